@@ -1,0 +1,63 @@
+import type { Artefact, Sidecar } from '../files/artefact'
+
+/** Why one way of capturing was not the one taken. */
+export interface PassedOver {
+  readonly way: string
+  readonly why: string
+}
+
+/** A dump that is not made, and the numbers that forbid it. */
+export interface Refusal {
+  readonly skip: 'memory' | 'disk'
+  /** What is needed, what there is, what is kept in reserve: bytes, by name. */
+  readonly numbers: Readonly<Record<string, number>>
+}
+
+/** What the dispatcher wants captured, where, and what the evidence must say about itself. */
+export interface Job {
+  readonly directory: string
+  /** Name without extension, as `core/names` builds it. */
+  readonly baseName: string
+  /** The part of the sidecar that the dispatcher knows: why and where. */
+  readonly sidecar: Pick<Sidecar, 'why' | 'where'>
+  /** Length of a CPU profile, ms. Heap captures ignore it. */
+  readonly durationMs: number
+}
+
+/** What was captured: one or two whole files, and what it took. */
+export interface Captured {
+  /** The main artefact first. Each is whole, synced and under its final name. */
+  readonly artefacts: readonly [Artefact, ...Artefact[]]
+  /** The way taken, e.g. `inspector`, `v8-profiler-next`, `fork`, `heapdump`, `v8`, `sampling`. */
+  readonly way: string
+  readonly passedOver: readonly PassedOver[]
+  /** How long the main thread stood still for it, ms. */
+  readonly pauseMs: number
+  /** From the beginning of the capture to the last rename, ms. */
+  readonly durationMs: number
+}
+
+/** A capture that fits: it costs nothing until `take` is called. */
+export interface Plan {
+  /** Set when the best artefact has to be given up and only a lesser one will be taken. */
+  readonly refusal?: Refusal
+  /**
+   * Captures. What fails leaves no half file.
+   *
+   * @param early - Aborted to end a CPU profile before its time, with a whole file.
+   */
+  take(job: Job, early: AbortSignal): Promise<Captured>
+}
+
+/**
+ * HOW to dump one kind of evidence. The dispatcher sees only this: which ways exist, which thread they need and in
+ * which order they are tried stays behind it.
+ */
+export interface Capturer {
+  /** Looks at disk and memory, and says what fits now. */
+  plan(directory: string): Promise<Plan | Refusal>
+  /** Names of the ways that could be taken on this machine, best first, and those that could not, with the reason. */
+  ways(): { readonly available: readonly string[]; readonly passedOver: readonly PassedOver[] }
+  /** Undoes what it keeps between dumps (sessions, handlers, loaded samplers). Idempotent. */
+  close(): Promise<void>
+}
