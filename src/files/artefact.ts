@@ -33,8 +33,15 @@ export interface Sidecar {
     readonly v8: string
     readonly pid: number
     readonly host: string
+    /** Absolute path; retention compares it, letter by letter, with the directory that it looks after. */
     readonly directory: string
     readonly startedAt: string
     readonly limits: Readonly<Record<string, number | string>>
   }
 }
+
+/** The sidecar of an artefact that is still being written: how it was made is not known yet. */
+export type DraftSidecar = Omit<Sidecar, 'how'>
+
+/** What whoever captured an artefact tells about the capture; the size is measured here. */
+export type How = Omit<Sidecar['how'], 'sizeBytes'>
