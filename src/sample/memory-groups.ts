@@ -1,0 +1,50 @@
+import { findGroups, type Group } from './cgroup-groups'
+import type { ReadKernelFile } from './kernel-files'
+import { parseAmount, parseKeyed, parsePositive } from './kernel-numbers'
+
+/** A cgroup that limits the process's memory. */
+export interface MemoryGroup extends Group {
+  readonly limitBytes: number
+}
+
+/**
+ * Lists the groups, the process's own and its ancestors, that have a memory limit.
+ *
+ * @param totalMemoryBytes - Limits at or above it are none: "unlimited" is a number near 2^63 in cgroup v1.
+ */
+export function limitedGroups(read: ReadKernelFile, totalMemoryBytes: number): MemoryGroup[] {
+  return findGroups(read('/proc/self/mountinfo') ?? '', read('/proc/self/cgroup') ?? '', 'memory').flatMap(
+    (group) => {
+      const limitBytes = readLimit(read, group)
+      return limitBytes !== undefined && limitBytes < totalMemoryBytes ? [{ ...group, limitBytes }] : []
+    },
+  )
+}
+
+/**
+ * What a group holds and cannot drop at will: its usage without the file pages that nobody has touched lately, which the
+ * kernel takes back before it kills anybody.
+ */
+export function workingSetBytes(read: ReadKernelFile, { version, directory }: Group): number | undefined {
+  const usage = parseAmount(
+    read(`${directory}/${version === 'v2' ? 'memory.current' : 'memory.usage_in_bytes'}`) ?? '',
+  )
+  if (usage === undefined) return undefined
+  const stat = read(`${directory}/memory.stat`) ?? ''
+  // In v1 the plain key is the group's own share, without its children; v2 always counts them in.
+  const inactiveFile = parseKeyed(stat, version === 'v2' ? 'inactive_file' : 'total_inactive_file')
+  return Math.max(0, usage - (inactiveFile ?? 0))
+}
+
+function readLimit(read: ReadKernelFile, { version, directory }: Group): number | undefined {
+  if (version === 'v2') return parsePositive(read(`${directory}/memory.max`) ?? '')
+  const own = parsePositive(read(`${directory}/memory.limit_in_bytes`) ?? '')
+  // Counts the ancestors in, also those above the part of the hierarchy that a container can see.
+  const inherited = parseKeyed(read(`${directory}/memory.stat`) ?? '', 'hierarchical_memory_limit')
+  return smallest([own, inherited || undefined])
+}
+
+function smallest(values: readonly (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined)
+  return known.length === 0 ? undefined : Math.min(...known)
+}
