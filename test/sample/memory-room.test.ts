@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import os from 'node:os'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+
+import { availableMemory, readMemoryRoom, type MemoryRoom } from '../../dist/sample/memory-room.js'
+
+const roots = join(__dirname, '..', 'fixtures', 'sample', 'roots')
+
+describe('room of each laid-out root', () => {
+  for (const name of readdirSync(roots)) {
+    test(name, () => {
+      const expected = JSON.parse(readFileSync(join(roots, name, 'expected.json'), 'utf8')) as {
+        room: MemoryRoom
+      }
+      assert.deepEqual(readMemoryRoom(join(roots, name)), expected.room)
+    })
+  }
+})
+
+test('the machine may have less than the limit leaves', () => {
+  const root = join(roots, '..', 'machine-nearly-full')
+  assert.equal(readMemoryRoom(root).availableBytes, 64 * 1024 * 1024)
+  assert.equal(availableMemory(root), 64 * 1024 * 1024)
+})
+
+test('a root without files has the room of the machine', () => {
+  for (const bytes of [
+    readMemoryRoom('/nowhere/at/all').availableBytes,
+    availableMemory('/nowhere/at/all'),
+  ]) {
+    assert.ok(bytes > 0 && bytes <= os.totalmem())
+  }
+})
