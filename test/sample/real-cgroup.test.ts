@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+
+import type { Limits } from '../../dist/sample/limits.js'
+import type { MemoryRoom } from '../../dist/sample/memory-room.js'
+import { fixture } from './run-fixture.js'
+
+const MIB = 1024 * 1024
+
+interface Seen {
+  limits: Limits
+  room: MemoryRoom
+  heldBytes: number
+  constrained: number
+}
+
+/** How this machine lets a test make a memory cgroup. */
+interface Kind {
+  readonly mountPoint: string
+  readonly limitFile: string
+  readonly source: Limits['memoryLimitSource']
+}
+
+const kinds: readonly Kind[] = [
+  { mountPoint: '/sys/fs/cgroup/memory', limitFile: 'memory.limit_in_bytes', source: 'cgroup-v1' },
+  { mountPoint: '/sys/fs/cgroup', limitFile: 'memory.max', source: 'cgroup-v2' },
+]
+
+/** Makes a parent of 256 MiB with a child group of 512 MiB, and gives the child's path; undone at the test's end. */
+function nestedGroups(t: TestContext): { group: string; kind: Kind } | { reason: string } {
+  if (process.getuid?.() !== 0) return { reason: 'only root may make a cgroup' }
+  const kind = kinds.find(({ mountPoint }) => existsSync(join(mountPoint, 'cgroup.procs')))
+  if (kind === undefined) return { reason: 'no cgroup file system is mounted where it is wont to be' }
+  const parent = join(kind.mountPoint, `cpu-memory-monitor-test-${process.pid}`)
+  const group = join(parent, 'child')
+  const made: string[] = []
+  t.after(() => made.reverse().forEach((directory) => rmdirSync(directory)))
+  try {
+    mkdirSync(parent)
+    made.push(parent)
+    if (kind.source === 'cgroup-v2') writeFileSync(join(parent, 'cgroup.subtree_control'), '+memory')
+    mkdirSync(group)
+    made.push(group)
+    writeFileSync(join(parent, kind.limitFile), String(256 * MIB))
+    writeFileSync(join(group, kind.limitFile), String(512 * MIB))
+  } catch (error) {
+    return { reason: `no memory cgroup can be made: ${(error as Error).message}` }
+  }
+  return { group, kind }
+}
+
+async function lookFromWithin(group: string | undefined): Promise<Seen> {
+  const child = spawn(process.execPath, [fixture('limits-in-a-cgroup.js')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const exited = once(child, 'exit')
+  try {
+    await once(child.stdout, 'data')
+    if (group !== undefined) writeFileSync(join(group, 'cgroup.procs'), String(child.pid))
+    child.stdin.end('look')
+    const [answer] = (await once(child.stdout, 'data')) as [Buffer]
+    return JSON.parse(answer.toString()) as Seen
+  } finally {
+    child.kill('SIGKILL')
+    await exited
+  }
+}
+
+test('a process put into a memory cgroup sees the limit of the parent, which is tighter, and its room', async (t) => {
+  const made = nestedGroups(t)
+  if ('reason' in made) return t.skip(made.reason)
+  const { limits, room, heldBytes, constrained } = await lookFromWithin(made.group)
+  assert.deepEqual([limits.memoryLimitBytes, limits.memoryLimitSource], [256 * MIB, made.kind.source])
+  assert.equal(room.limitBytes, 256 * MIB)
+  // Only what was allocated after the move counts for the new group.
+  assert.ok((room.workingSetBytes ?? 0) >= heldBytes * 0.9, `working set ${room.workingSetBytes}`)
+  assert.ok((room.workingSetBytes ?? Infinity) < 200 * MIB, `working set ${room.workingSetBytes}`)
+  assert.equal(room.availableBytes, 256 * MIB - (room.workingSetBytes ?? 0))
+  // Node looks at the own group only, which allows more: it is no more than a cross-check.
+  assert.ok(
+    constrained === 512 * MIB || constrained === 256 * MIB || constrained === 0,
+    `Node says ${constrained}`,
+  )
+})
+
+test('the same process outside of it does not see that limit', async () => {
+  const { limits } = await lookFromWithin(undefined)
+  assert.notEqual(limits.memoryLimitBytes, 256 * MIB)
+})
