@@ -35,6 +35,13 @@ export interface Captured {
   readonly pauseMs: number
   /** From the beginning of the capture to the last rename, ms. */
   readonly durationMs: number
+  /**
+   * How long the main thread took to accept the first order, ms, when that was longer than the order timeout: it sat in
+   * one long native call.
+   */
+  readonly lateMs?: number
+  /** Set when the planned artefact failed and only a lesser one, taken before it, is there: evidence and a failure. */
+  readonly failure?: Error
 }
 
 /** A capture that fits: it costs nothing until `take` is called. */
@@ -45,6 +52,7 @@ export interface Plan {
    * Captures. What fails leaves no half file.
    *
    * @param early - Aborted to end a CPU profile before its time, with a whole file.
+   * @throws When nothing could be captured: the file system's error, or the main thread's.
    */
   take(job: Job, early: AbortSignal): Promise<Captured>
 }
@@ -60,4 +68,14 @@ export interface Capturer {
   ways(): { readonly available: readonly string[]; readonly passedOver: readonly PassedOver[] }
   /** Undoes what it keeps between dumps (sessions, handlers, loaded samplers). Idempotent. */
   close(): Promise<void>
+}
+
+/** What a capturer has to say while it works; the dispatcher turns it into log lines and events. */
+export interface CaptureObserver {
+  /** The main thread has not accepted an order within the order timeout. Said once per order, while still waiting. */
+  orderLate(order: string): void
+  /** Our sampling heap profiler was stopped by another user of it and has been started again. Said once. */
+  samplingWasStopped(): void
+  /** The sampling heap profiler could not be started: memory dumps go without a `.heapprofile`. */
+  samplingFailed(error: Error): void
 }

@@ -1,6 +1,6 @@
 import type { Session } from 'node:inspector'
 
-/** State of the main thread's V8 heap, bytes, as `v8.getHeapStatistics()` names it. */
+/** State of the main thread's V8 heap, bytes. */
 export interface HeapStatistics {
   readonly usedBytes: number
   readonly totalBytes: number
@@ -10,20 +10,40 @@ export interface HeapStatistics {
 }
 
 /**
+ * Who runs the sampling heap profiler: we do, another user of it does (we read along and never stop it), or nobody:
+ * ours has been stopped by another.
+ */
+export type Sampler = 'ours' | 'foreign' | 'stopped'
+
+/** Input or output of an order that has none. */
+export type Nothing = Record<string, never>
+
+/**
  * What only the main thread can do. Every order runs synchronously there, takes and gives plain JSON, and writes what is
  * large to a file by itself: so an order can be given across threads, even to a thread that spins in a loop.
  * Files named in an order were created by the caller (0600, O_EXCL) and are written to in place.
  */
 export interface Orders {
   /** Does nothing: an answer says that the main thread takes orders. */
-  ping: { input: Record<string, never>; output: Record<string, never> }
-  heapStatistics: { input: Record<string, never>; output: HeapStatistics }
+  ping: { input: Nothing; output: Nothing }
+  heapStatistics: { input: Nothing; output: HeapStatistics }
+  /** Loads the optional package for that kind of dump. Fails if it does not load here. */
+  loadPackage: { input: { kind: 'cpu' | 'memory' }; output: Nothing }
   /** Writes a heap snapshot with V8 itself or with the heapdump package, in place. */
   heapSnapshot: { input: { way: 'v8' | 'heapdump'; file: string }; output: { pauseMs: number } }
-  /** Writes what the sampling heap profiler has seen. Forces one full GC. */
-  samplingProfile: { input: { file: string }; output: { pauseMs: number } }
+  /** Starts the sampling heap profiler, unless one runs already. Forces one full GC if another user's does. */
+  startSampling: { input: { intervalBytes: number }; output: { sampler: Sampler } }
+  /**
+   * Writes what the sampling heap profiler has seen; writes nothing if that is nothing (`samples` is 0). Forces one full
+   * GC unless the sampler is `stopped`.
+   */
+  samplingProfile: { input: { file: string }; output: { pauseMs: number; samples: number; sampler: Sampler } }
+  /** Stops the sampling heap profiler if it is ours. */
+  stopSampling: { input: Nothing; output: Nothing }
+  /** Starts a CPU profile with v8-profiler-next. Fails if somebody else is recording with that package. */
   startPackageProfile: { input: { title: string; samplingIntervalUs: number }; output: { pauseMs: number } }
-  stopPackageProfile: { input: { title: string; file: string }; output: { pauseMs: number } }
+  /** Ends the CPU profile of that title and writes it; without a file it is thrown away. */
+  stopPackageProfile: { input: { title: string; file?: string }; output: { pauseMs: number } }
 }
 
 export type OrderName = keyof Orders

@@ -1,0 +1,97 @@
+import type { Profiler, Session } from 'node:inspector'
+import { performance } from 'node:perf_hooks'
+import type { CpuProfileRequest, CpuWay, RunningProfile } from './cpu-way'
+import type { MainThread } from './main-thread'
+import { waitPatiently, type Patience } from './patience'
+import { profileJson } from './profile-json'
+
+/**
+ * CPU profiles by V8's own profiler, over an inspector session of our own.
+ *
+ * Profiles belong to sessions: one that another session (DevTools, an agent) records at the same time is not touched, and
+ * keeps its own sampling interval. What is shared is coverage: ending any session's profiler ends V8's precise coverage for
+ * the whole isolate (microsoft/vscode#330740). The Debugger domain is never enabled. The session is disconnected after each
+ * profile, because an open one from another thread makes the process print "Waiting for the debugger to disconnect" at exit.
+ */
+export function createInspectorWay(mainThread: MainThread, patience: Patience): CpuWay {
+  return {
+    name: 'inspector',
+    async start(request) {
+      const session = mainThread.connect()
+      try {
+        return await startProfile(session, request, patience)
+      } catch (error) {
+        session.disconnect()
+        throw error
+      }
+    },
+  }
+}
+
+/** The calls go out together: a busy main thread is interrupted once, not once per call. */
+async function startProfile(
+  session: Session,
+  { samplingIntervalUs, early }: CpuProfileRequest,
+  patience: Patience,
+): Promise<RunningProfile> {
+  const interval = { interval: samplingIntervalUs }
+  const calls = Promise.all([
+    call((done) => session.post('Profiler.enable', done)),
+    call((done) => session.post('Profiler.setSamplingInterval', interval, done)),
+    call((done) => session.post('Profiler.start', done)),
+  ])
+  const [enabled, , started] = await waitPatiently('Profiler.start', calls, patience, early)
+  return {
+    startPauseMs: started.answeredAtMs - enabled.answeredAtMs,
+    acceptedAfterMs: enabled.answeredAtMs - enabled.askedAtMs,
+    async stop(open) {
+      try {
+        const { profile, stopPauseMs } = await stopProfile(session, patience)
+        for (const piece of profileJson(profile)) await open.write(piece)
+        return { stopPauseMs }
+      } finally {
+        session.disconnect()
+      }
+    },
+    discard() {
+      session.disconnect()
+      return Promise.resolve()
+    },
+  }
+}
+
+/** The repeated `enable` does nothing: its answer tells when the main thread took the order, so that waiting is no pause. */
+async function stopProfile(
+  session: Session,
+  patience: Patience,
+): Promise<{ profile: Profiler.Profile; stopPauseMs: number }> {
+  let profile: Profiler.Profile | undefined
+  const calls = Promise.all([
+    call((done) => session.post('Profiler.enable', done)),
+    call((done) =>
+      session.post('Profiler.stop', (error, answer) => {
+        profile = answer?.profile
+        done(error)
+      }),
+    ),
+  ])
+  const [taken, stopped] = await waitPatiently('Profiler.stop', calls, patience)
+  if (!profile) throw new Error('Profiler.stop gave no profile')
+  return { profile, stopPauseMs: stopped.answeredAtMs - taken.answeredAtMs }
+}
+
+interface Call {
+  readonly askedAtMs: number
+  readonly answeredAtMs: number
+}
+
+/** One inspector call as a promise. On the session's own thread the answer comes before `post` returns. */
+function call(post: (done: (error: Error | null) => void) => void): Promise<Call> {
+  const askedAtMs = performance.now()
+  return new Promise((resolve, reject) => {
+    post((error) => {
+      if (error) reject(error)
+      else resolve({ askedAtMs, answeredAtMs: performance.now() })
+    })
+  })
+}

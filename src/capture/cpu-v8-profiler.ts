@@ -1,0 +1,37 @@
+import { performance } from 'node:perf_hooks'
+import type { CpuWay } from './cpu-way'
+import type { MainThread } from './main-thread'
+import { waitPatiently, type Patience } from './patience'
+
+/**
+ * CPU profiles by the v8-profiler-next package. It can only work on the thread that it profiles, so starting, stopping and
+ * turning the profile into JSON are orders to the main thread.
+ */
+export function createV8ProfilerWay(mainThread: MainThread, patience: Patience): CpuWay {
+  return {
+    name: 'v8-profiler-next',
+    async start({ title, samplingIntervalUs, early }) {
+      const askedAtMs = performance.now()
+      const starting = mainThread.order('startPackageProfile', { title, samplingIntervalUs })
+      const { pauseMs } = await waitPatiently('startPackageProfile', starting, patience, early).catch(
+        (error: unknown) => {
+          // A start that was given up may still happen: have it ended as soon as it has.
+          starting.then(() => mainThread.order('stopPackageProfile', { title })).catch(() => {})
+          throw error
+        },
+      )
+      return {
+        startPauseMs: pauseMs,
+        acceptedAfterMs: Math.max(0, performance.now() - askedAtMs - pauseMs),
+        async stop(open) {
+          const stopping = mainThread.order('stopPackageProfile', { title, file: open.partialPath })
+          const stopped = await waitPatiently('stopPackageProfile', stopping, patience)
+          return { stopPauseMs: stopped.pauseMs }
+        },
+        async discard() {
+          await mainThread.order('stopPackageProfile', { title }).catch(() => {})
+        },
+      }
+    },
+  }
+}

@@ -1,0 +1,39 @@
+import type { OpenArtefact } from '../files/open-artefact'
+
+/** Time between two samples of a CPU profile, µs, while that keeps the profile below {@link MAX_SAMPLES}. */
+export const SAMPLING_INTERVAL_US = 1000
+/** Most samples that a profile may hold: about 1.5 MB of JSON besides the call tree. A longer one samples less often. */
+export const MAX_SAMPLES = 120_000
+
+/** A CPU profile to be taken. */
+export interface CpuProfileRequest {
+  /** Tells this profile from others in the process. */
+  readonly title: string
+  readonly samplingIntervalUs: number
+  /** Aborted when nobody needs the profile any more: a main thread that has not accepted it by then is not waited for. */
+  readonly early: AbortSignal
+}
+
+/** A CPU profile that the main thread is recording. */
+export interface RunningProfile {
+  /** How long the main thread stood still to start, ms. */
+  readonly startPauseMs: number
+  /** How long it took to accept the first order, ms. */
+  readonly acceptedAfterMs: number
+  /** Ends the profile and writes it. Either succeeds or rejects, the profiler is off afterwards. */
+  stop(open: OpenArtefact): Promise<{ readonly stopPauseMs: number }>
+  /** Ends the profile and throws it away. Never rejects. */
+  discard(): Promise<void>
+}
+
+/** One way to take a CPU profile. */
+export interface CpuWay {
+  /** As it stands in the `.json` and in the start line. */
+  readonly name: string
+  start(request: CpuProfileRequest): Promise<RunningProfile>
+}
+
+/** The sampling interval for a profile of that length, µs. */
+export function samplingIntervalUs(durationMs: number): number {
+  return Math.max(SAMPLING_INTERVAL_US, Math.ceil((durationMs * 1000) / MAX_SAMPLES))
+}

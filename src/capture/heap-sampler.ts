@@ -1,0 +1,71 @@
+import type { HeapProfiler, Session } from 'node:inspector'
+import type { Sampler } from './main-thread'
+
+/** V8's sampling heap profiler, of which a process has one for all its users. Synchronous, on its own thread. */
+export interface HeapSampler {
+  /** Starts sampling, unless it runs already. */
+  start(intervalBytes: number): Sampler
+  /** What was sampled since the start; no samples if nothing was or if another user has stopped it. Forces one full GC. */
+  read(): { samples: number; json: string }
+  state(): Sampler
+  /** Stops it if it is ours. Idempotent. */
+  stop(): void
+}
+
+/**
+ * Holds one session for as long as it samples: disconnecting the session that started the profiler ends it. The session
+ * is a local one of this thread; one that came from another thread would print "Waiting for the debugger to disconnect"
+ * when the process exits.
+ *
+ * V8 does not say who started its one profiler. A start on top of another's succeeds in silence and a stop by any session
+ * stops it for all, so whoever sampled before our start counts as its owner until it stops. Not to be told apart: another
+ * user that stopped ours and started its own between two looks.
+ */
+export function createHeapSampler(openSession: () => Session): HeapSampler {
+  let session: Session | undefined
+  let sampler: Sampler = 'stopped'
+
+  const letGo = (): void => {
+    session?.disconnect()
+    session = undefined
+    sampler = 'stopped'
+  }
+
+  return {
+    start(intervalBytes) {
+      letGo()
+      session = openSession()
+      if (readProfile(session)) return (sampler = 'foreign')
+      startSampling(session, intervalBytes)
+      return (sampler = 'ours')
+    },
+    read() {
+      const profile = session && readProfile(session)
+      if (!profile) sampler = 'stopped'
+      const samples = profile?.samples.length ?? 0
+      return { samples, json: samples > 0 ? JSON.stringify(profile) : '' }
+    },
+    state: () => sampler,
+    stop: letGo,
+  }
+}
+
+/** The types of Node 20 leave the samples out; every supported Node gives them. */
+type SamplingProfile = HeapProfiler.SamplingHeapProfile & { readonly samples: readonly unknown[] }
+
+/** `undefined` while nobody samples, which V8 reports as an error. */
+function readProfile(session: Session): SamplingProfile | undefined {
+  let profile: SamplingProfile | undefined
+  session.post('HeapProfiler.getSamplingProfile', (_error, answer) => {
+    profile = answer?.profile as SamplingProfile | undefined
+  })
+  return profile
+}
+
+function startSampling(session: Session, samplingInterval: number): void {
+  let failure: Error | null = new Error('the inspector did not answer')
+  session.post('HeapProfiler.startSampling', { samplingInterval }, (error) => {
+    failure = error
+  })
+  if (failure) throw failure
+}

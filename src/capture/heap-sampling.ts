@@ -1,0 +1,96 @@
+import { performance } from 'node:perf_hooks'
+import { openArtefact, type OpenArtefact } from '../files/open-artefact'
+import type { Artefact } from '../files/artefact'
+import type { CaptureObserver, Job, PassedOver } from './capture'
+import type { MainThread } from './main-thread'
+import { waitPatiently, type Patience } from './patience'
+
+/** Mean number of bytes between two samples: no measurable cost, and leaks of a few MB show. */
+export const SAMPLING_INTERVAL_BYTES = 512 * 1024
+
+/** As it stands in the `.json` and in the start line. */
+export const SAMPLING_WAY = 'sampling'
+
+/** A `.heapprofile`, or why there is none. */
+export type SamplingOutcome =
+  { readonly artefact: Artefact; readonly pauseMs: number } | { readonly absent: Error }
+
+/** V8's sampling heap profiler, kept running so that there is something to write when memory is short. */
+export interface HeapSampling {
+  /** Writes `<base name>.heapprofile`. Forces one full GC on the main thread. Never rejects, leaves no half file. */
+  capture(job: Job, passedOver: readonly PassedOver[]): Promise<SamplingOutcome>
+  /** Stops the sampler if it is ours. Idempotent, never rejects. */
+  close(): Promise<void>
+}
+
+/** What the sampling profile is taken with. */
+export interface HeapSamplingParts {
+  readonly mainThread: MainThread
+  readonly patience: Patience
+  readonly observer: CaptureObserver
+}
+
+/** Starts the sampler on the main thread, or finds that another user's runs already and reads along. */
+export function startHeapSampling({ mainThread, patience, observer }: HeapSamplingParts): HeapSampling {
+  const start = async (): Promise<Error | undefined> => {
+    try {
+      const input = { intervalBytes: SAMPLING_INTERVAL_BYTES }
+      await waitPatiently('startSampling', mainThread.order('startSampling', input), patience)
+      return undefined
+    } catch (error) {
+      observer.samplingFailed(error as Error)
+      return error as Error
+    }
+  }
+  let started = start()
+  let saidStopped = false
+  let closed: Promise<void> | undefined
+
+  const restart = async (): Promise<void> => {
+    started = start()
+    if ((await started) || saidStopped) return
+    saidStopped = true
+    observer.samplingWasStopped()
+  }
+
+  const writeTo = async (open: OpenArtefact, passedOver: readonly PassedOver[]): Promise<SamplingOutcome> => {
+    const startedAtMs = performance.now()
+    const writing = mainThread.order('samplingProfile', { file: open.partialPath })
+    const { pauseMs, samples, sampler } = await waitPatiently('samplingProfile', writing, patience)
+    if (sampler === 'stopped') {
+      await restart()
+      throw new Error(
+        'the sampling heap profiler was stopped by another user of it; it has been started again',
+      )
+    }
+    if (samples === 0) throw new Error('the sampling heap profiler has seen nothing yet')
+    const notes = { forcedFullGc: true, samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, sampler, samples }
+    const durationMs = performance.now() - startedAtMs
+    const artefact = await open.publish({ way: SAMPLING_WAY, passedOver, pauseMs, durationMs, notes })
+    return { artefact, pauseMs }
+  }
+
+  return {
+    async capture(job, passedOver) {
+      let open: OpenArtefact | undefined
+      try {
+        const failure = await started
+        if (failure) throw failure
+        open = await openArtefact(job.directory, `${job.baseName}.heapprofile`, job.sidecar)
+        return await writeTo(open, passedOver)
+      } catch (error) {
+        await open?.abandon()
+        return { absent: error as Error }
+      }
+    },
+    close() {
+      closed ??= started
+        .then(() => waitPatiently('stopSampling', mainThread.order('stopSampling', {}), patience))
+        .then(
+          () => {},
+          () => {},
+        )
+      return closed
+    },
+  }
+}

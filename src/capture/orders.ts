@@ -1,0 +1,145 @@
+import { closeSync, constants, openSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import type { Session } from 'node:inspector'
+import { performance } from 'node:perf_hooks'
+import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
+import type { Engines } from './engines'
+import type { HeapStatistics, OrderName, Orders } from './main-thread'
+import { loadPackage } from './optional-package'
+import { createHeapSampler } from './heap-sampler'
+
+/** The orders as the main thread carries them out: plain synchronous functions. */
+export type OrderTable = {
+  readonly [Name in OrderName]: (input: Orders[Name]['input']) => Orders[Name]['output']
+}
+
+/** What is used of heapdump. */
+interface HeapdumpPackage {
+  writeSnapshot(file: string, done: (error: Error | null) => void): unknown
+}
+
+/** What is used of v8-profiler-next. */
+interface ProfilerPackage {
+  setGenerateType(type: 1): void
+  setSamplingInterval(intervalUs: number): void
+  startProfiling(title: string, recordSamples: boolean): void
+  stopProfiling(title: string): { delete(): void } | undefined
+}
+
+/** Builds the orders for this thread. Nothing is loaded and nothing started until an order asks for it. */
+export function createOrders(engines: Engines): OrderTable {
+  const sampler = createHeapSampler(openLocalSession)
+  return {
+    ping: () => ({}),
+    heapStatistics: readHeapStatistics,
+    loadPackage: ({ kind }) => {
+      enginePackage(engines, kind)
+      return {}
+    },
+    heapSnapshot: ({ way, file }) =>
+      timed(() => (way === 'heapdump' ? writeWithHeapdump(engines, file) : void writeHeapSnapshot(file))),
+    startSampling: ({ intervalBytes }) => ({ sampler: sampler.start(intervalBytes) }),
+    samplingProfile: ({ file }) => {
+      let read = { samples: 0, json: '' }
+      const { pauseMs } = timed(() => {
+        read = sampler.read()
+        if (read.samples > 0) overwrite(file, read.json)
+      })
+      return { pauseMs, samples: read.samples, sampler: sampler.state() }
+    },
+    stopSampling: () => {
+      sampler.stop()
+      return {}
+    },
+    startPackageProfile: ({ title, samplingIntervalUs }) =>
+      timed(() => startProfile(profilerPackage(engines), title, samplingIntervalUs)),
+    stopPackageProfile: ({ title, file }) => timed(() => stopProfile(profilerPackage(engines), title, file)),
+  }
+}
+
+/**
+ * Runs one order whose name and input came as text from another thread.
+ *
+ * @returns JSON: `{"output": …}`, or `{"error": …}` with the message of what the order threw. Never throws.
+ */
+export function runOrder(orders: OrderTable, name: string, inputJson: string): string {
+  try {
+    if (!Object.hasOwn(orders, name)) throw new Error(`no such order: ${name}`)
+    const run = orders[name as OrderName] as (input: unknown) => unknown
+    return JSON.stringify({ output: run(JSON.parse(inputJson)) })
+  } catch (error) {
+    return JSON.stringify({ error: error instanceof Error ? error.message : String(error) })
+  }
+}
+
+/** Loaded late: a Node built without the inspector has no such module, and most processes never need it. */
+export function openLocalSession(): Session {
+  const { Session } = createRequire(__filename)('node:inspector') as typeof import('node:inspector')
+  const session = new Session()
+  session.connect()
+  return session
+}
+
+function readHeapStatistics(): HeapStatistics {
+  const heap = getHeapStatistics()
+  return {
+    usedBytes: heap.used_heap_size,
+    totalBytes: heap.total_heap_size,
+    limitBytes: heap.heap_size_limit,
+    externalBytes: heap.external_memory,
+  }
+}
+
+function writeWithHeapdump(engines: Engines, file: string): void {
+  const heapdump = enginePackage(engines, 'memory') as HeapdumpPackage
+  let outcome: Error | null = new Error('heapdump did not call back')
+  heapdump.writeSnapshot(file, (error) => (outcome = error))
+  if (outcome) throw outcome
+}
+
+function profilerPackage(engines: Engines): ProfilerPackage {
+  return enginePackage(engines, 'cpu') as ProfilerPackage
+}
+
+/**
+ * setSamplingInterval throws while any profile of this package runs. It comes first, so that an application that is
+ * recording with the package itself keeps its own settings, and our capture goes another way.
+ */
+function startProfile(profiler: ProfilerPackage, title: string, samplingIntervalUs: number): void {
+  profiler.setSamplingInterval(samplingIntervalUs)
+  profiler.startProfiling(title, true)
+}
+
+/** The format is chosen when a profile is read: 1 is the one that DevTools reads today. */
+function stopProfile(profiler: ProfilerPackage, title: string, file: string | undefined): void {
+  profiler.setGenerateType(1)
+  const profile = profiler.stopProfiling(title)
+  if (!profile) throw new Error(`no CPU profile named ${title} is running`)
+  try {
+    if (file !== undefined) overwrite(file, JSON.stringify(profile))
+  } finally {
+    profile.delete()
+  }
+}
+
+function enginePackage(engines: Engines, kind: 'cpu' | 'memory'): unknown {
+  const resolved = engines[kind].package
+  if (!resolved) throw new Error(`no package for ${kind} dumps`)
+  return loadPackage(resolved)
+}
+
+/** Writes into a file that the caller created, and into nothing else that may have taken its name. */
+function overwrite(file: string, text: string): void {
+  const descriptor = openSync(file, constants.O_WRONLY | constants.O_TRUNC | (constants.O_NOFOLLOW ?? 0))
+  try {
+    writeFileSync(descriptor, text)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+function timed(work: () => void): { pauseMs: number } {
+  const startedAt = performance.now()
+  work()
+  return { pauseMs: performance.now() - startedAt }
+}
