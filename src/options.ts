@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { parseSize } from './core/size'
+import type { Threshold } from './core/threshold'
 
 /** Where the library writes its lines. Console, pino, winston and most others fit as they are. */
 export interface Logger {
@@ -102,10 +103,6 @@ export interface Budget {
   readonly intervalMs: number
 }
 
-/** A threshold as it can be compared once the machine is known: absolute, or a share of what the process may use. */
-export type Threshold =
-  { readonly unit: 'absolute'; readonly value: number } | { readonly unit: 'share'; readonly percent: number }
-
 /** What both kinds of watch have in common, resolved. */
 export interface RuleSettings {
   readonly intervalMs: number
@@ -125,7 +122,7 @@ export interface Settings {
   readonly signal: NodeJS.Signals | undefined
   readonly watchdog: boolean
   readonly engine: Engine
-  readonly keep: number | undefined
+  readonly keep: number | false
   /** `undefined`: the default, a line per event to stderr. */
   readonly logger: Logger | false | undefined
 }
@@ -354,8 +351,8 @@ function readEngine(value: unknown = 'auto'): Engine {
   return value
 }
 
-function readKeep(value: unknown): number | undefined {
-  if (value === false) return undefined
+function readKeep(value: unknown): number | false {
+  if (value === false) return false
   return readWhole(value, 'options.keep', 0, DEFAULT_KEEP)
 }
 

@@ -58,7 +58,7 @@ test('false switches off', () => {
   const settings = resolveOptions({ cpu: { blocked: false }, signal: false, keep: false, logger: false })
   assert.deepEqual(
     [settings.cpu?.blockedMs, settings.signal, settings.keep, settings.logger],
-    [undefined, undefined, undefined, false],
+    [undefined, undefined, false, false],
   )
 })
 
