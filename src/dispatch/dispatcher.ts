@@ -1,0 +1,273 @@
+import type { Captured, Capturer, Plan, Refusal } from '../capture/capture'
+import { artefactBaseName } from '../core/names'
+import { ReadingLog } from '../core/reading-log'
+import type { ThresholdRule } from '../core/threshold-rule'
+import type { Sidecar } from '../files/artefact'
+import type { DumpBudget } from './dump-budget'
+import type { Dump, DumpKind, DumpResult, DumpRule, Report, SkipReason } from './events'
+import type { Gate } from './gate'
+import { SETTLING_MS } from './gate'
+
+/** How often a waiting manual dump looks again when another copy of the package holds the gate. ms. */
+export const GATE_RETRY_MS = 100
+
+/** The two clocks: one that only moves forward, one that people read. Both in ms. */
+export interface Clock {
+  readonly monotonicMs: () => number
+  readonly epochMs: () => number
+  /** Calls back once, after `delayMs`, without keeping the process alive. */
+  readonly later: (delayMs: number, callback: () => void) => void
+}
+
+/** What the dispatcher needs of one kind of dump. */
+export interface DumpLine {
+  readonly capturer: Capturer
+  readonly budget: DumpBudget
+  readonly directory: string
+  /** Absent when nobody watches this kind; manual dumps work all the same. */
+  readonly rule?: ThresholdRule | undefined
+}
+
+export interface DispatcherParts {
+  readonly cpu: DumpLine
+  readonly memory: DumpLine
+  readonly gate: Gate
+  readonly clock: Clock
+  readonly report: Report
+  /** Length of a CPU profile when the request names none, ms. */
+  readonly profileDurationMs: number
+  /** Where the evidence comes from; directory and start are added per dump. */
+  readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
+  /** Deletes what is too many in a directory, after a good dump. Does not reject. */
+  readonly retain: (directory: string) => Promise<void>
+  /** Told when a dump begins and when it has ended, whatever became of it. */
+  readonly onRunning?: ((isRunning: boolean) => void) | undefined
+}
+
+/** A wish for a dump, from whoever saw a reason. */
+export interface DumpRequest {
+  readonly kind: DumpKind
+  readonly rule: DumpRule
+  /** The rule's own words and numbers, for the sidecar. */
+  readonly details: Readonly<Record<string, unknown>>
+  /** What the rule looked at, where that is not the readings of the kind. */
+  readonly readings?: Sidecar['why']['readings'] | undefined
+  /** Length of a CPU profile, ms. */
+  readonly durationMs?: number | undefined
+  /** Ends a CPU profile before its time, with a whole file. */
+  readonly early?: AbortSignal | undefined
+}
+
+interface RunningDump {
+  readonly kind: DumpKind
+  readonly early: AbortController
+  readonly done: Promise<DumpResult>
+}
+
+interface WaitingRequest {
+  readonly request: DumpRequest
+  readonly result: Promise<DumpResult>
+  readonly settle: (result: DumpResult) => void
+}
+
+/**
+ * WHETHER to dump. The one object that owns episodes, gate, budgets and queue; it does not know on which thread it runs.
+ *
+ * Every request takes the same way: gate (one dump at a time) → room (disk, memory) → limiter → capture. A skip costs no
+ * token, a capture that fails costs one. Manual dumps pay nothing and wait for their turn.
+ */
+export class Dispatcher {
+  readonly #parts: DispatcherParts
+  readonly #readings = { cpu: new ReadingLog(), memory: new ReadingLog() }
+  readonly #waiting: WaitingRequest[] = []
+  #isStopped = false
+  #running: RunningDump | undefined
+  #lastStartEpochMs = 0
+
+  constructor(parts: DispatcherParts) {
+    this.#parts = parts
+  }
+
+  /** The kind of the dump that is being made now. */
+  get runningKind(): DumpKind | undefined {
+    return this.#running?.kind
+  }
+
+  /**
+   * Takes a reading and does what it calls for.
+   *
+   * @param sinceMs - Monotonic time at which the span that the reading speaks of began. CPU use is a span, memory a moment.
+   */
+  observe(kind: DumpKind, value: number, sinceMs: number): void {
+    const { gate, clock, report } = this.#parts
+    const { rule } = this.#parts[kind]
+    if (!rule || this.#isStopped) return
+    this.#readings[kind].add({ atEpochMs: clock.epochMs(), value })
+    if (!gate.isCalm(sinceMs)) {
+      rule.interrupt()
+      return
+    }
+    const { trips, endsEpisode } = rule.observe(value)
+    if (endsEpisode) report.notice(`${kind} is back at or below its threshold of ${rule.threshold}`)
+    if (!trips) return
+    const details = { threshold: rule.threshold, counter: rule.counter, reading: value }
+    void this.request({ kind, rule: 'threshold', details })
+  }
+
+  /** Makes a dump, or says why not. Never rejects. */
+  request(request: DumpRequest): Promise<DumpResult> {
+    if (this.#isStopped) return Promise.resolve(this.#skip(request, 'stopped'))
+    if (request.rule === 'manual') return this.#queue(request)
+    if (!this.#parts.gate.enter()) return Promise.resolve(this.#skip(request, 'busy'))
+    return this.#run(request)
+  }
+
+  /** Ends a running CPU profile early, refuses all that waits, and resolves when the last file is closed. Idempotent. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#running?.early.abort()
+    for (const { request, settle } of this.#waiting.splice(0)) settle(this.#skip(request, 'stopped'))
+    await this.#running?.done
+  }
+
+  /** Manual dumps of one kind coalesce while one waits: whoever asks gets the same file. */
+  #queue(request: DumpRequest): Promise<DumpResult> {
+    const twin = this.#waiting.find((waiting) => waiting.request.kind === request.kind)
+    if (twin) return twin.result
+    let settle!: (result: DumpResult) => void
+    const result = new Promise<DumpResult>((resolve) => (settle = resolve))
+    this.#waiting.push({ request, result, settle })
+    this.#serveNext()
+    return result
+  }
+
+  #serveNext(): void {
+    const next = this.#waiting[0]
+    if (!next || this.#running) return
+    if (!this.#parts.gate.enter()) {
+      this.#parts.clock.later(GATE_RETRY_MS, () => this.#serveNext())
+      return
+    }
+    this.#waiting.shift()
+    void this.#run(next.request).then(next.settle)
+  }
+
+  /** Called with the gate entered. */
+  #run(request: DumpRequest): Promise<DumpResult> {
+    const early = new AbortController()
+    request.early?.addEventListener('abort', () => early.abort(), { once: true })
+    if (request.early?.aborted) early.abort()
+    this.#parts.onRunning?.(true)
+    const done = this.#attempt(request, early.signal).finally(() => {
+      this.#running = undefined
+      this.#parts.onRunning?.(false)
+      this.#serveNext()
+    })
+    this.#running = { kind: request.kind, early, done }
+    return done
+  }
+
+  async #attempt(request: DumpRequest, early: AbortSignal): Promise<DumpResult> {
+    const { gate, clock, report } = this.#parts
+    const { budget } = this.#parts[request.kind]
+    let isCaptured = false
+    try {
+      const plan = await this.#plan(request)
+      if (!('take' in plan)) return this.#skip(request, plan.skip, plan.numbers)
+      if (this.#isStopped) return this.#skip(request, 'stopped')
+      if (request.rule !== 'manual' && !budget.tryRemoveToken()) return this.#skip(request, 'limited')
+      isCaptured = true
+      return await this.#capture(request, plan, early)
+    } catch (error) {
+      const message = messageOf(error)
+      report.failure({ stage: 'capture', kind: request.kind, message, error })
+      return { skipped: 'failed', message }
+    } finally {
+      gate.leave(isCaptured ? clock.monotonicMs() + SETTLING_MS : undefined)
+    }
+  }
+
+  #plan({ kind }: DumpRequest): Promise<Plan | Refusal> {
+    const { capturer, directory } = this.#parts[kind]
+    return capturer.plan(directory)
+  }
+
+  async #capture(request: DumpRequest, plan: Plan, early: AbortSignal): Promise<Dump> {
+    const { clock, report, where, profileDurationMs, retain } = this.#parts
+    const {
+      kind,
+      rule,
+      details,
+      durationMs = profileDurationMs,
+      readings = this.#latestReadings(kind),
+    } = request
+    const { directory } = this.#parts[kind]
+    const startedAtMs = this.#nextStartEpochMs()
+    const beganMs = clock.monotonicMs()
+    const captured = await plan.take(
+      {
+        directory,
+        baseName: artefactBaseName({ kind, rule, pid: where.pid, startedAtMs }),
+        durationMs,
+        sidecar: {
+          why: { kind, rule, details, readings },
+          where: { ...where, directory, startedAt: new Date(startedAtMs).toISOString() },
+        },
+      },
+      early,
+    )
+    const dump = asDump(request, captured, clock.monotonicMs() - beganMs)
+    report.dump(dump)
+    if (plan.refusal) this.#skip(request, plan.refusal.skip, plan.refusal.numbers)
+    if (captured.failure) {
+      const { message } = captured.failure
+      report.failure({ stage: 'capture', kind, message, error: captured.failure })
+    }
+    await retain(directory)
+    return dump
+  }
+
+  #latestReadings(kind: DumpKind): Sidecar['why']['readings'] {
+    return this.#readings[kind]
+      .latest()
+      .map(({ atEpochMs, value }) => ({ at: new Date(atEpochMs).toISOString(), value }))
+  }
+
+  /** File names carry the ms of their start: two dumps never share one. */
+  #nextStartEpochMs(): number {
+    this.#lastStartEpochMs = Math.max(Math.trunc(this.#parts.clock.epochMs()), this.#lastStartEpochMs + 1)
+    return this.#lastStartEpochMs
+  }
+
+  /** A threshold tells each reason once per episode; whoever asked otherwise is always told. */
+  #skip(
+    { kind, rule }: DumpRequest,
+    reason: SkipReason,
+    numbers: Readonly<Record<string, number>> = {},
+  ): { readonly skipped: SkipReason } {
+    const episode = rule === 'threshold' ? this.#parts[kind].rule?.episode : undefined
+    if (episode?.isNews(reason) ?? true) this.#parts.report.skip({ kind, rule, reason, numbers })
+    return { skipped: reason }
+  }
+}
+
+function asDump({ kind, rule }: DumpRequest, captured: Captured, durationMs: number): Dump {
+  const { artefacts, way, passedOver, pauseMs, lateMs } = captured
+  const [main] = artefacts
+  return {
+    kind,
+    rule,
+    file: main.file,
+    files: artefacts.map(({ file }) => file),
+    sizeBytes: main.sizeBytes,
+    way,
+    passedOver,
+    pauseMs,
+    durationMs,
+    ...(lateMs === undefined ? {} : { lateMs }),
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

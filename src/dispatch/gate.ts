@@ -1,0 +1,62 @@
+/** No reading within this time after a dump counts as a breach: the dump itself used CPU and memory. ms. */
+export const SETTLING_MS = 5000
+
+/** Bytes of shared memory that the gate needs. */
+export const GATE_BYTES = 16
+
+const HOLDER = 0
+const LAST_ID = 1
+const NOBODY = 0
+
+/**
+ * One dump at a time in the whole process, whichever thread or copy of the package orders it.
+ *
+ * The state lies in shared memory, so that entering is one atomic step on any thread. Times are monotonic ms that all
+ * threads of the process agree on (`process.hrtime`; `performance.now` starts at 0 in each thread).
+ */
+export class Gate {
+  /** Who enters through this object; tells a dead thread's hold from a living one's. */
+  readonly id: number
+  readonly #words: Int32Array
+  readonly #settledAt: Float64Array
+
+  /** @param shared - The process's one gate memory, of `GATE_BYTES`. */
+  constructor(shared: SharedArrayBuffer) {
+    this.#words = new Int32Array(shared, 0, 2)
+    this.#settledAt = new Float64Array(shared, 8, 1)
+    this.id = Atomics.add(this.#words, LAST_ID, 1) + 1
+  }
+
+  /** @returns `false` when a dump is running. */
+  enter(): boolean {
+    return Atomics.compareExchange(this.#words, HOLDER, NOBODY, this.id) === NOBODY
+  }
+
+  /**
+   * Lets the next one in.
+   *
+   * @param settlesAtMs - From when on readings count again; absent when nothing was captured.
+   */
+  leave(settlesAtMs?: number): void {
+    if (settlesAtMs !== undefined) this.#settledAt[0] = settlesAtMs
+    this.evict(this.id)
+  }
+
+  /** Opens the gate if that one holds it, as when its thread has died. */
+  evict(id: number): void {
+    Atomics.compareExchange(this.#words, HOLDER, id, NOBODY)
+  }
+
+  get isHeld(): boolean {
+    return Atomics.load(this.#words, HOLDER) !== NOBODY
+  }
+
+  /**
+   * Whether something seen over a span of time can be trusted: no dump was running or settling in it.
+   *
+   * @param sinceMs - Where the span began; it ends now.
+   */
+  isCalm(sinceMs: number): boolean {
+    return !this.isHeld && sinceMs >= (this.#settledAt[0] ?? 0)
+  }
+}

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
+import * as gateModule from '../../dist/dispatch/gate.js'
+
+const { Gate, GATE_BYTES } = gateModule
+const newMemory = () => new SharedArrayBuffer(GATE_BYTES)
+
+test('lets one in, and the next when that one has left', () => {
+  const memory = newMemory()
+  const [one, other] = [new Gate(memory), new Gate(memory)]
+  assert.equal(one.enter(), true)
+  assert.equal(other.enter(), false)
+  one.leave()
+  assert.equal(other.enter(), true)
+})
+
+test('who does not hold it cannot open it', () => {
+  const memory = newMemory()
+  const [one, other] = [new Gate(memory), new Gate(memory)]
+  one.enter()
+  other.leave()
+  assert.equal(other.enter(), false)
+})
+
+test('a dead holder can be evicted, and only that one', () => {
+  const memory = newMemory()
+  const [dead, other] = [new Gate(memory), new Gate(memory)]
+  dead.enter()
+  other.evict(other.id)
+  assert.equal(other.isHeld, true)
+  other.evict(dead.id)
+  assert.equal(other.isHeld, false)
+})
+
+test('is not calm while held, nor for a span that reaches into the settling time', () => {
+  const gate = new Gate(newMemory())
+  assert.equal(gate.isCalm(0), true)
+  gate.enter()
+  assert.equal(gate.isCalm(1000), false)
+  gate.leave(500)
+  assert.equal(gate.isCalm(499), false)
+  assert.equal(gate.isCalm(500), true)
+})
+
+test('leaving without a capture starts no settling time', () => {
+  const gate = new Gate(newMemory())
+  gate.enter()
+  gate.leave()
+  assert.equal(gate.isCalm(0), true)
+})
+
+test('threads that race for it never enter together', async () => {
+  const memory = newMemory()
+  const seen = new SharedArrayBuffer(8)
+  const program = `
+    const { workerData } = require('node:worker_threads')
+    const { Gate } = require(workerData.path)
+    const gate = new Gate(workerData.memory)
+    const seen = new Int32Array(workerData.seen)
+    for (let entered = 0; entered < 2000; ) {
+      if (!gate.enter()) continue
+      if (Atomics.add(seen, 0, 1) !== 0) Atomics.add(seen, 1, 1)
+      Atomics.sub(seen, 0, 1)
+      gate.leave()
+      entered++
+    }`
+  const workerData = { path: require.resolve('../../dist/dispatch/gate.js'), memory, seen }
+  await Promise.all(
+    [1, 2].map(
+      () =>
+        new Promise((resolve, reject) => {
+          const worker = new Worker(program, { eval: true, workerData })
+          worker.once('error', reject)
+          worker.once('exit', resolve)
+        }),
+    ),
+  )
+  assert.equal(new Int32Array(seen)[1], 0)
+})
