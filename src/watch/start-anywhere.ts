@@ -1,0 +1,98 @@
+import { createDirectMainThread } from '../capture/direct-main-thread'
+import { runOrder, type OrderTable } from '../capture/orders'
+import type { DumpRequest } from '../dispatch/dispatcher'
+import type { DumpResult, Report } from '../dispatch/events'
+import { Gate } from '../dispatch/gate'
+import { processRegistry } from '../dispatch/process-registry'
+import { startWatch, type BudgetsLeft, type Watch, type WatchSettings, type Ways } from './watch'
+import { Watchdog, type LostWatchdog } from './watchdog'
+
+export interface StartParts {
+  readonly settings: WatchSettings
+  /** Watch from a thread of its own if one can be had. */
+  readonly isThreadWanted: boolean
+  /** What only the main thread can do. */
+  readonly orders: OrderTable
+  readonly report: Report
+  /** Told where the watch runs, at the start and when it has moved. */
+  readonly onStarted: (started: { thread: string; ways: Ways }) => void
+}
+
+/**
+ * Watches from a thread of its own, or from this one if that is not wanted or cannot be had. If the thread dies, the watch
+ * moves here and takes the budgets that are left.
+ */
+export function startWatchAnywhere(parts: StartParts): Watch {
+  if (!parts.isThreadWanted) return startHere(parts, newGate(), 'the main thread')
+  return new MovableWatch(parts)
+}
+
+function newGate(): Gate {
+  return new Gate(processRegistry().gate)
+}
+
+function startHere(
+  { settings, orders, report, onStarted }: StartParts,
+  gate: Gate,
+  thread: string,
+  budgetsLeft?: BudgetsLeft,
+): Watch {
+  const mainThread = createDirectMainThread(orders)
+  const watch = startWatch({ ...settings, budgetsLeft }, { mainThread, gate, report })
+  onStarted({ thread, ways: watch.ways() })
+  return watch
+}
+
+/** The watch on its thread, as long as there is one, and then here. */
+class MovableWatch implements Watch {
+  readonly #parts: StartParts
+  readonly #gate = newGate()
+  readonly #hook: string
+  #current: Watch
+
+  constructor(parts: StartParts) {
+    this.#parts = parts
+    this.#hook = `hook-${this.#gate.id}`
+    processRegistry().hooks.set(this.#hook, (order, input) => runOrder(parts.orders, order, input))
+    this.#current = this.#start()
+  }
+
+  request(request: Omit<DumpRequest, 'early'>): Promise<DumpResult> {
+    return this.#current.request(request)
+  }
+
+  async stop(): Promise<void> {
+    await this.#current.stop()
+    processRegistry().hooks.delete(this.#hook)
+  }
+
+  #start(): Watch {
+    const { settings, report, onStarted } = this.#parts
+    try {
+      return new Watchdog({
+        settings,
+        gateMemory: processRegistry().gate,
+        gate: this.#gate,
+        report,
+        hook: this.#hook,
+        onReady: (ways) => onStarted({ thread: 'a thread of its own', ways }),
+        onLost: (lost) => this.#moveHere(lost),
+      })
+    } catch (error) {
+      return startHere(
+        this.#parts,
+        this.#gate,
+        withoutThread(error instanceof Error ? error.message : String(error)),
+      )
+    }
+  }
+
+  #moveHere({ why, budgetsLeft, unanswered }: LostWatchdog): void {
+    this.#current = startHere(this.#parts, this.#gate, withoutThread(why), budgetsLeft)
+    for (const { request, settle } of unanswered) void this.#current.request(request).then(settle)
+  }
+}
+
+function withoutThread(why: string): string {
+  return `the main thread, because the watchdog thread cannot be had: ${why}`
+}

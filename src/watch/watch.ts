@@ -1,0 +1,157 @@
+import type { MainThread } from '../capture/main-thread'
+import type { Engines } from '../capture/engines'
+import type { CaptureObserver, PassedOver } from '../capture/capture'
+import { createCpuCapturer } from '../capture/cpu-capturer'
+import { createHeapCapturer } from '../capture/heap-capturer'
+import { createRoomProbe } from '../capture/room-probe'
+import { ThresholdRule } from '../core/threshold-rule'
+import type { DumpRequest } from '../dispatch/dispatcher'
+import { Dispatcher } from '../dispatch/dispatcher'
+import type { Budget, BudgetLeft } from '../dispatch/dump-budget'
+import { DumpBudget } from '../dispatch/dump-budget'
+import type { DumpKind, DumpResult, Report } from '../dispatch/events'
+import type { Gate } from '../dispatch/gate'
+import type { Sidecar } from '../files/artefact'
+import { deleteExpired } from '../files/retention'
+import { cpuSampler } from '../sample/cpu-sampler'
+import { memorySampler } from '../sample/memory-sampler'
+import { systemClock } from './clock'
+import { startReadingLoop } from './reading-loop'
+
+/** One kind's rule, with its threshold as a number that readings can be compared with. */
+export interface RuleSettings {
+  readonly intervalMs: number
+  readonly threshold: number
+  readonly counter: number
+}
+
+/** All that a watch must know, as plain data: it can travel to another thread. */
+export interface WatchSettings {
+  readonly rules: { readonly [Kind in DumpKind]?: RuleSettings | undefined }
+  readonly budgets: { readonly [Kind in DumpKind]: Budget }
+  /** What an earlier watch left of the budgets. */
+  readonly budgetsLeft?: BudgetsLeft | undefined
+  readonly directories: { readonly [Kind in DumpKind]: string }
+  readonly profileDurationMs: number
+  /** Time without a beat of the main thread that trips a CPU dump, ms. Only a watch on another thread can use it. */
+  readonly blockedMs: number | undefined
+  readonly sampling: boolean
+  readonly engines: Engines
+  /** Dumps kept per kind of name; `false`: all. */
+  readonly keep: number | false
+  readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
+}
+
+export type BudgetsLeft = { readonly [Kind in DumpKind]?: BudgetLeft | undefined }
+
+/** Names of the ways in which each kind can be dumped here, best first, and those that cannot, with the reason. */
+export type Ways = Readonly<
+  Record<DumpKind, { readonly available: readonly string[]; readonly passedOver: readonly PassedOver[] }>
+>
+
+/** The loops and the dispatcher, on whichever thread they run. */
+export interface Watch {
+  /** Asks for a dump. Never rejects. */
+  request(request: Omit<DumpRequest, 'early'>): Promise<DumpResult>
+  /** Undoes everything; resolves when the last file is closed. Idempotent. */
+  stop(): Promise<void>
+}
+
+/** A watch seen from the thread that it runs on. */
+export interface LocalWatch extends Watch {
+  readonly dispatcher: Dispatcher
+  ways(): Ways
+  budgetsLeft(): BudgetsLeft
+}
+
+/** What a watch finds where it runs. */
+export interface WatchSurroundings {
+  readonly mainThread: MainThread
+  readonly gate: Gate
+  readonly report: Report
+  /** Told when a dump begins and when it has ended. */
+  readonly onRunning?: (isRunning: boolean) => void
+}
+
+/** Builds samplers, loops, captures and the dispatcher on the thread that calls. */
+export function startWatch(
+  settings: WatchSettings,
+  { mainThread, gate, report, onRunning }: WatchSurroundings,
+): LocalWatch {
+  const { rules, budgets, budgetsLeft, directories, engines, keep, where } = settings
+  const common = { mainThread, probe: createRoomProbe(), observer: observerFor(report) }
+  const capturers = {
+    cpu: createCpuCapturer({ ...common, engine: engines.cpu }),
+    memory: createHeapCapturer({
+      ...common,
+      engine: engines.memory,
+      sampling: settings.sampling,
+      nodeMajor: Number.parseInt(process.versions.node, 10),
+    }),
+  }
+  const lineOf = (kind: DumpKind) => {
+    const rule = rules[kind]
+    return {
+      capturer: capturers[kind],
+      budget: new DumpBudget(budgets[kind], budgetsLeft?.[kind]),
+      directory: directories[kind],
+      rule: rule && new ThresholdRule(rule.threshold, rule.counter),
+    }
+  }
+  const dumpLines = { cpu: lineOf('cpu'), memory: lineOf('memory') }
+  const dispatcher = new Dispatcher({
+    ...dumpLines,
+    gate,
+    clock: systemClock,
+    report,
+    profileDurationMs: settings.profileDurationMs,
+    where,
+    retain: (directory) => retain(directory, where.host, keep, report),
+    onRunning,
+  })
+  const samplers = { cpu: cpuSampler, memory: memorySampler }
+  const stopLoops = (['cpu', 'memory'] as const).flatMap((kind) => {
+    const rule = rules[kind]
+    if (!rule) return []
+    const sampler = samplers[kind]()
+    return startReadingLoop({
+      kind,
+      intervalMs: rule.intervalMs,
+      sampler,
+      dispatcher,
+      clock: systemClock,
+      report,
+    })
+  })
+  return {
+    dispatcher,
+    request: (request) => dispatcher.request(request),
+    ways: () => ({ cpu: capturers.cpu.ways(), memory: capturers.memory.ways() }),
+    budgetsLeft: () => ({ cpu: dumpLines.cpu.budget.left(), memory: dumpLines.memory.budget.left() }),
+    async stop() {
+      await Promise.all(stopLoops.map((stopLoop) => stopLoop()))
+      await dispatcher.stop()
+      await Promise.all([capturers.cpu.close(), capturers.memory.close()])
+    },
+  }
+}
+
+function observerFor(report: Report): CaptureObserver {
+  return {
+    orderLate: (order) =>
+      report.notice(
+        `the main thread has not taken the order ${order} yet: it sits in one long native call; waiting`,
+      ),
+    samplingWasStopped: () =>
+      report.notice('another user of the sampling heap profiler stopped it; it has been started again'),
+    samplingFailed: (error) =>
+      report.failure({ stage: 'sampling profile', kind: 'memory', message: error.message, error }),
+  }
+}
+
+async function retain(directory: string, host: string, keep: number | false, report: Report): Promise<void> {
+  const { failures } = await deleteExpired(directory, host, keep)
+  for (const { file, error } of failures) {
+    report.failure({ stage: 'retention', message: `${file}: ${error.message}`, error })
+  }
+}

@@ -1,0 +1,195 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
+import type { DumpRequest } from '../dispatch/dispatcher'
+import type { DumpResult, Report } from '../dispatch/events'
+import type { Gate } from '../dispatch/gate'
+import { Beats, BEATS_BYTES } from './beats'
+import { EXIT_WAIT_BYTES, ExitWait } from './exit-wait'
+import type { FromWatchdog, ToWatchdog, WatchdogData } from './messages'
+import type { BudgetsLeft, Watch, WatchSettings, Ways } from './watch'
+
+/** Most of V8's heap that the thread may use, MB. A CPU profile passes through it twice, parsed and as text. */
+const MAX_HEAP_MB = 192
+const MAX_YOUNG_MB = 4
+
+export interface WatchdogParts {
+  readonly settings: WatchSettings
+  /** The memory of the process's gate, and a gate of the main thread's to open it when the thread has died. */
+  readonly gateMemory: SharedArrayBuffer
+  readonly gate: Gate
+  readonly report: Report
+  /** Name of the main thread's hook in the process registry. */
+  readonly hook: string
+  readonly onReady: (ways: Ways) => void
+  /** The thread could not start or has died: somebody else has to take over what is left. */
+  readonly onLost: (lost: LostWatchdog) => void
+}
+
+/** What a dead thread leaves behind. */
+export interface LostWatchdog {
+  readonly why: string
+  readonly budgetsLeft: BudgetsLeft
+  readonly unanswered: readonly UnansweredRequest[]
+}
+
+interface UnansweredRequest {
+  readonly request: Omit<DumpRequest, 'early'>
+  readonly settle: (result: DumpResult) => void
+}
+
+/**
+ * The watch on a thread of its own, seen from the main thread.
+ *
+ * An observer must not share the thread that it observes: a timer on the main thread is silent exactly when the event loop
+ * is blocked. Here is only the post office; loops and dispatcher are in the thread (`watchdog-thread`).
+ */
+export class Watchdog implements Watch {
+  readonly #parts: WatchdogParts
+  readonly #port
+  readonly #worker: Worker
+  readonly #exitWait: ExitWait
+  readonly #unanswered = new Map<number, UnansweredRequest>()
+  readonly #stopBeats: () => void
+  #budgetsLeft: BudgetsLeft = {}
+  #threadGateId: number | undefined
+  #lastId = 0
+  #stopping: Promise<void> | undefined
+  #onStopped: () => void = () => undefined
+  #isOver = false
+
+  /**
+   * @throws When the thread cannot even be asked for: it was bundled away, or `--permission` forbids threads.
+   */
+  constructor(parts: WatchdogParts) {
+    this.#parts = parts
+    const [beats, exit] = [new SharedArrayBuffer(BEATS_BYTES), new SharedArrayBuffer(EXIT_WAIT_BYTES)]
+    const { port1, port2 } = new MessageChannel()
+    this.#port = port1
+    this.#exitWait = new ExitWait(exit)
+    this.#worker = startThread({
+      settings: parts.settings,
+      port: port2,
+      gate: parts.gateMemory,
+      beats,
+      exit,
+      hook: parts.hook,
+    })
+    this.#worker.on('error', (error) => this.#lost(error instanceof Error ? error.message : String(error)))
+    this.#worker.on('exit', (code) => this.#lost(`it ended with code ${code}`))
+    port1.on('message', (message: FromWatchdog) => this.#take(message))
+    port1.unref()
+    this.#stopBeats = new Beats(beats).start()
+    process.on('exit', this.#onExit)
+  }
+
+  request(request: Omit<DumpRequest, 'early'>): Promise<DumpResult> {
+    if (this.#isOver) return Promise.resolve({ skipped: 'stopped' })
+    const id = ++this.#lastId
+    return new Promise((settle) => {
+      this.#unanswered.set(id, { request, settle })
+      this.#tell({ type: 'request', id, request })
+    })
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= new Promise<void>((resolve) => {
+      this.#onStopped = resolve
+      if (this.#isOver) resolve()
+      else this.#tell({ type: 'stop' })
+    }).then(() => this.#end())
+    return this.#stopping
+  }
+
+  #take(message: FromWatchdog): void {
+    const { report, onReady } = this.#parts
+    switch (message.type) {
+      case 'ready':
+        this.#threadGateId = message.gateId
+        return onReady(message.ways)
+      case 'dump':
+        return report.dump(message.dump)
+      case 'skip':
+        return report.skip(message.skip)
+      case 'failure':
+        return report.failure(message.failure)
+      case 'notice':
+        return report.notice(message.line)
+      case 'budgets':
+        this.#budgetsLeft = message.left
+        return
+      case 'result':
+        this.#unanswered.get(message.id)?.settle(message.result)
+        this.#unanswered.delete(message.id)
+        return
+      case 'stopped':
+        return this.#onStopped()
+    }
+  }
+
+  /** At exit no event loop turns: wait for the running dump on shared memory, then read the mail by hand. */
+  readonly #onExit = (): void => {
+    if (!this.#exitWait.isDumping) return
+    this.#tell({ type: 'exit' })
+    this.#exitWait.wait()
+    let mail: { message: FromWatchdog } | undefined
+    while ((mail = receiveMessageOnPort(this.#port) as typeof mail)) this.#take(mail.message)
+  }
+
+  #lost(why: string): void {
+    if (this.#isOver) return
+    const unanswered = [...this.#unanswered.values()]
+    this.#unanswered.clear()
+    if (this.#threadGateId !== undefined) this.#parts.gate.evict(this.#threadGateId)
+    const isWanted = this.#stopping === undefined
+    this.#letGo()
+    if (isWanted) {
+      this.#parts.onLost({ why, budgetsLeft: this.#budgetsLeft, unanswered })
+    } else {
+      for (const { settle } of unanswered) settle({ skipped: 'stopped' })
+      this.#onStopped()
+    }
+  }
+
+  /** The thread is ended from here, always: one that exits by itself right after a session aborts the process. */
+  async #end(): Promise<void> {
+    if (this.#isOver) return
+    this.#letGo()
+    await this.#worker.terminate()
+  }
+
+  #letGo(): void {
+    this.#isOver = true
+    this.#stopBeats()
+    process.removeListener('exit', this.#onExit)
+    this.#port.close()
+  }
+
+  #tell(message: ToWatchdog): void {
+    this.#port.postMessage(message)
+  }
+}
+
+function startThread(data: WatchdogData): Worker {
+  const entry = join(__dirname, 'watchdog-thread.js')
+  if (!existsSync(entry)) throw new Error(`its file ${entry} is not there (was the package bundled?)`)
+  const worker = new Worker(entry, {
+    name: 'cpu-memory-monitor',
+    workerData: data,
+    transferList: [data.port],
+    // Preloads and loaders of the application must not run a second time. An empty execArgv alone does not stop those of
+    // NODE_OPTIONS.
+    execArgv: [],
+    env: withoutNodeOptions(process.env),
+    stdin: false,
+    stdout: true,
+    stderr: true,
+    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB, maxYoungGenerationSizeMb: MAX_YOUNG_MB },
+  })
+  worker.unref()
+  return worker
+}
+
+function withoutNodeOptions(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => name !== 'NODE_OPTIONS'))
+}
