@@ -1,0 +1,38 @@
+import * as monitor from './monitor'
+import type * as events from './dispatch/events'
+import * as options from './options'
+import type * as voice from './report/voice'
+
+/**
+ * Watches this process's CPU and memory, and puts the evidence on disk when something goes wrong.
+ *
+ * Only what is configured is watched; without options only the manual signal is.
+ *
+ * @throws TypeError for an option of the wrong type or one that does not exist.
+ * @throws RangeError for a value outside an option's range.
+ * @throws Error when the key is already watched in this process, or when `engine: 'packages'` misses a package.
+ */
+function cpuMemoryMonitor(userOptions?: cpuMemoryMonitor.Options): cpuMemoryMonitor.Monitor {
+  return new monitor.Monitor(options.resolveOptions(userOptions))
+}
+
+// A namespace is the one way to give types to a callable `export =`.
+// eslint-disable-next-line @typescript-eslint/no-namespace
+declare namespace cpuMemoryMonitor {
+  export type Options = options.Options
+  export type CpuOptions = options.CpuOptions
+  export type MemoryOptions = options.MemoryOptions
+  export type LimiterOption = options.LimiterOption
+  export type Engine = options.Engine
+  export type Logger = options.Logger
+  export type Monitor = monitor.Monitor
+  export type MonitorEvents = voice.MonitorEvents
+  export type Dump = events.Dump
+  export type DumpResult = events.DumpResult
+  export type Skip = events.Skip
+  export type SkipReason = events.SkipReason
+  export type Leak = events.Leak
+  export type Failure = events.Failure
+}
+
+export = cpuMemoryMonitor

@@ -1,0 +1,158 @@
+import { hostname } from 'node:os'
+import type { Engines } from './capture/engines'
+import { resolveEngines } from './capture/engines'
+import { createOrders } from './capture/orders'
+import { absoluteThreshold } from './core/threshold'
+import type { DumpKind, DumpResult } from './dispatch/events'
+import { claim, processRegistry } from './dispatch/process-registry'
+import { prepareDirectory } from './files/directory'
+import { sweepStalePartials } from './files/retention'
+import { chooseReadings, type ChosenReadings } from './leak/choose-readings'
+import { startLeakWatch } from './leak/leak-watch'
+import { MAX_TIMER_MS, type Settings } from './options'
+import { startLine, uselessThreshold } from './report/start-line'
+import type { Voice } from './report/voice'
+import { readLimits, type Limits } from './sample/limits'
+import { watchSignal } from './signal'
+import { UndoList } from './undo-list'
+import { systemClock } from './watch/clock'
+import { startWatchAnywhere } from './watch/start-anywhere'
+import type { Watch, WatchSettings } from './watch/watch'
+
+/** What runs behind a `Monitor`. */
+export interface Monitoring {
+  /** Never rejects. */
+  dumpByHand(
+    kind: DumpKind,
+    details: Readonly<Record<string, unknown>>,
+    durationMs?: number,
+  ): Promise<DumpResult>
+  /** Undoes everything. Idempotent, never rejects. */
+  stop(): Promise<void>
+}
+
+/**
+ * The composition root: builds the parts from Settings, and undoes them in reverse.
+ *
+ * @throws Error when `cpu` or `memory` is watched in this process already, or when `engine: 'packages'` misses one. Nothing
+ * is left running then.
+ */
+export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
+  const unclaim = claim(claimsOf(settings))
+  let engines: Engines
+  let leakReadings: ChosenReadings | undefined
+  try {
+    engines = resolveEngines(settings.engine, enginesNeeded(settings))
+    leakReadings = settings.memory && chooseReadings(settings.engine, systemClock.monotonicMs)
+  } catch (error) {
+    unclaim()
+    throw error
+  }
+
+  const undo = new UndoList((error) => voice.failure({ stage: 'stop', message: messageOf(error), error }))
+  undo.add(unclaim)
+  const limits = readLimits()
+  const prepared = prepareDirectories(settings, voice)
+  undo.add(() => prepared)
+  const watchSettings = watchSettingsOf(settings, engines, limits)
+  const watch = startWatchAnywhere({
+    settings: watchSettings,
+    isThreadWanted: settings.watchdog,
+    orders: createOrders(engines),
+    report: voice,
+    onStarted: ({ thread, ways }) =>
+      voice.info(startLine({ ...watchSettings, signal: settings.signal, thread, ways })),
+  })
+  undo.add(() => watch.stop())
+  if (leakReadings) undo.add(startLeaks(leakReadings, watch, voice))
+  // A dump by hand may be asked for in the same breath as the start: the directory comes first.
+  const dumpByHand: Monitoring['dumpByHand'] = (kind, details, durationMs) =>
+    prepared.then(() => watch.request({ kind, rule: 'manual', details, durationMs }))
+  undo.add(startSignal(settings, (askedBy) => void dumpByHand('memory', { askedBy }), voice))
+
+  const useless =
+    settings.memory && uselessThreshold(watchSettings.rules.memory?.threshold ?? 0, limits.memoryLimitBytes)
+  if (useless) voice.notice(useless)
+  return { dumpByHand, stop: () => undo.run() }
+}
+
+/** What is watched is claimed for the process; the signal goes to the first monitor that wants it. */
+function claimsOf({ cpu, memory }: Settings): string[] {
+  return [...(cpu ? ['cpu'] : []), ...(memory ? ['memory'] : [])]
+}
+
+function enginesNeeded({ cpu, memory }: Settings): ('cpu' | 'memory' | 'leak')[] {
+  return [...(cpu ? (['cpu'] as const) : []), ...(memory ? (['memory', 'leak'] as const) : [])]
+}
+
+function watchSettingsOf(settings: Settings, engines: Engines, limits: Limits): WatchSettings {
+  const { cpu, memory, directories, profileDurationMs, sampling, keep } = settings
+  const memoryWhole = limits.memoryLimitBytes ?? limits.totalMemoryBytes
+  // Without a rule only manual dumps are made, and those are exempt.
+  const noBudget = { tokensPerInterval: 0, intervalMs: MAX_TIMER_MS }
+  return {
+    rules: {
+      cpu: cpu && { ...cpu, threshold: absoluteThreshold(cpu.threshold, limits.cpus * 100) },
+      memory: memory && { ...memory, threshold: absoluteThreshold(memory.threshold, memoryWhole) },
+    },
+    budgets: { cpu: cpu?.budget ?? noBudget, memory: memory?.budget ?? noBudget },
+    directories,
+    profileDurationMs,
+    blockedMs: cpu?.blockedMs,
+    sampling,
+    engines,
+    keep,
+    where: {
+      node: process.version,
+      v8: process.versions.v8,
+      pid: process.pid,
+      host: hostname(),
+      limits: { ...limits },
+    },
+  }
+}
+
+async function prepareDirectories({ directories }: Settings, voice: Voice): Promise<void> {
+  for (const directory of new Set(Object.values(directories))) {
+    const verdict = await prepareDirectory(directory)
+    if (!verdict.writable) {
+      voice.notice(`${directory} cannot be written, dumps to it will fail: ${verdict.reason}`)
+      continue
+    }
+    const { failures } = await sweepStalePartials(directory, hostname(), systemClock.epochMs())
+    for (const { file, error } of failures) {
+      voice.failure({ stage: 'retention', message: `${file}: ${error.message}`, error })
+    }
+  }
+}
+
+function startLeaks({ readings }: ChosenReadings, watch: Watch, voice: Voice): () => void {
+  return startLeakWatch({
+    source: readings,
+    now: systemClock.monotonicMs,
+    wallClock: systemClock.epochMs,
+    onLeak: (leak, { details, readings: heapReadings }) => {
+      voice.leak(leak)
+      void watch.request({ kind: 'memory', rule: 'leak', details, readings: heapReadings })
+    },
+    onFailure: (error) => voice.failure({ stage: 'leak', message: messageOf(error), error }),
+  })
+}
+
+function startSignal({ signal }: Settings, onSignal: (signal: string) => void, voice: Voice): () => void {
+  if (signal === undefined || processRegistry().claims.has(signal)) return () => undefined
+  const unclaim = claim([signal])
+  const unwatch = watchSignal({
+    signal,
+    onSignal: () => onSignal(signal),
+    notice: (line) => voice.notice(line),
+  })
+  return () => {
+    unwatch()
+    unclaim()
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
