@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { chmodSync, lstatSync, mkdirSync, readdirSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  statfsSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -107,12 +116,16 @@ test(
       'cpu-2-2.cpuprofile.json',
       'cpu-3-3.cpuprofile.json',
       'cpu-3-3.cpuprofile.partial',
+      'cpu-4-4.cpuprofile',
+      'cpu-4-4.cpuprofile.json',
     ]
     for (const name of names) {
       const artefact = name.replace(/\.(json|partial)$/, '')
       const sidecar = { tool: 'cpu-memory-monitor', artefact, ...about(directory) }
       writeFileSync(join(directory, name), JSON.stringify(sidecar), { mode: 0o644 })
     }
+    // Their own file, but somebody else's word about it.
+    chownSync(join(directory, 'cpu-4-4.cpuprofile'), 65534, 65534)
     const output = execFileSync(
       process.execPath,
       [AS_NOBODY, directory, hostname(), JSON.stringify(about(directory))],

@@ -259,6 +259,18 @@ test('while it is open there is a partial, and a sidecar that says whose it is',
   await artefact.abandon()
 })
 
+test('a sidecar that became shorter has nothing of the draft at its end', async (t) => {
+  const directory = scratch(t)
+  const { why, where } = about(directory)
+  const wordy = { ...why, details: { words: 'x'.repeat(5000) } }
+  const artefact = await openArtefact(directory, NAME, { why: wordy, where })
+  await artefact.write(PROFILE)
+  publishArtefactSync({ ...artefact.partial, draft: { ...artefact.partial.draft, why } }, HOW)
+  await artefact.abandon()
+  const sidecar = JSON.parse(readFileSync(join(directory, NAMES.sidecar), 'utf8')) as Sidecar
+  assert.deepEqual(sidecar.why, why)
+})
+
 test('abandoning removes both files, twice is as once, and afterwards nothing is taken', async (t) => {
   const directory = scratch(t)
   const artefact = await written(directory)
@@ -410,6 +422,6 @@ function failing(code: string): (...call: unknown[]) => void {
     const error = Object.assign(new Error(`${code}: by order of the test`), { code })
     const done = call.at(-1)
     if (typeof done !== 'function') throw error
-    process.nextTick(done as (error: Error) => void, error)
+    process.nextTick(done, error)
   }
 }

@@ -196,6 +196,11 @@ test('a partial left beside its published artefact goes, the artefact and its si
   const name = `cpu-${DEAD_PID}-${LONG_AGO_MS}.cpuprofile`
   leavePartial(directory, name)
   writeFileSync(join(directory, name), PROFILE)
+  assert.deepEqual(
+    (await deleteExpired(directory, HOST, 0)).deleted,
+    [],
+    'it may be in the middle of its renaming',
+  )
   await sweepStalePartials(directory, HOST, Date.now())
   assert.deepEqual(readdirSync(directory).sort(), [name, `${name}.json`])
 })
