@@ -1,6 +1,7 @@
 import type { Profiler, Session } from 'node:inspector'
 import { performance } from 'node:perf_hooks'
 import type { CpuProfileRequest, CpuWay, RunningProfile } from './cpu-way'
+import { forgetOptimizedCode } from './forget-optimized-code'
 import type { MainThread } from './main-thread'
 import { waitPatiently, type Patience } from './patience'
 import { profileJson } from './profile-json'
@@ -39,10 +40,11 @@ async function startProfile(
     call((done) => session.post('Profiler.enable', done)),
     call((done) => session.post('Profiler.setSamplingInterval', interval, done)),
     call((done) => session.post('Profiler.start', done)),
+    ...forgetOptimizedCode((method) => call((done) => session.post(method, done))),
   ])
-  const [enabled, , started] = await waitPatiently('Profiler.start', calls, patience, early)
+  const [enabled, , , , ready] = await waitPatiently('Profiler.start', calls, patience, early)
   return {
-    startPauseMs: started.answeredAtMs - enabled.answeredAtMs,
+    startPauseMs: ready.answeredAtMs - enabled.answeredAtMs,
     acceptedAfterMs: enabled.answeredAtMs - enabled.askedAtMs,
     async stop(open) {
       try {

@@ -6,6 +6,7 @@ import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
 import type { Engines } from './engines'
 import type { HeapStatistics, OrderName, Orders } from './main-thread'
 import { loadPackage } from './optional-package'
+import { forgetOptimizedCodeHere } from './forget-optimized-code'
 import { createHeapSampler } from './heap-sampler'
 
 /** The orders as the main thread carries them out: plain synchronous functions. */
@@ -108,6 +109,7 @@ function profilerPackage(engines: Engines): ProfilerPackage {
 function startProfile(profiler: ProfilerPackage, title: string, samplingIntervalUs: number): void {
   profiler.setSamplingInterval(samplingIntervalUs)
   profiler.startProfiling(title, true)
+  forgetOptimizedCodeHere(openLocalSession)
 }
 
 /** The format is chosen when a profile is read: 1 is the one that DevTools reads today. */
