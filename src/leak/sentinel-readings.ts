@@ -38,8 +38,9 @@ export function sentinelReadings(now: () => number): GcReadings {
 }
 
 /**
- * A full GC moves all survivors to the old generation, and what is allocated between its end and the finalizer begins in
- * the young one: the old generation alone is the heap after the GC, however late the finalizer comes.
+ * A full GC moves all survivors to the old generation, and nearly all that is allocated between its end and the finalizer
+ * begins in the young one: the old generation alone is the heap after the GC, also when the finalizer comes late. (V8
+ * creates some kinds of objects old; that raises a late reading, as garbage does.)
  */
 function oldGenerationBytes(): number {
   const old = getHeapSpaceStatistics().filter((space) => !space.space_name.startsWith('new_'))
