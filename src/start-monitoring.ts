@@ -43,7 +43,7 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   let leakReadings: ChosenReadings | undefined
   try {
     engines = resolveEngines(settings.engine, enginesNeeded(settings))
-    leakReadings = settings.memory && chooseReadings(settings.engine, systemClock.monotonicMs)
+    leakReadings = settings.memory && chooseReadings(engines.leak, systemClock.monotonicMs)
   } catch (error) {
     unclaim()
     throw error

@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module'
 import type { GcReadings } from './gc-readings'
 
 /** What the memwatch packages export, as far as it is used here. */
@@ -13,34 +12,9 @@ export interface MemwatchStats {
   readonly used_heap_size: number
 }
 
-/** A memwatch package that loads on this machine, or why there is none. */
-export type FoundMemwatch =
-  | { readonly name: string; readonly memwatch: Memwatch }
-  | { readonly missing: readonly { readonly name: string; readonly why: string }[] }
-
-/** Names under which the package may be installed, in the order in which they are tried. */
-export const MEMWATCH_NAMES = ['memwatch-next', '@airbnb/node-memwatch'] as const
-
 /**
- * Loads the memwatch package. Loading puts native GC hooks into the process for good (after each full GC they send one
- * empty task through libuv's pool), so call it only when the package is to be used.
- *
- * @param load - How a package is loaded. Default: as this file's `require` does.
- */
-export function findMemwatch(load: (name: string) => unknown = createRequire(__filename)): FoundMemwatch {
-  const missing = []
-  for (const name of MEMWATCH_NAMES) {
-    try {
-      return { name, memwatch: load(name) as Memwatch }
-    } catch (error) {
-      missing.push({ name, why: whyMissing(error) })
-    }
-  }
-  return { missing }
-}
-
-/**
- * Readings from the `stats` event of a memwatch package, which comes after full GCs only.
+ * Readings from the `stats` event of a memwatch package, which comes after full GCs only. Loading the package puts native
+ * GC hooks into the process for good: after each full GC they send one empty task through libuv's pool.
  *
  * @param now - Monotonic ms.
  */
@@ -53,10 +27,4 @@ export function memwatchReadings(name: string, memwatch: Memwatch, now: () => nu
       return () => void memwatch.removeListener('stats', onStats)
     },
   }
-}
-
-function whyMissing(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const isAbsent = 'code' in error && error.code === 'MODULE_NOT_FOUND'
-  return isAbsent ? 'not installed' : `does not load: ${error.message.split('\n')[0]}`
 }

@@ -1,54 +1,44 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { chooseReadings, missingLeakPackage } from '../../dist/leak/choose-readings.js'
-import { findMemwatch } from '../../dist/leak/memwatch-readings.js'
-import type { FoundMemwatch } from '../../dist/leak/memwatch-readings.js'
+import { chooseReadings } from '../../dist/leak/choose-readings.js'
 import { ENGINES, FULL_GCS, runFixture } from './run-fixture'
 
 const now = () => 0
-const memwatch = { on: () => undefined, removeListener: () => undefined }
-const installed = (): FoundMemwatch => ({ name: 'memwatch-next', memwatch })
-const absent = (): FoundMemwatch =>
-  findMemwatch((name) => {
-    throw Object.assign(new Error(`Cannot find module '${name}'`), { code: 'MODULE_NOT_FOUND' })
-  })
-const INSTALL = 'npm i memwatch-next@npm:@airbnb/node-memwatch'
 
-test('auto takes the package as soon as it is installed', () => {
-  const { readings, passedOver } = chooseReadings('auto', now, installed)
+/** A package of one file with that text. */
+function packageOf(text: string): { package: { name: string; file: string }; remove: () => void } {
+  const directory = mkdtempSync(join(tmpdir(), 'cmm-leak-'))
+  const file = join(directory, 'index.js')
+  writeFileSync(file, text)
+  return { package: { name: 'memwatch-next', file }, remove: () => rmSync(directory, { recursive: true }) }
+}
+
+test('the package is taken when there is one', (t) => {
+  const memwatch = packageOf('module.exports = { on() {}, removeListener() {} }')
+  t.after(memwatch.remove)
+  const { readings, passedOver } = chooseReadings({ package: memwatch.package, passedOver: [] }, now)
   assert.equal(readings.source, 'memwatch-next')
   assert.deepEqual(passedOver, [])
 })
 
-test('auto takes Node without it, and says what was passed over', () => {
-  const { readings, passedOver } = chooseReadings('auto', now, absent)
+test('a package that is there but was not built is passed over with its own first line', (t) => {
+  const memwatch = packageOf("throw new Error('Could not locate the bindings file. Tried:\\n -> /a')")
+  t.after(memwatch.remove)
+  const { readings, passedOver } = chooseReadings({ package: memwatch.package, passedOver: [] }, now)
   assert.equal(readings.source, 'builtin')
   assert.deepEqual(passedOver, [
-    { way: 'memwatch-next', why: 'not installed' },
-    { way: '@airbnb/node-memwatch', why: 'not installed' },
+    { way: 'memwatch-next', why: 'does not load: Could not locate the bindings file. Tried:' },
   ])
 })
 
-test('packages takes the package', () => {
-  assert.equal(chooseReadings('packages', now, installed).readings.source, 'memwatch-next')
-})
-
-test('packages throws without it, naming both names, the reason and the remedy', () => {
-  const message =
-    'the leak watch needs a memwatch package, but neither memwatch-next (not installed) ' +
-    `nor @airbnb/node-memwatch (not installed) can be used: ${INSTALL}`
-  assert.throws(() => chooseReadings('packages', now, absent), { message })
-  assert.equal(missingLeakPackage(absent), message)
-})
-
-test('nothing is missing when the package loads', () => {
-  assert.equal(missingLeakPackage(installed), undefined)
-})
-
-test('builtin never looks for the package', () => {
-  const { readings, passedOver } = chooseReadings('builtin', now, () => assert.fail('looked'))
-  assert.equal(readings.source, 'builtin')
-  assert.deepEqual(passedOver, [])
+test('without a package Node is taken, and why is told on', () => {
+  const passedOver = [{ way: 'memwatch-next', why: 'not installed' }]
+  const chosen = chooseReadings({ passedOver }, now)
+  assert.equal(chosen.readings.source, 'builtin')
+  assert.deepEqual(chosen.passedOver, passedOver)
 })
 
 for (const { engine, skip } of ENGINES) {
