@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { cpSync, existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { installPackage, repository } from './installed-package'
+import type { InstalledPackage } from './installed-package'
+
+/** What npm writes down about everything that it has put into `node_modules`. */
+interface HiddenLockfile {
+  readonly packages: Record<string, { readonly hasInstallScript?: boolean }>
+}
+
+describe('the packed package, installed in an empty project', { timeout: 240_000 }, () => {
+  let installed: InstalledPackage
+
+  before(async () => {
+    installed = await installPackage()
+  })
+
+  after(() => installed?.remove())
+
+  it('brings at most six packages, none of which compiles or runs anything at install', () => {
+    const { packages } = JSON.parse(
+      readFileSync(join(installed.project, 'node_modules/.package-lock.json'), 'utf8'),
+    ) as HiddenLockfile
+    const folders = Object.keys(packages)
+    assert.ok(folders.includes('node_modules/cpu-memory-monitor'))
+    assert.ok(folders.length <= 6, folders.join(', '))
+    for (const folder of folders) {
+      assert.ok(!packages[folder]?.hasInstallScript, `${folder} has an install script`)
+      // npm runs node-gyp for a binding.gyp at the root of a package, script or not.
+      assert.ok(!existsSync(join(installed.project, folder, 'binding.gyp')), `${folder} would be compiled`)
+    }
+  })
+
+  it('leaves the sources and the tests of the repository at home', () => {
+    for (const name of ['src', 'test', '.eslintrc.json', 'tsconfig.json']) {
+      assert.ok(!existsSync(join(installed.project, 'node_modules/cpu-memory-monitor', name)), name)
+    }
+  })
+
+  it('is a function for require, and a process that calls it ends by itself', async () => {
+    const { stdout } = await installed.run(process.execPath, [
+      '--eval',
+      "const monitor = require('cpu-memory-monitor')({ cpu: {}, memory: {}, logger: false }); console.log(typeof monitor.stop)",
+    ])
+    assert.equal(stdout, 'function\n')
+  })
+
+  it('is the same object for import', async () => {
+    const { stdout } = await installed.run(process.execPath, [
+      '--input-type=module',
+      '--eval',
+      `import cpuMemoryMonitor from 'cpu-memory-monitor'
+       import { createRequire } from 'node:module'
+       console.log(cpuMemoryMonitor === createRequire(import.meta.url)('cpu-memory-monitor'))`,
+    ])
+    assert.equal(stdout, 'true\n')
+  })
+
+  it('has types for CommonJS and ESM consumers under nodenext, which refuse wrong options', async () => {
+    const folder = join(installed.project, 'consumer')
+    cpSync(join(repository, 'test/fixtures/consumer'), folder, { recursive: true })
+    const types = join(repository, 'node_modules/@types')
+    await tool('typescript/bin/tsc', ['--project', folder, '--typeRoots', types])
+  })
+
+  it('is in order for publint', async () => {
+    await tool('publint/src/cli.js', ['run', '--strict', installed.tarball])
+  })
+
+  it('has the right types for every way of importing it', async () => {
+    await tool('@arethetypeswrong/cli/dist/index.js', ['--profile', 'node16', installed.tarball])
+  })
+
+  /** Runs a tool of the repository; what it complains of becomes the test's message. */
+  async function tool(file: string, toolArguments: string[]): Promise<void> {
+    try {
+      await installed.run(process.execPath, [join(repository, 'node_modules', file), ...toolArguments])
+    } catch (error) {
+      const { stdout, stderr } = error as { stdout: string; stderr: string }
+      assert.fail(`${stdout}${stderr}`)
+    }
+  }
+})
