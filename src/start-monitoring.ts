@@ -1,7 +1,8 @@
 import { hostname } from 'node:os'
 import type { Engines } from './capture/engines'
 import { resolveEngines } from './capture/engines'
-import { createOrders } from './capture/orders'
+import { SAMPLING_INTERVAL_BYTES } from './capture/heap-sampling'
+import { createOrders, type OrderTable } from './capture/orders'
 import { absoluteThreshold } from './core/threshold'
 import type { DumpKind, DumpResult } from './dispatch/events'
 import { claim, processRegistry } from './dispatch/process-registry'
@@ -55,10 +56,12 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   const prepared = prepareDirectories(settings, voice)
   undo.add(() => prepared)
   const watchSettings = watchSettingsOf(settings, engines, limits)
+  const orders = createOrders(engines)
+  if (settings.sampling) startSamplingAtOnce(orders)
   const watch = startWatchAnywhere({
     settings: watchSettings,
     isThreadWanted: settings.watchdog,
-    orders: createOrders(engines),
+    orders,
     report: voice,
     onStarted: ({ thread, ways }) =>
       voice.info(startLine({ ...watchSettings, signal: settings.signal, thread, ways })),
@@ -109,6 +112,18 @@ function watchSettingsOf(settings: Settings, engines: Engines, limits: Limits): 
       host: hostname(),
       limits: { ...limits },
     },
+  }
+}
+
+/**
+ * What the application allocates while it boots is sampled too: the watch, which keeps the sampler from now on, would begin
+ * later. If it cannot be started the watch will find the same and say so.
+ */
+function startSamplingAtOnce(orders: OrderTable): void {
+  try {
+    orders.startSampling({ intervalBytes: SAMPLING_INTERVAL_BYTES })
+  } catch {
+    return
   }
 }
 

@@ -3,7 +3,7 @@ import type { Sampler } from './main-thread'
 
 /** V8's sampling heap profiler, of which a process has one for all its users. Synchronous, on its own thread. */
 export interface HeapSampler {
-  /** Starts sampling, unless it runs already. */
+  /** Starts sampling, unless it is known to run already. */
   start(intervalBytes: number): Sampler
   /** What was sampled since the start; no samples if nothing was or if another user has stopped it. Forces one full GC. */
   read(): { samples: number; json: string }
@@ -33,6 +33,7 @@ export function createHeapSampler(openSession: () => Session): HeapSampler {
 
   return {
     start(intervalBytes) {
+      if (sampler !== 'stopped') return sampler
       letGo()
       session = openSession()
       if (readProfile(session)) return (sampler = 'foreign')
