@@ -22,18 +22,18 @@ interface KindWays {
 
 /** The one line at start: what is watched, thresholds and limits, directory, thread, ways available. */
 export function startLine({ rules, budgets, directories, signal, thread, ways }: Started): string {
-  const { cpu, memory } = rules
-  const watched = [
-    cpu &&
-      `cpu above ${round(cpu.threshold)}% ${limits(cpu.counter, budgets.cpu)} to ${directories.cpu} by ${list(ways.cpu)}`,
-    memory &&
-      `memory above ${formatSize(memory.threshold)} ${limits(memory.counter, budgets.memory)} to ${directories.memory} by ${list(ways.memory)}`,
-    signal !== undefined && `${signal} for a heap snapshot to ${directories.memory}`,
-  ]
-  return `watching ${watched.filter(Boolean).join('; ') || 'nothing'}; on ${thread}`
+  const watched = (['cpu', 'memory'] as const).flatMap((kind) => {
+    const rule = rules[kind]
+    if (!rule) return []
+    const by = ways[kind].available.join(', ') || 'nothing'
+    return `${kind} above ${amount(kind, rule.threshold)} (${limits(rule.counter, budgets[kind])}) to ${directories[kind]} by ${by}`
+  })
+  const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${directories.memory}`]
+  const all = [...watched, ...manual].join('; ') || 'nothing'
+  return `watching ${all}; on ${thread}${passedOver(ways)}`
 }
 
-/** Things that make a rule useless, told once. */
+/** Told once when a memory threshold can never trip; `undefined` when it can. */
 export function uselessThreshold(thresholdBytes: number, limitBytes: number | undefined): string | undefined {
   if (limitBytes === undefined || thresholdBytes < limitBytes) return undefined
   return (
@@ -42,19 +42,16 @@ export function uselessThreshold(thresholdBytes: number, limitBytes: number | un
   )
 }
 
+function amount(kind: DumpKind, threshold: number): string {
+  return kind === 'cpu' ? `${Math.round(threshold * 10) / 10}% of a core` : formatSize(threshold)
+}
+
 function limits(counter: number, { tokensPerInterval, intervalMs }: Budget): string {
-  const times = counter === 1 ? '' : `${counter} times in a row, `
-  return `(${times}at most ${tokensPerInterval} dumps in ${intervalMs / 1000} s)`
+  const row = counter === 1 ? 'at once' : `${counter} readings in a row`
+  return `${row}, at most ${tokensPerInterval} per ${intervalMs / 1000} s`
 }
 
-function list({ available, passedOver }: KindWays): string {
-  const missing = passedOver.map(({ way, why }) => `${way}: ${why}`)
-  return [
-    available.join(', ') || 'no way at all',
-    ...(missing.length > 0 ? [`not ${missing.join(', ')}`] : []),
-  ].join('; ')
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10
+function passedOver(ways: Started['ways']): string {
+  const reasons = [...ways.cpu.passedOver, ...ways.memory.passedOver].map(({ way, why }) => `${way} (${why})`)
+  return reasons.length > 0 ? `; passed over: ${[...new Set(reasons)].join(', ')}` : ''
 }
