@@ -59,7 +59,7 @@ export interface Plan {
 
 /**
  * HOW to dump one kind of evidence. The dispatcher sees only this: which ways exist, which thread they need and in
- * which order they are tried stays behind it.
+ * which order they are tried stays behind it. Nothing that a capture waits for keeps its thread alive.
  */
 export interface Capturer {
   /** Looks at disk and memory, and says what fits now. */
@@ -70,7 +70,7 @@ export interface Capturer {
   close(): Promise<void>
 }
 
-/** What a capturer has to say while it works; the dispatcher turns it into log lines and events. */
+/** What a capturer has to say while it works; the dispatcher turns it into log lines and events. Must not throw. */
 export interface CaptureObserver {
   /** The main thread has not accepted an order within the order timeout. Said once per order, while still waiting. */
   orderLate(order: string): void

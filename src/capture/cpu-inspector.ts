@@ -40,7 +40,8 @@ async function startProfile(
     call((done) => session.post('Profiler.enable', done)),
     call((done) => session.post('Profiler.setSamplingInterval', interval, done)),
     call((done) => session.post('Profiler.start', done)),
-    ...forgetOptimizedCode((method) => call((done) => session.post(method, done))),
+    // Should it fail, the profile is still worth having.
+    ...forgetOptimizedCode((method) => call((done) => session.post(method, () => done(null)))),
   ])
   const [enabled, , , , ready] = await waitPatiently('Profiler.start', calls, patience, early)
   return {
@@ -54,10 +55,6 @@ async function startProfile(
       } finally {
         session.disconnect()
       }
-    },
-    discard() {
-      session.disconnect()
-      return Promise.resolve()
     },
   }
 }

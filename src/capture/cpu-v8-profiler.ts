@@ -28,9 +28,6 @@ export function createV8ProfilerWay(mainThread: MainThread, patience: Patience):
           const stopped = await waitPatiently('stopPackageProfile', stopping, patience)
           return { stopPauseMs: stopped.pauseMs }
         },
-        async discard() {
-          await mainThread.order('stopPackageProfile', { title }).catch(() => {})
-        },
       }
     },
   }

@@ -22,8 +22,6 @@ export interface RunningProfile {
   readonly acceptedAfterMs: number
   /** Ends the profile and writes it. Either succeeds or rejects, the profiler is off afterwards. */
   stop(open: OpenArtefact): Promise<{ readonly stopPauseMs: number }>
-  /** Ends the profile and throws it away. Never rejects. */
-  discard(): Promise<void>
 }
 
 /** One way to take a CPU profile. */

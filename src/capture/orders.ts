@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import type { Session } from 'node:inspector'
+import type inspector from 'node:inspector'
 import { performance } from 'node:perf_hooks'
 import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
 import type { Engines } from './engines'
@@ -74,8 +74,8 @@ export function runOrder(orders: OrderTable, name: string, inputJson: string): s
 }
 
 /** Loaded late: a Node built without the inspector has no such module, and most processes never need it. */
-export function openLocalSession(): Session {
-  const { Session } = createRequire(__filename)('node:inspector') as typeof import('node:inspector')
+export function openLocalSession(): inspector.Session {
+  const { Session } = createRequire(__filename)('node:inspector') as typeof inspector
   const session = new Session()
   session.connect()
   return session
@@ -109,7 +109,8 @@ function profilerPackage(engines: Engines): ProfilerPackage {
 function startProfile(profiler: ProfilerPackage, title: string, samplingIntervalUs: number): void {
   profiler.setSamplingInterval(samplingIntervalUs)
   profiler.startProfiling(title, true)
-  forgetOptimizedCodeHere(openLocalSession)
+  // It would end coverage that is being collected, which this way of profiling leaves whole otherwise.
+  if (process.env['NODE_V8_COVERAGE'] === undefined) forgetOptimizedCodeHere(openLocalSession)
 }
 
 /** The format is chosen when a profile is read: 1 is the one that DevTools reads today. */
