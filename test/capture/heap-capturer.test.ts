@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, afterEach, beforeEach, describe, it } from 'node:test'
+import type { Captured, Plan, Refusal } from '../../dist/capture/capture'
+import { createHeapCapturer } from '../../dist/capture/heap-capturer'
+import { jobIn, listener, roomy, scriptedMainThread } from './scripted-main-thread'
+
+const PACKAGE = { package: { name: 'heapdump', file: '/nowhere' }, passedOver: [] }
+const NONE = { passedOver: [{ way: 'heapdump', why: 'not installed' }] }
+const MIB = 1024 * 1024
+
+describe('heap capturer', () => {
+  // A capture's timers keep no thread alive, and so not this one either.
+  const keepAlive = setInterval(() => {}, 1000)
+  after(() => clearInterval(keepAlive))
+  let directory = ''
+  beforeEach(() => (directory = mkdtempSync(join(tmpdir(), 'cmm-heap-'))))
+  afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+  interface Case {
+    readonly script?: Parameters<typeof scriptedMainThread>[0]
+    readonly engine?: typeof PACKAGE | typeof NONE
+    readonly sampling?: boolean
+    readonly probe?: ReturnType<typeof roomy>
+  }
+  const capturerFor = ({ script, engine = NONE, sampling = true, probe = roomy() }: Case) => {
+    const observer = listener()
+    const { mainThread, log } = scriptedMainThread(script)
+    const capturer = createHeapCapturer({ mainThread, engine, probe, observer, sampling, nodeMajor: 24 })
+    return { capturer, log, said: observer.said }
+  }
+  const take = async (one: Case) => {
+    const made = capturerFor(one)
+    const plan = (await made.capturer.plan(directory)) as Plan
+    const captured = await plan.take(jobIn(directory, 'memory'), AbortSignal.abort())
+    return { ...made, plan, captured }
+  }
+  const wayAndFiles = ({ way }: Captured) => ({ way, files: readdirSync(directory).length })
+  const failing = (message: string) => (): never => {
+    throw new Error(message)
+  }
+
+  it('writes the profile first, then the snapshot, and adds up what they cost', async () => {
+    const { captured, log } = await take({ engine: PACKAGE })
+    assert.deepEqual(wayAndFiles(captured), { way: 'heapdump', files: 4 })
+    assert.equal(captured.pauseMs, 7)
+    assert.deepEqual(captured.passedOver, [])
+    assert.ok(log.indexOf('samplingProfile') < log.indexOf('heapSnapshot'))
+  })
+
+  it('takes V8 when heapdump does not load, and says why', async () => {
+    const { captured } = await take({ engine: PACKAGE, script: { loadPackage: failing('other ABI') } })
+    assert.equal(captured.way, 'v8')
+    assert.deepEqual(captured.passedOver, [{ way: 'heapdump', why: 'other ABI' }])
+  })
+
+  it('does not try a failed snapshot again the other way; the profile is kept beside the failure', async () => {
+    const { captured, log } = await take({ engine: PACKAGE, script: { heapSnapshot: failing('ENOSPC') } })
+    assert.deepEqual(wayAndFiles(captured), { way: 'sampling', files: 2 })
+    assert.match(captured.failure?.message ?? '', /ENOSPC/)
+    assert.equal(log.filter((order) => order === 'heapSnapshot').length, 1)
+  })
+
+  it('does not take a snapshot for whole that is empty', async () => {
+    const heapSnapshot = () => ({ pauseMs: 1 })
+    await assert.rejects(take({ sampling: false, script: { heapSnapshot } }), /not whole/)
+    assert.deepEqual(readdirSync(directory), [])
+  })
+
+  it('has the snapshot alone when the profile fails', async () => {
+    writeFileSync(join(directory, 'memory-1-1.heapprofile'), 'theirs')
+    const { captured } = await take({})
+    assert.equal(captured.artefacts.length, 1)
+    assert.match(captured.passedOver.at(-1)?.why ?? '', /EEXIST/)
+  })
+
+  it('has the snapshot alone, and says why, when nothing was sampled', async () => {
+    const samplingProfile = () => ({ pauseMs: 0, samples: 0, sampler: 'ours' as const })
+    const { captured } = await take({ script: { samplingProfile } })
+    assert.deepEqual(wayAndFiles(captured), { way: 'v8', files: 2 })
+    assert.match(captured.passedOver.at(-1)?.why ?? '', /seen nothing/)
+  })
+
+  it('says once that sampling cannot start, and goes on without', async () => {
+    const { captured, said, capturer } = await take({ script: { startSampling: failing('no inspector') } })
+    assert.deepEqual(said, ['sampling failed: no inspector'])
+    assert.equal(captured.artefacts.length, 1)
+    assert.deepEqual(captured.passedOver.at(-1), { way: 'sampling', why: 'no inspector' })
+    await capturer.close()
+  })
+
+  it('says once, not at every dump, that another user stops the sampler', async () => {
+    const samplingProfile = () => ({ pauseMs: 0, samples: 0, sampler: 'stopped' as const })
+    const { said, log, capturer } = await take({ script: { samplingProfile } })
+    const again = (await capturer.plan(directory)) as Plan
+    await again.take({ ...jobIn(directory, 'memory'), baseName: 'memory-1-2' }, AbortSignal.abort())
+    assert.deepEqual(said, ['sampling was stopped'])
+    assert.equal(log.filter((order) => order === 'startSampling').length, 3)
+  })
+
+  it('gives the profile alone, with the refusal, when a snapshot does not fit', async () => {
+    const { plan, captured } = await take({ probe: roomy(1e12, 10 * MIB) })
+    assert.equal(plan.refusal?.skip, 'memory')
+    assert.deepEqual(wayAndFiles(captured), { way: 'sampling', files: 2 })
+    assert.match(captured.passedOver.at(-1)?.why ?? '', /^needs \d+ bytes of memory, 0 are to be had$/)
+  })
+
+  it('rejects when a snapshot does not fit and nothing was sampled either', async () => {
+    const samplingProfile = () => ({ pauseMs: 0, samples: 0, sampler: 'ours' as const })
+    await assert.rejects(
+      take({ probe: roomy(1e12, 10 * MIB), script: { samplingProfile } }),
+      /seen nothing yet/,
+    )
+    assert.deepEqual(readdirSync(directory), [])
+  })
+
+  it('refuses for memory without sampling, and for the disk before it looks at memory', async () => {
+    const memory = (await capturerFor({ sampling: false, probe: roomy(1e12, 0) }).capturer.plan(
+      '/',
+    )) as Refusal
+    assert.equal(memory.skip, 'memory')
+    assert.ok((memory.numbers['needBytes'] ?? 0) > 0)
+    const disk = (await capturerFor({ probe: roomy(256 * MIB, 0) }).capturer.plan('/')) as Refusal
+    assert.equal(disk.skip, 'disk')
+  })
+
+  it('does not refuse when there is room for both', async () => {
+    const plan = await capturerFor({}).capturer.plan('/')
+    assert.ok('take' in plan)
+    assert.equal(plan.refusal, undefined)
+  })
+
+  it('stops the sampler once at close, and never starts one with sampling off', async () => {
+    const on = capturerFor({})
+    await Promise.all([on.capturer.close(), on.capturer.close()])
+    assert.deepEqual(on.log, ['startSampling', 'stopSampling'])
+    assert.deepEqual(on.capturer.ways().available, ['v8', 'sampling'])
+    const off = capturerFor({ sampling: false })
+    await off.capturer.close()
+    assert.deepEqual(off.log, [])
+    assert.deepEqual(off.capturer.ways().available, ['v8'])
+  })
+})

@@ -1,0 +1,88 @@
+import type { Session } from 'node:inspector'
+import { writeFileSync } from 'node:fs'
+import type { CaptureObserver, Job } from '../../dist/capture/capture'
+import type { MainThread, OrderName, Orders } from '../../dist/capture/main-thread'
+import type { RoomProbe } from '../../dist/capture/room-probe'
+
+const GIB = 1024 ** 3
+
+/** Smallest files that pass for whole ones. */
+export const CPU_PROFILE = { nodes: [], startTime: 1, endTime: 2, samples: [], timeDeltas: [] }
+export const HEAP_PROFILE = { head: { callFrame: {}, selfSize: 0, children: [] }, samples: [] }
+export const SNAPSHOT =
+  '{"snapshot":{"meta":{"node_fields":[]}},\n"nodes":[],\n"edges":[],\n"strings":["a",\n"b",\n"c"]}'
+
+type Script = { [Name in OrderName]?: (input: Orders[Name]['input']) => Orders[Name]['output'] }
+
+/** A main thread that answers as scripted: every order succeeds unless the script says otherwise. */
+export function scriptedMainThread(script: Script = {}) {
+  const log: string[] = []
+  const answers: Required<Script> = {
+    ping: () => ({}),
+    heapStatistics: () => ({ usedBytes: 1e6, totalBytes: 2e6, limitBytes: 4 * GIB, externalBytes: 0 }),
+    loadPackage: () => ({}),
+    heapSnapshot: ({ file }) => (writeFileSync(file, SNAPSHOT), { pauseMs: 5 }),
+    startSampling: () => ({ sampler: 'ours' }),
+    samplingProfile: ({ file }) => {
+      writeFileSync(file, JSON.stringify(HEAP_PROFILE))
+      return { pauseMs: 2, samples: 1, sampler: 'ours' }
+    },
+    stopSampling: () => ({}),
+    startPackageProfile: () => ({ pauseMs: 3 }),
+    stopPackageProfile: ({ file }) => {
+      if (file !== undefined) writeFileSync(file, JSON.stringify(CPU_PROFILE))
+      return { pauseMs: 4 }
+    },
+    ...script,
+  }
+  const mainThread: MainThread = {
+    connect() {
+      log.push('connect')
+      return scriptedSession(log)
+    },
+    order(name, input) {
+      log.push(name)
+      const answer = answers[name] as (given: typeof input) => Orders[typeof name]['output']
+      return new Promise((resolve) => resolve(answer(input)))
+    },
+  }
+  return { mainThread, log }
+}
+
+function scriptedSession(log: string[]): Session {
+  const post = (method: string, ...rest: unknown[]): void => {
+    log.push(method)
+    const done = rest.at(-1) as (error: Error | null, answer?: unknown) => void
+    done(null, method === 'Profiler.stop' ? { profile: CPU_PROFILE } : {})
+  }
+  return { post, disconnect: () => log.push('disconnect') } as unknown as Session
+}
+
+export function roomy(freeDiskBytes = 100 * GIB, availableBytes = 16 * GIB): RoomProbe {
+  return {
+    memory: () => ({ availableBytes, limitBytes: 32 * GIB }),
+    freeDiskBytes: () => Promise.resolve(freeDiskBytes),
+  }
+}
+
+export function listener(): CaptureObserver & { readonly said: string[] } {
+  const said: string[] = []
+  return {
+    said,
+    orderLate: (order) => said.push(`late: ${order}`),
+    samplingWasStopped: () => said.push('sampling was stopped'),
+    samplingFailed: (error) => said.push(`sampling failed: ${error.message}`),
+  }
+}
+
+export function jobIn(directory: string, kind: 'cpu' | 'memory'): Job {
+  return {
+    directory,
+    baseName: `${kind}-1-1`,
+    durationMs: 1,
+    sidecar: {
+      why: { kind, rule: 'manual', details: {}, readings: [] },
+      where: { node: '', v8: '', pid: 1, host: '', directory, startedAt: '', limits: {} },
+    },
+  }
+}
