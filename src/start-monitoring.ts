@@ -55,6 +55,11 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   const limits = readLimits()
   const prepared = prepareDirectories(settings, voice)
   undo.add(() => prepared)
+  // A dump by hand may be asked for in the same breath as the start: the directory comes first.
+  const dumpByHand: Monitoring['dumpByHand'] = (kind, details, durationMs) =>
+    prepared.then(() => watch.request({ kind, rule: 'manual', details, durationMs }))
+  // Before the line that promises it: whoever reads that may send the signal at once, and unheard it ends the process.
+  const stopSignal = startSignal(settings, (askedBy) => void dumpByHand('memory', { askedBy }), voice)
   const watchSettings = watchSettingsOf(settings, engines, limits)
   const orders = createOrders(engines)
   if (settings.sampling) startSamplingAtOnce(orders)
@@ -68,10 +73,7 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   })
   undo.add(() => watch.stop())
   if (leakReadings) undo.add(startLeaks(leakReadings, watch, voice))
-  // A dump by hand may be asked for in the same breath as the start: the directory comes first.
-  const dumpByHand: Monitoring['dumpByHand'] = (kind, details, durationMs) =>
-    prepared.then(() => watch.request({ kind, rule: 'manual', details, durationMs }))
-  undo.add(startSignal(settings, (askedBy) => void dumpByHand('memory', { askedBy }), voice))
+  undo.add(stopSignal)
 
   const useless =
     settings.memory && uselessThreshold(watchSettings.rules.memory?.threshold ?? 0, limits.memoryLimitBytes)
