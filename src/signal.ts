@@ -7,24 +7,31 @@ export interface SignalWatchParts {
   readonly notice: (line: string) => void
 }
 
+/** Marks the listeners of all monitors in the process, those of other copies of this package too. */
+const OURS = Symbol.for('cpu-memory-monitor:signal-listener')
+
 /**
  * Listens for the signal that asks for a heap snapshot by hand.
  *
  * We stand first in the entry file, before the application has added its own handlers. nodemon restarts with SIGUSR2,
- * recluster and close-with-grace use it too: so whether to step aside is decided at each signal, not at start.
+ * recluster and close-with-grace use it too: so whether to step aside is decided at each signal, not at start. Of several
+ * monitors in the process the oldest takes it; when that one stops, the next does.
  *
  * @returns The undoing. Afterwards the signal has its default effect again, which for SIGUSR2 is to end the process.
  */
 export function watchSignal({ signal, onSignal, notice }: SignalWatchParts): () => void {
   let hasSteppedAside = false
   const listener = () => {
-    if (process.listenerCount(signal) === 1) {
+    const listeners = process.listeners(signal)
+    if (listeners.find(isOurs) !== listener) return
+    if (listeners.every(isOurs)) {
       onSignal()
       return
     }
     if (!hasSteppedAside) notice(`${signal} has another listener in this process; it is left to that one`)
     hasSteppedAside = true
   }
+  Object.defineProperty(listener, OURS, { value: true })
   try {
     process.on(signal, listener)
   } catch {
@@ -34,4 +41,8 @@ export function watchSignal({ signal, onSignal, notice }: SignalWatchParts): () 
   return () => {
     process.removeListener(signal, listener)
   }
+}
+
+function isOurs(listener: object): boolean {
+  return OURS in listener
 }

@@ -5,7 +5,7 @@ import { SAMPLING_INTERVAL_BYTES } from './capture/heap-sampling'
 import { createOrders, type OrderTable } from './capture/orders'
 import { absoluteThreshold } from './core/threshold'
 import type { DumpKind, DumpResult } from './dispatch/events'
-import { claim, processRegistry } from './dispatch/process-registry'
+import { claim } from './dispatch/process-registry'
 import { prepareDirectory } from './files/directory'
 import { sweepStalePartials } from './files/retention'
 import { chooseReadings, type ChosenReadings } from './leak/choose-readings'
@@ -81,7 +81,7 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   return { dumpByHand, stop: () => undo.run() }
 }
 
-/** What is watched is claimed for the process; the signal goes to the first monitor that wants it. */
+/** What is watched is claimed for the process. */
 function claimsOf({ cpu, memory }: Settings): string[] {
   return [...(cpu ? ['cpu'] : []), ...(memory ? ['memory'] : [])]
 }
@@ -157,17 +157,12 @@ function startLeaks({ readings }: ChosenReadings, watch: Watch, voice: Voice): (
 }
 
 function startSignal({ signal }: Settings, onSignal: (signal: string) => void, voice: Voice): () => void {
-  if (signal === undefined || processRegistry().claims.has(signal)) return () => undefined
-  const unclaim = claim([signal])
-  const unwatch = watchSignal({
+  if (signal === undefined) return () => undefined
+  return watchSignal({
     signal,
     onSignal: () => onSignal(signal),
     notice: (line) => voice.notice(line),
   })
-  return () => {
-    unwatch()
-    unclaim()
-  }
 }
 
 function messageOf(error: unknown): string {
