@@ -15,7 +15,10 @@ describe('by hand', { concurrency: 2 }, () => {
         const app = startApp(t, 'by-hand.js', { ...options, watchdog })
         const profile = await app.order<Dump>('dumpCpu', 100)
         assert.deepEqual([profile.kind, profile.rule], ['cpu', 'manual'])
-        assert.match(profile.file, new RegExp(`^${app.directory}/manual-cpu-${app.pid}-\\d{13}\\.cpuprofile$`))
+        assert.match(
+          profile.file,
+          new RegExp(`^${app.directory}/manual-cpu-${app.pid}-\\d{13}\\.cpuprofile$`),
+        )
         assert.ok(profile.durationMs >= 100)
         const snapshot = await app.order<Dump>('dumpMemory')
         assert.match(snapshot.file, new RegExp(`/manual-memory-${app.pid}-\\d{13}\\.heapsnapshot$`))

@@ -22,7 +22,10 @@ describe('an ES module that awaits the monitor last ends with code 0', { concurr
           const app = startApp(t, 'last-statement.mjs', { ...options, watchdog }, settings)
           assert.deepEqual(await app.ended, { code: 0, signal: null }, app.stderr())
           assert.equal(app.said('done').length, 1)
-          assert.equal(artefacts(app, 'manual-').filter((name) => !name.endsWith('.heapprofile')).length, files)
+          assert.equal(
+            artefacts(app, 'manual-').filter((name) => !name.endsWith('.heapprofile')).length,
+            files,
+          )
           assert.equal(app.stderr(), '')
         })
       }
