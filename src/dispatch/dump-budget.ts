@@ -6,11 +6,23 @@ export interface Budget {
   readonly intervalMs: number
 }
 
-/** What is left of a budget, as another thread can take it up. Ages, not times: clocks differ between threads. */
+/** What is left of a budget, as another thread can take it up. Times are ms of the clock that all threads share. */
 export interface BudgetLeft {
   readonly spent: number
-  readonly intervalAgeMs: number
+  readonly intervalStartedAtMs: number
   readonly content: number
+  /** When `content` was read: it grows from then on. */
+  readonly readAtMs: number
+}
+
+/** Where a budget comes from and who follows it. */
+export interface BudgetStart {
+  /** What an earlier thread left of it. */
+  readonly left?: BudgetLeft | undefined
+  /** Needed with `left`: the limiter counts on a clock that starts with its thread. */
+  readonly nowMs?: number
+  /** Told when a token has been taken. */
+  readonly onSpent?: (() => void) | undefined
 }
 
 /**
@@ -21,28 +33,32 @@ export interface BudgetLeft {
  */
 export class DumpBudget {
   readonly #budget: Budget
+  readonly #onSpent: (() => void) | undefined
   #limiter: RateLimiter | undefined
 
-  /** @param left - What an earlier thread left of the budget. */
-  constructor(budget: Budget, left?: BudgetLeft) {
+  constructor(budget: Budget, { left, nowMs = 0, onSpent }: BudgetStart = {}) {
     this.#budget = budget
-    if (left) this.#limiter = takeUp(newLimiter(budget), left)
+    this.#onSpent = onSpent
+    if (left) this.#limiter = takeUp(newLimiter(budget), left, nowMs)
   }
 
   /** @returns `true` when a dump may be made; it is then paid for. */
   tryRemoveToken(): boolean {
     this.#limiter ??= newLimiter(this.#budget)
-    return this.#limiter.tryRemoveTokens(1)
+    const isPaid = this.#limiter.tryRemoveTokens(1)
+    if (isPaid) this.#onSpent?.()
+    return isPaid
   }
 
   /** @returns `undefined` while nothing was ever asked of it. */
-  left(): BudgetLeft | undefined {
+  left(nowMs: number): BudgetLeft | undefined {
     const limiter = this.#limiter
     return (
       limiter && {
         spent: limiter.tokensThisInterval,
-        intervalAgeMs: performance.now() - limiter.curIntervalStart,
+        intervalStartedAtMs: nowMs - (performance.now() - limiter.curIntervalStart),
         content: limiter.getTokensRemaining(),
+        readAtMs: nowMs,
       }
     )
   }
@@ -52,9 +68,11 @@ function newLimiter({ tokensPerInterval, intervalMs }: Budget): RateLimiter {
   return new RateLimiter({ tokensPerInterval, interval: intervalMs })
 }
 
-function takeUp(limiter: RateLimiter, left: BudgetLeft): RateLimiter {
+function takeUp(limiter: RateLimiter, left: BudgetLeft, nowMs: number): RateLimiter {
+  const ownNowMs = performance.now()
   limiter.tokensThisInterval = left.spent
-  limiter.curIntervalStart -= left.intervalAgeMs
+  limiter.curIntervalStart = ownNowMs - (nowMs - left.intervalStartedAtMs)
   limiter.tokenBucket.content = left.content
+  limiter.tokenBucket.lastDrip = ownNowMs - (nowMs - left.readAtMs)
   return limiter
 }

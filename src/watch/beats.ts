@@ -1,4 +1,4 @@
-import { url } from 'node:inspector'
+import { createRequire } from 'node:module'
 import { BEAT_MS } from '../core/beat-watch'
 import { clearTimeout, setTimeout } from './timers'
 
@@ -31,9 +31,10 @@ export class Beats {
    * @returns The undoing.
    */
   start(): () => void {
+    const inspector = loadInspector()
     let timer: NodeJS.Timeout
     const beat = () => {
-      Atomics.store(this.#words, DEBUGGER, url() === undefined ? 0 : 1)
+      Atomics.store(this.#words, DEBUGGER, inspector.url() === undefined ? 0 : 1)
       Atomics.add(this.#words, BEATS, 1)
       timer = setTimeout(beat, BEAT_MS)
       timer.unref()
@@ -42,4 +43,9 @@ export class Beats {
     timer.unref()
     return () => clearTimeout(timer)
   }
+}
+
+/** Not imported: a Node built without the inspector has no such module, and the import would end the application. */
+function loadInspector(): { url(): string | undefined } {
+  return createRequire(__filename)('node:inspector') as { url(): string | undefined }
 }

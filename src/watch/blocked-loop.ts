@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { BeatWatch, TICK_MS } from '../core/beat-watch'
+import { BEAT_MS, BeatWatch, TICK_MS } from '../core/beat-watch'
 import type { Dispatcher } from '../dispatch/dispatcher'
 import type { Gate } from '../dispatch/gate'
 import type { Beats } from './beats'
@@ -27,28 +27,33 @@ export function startBlockedLoop({
 }: BlockedLoopParts): () => Promise<void> {
   const watch = new BeatWatch(blockedMs)
   const debuggerPause = new DebuggerPause(beats)
-  let episode: { early: AbortController; isServed: boolean } | undefined
+  let episode: AbortController | undefined
+  let isServed = false
+  /** A dump in place stops the main thread by itself. */
+  const isOurDoing = () => gate.isHeld && dispatcher.runningKind !== 'cpu'
   const serve = () => {
-    if (!episode || episode.isServed) return
-    if (dispatcher.runningKind === 'cpu') episode.isServed = true
-    if (episode.isServed || gate.isHeld) return
-    episode.isServed = true
+    // More silence than between two beats: what that profile shows is this blockage, even if it ends before the trip.
+    if (watch.silentMs > BEAT_MS && dispatcher.runningKind === 'cpu') isServed = true
+    if (!episode || isServed || gate.isHeld) return
+    isServed = true
     const details = { blockedMs, silentMs: watch.silentMs }
-    void dispatcher.request({ kind: 'cpu', rule: 'blocked', details, early: episode.early.signal })
+    void dispatcher.request({ kind: 'cpu', rule: 'blocked', details, early: episode.signal })
   }
   const stopLoop = startLoop(TICK_MS, () => {
-    const change = watch.tick(beats.count, debuggerPause.isLikely(watch.silentMs))
-    if (change === 'blocks') episode = { early: new AbortController(), isServed: false }
+    const isPaused = debuggerPause.isLikely(watch.silentMs) || isOurDoing()
+    const change = watch.tick(beats.count, isPaused)
+    if (change === 'blocks') episode = new AbortController()
     if (change === 'frees') {
-      episode?.early.abort()
+      episode?.abort()
       episode = undefined
     }
+    if (watch.silentMs === 0) isServed = false
     serve()
     return Promise.resolve()
   })
   return async () => {
     await stopLoop()
-    episode?.early.abort()
+    episode?.abort()
   }
 }
 

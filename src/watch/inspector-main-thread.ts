@@ -1,9 +1,13 @@
 import { Session } from 'node:inspector'
 import type { MainThread, OrderName, Orders } from '../capture/main-thread'
 import { REGISTRY_KEY } from '../dispatch/process-registry'
+import type { ExitWait } from './exit-wait'
 
 /** What our hook on the main thread answers, as JSON. */
 type HookAnswer<Output> = { readonly output: Output } | { readonly error: string }
+
+/** Orders that finish what has begun. An exiting process takes no others: a snapshot begun then would hold it up for seconds. */
+const FINISHING: ReadonlySet<OrderName> = new Set(['stopPackageProfile'])
 
 /**
  * The way to the main thread from the watchdog's.
@@ -14,22 +18,24 @@ type HookAnswer<Output> = { readonly output: Output } | { readonly error: string
  */
 export class InspectorMainThread implements MainThread {
   readonly #hook: string
+  readonly #exitWait: ExitWait
 
   /** @param hook - Name of the hook in the process registry. */
-  constructor(hook: string) {
+  constructor(hook: string, exitWait: ExitWait) {
     this.#hook = hook
+    this.#exitWait = exitWait
   }
 
+  /** @throws When the process is exiting. */
   connect(): Session {
-    const session = new Session()
-    session.connectToMainThread()
-    return session
+    return new HoldingSession(this.#exitWait)
   }
 
   async order<Name extends OrderName>(
     name: Name,
     input: Orders[Name]['input'],
   ): Promise<Orders[Name]['output']> {
+    if (this.#exitWait.isExiting && !FINISHING.has(name)) throw exiting()
     const session = this.connect()
     try {
       const text = await evaluate(session, this.#expression(name, input))
@@ -46,6 +52,35 @@ export class InspectorMainThread implements MainThread {
     const key = JSON.stringify(REGISTRY_KEY)
     return `globalThis[Symbol.for(${key})].hooks.get(${JSON.stringify(this.#hook)})(${args})`
   }
+}
+
+/** A session to the main thread that an exiting process waits for. */
+class HoldingSession extends Session {
+  readonly #exitWait: ExitWait
+  #isOpen = false
+
+  constructor(exitWait: ExitWait) {
+    super()
+    this.#exitWait = exitWait
+    if (!exitWait.tryHold()) throw exiting()
+    try {
+      this.connectToMainThread()
+    } catch (error) {
+      exitWait.release()
+      throw error
+    }
+    this.#isOpen = true
+  }
+
+  override disconnect(): void {
+    super.disconnect()
+    if (this.#isOpen) this.#exitWait.release()
+    this.#isOpen = false
+  }
+}
+
+function exiting(): Error {
+  return new Error('the process is exiting')
 }
 
 function evaluate(session: Session, expression: string): Promise<string> {

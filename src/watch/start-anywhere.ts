@@ -39,7 +39,8 @@ function startHere(
 ): Watch {
   const mainThread = createDirectMainThread(orders)
   const watch = startWatch({ ...settings, budgetsLeft }, { mainThread, gate, report })
-  onStarted({ thread, ways: watch.ways() })
+  const unseen = settings.blockedMs === undefined ? '' : ', where a blocked event loop goes unseen'
+  onStarted({ thread: thread + unseen, ways: watch.ways() })
   return watch
 }
 
@@ -87,8 +88,11 @@ class MovableWatch implements Watch {
     }
   }
 
-  #moveHere({ why, budgetsLeft, unanswered }: LostWatchdog): void {
-    this.#current = startHere(this.#parts, this.#gate, withoutThread(why), budgetsLeft)
+  #moveHere({ why, wasReady, budgetsLeft, unanswered }: LostWatchdog): void {
+    const message = `the thread ended (${why}); the main thread takes over`
+    if (wasReady) this.#parts.report.failure({ stage: 'watchdog', message })
+    const thread = wasReady ? 'the main thread from now on' : withoutThread(why)
+    this.#current = startHere(this.#parts, this.#gate, thread, budgetsLeft)
     for (const { request, settle } of unanswered) void this.#current.request(request).then(settle)
   }
 }

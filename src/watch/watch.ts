@@ -71,12 +71,14 @@ export interface WatchSurroundings {
   readonly report: Report
   /** Told when a dump begins and when it has ended. */
   readonly onRunning?: (isRunning: boolean) => void
+  /** Told when a dump has taken a token. */
+  readonly onSpent?: () => void
 }
 
 /** Builds samplers, loops, captures and the dispatcher on the thread that calls. */
 export function startWatch(
   settings: WatchSettings,
-  { mainThread, gate, report, onRunning }: WatchSurroundings,
+  { mainThread, gate, report, onRunning, onSpent }: WatchSurroundings,
 ): LocalWatch {
   const { rules, budgets, budgetsLeft, directories, engines, keep, where } = settings
   const common = { mainThread, probe: createRoomProbe(), observer: observerFor(report) }
@@ -93,7 +95,7 @@ export function startWatch(
     const rule = rules[kind]
     return {
       capturer: capturers[kind],
-      budget: new DumpBudget(budgets[kind], budgetsLeft?.[kind]),
+      budget: newBudget(budgets[kind], budgetsLeft?.[kind], onSpent),
       directory: directories[kind],
       rule: rule && new ThresholdRule(rule.threshold, rule.counter),
     }
@@ -127,13 +129,20 @@ export function startWatch(
     dispatcher,
     request: (request) => dispatcher.request(request),
     ways: () => ({ cpu: capturers.cpu.ways(), memory: capturers.memory.ways() }),
-    budgetsLeft: () => ({ cpu: dumpLines.cpu.budget.left(), memory: dumpLines.memory.budget.left() }),
+    budgetsLeft() {
+      const nowMs = systemClock.monotonicMs()
+      return { cpu: dumpLines.cpu.budget.left(nowMs), memory: dumpLines.memory.budget.left(nowMs) }
+    },
     async stop() {
       await Promise.all(stopLoops.map((stopLoop) => stopLoop()))
       await dispatcher.stop()
       await Promise.all([capturers.cpu.close(), capturers.memory.close()])
     },
   }
+}
+
+function newBudget(budget: Budget, left: BudgetLeft | undefined, onSpent?: () => void): DumpBudget {
+  return new DumpBudget(budget, { left, nowMs: systemClock.monotonicMs(), onSpent })
 }
 
 function observerFor(report: Report): CaptureObserver {

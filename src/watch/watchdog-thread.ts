@@ -17,13 +17,11 @@ function main(): void {
   const exitWait = new ExitWait(exit)
   const gate = new Gate(gateMemory)
   const watch = startWatch(settings, {
-    mainThread: new InspectorMainThread(hook),
+    mainThread: new InspectorMainThread(hook, exitWait),
     gate,
     report,
-    onRunning: (isRunning) => {
-      if (!isRunning) tell({ type: 'budgets', left: watch.budgetsLeft() })
-      exitWait.isDumping = isRunning
-    },
+    onSpent: () => tell({ type: 'budgets', left: watch.budgetsLeft() }),
+    onRunning: (isRunning) => (isRunning ? exitWait.hold() : exitWait.release()),
   })
   const { blockedMs } = settings
   const stopBlockedLoop =
@@ -40,7 +38,7 @@ function main(): void {
         void watch.request(message.request).then((result) => tell({ type: 'result', id: message.id, result }))
         break
       case 'exit':
-        void watch.stop()
+        void watch.dispatcher.stop()
         break
       case 'stop':
         void stop().then(() => tell({ type: 'stopped' }))
@@ -59,8 +57,8 @@ function teller(port: MessagePort): Tell {
     } catch {
       // Only an error object that cannot be cloned gets here; its message can.
       if (message.type !== 'failure') return
-      const { stage, message: text } = message.failure
-      port.postMessage({ type: 'failure', failure: { stage, message: text } } satisfies FromWatchdog)
+      const failure = { ...message.failure, error: undefined }
+      port.postMessage({ type: 'failure', failure } satisfies FromWatchdog)
     }
   }
 }

@@ -5,6 +5,7 @@ import type { DumpRequest } from '../dispatch/dispatcher'
 import type { DumpResult, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
 import { Beats, BEATS_BYTES } from './beats'
+import { systemClock } from './clock'
 import { EXIT_WAIT_BYTES, ExitWait } from './exit-wait'
 import type { FromWatchdog, ToWatchdog, WatchdogData } from './messages'
 import type { BudgetsLeft, Watch, WatchSettings, Ways } from './watch'
@@ -29,6 +30,8 @@ export interface WatchdogParts {
 /** What a dead thread leaves behind. */
 export interface LostWatchdog {
   readonly why: string
+  /** It had been watching. */
+  readonly wasReady: boolean
   readonly budgetsLeft: BudgetsLeft
   readonly unanswered: readonly UnansweredRequest[]
 }
@@ -64,10 +67,11 @@ export class Watchdog implements Watch {
   constructor(parts: WatchdogParts) {
     this.#parts = parts
     const [beats, exit] = [new SharedArrayBuffer(BEATS_BYTES), new SharedArrayBuffer(EXIT_WAIT_BYTES)]
+    const entry = threadEntry()
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
     this.#exitWait = new ExitWait(exit)
-    this.#worker = startThread({
+    this.#worker = startThread(entry, {
       settings: parts.settings,
       port: port2,
       gate: parts.gateMemory,
@@ -127,35 +131,49 @@ export class Watchdog implements Watch {
     }
   }
 
-  /** At exit no event loop turns: wait for the running dump on shared memory, then read the mail by hand. */
+  /** At exit no event loop turns: wait for what the thread is at on shared memory, then read the mail by hand. */
   readonly #onExit = (): void => {
-    if (!this.#exitWait.isDumping) return
+    this.#exitWait.begin()
+    if (!this.#exitWait.isHeld) return
     this.#tell({ type: 'exit' })
-    this.#exitWait.wait()
-    let mail: { message: FromWatchdog } | undefined
-    while ((mail = receiveMessageOnPort(this.#port) as typeof mail)) this.#take(mail.message)
+    this.#exitWait.wait(systemClock.monotonicMs)
+    this.#readMail()
   }
 
+  /** What the thread said before it died comes first: it may hold the answer, and says what was spent. */
   #lost(why: string): void {
     if (this.#isOver) return
+    this.#readMail()
+    if (this.#threadGateId !== undefined) this.#parts.gate.evict(this.#threadGateId)
+    this.#letGo()
+    if (this.#stopping) {
+      this.#refuseUnanswered()
+      this.#onStopped()
+      return
+    }
     const unanswered = [...this.#unanswered.values()]
     this.#unanswered.clear()
-    if (this.#threadGateId !== undefined) this.#parts.gate.evict(this.#threadGateId)
-    const isWanted = this.#stopping === undefined
-    this.#letGo()
-    if (isWanted) {
-      this.#parts.onLost({ why, budgetsLeft: this.#budgetsLeft, unanswered })
-    } else {
-      for (const { settle } of unanswered) settle({ skipped: 'stopped' })
-      this.#onStopped()
-    }
+    const wasReady = this.#threadGateId !== undefined
+    this.#parts.onLost({ why, wasReady, budgetsLeft: this.#budgetsLeft, unanswered })
+  }
+
+  #readMail(): void {
+    let mail: { message: FromWatchdog } | undefined
+    while ((mail = receiveMessageOnPort(this.#port) as typeof mail)) this.#take(mail.message)
   }
 
   /** The thread is ended from here, always: one that exits by itself right after a session aborts the process. */
   async #end(): Promise<void> {
     if (this.#isOver) return
     this.#letGo()
+    this.#refuseUnanswered()
     await this.#worker.terminate()
+  }
+
+  /** What was asked for after the thread had said goodbye. */
+  #refuseUnanswered(): void {
+    for (const { settle } of this.#unanswered.values()) settle({ skipped: 'stopped' })
+    this.#unanswered.clear()
   }
 
   #letGo(): void {
@@ -170,9 +188,13 @@ export class Watchdog implements Watch {
   }
 }
 
-function startThread(data: WatchdogData): Worker {
+function threadEntry(): string {
   const entry = join(__dirname, 'watchdog-thread.js')
   if (!existsSync(entry)) throw new Error(`its file ${entry} is not there (was the package bundled?)`)
+  return entry
+}
+
+function startThread(entry: string, data: WatchdogData): Worker {
   const worker = new Worker(entry, {
     name: 'cpu-memory-monitor',
     workerData: data,

@@ -27,19 +27,30 @@ test('counts the interval from the first token, not from the start of the proces
   assert.deepEqual(spend(budget, 3), [true, true, false])
 })
 
-test('what is left moves to another thread', (t) => {
-  let nowMs = 1000
-  t.mock.method(performance, 'now', () => nowMs)
+test('what is left moves to a thread with a clock of its own, whenever that one takes it up', (t) => {
+  let [sharedMs, ownMs] = [500_000, 1000]
+  t.mock.method(performance, 'now', () => ownMs)
+  const pass = (ms: number) => ([sharedMs, ownMs] = [sharedMs + ms, ownMs + ms])
   const options = { tokensPerInterval: 2, intervalMs: 60_000 }
   const first = new DumpBudget(options)
   spend(first, 1)
-  nowMs += 10_000
-  const second = new DumpBudget(options, structuredClone(first.left()))
+  const left = structuredClone(first.left(sharedMs))
+  pass(10_000)
+  ownMs = 3
+  const second = new DumpBudget(options, { left, nowMs: sharedMs })
   assert.deepEqual(spend(second, 2), [true, false])
-  nowMs += 50_000
+  pass(49_000)
+  assert.deepEqual(spend(second, 1), [false])
+  pass(1000)
   assert.deepEqual(spend(second, 1), [true])
 })
 
 test('an untouched budget leaves nothing to move', () => {
-  assert.equal(new DumpBudget({ tokensPerInterval: 2, intervalMs: 1000 }).left(), undefined)
+  assert.equal(new DumpBudget({ tokensPerInterval: 2, intervalMs: 1000 }).left(0), undefined)
+})
+
+test('tells of every token taken, and of none refused', () => {
+  let spent = 0
+  spend(new DumpBudget({ tokensPerInterval: 2, intervalMs: 1000 }, { onSpent: () => spent++ }), 4)
+  assert.equal(spent, 2)
 })
