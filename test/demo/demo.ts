@@ -69,10 +69,10 @@ function keepTelling(visitors: Visitors, progress: Progress): () => void {
 
 function explain({ cpuProfile, heapSnapshot }: Evidence, { say }: Progress): void {
   say('')
-  say('Both faults were caught. Open Chrome, press F12, and give DevTools the files:')
+  say('Both faults were caught. Open Chrome, press F12, and give the files to DevTools:')
   say('  Performance, "Load profile" (arrow up), then Bottom-up: renderReport is on top')
   say(`    ${cpuProfile}`)
-  say('  Memory, "Load profile", then sort by retained size: SessionRecord is what was leaked')
+  say('  Memory, "Load profile": SessionRecord is among the first, it retains nearly everything')
   say(`    ${heapSnapshot}`)
   say('Beside each file a .json says why, how and where it was made.')
 }

@@ -28,7 +28,7 @@ function renderReport() {
 
 const pages = { '/': () => 'welcome', '/report': renderReport, '/login': () => rememberSession('ann') }
 
-const server = createServer((request, response) => {
+const server = createServer(function serve(request, response) {
   const page = pages[request.url]
   response.statusCode = page ? 200 : 404
   response.end(page?.())
