@@ -113,18 +113,18 @@ function scene({ counter = 1, tokens = 3, gateMemory = newGateMemory() } = {}) {
     retained,
     ...events,
     /** Moves the clock and takes readings of one kind, one second apart. */
-    async readings(kind: DumpKind, ...values: number[]) {
+    readings: async (kind: DumpKind, ...values: number[]) => {
       for (const value of values) {
         nowMs += 1000
         dispatcher.observe(kind, value, kind === 'cpu' ? nowMs - 1000 : nowMs)
         await turn()
       }
     },
-    pass(ms: number) {
+    pass: (ms: number) => {
       nowMs += ms
     },
     /** Ends the capture that is running, and lets the settling time pass. */
-    async finishAndSettle(capturer: ScriptedCapturer) {
+    finishAndSettle: async (capturer: ScriptedCapturer) => {
       capturer.last.finish()
       await turn()
       nowMs += SETTLING_MS + 1000
