@@ -17,7 +17,7 @@ const chromiumArguments = [
 /** Where Chromium is: what `CHROMIUM` says, else what `which chromium` would say; `undefined` when there is none. */
 export function findChromium(): string | undefined {
   const places = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'chromium'))
-  return process.env['CHROMIUM'] ?? places.find(isExecutable)
+  return process.env['CHROMIUM'] || places.find(isExecutable)
 }
 
 /**
