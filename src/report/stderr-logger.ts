@@ -1,17 +1,21 @@
-import { Console } from 'node:console'
+import { writeSync } from 'node:fs'
 import type { Logger } from '../options'
+
+const STDERR = 2
 
 /**
  * The default logger: a line per event to stderr.
  *
- * A `Console` of our own, not the global one that applications patch; like that one it swallows write errors, so a
- * closed stderr cannot end the host. Made with the first line: reaching for `process.stderr` has side effects.
+ * Straight to the descriptor. `process.stderr` and every console on it report a reader that has gone as an `'error'` event
+ * later, which nobody in the host listens to: the process would end because of a line of ours.
  */
 export function stderrLogger(): Logger {
-  let out: Console | undefined
   const write = (line: string) => {
-    out ??= new Console({ stdout: process.stderr, stderr: process.stderr, ignoreErrors: true })
-    out.error(`cpu-memory-monitor: ${line}`)
+    try {
+      writeSync(STDERR, `cpu-memory-monitor: ${line}\n`)
+    } catch {
+      // Closed, its reader gone, or a pipe that is full: the line is lost, the host is not.
+    }
   }
   return { info: write, warn: write, error: write }
 }

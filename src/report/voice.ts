@@ -18,7 +18,7 @@ export interface MonitorEvents {
 
 /**
  * Turns what happens into events and lines, and stands between the host's code and ours: a listener that throws or
- * rejects becomes one `failure`, a logger that throws is left alone.
+ * rejects becomes one `failure`, a logger that does is left alone.
  */
 export class Voice implements Report {
   readonly #emitter: EventEmitter<MonitorEvents>
@@ -63,8 +63,9 @@ export class Voice implements Report {
   #emit<Name extends keyof MonitorEvents>(name: Name, payload: MonitorEvents[Name][0]): void {
     for (const listener of this.#emitter.rawListeners(name)) {
       try {
-        const result: unknown = Reflect.apply(listener, this.#emitter, [payload])
-        if (result instanceof Promise) result.catch((error: unknown) => this.#listenerFailed(name, error))
+        onRejection(Reflect.apply(listener, this.#emitter, [payload]), (error) =>
+          this.#listenerFailed(name, error),
+        )
       } catch (error) {
         this.#listenerFailed(name, error)
       }
@@ -73,7 +74,7 @@ export class Voice implements Report {
 
   /** A failure listener that fails is only told to the log: as an event it would come round for ever. */
   #listenerFailed(name: keyof MonitorEvents, error: unknown): void {
-    const message = `a listener of '${name}': ${error instanceof Error ? error.message : String(error)}`
+    const message = `a listener of '${name}': ${inWords(error)}`
     if (name === 'failure') this.#say('error', lines.failure({ stage: 'listener', message }))
     else this.failure({ stage: 'listener', message, error })
   }
@@ -81,9 +82,23 @@ export class Voice implements Report {
   #say(level: keyof Logger, line: string): void {
     if (!this.#logger) return
     try {
-      this.#logger[level](line)
+      onRejection(this.#logger[level](line), () => undefined)
     } catch {
       return
     }
+  }
+}
+
+/** An unhandled rejection would end the host. */
+function onRejection(result: unknown, handle: (error: unknown) => void): void {
+  Promise.resolve(result).catch(handle)
+}
+
+/** Anything can be thrown, also what refuses to become a string. */
+function inWords(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error)
+  } catch {
+    return `it threw ${typeof error === 'object' ? 'an object' : `a ${typeof error}`} that cannot be told in words`
   }
 }
