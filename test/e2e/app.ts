@@ -46,6 +46,8 @@ export interface AppOptions {
   readonly directory?: string
   /** Without it nothing of the test's keeps the program alive. */
   readonly takesOrders?: boolean
+  /** Nobody reads its stderr: each write to it fails. */
+  readonly closesStderr?: boolean
   /** How long the program may live in all, ms. */
   readonly lifetimeMs?: number
 }
@@ -78,6 +80,7 @@ export function startApp(
     env = {},
     directory,
     takesOrders = true,
+    closesStderr = false,
     lifetimeMs = 120_000,
   }: AppOptions = {},
 ): App {
@@ -92,6 +95,8 @@ export function startApp(
   })
   const { stdout, stderr, pid } = child
   assert.ok(stdout && stderr && pid !== undefined)
+
+  if (closesStderr) stderr.destroy()
 
   const output = { stdout: '', stderr: '' }
   const sayings: { name: string; saying: unknown }[] = []
