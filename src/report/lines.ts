@@ -1,29 +1,25 @@
 import { formatSize } from '../core/size'
 import type { Dump, Failure, Leak, Skip } from '../dispatch/events'
 
-/** What a log line says. One line per event, whatever stands in messages and paths. */
+/** What a log line says about each event. */
 export const lines = {
   dump({ kind, rule, files, sizeBytes, way, pauseMs, durationMs }: Dump): string {
     const took = `pause ${Math.round(pauseMs)} ms, took ${Math.round(durationMs)} ms`
-    return oneLine(`${rule} ${kind} dump: ${files.join(', ')} (${way}, ${formatSize(sizeBytes)}, ${took})`)
+    return `${rule} ${kind} dump: ${files.join(', ')} (${way}, ${formatSize(sizeBytes)}, ${took})`
   },
 
   skip({ kind, rule, reason, numbers }: Skip): string {
     const figures = Object.entries(numbers).map(([name, value]) => `${name} ${value}`)
     const suffix = figures.length > 0 ? ` (${figures.join(', ')})` : ''
-    return oneLine(`${rule} ${kind} dump skipped: ${reason}${suffix}`)
+    return `${rule} ${kind} dump skipped: ${reason}${suffix}`
   },
 
   leak({ growth, start, end, reason }: Leak): string {
     const span = `${start.toISOString()} to ${end.toISOString()}`
-    return oneLine(`leak suspected: heap grew by ${formatSize(growth)} from ${span}: ${reason}`)
+    return `leak suspected: heap grew by ${formatSize(growth)} from ${span}: ${reason}`
   },
 
   failure({ stage, kind, message }: Failure): string {
-    return oneLine(`${kind ? `${kind} ` : ''}${stage} failed: ${message}`)
+    return `${kind ? `${kind} ` : ''}${stage} failed: ${message}`
   },
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s*[\r\n]+\s*/g, ' ')
 }

@@ -82,11 +82,16 @@ export class Voice implements Report {
   #say(level: keyof Logger, line: string): void {
     if (!this.#logger) return
     try {
-      onRejection(this.#logger[level](line), () => undefined)
+      onRejection(this.#logger[level](oneLine(line)), () => undefined)
     } catch {
       return
     }
   }
+}
+
+/** One line per event, whatever stands in messages and paths. */
+function oneLine(text: string): string {
+  return text.replace(/\s*[\r\n]+\s*/g, ' ')
 }
 
 /** An unhandled rejection would end the host. */
