@@ -137,3 +137,10 @@ test('logger false says nothing and events come all the same', () => {
   voice.info('x')
   assert.equal(heard, 1)
 })
+
+test('an event is one line, whatever stands in messages and paths', () => {
+  const { lines, voice } = scene()
+  voice.failure({ stage: 'capture', message: 'first\n  second\r\nthird' })
+  voice.notice('/a\nb cannot be written')
+  assert.deepEqual(lines, ['error capture failed: first second third', 'warn /a b cannot be written'])
+})
