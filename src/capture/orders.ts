@@ -9,6 +9,10 @@ import { loadPackage } from './optional-package'
 import { forgetOptimizedCodeHere } from './forget-optimized-code'
 import { createHeapSampler } from './heap-sampler'
 
+/** As they were when this module was loaded: the application may replace them, and orders come at any time. */
+const parse = JSON.parse.bind(JSON)
+const stringify = JSON.stringify.bind(JSON)
+
 /** The orders as the main thread carries them out: plain synchronous functions. */
 export type OrderTable = {
   readonly [Name in OrderName]: (input: Orders[Name]['input']) => Orders[Name]['output']
@@ -67,9 +71,9 @@ export function runOrder(orders: OrderTable, name: string, inputJson: string): s
   try {
     if (!Object.hasOwn(orders, name)) throw new Error(`no such order: ${name}`)
     const run = orders[name as OrderName] as (input: unknown) => unknown
-    return JSON.stringify({ output: run(JSON.parse(inputJson)) })
+    return stringify({ output: run(parse(inputJson)) })
   } catch (error) {
-    return JSON.stringify({ error: error instanceof Error ? error.message : String(error) })
+    return stringify({ error: error instanceof Error ? error.message : String(error) })
   }
 }
 

@@ -51,7 +51,7 @@ describe('a main thread in one long native call', { concurrency: 2 }, () => {
       for (
         let id = samples[0];
         id !== undefined;
-        id = nodes.find(({ children }) => children?.includes(id as number))?.id
+        id = nodes.find(({ children }) => children?.includes(id))?.id
       ) {
         ancestors.add(nodes.find((node) => node.id === id)?.callFrame.functionName ?? '')
       }

@@ -127,13 +127,9 @@ export function watch(
 
 /** Without what the test runner and coverage put there: it would change what the child does. */
 export function cleanEnv(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const {
-    NODE_OPTIONS: _options,
-    NODE_V8_COVERAGE: _coverage,
-    NODE_TEST_CONTEXT: _context,
-    ...env
-  } = process.env
-  return { ...env, ...more }
+  const unwanted = new Set(['NODE_OPTIONS', 'NODE_V8_COVERAGE', 'NODE_TEST_CONTEXT'])
+  const inherited = Object.entries(process.env).filter(([name]) => !unwanted.has(name))
+  return { ...Object.fromEntries(inherited), ...more }
 }
 
 interface CpuProfile {
