@@ -1,0 +1,166 @@
+/*
+ * What JavaScript sees: `fork`, `wait`, and the exit codes of a child that did not finish. The types, and what the calls
+ * mean to their caller, are in src/capture/fork-helper.ts.
+ */
+#define _GNU_SOURCE
+#include "fork-helper.h"
+
+#include <errno.h>
+#include <node_api.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+
+static void set_number(napi_env env, napi_value object, const char *name, double value) {
+  napi_value number;
+  if (napi_create_double(env, value, &number) == napi_ok) (void)napi_set_named_property(env, object, name, number);
+}
+
+static bool get_number(napi_env env, napi_value object, const char *name, double *value) {
+  napi_value number;
+  return napi_get_named_property(env, object, name, &number) == napi_ok &&
+         napi_get_value_double(env, number, value) == napi_ok;
+}
+
+static napi_value throw_type_error(napi_env env, const char *message) {
+  (void)napi_throw_type_error(env, NULL, message);
+  return NULL;
+}
+
+/* An error with the number of the operating system's: JavaScript knows their names, the C libraries do not agree. */
+static napi_value throw_errno(napi_env env, const char *action, int error) {
+  char text[64];
+  int length = snprintf(text, sizeof text, "%s failed with errno %d", action, error);
+  napi_value message;
+  napi_value exception;
+  if (napi_create_string_utf8(env, text, (size_t)length, &message) != napi_ok ||
+      napi_create_error(env, NULL, message, &exception) != napi_ok) {
+    return NULL;
+  }
+  set_number(env, exception, "errno", -error);
+  (void)napi_throw(env, exception);
+  return NULL;
+}
+
+/* ---- fork(options, job) ------------------------------------------------------------------------------------------ */
+
+static bool read_options(napi_env env, napi_value object, struct child_options *options) {
+  double allowance;
+  double deadline;
+  double niceness;
+  if (!get_number(env, object, "dataAllowanceBytes", &allowance) || !(allowance >= 0 && allowance < 0x1p53)) return false;
+  if (!get_number(env, object, "deadlineSeconds", &deadline) || !(deadline >= 1 && deadline <= 86400)) return false;
+  if (!get_number(env, object, "niceness", &niceness) || !(niceness >= 0 && niceness <= 19)) return false;
+  *options = (struct child_options){
+      .data_allowance_bytes = (uint64_t)allowance, .deadline_seconds = (unsigned)deadline, .niceness = (int)niceness};
+  return true;
+}
+
+/* The whole result in one piece: it fits into the pipe, so write(2) neither waits nor stops half way. */
+static bool send_result(napi_env env, napi_value result, int descriptor) {
+  static char text[RESULT_CAPACITY_BYTES + 1];
+  size_t length;
+  if (napi_get_value_string_utf8(env, result, NULL, 0, &length) != napi_ok || length > RESULT_CAPACITY_BYTES) return false;
+  if (napi_get_value_string_utf8(env, result, text, sizeof text, &length) != napi_ok) return false;
+  (void)!write(descriptor, text, length);
+  return true;
+}
+
+/*
+ * The child's whole life as JavaScript. It must not return into the application's code, of which it is a copy: whatever the
+ * job does, the end is here, without exit handlers and without flushing buffers that the parent will flush too.
+ */
+_Noreturn static void run_job(napi_env env, napi_value job, int result_descriptor) {
+  napi_value undefined;
+  napi_value result;
+  bool done = napi_get_undefined(env, &undefined) == napi_ok &&
+              napi_call_function(env, undefined, job, 0, NULL, &result) == napi_ok &&
+              send_result(env, result, result_descriptor);
+  _exit(done ? 0 : CHILD_EXIT_JOB_FAILED);
+}
+
+static napi_value fork_and_run(napi_env env, napi_callback_info info) {
+  size_t count = 2;
+  napi_value arguments[2];
+  if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok) return NULL;
+
+  napi_valuetype job_type;
+  struct child_options options;
+  if (!read_options(env, arguments[0], &options)) {
+    return throw_type_error(env, "fork: dataAllowanceBytes, deadlineSeconds (1 to 86400), niceness (0 to 19) must be numbers");
+  }
+  if (napi_typeof(env, arguments[1], &job_type) != napi_ok || job_type != napi_function) {
+    return throw_type_error(env, "fork: the job must be a function");
+  }
+  /* The thread that forks is the one that lives on in the child: a worker thread's child would have no main heap. */
+  if (syscall(SYS_gettid) != getpid()) return throw_type_error(env, "fork: only the main thread can fork");
+
+  napi_value result;
+  if (napi_create_object(env, &result) != napi_ok) return NULL;
+  struct forked forked;
+  int error = fork_with_heap(&options, &forked);
+  if (error != 0) return throw_errno(env, "fork", error);
+  if (forked.pid == 0) run_job(env, arguments[1], forked.result_descriptor);
+
+  set_number(env, result, "pid", forked.pid);
+  set_number(env, result, "resultDescriptor", forked.result_descriptor);
+  set_number(env, result, "mappingsMs", forked.mappings_ms);
+  set_number(env, result, "forkMs", forked.fork_ms);
+  return result;
+}
+
+/* ---- wait(pid) --------------------------------------------------------------------------------------------------- */
+
+/*
+ * Asks for this one child only, like libuv, which asks for each of its own by number: neither takes the other's. From any
+ * thread. Gone without a trace (ECHILD) is a child that somebody else waited for, or whose parent ignores SIGCHLD.
+ */
+static napi_value wait_for_child(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  int32_t pid;
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok ||
+      napi_get_value_int32(env, argument, &pid) != napi_ok || pid <= 0) {
+    return throw_type_error(env, "wait: the pid must be a positive number");
+  }
+  int status = 0;
+  pid_t ended;
+  do {
+    ended = waitpid(pid, &status, WNOHANG);
+  } while (ended < 0 && errno == EINTR);
+  if (ended == 0) return NULL;
+  if (ended < 0 && errno != ECHILD) return throw_errno(env, "waitpid", errno);
+
+  napi_value result;
+  napi_value lost;
+  if (napi_create_object(env, &result) != napi_ok) return NULL;
+  if (ended > 0 && WIFSIGNALED(status)) set_number(env, result, "signal", WTERMSIG(status));
+  else if (ended > 0) set_number(env, result, "code", WEXITSTATUS(status));
+  else if (napi_get_boolean(env, true, &lost) == napi_ok) (void)napi_set_named_property(env, result, "lost", lost);
+  return result;
+}
+
+/* ---- module ------------------------------------------------------------------------------------------------------ */
+
+static napi_value exit_codes(napi_env env) {
+  napi_value codes = NULL;
+  if (napi_create_object(env, &codes) != napi_ok) return NULL;
+  set_number(env, codes, "jobFailed", CHILD_EXIT_JOB_FAILED);
+  set_number(env, codes, "notDetached", CHILD_EXIT_NOT_DETACHED);
+  set_number(env, codes, "waitedForThread", CHILD_EXIT_WAITED_FOR_THREAD);
+  return codes;
+}
+
+NAPI_MODULE_INIT() {
+  const napi_property_descriptor properties[] = {
+      {"fork", NULL, fork_and_run, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"wait", NULL, wait_for_child, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"exitCodes", NULL, NULL, NULL, NULL, exit_codes(env), napi_enumerable, NULL},
+  };
+  if (napi_define_properties(env, exports, sizeof properties / sizeof properties[0], properties) != napi_ok) return NULL;
+  return exports;
+}

@@ -1,0 +1,156 @@
+/*
+ * The child is a copy of a running server, and for all it inherits it could do as much harm as the server: hold its port,
+ * answer on its connections, run its signal handlers, use up its memory limit. Each function below takes away one of these.
+ *
+ * Only system calls and memory on the stack: of the locks inside the C library some may have been held by threads that are
+ * gone, and not every C library frees all of them in a forked child.
+ */
+#define _GNU_SOURCE
+#include "fork-helper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* What `ps -o comm` shows; at most 15 characters. The arguments still read as the application's. */
+static const char process_name[] = "heap-snapshot";
+
+/* The kernel's own layout of a directory entry; the C libraries agree on no name for it. */
+struct kernel_dirent {
+  uint64_t inode;
+  int64_t offset;
+  unsigned short record_length;
+  unsigned char type;
+  char name[];
+};
+
+/* The number that `text` is, or -1 if it is none. */
+static int parse_descriptor(const char *text) {
+  int number = 0;
+  if (*text == '\0') return -1;
+  for (; *text != '\0'; text++) {
+    if (*text < '0' || *text > '9' || number > (INT_MAX - 9) / 10) return -1;
+    number = number * 10 + (*text - '0');
+  }
+  return number;
+}
+
+/*
+ * Puts /dev/null in the place of every descriptor but one: 0, 1 and 2 as well, because whoever reads the application's
+ * output waits until the last holder is gone, and because V8 prints to 2 when it runs out of memory. A listening socket
+ * that stayed open here would keep the port after the application's end. Not closed but replaced: libuv aborts the process
+ * when a write to one of its own descriptors fails.
+ */
+static int neutralise_descriptors(int kept) {
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return errno;
+  int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return errno;
+
+  _Alignas(struct kernel_dirent) char entries[4096];
+  long length;
+  while ((length = syscall(SYS_getdents64, directory, entries, sizeof entries)) > 0) {
+    for (long at = 0; at < length;) {
+      const struct kernel_dirent *entry = (const struct kernel_dirent *)(entries + at);
+      at += entry->record_length;
+      int descriptor = parse_descriptor(entry->name);
+      if (descriptor < 0 || descriptor == kept || descriptor == null || descriptor == directory) continue;
+      while (dup2(null, descriptor) < 0) {
+        if (errno != EINTR && errno != EBUSY) return errno;
+      }
+    }
+  }
+  if (length < 0) return errno;
+  (void)close(directory);
+  return 0;
+}
+
+/* The handlers are the application's; in the child every signal does what the kernel does by default. */
+static void reset_signals(void) {
+  struct sigaction by_default = {.sa_handler = SIG_DFL};
+  /* The numbers that cannot be set (SIGKILL, SIGSTOP, the C library's own two) fail, and need not be. */
+  for (int number = 1; number < NSIG; number++) (void)sigaction(number, &by_default, NULL);
+
+  /* The parent may be gone when the result is written; that is no reason to end with a signal. */
+  struct sigaction ignored = {.sa_handler = SIG_IGN};
+  (void)sigaction(SIGPIPE, &ignored, NULL);
+
+  sigset_t none;
+  (void)sigemptyset(&none);
+  (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Of all processes under the memory limit the kernel kills this one first. Everybody may raise the own score. */
+static void volunteer_for_oom_killer(void) {
+  int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (score < 0) return;
+  ssize_t written = write(score, "1000", 4);
+  (void)written;
+  (void)close(score);
+}
+
+/* Reads the number after `name` in /proc/self/status, there in kB. 0, or an errno. */
+static int read_status_bytes(const char *name, uint64_t *bytes) {
+  char text[4096];
+  int status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  if (status < 0) return errno;
+  ssize_t length = read(status, text, sizeof text - 1);
+  int error = length < 0 ? errno : 0;
+  (void)close(status);
+  if (error != 0) return error;
+  text[length] = '\0';
+
+  const char *at = strstr(text, name);
+  if (at == NULL) return ENODATA;
+  at += strlen(name);
+  while (*at == ' ' || *at == '\t') at++;
+  uint64_t kilobytes = 0;
+  for (; *at >= '0' && *at <= '9'; at++) kilobytes = kilobytes * 10 + (uint64_t)(*at - '0');
+  *bytes = kilobytes * 1024;
+  return 0;
+}
+
+static int set_limit(int resource, rlim_t wanted) {
+  struct rlimit limit;
+  if (getrlimit(resource, &limit) != 0) return errno;
+  if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted) wanted = limit.rlim_max;
+  limit.rlim_cur = wanted;
+  limit.rlim_max = wanted;
+  return setrlimit(resource, &limit) == 0 ? 0 : errno;
+}
+
+/*
+ * Writing a snapshot takes V8 several times the heap in new memory. Past the allowance the child's allocations fail and it
+ * ends by itself, before the kernel looks for somebody to kill: with memory.oom.group, as Kubernetes sets it, that would be
+ * everybody. The kernel counts writable address space, used or not, and V8 reserves much that it does not use: so the limit
+ * begins at what there is already.
+ */
+static int limit_memory(uint64_t allowance_bytes) {
+  uint64_t data_bytes = 0;
+  int error = read_status_bytes("VmData:", &data_bytes);
+  return error != 0 ? error : set_limit(RLIMIT_DATA, (rlim_t)(data_bytes + allowance_bytes));
+}
+
+int child_detach(const struct child_options *options, int kept_descriptor) {
+  int error = neutralise_descriptors(kept_descriptor);
+  if (error == 0) error = limit_memory(options->data_allowance_bytes);
+  if (error == 0) error = set_limit(RLIMIT_CORE, 0);
+  if (error != 0) return error;
+
+  volunteer_for_oom_killer();
+  (void)prctl(PR_SET_NAME, process_name, 0, 0, 0);
+  /* nice(2) says -1 for an error and for a niceness of -1; neither is a reason to give up. */
+  int niceness = nice(options->niceness);
+  (void)niceness;
+  /* The kernel's own clock ends the child even if its one thread hangs: SIGALRM has its default action from here on. */
+  reset_signals();
+  (void)alarm(options->deadline_seconds);
+  return 0;
+}

@@ -1,0 +1,117 @@
+/*
+ * The fork helper: takes a heap snapshot out of a running Node.js process by forking it, so that the snapshot is written by
+ * the child from its frozen copy of the heap while the application goes on.
+ *
+ * V8 is not made to be forked. What stands in the way, and which file deals with it:
+ *
+ *   mappings.c     V8 tells the kernel to leave its heap out of every fork. The heap has to be let in first, and out again after.
+ *   fork.c         The parent's side: what has to be known and blocked before fork(2), and put back after it.
+ *   lone-thread.c  Only the forking thread exists in the child. What waits there for another thread waits for ever.
+ *   child.c        The child is a copy of a server: its sockets, signal handlers and place in the memory limit have to go.
+ *   addon.c        What JavaScript sees of all this.
+ *
+ * Linux only, 64 bit, glibc or musl. Nothing here keeps state between two calls.
+ */
+#ifndef FORK_HELPER_H
+#define FORK_HELPER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* How a child ends that did not finish its job. From sysexits.h where there is a fitting one. */
+enum child_exit {
+  /* The job threw, or its result did not fit into RESULT_CAPACITY_BYTES. */
+  CHILD_EXIT_JOB_FAILED = 70,
+  /* The child could not be made harmless, so it ended before it began. */
+  CHILD_EXIT_NOT_DETACHED = 71,
+  /* The child needed a thread that was not forked with it. Another fork, at another moment, may well succeed. */
+  CHILD_EXIT_WAITED_FOR_THREAD = 75
+};
+
+/*
+ * The result goes through a pipe that the parent reads when it is woken by its end. A pipe takes 65536 bytes before a
+ * writer has to wait for the reader; far less than that keeps the child from ever waiting.
+ */
+#define RESULT_CAPACITY_BYTES 4096
+
+/* ---- mappings.c ------------------------------------------------------------------------------------------------- */
+
+struct mapping {
+  uintptr_t start;
+  size_t length;
+};
+
+struct mapping_list {
+  struct mapping *items;
+  size_t count;
+  size_t capacity;
+};
+
+/* Lists the private anonymous mappings that fork(2) would leave out. 0, or an errno. */
+int mappings_find_left_out(struct mapping_list *list);
+
+/* From now on fork(2) copies these mappings. */
+void mappings_let_in(const struct mapping_list *list);
+
+/* From now on fork(2) leaves these mappings out, as V8 had asked for. */
+void mappings_leave_out(const struct mapping_list *list);
+
+void mappings_free(struct mapping_list *list);
+
+/* ---- lone-thread.c ---------------------------------------------------------------------------------------------- */
+
+/* A place in the process from which a function of the C library is called through a pointer, and what to put there. */
+struct call_slot {
+  void **address;
+  void *replacement;
+};
+
+struct call_slot_list {
+  struct call_slot *items;
+  size_t count;
+  size_t capacity;
+};
+
+/* In the parent: lists the calls that lock, wake and wait. 0, or an errno. */
+int lone_thread_find_calls(struct call_slot_list *list);
+
+/* In the child: from now on locks are free, and a wait that no thread could end ends the process instead. */
+void lone_thread_replace_calls(const struct call_slot_list *list);
+
+void lone_thread_free(struct call_slot_list *list);
+
+/* ---- child.c ---------------------------------------------------------------------------------------------------- */
+
+struct child_options {
+  /* Writable memory that the child may map beyond what it was born with. */
+  uint64_t data_allowance_bytes;
+  /* The kernel ends the child after so long, whatever it does. */
+  unsigned deadline_seconds;
+  /* Added to the parent's niceness. */
+  int niceness;
+};
+
+/*
+ * Cuts the child off from everything that it shares with the application, but for one descriptor. Signals are blocked when
+ * this is called and unblocked when it returns. 0, or an errno: then the child must not go on.
+ */
+int child_detach(const struct child_options *options, int kept_descriptor);
+
+/* ---- fork.c ----------------------------------------------------------------------------------------------------- */
+
+struct forked {
+  /* 0 in the child. */
+  pid_t pid;
+  /* In the parent the pipe's end for reading, in the child the one for writing. */
+  int result_descriptor;
+  /* What the parent's thread spent on its mappings, before and after the fork. */
+  double mappings_ms;
+  /* What it spent in fork(2): the kernel copies the page tables. */
+  double fork_ms;
+};
+
+/* Forks. Returns in both processes; in the child only once it is harmless. 0, or an errno in the parent. */
+int fork_with_heap(const struct child_options *options, struct forked *forked);
+
+#endif
