@@ -1,0 +1,97 @@
+// Compiles the fork helper into prebuilds/, where node-gyp-build finds it, in the package and in a clone alike.
+//
+//   node src/native/prebuild.mjs             this machine's own kind, with `cc` (or $CC)
+//   node src/native/prebuild.mjs --release   every kind that a compiler is installed for; says which are missing
+//   node src/native/prebuild.mjs --all       every kind, or an error
+//
+// Plain compiler calls instead of node-gyp: the helper needs nothing of Node.js but the headers of Node-API, which are a
+// package, so it builds without Python, without a download, and for other processors with the same ten lines.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import nodeApiHeaders from 'node-api-headers'
+
+const sourceDirectory = dirname(fileURLToPath(import.meta.url))
+const rootDirectory = join(sourceDirectory, '..', '..')
+
+/** The oldest glibc that Node.js 20 runs on; a binary that asks for more would not load there. */
+const OLDEST_GLIBC = [2, 28]
+
+/** Compilers as Debian names them, and the packages that bring them. */
+const TARGETS = [
+  { arch: 'x64', libc: 'glibc', compiler: 'x86_64-linux-gnu-gcc', packages: 'gcc' },
+  {
+    arch: 'arm64',
+    libc: 'glibc',
+    compiler: 'aarch64-linux-gnu-gcc',
+    packages: 'gcc-aarch64-linux-gnu libc6-dev-arm64-cross',
+  },
+  { arch: 'x64', libc: 'musl', compiler: 'x86_64-linux-musl-gcc', packages: 'musl-tools' },
+  {
+    arch: 'arm64',
+    libc: 'musl',
+    compiler: 'aarch64-linux-musl-gcc',
+    packages: 'musl-dev:arm64 gcc-aarch64-linux-gnu',
+  },
+]
+
+const COMPILER_FLAGS = [
+  ...['-std=gnu11', '-O2', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'],
+  ...['-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-Wshadow', '-Wstrict-prototypes', '-Werror'],
+  ...['-isystem', nodeApiHeaders.include_dir],
+]
+const LINKER_FLAGS = ['-shared', '-s', '-Wl,-z,relro,-z,now']
+
+function hostTarget() {
+  const libc = process.report.getReport().header.glibcVersionRuntime === undefined ? 'musl' : 'glibc'
+  return { arch: process.arch, libc, compiler: process.env.CC ?? 'cc', packages: 'gcc' }
+}
+
+function isInstalled(compiler) {
+  return spawnSync(compiler, ['--version']).status === 0
+}
+
+function chooseHost() {
+  const target = hostTarget()
+  if (process.platform !== 'linux') throw new Error(`the fork helper is for Linux, this is ${process.platform}`)
+  if (!isInstalled(target.compiler)) throw new Error(`no compiler: ${target.compiler} (set CC to use another)`)
+  return [target]
+}
+
+function compile({ arch, libc, compiler }) {
+  const directory = join(rootDirectory, 'prebuilds', `linux-${arch}`)
+  const output = join(directory, `fork-helper.napi.${libc}.node`)
+  const sources = readdirSync(sourceDirectory).filter((name) => name.endsWith('.c'))
+  mkdirSync(directory, { recursive: true })
+  execFileSync(compiler, [...COMPILER_FLAGS, ...sources, ...LINKER_FLAGS, '-o', output], {
+    cwd: sourceDirectory,
+    stdio: 'inherit',
+  })
+  refuseNewerGlibc(output)
+  console.log(`built ${relative(rootDirectory, output)} with ${compiler}`)
+}
+
+/** The names of the symbol versions that a binary asks for stand in it as they are. */
+function refuseNewerGlibc(file) {
+  const newer = [...readFileSync(file, 'latin1').matchAll(/GLIBC_(\d+)\.(\d+)/g)].filter(
+    ([, major, minor]) => Number(major) > OLDEST_GLIBC[0] || Number(minor) > OLDEST_GLIBC[1],
+  )
+  if (newer.length > 0) {
+    throw new Error(
+      `${file} asks for ${newer.map(([name]) => name).join(', ')}; Node.js runs on ${OLDEST_GLIBC.join('.')}`,
+    )
+  }
+}
+
+function chooseTargets(option) {
+  if (option === undefined) return chooseHost()
+  const missing = TARGETS.filter(({ compiler }) => !isInstalled(compiler))
+  for (const { arch, libc, compiler, packages } of missing) {
+    console.error(`not built: linux-${arch} ${libc}, no ${compiler} (Debian: ${packages})`)
+  }
+  if (option === '--all' && missing.length > 0) process.exit(1)
+  return TARGETS.filter((target) => !missing.includes(target))
+}
+
+for (const target of chooseTargets(process.argv[2])) compile(target)
