@@ -1,5 +1,5 @@
 /*
- * What JavaScript sees: `fork`, `wait`, and the exit codes of a child that did not finish. The types, and what the calls
+ * What JavaScript sees: `survey`, `fork`, `wait`, and the exit codes of a child that did not finish. The types, and what the calls
  * mean to their caller, are in src/capture/fork-helper.ts.
  */
 #define _GNU_SOURCE
@@ -108,9 +108,17 @@ static napi_value fork_and_run(napi_env env, napi_callback_info info) {
 
   set_number(env, result, "pid", forked.pid);
   set_number(env, result, "resultDescriptor", forked.result_descriptor);
-  set_number(env, result, "mappingsMs", forked.mappings_ms);
+  set_number(env, result, "preparationMs", forked.preparation_ms);
   set_number(env, result, "forkMs", forked.fork_ms);
   return result;
+}
+
+/* ---- survey() ---------------------------------------------------------------------------------------------------- */
+
+static napi_value survey(napi_env env, napi_callback_info info) {
+  (void)info;
+  int error = mappings_survey();
+  return error == 0 ? NULL : throw_errno(env, "survey", error);
 }
 
 /* ---- wait(pid) --------------------------------------------------------------------------------------------------- */
@@ -157,6 +165,7 @@ static napi_value exit_codes(napi_env env) {
 
 NAPI_MODULE_INIT() {
   const napi_property_descriptor properties[] = {
+      {"survey", NULL, survey, NULL, NULL, NULL, napi_enumerable, NULL},
       {"fork", NULL, fork_and_run, NULL, NULL, NULL, napi_enumerable, NULL},
       {"wait", NULL, wait_for_child, NULL, NULL, NULL, napi_enumerable, NULL},
       {"exitCodes", NULL, NULL, NULL, NULL, exit_codes(env), napi_enumerable, NULL},

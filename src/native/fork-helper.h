@@ -10,7 +10,7 @@
  *   child.c        The child is a copy of a server: its sockets, signal handlers and place in the memory limit have to go.
  *   addon.c        What JavaScript sees of all this.
  *
- * Linux only, 64 bit, glibc or musl. Nothing here keeps state between two calls.
+ * Linux only, 64 bit, glibc or musl.
  */
 #ifndef FORK_HELPER_H
 #define FORK_HELPER_H
@@ -48,14 +48,20 @@ struct mapping_list {
   size_t capacity;
 };
 
-/* Lists the private anonymous mappings that fork(2) would leave out. 0, or an errno. */
-int mappings_find_left_out(struct mapping_list *list);
+/*
+ * Notes which mappings fork(2) would leave out, for the next fork. From any thread, best not from the one that forks: it
+ * takes as long as the fork. 0, or an errno.
+ */
+int mappings_survey(void);
 
-/* From now on fork(2) copies these mappings. */
-void mappings_let_in(const struct mapping_list *list);
+/*
+ * From now on fork(2) copies all private memory. Lists what has to be left out again, by the latest survey; makes one now
+ * if there is none since the last fork. 0, or an errno and nothing changed.
+ */
+int mappings_let_in(struct mapping_list *marked);
 
 /* From now on fork(2) leaves these mappings out, as V8 had asked for. */
-void mappings_leave_out(const struct mapping_list *list);
+void mappings_leave_out(const struct mapping_list *marked);
 
 void mappings_free(struct mapping_list *list);
 
@@ -105,9 +111,9 @@ struct forked {
   pid_t pid;
   /* In the parent the pipe's end for reading, in the child the one for writing. */
   int result_descriptor;
-  /* What the parent's thread spent on its mappings, before and after the fork. */
-  double mappings_ms;
-  /* What it spent in fork(2): the kernel copies the page tables. */
+  /* What the parent's thread spent before and after the fork, most of it on its mappings. */
+  double preparation_ms;
+  /* What it spent in the fork itself: the kernel copies the page tables. */
   double fork_ms;
 };
 

@@ -61,21 +61,19 @@ static int fork_with_pipe(const struct child_options *options, const struct call
 int fork_with_heap(const struct child_options *options, struct forked *forked) {
   /* Everything that takes the C library's own locks is done here, in the parent, where other threads can release them. */
   struct call_slot_list calls = {0};
-  struct mapping_list heap = {0};
-  int error = lone_thread_find_calls(&calls);
-
+  struct mapping_list marked = {0};
   double start_ms = now_ms();
-  if (error == 0) error = mappings_find_left_out(&heap);
+  int error = lone_thread_find_calls(&calls);
+  if (error == 0) error = mappings_let_in(&marked);
   if (error == 0) {
-    mappings_let_in(&heap);
     double before_fork_ms = now_ms();
     error = fork_with_pipe(options, &calls, forked);
     if (error == 0 && forked->pid == 0) return 0;
     double after_fork_ms = now_ms();
-    mappings_leave_out(&heap);
-    forked->mappings_ms = (before_fork_ms - start_ms) + (now_ms() - after_fork_ms);
+    mappings_leave_out(&marked);
+    forked->preparation_ms = (before_fork_ms - start_ms) + (now_ms() - after_fork_ms);
   }
-  mappings_free(&heap);
+  mappings_free(&marked);
   lone_thread_free(&calls);
   return error;
 }

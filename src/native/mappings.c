@@ -1,17 +1,21 @@
 /*
  * V8 marks the memory of its heaps MADV_DONTFORK, so that child_process.spawn, which forks before it executes, need not
  * copy the page tables of a large heap. A child that wants to go on as JavaScript needs that memory: without it it crashes
- * at the first object it touches.
+ * at the first object it touches. So the marks go before the fork, and come back after it, or each later spawn of the
+ * application would take as long as the fork of its whole heap.
  *
  * Which mappings carry the mark can be read in one place only, the VmFlags of /proc/self/smaps (dc: do not copy on fork).
- * The kernel walks the pages of every mapping to write that file, which costs about as much as the fork itself: paid so
- * that exactly these mappings, and no others, get their mark back. To leave them unmarked would make each later spawn of
- * the application as slow as our fork; to mark others would take memory from children that need it.
+ * To write that file the kernel walks over every page of the process, which takes as long as the fork itself. Therefore it
+ * is read in advance, in a survey that another thread can make while the main thread works. Between the survey and the fork
+ * mappings come and go. The heap is let in by what is there at the fork; the mark is put back where the survey saw it and
+ * the mapping is still the same. What is new since then stays unmarked, which costs a little time in a later spawn; marking
+ * memory that is not V8's would take it away from children that need it.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,31 +62,77 @@ static bool parse_first_line(const char *line, struct mapping *mapping, bool *pr
   return true;
 }
 
-int mappings_find_left_out(struct mapping_list *list) {
-  FILE *smaps = fopen("/proc/self/smaps", "re");
-  if (smaps == NULL) return errno;
-
+/* Adds the private anonymous mappings in a file like /proc/self/maps, or of one with flags only those with the mark. */
+static int read_mappings(const char *path, bool has_flags, struct mapping_list *list) {
   static const char flags_prefix[] = "VmFlags:";
+  FILE *file = fopen(path, "re");
+  if (file == NULL) return errno;
+
   struct mapping mapping = {0};
   bool private_anonymous = false;
   bool flags_seen = false;
   char *line = NULL;
   size_t line_capacity = 0;
   int error = 0;
-  while (error == 0 && getline(&line, &line_capacity, smaps) != -1) {
-    if (strncmp(line, flags_prefix, sizeof flags_prefix - 1) == 0) {
+  while (error == 0 && getline(&line, &line_capacity, file) != -1) {
+    if (parse_first_line(line, &mapping, &private_anonymous)) {
+      if (!has_flags && private_anonymous) error = append(list, mapping);
+    } else if (strncmp(line, flags_prefix, sizeof flags_prefix - 1) == 0) {
       flags_seen = true;
       if (private_anonymous && strstr(line, " dc") != NULL) error = append(list, mapping);
-    } else {
-      (void)parse_first_line(line, &mapping, &private_anonymous);
     }
   }
-  if (error == 0 && ferror(smaps)) error = EIO;
-  /* A kernel, or something that passes for one, without VmFlags: the heap cannot be let in without harm. */
-  if (error == 0 && !flags_seen) error = ENOTSUP;
+  if (error == 0 && ferror(file)) error = EIO;
+  /* A kernel, or something that passes for one, without VmFlags: what has a mark cannot be told. */
+  if (error == 0 && has_flags && !flags_seen) error = ENOTSUP;
   free(line);
-  (void)fclose(smaps);
+  (void)fclose(file);
   return error;
+}
+
+/* The latest survey, until a fork takes it. Made and taken on different threads. */
+static struct {
+  pthread_mutex_t lock;
+  bool made;
+  struct mapping_list marked;
+} survey = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+int mappings_survey(void) {
+  struct mapping_list marked = {0};
+  int error = read_mappings("/proc/self/smaps", true, &marked);
+  if (error == 0) {
+    (void)pthread_mutex_lock(&survey.lock);
+    struct mapping_list outdated = survey.marked;
+    survey.marked = marked;
+    survey.made = true;
+    (void)pthread_mutex_unlock(&survey.lock);
+    marked = outdated;
+  }
+  mappings_free(&marked);
+  return error;
+}
+
+static bool take_survey(struct mapping_list *marked) {
+  (void)pthread_mutex_lock(&survey.lock);
+  bool made = survey.made;
+  *marked = survey.marked;
+  survey.made = false;
+  survey.marked = (struct mapping_list){0};
+  (void)pthread_mutex_unlock(&survey.lock);
+  return made;
+}
+
+/* Removes from the list what is not in the other one with the same bounds. Both are in the order of addresses. */
+static void keep_common(struct mapping_list *list, const struct mapping_list *other) {
+  size_t kept = 0;
+  size_t at = 0;
+  for (size_t index = 0; index < list->count; index++) {
+    struct mapping mapping = list->items[index];
+    while (at < other->count && other->items[at].start < mapping.start) at++;
+    if (at == other->count) break;
+    if (other->items[at].start == mapping.start && other->items[at].length == mapping.length) list->items[kept++] = mapping;
+  }
+  list->count = kept;
 }
 
 /* Another thread may have unmapped a range meanwhile; then there is nothing left to advise, and the error says so. */
@@ -93,9 +143,22 @@ static void advise(const struct mapping_list *list, int advice) {
   }
 }
 
-void mappings_let_in(const struct mapping_list *list) { advise(list, MADV_DOFORK); }
+int mappings_let_in(struct mapping_list *marked) {
+  if (!take_survey(marked)) {
+    int error = read_mappings("/proc/self/smaps", true, marked);
+    if (error != 0) return error;
+  }
+  struct mapping_list present = {0};
+  int error = read_mappings("/proc/self/maps", false, &present);
+  if (error == 0) {
+    keep_common(marked, &present);
+    advise(&present, MADV_DOFORK);
+  }
+  mappings_free(&present);
+  return error;
+}
 
-void mappings_leave_out(const struct mapping_list *list) { advise(list, MADV_DONTFORK); }
+void mappings_leave_out(const struct mapping_list *marked) { advise(marked, MADV_DONTFORK); }
 
 void mappings_free(struct mapping_list *list) {
   free(list->items);

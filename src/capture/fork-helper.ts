@@ -1,0 +1,86 @@
+import path from 'node:path'
+import nodeGypBuild from 'node-gyp-build'
+
+/** What the forked child is allowed. */
+export interface ForkOptions {
+  /** Writable memory that the child may map beyond what it is born with, bytes. At the limit it ends by itself. */
+  readonly dataAllowanceBytes: number
+  /** After so long the kernel ends the child, whatever it does. Seconds, 1 to 86400. */
+  readonly deadlineSeconds: number
+  /** Added to the application's niceness, 0 to 19. */
+  readonly niceness: number
+}
+
+/** The child as its parent sees it. */
+export interface Forked {
+  readonly pid: number
+  /**
+   * A pipe's end for reading, the caller's to close. It gives what the job returned, and it ends when the child ends,
+   * however it ends.
+   */
+  readonly resultDescriptor: number
+  /** Time that the calling thread spent before and after the fork, ms. */
+  readonly preparationMs: number
+  /** Time that it spent in the fork itself, ms. The rest of the call is a few system calls. */
+  readonly forkMs: number
+}
+
+/** How a child ended: by itself, by a signal, or out of sight, because somebody else waited for it. */
+export type ChildEnd =
+  | { readonly code: number; readonly signal?: never; readonly lost?: never }
+  | { readonly signal: number; readonly code?: never; readonly lost?: never }
+  | { readonly lost: true; readonly code?: never; readonly signal?: never }
+
+/** The native part, in C: see `src/native/fork-helper.h`. */
+export interface ForkHelper {
+  /**
+   * Notes which memory V8 keeps out of forks, so that the next fork need not. Takes as long as the fork itself: call it
+   * shortly before, from another thread than the main one. Without it `fork` does it by itself.
+   *
+   * @throws An `Error` with `errno` when /proc cannot be read.
+   */
+  survey(): void
+  /**
+   * Forks the process, heap and all. In the child it calls `job`, sends the string that it returns through the pipe, and
+   * ends the process with code 0; it never returns there. In the parent it returns at once.
+   *
+   * The job runs alone: no other thread, no event loop, no descriptor of the application's, standard ones included. It may
+   * use what is synchronous. What it returns may be 4096 bytes long.
+   *
+   * @throws A `TypeError` for wrong arguments or on another thread than the main one, an `Error` with `errno` when the
+   * system refuses. Then there is no child.
+   */
+  fork(options: ForkOptions, job: () => string): Forked
+  /** Reaps the child if it has ended, else returns `undefined`. Never waits. From any thread, also after the end. */
+  wait(pid: number): ChildEnd | undefined
+  /** Exit codes of a child that did not finish. */
+  readonly exitCodes: {
+    /** The job threw or returned too much. */
+    readonly jobFailed: number
+    /** It could not be cut off from the application, and ended before it began. */
+    readonly notDetached: number
+    /** It needed a thread that a fork does not copy. Another fork may well succeed. */
+    readonly waitedForThread: number
+  }
+}
+
+/** The package's own directory, seen from `dist/capture`: prebuilds/ lies in it. */
+const PACKAGE_DIRECTORY = path.join(__dirname, '..', '..')
+
+/**
+ * Loads the native helper, the first time from disk. A machine without it is nothing unusual (another system or processor,
+ * addons forbidden by `--permission` or `--no-addons`), so the reason comes back as a value, in words for the log.
+ */
+export function loadForkHelper(): { readonly helper: ForkHelper } | { readonly unavailable: string } {
+  if (process.platform !== 'linux') return { unavailable: `forking a heap needs Linux, this is ${process.platform}` }
+  try {
+    return { helper: nodeGypBuild(PACKAGE_DIRECTORY) as ForkHelper }
+  } catch (error) {
+    return { unavailable: firstLine(error) }
+  }
+}
+
+function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  return text.split('\n', 1)[0] ?? ''
+}
