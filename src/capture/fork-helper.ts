@@ -72,7 +72,8 @@ const PACKAGE_DIRECTORY = path.join(__dirname, '..', '..')
  * addons forbidden by `--permission` or `--no-addons`), so the reason comes back as a value, in words for the log.
  */
 export function loadForkHelper(): { readonly helper: ForkHelper } | { readonly unavailable: string } {
-  if (process.platform !== 'linux') return { unavailable: `forking a heap needs Linux, this is ${process.platform}` }
+  if (process.platform !== 'linux')
+    return { unavailable: `forking a heap needs Linux, this is ${process.platform}` }
   try {
     return { helper: nodeGypBuild(PACKAGE_DIRECTORY) as ForkHelper }
   } catch (error) {

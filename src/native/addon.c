@@ -125,7 +125,7 @@ static napi_value survey(napi_env env, napi_callback_info info) {
 
 /*
  * Asks for this one child only, like libuv, which asks for each of its own by number: neither takes the other's. From any
- * thread. Gone without a trace (ECHILD) is a child that somebody else waited for, or whose parent ignores SIGCHLD.
+ * thread. Gone without a trace (ECHILD) is a child that somebody else waited for.
  */
 static napi_value wait_for_child(napi_env env, napi_callback_info info) {
   size_t count = 1;

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { getPriority } from 'node:os'
+import { test } from 'node:test'
+import { startForkingServer, whyNoHelper } from './forking-server'
+
+const skip = whyNoHelper()
+
+interface Description {
+  readonly descriptors: readonly string[]
+  readonly threads: number
+  readonly name: string
+  readonly caught: string
+  readonly blocked: string
+  readonly ignored: string
+  readonly dataBytes: number
+  readonly dataLimitBytes: number
+  readonly coreLimitBytes: number
+  readonly oomScore: number
+  readonly niceness: number
+  readonly group: number
+  readonly directory: string
+}
+
+function isSet(mask: string, signal: number): boolean {
+  return (BigInt(`0x${mask}`) & (1n << BigInt(signal - 1))) !== 0n
+}
+
+const SIGPIPE = 13
+
+test('the child has nothing of the application but its memory', { skip }, async (context) => {
+  const server = await startForkingServer(context, { ALLOWANCE: String(2 ** 28) })
+  const { end, result } = await server.forkAndWait('describe')
+  assert.deepEqual(end, { code: 0 })
+  const child = JSON.parse(result) as Description
+
+  const foreign = child.descriptors.filter((target) => target !== '/dev/null' && target !== 'gone')
+  assert.deepEqual(foreign, ['pipe'], 'one descriptor is left, for its result')
+  assert.ok(child.descriptors.length > 10, 'descriptors are replaced, not closed')
+  assert.equal(child.threads, 1)
+  for (let signal = 1; signal <= 31; signal++) {
+    assert.equal(isSet(child.caught, signal), false, `signal ${signal} has no handler`)
+    assert.equal(isSet(child.blocked, signal), false, `signal ${signal} is not blocked`)
+    assert.equal(
+      isSet(child.ignored, signal),
+      signal === SIGPIPE,
+      `signal ${signal} does what it does by default`,
+    )
+  }
+})
+
+test('the child cannot crowd the application out', { skip }, async (context) => {
+  const server = await startForkingServer(context, { ALLOWANCE: String(2 ** 28) })
+  const child = JSON.parse((await server.forkAndWait('describe')).result) as Description
+  assert.equal(child.oomScore, 1000)
+  assert.equal(child.coreLimitBytes, 0)
+  assert.equal(child.niceness, getPriority(server.process.pid) + 3)
+  const allowed = child.dataLimitBytes - child.dataBytes
+  assert.ok(Math.abs(allowed - 2 ** 28) < 2 ** 26, `${allowed} bytes are allowed on top of what there was`)
+})
+
+test('the child can be told apart and stopped with its group', { skip }, async (context) => {
+  const server = await startForkingServer(context, {}, true)
+  const child = JSON.parse((await server.forkAndWait('describe')).result) as Description
+  assert.equal(child.name, 'heap-snapshot')
+  assert.equal(child.group, server.process.pid)
+  assert.equal(child.directory, process.cwd())
+})
+
+test('what the child prints goes nowhere', { skip }, async (context) => {
+  const server = await startForkingServer(context)
+  assert.deepEqual(await server.forkAndWait('print'), { end: { code: 0 }, result: 'printed' })
+  assert.equal(await server.stop(), 0)
+  assert.equal(server.errorOutput(), '')
+})
+
+test('a child that runs out of memory ends, and in silence', { skip }, async (context) => {
+  const server = await startForkingServer(context, { ALLOWANCE: String(2 ** 27), NODE_OPTIONS: '' })
+  for (const job of ['exhaust', 'exhaustHeap']) {
+    const { end, result } = await server.forkAndWait(job)
+    assert.notDeepEqual(end, { code: 0 })
+    assert.equal(result, '')
+  }
+  assert.equal(await server.stop(), 0)
+  assert.equal(server.errorOutput(), '')
+})
+
+test('a child that waits for a thread says so at once', { skip }, async (context) => {
+  const server = await startForkingServer(context)
+  assert.deepEqual(await server.forkAndWait('wait'), { end: { code: 75 }, result: '' })
+})
+
+test(
+  'a job that throws or answers too much has failed; one that answers at length has not',
+  { skip },
+  async (context) => {
+    const server = await startForkingServer(context)
+    for (const job of ['throw', 'answerAtLength 4097', 'answerWithNothing']) {
+      assert.deepEqual(await server.forkAndWait(job), { end: { code: 70 }, result: '' }, job)
+    }
+    assert.deepEqual(await server.forkAndWait('answerAtLength 4096'), {
+      end: { code: 0 },
+      result: 'x'.repeat(4096),
+    })
+  },
+)
