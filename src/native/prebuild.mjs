@@ -54,8 +54,10 @@ function isInstalled(compiler) {
 
 function chooseHost() {
   const target = hostTarget()
-  if (process.platform !== 'linux') throw new Error(`the fork helper is for Linux, this is ${process.platform}`)
-  if (!isInstalled(target.compiler)) throw new Error(`no compiler: ${target.compiler} (set CC to use another)`)
+  if (process.platform !== 'linux')
+    throw new Error(`the fork helper is for Linux, this is ${process.platform}`)
+  if (!isInstalled(target.compiler))
+    throw new Error(`no compiler: ${target.compiler} (set CC to use another)`)
   return [target]
 }
 
