@@ -22,7 +22,10 @@ test('dumpCpu resolves to a failure for what is no duration, and asks for nothin
   for (const nonsense of [0, -1, 1.5, NaN, Infinity, 2 ** 31, '100', null, {}, 10n]) {
     const result = await monitor.dumpCpu(nonsense as number)
     assert.ok('skipped' in result && result.skipped === 'failed')
-    assert.match(result.message, /^dumpCpu: durationMs must be a whole number from 1 to 2147483647; received /)
+    assert.match(
+      result.message,
+      /^dumpCpu: durationMs must be a whole number from 1 to 2147483647; received /,
+    )
   }
 })
 

@@ -20,6 +20,11 @@ function scene() {
   return { emitter, lines, voice, failures }
 }
 
+/** Types forbid listeners that return promises; plain JavaScript does not. */
+function asListener(listener: () => unknown): () => void {
+  return listener as () => void
+}
+
 test('every event is one line and one emit with its payload', () => {
   const { emitter, lines, voice, failures } = scene()
   const heard: unknown[] = []
@@ -56,7 +61,10 @@ test('a listener that throws becomes a failure and does not silence those behind
 
 test('a listener that rejects becomes a failure, by whatever kind of promise', async () => {
   const { emitter, voice, failures } = scene()
-  emitter.on('dump', () => Promise.reject(new Error('mine')))
+  emitter.on(
+    'dump',
+    asListener(() => Promise.reject(new Error('mine'))),
+  )
   const thenable = { then: (_: unknown, reject: (error: Error) => void) => reject(new Error('theirs')) }
   emitter.on('dump', () => thenable)
   voice.dump(dump)
@@ -72,7 +80,10 @@ test('a failure listener that fails is a line only, and does not come round', as
   emitter.on('failure', () => {
     throw new Error('again')
   })
-  emitter.on('failure', () => Promise.reject(new Error('and again')))
+  emitter.on(
+    'failure',
+    asListener(() => Promise.reject(new Error('and again'))),
+  )
   voice.failure({ stage: 'capture', message: 'x' })
   await turn()
   assert.equal(failures.length, 1)
@@ -122,7 +133,7 @@ test('a logger that throws or rejects keeps no event back', async () => {
   const fault = () => {
     throw new Error('disk full')
   }
-  const later = () => Promise.reject(new Error('disk full'))
+  const later = asListener(() => Promise.reject(new Error('disk full')))
   for (const line of [fault, later]) new Voice(emitter, { info: line, warn: line, error: line }).dump(dump)
   await turn()
   assert.equal(heard, 2)
