@@ -1,0 +1,35 @@
+// A main thread that never comes back leaves its evidence while it still spins, at most
+// counter × interval + duration + 3 s after the loop began: an endless loop, a hostile regular expression, and a memory
+// threshold crossed inside a synchronous loop.
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { shareIn, withWatched } from './programs/watched-program.mjs'
+
+const counter = 2
+const interval = 1000
+const duration = 3000
+const cpu = { threshold: 60, counter, interval, duration }
+const memory = { threshold: '75mb', counter, interval }
+const maxMs = { cpu: counter * interval + duration + 3000, memory: counter * interval + 3000 }
+
+const figures = []
+for (const [way, kind, options, guilty] of [
+  ['loop', 'cpu', { cpu }, 'guiltyLoop'],
+  ['regex', 'cpu', { cpu }, 'guiltyRegex'],
+  ['hoarder', 'memory', { memory }, 'GuiltyRecord'],
+]) {
+  await withWatched(options, [way], async (program) => {
+    const { atMs } = await program.hears('hangs')
+    const name = await program.leavesFile()
+    const tookMs = performance.now() - atMs
+    assert.ok(program.isRunning())
+    program.child.kill('SIGKILL')
+    const file = program.path(name)
+    if (kind === 'cpu')
+      assert.ok(shareIn(file, guilty) > 0.9, `${way}: ${shareIn(file, guilty)} of the samples`)
+    else assert.ok(JSON.parse(readFileSync(file, 'utf8')).strings.includes(guilty))
+    assert.ok(tookMs <= maxMs[kind], `${way}: ${Math.round(tookMs)} ms, allowed are ${maxMs[kind]}`)
+    figures.push(`${way} ${(tookMs / 1000).toFixed(1)} of ${maxMs[kind] / 1000} s`)
+  })
+}
+console.log(figures.join(', '))
