@@ -262,10 +262,15 @@ function asDump({ kind, rule }: DumpRequest, captured: Captured, durationMs: num
     sizeBytes: main.sizeBytes,
     way,
     passedOver,
-    pauseMs,
-    durationMs,
-    ...(lateMs === undefined ? {} : { lateMs }),
+    pauseMs: tenths(pauseMs),
+    durationMs: tenths(durationMs),
+    ...(lateMs === undefined ? {} : { lateMs: tenths(lateMs) }),
   }
+}
+
+/** A measured time says no more than this. */
+function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10
 }
 
 function messageOf(error: unknown): string {
