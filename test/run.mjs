@@ -20,6 +20,7 @@ const NOT_COVERED = {
   'src/capture/capture.ts': 'types',
   'src/capture/heap-rung.ts': 'types',
   'src/capture/main-thread.ts': 'types',
+  'src/capture/node-gyp-build.d.ts': 'types',
   'src/dispatch/events.ts': 'types',
   'src/files/artefact.ts': 'types',
   'src/leak/gc-readings.ts': 'types',

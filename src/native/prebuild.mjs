@@ -86,14 +86,22 @@ function refuseNewerGlibc(file) {
   }
 }
 
+/** This machine's own kind may go by `cc`; the others need a compiler by their name. */
+function withCompiler(target) {
+  const host = hostTarget()
+  const isHost = target.arch === host.arch && target.libc === host.libc
+  return isHost && !isInstalled(target.compiler) ? { ...target, compiler: host.compiler } : target
+}
+
 function chooseTargets(option) {
   if (option === undefined) return chooseHost()
-  const missing = TARGETS.filter(({ compiler }) => !isInstalled(compiler))
+  const targets = TARGETS.map(withCompiler)
+  const missing = targets.filter(({ compiler }) => !isInstalled(compiler))
   for (const { arch, libc, compiler, packages } of missing) {
     console.error(`not built: linux-${arch} ${libc}, no ${compiler} (Debian: ${packages})`)
   }
   if (option === '--all' && missing.length > 0) process.exit(1)
-  return TARGETS.filter((target) => !missing.includes(target))
+  return targets.filter((target) => !missing.includes(target))
 }
 
 for (const target of chooseTargets(process.argv[2])) compile(target)
