@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs'
+import { constants } from 'node:os'
+
 /** What the signal watch needs of the rest. */
 export interface SignalWatchParts {
   readonly signal: NodeJS.Signals
@@ -20,6 +23,10 @@ const OURS = Symbol.for('cpu-memory-monitor:signal-listener')
  * @returns The undoing. Afterwards the signal has its default effect again, which for SIGUSR2 is to end the process.
  */
 export function watchSignal({ signal, onSignal, notice }: SignalWatchParts): () => void {
+  if (isTakenNatively(signal)) {
+    notice(`${signal} is taken by a native handler, as heapdump installs one; it is left to that one`)
+    return () => undefined
+  }
   let hasSteppedAside = false
   const listener = () => {
     const listeners = process.listeners(signal)
@@ -45,4 +52,18 @@ export function watchSignal({ signal, onSignal, notice }: SignalWatchParts): () 
 
 function isOurs(listener: object): boolean {
   return OURS in listener
+}
+
+/**
+ * heapdump, once an application has loaded it, hears SIGUSR2 below JavaScript: beside it one signal would make two files.
+ * Before our own listener is there, the kernel's list of caught signals gives it away (Linux). Node itself catches others.
+ */
+function isTakenNatively(signal: NodeJS.Signals): boolean {
+  if (signal !== 'SIGUSR2' || process.listenerCount(signal) > 0) return false
+  try {
+    const caught = /^SigCgt:\s*([\da-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'
+    return ((BigInt(`0x${caught}`) >> BigInt(constants.signals.SIGUSR2 - 1)) & 1n) === 1n
+  } catch {
+    return false
+  }
 }
