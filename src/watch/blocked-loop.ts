@@ -13,47 +13,71 @@ export interface BlockedLoopParts {
 }
 
 /**
- * Asks for a CPU dump when the main thread's event loop hangs: one per blocked episode, ended early when it frees itself.
- *
- * Runs on the watchdog thread. A CPU dump that is being made anyway counts as that one; any other is waited for.
+ * Asks for a CPU dump when the main thread's event loop hangs. Runs on the watchdog thread.
  *
  * @returns The undoing.
  */
-export function startBlockedLoop({
-  blockedMs,
-  beats,
-  dispatcher,
-  gate,
-}: BlockedLoopParts): () => Promise<void> {
-  const watch = new BeatWatch(blockedMs)
-  const debuggerPause = new DebuggerPause(beats)
-  let episode: AbortController | undefined
-  let isServed = false
-  /** A dump in place stops the main thread by itself. */
-  const isOurDoing = () => gate.isHeld && dispatcher.runningKind !== 'cpu'
-  const serve = () => {
-    // More silence than between two beats: what that profile shows is this blockage, even if it ends before the trip.
-    if (watch.silentMs > BEAT_MS && dispatcher.runningKind === 'cpu') isServed = true
-    if (!episode || isServed || gate.isHeld) return
-    isServed = true
-    const details = { blockedMs, silentMs: watch.silentMs }
-    void dispatcher.request({ kind: 'cpu', rule: 'blocked', details, early: episode.signal })
-  }
-  const stopLoop = startLoop(TICK_MS, () => {
-    const isPaused = debuggerPause.isLikely(watch.silentMs) || isOurDoing()
-    const change = watch.tick(beats.count, isPaused)
-    if (change === 'blocks') episode = new AbortController()
-    if (change === 'frees') {
-      episode?.abort()
-      episode = undefined
-    }
-    if (watch.silentMs === 0) isServed = false
-    serve()
-    return Promise.resolve()
-  })
+export function startBlockedLoop(parts: BlockedLoopParts): () => Promise<void> {
+  const rule = new BlockedRule(parts)
+  const stopLoop = startLoop(TICK_MS, () => Promise.resolve(rule.tick()))
   return async () => {
     await stopLoop()
-    episode?.abort()
+    rule.stop()
+  }
+}
+
+/**
+ * One dump per blocked episode, ended early when the loop frees itself. A CPU dump that is being made anyway counts as that
+ * one; any other is waited for.
+ *
+ * A main thread in one long native call takes the order when the call returns, and then frees itself almost at once. That
+ * short profile is the evidence all the same: it begins with the stack on which V8 took the order, the guilty call's.
+ */
+export class BlockedRule {
+  readonly #parts: BlockedLoopParts
+  readonly #watch: BeatWatch
+  readonly #debuggerPause: DebuggerPause
+  #episode: AbortController | undefined
+  #isServed = false
+
+  constructor(parts: BlockedLoopParts) {
+    this.#parts = parts
+    this.#watch = new BeatWatch(parts.blockedMs)
+    this.#debuggerPause = new DebuggerPause(parts.beats)
+  }
+
+  /** Once per {@link TICK_MS}. */
+  tick(): void {
+    const watch = this.#watch
+    const isPaused = this.#debuggerPause.isLikely(watch.silentMs) || this.#isOurDoing
+    const change = watch.tick(this.#parts.beats.count, isPaused)
+    if (change === 'blocks') this.#episode = new AbortController()
+    if (change === 'frees') this.stop()
+    if (watch.silentMs === 0) this.#isServed = false
+    this.#serve()
+  }
+
+  /** Ends the dump that it asked for. */
+  stop(): void {
+    this.#episode?.abort()
+    this.#episode = undefined
+  }
+
+  #serve(): void {
+    const { blockedMs, dispatcher, gate } = this.#parts
+    const { silentMs } = this.#watch
+    // More silence than between two beats: what that profile shows is this blockage, even if it ends before the trip.
+    if (silentMs > BEAT_MS && dispatcher.runningKind === 'cpu') this.#isServed = true
+    if (!this.#episode || this.#isServed || gate.isHeld) return
+    this.#isServed = true
+    const details = { blockedMs, silentMs }
+    void dispatcher.request({ kind: 'cpu', rule: 'blocked', details, early: this.#episode.signal })
+  }
+
+  /** A memory dump in place stops the main thread by itself. */
+  get #isOurDoing(): boolean {
+    const { dispatcher, gate } = this.#parts
+    return gate.isHeld && dispatcher.runningKind !== 'cpu'
   }
 }
 
