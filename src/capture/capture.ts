@@ -40,8 +40,12 @@ export interface Captured {
    * one long native call.
    */
   readonly lateMs?: number
+  /** The most memory that the forked child had, bytes; what it shared with the application counted in. */
+  readonly childPeakBytes?: number
   /** Set when the planned artefact failed and only a lesser one, taken before it, is there: evidence and a failure. */
   readonly failure?: Error
+  /** Set when it turned out on the way that the best artefact did not fit, and only a lesser one is there. */
+  readonly refusal?: Refusal
 }
 
 /** A capture that fits: it costs nothing until `take` is called. */

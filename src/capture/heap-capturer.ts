@@ -2,10 +2,13 @@ import { performance } from 'node:perf_hooks'
 import { judgeDisk, snapshotFileBytes } from '../core/room'
 import type { Captured, CaptureObserver, Capturer, Job, PassedOver, Plan, Refusal } from './capture'
 import type { Engine } from './engines'
+import { loadForkHelper } from './fork-helper'
+import { FORK_WAY } from './fork-job'
+import { createForkRung } from './heap-fork'
 import { createInPlaceRung } from './heap-in-place'
 import type { HeapCapture, HeapRung } from './heap-rung'
 import { SAMPLING_WAY, startHeapSampling, type HeapSampling } from './heap-sampling'
-import type { MainThread } from './main-thread'
+import type { HeapStatistics, MainThread } from './main-thread'
 import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, waitPatiently, type Patience } from './patience'
 import type { RoomProbe } from './room-probe'
 
@@ -34,8 +37,16 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
     onLate: (order) => observer.orderLate(order),
   }
   const sampling = parts.sampling ? startHeapSampling({ mainThread, patience, observer }) : undefined
+  const fork = loadForkHelper()
   const ladder: readonly HeapRung[] = [
+    ...('helper' in fork
+      ? [createForkRung({ helper: fork.helper, mainThread, sampling, probe, patience })]
+      : []),
     createInPlaceRung({ mainThread, engine, sampling, patience, nodeMajor }),
+  ]
+  const notHere = [
+    ...('helper' in fork ? [] : [{ way: FORK_WAY, why: fork.unavailable }]),
+    ...engine.passedOver,
   ]
 
   return {
@@ -46,20 +57,22 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
       if (!disk.fits) return { skip: 'disk', numbers: disk.numbers }
 
       const room = probe.memory()
-      const passedOver = [...engine.passedOver]
+      const passedOver = [...notHere]
+      const fitting: HeapRung[] = []
       let refusal: Refusal = { skip: 'memory', numbers: {} }
       for (const rung of ladder) {
         const { fits, numbers } = rung.fit(heap, room)
-        if (fits) return planFor((job) => rung.take(job, heap, passedOver))
+        if (fits) fitting.push(rung)
+        else passedOver.push(...rung.ways.map((way) => ({ way, why: tooLittleRoom(numbers) })))
         refusal = { skip: 'memory', numbers }
-        passedOver.push(...rung.ways.map((way) => ({ way, why: tooLittleRoom(numbers) })))
       }
+      if (fitting.length > 0) return planFor((job) => takeFirst(fitting, job, heap, passedOver))
       if (!sampling) return refusal
       return planFor((job) => takeProfileOnly(sampling, job, passedOver), refusal)
     },
     ways: () => ({
       available: [...ladder.flatMap((rung) => rung.ways), ...(sampling ? [SAMPLING_WAY] : [])],
-      passedOver: engine.passedOver,
+      passedOver: notHere,
     }),
     close: () => sampling?.close() ?? Promise.resolve(),
   }
@@ -76,6 +89,24 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
         return { ...captured, ...late, durationMs: performance.now() - startedAtMs }
       },
     }
+  }
+}
+
+/** The first rung that can; what made those before it fail goes into the evidence. */
+async function takeFirst(
+  rungs: readonly HeapRung[],
+  job: Job,
+  heap: HeapStatistics,
+  passedOver: readonly PassedOver[],
+): Promise<HeapCapture> {
+  const [rung, ...others] = rungs
+  if (!rung) throw new Error('there is no way to take a heap snapshot')
+  try {
+    return await rung.take(job, heap, passedOver)
+  } catch (error) {
+    if (others.length === 0) throw error
+    const why = (error as Error).message
+    return takeFirst(others, job, heap, [...passedOver, ...rung.ways.map((way) => ({ way, why }))])
   }
 }
 

@@ -3,7 +3,7 @@ import type { Captured, Job, PassedOver } from './capture'
 import type { HeapStatistics } from './main-thread'
 
 /** What one rung made of a job. */
-export type HeapCapture = Pick<Captured, 'artefacts' | 'way' | 'passedOver' | 'pauseMs' | 'failure'>
+export type HeapCapture = Omit<Captured, 'durationMs' | 'lateMs'>
 
 /** One rung of the memory ladder that ends in a heap snapshot. The capturer takes the first that fits. */
 export interface HeapRung {

@@ -19,6 +19,10 @@ export type SamplingOutcome =
 export interface HeapSampling {
   /** Writes `<base name>.heapprofile`. Forces one full GC on the main thread. Never rejects, leaves no half file. */
   capture(job: Job, passedOver: readonly PassedOver[]): Promise<SamplingOutcome>
+  /** Why there is nothing to capture, as far as is known; `undefined` when sampling was started. */
+  failure(): Promise<Error | undefined>
+  /** Another user has stopped the sampler, as a forked child found: starts it again and says so once. */
+  restart(): Promise<void>
   /** Stops the sampler if it is ours. Idempotent, never rejects. */
   close(): Promise<void>
 }
@@ -71,6 +75,12 @@ export function startHeapSampling({ mainThread, patience, observer }: HeapSampli
   }
 
   return {
+    failure: () => started,
+    async restart() {
+      // Only the child saw it: the main thread still takes the sampler for running, and lets go of it first.
+      await waitPatiently('stopSampling', mainThread.order('stopSampling', {}), patience).catch(() => {})
+      await restart()
+    },
     async capture(job, passedOver) {
       let open: OpenArtefact | undefined
       try {

@@ -1,4 +1,7 @@
 import type { Session } from 'node:inspector'
+import type { PartialArtefact } from '../files/partial'
+import type { PassedOver } from './capture'
+import type { ForkOptions } from './fork-helper'
 
 /** State of the main thread's V8 heap, bytes. */
 export interface HeapStatistics {
@@ -40,6 +43,19 @@ export interface Orders {
   samplingProfile: { input: { file: string }; output: { pauseMs: number; samples: number; sampler: Sampler } }
   /** Stops the sampling heap profiler if it is ours. */
   stopSampling: { input: Nothing; output: Nothing }
+  /**
+   * Forks the process. The child writes the sampling profile, if a file for it is given, and then the snapshot, verifies
+   * and publishes both, and ends; what it says at the end comes out of the descriptor, as JSON of a `ChildReport`.
+   */
+  forkHeapDump: {
+    input: {
+      snapshot: PartialArtefact
+      profile?: PartialArtefact
+      passedOver: readonly PassedOver[]
+      options: ForkOptions
+    }
+    output: { pid: number; resultDescriptor: number; pauseMs: number }
+  }
   /** Starts a CPU profile with v8-profiler-next. Fails if somebody else is recording with that package. */
   startPackageProfile: { input: { title: string; samplingIntervalUs: number }; output: { pauseMs: number } }
   /** Ends the CPU profile of that title and writes it; without a file it is thrown away. */

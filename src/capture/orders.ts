@@ -1,4 +1,3 @@
-import { closeSync, constants, openSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type inspector from 'node:inspector'
 import { performance } from 'node:perf_hooks'
@@ -7,7 +6,10 @@ import type { Engines } from './engines'
 import type { HeapStatistics, OrderName, Orders } from './main-thread'
 import { loadPackage } from './optional-package'
 import { forgetOptimizedCodeHere } from './forget-optimized-code'
-import { createHeapSampler } from './heap-sampler'
+import { createHeapSampler, type HeapSampler } from './heap-sampler'
+import { loadForkHelper } from './fork-helper'
+import { writeDumpInChild } from './fork-job'
+import { overwrite } from './overwrite'
 
 /** As they were when this module was loaded: the application may replace them, and orders come at any time. */
 const parse = JSON.parse.bind(JSON)
@@ -56,6 +58,7 @@ export function createOrders(engines: Engines): OrderTable {
       sampler.stop()
       return {}
     },
+    forkHeapDump: (input) => forkHeapDump(input, sampler),
     startPackageProfile: ({ title, samplingIntervalUs }) =>
       timed(() => startProfile(profilerPackage(engines), title, samplingIntervalUs)),
     stopPackageProfile: ({ title, file }) => timed(() => stopProfile(profilerPackage(engines), title, file)),
@@ -83,6 +86,21 @@ export function openLocalSession(): inspector.Session {
   const session = new Session()
   session.connect()
   return session
+}
+
+/** The helper itself sees to it that the child does nothing but its job, and ends. */
+function forkHeapDump(
+  { options, ...job }: Orders['forkHeapDump']['input'],
+  sampler: HeapSampler,
+): Orders['forkHeapDump']['output'] {
+  const loaded = loadForkHelper()
+  if (!('helper' in loaded)) throw new Error(loaded.unavailable)
+  const startedAtMs = performance.now()
+  const elapsedMs = (): number => performance.now() - startedAtMs
+  const { pid, resultDescriptor } = loaded.helper.fork(options, () =>
+    writeDumpInChild(job, sampler, elapsedMs()),
+  )
+  return { pid, resultDescriptor, pauseMs: elapsedMs() }
 }
 
 function readHeapStatistics(): HeapStatistics {
@@ -133,16 +151,6 @@ function enginePackage(engines: Engines, kind: 'cpu' | 'memory'): unknown {
   const resolved = engines[kind].package
   if (!resolved) throw new Error(`no package for ${kind} dumps`)
   return loadPackage(resolved)
-}
-
-/** Writes into a file that the caller created, and into nothing else that may have taken its name. */
-function overwrite(file: string, text: string): void {
-  const descriptor = openSync(file, constants.O_WRONLY | constants.O_TRUNC | (constants.O_NOFOLLOW ?? 0))
-  try {
-    writeFileSync(descriptor, text)
-  } finally {
-    closeSync(descriptor)
-  }
 }
 
 function timed(work: () => void): { pauseMs: number } {

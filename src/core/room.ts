@@ -44,6 +44,21 @@ export function judgeMemory(usedBytes: number, nodeMajor: number, room: MemoryRo
   return { fits: needBytes <= haveBytes, numbers: { usedBytes, needBytes, haveBytes, reserveBytes } }
 }
 
+/**
+ * What a forked child is sure to need: the full collection before the sampling profile touches most of the heap, and each
+ * page that it or the application writes is copied. What the snapshot needs beyond that it may try to get: the child is
+ * limited to what there is, and ends before the application suffers.
+ */
+export const FORK_NEED_FACTOR = 1.25
+
+/** May a child be forked off a process with a heap of `usedBytes`? `haveBytes` is what it may use then. */
+export function judgeFork(usedBytes: number, room: MemoryRoom): RoomVerdict {
+  const needBytes = Math.ceil(usedBytes * FORK_NEED_FACTOR)
+  const reserveBytes = memoryReserveBytes(room.limitBytes)
+  const haveBytes = Math.max(0, room.availableBytes - reserveBytes)
+  return { fits: needBytes <= haveBytes, numbers: { usedBytes, needBytes, haveBytes, reserveBytes } }
+}
+
 /** Does a file of `estimateBytes` fit onto a disk with `freeBytes`, with the floor left free? */
 export function judgeDisk(estimateBytes: number, freeBytes: number): RoomVerdict {
   const fits = estimateBytes + DISK_FLOOR_BYTES <= freeBytes

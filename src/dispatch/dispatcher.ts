@@ -218,7 +218,8 @@ export class Dispatcher {
     )
     const dump = asDump(request, captured, clock.monotonicMs() - beganMs)
     report.dump(dump)
-    if (plan.refusal) this.#skip(request, plan.refusal.skip, plan.refusal.numbers)
+    const refusal = captured.refusal ?? plan.refusal
+    if (refusal) this.#skip(request, refusal.skip, refusal.numbers)
     if (captured.failure) {
       const { message } = captured.failure
       report.failure({ stage: 'capture', kind, message, error: captured.failure })
@@ -252,7 +253,7 @@ export class Dispatcher {
 }
 
 function asDump({ kind, rule }: DumpRequest, captured: Captured, durationMs: number): Dump {
-  const { artefacts, way, passedOver, pauseMs, lateMs } = captured
+  const { artefacts, way, passedOver, pauseMs, lateMs, childPeakBytes } = captured
   const [main] = artefacts
   return {
     kind,
@@ -264,6 +265,7 @@ function asDump({ kind, rule }: DumpRequest, captured: Captured, durationMs: num
     passedOver,
     pauseMs: tenths(pauseMs),
     durationMs: tenths(durationMs),
+    ...(childPeakBytes === undefined ? {} : { childPeakBytes }),
     ...(lateMs === undefined ? {} : { lateMs: tenths(lateMs) }),
   }
 }

@@ -1,0 +1,94 @@
+import { performance } from 'node:perf_hooks'
+import { writeHeapSnapshot } from 'node:v8'
+import { join } from 'node:path'
+import { partialName } from '../core/names'
+import type { Artefact } from '../files/artefact'
+import { publishArtefactSync } from '../files/open-artefact'
+import type { PartialArtefact } from '../files/partial'
+import type { PassedOver } from './capture'
+import type { HeapSampler } from './heap-sampler'
+import { SAMPLING_INTERVAL_BYTES, SAMPLING_WAY } from './heap-sampling'
+import type { Sampler } from './main-thread'
+import { overwrite } from './overwrite'
+
+/** As it stands in the `.json` and in the start line. */
+export const FORK_WAY = 'fork'
+
+/** What became of one file in the child: published, or why not. */
+export type ChildFile = { readonly sizeBytes: number } | { readonly failed: string }
+
+/** What the child says when it ends by itself. */
+export interface ChildReport {
+  readonly profile?: ChildFile
+  readonly snapshot: ChildFile
+  /** Whether the sampling heap profiler still ran. */
+  readonly sampler?: Sampler
+  readonly peakBytes: number
+}
+
+/** A report has to fit into a pipe: reasons are cut. */
+const LONGEST_REASON = 500
+
+export interface ForkJob {
+  readonly snapshot: PartialArtefact
+  readonly profile?: PartialArtefact
+  readonly passedOver: readonly PassedOver[]
+}
+
+/**
+ * What the forked child does, all of it synchronously: it has no other thread, no thread pool and no event loop.
+ *
+ * The sampling profile comes first, so that some evidence exists whatever becomes of the snapshot. The full collection that
+ * it forces happens in the child and costs the application nothing.
+ *
+ * @param pauseMs - How long the application stood still for the fork.
+ * @returns A `ChildReport`, as JSON.
+ */
+export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, pauseMs: number): string {
+  const profile = job.profile && attempt(() => writeProfile(job, job.profile, sampler, pauseMs))
+  const snapshot = attempt(() => writeSnapshot(job, pauseMs))
+  const report: ChildReport = {
+    ...(profile && { profile, sampler: sampler.state() }),
+    snapshot,
+    peakBytes: peakBytes(),
+  }
+  return JSON.stringify(report)
+}
+
+function attempt(write: () => Artefact): ChildFile {
+  try {
+    return { sizeBytes: write().sizeBytes }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    return { failed: reason.slice(0, LONGEST_REASON) }
+  }
+}
+
+/** The most memory that this process ever had, what it still shares with the application counted in. */
+function peakBytes(): number {
+  return process.resourceUsage().maxRSS * 1024
+}
+
+function writeProfile(
+  { passedOver }: ForkJob,
+  partial: PartialArtefact | undefined,
+  sampler: HeapSampler,
+  pauseMs: number,
+): Artefact {
+  if (!partial) throw new Error('no file was opened for it')
+  const startedAtMs = performance.now()
+  const { samples, json } = sampler.read()
+  if (samples === 0) throw new Error('the sampling heap profiler has seen nothing')
+  overwrite(join(partial.directory, partialName(partial.fileName)), json)
+  const notes = { samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples, inForkedChild: true }
+  const durationMs = performance.now() - startedAtMs
+  return publishArtefactSync(partial, { way: SAMPLING_WAY, passedOver, pauseMs, durationMs, notes })
+}
+
+function writeSnapshot({ snapshot, passedOver }: ForkJob, pauseMs: number): Artefact {
+  const startedAtMs = performance.now()
+  writeHeapSnapshot(join(snapshot.directory, partialName(snapshot.fileName)))
+  const durationMs = performance.now() - startedAtMs
+  const notes = { childPeakBytes: peakBytes() }
+  return publishArtefactSync(snapshot, { way: FORK_WAY, passedOver, pauseMs, durationMs, notes })
+}

@@ -1,0 +1,137 @@
+import { Socket } from 'node:net'
+import { constants } from 'node:os'
+import { performance } from 'node:perf_hooks'
+import { ChildWatch, type ChildVerdict } from '../core/child-watch'
+import { readChildUsage } from '../sample/child-usage'
+import type { ChildEnd, ForkHelper } from './fork-helper'
+import type { ChildReport } from './fork-job'
+
+/** How often the guard looks at a running child, ms. */
+export const GUARD_MS = 100
+/** How often, and how long, a child that has closed its pipe is waited for, ms. */
+const REAP_EVERY_MS = 20
+const REAP_WITHIN_MS = 2000
+
+export interface ChildToAwait {
+  readonly pid: number
+  /** Gives what the child says, and ends with it. It is closed here. */
+  readonly resultDescriptor: number
+}
+
+export interface ChildGuard {
+  /** How long the child may take in all, ms. */
+  readonly deadlineMs: number
+  /** What must stay available for the application, bytes. */
+  readonly reserveBytes: number
+  /** What is available now, bytes. */
+  readonly availableBytes: () => number
+}
+
+/**
+ * How a child ended: with a report; in need of a thread that it has not, so that another fork may do better; for lack of
+ * memory; or failed.
+ */
+export type ChildOutcome =
+  | { readonly kind: 'reported'; readonly report: ChildReport }
+  | { readonly kind: 'stuck' | 'hungry' | 'failed'; readonly why: string }
+
+const { SIGABRT, SIGALRM, SIGBUS, SIGILL, SIGKILL, SIGSEGV, SIGTRAP } = constants.signals
+/** V8 ends a process that it cannot give memory with one of these; SIGKILL is the kernel's own way. */
+const OUT_OF_MEMORY = new Set([SIGABRT, SIGILL, SIGTRAP, SIGKILL])
+/** Copied at an unlucky moment. */
+const BAD_MOMENT = new Set([SIGSEGV, SIGBUS])
+
+/**
+ * Waits for a forked child, on whichever thread this runs: woken by the end of its pipe, and ten times a second by the guard,
+ * which ends a child that stalls, is late, or takes memory that the application needs. Keeps no process alive.
+ */
+export async function awaitChild(
+  helper: Pick<ForkHelper, 'wait' | 'exitCodes'>,
+  child: ChildToAwait,
+  guard: ChildGuard,
+): Promise<ChildOutcome> {
+  const stopGuard = startGuard(child.pid, guard)
+  const said = await readToEnd(child.resultDescriptor)
+  const endedFor = stopGuard()
+  const end = await reap(helper, child.pid)
+  const report = parseReport(said)
+  if (report) return { kind: 'reported', report }
+  return explain(helper, end, endedFor)
+}
+
+function startGuard(pid: number, guard: ChildGuard): () => ChildVerdict | undefined {
+  const watch = new ChildWatch(performance.now(), guard.deadlineMs, guard.reserveBytes)
+  let endedFor: ChildVerdict | undefined
+  const timer = setInterval(() => {
+    const usage = readChildUsage(pid)
+    if (!usage || endedFor) return
+    const { cpuTicks: cpu, state } = usage
+    endedFor = watch.judge({ atMs: performance.now(), cpu, state, availableBytes: guard.availableBytes() })
+    if (endedFor) end(pid)
+  }, GUARD_MS)
+  timer.unref()
+  return () => {
+    clearInterval(timer)
+    return endedFor
+  }
+}
+
+/** Ours and not yet reaped, so the number cannot be a stranger's. */
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    return
+  }
+}
+
+/** A socket and not a file: reading a pipe as a file would hold a thread of libuv's pool until the child ends. */
+function readToEnd(descriptor: number): Promise<string> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = []
+    const socket = new Socket({ fd: descriptor, readable: true, writable: false })
+    socket.unref()
+    socket.on('data', (chunk) => chunks.push(chunk))
+    socket.on('error', () => socket.destroy())
+    socket.on('close', () => resolve(Buffer.concat(chunks).toString('utf8')))
+  })
+}
+
+/** The pipe ends a moment before the process can be reaped. */
+async function reap(helper: Pick<ForkHelper, 'wait'>, pid: number): Promise<ChildEnd> {
+  for (let waitedMs = 0; ; waitedMs += REAP_EVERY_MS) {
+    const ended = helper.wait(pid)
+    if (ended) return ended
+    if (waitedMs >= REAP_WITHIN_MS) end(pid)
+    if (waitedMs >= 2 * REAP_WITHIN_MS) return { lost: true }
+    await new Promise<void>((resolve) => setTimeout(resolve, REAP_EVERY_MS).unref())
+  }
+}
+
+function parseReport(said: string): ChildReport | undefined {
+  try {
+    return said === '' ? undefined : (JSON.parse(said) as ChildReport)
+  } catch {
+    return undefined
+  }
+}
+
+function explain(
+  { exitCodes }: Pick<ForkHelper, 'exitCodes'>,
+  { code, signal, lost }: ChildEnd,
+  endedFor: ChildVerdict | undefined,
+): ChildOutcome {
+  if (endedFor === 'stalled') return { kind: 'stuck', why: 'the child made no progress' }
+  if (endedFor === 'hungry') return { kind: 'hungry', why: 'the child left too little memory' }
+  if (endedFor === 'late' || signal === SIGALRM)
+    return { kind: 'failed', why: 'the child was not done in time' }
+  if (code === exitCodes.waitedForThread)
+    return { kind: 'stuck', why: 'the child needed a thread that it had not' }
+  if (signal !== undefined && BAD_MOMENT.has(signal))
+    return { kind: 'stuck', why: `the child ended by signal ${signal}` }
+  if (signal !== undefined && OUT_OF_MEMORY.has(signal)) {
+    return { kind: 'hungry', why: `the child found no memory (signal ${signal})` }
+  }
+  const how = lost ? 'somebody else waited for it' : `code ${code}, signal ${signal}`
+  return { kind: 'failed', why: `the child ended without a report: ${how}` }
+}

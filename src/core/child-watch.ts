@@ -1,0 +1,48 @@
+/** A child that sleeps and uses no CPU for so long waits for a thread that a fork does not copy, ms. */
+export const STALLED_AFTER_MS = 3000
+
+/** What is seen of the child at one moment. */
+export interface ChildSight {
+  /** Monotonic ms. */
+  readonly atMs: number
+  /** CPU time used so far, in any unit. */
+  readonly cpu: number
+  /** The kernel's letter for what it does: R runs, S sleeps, D waits for a disk, T is stopped. */
+  readonly state: string
+  /** What can still be allocated before a limit or the end of the machine is reached, bytes. */
+  readonly availableBytes: number
+}
+
+/** Why a child has to be ended: it waits for nobody, it eats what the application needs, or its time is over. */
+export type ChildVerdict = 'stalled' | 'hungry' | 'late'
+
+/** Judges a forked child while it works: from what is seen of it at one moment after another. */
+export class ChildWatch {
+  readonly #startedAtMs: number
+  readonly #deadlineMs: number
+  readonly #reserveBytes: number
+  #cpu = -1
+  #progressAtMs: number
+
+  /**
+   * @param startedAtMs - When the child was forked, monotonic ms.
+   * @param deadlineMs - How long it may take in all.
+   * @param reserveBytes - What must stay available for the application.
+   */
+  constructor(startedAtMs: number, deadlineMs: number, reserveBytes: number) {
+    this.#startedAtMs = startedAtMs
+    this.#deadlineMs = deadlineMs
+    this.#reserveBytes = reserveBytes
+    this.#progressAtMs = startedAtMs
+  }
+
+  /** @returns What to end it for, or `undefined`: it may go on. */
+  judge({ atMs, cpu, state, availableBytes }: ChildSight): ChildVerdict | undefined {
+    if (availableBytes < this.#reserveBytes) return 'hungry'
+    if (atMs - this.#startedAtMs > this.#deadlineMs) return 'late'
+    // Only sleep without CPU is a stall: who waits for a disk or for the CPU, or was stopped, can go on by itself.
+    if (cpu !== this.#cpu || state !== 'S') this.#progressAtMs = atMs
+    this.#cpu = cpu
+    return atMs - this.#progressAtMs >= STALLED_AFTER_MS ? 'stalled' : undefined
+  }
+}

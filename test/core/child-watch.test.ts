@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ChildWatch, STALLED_AFTER_MS } from '../../src/core/child-watch'
+
+const calm = { cpu: 1, state: 'R', availableBytes: 1000 }
+const watch = () => new ChildWatch(0, 120_000, 100)
+
+test('a child that works may go on', () => {
+  const child = watch()
+  for (let atMs = 0; atMs < 60_000; atMs += 100) {
+    assert.equal(child.judge({ ...calm, atMs, cpu: atMs, state: 'S' }), undefined)
+  }
+})
+
+test('one that sleeps without CPU time is stalled', () => {
+  const child = watch()
+  assert.equal(child.judge({ ...calm, atMs: 0, state: 'S' }), undefined)
+  assert.equal(child.judge({ ...calm, atMs: STALLED_AFTER_MS - 1, state: 'S' }), undefined)
+  assert.equal(child.judge({ ...calm, atMs: STALLED_AFTER_MS, state: 'S' }), 'stalled')
+})
+
+for (const state of ['R', 'D', 'T']) {
+  test(`one in state ${state} without CPU time is not`, () => {
+    const child = watch()
+    for (let atMs = 0; atMs < 60_000; atMs += 100) {
+      assert.equal(child.judge({ ...calm, atMs, state }), undefined)
+    }
+  })
+}
+
+test('CPU time after a pause starts the wait anew', () => {
+  const child = watch()
+  child.judge({ ...calm, atMs: 0, state: 'S' })
+  child.judge({ ...calm, atMs: 2900, cpu: 2, state: 'S' })
+  assert.equal(child.judge({ ...calm, atMs: 5800, cpu: 2, state: 'S' }), undefined)
+})
+
+test('one that leaves less than the reserve is ended at once', () => {
+  assert.equal(watch().judge({ ...calm, atMs: 1, availableBytes: 100 }), undefined)
+  assert.equal(watch().judge({ ...calm, atMs: 1, availableBytes: 99 }), 'hungry')
+})
+
+test('one that is not done at the deadline is late', () => {
+  assert.equal(watch().judge({ ...calm, atMs: 120_000 }), undefined)
+  assert.equal(watch().judge({ ...calm, atMs: 120_001 }), 'late')
+})
