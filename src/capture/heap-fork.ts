@@ -96,6 +96,7 @@ class ForkedDump {
     }
     const why = whyNoSnapshot(outcome, this.#forks)
     if (!profile) throw new Error(why)
+    this.#passedOver.push({ way: FORK_WAY, why })
     const lesser = { ...common, artefacts: [profile] as const, way: SAMPLING_WAY }
     if (outcome.kind !== 'hungry') return { ...lesser, failure: new Error(why) }
     return { ...lesser, refusal: { skip: 'memory', numbers: this.#room?.numbers ?? {} } }
