@@ -1,0 +1,60 @@
+/** First delay and longest delay of an exponential back-off, ms. */
+export interface BackoffSettings {
+  readonly baseMs: number
+  readonly maxMs: number
+}
+
+/** Each delay is spread by this share, up and down, so that hosts that fail together do not retry together. */
+export const BACKOFF_SPREAD = 0.25
+
+/**
+ * @param step - 0: no delay; 1: the base; doubled with every further step up to the longest.
+ * @param random - From 0 to below 1, as `Math.random` gives it.
+ */
+export function backoffMs(step: number, settings: BackoffSettings, random: () => number): number {
+  if (step <= 0) return 0
+  const delayMs = Math.min(settings.maxMs, settings.baseMs * 2 ** (step - 1))
+  return delayMs * (1 - BACKOFF_SPREAD + 2 * BACKOFF_SPREAD * random())
+}
+
+/**
+ * Counts workers that die young in steps, not in deaths: when all of a cluster's workers die in the same moment, that is
+ * one step for all of them. It never gives up; a cluster that does stays dead after the cause is repaired.
+ */
+export class CrashBackoff {
+  #step = 0
+  #until = -Infinity
+
+  constructor(
+    private readonly settings: BackoffSettings,
+    private readonly random: () => number,
+  ) {}
+
+  /** How many steps in a row have failed. */
+  get step(): number {
+    return this.#step
+  }
+
+  /** No new attempt before this time. */
+  get until(): number {
+    return this.#until
+  }
+
+  /** @returns Whether this death began a new step. */
+  note(now: number): boolean {
+    if (now < this.#until) return false
+    this.#step += 1
+    this.#until = now + backoffMs(this.#step, this.settings, this.random)
+    return true
+  }
+
+  /** A worker has shown that it can live. */
+  calm(): void {
+    this.#step = 0
+  }
+
+  /** The first step's delay: for those still missing once one has come up. */
+  baseDelayMs(): number {
+    return backoffMs(Math.min(1, this.#step), this.settings, this.random)
+  }
+}

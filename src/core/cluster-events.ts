@@ -1,0 +1,91 @@
+import type { RecycleReason } from './cluster-candidate'
+import type { WorkerKey } from './cluster-slot'
+
+/** What the primary learns. */
+export type ClusterInput =
+  | { readonly type: 'start' }
+  /** A worker's server listens on an address. */
+  | { readonly type: 'listening'; readonly key: WorkerKey; readonly address: string }
+  /** A worker's `runFunc` is done. */
+  | { readonly type: 'announced'; readonly key: WorkerKey; readonly rssBytes: number }
+  /** A worker's own reading, at or below the limit or not yet confirmed above it. */
+  | { readonly type: 'reading'; readonly key: WorkerKey; readonly rssBytes: number }
+  /** A worker above its limit asks to be replaced. */
+  | { readonly type: 'over'; readonly key: WorkerKey; readonly rssBytes: number }
+  /** A worker was sent SIGTERM by itself. */
+  | { readonly type: 'asked-to-leave'; readonly key: WorkerKey }
+  /** A draining worker accepts no more connections. */
+  | { readonly type: 'closed'; readonly key: WorkerKey }
+  /** A draining worker has finished what it had. */
+  | { readonly type: 'drained'; readonly key: WorkerKey }
+  | {
+      readonly type: 'exit'
+      readonly key: WorkerKey
+      readonly code: number | null
+      readonly signal: string | null
+    }
+  /** The worker could not be started at all. */
+  | { readonly type: 'fork-failed'; readonly key: WorkerKey }
+  /** The primary's own reading of all workers' resident sets. */
+  | { readonly type: 'seen'; readonly rssBytes: ReadonlyMap<WorkerKey, number> }
+  /** The time of `wakeAt` has come. */
+  | { readonly type: 'tick' }
+  | { readonly type: 'stop' }
+
+/** Why a worker is told to drain. */
+export type DrainReason = Exclude<RecycleReason, 'hung'> | 'stop'
+
+/** What the primary has to do, in this order. */
+export type ClusterAction =
+  | { readonly type: 'fork'; readonly key: WorkerKey }
+  | { readonly type: 'drain'; readonly key: WorkerKey; readonly reason: DrainReason }
+  | { readonly type: 'kill'; readonly key: WorkerKey }
+  | { readonly type: 'tell'; readonly news: ClusterNews }
+  /** After `stop`: the last worker is gone. */
+  | { readonly type: 'finished' }
+
+/** Why a worker that was not told to go is gone or has to go. */
+export type CrashCause = 'exit' | 'start-timeout' | 'fork-failed'
+
+/** What the primary tells its listeners. */
+export type ClusterNews =
+  | { readonly name: 'ready'; readonly key: WorkerKey; readonly rssBytes: number }
+  | { readonly name: 'over'; readonly key: WorkerKey; readonly rssBytes: number }
+  | {
+      readonly name: 'recycle'
+      readonly key: WorkerKey
+      readonly reason: RecycleReason
+      readonly rssBytes: number
+    }
+  | {
+      readonly name: 'recycled'
+      readonly key: WorkerKey
+      readonly reason: RecycleReason
+      readonly rssBytes: number
+      /** From the order to drain until the worker was gone. */
+      readonly durationMs: number
+      readonly code: number | null
+      readonly signal: string | null
+    }
+  | {
+      readonly name: 'crash'
+      readonly key: WorkerKey
+      readonly cause: CrashCause
+      readonly code: number | null
+      readonly signal: string | null
+      /** Since it became ready; 0 when it never did. */
+      readonly uptimeMs: number
+    }
+  | { readonly name: 'backoff'; readonly delayMs: number; readonly step: number }
+  | {
+      readonly name: 'thrash'
+      readonly key: WorkerKey
+      readonly lifetimeMs: number
+      readonly delayMs: number
+    }
+  | {
+      readonly name: 'limit-unreachable'
+      readonly key: WorkerKey
+      readonly rssBytes: number
+      readonly limitBytes: number
+    }

@@ -1,0 +1,92 @@
+import type { RecycleReason } from './cluster-candidate'
+
+/** The reconciler's own number for a worker, given before the worker is forked. */
+export type WorkerKey = number
+
+/**
+ * - starting: forked, not yet serving
+ * - ready: serving
+ * - draining: told to go; accepts nothing, finishes what it has
+ * - leaving: drained, may still write evidence; counts for nothing
+ */
+export type SlotState = 'starting' | 'ready' | 'draining' | 'leaving'
+
+/** What the primary knows about one worker. Times are monotonic ms. */
+export interface Slot {
+  readonly key: WorkerKey
+  state: SlotState
+  readonly bornAt: number
+  /** Forked as a replacement and not yet counted: the one that it replaces still serves. */
+  surge: boolean
+  /** It is ready once it listens on these. */
+  readonly expects: ReadonlySet<string>
+  readonly addresses: Set<string>
+  /** Its `runFunc` is done. */
+  announced: boolean
+  readyAt: number | undefined
+  /** It has lived long enough to reset the count of crashes. */
+  proven: boolean
+  /** Resident set when it became ready. */
+  birthRssBytes: number
+  /** Latest known resident set. */
+  rssBytes: number
+  /** It asked to be replaced for its memory. */
+  over: boolean
+  /** Since when. It may have to wait for its turn: how soon it asked is what tells thrashing. */
+  overAt: number | undefined
+  /** It was sent a SIGTERM of its own. */
+  askedToLeave: boolean
+  /** Readings by the primary since its last word. */
+  silentReadings: number
+  /** It gets SIGKILL when it has not become ready by then. */
+  startBy: number
+  /** It gets SIGKILL when it is still there by then. */
+  killAt: number | undefined
+  killed: boolean
+  /** Set while and after it is replaced on purpose. */
+  recycling: Recycling | undefined
+}
+
+/** Why and since when a worker is on its way out. */
+export interface Recycling {
+  readonly reason: RecycleReason
+  readonly orderedAt: number
+  /** Its resident set when the order was given. */
+  readonly rssBytes: number
+}
+
+export function newSlot(
+  key: WorkerKey,
+  now: number,
+  given: Pick<Slot, 'surge' | 'expects' | 'startBy'>,
+): Slot {
+  return {
+    key,
+    state: 'starting',
+    bornAt: now,
+    addresses: new Set(),
+    announced: false,
+    readyAt: undefined,
+    proven: false,
+    birthRssBytes: 0,
+    rssBytes: 0,
+    over: false,
+    overAt: undefined,
+    askedToLeave: false,
+    silentReadings: 0,
+    killAt: undefined,
+    killed: false,
+    recycling: undefined,
+    ...given,
+  }
+}
+
+/** Counts towards the cluster's size: it serves or is about to, and it stands in for nobody. */
+export function isServing(slot: Slot): boolean {
+  return !slot.surge && (slot.state === 'starting' || slot.state === 'ready')
+}
+
+export function holdsAllExpected(slot: Slot): boolean {
+  for (const address of slot.expects) if (!slot.addresses.has(address)) return false
+  return true
+}

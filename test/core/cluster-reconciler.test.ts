@@ -1,0 +1,523 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { KILL_GRACE_MS } from '../../src/core/cluster-reconciler'
+import { MB, Stage } from './cluster-stage'
+
+describe('start', () => {
+  test('forks as many as are wanted and waits for them', () => {
+    const stage = new Stage()
+    assert.deepEqual(stage.forked, [1, 2, 3])
+    assert.equal(stage.count('ready'), 0)
+  })
+
+  test('a worker is ready when it says so', () => {
+    const stage = new Stage()
+    stage.announce(2)
+    assert.deepEqual(stage.states(), ['1 starting', '2 ready', '3 starting'])
+  })
+
+  test('one that is not ready in time gets SIGKILL, one that is does not', () => {
+    const stage = new Stage()
+    stage.announce(1)
+    stage.announce(2)
+    stage.pass(29_999)
+    assert.deepEqual(stage.killed, [])
+    stage.pass(1)
+    assert.deepEqual(stage.killed, [3])
+    stage.exit(3, null, 'SIGKILL')
+    const crash = stage.news.find((news) => news.name === 'crash')
+    assert.equal(crash?.name === 'crash' && crash.cause, 'start-timeout')
+  })
+})
+
+describe('a worker over its limit', () => {
+  test('is told to drain only when its replacement is ready', () => {
+    const stage = new Stage().settled()
+    stage.over(2)
+    assert.deepEqual(stage.forked, [1, 2, 3, 4])
+    assert.deepEqual(stage.drained, [])
+    stage.announce(4)
+    assert.deepEqual(stage.drained, [{ key: 2, reason: 'over', at: 60_000 }])
+  })
+
+  test('waits until the replacement listens on every address that it holds', () => {
+    const stage = new Stage().settled()
+    for (const address of ['4:127.0.0.1:80', '4:127.0.0.1:81'])
+      stage.give({ type: 'listening', key: 2, address })
+    stage.over(2)
+    stage.announce(4)
+    stage.give({ type: 'listening', key: 4, address: '4:127.0.0.1:80' })
+    assert.deepEqual(stage.drained, [])
+    stage.give({ type: 'listening', key: 4, address: '4:127.0.0.1:81' })
+    assert.equal(stage.drained.length, 1)
+  })
+
+  test('asks as often as it likes and is heard once', () => {
+    const stage = new Stage().settled()
+    for (let times = 0; times < 5; times += 1) stage.over(2)
+    assert.equal(stage.forked.length, 4)
+    assert.equal(stage.count('over'), 1)
+  })
+
+  test('is left alone when its memory falls before its turn comes', () => {
+    const stage = new Stage().settled()
+    stage.over(1)
+    stage.over(2)
+    stage.give({ type: 'reading', key: 2, rssBytes: 90 * MB })
+    stage.announce(4)
+    stage.exit(1)
+    stage.pass(60_000)
+    assert.equal(stage.forked.length, 4)
+  })
+
+  test('frees the lease by its exit, and nobody is forked for it', () => {
+    const stage = new Stage().settled()
+    stage.over(2)
+    stage.announce(4)
+    stage.pass(1200)
+    stage.exit(2)
+    stage.pass(60_000)
+    assert.deepEqual(stage.forked, [1, 2, 3, 4])
+    const recycled = stage.news.find((news) => news.name === 'recycled')
+    assert.deepEqual(recycled, {
+      name: 'recycled',
+      key: 2,
+      reason: 'over',
+      rssBytes: 120 * MB,
+      durationMs: 1200,
+      code: 0,
+      signal: null,
+    })
+    assert.equal(stage.count('crash'), 0)
+  })
+})
+
+describe('the lease', () => {
+  test('all over at once: one by one, the largest first', () => {
+    const stage = new Stage().settled()
+    stage.over(1, 120 * MB)
+    stage.over(2, 140 * MB)
+    stage.over(3, 130 * MB)
+    const order: number[] = []
+    for (let key = 4; key <= 6; key += 1) {
+      assert.equal(stage.forked.at(-1), key)
+      stage.announce(key)
+      const old = stage.drained.at(-1)?.key ?? 0
+      order.push(old)
+      assert.equal(stage.drained.length, key - 3)
+      stage.exit(old)
+    }
+    assert.deepEqual(order, [1, 2, 3])
+  })
+
+  test('the queue behind a running replacement is ordered by size', () => {
+    const stage = new Stage().settled()
+    stage.over(1, 120 * MB)
+    stage.over(2, 130 * MB)
+    stage.over(3, 140 * MB)
+    for (const key of [4, 5, 6]) {
+      stage.announce(key)
+      stage.exit(stage.drained.at(-1)?.key ?? 0)
+    }
+    assert.deepEqual(
+      stage.drained.map((each) => each.key),
+      [1, 3, 2],
+    )
+  })
+
+  test('nobody is replaced while fewer than all are ready', () => {
+    const stage = new Stage()
+    stage.announce(1)
+    stage.announce(2)
+    stage.over(1)
+    assert.equal(stage.forked.length, 3)
+    stage.announce(3)
+    assert.equal(stage.forked.length, 4)
+  })
+})
+
+describe('what can go wrong with a replacement', () => {
+  test('it dies before it is ready: the old one serves on, the next attempt waits', () => {
+    const stage = new Stage().settled()
+    stage.over(2)
+    stage.exit(4, 7)
+    assert.equal(stage.drained.length, 0)
+    assert.equal(stage.forked.length, 4)
+    stage.pass(999)
+    assert.equal(stage.forked.length, 4)
+    stage.pass(1)
+    assert.equal(stage.forked.length, 5)
+    stage.exit(5, 7)
+    stage.pass(1999)
+    assert.equal(stage.forked.length, 5)
+    stage.pass(1)
+    assert.equal(stage.forked.length, 6)
+    stage.announce(6)
+    assert.deepEqual(
+      stage.drained.map((each) => each.key),
+      [2],
+    )
+  })
+
+  test('it holds too few addresses: it gets SIGKILL, the old one serves on', () => {
+    const stage = new Stage().settled()
+    stage.give({ type: 'listening', key: 2, address: '4:127.0.0.1:80' })
+    stage.over(2)
+    stage.announce(4)
+    stage.pass(30_000)
+    assert.deepEqual(stage.killed, [4])
+    assert.deepEqual(stage.drained, [])
+  })
+
+  test('the old worker dies before the replacement is ready: it takes the place, no second fork', () => {
+    const stage = new Stage().settled()
+    stage.over(2)
+    stage.exit(2, null, 'SIGKILL')
+    stage.pass(10_000)
+    stage.announce(4)
+    stage.pass(60_000)
+    assert.deepEqual(stage.forked, [1, 2, 3, 4])
+    assert.deepEqual(stage.drained, [])
+    assert.deepEqual(stage.states(), ['1 ready', '3 ready', '4 ready'])
+  })
+
+  test('another worker dies before the replacement is ready: it fills that gap, the old one asks again', () => {
+    const stage = new Stage().settled()
+    stage.over(2)
+    stage.exit(3, 1)
+    stage.announce(4)
+    assert.deepEqual(stage.forked, [1, 2, 3, 4, 5])
+    stage.announce(5)
+    assert.deepEqual(
+      stage.drained.map((each) => each.key),
+      [2],
+    )
+  })
+
+  test('it dies while the old one drains: one fork', () => {
+    const stage = new Stage().settled()
+    stage.over(2)
+    stage.announce(4)
+    stage.exit(4, null, 'SIGKILL')
+    stage.pass(1250)
+    assert.equal(stage.forked.length, 5)
+    stage.announce(5)
+    stage.exit(2)
+    stage.pass(60_000)
+    assert.equal(stage.forked.length, 5)
+  })
+
+  test('the old worker is killed while it drains: nobody is forked, the lease is free', () => {
+    const stage = new Stage().settled()
+    stage.over(2)
+    stage.announce(4)
+    stage.exit(2, null, 'SIGKILL')
+    stage.pass(60_000)
+    assert.equal(stage.forked.length, 4)
+    stage.over(1)
+    assert.equal(stage.forked.length, 5)
+  })
+
+  test('the old worker hangs while it drains: SIGKILL after its own deadline and the grace', () => {
+    assert.equal(KILL_GRACE_MS, 2000)
+    const stage = new Stage().settled()
+    stage.over(2)
+    stage.announce(4)
+    stage.pass(6999)
+    assert.deepEqual(stage.killed, [])
+    stage.pass(1)
+    assert.deepEqual(stage.killed, [2])
+    stage.exit(2, null, 'SIGKILL')
+    assert.equal(stage.forked.length, 4)
+  })
+})
+
+describe('crashes', () => {
+  test('a worker that lived long is replaced at once, one that died young is not', () => {
+    const stage = new Stage().settled()
+    stage.exit(1, 1)
+    assert.equal(stage.forked.length, 4)
+    stage.announce(4)
+    stage.exit(4, 1)
+    assert.equal(stage.forked.length, 4)
+    stage.pass(1000)
+    assert.equal(stage.forked.length, 5)
+  })
+
+  test('an exit that is told twice, or of nobody, changes nothing', () => {
+    const stage = new Stage().settled()
+    stage.exit(1, 1)
+    stage.exit(1, 1)
+    stage.exit(99, 1)
+    assert.equal(stage.forked.length, 4)
+    assert.equal(stage.count('crash'), 1)
+  })
+
+  test('all die at boot, always: one fork per step and place, without end, and all come back once it is repaired', () => {
+    const stage = new Stage()
+    let broken = true
+    stage.onFork = (key) => queue.push(key)
+    const queue = [...stage.forked]
+    const play = () => {
+      for (let key = queue.shift(); key !== undefined; key = queue.shift()) {
+        if (broken) stage.exit(key, 7)
+        else stage.announce(key)
+      }
+    }
+    for (let ms = 0; ms < 4000; ms += 10) {
+      play()
+      stage.pass(10)
+    }
+    assert.equal(stage.forked.length, 9)
+    for (let s = 0; s < 3600; s += 1) {
+      play()
+      stage.pass(1000)
+    }
+    assert.ok(stage.forked.length < 3 * (3600 / 22), `${stage.forked.length} forks in an hour`)
+    assert.ok(stage.forked.length > 3 * (3600 / 45), `${stage.forked.length} forks in an hour`)
+    broken = false
+    for (let ms = 0; ms < 60_000; ms += 100) {
+      play()
+      stage.pass(100)
+    }
+    assert.equal(stage.states().filter((state) => state.endsWith(' ready')).length, 3)
+  })
+
+  test('when one comes up, the others wait no longer than the base', () => {
+    const stage = new Stage()
+    for (let round = 0; round < 6; round += 1) {
+      for (const key of stage.forked.slice(-3)) stage.exit(key, 7)
+      stage.pass(40_000)
+    }
+    const [first = 0, second = 0, third = 0] = stage.forked.slice(-3)
+    stage.exit(second, 7)
+    stage.exit(third, 7)
+    const before = stage.forked.length
+    stage.announce(first)
+    stage.pass(1000)
+    assert.equal(stage.forked.length, before + 2)
+  })
+
+  test('a failed fork is a crash: it backs off and tries again', () => {
+    const stage = new Stage()
+    for (const key of [1, 2, 3]) stage.give({ type: 'fork-failed', key })
+    assert.equal(stage.forked.length, 3)
+    assert.equal(stage.count('backoff'), 1)
+    stage.pass(1000)
+    assert.equal(stage.forked.length, 6)
+  })
+
+  test('the count of crashes starts again once a worker has lived', () => {
+    const stage = new Stage()
+    for (let round = 0; round < 4; round += 1) {
+      stage.exit(stage.forked.at(-1) ?? 0, 7)
+      stage.pass(30_000)
+    }
+    for (const key of stage.reconciler.slots.keys()) stage.announce(key)
+    stage.pass(10_000)
+    stage.exit(stage.forked.at(-1) ?? 0, 7)
+    const last = stage.forked.length
+    stage.announce(last)
+    stage.exit(last, 7)
+    const backoff = stage.news.filter((news) => news.name === 'backoff').at(-1)
+    assert.equal(backoff?.name === 'backoff' && backoff.step, 1)
+  })
+
+  test('the next holder of a place is ready when it listens where the last one did, or when its time is up', () => {
+    const stage = new Stage().settled()
+    stage.give({ type: 'listening', key: 1, address: '4:127.0.0.1:80' })
+    stage.exit(1, 1)
+    stage.announce(4)
+    assert.deepEqual(stage.states().at(-1), '4 starting')
+    stage.pass(30_000)
+    assert.deepEqual(stage.states().at(-1), '4 ready')
+    assert.deepEqual(stage.killed, [])
+  })
+})
+
+describe('a limit that cannot be kept', () => {
+  test('below the size at birth: nobody is forked beyond the count, one warning', () => {
+    const stage = new Stage()
+    for (const key of [1, 2, 3]) stage.announce(key, 110 * MB)
+    for (let round = 0; round < 20; round += 1) {
+      for (const key of [1, 2, 3]) stage.over(key, 115 * MB)
+      stage.pass(5000)
+    }
+    assert.equal(stage.forked.length, 3)
+    assert.equal(stage.count('limit-unreachable'), 1)
+  })
+
+  test('reached soon after birth: the spacing doubles up to its maximum', () => {
+    const stage = new Stage({ count: 1 }).settled()
+    const queue: number[] = []
+    stage.onFork = (key) => queue.push(key)
+    for (let ms = 0; ms < 400_000; ms += 100) {
+      for (let key = queue.shift(); key !== undefined; key = queue.shift()) stage.announce(key)
+      for (const { key } of stage.drained) if (stage.reconciler.slots.has(key)) stage.exit(key)
+      for (const [key, slot] of stage.reconciler.slots) if (slot.state === 'ready') stage.over(key)
+      stage.pass(100)
+    }
+    const gaps = stage.drained.slice(1).map((each, i) => each.at - (stage.drained[i]?.at ?? 0))
+    assert.deepEqual(
+      gaps.slice(0, 8).map((gap) => Math.round(gap / 1000)),
+      [0, 1, 2, 4, 8, 16, 30, 30],
+    )
+    assert.ok(stage.count('thrash') > 5)
+  })
+})
+
+describe('the hard limit', () => {
+  const hard = { hardLimitBytes: 150 * MB }
+  const seen = (...sizes: number[]) => new Map(sizes.map((mb, i) => [i + 1, mb * MB]))
+
+  test('a worker above it is replaced although it never asked', () => {
+    const stage = new Stage(hard).settled()
+    stage.give({ type: 'seen', rssBytes: seen(60, 151, 60) })
+    stage.announce(4)
+    assert.deepEqual(stage.drained.at(-1), { key: 2, reason: 'hard-limit', at: 60_000 })
+  })
+
+  test('one that hangs as well gets SIGKILL, after its replacement is ready', () => {
+    const stage = new Stage(hard).settled()
+    for (let reading = 0; reading < 3; reading += 1) {
+      for (const key of [1, 3]) stage.give({ type: 'reading', key, rssBytes: 60 * MB })
+      stage.give({ type: 'seen', rssBytes: seen(60, 100, 60) })
+    }
+    stage.give({ type: 'seen', rssBytes: seen(60, 200, 60) })
+    assert.deepEqual(stage.killed, [])
+    stage.announce(4)
+    assert.deepEqual(stage.killed, [2])
+    assert.deepEqual(stage.drained, [])
+    stage.exit(2, null, 'SIGKILL')
+    stage.pass(60_000)
+    assert.equal(stage.forked.length, 4)
+    assert.equal(stage.count('crash'), 0)
+  })
+
+  test('it does not wait for the spacing, the soft limit does', () => {
+    for (const [sizeMb, forks] of [
+      [120, 5],
+      [151, 6],
+    ] as const) {
+      const stage = new Stage({ ...hard, minLifetimeMs: 1_000_000 }).settled()
+      stage.over(1)
+      stage.announce(4)
+      stage.exit(1)
+      stage.pass(1000)
+      stage.over(2)
+      stage.announce(5)
+      stage.exit(2)
+      stage.over(3, sizeMb * MB)
+      assert.equal(stage.forked.length, forks)
+    }
+  })
+})
+
+describe('without surge', () => {
+  const bare = { maxSurge: 0 as const }
+
+  test('the old worker drains first; the fork comes when it has stopped accepting', () => {
+    const stage = new Stage(bare).settled()
+    stage.over(2)
+    assert.equal(stage.drained.length, 1)
+    assert.equal(stage.forked.length, 3)
+    stage.give({ type: 'closed', key: 2 })
+    assert.equal(stage.forked.length, 4)
+    stage.exit(2)
+    stage.announce(4)
+    stage.pass(60_000)
+    assert.equal(stage.forked.length, 4)
+  })
+
+  test('the old worker dies before it says so: one fork', () => {
+    const stage = new Stage(bare).settled()
+    stage.over(2)
+    stage.exit(2, null, 'SIGKILL')
+    stage.pass(60_000)
+    assert.equal(stage.forked.length, 4)
+  })
+
+  test('the next one waits until the cluster is whole again', () => {
+    const stage = new Stage(bare).settled()
+    stage.over(1)
+    stage.over(2)
+    stage.give({ type: 'closed', key: 1 })
+    stage.exit(1)
+    stage.pass(1000)
+    assert.equal(stage.drained.length, 1)
+    stage.announce(4)
+    assert.equal(stage.drained.length, 2)
+  })
+})
+
+describe('a worker that was sent SIGTERM', () => {
+  test('is replaced through the lease', () => {
+    const stage = new Stage().settled()
+    stage.give({ type: 'asked-to-leave', key: 3 })
+    assert.equal(stage.forked.length, 4)
+    assert.deepEqual(stage.drained, [])
+    stage.announce(4)
+    assert.deepEqual(stage.drained.at(-1), { key: 3, reason: 'asked', at: 60_000 })
+  })
+})
+
+describe('evidence after the drain', () => {
+  const dump = { dumpDeadlineMs: 60_000 }
+
+  test('the lease is free when the drain ends, before the worker is gone', () => {
+    const stage = new Stage(dump).settled()
+    stage.over(1)
+    stage.over(2)
+    stage.announce(4)
+    assert.equal(stage.forked.length, 4)
+    stage.give({ type: 'drained', key: 1 })
+    assert.equal(stage.forked.length, 5)
+  })
+
+  test('the deadline is longer by that of the dump', () => {
+    const stage = new Stage(dump).settled()
+    stage.over(1)
+    stage.announce(4)
+    stage.give({ type: 'drained', key: 1 })
+    stage.pass(66_999)
+    assert.deepEqual(stage.killed, [])
+    stage.pass(1)
+    assert.deepEqual(stage.killed, [1])
+  })
+})
+
+describe('stop', () => {
+  test('all drain at once; it is finished when the last is gone, and nobody is forked', () => {
+    const stage = new Stage().settled()
+    stage.over(2)
+    stage.give({ type: 'stop' })
+    assert.deepEqual(
+      stage.drained.map((each) => [each.key, each.reason]),
+      [1, 2, 3, 4].map((key) => [key, 'stop']),
+    )
+    for (const key of [1, 2, 3]) stage.exit(key)
+    assert.equal(stage.finished, false)
+    stage.exit(4, 1)
+    assert.equal(stage.finished, true)
+    stage.pass(60_000)
+    assert.equal(stage.forked.length, 4)
+    assert.equal(stage.count('crash'), 0)
+  })
+
+  test('who does not go gets SIGKILL', () => {
+    const stage = new Stage({ count: 1 }).settled()
+    stage.give({ type: 'stop' })
+    stage.give({ type: 'stop' })
+    assert.equal(stage.drained.length, 1)
+    stage.pass(7000)
+    assert.deepEqual(stage.killed, [1])
+  })
+
+  test('with nobody alive it is finished at once', () => {
+    const stage = new Stage({ count: 1 })
+    stage.exit(1, 7)
+    stage.give({ type: 'stop' })
+    assert.equal(stage.finished, true)
+    assert.equal(stage.reconciler.wakeAt, undefined)
+  })
+})
