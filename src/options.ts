@@ -150,7 +150,7 @@ const INTERVALS_MS: Readonly<Record<IntervalName, number>> = {
 }
 
 /** SIGKILL and SIGSTOP cannot be caught, V8's profiler owns SIGPROF, Node's debugger SIGUSR1; after the faults no JavaScript can run. */
-const RESERVED_SIGNALS = new Set([
+export const RESERVED_SIGNALS = new Set([
   'SIGKILL',
   'SIGSTOP',
   'SIGPROF',
@@ -213,7 +213,7 @@ function readRule(
   }
 }
 
-function readObject(value: unknown, name: string, keys: readonly string[]): Record<string, unknown> {
+export function readObject(value: unknown, name: string, keys: readonly string[]): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw typeError(name, 'an object', value)
   }
@@ -257,7 +257,7 @@ function atLeastZero(value: number, name: string, rule: string): number {
   return value
 }
 
-function readMs(value: unknown, name: string, otherwise: number): number {
+export function readMs(value: unknown, name: string, otherwise: number): number {
   if (value === undefined) return otherwise
   const rule = `a whole number of milliseconds from 1 to ${MAX_TIMER_MS}`
   if (typeof value !== 'number') throw typeError(name, rule, value)
@@ -270,7 +270,7 @@ function readBlocked(value: unknown): number | undefined {
   return readMs(value, 'options.cpu.blocked', DEFAULT_BLOCKED_MS)
 }
 
-function readWhole(value: unknown, name: string, least: number, otherwise: number): number {
+export function readWhole(value: unknown, name: string, least: number, otherwise: number): number {
   if (value === undefined) return otherwise
   const rule = `a whole number, at least ${least}`
   if (typeof value !== 'number') throw typeError(name, rule, value)
@@ -317,7 +317,7 @@ function readDirectory(value: unknown, name: string, otherwise: string): string 
   return resolve(value)
 }
 
-function readBoolean(value: unknown, name: string, otherwise: boolean): boolean {
+export function readBoolean(value: unknown, name: string, otherwise: boolean): boolean {
   if (value === undefined) return otherwise
   if (typeof value !== 'boolean') throw typeError(name, 'true or false', value)
   return value
@@ -356,7 +356,7 @@ function readKeep(value: unknown): number | false {
   return readWhole(value, 'options.keep', 0, DEFAULT_KEEP)
 }
 
-function readLogger(value: unknown): Logger | false | undefined {
+export function readLogger(value: unknown): Logger | false | undefined {
   if (value === undefined || value === false) return value
   const rule = 'an object with the functions info, warn and error, or false'
   if (typeof value !== 'object' || value === null) throw typeError('options.logger', rule, value)
@@ -368,11 +368,11 @@ function readLogger(value: unknown): Logger | false | undefined {
   return value as Logger
 }
 
-function typeError(name: string, rule: string, received: unknown): TypeError {
+export function typeError(name: string, rule: string, received: unknown): TypeError {
   return new TypeError(`${name} must be ${rule}; received ${describe(received)}`)
 }
 
-function rangeError(name: string, rule: string, received: unknown): RangeError {
+export function rangeError(name: string, rule: string, received: unknown): RangeError {
   return new RangeError(`${name} must be ${rule}; received ${describe(received)}`)
 }
 
