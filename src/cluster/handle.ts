@@ -1,0 +1,72 @@
+import type { EventEmitter } from 'node:events'
+import type { RecycleReason } from '../core/cluster-candidate'
+import type { CrashCause } from '../core/cluster-events'
+import type { SlotState } from '../core/cluster-slot'
+
+/** Which worker an event is about. */
+export interface WorkerIdentity {
+  /** As in `cluster.workers`; 0 for a worker that could not be started. */
+  readonly id: number
+  /** 0 for a worker that could not be started. */
+  readonly pid: number
+}
+
+/** A worker and its resident set size in bytes. */
+export interface WorkerMemory extends WorkerIdentity {
+  readonly rss: number
+}
+
+/** How a worker's process ended. */
+export interface WorkerEnd {
+  readonly code: number | null
+  readonly signal: string | null
+}
+
+/** What the primary's handle emits. A listener that throws is logged and harms nobody. */
+export interface ClusterEvents {
+  /** A worker serves. */
+  ready: [WorkerMemory]
+  /** A worker is above its limit and waits for its replacement. */
+  over: [WorkerMemory & { readonly limit: number }]
+  /** The replacement of a worker begins. */
+  recycle: [WorkerMemory & { readonly reason: RecycleReason }]
+  /** A replaced worker is gone. `ms`: from the order to drain; `rss`: bytes when the order was given. */
+  recycled: [WorkerMemory & WorkerEnd & { readonly reason: RecycleReason; readonly ms: number }]
+  /** A worker is gone that nobody told to go, or could not be started. `uptime`: ms since it was ready. */
+  crash: [WorkerIdentity & WorkerEnd & { readonly cause: CrashCause; readonly uptime: number }]
+  /** Workers die young: nobody is forked for `ms`. */
+  backoff: [{ readonly ms: number; readonly step: number }]
+  /** A worker was over its limit `lifetime` ms after it was ready: the next replacement waits for `ms`. */
+  thrash: [WorkerIdentity & { readonly lifetime: number; readonly ms: number }]
+  /** A worker was born above the limit: replacing it cannot help, so it is not replaced. Emitted once. */
+  'limit-unreachable': [WorkerMemory & { readonly limit: number }]
+}
+
+/** One worker as the primary sees it. */
+export interface WorkerStats extends WorkerMemory {
+  readonly state: SlotState
+  /** Above its limit, waiting for its replacement. */
+  readonly over: boolean
+  /** ms since the fork. */
+  readonly age: number
+}
+
+/** The cluster as it is now, and what has happened since the start. */
+export interface ClusterStats {
+  /** How many workers are to serve. */
+  readonly count: number
+  readonly workers: readonly WorkerStats[]
+  readonly forks: number
+  readonly recycled: number
+  readonly crashes: number
+}
+
+/**
+ * What `run` returns. In a worker it is inert: it emits nothing, `stats()` is empty and `stop()` does nothing, so that the
+ * same code can run in both.
+ */
+export interface Cluster extends EventEmitter<ClusterEvents> {
+  stats(): ClusterStats
+  /** Drains all workers and resolves when the last one is gone. Idempotent; does not end the primary. */
+  stop(): Promise<void>
+}

@@ -1,0 +1,266 @@
+import { constants, availableParallelism } from 'node:os'
+import type { BackoffSettings } from '../core/cluster-backoff'
+import type { DrainReason } from '../core/cluster-events'
+import { parseSize } from '../core/size'
+import {
+  MAX_TIMER_MS,
+  RESERVED_SIGNALS,
+  rangeError,
+  readBoolean,
+  readLogger,
+  readMs,
+  readObject,
+  readWhole,
+  typeError,
+  type Logger,
+} from '../options'
+
+/** What `cleanFunc` is told. */
+export interface CleanContext {
+  /** `'orphaned'`: the primary is gone. */
+  readonly reason: DrainReason | 'orphaned'
+  /** Resolves when the last connection of the last server has ended. Close what requests still need only after it. */
+  readonly drained: Promise<void>
+}
+
+/** Called in a worker as soon as it drains. What it returns is awaited, up to the worker's deadline. */
+export type CleanFunction = (context: CleanContext) => unknown
+
+/** Called once in each worker, to start the application. What it returns is awaited. */
+export type RunFunction = () => unknown
+
+/** First and longest delay before a worker that died young is forked again. */
+export interface BackoffOptions {
+  /** ms: a whole number from 1 to 2147483647. Doubled with every further failure. @defaultValue 1000 */
+  base?: number | undefined
+  /** ms: a whole number from `base` to 2147483647. @defaultValue 30000 */
+  max?: number | undefined
+}
+
+/** How the cluster is kept. Every key is optional. */
+export interface ClusterOptions {
+  /** Workers: a whole number, at least 1. Environment: `CPU_COUNT`. @defaultValue `os.availableParallelism()` */
+  count?: number | undefined
+  /** ms between two readings of a worker's memory: 1 to 2147483647. Environment: `CHECK_INTERVAL`. @defaultValue 5000 */
+  checkInterval?: number | undefined
+  /**
+   * ms that a draining worker has, from 1 to 2147483647; then it ends itself with code 1, and 2 s later the primary sends
+   * SIGKILL. Set it to your longest request. Environment: `KILL_TIMEOUT`.
+   *
+   * @defaultValue 5000
+   */
+  killTimeout?: number | undefined
+  /**
+   * ms for which a draining worker leaves idle keep-alive connections alone, so that a request that is on its way is still
+   * answered: a whole number from 0 to below `killTimeout`.
+   *
+   * @defaultValue each server's `keepAliveTimeout` + 1000, but at most `killTimeout` - 500
+   */
+  linger?: number | undefined
+  /** ms within which a worker must be ready: 1 to 2147483647; then it gets SIGKILL. Environment: `START_TIMEOUT`. @defaultValue 30000 */
+  startTimeout?: number | undefined
+  /** ms: a worker that dies within this time after it was ready died young, and its successor waits. From 0. @defaultValue 10000 */
+  minUptime?: number | undefined
+  /** ms: a worker over the limit within this time after it was ready makes the next replacement wait. From 0. @defaultValue 10000 */
+  minLifetime?: number | undefined
+  /** Delays after workers that died young, and between replacements that come too soon. */
+  backoff?: BackoffOptions | undefined
+  /**
+   * 1: the replacement serves before the old worker drains, so the machine must hold one worker more. 0: it is forked when
+   * the old one has stopped accepting; needs at least two workers.
+   *
+   * @defaultValue 1
+   */
+  maxSurge?: 0 | 1 | undefined
+  /** Readings in a row above the limit before a worker asks to be replaced: a whole number, at least 1. @defaultValue 1 */
+  confirm?: number | undefined
+  /**
+   * Bytes or a size such as `'600mb'`, above the limit, or 0 for none. The primary reads the memory of all workers itself;
+   * a worker above this is replaced before all others, and gets SIGKILL if it hangs. About 1.5 times the limit is sensible.
+   *
+   * @defaultValue 0
+   */
+  hardLimit?: number | string | undefined
+  /** Signals that make the primary drain all workers and exit; `[]` if the application handles them. @defaultValue ['SIGTERM', 'SIGINT'] */
+  signals?: readonly NodeJS.Signals[] | undefined
+  /** Run a thread in each worker (10 to 18 MB) that ends the process when the primary is gone and the event loop is stuck. @defaultValue false */
+  watchdog?: boolean | undefined
+  /** Takes one line per event, or `false`. @defaultValue a line per event to stderr */
+  logger?: Logger | false | undefined
+}
+
+/** What the user wrote and the environment, resolved. */
+export interface ClusterSettings {
+  readonly limitBytes: number
+  readonly hardLimitBytes: number
+  readonly count: number
+  readonly checkIntervalMs: number
+  readonly killTimeoutMs: number
+  /** `undefined`: by each server's own `keepAliveTimeout`. */
+  readonly lingerMs: number | undefined
+  readonly startTimeoutMs: number
+  readonly minUptimeMs: number
+  readonly minLifetimeMs: number
+  readonly backoff: BackoffSettings
+  readonly maxSurge: 0 | 1
+  readonly confirm: number
+  readonly signals: readonly NodeJS.Signals[]
+  readonly watchdog: boolean
+  readonly logger: Logger | false | undefined
+}
+
+export const DEFAULT_CHECK_INTERVAL_MS = 5000
+export const DEFAULT_KILL_TIMEOUT_MS = 5000
+export const DEFAULT_START_TIMEOUT_MS = 30_000
+export const DEFAULT_MIN_UPTIME_MS = 10_000
+export const DEFAULT_MIN_LIFETIME_MS = 10_000
+export const DEFAULT_BACKOFF: BackoffSettings = { baseMs: 1000, maxMs: 30_000 }
+export const DEFAULT_CONFIRM = 1
+export const DEFAULT_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT']
+
+const KEYS = [
+  'count',
+  'checkInterval',
+  'killTimeout',
+  'linger',
+  'startTimeout',
+  'minUptime',
+  'minLifetime',
+  'backoff',
+  'maxSurge',
+  'confirm',
+  'hardLimit',
+  'signals',
+  'watchdog',
+  'logger',
+]
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Reads what the user wrote; an option goes before its environment variable, an empty variable counts as none.
+ *
+ * @throws TypeError for a value of the wrong type, or an option that does not exist.
+ * @throws RangeError for a value outside its range. Both name the option, the rule and what was received.
+ */
+export function resolveClusterOptions(
+  limit: number | string,
+  options: ClusterOptions = {},
+  environment: Environment = process.env,
+): ClusterSettings {
+  const given = readObject(options, 'options', KEYS)
+  const readTimer = (key: string, variable: string, otherwise: number): number =>
+    given[key] === undefined
+      ? (readVariable(environment, variable, MAX_TIMER_MS) ?? otherwise)
+      : readMs(given[key], `options.${key}`, otherwise)
+  const limitBytes = readBytes(limit, 'limit')
+  const count = readCount(given['count'], environment)
+  const killTimeoutMs = readTimer('killTimeout', 'KILL_TIMEOUT', DEFAULT_KILL_TIMEOUT_MS)
+  return Object.freeze<ClusterSettings>({
+    limitBytes,
+    hardLimitBytes: readHardLimit(given['hardLimit'], limitBytes),
+    count,
+    checkIntervalMs: readTimer('checkInterval', 'CHECK_INTERVAL', DEFAULT_CHECK_INTERVAL_MS),
+    killTimeoutMs,
+    lingerMs: readLinger(given['linger'], killTimeoutMs),
+    startTimeoutMs: readTimer('startTimeout', 'START_TIMEOUT', DEFAULT_START_TIMEOUT_MS),
+    minUptimeMs: readSpan(given['minUptime'], 'options.minUptime', DEFAULT_MIN_UPTIME_MS),
+    minLifetimeMs: readSpan(given['minLifetime'], 'options.minLifetime', DEFAULT_MIN_LIFETIME_MS),
+    backoff: readBackoff(given['backoff']),
+    maxSurge: readMaxSurge(given['maxSurge'], count),
+    confirm: readWhole(given['confirm'], 'options.confirm', 1, DEFAULT_CONFIRM),
+    signals: readSignals(given['signals']),
+    watchdog: readBoolean(given['watchdog'], 'options.watchdog', false),
+    logger: readLogger(given['logger']),
+  })
+}
+
+/** @throws TypeError when one of the two is no function. */
+export function checkFunctions(runFunc: unknown, cleanFunc: unknown): void {
+  if (typeof runFunc !== 'function') throw typeError('runFunc', 'a function', runFunc)
+  if (cleanFunc !== undefined && typeof cleanFunc !== 'function') {
+    throw typeError('cleanFunc', 'a function, or absent', cleanFunc)
+  }
+}
+
+function readBytes(value: unknown, name: string): number {
+  const rule = "a number of bytes above 0, or a size such as '400mb' (b, kb, mb, gb, tb, pb)"
+  if (typeof value !== 'number' && typeof value !== 'string') throw typeError(name, rule, value)
+  const sizeBytes = typeof value === 'number' ? value : parseSize(value)
+  if (sizeBytes === undefined || !Number.isFinite(sizeBytes) || sizeBytes <= 0) {
+    throw rangeError(name, rule, value)
+  }
+  return sizeBytes
+}
+
+function readHardLimit(value: unknown, limitBytes: number): number {
+  if (value === undefined || value === 0) return 0
+  const hardLimitBytes = readBytes(value, 'options.hardLimit')
+  if (hardLimitBytes <= limitBytes) {
+    throw rangeError('options.hardLimit', `0, or above the limit of ${limitBytes} bytes`, value)
+  }
+  return hardLimitBytes
+}
+
+function readCount(value: unknown, environment: Environment): number {
+  if (value !== undefined) return readWhole(value, 'options.count', 1, 1)
+  return readVariable(environment, 'CPU_COUNT', Number.MAX_SAFE_INTEGER) ?? availableParallelism()
+}
+
+function readVariable(environment: Environment, name: string, most: number): number | undefined {
+  const text = environment[name]
+  if (text === undefined || text.trim() === '') return undefined
+  const value = /^\s*\d+\s*$/.test(text) ? Number(text) : NaN
+  if (!(value >= 1 && value <= most)) {
+    throw rangeError(`environment variable ${name}`, `a whole number from 1 to ${most}`, text)
+  }
+  return value
+}
+
+function readSpan(value: unknown, name: string, otherwise: number): number {
+  return value === 0 ? 0 : readMs(value, name, otherwise)
+}
+
+function readLinger(value: unknown, killTimeoutMs: number): number | undefined {
+  if (value === undefined) return undefined
+  const lingerMs = readWhole(value, 'options.linger', 0, 0)
+  if (lingerMs >= killTimeoutMs) {
+    const rule = `a whole number of milliseconds below killTimeout (${killTimeoutMs})`
+    throw rangeError('options.linger', rule, value)
+  }
+  return lingerMs
+}
+
+function readBackoff(value: unknown): BackoffSettings {
+  if (value === undefined) return DEFAULT_BACKOFF
+  const given = readObject(value, 'options.backoff', ['base', 'max'])
+  const baseMs = readMs(given['base'], 'options.backoff.base', DEFAULT_BACKOFF.baseMs)
+  const maxMs = readMs(given['max'], 'options.backoff.max', Math.max(baseMs, DEFAULT_BACKOFF.maxMs))
+  if (maxMs < baseMs)
+    throw rangeError('options.backoff.max', `at least options.backoff.base (${baseMs})`, maxMs)
+  return { baseMs, maxMs }
+}
+
+function readMaxSurge(value: unknown, count: number): 0 | 1 {
+  if (value === undefined) return 1
+  if (typeof value !== 'number') throw typeError('options.maxSurge', '0 or 1', value)
+  if (value !== 0 && value !== 1) throw rangeError('options.maxSurge', '0 or 1', value)
+  if (value === 0 && count === 1) {
+    throw rangeError('options.maxSurge', '1 while there is only one worker (0 would leave none)', value)
+  }
+  return value
+}
+
+function readSignals(value: unknown): readonly NodeJS.Signals[] {
+  if (value === undefined) return DEFAULT_SIGNALS
+  const rule = "an array of signals that an application can handle, such as ['SIGTERM', 'SIGINT'], or []"
+  if (!Array.isArray(value)) throw typeError('options.signals', rule, value)
+  return value.map((signal: unknown, index) => {
+    const name = `options.signals[${index}]`
+    if (typeof signal !== 'string') throw typeError(name, "the name of a signal such as 'SIGTERM'", signal)
+    if (!Object.hasOwn(constants.signals, signal) || RESERVED_SIGNALS.has(signal)) {
+      throw rangeError(name, 'a signal that an application can handle', signal)
+    }
+    return signal as NodeJS.Signals
+  })
+}

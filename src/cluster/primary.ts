@@ -1,0 +1,222 @@
+import cluster, { type Worker } from 'node:cluster'
+import { EventEmitter } from 'node:events'
+import type { ClusterAction, ClusterInput, ClusterNews } from '../core/cluster-events'
+import { Reconciler } from '../core/cluster-reconciler'
+import type { WorkerKey } from '../core/cluster-slot'
+import { MAX_TIMER_MS, type Logger } from '../options'
+import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
+import { fromWorker, tagged } from './messages'
+import type { ClusterSettings } from './options'
+import { toPublication, type Publication } from './publication'
+import { LINES, WARNINGS, createReport, warnAlways } from './report'
+
+/** Forks the workers and keeps them. */
+export function runPrimary(settings: ClusterSettings): Cluster {
+  const primary = new Primary(settings)
+  primary.start()
+  return primary
+}
+
+/** A signal to the whole group reaches a worker and the primary in either order; the primary's own goes first. ms. */
+const GROUP_SIGNAL_MS = 100
+
+const NOBODY: WorkerIdentity = { id: 0, pid: 0 }
+
+/** Carries out what the reconciler decides: the only place that touches processes, timers and signals. */
+class Primary extends EventEmitter<ClusterEvents> implements Cluster {
+  readonly #reconciler: Reconciler
+  readonly #workers = new Map<WorkerKey, Worker>()
+  readonly #identities = new Map<WorkerKey, WorkerIdentity>()
+  readonly #inputs: ClusterInput[] = []
+  readonly #report: Logger
+  readonly #counts = { forks: 0, recycled: 0, crashes: 0 }
+  #isStepping = false
+  #timer: NodeJS.Timeout | undefined
+  #signalled = false
+  #stopped: Promise<void> | undefined
+  #tellStopped: (() => void) | undefined
+
+  constructor(private readonly settings: ClusterSettings) {
+    super({ captureRejections: true })
+    this.#report = createReport(settings.logger)
+    this.#reconciler = new Reconciler({ ...settings, dumpDeadlineMs: 0 }, Math.random)
+  }
+
+  start(): void {
+    for (const signal of this.settings.signals) process.on(signal, this.#onSignal)
+    this.#give({ type: 'start' })
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= new Promise((resolve) => {
+      this.#tellStopped = resolve
+      this.#give({ type: 'stop' })
+    })
+    return this.#stopped
+  }
+
+  stats(): ClusterStats {
+    const now = performance.now()
+    const workers = [...this.#reconciler.slots.values()].map((slot) => ({
+      ...this.#identify(slot.key),
+      rss: slot.rssBytes,
+      state: slot.state,
+      over: slot.over,
+      age: now - slot.bornAt,
+    }))
+    return { count: this.settings.count, workers, ...this.#counts }
+  }
+
+  /** What an action or a listener brings about is taken in after the step that is under way. */
+  #give(input: ClusterInput): void {
+    this.#inputs.push(input)
+    if (this.#isStepping) return
+    this.#isStepping = true
+    for (let next = this.#inputs.shift(); next; next = this.#inputs.shift()) {
+      for (const action of this.#reconciler.step(next, performance.now())) this.#act(action)
+    }
+    this.#isStepping = false
+    this.#forgetGone()
+    this.#arm()
+  }
+
+  /** Who a worker was is still told after its end. */
+  #forgetGone(): void {
+    for (const key of this.#identities.keys()) {
+      if (!this.#reconciler.slots.has(key)) this.#identities.delete(key)
+    }
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer)
+    const { wakeAt } = this.#reconciler
+    if (wakeAt === undefined) return
+    const delayMs = Math.min(MAX_TIMER_MS, Math.max(1, Math.ceil(wakeAt - performance.now())))
+    this.#timer = setTimeout(() => this.#give({ type: 'tick' }), delayMs)
+  }
+
+  #act(action: ClusterAction): void {
+    switch (action.type) {
+      case 'fork':
+        return this.#fork(action.key)
+      case 'drain':
+        return this.#send(action.key, action.reason)
+      case 'kill':
+        this.#workers.get(action.key)?.process.kill('SIGKILL')
+        return
+      case 'tell':
+        return this.#tell(action.news)
+      case 'finished':
+        return this.#finish()
+    }
+  }
+
+  #fork(key: WorkerKey): void {
+    this.#counts.forks += 1
+    let worker: Worker
+    try {
+      worker = cluster.fork()
+    } catch (error) {
+      // Too little memory for one more process throws here; what is missing otherwise comes as an 'error' event.
+      return this.#failFork(key, error)
+    }
+    this.#workers.set(key, worker)
+    this.#identities.set(key, { id: worker.id, pid: worker.process.pid ?? 0 })
+    worker.on('error', (error) => {
+      if (worker.process.pid === undefined) this.#failFork(key, error)
+    })
+    worker.on('listening', ({ addressType, address, port }) => {
+      this.#give({ type: 'listening', key, address: `${addressType}:${address}:${port}` })
+    })
+    worker.on('message', (message) => this.#hear(key, message))
+    worker.on('exit', (code, signal) => this.#lose({ type: 'exit', key, code, signal }))
+  }
+
+  #failFork(key: WorkerKey, error: unknown): void {
+    this.#report.error(`a worker could not be started: ${String(error)}`)
+    this.#lose({ type: 'fork-failed', key })
+  }
+
+  #lose(input: Extract<ClusterInput, { type: 'exit' | 'fork-failed' }>): void {
+    this.#workers.delete(input.key)
+    this.#give(input)
+  }
+
+  #hear(key: WorkerKey, message: unknown): void {
+    const word = fromWorker(message)
+    if (!word) return
+    switch (word.kind) {
+      case 'ready':
+        return this.#give({ type: 'announced', key, rssBytes: word.rssBytes })
+      case 'reading':
+      case 'over':
+        return this.#give({ type: word.kind, key, rssBytes: word.rssBytes })
+      case 'leave':
+        setTimeout(() => this.#give({ type: 'asked-to-leave', key }), GROUP_SIGNAL_MS).unref()
+        return
+      case 'closed':
+      case 'drained':
+        return this.#give({ type: word.kind, key })
+    }
+  }
+
+  #send(key: WorkerKey, reason: Extract<ClusterAction, { type: 'drain' }>['reason']): void {
+    const worker = this.#workers.get(key)
+    // A message that is lost, as to a worker that dies meanwhile, is made up for by SIGKILL at the deadline.
+    if (worker?.isConnected()) worker.process.send(tagged({ kind: 'drain', reason }), () => undefined)
+  }
+
+  #identify(key: WorkerKey): WorkerIdentity {
+    return this.#identities.get(key) ?? NOBODY
+  }
+
+  #tell(news: ClusterNews): void {
+    const who = 'key' in news ? this.#identify(news.key) : NOBODY
+    const publication = toPublication(news, who, this.settings.limitBytes)
+    this.#count(publication.name)
+    this.#write(publication)
+    try {
+      EventEmitter.prototype.emit.call(this, publication.name, publication.event)
+    } catch (error) {
+      this.#blame(publication.name, error)
+    }
+  }
+
+  /** Where an emitter takes a listener's rejected promise. */
+  override [EventEmitter.captureRejectionSymbol](error: Error, ...[name]: unknown[]): void {
+    this.#blame(String(name), error)
+  }
+
+  #blame(name: string, error: unknown): void {
+    this.#report.error(`a listener for '${name}' failed: ${String(error)}`)
+  }
+
+  #count(name: keyof ClusterEvents): void {
+    if (name === 'recycled') this.#counts.recycled += 1
+    if (name === 'crash') this.#counts.crashes += 1
+  }
+
+  #write({ name, event }: Publication): void {
+    const line = (LINES[name] as (event: unknown) => string)(event)
+    if (name === 'limit-unreachable') warnAlways(this.settings.logger, line)
+    else if (WARNINGS.has(name)) this.#report.warn(line)
+    else this.#report.info(line)
+  }
+
+  readonly #onSignal = (): void => {
+    if (this.#signalled) return this.#leaveNow()
+    this.#signalled = true
+    void this.stop().then(() => process.exit(0))
+  }
+
+  #leaveNow(): void {
+    for (const worker of this.#workers.values()) worker.process.kill('SIGKILL')
+    process.exit(1)
+  }
+
+  #finish(): void {
+    clearTimeout(this.#timer)
+    for (const signal of this.settings.signals) process.off(signal, this.#onSignal)
+    this.#tellStopped?.()
+  }
+}

@@ -1,0 +1,35 @@
+import type { ClusterNews } from '../core/cluster-events'
+import type { ClusterEvents, WorkerIdentity } from './handle'
+
+/** An event of the handle, with its name. */
+export type Publication = {
+  [Name in keyof ClusterEvents]: { readonly name: Name; readonly event: ClusterEvents[Name][0] }
+}[keyof ClusterEvents]
+
+/** Puts what the reconciler tells into the words of the public events. */
+export function toPublication(news: ClusterNews, who: WorkerIdentity, limitBytes: number): Publication {
+  switch (news.name) {
+    case 'ready':
+      return { name: news.name, event: { ...who, rss: news.rssBytes } }
+    case 'over':
+    case 'limit-unreachable':
+      return { name: news.name, event: { ...who, rss: news.rssBytes, limit: limitBytes } }
+    case 'recycle':
+      return { name: news.name, event: { ...who, rss: news.rssBytes, reason: news.reason } }
+    case 'recycled': {
+      const { reason, code, signal } = news
+      return {
+        name: news.name,
+        event: { ...who, rss: news.rssBytes, reason, ms: news.durationMs, code, signal },
+      }
+    }
+    case 'crash': {
+      const { cause, code, signal } = news
+      return { name: news.name, event: { ...who, cause, code, signal, uptime: news.uptimeMs } }
+    }
+    case 'backoff':
+      return { name: news.name, event: { ms: news.delayMs, step: news.step } }
+    case 'thrash':
+      return { name: news.name, event: { ...who, lifetime: news.lifetimeMs, ms: news.delayMs } }
+  }
+}

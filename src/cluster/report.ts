@@ -1,0 +1,62 @@
+import { formatSize } from '../core/size'
+import type { Logger } from '../options'
+import type { ClusterEvents } from './handle'
+
+const PREFIX = 'cpu-memory-monitor: cluster:'
+
+/** Writes where the user said, or to stderr; what cannot be written is lost, never thrown. */
+export function createReport(logger: Logger | false | undefined): Logger {
+  if (logger === false) return { info: ignore, warn: ignore, error: ignore }
+  const target = logger ?? STDERR
+  const guarded = (level: keyof Logger) => (line: string) => {
+    try {
+      target[level](`${PREFIX} ${line}`)
+    } catch {
+      // A logger that fails must not take the workers down with the primary.
+    }
+  }
+  return { info: guarded('info'), warn: guarded('warn'), error: guarded('error') }
+}
+
+/** For what is written even with `logger: false`: a limit that cannot be kept is a mistake in the call. */
+export function warnAlways(logger: Logger | false | undefined, line: string): void {
+  createReport(logger === false ? undefined : logger).warn(line)
+}
+
+type Lines = { readonly [Name in keyof ClusterEvents]: (event: ClusterEvents[Name][0]) => string }
+
+/** One line per event. */
+export const LINES: Lines = {
+  ready: ({ id, pid, rss }) => `worker ${id} (pid ${pid}) is ready at ${formatSize(rss)}`,
+  over: ({ id, pid, rss, limit }) =>
+    `worker ${id} (pid ${pid}) is above ${formatSize(limit)}: ${formatSize(rss)}`,
+  recycle: ({ id, pid, reason }) => `worker ${id} (pid ${pid}) is to be replaced: ${reason}`,
+  recycled: ({ id, pid, ms, code, signal }) =>
+    `worker ${id} (pid ${pid}) has been replaced: gone after ${Math.round(ms)} ms with ${signal ?? `code ${code}`}`,
+  crash: ({ id, pid, cause, code, signal, uptime }) =>
+    `worker ${id} (pid ${pid}) is lost: ${cause}, ${signal ?? `code ${code}`}, ${Math.round(uptime)} ms after it was ready`,
+  backoff: ({ ms, step }) => `workers die young: next attempt in ${Math.round(ms)} ms (step ${step})`,
+  thrash: ({ id, lifetime, ms }) =>
+    `worker ${id} was above the limit ${Math.round(lifetime)} ms after it was ready: ` +
+    `next replacement in ${Math.round(ms)} ms at the earliest`,
+  'limit-unreachable': ({ rss, limit }) =>
+    `the limit of ${sizeInWords(limit)} is not above what a freshly started worker takes, ${sizeInWords(rss)}: ` +
+    `replacing workers cannot help and is suspended for them`,
+}
+
+/** Events whose line is a warning. */
+export const WARNINGS: ReadonlySet<keyof ClusterEvents> = new Set(['crash', 'backoff', 'thrash'])
+
+function sizeInWords(sizeBytes: number): string {
+  return `${formatSize(sizeBytes)} (${sizeBytes} bytes)`
+}
+
+const STDERR: Logger = { info: toStderr, warn: toStderr, error: toStderr }
+
+function toStderr(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+function ignore(): void {
+  // The user asked for silence.
+}

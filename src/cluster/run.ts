@@ -1,0 +1,51 @@
+import cluster from 'node:cluster'
+import { EventEmitter } from 'node:events'
+import type { Cluster, ClusterEvents, ClusterStats } from './handle'
+import {
+  checkFunctions,
+  resolveClusterOptions,
+  type CleanFunction,
+  type ClusterOptions,
+  type RunFunction,
+} from './options'
+import { runPrimary } from './primary'
+import { runWorker } from './worker'
+
+/**
+ * Runs an application in several processes and replaces each that grows above a limit, without dropping a request and
+ * without a moment below full capacity.
+ *
+ * The file that calls it runs in the primary and in every worker. In the primary it forks the workers; in a worker it calls
+ * `runFunc`.
+ *
+ * @param limit - Resident set size above which a worker is replaced: bytes, or a size such as `'400mb'`. It must leave room
+ * for one worker more, and lie well above what a fresh worker takes.
+ * @param runFunc - Starts the application; what it returns is awaited before the worker counts as ready.
+ * @param cleanFunc - Called in a worker as soon as it is to go, while requests are still being answered.
+ * @returns In the primary a handle that emits what happens; in a worker an inert one.
+ * @throws TypeError for a value of the wrong type, or an option that does not exist.
+ * @throws RangeError for a value outside its range, also in an environment variable.
+ */
+export function run(
+  limit: number | string,
+  runFunc: RunFunction,
+  cleanFunc?: CleanFunction,
+  options?: ClusterOptions,
+): Cluster {
+  checkFunctions(runFunc, cleanFunc)
+  const settings = resolveClusterOptions(limit, options)
+  if (cluster.isPrimary) return runPrimary(settings)
+  runWorker(settings, runFunc, cleanFunc)
+  return new InertCluster()
+}
+
+/** In a worker there is nothing to steer. */
+class InertCluster extends EventEmitter<ClusterEvents> implements Cluster {
+  stats(): ClusterStats {
+    return { count: 0, workers: [], forks: 0, recycled: 0, crashes: 0 }
+  }
+
+  stop(): Promise<void> {
+    return Promise.resolve()
+  }
+}

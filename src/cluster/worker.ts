@@ -1,0 +1,115 @@
+import cluster, { type Worker } from 'node:cluster'
+import type { Logger } from '../options'
+import { Doors } from './doors'
+import { drain } from './drain'
+import { startMemoryCheck } from './memory-check'
+import { fromPrimary, tagged, type FromWorker } from './messages'
+import type { CleanContext, CleanFunction, ClusterSettings, RunFunction } from './options'
+import { createReport } from './report'
+
+/** Starts the application in this worker and stands by to drain it. */
+export function runWorker(
+  settings: ClusterSettings,
+  runFunc: RunFunction,
+  cleanFunc: CleanFunction | undefined,
+): void {
+  if (!cluster.worker) throw new Error('run was called in a process that is neither a primary nor a worker')
+  new WorkerSide(cluster.worker, settings, cleanFunc).start(runFunc)
+}
+
+class WorkerSide {
+  readonly #doors = new Doors()
+  readonly #report: Logger
+  #isDraining = false
+  #stopCheck: (() => void) | undefined
+
+  constructor(
+    private readonly worker: Worker,
+    private readonly settings: ClusterSettings,
+    private readonly cleanFunc: CleanFunction | undefined,
+  ) {
+    this.#report = createReport(settings.logger)
+  }
+
+  start(runFunc: RunFunction): void {
+    this.#doors.watch()
+    this.#listen()
+    this.#checkMemory()
+    this.#announce(runFunc())
+  }
+
+  #listen(): void {
+    process.on('message', (message) => {
+      const order = fromPrimary(message)
+      if (order?.kind === 'drain') this.#drain(order.reason)
+    })
+    process.prependListener('disconnect', () => this.#outlivePrimary())
+    for (const signal of this.settings.signals) process.on(signal, () => this.#askToLeave(signal))
+  }
+
+  /**
+   * When the primary dies, Node's own listener to the same event ends the worker in the middle of its requests, unless it
+   * is told that the worker was leaving anyway.
+   */
+  #outlivePrimary(): void {
+    this.worker.exitedAfterDisconnect = true
+    this.#drain('orphaned')
+  }
+
+  /** Signals to the process group, as from Ctrl-C, reach the workers too: who goes when is the primary's to say. */
+  #askToLeave(signal: NodeJS.Signals): void {
+    if (signal !== 'SIGINT') this.#send({ kind: 'leave' })
+  }
+
+  #checkMemory(): void {
+    this.#stopCheck = startMemoryCheck({
+      limitBytes: this.settings.limitBytes,
+      intervalMs: this.settings.checkIntervalMs,
+      confirm: this.settings.confirm,
+      readRss: () => process.memoryUsage.rss(),
+      onReading: (rssBytes, isOver) => this.#send({ kind: isOver ? 'over' : 'reading', rssBytes }),
+    })
+  }
+
+  #announce(started: unknown): void {
+    Promise.resolve(started).then(
+      () => this.#send({ kind: 'ready', rssBytes: process.memoryUsage.rss() }),
+      (error: unknown) => {
+        // Thrown outside of the promise it ends the worker as an uncaught exception, with the application's own handlers.
+        setImmediate(() => {
+          throw error
+        })
+      },
+    )
+  }
+
+  #drain(reason: CleanContext['reason']): void {
+    if (this.#isDraining) return
+    this.#isDraining = true
+    this.#stopCheck?.()
+    setTimeout(() => process.exit(1), this.settings.killTimeoutMs)
+    const { settings, cleanFunc } = this
+    const done = drain(reason, { doors: this.#doors, cleanFunc, settings, report: this.#report })
+    this.#send({ kind: 'closed' })
+    void done.then(() => this.#leave())
+  }
+
+  /**
+   * The way out is a round trip with the primary: connections that it handed to this worker meanwhile come back to it and
+   * go to another one (https://github.com/nodejs/node/issues/21746).
+   */
+  #leave(): void {
+    if (!process.connected) process.exit(0)
+    process.once('disconnect', () => process.exit(0))
+    this.worker.disconnect()
+  }
+
+  #send(message: FromWorker): void {
+    if (process.connected) process.send?.(tagged(message), undefined, undefined, ignoreError)
+  }
+}
+
+/** A channel that closes meanwhile is told by 'disconnect'. */
+function ignoreError(): void {
+  // Nothing to do.
+}
