@@ -8,6 +8,8 @@ import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './han
 import { fromWorker, tagged } from './messages'
 import type { ClusterSettings } from './options'
 import { toPublication, type Publication } from './publication'
+import { watchResidentSets } from './resident-sets'
+import { warnOfTooLittleMemory } from './too-little-memory'
 import { LINES, WARNINGS, createReport, warnAlways } from './report'
 
 /** Forks the workers and keeps them. */
@@ -35,16 +37,19 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   #signalled = false
   #stopped: Promise<void> | undefined
   #tellStopped: (() => void) | undefined
+  #stopReading: (() => void) | undefined
 
   constructor(private readonly settings: ClusterSettings) {
-    super({ captureRejections: true })
+    super()
     this.#report = createReport(settings.logger)
     this.#reconciler = new Reconciler({ ...settings, dumpDeadlineMs: 0 }, Math.random)
   }
 
   start(): void {
+    warnOfTooLittleMemory(this.settings, this.#report)
     for (const signal of this.settings.signals) process.on(signal, this.#onSignal)
     this.#give({ type: 'start' })
+    if (this.settings.hardLimitBytes > 0) this.#stopReading = this.#watchResidentSets()
   }
 
   stop(): Promise<void> {
@@ -65,6 +70,15 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       age: now - slot.bornAt,
     }))
     return { count: this.settings.count, workers, ...this.#counts }
+  }
+
+  #watchResidentSets(): () => void {
+    return watchResidentSets({
+      intervalMs: this.settings.checkIntervalMs,
+      pids: () => new Map([...this.#identities].map(([key, { pid }]) => [key, pid])),
+      onReadings: (rssBytes) => this.#give({ type: 'seen', rssBytes }),
+      onFailure: (error) => this.#report.error(`hardLimit cannot be kept: ${String(error)}`),
+    })
   }
 
   /** What an action or a listener brings about is taken in after the step that is under way. */
@@ -175,16 +189,19 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     const publication = toPublication(news, who, this.settings.limitBytes)
     this.#count(publication.name)
     this.#write(publication)
-    try {
-      EventEmitter.prototype.emit.call(this, publication.name, publication.event)
-    } catch (error) {
-      this.#blame(publication.name, error)
-    }
+    this.#publish(publication)
   }
 
-  /** Where an emitter takes a listener's rejected promise. */
-  override [EventEmitter.captureRejectionSymbol](error: Error, ...[name]: unknown[]): void {
-    this.#blame(String(name), error)
+  /** Not `emit`: there the first listener that throws silences those behind it. */
+  #publish({ name, event }: Publication): void {
+    for (const listener of this.rawListeners(name)) {
+      try {
+        const result: unknown = Reflect.apply(listener, this, [event])
+        if (result instanceof Promise) result.catch((error: unknown) => this.#blame(name, error))
+      } catch (error) {
+        this.#blame(name, error)
+      }
+    }
   }
 
   #blame(name: string, error: unknown): void {
@@ -216,6 +233,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
 
   #finish(): void {
     clearTimeout(this.#timer)
+    this.#stopReading?.()
     for (const signal of this.settings.signals) process.off(signal, this.#onSignal)
     this.#tellStopped?.()
   }

@@ -1,13 +1,14 @@
 import { formatSize } from '../core/size'
 import type { Logger } from '../options'
+import { stderrLogger } from '../report/stderr-logger'
 import type { ClusterEvents } from './handle'
 
-const PREFIX = 'cpu-memory-monitor: cluster:'
+const PREFIX = 'cluster:'
 
 /** Writes where the user said, or to stderr; what cannot be written is lost, never thrown. */
 export function createReport(logger: Logger | false | undefined): Logger {
   if (logger === false) return { info: ignore, warn: ignore, error: ignore }
-  const target = logger ?? STDERR
+  const target = logger ?? stderrLogger()
   const guarded = (level: keyof Logger) => (line: string) => {
     try {
       target[level](`${PREFIX} ${line}`)
@@ -49,12 +50,6 @@ export const WARNINGS: ReadonlySet<keyof ClusterEvents> = new Set(['crash', 'bac
 
 function sizeInWords(sizeBytes: number): string {
   return `${formatSize(sizeBytes)} (${sizeBytes} bytes)`
-}
-
-const STDERR: Logger = { info: toStderr, warn: toStderr, error: toStderr }
-
-function toStderr(line: string): void {
-  process.stderr.write(`${line}\n`)
 }
 
 function ignore(): void {

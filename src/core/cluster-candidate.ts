@@ -1,7 +1,7 @@
 import type { Slot } from './cluster-slot'
 
 /** Why a worker is replaced. */
-export type RecycleReason = 'over' | 'hard-limit' | 'hung' | 'asked'
+export type RecycleReason = 'over' | 'hard-limit' | 'asked'
 
 /** The next worker to replace. */
 export interface Candidate {
@@ -27,10 +27,7 @@ export const SILENT_READINGS = 3
 export function chooseCandidate(ready: readonly Slot[], limits: MemoryLimits): Candidate | undefined {
   const largestFirst = [...ready].sort((a, b) => b.rssBytes - a.rssBytes)
   const hard = largestFirst.find((slot) => isOverHardLimit(slot, limits))
-  if (hard) {
-    const hung = hard.silentReadings >= SILENT_READINGS
-    return { slot: hard, reason: hung ? 'hung' : 'hard-limit', urgent: true }
-  }
+  if (hard) return { slot: hard, reason: 'hard-limit', urgent: true }
   const asked = largestFirst.find((slot) => slot.askedToLeave)
   if (asked) return { slot: asked, reason: 'asked', urgent: true }
   const over = largestFirst.find((slot) => slot.over && !isUnreachable(slot, limits))
@@ -40,6 +37,11 @@ export function chooseCandidate(ready: readonly Slot[], limits: MemoryLimits): C
 /** Born above the limit: replacing it cannot help. */
 export function isUnreachable(slot: Slot, limits: MemoryLimits): boolean {
   return slot.birthRssBytes >= limits.limitBytes
+}
+
+/** Too large and silent: it will not hear an order to drain either. */
+export function isHung(slot: Slot, limits: MemoryLimits): boolean {
+  return isOverHardLimit(slot, limits) && slot.silentReadings >= SILENT_READINGS
 }
 
 function isOverHardLimit(slot: Slot, { hardLimitBytes }: MemoryLimits): boolean {

@@ -33,7 +33,7 @@ export type ClusterInput =
   | { readonly type: 'stop' }
 
 /** Why a worker is told to drain. */
-export type DrainReason = Exclude<RecycleReason, 'hung'> | 'stop'
+export type DrainReason = RecycleReason | 'stop'
 
 /** What the primary has to do, in this order. */
 export type ClusterAction =

@@ -1,6 +1,12 @@
 import { CrashBackoff, backoffMs, type BackoffSettings } from './cluster-backoff'
-import { chooseCandidate, isUnreachable, type Candidate, type MemoryLimits } from './cluster-candidate'
-import type { ClusterAction, ClusterInput, ClusterNews, CrashCause } from './cluster-events'
+import {
+  chooseCandidate,
+  isHung,
+  isUnreachable,
+  type Candidate,
+  type MemoryLimits,
+} from './cluster-candidate'
+import type { ClusterAction, ClusterInput, ClusterNews, CrashCause, DrainReason } from './cluster-events'
 import { holdsAllExpected, isServing, newSlot, type Slot, type WorkerKey } from './cluster-slot'
 import { Vacancies } from './cluster-vacancies'
 
@@ -351,16 +357,11 @@ export class Reconciler {
     if (reason === 'over') this.#space(old, now)
     old.state = 'draining'
     old.recycling = { reason, orderedAt: now, rssBytes: old.rssBytes }
-    if (reason === 'hung') this.#kill(old)
+    if (isHung(old, this.settings)) this.#kill(old)
     else this.#drain(old, reason, this.settings.dumpDeadlineMs, now)
   }
 
-  #drain(
-    slot: Slot,
-    reason: Exclude<Candidate['reason'], 'hung'> | 'stop',
-    extraMs: number,
-    now: number,
-  ): void {
+  #drain(slot: Slot, reason: DrainReason, extraMs: number, now: number): void {
     slot.killAt = now + this.settings.killTimeoutMs + KILL_GRACE_MS + extraMs
     this.#actions.push({ type: 'drain', key: slot.key, reason })
   }

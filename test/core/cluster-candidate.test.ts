@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { SILENT_READINGS, chooseCandidate } from '../../src/core/cluster-candidate'
+import { SILENT_READINGS, chooseCandidate, isHung } from '../../src/core/cluster-candidate'
 import { newSlot, type Slot } from '../../src/core/cluster-slot'
 
 const limits = { limitBytes: 100, hardLimitBytes: 0 }
@@ -43,12 +43,12 @@ test('above the hard limit a worker needs not to have asked, and is urgent', () 
   assert.equal(chooseCandidate([slot(1, { rssBytes: 150 })], hard), undefined)
 })
 
-test('above the hard limit and silent for three readings it is hung, after two it is not', () => {
+test('above the hard limit and silent for three readings it is hung; after two, or below, it is not', () => {
   assert.equal(SILENT_READINGS, 3)
-  const after = (silentReadings: number) =>
-    chooseCandidate([slot(1, { rssBytes: 200, silentReadings })], hard)?.reason
-  assert.equal(after(3), 'hung')
-  assert.equal(after(2), 'hard-limit')
+  const hung = (given: Partial<Slot>) => isHung(slot(1, { rssBytes: 200, silentReadings: 3, ...given }), hard)
+  assert.equal(hung({}), true)
+  assert.equal(hung({ silentReadings: 2 }), false)
+  assert.equal(hung({ rssBytes: 150 }), false)
 })
 
 test('silence alone is no reason', () => {
