@@ -20,6 +20,8 @@ export class Doors {
   readonly #servers = new Set<Server>()
   /** Connections of HTTP/1.1 servers. */
   readonly #connections = new Map<Server, Set<Socket>>()
+  /** What `closeIdleConnections` did before it was held. */
+  readonly #endsOfIdle = new Map<Server, () => void>()
   readonly #responses = new Set<ServerResponse>()
   readonly #sessions = new Set<Http2Session>()
   #chooseLinger: ChooseLinger | undefined
@@ -29,6 +31,15 @@ export class Doors {
   watch(): void {
     tapListen((server) => this.#addServer(server))
     subscribe(REQUEST_START, this.#addResponse)
+  }
+
+  /**
+   * Since Node 19 an HTTP server's own `close()` destroys idle connections at once, and with them requests that are on
+   * the wire (https://github.com/nodejs/node/issues/52330). From now on it does not, also when the application or its
+   * framework calls it; the end of the linger does.
+   */
+  holdIdle(): void {
+    for (const server of this.#servers) if (isHttp1(server)) this.#holdIdle(server)
   }
 
   /**
@@ -93,29 +104,24 @@ export class Doors {
   }
 
   #closeServer(server: Server, chooseLinger: ChooseLinger): void {
-    const endIdle = isHttp1(server) ? this.#holdIdle(server) : undefined
+    if (isHttp1(server)) {
+      this.#holdIdle(server)
+      setTimeout(() => this.#endIdle(server), chooseLinger(server.keepAliveTimeout)).unref()
+    }
     stopAccepting(server)
-    if (!endIdle) return
-    const { keepAliveTimeout } = server as HttpServer
-    setTimeout(endIdle, chooseLinger(keepAliveTimeout)).unref()
   }
 
-  /**
-   * Since Node 19 an HTTP server's own `close()` destroys idle connections at once, and with them requests that are on
-   * the wire (https://github.com/nodejs/node/issues/52330). Until the returned function is called it does not, also when
-   * the application or its framework calls it.
-   */
-  #holdIdle(server: HttpServer): () => void {
-    const closeIdleConnections = server.closeIdleConnections.bind(server)
+  #holdIdle(server: HttpServer): void {
+    if (this.#endsOfIdle.has(server)) return
+    this.#endsOfIdle.set(server, server.closeIdleConnections.bind(server))
     server.closeIdleConnections = () => undefined
-    const endIdle = () => {
-      if (!this.#servers.has(server)) return
-      server.closeIdleConnections = closeIdleConnections
-      closeIdleConnections()
-      for (const socket of this.#connections.get(server) ?? []) if (socket.bytesRead === 0) socket.destroy()
-      setTimeout(endIdle, SWEEP_MS).unref()
-    }
-    return endIdle
+  }
+
+  #endIdle(server: HttpServer): void {
+    if (!this.#servers.has(server)) return
+    this.#endsOfIdle.get(server)?.()
+    for (const socket of this.#connections.get(server) ?? []) if (socket.bytesRead === 0) socket.destroy()
+    setTimeout(() => this.#endIdle(server), SWEEP_MS).unref()
   }
 }
 

@@ -18,6 +18,7 @@ export async function drain(reason: CleanContext['reason'], parts: DrainParts): 
   const { doors, cleanFunc, settings, report } = parts
   let tellDrained!: () => void
   const drained = new Promise<void>((resolve) => (tellDrained = resolve))
+  doors.holdIdle()
   const cleaned = clean(cleanFunc, { reason, drained }, report)
   await doors.close(
     (keepAliveTimeoutMs) => settings.lingerMs ?? chooseLinger(keepAliveTimeoutMs, settings.killTimeoutMs),

@@ -5,6 +5,7 @@ import { drain } from './drain'
 import { startMemoryCheck } from './memory-check'
 import { fromPrimary, tagged, type FromWorker } from './messages'
 import type { CleanContext, CleanFunction, ClusterSettings, RunFunction } from './options'
+import { startOrphanWatchdog, type OrphanWatchdog } from './orphan-watchdog'
 import { createReport } from './report'
 
 /** Starts the application in this worker and stands by to drain it. */
@@ -22,6 +23,7 @@ class WorkerSide {
   readonly #report: Logger
   #isDraining = false
   #stopCheck: (() => void) | undefined
+  #watchdog: OrphanWatchdog | undefined
 
   constructor(
     private readonly worker: Worker,
@@ -35,6 +37,11 @@ class WorkerSide {
     this.#doors.watch()
     this.#listen()
     this.#checkMemory()
+    if (this.settings.watchdog) {
+      this.#watchdog = startOrphanWatchdog(this.settings.killTimeoutMs, (error) =>
+        this.#report.error(`the watchdog of the worker with pid ${process.pid} failed: ${String(error)}`),
+      )
+    }
     this.#announce(runFunc())
   }
 
@@ -53,6 +60,7 @@ class WorkerSide {
    */
   #outlivePrimary(): void {
     this.worker.exitedAfterDisconnect = true
+    this.#watchdog?.noteOrphaned()
     this.#drain('orphaned')
   }
 

@@ -159,7 +159,7 @@ test('workers that cannot be started are a crash: the primary lives, backs off a
   await running.until('three steps', () => running.events('backoff').length >= 3)
   assert.equal(running.events('crash')[0]?.cause, 'fork-failed')
   assert.equal(running.exit, undefined)
-  running.kill('SIGUSR2')
+  running.kill('SIGHUP')
   await running.until('both to serve', () => running.ready() === 2)
 })
 
