@@ -2,15 +2,22 @@ import { subscribe } from 'node:diagnostics_channel'
 import type { Server as HttpServer, ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
 import { Server, type Socket } from 'node:net'
+import { Connections } from './connections'
 import { sayGoAway, sayLastResponse } from './farewell'
 
-/** Idle connections are looked for this often once the linger is over, ms. */
+/** Idle connections are looked for this often while the worker drains, ms. */
 const SWEEP_MS = 50
+
+/** Node, too, leaves a connection open for a second longer than its server's keepAliveTimeout. */
+const KEEP_ALIVE_MARGIN_MS = 1000
 
 const REQUEST_START = 'http.server.request.start'
 
-/** Chooses how long a server's idle connections are left alone, ms. */
-export type ChooseLinger = (keepAliveTimeoutMs: number) => number
+interface RequestStart {
+  readonly response: ServerResponse
+  readonly socket: Socket
+  readonly server: Server
+}
 
 /**
  * Everything through which clients reach this worker: its servers, their connections, the responses under way, whatever
@@ -19,27 +26,28 @@ export type ChooseLinger = (keepAliveTimeoutMs: number) => number
 export class Doors {
   readonly #servers = new Set<Server>()
   /** Connections of HTTP/1.1 servers. */
-  readonly #connections = new Map<Server, Set<Socket>>()
-  /** What `closeIdleConnections` did before it was held. */
-  readonly #endsOfIdle = new Map<Server, () => void>()
+  readonly #connections = new Map<Server, Connections>()
   readonly #responses = new Set<ServerResponse>()
   readonly #sessions = new Set<Http2Session>()
-  #chooseLinger: ChooseLinger | undefined
+  #isClosing = false
+  #lingerUntil = Infinity
   #onEmpty: (() => void) | undefined
+
+  constructor(private readonly now: () => number = () => performance.now()) {}
 
   /** Begins to watch. Servers that listen already are not seen. */
   watch(): void {
     tapListen((server) => this.#addServer(server))
-    subscribe(REQUEST_START, this.#addResponse)
+    subscribe(REQUEST_START, (message) => this.#addResponse(message as RequestStart))
   }
 
   /**
    * Since Node 19 an HTTP server's own `close()` destroys idle connections at once, and with them requests that are on
-   * the wire (https://github.com/nodejs/node/issues/52330). From now on it does not, also when the application or its
-   * framework calls it; the end of the linger does.
+   * the wire (https://github.com/nodejs/node/issues/53939). From now on it does not, also when the application or its
+   * framework calls it.
    */
   holdIdle(): void {
-    for (const server of this.#servers) if (isHttp1(server)) this.#holdIdle(server)
+    for (const server of this.#servers) holdIdle(server)
   }
 
   /**
@@ -48,12 +56,13 @@ export class Doors {
    *
    * @returns A promise that resolves when the last connection has ended.
    */
-  close(chooseLinger: ChooseLinger): Promise<void> {
-    this.#chooseLinger = chooseLinger
+  close(lingerMs: number): Promise<void> {
+    this.#isClosing = true
+    this.#lingerUntil = this.now() + lingerMs
     for (const response of this.#responses) sayLastResponse(response)
     for (const session of this.#sessions) sayGoAway(session)
     const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve))
-    for (const server of this.#servers) this.#closeServer(server, chooseLinger)
+    for (const server of this.#servers) this.#closeServer(server)
     this.#checkEmpty()
     return empty
   }
@@ -64,8 +73,7 @@ export class Doors {
     server.once('close', () => this.#removeServer(server))
     server.on('session', this.#addSession)
     if (isHttp1(server)) this.#watchConnections(server)
-    const chooseLinger = this.#chooseLinger
-    if (chooseLinger) server.once('listening', () => this.#closeServer(server, chooseLinger))
+    if (this.#isClosing) server.once('listening', () => this.#closeServer(server))
   }
 
   #removeServer(server: Server): void {
@@ -80,48 +88,44 @@ export class Doors {
   }
 
   #watchConnections(server: Server): void {
-    const connections = new Set<Socket>()
+    if (this.#connections.has(server)) return
+    const connections = new Connections(this.now)
     this.#connections.set(server, connections)
-    const add = (socket: Socket) => {
-      connections.add(socket)
-      socket.once('close', () => connections.delete(socket))
-    }
     // Over TLS the bytes of the handshake are not the application's: only the inner socket tells whether a request came.
-    server.on(isTls(server) ? 'secureConnection' : 'connection', add)
+    server.on(isTls(server) ? 'secureConnection' : 'connection', (socket: Socket) => connections.add(socket))
   }
 
   readonly #addSession = (session: Http2Session): void => {
     this.#sessions.add(session)
     session.once('close', () => this.#sessions.delete(session))
-    if (this.#chooseLinger) sayGoAway(session)
+    if (this.#isClosing) sayGoAway(session)
   }
 
-  readonly #addResponse = (message: unknown): void => {
-    const { response } = message as { response: ServerResponse }
+  #addResponse({ response, socket, server }: RequestStart): void {
+    const connections = this.#connections.get(server)
     this.#responses.add(response)
-    response.once('close', () => this.#responses.delete(response))
-    if (this.#chooseLinger) sayLastResponse(response)
+    connections?.beginResponse(socket)
+    response.once('close', () => {
+      this.#responses.delete(response)
+      connections?.endResponse(socket)
+    })
+    if (this.#isClosing) sayLastResponse(response)
   }
 
-  #closeServer(server: Server, chooseLinger: ChooseLinger): void {
-    if (isHttp1(server)) {
-      this.#holdIdle(server)
-      setTimeout(() => this.#endIdle(server), chooseLinger(server.keepAliveTimeout)).unref()
-    }
+  #closeServer(server: Server): void {
+    holdIdle(server)
     stopAccepting(server)
+    const connections = this.#connections.get(server)
+    if (!connections) return
+    connections.beginDrain()
+    this.#sweep(server as HttpServer, connections)
   }
 
-  #holdIdle(server: HttpServer): void {
-    if (this.#endsOfIdle.has(server)) return
-    this.#endsOfIdle.set(server, server.closeIdleConnections.bind(server))
-    server.closeIdleConnections = () => undefined
-  }
-
-  #endIdle(server: HttpServer): void {
+  #sweep(server: HttpServer, connections: Connections): void {
     if (!this.#servers.has(server)) return
-    this.#endsOfIdle.get(server)?.()
-    for (const socket of this.#connections.get(server) ?? []) if (socket.bytesRead === 0) socket.destroy()
-    setTimeout(() => this.#endIdle(server), SWEEP_MS).unref()
+    const unusedMs = server.keepAliveTimeout + KEEP_ALIVE_MARGIN_MS
+    connections.endIdle({ allFrom: this.#lingerUntil, unusedMs })
+    setTimeout(() => this.#sweep(server, connections), SWEEP_MS).unref()
   }
 }
 
@@ -133,6 +137,10 @@ function tapListen(onListen: (server: Server) => void): void {
     onListen(this)
     return Reflect.apply(listen, this, args) as Server
   } as typeof listen
+}
+
+function holdIdle(server: Server): void {
+  if (isHttp1(server)) server.closeIdleConnections = () => undefined
 }
 
 /** Skips what HTTP servers add to it, above all the end of their idle connections. */

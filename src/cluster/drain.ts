@@ -20,20 +20,17 @@ export async function drain(reason: CleanContext['reason'], parts: DrainParts): 
   const drained = new Promise<void>((resolve) => (tellDrained = resolve))
   doors.holdIdle()
   const cleaned = clean(cleanFunc, { reason, drained }, report)
-  await doors.close(
-    (keepAliveTimeoutMs) => settings.lingerMs ?? chooseLinger(keepAliveTimeoutMs, settings.killTimeoutMs),
-  )
+  await doors.close(settings.lingerMs ?? longestLinger(settings.killTimeoutMs))
   tellDrained()
   await cleaned
 }
 
 /**
- * Idle connections are left alone for as long as a client may believe in them: the server's `keepAliveTimeout` and a second
- * more, as Node itself adds. But the worker must be gone before its deadline.
+ * Idle connections are left alone for as long as can be: Node ends them by itself when their server's `keepAliveTimeout` is
+ * over, and the worker must be gone before its deadline.
  */
-export function chooseLinger(keepAliveTimeoutMs: number, killTimeoutMs: number): number {
-  const latest = Math.max(killTimeoutMs - 500, killTimeoutMs * 0.8)
-  return keepAliveTimeoutMs > 0 ? Math.min(keepAliveTimeoutMs + 1000, latest) : latest
+export function longestLinger(killTimeoutMs: number): number {
+  return Math.max(killTimeoutMs - 500, killTimeoutMs * 0.8)
 }
 
 /** A clean-up that fails is told, and the drain goes on. */

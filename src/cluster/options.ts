@@ -52,9 +52,9 @@ export interface ClusterOptions {
   killTimeout?: number | undefined
   /**
    * ms for which a draining worker leaves idle keep-alive connections alone, so that a request that is on its way is still
-   * answered: a whole number from 0 to below `killTimeout`.
+   * answered: a whole number from 0 to below `killTimeout`. Node's own `keepAliveTimeout` ends them earlier.
    *
-   * @defaultValue each server's `keepAliveTimeout` + 1000, but at most `killTimeout` - 500
+   * @defaultValue `killTimeout` - 500, or four fifths of it where that is more
    */
   linger?: number | undefined
   /** ms within which a worker must be ready: 1 to 2147483647; then it gets SIGKILL. Environment: `START_TIMEOUT`. @defaultValue 30000 */
@@ -96,7 +96,7 @@ export interface ClusterSettings {
   readonly count: number
   readonly checkIntervalMs: number
   readonly killTimeoutMs: number
-  /** `undefined`: by each server's own `keepAliveTimeout`. */
+  /** `undefined`: as long as `killTimeoutMs` allows. */
   readonly lingerMs: number | undefined
   readonly startTimeoutMs: number
   readonly minUptimeMs: number

@@ -176,7 +176,7 @@ test('a worker above the hard limit is replaced although its own check sleeps', 
 
 test('a worker that hangs above the hard limit gets SIGKILL after its replacement serves', async (t) => {
   const options = { count: 2, ...often, hardLimit: '250mb', confirm: 1_000_000 }
-  const running = await RunningCluster.start(t, { options })
+  const running = await RunningCluster.start(t, { start: 'slowly', options })
   await running.allReady()
   const started = monotonicMs()
   const { pid } = await new User(t, running.port).get('/spin-fat?mb=300')
