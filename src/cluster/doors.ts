@@ -3,7 +3,7 @@ import type { Server as HttpServer, ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
 import { Server, type Socket } from 'node:net'
 import { Connections } from './connections'
-import { sayGoAway, sayLastResponse } from './farewell'
+import { overruleKeepAlive, sayGoAway, sayLastResponse } from './farewell'
 
 /** Idle connections are looked for this often while the worker drains, ms. */
 const SWEEP_MS = 50
@@ -59,6 +59,7 @@ export class Doors {
   close(lingerMs: number): Promise<void> {
     this.#isClosing = true
     this.#lingerUntil = this.now() + lingerMs
+    overruleKeepAlive()
     for (const response of this.#responses) sayLastResponse(response)
     for (const session of this.#sessions) sayGoAway(session)
     const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve))
