@@ -21,6 +21,8 @@ const NOT_COVERED = {
   'src/capture/heap-rung.ts': 'types',
   'src/capture/main-thread.ts': 'types',
   'src/capture/node-gyp-build.d.ts': 'types',
+  'src/cluster/handle.ts': 'types',
+  'src/core/cluster-events.ts': 'types',
   'src/dispatch/events.ts': 'types',
   'src/files/artefact.ts': 'types',
   'src/leak/gc-readings.ts': 'types',

@@ -102,7 +102,9 @@ async function runTest(dist: string, { suite, name }: Mutant): Promise<'green' |
   const env: NodeJS.ProcessEnv = { ...process.env, CLUSTER_DIST: join(dist, 'cluster') }
   delete env['NODE_TEST_CONTEXT']
   delete env['NODE_V8_COVERAGE']
-  const run = spawn(process.execPath, ['--import', 'tsx', '--test', `--test-name-pattern=${pattern}`, file], {
+  // A mutant may well hang; the test that hangs is to end by itself, and take its processes with it.
+  const args = ['--import', 'tsx', '--test', '--test-timeout=30000', `--test-name-pattern=${pattern}`, file]
+  const run = spawn(process.execPath, args, {
     cwd: ROOT,
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
