@@ -151,6 +151,7 @@ test("'exit' that comes before 'disconnect' forks once", async (t) => {
     .map((entry) => entry.ev)
   assert.deepEqual(order, ['exit', 'disconnect'])
   await running.until('both to serve', () => running.ready() === 3)
+  await wait(500)
   assert.equal(running.times('fork'), 3)
 })
 
