@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
+import { isHeapdumpListening } from './capture/optional-package'
 
 /** What the signal watch needs of the rest. */
 export interface SignalWatchParts {
@@ -31,7 +32,8 @@ export function watchSignal({ signal, onSignal, notice }: SignalWatchParts): () 
   const listener = () => {
     const listeners = process.listeners(signal)
     if (listeners.find(isOurs) !== listener) return
-    if (listeners.every(isOurs)) {
+    const isTaken = !listeners.every(isOurs) || (signal === 'SIGUSR2' && isHeapdumpListening())
+    if (!isTaken) {
       onSignal()
       return
     }

@@ -34,10 +34,28 @@ export function loadPackage({ name, file }: ResolvedPackage): unknown {
 }
 
 /**
+ * Whether the application has loaded heapdump by itself, at any time, so that heapdump hears SIGUSR2 too. Loaded by us it
+ * does not, nor with `nosignal` in the environment.
+ */
+export function isHeapdumpListening(): boolean {
+  if (loadedQuietly || process.env['NODE_HEAPDUMP_OPTIONS'] === 'nosignal') return false
+  return Object.keys(require.cache).some(isHeapdumpAddon)
+}
+
+let loadedQuietly = false
+
+function isHeapdumpAddon(file: string): boolean {
+  return /[\\/]heapdump[\\/].*\.node$/.test(file)
+}
+
+/**
  * heapdump takes SIGUSR2 as soon as it is loaded, by a native handler that no JavaScript can see or remove: one signal would
  * make two dumps. It can be told not to, in the environment, at that moment only.
  */
 function withoutItsSignal<T>(load: () => T): T {
+  // What the application loaded before us hears the signal already, and is not loaded again.
+  if (Object.keys(require.cache).some(isHeapdumpAddon)) return load()
+  loadedQuietly = true
   const before = process.env['NODE_HEAPDUMP_OPTIONS']
   process.env['NODE_HEAPDUMP_OPTIONS'] = 'nosignal'
   try {
