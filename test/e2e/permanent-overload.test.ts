@@ -65,6 +65,6 @@ async function manyMoreBreaches(app: App): Promise<void> {
   }
 }
 
-function reasonOf(event: { readonly reason?: string }): string | undefined {
-  return event.reason
+function reasonOf(event: object): unknown {
+  return 'reason' in event ? event.reason : undefined
 }

@@ -40,7 +40,7 @@ describe('two calls in one process', { concurrency: 2 }, () => {
           { memory, watchdog },
         ]
         const app = startApp(t, 'two-calls.js', options, { args: args(t) })
-        await app.until('called', ({ outcome }) => outcome === 'started', 2)
+        await app.until('called', (saying) => (saying as { outcome: string }).outcome === 'started', 2)
         const [profile, snapshot] = await app.order<Dump[]>('cpuAndMemory')
         assert.ok(profile && snapshot)
         const [first, second] = [profile, snapshot]

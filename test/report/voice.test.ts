@@ -28,7 +28,8 @@ function asListener(listener: () => unknown): () => void {
 test('every event is one line and one emit with its payload', () => {
   const { emitter, lines, voice, failures } = scene()
   const heard: unknown[] = []
-  for (const name of ['dump', 'skip', 'leak'] as const) emitter.on(name, (payload) => heard.push(payload))
+  const hear = (payload: unknown) => void heard.push(payload)
+  emitter.on('dump', hear).on('skip', hear).on('leak', hear)
   const skip = { kind: 'memory', rule: 'threshold', reason: 'busy', numbers: {} } as const
   const leak = { start: new Date(0), end: new Date(1), growth: 5, reason: 'grows' }
   const failure = { stage: 'capture', message: 'x' }
