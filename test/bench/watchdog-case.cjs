@@ -4,8 +4,8 @@ const { Worker } = require('node:worker_threads')
 const { setTimeout: sleep } = require('node:timers/promises')
 
 const [name, seconds] = process.argv.slice(2)
-/** From the line that says that it watches, until everything has been done and compiled once. */
-const WARM_UP_MS = 3000
+/** Until all has been compiled, and V8 has done the collections with which it tidies up some seconds after a start. */
+const WARM_UP_MS = 15_000
 
 const options = {
   cpu: { threshold: 10_000 },

@@ -27,7 +27,7 @@ describe('a main thread that never comes back', { concurrency: 2 }, () => {
 
   test('loop, with blocked: false: leaves nothing, though asked by hand it could', async (t) => {
     const program = watch(t, { cpu: { threshold: 10_000, blocked: false, duration: 500 } }, 'onDemand')
-    await program.hearsType('turns')
+    await program.starts()
     program.child.stdin.write('3000')
     await program.hearsType('turns', 2)
     assert.deepEqual(program.files(), [])
@@ -66,7 +66,7 @@ describe('a main thread in one long native call', { concurrency: 2 }, () => {
 describe('episodes', { concurrency: 2 }, () => {
   test('one file per blocked episode, however long; the next episode has its own', async (t) => {
     const program = watch(t, BLOCKED_ONLY, 'onDemand')
-    await program.hearsType('turns')
+    await program.starts()
     program.child.stdin.write('6000')
     await program.hearsType('turns', 2)
     assert.equal(program.files().length, 1)
@@ -78,16 +78,16 @@ describe('episodes', { concurrency: 2 }, () => {
 
   test('ends early when the loop turns again', async (t) => {
     const program = watch(t, { cpu: { ...BLOCKED_ONLY.cpu, duration: 600_000 } }, 'onDemand')
-    await program.hearsType('turns')
+    await program.starts()
     program.child.stdin.write('3500')
     const { dump } = await program.hearsType('dump')
     assert.equal(shareOf(readProfile(dump?.file ?? ''), 'hang') > 0.5, true)
   })
 
   test('a CPU dump that ran during it counts as that file, even if it ended before the trip', async (t) => {
-    const cpu = { interval: 200, threshold: 60, blocked: 2000, duration: 500, limiter: [1, 'hour'] }
+    const cpu = { interval: 200, threshold: 60, blocked: 2000, duration: 1500, limiter: [1, 'hour'] }
     const program = watch(t, { cpu }, 'onDemand')
-    await program.hearsType('turns')
+    await program.starts()
     program.child.stdin.write('6000')
     await program.hearsType('turns', 2)
     program.child.stdin.write('stop')

@@ -25,7 +25,7 @@ describe('a thread that dies in the middle of a dump', { concurrency: 2 }, () =>
   ] as const) {
     test(`${death}: said once; the main thread opens the gate and answers who waits`, async (t) => {
       const program = lose(t, death)
-      await program.hears(({ line }) => /a thread of its own/.test(line ?? ''))
+      await program.starts()
       program.child.stdin.write('dump 300\n')
       // The thread is lost during that profile, so this is the main thread's.
       const { result } = await program.hearsType('answer')
@@ -41,7 +41,7 @@ describe('a thread that dies in the middle of a dump', { concurrency: 2 }, () =>
   test('takes its budget along: what it spent is spent', async (t) => {
     const cpu = { ...OPTIONS.cpu, threshold: 50, blocked: false, limiter: [1, 'hour'] }
     const program = lose(t, 'terminate', { cpu })
-    await program.hears(({ line }) => /a thread of its own/.test(line ?? ''))
+    await program.starts()
     program.child.stdin.write('hang 1500\n')
     await program.hears(isLoss)
     // Readings of the main thread: it must turn while it is busy, for it watches itself now.
@@ -53,7 +53,7 @@ describe('a thread that dies in the middle of a dump', { concurrency: 2 }, () =>
 
   test('a thread that does not die moves nothing', async (t) => {
     const program = lose(t, 'throws', { ...OPTIONS, cpu: { ...OPTIONS.cpu, threshold: 10_000 } })
-    await program.hears(({ line }) => /a thread of its own/.test(line ?? ''))
+    await program.starts()
     await stopsCleanly(program)
     assert.deepEqual(program.types('failure'), [])
   })

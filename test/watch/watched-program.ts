@@ -81,6 +81,11 @@ export class WatchedProgram {
     )
   }
 
+  /** Resolves when the thread watches. Before that nothing is seen, as it should be. */
+  starts(): Promise<Said> {
+    return this.hears(({ line }) => /a thread of its own/.test(line ?? ''))
+  }
+
   /** Resolves with the path of the first file of that name. A final name means that the file is whole. */
   async leaves(name: RegExp): Promise<string> {
     await this.#until(() => this.files(name).length > 0, `a file ${name}`)
