@@ -40,7 +40,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
   const fork = loadForkHelper()
   const ladder: readonly HeapRung[] = [
     ...('helper' in fork
-      ? [createForkRung({ helper: fork.helper, mainThread, sampling, probe, patience })]
+      ? [createForkRung({ helper: fork.helper, mainThread, sampling, probe, patience, nodeMajor })]
       : []),
     createInPlaceRung({ mainThread, engine, sampling, patience, nodeMajor }),
   ]
@@ -66,7 +66,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
         else passedOver.push(...rung.ways.map((way) => ({ way, why: tooLittleRoom(numbers) })))
         refusal = { skip: 'memory', numbers }
       }
-      if (fitting.length > 0) return planFor((job) => takeFirst(fitting, job, heap, passedOver))
+      if (fitting.length > 0) return planFor((job) => descend(fitting, job, heap, passedOver))
       if (!sampling) return refusal
       return planFor((job) => takeProfileOnly(sampling, job, passedOver), refusal)
     },
@@ -75,6 +75,28 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
       passedOver: notHere,
     }),
     close: () => sampling?.close() ?? Promise.resolve(),
+  }
+
+  /**
+   * The first rung that can; what made those before it fail goes into the evidence. Memory may have become short since it was
+   * planned, and may be why a forked child failed: what fitted has to fit still.
+   */
+  async function descend(
+    rungs: readonly HeapRung[],
+    job: Job,
+    heap: HeapStatistics,
+    passedOver: PassedOver[],
+  ): Promise<HeapCapture> {
+    let refusal: Refusal | undefined
+    for (const rung of rungs) {
+      const { fits, numbers } = rung.fit(heap, probe.memory())
+      const captured = fits ? await rung.take(job, heap, passedOver) : { cannot: tooLittleRoom(numbers) }
+      if (!('cannot' in captured)) return captured
+      if (!fits) refusal = { skip: 'memory', numbers }
+      passedOver = passedOver.concat(rung.ways.map((way) => ({ way, why: captured.cannot })))
+    }
+    if (!refusal || !sampling) throw new Error(whyNone(passedOver))
+    return { ...(await takeProfileOnly(sampling, job, passedOver)), refusal }
   }
 
   function planFor(capture: (job: Job) => Promise<HeapCapture>, refusal?: Refusal): Plan {
@@ -92,24 +114,6 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
   }
 }
 
-/** The first rung that can; what made those before it fail goes into the evidence. */
-async function takeFirst(
-  rungs: readonly HeapRung[],
-  job: Job,
-  heap: HeapStatistics,
-  passedOver: readonly PassedOver[],
-): Promise<HeapCapture> {
-  const [rung, ...others] = rungs
-  if (!rung) throw new Error('there is no way to take a heap snapshot')
-  try {
-    return await rung.take(job, heap, passedOver)
-  } catch (error) {
-    if (others.length === 0) throw error
-    const why = (error as Error).message
-    return takeFirst(others, job, heap, [...passedOver, ...rung.ways.map((way) => ({ way, why }))])
-  }
-}
-
 async function takeProfileOnly(
   sampling: HeapSampling,
   job: Job,
@@ -122,4 +126,8 @@ async function takeProfileOnly(
 
 function tooLittleRoom({ needBytes, haveBytes }: Refusal['numbers']): string {
   return `needs ${needBytes} bytes of memory, ${haveBytes} are to be had`
+}
+
+function whyNone(passedOver: readonly PassedOver[]): string {
+  return passedOver.map(({ way, why }) => `${way}: ${why}`).join('; ')
 }

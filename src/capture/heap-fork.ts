@@ -1,12 +1,12 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CHILD_DEADLINE_MS } from '../core/retention'
-import { judgeFork, memoryReserveBytes, type RoomVerdict } from '../core/room'
+import { judgeFork, memoryReserveBytes, snapshotNeedBytes, type RoomVerdict } from '../core/room'
 import type { Artefact } from '../files/artefact'
 import { openArtefact, type OpenArtefact } from '../files/open-artefact'
-import type { Job, PassedOver } from './capture'
+import type { Job, PassedOver, Refusal } from './capture'
 import type { ForkHelper } from './fork-helper'
-import { FORK_WAY } from './fork-job'
+import { FORK_WAY, type ChildFile } from './fork-job'
 import { awaitChild, type ChildOutcome, type ChildToAwait } from './forked-child'
 import type { HeapCapture, HeapRung } from './heap-rung'
 import { SAMPLING_WAY, type HeapSampling } from './heap-sampling'
@@ -30,7 +30,12 @@ export interface HeapForkParts {
   readonly sampling: HeapSampling | undefined
   readonly probe: Pick<RoomProbe, 'memory'>
   readonly patience: Patience
+  /** Major version of the Node that runs. */
+  readonly nodeMajor: number
 }
+
+/** What became of one fork: what became of its child, or that there was none. */
+type ForkOutcome = ChildOutcome | { readonly kind: 'notForked'; readonly why: string }
 
 /**
  * Heap snapshots from a forked child: the process forks, which takes milliseconds, and goes on; the child writes the sampling
@@ -67,7 +72,7 @@ class ForkedDump {
     this.#passedOver = [...passedOver]
   }
 
-  async fork(): Promise<ChildOutcome> {
+  async fork(): Promise<ForkOutcome> {
     this.#forks++
     const snapshot = await this.#open('.heapsnapshot')
     let profile: OpenArtefact | undefined
@@ -85,21 +90,32 @@ class ForkedDump {
     }
   }
 
-  /** What is on disk decides, not what the child could still say. */
-  async result(outcome: ChildOutcome): Promise<HeapCapture> {
-    const snapshot = await this.#published('.heapsnapshot')
-    const profile = await this.#published('.heapprofile')
-    const childPeakBytes = outcome.kind === 'reported' ? { childPeakBytes: outcome.report.peakBytes } : {}
+  /** What is on disk decides: a child may end after its work and before its report. */
+  async result(outcome: ForkOutcome): Promise<HeapCapture | { cannot: string }> {
+    const report = outcome.kind === 'reported' ? outcome.report : undefined
+    const snapshot = await this.#published('.heapsnapshot', report?.snapshot)
+    const profile = await this.#published('.heapprofile', report?.profile)
+    const childPeakBytes = report ? { childPeakBytes: report.peakBytes } : {}
     const common = { passedOver: this.#passedOver, pauseMs: this.#pauseMs, ...childPeakBytes }
     if (snapshot) {
       return { ...common, artefacts: profile ? [snapshot, profile] : [snapshot], way: FORK_WAY }
     }
     const why = whyNoSnapshot(outcome, this.#forks)
-    if (!profile) throw new Error(why)
+    if (!profile) {
+      // What a child could not write, a full disk for one, the application would stand still for in vain.
+      if (report) throw new Error(why)
+      return { cannot: why }
+    }
     this.#passedOver.push({ way: FORK_WAY, why })
     const lesser = { ...common, artefacts: [profile] as const, way: SAMPLING_WAY }
     if (outcome.kind !== 'hungry') return { ...lesser, failure: new Error(why) }
-    return { ...lesser, refusal: { skip: 'memory', numbers: this.#room?.numbers ?? {} } }
+    return { ...lesser, refusal: { skip: 'memory', numbers: this.#numbers() } }
+  }
+
+  /** A child may begin with less than a snapshot needs. It was too little: so what counts now is the whole need. */
+  #numbers(): Refusal['numbers'] {
+    const needBytes = snapshotNeedBytes(this.#heap.usedBytes, this.#parts.nodeMajor)
+    return { ...this.#room?.numbers, needBytes }
   }
 
   #open(extension: string): Promise<OpenArtefact> {
@@ -117,7 +133,7 @@ class ForkedDump {
     return undefined
   }
 
-  async #run(snapshot: OpenArtefact, profile: OpenArtefact | undefined): Promise<ChildOutcome> {
+  async #run(snapshot: OpenArtefact, profile: OpenArtefact | undefined): Promise<ForkOutcome> {
     const { helper, mainThread, probe, patience } = this.#parts
     const room = probe.memory()
     const guard = {
@@ -138,16 +154,20 @@ class ForkedDump {
     }
     surveyOffMainThread(helper)
     const order = mainThread.order('forkHeapDump', input)
-    const forked = await waitPatiently('forkHeapDump', order, patience).catch((error: unknown) => {
+    try {
+      const forked = await waitPatiently('forkHeapDump', order, patience)
+      this.#pauseMs += forked.pauseMs
+      return await awaitChild(helper, forked, guard)
+    } catch (error) {
       // An order that was given up may still be carried out: its child finds no file to write to, and must be reaped.
       order.then((child: ChildToAwait) => awaitChild(helper, child, guard)).catch(() => {})
-      throw error
-    })
-    this.#pauseMs += forked.pauseMs
-    return awaitChild(helper, forked, guard)
+      return { kind: 'notForked', why: (error as Error).message }
+    }
   }
 
-  async #published(extension: string): Promise<Artefact | undefined> {
+  /** What the child could not publish, for the name was taken, is somebody else's. */
+  async #published(extension: string, said?: ChildFile): Promise<Artefact | undefined> {
+    if (said && 'failed' in said) return undefined
     const file = join(this.#job.directory, `${this.#job.baseName}${extension}`)
     try {
       return { file, sizeBytes: (await stat(file)).size }
@@ -166,7 +186,7 @@ function surveyOffMainThread(helper: ForkHelper): void {
   }
 }
 
-function whyNoSnapshot(outcome: ChildOutcome, forks: number): string {
+function whyNoSnapshot(outcome: ForkOutcome, forks: number): string {
   if (outcome.kind !== 'reported') return `${outcome.why}, at fork ${forks}`
   const { snapshot } = outcome.report
   return 'failed' in snapshot ? snapshot.failed : 'the snapshot was published and has vanished'

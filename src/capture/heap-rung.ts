@@ -11,6 +11,15 @@ export interface HeapRung {
   readonly ways: readonly string[]
   /** Does a snapshot of this heap fit into the memory that there is? */
   fit(heap: HeapStatistics, room: MemoryRoom): RoomVerdict
-  /** Takes the snapshot, and before it the sampling profile: some evidence exists whatever follows. */
-  take(job: Job, heap: HeapStatistics, passedOver: readonly PassedOver[]): Promise<HeapCapture>
+  /**
+   * Takes the snapshot, and before it the sampling profile: some evidence exists whatever follows.
+   *
+   * @returns What was captured, or why this rung left nothing though another may well do better.
+   * @throws When no other rung could do better: the file system's error.
+   */
+  take(
+    job: Job,
+    heap: HeapStatistics,
+    passedOver: readonly PassedOver[],
+  ): Promise<HeapCapture | { readonly cannot: string }>
 }
