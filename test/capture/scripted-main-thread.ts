@@ -28,6 +28,9 @@ export function scriptedMainThread(script: Script = {}) {
       return { pauseMs: 2, samples: 1, sampler: 'ours' }
     },
     stopSampling: () => ({}),
+    forkHeapDump: () => {
+      throw new Error('this script forks nothing')
+    },
     startPackageProfile: () => ({ pauseMs: 3 }),
     stopPackageProfile: ({ file }) => {
       if (file !== undefined) writeFileSync(file, JSON.stringify(CPU_PROFILE))
