@@ -80,7 +80,8 @@ function writeProfile(
   const { samples, json } = sampler.read()
   if (samples === 0) throw new Error('the sampling heap profiler has seen nothing')
   overwrite(join(partial.directory, partialName(partial.fileName)), json)
-  const notes = { samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples, inForkedChild: true }
+  const from = { sampler: sampler.state(), inForkedChild: true }
+  const notes = { samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples, ...from }
   const durationMs = performance.now() - startedAtMs
   return publishArtefactSync(partial, { way: SAMPLING_WAY, passedOver, pauseMs, durationMs, notes })
 }

@@ -23,6 +23,8 @@ export interface HeapCapturerParts {
   readonly sampling: boolean
   /** Major version of the Node that runs. */
   readonly nodeMajor: number
+  /** @default what `loadForkHelper()` finds */
+  readonly fork?: ReturnType<typeof loadForkHelper>
 }
 
 /**
@@ -30,14 +32,13 @@ export interface HeapCapturerParts {
  * the refusal says that no snapshot was.
  */
 export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
-  const { mainThread, engine, probe, observer, nodeMajor } = parts
+  const { mainThread, engine, probe, observer, nodeMajor, fork = loadForkHelper() } = parts
   const patience: Patience = {
     orderTimeoutMs: ORDER_TIMEOUT_MS,
     deadlineMs: ORDER_DEADLINE_MS,
     onLate: (order) => observer.orderLate(order),
   }
   const sampling = parts.sampling ? startHeapSampling({ mainThread, patience, observer }) : undefined
-  const fork = loadForkHelper()
   const ladder: readonly HeapRung[] = [
     ...('helper' in fork
       ? [createForkRung({ helper: fork.helper, mainThread, sampling, probe, patience, nodeMajor })]

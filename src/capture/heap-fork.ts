@@ -48,7 +48,7 @@ export function createForkRung(parts: HeapForkParts): HeapRung {
     async take(job, heap, passedOver) {
       const dump = new ForkedDump(parts, job, heap, passedOver)
       let outcome = await dump.fork()
-      for (let retry = 0; retry < FORK_RETRIES && outcome.kind === 'stuck'; retry++)
+      for (let retry = 0; retry < FORK_RETRIES && (await dump.wantsRetry(outcome)); retry++)
         outcome = await dump.fork()
       return dump.result(outcome)
     },
@@ -88,6 +88,11 @@ class ForkedDump {
       await snapshot.abandon()
       await profile?.abandon()
     }
+  }
+
+  /** Not when a child got stuck after its work. */
+  async wantsRetry({ kind }: ForkOutcome): Promise<boolean> {
+    return kind === 'stuck' && !(await this.#published('.heapsnapshot'))
   }
 
   /** What is on disk decides: a child may end after its work and before its report. */

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Captured, Refusal } from '../../dist/capture/capture'
 import type { Sidecar } from '../../dist/files/artefact'
+import { whyNoHelper } from '../native/forking-server'
 import { missing, withProgram } from './program'
 
 /** What a failed promise of a program looks like in its report. */
@@ -66,12 +67,17 @@ const ENGINES = [
   },
 ] as const
 
+const HEAP_WAYS = [
+  ...ENGINES.map((engine) => ({ ...engine, forks: false })),
+  { engine: 'auto', forks: true, heapWay: 'fork', noHeap: whyNoHelper() },
+]
+
 const HOT = 'burnTheCpu'
 const LEAKED_CLASS = 'LeakedThing'
 const LEAKING = 'leakThings'
 const MIB = 1024 * 1024
 
-for (const { engine, cpuWay, heapWay, noCpu, noHeap } of ENGINES) {
+for (const { engine, cpuWay, noCpu } of ENGINES) {
   describe(`CPU profile, engine ${engine}`, { skip: noCpu, concurrency: 1 }, () => {
     it('names the hot function, in the format that DevTools reads today', () =>
       withProgram<CpuReport>(
@@ -157,10 +163,12 @@ for (const { engine, cpuWay, heapWay, noCpu, noHeap } of ENGINES) {
         },
       ))
   })
+}
 
-  describe(`memory dump, engine ${engine}`, { skip: noHeap, concurrency: 1 }, () => {
+for (const { engine, forks, heapWay, noHeap } of HEAP_WAYS) {
+  describe(`memory dump, engine ${engine}, by ${heapWay}`, { skip: noHeap, concurrency: 1 }, () => {
     it('counts the leaked class in the snapshot and names the leaking function in the profile', () =>
-      withProgram<HeapReport>('heap-dump.js', { engine }, ({ report, files }) => {
+      withProgram<HeapReport>('heap-dump.js', { engine, forks }, ({ report, files }) => {
         const { first } = report
         assert.equal(first?.rejected, undefined)
         assert.equal(first?.way, heapWay)
@@ -177,7 +185,7 @@ for (const { engine, cpuWay, heapWay, noCpu, noHeap } of ENGINES) {
         assert.equal(sidecar(snapshot).how.way, heapWay)
         const how = sidecar(profile).how
         assert.equal(how.way, 'sampling')
-        assert.equal(how.notes?.['forcedFullGc'], true)
+        assert.equal(how.notes?.[forks ? 'inForkedChild' : 'forcedFullGc'], true)
         assert.equal(how.notes['sampler'], 'ours')
         assert.deepEqual(report.after, report.before)
       }))
@@ -185,7 +193,7 @@ for (const { engine, cpuWay, heapWay, noCpu, noHeap } of ENGINES) {
     it('does not leave a sampling profile when sampling is off', () =>
       withProgram<HeapReport>(
         'heap-dump.js',
-        { engine, sampling: false, things: 10 },
+        { engine, forks, sampling: false, things: 10 },
         ({ report, files }) => {
           assert.equal(report.first?.artefacts.length, 1)
           assert.deepEqual(
@@ -196,13 +204,14 @@ for (const { engine, cpuWay, heapWay, noCpu, noHeap } of ENGINES) {
         },
       ))
 
-    it('overwrites nothing and keeps the profile when the snapshot fails', () =>
+    it('overwrites nothing when the name is taken', () =>
       withProgram<HeapReport>(
         'heap-dump.js',
-        { engine, trouble: 'name-taken' },
+        { engine, forks, trouble: 'name-taken' },
         ({ report, directory, files }) => {
-          assert.equal(report.first?.way, 'sampling')
-          assert.match(report.first.failure ?? '', /EEXIST/)
+          // A name that is taken is noticed before anything is forked, and nothing at all is written.
+          assert.equal(report.first?.way, forks ? undefined : 'sampling')
+          assert.match((forks ? report.first?.rejected : report.first?.failure) ?? '', /EEXIST/)
           const [taken = ''] = files.filter((name) => name.endsWith('.heapsnapshot'))
           assert.equal(readFileSync(join(directory, taken), 'utf8'), 'theirs')
           assert.deepEqual(
@@ -215,7 +224,7 @@ for (const { engine, cpuWay, heapWay, noCpu, noHeap } of ENGINES) {
     it('rejects and leaves no half file when nothing can be written', () =>
       withProgram<HeapReport>(
         'heap-dump.js',
-        { engine, things: 10, trouble: 'no-directory' },
+        { engine, forks, things: 10, trouble: 'no-directory' },
         ({ report, files }) => {
           assert.equal(report.first?.code, 'ENOENT')
           assert.deepEqual(files, [])

@@ -4,11 +4,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, beforeEach, describe, it } from 'node:test'
 import type { Captured, Plan, Refusal } from '../../dist/capture/capture'
+import type { ForkHelper } from '../../dist/capture/fork-helper'
 import { createHeapCapturer } from '../../dist/capture/heap-capturer'
 import { jobIn, listener, roomy, scriptedMainThread } from './scripted-main-thread'
 
 const PACKAGE = { package: { name: 'heapdump', file: '/nowhere' }, passedOver: [] }
 const NONE = { passedOver: [{ way: 'heapdump', why: 'not installed' }] }
+/** In-place ways alone, as on systems without fork. */
+const NO_HELPER = { unavailable: 'not on this system' }
+const NOT_FORKED = { way: 'fork', why: 'not on this system' }
 const MIB = 1024 * 1024
 
 describe('heap capturer', () => {
@@ -24,11 +28,21 @@ describe('heap capturer', () => {
     readonly engine?: typeof PACKAGE | typeof NONE
     readonly sampling?: boolean
     readonly probe?: ReturnType<typeof roomy>
+    readonly fork?: typeof NO_HELPER | { readonly helper: ForkHelper }
   }
-  const capturerFor = ({ script, engine = NONE, sampling = true, probe = roomy() }: Case) => {
+  const capturerFor = ({
+    script,
+    engine = NONE,
+    sampling = true,
+    probe = roomy(),
+    fork = NO_HELPER,
+  }: Case) => {
     const observer = listener()
     const { mainThread, log } = scriptedMainThread(script)
-    const capturer = createHeapCapturer({ mainThread, engine, probe, observer, sampling, nodeMajor: 24 })
+    const capturer = createHeapCapturer({
+      ...{ mainThread, engine, probe, observer, sampling, fork },
+      nodeMajor: 24,
+    })
     return { capturer, log, said: observer.said }
   }
   const take = async (one: Case) => {
@@ -46,14 +60,14 @@ describe('heap capturer', () => {
     const { captured, log } = await take({ engine: PACKAGE })
     assert.deepEqual(wayAndFiles(captured), { way: 'heapdump', files: 4 })
     assert.equal(captured.pauseMs, 7)
-    assert.deepEqual(captured.passedOver, [])
+    assert.deepEqual(captured.passedOver, [NOT_FORKED])
     assert.ok(log.indexOf('samplingProfile') < log.indexOf('heapSnapshot'))
   })
 
   it('takes V8 when heapdump does not load, and says why', async () => {
     const { captured } = await take({ engine: PACKAGE, script: { loadPackage: failing('other ABI') } })
     assert.equal(captured.way, 'v8')
-    assert.deepEqual(captured.passedOver, [{ way: 'heapdump', why: 'other ABI' }])
+    assert.deepEqual(captured.passedOver, [NOT_FORKED, { way: 'heapdump', why: 'other ABI' }])
   })
 
   it('does not try a failed snapshot again the other way; the profile is kept beside the failure', async () => {

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { whyNoHelper } from '../native/forking-server'
 import { limitedTo } from './memory-cgroup'
 import { places, scratch, startApp } from './app'
+
+const heapWay = whyNoHelper() === false ? 'fork' : 'v8'
 
 describe('at the start', { concurrency: 2 }, () => {
   for (const { watchdog, place } of places) {
@@ -26,7 +29,7 @@ describe('at the start', { concurrency: 2 }, () => {
         /^watching cpu above 250% of a core \(3 readings in a row, at most 5 per 3600 s\) to /,
       )
       assert.match(text, /; memory above 512MB \(at once, at most 3 per 3600 s\) to /)
-      assert.ok(text.includes(`to ${cpuDir} by inspector;`) && text.includes(`to ${memoryDir} by v8`))
+      assert.ok(text.includes(`to ${cpuDir} by inspector;`) && text.includes(`to ${memoryDir} by ${heapWay}`))
       assert.ok(text.includes(`; SIGUSR2 for a heap snapshot to ${memoryDir}; ${thread}`))
       // What is created is for its owner only.
       assert.deepEqual(

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, it, mock } from 'node:test'
+import v8 from 'node:v8'
+import { writeDumpInChild, type ChildReport } from '../../dist/capture/fork-job'
+import type { HeapSampler } from '../../dist/capture/heap-sampler'
+import { openArtefact } from '../../dist/files/open-artefact'
+import type { Sidecar } from '../../dist/files/artefact'
+import { HEAP_PROFILE, jobIn, SNAPSHOT } from './scripted-main-thread'
+
+const PASSED_OVER = [{ way: 'heapdump', why: 'not installed' }]
+
+/** Without a fork: what the child does is synchronous and works anywhere. The fork itself is tried in test/e2e. */
+describe('the job of a forked child', () => {
+  let directory = ''
+  const order: string[] = []
+  let snapshot = (file: string): void => writeFileSync(file, SNAPSHOT)
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'cmm-job-'))
+    order.length = 0
+    snapshot = (file) => writeFileSync(file, SNAPSHOT)
+    mock.method(v8, 'writeHeapSnapshot', (file: string) => {
+      order.push('snapshot')
+      snapshot(file)
+      return file
+    })
+  })
+  afterEach(() => {
+    mock.restoreAll()
+    rmSync(directory, { recursive: true, force: true })
+  })
+
+  const samplerThatRead = (samples: number): HeapSampler => ({
+    start: () => 'ours',
+    read: () => {
+      order.push('profile')
+      return { samples, json: samples > 0 ? JSON.stringify(HEAP_PROFILE) : '' }
+    },
+    state: () => (samples > 0 ? 'ours' : 'stopped'),
+    stop: () => {},
+  })
+  const run = async (sampler = samplerThatRead(3), withProfile = true): Promise<ChildReport> => {
+    const { sidecar } = jobIn(directory, 'memory')
+    const open = (extension: string) => openArtefact(directory, `memory-1-1.${extension}`, sidecar)
+    const opened = [await open('heapsnapshot'), ...(withProfile ? [await open('heapprofile')] : [])] as const
+    const [forSnapshot, forProfile] = opened.map(({ partial }) => partial)
+    assert.ok(forSnapshot)
+    const job = { snapshot: forSnapshot, ...(forProfile && { profile: forProfile }), passedOver: PASSED_OVER }
+    const report = writeDumpInChild(job, sampler, 12.5)
+    for (const each of opened) await each.abandon()
+    return JSON.parse(report) as ChildReport
+  }
+  const how = (extension: string): Sidecar['how'] =>
+    (JSON.parse(readFileSync(join(directory, `memory-1-1.${extension}.json`), 'utf8')) as Sidecar).how
+
+  it('publishes the profile first, then the snapshot, and tells how', async () => {
+    const report = await run()
+    assert.deepEqual(order, ['profile', 'snapshot'])
+    assert.deepEqual(report.snapshot, { sizeBytes: SNAPSHOT.length })
+    assert.ok(report.profile && 'sizeBytes' in report.profile)
+    assert.equal(report.sampler, 'ours')
+    assert.ok(report.peakBytes > 1e6)
+    assert.deepEqual([how('heapsnapshot').way, how('heapprofile').way], ['fork', 'sampling'])
+    assert.deepEqual([how('heapsnapshot').passedOver, how('heapsnapshot').pauseMs], [PASSED_OVER, 12.5])
+    assert.equal(how('heapprofile').notes?.['inForkedChild'], true)
+    assert.equal(statSync(join(directory, 'memory-1-1.heapsnapshot')).mode & 0o777, 0o600)
+    assert.equal(readdirSync(directory).length, 4)
+  })
+
+  it('does not try a profile without a file for it', async () => {
+    const report = await run(samplerThatRead(3), false)
+    assert.deepEqual(order, ['snapshot'])
+    assert.deepEqual([report.profile, report.sampler], [undefined, undefined])
+  })
+
+  it('has the snapshot alone when nothing was sampled, and says that the sampler was stopped', async () => {
+    const report = await run(samplerThatRead(0))
+    assert.ok(report.profile && 'failed' in report.profile)
+    assert.match(report.profile.failed, /seen nothing/)
+    assert.equal(report.sampler, 'stopped')
+    assert.ok('sizeBytes' in report.snapshot)
+    assert.ok(!existsSync(join(directory, 'memory-1-1.heapprofile')))
+  })
+
+  it('keeps the profile when the snapshot fails, and cuts the reason to what the pipe takes', async () => {
+    snapshot = () => {
+      throw new Error('ENOSPC'.padEnd(10_000, '!'))
+    }
+    const report = await run()
+    assert.ok('failed' in report.snapshot && report.snapshot.failed.startsWith('ENOSPC'))
+    assert.ok(JSON.stringify(report).length < 4096)
+    assert.deepEqual(readdirSync(directory).sort(), ['memory-1-1.heapprofile', 'memory-1-1.heapprofile.json'])
+  })
+
+  it('does not publish a snapshot that is not whole', async () => {
+    snapshot = (file) => writeFileSync(file, SNAPSHOT.slice(0, -1))
+    const report = await run()
+    assert.ok('failed' in report.snapshot)
+    assert.match(report.snapshot.failed, /not whole/)
+    assert.ok(!existsSync(join(directory, 'memory-1-1.heapsnapshot')))
+  })
+})

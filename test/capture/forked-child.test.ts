@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { closeSync, mkdtempSync, rmSync } from 'node:fs'
+import { constants, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, afterEach, beforeEach, describe, it } from 'node:test'
+import type { ChildEnd } from '../../dist/capture/fork-helper'
+import { awaitChild, type ChildGuard } from '../../dist/capture/forked-child'
+import { openPipe, pipeThatSays } from './pipe'
+
+const EXIT_CODES = { jobFailed: 70, notDetached: 71, waitedForThread: 75 }
+const REPORT = { snapshot: { sizeBytes: 1 }, peakBytes: 2 }
+const calm: ChildGuard = { deadlineMs: 60_000, reserveBytes: 100, availableBytes: () => 1000 }
+const { SIGALRM, SIGILL, SIGKILL, SIGSEGV, SIGTERM } = constants.signals
+
+describe('a forked child', { concurrency: 1 }, () => {
+  // The guard keeps no thread alive, and so not this one either.
+  const keepAlive = setInterval(() => {}, 1000)
+  after(() => clearInterval(keepAlive))
+  let directory = ''
+  beforeEach(() => (directory = mkdtempSync(join(tmpdir(), 'cmm-child-'))))
+  afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+  /** A child that has ended already. */
+  const ended = (end: ChildEnd | undefined, said = '') => {
+    const child = { pid: 0x3fff_fff0, resultDescriptor: pipeThatSays(directory, said) }
+    return awaitChild({ wait: () => end, exitCodes: EXIT_CODES }, child, calm)
+  }
+  /** A real process with the pipe in its hands. */
+  const running = (guard: Partial<ChildGuard>, command: string) => {
+    const { read, write } = openPipe(directory)
+    const child = spawn('sh', ['-c', command], { stdio: ['ignore', 'ignore', 'ignore', write] })
+    closeSync(write)
+    const wait = (): ChildEnd | undefined => endOf(child)
+    const awaited = { pid: child.pid ?? 0, resultDescriptor: read }
+    return awaitChild({ wait, exitCodes: EXIT_CODES }, awaited, { ...calm, ...guard })
+  }
+
+  it('that reports has reported, however it ended', async () => {
+    const said = JSON.stringify(REPORT)
+    assert.deepEqual(await ended({ code: 0 }, said), { kind: 'reported', report: REPORT })
+    assert.deepEqual(await ended({ signal: SIGKILL }, said), { kind: 'reported', report: REPORT })
+  })
+
+  for (const [what, end, kind] of [
+    ['that needed a thread is stuck', { code: EXIT_CODES.waitedForThread }, 'stuck'],
+    ['that crashed is stuck', { signal: SIGSEGV }, 'stuck'],
+    ['that V8 ended is hungry', { signal: SIGILL }, 'hungry'],
+    ['that the kernel killed is hungry', { signal: SIGKILL }, 'hungry'],
+    ['whose clock ran out failed', { signal: SIGALRM }, 'failed'],
+    ['that somebody ended failed', { signal: SIGTERM }, 'failed'],
+    ['whose job threw failed', { code: EXIT_CODES.jobFailed }, 'failed'],
+    ['that could not be cut off failed', { code: EXIT_CODES.notDetached }, 'failed'],
+    ['that somebody else waited for failed', { lost: true }, 'failed'],
+  ] as const) {
+    it(what, async () => assert.equal((await ended(end)).kind, kind))
+  }
+
+  it('that says half of its report has not reported', async () => {
+    assert.equal((await ended({ code: 0 }, '{"snapshot":')).kind, 'failed')
+  })
+
+  it('may go on while there is memory, and is heard to its end', async () => {
+    const command = `sleep 0.4; printf '%s' '${JSON.stringify(REPORT)}' >&3`
+    assert.deepEqual(await running({}, command), { kind: 'reported', report: REPORT })
+  })
+
+  it('is ended when the application needs the memory', async () => {
+    const outcome = await running({ availableBytes: () => 99 }, 'exec sleep 60')
+    assert.deepEqual(outcome, { kind: 'hungry', why: 'the child left too little memory' })
+  })
+
+  it('is ended at its deadline', async () => {
+    const outcome = await running({ deadlineMs: 1 }, 'exec sleep 60')
+    assert.deepEqual(outcome, { kind: 'failed', why: 'the child was not done in time' })
+  })
+
+  it('is ended when it sleeps and makes no progress', async () => {
+    const outcome = await running({}, 'exec sleep 60')
+    assert.deepEqual(outcome, { kind: 'stuck', why: 'the child made no progress' })
+  })
+})
+
+function endOf({ exitCode, signalCode }: ChildProcess): ChildEnd | undefined {
+  if (signalCode !== null) return { signal: constants.signals[signalCode] }
+  return exitCode === null ? undefined : { code: exitCode }
+}

@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, afterEach, beforeEach, describe, it } from 'node:test'
+import type { Plan } from '../../dist/capture/capture'
+import type { ChildEnd, ForkHelper } from '../../dist/capture/fork-helper'
+import type { ChildReport } from '../../dist/capture/fork-job'
+import { createHeapCapturer } from '../../dist/capture/heap-capturer'
+import { CHILD_NICENESS, FORK_RETRIES } from '../../dist/capture/heap-fork'
+import type { Orders } from '../../dist/capture/main-thread'
+import { partialName } from '../../dist/core/names'
+import { publishArtefactSync } from '../../dist/files/open-artefact'
+import type { PartialArtefact } from '../../dist/files/partial'
+import { pipeThatSays } from './pipe'
+import { HEAP_PROFILE, jobIn, listener, roomy, scriptedMainThread, SNAPSHOT } from './scripted-main-thread'
+
+type Input = Orders['forkHeapDump']['input']
+
+/** What one child does: which files it publishes, what it says, and how it ends. */
+interface Child {
+  readonly snapshot?: boolean
+  readonly profile?: boolean
+  readonly says?: Partial<ChildReport>
+  readonly end?: ChildEnd
+  /** Done while it runs, by somebody else. */
+  readonly meanwhile?: () => void
+}
+
+const MIB = 1024 * 1024
+const EXIT_CODES = { jobFailed: 70, notDetached: 71, waitedForThread: 75 }
+const STUCK: Child = { end: { code: EXIT_CODES.waitedForThread } }
+const [SIGABRT, SIGSEGV] = [6, 11]
+const WHOLE: Child = {
+  snapshot: true,
+  profile: true,
+  says: { snapshot: { sizeBytes: SNAPSHOT.length }, peakBytes: 77 },
+}
+/** Belongs to nobody: the guard sees no such process. */
+const PID = 0x3fff_fff0
+
+describe('forked heap dumps', () => {
+  // A capture's timers keep no thread alive, and so not this one either.
+  const keepAlive = setInterval(() => {}, 1000)
+  after(() => clearInterval(keepAlive))
+  let directory = ''
+  let pipes = ''
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'cmm-fork-'))
+    pipes = mkdtempSync(join(tmpdir(), 'cmm-pipes-'))
+  })
+  afterEach(() => [directory, pipes].forEach((each) => rmSync(each, { recursive: true, force: true })))
+
+  const publish = (partial: PartialArtefact, text: string, way: string): void => {
+    writeFileSync(join(directory, partialName(partial.fileName)), text)
+    publishArtefactSync(partial, { way, passedOver: [], pauseMs: 1, durationMs: 1 })
+  }
+
+  interface Case {
+    readonly children: readonly (Child | Error)[]
+    readonly sampling?: boolean
+    readonly startSampling?: () => Orders['startSampling']['output']
+    readonly probe?: ReturnType<typeof roomy>
+    readonly survey?: () => void
+  }
+  const take = async ({ children, sampling = true, probe = roomy(), startSampling, survey }: Case) => {
+    const inputs: Input[] = []
+    const ends: ChildEnd[] = []
+    const forkHeapDump = (input: Input): Orders['forkHeapDump']['output'] => {
+      const child = children[inputs.length]
+      inputs.push(input)
+      assert.ok(child, 'forked more often than scripted')
+      if (child instanceof Error) throw child
+      if (child.profile && input.profile) publish(input.profile, JSON.stringify(HEAP_PROFILE), 'sampling')
+      if (child.snapshot) publish(input.snapshot, SNAPSHOT, 'fork')
+      child.meanwhile?.()
+      ends.push(child.end ?? { code: 0 })
+      const said = child.says ? JSON.stringify(child.says) : ''
+      return { pid: PID, resultDescriptor: pipeThatSays(pipes, said), pauseMs: 4 }
+    }
+    const observer = listener()
+    const script = { forkHeapDump, ...(startSampling && { startSampling }) }
+    const { mainThread, log } = scriptedMainThread(script)
+    const helper: ForkHelper = {
+      survey: survey ?? (() => {}),
+      fork: () => assert.fail('only the main thread forks'),
+      wait: () => ends.shift(),
+      exitCodes: EXIT_CODES,
+    }
+    const engine = { passedOver: [] }
+    const capturer = createHeapCapturer({
+      ...{ mainThread, engine, probe, observer, sampling, nodeMajor: 24 },
+      fork: { helper },
+    })
+    const plan = (await capturer.plan(directory)) as Plan
+    const result = await plan.take(jobIn(directory, 'memory'), AbortSignal.abort()).then(
+      (captured) => ({ captured, error: undefined }),
+      (error: Error) => ({ captured: undefined, error }),
+    )
+    return { ...result, inputs, log, said: observer.said, files: readdirSync(directory).sort() }
+  }
+  const forks = (log: readonly string[]): number => log.filter((order) => order === 'forkHeapDump').length
+  const names = (...extensions: string[]): string[] =>
+    extensions.flatMap((extension) => [`memory-1-1.${extension}`, `memory-1-1.${extension}.json`])
+
+  it('are the snapshot and the profile that the child published', async () => {
+    const { captured, inputs, log, files } = await take({ children: [WHOLE] })
+    assert.deepEqual(files, names('heapprofile', 'heapsnapshot'))
+    assert.deepEqual(
+      captured?.artefacts.map(({ file }) => file),
+      ['heapsnapshot', 'heapprofile'].map((extension) => join(directory, `memory-1-1.${extension}`)),
+    )
+    assert.deepEqual(
+      [captured.way, captured.pauseMs, captured.childPeakBytes, captured.passedOver],
+      ['fork', 4, 77, []],
+    )
+    assert.equal(inputs[0]?.options.niceness, CHILD_NICENESS)
+    // Nothing of it was taken in place.
+    assert.ok(!log.includes('heapSnapshot') && !log.includes('samplingProfile'))
+  })
+
+  it('count as whole by what is on disk, also when the child could not report', async () => {
+    const silent = { snapshot: true, profile: true, end: { signal: SIGSEGV } }
+    const { captured, log } = await take({ children: [silent, STUCK, STUCK] })
+    assert.equal(captured?.way, 'fork')
+    assert.equal(forks(log), 1)
+  })
+
+  it('are tried again after a child got stuck; the pauses add up', async () => {
+    const { captured, files } = await take({ children: [STUCK, { end: { signal: SIGSEGV } }, WHOLE] })
+    assert.equal(captured?.way, 'fork')
+    assert.equal(captured.pauseMs, 12)
+    assert.deepEqual(files, names('heapprofile', 'heapsnapshot'))
+  })
+
+  it(`are not tried again more than ${FORK_RETRIES} times, and then go in place`, async () => {
+    const { captured, log } = await take({ children: [STUCK, STUCK, STUCK] })
+    assert.equal(forks(log), 1 + FORK_RETRIES)
+    assert.equal(captured?.way, 'v8')
+    assert.deepEqual(captured.passedOver, [
+      { way: 'fork', why: 'the child needed a thread that it had not, at fork 3' },
+    ])
+  })
+
+  it('keep a profile that an earlier child has written, and do not write it again', async () => {
+    const { captured, inputs } = await take({ children: [{ ...STUCK, profile: true }, WHOLE] })
+    assert.equal(captured?.artefacts.length, 2)
+    assert.equal(inputs[1]?.profile, undefined)
+  })
+
+  it('end with the profile and a failure when every child got stuck after it', async () => {
+    const { captured, log } = await take({ children: [{ ...STUCK, profile: true }, STUCK, STUCK] })
+    assert.deepEqual([captured?.way, captured?.artefacts.length], ['sampling', 1])
+    assert.match(captured?.failure?.message ?? '', /needed a thread.*at fork 3$/)
+    assert.equal(captured?.passedOver.at(-1)?.way, 'fork')
+    assert.ok(!log.includes('heapSnapshot'))
+  })
+
+  it('leave the profile and a refusal with the whole need when the child finds no memory', async () => {
+    const hungry = { profile: true, end: { signal: SIGABRT } }
+    const { captured, log, files } = await take({ children: [hungry] })
+    assert.equal(forks(log), 1)
+    assert.equal(captured?.refusal?.skip, 'memory')
+    assert.ok((captured.refusal.numbers['needBytes'] ?? 0) > 20e6)
+    assert.ok((captured.refusal.numbers['haveBytes'] ?? 0) > 0)
+    assert.equal(captured.failure, undefined)
+    assert.deepEqual(files, names('heapprofile'))
+  })
+
+  it('do not go in place after a hungry child when the memory has gone meanwhile', async () => {
+    const probe = roomy()
+    let availableBytes = 16 * 1024 * MIB
+    const shrinking = { ...probe, memory: () => ({ availableBytes, limitBytes: 32 * 1024 * MIB }) }
+    const hungry = { end: { signal: SIGABRT }, meanwhile: () => (availableBytes = 10 * MIB) }
+    const { captured, log } = await take({ children: [hungry], probe: shrinking })
+    assert.equal(captured?.way, 'sampling')
+    assert.equal(captured.refusal?.skip, 'memory')
+    assert.ok(!log.includes('heapSnapshot'))
+  })
+
+  it('fail for what the child could not write, and do not stop the application for it', async () => {
+    const says = { snapshot: { failed: 'ENOSPC: no space' }, peakBytes: 1 }
+    const kept = await take({ children: [{ profile: true, says }] })
+    assert.match(kept.captured?.failure?.message ?? '', /ENOSPC/)
+    assert.deepEqual(kept.files, names('heapprofile'))
+    rmSync(join(directory, 'memory-1-1.heapprofile'))
+    rmSync(join(directory, 'memory-1-1.heapprofile.json'))
+    const none = await take({ children: [{ says }], sampling: false })
+    assert.match(none.error?.message ?? '', /ENOSPC/)
+    assert.ok(!none.log.includes('heapSnapshot'))
+    assert.deepEqual(none.files, [])
+  })
+
+  it("do not take a stranger's file for the child's", async () => {
+    const meanwhile = () => writeFileSync(join(directory, 'memory-1-1.heapsnapshot'), 'theirs')
+    const says = { snapshot: { failed: 'EEXIST: taken' }, peakBytes: 1 }
+    const { captured } = await take({ children: [{ profile: true, says, meanwhile }] })
+    assert.equal(captured?.way, 'sampling')
+    assert.match(captured.failure?.message ?? '', /EEXIST/)
+  })
+
+  it('go in place when the system refuses to fork, and say why', async () => {
+    const { captured, log } = await take({ children: [new Error('fork failed with errno 11')] })
+    assert.equal(captured?.way, 'v8')
+    assert.equal(captured.passedOver[0]?.why, 'fork failed with errno 11, at fork 1')
+    assert.equal(forks(log), 1)
+  })
+
+  it('do not need the survey', async () => {
+    const survey = () => {
+      throw new Error('no /proc')
+    }
+    assert.equal((await take({ children: [WHOLE], survey })).captured?.way, 'fork')
+  })
+
+  it('say it, and start the sampler again, when the child found it stopped', async () => {
+    const says = { ...WHOLE.says, profile: { failed: 'seen nothing' }, sampler: 'stopped' as const }
+    const stopped = await take({ children: [{ snapshot: true, says }] })
+    assert.deepEqual(stopped.said, ['sampling was stopped'])
+    assert.deepEqual(
+      stopped.log.filter((order) => order.endsWith('Sampling')),
+      ['startSampling', 'stopSampling', 'startSampling'],
+    )
+  })
+
+  it('do not start the sampler again when it still runs', async () => {
+    const { said, log } = await take({ children: [{ ...WHOLE, says: { ...WHOLE.says, sampler: 'ours' } }] })
+    assert.deepEqual(said, [])
+    assert.ok(!log.includes('stopSampling'))
+  })
+
+  it('go without a profile where sampling could not start, and say why once', async () => {
+    const startSampling = () => {
+      throw new Error('no inspector')
+    }
+    const { captured, inputs } = await take({ children: [STUCK, WHOLE], startSampling })
+    assert.equal(inputs[0]?.profile, undefined)
+    assert.deepEqual(captured?.passedOver, [{ way: 'sampling', why: 'no inspector' }])
+  })
+
+  it('are limited to the memory that there is, less the reserve', async () => {
+    const { inputs } = await take({ children: [WHOLE], probe: roomy(1e12, 4096 * MIB) })
+    const allowance = inputs[0]?.options.dataAllowanceBytes ?? 0
+    assert.ok(allowance > 2000 * MIB && allowance < 4096 * MIB, String(allowance))
+  })
+})
