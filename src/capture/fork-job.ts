@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { partialName } from '../core/names'
 import type { Artefact } from '../files/artefact'
 import { publishArtefactSync } from '../files/open-artefact'
-import type { PartialArtefact } from '../files/partial'
+import { attempt, removePartial, type PartialArtefact } from '../files/partial'
+import { runSync } from '../files/step'
 import type { PassedOver } from './capture'
 import type { HeapSampler } from './heap-sampler'
 import { SAMPLING_INTERVAL_BYTES, SAMPLING_WAY } from './heap-sampling'
@@ -45,8 +46,9 @@ export interface ForkJob {
  * @returns A `ChildReport`, as JSON.
  */
 export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, pauseMs: number): string {
-  const profile = job.profile && attempt(() => writeProfile(job, job.profile, sampler, pauseMs))
-  const snapshot = attempt(() => writeSnapshot(job, pauseMs))
+  const profile =
+    job.profile && publishOrRemove(job.profile, (file) => writeProfile(job, file, sampler, pauseMs))
+  const snapshot = publishOrRemove(job.snapshot, (file) => writeSnapshot(job, file, pauseMs))
   const report: ChildReport = {
     ...(profile && { profile, sampler: sampler.state() }),
     snapshot,
@@ -55,10 +57,12 @@ export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, pauseMs: nu
   return JSON.stringify(report)
 }
 
-function attempt(write: () => Artefact): ChildFile {
+/** Removes what failed itself: the application, which would do it too, may be gone. */
+function publishOrRemove(partial: PartialArtefact, write: (partial: PartialArtefact) => Artefact): ChildFile {
   try {
-    return { sizeBytes: write().sizeBytes }
+    return { sizeBytes: write(partial).sizeBytes }
   } catch (error) {
+    runSync(attempt(removePartial(partial)))
     const reason = error instanceof Error ? error.message : String(error)
     return { failed: reason.slice(0, LONGEST_REASON) }
   }
@@ -71,11 +75,10 @@ function peakBytes(): number {
 
 function writeProfile(
   { passedOver }: ForkJob,
-  partial: PartialArtefact | undefined,
+  partial: PartialArtefact,
   sampler: HeapSampler,
   pauseMs: number,
 ): Artefact {
-  if (!partial) throw new Error('no file was opened for it')
   const startedAtMs = performance.now()
   const { samples, json } = sampler.read()
   if (samples === 0) throw new Error('the sampling heap profiler has seen nothing')
@@ -86,10 +89,10 @@ function writeProfile(
   return publishArtefactSync(partial, { way: SAMPLING_WAY, passedOver, pauseMs, durationMs, notes })
 }
 
-function writeSnapshot({ snapshot, passedOver }: ForkJob, pauseMs: number): Artefact {
+function writeSnapshot({ passedOver }: ForkJob, partial: PartialArtefact, pauseMs: number): Artefact {
   const startedAtMs = performance.now()
-  writeHeapSnapshot(join(snapshot.directory, partialName(snapshot.fileName)))
+  writeHeapSnapshot(join(partial.directory, partialName(partial.fileName)))
   const durationMs = performance.now() - startedAtMs
   const notes = { childPeakBytes: peakBytes() }
-  return publishArtefactSync(snapshot, { way: FORK_WAY, passedOver, pauseMs, durationMs, notes })
+  return publishArtefactSync(partial, { way: FORK_WAY, passedOver, pauseMs, durationMs, notes })
 }

@@ -49,6 +49,11 @@ describe('the job of a forked child', () => {
     assert.ok(forSnapshot)
     const job = { snapshot: forSnapshot, ...(forProfile && { profile: forProfile }), passedOver: PASSED_OVER }
     const report = writeDumpInChild(job, sampler, 12.5)
+    // The application may be gone: nothing is left for it to clean up.
+    assert.deepEqual(
+      readdirSync(directory).filter((name) => name.endsWith('.partial')),
+      [],
+    )
     for (const each of opened) await each.abandon()
     return JSON.parse(report) as ChildReport
   }

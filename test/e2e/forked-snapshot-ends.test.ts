@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { connect } from 'node:net'
+import { describe, test } from 'node:test'
+import type { Dump } from '../../dist/dispatch/events.js'
+import { whyNoHelper } from '../native/forking-server'
+import { artefacts, files, fixture, scratch, sidecarOf, startApp } from './app'
+import { childrenOf, isRunning, until, untilForked, untilWhole } from './forked-child'
+import { instances } from './profiles'
+
+const options = { memory: { threshold: '20gb' } }
+/** The child has to be at work still when something happens to it. */
+const env = { HEAP_MB: '20' }
+
+describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
+  test('becomes whole though the application is killed, and holds no port', async (t) => {
+    const app = startApp(t, 'forking.js', options, { env })
+    const leaked = await app.order<number>('leak')
+    const { port } = (await app.until('port')) as { port: number }
+    app.order('dumpMemory').catch(() => {})
+    const child = await untilForked(app)
+    app.kill('SIGKILL')
+    assert.equal((await app.ended).signal, 'SIGKILL')
+
+    // Its next life listens where it listened, while the child still writes.
+    const next = startApp(t, 'forking.js', options, { env: { PORT: String(port) } })
+    assert.equal((await next.until('port'))['port'], port)
+    assert.ok(isRunning(child))
+
+    const [profile = '', snapshot = ''] = await untilWhole(app)
+    assert.deepEqual([profile.slice(-12), snapshot.slice(-13)], ['.heapprofile', '.heapsnapshot'])
+    assert.equal(instances(`${app.directory}/${snapshot}`, 'LeakedThing'), leaked)
+    assert.equal(sidecarOf(`${app.directory}/${snapshot}`).how.way, 'fork')
+  })
+
+  test('ends with its group; its files are no evidence', async (t) => {
+    const directory = scratch(t)
+    const args = [fixture('forking.js'), JSON.stringify(options)]
+    const stdio = ['ignore', 'ignore', 'ignore', 'ipc'] as const
+    const program = spawn(process.execPath, args, {
+      ...{ cwd: directory, detached: true, stdio: [...stdio] },
+      env: { ...process.env, ...env, NODE_V8_COVERAGE: undefined },
+    })
+    t.after(() => program.kill('SIGKILL'))
+    const group = program.pid ?? 0
+    program.send({ id: 1, order: 'leak' })
+    program.send({ id: 2, order: 'dumpMemory' })
+    const child = await untilForked({ pid: group })
+    process.kill(-group, 'SIGTERM')
+    await once(program, 'close')
+    await until(() => (isRunning(child) ? undefined : true), 'the end of the child')
+    assert.deepEqual(
+      artefacts({ directory }, '').filter((name) => name.endsWith('.heapsnapshot')),
+      [],
+    )
+  })
+
+  test('goes on after a stop of its own, and is no stall', async (t) => {
+    const app = startApp(t, 'forking.js', options, { env })
+    const leaked = await app.order<number>('leak')
+    const dumping = app.order<Dump>('dumpMemory')
+    const child = await untilForked(app)
+    process.kill(child, 'SIGSTOP')
+    // Longer than a child that sleeps is let be.
+    await new Promise((resolve) => setTimeout(resolve, 3500))
+    assert.deepEqual(childrenOf(app.pid), [child])
+    process.kill(child, 'SIGCONT')
+    const { way, file } = await dumping
+    assert.deepEqual([way, instances(file, 'LeakedThing')], ['fork', leaked])
+  })
+
+  test('does not hold the output of an application that ends', async (t) => {
+    const directory = scratch(t)
+    const program = spawn(
+      'sh',
+      [
+        '-c',
+        `${process.execPath} "$0" "$1" | cat; exit 0`,
+        fixture('dumps-and-exits.js'),
+        JSON.stringify(options),
+      ],
+      {
+        cwd: directory,
+        stdio: ['ignore', 'pipe', 'inherit'],
+        env: { ...process.env, NODE_V8_COVERAGE: undefined },
+      },
+    )
+    let said = ''
+    program.stdout.on('data', (text) => (said += String(text)))
+    await once(program, 'close')
+    const child = Number(/"child":(\d+)/.exec(said)?.[1])
+    assert.ok(isRunning(child), said)
+    await untilWhole({ directory })
+    assert.deepEqual(files({ directory }, '.partial'), [])
+    // Nothing was sampled in so short a life, or there is a profile as well.
+    assert.match(
+      readdirSync(directory).join(' '),
+      /^(\S+profile \S+profile.json )?\S+snapshot \S+snapshot.json$/,
+    )
+  })
+
+  test('has nobody who answers at its port once the application is gone', async (t) => {
+    const app = startApp(t, 'forking.js', options, { env })
+    await app.order('leak')
+    const { port } = (await app.until('port')) as { port: number }
+    app.order('dumpMemory').catch(() => {})
+    const child = await untilForked(app)
+    app.kill('SIGKILL')
+    await app.ended
+    const socket = connect(port, '127.0.0.1')
+    const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
+    assert.equal(error.code, 'ECONNREFUSED')
+    assert.ok(isRunning(child))
+    process.kill(child, 'SIGKILL')
+  })
+})
