@@ -8,7 +8,7 @@ import { shareIn, withWatched } from './programs/watched-program.mjs'
 const counter = 2
 const interval = 1000
 const duration = 3000
-const cpu = { threshold: 60, counter, interval, duration }
+const cpu = { threshold: 20, counter, interval, duration }
 const memory = { threshold: '75mb', counter, interval }
 const maxMs = { cpu: counter * interval + duration + 3000, memory: counter * interval + 3000 }
 

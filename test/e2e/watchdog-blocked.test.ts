@@ -85,7 +85,7 @@ describe('episodes', { concurrency: 2 }, () => {
   })
 
   test('a CPU dump that ran during it counts as that file, even if it ended before the trip', async (t) => {
-    const cpu = { interval: 200, threshold: 60, blocked: 2000, duration: 1500, limiter: [1, 'hour'] }
+    const cpu = { interval: 200, threshold: 20, blocked: 2000, duration: 1500, limiter: [1, 'hour'] }
     const program = watch(t, { cpu }, 'onDemand')
     await program.starts()
     program.child.stdin.write('6000')

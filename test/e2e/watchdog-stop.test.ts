@@ -11,7 +11,7 @@ const answersByPhase: Record<string, readonly (readonly string[])[]> = {
   profile: [['file']],
   writing: [['file']],
   queue: [['stopped', 'file']],
-  late: [['stopped', 'stopped']],
+  late: [['stopped']],
 }
 
 describe('stop()', { concurrency: 2 }, () => {

@@ -12,6 +12,8 @@ async function play(kind: 'cpu' | 'memory', readings: readonly Reading[]) {
   const observed: { value: number; sinceMs: number }[] = []
   let nowMs = 0
   let closed = 0
+  // The loop's own timer keeps nothing alive.
+  const hold = setInterval(() => undefined, 1000)
   await new Promise<void>((done) => {
     const stop = startReadingLoop({
       kind,
@@ -36,6 +38,7 @@ async function play(kind: 'cpu' | 'memory', readings: readonly Reading[]) {
       },
     })
   })
+  clearInterval(hold)
   return { observed, heard, closed }
 }
 
