@@ -1,62 +1,68 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { promisify } from 'node:util'
 import { User } from './http-client'
 import { RunningCluster } from './running-cluster'
 
-test("the application's own messages pass, and it sees but one kind of ours", async (t) => {
-  const options = { count: 1, minLifetime: 0, killTimeout: 1500 }
-  const running = await RunningCluster.start(t, { start: 'chatty', talks: true, options })
-  await running.allReady()
-  await running.until('its message', () => running.said.some((line) => line['heard'] !== undefined))
-  assert.deepEqual(running.said[0]?.['heard'], { to: 'application' })
-  await new User(t, running.port).get('/leak?mb=150')
-  await running.recycled(1)
-  const heard = running.said.filter((line) => line['pid'] === running.census.allPids()[0])
-  assert.deepEqual(
-    heard.map((line) => Object.keys(line['heard'] as object)[0]),
-    ['to', 'cpu-memory-monitor/cluster'],
-  )
-})
-
-test('listeners that throw or reject are told and harm nobody', async (t) => {
-  const running = await RunningCluster.start(t, { badListener: true, options: { count: 2 } })
-  await running.allReady()
-  await running.until('the lines', () => /rejected on purpose/.test(running.stderr))
-  assert.match(running.stderr, /a listener for 'ready' failed: Error: listener threw on purpose/)
-  assert.equal(running.exit, undefined)
-})
-
-test('stats() tells who is there', async (t) => {
-  const running = await RunningCluster.start(t, { options: { count: 2 } })
-  await running.allReady()
-  running.kill('SIGHUP')
-  await running.until('stats', () => running.times('stats') > 0)
-  const stats = running.entries.find((entry) => entry.ev === 'stats')
-  const workers = stats?.['workers'] as { id: number; pid: number; state: string; rss: number }[]
-  assert.deepEqual(
-    workers.map(({ id, pid, state }) => [id, pid, state]),
-    running.census.allPids().map((pid, i) => [i + 1, pid, 'ready']),
-  )
-  assert.ok(workers.every(({ rss }) => rss > 20e6))
-  assert.deepEqual(
-    [stats?.['count'], stats?.['forks'], stats?.['recycled'], stats?.['crashes']],
-    [2, 2, 0, 0],
-  )
-})
-
-for (const [name, program] of [
-  ['require', "const m = require('cpu-memory-monitor/cluster'); console.log(typeof m.run)"],
-  ['named import', "import { run } from 'cpu-memory-monitor/cluster'; console.log(typeof run)"],
-  ['default import', "import m from 'cpu-memory-monitor/cluster'; console.log(typeof m.run)"],
-] as const) {
-  test(`it can be had by ${name}`, async () => {
-    const type = name === 'require' ? 'commonjs' : 'module'
-    const cwd = `${__dirname}/../..`
-    const { stdout } = await promisify(execFile)(process.execPath, [`--input-type=${type}`, '-e', program], {
-      cwd,
-    })
-    assert.equal(stdout.trim(), 'function')
+describe('the application', { concurrency: 3 }, () => {
+  test("the application's own messages pass, and it sees but one kind of ours", async (t) => {
+    const options = { count: 1, minLifetime: 0, killTimeout: 1500 }
+    const running = await RunningCluster.start(t, { start: 'chatty', talks: true, options })
+    await running.allReady()
+    await running.until('its message', () => running.said.some((line) => line['heard'] !== undefined))
+    assert.deepEqual(running.said[0]?.['heard'], { to: 'application' })
+    await new User(t, running.port).get('/leak?mb=150')
+    await running.recycled(1)
+    const heard = running.said.filter((line) => line['pid'] === running.census.allPids()[0])
+    assert.deepEqual(
+      heard.map((line) => Object.keys(line['heard'] as object)[0]),
+      ['to', 'cpu-memory-monitor/cluster'],
+    )
   })
-}
+
+  test('listeners that throw or reject are told and harm nobody', async (t) => {
+    const running = await RunningCluster.start(t, { badListener: true, options: { count: 2 } })
+    await running.allReady()
+    await running.until('the lines', () => /rejected on purpose/.test(running.stderr))
+    assert.match(running.stderr, /a listener for 'ready' failed: Error: listener threw on purpose/)
+    assert.equal(running.exit, undefined)
+  })
+
+  test('stats() tells who is there', async (t) => {
+    const running = await RunningCluster.start(t, { options: { count: 2 } })
+    await running.allReady()
+    running.kill('SIGHUP')
+    await running.until('stats', () => running.times('stats') > 0)
+    const stats = running.entries.find((entry) => entry.ev === 'stats')
+    const workers = stats?.['workers'] as { id: number; pid: number; state: string; rss: number }[]
+    assert.deepEqual(
+      workers.map(({ id, pid, state }) => [id, pid, state]),
+      running.census.allPids().map((pid, i) => [i + 1, pid, 'ready']),
+    )
+    assert.ok(workers.every(({ rss }) => rss > 20e6))
+    assert.deepEqual(
+      [stats?.['count'], stats?.['forks'], stats?.['recycled'], stats?.['crashes']],
+      [2, 2, 0, 0],
+    )
+  })
+
+  for (const [name, program] of [
+    ['require', "const m = require('cpu-memory-monitor/cluster'); console.log(typeof m.run)"],
+    ['named import', "import { run } from 'cpu-memory-monitor/cluster'; console.log(typeof run)"],
+    ['default import', "import m from 'cpu-memory-monitor/cluster'; console.log(typeof m.run)"],
+  ] as const) {
+    test(`it can be had by ${name}`, async () => {
+      const type = name === 'require' ? 'commonjs' : 'module'
+      const cwd = `${__dirname}/../..`
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        [`--input-type=${type}`, '-e', program],
+        {
+          cwd,
+        },
+      )
+      assert.equal(stdout.trim(), 'function')
+    })
+  }
+})

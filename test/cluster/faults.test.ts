@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
+import { describe, test, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Load, User } from './http-client'
 import { RunningCluster, monotonicMs } from './running-cluster'
@@ -15,178 +15,183 @@ function switchFile(t: TestContext): string {
   return join(directory, 'fail')
 }
 
-test('a replacement that always fails costs nothing: the old workers serve on, and it is tried again with growing delay', async (t) => {
-  const failFile = switchFile(t)
-  const running = await RunningCluster.start(t, {
-    start: 'failing',
-    failFile,
-    options: { count: 2, ...often },
+describe('what goes wrong', { concurrency: 3 }, () => {
+  test('a replacement that always fails costs nothing: the old workers serve on, and it is tried again with growing delay', async (t) => {
+    const failFile = switchFile(t)
+    const running = await RunningCluster.start(t, {
+      start: 'failing',
+      failFile,
+      options: { count: 2, ...often },
+    })
+    await running.allReady()
+    writeFileSync(failFile, '')
+    const load = new Load(t, running.port, { users: 5, seconds: 60, mix: 'fast' })
+    await new User(t, running.port).get('/leak?mb=150')
+    await running.until('four failures', () => running.events('crash').length >= 4)
+    assert.equal(running.census.leastAccepting, 2)
+    rmSync(failFile)
+    await running.recycled(1)
+    const result = await load.end()
+    assert.equal(result.failed, 0, JSON.stringify(result))
+    assert.equal(running.census.leastAccepting, 2)
+    assert.ok(running.census.mostLive <= 3)
+    const delays = running.events('backoff').map((event) => Number(event.ms))
+    assert.ok((delays.at(-1) ?? 0) > 2 * (delays[0] ?? 0), delays.join(' '))
   })
-  await running.allReady()
-  writeFileSync(failFile, '')
-  const load = new Load(t, running.port, { users: 5, seconds: 60, mix: 'fast' })
-  await new User(t, running.port).get('/leak?mb=150')
-  await running.until('four failures', () => running.events('crash').length >= 4)
-  assert.equal(running.census.leastAccepting, 2)
-  rmSync(failFile)
-  await running.recycled(1)
-  const result = await load.end()
-  assert.equal(result.failed, 0, JSON.stringify(result))
-  assert.equal(running.census.leastAccepting, 2)
-  assert.ok(running.census.mostLive <= 3)
-  const delays = running.events('backoff').map((event) => Number(event.ms))
-  assert.ok((delays.at(-1) ?? 0) > 2 * (delays[0] ?? 0), delays.join(' '))
-})
 
-test('all workers die at boot: one fork per step, and all come back once it is repaired', async (t) => {
-  const failFile = switchFile(t)
-  writeFileSync(failFile, '')
-  const options = { count: 2, backoff: { base: 500, max: 1000 } }
-  const running = await RunningCluster.start(t, { start: 'failing', failFile, options })
-  await wait(3000)
-  const forks = running.times('fork')
-  assert.ok(forks >= 4 && forks <= 12, `${forks} forks in 3 s`)
-  rmSync(failFile)
-  await running.until('both to serve', () => running.census.serving === 2 && running.ready() === 2)
-  assert.equal(running.census.live, 2)
-})
+  test('all workers die at boot: one fork per step, and all come back once it is repaired', async (t) => {
+    const failFile = switchFile(t)
+    writeFileSync(failFile, '')
+    const options = { count: 2, backoff: { base: 500, max: 1000 } }
+    const running = await RunningCluster.start(t, { start: 'failing', failFile, options })
+    await wait(3000)
+    const forks = running.times('fork')
+    assert.ok(forks >= 4 && forks <= 12, `${forks} forks in 3 s`)
+    rmSync(failFile)
+    await running.until('both to serve', () => running.census.serving === 2 && running.ready() === 2)
+    assert.equal(running.census.live, 2)
+  })
 
-test('a limit below what a fresh worker takes: nobody is replaced, one warning even without a logger', async (t) => {
-  const options = { count: 2, ...often, logger: false }
-  const running = await RunningCluster.start(t, { start: 'birth', birthMb: 150, options })
-  await running.allReady()
-  await wait(1500)
-  assert.equal(running.times('fork'), 2)
-  assert.equal(running.events('limit-unreachable').length, 1)
-  assert.equal(running.stderr.match(/limit of/g)?.length, 1)
-  assert.equal(running.stderr.trim().split('\n').length, 1)
-})
+  test('a limit below what a fresh worker takes: nobody is replaced, one warning even without a logger', async (t) => {
+    const options = { count: 2, ...often, logger: false }
+    const running = await RunningCluster.start(t, { start: 'birth', birthMb: 150, options })
+    await running.allReady()
+    await wait(1500)
+    assert.equal(running.times('fork'), 2)
+    assert.equal(running.events('limit-unreachable').length, 1)
+    assert.equal(running.stderr.match(/limit of/g)?.length, 1)
+    assert.equal(running.stderr.trim().split('\n').length, 1)
+  })
 
-test('a worker over the limit right after its birth: the spacing grows', async (t) => {
-  const options = { count: 1, killTimeout: 600, minLifetime: 60_000, backoff: { base: 300 } }
-  const running = await RunningCluster.start(t, { options }, { env: { LEAK_KB: '60000' } })
-  await running.allReady()
-  const load = new Load(t, running.port, { users: 2, seconds: 60, mix: 'fast' })
-  await running.recycled(4, 30_000)
-  const result = await load.end()
-  assert.equal(result.failed, 0, JSON.stringify(result))
-  const spacings = running.events('thrash').map((event) => Number(event.ms))
-  assert.ok((spacings.at(-1) ?? 0) > 2 * (spacings[0] ?? 0), spacings.join(' '))
-  assert.equal(running.census.leastAccepting, 1)
-})
+  test('a worker over the limit right after its birth: the spacing grows', async (t) => {
+    const options = { count: 1, killTimeout: 600, minLifetime: 60_000, backoff: { base: 300 } }
+    const running = await RunningCluster.start(t, { options }, { env: { LEAK_KB: '60000' } })
+    await running.allReady()
+    const load = new Load(t, running.port, { users: 2, seconds: 60, mix: 'fast' })
+    await running.recycled(4, 30_000)
+    const result = await load.end()
+    assert.equal(result.failed, 0, JSON.stringify(result))
+    const spacings = running.events('thrash').map((event) => Number(event.ms))
+    assert.ok((spacings.at(-1) ?? 0) > 2 * (spacings[0] ?? 0), spacings.join(' '))
+    assert.equal(running.census.leastAccepting, 1)
+  })
 
-test('the old worker is killed before its replacement is ready: one fork in all', async (t) => {
-  const running = await RunningCluster.start(t, { start: 'late', options: { count: 2, ...often } })
-  await running.until('both to listen', () => running.times('listening') >= 2)
-  const { pid } = await new User(t, running.port).get('/leak?mb=150')
-  await running.until('the replacement', () => running.times('fork') === 3)
-  process.kill(pid, 'SIGKILL')
-  await running.until('both to serve', () => running.census.serving === 2 && running.ready() === 3)
-  await wait(500)
-  assert.equal(running.times('fork'), 3)
-  assert.equal(running.census.live, 2)
-})
+  test('the old worker is killed before its replacement is ready: one fork in all', async (t) => {
+    const running = await RunningCluster.start(t, { start: 'late', options: { count: 2, ...often } })
+    await running.until('both to listen', () => running.times('listening') >= 2)
+    const { pid } = await new User(t, running.port).get('/leak?mb=150')
+    await running.until('the replacement', () => running.times('fork') === 3)
+    process.kill(pid, 'SIGKILL')
+    await running.until('both to serve', () => running.census.serving === 2 && running.ready() === 3)
+    await wait(500)
+    assert.equal(running.times('fork'), 3)
+    assert.equal(running.census.live, 2)
+  })
 
-test('the replacement is killed before it is ready: the old one serves on, one more fork', async (t) => {
-  const running = await RunningCluster.start(t, { start: 'late', options: { count: 2, ...often } })
-  await running.until('both to listen', () => running.times('listening') >= 2)
-  await new User(t, running.port).get('/leak?mb=150')
-  await running.until('the replacement', () => running.times('fork') === 3)
-  process.kill(running.entries.findLast((entry) => entry.ev === 'fork')?.pid ?? 0, 'SIGKILL')
-  await running.recycled(1)
-  assert.equal(running.times('fork'), 4)
-  assert.equal(running.census.leastAccepting, 2)
-})
+  test('the replacement is killed before it is ready: the old one serves on, one more fork', async (t) => {
+    const running = await RunningCluster.start(t, { start: 'late', options: { count: 2, ...often } })
+    await running.until('both to listen', () => running.times('listening') >= 2)
+    await new User(t, running.port).get('/leak?mb=150')
+    await running.until('the replacement', () => running.times('fork') === 3)
+    process.kill(running.entries.findLast((entry) => entry.ev === 'fork')?.pid ?? 0, 'SIGKILL')
+    await running.recycled(1)
+    assert.equal(running.times('fork'), 4)
+    assert.equal(running.census.leastAccepting, 2)
+  })
 
-test('the worker is killed while it drains: no fork for it', async (t) => {
-  const running = await RunningCluster.start(t, { options: { count: 2, ...often } })
-  await running.allReady()
-  const user = new User(t, running.port)
-  const { pid } = await user.get('/leak?mb=150')
-  const cut = assert.rejects(user.get('/slow?ms=20000'))
-  await running.until('the drain', () => running.census.mostDraining > 0)
-  process.kill(pid, 'SIGKILL')
-  await cut
-  await running.recycled(1)
-  await wait(500)
-  assert.equal(running.events('recycled')[0]?.signal, 'SIGKILL')
-  assert.equal(running.events('crash').length, 0)
-  assert.equal(running.times('fork'), 3)
-})
+  test('the worker is killed while it drains: no fork for it', async (t) => {
+    const running = await RunningCluster.start(t, { options: { count: 2, ...often } })
+    await running.allReady()
+    const user = new User(t, running.port)
+    const { pid } = await user.get('/leak?mb=150')
+    const cut = assert.rejects(user.get('/slow?ms=20000'))
+    await running.until('the drain', () => running.census.mostDraining > 0)
+    process.kill(pid, 'SIGKILL')
+    await cut
+    await running.recycled(1)
+    await wait(500)
+    assert.equal(running.events('recycled')[0]?.signal, 'SIGKILL')
+    assert.equal(running.events('crash').length, 0)
+    assert.equal(running.times('fork'), 3)
+  })
 
-test('a worker that hangs while it drains gets SIGKILL two seconds after its own deadline', async (t) => {
-  const options = { count: 2, minLifetime: 0, killTimeout: 500 }
-  const running = await RunningCluster.start(t, { clean: 'spins', options })
-  await running.allReady()
-  await new User(t, running.port).get('/leak?mb=150')
-  await running.recycled(1)
-  const [recycled] = running.events('recycled')
-  assert.equal(recycled?.signal, 'SIGKILL')
-  assert.ok(Number(recycled?.ms) >= 2500, `gone after ${recycled?.ms} ms`)
-  assert.equal(running.times('fork'), 3)
-})
+  test('a worker that hangs while it drains gets SIGKILL two seconds after its own deadline', async (t) => {
+    const options = { count: 2, minLifetime: 0, killTimeout: 500 }
+    const running = await RunningCluster.start(t, { clean: 'spins', options })
+    await running.allReady()
+    await new User(t, running.port).get('/leak?mb=150')
+    await running.recycled(1)
+    const [recycled] = running.events('recycled')
+    assert.equal(recycled?.signal, 'SIGKILL')
+    assert.ok(Number(recycled?.ms) >= 2500, `gone after ${recycled?.ms} ms`)
+    assert.equal(running.times('fork'), 3)
+  })
 
-test('a worker that does not become ready in time gets SIGKILL', async (t) => {
-  const options = { count: 1, startTimeout: 700 }
-  const running = await RunningCluster.start(t, { start: 'silent', options })
-  await running.until('a crash', () => running.events('crash').length > 0)
-  const [crash] = running.events('crash')
-  assert.deepEqual([crash?.cause, crash?.signal], ['start-timeout', 'SIGKILL'])
-})
+  test('a worker that does not become ready in time gets SIGKILL', async (t) => {
+    const options = { count: 1, startTimeout: 700 }
+    const running = await RunningCluster.start(t, { start: 'silent', options })
+    await running.until('a crash', () => running.events('crash').length > 0)
+    const [crash] = running.events('crash')
+    assert.deepEqual([crash?.cause, crash?.signal], ['start-timeout', 'SIGKILL'])
+  })
 
-test('runFunc rejects: the worker dies with code 1, its stack on stderr', async (t) => {
-  const running = await RunningCluster.start(t, { start: 'rejecting', options: { count: 1 } })
-  await running.until('a crash', () => running.events('crash').length > 0)
-  assert.equal(running.events('crash')[0]?.code, 1)
-  assert.match(running.stderr, /runFunc rejected on purpose\n\s+at/)
-})
+  test('runFunc rejects: the worker dies with code 1, its stack on stderr', async (t) => {
+    const running = await RunningCluster.start(t, { start: 'rejecting', options: { count: 1 } })
+    await running.until('a crash', () => running.events('crash').length > 0)
+    assert.equal(running.events('crash')[0]?.code, 1)
+    assert.match(running.stderr, /runFunc rejected on purpose\n\s+at/)
+  })
 
-test("'exit' that comes before 'disconnect' forks once", async (t) => {
-  const running = await RunningCluster.start(t, { start: 'grandchild', options: { count: 2, minUptime: 0 } })
-  await running.allReady()
-  process.kill(running.census.allPids()[0] ?? 0, 'SIGKILL')
-  await running.until('both events', () => running.times('exit') > 0 && running.times('disconnect') > 0)
-  const order = running.entries
-    .filter((entry) => /^(exit|disconnect)$/.test(entry.ev))
-    .map((entry) => entry.ev)
-  assert.deepEqual(order, ['exit', 'disconnect'])
-  await running.until('both to serve', () => running.ready() === 3)
-  await wait(500)
-  assert.equal(running.times('fork'), 3)
-})
+  test("'exit' that comes before 'disconnect' forks once", async (t) => {
+    const running = await RunningCluster.start(t, {
+      start: 'grandchild',
+      options: { count: 2, minUptime: 0 },
+    })
+    await running.allReady()
+    process.kill(running.census.allPids()[0] ?? 0, 'SIGKILL')
+    await running.until('both events', () => running.times('exit') > 0 && running.times('disconnect') > 0)
+    const order = running.entries
+      .filter((entry) => /^(exit|disconnect)$/.test(entry.ev))
+      .map((entry) => entry.ev)
+    assert.deepEqual(order, ['exit', 'disconnect'])
+    await running.until('both to serve', () => running.ready() === 3)
+    await wait(500)
+    assert.equal(running.times('fork'), 3)
+  })
 
-test('workers that cannot be started are a crash: the primary lives, backs off and recovers', async (t) => {
-  const running = await RunningCluster.start(t, { bogusExecPath: true, options: { count: 2 } })
-  await running.until('three steps', () => running.events('backoff').length >= 3)
-  assert.equal(running.events('crash')[0]?.cause, 'fork-failed')
-  assert.equal(running.exit, undefined)
-  running.kill('SIGHUP')
-  await running.until('both to serve', () => running.ready() === 2)
-})
+  test('workers that cannot be started are a crash: the primary lives, backs off and recovers', async (t) => {
+    const running = await RunningCluster.start(t, { bogusExecPath: true, options: { count: 2 } })
+    await running.until('three steps', () => running.events('backoff').length >= 3)
+    assert.equal(running.events('crash')[0]?.cause, 'fork-failed')
+    assert.equal(running.exit, undefined)
+    running.kill('SIGHUP')
+    await running.until('both to serve', () => running.ready() === 2)
+  })
 
-test('a worker above the hard limit is replaced although its own check sleeps', async (t) => {
-  const options = { count: 2, ...often, hardLimit: '250mb', confirm: 1_000_000 }
-  const running = await RunningCluster.start(t, { options })
-  await running.allReady()
-  const { pid } = await new User(t, running.port).get('/leak?mb=300')
-  await running.recycled(1)
-  const [recycled] = running.events('recycled')
-  assert.deepEqual([recycled?.pid, recycled?.reason, recycled?.code], [pid, 'hard-limit', 0])
-  assert.equal(running.census.leastAccepting, 2)
-})
+  test('a worker above the hard limit is replaced although its own check sleeps', async (t) => {
+    const options = { count: 2, ...often, hardLimit: '250mb', confirm: 1_000_000 }
+    const running = await RunningCluster.start(t, { options })
+    await running.allReady()
+    const { pid } = await new User(t, running.port).get('/leak?mb=300')
+    await running.recycled(1)
+    const [recycled] = running.events('recycled')
+    assert.deepEqual([recycled?.pid, recycled?.reason, recycled?.code], [pid, 'hard-limit', 0])
+    assert.equal(running.census.leastAccepting, 2)
+  })
 
-test('a worker that hangs above the hard limit gets SIGKILL after its replacement serves', async (t) => {
-  const options = { count: 2, ...often, hardLimit: '250mb', confirm: 1_000_000 }
-  const running = await RunningCluster.start(t, { start: 'slowly', options })
-  await running.allReady()
-  const started = monotonicMs()
-  const { pid } = await new User(t, running.port).get('/spin-fat?mb=300')
-  await running.recycled(1)
-  const [recycled] = running.events('recycled')
-  assert.deepEqual([recycled?.pid, recycled?.signal], [pid, 'SIGKILL'])
-  const fork = running.entries.find((entry) => entry.ev === 'fork' && entry.t > started)
-  assert.ok(fork && recycled && fork.t < recycled.t)
-  assert.ok(Number(recycled.ms) < 1000, `gone after ${recycled.ms} ms`)
-  assert.equal(running.census.leastAccepting, 2)
-  assert.equal(running.times('fork'), 3)
+  test('a worker that hangs above the hard limit gets SIGKILL after its replacement serves', async (t) => {
+    const options = { count: 2, ...often, hardLimit: '250mb', confirm: 1_000_000 }
+    const running = await RunningCluster.start(t, { start: 'slowly', options })
+    await running.allReady()
+    const started = monotonicMs()
+    const { pid } = await new User(t, running.port).get('/spin-fat?mb=300')
+    await running.recycled(1)
+    const [recycled] = running.events('recycled')
+    assert.deepEqual([recycled?.pid, recycled?.signal], [pid, 'SIGKILL'])
+    const fork = running.entries.find((entry) => entry.ev === 'fork' && entry.t > started)
+    assert.ok(fork && recycled && fork.t < recycled.t)
+    assert.ok(Number(recycled.ms) < 1000, `gone after ${recycled.ms} ms`)
+    assert.equal(running.census.leastAccepting, 2)
+    assert.equal(running.times('fork'), 3)
+  })
 })

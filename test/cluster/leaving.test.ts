@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { User } from './http-client'
 import { RunningCluster } from './running-cluster'
@@ -22,159 +22,164 @@ const six = (t: Parameters<typeof RunningCluster.start>[0], running: RunningClus
 
 const ok = Array.from({ length: 6 }, () => '200 slow')
 
-test('the primary is killed: what is in flight is answered, and all workers go', async (t) => {
-  const options = { count: 2, killTimeout: 3000 }
-  const running = await RunningCluster.start(t, { clean: 'say', options })
-  await running.allReady()
-  const answers = await inFlight(six(t, running), '/slow?ms=1200')
-  running.kill('SIGKILL')
-  assert.deepEqual(await Promise.all(answers), ok)
-  await running.until('all workers to be gone', () => running.livePids().length === 0, 4000)
-  assert.deepEqual(
-    running.said.map((line) => line['clean']).filter((reason) => reason !== undefined),
-    ['orphaned', 'orphaned'],
-  )
-})
-
-test('the primary is killed while a worker drains: that one finishes as well', async (t) => {
-  const options = { count: 2, killTimeout: 3000 }
-  const running = await RunningCluster.start(t, { options })
-  await running.allReady()
-  const user = new User(t, running.port)
-  await user.get('/leak?mb=150')
-  const answer = user.get('/slow?ms=1500')
-  await running.until('the drain', () => running.census.mostDraining > 0)
-  running.kill('SIGKILL')
-  assert.equal((await answer).status, 200)
-  await running.until('all workers to be gone', () => running.livePids().length === 0, 4000)
-})
-
-test('an orphan that cannot finish ends itself at killTimeout', async (t) => {
-  const running = await RunningCluster.start(t, { options: { count: 1, killTimeout: 700 } })
-  await running.allReady()
-  const [answer] = await inFlight([new User(t, running.port)], '/slow?ms=30000')
-  running.kill('SIGKILL')
-  await running.until('the worker to be gone', () => running.livePids().length === 0, 3000)
-  assert.match((await answer) ?? '', /ECONNRESET|socket hang up/)
-})
-
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  test(`${signal} to the primary: what is in flight is answered, exit code 0`, async (t) => {
-    const running = await RunningCluster.start(t, { clean: 'say', options: { count: 2, killTimeout: 3000 } })
+describe('leaving', { concurrency: 3 }, () => {
+  test('the primary is killed: what is in flight is answered, and all workers go', async (t) => {
+    const options = { count: 2, killTimeout: 3000 }
+    const running = await RunningCluster.start(t, { clean: 'say', options })
     await running.allReady()
     const answers = await inFlight(six(t, running), '/slow?ms=1200')
-    running.kill(signal)
+    running.kill('SIGKILL')
     assert.deepEqual(await Promise.all(answers), ok)
-    assert.deepEqual(await running.gone(), { code: 0, signal: null })
-    assert.deepEqual(running.livePids(), [])
-    assert.equal(running.times('fork'), 2)
+    await running.until('all workers to be gone', () => running.livePids().length === 0, 4000)
     assert.deepEqual(
       running.said.map((line) => line['clean']).filter((reason) => reason !== undefined),
-      ['stop', 'stop'],
+      ['orphaned', 'orphaned'],
     )
   })
-}
 
-test('SIGTERM to the whole group, as a supervisor sends it, ends no request either', async (t) => {
-  const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 3000 } })
-  await running.allReady()
-  const answers = await inFlight(six(t, running), '/slow?ms=1200')
-  process.kill(-running.pid, 'SIGTERM')
-  assert.deepEqual(await Promise.all(answers), ok)
-  assert.deepEqual(await running.gone(), { code: 0, signal: null })
-  assert.equal(running.times('fork'), 2)
-})
+  test('the primary is killed while a worker drains: that one finishes as well', async (t) => {
+    const options = { count: 2, killTimeout: 3000 }
+    const running = await RunningCluster.start(t, { options })
+    await running.allReady()
+    const user = new User(t, running.port)
+    await user.get('/leak?mb=150')
+    const answer = user.get('/slow?ms=1500')
+    await running.until('the drain', () => running.census.mostDraining > 0)
+    running.kill('SIGKILL')
+    assert.equal((await answer).status, 200)
+    await running.until('all workers to be gone', () => running.livePids().length === 0, 4000)
+  })
 
-test('a second SIGTERM does not wait: exit code 1, nobody left', async (t) => {
-  const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 20_000 } })
-  await running.allReady()
-  const [answer] = await inFlight([new User(t, running.port)], '/slow?ms=30000')
-  running.kill('SIGTERM')
-  await wait(200)
-  running.kill('SIGTERM')
-  assert.deepEqual(await running.gone(2000), { code: 1, signal: null })
-  await answer
-  await running.until('nobody left', () => running.livePids().length === 0, 2000)
-})
+  test('an orphan that cannot finish ends itself at killTimeout', async (t) => {
+    const running = await RunningCluster.start(t, { options: { count: 1, killTimeout: 700 } })
+    await running.allReady()
+    const [answer] = await inFlight([new User(t, running.port)], '/slow?ms=30000')
+    running.kill('SIGKILL')
+    await running.until('the worker to be gone', () => running.livePids().length === 0, 3000)
+    assert.match((await answer) ?? '', /ECONNRESET|socket hang up/)
+  })
 
-test('SIGTERM while all workers are dead and wait for their turn: exit code 0', async (t) => {
-  const options = { count: 1, backoff: { base: 20_000 } }
-  const running = await RunningCluster.start(t, { start: 'rejecting', options })
-  await running.until('a crash', () => running.events('backoff').length > 0)
-  running.kill('SIGTERM')
-  assert.deepEqual(await running.gone(2000), { code: 0, signal: null })
-})
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    test(`${signal} to the primary: what is in flight is answered, exit code 0`, async (t) => {
+      const running = await RunningCluster.start(t, {
+        clean: 'say',
+        options: { count: 2, killTimeout: 3000 },
+      })
+      await running.allReady()
+      const answers = await inFlight(six(t, running), '/slow?ms=1200')
+      running.kill(signal)
+      assert.deepEqual(await Promise.all(answers), ok)
+      assert.deepEqual(await running.gone(), { code: 0, signal: null })
+      assert.deepEqual(running.livePids(), [])
+      assert.equal(running.times('fork'), 2)
+      assert.deepEqual(
+        running.said.map((line) => line['clean']).filter((reason) => reason !== undefined),
+        ['stop', 'stop'],
+      )
+    })
+  }
 
-test('SIGTERM to one worker: it is replaced like one above its limit, and drains', async (t) => {
-  const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 3000 } })
-  await running.allReady()
-  const user = new User(t, running.port)
-  const { pid } = await user.get('/')
-  const answer = user.get('/slow?ms=1000')
-  process.kill(pid, 'SIGTERM')
-  assert.equal((await answer).status, 200)
-  await running.recycled(1)
-  const [recycled] = running.events('recycled')
-  assert.deepEqual([recycled?.pid, recycled?.reason, recycled?.code], [pid, 'asked', 0])
-  assert.equal(running.census.leastAccepting, 2)
-})
+  test('SIGTERM to the whole group, as a supervisor sends it, ends no request either', async (t) => {
+    const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 3000 } })
+    await running.allReady()
+    const answers = await inFlight(six(t, running), '/slow?ms=1200')
+    process.kill(-running.pid, 'SIGTERM')
+    assert.deepEqual(await Promise.all(answers), ok)
+    assert.deepEqual(await running.gone(), { code: 0, signal: null })
+    assert.equal(running.times('fork'), 2)
+  })
 
-test('with signals: [] they are left to the application', async (t) => {
-  const running = await RunningCluster.start(t, { options: { count: 1, signals: [] } })
-  await running.allReady()
-  running.kill('SIGTERM')
-  assert.deepEqual(await running.gone(), { code: null, signal: 'SIGTERM' })
-  await running.until('nobody left', () => running.livePids().length === 0, 6000)
-})
+  test('a second SIGTERM does not wait: exit code 1, nobody left', async (t) => {
+    const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 20_000 } })
+    await running.allReady()
+    const [answer] = await inFlight([new User(t, running.port)], '/slow?ms=30000')
+    running.kill('SIGTERM')
+    await wait(200)
+    running.kill('SIGTERM')
+    assert.deepEqual(await running.gone(2000), { code: 1, signal: null })
+    await answer
+    await running.until('nobody left', () => running.livePids().length === 0, 2000)
+  })
 
-test('stop() drains all workers, resolves when they are gone, and leaves the primary alive', async (t) => {
-  const running = await RunningCluster.start(t, { stays: true, options: { count: 2, killTimeout: 3000 } })
-  await running.allReady()
-  const answers = await inFlight(six(t, running), '/slow?ms=500')
-  running.kill('SIGUSR2')
-  assert.deepEqual(await Promise.all(answers), ok)
-  await running.until('stopped', () => running.times('stopped') === 1)
-  const stats = running.entries.find((entry) => entry.ev === 'stopped')
-  assert.deepEqual([stats?.['workers'], stats?.['forks'], stats?.['crashes']], [[], 2, 0])
-  assert.deepEqual(running.livePids(), [])
-  assert.equal(running.exit, undefined)
-  running.kill('SIGTERM')
-  assert.deepEqual(await running.gone(), { code: null, signal: 'SIGTERM' })
-})
+  test('SIGTERM while all workers are dead and wait for their turn: exit code 0', async (t) => {
+    const options = { count: 1, backoff: { base: 20_000 } }
+    const running = await RunningCluster.start(t, { start: 'rejecting', options })
+    await running.until('a crash', () => running.events('backoff').length > 0)
+    running.kill('SIGTERM')
+    assert.deepEqual(await running.gone(2000), { code: 0, signal: null })
+  })
 
-test('after stop() nothing keeps the primary alive', async (t) => {
-  const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 3000 } })
-  await running.allReady()
-  running.kill('SIGUSR2')
-  assert.deepEqual(await running.gone(), { code: 0, signal: null })
-})
+  test('SIGTERM to one worker: it is replaced like one above its limit, and drains', async (t) => {
+    const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 3000 } })
+    await running.allReady()
+    const user = new User(t, running.port)
+    const { pid } = await user.get('/')
+    const answer = user.get('/slow?ms=1000')
+    process.kill(pid, 'SIGTERM')
+    assert.equal((await answer).status, 200)
+    await running.recycled(1)
+    const [recycled] = running.events('recycled')
+    assert.deepEqual([recycled?.pid, recycled?.reason, recycled?.code], [pid, 'asked', 0])
+    assert.equal(running.census.leastAccepting, 2)
+  })
 
-test('a spinning worker whose primary is gone: with the watchdog it is gone too', async (t) => {
-  const options = { count: 1, watchdog: true, killTimeout: 20_000 }
-  const running = await RunningCluster.start(t, { options })
-  await running.allReady()
-  await new User(t, running.port).get('/spin')
-  await wait(100)
-  running.kill('SIGKILL')
-  await running.until('nobody left', () => running.livePids().length === 0, 4000)
-})
+  test('with signals: [] they are left to the application', async (t) => {
+    const running = await RunningCluster.start(t, { options: { count: 1, signals: [] } })
+    await running.allReady()
+    running.kill('SIGTERM')
+    assert.deepEqual(await running.gone(), { code: null, signal: 'SIGTERM' })
+    await running.until('nobody left', () => running.livePids().length === 0, 6000)
+  })
 
-test('a spinning worker whose primary is gone: without the watchdog it spins on', async (t) => {
-  const running = await RunningCluster.start(t, { options: { count: 1, killTimeout: 500 } })
-  await running.allReady()
-  await new User(t, running.port).get('/spin')
-  await wait(100)
-  running.kill('SIGKILL')
-  await wait(2500)
-  assert.equal(running.livePids().length, 1)
-})
+  test('stop() drains all workers, resolves when they are gone, and leaves the primary alive', async (t) => {
+    const running = await RunningCluster.start(t, { stays: true, options: { count: 2, killTimeout: 3000 } })
+    await running.allReady()
+    const answers = await inFlight(six(t, running), '/slow?ms=500')
+    running.kill('SIGUSR2')
+    assert.deepEqual(await Promise.all(answers), ok)
+    await running.until('stopped', () => running.times('stopped') === 1)
+    const stats = running.entries.find((entry) => entry.ev === 'stopped')
+    assert.deepEqual([stats?.['workers'], stats?.['forks'], stats?.['crashes']], [[], 2, 0])
+    assert.deepEqual(running.livePids(), [])
+    assert.equal(running.exit, undefined)
+    running.kill('SIGTERM')
+    assert.deepEqual(await running.gone(), { code: null, signal: 'SIGTERM' })
+  })
 
-test('the watchdog leaves an orphan alone that drains', async (t) => {
-  const options = { count: 2, watchdog: true, killTimeout: 4000 }
-  const running = await RunningCluster.start(t, { options })
-  await running.allReady()
-  const answers = await inFlight(six(t, running), '/slow?ms=2000')
-  running.kill('SIGKILL')
-  assert.deepEqual(await Promise.all(answers), ok)
-  await running.until('nobody left', () => running.livePids().length === 0, 3000)
+  test('after stop() nothing keeps the primary alive', async (t) => {
+    const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 3000 } })
+    await running.allReady()
+    running.kill('SIGUSR2')
+    assert.deepEqual(await running.gone(), { code: 0, signal: null })
+  })
+
+  test('a spinning worker whose primary is gone: with the watchdog it is gone too', async (t) => {
+    const options = { count: 1, watchdog: true, killTimeout: 20_000 }
+    const running = await RunningCluster.start(t, { options })
+    await running.allReady()
+    await new User(t, running.port).get('/spin')
+    await wait(100)
+    running.kill('SIGKILL')
+    await running.until('nobody left', () => running.livePids().length === 0, 4000)
+  })
+
+  test('a spinning worker whose primary is gone: without the watchdog it spins on', async (t) => {
+    const running = await RunningCluster.start(t, { options: { count: 1, killTimeout: 500 } })
+    await running.allReady()
+    await new User(t, running.port).get('/spin')
+    await wait(100)
+    running.kill('SIGKILL')
+    await wait(2500)
+    assert.equal(running.livePids().length, 1)
+  })
+
+  test('the watchdog leaves an orphan alone that drains', async (t) => {
+    const options = { count: 2, watchdog: true, killTimeout: 4000 }
+    const running = await RunningCluster.start(t, { options })
+    await running.allReady()
+    const answers = await inFlight(six(t, running), '/slow?ms=2000')
+    running.kill('SIGKILL')
+    assert.deepEqual(await Promise.all(answers), ok)
+    await running.until('nobody left', () => running.livePids().length === 0, 3000)
+  })
 })
