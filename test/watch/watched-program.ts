@@ -9,8 +9,10 @@ import type { TestContext } from 'node:test'
 import type { Dump, Skip } from '../../dist/dispatch/events.js'
 
 const FIXTURES = resolve(__dirname, '../fixtures/watch')
-/** Nothing is waited for longer than this, ms. */
+/** Nothing that a program is to say is waited for longer than this, ms. */
 const PATIENCE_MS = 30_000
+/** A program that runs longer than this is ended, ms: then its exit is not the expected one. */
+const MAX_RUN_MS = 60_000
 
 /** What a fixture says on its standard output. */
 export interface Said {
@@ -60,7 +62,9 @@ export class WatchedProgram {
       code: code as number | null,
       signal: signal as NodeJS.Signals | null,
     }))
+    const tooLong = setTimeout(() => this.child.kill('SIGKILL'), MAX_RUN_MS)
     t.after(async () => {
+      clearTimeout(tooLong)
       this.child.kill('SIGCONT')
       this.child.kill('SIGKILL')
       await this.exited
