@@ -52,8 +52,10 @@ async function tryOut(directory: string): Promise<void> {
   const trial = join(directory, `.cpu-memory-monitor-${process.pid}-${randomUUID()}`)
   const handle = await open(trial, CREATE_NEW, 0o600)
   try {
+    // First of all: a process that ends in between would leave it.
+    await unlink(trial)
     await handle.write('1')
   } finally {
-    await handle.close().finally(() => unlink(trial))
+    await handle.close()
   }
 }

@@ -3,8 +3,10 @@ import type { Dump, Failure, Leak, Skip } from '../dispatch/events'
 
 /** What a log line says about each event. */
 export const lines = {
-  dump({ kind, rule, files, sizeBytes, way, pauseMs, durationMs }: Dump): string {
-    const took = `pause ${Math.round(pauseMs)} ms, took ${Math.round(durationMs)} ms`
+  dump({ kind, rule, files, sizeBytes, way, pauseMs, durationMs, lateMs }: Dump): string {
+    const late =
+      lateMs === undefined ? '' : `, ${Math.round(lateMs)} ms late: the main thread sat in a native call`
+    const took = `pause ${Math.round(pauseMs)} ms, took ${Math.round(durationMs)} ms${late}`
     return `${rule} ${kind} dump: ${files.join(', ')} (${way}, ${formatSize(sizeBytes)}, ${took})`
   },
 
