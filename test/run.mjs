@@ -52,8 +52,9 @@ if (helper.status !== 0) {
 const packages = run([join(root, 'test/packages/install.mjs')], { stdio: ['ignore', 'pipe', 'inherit'] })
 if (packages.status !== 0) process.exit(packages.status ?? 1)
 
-// Two cores are not to be fought over, and one test that hangs must not hang the run.
-const testArgs = ['--import', 'tsx', '--test', '--test-concurrency=2', '--test-timeout=300000', ...files]
+// One file at a time: most of them start processes that are to be busy, and two cores are not to be fought over. One test
+// that hangs must not hang the run.
+const testArgs = ['--import', 'tsx', '--test', '--test-concurrency=1', '--test-timeout=300000', ...files]
 const { status } = run(isCovered ? [...c8(), process.execPath, ...testArgs] : testArgs, {
   stdio: 'inherit',
   env: { ...process.env, CMM_TEST_PACKAGES: packages.stdout.toString().trim() },

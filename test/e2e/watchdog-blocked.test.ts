@@ -20,7 +20,8 @@ describe('a main thread that never comes back', { concurrency: 2 }, () => {
       assert.ok(isRunning(program))
       program.child.kill('SIGKILL')
       await program.exited
-      assert.ok(shareOf(readProfile(file), guilty) > 0.9)
+      // What collecting the parser's garbage takes stands beside it, not under it.
+      assert.ok(shareOf(readProfile(file), guilty) > 0.5)
       assert.deepEqual(program.types('dump'), [], 'the file was there before the main thread could say so')
     })
   }
