@@ -1,11 +1,8 @@
 import { ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
 
-/** No stream is refused: a GOAWAY with this id only asks the client to open no more. */
-const LAST_POSSIBLE_STREAM = 2 ** 31 - 1
-
-/** So long may a client take to read the notice, ms. */
-const NOTICE_MS = 1000
+/** An HTTP/2 client that opens no stream for so long is asked to leave without waiting for one, ms. */
+const QUIET_MS = 1000
 
 /**
  * Asks an HTTP/1.1 client to leave with this response. Node then writes `Connection: close` and ends the connection after
@@ -56,14 +53,18 @@ function isKeepAlive(name: unknown, value: unknown): boolean {
 }
 
 /**
- * Asks an HTTP/2 client to leave. First the notice, which refuses nothing; when the client has answered a PING sent after
- * it, it knows, and every stream that it opened before has arrived: only then is the session closed for new ones. Node's
- * own client reads no more once it has the notice and nothing under way, so there is a time limit as well.
+ * Asks an HTTP/2 client to leave: streams that have begun are finished, no more are taken. Node's HTTP/2 takes no stream
+ * once it has sent a GOAWAY, not even one that was on its way: the client learns that it was refused, and may send it
+ * again. So the GOAWAY waits for the next stream, while whose answer is still to come a client is least likely to send
+ * another; a quiet one is told a little later.
  */
 export function sayGoAway(session: Http2Session): void {
   if (session.destroyed || session.closed) return
-  session.goaway(0, LAST_POSSIBLE_STREAM)
-  const close = () => session.close()
-  session.ping(close)
-  setTimeout(close, NOTICE_MS).unref()
+  const leave = () => {
+    clearTimeout(timer)
+    session.off('stream', leave)
+    session.close()
+  }
+  const timer = setTimeout(leave, QUIET_MS).unref()
+  session.on('stream', leave)
 }

@@ -78,10 +78,10 @@ const MUTANTS: readonly Mutant[] = [
   {
     without: 'a word to HTTP/2 clients',
     file: 'cluster/farewell.js',
-    find: 'session.goaway(0, LAST_POSSIBLE_STREAM)',
-    put: 'return',
+    find: 'setTimeout(leave, QUIET_MS).unref()',
+    put: 'undefined',
     suite: 'protocols',
-    name: 'an idle session is sent GOAWAY at once',
+    name: 'an idle session is sent GOAWAY soon',
   },
 ]
 

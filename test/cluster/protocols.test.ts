@@ -81,7 +81,7 @@ describe('connections of every kind', { concurrency: 3 }, () => {
   }
 
   for (const kind of ['h2', 'h2c']) {
-    test(`HTTP/2 (${kind}): an idle session is sent GOAWAY at once and ends, the worker goes with code 0`, async (t) => {
+    test(`HTTP/2 (${kind}): an idle session is sent GOAWAY soon and ends, the worker goes with code 0`, async (t) => {
       const running = await start(t, kind)
       const session = openSession(t, running, kind)
       const goaway = once(session, 'goaway') as Promise<[code: number]>
