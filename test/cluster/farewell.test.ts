@@ -65,7 +65,7 @@ interface Served {
 }
 
 async function listen(t: TestContext): Promise<Served> {
-  const server = http2.createServer((req, res) => res.end('served'))
+  const server = http2.createServer((_req, res) => res.end('served'))
   const session = once(server, 'session').then(([each]) => each as http2.Http2Session)
   t.after(() => server.close())
   server.listen(0, '127.0.0.1')

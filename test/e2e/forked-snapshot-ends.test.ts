@@ -26,7 +26,7 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
 
     // Its next life listens where it listened, while the child still writes.
     const next = startApp(t, 'forking.js', options, { env: { PORT: String(port) } })
-    assert.equal((await next.until('port'))['port'], port)
+    assert.equal(((await next.until('port')) as { port: number }).port, port)
     assert.ok(isRunning(child))
 
     const [profile = '', snapshot = ''] = await untilWhole(app)
