@@ -1,7 +1,7 @@
 // Forks under allocation load, busy workers, thread pool and inspector, on each Node of CMM_NODES: at least 99 % whole files
 // after retries, every parent unharmed. CMM_COUNT (200) forks per Node, CMM_HEAP_MB (20).
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -33,11 +33,13 @@ async function forkOften(node) {
   }
 }
 
+const version = (node) => execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
+
 const figures = []
 const failed = []
 for (const node of nodes()) {
   const { whole, retries, unharmed, forkMs } = await forkOften(node)
-  const figure = `${node.split('/').slice(-4).join('/')}: ${whole} of ${count} whole, ${retries} retries, longest fork ${forkMs} ms, parent ${unharmed ? 'unharmed' : 'HARMED'}`
+  const figure = `${version(node)}: ${whole} of ${count} whole, ${retries} retries, longest fork ${forkMs} ms, parent ${unharmed ? 'unharmed' : 'HARMED'}`
   figures.push(figure)
   if (whole / count < 0.99 || !unharmed) failed.push(figure)
 }
