@@ -278,7 +278,7 @@ export function readWhole(value: unknown, name: string, least: number, otherwise
   return value
 }
 
-function readLimiter(value: unknown = DEFAULT_LIMITER, name: string): Budget {
+export function readLimiter(value: unknown = DEFAULT_LIMITER, name: string): Budget {
   const names = Object.keys(INTERVALS_MS)
   if (!Array.isArray(value)) {
     throw typeError(name, "an array [n, interval] such as [3, 'hour']", value)
@@ -309,7 +309,7 @@ function readInterval(value: unknown, name: string, names: readonly string[]): n
   return value
 }
 
-function readDirectory(value: unknown, name: string, otherwise: string): string {
+export function readDirectory(value: unknown, name: string, otherwise: string): string {
   if (value === undefined) return otherwise
   const rule = 'a path, not empty'
   if (typeof value !== 'string') throw typeError(name, rule, value)
