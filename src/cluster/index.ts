@@ -15,6 +15,7 @@ namespace memory {
   export type WorkerMemory = handle.WorkerMemory
   export type WorkerEnd = handle.WorkerEnd
   export type ClusterOptions = options.ClusterOptions
+  export type ClusterDumpOptions = options.ClusterDumpOptions
   export type BackoffOptions = options.BackoffOptions
   export type RunFunction = options.RunFunction
   export type CleanFunction = options.CleanFunction

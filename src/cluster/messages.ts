@@ -10,6 +10,8 @@ export type FromWorker =
 export interface FromPrimary {
   readonly kind: 'drain'
   readonly reason: DrainReason
+  /** Write a heap snapshot when the last connection has ended. */
+  readonly dump: boolean
 }
 
 export function tagged(message: FromWorker | FromPrimary): Record<typeof TAG, FromWorker | FromPrimary> {

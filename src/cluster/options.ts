@@ -7,11 +7,15 @@ import {
   RESERVED_SIGNALS,
   rangeError,
   readBoolean,
+  readDirectory,
+  readLimiter,
   readLogger,
   readMs,
   readObject,
   readWhole,
   typeError,
+  type Budget,
+  type LimiterOption,
   type Logger,
 } from '../options'
 
@@ -35,6 +39,16 @@ export interface BackoffOptions {
   base?: number | undefined
   /** ms: a whole number from `base` to 2147483647. @defaultValue 30000 */
   max?: number | undefined
+}
+
+/** Evidence of what filled a worker. */
+export interface ClusterDumpOptions {
+  /** ms that writing may take, from the end of the drain: 1 to 2147483647; then the worker ends itself. @defaultValue 60000 */
+  deadline?: number | undefined
+  /** Budget of dumps, of all workers together. @defaultValue [3, 'hour'] */
+  limiter?: LimiterOption | undefined
+  /** Directory for the files; created if missing. @defaultValue process.cwd() */
+  profileDir?: string | undefined
 }
 
 /** How the cluster is kept. Every key is optional. */
@@ -85,8 +99,23 @@ export interface ClusterOptions {
   signals?: readonly NodeJS.Signals[] | undefined
   /** Run a thread in each worker (10 to 18 MB) that ends the process when the primary is gone and the event loop is stuck. @defaultValue false */
   watchdog?: boolean | undefined
+  /**
+   * Write a heap snapshot of a worker that was above the limit, when its last connection has ended: it holds up neither its
+   * replacement nor the next one. `{}` takes the defaults.
+   *
+   * @defaultValue false
+   */
+  dump?: ClusterDumpOptions | false | undefined
   /** Takes one line per event, or `false`. @defaultValue a line per event to stderr */
   logger?: Logger | false | undefined
+}
+
+/** Evidence of a drained worker, resolved. */
+export interface ClusterDumpSettings {
+  readonly deadlineMs: number
+  readonly budget: Budget
+  /** Absolute. */
+  readonly directory: string
 }
 
 /** What the user wrote and the environment, resolved. */
@@ -106,6 +135,8 @@ export interface ClusterSettings {
   readonly confirm: number
   readonly signals: readonly NodeJS.Signals[]
   readonly watchdog: boolean
+  /** `undefined`: none is written. */
+  readonly dump: ClusterDumpSettings | undefined
   readonly logger: Logger | false | undefined
 }
 
@@ -116,6 +147,7 @@ export const DEFAULT_MIN_UPTIME_MS = 10_000
 export const DEFAULT_MIN_LIFETIME_MS = 10_000
 export const DEFAULT_BACKOFF: BackoffSettings = { baseMs: 1000, maxMs: 30_000 }
 export const DEFAULT_CONFIRM = 1
+export const DEFAULT_DUMP_DEADLINE_MS = 60_000
 export const DEFAULT_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT']
 
 const KEYS = [
@@ -132,6 +164,7 @@ const KEYS = [
   'hardLimit',
   'signals',
   'watchdog',
+  'dump',
   'logger',
 ]
 
@@ -171,6 +204,7 @@ export function resolveClusterOptions(
     confirm: readWhole(given['confirm'], 'options.confirm', 1, DEFAULT_CONFIRM),
     signals: readSignals(given['signals']),
     watchdog: readBoolean(given['watchdog'], 'options.watchdog', false),
+    dump: readDump(given['dump']),
     logger: readLogger(given['logger']),
   })
 }
@@ -239,6 +273,16 @@ function readBackoff(value: unknown): BackoffSettings {
   if (maxMs < baseMs)
     throw rangeError('options.backoff.max', `at least options.backoff.base (${baseMs})`, maxMs)
   return { baseMs, maxMs }
+}
+
+function readDump(value: unknown): ClusterDumpSettings | undefined {
+  if (value === undefined || value === false) return undefined
+  const given = readObject(value, 'options.dump', ['deadline', 'limiter', 'profileDir'])
+  return {
+    deadlineMs: readMs(given['deadline'], 'options.dump.deadline', DEFAULT_DUMP_DEADLINE_MS),
+    budget: readLimiter(given['limiter'], 'options.dump.limiter'),
+    directory: readDirectory(given['profileDir'], 'options.dump.profileDir', process.cwd()),
+  }
 }
 
 function readMaxSurge(value: unknown, count: number): 0 | 1 {

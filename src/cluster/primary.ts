@@ -1,8 +1,9 @@
 import cluster, { type Worker } from 'node:cluster'
 import { EventEmitter } from 'node:events'
-import type { ClusterAction, ClusterInput, ClusterNews } from '../core/cluster-events'
+import type { ClusterAction, ClusterInput, ClusterNews, DrainReason } from '../core/cluster-events'
 import { Reconciler } from '../core/cluster-reconciler'
 import type { WorkerKey } from '../core/cluster-slot'
+import { DumpBudget } from '../dispatch/dump-budget'
 import { MAX_TIMER_MS, type Logger } from '../options'
 import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
 import { fromWorker, tagged } from './messages'
@@ -22,6 +23,9 @@ export function runPrimary(settings: ClusterSettings): Cluster {
 /** A signal to the whole group reaches a worker and the primary in either order; the primary's own goes first. ms. */
 const GROUP_SIGNAL_MS = 100
 
+/** Reasons to drain for which a heap snapshot has something to tell. */
+const TELL_OF_MEMORY: ReadonlySet<DrainReason> = new Set<DrainReason>(['over', 'hard-limit'])
+
 const NOBODY: WorkerIdentity = { id: 0, pid: 0 }
 
 /** Carries out what the reconciler decides: the only place that touches processes, timers and signals. */
@@ -31,6 +35,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   readonly #identities = new Map<WorkerKey, WorkerIdentity>()
   readonly #inputs: ClusterInput[] = []
   readonly #report: Logger
+  /** One for all workers: they share the machine. */
+  readonly #dumpBudget: DumpBudget | undefined
   readonly #counts = { forks: 0, recycled: 0, crashes: 0 }
   #isStepping = false
   #timer: NodeJS.Timeout | undefined
@@ -42,7 +48,9 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   constructor(private readonly settings: ClusterSettings) {
     super()
     this.#report = createReport(settings.logger)
-    this.#reconciler = new Reconciler({ ...settings, dumpDeadlineMs: 0 }, Math.random)
+    const dumpDeadlineMs = settings.dump?.deadlineMs ?? 0
+    this.#reconciler = new Reconciler({ ...settings, dumpDeadlineMs }, Math.random)
+    this.#dumpBudget = settings.dump && new DumpBudget(settings.dump.budget)
   }
 
   start(): void {
@@ -174,10 +182,12 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     }
   }
 
-  #send(key: WorkerKey, reason: Extract<ClusterAction, { type: 'drain' }>['reason']): void {
+  #send(key: WorkerKey, reason: DrainReason): void {
     const worker = this.#workers.get(key)
     // A message that is lost, as to a worker that dies meanwhile, is made up for by SIGKILL at the deadline.
-    if (worker?.isConnected()) worker.process.send(tagged({ kind: 'drain', reason }), () => undefined)
+    if (!worker?.isConnected()) return
+    const dump = TELL_OF_MEMORY.has(reason) && (this.#dumpBudget?.tryRemoveToken() ?? false)
+    worker.process.send(tagged({ kind: 'drain', reason, dump }), () => undefined)
   }
 
   #identify(key: WorkerKey): WorkerIdentity {

@@ -2,6 +2,7 @@ import cluster, { type Worker } from 'node:cluster'
 import type { Logger } from '../options'
 import { Doors } from './doors'
 import { drain } from './drain'
+import { writeEvidence } from './evidence'
 import { startMemoryCheck } from './memory-check'
 import { fromPrimary, tagged, type FromWorker } from './messages'
 import type { CleanContext, CleanFunction, ClusterSettings, RunFunction } from './options'
@@ -38,7 +39,8 @@ class WorkerSide {
     this.#listen()
     this.#checkMemory()
     if (this.settings.watchdog) {
-      this.#watchdog = startOrphanWatchdog(this.settings.killTimeoutMs, (error) =>
+      const longestMs = this.settings.killTimeoutMs + (this.settings.dump?.deadlineMs ?? 0)
+      this.#watchdog = startOrphanWatchdog(longestMs, (error) =>
         this.#report.error(`the watchdog of the worker with pid ${process.pid} failed: ${String(error)}`),
       )
     }
@@ -48,7 +50,7 @@ class WorkerSide {
   #listen(): void {
     process.on('message', (message) => {
       const order = fromPrimary(message)
-      if (order?.kind === 'drain') this.#drain(order.reason)
+      if (order?.kind === 'drain') this.#drain(order.reason, order.dump)
     })
     process.prependListener('disconnect', () => this.#outlivePrimary())
     for (const signal of this.settings.signals) process.on(signal, () => this.#askToLeave(signal))
@@ -61,7 +63,7 @@ class WorkerSide {
   #outlivePrimary(): void {
     this.worker.exitedAfterDisconnect = true
     this.#watchdog?.noteOrphaned()
-    this.#drain('orphaned')
+    this.#drain('orphaned', false)
   }
 
   /** Signals to the process group, as from Ctrl-C, reach the workers too: who goes when is the primary's to say. */
@@ -91,15 +93,30 @@ class WorkerSide {
     )
   }
 
-  #drain(reason: CleanContext['reason']): void {
+  #drain(reason: CleanContext['reason'], isToDump: boolean): void {
     if (this.#isDraining) return
     this.#isDraining = true
     this.#stopCheck?.()
-    setTimeout(() => process.exit(1), this.settings.killTimeoutMs)
+    const killTimer = setTimeout(() => process.exit(1), this.settings.killTimeoutMs)
     const { settings, cleanFunc } = this
     const done = drain(reason, { doors: this.#doors, cleanFunc, settings, report: this.#report })
     this.#send({ kind: 'closed' })
-    void done.then(() => this.#leave())
+    void done.then(async () => {
+      if (isToDump) {
+        clearTimeout(killTimer)
+        await this.#dump(reason)
+      }
+      this.#leave()
+    })
+  }
+
+  /** The lease is given back first: nobody waits for what is written here. */
+  async #dump(reason: CleanContext['reason']): Promise<void> {
+    const { dump, limitBytes } = this.settings
+    if (!dump) return
+    this.#send({ kind: 'drained' })
+    setTimeout(() => process.exit(1), dump.deadlineMs)
+    await writeEvidence({ directory: dump.directory, limitBytes, reason, report: this.#report })
   }
 
   /**

@@ -24,8 +24,25 @@ test('the defaults', () => {
     confirm: 1,
     signals: ['SIGTERM', 'SIGINT'],
     watchdog: false,
+    dump: undefined,
     logger: undefined,
   })
+})
+
+test('dump: {} takes its defaults, false is none', () => {
+  assert.deepEqual(resolve(1e9, { dump: {} }, {}).dump, {
+    deadlineMs: 60_000,
+    budget: { tokensPerInterval: 3, intervalMs: 3_600_000 },
+    directory: process.cwd(),
+  })
+  assert.equal(resolve(1e9, { dump: false }, {}).dump, undefined)
+  assert.throws(
+    () => resolve(1e9, { dump: true as unknown as false }, {}),
+    /options\.dump must be an object; received true/,
+  )
+  assert.throws(() => resolve(1e9, { dump: { deadline: 0 } }, {}), /options\.dump\.deadline must be/)
+  assert.throws(() => resolve(1e9, { dump: { limiter: [-1, 'hour'] } }, {}), /options\.dump\.limiter\[0\]/)
+  assert.throws(() => resolve(1e9, { dump: { profileDir: '' } }, {}), /options\.dump\.profileDir must be/)
 })
 
 test('the limit is bytes or a size', () => {
