@@ -8,7 +8,8 @@
 //
 // The three optional packages are built for this Node first; tests find them by CMM_TEST_PACKAGES.
 import { spawnSync } from 'node:child_process'
-import { readdirSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -52,25 +53,55 @@ if (helper.status !== 0) {
 const packages = run([join(root, 'test/packages/install.mjs')], { stdio: ['ignore', 'pipe', 'inherit'] })
 if (packages.status !== 0) process.exit(packages.status ?? 1)
 
-// One file at a time: most of them start processes that are to be busy, and two cores are not to be fought over. One test
-// that hangs must not hang the run.
-const testArgs = ['--import', 'tsx', '--test', '--test-concurrency=1', '--test-timeout=300000', ...files]
-const { status } = run(isCovered ? [...c8(), process.execPath, ...testArgs] : testArgs, {
-  stdio: 'inherit',
-  env: { ...process.env, CMM_TEST_PACKAGES: packages.stdout.toString().trim() },
-})
-process.exit(status ?? 1)
+const env = { ...process.env, CMM_TEST_PACKAGES: packages.stdout.toString().trim() }
+const failed = runTests(files, isCovered)
+// A test that fails only beside others, on a starved machine, is a bug of its own: it is named, and has one more try alone.
+const failedAgain = failed.length > 0 ? runTests(failed, false) : []
+for (const file of failed) {
+  console.error(failedAgain.includes(file) ? `FAILED TWICE: ${file}` : `FLAKY, passed alone: ${file}`)
+}
+const isCoverageEnough =
+  !isCovered || failedAgain.length > 0 || run(c8('check-coverage'), { stdio: 'inherit' }).status === 0
+process.exit(failedAgain.length > 0 || !isCoverageEnough ? 1 : 0)
+
+/** @returns The files in which a test failed; all of them if the run itself did not come to its end. */
+function runTests(files, isCovered) {
+  const directory = mkdtempSync(join(tmpdir(), 'cmm-run-'))
+  const list = join(directory, 'failed')
+  // One file at a time: most of them start processes that are to be busy, and two cores are not to be fought over. One test
+  // that hangs must not hang the run.
+  const testArgs = [
+    ...['--import', 'tsx', '--test', '--test-concurrency=1', '--test-timeout=300000'],
+    ...['--test-reporter=tap', '--test-reporter-destination=stdout'],
+    ...[`--test-reporter=${join(root, 'test/failed-files.mjs')}`, `--test-reporter-destination=${list}`],
+    ...files,
+  ]
+  try {
+    const { status } = run(isCovered ? [...c8(), process.execPath, ...testArgs] : testArgs, {
+      stdio: 'inherit',
+      env,
+    })
+    const failed = readFileSync(list, 'utf8').split('\n').filter(Boolean)
+    return status !== 0 && failed.length === 0 ? files : failed
+  } catch (error) {
+    console.error(error)
+    return files
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+}
 
 function run(command, options) {
   return spawnSync(process.execPath, command, { cwd: root, ...options })
 }
 
-function c8() {
+/** Without a command: runs what follows, and reports. The threshold is checked apart, when it is clear that tests passed. */
+function c8(command) {
   const flags = ['--all', '--src=src', '--include=src/**/*.ts', '--exclude-after-remap', '--reporter=text']
   const exclude = Object.keys(NOT_COVERED).map((file) => `--exclude=${file}`)
-  const threshold = ['--check-coverage', `--lines=${LINES_COVERED_PERCENT}`]
-  const others = ['--functions=0', '--branches=0', '--statements=0']
-  return [join(root, 'node_modules/c8/bin/c8.js'), ...flags, ...exclude, ...threshold, ...others]
+  const threshold = [`--lines=${LINES_COVERED_PERCENT}`, '--functions=0', '--branches=0', '--statements=0']
+  const program = join(root, 'node_modules/c8/bin/c8.js')
+  return [program, ...(command ? [command, ...threshold] : []), ...flags, ...exclude]
 }
 
 function testFiles(path) {
