@@ -3,7 +3,7 @@
 //   node test/run.mjs [--coverage] [--behaviour] [path …]
 //
 // --coverage    measure the lines of src/ and fail below the threshold
-// --behaviour   leave out what does not depend on the Node version: the packed package and DevTools itself
+// --behaviour   leave out what does not depend on the Node version: pure code, lines, the packed package, the demo, DevTools itself
 // path          test files or folders, default all of test/
 //
 // The three optional packages are built for this Node first; tests find them by CMM_TEST_PACKAGES.
@@ -38,7 +38,7 @@ const leftOut = new Set([
   'fixtures',
   'node_modules',
   '.built',
-  ...(args.includes('--behaviour') ? ['devtools', 'package'] : []),
+  ...(args.includes('--behaviour') ? ['core', 'demo', 'devtools', 'package', 'report'] : []),
 ])
 const paths = args.filter((arg) => !arg.startsWith('--'))
 const files = (paths.length > 0 ? paths : ['test']).flatMap((path) => testFiles(join(root, path))).sort()
