@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { isMainThread } from 'node:worker_threads'
 import type { DumpKind, DumpResult } from './dispatch/events'
-import { MAX_TIMER_MS, type Settings } from './options'
+import { describe, MAX_TIMER_MS, type Settings } from './options'
 import { Voice, type MonitorEvents } from './report/voice'
 import { startMonitoring, type Monitoring } from './start-monitoring'
 
@@ -32,7 +32,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
    */
   dumpCpu(durationMs?: number): Promise<DumpResult> {
     if (durationMs !== undefined && !isDuration(durationMs)) {
-      const message = `dumpCpu: durationMs must be a whole number from 1 to ${MAX_TIMER_MS}; received ${String(durationMs)}`
+      const message = `dumpCpu: durationMs must be a whole number from 1 to ${MAX_TIMER_MS}; received ${describe(durationMs)}`
       return Promise.resolve({ skipped: 'failed', message })
     }
     return this.#dump('cpu', durationMs)

@@ -174,7 +174,12 @@ export function resolveOptions(options: Options = {}): Settings {
   const cpu = top['cpu'] === undefined ? undefined : readObject(top['cpu'], 'options.cpu', CPU_KEYS)
   const memory =
     top['memory'] === undefined ? undefined : readObject(top['memory'], 'options.memory', MEMORY_KEYS)
-  const profileDir = readDirectory(top['profileDir'], 'options.profileDir', process.cwd())
+  // The working directory is asked for only when it is needed: it may have been deleted.
+  const topDirectory =
+    top['profileDir'] === undefined
+      ? undefined
+      : readDirectory(top['profileDir'], 'options.profileDir', () => process.cwd())
+  const common = () => topDirectory ?? process.cwd()
   return Object.freeze<Settings>({
     cpu: cpu && {
       ...readRule(cpu, 'options.cpu', readCpuThreshold),
@@ -182,8 +187,8 @@ export function resolveOptions(options: Options = {}): Settings {
     },
     memory: memory && readRule(memory, 'options.memory', readMemoryThreshold),
     directories: {
-      cpu: readDirectory(cpu?.['profileDir'], 'options.cpu.profileDir', profileDir),
-      memory: readDirectory(memory?.['profileDir'], 'options.memory.profileDir', profileDir),
+      cpu: readDirectory(cpu?.['profileDir'], 'options.cpu.profileDir', common),
+      memory: readDirectory(memory?.['profileDir'], 'options.memory.profileDir', common),
     },
     profileDurationMs: readMs(cpu?.['duration'], 'options.cpu.duration', DEFAULT_DURATION_MS),
     sampling: memory !== undefined && readBoolean(memory['sampling'], 'options.memory.sampling', true),
@@ -309,8 +314,8 @@ function readInterval(value: unknown, name: string, names: readonly string[]): n
   return value
 }
 
-export function readDirectory(value: unknown, name: string, otherwise: string): string {
-  if (value === undefined) return otherwise
+export function readDirectory(value: unknown, name: string, otherwise: () => string): string {
+  if (value === undefined) return otherwise()
   const rule = 'a path, not empty'
   if (typeof value !== 'string') throw typeError(name, rule, value)
   if (value === '' || value.includes('\0')) throw rangeError(name, rule, value)
@@ -377,7 +382,7 @@ export function rangeError(name: string, rule: string, received: unknown): Range
 }
 
 /** Long or hostile values must not turn an error message into a dump, or into another error. */
-function describe(value: unknown): string {
+export function describe(value: unknown): string {
   try {
     const text = inspect(value, { depth: 0, breakLength: Infinity, maxArrayLength: 4, maxStringLength: 80 })
     return text.length > 120 ? `${text.slice(0, 120)}…` : text

@@ -68,8 +68,11 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     isThreadWanted: settings.watchdog,
     orders,
     report: voice,
-    onStarted: ({ thread, ways }) =>
-      voice.info(startLine({ ...watchSettings, signal: settings.signal, thread, ways })),
+    ready: prepared,
+    onStarted: ({ thread, ways }) => {
+      const leakPassedOver = leakReadings?.passedOver ?? []
+      voice.info(startLine({ ...watchSettings, signal: settings.signal, thread, ways, leakPassedOver }))
+    },
   })
   undo.add(() => watch.stop())
   if (leakReadings) undo.add(startLeaks(leakReadings, watch, voice))

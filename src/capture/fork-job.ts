@@ -48,13 +48,21 @@ export interface ForkJob {
 export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, pauseMs: number): string {
   const profile =
     job.profile && publishOrRemove(job.profile, (file) => writeProfile(job, file, sampler, pauseMs))
-  const snapshot = publishOrRemove(job.snapshot, (file) => writeSnapshot(job, file, pauseMs))
+  const passedOver = [...job.passedOver, ...missing(profile)]
+  const snapshot = publishOrRemove(job.snapshot, (file) =>
+    writeSnapshot({ ...job, passedOver }, file, pauseMs),
+  )
   const report: ChildReport = {
     ...(profile && { profile, sampler: sampler.state() }),
     snapshot,
     peakBytes: peakBytes(),
   }
   return JSON.stringify(report)
+}
+
+/** Why there is no sampling profile beside the snapshot, for the evidence. */
+export function missing(profile: ChildFile | undefined): readonly PassedOver[] {
+  return profile && 'failed' in profile ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
 }
 
 /** Removes what failed itself: the application, which would do it too, may be gone. */

@@ -6,7 +6,7 @@ import type { Artefact } from '../files/artefact'
 import { openArtefact, type OpenArtefact } from '../files/open-artefact'
 import type { Job, PassedOver, Refusal } from './capture'
 import type { ForkHelper } from './fork-helper'
-import { FORK_WAY, type ChildFile } from './fork-job'
+import { FORK_WAY, type ChildFile, missing } from './fork-job'
 import { awaitChild, type ChildOutcome, type ChildToAwait } from './forked-child'
 import type { HeapCapture, HeapRung } from './heap-rung'
 import { SAMPLING_WAY, type HeapSampling } from './heap-sampling'
@@ -100,6 +100,7 @@ class ForkedDump {
     const report = outcome.kind === 'reported' ? outcome.report : undefined
     const snapshot = await this.#published('.heapsnapshot', report?.snapshot)
     const profile = await this.#published('.heapprofile', report?.profile)
+    this.#passedOver.push(...missing(report?.profile))
     const childPeakBytes = report ? { childPeakBytes: report.peakBytes } : {}
     const common = { passedOver: this.#passedOver, pauseMs: this.#pauseMs, ...childPeakBytes }
     if (snapshot) {

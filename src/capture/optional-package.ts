@@ -12,9 +12,10 @@ export interface ResolvedPackage {
  * the working directory. The library may be linked or hoisted to a place from which the application's packages do not show.
  */
 export function resolvePackage(name: string): ResolvedPackage | undefined {
-  for (const from of [__filename, process.argv[1], join(process.cwd(), 'index.js')]) {
-    if (from === undefined) continue
+  for (const place of [() => __filename, () => process.argv[1], () => join(process.cwd(), 'index.js')]) {
     try {
+      const from = place()
+      if (from === undefined) continue
       return { name, file: createRequire(from).resolve(name) }
     } catch {
       // Not to be seen from here: the next place may see it.

@@ -34,6 +34,8 @@ export interface DispatcherParts {
   readonly gate: Gate
   readonly clock: Clock
   readonly report: Report
+  /** Settled when dumps can be made: their directories are there. */
+  readonly ready?: Promise<unknown> | undefined
   /** Length of a CPU profile when the request names none, ms. */
   readonly profileDurationMs: number
   /** Where the evidence comes from; directory and start are added per dump. */
@@ -159,7 +161,6 @@ export class Dispatcher {
     if (request.early?.aborted) early.abort()
     this.#parts.onRunning?.(true)
     const done = this.#attempt(request, early.signal).finally(() => {
-      this.#running = undefined
       this.#parts.onRunning?.(false)
       this.#serveNext()
     })
@@ -175,7 +176,8 @@ export class Dispatcher {
       const plan = await this.#plan(request)
       if (!('take' in plan)) return this.#skip(request, plan.skip, plan.numbers)
       if (this.#isStopped) return this.#skip(request, 'stopped')
-      if (request.rule !== 'manual' && !budget.tryRemoveToken()) return this.#skip(request, 'limited')
+      if (request.rule !== 'manual' && !budget.tryRemoveToken())
+        return this.#skip(request, 'limited', { ...budget.terms })
       isCaptured = true
       return await this.#capture(request, plan, early)
     } catch (error) {
@@ -183,12 +185,15 @@ export class Dispatcher {
       report.failure({ stage: 'capture', kind: request.kind, message, error })
       return { skipped: 'failed', message }
     } finally {
+      // Before the gate opens: who enters next sets it anew.
+      this.#running = undefined
       gate.leave(isCaptured ? clock.monotonicMs() + SETTLING_MS : undefined)
     }
   }
 
-  #plan({ kind }: DumpRequest): Promise<Plan | Refusal> {
+  async #plan({ kind }: DumpRequest): Promise<Plan | Refusal> {
     const { capturer, directory } = this.#parts[kind]
+    await this.#parts.ready
     return capturer.plan(directory)
   }
 

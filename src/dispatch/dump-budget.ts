@@ -42,6 +42,11 @@ export class DumpBudget {
     if (left) this.#limiter = takeUp(newLimiter(budget), left, nowMs)
   }
 
+  /** What was agreed: so many dumps in so many ms. */
+  get terms(): Budget {
+    return this.#budget
+  }
+
   /** @returns `true` when a dump may be made; it is then paid for. */
   tryRemoveToken(): boolean {
     this.#limiter ??= newLimiter(this.#budget)

@@ -48,7 +48,8 @@ export interface Skip {
 
 /** Payload of `'failure'`: something of the monitor's own did not work. Monitoring goes on. */
 export interface Failure {
-  /** What was being done: `sampling`, `capture`, `retention`, `listener`, `directory`, `watchdog` or `leak`. */
+  /** What was being done: `sampling`, `sampling profile`, `capture`, `retention`, `listener`, `watchdog`, `leak` or
+   * `stop`. */
   readonly stage: string
   readonly kind?: DumpKind
   readonly message: string

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { chmod, mkdir, open, statfs, unlink } from 'node:fs/promises'
+import { chmod, mkdir, open, stat, statfs, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { CREATE_NEW } from './disk'
 
@@ -38,12 +38,31 @@ export async function freeBytes(directory: string): Promise<number> {
 }
 
 async function createMissing(directory: string): Promise<void> {
-  const topmostCreated = await mkdir(directory, { recursive: true, mode: OWNER_ONLY })
-  if (topmostCreated === undefined) return
-  const top = resolve(topmostCreated)
-  for (let level = resolve(directory); level.startsWith(top); level = dirname(level)) {
+  // Level by level: with `recursive` Node tries for ever where the parent exists and nothing can be made in it, as in /proc.
+  for (const level of await missingLevels(resolve(directory))) {
     // A default ACL of the parent can have given more than was asked for.
-    await chmod(level, OWNER_ONLY)
+    if (await create(level)) await chmod(level, OWNER_ONLY)
+  }
+}
+
+/** The directory and those above it that do not exist, topmost first. */
+async function missingLevels(directory: string): Promise<string[]> {
+  const isThere = await stat(directory).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+  )
+  const parent = dirname(directory)
+  return isThere || parent === directory ? [] : [...(await missingLevels(parent)), directory]
+}
+
+/** @returns `false` when another process was quicker. */
+async function create(level: string): Promise<boolean> {
+  try {
+    await mkdir(level, { mode: OWNER_ONLY })
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !(await stat(level)).isDirectory()) throw error
+    return false
   }
 }
 

@@ -13,6 +13,8 @@ export interface Started {
   /** Where loops and dispatcher run. */
   readonly thread: string
   readonly ways: { readonly [Kind in DumpKind]: KindWays }
+  /** The sources of the leak watch's readings that could not be taken. */
+  readonly leakPassedOver?: readonly PassedOver[]
 }
 
 interface KindWays {
@@ -21,7 +23,8 @@ interface KindWays {
 }
 
 /** The one line at start: what is watched, thresholds and limits, directory, thread, ways available. */
-export function startLine({ rules, budgets, directories, signal, thread, ways }: Started): string {
+export function startLine(started: Started): string {
+  const { rules, budgets, directories, signal, thread, ways } = started
   const watched = (['cpu', 'memory'] as const).flatMap((kind) => {
     const rule = rules[kind]
     if (!rule) return []
@@ -30,7 +33,7 @@ export function startLine({ rules, budgets, directories, signal, thread, ways }:
   })
   const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${directories.memory}`]
   const all = [...watched, ...manual].join('; ') || 'nothing'
-  return `watching ${all}; on ${thread}${passedOver(ways)}`
+  return `watching ${all}; on ${thread}${passedOver(started)}`
 }
 
 /** Told once when a memory threshold can never trip; `undefined` when it can. */
@@ -51,7 +54,8 @@ function limits(counter: number, { tokensPerInterval, intervalMs }: Budget): str
   return `${row}, at most ${tokensPerInterval} per ${intervalMs / 1000} s`
 }
 
-function passedOver(ways: Started['ways']): string {
-  const reasons = [...ways.cpu.passedOver, ...ways.memory.passedOver].map(({ way, why }) => `${way} (${why})`)
+function passedOver({ ways, leakPassedOver = [] }: Started): string {
+  const all = [...ways.cpu.passedOver, ...ways.memory.passedOver, ...leakPassedOver]
+  const reasons = all.map(({ way, why }) => `${way} (${why})`)
   return reasons.length > 0 ? `; passed over: ${[...new Set(reasons)].join(', ')}` : ''
 }

@@ -21,6 +21,8 @@ export const EXIT_WAIT_BYTES = 8
  */
 export class ExitWait {
   readonly #words: Int32Array
+  /** Whether the latest dump began before the exit did. One that began later must not open a session. */
+  #isHeldInTime = false
 
   constructor(shared: SharedArrayBuffer) {
     this.#words = new Int32Array(shared, 0, 2)
@@ -29,6 +31,7 @@ export class ExitWait {
   /** On the watchdog thread: the process must not end now. */
   hold(): void {
     Atomics.add(this.#words, HOLDS, 1)
+    this.#isHeldInTime = Atomics.load(this.#words, PHASE) === RUNNING
   }
 
   /**
@@ -40,7 +43,7 @@ export class ExitWait {
   tryHold(): boolean {
     const holdsBefore = Atomics.add(this.#words, HOLDS, 1)
     const phase = Atomics.load(this.#words, PHASE)
-    const isLate = phase === OVER || (phase === EXITING && holdsBefore === 0)
+    const isLate = phase === OVER || (phase === EXITING && (holdsBefore === 0 || !this.#isHeldInTime))
     if (isLate) this.release()
     return !isLate
   }

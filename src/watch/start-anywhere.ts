@@ -14,6 +14,8 @@ export interface StartParts {
   /** What only the main thread can do. */
   readonly orders: OrderTable
   readonly report: Report
+  /** Settled when the directories are made, as far as they can be. A watch on its own thread begins later anyway. */
+  readonly ready: Promise<unknown>
   /** Told where the watch runs, at the start and when it has moved. */
   readonly onStarted: (started: { thread: string; ways: Ways }) => void
 }
@@ -32,13 +34,13 @@ function newGate(): Gate {
 }
 
 function startHere(
-  { settings, orders, report, onStarted }: StartParts,
+  { settings, orders, report, ready, onStarted }: StartParts,
   gate: Gate,
   thread: string,
   budgetsLeft?: BudgetsLeft,
 ): Watch {
   const mainThread = createDirectMainThread(orders)
-  const watch = startWatch({ ...settings, budgetsLeft }, { mainThread, gate, report })
+  const watch = startWatch({ ...settings, budgetsLeft }, { mainThread, gate, report, ready })
   const unseen = settings.blockedMs === undefined ? '' : ', where a blocked event loop goes unseen'
   onStarted({ thread: thread + unseen, ways: watch.ways() })
   return watch

@@ -69,6 +69,8 @@ export interface WatchSurroundings {
   readonly mainThread: MainThread
   readonly gate: Gate
   readonly report: Report
+  /** Settled when the directories are made, as far as they can be. A watch on another thread begins later anyway. */
+  readonly ready?: Promise<unknown>
   /** Told when a dump begins and when it has ended. */
   readonly onRunning?: (isRunning: boolean) => void
   /** Told when a dump has taken a token. */
@@ -78,7 +80,7 @@ export interface WatchSurroundings {
 /** Builds samplers, loops, captures and the dispatcher on the thread that calls. */
 export function startWatch(
   settings: WatchSettings,
-  { mainThread, gate, report, onRunning, onSpent }: WatchSurroundings,
+  { mainThread, gate, report, ready, onRunning, onSpent }: WatchSurroundings,
 ): LocalWatch {
   const { rules, budgets, budgetsLeft, directories, engines, keep, where } = settings
   const common = { mainThread, probe: createRoomProbe(), observer: observerFor(report) }
@@ -106,6 +108,7 @@ export function startWatch(
     gate,
     clock: systemClock,
     report,
+    ready,
     profileDurationMs: settings.profileDurationMs,
     where,
     retain: (directory) => retain(directory, where.host, keep, report),

@@ -53,7 +53,7 @@ export class Watchdog implements Watch {
   readonly #worker: Worker
   readonly #exitWait: ExitWait
   readonly #unanswered = new Map<number, UnansweredRequest>()
-  readonly #stopBeats: () => void
+  #stopBeats: () => void = () => undefined
   #budgetsLeft: BudgetsLeft = {}
   #threadGateId: number | undefined
   #lastId = 0
@@ -62,7 +62,8 @@ export class Watchdog implements Watch {
   #isOver = false
 
   /**
-   * @throws When the thread cannot even be asked for: it was bundled away, or `--permission` forbids threads.
+   * @throws When the thread cannot even be asked for: it was bundled away, `--permission` forbids threads, or
+   * this Node has no inspector.
    */
   constructor(parts: WatchdogParts) {
     this.#parts = parts
@@ -134,9 +135,9 @@ export class Watchdog implements Watch {
   /** At exit no event loop turns: wait for what the thread is at on shared memory, then read the mail by hand. */
   readonly #onExit = (): void => {
     this.#exitWait.begin()
-    if (!this.#exitWait.isHeld) return
     this.#tell({ type: 'exit' })
     this.#exitWait.wait(systemClock.monotonicMs)
+    // Also what it finished long ago, while this thread was stuck.
     this.#readMail()
   }
 
@@ -189,6 +190,7 @@ export class Watchdog implements Watch {
 }
 
 function threadEntry(): string {
+  if (!process.features.inspector) throw new Error('this Node was built without the inspector')
   const entry = join(__dirname, 'watchdog-thread.js')
   if (!existsSync(entry)) throw new Error(`its file ${entry} is not there (was the package bundled?)`)
   return entry
