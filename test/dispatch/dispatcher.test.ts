@@ -63,7 +63,7 @@ class ScriptedCapturer implements Capturer {
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-function scene({ counter = 1, tokens = 3, gateMemory = newGateMemory() } = {}) {
+function scene({ counter = 1, tokens = 3, gateMemory = newGateMemory(), ready = Promise.resolve() } = {}) {
   const gate = new Gate(gateMemory)
   const cpu = new ScriptedCapturer('.cpuprofile')
   const memory = new ScriptedCapturer('.heapsnapshot')
@@ -98,6 +98,7 @@ function scene({ counter = 1, tokens = 3, gateMemory = newGateMemory() } = {}) {
       notice: (text) => events.notices.push(text),
     },
     profileDurationMs: 30_000,
+    ready,
     where: { node: 'v20', v8: '11', pid: 42, host: 'here', limits: {} },
     retain: (directory) => {
       retained.push(directory)
@@ -316,6 +317,18 @@ describe('budget', () => {
     pass(SETTLING_MS + 1000)
     await readings('cpu', 70)
     assert.deepEqual(skipsOf(skips), ['cpu threshold limited'])
+  })
+})
+
+describe('readiness', () => {
+  test('a dump waits until dumps can be made', async () => {
+    let isReady!: () => void
+    const { readings, memory } = scene({ ready: new Promise<void>((resolve) => (isReady = resolve)) })
+    await readings('memory', 5000)
+    assert.equal(memory.plans, 0)
+    isReady()
+    await turn()
+    assert.equal(memory.plans, 1)
   })
 })
 

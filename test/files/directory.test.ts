@@ -152,3 +152,8 @@ test('free bytes are what the file system leaves to the unprivileged', async (t)
 test('free bytes of a directory that is not there: the error says so', async (t) => {
   await assert.rejects(freeBytes(join(scratch(t), 'missing')), { code: 'ENOENT' })
 })
+
+test('where nothing can be made it says so, instead of trying for ever', async () => {
+  const verdict = await prepareDirectory('/proc/cpu-memory-monitor/nothing')
+  assert.equal(verdict.writable, false)
+})

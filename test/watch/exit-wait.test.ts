@@ -27,6 +27,13 @@ test('nothing begins once the process is exiting', () => {
   assert.equal(main.isHeld, false)
 })
 
+test('a dump that begins after the exit reaches the main thread no more', () => {
+  const { main, thread } = twoSides()
+  main.begin()
+  thread.hold()
+  assert.equal(thread.tryHold(), false)
+})
+
 test('what is under way may go on, until the wait is over', () => {
   const { main, thread } = twoSides()
   thread.hold()
