@@ -23,6 +23,8 @@ export interface ChildGuard {
   readonly deadlineMs: number
   /** What must stay available for the application, bytes. */
   readonly reserveBytes: number
+  /** What the child may have beyond what it was born with, bytes. */
+  readonly allowanceBytes: number
   /** What is available now, bytes. */
   readonly availableBytes: () => number
 }
@@ -60,13 +62,15 @@ export async function awaitChild(
 }
 
 function startGuard(pid: number, guard: ChildGuard): () => ChildVerdict | undefined {
-  const watch = new ChildWatch(performance.now(), guard.deadlineMs, guard.reserveBytes)
+  const { deadlineMs, reserveBytes, allowanceBytes } = guard
+  const watch = new ChildWatch(performance.now(), deadlineMs, reserveBytes, allowanceBytes)
   let endedFor: ChildVerdict | undefined
   const timer = setInterval(() => {
     const usage = readChildUsage(pid)
     if (!usage || endedFor) return
-    const { cpuTicks: cpu, state } = usage
-    endedFor = watch.judge({ atMs: performance.now(), cpu, state, availableBytes: guard.availableBytes() })
+    const { cpuTicks: cpu, state, anonymousBytes } = usage
+    const availableBytes = guard.availableBytes()
+    endedFor = watch.judge({ atMs: performance.now(), cpu, state, anonymousBytes, availableBytes })
     if (endedFor) end(pid)
   }, GUARD_MS)
   timer.unref()

@@ -142,18 +142,20 @@ class ForkedDump {
   async #run(snapshot: OpenArtefact, profile: OpenArtefact | undefined): Promise<ForkOutcome> {
     const { helper, mainThread, probe, patience } = this.#parts
     const room = probe.memory()
+    this.#room = judgeFork(this.#heap.usedBytes, room)
+    const allowanceBytes = Math.max(LEAST_ALLOWANCE_BYTES, this.#room.numbers['haveBytes'] ?? 0)
     const guard = {
       deadlineMs: CHILD_DEADLINE_MS,
       reserveBytes: memoryReserveBytes(room.limitBytes),
+      allowanceBytes,
       availableBytes: () => probe.memory().availableBytes,
     }
-    this.#room = judgeFork(this.#heap.usedBytes, room)
     const input: Orders['forkHeapDump']['input'] = {
       snapshot: snapshot.partial,
       ...(profile && { profile: profile.partial }),
       passedOver: this.#passedOver,
       options: {
-        dataAllowanceBytes: Math.max(LEAST_ALLOWANCE_BYTES, this.#room.numbers['haveBytes'] ?? 0),
+        dataAllowanceBytes: allowanceBytes,
         deadlineSeconds: CHILD_DEADLINE_MS / 1000 + ALARM_GRACE_S,
         niceness: CHILD_NICENESS,
       },

@@ -9,6 +9,8 @@ export interface ChildSight {
   readonly cpu: number
   /** The kernel's letter for what it does: R runs, S sleeps, D waits for a disk, T is stopped. */
   readonly state: string
+  /** Anonymous memory of the child, what it still shares with the application counted in, bytes. */
+  readonly anonymousBytes: number
   /** What can still be allocated before a limit or the end of the machine is reached, bytes. */
   readonly availableBytes: number
 }
@@ -21,6 +23,8 @@ export class ChildWatch {
   readonly #startedAtMs: number
   readonly #deadlineMs: number
   readonly #reserveBytes: number
+  readonly #allowanceBytes: number
+  #anonymousAtFirst: number | undefined
   #cpu = -1
   #progressAtMs: number
 
@@ -28,16 +32,21 @@ export class ChildWatch {
    * @param startedAtMs - When the child was forked, monotonic ms.
    * @param deadlineMs - How long it may take in all.
    * @param reserveBytes - What must stay available for the application.
+   * @param allowanceBytes - What the child may have beyond what it was born with. The kernel's own limit (RLIMIT_DATA) counts
+   * address space; this counts memory.
    */
-  constructor(startedAtMs: number, deadlineMs: number, reserveBytes: number) {
+  constructor(startedAtMs: number, deadlineMs: number, reserveBytes: number, allowanceBytes: number) {
     this.#startedAtMs = startedAtMs
     this.#deadlineMs = deadlineMs
     this.#reserveBytes = reserveBytes
+    this.#allowanceBytes = allowanceBytes
     this.#progressAtMs = startedAtMs
   }
 
   /** @returns What to end it for, or `undefined`: it may go on. */
-  judge({ atMs, cpu, state, availableBytes }: ChildSight): ChildVerdict | undefined {
+  judge({ atMs, cpu, state, anonymousBytes, availableBytes }: ChildSight): ChildVerdict | undefined {
+    this.#anonymousAtFirst ??= anonymousBytes
+    if (anonymousBytes - this.#anonymousAtFirst > this.#allowanceBytes) return 'hungry'
     if (availableBytes < this.#reserveBytes) return 'hungry'
     if (atMs - this.#startedAtMs > this.#deadlineMs) return 'late'
     // Only sleep without CPU is a stall: who waits for a disk or for the CPU, or was stopped, can go on by itself.

@@ -10,7 +10,12 @@ import { openPipe, pipeThatSays } from './pipe'
 
 const EXIT_CODES = { jobFailed: 70, notDetached: 71, waitedForThread: 75 }
 const REPORT = { snapshot: { sizeBytes: 1 }, peakBytes: 2 }
-const calm: ChildGuard = { deadlineMs: 60_000, reserveBytes: 100, availableBytes: () => 1000 }
+const calm: ChildGuard = {
+  deadlineMs: 60_000,
+  reserveBytes: 100,
+  allowanceBytes: 2 ** 40,
+  availableBytes: () => 1000,
+}
 const { SIGALRM, SIGILL, SIGKILL, SIGSEGV, SIGTERM } = constants.signals
 
 describe('a forked child', { concurrency: 1 }, () => {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ChildWatch, STALLED_AFTER_MS } from '../../src/core/child-watch'
 
-const calm = { cpu: 1, state: 'R', availableBytes: 1000 }
-const watch = () => new ChildWatch(0, 120_000, 100)
+const calm = { cpu: 1, state: 'R', anonymousBytes: 500, availableBytes: 1000 }
+const watch = () => new ChildWatch(0, 120_000, 100, 300)
 
 test('a child that works may go on', () => {
   const child = watch()
@@ -38,6 +38,13 @@ test('CPU time after a pause starts the wait anew', () => {
 test('one that leaves less than the reserve is ended at once', () => {
   assert.equal(watch().judge({ ...calm, atMs: 1, availableBytes: 100 }), undefined)
   assert.equal(watch().judge({ ...calm, atMs: 1, availableBytes: 99 }), 'hungry')
+})
+
+test('one that has more than its allowance on top of what it began with is ended', () => {
+  const child = watch()
+  child.judge({ ...calm, atMs: 0 })
+  assert.equal(child.judge({ ...calm, atMs: 1, anonymousBytes: 800 }), undefined)
+  assert.equal(child.judge({ ...calm, atMs: 2, anonymousBytes: 801 }), 'hungry')
 })
 
 test('one that is not done at the deadline is late', () => {
