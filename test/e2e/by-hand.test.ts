@@ -52,7 +52,7 @@ describe('by hand', { concurrency: 2 }, () => {
         assert.ok('skipped' in result && result.skipped === 'failed')
         assert.match(result.message, new RegExp(`durationMs .* received ${nonsense}$`))
       }
-      assert.deepEqual(files(app), [])
+      assert.deepEqual(artefacts(app), [])
     })
 
     test(`after stop() dumps resolve to stopped, and stop() to nothing, ${place}`, async (t) => {
