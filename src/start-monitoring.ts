@@ -1,3 +1,4 @@
+import { messageOf } from './core/message-of'
 import { hostname } from 'node:os'
 import type { Engines } from './capture/engines'
 import { resolveEngines } from './capture/engines'
@@ -166,8 +167,4 @@ function startSignal({ signal }: Settings, onSignal: (signal: string) => void, v
     onSignal: () => onSignal(signal),
     notice: (line) => voice.notice(line),
   })
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

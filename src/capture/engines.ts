@@ -1,3 +1,4 @@
+import { firstLineOf } from '../core/message-of'
 import { loadPackage, resolvePackage, type ResolvedPackage } from './optional-package'
 import type { PassedOver } from './capture'
 
@@ -74,6 +75,6 @@ function whyItDoesNotLoad(resolved: ResolvedPackage): string | undefined {
     loadPackage(resolved)
     return undefined
   } catch (error) {
-    return (error instanceof Error ? error.message : String(error)).split('\n')[0]
+    return firstLineOf(error)
   }
 }

@@ -1,3 +1,4 @@
+import { firstLineOf } from '../core/message-of'
 import path from 'node:path'
 import nodeGypBuild from 'node-gyp-build'
 
@@ -77,11 +78,6 @@ export function loadForkHelper(): { readonly helper: ForkHelper } | { readonly u
   try {
     return { helper: nodeGypBuild(PACKAGE_DIRECTORY) as ForkHelper }
   } catch (error) {
-    return { unavailable: firstLine(error) }
+    return { unavailable: firstLineOf(error) }
   }
-}
-
-function firstLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error)
-  return text.split('\n', 1)[0] ?? ''
 }

@@ -1,3 +1,4 @@
+import { messageOf } from '../core/message-of'
 import { performance } from 'node:perf_hooks'
 import { writeHeapSnapshot } from 'node:v8'
 import { join } from 'node:path'
@@ -71,7 +72,7 @@ function publishOrRemove(partial: PartialArtefact, write: (partial: PartialArtef
     return { sizeBytes: write(partial).sizeBytes }
   } catch (error) {
     runSync(attempt(removePartial(partial)))
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = messageOf(error)
     return { failed: reason.slice(0, LONGEST_REASON) }
   }
 }

@@ -1,3 +1,4 @@
+import { messageOf } from '../core/message-of'
 import { createRequire } from 'node:module'
 import type inspector from 'node:inspector'
 import { performance } from 'node:perf_hooks'
@@ -76,7 +77,7 @@ export function runOrder(orders: OrderTable, name: string, inputJson: string): s
     const run = orders[name as OrderName] as (input: unknown) => unknown
     return stringify({ output: run(parse(inputJson)) })
   } catch (error) {
-    return stringify({ error: error instanceof Error ? error.message : String(error) })
+    return stringify({ error: messageOf(error) })
   }
 }
 

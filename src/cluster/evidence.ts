@@ -1,3 +1,4 @@
+import { messageOf } from '../core/message-of'
 import { hostname } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { CaptureObserver, Job } from '../capture/capture'
@@ -55,7 +56,7 @@ async function writeSnapshot({ directory, limitBytes, reason, report }: Evidence
     report.info(`heap snapshot of ${who}: ${artefacts[0].file} (paused ${Math.round(pauseMs)} ms)`)
     await deleteExpired(directory, job.sidecar.where.host, DEFAULT_KEEP)
   } catch (error) {
-    report.error(`no heap snapshot of ${who}: ${error instanceof Error ? error.message : String(error)}`)
+    report.error(`no heap snapshot of ${who}: ${messageOf(error)}`)
   }
 }
 

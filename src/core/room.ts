@@ -38,10 +38,7 @@ export interface RoomVerdict {
 
 /** Does an in-place snapshot of a heap of `usedBytes` fit into the memory that is left? */
 export function judgeMemory(usedBytes: number, nodeMajor: number, room: MemoryRoom): RoomVerdict {
-  const needBytes = snapshotNeedBytes(usedBytes, nodeMajor)
-  const reserveBytes = memoryReserveBytes(room.limitBytes)
-  const haveBytes = Math.max(0, room.availableBytes - reserveBytes)
-  return { fits: needBytes <= haveBytes, numbers: { usedBytes, needBytes, haveBytes, reserveBytes } }
+  return judgeNeed(usedBytes, snapshotNeedBytes(usedBytes, nodeMajor), room)
 }
 
 /**
@@ -53,10 +50,7 @@ export const FORK_NEED_FACTOR = 1.25
 
 /** May a child be forked off a process with a heap of `usedBytes`? `haveBytes` is what it may use then. */
 export function judgeFork(usedBytes: number, room: MemoryRoom): RoomVerdict {
-  const needBytes = Math.ceil(usedBytes * FORK_NEED_FACTOR)
-  const reserveBytes = memoryReserveBytes(room.limitBytes)
-  const haveBytes = Math.max(0, room.availableBytes - reserveBytes)
-  return { fits: needBytes <= haveBytes, numbers: { usedBytes, needBytes, haveBytes, reserveBytes } }
+  return judgeNeed(usedBytes, Math.ceil(usedBytes * FORK_NEED_FACTOR), room)
 }
 
 /** Does a file of `estimateBytes` fit onto a disk with `freeBytes`, with the floor left free? */
@@ -79,4 +73,10 @@ export function snapshotFileBytes(usedBytes: number): number {
 /** What stays unspent under a memory limit, bytes. */
 export function memoryReserveBytes(limitBytes: number): number {
   return Math.max(MEMORY_RESERVE_FLOOR_BYTES, Math.ceil(limitBytes * MEMORY_RESERVE_SHARE))
+}
+
+function judgeNeed(usedBytes: number, needBytes: number, room: MemoryRoom): RoomVerdict {
+  const reserveBytes = memoryReserveBytes(room.limitBytes)
+  const haveBytes = Math.max(0, room.availableBytes - reserveBytes)
+  return { fits: needBytes <= haveBytes, numbers: { usedBytes, needBytes, haveBytes, reserveBytes } }
 }

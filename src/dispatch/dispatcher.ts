@@ -1,3 +1,4 @@
+import { messageOf } from '../core/message-of'
 import type { Captured, Capturer, Plan, Refusal } from '../capture/capture'
 import { artefactBaseName } from '../core/names'
 import { ReadingLog } from '../core/reading-log'
@@ -278,8 +279,4 @@ function asDump({ kind, rule }: DumpRequest, captured: Captured, durationMs: num
 /** A measured time says no more than this. */
 function tenths(ms: number): number {
   return Math.round(ms * 10) / 10
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

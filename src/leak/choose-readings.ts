@@ -1,3 +1,4 @@
+import { firstLineOf } from '../core/message-of'
 import type { PassedOver } from '../capture/capture'
 import type { Engine } from '../capture/engines'
 import { loadPackage } from '../capture/optional-package'
@@ -25,13 +26,8 @@ export function chooseReadings(engine: Engine, now: () => number): ChosenReading
       const memwatch = loadPackage(engine.package) as Memwatch
       return { readings: memwatchReadings(name, memwatch, now), passedOver }
     } catch (error) {
-      passedOver.push({ way: name, why: `does not load: ${firstLine(error)}` })
+      passedOver.push({ way: name, why: `does not load: ${firstLineOf(error)}` })
     }
   }
   return { readings: sentinelReadings(now), passedOver }
-}
-
-function firstLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error)
-  return text.split('\n')[0] ?? ''
 }

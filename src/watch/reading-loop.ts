@@ -1,3 +1,4 @@
+import { messageOf } from '../core/message-of'
 import type { Clock, Dispatcher } from '../dispatch/dispatcher'
 import type { DumpKind, Report } from '../dispatch/events'
 import type { Sampler } from '../sample/sampler'
@@ -36,7 +37,7 @@ export function startReadingLoop(parts: ReadingLoopParts): () => Promise<void> {
       previousMs = beganMs
     } catch (error) {
       if (!isFailing) {
-        const message = error instanceof Error ? error.message : String(error)
+        const message = messageOf(error)
         report.failure({ stage: 'sampling', kind, message, error })
       }
       isFailing = true

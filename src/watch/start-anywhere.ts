@@ -1,3 +1,4 @@
+import { messageOf } from '../core/message-of'
 import { createDirectMainThread } from '../capture/direct-main-thread'
 import { runOrder, type OrderTable } from '../capture/orders'
 import type { DumpRequest } from '../dispatch/dispatcher'
@@ -82,11 +83,7 @@ class MovableWatch implements Watch {
         onLost: (lost) => this.#moveHere(lost),
       })
     } catch (error) {
-      return startHere(
-        this.#parts,
-        this.#gate,
-        withoutThread(error instanceof Error ? error.message : String(error)),
-      )
+      return startHere(this.#parts, this.#gate, withoutThread(messageOf(error)))
     }
   }
 

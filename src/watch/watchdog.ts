@@ -1,3 +1,4 @@
+import { messageOf } from '../core/message-of'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
@@ -80,7 +81,7 @@ export class Watchdog implements Watch {
       exit,
       hook: parts.hook,
     })
-    this.#worker.on('error', (error) => this.#lost(error instanceof Error ? error.message : String(error)))
+    this.#worker.on('error', (error) => this.#lost(messageOf(error)))
     this.#worker.on('exit', (code) => this.#lost(`it ended with code ${code}`))
     port1.on('message', (message: FromWatchdog) => this.#take(message))
     port1.unref()
