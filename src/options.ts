@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
+import type { Budget } from './core/budget'
 import { parseSize } from './core/size'
 import type { Threshold } from './core/threshold'
 
@@ -96,12 +97,6 @@ export interface Options {
 }
 
 export type Engine = 'auto' | 'packages' | 'builtin'
-
-/** A budget, resolved: at most `tokensPerInterval` dumps per `intervalMs`. */
-export interface Budget {
-  readonly tokensPerInterval: number
-  readonly intervalMs: number
-}
 
 /** What both kinds of watch have in common, resolved. */
 export interface RuleSettings {

@@ -1,3 +1,4 @@
+import type { Budget } from '../core/budget'
 import { constants, availableParallelism } from 'node:os'
 import type { BackoffSettings } from '../core/cluster-backoff'
 import type { DrainReason } from '../core/cluster-events'
@@ -14,7 +15,6 @@ import {
   readObject,
   readWhole,
   typeError,
-  type Budget,
   type LimiterOption,
   type Logger,
 } from '../options'

@@ -1,10 +1,5 @@
+import type { Budget } from '../core/budget'
 import { RateLimiter } from 'limiter'
-
-/** At most `tokensPerInterval` dumps per interval. */
-export interface Budget {
-  readonly tokensPerInterval: number
-  readonly intervalMs: number
-}
 
 /** What is left of a budget, as another thread can take it up. Times are ms of the clock that all threads share. */
 export interface BudgetLeft {

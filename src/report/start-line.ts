@@ -1,5 +1,5 @@
 import { formatSize } from '../core/size'
-import type { Budget } from '../dispatch/dump-budget'
+import type { Budget } from '../core/budget'
 import type { DumpKind } from '../dispatch/events'
 import type { PassedOver } from '../capture/capture'
 
