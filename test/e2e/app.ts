@@ -159,10 +159,13 @@ export function startApp(
   }
 }
 
-/** Names of the files of that kind in the program's directory, whole or not. */
+/**
+ * Names of the files of that kind in the program's directory, whole or not. The trial by which a directory is found writable
+ * is none of them: it is gone at once, unless the program ends or a test looks in that instant.
+ */
 export function files({ directory }: { readonly directory: string }, part = ''): string[] {
   return readdirSync(directory)
-    .filter((name) => name.includes(part))
+    .filter((name) => name.includes(part) && !name.startsWith('.cpu-memory-monitor-'))
     .sort()
 }
 
