@@ -1,7 +1,7 @@
 import { messageOf } from '../core/message-of'
 import { hostname } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { CaptureObserver, Job } from '../capture/capture'
+import type { Capturer, Job, Refusal } from '../capture/capture'
 import { createDirectMainThread } from '../capture/direct-main-thread'
 import { resolveEngines } from '../capture/engines'
 import { createHeapCapturer } from '../capture/heap-capturer'
@@ -16,64 +16,82 @@ import { deleteExpired } from '../files/retention'
 import { DEFAULT_KEEP, type Logger } from '../options'
 import { readLimits } from '../sample/limits'
 
-export interface EvidenceOrder {
+export interface EvidenceSettings {
   readonly directory: string
   readonly limitBytes: number
-  /** Why the worker was replaced. */
-  readonly reason: string
   readonly report: Logger
 }
 
 /**
- * Writes a heap snapshot of this worker by the monitor's own ladder, unless a monitor inside the worker is writing one: then
- * that is waited for, and is enough. Never rejects; whatever becomes of it, the worker goes on to leave.
+ * Evidence of a worker that is replaced for its memory: a sampling heap profile and a heap snapshot, by the monitor's own
+ * ladder. To be made when the worker starts, because only what is allocated from then on is in the sampling profile.
  */
-export async function writeEvidence(order: EvidenceOrder): Promise<void> {
-  const gate = new Gate(processRegistry().gate)
-  if (!gate.enter()) {
-    while (gate.isHeld) await pause(GATE_RETRY_MS)
-    return
-  }
-  await writeSnapshot(order)
-  gate.leave()
-}
+export class Evidence {
+  readonly #settings: EvidenceSettings
+  readonly #capturer: Capturer
 
-/** Writes one line as well: of the file, or of what was in the way. */
-async function writeSnapshot({ directory, limitBytes, reason, report }: EvidenceOrder): Promise<void> {
-  const who = `the worker with pid ${process.pid}`
-  try {
-    const rssBytes = process.memoryUsage.rss()
-    const directoryVerdict = await prepareDirectory(directory)
-    if (!directoryVerdict.writable) throw new Error(directoryVerdict.reason)
-    const capturer = createCapturer(who, report)
-    const plan = await capturer.plan(directory)
-    if (!('take' in plan)) {
-      report.warn(`no heap snapshot of ${who}: too little ${plan.skip}, ${JSON.stringify(plan.numbers)}`)
+  constructor(settings: EvidenceSettings) {
+    this.#settings = settings
+    this.#capturer = createCapturer(settings.report)
+  }
+
+  /**
+   * Writes it, unless a monitor inside the worker is writing a dump: then that is waited for, and is enough. Never rejects;
+   * whatever becomes of it, the worker goes on to leave.
+   *
+   * @param reason - Why the worker is replaced.
+   */
+  async write(reason: string): Promise<void> {
+    const gate = new Gate(processRegistry().gate)
+    if (!gate.enter()) {
+      while (gate.isHeld) await pause(GATE_RETRY_MS)
       return
     }
-    const job = describeJob(directory, { cluster: reason, threshold: limitBytes, reading: rssBytes })
-    const { artefacts, pauseMs } = await plan.take(job, new AbortController().signal)
-    report.info(`heap snapshot of ${who}: ${artefacts[0].file} (paused ${Math.round(pauseMs)} ms)`)
-    await deleteExpired(directory, job.sidecar.where.host, DEFAULT_KEEP)
-  } catch (error) {
-    report.error(`no heap snapshot of ${who}: ${messageOf(error)}`)
+    await this.#writeFiles(reason)
+    gate.leave()
+  }
+
+  /** Writes lines as well: of the files, and of what was in the way. */
+  async #writeFiles(reason: string): Promise<void> {
+    const { directory, limitBytes, report } = this.#settings
+    try {
+      const reading = process.memoryUsage.rss()
+      const directoryVerdict = await prepareDirectory(directory)
+      if (!directoryVerdict.writable) throw new Error(directoryVerdict.reason)
+      const plan = await this.#capturer.plan(directory)
+      if (!('take' in plan)) return report.warn(refused(plan))
+      const job = describeJob(directory, { cluster: reason, threshold: limitBytes, reading })
+      const captured = await plan.take(job, new AbortController().signal)
+      const refusal = plan.refusal ?? captured.refusal
+      if (refusal) report.warn(refused(refusal))
+      if (captured.failure) report.error(failed(captured.failure))
+      const files = captured.artefacts.map(({ file }) => file).join(' and ')
+      report.info(`the memory of ${who()} is in ${files} (paused ${Math.round(captured.pauseMs)} ms)`)
+      await deleteExpired(directory, job.sidecar.where.host, DEFAULT_KEEP)
+    } catch (error) {
+      report.error(failed(error))
+    }
   }
 }
 
-function createCapturer(who: string, report: Logger) {
+const who = (): string => `the worker with pid ${process.pid}`
+const refused = ({ skip, numbers }: Refusal): string =>
+  `no heap snapshot of ${who()}: too little ${skip}, ${JSON.stringify(numbers)}`
+const failed = (error: unknown): string => `no heap snapshot of ${who()}: ${messageOf(error)}`
+
+function createCapturer(report: Logger): Capturer {
   const engines = resolveEngines('auto', ['memory'])
-  const observer: CaptureObserver = {
-    orderLate: (order) => report.warn(`the heap snapshot of ${who} waits for ${order}`),
-    samplingWasStopped: () => undefined,
-    samplingFailed: () => undefined,
-  }
   return createHeapCapturer({
     mainThread: createDirectMainThread(createOrders(engines)),
     engine: engines.memory,
     probe: createRoomProbe(),
-    observer,
-    // It would have had to run since the start, and the monitor does that where it is wanted.
-    sampling: false,
+    observer: {
+      orderLate: (order) => report.warn(`the heap snapshot of ${who()} waits for ${order}`),
+      samplingWasStopped: () =>
+        report.info(`the sampling heap profiler of ${who()} was stopped by another user of it`),
+      samplingFailed: (error) => report.warn(`no sampling heap profile of ${who()}: ${error.message}`),
+    },
+    sampling: true,
     nodeMajor: Number.parseInt(process.versions.node, 10),
   })
 }

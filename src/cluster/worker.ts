@@ -2,7 +2,7 @@ import cluster, { type Worker } from 'node:cluster'
 import type { Logger } from '../options'
 import { Doors } from './doors'
 import { drain } from './drain'
-import { writeEvidence } from './evidence'
+import { Evidence } from './evidence'
 import { startMemoryCheck } from './memory-check'
 import { fromPrimary, tagged, type FromWorker } from './messages'
 import type { CleanContext, CleanFunction, ClusterSettings, RunFunction } from './options'
@@ -22,6 +22,7 @@ export function runWorker(
 class WorkerSide {
   readonly #doors = new Doors()
   readonly #report: Logger
+  #evidence: Evidence | undefined
   #isDraining = false
   #stopCheck: (() => void) | undefined
   #watchdog: OrphanWatchdog | undefined
@@ -35,6 +36,10 @@ class WorkerSide {
   }
 
   start(runFunc: RunFunction): void {
+    const { dump, limitBytes } = this.settings
+    if (dump) {
+      this.#evidence = new Evidence({ directory: dump.directory, limitBytes, report: this.#report })
+    }
     this.#doors.watch()
     this.#listen()
     this.#checkMemory()
@@ -112,11 +117,9 @@ class WorkerSide {
 
   /** The lease is given back first: nobody waits for what is written here. */
   async #dump(reason: CleanContext['reason']): Promise<void> {
-    const { dump, limitBytes } = this.settings
-    if (!dump) return
     this.#send({ kind: 'drained' })
-    setTimeout(() => process.exit(1), dump.deadlineMs)
-    await writeEvidence({ directory: dump.directory, limitBytes, reason, report: this.#report })
+    setTimeout(() => process.exit(1), this.settings.dump?.deadlineMs)
+    await this.#evidence?.write(reason)
   }
 
   /**

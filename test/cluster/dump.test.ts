@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
+import { limitedTo } from '../e2e/memory-cgroup'
 import { User } from './http-client'
 import { RunningCluster } from './running-cluster'
 
@@ -22,14 +23,16 @@ async function start(t: TestContext, options: object, more: object = {}): Promis
 
 /** @returns The process id of the worker that is now above its limit. */
 async function leak(t: TestContext, running: RunningCluster): Promise<number> {
-  return (await new User(t, running.port).get('/leak?mb=150')).pid
+  const user = new User(t, running.port)
+  await user.get('/leak-objects?count=100000')
+  return (await user.get('/leak?mb=150')).pid
 }
 
 const snapshots = (directory: string) =>
   readdirSync(directory).filter((name) => name.endsWith('.heapsnapshot'))
 
 describe('evidence of drained workers', { concurrency: 2 }, () => {
-  test('a worker above the limit leaves a heap snapshot after the drain, and goes with code 0', async (t) => {
+  test('a worker above the limit leaves a snapshot and a sampling profile after the drain, and goes with code 0', async (t) => {
     const profileDir = folder(t)
     const running = await start(t, { dump: { profileDir } })
     const pid = await leak(t, running)
@@ -37,7 +40,8 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.deepEqual([running.events('recycled')[0]?.pid, running.events('recycled')[0]?.code], [pid, 0])
     const [file = ''] = snapshots(profileDir)
     assert.match(file, new RegExp(`^memory-${pid}-\\d+\\.heapsnapshot$`))
-    assert.deepEqual(readdirSync(profileDir).sort(), [file, `${file}.json`])
+    const profile = file.replace(/snapshot$/, 'profile')
+    assert.deepEqual(readdirSync(profileDir).sort(), [profile, `${profile}.json`, file, `${file}.json`])
     const snapshot = JSON.parse(readFileSync(join(profileDir, file), 'utf8')) as { nodes: number[] }
     assert.ok(snapshot.nodes.length > 1000)
     const { why } = JSON.parse(readFileSync(join(profileDir, `${file}.json`), 'utf8')) as {
@@ -46,7 +50,29 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.equal(why.details.cluster, 'over')
     assert.ok(why.details.reading > why.details.threshold)
     assert.equal(running.census.leastAccepting, 2)
-    assert.match(running.stderr, /heap snapshot of the worker/)
+    assert.match(
+      running.stderr,
+      /the memory of the worker with pid \d+ is in \S+\.heapsnapshot and \S+\.heapprofile/,
+    )
+    assert.match(readFileSync(join(profileDir, profile), 'utf8'), /"functionName":"leakObjects"/)
+  })
+
+  test('where no snapshot fits, the sampling profile alone is left, with a line that says why', async (t) => {
+    const group = limitedTo(t, 200 * 1024 * 1024)
+    if ('reason' in group) return t.skip(group.reason)
+    const profileDir = folder(t)
+    const running = await start(t, { dump: { profileDir } })
+    // One write for each process: the kernel takes no list.
+    for (const pid of running.census.allPids()) writeFileSync(group.procs, String(pid))
+    await leak(t, running)
+    await running.recycled(1)
+    assert.equal(running.events('recycled')[0]?.code, 0)
+    const kinds = readdirSync(profileDir).map((name) => name.replace(/^.*?\./, ''))
+    assert.deepEqual(kinds.sort(), ['heapprofile', 'heapprofile.json'])
+    assert.match(
+      running.stderr,
+      /no heap snapshot of the worker with pid \d+: too little memory, \{.*"needBytes":\d+/,
+    )
   })
 
   test('all workers share one budget', async (t) => {
