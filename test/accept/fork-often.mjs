@@ -1,47 +1,48 @@
-// Forks under allocation load, busy workers, thread pool and inspector, on each Node of CMM_NODES: at least 99 % whole files
-// after retries, every parent unharmed. CMM_COUNT (200) forks per Node, CMM_HEAP_MB (20).
+// Forked snapshots one after the other, of an application under allocation load with busy workers, thread pool and inspector:
+// at least 99 % whole files after retries, and an application that serves on, every time. For the Node that runs it.
+// CMM_COUNT (200) dumps, CMM_HEAP_MB (20).
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import { nodes, parameter } from './programs/forking.mjs'
+import { rmSync } from 'node:fs'
+import { require as requireTs } from 'tsx/cjs/api'
+import { parameter } from './programs/forking.mjs'
 
-const PROGRAM = fileURLToPath(new URL('../fixtures/native/forked-under-load.js', import.meta.url))
+const { startApp, files } = requireTs('../e2e/app.ts', import.meta.url)
+const { instances } = requireTs('../e2e/profiles.ts', import.meta.url)
+
 const [count, heapMb] = [parameter('CMM_COUNT', 200), parameter('CMM_HEAP_MB', 20)]
+const LEAST_WHOLE = 0.99
 
-async function forkOften(node) {
-  const directory = mkdtempSync(join(tmpdir(), 'accept-'))
-  try {
-    const args = [PROGRAM, directory, String(count), String(heapMb)]
-    const child = spawn(node, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    const rounds = []
-    createInterface(child.stdout).on('line', (line) => rounds.push(JSON.parse(line)))
-    const [code] = await once(child, 'close')
-    const tries = rounds.flatMap((round) => round.tries)
-    return {
-      whole: rounds.filter(({ whole }) => whole).length,
-      retries: tries.length - rounds.length,
-      unharmed: code === 0 && rounds.length === count && tries.every(({ served }) => served === 'served'),
-      forkMs: Math.max(...tries.map(({ forkMs }) => forkMs)).toFixed(1),
-    }
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
+const undo = []
+try {
+  const app = startApp(
+    { after: (each) => undo.unshift(each) },
+    'forking.js',
+    { memory: { threshold: '20gb' } },
+    { env: { HEAP_MB: String(heapMb) }, lifetimeMs: 44 * 60_000 },
+  )
+  const { port } = await app.until('port')
+  const leaked = await app.order('leak')
+  await app.order('load')
+  const others = []
+  const pausesMs = []
+  let served = 0
+  for (let dump = 0; dump < count; dump++) {
+    const dumping = app.order('dumpMemory')
+    if ((await (await fetch(`http://127.0.0.1:${port}`)).text()) === 'served') served++
+    const result = await dumping
+    if (result.way === 'fork' && instances(result.file, 'LeakedThing') === leaked)
+      pausesMs.push(result.pauseMs)
+    else others.push(result.way ?? JSON.stringify(result))
+    for (const file of result.files ?? []) rmSync(file)
   }
+  const stillServes = (await (await fetch(`http://127.0.0.1:${port}`)).text()) === 'served'
+  console.log(
+    `Node ${process.versions.node}: ${pausesMs.length} of ${count} whole with the right count, ` +
+      `${others.length > 0 ? `of the others ${others.join(', ')}; ` : ''}` +
+      `longest pause ${Math.round(Math.max(...pausesMs))} ms, served during ${served} of them, and after`,
+  )
+  assert.ok(pausesMs.length >= count * LEAST_WHOLE)
+  assert.deepEqual([served, stillServes, files(app, '.partial')], [count, true, []])
+} finally {
+  for (const each of undo) await each()
 }
-
-const version = (node) => execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
-
-const figures = []
-const failed = []
-for (const node of nodes()) {
-  const { whole, retries, unharmed, forkMs } = await forkOften(node)
-  const figure = `${version(node)}: ${whole} of ${count} whole, ${retries} retries, longest fork ${forkMs} ms, parent ${unharmed ? 'unharmed' : 'HARMED'}`
-  figures.push(figure)
-  if (whole / count < 0.99 || !unharmed) failed.push(figure)
-}
-console.log(figures.join('; '))
-assert.deepEqual(failed, [])

@@ -12,17 +12,15 @@ const PROGRAM = fileURLToPath(new URL('forking-program.cjs', import.meta.url))
 /** A number of the environment, so that an item can be run in short form. */
 export const parameter = (name, byDefault) => Number(process.env[name] ?? byDefault)
 
-/** Where the Node binaries are that an item is run with: CMM_NODES, paths with commas between them. */
-export const nodes = () => process.env.CMM_NODES?.split(',').filter(Boolean) ?? [process.execPath]
-
 /**
  * Starts the program, waits until its heap is full, and lets `follow` do with it what it likes. Its directory and the program
  * are gone afterwards.
  */
-export async function withForking({ heapMb, procs = '', node = process.execPath, limits = [] }, follow) {
+export async function withForking({ heapMb, procs = '', env = process.env }, follow) {
   const directory = mkdtempSync(join(tmpdir(), 'accept-'))
-  const child = spawn(node, ['--max-old-space-size=8192', ...limits, PROGRAM, String(heapMb), procs], {
+  const child = spawn(process.execPath, ['--max-old-space-size=8192', PROGRAM, String(heapMb), procs], {
     cwd: directory,
+    env,
     stdio: ['ignore', 'inherit', 'ignore', 'ipc'],
   })
   const closed = once(child, 'close').then(([code, signal]) => ({ code, signal }))
@@ -44,25 +42,6 @@ export async function withForking({ heapMb, procs = '', node = process.execPath,
     await closed
     rmSync(directory, { recursive: true, force: true })
   }
-}
-
-/** Instances of a class in a snapshot. Reads it as text where it is too long for one string of JavaScript. */
-export function instances(file, className) {
-  const { snapshot, nodes, strings } = JSON.parse(readFileSync(file, 'utf8'))
-  const { node_fields: fields, node_types: types } = snapshot.meta
-  const [typeAt, nameAt] = [fields.indexOf('type'), fields.indexOf('name')]
-  const [object, name] = [types[0].indexOf('object'), strings.indexOf(className)]
-  let count = 0
-  for (let at = 0; at < nodes.length; at += fields.length) {
-    if (nodes[at + typeAt] === object && nodes[at + nameAt] === name) count++
-  }
-  return count
-}
-
-/** Whether a sampling heap profile names that function. */
-export function names(file, functionName) {
-  const has = ({ callFrame, children }) => callFrame.functionName === functionName || children.some(has)
-  return has(JSON.parse(readFileSync(file, 'utf8')).head)
 }
 
 /** Sends one request after the other until `work` has ended, and gives the longest that one took, ms. */

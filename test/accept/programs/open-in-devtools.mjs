@@ -1,21 +1,21 @@
-import { spawnSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { require as requireTs } from 'tsx/cjs/api'
 
-const DEVTOOLS = fileURLToPath(new URL('../../devtools/devtools.ts', import.meta.url))
+const { startDevTools } = requireTs('../../devtools/devtools.ts', import.meta.url)
 
-/** The functions that DevTools shows on top of a sampling heap profile, as text. The harness is TypeScript. */
-export async function openHeapProfile(file) {
-  const program = `
-    const { startDevTools } = require(${JSON.stringify(DEVTOOLS)})
-    startDevTools().then(async (devTools) => {
-      const { functions } = await devTools.openHeapProfile(${JSON.stringify(file)})
-      console.log(functions.slice(0, 5).map(({ name }) => name).join(' '))
-      await devTools.close()
-    })`
-  const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '-e', program], {
-    encoding: 'utf8',
-    timeout: 120_000,
-    cwd: fileURLToPath(new URL('../../..', import.meta.url)),
-  })
-  return stdout.trim() || `nothing: ${stderr.trim().split('\n').slice(0, 3).join(' ')}`
+/** Runs `follow` with a browser for any number of files, and ends the browser. */
+export async function withDevTools(follow) {
+  const devTools = await startDevTools({ timeoutMs: 180_000 })
+  try {
+    return await follow({
+      /** Whether DevTools shows that function among the first of a sampling heap profile. */
+      names: async (file, functionName) => {
+        const { functions } = await devTools.openHeapProfile(file)
+        return functions.slice(0, 5).some(({ name }) => name === functionName)
+      },
+      /** Instances of a class in the summary of a heap snapshot. */
+      instances: async (file, className) => (await devTools.openHeapSnapshot(file, className)).count,
+    })
+  } finally {
+    await devTools.close()
+  }
 }
