@@ -4,11 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SETTLING_MS } from '../../dist/dispatch/gate.js'
 import { artefacts, places, sidecarOf, startApp, type App } from './app'
 
-const cpu = { interval: 200, duration: 300, threshold: 5, counter: 2, limiter: [2, 'hour'] }
+/** One tick of the kernel's clock in a reading is a breach: a starved machine may give the program no more. */
+const cpu = { interval: 200, duration: 300, threshold: 1, counter: 2, limiter: [2, 'hour'] }
 /** Every process is larger. */
 const memory = { interval: 200, threshold: 1, counter: 2, limiter: [2, 'hour'], sampling: false }
 
-describe('permanent overload', { concurrency: true }, () => {
+describe('permanent overload', { concurrency: 2 }, () => {
   for (const { watchdog, place } of places) {
     test(`of the CPU with a budget of two makes two dumps and one skip, ${place}`, async (t) => {
       const app = startApp(t, 'burn.js', { cpu, watchdog })
