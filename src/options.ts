@@ -257,9 +257,9 @@ function atLeastZero(value: number, name: string, rule: string): number {
   return value
 }
 
-export function readMs(value: unknown, name: string, otherwise: number): number {
+export function readMs(value: unknown, name: string, otherwise: number, orElse = ''): number {
   if (value === undefined) return otherwise
-  const rule = `a whole number of milliseconds from 1 to ${MAX_TIMER_MS}`
+  const rule = `a whole number of milliseconds from 1 to ${MAX_TIMER_MS}${orElse}`
   if (typeof value !== 'number') throw typeError(name, rule, value)
   if (!Number.isInteger(value) || value < 1 || value > MAX_TIMER_MS) throw rangeError(name, rule, value)
   return value
@@ -267,7 +267,7 @@ export function readMs(value: unknown, name: string, otherwise: number): number 
 
 function readBlocked(value: unknown): number | undefined {
   if (value === false) return undefined
-  return readMs(value, 'options.cpu.blocked', DEFAULT_BLOCKED_MS)
+  return readMs(value, 'options.cpu.blocked', DEFAULT_BLOCKED_MS, ', or false')
 }
 
 export function readWhole(value: unknown, name: string, least: number, otherwise: number): number {

@@ -102,7 +102,7 @@ for (const [wrong, error, message] of [
   [{ cpu: { interval: '1000' } }, TypeError, /received '1000'$/],
   [{ cpu: { duration: 0 } }, RangeError, /^options\.cpu\.duration/],
   [{ cpu: { blocked: 0 } }, RangeError, /^options\.cpu\.blocked/],
-  [{ cpu: { blocked: true } }, TypeError, /^options\.cpu\.blocked/],
+  [{ cpu: { blocked: true } }, TypeError, /^options\.cpu\.blocked .*, or false; received true/],
   [{ cpu: { threshold: -1 } }, RangeError, /^options\.cpu\.threshold/],
   [{ cpu: { threshold: Infinity } }, RangeError, /^options\.cpu\.threshold/],
   [{ cpu: { threshold: '80' } }, RangeError, /^options\.cpu\.threshold/],

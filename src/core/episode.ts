@@ -15,10 +15,6 @@ export class Episode {
     this.#calm = new BreachCounter(counter)
   }
 
-  get isLasting(): boolean {
-    return this.#lasting
-  }
-
   /** Begins the episode; within one it changes nothing. */
   begin(): void {
     this.#lasting = true

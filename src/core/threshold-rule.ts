@@ -3,7 +3,6 @@ import { Episode } from './episode'
 
 /** What a reading means. */
 export interface ThresholdVerdict {
-  readonly isBreach: boolean
   /** The counter says act. */
   readonly trips: boolean
   /** This reading ended the episode. */
@@ -33,7 +32,7 @@ export class ThresholdRule {
     const endsEpisode = this.episode.observe(isBreach)
     const trips = this.#breaches.observe(isBreach)
     if (trips) this.episode.begin()
-    return { isBreach, trips, endsEpisode }
+    return { trips, endsEpisode }
   }
 
   /** A reading was thrown away: neither row goes on across the gap. */

@@ -3,6 +3,7 @@ import type { Captured, Capturer, Plan, Refusal } from '../capture/capture'
 import { artefactBaseName } from '../core/names'
 import { ReadingLog } from '../core/reading-log'
 import type { ThresholdRule } from '../core/threshold-rule'
+import { tenths } from '../core/tenths'
 import type { Sidecar } from '../files/artefact'
 import type { DumpBudget } from './dump-budget'
 import type { Dump, DumpKind, DumpResult, DumpRule, Report, SkipReason } from './events'
@@ -274,9 +275,4 @@ function asDump({ kind, rule }: DumpRequest, captured: Captured, durationMs: num
     ...(childPeakBytes === undefined ? {} : { childPeakBytes }),
     ...(lateMs === undefined ? {} : { lateMs: tenths(lateMs) }),
   }
-}
-
-/** A measured time says no more than this. */
-function tenths(ms: number): number {
-  return Math.round(ms * 10) / 10
 }

@@ -6,6 +6,7 @@ import { VERSION } from './version'
 import { checkWhole } from './whole'
 import type { BigIntStats } from 'node:fs'
 import type { ArtefactExtension } from '../core/names'
+import { tenths } from '../core/tenths'
 import type { Artefact, DraftSidecar, How, Sidecar } from './artefact'
 import type { Steps } from './step'
 
@@ -99,7 +100,7 @@ export function* publishPartial(
 
   yield* expectMark(join(directory, sidecarName(fileName)), yield* disk.fstat(sidecarFd), partial.sidecarMark)
   yield* disk.truncate(sidecarFd)
-  yield* disk.write(sidecarFd, Buffer.from(serialise({ ...draft, how: { ...how, sizeBytes } })), 0)
+  yield* disk.write(sidecarFd, Buffer.from(serialise({ ...draft, how: { ...rounded(how), sizeBytes } })), 0)
   yield* disk.fsync(sidecarFd)
 
   yield* moveWithoutOverwriting(partialPath, join(directory, fileName), partial.partialMark)
@@ -216,6 +217,10 @@ function extensionOf(fileName: string): ArtefactExtension {
   const name = parseArtefactName(fileName)
   if (name?.part !== 'artefact') throw new RangeError(`${fileName} is not the name of an artefact`)
   return name.extension
+}
+
+function rounded(how: How): How {
+  return { ...how, pauseMs: tenths(how.pauseMs), durationMs: tenths(how.durationMs) }
 }
 
 function serialise(sidecar: DraftSidecar | Sidecar): string {

@@ -37,16 +37,7 @@ export function readMemoryRoom(root = '/'): MemoryRoom {
   return { ...tightest, availableBytes: Math.min(machineBytes, roomBytes) }
 }
 
-/**
- * Memory that the machine could still give, bytes, caches that it can drop counted in where the system tells (Linux).
- *
- * @param root - Where `/proc` is looked for.
- * @default root `/`
- */
-export function availableMemory(root = '/'): number {
-  return readAvailable(kernelFiles(root))
-}
-
+/** Memory that the machine could still give, bytes, caches that it can drop counted in where the system tells (Linux). */
 function readAvailable(read: ReadKernelFile): number {
   return parseMeminfo(read('/proc/meminfo') ?? '', 'MemAvailable') ?? os.freemem()
 }

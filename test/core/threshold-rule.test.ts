@@ -4,8 +4,8 @@ import { ThresholdRule } from '../../src/core/threshold-rule'
 
 test('a reading above the threshold is a breach, one equal to it is not', () => {
   const rule = new ThresholdRule(60, 1)
-  assert.equal(rule.observe(60).isBreach, false)
-  assert.equal(rule.observe(60.1).isBreach, true)
+  assert.equal(rule.observe(60).trips, false)
+  assert.equal(rule.observe(60.1).trips, true)
 })
 
 test('threshold 0: any use trips, none does not', () => {
@@ -16,11 +16,9 @@ test('threshold 0: any use trips, none does not', () => {
 
 test('an episode lasts from the trip to counter calm readings in a row', () => {
   const rule = new ThresholdRule(60, 2)
-  const lasting = [90, 90, 10, 90, 10, 10].map((reading) => {
-    rule.observe(reading)
-    return rule.episode.isLasting
-  })
-  assert.deepEqual(lasting, [false, true, true, true, true, false])
+  const ends = [10, 10, 90, 90, 10, 90, 10, 10, 10].map((reading) => rule.observe(reading).endsEpisode)
+  assert.equal(ends.indexOf(true), 7)
+  assert.equal(ends.lastIndexOf(true), 7)
 })
 
 test('a lasting condition trips again each time the counter is full', () => {
