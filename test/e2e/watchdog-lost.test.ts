@@ -11,7 +11,7 @@ const lose = (t: TestContext, death: string, options: object = OPTIONS) =>
 const isLoss = ({ failure }: { failure?: { stage: string } }) => failure?.stage === 'watchdog'
 
 async function stopsCleanly(program: WatchedProgram): Promise<void> {
-  program.child.stdin.write('stop')
+  program.child.stdin.write('stop\n')
   await program.hearsType('stopped')
   assert.deepEqual(await program.exited, { code: 0, signal: null })
   assert.equal(program.stderr, '')
