@@ -1,12 +1,14 @@
-// One case of the benchmark: node heap-dump-case.cjs <shape> <MB> <way>. Fills a heap, serves requests, and dumps when told.
+// One case of the benchmark: node heap-dump-case.cjs <shape> <MB> <way> [cgroup.procs]. Fills a heap, serves requests, and dumps
+// when told.
 'use strict'
 const http = require('node:http')
 const v8 = require('node:v8')
-const { statSync, openSync, writeSync } = require('node:fs')
+const { statSync, openSync, writeFileSync, writeSync } = require('node:fs')
 const { createRequire } = require('node:module')
 const { join } = require('node:path')
 
-const [shape, megabytes, way] = process.argv.slice(2)
+const [shape, megabytes, way, procs] = process.argv.slice(2)
+if (procs) writeFileSync(procs, String(process.pid))
 const bytes = Number(megabytes) * 1e6
 const heap = []
 

@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync, existsSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { require as requireTs } from 'tsx/cjs/api'
+
+const { limitedTo } = requireTs('../../e2e/memory-cgroup.ts', import.meta.url)
 
 const PROGRAM = fileURLToPath(new URL('forking-program.cjs', import.meta.url))
 
@@ -64,29 +67,15 @@ export async function worstLatency(port, work) {
   return { worstMs, result: await working }
 }
 
-let groups = 0
-
 /** Runs `follow` with a memory cgroup of that limit, v1 or v2; throws where none can be made. */
 export async function withCgroup(limitBytes, follow) {
-  const kinds = [
-    ['/sys/fs/cgroup/memory', 'memory.limit_in_bytes'],
-    ['/sys/fs/cgroup', 'memory.max'],
-  ]
-  const kind = kinds.find(([mount]) => existsSync(join(mount, 'cgroup.procs')))
-  if (!kind) throw new Error('no cgroup file system is mounted')
-  const group = join(kind[0], `cmm-accept-${process.pid}-${++groups}`)
-  mkdirSync(group)
+  const undo = []
   try {
-    writeFileSync(join(group, kind[1]), String(limitBytes))
-    return await follow(join(group, 'cgroup.procs'))
+    const group = limitedTo({ after: (each) => undo.push(each) }, limitBytes)
+    if ('reason' in group) throw new Error(group.reason)
+    return await follow(group.procs)
   } finally {
-    for (
-      let attempt = 0;
-      attempt < 250 && readFileSync(join(group, 'cgroup.procs'), 'utf8') !== '';
-      attempt++
-    )
-      await sleep(20)
-    rmdirSync(group)
+    for (const each of undo) await each()
   }
 }
 
