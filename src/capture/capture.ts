@@ -56,9 +56,10 @@ export interface Plan {
    * Captures. What fails leaves no half file.
    *
    * @param early - Aborted to end a CPU profile before its time, with a whole file.
+   * @returns What was captured; a refusal when it turned out on the way that nothing fits, and nothing is left.
    * @throws When nothing could be captured: the file system's error, or the main thread's.
    */
-  take(job: Job, early: AbortSignal): Promise<Captured>
+  take(job: Job, early: AbortSignal): Promise<Captured | Refusal>
 }
 
 /**

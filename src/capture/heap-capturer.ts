@@ -87,7 +87,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
     job: Job,
     heap: HeapStatistics,
     passedOver: PassedOver[],
-  ): Promise<HeapCapture> {
+  ): Promise<HeapCapture | Refusal> {
     let refusal: Refusal | undefined
     for (const rung of rungs) {
       const { fits, numbers } = rung.fit(heap, probe.memory())
@@ -96,18 +96,20 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
       if (!fits) refusal = { skip: 'memory', numbers }
       passedOver = passedOver.concat(rung.ways.map((way) => ({ way, why: captured.cannot })))
     }
-    if (!refusal || !sampling) throw new Error(whyNone(passedOver))
+    if (!refusal) throw new Error(whyNone(passedOver))
+    if (!sampling) return refusal
     return { ...(await takeProfileOnly(sampling, job, passedOver)), refusal }
   }
 
-  function planFor(capture: (job: Job) => Promise<HeapCapture>, refusal?: Refusal): Plan {
+  function planFor(capture: (job: Job) => Promise<HeapCapture | Refusal>, refusal?: Refusal): Plan {
     return {
       ...(refusal ? { refusal } : {}),
-      async take(job): Promise<Captured> {
+      async take(job): Promise<Captured | Refusal> {
         const startedAtMs = performance.now()
         await waitPatiently('ping', mainThread.order('ping', {}), patience)
         const acceptedAfterMs = performance.now() - startedAtMs
         const captured = await capture(job)
+        if ('skip' in captured) return captured
         const late = acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: acceptedAfterMs } : {}
         return { ...captured, ...late, durationMs: performance.now() - startedAtMs }
       },

@@ -62,6 +62,7 @@ export class Evidence {
       if (!('take' in plan)) return report.warn(refused(plan))
       const job = describeJob(directory, { cluster: reason, threshold: limitBytes, reading })
       const captured = await plan.take(job, new AbortController().signal)
+      if ('skip' in captured) return report.warn(refused(captured))
       const refusal = plan.refusal ?? captured.refusal
       if (refusal) report.warn(refused(refusal))
       if (captured.failure) report.error(failed(captured.failure))

@@ -199,7 +199,7 @@ export class Dispatcher {
     return capturer.plan(directory)
   }
 
-  async #capture(request: DumpRequest, plan: Plan, early: AbortSignal): Promise<Dump> {
+  async #capture(request: DumpRequest, plan: Plan, early: AbortSignal): Promise<DumpResult> {
     const { clock, report, where, profileDurationMs, retain } = this.#parts
     const {
       kind,
@@ -223,6 +223,7 @@ export class Dispatcher {
       },
       early,
     )
+    if ('skip' in captured) return this.#skip(request, captured.skip, captured.numbers)
     const dump = asDump(request, captured, clock.monotonicMs() - beganMs)
     report.dump(dump)
     const refusal = captured.refusal ?? plan.refusal

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, afterEach, beforeEach, describe, it } from 'node:test'
 import type { Plan } from '../../dist/capture/capture'
 import { createCpuCapturer, PROFILE_FILE_BYTES } from '../../dist/capture/cpu-capturer'
-import { CPU_PROFILE, jobIn, listener, roomy, scriptedMainThread } from './scripted-main-thread'
+import { captured, CPU_PROFILE, jobIn, listener, roomy, scriptedMainThread } from './scripted-main-thread'
 
 const PACKAGE = { package: { name: 'v8-profiler-next', file: '/nowhere' }, passedOver: [] }
 const NONE = { passedOver: [{ way: 'v8-profiler-next', why: 'not installed' }] }
@@ -26,7 +26,7 @@ describe('CPU capturer', () => {
     const { mainThread, log } = scriptedMainThread(script)
     const capturer = createCpuCapturer({ mainThread, engine, probe: roomy(), observer: listener() })
     const plan = (await capturer.plan(directory)) as Plan
-    return { captured: plan.take(jobIn(directory, 'cpu'), LATER), log, capturer }
+    return { captured: plan.take(jobIn(directory, 'cpu'), LATER).then(captured), log, capturer }
   }
 
   it('takes the package when there is one, and opens no session', async () => {

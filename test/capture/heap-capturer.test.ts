@@ -6,7 +6,7 @@ import { after, afterEach, beforeEach, describe, it } from 'node:test'
 import type { Captured, Plan, Refusal } from '../../dist/capture/capture'
 import type { ForkHelper } from '../../dist/capture/fork-helper'
 import { createHeapCapturer } from '../../dist/capture/heap-capturer'
-import { jobIn, listener, roomy, scriptedMainThread } from './scripted-main-thread'
+import { captured, jobIn, listener, roomy, scriptedMainThread } from './scripted-main-thread'
 
 const PACKAGE = { package: { name: 'heapdump', file: '/nowhere' }, passedOver: [] }
 const NONE = { passedOver: [{ way: 'heapdump', why: 'not installed' }] }
@@ -48,8 +48,8 @@ describe('heap capturer', () => {
   const take = async (one: Case) => {
     const made = capturerFor(one)
     const plan = (await made.capturer.plan(directory)) as Plan
-    const captured = await plan.take(jobIn(directory, 'memory'), AbortSignal.abort())
-    return { ...made, plan, captured }
+    const taken = await plan.take(jobIn(directory, 'memory'), AbortSignal.abort())
+    return { ...made, plan, captured: captured(taken) }
   }
   const wayAndFiles = ({ way }: Captured) => ({ way, files: readdirSync(directory).length })
   const failing = (message: string) => (): never => {

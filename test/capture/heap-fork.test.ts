@@ -94,10 +94,11 @@ describe('forked heap dumps', () => {
     })
     const plan = (await capturer.plan(directory)) as Plan
     const result = await plan.take(jobIn(directory, 'memory'), AbortSignal.abort()).then(
-      (captured) => ({ captured, error: undefined }),
-      (error: Error) => ({ captured: undefined, error }),
+      (taken) => ('skip' in taken ? { refused: taken } : { captured: taken }),
+      (error: Error) => ({ error }),
     )
-    return { ...result, inputs, log, said: observer.said, files: readdirSync(directory).sort() }
+    const none = { captured: undefined, refused: undefined, error: undefined }
+    return { ...none, ...result, inputs, log, said: observer.said, files: readdirSync(directory).sort() }
   }
   const forks = (log: readonly string[]): number => log.filter((order) => order === 'forkHeapDump').length
   const names = (...extensions: string[]): string[] =>
@@ -165,6 +166,17 @@ describe('forked heap dumps', () => {
     assert.ok((captured.refusal.numbers['haveBytes'] ?? 0) > 0)
     assert.equal(captured.failure, undefined)
     assert.deepEqual(files, names('heapprofile'))
+  })
+
+  it('leave nothing but a refusal after a hungry child when nothing else fits and nothing is sampled', async () => {
+    const probe = roomy()
+    let availableBytes = 16 * 1024 * MIB
+    const shrinking = { ...probe, memory: () => ({ availableBytes, limitBytes: 32 * 1024 * MIB }) }
+    const hungry = { end: { signal: SIGABRT }, meanwhile: () => (availableBytes = 10 * MIB) }
+    const { refused, files } = await take({ children: [hungry], probe: shrinking, sampling: false })
+    assert.equal(refused?.skip, 'memory')
+    assert.ok((refused.numbers['needBytes'] ?? 0) > 20e6)
+    assert.deepEqual(files, [])
   })
 
   it('do not go in place after a hungry child when the memory has gone meanwhile', async () => {

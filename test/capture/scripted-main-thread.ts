@@ -1,6 +1,7 @@
+import assert from 'node:assert/strict'
 import type { Session } from 'node:inspector'
 import { writeFileSync } from 'node:fs'
-import type { CaptureObserver, Job } from '../../dist/capture/capture'
+import type { Captured, CaptureObserver, Job, Refusal } from '../../dist/capture/capture'
 import type { MainThread, OrderName, Orders } from '../../dist/capture/main-thread'
 import type { RoomProbe } from '../../dist/capture/room-probe'
 
@@ -76,6 +77,12 @@ export function listener(): CaptureObserver & { readonly said: string[] } {
     samplingWasStopped: () => said.push('sampling was stopped'),
     samplingFailed: (error) => said.push(`sampling failed: ${error.message}`),
   }
+}
+
+/** Narrows what a plan took to what it captured. */
+export function captured(taken: Captured | Refusal): Captured {
+  assert.ok('artefacts' in taken, `refused: ${JSON.stringify(taken)}`)
+  return taken
 }
 
 export function jobIn(directory: string, kind: 'cpu' | 'memory'): Job {

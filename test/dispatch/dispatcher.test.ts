@@ -13,7 +13,13 @@ const newGateMemory = () => new SharedArrayBuffer(GATE_BYTES)
 
 /** A capturer whose captures end when the test says so. */
 class ScriptedCapturer implements Capturer {
-  readonly jobs: { job: Job; early: AbortSignal; finish: () => void; fail: (error: Error) => void }[] = []
+  readonly jobs: {
+    job: Job
+    early: AbortSignal
+    finish: () => void
+    refuse: (refusal: Refusal) => void
+    fail: (error: Error) => void
+  }[] = []
   answer: 'fits' | Refusal = 'fits'
   lesser: Refusal | undefined
   plans = 0
@@ -27,7 +33,7 @@ class ScriptedCapturer implements Capturer {
     this.plans++
     if (this.answer !== 'fits') return Promise.resolve(this.answer)
     const take = (job: Job, early: AbortSignal) =>
-      new Promise<Captured>((resolve, reject) => {
+      new Promise<Captured | Refusal>((resolve, reject) => {
         const file = `${job.directory}/${job.baseName}${this.#extension}`
         this.jobs.push({
           job,
@@ -40,6 +46,7 @@ class ScriptedCapturer implements Capturer {
               pauseMs: 0,
               durationMs: 0,
             }),
+          refuse: resolve,
           fail: reject,
         })
       })
@@ -350,6 +357,17 @@ describe('room', () => {
     await turn()
     assert.equal(dumps.length, 1)
     assert.deepEqual(skipsOf(skips), ['memory threshold memory'])
+  })
+
+  test('what turns out on the way not to fit is skipped, with the numbers, and no dump', async () => {
+    const { readings, memory, dumps, skips, failures } = scene()
+    await readings('memory', 5000)
+    memory.last.refuse({ skip: 'memory', numbers: { needBytes: 9 } })
+    await turn()
+    assert.deepEqual([dumps, failures], [[], []])
+    assert.deepEqual(skips, [
+      { kind: 'memory', rule: 'threshold', reason: 'memory', numbers: { needBytes: 9 } },
+    ])
   })
 
   test('a skip leaves the gate open and starts no settling time', async () => {
