@@ -59,12 +59,17 @@ export interface LoadResult {
   readonly why: Record<string, number>
 }
 
+/** A test, or whoever else cleans up after itself. */
+export interface Cleaner {
+  after(step: () => unknown): unknown
+}
+
 /** The strict client in a process of its own. */
 export class Load {
   readonly #client
   #output = ''
 
-  constructor(t: TestContext, port: number, options: Record<string, unknown>) {
+  constructor(t: Cleaner, port: number, options: Record<string, unknown>) {
     const client = `${__dirname}/../fixtures/cluster/strict-client.js`
     this.#client = spawn(process.execPath, [client, String(port), JSON.stringify(options)], {
       stdio: ['ignore', 'pipe', 'inherit'],
