@@ -1,0 +1,101 @@
+import { cpus, loadavg } from 'node:os'
+import { brokenPromises, combine, kindsOf, type Absent, type Outcome } from './figures'
+import { measure } from './measure'
+import { install, type Installed } from './peers'
+import { turnsOf, type Plan, type Turn } from './plan'
+import { formatTable, type Row } from './table'
+import { Undo } from './undo'
+import type { Variant } from './variants'
+
+/**
+ * Measures all variants in turn, round by round, and prints one table.
+ *
+ * @returns Whether this library kept its promises.
+ */
+export async function bench(plan: Plan): Promise<boolean> {
+  const undo = new Undo()
+  leaveOnSignal(undo)
+  const peers = installPeers(plan.variants)
+  describeRun(plan)
+  const rows = new Map<string, Row>()
+  const turns = turnsOf(plan)
+  for (const [at, turn] of turns.entries()) {
+    const outcome = await take(turn, plan.seconds, peers, undo)
+    addTo(rows, turn, outcome)
+    console.error(
+      `${at + 1} of ${turns.length}: ${turn.variant.name}, ${turn.profileName}: ${inBrief(outcome)}`,
+    )
+  }
+  console.log(`\n${formatTable([...rows.values()])}\n\nload at the end: ${loadInWords()}`)
+  return tellBrokenPromises([...rows.values()], plan.variants)
+}
+
+type Peers = ReadonlyMap<string, Installed | Absent>
+
+function installPeers(variants: readonly Variant[]): Peers {
+  return new Map([...peersOf(variants)].map((peer) => [peer, install(peer)]))
+}
+
+function peersOf(variants: readonly Variant[]): ReadonlySet<string> {
+  return new Set(variants.flatMap(({ peer }) => peer ?? []))
+}
+
+function describeRun({ seconds, rounds, variants }: Plan): void {
+  console.log(`Node ${process.version}, ${cpus().length} cores, ${seconds} s each, rounds: ${rounds}`)
+  console.log(`peers: ${[...peersOf(variants)].join(', ') || 'none'}`)
+  console.log(`load before: ${loadInWords()}`)
+}
+
+async function take({ variant, profile }: Turn, seconds: number, peers: Peers, undo: Undo): Promise<Outcome> {
+  const installed = variant.peer ? peers.get(variant.peer) : undefined
+  if (installed && 'reason' in installed) return installed
+  const modules = installed?.modules ?? ''
+  try {
+    return await measure({ start: variant.start, modules, profile, seconds, undo })
+  } catch (error) {
+    return { reason: error instanceof Error ? error.message : String(error) }
+  } finally {
+    await undo.run()
+  }
+}
+
+function addTo(rows: Map<string, Row>, { variant: { name }, profileName }: Turn, outcome: Outcome): void {
+  const key = `${profileName} ${name}`
+  const before = rows.get(key)?.outcome
+  const combined = before ? combine(before, outcome) : outcome
+  rows.set(key, { variant: name, profile: profileName, outcome: combined })
+}
+
+function tellBrokenPromises(rows: readonly Row[], variants: readonly Variant[]): boolean {
+  const ours = new Set(variants.filter(({ isOurs }) => isOurs).map(({ name }) => name))
+  const broken = rows
+    .filter(({ variant }) => ours.has(variant))
+    .flatMap(({ profile, outcome }) => brokenPromises(outcome).map((problem) => `${profile}: ${problem}`))
+  for (const problem of broken) console.log(`A PROMISE IS BROKEN: ${problem}`)
+  return broken.length === 0
+}
+
+/** npm passes on the Ctrl-C that the terminal has sent to all, so that it comes twice. */
+function leaveOnSignal(undo: Undo): void {
+  let isLeaving = false
+  for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
+    process.on(signal, () => {
+      if (isLeaving) return
+      isLeaving = true
+      void undo.run().then(() => process.exit(code))
+    })
+  }
+}
+
+function inBrief(outcome: Outcome): string {
+  if ('reason' in outcome) return outcome.reason
+  const { sent, failed, why, replaced, msBelow } = outcome
+  const how = failed > 0 ? ` (${kindsOf(why)})` : ''
+  return `${failed} of ${sent} failed${how}, ${replaced} replaced, ${Math.round(msBelow)} ms below`
+}
+
+function loadInWords(): string {
+  return loadavg()
+    .map((load) => load.toFixed(2))
+    .join(' ')
+}
