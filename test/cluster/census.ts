@@ -31,7 +31,11 @@ export class Census {
   constructor(private readonly count: number) {}
 
   get serving(): number {
-    return this.#in('accepting') + (this.#listens ? 0 : this.#in('starting'))
+    return this.accepting + (this.#listens ? 0 : this.#in('starting'))
+  }
+
+  get accepting(): number {
+    return this.#in('accepting')
   }
 
   get live(): number {
@@ -63,7 +67,7 @@ export class Census {
   }
 
   #measure(t: number): void {
-    const accepting = this.#in('accepting')
+    const { accepting } = this
     this.mostLive = Math.max(this.mostLive, this.live)
     this.mostDraining = Math.max(this.mostDraining, this.#in('closed'))
     if (accepting >= this.count) this.#sinceFull ??= t
