@@ -11,11 +11,9 @@ import { require as requireTs } from 'tsx/cjs/api'
 const { bench } = requireTs('./cluster/bench.ts', import.meta.url)
 const { planFrom } = requireTs('./cluster/plan.ts', import.meta.url)
 
-let plan
 try {
-  plan = planFrom(process.argv.slice(2))
+  process.exit((await bench(planFrom(process.argv.slice(2)))) ? 0 : 1)
 } catch (error) {
   console.error(error.message)
-  process.exit(2)
+  process.exit(error.exitCode ?? 2)
 }
-process.exit((await bench(plan)) ? 0 : 1)

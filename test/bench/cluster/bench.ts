@@ -11,16 +11,17 @@ import type { Variant } from './variants'
  * Measures all variants in turn, round by round, and prints one table.
  *
  * @returns Whether this library kept its promises.
+ * @throws Interruption when a signal ended it; all has been cleaned up then.
  */
 export async function bench(plan: Plan): Promise<boolean> {
-  const undo = new Undo()
-  leaveOnSignal(undo)
+  const stop = stopOnSignal()
   const peers = installPeers(plan.variants)
   describeRun(plan)
   const rows = new Map<string, Row>()
   const turns = turnsOf(plan)
   for (const [at, turn] of turns.entries()) {
-    const outcome = await take(turn, plan.seconds, peers, undo)
+    const outcome = await take(turn, plan.seconds, peers, stop)
+    stop.throwIfAborted()
     addTo(rows, turn, outcome)
     console.error(
       `${at + 1} of ${turns.length}: ${turn.variant.name}, ${turn.profileName}: ${inBrief(outcome)}`,
@@ -46,12 +47,18 @@ function describeRun({ seconds, rounds, variants }: Plan): void {
   console.log(`load before: ${loadInWords()}`)
 }
 
-async function take({ variant, profile }: Turn, seconds: number, peers: Peers, undo: Undo): Promise<Outcome> {
+async function take(
+  { variant, profile }: Turn,
+  seconds: number,
+  peers: Peers,
+  stop: AbortSignal,
+): Promise<Outcome> {
   const installed = variant.peer ? peers.get(variant.peer) : undefined
   if (installed && 'reason' in installed) return installed
   const modules = installed?.modules ?? ''
+  const undo = new Undo()
   try {
-    return await measure({ start: variant.start, modules, profile, seconds, undo })
+    return await measure({ start: variant.start, modules, profile, seconds, undo, stop })
   } catch (error) {
     return { reason: error instanceof Error ? error.message : String(error) }
   } finally {
@@ -75,16 +82,23 @@ function tellBrokenPromises(rows: readonly Row[], variants: readonly Variant[]):
   return broken.length === 0
 }
 
-/** npm passes on the Ctrl-C that the terminal has sent to all, so that it comes twice. */
-function leaveOnSignal(undo: Undo): void {
-  let isLeaving = false
-  for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
-    process.on(signal, () => {
-      if (isLeaving) return
-      isLeaving = true
-      void undo.run().then(() => process.exit(code))
-    })
+class Interruption extends Error {
+  override readonly name = 'Interruption'
+
+  constructor(
+    signal: NodeJS.Signals,
+    readonly exitCode: number,
+  ) {
+    super(`ended by ${signal}`)
   }
+}
+
+/** Further signals are ignored: npm passes on the Ctrl-C that the terminal has sent to all, so that it comes twice. */
+function stopOnSignal(): AbortSignal {
+  const stop = new AbortController()
+  process.on('SIGINT', () => stop.abort(new Interruption('SIGINT', 130)))
+  process.on('SIGTERM', () => stop.abort(new Interruption('SIGTERM', 143)))
+  return stop.signal
 }
 
 function inBrief(outcome: Outcome): string {

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdtempSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,10 +23,12 @@ export interface Run {
   readonly profile: Profile
   readonly seconds: number
   readonly undo: Undo
+  /** Ends it before its time. */
+  readonly stop: AbortSignal
 }
 
 /** Starts a variant, waits until all workers accept, puts it under load, and ends it. */
-export async function measure({ start, modules, profile, seconds, undo }: Run): Promise<Figures> {
+export async function measure({ start, modules, profile, seconds, undo, stop }: Run): Promise<Figures> {
   const directory = mkdtempSync(join(tmpdir(), 'bench-cluster-'))
   undo.after(() => rmSync(directory, { recursive: true, force: true }))
   const probeFile = join(directory, 'probe')
@@ -35,11 +38,12 @@ export async function measure({ start, modules, profile, seconds, undo }: Run): 
   const longestMs = START_MS + seconds * 1000 + 2 * AFTER_LOAD_MS
   const env = environment(port, profile, probeFile, longestMs)
   await start({ directory, env, modules, outputFile, undo })
-  await allAccept(probeFile, outputFile)
+  await allAccept(probeFile, outputFile, stop)
 
   const beganAt = monotonicMs()
   const load = new Load(undo, port, { users: USERS, seconds, mix: profile.mix })
-  const { sent, failed, why } = await within(seconds * 1000 + AFTER_LOAD_MS, load.result())
+  const end = AbortSignal.any([stop, AbortSignal.timeout(seconds * 1000 + AFTER_LOAD_MS)])
+  const { sent, failed, why } = await Promise.race([load.result(), rejectedBy(end)])
   const endedAt = monotonicMs()
 
   const entries = readEntries(probeFile).filter(({ t }) => t <= endedAt)
@@ -52,9 +56,10 @@ export async function measure({ start, modules, profile, seconds, undo }: Run): 
   return { sent, failed, why, replaced, leastAccepting, msBelow, mostLive }
 }
 
-async function allAccept(probeFile: string, outputFile: string): Promise<void> {
+async function allAccept(probeFile: string, outputFile: string, stop: AbortSignal): Promise<void> {
   const giveUpAt = performance.now() + START_MS
   while (!haveAllAccepted(readEntries(probeFile))) {
+    stop.throwIfAborted()
     if (performance.now() > giveUpAt) throw new Error(`it did not come up: ${lastLine(outputFile)}`)
     await pause(50)
   }
@@ -82,11 +87,8 @@ function lastLine(outputFile: string): string {
   return readFileSync(outputFile, 'utf8').trimEnd().split('\n').at(-1) || 'it said nothing'
 }
 
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  const over = new AbortController()
-  const tooLate = pause(ms, undefined, { signal: over.signal }).then(() => {
-    throw new Error(`the load did not end within ${ms / 1000} s`)
-  })
-  tooLate.catch(() => undefined) // It ended in time.
-  return Promise.race([work, tooLate]).finally(() => over.abort())
+async function rejectedBy(signal: AbortSignal): Promise<never> {
+  signal.throwIfAborted()
+  await once(signal, 'abort')
+  throw signal.reason
 }

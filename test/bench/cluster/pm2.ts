@@ -1,10 +1,9 @@
-import { execFile } from 'node:child_process'
-import { appendFileSync, readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { allGone, killGroup } from './process-group'
 import { CHECK_INTERVAL_MS, LIMIT_BYTES, WORKERS } from './setting'
-import type { Start } from './start'
+import { spawnNode, type Start } from './start'
 
 const APP = `${__dirname}/programs/app.cjs`
 const COMMAND_MS = 20_000
@@ -24,10 +23,11 @@ export function pm2(settings: Readonly<Record<string, string>> = {}): Start {
       PM2_NO_INTERACTION: 'true',
     }
     const command = async (...args: string[]): Promise<void> => {
-      const cli = [join(modules, 'pm2', 'bin', 'pm2'), ...args]
-      const options = { env: full, timeout: COMMAND_MS, killSignal: 'SIGKILL' } as const
-      const { stdout, stderr } = await promisify(execFile)(process.execPath, cli, options)
-      appendFileSync(outputFile, stdout + stderr)
+      const cli = spawnNode([join(modules, 'pm2', 'bin', 'pm2'), ...args], full, outputFile)
+      const timer = setTimeout(() => cli.kill('SIGKILL'), COMMAND_MS)
+      const [code, signal] = (await once(cli, 'exit')) as [number | null, string | null]
+      clearTimeout(timer)
+      if (code !== 0) throw new Error(`pm2 ${args[0]} ended with ${signal ?? code}`)
     }
     undo.after(async () => {
       const daemon = daemonOf(home)

@@ -4,7 +4,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 const LONGEST_MS = 5000
 
 /** Ends a process that leads a group, and all of its group. */
-export function killGroup(leader: number): void {
+export function killGroup(leader: number | undefined): void {
+  // 0 would be this process's own group.
+  if (!leader) return
   try {
     process.kill(-leader, 'SIGKILL')
   } catch {

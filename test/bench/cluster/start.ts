@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { killGroup } from './process-group'
@@ -23,17 +23,20 @@ export type Start = (place: Place) => Promise<void>
 /** A variant whose primary is a program of ours that requires the peer. */
 export function program(file: string, settings: Readonly<Record<string, string>> = {}): Start {
   return async ({ env, modules, outputFile, undo }) => {
-    const output = openSync(outputFile, 'a')
-    const primary = spawn(process.execPath, [`${__dirname}/programs/${file}`], {
-      detached: true,
-      stdio: ['ignore', output, output],
-      env: { ...env, ...settings, NODE_PATH: modules },
-    })
-    closeSync(output)
+    const full = { ...env, ...settings, NODE_PATH: modules }
+    const primary = spawnNode([`${__dirname}/programs/${file}`], full, outputFile)
     undo.after(async () => {
-      killGroup(primary.pid ?? 0)
+      killGroup(primary.pid)
       if (primary.exitCode === null && primary.signalCode === null) await once(primary, 'exit')
     })
     await once(primary, 'spawn')
   }
+}
+
+/** In a process group of its own: the Ctrl-C of a terminal goes to the bench alone, which cleans up. */
+export function spawnNode(args: readonly string[], env: NodeJS.ProcessEnv, outputFile: string): ChildProcess {
+  const output = openSync(outputFile, 'a')
+  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', output, output], env })
+  closeSync(output)
+  return child
 }

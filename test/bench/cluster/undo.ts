@@ -1,4 +1,4 @@
-/** What has to be undone, the last first: also after a failure, and at a signal. */
+/** What has to be undone, the last first: also after a failure. */
 export class Undo {
   readonly #steps: (() => unknown)[] = []
 
