@@ -75,7 +75,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       rss: slot.rssBytes,
       state: slot.state,
       over: slot.over,
-      age: now - slot.bornAt,
+      age: Math.round(now - slot.bornAt),
     }))
     return { count: this.settings.count, workers, ...this.#counts }
   }

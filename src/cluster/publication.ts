@@ -6,7 +6,7 @@ export type Publication = {
   [Name in keyof ClusterEvents]: { readonly name: Name; readonly event: ClusterEvents[Name][0] }
 }[keyof ClusterEvents]
 
-/** Puts what the reconciler tells into the words of the public events. */
+/** Puts what the reconciler tells into the words of the public events, times in whole ms. */
 export function toPublication(news: ClusterNews, who: WorkerIdentity, limitBytes: number): Publication {
   switch (news.name) {
     case 'ready':
@@ -20,16 +20,18 @@ export function toPublication(news: ClusterNews, who: WorkerIdentity, limitBytes
       const { reason, code, signal } = news
       return {
         name: news.name,
-        event: { ...who, rss: news.rssBytes, reason, ms: news.durationMs, code, signal },
+        event: { ...who, rss: news.rssBytes, reason, ms: Math.round(news.durationMs), code, signal },
       }
     }
     case 'crash': {
       const { cause, code, signal } = news
-      return { name: news.name, event: { ...who, cause, code, signal, uptime: news.uptimeMs } }
+      return { name: news.name, event: { ...who, cause, code, signal, uptime: Math.round(news.uptimeMs) } }
     }
     case 'backoff':
-      return { name: news.name, event: { ms: news.delayMs, step: news.step } }
-    case 'thrash':
-      return { name: news.name, event: { ...who, lifetime: news.lifetimeMs, ms: news.delayMs } }
+      return { name: news.name, event: { ms: Math.round(news.delayMs), step: news.step } }
+    case 'thrash': {
+      const [lifetime, ms] = [Math.round(news.lifetimeMs), Math.round(news.delayMs)]
+      return { name: news.name, event: { ...who, lifetime, ms } }
+    }
   }
 }

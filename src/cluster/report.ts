@@ -33,13 +33,13 @@ export const LINES: Lines = {
     `worker ${id} (pid ${pid}) is above ${formatSize(limit)}: ${formatSize(rss)}`,
   recycle: ({ id, pid, reason }) => `worker ${id} (pid ${pid}) is to be replaced: ${reason}`,
   recycled: ({ id, pid, ms, code, signal }) =>
-    `worker ${id} (pid ${pid}) has been replaced: gone after ${Math.round(ms)} ms with ${signal ?? `code ${code}`}`,
+    `worker ${id} (pid ${pid}) has been replaced: gone after ${ms} ms with ${signal ?? `code ${code}`}`,
   crash: ({ id, pid, cause, code, signal, uptime }) =>
-    `worker ${id} (pid ${pid}) is lost: ${cause}, ${signal ?? `code ${code}`}, ${Math.round(uptime)} ms after it was ready`,
-  backoff: ({ ms, step }) => `workers die young: next attempt in ${Math.round(ms)} ms (step ${step})`,
+    `worker ${id} (pid ${pid}) is lost: ${cause}, ${signal ?? `code ${code}`}, ${uptime} ms after it was ready`,
+  backoff: ({ ms, step }) => `workers die young: next attempt in ${ms} ms (step ${step})`,
   thrash: ({ id, lifetime, ms }) =>
-    `worker ${id} was above the limit ${Math.round(lifetime)} ms after it was ready: ` +
-    `next replacement in ${Math.round(ms)} ms at the earliest`,
+    `worker ${id} was above the limit ${lifetime} ms after it was ready: ` +
+    `next replacement in ${ms} ms at the earliest`,
   'limit-unreachable': ({ rss, limit }) =>
     `the limit of ${sizeInWords(limit)} is not above what a freshly started worker takes, ${sizeInWords(rss)}: ` +
     `replacing workers cannot help and is suspended for them`,

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { toPublication } from '../../dist/cluster/publication.js'
+
+const who = { id: 4, pid: 44 }
+const LIMIT_BYTES = 150e6
+
+test('times are told in whole ms', () => {
+  const told = (news: Parameters<typeof toPublication>[0]) => toPublication(news, who, LIMIT_BYTES).event
+  const gone = { key: 4, code: 0, signal: null }
+  assert.deepEqual(told({ name: 'recycled', ...gone, reason: 'over', rssBytes: 160e6, durationMs: 1734.6 }), {
+    ...who,
+    rss: 160e6,
+    reason: 'over',
+    ms: 1735,
+    code: 0,
+    signal: null,
+  })
+  assert.deepEqual(told({ name: 'crash', ...gone, cause: 'exit', uptimeMs: 12.4 }), {
+    ...who,
+    cause: 'exit',
+    code: 0,
+    signal: null,
+    uptime: 12,
+  })
+  assert.deepEqual(told({ name: 'backoff', delayMs: 999.5, step: 1 }), { ms: 1000, step: 1 })
+  assert.deepEqual(told({ name: 'thrash', key: 4, lifetimeMs: 0.4, delayMs: 250.7 }), {
+    ...who,
+    lifetime: 0,
+    ms: 251,
+  })
+})
+
+test('memory is told as it is, in bytes', () => {
+  for (const name of ['over', 'limit-unreachable'] as const) {
+    const { event } = toPublication(
+      { name, key: 4, rssBytes: 160e6, limitBytes: LIMIT_BYTES },
+      who,
+      LIMIT_BYTES,
+    )
+    assert.deepEqual(event, { ...who, rss: 160e6, limit: LIMIT_BYTES })
+  }
+})
