@@ -39,8 +39,13 @@ export function install(peer: string): Installed | Absent {
     timeout: INSTALL_MS,
   })
   if (status === 0) return { modules }
-  const said = stderr?.split('\n').find((line) => line.startsWith('npm error')) ?? `npm ended with ${status}`
-  return { reason: `not installed: ${error?.message ?? said}` }
+  const why = error?.message ?? firstError(stderr) ?? `npm ended with ${status}`
+  return { reason: `not installed: ${why}` }
+}
+
+/** Its first line is but a code. */
+function firstError(stderr: string): string | undefined {
+  return /^npm error (?!code)(.+)$/m.exec(stderr)?.[1]
 }
 
 /** npm writes the lockfile last. */
