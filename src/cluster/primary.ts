@@ -11,7 +11,7 @@ import type { ClusterSettings } from './options'
 import { toPublication, type Publication } from './publication'
 import { watchResidentSets } from './resident-sets'
 import { warnOfTooLittleMemory } from './too-little-memory'
-import { LINES, WARNINGS, createReport, warnAlways } from './report'
+import { LINES, WARNINGS, createReport, drainLine, warnAlways } from './report'
 
 /** Forks the workers and keeps them. */
 export function runPrimary(settings: ClusterSettings): Cluster {
@@ -230,9 +230,10 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     else this.#report.info(line)
   }
 
-  readonly #onSignal = (): void => {
+  readonly #onSignal = (signal: NodeJS.Signals): void => {
     if (this.#signalled) return this.#leaveNow()
     this.#signalled = true
+    this.#report.info(drainLine(signal, this.#workers.size, this.settings.killTimeoutMs))
     void this.stop().then(() => process.exit(0))
   }
 

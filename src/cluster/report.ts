@@ -45,6 +45,11 @@ export const LINES: Lines = {
     `replacing workers cannot help and is suspended for them`,
 }
 
+/** For a signal that ends the cluster: no event tells of it. */
+export function drainLine(signal: NodeJS.Signals, workers: number, killTimeoutMs: number): string {
+  return `${signal}: all workers drain (${workers}), at most ${killTimeoutMs} ms; a second signal ends them at once`
+}
+
 /** Events whose line is a warning. */
 export const WARNINGS: ReadonlySet<keyof ClusterEvents> = new Set(['crash', 'backoff', 'thrash'])
 

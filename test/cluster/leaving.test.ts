@@ -20,6 +20,11 @@ async function inFlight(users: readonly User[], path: string): Promise<Promise<s
 const six = (t: Parameters<typeof RunningCluster.start>[0], running: RunningCluster) =>
   Array.from({ length: 6 }, () => new User(t, running.port))
 
+/** What the primary says on stderr when a signal ends the cluster. */
+function drainLines(running: RunningCluster): string[] {
+  return running.stderr.match(/SIG\w+: all workers drain[^;\n]*/g) ?? []
+}
+
 const ok = Array.from({ length: 6 }, () => '200 slow')
 
 describe('leaving', { concurrency: 3 }, () => {
@@ -76,6 +81,7 @@ describe('leaving', { concurrency: 3 }, () => {
         running.said.map((line) => line['clean']).filter((reason) => reason !== undefined),
         ['stop', 'stop'],
       )
+      assert.deepEqual(drainLines(running), [`${signal}: all workers drain (2), at most 3000 ms`])
     })
   }
 
@@ -138,6 +144,7 @@ describe('leaving', { concurrency: 3 }, () => {
     running.kill('SIGUSR2')
     assert.deepEqual(await Promise.all(answers), ok)
     await running.until('stopped', () => running.times('stopped') === 1)
+    assert.deepEqual(drainLines(running), [])
     const stats = running.entries.find((entry) => entry.ev === 'stopped')
     assert.deepEqual([stats?.['workers'], stats?.['forks'], stats?.['crashes']], [[], 2, 0])
     assert.deepEqual(running.livePids(), [])
