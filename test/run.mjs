@@ -39,7 +39,7 @@ const leftOut = new Set([
   'fixtures',
   'node_modules',
   '.built',
-  ...(args.includes('--behaviour') ? ['core', 'demo', 'devtools', 'package', 'report'] : []),
+  ...(args.includes('--behaviour') ? ['bench', 'core', 'demo', 'devtools', 'package', 'report'] : []),
 ])
 const paths = args.filter((arg) => !arg.startsWith('--'))
 const files = (paths.length > 0 ? paths : ['test']).flatMap((path) => testFiles(join(root, path))).sort()
