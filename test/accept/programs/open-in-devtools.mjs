@@ -12,6 +12,11 @@ export async function withDevTools(follow) {
         const { functions } = await devTools.openHeapProfile(file)
         return functions.slice(0, 5).some(({ name }) => name === functionName)
       },
+      /** Whether DevTools shows that function among the first of a CPU profile, most self time first. */
+      blames: async (file, functionName) => {
+        const { functions } = await devTools.openCpuProfile(file)
+        return functions.slice(0, 5).some(({ name }) => name === functionName)
+      },
       /** Instances of a class in the summary of a heap snapshot. */
       instances: async (file, className) => (await devTools.openHeapSnapshot(file, className)).count,
     })
