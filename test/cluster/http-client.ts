@@ -23,6 +23,11 @@ export class User {
     t.after(() => this.#agent.destroy())
   }
 
+  /** Ends the connection. */
+  leave(): void {
+    this.#agent.destroy()
+  }
+
   get(path: string): Promise<Answer> {
     return this.send(path, 'GET', () => undefined)
   }

@@ -1,0 +1,54 @@
+'use strict'
+// A shop that takes orders and leaks with each. When a worker has grown above 150 MB another one takes its place, and no
+// order is lost.
+//
+//   CHECK_INTERVAL=500 node docs/examples/cluster.js
+//   while curl --fail --silent localhost:8080; do :; done
+const { open } = require('node:fs/promises')
+const http = require('node:http')
+const { tmpdir } = require('node:os')
+const { join } = require('node:path')
+const { run } = require('cpu-memory-monitor/cluster')
+
+const { PORT = '8080', ORDERS = join(tmpdir(), 'orders.txt') } = process.env
+const leak = []
+let orders
+
+const shop = run('150mb', start, clean, { killTimeout: 10_000, logger: false })
+
+/** In each worker. It serves when this has resolved. */
+async function start() {
+  orders = await open(ORDERS, 'a') // Stands for your database.
+  const server = http.createServer((request, response) => {
+    takeOrder(response).catch((error) => response.destroy(error))
+  })
+  await new Promise((resolve, reject) => server.once('error', reject).listen(Number(PORT), resolve))
+  console.log(`worker ${process.pid} listens on port ${server.address().port}`)
+}
+
+async function takeOrder(response) {
+  leak.push(Buffer.alloc(100_000, 1))
+  await orders.appendFile(`an order, taken by ${process.pid}\n`)
+  response.end(`thank you, says ${process.pid}\n`)
+}
+
+/** In a worker that is to go. Requests that it has are still being answered, and need what they need. */
+async function clean({ reason, drained }) {
+  console.log(`worker ${process.pid} is to go: ${reason}`)
+  await drained
+  await orders.close()
+  console.log(`worker ${process.pid} has closed its orders`)
+}
+
+// In the primary. In a worker nothing is emitted.
+shop.on('ready', ({ pid, rss }) => console.log(`${pid} serves, with ${inMb(rss)}`))
+shop.on('over', ({ pid, rss }) => console.log(`${pid} is too large: ${inMb(rss)}`))
+shop.on('recycled', ({ pid, ms, code }) => console.log(`${pid} is gone after ${ms} ms, code ${code}`))
+shop.on('crash', ({ pid, code, signal }) => console.error(`${pid} is lost: ${signal ?? `code ${code}`}`))
+shop.on('backoff', ({ ms }) => console.error(`workers die young: next attempt in ${ms} ms`))
+shop.on('thrash', ({ ms }) => console.log(`that was soon: the next one waits for ${ms} ms`))
+shop.on('limit-unreachable', ({ rss }) => console.error(`a fresh worker takes ${inMb(rss)} already`))
+
+function inMb(bytes) {
+  return `${Math.round(bytes / 1024 / 1024)} MB`
+}
