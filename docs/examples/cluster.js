@@ -22,7 +22,9 @@ async function start() {
   const server = http.createServer((request, response) => {
     takeOrder(response).catch((error) => response.destroy(error))
   })
-  await new Promise((resolve, reject) => server.once('error', reject).listen(Number(PORT), resolve))
+  await new Promise((resolve, reject) =>
+    server.once('error', reject).listen(Number(PORT), '127.0.0.1', resolve),
+  )
   console.log(`worker ${process.pid} listens on port ${server.address().port}`)
 }
 
