@@ -44,9 +44,15 @@ describe('what goes wrong', { concurrency: 3 }, () => {
     writeFileSync(failFile, '')
     const options = { count: 2, backoff: { base: 500, max: 1000 } }
     const running = await RunningCluster.start(t, { start: 'failing', failFile, options })
-    await wait(3000)
-    const forks = running.times('fork')
-    assert.ok(forks >= 4 && forks <= 12, `${forks} forks in 3 s`)
+    await running.until('three steps', () => running.events('backoff').length >= 3)
+    const steps = running.events('backoff').slice(0, 3)
+    const forkedAt = running.entries.filter((entry) => entry.ev === 'fork').map((entry) => entry.t)
+    // The event is told a moment after the wait has begun.
+    const tooSoon = steps.filter(({ t: at, ms = 0 }) => forkedAt.some((t) => t > at && t < at + ms - 50))
+    assert.deepEqual(tooSoon, [])
+    assert.ok(steps.every(({ ms = 0 }) => ms >= 375))
+    const forks = forkedAt.filter((t) => t < (steps.at(-1)?.t ?? 0)).length
+    assert.ok(forks <= 6, `${forks} forks of 2 workers in 3 steps`)
     rmSync(failFile)
     await running.until('both to serve', () => running.census.serving === 2 && running.ready() === 2)
     assert.equal(running.census.live, 2)
