@@ -48,10 +48,10 @@ export function fchmod(fd: number, mode: number): Steps<void> {
   })
 }
 
-export function truncate(fd: number): Steps<void> {
+export function truncate(fd: number, lengthBytes: number): Steps<void> {
   return operate<void>({
-    sync: () => fs.ftruncateSync(fd, 0),
-    async: () => promised((done: Done<void>) => fs.ftruncate(fd, 0, done as fs.NoParamCallback)),
+    sync: () => fs.ftruncateSync(fd, lengthBytes),
+    async: () => promised((done: Done<void>) => fs.ftruncate(fd, lengthBytes, done as fs.NoParamCallback)),
   })
 }
 

@@ -7,7 +7,10 @@ import type { Artefact, How, Sidecar } from './artefact'
 import type { Descriptors, PartialArtefact } from './partial'
 import type { Steps } from './step'
 
-/** A file of evidence that is being written under `<name>.partial`. End it with `publish` or `abandon`. */
+/**
+ * A file of evidence that is being written under `<name>.partial`. End it with `publish` or `abandon`, or with their forms as
+ * steps: those are for one story that does all of it, and that may have to end without an event loop.
+ */
 export interface OpenArtefact {
   /** Where to write: an empty regular file of mode 0600. */
   readonly partialPath: string
@@ -34,6 +37,15 @@ export interface OpenArtefact {
    * rejects.
    */
   abandon(): Promise<void>
+
+  /** {@link write} as steps. */
+  writing(chunk: string | Uint8Array): Steps<void>
+
+  /** {@link publish} as steps. */
+  publishing(how: How): Steps<Artefact>
+
+  /** {@link abandon} as steps. */
+  abandoning(): Steps<void>
 }
 
 /**
@@ -69,7 +81,7 @@ class HeldArtefact implements OpenArtefact {
   #writtenBytes = 0
   #lastUse: Promise<unknown> = Promise.resolve()
   #failure: { readonly error: unknown } | undefined
-  #end: Promise<void> | undefined
+  #isOver = false
 
   constructor(
     readonly partial: PartialArtefact,
@@ -79,49 +91,56 @@ class HeldArtefact implements OpenArtefact {
   }
 
   write(chunk: string | Uint8Array): Promise<void> {
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
-    const position = this.#writtenBytes
-    this.#writtenBytes += bytes.length
-    return this.#inTurn(() => this.#writeAt(bytes, position))
+    return this.#inTurn(this.writing(chunk))
   }
 
-  async publish(how: How): Promise<Artefact> {
-    try {
-      return await this.#inTurn(() => run(publishPartial(this.partial, this.descriptors, how)))
-    } finally {
-      await this.abandon()
-    }
+  publish(how: How): Promise<Artefact> {
+    return this.#inTurn(this.publishing(how))
   }
 
   abandon(): Promise<void> {
-    this.#end ??= this.#closeAndRemove()
-    return this.#end
+    return this.#inTurn(this.abandoning())
   }
 
-  /** One use of the descriptors at a time: closed under a running one, their numbers could name a stranger's file. */
-  #inTurn<T>(use: () => Promise<T>): Promise<T> {
-    const used = this.#lastUse.then(() => {
-      if (this.#failure !== undefined) throw this.#failure.error
-      if (this.#end !== undefined) throw new Error(`${this.partial.fileName} is closed`)
-      return use()
-    })
-    this.#lastUse = used.catch(() => undefined)
-    return used
-  }
-
-  async #writeAt(bytes: Uint8Array, position: number): Promise<void> {
+  *writing(chunk: string | Uint8Array): Steps<void> {
+    this.#expectUsable()
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+    const position = this.#writtenBytes
+    this.#writtenBytes += bytes.length
     try {
-      await run(write(this.descriptors.partialFd, bytes, position))
+      yield* write(this.descriptors.partialFd, bytes, position)
     } catch (error) {
       this.#failure = { error }
       throw error
     }
   }
 
-  async #closeAndRemove(): Promise<void> {
-    await this.#lastUse
-    await run(closeAll(this.descriptors))
-    await run(attempt(removePartial(this.partial)))
+  *publishing(how: How): Steps<Artefact> {
+    try {
+      this.#expectUsable()
+      return yield* publishPartial(this.partial, this.descriptors, how)
+    } finally {
+      yield* this.abandoning()
+    }
+  }
+
+  *abandoning(): Steps<void> {
+    if (this.#isOver) return
+    this.#isOver = true
+    yield* closeAll(this.descriptors)
+    yield* attempt(removePartial(this.partial))
+  }
+
+  /** One use of the descriptors at a time: closed under a running one, their numbers could name a stranger's file. */
+  #inTurn<T>(use: Steps<T>): Promise<T> {
+    const used = this.#lastUse.then(() => run(use))
+    this.#lastUse = used.catch(() => undefined)
+    return used
+  }
+
+  #expectUsable(): void {
+    if (this.#failure !== undefined) throw this.#failure.error
+    if (this.#isOver) throw new Error(`${this.partial.fileName} is closed`)
   }
 }
 

@@ -85,7 +85,7 @@ export function* createPartial(
 
 /**
  * Gives a finished artefact its final name: verifies it through the descriptor, syncs it, completes the sidecar, renames.
- * Throws without having overwritten or removed anything.
+ * Throws without having overwritten or removed anything. Each of its operations bears to be done twice.
  */
 export function* publishPartial(
   partial: PartialArtefact,
@@ -99,8 +99,10 @@ export function* publishPartial(
   yield* disk.fsync(partialFd)
 
   yield* expectMark(join(directory, sidecarName(fileName)), yield* disk.fstat(sidecarFd), partial.sidecarMark)
-  yield* disk.truncate(sidecarFd)
-  yield* disk.write(sidecarFd, Buffer.from(serialise({ ...draft, how: { ...rounded(how), sizeBytes } })), 0)
+  const sidecar = Buffer.from(serialise({ ...draft, how: { ...rounded(how), sizeBytes } }))
+  yield* disk.write(sidecarFd, sidecar, 0)
+  // After the writing: an exit that does this once more, while the thread pool is still at it, must not empty the file.
+  yield* disk.truncate(sidecarFd, sidecar.length)
   yield* disk.fsync(sidecarFd)
 
   yield* moveWithoutOverwriting(partialPath, join(directory, fileName), partial.partialMark)
@@ -119,8 +121,7 @@ export function* removePartial({
   sidecarMark,
 }: PartialArtefact): Steps<void> {
   yield* removeMarked(join(directory, partialName(fileName)), partialMark)
-  const published = yield* statOrNothing(join(directory, fileName))
-  if (published !== undefined && inodeOf(published) === partialMark.inode) return
+  if (yield* bears(join(directory, fileName), partialMark)) return
   yield* removeMarked(join(directory, sidecarName(fileName)), sidecarMark)
 }
 
@@ -175,19 +176,32 @@ function* expectMark(path: string, held: BigIntStats, expected: FileMark): Steps
 
 function* moveWithoutOverwriting(from: string, to: string, mark: FileMark): Steps<void> {
   try {
+    yield* linkOrRename(from, to)
+  } catch (error) {
+    // Done a second time, it finds its own work.
+    if (!(yield* bears(to, mark))) throw error
+  }
+  if (!(yield* bears(to, mark))) {
+    // Somebody changed what `from` names between the check and the move; the new name for it is all that is ours.
+    yield* attempt(disk.unlink(to))
+    throw new Error(`${from} was replaced while it was renamed`)
+  }
+  yield* removeMarked(from, mark)
+}
+
+function* linkOrRename(from: string, to: string): Steps<void> {
+  try {
     yield* disk.link(from, to)
   } catch (error) {
     if (!NO_HARD_LINKS.includes((error as NodeJS.ErrnoException).code)) throw error
     yield* refuseExisting(to)
     yield* disk.rename(from, to)
   }
-  const moved = yield* disk.lstat(to)
-  if (inodeOf(moved) !== mark.inode) {
-    // Somebody changed what `from` names between the check and the move; the new name for it is all that is ours.
-    yield* attempt(disk.unlink(to))
-    throw new Error(`${from} was replaced while it was renamed`)
-  }
-  yield* removeMarked(from, mark)
+}
+
+function* bears(path: string, mark: FileMark): Steps<boolean> {
+  const found = yield* statOrNothing(path)
+  return found !== undefined && inodeOf(found) === mark.inode
 }
 
 function* refuseExisting(path: string): Steps<void> {

@@ -16,25 +16,92 @@ export function* operate<T>(operation: Operation<T>): Steps<T> {
 }
 
 /** Runs a story on the event loop. Rejects with what it throws. */
-export async function run<T>(steps: Steps<T>): Promise<T> {
-  let step = steps.next()
-  while (step.done !== true) {
-    let result: unknown
-    try {
-      result = await step.value.async()
-    } catch (error) {
-      step = steps.throw(error)
-      continue
-    }
-    step = steps.next(result)
-  }
-  return step.value
+export function run<T>(steps: Steps<T>): Promise<T> {
+  return new Run(steps).done
 }
 
 /** Runs a story to its end without returning to the event loop. Throws what it throws. */
 export function runSync<T>(steps: Steps<T>): T {
-  let step = steps.next()
+  return goOn(steps, steps.next(), () => false) as T
+}
+
+/** A story under way on the event loop, which a process that exits in the middle of it can bring to its end without one. */
+export class Run<T> {
+  /** Settles when the story ends, whoever brings it there. */
+  readonly done: Promise<T>
+  readonly #steps: Steps<T>
+  #underWay: IteratorYieldResult<Operation<unknown>> | undefined
+  #isTakenOver = false
+  #resolve!: (result: T) => void
+  #reject!: (error: unknown) => void
+
+  constructor(steps: Steps<T>) {
+    this.#steps = steps
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+    void this.#drive()
+  }
+
+  /**
+   * Goes on from here without returning to the event loop. Nobody can tell how far the operation under way has come, so it
+   * is done once more: the operations of such a story must bear that.
+   *
+   * @param isTimeOver - Asked before each operation. When it is, the story is left where it stands.
+   * @returns `undefined` when the time was over, or when the story had ended before.
+   * @throws What the story throws.
+   */
+  finishNow(isTimeOver: () => boolean): T | undefined {
+    if (!this.#underWay || this.#isTakenOver) return undefined
+    this.#isTakenOver = true
+    try {
+      const result = goOn(this.#steps, this.#underWay, isTimeOver)
+      if (result !== undefined) this.#resolve(result)
+      return result
+    } catch (error) {
+      this.#reject(error)
+      throw error
+    }
+  }
+
+  async #drive(): Promise<void> {
+    try {
+      let step = this.#steps.next()
+      while (step.done !== true) {
+        this.#underWay = step
+        const resume = await outcomeOf(step.value)
+        if (this.#isTakenOver) return
+        step = resume(this.#steps)
+      }
+      this.#resolve(step.value)
+    } catch (error) {
+      this.#reject(error)
+    } finally {
+      this.#underWay = undefined
+    }
+  }
+}
+
+type Resume = <T>(steps: Steps<T>) => IteratorResult<Operation<unknown>, T>
+
+async function outcomeOf(operation: Operation<unknown>): Promise<Resume> {
+  try {
+    const result = await operation.async()
+    return (steps) => steps.next(result)
+  } catch (error) {
+    return (steps) => steps.throw(error)
+  }
+}
+
+function goOn<T>(
+  steps: Steps<T>,
+  from: IteratorResult<Operation<unknown>, T>,
+  isTimeOver: () => boolean,
+): T | undefined {
+  let step = from
   while (step.done !== true) {
+    if (isTimeOver()) return undefined
     let result: unknown
     try {
       result = step.value.sync()

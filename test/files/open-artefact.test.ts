@@ -17,6 +17,7 @@ import { mock, test } from 'node:test'
 import { openArtefact, publishArtefactSync } from '../../dist/files/open-artefact.js'
 import { HOW, PROFILE, about, scratch, tmpfs } from './scratch'
 import type { OpenArtefact } from '../../src/files/open-artefact'
+import type { Operation, Steps } from '../../src/files/step'
 import type { Artefact, Sidecar } from '../../src/files/artefact'
 
 const NAME = 'cpu-7-1000.cpuprofile'
@@ -405,6 +406,71 @@ test('a snapshot that V8 wrote by path is published in one turn from plain data;
     'short',
   ])
 })
+
+/** Writing and publishing as one story, as a capture that a process may leave in the middle tells it. */
+async function story(directory: string): Promise<Steps<Artefact>> {
+  const artefact = await openArtefact(directory, NAME, about(directory))
+  return (function* () {
+    for (const half of [PROFILE.slice(0, 9), PROFILE.slice(9)]) yield* artefact.writing(half)
+    return yield* artefact.publishing(HOW)
+  })()
+}
+
+/** Tells a story without an event loop and calls `meanwhile` with each operation and its number, before it is done. */
+function tell<T>(steps: Steps<T>, meanwhile: (operation: Operation<unknown>, number: number) => void): T {
+  let [step, number] = [steps.next(), 0]
+  while (step.done !== true) {
+    let result: unknown
+    meanwhile(step.value, number++)
+    try {
+      result = step.value.sync()
+    } catch (error) {
+      step = steps.throw(error)
+      continue
+    }
+    step = steps.next(result)
+  }
+  return step.value
+}
+
+function again(operation: Operation<unknown> | undefined): void {
+  try {
+    operation?.sync()
+  } catch {
+    // What it did the other time counts.
+  }
+}
+
+for (const [links, code] of [
+  ['hard links', undefined],
+  ['no hard links', 'EPERM'],
+] as const) {
+  for (const order of ['before', 'long after'] as const) {
+    test(`with ${links}: whichever operation the thread pool does too, ${order} the exiting process does it, the file is whole`, async (t) => {
+      if (code) mock.method(fs, 'linkSync', failing(code))
+      t.after(() => mock.restoreAll())
+      let operations = 1
+      for (let doubled = 0; doubled < operations; doubled++) {
+        const directory = scratch(t)
+        let late: Operation<unknown> | undefined
+        operations = 0
+        const { sizeBytes } = tell(await story(directory), (operation, number) => {
+          operations++
+          if (number !== doubled) return
+          if (order === 'before') again(operation)
+          else late = operation
+        })
+        again(late)
+        assert.equal(sizeBytes, PROFILE.length)
+        assert.deepEqual(readdirSync(directory).sort(), [NAMES.final, NAMES.sidecar])
+        assert.equal(readFileSync(join(directory, NAME), 'utf8'), PROFILE)
+        const sidecar = JSON.parse(readFileSync(join(directory, NAMES.sidecar), 'utf8')) as Sidecar
+        assert.deepEqual(sidecar.how, { ...HOW, sizeBytes: PROFILE.length })
+      }
+      assert.ok(operations > 10)
+    })
+  }
+}
 
 function fillUp(directory: string): void {
   const fd = fs.openSync(join(directory, 'filler'), 'w')

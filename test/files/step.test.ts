@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { operate, run, runSync } from '../../dist/files/step.js'
+import { operate, Run, run, runSync } from '../../dist/files/step.js'
 import type { Steps } from '../../src/files/step'
 
 function* echo(heard: string[]): Steps<string> {
@@ -34,4 +34,65 @@ test('a story runs with and without an event loop, its own error handling includ
 test('what a story does not catch reaches its caller', async () => {
   await assert.rejects(run(failing()), /failed/)
   assert.throws(() => runSync(failing()), /failed/)
+})
+
+const never = () => false
+
+/** A story that waits for ever on the event loop, and not without one. */
+function* waiting(heard: string[]): Steps<string> {
+  for (const name of ['first', 'second', 'third']) {
+    heard.push(
+      yield* operate({
+        sync: () => `${name} now`,
+        async: () => (name === 'first' ? Promise.resolve(name) : new Promise<string>(() => undefined)),
+      }),
+    )
+  }
+  return 'end'
+}
+
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+test('a story under way is brought to its end from where it stands, once', async () => {
+  const heard: string[] = []
+  const story = new Run(waiting(heard))
+  await turn()
+  assert.equal(story.finishNow(never), 'end')
+  assert.deepEqual(heard, ['first', 'second now', 'third now'])
+  assert.equal(await story.done, 'end')
+  assert.equal(story.finishNow(never), undefined)
+})
+
+test('a story that has ended is not told again', async () => {
+  const heard: string[] = []
+  const story = new Run(echo(heard))
+  await story.done
+  assert.equal(story.finishNow(never), undefined)
+  assert.deepEqual(heard, ['async', 'failed', 'finally'])
+})
+
+test('what the event loop still brings after the end was taken over changes nothing', async () => {
+  const heard: string[] = []
+  const story = new Run(echo(heard))
+  assert.equal(story.finishNow(never), 'sync')
+  await turn()
+  assert.deepEqual(heard, ['sync', 'failed', 'finally'])
+})
+
+test('what fails on the way to the end is thrown, and told to who waits', async () => {
+  const story = new Run(failing())
+  assert.throws(() => story.finishNow(never), /failed/)
+  await assert.rejects(story.done, /failed/)
+})
+
+test('when the time is over the story is left where it stands', async () => {
+  const heard: string[] = []
+  const story = new Run(waiting(heard))
+  await turn()
+  let asked = 0
+  assert.equal(
+    story.finishNow(() => ++asked > 1),
+    undefined,
+  )
+  assert.deepEqual(heard, ['first', 'second now'])
 })
