@@ -71,6 +71,15 @@ export interface Capturer {
   plan(directory: string): Promise<Plan | Refusal>
   /** Names of the ways that could be taken on this machine, best first, and those that could not, with the reason. */
   ways(): { readonly available: readonly string[]; readonly passedOver: readonly PassedOver[] }
+  /**
+   * For a process that exits in the middle of `take`: ends that capture within the call, with a whole file, where this thread
+   * can. What `take` returned settles as well. Absent where a capture cannot be ended before its time.
+   *
+   * @param isTimeOver - When it is, the capture is left where it stands.
+   * @returns `undefined` when there is nothing to end, or the time was over.
+   * @throws What `take` would have rejected with.
+   */
+  endNow?(isTimeOver: () => boolean): Captured | undefined
   /** Undoes what it keeps between dumps (sessions, handlers, loaded samplers). Idempotent. */
   close(): Promise<void>
 }

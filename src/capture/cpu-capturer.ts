@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { judgeDisk } from '../core/room'
 import { openArtefact, type OpenArtefact } from '../files/open-artefact'
+import { operate, Run, type Steps } from '../files/step'
 import type { Captured, CaptureObserver, Capturer, Job, PassedOver } from './capture'
 import { createInspectorWay } from './cpu-inspector'
 import { createV8ProfilerWay } from './cpu-v8-profiler'
@@ -36,43 +37,74 @@ export function createCpuCapturer({ mainThread, engine, probe, observer }: CpuCa
   const ways: CpuWay[] = []
   if (engine.package) ways.push(createV8ProfilerWay(mainThread, patience))
   ways.push(createInspectorWay(mainThread, patience))
+  let recording: Run<Captured> | undefined
 
   return {
     async plan(directory) {
       const disk = judgeDisk(PROFILE_FILE_BYTES, await probe.freeDiskBytes(directory))
       if (!disk.fits) return { skip: 'disk', numbers: disk.numbers }
-      return { take: (job, early) => takeProfile(ways, engine.passedOver, job, early) }
+      return {
+        async take(job, early) {
+          const started = await startProfile(ways, engine.passedOver, job, early)
+          recording = new Run(recordAndPublish(started, job, early))
+          return recording.done.finally(() => (recording = undefined))
+        },
+      }
     },
+    endNow: (isTimeOver) => recording?.finishNow(isTimeOver),
     ways: () => ({ available: ways.map((way) => way.name), passedOver: engine.passedOver }),
     close: () => Promise.resolve(),
   }
 }
 
-async function takeProfile(
+/** A profile that is being recorded, and the file for it. */
+interface StartedProfile {
+  readonly open: OpenArtefact
+  readonly running: RunningProfile
+  readonly way: string
+  readonly passedOver: readonly PassedOver[]
+  readonly samplingIntervalUs: number
+  readonly startedAtMs: number
+}
+
+async function startProfile(
   ways: readonly CpuWay[],
   passedOverBefore: readonly PassedOver[],
   job: Job,
   early: AbortSignal,
-): Promise<Captured> {
+): Promise<StartedProfile> {
   const startedAtMs = performance.now()
   const open = await openArtefact(job.directory, `${job.baseName}.cpuprofile`, job.sidecar)
   try {
     const request = { title: job.baseName, samplingIntervalUs: samplingIntervalUs(job.durationMs), early }
     const { way, running, passedOver } = await startFirst(ways, request)
+    const { samplingIntervalUs: intervalUs } = request
     const before = [...passedOverBefore, ...passedOver]
-    const { stopPauseMs } = await record(running, open, job.durationMs, early)
+    return { open, running, way: way.name, passedOver: before, samplingIntervalUs: intervalUs, startedAtMs }
+  } catch (error) {
+    await open.abandon()
+    throw error
+  }
+}
+
+/** Told as steps: an exiting process tells it to its end without an event loop. */
+function* recordAndPublish(started: StartedProfile, job: Job, early: AbortSignal): Steps<Captured> {
+  const { open, running, way, passedOver, samplingIntervalUs, startedAtMs } = started
+  try {
+    yield* recordFor(job.durationMs, early)
+    const { stopPauseMs } = yield* running.stop(open)
     const how = {
-      way: way.name,
-      passedOver: before,
+      way,
+      passedOver,
       pauseMs: running.startPauseMs + stopPauseMs,
       durationMs: performance.now() - startedAtMs,
     }
     const late = running.acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: running.acceptedAfterMs } : {}
-    const notes = { samplingIntervalUs: request.samplingIntervalUs, endedEarly: early.aborted, ...late }
-    const artefact = await open.publish({ ...how, notes })
+    const notes = { samplingIntervalUs, endedEarly: early.aborted, ...late }
+    const artefact = yield* open.publishing({ ...how, notes })
     return { ...how, durationMs: performance.now() - startedAtMs, artefacts: [artefact], ...late }
   } catch (error) {
-    await open.abandon()
+    yield* open.abandoning()
     throw error
   }
 }
@@ -95,14 +127,10 @@ async function startFirst(
   throw failure
 }
 
-async function record(
-  running: RunningProfile,
-  open: OpenArtefact,
-  durationMs: number,
-  early: AbortSignal,
-): Promise<{ stopPauseMs: number }> {
-  await sleep(durationMs, undefined, { signal: early, ref: false }).catch(() => {
-    // Ended early: what has been recorded so far is whole.
+/** Ended early, what has been recorded so far is whole. */
+function recordFor(durationMs: number, early: AbortSignal): Steps<void> {
+  return operate<void>({
+    sync: () => undefined,
+    async: () => sleep(durationMs, undefined, { signal: early, ref: false }).catch(() => undefined),
   })
-  return running.stop(open)
 }

@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks'
 import type { CpuProfileRequest, CpuWay, RunningProfile } from './cpu-way'
 import { forgetOptimizedCode } from './forget-optimized-code'
 import type { MainThread } from './main-thread'
+import { operate, type Steps } from '../files/step'
 import { waitPatiently, type Patience } from './patience'
 import { profileJson } from './profile-json'
 
@@ -47,10 +48,10 @@ async function startProfile(
   return {
     startPauseMs: ready.answeredAtMs - enabled.answeredAtMs,
     acceptedAfterMs: enabled.answeredAtMs - enabled.askedAtMs,
-    async stop(open) {
+    *stop(open) {
       try {
-        const { profile, stopPauseMs } = await stopProfile(session, patience)
-        for (const piece of profileJson(profile)) await open.write(piece)
+        const { profile, stopPauseMs } = yield* stopProfile(session, patience)
+        for (const piece of profileJson(profile)) yield* open.writing(piece)
         return { stopPauseMs }
       } finally {
         session.disconnect()
@@ -60,23 +61,30 @@ async function startProfile(
 }
 
 /** The repeated `enable` does nothing: its answer tells when the main thread took the order, so that waiting is no pause. */
-async function stopProfile(
+function* stopProfile(
   session: Session,
   patience: Patience,
-): Promise<{ profile: Profiler.Profile; stopPauseMs: number }> {
+): Steps<{ profile: Profiler.Profile; stopPauseMs: number }> {
   let profile: Profiler.Profile | undefined
-  const calls = Promise.all([
-    call((done) => session.post('Profiler.enable', done)),
-    call((done) =>
-      session.post('Profiler.stop', (error, answer) => {
-        profile = answer?.profile
-        done(error)
-      }),
-    ),
-  ])
-  const [taken, stopped] = await waitPatiently('Profiler.stop', calls, patience)
+  let takenAtMs = 0
+  let stoppedAtMs = 0
+  const stopped = new Promise<void>((resolve, reject) => {
+    session.post('Profiler.enable', () => (takenAtMs = performance.now()))
+    session.post('Profiler.stop', (error, answer) => {
+      stoppedAtMs = performance.now()
+      profile = answer?.profile
+      if (error) reject(error)
+      else resolve()
+    })
+  })
+  stopped.catch(() => undefined)
+  yield* operate<void>({
+    // On the session's own thread the answers came before `post` returned.
+    sync: () => undefined,
+    async: () => waitPatiently('Profiler.stop', stopped, patience),
+  })
   if (!profile) throw new Error('Profiler.stop gave no profile')
-  return { profile, stopPauseMs: stopped.answeredAtMs - taken.answeredAtMs }
+  return { profile, stopPauseMs: stoppedAtMs - takenAtMs }
 }
 
 interface Call {

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import type { CpuWay } from './cpu-way'
-import type { MainThread } from './main-thread'
+import type { MainThread, Orders } from './main-thread'
+import { operate } from '../files/step'
 import { waitPatiently, type Patience } from './patience'
 
 /**
@@ -23,12 +24,26 @@ export function createV8ProfilerWay(mainThread: MainThread, patience: Patience):
       return {
         startPauseMs: pauseMs,
         acceptedAfterMs: Math.max(0, performance.now() - askedAtMs - pauseMs),
-        async stop(open) {
-          const stopping = mainThread.order('stopPackageProfile', { title, file: open.partialPath })
-          const stopped = await waitPatiently('stopPackageProfile', stopping, patience)
-          return { stopPauseMs: stopped.pauseMs }
+        *stop(open) {
+          const input = { title, file: open.partialPath }
+          const { pauseMs: stopPauseMs } = yield* operate({
+            sync: () => orderNow(mainThread, input),
+            async: () => {
+              const stopping = mainThread.order('stopPackageProfile', input)
+              return waitPatiently('stopPackageProfile', stopping, patience)
+            },
+          })
+          return { stopPauseMs }
         },
       }
     },
   }
+}
+
+function orderNow(
+  { orderNow }: MainThread,
+  input: Orders['stopPackageProfile']['input'],
+): { pauseMs: number } {
+  if (!orderNow) throw new Error('v8-profiler-next can be stopped at once on the main thread only')
+  return orderNow('stopPackageProfile', input)
 }

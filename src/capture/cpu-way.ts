@@ -1,4 +1,5 @@
 import type { OpenArtefact } from '../files/open-artefact'
+import type { Steps } from '../files/step'
 
 /** Time between two samples of a CPU profile, µs, while that keeps the profile below {@link MAX_SAMPLES}. */
 export const SAMPLING_INTERVAL_US = 1000
@@ -20,8 +21,11 @@ export interface RunningProfile {
   readonly startPauseMs: number
   /** How long it took to accept the first order, ms. */
   readonly acceptedAfterMs: number
-  /** Ends the profile and writes it. Either succeeds or rejects, the profiler is off afterwards. */
-  stop(open: OpenArtefact): Promise<{ readonly stopPauseMs: number }>
+  /**
+   * Ends the profile and writes it. Either succeeds or throws, the profiler is off afterwards. Without an event loop it
+   * succeeds only on the thread that is profiled.
+   */
+  stop(open: OpenArtefact): Steps<{ readonly stopPauseMs: number }>
 }
 
 /** One way to take a CPU profile. */

@@ -73,4 +73,9 @@ export interface MainThread {
   connect(): Session
   /** Runs one order there. Rejects with the order's own error. */
   order<Name extends OrderName>(name: Name, input: Orders[Name]['input']): Promise<Orders[Name]['output']>
+  /** The same within the call, with the order's own error thrown. Only where the caller is on the main thread itself. */
+  readonly orderNow?: <Name extends OrderName>(
+    name: Name,
+    input: Orders[Name]['input'],
+  ) => Orders[Name]['output']
 }

@@ -63,9 +63,11 @@ export interface DumpRequest {
 }
 
 interface RunningDump {
-  readonly kind: DumpKind
+  readonly request: DumpRequest
   readonly early: AbortController
   readonly done: Promise<DumpResult>
+  /** Set when the exit of the process ended it, and all has been said. */
+  told?: DumpResult
 }
 
 interface WaitingRequest {
@@ -94,7 +96,7 @@ export class Dispatcher {
 
   /** The kind of the dump that is being made now. */
   get runningKind(): DumpKind | undefined {
-    return this.#running?.kind
+    return this.#running?.request.kind
   }
 
   /**
@@ -134,6 +136,26 @@ export class Dispatcher {
     await this.#running?.done
   }
 
+  /**
+   * For a process that exits, on the thread that exits: no event loop turns any more and no promise settles. A capture that
+   * can be ended is ended within the call, and told. Never throws.
+   *
+   * @param isTimeOver - When it is, the process ends with a `.partial` left.
+   */
+  endNow(isTimeOver: () => boolean): void {
+    this.#isStopped = true
+    const running = this.#running
+    if (!running) return
+    const { request, early } = running
+    early.abort()
+    try {
+      const captured = this.#parts[request.kind].capturer.endNow?.(isTimeOver)
+      if (captured) running.told = this.#tell(request, captured, captured.durationMs)
+    } catch (error) {
+      running.told = this.#fail(request, error)
+    }
+  }
+
   /** Manual dumps of one kind coalesce while one waits: whoever asks gets the same file. */
   #queue(request: DumpRequest): Promise<DumpResult> {
     const twin = this.#waiting.find((waiting) => waiting.request.kind === request.kind)
@@ -166,12 +188,12 @@ export class Dispatcher {
       this.#parts.onRunning?.(false)
       this.#serveNext()
     })
-    this.#running = { kind: request.kind, early, done }
+    this.#running = { request, early, done }
     return done
   }
 
   async #attempt(request: DumpRequest, early: AbortSignal): Promise<DumpResult> {
-    const { gate, clock, report } = this.#parts
+    const { gate, clock } = this.#parts
     const { budget } = this.#parts[request.kind]
     let isCaptured = false
     try {
@@ -183,9 +205,7 @@ export class Dispatcher {
       isCaptured = true
       return await this.#capture(request, plan, early)
     } catch (error) {
-      const message = messageOf(error)
-      report.failure({ stage: 'capture', kind: request.kind, message, error })
-      return { skipped: 'failed', message }
+      return this.#running?.told ?? this.#fail(request, error)
     } finally {
       // Before the gate opens: who enters next sets it anew.
       this.#running = undefined
@@ -200,7 +220,7 @@ export class Dispatcher {
   }
 
   async #capture(request: DumpRequest, plan: Plan, early: AbortSignal): Promise<DumpResult> {
-    const { clock, report, where, profileDurationMs, retain } = this.#parts
+    const { clock, where, profileDurationMs, retain } = this.#parts
     const {
       kind,
       rule,
@@ -223,17 +243,26 @@ export class Dispatcher {
       },
       early,
     )
+    if (this.#running?.told) return this.#running.told
     if ('skip' in captured) return this.#skip(request, captured.skip, captured.numbers)
-    const dump = asDump(request, captured, clock.monotonicMs() - beganMs)
-    report.dump(dump)
+    const dump = this.#tell(request, captured, clock.monotonicMs() - beganMs)
     const refusal = captured.refusal ?? plan.refusal
     if (refusal) this.#skip(request, refusal.skip, refusal.numbers)
-    if (captured.failure) {
-      const { message } = captured.failure
-      report.failure({ stage: 'capture', kind, message, error: captured.failure })
-    }
+    if (captured.failure) this.#fail(request, captured.failure)
     await retain(directory)
     return dump
+  }
+
+  #tell(request: DumpRequest, captured: Captured, durationMs: number): Dump {
+    const dump = asDump(request, captured, durationMs)
+    this.#parts.report.dump(dump)
+    return dump
+  }
+
+  #fail({ kind }: DumpRequest, error: unknown): DumpResult {
+    const message = messageOf(error)
+    this.#parts.report.failure({ stage: 'capture', kind, message, error })
+    return { skipped: 'failed', message }
   }
 
   #latestReadings(kind: DumpKind): Sidecar['why']['readings'] {

@@ -5,7 +5,16 @@ import type { DumpRequest } from '../dispatch/dispatcher'
 import type { DumpResult, Report } from '../dispatch/events'
 import { Gate } from '../dispatch/gate'
 import { processRegistry } from '../dispatch/process-registry'
-import { startWatch, type BudgetsLeft, type Watch, type WatchSettings, type Ways } from './watch'
+import { systemClock } from './clock'
+import { EXIT_WAIT_MS } from './exit-wait'
+import {
+  startWatch,
+  type BudgetsLeft,
+  type LocalWatch,
+  type Watch,
+  type WatchSettings,
+  type Ways,
+} from './watch'
 import { Watchdog, type LostWatchdog } from './watchdog'
 
 export interface StartParts {
@@ -44,7 +53,23 @@ function startHere(
   const watch = startWatch({ ...settings, budgetsLeft }, { mainThread, gate, report, ready })
   const unseen = settings.blockedMs === undefined ? '' : ', where a blocked event loop goes unseen'
   onStarted({ thread: thread + unseen, ways: watch.ways() })
-  return watch
+  return endingAtExit(watch)
+}
+
+/** A CPU dump that runs when the process exits is ended within the `'exit'` handler: its session answers synchronously here. */
+function endingAtExit(watch: LocalWatch): Watch {
+  const onExit = (): void => {
+    const overAtMs = systemClock.monotonicMs() + EXIT_WAIT_MS
+    watch.dispatcher.endNow(() => systemClock.monotonicMs() > overAtMs)
+  }
+  process.on('exit', onExit)
+  return {
+    request: (request) => watch.request(request),
+    async stop() {
+      await watch.stop()
+      process.removeListener('exit', onExit)
+    },
+  }
 }
 
 /** The watch on its thread, as long as there is one, and then here. */

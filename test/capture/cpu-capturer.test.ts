@@ -22,11 +22,20 @@ describe('CPU capturer', () => {
   const capture = async (
     script: Parameters<typeof scriptedMainThread>[0],
     engine: typeof PACKAGE | typeof NONE,
+    durationMs = 1,
   ) => {
     const { mainThread, log } = scriptedMainThread(script)
     const capturer = createCpuCapturer({ mainThread, engine, probe: roomy(), observer: listener() })
     const plan = (await capturer.plan(directory)) as Plan
-    return { captured: plan.take(jobIn(directory, 'cpu'), LATER).then(captured), log, capturer }
+    const taken = plan.take({ ...jobIn(directory, 'cpu'), durationMs }, LATER)
+    return { captured: taken.then(captured), log, capturer }
+  }
+  const HOUR_MS = 3_600_000
+  /** When the profiler has been started and the first turn of the event loop after it has passed. */
+  const recording = async (log: readonly string[]) => {
+    while (!log.some((entry) => /stopPreciseCoverage|startPackageProfile/.test(entry)))
+      await new Promise((later) => setTimeout(later, 1))
+    await new Promise((later) => setTimeout(later, 1))
   }
 
   it('takes the package when there is one, and opens no session', async () => {
@@ -78,6 +87,49 @@ describe('CPU capturer', () => {
     await assert.rejects(captured, /EEXIST/)
     assert.deepEqual(log, [])
     assert.equal(readFileSync(taken, 'utf8'), 'theirs')
+  })
+
+  for (const [way, engine] of [
+    ['inspector', NONE],
+    ['v8-profiler-next', PACKAGE],
+  ] as const) {
+    it(`${way}: ends a profile within the call, whole, when the process exits`, async () => {
+      const { capturer, captured, log } = await capture({}, engine, HOUR_MS)
+      await recording(log)
+      const ended = capturer.endNow?.(() => false)
+      assert.equal(ended?.way, way)
+      const { file } = ended.artefacts[0]
+      assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), CPU_PROFILE)
+      assert.deepEqual(readdirSync(directory).sort(), ['cpu-1-1.cpuprofile', 'cpu-1-1.cpuprofile.json'])
+      assert.equal(await captured, ended)
+      assert.equal(
+        capturer.endNow?.(() => false),
+        undefined,
+        'nothing is left to end',
+      )
+    })
+  }
+
+  it('leaves a profile as it is when there is no time to end it', async () => {
+    const { capturer, log } = await capture({}, NONE, HOUR_MS)
+    await recording(log)
+    assert.equal(
+      capturer.endNow?.(() => true),
+      undefined,
+    )
+    assert.ok(!log.includes('Profiler.stop'))
+    assert.deepEqual(readdirSync(directory).sort(), ['cpu-1-1.cpuprofile.json', 'cpu-1-1.cpuprofile.partial'])
+  })
+
+  it('a profile that cannot be ended within the call is a failure, and leaves no half file', async () => {
+    const stopPackageProfile = (): never => {
+      throw new Error('ENOSPC')
+    }
+    const { capturer, captured, log } = await capture({ stopPackageProfile }, PACKAGE, HOUR_MS)
+    await recording(log)
+    assert.throws(() => capturer.endNow?.(() => false), /ENOSPC/)
+    await assert.rejects(captured, /ENOSPC/)
+    assert.deepEqual(readdirSync(directory), [])
   })
 
   it('refuses exactly when the disk has less than estimate and floor', async () => {

@@ -49,6 +49,10 @@ export function scriptedMainThread(script: Script = {}) {
       const answer = answers[name] as (given: typeof input) => Orders[typeof name]['output']
       return new Promise((resolve) => resolve(answer(input)))
     },
+    orderNow(name, input) {
+      log.push(name)
+      return (answers[name] as (given: typeof input) => Orders[typeof name]['output'])(input)
+    },
   }
   return { mainThread, log }
 }

@@ -16,6 +16,7 @@ class ScriptedCapturer implements Capturer {
   readonly jobs: {
     job: Job
     early: AbortSignal
+    captured: Captured
     finish: () => void
     refuse: (refusal: Refusal) => void
     fail: (error: Error) => void
@@ -23,6 +24,8 @@ class ScriptedCapturer implements Capturer {
   answer: 'fits' | Refusal = 'fits'
   lesser: Refusal | undefined
   plans = 0
+  /** Whether a capture can be ended before its time without an event loop, and if so, how that turns out. */
+  atExit: 'cannot' | 'whole' | Error = 'cannot'
   readonly #extension: string
 
   constructor(extension: string) {
@@ -35,17 +38,18 @@ class ScriptedCapturer implements Capturer {
     const take = (job: Job, early: AbortSignal) =>
       new Promise<Captured | Refusal>((resolve, reject) => {
         const file = `${job.directory}/${job.baseName}${this.#extension}`
+        const captured: Captured = {
+          artefacts: [{ file, sizeBytes: 1 }],
+          way: 'scripted',
+          passedOver: [],
+          pauseMs: 0,
+          durationMs: 0,
+        }
         this.jobs.push({
           job,
           early,
-          finish: () =>
-            resolve({
-              artefacts: [{ file, sizeBytes: 1 }],
-              way: 'scripted',
-              passedOver: [],
-              pauseMs: 0,
-              durationMs: 0,
-            }),
+          captured,
+          finish: () => resolve(captured),
           refuse: resolve,
           fail: reject,
         })
@@ -55,6 +59,18 @@ class ScriptedCapturer implements Capturer {
 
   ways() {
     return { available: ['scripted'], passedOver: [] }
+  }
+
+  /** What was being captured settles as well, as it does in a process that only says that it exits. */
+  endNow(isTimeOver: () => boolean): Captured | undefined {
+    const last = this.jobs.at(-1)
+    if (!last || this.atExit === 'cannot' || isTimeOver()) return undefined
+    if (this.atExit === 'whole') {
+      last.finish()
+      return last.captured
+    }
+    last.fail(this.atExit)
+    throw this.atExit
   }
 
   close() {
@@ -470,6 +486,62 @@ describe('other requests', () => {
     assert.equal(cpu.last.early.aborted, false)
     early.abort()
     assert.equal(cpu.last.early.aborted, true)
+  })
+})
+
+describe('exit', () => {
+  const never = () => false
+
+  test('ends a capture within the call, and tells it once', async () => {
+    const { dispatcher, readings, cpu, dumps } = scene()
+    cpu.atExit = 'whole'
+    await readings('cpu', 70)
+    dispatcher.endNow(never)
+    assert.equal(cpu.last.early.aborted, true)
+    assert.deepEqual(
+      dumps.map(({ kind, rule }) => ({ kind, rule })),
+      [{ kind: 'cpu', rule: 'threshold' }],
+    )
+    await dispatcher.stop()
+    assert.equal(dumps.length, 1)
+  })
+
+  test('what cannot be ended is left, and not told', async () => {
+    const { dispatcher, readings, memory, dumps, failures } = scene()
+    await readings('memory', 5000)
+    dispatcher.endNow(never)
+    assert.equal(memory.jobs.length, 1)
+    assert.deepEqual([dumps, failures], [[], []])
+  })
+
+  test('nothing is ended once the time is over', async () => {
+    const { dispatcher, readings, cpu, dumps } = scene()
+    cpu.atExit = 'whole'
+    await readings('cpu', 70)
+    dispatcher.endNow(() => true)
+    assert.deepEqual(dumps, [])
+  })
+
+  test('nothing is told and nothing begins when nothing runs', async () => {
+    const { dispatcher, readings, cpu, dumps, failures } = scene()
+    cpu.atExit = 'whole'
+    dispatcher.endNow(never)
+    await readings('cpu', 70)
+    assert.equal(cpu.plans, 0)
+    assert.deepEqual([dumps, failures], [[], []])
+  })
+
+  test('a capture that fails at its end is one failure, and no throw', async () => {
+    const { dispatcher, readings, cpu, dumps, failures } = scene()
+    cpu.atExit = new Error('ENOSPC')
+    await readings('cpu', 70)
+    dispatcher.endNow(never)
+    await dispatcher.stop()
+    assert.deepEqual(
+      failures.map(({ stage, message }) => ({ stage, message })),
+      [{ stage: 'capture', message: 'ENOSPC' }],
+    )
+    assert.deepEqual(dumps, [])
   })
 })
 

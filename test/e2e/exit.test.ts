@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { artefacts, files, places, startApp } from './app'
+import { artefacts, files, places, startApp, type App } from './app'
 import { selfShare } from './profiles'
 
 const ways = [
@@ -33,19 +33,29 @@ describe('the process ends as it would without a monitor', { concurrency: 4 }, (
           }
           assert.deepEqual(await app.ended, expected)
           assert.match(app.stderr(), way === 'uncaught exception' ? /of the application/ : /^$/)
-          if (when !== 'dumping') assert.deepEqual(artefacts(app), [])
+          if (when === 'dumping') leavesItsProfile(app, way, watchdog)
+          else assert.deepEqual(files(app), [])
         })
       }
     }
   }
 })
 
-test('a profile that is being recorded at process.exit is ended early and whole', async (t) => {
-  const settings = { takesOrders: false, args: ['exit', 'dumping'] }
-  const app = startApp(t, 'ends.js', dumping, settings)
-  assert.deepEqual(await app.ended, { code: 4, signal: null })
-  const [file] = artefacts(app)
+/**
+ * A killed process has no time to end its profile; every other way of ending leaves it whole. On a machine that gives the
+ * thread no CPU the wait for it may be over before it has told.
+ */
+function leavesItsProfile(app: App, way: string, watchdog: boolean): void {
+  if (way === 'SIGTERM') {
+    assert.deepEqual(artefacts(app), [])
+    assert.equal(files(app, '.partial').length, 1)
+    return
+  }
+  const [file, ...more] = artefacts(app)
   assert.ok(file, `no profile: ${files(app).join(', ')}\n${app.stdout()}`)
+  assert.deepEqual(more, [])
   assert.ok(selfShare(`${app.directory}/${file}`, '(program)') >= 0)
   assert.deepEqual(files(app, '.partial'), [])
-})
+  const told = app.said('dump').map(({ rule }) => rule)
+  if (!watchdog || told.length > 0) assert.deepEqual(told, ['threshold'])
+}

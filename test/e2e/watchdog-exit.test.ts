@@ -1,67 +1,106 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { readProfile, WatchedProgram } from '../watch/watched-program'
+import { missing, packagesDirectory } from '../capture/program'
+import { cleanEnv, readProfile, WatchedProgram } from '../watch/watched-program'
 
-/** Each round meets the thread in another moment; `npm run accept` does 200 on each Node. */
-const ROUNDS = 10
+/** From when the file for a profile is there until the profiler surely runs, ms. The thread needs no such grace. */
+const STARTED_MS = 20
+/** All that an application which says nothing has on stderr. */
+const INSPECTOR_AT_MOST = /^(Debugger listening.*\nFor help.*\n)?$/
 /** What is promised. */
 const MAX_HELD_MS = 500
 
-async function exits(t: TestContext, phase: string, afterMs: number, flags: readonly string[] = []) {
-  const program = new WatchedProgram(t, { fixture: 'exits.js', args: [phase, String(afterMs)], flags })
+interface Exits {
+  readonly phase: string
+  readonly afterMs: number
+  readonly options: object
+  readonly flags?: readonly string[]
+}
+
+async function exits(t: TestContext, { phase, afterMs, options, flags = [] }: Exits) {
+  const args = [phase, String(afterMs), JSON.stringify(options)]
+  const env = cleanEnv({ NODE_PATH: join(packagesDirectory ?? '', 'node_modules') })
+  const program = new WatchedProgram(t, { fixture: 'exits.js', args, flags, env })
   const exit = await program.exited
   const heldMs = (program.types('exit')[0]?.heldMs as number | undefined) ?? 0
   assert.ok(heldMs < MAX_HELD_MS, `exit was held for ${heldMs} ms`)
-  assert.doesNotMatch(program.stderr, /Waiting for the debugger/)
+  assert.match(program.stderr, phase === 'throws' ? /the application failed/ : INSPECTOR_AT_MOST)
+  assert.doesNotMatch(program.stderr, /Waiting for the debugger|cpu-memory-monitor:/)
   return { program, exit }
 }
 
-function leavesWholeProfile(program: WatchedProgram): void {
-  const [file, ...more] = program.types('dump').map(({ file }) => String(file))
+function leavesWholeProfile(program: WatchedProgram, way: string): void {
+  const [dump, ...more] = program.types('dump')
   assert.deepEqual(more, [])
-  assert.ok(readProfile(file ?? '').samples.length > 0)
+  assert.equal(dump?.way, way)
+  assert.ok(readProfile(String(dump?.file)).samples.length > 0)
   assert.deepEqual(program.files(/\.partial/), [])
 }
 
-describe('exit', { concurrency: 2 }, () => {
-  test('during a profile: the file is whole, and told of', async (t) => {
-    for (let round = 0; round < ROUNDS; round++) {
-      const { program, exit } = await exits(t, 'profile', round * 10)
+/** Each round meets the monitor in another moment; `npm run accept` does 200 on each Node. */
+const places = [
+  { place: 'its own thread', options: { engine: 'builtin' }, way: 'inspector', rounds: 8, skip: false },
+  {
+    place: 'the main thread',
+    options: { engine: 'builtin', watchdog: false },
+    way: 'inspector',
+    rounds: 8,
+    skip: false,
+  },
+]
+const packages = places.map(({ place, options }) => ({
+  place: `${place}, with v8-profiler-next`,
+  options: { ...options, engine: 'auto' },
+  way: 'v8-profiler-next',
+  rounds: 2,
+  skip: missing('v8-profiler-next'),
+}))
+
+for (const { place, options, way, rounds, skip } of [...places, ...packages]) {
+  describe(`exit, watched on ${place}`, { concurrency: 2, skip }, () => {
+    test('during a profile: the file is whole, and told of', async (t) => {
+      for (let round = 0; round < rounds; round++) {
+        const afterMs = ('watchdog' in options ? STARTED_MS : 0) + round * 10
+        const { program, exit } = await exits(t, { phase: 'profile', afterMs, options })
+        assert.deepEqual(exit, { code: 3, signal: null })
+        leavesWholeProfile(program, way)
+      }
+    })
+
+    test('during a profile, with the inspector open: the same', async (t) => {
+      const flags = ['--inspect=0']
+      const { program, exit } = await exits(t, { phase: 'profile', afterMs: 50, options, flags })
       assert.deepEqual(exit, { code: 3, signal: null })
-      leavesWholeProfile(program)
-    }
-  })
+      leavesWholeProfile(program, way)
+    })
 
-  test('during a profile, with the inspector open: the same', async (t) => {
-    const { program, exit } = await exits(t, 'profile', 50, ['--inspect=0'])
-    assert.deepEqual(exit, { code: 3, signal: null })
-    leavesWholeProfile(program)
-  })
-
-  test('by an empty event loop, during a profile: the same', async (t) => {
-    const { program, exit } = await exits(t, 'empties', 0)
-    assert.deepEqual(exit, { code: 3, signal: null })
-    leavesWholeProfile(program)
-  })
-
-  test('by an uncaught error, during a profile: the same, with the exit code of Node', async (t) => {
-    const { program, exit } = await exits(t, 'throws', 50)
-    assert.deepEqual(exit, { code: 1, signal: null })
-    leavesWholeProfile(program)
-  })
-
-  test('after stop() that is not awaited: the same', async (t) => {
-    const { program, exit } = await exits(t, 'stop', 1)
-    assert.deepEqual(exit, { code: 3, signal: null })
-    leavesWholeProfile(program)
-  })
-
-  test('while the thread starts: nothing is left, nothing aborts', async (t) => {
-    for (let round = 0; round < ROUNDS; round++) {
-      const { program, exit } = await exits(t, 'start', round * 8)
+    test('by an empty event loop, during a profile: the same', async (t) => {
+      const { program, exit } = await exits(t, { phase: 'empties', afterMs: 0, options })
       assert.deepEqual(exit, { code: 3, signal: null })
-      assert.equal(program.stderr, '')
-      assert.deepEqual(program.files(/cpuprofile|heap/), [])
-    }
+      leavesWholeProfile(program, way)
+    })
+
+    test('by an uncaught error, during a profile: the same, with the exit code of Node', async (t) => {
+      const { program, exit } = await exits(t, { phase: 'throws', afterMs: 50, options })
+      assert.deepEqual(exit, { code: 1, signal: null })
+      leavesWholeProfile(program, way)
+    })
+
+    test('after stop() that is not awaited: the same', async (t) => {
+      for (let round = 0; round < rounds; round++) {
+        const { program, exit } = await exits(t, { phase: 'stop', afterMs: round, options })
+        assert.deepEqual(exit, { code: 3, signal: null })
+        leavesWholeProfile(program, way)
+      }
+    })
+
+    test('while the monitor starts: nothing is left, nothing aborts', async (t) => {
+      for (let round = 0; round < rounds; round++) {
+        const { program, exit } = await exits(t, { phase: 'start', afterMs: round * 8, options })
+        assert.deepEqual(exit, { code: 3, signal: null })
+        assert.deepEqual(program.files(/cpuprofile|heap/), [])
+      }
+    })
   })
-})
+}

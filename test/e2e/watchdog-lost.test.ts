@@ -51,6 +51,19 @@ describe('a thread that dies in the middle of a dump', { concurrency: 2 }, () =>
     await stopsCleanly(program)
   })
 
+  test('an exit in the middle of the next dump leaves that whole, as the thread would have', async (t) => {
+    const program = lose(t, 'terminate')
+    await program.starts()
+    program.child.stdin.write('dump 600000\n')
+    await program.hears(isLoss)
+    program.child.stdin.write('exit\n')
+    assert.deepEqual(await program.exited, { code: 3, signal: null })
+    const [said, ...more] = program.types('dump')
+    assert.deepEqual(more, [])
+    assert.ok(readProfile(said?.dump?.file ?? '').samples.length > 0)
+    assert.equal(program.stderr, '')
+  })
+
   test('a thread that does not die moves nothing', async (t) => {
     const program = lose(t, 'throws', { ...OPTIONS, cpu: { ...OPTIONS.cpu, threshold: 10_000 } })
     await program.starts()
