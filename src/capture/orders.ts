@@ -66,6 +66,18 @@ export function createOrders(engines: Engines): OrderTable {
   }
 }
 
+/** The same orders, each carried out within a call of `during`. */
+export function ordersDuring(
+  orders: OrderTable,
+  during: <Output>(order: () => Output) => Output,
+): OrderTable {
+  const told = Object.entries(orders).map(([name, order]) => {
+    const run = order as (input: unknown) => unknown
+    return [name, (input: unknown) => during(() => run(input))]
+  })
+  return Object.fromEntries(told) as OrderTable
+}
+
 /**
  * Runs one order whose name and input came as text from another thread.
  *

@@ -2,7 +2,7 @@
 export const SETTLING_MS = 5000
 
 /** Bytes of shared memory that the gate needs. */
-export const GATE_BYTES = 16
+export const GATE_BYTES = 20
 
 const HOLDER = 0
 const LAST_ID = 1
@@ -19,11 +19,13 @@ export class Gate {
   readonly id: number
   readonly #words: Int32Array
   readonly #settledAt: Float64Array
+  readonly #orders: Int32Array
 
   /** @param shared - The process's one gate memory, of `GATE_BYTES`. */
   constructor(shared: SharedArrayBuffer) {
     this.#words = new Int32Array(shared, 0, 2)
     this.#settledAt = new Float64Array(shared, 8, 1)
+    this.#orders = new Int32Array(shared, 16, 1)
     this.id = Atomics.add(this.#words, LAST_ID, 1) + 1
   }
 
@@ -45,6 +47,21 @@ export class Gate {
   /** Opens the gate if that one holds it, as when its thread has died. */
   evict(id: number): void {
     Atomics.compareExchange(this.#words, HOLDER, id, NOBODY)
+  }
+
+  /** On the main thread: carries out an order for a dump, and lets every thread see that this is what it is at. */
+  duringOrder<Output>(order: () => Output): Output {
+    Atomics.add(this.#orders, 0, 1)
+    try {
+      return order()
+    } finally {
+      Atomics.sub(this.#orders, 0, 1)
+    }
+  }
+
+  /** The main thread carries out an order at this moment, so it stands still by our own doing. */
+  get isMainThreadAtOrder(): boolean {
+    return Atomics.load(this.#orders, 0) > 0
   }
 
   get isHeld(): boolean {

@@ -9,7 +9,7 @@ export interface BlockedLoopParts {
   readonly blockedMs: number
   readonly beats: Pick<Beats, 'count' | 'isDebuggerPossible'>
   readonly dispatcher: Pick<Dispatcher, 'request' | 'runningKind'>
-  readonly gate: Pick<Gate, 'isHeld'>
+  readonly gate: Pick<Gate, 'isHeld' | 'isMainThreadAtOrder'>
 }
 
 /**
@@ -28,7 +28,7 @@ export function startBlockedLoop(parts: BlockedLoopParts): () => Promise<void> {
 
 /**
  * One dump per blocked episode, ended early when the loop frees itself. A CPU dump that is being made anyway counts as that
- * one; any other is waited for.
+ * one; any other is waited for, and a loop that is still blocked then has its dump at once.
  *
  * A main thread in one long native call takes the order when the call returns, and then frees itself almost at once. That
  * short profile is the evidence all the same: it begins with the stack on which V8 took the order, the guilty call's.
@@ -49,7 +49,9 @@ export class BlockedRule {
   /** Once per {@link TICK_MS}. */
   tick(): void {
     const watch = this.#watch
-    const isPaused = this.#debuggerPause.isLikely(watch.silentMs) || this.#isOurDoing
+    // A snapshot in place stops the main thread by itself. A forked one does not, though it takes long.
+    const isOurDoing = this.#parts.gate.isMainThreadAtOrder
+    const isPaused = this.#debuggerPause.isLikely(watch.silentMs) || isOurDoing
     const change = watch.tick(this.#parts.beats.count, isPaused)
     if (change === 'blocks') this.#episode = new AbortController()
     if (change === 'frees') this.stop()
@@ -72,12 +74,6 @@ export class BlockedRule {
     this.#isServed = true
     const details = { blockedMs, silentMs }
     void dispatcher.request({ kind: 'cpu', rule: 'blocked', details, early: this.#episode.signal })
-  }
-
-  /** A memory dump in place stops the main thread by itself. */
-  get #isOurDoing(): boolean {
-    const { dispatcher, gate } = this.#parts
-    return gate.isHeld && dispatcher.runningKind !== 'cpu'
   }
 }
 

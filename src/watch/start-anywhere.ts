@@ -1,6 +1,6 @@
 import { messageOf } from '../core/message-of'
 import { createDirectMainThread } from '../capture/direct-main-thread'
-import { runOrder, type OrderTable } from '../capture/orders'
+import { ordersDuring, runOrder, type OrderTable } from '../capture/orders'
 import type { DumpRequest } from '../dispatch/dispatcher'
 import type { DumpResult, Report } from '../dispatch/events'
 import { Gate } from '../dispatch/gate'
@@ -34,13 +34,10 @@ export interface StartParts {
  * Watches from a thread of its own, or from this one if that is not wanted or cannot be had. If the thread dies, the watch
  * moves here and takes the budgets that are left.
  */
-export function startWatchAnywhere(parts: StartParts): Watch {
-  if (!parts.isThreadWanted) return startHere(parts, newGate(), 'the main thread')
-  return new MovableWatch(parts)
-}
-
-function newGate(): Gate {
-  return new Gate(processRegistry().gate)
+export function startWatchAnywhere(given: StartParts): Watch {
+  const gate = new Gate(processRegistry().gate)
+  const parts = { ...given, orders: ordersDuring(given.orders, (order) => gate.duringOrder(order)) }
+  return given.isThreadWanted ? new MovableWatch(parts, gate) : startHere(parts, gate, 'the main thread')
 }
 
 function startHere(
@@ -75,12 +72,13 @@ function endingAtExit(watch: LocalWatch): Watch {
 /** The watch on its thread, as long as there is one, and then here. */
 class MovableWatch implements Watch {
   readonly #parts: StartParts
-  readonly #gate = newGate()
+  readonly #gate: Gate
   readonly #hook: string
   #current: Watch
 
-  constructor(parts: StartParts) {
+  constructor(parts: StartParts, gate: Gate) {
     this.#parts = parts
+    this.#gate = gate
     this.#hook = `hook-${this.#gate.id}`
     processRegistry().hooks.set(this.#hook, (order, input) => runOrder(parts.orders, order, input))
     this.#current = this.#start()

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Engines } from '../../dist/capture/engines'
 import { createDirectMainThread } from '../../dist/capture/direct-main-thread'
-import { createOrders, runOrder } from '../../dist/capture/orders'
+import { createOrders, ordersDuring, runOrder } from '../../dist/capture/orders'
 
 const NO_PACKAGES: Engines = { cpu: { passedOver: [] }, memory: { passedOver: [] }, leak: { passedOver: [] } }
 
@@ -123,5 +123,22 @@ describe('orders', () => {
     const mainThread = createDirectMainThread(createOrders(NO_PACKAGES))
     assert.deepEqual(await mainThread.order('ping', {}), {})
     await assert.rejects(mainThread.order('loadPackage', { kind: 'memory' }), /no package for memory dumps/)
+  })
+
+  it('are the same within another call, which sees each begin and end', () => {
+    const log: string[] = []
+    const during = ordersDuring(createOrders(NO_PACKAGES), (order) => {
+      log.push('begins')
+      try {
+        return order()
+      } finally {
+        log.push('ends')
+      }
+    })
+    assert.deepEqual(during.ping({}), {})
+    assert.throws(() => during.loadPackage({ kind: 'cpu' }), /no package/)
+    assert.match(runOrder(during, 'heapStatistics', '{}'), /"usedBytes":\d+/)
+    assert.match(runOrder(during, 'toString', '{}'), /no such order/)
+    assert.deepEqual(log, ['begins', 'ends', 'begins', 'ends', 'begins', 'ends'])
   })
 })

@@ -50,6 +50,24 @@ test('leaving without a capture starts no settling time', () => {
   assert.equal(gate.isCalm(0), true)
 })
 
+test('every gate of the process sees that the main thread is at an order, until the last has ended, even by an error', () => {
+  const memory = newMemory()
+  const [main, thread] = [new Gate(memory), new Gate(memory)]
+  assert.equal(thread.isMainThreadAtOrder, false)
+  const output = main.duringOrder(() => {
+    assert.throws(() =>
+      main.duringOrder(() => {
+        throw new Error('the order failed')
+      }),
+    )
+    assert.equal(thread.isMainThreadAtOrder, true)
+    return 'done'
+  })
+  assert.equal(output, 'done')
+  assert.equal(thread.isMainThreadAtOrder, false)
+  assert.equal(thread.isHeld, false)
+})
+
 test('threads that race for it never enter together', async () => {
   const memory = newMemory()
   const seen = new SharedArrayBuffer(8)

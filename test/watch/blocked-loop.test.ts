@@ -12,7 +12,7 @@ function newRule() {
   const asked: DumpRequest[] = []
   const world = {
     beats: { count: 1, isDebuggerPossible: false },
-    gate: { isHeld: false },
+    gate: { isHeld: false, isMainThreadAtOrder: false },
     dispatcher: {
       runningKind: undefined as DumpKind | undefined,
       request(request: DumpRequest) {
@@ -85,15 +85,41 @@ test('a CPU dump from before the silence does not count', () => {
   assert.equal(asked.length, 1)
 })
 
-test('silence during a memory dump is our own doing; what comes after it counts', () => {
-  const { asked, pass, run } = newRule()
+test('silence while the main thread is at an order is our own doing; what comes after it counts', () => {
+  const { world, asked, pass, run } = newRule()
   run('memory')
+  world.gate.isMainThreadAtOrder = true
   pass(10)
+  world.gate.isMainThreadAtOrder = false
   run(undefined)
   pass(1)
   assert.equal(asked.length, 0)
   pass(1)
   assert.equal(asked.length, 1)
+})
+
+test('silence during a memory dump that leaves the main thread alone counts; its own dump comes at once after it', () => {
+  const { asked, pass, run } = newRule()
+  run('memory')
+  pass(10)
+  assert.equal(asked.length, 0)
+  run(undefined)
+  pass(0.25)
+  assert.deepEqual(
+    asked.map(({ details }) => details),
+    [{ blockedMs: 1000, silentMs: 10_250 }],
+  )
+})
+
+test('a loop that frees itself during a memory dump has no dump of its own', () => {
+  const { world, asked, pass, run } = newRule()
+  run('memory')
+  pass(10)
+  world.beats.count++
+  pass(0.25)
+  run(undefined)
+  pass(1)
+  assert.equal(asked.length, 0)
 })
 
 test('a dump of another copy of the package is waited for', () => {
@@ -103,6 +129,6 @@ test('a dump of another copy of the package is waited for', () => {
   pass(5)
   assert.equal(asked.length, 0)
   world.gate.isHeld = false
-  pass(1)
+  pass(0.25)
   assert.equal(asked.length, 1)
 })
