@@ -4,6 +4,7 @@ import type { DumpKind, DumpResult } from './dispatch/events'
 import { describe, MAX_TIMER_MS, type Settings } from './options'
 import { Voice, type MonitorEvents } from './report/voice'
 import { startMonitoring, type Monitoring } from './start-monitoring'
+import { clearInterval, setInterval } from './time/timers'
 
 /**
  * A running monitor: events tell what it did, methods dump by hand and stop it.

@@ -1,5 +1,3 @@
-import { performance } from 'node:perf_hooks'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { judgeDisk } from '../core/room'
 import { openArtefact, type OpenArtefact } from '../files/open-artefact'
 import { operate, Run, type Steps } from '../files/step'
@@ -11,6 +9,8 @@ import type { Engine } from './engines'
 import type { MainThread } from './main-thread'
 import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, type Patience } from './patience'
 import type { RoomProbe } from './room-probe'
+import { monotonicMs } from '../time/clock'
+import { pause } from '../time/timers'
 
 /** Size that a `.cpuprofile` is taken to reach, bytes: the call tree of a large code base and {@link MAX_SAMPLES}. */
 export const PROFILE_FILE_BYTES = 16 * 1024 * 1024
@@ -73,7 +73,7 @@ async function startProfile(
   job: Job,
   early: AbortSignal,
 ): Promise<StartedProfile> {
-  const startedAtMs = performance.now()
+  const startedAtMs = monotonicMs()
   const open = await openArtefact(job.directory, `${job.baseName}.cpuprofile`, job.sidecar)
   try {
     const request = { title: job.baseName, samplingIntervalUs: samplingIntervalUs(job.durationMs), early }
@@ -97,12 +97,12 @@ function* recordAndPublish(started: StartedProfile, job: Job, early: AbortSignal
       way,
       passedOver,
       pauseMs: running.startPauseMs + stopPauseMs,
-      durationMs: performance.now() - startedAtMs,
+      durationMs: monotonicMs() - startedAtMs,
     }
     const late = running.acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: running.acceptedAfterMs } : {}
     const notes = { samplingIntervalUs, endedEarly: early.aborted, ...late }
     const artefact = yield* open.publishing({ ...how, notes })
-    return { ...how, durationMs: performance.now() - startedAtMs, artefacts: [artefact], ...late }
+    return { ...how, durationMs: monotonicMs() - startedAtMs, artefacts: [artefact], ...late }
   } catch (error) {
     yield* open.abandoning()
     throw error
@@ -131,6 +131,6 @@ async function startFirst(
 function recordFor(durationMs: number, early: AbortSignal): Steps<void> {
   return operate<void>({
     sync: () => undefined,
-    async: () => sleep(durationMs, undefined, { signal: early, ref: false }).catch(() => undefined),
+    async: () => pause(durationMs, early),
   })
 }

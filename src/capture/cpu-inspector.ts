@@ -1,11 +1,11 @@
 import type { Profiler, Session } from 'node:inspector'
-import { performance } from 'node:perf_hooks'
 import type { CpuProfileRequest, CpuWay, RunningProfile } from './cpu-way'
 import { forgetOptimizedCode } from './forget-optimized-code'
 import type { MainThread } from './main-thread'
 import { operate, type Steps } from '../files/step'
 import { waitPatiently, type Patience } from './patience'
 import { profileJson } from './profile-json'
+import { monotonicMs } from '../time/clock'
 
 /**
  * CPU profiles by V8's own profiler, over an inspector session of our own.
@@ -69,9 +69,9 @@ function* stopProfile(
   let takenAtMs = 0
   let stoppedAtMs = 0
   const stopped = new Promise<void>((resolve, reject) => {
-    session.post('Profiler.enable', () => (takenAtMs = performance.now()))
+    session.post('Profiler.enable', () => (takenAtMs = monotonicMs()))
     session.post('Profiler.stop', (error, answer) => {
-      stoppedAtMs = performance.now()
+      stoppedAtMs = monotonicMs()
       profile = answer?.profile
       if (error) reject(error)
       else resolve()
@@ -94,11 +94,11 @@ interface Call {
 
 /** One inspector call as a promise. On the session's own thread the answer comes before `post` returns. */
 function call(post: (done: (error: Error | null) => void) => void): Promise<Call> {
-  const askedAtMs = performance.now()
+  const askedAtMs = monotonicMs()
   return new Promise((resolve, reject) => {
     post((error) => {
       if (error) reject(error)
-      else resolve({ askedAtMs, answeredAtMs: performance.now() })
+      else resolve({ askedAtMs, answeredAtMs: monotonicMs() })
     })
   })
 }

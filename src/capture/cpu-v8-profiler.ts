@@ -1,8 +1,8 @@
-import { performance } from 'node:perf_hooks'
 import type { CpuWay } from './cpu-way'
 import type { MainThread, Orders } from './main-thread'
 import { operate } from '../files/step'
 import { waitPatiently, type Patience } from './patience'
+import { monotonicMs } from '../time/clock'
 
 /**
  * CPU profiles by the v8-profiler-next package. It can only work on the thread that it profiles, so starting, stopping and
@@ -12,7 +12,7 @@ export function createV8ProfilerWay(mainThread: MainThread, patience: Patience):
   return {
     name: 'v8-profiler-next',
     async start({ title, samplingIntervalUs, early }) {
-      const askedAtMs = performance.now()
+      const askedAtMs = monotonicMs()
       const starting = mainThread.order('startPackageProfile', { title, samplingIntervalUs })
       const { pauseMs } = await waitPatiently('startPackageProfile', starting, patience, early).catch(
         (error: unknown) => {
@@ -23,7 +23,7 @@ export function createV8ProfilerWay(mainThread: MainThread, patience: Patience):
       )
       return {
         startPauseMs: pauseMs,
-        acceptedAfterMs: Math.max(0, performance.now() - askedAtMs - pauseMs),
+        acceptedAfterMs: Math.max(0, monotonicMs() - askedAtMs - pauseMs),
         *stop(open) {
           const input = { title, file: open.partialPath }
           const { pauseMs: stopPauseMs } = yield* operate({

@@ -1,5 +1,4 @@
 import { messageOf } from '../core/message-of'
-import { performance } from 'node:perf_hooks'
 import { writeHeapSnapshot } from 'node:v8'
 import { join } from 'node:path'
 import { partialName } from '../core/names'
@@ -12,6 +11,7 @@ import type { HeapSampler } from './heap-sampler'
 import { SAMPLING_INTERVAL_BYTES, SAMPLING_WAY } from './heap-sampling'
 import type { Sampler } from './main-thread'
 import { overwrite } from './overwrite'
+import { monotonicMs } from '../time/clock'
 
 /** As it stands in the `.json` and in the start line. */
 export const FORK_WAY = 'fork'
@@ -88,20 +88,20 @@ function writeProfile(
   sampler: HeapSampler,
   pauseMs: number,
 ): Artefact {
-  const startedAtMs = performance.now()
+  const startedAtMs = monotonicMs()
   const { samples, json } = sampler.read()
   if (samples === 0) throw new Error('the sampling heap profiler has seen nothing')
   overwrite(join(partial.directory, partialName(partial.fileName)), json)
   const from = { sampler: sampler.state(), inForkedChild: true }
   const notes = { samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples, ...from }
-  const durationMs = performance.now() - startedAtMs
+  const durationMs = monotonicMs() - startedAtMs
   return publishArtefactSync(partial, { way: SAMPLING_WAY, passedOver, pauseMs, durationMs, notes })
 }
 
 function writeSnapshot({ passedOver }: ForkJob, partial: PartialArtefact, pauseMs: number): Artefact {
-  const startedAtMs = performance.now()
+  const startedAtMs = monotonicMs()
   writeHeapSnapshot(join(partial.directory, partialName(partial.fileName)))
-  const durationMs = performance.now() - startedAtMs
+  const durationMs = monotonicMs() - startedAtMs
   const notes = { childPeakBytes: peakBytes() }
   return publishArtefactSync(partial, { way: FORK_WAY, passedOver, pauseMs, durationMs, notes })
 }

@@ -1,10 +1,11 @@
 import { Socket } from 'node:net'
 import { constants } from 'node:os'
-import { performance } from 'node:perf_hooks'
 import { ChildWatch, type ChildVerdict } from '../core/child-watch'
 import { readChildUsage } from '../sample/child-usage'
 import type { ChildEnd, ForkHelper } from './fork-helper'
 import type { ChildReport } from './fork-job'
+import { monotonicMs } from '../time/clock'
+import { clearInterval, pause, setInterval } from '../time/timers'
 
 /** How often the guard looks at a running child, ms. */
 export const GUARD_MS = 100
@@ -63,14 +64,14 @@ export async function awaitChild(
 
 function startGuard(pid: number, guard: ChildGuard): () => ChildVerdict | undefined {
   const { deadlineMs, reserveBytes, allowanceBytes } = guard
-  const watch = new ChildWatch(performance.now(), deadlineMs, reserveBytes, allowanceBytes)
+  const watch = new ChildWatch(monotonicMs(), deadlineMs, reserveBytes, allowanceBytes)
   let endedFor: ChildVerdict | undefined
   const timer = setInterval(() => {
     const usage = readChildUsage(pid)
     if (!usage || endedFor) return
     const { cpuTicks: cpu, state, anonymousBytes } = usage
     const availableBytes = guard.availableBytes()
-    endedFor = watch.judge({ atMs: performance.now(), cpu, state, anonymousBytes, availableBytes })
+    endedFor = watch.judge({ atMs: monotonicMs(), cpu, state, anonymousBytes, availableBytes })
     if (endedFor) end(pid)
   }, GUARD_MS)
   timer.unref()
@@ -108,7 +109,7 @@ async function reap(helper: Pick<ForkHelper, 'wait'>, pid: number): Promise<Chil
     if (ended) return ended
     if (waitedMs >= REAP_WITHIN_MS) end(pid)
     if (waitedMs >= 2 * REAP_WITHIN_MS) return { lost: true }
-    await new Promise<void>((resolve) => setTimeout(resolve, REAP_EVERY_MS).unref())
+    await pause(REAP_EVERY_MS)
   }
 }
 

@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks'
 import { judgeDisk, snapshotFileBytes } from '../core/room'
 import type { Captured, CaptureObserver, Capturer, Job, PassedOver, Plan, Refusal } from './capture'
 import type { Engine } from './engines'
@@ -11,6 +10,7 @@ import { SAMPLING_WAY, startHeapSampling, type HeapSampling } from './heap-sampl
 import type { HeapStatistics, MainThread } from './main-thread'
 import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, waitPatiently, type Patience } from './patience'
 import type { RoomProbe } from './room-probe'
+import { monotonicMs } from '../time/clock'
 
 /** What heap captures are built from. */
 export interface HeapCapturerParts {
@@ -105,13 +105,13 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
     return {
       ...(refusal ? { refusal } : {}),
       async take(job): Promise<Captured | Refusal> {
-        const startedAtMs = performance.now()
+        const startedAtMs = monotonicMs()
         await waitPatiently('ping', mainThread.order('ping', {}), patience)
-        const acceptedAfterMs = performance.now() - startedAtMs
+        const acceptedAfterMs = monotonicMs() - startedAtMs
         const captured = await capture(job)
         if ('skip' in captured) return captured
         const late = acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: acceptedAfterMs } : {}
-        return { ...captured, ...late, durationMs: performance.now() - startedAtMs }
+        return { ...captured, ...late, durationMs: monotonicMs() - startedAtMs }
       },
     }
   }

@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks'
 import { judgeMemory, snapshotNeedBytes } from '../core/room'
 import { openArtefact } from '../files/open-artefact'
 import type { Artefact } from '../files/artefact'
@@ -8,6 +7,7 @@ import type { HeapRung } from './heap-rung'
 import { SAMPLING_WAY, type HeapSampling } from './heap-sampling'
 import type { HeapStatistics, MainThread } from './main-thread'
 import { waitPatiently, type Patience } from './patience'
+import { monotonicMs } from '../time/clock'
 
 /** V8 needs 55-110 ms per MB of heap on a quiet machine; a snapshot slower than this is given up. */
 const DEADLINE_MS_PER_MB = 1000
@@ -77,7 +77,7 @@ async function writeSnapshot(
   heap: HeapStatistics,
   passedOver: readonly PassedOver[],
 ): Promise<{ artefact: Artefact; pauseMs: number }> {
-  const startedAtMs = performance.now()
+  const startedAtMs = monotonicMs()
   const open = await openArtefact(job.directory, `${job.baseName}.heapsnapshot`, job.sidecar)
   try {
     const writing = mainThread.order('heapSnapshot', { way, file: open.partialPath })
@@ -86,7 +86,7 @@ async function writeSnapshot(
       way,
       passedOver,
       pauseMs,
-      durationMs: performance.now() - startedAtMs,
+      durationMs: monotonicMs() - startedAtMs,
       notes: {
         heapUsedBytes: heap.usedBytes,
         estimatedNeedBytes: snapshotNeedBytes(heap.usedBytes, nodeMajor),

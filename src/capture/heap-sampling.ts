@@ -1,9 +1,9 @@
-import { performance } from 'node:perf_hooks'
 import { openArtefact, type OpenArtefact } from '../files/open-artefact'
 import type { Artefact } from '../files/artefact'
 import type { CaptureObserver, Job, PassedOver } from './capture'
 import type { MainThread } from './main-thread'
 import { waitPatiently, type Patience } from './patience'
+import { monotonicMs } from '../time/clock'
 
 /** Mean number of bytes between two samples: no measurable cost, and leaks of a few MB show. */
 export const SAMPLING_INTERVAL_BYTES = 512 * 1024
@@ -58,7 +58,7 @@ export function startHeapSampling({ mainThread, patience, observer }: HeapSampli
   }
 
   const writeTo = async (open: OpenArtefact, passedOver: readonly PassedOver[]): Promise<SamplingOutcome> => {
-    const startedAtMs = performance.now()
+    const startedAtMs = monotonicMs()
     const writing = mainThread.order('samplingProfile', { file: open.partialPath })
     const { pauseMs, samples, sampler } = await waitPatiently('samplingProfile', writing, patience)
     if (sampler === 'stopped') {
@@ -69,7 +69,7 @@ export function startHeapSampling({ mainThread, patience, observer }: HeapSampli
     }
     if (samples === 0) throw new Error('the sampling heap profiler has seen nothing yet')
     const notes = { forcedFullGc: true, samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, sampler, samples }
-    const durationMs = performance.now() - startedAtMs
+    const durationMs = monotonicMs() - startedAtMs
     const artefact = await open.publish({ way: SAMPLING_WAY, passedOver, pauseMs, durationMs, notes })
     return { artefact, pauseMs }
   }

@@ -1,7 +1,6 @@
 import { messageOf } from '../core/message-of'
 import { createRequire } from 'node:module'
 import type inspector from 'node:inspector'
-import { performance } from 'node:perf_hooks'
 import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
 import type { Engines } from './engines'
 import type { HeapStatistics, OrderName, Orders } from './main-thread'
@@ -11,6 +10,7 @@ import { createHeapSampler, type HeapSampler } from './heap-sampler'
 import { loadForkHelper } from './fork-helper'
 import { writeDumpInChild } from './fork-job'
 import { overwrite } from './overwrite'
+import { monotonicMs } from '../time/clock'
 
 /** As they were when this module was loaded: the application may replace them, and orders come at any time. */
 const parse = JSON.parse.bind(JSON)
@@ -108,8 +108,8 @@ function forkHeapDump(
 ): Orders['forkHeapDump']['output'] {
   const loaded = loadForkHelper()
   if (!('helper' in loaded)) throw new Error(loaded.unavailable)
-  const startedAtMs = performance.now()
-  const elapsedMs = (): number => performance.now() - startedAtMs
+  const startedAtMs = monotonicMs()
+  const elapsedMs = (): number => monotonicMs() - startedAtMs
   const { pid, resultDescriptor } = loaded.helper.fork(options, () =>
     writeDumpInChild(job, sampler, elapsedMs()),
   )
@@ -167,7 +167,7 @@ function enginePackage(engines: Engines, kind: 'cpu' | 'memory'): unknown {
 }
 
 function timed(work: () => void): { pauseMs: number } {
-  const startedAt = performance.now()
+  const startedAt = monotonicMs()
   work()
-  return { pauseMs: performance.now() - startedAt }
+  return { pauseMs: monotonicMs() - startedAt }
 }

@@ -1,4 +1,5 @@
-import { performance } from 'node:perf_hooks'
+import { monotonicMs } from '../time/clock'
+import { clearTimeout, setTimeout } from '../time/timers'
 
 /** Longest time that the main thread may take to accept an order before it is said to be late, ms. */
 export const ORDER_TIMEOUT_MS = 500
@@ -27,14 +28,14 @@ export async function waitPatiently<T>(
   { orderTimeoutMs, deadlineMs, onLate }: Patience,
   haste?: AbortSignal,
 ): Promise<T> {
-  const startedAtMs = performance.now()
+  const startedAtMs = monotonicMs()
   const timers: NodeJS.Timeout[] = []
   const after = (ms: number, then: () => void): void => void timers.push(setTimeout(then, ms).unref())
   let hurry = (): void => {}
   try {
     return await new Promise<T>((resolve, reject) => {
       const giveUp = (): void => {
-        const waitedMs = Math.round(performance.now() - startedAtMs)
+        const waitedMs = Math.round(monotonicMs() - startedAtMs)
         reject(new Error(`the main thread did not answer ${order} within ${waitedMs} ms`))
       }
       hurry = () => after(orderTimeoutMs, giveUp)

@@ -4,6 +4,8 @@ import type { Http2Session } from 'node:http2'
 import { Server, type Socket } from 'node:net'
 import { Connections } from './connections'
 import { overruleKeepAlive, sayGoAway, sayLastResponse } from './farewell'
+import { monotonicMs } from '../time/clock'
+import { setTimeout } from '../time/timers'
 
 /** Idle connections are looked for this often while the worker drains, ms. */
 const SWEEP_MS = 50
@@ -33,7 +35,7 @@ export class Doors {
   #lingerUntil = Infinity
   #onEmpty: (() => void) | undefined
 
-  constructor(private readonly now: () => number = () => performance.now()) {}
+  constructor(private readonly now: () => number = monotonicMs) {}
 
   /** Begins to watch. Servers that listen already are not seen. */
   watch(): void {

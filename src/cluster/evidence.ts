@@ -1,6 +1,5 @@
 import { messageOf } from '../core/message-of'
 import { hostname } from 'node:os'
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Capturer, Job, Refusal } from '../capture/capture'
 import { createDirectMainThread } from '../capture/direct-main-thread'
 import { resolveEngines } from '../capture/engines'
@@ -15,6 +14,8 @@ import { prepareDirectory } from '../files/directory'
 import { deleteExpired } from '../files/retention'
 import { DEFAULT_KEEP, type Logger } from '../options'
 import { readLimits } from '../sample/limits'
+import { epochMs } from '../time/clock'
+import { setTimeout } from '../time/timers'
 
 export interface EvidenceSettings {
   readonly directory: string
@@ -44,7 +45,7 @@ export class Evidence {
   async write(reason: string): Promise<void> {
     const gate = new Gate(processRegistry().gate)
     if (!gate.enter()) {
-      while (gate.isHeld) await pause(GATE_RETRY_MS)
+      while (gate.isHeld) await new Promise((resolve) => setTimeout(resolve, GATE_RETRY_MS))
       return
     }
     await this.#writeFiles(reason)
@@ -101,7 +102,7 @@ function describeJob(
   directory: string,
   details: Job['sidecar']['why']['details'] & { reading: number },
 ): Job {
-  const startedAtMs = Date.now()
+  const startedAtMs = epochMs()
   const startedAt = new Date(startedAtMs).toISOString()
   const { pid, version: node, versions } = process
   const limits = { ...readLimits() }

@@ -1,5 +1,6 @@
 import { ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
+import { clearTimeout, setTimeout } from '../time/timers'
 
 /** An HTTP/2 client that opens no stream for so long is asked to leave without waiting for one, ms. */
 const QUIET_MS = 1000

@@ -1,3 +1,4 @@
+import { clearTimeout, setTimeout } from '../time/timers'
 export interface MemoryCheck {
   readonly limitBytes: number
   readonly intervalMs: number

@@ -1,5 +1,6 @@
 import { workerData } from 'node:worker_threads'
 import type { OrphanThreadData } from './orphan-watchdog'
+import { setInterval } from '../time/timers'
 
 /** How often the thread looks whether the primary is still there, ms. */
 const POLL_MS = 200

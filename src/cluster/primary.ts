@@ -12,6 +12,8 @@ import { toPublication, type Publication } from './publication'
 import { watchResidentSets } from './resident-sets'
 import { warnOfTooLittleMemory } from './too-little-memory'
 import { LINES, WARNINGS, createReport, drainLine, warnAlways } from './report'
+import { monotonicMs } from '../time/clock'
+import { clearTimeout, setTimeout } from '../time/timers'
 
 /** Forks the workers and keeps them. */
 export function runPrimary(settings: ClusterSettings): Cluster {
@@ -69,7 +71,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   }
 
   stats(): ClusterStats {
-    const now = performance.now()
+    const now = monotonicMs()
     const workers = [...this.#reconciler.slots.values()].map((slot) => ({
       ...this.#identify(slot.key),
       rss: slot.rssBytes,
@@ -95,7 +97,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     if (this.#isStepping) return
     this.#isStepping = true
     for (let next = this.#inputs.shift(); next; next = this.#inputs.shift()) {
-      for (const action of this.#reconciler.step(next, performance.now())) this.#act(action)
+      for (const action of this.#reconciler.step(next, monotonicMs())) this.#act(action)
     }
     this.#isStepping = false
     this.#forgetGone()
@@ -113,7 +115,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     clearTimeout(this.#timer)
     const { wakeAt } = this.#reconciler
     if (wakeAt === undefined) return
-    const delayMs = Math.min(MAX_TIMER_MS, Math.max(1, Math.ceil(wakeAt - performance.now())))
+    const delayMs = Math.min(MAX_TIMER_MS, Math.max(1, Math.ceil(wakeAt - monotonicMs())))
     this.#timer = setTimeout(() => this.#give({ type: 'tick' }), delayMs)
   }
 

@@ -1,4 +1,5 @@
 import { processUsage } from '../sample/process-usage'
+import { clearTimeout, setTimeout } from '../time/timers'
 
 export interface ResidentSetWatch<Key> {
   readonly intervalMs: number

@@ -8,6 +8,7 @@ import { fromPrimary, tagged, type FromWorker } from './messages'
 import type { CleanContext, CleanFunction, ClusterSettings, RunFunction } from './options'
 import { startOrphanWatchdog, type OrphanWatchdog } from './orphan-watchdog'
 import { createReport } from './report'
+import { clearTimeout, setImmediate, setTimeout } from '../time/timers'
 
 /** Starts the application in this worker and stands by to drain it. */
 export function runWorker(

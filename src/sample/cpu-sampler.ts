@@ -1,5 +1,6 @@
 import { cpuPercent, type CpuMark } from './cpu-percent'
 import type { Sampler } from './sampler'
+import { monotonicMs } from '../time/clock'
 import { chooseUsageReader, type UsageReader } from './usage-reader'
 
 /**
@@ -16,7 +17,7 @@ export function cpuSampler(reader: UsageReader = chooseUsageReader()): Sampler {
     const previous = baseline
     // Until the reading has succeeded there is no baseline: after a failure the span would be anybody's guess.
     baseline = undefined
-    const mark: CpuMark = { cpuMs: reader.own().cpuMs, nowMs: performance.now() }
+    const mark: CpuMark = { cpuMs: reader.own().cpuMs, nowMs: monotonicMs() }
     const percent = previous && cpuPercent(previous, mark)
     baseline = previous !== undefined && percent === undefined ? previous : mark
     return percent

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { BEAT_MS } from '../core/beat-watch'
-import { clearTimeout, setTimeout } from './timers'
+import { clearTimeout, setTimeout } from '../time/timers'
 
 const BEATS = 0
 const DEBUGGER = 1

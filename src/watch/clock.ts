@@ -1,14 +1,11 @@
 import type { Clock } from '../dispatch/dispatcher'
-import { setTimeout } from './timers'
+import { epochMs, monotonicMs } from '../time/clock'
+import { setTimeout } from '../time/timers'
 
-/** Node's own, as they were when this module was loaded: applications and their tests replace them, like the timers. */
-const readMonotonicNs = process.hrtime.bigint.bind(process.hrtime)
-const readEpochMs = Date.now.bind(Date)
-
-/** The process's clocks. The monotonic one is the same in all threads, unlike `performance.now()`. */
+/** The process's clocks. */
 export const systemClock: Clock = {
-  monotonicMs: () => Number(readMonotonicNs()) / 1e6,
-  epochMs: () => readEpochMs(),
+  monotonicMs,
+  epochMs,
   later: (delayMs, callback) => {
     setTimeout(callback, delayMs).unref()
   },

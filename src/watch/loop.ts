@@ -1,4 +1,4 @@
-import { clearTimeout, setTimeout } from './timers'
+import { clearTimeout, setTimeout } from '../time/timers'
 
 /**
  * Does the same work again and again, never twice at once.

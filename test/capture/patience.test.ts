@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { describe, it, mock } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, waitPatiently } from '../../dist/capture/patience'
 
@@ -22,6 +22,15 @@ describe('waitPatiently', () => {
     }
     assert.equal(await waitPatiently('ping', Promise.resolve(7), patience), 7)
     assert.deepEqual(late, [])
+  })
+
+  it('gives an order up though the application has put timers that never fire in the place of the global ones', async (t) => {
+    t.after(() => mock.restoreAll())
+    mock.method(globalThis, 'setTimeout', (() => ({ unref: () => {} })) as never)
+    const late: string[] = []
+    const patience = { orderTimeoutMs: 1, deadlineMs: 20, onLate: (order: string) => late.push(order) }
+    await assert.rejects(waitPatiently('ping', NEVER, patience), /did not answer ping/)
+    assert.deepEqual(late, ['ping'])
   })
 
   it("passes the order's own error on", async () => {

@@ -122,6 +122,30 @@ describe('the thread', { concurrency: 2 }, () => {
   })
 })
 
+describe('a clock that stands still in the application', { concurrency: 2 }, () => {
+  for (const watchdog of [true, false]) {
+    test(`stops no dump, reading or stop(), watched ${watchdog ? 'on its own' : 'on the main'} thread`, async (t) => {
+      const cpu = { threshold: 20, interval: 100, duration: 200, blocked: false, limiter: [1, 'hour'] }
+      const options = JSON.stringify({ cpu, watchdog })
+      const program = new WatchedProgram(t, { fixture: 'fake-clock.js', args: [options] })
+      assert.deepEqual(await program.exited, { code: 0, signal: null })
+      assert.equal(program.types('stopped').length, 1, `${JSON.stringify(program.said)} ${program.stderr}`)
+      const dumps = program.types('dump').map(({ dump }) => dump)
+      assert.deepEqual(
+        dumps.map((dump) => [dump?.rule, dump?.kind]),
+        [
+          ['threshold', 'cpu'],
+          ['manual', 'cpu'],
+          ['manual', 'memory'],
+        ],
+      )
+      assert.ok((dumps[1]?.durationMs ?? 0) >= 300)
+      const { startTime, endTime } = readProfile(dumps[1]?.file ?? '')
+      assert.ok(endTime - startTime >= 290_000, 'it was recorded for as long as was asked')
+    })
+  }
+})
+
 describe('where no thread can be had, the main thread takes over and says why', { concurrency: 2 }, () => {
   test('under the permission model', async (t) => {
     const flags = [PERMISSION, '--allow-fs-read=*', '--allow-fs-write=*']
