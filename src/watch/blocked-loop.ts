@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { BEAT_MS, BeatWatch, TICK_MS } from '../core/beat-watch'
 import type { Dispatcher } from '../dispatch/dispatcher'
 import type { Gate } from '../dispatch/gate'
+import { readThreadStat } from '../sample/thread-stat'
 import type { Beats } from './beats'
 import { startLoop } from './loop'
 
@@ -80,7 +80,7 @@ export class BlockedRule {
 /** A main thread that is silent, has an open inspector and uses no CPU stands at a breakpoint. */
 class DebuggerPause {
   readonly #beats: Pick<Beats, 'isDebuggerPossible'>
-  #cpuTicks: string | undefined
+  #cpuTicks: number | undefined
 
   constructor(beats: Pick<Beats, 'isDebuggerPossible'>) {
     this.#beats = beats
@@ -92,22 +92,8 @@ class DebuggerPause {
       return false
     }
     const before = this.#cpuTicks
-    this.#cpuTicks = mainThreadCpuTicks()
+    // The main thread's id on Linux is the process's. Elsewhere its time is unknown.
+    this.#cpuTicks = readThreadStat(`/proc/self/task/${process.pid}`)?.cpuTicks
     return before !== undefined && before === this.#cpuTicks
-  }
-}
-
-/** User and system time of the main thread, whose thread id on Linux is the process id. Elsewhere unknown. */
-function mainThreadCpuTicks(): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/self/task/${process.pid}/stat`, 'utf8')
-    // The name in brackets may hold spaces and brackets of its own; utime and stime are the 12th and 13th field after it.
-    return stat
-      .slice(stat.lastIndexOf(')') + 2)
-      .split(' ')
-      .slice(11, 13)
-      .join(' ')
-  } catch {
-    return undefined
   }
 }
