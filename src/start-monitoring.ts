@@ -56,9 +56,14 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   const limits = readLimits()
   const prepared = prepareDirectories(settings, voice)
   undo.add(() => prepared)
-  // A dump by hand may be asked for in the same breath as the start: the directory comes first.
-  const dumpByHand: Monitoring['dumpByHand'] = (kind, details, durationMs) =>
-    prepared.then(() => watch.request({ kind, rule: 'manual', details, durationMs }))
+  let isPrepared = false
+  void prepared.then(() => (isPrepared = true))
+  // A dump by hand may be asked for in the same breath as the start: the directory comes first. Later the request goes out
+  // within the call: a caller that blocks the main thread right after it may be the reason for the dump.
+  const dumpByHand: Monitoring['dumpByHand'] = (kind, details, durationMs) => {
+    const request = () => watch.request({ kind, rule: 'manual', details, durationMs })
+    return isPrepared ? request() : prepared.then(request)
+  }
   // Before the line that promises it: whoever reads that may send the signal at once, and unheard it ends the process.
   const stopSignal = startSignal(settings, (askedBy) => void dumpByHand('memory', { askedBy }), voice)
   const watchSettings = watchSettingsOf(settings, engines, limits)

@@ -64,4 +64,16 @@ describe('by hand', { concurrency: 2 }, () => {
       assert.deepEqual(files(app), [])
     })
   }
+
+  for (const { watchdog, place } of places) {
+    const verdict = watchdog ? 'while it blocks' : 'only after it has blocked'
+    test(`a snapshot asked for by a caller that blocks in the same breath is made ${verdict}, watched ${place}`, async (t) => {
+      const app = startApp(t, 'by-hand.js', { ...both, watchdog })
+      await app.until('line', ({ text }) => text.startsWith('watching'))
+      await app.order('rest')
+      assert.equal(await app.order('dumpMemoryAndBlock', watchdog ? 30_000 : 1000), watchdog)
+      await app.until('dump')
+      assert.equal(artefacts(app).filter((name) => name.endsWith('.heapsnapshot')).length, 1)
+    })
+  }
 })
