@@ -16,8 +16,8 @@ const LIMIT_BYTES = 150e6
 const OPTIONS = { count: N, checkInterval: 500, minUptime: 5000, backoff: { base: 500, max: 30_000 } }
 const KILL_TIMEOUT_MS = 5000
 const KILL_GRACE_MS = 2000
-/** From a worker's last answer to its end, with room for a machine that has more to do. */
-const LAST_STEPS_MS = 200
+/** What a machine that has more to do may add to a deadline, or to the end of a process. */
+const LATE_MS = 500
 
 const rows = [
   ['every worker dies at boot', bootDeaths],
@@ -141,7 +141,7 @@ async function primaryEnds(signal) {
   const goneMs = monotonicMs() - killedAt
   const { code } = await running.gone()
   assert.equal(finished, 6)
-  assert.ok(goneMs - answeredMs < LAST_STEPS_MS, `answered after ${answeredMs} ms, gone after ${goneMs} ms`)
+  assert.ok(goneMs - answeredMs < LATE_MS, `answered after ${answeredMs} ms, gone after ${goneMs} ms`)
   if (signal === 'SIGTERM') assert.equal(code, 0)
   return `${finished} of 6 finished, all gone after ${(goneMs / 1000).toFixed(2)} s`
 }
@@ -152,7 +152,8 @@ async function hangWhileDraining() {
   await running.recycled(1)
   const [{ ms, signal }] = running.events('recycled')
   assert.equal(signal, 'SIGKILL')
-  assert.ok(Math.abs(ms - KILL_TIMEOUT_MS - KILL_GRACE_MS) < 200, `after ${ms} ms`)
+  const lateMs = ms - KILL_TIMEOUT_MS - KILL_GRACE_MS
+  assert.ok(lateMs >= 0 && lateMs < LATE_MS, `after ${ms} ms`)
   return `SIGKILL at killTimeout + ${((ms - KILL_TIMEOUT_MS) / 1000).toFixed(2)} s, ${await oneFork(running)}`
 }
 
@@ -180,7 +181,7 @@ async function oneFork(running) {
 async function overAfterBirth() {
   const longestMs = 8100
   const running = await startAll({ start: 'grows' })
-  const startedAt = monotonicMs()
+  const startedAt = running.events('ready')[N - 1].t
   const load = new Load(context, running.port, { users: 5, seconds: longestMs / 1000, mix: 'fast' })
   await wait(longestMs)
   const { failed, why } = await load.result()
