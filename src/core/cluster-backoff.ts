@@ -42,13 +42,13 @@ export class CrashBackoff {
 
   /** @returns Whether this death began a new step. */
   note(now: number): boolean {
-    if (now < this.#until) return false
+    if (this.#step > 0 && now < this.#until) return false
     this.#step += 1
     this.#until = now + backoffMs(this.#step, this.settings, this.random)
     return true
   }
 
-  /** A worker has shown that it can live. */
+  /** A worker has shown that it can live: the next death is a first step again. A wait that has begun is kept. */
   calm(): void {
     this.#step = 0
   }

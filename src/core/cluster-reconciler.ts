@@ -321,14 +321,11 @@ export class Reconciler {
     if (this.#lease || ready.length < this.settings.count) return
     const candidate = chooseCandidate(ready, this.settings)
     if (!candidate) return
-    const notBefore = candidate.urgent ? this.#retryAt() : Math.max(this.#retryAt(), this.#spacedUntil)
+    // A replacement that fails is a crash like any other: the next attempt waits for the same back-off.
+    const retryAt = this.#crashes.until
+    const notBefore = candidate.urgent ? retryAt : Math.max(retryAt, this.#spacedUntil)
     if (now < notBefore) this.#recycleAt = notBefore
     else this.#beginLease(candidate, now)
-  }
-
-  /** A replacement that fails is a crash like any other: the next attempt waits for the same back-off. */
-  #retryAt(): number {
-    return this.#crashes.step > 0 ? this.#crashes.until : -Infinity
   }
 
   #beginLease(candidate: Candidate, now: number): void {

@@ -46,3 +46,14 @@ test('calm begins again at the base', () => {
   assert.equal(crashes.until, 101_000)
   assert.equal(crashes.baseDelayMs(), 1000)
 })
+
+test('a death after calm is a first step, even within an earlier wait', () => {
+  const crashes = new CrashBackoff(settings, middle)
+  crashes.note(0)
+  crashes.note(1000)
+  crashes.calm()
+  assert.equal(crashes.until, 3000)
+  assert.equal(crashes.note(1500), true)
+  assert.deepEqual([crashes.step, crashes.until], [1, 2500])
+  assert.equal(crashes.note(1600), false)
+})

@@ -159,6 +159,28 @@ describe('what can go wrong with a replacement', () => {
     )
   })
 
+  test('it dies again and again: each attempt waits, also when the others prove meanwhile that they can live', () => {
+    const stage = new Stage()
+    for (const key of [1, 2, 3]) stage.announce(key)
+    stage.pass(4000)
+    stage.over(2)
+    stage.exit(4, 7)
+    stage.pass(1000)
+    stage.exit(5, 7)
+    stage.pass(2000)
+    stage.exit(6, 7)
+    // All three prove themselves at 10 s, while the next attempt waits until 11 s.
+    stage.pass(3999)
+    assert.deepEqual(stage.forked, [1, 2, 3, 4, 5, 6])
+    stage.pass(1)
+    assert.deepEqual(stage.forked, [1, 2, 3, 4, 5, 6, 7])
+    stage.exit(7, 7)
+    stage.pass(999)
+    assert.equal(stage.forked.length, 7)
+    stage.pass(1)
+    assert.equal(stage.forked.length, 8)
+  })
+
   test('it holds too few addresses: it gets SIGKILL, the old one serves on', () => {
     const stage = new Stage().settled()
     stage.give({ type: 'listening', key: 2, address: '4:127.0.0.1:80' })
