@@ -14,6 +14,8 @@ const N = 3
 const LIMIT_BYTES = 150e6
 /** The experiment's, where they are not the library's own defaults. */
 const OPTIONS = { count: N, checkInterval: 500, minUptime: 5000, backoff: { base: 500, max: 30_000 } }
+/** The base of the back-off, and a quarter down. */
+const SHORTEST_WAIT_MS = 375
 const KILL_TIMEOUT_MS = 5000
 const KILL_GRACE_MS = 2000
 /** What a machine that has more to do may add to a deadline, or to the end of a process. */
@@ -117,12 +119,15 @@ async function badReplacement() {
   await new User(context, running.port).get('/leak?mb=150')
   const { sent, failed, why } = await load.result()
   const { length: crashes } = running.events('crash')
+  const forkedAt = running.entries.filter(({ ev }) => ev === 'fork').map(({ t }) => t)
   rmSync(failFile)
   await wait(8000)
   const { accepting, leastAccepting, msBelow } = running.census
   assert.deepEqual([failed, why], [0, {}])
   assert.ok(sent > 0 && crashes > 0, `${sent} requests, ${crashes} replacements failed`)
   assert.deepEqual([accepting, leastAccepting, msBelow], [N, N, 0])
+  const tooSoon = forkedAt.filter((t, i) => i > N && t - forkedAt[i - 1] < SHORTEST_WAIT_MS)
+  assert.deepEqual(tooSoon, [], 'a replacement was tried again without a wait')
   return `${failed} of ${sent} failed while ${crashes} replacements did, ${accepting} of ${N} accept 8 s after the repair`
 }
 
@@ -192,7 +197,7 @@ async function overAfterBirth() {
   assert.ok(mostLive <= N + 1)
   assert.ok(times.length >= 2 && times.length <= 5, `${times.length} replacements`)
   // The spacing doubles from its base, and each is spread by a quarter.
-  const tooSoon = gaps.filter((gap, i) => gap < 0.75 * 0.5 * 2 ** i - 0.05)
+  const tooSoon = gaps.filter((gap, i) => gap < (SHORTEST_WAIT_MS / 1000) * 2 ** i - 0.05)
   assert.deepEqual(tooSoon, [], `replaced at ${times.join(', ')}`)
   const when = times.map((time) => time.toFixed(1)).join(', ')
   return `replaced at ${when} s, ${failed} failed, ${msBelow} ms below ${N}`
