@@ -78,7 +78,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     without: 'a word to HTTP/2 clients',
     file: 'cluster/farewell.js',
-    find: 'setTimeout(leave, QUIET_MS).unref()',
+    find: '(0, timers_1.setTimeout)(leave, QUIET_MS).unref()',
     put: 'undefined',
     suite: 'protocols',
     name: 'an idle session is sent GOAWAY soon',
