@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { threadEnvironment } from '../core/thread-environment'
 import { KILL_GRACE_MS } from '../core/cluster-reconciler'
 
 /** What the thread is told at its start. */
@@ -38,7 +39,7 @@ export function startOrphanWatchdog(
       name: 'orphan-watchdog',
       // The application's preloads are not run a second time.
       execArgv: [],
-      env: withoutNodeOptions(process.env),
+      env: threadEnvironment(process.env),
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 },
     })
     thread.on('error', onFailure)
@@ -47,10 +48,4 @@ export function startOrphanWatchdog(
     onFailure(error)
   }
   return { noteOrphaned: () => void Atomics.store(known, 0, 1) }
-}
-
-function withoutNodeOptions(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const env = { ...environment }
-  delete env['NODE_OPTIONS']
-  return env
 }

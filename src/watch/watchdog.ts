@@ -1,4 +1,5 @@
 import { messageOf } from '../core/message-of'
+import { threadEnvironment } from '../core/thread-environment'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
@@ -205,7 +206,7 @@ function startThread(entry: string, data: WatchdogData): Worker {
     // Preloads and loaders of the application must not run a second time. An empty execArgv alone does not stop those of
     // NODE_OPTIONS.
     execArgv: [],
-    env: withoutNodeOptions(process.env),
+    env: threadEnvironment(process.env),
     stdin: false,
     stdout: true,
     stderr: true,
@@ -213,8 +214,4 @@ function startThread(entry: string, data: WatchdogData): Worker {
   })
   worker.unref()
   return worker
-}
-
-function withoutNodeOptions(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => name !== 'NODE_OPTIONS'))
 }

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { TestContext } from 'node:test'
 import type { Readable } from 'node:stream'
+import { coverTheThread } from '../cover-the-thread'
 import { Census, type Entry } from './census'
 
 const FIXTURES = `${__dirname}/../fixtures/cluster`
@@ -37,7 +38,8 @@ export class RunningCluster {
     const count = (config.options?.['count'] as number | undefined) ?? 2
     const full = { ...config, options: { count, backoff: { base: 200 }, ...config.options } }
     const { program = 'app.js', env = {} } = options
-    const primary = spawn(process.execPath, ['--require', `${FIXTURES}/probe.js`, `${FIXTURES}/${program}`], {
+    const flags = [...coverTheThread, '--require', `${FIXTURES}/probe.js`]
+    const primary = spawn(process.execPath, [...flags, `${FIXTURES}/${program}`], {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       env: { ...cleanEnvironment(), CLUSTER_PROBE: '1', CLUSTER_APP: JSON.stringify(full), ...env },

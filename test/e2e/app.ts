@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
+import { coverTheThread } from '../cover-the-thread'
 import type { Dump, Failure, Skip } from '../../dist/dispatch/events.js'
 import type { Sidecar } from '../../dist/files/artefact.js'
 
@@ -85,7 +86,7 @@ export function startApp(
   }: AppOptions = {},
 ): App {
   const cwd = directory ?? scratch(t)
-  const argv = [...execArgv, fixture(program), JSON.stringify(options), ...args]
+  const argv = [...coverTheThread, ...execArgv, fixture(program), JSON.stringify(options), ...args]
   const child = spawn(process.execPath, argv, {
     cwd,
     env: { ...withoutTestRunner(process.env), ...env },

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { describe, test } from 'node:test'
+import { describe, test, type TestContext } from 'node:test'
 import { attachDebugger } from '../watch/debugger-client'
 import { cleanEnv, readProfile, shareOf, watch, WatchedProgram } from '../watch/watched-program'
 
@@ -35,6 +35,44 @@ async function watchesFromTheMainThread(program: WatchedProgram, why: RegExp): P
   assert.equal(program.said.filter(({ line }) => why.test(line ?? '')).length, 1, 'the reason is said once')
 }
 
+function coverageDirectory(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'coverage-'))
+  t.after(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+interface Coverage {
+  readonly result: readonly {
+    readonly url: string
+    readonly functions: readonly {
+      readonly functionName: string
+      readonly ranges: readonly {
+        readonly startOffset: number
+        readonly endOffset: number
+        readonly count: number
+      }[]
+    }[]
+  }[]
+}
+
+/** How often each range of `covered.js` ran, from the one file that its process leaves. */
+async function coverageOf(t: TestContext, watchdog: boolean) {
+  const directory = coverageDirectory(t)
+  const env = cleanEnv({ NODE_V8_COVERAGE: directory })
+  const program = new WatchedProgram(t, { fixture: 'covered.js', args: [JSON.stringify({ watchdog })], env })
+  assert.deepEqual(await program.exited, { code: 0, signal: null })
+  assert.equal(program.types('dump').length, 1)
+  const [file = '', ...more] = readdirSync(directory)
+  assert.deepEqual(more, [], 'one file for one process')
+  const { result } = JSON.parse(readFileSync(join(directory, file), 'utf8')) as Coverage
+  const script = result.find(({ url }) => url.endsWith('covered.js')) ?? assert.fail('it is not covered')
+  return script.functions.map(({ functionName, ranges }) => ({
+    functionName,
+    offsets: ranges.map(({ startOffset, endOffset }) => [startOffset, endOffset]),
+    counts: ranges.map(({ count }) => count),
+  }))
+}
+
 describe('the thread', { concurrency: 2 }, () => {
   test('works with the inspector open', async (t) => {
     await catchesAHang(watch(t, BLOCKED_ONLY, 'onDemand', { flags: ['--inspect=0'] }))
@@ -57,10 +95,17 @@ describe('the thread', { concurrency: 2 }, () => {
   })
 
   test('works under coverage, and writes none of its own', async (t) => {
-    const coverage = mkdtempSync(join(tmpdir(), 'coverage-'))
-    t.after(() => rmSync(coverage, { recursive: true, force: true }))
-    const env = cleanEnv({ NODE_V8_COVERAGE: coverage })
+    const directory = coverageDirectory(t)
+    const env = cleanEnv({ NODE_V8_COVERAGE: directory })
     await catchesAHang(watch(t, BLOCKED_ONLY, 'onDemand', { env }))
+    assert.equal(readdirSync(directory).length, 1)
+  })
+
+  test('changes nothing in what an application covers, as long as there is no CPU dump', async (t) => {
+    const [withThread, without] = [await coverageOf(t, true), await coverageOf(t, false)]
+    assert.deepEqual(withThread, without)
+    assert.ok(withThread.some(({ functionName, counts }) => functionName === 'runsLater' && counts[0] === 1))
+    assert.ok(withThread.some(({ functionName, counts }) => functionName === 'neverRuns' && counts[0] === 0))
   })
 
   for (const [name, flag] of [

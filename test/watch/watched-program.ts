@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import type { TestContext } from 'node:test'
+import { coverTheThread } from '../cover-the-thread'
 import type { Dump, Skip } from '../../dist/dispatch/events.js'
 
 const FIXTURES = resolve(__dirname, '../fixtures/watch')
@@ -48,7 +49,11 @@ export class WatchedProgram {
     { flags = [], env, fixture = 'watched.js', args = [], command }: ProgramOptions,
   ) {
     this.directory = mkdtempSync(join(tmpdir(), 'watched-'))
-    const [program, ...rest] = command ?? [process.execPath, ...flags, join(FIXTURES, fixture), ...args]
+    const preload = env ? [] : coverTheThread
+    const [program, ...rest] = command ?? [
+      ...[process.execPath, ...preload, ...flags],
+      ...[join(FIXTURES, fixture), ...args],
+    ]
     this.child = spawn(program, rest, {
       cwd: this.directory,
       env: env ?? cleanEnv(),
