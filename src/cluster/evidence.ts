@@ -37,19 +37,24 @@ export class Evidence {
   }
 
   /**
-   * Writes it, unless a monitor inside the worker is writing a dump: then that is waited for, and is enough. Never rejects;
-   * whatever becomes of it, the worker goes on to leave.
+   * Writes it. A dump that a monitor inside the worker is writing is waited for; if it is one of the memory, it is enough.
+   * Never rejects; whatever becomes of it, the worker goes on to leave.
    *
    * @param reason - Why the worker is replaced.
    */
   async write(reason: string): Promise<void> {
     const gate = new Gate(processRegistry().gate)
-    if (!gate.enter()) {
-      while (gate.isHeld) await new Promise((resolve) => setTimeout(resolve, GATE_RETRY_MS))
-      return
+    while (!gate.enter('memory')) {
+      if (gate.heldFor === 'memory') return this.#leaveItToTheMonitor(gate)
+      await retryLater()
     }
     await this.#writeFiles(reason)
     gate.leave()
+  }
+
+  async #leaveItToTheMonitor(gate: Gate): Promise<void> {
+    this.#settings.report.info(`the memory of ${who()} is in the dump that its monitor is writing`)
+    while (gate.heldFor === 'memory') await retryLater()
   }
 
   /** Writes lines as well: of the files, and of what was in the way. */
@@ -76,6 +81,7 @@ export class Evidence {
   }
 }
 
+const retryLater = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, GATE_RETRY_MS))
 const who = (): string => `the worker with pid ${process.pid}`
 const refused = ({ skip, numbers }: Refusal): string =>
   `no heap snapshot of ${who()}: too little ${skip}, ${JSON.stringify(numbers)}`

@@ -124,7 +124,7 @@ export class Dispatcher {
   request(request: DumpRequest): Promise<DumpResult> {
     if (this.#isStopped) return Promise.resolve(this.#skip(request, 'stopped'))
     if (request.rule === 'manual') return this.#queue(request)
-    if (!this.#parts.gate.enter()) return Promise.resolve(this.#skip(request, 'busy'))
+    if (!this.#parts.gate.enter(request.kind)) return Promise.resolve(this.#skip(request, 'busy'))
     return this.#run(request)
   }
 
@@ -170,7 +170,7 @@ export class Dispatcher {
   #serveNext(): void {
     const next = this.#waiting[0]
     if (!next || this.#running) return
-    if (!this.#parts.gate.enter()) {
+    if (!this.#parts.gate.enter(next.request.kind)) {
       this.#parts.clock.later(GATE_RETRY_MS, () => this.#serveNext())
       return
     }

@@ -1,3 +1,5 @@
+import type { DumpKind } from './events'
+
 /** No reading within this time after a dump counts as a breach: the dump itself used CPU and memory. ms. */
 export const SETTLING_MS = 5000
 
@@ -7,6 +9,9 @@ export const GATE_BYTES = 20
 const HOLDER = 0
 const LAST_ID = 1
 const NOBODY = 0
+
+/** One word tells both who holds the gate and for what, so that they change in one step. */
+const held = (id: number, kind: DumpKind): number => id * 2 + (kind === 'memory' ? 1 : 0)
 
 /**
  * One dump at a time in the whole process, whichever thread or copy of the package orders it.
@@ -29,9 +34,12 @@ export class Gate {
     this.id = Atomics.add(this.#words, LAST_ID, 1) + 1
   }
 
-  /** @returns `false` when a dump is running. */
-  enter(): boolean {
-    return Atomics.compareExchange(this.#words, HOLDER, NOBODY, this.id) === NOBODY
+  /**
+   * @param kind - What is going to be dumped; another copy of the package may want to know.
+   * @returns `false` when a dump is running.
+   */
+  enter(kind: DumpKind): boolean {
+    return Atomics.compareExchange(this.#words, HOLDER, NOBODY, held(this.id, kind)) === NOBODY
   }
 
   /**
@@ -46,7 +54,9 @@ export class Gate {
 
   /** Opens the gate if that one holds it, as when its thread has died. */
   evict(id: number): void {
-    Atomics.compareExchange(this.#words, HOLDER, id, NOBODY)
+    for (const kind of ['cpu', 'memory'] as const) {
+      Atomics.compareExchange(this.#words, HOLDER, held(id, kind), NOBODY)
+    }
   }
 
   /** On the main thread: carries out an order for a dump, and lets every thread see that this is what it is at. */
@@ -65,7 +75,14 @@ export class Gate {
   }
 
   get isHeld(): boolean {
-    return Atomics.load(this.#words, HOLDER) !== NOBODY
+    return this.heldFor !== undefined
+  }
+
+  /** What is being dumped now. */
+  get heldFor(): DumpKind | undefined {
+    const holder = Atomics.load(this.#words, HOLDER)
+    if (holder === NOBODY) return undefined
+    return holder & 1 ? 'memory' : 'cpu'
   }
 
   /**

@@ -127,6 +127,15 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.deepEqual(readdirSync(profileDir), [])
   })
 
+  test('while a monitor in the worker writes a CPU profile, that one is waited for, and does not stand for the memory', async (t) => {
+    const profileDir = folder(t)
+    const running = await start(t, { dump: { profileDir } }, { clean: 'dumps', dumpsCpu: true })
+    await leak(t, running)
+    await running.recycled(1)
+    assert.equal(running.said.filter((line) => line['dumped'] === true).length, 1)
+    assert.equal(snapshots(profileDir).length, 1)
+  })
+
   test('the monitor works inside the workers: a signal to one of them makes one file, of that one', async (t) => {
     const profileDir = folder(t)
     const running = await start(t, { dump: { profileDir } }, { start: 'monitored', profileDir })

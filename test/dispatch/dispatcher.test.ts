@@ -436,7 +436,7 @@ describe('manual dumps', () => {
     const gateMemory = newGateMemory()
     const gate = new Gate(gateMemory)
     const { dispatcher, memory, timers } = scene({ gateMemory })
-    assert.equal(gate.enter(), true)
+    assert.equal(gate.enter('memory'), true)
     const result = dispatcher.request({ kind: 'memory', rule: 'manual', details: {} })
     await turn()
     assert.equal(memory.plans, 0)

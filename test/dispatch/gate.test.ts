@@ -9,24 +9,36 @@ const newMemory = () => new SharedArrayBuffer(GATE_BYTES)
 test('lets one in, and the next when that one has left', () => {
   const memory = newMemory()
   const [one, other] = [new Gate(memory), new Gate(memory)]
-  assert.equal(one.enter(), true)
-  assert.equal(other.enter(), false)
+  assert.equal(one.enter('memory'), true)
+  assert.equal(other.enter('memory'), false)
   one.leave()
-  assert.equal(other.enter(), true)
+  assert.equal(other.enter('memory'), true)
 })
 
 test('who does not hold it cannot open it', () => {
   const memory = newMemory()
   const [one, other] = [new Gate(memory), new Gate(memory)]
-  one.enter()
+  one.enter('memory')
   other.leave()
-  assert.equal(other.enter(), false)
+  assert.equal(other.enter('memory'), false)
+})
+
+test('tells what is being dumped, until it is over', () => {
+  const memory = new SharedArrayBuffer(GATE_BYTES)
+  const [one, other] = [new Gate(memory), new Gate(memory)]
+  assert.equal(other.heldFor, undefined)
+  for (const kind of ['cpu', 'memory'] as const) {
+    assert.equal(one.enter(kind), true)
+    assert.equal(other.heldFor, kind)
+    one.leave()
+    assert.equal(other.heldFor, undefined)
+  }
 })
 
 test('a dead holder can be evicted, and only that one', () => {
   const memory = newMemory()
   const [dead, other] = [new Gate(memory), new Gate(memory)]
-  dead.enter()
+  dead.enter('memory')
   other.evict(other.id)
   assert.equal(other.isHeld, true)
   other.evict(dead.id)
@@ -36,7 +48,7 @@ test('a dead holder can be evicted, and only that one', () => {
 test('is not calm while held, nor for a span that reaches into the settling time', () => {
   const gate = new Gate(newMemory())
   assert.equal(gate.isCalm(0), true)
-  gate.enter()
+  gate.enter('memory')
   assert.equal(gate.isCalm(1000), false)
   gate.leave(500)
   assert.equal(gate.isCalm(499), false)
@@ -45,7 +57,7 @@ test('is not calm while held, nor for a span that reaches into the settling time
 
 test('leaving without a capture starts no settling time', () => {
   const gate = new Gate(newMemory())
-  gate.enter()
+  gate.enter('memory')
   gate.leave()
   assert.equal(gate.isCalm(0), true)
 })
@@ -77,7 +89,7 @@ test('threads that race for it never enter together', async () => {
     const gate = new Gate(workerData.memory)
     const seen = new Int32Array(workerData.seen)
     for (let entered = 0; entered < 2000; ) {
-      if (!gate.enter()) continue
+      if (!gate.enter('memory')) continue
       if (Atomics.add(seen, 0, 1) !== 0) Atomics.add(seen, 1, 1)
       Atomics.sub(seen, 0, 1)
       gate.leave()
