@@ -190,7 +190,7 @@ export function resolveOptions(options: Options = {}): Settings {
     signal: readSignal(top['signal']),
     watchdog: readBoolean(top['watchdog'], 'options.watchdog', true),
     engine: readEngine(top['engine']),
-    keep: readKeep(top['keep']),
+    keep: readKeep(top['keep'], 'options.keep'),
     logger: readLogger(top['logger']),
   })
 }
@@ -351,9 +351,9 @@ function readEngine(value: unknown = 'auto'): Engine {
   return value
 }
 
-function readKeep(value: unknown): number | false {
+export function readKeep(value: unknown, name: string): number | false {
   if (value === false) return false
-  return readWhole(value, 'options.keep', 0, DEFAULT_KEEP)
+  return readWhole(value, name, 0, DEFAULT_KEEP)
 }
 
 export function readLogger(value: unknown): Logger | false | undefined {

@@ -12,7 +12,7 @@ import { Gate } from '../dispatch/gate'
 import { processRegistry } from '../dispatch/process-registry'
 import { prepareDirectory } from '../files/directory'
 import { deleteExpired } from '../files/retention'
-import { DEFAULT_KEEP, type Logger } from '../options'
+import type { Logger } from '../options'
 import { readLimits } from '../sample/limits'
 import { epochMs } from '../time/clock'
 import { setTimeout } from '../time/timers'
@@ -20,6 +20,7 @@ import { setTimeout } from '../time/timers'
 export interface EvidenceSettings {
   readonly directory: string
   readonly limitBytes: number
+  readonly keep: number | false
   readonly report: Logger
 }
 
@@ -59,7 +60,7 @@ export class Evidence {
 
   /** Writes lines as well: of the files, and of what was in the way. */
   async #writeFiles(reason: string): Promise<void> {
-    const { directory, limitBytes, report } = this.#settings
+    const { directory, limitBytes, keep, report } = this.#settings
     try {
       const reading = process.memoryUsage.rss()
       const directoryVerdict = await prepareDirectory(directory)
@@ -74,7 +75,8 @@ export class Evidence {
       if (captured.failure) report.error(failed(captured.failure))
       const files = captured.artefacts.map(({ file }) => file).join(' and ')
       report.info(`the memory of ${who()} is in ${files} (paused ${Math.round(captured.pauseMs)} ms)`)
-      await deleteExpired(directory, job.sidecar.where.host, DEFAULT_KEEP)
+      // Other kinds of names are a monitor's, which has a `keep` of its own.
+      await deleteExpired(directory, job.sidecar.where.host, keep, 'memory')
     } catch (error) {
       report.error(failed(error))
     }

@@ -9,6 +9,7 @@ import {
   rangeError,
   readBoolean,
   readDirectory,
+  readKeep,
   readLimiter,
   readLogger,
   readMs,
@@ -49,6 +50,8 @@ export interface ClusterDumpOptions {
   limiter?: LimiterOption | undefined
   /** Directory for the files; created if missing. @defaultValue process.cwd() */
   profileDir?: string | undefined
+  /** Such dumps kept in the directory: a whole number, at least 0 (none), or `false` to keep all. @defaultValue 10 */
+  keep?: number | false | undefined
 }
 
 /** How the cluster is kept. Every key is optional. */
@@ -116,6 +119,7 @@ export interface ClusterDumpSettings {
   readonly budget: Budget
   /** Absolute. */
   readonly directory: string
+  readonly keep: number | false
 }
 
 /** What the user wrote and the environment, resolved. */
@@ -277,11 +281,12 @@ function readBackoff(value: unknown): BackoffSettings {
 
 function readDump(value: unknown): ClusterDumpSettings | undefined {
   if (value === undefined || value === false) return undefined
-  const given = readObject(value, 'options.dump', ['deadline', 'limiter', 'profileDir'])
+  const given = readObject(value, 'options.dump', ['deadline', 'limiter', 'profileDir', 'keep'])
   return {
     deadlineMs: readMs(given['deadline'], 'options.dump.deadline', DEFAULT_DUMP_DEADLINE_MS),
     budget: readLimiter(given['limiter'], 'options.dump.limiter'),
     directory: readDirectory(given['profileDir'], 'options.dump.profileDir', () => process.cwd()),
+    keep: readKeep(given['keep'], 'options.dump.keep'),
   }
 }
 

@@ -39,7 +39,8 @@ class WorkerSide {
   start(runFunc: RunFunction): void {
     const { dump, limitBytes } = this.settings
     if (dump) {
-      this.#evidence = new Evidence({ directory: dump.directory, limitBytes, report: this.#report })
+      const { directory, keep } = dump
+      this.#evidence = new Evidence({ directory, limitBytes, keep, report: this.#report })
     }
     this.#doors.watch()
     this.#listen()

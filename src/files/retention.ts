@@ -19,15 +19,19 @@ export interface Deletions {
  *
  * @param directory - Absolute path, spelled as in the sidecars' `where.directory`.
  * @param keep - Dumps kept per kind of name; 0 keeps none, `false` keeps all and reads nothing.
+ * @param only - The one kind of name to look after; all of them if absent.
  */
 export async function deleteExpired(
   directory: string,
   host: string,
   keep: number | false,
+  only?: ParsedName['prefix'],
 ): Promise<Deletions> {
   if (keep === false) return { deleted: [], failures: [] }
   return collect(directory, async (names) => {
-    const sidecars = names.filter((name) => name.part === 'sidecar')
+    const sidecars = names.filter(
+      ({ part, prefix }) => part === 'sidecar' && (only === undefined || prefix === only),
+    )
     const evidence = await gather(sidecars, (name) => readPublished(directory, name.artefact))
     const expired = chooseExpired(evidence, keep, { host, directory })
     return expired.map((artefact) => ({ artefact, file: join(directory, artefact) }))

@@ -53,6 +53,15 @@ test('keep 0 leaves nothing but manual dumps; keep false leaves all', async (t) 
   ])
 })
 
+test('one kind of name alone, when asked: the others are not touched', async (t) => {
+  const directory = scratch(t)
+  await publish(directory, 'cpu-1-1.cpuprofile')
+  await publish(directory, 'blocked-cpu-1-1.cpuprofile')
+  const { deleted } = await deleteExpired(directory, HOST, 0, 'cpu')
+  assert.deepEqual(deleted, [join(directory, 'cpu-1-1.cpuprofile')])
+  assert.equal(readdirSync(directory).length, 2)
+})
+
 const NAME = 'cpu-1-1.cpuprofile'
 const FOREIGN: Readonly<Record<string, (directory: string, path: string) => void>> = {
   'is missing': () => undefined,
