@@ -8,6 +8,8 @@
  *     its worker threads, held by a worker that was just waking up. Should the owner have been in the middle of a change,
  *     the child crashes, as it may from other causes; the parent forks again.
  *   - to wake others is to do nothing: nobody is there.
+ *   - to hand work to the thread pool is to leave it undone. libuv would start its threads anew and wait for them; an addon
+ *     that hears of collections (node-memwatch) hands over some after each, and a snapshot begins with one.
  *   - to wait is to wait for ever, for V8 workers that take part in a collection, say. That ends the child at once, with an
  *     exit code that tells the parent to fork again: a heap in the middle of a collection is not worth a snapshot.
  *
@@ -70,7 +72,7 @@ static int time_out(void) {
   return ETIMEDOUT;
 }
 
-/* Takes the place of functions with one to three arguments; the calling conventions do not mind. */
+/* Takes the place of functions with one to four arguments; the calling conventions do not mind. */
 static int do_nothing(void) { return 0; }
 
 static int wait_for_condition(pthread_cond_t *condition, pthread_mutex_t *mutex) {
@@ -167,6 +169,8 @@ static const struct {
     REPLACEMENT("sem_timedwait", wait_for_semaphore_until),
     REPLACEMENT("pthread_join", join_thread),
     REPLACEMENT("syscall", call_kernel),
+    REPLACEMENT("uv_queue_work", do_nothing),
+    REPLACEMENT("napi_queue_async_work", do_nothing),
 };
 
 /* ---- where it is called from -------------------------------------------------------------------------------------- */

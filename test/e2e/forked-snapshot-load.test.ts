@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { Dump } from '../../dist/dispatch/events.js'
+import { missing, packagesDirectory } from '../capture/program'
 import { whyNoHelper } from '../native/forking-server'
 import { artefacts, files, places, sidecarOf, startApp } from './app'
 import { untilForked } from './forked-child'
@@ -28,6 +30,17 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
       assert.deepEqual([how.way, how.passedOver.some(({ way }) => way === 'fork')], ['fork', false])
       assert.ok(how.pauseMs < how.durationMs)
       assert.deepEqual([files(app, '.partial'), app.said('failure'), app.said('skip')], [[], [], []])
+    })
+  }
+
+  for (const name of ['memwatch-next', 'heapdump', 'v8-profiler-next']) {
+    test(`is forked too with ${name} in the process`, { skip: missing(name) }, async (t) => {
+      const env = { HEAP_MB, NODE_PATH: join(packagesDirectory ?? '', 'node_modules') }
+      const app = startApp(t, 'forking.js', options, { env, execArgv: ['--require', name] })
+      const leaked = await app.order<number>('leak')
+      const dump = await app.order<Dump>('dumpMemory')
+      assert.equal(dump.way, 'fork', JSON.stringify(dump))
+      assert.equal(instances(dump.file, 'LeakedThing'), leaked)
     })
   }
 
