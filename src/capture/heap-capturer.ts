@@ -69,7 +69,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
       }
       if (fitting.length > 0) return planFor((job) => descend(fitting, job, heap, passedOver))
       if (!sampling) return refusal
-      return planFor((job) => takeProfileOnly(sampling, job, passedOver), refusal)
+      return planFor((job) => takeProfileOnly(sampling, job, passedOver, refusal), refusal)
     },
     ways: () => ({
       available: [...ladder.flatMap((rung) => rung.ways), ...(sampling ? [SAMPLING_WAY] : [])],
@@ -98,7 +98,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
     }
     if (!refusal) throw new Error(whyNone(passedOver))
     if (!sampling) return refusal
-    return { ...(await takeProfileOnly(sampling, job, passedOver)), refusal }
+    return takeProfileOnly(sampling, job, passedOver, refusal)
   }
 
   function planFor(capture: (job: Job) => Promise<HeapCapture | Refusal>, refusal?: Refusal): Plan {
@@ -117,14 +117,16 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
   }
 }
 
+/** Where the sampler has nothing either, the refusal and its numbers are what there is to tell. */
 async function takeProfileOnly(
   sampling: HeapSampling,
   job: Job,
   passedOver: readonly PassedOver[],
-): Promise<HeapCapture> {
+  refusal: Refusal,
+): Promise<HeapCapture | Refusal> {
   const profile = await sampling.capture(job, passedOver)
-  if ('absent' in profile) throw profile.absent
-  return { artefacts: [profile.artefact], way: SAMPLING_WAY, passedOver, pauseMs: profile.pauseMs }
+  if ('absent' in profile) return refusal
+  return { artefacts: [profile.artefact], way: SAMPLING_WAY, passedOver, pauseMs: profile.pauseMs, refusal }
 }
 
 function tooLittleRoom({ needBytes, haveBytes }: Refusal['numbers']): string {

@@ -121,12 +121,12 @@ describe('heap capturer', () => {
     assert.match(captured.passedOver.at(-1)?.why ?? '', /^needs \d+ bytes of memory, 0 are to be had$/)
   })
 
-  it('rejects when a snapshot does not fit and nothing was sampled either', async () => {
+  it('refuses, with the numbers, when a snapshot does not fit and nothing was sampled either', async () => {
     const samplingProfile = () => ({ pauseMs: 0, samples: 0, sampler: 'ours' as const })
-    await assert.rejects(
-      take({ probe: roomy(1e12, 10 * MIB), script: { samplingProfile } }),
-      /seen nothing yet/,
-    )
+    const { capturer } = capturerFor({ probe: roomy(1e12, 10 * MIB), script: { samplingProfile } })
+    const plan = (await capturer.plan(directory)) as Plan
+    const taken = await plan.take(jobIn(directory, 'memory'), AbortSignal.abort())
+    assert.deepEqual(taken, plan.refusal)
     assert.deepEqual(readdirSync(directory), [])
   })
 
