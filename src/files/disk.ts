@@ -20,10 +20,15 @@ export function open(path: string, flags: number, mode?: number): Steps<number> 
   })
 }
 
+/**
+ * Closes a descriptor, except at exit: an operation of it may still wait in the thread pool, be it this one, and would then
+ * reach whatever file the application's own 'exit' handler opens under that number. The process closes it soon enough.
+ */
 export function close(fd: number): Steps<void> {
   return operate<void>({
     sync: () => fs.closeSync(fd),
     async: () => promised((done: Done<void>) => fs.close(fd, done as fs.NoParamCallback)),
+    atExit: () => undefined,
   })
 }
 

@@ -2,6 +2,8 @@
 export interface Operation<T> {
   sync(): T
   async(): Promise<T>
+  /** What the exit of the process does in the place of `sync`. */
+  atExit?(): T
 }
 
 /**
@@ -22,7 +24,12 @@ export function run<T>(steps: Steps<T>): Promise<T> {
 
 /** Runs a story to its end without returning to the event loop. Throws what it throws. */
 export function runSync<T>(steps: Steps<T>): T {
-  return goOn(steps, steps.next(), () => false) as T
+  return goOn(
+    steps,
+    steps.next(),
+    (operation) => operation.sync(),
+    () => false,
+  ) as T
 }
 
 /** A story under way on the event loop, which a process that exits in the middle of it can bring to its end without one. */
@@ -45,8 +52,8 @@ export class Run<T> {
   }
 
   /**
-   * Goes on from here without returning to the event loop. Nobody can tell how far the operation under way has come, so it
-   * is done once more: the operations of such a story must bear that.
+   * For a process that exits: goes on from here without returning to the event loop. Nobody can tell how far the operation
+   * under way has come, so it is done once more: the operations of such a story must bear that, or say what to do `atExit`.
    *
    * @param isTimeOver - Asked before each operation. When it is, the story is left where it stands.
    * @returns `undefined` when the time was over, or when the story had ended before.
@@ -56,7 +63,7 @@ export class Run<T> {
     if (!this.#underWay || this.#isTakenOver) return undefined
     this.#isTakenOver = true
     try {
-      const result = goOn(this.#steps, this.#underWay, isTimeOver)
+      const result = goOn(this.#steps, this.#underWay, performAtExit, isTimeOver)
       if (result !== undefined) this.#resolve(result)
       return result
     } catch (error) {
@@ -94,9 +101,14 @@ async function outcomeOf(operation: Operation<unknown>): Promise<Resume> {
   }
 }
 
+function performAtExit(operation: Operation<unknown>): unknown {
+  return operation.atExit ? operation.atExit() : operation.sync()
+}
+
 function goOn<T>(
   steps: Steps<T>,
   from: IteratorResult<Operation<unknown>, T>,
+  perform: (operation: Operation<unknown>) => unknown,
   isTimeOver: () => boolean,
 ): T | undefined {
   let step = from
@@ -104,7 +116,7 @@ function goOn<T>(
     if (isTimeOver()) return undefined
     let result: unknown
     try {
-      result = step.value.sync()
+      result = perform(step.value)
     } catch (error) {
       step = steps.throw(error)
       continue

@@ -472,6 +472,43 @@ for (const [links, code] of [
   }
 }
 
+for (const amid of ['publish', 'abandon']) {
+  test(`an exit amid ${amid} leaves the files alone that the application opens then`, (t) => {
+    if (process.platform === 'win32') {
+      t.skip('no FIFO')
+      return
+    }
+    const directory = scratch(t)
+    const program = join(__dirname, '../fixtures/files/exit-amid.js')
+    const theirs = execFileSync(
+      process.execPath,
+      [program, directory, PROFILE, JSON.stringify(about(directory)), amid],
+      { env: { ...process.env, UV_THREADPOOL_SIZE: '1' }, encoding: 'utf8', timeout: 60_000 },
+    )
+    assert.deepEqual(JSON.parse(theirs), [true, true, true])
+    const left = readdirSync(directory).filter((name) => name.startsWith(NAME))
+    assert.deepEqual(left.sort(), amid === 'publish' ? [NAMES.final, NAMES.sidecar] : [])
+  })
+}
+
+test('without an exit no descriptor stays open', { skip: process.platform !== 'linux' }, async (t) => {
+  const directory = scratch(t)
+  const open = () =>
+    readdirSync('/proc/self/fd').filter((fd) => linkOf(`/proc/self/fd/${fd}`).startsWith(directory))
+  const artefact = await written(directory)
+  assert.equal(open().length, 2)
+  await artefact.publish(HOW)
+  assert.deepEqual(open(), [])
+})
+
+function linkOf(path: string): string {
+  try {
+    return fs.readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
+
 function fillUp(directory: string): void {
   const fd = fs.openSync(join(directory, 'filler'), 'w')
   try {

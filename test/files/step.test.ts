@@ -96,3 +96,23 @@ test('when the time is over the story is left where it stands', async () => {
   )
   assert.deepEqual(heard, ['first', 'second now'])
 })
+
+function* leaving(heard: string[]): Steps<void> {
+  const first = operate<unknown>({ sync: () => undefined, async: () => new Promise(() => undefined) })
+  if (heard.length === 0) yield* first
+  const hear = (where: string) => void heard.push(where)
+  yield* operate<void>({
+    sync: () => hear('sync'),
+    async: () => Promise.resolve(hear('async')),
+    atExit: () => hear('at exit'),
+  })
+}
+
+test('what an operation does at exit is done then, and only then', async () => {
+  const heard: string[] = []
+  new Run(leaving(heard)).finishNow(never)
+  assert.deepEqual(heard, ['at exit'])
+  runSync(leaving(heard))
+  await run(leaving(heard))
+  assert.deepEqual(heard, ['at exit', 'sync', 'async'])
+})
