@@ -66,7 +66,7 @@ interface RunningDump {
   readonly request: DumpRequest
   readonly early: AbortController
   readonly done: Promise<DumpResult>
-  /** Set when the exit of the process ended it, and all has been said. */
+  /** Set when all has been said of it, which the exit of the process may do before its time. */
   told?: DumpResult
 }
 
@@ -132,28 +132,35 @@ export class Dispatcher {
   async stop(): Promise<void> {
     this.#isStopped = true
     this.#running?.early.abort()
-    for (const { request, settle } of this.#waiting.splice(0)) settle(this.#skip(request, 'stopped'))
+    this.#refuseWaiting()
     await this.#running?.done
   }
 
   /**
    * For a process that exits, on the thread that exits: no event loop turns any more and no promise settles. A capture that
-   * can be ended is ended within the call, and told. Never throws.
+   * can be ended is ended within the call, and told; of one that cannot, and of all that waits, the skip is told. Never
+   * throws.
    *
    * @param isTimeOver - When it is, the process ends with a `.partial` left.
    */
   endNow(isTimeOver: () => boolean): void {
     this.#isStopped = true
+    this.#refuseWaiting()
     const running = this.#running
-    if (!running) return
+    if (!running || running.told) return
     const { request, early } = running
     early.abort()
     try {
       const captured = this.#parts[request.kind].capturer.endNow?.(isTimeOver)
-      if (captured) running.told = this.#tell(request, captured, captured.durationMs)
+      if (captured) this.#tell(request, captured, captured.durationMs)
+      else running.told = this.#skip(request, 'stopped')
     } catch (error) {
-      running.told = this.#fail(request, error)
+      this.#fail(request, error)
     }
+  }
+
+  #refuseWaiting(): void {
+    for (const { request, settle } of this.#waiting.splice(0)) settle(this.#skip(request, 'stopped'))
   }
 
   /** Manual dumps of one kind coalesce while one waits: whoever asks gets the same file. */
@@ -198,6 +205,7 @@ export class Dispatcher {
     let isCaptured = false
     try {
       const plan = await this.#plan(request)
+      if (this.#running?.told) return this.#running.told
       if (!('take' in plan)) return this.#skip(request, plan.skip, plan.numbers)
       if (this.#isStopped) return this.#skip(request, 'stopped')
       if (request.rule !== 'manual' && !budget.tryRemoveToken())
@@ -255,14 +263,22 @@ export class Dispatcher {
 
   #tell(request: DumpRequest, captured: Captured, durationMs: number): Dump {
     const dump = asDump(request, captured, durationMs)
+    this.#setTold(dump)
     this.#parts.report.dump(dump)
     return dump
   }
 
   #fail({ kind }: DumpRequest, error: unknown): DumpResult {
     const message = messageOf(error)
+    const result = { skipped: 'failed', message } as const
+    this.#setTold(result)
     this.#parts.report.failure({ stage: 'capture', kind, message, error })
-    return { skipped: 'failed', message }
+    return result
+  }
+
+  /** Before it is said: who hears it may exit, and an exit must not say that this dump was not made. */
+  #setTold(result: DumpResult): void {
+    if (this.#running) this.#running.told ??= result
   }
 
   #latestReadings(kind: DumpKind): Sidecar['why']['readings'] {

@@ -86,7 +86,13 @@ class ScriptedCapturer implements Capturer {
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-function scene({ counter = 1, tokens = 3, gateMemory = newGateMemory(), ready = Promise.resolve() } = {}) {
+function scene({
+  counter = 1,
+  tokens = 3,
+  gateMemory = newGateMemory(),
+  ready = Promise.resolve(),
+  onTold = () => {},
+} = {}) {
   const gate = new Gate(gateMemory)
   const cpu = new ScriptedCapturer('.cpuprofile')
   const memory = new ScriptedCapturer('.heapsnapshot')
@@ -115,9 +121,15 @@ function scene({ counter = 1, tokens = 3, gateMemory = newGateMemory(), ready = 
       later: (delayMs, callback) => timers.push({ delayMs, callback }),
     },
     report: {
-      dump: (dump) => events.dumps.push(dump),
+      dump: (dump) => {
+        events.dumps.push(dump)
+        onTold()
+      },
       skip: (skip) => events.skips.push(skip),
-      failure: (failure) => events.failures.push(failure),
+      failure: (failure) => {
+        events.failures.push(failure)
+        onTold()
+      },
       notice: (text) => events.notices.push(text),
     },
     profileDurationMs: 30_000,
@@ -506,29 +518,71 @@ describe('exit', () => {
     assert.equal(dumps.length, 1)
   })
 
-  test('what cannot be ended is left, and not told', async () => {
-    const { dispatcher, readings, memory, dumps, failures } = scene()
+  test('of what cannot be ended the skip is told, once', async () => {
+    const { dispatcher, readings, memory, dumps, failures, skips } = scene()
     await readings('memory', 5000)
     dispatcher.endNow(never)
+    dispatcher.endNow(never)
     assert.equal(memory.jobs.length, 1)
+    memory.last.finish()
+    await dispatcher.stop()
+    assert.deepEqual(skipsOf(skips), ['memory threshold stopped'])
     assert.deepEqual([dumps, failures], [[], []])
   })
 
-  test('nothing is ended once the time is over', async () => {
-    const { dispatcher, readings, cpu, dumps } = scene()
+  test('nothing is ended once the time is over, and the skip is told', async () => {
+    const { dispatcher, readings, cpu, dumps, skips } = scene()
     cpu.atExit = 'whole'
     await readings('cpu', 70)
     dispatcher.endNow(() => true)
     assert.deepEqual(dumps, [])
+    assert.deepEqual(skipsOf(skips), ['cpu threshold stopped'])
   })
 
+  test('what is planned still is one skip, and is not begun', async () => {
+    const { dispatcher, memory, skips } = scene()
+    const result = dispatcher.request({ kind: 'memory', rule: 'manual', details: {} })
+    dispatcher.endNow(never)
+    assert.deepEqual(await result, { skipped: 'stopped' })
+    assert.equal(memory.jobs.length, 0)
+    assert.deepEqual(skipsOf(skips), ['memory manual stopped'])
+  })
+
+  test('refuses what waits', async () => {
+    const { dispatcher, readings, cpu, memory, dumps, skips } = scene()
+    cpu.atExit = 'whole'
+    await readings('cpu', 70)
+    const waiting = dispatcher.request({ kind: 'memory', rule: 'manual', details: {} })
+    dispatcher.endNow(never)
+    assert.deepEqual(await waiting, { skipped: 'stopped' })
+    await dispatcher.stop()
+    assert.equal(memory.plans, 0)
+    assert.equal(dumps.length, 1)
+    assert.deepEqual(skipsOf(skips), ['memory manual stopped'])
+  })
+
+  for (const [what, end] of [
+    ['made', (capturer: ScriptedCapturer) => capturer.last.finish()],
+    ['failed', (capturer: ScriptedCapturer) => capturer.last.fail(new Error('ENOSPC'))],
+  ] as const) {
+    test(`says nothing more of a dump that is told as ${what}`, async () => {
+      const onTold = () => dispatcher.endNow(never)
+      const { dispatcher, readings, memory, dumps, failures, skips } = scene({ onTold })
+      await readings('memory', 5000)
+      end(memory)
+      await turn()
+      assert.equal(dumps.length + failures.length, 1)
+      assert.deepEqual(skips, [])
+    })
+  }
+
   test('nothing is told and nothing begins when nothing runs', async () => {
-    const { dispatcher, readings, cpu, dumps, failures } = scene()
+    const { dispatcher, readings, cpu, dumps, failures, skips } = scene()
     cpu.atExit = 'whole'
     dispatcher.endNow(never)
     await readings('cpu', 70)
     assert.equal(cpu.plans, 0)
-    assert.deepEqual([dumps, failures], [[], []])
+    assert.deepEqual([dumps, failures, skips], [[], [], []])
   })
 
   test('a capture that fails at its end is one failure, and no throw', async () => {
