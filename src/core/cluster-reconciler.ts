@@ -22,7 +22,7 @@ export interface ReconcilerSettings extends MemoryLimits {
   readonly backoff: BackoffSettings
   /** 1: the replacement serves before the old worker drains. 0: it is forked when the old one has stopped accepting. */
   readonly maxSurge: 0 | 1
-  /** What writing evidence after the drain adds to a worker's deadline; 0: none is written. */
+  /** What a worker has for its evidence once it has drained; 0: none is written. */
   readonly dumpDeadlineMs: number
 }
 
@@ -60,6 +60,8 @@ export class Reconciler {
   #recycleAt: number | undefined
   #unreachableTold = false
   #stopping = false
+  /** After `stop` nobody is waited for longer than until then. */
+  #stopBy = Infinity
   #finished = false
 
   constructor(
@@ -144,10 +146,17 @@ export class Reconciler {
       case 'closed':
         return this.#close(slot, now)
       case 'drained':
-        if (slot.state === 'draining') slot.state = 'leaving'
-        if (this.#lease?.old === slot) this.#lease = undefined
-        return
+        return this.#noteDrained(slot, now)
     }
+  }
+
+  /** It begins to write evidence: only from here on does it have the time for that. */
+  #noteDrained(slot: Slot, now: number): void {
+    if (slot.state === 'draining') {
+      slot.state = 'leaving'
+      slot.killAt = Math.min(this.#stopBy, now + this.settings.dumpDeadlineMs + KILL_GRACE_MS)
+    }
+    if (this.#lease?.old === slot) this.#lease = undefined
   }
 
   /** Without surge: the old worker accepts no more, so its place is free. */
@@ -355,11 +364,11 @@ export class Reconciler {
     old.state = 'draining'
     old.recycling = { reason, orderedAt: now, rssBytes: old.rssBytes }
     if (isHung(old, this.settings)) this.#kill(old)
-    else this.#drain(old, reason, this.settings.dumpDeadlineMs, now)
+    else this.#drain(old, reason, now)
   }
 
-  #drain(slot: Slot, reason: DrainReason, extraMs: number, now: number): void {
-    slot.killAt = now + this.settings.killTimeoutMs + KILL_GRACE_MS + extraMs
+  #drain(slot: Slot, reason: DrainReason, now: number): void {
+    slot.killAt = now + this.settings.killTimeoutMs + KILL_GRACE_MS
     this.#actions.push({ type: 'drain', key: slot.key, reason })
   }
 
@@ -382,10 +391,12 @@ export class Reconciler {
     this.#stopping = true
     this.#lease = undefined
     this.#recycleAt = undefined
+    this.#stopBy = now + this.settings.killTimeoutMs + KILL_GRACE_MS
     for (const slot of this.#slots.values()) {
+      if (slot.state === 'leaving') slot.killAt = Math.min(this.#stopBy, slot.killAt ?? Infinity)
       if (slot.state === 'draining' || slot.state === 'leaving') continue
       slot.state = 'draining'
-      this.#drain(slot, 'stop', 0, now)
+      this.#drain(slot, 'stop', now)
     }
   }
 
