@@ -168,7 +168,8 @@ export class Reconciler {
 
   #noteOver(slot: Slot, rssBytes: number, now: number): void {
     slot.rssBytes = rssBytes
-    if (slot.over || slot.state === 'draining' || slot.state === 'leaving') return
+    // What it takes while it boots may be gone when it serves; if not, its next reading says so.
+    if (slot.over || slot.state !== 'ready') return
     slot.over = true
     slot.overAt = now
     this.#tell({ name: 'over', key: slot.key, rssBytes })

@@ -92,6 +92,33 @@ describe('a worker over its limit', () => {
   })
 })
 
+describe('a worker over its limit while it boots', () => {
+  test('is not replaced for that when it is ready, and nobody is told', () => {
+    const stage = new Stage()
+    stage.over(1)
+    for (const key of [1, 2, 3]) stage.announce(key)
+    stage.pass(60_000)
+    assert.deepEqual(stage.forked, [1, 2, 3])
+    assert.equal(stage.count('over'), 0)
+  })
+
+  test('is replaced when it says so again, with a lifetime that counts from when it was ready', () => {
+    const stage = new Stage()
+    stage.over(1)
+    stage.pass(2000)
+    for (const key of [1, 2, 3]) stage.announce(key)
+    stage.pass(500)
+    stage.over(1)
+    stage.announce(4)
+    assert.deepEqual(
+      stage.drained.map((each) => each.key),
+      [1],
+    )
+    const thrash = stage.news.find((news) => news.name === 'thrash')
+    assert.equal(thrash?.name === 'thrash' && thrash.lifetimeMs, 500)
+  })
+})
+
 describe('the lease', () => {
   test('all over at once: one by one, the largest first', () => {
     const stage = new Stage().settled()
