@@ -321,13 +321,14 @@ export class Reconciler {
   }
 
   #ready(): Slot[] {
-    return [...this.#slots.values()].filter((slot) => slot.state === 'ready' && !slot.surge)
+    return [...this.#slots.values()].filter((slot) => slot.state === 'ready' && !slot.surge && !slot.killed)
   }
 
   /** Begins the next replacement, when nothing is missing and none is under way. */
   #recycle(now: number): void {
     this.#recycleAt = undefined
     const ready = this.#ready()
+    if (ready.length < this.settings.count) this.#endHung(ready)
     if (this.#lease || ready.length < this.settings.count) return
     const candidate = chooseCandidate(ready, this.settings)
     if (!candidate) return
@@ -336,6 +337,18 @@ export class Reconciler {
     const notBefore = candidate.urgent ? retryAt : Math.max(retryAt, this.#spacedUntil)
     if (now < notBefore) this.#recycleAt = notBefore
     else this.#beginLease(candidate, now)
+  }
+
+  /**
+   * With somebody missing, no replacement begins: a hung worker that takes the memory which those who start need would
+   * be left alone for ever. It serves nobody, so nothing is lost with it.
+   */
+  #endHung(ready: readonly Slot[]): void {
+    for (const slot of ready) {
+      if (!isHung(slot, this.settings)) continue
+      this.#tell({ name: 'recycle', key: slot.key, reason: 'hard-limit', rssBytes: slot.rssBytes })
+      this.#kill(slot)
+    }
   }
 
   #beginLease(candidate: Candidate, now: number): void {

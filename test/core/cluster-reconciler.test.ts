@@ -443,6 +443,43 @@ describe('the hard limit', () => {
     assert.equal(stage.count('crash'), 0)
   })
 
+  /** Worker 2 is above the limit; the third worker has died and its successor does not come up. */
+  function withOneMissing(silentReadings: number): Stage {
+    const stage = new Stage(hard).settled()
+    stage.exit(3, 1)
+    for (let reading = 0; reading < silentReadings; reading += 1) {
+      stage.give({ type: 'reading', key: 1, rssBytes: 60 * MB })
+      stage.give({ type: 'seen', rssBytes: seen(60, 200) })
+    }
+    return stage
+  }
+
+  test('one that hangs while another is missing gets SIGKILL at once, and its place is filled', () => {
+    const stage = withOneMissing(3)
+    assert.deepEqual(stage.killed, [2])
+    assert.equal(stage.count('recycle'), 1)
+    stage.give({ type: 'seen', rssBytes: seen(60, 200) })
+    assert.deepEqual(stage.killed, [2])
+    assert.deepEqual(stage.forked, [1, 2, 3, 4])
+    stage.announce(4)
+    stage.exit(2, null, 'SIGKILL')
+    assert.deepEqual(stage.forked, [1, 2, 3, 4, 5])
+    stage.announce(5)
+    stage.pass(60_000)
+    assert.deepEqual(stage.states(), ['1 ready', '4 ready', '5 ready'])
+    assert.equal(stage.forked.length, 5)
+  })
+
+  test('one that does not hang waits until nobody is missing', () => {
+    const stage = withOneMissing(2)
+    stage.pass(20_000)
+    assert.deepEqual(stage.killed, [])
+    assert.deepEqual(stage.drained, [])
+    stage.announce(4)
+    stage.announce(5)
+    assert.deepEqual(stage.drained.at(-1)?.key, 2)
+  })
+
   test('it does not wait for the spacing, the soft limit does', () => {
     for (const [sizeMb, forks] of [
       [120, 5],
