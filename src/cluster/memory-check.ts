@@ -1,10 +1,12 @@
 import { clearTimeout, setTimeout } from '../time/timers'
+
 export interface MemoryCheck {
   readonly limitBytes: number
   readonly intervalMs: number
   /** Readings in a row above the limit that count as being over it. */
   readonly confirm: number
-  readonly readRss: () => number
+  /** `undefined` when there is no reading now: the next one comes after the interval, and readings in a row go on. */
+  readonly readRss: () => number | undefined
   readonly onReading: (rssBytes: number, isOver: boolean) => void
 }
 
@@ -25,10 +27,21 @@ export function startMemoryCheck({
 
   function check(): void {
     const rssBytes = readRss()
-    breaches = rssBytes > limitBytes ? breaches + 1 : 0
-    onReading(rssBytes, breaches >= confirm)
+    if (rssBytes !== undefined) {
+      breaches = rssBytes > limitBytes ? breaches + 1 : 0
+      onReading(rssBytes, breaches >= confirm)
+    }
     timer = arm()
   }
 
   return () => clearTimeout(timer)
+}
+
+/** @returns `undefined` when it cannot be read: Node opens a file for it, and the process may have no descriptor left. */
+export function readOwnRss(): number | undefined {
+  try {
+    return process.memoryUsage.rss()
+  } catch {
+    return undefined
+  }
 }

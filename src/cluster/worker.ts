@@ -3,7 +3,7 @@ import type { Logger } from '../options'
 import { Doors } from './doors'
 import { drain } from './drain'
 import { Evidence } from './evidence'
-import { startMemoryCheck } from './memory-check'
+import { readOwnRss, startMemoryCheck } from './memory-check'
 import { fromPrimary, tagged, type FromWorker } from './messages'
 import type { CleanContext, CleanFunction, ClusterSettings, RunFunction } from './options'
 import { startOrphanWatchdog, type OrphanWatchdog } from './orphan-watchdog'
@@ -83,14 +83,14 @@ class WorkerSide {
       limitBytes: this.settings.limitBytes,
       intervalMs: this.settings.checkIntervalMs,
       confirm: this.settings.confirm,
-      readRss: () => process.memoryUsage.rss(),
+      readRss: readOwnRss,
       onReading: (rssBytes, isOver) => this.#send({ kind: isOver ? 'over' : 'reading', rssBytes }),
     })
   }
 
   #announce(started: unknown): void {
     Promise.resolve(started).then(
-      () => this.#send({ kind: 'ready', rssBytes: process.memoryUsage.rss() }),
+      () => this.#send({ kind: 'ready', rssBytes: readOwnRss() ?? 0 }),
       (error: unknown) => {
         // Thrown outside of the promise it ends the worker as an uncaught exception, with the application's own handlers.
         setImmediate(() => {
