@@ -26,9 +26,12 @@ interface RequestStart {
  * framework they belong to. Watched from before the application starts, so that none is missed.
  */
 export class Doors {
+  /** Every server that was ever told to listen. */
+  readonly #met = new WeakSet<Server>()
+  /** Those that listen, or have connections left. */
   readonly #servers = new Set<Server>()
   /** Connections of HTTP/1.1 servers. */
-  readonly #connections = new Map<Server, Connections>()
+  readonly #connections = new WeakMap<Server, Connections>()
   readonly #responses = new Set<ServerResponse>()
   readonly #sessions = new Set<Http2Session>()
   #isClosing = false
@@ -39,7 +42,7 @@ export class Doors {
 
   /** Begins to watch. Servers that listen already are not seen. */
   watch(): void {
-    tapListen((server) => this.#addServer(server))
+    tapListen((server) => this.#meet(server))
     subscribe(REQUEST_START, (message) => this.#addResponse(message as RequestStart))
   }
 
@@ -70,19 +73,24 @@ export class Doors {
     return empty
   }
 
-  #addServer(server: Server): void {
-    if (this.#servers.has(server)) return
-    this.#servers.add(server)
-    server.once('close', () => this.#removeServer(server))
+  /** Its listeners stay on it for good: a server may close and listen again as often as it likes. */
+  #meet(server: Server): void {
+    if (this.#met.has(server)) return
+    this.#met.add(server)
+    // Not from listen() on: one that fails is never followed by 'close'.
+    server.on('listening', () => this.#addServer(server))
+    server.on('close', () => this.#removeServer(server))
     server.on('session', this.#addSession)
     if (isHttp1(server)) this.#watchConnections(server)
-    if (this.#isClosing) server.once('listening', () => this.#closeServer(server))
+  }
+
+  #addServer(server: Server): void {
+    this.#servers.add(server)
+    if (this.#isClosing) this.#closeServer(server)
   }
 
   #removeServer(server: Server): void {
     this.#servers.delete(server)
-    this.#connections.delete(server)
-    server.off('session', this.#addSession)
     this.#checkEmpty()
   }
 
@@ -91,7 +99,6 @@ export class Doors {
   }
 
   #watchConnections(server: Server): void {
-    if (this.#connections.has(server)) return
     const connections = new Connections(this.now)
     this.#connections.set(server, connections)
     // Over TLS the bytes of the handshake are not the application's: only the inner socket tells whether a request came.
