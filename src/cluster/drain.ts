@@ -1,4 +1,5 @@
 import type { Logger } from '../options'
+import { inWords } from '../report/host-code'
 import type { Doors } from './doors'
 import type { CleanContext, CleanFunction, ClusterSettings } from './options'
 
@@ -44,8 +45,4 @@ async function clean(
   } catch (error) {
     report.error(`cleanFunc failed in the worker with pid ${process.pid}: ${inWords(error)}`)
   }
-}
-
-function inWords(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }

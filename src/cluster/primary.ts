@@ -5,6 +5,7 @@ import { Reconciler } from '../core/cluster-reconciler'
 import type { WorkerKey } from '../core/cluster-slot'
 import { DumpBudget } from '../dispatch/dump-budget'
 import { MAX_TIMER_MS, type Logger } from '../options'
+import { inWords, onRejection } from '../report/host-code'
 import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
 import { fromWorker, tagged } from './messages'
 import type { ClusterSettings } from './options'
@@ -96,10 +97,13 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     this.#inputs.push(input)
     if (this.#isStepping) return
     this.#isStepping = true
-    for (let next = this.#inputs.shift(); next; next = this.#inputs.shift()) {
-      for (const action of this.#reconciler.step(next, monotonicMs())) this.#act(action)
+    try {
+      for (let next = this.#inputs.shift(); next; next = this.#inputs.shift()) {
+        for (const action of this.#reconciler.step(next, monotonicMs())) this.#act(action)
+      }
+    } finally {
+      this.#isStepping = false
     }
-    this.#isStepping = false
     this.#forgetGone()
     this.#arm()
   }
@@ -208,8 +212,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   #publish({ name, event }: Publication): void {
     for (const listener of this.rawListeners(name)) {
       try {
-        const result: unknown = Reflect.apply(listener, this, [event])
-        if (result instanceof Promise) result.catch((error: unknown) => this.#blame(name, error))
+        onRejection(Reflect.apply(listener, this, [event]), (error) => this.#blame(name, error))
       } catch (error) {
         this.#blame(name, error)
       }
@@ -217,7 +220,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   }
 
   #blame(name: string, error: unknown): void {
-    this.#report.error(`a listener for '${name}' failed: ${String(error)}`)
+    this.#report.error(`a listener for '${name}' failed: ${inWords(error)}`)
   }
 
   #count(name: keyof ClusterEvents): void {

@@ -1,5 +1,6 @@
 import { formatSize } from '../core/size'
 import type { Logger } from '../options'
+import { say } from '../report/host-code'
 import { stderrLogger } from '../report/stderr-logger'
 import type { ClusterEvents } from './handle'
 
@@ -9,13 +10,7 @@ const PREFIX = 'cluster:'
 export function createReport(logger: Logger | false | undefined): Logger {
   if (logger === false) return { info: ignore, warn: ignore, error: ignore }
   const target = logger ?? stderrLogger()
-  const guarded = (level: keyof Logger) => (line: string) => {
-    try {
-      target[level](`${PREFIX} ${line}`)
-    } catch {
-      // A logger that fails must not take the workers down with the primary.
-    }
-  }
+  const guarded = (level: keyof Logger) => (line: string) => say(target, level, `${PREFIX} ${line}`)
   return { info: guarded('info'), warn: guarded('warn'), error: guarded('error') }
 }
 

@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import type { Dump, Failure, Leak, Report, Skip } from '../dispatch/events'
 import type { Logger } from '../options'
+import { inWords, onRejection, say } from './host-code'
 import { lines } from './lines'
 import { stderrLogger } from './stderr-logger'
 
@@ -80,30 +81,6 @@ export class Voice implements Report {
   }
 
   #say(level: keyof Logger, line: string): void {
-    if (!this.#logger) return
-    try {
-      onRejection(this.#logger[level](oneLine(line)), () => undefined)
-    } catch {
-      return
-    }
-  }
-}
-
-/** One line per event, whatever stands in messages and paths. */
-function oneLine(text: string): string {
-  return text.replace(/\s*[\r\n]+\s*/g, ' ')
-}
-
-/** An unhandled rejection would end the host. */
-function onRejection(result: unknown, handle: (error: unknown) => void): void {
-  Promise.resolve(result).catch(handle)
-}
-
-/** Anything can be thrown, also what refuses to become a string. */
-function inWords(error: unknown): string {
-  try {
-    return String(error instanceof Error ? error.message : error)
-  } catch {
-    return `it threw ${typeof error === 'object' ? 'an object' : `a ${typeof error}`} that cannot be told in words`
+    if (this.#logger) say(this.#logger, level, line)
   }
 }

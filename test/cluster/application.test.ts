@@ -5,6 +5,8 @@ import { promisify } from 'node:util'
 import { User } from './http-client'
 import { RunningCluster } from './running-cluster'
 
+const often = { count: 2, minLifetime: 0, killTimeout: 1500 }
+
 describe('the application', { concurrency: 3 }, () => {
   test("the application's own messages pass, and it sees but one kind of ours", async (t) => {
     const options = { count: 1, minLifetime: 0, killTimeout: 1500 }
@@ -22,11 +24,26 @@ describe('the application', { concurrency: 3 }, () => {
   })
 
   test('listeners that throw or reject are told and harm nobody', async (t) => {
-    const running = await RunningCluster.start(t, { badListener: true, options: { count: 2 } })
+    const running = await RunningCluster.start(t, { badListener: true, options: often })
     await running.allReady()
     await running.until('the lines', () => /rejected on purpose/.test(running.stderr))
-    assert.match(running.stderr, /a listener for 'ready' failed: Error: listener threw on purpose/)
+    assert.match(running.stderr, /a listener for 'ready' failed: listener threw on purpose/)
+    assert.match(running.stderr, /a listener for 'ready' failed: it threw an object/)
     assert.equal(running.exit, undefined)
+    // The primary still decides.
+    await new User(t, running.port).get('/leak?mb=150')
+    await running.recycled(1)
+  })
+
+  test('a logger that rejects ends neither the primary nor a worker', async (t) => {
+    const running = await RunningCluster.start(t, { badLogger: true, clean: 'throws', options: often })
+    await running.allReady()
+    await new User(t, running.port).get('/leak?mb=150')
+    await running.recycled(1)
+    assert.equal(running.events('recycled')[0]?.code, 0)
+    assert.equal(running.events('crash').length, 0)
+    assert.equal(running.exit, undefined)
+    assert.equal(running.stderr, '')
   })
 
   test('stats() tells who is there', async (t) => {

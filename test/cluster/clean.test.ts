@@ -36,13 +36,15 @@ describe('cleanFunc', { concurrency: 3 }, () => {
   })
 
   for (const [clean, why] of [
-    ['throws', /cleanFunc threw on purpose/],
-    ['rejects', /cleanFunc rejected on purpose/],
+    ['throws', /^cpu-memory-monitor: cluster: cleanFunc failed in .* \d+: cleanFunc threw on purpose$/m],
+    ['rejects', /: cleanFunc rejected on purpose$/m],
+    ['mumbles', /: it threw an object that cannot be told in words$/m],
   ] as const) {
     test(`cleanFunc ${clean}: it is told, and the drain goes on`, async (t) => {
       const running = await recycleOne(t, clean)
       assert.equal(running.events('recycled')[0]?.code, 0)
       assert.match(running.stderr, why)
+      assert.doesNotMatch(running.stderr, /^\s+at /m)
     })
   }
 

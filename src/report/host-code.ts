@@ -1,0 +1,31 @@
+// Loggers, listeners and what they throw are the host's, and anything is to be expected of them.
+
+import type { Logger } from '../options'
+
+/** Never throws and never rejects: a logger that fails is left alone. */
+export function say(logger: Logger, level: keyof Logger, line: string): void {
+  try {
+    onRejection(logger[level](oneLine(line)), () => undefined)
+  } catch {
+    return
+  }
+}
+
+/** An unhandled rejection would end the host. */
+export function onRejection(result: unknown, handle: (error: unknown) => void): void {
+  Promise.resolve(result).catch(handle)
+}
+
+/** Anything can be thrown, also what refuses to become a string. */
+export function inWords(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error)
+  } catch {
+    return `it threw ${typeof error === 'object' ? 'an object' : `a ${typeof error}`} that cannot be told in words`
+  }
+}
+
+/** One line per event, whatever stands in messages and paths. */
+function oneLine(text: string): string {
+  return text.replace(/\s*[\r\n]+\s*/g, ' ')
+}

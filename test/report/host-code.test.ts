@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { inWords, onRejection, say } from '../../dist/report/host-code.js'
+
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+function logger(info: (line: string) => unknown) {
+  return { info: info as (line: string) => void, warn: assert.fail, error: assert.fail }
+}
+
+test('a line is one line, and goes out at its level only', () => {
+  const lines: string[] = []
+  say(
+    logger((line) => lines.push(line)),
+    'info',
+    'first \r\n  second\n\nthird',
+  )
+  assert.deepEqual(lines, ['first second third'])
+})
+
+test('a logger that throws or rejects is left alone', async () => {
+  const throws = () => {
+    throw new Error('on purpose')
+  }
+  say(logger(throws), 'info', 'x')
+  say(
+    logger(() => Promise.reject(new Error('on purpose'))),
+    'info',
+    'x',
+  )
+  await turn()
+})
+
+test('a rejection is handed over by any kind of promise, what fulfils or is none is not', async () => {
+  const errors: unknown[] = []
+  const thenable = { then: (_: unknown, reject: (error: string) => void) => reject('theirs') }
+  for (const result of [Promise.reject(new Error('mine')), thenable, Promise.resolve(1), 2, undefined]) {
+    onRejection(result, (error) => errors.push(error))
+  }
+  await turn()
+  assert.deepEqual(errors.map(inWords).sort(), ['mine', 'theirs'])
+})
+
+test('an error is told by its message, and what cannot become a string by its kind', () => {
+  assert.equal(inWords(new Error('why')), 'why')
+  assert.equal(inWords(undefined), 'undefined')
+  assert.equal(inWords(Object.create(null)), 'it threw an object that cannot be told in words')
+})
