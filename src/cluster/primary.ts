@@ -10,6 +10,7 @@ import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './han
 import { fromWorker, tagged } from './messages'
 import type { ClusterSettings } from './options'
 import { toPublication, type Publication } from './publication'
+import { primaryEnvironment } from './parentage'
 import { watchResidentSets } from './resident-sets'
 import { warnOfTooLittleMemory } from './too-little-memory'
 import { LINES, WARNINGS, createReport, drainLine, warnAlways } from './report'
@@ -25,6 +26,9 @@ export function runPrimary(settings: ClusterSettings): Cluster {
 
 /** A signal to the whole group reaches a worker and the primary in either order; the primary's own goes first. ms. */
 const GROUP_SIGNAL_MS = 100
+
+/** A launcher that passes Ctrl-C on makes two signals of one; a person takes longer to press it again. ms. */
+const SAME_SIGNAL_MS = 500
 
 /** Reasons to drain for which a heap snapshot has something to tell. */
 const TELL_OF_MEMORY: ReadonlySet<DrainReason> = new Set<DrainReason>(['over', 'hard-limit'])
@@ -43,7 +47,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   readonly #counts = { forks: 0, recycled: 0, crashes: 0 }
   #isStepping = false
   #timer: NodeJS.Timeout | undefined
-  #signalled = false
+  #signalledAtMs: number | undefined
   #stopped: Promise<void> | undefined
   #tellStopped: (() => void) | undefined
   #stopReading: (() => void) | undefined
@@ -143,7 +147,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     this.#counts.forks += 1
     let worker: Worker
     try {
-      worker = cluster.fork()
+      worker = cluster.fork(primaryEnvironment())
     } catch (error) {
       // Too little memory for one more process throws here; what is missing otherwise comes as an 'error' event.
       return this.#failFork(key, error)
@@ -236,8 +240,12 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   }
 
   readonly #onSignal = (signal: NodeJS.Signals): void => {
-    if (this.#signalled) return this.#leaveNow()
-    this.#signalled = true
+    if (this.#signalledAtMs !== undefined) {
+      if (monotonicMs() - this.#signalledAtMs < SAME_SIGNAL_MS) return
+      this.#report.warn(`${signal} once more: all workers are ended at once`)
+      return this.#leaveNow()
+    }
+    this.#signalledAtMs = monotonicMs()
     this.#report.info(drainLine(signal, this.#workers.size, this.settings.killTimeoutMs))
     void this.stop().then(() => process.exit(0))
   }

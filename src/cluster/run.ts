@@ -1,5 +1,6 @@
 import cluster from 'node:cluster'
 import { EventEmitter } from 'node:events'
+import { processRegistry } from '../dispatch/process-registry'
 import type { Cluster, ClusterEvents, ClusterStats } from './handle'
 import {
   checkFunctions,
@@ -25,6 +26,7 @@ import { runWorker } from './worker'
  * @returns In the primary a handle that emits what happens; in a worker an inert one.
  * @throws TypeError for a value of the wrong type, or an option that does not exist.
  * @throws RangeError for a value outside its range, also in an environment variable.
+ * @throws Error when this process runs a cluster already.
  */
 export function run(
   limit: number | string,
@@ -34,9 +36,17 @@ export function run(
 ): Cluster {
   checkFunctions(runFunc, cleanFunc)
   const settings = resolveClusterOptions(limit, options)
+  claimProcess()
   if (cluster.isPrimary) return runPrimary(settings)
   runWorker(settings, runFunc, cleanFunc)
   return new InertCluster()
+}
+
+/** Two clusters would fork each other's applications: every worker runs the file that calls. */
+function claimProcess(): void {
+  const { claims } = processRegistry()
+  if (claims.has('cluster')) throw new Error('run was called already: one process keeps one cluster')
+  claims.add('cluster')
 }
 
 /** In a worker there is nothing to steer. */

@@ -7,6 +7,7 @@ import { readOwnRss, startMemoryCheck } from './memory-check'
 import { fromPrimary, tagged, type FromWorker } from './messages'
 import type { CleanContext, CleanFunction, ClusterSettings, RunFunction } from './options'
 import { startOrphanWatchdog, type OrphanWatchdog } from './orphan-watchdog'
+import { isKept } from './parentage'
 import { createReport } from './report'
 import { clearTimeout, setImmediate, setTimeout } from '../time/timers'
 
@@ -37,6 +38,11 @@ class WorkerSide {
   }
 
   start(runFunc: RunFunction): void {
+    if (!isKept()) {
+      this.#report.warn(
+        `the worker with pid ${process.pid} was forked by another cluster's primary: nobody replaces it when it grows`,
+      )
+    }
     const { dump, limitBytes } = this.settings
     if (dump) {
       const { directory, keep } = dump

@@ -5,7 +5,7 @@ import { GATE_BYTES } from './gate'
 export interface ProcessRegistry {
   /** The memory of the one gate. */
   readonly gate: SharedArrayBuffer
-  /** What is watched, `cpu` and `memory`: each only once in a process. */
+  /** What is watched or kept, `cpu`, `memory` and `cluster`: each only once in a process. */
   readonly claims: Set<string>
   /** Main-thread hooks by name, for orders that come over the inspector. JSON in, JSON out. */
   readonly hooks: Map<string, (order: OrderName, input: string) => string>

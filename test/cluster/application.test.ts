@@ -64,6 +64,26 @@ describe('the application', { concurrency: 3 }, () => {
     )
   })
 
+  test('a second run in one process is refused, and harms not the first', async (t) => {
+    const running = await RunningCluster.start(t, { runsTwice: true, options: { count: 2 } })
+    await running.allReady()
+    await running.until('the refusals', () => running.said.filter((line) => line['refused']).length === 3)
+    assert.match(String(running.said[0]?.['refused']), /one process keeps one cluster/)
+    assert.equal(running.census.live, 2)
+  })
+
+  test("in a worker of another primary's it says once that nobody replaces it, and serves", async () => {
+    const done = promisify(execFile)(process.execPath, [
+      `${__dirname}/../fixtures/cluster/foreign-primary.js`,
+    ])
+    const { code, stderr } = await done.then(
+      () => assert.fail('ended with code 0'),
+      (error: { code: number; stderr: string }) => error,
+    )
+    assert.equal(code, 7)
+    assert.match(stderr, /^cpu-memory-monitor: cluster: .* was forked by another cluster's primary.*\n$/)
+  })
+
   for (const [name, program] of [
     ['require', "const m = require('cpu-memory-monitor/cluster'); console.log(typeof m.run)"],
     ['named import', "import { run } from 'cpu-memory-monitor/cluster'; console.log(typeof run)"],

@@ -100,11 +100,24 @@ describe('leaving', { concurrency: 3 }, () => {
     await running.allReady()
     const [answer] = await inFlight([new User(t, running.port)], '/slow?ms=30000')
     running.kill('SIGTERM')
-    await wait(200)
+    // Sooner it counts as the same one.
+    await wait(700)
     running.kill('SIGTERM')
     assert.deepEqual(await running.gone(2000), { code: 1, signal: null })
+    assert.match(running.stderr, /SIGTERM once more: all workers are ended at once/)
     await answer
     await running.until('nobody left', () => running.livePids().length === 0, 2000)
+  })
+
+  test('a signal that a launcher passes on besides is the same one: what is in flight is answered', async (t) => {
+    const running = await RunningCluster.start(t, { options: { count: 2 } })
+    await running.allReady()
+    const answers = await inFlight(six(t, running), '/slow?ms=1200')
+    running.kill('SIGINT')
+    await running.until('the first', () => /SIGINT: all workers drain/.test(running.stderr))
+    running.kill('SIGINT')
+    assert.deepEqual(await Promise.all(answers), ok)
+    assert.deepEqual(await running.gone(), { code: 0, signal: null })
   })
 
   test('SIGTERM while all workers are dead and wait for their turn: exit code 0', async (t) => {
