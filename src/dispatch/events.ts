@@ -5,7 +5,7 @@ export type { DumpKind, DumpRule }
 
 /**
  * Why a dump was not made: `limited` (the budget is spent), `busy` (another dump runs), `memory` or `disk` (it does not
- * fit), `stopped` (the monitor was stopped).
+ * fit), `stopped` (the monitor was stopped, or the process exits).
  */
 export type SkipReason = 'limited' | 'busy' | 'memory' | 'disk' | 'stopped'
 
