@@ -32,7 +32,7 @@ export interface ClusterEvents {
   recycle: [WorkerMemory & { readonly reason: RecycleReason }]
   /** A replaced worker is gone. `ms`: from the order to drain; `rss`: bytes when the order was given. */
   recycled: [WorkerMemory & WorkerEnd & { readonly reason: RecycleReason; readonly ms: number }]
-  /** A worker is gone that nobody told to go, or could not be started. `uptime`: ms since it was ready. */
+  /** A worker is gone that nobody told to go, or could not be started. `uptime`: ms since it was ready, 0: it never was. */
   crash: [WorkerIdentity & WorkerEnd & { readonly cause: CrashCause; readonly uptime: number }]
   /** Workers die young: nobody is forked for `ms`. */
   backoff: [{ readonly ms: number; readonly step: number }]

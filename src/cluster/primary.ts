@@ -233,6 +233,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   }
 
   #write({ name, event }: Publication): void {
+    // Told with the error by the time it is news.
+    if (name === 'crash' && event.cause === 'fork-failed') return
     const line = (LINES[name] as (event: unknown) => string)(event)
     if (name === 'limit-unreachable') warnAlways(this.settings.logger, line)
     else if (WARNINGS.has(name)) this.#report.warn(line)

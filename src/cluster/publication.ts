@@ -25,7 +25,8 @@ export function toPublication(news: ClusterNews, who: WorkerIdentity, limitBytes
     }
     case 'crash': {
       const { cause, code, signal } = news
-      return { name: news.name, event: { ...who, cause, code, signal, uptime: Math.round(news.uptimeMs) } }
+      // Up, so that only what was never ready has none.
+      return { name: news.name, event: { ...who, cause, code, signal, uptime: Math.ceil(news.uptimeMs) } }
     }
     case 'backoff':
       return { name: news.name, event: { ms: Math.round(news.delayMs), step: news.step } }

@@ -30,7 +30,8 @@ export const LINES: Lines = {
   recycled: ({ id, pid, ms, code, signal }) =>
     `worker ${id} (pid ${pid}) has been replaced: gone after ${ms} ms with ${signal ?? `code ${code}`}`,
   crash: ({ id, pid, cause, code, signal, uptime }) =>
-    `worker ${id} (pid ${pid}) is lost: ${cause}, ${signal ?? `code ${code}`}, ${uptime} ms after it was ready`,
+    `worker ${id} (pid ${pid}) is lost: ${cause}, ${signal ?? `code ${code}`}, ` +
+    (uptime === 0 ? 'before it was ready' : `${uptime} ms after it was ready`),
   backoff: ({ ms, step }) => `workers die young: next attempt in ${ms} ms (step ${step})`,
   thrash: ({ id, lifetime, ms }) =>
     `worker ${id} was above the limit ${lifetime} ms after it was ready: ` +

@@ -139,7 +139,9 @@ describe('what goes wrong', { concurrency: 3 }, () => {
     const running = await RunningCluster.start(t, { start: 'silent', options })
     await running.until('a crash', () => running.events('crash').length > 0)
     const [crash] = running.events('crash')
-    assert.deepEqual([crash?.cause, crash?.signal], ['start-timeout', 'SIGKILL'])
+    assert.deepEqual([crash?.cause, crash?.signal, crash?.uptime], ['start-timeout', 'SIGKILL', 0])
+    const line = /is lost: start-timeout, SIGKILL, before it was ready$/m
+    await running.until('the line', () => line.test(running.stderr))
   })
 
   test('runFunc rejects: the worker dies with code 1, its stack on stderr', async (t) => {
@@ -171,6 +173,8 @@ describe('what goes wrong', { concurrency: 3 }, () => {
     await running.until('three steps', () => running.events('backoff').length >= 3)
     assert.equal(running.events('crash')[0]?.cause, 'fork-failed')
     assert.equal(running.exit, undefined)
+    assert.match(running.stderr, /a worker could not be started: .*ENOENT/)
+    assert.doesNotMatch(running.stderr, /is lost/)
     running.kill('SIGHUP')
     await running.until('both to serve', () => running.ready() === 2)
   })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toPublication } from '../../dist/cluster/publication.js'
+import { LINES } from '../../dist/cluster/report.js'
 
 const who = { id: 4, pid: 44 }
 const LIMIT_BYTES = 150e6
@@ -21,7 +22,7 @@ test('times are told in whole ms', () => {
     cause: 'exit',
     code: 0,
     signal: null,
-    uptime: 12,
+    uptime: 13,
   })
   assert.deepEqual(told({ name: 'backoff', delayMs: 999.5, step: 1 }), { ms: 1000, step: 1 })
   assert.deepEqual(told({ name: 'thrash', key: 4, lifetimeMs: 0.4, delayMs: 250.7 }), {
@@ -29,6 +30,17 @@ test('times are told in whole ms', () => {
     lifetime: 0,
     ms: 251,
   })
+})
+
+test('only a worker that was never ready has no uptime', () => {
+  const uptime = (uptimeMs: number) => {
+    const news = { name: 'crash', key: 4, code: 1, signal: null, cause: 'exit', uptimeMs } as const
+    const told = toPublication(news, who, LIMIT_BYTES)
+    assert.ok(told.name === 'crash')
+    return [told.event.uptime, LINES.crash(told.event)]
+  }
+  assert.deepEqual(uptime(0), [0, 'worker 4 (pid 44) is lost: exit, code 1, before it was ready'])
+  assert.deepEqual(uptime(0.2), [1, 'worker 4 (pid 44) is lost: exit, code 1, 1 ms after it was ready'])
 })
 
 test('memory is told as it is, in bytes', () => {
