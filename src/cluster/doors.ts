@@ -140,7 +140,7 @@ export class Doors {
 }
 
 /** Every server that listens passes here, whichever class or framework it comes from. */
-function tapListen(onListen: (server: Server) => void): void {
+export function tapListen(onListen: (server: Server) => void): void {
   // eslint-disable-next-line @typescript-eslint/unbound-method -- it is applied to the server that it is called on
   const { listen } = Server.prototype
   Server.prototype.listen = function (this: Server, ...args: unknown[]): Server {

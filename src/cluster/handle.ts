@@ -22,6 +22,15 @@ export interface WorkerEnd {
   readonly signal: string | null
 }
 
+/** Why a worker was lost. */
+export interface WorkerLoss {
+  readonly cause: CrashCause
+  /** ms since it was ready; 0: it never was. */
+  readonly uptime: number
+  /** With `'start-timeout'`: where its predecessor listens and it did not. */
+  readonly missing: readonly string[]
+}
+
 /** What the primary's handle emits. A listener that throws is logged and harms nobody. */
 export interface ClusterEvents {
   /** A worker serves. */
@@ -32,8 +41,8 @@ export interface ClusterEvents {
   recycle: [WorkerMemory & { readonly reason: RecycleReason }]
   /** A replaced worker is gone. `ms`: from the order to drain; `rss`: bytes when the order was given. */
   recycled: [WorkerMemory & WorkerEnd & { readonly reason: RecycleReason; readonly ms: number }]
-  /** A worker is gone that nobody told to go, or could not be started. `uptime`: ms since it was ready, 0: it never was. */
-  crash: [WorkerIdentity & WorkerEnd & { readonly cause: CrashCause; readonly uptime: number }]
+  /** A worker is gone that nobody told to go, or could not be started. */
+  crash: [WorkerIdentity & WorkerEnd & WorkerLoss]
   /** Workers die young: nobody is forked for `ms`. */
   backoff: [{ readonly ms: number; readonly step: number }]
   /** A worker was over its limit `lifetime` ms after it was ready: the next replacement waits for `ms`. */

@@ -14,6 +14,7 @@ namespace memory {
   export type WorkerIdentity = handle.WorkerIdentity
   export type WorkerMemory = handle.WorkerMemory
   export type WorkerEnd = handle.WorkerEnd
+  export type WorkerLoss = handle.WorkerLoss
   export type ClusterOptions = options.ClusterOptions
   export type ClusterDumpOptions = options.ClusterDumpOptions
   export type BackoffOptions = options.BackoffOptions

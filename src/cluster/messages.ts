@@ -1,3 +1,4 @@
+import type { Place } from './address'
 import type { DrainReason } from '../core/cluster-events'
 
 /** Messages of ours carry this one key; everything else on the channel is the application's and is left alone. */
@@ -5,6 +6,8 @@ export const TAG = 'cpu-memory-monitor/cluster'
 
 export type FromWorker =
   | { readonly kind: 'ready' | 'reading' | 'over'; readonly rssBytes: number }
+  /** Nothing listens any more on a port or a socket file. */
+  | { readonly kind: 'shut'; readonly place: Place }
   | { readonly kind: 'leave' | 'closed' | 'drained' }
 
 export interface FromPrimary {

@@ -6,6 +6,7 @@ import type { WorkerKey } from '../core/cluster-slot'
 import { DumpBudget } from '../dispatch/dump-budget'
 import { MAX_TIMER_MS, type Logger } from '../options'
 import { inWords, onRejection } from '../report/host-code'
+import { addressInWords, isAt, type Place } from './address'
 import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
 import { fromWorker, tagged } from './messages'
 import type { ClusterSettings } from './options'
@@ -157,8 +158,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     worker.on('error', (error) => {
       if (worker.process.pid === undefined) this.#failFork(key, error)
     })
-    worker.on('listening', ({ addressType, address, port }) => {
-      this.#give({ type: 'listening', key, address: `${addressType}:${address}:${port}` })
+    worker.on('listening', (address) => {
+      this.#give({ type: 'listening', key, address: addressInWords(address) })
     })
     worker.on('message', (message) => this.#hear(key, message))
     worker.on('exit', (code, signal) => this.#lose({ type: 'exit', key, code, signal }))
@@ -186,9 +187,17 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       case 'leave':
         setTimeout(() => this.#give({ type: 'asked-to-leave', key }), GROUP_SIGNAL_MS).unref()
         return
+      case 'shut':
+        return this.#noteShut(key, word.place)
       case 'closed':
       case 'drained':
         return this.#give({ type: word.kind, key })
+    }
+  }
+
+  #noteShut(key: WorkerKey, place: Place): void {
+    for (const address of this.#reconciler.slots.get(key)?.addresses ?? []) {
+      if (isAt(address, place)) this.#give({ type: 'shut', key, address })
     }
   }
 

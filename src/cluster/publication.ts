@@ -24,9 +24,12 @@ export function toPublication(news: ClusterNews, who: WorkerIdentity, limitBytes
       }
     }
     case 'crash': {
-      const { cause, code, signal } = news
+      const { cause, code, signal, missing } = news
       // Up, so that only what was never ready has none.
-      return { name: news.name, event: { ...who, cause, code, signal, uptime: Math.ceil(news.uptimeMs) } }
+      return {
+        name: news.name,
+        event: { ...who, cause, code, signal, uptime: Math.ceil(news.uptimeMs), missing },
+      }
     }
     case 'backoff':
       return { name: news.name, event: { ms: Math.round(news.delayMs), step: news.step } }

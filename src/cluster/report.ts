@@ -29,9 +29,10 @@ export const LINES: Lines = {
   recycle: ({ id, pid, reason }) => `worker ${id} (pid ${pid}) is to be replaced: ${reason}`,
   recycled: ({ id, pid, ms, code, signal }) =>
     `worker ${id} (pid ${pid}) has been replaced: gone after ${ms} ms with ${signal ?? `code ${code}`}`,
-  crash: ({ id, pid, cause, code, signal, uptime }) =>
+  crash: ({ id, pid, cause, code, signal, uptime, missing }) =>
     `worker ${id} (pid ${pid}) is lost: ${cause}, ${signal ?? `code ${code}`}, ` +
-    (uptime === 0 ? 'before it was ready' : `${uptime} ms after it was ready`),
+    (uptime === 0 ? 'before it was ready' : `${uptime} ms after it was ready`) +
+    (missing.length > 0 ? `: it did not listen on ${missing.join(', ')}` : ''),
   backoff: ({ ms, step }) => `workers die young: next attempt in ${ms} ms (step ${step})`,
   thrash: ({ id, lifetime, ms }) =>
     `worker ${id} was above the limit ${lifetime} ms after it was ready: ` +

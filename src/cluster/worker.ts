@@ -9,6 +9,7 @@ import type { CleanContext, CleanFunction, ClusterSettings, RunFunction } from '
 import { startOrphanWatchdog, type OrphanWatchdog } from './orphan-watchdog'
 import { isKept } from './parentage'
 import { createReport } from './report'
+import { watchShutPlaces } from './shut-places'
 import { clearTimeout, setImmediate, setTimeout } from '../time/timers'
 
 /** Starts the application in this worker and stands by to drain it. */
@@ -49,6 +50,7 @@ class WorkerSide {
       this.#evidence = new Evidence({ directory, limitBytes, keep, report: this.#report })
     }
     this.#doors.watch()
+    watchShutPlaces((place) => this.#send({ kind: 'shut', place }))
     this.#listen()
     this.#checkMemory()
     if (this.settings.watchdog) {

@@ -6,6 +6,8 @@ export type ClusterInput =
   | { readonly type: 'start' }
   /** A worker's server listens on an address. */
   | { readonly type: 'listening'; readonly key: WorkerKey; readonly address: string }
+  /** It listens there no more. */
+  | { readonly type: 'shut'; readonly key: WorkerKey; readonly address: string }
   /** A worker's `runFunc` is done. */
   | { readonly type: 'announced'; readonly key: WorkerKey; readonly rssBytes: number }
   /** A worker's own reading, at or below the limit or not yet confirmed above it. */
@@ -75,6 +77,8 @@ export type ClusterNews =
       readonly signal: string | null
       /** Since it became ready; 0 when it never did. */
       readonly uptimeMs: number
+      /** For 'start-timeout': the addresses that it was to listen on and did not. */
+      readonly missing: readonly string[]
     }
   | { readonly name: 'backoff'; readonly delayMs: number; readonly step: number }
   | {

@@ -7,7 +7,14 @@ import {
   type MemoryLimits,
 } from './cluster-candidate'
 import type { ClusterAction, ClusterInput, ClusterNews, CrashCause, DrainReason } from './cluster-events'
-import { holdsAllExpected, isServing, newSlot, type Slot, type WorkerKey } from './cluster-slot'
+import {
+  isServing,
+  missingAddresses,
+  newSlot,
+  sharedAddresses,
+  type Slot,
+  type WorkerKey,
+} from './cluster-slot'
 import { Vacancies } from './cluster-vacancies'
 
 /** After a worker's own deadline the primary waits this long before it sends SIGKILL, ms. */
@@ -112,6 +119,7 @@ export class Reconciler {
       case 'fork-failed':
         return this.#lose(input.key, 'fork-failed', { code: null, signal: null }, now)
       case 'listening':
+      case 'shut':
       case 'announced':
       case 'reading':
       case 'over':
@@ -129,6 +137,10 @@ export class Reconciler {
     switch (input.type) {
       case 'listening':
         slot.addresses.add(input.address)
+        return
+      case 'shut':
+        // Who drains closes everything; what it listened on until then is what its successor needs.
+        if (slot.state === 'starting' || slot.state === 'ready') slot.addresses.delete(input.address)
         return
       case 'announced':
         slot.announced = true
@@ -163,7 +175,7 @@ export class Reconciler {
   #close(old: Slot, now: number): void {
     if (this.#lease?.old !== old || this.#lease.phase !== 'closing') return
     this.#lease.phase = 'draining'
-    this.#vacancies.open({ notBefore: now, expects: old.addresses })
+    this.#vacancies.open({ notBefore: now, expects: sharedAddresses(old, this.#ready()) })
   }
 
   #noteOver(slot: Slot, rssBytes: number, now: number): void {
@@ -221,7 +233,7 @@ export class Reconciler {
 
   #makeReady(slot: Slot, now: number): void {
     if (slot.state !== 'starting' || !slot.announced || slot.killed) return
-    if (!holdsAllExpected(slot) && (slot.surge || now < slot.startBy)) return
+    if (missingAddresses(slot).length > 0 && (slot.surge || now < slot.startBy)) return
     slot.state = 'ready'
     slot.readyAt = now
     this.#vacancies.hasten(now + this.#crashes.baseDelayMs())
@@ -278,11 +290,13 @@ export class Reconciler {
       code,
       signal,
       uptimeMs,
+      missing: timedOut && slot.announced ? missingAddresses(slot) : [],
     })
     const isYoung = slot.readyAt === undefined || uptimeMs < this.settings.minUptimeMs
     if (isYoung && this.#crashes.note(now)) this.#tellBackoff(now)
     if (!slot.surge) {
-      const expects = new Set([...slot.expects, ...slot.addresses])
+      const wasReady = slot.readyAt !== undefined
+      const expects = wasReady ? sharedAddresses(slot, this.#ready()) : slot.expects
       this.#vacancies.open({ notBefore: isYoung ? this.#crashes.until : now, expects })
     }
   }
@@ -355,7 +369,7 @@ export class Reconciler {
     const { slot: old, reason } = candidate
     this.#tell({ name: 'recycle', key: old.key, reason, rssBytes: old.rssBytes })
     if (this.settings.maxSurge === 1) {
-      const replacement = this.#fork(new Set(old.addresses), true, now)
+      const replacement = this.#fork(sharedAddresses(old, this.#ready()), true, now)
       this.#lease = { old, candidate, replacement, phase: 'starting' }
     } else {
       this.#lease = { old, candidate, replacement: undefined, phase: 'closing' }
@@ -431,5 +445,5 @@ type Exit = Pick<Extract<ClusterInput, { type: 'exit' }>, 'code' | 'signal'>
 /** What a worker says, or what is said of it while it lives. */
 type Word = Extract<
   ClusterInput,
-  { type: 'listening' | 'announced' | 'reading' | 'over' | 'asked-to-leave' | 'closed' | 'drained' }
+  { type: 'listening' | 'shut' | 'announced' | 'reading' | 'over' | 'asked-to-leave' | 'closed' | 'drained' }
 >

@@ -20,6 +20,7 @@ export interface Slot {
   surge: boolean
   /** It is ready once it listens on these. */
   readonly expects: ReadonlySet<string>
+  /** Where it listens now. */
   readonly addresses: Set<string>
   /** Its `runFunc` is done. */
   announced: boolean
@@ -86,7 +87,18 @@ export function isServing(slot: Slot): boolean {
   return !slot.surge && (slot.state === 'starting' || slot.state === 'ready')
 }
 
-export function holdsAllExpected(slot: Slot): boolean {
-  for (const address of slot.expects) if (!slot.addresses.has(address)) return false
-  return true
+export function missingAddresses(slot: Slot): readonly string[] {
+  return [...slot.expects].filter((address) => !slot.addresses.has(address))
+}
+
+/**
+ * What the successor of a worker is to listen on: what this one listens on now, but for what none of the others does. A
+ * port or a socket file of its own, named for its id, is nothing that another process could take over.
+ */
+export function sharedAddresses(slot: Slot, ready: readonly Slot[]): ReadonlySet<string> {
+  const others = ready.filter((other) => other !== slot && other.addresses.size > 0)
+  if (others.length === 0) return new Set(slot.addresses)
+  return new Set(
+    [...slot.addresses].filter((address) => others.some((other) => other.addresses.has(address))),
+  )
 }

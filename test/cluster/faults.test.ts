@@ -9,10 +9,14 @@ import { RunningCluster, monotonicMs } from './running-cluster'
 
 const often = { minLifetime: 0, killTimeout: 3000 }
 
-function switchFile(t: TestContext): string {
+function folder(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'cluster-'))
   t.after(() => rmSync(directory, { recursive: true }))
-  return join(directory, 'fail')
+  return directory
+}
+
+function switchFile(t: TestContext): string {
+  return join(folder(t), 'fail')
 }
 
 describe('what goes wrong', { concurrency: 3 }, () => {
@@ -142,6 +146,35 @@ describe('what goes wrong', { concurrency: 3 }, () => {
     assert.deepEqual([crash?.cause, crash?.signal, crash?.uptime], ['start-timeout', 'SIGKILL', 0])
     const line = /is lost: start-timeout, SIGKILL, before it was ready$/m
     await running.until('the line', () => line.test(running.stderr))
+  })
+
+  for (const [what, start, count] of [
+    ['a port that it has closed again', 'probing', 1],
+    ['a socket file of its own', 'private', 2],
+  ] as const) {
+    test(`a worker that listened on ${what} is replaced`, async (t) => {
+      const running = await RunningCluster.start(t, {
+        start,
+        directory: folder(t),
+        options: { count, ...often },
+      })
+      await running.allReady()
+      const { pid } = await new User(t, running.port).get('/leak?mb=150')
+      await running.recycled(1)
+      assert.deepEqual([running.events('recycled')[0]?.pid, running.events('recycled')[0]?.code], [pid, 0])
+      assert.equal(running.events('crash').length, 0)
+    })
+  }
+
+  test('the only worker, with a socket file of its own, is not replaced: the line says what is missing', async (t) => {
+    const options = { count: 1, ...often, startTimeout: 4000 }
+    const running = await RunningCluster.start(t, { start: 'private', directory: folder(t), options })
+    await running.allReady()
+    await new User(t, running.port).get('/leak?mb=150')
+    await running.until('a crash', () => running.events('crash').length > 0)
+    assert.match(running.stderr, /start-timeout, SIGKILL, .*: it did not listen on \S+\/\d+\.sock\n/)
+    assert.equal(running.events('recycled').length, 0)
+    assert.equal(running.census.serving, 1)
   })
 
   test('runFunc rejects: the worker dies with code 1, its stack on stderr', async (t) => {

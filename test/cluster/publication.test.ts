@@ -17,12 +17,13 @@ test('times are told in whole ms', () => {
     code: 0,
     signal: null,
   })
-  assert.deepEqual(told({ name: 'crash', ...gone, cause: 'exit', uptimeMs: 12.4 }), {
+  assert.deepEqual(told({ name: 'crash', ...gone, cause: 'exit', uptimeMs: 12.4, missing: [] }), {
     ...who,
     cause: 'exit',
     code: 0,
     signal: null,
     uptime: 13,
+    missing: [],
   })
   assert.deepEqual(told({ name: 'backoff', delayMs: 999.5, step: 1 }), { ms: 1000, step: 1 })
   assert.deepEqual(told({ name: 'thrash', key: 4, lifetimeMs: 0.4, delayMs: 250.7 }), {
@@ -33,8 +34,16 @@ test('times are told in whole ms', () => {
 })
 
 test('only a worker that was never ready has no uptime', () => {
-  const uptime = (uptimeMs: number) => {
-    const news = { name: 'crash', key: 4, code: 1, signal: null, cause: 'exit', uptimeMs } as const
+  const uptime = (missing: [], uptimeMs: number) => {
+    const news = {
+      name: 'crash',
+      key: 4,
+      code: 1,
+      signal: null,
+      cause: 'exit',
+      missing: [],
+      uptimeMs,
+    } as const
     const told = toPublication(news, who, LIMIT_BYTES)
     assert.ok(told.name === 'crash')
     return [told.event.uptime, LINES.crash(told.event)]

@@ -52,6 +52,40 @@ describe('a worker over its limit', () => {
     assert.equal(stage.drained.length, 1)
   })
 
+  test('waits for an address that the others have, not for one that it alone has', () => {
+    const stage = new Stage().settled()
+    for (const key of [1, 2]) stage.give({ type: 'listening', key, address: '*:80' })
+    for (const key of [1, 2, 3]) stage.give({ type: 'listening', key, address: `*:900${key}` })
+    stage.over(2)
+    stage.announce(4)
+    assert.deepEqual(stage.drained, [])
+    stage.give({ type: 'listening', key: 4, address: '*:80' })
+    assert.equal(stage.drained.length, 1)
+  })
+
+  test('waits for no address on which it listens no more', () => {
+    const stage = new Stage({ count: 1 }).settled()
+    for (const address of ['*:80', '*:50001']) stage.give({ type: 'listening', key: 1, address })
+    stage.give({ type: 'shut', key: 1, address: '*:50001' })
+    stage.over(1)
+    stage.announce(2)
+    assert.deepEqual(stage.drained, [])
+    stage.give({ type: 'listening', key: 2, address: '*:80' })
+    assert.equal(stage.drained.length, 1)
+  })
+
+  test('what it closes while it drains is expected of its successor all the same', () => {
+    const stage = new Stage({ maxSurge: 0 }).settled()
+    stage.give({ type: 'listening', key: 2, address: '*:80' })
+    stage.over(2)
+    stage.give({ type: 'shut', key: 2, address: '*:80' })
+    stage.give({ type: 'closed', key: 2 })
+    stage.announce(4)
+    assert.deepEqual(stage.states().at(-1), '4 starting')
+    stage.give({ type: 'listening', key: 4, address: '*:80' })
+    assert.deepEqual(stage.states().at(-1), '4 ready')
+  })
+
   test('asks as often as it likes and is heard once', () => {
     const stage = new Stage().settled()
     for (let times = 0; times < 5; times += 1) stage.over(2)
@@ -216,6 +250,9 @@ describe('what can go wrong with a replacement', () => {
     stage.pass(30_000)
     assert.deepEqual(stage.killed, [4])
     assert.deepEqual(stage.drained, [])
+    stage.exit(4, null, 'SIGKILL')
+    const crash = stage.news.find((news) => news.name === 'crash')
+    assert.deepEqual(crash?.name === 'crash' && crash.missing, ['4:127.0.0.1:80'])
   })
 
   test('the old worker dies before the replacement is ready: it takes the place, no second fork', () => {
@@ -370,6 +407,22 @@ describe('crashes', () => {
     stage.exit(last, 7)
     const backoff = stage.news.filter((news) => news.name === 'backoff').at(-1)
     assert.equal(backoff?.name === 'backoff' && backoff.step, 1)
+  })
+
+  test('addresses of crashed workers do not pile up', () => {
+    const stage = new Stage({ count: 2 }).settled()
+    for (const key of [1, 2]) stage.give({ type: 'listening', key, address: '*:80' })
+    for (const [dead, next] of [
+      [1, 3],
+      [3, 4],
+    ] as const) {
+      stage.give({ type: 'listening', key: dead, address: `*:900${dead}` })
+      stage.exit(dead, 1)
+      stage.announce(next)
+      stage.give({ type: 'listening', key: next, address: '*:80' })
+      assert.deepEqual(stage.states().at(-1), `${next} ready`)
+      stage.pass(20_000)
+    }
   })
 
   test('the next holder of a place is ready when it listens where the last one did, or when its time is up', () => {
