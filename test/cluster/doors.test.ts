@@ -7,7 +7,7 @@ import { Doors } from '../../dist/cluster/doors.js'
 
 /** Doors are for a process, which ends with them: here they are to let go of the next test's servers. */
 function watched(t: TestContext): Doors {
-  const listen = Reflect.get(net.Server.prototype, 'listen') as typeof net.Server.prototype.listen
+  const listen: unknown = Reflect.get(net.Server.prototype, 'listen')
   t.after(() => Reflect.set(net.Server.prototype, 'listen', listen))
   const doors = new Doors()
   doors.watch()

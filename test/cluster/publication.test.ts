@@ -34,7 +34,7 @@ test('times are told in whole ms', () => {
 })
 
 test('only a worker that was never ready has no uptime', () => {
-  const uptime = (missing: [], uptimeMs: number) => {
+  const uptime = (uptimeMs: number) => {
     const news = {
       name: 'crash',
       key: 4,

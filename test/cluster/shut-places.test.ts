@@ -4,10 +4,10 @@ import net, { type AddressInfo, type Server } from 'node:net'
 import { after, test } from 'node:test'
 import { watchShutPlaces } from '../../dist/cluster/shut-places.js'
 
-const { listen } = net.Server.prototype
+const listen: unknown = Reflect.get(net.Server.prototype, 'listen')
 const shut: unknown[] = []
 watchShutPlaces((place) => shut.push(place))
-after(() => (net.Server.prototype.listen = listen))
+after(() => Reflect.set(net.Server.prototype, 'listen', listen))
 
 async function listening(server: Server, port: number, host: string): Promise<number> {
   await once(server.listen(port, host), 'listening')

@@ -5,7 +5,7 @@ import { inWords, onRejection, say } from '../../dist/report/host-code.js'
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 function logger(info: (line: string) => unknown) {
-  return { info: info as (line: string) => void, warn: assert.fail, error: assert.fail }
+  return { info, warn: assert.fail, error: assert.fail }
 }
 
 test('a line is one line, and goes out at its level only', () => {
