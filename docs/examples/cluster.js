@@ -3,7 +3,7 @@
 // order is lost.
 //
 //   CHECK_INTERVAL=500 node docs/examples/cluster.js
-//   while curl --fail --silent localhost:8080; do :; done
+//   for user in 1 2 3 4 5 6; do (while curl --fail --silent localhost:8080; do :; done) & done; wait
 const { open } = require('node:fs/promises')
 const http = require('node:http')
 const { tmpdir } = require('node:os')
