@@ -43,7 +43,7 @@ describe('cleanFunc', { concurrency: 3 }, () => {
     test(`cleanFunc ${clean}: it is told, and the drain goes on`, async (t) => {
       const running = await recycleOne(t, clean)
       assert.equal(running.events('recycled')[0]?.code, 0)
-      assert.match(running.stderr, why)
+      await running.says(why)
       assert.doesNotMatch(running.stderr, /^\s+at /m)
     })
   }

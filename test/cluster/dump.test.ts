@@ -50,10 +50,7 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.equal(why.details.cluster, 'over')
     assert.ok(why.details.reading > why.details.threshold)
     assert.equal(running.census.leastAccepting, 2)
-    assert.match(
-      running.stderr,
-      /the memory of the worker with pid \d+ is in \S+\.heapsnapshot and \S+\.heapprofile/,
-    )
+    await running.says(/the memory of the worker with pid \d+ is in \S+\.heapsnapshot and \S+\.heapprofile/)
     assert.match(readFileSync(join(profileDir, profile), 'utf8'), /"functionName":"leakObjects"/)
   })
 
@@ -69,10 +66,7 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.equal(running.events('recycled')[0]?.code, 0)
     const kinds = readdirSync(profileDir).map((name) => name.replace(/^.*?\./, ''))
     assert.deepEqual(kinds.sort(), ['heapprofile', 'heapprofile.json'])
-    assert.match(
-      running.stderr,
-      /no heap snapshot of the worker with pid \d+: too little memory, \{.*"needBytes":\d+/,
-    )
+    await running.says(/no heap snapshot of the worker with pid \d+: too little memory, \{.*"needBytes":\d+/)
   })
 
   test('all workers share one budget', async (t) => {
@@ -106,7 +100,7 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     await leak(t, running)
     await running.recycled(1)
     assert.equal(running.events('recycled')[0]?.code, 0)
-    assert.match(running.stderr, /no heap snapshot of the worker with pid \d+: .*ENOTDIR/)
+    await running.says(/no heap snapshot of the worker with pid \d+: .*ENOTDIR/)
   })
 
   test('writing that takes longer than its deadline is cut, and has held up nobody', async (t) => {

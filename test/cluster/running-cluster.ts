@@ -110,6 +110,11 @@ export class RunningCluster {
     }
   }
 
+  /** Waits for a line on stderr: events come on a pipe of their own, and may come first. */
+  says(line: RegExp): Promise<void> {
+    return this.until(String(line), () => line.test(this.stderr))
+  }
+
   allReady(): Promise<void> {
     return this.until(
       'all workers to serve',
