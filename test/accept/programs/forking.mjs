@@ -55,10 +55,11 @@ export async function worstLatency(port, work) {
   let worstMs = 0
   while (!isOver) {
     const startedAtMs = performance.now()
-    await new Promise((resolve, reject) => {
+    await new Promise((resolve) => {
       http
         .get({ port, host: '127.0.0.1', agent }, (response) => response.resume().on('end', resolve))
-        .on('error', reject)
+        // After a long pause the server's timer ends the connection under the request: what it took so far counts.
+        .on('error', resolve)
     })
     worstMs = Math.max(worstMs, performance.now() - startedAtMs)
     await sleep(1)
