@@ -164,6 +164,12 @@ export function readProfile(file: string): CpuProfile {
   return JSON.parse(readFileSync(file, 'utf8')) as CpuProfile
 }
 
+/**
+ * Of which the guilty function has more, it is named. On a starved machine much of a profile is V8's own; how much the
+ * function has on a machine of its own is judged by `npm run accept -- watchdog-endless`.
+ */
+export const LEAST_SHARE = 0.1
+
 /** Share of the samples, 0 to 1, that were taken in a function or in what it called. */
 export function shareOf({ nodes, samples }: CpuProfile, functionName: string): number {
   const byId = new Map(nodes.map((node) => [node.id, node]))
