@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test, type TestContext } from 'node:test'
-import { Load, User } from './http-client'
+import { User } from './http-client'
 import { RunningCluster } from './running-cluster'
+import { LONG_MS, replacesUnderLoad } from './under-load'
 
 const REPLACEMENTS = 2
-
-/** Far above the longest request: on a loaded machine a request of two seconds takes many. */
-const LONG_MS = 15_000
 
 const FRAMEWORKS = ['express', 'fastify', 'koa']
 
@@ -20,17 +18,7 @@ function start(t: TestContext, framework: string, clean: string, killTimeout: nu
 
 async function checkUnderLoad(t: TestContext, framework: string, clean: string): Promise<RunningCluster> {
   const running = await start(t, framework, clean, LONG_MS, 1200)
-  await running.allReady()
-  const load = new Load(t, running.port, { users: 20, seconds: 120, mix: 'mixed' })
-  await running.recycled(REPLACEMENTS, 120_000)
-  const result = await load.end()
-  assert.equal(result.failed, 0, JSON.stringify(result))
-  assert.equal(result.ok, result.sent)
-  assert.equal(running.census.leastAccepting, running.count, running.story())
-  assert.equal(running.census.msBelow, 0)
-  assert.ok(running.census.mostLive <= running.count + 1, `${running.census.mostLive} processes`)
-  assert.ok(running.events('recycled').every((event) => event.code === 0))
-  assert.equal(running.events('crash').length, 0)
+  await replacesUnderLoad(t, running, REPLACEMENTS)
   return running
 }
 

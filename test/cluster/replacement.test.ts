@@ -4,21 +4,12 @@ import { describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Load, User } from './http-client'
 import { RunningCluster, monotonicMs } from './running-cluster'
+import { checkCapacity, LONG_MS, replacesUnderLoad } from './under-load'
 
 /** How many replacements the runs under load wait for; CI asks for more on each Node. */
 const REPLACEMENTS = Number(process.env['CLUSTER_REPLACEMENTS'] ?? 5)
 
-/** Far above the longest request: on a loaded machine a request of two seconds takes many. */
-const LONG_MS = 15_000
-
 const often = { minLifetime: 0, killTimeout: 3000 }
-
-function checkCapacity(running: RunningCluster): void {
-  assert.equal(running.census.leastAccepting, running.count, running.story())
-  assert.equal(running.census.msBelow, 0)
-  assert.ok(running.census.mostLive <= running.count + 1, `${running.census.mostLive} processes`)
-  assert.ok(running.census.mostDraining <= 1, `${running.census.mostDraining} drained at once`)
-}
 
 for (const [name, env] of [
   ['', {}],
@@ -30,15 +21,7 @@ for (const [name, env] of [
       { limit: '140mb', options: { count: 3, minLifetime: 0, killTimeout: LONG_MS } },
       { env: { LEAK_KB: '1200', ...env } },
     )
-    await running.allReady()
-    const load = new Load(t, running.port, { users: 20, seconds: 120, mix: 'mixed' })
-    await running.recycled(REPLACEMENTS, 120_000)
-    const result = await load.end()
-    assert.equal(result.failed, 0, JSON.stringify(result))
-    assert.equal(result.ok, result.sent)
-    checkCapacity(running)
-    assert.ok(running.events('recycled').every((event) => event.code === 0))
-    assert.equal(running.events('crash').length, 0)
+    await replacesUnderLoad(t, running, REPLACEMENTS)
   })
 }
 

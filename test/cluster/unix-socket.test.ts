@@ -5,13 +5,10 @@ import http, { type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { Load } from './http-client'
 import { RunningCluster } from './running-cluster'
+import { LONG_MS, replacesUnderLoad } from './under-load'
 
 const REPLACEMENTS = 2
-
-/** Far above the longest request: on a loaded machine a request of two seconds takes many. */
-const LONG_MS = 15_000
 
 function socketFile(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'cluster-'))
@@ -31,17 +28,7 @@ describe('a server that listens on a unix socket', { concurrency: 2 }, () => {
         { start: 'socket', socketPath, limit: '140mb', options: { minLifetime: 0, killTimeout: LONG_MS } },
         { env: { LEAK_KB: '1200', NODE_CLUSTER_SCHED_POLICY: policy } },
       )
-      await running.allReady()
-      const load = new Load(t, 0, { socketPath, users: 20, seconds: 120, mix: 'mixed' })
-      await running.recycled(REPLACEMENTS, 120_000)
-      const result = await load.end()
-      assert.equal(result.failed, 0, JSON.stringify(result))
-      assert.equal(result.ok, result.sent)
-      assert.equal(running.census.leastAccepting, running.count, running.story())
-      assert.equal(running.census.msBelow, 0)
-      assert.ok(running.census.mostLive <= running.count + 1)
-      assert.ok(running.events('recycled').every((event) => event.code === 0))
-      assert.equal(running.events('crash').length, 0)
+      await replacesUnderLoad(t, running, REPLACEMENTS, socketPath)
     })
   }
 
