@@ -9,7 +9,7 @@ import { readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const MAX_ITEM_MS = 45 * 60_000
+const MAX_ITEM_MS = 90 * 60_000
 
 const here = dirname(fileURLToPath(import.meta.url))
 const items = readdirSync(here)
