@@ -18,7 +18,7 @@ import { testPackages } from '../accept/programs/test-packages.mjs'
 
 const PROGRAM = fileURLToPath(new URL('heap-dump-case.cjs', import.meta.url))
 /** Each with what a way in place needs of memory, as a multiple of the heap (`test/bench/snapshot-need.mjs`), and a little more. */
-const NEED_FACTORS = { objects: 30, strings: 4, closures: 30, maps: 30, buffers: 4 }
+const NEED_FACTORS = { objects: 16, strings: 4, closures: 16, maps: 20, buffers: 4 }
 const WAYS = ['fork', 'in place', 'v8', 'heapdump', 'v8-profiler-next']
 const PACKAGES = ['heapdump', 'v8-profiler-next']
 const MAX_CASE_MS = 15 * 60_000
