@@ -1,4 +1,5 @@
 import { judgeDisk } from '../core/room'
+import { tenths } from '../core/tenths'
 import { openArtefact, type OpenArtefact } from '../files/open-artefact'
 import { operate, Run, type Steps } from '../files/step'
 import type { Captured, CaptureObserver, Capturer, Job, PassedOver } from './capture'
@@ -99,7 +100,7 @@ function* recordAndPublish(started: StartedProfile, job: Job, early: AbortSignal
       pauseMs: running.startPauseMs + stopPauseMs,
       durationMs: monotonicMs() - startedAtMs,
     }
-    const late = running.acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: running.acceptedAfterMs } : {}
+    const late = running.acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: tenths(running.acceptedAfterMs) } : {}
     const notes = { samplingIntervalUs, endedEarly: early.aborted, ...late }
     const artefact = yield* open.publishing({ ...how, notes })
     return { ...how, durationMs: monotonicMs() - startedAtMs, artefacts: [artefact], ...late }

@@ -1,4 +1,5 @@
 import { judgeDisk, snapshotFileBytes } from '../core/room'
+import { tenths } from '../core/tenths'
 import type { Captured, CaptureObserver, Capturer, Job, PassedOver, Plan, Refusal } from './capture'
 import type { Engine } from './engines'
 import { loadForkHelper } from './fork-helper'
@@ -110,7 +111,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
         const acceptedAfterMs = monotonicMs() - startedAtMs
         const captured = await capture(job)
         if ('skip' in captured) return captured
-        const late = acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: acceptedAfterMs } : {}
+        const late = acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: tenths(acceptedAfterMs) } : {}
         return { ...captured, ...late, durationMs: monotonicMs() - startedAtMs }
       },
     }

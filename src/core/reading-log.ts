@@ -1,10 +1,10 @@
-/** A reading as the evidence tells it: when (ms since the epoch) and how much. */
+/** A reading: when (ms since the epoch) and how much. */
 export interface LoggedReading {
   readonly atEpochMs: number
   readonly value: number
 }
 
-/** Readings that go into a dump's sidecar. */
+/** So many of the latest readings go into a dump's sidecar. */
 export const READINGS_KEPT = 60
 
 /** The latest readings, oldest first. */

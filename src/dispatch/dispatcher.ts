@@ -5,6 +5,7 @@ import { ReadingLog } from '../core/reading-log'
 import type { ThresholdRule } from '../core/threshold-rule'
 import { tenths } from '../core/tenths'
 import type { Sidecar } from '../files/artefact'
+import { sidecarReadings } from '../files/sidecar-readings'
 import type { DumpBudget } from './dump-budget'
 import type { Dump, DumpKind, DumpResult, DumpRule, Report, SkipReason } from './events'
 import type { Gate } from './gate'
@@ -234,7 +235,7 @@ export class Dispatcher {
       rule,
       details,
       durationMs = profileDurationMs,
-      readings = this.#latestReadings(kind),
+      readings = sidecarReadings(this.#readings[kind]),
     } = request
     const { directory } = this.#parts[kind]
     const startedAtMs = this.#nextStartEpochMs()
@@ -281,12 +282,6 @@ export class Dispatcher {
     if (this.#running) this.#running.told ??= result
   }
 
-  #latestReadings(kind: DumpKind): Sidecar['why']['readings'] {
-    return this.#readings[kind]
-      .latest()
-      .map(({ atEpochMs, value }) => ({ at: new Date(atEpochMs).toISOString(), value }))
-  }
-
   /** File names carry the ms of their start: two dumps never share one. */
   #nextStartEpochMs(): number {
     this.#lastStartEpochMs = Math.max(Math.trunc(this.#parts.clock.epochMs()), this.#lastStartEpochMs + 1)
@@ -319,6 +314,6 @@ function asDump({ kind, rule }: DumpRequest, captured: Captured, durationMs: num
     pauseMs: tenths(pauseMs),
     durationMs: tenths(durationMs),
     ...(childPeakBytes === undefined ? {} : { childPeakBytes }),
-    ...(lateMs === undefined ? {} : { lateMs: tenths(lateMs) }),
+    ...(lateMs === undefined ? {} : { lateMs }),
   }
 }

@@ -5,6 +5,7 @@ import { chooseExpired, isStalePartial } from '../core/retention'
 import { readSidecar } from './read-sidecar'
 import type { ParsedName } from '../core/names'
 import type { Evidence } from '../core/retention'
+import { epochMs } from '../time/clock'
 
 /** What was deleted, and what should have been. */
 export interface Deletions {
@@ -118,7 +119,7 @@ async function exists(path: string): Promise<boolean> {
 
 /** Whether the process that began a partial still runs. In a container the number is soon taken again, often by us. */
 function writerLives({ pid, startedAtMs }: ParsedName): boolean {
-  if (pid === process.pid) return startedAtMs >= Date.now() - process.uptime() * 1000
+  if (pid === process.pid) return startedAtMs >= epochMs() - process.uptime() * 1000
   try {
     process.kill(pid, 0)
     return true

@@ -1,6 +1,8 @@
 import { LEAK_RULE, LeakTrend } from '../core/leak-trend'
 import type { GcReading, Leak, LeakRule } from '../core/leak-trend'
+import { ReadingLog } from '../core/reading-log'
 import type { Sidecar } from '../files/artefact'
+import { sidecarReadings } from '../files/sidecar-readings'
 import type { GcReadings } from './gc-readings'
 
 /** Payload of the `leak` event. */
@@ -33,9 +35,6 @@ export interface LeakWatch {
   readonly rule?: LeakRule
 }
 
-/** So many of the latest readings go into the evidence. */
-export const EVIDENCE_READINGS = 60
-
 /**
  * Watches the heap of the thread that calls it for leaks. Causes no GC, holds no timer, does not keep the process alive,
  * throws nothing into it.
@@ -45,26 +44,20 @@ export const EVIDENCE_READINGS = 60
 export function startLeakWatch(watch: LeakWatch): () => void {
   const rule = watch.rule ?? LEAK_RULE
   const trend = new LeakTrend(watch.now(), rule)
-  const latest: GcReading[] = []
+  const latest = new ReadingLog()
+  const toEpochMs = (atMs: number) => watch.wallClock() - (watch.now() - atMs)
 
   function take(reading: GcReading): void {
-    latest.push(reading)
-    if (latest.length > EVIDENCE_READINGS) latest.shift()
+    latest.add({ atEpochMs: toEpochMs(reading.atMs), value: reading.usedBytes })
     const leak = trend.read(reading)
     if (leak !== undefined) report(leak)
   }
 
   function report(leak: Leak): void {
-    const toDate = (atMs: number) => new Date(watch.wallClock() - (watch.now() - atMs))
     const { growthBytes: growth, reason } = leak
-    const readings = latest.map(({ atMs, usedBytes }) => ({
-      at: toDate(atMs).toISOString(),
-      value: usedBytes,
-    }))
-    watch.onLeak(
-      { start: toDate(leak.startMs), end: toDate(leak.endMs), growth, reason },
-      { details: { reason, growthBytes: growth, source: watch.source.source, rule }, readings },
-    )
+    const [start, end] = [new Date(toEpochMs(leak.startMs)), new Date(toEpochMs(leak.endMs))]
+    const details = { reason, growthBytes: growth, source: watch.source.source, rule }
+    watch.onLeak({ start, end, growth, reason }, { details, readings: sidecarReadings(latest) })
   }
 
   return watch.source.start((reading) => {

@@ -20,7 +20,7 @@ import { systemClock } from './clock'
 import { startReadingLoop } from './reading-loop'
 
 /** One kind's rule, with its threshold as a number that readings can be compared with. */
-export interface RuleSettings {
+export interface RuleToWatch {
   readonly intervalMs: number
   readonly threshold: number
   readonly counter: number
@@ -28,7 +28,7 @@ export interface RuleSettings {
 
 /** All that a watch must know, as plain data: it can travel to another thread. */
 export interface WatchSettings {
-  readonly rules: { readonly [Kind in DumpKind]?: RuleSettings | undefined }
+  readonly rules: { readonly [Kind in DumpKind]?: RuleToWatch | undefined }
   readonly budgets: { readonly [Kind in DumpKind]: Budget }
   /** What an earlier watch left of the budgets. */
   readonly budgetsLeft?: BudgetsLeft | undefined

@@ -16,3 +16,5 @@ test('what was handed out does not change with later readings', () => {
   log.add({ atEpochMs: 1, value: 1 })
   assert.deepEqual(before, [])
 })
+
+test('sixty readings go into the evidence', () => assert.equal(READINGS_KEPT, 60))

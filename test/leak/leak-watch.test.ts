@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { GcReading } from '../../dist/core/leak-trend.js'
-import { EVIDENCE_READINGS, startLeakWatch } from '../../dist/leak/leak-watch.js'
+import { READINGS_KEPT } from '../../dist/core/reading-log.js'
+import { startLeakWatch } from '../../dist/leak/leak-watch.js'
 import type { LeakEvidence, LeakReport } from '../../dist/leak/leak-watch.js'
 import { ENGINES, FULL_GCS, runFixture } from './run-fixture'
 
@@ -103,10 +104,8 @@ test('the report has dates of the wall clock, the evidence has the latest readin
   assert.deepEqual(first.evidence.readings[0], { at: '2026-01-01T00:00:00.000Z', value: 40 * MB })
   const last = told.at(-1)
   assert.ok(last)
-  assert.equal(last.evidence.readings.length, EVIDENCE_READINGS)
+  assert.equal(last.evidence.readings.length, READINGS_KEPT)
 })
-
-test('sixty readings go into the evidence', () => assert.equal(EVIDENCE_READINGS, 60))
 
 test('no leak is told within the first rounds', () => {
   leakByScript(35, () => assert.fail('told'))
