@@ -22,7 +22,6 @@ const NOT_COVERED = {
   'src/core/budget.ts': 'types',
   'src/capture/heap-rung.ts': 'types',
   'src/capture/main-thread.ts': 'types',
-  'src/capture/node-gyp-build.d.ts': 'types',
   'src/cluster/handle.ts': 'types',
   'src/core/cluster-events.ts': 'types',
   'src/dispatch/events.ts': 'types',

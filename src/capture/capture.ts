@@ -37,7 +37,7 @@ export interface Captured {
   readonly durationMs: number
   /**
    * How long the main thread took to accept the first order, ms, when that was longer than the order timeout: it sat in
-   * one long native call.
+   * one long native call, or had no CPU.
    */
   readonly lateMs?: number
   /** The most memory that the forked child had, bytes; what it shared with the application counted in. */
@@ -88,6 +88,8 @@ export interface Capturer {
 export interface CaptureObserver {
   /** The main thread has not accepted an order within the order timeout. Said once per order, while still waiting. */
   orderLate(order: string): void
+  /** The dump is in the hands of a forked child, which finishes it whatever becomes of this process; `undefined`: no more. */
+  childAtWork(pid: number | undefined): void
   /** Our sampling heap profiler was stopped by another user of it and has been started again. Said once. */
   samplingWasStopped(): void
   /** The sampling heap profiler could not be started: memory dumps go without a `.heapprofile`. */

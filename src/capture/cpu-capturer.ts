@@ -42,7 +42,7 @@ export function createCpuCapturer({ mainThread, engine, probe, observer }: CpuCa
 
   return {
     async plan(directory) {
-      const disk = judgeDisk(PROFILE_FILE_BYTES, await probe.freeDiskBytes(directory))
+      const disk = judgeDisk(PROFILE_FILE_BYTES, (await probe.disk(directory)).freeBytes)
       if (!disk.fits) return { skip: 'disk', numbers: disk.numbers }
       return {
         async take(job, early) {

@@ -24,7 +24,8 @@ const PACKAGE_NAMES: Readonly<Record<EngineKind, readonly [string, ...string[]]>
 }
 
 /**
- * Chooses the packages for the kinds of work that are configured.
+ * Chooses the packages. Those of the kinds of work that are configured are insisted on with `'packages'`; a CPU profile or a
+ * snapshot can be asked for by hand whatever is configured, and takes what is there.
  *
  * With `'auto'` a package counts as soon as it is installed, and is loaded only when it is first needed: v8-profiler-next
  * alone costs 49 ms and 12 MB. If it then turns out not to load, the capture passes it over. With `'packages'` every
@@ -35,7 +36,7 @@ const PACKAGE_NAMES: Readonly<Record<EngineKind, readonly [string, ...string[]]>
  */
 export function resolveEngines(choice: EngineChoice, kinds: readonly EngineKind[]): Engines {
   const found = (kind: EngineKind): Engine => {
-    if (!kinds.includes(kind)) return { passedOver: [] }
+    if (kind === 'leak' && !kinds.includes(kind)) return { passedOver: [] }
     if (choice === 'builtin') return { passedOver: passOver(kind, "engine is 'builtin'") }
     return findPackage(kind)
   }

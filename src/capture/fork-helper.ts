@@ -1,6 +1,6 @@
 import { firstLineOf } from '../core/message-of'
+import { createRequire } from 'node:module'
 import path from 'node:path'
-import nodeGypBuild from 'node-gyp-build'
 
 /** What the forked child is allowed. */
 export interface ForkOptions {
@@ -20,9 +20,9 @@ export interface Forked {
    * however it ends.
    */
   readonly resultDescriptor: number
-  /** Time that the calling thread spent before and after the fork, ms. */
-  readonly preparationMs: number
-  /** Time that it spent in the fork itself, ms. The rest of the call is a few system calls. */
+  /** How long the calling thread stood still, ms. */
+  readonly pauseMs: number
+  /** How long of that in the fork itself, ms. The rest went to what has to be known before it and put back after it. */
   readonly forkMs: number
 }
 
@@ -46,12 +46,15 @@ export interface ForkHelper {
    * ends the process with code 0; it never returns there. In the parent it returns at once.
    *
    * The job runs alone: no other thread, no event loop, no descriptor of the application's, standard ones included. It may
-   * use what is synchronous. What it returns may be 4096 bytes long.
+   * use what is synchronous. What it returns may be 4096 bytes long. A garbage collection in it runs the destructors of native
+   * objects that the application has forgotten: they find their files closed, and memory that is shared read-only.
+   *
+   * @param job - Is given a function that says how long the application stood still, ms.
    *
    * @throws A `TypeError` for wrong arguments or on another thread than the main one, an `Error` with `errno` when the
    * system refuses. Then there is no child.
    */
-  fork(options: ForkOptions, job: () => string): Forked
+  fork(options: ForkOptions, job: (pauseMs: () => number) => string): Forked
   /** Reaps the child if it has ended, else returns `undefined`. Never waits. From any thread, also after the end. */
   wait(pid: number): ChildEnd | undefined
   /** Exit codes of a child that did not finish. */
@@ -76,6 +79,8 @@ export function loadForkHelper(): { readonly helper: ForkHelper } | { readonly u
   if (process.platform !== 'linux')
     return { unavailable: `forking a heap needs Linux, this is ${process.platform}` }
   try {
+    // Not at the top of the file: it looks for files of the system as it is loaded, which --permission may refuse.
+    const nodeGypBuild = createRequire(__filename)('node-gyp-build') as (directory: string) => unknown
     return { helper: nodeGypBuild(PACKAGE_DIRECTORY) as ForkHelper }
   } catch (error) {
     return { unavailable: firstLineOf(error) }

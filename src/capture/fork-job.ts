@@ -35,6 +35,8 @@ export interface ForkJob {
   readonly snapshot: PartialArtefact
   readonly profile?: PartialArtefact
   readonly passedOver: readonly PassedOver[]
+  /** How long the application has stood still for this dump before this fork, ms. */
+  readonly pausedBeforeMs: number
 }
 
 /**
@@ -43,10 +45,11 @@ export interface ForkJob {
  * The sampling profile comes first, so that some evidence exists whatever becomes of the snapshot. The full collection that
  * it forces happens in the child and costs the application nothing.
  *
- * @param pauseMs - How long the application stood still for the fork.
+ * @param forkPauseMs - How long the application stood still for this fork, ms. Asked for late, when it is over.
  * @returns A `ChildReport`, as JSON.
  */
-export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, pauseMs: number): string {
+export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, forkPauseMs: () => number): string {
+  const pauseMs = (): number => job.pausedBeforeMs + forkPauseMs()
   const profile =
     job.profile && publishOrRemove(job.profile, (file) => writeProfile(job, file, sampler, pauseMs))
   const passedOver = [...job.passedOver, ...missing(profile)]
@@ -86,7 +89,7 @@ function writeProfile(
   { passedOver }: ForkJob,
   partial: PartialArtefact,
   sampler: HeapSampler,
-  pauseMs: number,
+  pauseMs: () => number,
 ): Artefact {
   const startedAtMs = monotonicMs()
   const { samples, json } = sampler.read()
@@ -95,13 +98,19 @@ function writeProfile(
   const from = { sampler: sampler.state(), inForkedChild: true }
   const notes = { samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples, ...from }
   const durationMs = monotonicMs() - startedAtMs
-  return publishArtefactSync(partial, { way: SAMPLING_WAY, passedOver, pauseMs, durationMs, notes })
+  return publishArtefactSync(partial, {
+    way: SAMPLING_WAY,
+    passedOver,
+    pauseMs: pauseMs(),
+    durationMs,
+    notes,
+  })
 }
 
-function writeSnapshot({ passedOver }: ForkJob, partial: PartialArtefact, pauseMs: number): Artefact {
+function writeSnapshot({ passedOver }: ForkJob, partial: PartialArtefact, pauseMs: () => number): Artefact {
   const startedAtMs = monotonicMs()
   writeHeapSnapshot(join(partial.directory, partialName(partial.fileName)))
   const durationMs = monotonicMs() - startedAtMs
   const notes = { childPeakBytes: peakBytes() }
-  return publishArtefactSync(partial, { way: FORK_WAY, passedOver, pauseMs, durationMs, notes })
+  return publishArtefactSync(partial, { way: FORK_WAY, passedOver, pauseMs: pauseMs(), durationMs, notes })
 }

@@ -7,6 +7,8 @@ import type { ChildReport } from './fork-job'
 import { monotonicMs } from '../time/clock'
 import { clearInterval, pause, setInterval } from '../time/timers'
 
+const LATE = 'the child was not done in time'
+
 /** How often the guard looks at a running child, ms. */
 export const GUARD_MS = 100
 /** How often, and how long, a child that has closed its pipe is waited for, ms. */
@@ -26,23 +28,30 @@ export interface ChildGuard {
   readonly reserveBytes: number
   /** What the child may have beyond what it was born with, bytes. */
   readonly allowanceBytes: number
+  /** What its job takes in the worst case, bytes. */
+  readonly needBytes: number
   /** What is available now, bytes. */
   readonly availableBytes: () => number
 }
 
 /**
- * How a child ended: with a report; in need of a thread that it has not, so that another fork may do better; for lack of
- * memory; or failed.
+ * How a child ended: with a report; copied at an unlucky moment, so that another fork may do better; for lack of memory; by
+ * somebody else or for the time it took; or without having begun.
  */
 export type ChildOutcome =
   | { readonly kind: 'reported'; readonly report: ChildReport }
-  | { readonly kind: 'stuck' | 'hungry' | 'failed'; readonly why: string }
+  | {
+      readonly kind: 'hungry'
+      readonly why: string
+      /** What was available when it was ended for that, bytes. */
+      readonly leftBytes?: number
+    }
+  | { readonly kind: 'stuck' | 'ended' | 'failed'; readonly why: string }
 
 const { SIGABRT, SIGALRM, SIGBUS, SIGILL, SIGKILL, SIGSEGV, SIGTRAP } = constants.signals
-/** V8 ends a process that it cannot give memory with one of these; SIGKILL is the kernel's own way. */
-const OUT_OF_MEMORY = new Set([SIGABRT, SIGILL, SIGTRAP, SIGKILL])
-/** Copied at an unlucky moment. */
-const BAD_MOMENT = new Set([SIGSEGV, SIGBUS])
+/** What V8 ends a process with that it cannot give memory to, and one that has met what cannot be. */
+const BY_V8 = new Set([SIGABRT, SIGILL, SIGTRAP])
+const CRASHED = new Set([SIGSEGV, SIGBUS])
 
 /**
  * Waits for a forked child, on whichever thread this runs: woken by the end of its pipe, and ten times a second by the guard,
@@ -55,29 +64,38 @@ export async function awaitChild(
 ): Promise<ChildOutcome> {
   const stopGuard = startGuard(child.pid, guard)
   const said = await readToEnd(child.resultDescriptor)
-  const endedFor = stopGuard()
+  const verdict = stopGuard()
   const end = await reap(helper, child.pid)
   const report = parseReport(said)
   if (report) return { kind: 'reported', report }
-  return explain(helper, end, endedFor)
+  if (verdict) return judged(verdict)
+  return explain(helper, end, guard.needBytes > guard.allowanceBytes)
 }
 
-function startGuard(pid: number, guard: ChildGuard): () => ChildVerdict | undefined {
+/** What the guard ended a child for, and what was available then, bytes. */
+interface Verdict {
+  readonly endedFor: ChildVerdict
+  readonly leftBytes: number
+}
+
+function startGuard(pid: number, guard: ChildGuard): () => Verdict | undefined {
   const { deadlineMs, reserveBytes, allowanceBytes } = guard
   const watch = new ChildWatch(monotonicMs(), deadlineMs, reserveBytes, allowanceBytes)
-  let endedFor: ChildVerdict | undefined
+  let verdict: Verdict | undefined
   const timer = setInterval(() => {
     const usage = readChildUsage(pid)
-    if (!usage || endedFor) return
+    if (!usage || verdict) return
     const { cpuTicks: cpu, state, anonymousBytes } = usage
     const availableBytes = guard.availableBytes()
-    endedFor = watch.judge({ atMs: monotonicMs(), cpu, state, anonymousBytes, availableBytes })
-    if (endedFor) end(pid)
+    const endedFor = watch.judge({ atMs: monotonicMs(), cpu, state, anonymousBytes, availableBytes })
+    if (!endedFor) return
+    verdict = { endedFor, leftBytes: availableBytes }
+    end(pid)
   }, GUARD_MS)
   timer.unref()
   return () => {
     clearInterval(timer)
-    return endedFor
+    return verdict
   }
 }
 
@@ -121,22 +139,34 @@ function parseReport(said: string): ChildReport | undefined {
   }
 }
 
+function judged({ endedFor, leftBytes }: Verdict): ChildOutcome {
+  switch (endedFor) {
+    case 'stalled':
+      return { kind: 'stuck', why: 'the child made no progress' }
+    case 'hungry':
+      return { kind: 'hungry', why: 'the child left too little memory', leftBytes }
+    case 'late':
+      return { kind: 'ended', why: LATE }
+  }
+}
+
+/**
+ * @param mayStarve - The job may need more than the child was allowed. Where it cannot, V8 did not end it for want of memory,
+ * nor did the kernel.
+ */
 function explain(
   { exitCodes }: Pick<ForkHelper, 'exitCodes'>,
   { code, signal, lost }: ChildEnd,
-  endedFor: ChildVerdict | undefined,
+  mayStarve: boolean,
 ): ChildOutcome {
-  if (endedFor === 'stalled') return { kind: 'stuck', why: 'the child made no progress' }
-  if (endedFor === 'hungry') return { kind: 'hungry', why: 'the child left too little memory' }
-  if (endedFor === 'late' || signal === SIGALRM)
-    return { kind: 'failed', why: 'the child was not done in time' }
+  if (lost) return { kind: 'ended', why: 'somebody else waited for the child' }
   if (code === exitCodes.waitedForThread)
     return { kind: 'stuck', why: 'the child needed a thread that it had not' }
-  if (signal !== undefined && BAD_MOMENT.has(signal))
-    return { kind: 'stuck', why: `the child ended by signal ${signal}` }
-  if (signal !== undefined && OUT_OF_MEMORY.has(signal)) {
+  if (signal === undefined) return { kind: 'failed', why: `the child ended without a report: code ${code}` }
+  if (signal === SIGALRM) return { kind: 'ended', why: LATE }
+  if (mayStarve && (BY_V8.has(signal) || signal === SIGKILL))
     return { kind: 'hungry', why: `the child found no memory (signal ${signal})` }
-  }
-  const how = lost ? 'somebody else waited for it' : `code ${code}, signal ${signal}`
-  return { kind: 'failed', why: `the child ended without a report: ${how}` }
+  if (BY_V8.has(signal) || CRASHED.has(signal))
+    return { kind: 'stuck', why: `the child ended by signal ${signal}` }
+  return { kind: 'ended', why: `somebody ended the child by signal ${signal}` }
 }

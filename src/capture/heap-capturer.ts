@@ -1,4 +1,4 @@
-import { judgeDisk, snapshotFileBytes } from '../core/room'
+import { judgeDisk, roomBeside, snapshotFileBytes, type MemoryRoom } from '../core/room'
 import { tenths } from '../core/tenths'
 import type { Captured, CaptureObserver, Capturer, Job, PassedOver, Plan, Refusal } from './capture'
 import type { Engine } from './engines'
@@ -6,7 +6,7 @@ import { loadForkHelper } from './fork-helper'
 import { FORK_WAY } from './fork-job'
 import { createForkRung } from './heap-fork'
 import { createInPlaceRung } from './heap-in-place'
-import type { HeapCapture, HeapRung } from './heap-rung'
+import type { HeapCapture, HeapRung, Incapable } from './heap-rung'
 import { SAMPLING_WAY, startHeapSampling, type HeapSampling } from './heap-sampling'
 import type { HeapStatistics, MainThread } from './main-thread'
 import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, waitPatiently, type Patience } from './patience'
@@ -42,7 +42,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
   const sampling = parts.sampling ? startHeapSampling({ mainThread, patience, observer }) : undefined
   const ladder: readonly HeapRung[] = [
     ...('helper' in fork
-      ? [createForkRung({ helper: fork.helper, mainThread, sampling, probe, patience, nodeMajor })]
+      ? [createForkRung({ helper: fork.helper, mainThread, sampling, probe, patience, observer, nodeMajor })]
       : []),
     createInPlaceRung({ mainThread, engine, sampling, patience, nodeMajor }),
   ]
@@ -55,20 +55,22 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
     async plan(directory) {
       const statistics = mainThread.order('heapStatistics', {})
       const heap = await waitPatiently('heapStatistics', statistics, patience)
-      const disk = judgeDisk(snapshotFileBytes(heap.usedBytes), await probe.freeDiskBytes(directory))
+      const fileBytes = snapshotFileBytes(heap.usedBytes)
+      const { freeBytes, isMemory } = await probe.disk(directory)
+      const disk = judgeDisk(fileBytes, freeBytes)
       if (!disk.fits) return { skip: 'disk', numbers: disk.numbers }
 
-      const room = probe.memory()
+      const room = () => (isMemory ? roomBeside(fileBytes, probe.memory()) : probe.memory())
       const passedOver = [...notHere]
       const fitting: HeapRung[] = []
       let refusal: Refusal = { skip: 'memory', numbers: {} }
       for (const rung of ladder) {
-        const { fits, numbers } = rung.fit(heap, room)
+        const { fits, numbers } = rung.fit(heap, room())
         if (fits) fitting.push(rung)
         else passedOver.push(...rung.ways.map((way) => ({ way, why: tooLittleRoom(numbers) })))
         refusal = { skip: 'memory', numbers }
       }
-      if (fitting.length > 0) return planFor((job) => descend(fitting, job, heap, passedOver))
+      if (fitting.length > 0) return planFor((job) => descend(fitting, job, heap, passedOver, room))
       if (!sampling) return refusal
       return planFor((job) => takeProfileOnly(sampling, job, passedOver, refusal), refusal)
     },
@@ -88,14 +90,21 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
     job: Job,
     heap: HeapStatistics,
     passedOver: PassedOver[],
+    room: () => MemoryRoom,
   ): Promise<HeapCapture | Refusal> {
     let refusal: Refusal | undefined
     for (const rung of rungs) {
-      const { fits, numbers } = rung.fit(heap, probe.memory())
-      const captured = fits ? await rung.take(job, heap, passedOver) : { cannot: tooLittleRoom(numbers) }
+      const { fits, numbers } = rung.fit(heap, room())
+      const captured: HeapCapture | Incapable = fits
+        ? await rung.take(job, heap, passedOver, room)
+        : { cannot: tooLittleRoom(numbers) }
       if (!('cannot' in captured)) return captured
       if (!fits) refusal = { skip: 'memory', numbers }
       passedOver = passedOver.concat(rung.ways.map((way) => ({ way, why: captured.cannot })))
+      if (captured.refusal) {
+        refusal = captured.refusal
+        break
+      }
     }
     if (!refusal) throw new Error(whyNone(passedOver))
     if (!sampling) return refusal

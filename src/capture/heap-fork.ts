@@ -1,18 +1,27 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CHILD_DEADLINE_MS } from '../core/retention'
-import { judgeFork, memoryReserveBytes, snapshotNeedBytes, type RoomVerdict } from '../core/room'
+import {
+  forkAllowanceBytes,
+  judgeFork,
+  memoryReserveBytes,
+  snapshotNeedBytes,
+  type MemoryRoom,
+  type RoomVerdict,
+} from '../core/room'
 import type { Artefact } from '../files/artefact'
 import { openArtefact, type OpenArtefact } from '../files/open-artefact'
-import type { Job, PassedOver, Refusal } from './capture'
+import type { CaptureObserver, Job, PassedOver, Refusal } from './capture'
 import type { ForkHelper } from './fork-helper'
 import { FORK_WAY, type ChildFile, missing } from './fork-job'
 import { awaitChild, type ChildOutcome, type ChildToAwait } from './forked-child'
-import type { HeapCapture, HeapRung } from './heap-rung'
+import type { HeapCapture, HeapRung, Incapable } from './heap-rung'
 import { SAMPLING_WAY, type HeapSampling } from './heap-sampling'
 import type { HeapStatistics, MainThread, Orders } from './main-thread'
 import { waitPatiently, type Patience } from './patience'
 import type { RoomProbe } from './room-probe'
+import { readChildUsage } from '../sample/child-usage'
+import { monotonicMs } from '../time/clock'
 
 /** How often a child that got stuck is forked anew. */
 export const FORK_RETRIES = 2
@@ -20,8 +29,6 @@ export const FORK_RETRIES = 2
 export const CHILD_NICENESS = 10
 /** The kernel's own deadline for the child comes a little after the guard's. */
 const ALARM_GRACE_S = 5
-/** Below this V8 cannot even begin. */
-const LEAST_ALLOWANCE_BYTES = 32 * 1024 * 1024
 
 /** What forked snapshots are built from. */
 export interface HeapForkParts {
@@ -30,6 +37,7 @@ export interface HeapForkParts {
   readonly sampling: HeapSampling | undefined
   readonly probe: Pick<RoomProbe, 'memory'>
   readonly patience: Patience
+  readonly observer: CaptureObserver
   /** Major version of the Node that runs. */
   readonly nodeMajor: number
 }
@@ -45,8 +53,8 @@ export function createForkRung(parts: HeapForkParts): HeapRung {
   return {
     ways: [FORK_WAY],
     fit: (heap, room) => judgeFork(heap.usedBytes, room),
-    async take(job, heap, passedOver) {
-      const dump = new ForkedDump(parts, job, heap, passedOver)
+    async take(job, heap, passedOver, room) {
+      const dump = new ForkedDump(parts, job, heap, passedOver, room)
       let outcome = await dump.fork()
       for (let retry = 0; retry < FORK_RETRIES && (await dump.wantsRetry(outcome)); retry++)
         outcome = await dump.fork()
@@ -61,15 +69,23 @@ class ForkedDump {
   readonly #job: Job
   readonly #heap: HeapStatistics
   readonly #passedOver: PassedOver[]
+  readonly #readRoom: () => MemoryRoom
   #pauseMs = 0
   #forks = 0
   #room: RoomVerdict | undefined
 
-  constructor(parts: HeapForkParts, job: Job, heap: HeapStatistics, passedOver: readonly PassedOver[]) {
+  constructor(
+    parts: HeapForkParts,
+    job: Job,
+    heap: HeapStatistics,
+    passedOver: readonly PassedOver[],
+    room: () => MemoryRoom,
+  ) {
     this.#parts = parts
     this.#job = job
     this.#heap = heap
     this.#passedOver = [...passedOver]
+    this.#readRoom = room
   }
 
   async fork(): Promise<ForkOutcome> {
@@ -96,7 +112,7 @@ class ForkedDump {
   }
 
   /** What is on disk decides: a child may end after its work and before its report. */
-  async result(outcome: ForkOutcome): Promise<HeapCapture | { cannot: string }> {
+  async result(outcome: ForkOutcome): Promise<HeapCapture | Incapable> {
     const report = outcome.kind === 'reported' ? outcome.report : undefined
     const snapshot = await this.#published('.heapsnapshot', report?.snapshot)
     const profile = await this.#published('.heapprofile', report?.profile)
@@ -107,21 +123,42 @@ class ForkedDump {
       return { ...common, artefacts: profile ? [snapshot, profile] : [snapshot], way: FORK_WAY }
     }
     const why = whyNoSnapshot(outcome, this.#forks)
-    if (!profile) {
-      // What a child could not write, a full disk for one, the application would stand still for in vain.
-      if (report) throw new Error(why)
-      return { cannot: why }
+    const refusal = outcome.kind === 'hungry' ? this.#refusal(outcome) : undefined
+    if (profile) {
+      this.#passedOver.push({ way: FORK_WAY, why })
+      const lesser = { ...common, artefacts: [profile] as const, way: SAMPLING_WAY }
+      return refusal ? { ...lesser, refusal } : { ...lesser, failure: new Error(why) }
     }
-    this.#passedOver.push({ way: FORK_WAY, why })
-    const lesser = { ...common, artefacts: [profile] as const, way: SAMPLING_WAY }
-    if (outcome.kind !== 'hungry') return { ...lesser, failure: new Error(why) }
-    return { ...lesser, refusal: { skip: 'memory', numbers: this.#numbers() } }
+    if (refusal) return { cannot: why, refusal }
+    // What a child could not write, a full disk for one, the application would stand still for in vain. What took a child too
+    // long would take the application as long, and who ends our processes is waiting for the application to end as well.
+    if (report || outcome.kind === 'ended') throw new Error(why)
+    return { cannot: why }
   }
 
   /** A child may begin with less than a snapshot needs. It was too little: so what counts now is the whole need. */
-  #numbers(): Refusal['numbers'] {
-    const needBytes = snapshotNeedBytes(this.#heap.usedBytes, this.#parts.nodeMajor)
-    return { ...this.#room?.numbers, needBytes }
+  #refusal({ leftBytes }: { readonly leftBytes?: number }): Refusal {
+    const numbers = { ...this.#room?.numbers, needBytes: this.#needBytes() }
+    return { skip: 'memory', numbers: leftBytes === undefined ? numbers : { ...numbers, leftBytes } }
+  }
+
+  #needBytes(): number {
+    return snapshotNeedBytes(this.#heap.usedBytes, this.#parts.nodeMajor)
+  }
+
+  /**
+   * Made here, on the dispatcher's thread, it is no part of the pause, unless that is the main thread. Without it the fork makes
+   * its own.
+   */
+  #survey(): void {
+    const { helper, mainThread } = this.#parts
+    const startedAtMs = monotonicMs()
+    try {
+      helper.survey()
+    } catch {
+      return
+    }
+    if (mainThread.orderNow) this.#pauseMs += monotonicMs() - startedAtMs
   }
 
   #open(extension: string): Promise<OpenArtefact> {
@@ -140,34 +177,39 @@ class ForkedDump {
   }
 
   async #run(snapshot: OpenArtefact, profile: OpenArtefact | undefined): Promise<ForkOutcome> {
-    const { helper, mainThread, probe, patience } = this.#parts
-    const room = probe.memory()
+    const { helper, mainThread, probe, patience, observer } = this.#parts
+    const room = this.#readRoom()
     this.#room = judgeFork(this.#heap.usedBytes, room)
-    const allowanceBytes = Math.max(LEAST_ALLOWANCE_BYTES, this.#room.numbers['haveBytes'] ?? 0)
+    if (!this.#room.fits) return { kind: 'hungry', why: 'too little memory is left for a fork' }
+    const sharedBytes = readChildUsage(process.pid)?.anonymousBytes ?? 0
+    const allowanceBytes = forkAllowanceBytes(this.#room.numbers['haveBytes'] ?? 0, sharedBytes)
     const guard = {
       deadlineMs: CHILD_DEADLINE_MS,
       reserveBytes: memoryReserveBytes(room.limitBytes),
       allowanceBytes,
+      needBytes: this.#needBytes(),
       availableBytes: () => probe.memory().availableBytes,
     }
+    this.#survey()
     const input: Orders['forkHeapDump']['input'] = {
       snapshot: snapshot.partial,
       ...(profile && { profile: profile.partial }),
       passedOver: this.#passedOver,
+      pausedBeforeMs: this.#pauseMs,
       options: {
         dataAllowanceBytes: allowanceBytes,
         deadlineSeconds: CHILD_DEADLINE_MS / 1000 + ALARM_GRACE_S,
         niceness: CHILD_NICENESS,
       },
     }
-    surveyOffMainThread(helper)
     const order = mainThread.order('forkHeapDump', input)
     try {
       const forked = await waitPatiently('forkHeapDump', order, patience)
       this.#pauseMs += forked.pauseMs
-      return await awaitChild(helper, forked, guard)
+      observer.childAtWork(forked.pid)
+      return await awaitChild(helper, forked, guard).finally(() => observer.childAtWork(undefined))
     } catch (error) {
-      // An order that was given up may still be carried out: its child finds no file to write to, and must be reaped.
+      // An order that was given up may be under way still: its child must be reaped.
       order.then((child: ChildToAwait) => awaitChild(helper, child, guard)).catch(() => {})
       return { kind: 'notForked', why: (error as Error).message }
     }
@@ -182,15 +224,6 @@ class ForkedDump {
     } catch {
       return undefined
     }
-  }
-}
-
-/** Made here, on the dispatcher's thread, the survey is no part of the pause. Without it the fork makes its own. */
-function surveyOffMainThread(helper: ForkHelper): void {
-  try {
-    helper.survey()
-  } catch {
-    return
   }
 }
 

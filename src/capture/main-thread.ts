@@ -32,7 +32,7 @@ export interface Orders {
   heapStatistics: { input: Nothing; output: HeapStatistics }
   /** Loads the optional package for that kind of dump. Fails if it does not load here. */
   loadPackage: { input: { kind: 'cpu' | 'memory' }; output: Nothing }
-  /** Writes a heap snapshot with V8 itself or with the heapdump package, in place. */
+  /** Writes a heap snapshot with V8 itself or with the heapdump package, in place. Fails when the file is no longer there. */
   heapSnapshot: { input: { way: 'v8' | 'heapdump'; file: string }; output: { pauseMs: number } }
   /** Starts the sampling heap profiler, unless one runs already. Forces one full GC if another user's does. */
   startSampling: { input: { intervalBytes: number }; output: { sampler: Sampler } }
@@ -45,13 +45,15 @@ export interface Orders {
   stopSampling: { input: Nothing; output: Nothing }
   /**
    * Forks the process. The child writes the sampling profile, if a file for it is given, and then the snapshot, verifies
-   * and publishes both, and ends; what it says at the end comes out of the descriptor, as JSON of a `ChildReport`.
+   * and publishes both, and ends; what it says at the end comes out of the descriptor, as JSON of a `ChildReport`. Fails, and
+   * forks nothing, when the file is no longer there.
    */
   forkHeapDump: {
     input: {
       snapshot: PartialArtefact
       profile?: PartialArtefact
       passedOver: readonly PassedOver[]
+      pausedBeforeMs: number
       options: ForkOptions
     }
     output: { pid: number; resultDescriptor: number; pauseMs: number }
@@ -60,6 +62,8 @@ export interface Orders {
   startPackageProfile: { input: { title: string; samplingIntervalUs: number }; output: { pauseMs: number } }
   /** Ends the CPU profile of that title and writes it; without a file it is thrown away. */
   stopPackageProfile: { input: { title: string; file?: string }; output: { pauseMs: number } }
+  /** Ends a CPU profile with v8-profiler-next that was started by order and not stopped by one, and throws it away. */
+  dropPackageProfile: { input: Nothing; output: Nothing }
 }
 
 export type OrderName = keyof Orders

@@ -1,7 +1,10 @@
 import { messageOf } from '../core/message-of'
 import { createRequire } from 'node:module'
+import { existsSync } from 'node:fs'
 import type inspector from 'node:inspector'
 import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
+import { isPartialThere } from '../files/partial'
+import { runSync } from '../files/step'
 import type { Engines } from './engines'
 import type { HeapStatistics, OrderName, Orders } from './main-thread'
 import { loadPackage } from './optional-package'
@@ -37,6 +40,8 @@ interface ProfilerPackage {
 /** Builds the orders for this thread. Nothing is loaded and nothing started until an order asks for it. */
 export function createOrders(engines: Engines): OrderTable {
   const sampler = createHeapSampler(openLocalSession)
+  /** Title of the package's profile that runs. */
+  let recording: string | undefined
   return {
     ping: () => ({}),
     heapStatistics: readHeapStatistics,
@@ -45,7 +50,11 @@ export function createOrders(engines: Engines): OrderTable {
       return {}
     },
     heapSnapshot: ({ way, file }) =>
-      timed(() => (way === 'heapdump' ? writeWithHeapdump(engines, file) : void writeHeapSnapshot(file))),
+      timed(() => {
+        // Both create what is not there: of an order that was given up meanwhile a file would be left that nobody knows.
+        if (!existsSync(file)) throw new Error('the order was given up')
+        return way === 'heapdump' ? writeWithHeapdump(engines, file) : void writeHeapSnapshot(file)
+      }),
     startSampling: ({ intervalBytes }) => ({ sampler: sampler.start(intervalBytes) }),
     samplingProfile: ({ file }) => {
       let read = { samples: 0, json: '' }
@@ -61,8 +70,21 @@ export function createOrders(engines: Engines): OrderTable {
     },
     forkHeapDump: (input) => forkHeapDump(input, sampler),
     startPackageProfile: ({ title, samplingIntervalUs }) =>
-      timed(() => startProfile(profilerPackage(engines), title, samplingIntervalUs)),
-    stopPackageProfile: ({ title, file }) => timed(() => stopProfile(profilerPackage(engines), title, file)),
+      timed(() => {
+        startProfile(profilerPackage(engines), title, samplingIntervalUs)
+        recording = title
+      }),
+    stopPackageProfile: ({ title, file }) =>
+      timed(() => {
+        recording = undefined
+        stopProfile(profilerPackage(engines), title, file)
+      }),
+    dropPackageProfile: () => {
+      const title = recording
+      recording = undefined
+      if (title !== undefined) stopProfile(profilerPackage(engines), title, undefined)
+      return {}
+    },
   }
 }
 
@@ -108,12 +130,12 @@ function forkHeapDump(
 ): Orders['forkHeapDump']['output'] {
   const loaded = loadForkHelper()
   if (!('helper' in loaded)) throw new Error(loaded.unavailable)
-  const startedAtMs = monotonicMs()
-  const elapsedMs = (): number => monotonicMs() - startedAtMs
-  const { pid, resultDescriptor } = loaded.helper.fork(options, () =>
-    writeDumpInChild(job, sampler, elapsedMs()),
+  // Carried out late, for nobody: the child would write for minutes into a file that nobody knows.
+  if (!runSync(isPartialThere(job.snapshot))) throw new Error('the order was given up')
+  const { pid, resultDescriptor, pauseMs } = loaded.helper.fork(options, (forkPauseMs) =>
+    writeDumpInChild(job, sampler, forkPauseMs),
   )
-  return { pid, resultDescriptor, pauseMs: elapsedMs() }
+  return { pid, resultDescriptor, pauseMs }
 }
 
 function readHeapStatistics(): HeapStatistics {

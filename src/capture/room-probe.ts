@@ -1,13 +1,13 @@
 import os from 'node:os'
 import type { MemoryRoom } from '../core/room'
-import { freeBytes } from '../files/directory'
+import { readDisk, type Disk } from '../files/directory'
 import { readMemoryRoom } from '../sample/memory-room'
 
 /** What room there is now. The real numbers are the machine's; tests bring their own. */
 export interface RoomProbe {
   memory(): MemoryRoom
-  /** Free space of the file system that holds the directory, bytes. */
-  freeDiskBytes(directory: string): Promise<number>
+  /** What the file system that holds the directory has left, and whether it is one in memory. */
+  disk(directory: string): Promise<Disk>
 }
 
 /** Reads the limits of this process and machine, afresh each time. */
@@ -17,6 +17,6 @@ export function createRoomProbe(): RoomProbe {
       const { availableBytes, limitBytes = os.totalmem() } = readMemoryRoom()
       return { availableBytes, limitBytes }
     },
-    freeDiskBytes: freeBytes,
+    disk: readDisk,
   }
 }

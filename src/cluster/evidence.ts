@@ -96,6 +96,7 @@ function createCapturer(report: Logger): Capturer {
     engine: engines.memory,
     probe: createRoomProbe(),
     observer: {
+      childAtWork: () => undefined,
       orderLate: (order) => report.warn(`the heap snapshot of ${who()} waits for ${order}`),
       samplingWasStopped: () =>
         report.info(`the sampling heap profiler of ${who()} was stopped by another user of it`),

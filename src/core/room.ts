@@ -48,6 +48,18 @@ export function judgeMemory(usedBytes: number, nodeMajor: number, room: MemoryRo
  */
 export const FORK_NEED_FACTOR = 1.25
 
+/**
+ * What a child may allocate: all of what is to be had, less what copies can come to, for each page that it shares with the
+ * application is copied once one of the two writes to it, and no limit of the kernel's counts that. Below the floor V8 could
+ * not even begin.
+ */
+export function forkAllowanceBytes(haveBytes: number, sharedBytes: number): number {
+  return Math.max(FORK_ALLOWANCE_FLOOR_BYTES, haveBytes - sharedBytes)
+}
+
+/** Least that a forked child may allocate, bytes. */
+export const FORK_ALLOWANCE_FLOOR_BYTES = 32 * MIB
+
 /** May a child be forked off a process with a heap of `usedBytes`? `haveBytes` is what it may use then. */
 export function judgeFork(usedBytes: number, room: MemoryRoom): RoomVerdict {
   return judgeNeed(usedBytes, Math.ceil(usedBytes * FORK_NEED_FACTOR), room)
@@ -63,6 +75,11 @@ export function judgeDisk(estimateBytes: number, freeBytes: number): RoomVerdict
 export function snapshotNeedBytes(usedBytes: number, nodeMajor: number): number {
   const factor = SNAPSHOT_NEED_FACTORS[nodeMajor] ?? UNMEASURED_NEED_FACTOR
   return Math.ceil(SNAPSHOT_NEED_FLOOR_BYTES + usedBytes * factor)
+}
+
+/** What is left for a dump whose file takes memory too: a file on a tmpfs stays there when the process that wrote it has ended. */
+export function roomBeside(fileBytes: number, room: MemoryRoom): MemoryRoom {
+  return { ...room, availableBytes: Math.max(0, room.availableBytes - fileBytes) }
 }
 
 /** How large the `.heapsnapshot` of a heap of `usedBytes` may get, bytes. */

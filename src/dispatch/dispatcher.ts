@@ -39,6 +39,8 @@ export interface DispatcherParts {
   readonly report: Report
   /** Settled when dumps can be made: their directories are there. */
   readonly ready?: Promise<unknown> | undefined
+  /** Makes the directory of a dump again where it has gone since. Rejects with the file system's error. */
+  readonly prepare?: ((directory: string) => Promise<void>) | undefined
   /** Length of a CPU profile when the request names none, ms. */
   readonly profileDurationMs: number
   /** Where the evidence comes from; directory and start are added per dump. */
@@ -143,8 +145,9 @@ export class Dispatcher {
    * throws.
    *
    * @param isTimeOver - When it is, the process ends with a `.partial` left.
+   * @param goesOnAlone - What runs needs this process no more, and is nothing to end or to be told skipped.
    */
-  endNow(isTimeOver: () => boolean): void {
+  endNow(isTimeOver: () => boolean, goesOnAlone = false): void {
     this.#isStopped = true
     this.#refuseWaiting()
     const running = this.#running
@@ -154,6 +157,7 @@ export class Dispatcher {
     try {
       const captured = this.#parts[request.kind].capturer.endNow?.(isTimeOver)
       if (captured) this.#tell(request, captured, captured.durationMs)
+      else if (goesOnAlone) running.told = { skipped: 'stopped' }
       else running.told = this.#skip(request, 'stopped')
     } catch (error) {
       this.#fail(request, error)
@@ -225,6 +229,8 @@ export class Dispatcher {
   async #plan({ kind }: DumpRequest): Promise<Plan | Refusal> {
     const { capturer, directory } = this.#parts[kind]
     await this.#parts.ready
+    // It was made at the start; what clears up old files may have removed it since.
+    await this.#parts.prepare?.(directory)
     return capturer.plan(directory)
   }
 
@@ -269,11 +275,14 @@ export class Dispatcher {
     return dump
   }
 
-  #fail({ kind }: DumpRequest, error: unknown): DumpResult {
+  /** Like a skip, told once per episode: what fails before the capture costs no token, and would be told at each trip. */
+  #fail(request: DumpRequest, error: unknown): DumpResult {
+    const { kind } = request
     const message = messageOf(error)
     const result = { skipped: 'failed', message } as const
     this.#setTold(result)
-    this.#parts.report.failure({ stage: 'capture', kind, message, error })
+    if (this.#isNews(request, `failed: ${message}`))
+      this.#parts.report.failure({ stage: 'capture', kind, message, error })
     return result
   }
 
@@ -288,15 +297,20 @@ export class Dispatcher {
     return this.#lastStartEpochMs
   }
 
-  /** A threshold tells each reason once per episode; whoever asked otherwise is always told. */
   #skip(
-    { kind, rule }: DumpRequest,
+    request: DumpRequest,
     reason: SkipReason,
     numbers: Readonly<Record<string, number>> = {},
   ): { readonly skipped: SkipReason } {
-    const episode = rule === 'threshold' ? this.#parts[kind].rule?.episode : undefined
-    if (episode?.isNews(reason) ?? true) this.#parts.report.skip({ kind, rule, reason, numbers })
+    const { kind, rule } = request
+    if (this.#isNews(request, reason)) this.#parts.report.skip({ kind, rule, reason, numbers })
     return { skipped: reason }
+  }
+
+  /** A threshold tells each reason once per episode; whoever asked otherwise is always told. */
+  #isNews({ kind, rule }: DumpRequest, reason: string): boolean {
+    const episode = rule === 'threshold' ? this.#parts[kind].rule?.episode : undefined
+    return episode?.isNews(reason) ?? true
   }
 }
 

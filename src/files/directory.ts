@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { chmod, mkdir, open, stat, statfs, unlink } from 'node:fs/promises'
+import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { chmod, mkdir, stat, statfs } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { CREATE_NEW } from './disk'
 
@@ -16,7 +17,7 @@ const OWNER_ONLY = 0o700
 export async function prepareDirectory(directory: string): Promise<DirectoryVerdict> {
   try {
     await createMissing(directory)
-    await tryOut(directory)
+    tryOut(directory)
     return { writable: true }
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException
@@ -26,18 +27,29 @@ export async function prepareDirectory(directory: string): Promise<DirectoryVerd
   }
 }
 
-/**
- * Space that an unprivileged process may still use on the file system of a directory.
- *
- * @returns Bytes.
- * @throws The file system's error.
- */
-export async function freeBytes(directory: string): Promise<number> {
-  const { bavail, bsize } = await statfs(directory)
-  return bavail * bsize
+/** The file system of a directory, as far as a dump needs to know it. */
+export interface Disk {
+  /** Space that an unprivileged process may still use, bytes. */
+  readonly freeBytes: number
+  /** What is written there takes memory, of whoever writes: a tmpfs. `/tmp` is one on many systems. */
+  readonly isMemory: boolean
 }
 
-async function createMissing(directory: string): Promise<void> {
+/** `f_type` of tmpfs and ramfs, statfs(2). */
+const IN_MEMORY: readonly number[] = [0x01021994, 0x858458f6]
+
+/** @throws The file system's error. */
+export async function readDisk(directory: string): Promise<Disk> {
+  const { bavail, bsize, type } = await statfs(directory)
+  return { freeBytes: bavail * bsize, isMemory: process.platform === 'linux' && IN_MEMORY.includes(type) }
+}
+
+/**
+ * Creates a directory with all that is missing above it, every created level for its owner only (0700).
+ *
+ * @throws The file system's error.
+ */
+export async function createMissing(directory: string): Promise<void> {
   // Level by level: with `recursive` Node tries for ever where the parent exists and nothing can be made in it, as in /proc.
   for (const level of await missingLevels(resolve(directory))) {
     // A default ACL of the parent can have given more than was asked for.
@@ -67,14 +79,14 @@ async function create(level: string): Promise<boolean> {
 }
 
 /** Permissions do not tell: a read-only mount, a quota, a full disk let root and owner down just the same. */
-async function tryOut(directory: string): Promise<void> {
+function tryOut(directory: string): void {
   const trial = join(directory, `.cpu-memory-monitor-${process.pid}-${randomUUID()}`)
-  const handle = await open(trial, CREATE_NEW, 0o600)
+  // Made and unlinked in one go: an application that exits in between, as at its start, would leave it.
+  const descriptor = openSync(trial, CREATE_NEW, 0o600)
   try {
-    // First of all: a process that ends in between would leave it.
-    await unlink(trial)
-    await handle.write('1')
+    unlinkSync(trial)
+    writeSync(descriptor, '1')
   } finally {
-    await handle.close()
+    closeSync(descriptor)
   }
 }

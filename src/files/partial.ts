@@ -125,6 +125,11 @@ export function* removePartial({
   yield* removeMarked(join(directory, sidecarName(fileName)), sidecarMark)
 }
 
+/** Whether the file that {@link createPartial} made still stands at its name. */
+export function isPartialThere({ directory, fileName, partialMark }: PartialArtefact): Steps<boolean> {
+  return bears(join(directory, partialName(fileName)), partialMark)
+}
+
 /** Runs steps whose failure changes nothing. */
 export function* attempt(steps: Steps<unknown>): Steps<void> {
   try {

@@ -78,10 +78,9 @@ async function collect(
     for (const doomed of await choose(names)) {
       file = doomed.file
       try {
-        await unlink(file)
-        deleted.push(file)
+        if (await remove(file)) deleted.push(file)
         file = join(directory, sidecarName(doomed.artefact))
-        if (!(await exists(join(directory, doomed.artefact)))) await unlink(file)
+        if (!(await exists(join(directory, doomed.artefact)))) await remove(file)
       } catch (error) {
         failures.push({ file, error: error as Error })
       }
@@ -90,6 +89,17 @@ async function collect(
     failures.push({ file, error: error as Error })
   }
   return { deleted, failures }
+}
+
+/** @returns `false` when it is gone already: other processes look after the same directory. */
+async function remove(file: string): Promise<boolean> {
+  try {
+    await unlink(file)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
 }
 
 /** A sidecar counts only beside its artefact: one that is being written, or was moved away by hand, is nobody's excess. */

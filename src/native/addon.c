@@ -48,6 +48,14 @@ static napi_value throw_errno(napi_env env, const char *action, int error) {
 
 /* ---- fork(options, job) ------------------------------------------------------------------------------------------ */
 
+/* What the job can call: for how long the application stood still. */
+static napi_value read_pause(napi_env env, napi_callback_info info) {
+  void *pause;
+  napi_value pause_ms;
+  if (napi_get_cb_info(env, info, NULL, NULL, NULL, &pause) != napi_ok) return NULL;
+  return napi_create_double(env, pause_read_ms(pause), &pause_ms) == napi_ok ? pause_ms : NULL;
+}
+
 static bool read_options(napi_env env, napi_value object, struct child_options *options) {
   double allowance;
   double deadline;
@@ -74,12 +82,16 @@ static bool send_result(napi_env env, napi_value result, int descriptor) {
  * The child's whole life as JavaScript. It must not return into the application's code, of which it is a copy: whatever the
  * job does, the end is here, without exit handlers and without flushing buffers that the parent will flush too.
  */
-_Noreturn static void run_job(napi_env env, napi_value job, int result_descriptor) {
+_Noreturn static void run_job(napi_env env, napi_value job, const struct forked *forked) {
   napi_value undefined;
+  napi_value pause_ms;
   napi_value result;
+  /* The callback's data is not const; read_pause only reads. */
+  void *pause = (void *)(uintptr_t)forked->pause;
   bool done = napi_get_undefined(env, &undefined) == napi_ok &&
-              napi_call_function(env, undefined, job, 0, NULL, &result) == napi_ok &&
-              send_result(env, result, result_descriptor);
+              napi_create_function(env, "pauseMs", NAPI_AUTO_LENGTH, read_pause, pause, &pause_ms) == napi_ok &&
+              napi_call_function(env, undefined, job, 1, &pause_ms, &result) == napi_ok &&
+              send_result(env, result, forked->result_descriptor);
   _exit(done ? 0 : CHILD_EXIT_JOB_FAILED);
 }
 
@@ -104,12 +116,13 @@ static napi_value fork_and_run(napi_env env, napi_callback_info info) {
   struct forked forked;
   int error = fork_with_heap(&options, &forked);
   if (error != 0) return throw_errno(env, "fork", error);
-  if (forked.pid == 0) run_job(env, arguments[1], forked.result_descriptor);
+  if (forked.pid == 0) run_job(env, arguments[1], &forked);
 
   set_number(env, result, "pid", forked.pid);
   set_number(env, result, "resultDescriptor", forked.result_descriptor);
-  set_number(env, result, "preparationMs", forked.preparation_ms);
   set_number(env, result, "forkMs", forked.fork_ms);
+  set_number(env, result, "pauseMs", pause_read_ms(forked.pause));
+  pause_free(forked.pause);
   return result;
 }
 

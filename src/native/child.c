@@ -1,6 +1,8 @@
 /*
  * The child is a copy of a running server, and for all it inherits it could do as much harm as the server: hold its port,
- * answer on its connections, run its signal handlers, use up its memory limit. Each function below takes away one of these.
+ * answer on its connections, change its files, run its signal handlers, use up its memory limit. Each function below takes away
+ * one of these. It is not only the job that could: a snapshot begins with a full collection, and that runs the destructors of
+ * whatever the application has forgotten to close, addons and all.
  *
  * Only system calls and memory on the stack: of the locks inside the C library some may have been held by threads that are
  * gone, and not every C library frees all of them in a forked child.
@@ -14,8 +16,10 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -42,15 +46,27 @@ static int parse_descriptor(const char *text) {
   return number;
 }
 
+/* Without the C library's fstat, which has a symbol version that older glibc lack. The layouts are the same. */
+static bool is_file(int descriptor) {
+  struct stat status;
+  return syscall(SYS_fstat, descriptor, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
+}
+
 /*
- * Puts /dev/null in the place of every descriptor but one: 0, 1 and 2 as well, because whoever reads the application's
- * output waits until the last holder is gone, and because V8 prints to 2 when it runs out of memory. A listening socket
- * that stayed open here would keep the port after the application's end. Not closed but replaced: libuv aborts the process
- * when a write to one of its own descriptors fails.
+ * Puts something harmless in the place of every descriptor but one: 0, 1 and 2 as well, because whoever reads the
+ * application's output waits until the last holder is gone, and because V8 prints to 2 when it runs out of memory. A
+ * listening socket that stayed open here would keep the port after the application's end. Not closed but replaced: libuv
+ * aborts the process when a write to one of its own descriptors fails. So they become /dev/null.
+ *
+ * Not so files: what is done to those has to fail. A database that the collection closes (node:sqlite has one) asks for
+ * locks; on /dev/null it would get every one, take itself for the last user, and remove the write-ahead log of the others.
+ * A descriptor opened with O_PATH answers EBADF to all that would touch a file's content or its locks.
  */
 static int neutralise_descriptors(int kept) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return errno;
+  int dead = open("/", O_PATH | O_CLOEXEC);
+  if (dead < 0) return errno;
   int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return errno;
 
@@ -61,8 +77,10 @@ static int neutralise_descriptors(int kept) {
       const struct kernel_dirent *entry = (const struct kernel_dirent *)(entries + at);
       at += entry->record_length;
       int descriptor = parse_descriptor(entry->name);
-      if (descriptor < 0 || descriptor == kept || descriptor == null || descriptor == directory) continue;
-      while (dup2(null, descriptor) < 0) {
+      if (descriptor < 0 || descriptor == kept || descriptor == null || descriptor == dead || descriptor == directory)
+        continue;
+      int harmless = is_file(descriptor) ? dead : null;
+      while (dup2(harmless, descriptor) < 0) {
         if (errno != EINTR && errno != EBUSY) return errno;
       }
     }
@@ -70,6 +88,16 @@ static int neutralise_descriptors(int kept) {
   if (length < 0) return errno;
   (void)close(directory);
   return 0;
+}
+
+/*
+ * Memory that both processes see (a database's index of its log, libuv's rings of io_uring) must not change by the child's
+ * doing: who writes there ends by SIGSEGV.
+ */
+static void protect_shared_memory(const struct mapping_list *shared) {
+  for (size_t index = 0; index < shared->count; index++) {
+    (void)mprotect((void *)shared->items[index].start, shared->items[index].length, PROT_READ);
+  }
 }
 
 /* The handlers are the application's; in the child every signal does what the kernel does by default. */
@@ -138,19 +166,23 @@ static int limit_memory(uint64_t allowance_bytes) {
   return error != 0 ? error : set_limit(RLIMIT_DATA, (rlim_t)(data_bytes + allowance_bytes));
 }
 
-int child_detach(const struct child_options *options, int kept_descriptor) {
+int child_detach(const struct child_options *options, const struct mapping_list *shared, int kept_descriptor) {
+  /* First of all: the kernel's own clock ends the child whatever hangs from here on, a file system that is gone for one. */
+  reset_signals();
+  (void)alarm(options->deadline_seconds);
+
   int error = neutralise_descriptors(kept_descriptor);
   if (error == 0) error = limit_memory(options->data_allowance_bytes);
   if (error == 0) error = set_limit(RLIMIT_CORE, 0);
   if (error != 0) return error;
 
+  protect_shared_memory(shared);
   volunteer_for_oom_killer();
   (void)prctl(PR_SET_NAME, process_name, 0, 0, 0);
   /* nice(2) says -1 for an error and for a niceness of -1; neither is a reason to give up. */
   int niceness = nice(options->niceness);
   (void)niceness;
-  /* The kernel's own clock ends the child even if its one thread hangs: SIGALRM has its default action from here on. */
-  reset_signals();
-  (void)alarm(options->deadline_seconds);
+  /* A core that is piped to a program (systemd-coredump, apport) minds no RLIMIT_CORE, and this one would hold the heap. */
+  (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   return 0;
 }

@@ -7,7 +7,8 @@
  *   mappings.c     V8 tells the kernel to leave its heap out of every fork. The heap has to be let in first, and out again after.
  *   fork.c         The parent's side: what has to be known and blocked before fork(2), and put back after it.
  *   lone-thread.c  Only the forking thread exists in the child. What waits there for another thread waits for ever.
- *   child.c        The child is a copy of a server: its sockets, signal handlers and place in the memory limit have to go.
+ *   child.c        The child is a copy of a server: its sockets, files, shared memory, signal handlers and place in the memory
+ *                  limit have to go.
  *   addon.c        What JavaScript sees of all this.
  *
  * Linux only, 64 bit, glibc or musl.
@@ -56,9 +57,10 @@ int mappings_survey(void);
 
 /*
  * From now on fork(2) copies all private memory. Lists what has to be left out again, by the latest survey; makes one now
- * if there is none since the last fork. 0, or an errno and nothing changed.
+ * if there is none since the last fork. Lists too what the child would share with this process, and could write to. 0, or an
+ * errno and nothing changed.
  */
-int mappings_let_in(struct mapping_list *marked);
+int mappings_let_in(struct mapping_list *marked, struct mapping_list *shared);
 
 /* From now on fork(2) leaves these mappings out, as V8 had asked for. */
 void mappings_leave_out(const struct mapping_list *marked);
@@ -102,22 +104,31 @@ struct child_options {
  * Cuts the child off from everything that it shares with the application, but for one descriptor. Signals are blocked when
  * this is called and unblocked when it returns. 0, or an errno: then the child must not go on.
  */
-int child_detach(const struct child_options *options, int kept_descriptor);
+int child_detach(const struct child_options *options, const struct mapping_list *shared, int kept_descriptor);
 
 /* ---- fork.c ----------------------------------------------------------------------------------------------------- */
+
+/* A stand-still of the parent's thread: begins before the fork, and lasts beyond it. */
+struct pause;
 
 struct forked {
   /* 0 in the child. */
   pid_t pid;
   /* In the parent the pipe's end for reading, in the child the one for writing. */
   int result_descriptor;
-  /* What the parent's thread spent before and after the fork, most of it on its mappings. */
-  double preparation_ms;
-  /* What it spent in the fork itself: the kernel copies the page tables. */
+  /* What it spent in the fork itself: the kernel copies the page tables. Only the parent knows. */
   double fork_ms;
+  /* How long the parent's thread stood still in all. The child sees it too, once it is over. */
+  const struct pause *pause;
 };
 
 /* Forks. Returns in both processes; in the child only once it is harmless. 0, or an errno in the parent. */
 int fork_with_heap(const struct child_options *options, struct forked *forked);
+
+/* How long the parent's thread stood still, or, where it has not gone on yet, how long it has so far, ms. */
+double pause_read_ms(const struct pause *pause);
+
+/* Frees what the parent has of it; the child's lives on. */
+void pause_free(const struct pause *pause);
 
 #endif

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,17 +16,63 @@ static double now_ms(void) {
   return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
+/*
+ * The child writes down how long the application stood still, which only the application knows, and only after the fork. So
+ * it is told in a page that both processes have.
+ */
+struct pause {
+  double started_ms;
+  /* Negative as long as it lasts. */
+  _Atomic double lasted_ms;
+};
+
+static struct pause *pause_begin(void) {
+  void *page = mmap(NULL, sizeof(struct pause), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return NULL;
+  struct pause *pause = page;
+  pause->started_ms = now_ms();
+  atomic_init(&pause->lasted_ms, -1);
+  return pause;
+}
+
+static void pause_end(struct pause *pause) { atomic_store(&pause->lasted_ms, now_ms() - pause->started_ms); }
+
+double pause_read_ms(const struct pause *pause) {
+  double lasted_ms = atomic_load(&pause->lasted_ms);
+  return lasted_ms < 0 ? now_ms() - pause->started_ms : lasted_ms;
+}
+
+void pause_free(const struct pause *pause) { (void)munmap((void *)(uintptr_t)pause, sizeof *pause); }
+
+/* What the parent finds out before the fork, for the child to be made harmless with. */
+struct findings {
+  struct call_slot_list calls;
+  struct mapping_list marked;
+  struct mapping_list shared;
+};
+
+static int find_out(struct findings *found) {
+  int error = lone_thread_find_calls(&found->calls);
+  return error != 0 ? error : mappings_let_in(&found->marked, &found->shared);
+}
+
+static void forget(struct findings *found) {
+  mappings_free(&found->shared);
+  mappings_free(&found->marked);
+  lone_thread_free(&found->calls);
+}
+
 /* In the child, with all signals blocked and one thread left. What it cannot make harmless it ends. */
-static void become_child(const struct child_options *options, const struct call_slot_list *calls, const int pipe_ends[2]) {
-  lone_thread_replace_calls(calls);
-  if (child_detach(options, pipe_ends[1]) != 0) _exit(CHILD_EXIT_NOT_DETACHED);
+static void become_child(const struct child_options *options, const struct findings *found, const int pipe_ends[2]) {
+  lone_thread_replace_calls(&found->calls);
+  if (child_detach(options, &found->shared, pipe_ends[1]) != 0) _exit(CHILD_EXIT_NOT_DETACHED);
 }
 
 /*
  * The application's handlers must not run in the child, where libuv's would write into a pipe that both processes share:
  * all signals stay blocked until the child has put the default actions in their place.
  */
-static int fork_with_signals_blocked(const struct child_options *options, const struct call_slot_list *calls,
+static int fork_with_signals_blocked(const struct child_options *options, const struct findings *found,
                                      const int pipe_ends[2], struct forked *forked) {
   sigset_t all;
   sigset_t before;
@@ -34,19 +82,19 @@ static int fork_with_signals_blocked(const struct child_options *options, const 
   double start_ms = now_ms();
   pid_t pid = fork();
   int error = pid < 0 ? errno : 0;
-  if (pid == 0) become_child(options, calls, pipe_ends);
+  if (pid == 0) become_child(options, found, pipe_ends);
   else (void)sigprocmask(SIG_SETMASK, &before, NULL);
   forked->pid = pid;
   forked->fork_ms = now_ms() - start_ms;
   return error;
 }
 
-static int fork_with_pipe(const struct child_options *options, const struct call_slot_list *calls, struct forked *forked) {
+static int fork_with_pipe(const struct child_options *options, const struct findings *found, struct forked *forked) {
   /* Close-on-exec: a program that the application starts meanwhile must not hold the pipe open. */
   int pipe_ends[2];
   if (pipe2(pipe_ends, O_CLOEXEC) != 0) return errno;
 
-  int error = fork_with_signals_blocked(options, calls, pipe_ends, forked);
+  int error = fork_with_signals_blocked(options, found, pipe_ends, forked);
   if (error == 0 && forked->pid == 0) {
     forked->result_descriptor = pipe_ends[1];
     return 0;
@@ -59,21 +107,19 @@ static int fork_with_pipe(const struct child_options *options, const struct call
 }
 
 int fork_with_heap(const struct child_options *options, struct forked *forked) {
+  struct pause *pause = pause_begin();
+  if (pause == NULL) return errno;
+  forked->pause = pause;
   /* Everything that takes the C library's own locks is done here, in the parent, where other threads can release them. */
-  struct call_slot_list calls = {0};
-  struct mapping_list marked = {0};
-  double start_ms = now_ms();
-  int error = lone_thread_find_calls(&calls);
-  if (error == 0) error = mappings_let_in(&marked);
+  struct findings found = {0};
+  int error = find_out(&found);
   if (error == 0) {
-    double before_fork_ms = now_ms();
-    error = fork_with_pipe(options, &calls, forked);
+    error = fork_with_pipe(options, &found, forked);
     if (error == 0 && forked->pid == 0) return 0;
-    double after_fork_ms = now_ms();
-    mappings_leave_out(&marked);
-    forked->preparation_ms = (before_fork_ms - start_ms) + (now_ms() - after_fork_ms);
+    mappings_leave_out(&found.marked);
   }
-  mappings_free(&marked);
-  lone_thread_free(&calls);
+  forget(&found);
+  pause_end(pause);
+  if (error != 0) pause_free(pause);
   return error;
 }

@@ -64,11 +64,11 @@ _Noreturn static void give_up(void) { _exit(CHILD_EXIT_WAITED_FOR_THREAD); }
 
 /*
  * A wait with a time limit is over at once, as if the time had passed. Its caller may try again, as a spinning lock does,
- * and burn the processor for nothing: so many in a row are a wait for ever.
+ * and burn the processor for nothing: so many, of one child that has nobody to wait for, are a wait for ever.
  */
 static int time_out(void) {
-  static int consecutive;
-  if (++consecutive > 1000) give_up();
+  static int timed_waits;
+  if (++timed_waits > 1000) give_up();
   return ETIMEDOUT;
 }
 

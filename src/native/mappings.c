@@ -45,49 +45,84 @@ static uintptr_t take_hexadecimal(const char **text) {
   }
 }
 
+enum kind {
+  PRIVATE_ANONYMOUS,
+  SHARED_WRITABLE,
+  OTHER
+};
+
 /*
  * Reads the first line of a mapping, `7f5c3a000000-7f5c3a021000 rw-p 00000000 00:00 0`, with a path behind it if there is a
  * file. False for any other line: those begin with a name.
  */
-static bool parse_first_line(const char *line, struct mapping *mapping, bool *private_anonymous) {
+static bool parse_first_line(const char *line, struct mapping *mapping, enum kind *kind) {
   const char *at = line;
   uintptr_t start = take_hexadecimal(&at);
   if (at == line || *at++ != '-') return false;
   uintptr_t end = take_hexadecimal(&at);
   if (strlen(at) < sizeof " rw-p 00000000 00:00 0" - 1) return false;
+  char writing = at[2];
   char sharing = at[4];
   const char *file = strchr(at + 6, ' ');
   *mapping = (struct mapping){.start = start, .length = end - start};
-  *private_anonymous = sharing == 'p' && file != NULL && strncmp(file, " 00:00 0", 8) == 0;
+  if (sharing == 's' && writing == 'w') *kind = SHARED_WRITABLE;
+  else if (sharing == 'p' && file != NULL && strncmp(file, " 00:00 0", 8) == 0) *kind = PRIVATE_ANONYMOUS;
+  else *kind = OTHER;
   return true;
 }
 
-/* Adds the private anonymous mappings in a file like /proc/self/maps, or of one with flags only those with the mark. */
-static int read_mappings(const char *path, bool has_flags, struct mapping_list *list) {
+/* Calls `take` for each mapping in a file like /proc/self/maps, with its flags where the file has them. 0, or an errno. */
+static int read_mappings(const char *path, int (*take)(struct mapping, enum kind, const char *flags, void *), void *lists) {
   static const char flags_prefix[] = "VmFlags:";
   FILE *file = fopen(path, "re");
   if (file == NULL) return errno;
 
   struct mapping mapping = {0};
-  bool private_anonymous = false;
-  bool flags_seen = false;
+  enum kind kind = OTHER;
   char *line = NULL;
   size_t line_capacity = 0;
   int error = 0;
   while (error == 0 && getline(&line, &line_capacity, file) != -1) {
-    if (parse_first_line(line, &mapping, &private_anonymous)) {
-      if (!has_flags && private_anonymous) error = append(list, mapping);
-    } else if (strncmp(line, flags_prefix, sizeof flags_prefix - 1) == 0) {
-      flags_seen = true;
-      if (private_anonymous && strstr(line, " dc") != NULL) error = append(list, mapping);
-    }
+    if (parse_first_line(line, &mapping, &kind)) error = take(mapping, kind, NULL, lists);
+    else if (strncmp(line, flags_prefix, sizeof flags_prefix - 1) == 0) error = take(mapping, kind, line, lists);
   }
   if (error == 0 && ferror(file)) error = EIO;
-  /* A kernel, or something that passes for one, without VmFlags: what has a mark cannot be told. */
-  if (error == 0 && has_flags && !flags_seen) error = ENOTSUP;
   free(line);
   (void)fclose(file);
   return error;
+}
+
+struct marks {
+  struct mapping_list marked;
+  bool flags_seen;
+};
+
+static int take_marked(struct mapping mapping, enum kind kind, const char *flags, void *lists) {
+  struct marks *marks = lists;
+  if (flags == NULL) return 0;
+  marks->flags_seen = true;
+  return kind == PRIVATE_ANONYMOUS && strstr(flags, " dc") != NULL ? append(&marks->marked, mapping) : 0;
+}
+
+static int find_marked(struct mapping_list *marked) {
+  struct marks marks = {0};
+  int error = read_mappings("/proc/self/smaps", take_marked, &marks);
+  /* A kernel, or something that passes for one, without VmFlags: what has a mark cannot be told. */
+  if (error == 0 && !marks.flags_seen) error = ENOTSUP;
+  *marked = marks.marked;
+  return error;
+}
+
+struct present {
+  struct mapping_list private_anonymous;
+  struct mapping_list *shared_writable;
+};
+
+static int take_present(struct mapping mapping, enum kind kind, const char *flags, void *lists) {
+  (void)flags;
+  struct present *present = lists;
+  if (kind == PRIVATE_ANONYMOUS) return append(&present->private_anonymous, mapping);
+  return kind == SHARED_WRITABLE ? append(present->shared_writable, mapping) : 0;
 }
 
 /* The latest survey, until a fork takes it. Made and taken on different threads. */
@@ -99,7 +134,7 @@ static struct {
 
 int mappings_survey(void) {
   struct mapping_list marked = {0};
-  int error = read_mappings("/proc/self/smaps", true, &marked);
+  int error = find_marked(&marked);
   if (error == 0) {
     (void)pthread_mutex_lock(&survey.lock);
     struct mapping_list outdated = survey.marked;
@@ -143,18 +178,18 @@ static void advise(const struct mapping_list *list, int advice) {
   }
 }
 
-int mappings_let_in(struct mapping_list *marked) {
+int mappings_let_in(struct mapping_list *marked, struct mapping_list *shared) {
   if (!take_survey(marked)) {
-    int error = read_mappings("/proc/self/smaps", true, marked);
+    int error = find_marked(marked);
     if (error != 0) return error;
   }
-  struct mapping_list present = {0};
-  int error = read_mappings("/proc/self/maps", false, &present);
+  struct present present = {.shared_writable = shared};
+  int error = read_mappings("/proc/self/maps", take_present, &present);
   if (error == 0) {
-    keep_common(marked, &present);
-    advise(&present, MADV_DOFORK);
+    keep_common(marked, &present.private_anonymous);
+    advise(&present.private_anonymous, MADV_DOFORK);
   }
-  mappings_free(&present);
+  mappings_free(&present.private_anonymous);
   return error;
 }
 

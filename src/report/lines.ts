@@ -5,7 +5,7 @@ import type { Dump, Failure, Leak, Skip } from '../dispatch/events'
 export const lines = {
   dump({ kind, rule, files, sizeBytes, way, pauseMs, durationMs, lateMs }: Dump): string {
     const late =
-      lateMs === undefined ? '' : `, ${Math.round(lateMs)} ms late: the main thread sat in a native call`
+      lateMs === undefined ? '' : `, ${Math.round(lateMs)} ms late: the main thread took no order before`
     const took = `pause ${Math.round(pauseMs)} ms, took ${Math.round(durationMs)} ms${late}`
     return `${rule} ${kind} dump: ${files.join(', ')} (${way}, ${formatSize(sizeBytes)}, ${took})`
   },

@@ -3,13 +3,14 @@ export const EXIT_WAIT_MS = 450
 
 const HOLDS = 0
 const PHASE = 1
+const CHILD_PID = 2
 
 const RUNNING = 0
 const EXITING = 1
 const OVER = 2
 
 /** Bytes of shared memory that the wait needs. */
-export const EXIT_WAIT_BYTES = 8
+export const EXIT_WAIT_BYTES = 12
 
 /**
  * Lets an exiting process wait, for a bounded time, until the watchdog has finished its dump and let go of the main thread.
@@ -25,7 +26,7 @@ export class ExitWait {
   #isHeldInTime = false
 
   constructor(shared: SharedArrayBuffer) {
-    this.#words = new Int32Array(shared, 0, 2)
+    this.#words = new Int32Array(shared, 0, 3)
   }
 
   /** On the watchdog thread: the process must not end now. */
@@ -50,6 +51,21 @@ export class ExitWait {
 
   release(): void {
     if (Atomics.sub(this.#words, HOLDS, 1) === 1) Atomics.notify(this.#words, HOLDS)
+  }
+
+  /**
+   * On the watchdog thread, within a hold: the dump is in the hands of a forked child, which needs neither thread, or, with
+   * `undefined`, is back. A process need not wait meanwhile.
+   */
+  noteChild(pid: number | undefined): void {
+    Atomics.store(this.#words, CHILD_PID, pid ?? 0)
+    if (pid === undefined) this.hold()
+    else this.release()
+  }
+
+  /** The forked child that is at work. */
+  get childPid(): number | undefined {
+    return Atomics.load(this.#words, CHILD_PID) || undefined
   }
 
   get isExiting(): boolean {

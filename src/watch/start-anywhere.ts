@@ -7,6 +7,7 @@ import { Gate } from '../dispatch/gate'
 import { processRegistry } from '../dispatch/process-registry'
 import { systemClock } from './clock'
 import { EXIT_WAIT_MS } from './exit-wait'
+import { goesOnAlone } from './goes-on-alone'
 import {
   startWatch,
   type BudgetsLeft,
@@ -47,17 +48,21 @@ function startHere(
   budgetsLeft?: BudgetsLeft,
 ): Watch {
   const mainThread = createDirectMainThread(orders)
-  const watch = startWatch({ ...settings, budgetsLeft }, { mainThread, gate, report, ready })
+  let childPid: number | undefined
+  const onChild = (pid: number | undefined): void => void (childPid = pid)
+  const watch = startWatch({ ...settings, budgetsLeft }, { mainThread, gate, report, ready, onChild })
   const unseen = settings.blockedMs === undefined ? '' : ', where a blocked event loop goes unseen'
   onStarted({ thread: thread + unseen, ways: watch.ways() })
-  return endingAtExit(watch)
+  return endingAtExit(watch, report, () => childPid)
 }
 
 /** A CPU dump that runs when the process exits is ended within the `'exit'` handler: its session answers synchronously here. */
-function endingAtExit(watch: LocalWatch): Watch {
+function endingAtExit(watch: LocalWatch, report: Report, childAtWork: () => number | undefined): Watch {
   const onExit = (): void => {
     const overAtMs = systemClock.monotonicMs() + EXIT_WAIT_MS
-    watch.dispatcher.endNow(() => systemClock.monotonicMs() > overAtMs)
+    const childPid = childAtWork()
+    watch.dispatcher.endNow(() => systemClock.monotonicMs() > overAtMs, childPid !== undefined)
+    if (childPid !== undefined) report.notice(goesOnAlone(childPid))
   }
   process.on('exit', onExit)
   return {
@@ -114,6 +119,8 @@ class MovableWatch implements Watch {
     const message = `the thread ended (${why}); the main thread takes over`
     if (wasReady) this.#parts.report.failure({ stage: 'watchdog', message })
     const thread = wasReady ? 'the main thread from now on' : withoutThread(why)
+    // What the thread had begun, nobody would end.
+    this.#parts.orders.dropPackageProfile({})
     this.#current = startHere(this.#parts, this.#gate, thread, budgetsLeft)
     for (const { request, settle } of unanswered) void this.#current.request(request).then(settle)
   }

@@ -3,6 +3,7 @@ import type { Engines } from '../capture/engines'
 import type { CaptureObserver, PassedOver } from '../capture/capture'
 import { createCpuCapturer } from '../capture/cpu-capturer'
 import { createHeapCapturer } from '../capture/heap-capturer'
+import { ORDER_TIMEOUT_MS } from '../capture/patience'
 import { createRoomProbe } from '../capture/room-probe'
 import { ThresholdRule } from '../core/threshold-rule'
 import type { DumpRequest } from '../dispatch/dispatcher'
@@ -13,6 +14,7 @@ import { DumpBudget } from '../dispatch/dump-budget'
 import type { DumpKind, DumpResult, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
 import type { Sidecar } from '../files/artefact'
+import { createMissing } from '../files/directory'
 import { deleteExpired } from '../files/retention'
 import { cpuSampler } from '../sample/cpu-sampler'
 import { memorySampler } from '../sample/memory-sampler'
@@ -74,6 +76,8 @@ export interface WatchSurroundings {
   readonly ready?: Promise<unknown>
   /** Told when a dump begins and when it has ended. */
   readonly onRunning?: (isRunning: boolean) => void
+  /** Told when a dump is in the hands of a forked child, and, with `undefined`, when it is no more. */
+  readonly onChild?: (pid: number | undefined) => void
   /** Told when a dump has taken a token. */
   readonly onSpent?: () => void
 }
@@ -81,10 +85,10 @@ export interface WatchSurroundings {
 /** Builds samplers, loops, captures and the dispatcher on the thread that calls. */
 export function startWatch(
   settings: WatchSettings,
-  { mainThread, gate, report, ready, onRunning, onSpent }: WatchSurroundings,
+  { mainThread, gate, report, ready, onRunning, onChild, onSpent }: WatchSurroundings,
 ): LocalWatch {
   const { rules, budgets, budgetsLeft, directories, engines, keep, where } = settings
-  const common = { mainThread, probe: createRoomProbe(), observer: observerFor(report) }
+  const common = { mainThread, probe: createRoomProbe(), observer: observerFor(report, onChild) }
   const capturers = {
     cpu: createCpuCapturer({ ...common, engine: engines.cpu }),
     memory: createHeapCapturer({
@@ -110,6 +114,7 @@ export function startWatch(
     clock: systemClock,
     report,
     ready,
+    prepare: createMissing,
     profileDurationMs: settings.profileDurationMs,
     where,
     retain: (directory) => retain(directory, where.host, keep, report),
@@ -149,12 +154,14 @@ function newBudget(budget: Budget, left: BudgetLeft | undefined, onSpent?: () =>
   return new DumpBudget(budget, { left, nowMs: systemClock.monotonicMs(), onSpent })
 }
 
-function observerFor(report: Report): CaptureObserver {
+function observerFor(report: Report, onChild: WatchSurroundings['onChild']): CaptureObserver {
   return {
     orderLate: (order) =>
       report.notice(
-        `the main thread has not taken the order ${order} yet: it sits in one long native call; waiting`,
+        `the main thread has not taken the order ${order} for ${ORDER_TIMEOUT_MS} ms: ` +
+          `it sits in one long native call, or gets no CPU; waiting`,
       ),
+    childAtWork: (pid) => onChild?.(pid),
     samplingWasStopped: () =>
       report.notice('another user of the sampling heap profiler stopped it; it has been started again'),
     samplingFailed: (error) =>

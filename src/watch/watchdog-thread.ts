@@ -22,6 +22,7 @@ function main(): void {
     report,
     onSpent: () => tell({ type: 'budgets', left: watch.budgetsLeft() }),
     onRunning: (isRunning) => (isRunning ? exitWait.hold() : exitWait.release()),
+    onChild: (pid) => exitWait.noteChild(pid),
   })
   const { blockedMs } = settings
   const stopBlockedLoop =

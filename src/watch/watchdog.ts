@@ -9,6 +9,7 @@ import type { Gate } from '../dispatch/gate'
 import { Beats, BEATS_BYTES } from './beats'
 import { systemClock } from './clock'
 import { EXIT_WAIT_BYTES, ExitWait } from './exit-wait'
+import { goesOnAlone } from './goes-on-alone'
 import type { FromWatchdog, ToWatchdog, WatchdogData } from './messages'
 import type { BudgetsLeft, Watch, WatchSettings, Ways } from './watch'
 
@@ -91,7 +92,7 @@ export class Watchdog implements Watch {
   }
 
   request(request: Omit<DumpRequest, 'early'>): Promise<DumpResult> {
-    if (this.#isOver) return Promise.resolve({ skipped: 'stopped' })
+    if (this.#isOver) return Promise.resolve(this.#refuse(request))
     const id = ++this.#lastId
     return new Promise((settle) => {
       this.#unanswered.set(id, { request, settle })
@@ -141,6 +142,8 @@ export class Watchdog implements Watch {
     this.#exitWait.wait(systemClock.monotonicMs)
     // Also what it finished long ago, while this thread was stuck.
     this.#readMail()
+    const { childPid } = this.#exitWait
+    if (childPid !== undefined) this.#parts.report.notice(goesOnAlone(childPid))
   }
 
   /** What the thread said before it died comes first: it may hold the answer, and says what was spent. */
@@ -175,8 +178,13 @@ export class Watchdog implements Watch {
 
   /** What was asked for after the thread had said goodbye. */
   #refuseUnanswered(): void {
-    for (const { settle } of this.#unanswered.values()) settle({ skipped: 'stopped' })
+    for (const { request, settle } of this.#unanswered.values()) settle(this.#refuse(request))
     this.#unanswered.clear()
+  }
+
+  #refuse({ kind, rule }: Omit<DumpRequest, 'early'>): DumpResult {
+    this.#parts.report.skip({ kind, rule, reason: 'stopped', numbers: {} })
+    return { skipped: 'stopped' }
   }
 
   #letGo(): void {
@@ -193,9 +201,17 @@ export class Watchdog implements Watch {
 
 function threadEntry(): string {
   if (!process.features.inspector) throw new Error('this Node was built without the inspector')
+  // A session from another thread does not throw there but aborts the process.
+  if (isInspectorRefused()) throw new Error('--permission refuses the inspector')
   const entry = join(__dirname, 'watchdog-thread.js')
   if (!existsSync(entry)) throw new Error(`its file ${entry} is not there (was the package bundled?)`)
   return entry
+}
+
+/** The scope has a name of its own since Node 26 has a flag for it. Where the name says nothing, nothing allows it. */
+function isInspectorRefused(): boolean {
+  const permission = process.permission as { has(scope: string): boolean } | undefined
+  return permission !== undefined && !permission.has('inspector')
 }
 
 function startThread(entry: string, data: WatchdogData): Worker {

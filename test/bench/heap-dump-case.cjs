@@ -60,7 +60,7 @@ function ours(fork) {
   const { createRoomProbe } = require('../../dist/capture/room-probe.js')
   const none = { passedOver: [] }
   const engines = { cpu: none, memory: none, leak: none }
-  const quiet = { orderLate() {}, samplingWasStopped() {}, samplingFailed() {} }
+  const quiet = { orderLate() {}, childAtWork() {}, samplingWasStopped() {}, samplingFailed() {} }
   const capturer = createHeapCapturer({
     mainThread: createDirectMainThread(createOrders(engines)),
     engine: none,

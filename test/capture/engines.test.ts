@@ -36,7 +36,27 @@ describe('engines', () => {
       ({ report }) => {
         assert.equal(report.engines?.cpu.package, undefined)
         assert.match(report.engines?.cpu.passedOver[0]?.why ?? '', /builtin/)
-        assert.deepEqual(report.engines?.memory.passedOver, [])
+        assert.deepEqual(report.engines?.leak.passedOver, [])
+      },
+    ))
+
+  it('a dump by hand takes what is installed, whatever is configured; nothing is insisted on', () =>
+    withProgram<Report>(
+      PROGRAM,
+      { engine: 'packages', kinds: ['cpu'], packages: { 'v8-profiler-next': WORKS } },
+      ({ report }) => {
+        assert.deepEqual(report.engines?.memory.passedOver, [{ way: 'heapdump', why: 'not installed' }])
+        assert.deepEqual(report.engines.leak.passedOver, [])
+      },
+    ))
+
+  it('a dump by hand takes no package with builtin', () =>
+    withProgram<Report>(
+      PROGRAM,
+      { engine: 'builtin', kinds: [], packages: { heapdump: WORKS } },
+      ({ report }) => {
+        assert.equal(report.engines?.memory.package, undefined)
+        assert.match(report.engines?.memory.passedOver[0]?.why ?? '', /builtin/)
       },
     ))
 

@@ -47,8 +47,9 @@ describe('the job of a forked child', () => {
     const opened = [await open('heapsnapshot'), ...(withProfile ? [await open('heapprofile')] : [])] as const
     const [forSnapshot, forProfile] = opened.map(({ partial }) => partial)
     assert.ok(forSnapshot)
-    const job = { snapshot: forSnapshot, ...(forProfile && { profile: forProfile }), passedOver: PASSED_OVER }
-    const report = writeDumpInChild(job, sampler, 12.5)
+    const files = { snapshot: forSnapshot, ...(forProfile && { profile: forProfile }) }
+    const job = { ...files, passedOver: PASSED_OVER, pausedBeforeMs: 2.5 }
+    const report = writeDumpInChild(job, sampler, () => 10)
     // The application may be gone: nothing is left for it to clean up.
     assert.deepEqual(
       readdirSync(directory).filter((name) => name.endsWith('.partial')),

@@ -14,6 +14,7 @@ const calm: ChildGuard = {
   deadlineMs: 60_000,
   reserveBytes: 100,
   allowanceBytes: 2 ** 40,
+  needBytes: 2 ** 30,
   availableBytes: () => 1000,
 }
 const { SIGALRM, SIGILL, SIGKILL, SIGSEGV, SIGTERM } = constants.signals
@@ -27,9 +28,9 @@ describe('a forked child', { concurrency: 1 }, () => {
   afterEach(() => rmSync(directory, { recursive: true, force: true }))
 
   /** A child that has ended already. */
-  const ended = (end: ChildEnd | undefined, said = '') => {
+  const ended = (end: ChildEnd | undefined, said = '', guard: Partial<ChildGuard> = {}) => {
     const child = { pid: 0x3fff_fff0, resultDescriptor: pipeThatSays(directory, said) }
-    return awaitChild({ wait: () => end, exitCodes: EXIT_CODES }, child, calm)
+    return awaitChild({ wait: () => end, exitCodes: EXIT_CODES }, child, { ...calm, ...guard })
   }
   /** A real process with the pipe in its hands. */
   const running = (guard: Partial<ChildGuard>, command: string) => {
@@ -50,15 +51,25 @@ describe('a forked child', { concurrency: 1 }, () => {
   for (const [what, end, kind] of [
     ['that needed a thread is stuck', { code: EXIT_CODES.waitedForThread }, 'stuck'],
     ['that crashed is stuck', { signal: SIGSEGV }, 'stuck'],
-    ['that V8 ended is hungry', { signal: SIGILL }, 'hungry'],
-    ['that the kernel killed is hungry', { signal: SIGKILL }, 'hungry'],
-    ['whose clock ran out failed', { signal: SIGALRM }, 'failed'],
-    ['that somebody ended failed', { signal: SIGTERM }, 'failed'],
+    ['that V8 ended is stuck', { signal: SIGILL }, 'stuck'],
+    ['that somebody killed was ended', { signal: SIGKILL }, 'ended'],
+    ['whose clock ran out was ended', { signal: SIGALRM }, 'ended'],
+    ['that somebody ended was ended', { signal: SIGTERM }, 'ended'],
     ['whose job threw failed', { code: EXIT_CODES.jobFailed }, 'failed'],
     ['that could not be cut off failed', { code: EXIT_CODES.notDetached }, 'failed'],
-    ['that somebody else waited for failed', { lost: true }, 'failed'],
+    ['that somebody else waited for was ended', { lost: true }, 'ended'],
   ] as const) {
     it(what, async () => assert.equal((await ended(end)).kind, kind))
+  }
+
+  const mayStarve = { allowanceBytes: 1000, needBytes: 1001 }
+  for (const [what, end, kind] of [
+    ['that V8 ended is hungry where it may have starved', { signal: SIGILL }, 'hungry'],
+    ['that the kernel killed is hungry where it may have starved', { signal: SIGKILL }, 'hungry'],
+    ['that crashed is stuck also where it may have starved', { signal: SIGSEGV }, 'stuck'],
+    ['that somebody ended was ended also where it may have starved', { signal: SIGTERM }, 'ended'],
+  ] as const) {
+    it(what, async () => assert.equal((await ended(end, '', mayStarve)).kind, kind))
   }
 
   it('that says half of its report has not reported', async () => {
@@ -72,12 +83,12 @@ describe('a forked child', { concurrency: 1 }, () => {
 
   it('is ended when the application needs the memory', async () => {
     const outcome = await running({ availableBytes: () => 99 }, 'exec sleep 60')
-    assert.deepEqual(outcome, { kind: 'hungry', why: 'the child left too little memory' })
+    assert.deepEqual(outcome, { kind: 'hungry', why: 'the child left too little memory', leftBytes: 99 })
   })
 
   it('is ended at its deadline', async () => {
     const outcome = await running({ deadlineMs: 1 }, 'exec sleep 60')
-    assert.deepEqual(outcome, { kind: 'failed', why: 'the child was not done in time' })
+    assert.deepEqual(outcome, { kind: 'ended', why: 'the child was not done in time' })
   })
 
   it('is ended when it sleeps and makes no progress', async () => {

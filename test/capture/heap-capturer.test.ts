@@ -121,6 +121,16 @@ describe('heap capturer', () => {
     assert.match(captured.passedOver.at(-1)?.why ?? '', /^needs \d+ bytes of memory, 0 are to be had$/)
   })
 
+  it('counts the file too where it is written to memory', async () => {
+    // Enough for the snapshot of such a heap and the reserve, and not for its file as well.
+    const availableBytes = 1638 * MIB + 96 * MIB
+    const onDisk = await take({ probe: roomy(1e12, availableBytes) })
+    assert.equal(onDisk.captured.way, 'v8')
+    for (const name of readdirSync(directory)) rmSync(join(directory, name))
+    const inMemory = await take({ probe: roomy(1e12, availableBytes, true) })
+    assert.deepEqual([inMemory.captured.way, inMemory.plan.refusal?.skip], ['sampling', 'memory'])
+  })
+
   it('refuses, with the numbers, when a snapshot does not fit and nothing was sampled either', async () => {
     const samplingProfile = () => ({ pauseMs: 0, samples: 0, sampler: 'ours' as const })
     const { capturer } = capturerFor({ probe: roomy(1e12, 10 * MIB), script: { samplingProfile } })

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Engines } from '../../dist/capture/engines'
 import { createDirectMainThread } from '../../dist/capture/direct-main-thread'
+import { loadForkHelper } from '../../dist/capture/fork-helper'
 import { createOrders, ordersDuring, runOrder } from '../../dist/capture/orders'
+import { openArtefact } from '../../dist/files/open-artefact'
+import { jobIn } from './scripted-main-thread'
 
 const NO_PACKAGES: Engines = { cpu: { passedOver: [] }, memory: { passedOver: [] }, leak: { passedOver: [] } }
 
@@ -117,6 +120,35 @@ describe('orders', () => {
       () => orders.heapSnapshot({ way: 'heapdump', file: created('silent') }),
       /did not call back/,
     )
+  })
+
+  it('write nothing when the file has gone, for then nobody waits any more', async () => {
+    const orders = createOrders(engines)
+    const file = join(directory, 'gone.heapsnapshot.partial')
+    for (const way of ['v8', 'heapdump'] as const)
+      assert.throws(() => orders.heapSnapshot({ way, file }), /given up/)
+    const { sidecar } = jobIn(directory, 'memory')
+    const open = await openArtefact(directory, 'memory-1-1.heapsnapshot', sidecar)
+    await open.abandon()
+    const options = { dataAllowanceBytes: 1, deadlineSeconds: 1, niceness: 1 }
+    const input = { snapshot: open.partial, passedOver: [], pausedBeforeMs: 0, options }
+    const why = 'helper' in loadForkHelper() ? /given up/ : /./
+    assert.throws(() => orders.forkHeapDump(input), why)
+    assert.deepEqual(readdirSync(directory).sort(), ['heapdump.js', 'profiler.js'])
+  })
+
+  it('drop a profile of the package that was begun and never ended, and no other', () => {
+    const orders = createOrders(engines)
+    orders.dropPackageProfile({})
+    orders.startPackageProfile({ title: 'ours', samplingIntervalUs: 1000 })
+    orders.dropPackageProfile({})
+    orders.dropPackageProfile({})
+    const { calls } = createRequire(__filename)(join(directory, 'profiler.js')) as { calls: string[] }
+    assert.deepEqual(calls, ['interval 1000', 'start ours true', 'type 1', 'delete ours'])
+    orders.startPackageProfile({ title: 'next', samplingIntervalUs: 1000 })
+    orders.stopPackageProfile({ title: 'next', file: created('b.cpuprofile.partial') })
+    orders.dropPackageProfile({})
+    assert.equal(calls.filter((each) => each.startsWith('delete')).length, 2)
   })
 
   it('reject, on the main thread itself, with what they throw', async () => {

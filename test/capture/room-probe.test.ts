@@ -13,11 +13,11 @@ describe('room probe', () => {
   })
 
   it('gives the free space of the file system of a directory', async () => {
-    assert.ok((await createRoomProbe().freeDiskBytes(os.tmpdir())) > 0)
+    assert.ok((await createRoomProbe().disk(os.tmpdir())).freeBytes > 0)
   })
 
   it('does not invent any for a directory that is not there', async () => {
-    await assert.rejects(createRoomProbe().freeDiskBytes(join(os.tmpdir(), 'cmm-missing', 'x')), {
+    await assert.rejects(createRoomProbe().disk(join(os.tmpdir(), 'cmm-missing', 'x')), {
       code: 'ENOENT',
     })
   })

@@ -32,6 +32,7 @@ export function scriptedMainThread(script: Script = {}) {
     forkHeapDump: () => {
       throw new Error('this script forks nothing')
     },
+    dropPackageProfile: () => ({}),
     startPackageProfile: () => ({ pauseMs: 3 }),
     stopPackageProfile: ({ file }) => {
       if (file !== undefined) writeFileSync(file, JSON.stringify(CPU_PROFILE))
@@ -66,10 +67,10 @@ function scriptedSession(log: string[]): Session {
   return { post, disconnect: () => log.push('disconnect') } as unknown as Session
 }
 
-export function roomy(freeDiskBytes = 100 * GIB, availableBytes = 16 * GIB): RoomProbe {
+export function roomy(freeBytes = 100 * GIB, availableBytes = 16 * GIB, isMemory = false): RoomProbe {
   return {
     memory: () => ({ availableBytes, limitBytes: 32 * GIB }),
-    freeDiskBytes: () => Promise.resolve(freeDiskBytes),
+    disk: () => Promise.resolve({ freeBytes, isMemory }),
   }
 }
 
@@ -77,6 +78,7 @@ export function listener(): CaptureObserver & { readonly said: string[] } {
   const said: string[] = []
   return {
     said,
+    childAtWork: () => {},
     orderLate: (order) => said.push(`late: ${order}`),
     samplingWasStopped: () => said.push('sampling was stopped'),
     samplingFailed: (error) => said.push(`sampling failed: ${error.message}`),

@@ -21,7 +21,7 @@ class ScriptedCapturer implements Capturer {
     refuse: (refusal: Refusal) => void
     fail: (error: Error) => void
   }[] = []
-  answer: 'fits' | Refusal = 'fits'
+  answer: 'fits' | Refusal | Error = 'fits'
   lesser: Refusal | undefined
   plans = 0
   /** Whether a capture can be ended before its time without an event loop, and if so, how that turns out. */
@@ -34,6 +34,7 @@ class ScriptedCapturer implements Capturer {
 
   plan(): Promise<Plan | Refusal> {
     this.plans++
+    if (this.answer instanceof Error) return Promise.reject(this.answer)
     if (this.answer !== 'fits') return Promise.resolve(this.answer)
     const take = (job: Job, early: AbortSignal) =>
       new Promise<Captured | Refusal>((resolve, reject) => {
@@ -92,7 +93,9 @@ function scene({
   gateMemory = newGateMemory(),
   ready = Promise.resolve(),
   onTold = () => {},
+  prepare = undefined as ((directory: string) => Promise<void>) | undefined,
 } = {}) {
+  const running: boolean[] = []
   const gate = new Gate(gateMemory)
   const cpu = new ScriptedCapturer('.cpuprofile')
   const memory = new ScriptedCapturer('.heapsnapshot')
@@ -134,6 +137,8 @@ function scene({
     },
     profileDurationMs: 30_000,
     ready,
+    prepare,
+    onRunning: (isRunning) => running.push(isRunning),
     where: { node: 'v20', v8: '11', pid: 42, host: 'here', limits: {} },
     retain: (directory) => {
       retained.push(directory)
@@ -147,6 +152,7 @@ function scene({
     gate,
     timers,
     retained,
+    running,
     ...events,
     /** Moves the clock and takes readings of one kind, one second apart. */
     readings: async (kind: DumpKind, ...values: number[]) => {
@@ -530,6 +536,15 @@ describe('exit', () => {
     assert.deepEqual([dumps, failures], [[], []])
   })
 
+  test('what goes on alone is neither ended nor told skipped', async () => {
+    const { dispatcher, readings, memory, dumps, failures, skips } = scene()
+    await readings('memory', 5000)
+    dispatcher.endNow(never, true)
+    memory.last.finish()
+    await dispatcher.stop()
+    assert.deepEqual([dumps, failures, skips], [[], [], []])
+  })
+
   test('nothing is ended once the time is over, and the skip is told', async () => {
     const { dispatcher, readings, cpu, dumps, skips } = scene()
     cpu.atExit = 'whole'
@@ -596,6 +611,79 @@ describe('exit', () => {
       [{ stage: 'capture', message: 'ENOSPC' }],
     )
     assert.deepEqual(dumps, [])
+  })
+})
+
+describe('a dump that fails before it begins', () => {
+  test('is one failure in an episode, costs no token, and is told anew in the next', async () => {
+    const { readings, memory, failures } = scene({ tokens: 1 })
+    memory.answer = new Error('no such directory')
+    await readings('memory', 5000, 5000, 5000)
+    assert.deepEqual([memory.plans, failures.length], [3, 1])
+    memory.answer = new Error('no permission')
+    await readings('memory', 5000, 5000)
+    assert.deepEqual(
+      failures.map(({ message }) => message),
+      ['no such directory', 'no permission'],
+    )
+    await readings('memory', 0, 5000)
+    assert.equal(failures.length, 3)
+    memory.answer = 'fits'
+    await readings('memory', 5000)
+    assert.equal(memory.jobs.length, 1)
+  })
+
+  test('is told each time to who asks by hand', async () => {
+    const { dispatcher, memory, failures } = scene()
+    memory.answer = new Error('no such directory')
+    for (let time = 0; time < 2; time++) {
+      const result = await dispatcher.request({ kind: 'memory', rule: 'manual', details: {} })
+      assert.deepEqual(result, { skipped: 'failed', message: 'no such directory' })
+    }
+    assert.equal(failures.length, 2)
+  })
+
+  test('has its directory made again first; that it cannot be is the failure', async () => {
+    const wanted: string[] = []
+    let refusal: Error | undefined
+    const prepare = (directory: string): Promise<void> => {
+      wanted.push(directory)
+      return refusal ? Promise.reject(refusal) : Promise.resolve()
+    }
+    const { dispatcher, memory } = scene({ prepare })
+    refusal = new Error('EACCES')
+    const result = await dispatcher.request({ kind: 'memory', rule: 'manual', details: {} })
+    assert.deepEqual([result, memory.plans], [{ skipped: 'failed', message: 'EACCES' }, 0])
+    refusal = undefined
+    void dispatcher.request({ kind: 'memory', rule: 'manual', details: {} })
+    await turn()
+    assert.deepEqual([memory.jobs.length, wanted], [1, ['/evidence', '/evidence']])
+  })
+})
+
+describe('who waits for the end of a dump', () => {
+  for (const [what, end] of [
+    ['is made', (memory: ScriptedCapturer) => memory.last.finish()],
+    ['fails', (memory: ScriptedCapturer) => memory.last.fail(new Error('ENOSPC'))],
+    ['is refused', (memory: ScriptedCapturer) => memory.last.refuse({ skip: 'memory', numbers: {} })],
+  ] as const) {
+    test(`is told its begin and its end when it ${what}`, async () => {
+      const { readings, memory, running } = scene()
+      await readings('memory', 5000)
+      assert.deepEqual(running, [true])
+      end(memory)
+      await turn()
+      assert.deepEqual(running, [true, false])
+    })
+  }
+
+  test('is told so as well of one that does not begin', async () => {
+    const { readings, memory, running } = scene()
+    memory.answer = { skip: 'disk', numbers: {} }
+    await readings('memory', 5000)
+    memory.answer = new Error('no such directory')
+    await readings('memory', 0, 5000)
+    assert.deepEqual(running, [true, false, true, false])
   })
 })
 

@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import { describe, test } from 'node:test'
 import type { Dump } from '../../dist/dispatch/events.js'
 import { whyNoHelper } from '../native/forking-server'
-import { artefacts, files, fixture, scratch, sidecarOf, startApp } from './app'
+import { artefacts, files, fixture, places, scratch, sidecarOf, startApp } from './app'
 import { childrenOf, isRunning, until, untilForked, untilWhole } from './forked-child'
 import { instances } from './profiles'
 
@@ -56,6 +56,45 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
       [],
     )
   })
+
+  test('that ends with its group is not made up for by an application that drains: it would stand still', async (t) => {
+    const app = startApp(t, 'forking.js', options, { env: { ...env, DRAINS: '1' } })
+    await app.order('leak')
+    const dumping = app.order('dumpMemory')
+    const child = await untilForked(app)
+    // As a supervisor that signals every process of the group.
+    for (const pid of [child, app.pid]) process.kill(pid, 'SIGTERM')
+    await app.until('SIGTERM')
+    await dumping
+    assert.match(app.said('failure')[0]?.message ?? '', /somebody ended the child by signal 15/)
+    assert.deepEqual(
+      app.said('dump').filter(({ way }) => way !== 'sampling'),
+      [],
+    )
+    assert.deepEqual(files(app, '.partial'), [])
+  })
+
+  for (const { watchdog, place } of places) {
+    test(`is what an application that exits says of it, and nothing else, watched ${place}`, async (t) => {
+      const app = startApp(t, 'forking.js', { ...options, watchdog }, { env })
+      await app.order('leak')
+      app.order('dumpMemory').catch(() => {})
+      const child = await untilForked(app)
+      // The child is there a moment before its parent has heard of it.
+      await app.order('rss')
+      app.order('end').catch(() => {})
+      assert.deepEqual(await app.ended, { code: 0, signal: null })
+      assert.deepEqual(
+        app
+          .said('line')
+          .map(({ text }) => text.replace(String(child), 'PID'))
+          .slice(1),
+        ['the process exits; its forked child with pid PID writes the heap snapshot to its end'],
+      )
+      assert.deepEqual([app.said('skip'), app.said('failure'), app.said('dump')], [[], [], []])
+      await untilWhole(app)
+    })
+  }
 
   test('goes on after a stop of its own, and is no stall', async (t) => {
     const app = startApp(t, 'forking.js', options, { env })

@@ -13,7 +13,7 @@ import {
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { freeBytes, prepareDirectory } from '../../dist/files/directory.js'
+import { prepareDirectory, readDisk } from '../../dist/files/directory.js'
 import { about, scratch, tmpfs } from './scratch'
 
 const AS_NOBODY = join(__dirname, '../fixtures/files/as-nobody.js')
@@ -142,15 +142,34 @@ test(
 test('free bytes are what the file system leaves to the unprivileged', async (t) => {
   const disk = tmpfs(t, 1024 * 1024)
   if (disk === undefined) return
-  const emptyBytes = await freeBytes(disk.path)
+  const { freeBytes: emptyBytes } = await readDisk(disk.path)
   writeFileSync(join(disk.path, 'filler'), Buffer.alloc(512 * 1024))
   assert.equal(emptyBytes, 1024 * 1024)
-  assert.equal(await freeBytes(disk.path), 512 * 1024)
-  assert.equal(await freeBytes(disk.path), statfsSync(disk.path).bavail * statfsSync(disk.path).bsize)
+  const { freeBytes } = await readDisk(disk.path)
+  assert.equal(freeBytes, 512 * 1024)
+  assert.equal(freeBytes, statfsSync(disk.path).bavail * statfsSync(disk.path).bsize)
+})
+
+test('a tmpfs is told from a disk', async (t) => {
+  const disk = tmpfs(t, 1024 * 1024)
+  if (disk === undefined) return
+  assert.equal((await readDisk(disk.path)).isMemory, true)
+  assert.equal((await readDisk('/proc')).isMemory, false)
+})
+
+test('the trial is never to be seen, so that no exit leaves it', async (t) => {
+  const directory = scratch(t)
+  let isOver = false
+  const preparing = prepareDirectory(directory).finally(() => (isOver = true))
+  while (!isOver) {
+    assert.deepEqual(readdirSync(directory), [])
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.deepEqual(await preparing, { writable: true })
 })
 
 test('free bytes of a directory that is not there: the error says so', async (t) => {
-  await assert.rejects(freeBytes(join(scratch(t), 'missing')), { code: 'ENOENT' })
+  await assert.rejects(readDisk(join(scratch(t), 'missing')), { code: 'ENOENT' })
 })
 
 test('where nothing can be made it says so, instead of trying for ever', async () => {

@@ -44,6 +44,17 @@ test('what is under way may go on, until the wait is over', () => {
   assert.equal(thread.tryHold(), false)
 })
 
+test('a forked child at work holds nothing, and its dump holds again when it is back', () => {
+  const { main, thread } = twoSides()
+  thread.hold()
+  thread.noteChild(4711)
+  assert.deepEqual([main.isHeld, main.childPid], [false, 4711])
+  thread.noteChild(undefined)
+  assert.deepEqual([main.isHeld, main.childPid], [true, undefined])
+  thread.release()
+  assert.equal(main.isHeld, false)
+})
+
 test('the wait ends at once when nothing is held', () => {
   const { main } = twoSides()
   main.begin()
