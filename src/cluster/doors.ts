@@ -133,7 +133,8 @@ export class Doors {
 
   #sweep(server: HttpServer, connections: Connections): void {
     if (!this.#servers.has(server)) return
-    const unusedMs = server.keepAliveTimeout + KEEP_ALIVE_MARGIN_MS
+    // To Node 0 means never.
+    const unusedMs = server.keepAliveTimeout > 0 ? server.keepAliveTimeout + KEEP_ALIVE_MARGIN_MS : Infinity
     connections.endIdle({ allFrom: this.#lingerUntil, unusedMs })
     setTimeout(() => this.#sweep(server, connections), SWEEP_MS).unref()
   }

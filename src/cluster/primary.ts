@@ -162,6 +162,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       this.#give({ type: 'listening', key, address: addressInWords(address) })
     })
     worker.on('message', (message) => this.#hear(key, message))
+    worker.on('disconnect', () => this.#give({ type: 'disconnected', key }))
     worker.on('exit', (code, signal) => this.#lose({ type: 'exit', key, code, signal }))
   }
 

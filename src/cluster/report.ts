@@ -30,7 +30,7 @@ export const LINES: Lines = {
   recycled: ({ id, pid, ms, code, signal }) =>
     `worker ${id} (pid ${pid}) has been replaced: gone after ${ms} ms with ${signal ?? `code ${code}`}`,
   crash: ({ id, pid, cause, code, signal, uptime, missing }) =>
-    `worker ${id} (pid ${pid}) is lost: ${cause}, ${signal ?? `code ${code}`}, ` +
+    `worker ${id} (pid ${pid}) is lost: ${cause}, ${ending(code, signal)}` +
     (uptime === 0 ? 'before it was ready' : `${uptime} ms after it was ready`) +
     (missing.length > 0 ? `: it did not listen on ${missing.join(', ')}` : ''),
   backoff: ({ ms, step }) => `workers die young: next attempt in ${ms} ms (step ${step})`,
@@ -40,6 +40,11 @@ export const LINES: Lines = {
   'limit-unreachable': ({ rss, limit }) =>
     `the limit of ${sizeInWords(limit)} is not above what a freshly started worker takes, ${sizeInWords(rss)}: ` +
     `replacing workers cannot help and is suspended for them`,
+}
+
+/** Nothing of a worker that still runs. */
+function ending(code: number | null, signal: string | null): string {
+  return code === null && signal === null ? '' : `${signal ?? `code ${code}`}, `
 }
 
 /** For a signal that ends the cluster: no event tells of it. */

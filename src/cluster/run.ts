@@ -1,5 +1,6 @@
 import cluster from 'node:cluster'
 import { EventEmitter } from 'node:events'
+import { isMainThread } from 'node:worker_threads'
 import { processRegistry } from '../dispatch/process-registry'
 import type { Cluster, ClusterEvents, ClusterStats } from './handle'
 import {
@@ -26,7 +27,7 @@ import { runWorker } from './worker'
  * @returns In the primary a handle that emits what happens; in a worker an inert one.
  * @throws TypeError for a value of the wrong type, or an option that does not exist.
  * @throws RangeError for a value outside its range, also in an environment variable.
- * @throws Error when this process runs a cluster already.
+ * @throws Error when this process runs a cluster already, and in a worker thread.
  */
 export function run(
   limit: number | string,
@@ -36,6 +37,8 @@ export function run(
 ): Cluster {
   checkFunctions(runFunc, cleanFunc)
   const settings = resolveClusterOptions(limit, options)
+  // A thread takes itself for the primary, also in a worker, whose file starts the same thread and forks on and on.
+  if (!isMainThread) throw new Error('run was called in a worker thread: a cluster is run by the main thread')
   claimProcess()
   if (cluster.isPrimary) return runPrimary(settings)
   runWorker(settings, runFunc, cleanFunc)

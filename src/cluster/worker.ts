@@ -25,6 +25,9 @@ export function runWorker(
 class WorkerSide {
   readonly #doors = new Doors()
   readonly #report: Logger
+  /** Somebody replaces this worker, and says when it goes. */
+  readonly #isKept = isKept()
+  readonly #disconnect: () => void
   #evidence: Evidence | undefined
   #isDraining = false
   #stopCheck: (() => void) | undefined
@@ -36,10 +39,11 @@ class WorkerSide {
     private readonly cleanFunc: CleanFunction | undefined,
   ) {
     this.#report = createReport(settings.logger)
+    this.#disconnect = worker.disconnect.bind(worker)
   }
 
   start(runFunc: RunFunction): void {
-    if (!isKept()) {
+    if (!this.#isKept) {
       this.#report.warn(
         `the worker with pid ${process.pid} was forked by another cluster's primary: nobody replaces it when it grows`,
       )
@@ -49,6 +53,7 @@ class WorkerSide {
       const { directory, keep } = dump
       this.#evidence = new Evidence({ directory, limitBytes, keep, report: this.#report })
     }
+    if (this.#isKept) this.#tapDisconnect()
     this.#doors.watch()
     watchShutPlaces((place) => this.#send({ kind: 'shut', place }))
     this.#listen()
@@ -72,6 +77,17 @@ class WorkerSide {
   }
 
   /**
+   * So an application gives its worker up, after an error for one. Node then closes its servers at once and tells the primary when
+   * the last connection has gone: until then its place would be empty. Its replacement comes first, as for any other reason.
+   */
+  #tapDisconnect(): void {
+    this.worker.disconnect = () => {
+      this.#send({ kind: 'leave' })
+      return this.worker
+    }
+  }
+
+  /**
    * When the primary dies, Node's own listener to the same event ends the worker in the middle of its requests, unless it
    * is told that the worker was leaving anyway.
    */
@@ -81,9 +97,13 @@ class WorkerSide {
     this.#drain('orphaned', false)
   }
 
-  /** Signals to the process group, as from Ctrl-C, reach the workers too: who goes when is the primary's to say. */
+  /**
+   * Signals to the process group, as from Ctrl-C, reach the workers too: who goes when is the primary's to say. A primary that
+   * is not ours understands no word of this, and means what it sends: PM2 stops and reloads with SIGINT.
+   */
   #askToLeave(signal: NodeJS.Signals): void {
-    if (signal !== 'SIGINT') this.#send({ kind: 'leave' })
+    if (!this.#isKept) this.#drain('stop', false)
+    else if (signal !== 'SIGINT') this.#send({ kind: 'leave' })
   }
 
   #checkMemory(): void {
@@ -139,7 +159,7 @@ class WorkerSide {
   #leave(): void {
     if (!process.connected) process.exit(0)
     process.once('disconnect', () => process.exit(0))
-    this.worker.disconnect()
+    this.#disconnect()
   }
 
   #send(message: FromWorker): void {

@@ -26,6 +26,8 @@ export type ClusterInput =
       readonly code: number | null
       readonly signal: string | null
     }
+  /** The channel to the worker is closed: it is about to exit, or it goes on alone and is given no connection any more. */
+  | { readonly type: 'disconnected'; readonly key: WorkerKey }
   /** The worker could not be started at all. */
   | { readonly type: 'fork-failed'; readonly key: WorkerKey }
   /** The primary's own reading of all workers' resident sets. */
@@ -47,7 +49,7 @@ export type ClusterAction =
   | { readonly type: 'finished' }
 
 /** Why a worker that was not told to go is gone or has to go. */
-export type CrashCause = 'exit' | 'start-timeout' | 'fork-failed'
+export type CrashCause = 'exit' | 'disconnect' | 'start-timeout' | 'fork-failed'
 
 /** What the primary tells its listeners. */
 export type ClusterNews =

@@ -8,6 +8,7 @@ import {
 } from './cluster-candidate'
 import type { ClusterAction, ClusterInput, ClusterNews, CrashCause, DrainReason } from './cluster-events'
 import {
+  endService,
   isServing,
   missingAddresses,
   newSlot,
@@ -19,6 +20,9 @@ import { Vacancies } from './cluster-vacancies'
 
 /** After a worker's own deadline the primary waits this long before it sends SIGKILL, ms. */
 export const KILL_GRACE_MS = 2000
+
+/** A worker that crashes closes its channel some ms before its 'exit', which says more. One that lives on is waited for no longer. */
+export const DISCONNECT_GRACE_MS = 250
 
 export interface ReconcilerSettings extends MemoryLimits {
   readonly count: number
@@ -116,8 +120,10 @@ export class Reconciler {
         return this.#see(input.rssBytes)
       case 'exit':
         return this.#lose(input.key, 'exit', input, now)
+      case 'disconnected':
+        return this.#noteDisconnected(input.key, now)
       case 'fork-failed':
-        return this.#lose(input.key, 'fork-failed', { code: null, signal: null }, now)
+        return this.#lose(input.key, 'fork-failed', NO_EXIT, now)
       case 'listening':
       case 'shut':
       case 'announced':
@@ -206,6 +212,7 @@ export class Reconciler {
 
   #deadlineOf(slot: Slot): number | undefined {
     if (slot.killed) return undefined
+    if (slot.lostAt !== undefined) return slot.lostAt
     if (slot.state === 'starting') return slot.startBy
     if (slot.state === 'ready')
       return slot.proven ? undefined : (slot.readyAt ?? 0) + this.settings.minUptimeMs
@@ -214,6 +221,7 @@ export class Reconciler {
 
   #keepDeadlines(now: number): void {
     for (const slot of this.#slots.values()) {
+      if (slot.lostAt !== undefined && now >= slot.lostAt) this.#cutOff(slot, now)
       const deadline = this.#deadlineOf(slot)
       if (deadline === undefined || now < deadline) continue
       if (slot.state === 'ready') this.#prove(slot)
@@ -259,6 +267,19 @@ export class Reconciler {
     if (slot.state === 'draining' || slot.state === 'leaving') return
     this.#noteCrash(slot, cause, how, now)
     if (lease?.replacement === slot && slot.surge) this.#lease = undefined
+  }
+
+  #noteDisconnected(key: WorkerKey, now: number): void {
+    const slot = this.#slots.get(key)
+    if (slot?.state === 'starting' || slot?.state === 'ready') slot.lostAt = now + DISCONNECT_GRACE_MS
+  }
+
+  /** It may finish what it has, but nothing new reaches it, and no order to drain: its place is free. */
+  #cutOff(slot: Slot, now: number): void {
+    this.#noteCrash(slot, 'disconnect', NO_EXIT, now)
+    if (this.#lease?.replacement === slot && slot.surge) this.#lease = undefined
+    endService(slot, 'leaving')
+    slot.killAt = now + this.settings.killTimeoutMs + KILL_GRACE_MS
   }
 
   #tellRecycled(
@@ -389,7 +410,7 @@ export class Reconciler {
   #sendAway({ old, candidate }: Lease, now: number): void {
     const { reason } = candidate
     if (reason === 'over') this.#space(old, now)
-    old.state = 'draining'
+    endService(old, 'draining')
     old.recycling = { reason, orderedAt: now, rssBytes: old.rssBytes }
     if (isHung(old, this.settings)) this.#kill(old)
     else this.#drain(old, reason, now)
@@ -423,7 +444,7 @@ export class Reconciler {
     for (const slot of this.#slots.values()) {
       if (slot.state === 'leaving') slot.killAt = Math.min(this.#stopBy, slot.killAt ?? Infinity)
       if (slot.state === 'draining' || slot.state === 'leaving') continue
-      slot.state = 'draining'
+      endService(slot, 'draining')
       this.#drain(slot, 'stop', now)
     }
   }
@@ -438,6 +459,8 @@ export class Reconciler {
     this.#actions.push({ type: 'tell', news })
   }
 }
+
+const NO_EXIT = { code: null, signal: null } as const
 
 /** How a process ended. */
 type Exit = Pick<Extract<ClusterInput, { type: 'exit' }>, 'code' | 'signal'>

@@ -7,7 +7,8 @@ export type WorkerKey = number
  * - starting: forked, not yet serving
  * - ready: serving
  * - draining: told to go; accepts nothing, finishes what it has
- * - leaving: drained, may still write evidence; counts for nothing
+ * - leaving: drained and may still write evidence, or cut off from the primary and may still finish what it has; counts for
+ *   nothing
  */
 export type SlotState = 'starting' | 'ready' | 'draining' | 'leaving'
 
@@ -41,6 +42,8 @@ export interface Slot {
   silentReadings: number
   /** It gets SIGKILL when it has not become ready by then. */
   startBy: number
+  /** Its channel has closed, and if it is still there by then it is counted as lost. */
+  lostAt: number | undefined
   /** It gets SIGKILL when it is still there by then. */
   killAt: number | undefined
   killed: boolean
@@ -75,11 +78,18 @@ export function newSlot(
     overAt: undefined,
     askedToLeave: false,
     silentReadings: 0,
+    lostAt: undefined,
     killAt: undefined,
     killed: false,
     recycling: undefined,
     ...given,
   }
+}
+
+/** From here on nothing new reaches it, and that its channel has closed means no more. */
+export function endService(slot: Slot, state: 'draining' | 'leaving'): void {
+  slot.state = state
+  slot.lostAt = undefined
 }
 
 /** Counts towards the cluster's size: it serves or is about to, and it stands in for nobody. */

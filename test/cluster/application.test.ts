@@ -84,6 +84,22 @@ describe('the application', { concurrency: 3 }, () => {
     assert.match(stderr, /^cpu-memory-monitor: cluster: .* was forked by another cluster's primary.*\n$/)
   })
 
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    test(`in a worker of another primary's it drains on ${signal}, which nobody else tells it to`, async () => {
+      const program = `${__dirname}/../fixtures/cluster/foreign-primary.js`
+      const { stdout } = await promisify(execFile)(process.execPath, [program, signal], { timeout: 30_000 })
+      assert.equal(stdout, 'null', 'it ended by itself, with code 0')
+    })
+  }
+
+  test('in a worker thread it is refused, and forks nothing', async () => {
+    const thread = `try { require('cpu-memory-monitor/cluster').run('1gb', () => {}) } catch (error) { console.log(error.message) }`
+    const program = `new (require('node:worker_threads').Worker)(${JSON.stringify(thread)}, { eval: true })`
+    const cwd = `${__dirname}/../..`
+    const { stdout } = await promisify(execFile)(process.execPath, ['-e', program], { cwd, timeout: 30_000 })
+    assert.equal(stdout, 'run was called in a worker thread: a cluster is run by the main thread\n')
+  })
+
   for (const [name, program] of [
     ['require', "const m = require('cpu-memory-monitor/cluster'); console.log(typeof m.run)"],
     ['named import', "import { run } from 'cpu-memory-monitor/cluster'; console.log(typeof run)"],

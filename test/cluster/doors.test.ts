@@ -96,3 +96,21 @@ test('a server that closes and listens again keeps its listeners, and no more of
   assert.deepEqual(warnings, [])
   await Promise.all([once(server, 'close'), doors.close(0)])
 })
+
+test('where a server keeps idle connections for ever, an unused one is left for its first request', async (t) => {
+  const doors = watched(t)
+  const server = httpServer(t)
+  server.keepAliveTimeout = 0
+  const port = await listen(server)
+  const client = net.connect(port, '127.0.0.1')
+  t.after(() => client.destroy())
+  await once(server, 'connection')
+  const lingerMs = 2500
+  const closed = doors.close(lingerMs)
+  // It would have been ended after the margin alone, 1000 ms.
+  await new Promise((resolve) => setTimeout(resolve, 1500))
+  client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  const [answer] = (await once(client, 'data')) as [Buffer]
+  assert.match(answer.toString(), /^HTTP\/1.1 200/)
+  await closed
+})

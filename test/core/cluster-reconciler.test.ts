@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { KILL_GRACE_MS } from '../../src/core/cluster-reconciler'
-import { MB, Stage } from './cluster-stage'
+import { DISCONNECT_GRACE_MS, KILL_GRACE_MS } from '../../src/core/cluster-reconciler'
+import { MB, SETTINGS, Stage } from './cluster-stage'
+
+const SETTLED_BY_MS = SETTINGS.killTimeoutMs + KILL_GRACE_MS
 
 describe('start', () => {
   test('forks as many as are wanted and waits for them', () => {
@@ -697,5 +699,92 @@ describe('stop', () => {
     stage.give({ type: 'stop' })
     assert.equal(stage.finished, true)
     assert.equal(stage.reconciler.wakeAt, undefined)
+  })
+})
+
+describe('a worker whose channel has closed', () => {
+  const crashes = (stage: Stage) => stage.news.filter((news) => news.name === 'crash')
+
+  test('and that exits is a crash like any other: told once, with its code, and forked for once', () => {
+    const stage = new Stage().settled()
+    stage.give({ type: 'disconnected', key: 2 })
+    stage.pass(DISCONNECT_GRACE_MS - 1)
+    assert.equal(stage.forked.length, 3)
+    stage.exit(2, 7)
+    stage.pass(60_000)
+    assert.deepEqual(
+      crashes(stage).map(({ cause, code }) => [cause, code]),
+      [['exit', 7]],
+    )
+    assert.deepEqual(stage.forked, [1, 2, 3, 4])
+  })
+
+  test('and that lives on is lost: its place is filled, it may finish, and then gets SIGKILL', () => {
+    const stage = new Stage({ killTimeoutMs: 20_000 }).settled()
+    stage.give({ type: 'disconnected', key: 2 })
+    stage.pass(DISCONNECT_GRACE_MS)
+    assert.deepEqual(stage.forked, [1, 2, 3, 4])
+    assert.deepEqual(stage.states(), ['1 ready', '2 leaving', '3 ready', '4 starting'])
+    assert.deepEqual(
+      crashes(stage).map(({ cause, code }) => [cause, code]),
+      [['disconnect', null]],
+    )
+    stage.pass(20_000 + KILL_GRACE_MS - 1)
+    assert.deepEqual(stage.killed, [])
+    stage.pass(1)
+    assert.deepEqual(stage.killed, [2])
+    stage.exit(2, null, 'SIGKILL')
+    stage.announce(4)
+    stage.pass(60_000)
+    assert.deepEqual([stage.forked.length, crashes(stage).length, stage.states().length], [4, 1, 3])
+  })
+
+  test('and that was told to drain is on its way as ordered', () => {
+    const stage = new Stage().settled()
+    stage.over(2)
+    stage.announce(4)
+    stage.give({ type: 'disconnected', key: 2 })
+    stage.pass(DISCONNECT_GRACE_MS)
+    stage.exit(2)
+    assert.deepEqual([crashes(stage), stage.forked, stage.count('recycled')], [[], [1, 2, 3, 4], 1])
+  })
+
+  test('in the very moment in which it is to be replaced is ended by its deadline, and told as recycled', () => {
+    const stage = new Stage().settled()
+    stage.over(2)
+    stage.give({ type: 'disconnected', key: 2 })
+    stage.announce(4)
+    stage.pass(SETTLED_BY_MS)
+    assert.deepEqual([stage.killed, crashes(stage)], [[2], []])
+    stage.exit(2, null, 'SIGKILL')
+    assert.deepEqual([stage.count('recycled'), stage.forked], [1, [1, 2, 3, 4]])
+  })
+
+  test('gives its place to the replacement that is on its way for it', () => {
+    const stage = new Stage().settled()
+    stage.over(2)
+    stage.give({ type: 'disconnected', key: 2 })
+    stage.pass(DISCONNECT_GRACE_MS)
+    assert.deepEqual(stage.forked, [1, 2, 3, 4])
+    stage.announce(4)
+    stage.exit(2)
+    stage.pass(60_000)
+    assert.deepEqual(stage.states(), ['1 ready', '3 ready', '4 ready'])
+  })
+
+  test('as a replacement that starts is one that failed; the old worker serves on', () => {
+    const stage = new Stage().settled()
+    stage.over(2)
+    stage.give({ type: 'disconnected', key: 4 })
+    stage.pass(DISCONNECT_GRACE_MS)
+    assert.deepEqual(stage.states().slice(0, 3), ['1 ready', '2 ready', '3 ready'])
+    assert.deepEqual(stage.drained, [])
+  })
+
+  test('is nobody when it is unknown', () => {
+    const stage = new Stage().settled()
+    stage.give({ type: 'disconnected', key: 99 })
+    stage.pass(60_000)
+    assert.deepEqual([stage.forked.length, crashes(stage)], [3, []])
   })
 })
