@@ -54,8 +54,11 @@ function limits(counter: number, { tokensPerInterval, intervalMs }: Budget): str
   return `${row}, at most ${tokensPerInterval} per ${intervalMs / 1000} s`
 }
 
-function passedOver({ ways, leakPassedOver = [] }: Started): string {
-  const all = [...ways.cpu.passedOver, ...ways.memory.passedOver, ...leakPassedOver]
+/** Of the kinds that are watched, and of what the signal can ask for. */
+function passedOver({ rules, signal, ways, leakPassedOver = [] }: Started): string {
+  const cpu = rules.cpu ? ways.cpu.passedOver : []
+  const memory = rules.memory || signal !== undefined ? ways.memory.passedOver : []
+  const all = [...cpu, ...memory, ...leakPassedOver]
   const reasons = all.map(({ way, why }) => `${way} (${why})`)
   return reasons.length > 0 ? `; passed over: ${[...new Set(reasons)].join(', ')}` : ''
 }

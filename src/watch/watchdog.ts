@@ -208,7 +208,7 @@ function threadEntry(): string {
   return entry
 }
 
-/** The scope has a name of its own since Node 26 has a flag for it. Where the name says nothing, nothing allows it. */
+/** Node 26 has a flag that allows it under `--permission`; before, nothing does. */
 function isInspectorRefused(): boolean {
   const permission = process.permission as { has(scope: string): boolean } | undefined
   return permission !== undefined && !permission.has('inspector')

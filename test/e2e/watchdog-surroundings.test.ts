@@ -195,7 +195,21 @@ describe('where no thread can be had, the main thread takes over and says why', 
   test('under the permission model', async (t) => {
     const flags = [PERMISSION, '--allow-fs-read=*', '--allow-fs-write=*']
     const program = watch(t, BLOCKED_ONLY, 'sleep', { flags })
-    await watchesFromTheMainThread(program, /Access to this API has been restricted/)
+    await watchesFromTheMainThread(program, /--permission refuses the inspector/)
+    await stops(program)
+  })
+
+  test('under the permission model with threads and without the inspector, where a session would abort the process', async (t) => {
+    const flags = [PERMISSION, '--allow-worker', '--allow-fs-read=*', '--allow-fs-write=*']
+    const program = watch(t, BLOCKED_ONLY, 'sleep', { flags })
+    await watchesFromTheMainThread(program, /--permission refuses the inspector/)
+    await stops(program)
+  })
+
+  test('under the permission model with nothing to read but the application', async (t) => {
+    const flags = [PERMISSION, `--allow-fs-read=${ROOT}`, '--allow-fs-write=*']
+    const program = watch(t, BLOCKED_ONLY, 'sleep', { flags })
+    await watchesFromTheMainThread(program, /--permission refuses the inspector/)
     await stops(program)
   })
 

@@ -47,6 +47,13 @@ test('ways that cannot be taken are told with the reason, each once', () => {
   assert.match(line, /by nothing; on the main thread; passed over: heapdump \(not installed\)$/)
 })
 
+test('ways that nobody could ask for are not told as passed over', () => {
+  const kind = { available: [], passedOver: [{ way: 'heapdump', why: 'not installed' }] }
+  const ways = { ...idle.ways, memory: kind }
+  assert.doesNotMatch(startLine({ ...idle, ways }), /passed over/)
+  assert.match(startLine({ ...idle, ways, signal: 'SIGUSR2' }), /passed over: heapdump/)
+})
+
 test('a threshold at or above the limit can never trip, one below it can, and so can any without a limit', () => {
   for (const threshold of [100, 101]) {
     const told = uselessThreshold(threshold, 100)
