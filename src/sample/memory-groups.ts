@@ -11,11 +11,19 @@ export interface MemoryGroup extends Group {
  * Lists the groups, the process's own and its ancestors, that have a memory limit.
  *
  * @param totalMemoryBytes - Limits at or above it are none: "unlimited" is a number near 2^63 in cgroup v1.
+ * @param countsThrottling - `memory.high` of cgroup v2 limits too: above it the kernel kills nobody, but makes all of the group
+ * wait while it takes memory back.
  */
-export function limitedGroups(read: ReadKernelFile, totalMemoryBytes: number): MemoryGroup[] {
+export function limitedGroups(
+  read: ReadKernelFile,
+  totalMemoryBytes: number,
+  countsThrottling = false,
+): MemoryGroup[] {
   return findGroups(read('/proc/self/mountinfo') ?? '', read('/proc/self/cgroup') ?? '', 'memory').flatMap(
     (group) => {
-      const limitBytes = readLimit(read, group)
+      const high =
+        countsThrottling && group.version === 'v2' ? readAmount(read, group, 'memory.high') : undefined
+      const limitBytes = smallest([readLimit(read, group), high])
       return limitBytes !== undefined && limitBytes < totalMemoryBytes ? [{ ...group, limitBytes }] : []
     },
   )
@@ -36,12 +44,16 @@ export function workingSetBytes(read: ReadKernelFile, { version, directory }: Gr
   return Math.max(0, usage - (inactiveFile ?? 0))
 }
 
-function readLimit(read: ReadKernelFile, { version, directory }: Group): number | undefined {
-  if (version === 'v2') return parsePositive(read(`${directory}/memory.max`) ?? '')
-  const own = parsePositive(read(`${directory}/memory.limit_in_bytes`) ?? '')
+function readLimit(read: ReadKernelFile, group: Group): number | undefined {
+  if (group.version === 'v2') return readAmount(read, group, 'memory.max')
+  const own = readAmount(read, group, 'memory.limit_in_bytes')
   // Counts the ancestors in, also those above the part of the hierarchy that a container can see.
-  const inherited = parseKeyed(read(`${directory}/memory.stat`) ?? '', 'hierarchical_memory_limit')
+  const inherited = parseKeyed(read(`${group.directory}/memory.stat`) ?? '', 'hierarchical_memory_limit')
   return smallest([own, inherited || undefined])
+}
+
+function readAmount(read: ReadKernelFile, { directory }: Group, file: string): number | undefined {
+  return parsePositive(read(`${directory}/${file}`) ?? '')
 }
 
 function smallest(values: readonly (number | undefined)[]): number | undefined {

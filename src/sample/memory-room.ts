@@ -9,7 +9,7 @@ import { limitedGroups, workingSetBytes } from './memory-groups'
 export interface MemoryRoom {
   /** What could still be allocated before a limit is reached or the machine has nothing left, bytes. */
   readonly availableBytes: number
-  /** Limit of the cgroup with the least room, bytes. Absent when no limit can be compared with a usage. */
+  /** Limit, hard or throttling, of the cgroup with the least room, bytes. Absent when no limit can be compared with a usage. */
   readonly limitBytes?: number
   /** What that cgroup uses and cannot drop at will, bytes. */
   readonly workingSetBytes?: number
@@ -26,7 +26,7 @@ export interface MemoryRoom {
 export function readMemoryRoom(root = '/'): MemoryRoom {
   const read = kernelFiles(root)
   const machineBytes = readAvailable(read)
-  const [tightest] = limitedGroups(read, readTotalMemory(read))
+  const [tightest] = limitedGroups(read, readTotalMemory(read), true)
     .flatMap((group) => {
       const usedBytes = workingSetBytes(read, group)
       return usedBytes === undefined ? [] : [{ limitBytes: group.limitBytes, workingSetBytes: usedBytes }]
