@@ -5,7 +5,7 @@ import { Reconciler } from '../core/cluster-reconciler'
 import type { WorkerKey } from '../core/cluster-slot'
 import { DumpBudget } from '../dispatch/dump-budget'
 import { MAX_TIMER_MS, type Logger } from '../options'
-import { inWords, onRejection } from '../report/host-code'
+import { callListeners, inWords } from '../report/host-code'
 import { addressInWords, isAt, type Place } from './address'
 import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
 import { fromWorker, tagged } from './messages'
@@ -222,19 +222,10 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     this.#publish(publication)
   }
 
-  /** Not `emit`: there the first listener that throws silences those behind it. */
   #publish({ name, event }: Publication): void {
-    for (const listener of this.rawListeners(name)) {
-      try {
-        onRejection(Reflect.apply(listener, this, [event]), (error) => this.#blame(name, error))
-      } catch (error) {
-        this.#blame(name, error)
-      }
-    }
-  }
-
-  #blame(name: string, error: unknown): void {
-    this.#report.error(`a listener for '${name}' failed: ${inWords(error)}`)
+    callListeners(this, name, event, (error) =>
+      this.#report.error(`a listener for '${name}' failed: ${inWords(error)}`),
+    )
   }
 
   #count(name: keyof ClusterEvents): void {

@@ -1,5 +1,6 @@
 // Loggers, listeners and what they throw are the host's, and anything is to be expected of them.
 
+import type { EventEmitter } from 'node:events'
 import type { Logger } from '../options'
 
 /** Never throws and never rejects: a logger that fails is left alone. */
@@ -11,8 +12,29 @@ export function say(logger: Logger, level: keyof Logger, line: string): void {
   }
 }
 
+/**
+ * Calls each listener whatever the others do. Not `emitter.emit`: there the first that throws silences those behind it, and takes
+ * us along.
+ *
+ * @param onFailed - Told what a listener throws or rejects with. Must not throw.
+ */
+export function callListeners<Events extends Record<keyof Events, unknown[]>>(
+  emitter: EventEmitter<Events>,
+  name: keyof Events & string,
+  payload: unknown,
+  onFailed: (error: unknown) => void,
+): void {
+  for (const listener of (emitter as EventEmitter).rawListeners(name)) {
+    try {
+      onRejection(Reflect.apply(listener, emitter, [payload]), onFailed)
+    } catch (error) {
+      onFailed(error)
+    }
+  }
+}
+
 /** An unhandled rejection would end the host. */
-export function onRejection(result: unknown, handle: (error: unknown) => void): void {
+function onRejection(result: unknown, handle: (error: unknown) => void): void {
   Promise.resolve(result).catch(handle)
 }
 

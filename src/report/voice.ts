@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import type { Dump, Failure, Leak, Report, Skip } from '../dispatch/events'
 import type { Logger } from '../options'
-import { inWords, onRejection, say } from './host-code'
+import { callListeners, inWords, say } from './host-code'
 import { lines } from './lines'
 import { stderrLogger } from './stderr-logger'
 
@@ -60,17 +60,8 @@ export class Voice implements Report {
     this.#say('info', line)
   }
 
-  /** Not `emitter.emit`: there the first listener that throws silences those behind it, and takes us along. */
   #emit<Name extends keyof MonitorEvents>(name: Name, payload: MonitorEvents[Name][0]): void {
-    for (const listener of this.#emitter.rawListeners(name)) {
-      try {
-        onRejection(Reflect.apply(listener, this.#emitter, [payload]), (error) =>
-          this.#listenerFailed(name, error),
-        )
-      } catch (error) {
-        this.#listenerFailed(name, error)
-      }
-    }
+    callListeners(this.#emitter, name, payload, (error) => this.#listenerFailed(name, error))
   }
 
   /** A failure listener that fails is only told to the log: as an event it would come round for ever. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
-import { inWords, onRejection, say } from '../../dist/report/host-code.js'
+import { callListeners, inWords, say } from '../../dist/report/host-code.js'
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -31,14 +32,23 @@ test('a logger that throws or rejects is left alone', async () => {
   await turn()
 })
 
-test('a rejection is handed over by any kind of promise, what fulfils or is none is not', async () => {
-  const errors: unknown[] = []
+test('every listener is called with the event; what one throws or rejects with is handed over, by any kind of promise', async () => {
+  const emitter = new EventEmitter<{ news: [string] }>()
   const thenable = { then: (_: unknown, reject: (error: string) => void) => reject('theirs') }
+  const heard: string[] = []
+  emitter.on('news', () => {
+    throw new Error('thrown')
+  })
   for (const result of [Promise.reject(new Error('mine')), thenable, Promise.resolve(1), 2, undefined]) {
-    onRejection(result, (error) => errors.push(error))
+    emitter.on('news', (payload) => (heard.push(payload), result))
   }
+  emitter.once('news', (payload) => heard.push(payload))
+  const errors: unknown[] = []
+  for (const payload of ['first', 'second'])
+    callListeners(emitter, 'news', payload, (error) => errors.push(error))
   await turn()
-  assert.deepEqual(errors.map(inWords).sort(), ['mine', 'theirs'])
+  assert.deepEqual(errors.map(inWords).sort(), ['mine', 'mine', 'theirs', 'theirs', 'thrown', 'thrown'])
+  assert.deepEqual([heard.filter((each) => each === 'first').length, heard.length], [6, 11])
 })
 
 test('an error is told by its message, and what cannot become a string by its kind', () => {
