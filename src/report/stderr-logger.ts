@@ -14,7 +14,8 @@ export function stderrLogger(): Logger {
     try {
       writeSync(STDERR, `cpu-memory-monitor: ${line}\n`)
     } catch {
-      // Closed, its reader gone, or a pipe that is full: the line is lost, the host is not.
+      // Closed, its reader gone, or full and not to be waited for: the line is lost, the host is not. A pipe that blocks and whose
+      // reader stands still holds the host up, as it would by `console.error`.
     }
   }
   return { info: write, warn: write, error: write }

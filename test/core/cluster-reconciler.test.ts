@@ -498,6 +498,18 @@ describe('the hard limit', () => {
     assert.equal(stage.count('crash'), 0)
   })
 
+  test('one that speaks now and then hangs not: it drains', () => {
+    const stage = new Stage(hard).settled()
+    for (let reading = 0; reading < 5; reading += 1) {
+      if (reading === 2) stage.give({ type: 'reading', key: 2, rssBytes: 100 * MB })
+      stage.give({ type: 'seen', rssBytes: seen(60, reading < 4 ? 100 : 200, 60) })
+      stage.give({ type: 'reading', key: 2, rssBytes: 100 * MB })
+    }
+    stage.give({ type: 'seen', rssBytes: seen(60, 200, 60) })
+    stage.announce(4)
+    assert.deepEqual([stage.killed, stage.drained.map(({ key }) => key)], [[], [2]])
+  })
+
   /** Worker 2 is above the limit; the third worker has died and its successor does not come up. */
   function withOneMissing(silentReadings: number): Stage {
     const stage = new Stage(hard).settled()

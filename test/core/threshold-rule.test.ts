@@ -33,3 +33,11 @@ test('readings before and after a gap do not make a row', () => {
   rule.interrupt()
   assert.equal(rule.observe(90).trips, false)
 })
+
+test('nor do calm readings, which would end the episode', () => {
+  const rule = new ThresholdRule(60, 2)
+  for (const reading of [90, 90, 10]) rule.observe(reading)
+  rule.interrupt()
+  assert.equal(rule.observe(10).endsEpisode, false)
+  assert.equal(rule.observe(10).endsEpisode, true)
+})

@@ -45,6 +45,20 @@ test('what is left moves to a thread with a clock of its own, whenever that one 
   assert.deepEqual(spend(second, 1), [true])
 })
 
+test('what has dripped in while nobody had it is not lost', (t) => {
+  let [sharedMs, ownMs] = [500_000, 1000]
+  t.mock.method(performance, 'now', () => ownMs)
+  const options = { tokensPerInterval: 2, intervalMs: 60_000 }
+  const first = new DumpBudget(options)
+  spend(first, 2)
+  const left = structuredClone(first.left(sharedMs))
+  sharedMs += 45_000
+  ownMs = 3
+  const second = new DumpBudget(options, { left, nowMs: sharedMs })
+  ownMs += 15_000
+  assert.deepEqual(spend(second, 3), [true, true, false])
+})
+
 test('an untouched budget leaves nothing to move', () => {
   assert.equal(new DumpBudget({ tokensPerInterval: 2, intervalMs: 1000 }).left(0), undefined)
 })

@@ -46,6 +46,23 @@ function mode(path: string): string {
 }
 
 for (const [way, publish] of Object.entries(WAYS)) {
+  test(`${way}: all that a name promises is on the disk before it, and the name thereafter`, async (t) => {
+    const directory = scratch(t)
+    const artefact = await written(directory)
+    const log: string[] = []
+    const nameOf = (fd: unknown) => fs.readlinkSync(`/proc/self/fd/${fd as number}`).replace(directory, '')
+    for (const call of ['fsync', 'fsyncSync', 'link', 'linkSync'] as const) {
+      const original = fs[call] as (...args: unknown[]) => unknown
+      t.mock.method(fs, call, (...args: unknown[]) => {
+        log.push(call.startsWith('fsync') ? `synced ${nameOf(args[0])}` : 'named')
+        return original(...args)
+      })
+    }
+    await publish(artefact)
+    const [whole, told] = [`synced /${NAMES.partial}`, `synced /${NAMES.sidecar}`]
+    assert.deepEqual(log, [whole, told, 'named', 'synced '])
+  })
+
   test(`${way}: a whole file gets its final name and a complete sidecar, and nothing else is left`, async (t) => {
     const directory = scratch(t)
     const artefact = await written(directory)

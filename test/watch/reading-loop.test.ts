@@ -65,6 +65,14 @@ test('a lasting failure is told once, and its end once; the loop goes on', async
   assert.equal(observed.length, 2)
 })
 
+test('after a failure a CPU reading speaks of its own moment on, whatever came before', async () => {
+  const { observed } = await play('cpu', [50, new Error('no file'), 60])
+  assert.deepEqual(
+    observed.map(({ sinceMs }) => sinceMs),
+    [1000, 3000],
+  )
+})
+
 test('readings that work are not talked about', async () => {
   assert.deepEqual((await play('cpu', [50, 60])).heard, [])
 })
