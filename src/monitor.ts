@@ -28,7 +28,8 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   /**
    * Takes a CPU profile by hand. Exempt from the limiter; waits for a running dump. Keeps the process alive until then.
    *
-   * @param durationMs - Whole ms from 1 to 2147483647. Default: `cpu.duration`.
+   * @param durationMs - Whole ms from 1 to 2147483647. Default: `cpu.duration`. Who asks while one that was asked for by hand waits
+   * for its turn gets that one, whatever its length.
    * @returns The dump, or why there is none. Never rejects.
    */
   dumpCpu(durationMs?: number): Promise<DumpResult> {

@@ -9,7 +9,7 @@ import { runSync } from '../files/step'
 import type { PassedOver } from './capture'
 import type { HeapSampler } from './heap-sampler'
 import { SAMPLING_INTERVAL_BYTES, SAMPLING_WAY } from './heap-sampling'
-import type { Sampler } from './main-thread'
+import type { SamplerState } from './main-thread'
 import { overwrite } from './overwrite'
 import { monotonicMs } from '../time/clock'
 
@@ -24,7 +24,7 @@ export interface ChildReport {
   readonly profile?: ChildFile
   readonly snapshot: ChildFile
   /** Whether the sampling heap profiler still ran. */
-  readonly sampler?: Sampler
+  readonly sampler?: SamplerState
   readonly peakBytes: number
 }
 

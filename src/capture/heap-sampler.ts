@@ -1,13 +1,13 @@
 import type { HeapProfiler, Session } from 'node:inspector'
-import type { Sampler } from './main-thread'
+import type { SamplerState } from './main-thread'
 
 /** V8's sampling heap profiler, of which a process has one for all its users. Synchronous, on its own thread. */
 export interface HeapSampler {
   /** Starts sampling, unless it is known to run already. */
-  start(intervalBytes: number): Sampler
+  start(intervalBytes: number): SamplerState
   /** What was sampled since the start; no samples if nothing was or if another user has stopped it. Forces one full GC. */
   read(): { samples: number; json: string }
-  state(): Sampler
+  state(): SamplerState
   /** Stops it if it is ours. Idempotent. */
   stop(): void
 }
@@ -23,7 +23,7 @@ export interface HeapSampler {
  */
 export function createHeapSampler(openSession: () => Session): HeapSampler {
   let session: Session | undefined
-  let sampler: Sampler = 'stopped'
+  let sampler: SamplerState = 'stopped'
 
   const letGo = (): void => {
     session?.disconnect()

@@ -16,7 +16,7 @@ export interface HeapStatistics {
  * Who runs the sampling heap profiler: we do, another user of it does (we read along and never stop it), or nobody:
  * ours has been stopped by another.
  */
-export type Sampler = 'ours' | 'foreign' | 'stopped'
+export type SamplerState = 'ours' | 'foreign' | 'stopped'
 
 /** Input or output of an order that has none. */
 export type Nothing = Record<string, never>
@@ -35,12 +35,15 @@ export interface Orders {
   /** Writes a heap snapshot with V8 itself or with the heapdump package, in place. Fails when the file is no longer there. */
   heapSnapshot: { input: { way: 'v8' | 'heapdump'; file: string }; output: { pauseMs: number } }
   /** Starts the sampling heap profiler, unless one runs already. Forces one full GC if another user's does. */
-  startSampling: { input: { intervalBytes: number }; output: { sampler: Sampler } }
+  startSampling: { input: { intervalBytes: number }; output: { sampler: SamplerState } }
   /**
    * Writes what the sampling heap profiler has seen; writes nothing if that is nothing (`samples` is 0). Forces one full
    * GC unless the sampler is `stopped`.
    */
-  samplingProfile: { input: { file: string }; output: { pauseMs: number; samples: number; sampler: Sampler } }
+  samplingProfile: {
+    input: { file: string }
+    output: { pauseMs: number; samples: number; sampler: SamplerState }
+  }
   /** Stops the sampling heap profiler if it is ours. */
   stopSampling: { input: Nothing; output: Nothing }
   /**

@@ -6,7 +6,7 @@ import { readTotalMemory } from './limits'
 import { limitedGroups, workingSetBytes } from './memory-groups'
 
 /** How much memory is left, and for whom. */
-export interface MemoryRoom {
+export interface MemoryLeft {
   /** What could still be allocated before a limit is reached or the machine has nothing left, bytes. */
   readonly availableBytes: number
   /** Limit, hard or throttling, of the cgroup with the least room, bytes. Absent when no limit can be compared with a usage. */
@@ -23,7 +23,7 @@ export interface MemoryRoom {
  * @param root - Where `/proc` and `/sys` are looked for.
  * @default root `/`
  */
-export function readMemoryRoom(root = '/'): MemoryRoom {
+export function readMemoryRoom(root = '/'): MemoryLeft {
   const read = kernelFiles(root)
   const machineBytes = readAvailable(read)
   const [tightest] = limitedGroups(read, readTotalMemory(read), true)

@@ -17,7 +17,7 @@ import { median, withCgroup, worstLatency } from '../accept/programs/forking.mjs
 import { testPackages } from '../accept/programs/test-packages.mjs'
 
 const PROGRAM = fileURLToPath(new URL('heap-dump-case.cjs', import.meta.url))
-/** Each with what a way in place needs of memory, as a multiple of the heap (`test/bench/snapshot-need.mjs`), and a little more. */
+/** Each with what a way in place needs of memory, as a multiple of the heap: what its rows show on the hungriest Node, and a little more. */
 const NEED_FACTORS = { objects: 16, strings: 4, closures: 16, maps: 20, buffers: 4 }
 const WAYS = ['fork', 'in place', 'v8', 'heapdump', 'v8-profiler-next']
 const PACKAGES = ['heapdump', 'v8-profiler-next']

@@ -4,7 +4,7 @@ import os from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
-import { readMemoryRoom, type MemoryRoom } from '../../dist/sample/memory-room.js'
+import { readMemoryRoom, type MemoryLeft } from '../../dist/sample/memory-room.js'
 
 const roots = join(__dirname, '..', 'fixtures', 'sample', 'roots')
 
@@ -12,7 +12,7 @@ describe('room of each laid-out root', () => {
   for (const name of readdirSync(roots)) {
     test(name, () => {
       const expected = JSON.parse(readFileSync(join(roots, name, 'expected.json'), 'utf8')) as {
-        room: MemoryRoom
+        room: MemoryLeft
       }
       assert.deepEqual(readMemoryRoom(join(roots, name)), expected.room)
     })

@@ -6,14 +6,14 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
 import type { Limits } from '../../dist/sample/limits.js'
-import type { MemoryRoom } from '../../dist/sample/memory-room.js'
+import type { MemoryLeft } from '../../dist/sample/memory-room.js'
 import { fixture } from './run-fixture.js'
 
 const MIB = 1024 * 1024
 
 interface Seen {
   limits: Limits
-  room: MemoryRoom
+  room: MemoryLeft
   heldBytes: number
   constrained: number
 }
