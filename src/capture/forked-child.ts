@@ -83,11 +83,11 @@ function startGuard(pid: number, guard: ChildGuard): () => Verdict | undefined {
   const watch = new ChildWatch(monotonicMs(), deadlineMs, reserveBytes, allowanceBytes)
   let verdict: Verdict | undefined
   const timer = setInterval(() => {
-    const usage = readChildUsage(pid)
-    if (!usage || verdict) return
-    const { cpuTicks: cpu, state, anonymousBytes } = usage
+    if (verdict) return
+    const seen = readChildUsage(pid)
+    const usage = seen && { ...seen, cpu: seen.cpuTicks }
     const availableBytes = guard.availableBytes()
-    const endedFor = watch.judge({ atMs: monotonicMs(), cpu, state, anonymousBytes, availableBytes })
+    const endedFor = watch.judge({ atMs: monotonicMs(), usage, availableBytes })
     if (!endedFor) return
     verdict = { endedFor, leftBytes: availableBytes }
     end(pid)
@@ -151,8 +151,8 @@ function judged({ endedFor, leftBytes }: Verdict): ChildOutcome {
 }
 
 /**
- * @param mayStarve - The job may need more than the child was allowed. Where it cannot, V8 did not end it for want of memory,
- * nor did the kernel.
+ * @param mayStarve - The job may need more than the child was allowed. Where it cannot, V8 did not end it for want of memory. The
+ * kernel may have all the same: others can have taken what was there at the fork.
  */
 function explain(
   { exitCodes }: Pick<ForkHelper, 'exitCodes'>,
@@ -164,7 +164,9 @@ function explain(
     return { kind: 'stuck', why: 'the child needed a thread that it had not' }
   if (signal === undefined) return { kind: 'failed', why: `the child ended without a report: code ${code}` }
   if (signal === SIGALRM) return { kind: 'ended', why: LATE }
-  if (mayStarve && (BY_V8.has(signal) || signal === SIGKILL))
+  if (signal === SIGKILL)
+    return { kind: 'hungry', why: 'the child was killed, as the kernel does for want of memory' }
+  if (mayStarve && BY_V8.has(signal))
     return { kind: 'hungry', why: `the child found no memory (signal ${signal})` }
   if (BY_V8.has(signal) || CRASHED.has(signal))
     return { kind: 'stuck', why: `the child ended by signal ${signal}` }

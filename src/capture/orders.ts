@@ -52,7 +52,7 @@ export function createOrders(engines: Engines): OrderTable {
     heapSnapshot: ({ way, file }) =>
       timed(() => {
         // Both create what is not there: of an order that was given up meanwhile a file would be left that nobody knows.
-        if (!existsSync(file)) throw new Error('the order was given up')
+        if (!existsSync(file)) throw gone()
         return way === 'heapdump' ? writeWithHeapdump(engines, file) : void writeHeapSnapshot(file)
       }),
     startSampling: ({ intervalBytes }) => ({ sampler: sampler.start(intervalBytes) }),
@@ -130,12 +130,18 @@ function forkHeapDump(
 ): Orders['forkHeapDump']['output'] {
   const loaded = loadForkHelper()
   if (!('helper' in loaded)) throw new Error(loaded.unavailable)
+  const startedAtMs = monotonicMs()
   // Carried out late, for nobody: the child would write for minutes into a file that nobody knows.
-  if (!runSync(isPartialThere(job.snapshot))) throw new Error('the order was given up')
+  if (!runSync(isPartialThere(job.snapshot))) throw gone()
+  const lookedForMs = monotonicMs() - startedAtMs
   const { pid, resultDescriptor, pauseMs } = loaded.helper.fork(options, (forkPauseMs) =>
-    writeDumpInChild(job, sampler, forkPauseMs),
+    writeDumpInChild(job, sampler, () => lookedForMs + forkPauseMs()),
   )
-  return { pid, resultDescriptor, pauseMs }
+  return { pid, resultDescriptor, pauseMs: lookedForMs + pauseMs }
+}
+
+function gone(): Error {
+  return new Error('its file has gone: the order was given up, or somebody has removed it')
 }
 
 function readHeapStatistics(): HeapStatistics {

@@ -29,6 +29,7 @@ class WorkerSide {
   readonly #isKept = isKept()
   readonly #disconnect: () => void
   #evidence: Evidence | undefined
+  #isReady = false
   #isDraining = false
   #stopCheck: (() => void) | undefined
   #watchdog: OrphanWatchdog | undefined
@@ -78,11 +79,13 @@ class WorkerSide {
 
   /**
    * So an application gives its worker up, after an error for one. Node then closes its servers at once and tells the primary when
-   * the last connection has gone: until then its place would be empty. Its replacement comes first, as for any other reason.
+   * the last connection has gone: until then its place would be empty. Its replacement comes first, as for any other reason; one
+   * that does not serve yet has no place to lose.
    */
   #tapDisconnect(): void {
     this.worker.disconnect = () => {
-      this.#send({ kind: 'leave' })
+      if (this.#isReady && process.connected) this.#send({ kind: 'leave' })
+      else this.#disconnect()
       return this.worker
     }
   }
@@ -118,7 +121,10 @@ class WorkerSide {
 
   #announce(started: unknown): void {
     Promise.resolve(started).then(
-      () => this.#send({ kind: 'ready', rssBytes: readOwnRss() ?? 0 }),
+      () => {
+        this.#isReady = true
+        this.#send({ kind: 'ready', rssBytes: readOwnRss() ?? 0 })
+      },
       (error: unknown) => {
         // Thrown outside of the promise it ends the worker as an uncaught exception, with the application's own handlers.
         setImmediate(() => {

@@ -5,14 +5,19 @@ export const STALLED_AFTER_MS = 3000
 export interface ChildSight {
   /** Monotonic ms. */
   readonly atMs: number
+  /** What it does; `undefined` where /proc does not show it. */
+  readonly usage: ChildUse | undefined
+  /** What can still be allocated before a limit or the end of the machine is reached, bytes. */
+  readonly availableBytes: number
+}
+
+export interface ChildUse {
   /** CPU time used so far, in any unit. */
   readonly cpu: number
   /** The kernel's letter for what it does: R runs, S sleeps, D waits for a disk, T is stopped. */
   readonly state: string
   /** Anonymous memory of the child, what it still shares with the application counted in, bytes. */
   readonly anonymousBytes: number
-  /** What can still be allocated before a limit or the end of the machine is reached, bytes. */
-  readonly availableBytes: number
 }
 
 /** Why a child has to be ended: it waits for nobody, it eats what the application needs, or its time is over. */
@@ -44,11 +49,15 @@ export class ChildWatch {
   }
 
   /** @returns What to end it for, or `undefined`: it may go on. */
-  judge({ atMs, cpu, state, anonymousBytes, availableBytes }: ChildSight): ChildVerdict | undefined {
-    this.#anonymousAtFirst ??= anonymousBytes
-    if (anonymousBytes - this.#anonymousAtFirst > this.#allowanceBytes) return 'hungry'
+  judge({ atMs, usage, availableBytes }: ChildSight): ChildVerdict | undefined {
     if (availableBytes < this.#reserveBytes) return 'hungry'
     if (atMs - this.#startedAtMs > this.#deadlineMs) return 'late'
+    return usage && this.#judgeUse(usage, atMs)
+  }
+
+  #judgeUse({ cpu, state, anonymousBytes }: ChildUse, atMs: number): ChildVerdict | undefined {
+    this.#anonymousAtFirst ??= anonymousBytes
+    if (anonymousBytes - this.#anonymousAtFirst > this.#allowanceBytes) return 'hungry'
     // Only sleep without CPU is a stall: who waits for a disk or for the CPU, or was stopped, can go on by itself.
     if (cpu !== this.#cpu || state !== 'S') this.#progressAtMs = atMs
     this.#cpu = cpu

@@ -39,8 +39,6 @@ export interface DispatcherParts {
   readonly report: Report
   /** Settled when dumps can be made: their directories are there. */
   readonly ready?: Promise<unknown> | undefined
-  /** Makes the directory of a dump again where it has gone since. Rejects with the file system's error. */
-  readonly prepare?: ((directory: string) => Promise<void>) | undefined
   /** Length of a CPU profile when the request names none, ms. */
   readonly profileDurationMs: number
   /** Where the evidence comes from; directory and start are added per dump. */
@@ -229,8 +227,6 @@ export class Dispatcher {
   async #plan({ kind }: DumpRequest): Promise<Plan | Refusal> {
     const { capturer, directory } = this.#parts[kind]
     await this.#parts.ready
-    // It was made at the start; what clears up old files may have removed it since.
-    await this.#parts.prepare?.(directory)
     return capturer.plan(directory)
   }
 
@@ -281,7 +277,8 @@ export class Dispatcher {
     const message = messageOf(error)
     const result = { skipped: 'failed', message } as const
     this.#setTold(result)
-    if (this.#isNews(request, `failed: ${message}`))
+    // Names of files and times waited differ each time; what remains is the same failure.
+    if (this.#isNews(request, `failed: ${message.replace(/\d+/g, '')}`))
       this.#parts.report.failure({ stage: 'capture', kind, message, error })
     return result
   }

@@ -35,21 +35,16 @@ export interface Disk {
   readonly isMemory: boolean
 }
 
-/** `f_type` of tmpfs and ramfs, statfs(2). */
-const IN_MEMORY: readonly number[] = [0x01021994, 0x858458f6]
+/** `f_type` of tmpfs, statfs(2). */
+const TMPFS_MAGIC = 0x01021994
 
 /** @throws The file system's error. */
 export async function readDisk(directory: string): Promise<Disk> {
   const { bavail, bsize, type } = await statfs(directory)
-  return { freeBytes: bavail * bsize, isMemory: process.platform === 'linux' && IN_MEMORY.includes(type) }
+  return { freeBytes: bavail * bsize, isMemory: process.platform === 'linux' && type === TMPFS_MAGIC }
 }
 
-/**
- * Creates a directory with all that is missing above it, every created level for its owner only (0700).
- *
- * @throws The file system's error.
- */
-export async function createMissing(directory: string): Promise<void> {
+async function createMissing(directory: string): Promise<void> {
   // Level by level: with `recursive` Node tries for ever where the parent exists and nothing can be made in it, as in /proc.
   for (const level of await missingLevels(resolve(directory))) {
     // A default ACL of the parent can have given more than was asked for.

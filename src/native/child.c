@@ -21,10 +21,14 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* What `ps -o comm` shows; at most 15 characters. The arguments still read as the application's. */
 static const char process_name[] = "heap-snapshot";
+
+/* Rings and indexes take some KB; what is larger than this is left where it is. */
+#define LARGEST_COPY_BYTES ((size_t)16 << 20)
 
 /* The kernel's own layout of a directory entry; the C libraries agree on no name for it. */
 struct kernel_dirent {
@@ -90,13 +94,30 @@ static int neutralise_descriptors(int kept) {
   return 0;
 }
 
+/* Puts a copy of the child's own in the place of memory that both processes see. */
+static bool make_private(const struct mapping *mapping) {
+  if (mapping->length > LARGEST_COPY_BYTES) return false;
+  void *copy = mmap(NULL, mapping->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (copy == MAP_FAILED) return false;
+  /* Not memcpy(3): a mapping may be longer than its file, and behind its end there is only SIGBUS. What is missing stays 0. */
+  struct iovec from = {.iov_base = (void *)mapping->start, .iov_len = mapping->length};
+  struct iovec to = {.iov_base = copy, .iov_len = mapping->length};
+  if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) >= 0 &&
+      mremap(copy, mapping->length, mapping->length, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)mapping->start) != MAP_FAILED) {
+    return true;
+  }
+  (void)munmap(copy, mapping->length);
+  return false;
+}
+
 /*
  * Memory that both processes see (a database's index of its log, libuv's rings of io_uring) must not change by the child's
- * doing: who writes there ends by SIGSEGV.
+ * doing. Where it cannot be copied it is read-only, and who writes there ends by SIGSEGV.
  */
-static void protect_shared_memory(const struct mapping_list *shared) {
+static void unshare_memory(const struct mapping_list *shared) {
   for (size_t index = 0; index < shared->count; index++) {
-    (void)mprotect((void *)shared->items[index].start, shared->items[index].length, PROT_READ);
+    const struct mapping *mapping = &shared->items[index];
+    if (!make_private(mapping)) (void)mprotect((void *)mapping->start, mapping->length, PROT_READ);
   }
 }
 
@@ -115,13 +136,34 @@ static void reset_signals(void) {
   (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Of all processes under the memory limit the kernel kills this one first. Everybody may raise the own score. */
-static void volunteer_for_oom_killer(void) {
-  int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (score < 0) return;
-  ssize_t written = write(score, "1000", 4);
+static void write_to(const char *path, const char *text) {
+  int file = open(path, O_WRONLY | O_CLOEXEC);
+  if (file < 0) return;
+  ssize_t written = write(file, text, strlen(text));
   (void)written;
-  (void)close(score);
+  (void)close(file);
+}
+
+/* Of all processes under the memory limit the kernel kills this one first. Everybody may raise the own score. */
+static void volunteer_for_oom_killer(void) { write_to("/proc/self/oom_score_adj", "1000"); }
+
+static int set_limit(int resource, rlim_t wanted) {
+  struct rlimit limit;
+  if (getrlimit(resource, &limit) != 0) return errno;
+  if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted) wanted = limit.rlim_max;
+  limit.rlim_cur = wanted;
+  limit.rlim_max = wanted;
+  return setrlimit(resource, &limit) == 0 ? 0 : errno;
+}
+
+/*
+ * A core of this process would hold the application's heap. One that is piped to a program (systemd-coredump, apport) minds no
+ * RLIMIT_CORE, so it is to hold no memory. Not by PR_SET_DUMPABLE: under /proc with hidepid the parent would no longer see how
+ * its child does.
+ */
+static int leave_no_core(void) {
+  write_to("/proc/self/coredump_filter", "0");
+  return set_limit(RLIMIT_CORE, 0);
 }
 
 /* Reads the number after `name` in /proc/self/status, there in kB. 0, or an errno. */
@@ -145,15 +187,6 @@ static int read_status_bytes(const char *name, uint64_t *bytes) {
   return 0;
 }
 
-static int set_limit(int resource, rlim_t wanted) {
-  struct rlimit limit;
-  if (getrlimit(resource, &limit) != 0) return errno;
-  if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted) wanted = limit.rlim_max;
-  limit.rlim_cur = wanted;
-  limit.rlim_max = wanted;
-  return setrlimit(resource, &limit) == 0 ? 0 : errno;
-}
-
 /*
  * Writing a snapshot takes V8 several times the heap in new memory. Past the allowance the child's allocations fail and it
  * ends by itself, before the kernel looks for somebody to kill: with memory.oom.group, as Kubernetes sets it, that would be
@@ -172,17 +205,16 @@ int child_detach(const struct child_options *options, const struct mapping_list 
   (void)alarm(options->deadline_seconds);
 
   int error = neutralise_descriptors(kept_descriptor);
-  if (error == 0) error = limit_memory(options->data_allowance_bytes);
-  if (error == 0) error = set_limit(RLIMIT_CORE, 0);
+  if (error == 0) error = leave_no_core();
   if (error != 0) return error;
 
-  protect_shared_memory(shared);
+  unshare_memory(shared);
+  error = limit_memory(options->data_allowance_bytes);
+  if (error != 0) return error;
   volunteer_for_oom_killer();
   (void)prctl(PR_SET_NAME, process_name, 0, 0, 0);
   /* nice(2) says -1 for an error and for a niceness of -1; neither is a reason to give up. */
   int niceness = nice(options->niceness);
   (void)niceness;
-  /* A core that is piped to a program (systemd-coredump, apport) minds no RLIMIT_CORE, and this one would hold the heap. */
-  (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   return 0;
 }

@@ -18,7 +18,7 @@ static double now_ms(void) {
 
 /*
  * The child writes down how long the application stood still, which only the application knows, and only after the fork. So
- * it is told in a page that both processes have.
+ * it is told in a page that both processes have. It is made after the search for what they share, and so is no part of that.
  */
 struct pause {
   double started_ms;
@@ -26,11 +26,11 @@ struct pause {
   _Atomic double lasted_ms;
 };
 
-static struct pause *pause_begin(void) {
+static struct pause *share_pause(double started_ms) {
   void *page = mmap(NULL, sizeof(struct pause), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return NULL;
   struct pause *pause = page;
-  pause->started_ms = now_ms();
+  pause->started_ms = started_ms;
   atomic_init(&pause->lasted_ms, -1);
   return pause;
 }
@@ -107,19 +107,21 @@ static int fork_with_pipe(const struct child_options *options, const struct find
 }
 
 int fork_with_heap(const struct child_options *options, struct forked *forked) {
-  struct pause *pause = pause_begin();
-  if (pause == NULL) return errno;
-  forked->pause = pause;
+  double started_ms = now_ms();
+  struct pause *pause = NULL;
   /* Everything that takes the C library's own locks is done here, in the parent, where other threads can release them. */
   struct findings found = {0};
   int error = find_out(&found);
   if (error == 0) {
-    error = fork_with_pipe(options, &found, forked);
+    pause = share_pause(started_ms);
+    if (pause == NULL) error = errno;
+    forked->pause = pause;
+    if (error == 0) error = fork_with_pipe(options, &found, forked);
     if (error == 0 && forked->pid == 0) return 0;
     mappings_leave_out(&found.marked);
   }
   forget(&found);
-  pause_end(pause);
-  if (error != 0) pause_free(pause);
+  if (pause != NULL && error == 0) pause_end(pause);
+  if (pause != NULL && error != 0) pause_free(pause);
   return error;
 }

@@ -58,9 +58,10 @@ export class ExitWait {
    * `undefined`, is back. A process need not wait meanwhile.
    */
   noteChild(pid: number | undefined): void {
-    Atomics.store(this.#words, CHILD_PID, pid ?? 0)
+    // In this order an exit in between finds the one or the other.
     if (pid === undefined) this.hold()
-    else this.release()
+    Atomics.store(this.#words, CHILD_PID, pid ?? 0)
+    if (pid !== undefined) this.release()
   }
 
   /** The forked child that is at work. */

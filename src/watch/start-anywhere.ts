@@ -119,10 +119,18 @@ class MovableWatch implements Watch {
     const message = `the thread ended (${why}); the main thread takes over`
     if (wasReady) this.#parts.report.failure({ stage: 'watchdog', message })
     const thread = wasReady ? 'the main thread from now on' : withoutThread(why)
-    // What the thread had begun, nobody would end.
-    this.#parts.orders.dropPackageProfile({})
+    this.#dropProfile()
     this.#current = startHere(this.#parts, this.#gate, thread, budgetsLeft)
     for (const { request, settle } of unanswered) void this.#current.request(request).then(settle)
+  }
+
+  /** What the thread had begun, nobody would end. */
+  #dropProfile(): void {
+    try {
+      this.#parts.orders.dropPackageProfile({})
+    } catch (error) {
+      this.#parts.report.failure({ stage: 'watchdog', kind: 'cpu', message: messageOf(error), error })
+    }
   }
 }
 

@@ -14,7 +14,6 @@ import { DumpBudget } from '../dispatch/dump-budget'
 import type { DumpKind, DumpResult, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
 import type { Sidecar } from '../files/artefact'
-import { createMissing } from '../files/directory'
 import { deleteExpired } from '../files/retention'
 import { cpuSampler } from '../sample/cpu-sampler'
 import { memorySampler } from '../sample/memory-sampler'
@@ -114,7 +113,6 @@ export function startWatch(
     clock: systemClock,
     report,
     ready,
-    prepare: createMissing,
     profileDurationMs: settings.profileDurationMs,
     where,
     retain: (directory) => retain(directory, where.host, keep, report),

@@ -52,7 +52,7 @@ describe('a forked child', { concurrency: 1 }, () => {
     ['that needed a thread is stuck', { code: EXIT_CODES.waitedForThread }, 'stuck'],
     ['that crashed is stuck', { signal: SIGSEGV }, 'stuck'],
     ['that V8 ended is stuck', { signal: SIGILL }, 'stuck'],
-    ['that somebody killed was ended', { signal: SIGKILL }, 'ended'],
+    ['that was killed is hungry', { signal: SIGKILL }, 'hungry'],
     ['whose clock ran out was ended', { signal: SIGALRM }, 'ended'],
     ['that somebody ended was ended', { signal: SIGTERM }, 'ended'],
     ['whose job threw failed', { code: EXIT_CODES.jobFailed }, 'failed'],
@@ -65,7 +65,6 @@ describe('a forked child', { concurrency: 1 }, () => {
   const mayStarve = { allowanceBytes: 1000, needBytes: 1001 }
   for (const [what, end, kind] of [
     ['that V8 ended is hungry where it may have starved', { signal: SIGILL }, 'hungry'],
-    ['that the kernel killed is hungry where it may have starved', { signal: SIGKILL }, 'hungry'],
     ['that crashed is stuck also where it may have starved', { signal: SIGSEGV }, 'stuck'],
     ['that somebody ended was ended also where it may have starved', { signal: SIGTERM }, 'ended'],
   ] as const) {

@@ -254,6 +254,18 @@ describe('what goes wrong', { concurrency: 3 }, () => {
     assert.deepEqual([running.census.leastAccepting, running.times('fork')], [2, 3])
   })
 
+  test('a worker that gives itself up while it starts is gone at once, and one is forked for it', async (t) => {
+    const failFile = switchFile(t)
+    writeFileSync(failFile, '')
+    const options = { count: 1, startTimeout: 60_000 }
+    const running = await RunningCluster.start(t, { start: 'givingUp', failFile, options })
+    await running.until('the loss', () => running.events('crash').length === 1)
+    const [crash] = running.events('crash')
+    assert.deepEqual([crash?.cause, crash?.code], ['exit', 0])
+    rmSync(failFile)
+    await running.allReady()
+  })
+
   test('a worker that closes its channel and lives on: its place is filled, once, while it finishes', async (t) => {
     const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 20_000 } })
     await running.allReady()

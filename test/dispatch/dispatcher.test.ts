@@ -93,7 +93,6 @@ function scene({
   gateMemory = newGateMemory(),
   ready = Promise.resolve(),
   onTold = () => {},
-  prepare = undefined as ((directory: string) => Promise<void>) | undefined,
 } = {}) {
   const running: boolean[] = []
   const gate = new Gate(gateMemory)
@@ -137,7 +136,6 @@ function scene({
     },
     profileDurationMs: 30_000,
     ready,
-    prepare,
     onRunning: (isRunning) => running.push(isRunning),
     where: { node: 'v20', v8: '11', pid: 42, host: 'here', limits: {} },
     retain: (directory) => {
@@ -617,14 +615,17 @@ describe('exit', () => {
 describe('a dump that fails before it begins', () => {
   test('is one failure in an episode, costs no token, and is told anew in the next', async () => {
     const { readings, memory, failures } = scene({ tokens: 1 })
-    memory.answer = new Error('no such directory')
-    await readings('memory', 5000, 5000, 5000)
+    // The same but for the name of the file.
+    for (const ms of [1001, 1002, 1003]) {
+      memory.answer = new Error(`no such directory: memory-42-${ms}`)
+      await readings('memory', 5000)
+    }
     assert.deepEqual([memory.plans, failures.length], [3, 1])
     memory.answer = new Error('no permission')
     await readings('memory', 5000, 5000)
     assert.deepEqual(
       failures.map(({ message }) => message),
-      ['no such directory', 'no permission'],
+      ['no such directory: memory-42-1001', 'no permission'],
     )
     await readings('memory', 0, 5000)
     assert.equal(failures.length, 3)
@@ -641,23 +642,6 @@ describe('a dump that fails before it begins', () => {
       assert.deepEqual(result, { skipped: 'failed', message: 'no such directory' })
     }
     assert.equal(failures.length, 2)
-  })
-
-  test('has its directory made again first; that it cannot be is the failure', async () => {
-    const wanted: string[] = []
-    let refusal: Error | undefined
-    const prepare = (directory: string): Promise<void> => {
-      wanted.push(directory)
-      return refusal ? Promise.reject(refusal) : Promise.resolve()
-    }
-    const { dispatcher, memory } = scene({ prepare })
-    refusal = new Error('EACCES')
-    const result = await dispatcher.request({ kind: 'memory', rule: 'manual', details: {} })
-    assert.deepEqual([result, memory.plans], [{ skipped: 'failed', message: 'EACCES' }, 0])
-    refusal = undefined
-    void dispatcher.request({ kind: 'memory', rule: 'manual', details: {} })
-    await turn()
-    assert.deepEqual([memory.jobs.length, wanted], [1, ['/evidence', '/evidence']])
   })
 })
 

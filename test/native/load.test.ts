@@ -14,6 +14,7 @@ const ROUNDS = isCi ? 20 : 3
 const EMULATED_ROUNDS = 1
 const HEAP_MEGABYTES = 8
 const SECONDS_PER_ROUND = 60
+const EMULATED_SECONDS_PER_ROUND = 240
 
 interface Round {
   readonly whole: boolean
@@ -24,11 +25,12 @@ async function snapshotsUnderLoad(
   context: TestContext,
   [command, ...args]: readonly [string, ...string[]],
   wanted: number,
+  secondsPerRound: number,
 ): Promise<void> {
   const { stdout, stderr } = await promisify(execFile)(
     command,
     [...args, PROGRAM, temporaryDirectory(context), String(wanted), String(HEAP_MEGABYTES)],
-    { timeout: wanted * SECONDS_PER_ROUND * 1000 },
+    { timeout: wanted * secondsPerRound * 1000 },
   )
   const rounds = stdout
     .trim()
@@ -53,12 +55,14 @@ function arm64Node(): { command: readonly [string, ...string[]] } | { missing: s
   return { missing: `qemu-aarch64 does not run ${node}: ${error?.message ?? `code ${status}`}` }
 }
 
-const limits = { timeout: ROUNDS * SECONDS_PER_ROUND * 1000 }
+const limits = {
+  timeout: 1000 * Math.max(ROUNDS * SECONDS_PER_ROUND, EMULATED_ROUNDS * EMULATED_SECONDS_PER_ROUND),
+}
 
 test(
   `${ROUNDS} whole snapshots of an application under load, which is none the worse for it`,
   { skip: whyNoHelper(), ...limits },
-  (context) => snapshotsUnderLoad(context, [process.execPath], ROUNDS),
+  (context) => snapshotsUnderLoad(context, [process.execPath], ROUNDS, SECONDS_PER_ROUND),
 )
 
 const emulated = arm64Node()
@@ -67,6 +71,6 @@ test(
   { skip: 'missing' in emulated && !isCi ? emulated.missing : false, ...limits },
   (context) => {
     assert.ok('command' in emulated, 'missing' in emulated ? emulated.missing : '')
-    return snapshotsUnderLoad(context, emulated.command, EMULATED_ROUNDS)
+    return snapshotsUnderLoad(context, emulated.command, EMULATED_ROUNDS, EMULATED_SECONDS_PER_ROUND)
   },
 )
