@@ -47,7 +47,7 @@ export interface ForkHelper {
    *
    * The job runs alone: no other thread, no event loop, no descriptor of the application's, standard ones included. It may
    * use what is synchronous. What it returns may be 4096 bytes long. A garbage collection in it runs the destructors of native
-   * objects that the application has forgotten: they find their files closed, and memory that is shared read-only.
+   * objects that the application has forgotten: they find their files closed, and copies of memory that was shared.
    *
    * @param job - Is given a function that says how long the application stood still, ms.
    *
