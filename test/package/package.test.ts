@@ -70,7 +70,7 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
   })
 
   it('has the right types for every way of importing it', async () => {
-    await tool('@arethetypeswrong/cli/dist/index.js', ['--profile', 'node16', installed.tarball])
+    await tool('@arethetypeswrong/cli/dist/index.js', ['--profile', 'strict', installed.tarball])
   })
 
   /** Runs a tool of the repository; what it complains of becomes the test's message. */
