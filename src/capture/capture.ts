@@ -6,6 +6,11 @@ export interface PassedOver {
   readonly why: string
 }
 
+/** Says, when all ways were passed over, why there is no evidence. */
+export function whyNone(passedOver: readonly PassedOver[]): string {
+  return passedOver.map(({ way, why }) => `${way}: ${why}`).join('; ')
+}
+
 /** A dump that is not made, and the numbers that forbid it. */
 export interface Refusal {
   readonly skip: 'memory' | 'disk'

@@ -2,14 +2,22 @@ import { judgeDisk } from '../core/room'
 import { tenths } from '../core/tenths'
 import { openArtefact, type OpenArtefact } from '../files/open-artefact'
 import { operate, Run, type Steps } from '../files/step'
-import type { Captured, CaptureObserver, Capturer, Job, PassedOver } from './capture'
-import { createInspectorWay } from './cpu-inspector'
+import {
+  whyNone,
+  type Captured,
+  type CaptureObserver,
+  type Capturer,
+  type Job,
+  type PassedOver,
+} from './capture'
+import { createInspectorWay, INSPECTOR_WAY } from './cpu-inspector'
 import { createV8ProfilerWay } from './cpu-v8-profiler'
 import { samplingIntervalUs, type CpuProfileRequest, type CpuWay, type RunningProfile } from './cpu-way'
 import type { Engine } from './engines'
 import type { MainThread } from './main-thread'
 import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, type Patience } from './patience'
 import type { RoomProbe } from './room-probe'
+import { whyNoInspector } from './whether-inspector'
 import { monotonicMs } from '../time/clock'
 import { pause } from '../time/timers'
 
@@ -23,13 +31,16 @@ export interface CpuCapturerParts {
   readonly engine: Engine
   readonly probe: RoomProbe
   readonly observer: CaptureObserver
+  /** @default what `whyNoInspector()` finds */
+  readonly noInspector?: string | undefined
 }
 
 /**
  * CPU profiles: by v8-profiler-next where it is installed and loads, else by the inspector. A way that cannot start is passed
  * over for this dump; one that fails later is a failure, because by then the incident has had its time.
  */
-export function createCpuCapturer({ mainThread, engine, probe, observer }: CpuCapturerParts): Capturer {
+export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
+  const { mainThread, engine, probe, observer, noInspector = whyNoInspector() } = parts
   const patience: Patience = {
     orderTimeoutMs: ORDER_TIMEOUT_MS,
     deadlineMs: ORDER_DEADLINE_MS,
@@ -37,7 +48,9 @@ export function createCpuCapturer({ mainThread, engine, probe, observer }: CpuCa
   }
   const ways: CpuWay[] = []
   if (engine.package) ways.push(createV8ProfilerWay(mainThread, patience))
-  ways.push(createInspectorWay(mainThread, patience))
+  const notHere = [...engine.passedOver]
+  if (noInspector === undefined) ways.push(createInspectorWay(mainThread, patience))
+  else notHere.push({ way: INSPECTOR_WAY, why: noInspector })
   let recording: Run<Captured> | undefined
 
   return {
@@ -46,14 +59,14 @@ export function createCpuCapturer({ mainThread, engine, probe, observer }: CpuCa
       if (!disk.fits) return { skip: 'disk', numbers: disk.numbers }
       return {
         async take(job, early) {
-          const started = await startProfile(ways, engine.passedOver, job, early)
+          const started = await startProfile(ways, notHere, job, early)
           recording = new Run(recordAndPublish(started, job, early))
           return recording.done.finally(() => (recording = undefined))
         },
       }
     },
     endNow: (isTimeOver) => recording?.finishNow(isTimeOver),
-    ways: () => ({ available: ways.map((way) => way.name), passedOver: engine.passedOver }),
+    ways: () => ({ available: ways.map((way) => way.name), passedOver: notHere }),
     close: () => Promise.resolve(),
   }
 }
@@ -74,6 +87,7 @@ async function startProfile(
   job: Job,
   early: AbortSignal,
 ): Promise<StartedProfile> {
+  if (ways.length === 0) throw new Error(whyNone(passedOverBefore))
   const startedAtMs = monotonicMs()
   const open = await openArtefact(job.directory, `${job.baseName}.cpuprofile`, job.sidecar)
   try {
@@ -116,7 +130,7 @@ async function startFirst(
   request: CpuProfileRequest,
 ): Promise<{ way: CpuWay; running: RunningProfile; passedOver: readonly PassedOver[] }> {
   const passedOver: PassedOver[] = []
-  let failure: unknown = new Error('there is no way to take a CPU profile')
+  let failure: unknown
   for (const way of ways) {
     try {
       return { way, running: await way.start(request), passedOver }

@@ -7,6 +7,9 @@ import { waitPatiently, type Patience } from './patience'
 import { profileJson } from './profile-json'
 import { monotonicMs } from '../time/clock'
 
+/** As it stands in the `.json` and in the start line. */
+export const INSPECTOR_WAY = 'inspector'
+
 /**
  * CPU profiles by V8's own profiler, over an inspector session of our own.
  *
@@ -17,7 +20,7 @@ import { monotonicMs } from '../time/clock'
  */
 export function createInspectorWay(mainThread: MainThread, patience: Patience): CpuWay {
   return {
-    name: 'inspector',
+    name: INSPECTOR_WAY,
     async start(request) {
       const session = mainThread.connect()
       try {

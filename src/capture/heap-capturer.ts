@@ -1,5 +1,6 @@
 import { judgeDisk, roomBeside, snapshotFileBytes, type MemoryRoom } from '../core/room'
 import { tenths } from '../core/tenths'
+import { whyNone } from './capture'
 import type { Captured, CaptureObserver, Capturer, Job, PassedOver, Plan, Refusal } from './capture'
 import type { Engine } from './engines'
 import { loadForkHelper } from './fork-helper'
@@ -11,6 +12,7 @@ import { SAMPLING_WAY, startHeapSampling, type HeapSampling } from './heap-sampl
 import type { HeapStatistics, MainThread } from './main-thread'
 import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, waitPatiently, type Patience } from './patience'
 import type { RoomProbe } from './room-probe'
+import { whyNoInspector } from './whether-inspector'
 import { monotonicMs } from '../time/clock'
 
 /** What heap captures are built from. */
@@ -26,6 +28,8 @@ export interface HeapCapturerParts {
   readonly nodeMajor: number
   /** @default what `loadForkHelper()` finds */
   readonly fork?: ReturnType<typeof loadForkHelper>
+  /** @default what `whyNoInspector()` finds */
+  readonly noInspector?: string | undefined
 }
 
 /**
@@ -33,13 +37,17 @@ export interface HeapCapturerParts {
  * the refusal says that no snapshot was.
  */
 export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
-  const { mainThread, engine, probe, observer, nodeMajor, fork = loadForkHelper() } = parts
+  const { mainThread, engine, probe, observer, nodeMajor } = parts
+  const { fork = loadForkHelper(), noInspector = whyNoInspector() } = parts
   const patience: Patience = {
     orderTimeoutMs: ORDER_TIMEOUT_MS,
     deadlineMs: ORDER_DEADLINE_MS,
     onLate: (order) => observer.orderLate(order),
   }
-  const sampling = parts.sampling ? startHeapSampling({ mainThread, patience, observer }) : undefined
+  const sampling =
+    parts.sampling && noInspector === undefined
+      ? startHeapSampling({ mainThread, patience, observer })
+      : undefined
   const ladder: readonly HeapRung[] = [
     ...('helper' in fork
       ? [createForkRung({ helper: fork.helper, mainThread, sampling, probe, patience, observer, nodeMajor })]
@@ -49,6 +57,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
   const notHere = [
     ...('helper' in fork ? [] : [{ way: FORK_WAY, why: fork.unavailable }]),
     ...engine.passedOver,
+    ...(parts.sampling && noInspector !== undefined ? [{ way: SAMPLING_WAY, why: noInspector }] : []),
   ]
 
   return {
@@ -141,8 +150,4 @@ async function takeProfileOnly(
 
 function tooLittleRoom({ needBytes, haveBytes }: Refusal['numbers']): string {
   return `needs ${needBytes} bytes of memory, ${haveBytes} are to be had`
-}
-
-function whyNone(passedOver: readonly PassedOver[]): string {
-  return passedOver.map(({ way, why }) => `${way}: ${why}`).join('; ')
 }

@@ -1,3 +1,4 @@
+import { whyNoInspector } from '../capture/whether-inspector'
 import { messageOf } from '../core/message-of'
 import { threadEnvironment } from '../core/thread-environment'
 import { existsSync } from 'node:fs'
@@ -200,18 +201,11 @@ export class Watchdog implements Watch {
 }
 
 function threadEntry(): string {
-  if (!process.features.inspector) throw new Error('this Node was built without the inspector')
-  // A session from another thread does not throw there but aborts the process.
-  if (isInspectorRefused()) throw new Error('--permission refuses the inspector')
+  const noInspector = whyNoInspector()
+  if (noInspector !== undefined) throw new Error(noInspector)
   const entry = join(__dirname, 'watchdog-thread.js')
   if (!existsSync(entry)) throw new Error(`its file ${entry} is not there (was the package bundled?)`)
   return entry
-}
-
-/** Node 26 has a flag that allows it under `--permission`; before, nothing does. */
-function isInspectorRefused(): boolean {
-  const permission = process.permission as { has(scope: string): boolean } | undefined
-  return permission !== undefined && !permission.has('inspector')
 }
 
 function startThread(entry: string, data: WatchdogData): Worker {

@@ -46,6 +46,19 @@ describe('CPU capturer', () => {
     assert.deepEqual(capturer.ways().available, ['v8-profiler-next', 'inspector'])
   })
 
+  it('opens no session where the inspector is refused: it does not say that it could, and a dump fails with the reason', async () => {
+    const { mainThread, log } = scriptedMainThread({})
+    const refused = { probe: roomy(), observer: listener(), noInspector: 'refused on purpose' }
+    const without = createCpuCapturer({ mainThread, engine: NONE, ...refused })
+    const passedOver = [...NONE.passedOver, { way: 'inspector', why: 'refused on purpose' }]
+    assert.deepEqual(without.ways(), { available: [], passedOver })
+    const plan = (await without.plan(directory)) as Plan
+    await assert.rejects(plan.take(jobIn(directory, 'cpu'), LATER), /inspector: refused on purpose/)
+    assert.deepEqual([log, readdirSync(directory)], [[], []])
+    const withPackage = createCpuCapturer({ mainThread, engine: PACKAGE, ...refused })
+    assert.deepEqual(withPackage.ways().available, ['v8-profiler-next'])
+  })
+
   it('takes the inspector when there is none, and disconnects', async () => {
     const { captured, log, capturer } = await capture({}, NONE)
     const { way, passedOver, artefacts } = await captured

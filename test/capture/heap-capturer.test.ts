@@ -29,6 +29,7 @@ describe('heap capturer', () => {
     readonly sampling?: boolean
     readonly probe?: ReturnType<typeof roomy>
     readonly fork?: typeof NO_HELPER | { readonly helper: ForkHelper }
+    readonly noInspector?: string
   }
   const capturerFor = ({
     script,
@@ -36,11 +37,12 @@ describe('heap capturer', () => {
     sampling = true,
     probe = roomy(),
     fork = NO_HELPER,
+    noInspector,
   }: Case) => {
     const observer = listener()
     const { mainThread, log } = scriptedMainThread(script)
     const capturer = createHeapCapturer({
-      ...{ mainThread, engine, probe, observer, sampling, fork },
+      ...{ mainThread, engine, probe, observer, sampling, fork, noInspector },
       nodeMajor: 24,
     })
     return { capturer, log, said: observer.said }
@@ -62,6 +64,20 @@ describe('heap capturer', () => {
     assert.equal(captured.pauseMs, 7)
     assert.deepEqual(captured.passedOver, [NOT_FORKED])
     assert.ok(log.indexOf('samplingProfile') < log.indexOf('heapSnapshot'))
+  })
+
+  it('does not sample where the inspector is refused, and says so without a failure; the snapshot comes', async () => {
+    const noInspector = 'refused on purpose'
+    const { captured, capturer, log, said } = await take({ noInspector })
+    assert.deepEqual(wayAndFiles(captured), { way: 'v8', files: 2 })
+    assert.ok(!log.includes('startSampling'))
+    assert.deepEqual(said, [])
+    assert.deepEqual(capturer.ways().available, ['v8'])
+    const ofSampling = ({ passedOver }: ReturnType<typeof capturer.ways>) =>
+      passedOver.filter(({ way }) => way === 'sampling')
+    assert.deepEqual(ofSampling(capturer.ways()), [{ way: 'sampling', why: noInspector }])
+    const { capturer: unasked } = capturerFor({ noInspector, sampling: false })
+    assert.deepEqual(ofSampling(unasked.ways()), [])
   })
 
   it('takes V8 when heapdump does not load, and says why', async () => {

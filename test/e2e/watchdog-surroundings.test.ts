@@ -206,6 +206,20 @@ describe('where no thread can be had, the main thread takes over and says why', 
     await stops(program)
   })
 
+  test('under the permission model, where the start line does not promise what needs the inspector', async (t) => {
+    const flags = [PERMISSION, '--allow-fs-read=*', '--allow-fs-write=*']
+    const program = watch(t, { ...BLOCKED_ONLY, memory: {} }, 'sleep', { flags })
+    const { line } = await program.hears(({ line }) => /^watching/.test(line ?? ''))
+    assert.match(line ?? '', /cpu above .* by nothing; memory above .* by v8[;,] /)
+    assert.match(line ?? '', /; passed over: .*inspector \(--permission refuses the inspector\)/)
+    assert.match(line ?? '', /sampling \(--permission refuses the inspector\)/)
+    await stops(program)
+    assert.deepEqual(
+      program.said.filter(({ type }) => type === 'failure'),
+      [],
+    )
+  })
+
   test('under the permission model with nothing to read but the application', async (t) => {
     const flags = [PERMISSION, `--allow-fs-read=${ROOT}`, '--allow-fs-write=*']
     const program = watch(t, BLOCKED_ONLY, 'sleep', { flags })
