@@ -48,7 +48,7 @@ export type ChildOutcome =
     }
   | { readonly kind: 'stuck' | 'ended' | 'failed'; readonly why: string }
 
-const { SIGABRT, SIGALRM, SIGBUS, SIGILL, SIGKILL, SIGSEGV, SIGTRAP } = constants.signals
+const { SIGABRT, SIGALRM, SIGBUS, SIGILL, SIGKILL, SIGSEGV, SIGSYS, SIGTRAP } = constants.signals
 /** What V8 ends a process with that it cannot give memory to, and one that has met what cannot be. */
 const BY_V8 = new Set([SIGABRT, SIGILL, SIGTRAP])
 const CRASHED = new Set([SIGSEGV, SIGBUS])
@@ -62,10 +62,11 @@ export async function awaitChild(
   child: ChildToAwait,
   guard: ChildGuard,
 ): Promise<ChildOutcome> {
-  const stopGuard = startGuard(child.pid, guard)
+  const forked = new ChildProcess(helper, child.pid)
+  const stopGuard = startGuard(forked, guard)
   const said = await readToEnd(child.resultDescriptor)
   const verdict = stopGuard()
-  const end = await reap(helper, child.pid)
+  const end = await reap(forked)
   const report = parseReport(said)
   if (report) return { kind: 'reported', report }
   if (verdict) return judged(verdict)
@@ -78,19 +79,19 @@ interface Verdict {
   readonly leftBytes: number
 }
 
-function startGuard(pid: number, guard: ChildGuard): () => Verdict | undefined {
+function startGuard(child: ChildProcess, guard: ChildGuard): () => Verdict | undefined {
   const { deadlineMs, reserveBytes, allowanceBytes } = guard
   const watch = new ChildWatch(monotonicMs(), deadlineMs, reserveBytes, allowanceBytes)
   let verdict: Verdict | undefined
   const timer = setInterval(() => {
-    if (verdict) return
-    const seen = readChildUsage(pid)
+    if (verdict || child.end()) return
+    const seen = readChildUsage(child.pid)
     const usage = seen && { ...seen, cpu: seen.cpuTicks }
     const availableBytes = guard.availableBytes()
     const endedFor = watch.judge({ atMs: monotonicMs(), usage, availableBytes })
     if (!endedFor) return
     verdict = { endedFor, leftBytes: availableBytes }
-    end(pid)
+    child.kill()
   }, GUARD_MS)
   timer.unref()
   return () => {
@@ -99,12 +100,29 @@ function startGuard(pid: number, guard: ChildGuard): () => Verdict | undefined {
   }
 }
 
-/** Ours and not yet reaped, so the number cannot be a stranger's. */
-function end(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    return
+/** The child by its number, which is a stranger's as soon as it has been reaped. */
+class ChildProcess {
+  readonly #helper: Pick<ForkHelper, 'wait'>
+  readonly pid: number
+  #end: ChildEnd | undefined
+
+  constructor(helper: Pick<ForkHelper, 'wait'>, pid: number) {
+    this.#helper = helper
+    this.pid = pid
+  }
+
+  /** How it ended; `undefined` as long as it lives. */
+  end(): ChildEnd | undefined {
+    return (this.#end ??= this.#helper.wait(this.pid))
+  }
+
+  kill(): void {
+    if (this.end()) return
+    try {
+      process.kill(this.pid, 'SIGKILL')
+    } catch {
+      return
+    }
   }
 }
 
@@ -121,11 +139,11 @@ function readToEnd(descriptor: number): Promise<string> {
 }
 
 /** The pipe ends a moment before the process can be reaped. */
-async function reap(helper: Pick<ForkHelper, 'wait'>, pid: number): Promise<ChildEnd> {
+async function reap(child: ChildProcess): Promise<ChildEnd> {
   for (let waitedMs = 0; ; waitedMs += REAP_EVERY_MS) {
-    const ended = helper.wait(pid)
-    if (ended) return ended
-    if (waitedMs >= REAP_WITHIN_MS) end(pid)
+    const end = child.end()
+    if (end) return end
+    if (waitedMs >= REAP_WITHIN_MS) child.kill()
     if (waitedMs >= 2 * REAP_WITHIN_MS) return { lost: true }
     await pause(REAP_EVERY_MS)
   }
@@ -164,6 +182,7 @@ function explain(
     return { kind: 'stuck', why: 'the child needed a thread that it had not' }
   if (signal === undefined) return { kind: 'failed', why: `the child ended without a report: code ${code}` }
   if (signal === SIGALRM) return { kind: 'ended', why: LATE }
+  if (signal === SIGSYS) return { kind: 'failed', why: 'the child made a system call that is forbidden here' }
   if (signal === SIGKILL)
     return { kind: 'hungry', why: 'the child was killed, as the kernel does for want of memory' }
   if (mayStarve && BY_V8.has(signal))

@@ -1,5 +1,7 @@
-/** A child that sleeps and uses no CPU for so long waits for a thread that a fork does not copy, ms. */
+/** A child that waits on a lock and uses no CPU for so long waits for a thread that a fork does not copy, ms. */
 export const STALLED_AFTER_MS = 3000
+/** One that sleeps elsewhere may wait for a slow file system: one in user space (FUSE) sleeps as others wait for a disk, ms. */
+export const ASLEEP_AFTER_MS = 30_000
 
 /** What is seen of the child at one moment. */
 export interface ChildSight {
@@ -16,6 +18,8 @@ export interface ChildUse {
   readonly cpu: number
   /** The kernel's letter for what it does: R runs, S sleeps, D waits for a disk, T is stopped. */
   readonly state: string
+  /** Whether it waits on a lock. Not every system tells. */
+  readonly isLocked: boolean
   /** Anonymous memory of the child, what it still shares with the application counted in, bytes. */
   readonly anonymousBytes: number
 }
@@ -55,12 +59,13 @@ export class ChildWatch {
     return usage && this.#judgeUse(usage, atMs)
   }
 
-  #judgeUse({ cpu, state, anonymousBytes }: ChildUse, atMs: number): ChildVerdict | undefined {
+  #judgeUse({ cpu, state, isLocked, anonymousBytes }: ChildUse, atMs: number): ChildVerdict | undefined {
     this.#anonymousAtFirst ??= anonymousBytes
     if (anonymousBytes - this.#anonymousAtFirst > this.#allowanceBytes) return 'hungry'
     // Only sleep without CPU is a stall: who waits for a disk or for the CPU, or was stopped, can go on by itself.
     if (cpu !== this.#cpu || state !== 'S') this.#progressAtMs = atMs
     this.#cpu = cpu
-    return atMs - this.#progressAtMs >= STALLED_AFTER_MS ? 'stalled' : undefined
+    const mostMs = isLocked ? STALLED_AFTER_MS : ASLEEP_AFTER_MS
+    return atMs - this.#progressAtMs >= mostMs ? 'stalled' : undefined
   }
 }

@@ -3,6 +3,8 @@ import { readThreadStat, type ThreadStat } from './thread-stat'
 
 /** What a child of ours is doing, as the kernel tells it. */
 export interface ChildUsage extends ThreadStat {
+  /** Whether its main thread waits on a lock (futex(2)). False too where the system does not tell. */
+  readonly isLocked: boolean
   /** Anonymous memory in its page tables, bytes. Pages that it still shares with its parent are counted in. */
   readonly anonymousBytes: number
 }
@@ -13,8 +15,17 @@ export function readChildUsage(pid: number): ChildUsage | undefined {
     const stat = readThreadStat(`/proc/${pid}`)
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')
     const anonymousKb = /^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? '0'
-    return stat && { ...stat, anonymousBytes: Number(anonymousKb) * 1024 }
+    return stat && { ...stat, isLocked: isLocked(pid), anonymousBytes: Number(anonymousKb) * 1024 }
   } catch {
     return undefined
+  }
+}
+
+/** The kernel's function in which it waits: futex_wait_queue, futex_do_wait and others, by the version of the kernel. */
+function isLocked(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/wchan`, 'utf8').startsWith('futex')
+  } catch {
+    return false
   }
 }

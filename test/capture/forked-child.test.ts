@@ -17,7 +17,7 @@ const calm: ChildGuard = {
   needBytes: 2 ** 30,
   availableBytes: () => 1000,
 }
-const { SIGALRM, SIGILL, SIGKILL, SIGSEGV, SIGTERM } = constants.signals
+const { SIGALRM, SIGILL, SIGKILL, SIGSEGV, SIGSYS, SIGTERM } = constants.signals
 
 describe('a forked child', { concurrency: 1 }, () => {
   // The guard keeps no thread alive, and so not this one either.
@@ -56,6 +56,7 @@ describe('a forked child', { concurrency: 1 }, () => {
     ['whose clock ran out was ended', { signal: SIGALRM }, 'ended'],
     ['that somebody ended was ended', { signal: SIGTERM }, 'ended'],
     ['whose job threw failed', { code: EXIT_CODES.jobFailed }, 'failed'],
+    ['that made a forbidden system call failed', { signal: SIGSYS }, 'failed'],
     ['that could not be cut off failed', { code: EXIT_CODES.notDetached }, 'failed'],
     ['that somebody else waited for was ended', { lost: true }, 'ended'],
   ] as const) {
@@ -90,9 +91,31 @@ describe('a forked child', { concurrency: 1 }, () => {
     assert.deepEqual(outcome, { kind: 'ended', why: 'the child was not done in time' })
   })
 
-  it('is ended when it sleeps and makes no progress', async () => {
-    const outcome = await running({}, 'exec sleep 60')
+  it('is ended when it waits on a lock and makes no progress', async () => {
+    const lock = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)'
+    const outcome = await running({}, `exec '${process.execPath}' --eval '${lock}'`)
     assert.deepEqual(outcome, { kind: 'stuck', why: 'the child made no progress' })
+  })
+
+  it('is not ended as soon when it sleeps elsewhere, as in a slow file system', async () => {
+    const command = `sleep 4; printf '%s' '${JSON.stringify(REPORT)}' >&3`
+    assert.deepEqual(await running({}, command), { kind: 'reported', report: REPORT })
+  })
+
+  it('is never killed by its number once it has been reaped', async (t) => {
+    const stranger = spawn('sleep', ['60'], { stdio: 'ignore' })
+    t.after(() => stranger.kill('SIGKILL'))
+    const { read, write } = openPipe(directory)
+    const waits: number[] = []
+    const helper = { wait: (pid: number) => (waits.push(pid), { code: 0 }), exitCodes: EXIT_CODES }
+    const child = { pid: stranger.pid ?? 0, resultDescriptor: read }
+    const outcome = awaitChild(helper, child, { ...calm, availableBytes: () => 0 })
+    while (waits.length < 1 && stranger.signalCode === null) {
+      await new Promise((later) => setTimeout(later, 20))
+    }
+    assert.equal(stranger.signalCode, null)
+    closeSync(write)
+    assert.equal((await outcome).kind, 'failed')
   })
 })
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ChildWatch, STALLED_AFTER_MS } from '../../src/core/child-watch'
+import { ASLEEP_AFTER_MS, ChildWatch, STALLED_AFTER_MS } from '../../src/core/child-watch'
 
-const use = { cpu: 1, state: 'R', anonymousBytes: 500 }
+const use = { cpu: 1, state: 'R', isLocked: false, anonymousBytes: 500 }
 const sight = (atMs: number, changed: Partial<typeof use> = {}) => ({
   ...{ atMs, availableBytes: 1000 },
   usage: { ...use, ...changed },
@@ -16,27 +16,34 @@ test('a child that works may go on', () => {
   }
 })
 
-test('one that sleeps without CPU time is stalled', () => {
-  const child = watch()
-  assert.equal(child.judge(sight(0, { state: 'S' })), undefined)
-  assert.equal(child.judge(sight(STALLED_AFTER_MS - 1, { state: 'S' })), undefined)
-  assert.equal(child.judge(sight(STALLED_AFTER_MS, { state: 'S' })), 'stalled')
-})
+for (const [where, isLocked, mostMs] of [
+  ['on a lock', true, STALLED_AFTER_MS],
+  ['elsewhere, as a slow file system makes it,', false, ASLEEP_AFTER_MS],
+] as const) {
+  test(`one that sleeps ${where} without CPU time is stalled in the end`, () => {
+    const child = watch()
+    const asleep = (atMs: number) => child.judge(sight(atMs, { state: 'S', isLocked }))
+    assert.deepEqual([asleep(0), asleep(mostMs - 1), asleep(mostMs)], [undefined, undefined, 'stalled'])
+  })
+}
+
+test('the promised numbers', () => assert.deepEqual([STALLED_AFTER_MS, ASLEEP_AFTER_MS], [3000, 30_000]))
 
 for (const state of ['R', 'D', 'T']) {
   test(`one in state ${state} without CPU time is not`, () => {
     const child = watch()
     for (let atMs = 0; atMs < 60_000; atMs += 100) {
-      assert.equal(child.judge(sight(atMs, { state })), undefined)
+      assert.equal(child.judge(sight(atMs, { state, isLocked: true })), undefined)
     }
   })
 }
 
 test('CPU time after a pause starts the wait anew', () => {
   const child = watch()
-  child.judge(sight(0, { state: 'S' }))
-  child.judge(sight(2900, { cpu: 2, state: 'S' }))
-  assert.equal(child.judge(sight(5800, { cpu: 2, state: 'S' })), undefined)
+  const locked = { state: 'S', isLocked: true }
+  child.judge(sight(0, locked))
+  child.judge(sight(2900, { cpu: 2, ...locked }))
+  assert.equal(child.judge(sight(5800, { cpu: 2, ...locked })), undefined)
 })
 
 test('one that leaves less than the reserve is ended at once', () => {
