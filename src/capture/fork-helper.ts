@@ -4,12 +4,17 @@ import path from 'node:path'
 
 /** What the forked child is allowed. */
 export interface ForkOptions {
-  /** Writable memory that the child may map beyond what it is born with, bytes. At the limit it ends by itself. */
+  /**
+   * Writable memory that the child may map beyond what it is born with, copies of shared memory included, bytes. At the limit
+   * it ends by itself.
+   */
   readonly dataAllowanceBytes: number
   /** After so long the kernel ends the child, whatever it does. Seconds, 1 to 86400. */
   readonly deadlineSeconds: number
   /** Added to the application's niceness, 0 to 19. */
   readonly niceness: number
+  /** Whether the kernel, when memory runs out, shall kill the child before all others. */
+  readonly firstForOomKiller: boolean
 }
 
 /** The child as its parent sees it. */

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CHILD_DEADLINE_MS } from '../core/retention'
+import { childDeadlineMs } from '../core/retention'
 import {
   forkAllowanceBytes,
   judgeFork,
@@ -35,7 +35,7 @@ export interface HeapForkParts {
   readonly helper: ForkHelper
   readonly mainThread: MainThread
   readonly sampling: HeapSampling | undefined
-  readonly probe: Pick<RoomProbe, 'memory'>
+  readonly probe: Pick<RoomProbe, 'memory' | 'isKilledAsOne'>
   readonly patience: Patience
   readonly observer: CaptureObserver
   /** Major version of the Node that runs. */
@@ -70,6 +70,7 @@ class ForkedDump {
   readonly #heap: HeapStatistics
   readonly #passedOver: PassedOver[]
   readonly #readRoom: () => MemoryRoom
+  readonly #deadlineMs: number
   #pauseMs = 0
   #forks = 0
   #room: RoomVerdict | undefined
@@ -86,6 +87,7 @@ class ForkedDump {
     this.#heap = heap
     this.#passedOver = [...passedOver]
     this.#readRoom = room
+    this.#deadlineMs = childDeadlineMs(heap.usedBytes)
   }
 
   async fork(): Promise<ForkOutcome> {
@@ -163,7 +165,9 @@ class ForkedDump {
 
   #open(extension: string): Promise<OpenArtefact> {
     const { directory, baseName, sidecar } = this.#job
-    return openArtefact(directory, `${baseName}${extension}`, sidecar)
+    const { why, where } = sidecar
+    const limits = { ...where.limits, childDeadlineMs: this.#deadlineMs }
+    return openArtefact(directory, `${baseName}${extension}`, { why, where: { ...where, limits } })
   }
 
   /** None if there is no sampler, or if an earlier child has written it already. */
@@ -184,7 +188,7 @@ class ForkedDump {
     const sharedBytes = readChildUsage(process.pid)?.anonymousBytes ?? 0
     const allowanceBytes = forkAllowanceBytes(this.#room.numbers['haveBytes'] ?? 0, sharedBytes)
     const guard = {
-      deadlineMs: CHILD_DEADLINE_MS,
+      deadlineMs: this.#deadlineMs,
       reserveBytes: memoryReserveBytes(room.limitBytes),
       allowanceBytes,
       needBytes: this.#needBytes(),
@@ -198,8 +202,10 @@ class ForkedDump {
       pausedBeforeMs: this.#pauseMs,
       options: {
         dataAllowanceBytes: allowanceBytes,
-        deadlineSeconds: CHILD_DEADLINE_MS / 1000 + ALARM_GRACE_S,
+        deadlineSeconds: Math.ceil(this.#deadlineMs / 1000) + ALARM_GRACE_S,
         niceness: CHILD_NICENESS,
+        // Where all go with the first, the first must not be ours: a neighbour may have used up the machine's memory.
+        firstForOomKiller: !probe.isKilledAsOne(),
       },
     }
     const order = mainThread.order('forkHeapDump', input)

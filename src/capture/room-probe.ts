@@ -1,11 +1,15 @@
 import os from 'node:os'
 import type { MemoryRoom } from '../core/room'
 import { readDisk, type Disk } from '../files/directory'
+import { kernelFiles } from '../sample/kernel-files'
+import { isKilledAsOne } from '../sample/memory-groups'
 import { readMemoryRoom } from '../sample/memory-room'
 
 /** What room there is now. The real numbers are the machine's; tests bring their own. */
 export interface RoomProbe {
   memory(): MemoryRoom
+  /** Whether the kernel, when it kills one of our processes for want of memory, kills all of them. */
+  isKilledAsOne(): boolean
   /** What the file system that holds the directory has left, and whether it is one in memory. */
   disk(directory: string): Promise<Disk>
 }
@@ -17,6 +21,7 @@ export function createRoomProbe(): RoomProbe {
       const { availableBytes, limitBytes = os.totalmem() } = readMemoryRoom()
       return { availableBytes, limitBytes }
     },
+    isKilledAsOne: () => isKilledAsOne(kernelFiles('/')),
     disk: readDisk,
   }
 }

@@ -4,8 +4,15 @@ import type { ParsedName } from './names'
 /** The word by which a sidecar says that its artefact is ours. */
 export const TOOL = 'cpu-memory-monitor'
 
-/** How long a forked child may work on a dump before it is killed, ms. */
+/** How long a forked child may work on a dump before it is killed, ms; for a large heap longer: {@link childDeadlineMs}. */
 export const CHILD_DEADLINE_MS = 120_000
+/** Three times what small objects take on a machine of our own: `npm run bench -- heap-dump` has 0.09 to 0.11 s. */
+const DEADLINE_MS_PER_MIB = 300
+
+/** How long a child may work on a snapshot of a heap of `usedBytes`, ms. */
+export function childDeadlineMs(usedBytes: number): number {
+  return Math.max(CHILD_DEADLINE_MS, Math.ceil(usedBytes / (1024 * 1024)) * DEADLINE_MS_PER_MIB)
+}
 
 /** How much longer than the child's deadline a `.partial` is left alone, ms. */
 export const STALE_GRACE_MS = 60_000
@@ -20,6 +27,8 @@ export interface Evidence {
   readonly rule: string
   readonly host: string
   readonly directory: string
+  /** How long a child may work on it, ms, if one does. */
+  readonly childDeadlineMs?: number | undefined
 }
 
 /** Where a choice is made; evidence from elsewhere is left alone. */
@@ -66,7 +75,8 @@ export function isStalePartial(
 ): boolean {
   const name = nameOf(evidence)
   if (name === undefined || writerLives || !isOurs(evidence, place)) return false
-  return nowMs - name.startedAtMs > CHILD_DEADLINE_MS + STALE_GRACE_MS
+  const deadlineMs = evidence.childDeadlineMs ?? CHILD_DEADLINE_MS
+  return nowMs - name.startedAtMs > deadlineMs + STALE_GRACE_MS
 }
 
 function isOurs(evidence: Evidence, place: Place): boolean {

@@ -39,10 +39,12 @@ async function readText(handle: FileHandle): Promise<string> {
 function factsOf(json: unknown, fileName: string): Evidence | undefined {
   const { tool, artefact, why, where } = record(json)
   const { rule } = record(why)
-  const { host, directory } = record(where)
+  const { host, directory, limits } = record(where)
+  const { childDeadlineMs } = record(limits)
   if (!isString(tool) || !isString(artefact) || !isString(rule)) return undefined
   if (!isString(host) || !isString(directory)) return undefined
-  return { fileName, tool, artefact, rule, host, directory }
+  const deadline = { childDeadlineMs: typeof childDeadlineMs === 'number' ? childDeadlineMs : undefined }
+  return { fileName, tool, artefact, rule, host, directory, ...deadline }
 }
 
 function record(value: unknown): Readonly<Record<string, unknown>> {

@@ -27,8 +27,8 @@
 /* What `ps -o comm` shows; at most 15 characters. The arguments still read as the application's. */
 static const char process_name[] = "heap-snapshot";
 
-/* Rings and indexes take some KB; what is larger than this is left where it is. */
-#define LARGEST_COPY_BYTES ((size_t)16 << 20)
+/* Rings and indexes take some KB. What all copies may take together; the rest is left where it is. */
+#define COPIES_BYTES ((size_t)16 << 20)
 
 /* The kernel's own layout of a directory entry; the C libraries agree on no name for it. */
 struct kernel_dirent {
@@ -56,6 +56,15 @@ static bool is_file(int descriptor) {
   return syscall(SYS_fstat, descriptor, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
 }
 
+static int replace(int descriptor, int harmless) {
+  while (dup2(harmless, descriptor) < 0) {
+    /* dup2 knows no number above RLIMIT_NOFILE, which may have been lowered since this one was opened. */
+    if (errno == EBADF) return close(descriptor) == 0 ? 0 : errno;
+    if (errno != EINTR && errno != EBUSY) return errno;
+  }
+  return 0;
+}
+
 /*
  * Puts something harmless in the place of every descriptor but one: 0, 1 and 2 as well, because whoever reads the
  * application's output waits until the last holder is gone, and because V8 prints to 2 when it runs out of memory. A
@@ -64,12 +73,14 @@ static bool is_file(int descriptor) {
  *
  * Not so files: what is done to those has to fail. A database that the collection closes (node:sqlite has one) asks for
  * locks; on /dev/null it would get every one, take itself for the last user, and remove the write-ahead log of the others.
- * A descriptor opened with O_PATH answers EBADF to all that would touch a file's content or its locks.
+ * A descriptor opened with O_PATH answers EBADF to all that would touch a file's content or its locks. Its size it does tell,
+ * and that must be a large one: a database removes, by its path, a journal that is too short to hold anything. Hence the
+ * program, which is longer than any header and on no file system that may hang. Not "/", which some call 6 bytes long.
  */
 static int neutralise_descriptors(int kept) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return errno;
-  int dead = open("/", O_PATH | O_CLOEXEC);
+  int dead = open("/proc/self/exe", O_PATH | O_CLOEXEC);
   if (dead < 0) return errno;
   int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return errno;
@@ -83,10 +94,8 @@ static int neutralise_descriptors(int kept) {
       int descriptor = parse_descriptor(entry->name);
       if (descriptor < 0 || descriptor == kept || descriptor == null || descriptor == dead || descriptor == directory)
         continue;
-      int harmless = is_file(descriptor) ? dead : null;
-      while (dup2(harmless, descriptor) < 0) {
-        if (errno != EINTR && errno != EBUSY) return errno;
-      }
+      int error = replace(descriptor, is_file(descriptor) ? dead : null);
+      if (error != 0) return error;
     }
   }
   if (length < 0) return errno;
@@ -96,7 +105,6 @@ static int neutralise_descriptors(int kept) {
 
 /* Puts a copy of the child's own in the place of memory that both processes see. */
 static bool make_private(const struct mapping *mapping) {
-  if (mapping->length > LARGEST_COPY_BYTES) return false;
   void *copy = mmap(NULL, mapping->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (copy == MAP_FAILED) return false;
   /* Not memcpy(3): a mapping may be longer than its file, and behind its end there is only SIGBUS. What is missing stays 0. */
@@ -112,12 +120,15 @@ static bool make_private(const struct mapping *mapping) {
 
 /*
  * Memory that both processes see (a database's index of its log, libuv's rings of io_uring) must not change by the child's
- * doing. Where it cannot be copied it is read-only, and who writes there ends by SIGSEGV.
+ * doing. Where it cannot be copied it is read-only, and who writes there ends by SIGSEGV. Not more is copied than the child can
+ * do with: its limits count copies, but where a mapping has holes, reading it fills them, for the application too.
  */
 static void unshare_memory(const struct mapping_list *shared) {
+  size_t left_bytes = COPIES_BYTES;
   for (size_t index = 0; index < shared->count; index++) {
     const struct mapping *mapping = &shared->items[index];
-    if (!make_private(mapping)) (void)mprotect((void *)mapping->start, mapping->length, PROT_READ);
+    if (mapping->length <= left_bytes && make_private(mapping)) left_bytes -= mapping->length;
+    else (void)mprotect((void *)mapping->start, mapping->length, PROT_READ);
   }
 }
 
@@ -127,9 +138,10 @@ static void reset_signals(void) {
   /* The numbers that cannot be set (SIGKILL, SIGSTOP, the C library's own two) fail, and need not be. */
   for (int number = 1; number < NSIG; number++) (void)sigaction(number, &by_default, NULL);
 
-  /* The parent may be gone when the result is written; that is no reason to end with a signal. */
+  /* The parent may be gone when the result is written, a file may grow too large: the call says so, as in all of Node.js. */
   struct sigaction ignored = {.sa_handler = SIG_IGN};
   (void)sigaction(SIGPIPE, &ignored, NULL);
+  (void)sigaction(SIGXFSZ, &ignored, NULL);
 
   sigset_t none;
   (void)sigemptyset(&none);
@@ -144,7 +156,7 @@ static void write_to(const char *path, const char *text) {
   (void)close(file);
 }
 
-/* Of all processes under the memory limit the kernel kills this one first. Everybody may raise the own score. */
+/* The kernel kills this one before all others. Everybody may raise the own score. */
 static void volunteer_for_oom_killer(void) { write_to("/proc/self/oom_score_adj", "1000"); }
 
 static int set_limit(int resource, rlim_t wanted) {
@@ -166,24 +178,31 @@ static int leave_no_core(void) {
   return set_limit(RLIMIT_CORE, 0);
 }
 
-/* Reads the number after `name` in /proc/self/status, there in kB. 0, or an errno. */
-static int read_status_bytes(const char *name, uint64_t *bytes) {
-  char text[4096];
-  int status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-  if (status < 0) return errno;
-  ssize_t length = read(status, text, sizeof text - 1);
+/*
+ * Writable memory of this process, the stack included, which is little. Not from /proc/self/status, where a user's groups come
+ * first and can fill pages. 0, or an errno.
+ */
+static int read_data_bytes(uint64_t *bytes) {
+  /* Seven numbers of pages: size, resident, shared, text, 0, data and stack, 0. */
+  enum { DATA_FIELD = 5 };
+  char text[256];
+  int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (statm < 0) return errno;
+  ssize_t length = read(statm, text, sizeof text - 1);
   int error = length < 0 ? errno : 0;
-  (void)close(status);
+  (void)close(statm);
   if (error != 0) return error;
   text[length] = '\0';
 
-  const char *at = strstr(text, name);
-  if (at == NULL) return ENODATA;
-  at += strlen(name);
-  while (*at == ' ' || *at == '\t') at++;
-  uint64_t kilobytes = 0;
-  for (; *at >= '0' && *at <= '9'; at++) kilobytes = kilobytes * 10 + (uint64_t)(*at - '0');
-  *bytes = kilobytes * 1024;
+  const char *at = text;
+  for (int field = 0; field < DATA_FIELD; field++) {
+    at = strchr(at, ' ');
+    if (at == NULL) return ENODATA;
+    at++;
+  }
+  uint64_t pages = 0;
+  for (; *at >= '0' && *at <= '9'; at++) pages = pages * 10 + (uint64_t)(*at - '0');
+  *bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
   return 0;
 }
 
@@ -195,7 +214,7 @@ static int read_status_bytes(const char *name, uint64_t *bytes) {
  */
 static int limit_memory(uint64_t allowance_bytes) {
   uint64_t data_bytes = 0;
-  int error = read_status_bytes("VmData:", &data_bytes);
+  int error = read_data_bytes(&data_bytes);
   return error != 0 ? error : set_limit(RLIMIT_DATA, (rlim_t)(data_bytes + allowance_bytes));
 }
 
@@ -206,12 +225,12 @@ int child_detach(const struct child_options *options, const struct mapping_list 
 
   int error = neutralise_descriptors(kept_descriptor);
   if (error == 0) error = leave_no_core();
+  /* Before the first memory of its own. */
+  if (error == 0) error = limit_memory(options->data_allowance_bytes);
   if (error != 0) return error;
+  if (options->first_for_oom_killer) volunteer_for_oom_killer();
 
   unshare_memory(shared);
-  error = limit_memory(options->data_allowance_bytes);
-  if (error != 0) return error;
-  volunteer_for_oom_killer();
   (void)prctl(PR_SET_NAME, process_name, 0, 0, 0);
   /* nice(2) says -1 for an error and for a niceness of -1; neither is a reason to give up. */
   int niceness = nice(options->niceness);

@@ -16,6 +16,7 @@
 #ifndef FORK_HELPER_H
 #define FORK_HELPER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -92,12 +93,14 @@ void lone_thread_free(struct call_slot_list *list);
 /* ---- child.c ---------------------------------------------------------------------------------------------------- */
 
 struct child_options {
-  /* Writable memory that the child may map beyond what it was born with. */
+  /* Writable memory that the child may map beyond what it was born with, copies of shared memory included. */
   uint64_t data_allowance_bytes;
   /* The kernel ends the child after so long, whatever it does. */
   unsigned deadline_seconds;
   /* Added to the parent's niceness. */
   int niceness;
+  /* Whether the kernel, when memory runs out, shall kill the child before all others. */
+  bool first_for_oom_killer;
 };
 
 /*

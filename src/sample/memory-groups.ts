@@ -44,6 +44,17 @@ export function workingSetBytes(read: ReadKernelFile, { version, directory }: Gr
   return Math.max(0, usage - (inactiveFile ?? 0))
 }
 
+/**
+ * Whether the kernel, when it kills one process of the group for want of memory, kills all of them. It then does so too when
+ * the whole machine has no memory left. cgroup v2, where Kubernetes sets it for every container.
+ */
+export function isKilledAsOne(read: ReadKernelFile): boolean {
+  return findGroups(read('/proc/self/mountinfo') ?? '', read('/proc/self/cgroup') ?? '', 'memory').some(
+    ({ version, directory }) =>
+      version === 'v2' && parseAmount(read(`${directory}/memory.oom.group`) ?? '') === 1,
+  )
+}
+
 function readLimit(read: ReadKernelFile, group: Group): number | undefined {
   if (group.version === 'v2') return readAmount(read, group, 'memory.max')
   const own = readAmount(read, group, 'memory.limit_in_bytes')

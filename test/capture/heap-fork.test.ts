@@ -10,8 +10,10 @@ import { createHeapCapturer } from '../../dist/capture/heap-capturer'
 import { CHILD_NICENESS, FORK_RETRIES } from '../../dist/capture/heap-fork'
 import type { Orders } from '../../dist/capture/main-thread'
 import { partialName } from '../../dist/core/names'
+import { CHILD_DEADLINE_MS } from '../../dist/core/retention'
 import { publishArtefactSync } from '../../dist/files/open-artefact'
 import type { PartialArtefact } from '../../dist/files/partial'
+import { readSidecar } from '../../dist/files/read-sidecar'
 import { pipeThatSays } from './pipe'
 import { HEAP_PROFILE, jobIn, listener, roomy, scriptedMainThread, SNAPSHOT } from './scripted-main-thread'
 
@@ -68,11 +70,13 @@ describe('forked heap dumps', () => {
     readonly startSampling?: () => Orders['startSampling']['output']
     readonly probe?: ReturnType<typeof roomy>
     readonly survey?: () => void
+    readonly heap?: Orders['heapStatistics']['output']
     /** The dispatcher is on the main thread itself. */
     readonly isDirect?: boolean
   }
   const take = async (scripted: Case) => {
-    const { children, sampling = true, probe = roomy(), startSampling, survey, isDirect = false } = scripted
+    const { children, sampling = true, probe = roomy(), isDirect = false } = scripted
+    const { startSampling, survey, heap } = scripted
     const inputs: Input[] = []
     const ends: ChildEnd[] = []
     const forkHeapDump = (input: Input): Orders['forkHeapDump']['output'] => {
@@ -88,7 +92,12 @@ describe('forked heap dumps', () => {
       return { pid: PID, resultDescriptor: pipeThatSays(pipes, said), pauseMs: 4 }
     }
     const observer = listener()
-    const script = { forkHeapDump, ...(startSampling && { startSampling }) }
+    const heapStatistics = heap && (() => heap)
+    const script = {
+      forkHeapDump,
+      ...(startSampling && { startSampling }),
+      ...(heapStatistics && { heapStatistics }),
+    }
     const { mainThread: direct, log } = scriptedMainThread(script)
     const { orderNow, ...fromAnotherThread } = direct
     assert.ok(orderNow)
@@ -130,6 +139,23 @@ describe('forked heap dumps', () => {
     assert.equal(inputs[0]?.options.niceness, CHILD_NICENESS)
     // Nothing of it was taken in place.
     assert.ok(!log.includes('heapSnapshot') && !log.includes('samplingProfile'))
+  })
+
+  it('go first when the kernel needs memory, but not where the application would go with them', async () => {
+    const alone = await take({ children: [WHOLE] })
+    assert.equal(alone.inputs[0]?.options.firstForOomKiller, true)
+    for (const file of alone.files) rmSync(join(directory, file))
+    const probe = { ...roomy(), isKilledAsOne: () => true }
+    const { inputs, captured } = await take({ children: [WHOLE], probe })
+    assert.deepEqual([inputs[0]?.options.firstForOomKiller, captured?.way], [false, 'fork'])
+  })
+
+  it('have longer for a large heap, and say so where a later start looks for what was left behind', async () => {
+    const heap = { usedBytes: 1000 * MIB, totalBytes: 1100 * MIB, limitBytes: 4096 * MIB, externalBytes: 0 }
+    const { inputs } = await take({ children: [WHOLE], heap })
+    assert.deepEqual([CHILD_DEADLINE_MS, inputs[0]?.options.deadlineSeconds], [120_000, 305])
+    const said = await readSidecar(join(directory, 'memory-1-1.heapsnapshot.json'), 'memory-1-1.heapsnapshot')
+    assert.equal(said?.childDeadlineMs, 300_000)
   })
 
   it('count as whole by what is on disk, also when the child could not report', async () => {

@@ -130,7 +130,7 @@ describe('orders', () => {
     const { sidecar } = jobIn(directory, 'memory')
     const open = await openArtefact(directory, 'memory-1-1.heapsnapshot', sidecar)
     await open.abandon()
-    const options = { dataAllowanceBytes: 1, deadlineSeconds: 1, niceness: 1 }
+    const options = { dataAllowanceBytes: 1, deadlineSeconds: 1, niceness: 1, firstForOomKiller: true }
     const input = { snapshot: open.partial, passedOver: [], pausedBeforeMs: 0, options }
     const why = 'helper' in loadForkHelper() ? /given up/ : /./
     assert.throws(() => orders.forkHeapDump(input), why)

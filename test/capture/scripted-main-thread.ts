@@ -70,6 +70,7 @@ function scriptedSession(log: string[]): Session {
 export function roomy(freeBytes = 100 * GIB, availableBytes = 16 * GIB, isMemory = false): RoomProbe {
   return {
     memory: () => ({ availableBytes, limitBytes: 32 * GIB }),
+    isKilledAsOne: () => false,
     disk: () => Promise.resolve({ freeBytes, isMemory }),
   }
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import {
   CHILD_DEADLINE_MS,
+  childDeadlineMs,
   STALE_GRACE_MS,
   TOOL,
   chooseExpired,
@@ -23,6 +24,12 @@ function cpu(ms: number, changes: Partial<Evidence> = {}): Evidence {
 test('the promised numbers', () => {
   assert.equal(CHILD_DEADLINE_MS, 120_000)
   assert.equal(STALE_GRACE_MS, 60_000)
+})
+
+test('a child has its deadline, and with a large heap 0.3 s for each MB of it', () => {
+  assert.equal(childDeadlineMs(0), CHILD_DEADLINE_MS)
+  assert.equal(childDeadlineMs(400 * 2 ** 20), CHILD_DEADLINE_MS)
+  assert.equal(childDeadlineMs(1000 * 2 ** 20), 300_000)
 })
 
 test('the newest stay, the others are chosen, oldest first', () => {
@@ -120,6 +127,13 @@ test('a partial older than deadline and grace, whose writer is gone, is stale', 
     isStalePartial(evidence('manual-cpu-1-1.cpuprofile', { rule: 'manual' }), PLACE, false, 2 + AGE_MS),
     true,
   )
+})
+
+test('a partial whose child has longer is stale later', () => {
+  const stored = cpu(1000, { childDeadlineMs: 10 * CHILD_DEADLINE_MS })
+  const longest = 10 * CHILD_DEADLINE_MS + STALE_GRACE_MS
+  assert.equal(isStalePartial(stored, PLACE, false, 1000 + longest), false)
+  assert.equal(isStalePartial(stored, PLACE, false, 1001 + longest), true)
 })
 
 for (const [what, stored, writerLives, nowMs] of [

@@ -20,3 +20,18 @@ test(
     assert.deepEqual(await app.until('database'), { way: 'fork', isThere: true, hasLog: true, rows: 101 })
   },
 )
+
+test(
+  'a database that was forgotten amid a transaction keeps its journal, for whoever has to undo it',
+  { skip },
+  async (t) => {
+    const app = startApp(
+      t,
+      'forgets-a-transaction.js',
+      { memory: { threshold: '20gb' } },
+      { takesOrders: false },
+    )
+    const found = { way: 'fork', isThere: true, hadJournal: true, hasJournal: true }
+    assert.deepEqual(await app.until('database'), found)
+  },
+)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { getPriority } from 'node:os'
 import { test } from 'node:test'
 import { startForkingServer, whyNoHelper } from './forking-server'
@@ -27,6 +28,7 @@ function isSet(mask: string, signal: number): boolean {
 }
 
 const SIGPIPE = 13
+const SIGXFSZ = 25
 
 test('the child has nothing of the application but its memory', { skip }, async (context) => {
   const server = await startForkingServer(context, { ALLOWANCE: String(2 ** 28) })
@@ -34,7 +36,7 @@ test('the child has nothing of the application but its memory', { skip }, async 
   assert.deepEqual(end, { code: 0 })
   const child = JSON.parse(result) as Description
 
-  const harmless = ['/dev/null', '/', 'gone']
+  const harmless = ['/dev/null', process.execPath, 'gone']
   const foreign = child.descriptors.filter((target) => !harmless.includes(target))
   assert.deepEqual(foreign, ['pipe'], 'one descriptor is left, for its result')
   assert.equal(child.readsItsFile, 'EBADF', 'nothing can be done to files')
@@ -45,7 +47,7 @@ test('the child has nothing of the application but its memory', { skip }, async 
     assert.equal(isSet(child.blocked, signal), false, `signal ${signal} is not blocked`)
     assert.equal(
       isSet(child.ignored, signal),
-      signal === SIGPIPE,
+      signal === SIGPIPE || signal === SIGXFSZ,
       `signal ${signal} does what it does by default`,
     )
   }
@@ -60,6 +62,20 @@ test('the child cannot crowd the application out', { skip }, async (context) => 
   const allowed = child.dataLimitBytes - child.dataBytes
   assert.ok(Math.abs(allowed - 2 ** 28) < 2 ** 26, `${allowed} bytes are allowed on top of what there was`)
 })
+
+test(
+  'the child stands as far from the OOM killer as the application, where all of a group are killed with the first',
+  {
+    skip,
+  },
+  async (context) => {
+    const server = await startForkingServer(context, { VOLUNTEERS: 'false' })
+    const child = JSON.parse((await server.forkAndWait('describe')).result) as Description
+    const own = Number(readFileSync(`/proc/${server.process.pid}/oom_score_adj`, 'utf8'))
+    assert.equal(child.oomScore, own)
+    assert.notEqual(child.oomScore, 1000)
+  },
+)
 
 test('the child can be told apart and stopped with its group', { skip }, async (context) => {
   const server = await startForkingServer(context, {}, true)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { limitedGroups, workingSetBytes } from '../../dist/sample/memory-groups.js'
+import { isKilledAsOne, limitedGroups, workingSetBytes } from '../../dist/sample/memory-groups.js'
 
 const group = { version: 'v2', directory: '/g' } as const
 const reading = (files: Record<string, string>) => (path: string) => files[path]
@@ -27,4 +27,19 @@ test('a group with a limit is listed, one without or with as much as the machine
   assert.deepEqual(limitedGroups(files('999\n'), 1000), [{ ...group, limitBytes: 999 }])
   for (const limit of ['1000\n', '1001\n', 'max\n', ''])
     assert.deepEqual(limitedGroups(files(limit), 1000), [])
+})
+
+test('all of a group are killed with the first where the group or one above it says so', () => {
+  const killed = (files: Record<string, string>) =>
+    isKilledAsOne(
+      reading({
+        '/proc/self/mountinfo': '31 23 0:28 / / rw - cgroup2 cgroup2 rw\n',
+        '/proc/self/cgroup': '0::/pod/container\n',
+        ...files,
+      }),
+    )
+  assert.equal(killed({ '/pod/container/memory.oom.group': '1\n' }), true)
+  assert.equal(killed({ '/pod/container/memory.oom.group': '0\n', '/pod/memory.oom.group': '1\n' }), true)
+  assert.equal(killed({ '/pod/container/memory.oom.group': '0\n' }), false)
+  assert.equal(killed({}), false)
 })
