@@ -22,6 +22,17 @@ export async function untilForked(app: Pick<App, 'pid'>): Promise<number> {
   return until(() => childrenOf(app.pid)[0], 'a forked child')
 }
 
+/**
+ * Resolves when a forked child has written the sampling profile and works on the snapshot. Until then it may meet a thread of V8's
+ * that was not forked with it and end, as a few of a hundred do on a busy machine; the application forks again, if it is still there.
+ */
+export async function untilAtWork(app: Pick<App, 'pid' | 'directory'>): Promise<number> {
+  return until(() => {
+    const hasProfile = artefacts(app).some((name) => name.endsWith('.heapprofile'))
+    return hasProfile ? childrenOf(app.pid)[0] : undefined
+  }, 'a child at work on the snapshot')
+}
+
 /** Resolves when a dump is whole and nothing half is left; with the names of the artefacts. */
 export async function untilWhole(app: Pick<App, 'directory'>): Promise<string[]> {
   return until(() => {

@@ -7,7 +7,7 @@ import { describe, test } from 'node:test'
 import type { Dump } from '../../dist/dispatch/events.js'
 import { whyNoHelper } from '../native/forking-server'
 import { artefacts, files, fixture, places, scratch, sidecarOf, startApp } from './app'
-import { childrenOf, isRunning, until, untilForked, untilWhole } from './forked-child'
+import { childrenOf, isRunning, until, untilAtWork, untilWhole } from './forked-child'
 import { instances } from './profiles'
 
 const options = { memory: { threshold: '20gb' } }
@@ -20,7 +20,7 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
     const leaked = await app.order<number>('leak')
     const { port } = (await app.until('port')) as { port: number }
     app.order('dumpMemory').catch(() => {})
-    const child = await untilForked(app)
+    const child = await untilAtWork(app)
     app.kill('SIGKILL')
     assert.equal((await app.ended).signal, 'SIGKILL')
 
@@ -47,7 +47,7 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
     const group = program.pid ?? 0
     program.send({ id: 1, order: 'leak' })
     program.send({ id: 2, order: 'dumpMemory' })
-    const child = await untilForked({ pid: group })
+    const child = await untilAtWork({ pid: group, directory })
     process.kill(-group, 'SIGTERM')
     await once(program, 'close')
     await until(() => (isRunning(child) ? undefined : true), 'the end of the child')
@@ -61,7 +61,7 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
     const app = startApp(t, 'forking.js', options, { env: { ...env, DRAINS: '1' } })
     await app.order('leak')
     const dumping = app.order('dumpMemory')
-    const child = await untilForked(app)
+    const child = await untilAtWork(app)
     // As a supervisor that signals every process of the group.
     for (const pid of [child, app.pid]) process.kill(pid, 'SIGTERM')
     await app.until('SIGTERM')
@@ -79,7 +79,7 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
       const app = startApp(t, 'forking.js', { ...options, watchdog }, { env })
       await app.order('leak')
       app.order('dumpMemory').catch(() => {})
-      const child = await untilForked(app)
+      const child = await untilAtWork(app)
       // The child is there a moment before its parent has heard of it.
       await app.order('rss')
       app.order('end').catch(() => {})
@@ -100,7 +100,7 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
     const app = startApp(t, 'forking.js', options, { env })
     const leaked = await app.order<number>('leak')
     const dumping = app.order<Dump>('dumpMemory')
-    const child = await untilForked(app)
+    const child = await untilAtWork(app)
     process.kill(child, 'SIGSTOP')
     // Longer than a child that sleeps is let be.
     await new Promise((resolve) => setTimeout(resolve, 3500))
@@ -116,7 +116,8 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
       'sh',
       [
         '-c',
-        `${process.execPath} "$0" "$1" | cat; exit 0`,
+        // Nobody is left to fork again when the child needs a thread of V8's: so here it has none.
+        `${process.execPath} --single-threaded "$0" "$1" | cat; exit 0`,
         fixture('dumps-and-exits.js'),
         JSON.stringify(options),
       ],
@@ -145,7 +146,7 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
     await app.order('leak')
     const { port } = (await app.until('port')) as { port: number }
     app.order('dumpMemory').catch(() => {})
-    const child = await untilForked(app)
+    const child = await untilAtWork(app)
     app.kill('SIGKILL')
     await app.ended
     const socket = connect(port, '127.0.0.1')
