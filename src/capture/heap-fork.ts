@@ -71,6 +71,7 @@ class ForkedDump {
   readonly #passedOver: PassedOver[]
   readonly #readRoom: () => MemoryRoom
   readonly #deadlineMs: number
+  readonly #startedAtMs = monotonicMs()
   #pauseMs = 0
   #forks = 0
   #room: RoomVerdict | undefined
@@ -166,7 +167,9 @@ class ForkedDump {
   #open(extension: string): Promise<OpenArtefact> {
     const { directory, baseName, sidecar } = this.#job
     const { why, where } = sidecar
-    const limits = { ...where.limits, childDeadlineMs: this.#deadlineMs }
+    // Counted from the beginning of the dump, as its name is: this need not be the first fork.
+    const childDeadlineMs = Math.ceil(monotonicMs() - this.#startedAtMs) + this.#deadlineMs
+    const limits = { ...where.limits, childDeadlineMs }
     return openArtefact(directory, `${baseName}${extension}`, { why, where: { ...where, limits } })
   }
 

@@ -27,7 +27,7 @@ export interface Evidence {
   readonly rule: string
   readonly host: string
   readonly directory: string
-  /** How long a child may work on it, ms, if one does. */
+  /** Until when a child may work on it, if one does: ms from the time in its name. */
   readonly childDeadlineMs?: number | undefined
 }
 

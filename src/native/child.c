@@ -27,8 +27,10 @@
 /* What `ps -o comm` shows; at most 15 characters. The arguments still read as the application's. */
 static const char process_name[] = "heap-snapshot";
 
-/* Rings and indexes take some KB. What all copies may take together; the rest is left where it is. */
+/* What all copies may take together; the rest is left where it is. */
 #define COPIES_BYTES ((size_t)16 << 20)
+/* Rings and indexes, to which native code writes as it closes what is theirs, take some KB. They come first. */
+#define SMALL_BYTES ((size_t)1 << 20)
 
 /* The kernel's own layout of a directory entry; the C libraries agree on no name for it. */
 struct kernel_dirent {
@@ -75,7 +77,7 @@ static int replace(int descriptor, int harmless) {
  * locks; on /dev/null it would get every one, take itself for the last user, and remove the write-ahead log of the others.
  * A descriptor opened with O_PATH answers EBADF to all that would touch a file's content or its locks. Its size it does tell,
  * and that must be a large one: a database removes, by its path, a journal that is too short to hold anything. Hence the
- * program, which is longer than any header and on no file system that may hang. Not "/", which some call 6 bytes long.
+ * program, which is longer than any header. Not "/", which some file systems call 6 bytes long.
  */
 static int neutralise_descriptors(int kept) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -118,6 +120,15 @@ static bool make_private(const struct mapping *mapping) {
   return false;
 }
 
+static void unshare_those(const struct mapping_list *shared, bool small, size_t *left_bytes) {
+  for (size_t index = 0; index < shared->count; index++) {
+    const struct mapping *mapping = &shared->items[index];
+    if ((mapping->length <= SMALL_BYTES) != small) continue;
+    if (mapping->length <= *left_bytes && make_private(mapping)) *left_bytes -= mapping->length;
+    else (void)mprotect((void *)mapping->start, mapping->length, PROT_READ);
+  }
+}
+
 /*
  * Memory that both processes see (a database's index of its log, libuv's rings of io_uring) must not change by the child's
  * doing. Where it cannot be copied it is read-only, and who writes there ends by SIGSEGV. Not more is copied than the child can
@@ -125,11 +136,8 @@ static bool make_private(const struct mapping *mapping) {
  */
 static void unshare_memory(const struct mapping_list *shared) {
   size_t left_bytes = COPIES_BYTES;
-  for (size_t index = 0; index < shared->count; index++) {
-    const struct mapping *mapping = &shared->items[index];
-    if (mapping->length <= left_bytes && make_private(mapping)) left_bytes -= mapping->length;
-    else (void)mprotect((void *)mapping->start, mapping->length, PROT_READ);
-  }
+  unshare_those(shared, true, &left_bytes);
+  unshare_those(shared, false, &left_bytes);
 }
 
 /* The handlers are the application's; in the child every signal does what the kernel does by default. */

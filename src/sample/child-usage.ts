@@ -21,11 +21,24 @@ export function readChildUsage(pid: number): ChildUsage | undefined {
   }
 }
 
-/** The kernel's function in which it waits: futex_wait_queue, futex_do_wait and others, by the version of the kernel. */
+/** The number of futex(2) among the system calls. */
+const FUTEX = process.arch === 'arm64' ? '98' : '202'
+
+/**
+ * By the kernel's function in which it waits (futex_wait_queue, futex_do_wait and others, by the kernel's version), which some
+ * kernels call 0; or else by its system call.
+ */
 function isLocked(pid: number): boolean {
+  return (
+    readLine(`/proc/${pid}/wchan`).startsWith('futex') ||
+    readLine(`/proc/${pid}/syscall`).startsWith(`${FUTEX} `)
+  )
+}
+
+function readLine(path: string): string {
   try {
-    return readFileSync(`/proc/${pid}/wchan`, 'utf8').startsWith('futex')
+    return readFileSync(path, 'utf8')
   } catch {
-    return false
+    return ''
   }
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, afterEach, beforeEach, describe, it } from 'node:test'
 import type { ChildEnd } from '../../dist/capture/fork-helper'
 import { awaitChild, type ChildGuard } from '../../dist/capture/forked-child'
+import { ASLEEP_AFTER_MS } from '../../dist/core/child-watch'
 import { openPipe, pipeThatSays } from './pipe'
 
 const EXIT_CODES = { jobFailed: 70, notDetached: 71, waitedForThread: 75 }
@@ -93,7 +94,9 @@ describe('a forked child', { concurrency: 1 }, () => {
 
   it('is ended when it waits on a lock and makes no progress', async () => {
     const lock = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)'
-    const outcome = await running({}, `exec '${process.execPath}' --eval '${lock}'`)
+    // Elsewhere it may sleep for longer than this deadline.
+    const deadlineMs = ASLEEP_AFTER_MS / 2
+    const outcome = await running({ deadlineMs }, `exec '${process.execPath}' --eval '${lock}'`)
     assert.deepEqual(outcome, { kind: 'stuck', why: 'the child made no progress' })
   })
 

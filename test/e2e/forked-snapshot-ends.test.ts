@@ -102,7 +102,7 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
     const dumping = app.order<Dump>('dumpMemory')
     const child = await untilAtWork(app)
     process.kill(child, 'SIGSTOP')
-    // Longer than a child that sleeps is let be.
+    // Longer than a child that waits on a lock is let be.
     await new Promise((resolve) => setTimeout(resolve, 3500))
     assert.deepEqual(childrenOf(app.pid), [child])
     process.kill(child, 'SIGCONT')

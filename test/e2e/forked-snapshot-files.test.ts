@@ -31,7 +31,7 @@ test(
       { memory: { threshold: '20gb' } },
       { takesOrders: false },
     )
-    const found = { way: 'fork', isThere: true, hadJournal: true, hasJournal: true }
+    const found = { way: 'fork', isThere: true, isThereStill: true, hadJournal: true, hasJournal: true }
     assert.deepEqual(await app.until('database'), found)
   },
 )

@@ -72,8 +72,8 @@ test(
     const server = await startForkingServer(context, { VOLUNTEERS: 'false' })
     const child = JSON.parse((await server.forkAndWait('describe')).result) as Description
     const own = Number(readFileSync(`/proc/${server.process.pid}/oom_score_adj`, 'utf8'))
+    if (own === 1000) context.skip('here the application itself comes first: nothing can be told')
     assert.equal(child.oomScore, own)
-    assert.notEqual(child.oomScore, 1000)
   },
 )
 
