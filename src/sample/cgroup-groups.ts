@@ -1,4 +1,5 @@
 import { posix } from 'node:path'
+import type { ReadKernelFile } from './kernel-files'
 
 export type CgroupVersion = 'v1' | 'v2'
 export type Controller = 'memory' | 'cpu'
@@ -15,6 +16,11 @@ interface Mount {
   readonly root: string
   readonly mountPoint: string
   readonly options: readonly string[]
+}
+
+/** Finds the groups that limit this process, as {@link findGroups} does; none where the system has no such files. */
+export function readGroups(read: ReadKernelFile, controller: Controller): Group[] {
+  return findGroups(read('/proc/self/mountinfo') ?? '', read('/proc/self/cgroup') ?? '', controller)
 }
 
 /**

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { kernelFiles } from './kernel-files'
 import { readThreadStat, type ThreadStat } from './thread-stat'
 
 /** What a child of ours is doing, as the kernel tells it. */
@@ -21,6 +22,8 @@ export function readChildUsage(pid: number): ChildUsage | undefined {
   }
 }
 
+const read = kernelFiles('/')
+
 /** The number of futex(2) among the system calls. */
 const FUTEX = process.arch === 'arm64' ? '98' : '202'
 
@@ -29,16 +32,6 @@ const FUTEX = process.arch === 'arm64' ? '98' : '202'
  * kernels call 0; or else by its system call.
  */
 function isLocked(pid: number): boolean {
-  return (
-    readLine(`/proc/${pid}/wchan`).startsWith('futex') ||
-    readLine(`/proc/${pid}/syscall`).startsWith(`${FUTEX} `)
-  )
-}
-
-function readLine(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
+  const waitsIn = read(`/proc/${pid}/wchan`) ?? ''
+  return waitsIn.startsWith('futex') || (read(`/proc/${pid}/syscall`) ?? '').startsWith(`${FUTEX} `)
 }

@@ -1,6 +1,6 @@
 import os from 'node:os'
 
-import { findGroups, type Group } from './cgroup-groups'
+import { readGroups, type Group } from './cgroup-groups'
 import { kernelFiles, type ReadKernelFile } from './kernel-files'
 import { parseAllowedCpus, parseCpuMax, parseMeminfo, parseQuota } from './kernel-numbers'
 import { limitedGroups } from './memory-groups'
@@ -47,11 +47,7 @@ function readMemoryLimit(
 
 function readCpus(read: ReadKernelFile): Pick<Limits, 'cpus' | 'cpusSource'> {
   const machine = readAllowedCpus(read)
-  const quotas = findGroups(
-    read('/proc/self/mountinfo') ?? '',
-    read('/proc/self/cgroup') ?? '',
-    'cpu',
-  ).flatMap((group) => {
+  const quotas = readGroups(read, 'cpu').flatMap((group) => {
     const cpus = readQuota(read, group)
     return cpus !== undefined && cpus < machine
       ? [{ cpus, cpusSource: `cgroup-${group.version}` as const }]

@@ -1,4 +1,4 @@
-import { findGroups, type Group } from './cgroup-groups'
+import { readGroups, type Group } from './cgroup-groups'
 import type { ReadKernelFile } from './kernel-files'
 import { parseAmount, parseKeyed, parsePositive } from './kernel-numbers'
 
@@ -19,14 +19,12 @@ export function limitedGroups(
   totalMemoryBytes: number,
   countsThrottling = false,
 ): MemoryGroup[] {
-  return findGroups(read('/proc/self/mountinfo') ?? '', read('/proc/self/cgroup') ?? '', 'memory').flatMap(
-    (group) => {
-      const high =
-        countsThrottling && group.version === 'v2' ? readAmount(read, group, 'memory.high') : undefined
-      const limitBytes = smallest([readLimit(read, group), high])
-      return limitBytes !== undefined && limitBytes < totalMemoryBytes ? [{ ...group, limitBytes }] : []
-    },
-  )
+  return readGroups(read, 'memory').flatMap((group) => {
+    const high =
+      countsThrottling && group.version === 'v2' ? readAmount(read, group, 'memory.high') : undefined
+    const limitBytes = smallest([readLimit(read, group), high])
+    return limitBytes !== undefined && limitBytes < totalMemoryBytes ? [{ ...group, limitBytes }] : []
+  })
 }
 
 /**
@@ -49,7 +47,7 @@ export function workingSetBytes(read: ReadKernelFile, { version, directory }: Gr
  * the whole machine has no memory left. cgroup v2, where Kubernetes sets it for every container.
  */
 export function isKilledAsOne(read: ReadKernelFile): boolean {
-  return findGroups(read('/proc/self/mountinfo') ?? '', read('/proc/self/cgroup') ?? '', 'memory').some(
+  return readGroups(read, 'memory').some(
     ({ version, directory }) =>
       version === 'v2' && parseAmount(read(`${directory}/memory.oom.group`) ?? '') === 1,
   )
