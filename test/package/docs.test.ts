@@ -110,8 +110,7 @@ describe('docs/options.md', () => {
 
 describe('docs/cluster.md', () => {
   const documented = optionsIn(sectionOf('docs/cluster.md', '## Options'))
-  const resolve = (options: object, environment = {}) =>
-    resolveClusterOptions('400mb', options, environment)
+  const resolve = (options: object, environment = {}) => resolveClusterOptions('400mb', options, environment)
 
   it('has every option of the code and no other', () => {
     const keys = [
