@@ -1,6 +1,9 @@
 import { firstLineOf } from '../core/message-of'
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import path from 'node:path'
+import { join } from 'node:path'
+import { readLibc } from './libc'
+import { ownPackageDirectory } from './own-package'
 
 /** What the forked child is allowed. */
 export interface ForkOptions {
@@ -73,20 +76,30 @@ export interface ForkHelper {
   }
 }
 
-/** The package's own directory, seen from `dist/capture`: prebuilds/ lies in it. */
-const PACKAGE_DIRECTORY = path.join(__dirname, '..', '..')
+type LoadedHelper = { readonly helper: ForkHelper } | { readonly unavailable: string }
+
+let loaded: LoadedHelper | undefined
 
 /**
- * Loads the native helper, the first time from disk. A machine without it is nothing unusual (another system or processor,
- * addons forbidden by `--permission` or `--no-addons`), so the reason comes back as a value, in words for the log.
+ * Loads the native helper; later calls return the first result. Machines without it are common (another system or processor,
+ * addons forbidden by `--permission` or `--no-addons`), so the reason is returned as a value, as text for the log.
  */
-export function loadForkHelper(): { readonly helper: ForkHelper } | { readonly unavailable: string } {
-  if (process.platform !== 'linux')
-    return { unavailable: `forking a heap needs Linux, this is ${process.platform}` }
+export function loadForkHelper(): LoadedHelper {
+  loaded ??= load()
+  return loaded
+}
+
+/** One full path: nothing in the environment, the working directory or the directories around can name another file. */
+function load(): LoadedHelper {
+  const { platform, arch } = process
+  if (platform !== 'linux') return { unavailable: `forking a heap needs Linux, this is ${platform}` }
   try {
-    // Not at the top of the file: it looks for files of the system as it is loaded, which --permission may refuse.
-    const nodeGypBuild = createRequire(__filename)('node-gyp-build') as (directory: string) => unknown
-    return { helper: nodeGypBuild(PACKAGE_DIRECTORY) as ForkHelper }
+    const directory = join(ownPackageDirectory(), 'prebuilds', `linux-${arch}`)
+    if (!existsSync(directory))
+      return { unavailable: `no fork helper for ${arch}: ${directory} does not exist` }
+    const file = join(directory, `fork-helper.napi.${readLibc()}.node`)
+    if (!existsSync(file)) return { unavailable: `no fork helper for this C library: ${file} does not exist` }
+    return { helper: createRequire(file)(file) as ForkHelper }
   } catch (error) {
     return { unavailable: firstLineOf(error) }
   }
