@@ -144,6 +144,15 @@ describe('optional packages do not run', { concurrency: 2 }, () => {
     foundNothing(await run([write(application, 'main.js', REQUIRE)], { cwd: elsewhere }))
   })
 
+  test('from above a link to the program', async (t) => {
+    const { application, elsewhere, plant, run } = scene(t)
+    plant(elsewhere)
+    const link = join(elsewhere, 'link.js')
+    symlinkSync(write(application, 'main.js', REQUIRE), link)
+    foundNothing(await run([link]))
+    foundNothing(await run(['--preserve-symlinks-main', link]))
+  })
+
   test('from above an argument', async (t) => {
     const { elsewhere, plant, run } = scene(t)
     plant(elsewhere)
