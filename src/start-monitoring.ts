@@ -2,6 +2,7 @@ import { messageOf } from './core/message-of'
 import { hostname } from 'node:os'
 import type { Engines } from './capture/engines'
 import { resolveEngines } from './capture/engines'
+import type { ResolvedPackage } from './capture/optional-package'
 import { SAMPLING_INTERVAL_BYTES } from './capture/heap-sampling'
 import { createOrders, type OrderTable } from './capture/orders'
 import { absoluteThreshold } from './core/threshold'
@@ -77,7 +78,10 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     ready: prepared,
     onStarted: ({ thread, ways }) => {
       const leakPassedOver = leakReadings?.passedOver ?? []
-      voice.info(startLine({ ...watchSettings, signal: settings.signal, thread, ways, leakPassedOver }))
+      const packages = usedPackages(engines, leakReadings)
+      voice.info(
+        startLine({ ...watchSettings, signal: settings.signal, thread, ways, packages, leakPassedOver }),
+      )
     },
   })
   undo.add(() => watch.stop())
@@ -97,6 +101,13 @@ function claimsOf({ cpu, memory }: Settings): string[] {
 
 function enginesNeeded({ cpu, memory }: Settings): ('cpu' | 'memory' | 'leak')[] {
   return [...(cpu ? (['cpu'] as const) : []), ...(memory ? (['memory', 'leak'] as const) : [])]
+}
+
+/** A memwatch package that did not load is not used. Whether the others load is not known before a dump. */
+function usedPackages({ cpu, memory, leak }: Engines, leakReadings?: ChosenReadings): ResolvedPackage[] {
+  const isLeakUsed = leakReadings?.readings.source === leak.package?.name
+  const all = [cpu.package, memory.package, isLeakUsed ? leak.package : undefined]
+  return all.filter((each) => each !== undefined)
 }
 
 function watchSettingsOf(settings: Settings, engines: Engines, limits: Limits): WatchSettings {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { ownPackageDirectory } from '../capture/own-package'
 import { threadEnvironment } from '../core/thread-environment'
 import { KILL_GRACE_MS } from '../core/cluster-reconciler'
 
@@ -34,7 +35,7 @@ export function startOrphanWatchdog(
     deadlineMs: killTimeoutMs + KILL_GRACE_MS,
   }
   try {
-    const thread = new Worker(join(__dirname, 'orphan-thread.js'), {
+    const thread = new Worker(join(ownPackageDirectory(), 'dist', 'cluster', 'orphan-thread.js'), {
       workerData: data,
       name: 'orphan-watchdog',
       // The application's preloads are not run a second time.

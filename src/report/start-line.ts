@@ -2,6 +2,7 @@ import { formatSize } from '../core/size'
 import type { Budget } from '../core/budget'
 import type { DumpKind } from '../dispatch/events'
 import type { PassedOver } from '../capture/capture'
+import type { ResolvedPackage } from '../capture/optional-package'
 
 export interface Started {
   readonly rules: {
@@ -10,9 +11,11 @@ export interface Started {
   readonly budgets: { readonly [Kind in DumpKind]: Budget }
   readonly directories: { readonly [Kind in DumpKind]: string }
   readonly signal: string | undefined
-  /** Where loops and dispatcher run. */
+  /** Where the loops and the dispatcher run. */
   readonly thread: string
   readonly ways: { readonly [Kind in DumpKind]: KindWays }
+  /** The optional packages that are used, now or in a dump. */
+  readonly packages?: readonly ResolvedPackage[]
   /** The sources of the leak watch's readings that could not be taken. */
   readonly leakPassedOver?: readonly PassedOver[]
 }
@@ -22,7 +25,7 @@ interface KindWays {
   readonly passedOver: readonly PassedOver[]
 }
 
-/** The one line at start: what is watched, thresholds and limits, directory, thread, ways available. */
+/** The one line at start: what is watched, thresholds and limits, directory, thread, ways available, packages used. */
 export function startLine(started: Started): string {
   const { rules, budgets, directories, signal, thread, ways } = started
   const watched = (['cpu', 'memory'] as const).flatMap((kind) => {
@@ -33,10 +36,10 @@ export function startLine(started: Started): string {
   })
   const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${directories.memory}`]
   const all = [...watched, ...manual].join('; ') || 'nothing'
-  return `watching ${all}; on ${thread}${passedOver(started)}`
+  return `watching ${all}; on ${thread}${packageFiles(started)}${passedOver(started)}`
 }
 
-/** Told once when a memory threshold can never trip; `undefined` when it can. */
+/** The warning for a memory threshold that can never trip; `undefined` for one that can. */
 export function uselessThreshold(thresholdBytes: number, limitBytes: number | undefined): string | undefined {
   if (limitBytes === undefined || thresholdBytes < limitBytes) return undefined
   return (
@@ -54,7 +57,13 @@ function limits(counter: number, { tokensPerInterval, intervalMs }: Budget): str
   return `${row}, at most ${tokensPerInterval} per ${intervalMs / 1000} s`
 }
 
-/** Of the kinds that are watched, and of what the signal can ask for. */
+/** Each file is code that runs in the application, so that an operator must be able to see where it comes from. */
+function packageFiles({ packages = [] }: Started): string {
+  const files = packages.map(({ name, file }) => `${name} ${file ? `from ${file}` : 'handed over'}`)
+  return files.length > 0 ? `; optional packages: ${files.join(', ')}` : ''
+}
+
+/** Of the kinds that are watched, and of the snapshot that the signal asks for. */
 function passedOver({ rules, signal, ways, leakPassedOver = [] }: Started): string {
   const cpu = rules.cpu ? ways.cpu.passedOver : []
   const memory = rules.memory || signal !== undefined ? ways.memory.passedOver : []

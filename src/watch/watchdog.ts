@@ -1,7 +1,7 @@
+import { ownPackageDirectory } from '../capture/own-package'
 import { whyNoInspector } from '../capture/whether-inspector'
 import { messageOf } from '../core/message-of'
 import { threadEnvironment } from '../core/thread-environment'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import type { DumpRequest } from '../dispatch/dispatcher'
@@ -203,9 +203,7 @@ export class Watchdog implements Watch {
 function threadEntry(): string {
   const noInspector = whyNoInspector()
   if (noInspector !== undefined) throw new Error(noInspector)
-  const entry = join(__dirname, 'watchdog-thread.js')
-  if (!existsSync(entry)) throw new Error(`its file ${entry} is not there (was the package bundled?)`)
-  return entry
+  return join(ownPackageDirectory(), 'dist', 'watch', 'watchdog-thread.js')
 }
 
 function startThread(entry: string, data: WatchdogData): Worker {

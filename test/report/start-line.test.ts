@@ -36,6 +36,18 @@ test('each part that is watched is told with its threshold, limits, directory an
   )
 })
 
+test('each optional package in use is named with its file, or as handed over', () => {
+  const packages = [
+    { name: 'heapdump', file: '/app/heapdump.js' },
+    { name: 'memwatch-next', file: undefined },
+  ]
+  assert.equal(
+    startLine({ ...idle, packages }),
+    'watching nothing; on the main thread; optional packages: heapdump from /app/heapdump.js, memwatch-next handed over',
+  )
+  assert.doesNotMatch(startLine({ ...idle, packages: [] }), /optional packages/)
+})
+
 test('ways that cannot be taken are told with the reason, each once', () => {
   const passedOver = [{ way: 'heapdump', why: 'not installed' }]
   const kind = { available: [], passedOver }
