@@ -5,15 +5,15 @@ import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
-import type { Limits } from '../../dist/sample/limits.js'
-import type { MemoryLeft } from '../../dist/sample/memory-room.js'
+import type { Limits } from '../../src/sample/limits'
+import type { MemoryLeft } from '../../src/sample/memory-left'
 import { fixture } from './run-fixture.js'
 
 const MIB = 1024 * 1024
 
 interface Seen {
   limits: Limits
-  room: MemoryLeft
+  left: MemoryLeft
   heldBytes: number
   constrained: number
 }
@@ -34,7 +34,7 @@ const kinds: readonly Kind[] = [
 function nestedGroups(t: TestContext): { group: string; kind: Kind } | { reason: string } {
   if (process.getuid?.() !== 0) return { reason: 'only root may make a cgroup' }
   const kind = kinds.find(({ mountPoint }) => existsSync(join(mountPoint, 'cgroup.procs')))
-  if (kind === undefined) return { reason: 'no cgroup file system is mounted where it is wont to be' }
+  if (kind === undefined) return { reason: 'no cgroup file system is mounted at its usual place' }
   const parent = join(kind.mountPoint, `cpu-memory-monitor-test-${process.pid}`)
   const group = join(parent, 'child')
   const made: string[] = []
@@ -70,17 +70,16 @@ async function lookFromWithin(group: string | undefined): Promise<Seen> {
   }
 }
 
-test('a process put into a memory cgroup sees the limit of the parent, which is tighter, and its room', async (t) => {
+test('a process put into a memory cgroup sees the limit of the parent, which is tighter, and what it leaves', async (t) => {
   const made = nestedGroups(t)
   if ('reason' in made) return t.skip(made.reason)
-  const { limits, room, heldBytes, constrained } = await lookFromWithin(made.group)
+  const { limits, left, heldBytes, constrained } = await lookFromWithin(made.group)
   assert.deepEqual([limits.memoryLimitBytes, limits.memoryLimitSource], [256 * MIB, made.kind.source])
-  assert.equal(room.limitBytes, 256 * MIB)
-  // Only what was allocated after the move counts for the new group.
-  assert.ok((room.workingSetBytes ?? 0) >= heldBytes * 0.9, `working set ${room.workingSetBytes}`)
-  assert.ok((room.workingSetBytes ?? Infinity) < 200 * MIB, `working set ${room.workingSetBytes}`)
-  assert.equal(room.availableBytes, 256 * MIB - (room.workingSetBytes ?? 0))
-  // Node looks at the own group only, which allows more: it is no more than a cross-check.
+  assert.equal(left.limitBytes, 256 * MIB)
+  // Only memory that was allocated after the move counts for the new group.
+  const usedBytes = 256 * MIB - left.availableBytes
+  assert.ok(usedBytes >= heldBytes * 0.9 && usedBytes < 200 * MIB, `used ${usedBytes}`)
+  // Node looks at the own group only, which allows more: a cross-check.
   assert.ok(
     constrained === 512 * MIB || constrained === 256 * MIB || constrained === 0,
     `Node says ${constrained}`,
