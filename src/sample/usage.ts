@@ -55,7 +55,19 @@ export interface ProcessUsage {
   readonly rssBytes: number
 }
 
-let pidusage: AskPidusage | string | undefined
+let loaded: AskPidusage | string | undefined
+
+/** Loads pidusage once; a failure is final. */
+const sharedPidusage: AskPidusage = async (pids) => {
+  loaded ??= loadPidusage()
+  if (typeof loaded === 'string') return new Map()
+  try {
+    return await loaded(pids)
+  } catch (error) {
+    loaded = firstLineOf(error)
+    return new Map()
+  }
+}
 
 /**
  * Reads the memory of other processes, all of them in one call of pidusage. A pid that has ended is absent from the answer.
@@ -63,27 +75,20 @@ let pidusage: AskPidusage | string | undefined
  * `/proc/<pid>/status` is read for the processes that pidusage did not answer for. pidusage reports one that it could not read
  * as one that has ended, and a worker over its hard limit must not go unseen for that, nor for a package that fails.
  *
- * @throws (as a rejection) Where `/proc` is missing or of another PID namespace: there only the own process can be read.
+ * @throws (as a rejection) Where `/proc` is missing or of another PID namespace: there only the own process can be read; and
+ * when a process exists but cannot be read.
  */
-export async function processUsage(pids: readonly number[]): Promise<Map<number, ProcessUsage>> {
+export async function processUsage(
+  pids: readonly number[],
+  ask: AskPidusage = sharedPidusage,
+): Promise<Map<number, ProcessUsage>> {
   if (process.platform !== 'linux') throw new Error(`other processes cannot be read on ${process.platform}`)
   assertOwnProc()
-  const answers = await askOthers(pids)
+  const answers = pids.length > 0 ? await ask(pids) : new Map<number, Status>()
   return new Map(
     pids.flatMap((pid) => {
-      const rssBytes = answers?.get(pid)?.memory ?? readResidentBytes(pid)
+      const rssBytes = answers.get(pid)?.memory ?? readResidentBytes(pid)
       return rssBytes === undefined ? [] : [[pid, { rssBytes }]]
     }),
   )
-}
-
-async function askOthers(pids: readonly number[]): Promise<Map<number, Status> | undefined> {
-  pidusage ??= loadPidusage()
-  if (typeof pidusage === 'string' || pids.length === 0) return undefined
-  try {
-    return await pidusage(pids)
-  } catch (error) {
-    pidusage = firstLineOf(error)
-    return undefined
-  }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
 import type { AskPidusage } from '../../src/sample/pidusage'
@@ -178,4 +179,26 @@ test('two other processes in one call; one that ends is absent', async (t) => {
 
 test('no pids: nothing', async () => {
   assert.equal((await processUsage([])).size, 0)
+})
+
+test("pidusage's answer counts; a process that it does not answer for is read from its status file", async (t) => {
+  const { pid } = await startIdle(t)
+  const answers = new Map([[pid, { ctime: 1, memory: 4096 }]])
+  const usage = await processUsage([pid, process.pid], () => Promise.resolve(answers))
+  assert.deepEqual(usage.get(pid), { rssBytes: 4096 })
+  const ratio = (usage.get(process.pid)?.rssBytes ?? 0) / process.memoryUsage.rss()
+  assert.ok(ratio > 0.8 && ratio < 1.25, `ratio ${ratio}`)
+})
+
+test('in a /proc of another PID namespace, pids are other processes: refused', (t) => {
+  const script = `
+    const { processUsage } = require(${JSON.stringify(join(__dirname, '../../dist/sample/usage.js'))})
+    processUsage([process.pid]).catch(({ message }) => console.log(message))`
+  const { status, stdout, stderr } = spawnSync(
+    'unshare',
+    ['--pid', '--fork', process.execPath, '-e', script],
+    { encoding: 'utf8', timeout: 30_000 },
+  )
+  if (status !== 0) return t.skip(`no PID namespace can be made: ${stderr}`)
+  assert.match(stdout, /^\/proc shows process \d+ as \d+\n$/)
 })
