@@ -10,7 +10,7 @@ export interface Started {
   readonly budgets: { readonly [Kind in DumpKind]: Budget }
   readonly directories: { readonly [Kind in DumpKind]: string }
   readonly signal: string | undefined
-  /** Where loops and dispatcher run. */
+  /** The thread that loops and dispatcher run on. */
   readonly thread: string
   readonly ways: { readonly [Kind in DumpKind]: KindWays } & { readonly cpuReadings?: string | undefined }
   /** The sources of the leak watch's readings that could not be taken. */
@@ -31,7 +31,7 @@ interface KindWays {
   readonly passedOver: readonly PassedOver[]
 }
 
-/** The one line at start: what is watched, thresholds and limits, directory, thread, ways available. */
+/** The one line at start: kinds watched, thresholds, limits, directories, ways available, thread, source of readings. */
 export function startLine(started: Started): string {
   const { rules, budgets, directories, signal, thread, ways } = started
   const watched = (['cpu', 'memory'] as const).flatMap((kind) => {
@@ -101,7 +101,7 @@ function limits(counter: number, { tokensPerInterval, intervalMs }: Budget): str
   return `${row}, at most ${tokensPerInterval} per ${intervalMs / 1000} s`
 }
 
-/** Of the kinds that are watched, and of what the signal can ask for. */
+/** Names the ways that cannot be taken, of the kinds that are watched or that the signal can request. */
 function passedOver({ rules, signal, ways, leakPassedOver = [] }: Started): string {
   const cpu = rules.cpu ? ways.cpu.passedOver : []
   const memory = rules.memory || signal !== undefined ? ways.memory.passedOver : []

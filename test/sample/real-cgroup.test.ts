@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
@@ -90,3 +91,43 @@ test('the same process outside of it does not see that limit', async () => {
   const { limits } = await lookFromWithin(undefined)
   assert.notEqual(limits.memoryLimitBytes, 256 * MIB)
 })
+
+/** Lines of the monitor about its limits, with that text in place of this machine's `/proc/self/cgroup`. */
+function uncertainLines(t: TestContext, membership: string): string[] | { reason: string } {
+  const directory = mkdtempSync(join(tmpdir(), 'real-cgroup-'))
+  t.after(() => rmSync(directory, { recursive: true }))
+  const file = join(directory, 'cgroup')
+  writeFileSync(file, membership)
+  // The shell becomes the program, so both have the same /proc/self.
+  const script = 'mount --bind "$1" /proc/$$/cgroup && exec "$2" "$3" "$4" "$5"'
+  const dist = join(__dirname, '..', '..', 'dist')
+  const program = [process.execPath, fixture('watching.js'), dist, join(directory, 'files')]
+  const { status, stdout, stderr } = spawnSync(
+    'unshare',
+    ['-m', 'sh', '-c', script, 'sh', file, ...program],
+    {
+      encoding: 'utf8',
+      timeout: 30_000,
+    },
+  )
+  if (status !== 0) return { reason: `no file can be mounted over another: ${stderr}` }
+  const { lines } = JSON.parse(stdout) as { lines: string[] }
+  return lines.filter((line) => line.includes('uncertain'))
+}
+
+for (const [name, membership, expected] of [
+  [
+    'a malformed cgroup file is named at start, with the line',
+    '0::/\nhalf a li',
+    [
+      'the limits of this process are uncertain: /proc/self/cgroup line 2 is malformed ("half a li"); no limit is assumed there',
+    ],
+  ],
+  ['a whole one is not', '0::/\n', []],
+] as const) {
+  test(name, (t) => {
+    const lines = uncertainLines(t, membership)
+    if ('reason' in lines) return t.skip(lines.reason)
+    assert.deepEqual(lines, expected)
+  })
+}
