@@ -13,7 +13,7 @@ import { sweepStalePartials } from './files/retention'
 import { chooseReadings, type ChosenReadings } from './leak/choose-readings'
 import { startLeakWatch } from './leak/leak-watch'
 import { MAX_TIMER_MS, type Settings } from './options'
-import { startLine, uselessThreshold } from './report/start-line'
+import { startLine, startWarnings } from './report/start-line'
 import type { Voice } from './report/voice'
 import { readLimits, type Limits } from './sample/limits'
 import { watchSignal } from './signal'
@@ -88,9 +88,7 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   if (leakReadings) undo.add(startLeaks(leakReadings, watch, voice))
   undo.add(stopSignal)
 
-  const useless =
-    settings.memory && uselessThreshold(watchSettings.rules.memory?.threshold ?? 0, limits.memoryLimitBytes)
-  if (useless) voice.notice(useless)
+  for (const line of startWarnings(watchSettings, limits)) voice.notice(line)
   return { dumpByHand, stop: () => undo.run() }
 }
 

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { ChildWatch, type ChildVerdict } from '../core/child-watch'
-import { readChildUsage } from '../sample/child-usage'
+import { readChildUsage } from '../sample/proc'
 import type { ChildEnd, ForkHelper } from './fork-helper'
 import type { ChildReport } from './fork-job'
 import { monotonicMs } from '../time/clock'

@@ -20,7 +20,7 @@ import { SAMPLING_WAY, type HeapSampling } from './heap-sampling'
 import type { HeapStatistics, MainThread, Orders } from './main-thread'
 import { waitPatiently, type Patience } from './patience'
 import type { RoomProbe } from './room-probe'
-import { readChildUsage } from '../sample/child-usage'
+import { readChildUsage } from '../sample/proc'
 import { monotonicMs } from '../time/clock'
 
 /** How often a child that got stuck is forked anew. */

@@ -1,9 +1,9 @@
 import os from 'node:os'
 import type { MemoryRoom } from '../core/room'
 import { readDisk, type Disk } from '../files/directory'
-import { kernelFiles } from '../sample/kernel-files'
-import { isKilledAsOne } from '../sample/memory-groups'
-import { readMemoryRoom } from '../sample/memory-room'
+import { isKilledAsOne } from '../sample/cgroups'
+import { readMemoryLeft } from '../sample/memory-left'
+import { readKernelFile } from '../sample/proc'
 
 /** What room there is now. The real numbers are the machine's; tests bring their own. */
 export interface RoomProbe {
@@ -18,10 +18,10 @@ export interface RoomProbe {
 export function createRoomProbe(): RoomProbe {
   return {
     memory() {
-      const { availableBytes, limitBytes = os.totalmem() } = readMemoryRoom()
+      const { availableBytes, limitBytes = os.totalmem() } = readMemoryLeft()
       return { availableBytes, limitBytes }
     },
-    isKilledAsOne: () => isKilledAsOne(kernelFiles('/')),
+    isKilledAsOne: () => isKilledAsOne(readKernelFile),
     disk: readDisk,
   }
 }

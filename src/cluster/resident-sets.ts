@@ -1,4 +1,4 @@
-import { processUsage } from '../sample/process-usage'
+import { processUsage } from '../sample/usage'
 import { clearTimeout, setTimeout } from '../time/timers'
 
 export interface ResidentSetWatch<Key> {

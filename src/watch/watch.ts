@@ -15,8 +15,8 @@ import type { DumpKind, DumpResult, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
 import type { Sidecar } from '../files/artefact'
 import { deleteExpired } from '../files/retention'
-import { cpuSampler } from '../sample/cpu-sampler'
-import { memorySampler } from '../sample/memory-sampler'
+import { cpuSampler, memorySampler } from '../sample/samplers'
+import { ownCpuTime } from '../sample/usage'
 import { systemClock } from './clock'
 import { startReadingLoop } from './reading-loop'
 
@@ -49,7 +49,10 @@ export type BudgetsLeft = { readonly [Kind in DumpKind]?: BudgetLeft | undefined
 /** Names of the ways in which each kind can be dumped here, best first, and those that cannot, with the reason. */
 export type Ways = Readonly<
   Record<DumpKind, { readonly available: readonly string[]; readonly passedOver: readonly PassedOver[] }>
->
+> & {
+  /** Where the CPU readings come from. Absent when CPU is not watched. */
+  readonly cpuReadings?: string | undefined
+}
 
 /** The loops and the dispatcher, on whichever thread they run. */
 export interface Watch {
@@ -118,11 +121,13 @@ export function startWatch(
     retain: (directory) => retain(directory, where.host, keep, report),
     onRunning,
   })
-  const samplers = { cpu: cpuSampler, memory: memorySampler }
+  const cpuTime =
+    rules.cpu &&
+    ownCpuTime((why) => report.notice(`CPU readings come from Node's counters from now on: ${why}`))
   const stopLoops = (['cpu', 'memory'] as const).flatMap((kind) => {
     const rule = rules[kind]
     if (!rule) return []
-    const sampler = samplers[kind]()
+    const sampler = kind === 'cpu' && cpuTime ? cpuSampler(cpuTime) : memorySampler()
     return startReadingLoop({
       kind,
       intervalMs: rule.intervalMs,
@@ -135,7 +140,11 @@ export function startWatch(
   return {
     dispatcher,
     request: (request) => dispatcher.request(request),
-    ways: () => ({ cpu: capturers.cpu.ways(), memory: capturers.memory.ways() }),
+    ways: () => ({
+      cpu: capturers.cpu.ways(),
+      memory: capturers.memory.ways(),
+      cpuReadings: cpuTime?.source,
+    }),
     budgetsLeft() {
       const nowMs = systemClock.monotonicMs()
       return { cpu: dumpLines.cpu.budget.left(nowMs), memory: dumpLines.memory.budget.left(nowMs) }
