@@ -56,7 +56,11 @@ export interface ClusterDumpOptions {
 
 /** How the cluster is kept. Every key is optional. */
 export interface ClusterOptions {
-  /** Workers: a whole number, at least 1. Environment: `CPU_COUNT`. @defaultValue `os.availableParallelism()` */
+  /**
+   * Workers: a whole number from 1 to 1024; more than four per core are warned of. Environment: `CPU_COUNT`.
+   *
+   * @defaultValue `os.availableParallelism()`
+   */
   count?: number | undefined
   /** ms between two readings of a worker's memory: 1 to 2147483647. Environment: `CHECK_INTERVAL`. @defaultValue 5000 */
   checkInterval?: number | undefined
@@ -144,6 +148,8 @@ export interface ClusterSettings {
   readonly logger: Logger | false | undefined
 }
 
+/** `CPU_COUNT` is a name that other tools use too: a larger value is meant for them, or a mistake. */
+export const MAX_COUNT = 1024
 export const DEFAULT_CHECK_INTERVAL_MS = 5000
 export const DEFAULT_KILL_TIMEOUT_MS = 5000
 export const DEFAULT_START_TIMEOUT_MS = 30_000
@@ -154,23 +160,23 @@ export const DEFAULT_CONFIRM = 1
 export const DEFAULT_DUMP_DEADLINE_MS = 60_000
 export const DEFAULT_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT']
 
-const KEYS = [
-  'count',
-  'checkInterval',
-  'killTimeout',
-  'linger',
-  'startTimeout',
-  'minUptime',
-  'minLifetime',
-  'backoff',
-  'maxSurge',
-  'confirm',
-  'hardLimit',
-  'signals',
-  'watchdog',
-  'dump',
-  'logger',
-]
+const KEYS = Object.keys({
+  count: true,
+  checkInterval: true,
+  killTimeout: true,
+  linger: true,
+  startTimeout: true,
+  minUptime: true,
+  minLifetime: true,
+  backoff: true,
+  maxSurge: true,
+  confirm: true,
+  hardLimit: true,
+  signals: true,
+  watchdog: true,
+  dump: true,
+  logger: true,
+} satisfies Record<keyof ClusterOptions, true>)
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -241,8 +247,12 @@ function readHardLimit(value: unknown, limitBytes: number): number {
 }
 
 function readCount(value: unknown, environment: Environment): number {
-  if (value !== undefined) return readWhole(value, 'options.count', 1, 1)
-  return readVariable(environment, 'CPU_COUNT', Number.MAX_SAFE_INTEGER) ?? availableParallelism()
+  if (value === undefined) {
+    return readVariable(environment, 'CPU_COUNT', MAX_COUNT) ?? Math.min(MAX_COUNT, availableParallelism())
+  }
+  const count = readWhole(value, 'options.count', 1, 1)
+  if (count > MAX_COUNT) throw rangeError('options.count', `a whole number from 1 to ${MAX_COUNT}`, value)
+  return count
 }
 
 function readVariable(environment: Environment, name: string, most: number): number | undefined {

@@ -8,14 +8,16 @@ export type ClusterInput =
   | { readonly type: 'listening'; readonly key: WorkerKey; readonly address: string }
   /** It listens there no more. */
   | { readonly type: 'shut'; readonly key: WorkerKey; readonly address: string }
-  /** A worker's `runFunc` is done. */
-  | { readonly type: 'announced'; readonly key: WorkerKey; readonly rssBytes: number }
+  /** A worker has called `run`. */
+  | { readonly type: 'joined'; readonly key: WorkerKey }
+  /** A worker's `runFunc` has settled. */
+  | { readonly type: 'started'; readonly key: WorkerKey; readonly rssBytes: number }
   /** A worker's own reading, at or below the limit or not yet confirmed above it. */
   | { readonly type: 'reading'; readonly key: WorkerKey; readonly rssBytes: number }
   /** A worker above its limit asks to be replaced. */
   | { readonly type: 'over'; readonly key: WorkerKey; readonly rssBytes: number }
-  /** A worker was sent SIGTERM by itself. */
-  | { readonly type: 'asked-to-leave'; readonly key: WorkerKey }
+  /** A worker is asked to leave: by a signal of its own, or by the application. */
+  | { readonly type: 'asked'; readonly key: WorkerKey }
   /** A draining worker accepts no more connections. */
   | { readonly type: 'closed'; readonly key: WorkerKey }
   /** A draining worker has finished what it had. */
@@ -44,12 +46,15 @@ export type ClusterAction =
   | { readonly type: 'fork'; readonly key: WorkerKey }
   | { readonly type: 'drain'; readonly key: WorkerKey; readonly reason: DrainReason }
   | { readonly type: 'kill'; readonly key: WorkerKey }
-  | { readonly type: 'tell'; readonly news: ClusterNews }
+  | { readonly type: 'report'; readonly news: ClusterNews }
   /** After `stop`: the last worker is gone. */
   | { readonly type: 'finished' }
 
-/** Why a worker that was not told to go is gone or has to go. */
-export type CrashCause = 'exit' | 'disconnect' | 'start-timeout' | 'fork-failed'
+/**
+ * Why a worker that had no order to go is gone or has to go. `'run-not-called'`: like `'start-timeout'`, but its file did not
+ * even call `run`.
+ */
+export type CrashCause = 'exit' | 'disconnect' | 'start-timeout' | 'run-not-called' | 'fork-failed'
 
 /** What the primary tells its listeners. */
 export type ClusterNews =

@@ -126,10 +126,11 @@ export class Reconciler {
         return this.#lose(input.key, 'fork-failed', NO_EXIT, now)
       case 'listening':
       case 'shut':
-      case 'announced':
+      case 'joined':
+      case 'started':
       case 'reading':
       case 'over':
-      case 'asked-to-leave':
+      case 'asked':
       case 'closed':
       case 'drained':
         return this.#hear(input, now)
@@ -148,7 +149,10 @@ export class Reconciler {
         // Who drains closes everything; what it listened on until then is what its successor needs.
         if (slot.state === 'starting' || slot.state === 'ready') slot.addresses.delete(input.address)
         return
-      case 'announced':
+      case 'joined':
+        slot.joined = true
+        return
+      case 'started':
         slot.announced = true
         slot.birthRssBytes = slot.rssBytes = input.rssBytes
         return
@@ -158,7 +162,7 @@ export class Reconciler {
         return
       case 'over':
         return this.#noteOver(slot, input.rssBytes, now)
-      case 'asked-to-leave':
+      case 'asked':
         slot.askedToLeave = true
         return
       case 'closed':
@@ -307,7 +311,7 @@ export class Reconciler {
     this.#tell({
       name: 'crash',
       key: slot.key,
-      cause: timedOut ? 'start-timeout' : cause,
+      cause: timedOut ? (slot.joined ? 'start-timeout' : 'run-not-called') : cause,
       code,
       signal,
       uptimeMs,
@@ -456,7 +460,7 @@ export class Reconciler {
   }
 
   #tell(news: ClusterNews): void {
-    this.#actions.push({ type: 'tell', news })
+    this.#actions.push({ type: 'report', news })
   }
 }
 
@@ -468,5 +472,5 @@ type Exit = Pick<Extract<ClusterInput, { type: 'exit' }>, 'code' | 'signal'>
 /** What a worker says, or what is said of it while it lives. */
 type Word = Extract<
   ClusterInput,
-  { type: 'listening' | 'shut' | 'announced' | 'reading' | 'over' | 'asked-to-leave' | 'closed' | 'drained' }
+  { type: 'listening' | 'shut' | 'joined' | 'started' | 'reading' | 'over' | 'asked' | 'closed' | 'drained' }
 >

@@ -23,6 +23,8 @@ export interface Slot {
   readonly expects: ReadonlySet<string>
   /** Where it listens now. */
   readonly addresses: Set<string>
+  /** It has called `run`. */
+  joined: boolean
   /** Its `runFunc` is done. */
   announced: boolean
   readyAt: number | undefined
@@ -69,6 +71,7 @@ export function newSlot(
     state: 'starting',
     bornAt: now,
     addresses: new Set(),
+    joined: false,
     announced: false,
     readyAt: undefined,
     proven: false,

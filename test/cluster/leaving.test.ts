@@ -151,7 +151,11 @@ describe('leaving', { concurrency: 3 }, () => {
   })
 
   test('stop() drains all workers, resolves when they are gone, and leaves the primary alive', async (t) => {
-    const running = await RunningCluster.start(t, { stays: true, options: { count: 2, killTimeout: 3000 } })
+    const running = await RunningCluster.start(t, {
+      stays: true,
+      stops: true,
+      options: { count: 2, killTimeout: 3000 },
+    })
     await running.allReady()
     const answers = await inFlight(six(t, running), '/slow?ms=500')
     running.kill('SIGUSR2')
@@ -167,7 +171,7 @@ describe('leaving', { concurrency: 3 }, () => {
   })
 
   test('after stop() nothing keeps the primary alive', async (t) => {
-    const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 3000 } })
+    const running = await RunningCluster.start(t, { stops: true, options: { count: 2, killTimeout: 3000 } })
     await running.allReady()
     running.kill('SIGUSR2')
     assert.deepEqual(await running.gone(), { code: 0, signal: null })

@@ -83,6 +83,22 @@ const MUTANTS: readonly Mutant[] = [
     suite: 'protocols',
     name: 'an idle session is sent GOAWAY soon',
   },
+  {
+    without: 'the secret in messages from workers',
+    file: 'cluster/messages.js',
+    find: "own(received, 'secret') !== secret",
+    put: 'false',
+    suite: 'ipc',
+    name: 'json: a worker that forwards what users post forges nothing',
+  },
+  {
+    without: 'the secret in messages from the primary',
+    file: 'cluster/messages.js',
+    find: "own(received, 'secret') !== secret",
+    put: 'false',
+    suite: 'ipc',
+    name: 'json: a primary that forwards what users post drains no worker',
+  },
 ]
 
 const ROOT = resolve(__dirname, '../..')

@@ -30,7 +30,7 @@ function play(stage: Stage, [what, which, ms]: Move): void {
   if (what === 'exit') stage.exit(key, which % 2)
   if (what === 'kill') stage.exit(key, null, 'SIGKILL')
   if (what === 'drained' && slot?.state === 'draining') stage.exit(key)
-  if (what === 'asked') stage.give({ type: 'asked-to-leave', key })
+  if (what === 'asked') stage.give({ type: 'asked', key })
   if (what === 'closed' && slot?.state === 'draining') stage.give({ type: 'closed', key })
   if (what === 'disconnect') stage.give({ type: 'disconnected', key })
   if (what === 'wait') stage.pass(ms)

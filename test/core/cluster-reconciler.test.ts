@@ -28,6 +28,16 @@ describe('start', () => {
     assert.deepEqual(stage.killed, [3])
     stage.exit(3, null, 'SIGKILL')
     const crash = stage.news.find((news) => news.name === 'crash')
+    assert.equal(crash?.name === 'crash' && crash.cause, 'run-not-called')
+  })
+
+  test('one that has called run and is not ready in time was only slow', () => {
+    const stage = new Stage({ count: 1 })
+    stage.give({ type: 'joined', key: 1 })
+    stage.pass(30_000)
+    assert.deepEqual(stage.killed, [1])
+    stage.exit(1, null, 'SIGKILL')
+    const crash = stage.news.find((news) => news.name === 'crash')
     assert.equal(crash?.name === 'crash' && crash.cause, 'start-timeout')
   })
 })
@@ -605,7 +615,7 @@ describe('without surge', () => {
 describe('a worker that was sent SIGTERM', () => {
   test('is replaced through the lease', () => {
     const stage = new Stage().settled()
-    stage.give({ type: 'asked-to-leave', key: 3 })
+    stage.give({ type: 'asked', key: 3 })
     assert.equal(stage.forked.length, 4)
     assert.deepEqual(stage.drained, [])
     stage.announce(4)

@@ -52,7 +52,8 @@ export class Stage {
   }
 
   announce(key: number, rssBytes = 40 * MB): void {
-    this.give({ type: 'announced', key, rssBytes })
+    this.give({ type: 'joined', key })
+    this.give({ type: 'started', key, rssBytes })
   }
 
   over(key: number, rssBytes = 120 * MB): void {
@@ -97,7 +98,7 @@ export class Stage {
       case 'kill':
         this.killed.push(action.key)
         return
-      case 'tell':
+      case 'report':
         this.news.push(action.news)
         return
       case 'finished':
