@@ -1,6 +1,5 @@
 import type { EventEmitter } from 'node:events'
-import type { RecycleReason } from '../core/cluster-candidate'
-import type { CrashCause } from '../core/cluster-events'
+import type { CrashCause, RecycleReason } from '../core/cluster-events'
 import type { SlotState } from '../core/cluster-slot'
 
 /** Which worker an event is about. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { threadEnvironment } from '../core/thread-environment'
-import { KILL_GRACE_MS } from '../core/cluster-reconciler'
+import { KILL_GRACE_MS } from '../core/cluster-roster'
 
 /** What the thread is told at its start. */
 export interface OrphanThreadData {

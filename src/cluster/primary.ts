@@ -1,8 +1,14 @@
 import cluster, { type Worker } from 'node:cluster'
 import { EventEmitter } from 'node:events'
-import type { ClusterAction, ClusterInput, ClusterNews, DrainReason } from '../core/cluster-events'
+import type {
+  ClusterAction,
+  ClusterInput,
+  ClusterNews,
+  DrainReason,
+  WorkerKey,
+} from '../core/cluster-events'
 import { Reconciler } from '../core/cluster-reconciler'
-import type { WorkerKey } from '../core/cluster-slot'
+import { isOver } from '../core/cluster-slot'
 import { DumpBudget } from '../dispatch/dump-budget'
 import { MAX_TIMER_MS, type Logger } from '../options'
 import { callListeners, inWords } from '../report/host-code'
@@ -97,7 +103,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       ...this.#identify(slot.key),
       rss: slot.rssBytes,
       state: slot.state,
-      over: slot.over,
+      over: isOver(slot),
       age: Math.round(now - slot.bornAt),
     }))
     return { count: this.settings.count, workers, ...this.#counts }

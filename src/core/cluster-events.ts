@@ -1,12 +1,18 @@
-import type { RecycleReason } from './cluster-candidate'
-import type { WorkerKey } from './cluster-slot'
+/** The reconciler's own number for a worker, given before the worker is forked. */
+export type WorkerKey = number
 
-/** What the primary learns. */
+/** Why a worker is replaced. */
+export type RecycleReason = 'over' | 'hard-limit' | 'asked'
+
+/** Why a worker is ordered to drain. */
+export type DrainReason = RecycleReason | 'stop'
+
+/** What the primary learns. What a worker reports has the name of the worker's message. */
 export type ClusterInput =
   | { readonly type: 'start' }
   /** A worker's server listens on an address. */
   | { readonly type: 'listening'; readonly key: WorkerKey; readonly address: string }
-  /** It listens there no more. */
+  /** It no longer listens there. */
   | { readonly type: 'shut'; readonly key: WorkerKey; readonly address: string }
   /** A worker has called `run`. */
   | { readonly type: 'joined'; readonly key: WorkerKey }
@@ -28,7 +34,7 @@ export type ClusterInput =
       readonly code: number | null
       readonly signal: string | null
     }
-  /** The channel to the worker is closed: it is about to exit, or it goes on alone and is given no connection any more. */
+  /** The channel to the worker is closed: it is about to exit, or it lives on and gets no more connections. */
   | { readonly type: 'disconnected'; readonly key: WorkerKey }
   /** The worker could not be started at all. */
   | { readonly type: 'fork-failed'; readonly key: WorkerKey }
@@ -37,9 +43,6 @@ export type ClusterInput =
   /** The time of `wakeAt` has come. */
   | { readonly type: 'tick' }
   | { readonly type: 'stop' }
-
-/** Why a worker is told to drain. */
-export type DrainReason = RecycleReason | 'stop'
 
 /** What the primary has to do, in this order. */
 export type ClusterAction =
@@ -56,7 +59,7 @@ export type ClusterAction =
  */
 export type CrashCause = 'exit' | 'disconnect' | 'start-timeout' | 'run-not-called' | 'fork-failed'
 
-/** What the primary tells its listeners. */
+/** What the primary reports to its listeners. */
 export type ClusterNews =
   | { readonly name: 'ready'; readonly key: WorkerKey; readonly rssBytes: number }
   | { readonly name: 'over'; readonly key: WorkerKey; readonly rssBytes: number }
@@ -84,7 +87,7 @@ export type ClusterNews =
       readonly signal: string | null
       /** Since it became ready; 0 when it never did. */
       readonly uptimeMs: number
-      /** For 'start-timeout': the addresses that it was to listen on and did not. */
+      /** For 'start-timeout': the addresses on which it should have listened and did not. */
       readonly missing: readonly string[]
     }
   | { readonly name: 'backoff'; readonly delayMs: number; readonly step: number }

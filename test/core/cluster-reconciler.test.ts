@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { DISCONNECT_GRACE_MS, KILL_GRACE_MS } from '../../src/core/cluster-reconciler'
+import { DISCONNECT_GRACE_MS } from '../../src/core/cluster-reconciler'
+import { KILL_GRACE_MS } from '../../src/core/cluster-roster'
 import { MB, SETTINGS, Stage } from './cluster-stage'
 
 const SETTLED_BY_MS = SETTINGS.killTimeoutMs + KILL_GRACE_MS

@@ -81,7 +81,7 @@ export class Stage {
 
   states(): string[] {
     return [...this.reconciler.slots.values()].map(
-      (slot) => `${slot.key} ${slot.state}${slot.surge ? '+' : ''}`,
+      ({ key, state }) => `${key} ${state}${key === this.reconciler.standIn ? '+' : ''}`,
     )
   }
 
