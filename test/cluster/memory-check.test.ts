@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { readOwnRss, startMemoryCheck } from '../../dist/cluster/memory-check.js'
+import { readOwnRss, startMemoryCheck } from '../../src/cluster/memory-check'
 import { User } from './http-client'
 import { RunningCluster } from './running-cluster'
 
