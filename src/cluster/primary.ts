@@ -1,12 +1,6 @@
 import cluster, { type Worker } from 'node:cluster'
 import { EventEmitter } from 'node:events'
-import type {
-  ClusterAction,
-  ClusterInput,
-  ClusterNews,
-  DrainReason,
-  WorkerKey,
-} from '../core/cluster-events'
+import type { ClusterAction, ClusterInput, ClusterNews, DrainReason, WorkerKey } from '../core/cluster-events'
 import { Reconciler } from '../core/cluster-reconciler'
 import { isOver } from '../core/cluster-slot'
 import { DumpBudget } from '../dispatch/dump-budget'
