@@ -3,7 +3,7 @@ const SIGNAL = 'SIGUSR2'
 /**
  * The monitor's default signal, sent to all processes of a service (`pkill -USR2 -f server.js`), also reaches the primary
  * and workers without a monitor, and ends a process that does not listen for it. This listener keeps such a process alive.
- * It goes for good as soon as another one is added, by the application or by a monitor, and keeps no process alive.
+ * It is removed, and not added again, when the application or a monitor adds one, and it keeps no process alive.
  *
  * @returns The undoing. Afterwards the signal has its default effect again.
  */

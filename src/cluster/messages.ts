@@ -55,8 +55,8 @@ export function workerEnvironment(secret: string): Record<string, string> {
 }
 
 /**
- * Takes the secret out of the environment, so that processes which this worker starts do not inherit it. The primary's
- * process id tells apart what was inherited all the same, by a process that was started before `run` was called.
+ * Takes the secret out of the environment, so that processes which this worker starts do not inherit it. A process that was
+ * started before `run` was called has inherited it, but is no child of the primary: its parent's process id differs.
  *
  * @returns `undefined` when this worker was not forked by `run`, as under PM2 in cluster mode.
  */

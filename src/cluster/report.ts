@@ -1,4 +1,4 @@
-// What the operator reads and what the handle emits.
+// The lines for the operator and the events of the handle.
 
 import { availableParallelism } from 'node:os'
 import type { ClusterNews } from '../core/cluster-events'
@@ -81,7 +81,7 @@ export const LINES: Lines = {
     (uptime === 0 ? 'before it was ready' : `${uptime} ms after it was ready`) +
     (missing.length > 0 ? `: it did not listen on ${missing.join(', ')}` : '') +
     (cause === 'run-not-called'
-      ? `: ${workerFile} did not call run(); the file that workers execute (exec of cluster.setupPrimary) must call it`
+      ? `: ${workerFile} did not call run() in time; the file that workers execute (exec of cluster.setupPrimary) must call it`
       : ''),
   backoff: ({ ms, step }) => `workers die young: next attempt in ${ms} ms (step ${step})`,
   thrash: ({ id, lifetime, ms }) =>

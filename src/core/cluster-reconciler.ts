@@ -142,7 +142,7 @@ export class Reconciler {
         if (slot.state === 'ready' && input.rssBytes <= this.settings.limitBytes) slot.overAt = undefined
         return
       case 'over':
-        // What a worker takes while it boots may be gone when it serves; if not, its next reading shows it.
+        // A worker may take more memory while it boots than when it serves; if not, its next reading shows it.
         if (slot.state === 'ready') this.#noteOver(slot, now)
         return
       case 'asked':

@@ -53,7 +53,7 @@ export interface ReadySlot extends AnyHoldingSlot {
   readonly birthRssBytes: number
   /** A worker that lives until then resets the count of crashes; `undefined` once it has. */
   proveAt: number | undefined
-  /** Since when it asks to be replaced for its memory. It may have to wait: thrashing is told by how soon it asked. */
+  /** When it asked to be replaced for its memory. It may have to wait its turn, so thrashing is judged by this time. */
   overAt: number | undefined
 }
 

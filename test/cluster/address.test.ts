@@ -8,7 +8,7 @@ import { addressInWords, isAt, watchShutPlaces } from '../../src/cluster/address
 const words = (addressType: unknown, address: string | null, port: number) =>
   addressInWords({ addressType, address, port } as Address)
 
-test('an address says what it is, and where it is known', () => {
+test('an address names its host and port, file or protocol', () => {
   assert.equal(words(4, null, 8080), '*:8080')
   assert.equal(words(4, '127.0.0.1', 8080), '127.0.0.1:8080')
   assert.equal(words(6, '::1', 8080), '[::1]:8080')
@@ -35,7 +35,7 @@ async function listening(server: Server, port: number, host: string): Promise<nu
   return (server.address() as AddressInfo).port
 }
 
-test('a port is told when the last server there has closed, each time', async () => {
+test('a port is reported each time the last server on it has closed', async () => {
   const [one, other] = [net.createServer(), net.createServer()]
   const port = await listening(one, 0, '127.0.0.1')
   await listening(other, port, '127.0.0.2')

@@ -8,7 +8,7 @@ import { RunningCluster } from './running-cluster'
 const often = { count: 2, minLifetime: 0, killTimeout: 1500 }
 
 describe('the application', { concurrency: 3 }, () => {
-  test('listeners that throw or reject are told and harm nobody', async (t) => {
+  test('listeners that throw or reject are logged and disturb nothing else', async (t) => {
     const running = await RunningCluster.start(t, { badListener: true, options: often })
     await running.allReady()
     await running.until('the lines', () => /rejected on purpose/.test(running.stderr))
@@ -31,7 +31,7 @@ describe('the application', { concurrency: 3 }, () => {
     assert.equal(running.stderr, '')
   })
 
-  test('stats() tells who is there', async (t) => {
+  test('stats() lists the workers', async (t) => {
     const running = await RunningCluster.start(t, { options: { count: 2 } })
     await running.allReady()
     running.kill('SIGHUP')
@@ -57,7 +57,7 @@ describe('the application', { concurrency: 3 }, () => {
     assert.equal(running.census.live, 2)
   })
 
-  test("in a worker of another primary's it says once that nobody replaces it, and serves", async () => {
+  test("in a worker of another primary's one line says that the primary does not replace it, and it serves", async () => {
     const done = promisify(execFile)(process.execPath, [
       `${__dirname}/../fixtures/cluster/foreign-primary.js`,
     ])
@@ -73,7 +73,7 @@ describe('the application', { concurrency: 3 }, () => {
   })
 
   for (const signal of ['SIGINT', 'SIGTERM']) {
-    test(`in a worker of another primary's it drains on ${signal}, which nobody else tells it to`, async () => {
+    test(`in a worker of another primary's it drains on ${signal}: no other order will come`, async () => {
       const program = `${__dirname}/../fixtures/cluster/foreign-primary.js`
       const { stdout } = await promisify(execFile)(process.execPath, [program, signal], { timeout: 30_000 })
       assert.equal(stdout, 'null', 'it ended by itself, with code 0')

@@ -27,7 +27,7 @@ function toBytes({ type, flags, stream, payload }: Frame): Buffer {
   return Buffer.concat([head, payload])
 }
 
-/** A client of single frames: it says what a real one says only when the moment is unlucky. */
+/** A client of single frames: it sends what a real client sends only at an unlucky moment. */
 class FrameClient {
   readonly #socket: net.Socket
   #rest = Buffer.alloc(0)
@@ -94,7 +94,7 @@ test('HTTP/2: a request that crosses the farewell is served, and the GOAWAY come
   assert.equal(heard.filter(({ type }) => type === TYPES.rstStream).length, 0)
 })
 
-test('HTTP/2: a quiet client is told as well', async (t) => {
+test('HTTP/2: a quiet client is asked to leave as well', async (t) => {
   const { port, session } = await listen(t)
   const heard: number[] = []
   new FrameClient(t, port, ({ type }) => heard.push(type))

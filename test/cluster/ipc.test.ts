@@ -9,7 +9,7 @@ const options = { count: 2, minLifetime: 0, killTimeout: 1500 }
 const COMMAND = 'NODE_CPU_MEMORY_MONITOR'
 const ODD = { toString: 1, valueOf: 1 }
 
-/** What a stranger who knows the source can send: without the secret, and with odd values in every place. */
+/** Messages that a user who knows the source can post: without the secret, with odd values in every place. */
 const FORGED: readonly object[] = [
   { kind: 'joined' },
   { kind: 'started', rssBytes: ODD },
@@ -129,7 +129,7 @@ describe('messages between primary and workers', { concurrency: 2 }, () => {
 })
 
 describe('a worker file that never calls run()', () => {
-  test('has a word of its own and a line that says what is missing', async (t) => {
+  test('has a cause of its own and a line that names the file', async (t) => {
     const exec = `${__dirname}/../fixtures/cluster/never-runs.js`
     const config = { setup: { exec }, options: { count: 1, startTimeout: 700 } }
     const running = await RunningCluster.start(t, config)
@@ -137,7 +137,7 @@ describe('a worker file that never calls run()', () => {
     const [crash] = running.events('crash')
     assert.deepEqual([crash?.cause, crash?.signal, crash?.uptime], ['run-not-called', 'SIGKILL', 0])
     await running.says(
-      /is lost: run-not-called, SIGKILL, before it was ready: \S*never-runs\.js did not call run\(\); /,
+      /is lost: run-not-called, SIGKILL, before it was ready: \S*never-runs\.js did not call run\(\) in time; the file that workers execute/,
     )
   })
 })

@@ -5,7 +5,7 @@ import { LINES, USUAL_WORKERS_PER_CORE, startWarnings, toPublication } from '../
 const who = { id: 4, pid: 44 }
 const LIMIT_BYTES = 150e6
 
-test('times are told in whole ms', () => {
+test('times are whole ms', () => {
   const told = (news: Parameters<typeof toPublication>[0]) => toPublication(news, who, LIMIT_BYTES).event
   const gone = { key: 4, code: 0, signal: null }
   assert.deepEqual(told({ name: 'recycled', ...gone, reason: 'over', rssBytes: 160e6, durationMs: 1734.6 }), {
@@ -51,7 +51,7 @@ test('only a worker that was never ready has no uptime', () => {
   assert.deepEqual(uptime(0.2), [1, 'worker 4 (pid 44) is lost: exit, code 1, 1 ms after it was ready'])
 })
 
-test('memory is told as it is, in bytes', () => {
+test('memory is in bytes, not rounded', () => {
   for (const name of ['over', 'limit-unreachable'] as const) {
     const { event } = toPublication(
       { name, key: 4, rssBytes: 160e6, limitBytes: LIMIT_BYTES },

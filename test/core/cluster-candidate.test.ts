@@ -11,7 +11,7 @@ function slot(key: number, given: Partial<ReadySlot>): ReadySlot {
   return { ...readySlot(starting, 0, 10_000), birthRssBytes: 40, ...given }
 }
 
-test('nobody is chosen while nobody asks', () => {
+test('no worker is chosen while none asks', () => {
   assert.equal(chooseCandidate([slot(1, { rssBytes: 500 })], limits), undefined)
 })
 

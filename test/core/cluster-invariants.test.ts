@@ -39,7 +39,7 @@ function play(stage: Stage, [what, which, ms]: Move): void {
 }
 
 function checkNow(stage: Stage, count: number, maxSurge: 0 | 1): void {
-  // Who has cut itself off and lives on is beside the count, and has a deadline.
+  // A worker that has cut itself off and lives on does not count, and has a deadline.
   const slots = [...stage.reconciler.slots.values()].filter(({ state }) => state !== 'leaving')
   const draining = slots.filter((slot) => slot.state === 'draining')
   assert.ok(slots.length <= count + 1, `${slots.length} processes for ${count}: ${stage.states().join(', ')}`)
@@ -47,7 +47,7 @@ function checkNow(stage: Stage, count: number, maxSurge: 0 | 1): void {
   if (maxSurge === 0) assert.equal(stage.reconciler.standIn, undefined)
 }
 
-/** Everybody who starts comes up, everybody who drains goes. */
+/** Every worker that starts comes up, every one that drains goes. */
 function calmDown(stage: Stage): void {
   for (let round = 0; round < 200; round += 1) {
     for (const [key, slot] of [...stage.reconciler.slots]) {

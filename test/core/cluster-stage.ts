@@ -26,7 +26,7 @@ export class Stage {
   readonly killed: number[] = []
   readonly news: ClusterNews[] = []
   finished = false
-  /** Called at each fork; what it does happens as further inputs. */
+  /** Called at each fork; it may give further inputs. */
   onFork: ((key: number) => void) | undefined
 
   constructor(settings: Partial<ReconcilerSettings> = {}, random: () => number = () => 0.5) {
