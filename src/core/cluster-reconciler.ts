@@ -115,11 +115,11 @@ export class Reconciler {
       case 'asked':
       case 'closed':
       case 'drained':
-        return this.#takeWord(input, now)
+        return this.#takeFromWorker(input, now)
     }
   }
 
-  #takeWord(input: Word, now: number): void {
+  #takeFromWorker(input: WorkerInput, now: number): void {
     const slot = this.#roster.slots.get(input.key)
     if (!slot) return
     slot.silentReadings = 0
@@ -308,7 +308,7 @@ const NO_EXIT = { code: null, signal: null } as const
 type Exit = Pick<Extract<ClusterInput, { type: 'exit' }>, 'code' | 'signal'>
 
 /** What a worker reports, or what is reported about it while it lives. */
-type Word = Extract<
+type WorkerInput = Extract<
   ClusterInput,
   {
     type: 'listening' | 'shut' | 'joined' | 'started' | 'reading' | 'over' | 'asked' | 'closed' | 'drained'

@@ -57,26 +57,30 @@ describe('the application', { concurrency: 3 }, () => {
     assert.equal(running.census.live, 2)
   })
 
-  test("in a worker of another primary's one line says that the primary does not replace it, and it serves", async () => {
-    const done = promisify(execFile)(process.execPath, [
-      `${__dirname}/../fixtures/cluster/foreign-primary.js`,
-    ])
-    const { code, stderr } = await done.then(
-      () => assert.fail('ended with code 0'),
-      (error: { code: number; stderr: string }) => error,
-    )
-    assert.equal(code, 7)
-    assert.match(
-      stderr,
-      /^cpu-memory-monitor: cluster: .* was forked by another cluster's primary, which does not replace it when it grows\n$/,
-    )
-  })
+  for (const [what, order] of [
+    ['gets no message', undefined],
+    ['cannot drain it by a forged message', 'forge'],
+  ] as const) {
+    test(`a primary that knows nothing of run ${what}; one line of its worker says that it is not replaced`, async () => {
+      const program = `${__dirname}/../fixtures/cluster/foreign-primary.js`
+      const done = promisify(execFile)(process.execPath, order ? [program, order] : [program])
+      const { code, stdout, stderr } = await done.then(
+        () => assert.fail('ended with code 0'),
+        (error: { code: number; stdout: string; stderr: string }) => error,
+      )
+      assert.deepEqual([code, stdout], [7, 'null'])
+      assert.match(
+        stderr,
+        /^cpu-memory-monitor: cluster: .* was forked by another cluster's primary, which does not replace it when it grows\n$/,
+      )
+    })
+  }
 
   for (const signal of ['SIGINT', 'SIGTERM']) {
-    test(`in a worker of another primary's it drains on ${signal}: no other order will come`, async () => {
+    test(`a worker of such a primary drains on ${signal}: no other order will come`, async () => {
       const program = `${__dirname}/../fixtures/cluster/foreign-primary.js`
       const { stdout } = await promisify(execFile)(process.execPath, [program, signal], { timeout: 30_000 })
-      assert.equal(stdout, 'null', 'it ended by itself, with code 0')
+      assert.equal(stdout, 'stop null', 'it drained, and ended by itself with code 0')
     })
   }
 

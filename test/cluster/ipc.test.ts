@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
+import { once, type EventEmitter } from 'node:events'
 import { describe, test, type TestContext } from 'node:test'
 import { User } from './http-client'
 import { RunningCluster } from './running-cluster'
@@ -110,6 +110,20 @@ describe('messages between primary and workers', { concurrency: 2 }, () => {
       assertUntouched(running)
     })
   }
+
+  test('a process manager above the primary gets none of its messages, and steers nothing by them', async (t) => {
+    const running = await RunningCluster.start(t, { options }, { ipc: true })
+    const heard: unknown[] = []
+    const channel: EventEmitter = running.primary
+    for (const event of ['message', 'internalMessage']) channel.on(event, (message) => heard.push(message))
+    await running.allReady()
+    for (const message of FORGED.flatMap(disguises)) running.primary.send(message as object)
+    await new User(t, running.port).get('/leak?mb=1')
+    assertUntouched(running)
+    await new User(t, running.port).get('/leak?mb=150')
+    await running.recycled(1)
+    assert.deepEqual(heard, [])
+  })
 
   test('neither the application nor its child processes find the secret in their environment', async (t) => {
     const running = await RunningCluster.start(t, { start: 'listening', options: { ...options, count: 1 } })
