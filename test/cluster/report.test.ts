@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { toPublication } from '../../dist/cluster/publication.js'
-import { LINES } from '../../dist/cluster/report.js'
+import { describe, test } from 'node:test'
+import { LINES, USUAL_WORKERS_PER_CORE, startWarnings, toPublication } from '../../src/cluster/report'
 
 const who = { id: 4, pid: 44 }
 const LIMIT_BYTES = 150e6
 
-test('times are told in whole ms', () => {
+test('times are whole ms', () => {
   const told = (news: Parameters<typeof toPublication>[0]) => toPublication(news, who, LIMIT_BYTES).event
   const gone = { key: 4, code: 0, signal: null }
   assert.deepEqual(told({ name: 'recycled', ...gone, reason: 'over', rssBytes: 160e6, durationMs: 1734.6 }), {
@@ -46,13 +45,13 @@ test('only a worker that was never ready has no uptime', () => {
     } as const
     const told = toPublication(news, who, LIMIT_BYTES)
     assert.ok(told.name === 'crash')
-    return [told.event.uptime, LINES.crash(told.event)]
+    return [told.event.uptime, LINES.crash(told.event, '/app/server.js')]
   }
   assert.deepEqual(uptime(0), [0, 'worker 4 (pid 44) is lost: exit, code 1, before it was ready'])
   assert.deepEqual(uptime(0.2), [1, 'worker 4 (pid 44) is lost: exit, code 1, 1 ms after it was ready'])
 })
 
-test('memory is told as it is, in bytes', () => {
+test('memory is in bytes, not rounded', () => {
   for (const name of ['over', 'limit-unreachable'] as const) {
     const { event } = toPublication(
       { name, key: 4, rssBytes: 160e6, limitBytes: LIMIT_BYTES },
@@ -61,4 +60,18 @@ test('memory is told as it is, in bytes', () => {
     )
     assert.deepEqual(event, { ...who, rss: 160e6, limit: LIMIT_BYTES })
   }
+})
+
+describe('more workers than cores can carry', () => {
+  const limits = { totalMemoryBytes: 1e15 } as Parameters<typeof startWarnings>[1]
+  const warnings = (count: number, cores: number) =>
+    startWarnings({ count, maxSurge: 1, limitBytes: 1 }, limits, cores)
+
+  test('four per core are usual, one more draws a warning with both numbers', () => {
+    assert.equal(USUAL_WORKERS_PER_CORE, 4)
+    assert.deepEqual(warnings(8, 2), [])
+    assert.deepEqual(warnings(9, 2), [
+      '9 workers share 2 cores: lower options.count or the environment variable CPU_COUNT',
+    ])
+  })
 })
