@@ -1,7 +1,5 @@
 import { messageOf } from '../core/message-of'
-import { createRequire } from 'node:module'
 import { existsSync } from 'node:fs'
-import type inspector from 'node:inspector'
 import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
 import { isPartialThere } from '../files/partial'
 import { runSync } from '../files/step'
@@ -13,6 +11,7 @@ import { createHeapSampler, type HeapSampler } from './heap-sampler'
 import { loadForkHelper } from './fork-helper'
 import { writeDumpInChild } from './fork-job'
 import { overwrite } from './overwrite'
+import { openLocalSession, whyNoInspector } from './whether-inspector'
 import { monotonicMs } from '../time/clock'
 
 /** As they were when this module was loaded: the application may replace them, and orders come at any time. */
@@ -115,14 +114,6 @@ export function runOrder(orders: OrderTable, name: string, inputJson: string): s
   }
 }
 
-/** Loaded late: a Node built without the inspector has no such module, and most processes never need it. */
-export function openLocalSession(): inspector.Session {
-  const { Session } = createRequire(__filename)('node:inspector') as typeof inspector
-  const session = new Session()
-  session.connect()
-  return session
-}
-
 /** The helper itself sees to it that the child does nothing but its job, and ends. */
 function forkHeapDump(
   { options, ...job }: Orders['forkHeapDump']['input'],
@@ -173,7 +164,8 @@ function startProfile(profiler: ProfilerPackage, title: string, samplingInterval
   profiler.setSamplingInterval(samplingIntervalUs)
   profiler.startProfiling(title, true)
   // It would end coverage that is being collected, which this way of profiling leaves whole otherwise.
-  if (process.env['NODE_V8_COVERAGE'] === undefined) forgetOptimizedCodeHere(openLocalSession)
+  if (process.env['NODE_V8_COVERAGE'] !== undefined || whyNoInspector() !== undefined) return
+  forgetOptimizedCodeHere(openLocalSession)
 }
 
 /** The format is chosen when a profile is read: 1 is the one that DevTools reads today. */

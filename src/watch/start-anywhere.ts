@@ -135,5 +135,5 @@ class MovableWatch implements Watch {
 }
 
 function withoutThread(why: string): string {
-  return `the main thread, because the watchdog thread cannot be had: ${why}`
+  return `the main thread, because the watchdog thread could not be started: ${why}`
 }
