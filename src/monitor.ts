@@ -52,7 +52,8 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   /**
    * Undoes everything; a running CPU profile is ended early and written whole. Idempotent, never rejects.
    *
-   * Afterwards the manual signal has its default effect again, which for SIGUSR2 is to end the process.
+   * Until it resolves the manual signal has no effect. Afterwards it has its default effect again, which for SIGUSR2 is to
+   * end the process.
    *
    * @returns Resolves when the last file is closed.
    */
