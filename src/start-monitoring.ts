@@ -69,7 +69,7 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     return isPrepared ? request() : prepared.then(request)
   }
   const watchSettings = watchSettingsOf(settings, engines, limits)
-  const orders = createOrders(engines)
+  const orders = createOrders(engines, settings.signal)
   if (settings.sampling) startSamplingAtOnce(orders)
   const watch = startWatchAnywhere({
     settings: watchSettings,

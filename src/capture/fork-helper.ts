@@ -15,6 +15,8 @@ export interface ForkOptions {
   readonly niceness: number
   /** Whether the kernel, when memory runs out, shall kill the child before all others. */
   readonly firstForOomKiller: boolean
+  /** Number of a signal that has no effect on the child, as SIGHUP has none; 0 for none. */
+  readonly ignoredSignal: number
 }
 
 /** The child as its parent sees it. */

@@ -57,7 +57,8 @@ export interface Orders {
       profile?: PartialArtefact
       passedOver: readonly PassedOver[]
       pausedBeforeMs: number
-      options: ForkOptions
+      /** The main thread knows the signal. */
+      options: Omit<ForkOptions, 'ignoredSignal'>
     }
     output: { pid: number; resultDescriptor: number; pauseMs: number }
   }

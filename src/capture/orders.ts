@@ -1,5 +1,6 @@
 import { messageOf } from '../core/message-of'
 import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
 import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
 import { isPartialThere } from '../files/partial'
 import { runSync } from '../files/step'
@@ -36,8 +37,12 @@ interface ProfilerPackage {
   stopProfiling(title: string): { delete(): void } | undefined
 }
 
-/** Builds the orders for this thread. Nothing is loaded and nothing started until an order asks for it. */
-export function createOrders(engines: Engines): OrderTable {
+/**
+ * Builds the orders for this thread. Nothing is loaded and nothing started until an order asks for it.
+ *
+ * @param signal - The signal that orders dumps, which a forked child ignores.
+ */
+export function createOrders(engines: Engines, signal?: NodeJS.Signals): OrderTable {
   const sampler = createHeapSampler(openLocalSession)
   /** Title of the package's profile that runs. */
   let recording: string | undefined
@@ -67,7 +72,7 @@ export function createOrders(engines: Engines): OrderTable {
       sampler.stop()
       return {}
     },
-    forkHeapDump: (input) => forkHeapDump(input, sampler),
+    forkHeapDump: (input) => forkHeapDump(input, sampler, signal),
     startPackageProfile: ({ title, samplingIntervalUs }) =>
       timed(() => {
         startProfile(profilerPackage(engines), title, samplingIntervalUs)
@@ -118,6 +123,7 @@ export function runOrder(orders: OrderTable, name: string, inputJson: string): s
 function forkHeapDump(
   { options, ...job }: Orders['forkHeapDump']['input'],
   sampler: HeapSampler,
+  signal: NodeJS.Signals | undefined,
 ): Orders['forkHeapDump']['output'] {
   const loaded = loadForkHelper()
   if (!('helper' in loaded)) throw new Error(loaded.unavailable)
@@ -125,8 +131,10 @@ function forkHeapDump(
   // Carried out late, for nobody: the child would write for minutes into a file that nobody knows.
   if (!runSync(isPartialThere(job.snapshot))) throw gone()
   const lookedForMs = monotonicMs() - startedAtMs
-  const { pid, resultDescriptor, pauseMs } = loaded.helper.fork(options, (forkPauseMs) =>
-    writeDumpInChild(job, sampler, () => lookedForMs + forkPauseMs()),
+  const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]
+  const { pid, resultDescriptor, pauseMs } = loaded.helper.fork(
+    { ...options, ignoredSignal },
+    (forkPauseMs) => writeDumpInChild(job, sampler, () => lookedForMs + forkPauseMs()),
   )
   return { pid, resultDescriptor, pauseMs: lookedForMs + pauseMs }
 }
