@@ -6,6 +6,7 @@ import { operate, type Steps } from '../files/step'
 import { waitPatiently, type Patience } from './patience'
 import { profileJson } from './profile-json'
 import { monotonicMs } from '../time/clock'
+import { Promise } from '../time/globals'
 
 /** As it stands in the `.json` and in the start line. */
 export const INSPECTOR_WAY = 'inspector'

@@ -1,4 +1,5 @@
 import type { MainThread } from './main-thread'
+import { Promise } from '../time/globals'
 import type { OrderTable } from './orders'
 import { openLocalSession } from './whether-inspector'
 

@@ -14,6 +14,7 @@ import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, waitPatiently, type Patience } fro
 import type { RoomProbe } from './room-probe'
 import { whyNoInspector } from './whether-inspector'
 import { monotonicMs } from '../time/clock'
+import { ownOnly, owns } from '../time/globals'
 
 /** What heap captures are built from. */
 export interface HeapCapturerParts {
@@ -104,9 +105,9 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
     let refusal: Refusal | undefined
     for (const rung of rungs) {
       const { fits, numbers } = rung.fit(heap, room())
-      const captured: HeapCapture | Incapable = fits
-        ? await rung.take(job, heap, passedOver, room)
-        : { cannot: tooLittleRoom(numbers) }
+      const captured: HeapCapture | Incapable = ownOnly(
+        fits ? await rung.take(job, heap, passedOver, room) : { cannot: tooLittleRoom(numbers) },
+      )
       if (!('cannot' in captured)) return captured
       if (!fits) refusal = { skip: 'memory', numbers }
       passedOver = passedOver.concat(rung.ways.map((way) => ({ way, why: captured.cannot })))
@@ -128,7 +129,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
         await waitPatiently('ping', mainThread.order('ping', {}), patience)
         const acceptedAfterMs = monotonicMs() - startedAtMs
         const captured = await capture(job)
-        if ('skip' in captured) return captured
+        if (owns(captured, 'skip')) return captured
         const late = acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: tenths(acceptedAfterMs) } : {}
         return { ...captured, ...late, durationMs: monotonicMs() - startedAtMs }
       },
@@ -144,7 +145,7 @@ async function takeProfileOnly(
   refusal: Refusal,
 ): Promise<HeapCapture | Refusal> {
   const profile = await sampling.capture(job, passedOver)
-  if ('absent' in profile) return refusal
+  if (owns(profile, 'absent')) return refusal
   return { artefacts: [profile.artefact], way: SAMPLING_WAY, passedOver, pauseMs: profile.pauseMs, refusal }
 }
 

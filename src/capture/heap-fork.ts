@@ -22,6 +22,7 @@ import { waitPatiently, type Patience } from './patience'
 import type { RoomProbe } from './room-probe'
 import { readChildUsage } from '../sample/child-usage'
 import { monotonicMs } from '../time/clock'
+import { ownOnly, owns } from '../time/globals'
 
 /** How often a child that got stuck is forked anew. */
 export const FORK_RETRIES = 2
@@ -98,7 +99,7 @@ class ForkedDump {
     try {
       profile = await this.#openProfile()
       const outcome = await this.#run(snapshot, profile)
-      if (outcome.kind === 'reported' && outcome.report.sampler === 'stopped') {
+      if (outcome.kind === 'reported' && ownOnly(outcome.report).sampler === 'stopped') {
         await this.#parts.sampling?.restart()
       }
       return outcome
@@ -116,7 +117,7 @@ class ForkedDump {
 
   /** What is on disk decides: a child may end after its work and before its report. */
   async result(outcome: ForkOutcome): Promise<HeapCapture | Incapable> {
-    const report = outcome.kind === 'reported' ? outcome.report : undefined
+    const report = outcome.kind === 'reported' ? ownOnly(outcome.report) : undefined
     const snapshot = await this.#published('.heapsnapshot', report?.snapshot)
     const profile = await this.#published('.heapprofile', report?.profile)
     this.#passedOver.push(...missing(report?.profile))
@@ -126,7 +127,7 @@ class ForkedDump {
       return { ...common, artefacts: profile ? [snapshot, profile] : [snapshot], way: FORK_WAY }
     }
     const why = whyNoSnapshot(outcome, this.#forks)
-    const refusal = outcome.kind === 'hungry' ? this.#refusal(outcome) : undefined
+    const refusal = outcome.kind === 'hungry' ? this.#refusal(ownOnly(outcome)) : undefined
     if (profile) {
       this.#passedOver.push({ way: FORK_WAY, why })
       const lesser = { ...common, artefacts: [profile] as const, way: SAMPLING_WAY }
@@ -226,7 +227,7 @@ class ForkedDump {
 
   /** What the child could not publish, for the name was taken, is somebody else's. */
   async #published(extension: string, said?: ChildFile): Promise<Artefact | undefined> {
-    if (said && 'failed' in said) return undefined
+    if (said && owns(said, 'failed')) return undefined
     const file = join(this.#job.directory, `${this.#job.baseName}${extension}`)
     try {
       return { file, sizeBytes: (await stat(file)).size }
@@ -239,5 +240,5 @@ class ForkedDump {
 function whyNoSnapshot(outcome: ForkOutcome, forks: number): string {
   if (outcome.kind !== 'reported') return `${outcome.why}, at fork ${forks}`
   const { snapshot } = outcome.report
-  return 'failed' in snapshot ? snapshot.failed : 'the snapshot was published and has vanished'
+  return owns(snapshot, 'failed') ? snapshot.failed : 'the snapshot was published and has vanished'
 }

@@ -14,10 +14,7 @@ import { writeDumpInChild } from './fork-job'
 import { overwrite } from './overwrite'
 import { openLocalSession, whyNoInspector } from './whether-inspector'
 import { monotonicMs } from '../time/clock'
-
-/** As they were when this module was loaded: the application may replace them, and orders come at any time. */
-const parse = JSON.parse.bind(JSON)
-const stringify = JSON.stringify.bind(JSON)
+import { hasOwn, ownOnly, parseJson, toJson } from '../time/globals'
 
 /** The orders as the main thread carries them out: plain synchronous functions. */
 export type OrderTable = {
@@ -99,7 +96,7 @@ export function ordersDuring(
 ): OrderTable {
   const told = Object.entries(orders).map(([name, order]) => {
     const run = order as (input: unknown) => unknown
-    return [name, (input: unknown) => during(() => run(input))]
+    return [name, (input: object) => during(() => run(ownOnly(input)))]
   })
   return Object.fromEntries(told) as OrderTable
 }
@@ -111,11 +108,11 @@ export function ordersDuring(
  */
 export function runOrder(orders: OrderTable, name: string, inputJson: string): string {
   try {
-    if (!Object.hasOwn(orders, name)) throw new Error(`no such order: ${name}`)
+    if (!hasOwn(orders, name)) throw new Error(`no such order: ${name}`)
     const run = orders[name as OrderName] as (input: unknown) => unknown
-    return stringify({ output: run(parse(inputJson)) })
+    return toJson({ output: run(parseJson(inputJson)) })
   } catch (error) {
-    return stringify({ error: messageOf(error) })
+    return toJson({ error: messageOf(error) })
   }
 }
 
@@ -134,7 +131,7 @@ function forkHeapDump(
   const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]
   const { pid, resultDescriptor, pauseMs } = loaded.helper.fork(
     { ...options, ignoredSignal },
-    (forkPauseMs) => writeDumpInChild(job, sampler, () => lookedForMs + forkPauseMs()),
+    (forkPauseMs) => writeDumpInChild(ownOnly(job), sampler, () => lookedForMs + forkPauseMs()),
   )
   return { pid, resultDescriptor, pauseMs: lookedForMs + pauseMs }
 }
@@ -182,14 +179,14 @@ function stopProfile(profiler: ProfilerPackage, title: string, file: string | un
   const profile = profiler.stopProfiling(title)
   if (!profile) throw new Error(`no CPU profile named ${title} is running`)
   try {
-    if (file !== undefined) overwrite(file, JSON.stringify(profile))
+    if (file !== undefined) overwrite(file, toJson(profile))
   } finally {
     profile.delete()
   }
 }
 
 function enginePackage(engines: Engines, kind: 'cpu' | 'memory'): unknown {
-  const resolved = engines[kind].package
+  const resolved = ownOnly(engines[kind]).package
   if (!resolved) throw new Error(`no package for ${kind} dumps`)
   return loadPackage(resolved)
 }

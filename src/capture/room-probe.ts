@@ -4,6 +4,7 @@ import { readDisk, type Disk } from '../files/directory'
 import { kernelFiles } from '../sample/kernel-files'
 import { isKilledAsOne } from '../sample/memory-groups'
 import { readMemoryRoom } from '../sample/memory-room'
+import { ownOnly } from '../time/globals'
 
 /** What room there is now. The real numbers are the machine's; tests bring their own. */
 export interface RoomProbe {
@@ -18,7 +19,7 @@ export interface RoomProbe {
 export function createRoomProbe(): RoomProbe {
   return {
     memory() {
-      const { availableBytes, limitBytes = os.totalmem() } = readMemoryRoom()
+      const { availableBytes, limitBytes = os.totalmem() } = ownOnly(readMemoryRoom())
       return { availableBytes, limitBytes }
     },
     isKilledAsOne: () => isKilledAsOne(kernelFiles('/')),

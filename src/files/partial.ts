@@ -9,6 +9,7 @@ import type { ArtefactExtension } from '../core/names'
 import { tenths } from '../core/tenths'
 import type { Artefact, DraftSidecar, How, Sidecar } from './artefact'
 import type { Steps } from './step'
+import { toJson } from '../time/globals'
 
 /** By what a file is known again, whatever has happened to its name. */
 export interface FileMark {
@@ -243,7 +244,7 @@ function rounded(how: How): How {
 }
 
 function serialise(sidecar: DraftSidecar | Sidecar): string {
-  return `${JSON.stringify(sidecar, undefined, 2)}\n`
+  return `${toJson(sidecar, undefined, 2)}\n`
 }
 
 function markOf(stats: BigIntStats): FileMark {

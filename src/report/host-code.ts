@@ -2,6 +2,7 @@
 
 import type { EventEmitter } from 'node:events'
 import type { Logger } from '../options'
+import { Promise } from '../time/globals'
 
 /** Never throws and never rejects: a logger that fails is left alone. */
 export function say(logger: Logger, level: keyof Logger, line: string): void {

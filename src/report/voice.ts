@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events'
 import type { Dump, Failure, Leak, Report, Skip } from '../dispatch/events'
 import type { Logger } from '../options'
 import { callListeners, inWords, say } from './host-code'
+import { ownOnly } from '../time/globals'
 import { lines } from './lines'
 import { stderrLogger } from './stderr-logger'
 
@@ -32,7 +33,7 @@ export class Voice implements Report {
   }
 
   dump(dump: Dump): void {
-    this.#say('warn', lines.dump(dump))
+    this.#say('warn', lines.dump(ownOnly(dump)))
     this.#emit('dump', dump)
   }
 
@@ -47,7 +48,7 @@ export class Voice implements Report {
   }
 
   failure(failure: Failure): void {
-    this.#say('error', lines.failure(failure))
+    this.#say('error', lines.failure(ownOnly(failure)))
     this.#emit('failure', failure)
   }
 

@@ -19,6 +19,7 @@ import { cpuSampler } from '../sample/cpu-sampler'
 import { memorySampler } from '../sample/memory-sampler'
 import { systemClock } from './clock'
 import { startReadingLoop } from './reading-loop'
+import { Promise } from '../time/globals'
 
 /** One kind's rule, with its threshold as a number that readings can be compared with. */
 export interface RuleToWatch {
