@@ -20,6 +20,7 @@ import type { RoomProbe } from './room-probe'
 import { whyNoInspector } from './whether-inspector'
 import { monotonicMs } from '../time/clock'
 import { pause } from '../time/timers'
+import { messageOf } from '../core/message-of'
 
 /** Size that a `.cpuprofile` is taken to reach, bytes: the call tree of a large code base and {@link MAX_SAMPLES}. */
 export const PROFILE_FILE_BYTES = 16 * 1024 * 1024
@@ -135,7 +136,7 @@ async function startFirst(
     try {
       return { way, running: await way.start(request), passedOver }
     } catch (error) {
-      passedOver.push({ way: way.name, why: (error as Error).message })
+      passedOver.push({ way: way.name, why: messageOf(error) })
       failure = error
     }
   }

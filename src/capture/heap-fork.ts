@@ -23,6 +23,8 @@ import type { RoomProbe } from './room-probe'
 import { readChildUsage } from '../sample/child-usage'
 import { monotonicMs } from '../time/clock'
 import { ownOnly, owns } from '../time/globals'
+import { messageOf } from '../core/message-of'
+import { ExitingError } from './exiting-error'
 
 /** How often a child that got stuck is forked anew. */
 export const FORK_RETRIES = 2
@@ -221,7 +223,8 @@ class ForkedDump {
     } catch (error) {
       // An order that was given up may be under way still: its child must be reaped.
       order.then((child: ChildToAwait) => awaitChild(helper, child, guard)).catch(() => {})
-      return { kind: 'notForked', why: (error as Error).message }
+      if (error instanceof ExitingError) throw error
+      return { kind: 'notForked', why: messageOf(error) }
     }
   }
 

@@ -9,6 +9,7 @@ import type { HeapStatistics, MainThread } from './main-thread'
 import { waitPatiently, type Patience } from './patience'
 import { monotonicMs } from '../time/clock'
 import { owns } from '../time/globals'
+import { messageOf } from '../core/message-of'
 
 /** V8 needs 55-110 ms per MB of heap on a quiet machine; a snapshot slower than this is given up. */
 const DEADLINE_MS_PER_MB = 1000
@@ -67,7 +68,7 @@ async function chooseWay(
     await waitPatiently('loadPackage', mainThread.order('loadPackage', { kind: 'memory' }), patience)
     return 'heapdump'
   } catch (error) {
-    passedOver.push({ way: engine.package.name, why: (error as Error).message })
+    passedOver.push({ way: engine.package.name, why: messageOf(error) })
     return 'v8'
   }
 }

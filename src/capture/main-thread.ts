@@ -66,8 +66,6 @@ export interface Orders {
   startPackageProfile: { input: { title: string; samplingIntervalUs: number }; output: { pauseMs: number } }
   /** Ends the CPU profile of that title and writes it; without a file it is thrown away. */
   stopPackageProfile: { input: { title: string; file?: string }; output: { pauseMs: number } }
-  /** Ends a CPU profile with v8-profiler-next that was started by order and not stopped by one, and throws it away. */
-  dropPackageProfile: { input: Nothing; output: Nothing }
 }
 
 export type OrderName = keyof Orders

@@ -41,8 +41,6 @@ interface ProfilerPackage {
  */
 export function createOrders(engines: Engines, signal?: NodeJS.Signals): OrderTable {
   const sampler = createHeapSampler(openLocalSession)
-  /** Title of the package's profile that runs. */
-  let recording: string | undefined
   return {
     ping: () => ({}),
     heapStatistics: readHeapStatistics,
@@ -71,21 +69,8 @@ export function createOrders(engines: Engines, signal?: NodeJS.Signals): OrderTa
     },
     forkHeapDump: (input) => forkHeapDump(input, sampler, signal),
     startPackageProfile: ({ title, samplingIntervalUs }) =>
-      timed(() => {
-        startProfile(profilerPackage(engines), title, samplingIntervalUs)
-        recording = title
-      }),
-    stopPackageProfile: ({ title, file }) =>
-      timed(() => {
-        recording = undefined
-        stopProfile(profilerPackage(engines), title, file)
-      }),
-    dropPackageProfile: () => {
-      const title = recording
-      recording = undefined
-      if (title !== undefined) stopProfile(profilerPackage(engines), title, undefined)
-      return {}
-    },
+      timed(() => startProfile(profilerPackage(engines), title, samplingIntervalUs)),
+    stopPackageProfile: ({ title, file }) => timed(() => stopProfile(profilerPackage(engines), title, file)),
   }
 }
 

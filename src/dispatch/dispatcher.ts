@@ -1,5 +1,6 @@
 import { messageOf } from '../core/message-of'
 import type { Captured, Capturer, Plan, Refusal } from '../capture/capture'
+import { ExitingError } from '../capture/exiting-error'
 import { artefactBaseName } from '../core/names'
 import { ReadingLog } from '../core/reading-log'
 import type { ThresholdRule } from '../core/threshold-rule'
@@ -217,7 +218,8 @@ export class Dispatcher {
       isCaptured = true
       return await this.#capture(request, plan, early.signal)
     } catch (error) {
-      return this.#running?.told ?? this.#fail(request, error)
+      if (this.#running?.told) return this.#running.told
+      return error instanceof ExitingError ? this.#skip(request, 'stopped') : this.#fail(request, error)
     } finally {
       // Before the gate opens: the next dump sets it anew.
       this.#running = undefined

@@ -32,7 +32,6 @@ export function scriptedMainThread(script: Script = {}) {
     forkHeapDump: () => {
       throw new Error('this script forks nothing')
     },
-    dropPackageProfile: () => ({}),
     startPackageProfile: () => ({ pauseMs: 3 }),
     stopPackageProfile: ({ file }) => {
       if (file !== undefined) writeFileSync(file, JSON.stringify(CPU_PROFILE))
