@@ -14,7 +14,7 @@ import { MAX_TIMER_MS, type Settings } from './options'
 import { startLine, startWarnings } from './report/start-line'
 import type { Voice } from './report/voice'
 import { readLimits, type Limits } from './sample/limits'
-import { watchSignal } from './signal'
+import { NO_WATCH, watchSignal, type SignalWatch } from './signal'
 import { UndoList } from './undo-list'
 import { systemClock } from './watch/clock'
 import { startWatchAnywhere } from './watch/start-anywhere'
@@ -51,14 +51,16 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   }
 
   const undo = new UndoList((error) => voice.failure({ stage: 'stop', message: messageOf(error), error }))
+  // Installed before the start line is logged: an operator may send the signal right away, and unhandled it kills the process.
+  // Removed last, for the same reason: a dump that `stop()` waits for can take minutes.
+  const signal = startSignal(settings, (askedBy) => dumpByHand('memory', { askedBy }), voice)
+  undo.add(() => signal.stop())
   undo.add(unclaim)
   const limits = readLimits()
   const dumpByHand: Monitoring['dumpByHand'] = (kind, details, durationMs) =>
     watch.request({ kind, rule: 'manual', details, durationMs })
-  // Before the line that promises it: whoever reads that may send the signal at once, and unheard it ends the process.
-  const stopSignal = startSignal(settings, (askedBy) => void dumpByHand('memory', { askedBy }), voice)
   const watchSettings = watchSettingsOf(settings, engines, limits)
-  const orders = createOrders(engines)
+  const orders = createOrders(engines, settings.signal)
   if (settings.sampling) startSamplingAtOnce(orders)
   const watch = startWatchAnywhere({
     settings: watchSettings,
@@ -75,10 +77,15 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   })
   undo.add(() => watch.stop())
   if (leakReadings) undo.add(startLeaks(leakReadings, watch, voice))
-  undo.add(stopSignal)
 
   for (const line of startWarnings(watchSettings, limits)) voice.notice(line)
-  return { dumpByHand, stop: () => undo.run() }
+  return {
+    dumpByHand,
+    stop() {
+      signal.ignore()
+      return undo.run()
+    },
+  }
 }
 
 /** What is watched is claimed for the process. */
@@ -149,8 +156,12 @@ function startLeaks({ readings }: ChosenReadings, watch: Watch, voice: Voice): (
   })
 }
 
-function startSignal({ signal }: Settings, onSignal: (signal: string) => void, voice: Voice): () => void {
-  if (signal === undefined) return () => undefined
+function startSignal(
+  { signal }: Settings,
+  onSignal: (signal: string) => Promise<unknown>,
+  voice: Voice,
+): SignalWatch {
+  if (signal === undefined) return NO_WATCH
   return watchSignal({
     signal,
     onSignal: () => onSignal(signal),

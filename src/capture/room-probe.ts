@@ -4,6 +4,7 @@ import { readDisk, type Disk } from '../files/directory'
 import { isKilledAsOne } from '../sample/cgroups'
 import { readMemoryLeft } from '../sample/memory-left'
 import { readKernelFile } from '../sample/proc'
+import { ownOnly } from '../time/globals'
 
 /** The room that is available now. The real numbers are the machine's; tests supply their own. */
 export interface RoomProbe {
@@ -18,7 +19,7 @@ export interface RoomProbe {
 export function createRoomProbe(): RoomProbe {
   return {
     memory() {
-      const { availableBytes, limitBytes = os.totalmem() } = readMemoryLeft()
+      const { availableBytes, limitBytes = os.totalmem() } = ownOnly(readMemoryLeft())
       return { availableBytes, limitBytes }
     },
     isKilledAsOne: () => isKilledAsOne(readKernelFile),

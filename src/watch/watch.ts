@@ -9,7 +9,6 @@ import { ThresholdRule } from '../core/threshold-rule'
 import type { DumpRequest } from '../dispatch/dispatcher'
 import { Dispatcher } from '../dispatch/dispatcher'
 import type { Budget } from '../core/budget'
-import type { BudgetLeft } from '../dispatch/dump-budget'
 import { DumpBudget } from '../dispatch/dump-budget'
 import type { DumpKind, DumpResult, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
@@ -19,6 +18,7 @@ import { ownCpuTime } from '../sample/usage'
 import { systemClock } from './clock'
 import { prepareDirectories, retainer } from './directories'
 import { startReadingLoop } from './reading-loop'
+import { Promise } from '../time/globals'
 
 /** One kind's rule, with its threshold as a number that readings can be compared with. */
 export interface RuleToWatch {
@@ -31,8 +31,6 @@ export interface RuleToWatch {
 export interface WatchSettings {
   readonly rules: { readonly [Kind in DumpKind]?: RuleToWatch | undefined }
   readonly budgets: { readonly [Kind in DumpKind]: Budget }
-  /** What an earlier watch left of the budgets. */
-  readonly budgetsLeft?: BudgetsLeft | undefined
   readonly directories: { readonly [Kind in DumpKind]: string }
   readonly profileDurationMs: number
   /** Time without a beat of the main thread that trips a CPU dump, ms. Only a watch on another thread can use it. */
@@ -43,8 +41,6 @@ export interface WatchSettings {
   readonly keep: number | false
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
 }
-
-export type BudgetsLeft = { readonly [Kind in DumpKind]?: BudgetLeft | undefined }
 
 /** Names of the ways in which each kind can be dumped here, best first, and those that cannot, with the reason. */
 export type Ways = Readonly<
@@ -66,7 +62,6 @@ export interface Watch {
 export interface LocalWatch extends Watch {
   readonly dispatcher: Dispatcher
   ways(): Ways
-  budgetsLeft(): BudgetsLeft
 }
 
 /** What a watch finds where it runs. */
@@ -80,16 +75,14 @@ export interface WatchSurroundings {
   readonly onRunning?: (isRunning: boolean) => void
   /** Told when a dump is in the hands of a forked child, and, with `undefined`, when it is no more. */
   readonly onChild?: (pid: number | undefined) => void
-  /** Told when a dump has taken a token. */
-  readonly onSpent?: () => void
 }
 
 /** Builds samplers, loops, captures and the dispatcher on the thread that calls. */
 export function startWatch(
   settings: WatchSettings,
-  { mainThread, gate, report, isTakingOver, onRunning, onChild, onSpent }: WatchSurroundings,
+  { mainThread, gate, report, isTakingOver, onRunning, onChild }: WatchSurroundings,
 ): LocalWatch {
-  const { rules, budgets, budgetsLeft, directories, engines, keep, where } = settings
+  const { rules, budgets, directories, engines, keep, where } = settings
   const prepared = isTakingOver ? Promise.resolve() : prepareDirectories(directories, where.host, report)
   const common = { mainThread, probe: createRoomProbe(), observer: observerFor(report, onChild) }
   const capturers = {
@@ -105,7 +98,7 @@ export function startWatch(
     const rule = rules[kind]
     return {
       capturer: capturers[kind],
-      budget: newBudget(budgets[kind], budgetsLeft?.[kind], onSpent),
+      budget: new DumpBudget(budgets[kind]),
       directory: directories[kind],
       rule: rule && new ThresholdRule(rule.threshold, rule.counter),
     }
@@ -145,10 +138,6 @@ export function startWatch(
       memory: capturers.memory.ways(),
       cpuReadings: cpuTime?.source,
     }),
-    budgetsLeft() {
-      const nowMs = systemClock.monotonicMs()
-      return { cpu: dumpLines.cpu.budget.left(nowMs), memory: dumpLines.memory.budget.left(nowMs) }
-    },
     async stop() {
       await Promise.all(stopLoops.map((stopLoop) => stopLoop()))
       await dispatcher.stop()
@@ -156,10 +145,6 @@ export function startWatch(
       await Promise.all([capturers.cpu.close(), capturers.memory.close()])
     },
   }
-}
-
-function newBudget(budget: Budget, left: BudgetLeft | undefined, onSpent?: () => void): DumpBudget {
-  return new DumpBudget(budget, { left, nowMs: systemClock.monotonicMs(), onSpent })
 }
 
 function observerFor(report: Report, onChild: WatchSurroundings['onChild']): CaptureObserver {
