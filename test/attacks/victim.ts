@@ -20,6 +20,8 @@ export interface Victim {
   dumps(): { file: string; files: string[]; sizeBytes: number; way: string; rule: string }[]
   failures(): { stage: string; message: string }[]
   lines(): string[]
+  /** Messages of workers that reached the application in the primary. */
+  heard(): unknown[]
   order<Output = Result>(order: string, input?: unknown): Promise<Output>
   until(what: string, isTrue: () => boolean): Promise<void>
   /** What it wrote to stdout and stderr. */
@@ -107,6 +109,7 @@ export async function startVictim(
     output: () => output,
     dumps: () => payloads('dump'),
     failures: () => payloads('failure'),
+    heard: () => payloads('foreign'),
     lines: () => said.filter(({ name }) => name === 'line').map((one) => one.text ?? ''),
     async order<Output>(order: string, input?: unknown) {
       const id = ++lastId
@@ -161,7 +164,8 @@ export function plantPackage(modules: string, name: string, mark: string): void 
   writeFileSync(
     join(directory, 'index.js'),
     `require('node:fs').appendFileSync(${JSON.stringify(mark)}, '${name} as ' + process.getuid() + '\\n')\n` +
-      `module.exports = new (require('node:events'))()\n`,
+      `module.exports = new (require('node:events'))()\n` +
+      `module.exports.writeSnapshot = (file, done) => done(new Error('not a package'))\n`,
   )
 }
 
