@@ -14,7 +14,7 @@ function start(more) {
   return monitor
 }
 
-const monitor = process.argv.includes('later') ? undefined : start({})
+const monitor = process.argv[5] === 'later' ? undefined : start({})
 const orders = {
   dumpCpu: (durationMs) => monitor.dumpCpu(durationMs),
   dumpMemory: () => monitor.dumpMemory(),
