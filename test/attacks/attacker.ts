@@ -17,9 +17,14 @@ export interface Loot {
   readonly bytes: number
 }
 
-/** How often each race is run: here a few times, by `npm run accept -- attacks` many times. */
-export function roundsOr(few: number): number {
-  return Number(process.env['CMM_ATTACK_ROUNDS'] ?? few)
+/**
+ * How often a race is run: here a few times, by `npm run accept -- attacks` many times.
+ *
+ * @param tests - Tests that share the many rounds of a row.
+ */
+export function roundsOr(few: number, tests: number): number {
+  const many = process.env['CMM_ATTACK_ROUNDS']
+  return many === undefined ? few : Math.ceil(Number(many) / tests)
 }
 
 /** Programs in C are compiled once for a test file. */
@@ -89,7 +94,9 @@ export async function race(
     if (result.lost !== undefined) lost.push(`round ${round}: ${result.lost}`)
     if (result.loot.tries === 0) missed++
   }
-  t.diagnostic(`${t.name}: ${round - lost.length} of ${rounds} rounds held, the attacker was late in ${missed}`)
+  t.diagnostic(
+    `${t.name}: ${round - lost.length} of ${rounds} rounds held, the attacker was late in ${missed}`,
+  )
   assert.deepEqual(lost, [])
   assert.ok(missed < rounds, 'the attacker was late in every round')
 }

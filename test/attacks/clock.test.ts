@@ -25,7 +25,10 @@ describe('the clock', { skip: noPreload }, () => {
       assert.ok(existsSync(file), `${file} was reported, and is gone`)
       right.push(file)
     }
-    assert.deepEqual(filesIn(directory).filter((name) => name.endsWith('.heapsnapshot')), right.map((file) => basename(file)))
+    assert.deepEqual(
+      filesIn(directory).filter((name) => name.endsWith('.heapsnapshot')),
+      right.map((file) => basename(file)),
+    )
   })
 
   for (const [what, shiftS] of [
@@ -50,7 +53,10 @@ async function dumpAt(t: TestContext, directory: string, shiftS: number): Promis
   // Expired dumps are deleted before it answers.
   await victim.order('stop')
   const shownMs = Number(/-(\d+)\./.exec(victim.dumps()[0]?.file ?? '')?.[1])
-  assert.ok(Math.abs(shownMs - Math.max(1, Date.now() + shiftS * 1000)) < 3_600_000, `the clock shows ${shownMs}`)
+  assert.ok(
+    Math.abs(shownMs - Math.max(1, Date.now() + shiftS * 1000)) < 3_600_000,
+    `the clock shows ${shownMs}`,
+  )
   victim.child.kill('SIGKILL')
   await victim.ended
   return victim.dumps()[0]?.file ?? ''

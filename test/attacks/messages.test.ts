@@ -8,8 +8,23 @@ import { PROGRAMS, startVictim, type Victim } from './victim'
 
 const TAG = 'cpu-memory-monitor/cluster'
 /** Things that break what trusts them. */
-const HOSTILE: unknown[] = [{ toString: 1 }, {}, [], null, 'abc', '', true, -1, 1e308, { valueOf: {} }, '__proto__']
-const GUESSES: object[] = [{}, ...['', 'secret', 0, true, null].map((word) => ({ word, secret: word, token: word }))]
+const HOSTILE: unknown[] = [
+  { toString: 1 },
+  {},
+  [],
+  null,
+  'abc',
+  '',
+  true,
+  -1,
+  1e308,
+  { valueOf: {} },
+  '__proto__',
+]
+const GUESSES: object[] = [
+  {},
+  ...['', 'secret', 0, true, null].map((word) => ({ word, secret: word, token: word })),
+]
 
 const FORGED = [
   ...HOSTILE.flatMap((value) => [

@@ -16,7 +16,7 @@ describe('names in a sticky directory', { skip: noAttacker }, () => {
   test('F9 a final name that is taken does not suppress a dump by hand', async (t) => {
     const directory = makeDirectory(scratch(t), 'tmp', 0o1777)
     const victim = await startVictim(t, { profileDir: directory })
-    await race(t, roundsOr(4), async () => {
+    await race(t, roundsOr(2, 4), async () => {
       const attacker = await attack(t, 'take', directory, '.heapsnapshot.partial', '1')
       const result = await victim.order('dumpMemory')
       const loot = await attacker.end()
@@ -28,7 +28,7 @@ describe('names in a sticky directory', { skip: noAttacker }, () => {
 
   test('F9 nor a dump at a threshold, whose only token is not spent in vain', async (t) => {
     const directory = makeDirectory(scratch(t), 'tmp', 0o1777)
-    await race(t, Math.ceil(roundsOr(2) / 4), async () => {
+    await race(t, roundsOr(1, 4), async () => {
       const attacker = await attack(t, 'take', directory, '.heapsnapshot.partial', '1')
       const victim = await startVictim(t, { profileDir: directory, memory: ONE_DUMP })
       await victim.until('a dump, or why there is none', () => isAnswered(victim))
@@ -45,7 +45,7 @@ describe('names in a sticky directory', { skip: noAttacker }, () => {
   test('F9 nor when the next names are taken with it', async (t) => {
     const directory = makeDirectory(scratch(t), 'tmp', 0o1777)
     const victim = await startVictim(t, { profileDir: directory })
-    await race(t, roundsOr(4), async () => {
+    await race(t, roundsOr(2, 4), async () => {
       const attacker = await attack(t, 'take', directory, '.heapsnapshot.partial', '9')
       const result = await victim.order('dumpMemory')
       const loot = await attacker.end()
@@ -58,7 +58,7 @@ describe('names in a sticky directory', { skip: noAttacker }, () => {
   test('F9 a CPU profile finds another name too', async (t) => {
     const directory = makeDirectory(scratch(t), 'tmp', 0o1777)
     const victim = await startVictim(t, { profileDir: directory })
-    await race(t, roundsOr(4), async () => {
+    await race(t, roundsOr(2, 4), async () => {
       const attacker = await attack(t, 'take', directory, '.cpuprofile.partial', '1')
       const result = await victim.order('dumpCpu', 20)
       const loot = await attacker.end()
@@ -70,8 +70,8 @@ describe('names in a sticky directory', { skip: noAttacker }, () => {
 
   test('F10 a file of another user at the final name of a dump whose child was killed is no dump', async (t) => {
     const directory = makeDirectory(scratch(t), 'tmp', 0o1777)
-    const victim = await startVictim(t, { profileDir: directory }, { args: ['30'] })
-    await race(t, Math.ceil(roundsOr(2) / 2), async () => {
+    const victim = await startVictim(t, { profileDir: directory }, { args: ['10'] })
+    await race(t, roundsOr(1, 1), async () => {
       const attacker = await attack(t, 'take', directory, '.heapsnapshot.partial', '1')
       const answer = victim.order('dumpMemory')
       const child = await until('a child that writes', () => {
@@ -91,15 +91,19 @@ describe('names in a sticky directory', { skip: noAttacker }, () => {
   })
 })
 
-test('F17 a dump that is whole is kept where there is no inode left for a hard link', { skip: noSecondUser }, async (t) => {
-  // The directory itself, the partial and its sidecar.
-  const directory = mount(t, 'size=1g,nr_inodes=3')
-  if (directory === undefined) return
-  const victim = await startVictim(t, { profileDir: directory })
-  const result = await victim.order('dumpMemory')
-  assert.ok('file' in result, JSON.stringify(result))
-  assert.deepEqual(filesIn(directory).length, 2)
-})
+test(
+  'F17 a dump that is whole is kept where there is no inode left for a hard link',
+  { skip: noSecondUser },
+  async (t) => {
+    // The directory itself, the partial and its sidecar.
+    const directory = mount(t, 'size=1g,nr_inodes=3')
+    if (directory === undefined) return
+    const victim = await startVictim(t, { profileDir: directory })
+    const result = await victim.order('dumpMemory')
+    assert.ok('file' in result, JSON.stringify(result))
+    assert.deepEqual(filesIn(directory).length, 2)
+  },
+)
 
 describe('a directory that others can tamper with is named at the start', { skip: noSecondUser }, () => {
   for (const [what, mode, isEvils, below] of [
@@ -145,7 +149,9 @@ function foreign(file: string): string | undefined {
   const stats = statOf(file)
   if (!stats) return `${file} is not there`
   if (stats.uid !== process.getuid?.()) return `${file} belongs to another user`
-  return /^\{"(snapshot|nodes|head)"/.test(readFileSync(file, 'utf8').slice(0, 20)) ? undefined : `${file} is no dump`
+  return /^\{"(snapshot|nodes|head)"/.test(readFileSync(file, 'utf8').slice(0, 20))
+    ? undefined
+    : `${file} is no dump`
 }
 
 function statOf(file: string): ReturnType<typeof lstatSync> | undefined {

@@ -18,7 +18,10 @@ const MEMORY = { memory: { threshold: '900gb' } }
 const CPU = { cpu: { threshold: 100_000 } }
 
 /** As soon as it appears, over and over, when the profile stands beside it, and a while later. */
-const SNAPSHOT: Swap = { suffix: '.heapsnapshot.partial', moments: ['beside', 'appears', 'exchange', '20', '60'] }
+const SNAPSHOT: Swap = {
+  suffix: '.heapsnapshot.partial',
+  moments: ['beside', 'appears', 'exchange', '20', '60'],
+}
 const LONE_SNAPSHOT: Swap = { suffix: '.heapsnapshot.partial', moments: ['appears', 'exchange', '5', '20'] }
 const PROFILE: Swap = { suffix: '.heapprofile.partial', moments: ['appears', 'exchange', '10'] }
 const CPU_PROFILE: Swap = { suffix: '.cpuprofile.partial', moments: ['appears', 'exchange', '2'] }
@@ -41,27 +44,33 @@ describe('races', { skip: noAttacker }, () => {
 
     test(`F2 ${way} is not written into a file of another user`, { skip: noHeapdump }, async (t) => {
       const { victim, directory } = await prepare(t, options, how)
-      await race(t, roundsOr(swap.moments.length), (round) =>
+      await race(t, roundsOr(swap.moments.length, WAYS.length), (round) =>
         swapped(t, victim, directory, order, swap, round, round % 3 === 2 ? 'pipe' : 'own'),
       )
       await stillDumps(victim)
     })
 
-    test(`F3 ${way} does not overwrite a file to which another user links`, { skip: noHeapdump }, async (t) => {
-      const { victim, directory } = await prepare(t, options, how)
-      const precious = join(scratch(t), 'precious')
-      await race(t, roundsOr(swap.moments.length), async (round) => {
-        writeFileSync(precious, 'precious', { mode: 0o600 })
-        const result = await swapped(t, victim, directory, order, swap, round, 'link', precious)
-        const isUntouched = readFileSync(precious, 'utf8') === 'precious'
-        return isUntouched ? result : { ...result, lost: `${statSync(precious).size} bytes over it` }
-      })
-      await stillDumps(victim)
-    })
+    test(
+      `F3 ${way} does not overwrite a file to which another user links`,
+      { skip: noHeapdump },
+      async (t) => {
+        const { victim, directory } = await prepare(t, options, how)
+        const precious = join(scratch(t), 'precious')
+        await race(t, roundsOr(swap.moments.length, WAYS.length), async (round) => {
+          writeFileSync(precious, 'precious', { mode: 0o600 })
+          const result = await swapped(t, victim, directory, order, swap, round, 'link', precious)
+          const isUntouched = readFileSync(precious, 'utf8') === 'precious'
+          return isUntouched ? result : { ...result, lost: `${statSync(precious).size} bytes over it` }
+        })
+        await stillDumps(victim)
+      },
+    )
 
     test(`F4 ${way} does not wait for a reader of a FIFO`, { skip: noHeapdump }, async (t) => {
       const { victim, directory } = await prepare(t, options, how)
-      await race(t, roundsOr(swap.moments.length), (round) => swapped(t, victim, directory, order, swap, round, 'fifo'))
+      await race(t, roundsOr(swap.moments.length, WAYS.length), (round) =>
+        swapped(t, victim, directory, order, swap, round, 'fifo'),
+      )
       await stillDumps(victim)
     })
   }
@@ -77,7 +86,7 @@ describe('races', { skip: noAttacker }, () => {
   test('H1 in a sticky directory nothing can be swapped, and each dump is made', async (t) => {
     const directory = makeDirectory(scratch(t), 'sticky', 0o1777)
     const victim = await startVictim(t, { ...MEMORY, profileDir: directory })
-    await race(t, roundsOr(SNAPSHOT.moments.length), async (round) => {
+    await race(t, roundsOr(SNAPSHOT.moments.length, 1), async (round) => {
       const { loot, lost } = await swapped(t, victim, directory, 'dumpMemory', SNAPSHOT, round, 'own')
       const isMade = victim.dumps().length === round + 1
       return { loot, lost: lost ?? (isMade && loot.hits === 0 ? undefined : 'no dump') }
@@ -131,7 +140,7 @@ async function flipped(t: TestContext, name: string, wanted: string): Promise<vo
   const target = makeDirectory(scratch(t), 'target', 0o755)
   writeFileSync(join(target, 'precious'), 'precious')
   const victim = await startVictim(t, {}, { args: ['0', '', 'later'] })
-  await race(t, roundsOr(20), async () => {
+  await race(t, roundsOr(20, 2), async () => {
     const attacker = await attack(t, 'flip', parent, name, target)
     await victim.order('startIn', join(parent, wanted))
     const loot = await attacker.end()

@@ -42,7 +42,7 @@ export interface VictimOptions {
 }
 
 /** Longer than anything that ends by itself takes on a busy machine: only what hangs gets here. */
-const PATIENCE_MS = 40_000
+const PATIENCE_MS = 100_000
 
 /** Starts `victim.js`, or a program that speaks like it; it is up when this resolves. */
 export async function startVictim(
@@ -144,7 +144,8 @@ export function install(
   const { dependencies } = JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8')) as {
     dependencies: Record<string, string>
   }
-  for (const name of Object.keys(dependencies)) symlinkSync(join(PACKAGE, 'node_modules', name), join(modules, name))
+  for (const name of Object.keys(dependencies))
+    symlinkSync(join(PACKAGE, 'node_modules', name), join(modules, name))
   for (const name of packages) symlinkSync(join(testPackages() ?? '', name), join(modules, name))
   const program = join(directory, 'victim.js')
   cpSync(join(PROGRAMS, 'victim.js'), program)
@@ -171,7 +172,9 @@ export function plantPackage(modules: string, name: string, mark: string): void 
 
 /** Files of that kind in the directory. */
 export function filesIn(directory: string, part = ''): string[] {
-  return readdirSync(directory).filter((name) => name.includes(part)).sort()
+  return readdirSync(directory)
+    .filter((name) => name.includes(part))
+    .sort()
 }
 
 /** Pids of the forked children of that process. */
@@ -209,12 +212,20 @@ function statOf(pid: number): string {
 }
 
 export function cleanEnvironment(): NodeJS.ProcessEnv {
-  const dropped = ['NODE_TEST_CONTEXT', 'NODE_V8_COVERAGE', 'NODE_OPTIONS', 'NODE_CHANNEL_FD', 'CMM_TEST_PACKAGES']
+  const dropped = [
+    'NODE_TEST_CONTEXT',
+    'NODE_V8_COVERAGE',
+    'NODE_OPTIONS',
+    'NODE_CHANNEL_FD',
+    'CMM_TEST_PACKAGES',
+  ]
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !dropped.includes(name)))
 }
 
 /** The folder above that has the package's own package.json. */
 function findPackage(directory: string): string {
   const names = readdirSync(directory)
-  return names.includes('package.json') && names.includes('src') ? directory : findPackage(join(directory, '..'))
+  return names.includes('package.json') && names.includes('src')
+    ? directory
+    : findPackage(join(directory, '..'))
 }

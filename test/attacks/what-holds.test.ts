@@ -2,7 +2,17 @@
 // in code-loading, the others below. Rows that a test elsewhere holds, by its title:
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
@@ -17,7 +27,10 @@ const HELD_ELSEWHERE = {
   H10: [
     ['faults.test.ts', 'a disk that fills up while a profile is written'],
     ['faults.test.ts', 'a directory that vanishes'],
-    ['forked-snapshot-room.test.ts', 'that fills the disk is a failure, with no half file, and the application goes on'],
+    [
+      'forked-snapshot-room.test.ts',
+      'that fills the disk is a failure, with no half file, and the application goes on',
+    ],
   ],
   H11: [['faults.test.ts', 'a directory that becomes read-only']],
   H13: [['forked-snapshot-room.test.ts', 'under a memory limit of']],
@@ -25,7 +38,9 @@ const HELD_ELSEWHERE = {
     ['child.test.ts', 'the child has nothing of the application but its memory'],
     ['forked-snapshot-load.test.ts', 'leaves the application free to serve and to start programs meanwhile'],
   ],
-  H16: [['forked-snapshot-ends.test.ts', 'becomes whole though the application is killed, and holds no port']],
+  H16: [
+    ['forked-snapshot-ends.test.ts', 'becomes whole though the application is killed, and holds no port'],
+  ],
   H20: [
     ['bad-options.test.ts', 'wrong options throw by name at the call and start nothing'],
     ['bad-listeners.test.ts', 'a listener that ${way} becomes one failure'],
@@ -42,10 +57,17 @@ const HELD_ELSEWHERE = {
 for (const [row, tests] of Object.entries(HELD_ELSEWHERE)) {
   test(`${row} is held by a test elsewhere`, () => {
     const root = join(PACKAGE, 'test')
-    const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.test.ts'))
+    const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) =>
+      file.endsWith('.test.ts'),
+    )
     for (const [name, title] of tests) {
-      const texts = files.filter((file) => basename(file) === name).map((file) => readFileSync(join(root, file), 'utf8'))
-      assert.ok(texts.some((text) => text.includes(title)), `no ${name} has a test '${title}'`)
+      const texts = files
+        .filter((file) => basename(file) === name)
+        .map((file) => readFileSync(join(root, file), 'utf8'))
+      assert.ok(
+        texts.some((text) => text.includes(title)),
+        `no ${name} has a test '${title}'`,
+      )
     }
   })
 }
@@ -66,7 +88,10 @@ describe('directories', { skip: noSecondUser }, () => {
       await victim.ended
     }
     assert.equal(readFileSync(precious, 'utf8'), 'precious')
-    assert.deepEqual(planted.filter((name) => !isThere(join(directory, name))), [])
+    assert.deepEqual(
+      planted.filter((name) => !isThere(join(directory, name))),
+      [],
+    )
     const own = filesIn(directory).filter((name) => !planted.includes(name))
     assert.equal(own.length, 2, own.join(' '))
   })
@@ -76,7 +101,11 @@ describe('directories', { skip: noSecondUser }, () => {
       const parent = makeDirectory(scratch(t), 'parent', 0o755)
       const directory = join(parent, 'made', 'here')
       const under = ['sh', '-c', `umask ${umask}; exec "$0" "$@"`]
-      const victim = await startVictim(t, { profileDir: directory, memory: { threshold: '900gb' } }, { under })
+      const victim = await startVictim(
+        t,
+        { profileDir: directory, memory: { threshold: '900gb' } },
+        { under },
+      )
       const result = await victim.order('dumpMemory')
       assert.ok('file' in result, JSON.stringify(result))
       const mode = (path: string): number => statSync(path).mode & 0o7777
@@ -104,7 +133,10 @@ describe('directories', { skip: noSecondUser }, () => {
       const victim = await startVictim(t, { profileDir })
       const result = await victim.order('dumpCpu', 10)
       assert.ok('skipped' in result, JSON.stringify(result))
-      assert.ok(victim.lines().some((line) => line.includes('cannot be written')), victim.lines().join('\n'))
+      assert.ok(
+        victim.lines().some((line) => line.includes('cannot be written')),
+        victim.lines().join('\n'),
+      )
     })
   }
 })
@@ -113,7 +145,11 @@ describe('signals and limits', { skip: noSecondUser }, () => {
   test('H6 another user may not send the signal', async (t) => {
     const victim = await startVictim(t, { profileDir: scratch(t) })
     const { uid, gid } = evil()
-    const { status, stderr } = spawnSync('sh', ['-c', `kill -USR2 ${victim.pid}`], { uid, gid, encoding: 'utf8' })
+    const { status, stderr } = spawnSync('sh', ['-c', `kill -USR2 ${victim.pid}`], {
+      uid,
+      gid,
+      encoding: 'utf8',
+    })
     assert.notEqual(status, 0)
     assert.match(stderr, /not permitted/i)
     assert.ok('file' in (await victim.order('dumpMemory')))
@@ -142,7 +178,10 @@ describe('signals and limits', { skip: noSecondUser }, () => {
         console.log(first, kind(await monitor.dumpMemory()))
         process.exit()
       }, 500)`
-    const { status, stdout, stderr } = run(['-e', script, scratch(t)], ['sh', '-c', 'ulimit -n 64; exec "$0" "$@"'])
+    const { status, stdout, stderr } = run(
+      ['-e', script, scratch(t)],
+      ['sh', '-c', 'ulimit -n 64; exec "$0" "$@"'],
+    )
     assert.deepEqual({ status, stderr }, { status: 0, stderr: '' })
     assert.equal(stdout, 'failed file\n')
   })
@@ -161,7 +200,8 @@ describe('signals and limits', { skip: noSecondUser }, () => {
     }
     for (const limit of [6, 8, 10, 12, 14]) {
       const bare = end(limit, rest)
-      if ((bare as { status: number }).status === 0) assert.deepEqual(end(limit, `${load}; ${rest}`), bare, `limit ${limit}`)
+      if ((bare as { status: number }).status === 0)
+        assert.deepEqual(end(limit, `${load}; ${rest}`), bare, `limit ${limit}`)
     }
   })
 
@@ -180,7 +220,9 @@ describe('signals and limits', { skip: noSecondUser }, () => {
     const child = await until('a child', () => childrenOf(victim.pid)[0])
     const rights = (pid: number): string[] => {
       const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-      return status.split('\n').filter((line) => /^(Uid|Gid|Groups|CapEff|CapPrm|CapInh|CapBnd|NoNewPrivs):/.test(line))
+      return status
+        .split('\n')
+        .filter((line) => /^(Uid|Gid|Groups|CapEff|CapPrm|CapInh|CapBnd|NoNewPrivs):/.test(line))
     }
     assert.deepEqual(rights(child), rights(victim.pid))
     const { uid, gid } = evil()
@@ -201,7 +243,12 @@ test('H17 secrets of the process are in its heap snapshot alone', async (t) => {
   const secrets = ['secret-of-the-environment', 'secret-of-the-arguments', 'a-secret-of-the-service']
   const others = filesIn(directory).filter((name) => !name.endsWith('.heapsnapshot'))
   assert.equal(others.length, 5)
-  const shown = [...others.map((name) => readFileSync(join(directory, name), 'utf8')), victim.output(), ...victim.lines(), ...filesIn(directory)]
+  const shown = [
+    ...others.map((name) => readFileSync(join(directory, name), 'utf8')),
+    victim.output(),
+    ...victim.lines(),
+    ...filesIn(directory),
+  ]
   for (const secret of secrets) assert.ok(!shown.some((text) => text.includes(secret)), secret)
   const snapshot = filesIn(directory).find((name) => name.endsWith('.heapsnapshot')) ?? ''
   assert.ok(readFileSync(join(directory, snapshot), 'utf8').includes('a-secret-of-the-service'))
@@ -226,11 +273,19 @@ for (const poison of ['null', '1', '"x"', '{}', '{ claims: 1 }', '{ claims: new 
 function plant(directory: string, precious: string): string[] {
   const { uid, gid } = evil()
   for (let n = 1; n <= 10; n++) {
-    const names = [`memory-${n}-1.heapsnapshot`, `memory-${n}-1.heapsnapshot.json`, `memory-${n}-1.heapsnapshot.partial`]
+    const names = [
+      `memory-${n}-1.heapsnapshot`,
+      `memory-${n}-1.heapsnapshot.json`,
+      `memory-${n}-1.heapsnapshot.partial`,
+    ]
     for (const [index, name] of names.entries()) {
       const path = join(directory, name)
       const kind = (n + index) % 5
-      const sidecar = { tool: 'cpu-memory-monitor', artefact: `memory-${n}-1.heapsnapshot`, why: { rule: 'threshold' } }
+      const sidecar = {
+        tool: 'cpu-memory-monitor',
+        artefact: `memory-${n}-1.heapsnapshot`,
+        why: { rule: 'threshold' },
+      }
       if (kind === 0) symlinkSync(precious, path)
       else if (kind === 1) symlinkSync('/dev/zero', path)
       else if (kind === 2) spawnSync('mkfifo', [path])
@@ -256,7 +311,10 @@ function at(cwd: string): { cwd: string; env: NodeJS.ProcessEnv; timeout: number
   return { cwd, env: cleanEnvironment(), timeout: 60_000, killSignal: 'SIGKILL' }
 }
 
-function run(args: readonly string[], under: readonly string[] = []): { status: number | null; stdout: string; stderr: string } {
+function run(
+  args: readonly string[],
+  under: readonly string[] = [],
+): { status: number | null; stdout: string; stderr: string } {
   const [command = '', ...rest] = [...under, process.execPath, ...args]
   return spawnSync(command, rest, { ...at('/'), encoding: 'utf8' })
 }

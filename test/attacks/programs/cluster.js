@@ -6,7 +6,14 @@ const { run } = require('cpu-memory-monitor/cluster')
 const { limit = '900mb', serialization = 'json', ...options } = JSON.parse(process.argv[2])
 const send = (message) => new Promise((resolve) => process.send(message, resolve))
 /** What no client can send as JSON. */
-const strange = { bigint: 10n, nan: NaN, infinity: Infinity, map: new Map(), date: new Date(NaN), error: new Error('x') }
+const strange = {
+  bigint: 10n,
+  nan: NaN,
+  infinity: Infinity,
+  map: new Map(),
+  date: new Date(NaN),
+  error: new Error('x'),
+}
 const paths = {
   '/forward': (body) => send(JSON.parse(body)),
   '/strange': (body) => {
@@ -41,7 +48,8 @@ function lead() {
     port: () => port,
     events: () => events,
     pids: () => workers().map((worker) => worker.process.pid),
-    toWorkers: (message) => Promise.all(workers().map((worker) => new Promise((done) => worker.send(message, done)))),
+    toWorkers: (message) =>
+      Promise.all(workers().map((worker) => new Promise((done) => worker.send(message, done)))),
     stop: () => handle.stop(),
   }
   for (const name of ['over', 'recycle', 'recycled', 'crash', 'backoff', 'thrash', 'limit-unreachable']) {

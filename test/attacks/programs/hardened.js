@@ -18,13 +18,15 @@ const changes = {
   withoutPerformance: () => delete globalThis.performance,
   withoutQueueMicrotask: () => delete globalThis.queueMicrotask,
   frozen: () => Object.freeze(globalThis),
-  frozenPrototypes: () => [Object, Array, Function, String, Promise].forEach((one) => Object.freeze(one.prototype)),
+  frozenPrototypes: () =>
+    [Object, Array, Function, String, Promise].forEach((one) => Object.freeze(one.prototype)),
   random: () => (Math.random = () => 0),
   kill: () => (process.kill = () => true),
   json: () => (JSON = { parse: () => ({}), stringify: () => '{}' }),
   date: () => (Date = class extends Date {}),
   symbol: () => (Symbol = () => 'symbol'),
-  timers: () => (globalThis.setTimeout = globalThis.setInterval = globalThis.setImmediate = () => ({ unref() {} })),
+  timers: () =>
+    (globalThis.setTimeout = globalThis.setInterval = globalThis.setImmediate = () => ({ unref() {} })),
 }
 
 setTimeout(async () => {
