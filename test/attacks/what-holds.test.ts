@@ -13,6 +13,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
@@ -256,7 +257,9 @@ test('H17 secrets of the process are in its heap snapshot alone', async (t) => {
 
 for (const poison of ['null', '1', '"x"', '{}', '{ claims: 1 }', '{ claims: new Set(), gate: 1 }']) {
   test(`H21 a registry of the process that is ${poison} is an error at the call, or none`, (t) => {
-    const { REGISTRY_KEY } = require(join(PACKAGE, 'dist', registryFile())) as { REGISTRY_KEY: string }
+    const { REGISTRY_KEY } = createRequire(__filename)(join(PACKAGE, 'dist', registryFile())) as {
+      REGISTRY_KEY: string
+    }
     const script = `globalThis[Symbol.for(${JSON.stringify(REGISTRY_KEY)})] = ${poison}
       let monitor
       try { monitor = require(${JSON.stringify(PACKAGE)})({ profileDir: process.argv[1], logger: false, cpu: {} }) } catch (error) {

@@ -22,9 +22,9 @@ const changes = {
     [Object, Array, Function, String, Promise].forEach((one) => Object.freeze(one.prototype)),
   random: () => (Math.random = () => 0),
   kill: () => (process.kill = () => true),
-  json: () => (JSON = { parse: () => ({}), stringify: () => '{}' }),
-  date: () => (Date = class extends Date {}),
-  symbol: () => (Symbol = () => 'symbol'),
+  json: () => (globalThis.JSON = { parse: () => ({}), stringify: () => '{}' }),
+  date: () => (globalThis.Date = class extends Date {}),
+  symbol: () => (globalThis.Symbol = () => 'symbol'),
   timers: () =>
     (globalThis.setTimeout = globalThis.setInterval = globalThis.setImmediate = () => ({ unref() {} })),
 }
