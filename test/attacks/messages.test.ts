@@ -7,6 +7,7 @@ import { describe, test, type TestContext } from 'node:test'
 import { PROGRAMS, startVictim, type Victim } from './victim'
 
 const TAG = 'cpu-memory-monitor/cluster'
+const COMMAND = 'NODE_CPU_MEMORY_MONITOR'
 /** Things that break what trusts them. */
 const HOSTILE: unknown[] = [
   { toString: 1 },
@@ -26,18 +27,22 @@ const GUESSES: object[] = [
   ...['', 'secret', 0, true, null].map((word) => ({ word, secret: word, token: word })),
 ]
 
+/** Shapes that messages of a cluster have had. */
+const shapes = (content: object): object[] => [{ [TAG]: content }, { cmd: COMMAND, ...content }]
+
 const FORGED = [
   ...HOSTILE.flatMap((value) => [
     { kind: 'shut', place: value },
     { kind: 'over', rssBytes: value },
     { kind: 'ready', rssBytes: value },
+    { kind: 'started', rssBytes: value },
     { kind: 'reading', rssBytes: value },
     { kind: value },
   ]),
-  ...['leave', 'closed', 'drained', 'toString', '__proto__'].map((kind) => ({ kind })),
+  ...['leave', 'closed', 'drained', 'joined', 'asked', 'toString', '__proto__'].map((kind) => ({ kind })),
   { kind: 'over', rssBytes: 5e9 },
   { kind: 'shut', place: 80 },
-].flatMap((content) => GUESSES.map((guess) => ({ [TAG]: { ...content, ...guess } })))
+].flatMap((content) => GUESSES.flatMap((guess) => shapes({ ...content, ...guess })))
 
 /** The content is not even an object, or the tag is not the only key. */
 const MISSHAPEN: unknown[] = [
@@ -69,6 +74,12 @@ describe('forged messages', () => {
         ['shut', 'place'],
       ] as const)
         await post(port, '/strange', { tag: TAG, content: { kind }, key, value })
+      await post(port, '/strange', {
+        tag: 'any',
+        content: { cmd: COMMAND, kind: 'over' },
+        key: 'rssBytes',
+        value,
+      })
     }
     await unmoved(victim, port, before)
   })
@@ -88,8 +99,10 @@ describe('forged messages', () => {
     const { victim, port } = await startCluster(t, {})
     const before = await victim.order('pids')
     for (const reason of ['asked', 'over', 'hard-limit', 'stop', { toString: 1 }]) {
-      for (const guess of GUESSES)
-        await victim.order('toWorkers', { [TAG]: { kind: 'drain', reason, dump: true, ...guess } })
+      for (const guess of GUESSES) {
+        for (const message of shapes({ kind: 'drain', reason, dump: true, ...guess }))
+          await victim.order('toWorkers', message)
+      }
     }
     for (const message of [...FORGED.slice(0, 20), ...MISSHAPEN.filter((one) => one !== null)])
       await victim.order('toWorkers', message)
