@@ -6,7 +6,15 @@ import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { HUNG, attack, noAttacker, race, roundsOr, type Loot } from './attacker'
 import { evil, makeDirectory, scratch } from './second-user'
-import { filesIn, install, startVictim, testPackages, type Victim, type VictimOptions } from './victim'
+import {
+  PROGRAMS,
+  filesIn,
+  install,
+  startVictim,
+  testPackages,
+  type Victim,
+  type VictimOptions,
+} from './victim'
 
 /** The name that is swapped, and the moments at which it is. */
 interface Swap {
@@ -72,6 +80,33 @@ describe('races', { skip: noAttacker }, () => {
         swapped(t, victim, directory, order, swap, round, 'fifo'),
       )
       await stillDumps(victim)
+    })
+  }
+
+  for (const [row, kind] of [
+    ['F2', 'own'],
+    ['F3', 'link'],
+  ] as const) {
+    test(`${row} the dump of a worker that a cluster replaces goes where it was meant to`, async (t) => {
+      const directory = makeDirectory(scratch(t), 'dumps', 0o777, evil())
+      const precious = join(scratch(t), 'precious')
+      const dump = { profileDir: directory, limiter: [1000, 'minute'] }
+      const options = { limit: '180mb', checkInterval: 100, count: 1, dump }
+      const victim = await startVictim(t, options, { program: join(PROGRAMS, 'cluster.js') })
+      await race(t, roundsOr(3, WAYS.length), async (round) => {
+        writeFileSync(precious, 'precious', { mode: 0o600 })
+        const moment = SNAPSHOT.moments[round % SNAPSHOT.moments.length] ?? ''
+        const attacker = await attack(t, 'swap', directory, SNAPSHOT.suffix, kind, moment, precious)
+        await victim.order('grow')
+        const answer = await victim.order('replaced').catch((error: unknown) => `${HUNG}: ${String(error)}`)
+        const loot = await attacker.end()
+        for (const name of readdirSync(directory)) rmSync(join(directory, name))
+        const isSafe = loot.bytes === 0 && readFileSync(precious, 'utf8') === 'precious'
+        return {
+          loot,
+          lost: isSafe ? (typeof answer === 'string' ? answer : undefined) : `${loot.bytes} bytes`,
+        }
+      })
     })
   }
 

@@ -60,6 +60,12 @@ function lead() {
     toWorkers: (message) =>
       Promise.all(workers().map((worker) => new Promise((done) => worker.send(message, done)))),
     stop: () => handle.stop(),
+    grow: () =>
+      new Promise((done) => http.request({ port, path: '/grow', method: 'POST' }, done).end()).then(
+        () => true,
+      ),
+    /** Resolves when the next worker that is replaced has gone. */
+    replaced: () => new Promise((done) => handle.once('recycled', () => done(true))),
   }
   for (const name of ['over', 'recycle', 'recycled', 'crash', 'backoff', 'thrash', 'limit-unreachable']) {
     handle.on(name, (event) => events.push([name, event]))
