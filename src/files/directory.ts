@@ -1,20 +1,132 @@
 import * as fs from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { CREATE_NEW } from './disk'
 
-/** Creates a directory, and those above it, if it is missing: each for its owner only. Idempotent. @throws The file system's error. */
+/** `O_PATH`, open(2): a descriptor for a place in the tree, without permission to read there. Node does not name it. */
+const O_PATH = 0o10000000
+/** As many symbolic links as the kernel follows on one path, path_resolution(7). */
+const MAX_LINKS = 40
+
+/**
+ * Creates a directory, and those above it, if it is missing: each for its owner only. Idempotent.
+ *
+ * @throws The file system's error, or one that names a symbolic link of another user.
+ */
 export function makeDirectory(directory: string): void {
+  const path = resolve(directory)
+  if (process.platform !== 'linux' || !canReachDescriptors()) makeByPath(path)
+  else makeByDescriptors(path)
+}
+
+/** Not without /proc, nor where Node's permission model forbids it. */
+function canReachDescriptors(): boolean {
+  try {
+    fs.accessSync('/proc/self/fd/0/..')
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOTDIR'
+  }
+}
+
+/**
+ * One level at a time, each held by a descriptor: between two calls by path, a user who can write in one of the levels could
+ * put a symbolic link in the way, and root would create directories wherever it leads. For the same reason, a link of another
+ * user is not followed.
+ */
+function makeByDescriptors(path: string): void {
+  let links = 0
+  let names = namesOf(path, true)
+  let level = { fd: fs.openSync('/', O_PATH), path: '/' }
+  try {
+    for (let name = names.shift(); name !== undefined; name = names.shift()) {
+      const above = level
+      const next = enter(above, name)
+      if ('fd' in next) {
+        level = next
+        fs.closeSync(above.fd)
+        continue
+      }
+      if (++links > MAX_LINKS) throw new Error(`${path} has more than ${MAX_LINKS} symbolic links`)
+      names = [...namesOf(next.target, false), ...names]
+      if (!isAbsolute(next.target)) continue
+      level = { fd: fs.openSync('/', O_PATH), path: '/' }
+      fs.closeSync(above.fd)
+    }
+  } finally {
+    fs.closeSync(level.fd)
+  }
+}
+
+interface Name {
+  readonly name: string
+  /** Not for what a symbolic link leads to: a dangling link stays one. */
+  readonly canBeMade: boolean
+}
+
+interface Level {
+  readonly fd: number
+  /** For error messages only. */
+  readonly path: string
+}
+
+/** @returns The next level, created if it was missing, or the target of the symbolic link that stands there. */
+function enter(above: Level, { name, canBeMade }: Name): Level | { readonly target: string } {
+  const path = join(above.path, name)
+  const reached = `/proc/self/fd/${above.fd}/${name}`
+  try {
+    const fd = openLevel(reached, canBeMade)
+    const stats = fs.fstatSync(fd)
+    if (stats.isDirectory()) return { fd, path }
+    fs.closeSync(fd)
+    if (!stats.isSymbolicLink()) throw new Error(`ENOTDIR: ${path} is not a directory`)
+    const target = fs.readlinkSync(reached)
+    // Looked at again: the link that was read must be the one that was checked.
+    if (isAnothers(stats) || fs.lstatSync(reached).ino !== stats.ino)
+      throw new Error(`${path} is a symbolic link of another user`)
+    return { target }
+  } catch (error) {
+    // The path as the operator knows it.
+    if (error instanceof Error) error.message = error.message.replace(reached, path)
+    throw error
+  }
+}
+
+function openLevel(path: string, canBeMade: boolean): number {
+  const flags = O_PATH | fs.constants.O_NOFOLLOW
+  try {
+    return fs.openSync(path, flags)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || !canBeMade) throw error
+  }
+  makeOne(path)
+  return fs.openSync(path, flags)
+}
+
+function makeByPath(directory: string): void {
   // One level at a time: with `recursive` Node retries for ever where nothing can be created, as in /proc.
   if (fs.statSync(directory, { throwIfNoEntry: false })) return
   const parent = dirname(directory)
-  if (parent !== directory) makeDirectory(parent)
+  if (parent !== directory) makeByPath(parent)
+  makeOne(directory)
+}
+
+function makeOne(path: string): void {
   try {
-    fs.mkdirSync(directory, { mode: 0o700 })
+    fs.mkdirSync(path, { mode: 0o700 })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
+}
+
+function isAnothers({ uid }: fs.Stats): boolean {
+  return uid !== 0 && uid !== process.geteuid?.()
+}
+
+function namesOf(path: string, canBeMade: boolean): Name[] {
+  const names = path.split('/').filter((name) => name !== '' && name !== '.')
+  return names.map((name) => ({ name, canBeMade }))
 }
 
 /**

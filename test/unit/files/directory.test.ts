@@ -4,10 +4,12 @@ import fs from 'node:fs'
 import {
   chmodSync,
   chownSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   renameSync,
+  rmSync,
   statfsSync,
   symlinkSync,
   writeFileSync,
@@ -54,6 +56,41 @@ test('a symlink to a directory is a directory', (t) => {
   mkdirSync(join(directory, 'real'))
   symlinkSync('real', join(directory, 'link'))
   assert.equal(whyNotWritable(join(directory, 'link')), undefined)
+})
+
+const OTHER_UID = 54_321
+
+test('levels are created behind a symlink of this user', (t) => {
+  const directory = scratch(t)
+  mkdirSync(join(directory, 'real'))
+  for (const target of ['real', join(directory, 'real')]) {
+    symlinkSync(target, join(directory, 'link'))
+    makeDirectory(join(directory, 'link', 'a', 'b'))
+    assert.equal(mode(join(directory, 'real', 'a', 'b')), '700')
+    rmSync(join(directory, 'link'))
+    rmSync(join(directory, 'real', 'a'), { recursive: true })
+  }
+})
+
+test('nothing is created behind a symlink of another user', { skip: !isRoot && 'needs root' }, (t) => {
+  const directory = scratch(t)
+  mkdirSync(join(directory, 'real'))
+  symlinkSync('real', join(directory, 'link'))
+  lchownSync(join(directory, 'link'), OTHER_UID, OTHER_UID)
+  assert.throws(() => makeDirectory(join(directory, 'link', 'a')), {
+    message: `${join(directory, 'link')} is a symbolic link of another user`,
+  })
+  assert.deepEqual(readdirSync(join(directory, 'real')), [])
+})
+
+test('no descriptor stays open, whether the directory can be made or not', (t) => {
+  const directory = scratch(t)
+  writeFileSync(join(directory, 'file'), '')
+  symlinkSync('loop', join(directory, 'loop'))
+  const before = readdirSync('/proc/self/fd').length
+  makeDirectory(join(directory, 'a', 'b'))
+  for (const path of ['file', 'loop']) assert.throws(() => makeDirectory(join(directory, path, 'c')))
+  assert.equal(readdirSync('/proc/self/fd').length, before)
 })
 
 test('a file, a path through a file and a dangling symlink are no directories, and stay', (t) => {
