@@ -9,6 +9,7 @@
  *   lone-thread.c  Only the forking thread exists in the child. What waits there for another thread waits for ever.
  *   child.c        The child is a copy of a server: its sockets, files, shared memory, signal handlers and place in the memory
  *                  limit have to go.
+ *   heap-limit.c   The fork of a process that V8 is about to end because its heap is full.
  *   addon.c        What JavaScript sees of all this.
  *
  * Linux only, 64 bit, glibc or musl.
