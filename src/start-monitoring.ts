@@ -3,12 +3,15 @@ import { hostname } from 'node:os'
 import type { Engines } from './capture/engines'
 import { resolveEngines } from './capture/engines'
 import { SAMPLING_INTERVAL_BYTES } from './capture/heap-sampling'
-import { createOrders, type OrderTable } from './capture/orders'
+import { createOrders, openLocalSession, type OrderTable } from './capture/orders'
+import { createHeapSampler } from './capture/heap-sampler'
+import { thresholdAboveHeapLimit } from './core/heap-limit'
 import { absoluteThreshold } from './core/threshold'
 import type { DumpKind, DumpResult } from './dispatch/events'
 import { claim } from './dispatch/process-registry'
 import { prepareDirectory } from './files/directory'
 import { sweepStalePartials } from './files/retention'
+import { armHeapLimit, type ArmedHeapLimit } from './heap-limit'
 import { chooseReadings, type ChosenReadings } from './leak/choose-readings'
 import { startLeakWatch } from './leak/leak-watch'
 import { MAX_TIMER_MS, type Settings } from './options'
@@ -66,8 +69,16 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   }
   // Before the line that promises it: whoever reads that may send the signal at once, and unheard it ends the process.
   const stopSignal = startSignal(settings, (askedBy) => void dumpByHand('memory', { askedBy }), voice)
-  const watchSettings = watchSettingsOf(settings, engines, limits)
-  const orders = createOrders(engines)
+  const sampler = createHeapSampler(openLocalSession)
+  const heapLimit =
+    settings.heapLimit &&
+    armHeapLimit({
+      ...settings.heapLimit,
+      writesLine: settings.logger !== false,
+      sampler: settings.sampling ? sampler : undefined,
+    })
+  const watchSettings = watchSettingsOf(settings, engines, limits, heapLimit)
+  const orders = createOrders(engines, sampler)
   if (settings.sampling) startSamplingAtOnce(orders)
   const watch = startWatchAnywhere({
     settings: watchSettings,
@@ -77,17 +88,35 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     ready: prepared,
     onStarted: ({ thread, ways }) => {
       const leakPassedOver = leakReadings?.passedOver ?? []
-      voice.info(startLine({ ...watchSettings, signal: settings.signal, thread, ways, leakPassedOver }))
+      voice.info(
+        startLine({
+          ...watchSettings,
+          signal: settings.signal,
+          thread,
+          ways,
+          leakPassedOver,
+          atHeapLimit: heapLimit?.inWords,
+        }),
+      )
     },
   })
   undo.add(() => watch.stop())
   if (leakReadings) undo.add(startLeaks(leakReadings, watch, voice))
   undo.add(stopSignal)
+  if (heapLimit) undo.add(() => heapLimit.disarm())
 
-  const useless =
-    settings.memory && uselessThreshold(watchSettings.rules.memory?.threshold ?? 0, limits.memoryLimitBytes)
-  if (useless) voice.notice(useless)
+  const tooHigh = warnOfThreshold(watchSettings, limits)
+  if (tooHigh !== undefined) voice.notice(tooHigh)
   return { dumpByHand, stop: () => undo.run() }
+}
+
+/** Why a memory threshold will not or will hardly be reached; `undefined` when it can be. */
+function warnOfThreshold({ rules, heapLimit }: WatchSettings, limits: Limits): string | undefined {
+  if (!rules.memory) return undefined
+  const { threshold } = rules.memory
+  const never = uselessThreshold(threshold, limits.memoryLimitBytes)
+  if (never !== undefined || !heapLimit) return never
+  return thresholdAboveHeapLimit('the memory threshold', threshold, heapLimit.limitBytes, heapLimit.baseBytes)
 }
 
 /** What is watched is claimed for the process. */
@@ -99,7 +128,12 @@ function enginesNeeded({ cpu, memory }: Settings): ('cpu' | 'memory' | 'leak')[]
   return [...(cpu ? (['cpu'] as const) : []), ...(memory ? (['memory', 'leak'] as const) : [])]
 }
 
-function watchSettingsOf(settings: Settings, engines: Engines, limits: Limits): WatchSettings {
+function watchSettingsOf(
+  settings: Settings,
+  engines: Engines,
+  limits: Limits,
+  heapLimit: ArmedHeapLimit | undefined,
+): WatchSettings {
   const { cpu, memory, directories, profileDurationMs, sampling, keep } = settings
   const memoryWhole = limits.memoryLimitBytes ?? limits.totalMemoryBytes
   // Without a rule only manual dumps are made, and those are exempt.
@@ -114,6 +148,7 @@ function watchSettingsOf(settings: Settings, engines: Engines, limits: Limits): 
     profileDurationMs,
     blockedMs: cpu?.blockedMs,
     sampling,
+    heapLimit: heapLimit?.toWatch,
     engines,
     keep,
     where: {

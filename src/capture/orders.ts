@@ -38,8 +38,10 @@ interface ProfilerPackage {
 }
 
 /** Builds the orders for this thread. Nothing is loaded and nothing started until an order asks for it. */
-export function createOrders(engines: Engines): OrderTable {
-  const sampler = createHeapSampler(openLocalSession)
+export function createOrders(
+  engines: Engines,
+  sampler: HeapSampler = createHeapSampler(openLocalSession),
+): OrderTable {
   /** Title of the package's profile that runs. */
   let recording: string | undefined
   return {

@@ -2,7 +2,7 @@
 export type DumpKind = 'cpu' | 'memory'
 
 /** What asked for a dump. */
-export type DumpRule = 'threshold' | 'blocked' | 'leak' | 'manual'
+export type DumpRule = 'threshold' | 'blocked' | 'leak' | 'manual' | 'heap-limit'
 
 /** What an artefact's name tells about its dump. */
 export interface DumpName {
@@ -43,9 +43,9 @@ export const EXTENSIONS: Readonly<Record<DumpKind, readonly ArtefactExtension[]>
 }
 
 const SHAPE =
-  /^(?:(?<rule>blocked|leak|manual)-)?(?<kind>cpu|memory)-(?<pid>\d{1,16})-(?<ms>\d{1,16})(?<extension>\.[a-z]+)(?<suffix>\.partial|\.json|)$/
+  /^(?:(?<rule>blocked|leak|manual|heap-limit)-)?(?<kind>cpu|memory)-(?<pid>\d{1,16})-(?<ms>\d{1,16})(?<extension>\.[a-z]+)(?<suffix>\.partial|\.json|)$/
 
-const IMPOSSIBLE_PREFIXES: readonly string[] = ['leak-cpu', 'blocked-memory']
+const IMPOSSIBLE_PREFIXES: readonly string[] = ['leak-cpu', 'blocked-memory', 'heap-limit-cpu']
 
 /**
  * Names a dump: `cpu-<pid>-<ms>`, with the rule in front when it is not the threshold.

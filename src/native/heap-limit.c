@@ -244,7 +244,8 @@ static bool dump(void) {
   enum progress progress = STUCK;
   int status = 0;
   for (child.fork = 1; progress == STUCK && child.fork <= MOST_FORKS && now_ms() < until_ms; child.fork++) {
-    child.started_at_ms = read_clock_ms(CLOCK_REALTIME);
+    /* Whole: the job builds the names of the files from it as well. */
+    child.started_at_ms = (double)(int64_t)read_clock_ms(CLOCK_REALTIME);
     int error = fork_with_heap(&plan.options, &child.forked);
     if (error != 0) {
       write_failure_line("fork failed with errno", error, child.fork);

@@ -15,6 +15,8 @@ export interface Started {
   readonly ways: { readonly [Kind in DumpKind]: KindWays }
   /** The sources of the leak watch's readings that could not be taken. */
   readonly leakPassedOver?: readonly PassedOver[]
+  /** What happens at V8's heap limit; absent when that is not looked after. */
+  readonly atHeapLimit?: string | undefined
 }
 
 interface KindWays {
@@ -33,7 +35,9 @@ export function startLine(started: Started): string {
   })
   const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${directories.memory}`]
   const all = [...watched, ...manual].join('; ') || 'nothing'
-  return `watching ${all}; on ${thread}${passedOver(started)}`
+  const { atHeapLimit } = started
+  const atLimit = atHeapLimit === undefined ? '' : `; at V8's heap limit: ${atHeapLimit}`
+  return `watching ${all}; on ${thread}${atLimit}${passedOver(started)}`
 }
 
 /** Told once when a memory threshold can never trip; `undefined` when it can. */

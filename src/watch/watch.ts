@@ -5,6 +5,7 @@ import { createCpuCapturer } from '../capture/cpu-capturer'
 import { createHeapCapturer } from '../capture/heap-capturer'
 import { ORDER_TIMEOUT_MS } from '../capture/patience'
 import { createRoomProbe } from '../capture/room-probe'
+import type { HeapLimitToWatch } from '../core/heap-limit'
 import { ThresholdRule } from '../core/threshold-rule'
 import type { DumpRequest } from '../dispatch/dispatcher'
 import { Dispatcher } from '../dispatch/dispatcher'
@@ -18,6 +19,7 @@ import { deleteExpired } from '../files/retention'
 import { cpuSampler } from '../sample/cpu-sampler'
 import { memorySampler } from '../sample/memory-sampler'
 import { systemClock } from './clock'
+import { startHeapLimitWatch } from './heap-limit-watch'
 import { startReadingLoop } from './reading-loop'
 
 /** One kind's rule, with its threshold as a number that readings can be compared with. */
@@ -38,6 +40,8 @@ export interface WatchSettings {
   /** Time without a beat of the main thread that trips a CPU dump, ms. Only a watch on another thread can use it. */
   readonly blockedMs: number | undefined
   readonly sampling: boolean
+  /** Absent: nothing is done at V8's heap limit. */
+  readonly heapLimit?: HeapLimitToWatch | undefined
   readonly engines: Engines
   /** Dumps kept per kind of name; `false`: all. */
   readonly keep: number | false
@@ -132,6 +136,15 @@ export function startWatch(
       report,
     })
   })
+  const { heapLimit } = settings
+  if (heapLimit && rules.memory) {
+    const { probe } = common
+    const { intervalMs } = rules.memory
+    const [directory, budget] = [directories.memory, budgets.memory]
+    stopLoops.push(
+      startHeapLimitWatch({ heapLimit, directory, budget, intervalMs, keep, where, probe, report }),
+    )
+  }
   return {
     dispatcher,
     request: (request) => dispatcher.request(request),

@@ -1,0 +1,113 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import type inspector from 'node:inspector'
+import * as v8 from 'node:v8'
+import { loadForkHelper } from './capture/fork-helper'
+import { writeHeapLimitDump } from './capture/heap-limit-job'
+import type { HeapSampler } from './capture/heap-sampler'
+import {
+  endsItsChildren,
+  HOLD_UNTIL_COLLECTED_MS,
+  isLeftToNode,
+  type HeapLimitToWatch,
+} from './core/heap-limit'
+import { messageOf } from './core/message-of'
+import { claim } from './dispatch/process-registry'
+
+export interface ArmedHeapLimit {
+  readonly toWatch: HeapLimitToWatch
+  /** For the start line: what happens at the limit. */
+  readonly inWords: string
+  /** Idempotent. Within the call nothing is left of it. */
+  readonly disarm: () => void
+}
+
+export interface HeapLimitParts {
+  /** How long a process is held that takes its children along, ms. */
+  readonly holdMs: number
+  /** Whether the line at the limit may be written to stderr. */
+  readonly writesLine: boolean
+  /** Runs if there is one to read from. */
+  readonly sampler: HeapSampler | undefined
+  /** @default what `loadForkHelper()` finds */
+  readonly fork?: ReturnType<typeof loadForkHelper>
+}
+
+/** V8 with what Node 26.9 added: https://github.com/nodejs/node/pull/64676 */
+type V8OfToday = typeof v8 & { readonly setHeapProfileNearHeapLimit?: (dumps: number) => void }
+
+/**
+ * Arms the dump at V8's heap limit, or takes what there is instead of it. On the main thread. Never throws: without it the monitor
+ * works as well.
+ */
+export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
+  const { holdMs, writesLine, sampler, fork = loadForkHelper() } = parts
+  const { heap_size_limit: limitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
+  const baseBytes = Math.max(0, process.memoryUsage.rss() - heapBytes)
+  const holdsToEnd = endsItsChildren(process.pid, process.ppid, readNameOfInit())
+  const hold = { holdMs: holdsToEnd ? holdMs : HOLD_UNTIL_COLLECTED_MS, holdsToEnd }
+  const common = { limitBytes, baseBytes, ...hold, writesLine, hasProfile: sampler !== undefined }
+  const otherwise = (inWords: string) => ({
+    toWatch: { ...common, isArmed: false },
+    inWords,
+    disarm: () => undefined,
+  })
+
+  if (isLeftToNode(process.execArgv, process.env['NODE_OPTIONS']))
+    return otherwise('left to --heapsnapshot-near-heap-limit')
+  if (!('helper' in fork)) return otherwise(withoutHelper(fork.unavailable))
+  const { helper } = fork
+  if (typeof helper.armHeapLimit !== 'function') return otherwise(withoutHelper('the fork helper is older'))
+  let unclaim: (() => void) | undefined
+  try {
+    unclaim = claim(['heap-limit'])
+    helper.armHeapLimit((child) => writeHeapLimitDump(child, sampler, collectGarbage))
+  } catch (error) {
+    unclaim?.()
+    return otherwise(withoutHelper(messageOf(error)))
+  }
+  let isOver = false
+  return {
+    toWatch: { ...common, isArmed: true },
+    inWords: sampler ? 'profile and snapshot by fork' : 'snapshot by fork',
+    disarm: () => {
+      if (isOver) return
+      isOver = true
+      helper.disarmHeapLimit()
+      unclaim()
+    },
+  }
+}
+
+/** Node writes the profile that our sampler collects, into its own place. There is no call that takes this back. */
+function withoutHelper(why: string): string {
+  const { setHeapProfileNearHeapLimit } = v8 as V8OfToday
+  if (setHeapProfileNearHeapLimit === undefined) return `nothing is written (${why})`
+  try {
+    setHeapProfileNearHeapLimit(1)
+    return `profile by Node.js to its --diagnostic-dir (${why})`
+  } catch (error) {
+    return `nothing is written (${why}; ${messageOf(error)})`
+  }
+}
+
+function readNameOfInit(): string {
+  try {
+    return readFileSync('/proc/1/comm', 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/** For a child without a sampling profile: the collection that the parent waits for. */
+function collectGarbage(): void {
+  try {
+    const { Session } = createRequire(__filename)('node:inspector') as typeof inspector
+    const session = new Session()
+    session.connect()
+    session.post('HeapProfiler.collectGarbage')
+    session.disconnect()
+  } catch {
+    // A Node without inspector: the snapshot collects as well.
+  }
+}

@@ -1,0 +1,142 @@
+import { loadForkHelper, type HeapLimitPlan } from '../capture/fork-helper'
+import type { PassedOver } from '../capture/capture'
+import { CHILD_NICENESS } from '../capture/heap-fork'
+import type { HeapLimitJobFacts } from '../capture/heap-limit-job'
+import type { RoomProbe } from '../capture/room-probe'
+import { FORK_WAY } from '../capture/fork-job'
+import type { Budget } from '../core/budget'
+import { decideAtHeapLimit, type HeapLimitDecision, type HeapLimitToWatch } from '../core/heap-limit'
+import { messageOf } from '../core/message-of'
+import { ReadingLog } from '../core/reading-log'
+import { childDeadlineMs } from '../core/retention'
+import type { Dump, Report } from '../dispatch/events'
+import {
+  claimReport,
+  countHeapLimitDumps,
+  findUnreported,
+  type HeapLimitDump,
+} from '../files/heap-limit-dumps'
+import { deleteExpired } from '../files/retention'
+import { sidecarReadings } from '../files/sidecar-readings'
+import { epochMs, monotonicMs } from '../time/clock'
+import { startLoop } from './loop'
+
+/** How often the directory is looked through, ms: for the budget, and for what an earlier process left. */
+export const LOOK_EVERY_MS = 10_000
+/** The kernel's own deadline for the child, s, above the one in the sidecar. */
+const ALARM_GRACE_S = 5
+
+export interface HeapLimitWatchParts {
+  readonly heapLimit: HeapLimitToWatch
+  readonly directory: string
+  readonly budget: Budget
+  readonly intervalMs: number
+  readonly keep: number | false
+  readonly where: HeapLimitJobFacts['where']
+  readonly probe: Pick<RoomProbe, 'memory' | 'isKilledAsOne' | 'disk'>
+  readonly report: Pick<Report, 'dump' | 'failure'>
+}
+
+/**
+ * Renews the plan for the heap limit with each reading of the memory, and reports what earlier processes left in the directory.
+ *
+ * @returns The undoing; it resolves when a round that is under way has ended.
+ */
+export function startHeapLimitWatch(parts: HeapLimitWatchParts): () => Promise<void> {
+  const { heapLimit, directory, budget, where, keep, report } = parts
+  const readings = new ReadingLog()
+  const loaded = loadForkHelper()
+  const bornAtMs = epochMs() - process.uptime() * 1000
+  let recentDumps = 0
+  let lookAtMs = 0
+  let isOneBeingWritten = false
+
+  const lookAround = async (): Promise<void> => {
+    const nowMs = epochMs()
+    recentDumps = countHeapLimitDumps(directory, where.host, nowMs - budget.intervalMs)
+    const found = findUnreported(directory, where.host, nowMs)
+    isOneBeingWritten = found.some((dump) => dump.isBeingWritten)
+    const whole = found.filter((dump) => !dump.isBeingWritten)
+    for (const dump of whole) reportDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs)
+    if (whole.length > 0) await deleteExpired(directory, where.host, keep, 'heap-limit-memory')
+  }
+
+  const reportDump = ({ artefacts }: HeapLimitDump, isEarlier: boolean): void => {
+    const claimed = artefacts.filter(({ file }) => claimReport(file, where.pid, epochMs()))
+    const [main] = claimed
+    if (!main) return
+    const { way, passedOver, pauseMs, sizeBytes } = main.sidecar.how
+    const durationMs = claimed.reduce((sum, { sidecar }) => sum + sidecar.how.durationMs, 0)
+    const dump: Dump = {
+      kind: 'memory',
+      rule: 'heap-limit',
+      file: main.file,
+      files: claimed.map(({ file }) => file),
+      ...{ sizeBytes, way, passedOver, pauseMs, durationMs },
+      ...(isEarlier ? { earlier: true } : {}),
+    }
+    report.dump(dump)
+  }
+
+  const round = async (): Promise<void> => {
+    try {
+      const rssBytes = process.memoryUsage.rss()
+      readings.add({ atEpochMs: epochMs(), value: rssBytes })
+      if (monotonicMs() >= lookAtMs || isOneBeingWritten) {
+        lookAtMs = monotonicMs() + LOOK_EVERY_MS
+        await lookAround()
+      }
+      if (!heapLimit.isArmed || !('helper' in loaded)) return
+      const ended = loaded.helper.prepareHeapLimit(await planFor(parts, rssBytes, recentDumps, readings))
+      // The process lived on, and what its child left is to be reported by the next round.
+      if (ended !== undefined) lookAtMs = 0
+    } catch (error) {
+      report.failure({ stage: 'heap limit', kind: 'memory', message: messageOf(error), error })
+    }
+  }
+  return startLoop(parts.intervalMs, round)
+}
+
+async function planFor(
+  parts: HeapLimitWatchParts,
+  rssBytes: number,
+  recentDumps: number,
+  readings: ReadingLog,
+): Promise<HeapLimitPlan> {
+  const { heapLimit, directory, budget, where, probe } = parts
+  const { limitBytes, baseBytes, holdMs, holdsToEnd, writesLine, hasProfile } = heapLimit
+  const isKilledAsOne = probe.isKilledAsOne()
+  const decision = decideAtHeapLimit({
+    ...{ limitBytes, rssBytes, baseBytes, isKilledAsOne, recentDumps, budget },
+    room: probe.memory(),
+    disk: await probe.disk(directory),
+  })
+  const hasSnapshot = decision.refusal === undefined && decision.hasSnapshot
+  const deadlineMs = childDeadlineMs(limitBytes)
+  const limits = { ...where.limits, childDeadlineMs: deadlineMs }
+  const facts: HeapLimitJobFacts = {
+    directory,
+    hasProfile,
+    hasSnapshot,
+    passedOver: passedOverBy(decision),
+    readings: sidecarReadings(readings),
+    where: { ...where, limits },
+  }
+  const nothingToWrite = hasProfile || hasSnapshot ? '' : 'disk: too full for a snapshot'
+  return {
+    options: {
+      dataAllowanceBytes: decision.refusal === undefined ? decision.allowanceBytes : 0,
+      deadlineSeconds: Math.ceil(deadlineMs / 1000) + ALARM_GRACE_S,
+      niceness: CHILD_NICENESS,
+      firstForOomKiller: !isKilledAsOne,
+    },
+    ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot, directory },
+    refusal: decision.refusal ?? nothingToWrite,
+    facts: JSON.stringify(facts),
+  }
+}
+
+function passedOverBy(decision: HeapLimitDecision): readonly PassedOver[] {
+  const why = decision.refusal ?? decision.noSnapshot
+  return why === undefined ? [] : [{ way: FORK_WAY, why }]
+}
