@@ -56,12 +56,12 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   if (isLeftToNode(process.execArgv, process.env['NODE_OPTIONS']))
     return otherwise('left to --heapsnapshot-near-heap-limit')
   if (!('helper' in fork)) return otherwise(withoutHelper(fork.unavailable))
-  const { helper } = fork
-  if (typeof helper.armHeapLimit !== 'function') return otherwise(withoutHelper('the fork helper is older'))
+  const { armHeapLimit: arm, disarmHeapLimit: disarm } = fork.helper
+  if (!arm || !disarm) return otherwise(withoutHelper('the fork helper is of another version'))
   let unclaim: (() => void) | undefined
   try {
     unclaim = claim(['heap-limit'])
-    helper.armHeapLimit((child) => writeHeapLimitDump(child, sampler, collectGarbage))
+    arm((child) => writeHeapLimitDump(child, sampler, collectGarbage))
   } catch (error) {
     unclaim?.()
     return otherwise(withoutHelper(messageOf(error)))
@@ -73,7 +73,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
     disarm: () => {
       if (isOver) return
       isOver = true
-      helper.disarmHeapLimit()
+      disarm()
       unclaim()
     },
   }

@@ -115,7 +115,8 @@ function warnOfThreshold({ rules, heapLimit }: WatchSettings, limits: Limits): s
   if (!rules.memory) return undefined
   const { threshold } = rules.memory
   const never = uselessThreshold(threshold, limits.memoryLimitBytes)
-  if (never !== undefined || !heapLimit) return never
+  // More than the machine has: a rule that is not meant to trip.
+  if (never !== undefined || !heapLimit || threshold > limits.totalMemoryBytes) return never
   return thresholdAboveHeapLimit('the memory threshold', threshold, heapLimit.limitBytes, heapLimit.baseBytes)
 }
 

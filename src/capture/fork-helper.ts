@@ -73,8 +73,29 @@ export interface HeapLimitChild {
   pastCollection(): void
 }
 
+/** What the native part does at V8's heap limit. */
+export interface HeapLimitHelper {
+  /**
+   * From now on, when V8 is about to end the process because its heap has reached its limit, the process is forked, and the child
+   * calls `job`, which says whether it has written something. The process dies as it would have. Needs a plan.
+   *
+   * @throws A `TypeError` when the job is no function, an `Error` on another thread than the main one, when it is armed already, or
+   * where this Node does not export what is needed.
+   */
+  armHeapLimit(job: (child: HeapLimitChild) => boolean): void
+  /**
+   * Renews the plan. From any thread.
+   *
+   * @returns The pid of a child that has ended while this process lived on, if there is one.
+   * @throws A `TypeError` when it is no plan or a text in it is too long; the earlier one stays.
+   */
+  prepareHeapLimit(plan: HeapLimitPlan): number | undefined
+  /** On the main thread. Idempotent. */
+  disarmHeapLimit(): void
+}
+
 /** The native part, in C: see `src/native/fork-helper.h`. */
-export interface ForkHelper {
+export interface ForkHelper extends Partial<HeapLimitHelper> {
   /**
    * Notes which memory V8 keeps out of forks, so that the next fork need not. Takes as long as the fork itself: call it
    * shortly before, from another thread than the main one. Without it `fork` does it by itself.
@@ -96,23 +117,6 @@ export interface ForkHelper {
    * system refuses. Then there is no child.
    */
   fork(options: ForkOptions, job: (pauseMs: () => number) => string): Forked
-  /**
-   * From now on, when V8 is about to end the process because its heap has reached its limit, the process is forked, and the child
-   * calls `job`, which says whether it has written something. The process dies as it would have. Needs a plan.
-   *
-   * @throws A `TypeError` when the job is no function, an `Error` on another thread than the main one, when it is armed already, or
-   * where this Node does not export what is needed.
-   */
-  armHeapLimit(job: (child: HeapLimitChild) => boolean): void
-  /**
-   * Renews the plan. From any thread.
-   *
-   * @returns The pid of a child that has ended while this process lived on, if there is one.
-   * @throws A `TypeError` when it is no plan or a text in it is too long; the earlier one stays.
-   */
-  prepareHeapLimit(plan: HeapLimitPlan): number | undefined
-  /** On the main thread. Idempotent. */
-  disarmHeapLimit(): void
   /** Reaps the child if it has ended, else returns `undefined`. Never waits. From any thread, also after the end. */
   wait(pid: number): ChildEnd | undefined
   /** Exit codes of a child that did not finish. */

@@ -87,7 +87,7 @@ export function startHeapLimitWatch(parts: HeapLimitWatchParts): () => Promise<v
         await lookAround()
       }
       if (!heapLimit.isArmed || !('helper' in loaded)) return
-      const ended = loaded.helper.prepareHeapLimit(await planFor(parts, rssBytes, recentDumps, readings))
+      const ended = loaded.helper.prepareHeapLimit?.(await planFor(parts, rssBytes, recentDumps, readings))
       // The process lived on, and what its child left is to be reported by the next round.
       if (ended !== undefined) lookAtMs = 0
     } catch (error) {

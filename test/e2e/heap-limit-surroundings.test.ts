@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { artefacts, files, scratch } from './app'
-import { die, untilWritten, WATCHED } from './heap-limit'
+import { die, untilProfiled, untilWritten, WATCHED } from './heap-limit'
 import { limitedTo } from './memory-cgroup'
 
 const MIB = 1024 * 1024
@@ -49,7 +50,7 @@ describe("a process that dies of V8's heap limit", () => {
       assert.deepEqual([death.code, death.signal], [twin.code, twin.signal])
     assert.match(refused.line ?? '', /no dump: memory: needs \d+ bytes, \d+ available/)
     assert.deepEqual(files(refused, 'heap-limit-'), [])
-    assert.equal(artefacts(taken).filter((name) => name.endsWith('.heapprofile')).length, 1)
+    await untilProfiled(taken)
   })
 
   it('writes nothing to a full disk, and a profile alone where a snapshot could fill it', async (t) => {
@@ -60,6 +61,7 @@ describe("a process that dies of V8's heap limit", () => {
     assert.deepEqual(files(refused, 'heap-limit-'), [])
     const taken = await die(t, { directory: narrow })
     assert.match(taken.line ?? '', /\.heapprofile$/)
+    await untilProfiled(taken)
     assert.deepEqual(
       artefacts(taken).map((name) => name.replace(/.*\./, '.')),
       ['.heapprofile'],
@@ -154,9 +156,11 @@ function listen(port: number): Promise<void> {
 
 /** A file system of that size, gone after the test. */
 function mounted(t: TestContext, size: string): string {
-  const directory = join(scratch(t), 'disk')
-  mkdirSync(directory)
+  const directory = mkdtempSync(join(tmpdir(), 'e2e-disk-'))
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', directory])
-  t.after(() => execFileSync('umount', ['-l', directory]))
+  t.after(() => {
+    execFileSync('umount', ['-l', directory])
+    rmdirSync(directory)
+  })
   return directory
 }

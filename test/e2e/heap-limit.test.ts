@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, it, type TestContext } from 'node:test'
+import { describe, it } from 'node:test'
 import { artefacts, files, sidecarOf } from './app'
 import { die, textOf, untilWritten, WATCHED, type Death } from './heap-limit'
 

@@ -101,6 +101,14 @@ export async function untilWritten(death: { readonly directory: string }): Promi
   )
 }
 
+/** Resolves when it has published its profile, which is the first of its files. */
+export async function untilProfiled(death: { readonly directory: string }): Promise<void> {
+  await until(
+    () => artefacts(death).find((name) => name.endsWith('.heapprofile')),
+    `a profile in ${readdirSync(death.directory).join(', ')}`,
+  )
+}
+
 export function textOf({ directory }: { readonly directory: string }, extension: string): string {
   const [name = ''] = artefacts({ directory }).filter((each) => each.endsWith(extension))
   return readFileSync(join(directory, name), 'utf8')
