@@ -9,8 +9,6 @@ import { thresholdAboveHeapLimit } from './core/heap-limit'
 import { absoluteThreshold } from './core/threshold'
 import type { DumpKind, DumpResult } from './dispatch/events'
 import { claim } from './dispatch/process-registry'
-import { prepareDirectory } from './files/directory'
-import { sweepStalePartials } from './files/retention'
 import { armHeapLimit, type ArmedHeapLimit } from './heap-limit'
 import { chooseReadings, type ChosenReadings } from './leak/choose-readings'
 import { startLeakWatch } from './leak/leak-watch'
@@ -57,16 +55,8 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   const undo = new UndoList((error) => voice.failure({ stage: 'stop', message: messageOf(error), error }))
   undo.add(unclaim)
   const limits = readLimits()
-  const prepared = prepareDirectories(settings, voice)
-  undo.add(() => prepared)
-  let isPrepared = false
-  void prepared.then(() => (isPrepared = true))
-  // A dump by hand may be asked for in the same breath as the start: the directory comes first. Later the request goes out
-  // within the call: a caller that blocks the main thread right after it may be the reason for the dump.
-  const dumpByHand: Monitoring['dumpByHand'] = (kind, details, durationMs) => {
-    const request = () => watch.request({ kind, rule: 'manual', details, durationMs })
-    return isPrepared ? request() : prepared.then(request)
-  }
+  const dumpByHand: Monitoring['dumpByHand'] = (kind, details, durationMs) =>
+    watch.request({ kind, rule: 'manual', details, durationMs })
   // Before the line that promises it: whoever reads that may send the signal at once, and unheard it ends the process.
   const stopSignal = startSignal(settings, (askedBy) => void dumpByHand('memory', { askedBy }), voice)
   const sampler = createHeapSampler(openLocalSession)
@@ -85,7 +75,6 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     isThreadWanted: settings.watchdog,
     orders,
     report: voice,
-    ready: prepared,
     onStarted: ({ thread, ways }) => {
       const leakPassedOver = leakReadings?.passedOver ?? []
       voice.info(
@@ -171,20 +160,6 @@ function startSamplingAtOnce(orders: OrderTable): void {
     orders.startSampling({ intervalBytes: SAMPLING_INTERVAL_BYTES })
   } catch {
     return
-  }
-}
-
-async function prepareDirectories({ directories }: Settings, voice: Voice): Promise<void> {
-  for (const directory of new Set(Object.values(directories))) {
-    const verdict = await prepareDirectory(directory)
-    if (!verdict.writable) {
-      voice.notice(`${directory} cannot be written, dumps to it will fail: ${verdict.reason}`)
-      continue
-    }
-    const { failures } = await sweepStalePartials(directory, hostname(), systemClock.epochMs())
-    for (const { file, error } of failures) {
-      voice.failure({ stage: 'retention', message: `${file}: ${error.message}`, error })
-    }
   }
 }
 

@@ -12,7 +12,7 @@ import { monotonicMs } from '../time/clock'
 /** V8 needs 55-110 ms per MB of heap on a quiet machine; a snapshot slower than this is given up. */
 const DEADLINE_MS_PER_MB = 1000
 
-/** What in-place snapshots are built from. */
+/** The parts of in-place snapshots. */
 export interface HeapInPlaceParts {
   readonly mainThread: MainThread
   /** `engines.memory` of `resolveEngines`. */
@@ -26,7 +26,7 @@ type InPlaceWay = 'heapdump' | 'v8'
 
 /**
  * Heap snapshots that stop the main thread until they are written: by the heapdump package where it is installed and loads,
- * else by V8. Slow and hungry, so only for heaps that fit.
+ * else by V8. Slow, and it needs much memory, so only for heaps that fit.
  */
 export function createInPlaceRung(parts: HeapInPlaceParts): HeapRung {
   return {
@@ -78,9 +78,9 @@ async function writeSnapshot(
   passedOver: readonly PassedOver[],
 ): Promise<{ artefact: Artefact; pauseMs: number }> {
   const startedAtMs = monotonicMs()
-  const open = await openArtefact(job.directory, `${job.baseName}.heapsnapshot`, job.sidecar)
+  const open = openArtefact(job.directory, `${job.baseName}.heapsnapshot`, job.sidecar)
   try {
-    const writing = mainThread.order('heapSnapshot', { way, file: open.partialPath })
+    const writing = mainThread.order('heapSnapshot', { way, target: open.target })
     const { pauseMs } = await waitPatiently('heapSnapshot', writing, forSnapshot(patience, heap))
     const artefact = await open.publish({
       way,
@@ -94,12 +94,12 @@ async function writeSnapshot(
     })
     return { artefact, pauseMs }
   } catch (error) {
-    await open.abandon()
+    open.abandon()
     throw error
   }
 }
 
-/** A snapshot takes as long as it takes once the main thread has accepted it: that it is not quick is no news. */
+/** A snapshot that the main thread has accepted takes long by nature, so it is never reported as late. */
 function forSnapshot(patience: Patience, heap: HeapStatistics): Patience {
   const extraMs = (heap.usedBytes / 1024 / 1024) * DEADLINE_MS_PER_MB
   return { ...patience, deadlineMs: patience.deadlineMs + extraMs, onLate: () => {} }

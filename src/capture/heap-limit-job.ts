@@ -1,18 +1,13 @@
-import { closeSync } from 'node:fs'
-import { join } from 'node:path'
 import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
-import { artefactBaseName, partialName } from '../core/names'
+import { artefactBaseName } from '../core/names'
 import type { How, Sidecar } from '../files/artefact'
-import { publishArtefactSync } from '../files/open-artefact'
-import { attempt, createPartial, removePartial, type PartialArtefact } from '../files/partial'
-import { runSync } from '../files/step'
+import { openArtefact, type OpenArtefact } from '../files/open-artefact'
 import { messageOf } from '../core/message-of'
 import type { PassedOver } from './capture'
 import type { HeapLimitChild } from './fork-helper'
 import { FORK_WAY } from './fork-job'
 import type { HeapSampler } from './heap-sampler'
 import { SAMPLING_INTERVAL_BYTES, SAMPLING_WAY } from './heap-sampling'
-import { overwrite } from './overwrite'
 import { monotonicMs } from '../time/clock'
 
 /** What a reading gives the job beforehand, as JSON in the plan's `facts`. */
@@ -56,8 +51,8 @@ export function writeHeapLimitDump(
         sampler: sampler.state(),
         inForkedChild: true,
       }
-      writeArtefact(child, facts, '.heapprofile', (file) => {
-        overwrite(file, read.json)
+      writeArtefact(child, facts, '.heapprofile', (open) => {
+        open.write(read.json)
         return { ...howOf(child, facts.passedOver, startedAtMs), way: SAMPLING_WAY, notes }
       })
     })
@@ -65,9 +60,9 @@ export function writeHeapLimitDump(
   const snapshot =
     facts.hasSnapshot &&
     attemptTo(() =>
-      writeArtefact(child, facts, '.heapsnapshot', (file) => {
+      writeArtefact(child, facts, '.heapsnapshot', (open) => {
         const snapshotStartedAtMs = monotonicMs()
-        writeHeapSnapshot(file)
+        writeHeapSnapshot(open.writePath)
         const passedOver = [...facts.passedOver, ...noProfile]
         const notes = { childPeakBytes: process.resourceUsage().maxRSS * 1024 }
         return { ...howOf(child, passedOver, snapshotStartedAtMs), way: FORK_WAY, notes }
@@ -84,27 +79,21 @@ function howOf(
   return { passedOver, pauseMs: child.pauseMs(), durationMs: monotonicMs() - startedAtMs }
 }
 
-/** What failed is removed here: the application, which would do it otherwise, is gone. */
+/** A file that fails is removed here: the application, which would do it otherwise, is gone. */
 function writeArtefact(
   child: HeapLimitChild,
   facts: HeapLimitJobFacts,
   extension: '.heapprofile' | '.heapsnapshot',
-  write: (partialPath: string) => How,
+  write: (open: OpenArtefact) => How,
 ): void {
-  const { partialFd, sidecarFd, ...partial } = runSync(
-    createPartial(facts.directory, `${nameOf(child, facts)}${extension}`, sidecarOf(child, facts)),
-  )
-  closeSync(partialFd)
-  closeSync(sidecarFd)
+  const open = openArtefact(facts.directory, `${nameOf(child, facts)}${extension}`, sidecarOf(child, facts))
   try {
-    publishArtefactSync(partial, write(pathOf(partial)))
+    open.publishNow(write(open))
   } catch (error) {
-    runSync(attempt(removePartial(partial)))
+    open.abandon()
     throw error
   }
 }
-
-const pathOf = ({ directory, fileName }: PartialArtefact): string => join(directory, partialName(fileName))
 
 function nameOf({ startedAtMs }: HeapLimitChild, { where }: HeapLimitJobFacts): string {
   return artefactBaseName({ kind: 'memory', rule: 'heap-limit', pid: where.pid, startedAtMs })

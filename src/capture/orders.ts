@@ -1,10 +1,8 @@
 import { messageOf } from '../core/message-of'
 import { createRequire } from 'node:module'
-import { existsSync } from 'node:fs'
 import type inspector from 'node:inspector'
 import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
-import { isPartialThere } from '../files/partial'
-import { runSync } from '../files/step'
+import { isPartialThere, type MarkedFile } from '../files/partial'
 import type { Engines } from './engines'
 import type { HeapStatistics, OrderName, Orders } from './main-thread'
 import { loadPackage } from './optional-package'
@@ -12,14 +10,14 @@ import { forgetOptimizedCodeHere } from './forget-optimized-code'
 import { createHeapSampler, type HeapSampler } from './heap-sampler'
 import { loadForkHelper } from './fork-helper'
 import { writeDumpInChild } from './fork-job'
-import { overwrite } from './overwrite'
+import { overwrite, writeByPath } from './overwrite'
 import { monotonicMs } from '../time/clock'
 
 /** As they were when this module was loaded: the application may replace them, and orders come at any time. */
 const parse = JSON.parse.bind(JSON)
 const stringify = JSON.stringify.bind(JSON)
 
-/** The orders as the main thread carries them out: plain synchronous functions. */
+/** The orders, carried out on the main thread: plain synchronous functions. */
 export type OrderTable = {
   readonly [Name in OrderName]: (input: Orders[Name]['input']) => Orders[Name]['output']
 }
@@ -45,26 +43,26 @@ export function createOrders(
   /** Title of the package's profile that runs. */
   let recording: string | undefined
   return {
-    ping: () => ({}),
     heapStatistics: readHeapStatistics,
     loadPackage: ({ kind }) => {
       enginePackage(engines, kind)
       return {}
     },
-    heapSnapshot: ({ way, file }) =>
-      timed(() => {
-        // Both create what is not there: of an order that was given up meanwhile a file would be left that nobody knows.
-        if (!existsSync(file)) throw gone()
-        return way === 'heapdump' ? writeWithHeapdump(engines, file) : void writeHeapSnapshot(file)
-      }),
+    heapSnapshot: ({ way, target }) =>
+      timed(() =>
+        writeByPath(target, (path) =>
+          way === 'heapdump' ? writeWithHeapdump(engines, path) : void writeHeapSnapshot(path),
+        ),
+      ),
     startSampling: ({ intervalBytes }) => ({ sampler: sampler.start(intervalBytes) }),
-    samplingProfile: ({ file }) => {
-      let read = { samples: 0, json: '' }
+    samplingProfile: ({ target }) => {
+      let [samples, writtenBytes] = [0, 0]
       const { pauseMs } = timed(() => {
-        read = sampler.read()
-        if (read.samples > 0) overwrite(file, read.json)
+        const profile = sampler.read()
+        samples = profile.samples
+        if (samples > 0) writtenBytes = overwrite(target, profile.json)
       })
-      return { pauseMs, samples: read.samples, sampler: sampler.state() }
+      return { pauseMs, samples, writtenBytes, sampler: sampler.state() }
     },
     stopSampling: () => {
       sampler.stop()
@@ -76,11 +74,14 @@ export function createOrders(
         startProfile(profilerPackage(engines), title, samplingIntervalUs)
         recording = title
       }),
-    stopPackageProfile: ({ title, file }) =>
-      timed(() => {
+    stopPackageProfile: ({ title, target }) => {
+      let writtenBytes = 0
+      const { pauseMs } = timed(() => {
         recording = undefined
-        stopProfile(profilerPackage(engines), title, file)
-      }),
+        writtenBytes = stopProfile(profilerPackage(engines), title, target)
+      })
+      return { pauseMs, writtenBytes }
+    },
     dropPackageProfile: () => {
       const title = recording
       recording = undefined
@@ -133,17 +134,14 @@ function forkHeapDump(
   const loaded = loadForkHelper()
   if (!('helper' in loaded)) throw new Error(loaded.unavailable)
   const startedAtMs = monotonicMs()
-  // Carried out late, for nobody: the child would write for minutes into a file that nobody knows.
-  if (!runSync(isPartialThere(job.snapshot))) throw gone()
+  // The dispatcher may have given this order up: a child would then work for minutes for nothing.
+  if (!isPartialThere(job.snapshot))
+    throw new Error('the target file is gone (the request was abandoned, or the file was deleted)')
   const lookedForMs = monotonicMs() - startedAtMs
   const { pid, resultDescriptor, pauseMs } = loaded.helper.fork(options, (forkPauseMs) =>
     writeDumpInChild(job, sampler, () => lookedForMs + forkPauseMs()),
   )
   return { pid, resultDescriptor, pauseMs: lookedForMs + pauseMs }
-}
-
-function gone(): Error {
-  return new Error('its file has gone: the order was given up, or somebody has removed it')
 }
 
 function readHeapStatistics(): HeapStatistics {
@@ -178,13 +176,17 @@ function startProfile(profiler: ProfilerPackage, title: string, samplingInterval
   if (process.env['NODE_V8_COVERAGE'] === undefined) forgetOptimizedCodeHere(openLocalSession)
 }
 
-/** The format is chosen when a profile is read: 1 is the one that DevTools reads today. */
-function stopProfile(profiler: ProfilerPackage, title: string, file: string | undefined): void {
+/**
+ * The format is chosen when a profile is read: 1 is the one that DevTools reads today.
+ *
+ * @returns Bytes written.
+ */
+function stopProfile(profiler: ProfilerPackage, title: string, target: MarkedFile | undefined): number {
   profiler.setGenerateType(1)
   const profile = profiler.stopProfiling(title)
   if (!profile) throw new Error(`no CPU profile named ${title} is running`)
   try {
-    if (file !== undefined) overwrite(file, JSON.stringify(profile))
+    return target === undefined ? 0 : overwrite(target, stringify(profile))
   } finally {
     profile.delete()
   }

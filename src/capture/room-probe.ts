@@ -5,12 +5,12 @@ import { kernelFiles } from '../sample/kernel-files'
 import { isKilledAsOne } from '../sample/memory-groups'
 import { readMemoryRoom } from '../sample/memory-room'
 
-/** What room there is now. The real numbers are the machine's; tests bring their own. */
+/** The room that is available now. The real numbers are the machine's; tests supply their own. */
 export interface RoomProbe {
   memory(): MemoryRoom
-  /** Whether the kernel, when it kills one of our processes for want of memory, kills all of them. */
+  /** Whether the kernel, when it kills one of our processes for lack of memory, kills all of them. */
   isKilledAsOne(): boolean
-  /** What the file system that holds the directory has left, and whether it is one in memory. */
+  /** The free space of the directory's file system, and whether that is memory-backed. */
   disk(directory: string): Promise<Disk>
 }
 

@@ -37,14 +37,12 @@ export interface DispatcherParts {
   readonly gate: Gate
   readonly clock: Clock
   readonly report: Report
-  /** Settled when dumps can be made: their directories are there. */
-  readonly ready?: Promise<unknown> | undefined
   /** Length of a CPU profile when the request names none, ms. */
   readonly profileDurationMs: number
   /** Where the evidence comes from; directory and start are added per dump. */
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
-  /** Deletes what is too many in a directory, after a good dump. Does not reject. */
-  readonly retain: (directory: string) => Promise<void>
+  /** Deletes old dumps in a directory after a good one, whose main file is `made`. Does not reject. */
+  readonly retain: (directory: string, made: string) => Promise<void>
   /** Told when a dump begins and when it has ended, whatever became of it. */
   readonly onRunning?: ((isRunning: boolean) => void) | undefined
 }
@@ -224,9 +222,8 @@ export class Dispatcher {
     }
   }
 
-  async #plan({ kind }: DumpRequest): Promise<Plan | Refusal> {
+  #plan({ kind }: DumpRequest): Promise<Plan | Refusal> {
     const { capturer, directory } = this.#parts[kind]
-    await this.#parts.ready
     return capturer.plan(directory)
   }
 
@@ -260,7 +257,7 @@ export class Dispatcher {
     const refusal = captured.refusal ?? plan.refusal
     if (refusal) this.#skip(request, refusal.skip, refusal.numbers)
     if (captured.failure) this.#fail(request, captured.failure)
-    await retain(directory)
+    await retain(directory, dump.file)
     return dump
   }
 

@@ -58,7 +58,7 @@ export function startHeapLimitWatch(parts: HeapLimitWatchParts): () => Promise<v
     isOneBeingWritten = found.some((dump) => dump.isBeingWritten)
     const whole = found.filter((dump) => !dump.isBeingWritten)
     for (const dump of whole) reportDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs)
-    if (whole.length > 0) await deleteExpired(directory, where.host, keep, 'heap-limit-memory')
+    if (whole.length > 0) await deleteExpired(directory, where.host, { keep, only: 'heap-limit-memory' })
   }
 
   const reportDump = ({ artefacts }: HeapLimitDump, isEarlier: boolean): void => {

@@ -25,8 +25,6 @@ export interface StartParts {
   /** What only the main thread can do. */
   readonly orders: OrderTable
   readonly report: Report
-  /** Settled when the directories are made, as far as they can be. A watch on its own thread begins later anyway. */
-  readonly ready: Promise<unknown>
   /** Told where the watch runs, at the start and when it has moved. */
   readonly onStarted: (started: { thread: string; ways: Ways }) => void
 }
@@ -42,15 +40,17 @@ export function startWatchAnywhere(given: StartParts): Watch {
 }
 
 function startHere(
-  { settings, orders, report, ready, onStarted }: StartParts,
+  { settings, orders, report, onStarted }: StartParts,
   gate: Gate,
   thread: string,
   budgetsLeft?: BudgetsLeft,
+  isTakingOver = false,
 ): Watch {
   const mainThread = createDirectMainThread(orders)
   let childPid: number | undefined
   const onChild = (pid: number | undefined): void => void (childPid = pid)
-  const watch = startWatch({ ...settings, budgetsLeft }, { mainThread, gate, report, ready, onChild })
+  const surroundings = { mainThread, gate, report, onChild, isTakingOver }
+  const watch = startWatch({ ...settings, budgetsLeft }, surroundings)
   const unseen = settings.blockedMs === undefined ? '' : ', where a blocked event loop goes unseen'
   onStarted({ thread: thread + unseen, ways: watch.ways() })
   return endingAtExit(watch, report, () => childPid)
@@ -120,7 +120,7 @@ class MovableWatch implements Watch {
     if (wasReady) this.#parts.report.failure({ stage: 'watchdog', message })
     const thread = wasReady ? 'the main thread from now on' : withoutThread(why)
     this.#dropProfile()
-    this.#current = startHere(this.#parts, this.#gate, thread, budgetsLeft)
+    this.#current = startHere(this.#parts, this.#gate, thread, budgetsLeft, wasReady)
     for (const { request, settle } of unanswered) void this.#current.request(request).then(settle)
   }
 

@@ -15,10 +15,10 @@ import { DumpBudget } from '../dispatch/dump-budget'
 import type { DumpKind, DumpResult, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
 import type { Sidecar } from '../files/artefact'
-import { deleteExpired } from '../files/retention'
 import { cpuSampler } from '../sample/cpu-sampler'
 import { memorySampler } from '../sample/memory-sampler'
 import { systemClock } from './clock'
+import { prepareDirectories, retainer } from './directories'
 import { startHeapLimitWatch } from './heap-limit-watch'
 import { startReadingLoop } from './reading-loop'
 
@@ -75,8 +75,8 @@ export interface WatchSurroundings {
   readonly mainThread: MainThread
   readonly gate: Gate
   readonly report: Report
-  /** Settled when the directories are made, as far as they can be. A watch on another thread begins later anyway. */
-  readonly ready?: Promise<unknown>
+  /** An earlier watch of this process has prepared the directories and reported about them. */
+  readonly isTakingOver?: boolean
   /** Told when a dump begins and when it has ended. */
   readonly onRunning?: (isRunning: boolean) => void
   /** Told when a dump is in the hands of a forked child, and, with `undefined`, when it is no more. */
@@ -88,9 +88,10 @@ export interface WatchSurroundings {
 /** Builds samplers, loops, captures and the dispatcher on the thread that calls. */
 export function startWatch(
   settings: WatchSettings,
-  { mainThread, gate, report, ready, onRunning, onChild, onSpent }: WatchSurroundings,
+  { mainThread, gate, report, isTakingOver, onRunning, onChild, onSpent }: WatchSurroundings,
 ): LocalWatch {
   const { rules, budgets, budgetsLeft, directories, engines, keep, where } = settings
+  const prepared = isTakingOver ? Promise.resolve() : prepareDirectories(directories, where.host, report)
   const common = { mainThread, probe: createRoomProbe(), observer: observerFor(report, onChild) }
   const capturers = {
     cpu: createCpuCapturer({ ...common, engine: engines.cpu }),
@@ -116,10 +117,9 @@ export function startWatch(
     gate,
     clock: systemClock,
     report,
-    ready,
     profileDurationMs: settings.profileDurationMs,
     where,
-    retain: (directory) => retain(directory, where.host, keep, report),
+    retain: retainer(where.host, keep, report),
     onRunning,
   })
   const samplers = { cpu: cpuSampler, memory: memorySampler }
@@ -156,6 +156,7 @@ export function startWatch(
     async stop() {
       await Promise.all(stopLoops.map((stopLoop) => stopLoop()))
       await dispatcher.stop()
+      await prepared
       await Promise.all([capturers.cpu.close(), capturers.memory.close()])
     },
   }
@@ -177,12 +178,5 @@ function observerFor(report: Report, onChild: WatchSurroundings['onChild']): Cap
       report.notice('another user of the sampling heap profiler stopped it; it has been started again'),
     samplingFailed: (error) =>
       report.failure({ stage: 'sampling profile', kind: 'memory', message: error.message, error }),
-  }
-}
-
-async function retain(directory: string, host: string, keep: number | false, report: Report): Promise<void> {
-  const { failures } = await deleteExpired(directory, host, keep)
-  for (const { file, error } of failures) {
-    report.failure({ stage: 'retention', message: `${file}: ${error.message}`, error })
   }
 }
