@@ -63,6 +63,8 @@ export interface HeapLimitChild {
   readonly facts: string
   /** V8's limit, bytes. */
   readonly limitBytes: number
+  /** Wall clock when the limit was reached, ms. */
+  readonly reachedAtMs: number
   /** Wall clock at the fork, whole ms: the name of the files has it. */
   readonly startedAtMs: number
   /** Which fork this is, from 1. */

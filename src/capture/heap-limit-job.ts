@@ -102,7 +102,8 @@ function nameOf({ startedAtMs }: HeapLimitChild, { where }: HeapLimitJobFacts): 
 function sidecarOf(child: HeapLimitChild, facts: HeapLimitJobFacts): Pick<Sidecar, 'why' | 'where'> {
   const { directory, readings, where } = facts
   const heapUsedBytes = getHeapStatistics().used_heap_size
-  const details = { heapLimit: child.limitBytes, heapUsed: heapUsedBytes, fork: child.fork }
+  const reachedAt = new Date(child.reachedAtMs).toISOString()
+  const details = { heapLimit: child.limitBytes, heapUsed: heapUsedBytes, reachedAt, fork: child.fork }
   return {
     why: { kind: 'memory', rule: 'heap-limit', details, readings },
     where: { ...where, directory, startedAt: new Date(child.startedAtMs).toISOString() },

@@ -176,6 +176,7 @@ static napi_value describe_child(napi_env env, const struct heap_limit_child *ch
     return NULL;
   }
   set_number(env, about, "limitBytes", (double)child->limit_bytes);
+  set_number(env, about, "reachedAtMs", child->reached_at_ms);
   set_number(env, about, "startedAtMs", child->started_at_ms);
   set_number(env, about, "fork", child->fork);
   return about;

@@ -273,6 +273,7 @@ static size_t near_heap_limit(void *data, size_t limit_bytes, size_t initial_byt
   if (!take_plan()) return limit_bytes;
   last_call_ms = called_ms;
   child.limit_bytes = limit_bytes;
+  child.reached_at_ms = read_clock_ms(CLOCK_REALTIME);
   child.facts = plan.facts;
   if (plan.refusal[0] != '\0') {
     static char text[HEAP_LIMIT_REFUSAL_BYTES + 16];

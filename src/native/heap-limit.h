@@ -37,6 +37,8 @@ struct heap_limit_plan {
 struct heap_limit_child {
   /* V8's limit for the old generation, bytes. */
   size_t limit_bytes;
+  /* Wall clock when V8 called, ms since the epoch. */
+  double reached_at_ms;
   /* Wall clock at the fork, ms since the epoch: the name of the files has it. */
   double started_at_ms;
   /* Which fork this is, from 1. */
