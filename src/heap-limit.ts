@@ -58,12 +58,16 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   if (!('helper' in fork)) return otherwise(withoutHelper(fork.unavailable))
   const { armHeapLimit: arm, disarmHeapLimit: disarm } = fork.helper
   if (!arm || !disarm) return otherwise(withoutHelper('the fork helper is of another version'))
-  let unclaim: (() => void) | undefined
+  let unclaim: () => void
   try {
     unclaim = claim(['heap-limit'])
+  } catch {
+    return otherwise('looked after by another part of this process')
+  }
+  try {
     arm((child) => writeHeapLimitDump(child, sampler, collectGarbage))
   } catch (error) {
-    unclaim?.()
+    unclaim()
     return otherwise(withoutHelper(messageOf(error)))
   }
   let isOver = false

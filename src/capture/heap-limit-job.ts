@@ -24,7 +24,8 @@ export interface HeapLimitJobFacts {
  * What the child of a process at its heap limit does. It calls nothing that needs another thread or an event loop.
  *
  * The sampling profile comes first, so that some evidence exists whatever becomes of the snapshot. Reading it forces the first full
- * collection, where a child can find that it needs a thread; so no file is created before.
+ * collection, where a child can find that it needs a thread; so no file is created before. The parent is let go once the profile is
+ * published: a supervisor that ends the children of a dead process finds it whole.
  *
  * @returns Whether something was written.
  */
@@ -39,7 +40,6 @@ export function writeHeapLimitDump(
   const startedAtMs = monotonicMs()
   const read = facts.hasProfile && sampler ? sampler.read() : { samples: 0, json: '' }
   if (read.samples === 0) collectGarbage()
-  child.pastCollection()
 
   const profile =
     facts.hasProfile &&
@@ -56,6 +56,7 @@ export function writeHeapLimitDump(
         return { ...howOf(child, facts.passedOver, startedAtMs), way: SAMPLING_WAY, notes }
       })
     })
+  child.pastCollection()
   const noProfile = profile && 'failed' in profile ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
   const snapshot =
     facts.hasSnapshot &&

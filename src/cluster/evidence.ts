@@ -4,14 +4,17 @@ import type { Capturer, Job, Refusal } from '../capture/capture'
 import { createDirectMainThread } from '../capture/direct-main-thread'
 import { resolveEngines } from '../capture/engines'
 import { createHeapCapturer } from '../capture/heap-capturer'
-import { createOrders } from '../capture/orders'
+import { createHeapSampler, type HeapSampler } from '../capture/heap-sampler'
+import { createOrders, openLocalSession } from '../capture/orders'
 import { createRoomProbe } from '../capture/room-probe'
+import type { Budget } from '../core/budget'
 import { artefactBaseName } from '../core/names'
 import { GATE_RETRY_MS } from '../dispatch/dispatcher'
 import { Gate } from '../dispatch/gate'
 import { processRegistry } from '../dispatch/process-registry'
 import { deleteExpired } from '../files/retention'
 import type { Logger } from '../options'
+import { dumpAtHeapLimit } from './heap-limit'
 import { readLimits } from '../sample/limits'
 import { epochMs } from '../time/clock'
 import { setTimeout } from '../time/timers'
@@ -20,6 +23,8 @@ export interface EvidenceSettings {
   readonly directory: string
   readonly limitBytes: number
   readonly keep: number | false
+  /** Of dumps at V8's heap limit, judged by the files in the directory. */
+  readonly budget: Budget
   readonly report: Logger
 }
 
@@ -33,7 +38,9 @@ export class Evidence {
 
   constructor(settings: EvidenceSettings) {
     this.#settings = settings
-    this.#capturer = createCapturer(settings.report)
+    const sampler = createHeapSampler(openLocalSession)
+    this.#capturer = createCapturer(settings.report, sampler)
+    dumpAtHeapLimit({ ...settings, sampler })
   }
 
   /**
@@ -87,10 +94,10 @@ const refused = ({ skip, numbers }: Refusal): string =>
   `no heap snapshot of ${who()}: too little ${skip}, ${JSON.stringify(numbers)}`
 const failed = (error: unknown): string => `no heap snapshot of ${who()}: ${messageOf(error)}`
 
-function createCapturer(report: Logger): Capturer {
+function createCapturer(report: Logger, sampler: HeapSampler): Capturer {
   const engines = resolveEngines('auto', ['memory'])
   return createHeapCapturer({
-    mainThread: createDirectMainThread(createOrders(engines)),
+    mainThread: createDirectMainThread(createOrders(engines, sampler)),
     engine: engines.memory,
     probe: createRoomProbe(),
     observer: {

@@ -8,6 +8,7 @@ import { MAX_TIMER_MS, type Logger } from '../options'
 import { callListeners, inWords } from '../report/host-code'
 import { addressInWords, isAt, type Place } from './address'
 import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
+import { heapLimitNote, limitAboveHeapLimit } from './heap-limit'
 import { fromWorker, tagged } from './messages'
 import type { ClusterSettings } from './options'
 import { toPublication, type Publication } from './publication'
@@ -63,6 +64,11 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
 
   start(): void {
     warnOfTooLittleMemory(this.settings, this.#report)
+    const unlikely = limitAboveHeapLimit(
+      this.settings.limitBytes,
+      cluster.settings.execArgv ?? process.execArgv,
+    )
+    if (unlikely !== undefined) this.#report.warn(unlikely)
     for (const signal of this.settings.signals) process.on(signal, this.#onSignal)
     this.#give({ type: 'start' })
     if (this.settings.hardLimitBytes > 0) this.#stopReading = this.#watchResidentSets()
@@ -236,7 +242,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   #write({ name, event }: Publication): void {
     // Told with the error by the time it is news.
     if (name === 'crash' && event.cause === 'fork-failed') return
-    const line = (LINES[name] as (event: unknown) => string)(event)
+    const note = name === 'crash' ? heapLimitNote(event, this.settings.dump?.directory) : ''
+    const line = (LINES[name] as (event: unknown) => string)(event) + note
     if (name === 'limit-unreachable') warnAlways(this.settings.logger, line)
     else if (WARNINGS.has(name)) this.#report.warn(line)
     else this.#report.info(line)

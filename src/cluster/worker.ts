@@ -51,8 +51,8 @@ class WorkerSide {
     }
     const { dump, limitBytes } = this.settings
     if (dump) {
-      const { directory, keep } = dump
-      this.#evidence = new Evidence({ directory, limitBytes, keep, report: this.#report })
+      const { directory, keep, budget } = dump
+      this.#evidence = new Evidence({ directory, limitBytes, keep, budget, report: this.#report })
     }
     if (this.#isKept) this.#tapDisconnect()
     this.#doors.watch()

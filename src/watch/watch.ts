@@ -14,12 +14,13 @@ import type { BudgetLeft } from '../dispatch/dump-budget'
 import { DumpBudget } from '../dispatch/dump-budget'
 import type { DumpKind, DumpResult, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
+import { createHeapLimitPlans } from '../dispatch/heap-limit-plans'
 import type { Sidecar } from '../files/artefact'
 import { cpuSampler } from '../sample/cpu-sampler'
 import { memorySampler } from '../sample/memory-sampler'
 import { systemClock } from './clock'
 import { prepareDirectories, retainer } from './directories'
-import { startHeapLimitWatch } from './heap-limit-watch'
+import { startLoop } from './loop'
 import { startReadingLoop } from './reading-loop'
 
 /** One kind's rule, with its threshold as a number that readings can be compared with. */
@@ -139,11 +140,9 @@ export function startWatch(
   const { heapLimit } = settings
   if (heapLimit && rules.memory) {
     const { probe } = common
-    const { intervalMs } = rules.memory
     const [directory, budget] = [directories.memory, budgets.memory]
-    stopLoops.push(
-      startHeapLimitWatch({ heapLimit, directory, budget, intervalMs, keep, where, probe, report }),
-    )
+    const round = createHeapLimitPlans({ heapLimit, directory, budget, keep, where, probe, report })
+    stopLoops.push(startLoop(rules.memory.intervalMs, round))
   }
   return {
     dispatcher,

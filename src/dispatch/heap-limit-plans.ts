@@ -9,7 +9,6 @@ import { decideAtHeapLimit, type HeapLimitDecision, type HeapLimitToWatch } from
 import { messageOf } from '../core/message-of'
 import { ReadingLog } from '../core/reading-log'
 import { childDeadlineMs } from '../core/retention'
-import type { Dump, Report } from '../dispatch/events'
 import {
   claimReport,
   countHeapLimitDumps,
@@ -19,18 +18,17 @@ import {
 import { deleteExpired } from '../files/retention'
 import { sidecarReadings } from '../files/sidecar-readings'
 import { epochMs, monotonicMs } from '../time/clock'
-import { startLoop } from './loop'
+import type { Dump, Report } from './events'
 
 /** How often the directory is looked through, ms: for the budget, and for what an earlier process left. */
 export const LOOK_EVERY_MS = 10_000
 /** The kernel's own deadline for the child, s, above the one in the sidecar. */
 const ALARM_GRACE_S = 5
 
-export interface HeapLimitWatchParts {
+export interface HeapLimitPlansParts {
   readonly heapLimit: HeapLimitToWatch
   readonly directory: string
   readonly budget: Budget
-  readonly intervalMs: number
   readonly keep: number | false
   readonly where: HeapLimitJobFacts['where']
   readonly probe: Pick<RoomProbe, 'memory' | 'isKilledAsOne' | 'disk'>
@@ -40,9 +38,9 @@ export interface HeapLimitWatchParts {
 /**
  * Renews the plan for the heap limit with each reading of the memory, and reports what earlier processes left in the directory.
  *
- * @returns The undoing; it resolves when a round that is under way has ended.
+ * @returns One round, for a loop that reads the memory. It never rejects.
  */
-export function startHeapLimitWatch(parts: HeapLimitWatchParts): () => Promise<void> {
+export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<void> {
   const { heapLimit, directory, budget, where, keep, report } = parts
   const readings = new ReadingLog()
   const loaded = loadForkHelper()
@@ -94,11 +92,11 @@ export function startHeapLimitWatch(parts: HeapLimitWatchParts): () => Promise<v
       report.failure({ stage: 'heap limit', kind: 'memory', message: messageOf(error), error })
     }
   }
-  return startLoop(parts.intervalMs, round)
+  return round
 }
 
 async function planFor(
-  parts: HeapLimitWatchParts,
+  parts: HeapLimitPlansParts,
   rssBytes: number,
   recentDumps: number,
   readings: ReadingLog,
