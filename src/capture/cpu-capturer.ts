@@ -193,9 +193,9 @@ function outcomeOf(ended: { readonly captured: Captured } | { readonly error: un
   return ended.captured
 }
 
-/** Between two pieces other work of this thread gets its turn. */
+/** Between two pieces other work of this thread gets its turn. An unref'd immediate would wait for another event. */
 function nextTurn(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve).unref())
+  return new Promise((resolve) => void setImmediate(resolve))
 }
 
 /** Starts the first way that can; the reasons of those before it go into the evidence. */

@@ -9,7 +9,7 @@ import {
 } from '../core/room'
 import type { Artefact } from '../files/artefact'
 import { openArtefact, type OpenArtefact } from '../files/open-artefact'
-import { findPublished } from '../files/partial'
+import { findPublished, isPartialThere } from '../files/partial'
 import type { CaptureObserver, Job, PassedOver, Refusal } from './capture'
 import type { ForkHelper } from './fork-helper'
 import { FORK_WAY, missing } from './fork-job'
@@ -228,7 +228,9 @@ class ForkedDump {
     } catch (error) {
       // The main thread may still carry out an order that was given up: its child must be reaped.
       order.then((child: ChildToAwait) => awaitChild(helper, child, guard)).catch(() => {})
-      return { kind: 'notForked', why: (error as Error).message }
+      // Another user who removes the file must not be able to have the snapshot taken in place, with its pause.
+      const kind = isPartialThere(snapshot.partial) ? 'notForked' : 'ended'
+      return { kind, why: (error as Error).message }
     }
   }
 }

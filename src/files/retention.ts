@@ -1,7 +1,7 @@
 import { lstatSync, unlinkSync } from 'node:fs'
 import { opendir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { parseArtefactName, partialName, sidecarName } from '../core/names'
+import { PARTIAL_SUFFIX, SIDECAR_SUFFIX, parseArtefactName, partialName, sidecarName } from '../core/names'
 import { chooseExpired, isStalePartial } from '../core/retention'
 import { readSidecar } from './read-sidecar'
 import type { ParsedName } from '../core/names'
@@ -9,7 +9,7 @@ import type { Evidence } from '../core/retention'
 import { epochMs } from '../time/clock'
 
 /** Names in one directory that are examined at most, whatever they are. */
-export const MAX_NAMES = 200_000
+export const MAX_NAMES = 100_000
 /** Names like ours, but of other users, after which the rest of a directory is left alone. */
 export const MAX_FOREIGN_NAMES = 5_000
 /** Names read from a directory at a time. Between two readings other work of the thread gets its turn. */
@@ -85,12 +85,13 @@ export interface OwnNames {
  *
  * @throws The file system's error.
  */
-export async function readOwnNames(directory: string, part: ParsedName['part']): Promise<OwnNames> {
+export async function readOwnNames(directory: string, part: 'partial' | 'sidecar'): Promise<OwnNames> {
   const names: ParsedName[] = []
+  const suffix = part === 'partial' ? PARTIAL_SUFFIX : SIDECAR_SUFFIX
   let [seen, foreign] = [0, 0]
   for await (const { name: fileName } of await opendir(directory, { bufferSize: NAMES_AT_A_TIME })) {
     if (++seen > MAX_NAMES) return { names, incomplete: `it holds more than ${MAX_NAMES} names` }
-    const name = parseArtefactName(fileName)
+    const name = fileName.endsWith(suffix) ? parseArtefactName(fileName) : undefined
     if (name?.part !== part) continue
     if (isOwnFile(join(directory, fileName))) names.push(name)
     else if (++foreign > MAX_FOREIGN_NAMES)
@@ -107,7 +108,7 @@ interface Doomed {
 
 async function deleteChosen(
   directory: string,
-  part: ParsedName['part'],
+  part: 'partial' | 'sidecar',
   choose: (names: readonly ParsedName[]) => readonly Doomed[],
 ): Promise<Deletions> {
   const deleted: string[] = []

@@ -103,6 +103,15 @@ describe('CPU capturer', () => {
     assert.deepEqual(log, [])
   })
 
+  it('creates the directory itself, so that a dump may come before anything else has', async () => {
+    const { mainThread } = scriptedMainThread()
+    const capturer = createCpuCapturer({ mainThread, engine: NONE, probe: roomy(), observer: listener() })
+    const inner = join(directory, 'not', 'there')
+    const plan = (await capturer.plan(inner)) as Plan
+    const { artefacts } = captured(await plan.take(jobIn(inner, 'cpu'), LATER))
+    assert.equal(artefacts[0].file, join(inner, 'cpu-1-1.cpuprofile'))
+  })
+
   it('writes a file of another name where its own is taken', async () => {
     const taken = join(directory, 'cpu-1-1.cpuprofile')
     writeFileSync(taken, 'theirs')

@@ -348,6 +348,16 @@ describe('forked heap dumps', () => {
     assert.equal(forks(log), 1)
   })
 
+  it('fail, and nothing is taken in place, when another user removed the file before the fork', async () => {
+    const beforehand = (): never => {
+      rmSync(join(directory, 'memory-1-1.heapsnapshot.partial'))
+      throw new Error('the target file is gone')
+    }
+    const { error, log } = await take({ children: [{ beforehand }], sampling: false })
+    assert.match(error?.message ?? '', /file is gone, at fork 1/)
+    assert.ok(!log.includes('heapSnapshot'))
+  })
+
   it('do not need the survey', async () => {
     const survey = () => {
       throw new Error('no /proc')
