@@ -15,7 +15,7 @@
  *   - The child's limit is raised. It returns into the code that asked for memory, which V8 lets continue up to the next loop turn or
  *     function entry. There V8 serves interrupts, and the one requested here runs the job. A native call that is under way ends first;
  *     the child has nothing left that such a call could damage (child.c).
- *   - The parent is held until the child is past its first collection. Until then the child may need a thread of V8's that was not
+ *   - The parent is held until the child is past its first collection and has its profile on disk. Until then the child may need a thread of V8's that was not
  *     forked with it (a sweeper, mostly), end with CHILD_EXIT_WAITED_FOR_THREAD, and want another fork, which only a parent that
  *     still exists can make.
  *
@@ -155,9 +155,12 @@ static void run_job(void *isolate, void *data) {
   armed.job(&child);
 }
 
+/* The parent stands still until this report, so the child has been as quick as the parent up to here. From now on it can wait. */
 void heap_limit_report_past_collection(const struct heap_limit_child *of) {
   ssize_t written = write(of->forked.result_descriptor, "c", 1);
   (void)written;
+  int niceness = nice(plan.options.niceness);
+  (void)niceness;
 }
 
 static size_t raised(size_t limit_bytes) {
@@ -241,12 +244,14 @@ static void finish(enum progress progress, int status) {
 /* Returns true in the child. */
 static bool dump(void) {
   double until_ms = now_ms() + plan.hold_ms;
+  struct child_options options = plan.options;
+  options.niceness = 0;
   enum progress progress = STUCK;
   int status = 0;
   for (child.fork = 1; progress == STUCK && child.fork <= MOST_FORKS && now_ms() < until_ms; child.fork++) {
     /* Whole: the job builds the names of the files from it as well. */
     child.started_at_ms = (double)(int64_t)read_clock_ms(CLOCK_REALTIME);
-    int error = fork_with_heap(&plan.options, &child.forked);
+    int error = fork_with_heap(&options, &child.forked);
     if (error != 0) {
       write_failure_line("fork failed with errno", error, child.fork);
       return false;

@@ -18,7 +18,7 @@ struct heap_limit_plan {
   struct child_options options;
   /* How long the process may be held, ms. */
   unsigned hold_ms;
-  /* Hold until the child has ended instead of until it is past its first collection. */
+  /* Hold until the child has ended instead of until it reports that it is past its first collection. */
   bool holds_to_end;
   /* Write the line to stderr. */
   bool writes_line;
@@ -65,7 +65,7 @@ void heap_limit_prepare(const struct heap_limit_plan *plan);
  */
 pid_t heap_limit_reap(void);
 
-/* In the child: reports that it is past its first collection. */
+/* In the child: reports that it is past its first collection, and makes it as nice as the plan says. */
 void heap_limit_report_past_collection(const struct heap_limit_child *child);
 
 #endif

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -95,11 +95,8 @@ function isChildAlive(directory) {
     .filter((name) => /^\d+$/.test(name))
     .some((pid) => {
       try {
-        const arguments_ = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-        return (
-          readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('heap-snapshot') &&
-          arguments_.includes(directory)
-        )
+        const isChild = readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('heap-snapshot')
+        return isChild && readlinkSync(`/proc/${pid}/cwd`) === directory
       } catch {
         return false
       }
