@@ -55,9 +55,9 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
 
   if (isLeftToNode(process.execArgv, process.env['NODE_OPTIONS']))
     return otherwise('left to --heapsnapshot-near-heap-limit')
-  if (!('helper' in fork)) return otherwise(withoutHelper(fork.unavailable))
+  if (!('helper' in fork)) return otherwise(withoutHelper(fork.unavailable, sampler))
   const { armHeapLimit: arm, disarmHeapLimit: disarm } = fork.helper
-  if (!arm || !disarm) return otherwise(withoutHelper('the fork helper is of another version'))
+  if (!arm || !disarm) return otherwise(withoutHelper('the fork helper is of another version', sampler))
   let unclaim: () => void
   try {
     unclaim = claim(['heap-limit'])
@@ -68,7 +68,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
     arm((child) => writeHeapLimitDump(child, sampler, collectGarbage))
   } catch (error) {
     unclaim()
-    return otherwise(withoutHelper(messageOf(error)))
+    return otherwise(withoutHelper(messageOf(error), sampler))
   }
   let isOver = false
   return {
@@ -83,10 +83,13 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   }
 }
 
-/** Node writes the profile that our sampler collects, into its own place. There is no call that takes this back. */
-function withoutHelper(why: string): string {
+/**
+ * Node 26.9 and later write the profile of our sampler into a place of their own. No call takes this back, but once the sampler has
+ * stopped there is nothing to write.
+ */
+function withoutHelper(why: string, sampler: HeapSampler | undefined): string {
   const { setHeapProfileNearHeapLimit } = v8 as V8OfToday
-  if (setHeapProfileNearHeapLimit === undefined) return `nothing is written (${why})`
+  if (!sampler || setHeapProfileNearHeapLimit === undefined) return `nothing is written (${why})`
   try {
     setHeapProfileNearHeapLimit(1)
     return `profile by Node.js to its --diagnostic-dir (${why})`

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import * as v8 from 'node:v8'
 import { artefacts, files, sidecarOf } from './app'
 import { die, textOf, untilWritten, WATCHED, type Death } from './heap-limit'
 
@@ -122,6 +123,15 @@ describe("nothing is written at V8's heap limit", () => {
     const death = await die(t, { env: { NODE_OPTIONS: '--heapsnapshot-near-heap-limit=1' } })
     assert.equal(death.line, undefined)
     assert.equal(files(death, 'heap-limit-').length, 0)
+  })
+
+  it('without the fork helper, but what Node itself can write', async (t) => {
+    const death = await die(t, { execArgv: ['--no-addons'] })
+    assert.equal(death.line, undefined)
+    assert.deepEqual(files(death, 'heap-limit-'), [])
+    const isNodeAble = 'setHeapProfileNearHeapLimit' in v8
+    assert.match(death.stderr, isNodeAble ? /limit: profile by Node\.js to/ : /limit: nothing is written \(/)
+    assert.equal(files(death, 'Heap.').length, isNodeAble ? 1 : 0)
   })
 
   it('when a worker thread reaches a limit of its own', async (t) => {
