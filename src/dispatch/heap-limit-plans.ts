@@ -9,19 +9,16 @@ import { decideAtHeapLimit, type HeapLimitDecision, type HeapLimitToWatch } from
 import { messageOf } from '../core/message-of'
 import { ReadingLog } from '../core/reading-log'
 import { childDeadlineMs } from '../core/retention'
-import {
-  claimReport,
-  countHeapLimitDumps,
-  findUnreported,
-  type HeapLimitDump,
-} from '../files/heap-limit-dumps'
+import { claimReport, readHeapLimitDumps, type HeapLimitDump } from '../files/heap-limit-dumps'
 import { deleteExpired } from '../files/retention'
 import { sidecarReadings } from '../files/sidecar-readings'
 import { epochMs, monotonicMs } from '../time/clock'
 import type { Dump, Report } from './events'
 
-/** How often the directory is looked through, ms: for the budget, and for what an earlier process left. */
-export const LOOK_EVERY_MS = 10_000
+/** How often the directory is looked through, ms: for the budget, and for what other processes left. */
+const LOOK_EVERY_MS = 60_000
+/** The same while a child of another process is writing. */
+const LOOK_AGAIN_MS = 5000
 /** The kernel's own deadline for the child, s, above the one in the sidecar. */
 const ALARM_GRACE_S = 5
 
@@ -47,20 +44,20 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
   const bornAtMs = epochMs() - process.uptime() * 1000
   let recentDumps = 0
   let lookAtMs = 0
-  let isOneBeingWritten = false
+  let isFailing = false
 
   const lookAround = async (): Promise<void> => {
     const nowMs = epochMs()
-    recentDumps = countHeapLimitDumps(directory, where.host, nowMs - budget.intervalMs)
-    const found = findUnreported(directory, where.host, nowMs)
-    isOneBeingWritten = found.some((dump) => dump.isBeingWritten)
-    const whole = found.filter((dump) => !dump.isBeingWritten)
+    const dumps = await readHeapLimitDumps(directory, where.host, nowMs)
+    recentDumps = dumps.filter(({ startedAtMs }) => startedAtMs > nowMs - budget.intervalMs).length
+    lookAtMs = monotonicMs() + (dumps.some((dump) => dump.isBeingWritten) ? LOOK_AGAIN_MS : LOOK_EVERY_MS)
+    const whole = dumps.filter((dump) => !dump.isBeingWritten && dump.unreported.length > 0)
     for (const dump of whole) reportDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs)
     if (whole.length > 0) await deleteExpired(directory, where.host, { keep, only: 'heap-limit-memory' })
   }
 
-  const reportDump = ({ artefacts }: HeapLimitDump, isEarlier: boolean): void => {
-    const claimed = artefacts.filter(({ file }) => claimReport(file, where.pid, epochMs()))
+  const reportDump = ({ unreported }: HeapLimitDump, isEarlier: boolean): void => {
+    const claimed = unreported.filter(({ file }) => claimReport(file, where.pid, epochMs()))
     const [main] = claimed
     if (!main) return
     const { way, passedOver, pauseMs, sizeBytes } = main.sidecar.how
@@ -80,16 +77,16 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
     try {
       const rssBytes = process.memoryUsage.rss()
       readings.add({ atEpochMs: epochMs(), value: rssBytes })
-      if (monotonicMs() >= lookAtMs || isOneBeingWritten) {
-        lookAtMs = monotonicMs() + LOOK_EVERY_MS
-        await lookAround()
-      }
+      if (monotonicMs() >= lookAtMs) await lookAround()
       if (!heapLimit.isArmed || !('helper' in loaded)) return
       const ended = loaded.helper.prepareHeapLimit?.(await planFor(parts, rssBytes, recentDumps, readings))
       // The process lived on, and what its child left is to be reported by the next round.
       if (ended !== undefined) lookAtMs = 0
+      isFailing = false
     } catch (error) {
-      report.failure({ stage: 'heap limit', kind: 'memory', message: messageOf(error), error })
+      if (!isFailing)
+        report.failure({ stage: 'heap limit', kind: 'memory', message: messageOf(error), error })
+      isFailing = true
     }
   }
   return round
@@ -104,11 +101,14 @@ async function planFor(
   const { heapLimit, directory, budget, where, probe } = parts
   const { limitBytes, baseBytes, holdMs, holdsToEnd, writesLine, hasProfile } = heapLimit
   const isKilledAsOne = probe.isKilledAsOne()
-  const decision = decideAtHeapLimit({
-    ...{ limitBytes, rssBytes, baseBytes, isKilledAsOne, recentDumps, budget },
-    room: probe.memory(),
-    disk: await probe.disk(directory),
-  })
+  const disk = await probe.disk(directory).catch((error: unknown) => ({ error: messageOf(error) }))
+  const decision: HeapLimitDecision =
+    'error' in disk
+      ? { refusal: `directory: ${disk.error}` }
+      : decideAtHeapLimit({
+          ...{ limitBytes, rssBytes, baseBytes, isKilledAsOne, recentDumps, budget, disk },
+          room: probe.memory(),
+        })
   const hasSnapshot = decision.refusal === undefined && decision.hasSnapshot
   const deadlineMs = childDeadlineMs(limitBytes)
   const limits = { ...where.limits, childDeadlineMs: deadlineMs }

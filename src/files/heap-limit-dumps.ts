@@ -5,55 +5,52 @@ import {
   fsyncSync,
   lstatSync,
   openSync,
-  readdirSync,
   readFileSync,
   renameSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
-import { parseArtefactName, sidecarName, type ParsedName } from '../core/names'
+import { basename, join } from 'node:path'
+import { parseArtefactName, partialName, sidecarName, type ParsedName } from '../core/names'
 import { CHILD_DEADLINE_MS, STALE_GRACE_MS, TOOL } from '../core/retention'
 import type { DraftSidecar, Sidecar } from './artefact'
 import { MAX_SIDECAR_BYTES } from './read-sidecar'
+import { readOwnNames } from './retention'
 
-/** One dump that a process left at its heap limit. */
+/** One dump that a process of this host made at its heap limit, or is making. */
 export interface HeapLimitDump {
   readonly pid: number
   readonly startedAtMs: number
-  /** Its whole artefacts, the snapshot first. */
-  readonly artefacts: readonly { readonly file: string; readonly sidecar: Sidecar }[]
-  /** A child may still be working on one of them. */
+  /** Its whole artefacts that no process has reported, the snapshot first. */
+  readonly unreported: readonly { readonly file: string; readonly sidecar: Sidecar }[]
+  /** A child may still be working on one of its artefacts. */
   readonly isBeingWritten: boolean
 }
 
-/** What is added to a sidecar's name while the sidecar is marked as reported: whoever creates the file reports. */
+/** What is added to a sidecar's name while the sidecar is marked as reported: the process that creates the file reports. */
 const CLAIM_SUFFIX = '.reported'
 /** A claim this old was left behind by a process that died, ms. */
 const STALE_CLAIM_MS = 60_000
 
-type Marked = Sidecar & { readonly reported?: unknown }
+type Marked = (DraftSidecar | Sidecar) & { readonly reported?: unknown }
 
 /**
- * How many dumps at the heap limit processes of this host began in a directory since a time, by their sidecars. One that left
- * nothing does not count.
+ * The dumps at the heap limit that processes of this host began in a directory, by their sidecars, oldest first. One that left
+ * nothing is not among them. Never rejects: a directory that cannot be read holds none.
  */
-export function countHeapLimitDumps(directory: string, host: string, sinceMs: number): number {
-  const recent = namesIn(directory).filter(
-    ({ part, startedAtMs }) => part === 'sidecar' && startedAtMs >= sinceMs,
-  )
-  const own = recent.filter(({ artefact }) => readOwn(directory, artefact)?.where.host === host)
-  return new Set(own.map(({ baseName }) => baseName)).size
-}
-
-/** The dumps of this host in a directory that no process has reported yet, oldest first. */
-export function findUnreported(directory: string, host: string, nowMs: number): readonly HeapLimitDump[] {
-  const dumps = new Map<string, ParsedName[]>()
-  for (const name of namesIn(directory)) {
-    dumps.set(name.baseName, [...(dumps.get(name.baseName) ?? []), name])
+export async function readHeapLimitDumps(
+  directory: string,
+  host: string,
+  nowMs: number,
+): Promise<readonly HeapLimitDump[]> {
+  const dumps = new Map<string, Described[]>()
+  for (const { rule, artefact, baseName } of await namesIn(directory)) {
+    const sidecar = rule === 'heap-limit' ? readOwn(directory, artefact) : undefined
+    if (sidecar?.where.host !== host) continue
+    dumps.set(baseName, [...(dumps.get(baseName) ?? []), { file: join(directory, artefact), sidecar }])
   }
   return [...dumps.values()]
-    .flatMap((names) => readDump(directory, host, names, nowMs))
+    .map((described) => dumpOf(described, nowMs))
     .sort((one, other) => one.startedAtMs - other.startedAtMs)
 }
 
@@ -92,51 +89,35 @@ export function claimReport(file: string, pid: number, nowMs: number): boolean {
   }
 }
 
-/** What of a dump lies in the directory now; nothing when it is not of this host or has been reported. */
-function readDump(
-  directory: string,
-  host: string,
-  names: readonly ParsedName[],
-  nowMs: number,
-): readonly HeapLimitDump[] {
-  const [{ pid, startedAtMs } = { pid: 0, startedAtMs: 0 }] = names
-  const whole = names.filter(
-    ({ part, artefact }) =>
-      part === 'artefact' && !names.some((other) => other.part === 'partial' && other.artefact === artefact),
-  )
-  const artefacts = whole
-    .flatMap(({ artefact }) => {
-      const sidecar = readOwn(directory, artefact)
-      const isNews = sidecar?.where.host === host && isWhole(sidecar) && sidecar.reported === undefined
-      return isNews ? [{ file: join(directory, artefact), sidecar }] : []
-    })
+interface Described {
+  readonly file: string
+  readonly sidecar: Marked
+}
+
+function dumpOf(described: readonly Described[], nowMs: number): HeapLimitDump {
+  const name = parseArtefactName(basename(described[0]?.file ?? ''))
+  const [pid, startedAtMs] = [name?.pid ?? 0, name?.startedAtMs ?? 0]
+  const unreported = described
+    .flatMap(({ file, sidecar }) => (isNews(file, sidecar) ? [{ file, sidecar }] : []))
     .sort((one, other) => Number(isSnapshot(other.file)) - Number(isSnapshot(one.file)))
-  const unfinished = names.filter(({ part }) => part === 'partial')
-  const isBeingWritten = unfinished.some(({ artefact }) => {
-    const deadlineMs = Number(
-      readOwn(directory, artefact)?.where.limits['childDeadlineMs'] ?? CHILD_DEADLINE_MS,
-    )
-    return nowMs - startedAtMs <= deadlineMs + STALE_GRACE_MS
+  const isBeingWritten = described.some(({ file, sidecar }) => {
+    const deadlineMs = Number(sidecar.where.limits['childDeadlineMs'] ?? CHILD_DEADLINE_MS)
+    return isThere(partialName(file)) && nowMs - startedAtMs <= deadlineMs + STALE_GRACE_MS
   })
-  if (artefacts.length === 0 && !isBeingWritten) return []
-  return [{ pid, startedAtMs, artefacts, isBeingWritten }]
+  return { pid, startedAtMs, unreported, isBeingWritten }
+}
+
+function isNews(file: string, sidecar: Marked): sidecar is Sidecar {
+  return 'how' in sidecar && sidecar.reported === undefined && isThere(file) && !isThere(partialName(file))
 }
 
 const isSnapshot = (file: string): boolean => file.endsWith('.heapsnapshot')
+const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined
 
-function isWhole(sidecar: DraftSidecar | Sidecar): sidecar is Sidecar {
-  return 'how' in sidecar
-}
-
-function namesIn(directory: string): ParsedName[] {
+async function namesIn(directory: string): Promise<readonly ParsedName[]> {
   try {
-    return readdirSync(directory)
-      .filter((name) => name.startsWith('heap-limit-'))
-      .map(parseArtefactName)
-      .filter((name) => name?.rule === 'heap-limit')
-      .filter((name) => name !== undefined)
+    return (await readOwnNames(directory, 'sidecar')).names
   } catch {
-    // Not made yet, or not to be read: nothing to report.
     return []
   }
 }

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { claimReport, countHeapLimitDumps, findUnreported } from '../../src/files/heap-limit-dumps'
+import { claimReport, readHeapLimitDumps } from '../../src/files/heap-limit-dumps'
 
 const HOUR_MS = 3_600_000
 const now = 1_800_000_000_000
@@ -47,40 +47,43 @@ function leave(
   return file
 }
 
-test('dumps of this host in the interval are counted once each, whatever became of their files', (t) => {
+test('the dumps of this host are found, whatever became of their files, and no others', async (t) => {
   const directory = scratch(t)
   leave(directory)
   leave(directory, { extension: '.heapprofile' })
   leave(directory, { startedAtMs: now - 5000, isPartial: true })
-  leave(directory, { startedAtMs: now - 2 * HOUR_MS })
   leave(directory, { startedAtMs: now - 3000, host: 'elsewhere' })
   writeFileSync(join(directory, `heap-limit-memory-9-${now}.heapsnapshot.json`), '{}')
-  assert.equal(countHeapLimitDumps(directory, 'here', now - HOUR_MS), 2)
-  assert.equal(countHeapLimitDumps(join(directory, 'none'), 'here', 0), 0)
+  const dumps = await readHeapLimitDumps(directory, 'here', now)
+  assert.deepEqual(
+    dumps.map(({ startedAtMs }) => startedAtMs),
+    [now - 5000, now - 1000],
+  )
+  assert.deepEqual(await readHeapLimitDumps(join(directory, 'none'), 'here', now), [])
 })
 
-test('a dump is found with its whole files, the snapshot first, until it is reported', (t) => {
+test('a dump has its whole files, the snapshot first, until they are reported', async (t) => {
   const directory = scratch(t)
   const files = [leave(directory), leave(directory, { extension: '.heapprofile' })]
-  leave(directory, { startedAtMs: now - 3000, host: 'elsewhere' })
-  const [dump, ...others] = findUnreported(directory, 'here', now)
-  assert.deepEqual(others, [])
+  const [dump] = await readHeapLimitDumps(directory, 'here', now)
   assert.deepEqual(
-    dump?.artefacts.map(({ file }) => file),
+    dump?.unreported.map(({ file }) => file),
     files,
   )
   assert.equal(dump?.isBeingWritten, false)
   for (const file of files) assert.equal(claimReport(file, 1, now), true)
-  assert.deepEqual(findUnreported(directory, 'here', now), [])
+  const [reported] = await readHeapLimitDumps(directory, 'here', now)
+  assert.deepEqual(reported?.unreported, [])
 })
 
-test('a dump whose child may still work is not whole; one whose child must be dead is what it is', (t) => {
+test('a dump whose child may still work is not whole; one whose child must be dead is what it is', async (t) => {
   const directory = scratch(t)
   leave(directory, { extension: '.heapprofile' })
   leave(directory, { isPartial: true })
-  assert.equal(findUnreported(directory, 'here', now)[0]?.isBeingWritten, true)
-  const later = findUnreported(directory, 'here', now + HOUR_MS)[0]
-  assert.deepEqual([later?.isBeingWritten, later?.artefacts.length], [false, 1])
+  const [dump] = await readHeapLimitDumps(directory, 'here', now)
+  assert.equal(dump?.isBeingWritten, true)
+  const [later] = await readHeapLimitDumps(directory, 'here', now + HOUR_MS)
+  assert.deepEqual([later?.isBeingWritten, later?.unreported.length], [false, 1])
 })
 
 test('a sidecar is marked once, and stays a sidecar', (t) => {
@@ -107,9 +110,9 @@ test('nothing is marked while another process does, unless that process died lon
   assert.equal(claimReport(file, 1, nowMs), true)
 })
 
-test('a symlink is followed nowhere', (t) => {
+test('a symlink is followed nowhere', async (t) => {
   const directory = scratch(t)
   const file = leave(scratch(t))
   symlinkSync(`${file}.json`, join(directory, `heap-limit-memory-7-${now}.heapsnapshot.json`))
-  assert.equal(countHeapLimitDumps(directory, 'here', 0), 0)
+  assert.deepEqual(await readHeapLimitDumps(directory, 'here', now), [])
 })
