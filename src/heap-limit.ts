@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type inspector from 'node:inspector'
 import * as v8 from 'node:v8'
-import { loadForkHelper } from './capture/fork-helper'
+import { loadForkHelper, type HeapLimitPlan } from './capture/fork-helper'
 import { writeHeapLimitDump } from './capture/heap-limit-job'
 import type { HeapSampler } from './capture/heap-sampler'
 import {
@@ -56,8 +56,9 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   if (isLeftToNode(process.execArgv, process.env['NODE_OPTIONS']))
     return otherwise('left to --heapsnapshot-near-heap-limit')
   if (!('helper' in fork)) return otherwise(withoutHelper(fork.unavailable, sampler))
-  const { armHeapLimit: arm, disarmHeapLimit: disarm } = fork.helper
-  if (!arm || !disarm) return otherwise(withoutHelper('the fork helper is of another version', sampler))
+  const { armHeapLimit: arm, prepareHeapLimit: prepare, disarmHeapLimit: disarm } = fork.helper
+  if (!arm || !prepare || !disarm)
+    return otherwise(withoutHelper('the fork helper is of another version', sampler))
   let unclaim: () => void
   try {
     unclaim = claim(['heap-limit'])
@@ -66,6 +67,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   }
   try {
     arm((child) => writeHeapLimitDump(child, sampler, collectGarbage))
+    prepare(firstPlan(writesLine))
   } catch (error) {
     unclaim()
     return otherwise(withoutHelper(messageOf(error), sampler))
@@ -96,6 +98,20 @@ function withoutHelper(why: string, sampler: HeapSampler | undefined): string {
   } catch (error) {
     return `nothing is written (${why}; ${messageOf(error)})`
   }
+}
+
+/** In force until the watch has looked at the room and the budget. */
+function firstPlan(writesLine: boolean): HeapLimitPlan {
+  const options = { dataAllowanceBytes: 0, deadlineSeconds: 1, niceness: 0, firstForOomKiller: true }
+  const nothing = {
+    holdMs: 1,
+    holdsToEnd: false,
+    hasProfile: false,
+    hasSnapshot: false,
+    directory: '',
+    facts: '',
+  }
+  return { options, ...nothing, writesLine, refusal: 'the watch has not begun yet' }
 }
 
 function readNameOfInit(): string {

@@ -66,7 +66,7 @@ describe("a process that reaches V8's heap limit", () => {
   })
 
   it('writes no line with `logger: false`', async (t) => {
-    const death = await die(t, { options: { ...WATCHED, logger: false } })
+    const death = await die(t, { options: { ...WATCHED, logger: false }, args: ['2000'] })
     assert.equal(death.line, undefined)
     assert.equal((await untilWritten(death)).length, 2)
   })
