@@ -102,7 +102,7 @@ function withoutHelper(why: string, sampler: HeapSampler | undefined): string {
 
 /** In force until the watch has looked at the room and the budget. */
 function firstPlan(writesLine: boolean): HeapLimitPlan {
-  const options = { dataAllowanceBytes: 0, deadlineSeconds: 1, niceness: 0, firstForOomKiller: true }
+  const options = { dataAllowanceBytes: 0, deadlineSeconds: 1, niceness: 0, firstForOomKiller: true, ignoredSignal: 0 }
   const nothing = {
     holdMs: 1,
     holdsToEnd: false,

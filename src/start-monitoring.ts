@@ -2,8 +2,10 @@ import { messageOf } from './core/message-of'
 import { hostname } from 'node:os'
 import type { Engines } from './capture/engines'
 import { resolveEngines } from './capture/engines'
+import type { ResolvedPackage } from './capture/optional-package'
 import { SAMPLING_INTERVAL_BYTES } from './capture/heap-sampling'
-import { createOrders, openLocalSession, type OrderTable } from './capture/orders'
+import { createOrders, type OrderTable } from './capture/orders'
+import { openLocalSession } from './capture/whether-inspector'
 import { createHeapSampler } from './capture/heap-sampler'
 import { thresholdAboveHeapLimit } from './core/heap-limit'
 import { absoluteThreshold } from './core/threshold'
@@ -13,10 +15,10 @@ import { armHeapLimit, type ArmedHeapLimit } from './heap-limit'
 import { chooseReadings, type ChosenReadings } from './leak/choose-readings'
 import { startLeakWatch } from './leak/leak-watch'
 import { MAX_TIMER_MS, type Settings } from './options'
-import { startLine, uselessThreshold } from './report/start-line'
+import { startLine, startWarnings } from './report/start-line'
 import type { Voice } from './report/voice'
 import { readLimits, type Limits } from './sample/limits'
-import { watchSignal } from './signal'
+import { NO_WATCH, watchSignal, type SignalWatch } from './signal'
 import { UndoList } from './undo-list'
 import { systemClock } from './watch/clock'
 import { startWatchAnywhere } from './watch/start-anywhere'
@@ -53,12 +55,14 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   }
 
   const undo = new UndoList((error) => voice.failure({ stage: 'stop', message: messageOf(error), error }))
+  // Installed before the start line is logged: an operator may send the signal right away, and unhandled it kills the process.
+  // Removed last, for the same reason: a dump that `stop()` waits for can take minutes.
+  const signal = startSignal(settings, (askedBy) => dumpByHand('memory', { askedBy }), voice)
+  undo.add(() => signal.stop())
   undo.add(unclaim)
   const limits = readLimits()
   const dumpByHand: Monitoring['dumpByHand'] = (kind, details, durationMs) =>
     watch.request({ kind, rule: 'manual', details, durationMs })
-  // Before the line that promises it: whoever reads that may send the signal at once, and unheard it ends the process.
-  const stopSignal = startSignal(settings, (askedBy) => void dumpByHand('memory', { askedBy }), voice)
   const sampler = createHeapSampler(openLocalSession)
   const heapLimit =
     settings.heapLimit &&
@@ -68,7 +72,7 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
       sampler: settings.sampling ? sampler : undefined,
     })
   const watchSettings = watchSettingsOf(settings, engines, limits, heapLimit)
-  const orders = createOrders(engines, sampler)
+  const orders = createOrders(engines, settings.signal, sampler)
   if (settings.sampling) startSamplingAtOnce(orders)
   const watch = startWatchAnywhere({
     settings: watchSettings,
@@ -77,12 +81,14 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     report: voice,
     onStarted: ({ thread, ways }) => {
       const leakPassedOver = leakReadings?.passedOver ?? []
+      const packages = usedPackages(engines, leakReadings)
       voice.info(
         startLine({
           ...watchSettings,
           signal: settings.signal,
           thread,
           ways,
+          packages,
           leakPassedOver,
           atHeapLimit: heapLimit?.inWords,
         }),
@@ -91,21 +97,26 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   })
   undo.add(() => watch.stop())
   if (leakReadings) undo.add(startLeaks(leakReadings, watch, voice))
-  undo.add(stopSignal)
   if (heapLimit) undo.add(() => heapLimit.disarm())
 
-  const tooHigh = warnOfThreshold(watchSettings, limits)
-  if (tooHigh !== undefined) voice.notice(tooHigh)
-  return { dumpByHand, stop: () => undo.run() }
+  for (const line of startWarnings(watchSettings, limits)) voice.notice(line)
+  const unlikely = heapLimitFirst(watchSettings, limits)
+  if (unlikely !== undefined) voice.notice(unlikely)
+  return {
+    dumpByHand,
+    stop() {
+      signal.ignore()
+      return undo.run()
+    },
+  }
 }
 
-/** Why a memory threshold will not or will hardly be reached; `undefined` when it can be. */
-function warnOfThreshold({ rules, heapLimit }: WatchSettings, limits: Limits): string | undefined {
-  if (!rules.memory) return undefined
+/** The warning for a memory threshold that V8's heap limit makes unlikely to be passed. */
+function heapLimitFirst({ rules, heapLimit }: WatchSettings, limits: Limits): string | undefined {
+  if (!rules.memory || !heapLimit) return undefined
   const { threshold } = rules.memory
-  const never = uselessThreshold(threshold, limits.memoryLimitBytes)
-  // More than the machine has: a rule that is not meant to trip.
-  if (never !== undefined || !heapLimit || threshold > limits.totalMemoryBytes) return never
+  // Above what the process may use: startWarnings reports that.
+  if (threshold >= (limits.memoryLimitBytes ?? limits.totalMemoryBytes)) return undefined
   return thresholdAboveHeapLimit('the memory threshold', threshold, heapLimit.limitBytes, heapLimit.baseBytes)
 }
 
@@ -116,6 +127,13 @@ function claimsOf({ cpu, memory }: Settings): string[] {
 
 function enginesNeeded({ cpu, memory }: Settings): ('cpu' | 'memory' | 'leak')[] {
   return [...(cpu ? (['cpu'] as const) : []), ...(memory ? (['memory', 'leak'] as const) : [])]
+}
+
+/** A memwatch package that did not load is not used. Whether the others load is not known before a dump. */
+function usedPackages({ cpu, memory, leak }: Engines, leakReadings?: ChosenReadings): ResolvedPackage[] {
+  const isLeakUsed = leakReadings?.readings.source === leak.package?.name
+  const all = [cpu.package, memory.package, isLeakUsed ? leak.package : undefined]
+  return all.filter((each) => each !== undefined)
 }
 
 function watchSettingsOf(
@@ -176,8 +194,12 @@ function startLeaks({ readings }: ChosenReadings, watch: Watch, voice: Voice): (
   })
 }
 
-function startSignal({ signal }: Settings, onSignal: (signal: string) => void, voice: Voice): () => void {
-  if (signal === undefined) return () => undefined
+function startSignal(
+  { signal }: Settings,
+  onSignal: (signal: string) => Promise<unknown>,
+  voice: Voice,
+): SignalWatch {
+  if (signal === undefined) return NO_WATCH
   return watchSignal({
     signal,
     onSignal: () => onSignal(signal),

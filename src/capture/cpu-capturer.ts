@@ -28,6 +28,7 @@ import type { RoomProbe } from './room-probe'
 import { whyNoInspector } from './whether-inspector'
 import { monotonicMs } from '../time/clock'
 import { pause, setImmediate } from '../time/timers'
+import { messageOf } from '../core/message-of'
 
 /** Assumed size of a `.cpuprofile`, bytes: the call tree of a large code base and the most samples. */
 export const PROFILE_FILE_BYTES = 16 * 1024 * 1024
@@ -209,7 +210,7 @@ async function startFirst(
     try {
       return { way, running: await way.start(request), passedOver }
     } catch (error) {
-      passedOver.push({ way: way.name, why: (error as Error).message })
+      passedOver.push({ way: way.name, why: messageOf(error) })
       failure = error
     }
   }

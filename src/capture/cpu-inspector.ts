@@ -5,6 +5,7 @@ import type { MainThread } from './main-thread'
 import { waitPatiently, type Patience } from './patience'
 import { profileJson } from './profile-json'
 import { monotonicMs } from '../time/clock'
+import { Promise } from '../time/globals'
 
 /** Name in the `.json` and in the start line. */
 export const INSPECTOR_WAY = 'inspector'

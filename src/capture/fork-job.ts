@@ -8,6 +8,7 @@ import type { HeapSampler } from './heap-sampler'
 import { SAMPLING_INTERVAL_BYTES, SAMPLING_WAY } from './heap-sampling'
 import type { SamplerState } from './main-thread'
 import { monotonicMs } from '../time/clock'
+import { owns, toJson } from '../time/globals'
 
 /** Name in the `.json` and in the start line. */
 export const FORK_WAY = 'fork'
@@ -57,12 +58,12 @@ export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, forkPauseMs
     snapshot,
     peakBytes: peakBytes(),
   }
-  return JSON.stringify(report)
+  return toJson(report)
 }
 
 /** Why there is no sampling profile beside the snapshot, for the evidence. */
 export function missing(profile: ChildFile | undefined): readonly PassedOver[] {
-  return profile && 'failed' in profile ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
+  return profile && owns(profile, 'failed') ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
 }
 
 /** The child removes a failed file itself: the application, which would do it too, may be gone. */

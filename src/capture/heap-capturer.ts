@@ -15,6 +15,7 @@ import type { RoomProbe } from './room-probe'
 import { whyNoInspector } from './whether-inspector'
 import { makeDirectory } from '../files/directory'
 import { monotonicMs } from '../time/clock'
+import { ownOnly, owns } from '../time/globals'
 
 /** The parts of a heap capturer. */
 export interface HeapCapturerParts {
@@ -111,9 +112,9 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
     let refusal: Refusal | undefined
     for (const rung of rungs) {
       const { fits, numbers } = rung.fit(heap, room())
-      const captured: HeapCapture | Incapable = fits
-        ? await rung.take(job, heap, passedOver, room)
-        : { cannot: tooLittleRoom(numbers) }
+      const captured: HeapCapture | Incapable = ownOnly(
+        fits ? await rung.take(job, heap, passedOver, room) : { cannot: tooLittleRoom(numbers) },
+      )
       if (!('cannot' in captured)) return captured
       if (!fits) refusal = { skip: 'memory', numbers }
       passedOver = passedOver.concat(rung.ways.map((way) => ({ way, why: captured.cannot })))
@@ -135,7 +136,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
       async take(job): Promise<Captured | Refusal> {
         const startedAtMs = monotonicMs()
         const captured = await capture(job)
-        if ('skip' in captured) return captured
+        if (owns(captured, 'skip')) return captured
         return { ...captured, ...late, durationMs: monotonicMs() - startedAtMs }
       },
     }
@@ -150,7 +151,7 @@ async function takeProfileOnly(
   refusal: Refusal,
 ): Promise<HeapCapture | Refusal> {
   const profile = await sampling.capture(job, passedOver)
-  if ('absent' in profile) return refusal
+  if (owns(profile, 'absent')) return refusal
   return { artefacts: [profile.artefact], way: SAMPLING_WAY, passedOver, pauseMs: profile.pauseMs, refusal }
 }
 

@@ -19,8 +19,11 @@ import { SAMPLING_WAY, type HeapSampling } from './heap-sampling'
 import type { HeapStatistics, MainThread, Orders } from './main-thread'
 import { waitPatiently, type Patience } from './patience'
 import type { RoomProbe } from './room-probe'
-import { readChildUsage } from '../sample/child-usage'
+import { readChildUsage } from '../sample/proc'
 import { monotonicMs } from '../time/clock'
+import { ownOnly, owns } from '../time/globals'
+import { messageOf } from '../core/message-of'
+import { ExitingError } from './exiting-error'
 
 /** How often a deadlocked or crashed child is forked again. */
 export const FORK_RETRIES = 2
@@ -99,7 +102,7 @@ class ForkedDump {
     try {
       profile = await this.#openProfile()
       const outcome = await this.#run(snapshot, profile)
-      if (outcome.kind === 'reported' && outcome.report.sampler === 'stopped') {
+      if (outcome.kind === 'reported' && ownOnly(outcome.report).sampler === 'stopped') {
         await this.#parts.sampling?.restart()
       }
       return outcome
@@ -123,7 +126,7 @@ class ForkedDump {
   }
 
   result(outcome: ForkOutcome): HeapCapture | Incapable {
-    const report = outcome.kind === 'reported' ? outcome.report : undefined
+    const report = outcome.kind === 'reported' ? ownOnly(outcome.report) : undefined
     const { snapshot, profile } = this.#published
     this.#passedOver.push(...missing(report?.profile))
     const childPeakBytes = report ? { childPeakBytes: report.peakBytes } : {}
@@ -132,7 +135,7 @@ class ForkedDump {
       return { ...common, artefacts: profile ? [snapshot, profile] : [snapshot], way: FORK_WAY }
     }
     const why = whyNoSnapshot(outcome, this.#forks)
-    const refusal = outcome.kind === 'hungry' ? this.#refusal(outcome) : undefined
+    const refusal = outcome.kind === 'hungry' ? this.#refusal(ownOnly(outcome)) : undefined
     if (profile) {
       this.#passedOver.push({ way: FORK_WAY, why })
       const lesser = { ...common, artefacts: [profile] as const, way: SAMPLING_WAY }
@@ -228,9 +231,10 @@ class ForkedDump {
     } catch (error) {
       // The main thread may still carry out an order that was given up: its child must be reaped.
       order.then((child: ChildToAwait) => awaitChild(helper, child, guard)).catch(() => {})
+      if (error instanceof ExitingError) throw error
       // Another user who removes the file must not be able to have the snapshot taken in place, with its pause.
       const kind = isPartialThere(snapshot.partial) ? 'notForked' : 'ended'
-      return { kind, why: (error as Error).message }
+      return { kind, why: messageOf(error) }
     }
   }
 }
@@ -238,5 +242,7 @@ class ForkedDump {
 function whyNoSnapshot(outcome: ForkOutcome, forks: number): string {
   if (outcome.kind !== 'reported') return `${outcome.why}, at fork ${forks}`
   const { snapshot } = outcome.report
-  return 'failed' in snapshot ? snapshot.failed : 'the snapshot was published, and then deleted or replaced'
+  return owns(snapshot, 'failed')
+    ? snapshot.failed
+    : 'the snapshot was published, and then deleted or replaced'
 }

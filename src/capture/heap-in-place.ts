@@ -8,6 +8,8 @@ import { SAMPLING_WAY, type HeapSampling } from './heap-sampling'
 import type { HeapStatistics, MainThread } from './main-thread'
 import { waitPatiently, type Patience } from './patience'
 import { monotonicMs } from '../time/clock'
+import { owns } from '../time/globals'
+import { messageOf } from '../core/message-of'
 
 /** V8 needs 55-110 ms per MB of heap on a quiet machine; a snapshot slower than this is given up. */
 const DEADLINE_MS_PER_MB = 1000
@@ -35,8 +37,9 @@ export function createInPlaceRung(parts: HeapInPlaceParts): HeapRung {
     async take(job, heap, passedOverBefore) {
       const passedOver = [...passedOverBefore]
       const profile = await parts.sampling?.capture(job, passedOver)
-      if (profile && 'absent' in profile) passedOver.push({ way: SAMPLING_WAY, why: profile.absent.message })
-      const beside = profile && 'artefact' in profile ? profile : undefined
+      if (profile && owns(profile, 'absent'))
+        passedOver.push({ way: SAMPLING_WAY, why: profile.absent.message })
+      const beside = profile && owns(profile, 'artefact') ? profile : undefined
       try {
         const way = await chooseWay(parts, passedOver)
         const { artefact, pauseMs } = await writeSnapshot(parts, way, job, heap, passedOver)
@@ -65,7 +68,7 @@ async function chooseWay(
     await waitPatiently('loadPackage', mainThread.order('loadPackage', { kind: 'memory' }), patience)
     return 'heapdump'
   } catch (error) {
-    passedOver.push({ way: engine.package.name, why: (error as Error).message })
+    passedOver.push({ way: engine.package.name, why: messageOf(error) })
     return 'v8'
   }
 }

@@ -1,4 +1,5 @@
 import type { HeapProfiler, Session } from 'node:inspector'
+import { toJson } from '../time/globals'
 import type { SamplerState } from './main-thread'
 
 /** V8's sampling heap profiler, of which a process has one for all its users. Synchronous, on its own thread. */
@@ -44,7 +45,7 @@ export function createHeapSampler(openSession: () => Session): HeapSampler {
       const profile = session && readProfile(session)
       if (!profile) sampler = 'stopped'
       const samples = profile?.samples.length ?? 0
-      return { samples, json: samples > 0 ? JSON.stringify(profile) : '' }
+      return { samples, json: samples > 0 ? toJson(profile) : '' }
     },
     state: () => sampler,
     stop: letGo,

@@ -56,7 +56,8 @@ export interface Orders {
       profile?: PartialArtefact
       passedOver: readonly PassedOver[]
       pausedBeforeMs: number
-      options: ForkOptions
+      /** The main thread knows the signal. */
+      options: Omit<ForkOptions, 'ignoredSignal'>
     }
     output: { pid: number; resultDescriptor: number; pauseMs: number }
   }
@@ -67,8 +68,6 @@ export interface Orders {
     input: { title: string; target?: MarkedFile }
     output: { pauseMs: number; writtenBytes: number }
   }
-  /** Ends a CPU profile with v8-profiler-next that was started by order and not stopped by one, and throws it away. */
-  dropPackageProfile: { input: Nothing; output: Nothing }
 }
 
 export type OrderName = keyof Orders

@@ -1,6 +1,5 @@
 import { messageOf } from '../core/message-of'
-import { createRequire } from 'node:module'
-import type inspector from 'node:inspector'
+import { constants } from 'node:os'
 import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
 import { isPartialThere, type MarkedFile } from '../files/partial'
 import type { Engines } from './engines'
@@ -11,11 +10,9 @@ import { createHeapSampler, type HeapSampler } from './heap-sampler'
 import { loadForkHelper } from './fork-helper'
 import { writeDumpInChild } from './fork-job'
 import { overwrite, writeByPath } from './overwrite'
+import { openLocalSession, whyNoInspector } from './whether-inspector'
 import { monotonicMs } from '../time/clock'
-
-/** As they were when this module was loaded: the application may replace them, and orders come at any time. */
-const parse = JSON.parse.bind(JSON)
-const stringify = JSON.stringify.bind(JSON)
+import { hasOwn, ownOnly, parseJson, toJson } from '../time/globals'
 
 /** The orders, carried out on the main thread: plain synchronous functions. */
 export type OrderTable = {
@@ -35,13 +32,16 @@ interface ProfilerPackage {
   stopProfiling(title: string): { delete(): void } | undefined
 }
 
-/** Builds the orders for this thread. Nothing is loaded and nothing started until an order asks for it. */
+/**
+ * Builds the orders for this thread. Nothing is loaded and nothing started until an order asks for it.
+ *
+ * @param signal - The signal that orders dumps, which a forked child ignores.
+ */
 export function createOrders(
   engines: Engines,
+  signal?: NodeJS.Signals,
   sampler: HeapSampler = createHeapSampler(openLocalSession),
 ): OrderTable {
-  /** Title of the package's profile that runs. */
-  let recording: string | undefined
   return {
     heapStatistics: readHeapStatistics,
     loadPackage: ({ kind }) => {
@@ -68,25 +68,15 @@ export function createOrders(
       sampler.stop()
       return {}
     },
-    forkHeapDump: (input) => forkHeapDump(input, sampler),
+    forkHeapDump: (input) => forkHeapDump(input, sampler, signal),
     startPackageProfile: ({ title, samplingIntervalUs }) =>
-      timed(() => {
-        startProfile(profilerPackage(engines), title, samplingIntervalUs)
-        recording = title
-      }),
+      timed(() => startProfile(profilerPackage(engines), title, samplingIntervalUs)),
     stopPackageProfile: ({ title, target }) => {
       let writtenBytes = 0
       const { pauseMs } = timed(() => {
-        recording = undefined
         writtenBytes = stopProfile(profilerPackage(engines), title, target)
       })
       return { pauseMs, writtenBytes }
-    },
-    dropPackageProfile: () => {
-      const title = recording
-      recording = undefined
-      if (title !== undefined) stopProfile(profilerPackage(engines), title, undefined)
-      return {}
     },
   }
 }
@@ -98,7 +88,7 @@ export function ordersDuring(
 ): OrderTable {
   const told = Object.entries(orders).map(([name, order]) => {
     const run = order as (input: unknown) => unknown
-    return [name, (input: unknown) => during(() => run(input))]
+    return [name, (input: object) => during(() => run(ownOnly(input)))]
   })
   return Object.fromEntries(told) as OrderTable
 }
@@ -110,26 +100,19 @@ export function ordersDuring(
  */
 export function runOrder(orders: OrderTable, name: string, inputJson: string): string {
   try {
-    if (!Object.hasOwn(orders, name)) throw new Error(`no such order: ${name}`)
+    if (!hasOwn(orders, name)) throw new Error(`no such order: ${name}`)
     const run = orders[name as OrderName] as (input: unknown) => unknown
-    return stringify({ output: run(parse(inputJson)) })
+    return toJson({ output: run(parseJson(inputJson)) })
   } catch (error) {
-    return stringify({ error: messageOf(error) })
+    return toJson({ error: messageOf(error) })
   }
-}
-
-/** Loaded late: a Node built without the inspector has no such module, and most processes never need it. */
-export function openLocalSession(): inspector.Session {
-  const { Session } = createRequire(__filename)('node:inspector') as typeof inspector
-  const session = new Session()
-  session.connect()
-  return session
 }
 
 /** The helper itself sees to it that the child does nothing but its job, and ends. */
 function forkHeapDump(
   { options, ...job }: Orders['forkHeapDump']['input'],
   sampler: HeapSampler,
+  signal: NodeJS.Signals | undefined,
 ): Orders['forkHeapDump']['output'] {
   const loaded = loadForkHelper()
   if (!('helper' in loaded)) throw new Error(loaded.unavailable)
@@ -138,8 +121,10 @@ function forkHeapDump(
   if (!isPartialThere(job.snapshot))
     throw new Error('the target file is gone (the request was abandoned, or the file was deleted)')
   const lookedForMs = monotonicMs() - startedAtMs
-  const { pid, resultDescriptor, pauseMs } = loaded.helper.fork(options, (forkPauseMs) =>
-    writeDumpInChild(job, sampler, () => lookedForMs + forkPauseMs()),
+  const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]
+  const { pid, resultDescriptor, pauseMs } = loaded.helper.fork(
+    { ...options, ignoredSignal },
+    (forkPauseMs) => writeDumpInChild(ownOnly(job), sampler, () => lookedForMs + forkPauseMs()),
   )
   return { pid, resultDescriptor, pauseMs: lookedForMs + pauseMs }
 }
@@ -173,7 +158,8 @@ function startProfile(profiler: ProfilerPackage, title: string, samplingInterval
   profiler.setSamplingInterval(samplingIntervalUs)
   profiler.startProfiling(title, true)
   // It would end coverage that is being collected, which this way of profiling leaves whole otherwise.
-  if (process.env['NODE_V8_COVERAGE'] === undefined) forgetOptimizedCodeHere(openLocalSession)
+  if (process.env['NODE_V8_COVERAGE'] !== undefined || whyNoInspector() !== undefined) return
+  forgetOptimizedCodeHere(openLocalSession)
 }
 
 /**
@@ -186,14 +172,14 @@ function stopProfile(profiler: ProfilerPackage, title: string, target: MarkedFil
   const profile = profiler.stopProfiling(title)
   if (!profile) throw new Error(`no CPU profile named ${title} is running`)
   try {
-    return target === undefined ? 0 : overwrite(target, stringify(profile))
+    return target === undefined ? 0 : overwrite(target, toJson(profile))
   } finally {
     profile.delete()
   }
 }
 
 function enginePackage(engines: Engines, kind: 'cpu' | 'memory'): unknown {
-  const resolved = engines[kind].package
+  const resolved = ownOnly(engines[kind]).package
   if (!resolved) throw new Error(`no package for ${kind} dumps`)
   return loadPackage(resolved)
 }

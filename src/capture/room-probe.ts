@@ -1,9 +1,10 @@
 import os from 'node:os'
 import type { MemoryRoom } from '../core/room'
 import { readDisk, type Disk } from '../files/directory'
-import { kernelFiles } from '../sample/kernel-files'
-import { isKilledAsOne } from '../sample/memory-groups'
-import { readMemoryRoom } from '../sample/memory-room'
+import { isKilledAsOne } from '../sample/cgroups'
+import { readMemoryLeft } from '../sample/memory-left'
+import { readKernelFile } from '../sample/proc'
+import { ownOnly } from '../time/globals'
 
 /** The room that is available now. The real numbers are the machine's; tests supply their own. */
 export interface RoomProbe {
@@ -18,10 +19,10 @@ export interface RoomProbe {
 export function createRoomProbe(): RoomProbe {
   return {
     memory() {
-      const { availableBytes, limitBytes = os.totalmem() } = readMemoryRoom()
+      const { availableBytes, limitBytes = os.totalmem() } = ownOnly(readMemoryLeft())
       return { availableBytes, limitBytes }
     },
-    isKilledAsOne: () => isKilledAsOne(kernelFiles('/')),
+    isKilledAsOne: () => isKilledAsOne(readKernelFile),
     disk: readDisk,
   }
 }

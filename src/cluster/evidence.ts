@@ -5,7 +5,8 @@ import { createDirectMainThread } from '../capture/direct-main-thread'
 import { resolveEngines } from '../capture/engines'
 import { createHeapCapturer } from '../capture/heap-capturer'
 import { createHeapSampler, type HeapSampler } from '../capture/heap-sampler'
-import { createOrders, openLocalSession } from '../capture/orders'
+import { createOrders } from '../capture/orders'
+import { openLocalSession } from '../capture/whether-inspector'
 import { createRoomProbe } from '../capture/room-probe'
 import type { Budget } from '../core/budget'
 import { artefactBaseName } from '../core/names'
@@ -97,7 +98,7 @@ const failed = (error: unknown): string => `no heap snapshot of ${who()}: ${mess
 function createCapturer(report: Logger, sampler: HeapSampler): Capturer {
   const engines = resolveEngines('auto', ['memory'])
   return createHeapCapturer({
-    mainThread: createDirectMainThread(createOrders(engines, sampler)),
+    mainThread: createDirectMainThread(createOrders(engines, undefined, sampler)),
     engine: engines.memory,
     probe: createRoomProbe(),
     observer: {

@@ -127,6 +127,8 @@ async function planFor(
       deadlineSeconds: Math.ceil(deadlineMs / 1000) + ALARM_GRACE_S,
       niceness: CHILD_NICENESS,
       firstForOomKiller: !isKilledAsOne,
+      // The application is gone with its dump: no signal that was meant for it comes any more.
+      ignoredSignal: 0,
     },
     ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot, directory },
     refusal: decision.refusal ?? nothingToWrite,

@@ -7,6 +7,7 @@ import * as disk from './disk'
 import { VERSION } from './version'
 import type { BigIntStats } from 'node:fs'
 import type { Artefact, DraftSidecar, Sidecar } from './artefact'
+import { toJson } from '../time/globals'
 
 /** Identifies a file independently of its name. */
 export interface FileMark {
@@ -308,7 +309,7 @@ function replaced(path: string): Error {
 }
 
 function serialise(sidecar: DraftSidecar | Sidecar): string {
-  return `${JSON.stringify(sidecar, undefined, 2)}\n`
+  return `${toJson(sidecar, undefined, 2)}\n`
 }
 
 function markOf(fd: number): FileMark {

@@ -215,7 +215,7 @@ describe('forked heap dumps', () => {
     assert.equal(forks(log), 1 + FORK_RETRIES)
     assert.equal(captured?.way, 'v8')
     assert.deepEqual(captured.passedOver, [
-      { way: 'fork', why: 'the child needed a thread that it had not, at fork 3' },
+      { way: 'fork', why: 'the child waited for a thread that was not forked, at fork 3' },
     ])
   })
 
@@ -228,7 +228,7 @@ describe('forked heap dumps', () => {
   it('end with the profile and a failure when every child got stuck after it', async () => {
     const { captured, log } = await take({ children: [{ ...STUCK, profile: true }, STUCK, STUCK] })
     assert.deepEqual([captured?.way, captured?.artefacts.length], ['sampling', 1])
-    assert.match(captured?.failure?.message ?? '', /needed a thread.*at fork 3$/)
+    assert.match(captured?.failure?.message ?? '', /waited for a thread.*at fork 3$/)
     assert.equal(captured?.passedOver.at(-1)?.way, 'fork')
     assert.ok(!log.includes('heapSnapshot'))
   })

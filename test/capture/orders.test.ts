@@ -181,20 +181,6 @@ describe('orders', () => {
     assert.deepEqual(readdirSync(directory).sort(), ['heapdump.js', 'profiler.js'])
   })
 
-  it('drop a profile of the package that was begun and never ended, and no other', () => {
-    const orders = createOrders(engines)
-    orders.dropPackageProfile({})
-    orders.startPackageProfile({ title: 'ours', samplingIntervalUs: 1000 })
-    orders.dropPackageProfile({})
-    orders.dropPackageProfile({})
-    const { calls } = createRequire(__filename)(join(directory, 'profiler.js')) as { calls: string[] }
-    assert.deepEqual(calls, ['interval 1000', 'start ours true', 'type 1', 'delete ours'])
-    orders.startPackageProfile({ title: 'next', samplingIntervalUs: 1000 })
-    orders.stopPackageProfile({ title: 'next', target: created('b.cpuprofile.partial') })
-    orders.dropPackageProfile({})
-    assert.equal(calls.filter((each) => each.startsWith('delete')).length, 2)
-  })
-
   it('reject, on the main thread itself, with what they throw', async () => {
     const mainThread = createDirectMainThread(createOrders(NO_PACKAGES))
     assert.deepEqual(await mainThread.order('stopSampling', {}), {})

@@ -32,7 +32,6 @@ export function scriptedMainThread(script: Script = {}) {
     forkHeapDump: () => {
       throw new Error('this script forks nothing')
     },
-    dropPackageProfile: () => ({}),
     startPackageProfile: () => ({ pauseMs: 3 }),
     stopPackageProfile: ({ target }) => {
       const writtenBytes = target ? overwrite(target, JSON.stringify(CPU_PROFILE)) : 0
