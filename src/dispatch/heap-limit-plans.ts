@@ -1,18 +1,22 @@
-import { loadForkHelper, type HeapLimitPlan } from '../capture/fork-helper'
+import { loadForkHelper, type HeapLimitPlan } from '../capture/heap/fork/helper'
 import type { PassedOver } from '../capture/capture'
-import { CHILD_NICENESS } from '../capture/heap-fork'
-import type { HeapLimitJobFacts } from '../capture/heap-limit-job'
+import { CHILD_NICENESS } from '../capture/heap/fork/rung'
+import type { HeapLimitJobFacts } from '../capture/heap/limit/job'
 import type { RoomProbe } from '../capture/room-probe'
-import { FORK_WAY } from '../capture/fork-job'
-import type { Budget } from '../core/budget'
-import { decideAtHeapLimit, type HeapLimitDecision, type HeapLimitToWatch } from '../core/heap-limit'
-import { messageOf } from '../core/message-of'
-import { ReadingLog } from '../core/reading-log'
-import { childDeadlineMs } from '../core/retention'
-import { claimReport, readHeapLimitDumps, type HeapLimitDump } from '../files/heap-limit-dumps'
+import { FORK_WAY } from '../capture/heap/fork/job'
+import type { Budget } from './budget'
+import {
+  decideAtHeapLimit,
+  type HeapLimitDecision,
+  type HeapLimitToWatch,
+} from '../capture/heap/limit/allowance'
+import { messageOf } from '../base/error-text'
+import { ReadingLog } from './reading-log'
+import { childDeadlineMs } from '../files/expiry'
+import { claimReport, readHeapLimitDumps, type HeapLimitDump } from '../capture/heap/limit/earlier-dumps'
 import { deleteExpired } from '../files/retention'
-import { sidecarReadings } from '../files/sidecar-readings'
-import { epochMs, monotonicMs } from '../time/clock'
+import { sidecarReadings } from './sidecar-readings'
+import { epochMs, monotonicMs } from '../base/clock'
 import type { Dump, Report } from './events'
 
 /** How often the directory is looked through, ms: for the budget, and for what other processes left. */
