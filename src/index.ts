@@ -22,6 +22,7 @@ declare namespace cpuMemoryMonitor {
   export type Options = options.Options
   export type CpuOptions = options.CpuOptions
   export type MemoryOptions = options.MemoryOptions
+  export type HeapLimitOptions = options.HeapLimitOptions
   export type LimiterOption = options.LimiterOption
   export type Engine = options.Engine
   export type EnginePackages = options.EnginePackages

@@ -9,6 +9,7 @@ import { callListeners, inWords } from '../report/listeners'
 import { addressInWords, isAt, type Place } from './drain/addresses'
 import { surviveDumpSignal } from './dump-signal'
 import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
+import { heapLimitNote, limitAboveHeapLimit } from './heap-limit'
 import { EVENT, createSecret, fromWorker, seal, workerEnvironment } from './messages'
 import type { ClusterSettings } from './options'
 import {
@@ -71,7 +72,12 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   }
 
   start(): void {
-    for (const line of startWarnings(this.settings)) this.#report.warn(line)
+    const unlikely = limitAboveHeapLimit(
+      this.settings.limitBytes,
+      cluster.settings.execArgv ?? process.execArgv,
+    )
+    const warnings = [...startWarnings(this.settings), ...(unlikely === undefined ? [] : [unlikely])]
+    for (const line of warnings) this.#report.warn(line)
     for (const signal of this.settings.signals) process.on(signal, this.#onSignal)
     this.#undoDumpSignal = surviveDumpSignal(() =>
       this.#report.warn(
@@ -254,7 +260,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     // Already logged with its error.
     if (name === 'crash' && event.cause === 'fork-failed') return
     const workerFile = cluster.settings.exec ?? 'the file'
-    const line = (LINES[name] as (event: unknown, workerFile: string) => string)(event, workerFile)
+    const note = name === 'crash' ? heapLimitNote(event, this.settings.dump?.directory) : ''
+    const line = (LINES[name] as (event: unknown, workerFile: string) => string)(event, workerFile) + note
     if (name === 'limit-unreachable') warnAlways(this.settings.logger, line)
     else if (WARNINGS.has(name)) this.#report.warn(line)
     else this.#report.info(line)

@@ -4,14 +4,18 @@ import type { Capturer, Job, Refusal } from '../capture/capture'
 import { createDirectMainThread } from '../capture/main-thread/direct'
 import { resolveEngines } from '../capture/engines'
 import { createHeapCapturer } from '../capture/heap/ladder'
+import { createHeapSampler, type HeapSampler } from '../capture/heap/sampler'
 import { createOrders } from '../capture/main-thread/carry-out'
+import { openLocalSession } from '../capture/main-thread/local-session'
 import { createRoomProbe } from '../capture/room-probe'
+import type { Budget } from '../dispatch/budget'
 import { artefactBaseName } from '../files/names'
 import { GATE_RETRY_MS } from '../dispatch/dispatcher'
 import { Gate } from '../dispatch/gate'
 import { processRegistry } from '../dispatch/process-registry'
 import { deleteExpired } from '../files/retention'
 import type { Logger } from '../monitor/options'
+import { dumpAtHeapLimit } from './heap-limit'
 import { readLimits } from '../system/limits'
 import { epochMs } from '../base/clock'
 import { setTimeout } from '../base/timers'
@@ -20,6 +24,8 @@ export interface EvidenceSettings {
   readonly directory: string
   readonly limitBytes: number
   readonly keep: number | false
+  /** Of dumps at V8's heap limit, judged by the files in the directory. */
+  readonly budget: Budget
   readonly report: Logger
 }
 
@@ -33,7 +39,9 @@ export class Evidence {
 
   constructor(settings: EvidenceSettings) {
     this.#settings = settings
-    this.#capturer = createCapturer(settings.report)
+    const sampler = createHeapSampler(openLocalSession)
+    this.#capturer = createCapturer(settings.report, sampler)
+    dumpAtHeapLimit({ ...settings, sampler })
   }
 
   /**
@@ -87,10 +95,10 @@ const refused = ({ skip, numbers }: Refusal): string =>
   `no heap snapshot of ${who()}: too little ${skip}, ${JSON.stringify(numbers)}`
 const failed = (error: unknown): string => `no heap snapshot of ${who()}: ${messageOf(error)}`
 
-function createCapturer(report: Logger): Capturer {
+function createCapturer(report: Logger, sampler: HeapSampler): Capturer {
   const engines = resolveEngines('auto', ['memory'])
   return createHeapCapturer({
-    mainThread: createDirectMainThread(createOrders(engines)),
+    mainThread: createDirectMainThread(createOrders(engines, undefined, sampler)),
     engine: engines.memory,
     probe: createRoomProbe(),
     observer: {

@@ -50,8 +50,8 @@ class WorkerSide {
     else this.#tapDisconnect()
     const { dump, limitBytes } = this.settings
     if (dump) {
-      const { directory, keep } = dump
-      this.#evidence = new Evidence({ directory, limitBytes, keep, report: this.#report })
+      const { directory, keep, budget } = dump
+      this.#evidence = new Evidence({ directory, limitBytes, keep, budget, report: this.#report })
     }
     this.#doors.watch()
     watchShutPlaces((place) => this.#send({ kind: 'shut', place }))

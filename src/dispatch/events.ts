@@ -12,7 +12,7 @@ export type SkipReason = 'limited' | 'busy' | 'memory' | 'disk' | 'stopped'
 /** Payload of `'dump'`: evidence is on disk, whole. */
 export interface Dump {
   readonly kind: DumpKind
-  /** What asked for it: a threshold, a blocked event loop, a leak, or a person (`manual`: signal or API). */
+  /** What asked for it: a threshold, a blocked event loop, a leak, V8's heap limit, or a person (`manual`: signal or API). */
   readonly rule: DumpRule
   /** Absolute path of the main artefact. */
   readonly file: string
@@ -35,6 +35,8 @@ export interface Dump {
    * call that V8 cannot interrupt.
    */
   readonly lateMs?: number
+  /** The dump is of an earlier process, which reached V8's heap limit. It was found in the directory at the start. */
+  readonly earlier?: true
 }
 
 /** Payload of `'skip'`: a dump was asked for and not made. Once per reason and episode for thresholds. */

@@ -2,7 +2,7 @@
 export type DumpKind = 'cpu' | 'memory'
 
 /** The reason for a dump. */
-export type DumpRule = 'threshold' | 'blocked' | 'leak' | 'manual'
+export type DumpRule = 'threshold' | 'blocked' | 'leak' | 'manual' | 'heap-limit'
 
 /** The dump that an artefact's name describes. */
 export interface DumpName {
@@ -43,9 +43,9 @@ export const EXTENSIONS: Readonly<Record<DumpKind, readonly ArtefactExtension[]>
 }
 
 const SHAPE =
-  /^(?:(?<rule>blocked|leak|manual)-)?(?<kind>cpu|memory)-(?<pid>\d{1,16})-(?<ms>\d{1,16})(?<number>-\d{1,9})?(?<extension>\.[a-z]+)(?<suffix>\.partial|\.json|)$/
+  /^(?:(?<rule>blocked|leak|manual|heap-limit)-)?(?<kind>cpu|memory)-(?<pid>\d{1,16})-(?<ms>\d{1,16})(?<number>-\d{1,9})?(?<extension>\.[a-z]+)(?<suffix>\.partial|\.json|)$/
 
-const IMPOSSIBLE_PREFIXES: readonly string[] = ['leak-cpu', 'blocked-memory']
+const IMPOSSIBLE_PREFIXES: readonly string[] = ['leak-cpu', 'blocked-memory', 'heap-limit-cpu']
 
 /**
  * Names a dump: `cpu-<pid>-<ms>`, with the rule in front when it is not the threshold.

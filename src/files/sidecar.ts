@@ -13,7 +13,7 @@ export interface Sidecar {
   readonly artefact: string
   readonly why: {
     readonly kind: 'cpu' | 'memory'
-    readonly rule: 'threshold' | 'blocked' | 'leak' | 'manual'
+    readonly rule: 'threshold' | 'blocked' | 'leak' | 'manual' | 'heap-limit'
     /** The rule's own words and numbers: threshold, counter, trend, signal. */
     readonly details: Readonly<Record<string, unknown>>
     /** The latest readings before the trip, oldest first. */

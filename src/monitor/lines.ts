@@ -3,7 +3,9 @@ import type { Dump, Failure, Leak, Skip } from '../dispatch/events'
 
 /** What a log line says about each event. */
 export const lines = {
-  dump({ kind, rule, files, sizeBytes, way, pauseMs, durationMs, lateMs }: Dump): string {
+  dump(dump: Dump): string {
+    if (dump.earlier) return earlierDump(dump)
+    const { kind, rule, files, sizeBytes, way, pauseMs, durationMs, lateMs } = dump
     const late =
       lateMs === undefined ? '' : `, ${Math.round(lateMs)} ms late: the main thread took no order before`
     const took = `pause ${Math.round(pauseMs)} ms, took ${Math.round(durationMs)} ms${late}`
@@ -24,4 +26,8 @@ export const lines = {
   failure({ stage, kind, message }: Failure): string {
     return `${kind ? `${kind} ` : ''}${stage} failed: ${message}`
   },
+}
+
+function earlierDump({ files, sizeBytes }: Dump): string {
+  return `an earlier process reached V8's heap limit and left ${files.join(', ')} (${formatSize(sizeBytes)})`
 }

@@ -70,6 +70,25 @@ export interface MemoryOptions {
   limiter?: LimiterOption | undefined
   /** Keep V8's sampling heap profiler on, so that every memory dump has a `.heapprofile`. @defaultValue true */
   sampling?: boolean | undefined
+  /**
+   * Dump when V8 is about to end the process because its heap has reached its limit. The process ends as it would have ended.
+   * `{ hold }`: the same, with another limit for how long a process is held whose end would end its children too (PID 1).
+   * Needs Linux and the fork helper.
+   *
+   * @defaultValue true
+   */
+  heapLimit?: boolean | HeapLimitOptions | undefined
+}
+
+/** How a process behaves at V8's heap limit. */
+export interface HeapLimitOptions {
+  /**
+   * ms for which a process with PID 1, or the child of a container's init, is held at most until its dump is written: a whole
+   * number from 1 to 2147483647.
+   *
+   * @defaultValue 10000
+   */
+  hold?: number | undefined
 }
 
 /** What is watched and how. Only what is configured is watched; every key is optional. */
@@ -128,6 +147,8 @@ export interface Settings {
   readonly profileDurationMs: number
   /** Keep the sampling heap profiler on. */
   readonly sampling: boolean
+  /** `undefined`: nothing is done at V8's heap limit. */
+  readonly heapLimit: { readonly holdMs: number } | undefined
   readonly signal: NodeJS.Signals | undefined
   readonly watchdog: boolean
   readonly engine: Exclude<Engine, EnginePackages> | Readonly<Record<string, object>>
@@ -143,6 +164,7 @@ export const DEFAULT_MEMORY_THRESHOLD = '1.2gb'
 export const DEFAULT_COUNTER = 1
 export const DEFAULT_LIMITER: LimiterOption = [3, 'hour']
 export const DEFAULT_BLOCKED_MS = 5000
+export const DEFAULT_HOLD_MS = 10_000
 export const DEFAULT_SIGNAL = 'SIGUSR2'
 export const DEFAULT_KEEP = 10
 /** The longest delay that a timer of Node can hold; longer ones fire at once. */
@@ -201,6 +223,7 @@ export function resolveOptions(options: Options = {}): Settings {
     },
     profileDurationMs: readMs(cpu?.['duration'], 'options.cpu.duration', DEFAULT_DURATION_MS),
     sampling: memory !== undefined && readBoolean(memory['sampling'], 'options.memory.sampling', true),
+    heapLimit: memory && readHeapLimit(memory['heapLimit']),
     signal: readSignal(top['signal']),
     watchdog: readBoolean(top['watchdog'], 'options.watchdog', true),
     engine: readEngine(top['engine']),
@@ -212,7 +235,7 @@ export function resolveOptions(options: Options = {}): Settings {
 const TOP_KEYS = ['cpu', 'memory', 'profileDir', 'signal', 'watchdog', 'engine', 'keep', 'logger']
 const RULE_KEYS = ['interval', 'threshold', 'profileDir', 'counter', 'limiter']
 const CPU_KEYS = [...RULE_KEYS, 'duration', 'blocked']
-const MEMORY_KEYS = [...RULE_KEYS, 'sampling']
+const MEMORY_KEYS = [...RULE_KEYS, 'sampling', 'heapLimit']
 
 function readRule(
   rule: Record<string, unknown>,
@@ -335,6 +358,16 @@ export function readBoolean(value: unknown, name: string, otherwise: boolean): b
   if (value === undefined) return otherwise
   if (typeof value !== 'boolean') throw typeError(name, 'true or false', value)
   return value
+}
+
+function readHeapLimit(value: unknown = true): { holdMs: number } | undefined {
+  const name = 'options.memory.heapLimit'
+  if (value === false) return undefined
+  if (value === true) return { holdMs: DEFAULT_HOLD_MS }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw typeError(name, 'true, false or an object such as { hold: 10000 }', value)
+  }
+  return { holdMs: readMs(readObject(value, name, ['hold'])['hold'], `${name}.hold`, DEFAULT_HOLD_MS) }
 }
 
 function readSignal(value: unknown = DEFAULT_SIGNAL): NodeJS.Signals | undefined {

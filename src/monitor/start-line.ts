@@ -18,6 +18,8 @@ export interface Started {
   readonly packages?: readonly ResolvedPackage[]
   /** The sources of the leak watch's readings that could not be taken. */
   readonly leakPassedOver?: readonly PassedOver[]
+  /** What happens at V8's heap limit; absent when that is not looked after. */
+  readonly atHeapLimit?: string | undefined
 }
 
 /** The part of the process's limits that the warnings at start need. */
@@ -45,8 +47,10 @@ export function startLine(started: Started): string {
   })
   const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${directories.memory}`]
   const all = [...watched, ...manual].join('; ') || 'nothing'
+  const { atHeapLimit } = started
+  const atLimit = atHeapLimit === undefined ? '' : `; at V8's heap limit: ${atHeapLimit}`
   const readings = ways.cpuReadings === undefined ? '' : `; CPU readings by ${ways.cpuReadings}`
-  return `watching ${all}; on ${thread}${readings}${packageFiles(started)}${passedOver(started)}`
+  return `watching ${all}; on ${thread}${atLimit}${readings}${packageFiles(started)}${passedOver(started)}`
 }
 
 /** The lines at start, one each, that warn of a threshold that can never trip, and of limits that could not be read. */

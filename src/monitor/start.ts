@@ -5,9 +5,13 @@ import { resolveEngines } from '../capture/engines'
 import type { ResolvedPackage } from '../capture/optional-package'
 import { SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampling'
 import { createOrders, type OrderTable } from '../capture/main-thread/carry-out'
+import { openLocalSession } from '../capture/main-thread/local-session'
+import { createHeapSampler } from '../capture/heap/sampler'
+import { thresholdAboveHeapLimit } from '../capture/heap/limit/allowance'
 import { absoluteThreshold } from './threshold'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { claim } from '../dispatch/process-registry'
+import { armHeapLimit, type ArmedHeapLimit } from './heap-limit'
 import { chooseReadings, type ChosenReadings } from '../leak/choose-readings'
 import { startLeakWatch } from '../leak/watch'
 import { MAX_TIMER_MS, type Settings } from './options'
@@ -59,8 +63,16 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   const limits = readLimits()
   const dumpByHand: Monitoring['dumpByHand'] = (kind, details, durationMs) =>
     watch.request({ kind, rule: 'manual', details, durationMs })
-  const watchSettings = watchSettingsOf(settings, engines, limits)
-  const orders = createOrders(engines, settings.signal)
+  const sampler = createHeapSampler(openLocalSession)
+  const heapLimit =
+    settings.heapLimit &&
+    armHeapLimit({
+      ...settings.heapLimit,
+      writesLine: settings.logger !== false,
+      sampler: settings.sampling ? sampler : undefined,
+    })
+  const watchSettings = watchSettingsOf(settings, engines, limits, heapLimit)
+  const orders = createOrders(engines, settings.signal, sampler)
   if (settings.sampling) startSamplingAtOnce(orders)
   const watch = startWatchAnywhere({
     settings: watchSettings,
@@ -71,14 +83,25 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
       const leakPassedOver = leakReadings?.passedOver ?? []
       const packages = usedPackages(engines, leakReadings)
       voice.info(
-        startLine({ ...watchSettings, signal: settings.signal, thread, ways, packages, leakPassedOver }),
+        startLine({
+          ...watchSettings,
+          signal: settings.signal,
+          thread,
+          ways,
+          packages,
+          leakPassedOver,
+          atHeapLimit: heapLimit?.inWords,
+        }),
       )
     },
   })
   undo.add(() => watch.stop())
   if (leakReadings) undo.add(startLeaks(leakReadings, watch, voice))
+  if (heapLimit) undo.add(() => heapLimit.disarm())
 
   for (const line of startWarnings(watchSettings, limits)) voice.notice(line)
+  const unlikely = heapLimitFirst(watchSettings, limits)
+  if (unlikely !== undefined) voice.notice(unlikely)
   return {
     dumpByHand,
     stop() {
@@ -86,6 +109,15 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
       return undo.run()
     },
   }
+}
+
+/** The warning for a memory threshold that V8's heap limit makes unlikely to be passed. */
+function heapLimitFirst({ rules, heapLimit }: WatchSettings, limits: Limits): string | undefined {
+  if (!rules.memory || !heapLimit) return undefined
+  const { threshold } = rules.memory
+  // Above what the process may use: startWarnings reports that.
+  if (threshold >= (limits.memoryLimitBytes ?? limits.totalMemoryBytes)) return undefined
+  return thresholdAboveHeapLimit('the memory threshold', threshold, heapLimit.limitBytes, heapLimit.baseBytes)
 }
 
 /** What is watched is claimed for the process. */
@@ -104,7 +136,12 @@ function usedPackages({ cpu, memory, leak }: Engines, leakReadings?: ChosenReadi
   return all.filter((each) => each !== undefined)
 }
 
-function watchSettingsOf(settings: Settings, engines: Engines, limits: Limits): WatchSettings {
+function watchSettingsOf(
+  settings: Settings,
+  engines: Engines,
+  limits: Limits,
+  heapLimit: ArmedHeapLimit | undefined,
+): WatchSettings {
   const { cpu, memory, directories, profileDurationMs, sampling, keep } = settings
   const memoryWhole = limits.memoryLimitBytes ?? limits.totalMemoryBytes
   // Without a rule only manual dumps are made, and those are exempt.
@@ -119,6 +156,7 @@ function watchSettingsOf(settings: Settings, engines: Engines, limits: Limits): 
     profileDurationMs,
     blockedMs: cpu?.blockedMs,
     sampling,
+    heapLimit: heapLimit?.toWatch,
     engines,
     keep,
     where: {

@@ -1,9 +1,10 @@
 /*
- * What JavaScript sees: `survey`, `fork`, `wait`, and the exit codes of a child that did not finish. The types, and what the calls
- * mean to their caller, are in src/capture/heap/fork/helper.ts.
+ * What JavaScript sees: `survey`, `fork`, `wait`, the heap limit's `armHeapLimit`, `prepareHeapLimit`, `disarmHeapLimit`, and the exit
+ * codes of a child that did not finish. The types, and what the calls mean to their caller, are in src/capture/heap/fork/helper.ts.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
+#include "heap-limit.h"
 
 #include <errno.h>
 #include <node_api.h>
@@ -30,6 +31,15 @@ static bool get_boolean(napi_env env, napi_value object, const char *name, bool 
   napi_value boolean;
   return napi_get_named_property(env, object, name, &boolean) == napi_ok &&
          napi_get_value_bool(env, boolean, value) == napi_ok;
+}
+
+/* The whole string, or false: a path that is cut would be another path. */
+static bool get_text(napi_env env, napi_value object, const char *name, char *text, size_t capacity) {
+  napi_value string;
+  size_t length;
+  return napi_get_named_property(env, object, name, &string) == napi_ok &&
+         napi_get_value_string_utf8(env, string, NULL, 0, &length) == napi_ok && length < capacity &&
+         napi_get_value_string_utf8(env, string, text, capacity, &length) == napi_ok;
 }
 
 static napi_value throw_type_error(napi_env env, const char *message) {
@@ -140,6 +150,127 @@ static napi_value fork_and_run(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/* ---- armHeapLimit(job), prepareHeapLimit(plan), disarmHeapLimit() ------------------------------------------------ */
+
+static struct {
+  napi_env env;
+  napi_ref job;
+} heap_limit;
+
+static napi_value report_past_collection(napi_env env, napi_callback_info info) {
+  void *child;
+  if (napi_get_cb_info(env, info, NULL, NULL, NULL, &child) == napi_ok) heap_limit_report_past_collection(child);
+  return NULL;
+}
+
+static napi_value describe_child(napi_env env, const struct heap_limit_child *child) {
+  napi_value about;
+  napi_value facts;
+  napi_value pause_ms;
+  napi_value past_collection;
+  void *data = (void *)(uintptr_t)child;
+  void *pause = (void *)(uintptr_t)child->forked.pause;
+  if (napi_create_object(env, &about) != napi_ok ||
+      napi_create_string_utf8(env, child->facts, NAPI_AUTO_LENGTH, &facts) != napi_ok ||
+      napi_set_named_property(env, about, "facts", facts) != napi_ok ||
+      napi_create_function(env, "pauseMs", NAPI_AUTO_LENGTH, read_pause, pause, &pause_ms) != napi_ok ||
+      napi_set_named_property(env, about, "pauseMs", pause_ms) != napi_ok ||
+      napi_create_function(env, "pastCollection", NAPI_AUTO_LENGTH, report_past_collection, data, &past_collection) != napi_ok ||
+      napi_set_named_property(env, about, "pastCollection", past_collection) != napi_ok) {
+    return NULL;
+  }
+  set_number(env, about, "limitBytes", (double)child->limit_bytes);
+  set_number(env, about, "reachedAtMs", child->reached_at_ms);
+  set_number(env, about, "startedAtMs", child->started_at_ms);
+  set_number(env, about, "fork", child->fork);
+  return about;
+}
+
+/* V8 calls it as an interrupt, with a handle scope of its own and, other than a call from JavaScript, with none of Node-API's. */
+_Noreturn static void run_heap_limit_job(const struct heap_limit_child *child) {
+  napi_env env = heap_limit.env;
+  napi_handle_scope scope;
+  napi_value undefined;
+  napi_value job;
+  napi_value about;
+  bool is_written = false;
+  bool done = napi_open_handle_scope(env, &scope) == napi_ok && napi_get_undefined(env, &undefined) == napi_ok &&
+              napi_get_reference_value(env, heap_limit.job, &job) == napi_ok &&
+              (about = describe_child(env, child)) != NULL &&
+              napi_call_function(env, undefined, job, 1, &about, &about) == napi_ok &&
+              napi_get_value_bool(env, about, &is_written) == napi_ok && is_written;
+  _exit(done ? 0 : CHILD_EXIT_JOB_FAILED);
+}
+
+static void forget_heap_limit(void *data) {
+  (void)data;
+  heap_limit_disarm();
+}
+
+static napi_value arm_heap_limit(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value job;
+  napi_valuetype job_type;
+  if (napi_get_cb_info(env, info, &count, &job, NULL, NULL) != napi_ok || napi_typeof(env, job, &job_type) != napi_ok ||
+      job_type != napi_function) {
+    return throw_type_error(env, "armHeapLimit: the job must be a function");
+  }
+  const char *failure = heap_limit_arm(run_heap_limit_job);
+  if (failure != NULL) {
+    (void)napi_throw_error(env, NULL, failure);
+    return NULL;
+  }
+  heap_limit.env = env;
+  if (napi_create_reference(env, job, 1, &heap_limit.job) != napi_ok ||
+      napi_add_env_cleanup_hook(env, forget_heap_limit, NULL) != napi_ok) {
+    heap_limit_disarm();
+    (void)napi_throw_error(env, NULL, "armHeapLimit failed");
+  }
+  return NULL;
+}
+
+static napi_value disarm_heap_limit(napi_env env, napi_callback_info info) {
+  (void)info;
+  if (heap_limit.job == NULL || heap_limit.env != env) return NULL;
+  heap_limit_disarm();
+  (void)napi_remove_env_cleanup_hook(env, forget_heap_limit, NULL);
+  (void)napi_delete_reference(env, heap_limit.job);
+  heap_limit.job = NULL;
+  return NULL;
+}
+
+static bool read_plan(napi_env env, napi_value object, struct heap_limit_plan *plan) {
+  napi_value options;
+  double hold_ms;
+  if (napi_get_named_property(env, object, "options", &options) != napi_ok ||
+      !read_options(env, options, &plan->options) || !get_number(env, object, "holdMs", &hold_ms) ||
+      !(hold_ms >= 1 && hold_ms <= INT_MAX)) {
+    return false;
+  }
+  plan->hold_ms = (unsigned)hold_ms;
+  return get_boolean(env, object, "holdsToEnd", &plan->holds_to_end) &&
+         get_boolean(env, object, "writesLine", &plan->writes_line) &&
+         get_boolean(env, object, "hasProfile", &plan->has_profile) &&
+         get_boolean(env, object, "hasSnapshot", &plan->has_snapshot) &&
+         get_text(env, object, "refusal", plan->refusal, sizeof plan->refusal) &&
+         get_text(env, object, "directory", plan->directory, sizeof plan->directory) &&
+         get_text(env, object, "facts", plan->facts, sizeof plan->facts);
+}
+
+static napi_value prepare_heap_limit(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  struct heap_limit_plan plan;
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || !read_plan(env, argument, &plan)) {
+    return throw_type_error(env, "prepareHeapLimit: not a plan, or a text in it is too long");
+  }
+  heap_limit_prepare(&plan);
+  pid_t ended = heap_limit_reap();
+  if (ended == 0) return NULL;
+  napi_value pid;
+  return napi_create_int32(env, ended, &pid) == napi_ok ? pid : NULL;
+}
+
 /* ---- survey() ---------------------------------------------------------------------------------------------------- */
 
 static napi_value survey(napi_env env, napi_callback_info info) {
@@ -194,6 +325,9 @@ NAPI_MODULE_INIT() {
   const napi_property_descriptor properties[] = {
       {"survey", NULL, survey, NULL, NULL, NULL, napi_enumerable, NULL},
       {"fork", NULL, fork_and_run, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"armHeapLimit", NULL, arm_heap_limit, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"prepareHeapLimit", NULL, prepare_heap_limit, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"disarmHeapLimit", NULL, disarm_heap_limit, NULL, NULL, NULL, napi_enumerable, NULL},
       {"wait", NULL, wait_for_child, NULL, NULL, NULL, napi_enumerable, NULL},
       {"exitCodes", NULL, NULL, NULL, NULL, exit_codes(env), napi_enumerable, NULL},
   };

@@ -10,6 +10,7 @@
  *   relocations.c  How the child's calls are redirected: a walk over the relocation tables of all loaded objects.
  *   child.c        The child is a copy of a server: its sockets, files, shared memory, signal handlers and place in the memory
  *                  limit have to go.
+ *   heap-limit.c   The fork of a process that V8 is about to end because its heap is full.
  *   addon.c        What JavaScript sees of all this.
  *
  * Linux only, 64 bit, glibc or musl.

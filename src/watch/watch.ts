@@ -5,6 +5,7 @@ import { createCpuCapturer } from '../capture/cpu/capturer'
 import { createHeapCapturer } from '../capture/heap/ladder'
 import { ORDER_TIMEOUT_MS } from '../capture/main-thread/patient'
 import { createRoomProbe } from '../capture/room-probe'
+import type { HeapLimitToWatch } from '../capture/heap/limit/allowance'
 import { ThresholdRule } from '../dispatch/threshold-rule'
 import type { DumpRequest } from '../dispatch/dispatcher'
 import { Dispatcher } from '../dispatch/dispatcher'
@@ -12,11 +13,13 @@ import type { Budget } from '../dispatch/budget'
 import { DumpBudget } from '../dispatch/dump-budget'
 import type { DumpKind, DumpResult, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
+import { createHeapLimitPlans } from '../dispatch/heap-limit-plans'
 import type { Sidecar } from '../files/sidecar'
 import { cpuSampler, memorySampler } from '../system/samplers'
 import { ownCpuTime } from '../system/usage'
 import { systemClock } from '../base/watch-clock'
 import { prepareDirectories, retainer } from './directories'
+import { startLoop } from '../base/loop'
 import { startReadingLoop } from './reading-loop'
 import { Promise } from '../base/globals'
 
@@ -36,6 +39,8 @@ export interface WatchSettings {
   /** Time without a beat of the main thread that trips a CPU dump, ms. Only a watch on another thread can use it. */
   readonly blockedMs: number | undefined
   readonly sampling: boolean
+  /** Absent: nothing is done at V8's heap limit. */
+  readonly heapLimit?: HeapLimitToWatch | undefined
   readonly engines: Engines
   /** Dumps kept per kind of name; `false`: all. */
   readonly keep: number | false
@@ -130,6 +135,13 @@ export function startWatch(
       report,
     })
   })
+  const { heapLimit } = settings
+  if (heapLimit && rules.memory) {
+    const { probe } = common
+    const [directory, budget] = [directories.memory, budgets.memory]
+    const round = createHeapLimitPlans({ heapLimit, directory, budget, keep, where, probe, report })
+    stopLoops.push(startLoop(rules.memory.intervalMs, round))
+  }
   return {
     dispatcher,
     request: (request) => dispatcher.request(request),

@@ -37,8 +37,11 @@ interface ProfilerPackage {
  *
  * @param signal - The signal that orders dumps, which a forked child ignores.
  */
-export function createOrders(engines: Engines, signal?: NodeJS.Signals): OrderTable {
-  const sampler = createHeapSampler(openLocalSession)
+export function createOrders(
+  engines: Engines,
+  signal?: NodeJS.Signals,
+  sampler: HeapSampler = createHeapSampler(openLocalSession),
+): OrderTable {
   return {
     heapStatistics: readHeapStatistics,
     loadPackage: ({ kind }) => {

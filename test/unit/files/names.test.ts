@@ -18,6 +18,7 @@ const PREFIXES: readonly (readonly [DumpKind, DumpRule, string])[] = [
   ['memory', 'threshold', 'memory'],
   ['memory', 'leak', 'leak-memory'],
   ['memory', 'manual', 'manual-memory'],
+  ['memory', 'heap-limit', 'heap-limit-memory'],
 ]
 
 for (const [kind, rule, prefix] of PREFIXES) {

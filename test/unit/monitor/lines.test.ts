@@ -30,3 +30,15 @@ test('a failure names its stage, and the kind if there is one', () => {
   assert.equal(lines.failure({ stage: 'sampling', kind: 'cpu', message: 'x' }), 'cpu sampling failed: x')
   assert.equal(lines.failure({ stage: 'stop', message: 'x' }), 'stop failed: x')
 })
+
+test('a dump of an earlier process says what that process met', () => {
+  const files = ['/d/a.heapsnapshot', '/d/a.heapprofile']
+  const line = lines.dump({
+    ...{ kind: 'memory', rule: 'heap-limit', file: '/d/a.heapsnapshot', files, sizeBytes: 1024 * 1024 },
+    ...{ way: 'fork', passedOver: [], pauseMs: 1, durationMs: 1, earlier: true },
+  })
+  assert.equal(
+    line,
+    "an earlier process reached V8's heap limit and left /d/a.heapsnapshot, /d/a.heapprofile (1MB)",
+  )
+})

@@ -29,6 +29,7 @@ test('the defaults are those of the documentation', () => {
   })
   assert.equal(settings.profileDurationMs, 30_000)
   assert.equal(settings.sampling, true)
+  assert.deepEqual(settings.heapLimit, { holdMs: 10_000 })
   assert.deepEqual(settings.directories, { cpu: process.cwd(), memory: process.cwd() })
   assert.equal(settings.signal, 'SIGUSR2')
   assert.equal(settings.watchdog, true)
@@ -41,6 +42,7 @@ test('only what is configured is watched', () => {
   assert.equal(settings.cpu, undefined)
   assert.equal(settings.memory, undefined)
   assert.equal(settings.sampling, false)
+  assert.equal(settings.heapLimit, undefined)
 })
 
 test('0 is a value, not an absence (1.x swallowed it)', () => {
@@ -253,4 +255,19 @@ test('any options at all: settings, or a TypeError or RangeError that names the 
     }),
     { numRuns: 2000 },
   )
+})
+
+test('memory.heapLimit is true, false or an object with `hold`', () => {
+  const heapLimit = (value: unknown) => resolveOptions({ memory: { heapLimit: value } } as Options).heapLimit
+  assert.deepEqual(heapLimit(true), { holdMs: 10_000 })
+  assert.deepEqual(heapLimit({}), { holdMs: 10_000 })
+  assert.deepEqual(heapLimit({ hold: 250 }), { holdMs: 250 })
+  assert.equal(heapLimit(false), undefined)
+  refuses(
+    { memory: { heapLimit: 'yes' } },
+    TypeError,
+    /options\.memory\.heapLimit must be true, false or an object/,
+  )
+  refuses({ memory: { heapLimit: { hold: 0 } } }, RangeError, /options\.memory\.heapLimit\.hold must be/)
+  refuses({ memory: { heapLimit: { wait: 1 } } }, TypeError, /wait is not an option/)
 })

@@ -42,8 +42,67 @@ export type ChildEnd =
   | { readonly signal: number; readonly code?: never; readonly lost?: never }
   | { readonly lost: true; readonly code?: never; readonly signal?: never }
 
+/**
+ * What is done when V8's heap limit is reached, decided beforehand: see `src/native/heap-limit.h`. Texts are limited to 512 bytes
+ * (`refusal`), 4096 (`directory`) and 16 KiB (`facts`), less one.
+ */
+export interface HeapLimitPlan {
+  readonly options: ForkOptions
+  /** How long the process may be held before V8 ends it, ms. */
+  readonly holdMs: number
+  /** Hold until the child has ended, instead of until it is past its first collection. */
+  readonly holdsToEnd: boolean
+  /** Whether the line is written to stderr. */
+  readonly writesLine: boolean
+  readonly hasProfile: boolean
+  readonly hasSnapshot: boolean
+  /** Why nothing is dumped; empty when a dump is allowed. */
+  readonly refusal: string
+  readonly directory: string
+  /** For the job, which understands it. */
+  readonly facts: string
+}
+
+/** What the heap limit's job is given in the child. */
+export interface HeapLimitChild {
+  readonly facts: string
+  /** V8's limit, bytes. */
+  readonly limitBytes: number
+  /** Wall clock when the limit was reached, ms. */
+  readonly reachedAtMs: number
+  /** Wall clock at the fork, whole ms: the name of the files has it. */
+  readonly startedAtMs: number
+  /** Which fork this is, from 1. */
+  readonly fork: number
+  /** For how long the application stood still, ms. */
+  pauseMs(): number
+  /** Reports that the first collection is over: from then on no other fork will be needed. */
+  pastCollection(): void
+}
+
+/** What the native part does at V8's heap limit. */
+export interface HeapLimitHelper {
+  /**
+   * From now on, when V8 is about to end the process because its heap has reached its limit, the process is forked, and the child
+   * calls `job`, which says whether it has written something. The process dies as it would have. Needs a plan.
+   *
+   * @throws A `TypeError` when the job is no function, an `Error` on another thread than the main one, when it is armed already, or
+   * where this Node does not export what is needed.
+   */
+  armHeapLimit(job: (child: HeapLimitChild) => boolean): void
+  /**
+   * Renews the plan. From any thread.
+   *
+   * @returns The pid of a child that has ended while this process lived on, if there is one.
+   * @throws A `TypeError` when it is no plan or a text in it is too long; the earlier one stays.
+   */
+  prepareHeapLimit(plan: HeapLimitPlan): number | undefined
+  /** On the main thread. Idempotent. */
+  disarmHeapLimit(): void
+}
+
 /** The native part, in C: see `src/native/fork-helper.h`. */
-export interface ForkHelper {
+export interface ForkHelper extends Partial<HeapLimitHelper> {
   /**
    * Finds the memory that V8 keeps out of forks, so that the next fork need not. Takes as long as the fork itself: call it
    * shortly before, on a thread other than the main one. Without it `fork` does this itself.

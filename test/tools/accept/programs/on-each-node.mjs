@@ -7,13 +7,13 @@ const here = fileURLToPath(new URL('.', import.meta.url))
 const NODES = (process.env.CMM_NODES ?? '20,22,24,26').split(',')
 
 /**
- * Runs a program of this directory with one Node after the other, says in one line what each had to say last, and fails if
+ * Runs a program of this directory with one Node after the other, prints and returns the last line of each, joined, and fails if
  * one of them did. A Node that is not the one that runs here comes from npm, once.
  */
-export function onEachNode(program) {
+export function onEachNode(program, ...args) {
   const figures = []
   for (const major of NODES) {
-    const { status, signal, stdout } = spawnSync(nodeOf(major), [join(here, program)], {
+    const { status, signal, stdout } = spawnSync(nodeOf(major), [join(here, program), ...args], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'inherit'],
     })
@@ -23,6 +23,7 @@ export function onEachNode(program) {
     if (status !== 0) process.exitCode = 1
   }
   console.log(figures.join('; '))
+  return figures.join('; ')
 }
 
 function nodeOf(major) {

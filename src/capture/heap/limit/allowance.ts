@@ -1,0 +1,129 @@
+import type { Budget } from '../../../dispatch/budget'
+import {
+  FORK_ALLOWANCE_FLOOR_BYTES,
+  forkAllowanceBytes,
+  judgeDisk,
+  judgeFork,
+  snapshotFileBytes,
+  type MemoryRoom,
+} from '../../room'
+
+/** How long a process is held at V8's heap limit at most, until its child is past the first collection, ms. */
+export const HOLD_UNTIL_COLLECTED_MS = 2000
+/** Disk space that a sampling profile may take, bytes. */
+const PROFILE_FILE_BYTES = 1024 * 1024
+/** Least memory that a child is forked for where it alone would be killed, bytes. */
+export const HEAP_LIMIT_NEED_BYTES = 2 * FORK_ALLOWANCE_FLOOR_BYTES
+
+/** What the watch has to know of the heap limit, as plain data: it can travel to another thread. */
+export interface HeapLimitToWatch {
+  /** Whether the callback waits for plans. Reports of earlier processes come anyway. */
+  readonly isArmed: boolean
+  /** V8's limit, bytes. */
+  readonly limitBytes: number
+  /** What the process has beside its heap, bytes. */
+  readonly baseBytes: number
+  /** How long the process is held, ms, and whether until the child has ended. */
+  readonly holdMs: number
+  readonly holdsToEnd: boolean
+  readonly writesLine: boolean
+  readonly hasProfile: boolean
+}
+
+/** All that decides about a dump at the heap limit, as the latest reading found it. */
+export interface HeapLimitFacts {
+  /** V8's limit, bytes. */
+  readonly limitBytes: number
+  /** Resident memory now, bytes. */
+  readonly rssBytes: number
+  /** What the process has beside its heap, as measured at the start, bytes. */
+  readonly baseBytes: number
+  readonly room: MemoryRoom
+  readonly disk: { readonly freeBytes: number; readonly isMemory: boolean }
+  /** Whether the kernel, when memory runs out, kills all processes of the group. */
+  readonly isKilledAsOne: boolean
+  /** Dumps at the heap limit that lie in the directory and were made within the budget's interval. */
+  readonly recentDumps: number
+  readonly budget: Budget
+}
+
+/** What is to be done when the limit is reached. */
+export type HeapLimitDecision =
+  | { readonly refusal: string }
+  | {
+      readonly refusal?: undefined
+      readonly hasSnapshot: boolean
+      /** Why there will be no snapshot. */
+      readonly noSnapshot?: string
+      readonly allowanceBytes: number
+    }
+
+/**
+ * Decides beforehand what is done when the heap reaches V8's limit, because nothing can be decided then.
+ *
+ * What is available now will be less by what the heap still has to grow. Beyond that the parent, which dies within seconds, needs
+ * nothing: pages that it shared with the child are the child's alone then, and are not copied. So where the kernel would kill the
+ * child alone, some memory is enough for a try. Where it would kill the whole group, the child must fit as in any other fork.
+ */
+export function decideAtHeapLimit(facts: HeapLimitFacts): HeapLimitDecision {
+  const { limitBytes, rssBytes, baseBytes, room, disk, isKilledAsOne, recentDumps, budget } = facts
+  const { tokensPerInterval, intervalMs } = budget
+  if (recentDumps >= tokensPerInterval) {
+    return { refusal: `limited: ${recentDumps} of ${tokensPerInterval} dumps in ${intervalMs / 1000} s` }
+  }
+  const fileBytes = snapshotFileBytes(limitBytes)
+  if (!judgeDisk(PROFILE_FILE_BYTES, disk.freeBytes).fits) {
+    return { refusal: `disk: ${disk.freeBytes} bytes are free` }
+  }
+  const growthBytes = Math.max(0, baseBytes + limitBytes - rssBytes)
+  const leftBytes = Math.max(0, room.availableBytes - growthBytes)
+  const diskVerdict = judgeDisk(fileBytes, disk.freeBytes)
+  const isDiskTooFull = !diskVerdict.fits || (disk.isMemory && leftBytes - fileBytes < HEAP_LIMIT_NEED_BYTES)
+  const forChildBytes = leftBytes - (disk.isMemory && !isDiskTooFull ? fileBytes : 0)
+  const verdict = judgeFork(limitBytes, { ...room, availableBytes: forChildBytes })
+  const needBytes = isKilledAsOne ? (verdict.numbers['needBytes'] ?? 0) : HEAP_LIMIT_NEED_BYTES
+  const haveBytes = isKilledAsOne ? (verdict.numbers['haveBytes'] ?? 0) : forChildBytes
+  if (haveBytes < needBytes) return { refusal: `memory: needs ${needBytes} bytes, ${haveBytes} available` }
+  const allowanceBytes = isKilledAsOne
+    ? forkAllowanceBytes(haveBytes, baseBytes + limitBytes)
+    : Math.max(FORK_ALLOWANCE_FLOOR_BYTES, haveBytes)
+  if (!isDiskTooFull) return { hasSnapshot: true, allowanceBytes }
+  return {
+    hasSnapshot: false,
+    noSnapshot: `disk: needs up to ${fileBytes} bytes, ${disk.freeBytes} are free`,
+    allowanceBytes,
+  }
+}
+
+/**
+ * Whether Node itself was asked to write heap snapshots near the limit. V8 calls only the callback that was added last, so ours would
+ * replace Node's.
+ *
+ * @param nodeOptions - The value of NODE_OPTIONS.
+ */
+export function isLeftToNode(execArgv: readonly string[], nodeOptions: string | undefined): boolean {
+  const all = [...execArgv, ...(nodeOptions ?? '').split(/\s+/)]
+  return all.some((option) => /^"?--heapsnapshot[-_]near[-_]heap[-_]limit(=|$)/.test(option))
+}
+
+/** Names of programs that run as PID 1 of a container and end when their child does. */
+const CONTAINER_INITS: readonly string[] = ['tini', 'docker-init', 'dumb-init', 'catatonit']
+
+/** Whether the end of a process is the end of its container, and thereby of its children. */
+export function endsItsChildren(pid: number, parentPid: number, nameOfInit: string): boolean {
+  return pid === 1 || (parentPid === 1 && CONTAINER_INITS.includes(nameOfInit.trim()))
+}
+
+/** Reported once at start when the heap limit will probably end the process before its memory reaches a threshold. */
+export function thresholdAboveHeapLimit(
+  what: string,
+  thresholdBytes: number,
+  limitBytes: number,
+  baseBytes: number,
+): string | undefined {
+  if (thresholdBytes <= limitBytes + baseBytes) return undefined
+  return (
+    `${what} of ${thresholdBytes} bytes is unlikely to be reached: V8 ends the process when its heap reaches ` +
+    `about ${limitBytes} bytes, unless much of its memory is outside of the heap; see --max-old-space-size`
+  )
+}

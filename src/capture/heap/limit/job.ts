@@ -1,0 +1,121 @@
+import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
+import { artefactBaseName } from '../../../files/names'
+import type { How, Sidecar } from '../../../files/sidecar'
+import { openArtefact, type OpenArtefact } from '../../../files/artefact'
+import { messageOf } from '../../../base/error-text'
+import type { PassedOver } from '../../capture'
+import type { HeapLimitChild } from '../fork/helper'
+import { FORK_WAY } from '../fork/job'
+import type { HeapSampler } from '../sampler'
+import { SAMPLING_INTERVAL_BYTES, SAMPLING_WAY } from '../sampling'
+import { monotonicMs } from '../../../base/clock'
+
+/** What a reading gives the job beforehand, as JSON in the plan's `facts`. */
+export interface HeapLimitJobFacts {
+  readonly directory: string
+  readonly hasProfile: boolean
+  readonly hasSnapshot: boolean
+  readonly passedOver: readonly PassedOver[]
+  readonly readings: Sidecar['why']['readings']
+  readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
+}
+
+/**
+ * What the child of a process at its heap limit does. It calls nothing that needs another thread or an event loop.
+ *
+ * The sampling profile comes first, so that some evidence exists whatever becomes of the snapshot. Reading it forces the first full
+ * collection, where a child can find that it needs a thread; so no file is created before. The parent is let go once the profile is
+ * published: a supervisor that ends the children of a dead process finds it whole.
+ *
+ * @returns Whether something was written.
+ */
+export function writeHeapLimitDump(
+  child: HeapLimitChild,
+  sampler: HeapSampler | undefined,
+  collectGarbage: () => void,
+): boolean {
+  // A child that runs out of memory would write a report into the application's working directory.
+  if (process.report) process.report.reportOnFatalError = false
+  const facts = JSON.parse(child.facts) as HeapLimitJobFacts
+  const startedAtMs = monotonicMs()
+  const read = facts.hasProfile && sampler ? sampler.read() : { samples: 0, json: '' }
+  if (read.samples === 0) collectGarbage()
+
+  const profile =
+    facts.hasProfile &&
+    attemptTo(() => {
+      if (!sampler || read.samples === 0) throw new Error('the sampling heap profiler has seen nothing')
+      const notes = {
+        samplingIntervalBytes: SAMPLING_INTERVAL_BYTES,
+        samples: read.samples,
+        sampler: sampler.state(),
+        inForkedChild: true,
+      }
+      writeArtefact(child, facts, '.heapprofile', (open) => {
+        open.write(read.json)
+        return { ...howOf(child, facts.passedOver, startedAtMs), way: SAMPLING_WAY, notes }
+      })
+    })
+  child.pastCollection()
+  const noProfile = profile && 'failed' in profile ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
+  const snapshot =
+    facts.hasSnapshot &&
+    attemptTo(() =>
+      writeArtefact(child, facts, '.heapsnapshot', (open) => {
+        const snapshotStartedAtMs = monotonicMs()
+        writeHeapSnapshot(open.writePath)
+        const passedOver = [...facts.passedOver, ...noProfile]
+        const notes = { childPeakBytes: process.resourceUsage().maxRSS * 1024 }
+        return { ...howOf(child, passedOver, snapshotStartedAtMs), way: FORK_WAY, notes }
+      }),
+    )
+  return [profile, snapshot].some((outcome) => outcome && !('failed' in outcome))
+}
+
+function howOf(
+  child: HeapLimitChild,
+  passedOver: readonly PassedOver[],
+  startedAtMs: number,
+): Pick<How, 'passedOver' | 'pauseMs' | 'durationMs'> {
+  return { passedOver, pauseMs: child.pauseMs(), durationMs: monotonicMs() - startedAtMs }
+}
+
+/** A file that fails is removed here: the application, which would do it otherwise, is gone. */
+function writeArtefact(
+  child: HeapLimitChild,
+  facts: HeapLimitJobFacts,
+  extension: '.heapprofile' | '.heapsnapshot',
+  write: (open: OpenArtefact) => How,
+): void {
+  const open = openArtefact(facts.directory, `${nameOf(child, facts)}${extension}`, sidecarOf(child, facts))
+  try {
+    open.publishNow(write(open))
+  } catch (error) {
+    open.abandon()
+    throw error
+  }
+}
+
+function nameOf({ startedAtMs }: HeapLimitChild, { where }: HeapLimitJobFacts): string {
+  return artefactBaseName({ kind: 'memory', rule: 'heap-limit', pid: where.pid, startedAtMs })
+}
+
+function sidecarOf(child: HeapLimitChild, facts: HeapLimitJobFacts): Pick<Sidecar, 'why' | 'where'> {
+  const { directory, readings, where } = facts
+  const heapUsedBytes = getHeapStatistics().used_heap_size
+  const reachedAt = new Date(child.reachedAtMs).toISOString()
+  const details = { heapLimit: child.limitBytes, heapUsed: heapUsedBytes, reachedAt, fork: child.fork }
+  return {
+    why: { kind: 'memory', rule: 'heap-limit', details, readings },
+    where: { ...where, directory, startedAt: new Date(child.startedAtMs).toISOString() },
+  }
+}
+
+function attemptTo(work: () => void): { readonly done: true } | { readonly failed: string } {
+  try {
+    work()
+    return { done: true }
+  } catch (error) {
+    return { failed: messageOf(error) }
+  }
+}

@@ -1,0 +1,93 @@
+import { readdirSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import * as v8 from 'node:v8'
+import type { HeapSampler } from '../capture/heap/sampler'
+import { createRoomProbe } from '../capture/room-probe'
+import type { Budget } from '../dispatch/budget'
+import { thresholdAboveHeapLimit } from '../capture/heap/limit/allowance'
+import { parseArtefactName } from '../files/names'
+import { createHeapLimitPlans } from '../dispatch/heap-limit-plans'
+import { armHeapLimit } from '../monitor/heap-limit'
+import { DEFAULT_HOLD_MS, type Logger } from '../monitor/options'
+import { lines } from '../monitor/lines'
+import { readLimits } from '../system/limits'
+import { epochMs } from '../base/clock'
+import { setTimeout } from '../base/timers'
+
+/** How often a worker renews its plan, ms. */
+const PLAN_EVERY_MS = 1000
+/** A dump of a worker that has just been lost began within this time, ms: its process may have had the number of another. */
+const JUST_LOST_MS = 60_000
+/** How a process ends that V8 ends: by abort(3), or by the trap behind it. */
+const ENDED_BY_V8: readonly (string | null)[] = ['SIGABRT', 'SIGTRAP', 'SIGILL', 'SIGSEGV']
+const ABORT_CODE = 134
+
+export interface WorkerHeapLimit {
+  readonly directory: string
+  readonly budget: Budget
+  readonly keep: number | false
+  readonly report: Logger
+  readonly sampler: HeapSampler
+}
+
+/** Has a worker dump at V8's heap limit, for as long as it lives. */
+export function dumpAtHeapLimit({ directory, budget, keep, report, sampler }: WorkerHeapLimit): void {
+  const { toWatch, inWords } = armHeapLimit({ holdMs: DEFAULT_HOLD_MS, writesLine: true, sampler })
+  if (!toWatch.isArmed) report.info(`at V8's heap limit of the worker with pid ${process.pid}: ${inWords}`)
+  const { version: node, versions, pid } = process
+  const round = createHeapLimitPlans({
+    ...{ heapLimit: toWatch, directory, budget, keep },
+    where: { node, v8: versions.v8, pid, host: hostname(), limits: { ...readLimits() } },
+    probe: createRoomProbe(),
+    report: {
+      dump: (dump) => report.warn(lines.dump(dump)),
+      failure: (failure) => report.error(lines.failure(failure)),
+    },
+  })
+  const arm = (): void => void setTimeout(() => void round().then(arm), PLAN_EVERY_MS).unref()
+  void round().then(arm)
+}
+
+/** What is added to the line of a lost worker that reached V8's heap limit: nothing when it left no dump. */
+export function heapLimitNote(
+  {
+    pid,
+    code,
+    signal,
+  }: { readonly pid: number; readonly code: number | null; readonly signal: string | null },
+  directory: string | undefined,
+): string {
+  if (directory === undefined || (code !== ABORT_CODE && !ENDED_BY_V8.includes(signal))) return ''
+  const sinceMs = epochMs() - JUST_LOST_MS
+  const dumps = namesIn(directory).filter((name) => {
+    const parsed = parseArtefactName(name)
+    return parsed?.rule === 'heap-limit' && parsed.pid === pid && parsed.startedAtMs >= sinceMs
+  })
+  const baseNames = new Set(dumps.map((name) => parseArtefactName(name)?.baseName))
+  if (baseNames.size === 0) return ''
+  const files = [...baseNames].map((baseName) => join(directory, `${baseName}.*`))
+  return `: its heap reached V8's limit, see ${files.join(', ')}`
+}
+
+/**
+ * Why a worker's limit will hardly be reached; `undefined` when it can be.
+ *
+ * @param execArgv - Options of Node that the workers are started with.
+ */
+export function limitAboveHeapLimit(limitBytes: number, execArgv: readonly string[]): string | undefined {
+  const { heap_size_limit: ownLimitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
+  const given = /--max[-_]old[-_]space[-_]size=(\d+)/.exec(execArgv.join(' '))?.[1]
+  const heapLimitBytes = given === undefined ? ownLimitBytes : Number(given) * 1024 * 1024
+  if (limitBytes > readLimits().totalMemoryBytes) return undefined
+  const baseBytes = Math.max(0, process.memoryUsage.rss() - heapBytes)
+  return thresholdAboveHeapLimit("the workers' limit", limitBytes, heapLimitBytes, baseBytes)
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch {
+    return []
+  }
+}

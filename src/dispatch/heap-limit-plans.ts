@@ -1,0 +1,146 @@
+import { loadForkHelper, type HeapLimitPlan } from '../capture/heap/fork/helper'
+import type { PassedOver } from '../capture/capture'
+import { CHILD_NICENESS } from '../capture/heap/fork/rung'
+import type { HeapLimitJobFacts } from '../capture/heap/limit/job'
+import type { RoomProbe } from '../capture/room-probe'
+import { FORK_WAY } from '../capture/heap/fork/job'
+import type { Budget } from './budget'
+import {
+  decideAtHeapLimit,
+  type HeapLimitDecision,
+  type HeapLimitToWatch,
+} from '../capture/heap/limit/allowance'
+import { messageOf } from '../base/error-text'
+import { ReadingLog } from './reading-log'
+import { childDeadlineMs } from '../files/expiry'
+import { claimReport, readHeapLimitDumps, type HeapLimitDump } from '../capture/heap/limit/earlier-dumps'
+import { deleteExpired } from '../files/retention'
+import { sidecarReadings } from './sidecar-readings'
+import { epochMs, monotonicMs } from '../base/clock'
+import type { Dump, Report } from './events'
+
+/** How often the directory is looked through, ms: for the budget, and for what other processes left. */
+const LOOK_EVERY_MS = 60_000
+/** The same while a child of another process is writing. */
+const LOOK_AGAIN_MS = 5000
+/** The kernel's own deadline for the child, s, above the one in the sidecar. */
+const ALARM_GRACE_S = 5
+
+export interface HeapLimitPlansParts {
+  readonly heapLimit: HeapLimitToWatch
+  readonly directory: string
+  readonly budget: Budget
+  readonly keep: number | false
+  readonly where: HeapLimitJobFacts['where']
+  readonly probe: Pick<RoomProbe, 'memory' | 'isKilledAsOne' | 'disk'>
+  readonly report: Pick<Report, 'dump' | 'failure'>
+}
+
+/**
+ * Renews the plan for the heap limit with each reading of the memory, and reports what earlier processes left in the directory.
+ *
+ * @returns One round, for a loop that reads the memory. It never rejects.
+ */
+export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<void> {
+  const { heapLimit, directory, budget, where, keep, report } = parts
+  const readings = new ReadingLog()
+  const loaded = loadForkHelper()
+  const bornAtMs = epochMs() - process.uptime() * 1000
+  let recentDumps = 0
+  let lookAtMs = 0
+  let isFailing = false
+
+  const lookAround = async (): Promise<void> => {
+    const nowMs = epochMs()
+    const dumps = await readHeapLimitDumps(directory, where.host, nowMs)
+    recentDumps = dumps.filter(({ startedAtMs }) => startedAtMs > nowMs - budget.intervalMs).length
+    lookAtMs = monotonicMs() + (dumps.some((dump) => dump.isBeingWritten) ? LOOK_AGAIN_MS : LOOK_EVERY_MS)
+    const whole = dumps.filter((dump) => !dump.isBeingWritten && dump.unreported.length > 0)
+    for (const dump of whole) reportDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs)
+    if (whole.length > 0) await deleteExpired(directory, where.host, { keep, only: 'heap-limit-memory' })
+  }
+
+  const reportDump = ({ unreported }: HeapLimitDump, isEarlier: boolean): void => {
+    const claimed = unreported.filter(({ file }) => claimReport(file, where.pid, epochMs()))
+    const [main] = claimed
+    if (!main) return
+    const { way, passedOver, pauseMs, sizeBytes } = main.sidecar.how
+    const durationMs = claimed.reduce((sum, { sidecar }) => sum + sidecar.how.durationMs, 0)
+    const dump: Dump = {
+      kind: 'memory',
+      rule: 'heap-limit',
+      file: main.file,
+      files: claimed.map(({ file }) => file),
+      ...{ sizeBytes, way, passedOver, pauseMs, durationMs },
+      ...(isEarlier ? { earlier: true } : {}),
+    }
+    report.dump(dump)
+  }
+
+  const round = async (): Promise<void> => {
+    try {
+      const rssBytes = process.memoryUsage.rss()
+      readings.add({ atEpochMs: epochMs(), value: rssBytes })
+      if (monotonicMs() >= lookAtMs) await lookAround()
+      if (!heapLimit.isArmed || !('helper' in loaded)) return
+      const ended = loaded.helper.prepareHeapLimit?.(await planFor(parts, rssBytes, recentDumps, readings))
+      // The process lived on, and what its child left is to be reported by the next round.
+      if (ended !== undefined) lookAtMs = 0
+      isFailing = false
+    } catch (error) {
+      if (!isFailing)
+        report.failure({ stage: 'heap limit', kind: 'memory', message: messageOf(error), error })
+      isFailing = true
+    }
+  }
+  return round
+}
+
+async function planFor(
+  parts: HeapLimitPlansParts,
+  rssBytes: number,
+  recentDumps: number,
+  readings: ReadingLog,
+): Promise<HeapLimitPlan> {
+  const { heapLimit, directory, budget, where, probe } = parts
+  const { limitBytes, baseBytes, holdMs, holdsToEnd, writesLine, hasProfile } = heapLimit
+  const isKilledAsOne = probe.isKilledAsOne()
+  const disk = await probe.disk(directory).catch((error: unknown) => ({ error: messageOf(error) }))
+  const decision: HeapLimitDecision =
+    'error' in disk
+      ? { refusal: `directory: ${disk.error}` }
+      : decideAtHeapLimit({
+          ...{ limitBytes, rssBytes, baseBytes, isKilledAsOne, recentDumps, budget, disk },
+          room: probe.memory(),
+        })
+  const hasSnapshot = decision.refusal === undefined && decision.hasSnapshot
+  const deadlineMs = childDeadlineMs(limitBytes)
+  const limits = { ...where.limits, childDeadlineMs: deadlineMs }
+  const facts: HeapLimitJobFacts = {
+    directory,
+    hasProfile,
+    hasSnapshot,
+    passedOver: passedOverBy(decision),
+    readings: sidecarReadings(readings),
+    where: { ...where, limits },
+  }
+  const nothingToWrite = hasProfile || hasSnapshot ? '' : 'disk: too full for a snapshot'
+  return {
+    options: {
+      dataAllowanceBytes: decision.refusal === undefined ? decision.allowanceBytes : 0,
+      deadlineSeconds: Math.ceil(deadlineMs / 1000) + ALARM_GRACE_S,
+      niceness: CHILD_NICENESS,
+      firstForOomKiller: !isKilledAsOne,
+      // The application is gone with its dump: no signal that was meant for it comes any more.
+      ignoredSignal: 0,
+    },
+    ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot, directory },
+    refusal: decision.refusal ?? nothingToWrite,
+    facts: JSON.stringify(facts),
+  }
+}
+
+function passedOverBy(decision: HeapLimitDecision): readonly PassedOver[] {
+  const why = decision.refusal ?? decision.noSnapshot
+  return why === undefined ? [] : [{ way: FORK_WAY, why }]
+}

@@ -1,0 +1,324 @@
+/*
+ * V8 ends a process whose heap has reached its limit ("FATAL ERROR: Reached heap limit", "Ineffective mark-compacts near heap
+ * limit"). Just before, it calls the near-heap-limit callback, which may raise the limit. This one does not: it forks, and the child
+ * writes a heap profile and a heap snapshot of what filled the heap.
+ *
+ * What V8 promises about the callback: it runs on the thread of the isolate, inside or right after a collection, with the current
+ * limit; what it returns is the new limit, and one that is not higher changes nothing. What V8 forbids there: JavaScript, and
+ * allocation on the heap. So everything is decided beforehand, in the plan, and this file only makes system calls, allocates small
+ * amounts with malloc(3), and waits for a bounded time.
+ *
+ *   - The fork is made at once. A process that is given more heap to go on with may be inside one native call that fills that as
+ *     well (an array that doubles, JSON.parse of a giant), and never reach a point at which it could be asked to fork.
+ *   - The parent's limit stays as it is, so V8 ends it the way it would have ended it. With a higher limit it would live on, in a
+ *     state in which nobody has tested it.
+ *   - The child's limit is raised. It returns into the code that asked for memory, which V8 lets continue up to the next loop turn or
+ *     function entry. There V8 serves interrupts, and the one requested here runs the job. A native call that is under way ends first;
+ *     the child has nothing left that such a call could damage (child.c).
+ *   - The parent is held until the child is past its first collection and has its profile on disk. Until then the child may need a thread of V8's that was not
+ *     forked with it (a sweeper, mostly), end with CHILD_EXIT_WAITED_FOR_THREAD, and want another fork, which only a parent that
+ *     still exists can make.
+ *
+ * V8 also calls the callback before a collection of last resort, after which a process can live on. Then the child is an ordinary
+ * forked child: it finishes, and is reaped later.
+ */
+#define _GNU_SOURCE
+#include "heap-limit.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Forks for one dump. In practice the second one gets through. */
+#define MOST_FORKS 5
+/* V8 can call several times before it ends the process; a process that lives on has its next dump after this long at the earliest. */
+#define SETTLING_MS 60000
+/* The least by which the child's limit is raised. Its job needs a few MB; a native call under way may need as much as there was. */
+#define LEAST_RAISE_BYTES ((size_t)256 << 20)
+/* Between two looks at a child that has closed its pipe and cannot be reaped yet. */
+#define REAP_PAUSE_MS 2
+
+/* ---- V8 ---------------------------------------------------------------------------------------------------------- */
+
+/*
+ * The C++ functions of V8 by their mangled names, which every Node.js from 20 to 26 exports, so that no V8 header is needed and one
+ * binary serves all of them. The references are weak: an executable without these symbols leaves them NULL.
+ */
+#define EXPORTED_BY_V8(name) __asm__(name) __attribute__((weak, visibility("default")))
+
+typedef size_t near_heap_limit_callback(void *data, size_t current_bytes, size_t initial_bytes);
+typedef void interrupt_callback(void *isolate, void *data);
+
+extern void *get_current_isolate(void) EXPORTED_BY_V8("_ZN2v87Isolate10GetCurrentEv");
+extern void add_callback(void *isolate, near_heap_limit_callback *callback, void *data)
+    EXPORTED_BY_V8("_ZN2v87Isolate24AddNearHeapLimitCallbackEPFmPvmmES1_");
+/* A `limit_bytes` of 0 leaves the limit as it is. */
+extern void remove_callback(void *isolate, near_heap_limit_callback *callback, size_t limit_bytes)
+    EXPORTED_BY_V8("_ZN2v87Isolate27RemoveNearHeapLimitCallbackEPFmPvmmEm");
+extern void request_interrupt(void *isolate, interrupt_callback *callback, void *data)
+    EXPORTED_BY_V8("_ZN2v87Isolate16RequestInterruptEPFvPS0_PvES2_");
+
+/* ---- state ------------------------------------------------------------------------------------------------------- */
+
+static struct {
+  /* NULL when not armed. */
+  void *isolate;
+  pid_t pid;
+  void (*job)(const struct heap_limit_child *);
+} armed;
+
+/* Written by whichever thread reads the memory, copied by the callback. Nothing waits under this lock. */
+static pthread_mutex_t plan_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool is_planned;
+static struct heap_limit_plan next_plan;
+
+/* The callback's own: it may run with little stack left. */
+static struct heap_limit_plan plan;
+static struct heap_limit_child child;
+static double last_call_ms;
+
+/* The child of a parent that has gone on; 0 when there is none. */
+static _Atomic pid_t unreaped;
+
+void heap_limit_prepare(const struct heap_limit_plan *prepared) {
+  (void)pthread_mutex_lock(&plan_lock);
+  next_plan = *prepared;
+  is_planned = true;
+  (void)pthread_mutex_unlock(&plan_lock);
+}
+
+static bool take_plan(void) {
+  (void)pthread_mutex_lock(&plan_lock);
+  bool was_planned = is_planned;
+  plan = next_plan;
+  (void)pthread_mutex_unlock(&plan_lock);
+  return was_planned;
+}
+
+static double read_clock_ms(clockid_t clock) {
+  struct timespec now;
+  (void)clock_gettime(clock, &now);
+  return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static double now_ms(void) { return read_clock_ms(CLOCK_MONOTONIC); }
+
+/* ---- the line ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * Straight to the descriptor: no loop turns any more. Not to a pipe that is full and whose reader stands still; V8's own lines
+ * would wait there as well, but they are not ours to answer for.
+ */
+static void write_line(size_t limit_bytes, const char *what) {
+  static char line[PATH_MAX * 2 + 1024];
+  if (!plan.writes_line) return;
+  int length = snprintf(line, sizeof line, "cpu-memory-monitor: the heap has reached V8's limit of %zu MB: %s\n",
+                        limit_bytes >> 20, what);
+  if (length < 0) return;
+  size_t bytes = (size_t)length < sizeof line ? (size_t)length : sizeof line - 1;
+  struct pollfd target = {.fd = STDERR_FILENO, .events = POLLOUT};
+  if (poll(&target, 1, 0) == 0) return;
+  ssize_t written = write(STDERR_FILENO, line, bytes);
+  (void)written;
+}
+
+/* "<directory>/heap-limit-memory-<pid>-<ms>.heapprofile and .heapsnapshot", as far as they are written. */
+static void write_files_line(const char *what) {
+  static char text[PATH_MAX + 256];
+  const char *extensions = plan.has_profile && plan.has_snapshot ? ".heapprofile and .heapsnapshot"
+                           : plan.has_profile                    ? ".heapprofile"
+                                                                 : ".heapsnapshot";
+  (void)snprintf(text, sizeof text, "%s %s/heap-limit-memory-%d-%.0f%s", what, plan.directory, (int)armed.pid,
+                 child.started_at_ms, extensions);
+  write_line(child.limit_bytes, text);
+}
+
+static void write_failure_line(const char *what, int number, unsigned forks) {
+  char text[128];
+  (void)snprintf(text, sizeof text, "no dump: %s %d at fork %u", what, number, forks);
+  write_line(child.limit_bytes, text);
+}
+
+/* ---- the child --------------------------------------------------------------------------------------------------- */
+
+static void run_job(void *isolate, void *data) {
+  (void)isolate;
+  (void)data;
+  armed.job(&child);
+}
+
+/* The parent stands still until this report, so the child has been as quick as the parent up to here. From now on it can wait. */
+void heap_limit_report_past_collection(const struct heap_limit_child *of) {
+  ssize_t written = write(of->forked.result_descriptor, "c", 1);
+  (void)written;
+  int niceness = nice(plan.options.niceness);
+  (void)niceness;
+}
+
+static size_t raised(size_t limit_bytes) {
+  return limit_bytes + (limit_bytes > LEAST_RAISE_BYTES ? limit_bytes : LEAST_RAISE_BYTES);
+}
+
+/* ---- the parent -------------------------------------------------------------------------------------------------- */
+
+enum progress {
+  /* Neither past the collection nor ended: its time is over. */
+  AT_WORK,
+  PAST_COLLECTION,
+  DONE,
+  /* Worth another fork. */
+  STUCK,
+  /* Ended in a way that another fork would not change. */
+  LOST
+};
+
+static enum progress judge(int status) {
+  if (WIFEXITED(status)) {
+    if (WEXITSTATUS(status) == 0) return DONE;
+    return WEXITSTATUS(status) == CHILD_EXIT_WAITED_FOR_THREAD ? STUCK : LOST;
+  }
+  switch (WTERMSIG(status)) {
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGABRT:
+    case SIGILL:
+    case SIGTRAP: return STUCK;
+    default: return LOST;
+  }
+}
+
+/* The pipe ends a moment before the process can be reaped. */
+static enum progress reap(pid_t pid, double until_ms, int *status) {
+  for (;;) {
+    pid_t ended = waitpid(pid, status, WNOHANG);
+    if (ended == pid) return judge(*status);
+    /* ECHILD: another part of the process waits for every child. How this one ended is not known. */
+    if (ended < 0 && errno != EINTR) return DONE;
+    if (now_ms() >= until_ms) return AT_WORK;
+    (void)poll(NULL, 0, REAP_PAUSE_MS);
+  }
+}
+
+/* Waits for what the child reports, and for its end where that has to be waited for. */
+static enum progress follow(double until_ms, int *status) {
+  bool is_past = false;
+  for (;;) {
+    double left_ms = until_ms - now_ms();
+    struct pollfd source = {.fd = child.forked.result_descriptor, .events = POLLIN};
+    int ready = left_ms > 0 ? poll(&source, 1, (int)left_ms + 1) : 0;
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return is_past ? PAST_COLLECTION : AT_WORK;
+
+    char reports[64];
+    ssize_t length = read(source.fd, reports, sizeof reports);
+    if (length < 0 && errno == EINTR) continue;
+    if (length <= 0) return reap(child.forked.pid, until_ms, status);
+    is_past = true;
+    if (!plan.holds_to_end) return PAST_COLLECTION;
+  }
+}
+
+static void finish(enum progress progress, int status) {
+  switch (progress) {
+    case DONE: write_files_line("a forked child has written"); break;
+    case AT_WORK:
+    case PAST_COLLECTION:
+      write_files_line(plan.holds_to_end ? "the time is over for a forked child that was writing" : "a forked child is writing");
+      break;
+    case STUCK:
+    case LOST:
+      if (WIFEXITED(status)) write_failure_line("the forked child ended with code", WEXITSTATUS(status), child.fork);
+      else write_failure_line("the forked child ended by signal", WTERMSIG(status), child.fork);
+      break;
+  }
+}
+
+/* Returns true in the child. */
+static bool dump(void) {
+  double until_ms = now_ms() + plan.hold_ms;
+  struct child_options options = plan.options;
+  options.niceness = 0;
+  enum progress progress = STUCK;
+  int status = 0;
+  for (child.fork = 1; progress == STUCK && child.fork <= MOST_FORKS && now_ms() < until_ms; child.fork++) {
+    /* Whole: the job builds the names of the files from it as well. */
+    child.started_at_ms = (double)(int64_t)read_clock_ms(CLOCK_REALTIME);
+    int error = fork_with_heap(&options, &child.forked);
+    if (error != 0) {
+      write_failure_line("fork failed with errno", error, child.fork);
+      return false;
+    }
+    if (child.forked.pid == 0) return true;
+    progress = follow(until_ms, &status);
+    (void)close(child.forked.result_descriptor);
+    pause_free(child.forked.pause);
+  }
+  child.fork--;
+  if (progress == AT_WORK || progress == PAST_COLLECTION) atomic_store(&unreaped, child.forked.pid);
+  finish(progress, status);
+  return false;
+}
+
+static size_t near_heap_limit(void *data, size_t limit_bytes, size_t initial_bytes) {
+  (void)data;
+  (void)initial_bytes;
+  /* The child again: a native call that it has not returned from yet needs more. Its allowance is what stops it. */
+  if (getpid() != armed.pid) return raised(limit_bytes);
+
+  double called_ms = now_ms();
+  if (last_call_ms != 0 && called_ms - last_call_ms < SETTLING_MS) return limit_bytes;
+  if (!take_plan()) return limit_bytes;
+  last_call_ms = called_ms;
+  child.limit_bytes = limit_bytes;
+  child.reached_at_ms = read_clock_ms(CLOCK_REALTIME);
+  child.facts = plan.facts;
+  if (plan.refusal[0] != '\0') {
+    static char text[HEAP_LIMIT_REFUSAL_BYTES + 16];
+    (void)snprintf(text, sizeof text, "no dump: %s", plan.refusal);
+    write_line(limit_bytes, text);
+    return limit_bytes;
+  }
+  if (!dump()) return limit_bytes;
+  request_interrupt(armed.isolate, run_job, NULL);
+  return raised(limit_bytes);
+}
+
+pid_t heap_limit_reap(void) {
+  pid_t pid = atomic_load(&unreaped);
+  int status;
+  if (pid == 0 || waitpid(pid, &status, WNOHANG) == 0) return 0;
+  /* One thread reports it, where several look. */
+  return atomic_compare_exchange_strong(&unreaped, &pid, 0) ? pid : 0;
+}
+
+/* ---- arming ------------------------------------------------------------------------------------------------------ */
+
+const char *heap_limit_arm(void (*job)(const struct heap_limit_child *)) {
+  if (armed.isolate != NULL) return "it is armed already";
+  if (get_current_isolate == NULL || add_callback == NULL || remove_callback == NULL || request_interrupt == NULL) {
+    return "this Node.js does not export the functions of V8 that it needs";
+  }
+  /* Only the thread that forks exists in the child. Isolates of worker threads have a callback by Node.js anyway. */
+  if (syscall(SYS_gettid) != getpid()) return "only the main thread can be forked";
+  armed.isolate = get_current_isolate();
+  armed.pid = getpid();
+  armed.job = job;
+  last_call_ms = 0;
+  is_planned = false;
+  add_callback(armed.isolate, near_heap_limit, NULL);
+  return NULL;
+}
+
+void heap_limit_disarm(void) {
+  if (armed.isolate == NULL) return;
+  remove_callback(armed.isolate, near_heap_limit, 0);
+  armed.isolate = NULL;
+}

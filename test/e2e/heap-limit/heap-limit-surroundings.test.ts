@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import { artefacts, files, scratch } from '../monitor/app'
+import { die, untilProfiled, untilWritten, WATCHED } from './heap-limit'
+import { limitedTo } from '../monitor/memory-cgroup'
+
+const MIB = 1024 * 1024
+const isRoot = process.getuid?.() === 0
+
+describe("a process that dies of V8's heap limit", () => {
+  it('as PID 1 is held until its child has written all', { skip: !isRoot && 'needs root' }, async (t) => {
+    const through = ['unshare', '--pid', '--fork', '--mount-proc']
+    const options = { ...WATCHED, memory: { heapLimit: { hold: 60_000 } } }
+    const twin = await die(t, { through, options: 'none' })
+    const death = await die(t, { through, options })
+    assert.deepEqual([death.code, death.signal, death.v8Lines], [twin.code, twin.signal, twin.v8Lines])
+    // Not waited for: the end of PID 1 is the end of its child.
+    assert.deepEqual(files(death, '.partial'), [])
+    assert.equal(artefacts(death, 'heap-limit-memory-1-').length, 2)
+    assert.match(death.line ?? '', /a forked child has written/)
+  })
+
+  it('as PID 1 is held no longer than `hold`', { skip: !isRoot && 'needs root' }, async (t) => {
+    const through = ['unshare', '--pid', '--fork', '--mount-proc']
+    const options = { ...WATCHED, memory: { heapLimit: { hold: 1 } } }
+    const death = await die(t, { through, options, limitMb: 60 })
+    assert.deepEqual(
+      artefacts(death).filter((name) => name.endsWith('.heapsnapshot')),
+      [],
+    )
+    assert.match(death.line ?? '', /the time is over/)
+  })
+
+  it('writes what fits into its container, and nothing if nothing does', async (t) => {
+    const tight = limitedTo(t, 130 * MIB)
+    const wide = limitedTo(t, 500 * MIB)
+    if ('reason' in tight) return t.skip(tight.reason)
+    if ('reason' in wide) return t.skip(wide.reason)
+    const [twin, refused, taken] = [
+      await die(t, { env: { CMM_PROCS: tight.procs }, options: 'none', limitMb: 60 }),
+      await die(t, { env: { CMM_PROCS: tight.procs }, limitMb: 60 }),
+      await die(t, { env: { CMM_PROCS: wide.procs }, limitMb: 60 }),
+    ]
+    for (const death of [refused, taken])
+      assert.deepEqual([death.code, death.signal], [twin.code, twin.signal])
+    assert.match(refused.line ?? '', /no dump: memory: needs \d+ bytes, \d+ available/)
+    assert.deepEqual(files(refused, 'heap-limit-'), [])
+    await untilProfiled(taken)
+  })
+
+  it('writes nothing to a full disk, and a profile alone where a snapshot could fill it', async (t) => {
+    if (!isRoot) return t.skip('needs root to mount a file system')
+    const [full, narrow] = [mounted(t, '100m'), mounted(t, '300m')]
+    const refused = await die(t, { directory: full })
+    assert.match(refused.line ?? '', /no dump: disk: \d+ bytes are free/)
+    assert.deepEqual(files(refused, 'heap-limit-'), [])
+    const taken = await die(t, { directory: narrow })
+    assert.match(taken.line ?? '', /\.heapprofile$/)
+    await untilProfiled(taken)
+    assert.deepEqual(
+      artefacts(taken).map((name) => name.replace(/.*\./, '.')),
+      ['.heapprofile'],
+    )
+  })
+
+  it('spends a budget that outlives it', async (t) => {
+    const directory = scratch(t)
+    const options = { ...WATCHED, memory: { limiter: [2, 'hour'] } }
+    const lines: (string | undefined)[] = []
+    for (let life = 0; life < 4; life++) {
+      lines.push((await die(t, { directory, options, shape: 'array', args: ['600'] })).line)
+      if (life < 2) await untilWritten({ directory })
+    }
+    assert.deepEqual(
+      lines.map((line) => /no dump: limited: 2 of 2/.test(line ?? '')),
+      [false, false, true, true],
+    )
+    const names = artefacts({ directory }).filter((name) => name.endsWith('.heapprofile'))
+    assert.equal(names.length, 2)
+  })
+
+  it('keeps its port, its files and its handlers to itself', async (t) => {
+    const twin = await die(t, { program: 'holds.js', options: 'none' })
+    const death = await die(t, { program: 'holds.js', limitMb: 60 })
+    // The child is at work now, or was: the port is free whichever it is.
+    await listen(portOf(death.stdout))
+    assert.deepEqual([death.code, death.signal], [twin.code, twin.signal])
+    assert.equal((await untilWritten(death)).length, 2)
+    for (const each of [twin, death]) {
+      assert.equal(readFileSync(join(each.directory, 'half-written'), 'utf8'), 'one half')
+      assert.deepEqual(files(each, 'handlers'), [])
+      assert.equal(readFileSync(join(each.directory, 'stream'), 'utf8'), '')
+    }
+  })
+})
+
+describe('a later start in the same directory', () => {
+  it('reports what an earlier process left, once, whichever process reports it', async (t) => {
+    const directory = scratch(t)
+    const death = await die(t, { directory })
+    await untilWritten(death)
+    const waiting = { directory, program: 'waits.js', args: ['5000'], limitMb: 200 }
+    const together = await Promise.all([die(t, waiting), die(t, waiting)])
+    const later = await die(t, waiting)
+    const reports = [...together, later].map(({ stdout }) => dumpsIn(stdout))
+    assert.deepEqual(reports.map((dumps) => dumps.length).sort(), [0, 0, 1])
+    assert.equal(reports[2]?.length, 0)
+    const [dump] = reports.flat()
+    assert.equal(dump?.['rule'], 'heap-limit')
+    assert.equal(dump?.['earlier'], true)
+    assert.deepEqual(
+      (dump?.['files'] as string[]).sort(),
+      artefacts({ directory }).map((name) => join(directory, name)),
+    )
+    const lines = together.map(({ stderr }) => /an earlier process reached V8's heap limit/.test(stderr))
+    assert.deepEqual(lines.sort(), [false, true])
+  })
+
+  it('keeps as many as `keep` says', async (t) => {
+    const directory = scratch(t)
+    for (let life = 0; life < 2; life++) await die(t, { directory, shape: 'array' }).then(untilWritten)
+    await die(t, {
+      directory,
+      program: 'waits.js',
+      args: ['5000'],
+      limitMb: 200,
+      options: { ...WATCHED, keep: 1 },
+    })
+    assert.equal(artefacts({ directory }).filter((name) => name.endsWith('.heapsnapshot')).length, 1)
+  })
+})
+
+function dumpsIn(stdout: string): Record<string, unknown>[] {
+  return stdout
+    .split('\n')
+    .filter((line) => line.startsWith('{"name":"dump"'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+}
+
+function portOf(stdout: string): number {
+  return (JSON.parse(stdout.split('\n')[0] ?? '') as { port: number }).port
+}
+
+function listen(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve()))
+  })
+}
+
+/** A file system of that size, gone after the test. */
+function mounted(t: TestContext, size: string): string {
+  const directory = mkdtempSync(join(tmpdir(), 'e2e-disk-'))
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', directory])
+  t.after(() => {
+    execFileSync('umount', ['-l', directory])
+    rmdirSync(directory)
+  })
+  return directory
+}

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import * as v8 from 'node:v8'
+import { artefacts, files, sidecarOf } from '../monitor/app'
+import { die, textOf, untilWritten, WATCHED, type Death } from './heap-limit'
+
+const SHAPES = [
+  { shape: 'burst', shows: 'LeakedOrder' },
+  { shape: 'slow', shows: 'LeakedOrder' },
+  { shape: 'array', shows: '(object elements)' },
+  { shape: 'json', shows: 'Array' },
+  { shape: 'strings', shows: 'Array' },
+  { shape: 'closures', shows: 'context' },
+  { shape: 'maps', shows: 'LeakedOrder' },
+  { shape: 'arrays', shows: 'Array' },
+  { shape: 'ropes', shows: 'of a rope' },
+  { shape: 'buffers', shows: 'LeakedOrder' },
+]
+
+describe("a process that reaches V8's heap limit", () => {
+  for (const { shape, shows } of SHAPES) {
+    it(`leaves a profile and a snapshot and dies as it would have: ${shape}`, async (t) => {
+      const twin = await die(t, { shape, options: 'none' })
+      const death = await die(t, { shape })
+      assert.deepEqual([death.code, death.signal, death.v8Lines], [twin.code, twin.signal, twin.v8Lines])
+      const names = await untilWritten(death)
+      const base = `heap-limit-memory-${death.pid}-`
+      assert.deepEqual(
+        names.map((name) => name.startsWith(base) && name.replace(/.*\./, '.')),
+        ['.heapprofile', '.heapsnapshot'],
+      )
+      assert.ok(textOf(death, '.heapsnapshot').includes(shows))
+      for (const name of names)
+        assert.ok(death.line?.includes(name.replace(/\.heapsnapshot$/, '')), death.line)
+    })
+  }
+
+  it('describes itself in the evidence', async (t) => {
+    const death = await die(t)
+    const [profile = '', snapshot = ''] = await untilWritten(death)
+    for (const name of [profile, snapshot]) {
+      const { why, where, how } = sidecarOf(join(death.directory, name))
+      assert.equal(why.rule, 'heap-limit')
+      assert.equal(why.details['heapLimit'], 20 * 1024 * 1024)
+      assert.ok(why.readings.length >= 1)
+      assert.deepEqual([where.pid, where.directory], [death.pid, death.directory])
+      assert.ok(how.sizeBytes > 0)
+    }
+    assert.equal(sidecarOf(join(death.directory, profile)).how.way, 'sampling')
+    assert.equal(sidecarOf(join(death.directory, snapshot)).how.way, 'fork')
+  })
+
+  it('writes a snapshot alone when sampling is off', async (t) => {
+    const death = await die(t, { options: { ...WATCHED, memory: { sampling: false } } })
+    const names = await untilWritten(death)
+    assert.deepEqual(
+      names.map((name) => name.replace(/.*\./, '.')),
+      ['.heapsnapshot'],
+    )
+  })
+
+  it('does the same with its watch on the main thread', async (t) => {
+    const death = await die(t, { shape: 'slow', options: { ...WATCHED, watchdog: false } })
+    assert.equal((await untilWritten(death)).length, 2)
+  })
+
+  it('writes no line with `logger: false`', async (t) => {
+    const death = await die(t, { options: { ...WATCHED, logger: false }, args: ['2000'] })
+    assert.equal(death.line, undefined)
+    assert.equal((await untilWritten(death)).length, 2)
+  })
+
+  for (const program of ['in-try.js', 'in-a-promise.js', 'in-a-vm.js', 'busy.js']) {
+    it(`dies and leaves its evidence: ${program}`, async (t) => {
+      const twin = await die(t, { program, options: 'none' })
+      const death = await die(t, { program })
+      assert.deepEqual([death.code, death.signal, death.v8Lines], [twin.code, twin.signal, twin.v8Lines])
+      assert.equal(death.stdout, twin.stdout)
+      assert.equal((await untilWritten(death)).length, 2)
+    })
+  }
+
+  for (const flag of ['--abort-on-uncaught-exception', '--report-on-fatalerror']) {
+    it(`dies and leaves its evidence under ${flag}`, async (t) => {
+      const execArgv = [flag]
+      const [twin, death] = [await die(t, { execArgv, options: 'none' }), await die(t, { execArgv })]
+      assert.deepEqual([death.code, death.signal, death.v8Lines], [twin.code, twin.signal, twin.v8Lines])
+      assert.equal((await untilWritten(death)).length, 2)
+      const reports = (each: Death) => files(each).filter((name) => name.startsWith('report.')).length
+      assert.equal(reports(death), reports(twin))
+    })
+  }
+})
+
+describe("nothing is written at V8's heap limit", () => {
+  const leavesNothing = (death: Death): void => {
+    assert.deepEqual(artefacts(death), [])
+    assert.equal(death.line, undefined)
+  }
+
+  it('when the limit is not reached', async (t) => {
+    const death = await die(t, { program: 'recovers.js' })
+    assert.equal(death.code, 0, death.stderr)
+    leavesNothing(death)
+  })
+
+  it('with `heapLimit: false`', async (t) => {
+    leavesNothing(await die(t, { options: { ...WATCHED, memory: { heapLimit: false } } }))
+  })
+
+  it('without a `memory` key', async (t) => {
+    leavesNothing(await die(t, { options: { signal: false } }))
+  })
+
+  it("when Node's own flag is given: Node writes its snapshot", async (t) => {
+    const death = await die(t, { execArgv: ['--heapsnapshot-near-heap-limit=1'] })
+    assert.equal(files(death, 'heap-limit-').length, 0)
+    assert.match(death.stderr, /left to --heapsnapshot-near-heap-limit/)
+  })
+
+  it("when Node's own flag is given by NODE_OPTIONS", async (t) => {
+    const death = await die(t, { env: { NODE_OPTIONS: '--heapsnapshot-near-heap-limit=1' } })
+    assert.equal(death.line, undefined)
+    assert.equal(files(death, 'heap-limit-').length, 0)
+  })
+
+  it('without the fork helper, but what Node itself can write', async (t) => {
+    const death = await die(t, { execArgv: ['--no-addons'] })
+    assert.equal(death.line, undefined)
+    assert.deepEqual(files(death, 'heap-limit-'), [])
+    const isNodeAble = 'setHeapProfileNearHeapLimit' in v8
+    assert.match(death.stderr, isNodeAble ? /limit: profile by Node\.js to/ : /limit: nothing is written \(/)
+    assert.equal(files(death, 'Heap.').length, isNodeAble ? 1 : 0)
+  })
+
+  it('when a worker thread reaches a limit of its own', async (t) => {
+    const death = await die(t, { program: 'worker-limit.js', limitMb: 200 })
+    assert.equal(death.code, 0, death.stderr)
+    assert.match(death.stdout, /ERR_WORKER_OUT_OF_MEMORY/)
+    leavesNothing(death)
+  })
+
+  it('after stop()', async (t) => {
+    const death = await die(t, { program: 'stopped.js' })
+    leavesNothing(death)
+    assert.equal(death.signal ?? death.code, (await die(t, { options: 'none' })).signal ?? 'SIGABRT')
+  })
+})

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { artefacts, files, scratch } from '../monitor/app'
+
+export const programs = join(__dirname, 'programs')
+
+/** The monitor as most tests want it. */
+export const WATCHED = { memory: {}, signal: false }
+
+export interface DyingOptions {
+  readonly shape?: string
+  /** The monitor's options; `'none'`: a twin without the monitor. */
+  readonly options?: unknown
+  readonly limitMb?: number
+  readonly execArgv?: readonly string[]
+  readonly env?: NodeJS.ProcessEnv
+  readonly directory?: string
+  readonly program?: string
+  readonly args?: readonly string[]
+  /** Runs the program through this command, e.g. `unshare`. */
+  readonly through?: readonly string[]
+  /** Given the program's pid as soon as it runs. */
+  readonly onPid?: (pid: number) => void
+}
+
+export interface Death {
+  readonly pid: number
+  readonly directory: string
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+  /** The line at the limit; there is at most one. */
+  readonly line: string | undefined
+  /** V8's own lines that do not depend on numbers or addresses. */
+  readonly v8Lines: readonly string[]
+}
+
+/**
+ * Runs a program that fills its heap, and resolves when it has ended. On a busy machine the heap can be full before the watch has
+ * begun: then once more.
+ */
+export async function die(t: TestContext, options: DyingOptions = {}): Promise<Death> {
+  for (;;) {
+    const death = await dieOnce(t, options)
+    if (!death.line?.includes('the watch has not begun yet')) return death
+  }
+}
+
+async function dieOnce(
+  t: TestContext,
+  {
+    shape = 'burst',
+    options = WATCHED,
+    limitMb = 20,
+    execArgv = [],
+    env = {},
+    directory = scratch(t),
+    program = 'program.js',
+    args = [],
+    through = [],
+    onPid,
+  }: DyingOptions,
+): Promise<Death> {
+  const text = options === 'none' ? 'none' : JSON.stringify(options)
+  const node = [process.execPath, `--max-old-space-size=${limitMb}`, ...execArgv]
+  const [command = '', ...argv] = [...through, ...node, join(programs, program), shape, text, ...args]
+  const child = spawn(command, argv, {
+    cwd: directory,
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 120_000,
+    killSignal: 'SIGKILL',
+  })
+  const output = { stdout: '', stderr: '' }
+  child.stdout.on('data', (chunk) => (output.stdout += String(chunk)))
+  child.stderr.on('data', (chunk) => (output.stderr += String(chunk)))
+  if (child.pid !== undefined) onPid?.(child.pid)
+  const { code, signal } = await new Promise<Pick<Death, 'code' | 'signal'>>((resolve) =>
+    child.on('close', (code, signal) => resolve({ code, signal })),
+  )
+  const lines = output.stderr.split('\n')
+  const own = lines.filter((line) => line.startsWith('cpu-memory-monitor: the heap has reached'))
+  assert.ok(own.length <= 1, `more than one line: ${own.join('\n')}`)
+  return {
+    ...{ pid: child.pid ?? 0, directory, code, signal, ...output },
+    line: own[0],
+    v8Lines: lines.filter((line) => /^(<---|-----|FATAL ERROR)/.test(line)).map(withoutReason),
+  }
+}
+
+/** Which of its two fatal errors V8 reports depends on the time that its collections took. */
+function withoutReason(line: string): string {
+  return line.replace(/Reached heap limit|Ineffective mark-compacts near heap limit/, 'The limit')
+}
+
+/** Resolves with the names of the artefacts when the child of a process that died has published its snapshot. */
+export async function untilWritten(death: Pick<Death, 'directory'> & Partial<Death>): Promise<string[]> {
+  return waitFor(death, 'a whole snapshot', () => {
+    const names = artefacts(death)
+    const isWhole = names.some((name) => name.endsWith('.heapsnapshot'))
+    return isWhole && files(death, '.partial').length === 0 ? names : undefined
+  })
+}
+
+/** Resolves when it has published its profile, which is the first of its files. */
+export async function untilProfiled(death: Death): Promise<void> {
+  await waitFor(death, 'a profile', () => artefacts(death).find((name) => name.endsWith('.heapprofile')))
+}
+
+async function waitFor<T>(
+  death: Pick<Death, 'directory'> & Partial<Death>,
+  what: string,
+  look: () => T | undefined,
+): Promise<T> {
+  for (let round = 0; round < 2400; round++) {
+    const found = look()
+    if (found !== undefined) return found
+    await sleep(50)
+  }
+  throw new Error(`did not come: ${what}; there is ${files(death).join(', ')}\n${death.line}`)
+}
+
+export function textOf({ directory }: { readonly directory: string }, extension: string): string {
+  const [name = ''] = artefacts({ directory }).filter((each) => each.endsWith(extension))
+  return readFileSync(join(directory, name), 'utf8')
+}

@@ -1,0 +1,112 @@
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+const PROGRAMS = fileURLToPath(new URL('../../../e2e/heap-limit/programs/', import.meta.url))
+/** The longest that a child may take for its snapshot here, ms. */
+const WRITTEN_WITHIN_MS = 300_000
+
+/**
+ * Runs a program that fills its heap up to the limit, in a directory of its own, and lets `follow` look at what it left. The
+ * directory is gone afterwards.
+ */
+export async function withDeath(
+  {
+    shape = 'burst',
+    options,
+    limitMb = 150,
+    execArgv = [],
+    env = {},
+    program = 'program.js',
+    args = [],
+    directory,
+  },
+  follow,
+) {
+  const own = directory ?? mkdtempSync(join(tmpdir(), 'accept-'))
+  const argv = [`--max-old-space-size=${limitMb}`, ...execArgv, join(PROGRAMS, program), shape]
+  const startedAtMs = Date.now()
+  const child = spawn(process.execPath, [...argv, options ? JSON.stringify(options) : 'none', ...args], {
+    cwd: own,
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const output = { stdout: '', stderr: '' }
+  child.stdout.on('data', (chunk) => (output.stdout += chunk))
+  child.stderr.on('data', (chunk) => (output.stderr += chunk))
+  let peakBytes = 0
+  const timer = setInterval(() => (peakBytes = Math.max(peakBytes, residentBytes(child.pid))), 20)
+  const { code, signal } = await new Promise((resolve) =>
+    child.on('close', (code, signal) => resolve({ code, signal })),
+  )
+  clearInterval(timer)
+  const diedAtMs = Date.now()
+  try {
+    return await follow({
+      ...output,
+      code,
+      signal,
+      pid: child.pid,
+      directory: own,
+      startedAtMs,
+      diedAtMs,
+      peakBytes,
+    })
+  } finally {
+    if (directory === undefined) rmSync(own, { recursive: true, force: true })
+  }
+}
+
+/** How a process died, less what differs from run to run: numbers, addresses, and which of its two errors V8 reported. */
+export function wayOfDying({ code, signal, stderr }) {
+  const lines = stderr.split('\n').filter((line) => /^(<---|-----|FATAL ERROR)/.test(line))
+  const same = (line) =>
+    line.replace(/Reached heap limit|Ineffective mark-compacts near heap limit/, 'The limit')
+  return JSON.stringify([code, signal, ...lines.map(same)])
+}
+
+/** The files of a dump at the heap limit, once no child works on them any more. */
+export async function written({ directory }) {
+  const until = Date.now() + WRITTEN_WITHIN_MS
+  let names = []
+  // The child creates its first file after the first collection, and its second one after the first is whole.
+  for (let quietRounds = 0; quietRounds < 20 && Date.now() < until;) {
+    await sleep(100)
+    names = readdirSync(directory).filter((name) => name.startsWith('heap-limit-'))
+    const isDone = names.some((name) => name.endsWith('.heapsnapshot'))
+    const isAtWork = names.some((name) => name.endsWith('.partial')) || isChildAlive(directory)
+    quietRounds = isAtWork ? 0 : isDone ? 20 : quietRounds + 1
+  }
+  const file = (extension) => {
+    const name = names.find((each) => each.endsWith(extension))
+    return name && join(directory, name)
+  }
+  return { profile: file('.heapprofile'), snapshot: file('.heapsnapshot') }
+}
+
+export const sidecarOf = (file) => JSON.parse(readFileSync(`${file}.json`, 'utf8'))
+
+/** A child has the working directory of the process that it was forked from. */
+function isChildAlive(directory) {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .some((pid) => {
+      try {
+        const isChild = readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('heap-snapshot')
+        return isChild && readlinkSync(`/proc/${pid}/cwd`) === directory
+      } catch {
+        return false
+      }
+    })
+}
+
+function residentBytes(pid) {
+  try {
+    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
+  } catch {
+    return 0
+  }
+}

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { claimReport, readHeapLimitDumps } from '../../../../../src/capture/heap/limit/earlier-dumps'
+
+const HOUR_MS = 3_600_000
+const now = 1_800_000_000_000
+
+function scratch(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'heap-limit-dumps-'))
+  t.after(() => rmSync(directory, { recursive: true }))
+  return directory
+}
+
+interface Left {
+  readonly startedAtMs?: number
+  readonly host?: string
+  readonly extension?: string
+  readonly isPartial?: boolean
+}
+
+function leave(
+  directory: string,
+  { startedAtMs = now - 1000, host = 'here', extension = '.heapsnapshot', isPartial = false }: Left = {},
+): string {
+  const artefact = `heap-limit-memory-7-${startedAtMs}${extension}`
+  const file = join(directory, artefact)
+  const how = { way: 'fork', passedOver: [], pauseMs: 1, durationMs: 1, sizeBytes: 1 }
+  const sidecar = {
+    ...{ tool: 'cpu-memory-monitor', version: '0', artefact },
+    why: { kind: 'memory', rule: 'heap-limit', details: {}, readings: [] },
+    where: { host, directory, pid: 7, limits: { childDeadlineMs: 120_000 } },
+    ...(isPartial ? {} : { how }),
+  }
+  writeFileSync(`${file}.json`, JSON.stringify(sidecar))
+  writeFileSync(isPartial ? `${file}.partial` : file, 'x')
+  return file
+}
+
+test('the dumps of this host are found, whatever became of their files, and no others', async (t) => {
+  const directory = scratch(t)
+  leave(directory)
+  leave(directory, { extension: '.heapprofile' })
+  leave(directory, { startedAtMs: now - 5000, isPartial: true })
+  leave(directory, { startedAtMs: now - 3000, host: 'elsewhere' })
+  writeFileSync(join(directory, `heap-limit-memory-9-${now}.heapsnapshot.json`), '{}')
+  const dumps = await readHeapLimitDumps(directory, 'here', now)
+  assert.deepEqual(
+    dumps.map(({ startedAtMs }) => startedAtMs),
+    [now - 5000, now - 1000],
+  )
+  assert.deepEqual(await readHeapLimitDumps(join(directory, 'none'), 'here', now), [])
+})
+
+test('a dump has its whole files, the snapshot first, until they are reported', async (t) => {
+  const directory = scratch(t)
+  const files = [leave(directory), leave(directory, { extension: '.heapprofile' })]
+  const [dump] = await readHeapLimitDumps(directory, 'here', now)
+  assert.deepEqual(
+    dump?.unreported.map(({ file }) => file),
+    files,
+  )
+  assert.equal(dump?.isBeingWritten, false)
+  for (const file of files) assert.equal(claimReport(file, 1, now), true)
+  const [reported] = await readHeapLimitDumps(directory, 'here', now)
+  assert.deepEqual(reported?.unreported, [])
+})
+
+test('a dump whose child may still work is not whole; one whose child must be dead is what it is', async (t) => {
+  const directory = scratch(t)
+  leave(directory, { extension: '.heapprofile' })
+  leave(directory, { isPartial: true })
+  const [dump] = await readHeapLimitDumps(directory, 'here', now)
+  assert.equal(dump?.isBeingWritten, true)
+  const [later] = await readHeapLimitDumps(directory, 'here', now + HOUR_MS)
+  assert.deepEqual([later?.isBeingWritten, later?.unreported.length], [false, 1])
+})
+
+test('a sidecar is marked once, and stays a sidecar', (t) => {
+  const directory = scratch(t)
+  const file = leave(directory)
+  assert.deepEqual([claimReport(file, 1, now), claimReport(file, 2, now)], [true, false])
+  const sidecar = JSON.parse(readFileSync(`${file}.json`, 'utf8')) as {
+    reported: { pid: number }
+    how: object
+  }
+  assert.equal(sidecar.reported.pid, 1)
+  assert.ok(sidecar.how)
+  assert.equal(readdirSync(directory).length, 2)
+})
+
+test('nothing is marked while another process does, unless that process died long ago', (t) => {
+  const directory = scratch(t)
+  const file = leave(directory)
+  const claim = `${file}.json.reported`
+  writeFileSync(claim, '')
+  const nowMs = Date.now()
+  assert.equal(claimReport(file, 1, nowMs), false)
+  utimesSync(claim, nowMs / 1000 - 3600, nowMs / 1000 - 3600)
+  assert.equal(claimReport(file, 1, nowMs), true)
+})
+
+test('a symlink is followed nowhere', async (t) => {
+  const directory = scratch(t)
+  const file = leave(scratch(t))
+  symlinkSync(`${file}.json`, join(directory, `heap-limit-memory-7-${now}.heapsnapshot.json`))
+  assert.deepEqual(await readHeapLimitDumps(directory, 'here', now), [])
+})
