@@ -21,7 +21,7 @@ interface Mutant {
 const MUTANTS: readonly Mutant[] = [
   {
     without: 'the linger',
-    file: 'cluster/connections.js',
+    file: 'cluster/drain/connections.js',
     find: 'now >= allFrom && idleMs >= GRACE_MS',
     put: 'true',
     suite: 'replacement',
@@ -29,7 +29,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     without: 'a close() of its own',
-    file: 'cluster/doors.js',
+    file: 'cluster/drain/servers.js',
     find: 'server.closeIdleConnections = () => undefined',
     put: 'server.closeIdleConnections()',
     suite: 'replacement',
@@ -37,7 +37,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     without: 'the mark on the last response',
-    file: 'cluster/farewell.js',
+    file: 'cluster/drain/last-response.js',
     find: 'response.shouldKeepAlive = false',
     put: 'void 0',
     suite: 'replacement',
@@ -45,7 +45,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     without: 'the lease',
-    file: 'core/cluster-replacement.js',
+    file: 'cluster/plan/replacement.js',
     find: 'if (this.#lease || ready.length < this.settings.count)',
     put: 'if (ready.length === 0)',
     suite: 'replacement',
@@ -53,7 +53,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     without: 'waiting for the replacement',
-    file: 'core/cluster-replacement.js',
+    file: 'cluster/plan/replacement.js',
     find: "if (lease?.phase !== 'starting' || this.roster.slots.get(lease.standIn)?.state !== 'ready')",
     put: "if (lease?.phase !== 'starting')",
     suite: 'replacement',
@@ -77,7 +77,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     without: 'a word to HTTP/2 clients',
-    file: 'cluster/farewell.js',
+    file: 'cluster/drain/last-response.js',
     find: '(0, timers_1.setTimeout)(leave, QUIET_MS).unref()',
     put: 'undefined',
     suite: 'protocols',
