@@ -96,7 +96,7 @@ export class RunningCluster {
   }
 
   /** Waits for something to become true, and fails with what has happened until then. */
-  async until(what: string, isTrue: () => boolean, timeoutMs = 15_000): Promise<void> {
+  async until(what: string, isTrue: () => boolean, timeoutMs = 60_000): Promise<void> {
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(), timeoutMs)
     try {
