@@ -85,8 +85,6 @@ export interface Capturer {
    * @throws What `take` would have rejected with.
    */
   endNow?(isTimeOver: () => boolean): Captured | undefined
-  /** Undoes what it keeps between dumps (sessions, handlers, loaded samplers). Idempotent. */
-  close(): Promise<void>
 }
 
 /** What a capturer has to say while it works; the dispatcher turns it into log lines and events. Must not throw. */

@@ -1,5 +1,4 @@
-import { lstatSync, unlinkSync } from 'node:fs'
-import { opendir } from 'node:fs/promises'
+import { lstatSync, opendirSync, unlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { PARTIAL_SUFFIX, SIDECAR_SUFFIX, parseArtefactName, partialName, sidecarName } from './names'
 import { chooseExpired, isStalePartial } from './expiry'
@@ -7,12 +6,14 @@ import { readSidecar } from './read-sidecar'
 import type { ParsedName } from './names'
 import type { Evidence } from './expiry'
 import { epochMs } from '../base/clock'
+import { ownOnly } from '../base/globals'
+import { pause } from '../base/timers'
 
 /** Names in one directory that are examined at most, whatever they are. */
 export const MAX_NAMES = 100_000
 /** Names like ours, but of other users, after which the rest of a directory is left alone. */
 export const MAX_FOREIGN_NAMES = 5_000
-/** Names read from a directory at a time. Between two readings other work of the thread gets its turn. */
+/** Names read from a directory at a time. Before the next ones other work of the thread gets its turn. */
 const NAMES_AT_A_TIME = 256
 
 /** The files that were deleted, and those that could not be. */
@@ -81,7 +82,8 @@ export interface OwnNames {
 
 /**
  * Reads a directory one name at a time and keeps only names of files that belong to this process's user, so that names
- * that another user plants in a shared directory cost bounded time and no memory.
+ * that another user plants in a shared directory cost bounded time and no memory. Synchronous between unref'd timers: a
+ * pending request to the file system would keep the process alive.
  *
  * @throws The file system's error.
  */
@@ -89,15 +91,21 @@ export async function readOwnNames(directory: string, part: 'partial' | 'sidecar
   const names: ParsedName[] = []
   const suffix = part === 'partial' ? PARTIAL_SUFFIX : SIDECAR_SUFFIX
   let [seen, foreign] = [0, 0]
-  for await (const { name: fileName } of await opendir(directory, { bufferSize: NAMES_AT_A_TIME })) {
-    if (++seen > MAX_NAMES) return { names, incomplete: `it holds more than ${MAX_NAMES} names` }
-    const name = fileName.endsWith(suffix) ? parseArtefactName(fileName) : undefined
-    if (name?.part !== part) continue
-    if (isOwnFile(join(directory, fileName))) names.push(name)
-    else if (++foreign > MAX_FOREIGN_NAMES)
-      return { names, incomplete: `it holds more than ${MAX_FOREIGN_NAMES} such names that are not ours` }
+  const entries = opendirSync(directory, ownOnly({ bufferSize: NAMES_AT_A_TIME }))
+  try {
+    for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
+      if (++seen > MAX_NAMES) return { names, incomplete: `it holds more than ${MAX_NAMES} names` }
+      if (seen % NAMES_AT_A_TIME === 0) await pause(0)
+      const name = entry.name.endsWith(suffix) ? parseArtefactName(entry.name) : undefined
+      if (name?.part !== part) continue
+      if (isOwnFile(join(directory, entry.name))) names.push(name)
+      else if (++foreign > MAX_FOREIGN_NAMES)
+        return { names, incomplete: `it holds more than ${MAX_FOREIGN_NAMES} such names that are not ours` }
+    }
+    return { names }
+  } finally {
+    entries.closeSync()
   }
-  return { names }
 }
 
 interface Doomed {

@@ -61,8 +61,13 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   undo.add(() => signal.stop())
   undo.add(unclaim)
   const limits = readLimits()
-  const dumpByHand: Monitoring['dumpByHand'] = (kind, details, durationMs) =>
-    watch.request({ kind, rule: 'manual', details, durationMs })
+  let isStopping = false
+  const dumpByHand: Monitoring['dumpByHand'] = async (kind, details, durationMs) => {
+    if (!isStopping) return watch.request({ kind, rule: 'manual', details, durationMs })
+    // The watch still takes requests until its loops have ended, on a thread that starts even later.
+    voice.skip({ kind, rule: 'manual', reason: 'stopped', numbers: {} })
+    return { skipped: 'stopped' }
+  }
   const sampler = createHeapSampler(openLocalSession)
   const heapLimit =
     settings.heapLimit &&
@@ -105,6 +110,7 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   return {
     dumpByHand,
     stop() {
+      isStopping = true
       signal.ignore()
       return undo.run()
     },

@@ -144,7 +144,6 @@ static napi_value fork_and_run(napi_env env, napi_callback_info info) {
 
   set_number(env, result, "pid", forked.pid);
   set_number(env, result, "resultDescriptor", forked.result_descriptor);
-  set_number(env, result, "forkMs", forked.fork_ms);
   set_number(env, result, "pauseMs", pause_read_ms(forked.pause));
   pause_free(forked.pause);
   return result;

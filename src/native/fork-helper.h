@@ -137,8 +137,6 @@ struct forked {
   pid_t pid;
   /* In the parent the pipe's end for reading, in the child the one for writing. */
   int result_descriptor;
-  /* What it spent in the fork itself: the kernel copies the page tables. Only the parent knows. */
-  double fork_ms;
   /* How long the parent's thread stood still in all. The child sees it too, once it is over. */
   const struct pause *pause;
 };

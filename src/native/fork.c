@@ -81,13 +81,11 @@ static int fork_with_signals_blocked(const struct child_options *options, const 
   (void)sigfillset(&all);
   /* On Linux sigprocmask is the calling thread's; pthread_sigmask has a symbol version that older glibc lack. */
   (void)sigprocmask(SIG_SETMASK, &all, &before);
-  double start_ms = now_ms();
   pid_t pid = fork();
   int error = pid < 0 ? errno : 0;
   if (pid == 0) become_child(options, found, pipe_ends);
   else (void)sigprocmask(SIG_SETMASK, &before, NULL);
   forked->pid = pid;
-  forked->fork_ms = now_ms() - start_ms;
   return error;
 }
 

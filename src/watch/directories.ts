@@ -1,6 +1,7 @@
 import type { DumpKind, Report } from '../dispatch/events'
 import { whoCanTamper, whyNotWritable } from '../files/directory'
 import { deleteExpired, sweepStalePartials, type Deletions } from '../files/retention'
+import { pause } from '../base/timers'
 import { systemClock } from '../base/watch-clock'
 
 /**
@@ -20,6 +21,8 @@ export async function prepareDirectories(
       report.notice(`other users can delete or move dumps in ${directory}, but not read them: ${tamper}`)
     return why === undefined
   })
+  // A process that ends at once does not get here: the unref'd timer does not keep it alive.
+  await pause(0)
   for (const directory of writable) {
     const { failures, incomplete } = await sweepStalePartials(directory, host, systemClock.epochMs())
     reportFailures(failures, report)

@@ -154,7 +154,7 @@ export function startWatch(
       await Promise.all(stopLoops.map((stopLoop) => stopLoop()))
       await dispatcher.stop()
       await prepared
-      await Promise.all([capturers.cpu.close(), capturers.memory.close()])
+      await capturers.memory.close()
     },
   }
 }

@@ -77,7 +77,6 @@ export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
     },
     endNow: (isTimeOver) => recording?.finishNow(isTimeOver),
     ways: () => ({ available: ways.map((way) => way.name), passedOver: notHere }),
-    close: () => Promise.resolve(),
   }
 }
 

@@ -34,11 +34,17 @@ export interface HeapCapturerParts {
   readonly noInspector?: string | undefined
 }
 
+/** A capturer that keeps a sampling heap profiler between dumps. */
+export interface HeapCapturer extends Capturer {
+  /** Stops the sampler. Idempotent. */
+  close(): Promise<void>
+}
+
 /**
  * The memory ladder: the first rung that fits takes the snapshot; when none does, the sampling profile alone is taken, with
  * a refusal for the snapshot.
  */
-export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
+export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
   const { mainThread, engine, probe, observer, nodeMajor } = parts
   const { fork = loadForkHelper(), noInspector = whyNoInspector() } = parts
   const patience: Patience = {

@@ -130,13 +130,7 @@ function forkHeapDump(
 }
 
 function readHeapStatistics(): HeapStatistics {
-  const heap = getHeapStatistics()
-  return {
-    usedBytes: heap.used_heap_size,
-    totalBytes: heap.total_heap_size,
-    limitBytes: heap.heap_size_limit,
-    externalBytes: heap.external_memory,
-  }
+  return { usedBytes: getHeapStatistics().used_heap_size }
 }
 
 function writeWithHeapdump(engines: Engines, file: string): void {

@@ -6,10 +6,6 @@ import type { ForkOptions } from '../heap/fork/helper'
 /** State of the main thread's V8 heap, bytes. */
 export interface HeapStatistics {
   readonly usedBytes: number
-  readonly totalBytes: number
-  readonly limitBytes: number
-  /** Memory outside the heap that objects in it hold (Buffers). */
-  readonly externalBytes: number
 }
 
 /**

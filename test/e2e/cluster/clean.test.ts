@@ -38,9 +38,9 @@ describe('cleanFunc', { concurrency: 3 }, () => {
   for (const [clean, why] of [
     ['throws', /^cpu-memory-monitor: cluster: cleanFunc failed in .* \d+: cleanFunc threw on purpose$/m],
     ['rejects', /: cleanFunc rejected on purpose$/m],
-    ['mumbles', /: it threw an object that cannot be told in words$/m],
+    ['mumbles', /: an object was thrown that cannot be converted to a string$/m],
   ] as const) {
-    test(`cleanFunc ${clean}: it is told, and the drain goes on`, async (t) => {
+    test(`cleanFunc ${clean}: it is logged, and the drain goes on`, async (t) => {
       const running = await recycleOne(t, clean)
       assert.equal(running.events('recycled')[0]?.code, 0)
       await running.says(why)

@@ -21,7 +21,7 @@ interface Mutant {
 const MUTANTS: readonly Mutant[] = [
   {
     without: 'the linger',
-    file: 'cluster/connections.js',
+    file: 'cluster/drain/connections.js',
     find: 'now >= allFrom && idleMs >= GRACE_MS',
     put: 'true',
     suite: 'replacement',
@@ -29,7 +29,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     without: 'a close() of its own',
-    file: 'cluster/doors.js',
+    file: 'cluster/drain/servers.js',
     find: 'server.closeIdleConnections = () => undefined',
     put: 'server.closeIdleConnections()',
     suite: 'replacement',
@@ -37,7 +37,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     without: 'the mark on the last response',
-    file: 'cluster/farewell.js',
+    file: 'cluster/drain/last-response.js',
     find: 'response.shouldKeepAlive = false',
     put: 'void 0',
     suite: 'replacement',
@@ -45,7 +45,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     without: 'the lease',
-    file: 'core/cluster-replacement.js',
+    file: 'cluster/plan/replacement.js',
     find: 'if (this.#lease || ready.length < this.settings.count)',
     put: 'if (ready.length === 0)',
     suite: 'replacement',
@@ -53,7 +53,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     without: 'waiting for the replacement',
-    file: 'core/cluster-replacement.js',
+    file: 'cluster/plan/replacement.js',
     find: "if (lease?.phase !== 'starting' || this.roster.slots.get(lease.standIn)?.state !== 'ready')",
     put: "if (lease?.phase !== 'starting')",
     suite: 'replacement',
@@ -77,7 +77,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     without: 'a word to HTTP/2 clients',
-    file: 'cluster/farewell.js',
+    file: 'cluster/drain/last-response.js',
     find: '(0, timers_1.setTimeout)(leave, QUIET_MS).unref()',
     put: 'undefined',
     suite: 'protocols',
@@ -115,11 +115,12 @@ function copyDist(t: TestContext): string {
 async function runTest(dist: string, { suite, name }: Mutant): Promise<'green' | 'red'> {
   const pattern = name.replace(/[()[\]]/g, '.')
   const file = join(__dirname, `${suite}.test.ts`)
-  const env: NodeJS.ProcessEnv = { ...process.env, CLUSTER_DIST: join(dist, 'cluster') }
+  // A mutant may well hang: its test is to give up long before its file is ended, and to take its processes with it.
+  const mutant = { CLUSTER_DIST: join(dist, 'cluster'), CLUSTER_PATIENCE_MS: '15000' }
+  const env: NodeJS.ProcessEnv = { ...process.env, ...mutant }
   delete env['NODE_TEST_CONTEXT']
   delete env['NODE_V8_COVERAGE']
-  // A mutant may well hang; the test that hangs is to end by itself, and take its processes with it.
-  const args = ['--import', 'tsx', '--test', '--test-timeout=30000', `--test-name-pattern=${pattern}`, file]
+  const args = ['--import', 'tsx', '--test', '--test-timeout=100000', `--test-name-pattern=${pattern}`, file]
   const run = spawn(process.execPath, args, {
     cwd: ROOT,
     env,
@@ -134,7 +135,7 @@ async function runTest(dist: string, { suite, name }: Mutant): Promise<'green' |
 
 describe('mutants', { concurrency: 2 }, () => {
   for (const mutant of MUTANTS) {
-    test(`without ${mutant.without} the suite goes red`, { timeout: 120_000 }, async (t) => {
+    test(`without ${mutant.without} the suite goes red`, { timeout: 250_000 }, async (t) => {
       const dist = copyDist(t)
       const path = join(dist, mutant.file)
       const source = readFileSync(path, 'utf8')
@@ -144,7 +145,7 @@ describe('mutants', { concurrency: 2 }, () => {
     })
   }
 
-  test('an unchanged copy stays green', { timeout: 120_000 }, async (t) => {
+  test('an unchanged copy stays green', { timeout: 250_000 }, async (t) => {
     const dist = copyDist(t)
     const [mutant] = MUTANTS
     assert.equal(mutant && (await runTest(dist, mutant)), 'green')

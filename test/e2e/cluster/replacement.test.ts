@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import net from 'node:net'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Load, User } from './http-client'
@@ -124,7 +127,13 @@ describe('one at a time', { concurrency: 3 }, () => {
     await running.allReady()
     const leaker = new User(t, running.port)
     await leaker.get('/leak?mb=150')
-    const answer = await leaker.get('/slow?ms=1000')
+    const directory = mkdtempSync(join(tmpdir(), 'held-'))
+    t.after(() => rmSync(directory, { recursive: true }))
+    const file = join(directory, 'release')
+    const answering = leaker.get(`/held?file=${encodeURIComponent(file)}`)
+    await running.until('the drain', () => running.census.mostDraining > 0)
+    writeFileSync(file, '')
+    const answer = await answering
     assert.deepEqual([answer.status, answer.isLast], [200, true])
     await running.recycled(1)
     assert.equal(running.events('recycled')[0]?.code, 0)
@@ -136,10 +145,9 @@ describe('one at a time', { concurrency: 3 }, () => {
     const user = new User(t, running.port)
     await user.get('/leak?mb=150')
     const answer = await user.send('/upload', 'POST', async (req) => {
-      for (let part = 0; part < 15; part += 1) {
-        req.write(Buffer.alloc(10_000, 1))
-        await wait(100)
-      }
+      req.write(Buffer.alloc(75_000, 1))
+      await running.until('the drain', () => running.census.mostDraining > 0)
+      req.write(Buffer.alloc(75_000, 1))
     })
     assert.match(answer.body, /^took 150000 /)
     assert.equal(answer.isLast, true)

@@ -10,6 +10,8 @@ import { coverTheThread } from '../../harness/cover-the-thread'
 import { Census, type Entry } from './census'
 
 const FIXTURES = `${__dirname}/programs`
+/** Time after which a wait fails, ms. */
+const PATIENCE_MS = Number(process.env['CLUSTER_PATIENCE_MS'] ?? 60_000)
 
 /** What `app.js` is to do; `options` go to `run`. */
 export interface AppConfig {
@@ -96,7 +98,7 @@ export class RunningCluster {
   }
 
   /** Waits for something to become true, and fails with what has happened until then. */
-  async until(what: string, isTrue: () => boolean, timeoutMs = 15_000): Promise<void> {
+  async until(what: string, isTrue: () => boolean, timeoutMs = PATIENCE_MS): Promise<void> {
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(), timeoutMs)
     try {

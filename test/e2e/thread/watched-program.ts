@@ -11,9 +11,9 @@ import type { Dump, Skip } from '../../../dist/dispatch/events.js'
 
 const FIXTURES = resolve(__dirname, 'programs')
 /** Nothing that a program is to say is waited for longer than this, ms. */
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 100_000
 /** A program that runs longer than this is ended, ms: then its exit is not the expected one. */
-const MAX_RUN_MS = 60_000
+const MAX_RUN_MS = 200_000
 
 /** What a fixture says on its standard output. */
 export interface Said {

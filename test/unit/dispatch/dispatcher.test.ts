@@ -74,10 +74,6 @@ class ScriptedCapturer implements Capturer {
     throw this.atExit
   }
 
-  close() {
-    return Promise.resolve()
-  }
-
   get last() {
     const last = this.jobs.at(-1)
     assert.ok(last, 'no capture was begun')

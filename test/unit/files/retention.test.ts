@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import type fsPromises from 'node:fs/promises'
+import type * as nodeFs from 'node:fs'
 import { createRequire } from 'node:module'
 import { chownSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import { MAX_SIDECAR_BYTES } from '../../../src/files/read-sidecar.js'
 import {
   MAX_FOREIGN_NAMES,
@@ -20,6 +20,10 @@ const HOST = hostname()
 /** A number that no process has: above the largest that Linux gives. */
 const DEAD_PID = 4_194_305
 const LONG_AGO_MS = 1_600_000_000_000
+
+// The work rests on unref'd timers between its pieces.
+const hold = setInterval(() => undefined, 1000)
+after(() => clearInterval(hold))
 
 async function publish(directory: string, name: string): Promise<void> {
   const artefact = openArtefact(directory, name, about(directory))
@@ -134,16 +138,10 @@ for (const [what, extension] of [
 }
 
 test('a directory without end is read up to a number of names, and closed', async (t) => {
-  const promises = createRequire(__filename)('node:fs/promises') as typeof fsPromises
+  const fs = createRequire(__filename)('node:fs') as typeof nodeFs
   let [given, closed] = [0, false]
-  const endless = async function* () {
-    try {
-      for (;;) yield await Promise.resolve({ name: `file-${given++}` })
-    } finally {
-      closed = true
-    }
-  }
-  t.mock.method(promises, 'opendir', () => Promise.resolve(endless()))
+  const endless = { readSync: () => ({ name: `file-${given++}` }), closeSync: () => void (closed = true) }
+  t.mock.method(fs, 'opendirSync', () => endless as nodeFs.Dir)
   const { deleted, failures, incomplete } = await deleteExpired('/evidence', HOST, { keep: 0 })
   assert.deepEqual([deleted, failures, closed], [[], [], true])
   assert.match(incomplete ?? '', /100000 names/)

@@ -2,11 +2,15 @@ import assert from 'node:assert/strict'
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import { MAX_FOREIGN_NAMES } from '../../../src/files/retention.js'
 import { prepareDirectories, retainer } from '../../../src/watch/directories.js'
 import type { Report } from '../../../src/dispatch/events'
 import { scratch } from '../files/scratch'
+
+// The work rests on unref'd timers between its pieces.
+const hold = setInterval(() => undefined, 1000)
+after(() => clearInterval(hold))
 
 function listener(): { report: Report; notices: string[]; failures: string[] } {
   const [notices, failures]: [string[], string[]] = [[], []]

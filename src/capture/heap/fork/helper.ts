@@ -32,8 +32,6 @@ export interface Forked {
   readonly resultDescriptor: number
   /** How long the calling thread was blocked, ms. */
   readonly pauseMs: number
-  /** The part of the pause that the fork itself took, ms. The rest is preparation and clean-up. */
-  readonly forkMs: number
 }
 
 /** How a child ended: by itself, by a signal, or unknown, because another waitpid() reaped it. */

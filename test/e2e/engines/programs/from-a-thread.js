@@ -1,8 +1,9 @@
 'use strict'
-// node from-a-thread.js '{"directory","stuckMs","engine"}': dumps ordered from a worker thread over the inspector, as the watchdog does,
-// while the main thread sits in one native call for `stuckMs`, then in an endless loop of JavaScript until the dumps are done.
+// node from-a-thread.js '{"directory","isStuck"}': dumps ordered from a worker thread over the inspector, as the watchdog does,
+// while the main thread spins in JavaScript; with `isStuck` it is first in one native call, until the thread reports it late.
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads')
-const { pbkdf2Sync } = require('node:crypto')
+const { execFileSync } = require('node:child_process')
+const { closeSync, constants, openSync } = require('node:fs')
 const { job } = require('./setup.js')
 
 const GIB = 1024 ** 3
@@ -18,12 +19,15 @@ function main(options) {
   const orders = createOrders(engines)
   globalThis[Symbol.for(HOOK)] = (name, input) => runOrder(orders, name, input)
   const done = new Int32Array(new SharedArrayBuffer(8))
-  const worker = new Worker(__filename, { workerData: { ...options, engines, done } })
+  const fifo = options.isStuck ? `${options.directory}/fifo` : undefined
+  if (fifo) execFileSync('mkfifo', [fifo])
+  const worker = new Worker(__filename, { workerData: { ...options, engines, done, fifo } })
   worker.on('message', (result) => console.log(JSON.stringify(result)))
   worker.on('message', () => void worker.terminate())
   worker.once('online', () => {
     while (Atomics.load(done, 0) === 0) spinInTheMainThread(1)
-    if (options.stuckMs) sitInNativeCall(options.stuckMs, done)
+    // One native call: it ends when the thread closes the FIFO.
+    if (fifo) execFileSync('cat', [fifo])
     while (Atomics.load(done, 1) === 0) spinInTheMainThread(1000)
   })
 }
@@ -34,23 +38,31 @@ function spinInTheMainThread(rounds) {
   return x
 }
 
-/** Long enough for the thread to notice; how long one iteration takes is measured first. */
-function sitInNativeCall(ms, done) {
-  const startedAt = performance.now()
-  pbkdf2Sync('a', 'b', 20_000, 64, 'sha512')
-  const perIteration = (performance.now() - startedAt) / 20_000
-  Atomics.store(done, 0, 2)
-  Atomics.notify(done, 0)
-  pbkdf2Sync('a', 'b', Math.ceil(ms / perIteration), 64, 'sha512')
+/** @returns The FIFO for writing, as soon as the main thread's command reads it: from then on that thread is stuck. */
+function openOnceRead(fifo) {
+  const nothing = new Int32Array(new SharedArrayBuffer(4))
+  for (;;) {
+    try {
+      return openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK)
+    } catch (error) {
+      if (error.code !== 'ENXIO') throw error
+      Atomics.wait(nothing, 0, 0, 10)
+    }
+  }
 }
 
-async function dumpFromHere({ directory, stuckMs, engines, done }) {
+async function dumpFromHere({ directory, engines, done, fifo }) {
   const { createCpuCapturer } = require('../../../../dist/capture/cpu/capturer.js')
   const { createHeapCapturer } = require('../../../../dist/capture/heap/ladder.js')
   const said = []
+  let stuckOn
   const observer = {
     childAtWork: () => {},
-    orderLate: (order) => said.push(`late: ${order}`),
+    orderLate: (order) => {
+      said.push(`late: ${order}`)
+      if (stuckOn !== undefined) closeSync(stuckOn)
+      stuckOn = undefined
+    },
     samplingWasStopped: () => said.push('sampling was stopped'),
     samplingFailed: (error) => said.push(`sampling failed: ${error.message}`),
   }
@@ -67,7 +79,7 @@ async function dumpFromHere({ directory, stuckMs, engines, done }) {
   parentPort.ref()
   try {
     Atomics.store(done, 0, 1)
-    if (stuckMs) while (Atomics.load(done, 0) !== 2) Atomics.wait(done, 0, 1, 1000)
+    if (fifo) stuckOn = openOnceRead(fifo)
     const cpu = createCpuCapturer({ ...parts, engine: engines.cpu })
     const captured = await (await cpu.plan(directory)).take(job(directory, 'cpu', 300), early)
     const heap = createHeapCapturer({ ...parts, engine: engines.memory, sampling: true, nodeMajor })

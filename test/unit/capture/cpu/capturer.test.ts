@@ -69,7 +69,6 @@ describe('CPU capturer', () => {
     assert.equal(log.filter((entry) => entry === 'disconnect').length, 1)
     assert.ok(log.every((entry) => !entry.startsWith('Debugger')))
     assert.deepEqual(capturer.ways(), { available: ['inspector'], passedOver: NONE.passedOver })
-    await capturer.close()
   })
 
   it('passes a package over that does not load, with the reason', async () => {
