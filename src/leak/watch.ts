@@ -1,8 +1,7 @@
 import { LEAK_RULE, LeakTrend } from './trend'
 import type { GcReading, Leak, LeakRule } from './trend'
-import { ReadingLog } from '../dispatch/reading-log'
+import { ReadingLog, sidecarReadings } from '../dispatch/readings'
 import type { Sidecar } from '../files/sidecar'
-import { sidecarReadings } from '../dispatch/sidecar-readings'
 import type { GcReadings } from './readings'
 
 /** Payload of the `leak` event. */
