@@ -38,7 +38,7 @@ export interface LeakWatch {
  * Watches the heap of the calling thread for leaks. Causes no GC, holds no timer, does not keep the process alive, and throws
  * nothing into it.
  *
- * @returns Ends the watch. Idempotent.
+ * @returns Stops the watch. Idempotent.
  */
 export function startLeakWatch(watch: LeakWatch): () => void {
   const rule = watch.rule ?? LEAK_RULE

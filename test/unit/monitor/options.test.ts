@@ -77,20 +77,6 @@ test('an absolute threshold is itself, a share is taken of what the process may 
   assert.equal(absoluteThreshold({ unit: 'share', percent: 100 }, 1_000_000_000), 1_000_000_000)
 })
 
-for (const [name, intervalMs] of [
-  ['second', 1000],
-  ['sec', 1000],
-  ['minute', 60_000],
-  ['min', 60_000],
-  ['hour', 3_600_000],
-  ['hr', 3_600_000],
-  ['day', 86_400_000],
-] as const) {
-  test(`limiter interval ${name}`, () => {
-    assert.equal(resolveOptions({ cpu: { limiter: [1, name] } }).cpu.rule?.budget.intervalMs, intervalMs)
-  })
-}
-
 for (const [wrong, error, message] of [
   [null, TypeError, /^options must be an object; received null$/],
   [[], TypeError, /^options must be an object/],
