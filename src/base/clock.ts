@@ -1,3 +1,15 @@
+import { setTimeout } from './timers'
+
+/** The clocks, as parts that depend on time take them. Both in ms. */
+export interface Clock {
+  /** Only moves forward. */
+  readonly monotonicMs: () => number
+  /** What people read, since 1970. */
+  readonly epochMs: () => number
+  /** Calls back once, after `delayMs`, without keeping the process alive. */
+  readonly later: (delayMs: number, callback: () => void) => void
+}
+
 /** Node's own, as they were when this module was loaded: applications and their tests replace them, like the timers. */
 const readMonotonicNs = process.hrtime.bigint.bind(process.hrtime)
 const readEpochMs = Date.now.bind(Date)
@@ -10,4 +22,18 @@ export function monotonicMs(): number {
 /** What people read, ms since 1970. */
 export function epochMs(): number {
   return readEpochMs()
+}
+
+/** The clocks of this process. */
+export const systemClock: Clock = {
+  monotonicMs,
+  epochMs,
+  later: (delayMs, callback) => {
+    setTimeout(callback, delayMs).unref()
+  },
+}
+
+/** Rounds a measured time to a tenth of a millisecond; further digits are noise. */
+export function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10
 }

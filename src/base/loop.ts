@@ -9,7 +9,7 @@ import { clearTimeout, setTimeout } from './timers'
  *
  * @param intervalMs - From the end of one round to the beginning of the next.
  * @param round - Must not reject.
- * @returns The undoing; it resolves when a round that is under way has ended.
+ * @returns Stops the loop; resolves when a round that is under way has ended.
  */
 export function startLoop(intervalMs: number, round: () => Promise<void>): () => Promise<void> {
   let isStopped = false

@@ -7,6 +7,9 @@ import { Promise } from './globals'
  */
 export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = nodeTimers
 
+/** The longest delay that a timer of Node can hold, ms; longer ones fire at once. */
+export const MAX_TIMER_MS = 2_147_483_647
+
 /** Resolves after that time, or as soon as the signal is aborted. Keeps no process alive. */
 export function pause(delayMs: number, early?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

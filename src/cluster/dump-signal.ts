@@ -5,7 +5,7 @@ const SIGNAL = 'SIGUSR2'
  * and workers without a monitor, and ends a process that does not listen for it. This listener keeps such a process alive.
  * It is removed, and not added again, when the application or a monitor adds one, and it keeps no process alive.
  *
- * @returns The undoing. Afterwards the signal has its default effect again.
+ * @returns Stops it. Afterwards the signal has its default effect again.
  */
 export function surviveDumpSignal(onSignal: () => void): () => void {
   if (process.listenerCount(SIGNAL) > 0) return () => undefined

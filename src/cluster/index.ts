@@ -1,3 +1,4 @@
+import type * as drain from './drain/drain'
 import type * as handle from './handle'
 import type * as options from './options'
 import { run } from './run'
@@ -19,8 +20,8 @@ namespace memory {
   export type ClusterDumpOptions = options.ClusterDumpOptions
   export type BackoffOptions = options.BackoffOptions
   export type RunFunction = options.RunFunction
-  export type CleanFunction = options.CleanFunction
-  export type CleanContext = options.CleanContext
+  export type CleanFunction = drain.CleanFunction
+  export type CleanContext = drain.CleanContext
 }
 
 declare const exports: { run: unknown }

@@ -1,4 +1,5 @@
 import { startLoop } from '../base/loop'
+import { processUsage } from '../system/usage'
 
 export interface MemoryCheck {
   readonly limitBytes: number
@@ -10,7 +11,7 @@ export interface MemoryCheck {
   readonly onReading: (rssBytes: number, isOver: boolean) => void
 }
 
-/** Reads a worker's memory, now and then at an interval. Never keeps the process alive. */
+/** In a worker: reads its own memory at an interval. Never keeps the process alive. */
 export function startMemoryCheck(check: MemoryCheck): () => void {
   let breaches = 0
   const stop = startLoop(check.intervalMs, () => {
@@ -31,4 +32,47 @@ export function readOwnRss(): number | undefined {
   } catch {
     return undefined
   }
+}
+
+export interface ResidentSetWatch<Key> {
+  readonly intervalMs: number
+  /** The processes to read now. */
+  readonly pids: () => ReadonlyMap<Key, number>
+  readonly onReadings: (rssBytes: ReadonlyMap<Key, number>) => void
+  /** Called once when readings begin to fail, and not again until one has succeeded. */
+  readonly onFailure: (error: unknown) => void
+}
+
+/**
+ * In the primary: reads the memory of all workers in one call per interval, because a worker that hangs does not report its
+ * own.
+ *
+ * @returns Stops it.
+ */
+export function watchResidentSets<Key>(watch: ResidentSetWatch<Key>): () => void {
+  let isFailing = false
+  const stop = startLoop(watch.intervalMs, async () => {
+    const pids = watch.pids()
+    try {
+      const usage = pids.size === 0 ? new Map<number, never>() : await processUsage([...pids.values()])
+      watch.onReadings(rssByKey(pids, usage))
+      isFailing = false
+    } catch (error) {
+      if (!isFailing) watch.onFailure(error)
+      isFailing = true
+    }
+  })
+  return () => void stop()
+}
+
+function rssByKey<Key>(
+  pids: ReadonlyMap<Key, number>,
+  usage: ReadonlyMap<number, { readonly rssBytes: number }>,
+): ReadonlyMap<Key, number> {
+  const rssBytes = new Map<Key, number>()
+  for (const [key, pid] of pids) {
+    const reading = usage.get(pid)
+    if (reading) rssBytes.set(key, reading.rssBytes)
+  }
+  return rssBytes
 }

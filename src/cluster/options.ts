@@ -1,35 +1,21 @@
-import type { Budget } from '../dispatch/budget'
 import { constants, availableParallelism } from 'node:os'
-import type { BackoffSettings } from './plan/backoff'
-import type { DrainReason } from './plan/events'
 import { parseSize } from '../base/size'
+import { MAX_TIMER_MS } from '../base/timers'
+import type { Budget } from '../dispatch/budget'
+import { readKeep, readLimiter, type LimiterOption } from '../options/limiter'
 import {
-  MAX_TIMER_MS,
   RESERVED_SIGNALS,
   rangeError,
   readBoolean,
   readDirectory,
-  readKeep,
-  readLimiter,
   readLogger,
   readMs,
   readObject,
   readWhole,
   typeError,
-  type LimiterOption,
-  type Logger,
-} from '../monitor/options'
-
-/** What `cleanFunc` gets. */
-export interface CleanContext {
-  /** Why the worker drains; `'orphaned'`: the primary is gone. */
-  readonly reason: DrainReason | 'orphaned'
-  /** Resolves when the last connection of the last server has ended. Close what requests still need only after it. */
-  readonly drained: Promise<void>
-}
-
-/** Called in a worker as soon as it drains. What it returns is awaited, up to the worker's deadline. */
-export type CleanFunction = (context: CleanContext) => unknown
+} from '../options/read'
+import type { Logger } from '../report/logger'
+import type { BackoffSettings } from './plan/backoff'
 
 /** Called once in each worker, to start the application. What it returns is awaited. */
 export type RunFunction = () => unknown
@@ -228,11 +214,11 @@ export function checkFunctions(runFunc: unknown, cleanFunc: unknown): void {
 }
 
 function readBytes(value: unknown, name: string): number {
-  const rule = "a number of bytes above 0, or a size such as '400mb' (b, kb, mb, gb, tb, pb)"
-  if (typeof value !== 'number' && typeof value !== 'string') throw typeError(name, rule, value)
+  const expected = "a number of bytes above 0, or a size such as '400mb' (b, kb, mb, gb, tb, pb)"
+  if (typeof value !== 'number' && typeof value !== 'string') throw typeError(name, expected, value)
   const sizeBytes = typeof value === 'number' ? value : parseSize(value)
   if (sizeBytes === undefined || !Number.isFinite(sizeBytes) || sizeBytes <= 0) {
-    throw rangeError(name, rule, value)
+    throw rangeError(name, expected, value)
   }
   return sizeBytes
 }
@@ -273,8 +259,8 @@ function readLinger(value: unknown, killTimeoutMs: number): number | undefined {
   if (value === undefined) return undefined
   const lingerMs = readWhole(value, 'options.linger', 0, 0)
   if (lingerMs >= killTimeoutMs) {
-    const rule = `a whole number of milliseconds below killTimeout (${killTimeoutMs})`
-    throw rangeError('options.linger', rule, value)
+    const expected = `a whole number of milliseconds below killTimeout (${killTimeoutMs})`
+    throw rangeError('options.linger', expected, value)
   }
   return lingerMs
 }
@@ -312,8 +298,8 @@ function readMaxSurge(value: unknown, count: number): 0 | 1 {
 
 function readSignals(value: unknown): readonly NodeJS.Signals[] {
   if (value === undefined) return DEFAULT_SIGNALS
-  const rule = "an array of signals that an application can handle, such as ['SIGTERM', 'SIGINT'], or []"
-  if (!Array.isArray(value)) throw typeError('options.signals', rule, value)
+  const expected = "an array of signals that an application can handle, such as ['SIGTERM', 'SIGINT'], or []"
+  if (!Array.isArray(value)) throw typeError('options.signals', expected, value)
   return value.map((signal: unknown, index) => {
     const name = `options.signals[${index}]`
     if (typeof signal !== 'string') throw typeError(name, "the name of a signal such as 'SIGTERM'", signal)

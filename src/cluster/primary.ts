@@ -3,13 +3,14 @@ import { EventEmitter } from 'node:events'
 import type { ClusterAction, ClusterInput, ClusterNews, DrainReason, WorkerKey } from './plan/events'
 import { Reconciler } from './plan/reconciler'
 import { isOver } from './plan/slot'
-import { DumpBudget } from '../dispatch/dump-budget'
-import { MAX_TIMER_MS, type Logger } from '../monitor/options'
+import { DumpBudget } from '../dispatch/budget'
 import { callListeners, inWords } from '../report/listeners'
+import type { Logger } from '../report/logger'
 import { addressInWords, isAt, type Place } from './drain/addresses'
 import { surviveDumpSignal } from './dump-signal'
 import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
-import { heapLimitNote, limitAboveHeapLimit } from './heap-limit'
+import { heapLimitNote, limitAboveHeapLimit } from './dump/heap-limit'
+import { watchResidentSets } from './memory-check'
 import { EVENT, createSecret, fromWorker, seal, workerEnvironment } from './messages'
 import type { ClusterSettings } from './options'
 import {
@@ -22,9 +23,8 @@ import {
   warnAlways,
   type Publication,
 } from './report'
-import { watchResidentSets } from './resident-sets'
 import { monotonicMs } from '../base/clock'
-import { clearTimeout, setTimeout } from '../base/timers'
+import { clearTimeout, MAX_TIMER_MS, setTimeout } from '../base/timers'
 
 /** Forks the workers and keeps their number. */
 export function runPrimary(settings: ClusterSettings): Cluster {

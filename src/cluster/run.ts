@@ -2,14 +2,9 @@ import cluster from 'node:cluster'
 import { EventEmitter } from 'node:events'
 import { isMainThread } from 'node:worker_threads'
 import { processRegistry } from '../dispatch/process-registry'
+import type { CleanFunction } from './drain/drain'
 import type { Cluster, ClusterEvents, ClusterStats } from './handle'
-import {
-  checkFunctions,
-  resolveClusterOptions,
-  type CleanFunction,
-  type ClusterOptions,
-  type RunFunction,
-} from './options'
+import { checkFunctions, resolveClusterOptions, type ClusterOptions, type RunFunction } from './options'
 import { runPrimary } from './primary'
 import { runWorker } from './worker'
 

@@ -1,41 +1,32 @@
+import { tenths, type Clock } from '../base/clock'
 import { messageOf } from '../base/error-text'
+import { AbortController, ownOnly, Promise } from '../base/globals'
 import type { Captured, Capturer, Plan, Refusal } from '../capture/capture'
 import { ExitingError } from '../capture/exiting-error'
 import { artefactBaseName } from '../files/names'
-import { ReadingLog } from './reading-log'
-import type { ThresholdRule } from './threshold-rule'
-import { tenths } from '../base/tenths'
 import type { Sidecar } from '../files/sidecar'
-import { sidecarReadings } from './sidecar-readings'
-import { AbortController, ownOnly, Promise } from '../base/globals'
-import type { DumpBudget } from './dump-budget'
-import type { Dump, DumpKind, DumpResult, DumpRule, Report, SkipReason } from './events'
+import type { DumpBudget } from './budget'
+import type { Dump, DumpKind, DumpResult, Report, SkipReason } from './events'
 import type { Gate } from './gate'
 import { SETTLING_MS } from './gate'
+import { ReadingLog, sidecarReadings } from './readings'
+import type { DumpRequest, RunningDump, WaitingRequest } from './request'
+import type { ThresholdRule } from './threshold-rule'
 
 /** How often a waiting manual dump looks again when another copy of the package holds the gate. ms. */
 export const GATE_RETRY_MS = 100
 
-/** The two clocks: one that only moves forward, one that people read. Both in ms. */
-export interface Clock {
-  readonly monotonicMs: () => number
-  readonly epochMs: () => number
-  /** Calls back once, after `delayMs`, without keeping the process alive. */
-  readonly later: (delayMs: number, callback: () => void) => void
-}
-
 /** What the dispatcher needs of one kind of dump. */
-export interface DumpLine {
+export interface KindParts {
   readonly capturer: Capturer
-  readonly budget: DumpBudget
   readonly directory: string
-  /** Absent when nobody watches this kind; manual dumps work all the same. */
-  readonly rule?: ThresholdRule | undefined
+  /** Absent when this kind is not watched: then only manual dumps are made. */
+  readonly watched?: { readonly rule: ThresholdRule; readonly budget: DumpBudget } | undefined
 }
 
 export interface DispatcherParts {
-  readonly cpu: DumpLine
-  readonly memory: DumpLine
+  readonly cpu: KindParts
+  readonly memory: KindParts
   readonly gate: Gate
   readonly clock: Clock
   readonly report: Report
@@ -45,44 +36,15 @@ export interface DispatcherParts {
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
   /** Deletes old dumps in a directory after a good one, whose main file is `made`. Does not reject. */
   readonly retain: (directory: string, made: string) => Promise<void>
-  /** Told when a dump begins and when it has ended, whatever became of it. */
+  /** Called when a dump begins and when it has ended, whatever its outcome. */
   readonly onRunning?: ((isRunning: boolean) => void) | undefined
 }
 
-/** A request for a dump. */
-export interface DumpRequest {
-  readonly kind: DumpKind
-  readonly rule: DumpRule
-  /** The rule's own words and numbers, for the sidecar. */
-  readonly details: Readonly<Record<string, unknown>>
-  /** What the rule looked at, where that is not the readings of the kind. */
-  readonly readings?: Sidecar['why']['readings'] | undefined
-  /** Length of a CPU profile, ms. */
-  readonly durationMs?: number | undefined
-  /** Ends a CPU profile before its time, with a whole file. */
-  readonly early?: AbortSignal | undefined
-}
-
-interface RunningDump {
-  readonly request: DumpRequest
-  readonly early: AbortController
-  /** Set when the dump has begun. */
-  done: Promise<DumpResult> | undefined
-  /** The reported outcome. Set early by `endNow` when the process exits. */
-  told: DumpResult | undefined
-}
-
-interface WaitingRequest {
-  readonly request: DumpRequest
-  readonly result: Promise<DumpResult>
-  readonly settle: (result: DumpResult) => void
-}
-
 /**
- * WHETHER to dump. The one object that owns episodes, gate, budgets and queue; it does not know on which thread it runs.
+ * WHETHER to dump. The one object that owns rules, gate, budgets and queue; it does not know on which thread it runs.
  *
  * Every request takes the same way: gate (one dump at a time) → room (disk, memory) → limiter → capture. A skip costs no
- * token, a capture that fails costs one. Manual dumps pay nothing and wait for their turn.
+ * token, a capture that fails costs one. Manual dumps cost none and wait for their turn.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
@@ -102,13 +64,13 @@ export class Dispatcher {
   }
 
   /**
-   * Takes a reading and does what it calls for.
+   * Takes a reading, and requests a dump if the rule trips.
    *
-   * @param sinceMs - Monotonic time at which the span that the reading speaks of began. CPU use is a span, memory a moment.
+   * @param sinceMs - Monotonic time at which the span of the reading began. CPU use is a mean over a span, memory a moment.
    */
   observe(kind: DumpKind, value: number, sinceMs: number): void {
     const { gate, clock, report } = this.#parts
-    const { rule } = this.#parts[kind]
+    const rule = this.#parts[kind].watched?.rule
     if (!rule || this.#isStopped) return
     this.#readings[kind].add({ atEpochMs: clock.epochMs(), value })
     if (!gate.isCalm(sinceMs)) {
@@ -122,7 +84,7 @@ export class Dispatcher {
     void this.request({ kind, rule: 'threshold', details })
   }
 
-  /** Makes a dump, or says why not. Never rejects. */
+  /** Makes a dump, or resolves to the reason why not. Never rejects. */
   request(given: DumpRequest): Promise<DumpResult> {
     const request = ownOnly(given)
     if (this.#isStopped) return Promise.resolve(this.#skip(request, 'stopped'))
@@ -141,24 +103,24 @@ export class Dispatcher {
 
   /**
    * For a process that exits, on the thread that exits: no event loop turns any more and no promise settles. A capture that
-   * can be ended is ended within the call, and told; of one that cannot, and of all that waits, the skip is told. Never
+   * can be ended is ended within the call and reported. One that cannot, and all that waits, is reported as skipped. Never
    * throws.
    *
-   * @param isTimeOver - When it is, the process ends with a `.partial` left.
-   * @param goesOnAlone - What runs needs this process no more, and is nothing to end or to be told skipped.
+   * @param isTimeOver - When it returns `true`, the process ends and leaves a `.partial`.
+   * @param goesOnAlone - The running dump needs this process no more: it is neither ended nor reported as skipped.
    */
   endNow(isTimeOver: () => boolean, goesOnAlone = false): void {
     this.#isStopped = true
     this.#refuseWaiting()
     const running = this.#running
-    if (!running || running.told) return
+    if (!running || running.reported) return
     const { request, early } = running
     early.abort()
     try {
       const captured = this.#parts[request.kind].capturer.endNow?.(isTimeOver)
-      if (captured) this.#tell(request, captured, captured.durationMs)
-      else if (goesOnAlone) running.told = { skipped: 'stopped' }
-      else running.told = this.#skip(request, 'stopped')
+      if (captured) this.#report(request, captured, captured.durationMs)
+      else if (goesOnAlone) running.reported = { skipped: 'stopped' }
+      else running.reported = this.#skip(request, 'stopped')
     } catch (error) {
       this.#fail(request, error)
     }
@@ -168,7 +130,7 @@ export class Dispatcher {
     for (const { request, settle } of this.#waiting.splice(0)) settle(this.#skip(request, 'stopped'))
   }
 
-  /** Manual dumps of one kind coalesce while one waits: whoever asks gets the same file. */
+  /** Manual dumps of one kind coalesce while one waits: all callers get the same file. */
   #queue(request: DumpRequest): Promise<DumpResult> {
     const twin = this.#waiting.find((waiting) => waiting.request.kind === request.kind)
     if (twin) return twin.result
@@ -193,7 +155,7 @@ export class Dispatcher {
   /** Called with the gate entered. */
   #run(request: DumpRequest): Promise<DumpResult> {
     const early = new AbortController()
-    const running: RunningDump = { request, early, done: undefined, told: undefined }
+    const running: RunningDump = { request, early, done: undefined, reported: undefined }
     this.#running = running
     return (running.done = this.#attempt(running))
   }
@@ -201,22 +163,22 @@ export class Dispatcher {
   /** Never rejects, and leaves the gate whatever happens. */
   async #attempt({ request, early }: RunningDump): Promise<DumpResult> {
     const { gate, clock, onRunning } = this.#parts
-    const { budget } = this.#parts[request.kind]
+    const budget = this.#parts[request.kind].watched?.budget
     let isCaptured = false
     try {
       onRunning?.(true)
       request.early?.addEventListener('abort', () => early.abort())
       if (request.early?.aborted) early.abort()
       const plan = ownOnly(await this.#plan(request))
-      if (this.#running?.told) return this.#running.told
+      if (this.#running?.reported) return this.#running.reported
       if (!('take' in plan)) return this.#skip(request, plan.skip, plan.numbers)
       if (this.#isStopped) return this.#skip(request, 'stopped')
-      if (request.rule !== 'manual' && !budget.tryRemoveToken())
-        return this.#skip(request, 'limited', { ...budget.terms })
+      if (request.rule !== 'manual' && !budget?.tryRemoveToken())
+        return this.#skip(request, 'limited', { ...budget?.terms })
       isCaptured = true
       return await this.#capture(request, plan, early.signal)
     } catch (error) {
-      if (this.#running?.told) return this.#running.told
+      if (this.#running?.reported) return this.#running.reported
       return error instanceof ExitingError ? this.#skip(request, 'stopped') : this.#fail(request, error)
     } finally {
       // Before the gate opens: the next dump sets it anew.
@@ -257,9 +219,9 @@ export class Dispatcher {
       early,
     )
     const captured = ownOnly(taken)
-    if (this.#running?.told) return this.#running.told
+    if (this.#running?.reported) return this.#running.reported
     if ('skip' in captured) return this.#skip(request, captured.skip, captured.numbers)
-    const dump = this.#tell(request, captured, clock.monotonicMs() - beganMs)
+    const dump = this.#report(request, captured, clock.monotonicMs() - beganMs)
     const refusal = captured.refusal ?? plan.refusal
     if (refusal) this.#skip(request, refusal.skip, refusal.numbers)
     if (captured.failure) this.#fail(request, captured.failure)
@@ -267,28 +229,28 @@ export class Dispatcher {
     return dump
   }
 
-  #tell(request: DumpRequest, captured: Captured, durationMs: number): Dump {
+  #report(request: DumpRequest, captured: Captured, durationMs: number): Dump {
     const dump = asDump(request, captured, durationMs)
-    this.#setTold(dump)
+    this.#setReported(dump)
     this.#parts.report.dump(dump)
     return dump
   }
 
-  /** Like a skip, told once per episode: what fails before the capture costs no token, and would be told at each trip. */
+  /** Reported once per episode, like a skip: what fails before the capture costs no token and would be reported at each trip. */
   #fail(request: DumpRequest, error: unknown): DumpResult {
     const { kind } = request
     const message = messageOf(error)
     const result = { skipped: 'failed', message } as const
-    this.#setTold(result)
-    // Names of files and times waited differ each time; what remains is the same failure.
+    this.#setReported(result)
+    // Names of files and times waited differ each time; without them the same failure has the same text.
     if (this.#isNews(request, `failed: ${message.replace(/\d+/g, '')}`))
       this.#parts.report.failure({ stage: 'capture', kind, message, error })
     return result
   }
 
-  /** Before it is said: who hears it may exit, and an exit must not say that this dump was not made. */
-  #setTold(result: DumpResult): void {
-    if (this.#running) this.#running.told ??= result
+  /** Called before the report: a listener may exit the process, and the exit must not report this dump as skipped. */
+  #setReported(result: DumpResult): void {
+    if (this.#running) this.#running.reported ??= result
   }
 
   /** File names carry the ms of their start: two dumps never share one. */
@@ -307,10 +269,10 @@ export class Dispatcher {
     return { skipped: reason }
   }
 
-  /** A threshold tells each reason once per episode; whoever asked otherwise is always told. */
+  /** For a threshold each reason is reported once per episode; for all other requests always. */
   #isNews({ kind, rule }: DumpRequest, reason: string): boolean {
-    const episode = rule === 'threshold' ? this.#parts[kind].rule?.episode : undefined
-    return episode?.isNews(reason) ?? true
+    const episodes = rule === 'threshold' ? this.#parts[kind].watched?.rule : undefined
+    return episodes?.isNews(reason) ?? true
   }
 }
 

@@ -71,7 +71,7 @@ export interface Leak {
 export type DumpResult =
   Dump | { readonly skipped: SkipReason } | { readonly skipped: 'failed'; readonly message: string }
 
-/** Whoever decides tells here what became of it; the composition root turns it into events and lines. */
+/** Receives the outcome of each decision; the composition root turns it into events and lines. */
 export interface Report {
   dump(dump: Dump): void
   skip(skip: Skip): void

@@ -11,7 +11,7 @@ const HOLDER = 0
 const LAST_ID = 1
 const NOBODY = 0
 
-/** One word tells both who holds the gate and for what, so that they change in one step. */
+/** One word has both the holder of the gate and the kind of its dump, so that they change in one step. */
 const held = (id: number, kind: DumpKind): number => id * 2 + (kind === 'memory' ? 1 : 0)
 
 /**
@@ -21,7 +21,7 @@ const held = (id: number, kind: DumpKind): number => id * 2 + (kind === 'memory'
  * threads of the process agree on (`process.hrtime`; `performance.now` starts at 0 in each thread).
  */
 export class Gate {
-  /** Who enters through this object; tells a dead thread's hold from a living one's. */
+  /** Identifies the holder that enters through this object, so that the hold of a dead thread can be released. */
   readonly id: number
   readonly #words: Int32Array
   readonly #settledAt: Float64Array
@@ -70,7 +70,7 @@ export class Gate {
     }
   }
 
-  /** The main thread carries out an order at this moment, so it stands still by our own doing. */
+  /** The main thread carries out an order at this moment, so it is the monitor that holds it up. */
   get isMainThreadAtOrder(): boolean {
     return Atomics.load(this.#orders, 0) > 0
   }

@@ -11,11 +11,10 @@ import {
   type HeapLimitToWatch,
 } from '../capture/heap/limit/allowance'
 import { messageOf } from '../base/error-text'
-import { ReadingLog } from './reading-log'
 import { childDeadlineMs } from '../files/expiry'
 import { claimReport, readHeapLimitDumps, type HeapLimitDump } from '../capture/heap/limit/earlier-dumps'
 import { deleteExpired } from '../files/retention'
-import { sidecarReadings } from './sidecar-readings'
+import { ReadingLog, sidecarReadings } from './readings'
 import { epochMs, monotonicMs } from '../base/clock'
 import type { Dump, Report } from './events'
 

@@ -32,7 +32,7 @@ export function processRegistry(): ProcessRegistry {
 /**
  * Claims keys for a monitor.
  *
- * @returns Gives them back.
+ * @returns Releases them.
  * @throws Error when one of them is in use: two samplers would spend two budgets on one incident.
  */
 export function claim(keys: readonly string[]): () => void {

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { partialName } from './names'
-import { tenths } from '../base/tenths'
+import { tenths } from '../base/clock'
 import { fsync, fsyncNow, openDirectory, write } from './disk'
 import {
   createPartial,

@@ -1,8 +1,7 @@
 import { LEAK_RULE, LeakTrend } from './trend'
 import type { GcReading, Leak, LeakRule } from './trend'
-import { ReadingLog } from '../dispatch/reading-log'
+import { ReadingLog, sidecarReadings } from '../dispatch/readings'
 import type { Sidecar } from '../files/sidecar'
-import { sidecarReadings } from '../dispatch/sidecar-readings'
 import type { GcReadings } from './readings'
 
 /** Payload of the `leak` event. */
@@ -39,7 +38,7 @@ export interface LeakWatch {
  * Watches the heap of the calling thread for leaks. Causes no GC, holds no timer, does not keep the process alive, and throws
  * nothing into it.
  *
- * @returns Ends the watch. Idempotent.
+ * @returns Stops the watch. Idempotent.
  */
 export function startLeakWatch(watch: LeakWatch): () => void {
   const rule = watch.rule ?? LEAK_RULE

@@ -1,15 +1,16 @@
 import { EventEmitter } from 'node:events'
 import { isMainThread } from 'node:worker_threads'
 import { messageOf } from '../base/error-text'
-import type { DumpKind, DumpResult } from '../dispatch/events'
-import { describe, MAX_TIMER_MS, type Settings } from './options'
-import { Voice, type MonitorEvents } from './voice'
-import { startMonitoring, type Monitoring } from './start'
-import { clearInterval, setInterval } from '../base/timers'
 import { Promise } from '../base/globals'
+import { clearInterval, MAX_TIMER_MS, setInterval } from '../base/timers'
+import type { DumpKind, DumpResult } from '../dispatch/events'
+import { describe } from '../options/read'
+import type { Settings } from './options'
+import { startMonitoring, type Monitoring } from './start'
+import { Voice, type MonitorEvents } from './voice'
 
 /**
- * A running monitor: events tell what it did, methods dump by hand and stop it.
+ * A running monitor: its events report what it did, its methods dump by hand and stop it.
  *
  * Nothing in it throws into the host after the start. A listener that throws or rejects becomes one `'failure'`.
  */
@@ -30,8 +31,8 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   /**
    * Takes a CPU profile by hand. Exempt from the limiter; waits for a running dump. Keeps the process alive until then.
    *
-   * @param durationMs - Whole ms from 1 to 2147483647. Default: `cpu.duration`. Who asks while one that was asked for by hand waits
-   * for its turn gets that one, whatever its length.
+   * @param durationMs - Whole ms from 1 to 2147483647. Default: `cpu.duration`. A call while another
+   * profile by hand waits for its turn resolves to that one, whatever its length.
    * @returns The dump, or why there is none. Never rejects.
    */
   async dumpCpu(durationMs?: number): Promise<DumpResult> {
@@ -78,7 +79,7 @@ function isDuration(value: unknown): value is number {
 }
 
 /**
- * All that the monitor does by itself keeps nothing alive. What somebody asked for and awaits must: else `await
+ * What the monitor does by itself does not keep the process alive. What the application awaits has to: otherwise `await
  * monitor.stop()` at the end of a program would end it with exit code 13.
  */
 async function holdProcessUntil<T>(promise: Promise<T>): Promise<T> {

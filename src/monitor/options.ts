@@ -1,27 +1,20 @@
-import { ownOnly } from '../base/globals'
 import { constants } from 'node:os'
-import { resolve } from 'node:path'
-import { inspect } from 'node:util'
-import type { Budget } from '../dispatch/budget'
 import { parseSize } from '../base/size'
-import type { Threshold } from './threshold'
-
-/** Where the library writes its lines. Console, pino, winston and most others fit as they are. */
-export interface Logger {
-  info(line: string): void
-  warn(line: string): void
-  error(line: string): void
-}
-
-/** Names of intervals that `limiter` understands, besides a number of ms. */
-export type IntervalName = 'second' | 'sec' | 'minute' | 'min' | 'hour' | 'hr' | 'day'
-
-/**
- * A token bucket `[n, interval]`: at most `n` dumps per interval, counted from the first dump.
- *
- * `n` is a whole number of at least 0 (0: only manual dumps); the interval is a name or a number of ms above 0.
- */
-export type LimiterOption = readonly [tokensPerInterval: number, interval: IntervalName | number]
+import { DEFAULT_HOLD_MS } from '../capture/heap/limit/allowance'
+import { readKeep, readLimiter, type LimiterOption } from '../options/limiter'
+import {
+  rangeError,
+  readBoolean,
+  readDirectory,
+  readLogger,
+  readMs,
+  readObject,
+  readWhole,
+  RESERVED_SIGNALS,
+  typeError,
+} from '../options/read'
+import type { Logger } from '../report/logger'
+import type { CpuSettings, MemorySettings, RuleSettings } from '../watch/watch'
 
 /** Watch the CPU use of the process. */
 export interface CpuOptions {
@@ -131,22 +124,14 @@ export interface EnginePackages {
   '@airbnb/node-memwatch'?: object | undefined
 }
 
-/** What both kinds of watch have in common, resolved. */
-export interface RuleSettings {
-  readonly intervalMs: number
-  readonly threshold: Threshold
-  readonly counter: number
-  readonly budget: Budget
-}
+/** A threshold as the user set it: an absolute value, or a share of what the process may use. */
+export type Threshold =
+  { readonly unit: 'absolute'; readonly value: number } | { readonly unit: 'share'; readonly percent: number }
 
+/** The options, resolved. */
 export interface Settings {
-  readonly cpu: (RuleSettings & { readonly blockedMs: number | undefined }) | undefined
-  readonly memory: RuleSettings | undefined
-  /** Absolute. Manual dumps need one even for a kind that is not watched. */
-  readonly directories: { readonly cpu: string; readonly memory: string }
-  readonly profileDurationMs: number
-  /** Keep the sampling heap profiler on. */
-  readonly sampling: boolean
+  readonly cpu: CpuSettings<Threshold>
+  readonly memory: MemorySettings<Threshold>
   /** `undefined`: nothing is done at V8's heap limit. */
   readonly heapLimit: { readonly holdMs: number } | undefined
   readonly signal: NodeJS.Signals | undefined
@@ -162,68 +147,27 @@ export const DEFAULT_DURATION_MS = 30_000
 export const DEFAULT_CPU_THRESHOLD = 90
 export const DEFAULT_MEMORY_THRESHOLD = '1.2gb'
 export const DEFAULT_COUNTER = 1
-export const DEFAULT_LIMITER: LimiterOption = [3, 'hour']
 export const DEFAULT_BLOCKED_MS = 5000
-export const DEFAULT_HOLD_MS = 10_000
 export const DEFAULT_SIGNAL = 'SIGUSR2'
-export const DEFAULT_KEEP = 10
-/** The longest delay that a timer of Node can hold; longer ones fire at once. */
-export const MAX_TIMER_MS = 2_147_483_647
-
-const INTERVALS_MS: Readonly<Record<IntervalName, number>> = {
-  second: 1000,
-  sec: 1000,
-  minute: 60_000,
-  min: 60_000,
-  hour: 3_600_000,
-  hr: 3_600_000,
-  day: 86_400_000,
-}
-
-/** SIGKILL and SIGSTOP cannot be caught, V8's profiler owns SIGPROF, Node's debugger SIGUSR1; after the faults no JavaScript can run. */
-export const RESERVED_SIGNALS = new Set([
-  'SIGKILL',
-  'SIGSTOP',
-  'SIGPROF',
-  'SIGUSR1',
-  'SIGSEGV',
-  'SIGBUS',
-  'SIGFPE',
-  'SIGILL',
-  'SIGABRT',
-  'SIGTRAP',
-])
 
 /**
  * Reads what the user wrote. Nothing deeper sees an absent or an unchecked value.
  *
  * @throws TypeError for a value of the wrong type, or an option that does not exist.
- * @throws RangeError for a value outside the option's range. Both name the option, the rule and what was received.
+ * @throws RangeError for a value outside the option's range. Both name the option, what was expected, and the value received.
  */
 export function resolveOptions(options: Options = {}): Settings {
   const top = readObject(options, 'options', TOP_KEYS)
-  const cpu = top['cpu'] === undefined ? undefined : readObject(top['cpu'], 'options.cpu', CPU_KEYS)
-  const memory =
-    top['memory'] === undefined ? undefined : readObject(top['memory'], 'options.memory', MEMORY_KEYS)
-  // The working directory is asked for only when it is needed: it may have been deleted.
+  // The working directory is read only when it is needed: it may have been deleted.
   const topDirectory =
     top['profileDir'] === undefined
       ? undefined
       : readDirectory(top['profileDir'], 'options.profileDir', () => process.cwd())
   const common = () => topDirectory ?? process.cwd()
   return Object.freeze<Settings>({
-    cpu: cpu && {
-      ...readRule(cpu, 'options.cpu', readCpuThreshold),
-      blockedMs: readBlocked(cpu['blocked']),
-    },
-    memory: memory && readRule(memory, 'options.memory', readMemoryThreshold),
-    directories: {
-      cpu: readDirectory(cpu?.['profileDir'], 'options.cpu.profileDir', common),
-      memory: readDirectory(memory?.['profileDir'], 'options.memory.profileDir', common),
-    },
-    profileDurationMs: readMs(cpu?.['duration'], 'options.cpu.duration', DEFAULT_DURATION_MS),
-    sampling: memory !== undefined && readBoolean(memory['sampling'], 'options.memory.sampling', true),
-    heapLimit: memory && readHeapLimit(memory['heapLimit']),
+    cpu: readCpu(top['cpu'], common),
+    memory: readMemory(top['memory'], common),
+    heapLimit: readHeapLimit(top['memory']),
     signal: readSignal(top['signal']),
     watchdog: readBoolean(top['watchdog'], 'options.watchdog', true),
     engine: readEngine(top['engine']),
@@ -232,73 +176,82 @@ export function resolveOptions(options: Options = {}): Settings {
   })
 }
 
+/**
+ * @param whole - All that the process may use, in the unit of the result.
+ * @returns The number that readings are compared with.
+ */
+export function absoluteThreshold(threshold: Threshold, whole: number): number {
+  return threshold.unit === 'absolute' ? threshold.value : (threshold.percent / 100) * whole
+}
+
 const TOP_KEYS = ['cpu', 'memory', 'profileDir', 'signal', 'watchdog', 'engine', 'keep', 'logger']
 const RULE_KEYS = ['interval', 'threshold', 'profileDir', 'counter', 'limiter']
 const CPU_KEYS = [...RULE_KEYS, 'duration', 'blocked']
 const MEMORY_KEYS = [...RULE_KEYS, 'sampling', 'heapLimit']
 
-function readRule(
-  rule: Record<string, unknown>,
-  name: string,
-  readThreshold: (value: unknown) => Threshold,
-): RuleSettings {
+function readCpu(value: unknown, commonDirectory: () => string): Settings['cpu'] {
+  const name = 'options.cpu'
+  const given = value === undefined ? undefined : readObject(value, name, CPU_KEYS)
   return {
-    intervalMs: readMs(rule['interval'], `${name}.interval`, DEFAULT_INTERVAL_MS),
-    threshold: readThreshold(rule['threshold']),
-    counter: readWhole(rule['counter'], `${name}.counter`, 1, DEFAULT_COUNTER),
-    budget: readLimiter(rule['limiter'], `${name}.limiter`),
+    directory: readDirectory(given?.['profileDir'], `${name}.profileDir`, commonDirectory),
+    rule: given && readRule(given, name, readCpuThreshold),
+    profileDurationMs: readMs(given?.['duration'], `${name}.duration`, DEFAULT_DURATION_MS),
+    blockedMs: given && readBlocked(given['blocked']),
   }
 }
 
-export function readObject(value: unknown, name: string, keys: readonly string[]): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw typeError(name, 'an object', value)
+function readMemory(value: unknown, commonDirectory: () => string): Settings['memory'] {
+  const name = 'options.memory'
+  const given = value === undefined ? undefined : readObject(value, name, MEMORY_KEYS)
+  return {
+    directory: readDirectory(given?.['profileDir'], `${name}.profileDir`, commonDirectory),
+    rule: given && readRule(given, name, readMemoryThreshold),
+    sampling: given !== undefined && readBoolean(given['sampling'], `${name}.sampling`, true),
   }
-  for (const key of Object.keys(value)) {
-    if (!keys.includes(key)) {
-      throw new TypeError(`${name}.${key.slice(0, 80)} is not an option; ${name} takes ${keys.join(', ')}`)
-    }
+}
+
+function readRule(
+  given: Record<string, unknown>,
+  name: string,
+  readThreshold: (value: unknown) => Threshold,
+): RuleSettings<Threshold> {
+  return {
+    intervalMs: readMs(given['interval'], `${name}.interval`, DEFAULT_INTERVAL_MS),
+    threshold: readThreshold(given['threshold']),
+    counter: readWhole(given['counter'], `${name}.counter`, 1, DEFAULT_COUNTER),
+    budget: readLimiter(given['limiter'], `${name}.limiter`),
   }
-  return ownOnly(value as Record<string, unknown>)
 }
 
 function readCpuThreshold(value: unknown = DEFAULT_CPU_THRESHOLD): Threshold {
   const name = 'options.cpu.threshold'
-  const rule =
+  const expected =
     "a number of percent of one core, at least 0, or a string such as '80%', above 0% and up to 100%"
-  if (typeof value === 'number') return { unit: 'absolute', value: atLeastZero(value, name, rule) }
-  if (typeof value !== 'string') throw typeError(name, rule, value)
-  return readShare(value, name, rule)
+  if (typeof value === 'number') return { unit: 'absolute', value: atLeastZero(value, name, expected) }
+  if (typeof value !== 'string') throw typeError(name, expected, value)
+  return readShare(value, name, expected)
 }
 
 function readMemoryThreshold(value: unknown = DEFAULT_MEMORY_THRESHOLD): Threshold {
   const name = 'options.memory.threshold'
-  const rule =
+  const expected =
     "a number of bytes, at least 0, a size such as '1.2gb' (b, kb, mb, gb, tb, pb), or a string such as '85%', above 0% and up to 100%"
-  if (typeof value === 'number') return { unit: 'absolute', value: atLeastZero(value, name, rule) }
-  if (typeof value !== 'string') throw typeError(name, rule, value)
+  if (typeof value === 'number') return { unit: 'absolute', value: atLeastZero(value, name, expected) }
+  if (typeof value !== 'string') throw typeError(name, expected, value)
   const sizeBytes = parseSize(value)
-  return sizeBytes === undefined ? readShare(value, name, rule) : { unit: 'absolute', value: sizeBytes }
+  return sizeBytes === undefined ? readShare(value, name, expected) : { unit: 'absolute', value: sizeBytes }
 }
 
-function readShare(text: string, name: string, rule: string): Threshold {
+function readShare(text: string, name: string, expected: string): Threshold {
   const percent = /^\s*(\d+(?:\.\d+)?)\s*%\s*$/.exec(text)?.[1]
   if (percent === undefined || Number(percent) <= 0 || Number(percent) > 100) {
-    throw rangeError(name, rule, text)
+    throw rangeError(name, expected, text)
   }
   return { unit: 'share', percent: Number(percent) }
 }
 
-function atLeastZero(value: number, name: string, rule: string): number {
-  if (!Number.isFinite(value) || value < 0) throw rangeError(name, rule, value)
-  return value
-}
-
-export function readMs(value: unknown, name: string, otherwise: number, orElse = ''): number {
-  if (value === undefined) return otherwise
-  const rule = `a whole number of milliseconds from 1 to ${MAX_TIMER_MS}${orElse}`
-  if (typeof value !== 'number') throw typeError(name, rule, value)
-  if (!Number.isInteger(value) || value < 1 || value > MAX_TIMER_MS) throw rangeError(name, rule, value)
+function atLeastZero(value: number, name: string, expected: string): number {
+  if (!Number.isFinite(value) || value < 0) throw rangeError(name, expected, value)
   return value
 }
 
@@ -307,67 +260,16 @@ function readBlocked(value: unknown): number | undefined {
   return readMs(value, 'options.cpu.blocked', DEFAULT_BLOCKED_MS, ', or false')
 }
 
-export function readWhole(value: unknown, name: string, least: number, otherwise: number): number {
-  if (value === undefined) return otherwise
-  const rule = `a whole number, at least ${least}`
-  if (typeof value !== 'number') throw typeError(name, rule, value)
-  if (!Number.isSafeInteger(value) || value < least) throw rangeError(name, rule, value)
-  return value
-}
-
-export function readLimiter(value: unknown = DEFAULT_LIMITER, name: string): Budget {
-  const names = Object.keys(INTERVALS_MS)
-  if (!Array.isArray(value)) {
-    throw typeError(name, "an array [n, interval] such as [3, 'hour']", value)
-  }
-  if (value.length !== 2) {
-    throw rangeError(name, "an array of two, [n, interval], such as [3, 'hour']", value)
-  }
-  const [tokens, interval] = value as [unknown, unknown]
-  return {
-    tokensPerInterval: readWhole(required(tokens, `${name}[0]`), `${name}[0]`, 0, 0),
-    intervalMs: readInterval(interval, `${name}[1]`, names),
-  }
-}
-
-function required(value: unknown, name: string): unknown {
-  if (value === undefined) throw typeError(name, 'a whole number, at least 0', value)
-  return value
-}
-
-function readInterval(value: unknown, name: string, names: readonly string[]): number {
-  const rule = `a number of milliseconds above 0, or one of ${names.join(', ')}`
-  if (typeof value === 'string') {
-    if (!names.includes(value)) throw rangeError(name, rule, value)
-    return INTERVALS_MS[value as IntervalName]
-  }
-  if (typeof value !== 'number') throw typeError(name, rule, value)
-  if (!Number.isFinite(value) || value <= 0) throw rangeError(name, rule, value)
-  return value
-}
-
-export function readDirectory(value: unknown, name: string, otherwise: () => string): string {
-  if (value === undefined) return otherwise()
-  const rule = 'a path, not empty'
-  if (typeof value !== 'string') throw typeError(name, rule, value)
-  if (value === '' || value.includes('\0')) throw rangeError(name, rule, value)
-  return resolve(value)
-}
-
-export function readBoolean(value: unknown, name: string, otherwise: boolean): boolean {
-  if (value === undefined) return otherwise
-  if (typeof value !== 'boolean') throw typeError(name, 'true or false', value)
-  return value
-}
-
-function readHeapLimit(value: unknown = true): { holdMs: number } | undefined {
+/** @param memory - The key `memory`, checked already. */
+function readHeapLimit(memory: unknown): Settings['heapLimit'] {
+  if (memory === undefined) return undefined
   const name = 'options.memory.heapLimit'
-  if (value === false) return undefined
-  if (value === true) return { holdMs: DEFAULT_HOLD_MS }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw typeError(name, 'true, false or an object such as { hold: 10000 }', value)
-  }
-  return { holdMs: readMs(readObject(value, name, ['hold'])['hold'], `${name}.hold`, DEFAULT_HOLD_MS) }
+  const { heapLimit = true } = readObject(memory, 'options.memory', MEMORY_KEYS)
+  if (heapLimit === false) return undefined
+  if (heapLimit === true) return { holdMs: DEFAULT_HOLD_MS }
+  if (typeof heapLimit !== 'object' || heapLimit === null || Array.isArray(heapLimit))
+    throw typeError(name, 'true, false or an object such as { hold: 10000 }', heapLimit)
+  return { holdMs: readMs(readObject(heapLimit, name, ['hold'])['hold'], `${name}.hold`, DEFAULT_HOLD_MS) }
 }
 
 function readSignal(value: unknown = DEFAULT_SIGNAL): NodeJS.Signals | undefined {
@@ -375,7 +277,7 @@ function readSignal(value: unknown = DEFAULT_SIGNAL): NodeJS.Signals | undefined
   const name = 'options.signal'
   if (typeof value !== 'string')
     throw typeError(name, "the name of a signal such as 'SIGUSR2', or false", value)
-  // A platform may lack the default (Windows has no SIGUSR2): that is said at start, it is not the caller's mistake.
+  // A platform may lack the default (Windows has no SIGUSR2). That is reported at start, because it is no mistake of the caller.
   const isKnown = value === DEFAULT_SIGNAL || Object.hasOwn(constants.signals, value)
   if (!isKnown)
     throw rangeError(name, "the name of a signal of this platform such as 'SIGUSR2', or false", value)
@@ -389,7 +291,7 @@ function readSignal(value: unknown = DEFAULT_SIGNAL): NodeJS.Signals | undefined
   return value as NodeJS.Signals
 }
 
-/** Functions by which a package is recognised: those that the monitor calls, and one that an event emitter has not. */
+/** Functions by which a package is recognised: those that the monitor calls, and one that no event emitter has. */
 const MEMWATCH_FUNCTIONS = ['on', 'removeListener', 'HeapDiff']
 const PACKAGE_FUNCTIONS: Readonly<Record<keyof EnginePackages, readonly string[]>> = {
   'v8-profiler-next': ['setGenerateType', 'setSamplingInterval', 'startProfiling', 'stopProfiling'],
@@ -399,12 +301,12 @@ const PACKAGE_FUNCTIONS: Readonly<Record<keyof EnginePackages, readonly string[]
 }
 
 function readEngine(value: unknown = 'auto'): Settings['engine'] {
-  const rule =
+  const expected =
     "'auto', 'packages', 'builtin', or an object of packages such as { heapdump: require('heapdump') }"
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return readPackages(value)
-  if (typeof value !== 'string') throw typeError('options.engine', rule, value)
+  if (typeof value !== 'string') throw typeError('options.engine', expected, value)
   if (value !== 'auto' && value !== 'packages' && value !== 'builtin') {
-    throw rangeError('options.engine', rule, value)
+    throw rangeError('options.engine', expected, value)
   }
   return value
 }
@@ -414,8 +316,8 @@ function readPackages(value: object): Readonly<Record<string, object>> {
   const packages = Object.entries(PACKAGE_FUNCTIONS).flatMap(([name, functions]) => {
     const exports = given[name]
     if (exports === undefined) return []
-    const rule = `the package as require('${name}') returns it, with the functions ${functions.join(', ')}`
-    if (!hasFunctions(exports, functions)) throw typeError(`options.engine['${name}']`, rule, exports)
+    const expected = `the package as require('${name}') returns it, with the functions ${functions.join(', ')}`
+    if (!hasFunctions(exports, functions)) throw typeError(`options.engine['${name}']`, expected, exports)
     return [[name, exports] as const]
   })
   return Object.freeze(Object.fromEntries(packages))
@@ -426,39 +328,4 @@ function hasFunctions(value: unknown, names: readonly string[]): value is object
   return (
     value !== null && names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
   )
-}
-
-export function readKeep(value: unknown, name: string): number | false {
-  if (value === false) return false
-  return readWhole(value, name, 0, DEFAULT_KEEP)
-}
-
-export function readLogger(value: unknown): Logger | false | undefined {
-  if (value === undefined || value === false) return value
-  const rule = 'an object with the functions info, warn and error, or false'
-  if (typeof value !== 'object' || value === null) throw typeError('options.logger', rule, value)
-  for (const level of ['info', 'warn', 'error']) {
-    if (typeof (value as Record<string, unknown>)[level] !== 'function') {
-      throw typeError('options.logger', rule, value)
-    }
-  }
-  return value as Logger
-}
-
-export function typeError(name: string, rule: string, received: unknown): TypeError {
-  return new TypeError(`${name} must be ${rule}; received ${describe(received)}`)
-}
-
-export function rangeError(name: string, rule: string, received: unknown): RangeError {
-  return new RangeError(`${name} must be ${rule}; received ${describe(received)}`)
-}
-
-/** Long or hostile values must not turn an error message into a dump, or into another error. */
-export function describe(value: unknown): string {
-  try {
-    const text = inspect(value, { depth: 0, breakLength: Infinity, maxArrayLength: 4, maxStringLength: 80 })
-    return text.length > 120 ? `${text.slice(0, 120)}…` : text
-  } catch {
-    return typeof value
-  }
 }

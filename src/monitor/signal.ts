@@ -8,25 +8,29 @@ export const MAX_SIGNAL_DUMPS = 2
 /** What the signal watch needs of the other parts. */
 export interface SignalWatchParts {
   readonly signal: NodeJS.Signals
-  /** The signal arrived and is meant for this monitor. Resolves when the dump is done; must not reject. */
-  readonly onSignal: () => Promise<unknown>
   /** Takes a line that the operator should read once. */
   readonly notice: (line: string) => void
 }
 
 /** The listener for the manual signal. */
 export interface SignalWatch {
+  /**
+   * From now on the signal orders a dump. Before, it has no effect.
+   *
+   * @param onSignal - Called for each signal that is meant for this monitor. Resolves when the dump is done; must not reject.
+   */
+  serve(onSignal: () => Promise<unknown>): void
   /** From now on the signal has no effect: it orders no dump, and it does not end the process either. */
   ignore(): void
   /** Removes the listener. The signal then has its default effect again, which for SIGUSR2 is to end the process. */
   stop(): void
 }
 
-/** Marks the listeners of all monitors in the process, other copies of this package included. `true`: takes signals. */
+/** Marks the listeners of all monitors in the process, those of other copies of this package included. `true`: takes signals. */
 const OURS = Symbol.for('cpu-memory-monitor:signal-listener')
 
 /**
- * Listens for the signal that orders a heap snapshot by hand.
+ * Listens for the signal that orders a heap snapshot by hand. From its call on the signal does not end the process.
  *
  * The monitor starts first in the entry file, before the application adds its own handlers. nodemon restarts with SIGUSR2,
  * recluster and close-with-grace use it too. So each signal decides anew whether to step aside. Of several monitors in the
@@ -35,7 +39,7 @@ const OURS = Symbol.for('cpu-memory-monitor:signal-listener')
  * A signal that arrives while {@link MAX_SIGNAL_DUMPS} are not done is dropped before anything is allocated for it: the
  * dump that waits answers it as well, and a flood of signals costs no memory.
  */
-export function watchSignal({ signal, onSignal, notice }: SignalWatchParts): SignalWatch {
+export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
   if (isTakenNatively(signal)) {
     notice(
       `${signal} has a native handler in this process, as heapdump installs one; it is left to that handler`,
@@ -44,6 +48,7 @@ export function watchSignal({ signal, onSignal, notice }: SignalWatchParts): Sig
   }
   let hasSteppedAside = false
   let dumps = 0
+  let order = (): Promise<unknown> => Promise.resolve()
   const listener = () => {
     if (dumps >= MAX_SIGNAL_DUMPS) return
     const listeners = process.listeners(signal)
@@ -51,7 +56,7 @@ export function watchSignal({ signal, onSignal, notice }: SignalWatchParts): Sig
     const isTaken = !listeners.every(isOurs) || (signal === 'SIGUSR2' && isHeapdumpListening())
     if (!isTaken) {
       dumps++
-      void onSignal().then(() => dumps--)
+      void order().then(() => dumps--)
       return
     }
     if (!hasSteppedAside)
@@ -60,7 +65,7 @@ export function watchSignal({ signal, onSignal, notice }: SignalWatchParts): Sig
   }
   const mark = (isActive: boolean) =>
     Object.defineProperty(listener, OURS, { value: isActive, configurable: true })
-  mark(true)
+  mark(false)
   try {
     process.on(signal, listener)
   } catch {
@@ -68,13 +73,21 @@ export function watchSignal({ signal, onSignal, notice }: SignalWatchParts): Sig
     return NO_WATCH
   }
   return {
+    serve(onSignal) {
+      order = onSignal
+      mark(true)
+    },
     ignore: () => void mark(false),
     stop: () => void process.removeListener(signal, listener),
   }
 }
 
 /** Where the signal is left to others. */
-export const NO_WATCH: SignalWatch = { ignore: () => undefined, stop: () => undefined }
+export const NO_WATCH: SignalWatch = {
+  serve: () => undefined,
+  ignore: () => undefined,
+  stop: () => undefined,
+}
 
 function isOurs(listener: object): boolean {
   return Object.hasOwn(listener, OURS)
@@ -85,8 +98,8 @@ function takesSignals(listener: object): boolean {
 }
 
 /**
- * An application that has loaded heapdump hears SIGUSR2 below JavaScript: with a second listener one signal would make two
- * files. Before ours is installed, the kernel's list of caught signals shows that handler (Linux). Node itself catches others.
+ * The package heapdump handles SIGUSR2 below JavaScript: with a second listener one signal would make two files. Before the
+ * monitor's listener is installed, the kernel's list of caught signals shows that handler (Linux). Node itself catches others.
  */
 function isTakenNatively(signal: NodeJS.Signals): boolean {
   if (signal !== 'SIGUSR2' || process.listenerCount(signal) > 0) return false

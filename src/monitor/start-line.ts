@@ -1,19 +1,17 @@
 import { formatSize } from '../base/size'
-import type { Budget } from '../dispatch/budget'
-import type { DumpKind } from '../dispatch/events'
 import type { PassedOver } from '../capture/capture'
 import type { ResolvedPackage } from '../capture/optional-package'
+import type { DumpKind } from '../dispatch/events'
+import type { KindSettings, RuleSettings, Ways } from '../watch/watch'
 
-export interface Started {
-  readonly rules: {
-    readonly [Kind in DumpKind]?: { readonly threshold: number; readonly counter: number } | undefined
-  }
-  readonly budgets: { readonly [Kind in DumpKind]: Budget }
-  readonly directories: { readonly [Kind in DumpKind]: string }
+/** What is watched. */
+type Watched = Readonly<Record<DumpKind, KindSettings>>
+
+export interface Started extends Watched {
   readonly signal: string | undefined
   /** The thread that loops and dispatcher run on. */
   readonly thread: string
-  readonly ways: { readonly [Kind in DumpKind]: KindWays } & { readonly cpuReadings?: string | undefined }
+  readonly ways: Ways
   /** The optional packages that are used, now or in a dump. */
   readonly packages?: readonly ResolvedPackage[]
   /** The sources of the leak watch's readings that could not be taken. */
@@ -31,21 +29,16 @@ interface Limits {
   readonly problems?: string
 }
 
-interface KindWays {
-  readonly available: readonly string[]
-  readonly passedOver: readonly PassedOver[]
-}
-
 /** The one line at start: kinds watched, thresholds, limits, directories, ways, thread, source of readings, packages. */
 export function startLine(started: Started): string {
-  const { rules, budgets, directories, signal, thread, ways } = started
+  const { memory, signal, thread, ways } = started
   const watched = (['cpu', 'memory'] as const).flatMap((kind) => {
-    const rule = rules[kind]
+    const { rule, directory } = started[kind]
     if (!rule) return []
     const by = ways[kind].available.join(', ') || 'nothing'
-    return `${kind} above ${amount(kind, rule.threshold)} (${limits(rule.counter, budgets[kind])}) to ${directories[kind]} by ${by}`
+    return `${kind} above ${amount(kind, rule.threshold)} (${limits(rule)}) to ${directory} by ${by}`
   })
-  const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${directories.memory}`]
+  const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${memory.directory}`]
   const all = [...watched, ...manual].join('; ') || 'nothing'
   const { atHeapLimit } = started
   const atLimit = atHeapLimit === undefined ? '' : `; at V8's heap limit: ${atHeapLimit}`
@@ -54,11 +47,11 @@ export function startLine(started: Started): string {
 }
 
 /** The lines at start, one each, that warn of a threshold that can never trip, and of limits that could not be read. */
-export function startWarnings({ rules: { cpu, memory } }: Pick<Started, 'rules'>, limits: Limits): string[] {
+export function startWarnings({ cpu, memory }: Watched, limits: Limits): string[] {
   return [
     uncertainLimits(limits),
-    cpu && unreachableCpu(cpu.threshold, limits),
-    memory && unreachableMemory(memory.threshold, limits),
+    cpu.rule && unreachableCpu(cpu.rule.threshold, limits),
+    memory.rule && unreachableMemory(memory.rule.threshold, limits),
   ].filter((line): line is string => line !== undefined)
 }
 
@@ -103,7 +96,7 @@ function amount(kind: DumpKind, threshold: number): string {
   return kind === 'cpu' ? `${rounded(threshold)}% of a core` : formatSize(threshold)
 }
 
-function limits(counter: number, { tokensPerInterval, intervalMs }: Budget): string {
+function limits({ counter, budget: { tokensPerInterval, intervalMs } }: RuleSettings): string {
   const row = counter === 1 ? 'at once' : `${counter} readings in a row`
   return `${row}, at most ${tokensPerInterval} per ${intervalMs / 1000} s`
 }
@@ -115,10 +108,10 @@ function packageFiles({ packages = [] }: Started): string {
 }
 
 /** Names the ways that cannot be taken, of the kinds that are watched or that the signal can request. */
-function passedOver({ rules, signal, ways, leakPassedOver = [] }: Started): string {
-  const cpu = rules.cpu ? ways.cpu.passedOver : []
-  const memory = rules.memory || signal !== undefined ? ways.memory.passedOver : []
-  const all = [...cpu, ...memory, ...leakPassedOver]
+function passedOver({ cpu, memory, signal, ways, leakPassedOver = [] }: Started): string {
+  const ofCpu = cpu.rule ? ways.cpu.passedOver : []
+  const ofMemory = memory.rule || signal !== undefined ? ways.memory.passedOver : []
+  const all = [...ofCpu, ...ofMemory, ...leakPassedOver]
   const reasons = all.map(({ way, why }) => `${way} (${why})`)
   return reasons.length > 0 ? `; passed over: ${[...new Set(reasons)].join(', ')}` : ''
 }

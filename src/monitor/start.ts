@@ -1,28 +1,26 @@
-import { messageOf } from '../base/error-text'
 import { hostname } from 'node:os'
-import type { Engines } from '../capture/engines'
-import { resolveEngines } from '../capture/engines'
-import type { ResolvedPackage } from '../capture/optional-package'
+import { systemClock } from '../base/clock'
+import { messageOf } from '../base/error-text'
+import { createStopList } from '../base/stop-list'
+import { resolveEngines, type Engines } from '../capture/engines'
 import { SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampling'
 import { createOrders, type OrderTable } from '../capture/main-thread/carry-out'
-import { openLocalSession } from '../capture/main-thread/local-session'
-import { createHeapSampler } from '../capture/heap/sampler'
-import { thresholdAboveHeapLimit } from '../capture/heap/limit/allowance'
-import { absoluteThreshold } from './threshold'
+import type { ResolvedPackage } from '../capture/optional-package'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { claim } from '../dispatch/process-registry'
-import { armHeapLimit, type ArmedHeapLimit } from './heap-limit'
+import { thresholdAboveHeapLimit } from '../capture/heap/limit/allowance'
+import { createHeapSampler, type HeapSampler } from '../capture/heap/sampler'
+import { openLocalSession } from '../capture/main-thread/local-session'
+import { armHeapLimit, type ArmedHeapLimit } from '../dispatch/arm-heap-limit'
 import { chooseReadings, type ChosenReadings } from '../leak/choose-readings'
 import { startLeakWatch } from '../leak/watch'
-import { MAX_TIMER_MS, type Settings } from './options'
+import { readLimits, type Limits } from '../system/limits'
+import { startWatchAnywhere } from '../thread/movable-watch'
+import type { RuleSettings, Watch, WatchSettings } from '../watch/watch'
+import { absoluteThreshold, type Settings, type Threshold } from './options'
+import { NO_WATCH, watchSignal, type SignalWatch } from './signal'
 import { startLine, startWarnings } from './start-line'
 import type { Voice } from './voice'
-import { readLimits, type Limits } from '../system/limits'
-import { NO_WATCH, watchSignal, type SignalWatch } from './signal'
-import { UndoList } from '../base/undo-list'
-import { systemClock } from '../base/watch-clock'
-import { startWatchAnywhere } from '../thread/movable-watch'
-import type { Watch, WatchSettings } from '../watch/watch'
 
 /** What runs behind a `Monitor`. */
 export interface Monitoring {
@@ -32,35 +30,52 @@ export interface Monitoring {
     details: Readonly<Record<string, unknown>>,
     durationMs?: number,
   ): Promise<DumpResult>
-  /** Undoes everything. Idempotent, never rejects. */
+  /** Stops everything. Idempotent, never rejects. */
   stop(): Promise<void>
 }
 
 /**
- * The composition root: builds the parts from Settings, and undoes them in reverse.
+ * The composition root: starts the parts from Settings, and stops them in reverse order.
  *
  * @throws Error when `cpu` or `memory` is watched in this process already, or when `engine: 'packages'` misses one. Nothing
- * is left running then.
+ * has been started then.
  */
 export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
-  const unclaim = claim(claimsOf(settings))
-  let engines: Engines
-  let leakReadings: ChosenReadings | undefined
-  try {
-    engines = resolveEngines(settings.engine, enginesNeeded(settings))
-    leakReadings = settings.memory && chooseReadings(engines.leak, systemClock.monotonicMs)
-  } catch (error) {
-    unclaim()
-    throw error
-  }
+  const kinds = kindsWatched(settings)
+  const engines = resolveEngines(settings.engine, kinds.includes('memory') ? [...kinds, 'leak'] : kinds)
+  const started = createStopList((error) =>
+    voice.failure({ stage: 'stop', message: messageOf(error), error }),
+  )
+  started.add(claim(kinds))
+  const leakReadings = settings.memory.rule && chooseReadings(engines.leak, systemClock.monotonicMs)
 
-  const undo = new UndoList((error) => voice.failure({ stage: 'stop', message: messageOf(error), error }))
-  // Installed before the start line is logged: an operator may send the signal right away, and unhandled it kills the process.
-  // Removed last, for the same reason: a dump that `stop()` waits for can take minutes.
-  const signal = startSignal(settings, (askedBy) => dumpByHand('memory', { askedBy }), voice)
-  undo.add(() => signal.stop())
-  undo.add(unclaim)
+  // Caught before the start line is logged: an operator may send the signal right away, and uncaught it ends the process.
+  // Stopped late, for the same reason: a dump that `stop()` waits for can take minutes.
+  const signal = catchSignal(settings, voice)
+  started.add(() => signal.stop())
+
   const limits = readLimits()
+  const sampler = createHeapSampler(openLocalSession)
+  const heapLimit =
+    settings.heapLimit && armHeapLimit({ ...settings.heapLimit, ...heapLimitParts(settings, sampler) })
+  if (heapLimit) started.add(() => heapLimit.disarm())
+  const watchSettings = watchSettingsOf(settings, engines, limits, heapLimit)
+  const orders = createOrders(engines, settings.signal, sampler)
+  if (settings.memory.sampling) startSamplingAtOnce(orders)
+  const packages = usedPackages(engines, leakReadings)
+  const leakPassedOver = leakReadings?.passedOver ?? []
+  const watch = startWatchAnywhere({
+    settings: watchSettings,
+    isThreadWanted: settings.watchdog,
+    orders,
+    report: voice,
+    onStarted(at) {
+      const also = { signal: settings.signal, packages, leakPassedOver, atHeapLimit: heapLimit?.inWords }
+      voice.info(startLine({ ...watchSettings, ...at, ...also }))
+    },
+  })
+  started.add(() => watch.stop())
+
   let isStopping = false
   const dumpByHand: Monitoring['dumpByHand'] = async (kind, details, durationMs) => {
     if (!isStopping) return watch.request({ kind, rule: 'manual', details, durationMs })
@@ -68,41 +83,8 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     voice.skip({ kind, rule: 'manual', reason: 'stopped', numbers: {} })
     return { skipped: 'stopped' }
   }
-  const sampler = createHeapSampler(openLocalSession)
-  const heapLimit =
-    settings.heapLimit &&
-    armHeapLimit({
-      ...settings.heapLimit,
-      writesLine: settings.logger !== false,
-      sampler: settings.sampling ? sampler : undefined,
-    })
-  const watchSettings = watchSettingsOf(settings, engines, limits, heapLimit)
-  const orders = createOrders(engines, settings.signal, sampler)
-  if (settings.sampling) startSamplingAtOnce(orders)
-  const watch = startWatchAnywhere({
-    settings: watchSettings,
-    isThreadWanted: settings.watchdog,
-    orders,
-    report: voice,
-    onStarted: ({ thread, ways }) => {
-      const leakPassedOver = leakReadings?.passedOver ?? []
-      const packages = usedPackages(engines, leakReadings)
-      voice.info(
-        startLine({
-          ...watchSettings,
-          signal: settings.signal,
-          thread,
-          ways,
-          packages,
-          leakPassedOver,
-          atHeapLimit: heapLimit?.inWords,
-        }),
-      )
-    },
-  })
-  undo.add(() => watch.stop())
-  if (leakReadings) undo.add(startLeaks(leakReadings, watch, voice))
-  if (heapLimit) undo.add(() => heapLimit.disarm())
+  signal.serve(() => dumpByHand('memory', { askedBy: settings.signal }))
+  if (leakReadings) started.add(startLeaks(leakReadings, watch, voice))
 
   for (const line of startWarnings(watchSettings, limits)) voice.notice(line)
   const unlikely = heapLimitFirst(watchSettings, limits)
@@ -112,27 +94,26 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     stop() {
       isStopping = true
       signal.ignore()
-      return undo.run()
+      return started.stop()
     },
   }
 }
 
+function heapLimitParts({ logger, memory }: Settings, sampler: HeapSampler) {
+  return { writesLine: logger !== false, sampler: memory.sampling ? sampler : undefined }
+}
+
 /** The warning for a memory threshold that V8's heap limit makes unlikely to be passed. */
-function heapLimitFirst({ rules, heapLimit }: WatchSettings, limits: Limits): string | undefined {
-  if (!rules.memory || !heapLimit) return undefined
-  const { threshold } = rules.memory
+function heapLimitFirst({ memory, heapLimit }: WatchSettings, limits: Limits): string | undefined {
+  const threshold = memory.rule?.threshold
+  if (threshold === undefined || !heapLimit) return undefined
   // Above what the process may use: startWarnings reports that.
   if (threshold >= (limits.memoryLimitBytes ?? limits.totalMemoryBytes)) return undefined
   return thresholdAboveHeapLimit('the memory threshold', threshold, heapLimit.limitBytes, heapLimit.baseBytes)
 }
 
-/** What is watched is claimed for the process. */
-function claimsOf({ cpu, memory }: Settings): string[] {
-  return [...(cpu ? ['cpu'] : []), ...(memory ? ['memory'] : [])]
-}
-
-function enginesNeeded({ cpu, memory }: Settings): ('cpu' | 'memory' | 'leak')[] {
-  return [...(cpu ? (['cpu'] as const) : []), ...(memory ? (['memory', 'leak'] as const) : [])]
+function kindsWatched(settings: Settings): DumpKind[] {
+  return (['cpu', 'memory'] as const).filter((kind) => settings[kind].rule)
 }
 
 /** A memwatch package that did not load is not used. Whether the others load is not known before a dump. */
@@ -148,20 +129,10 @@ function watchSettingsOf(
   limits: Limits,
   heapLimit: ArmedHeapLimit | undefined,
 ): WatchSettings {
-  const { cpu, memory, directories, profileDurationMs, sampling, keep } = settings
-  const memoryWhole = limits.memoryLimitBytes ?? limits.totalMemoryBytes
-  // Without a rule only manual dumps are made, and those are exempt.
-  const noBudget = { tokensPerInterval: 0, intervalMs: MAX_TIMER_MS }
+  const { cpu, memory, keep } = settings
   return {
-    rules: {
-      cpu: cpu && { ...cpu, threshold: absoluteThreshold(cpu.threshold, limits.cpus * 100) },
-      memory: memory && { ...memory, threshold: absoluteThreshold(memory.threshold, memoryWhole) },
-    },
-    budgets: { cpu: cpu?.budget ?? noBudget, memory: memory?.budget ?? noBudget },
-    directories,
-    profileDurationMs,
-    blockedMs: cpu?.blockedMs,
-    sampling,
+    cpu: { ...cpu, rule: withNumber(cpu.rule, limits.cpus * 100) },
+    memory: { ...memory, rule: withNumber(memory.rule, limits.memoryLimitBytes ?? limits.totalMemoryBytes) },
     heapLimit: heapLimit?.toWatch,
     engines,
     keep,
@@ -175,9 +146,14 @@ function watchSettingsOf(
   }
 }
 
+/** @param whole - All that the process may use. */
+function withNumber(rule: RuleSettings<Threshold> | undefined, whole: number): RuleSettings | undefined {
+  return rule && { ...rule, threshold: absoluteThreshold(rule.threshold, whole) }
+}
+
 /**
- * What the application allocates while it boots is sampled too: the watch, which keeps the sampler from now on, would begin
- * later. If it cannot be started the watch will find the same and say so.
+ * Starts the sampling heap profiler within the call, so that it covers what the application allocates while it boots. The
+ * watch, which restarts it when it was stopped, begins later. If it cannot be started, the watch reports that.
  */
 function startSamplingAtOnce(orders: OrderTable): void {
   try {
@@ -200,15 +176,7 @@ function startLeaks({ readings }: ChosenReadings, watch: Watch, voice: Voice): (
   })
 }
 
-function startSignal(
-  { signal }: Settings,
-  onSignal: (signal: string) => Promise<unknown>,
-  voice: Voice,
-): SignalWatch {
+function catchSignal({ signal }: Settings, voice: Voice): SignalWatch {
   if (signal === undefined) return NO_WATCH
-  return watchSignal({
-    signal,
-    onSignal: () => onSignal(signal),
-    notice: (line) => voice.notice(line),
-  })
+  return watchSignal({ signal, notice: (line) => voice.notice(line) })
 }

@@ -1,10 +1,9 @@
 import type { EventEmitter } from 'node:events'
 import type { Dump, Failure, Leak, Report, Skip } from '../dispatch/events'
-import type { Logger } from './options'
-import { callListeners, inWords, say } from '../report/listeners'
 import { ownOnly } from '../base/globals'
-import { lines } from './lines'
-import { stderrLogger } from '../report/logger'
+import { callListeners, inWords, say } from '../report/listeners'
+import { stderrLogger, type Logger } from '../report/logger'
+import { lines } from '../report/lines'
 
 /** The events of a monitor and their payloads. */
 export interface MonitorEvents {

@@ -2,8 +2,8 @@
 
 import type { EventEmitter } from 'node:events'
 import { messageOf } from '../base/error-text'
-import type { Logger } from '../monitor/options'
 import { Promise } from '../base/globals'
+import type { Logger } from './logger'
 
 /** Logs a line. Never throws and never rejects: a failing logger is ignored. */
 export function say(logger: Logger, level: keyof Logger, line: string): void {
@@ -15,7 +15,8 @@ export function say(logger: Logger, level: keyof Logger, line: string): void {
 }
 
 /**
- * Calls each listener, whatever the others do. Not `emitter.emit`: there, the first listener that throws stops the rest, and us.
+ * Calls each listener, whatever the others do. Not `emitter.emit`: there, a listener that throws keeps the later ones from being called, and throws
+ * into this library.
  *
  * @param onFailed - Called with the error or rejection of a listener. Must not throw.
  */

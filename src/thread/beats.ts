@@ -29,7 +29,7 @@ export class Beats {
   /**
    * Beats from the main thread's event loop, from its first turn on.
    *
-   * @returns The undoing.
+   * @returns Stops the beats.
    */
   start(): () => void {
     const inspector = loadInspector()

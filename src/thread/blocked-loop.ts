@@ -13,9 +13,9 @@ export interface BlockedLoopParts {
 }
 
 /**
- * Asks for a CPU dump when the main thread's event loop hangs. Runs on the watchdog thread.
+ * Requests a CPU dump when the main thread's event loop hangs. Runs on the watchdog thread.
  *
- * @returns The undoing.
+ * @returns Stops it.
  */
 export function startBlockedLoop(parts: BlockedLoopParts): () => Promise<void> {
   const rule = new BlockedRule(parts)

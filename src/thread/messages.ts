@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads'
-import type { DumpRequest } from '../dispatch/dispatcher'
+import type { DumpRequest } from '../dispatch/request'
 import type { Dump, DumpResult, Failure, Skip } from '../dispatch/events'
 import type { WatchSettings, Ways } from '../watch/watch'
 

@@ -4,7 +4,7 @@ import { ordersDuring, type OrderTable } from '../capture/main-thread/carry-out'
 import type { Report } from '../dispatch/events'
 import { Gate } from '../dispatch/gate'
 import { processRegistry } from '../dispatch/process-registry'
-import { systemClock } from '../base/watch-clock'
+import { systemClock } from '../base/clock'
 import { EXIT_WAIT_MS } from './exit-wait'
 import { goesOnAlone } from './goes-on-alone'
 import { startWatch, type LocalWatch, type Watch, type WatchSettings, type Ways } from '../watch/watch'
@@ -41,7 +41,7 @@ function startHere(
   let childPid: number | undefined
   const onChild = (pid: number | undefined): void => void (childPid = pid)
   const watch = startWatch(settings, { mainThread, gate, report, onChild, isTakingOver })
-  const unseen = settings.blockedMs === undefined ? '' : ', where a blocked event loop goes unseen'
+  const unseen = settings.cpu.blockedMs === undefined ? '' : ', where a blocked event loop goes unseen'
   onStarted({ thread: thread + unseen, ways: watch.ways() })
   return endingAtExit(watch, report, () => childPid)
 }

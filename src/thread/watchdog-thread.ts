@@ -23,7 +23,7 @@ function main(): void {
     onRunning: (isRunning) => (isRunning ? exitWait.hold() : exitWait.release()),
     onChild: (pid) => exitWait.noteChild(pid),
   })
-  const { blockedMs } = settings
+  const { blockedMs } = settings.cpu
   const stopBlockedLoop =
     blockedMs === undefined
       ? () => Promise.resolve()

@@ -1,19 +1,19 @@
-import type { DumpKind, Report } from '../dispatch/events'
+import type { Report } from '../dispatch/events'
 import { whoCanTamper, whyNotWritable } from '../files/directory'
 import { deleteExpired, sweepStalePartials, type Deletions } from '../files/retention'
+import { systemClock } from '../base/clock'
 import { pause } from '../base/timers'
-import { systemClock } from '../base/watch-clock'
 
 /**
  * Creates the directories, reports early what is wrong with them, and deletes what dead processes left in them. Dumps do not
  * wait for it. Never rejects.
  */
 export async function prepareDirectories(
-  directories: Readonly<Record<DumpKind, string>>,
+  directories: readonly string[],
   host: string,
   report: Report,
 ): Promise<void> {
-  const writable = [...new Set(Object.values(directories))].filter((directory) => {
+  const writable = [...new Set(directories)].filter((directory) => {
     const why = whyNotWritable(directory)
     if (why !== undefined) report.notice(`${directory} cannot be written, dumps to it will fail: ${why}`)
     const tamper = why === undefined ? whoCanTamper(directory) : undefined

@@ -1,8 +1,9 @@
+import type { Clock } from '../base/clock'
 import { messageOf } from '../base/error-text'
-import type { Clock, Dispatcher } from '../dispatch/dispatcher'
+import { startLoop } from '../base/loop'
+import type { Dispatcher } from '../dispatch/dispatcher'
 import type { DumpKind, Report } from '../dispatch/events'
 import type { Sampler } from '../system/samplers'
-import { startLoop } from '../base/loop'
 
 export interface ReadingLoopParts {
   readonly kind: DumpKind
@@ -18,7 +19,7 @@ export interface ReadingLoopParts {
  *
  * Reports when readings begin to fail and when they succeed again; a failed reading never ends the loop.
  *
- * @returns Ends the loop; resolves when a reading under way has ended.
+ * @returns Stops the loop; resolves when a reading under way has ended.
  */
 export function startReadingLoop(parts: ReadingLoopParts): () => Promise<void> {
   const { kind, intervalMs, sampler, dispatcher, clock, report } = parts

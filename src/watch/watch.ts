@@ -1,44 +1,59 @@
-import type { MainThread } from '../capture/main-thread/orders'
-import type { Engines } from '../capture/engines'
+import { systemClock } from '../base/clock'
+import { Promise } from '../base/globals'
 import type { CaptureObserver, PassedOver } from '../capture/capture'
 import { createCpuCapturer } from '../capture/cpu/capturer'
+import type { Engines } from '../capture/engines'
 import { createHeapCapturer } from '../capture/heap/ladder'
+import type { MainThread } from '../capture/main-thread/orders'
 import { ORDER_TIMEOUT_MS } from '../capture/main-thread/patient'
 import { createRoomProbe } from '../capture/room-probe'
 import type { HeapLimitToWatch } from '../capture/heap/limit/allowance'
-import { ThresholdRule } from '../dispatch/threshold-rule'
-import type { DumpRequest } from '../dispatch/dispatcher'
-import { Dispatcher } from '../dispatch/dispatcher'
-import type { Budget } from '../dispatch/budget'
-import { DumpBudget } from '../dispatch/dump-budget'
+import { DumpBudget, type Budget } from '../dispatch/budget'
+import { Dispatcher, type KindParts } from '../dispatch/dispatcher'
 import type { DumpKind, DumpResult, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
 import { createHeapLimitPlans } from '../dispatch/heap-limit-plans'
+import type { DumpRequest } from '../dispatch/request'
+import { ThresholdRule } from '../dispatch/threshold-rule'
 import type { Sidecar } from '../files/sidecar'
 import { cpuSampler, memorySampler } from '../system/samplers'
 import { ownCpuTime } from '../system/usage'
-import { systemClock } from '../base/watch-clock'
 import { prepareDirectories, retainer } from './directories'
 import { startLoop } from '../base/loop'
 import { startReadingLoop } from './reading-loop'
-import { Promise } from '../base/globals'
 
-/** One kind's rule, with its threshold as a number that readings can be compared with. */
-export interface RuleToWatch {
+/** When a kind of dump is made by itself. */
+export interface RuleSettings<Threshold = number> {
   readonly intervalMs: number
-  readonly threshold: number
+  /** Percent of one core, or bytes, once it is a number. */
+  readonly threshold: Threshold
   readonly counter: number
+  readonly budget: Budget
 }
 
-/** All that a watch must know, as plain data: it can travel to another thread. */
-export interface WatchSettings {
-  readonly rules: { readonly [Kind in DumpKind]?: RuleToWatch | undefined }
-  readonly budgets: { readonly [Kind in DumpKind]: Budget }
-  readonly directories: { readonly [Kind in DumpKind]: string }
+/** One kind of dump. */
+export interface KindSettings<Threshold = number> {
+  /** Absolute. Manual dumps need one even for a kind that is not watched. */
+  readonly directory: string
+  /** Absent when the kind is not watched. */
+  readonly rule?: RuleSettings<Threshold> | undefined
+}
+
+export interface CpuSettings<Threshold = number> extends KindSettings<Threshold> {
   readonly profileDurationMs: number
   /** Time without a beat of the main thread that trips a CPU dump, ms. Only a watch on another thread can use it. */
   readonly blockedMs: number | undefined
+}
+
+export interface MemorySettings<Threshold = number> extends KindSettings<Threshold> {
+  /** Keep V8's sampling heap profiler on. */
   readonly sampling: boolean
+}
+
+/** All that a watch needs, as plain data: it can travel to another thread. */
+export interface WatchSettings {
+  readonly cpu: CpuSettings
+  readonly memory: MemorySettings
   /** Absent: nothing is done at V8's heap limit. */
   readonly heapLimit?: HeapLimitToWatch | undefined
   readonly engines: Engines
@@ -57,9 +72,9 @@ export type Ways = Readonly<
 
 /** The loops and the dispatcher, on whichever thread they run. */
 export interface Watch {
-  /** Asks for a dump. Never rejects. */
+  /** Requests a dump. Never rejects. */
   request(request: Omit<DumpRequest, 'early'>): Promise<DumpResult>
-  /** Undoes everything; resolves when the last file is closed. Idempotent. */
+  /** Stops loops, dispatcher and captures; resolves when the last file is closed. Idempotent. */
   stop(): Promise<void>
 }
 
@@ -76,18 +91,17 @@ export interface WatchSurroundings {
   readonly report: Report
   /** An earlier watch of this process has prepared the directories and reported about them. */
   readonly isTakingOver?: boolean
-  /** Told when a dump begins and when it has ended. */
+  /** Called when a dump begins and when it has ended. */
   readonly onRunning?: (isRunning: boolean) => void
-  /** Told when a dump is in the hands of a forked child, and, with `undefined`, when it is no more. */
+  /** Called when a forked child begins to write the dump, and, with `undefined`, when it has ended. */
   readonly onChild?: (pid: number | undefined) => void
 }
 
 /** Builds samplers, loops, captures and the dispatcher on the thread that calls. */
-export function startWatch(
-  settings: WatchSettings,
-  { mainThread, gate, report, isTakingOver, onRunning, onChild }: WatchSurroundings,
-): LocalWatch {
-  const { rules, budgets, directories, engines, keep, where } = settings
+export function startWatch(settings: WatchSettings, surroundings: WatchSurroundings): LocalWatch {
+  const { cpu, memory, engines, keep, where } = settings
+  const { mainThread, gate, report, isTakingOver, onRunning, onChild } = surroundings
+  const directories = [cpu.directory, memory.directory]
   const prepared = isTakingOver ? Promise.resolve() : prepareDirectories(directories, where.host, report)
   const common = { mainThread, probe: createRoomProbe(), observer: observerFor(report, onChild) }
   const capturers = {
@@ -95,52 +109,53 @@ export function startWatch(
     memory: createHeapCapturer({
       ...common,
       engine: engines.memory,
-      sampling: settings.sampling,
+      sampling: memory.sampling,
       nodeMajor: Number.parseInt(process.versions.node, 10),
     }),
   }
-  const lineOf = (kind: DumpKind) => {
-    const rule = rules[kind]
-    return {
-      capturer: capturers[kind],
-      budget: new DumpBudget(budgets[kind]),
-      directory: directories[kind],
-      rule: rule && new ThresholdRule(rule.threshold, rule.counter),
+  const partsOf = (kind: DumpKind): KindParts => {
+    const { directory, rule } = settings[kind]
+    const watched = rule && {
+      rule: new ThresholdRule(rule.threshold, rule.counter),
+      budget: new DumpBudget(rule.budget),
     }
+    return { capturer: capturers[kind], directory, watched }
   }
-  const dumpLines = { cpu: lineOf('cpu'), memory: lineOf('memory') }
   const dispatcher = new Dispatcher({
-    ...dumpLines,
+    cpu: partsOf('cpu'),
+    memory: partsOf('memory'),
     gate,
     clock: systemClock,
     report,
-    profileDurationMs: settings.profileDurationMs,
+    profileDurationMs: cpu.profileDurationMs,
     where,
     retain: retainer(where.host, keep, report),
     onRunning,
   })
   const cpuTime =
-    rules.cpu &&
+    cpu.rule &&
     ownCpuTime((why) => report.notice(`CPU readings come from Node's counters from now on: ${why}`))
   const stopLoops = (['cpu', 'memory'] as const).flatMap((kind) => {
-    const rule = rules[kind]
+    const { rule } = settings[kind]
     if (!rule) return []
+    const { intervalMs } = rule
     const sampler = kind === 'cpu' && cpuTime ? cpuSampler(cpuTime) : memorySampler()
-    return startReadingLoop({
-      kind,
-      intervalMs: rule.intervalMs,
-      sampler,
-      dispatcher,
-      clock: systemClock,
-      report,
-    })
+    return startReadingLoop({ kind, intervalMs, sampler, dispatcher, clock: systemClock, report })
   })
   const { heapLimit } = settings
-  if (heapLimit && rules.memory) {
+  if (heapLimit && memory.rule) {
     const { probe } = common
-    const [directory, budget] = [directories.memory, budgets.memory]
-    const round = createHeapLimitPlans({ heapLimit, directory, budget, keep, where, probe, report })
-    stopLoops.push(startLoop(rules.memory.intervalMs, round))
+    const { directory, rule } = memory
+    const round = createHeapLimitPlans({
+      heapLimit,
+      directory,
+      budget: rule.budget,
+      keep,
+      where,
+      probe,
+      report,
+    })
+    stopLoops.push(startLoop(rule.intervalMs, round))
   }
   return {
     dispatcher,

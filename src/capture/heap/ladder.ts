@@ -1,5 +1,4 @@
 import { judgeDisk, roomBeside, snapshotFileBytes, type MemoryRoom } from '../room'
-import { tenths } from '../../base/tenths'
 import { whyNone } from '../capture'
 import type { Captured, CaptureObserver, Capturer, Job, PassedOver, Plan, Refusal } from '../capture'
 import type { Engine } from '../engines'
@@ -14,7 +13,7 @@ import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, waitPatiently, type Patience } fro
 import type { RoomProbe } from '../room-probe'
 import { whyNoInspector } from '../main-thread/local-session'
 import { makeDirectory } from '../../files/directory'
-import { monotonicMs } from '../../base/clock'
+import { monotonicMs, tenths } from '../../base/clock'
 import { ownOnly, owns } from '../../base/globals'
 
 /** The parts of a heap capturer. */

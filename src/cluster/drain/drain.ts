@@ -1,12 +1,29 @@
-import type { Logger } from '../../monitor/options'
 import { inWords } from '../../report/listeners'
+import type { Logger } from '../../report/logger'
+import type { DrainReason } from '../plan/events'
 import type { Doors } from './servers'
-import type { CleanContext, CleanFunction, ClusterSettings } from '../options'
+
+/** What `cleanFunc` gets. */
+export interface CleanContext {
+  /** Why the worker drains; `'orphaned'`: the primary is gone. */
+  readonly reason: DrainReason | 'orphaned'
+  /** Resolves when the last connection of the last server has ended. Close what requests still need only after it. */
+  readonly drained: Promise<void>
+}
+
+/** Called in a worker as soon as it drains. What it returns is awaited, up to the worker's deadline. */
+export type CleanFunction = (context: CleanContext) => unknown
+
+interface DrainSettings {
+  readonly killTimeoutMs: number
+  /** `undefined`: as long as `killTimeoutMs` allows. */
+  readonly lingerMs: number | undefined
+}
 
 export interface DrainParts {
   readonly doors: Doors
   readonly cleanFunc: CleanFunction | undefined
-  readonly settings: Pick<ClusterSettings, 'killTimeoutMs' | 'lingerMs'>
+  readonly settings: DrainSettings
   readonly report: Logger
 }
 

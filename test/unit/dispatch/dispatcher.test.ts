@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Captured, Capturer, Job, Plan, Refusal } from '../../../src/capture/capture.js'
-import * as thresholdRule from '../../../src/dispatch/threshold-rule.js'
+import { DumpBudget } from '../../../src/dispatch/budget.js'
 import * as dispatcherModule from '../../../src/dispatch/dispatcher.js'
-import * as dumpBudget from '../../../src/dispatch/dump-budget.js'
 import type { Dump, DumpKind, DumpResult, Failure, Skip } from '../../../src/dispatch/events.js'
 import * as gateModule from '../../../src/dispatch/gate.js'
+import { ThresholdRule } from '../../../src/dispatch/threshold-rule.js'
 
 const { Dispatcher, GATE_RETRY_MS } = dispatcherModule
 const { Gate, GATE_BYTES, SETTLING_MS } = gateModule
@@ -83,7 +83,17 @@ class ScriptedCapturer implements Capturer {
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-function scene({ counter = 1, tokens = 3, gateMemory = newGateMemory(), onTold = () => {} } = {}) {
+interface Given {
+  readonly counter?: number
+  readonly tokens?: number
+  readonly isWatched?: boolean
+  readonly gateMemory?: SharedArrayBuffer
+  readonly onTold?: () => void
+}
+
+function scene(given: Given = {}) {
+  const { counter = 1, tokens = 3, isWatched = true, gateMemory = newGateMemory() } = given
+  const { onTold = () => undefined } = given
   const running: boolean[] = []
   const gate = new Gate(gateMemory)
   const cpu = new ScriptedCapturer('.cpuprofile')
@@ -96,16 +106,20 @@ function scene({ counter = 1, tokens = 3, gateMemory = newGateMemory(), onTold =
   }
   let nowMs = 100_000
   const timers: { delayMs: number; callback: () => void }[] = []
-  const line = (capturer: Capturer, threshold: number) => ({
+  const kind = (capturer: Capturer, threshold: number) => ({
     capturer,
-    budget: new dumpBudget.DumpBudget({ tokensPerInterval: tokens, intervalMs: 3_600_000 }),
     directory: '/evidence',
-    rule: new thresholdRule.ThresholdRule(threshold, counter),
+    watched: isWatched
+      ? {
+          rule: new ThresholdRule(threshold, counter),
+          budget: new DumpBudget({ tokensPerInterval: tokens, intervalMs: 3_600_000 }),
+        }
+      : undefined,
   })
   const retained: string[] = []
   const dispatcher = new Dispatcher({
-    cpu: line(cpu, 60),
-    memory: line(memory, 1000),
+    cpu: kind(cpu, 60),
+    memory: kind(memory, 1000),
     gate,
     clock: {
       monotonicMs: () => nowMs,
@@ -320,6 +334,18 @@ describe('budget', () => {
     await finishAndSettle(memory)
     await readings('memory', 5000)
     assert.deepEqual(skipsOf(skips), ['memory threshold limited'])
+  })
+
+  test('a kind that is not watched has none: it is dumped by hand alone', async () => {
+    const { dispatcher, readings, cpu, dumps, skips } = scene({ isWatched: false })
+    await readings('cpu', 70)
+    await dispatcher.request({ kind: 'cpu', rule: 'blocked', details: {} })
+    assert.deepEqual([skipsOf(skips), cpu.jobs.length], [['cpu blocked limited'], 0])
+    void dispatcher.request({ kind: 'cpu', rule: 'manual', details: {} })
+    await turn()
+    cpu.last.finish()
+    await turn()
+    assert.equal(dumps.length, 1)
   })
 
   test('a skip costs no token', async () => {

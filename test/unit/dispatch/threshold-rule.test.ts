@@ -1,43 +1,104 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
 import { ThresholdRule } from '../../../src/dispatch/threshold-rule'
 
-test('a reading above the threshold is a breach, one equal to it is not', () => {
-  const rule = new ThresholdRule(60, 1)
-  assert.equal(rule.observe(60).trips, false)
-  assert.equal(rule.observe(60.1).trips, true)
+const [HIGH, LOW] = [90, 10]
+const verdicts = (counter: number, readings: readonly number[]) => {
+  const rule = new ThresholdRule(60, counter)
+  return readings.map((reading) => rule.observe(reading))
+}
+const trips = (counter: number, readings: readonly number[]) =>
+  verdicts(counter, readings).map((verdict) => verdict.trips)
+const ends = (counter: number, readings: readonly number[]) =>
+  verdicts(counter, readings).map((verdict) => verdict.endsEpisode)
+
+describe('a breach', () => {
+  test('is a reading above the threshold, not one equal to it', () => {
+    assert.deepEqual(trips(1, [60, 60.1]), [false, true])
+  })
+
+  test('with threshold 0 is any use, but not none', () => {
+    const rule = new ThresholdRule(0, 1)
+    assert.equal(rule.observe(0).trips, false)
+    assert.equal(rule.observe(0.01).trips, true)
+  })
 })
 
-test('threshold 0: any use trips, none does not', () => {
-  const rule = new ThresholdRule(0, 1)
-  assert.equal(rule.observe(0).trips, false)
-  assert.equal(rule.observe(0.01).trips, true)
+describe('a trip', () => {
+  test('comes with the counter-th breach in a row', () => {
+    assert.deepEqual(trips(3, [HIGH, HIGH, HIGH]), [false, false, true])
+  })
+
+  test('does not come with counter - 1 breaches in a row, however often', () => {
+    assert.ok(!trips(3, [HIGH, HIGH, LOW, HIGH, HIGH, LOW, HIGH, HIGH]).includes(true))
+  })
+
+  test('comes again each time the counter is full (1.x reset the count in its else branch)', () => {
+    assert.deepEqual(trips(2, [HIGH, HIGH, HIGH, HIGH]), [false, true, false, true])
+  })
+
+  test('does not come from readings before and after a gap', () => {
+    const rule = new ThresholdRule(60, 2)
+    rule.observe(HIGH)
+    rule.interrupt()
+    assert.equal(rule.observe(HIGH).trips, false)
+    assert.equal(rule.observe(HIGH).trips, true)
+  })
+
+  test('comes exactly once per full row of breaches', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 5 }),
+        fc.array(fc.boolean(), { maxLength: 60 }),
+        (counter, breaches) => {
+          const rows = breaches
+            .map((isBreach) => (isBreach ? 'x' : ' '))
+            .join('')
+            .split(' ')
+          const expected = rows.reduce((sum, row) => sum + Math.floor(row.length / counter), 0)
+          const readings = breaches.map((isBreach) => (isBreach ? HIGH : LOW))
+          assert.equal(trips(counter, readings).filter(Boolean).length, expected)
+        },
+      ),
+    )
+  })
 })
 
-test('an episode lasts from the trip to counter calm readings in a row', () => {
-  const rule = new ThresholdRule(60, 2)
-  const ends = [10, 10, 90, 90, 10, 90, 10, 10, 10].map((reading) => rule.observe(reading).endsEpisode)
-  assert.equal(ends.indexOf(true), 7)
-  assert.equal(ends.lastIndexOf(true), 7)
-})
+describe('an episode', () => {
+  test('lasts from the trip to counter calm readings in a row, and ends once', () => {
+    const all = ends(2, [LOW, LOW, HIGH, HIGH, LOW, HIGH, LOW, LOW, LOW, LOW])
+    assert.equal(all.indexOf(true), 7)
+    assert.equal(all.lastIndexOf(true), 7)
+  })
 
-test('a lasting condition trips again each time the counter is full', () => {
-  const rule = new ThresholdRule(60, 2)
-  const trips = [90, 90, 90, 90].map((reading) => rule.observe(reading).trips)
-  assert.deepEqual(trips, [false, true, false, true])
-})
+  test('does not end when a breach breaks the row of calm readings', () => {
+    assert.ok(!ends(2, [HIGH, HIGH, LOW, HIGH, LOW, HIGH]).includes(true))
+  })
 
-test('readings before and after a gap do not make a row', () => {
-  const rule = new ThresholdRule(60, 2)
-  rule.observe(90)
-  rule.interrupt()
-  assert.equal(rule.observe(90).trips, false)
-})
+  test('does not end when it never began', () => {
+    assert.ok(!ends(1, [LOW, LOW]).includes(true))
+  })
 
-test('nor do calm readings, which would end the episode', () => {
-  const rule = new ThresholdRule(60, 2)
-  for (const reading of [90, 90, 10]) rule.observe(reading)
-  rule.interrupt()
-  assert.equal(rule.observe(10).endsEpisode, false)
-  assert.equal(rule.observe(10).endsEpisode, true)
+  test('does not end with calm readings before and after a gap', () => {
+    const rule = new ThresholdRule(60, 2)
+    for (const reading of [HIGH, HIGH, LOW]) rule.observe(reading)
+    rule.interrupt()
+    assert.equal(rule.observe(LOW).endsEpisode, false)
+    assert.equal(rule.observe(LOW).endsEpisode, true)
+  })
+
+  test('has each reason for not dumping as news once, and the next episode again', () => {
+    const rule = new ThresholdRule(60, 1)
+    rule.observe(HIGH)
+    assert.deepEqual(
+      [rule.isNews('limited'), rule.isNews('limited'), rule.isNews('disk')],
+      [true, false, true],
+    )
+    rule.observe(HIGH)
+    assert.equal(rule.isNews('limited'), false, 'a second trip is no new episode')
+    rule.observe(LOW)
+    rule.observe(HIGH)
+    assert.equal(rule.isNews('limited'), true)
+  })
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { GcReading } from '../../../src/leak/trend.js'
-import { READINGS_KEPT } from '../../../src/dispatch/reading-log.js'
+import { READINGS_KEPT } from '../../../src/dispatch/readings.js'
 import { startLeakWatch } from '../../../src/leak/watch.js'
 import type { LeakEvidence, LeakReport } from '../../../src/leak/watch.js'
 import { ENGINES, FULL_GCS, runFixture } from './run-fixture'

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import type { Options } from '../../../src/monitor/options.js'
 import * as options from '../../../src/monitor/options.js'
 
-const { resolveOptions } = options
+const { absoluteThreshold, resolveOptions } = options
 const refuses = (wrong: unknown, error: typeof TypeError | typeof RangeError, message: RegExp) =>
   assert.throws(
     () => resolveOptions(wrong as Options),
@@ -14,35 +14,30 @@ const refuses = (wrong: unknown, error: typeof TypeError | typeof RangeError, me
 
 test('the defaults are those of the documentation', () => {
   const settings = resolveOptions({ cpu: {}, memory: {} })
+  const budget = { tokensPerInterval: 3, intervalMs: 3_600_000 }
+  const common = { intervalMs: 1000, counter: 1, budget }
   assert.deepEqual(settings.cpu, {
-    intervalMs: 1000,
-    threshold: { unit: 'absolute', value: 90 },
-    counter: 1,
-    budget: { tokensPerInterval: 3, intervalMs: 3_600_000 },
+    directory: process.cwd(),
+    rule: { ...common, threshold: { unit: 'absolute', value: 90 } },
+    profileDurationMs: 30_000,
     blockedMs: 5000,
   })
   assert.deepEqual(settings.memory, {
-    intervalMs: 1000,
-    threshold: { unit: 'absolute', value: 1_288_490_188 },
-    counter: 1,
-    budget: { tokensPerInterval: 3, intervalMs: 3_600_000 },
+    directory: process.cwd(),
+    rule: { ...common, threshold: { unit: 'absolute', value: 1_288_490_188 } },
+    sampling: true,
   })
-  assert.equal(settings.profileDurationMs, 30_000)
-  assert.equal(settings.sampling, true)
-  assert.deepEqual(settings.heapLimit, { holdMs: 10_000 })
-  assert.deepEqual(settings.directories, { cpu: process.cwd(), memory: process.cwd() })
   assert.equal(settings.signal, 'SIGUSR2')
   assert.equal(settings.watchdog, true)
   assert.equal(settings.engine, 'auto')
   assert.equal(settings.keep, 10)
 })
 
-test('only what is configured is watched', () => {
-  const settings = resolveOptions()
-  assert.equal(settings.cpu, undefined)
-  assert.equal(settings.memory, undefined)
-  assert.equal(settings.sampling, false)
-  assert.equal(settings.heapLimit, undefined)
+test('only what is configured is watched; a dump by hand needs a directory and a duration all the same', () => {
+  const { cpu, memory } = resolveOptions()
+  const directory = process.cwd()
+  assert.deepEqual(cpu, { directory, rule: undefined, profileDurationMs: 30_000, blockedMs: undefined })
+  assert.deepEqual(memory, { directory, rule: undefined, sampling: false })
 })
 
 test('0 is a value, not an absence (1.x swallowed it)', () => {
@@ -51,44 +46,36 @@ test('0 is a value, not an absence (1.x swallowed it)', () => {
     memory: { threshold: 0 },
     keep: 0,
   })
-  assert.deepEqual(settings.cpu?.threshold, { unit: 'absolute', value: 0 })
-  assert.deepEqual(settings.memory?.threshold, { unit: 'absolute', value: 0 })
-  assert.equal(settings.cpu?.budget.tokensPerInterval, 0)
+  assert.deepEqual(settings.cpu.rule?.threshold, { unit: 'absolute', value: 0 })
+  assert.deepEqual(settings.memory.rule?.threshold, { unit: 'absolute', value: 0 })
+  assert.equal(settings.cpu.rule?.budget.tokensPerInterval, 0)
   assert.equal(settings.keep, 0)
 })
 
 test('false switches off', () => {
   const settings = resolveOptions({ cpu: { blocked: false }, signal: false, keep: false, logger: false })
   assert.deepEqual(
-    [settings.cpu?.blockedMs, settings.signal, settings.keep, settings.logger],
+    [settings.cpu.blockedMs, settings.signal, settings.keep, settings.logger],
     [undefined, undefined, false, false],
   )
 })
 
 test('directories: a key of its own goes before the top level', () => {
   const settings = resolveOptions({ profileDir: '/a', cpu: { profileDir: '/b' }, memory: {} })
-  assert.deepEqual(settings.directories, { cpu: '/b', memory: '/a' })
+  assert.deepEqual([settings.cpu.directory, settings.memory.directory], ['/b', '/a'])
 })
 
 test('shares of what the process may use', () => {
   const settings = resolveOptions({ cpu: { threshold: '80%' }, memory: { threshold: '85.5 %' } })
-  assert.deepEqual(settings.cpu?.threshold, { unit: 'share', percent: 80 })
-  assert.deepEqual(settings.memory?.threshold, { unit: 'share', percent: 85.5 })
+  assert.deepEqual(settings.cpu.rule?.threshold, { unit: 'share', percent: 80 })
+  assert.deepEqual(settings.memory.rule?.threshold, { unit: 'share', percent: 85.5 })
 })
 
-for (const [name, intervalMs] of [
-  ['second', 1000],
-  ['sec', 1000],
-  ['minute', 60_000],
-  ['min', 60_000],
-  ['hour', 3_600_000],
-  ['hr', 3_600_000],
-  ['day', 86_400_000],
-] as const) {
-  test(`limiter interval ${name}`, () => {
-    assert.equal(resolveOptions({ cpu: { limiter: [1, name] } }).cpu?.budget.intervalMs, intervalMs)
-  })
-}
+test('an absolute threshold is itself, a share is taken of what the process may use', () => {
+  assert.equal(absoluteThreshold({ unit: 'absolute', value: 250 }, 400), 250)
+  assert.equal(absoluteThreshold({ unit: 'share', percent: 80 }, 400), 320)
+  assert.equal(absoluteThreshold({ unit: 'share', percent: 100 }, 1_000_000_000), 1_000_000_000)
+})
 
 for (const [wrong, error, message] of [
   [null, TypeError, /^options must be an object; received null$/],

@@ -8,18 +8,18 @@ import { MAX_SIGNAL_DUMPS, watchSignal } from '../../../src/monitor/signal.js'
  * a real one does.
  */
 const SIGNAL = 'SIGALRM'
-type Parts = Parameters<typeof watchSignal>[0]
+interface Given {
+  readonly signal: NodeJS.Signals
+  readonly onSignal: () => Promise<unknown>
+}
 const send = () => void process.emit(SIGNAL, SIGNAL)
 
-function watch(t: TestContext, { signal = SIGNAL, onSignal = () => Promise.resolve() }: Partial<Parts> = {}) {
+function watch(t: TestContext, { signal = SIGNAL, onSignal = () => Promise.resolve() }: Partial<Given> = {}) {
   const heard = { signals: 0, notices: [] as string[] }
-  const watching = watchSignal({
-    signal,
-    onSignal() {
-      heard.signals++
-      return onSignal()
-    },
-    notice: (line) => heard.notices.push(line),
+  const watching = watchSignal({ signal, notice: (line) => heard.notices.push(line) })
+  watching.serve(() => {
+    heard.signals++
+    return onSignal()
   })
   const [stop, ignore] = [() => watching.stop(), () => watching.ignore()]
   t.after(stop)
@@ -33,6 +33,21 @@ test('the signal is ours when nobody else listens', async (t) => {
     await setImmediate()
   }
   assert.deepEqual(heard, { signals: MAX_SIGNAL_DUMPS + 1, notices: [] })
+})
+
+test('until the monitor serves it the signal has no effect, and another monitor takes it', (t) => {
+  const watching = watchSignal({ signal: SIGNAL, notice: () => assert.fail('nothing to report') })
+  t.after(() => watching.stop())
+  let signals = 0
+  assert.equal(process.listenerCount(SIGNAL), 1, 'the default effect would end the process')
+  send()
+  const next = watch(t)
+  send()
+  assert.equal(next.heard.signals, 1)
+  watching.serve(() => Promise.resolve(signals++))
+  assert.equal(signals, 0)
+  send()
+  assert.deepEqual([signals, next.heard.signals], [1, 1])
 })
 
 test('one dump may run and one may wait; signals beyond them are dropped until one is done', async (t) => {

@@ -3,12 +3,8 @@ import { test } from 'node:test'
 import { startLine, startWarnings, type Started } from '../../../src/monitor/start-line'
 
 const idle: Started = {
-  rules: {},
-  budgets: {
-    cpu: { tokensPerInterval: 3, intervalMs: 3_600_000 },
-    memory: { tokensPerInterval: 2, intervalMs: 500 },
-  },
-  directories: { cpu: '/cpu', memory: '/memory' },
+  cpu: { directory: '/cpu' },
+  memory: { directory: '/memory' },
   signal: undefined,
   thread: 'the main thread',
   ways: {
@@ -17,17 +13,26 @@ const idle: Started = {
   },
 }
 
+const cpuAbove = (threshold: number, counter = 1) => {
+  const budget = { tokensPerInterval: 3, intervalMs: 3_600_000 }
+  return { cpu: { directory: '/cpu', rule: { intervalMs: 1000, threshold, counter, budget } } }
+}
+const memoryAbove = (threshold: number) => {
+  const budget = { tokensPerInterval: 2, intervalMs: 500 }
+  return { memory: { directory: '/memory', rule: { intervalMs: 1000, threshold, counter: 1, budget } } }
+}
+
 test('nothing configured is said as such', () => {
   assert.equal(startLine(idle), 'watching nothing; on the main thread')
 })
 
 test('each part that is watched is told with its threshold, limits, directory and ways', () => {
   assert.equal(
-    startLine({ ...idle, rules: { cpu: { threshold: 66.666, counter: 3 } } }),
+    startLine({ ...idle, ...cpuAbove(66.666, 3) }),
     'watching cpu above 66.7% of a core (3 readings in a row, at most 3 per 3600 s) to /cpu by inspector; on the main thread',
   )
   assert.equal(
-    startLine({ ...idle, rules: { memory: { threshold: 1536, counter: 1 } } }),
+    startLine({ ...idle, ...memoryAbove(1536) }),
     'watching memory above 1.5KB (at once, at most 2 per 0.5 s) to /memory by v8, sampling; on the main thread',
   )
   assert.equal(
@@ -53,7 +58,7 @@ test('ways that cannot be taken are told with the reason, each once', () => {
   const kind = { available: [], passedOver }
   const line = startLine({
     ...idle,
-    rules: { cpu: { threshold: 1, counter: 1 } },
+    ...cpuAbove(1),
     ways: { cpu: kind, memory: kind },
   })
   assert.match(line, /by nothing; on the main thread; passed over: heapdump \(not installed\)$/)
@@ -79,7 +84,7 @@ test('the source of the CPU readings is named, with the reason for another than 
 const roomy = { totalMemoryBytes: 1000, cpus: 4, cpusSource: 'machine' } as const
 
 const cpuWarnings = (threshold: number, cpus: number, cpusSource: 'cgroup-v2' | 'machine' = 'cgroup-v2') =>
-  startWarnings({ rules: { cpu: { threshold, counter: 1 } } }, { ...roomy, cpus, cpusSource })
+  startWarnings({ ...idle, ...cpuAbove(threshold) }, { ...roomy, cpus, cpusSource })
 
 test('a CPU threshold that the quota or the machine cannot let trip is warned of, with both numbers', () => {
   assert.deepEqual(cpuWarnings(90, 0.5), [
@@ -99,7 +104,7 @@ test('a CPU threshold below what the process may use is not', () => {
 
 const memoryWarnings = (threshold: number, memoryLimitBytes?: number) =>
   startWarnings(
-    { rules: { memory: { threshold, counter: 1 } } },
+    { ...idle, ...memoryAbove(threshold) },
     memoryLimitBytes === undefined ? roomy : { ...roomy, memoryLimitBytes },
   )
 
@@ -120,13 +125,13 @@ test('a memory threshold below the limit is not', () => {
 })
 
 test('nothing that is not watched is warned of', () => {
-  assert.deepEqual(startWarnings({ rules: {} }, { ...roomy, cpus: 0.01, memoryLimitBytes: 1 }), [])
+  assert.deepEqual(startWarnings(idle, { ...roomy, cpus: 0.01, memoryLimitBytes: 1 }), [])
 })
 
 test('limits that could not be read are one line, whatever is watched; limits that could be are none', () => {
   const problems = '/sys/fs/cgroup/memory.max line 1 is malformed ("512M")'
-  assert.deepEqual(startWarnings({ rules: {} }, { ...roomy, problems }), [
+  assert.deepEqual(startWarnings(idle, { ...roomy, problems }), [
     `the limits of this process are uncertain: ${problems}; no limit is assumed there`,
   ])
-  assert.deepEqual(startWarnings({ rules: {} }, roomy), [])
+  assert.deepEqual(startWarnings(idle, roomy), [])
 })

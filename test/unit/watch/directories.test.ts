@@ -26,7 +26,7 @@ function listener(): { report: Report; notices: string[]; failures: string[] } {
 test('a directory that is safe and writable gives no word', async (t) => {
   const directory = join(scratch(t), 'missing')
   const { report, notices, failures } = listener()
-  await prepareDirectories({ cpu: directory, memory: directory }, hostname(), report)
+  await prepareDirectories([directory, directory], hostname(), report)
   assert.deepEqual([notices, failures], [[], []])
 })
 
@@ -35,7 +35,7 @@ test('one notice for a directory that both kinds share, with the reason', async 
   const file = join(directory, 'file')
   writeFileSync(file, '')
   const { report, notices } = listener()
-  await prepareDirectories({ cpu: file, memory: file }, hostname(), report)
+  await prepareDirectories([file, file], hostname(), report)
   assert.equal(notices.length, 1)
   assert.match(notices[0] ?? '', /file cannot be written, dumps to it will fail: ENOTDIR/)
 })
@@ -46,7 +46,7 @@ test('a directory that other users can write is named, with the level that lets 
   mkdirSync(level)
   chmodSync(level, 0o777)
   const { report, notices } = listener()
-  await prepareDirectories({ cpu: directory, memory: directory }, hostname(), report)
+  await prepareDirectories([directory, directory], hostname(), report)
   assert.equal(notices.length, 1)
   assert.ok(notices[0]?.includes(directory) && notices[0].includes(`${level} is writable for all users`))
 })

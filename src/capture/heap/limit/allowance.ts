@@ -1,4 +1,3 @@
-import type { Budget } from '../../../dispatch/budget'
 import {
   FORK_ALLOWANCE_FLOOR_BYTES,
   forkAllowanceBytes,
@@ -10,6 +9,8 @@ import {
 
 /** How long a process is held at V8's heap limit at most, until its child is past the first collection, ms. */
 export const HOLD_UNTIL_COLLECTED_MS = 2000
+/** How long a process is held by default whose end would end its children too, ms. */
+export const DEFAULT_HOLD_MS = 10_000
 /** Disk space that a sampling profile may take, bytes. */
 const PROFILE_FILE_BYTES = 1024 * 1024
 /** Least memory that a child is forked for where it alone would be killed, bytes. */
@@ -44,7 +45,7 @@ export interface HeapLimitFacts {
   readonly isKilledAsOne: boolean
   /** Dumps at the heap limit that lie in the directory and were made within the budget's interval. */
   readonly recentDumps: number
-  readonly budget: Budget
+  readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number }
 }
 
 /** What is to be done when the limit is reached. */

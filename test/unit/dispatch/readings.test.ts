@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { READINGS_KEPT, ReadingLog } from '../../../src/dispatch/reading-log'
+import { READINGS_KEPT, ReadingLog, sidecarReadings } from '../../../src/dispatch/readings'
 
 test('keeps the latest readings, oldest first, and no more', () => {
   const log = new ReadingLog()
@@ -18,3 +18,10 @@ test('what was handed out does not change with later readings', () => {
 })
 
 test('sixty readings go into the evidence', () => assert.equal(READINGS_KEPT, 60))
+
+test('the sidecar has a reading with its time in ISO 8601', () => {
+  const log = new ReadingLog()
+  assert.deepEqual(sidecarReadings(log), [])
+  log.add({ atEpochMs: Date.UTC(2026, 0, 1), value: 7 })
+  assert.deepEqual(sidecarReadings(log), [{ at: '2026-01-01T00:00:00.000Z', value: 7 }])
+})

@@ -1,10 +1,12 @@
-/** A reading: when (ms since the epoch) and how much. */
+import type { Sidecar } from '../files/sidecar'
+
+/** A reading: when (ms since 1970) and how much. */
 export interface LoggedReading {
   readonly atEpochMs: number
   readonly value: number
 }
 
-/** So many of the latest readings go into a dump's sidecar. */
+/** Number of the latest readings that go into a dump's sidecar. */
 export const READINGS_KEPT = 60
 
 /** The latest readings, oldest first. */
@@ -19,4 +21,9 @@ export class ReadingLog {
   latest(): readonly LoggedReading[] {
     return [...this.#readings]
   }
+}
+
+/** The latest readings as a sidecar has them, with `at` in ISO 8601. */
+export function sidecarReadings(log: ReadingLog): Sidecar['why']['readings'] {
+  return log.latest().map(({ atEpochMs, value }) => ({ at: new Date(atEpochMs).toISOString(), value }))
 }

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import * as dumpBudget from '../../../src/dispatch/dump-budget.js'
+import { DumpBudget } from '../../../src/dispatch/budget.js'
 
-const { DumpBudget } = dumpBudget
-const spend = (budget: InstanceType<typeof DumpBudget>, times: number) =>
+const spend = (budget: DumpBudget, times: number) =>
   Array.from({ length: times }, () => budget.tryRemoveToken())
 
 test('gives n tokens, then none within the interval', () => {

@@ -1,7 +1,7 @@
 import { formatSize } from '../base/size'
 import type { Dump, Failure, Leak, Skip } from '../dispatch/events'
 
-/** What a log line says about each event. */
+/** The log line of each event. */
 export const lines = {
   dump(dump: Dump): string {
     if (dump.earlier) return earlierDump(dump)

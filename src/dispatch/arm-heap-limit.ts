@@ -12,7 +12,7 @@ import {
   type HeapLimitToWatch,
 } from '../capture/heap/limit/allowance'
 import { messageOf } from '../base/error-text'
-import { claim } from '../dispatch/process-registry'
+import { claim } from './process-registry'
 
 export interface ArmedHeapLimit {
   readonly toWatch: HeapLimitToWatch

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { lines } from '../../../src/monitor/lines.js'
+import { lines } from '../../../src/report/lines.js'
 
 test('a dump names its files, way, size and times', () => {
   const line = lines.dump({

@@ -1,0 +1,94 @@
+import { resolve } from 'node:path'
+import { inspect } from 'node:util'
+import { ownOnly } from '../base/globals'
+import { MAX_TIMER_MS } from '../base/timers'
+import type { Logger } from '../report/logger'
+
+// Readers of what users write. Each checks one value and returns it, or its default when it is absent. Each throws a TypeError
+// for a wrong type and a RangeError for a wrong value, which name the option, what was expected, and the value received.
+
+/** SIGKILL and SIGSTOP cannot be caught, V8's profiler owns SIGPROF, Node's debugger SIGUSR1; after the faults no JavaScript can run. */
+export const RESERVED_SIGNALS = new Set([
+  'SIGKILL',
+  'SIGSTOP',
+  'SIGPROF',
+  'SIGUSR1',
+  'SIGSEGV',
+  'SIGBUS',
+  'SIGFPE',
+  'SIGILL',
+  'SIGABRT',
+  'SIGTRAP',
+])
+
+export function readObject(value: unknown, name: string, keys: readonly string[]): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw typeError(name, 'an object', value)
+  }
+  for (const key of Object.keys(value)) {
+    if (!keys.includes(key)) {
+      throw new TypeError(`${name}.${key.slice(0, 80)} is not an option; ${name} takes ${keys.join(', ')}`)
+    }
+  }
+  return ownOnly(value as Record<string, unknown>)
+}
+
+export function readMs(value: unknown, name: string, otherwise: number, orElse = ''): number {
+  if (value === undefined) return otherwise
+  const expected = `a whole number of milliseconds from 1 to ${MAX_TIMER_MS}${orElse}`
+  if (typeof value !== 'number') throw typeError(name, expected, value)
+  if (!Number.isInteger(value) || value < 1 || value > MAX_TIMER_MS) throw rangeError(name, expected, value)
+  return value
+}
+
+export function readWhole(value: unknown, name: string, least: number, otherwise: number): number {
+  if (value === undefined) return otherwise
+  const expected = `a whole number, at least ${least}`
+  if (typeof value !== 'number') throw typeError(name, expected, value)
+  if (!Number.isSafeInteger(value) || value < least) throw rangeError(name, expected, value)
+  return value
+}
+
+export function readDirectory(value: unknown, name: string, otherwise: () => string): string {
+  if (value === undefined) return otherwise()
+  const expected = 'a path, not empty'
+  if (typeof value !== 'string') throw typeError(name, expected, value)
+  if (value === '' || value.includes('\0')) throw rangeError(name, expected, value)
+  return resolve(value)
+}
+
+export function readBoolean(value: unknown, name: string, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise
+  if (typeof value !== 'boolean') throw typeError(name, 'true or false', value)
+  return value
+}
+
+export function readLogger(value: unknown): Logger | false | undefined {
+  if (value === undefined || value === false) return value
+  const expected = 'an object with the functions info, warn and error, or false'
+  if (typeof value !== 'object' || value === null) throw typeError('options.logger', expected, value)
+  for (const level of ['info', 'warn', 'error']) {
+    if (typeof (value as Record<string, unknown>)[level] !== 'function') {
+      throw typeError('options.logger', expected, value)
+    }
+  }
+  return value as Logger
+}
+
+export function typeError(name: string, expected: string, received: unknown): TypeError {
+  return new TypeError(`${name} must be ${expected}; received ${describe(received)}`)
+}
+
+export function rangeError(name: string, expected: string, received: unknown): RangeError {
+  return new RangeError(`${name} must be ${expected}; received ${describe(received)}`)
+}
+
+/** Long or hostile values must not turn an error message into a dump, or into another error. */
+export function describe(value: unknown): string {
+  try {
+    const text = inspect(value, { depth: 0, breakLength: Infinity, maxArrayLength: 4, maxStringLength: 80 })
+    return text.length > 120 ? `${text.slice(0, 120)}…` : text
+  } catch {
+    return typeof value
+  }
+}

@@ -1,0 +1,232 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, posix, relative } from 'node:path'
+import { test } from 'node:test'
+import ts from 'typescript'
+
+/**
+ * Which rooms each room may import from. A room is a folder of src without its sub-rooms; a single file can be a floor of
+ * its own. `*` at the end of a name stands for its sub-rooms as well. docs/contributing.md says what each room is for.
+ */
+const FLOORS: Record<string, readonly string[]> = {
+  base: [],
+  options: ['base', 'dispatch/budget', 'report/logger'],
+  system: ['base'],
+  files: ['base'],
+  capture: ['base', 'system', 'files'],
+  'capture/main-thread': ['base', 'files', 'capture', 'capture/heap/fork/helper'],
+  'capture/cpu': ['base', 'files', 'capture', 'capture/main-thread'],
+  'capture/heap': ['base', 'files', 'capture', 'capture/main-thread', 'capture/heap/fork'],
+  'capture/heap/fork': ['base', 'system', 'files', 'capture', 'capture/main-thread', 'capture/heap'],
+  'capture/heap/limit': [
+    'base',
+    'system',
+    'files',
+    'capture',
+    'capture/main-thread',
+    'capture/heap',
+    'capture/heap/fork',
+  ],
+  // What the main thread does when an order arrives; it knows all ways of capturing, and therefore stands above them.
+  'capture/main-thread/carry-out': ['base', 'files', 'capture*'],
+  // Hands orders to the above without a thread in between.
+  'capture/main-thread/direct': ['base', 'capture/main-thread*'],
+  dispatch: ['base', 'files', 'capture*'],
+  report: ['base', 'dispatch/events'],
+  watch: ['base', 'system', 'files', 'capture*', 'dispatch'],
+  thread: ['base', 'system', 'capture*', 'dispatch', 'watch'],
+  leak: ['base', 'files', 'capture*', 'dispatch'],
+  monitor: [
+    'base',
+    'options',
+    'system',
+    'files',
+    'capture*',
+    'dispatch',
+    'watch',
+    'thread',
+    'leak',
+    'report',
+  ],
+  'cluster/plan': ['base'],
+  'cluster/drain': ['base', 'report', 'cluster/plan'],
+  'cluster/dump': ['base', 'system', 'files', 'capture*', 'dispatch', 'report', 'cluster/handle'],
+  cluster: ['base', 'options', 'system', 'files', 'capture*', 'dispatch', 'report', 'cluster*'],
+  '': ['monitor', 'options', 'dispatch', 'report'],
+}
+
+/** Decide only: no Node, no clock, nothing global, and imports of other pure files alone. */
+const PURE = [
+  'base/size',
+  'capture/heap/fork/verdict',
+  'capture/room',
+  'cluster/plan/*',
+  'dispatch/threshold-rule',
+  'files/expiry',
+  'files/names',
+  'leak/trend',
+  'thread/beat-watch',
+]
+
+const IMPURE_GLOBALS = new Set([
+  ...['process', 'Buffer', 'Date', 'performance', 'globalThis', 'require', 'queueMicrotask', 'console'],
+  ...['setTimeout', 'setInterval', 'setImmediate', 'clearTimeout', 'clearInterval', 'clearImmediate'],
+])
+
+const src = join(__dirname, '../src')
+
+interface Source {
+  /** Path below src, without extension. */
+  readonly name: string
+  /** Files of src that it imports, type-only imports included. */
+  readonly files: readonly string[]
+  /** Modules and packages that it imports. */
+  readonly modules: readonly string[]
+  readonly globals: readonly string[]
+}
+
+const sources = new Map(
+  readdirSync(src, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => read(file))
+    .map((source) => [source.name, source]),
+)
+
+test('a file imports only from the rooms that its own room stands on', () => {
+  const wrong = [...sources.values()].flatMap(({ name, files }) => {
+    const floor = floorOf(name)
+    const allowed = FLOORS[floor]
+    assert.ok(allowed, `the room of src/${name} is not in the table`)
+    return files
+      .filter((file) => floorOf(file) !== floor && !allowed.some((room) => isIn(file, room)))
+      .map((file) => `src/${name} imports src/${file}`)
+  })
+  assert.deepEqual(wrong, [])
+})
+
+test('no file imports itself by way of others', () => {
+  const done = new Set<string>()
+  const cycles: string[] = []
+  const visit = (name: string, path: readonly string[]): void => {
+    const start = path.indexOf(name)
+    if (start >= 0) {
+      cycles.push([...path.slice(start), name].join(' > '))
+      return
+    }
+    if (done.has(name)) return
+    for (const file of sources.get(name)?.files ?? []) visit(file, [...path, name])
+    done.add(name)
+  }
+  for (const name of sources.keys()) visit(name, [])
+  assert.deepEqual(cycles, [])
+})
+
+test('a pure file decides from its arguments alone', () => {
+  const pure = [...sources.values()].filter(({ name }) => isPure(name))
+  const wrong = pure.flatMap(({ name, files, modules, globals }) => [
+    ...files.filter((file) => !isPure(file)).map((file) => `src/${name} imports src/${file}`),
+    ...modules
+      .filter((module) => module.startsWith('node:'))
+      .map((module) => `src/${name} imports ${module}`),
+    ...globals.map((global) => `src/${name} uses ${global}`),
+  ])
+  assert.deepEqual(wrong, [])
+})
+
+test('each entry of the two tables names something that exists', () => {
+  const names = [...sources.keys()]
+  const rooms = [...Object.keys(FLOORS), ...Object.values(FLOORS).flat()].filter((room) => room !== '')
+  assert.deepEqual(
+    [...new Set([...rooms, ...PURE])].filter((entry) => !names.some((name) => isIn(name, entry))),
+    [],
+  )
+})
+
+test('no folder has more than 13 files', () => {
+  const counts = new Map<string, number>()
+  for (const name of sources.keys())
+    counts.set(posix.dirname(name), (counts.get(posix.dirname(name)) ?? 0) + 1)
+  assert.deepEqual(
+    [...counts].filter(([, count]) => count > 13),
+    [],
+  )
+})
+
+/** @returns The longest entry of the table that names the file or a folder above it. */
+function floorOf(name: string): string {
+  let room = name
+  while (!(room in FLOORS) && room !== '') room = posix.dirname(room).replace(/^\.$/, '')
+  return room
+}
+
+function isIn(file: string, room: string): boolean {
+  if (room.endsWith('*')) {
+    const folder = room.slice(0, -1).replace(/\/$/, '')
+    return file.startsWith(`${folder}/`)
+  }
+  return file === room || posix.dirname(file) === room
+}
+
+function isPure(name: string): boolean {
+  return PURE.some((entry) => isIn(name, entry))
+}
+
+function read(file: string): Source {
+  const path = join(src, file)
+  const name = relative(src, path).replace(/\.ts$/, '')
+  const tree = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest, true)
+  const imported = new Set<string>()
+  const globals = new Set<string>()
+  const visit = (node: ts.Node): void => {
+    const text = specifierOf(node)
+    if (text !== undefined) imported.add(text)
+    if (ts.isIdentifier(node) && IMPURE_GLOBALS.has(node.text) && !isName(node)) globals.add(node.text)
+    ts.forEachChild(node, visit)
+  }
+  visit(tree)
+  const own = [...imported].filter((text) => text.startsWith('.'))
+  return {
+    name,
+    files: own.map((text) => resolve(name, text)),
+    modules: [...imported].filter((text) => !text.startsWith('.')),
+    globals: [...globals],
+  }
+}
+
+function specifierOf(node: ts.Node): string | undefined {
+  if ((ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) && node.moduleSpecifier)
+    return (node.moduleSpecifier as ts.StringLiteral).text
+  if (ts.isExternalModuleReference(node)) return (node.expression as ts.StringLiteral).text
+  if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument))
+    return (node.argument.literal as ts.StringLiteral).text
+  const isCall =
+    ts.isCallExpression(node) &&
+    (node.expression.kind === ts.SyntaxKind.ImportKeyword || node.expression.getText() === 'require')
+  const argument = isCall ? node.arguments[0] : undefined
+  return argument && ts.isStringLiteral(argument) ? argument.text : undefined
+}
+
+/** A property's or a declaration's name is no use of the global. */
+function isName(node: ts.Identifier): boolean {
+  const { parent } = node
+  return (
+    (ts.isPropertyAccessExpression(parent) && parent.name === node) ||
+    ((ts.isPropertyAssignment(parent) || ts.isPropertySignature(parent) || ts.isParameter(parent)) &&
+      parent.name === node)
+  )
+}
+
+function resolve(from: string, text: string): string {
+  const path = posix.join(posix.dirname(from), text)
+  const name = [path, `${path}/index`].find((candidate) => readable(candidate))
+  assert.ok(name, `src/${from} imports '${text}', which is no file of src`)
+  return name
+}
+
+function readable(name: string): boolean {
+  try {
+    return readFileSync(join(src, `${name}.ts`)).length > 0
+  } catch {
+    return false
+  }
+}
