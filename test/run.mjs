@@ -25,7 +25,6 @@ const NOT_COVERED = {
   'src/cluster/handle.ts': 'types',
   'src/cluster/plan/events.ts': 'types',
   'src/dispatch/events.ts': 'types',
-  'src/files/sidecar.ts': 'types',
   'src/leak/readings.ts': 'types',
   'src/thread/messages.ts': 'types',
 }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync } from 'node:fs'
+import { closeSync, fstatSync, ftruncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { partialName } from './names'
 import { tenths } from '../base/tenths'
@@ -8,6 +8,7 @@ import {
   expectUnchanged,
   giveFinalName,
   ignoringErrors,
+  openMarked,
   pathThrough,
   removePartial,
   reopenPartial,
@@ -177,6 +178,35 @@ class HeldArtefact implements OpenArtefact {
   #expectUsable(): void {
     if (this.#failure !== undefined) throw this.#failure.error
     if (this.#isClosed || this.#published) throw new Error(`${this.partial.fileName} is closed`)
+  }
+}
+
+/**
+ * Writes a text into the marked file, and into no other file that has taken its name.
+ *
+ * @returns Size of the text, bytes.
+ * @throws When the file is gone or was replaced.
+ */
+export function overwrite(target: MarkedFile, text: string): number {
+  return withMarked(target, (fd) => {
+    const bytes = Buffer.from(text)
+    ftruncateSync(fd)
+    write(fd, bytes, 0)
+    return bytes.length
+  })
+}
+
+/** Lets code that accepts only a path write into the marked file. @throws Like {@link overwrite}. */
+export function writeByPath(target: MarkedFile, writeTo: (path: string) => void): void {
+  withMarked(target, (fd) => writeTo(pathThrough(fd, target.file)))
+}
+
+function withMarked<T>(target: MarkedFile, use: (fd: number) => T): T {
+  const fd = openMarked(target)
+  try {
+    return use(fd)
+  } finally {
+    closeSync(fd)
   }
 }
 

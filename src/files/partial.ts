@@ -4,9 +4,8 @@ import { join } from 'node:path'
 import { numberedName, parseArtefactName, partialName, sidecarName } from './names'
 import { TOOL } from './expiry'
 import * as disk from './disk'
-import { VERSION } from './version'
 import type { BigIntStats } from 'node:fs'
-import type { Artefact, DraftSidecar, Sidecar } from './sidecar'
+import { VERSION, type Artefact, type DraftSidecar, type Sidecar } from './sidecar'
 import { toJson } from '../base/globals'
 
 /** Identifies a file independently of its name. */

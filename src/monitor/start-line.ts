@@ -2,7 +2,7 @@ import { formatSize } from '../base/size'
 import type { Budget } from '../dispatch/budget'
 import type { DumpKind } from '../dispatch/events'
 import type { PassedOver } from '../capture/capture'
-import type { ResolvedPackage } from '../capture/optional-package'
+import type { ResolvedPackage } from '../capture/engines'
 
 export interface Started {
   readonly rules: {

@@ -6,7 +6,7 @@ import { chownSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, w
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { MAX_SIDECAR_BYTES } from '../../../src/files/read-sidecar.js'
+import { MAX_SIDECAR_BYTES } from '../../../src/files/sidecar.js'
 import {
   MAX_FOREIGN_NAMES,
   MAX_NAMES,

@@ -12,7 +12,7 @@ import type { Orders } from '../../../../../src/capture/main-thread/orders'
 import { CHILD_DEADLINE_MS } from '../../../../../src/files/expiry'
 import { reopenArtefact } from '../../../../../src/files/artefact'
 import type { PartialArtefact } from '../../../../../src/files/partial'
-import { readSidecar } from '../../../../../src/files/read-sidecar'
+import { readSidecar } from '../../../../../src/files/sidecar'
 import { pipeThatSays } from './pipe'
 import {
   HEAP_PROFILE,
