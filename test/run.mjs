@@ -20,7 +20,6 @@ const NOT_COVERED = {
   // Types only: nothing of them is left to run.
   'src/capture/capture.ts': 'types',
   'src/dispatch/budget.ts': 'types',
-  'src/capture/heap/rung.ts': 'types',
   'src/capture/main-thread/orders.ts': 'types',
   'src/cluster/handle.ts': 'types',
   'src/cluster/plan/events.ts': 'types',

@@ -101,7 +101,6 @@ function createCapturer(report: Logger): Capturer {
       samplingFailed: (error) => report.warn(`no sampling heap profile of ${who()}: ${error.message}`),
     },
     sampling: true,
-    nodeMajor: Number.parseInt(process.versions.node, 10),
   })
 }
 

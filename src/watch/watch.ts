@@ -91,7 +91,6 @@ export function startWatch(
       ...common,
       engine: engines.memory,
       sampling: settings.sampling,
-      nodeMajor: Number.parseInt(process.versions.node, 10),
     }),
   }
   const lineOf = (kind: DumpKind) => {

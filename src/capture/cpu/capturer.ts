@@ -23,7 +23,7 @@ import {
 } from './way'
 import type { Engine } from '../engines'
 import type { MainThread } from '../main-thread/orders'
-import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, type Patience } from '../main-thread/patient'
+import { ORDER_TIMEOUT_MS, patient } from '../main-thread/patient'
 import type { RoomProbe } from '../room-probe'
 import { whyNoInspector } from '../main-thread/local-session'
 import { monotonicMs } from '../../base/clock'
@@ -49,16 +49,12 @@ export interface CpuCapturerParts {
  * over for this dump; one that fails later is a failure, because the incident is over by then.
  */
 export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
-  const { mainThread, engine, probe, observer, noInspector = whyNoInspector() } = parts
-  const patience: Patience = {
-    orderTimeoutMs: ORDER_TIMEOUT_MS,
-    deadlineMs: ORDER_DEADLINE_MS,
-    onLate: (order) => observer.orderLate(order),
-  }
+  const { engine, probe, observer, noInspector = whyNoInspector() } = parts
+  const mainThread = patient(parts.mainThread, (order) => observer.orderLate(order))
   const ways: CpuWay[] = []
-  if (engine.package) ways.push(createV8ProfilerWay(mainThread, patience))
+  if (engine.package) ways.push(createV8ProfilerWay(mainThread))
   const notHere = [...engine.passedOver]
-  if (noInspector === undefined) ways.push(createInspectorWay(mainThread, patience))
+  if (noInspector === undefined) ways.push(createInspectorWay(mainThread))
   else notHere.push({ way: INSPECTOR_WAY, why: noInspector })
   let recording: Recording | undefined
 

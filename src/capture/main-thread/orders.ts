@@ -82,8 +82,6 @@ export interface MainThread {
   /** Runs one order there. Rejects with the order's own error. */
   order<Name extends OrderName>(name: Name, input: Orders[Name]['input']): Promise<Orders[Name]['output']>
   /** The same within the call, with the order's own error thrown. Only where the caller is on the main thread itself. */
-  readonly orderNow?: <Name extends OrderName>(
-    name: Name,
-    input: Orders[Name]['input'],
-  ) => Orders[Name]['output']
+  readonly orderNow?:
+    (<Name extends OrderName>(name: Name, input: Orders[Name]['input']) => Orders[Name]['output']) | undefined
 }

@@ -61,7 +61,6 @@ async function dumpFromHere({ directory, stuckMs, engines, done }) {
   }
   const mainThread = { connect: openSession, order }
   const parts = { mainThread, probe, observer }
-  const nodeMajor = Number(process.versions.node.split('.')[0])
   const early = new AbortController().signal
   // Nothing that waits in a capture holds its thread: whoever runs captures keeps its own thread alive.
   parentPort.ref()
@@ -70,7 +69,7 @@ async function dumpFromHere({ directory, stuckMs, engines, done }) {
     if (stuckMs) while (Atomics.load(done, 0) !== 2) Atomics.wait(done, 0, 1, 1000)
     const cpu = createCpuCapturer({ ...parts, engine: engines.cpu })
     const captured = await (await cpu.plan(directory)).take(job(directory, 'cpu', 300), early)
-    const heap = createHeapCapturer({ ...parts, engine: engines.memory, sampling: true, nodeMajor })
+    const heap = createHeapCapturer({ ...parts, engine: engines.memory, sampling: true })
     const dumped = await (await heap.plan(directory)).take(job(directory, 'memory'), early)
     await heap.close()
     parentPort.postMessage({ captured, dumped, said })

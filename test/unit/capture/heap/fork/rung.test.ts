@@ -120,7 +120,7 @@ describe('forked heap dumps', () => {
     }
     const engine = { passedOver: [] }
     const capturer = createHeapCapturer({
-      ...{ mainThread, engine, probe, observer, sampling, nodeMajor: 24 },
+      ...{ mainThread, engine, probe, observer, sampling },
       fork: { helper },
     })
     const plan = (await capturer.plan(directory)) as Plan
