@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join } from 'node:path'
 import { firstLineOf } from '../base/error-text'
 import type { PassedOver } from './capture'
 
-/** How to treat the optional packages. An object: as `'auto'`, with these packages, by name, from the application. */
+/** How to use the optional packages. An object means `'auto'` with these packages, by name, from the application. */
 export type EngineChoice = 'auto' | 'packages' | 'builtin' | HandedPackages
 
 export type HandedPackages = Readonly<Record<string, object>>
@@ -12,7 +12,7 @@ export type HandedPackages = Readonly<Record<string, object>>
 /** The kinds of work that a package can do. */
 export type EngineKind = 'cpu' | 'memory' | 'leak'
 
-/** The package for one kind of work, if any, and why not another. Plain JSON, so that it can travel to a thread. */
+/** The package for one kind of work, if any, and why not another. Plain JSON, so that it can be sent to a thread. */
 export interface Engine {
   readonly package?: ResolvedPackage
   readonly passedOver: readonly PassedOver[]
@@ -28,12 +28,12 @@ const PACKAGE_NAMES: Readonly<Record<EngineKind, readonly [string, ...string[]]>
 }
 
 /**
- * Chooses the packages. `'packages'` insists on those for the configured kinds of work; a manual CPU profile or snapshot is
- * possible whatever is configured, and uses what is installed.
+ * Chooses the packages. `'packages'` requires those for the configured kinds of work; a manual CPU profile or snapshot is
+ * always possible, and uses the packages that are installed.
  *
  * With `'auto'` an installed package is loaded when it is first needed, because v8-profiler-next alone costs 49 ms and 12 MB.
  * If it does not load then, the capture passes it over. With `'packages'` each package is loaded at once: only loading shows
- * that an addon fits this Node, and the promise is to throw at the call.
+ * whether an addon fits this Node, and the call must throw if one does not.
  *
  * @throws Error with `'packages'`, naming every package that is missing or does not load.
  */
@@ -44,7 +44,7 @@ export function resolveEngines(choice: EngineChoice, kinds: readonly EngineKind[
     return findPackage(kind, typeof choice === 'object' ? choice : {})
   }
   const engines = { cpu: found('cpu'), memory: found('memory'), leak: found('leak') }
-  if (choice === 'packages') insist(engines, kinds)
+  if (choice === 'packages') requirePackages(engines, kinds)
   return engines
 }
 
@@ -63,7 +63,7 @@ function passOver(kind: EngineKind, why: string): PassedOver[] {
   return [{ way: PACKAGE_NAMES[kind][0], why }]
 }
 
-function insist(engines: Engines, kinds: readonly EngineKind[]): void {
+function requirePackages(engines: Engines, kinds: readonly EngineKind[]): void {
   const missing = kinds.flatMap((kind) => {
     const { package: resolved } = engines[kind]
     if (!resolved) return [`${PACKAGE_NAMES[kind].join(' or ')} (not installed)`]
@@ -93,7 +93,7 @@ export interface ResolvedPackage {
   readonly file: string | undefined
 }
 
-/** Packages that are loaded already. A module cannot travel to the watchdog thread; its name and file can, and suffice there. */
+/** Packages that are loaded already. A module cannot be sent to the watchdog thread; its name and file can, and are enough. */
 const handedOver = new WeakMap<ResolvedPackage, unknown>()
 
 /** Takes a package from the application. {@link loadPackage} returns it, on this thread only. */
@@ -154,8 +154,8 @@ export function loadPackage(resolved: ResolvedPackage): unknown {
 }
 
 /**
- * Whether heapdump handles SIGUSR2 as well, because the application has loaded it at any time. It does not when this library
- * loaded it, nor with `nosignal` in the environment.
+ * Whether heapdump handles SIGUSR2 too, because the application has loaded it. It does not if this library loaded it, nor
+ * with `nosignal` in the environment.
  */
 export function isHeapdumpListening(): boolean {
   if (loadedQuietly || process.env['NODE_HEAPDUMP_OPTIONS'] === 'nosignal') return false
@@ -169,8 +169,8 @@ function isHeapdumpAddon(file: string): boolean {
 }
 
 /**
- * heapdump takes SIGUSR2 when it is loaded, by a native handler that JavaScript can neither see nor remove, so that one signal
- * would make two dumps. A variable in the environment prevents it, and is read at that moment only.
+ * When heapdump is loaded it installs a native handler of SIGUSR2, which JavaScript can neither see nor remove, so one signal
+ * would make two dumps. A variable in the environment prevents it, and is read only during the load.
  */
 function withoutItsSignal<T>(load: () => T): T {
   // If the application loaded it before, the handler is there already, and loading it again changes nothing.

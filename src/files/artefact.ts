@@ -57,11 +57,11 @@ export interface OpenArtefact {
 /**
  * Creates the files of a new artefact: `<name>.partial`, opened exclusively, mode 0600 whatever the umask, and its sidecar.
  *
- * All calls but fsync are synchronous: they take microseconds, and the usual caller has a thread of its own. With
+ * All calls but fsync are synchronous: they take microseconds, and the caller usually has its own thread. With
  * `watchdog: false` a network file system that hangs blocks the event loop here.
  *
  * @param directory - An absolute path.
- * @param fileName - A name from `core/names`, with its extension. If it is taken, the artefact gets a number.
+ * @param fileName - A name from `files/names`, with its extension. If it is taken, the artefact gets a number.
  * @param about - The part of the sidecar that is known beforehand: why the dump is made, and where.
  * @throws RangeError when the name is not an artefact's; else the file system's error. Nothing is left then.
  */
@@ -166,7 +166,7 @@ class HeldArtefact implements OpenArtefact {
     return sidecar
   }
 
-  /** The name comes last: whatever bears it is whole and durable. */
+  /** The name comes last: a file under its final name is whole and durable. */
   #name(sidecar: Sidecar): Artefact {
     expectUnchanged(this.partial, this.descriptors)
     const { directory } = this.partial

@@ -6,7 +6,7 @@ import { CREATE_NEW } from './disk'
 
 /** Creates a directory, and those above it, if it is missing: each for its owner only. Idempotent. @throws The file system's error. */
 export function makeDirectory(directory: string): void {
-  // One level at a time: with `recursive` Node retries for ever where nothing can be created, as in /proc.
+  // One level at a time: with `recursive` Node retries forever where nothing can be created, as in /proc.
   if (fs.statSync(directory, { throwIfNoEntry: false })) return
   const parent = dirname(directory)
   if (parent !== directory) makeDirectory(parent)

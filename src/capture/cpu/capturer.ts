@@ -46,7 +46,7 @@ export interface CpuCapturerParts {
 
 /**
  * CPU profiles: by v8-profiler-next where it is installed and loads, else by the inspector. A way that cannot start is passed
- * over for this dump; one that fails later is a failure, because the incident is over by then.
+ * over for this dump. A way that fails later is a failure of the dump, because the incident has ended by then.
  */
 export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
   const { engine, probe, observer, noInspector = whyNoInspector() } = parts
@@ -108,7 +108,7 @@ async function startProfile(
   }
 }
 
-/** From a running profile to a file. A process that exits in between continues it, from where it is, without an event loop. */
+/** Turns a running profile into a file. If the process exits meanwhile, `finishNow` continues without an event loop. */
 class Recording {
   readonly #started: StartedProfile
   readonly #job: Job
@@ -190,12 +190,12 @@ function outcomeOf(ended: { readonly captured: Captured } | { readonly error: un
   return ended.captured
 }
 
-/** Between two pieces other work of this thread gets its turn. An unref'd immediate would wait for another event. */
+/** Lets other work of this thread run between two pieces. An unref'd immediate would wait for another event. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve))
 }
 
-/** Starts the first way that can; the reasons of those before it go into the evidence. */
+/** Starts the first way that can be started; the reasons of those before it are recorded. */
 async function startFirst(
   ways: readonly CpuWay[],
   request: CpuProfileRequest,

@@ -126,7 +126,7 @@ for (const [what, extension] of [
 
       plant(100, MAX_FOREIGN_NAMES + 2)
       const many = await clean()
-      assert.match(many.incomplete ?? '', /5000 such names that are not ours/)
+      assert.match(many.incomplete ?? '', /5000 such names of other users' files/)
       assert.deepEqual([many.deleted, many.failures], [[], []])
       assert.equal(readdirSync(directory).length, MAX_FOREIGN_NAMES + 1)
     },
