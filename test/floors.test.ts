@@ -55,7 +55,7 @@ const FLOORS: Record<string, readonly string[]> = {
   '': ['monitor', 'options', 'dispatch', 'report'],
 }
 
-/** Decide only: no Node, no clock, nothing global, and imports of other pure files alone. */
+/** Decide only: no Node, no clock, nothing global, and imports of other pure files alone; types may come from anywhere. */
 const PURE = [
   'base/size',
   'capture/heap/fork/verdict',
@@ -80,6 +80,8 @@ interface Source {
   readonly name: string
   /** Files of src that it imports, type-only imports included. */
   readonly files: readonly string[]
+  /** Those of them from which more than types is imported. */
+  readonly loaded: readonly string[]
   /** Modules and packages that it imports. */
   readonly modules: readonly string[]
   readonly globals: readonly string[]
@@ -123,8 +125,8 @@ test('no file imports itself by way of others', () => {
 
 test('a pure file decides from its arguments alone', () => {
   const pure = [...sources.values()].filter(({ name }) => isPure(name))
-  const wrong = pure.flatMap(({ name, files, modules, globals }) => [
-    ...files.filter((file) => !isPure(file)).map((file) => `src/${name} imports src/${file}`),
+  const wrong = pure.flatMap(({ name, loaded, modules, globals }) => [
+    ...loaded.filter((file) => !isPure(file)).map((file) => `src/${name} imports src/${file}`),
     ...modules
       .filter((module) => module.startsWith('node:'))
       .map((module) => `src/${name} imports ${module}`),
@@ -176,10 +178,12 @@ function read(file: string): Source {
   const name = relative(src, path).replace(/\.ts$/, '')
   const tree = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest, true)
   const imported = new Set<string>()
+  const loaded = new Set<string>()
   const globals = new Set<string>()
   const visit = (node: ts.Node): void => {
     const text = specifierOf(node)
     if (text !== undefined) imported.add(text)
+    if (text !== undefined && !isTypeOnly(node)) loaded.add(text)
     if (ts.isIdentifier(node) && IMPURE_GLOBALS.has(node.text) && !isName(node)) globals.add(node.text)
     ts.forEachChild(node, visit)
   }
@@ -188,6 +192,7 @@ function read(file: string): Source {
   return {
     name,
     files: own.map((text) => resolve(name, text)),
+    loaded: own.filter((text) => loaded.has(text)).map((text) => resolve(name, text)),
     modules: [...imported].filter((text) => !text.startsWith('.')),
     globals: [...globals],
   }
@@ -204,6 +209,10 @@ function specifierOf(node: ts.Node): string | undefined {
     (node.expression.kind === ts.SyntaxKind.ImportKeyword || node.expression.getText() === 'require')
   const argument = isCall ? node.arguments[0] : undefined
   return argument && ts.isStringLiteral(argument) ? argument.text : undefined
+}
+
+function isTypeOnly(node: ts.Node): boolean {
+  return ts.isImportTypeNode(node) || (ts.isImportDeclaration(node) && node.importClause?.isTypeOnly === true)
 }
 
 /** A property's or a declaration's name is no use of the global. */

@@ -1,12 +1,12 @@
 import type { Artefact, Sidecar } from '../files/sidecar'
 
-/** Why one way of capturing was not the one taken. */
+/** Why one way of capturing was not taken. */
 export interface PassedOver {
   readonly way: string
   readonly why: string
 }
 
-/** Says, when all ways were passed over, why there is no evidence. */
+/** The reasons of all ways in one text, for when none was left. */
 export function whyNone(passedOver: readonly PassedOver[]): string {
   return passedOver.map(({ way, why }) => `${way}: ${why}`).join('; ')
 }
@@ -14,14 +14,14 @@ export function whyNone(passedOver: readonly PassedOver[]): string {
 /** A dump that is not made, and the numbers that forbid it. */
 export interface Refusal {
   readonly skip: 'memory' | 'disk'
-  /** What is needed, what there is, what is kept in reserve: bytes, by name. */
+  /** Needed, available and reserved bytes, by name. */
   readonly numbers: Readonly<Record<string, number>>
 }
 
-/** What the dispatcher wants captured, where, and what the evidence must say about itself. */
+/** A capture that the dispatcher orders: where, and the known part of its sidecar. */
 export interface Job {
   readonly directory: string
-  /** Name without extension, as `core/names` builds it. */
+  /** Name without extension, as `files/names` builds it. */
   readonly baseName: string
   /** The part of the sidecar that the dispatcher knows: why and where. */
   readonly sidecar: Pick<Sidecar, 'why' | 'where'>
@@ -29,72 +29,72 @@ export interface Job {
   readonly durationMs: number
 }
 
-/** What was captured: one or two whole files, and what it took. */
+/** The result of a capture: one or two whole files, and their cost. */
 export interface Captured {
   /** The main artefact first. Each is whole, synced and under its final name. */
   readonly artefacts: readonly [Artefact, ...Artefact[]]
   /** The way taken, e.g. `inspector`, `v8-profiler-next`, `fork`, `heapdump`, `v8`, `sampling`. */
   readonly way: string
   readonly passedOver: readonly PassedOver[]
-  /** How long the main thread stood still for it, ms. */
+  /** How long the main thread was paused for it, ms. */
   readonly pauseMs: number
   /** From the beginning of the capture to the last rename, ms. */
   readonly durationMs: number
   /**
-   * How long the main thread took to accept the first order, ms, when that was longer than the order timeout: it sat in
+   * How long the main thread took to accept the first order, ms, when that was longer than the order timeout: it was in
    * one long native call, or had no CPU.
    */
   readonly lateMs?: number
-  /** The most memory that the forked child had, bytes; what it shared with the application counted in. */
+  /** Peak of the forked child's private memory, bytes: without the pages that it shares with the application. */
   readonly childPeakBytes?: number
-  /** Set when the planned artefact failed and only a lesser one, taken before it, is there: evidence and a failure. */
+  /** Set when the planned artefact failed and only a lesser one, taken before it, exists. */
   readonly failure?: Error
-  /** Set when it turned out on the way that the best artefact did not fit, and only a lesser one is there. */
+  /** Set when the best artefact turned out not to fit during the capture, and only a lesser one exists. */
   readonly refusal?: Refusal
 }
 
-/** A capture that fits: it costs nothing until `take` is called. */
+/** A capture that fits. To make a plan costs one order to the main thread; `take` does the work. */
 export interface Plan {
   /** Set when the best artefact has to be given up and only a lesser one will be taken. */
   readonly refusal?: Refusal
   /**
-   * Captures. What fails leaves no half file.
+   * Captures. A failure leaves no incomplete file.
    *
    * @param early - Aborted to end a CPU profile before its time, with a whole file.
-   * @returns What was captured; a refusal when it turned out on the way that nothing fits, and nothing is left.
+   * @returns The result; a refusal when nothing turned out to fit, and then no file is left.
    * @throws When nothing could be captured: the file system's error, or the main thread's.
    */
   take(job: Job, early: AbortSignal): Promise<Captured | Refusal>
 }
 
 /**
- * HOW to dump one kind of evidence. The dispatcher sees only this: which ways exist, which thread they need and in
- * which order they are tried stays behind it. Nothing that a capture waits for keeps its thread alive.
+ * HOW to make one kind of dump. The dispatcher sees only this interface; the ways, their threads and their order stay behind
+ * it. A capture that waits keeps no thread alive.
  */
 export interface Capturer {
-  /** Looks at disk and memory, and says what fits now. */
+  /** Reads the free disk space and memory, and decides what fits now. */
   plan(directory: string): Promise<Plan | Refusal>
-  /** Names of the ways that could be taken on this machine, best first, and those that could not, with the reason. */
+  /** Names of the ways that this machine has, best first, and of those that it lacks, with the reason. */
   ways(): { readonly available: readonly string[]; readonly passedOver: readonly PassedOver[] }
   /**
-   * For a process that exits in the middle of `take`: ends that capture within the call, with a whole file, where this thread
-   * can. What `take` returned settles as well. Absent where a capture cannot be ended before its time.
+   * For a process that exits during `take`: ends that capture within the call, with a whole file, where this thread
+   * can. The promise of `take` settles as well. Absent where a capture cannot be ended before its time.
    *
-   * @param isTimeOver - When it is, the capture is left where it stands.
+   * @param isTimeOver - When it returns `true`, the capture is left incomplete.
    * @returns `undefined` when there is nothing to end, or the time was over.
-   * @throws What `take` would have rejected with.
+   * @throws The error that `take` would have rejected with.
    */
   endNow?(isTimeOver: () => boolean): Captured | undefined
 }
 
-/** What a capturer has to say while it works; the dispatcher turns it into log lines and events. Must not throw. */
+/** Receives a capturer's progress, for log lines and events. Must not throw. */
 export interface CaptureObserver {
-  /** The main thread has not accepted an order within the order timeout. Said once per order, while still waiting. */
+  /** The main thread has not accepted an order within the order timeout. Called once per order, while the waiting goes on. */
   orderLate(order: string): void
-  /** The dump is in the hands of a forked child, which finishes it whatever becomes of this process; `undefined`: no more. */
+  /** A forked child with this pid makes the dump, and finishes it even if this process ends; `undefined` when it has ended. */
   childAtWork(pid: number | undefined): void
-  /** Our sampling heap profiler was stopped by another user of it and has been started again. Said once. */
+  /** Our sampling heap profiler was stopped by another user of it and has been started again. Called once. */
   samplingWasStopped(): void
-  /** The sampling heap profiler could not be started: memory dumps go without a `.heapprofile`. */
+  /** The sampling heap profiler could not be started: memory dumps have no `.heapprofile`. */
   samplingFailed(error: Error): void
 }

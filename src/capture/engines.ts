@@ -1,8 +1,10 @@
+import { realpathSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, isAbsolute, join } from 'node:path'
 import { firstLineOf } from '../base/error-text'
-import { loadPackage, resolvePackage, takeOver, type ResolvedPackage } from './optional-package'
 import type { PassedOver } from './capture'
 
-/** How to treat the optional packages. An object: as `'auto'`, with these packages, by name, from the application. */
+/** How to use the optional packages. An object means `'auto'` with these packages, by name, from the application. */
 export type EngineChoice = 'auto' | 'packages' | 'builtin' | HandedPackages
 
 export type HandedPackages = Readonly<Record<string, object>>
@@ -10,7 +12,7 @@ export type HandedPackages = Readonly<Record<string, object>>
 /** The kinds of work that a package can do. */
 export type EngineKind = 'cpu' | 'memory' | 'leak'
 
-/** The package for one kind of work, if any, and why not another. Plain JSON, so that it can travel to a thread. */
+/** The package for one kind of work, if any, and why not another. Plain JSON, so that it can be sent to a thread. */
 export interface Engine {
   readonly package?: ResolvedPackage
   readonly passedOver: readonly PassedOver[]
@@ -26,12 +28,12 @@ const PACKAGE_NAMES: Readonly<Record<EngineKind, readonly [string, ...string[]]>
 }
 
 /**
- * Chooses the packages. `'packages'` insists on those for the configured kinds of work; a manual CPU profile or snapshot is
- * possible whatever is configured, and uses what is installed.
+ * Chooses the packages. `'packages'` requires those for the configured kinds of work; a manual CPU profile or snapshot is
+ * always possible, and uses the packages that are installed.
  *
  * With `'auto'` an installed package is loaded when it is first needed, because v8-profiler-next alone costs 49 ms and 12 MB.
  * If it does not load then, the capture passes it over. With `'packages'` each package is loaded at once: only loading shows
- * that an addon fits this Node, and the promise is to throw at the call.
+ * whether an addon fits this Node, and the call must throw if one does not.
  *
  * @throws Error with `'packages'`, naming every package that is missing or does not load.
  */
@@ -42,7 +44,7 @@ export function resolveEngines(choice: EngineChoice, kinds: readonly EngineKind[
     return findPackage(kind, typeof choice === 'object' ? choice : {})
   }
   const engines = { cpu: found('cpu'), memory: found('memory'), leak: found('leak') }
-  if (choice === 'packages') insist(engines, kinds)
+  if (choice === 'packages') requirePackages(engines, kinds)
   return engines
 }
 
@@ -61,7 +63,7 @@ function passOver(kind: EngineKind, why: string): PassedOver[] {
   return [{ way: PACKAGE_NAMES[kind][0], why }]
 }
 
-function insist(engines: Engines, kinds: readonly EngineKind[]): void {
+function requirePackages(engines: Engines, kinds: readonly EngineKind[]): void {
   const missing = kinds.flatMap((kind) => {
     const { package: resolved } = engines[kind]
     if (!resolved) return [`${PACKAGE_NAMES[kind].join(' or ')} (not installed)`]
@@ -81,5 +83,105 @@ function whyItDoesNotLoad(resolved: ResolvedPackage): string | undefined {
     return undefined
   } catch (error) {
     return firstLineOf(error)
+  }
+}
+
+/** A package that the application has installed or handed over. Whether it loads is not known yet. */
+export interface ResolvedPackage {
+  readonly name: string
+  /** The file that is loaded. `undefined` only for a package that was handed over and that Node's module cache does not list. */
+  readonly file: string | undefined
+}
+
+/** Packages that are loaded already. A module cannot be sent to the watchdog thread; its name and file can, and are enough. */
+const handedOver = new WeakMap<ResolvedPackage, unknown>()
+
+/** Takes a package from the application. {@link loadPackage} returns it, on this thread only. */
+function takeOver(name: string, exports: object): ResolvedPackage {
+  const module = Object.values(require.cache).find((each) => each?.exports === exports)
+  const resolved = { name, file: module?.filename }
+  handedOver.set(resolved, exports)
+  return resolved
+}
+
+/**
+ * Finds an optional package above this library, or above the program that runs: the library may be linked or hoisted to a
+ * place from which the application's packages cannot be seen. Neither the working directory nor an argument counts, because
+ * either may belong to another user.
+ */
+function resolvePackage(name: string): ResolvedPackage | undefined {
+  for (const place of [__filename, mainProgram()]) {
+    const file = place === undefined ? undefined : findAbove(place, name)
+    if (file !== undefined) return { name, file }
+  }
+  return undefined
+}
+
+/** The real path of the program. None for `node -e`, standard input, a preload and an ES module. */
+function mainProgram(): string | undefined {
+  try {
+    return require.main ? realpathSync(require.main.filename) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Looks into each `node_modules` upwards as Node does, but not into NODE_PATH or the home directory, where `resolve(name)` ends. */
+function findAbove(place: string, name: string): string | undefined {
+  // Some bundlers make `__filename` relative, which would count from the working directory.
+  if (!isAbsolute(place)) return undefined
+  const { resolve } = createRequire(place)
+  for (let directory = dirname(place); ; directory = dirname(directory)) {
+    try {
+      return resolve(join(directory, 'node_modules', name))
+    } catch {
+      if (directory === dirname(directory)) return undefined
+    }
+  }
+}
+
+/**
+ * Loads a package that was found, or returns the one that was handed over.
+ *
+ * @throws The package's own error, for example when its addon was not built for this Node.
+ */
+export function loadPackage(resolved: ResolvedPackage): unknown {
+  const { name, file } = resolved
+  if (handedOver.has(resolved)) return handedOver.get(resolved)
+  if (file === undefined) throw new Error(`${name} was handed over on another thread`)
+  const load = (): unknown => createRequire(file)(file)
+  return name === 'heapdump' ? withoutItsSignal(load) : load()
+}
+
+/**
+ * Whether heapdump handles SIGUSR2 too, because the application has loaded it. It does not if this library loaded it, nor
+ * with `nosignal` in the environment.
+ */
+export function isHeapdumpListening(): boolean {
+  if (loadedQuietly || process.env['NODE_HEAPDUMP_OPTIONS'] === 'nosignal') return false
+  return Object.keys(require.cache).some(isHeapdumpAddon)
+}
+
+let loadedQuietly = false
+
+function isHeapdumpAddon(file: string): boolean {
+  return /[\\/]heapdump[\\/].*\.node$/.test(file)
+}
+
+/**
+ * When heapdump is loaded it installs a native handler of SIGUSR2, which JavaScript can neither see nor remove, so one signal
+ * would make two dumps. A variable in the environment prevents it, and is read only during the load.
+ */
+function withoutItsSignal<T>(load: () => T): T {
+  // If the application loaded it before, the handler is there already, and loading it again changes nothing.
+  if (Object.keys(require.cache).some(isHeapdumpAddon)) return load()
+  loadedQuietly = true
+  const before = process.env['NODE_HEAPDUMP_OPTIONS']
+  process.env['NODE_HEAPDUMP_OPTIONS'] = 'nosignal'
+  try {
+    return load()
+  } finally {
+    if (before === undefined) delete process.env['NODE_HEAPDUMP_OPTIONS']
+    else process.env['NODE_HEAPDUMP_OPTIONS'] = before
   }
 }

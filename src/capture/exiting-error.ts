@@ -1,4 +1,4 @@
-/** Thrown when an order cannot be given because the process exits. The dump is then skipped; nothing has failed. */
+/** Thrown when an order cannot be given because the process exits. The dump is then skipped, and is not a failure. */
 export class ExitingError extends Error {
   constructor() {
     super('the process is exiting')

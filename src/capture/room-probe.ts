@@ -6,16 +6,19 @@ import { readMemoryLeft } from '../system/memory-left'
 import { readKernelFile } from '../system/proc'
 import { ownOnly } from '../base/globals'
 
-/** The room that is available now. The real numbers are the machine's; tests supply their own. */
+/** Major version of the Node that runs: how much memory a snapshot needs depends on it. */
+export const NODE_MAJOR = Number.parseInt(process.versions.node, 10)
+
+/** Reads the memory and disk space that are available now. Tests supply their own numbers. */
 export interface RoomProbe {
   memory(): MemoryRoom
-  /** Whether the kernel, when it kills one of our processes for lack of memory, kills all of them. */
+  /** Whether the kernel kills all processes of this group when it kills one for lack of memory. */
   isKilledAsOne(): boolean
   /** The free space of the directory's file system, and whether that is memory-backed. */
   disk(directory: string): Promise<Disk>
 }
 
-/** Reads the limits of this process and machine, afresh each time. */
+/** Reads the limits of this process and machine at each call. */
 export function createRoomProbe(): RoomProbe {
   return {
     memory() {

@@ -1,11 +1,12 @@
 import { tenths, type Clock } from '../base/clock'
 import { messageOf } from '../base/error-text'
-import { AbortController, ownOnly, Promise } from '../base/globals'
-import type { Captured, Capturer, Plan, Refusal } from '../capture/capture'
+import { AbortController, ownOnly, owns, Promise } from '../base/globals'
+import type { Captured, Capturer, Job } from '../capture/capture'
 import { ExitingError } from '../capture/exiting-error'
 import { artefactBaseName } from '../files/names'
 import type { Sidecar } from '../files/sidecar'
 import type { DumpBudget } from './budget'
+import { dumpOnce } from './dump-once'
 import type { Dump, DumpKind, DumpResult, Report, SkipReason } from './events'
 import type { Gate } from './gate'
 import { SETTLING_MS } from './gate'
@@ -163,20 +164,30 @@ export class Dispatcher {
   /** Never rejects, and leaves the gate whatever happens. */
   async #attempt({ request, early }: RunningDump): Promise<DumpResult> {
     const { gate, clock, onRunning } = this.#parts
-    const budget = this.#parts[request.kind].watched?.budget
     let isCaptured = false
+    let beganMs = 0
     try {
       onRunning?.(true)
       request.early?.addEventListener('abort', () => early.abort())
       if (request.early?.aborted) early.abort()
-      const plan = ownOnly(await this.#plan(request))
+      const { capturer, directory } = this.#parts[request.kind]
+      const begin = (): Job | { declined: DumpResult } => {
+        const declined = this.#running?.reported ?? this.#decline(request)
+        if (declined) return { declined }
+        isCaptured = true
+        beganMs = clock.monotonicMs()
+        return this.#describe(request)
+      }
+      const outcome = await dumpOnce({ capturer, directory, early: early.signal, begin })
       if (this.#running?.reported) return this.#running.reported
-      if (!('take' in plan)) return this.#skip(request, plan.skip, plan.numbers)
-      if (this.#isStopped) return this.#skip(request, 'stopped')
-      if (request.rule !== 'manual' && !budget?.tryRemoveToken())
-        return this.#skip(request, 'limited', { ...budget?.terms })
-      isCaptured = true
-      return await this.#capture(request, plan, early.signal)
+      if (owns(outcome, 'declined')) return outcome.declined
+      const { captured, refusal } = outcome
+      if (!captured) return this.#skip(request, refusal.skip, refusal.numbers)
+      const dump = this.#report(request, captured, clock.monotonicMs() - beganMs)
+      if (refusal) this.#skip(request, refusal.skip, refusal.numbers)
+      if (captured.failure) this.#fail(request, captured.failure)
+      await this.#parts.retain(directory, dump.file)
+      return dump
     } catch (error) {
       if (this.#running?.reported) return this.#running.reported
       return error instanceof ExitingError ? this.#skip(request, 'stopped') : this.#fail(request, error)
@@ -189,44 +200,29 @@ export class Dispatcher {
     }
   }
 
-  #plan({ kind }: DumpRequest): Promise<Plan | Refusal> {
-    const { capturer, directory } = this.#parts[kind]
-    return capturer.plan(directory)
+  /** Why a dump that fits is not made all the same. */
+  #decline(request: DumpRequest): DumpResult | undefined {
+    const budget = this.#parts[request.kind].watched?.budget
+    if (this.#isStopped) return this.#skip(request, 'stopped')
+    if (request.rule === 'manual' || budget?.tryRemoveToken()) return undefined
+    return this.#skip(request, 'limited', { ...budget?.terms })
   }
 
-  async #capture(request: DumpRequest, plan: Plan, early: AbortSignal): Promise<DumpResult> {
-    const { clock, where, profileDurationMs, retain } = this.#parts
-    const {
-      kind,
-      rule,
-      details,
-      durationMs = profileDurationMs,
-      readings = sidecarReadings(this.#readings[kind]),
-    } = request
+  #describe(request: DumpRequest): Job {
+    const { where, profileDurationMs } = this.#parts
+    const { kind, rule, details, durationMs = profileDurationMs } = request
+    const { readings = sidecarReadings(this.#readings[kind]) } = request
     const { directory } = this.#parts[kind]
     const startedAtMs = this.#nextStartEpochMs()
-    const beganMs = clock.monotonicMs()
-    const taken = await plan.take(
-      {
-        directory,
-        baseName: artefactBaseName({ kind, rule, pid: where.pid, startedAtMs }),
-        durationMs,
-        sidecar: {
-          why: { kind, rule, details, readings },
-          where: { ...where, directory, startedAt: new Date(startedAtMs).toISOString() },
-        },
+    return {
+      directory,
+      baseName: artefactBaseName({ kind, rule, pid: where.pid, startedAtMs }),
+      durationMs,
+      sidecar: {
+        why: { kind, rule, details, readings },
+        where: { ...where, directory, startedAt: new Date(startedAtMs).toISOString() },
       },
-      early,
-    )
-    const captured = ownOnly(taken)
-    if (this.#running?.reported) return this.#running.reported
-    if ('skip' in captured) return this.#skip(request, captured.skip, captured.numbers)
-    const dump = this.#report(request, captured, clock.monotonicMs() - beganMs)
-    const refusal = captured.refusal ?? plan.refusal
-    if (refusal) this.#skip(request, refusal.skip, refusal.numbers)
-    if (captured.failure) this.#fail(request, captured.failure)
-    await retain(directory, dump.file)
-    return dump
+    }
   }
 
   #report(request: DumpRequest, captured: Captured, durationMs: number): Dump {

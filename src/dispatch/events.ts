@@ -28,7 +28,7 @@ export interface Dump {
   readonly pauseMs: number
   /** From the beginning of the capture to the last rename, ms. */
   readonly durationMs: number
-  /** The most memory that a forked child had for it, bytes; what it shared with the application counted in. */
+  /** Peak of the forked child's private memory, bytes: without the pages that it shares with the application. */
   readonly childPeakBytes?: number
   /**
    * How long the main thread took to accept the capture, ms. Only there when it was long: the thread sat in one native

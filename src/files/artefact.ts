@@ -1,4 +1,4 @@
-import { closeSync, fstatSync } from 'node:fs'
+import { closeSync, fstatSync, ftruncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { partialName } from './names'
 import { tenths } from '../base/clock'
@@ -8,6 +8,7 @@ import {
   expectUnchanged,
   giveFinalName,
   ignoringErrors,
+  openMarked,
   pathThrough,
   removePartial,
   reopenPartial,
@@ -56,11 +57,11 @@ export interface OpenArtefact {
 /**
  * Creates the files of a new artefact: `<name>.partial`, opened exclusively, mode 0600 whatever the umask, and its sidecar.
  *
- * All calls but fsync are synchronous: they take microseconds, and the usual caller has a thread of its own. With
+ * All calls but fsync are synchronous: they take microseconds, and the caller usually has its own thread. With
  * `watchdog: false` a network file system that hangs blocks the event loop here.
  *
  * @param directory - An absolute path.
- * @param fileName - A name from `core/names`, with its extension. If it is taken, the artefact gets a number.
+ * @param fileName - A name from `files/names`, with its extension. If it is taken, the artefact gets a number.
  * @param about - The part of the sidecar that is known beforehand: why the dump is made, and where.
  * @throws RangeError when the name is not an artefact's; else the file system's error. Nothing is left then.
  */
@@ -165,7 +166,7 @@ class HeldArtefact implements OpenArtefact {
     return sidecar
   }
 
-  /** The name comes last: whatever bears it is whole and durable. */
+  /** The name comes last: a file under its final name is whole and durable. */
   #name(sidecar: Sidecar): Artefact {
     expectUnchanged(this.partial, this.descriptors)
     const { directory } = this.partial
@@ -177,6 +178,35 @@ class HeldArtefact implements OpenArtefact {
   #expectUsable(): void {
     if (this.#failure !== undefined) throw this.#failure.error
     if (this.#isClosed || this.#published) throw new Error(`${this.partial.fileName} is closed`)
+  }
+}
+
+/**
+ * Writes a text into the marked file, and into no other file that has taken its name.
+ *
+ * @returns Size of the text, bytes.
+ * @throws When the file is gone or was replaced.
+ */
+export function overwrite(target: MarkedFile, text: string): number {
+  return withMarked(target, (fd) => {
+    const bytes = Buffer.from(text)
+    ftruncateSync(fd)
+    write(fd, bytes, 0)
+    return bytes.length
+  })
+}
+
+/** Lets code that accepts only a path write into the marked file. @throws Like {@link overwrite}. */
+export function writeByPath(target: MarkedFile, writeTo: (path: string) => void): void {
+  withMarked(target, (fd) => writeTo(pathThrough(fd, target.file)))
+}
+
+function withMarked<T>(target: MarkedFile, use: (fd: number) => T): T {
+  const fd = openMarked(target)
+  try {
+    return use(fd)
+  } finally {
+    closeSync(fd)
   }
 }
 

@@ -17,7 +17,7 @@ export function childDeadlineMs(usedBytes: number): number {
 /** Grace period after the child's deadline before a `.partial` counts as stale, ms. */
 export const STALE_GRACE_MS = 60_000
 
-/** The facts of a sidecar that decide about its artefact. */
+/** The facts of a sidecar by which its artefact is kept or deleted. */
 export interface Evidence {
   /** Name of the artefact according to the directory: the sidecar's own name less `.json`. */
   readonly fileName: string
@@ -31,7 +31,7 @@ export interface Evidence {
   readonly childDeadlineMs?: number | undefined
 }
 
-/** The place of a choice; evidence from elsewhere is left alone. */
+/** The place of a choice. Evidence from other places is not touched. */
 export interface Place {
   readonly host: string
   /** Absolute path, spelled as in the sidecars. */
@@ -74,9 +74,9 @@ export function chooseExpired(
 }
 
 /**
- * Tells whether a `.partial` was left behind by a process that has ended.
+ * Whether a `.partial` was left behind by a process that has ended.
  *
- * @param evidence - The facts of its sidecar; without one a `.partial` is left alone.
+ * @param evidence - The facts of its sidecar; without one a `.partial` is not touched.
  * @param writerLives - Whether the process named in the sidecar still runs here. A CPU profile or a large snapshot may
  * take longer than any deadline, so a file of a living process is not stale.
  * @param nowMs - Wall clock, as in the names: ms since the epoch.

@@ -4,9 +4,8 @@ import { join } from 'node:path'
 import { numberedName, parseArtefactName, partialName, sidecarName } from './names'
 import { TOOL } from './expiry'
 import * as disk from './disk'
-import { VERSION } from './version'
 import type { BigIntStats } from 'node:fs'
-import type { Artefact, DraftSidecar, Sidecar } from './sidecar'
+import { VERSION, type Artefact, type DraftSidecar, type Sidecar } from './sidecar'
 import { toJson } from '../base/globals'
 
 /** Identifies a file independently of its name. */
@@ -63,7 +62,7 @@ const NO_HARD_LINK: readonly unknown[] = [
 ]
 
 /**
- * Creates the sidecar and then `<name>.partial`, so that the partial is recognised should this process die. When one of
+ * Creates the sidecar and then `<name>.partial`, so that the partial is recognised if this process dies. When one of
  * their names is taken, it goes on with the next name.
  *
  * @throws The file system's error. Nothing is left then.
@@ -258,7 +257,7 @@ function expectMark(path: string, fd: number, expected: FileMark): void {
 function moveWithoutOverwriting(from: string, to: string, mark: FileMark): void {
   linkOrRename(from, to)
   if (!bears(to, mark)) {
-    // `from` was replaced between the check and the move; only the new name for it is ours to remove.
+    // `from` was replaced between the check and the move; only the new name may be removed.
     ignoringErrors(() => fs.unlinkSync(to))
     throw new Error(`${from} was replaced while it was renamed`)
   }
@@ -295,7 +294,7 @@ function removeMarked(path: string, mark: FileMark): void {
   })
 }
 
-/** For clearing up: a file that cannot be removed is found again by its sidecar. */
+/** For cleaning up: a file that cannot be removed is found later by its sidecar. */
 export function ignoringErrors(work: () => void): void {
   try {
     work()

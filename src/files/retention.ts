@@ -2,7 +2,7 @@ import { lstatSync, opendirSync, unlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { PARTIAL_SUFFIX, SIDECAR_SUFFIX, parseArtefactName, partialName, sidecarName } from './names'
 import { chooseExpired, isStalePartial } from './expiry'
-import { readSidecar } from './read-sidecar'
+import { readSidecar } from './sidecar'
 import type { ParsedName } from './names'
 import type { Evidence } from './expiry'
 import { epochMs } from '../base/clock'
@@ -11,9 +11,9 @@ import { pause } from '../base/timers'
 
 /** Names in one directory that are examined at most, whatever they are. */
 export const MAX_NAMES = 100_000
-/** Names like ours, but of other users, after which the rest of a directory is left alone. */
+/** After this many names of other users' files that look like dumps, the rest of a directory is not read. */
 export const MAX_FOREIGN_NAMES = 5_000
-/** Names read from a directory at a time. Before the next ones other work of the thread gets its turn. */
+/** Names read from a directory at a time. Other work of the thread runs between two reads. */
 const NAMES_AT_A_TIME = 256
 
 /** The files that were deleted, and those that could not be. */
@@ -21,7 +21,7 @@ export interface Deletions {
   /** Full paths of the deleted files, sidecars not counted. */
   readonly deleted: readonly string[]
   readonly failures: readonly { readonly file: string; readonly error: Error }[]
-  /** Set when the directory holds too many names, or too many of other users, so that files of ours may remain. */
+  /** Set when the directory holds too many names, or too many of other users, so that own files may remain. */
   readonly incomplete?: string | undefined
 }
 
@@ -37,7 +37,7 @@ export interface Expiry {
 
 /**
  * Deletes the dumps of this host and directory beyond the newest `keep` of each kind of name, with their sidecars. To be
- * called after a good dump. Manual dumps, and everything without a readable sidecar of ours, stay. Never rejects.
+ * called after a good dump. Manual dumps, and everything without a readable sidecar of this library, stay. Never rejects.
  *
  * @param directory - Absolute path, spelled as in the sidecars' `where.directory`.
  */
@@ -76,7 +76,7 @@ export async function sweepStalePartials(directory: string, host: string, nowMs:
 /** The names of one kind in a directory whose files belong to this process's user. */
 export interface OwnNames {
   readonly names: readonly ParsedName[]
-  /** Why the rest of the directory was left alone, if it was. */
+  /** Why the rest of the directory was not read, if so. */
   readonly incomplete?: string | undefined
 }
 
@@ -100,7 +100,10 @@ export async function readOwnNames(directory: string, part: 'partial' | 'sidecar
       if (name?.part !== part) continue
       if (isOwnFile(join(directory, entry.name))) names.push(name)
       else if (++foreign > MAX_FOREIGN_NAMES)
-        return { names, incomplete: `it holds more than ${MAX_FOREIGN_NAMES} such names that are not ours` }
+        return {
+          names,
+          incomplete: `it holds more than ${MAX_FOREIGN_NAMES} such names of other users' files`,
+        }
     }
     return { names }
   } finally {
@@ -141,7 +144,7 @@ async function deleteChosen(
   }
 }
 
-/** @returns `false` when it is gone already: other processes look after the same directory. */
+/** @returns `false` when it does not exist: other processes delete in the same directory. */
 function remove(file: string): boolean {
   try {
     unlinkSync(file)
@@ -176,7 +179,7 @@ function exists(path: string): boolean {
   }
 }
 
-/** Whether the process that began a partial still runs. In a container the same pid is soon used again, often by us. */
+/** Whether the process that began a partial still runs. In a container the same pid is soon used again, often by this process. */
 function writerLives({ pid, startedAtMs }: ParsedName): boolean {
   if (pid === process.pid) return startedAtMs >= epochMs() - process.uptime() * 1000
   try {

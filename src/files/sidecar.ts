@@ -1,12 +1,17 @@
-/** A file of evidence: whole, synced, under its final name. */
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { OPEN_TO_READ, read } from './disk'
+import type { Evidence } from './expiry'
+
+/** A finished file of a dump: whole, synced, under its final name. */
 export interface Artefact {
   readonly file: string
   readonly sizeBytes: number
 }
 
-/** What stands in `<full file name>.json` beside each artefact. */
+/** The content of `<full file name>.json`, which stands beside each artefact. */
 export interface Sidecar {
-  /** Marks the file as ours; retention touches nothing without it. */
+  /** Marks the file as this library's; retention deletes nothing without it. */
   readonly tool: 'cpu-memory-monitor'
   readonly version: string
   /** Full name of the artefact that this file describes. */
@@ -14,7 +19,7 @@ export interface Sidecar {
   readonly why: {
     readonly kind: 'cpu' | 'memory'
     readonly rule: 'threshold' | 'blocked' | 'leak' | 'manual' | 'heap-limit'
-    /** The rule's own words and numbers: threshold, counter, trend, signal. */
+    /** Text and numbers of the rule: threshold, counter, trend, signal. */
     readonly details: Readonly<Record<string, unknown>>
     /** The latest readings before the trip, oldest first. */
     readonly readings: readonly { readonly at: string; readonly value: number }[]
@@ -25,7 +30,7 @@ export interface Sidecar {
     readonly pauseMs: number
     readonly durationMs: number
     readonly sizeBytes: number
-    /** What a way has to add, e.g. the child's peak memory, or that one full GC was forced. */
+    /** Facts that only some ways have, e.g. the child's peak memory, or that one full GC was forced. */
     readonly notes?: Readonly<Record<string, unknown>>
   }
   readonly where: {
@@ -33,15 +38,73 @@ export interface Sidecar {
     readonly v8: string
     readonly pid: number
     readonly host: string
-    /** Absolute path; retention compares it, letter by letter, with the directory that it looks after. */
+    /** Absolute path. Retention compares it, character by character, with the directory in which it deletes. */
     readonly directory: string
     readonly startedAt: string
     readonly limits: Readonly<Record<string, number | string>>
   }
 }
 
-/** The sidecar of an artefact that is still being written: how it was made is not known yet. */
+/** The sidecar of an artefact that is still being written, before `how` is known. */
 export type DraftSidecar = Omit<Sidecar, 'how'>
 
-/** What whoever captured an artefact tells about the capture; the size is measured here. */
+/** The capturer's part of `how`; the size is measured by the artefact. */
 export type How = Omit<Sidecar['how'], 'sizeBytes'>
+
+/** Version of this package from its package.json; `unknown` in a bundle, which leaves that file behind. */
+export const VERSION = versionOf(join(__dirname, '..', '..', 'package.json'))
+
+function versionOf(manifest: string): string {
+  try {
+    const { name, version } = JSON.parse(readFileSync(manifest, 'utf8')) as Record<string, unknown>
+    return name === 'cpu-memory-monitor' && typeof version === 'string' ? version : 'unknown'
+  } catch {
+    return 'unknown'
+  }
+}
+
+/** Longest sidecar that is read, bytes. A sidecar of this library has a few KiB. */
+export const MAX_SIDECAR_BYTES = 1024 * 1024
+
+/**
+ * Reads a file that may be a sidecar. Follows no symlink, does not wait on a FIFO, reads at most {@link MAX_SIDECAR_BYTES}, and
+ * trusts only files of this process's user: in a shared directory other users can write any content.
+ *
+ * @param path - Path of the file.
+ * @param fileName - Name of the artefact that it must describe.
+ * @returns `undefined` for a file that cannot be read or is not a sidecar. Never throws.
+ */
+export function readSidecar(path: string, fileName: string): Evidence | undefined {
+  try {
+    const fd = openSync(path, OPEN_TO_READ)
+    try {
+      const stats = fstatSync(fd)
+      const isOwn = process.geteuid === undefined || stats.uid === process.geteuid()
+      if (!stats.isFile() || !isOwn || stats.size > MAX_SIDECAR_BYTES) return undefined
+      return factsOf(JSON.parse(read(fd, 0, stats.size).toString('utf8')), fileName)
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    return undefined
+  }
+}
+
+function factsOf(json: unknown, fileName: string): Evidence | undefined {
+  const { tool, artefact, why, where } = record(json)
+  const { rule } = record(why)
+  const { host, directory, limits } = record(where)
+  const { childDeadlineMs } = record(limits)
+  if (!isString(tool) || !isString(artefact) || !isString(rule)) return undefined
+  if (!isString(host) || !isString(directory)) return undefined
+  const deadline = { childDeadlineMs: typeof childDeadlineMs === 'number' ? childDeadlineMs : undefined }
+  return { fileName, tool, artefact, rule, host, directory, ...deadline }
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}
+
+function isString(value: unknown): value is string {
+  return typeof value === 'string'
+}

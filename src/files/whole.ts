@@ -5,8 +5,8 @@ const HEAD = '{"snapshot":{"meta":{'
 const TAIL = '"]}'
 
 /**
- * Checks a heap snapshot by its first and last bytes. V8 writes it by itself, so how many bytes it should have is unknown,
- * and heapdump reports no error on a full disk.
+ * Checks a heap snapshot by its first and last bytes. V8 writes it, so its expected size is unknown, and heapdump
+ * reports no error on a full disk.
  *
  * @returns Why the snapshot is not whole, or `undefined` if it is.
  */

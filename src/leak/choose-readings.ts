@@ -1,7 +1,7 @@
 import { firstLineOf } from '../base/error-text'
 import type { PassedOver } from '../capture/capture'
 import type { Engine } from '../capture/engines'
-import { loadPackage } from '../capture/optional-package'
+import { loadPackage } from '../capture/engines'
 import type { GcReadings } from './readings'
 import { memwatchReadings, type Memwatch } from './memwatch'
 import { sentinelReadings } from './sentinel'

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
-import { isHeapdumpListening } from '../capture/optional-package'
+import { isHeapdumpListening } from '../capture/engines'
 
 /** Dumps that signals may have ordered and that are not done: one that runs, and one that waits for its turn. */
 export const MAX_SIGNAL_DUMPS = 2

@@ -1,6 +1,6 @@
 import { formatSize } from '../base/size'
 import type { PassedOver } from '../capture/capture'
-import type { ResolvedPackage } from '../capture/optional-package'
+import type { ResolvedPackage } from '../capture/engines'
 import type { DumpKind } from '../dispatch/events'
 import type { KindSettings, RuleSettings, Ways } from '../watch/watch'
 

@@ -62,6 +62,26 @@ export function readChildUsage(pid: number): ChildUsage | undefined {
 }
 
 /**
+ * Begins to measure the private memory of this process: pages that it shares with no other process, which are what a forked
+ * child costs beyond its parent. /proc has no peak of them, so the larger of two figures is taken: the private pages at the
+ * end (an allocator keeps most of what it freed), and the growth of the resident set from now to its peak.
+ *
+ * @returns Reads the peak so far, bytes; `undefined` where /proc shows neither. By `/proc/self`, because a forked child's
+ * `process.pid` is that of its parent.
+ */
+export function measurePrivatePeak(): () => number | undefined {
+  const status = (key: string): number | undefined =>
+    statusBytes(readKernelFile('/proc/self/status') ?? '', key)
+  const startBytes = status('VmRSS')
+  return () => {
+    const endBytes = statusBytes(readKernelFile('/proc/self/smaps_rollup') ?? '', 'Private_Dirty')
+    const peakBytes = status('VmHWM')
+    if (startBytes === undefined || peakBytes === undefined) return endBytes
+    return Math.max(endBytes ?? 0, peakBytes - startBytes)
+  }
+}
+
+/**
  * Reads the resident set size of any process, bytes.
  *
  * @returns `undefined` when the process has ended, or when there is no /proc.

@@ -110,7 +110,6 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       ...common,
       engine: engines.memory,
       sampling: memory.sampling,
-      nodeMajor: Number.parseInt(process.versions.node, 10),
     }),
   }
   const partsOf = (kind: DumpKind): KindParts => {

@@ -22,7 +22,7 @@ import {
 } from './way'
 import type { Engine } from '../engines'
 import type { MainThread } from '../main-thread/orders'
-import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, type Patience } from '../main-thread/patient'
+import { ORDER_TIMEOUT_MS, patient } from '../main-thread/patient'
 import type { RoomProbe } from '../room-probe'
 import { whyNoInspector } from '../main-thread/local-session'
 import { monotonicMs, tenths } from '../../base/clock'
@@ -45,19 +45,15 @@ export interface CpuCapturerParts {
 
 /**
  * CPU profiles: by v8-profiler-next where it is installed and loads, else by the inspector. A way that cannot start is passed
- * over for this dump; one that fails later is a failure, because the incident is over by then.
+ * over for this dump. A way that fails later is a failure of the dump, because the incident has ended by then.
  */
 export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
-  const { mainThread, engine, probe, observer, noInspector = whyNoInspector() } = parts
-  const patience: Patience = {
-    orderTimeoutMs: ORDER_TIMEOUT_MS,
-    deadlineMs: ORDER_DEADLINE_MS,
-    onLate: (order) => observer.orderLate(order),
-  }
+  const { engine, probe, observer, noInspector = whyNoInspector() } = parts
+  const mainThread = patient(parts.mainThread, (order) => observer.orderLate(order))
   const ways: CpuWay[] = []
-  if (engine.package) ways.push(createV8ProfilerWay(mainThread, patience))
+  if (engine.package) ways.push(createV8ProfilerWay(mainThread))
   const notHere = [...engine.passedOver]
-  if (noInspector === undefined) ways.push(createInspectorWay(mainThread, patience))
+  if (noInspector === undefined) ways.push(createInspectorWay(mainThread))
   else notHere.push({ way: INSPECTOR_WAY, why: noInspector })
   let recording: Recording | undefined
 
@@ -110,7 +106,7 @@ async function startProfile(
   }
 }
 
-/** From a running profile to a file. A process that exits in between continues it, from where it is, without an event loop. */
+/** Turns a running profile into a file. If the process exits meanwhile, `finishNow` continues without an event loop. */
 class Recording {
   readonly #started: StartedProfile
   readonly #job: Job
@@ -192,12 +188,12 @@ function outcomeOf(ended: { readonly captured: Captured } | { readonly error: un
   return ended.captured
 }
 
-/** Between two pieces other work of this thread gets its turn. An unref'd immediate would wait for another event. */
+/** Lets other work of this thread run between two pieces. An unref'd immediate would wait for another event. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve))
 }
 
-/** Starts the first way that can; the reasons of those before it go into the evidence. */
+/** Starts the first way that can be started; the reasons of those before it are recorded. */
 async function startFirst(
   ways: readonly CpuWay[],
   request: CpuProfileRequest,

@@ -1,8 +1,7 @@
 import type { Profiler, Session } from 'node:inspector'
 import type { CpuProfileRequest, CpuWay, RunningProfile, StoppedProfile } from './way'
 import { forgetOptimizedCode } from './forget-optimized-code'
-import type { MainThread } from '../main-thread/orders'
-import { waitPatiently, type Patience } from '../main-thread/patient'
+import type { PatientMainThread } from '../main-thread/patient'
 import { profileJson } from './profile-json'
 import { monotonicMs } from '../../base/clock'
 import { Promise } from '../../base/globals'
@@ -11,20 +10,20 @@ import { Promise } from '../../base/globals'
 export const INSPECTOR_WAY = 'inspector'
 
 /**
- * CPU profiles by V8's own profiler, over an inspector session of our own.
+ * CPU profiles by V8's own profiler, over a separate inspector session.
  *
  * Profiles belong to sessions: one that another session (DevTools, an agent) records at the same time is not touched, and
  * keeps its own sampling interval. What is shared is coverage: ending any session's profiler ends V8's precise coverage for
  * the whole isolate (microsoft/vscode#330740). The Debugger domain is never enabled. The session is disconnected after each
  * profile, because an open one from another thread makes the process print "Waiting for the debugger to disconnect" at exit.
  */
-export function createInspectorWay(mainThread: MainThread, patience: Patience): CpuWay {
+export function createInspectorWay(mainThread: PatientMainThread): CpuWay {
   return {
     name: INSPECTOR_WAY,
     async start(request) {
       const session = mainThread.connect()
       try {
-        return await startProfile(session, request, patience, mainThread.orderNow !== undefined)
+        return await startProfile(session, request, mainThread)
       } catch (error) {
         session.disconnect()
         throw error
@@ -34,15 +33,12 @@ export function createInspectorWay(mainThread: MainThread, patience: Patience): 
 }
 
 /**
- * The calls go out together: a busy main thread is interrupted once, not once per call.
- *
- * @param isLocal - The session is to this thread, where calls are answered before `post` returns.
+ * The calls are sent together: a busy main thread is interrupted once, not once per call.
  */
 async function startProfile(
   session: Session,
   { samplingIntervalUs, early }: CpuProfileRequest,
-  patience: Patience,
-  isLocal: boolean,
+  mainThread: PatientMainThread,
 ): Promise<RunningProfile> {
   const interval = { interval: samplingIntervalUs }
   const calls = Promise.all([
@@ -52,20 +48,21 @@ async function startProfile(
     // If this fails, the profile is still useful.
     ...forgetOptimizedCode((method) => call((done) => session.post(method, () => done(null)))),
   ])
-  const [enabled, , , , ready] = await waitPatiently('Profiler.start', calls, patience, early)
+  const [enabled, , , , ready] = await mainThread.answer('Profiler.start', calls, { early })
   return {
     startPauseMs: ready.answeredAtMs - enabled.answeredAtMs,
     acceptedAfterMs: enabled.answeredAtMs - enabled.askedAtMs,
     async stop() {
       const stopping = postStop(session)
       try {
-        await waitPatiently('Profiler.stop', stopping.answered, patience)
+        await mainThread.answer('Profiler.stop', stopping.answered)
         return stopping.profile()
       } finally {
         session.disconnect()
       }
     },
-    stopNow: isLocal ? () => stopWithin(session) : undefined,
+    // A session to this thread is answered before `post` returns.
+    stopNow: mainThread.orderNow ? () => stopWithin(session) : undefined,
   }
 }
 
@@ -80,14 +77,14 @@ function stopWithin(session: Session): StoppedProfile {
 }
 
 /**
- * The repeated `enable` does nothing: its answer marks the moment when the main thread accepted the order, so that the time
- * before it is not counted as a pause.
+ * The repeated `enable` does nothing: its answer comes when the main thread accepts the order, and the time before that is not
+ * counted as a pause.
  */
 function postStop(session: Session): { answered: Promise<void>; profile: () => StoppedProfile } {
   let [failure, profile]: [Error | null, Profiler.Profile | undefined] = [null, undefined]
-  let [takenAtMs, stoppedAtMs] = [0, 0]
+  let [acceptedAtMs, stoppedAtMs] = [0, 0]
   const answered = new Promise<void>((resolve, reject) => {
-    session.post('Profiler.enable', () => (takenAtMs = monotonicMs()))
+    session.post('Profiler.enable', () => (acceptedAtMs = monotonicMs()))
     session.post('Profiler.stop', (error, answer) => {
       stoppedAtMs = monotonicMs()
       failure = error
@@ -100,7 +97,7 @@ function postStop(session: Session): { answered: Promise<void>; profile: () => S
     answered,
     profile() {
       if (!profile) throw failure ?? new Error('Profiler.stop gave no profile')
-      return { stopPauseMs: stoppedAtMs - takenAtMs, pieces: profileJson(profile) }
+      return { stopPauseMs: stoppedAtMs - acceptedAtMs, pieces: profileJson(profile) }
     },
   }
 }
@@ -110,7 +107,7 @@ interface Call {
   readonly answeredAtMs: number
 }
 
-/** One inspector call as a promise. On the session's own thread the answer comes before `post` returns. */
+/** One inspector call as a promise. To the session's own thread, `post` returns after the answer. */
 function call(post: (done: (error: Error | null) => void) => void): Promise<Call> {
   const askedAtMs = monotonicMs()
   return new Promise((resolve, reject) => {

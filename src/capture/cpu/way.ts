@@ -10,13 +10,13 @@ export interface CpuProfileRequest {
   /** Identifies this profile among others in the process. */
   readonly title: string
   readonly samplingIntervalUs: number
-  /** Aborted when the profile is no longer wanted: a main thread that has not accepted it by then is not waited for. */
+  /** Aborted when the profile is no longer wanted: then a main thread that has not accepted it is given up. */
   readonly early: AbortSignal
 }
 
 /** A CPU profile that the main thread has stopped recording. */
 export interface StoppedProfile {
-  /** How long the main thread stood still to stop, ms. */
+  /** Pause of the main thread to stop, ms. */
   readonly stopPauseMs: number
   /** The profile's text that is still to be written, in pieces. Empty when the main thread wrote it to the target. */
   readonly pieces: Iterable<string>
@@ -26,13 +26,13 @@ export interface StoppedProfile {
 
 /** A CPU profile that the main thread is recording. */
 export interface RunningProfile {
-  /** How long the main thread stood still to start, ms. */
+  /** Pause of the main thread to start, ms. */
   readonly startPauseMs: number
   /** How long it took to accept the first order, ms. */
   readonly acceptedAfterMs: number
   /** Ends the profile. Whether it succeeds or fails, the profiler is off afterwards. */
   stop(target: MarkedFile): Promise<StoppedProfile>
-  /** {@link stop} within the call. Only there on the thread that is profiled. */
+  /** {@link stop} within the call. Absent on any thread but the profiled one. */
   readonly stopNow?: ((target: MarkedFile) => StoppedProfile) | undefined
 }
 

@@ -1,15 +1,15 @@
-import { judgeDisk, roomBeside, snapshotFileBytes, type MemoryRoom } from '../room'
+import { judgeDisk, roomBeside, snapshotFileBytes, type RoomVerdict } from '../room'
 import { whyNone } from '../capture'
-import type { Captured, CaptureObserver, Capturer, Job, PassedOver, Plan, Refusal } from '../capture'
+import type { Captured, CaptureObserver, Capturer, PassedOver, Refusal } from '../capture'
 import type { Engine } from '../engines'
 import { loadForkHelper } from './fork/helper'
 import { FORK_WAY } from './fork/job'
 import { createForkRung } from './fork/rung'
 import { createInPlaceRung } from './in-place'
-import type { HeapCapture, HeapRung, Incapable } from './rung'
+import { passOver, type HeapCapture, type HeapDump, type HeapRung, type Incapable } from './rung'
 import { SAMPLING_WAY, startHeapSampling, type HeapSampling } from './sampling'
 import type { HeapStatistics, MainThread } from '../main-thread/orders'
-import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, waitPatiently, type Patience } from '../main-thread/patient'
+import { ORDER_TIMEOUT_MS, patient, type PatientMainThread } from '../main-thread/patient'
 import type { RoomProbe } from '../room-probe'
 import { whyNoInspector } from '../main-thread/local-session'
 import { makeDirectory } from '../../files/directory'
@@ -25,8 +25,6 @@ export interface HeapCapturerParts {
   readonly observer: CaptureObserver
   /** Keep V8's sampling heap profiler on, so that every memory dump has a `.heapprofile`. */
   readonly sampling: boolean
-  /** Major version of the Node that runs. */
-  readonly nodeMajor: number
   /** @default the result of `loadForkHelper()` */
   readonly fork?: ReturnType<typeof loadForkHelper>
   /** @default the result of `whyNoInspector()` */
@@ -44,38 +42,13 @@ export interface HeapCapturer extends Capturer {
  * a refusal for the snapshot.
  */
 export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
-  const { mainThread, engine, probe, observer, nodeMajor } = parts
-  const { fork = loadForkHelper(), noInspector = whyNoInspector() } = parts
-  const patience: Patience = {
-    orderTimeoutMs: ORDER_TIMEOUT_MS,
-    deadlineMs: ORDER_DEADLINE_MS,
-    onLate: (order) => observer.orderLate(order),
-  }
-  const sampling =
-    parts.sampling && noInspector === undefined
-      ? startHeapSampling({ mainThread, patience, observer })
-      : undefined
-  const ladder: readonly HeapRung[] = [
-    ...('helper' in fork
-      ? [createForkRung({ helper: fork.helper, mainThread, sampling, probe, patience, observer, nodeMajor })]
-      : []),
-    createInPlaceRung({ mainThread, engine, sampling, patience, nodeMajor }),
-  ]
-  const notHere = [
-    ...('helper' in fork ? [] : [{ way: FORK_WAY, why: fork.unavailable }]),
-    ...engine.passedOver,
-    ...(parts.sampling && noInspector !== undefined ? [{ way: SAMPLING_WAY, why: noInspector }] : []),
-  ]
-
+  const { probe, observer } = parts
+  const mainThread = patient(parts.mainThread, (order) => observer.orderLate(order))
+  const { rungs, sampling, notHere } = buildLadder(parts, mainThread)
   return {
     async plan(directory) {
       makeDirectory(directory)
-      const askedAtMs = monotonicMs()
-      const statistics = mainThread.order('heapStatistics', {})
-      const heap = await waitPatiently('heapStatistics', statistics, patience)
-      // The first order of a dump is the one that a busy main thread keeps waiting.
-      const acceptedAfterMs = monotonicMs() - askedAtMs
-      const late = acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: tenths(acceptedAfterMs) } : {}
+      const { heap, late } = await readHeap(mainThread)
       const fileBytes = snapshotFileBytes(heap.usedBytes)
       const { freeBytes, isMemory } = await probe.disk(directory)
       const disk = judgeDisk(fileBytes, freeBytes)
@@ -83,83 +56,126 @@ export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
 
       const room = () => (isMemory ? roomBeside(fileBytes, probe.memory()) : probe.memory())
       const passedOver = [...notHere]
-      const fitting: HeapRung[] = []
-      let refusal: Refusal = { skip: 'memory', numbers: {} }
-      for (const rung of ladder) {
-        const { fits, numbers } = rung.fit(heap, room())
-        if (fits) fitting.push(rung)
-        else passedOver.push(...rung.ways.map((way) => ({ way, why: tooLittleRoom(numbers) })))
-        refusal = { skip: 'memory', numbers }
+      const { fitting, refusal } = chooseRungs(rungs, heap, room(), passedOver)
+      if (refusal && !sampling) return refusal
+      return {
+        ...(refusal && { refusal }),
+        async take(job) {
+          const startedAtMs = monotonicMs()
+          const captured = await descend({ job, heap, room, passedOver }, fitting, sampling, refusal)
+          if (owns(captured, 'skip')) return captured
+          return { ...captured, ...late, passedOver, durationMs: monotonicMs() - startedAtMs }
+        },
       }
-      if (fitting.length > 0) return planFor((job) => descend(fitting, job, heap, passedOver, room), late)
-      if (!sampling) return refusal
-      const takeProfile = (job: Job) => takeProfileOnly(sampling, job, passedOver, refusal)
-      return { refusal, ...planFor(takeProfile, late) }
     },
     ways: () => ({
-      available: [...ladder.flatMap((rung) => rung.ways), ...(sampling ? [SAMPLING_WAY] : [])],
+      available: [...rungs.flatMap((rung) => rung.ways), ...(sampling ? [SAMPLING_WAY] : [])],
       passedOver: notHere,
     }),
     close: () => sampling?.close() ?? Promise.resolve(),
   }
+}
 
-  /**
-   * Takes the first rung that succeeds; the reasons of those before it go into the evidence. Memory may have become short
-   * since the plan, and may be why a forked child failed, so each rung has to fit again.
-   */
-  async function descend(
-    rungs: readonly HeapRung[],
-    job: Job,
-    heap: HeapStatistics,
-    passedOver: PassedOver[],
-    room: () => MemoryRoom,
-  ): Promise<HeapCapture | Refusal> {
-    let refusal: Refusal | undefined
-    for (const rung of rungs) {
-      const { fits, numbers } = rung.fit(heap, room())
-      const captured: HeapCapture | Incapable = ownOnly(
-        fits ? await rung.take(job, heap, passedOver, room) : { cannot: tooLittleRoom(numbers) },
-      )
-      if (!('cannot' in captured)) return captured
-      if (!fits) refusal = { skip: 'memory', numbers }
-      passedOver = passedOver.concat(rung.ways.map((way) => ({ way, why: captured.cannot })))
-      if (captured.refusal) {
-        refusal = captured.refusal
-        break
-      }
-    }
-    if (!refusal) throw new Error(whyNone(passedOver))
-    if (!sampling) return refusal
-    return takeProfileOnly(sampling, job, passedOver, refusal)
-  }
+interface Ladder {
+  /** Best first. */
+  readonly rungs: readonly HeapRung[]
+  readonly sampling: HeapSampling | undefined
+  /** The ways that this process does not have, whatever the dump. */
+  readonly notHere: readonly PassedOver[]
+}
 
-  function planFor(
-    capture: (job: Job) => Promise<HeapCapture | Refusal>,
-    late: Pick<Captured, 'lateMs'>,
-  ): Pick<Plan, 'take'> {
+function buildLadder(parts: HeapCapturerParts, mainThread: PatientMainThread): Ladder {
+  const { engine, probe, observer, fork = loadForkHelper(), noInspector = whyNoInspector() } = parts
+  const isSampling = parts.sampling && noInspector === undefined
+  const sampling = isSampling ? startHeapSampling(mainThread, observer) : undefined
+  const inPlace = createInPlaceRung({ mainThread, engine, sampling })
+  const notHere = [...engine.passedOver]
+  if (parts.sampling && noInspector !== undefined) notHere.push({ way: SAMPLING_WAY, why: noInspector })
+  if ('helper' in fork) {
+    const { helper } = fork
     return {
-      async take(job): Promise<Captured | Refusal> {
-        const startedAtMs = monotonicMs()
-        const captured = await capture(job)
-        if (owns(captured, 'skip')) return captured
-        return { ...captured, ...late, durationMs: monotonicMs() - startedAtMs }
-      },
+      rungs: [createForkRung({ helper, mainThread, sampling, probe, observer }), inPlace],
+      sampling,
+      notHere,
     }
   }
+  notHere.unshift({ way: FORK_WAY, why: fork.unavailable })
+  return { rungs: [inPlace], sampling, notHere }
+}
+
+/** This is the first order of a dump, so it is the one that a busy main thread keeps waiting. */
+async function readHeap(
+  mainThread: PatientMainThread,
+): Promise<{ heap: HeapStatistics; late: Pick<Captured, 'lateMs'> }> {
+  const askedAtMs = monotonicMs()
+  const heap = await mainThread.order('heapStatistics', {})
+  const acceptedAfterMs = monotonicMs() - askedAtMs
+  return { heap, late: acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: tenths(acceptedAfterMs) } : {} }
+}
+
+interface FittingRung {
+  readonly rung: HeapRung
+  readonly verdict: RoomVerdict
+}
+
+/** @returns The rungs that fit, and a refusal if there is none. */
+function chooseRungs(
+  rungs: readonly HeapRung[],
+  heap: HeapStatistics,
+  room: ReturnType<HeapDump['room']>,
+  passedOver: PassedOver[],
+): { fitting: readonly FittingRung[]; refusal: Refusal | undefined } {
+  const fitting: FittingRung[] = []
+  let refusal: Refusal | undefined
+  for (const rung of rungs) {
+    const verdict = rung.fit(heap, room)
+    if (verdict.fits) {
+      fitting.push({ rung, verdict })
+      continue
+    }
+    for (const way of rung.ways) passOver(passedOver, way, tooLittleRoom(verdict))
+    refusal = { skip: 'memory', numbers: verdict.numbers }
+  }
+  return { fitting, refusal: fitting.length === 0 ? refusal : undefined }
+}
+
+/** Takes the first rung that succeeds; else the sampling profile alone, when memory is what was missing. */
+async function descend(
+  dump: HeapDump,
+  fitting: readonly FittingRung[],
+  sampling: HeapSampling | undefined,
+  refusalOfPlan: Refusal | undefined,
+): Promise<HeapCapture | Refusal> {
+  let refusal = refusalOfPlan
+  for (const [at, { rung, verdict: planned }] of fitting.entries()) {
+    // After a rung that failed, memory may have become short since the plan, and may be why it failed.
+    const verdict = at === 0 ? planned : rung.fit(dump.heap, dump.room())
+    const captured: HeapCapture | Incapable = ownOnly(
+      verdict.fits ? await rung.take(dump, verdict) : { cannot: tooLittleRoom(verdict) },
+    )
+    if (!('cannot' in captured)) return captured
+    for (const way of rung.ways) passOver(dump.passedOver, way, captured.cannot)
+    if (!verdict.fits) refusal = { skip: 'memory', numbers: verdict.numbers }
+    if (captured.refusal) {
+      refusal = captured.refusal
+      break
+    }
+  }
+  if (!refusal) throw new Error(whyNone(dump.passedOver))
+  return sampling ? takeProfileOnly(sampling, dump, refusal) : refusal
 }
 
 /** Without samples only the refusal and its numbers are reported. */
 async function takeProfileOnly(
   sampling: HeapSampling,
-  job: Job,
-  passedOver: readonly PassedOver[],
+  { job, passedOver }: HeapDump,
   refusal: Refusal,
 ): Promise<HeapCapture | Refusal> {
   const profile = await sampling.capture(job, passedOver)
   if (owns(profile, 'absent')) return refusal
-  return { artefacts: [profile.artefact], way: SAMPLING_WAY, passedOver, pauseMs: profile.pauseMs, refusal }
+  return { artefacts: [profile.artefact], way: SAMPLING_WAY, pauseMs: profile.pauseMs, refusal }
 }
 
-function tooLittleRoom({ needBytes, haveBytes }: Refusal['numbers']): string {
+function tooLittleRoom({ numbers: { needBytes, haveBytes } }: RoomVerdict): string {
   return `needs ${needBytes} bytes of memory, ${haveBytes} available`
 }

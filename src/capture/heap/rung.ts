@@ -2,8 +2,18 @@ import type { MemoryRoom, RoomVerdict } from '../room'
 import type { Captured, Job, PassedOver, Refusal } from '../capture'
 import type { HeapStatistics } from '../main-thread/orders'
 
+/** A memory dump that is being made, by one rung after another. */
+export interface HeapDump {
+  readonly job: Job
+  readonly heap: HeapStatistics
+  /** Reads the memory that is available now. */
+  readonly room: () => MemoryRoom
+  /** The one list of this dump: each rung adds the ways that it did not take, with `passOver`. */
+  readonly passedOver: PassedOver[]
+}
+
 /** The result of one rung. */
-export type HeapCapture = Omit<Captured, 'durationMs' | 'lateMs'>
+export type HeapCapture = Omit<Captured, 'durationMs' | 'lateMs' | 'passedOver'>
 
 /** Why a rung produced nothing. */
 export interface Incapable {
@@ -24,14 +34,16 @@ export interface HeapRung {
   /**
    * Takes the sampling profile, so that some evidence exists even if the snapshot fails, and then the snapshot.
    *
-   * @param room - Reads the memory available now.
+   * @param verdict - The latest judgement of {@link fit}, a positive one.
    * @returns The capture, or why there is none although another rung may succeed.
    * @throws When no other rung could succeed, or none may be tried.
    */
-  take(
-    job: Job,
-    heap: HeapStatistics,
-    passedOver: readonly PassedOver[],
-    room: () => MemoryRoom,
-  ): Promise<HeapCapture | Incapable>
+  take(dump: HeapDump, verdict: RoomVerdict): Promise<HeapCapture | Incapable>
+}
+
+/** Adds the reason why a way was not taken. A later reason for the same way replaces the earlier one. */
+export function passOver(passedOver: PassedOver[], way: string, why: string): void {
+  const earlier = passedOver.findIndex((one) => one.way === way)
+  if (earlier >= 0) passedOver.splice(earlier, 1)
+  passedOver.push({ way, why })
 }

@@ -1,8 +1,7 @@
 import { openArtefact, type OpenArtefact } from '../../files/artefact'
 import type { Artefact } from '../../files/sidecar'
 import type { CaptureObserver, Job, PassedOver } from '../capture'
-import type { MainThread } from '../main-thread/orders'
-import { waitPatiently, type Patience } from '../main-thread/patient'
+import type { PatientMainThread } from '../main-thread/patient'
 import { monotonicMs } from '../../base/clock'
 
 /** Mean number of bytes between two samples: no measurable cost, and leaks of a few MB show. */
@@ -17,29 +16,21 @@ export type SamplingOutcome =
 
 /** V8's sampling heap profiler, kept running so that some evidence can be written when memory is short. */
 export interface HeapSampling {
-  /** Writes `<base name>.heapprofile`. Forces one full GC on the main thread. Never rejects, leaves no half file. */
+  /** Writes `<base name>.heapprofile`. Forces one full GC on the main thread. Never rejects, leaves no incomplete file. */
   capture(job: Job, passedOver: readonly PassedOver[]): Promise<SamplingOutcome>
-  /** Why there is nothing to capture, as far as known; `undefined` when sampling was started. */
+  /** Why sampling could not be started; `undefined` when it was. */
   failure(): Promise<Error | undefined>
   /** Starts the sampler again after a forked child found it stopped by another user, and reports that once. */
   restart(): Promise<void>
-  /** Stops the sampler if it is ours. Idempotent, never rejects. */
+  /** Stops the sampler if this library started it. Idempotent, never rejects. */
   close(): Promise<void>
 }
 
-/** The parts of heap sampling. */
-export interface HeapSamplingParts {
-  readonly mainThread: MainThread
-  readonly patience: Patience
-  readonly observer: CaptureObserver
-}
-
 /** Starts the sampler on the main thread, or reads the profile of another user's sampler that runs already. */
-export function startHeapSampling({ mainThread, patience, observer }: HeapSamplingParts): HeapSampling {
+export function startHeapSampling(mainThread: PatientMainThread, observer: CaptureObserver): HeapSampling {
   const start = async (): Promise<Error | undefined> => {
     try {
-      const input = { intervalBytes: SAMPLING_INTERVAL_BYTES }
-      await waitPatiently('startSampling', mainThread.order('startSampling', input), patience)
+      await mainThread.order('startSampling', { intervalBytes: SAMPLING_INTERVAL_BYTES })
       return undefined
     } catch (error) {
       observer.samplingFailed(error as Error)
@@ -47,24 +38,20 @@ export function startHeapSampling({ mainThread, patience, observer }: HeapSampli
     }
   }
   let started = start()
-  let saidStopped = false
+  let isStopReported = false
   let closed: Promise<void> | undefined
 
   const restart = async (): Promise<void> => {
     started = start()
-    if ((await started) || saidStopped) return
-    saidStopped = true
+    if ((await started) || isStopReported) return
+    isStopReported = true
     observer.samplingWasStopped()
   }
 
   const writeTo = async (open: OpenArtefact, passedOver: readonly PassedOver[]): Promise<SamplingOutcome> => {
     const startedAtMs = monotonicMs()
-    const writing = mainThread.order('samplingProfile', { target: open.target })
-    const { pauseMs, samples, writtenBytes, sampler } = await waitPatiently(
-      'samplingProfile',
-      writing,
-      patience,
-    )
+    const written = await mainThread.order('samplingProfile', { target: open.target })
+    const { pauseMs, samples, writtenBytes, sampler } = written
     if (sampler === 'stopped') {
       await restart()
       throw new Error(
@@ -82,8 +69,8 @@ export function startHeapSampling({ mainThread, patience, observer }: HeapSampli
   return {
     failure: () => started,
     async restart() {
-      // Only the child noticed: the main thread still believes that its sampler runs, so it is stopped first.
-      await waitPatiently('stopSampling', mainThread.order('stopSampling', {}), patience).catch(() => {})
+      // Only the child noticed. The main thread still counts its sampler as running, so stop it first.
+      await mainThread.order('stopSampling', {}).catch(() => {})
       await restart()
     },
     async capture(job, passedOver) {
@@ -100,7 +87,7 @@ export function startHeapSampling({ mainThread, patience, observer }: HeapSampli
     },
     close() {
       closed ??= started
-        .then(() => waitPatiently('stopSampling', mainThread.order('stopSampling', {}), patience))
+        .then(() => mainThread.order('stopSampling', {}))
         .then(
           () => {},
           () => {},

@@ -2,14 +2,13 @@ import { messageOf } from '../../base/error-text'
 import { constants } from 'node:os'
 import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
 import { isPartialThere, type MarkedFile } from '../../files/partial'
-import type { Engines } from '../engines'
+import { loadPackage, type Engines } from '../engines'
 import type { HeapStatistics, OrderName, Orders } from './orders'
-import { loadPackage } from '../optional-package'
 import { forgetOptimizedCodeHere } from '../cpu/forget-optimized-code'
 import { createHeapSampler, type HeapSampler } from '../heap/sampler'
 import { loadForkHelper } from '../heap/fork/helper'
 import { writeDumpInChild } from '../heap/fork/job'
-import { overwrite, writeByPath } from '../../files/overwrite'
+import { overwrite, writeByPath } from '../../files/artefact'
 import { openLocalSession, whyNoInspector } from './local-session'
 import { monotonicMs } from '../../base/clock'
 import { hasOwn, ownOnly, parseJson, toJson } from '../../base/globals'
@@ -19,12 +18,12 @@ export type OrderTable = {
   readonly [Name in OrderName]: (input: Orders[Name]['input']) => Orders[Name]['output']
 }
 
-/** What is used of heapdump. */
+/** The used part of heapdump. */
 interface HeapdumpPackage {
   writeSnapshot(file: string, done: (error: Error | null) => void): unknown
 }
 
-/** What is used of v8-profiler-next. */
+/** The used part of v8-profiler-next. */
 interface ProfilerPackage {
   setGenerateType(type: 1): void
   setSamplingInterval(intervalUs: number): void
@@ -86,17 +85,17 @@ export function ordersDuring(
   orders: OrderTable,
   during: <Output>(order: () => Output) => Output,
 ): OrderTable {
-  const told = Object.entries(orders).map(([name, order]) => {
+  const wrapped = Object.entries(orders).map(([name, order]) => {
     const run = order as (input: unknown) => unknown
     return [name, (input: object) => during(() => run(ownOnly(input)))]
   })
-  return Object.fromEntries(told) as OrderTable
+  return Object.fromEntries(wrapped) as OrderTable
 }
 
 /**
  * Runs one order whose name and input came as text from another thread.
  *
- * @returns JSON: `{"output": …}`, or `{"error": …}` with the message of what the order threw. Never throws.
+ * @returns JSON: `{"output": …}`, or `{"error": …}` with the message of the order's error. Never throws.
  */
 export function runOrder(orders: OrderTable, name: string, inputJson: string): string {
   try {
@@ -108,7 +107,7 @@ export function runOrder(orders: OrderTable, name: string, inputJson: string): s
   }
 }
 
-/** The helper itself sees to it that the child does nothing but its job, and ends. */
+/** The helper ensures that the child does only its job, and ends. */
 function forkHeapDump(
   { options, ...job }: Orders['forkHeapDump']['input'],
   sampler: HeapSampler,
@@ -117,16 +116,16 @@ function forkHeapDump(
   const loaded = loadForkHelper()
   if (!('helper' in loaded)) throw new Error(loaded.unavailable)
   const startedAtMs = monotonicMs()
-  // The dispatcher may have given this order up: a child would then work for minutes for nothing.
+  // The dispatcher may have given this order up. Then a child would work for minutes without use.
   if (!isPartialThere(job.snapshot))
     throw new Error('the target file is gone (the request was abandoned, or the file was deleted)')
-  const lookedForMs = monotonicMs() - startedAtMs
+  const checkMs = monotonicMs() - startedAtMs
   const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]
   const { pid, resultDescriptor, pauseMs } = loaded.helper.fork(
     { ...options, ignoredSignal },
-    (forkPauseMs) => writeDumpInChild(ownOnly(job), sampler, () => lookedForMs + forkPauseMs()),
+    (forkPauseMs) => writeDumpInChild(ownOnly(job), sampler, () => checkMs + forkPauseMs()),
   )
-  return { pid, resultDescriptor, pauseMs: lookedForMs + pauseMs }
+  return { pid, resultDescriptor, pauseMs: checkMs + pauseMs }
 }
 
 function readHeapStatistics(): HeapStatistics {
@@ -145,13 +144,13 @@ function profilerPackage(engines: Engines): ProfilerPackage {
 }
 
 /**
- * setSamplingInterval throws while any profile of this package runs. It comes first, so that an application that is
- * recording with the package itself keeps its own settings, and our capture goes another way.
+ * setSamplingInterval throws while any profile of this package runs. It comes first, so that an application that
+ * records with the package keeps its settings, and this capture goes another way.
  */
 function startProfile(profiler: ProfilerPackage, title: string, samplingIntervalUs: number): void {
   profiler.setSamplingInterval(samplingIntervalUs)
   profiler.startProfiling(title, true)
-  // It would end coverage that is being collected, which this way of profiling leaves whole otherwise.
+  // This would end coverage that is being collected; the rest of this way of profiling does not.
   if (process.env['NODE_V8_COVERAGE'] !== undefined || whyNoInspector() !== undefined) return
   forgetOptimizedCodeHere(openLocalSession)
 }

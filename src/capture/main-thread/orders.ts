@@ -10,7 +10,7 @@ export interface HeapStatistics {
 
 /**
  * Owner of the running sampling heap profiler: this library, or another user of it (whose profile is read and never
- * stopped); `stopped`: none, because another user stopped ours.
+ * stopped); `stopped`: none, because another user stopped this library's.
  */
 export type SamplerState = 'ours' | 'foreign' | 'stopped'
 
@@ -18,8 +18,8 @@ export type SamplerState = 'ours' | 'foreign' | 'stopped'
 export type Nothing = Record<string, never>
 
 /**
- * What only the main thread can do. Every order runs synchronously there, takes and gives plain JSON, and writes what is
- * large to a file by itself: so an order can be given across threads, even to a thread that spins in a loop.
+ * The orders: work that only the main thread can do. Every order runs synchronously there, takes and returns plain JSON, and
+ * writes large output to a file itself. So an order can be given across threads, even to a thread that spins in a loop.
  * The target of an order is a file that the caller created (0600, O_EXCL). The order opens it by name, but writes only if it
  * is still that file: the caller may have given the order up, or another user may have put another file in its place.
  */
@@ -39,7 +39,7 @@ export interface Orders {
     input: { target: MarkedFile }
     output: { pauseMs: number; samples: number; writtenBytes: number; sampler: SamplerState }
   }
-  /** Stops the sampling heap profiler if it is ours. */
+  /** Stops the sampling heap profiler if this library started it. */
   stopSampling: { input: Nothing; output: Nothing }
   /**
    * Forks the process. The child writes the sampling profile, if a file for it is given, and then the snapshot, checks and
@@ -78,8 +78,6 @@ export interface MainThread {
   /** Runs one order there. Rejects with the order's own error. */
   order<Name extends OrderName>(name: Name, input: Orders[Name]['input']): Promise<Orders[Name]['output']>
   /** The same within the call, with the order's own error thrown. Only where the caller is on the main thread itself. */
-  readonly orderNow?: <Name extends OrderName>(
-    name: Name,
-    input: Orders[Name]['input'],
-  ) => Orders[Name]['output']
+  readonly orderNow?:
+    (<Name extends OrderName>(name: Name, input: Orders[Name]['input']) => Orders[Name]['output']) | undefined
 }

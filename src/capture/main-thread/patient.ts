@@ -1,53 +1,80 @@
 import { monotonicMs } from '../../base/clock'
 import { Promise } from '../../base/globals'
 import { clearTimeout, setTimeout } from '../../base/timers'
+import type { MainThread, OrderName, Orders } from './orders'
 
-/** Longest time that the main thread may take to accept an order before it is said to be late, ms. */
+/** Longest time that the main thread may take to accept an order before the order is reported as late, ms. */
 export const ORDER_TIMEOUT_MS = 500
-/** Longest time that an order is waited for in all, ms. Then the capture fails; nothing hangs. */
+/** Longest time to wait for an order in all, ms. Then the capture fails; nothing hangs. */
 export const ORDER_DEADLINE_MS = 120_000
 
-/** How long to wait for the main thread. */
-export interface Patience {
-  /** @default {@link ORDER_TIMEOUT_MS} */
-  readonly orderTimeoutMs: number
-  /** @default {@link ORDER_DEADLINE_MS} */
-  readonly deadlineMs: number
-  /** Told once when an order is late; the waiting goes on. */
-  readonly onLate: (order: string) => void
+/** How to wait for one answer of the main thread. */
+export interface OrderWait<Output> {
+  /** Aborted when the order is no longer worth waiting for: it then has one more {@link ORDER_TIMEOUT_MS}. */
+  readonly early?: AbortSignal
+  /**
+   * For an order that takes long by nature, and so is never reported as late, ms.
+   *
+   * @default {@link ORDER_DEADLINE_MS}
+   */
+  readonly deadlineMs?: number
+  /** Called if the main thread carries the order out after it was given up, to undo it. */
+  readonly onTooLate?: (output: Output) => void
+}
+
+/** The main thread as the capturers see it: an order that is late is reported, and one past its deadline is given up. */
+export interface PatientMainThread extends Pick<MainThread, 'connect' | 'orderNow'> {
+  /** @throws The order's own error, or an Error with the order's name and the time that was waited. */
+  order<Name extends OrderName>(
+    name: Name,
+    input: Orders[Name]['input'],
+    wait?: OrderWait<Orders[Name]['output']>,
+  ): Promise<Orders[Name]['output']>
+  /** The same for an answer that does not come from an order, such as that of an inspector session. */
+  answer<Output>(name: string, answer: Promise<Output>, wait?: OrderWait<Output>): Promise<Output>
 }
 
 /**
- * Waits for the answer to an order: says so when it is late, gives it up at the deadline.
+ * The one place that knows how long to wait for the main thread.
  *
- * @param haste - Aborted when the order is no longer worth waiting for: it then has one more order timeout.
- * @throws The order's own error, or an Error that names the order and says how long was waited.
+ * @param onLate - Called once for each order that is late; the waiting goes on.
  */
-export async function waitPatiently<T>(
-  order: string,
-  answer: Promise<T>,
-  { orderTimeoutMs, deadlineMs, onLate }: Patience,
-  haste?: AbortSignal,
-): Promise<T> {
+export function patient(mainThread: MainThread, onLate: (order: string) => void): PatientMainThread {
+  const { orderNow } = mainThread
+  return {
+    connect: () => mainThread.connect(),
+    orderNow,
+    order: async (name, input, wait = {}) => waitForAnswer(name, mainThread.order(name, input), wait, onLate),
+    answer: (name, answer, wait = {}) => waitForAnswer(name, answer, wait, onLate),
+  }
+}
+
+async function waitForAnswer<Output>(
+  name: string,
+  answer: Promise<Output>,
+  { early, deadlineMs, onTooLate }: OrderWait<Output>,
+  onLate: (order: string) => void,
+): Promise<Output> {
   const startedAtMs = monotonicMs()
   const timers: NodeJS.Timeout[] = []
   const after = (ms: number, then: () => void): void => void timers.push(setTimeout(then, ms).unref())
   let hurry = (): void => {}
   try {
-    return await new Promise<T>((resolve, reject) => {
+    return await new Promise<Output>((resolve, reject) => {
       const giveUp = (): void => {
         const waitedMs = Math.round(monotonicMs() - startedAtMs)
-        reject(new Error(`the main thread did not answer ${order} within ${waitedMs} ms`))
+        reject(new Error(`the main thread did not answer ${name} within ${waitedMs} ms`))
+        answer.then(onTooLate).catch(() => {})
       }
-      hurry = () => after(orderTimeoutMs, giveUp)
-      after(orderTimeoutMs, () => onLate(order))
-      after(deadlineMs, giveUp)
-      if (haste?.aborted) hurry()
-      else haste?.addEventListener('abort', hurry)
+      hurry = () => after(ORDER_TIMEOUT_MS, giveUp)
+      if (deadlineMs === undefined) after(ORDER_TIMEOUT_MS, () => onLate(name))
+      after(deadlineMs ?? ORDER_DEADLINE_MS, giveUp)
+      if (early?.aborted) hurry()
+      else early?.addEventListener('abort', hurry)
       answer.then(resolve, reject)
     })
   } finally {
     for (const timer of timers) clearTimeout(timer)
-    haste?.removeEventListener('abort', hurry)
+    early?.removeEventListener('abort', hurry)
   }
 }

@@ -11,6 +11,7 @@ import { createRoomProbe } from '../../capture/room-probe'
 import type { Budget } from '../../dispatch/budget'
 import { artefactBaseName } from '../../files/names'
 import { GATE_RETRY_MS } from '../../dispatch/dispatcher'
+import { dumpOnce } from '../../dispatch/dump-once'
 import { Gate } from '../../dispatch/gate'
 import { processRegistry } from '../../dispatch/process-registry'
 import { deleteExpired } from '../../files/retention'
@@ -70,13 +71,15 @@ export class Evidence {
     const { directory, limitBytes, keep, report } = this.#settings
     try {
       const reading = process.memoryUsage.rss()
-      const plan = await this.#capturer.plan(directory)
-      if (!('take' in plan)) return report.warn(refused(plan))
       const job = describeJob(directory, { cluster: reason, threshold: limitBytes, reading })
-      const captured = await plan.take(job, new AbortController().signal)
-      if ('skip' in captured) return report.warn(refused(captured))
-      const refusal = plan.refusal ?? captured.refusal
+      const { captured, refusal } = await dumpOnce<never>({
+        capturer: this.#capturer,
+        directory,
+        early: new AbortController().signal,
+        begin: () => job,
+      })
       if (refusal) report.warn(refused(refusal))
+      if (!captured) return
       if (captured.failure) report.error(failed(captured.failure))
       const files = captured.artefacts.map(({ file }) => file).join(' and ')
       report.info(`the memory of ${who()} is in ${files} (paused ${Math.round(captured.pauseMs)} ms)`)
@@ -109,7 +112,6 @@ function createCapturer(report: Logger, sampler: HeapSampler): Capturer {
       samplingFailed: (error) => report.warn(`no sampling heap profile of ${who()}: ${error.message}`),
     },
     sampling: true,
-    nodeMajor: Number.parseInt(process.versions.node, 10),
   })
 }
 

@@ -34,6 +34,17 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
     })
   }
 
+  test('reports the private memory of the child, not what it shares with the application', async (t) => {
+    const app = startApp(t, 'forking.js', options, { env: { TOUCHED_MB: '150' } })
+    await app.until('port')
+    assert.ok((await app.order<number>('rss')) > 150e6)
+    const dump = await app.order<Dump>('dumpMemory')
+    assert.equal(dump.way, 'fork', JSON.stringify(dump))
+    const peakBytes = Number(dump.childPeakBytes)
+    assert.ok(peakBytes > 5e6 && peakBytes < 100e6, String(peakBytes))
+    assert.equal(sidecarOf(dump.file).how.notes?.['childPeakBytes'], peakBytes)
+  })
+
   for (const name of ['memwatch-next', 'heapdump', 'v8-profiler-next']) {
     test(`is forked too with ${name} in the process`, { skip: missing(name) }, async (t) => {
       const env = { HEAP_MB, NODE_PATH: join(packagesDirectory ?? '', 'node_modules') }

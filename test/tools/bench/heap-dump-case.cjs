@@ -67,7 +67,6 @@ function ours(fork) {
     probe: createRoomProbe(),
     observer: quiet,
     sampling: true,
-    nodeMajor: Number(process.versions.node.split('.')[0]),
     ...fork,
   })
   return async () => {

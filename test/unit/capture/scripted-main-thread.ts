@@ -3,7 +3,7 @@ import type { Session } from 'node:inspector'
 import { writeFileSync } from 'node:fs'
 import type { Captured, CaptureObserver, Job, Refusal } from '../../../src/capture/capture'
 import type { MainThread, OrderName, Orders } from '../../../src/capture/main-thread/orders'
-import { overwrite } from '../../../src/files/overwrite'
+import { overwrite } from '../../../src/files/artefact'
 import type { RoomProbe } from '../../../src/capture/room-probe'
 
 const GIB = 1024 ** 3

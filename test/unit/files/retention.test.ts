@@ -6,7 +6,7 @@ import { chownSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, w
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { MAX_SIDECAR_BYTES } from '../../../src/files/read-sidecar.js'
+import { MAX_SIDECAR_BYTES } from '../../../src/files/sidecar.js'
 import {
   MAX_FOREIGN_NAMES,
   MAX_NAMES,
@@ -130,7 +130,7 @@ for (const [what, extension] of [
 
       plant(100, MAX_FOREIGN_NAMES + 2)
       const many = await clean()
-      assert.match(many.incomplete ?? '', /5000 such names that are not ours/)
+      assert.match(many.incomplete ?? '', /5000 such names of other users' files/)
       assert.deepEqual([many.deleted, many.failures], [[], []])
       assert.equal(readdirSync(directory).length, MAX_FOREIGN_NAMES + 1)
     },

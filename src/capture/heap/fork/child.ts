@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { Socket } from 'node:net'
 import { constants } from 'node:os'
-import { ChildWatch, type ChildVerdict } from './verdict'
+import { ChildWatch, type ChildLimits, type ChildVerdict, type GuardVerdict } from './verdict'
 import { readChildUsage } from '../../../system/proc'
 import type { ChildEnd, ForkHelper } from './helper'
 import type { ChildReport } from './job'
@@ -9,51 +9,49 @@ import { monotonicMs } from '../../../base/clock'
 import { ownOnly, parseJson, Promise } from '../../../base/globals'
 import { clearInterval, pause, setInterval } from '../../../base/timers'
 
-const LATE = 'the child was not done in time'
+/** The guard's verdicts in words, for the log and the sidecar. */
+const WHY: Readonly<Record<GuardVerdict, string>> = {
+  stuck: 'the child made no progress',
+  'out of memory': 'the child left too little memory',
+  late: 'the child was not done in time',
+}
 
 /** How often the guard looks at a running child, ms. */
 export const GUARD_MS = 100
 /**
- * The pipe ends with the child. An application can break Node's sockets (`Object.prototype.reading` does), so that the end is
- * not reported: the pipe is closed at this look of the guard after the child's end.
+ * The pipe normally closes when the child ends. An application can break Node's sockets (`Object.prototype.reading` does) so that
+ * the close is not reported: then the pipe is closed at this look of the guard after the child's end.
  */
 const LOOKS_AFTER_END = 3
-/** How often, and how long, a child that has closed its pipe is waited for, ms. */
+/** How often, and how long, to wait for a child that has closed its pipe to end, ms. */
 const REAP_EVERY_MS = 20
 const REAP_WITHIN_MS = 2000
 
+/** A child that was forked. */
 export interface ChildToAwait {
   readonly pid: number
-  /** The pipe's end for reading: gives the child's report. It is closed here. */
+  /** The read end of the pipe that carries the child's report. It is closed here. */
   readonly resultDescriptor: number
 }
 
-export interface ChildGuard {
-  /** How long the child may take in all, ms. */
-  readonly deadlineMs: number
-  /** What must stay available for the application, bytes. */
-  readonly reserveBytes: number
-  /** What the child may have beyond what it was born with, bytes. */
-  readonly allowanceBytes: number
-  /** What its job takes in the worst case, bytes. */
+/** The limits of a child, and what the guard reads to judge it. */
+export interface ChildGuard extends ChildLimits {
+  /** Memory that its job takes in the worst case, bytes. */
   readonly needBytes: number
-  /** What is available now, bytes. */
+  /** Memory that is available now, bytes. */
   readonly availableBytes: () => number
 }
 
-/**
- * How a child ended: `reported`; `stuck`, forked at an unlucky moment, so that another fork may do better; `hungry`, for lack of
- * memory; `ended` by another process or for the time it took; `failed` without having begun.
- */
-export type ChildOutcome =
-  | { readonly kind: 'reported'; readonly report: ChildReport }
-  | {
-      readonly kind: 'hungry'
-      readonly why: string
-      /** What was available when it was ended for that, bytes. */
-      readonly leftBytes?: number
-    }
-  | { readonly kind: 'stuck' | 'ended' | 'failed'; readonly why: string }
+/** How a child ended: with its report, or with the reason why there is none. */
+export type ChildOutcome = { readonly kind: 'reported'; readonly report: ChildReport } | ChildFailure
+
+/** A child without a report. */
+export interface ChildFailure {
+  readonly kind: ChildVerdict
+  readonly why: string
+  /** What was available when the guard ended it for lack of memory, bytes. */
+  readonly leftBytes?: number
+}
 
 const { SIGABRT, SIGALRM, SIGBUS, SIGILL, SIGKILL, SIGSEGV, SIGSYS, SIGTRAP } = constants.signals
 /** How V8 ends a process when it finds no memory, or meets a state that must not occur. */
@@ -61,61 +59,54 @@ const BY_V8 = new Set([SIGABRT, SIGILL, SIGTRAP])
 const CRASHED = new Set([SIGSEGV, SIGBUS])
 
 /**
- * Waits for a forked child, on whichever thread this runs: woken by the end of its pipe, and ten times a second by the guard,
- * which ends a child that stalls, is late, or takes memory that the application needs. Keeps no process alive.
+ * Waits for a forked child, on the thread of the caller. It wakes when the child's pipe closes, and ten times a second for the
+ * guard, which ends a child that is stuck, late, or uses memory that the application needs. It keeps no process alive.
  */
 export async function awaitChild(
   helper: Pick<ForkHelper, 'wait' | 'exitCodes'>,
-  child: ChildToAwait,
+  { pid, resultDescriptor }: ChildToAwait,
   guard: ChildGuard,
 ): Promise<ChildOutcome> {
-  const forked = new ChildProcess(helper, child.pid)
-  const pipe = openPipe(child.resultDescriptor)
-  const stopGuard = startGuard(forked, guard, pipe.close)
+  const child = new ChildProcess(helper, pid)
+  const pipe = openPipe(resultDescriptor)
+  const stopGuard = startGuard(child, guard, pipe.close)
   const text = await pipe.text
-  const verdict = stopGuard()
-  const end = ownOnly(await reap(forked))
+  const endedByGuard = stopGuard()
+  const end = ownOnly(await reap(child))
   const report = parseReport(text)
   if (report) return { kind: 'reported', report }
-  if (verdict) return judged(verdict)
-  return explain(helper, end, guard.needBytes > guard.allowanceBytes)
+  return endedByGuard ?? explain(helper, end, guard.needBytes > guard.allowanceBytes)
 }
 
-/** What the guard ended a child for, and what was available then, bytes. */
-interface Verdict {
-  readonly endedFor: ChildVerdict
-  readonly leftBytes: number
-}
-
-/** @param closePipe - Called when the child has ended and the pipe, which should have ended with it, has not. */
+/**
+ * @param closePipe - Called when the child has ended and the pipe, which should have closed with it, has not.
+ * @returns Stops the guard, and returns why it has ended the child, if it has.
+ */
 function startGuard(
   child: ChildProcess,
   guard: ChildGuard,
   closePipe: () => void,
-): () => Verdict | undefined {
-  const { deadlineMs, reserveBytes, allowanceBytes } = guard
-  const watch = new ChildWatch(monotonicMs(), deadlineMs, reserveBytes, allowanceBytes)
-  let verdict: Verdict | undefined
+): () => ChildFailure | undefined {
+  const watch = new ChildWatch(monotonicMs(), guard)
+  let failure: ChildFailure | undefined
   let looksAfterEnd = 0
   const timer = setInterval(() => {
     if (child.end() && ++looksAfterEnd === LOOKS_AFTER_END) closePipe()
-    if (verdict || child.end()) return
-    const seen = readChildUsage(child.pid)
-    const usage = seen && { ...seen, cpu: seen.cpuTicks }
+    if (failure || child.end()) return
     const availableBytes = guard.availableBytes()
-    const endedFor = watch.judge({ atMs: monotonicMs(), usage, availableBytes })
-    if (!endedFor) return
-    verdict = { endedFor, leftBytes: availableBytes }
+    const kind = watch.judge({ atMs: monotonicMs(), usage: readChildUsage(child.pid), availableBytes })
+    if (!kind) return
+    failure = { kind, why: WHY[kind], ...(kind === 'out of memory' && { leftBytes: availableBytes }) }
     child.kill()
   }, GUARD_MS)
   timer.unref()
   return () => {
     clearInterval(timer)
-    return verdict
+    return failure
   }
 }
 
-/** The child by its pid, which may be another process's as soon as the child has been reaped. */
+/** The child by its pid, which may belong to another process as soon as the child has been reaped. */
 class ChildProcess {
   readonly #helper: Pick<ForkHelper, 'wait'>
   readonly pid: number
@@ -141,7 +132,7 @@ class ChildProcess {
   }
 }
 
-/** What comes through the pipe until it ends or is closed. */
+/** The text that arrives through the pipe until it closes. */
 interface ChildPipe {
   readonly text: Promise<string>
   readonly close: () => void
@@ -149,7 +140,7 @@ interface ChildPipe {
 
 /** A socket and not a file: reading a pipe as a file would hold a thread of libuv's pool until the child ends. */
 function openPipe(descriptor: number): ChildPipe {
-  // Node copies the options into an object with a prototype, and looks for a signal there.
+  // Node copies the options into an object with a prototype, and would find a signal that the application put there.
   const socket = new Socket({ fd: descriptor, readable: true, writable: false, signal: undefined })
   const close = (): void => void socket.destroy()
   const text = new Promise<string>((resolve) => {
@@ -162,7 +153,7 @@ function openPipe(descriptor: number): ChildPipe {
   return { text, close }
 }
 
-/** The pipe ends a moment before the process can be reaped. */
+/** The pipe closes shortly before the process can be reaped. */
 async function reap(child: ChildProcess): Promise<ChildEnd> {
   for (let waitedMs = 0; ; waitedMs += REAP_EVERY_MS) {
     const end = child.end()
@@ -181,36 +172,25 @@ function parseReport(text: string): ChildReport | undefined {
   }
 }
 
-function judged({ endedFor, leftBytes }: Verdict): ChildOutcome {
-  switch (endedFor) {
-    case 'stalled':
-      return { kind: 'stuck', why: 'the child made no progress' }
-    case 'hungry':
-      return { kind: 'hungry', why: 'the child left too little memory', leftBytes }
-    case 'late':
-      return { kind: 'ended', why: LATE }
-  }
-}
-
 /**
- * @param mayStarve - The job may need more than the child was allowed. Where it may not, V8 did not end it for lack of memory.
- * The kernel still may have: other processes can have taken what was available at the fork.
+ * @param mayStarve - The job may need more than the child was allowed. If not, V8 did not end it for lack of memory. The kernel
+ * still may have: other processes can have taken what was available at the fork.
  */
 function explain(
   { exitCodes }: Pick<ForkHelper, 'exitCodes'>,
   { code, signal, lost }: ChildEnd,
   mayStarve: boolean,
-): ChildOutcome {
+): ChildFailure {
   if (lost) return { kind: 'ended', why: 'the child was reaped by another part of this process' }
   if (code === exitCodes.waitedForThread)
     return { kind: 'stuck', why: 'the child waited for a thread that was not forked' }
   if (signal === undefined) return { kind: 'failed', why: `the child ended without a report: code ${code}` }
-  if (signal === SIGALRM) return { kind: 'ended', why: LATE }
+  if (signal === SIGALRM) return { kind: 'late', why: WHY.late }
   if (signal === SIGSYS) return { kind: 'failed', why: 'the child made a system call that is forbidden here' }
   if (signal === SIGKILL)
-    return { kind: 'hungry', why: 'the child was killed, as the kernel does when memory runs out' }
+    return { kind: 'out of memory', why: 'the child was killed, as the kernel does when memory runs out' }
   if (mayStarve && BY_V8.has(signal))
-    return { kind: 'hungry', why: `the child found no memory (signal ${signal})` }
+    return { kind: 'out of memory', why: `the child found no memory (signal ${signal})` }
   if (BY_V8.has(signal) || CRASHED.has(signal))
     return { kind: 'stuck', why: `the child ended by signal ${signal}` }
   return { kind: 'ended', why: `the child was ended by signal ${signal}` }

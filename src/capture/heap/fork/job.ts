@@ -9,11 +9,12 @@ import { SAMPLING_INTERVAL_BYTES, SAMPLING_WAY } from '../sampling'
 import type { SamplerState } from '../../main-thread/orders'
 import { monotonicMs } from '../../../base/clock'
 import { owns, toJson } from '../../../base/globals'
+import { measurePrivatePeak } from '../../../system/proc'
 
 /** Name in the `.json` and in the start line. */
 export const FORK_WAY = 'fork'
 
-/** Outcome of one file in the child: published, or why not. */
+/** The outcome of one file in the child: published, or why it was not. */
 export type ChildFile = { readonly sizeBytes: number } | { readonly failed: string }
 
 /** The report of a child that ends by itself. */
@@ -22,17 +23,18 @@ export interface ChildReport {
   readonly snapshot: ChildFile
   /** Whether the sampling heap profiler still ran. */
   readonly sampler?: SamplerState
-  readonly peakBytes: number
+  /** Most memory that the child had for itself alone, bytes. Absent where /proc does not show it. */
+  readonly peakBytes?: number
 }
 
-/** A report has to fit into a pipe: reasons are cut. */
+/** The report has to fit into a pipe, so each reason is cut to this length. */
 const LONGEST_REASON = 500
 
 export interface ForkJob {
   readonly snapshot: PartialArtefact
   readonly profile?: PartialArtefact
   readonly passedOver: readonly PassedOver[]
-  /** How long the application has stood still for this dump before this fork, ms. */
+  /** Pauses of the application for this dump before this fork, ms. */
   readonly pausedBeforeMs: number
 }
 
@@ -42,26 +44,34 @@ export interface ForkJob {
  * The sampling profile comes first, so that some evidence exists even if the snapshot fails. The full collection that it
  * forces happens in the child and costs the application nothing.
  *
- * @param forkPauseMs - How long the application stood still for this fork, ms. Called late, when the pause is over.
+ * @param forkPauseMs - Returns the application's pause for this fork, ms. Called after the pause has ended.
  * @returns A `ChildReport`, as JSON.
  */
 export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, forkPauseMs: () => number): string {
+  const privatePeakBytes = measurePrivatePeak()
   const pauseMs = (): number => job.pausedBeforeMs + forkPauseMs()
   const profile =
     job.profile && publishOrRemove(job.profile, (open) => publishProfile(job, open, sampler, pauseMs))
   const passedOver = [...job.passedOver, ...missing(profile)]
-  const snapshot = publishOrRemove(job.snapshot, (open) =>
-    publishSnapshot({ ...job, passedOver }, open, pauseMs),
-  )
+  let peakBytes: number | undefined
+  const snapshot = publishOrRemove(job.snapshot, (open) => {
+    const startedAtMs = monotonicMs()
+    writeHeapSnapshot(open.writePath)
+    const durationMs = monotonicMs() - startedAtMs
+    peakBytes = privatePeakBytes()
+    const notes = peakBytes === undefined ? {} : { childPeakBytes: peakBytes }
+    return open.publishNow({ way: FORK_WAY, passedOver, pauseMs: pauseMs(), durationMs, notes })
+  })
+  peakBytes ??= privatePeakBytes()
   const report: ChildReport = {
     ...(profile && { profile, sampler: sampler.state() }),
     snapshot,
-    peakBytes: peakBytes(),
+    ...(peakBytes !== undefined && { peakBytes }),
   }
   return toJson(report)
 }
 
-/** Why there is no sampling profile beside the snapshot, for the evidence. */
+/** Why there is no sampling profile beside the snapshot, as an entry of `passedOver`. */
 export function missing(profile: ChildFile | undefined): readonly PassedOver[] {
   return profile && owns(profile, 'failed') ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
 }
@@ -74,11 +84,6 @@ function publishOrRemove(partial: PartialArtefact, publish: (open: OpenArtefact)
     removePartial(partial)
     return { failed: messageOf(error).slice(0, LONGEST_REASON) }
   }
-}
-
-/** Peak memory of this process, the part that it still shares with the application included. */
-function peakBytes(): number {
-  return process.resourceUsage().maxRSS * 1024
 }
 
 function publishProfile(
@@ -95,12 +100,4 @@ function publishProfile(
   const notes = { samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples, ...from }
   const durationMs = monotonicMs() - startedAtMs
   return open.publishNow({ way: SAMPLING_WAY, passedOver, pauseMs: pauseMs(), durationMs, notes })
-}
-
-function publishSnapshot({ passedOver }: ForkJob, open: OpenArtefact, pauseMs: () => number): Artefact {
-  const startedAtMs = monotonicMs()
-  writeHeapSnapshot(open.writePath)
-  const durationMs = monotonicMs() - startedAtMs
-  const notes = { childPeakBytes: peakBytes() }
-  return open.publishNow({ way: FORK_WAY, passedOver, pauseMs: pauseMs(), durationMs, notes })
 }

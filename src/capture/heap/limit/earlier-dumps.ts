@@ -14,7 +14,7 @@ import { basename, join } from 'node:path'
 import { parseArtefactName, partialName, sidecarName, type ParsedName } from '../../../files/names'
 import { CHILD_DEADLINE_MS, STALE_GRACE_MS, TOOL } from '../../../files/expiry'
 import type { DraftSidecar, Sidecar } from '../../../files/sidecar'
-import { MAX_SIDECAR_BYTES } from '../../../files/read-sidecar'
+import { MAX_SIDECAR_BYTES } from '../../../files/sidecar'
 import { readOwnNames } from '../../../files/retention'
 
 /** One dump that a process of this host made at its heap limit, or is making. */

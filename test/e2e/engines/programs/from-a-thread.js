@@ -73,7 +73,6 @@ async function dumpFromHere({ directory, engines, done, fifo }) {
   }
   const mainThread = { connect: openSession, order }
   const parts = { mainThread, probe, observer }
-  const nodeMajor = Number(process.versions.node.split('.')[0])
   const early = new AbortController().signal
   // Nothing that waits in a capture holds its thread: whoever runs captures keeps its own thread alive.
   parentPort.ref()
@@ -82,7 +81,7 @@ async function dumpFromHere({ directory, engines, done, fifo }) {
     if (fifo) stuckOn = openOnceRead(fifo)
     const cpu = createCpuCapturer({ ...parts, engine: engines.cpu })
     const captured = await (await cpu.plan(directory)).take(job(directory, 'cpu', 300), early)
-    const heap = createHeapCapturer({ ...parts, engine: engines.memory, sampling: true, nodeMajor })
+    const heap = createHeapCapturer({ ...parts, engine: engines.memory, sampling: true })
     const dumped = await (await heap.plan(directory)).take(job(directory, 'memory'), early)
     await heap.close()
     parentPort.postMessage({ captured, dumped, said })

@@ -35,14 +35,13 @@ exports.build = function build({ engine, room = {}, sampling = true, forks = fal
     connect: () => (onStart(), direct.connect()),
     order: (name, input) => (name === 'startPackageProfile' && onStart(), direct.order(name, input)),
   }
-  const nodeMajor = Number(process.versions.node.split('.')[0])
   const parts = { mainThread, probe, observer }
   const fork = forks ? {} : { fork: { unavailable: 'left out by the test' } }
   return {
     said,
     mainThread,
     cpu: () => createCpuCapturer({ ...parts, engine: engines.cpu }),
-    heap: () => createHeapCapturer({ ...parts, engine: engines.memory, sampling, nodeMajor, ...fork }),
+    heap: () => createHeapCapturer({ ...parts, engine: engines.memory, sampling, ...fork }),
   }
 }
 

@@ -44,7 +44,6 @@ describe('heap capturer', () => {
     const { mainThread, log } = scriptedMainThread(script)
     const capturer = createHeapCapturer({
       ...{ mainThread, engine, probe, observer, sampling, fork, noInspector },
-      nodeMajor: 24,
     })
     return { capturer, log, said: observer.said }
   }
@@ -139,7 +138,7 @@ describe('heap capturer', () => {
       [late, true],
       [mainThread, false],
     ] as const) {
-      const capturer = createHeapCapturer({ ...parts, mainThread: each, nodeMajor: 24 })
+      const capturer = createHeapCapturer({ ...parts, mainThread: each })
       const plan = (await capturer.plan(directory)) as Plan
       const { lateMs } = captured(await plan.take(jobIn(directory, 'memory'), AbortSignal.abort()))
       assert.equal((lateMs ?? 0) > ORDER_TIMEOUT_MS, isLate)

@@ -53,8 +53,8 @@ describe('a forked child', { concurrency: 1 }, () => {
     ['that needed a thread is stuck', { code: EXIT_CODES.waitedForThread }, 'stuck'],
     ['that crashed is stuck', { signal: SIGSEGV }, 'stuck'],
     ['that V8 ended is stuck', { signal: SIGILL }, 'stuck'],
-    ['that was killed is hungry', { signal: SIGKILL }, 'hungry'],
-    ['whose clock ran out was ended', { signal: SIGALRM }, 'ended'],
+    ['that was killed is out of memory', { signal: SIGKILL }, 'out of memory'],
+    ['whose clock ran out was late', { signal: SIGALRM }, 'late'],
     ['that a signal from outside ended was ended', { signal: SIGTERM }, 'ended'],
     ['whose job threw failed', { code: EXIT_CODES.jobFailed }, 'failed'],
     ['that made a forbidden system call failed', { signal: SIGSYS }, 'failed'],
@@ -66,7 +66,7 @@ describe('a forked child', { concurrency: 1 }, () => {
 
   const mayStarve = { allowanceBytes: 1000, needBytes: 1001 }
   for (const [what, end, kind] of [
-    ['that V8 ended is hungry where it may have starved', { signal: SIGILL }, 'hungry'],
+    ['that V8 ended is out of memory where it may have starved', { signal: SIGILL }, 'out of memory'],
     ['that crashed is stuck also where it may have starved', { signal: SIGSEGV }, 'stuck'],
     [
       'that a signal from outside ended was ended also where it may have starved',
@@ -88,12 +88,16 @@ describe('a forked child', { concurrency: 1 }, () => {
 
   it('is ended when the application needs the memory', async () => {
     const outcome = await running({ availableBytes: () => 99 }, 'exec sleep 60')
-    assert.deepEqual(outcome, { kind: 'hungry', why: 'the child left too little memory', leftBytes: 99 })
+    assert.deepEqual(outcome, {
+      kind: 'out of memory',
+      why: 'the child left too little memory',
+      leftBytes: 99,
+    })
   })
 
   it('is ended at its deadline', async () => {
     const outcome = await running({ deadlineMs: 1 }, 'exec sleep 60')
-    assert.deepEqual(outcome, { kind: 'ended', why: 'the child was not done in time' })
+    assert.deepEqual(outcome, { kind: 'late', why: 'the child was not done in time' })
   })
 
   it('is ended when it waits on a lock and makes no progress', async () => {

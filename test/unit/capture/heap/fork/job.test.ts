@@ -77,7 +77,7 @@ describe('the job of a forked child', () => {
     assert.deepEqual(report.snapshot, { sizeBytes: SNAPSHOT.length })
     assert.ok(report.profile && 'sizeBytes' in report.profile)
     assert.equal(report.sampler, 'ours')
-    assert.ok(report.peakBytes > 1e6)
+    assert.ok(Number(report.peakBytes) > 1e6)
     assert.deepEqual([how('heapsnapshot').way, how('heapprofile').way], ['fork', 'sampling'])
     assert.deepEqual([how('heapsnapshot').passedOver, how('heapsnapshot').pauseMs], [PASSED_OVER, 12.5])
     assert.equal(how('heapprofile').notes?.['inForkedChild'], true)

@@ -12,7 +12,7 @@ import type { Orders } from '../../../../../src/capture/main-thread/orders'
 import { CHILD_DEADLINE_MS } from '../../../../../src/files/expiry'
 import { reopenArtefact } from '../../../../../src/files/artefact'
 import type { PartialArtefact } from '../../../../../src/files/partial'
-import { readSidecar } from '../../../../../src/files/read-sidecar'
+import { readSidecar } from '../../../../../src/files/sidecar'
 import { pipeThatSays } from './pipe'
 import {
   HEAP_PROFILE,
@@ -120,7 +120,7 @@ describe('forked heap dumps', () => {
     }
     const engine = { passedOver: [] }
     const capturer = createHeapCapturer({
-      ...{ mainThread, engine, probe, observer, sampling, nodeMajor: 24 },
+      ...{ mainThread, engine, probe, observer, sampling },
       fork: { helper },
     })
     const plan = (await capturer.plan(directory)) as Plan
