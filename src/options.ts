@@ -69,6 +69,13 @@ export interface MemoryOptions {
   limiter?: LimiterOption | undefined
   /** Keep V8's sampling heap profiler on, so that every memory dump has a `.heapprofile`. @defaultValue true */
   sampling?: boolean | undefined
+  /**
+   * After a leak's heap snapshot take a second one, when the heap has grown by half as much again: the difference between
+   * the two is the leak. It costs a token of the budget like any other; none is taken when `keep` is 0 or 1.
+   *
+   * @defaultValue true
+   */
+  leakPair?: boolean | undefined
 }
 
 /** What is watched and how. Only what is configured is watched; every key is optional. */
@@ -114,6 +121,8 @@ export interface Settings {
   readonly profileDurationMs: number
   /** Keep the sampling heap profiler on. */
   readonly sampling: boolean
+  /** Take a second heap snapshot of a leak after further growth. */
+  readonly leakPair: boolean
   readonly signal: NodeJS.Signals | undefined
   readonly watchdog: boolean
   readonly engine: Engine
@@ -187,6 +196,7 @@ export function resolveOptions(options: Options = {}): Settings {
     },
     profileDurationMs: readMs(cpu?.['duration'], 'options.cpu.duration', DEFAULT_DURATION_MS),
     sampling: memory !== undefined && readBoolean(memory['sampling'], 'options.memory.sampling', true),
+    leakPair: memory !== undefined && readBoolean(memory['leakPair'], 'options.memory.leakPair', true),
     signal: readSignal(top['signal']),
     watchdog: readBoolean(top['watchdog'], 'options.watchdog', true),
     engine: readEngine(top['engine']),
@@ -198,7 +208,7 @@ export function resolveOptions(options: Options = {}): Settings {
 const TOP_KEYS = ['cpu', 'memory', 'profileDir', 'signal', 'watchdog', 'engine', 'keep', 'logger']
 const RULE_KEYS = ['interval', 'threshold', 'profileDir', 'counter', 'limiter']
 const CPU_KEYS = [...RULE_KEYS, 'duration', 'blocked']
-const MEMORY_KEYS = [...RULE_KEYS, 'sampling']
+const MEMORY_KEYS = [...RULE_KEYS, 'sampling', 'leakPair']
 
 function readRule(
   rule: Record<string, unknown>,

@@ -4,6 +4,8 @@ import type { Engines } from './capture/engines'
 import { resolveEngines } from './capture/engines'
 import { SAMPLING_INTERVAL_BYTES } from './capture/heap-sampling'
 import { createOrders, type OrderTable } from './capture/orders'
+import { whyNoInspector } from './capture/whether-inspector'
+import { LEAK_RULE, LEAK_RULE_ALONE } from './core/leak-trend'
 import { absoluteThreshold } from './core/threshold'
 import type { DumpKind, DumpResult } from './dispatch/events'
 import { claim } from './dispatch/process-registry'
@@ -81,7 +83,7 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     },
   })
   undo.add(() => watch.stop())
-  if (leakReadings) undo.add(startLeaks(leakReadings, watch, voice))
+  if (leakReadings) undo.add(startLeaks(settings, leakReadings, orders, watch, voice))
   undo.add(stopSignal)
 
   const useless =
@@ -152,15 +154,29 @@ async function prepareDirectories({ directories }: Settings, voice: Voice): Prom
   }
 }
 
-function startLeaks({ readings }: ChosenReadings, watch: Watch, voice: Voice): () => void {
+function startLeaks(
+  { sampling, leakPair, keep }: Settings,
+  { readings }: ChosenReadings,
+  orders: OrderTable,
+  watch: Watch,
+  voice: Voice,
+): () => void {
   return startLeakWatch({
     source: readings,
+    rule: sampling && whyNoInspector() === undefined ? LEAK_RULE : LEAK_RULE_ALONE,
     now: systemClock.monotonicMs,
     wallClock: systemClock.epochMs,
-    onLeak: (leak, { details, readings: heapReadings }) => {
-      voice.leak(leak)
-      void watch.request({ kind: 'memory', rule: 'leak', details, readings: heapReadings })
+    readHoldings() {
+      const { holdings } = orders.allocationSites({})
+      return holdings && new Map(holdings.map((holding) => [holding.path, holding]))
     },
+    onLeak: (leak) => voice.leak(leak),
+    async dump(evidence) {
+      const result = await watch.request({ kind: 'memory', rule: 'leak', ...evidence })
+      return 'file' in result ? result.file : undefined
+    },
+    // The second snapshot would take the place of the first one.
+    isPairWanted: leakPair && (keep === false || keep >= 2),
     onFailure: (error) => voice.failure({ stage: 'leak', message: messageOf(error), error }),
   })
 }

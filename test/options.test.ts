@@ -28,6 +28,7 @@ test('the defaults are those of the documentation', () => {
   })
   assert.equal(settings.profileDurationMs, 30_000)
   assert.equal(settings.sampling, true)
+  assert.equal(settings.leakPair, true)
   assert.deepEqual(settings.directories, { cpu: process.cwd(), memory: process.cwd() })
   assert.equal(settings.signal, 'SIGUSR2')
   assert.equal(settings.watchdog, true)
@@ -40,6 +41,7 @@ test('only what is configured is watched', () => {
   assert.equal(settings.cpu, undefined)
   assert.equal(settings.memory, undefined)
   assert.equal(settings.sampling, false)
+  assert.equal(settings.leakPair, false)
 })
 
 test('0 is a value, not an absence (1.x swallowed it)', () => {
@@ -125,6 +127,7 @@ for (const [wrong, error, message] of [
   [{ memory: { limiter: [1, 0] } }, RangeError, /^options\.memory\.limiter\[1\]/],
   [{ memory: { limiter: 3 } }, TypeError, /^options\.memory\.limiter/],
   [{ memory: { sampling: 1 } }, TypeError, /^options\.memory\.sampling/],
+  [{ memory: { leakPair: 'yes' } }, TypeError, /^options\.memory\.leakPair must be true or false/],
   [{ profileDir: '' }, RangeError, /^options\.profileDir/],
   [{ profileDir: 'a\0b' }, RangeError, /^options\.profileDir/],
   [{ profileDir: 7 }, TypeError, /^options\.profileDir/],

@@ -1,5 +1,6 @@
 import type { Session } from 'node:inspector'
 import type { PartialArtefact } from '../files/partial'
+import type { PathHolding } from './allocation-sites'
 import type { PassedOver } from './capture'
 import type { ForkOptions } from './fork-helper'
 
@@ -44,6 +45,8 @@ export interface Orders {
     input: { file: string }
     output: { pauseMs: number; samples: number; sampler: SamplerState }
   }
+  /** What each call path has allocated and the heap still holds. Forces one full GC; without a sampler: none, and no holdings. */
+  allocationSites: { input: Nothing; output: { holdings?: readonly PathHolding[] } }
   /** Stops the sampling heap profiler if it is ours. */
   stopSampling: { input: Nothing; output: Nothing }
   /**

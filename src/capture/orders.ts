@@ -9,6 +9,7 @@ import type { Engines } from './engines'
 import type { HeapStatistics, OrderName, Orders } from './main-thread'
 import { loadPackage } from './optional-package'
 import { forgetOptimizedCodeHere } from './forget-optimized-code'
+import { holdingsOf } from './allocation-sites'
 import { createHeapSampler, type HeapSampler } from './heap-sampler'
 import { loadForkHelper } from './fork-helper'
 import { writeDumpInChild } from './fork-job'
@@ -63,6 +64,10 @@ export function createOrders(engines: Engines): OrderTable {
         if (read.samples > 0) overwrite(file, read.json)
       })
       return { pauseMs, samples: read.samples, sampler: sampler.state() }
+    },
+    allocationSites: () => {
+      const profile = sampler.profile()
+      return profile === undefined ? {} : { holdings: holdingsOf(profile) }
     },
     stopSampling: () => {
       sampler.stop()
