@@ -8,7 +8,8 @@ import { whyNoInspector } from './capture/whether-inspector'
 import { LEAK_RULE, LEAK_RULE_ALONE } from './core/leak-trend'
 import { absoluteThreshold } from './core/threshold'
 import type { DumpKind, DumpResult } from './dispatch/events'
-import { claim } from './dispatch/process-registry'
+import { Gate } from './dispatch/gate'
+import { claim, processRegistry } from './dispatch/process-registry'
 import { prepareDirectory } from './files/directory'
 import { sweepStalePartials } from './files/retention'
 import { chooseReadings, type ChosenReadings } from './leak/choose-readings'
@@ -161,13 +162,15 @@ function startLeaks(
   watch: Watch,
   voice: Voice,
 ): () => void {
+  const gate = new Gate(processRegistry().gate)
   return startLeakWatch({
     source: readings,
     rule: sampling && whyNoInspector() === undefined ? LEAK_RULE : LEAK_RULE_ALONE,
     now: systemClock.monotonicMs,
     wallClock: systemClock.epochMs,
     readHoldings() {
-      const { holdings } = orders.allocationSites({})
+      // The collection that it forces must not pass for a blocked event loop.
+      const { holdings } = gate.duringOrder(() => orders.allocationSites({}))
       return holdings && new Map(holdings.map((holding) => [holding.path, holding]))
     },
     onLeak: (leak) => voice.leak(leak),

@@ -25,8 +25,10 @@ async function recordOne(file, seconds) {
     timeout: (Number(seconds) + 120) * 1000,
   })
   const trace = basename(file, '.cjs')
-  writeFileSync(join(here, 'traces', `${trace}.json`), `${stdout}\n`)
-  const { readings } = JSON.parse(stdout)
+  const { readings, ...program } = JSON.parse(stdout)
+  const text = JSON.stringify({ ...program, readings: [] }, null, 2)
+  const rows = readings.map(([minute, kilobytes]) => `    [${minute}, ${kilobytes}]`).join(',\n')
+  writeFileSync(join(here, 'traces', `${trace}.json`), `${text.replace('[]', `[\n${rows}\n  ]`)}\n`)
   const sizes = readings.map(([, kilobytes]) => kilobytes / 1024)
   console.log(
     `${trace}: ${readings.length} readings, ${Math.min(...sizes).toFixed(0)} to ${Math.max(...sizes).toFixed(0)} MB`,
