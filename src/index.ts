@@ -24,6 +24,7 @@ declare namespace cpuMemoryMonitor {
   export type MemoryOptions = options.MemoryOptions
   export type LimiterOption = options.LimiterOption
   export type Engine = options.Engine
+  export type EnginePackages = options.EnginePackages
   export type Logger = options.Logger
   export type Monitor = monitor.Monitor
   export type MonitorEvents = voice.MonitorEvents

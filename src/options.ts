@@ -1,3 +1,4 @@
+import { ownOnly } from './time/globals'
 import { constants } from 'node:os'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
@@ -93,6 +94,8 @@ export interface Options {
   /**
    * `'auto'`: v8-profiler-next, heapdump and memwatch where the application has installed them, else what Node has.
    * `'packages'`: insist on them; the call throws when one that is needed is missing. `'builtin'`: ignore them.
+   * An object: as `'auto'`, with the packages that it holds. Installed packages are searched in the `node_modules` above this
+   * library and above the program, never from the working directory.
    *
    * @defaultValue 'auto'
    */
@@ -103,7 +106,18 @@ export interface Options {
   logger?: Logger | false | undefined
 }
 
-export type Engine = 'auto' | 'packages' | 'builtin'
+export type Engine = 'auto' | 'packages' | 'builtin' | EnginePackages
+
+/**
+ * Optional packages from the application, each as `require` returns it: `{ heapdump: require('heapdump') }`. For packages that
+ * the monitor cannot find, because the library is linked or bundled. A key that is absent or `undefined` is searched for.
+ */
+export interface EnginePackages {
+  'v8-profiler-next'?: object | undefined
+  heapdump?: object | undefined
+  'memwatch-next'?: object | undefined
+  '@airbnb/node-memwatch'?: object | undefined
+}
 
 /** What both kinds of watch have in common, resolved. */
 export interface RuleSettings {
@@ -125,7 +139,7 @@ export interface Settings {
   readonly leakPair: boolean
   readonly signal: NodeJS.Signals | undefined
   readonly watchdog: boolean
-  readonly engine: Engine
+  readonly engine: Exclude<Engine, EnginePackages> | Readonly<Record<string, object>>
   readonly keep: number | false
   /** `undefined`: the default, a line per event to stderr. */
   readonly logger: Logger | false | undefined
@@ -232,7 +246,7 @@ export function readObject(value: unknown, name: string, keys: readonly string[]
       throw new TypeError(`${name}.${key.slice(0, 80)} is not an option; ${name} takes ${keys.join(', ')}`)
     }
   }
-  return value as Record<string, unknown>
+  return ownOnly(value as Record<string, unknown>)
 }
 
 function readCpuThreshold(value: unknown = DEFAULT_CPU_THRESHOLD): Threshold {
@@ -352,13 +366,43 @@ function readSignal(value: unknown = DEFAULT_SIGNAL): NodeJS.Signals | undefined
   return value as NodeJS.Signals
 }
 
-function readEngine(value: unknown = 'auto'): Engine {
-  const rule = "'auto', 'packages' or 'builtin'"
+/** Functions by which a package is recognised: those that the monitor calls, and one that an event emitter has not. */
+const MEMWATCH_FUNCTIONS = ['on', 'removeListener', 'HeapDiff']
+const PACKAGE_FUNCTIONS: Readonly<Record<keyof EnginePackages, readonly string[]>> = {
+  'v8-profiler-next': ['setGenerateType', 'setSamplingInterval', 'startProfiling', 'stopProfiling'],
+  heapdump: ['writeSnapshot'],
+  'memwatch-next': MEMWATCH_FUNCTIONS,
+  '@airbnb/node-memwatch': MEMWATCH_FUNCTIONS,
+}
+
+function readEngine(value: unknown = 'auto'): Settings['engine'] {
+  const rule =
+    "'auto', 'packages', 'builtin', or an object of packages such as { heapdump: require('heapdump') }"
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return readPackages(value)
   if (typeof value !== 'string') throw typeError('options.engine', rule, value)
   if (value !== 'auto' && value !== 'packages' && value !== 'builtin') {
     throw rangeError('options.engine', rule, value)
   }
   return value
+}
+
+function readPackages(value: object): Readonly<Record<string, object>> {
+  const given = readObject(value, 'options.engine', Object.keys(PACKAGE_FUNCTIONS))
+  const packages = Object.entries(PACKAGE_FUNCTIONS).flatMap(([name, functions]) => {
+    const exports = given[name]
+    if (exports === undefined) return []
+    const rule = `the package as require('${name}') returns it, with the functions ${functions.join(', ')}`
+    if (!hasFunctions(exports, functions)) throw typeError(`options.engine['${name}']`, rule, exports)
+    return [[name, exports] as const]
+  })
+  return Object.freeze(Object.fromEntries(packages))
+}
+
+function hasFunctions(value: unknown, names: readonly string[]): value is object {
+  if (typeof value !== 'object' && typeof value !== 'function') return false
+  return (
+    value !== null && names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
+  )
 }
 
 export function readKeep(value: unknown, name: string): number | false {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Options } from '../dist/options.js'
@@ -140,6 +141,17 @@ for (const [wrong, error, message] of [
   [{ watchdog: 'yes' }, TypeError, /^options\.watchdog/],
   [{ engine: 'v8' }, RangeError, /^options\.engine/],
   [{ engine: 1 }, TypeError, /^options\.engine/],
+  [{ engine: null }, TypeError, /^options\.engine/],
+  [{ engine: [] }, TypeError, /^options\.engine must be 'auto', /],
+  [{ engine: { memwatch: {} } }, TypeError, /^options\.engine\.memwatch is not an option; .* memwatch-next/],
+  [{ engine: { heapdump: 'heapdump' } }, TypeError, /^options\.engine\['heapdump'\] must be the package/],
+  [{ engine: { heapdump: null } }, TypeError, /^options\.engine\['heapdump'\] .* received null/],
+  [{ engine: { heapdump: {} } }, TypeError, /^options\.engine\['heapdump'\] .* writeSnapshot; received/],
+  [
+    { engine: { 'v8-profiler-next': { startProfiling() {} } } },
+    TypeError,
+    /^options\.engine\['v8-profiler-next'\] .* stopProfiling; received/,
+  ],
   [{ keep: -1 }, RangeError, /^options\.keep/],
   [{ keep: true }, TypeError, /^options\.keep/],
   [{ logger: true }, TypeError, /^options\.logger/],
@@ -153,13 +165,25 @@ for (const [wrong, error, message] of [
     refuses(wrong, error, message))
 }
 
+test('takes packages from the application; what is no such package, or undefined, is not taken', () => {
+  const heapdump = { writeSnapshot() {} }
+  const memwatch = Object.assign(new EventEmitter(), { HeapDiff() {} })
+  const engine = { heapdump, 'memwatch-next': memwatch, 'v8-profiler-next': undefined }
+  assert.deepEqual(resolveOptions({ engine }).engine, { heapdump, 'memwatch-next': memwatch })
+  refuses(
+    { engine: { 'memwatch-next': new EventEmitter() } },
+    TypeError,
+    /^options\.engine\['memwatch-next'\]/,
+  )
+})
+
 test('a hostile value makes an error of ours, not another one', () => {
   const hostile = {
     get [Symbol.toStringTag]() {
       throw new Error('gotcha')
     },
   }
-  refuses({ engine: hostile }, TypeError, /^options\.engine/)
+  refuses({ engine: { heapdump: hostile } }, TypeError, /^options\.engine\['heapdump'\]/)
   refuses({ engine: 'x'.repeat(1e6) }, RangeError, /^options\.engine.{0,300}$/)
 })
 

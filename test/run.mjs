@@ -27,7 +27,6 @@ const NOT_COVERED = {
   'src/dispatch/events.ts': 'types',
   'src/files/artefact.ts': 'types',
   'src/leak/gc-readings.ts': 'types',
-  'src/sample/sampler.ts': 'types',
   'src/watch/messages.ts': 'types',
 }
 

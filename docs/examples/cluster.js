@@ -1,6 +1,6 @@
 'use strict'
-// A shop that takes orders and leaks with each. When a worker has grown above 150 MB another one takes its place, and no
-// order is lost.
+// A shop that takes orders and leaks memory with each. A worker that has grown above 150 MB is replaced, and no order
+// is lost.
 //
 //   CHECK_INTERVAL=500 node docs/examples/cluster.js
 //   for user in 1 2 3 4 5 6; do (while curl --fail --silent localhost:8080; do :; done) & done; wait
@@ -16,9 +16,9 @@ let orders
 
 const shop = run('150mb', start, clean, { killTimeout: 10_000, logger: false })
 
-/** In each worker. It serves when this has resolved. */
+/** Runs in each worker, which serves when this has resolved. */
 async function start() {
-  orders = await open(ORDERS, 'a') // Stands for your database.
+  orders = await open(ORDERS, 'a') // In place of a database.
   const server = http.createServer((request, response) => {
     takeOrder(response).catch((error) => response.destroy(error))
   })
@@ -34,7 +34,7 @@ async function takeOrder(response) {
   response.end(`thank you, says ${process.pid}\n`)
 }
 
-/** In a worker that is to go. Requests that it has are still being answered, and need what they need. */
+/** Runs in a worker that drains. Its last requests are still being answered and need the file until `drained`. */
 async function clean({ reason, drained }) {
   console.log(`worker ${process.pid} is to go: ${reason}`)
   await drained
@@ -42,7 +42,7 @@ async function clean({ reason, drained }) {
   console.log(`worker ${process.pid} has closed its orders`)
 }
 
-// In the primary. In a worker nothing is emitted.
+// Events come in the primary; a worker emits none.
 shop.on('ready', ({ pid, rss }) => console.log(`${pid} serves, with ${inMb(rss)}`))
 shop.on('over', ({ pid, rss }) => console.log(`${pid} is too large: ${inMb(rss)}`))
 shop.on('recycled', ({ pid, ms, code }) => console.log(`${pid} is gone after ${ms} ms, code ${code}`))

@@ -1,14 +1,16 @@
 import { firstLineOf } from '../core/message-of'
-import { loadPackage, resolvePackage, type ResolvedPackage } from './optional-package'
+import { loadPackage, resolvePackage, takeOver, type ResolvedPackage } from './optional-package'
 import type { PassedOver } from './capture'
 
-/** How the user wants the optional packages treated. */
-export type EngineChoice = 'auto' | 'packages' | 'builtin'
+/** How to treat the optional packages. An object: as `'auto'`, with these packages, by name, from the application. */
+export type EngineChoice = 'auto' | 'packages' | 'builtin' | HandedPackages
 
-/** What a package can serve. */
+export type HandedPackages = Readonly<Record<string, object>>
+
+/** The kinds of work that a package can do. */
 export type EngineKind = 'cpu' | 'memory' | 'leak'
 
-/** The package that serves one kind of work, if any, and why not another. Plain JSON: it can travel to a thread. */
+/** The package for one kind of work, if any, and why not another. Plain JSON, so that it can travel to a thread. */
 export interface Engine {
   readonly package?: ResolvedPackage
   readonly passedOver: readonly PassedOver[]
@@ -16,7 +18,7 @@ export interface Engine {
 
 export type Engines = Readonly<Record<EngineKind, Engine>>
 
-/** Names under which each engine's package may be installed, best first. */
+/** Names under which each package may be installed, best first. */
 const PACKAGE_NAMES: Readonly<Record<EngineKind, readonly [string, ...string[]]>> = {
   cpu: ['v8-profiler-next'],
   memory: ['heapdump'],
@@ -24,13 +26,12 @@ const PACKAGE_NAMES: Readonly<Record<EngineKind, readonly [string, ...string[]]>
 }
 
 /**
- * Chooses the packages. Those of the kinds of work that are configured are insisted on with `'packages'`; a CPU profile or a
- * snapshot can be asked for by hand whatever is configured, and takes what is there.
+ * Chooses the packages. `'packages'` insists on those for the configured kinds of work; a manual CPU profile or snapshot is
+ * possible whatever is configured, and uses what is installed.
  *
- * With `'auto'` a package counts as soon as it is installed, and is loaded only when it is first needed: v8-profiler-next
- * alone costs 49 ms and 12 MB. If it then turns out not to load, the capture passes it over. With `'packages'` every
- * package is loaded here and now, because only loading shows that an addon fits this Node, and the promise is to throw at
- * the call.
+ * With `'auto'` an installed package is loaded when it is first needed, because v8-profiler-next alone costs 49 ms and 12 MB.
+ * If it does not load then, the capture passes it over. With `'packages'` each package is loaded at once: only loading shows
+ * that an addon fits this Node, and the promise is to throw at the call.
  *
  * @throws Error with `'packages'`, naming every package that is missing or does not load.
  */
@@ -38,15 +39,18 @@ export function resolveEngines(choice: EngineChoice, kinds: readonly EngineKind[
   const found = (kind: EngineKind): Engine => {
     if (kind === 'leak' && !kinds.includes(kind)) return { passedOver: [] }
     if (choice === 'builtin') return { passedOver: passOver(kind, "engine is 'builtin'") }
-    return findPackage(kind)
+    return findPackage(kind, typeof choice === 'object' ? choice : {})
   }
   const engines = { cpu: found('cpu'), memory: found('memory'), leak: found('leak') }
   if (choice === 'packages') insist(engines, kinds)
   return engines
 }
 
-function findPackage(kind: EngineKind): Engine {
-  for (const name of PACKAGE_NAMES[kind]) {
+function findPackage(kind: EngineKind, handed: HandedPackages): Engine {
+  const names = PACKAGE_NAMES[kind]
+  const given = names.find((name) => handed[name] !== undefined)
+  if (given !== undefined) return { package: takeOver(given, handed[given] as object), passedOver: [] }
+  for (const name of names) {
     const resolved = resolvePackage(name)
     if (resolved) return { package: resolved, passedOver: [] }
   }

@@ -1,37 +1,42 @@
 import { firstLineOf } from '../core/message-of'
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import path from 'node:path'
+import { join } from 'node:path'
+import { readLibc } from './libc'
+import { ownPackageDirectory } from './own-package'
 
-/** What the forked child is allowed. */
+/** Limits of the forked child. */
 export interface ForkOptions {
   /**
-   * Writable memory that the child may map beyond what it is born with, copies of shared memory included, bytes. At the limit
-   * it ends by itself.
+   * Writable memory that the child may map beyond what it has at the fork, copies of shared memory included, bytes. At the
+   * limit it ends by itself.
    */
   readonly dataAllowanceBytes: number
-  /** After so long the kernel ends the child, whatever it does. Seconds, 1 to 86400. */
+  /** The kernel ends the child after this time, whatever it does. Seconds, 1 to 86400. */
   readonly deadlineSeconds: number
   /** Added to the application's niceness, 0 to 19. */
   readonly niceness: number
-  /** Whether the kernel, when memory runs out, shall kill the child before all others. */
+  /** Whether the kernel kills the child before all other processes when memory runs out. */
   readonly firstForOomKiller: boolean
+  /** Number of a signal that has no effect on the child, as SIGHUP has none; 0 for none. */
+  readonly ignoredSignal: number
 }
 
-/** The child as its parent sees it. */
+/** A forked child, seen from its parent. */
 export interface Forked {
   readonly pid: number
   /**
-   * A pipe's end for reading, the caller's to close. It gives what the job returned, and it ends when the child ends,
-   * however it ends.
+   * The read end of a pipe, to be closed by the caller. It carries what the job returned, and ends when the child ends, in
+   * whatever way.
    */
   readonly resultDescriptor: number
-  /** How long the calling thread stood still, ms. */
+  /** How long the calling thread was blocked, ms. */
   readonly pauseMs: number
-  /** How long of that in the fork itself, ms. The rest went to what has to be known before it and put back after it. */
+  /** The part of the pause that the fork itself took, ms. The rest is preparation and clean-up. */
   readonly forkMs: number
 }
 
-/** How a child ended: by itself, by a signal, or out of sight, because somebody else waited for it. */
+/** How a child ended: by itself, by a signal, or unknown, because another waitpid() reaped it. */
 export type ChildEnd =
   | { readonly code: number; readonly signal?: never; readonly lost?: never }
   | { readonly signal: number; readonly code?: never; readonly lost?: never }
@@ -40,53 +45,63 @@ export type ChildEnd =
 /** The native part, in C: see `src/native/fork-helper.h`. */
 export interface ForkHelper {
   /**
-   * Notes which memory V8 keeps out of forks, so that the next fork need not. Takes as long as the fork itself: call it
-   * shortly before, from another thread than the main one. Without it `fork` does it by itself.
+   * Finds the memory that V8 keeps out of forks, so that the next fork need not. Takes as long as the fork itself: call it
+   * shortly before, on a thread other than the main one. Without it `fork` does this itself.
    *
    * @throws An `Error` with `errno` when /proc cannot be read.
    */
   survey(): void
   /**
-   * Forks the process, heap and all. In the child it calls `job`, sends the string that it returns through the pipe, and
-   * ends the process with code 0; it never returns there. In the parent it returns at once.
+   * Forks the process with its heap. In the child it calls `job`, sends the returned string through the pipe, and ends the
+   * process with code 0; it never returns there. In the parent it returns at once.
    *
-   * The job runs alone: no other thread, no event loop, no descriptor of the application's, standard ones included. It may
-   * use what is synchronous. What it returns may be 4096 bytes long. A garbage collection in it runs the destructors of native
-   * objects that the application has forgotten: they find their files closed, and copies of memory that was shared.
+   * The job runs alone: no other thread, no event loop, none of the application's descriptors, standard ones included. It may
+   * call only what is synchronous, and return at most 4096 bytes. A garbage collection in it runs the destructors of native
+   * objects that the application no longer references: their files are closed, and their shared memory is a copy.
    *
-   * @param job - Is given a function that says how long the application stood still, ms.
+   * @param job - Receives a function that returns how long the application was blocked, ms.
    *
-   * @throws A `TypeError` for wrong arguments or on another thread than the main one, an `Error` with `errno` when the
-   * system refuses. Then there is no child.
+   * @throws A `TypeError` for wrong arguments or outside of the main thread, an `Error` with `errno` when the system refuses.
+   * Then there is no child.
    */
   fork(options: ForkOptions, job: (pauseMs: () => number) => string): Forked
-  /** Reaps the child if it has ended, else returns `undefined`. Never waits. From any thread, also after the end. */
+  /** Reaps the child if it has ended, else returns `undefined`. Never blocks. Works on any thread, and again after the end. */
   wait(pid: number): ChildEnd | undefined
   /** Exit codes of a child that did not finish. */
   readonly exitCodes: {
-    /** The job threw or returned too much. */
+    /** The job threw, or returned too many bytes. */
     readonly jobFailed: number
-    /** It could not be cut off from the application, and ended before it began. */
+    /** The child could not be separated from the application, and ended before the job began. */
     readonly notDetached: number
-    /** It needed a thread that a fork does not copy. Another fork may well succeed. */
+    /** The child needed a thread that fork(2) does not copy. Another fork may succeed. */
     readonly waitedForThread: number
   }
 }
 
-/** The package's own directory, seen from `dist/capture`: prebuilds/ lies in it. */
-const PACKAGE_DIRECTORY = path.join(__dirname, '..', '..')
+type LoadedHelper = { readonly helper: ForkHelper } | { readonly unavailable: string }
+
+let loaded: LoadedHelper | undefined
 
 /**
- * Loads the native helper, the first time from disk. A machine without it is nothing unusual (another system or processor,
- * addons forbidden by `--permission` or `--no-addons`), so the reason comes back as a value, in words for the log.
+ * Loads the native helper; later calls return the first result. Machines without it are common (another system or processor,
+ * addons forbidden by `--permission` or `--no-addons`), so the reason is returned as a value, as text for the log.
  */
-export function loadForkHelper(): { readonly helper: ForkHelper } | { readonly unavailable: string } {
-  if (process.platform !== 'linux')
-    return { unavailable: `forking a heap needs Linux, this is ${process.platform}` }
+export function loadForkHelper(): LoadedHelper {
+  loaded ??= load()
+  return loaded
+}
+
+/** One full path: nothing in the environment, the working directory or the directories around can name another file. */
+function load(): LoadedHelper {
+  const { platform, arch } = process
+  if (platform !== 'linux') return { unavailable: `forking a heap needs Linux, this is ${platform}` }
   try {
-    // Not at the top of the file: it looks for files of the system as it is loaded, which --permission may refuse.
-    const nodeGypBuild = createRequire(__filename)('node-gyp-build') as (directory: string) => unknown
-    return { helper: nodeGypBuild(PACKAGE_DIRECTORY) as ForkHelper }
+    const directory = join(ownPackageDirectory(), 'prebuilds', `linux-${arch}`)
+    if (!existsSync(directory))
+      return { unavailable: `no fork helper for ${arch}: ${directory} does not exist` }
+    const file = join(directory, `fork-helper.napi.${readLibc()}.node`)
+    if (!existsSync(file)) return { unavailable: `no fork helper for this C library: ${file} does not exist` }
+    return { helper: createRequire(file)(file) as ForkHelper }
   } catch (error) {
     return { unavailable: firstLineOf(error) }
   }

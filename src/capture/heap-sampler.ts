@@ -1,4 +1,5 @@
 import type { Session } from 'node:inspector'
+import { toJson } from '../time/globals'
 import type { SamplingProfile } from './allocation-sites'
 import type { SamplerState } from './main-thread'
 
@@ -6,7 +7,7 @@ import type { SamplerState } from './main-thread'
 export interface HeapSampler {
   /** Starts sampling, unless it is known to run already. */
   start(intervalBytes: number): SamplerState
-  /** What was sampled since the start; no samples if nothing was or if another user has stopped it. Forces one full GC. */
+  /** The samples since the start; none if nothing was sampled or another user has stopped it. Forces one full GC. */
   read(): { samples: number; json: string }
   /** The same as an object; `undefined` while nothing samples: then no GC is forced. */
   profile(): SamplingProfile | undefined
@@ -20,9 +21,9 @@ export interface HeapSampler {
  * is a local one of this thread; one that came from another thread would print "Waiting for the debugger to disconnect"
  * when the process exits.
  *
- * V8 does not say who started its one profiler. A start on top of another's succeeds in silence and a stop by any session
- * stops it for all, so whoever sampled before our start counts as its owner until it stops. Not to be told apart: another
- * user that stopped ours and started its own between two looks.
+ * V8 does not reveal the session that started its one profiler. A start while it runs succeeds without effect and a stop by
+ * any session stops it for all, so a user that sampled before our start counts as its owner until it stops. Another user
+ * that stopped ours and started its own between two calls cannot be recognised.
  */
 export function createHeapSampler(openSession: () => Session): HeapSampler {
   let session: Session | undefined
@@ -52,7 +53,7 @@ export function createHeapSampler(openSession: () => Session): HeapSampler {
     read() {
       const taken = profile()
       const samples = taken?.samples.length ?? 0
-      return { samples, json: samples > 0 ? JSON.stringify(taken) : '' }
+      return { samples, json: samples > 0 ? toJson(taken) : '' }
     },
     profile,
     state: () => sampler,
@@ -60,7 +61,7 @@ export function createHeapSampler(openSession: () => Session): HeapSampler {
   }
 }
 
-/** `undefined` while nobody samples, which V8 reports as an error. */
+/** `undefined` while no sampler runs, which V8 reports as an error. */
 function readProfile(session: Session): SamplingProfile | undefined {
   let profile: SamplingProfile | undefined
   session.post('HeapProfiler.getSamplingProfile', (_error, answer) => {

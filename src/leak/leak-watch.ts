@@ -7,13 +7,13 @@ import { sidecarReadings } from '../files/sidecar-readings'
 import type { GcReadings } from './gc-readings'
 import { LeakPair } from './leak-pair'
 
-/** Why a dump of the leak is wanted: goes into the file beside it. */
+/** The reason for a dump of the leak, for its sidecar. */
 export type LeakEvidence = Pick<Sidecar['why'], 'details' | 'readings'>
 
 /** Readings in this time after the sites were read are of the collection that reading them forced, ms. */
 export const FORCED_GC_MS = 1000
 
-/** What the leak watch needs. */
+/** Parts of the leak watch. */
 export interface LeakWatch {
   readonly source: GcReadings
   /** Monotonic ms. */
@@ -38,8 +38,9 @@ export interface LeakWatch {
 }
 
 /**
- * Watches the heap of the thread that calls it for leaks. Causes no GC before it suspects one, holds no timer, does not keep
- * the process alive, throws nothing into it.
+/**
+ * Watches the heap of the calling thread for leaks. Causes no GC before it suspects one, holds no timer, does not keep the
+ * process alive, and throws nothing into it.
  *
  * @returns Ends the watch. Idempotent.
  */

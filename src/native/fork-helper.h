@@ -4,9 +4,10 @@
  *
  * V8 is not made to be forked. What stands in the way, and which file deals with it:
  *
- *   mappings.c     V8 tells the kernel to leave its heap out of every fork. The heap has to be let in first, and out again after.
+ *   mappings.c     V8 excludes its heap from every fork. It has to be included before the fork, and excluded again after it.
  *   fork.c         The parent's side: what has to be known and blocked before fork(2), and put back after it.
- *   lone-thread.c  Only the forking thread exists in the child. What waits there for another thread waits for ever.
+ *   lone-thread.c  Only the forking thread exists in the child. A wait for another thread would never end.
+ *   relocations.c  How the child's calls are redirected: a walk over the relocation tables of all loaded objects.
  *   child.c        The child is a copy of a server: its sockets, files, shared memory, signal handlers and place in the memory
  *                  limit have to go.
  *   addon.c        What JavaScript sees of all this.
@@ -68,9 +69,15 @@ void mappings_leave_out(const struct mapping_list *marked);
 
 void mappings_free(struct mapping_list *list);
 
-/* ---- lone-thread.c ---------------------------------------------------------------------------------------------- */
+/* ---- relocations.c ---------------------------------------------------------------------------------------------- */
 
-/* A place in the process from which a function of the C library is called through a pointer, and what to put there. */
+/* A function of another object, and what to call instead. */
+struct replacement {
+  const char *name;
+  void *function;
+};
+
+/* A pointer through which a function is called, and what it is to point to. */
 struct call_slot {
   void **address;
   void *replacement;
@@ -82,13 +89,21 @@ struct call_slot_list {
   size_t capacity;
 };
 
-/* In the parent: lists the calls that lock, wake and wait. 0, or an errno. */
+/* Lists the pointers through which these functions are called in this process. Takes the linker's lock. 0, or an errno. */
+int relocations_find(const struct replacement *replacements, size_t count, struct call_slot_list *list);
+
+/* Redirects the calls. Neither allocates nor locks. */
+void relocations_apply(const struct call_slot_list *list);
+
+void relocations_free(struct call_slot_list *list);
+
+/* ---- lone-thread.c ---------------------------------------------------------------------------------------------- */
+
+/*
+ * In the parent: lists the calls that lock, wake and wait. Once the child has applied the list, its locks are free, and a
+ * wait that no thread could end ends the process instead. 0, or an errno.
+ */
 int lone_thread_find_calls(struct call_slot_list *list);
-
-/* In the child: from now on locks are free, and a wait that no thread could end ends the process instead. */
-void lone_thread_replace_calls(const struct call_slot_list *list);
-
-void lone_thread_free(struct call_slot_list *list);
 
 /* ---- child.c ---------------------------------------------------------------------------------------------------- */
 
@@ -101,6 +116,8 @@ struct child_options {
   int niceness;
   /* Whether the kernel, when memory runs out, shall kill the child before all others. */
   bool first_for_oom_killer;
+  /* A signal that has no effect on the child, as SIGHUP has none; 0 for none. */
+  int ignored_signal;
 };
 
 /*

@@ -59,12 +59,12 @@ static int find_out(struct findings *found) {
 static void forget(struct findings *found) {
   mappings_free(&found->shared);
   mappings_free(&found->marked);
-  lone_thread_free(&found->calls);
+  relocations_free(&found->calls);
 }
 
 /* In the child, with all signals blocked and one thread left. What it cannot make harmless it ends. */
 static void become_child(const struct child_options *options, const struct findings *found, const int pipe_ends[2]) {
-  lone_thread_replace_calls(&found->calls);
+  relocations_apply(&found->calls);
   /* The application may have few descriptors left, and the child needs three. */
   (void)close(pipe_ends[0]);
   if (child_detach(options, &found->shared, pipe_ends[1]) != 0) _exit(CHILD_EXIT_NOT_DETACHED);

@@ -1,18 +1,19 @@
 /*
- * V8 marks the memory of its heaps MADV_DONTFORK, so that child_process.spawn, which forks before it executes, need not
- * copy the page tables of a large heap. A child that wants to go on as JavaScript needs that memory: without it it crashes
- * at the first object it touches. So the marks go before the fork, and come back after it, or each later spawn of the
- * application would take as long as the fork of its whole heap.
+ * V8 marks the memory of its heaps MADV_DONTFORK, so that child_process.spawn, which forks before it executes, does not have to
+ * copy the page tables of a large heap. A child that continues as JavaScript needs that memory: without it, it crashes at the
+ * first object it touches. So the marks are cleared before the fork and restored after it; otherwise each later spawn of the
+ * application would take as long as a fork of its whole heap.
  *
- * Which mappings carry the mark can be read in one place only, the VmFlags of /proc/self/smaps (dc: do not copy on fork).
- * To write that file the kernel walks over every page of the process, which takes as long as the fork itself. Therefore it
- * is read in advance, in a survey that another thread can make while the main thread works. Between the survey and the fork
- * mappings come and go. The heap is let in by what is there at the fork; the mark is put back where the survey saw it and
- * the mapping is still the same. What is new since then stays unmarked, which costs a little time in a later spawn; marking
- * memory that is not V8's would take it away from children that need it.
+ * Only the VmFlags of /proc/self/smaps show which mappings have the mark (dc: do not copy on fork). To produce that file the
+ * kernel walks over every page of the process, which takes as long as the fork itself. Therefore it is read in advance, in a
+ * survey that another thread can make while the main thread works. Between the survey and the fork, mappings come and go. The
+ * mark is cleared for what is mapped at the fork; it is restored where the survey saw it and the mapping is still the same. A
+ * mapping that is newer than the survey stays unmarked, which makes a later spawn a little slower; marking memory that is not
+ * V8's would take it away from children that need it.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
+#include "list.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -23,18 +24,12 @@
 #include <sys/mman.h>
 
 static int append(struct mapping_list *list, struct mapping mapping) {
-  if (list->count == list->capacity) {
-    size_t capacity = list->capacity == 0 ? 1024 : list->capacity * 2;
-    struct mapping *items = reallocarray(list->items, capacity, sizeof *items);
-    if (items == NULL) return ENOMEM;
-    list->items = items;
-    list->capacity = capacity;
-  }
-  list->items[list->count++] = mapping;
-  return 0;
+  int error = LIST_RESERVE(list);
+  if (error == 0) list->items[list->count++] = mapping;
+  return error;
 }
 
-/* Reads a hexadecimal number and steps behind it. */
+/* Reads a hexadecimal number and moves the pointer behind it. */
 static uintptr_t take_hexadecimal(const char **text) {
   uintptr_t number = 0;
   for (;; (*text)++) {
@@ -107,7 +102,7 @@ static int take_marked(struct mapping mapping, enum kind kind, const char *flags
 static int find_marked(struct mapping_list *marked) {
   struct marks marks = {0};
   int error = read_mappings("/proc/self/smaps", take_marked, &marks);
-  /* A kernel, or something that passes for one, without VmFlags: what has a mark cannot be told. */
+  /* A kernel, or an emulation of one, without VmFlags: there is no way to know which mappings have the mark. */
   if (error == 0 && !marks.flags_seen) error = ENOTSUP;
   *marked = marks.marked;
   return error;
@@ -125,7 +120,7 @@ static int take_present(struct mapping mapping, enum kind kind, const char *flag
   return kind == SHARED_WRITABLE ? append(present->shared_writable, mapping) : 0;
 }
 
-/* The latest survey, until a fork takes it. Made and taken on different threads. */
+/* The latest survey, until a fork uses it. Written and used on different threads. */
 static struct {
   pthread_mutex_t lock;
   bool made;
@@ -157,7 +152,7 @@ static bool take_survey(struct mapping_list *marked) {
   return made;
 }
 
-/* Removes from the list what is not in the other one with the same bounds. Both are in the order of addresses. */
+/* Removes each mapping that is not in the other list with the same bounds. Both lists are sorted by address. */
 static void keep_common(struct mapping_list *list, const struct mapping_list *other) {
   size_t kept = 0;
   size_t at = 0;
@@ -170,7 +165,7 @@ static void keep_common(struct mapping_list *list, const struct mapping_list *ot
   list->count = kept;
 }
 
-/* Another thread may have unmapped a range meanwhile; then there is nothing left to advise, and the error says so. */
+/* Another thread may have unmapped a range meanwhile; then there is nothing to advise, and the error can be ignored. */
 static void advise(const struct mapping_list *list, int advice) {
   for (size_t index = 0; index < list->count; index++) {
     const struct mapping *mapping = &list->items[index];

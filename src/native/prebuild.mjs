@@ -1,11 +1,13 @@
-// Compiles the fork helper into prebuilds/, where node-gyp-build finds it, in the package and in a clone alike.
+// Compiles the fork helper into prebuilds/, from where src/capture/fork-helper.ts loads it, in the package and in a clone alike.
 //
 //   node src/native/prebuild.mjs             this machine's own kind, with `cc` (or $CC)
-//   node src/native/prebuild.mjs --release   every kind that a compiler is installed for; says which are missing
+//   node src/native/prebuild.mjs --release   every kind for which a compiler is installed; names the missing ones
 //   node src/native/prebuild.mjs --all       every kind, or an error
 //
 // Plain compiler calls instead of node-gyp: the helper needs nothing of Node.js but the headers of Node-API, which are a
 // package, so it builds without Python, without a download, and for other processors with the same ten lines.
+//
+// The same sources and compiler make the same bytes, in whatever directory.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
@@ -15,10 +17,10 @@ import nodeApiHeaders from 'node-api-headers'
 const sourceDirectory = dirname(fileURLToPath(import.meta.url))
 const rootDirectory = join(sourceDirectory, '..', '..')
 
-/** The oldest glibc that Node.js 20 runs on; a binary that asks for more would not load there. */
+/** The oldest glibc that Node.js 20 runs on; a binary that needs a newer one would not load there. */
 const OLDEST_GLIBC = [2, 28]
 
-/** Compilers as Debian names them, and the packages that bring them. */
+/** Compilers as Debian names them, and the packages that contain them. */
 const TARGETS = [
   { arch: 'x64', libc: 'glibc', compiler: 'x86_64-linux-gnu-gcc', packages: 'gcc' },
   {
@@ -39,9 +41,11 @@ const TARGETS = [
 const COMPILER_FLAGS = [
   ...['-std=gnu11', '-O2', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'],
   ...['-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-Wshadow', '-Wstrict-prototypes', '-Werror'],
-  ...['-isystem', nodeApiHeaders.include_dir],
+  // Undefined first: some distributions define it in the compiler, and defining it twice is a warning.
+  ...['-fstack-protector-strong', '-U_FORTIFY_SOURCE', '-D_FORTIFY_SOURCE=2'],
+  ...[`-ffile-prefix-map=${rootDirectory}=.`, '-isystem', nodeApiHeaders.include_dir],
 ]
-const LINKER_FLAGS = ['-shared', '-s', '-Wl,-z,relro,-z,now']
+const LINKER_FLAGS = ['-shared', '-s', '-Wl,-z,relro,-z,now,-z,noexecstack', '-Wl,--build-id=none']
 
 function hostTarget() {
   const libc = process.report.getReport().header.glibcVersionRuntime === undefined ? 'musl' : 'glibc'
@@ -64,7 +68,9 @@ function chooseHost() {
 function compile({ arch, libc, compiler }) {
   const directory = join(rootDirectory, 'prebuilds', `linux-${arch}`)
   const output = join(directory, `fork-helper.napi.${libc}.node`)
-  const sources = readdirSync(sourceDirectory).filter((name) => name.endsWith('.c'))
+  const sources = readdirSync(sourceDirectory)
+    .filter((name) => name.endsWith('.c'))
+    .sort()
   mkdirSync(directory, { recursive: true })
   execFileSync(compiler, [...COMPILER_FLAGS, ...sources, ...LINKER_FLAGS, '-o', output], {
     cwd: sourceDirectory,
@@ -74,19 +80,19 @@ function compile({ arch, libc, compiler }) {
   console.log(`built ${relative(rootDirectory, output)} with ${compiler}`)
 }
 
-/** The names of the symbol versions that a binary asks for stand in it as they are. */
+/** A binary contains the names of the symbol versions that it needs as plain text. */
 function refuseNewerGlibc(file) {
   const newer = [...readFileSync(file, 'latin1').matchAll(/GLIBC_(\d+)\.(\d+)/g)].filter(
     ([, major, minor]) => Number(major) > OLDEST_GLIBC[0] || Number(minor) > OLDEST_GLIBC[1],
   )
   if (newer.length > 0) {
     throw new Error(
-      `${file} asks for ${newer.map(([name]) => name).join(', ')}; Node.js runs on ${OLDEST_GLIBC.join('.')}`,
+      `${file} needs ${newer.map(([name]) => name).join(', ')}; Node.js runs on glibc ${OLDEST_GLIBC.join('.')}`,
     )
   }
 }
 
-/** This machine's own kind may go by `cc`; the others need a compiler by their name. */
+/** This machine's own kind may be compiled by `cc`; the others need the compiler of that name. */
 function withCompiler(target) {
   const host = hostTarget()
   const isHost = target.arch === host.arch && target.libc === host.libc

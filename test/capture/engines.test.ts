@@ -29,6 +29,28 @@ describe('engines', () => {
       },
     ))
 
+  it('a package that is handed over is used before one that is installed', () =>
+    withProgram<Report>(
+      PROGRAM,
+      {
+        kinds: ['leak'],
+        packages: { 'memwatch-next': BROKEN, '@airbnb/node-memwatch': WORKS, heapdump: WORKS },
+        handOver: ['@airbnb/node-memwatch', 'heapdump'],
+        load: 'memory',
+      },
+      ({ report }) => {
+        assert.equal(report.engines?.leak.package?.name, '@airbnb/node-memwatch')
+        assert.match(report.engines.leak.package.file ?? '', /@airbnb\/node-memwatch\/main\.js$/)
+        assert.deepEqual(report.load, { output: {} })
+      },
+    ))
+
+  it('an object of packages insists on none', () =>
+    withProgram<Report>(PROGRAM, { kinds: ['cpu', 'memory'], packages: {}, handOver: [] }, ({ report }) => {
+      assert.equal(report.refused, undefined)
+      assert.deepEqual(report.engines?.cpu.passedOver, [{ way: 'v8-profiler-next', why: 'not installed' }])
+    }))
+
   it('builtin ignores what is installed, and says so', () =>
     withProgram<Report>(
       PROGRAM,

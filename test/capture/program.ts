@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { makeApplication } from '../packages/application'
 
 const FIXTURES = join(__dirname, '../fixtures/capture')
 const TIMEOUT_MS = 60_000
@@ -19,7 +20,7 @@ export function missing(name: string): string | false {
   return built ? false : `${name} is not built for Node ${process.version}`
 }
 
-/** What a finished program has left: its report, and the names of the files in its directory. */
+/** What a finished program left: its report, and the names of the files in its directory. */
 export interface Finished<Report> {
   readonly report: Report
   readonly directory: string
@@ -27,20 +28,23 @@ export interface Finished<Report> {
 }
 
 /**
- * Runs a program of test/fixtures/capture in a fresh directory for its dumps, and hands what it left to `check`. The program must
- * end by itself with code 0 and say nothing on stderr.
+ * Runs a program of test/fixtures/capture with a fresh directory for its dumps, and hands what it left to `check`. It runs as
+ * part of an application that has installed `options.packages` (sources by name), by default the optional packages. The
+ * program must end by itself with code 0 and write nothing to stderr.
  */
 export async function withProgram<Report>(
   program: string,
-  options: Readonly<Record<string, unknown>>,
+  { packages, ...options }: Readonly<Record<string, unknown>> & { packages?: Record<string, string> },
   check: (finished: Finished<Report>) => void | Promise<void>,
 ): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'cmm-capture-'))
+  const application = mkdtempSync(join(tmpdir(), 'cmm-application-'))
   try {
+    const main = makeApplication(application, packages ?? packagesDirectory)
     const { stdout, stderr } = await promisify(execFile)(
       process.execPath,
-      [join(FIXTURES, program), JSON.stringify({ directory, ...options })],
-      { cwd: packagesDirectory ?? directory, timeout: TIMEOUT_MS, env: withoutCoverage() },
+      [main, join(FIXTURES, program), JSON.stringify({ directory, ...options })],
+      { cwd: directory, timeout: TIMEOUT_MS, env: withoutCoverage() },
     )
     assert.equal(stderr, '')
     const report = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as Report & { thrown?: string }
@@ -49,10 +53,11 @@ export async function withProgram<Report>(
     await check({ report, directory, files })
   } finally {
     rmSync(directory, { recursive: true, force: true })
+    rmSync(application, { recursive: true, force: true })
   }
 }
 
-/** A CPU profile ends V8's coverage of its process: what these programs would report is not worth having. */
+/** A CPU profile ends V8's coverage of its process, so that what these programs would report is useless. */
 function withoutCoverage(): NodeJS.ProcessEnv {
   const env = { ...process.env }
   delete env['NODE_V8_COVERAGE']

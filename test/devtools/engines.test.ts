@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { copyFileSync, mkdtempSync, rmSync, symlinkSync, truncateSync, statSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync, truncateSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import type { Dump } from '../../dist/dispatch/events.js'
+import { makeApplication } from '../packages/application'
 import { missingChromium } from './chromium'
 import { startDevTools, type DevTools } from './devtools'
 
@@ -77,10 +78,9 @@ for (const { engine, cpuWay, memoryWay, skip } of engines) {
 /** Runs the monitored program as an application that has, or has not, installed the three packages. */
 async function monitored(engine: string, folder: string): Promise<{ cpu: Dump; memory: Dump }> {
   const program = join(__dirname, '../fixtures/devtools/monitored.js')
-  if (packages !== undefined) symlinkSync(join(packages, 'node_modules'), join(folder, 'node_modules'))
   const { stdout, stderr } = await promisify(execFile)(
     process.execPath,
-    [program, engine, folder, String(INSTANCES)],
+    [makeApplication(folder, packages), program, engine, folder, String(INSTANCES)],
     { cwd: folder, timeout: 120_000 },
   )
   assert.equal(stderr, '')

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { missing, packagesDirectory } from '../capture/program'
+import { makeApplication } from '../packages/application'
 import { cleanEnv, readProfile, WatchedProgram } from '../watch/watched-program'
+import { scratch } from './app'
 
 /** All that an application which says nothing has on stderr. */
 const INSPECTOR_AT_MOST = /^(Debugger listening.*\nFor help.*\n)?$/
@@ -18,8 +20,10 @@ interface Exits {
 
 async function exits(t: TestContext, { phase, afterMs, options, flags = [] }: Exits) {
   const args = [phase, String(afterMs), JSON.stringify(options)]
-  const env = cleanEnv({ NODE_PATH: join(packagesDirectory ?? '', 'node_modules') })
-  const program = new WatchedProgram(t, { fixture: 'exits.js', args, flags, env })
+  const main = makeApplication(scratch(t), packagesDirectory)
+  const exiting = join(__dirname, '../fixtures/watch/exits.js')
+  const command = [process.execPath, ...flags, main, exiting, ...args] as const
+  const program = new WatchedProgram(t, { command, env: cleanEnv() })
   const exit = await program.exited
   const heldMs = (program.types('exit')[0]?.heldMs as number | undefined) ?? 0
   assert.ok(heldMs < MAX_HELD_MS, `exit was held for ${heldMs} ms`)

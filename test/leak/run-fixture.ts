@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
+import { makeApplication } from '../packages/application'
 
 const run = promisify(execFile)
 
@@ -25,23 +28,26 @@ export const ENGINES = [
  */
 export const FULL_GCS = ['--gc-global', '--max-semi-space-size=1', '--no-allocation-site-pretenuring']
 
-/** Runs a program of test/fixtures/leak under this Node and returns what it printed. It must exit by itself with code 0. */
+/**
+ * Runs a program of test/fixtures/leak under this Node, in an application that has the optional packages, and returns what it
+ * printed. It must exit by itself with code 0.
+ */
 export async function runFixture(
   file: string,
   args: readonly string[],
   flags: readonly string[] = [],
 ): Promise<string> {
   const program = path.join(__dirname, '../fixtures/leak', file)
-  const env = {
-    ...process.env,
-    NODE_PATH: packagesDir === undefined ? '' : path.join(packagesDir, 'node_modules'),
+  const application = mkdtempSync(path.join(tmpdir(), 'cmm-leak-'))
+  try {
+    const main = makeApplication(application, packagesDir)
+    const { stdout, stderr } = await run(process.execPath, [...flags, main, program, ...args], {
+      timeout: 60_000,
+      maxBuffer: 16 * 1024 * 1024,
+    })
+    assert.equal(stderr, '')
+    return stdout
+  } finally {
+    rmSync(application, { recursive: true, force: true })
   }
-  const flagsAndArgs = [...flags, program, ...args]
-  const { stdout, stderr } = await run(process.execPath, flagsAndArgs, {
-    env,
-    timeout: 60_000,
-    maxBuffer: 16 * 1024 * 1024,
-  })
-  assert.equal(stderr, '')
-  return stdout
 }

@@ -8,7 +8,9 @@ import { temporaryDirectory } from './forking-server'
 
 const SOURCES = path.join(__dirname, '..', '..', 'src', 'native')
 const HOST = path.join(__dirname, '..', 'fixtures', 'native', 'host.c')
-const PARTS = ['mappings.c', 'fork.c', 'child.c', 'lone-thread.c'].map((name) => path.join(SOURCES, name))
+const PARTS = ['mappings.c', 'fork.c', 'child.c', 'lone-thread.c', 'relocations.c'].map((name) =>
+  path.join(SOURCES, name),
+)
 const run = promisify(execFile)
 
 interface Target {
