@@ -1,6 +1,6 @@
 import type { PassedOver } from '../capture/capture'
-import type { GrowingSite } from '../core/leak-confirmation'
-import type { DumpKind, DumpRule } from '../core/names'
+import type { GrowingSite } from '../leak/confirmation'
+import type { DumpKind, DumpRule } from '../files/names'
 
 export type { DumpKind, DumpRule }
 

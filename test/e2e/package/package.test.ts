@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { installPackage, repository } from './installed-package'
+import type { InstalledPackage } from './installed-package'
+
+/** What npm writes down about everything that it has put into `node_modules`. */
+interface HiddenLockfile {
+  readonly packages: Record<string, { readonly hasInstallScript?: boolean }>
+}
+
+describe('the packed package, installed in an empty project', { timeout: 240_000 }, () => {
+  let installed: InstalledPackage
+
+  before(async () => {
+    installed = await installPackage()
+  })
+
+  after(() => installed?.remove())
+
+  it('brings at most four packages, none of which compiles or runs anything at install', () => {
+    const { packages } = JSON.parse(
+      readFileSync(join(installed.project, 'node_modules/.package-lock.json'), 'utf8'),
+    ) as HiddenLockfile
+    const folders = Object.keys(packages)
+    assert.ok(folders.includes('node_modules/cpu-memory-monitor'))
+    assert.ok(folders.length <= 4, folders.join(', '))
+    for (const folder of folders) {
+      assert.ok(!packages[folder]?.hasInstallScript, `${folder} has an install script`)
+      // npm runs node-gyp for a binding.gyp at the root of a package, script or not.
+      assert.ok(!existsSync(join(installed.project, folder, 'binding.gyp')), `${folder} would be compiled`)
+    }
+  })
+
+  it('contains what is run, read and linked, and no source, test or source map', () => {
+    const directory = join(installed.project, 'node_modules/cpu-memory-monitor')
+    const files = readdirSync(directory, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => relative(directory, join(parentPath, name)))
+    const allowed = [
+      /^(CHANGELOG|README)\.md$/,
+      /^(LICENSE|package\.json)$/,
+      /^dist\/.*\.(js|d\.ts)$/,
+      /^docs\/[\w-]+\.md$/,
+      /^docs\/examples\/.*\.js$/,
+      /^prebuilds\/linux-(x64|arm64)\/fork-helper\.napi\.(glibc|musl)\.node$/,
+    ]
+    assert.deepEqual(
+      files.filter((file) => !allowed.some((pattern) => pattern.test(file))),
+      [],
+    )
+    for (const file of [
+      'dist/index.js',
+      'dist/index.d.ts',
+      'dist/thread/watchdog-thread.js',
+      'docs/cluster.md',
+    ]) {
+      assert.ok(files.includes(file), file)
+    }
+  })
+
+  it('is a function for require, and a process that calls it ends by itself', async () => {
+    const { stdout } = await installed.run(process.execPath, [
+      '--eval',
+      "const monitor = require('cpu-memory-monitor')({ cpu: {}, memory: {}, logger: false }); console.log(typeof monitor.stop)",
+    ])
+    assert.equal(stdout, 'function\n')
+  })
+
+  it('is the same object for import', async () => {
+    const { stdout } = await installed.run(process.execPath, [
+      '--input-type=module',
+      '--eval',
+      `import cpuMemoryMonitor from 'cpu-memory-monitor'
+       import { createRequire } from 'node:module'
+       console.log(cpuMemoryMonitor === createRequire(import.meta.url)('cpu-memory-monitor'))`,
+    ])
+    assert.equal(stdout, 'true\n')
+  })
+
+  it('has types for CommonJS and ESM consumers under nodenext, which refuse wrong options', async () => {
+    const folder = join(installed.project, 'consumer')
+    cpSync(join(repository, 'test/e2e/package/consumer'), folder, { recursive: true })
+    const types = join(repository, 'node_modules/@types')
+    await tool('typescript/bin/tsc', ['--project', folder, '--typeRoots', types])
+  })
+
+  it('is in order for publint', async () => {
+    await tool('publint/src/cli.js', ['run', '--strict', installed.tarball])
+  })
+
+  it('has the right types for every way of importing it', async () => {
+    await tool('@arethetypeswrong/cli/dist/index.js', ['--profile', 'strict', installed.tarball])
+  })
+
+  /** Runs a tool of the repository; what it complains of becomes the test's message. */
+  async function tool(file: string, toolArguments: string[]): Promise<void> {
+    try {
+      await installed.run(process.execPath, [join(repository, 'node_modules', file), ...toolArguments])
+    } catch (error) {
+      const { stdout, stderr } = error as { stdout: string; stderr: string }
+      assert.fail(`${stdout}${stderr}`)
+    }
+  }
+})
