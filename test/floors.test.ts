@@ -14,7 +14,13 @@ const FLOORS: Record<string, readonly string[]> = {
   system: ['base'],
   files: ['base'],
   capture: ['base', 'system', 'files'],
-  'capture/main-thread': ['base', 'files', 'capture', 'capture/heap/fork/helper'],
+  'capture/main-thread': [
+    'base',
+    'files',
+    'capture',
+    'capture/heap/fork/helper',
+    'capture/heap/allocation-sites',
+  ],
   'capture/cpu': ['base', 'files', 'capture', 'capture/main-thread'],
   'capture/heap': ['base', 'files', 'capture', 'capture/main-thread', 'capture/heap/fork'],
   'capture/heap/fork': ['base', 'system', 'files', 'capture', 'capture/main-thread', 'capture/heap'],
@@ -64,6 +70,7 @@ const PURE = [
   'dispatch/threshold-rule',
   'files/expiry',
   'files/names',
+  'leak/confirmation',
   'leak/trend',
   'thread/beat-watch',
 ]

@@ -1,4 +1,5 @@
 import type { PassedOver } from '../capture/capture'
+import type { GrowingSite } from '../capture/heap/allocation-sites'
 import type { DumpKind, DumpRule } from '../files/names'
 
 export type { DumpKind, DumpRule }
@@ -60,11 +61,19 @@ export interface Failure {
 
 /** Payload of `'leak'`: the heap left over after full collections keeps growing. */
 export interface Leak {
+  /** When the climb of the heap began. */
   readonly start: Date
+  /** When its last floor was read. */
   readonly end: Date
-  /** Bytes. */
+  /** Heap gained from start to end, bytes. */
   readonly growth: number
+  /** Growth, time, projection per hour, the floors, and what confirms the leak, in words. */
   readonly reason: string
+  /**
+   * The functions that hold more than before, with their growth in bytes (estimated from samples), at most five, the largest
+   * first. Empty when allocations are not sampled (`memory.sampling: false`, or a Node without inspector).
+   */
+  readonly sites: readonly GrowingSite[]
 }
 
 /** What `dumpCpu()` and `dumpMemory()` resolve to: the dump, or why there is none. */

@@ -13,8 +13,8 @@ export interface MemwatchStats {
 }
 
 /**
- * Readings from the `stats` event of a memwatch package, which comes after full GCs only. Loading the package puts native
- * GC hooks into the process for good: after each full GC they send one empty task through libuv's pool.
+ * Readings from the `stats` event of a memwatch package, which comes after full GCs only. Loading the package installs native
+ * GC hooks that stay in the process: after each full GC they send one empty task through libuv's pool.
  *
  * @param now - Monotonic ms.
  */

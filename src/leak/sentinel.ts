@@ -5,7 +5,7 @@ import type { GcReadings } from './readings'
 const registries = new Set<FinalizationRegistry<undefined>>()
 
 /**
- * Readings by Node's own means. A sentinel that nobody refers to lies in the old generation; only a full GC finds it
+ * Readings by Node's own means. A sentinel that nothing refers to lies in the old generation; only a full GC finds it
  * dead, its finalizer takes the reading and lays out the next one. Between two full GCs nothing runs.
  *
  * Why not a `PerformanceObserver` for `gc`: it makes an entry for every scavenge too, and it is reported to set off GC

@@ -6,10 +6,14 @@ export interface GcReading {
   readonly usedBytes: number
 }
 
-/** A climb of the heap that the rule takes for a leak. */
-export interface Leak {
+/** A steady climb of the heap. */
+export interface Climb {
+  /** Grown enough to be taken for a leak; otherwise half of that, which is reason to look closer. */
+  readonly isLeak: boolean
   /** When the first floor of the climb was read, monotonic ms. */
   readonly startMs: number
+  /** The first floor, bytes. */
+  readonly startBytes: number
   /** When its last floor was read, monotonic ms. */
   readonly endMs: number
   /** From the first floor to the last, bytes. */
@@ -24,31 +28,82 @@ export interface LeakRule {
   readonly warmUpMs: number
   /** A round lasts at least this long, ms. */
   readonly roundMs: number
-  /** A round has at least this many readings. */
-  readonly readingsPerRound: number
-  /** So many floors in a row must each be above the one before. */
-  readonly rises: number
-  /** Each rise must be at least this share of the whole climb: a straight line has 1 / `rises`, a plateau nothing. */
+  /** A climb has one of these numbers of rises in a row. Fewer rises must gain more: the demanded growth times the factor. */
+  readonly climbs: readonly { readonly rises: number; readonly factor: number }[]
+  /** Slope of each rise, as a share of the mean slope of the climb: a straight line has 1, a plateau 0. */
   readonly riseShare: number
+  /** Slope of the second half, as a share of the slope of the first half, at least. */
+  readonly slowing: number
+  /** Slope of the climb, as a share of the mean slope from the start of the process to the start of the climb, at least. */
+  readonly slowingSinceStart: number
   /** A climb must be at least this high, bytes ... */
   readonly growthBytes: number
-  /** ... and at least this share of the level it starts from. */
+  /** ... and at least this share of the level that it starts from; more on the first day ... */
   readonly growthShare: number
+  /** ... but never more than this is demanded, bytes. */
+  readonly mostGrowthBytes: number
+  /** The first day of the process: it has not shown yet how high it goes by day, ms. */
+  readonly firstDayMs: number
+  /** Up to this age of the process a climb must double the heap, ms; then less, in proportion to the age. */
+  readonly doublingMs: number
+  /** On the first day the demand is multiplied: by the first number for a climb that began with the process, by the second
+   * for one that began in the second half of its life. */
+  readonly firstDayFactors: readonly [number, number]
+  /** No climb is shorter, ms: a cache may well fill within that time, and the memory threshold catches what is faster. */
+  readonly shortestMs: number
+  /** No climb lasts longer, ms: growth over weeks is that of the users. */
+  readonly longestMs: number
+  /** With each leak reported, the next one must grow by this factor more. */
+  readonly nextFactor: number
+  /** A climb is looked at more closely from this share of the demanded growth on. */
+  readonly suspicionShare: number
 }
 
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+const MIB = 1024 * 1024
+
 /**
- * The rule in use. The earliest verdict comes 35 minutes after the start: what fills the memory faster than that is
- * caught by the memory threshold, and start-up, first traffic and most caches are over by then. A heap that stays within
- * 11 % of some level, on either side, can never grow by 25 %.
+ * The rule in use; `npm run bench -- leak` shows what it finds and what it costs in false alarms.
+ *
+ * - Warm-up and rounds: start-up is over after some minutes; collections seconds apart show the same heap.
+ * - Climbs: a process that allocates little but its leak collects each time that the heap has grown by up to 37 %. Six
+ *   readings of such a heap are its fivefold; four are 2.6 times the first one, which few clean programs reach in a straight line.
+ * - `riseShare` and `slowing`: noise bends single rises; caches that fill slow down.
+ * - First day: most false alarms come then, from the first wave of traffic and from caches. A leak that has been there since the
+ *   start climbs from the first reading on, a wave later.
+ * - 25 %: a heap that stays within 11 % of some level, on either side, can never grow by that.
+ * - `longestMs`: six rounds of 21 h, in each of which a daily wave has its trough.
+ * - `mostGrowthBytes`: a quarter of a heap of 3 GB would leave no room for a snapshot.
  */
 export const LEAK_RULE: LeakRule = Object.freeze({
-  warmUpMs: 5 * 60_000,
-  roundMs: 5 * 60_000,
-  readingsPerRound: 5,
-  rises: 5,
-  riseShare: 0.1,
-  growthBytes: 10 * 1024 * 1024,
+  warmUpMs: 5 * MINUTE_MS,
+  roundMs: 5 * MINUTE_MS,
+  climbs: [
+    { rises: 5, factor: 1 },
+    { rises: 4, factor: 1.6 },
+    { rises: 3, factor: 2.5 },
+  ],
+  riseShare: 0.35,
+  slowing: 0.9,
+  slowingSinceStart: 0.65,
+  growthBytes: 10 * MIB,
   growthShare: 0.25,
+  mostGrowthBytes: 512 * MIB,
+  firstDayMs: 24 * HOUR_MS,
+  doublingMs: 2.25 * HOUR_MS,
+  firstDayFactors: [0.7, 2] as const,
+  shortestMs: 25 * MINUTE_MS,
+  longestMs: 132 * HOUR_MS,
+  nextFactor: 2,
+  suspicionShare: 0.5,
+})
+
+/** The rule where nothing but the trend decides, because allocations are not sampled: it waits longer on the first day. */
+export const LEAK_RULE_ALONE: LeakRule = Object.freeze({
+  ...LEAK_RULE,
+  doublingMs: 6 * HOUR_MS,
+  firstDayFactors: [0.7, 3] as const,
 })
 
 /** The lowest reading of a round. */
@@ -57,32 +112,31 @@ interface Floor extends GcReading {
   readonly ceilingBytes: number
 }
 
-/** Floors of rounds of one length. */
-interface Scale {
-  /** The latest ones, oldest first: as many as the rule looks at. */
-  readonly floors: Floor[]
-  /** Waits for its twin; together they are one floor of the next scale. */
-  single: Floor | undefined
-}
-
 /**
- * Says whether the heap leaks. Readings are gathered into rounds, and a round counts as its lowest reading, the floor:
- * garbage and bursts can only raise a reading. Rounds join in pairs, pairs in pairs, so each time scale has its floors,
- * and a leak slower than the noise shows on a longer one. Five floors in a row, each clearly above the one before, are a
- * leak if the climb is real growth (absolute and relative) above the highest floor known before it: a wave or a sawtooth
- * that repeats does not pass its own peak. After a leak, and after a flat stretch as long as a round, five new rises are due.
+ * Judges whether the heap leaks. Readings are gathered into rounds, and a round counts as its lowest reading, the floor:
+ * garbage and bursts can only raise a reading. Rounds join in pairs and in threes, those in pairs again, so each time scale
+ * has its floors, and a leak slower than the noise shows on a longer one. Some floors in a row, each clearly above the one
+ * before, are a leak if the climb does not slow down and is real growth (absolute and relative) above the highest floor known
+ * before it: a wave or a sawtooth that repeats does not pass its own peak. After a leak the climb counts anew.
+ *
+ * Slopes are per time and not per reading: a heap that leaks steadily collects ever more seldom, each time that it has grown
+ * by a share of itself.
  *
  * Source: the rule of memwatch's `leak` event, "the heap grew over five consecutive garbage collections", applied to
  * floors of rounds in place of single collections, because five growing collections are what every start-up looks like.
- * What it cannot tell from a leak: a first, steady rise over more than `rises` rounds (a cache that takes half an hour to
- * fill, the first morning of a daily wave). The same rise later is known, and silent.
+ * It cannot distinguish a leak from a first, steady rise that doubles the heap within hours (a cache that fills in a straight
+ * line, the first morning of a large daily wave). The same rise later is known, and silent.
  */
 export class LeakTrend {
   readonly #rule: LeakRule
-  readonly #fromMs: number
-  #scales: Scale[] = []
-  #round: { lowest: GcReading; startMs: number; readings: number } | undefined
+  readonly #startMs: number
+  #ladders = newLadders()
+  #triple: Floor[] = []
+  #lowest: GcReading | undefined
+  #firstFloor: Floor | undefined
+  #roundEndMs: number
   #ceilingBytes = 0
+  #demandFactor = 1
 
   /**
    * @param startMs - When the process began to be watched, monotonic ms: the warm-up counts from here.
@@ -90,92 +144,183 @@ export class LeakTrend {
    */
   constructor(startMs: number, rule: LeakRule = LEAK_RULE) {
     this.#rule = rule
-    this.#fromMs = startMs + rule.warmUpMs
+    this.#startMs = startMs
+    this.#roundEndMs = startMs + rule.warmUpMs
   }
 
-  /** Takes the next reading; returns a leak once, when this reading completes one. */
-  read(reading: GcReading): Leak | undefined {
-    if (reading.atMs < this.#fromMs) return undefined
+  /** Takes the next reading; returns the climb that it completes, if any. Each leak is returned once, a suspicion often. */
+  read(reading: GcReading): Climb | undefined {
+    if (reading.atMs < this.#startMs + this.#rule.warmUpMs) return undefined
     const floor = this.#closeRound(reading)
     if (floor === undefined) return undefined
-    const leak = this.#add(floor, 0)
-    if (leak !== undefined) this.#scales = []
-    return leak
+    let suspicion: Climb | undefined
+    for (const window of this.#windows(floor)) {
+      const climb = this.#judge(window)
+      if (climb?.isLeak) {
+        this.#forget()
+        return climb
+      }
+      suspicion ??= climb
+    }
+    return suspicion
   }
 
   #closeRound(reading: GcReading): Floor | undefined {
-    const round = (this.#round ??= { lowest: reading, startMs: reading.atMs, readings: 0 })
-    round.readings++
-    round.lowest = lower(round.lowest, reading)
-    const isFull = round.readings >= this.#rule.readingsPerRound
-    if (!isFull || reading.atMs - round.startMs < this.#rule.roundMs) return undefined
-
-    this.#round = undefined
-    const floor = { ...round.lowest, ceilingBytes: this.#ceilingBytes }
+    const lowest = lower(this.#lowest ?? reading, reading)
+    this.#lowest = lowest
+    if (reading.atMs - this.#roundEndMs < this.#rule.roundMs) return undefined
+    this.#roundEndMs = reading.atMs
+    this.#lowest = undefined
+    const floor = { ...lowest, ceilingBytes: this.#ceilingBytes }
     this.#ceilingBytes = Math.max(this.#ceilingBytes, floor.usedBytes)
+    this.#firstFloor ??= floor
     return floor
   }
 
-  #add(floor: Floor, level: number): Leak | undefined {
+  /** The latest floors on each scale that the new one adds to. Rounds in threes give lengths between those in pairs. */
+  *#windows(floor: Floor): Generator<readonly Floor[]> {
+    yield* this.#ladders.pairs.add(floor)
+    this.#triple.push(floor)
+    if (this.#triple.length < 3) return
+    const joined = this.#triple.reduce(join)
+    this.#triple = []
+    yield* this.#ladders.threes.add(joined)
+  }
+
+  #judge(floors: readonly Floor[]): Climb | undefined {
+    let suspicion: Climb | undefined
+    for (const { rises, factor } of this.#rule.climbs) {
+      const window = floors.slice(-rises - 1)
+      if (window.length <= rises) continue
+      const grown = this.#grownShare(window, factor)
+      if (grown < this.#rule.suspicionShare || this.#slows(window) || !climbsSteadily(window, this.#rule))
+        continue
+      const climb = climbOf(window, grown >= 1)
+      if (climb.isLeak) return climb
+      suspicion ??= climb
+    }
+    return suspicion
+  }
+
+  /** Growth of the window above what was known before it, as a share of the demanded growth. */
+  #grownShare(window: readonly Floor[], factor: number): number {
+    const { growthBytes, mostGrowthBytes, shortestMs, longestMs } = this.#rule
+    const [first, last] = endsOf(window)
+    const tookMs = last.atMs - first.atMs
+    if (tookMs < shortestMs || tookMs > longestMs) return 0
+    const knownBytes = Math.max(first.usedBytes, first.ceilingBytes)
+    const wantedBytes = Math.min(mostGrowthBytes, factor * this.#demandedShare(first, last) * knownBytes)
+    return (last.usedBytes - knownBytes) / Math.max(growthBytes, this.#demandFactor * wantedBytes)
+  }
+
+  /** A heap whose growth slows from day to day climbs in nearly straight lines, but less steeply than it came to where they begin. */
+  #slows(window: readonly Floor[]): boolean {
+    const [first] = endsOf(window)
+    const start = this.#firstFloor ?? first
+    if (first.atMs <= start.atMs) return false
+    return slopeOf(window) < this.#rule.slowingSinceStart * slopeOf([start, first])
+  }
+
+  #demandedShare(first: Floor, last: Floor): number {
+    const { growthShare, firstDayMs, doublingMs, firstDayFactors } = this.#rule
+    const ageMs = last.atMs - this.#startMs
+    if (ageMs >= firstDayMs) return growthShare
+    const [fromTheStart, later] = firstDayFactors
+    const lateness = Math.min(1, (2 * (first.atMs - this.#startMs)) / ageMs)
+    const share = Math.min(1, doublingMs / ageMs) * (fromTheStart + (later - fromTheStart) * lateness)
+    return Math.max(growthShare, share)
+  }
+
+  #forget(): void {
+    this.#ladders = newLadders()
+    this.#triple = []
+    this.#demandFactor *= this.#rule.nextFactor
+  }
+}
+
+/** One floor more than the longest climb has rises. */
+const FLOORS_KEPT = 6
+
+/** Floors on scales of which each is twice as long as the one before. */
+class Ladder {
+  readonly #scales: { readonly floors: Floor[]; single: Floor | undefined }[] = [];
+
+  /** Adds a floor to the first scale, and each second one of a scale, joined with its twin, to the next. */
+  *add(floor: Floor, level = 0): Generator<readonly Floor[]> {
     const scale = (this.#scales[level] ??= { floors: [], single: undefined })
     scale.floors.push(floor)
-    if (scale.floors.length > this.#rule.rises + 1) scale.floors.shift()
-    const leak = findLeak(scale.floors, this.#rule)
-    if (leak !== undefined) return leak
-
-    const first = scale.single
-    scale.single = first === undefined ? floor : undefined
-    if (first === undefined) return undefined
-    return this.#add({ ...lower(first, floor), ceilingBytes: first.ceilingBytes }, level + 1)
+    if (scale.floors.length > FLOORS_KEPT) scale.floors.shift()
+    yield scale.floors
+    const twin = scale.single
+    scale.single = twin === undefined ? floor : undefined
+    if (twin !== undefined) {
+      yield* this.add(join(twin, floor), level + 1)
+      return
+    }
+    // Half of the next scale's floor is known: a leak need not wait for the other half.
+    const next = this.#scales[level + 1]
+    if (next !== undefined) yield [...next.floors, floor]
   }
 }
 
-function findLeak(floors: readonly Floor[], rule: LeakRule): Leak | undefined {
-  const first = floors[0]
-  const last = floors[rule.rises]
-  if (first === undefined || last === undefined) return undefined
-
-  const knownBytes = Math.max(first.usedBytes, first.ceilingBytes)
-  const neededBytes = Math.max(rule.growthBytes, rule.growthShare * knownBytes)
-  if (last.usedBytes - knownBytes < neededBytes) return undefined
-
-  const growthBytes = last.usedBytes - first.usedBytes
-  if (!risesSteadily(floors, rule.riseShare * growthBytes)) return undefined
-  return { startMs: first.atMs, endMs: last.atMs, growthBytes, reason: explain(floors, growthBytes) }
+function newLadders(): { readonly pairs: Ladder; readonly threes: Ladder } {
+  return { pairs: new Ladder(), threes: new Ladder() }
 }
 
-function risesSteadily(floors: readonly Floor[], riseBytes: number): boolean {
-  let previous: Floor | undefined
-  for (const floor of floors) {
-    if (previous !== undefined && floor.usedBytes - previous.usedBytes < riseBytes) return false
-    previous = floor
-  }
-  return true
+function join(earlier: Floor, later: Floor): Floor {
+  return { ...lower(earlier, later), ceilingBytes: earlier.ceilingBytes }
+}
+
+function climbsSteadily(window: readonly Floor[], { riseShare, slowing }: LeakRule): boolean {
+  const leastSlope = riseShare * slopeOf(window)
+  const isSteady = window.every(
+    (floor, at) => at === 0 || slopeOf([window[at - 1] ?? floor, floor]) >= leastSlope,
+  )
+  const half = Math.floor((window.length - 1) / 2)
+  return isSteady && slopeOf(window.slice(-half - 1)) >= slowing * slopeOf(window.slice(0, half + 1))
+}
+
+/** Bytes per ms from the first floor to the last. */
+function slopeOf(window: readonly Floor[]): number {
+  const [first, last] = endsOf(window)
+  return (last.usedBytes - first.usedBytes) / (last.atMs - first.atMs)
+}
+
+function endsOf(window: readonly Floor[]): readonly [Floor, Floor] {
+  const [first, last] = [window[0], window.at(-1)]
+  if (first === undefined || last === undefined) throw new RangeError('a climb has floors')
+  return [first, last]
 }
 
 function lower(a: GcReading, b: GcReading): GcReading {
   return b.usedBytes < a.usedBytes ? b : a
 }
 
-function explain(floors: readonly Floor[], growthBytes: number): string {
-  const tookMs = (floors.at(-1)?.atMs ?? 0) - (floors[0]?.atMs ?? 0)
-  const perHourBytes = growthBytes / (tookMs / 3_600_000)
-  const levels = floors.map((floor) => megabytes(floor.usedBytes)).join(', ')
+function climbOf(window: readonly Floor[], isLeak: boolean): Climb {
+  const [first, last] = endsOf(window)
+  const growthBytes = last.usedBytes - first.usedBytes
+  const reason = explain(window, last.atMs - first.atMs, growthBytes)
+  return { isLeak, startMs: first.atMs, startBytes: first.usedBytes, endMs: last.atMs, growthBytes, reason }
+}
+
+function explain(window: readonly Floor[], tookMs: number, growthBytes: number): string {
+  const perHourBytes = growthBytes / (tookMs / HOUR_MS)
+  const levels = window.map((floor) => megabytes(floor.usedBytes)).join(', ')
   return (
     `heap after full GCs grew by ${megabytes(growthBytes)} MB in ${duration(tookMs)}, ` +
-    `${megabytes(perHourBytes)} MB per hour if it goes on, through ${floors.length - 1} rises in a row: ${levels} MB`
+    `${megabytes(perHourBytes)} MB per hour if it goes on, through ${window.length - 1} rises in a row: ${levels} MB`
   )
 }
 
 function megabytes(bytes: number): string {
-  return (bytes / (1024 * 1024)).toFixed(1)
+  return (bytes / MIB).toFixed(1)
 }
 
 function duration(ms: number): string {
   const units = [
     { name: 'd', ms: 86_400_000 },
-    { name: 'h', ms: 3_600_000 },
-    { name: 'min', ms: 60_000 },
+    { name: 'h', ms: HOUR_MS },
+    { name: 'min', ms: MINUTE_MS },
   ]
   const unit = units.find((candidate) => ms >= candidate.ms) ?? { name: 's', ms: 1000 }
   return `${(ms / unit.ms).toFixed(1)} ${unit.name}`

@@ -1,23 +1,16 @@
-import { LEAK_RULE, LeakTrend } from './trend'
-import type { GcReading, Leak, LeakRule } from './trend'
+import { LeakConfirmation, type ConfirmedLeak, type Holdings } from './confirmation'
+import { LEAK_RULE, LeakTrend, type GcReading, type LeakRule } from './trend'
 import { ReadingLog, sidecarReadings } from '../dispatch/readings'
+import type { Leak } from '../dispatch/events'
 import type { Sidecar } from '../files/sidecar'
 import type { GcReadings } from './readings'
-
-/** Payload of the `leak` event. */
-export interface LeakReport {
-  /** When the climb began. */
-  readonly start: Date
-  /** When its last floor was read. */
-  readonly end: Date
-  /** Heap gained from start to end, bytes. */
-  readonly growth: number
-  /** Growth, time, projection per hour and the floors, in words. */
-  readonly reason: string
-}
+import { LeakPair } from './pair'
 
 /** The reason for a dump of the leak, for its sidecar. */
 export type LeakEvidence = Pick<Sidecar['why'], 'details' | 'readings'>
+
+/** Readings in this time after the sites were read are of the collection that reading them forced, ms. */
+export const FORCED_GC_MS = 1000
 
 /** Parts of the leak watch. */
 export interface LeakWatch {
@@ -26,44 +19,74 @@ export interface LeakWatch {
   readonly now: () => number
   /** Ms since 1970. */
   readonly wallClock: () => number
+  /**
+   * What the heap holds by allocation site; forces a full collection. `undefined` when allocations are not sampled: then
+   * the trend alone decides.
+   */
+  readonly readHoldings: () => Holdings | undefined
   /** Called once for each leak. */
-  readonly onLeak: (report: LeakReport, evidence: LeakEvidence) => void
-  /** Called with what `onLeak` throws. Must not throw. */
+  readonly onLeak: (leak: Leak) => void
+  /** Takes a heap snapshot; resolves to its file, or `undefined` when none was made. */
+  readonly dump: (evidence: LeakEvidence) => Promise<string | undefined>
+  /** Take a second snapshot after further growth. */
+  readonly isPairWanted: boolean
+  /** Called with what one of these functions throws or rejects with. Must not throw. */
   readonly onFailure: (error: unknown) => void
   /** Default {@link LEAK_RULE}. */
   readonly rule?: LeakRule
 }
 
 /**
- * Watches the heap of the calling thread for leaks. Causes no GC, holds no timer, does not keep the process alive, and throws
- * nothing into it.
+/**
+ * Watches the heap of the calling thread for leaks. Causes no GC before it suspects one, holds no timer, does not keep the
+ * process alive, and throws nothing into it.
  *
  * @returns Stops the watch. Idempotent.
  */
 export function startLeakWatch(watch: LeakWatch): () => void {
-  const rule = watch.rule ?? LEAK_RULE
-  const trend = new LeakTrend(watch.now(), rule)
+  const { source, now, readHoldings, onLeak, dump, isPairWanted, onFailure, rule = LEAK_RULE } = watch
+  const trend = new LeakTrend(now(), rule)
+  const pair = new LeakPair()
   const latest = new ReadingLog()
-  const toEpochMs = (atMs: number) => watch.wallClock() - (watch.now() - atMs)
-
-  function take(reading: GcReading): void {
-    latest.add({ atEpochMs: toEpochMs(reading.atMs), value: reading.usedBytes })
-    const leak = trend.read(reading)
-    if (leak !== undefined) report(leak)
-  }
-
-  function report(leak: Leak): void {
-    const { growthBytes: growth, reason } = leak
-    const [start, end] = [new Date(toEpochMs(leak.startMs)), new Date(toEpochMs(leak.endMs))]
-    const details = { reason, growthBytes: growth, source: watch.source.source, rule }
-    watch.onLeak({ start, end, growth, reason }, { details, readings: sidecarReadings(latest) })
-  }
-
-  return watch.source.start((reading) => {
-    try {
-      take(reading)
-    } catch (error) {
-      watch.onFailure(error)
-    }
+  let forcedUntilMs = -Infinity
+  const confirmation = new LeakConfirmation(() => {
+    const holdings = readHoldings()
+    if (holdings !== undefined) forcedUntilMs = now() + FORCED_GC_MS
+    return holdings
   })
+  const toEpochMs = (atMs: number) => watch.wallClock() - (now() - atMs)
+
+  async function take(reading: GcReading): Promise<void> {
+    if (reading.atMs <= forcedUntilMs) return
+    latest.add({ atEpochMs: toEpochMs(reading.atMs), value: reading.usedBytes })
+    const leak = confirmation.take(reading, trend.read(reading))
+    if (leak !== undefined) return takeFirst(reading, leak)
+    const due = pair.take(reading)
+    if (due === undefined) return
+    const file = await dump(
+      evidence({ ...due, reason: 'the heap has grown further since the first snapshot' }),
+    )
+    if (file !== undefined) pair.end(due.pairOf)
+  }
+
+  async function takeFirst(reading: GcReading, leak: ConfirmedLeak): Promise<void> {
+    const { growthBytes, sites, confirmedBy } = leak
+    const [start, end] = [new Date(toEpochMs(leak.startMs)), new Date(toEpochMs(leak.endMs))]
+    const reason = `${leak.reason}; ${CONFIRMED_BY[confirmedBy]}`
+    onLeak({ start, end, growth: growthBytes, reason, sites })
+    const file = await dump(evidence({ reason, growthBytes, sites, confirmedBy, rule }))
+    if (file !== undefined && isPairWanted) pair.begin(file, reading.usedBytes, leak)
+  }
+
+  function evidence(details: Readonly<Record<string, unknown>>): LeakEvidence {
+    return { details: { ...details, source: source.source }, readings: sidecarReadings(latest) }
+  }
+
+  return source.start((reading) => void take(reading).catch(onFailure))
+}
+
+const CONFIRMED_BY: Readonly<Record<ConfirmedLeak['confirmedBy'], string>> = {
+  sites: 'the allocation sites that grew have given nothing back',
+  growth: 'no allocation site confirms it, but the heap has grown as much again',
+  none: 'allocations are not sampled, so no site confirms it',
 }

@@ -64,6 +64,13 @@ export interface MemoryOptions {
   /** Keep V8's sampling heap profiler on, so that every memory dump has a `.heapprofile`. @defaultValue true */
   sampling?: boolean | undefined
   /**
+   * After a leak's heap snapshot take a second one, when the heap has grown by half as much again: the difference between
+   * the two is the leak. It costs a token of the budget like any other; none is taken when `keep` is 0 or 1.
+   *
+   * @defaultValue true
+   */
+  leakPair?: boolean | undefined
+  /**
    * Dump when V8 is about to end the process because its heap has reached its limit. The process ends as it would have ended.
    * `{ hold }`: the same, with another limit for how long a process is held whose end would end its children too (PID 1).
    * Needs Linux and the fork helper.
@@ -134,6 +141,8 @@ export interface Settings {
   readonly memory: MemorySettings<Threshold>
   /** `undefined`: nothing is done at V8's heap limit. */
   readonly heapLimit: { readonly holdMs: number } | undefined
+  /** Take a second heap snapshot of a leak after further growth. */
+  readonly leakPair: boolean
   readonly signal: NodeJS.Signals | undefined
   readonly watchdog: boolean
   readonly engine: Exclude<Engine, EnginePackages> | Readonly<Record<string, object>>
@@ -168,6 +177,7 @@ export function resolveOptions(options: Options = {}): Settings {
     cpu: readCpu(top['cpu'], common),
     memory: readMemory(top['memory'], common),
     heapLimit: readHeapLimit(top['memory']),
+    leakPair: readLeakPair(top['memory']),
     signal: readSignal(top['signal']),
     watchdog: readBoolean(top['watchdog'], 'options.watchdog', true),
     engine: readEngine(top['engine']),
@@ -187,7 +197,7 @@ export function absoluteThreshold(threshold: Threshold, whole: number): number {
 const TOP_KEYS = ['cpu', 'memory', 'profileDir', 'signal', 'watchdog', 'engine', 'keep', 'logger']
 const RULE_KEYS = ['interval', 'threshold', 'profileDir', 'counter', 'limiter']
 const CPU_KEYS = [...RULE_KEYS, 'duration', 'blocked']
-const MEMORY_KEYS = [...RULE_KEYS, 'sampling', 'heapLimit']
+const MEMORY_KEYS = [...RULE_KEYS, 'sampling', 'heapLimit', 'leakPair']
 
 function readCpu(value: unknown, commonDirectory: () => string): Settings['cpu'] {
   const name = 'options.cpu'
@@ -258,6 +268,13 @@ function atLeastZero(value: number, name: string, expected: string): number {
 function readBlocked(value: unknown): number | undefined {
   if (value === false) return undefined
   return readMs(value, 'options.cpu.blocked', DEFAULT_BLOCKED_MS, ', or false')
+}
+
+/** @param memory - The key `memory`, checked already. */
+function readLeakPair(memory: unknown): boolean {
+  if (memory === undefined) return false
+  const { leakPair } = readObject(memory, 'options.memory', MEMORY_KEYS)
+  return readBoolean(leakPair, 'options.memory.leakPair', true)
 }
 
 /** @param memory - The key `memory`, checked already. */

@@ -6,11 +6,13 @@ import { resolveEngines, type Engines, type ResolvedPackage } from '../capture/e
 import { SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampling'
 import { createOrders, type OrderTable } from '../capture/main-thread/carry-out'
 import type { DumpKind, DumpResult } from '../dispatch/events'
-import { claim } from '../dispatch/process-registry'
+import { Gate } from '../dispatch/gate'
+import { claim, processRegistry } from '../dispatch/process-registry'
 import { thresholdAboveHeapLimit } from '../capture/heap/limit/allowance'
 import { createHeapSampler, type HeapSampler } from '../capture/heap/sampler'
-import { openLocalSession } from '../capture/main-thread/local-session'
+import { openLocalSession, whyNoInspector } from '../capture/main-thread/local-session'
 import { armHeapLimit, type ArmedHeapLimit } from '../dispatch/arm-heap-limit'
+import { LEAK_RULE, LEAK_RULE_ALONE } from '../leak/trend'
 import { chooseReadings, type ChosenReadings } from '../leak/choose-readings'
 import { startLeakWatch } from '../leak/watch'
 import { readLimits, type Limits } from '../system/limits'
@@ -83,7 +85,7 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     return { skipped: 'stopped' }
   }
   signal.serve(() => dumpByHand('memory', { askedBy: settings.signal }))
-  if (leakReadings) started.add(startLeaks(leakReadings, watch, voice))
+  if (leakReadings) started.add(startLeaks(settings, leakReadings, orders, watch, voice))
 
   for (const line of startWarnings(watchSettings, limits)) voice.notice(line)
   const unlikely = heapLimitFirst(watchSettings, limits)
@@ -162,15 +164,31 @@ function startSamplingAtOnce(orders: OrderTable): void {
   }
 }
 
-function startLeaks({ readings }: ChosenReadings, watch: Watch, voice: Voice): () => void {
+function startLeaks(
+  { memory: { sampling }, leakPair, keep }: Settings,
+  { readings }: ChosenReadings,
+  orders: OrderTable,
+  watch: Watch,
+  voice: Voice,
+): () => void {
+  const gate = new Gate(processRegistry().gate)
   return startLeakWatch({
     source: readings,
+    rule: sampling && whyNoInspector() === undefined ? LEAK_RULE : LEAK_RULE_ALONE,
     now: systemClock.monotonicMs,
     wallClock: systemClock.epochMs,
-    onLeak: (leak, { details, readings: heapReadings }) => {
-      voice.leak(leak)
-      void watch.request({ kind: 'memory', rule: 'leak', details, readings: heapReadings })
+    readHoldings() {
+      // The collection that it forces must not pass for a blocked event loop.
+      const { holdings } = gate.duringOrder(() => orders.allocationSites({}))
+      return holdings && new Map(holdings.map((holding) => [holding.path, holding]))
     },
+    onLeak: (leak) => voice.leak(leak),
+    async dump(evidence) {
+      const result = await watch.request({ kind: 'memory', rule: 'leak', ...evidence })
+      return 'file' in result ? result.file : undefined
+    },
+    // The second snapshot would take the place of the first one.
+    isPairWanted: leakPair && (keep === false || keep >= 2),
     onFailure: (error) => voice.failure({ stage: 'leak', message: messageOf(error), error }),
   })
 }

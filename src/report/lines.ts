@@ -18,9 +18,11 @@ export const lines = {
     return `${rule} ${kind} dump skipped: ${reason}${suffix}`
   },
 
-  leak({ growth, start, end, reason }: Leak): string {
+  leak({ growth, start, end, reason, sites }: Leak): string {
     const span = `${start.toISOString()} to ${end.toISOString()}`
-    return `leak suspected: heap grew by ${formatSize(growth)} from ${span}: ${reason}`
+    const [first] = sites
+    const where = first ? `, ${formatSize(first.growth)} of it in ${placeOf(first)}` : ''
+    return `leak suspected: heap grew by ${formatSize(growth)} from ${span}${where}: ${reason}`
   },
 
   failure({ stage, kind, message }: Failure): string {
@@ -30,4 +32,8 @@ export const lines = {
 
 function earlierDump({ files, sizeBytes }: Dump): string {
   return `an earlier process reached V8's heap limit and left ${files.join(', ')} (${formatSize(sizeBytes)})`
+}
+
+function placeOf({ functionName, url, line }: Leak['sites'][number]): string {
+  return url === '' ? functionName : `${functionName} (${url}:${line})`
 }

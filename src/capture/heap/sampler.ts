@@ -1,5 +1,6 @@
-import type { HeapProfiler, Session } from 'node:inspector'
+import type { Session } from 'node:inspector'
 import { toJson } from '../../base/globals'
+import type { SamplingProfile } from './allocation-sites'
 import type { SamplerState } from '../main-thread/orders'
 
 /** V8's sampling heap profiler, of which a process has one for all its users. Synchronous, on its own thread. */
@@ -8,6 +9,8 @@ export interface HeapSampler {
   start(intervalBytes: number): SamplerState
   /** The samples since the start; none if nothing was sampled or another user has stopped it. Forces one full GC. */
   read(): { samples: number; json: string }
+  /** The same as an object; `undefined` while nothing samples: then no GC is forced. */
+  profile(): SamplingProfile | undefined
   state(): SamplerState
   /** Stops it if it is ours. Idempotent. */
   stop(): void
@@ -32,6 +35,12 @@ export function createHeapSampler(openSession: () => Session): HeapSampler {
     sampler = 'stopped'
   }
 
+  const profile = (): SamplingProfile | undefined => {
+    const taken = session && readProfile(session)
+    if (!taken) sampler = 'stopped'
+    return taken
+  }
+
   return {
     start(intervalBytes) {
       if (sampler !== 'stopped') return sampler
@@ -42,24 +51,21 @@ export function createHeapSampler(openSession: () => Session): HeapSampler {
       return (sampler = 'ours')
     },
     read() {
-      const profile = session && readProfile(session)
-      if (!profile) sampler = 'stopped'
-      const samples = profile?.samples.length ?? 0
-      return { samples, json: samples > 0 ? toJson(profile) : '' }
+      const taken = profile()
+      const samples = taken?.samples.length ?? 0
+      return { samples, json: samples > 0 ? toJson(taken) : '' }
     },
+    profile,
     state: () => sampler,
     stop: letGo,
   }
 }
 
-/** The types of Node 20 leave the samples out; every supported Node gives them. */
-type SamplingProfile = HeapProfiler.SamplingHeapProfile & { readonly samples: readonly unknown[] }
-
 /** `undefined` while no sampler runs, which V8 reports as an error. */
 function readProfile(session: Session): SamplingProfile | undefined {
   let profile: SamplingProfile | undefined
   session.post('HeapProfiler.getSamplingProfile', (_error, answer) => {
-    profile = answer?.profile as SamplingProfile | undefined
+    profile = answer?.profile as unknown as SamplingProfile | undefined
   })
   return profile
 }

@@ -5,6 +5,7 @@ import { isPartialThere, type MarkedFile } from '../../files/partial'
 import { loadPackage, type Engines } from '../engines'
 import type { HeapStatistics, OrderName, Orders } from './orders'
 import { forgetOptimizedCodeHere } from '../cpu/forget-optimized-code'
+import { holdingsOf } from '../heap/allocation-sites'
 import { createHeapSampler, type HeapSampler } from '../heap/sampler'
 import { loadForkHelper } from '../heap/fork/helper'
 import { writeDumpInChild } from '../heap/fork/job'
@@ -62,6 +63,10 @@ export function createOrders(
         if (samples > 0) writtenBytes = overwrite(target, profile.json)
       })
       return { pauseMs, samples, writtenBytes, sampler: sampler.state() }
+    },
+    allocationSites: () => {
+      const profile = sampler.profile()
+      return profile === undefined ? {} : { holdings: holdingsOf(profile) }
     },
     stopSampling: () => {
       sampler.stop()

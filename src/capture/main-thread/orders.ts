@@ -1,5 +1,6 @@
 import type { Session } from 'node:inspector'
 import type { MarkedFile, PartialArtefact } from '../../files/partial'
+import type { PathHolding } from '../heap/allocation-sites'
 import type { PassedOver } from '../capture'
 import type { ForkOptions } from '../heap/fork/helper'
 
@@ -39,6 +40,8 @@ export interface Orders {
     input: { target: MarkedFile }
     output: { pauseMs: number; samples: number; writtenBytes: number; sampler: SamplerState }
   }
+  /** What each call path has allocated and the heap still holds. Forces one full GC; without a sampler: none, and no holdings. */
+  allocationSites: { input: Nothing; output: { holdings?: readonly PathHolding[] } }
   /** Stops the sampling heap profiler if this library started it. */
   stopSampling: { input: Nothing; output: Nothing }
   /**

@@ -28,6 +28,7 @@ export function scriptedMainThread(script: Script = {}) {
       const writtenBytes = overwrite(target, JSON.stringify(HEAP_PROFILE))
       return { pauseMs: 2, samples: 1, writtenBytes, sampler: 'ours' }
     },
+    allocationSites: () => ({}),
     stopSampling: () => ({}),
     forkHeapDump: () => {
       throw new Error('this script forks nothing')

@@ -3,14 +3,18 @@ import { describe, test } from 'node:test'
 import type { GcReading } from '../../../src/leak/trend.js'
 import { READINGS_KEPT } from '../../../src/dispatch/readings.js'
 import { startLeakWatch } from '../../../src/leak/watch.js'
-import type { LeakEvidence, LeakReport } from '../../../src/leak/watch.js'
+import type { Leak } from '../../../src/dispatch/events.js'
+import type { LeakEvidence } from '../../../src/leak/watch.js'
 import { ENGINES, FULL_GCS, runFixture } from './run-fixture'
 
 interface HeapResult {
   source: string
   steps: number
   readings: number
-  leaks: { report: { start: string; end: string; growth: number; reason: string } }[]
+  /** How often allocation sites were read. */
+  looks: number
+  leaks: { start: string; end: string; growth: number; reason: string; sites: Leak['sites'] }[]
+  dumps: Record<string, unknown>[]
   failures: string[]
 }
 
@@ -19,19 +23,46 @@ const MB = 1024 * 1024
 
 for (const { engine, skip } of ENGINES) {
   describe(`on the real heap, engine ${engine}`, { skip }, () => {
-    const run = async (scenario: string) =>
-      JSON.parse(await runFixture('heap.js', [engine, scenario], FULL_GCS)) as HeapResult
+    const run = async (scenario: string, ...more: string[]) =>
+      JSON.parse(await runFixture('heap.js', [engine, scenario, ...more], FULL_GCS)) as HeapResult
 
-    test('a slow leak is told, with what it gained', async () => {
-      const { leaks, failures } = await run('leak')
+    test('a slow leak is reported, with what it gained, and has two snapshots', async () => {
+      const { leaks, dumps, failures } = await run('leak')
       assert.deepEqual(failures, [])
       assert.ok(leaks[0])
-      const { start, end, growth, reason } = leaks[0].report
-      assert.ok(growth > 10 * MB && growth < 25 * MB, `${growth}`)
-      assert.ok(Date.parse(end) - Date.parse(start) >= 25 * MINUTE_MS)
+      const { start, end, growth, reason, sites } = leaks[0]
+      assert.ok(growth > 10 * MB && growth < 40 * MB, `${growth}`)
+      assert.ok(Date.parse(end) - Date.parse(start) >= 10 * MINUTE_MS)
       assert.match(reason, /MB per hour/)
-      // 30 MB leak in this hour; a verdict for every round would be five or more.
+      assert.deepEqual(sites, [])
+      // 60 MB leak in these two hours; a verdict for every round would be ten or more.
       assert.ok(leaks.length <= 2, `${leaks.length} leaks`)
+      assert.equal(dumps[0]?.pairOf, undefined)
+      assert.equal(dumps[1]?.pairOf, 'snapshot 1')
+    })
+
+    test('a leak names the function that allocates it, when allocations are sampled', async () => {
+      const { leaks, failures } = await run('leakInSessions', 'sampled')
+      assert.deepEqual(failures, [])
+      const [first] = leaks[0]?.sites ?? []
+      assert.ok(first && leaks[0])
+      assert.equal(first.functionName, 'allocate')
+      assert.match(first.url, /parts\.js$/)
+      assert.ok(first.line > 1)
+      assert.ok(
+        first.growth > 0.3 * leaks[0].growth && first.growth < 1.5 * leaks[0].growth,
+        `${first.growth}`,
+      )
+    })
+
+    test('sessions that come and go, more each minute, are no leak when allocations are sampled', async () => {
+      const { leaks, looks } = await run('morning', 'sampled')
+      assert.deepEqual(leaks, [])
+      assert.ok(looks >= 2, 'the trend has suspected nothing: this shows nothing')
+    })
+
+    test('they would be one without', async () => {
+      assert.ok((await run('morning')).leaks.length >= 1)
     })
 
     for (const scenario of ['startUp', 'cacheThatPlateaus', 'sawtooth', 'bursts']) {
@@ -66,11 +97,16 @@ for (const { engine, skip } of ENGINES) {
   })
 }
 
-/** A watch on scripted readings: one a minute, 1 MB more each. */
-function leakByScript(minutes: number, onLeak: (report: LeakReport, evidence: LeakEvidence) => void) {
+/** A watch on scripted readings: one a minute, 1 MB more each. `made` says whether the nth dump is made. */
+async function leakByScript(
+  minutes: number,
+  { pair = true, made = (dump: number): boolean => dump > 0 } = {},
+) {
   let nowMs = 0
   let feed: (reading: GcReading) => void = () => {}
   let stopped = false
+  const leaks: Leak[] = []
+  const dumps: LeakEvidence[] = []
   const stop = startLeakWatch({
     source: {
       source: 'script',
@@ -81,32 +117,86 @@ function leakByScript(minutes: number, onLeak: (report: LeakReport, evidence: Le
     },
     now: () => nowMs,
     wallClock: () => Date.UTC(2026, 0, 1) + nowMs,
-    onLeak,
+    readHoldings: () => undefined,
+    onLeak: (leak) => leaks.push(leak),
+    dump: (evidence) => Promise.resolve(made(dumps.push(evidence)) ? `snapshot ${dumps.length}` : undefined),
+    isPairWanted: pair,
     onFailure: (error) => assert.fail(error as Error),
   })
   for (; nowMs < minutes * MINUTE_MS; nowMs += MINUTE_MS) {
     feed({ atMs: nowMs, usedBytes: 40 * MB + (nowMs / MINUTE_MS) * MB })
+    await Promise.resolve()
+    await Promise.resolve()
   }
   stop()
   assert.ok(stopped)
+  return { leaks, dumps }
 }
 
-test('the report has dates of the wall clock, the evidence has the latest readings and the rule', () => {
-  const told: { report: LeakReport; evidence: LeakEvidence }[] = []
-  leakByScript(300, (report, evidence) => told.push({ report, evidence }))
-  const [first] = told
-  assert.ok(first)
-  assert.equal(first.report.start.toISOString(), '2026-01-01T00:05:00.000Z')
-  assert.equal(first.report.end.toISOString(), '2026-01-01T00:35:00.000Z')
-  assert.equal(first.report.growth, 30 * MB)
-  assert.equal(first.evidence.details.source, 'script')
-  assert.equal(first.evidence.details.reason, first.report.reason)
-  assert.deepEqual(first.evidence.readings[0], { at: '2026-01-01T00:00:00.000Z', value: 40 * MB })
-  const last = told.at(-1)
-  assert.ok(last)
-  assert.equal(last.evidence.readings.length, READINGS_KEPT)
+test('the report has dates of the wall clock, the evidence has the latest readings and the rule', async () => {
+  const { leaks, dumps } = await leakByScript(300)
+  const [leak, evidence] = [leaks[0], dumps[0]]
+  assert.ok(leak && evidence)
+  assert.equal(leak.start.toISOString(), '2026-01-01T00:05:00.000Z')
+  assert.equal(leak.end.toISOString(), '2026-01-01T00:56:00.000Z')
+  assert.equal(leak.growth, 51 * MB)
+  assert.equal(evidence.details.source, 'script')
+  assert.equal(evidence.details.reason, leak.reason)
+  assert.equal(evidence.readings.at(-1)?.at, '2026-01-01T01:00:00.000Z')
+  assert.equal(evidence.readings.length, READINGS_KEPT)
 })
 
-test('no leak is told within the first rounds', () => {
-  leakByScript(35, () => assert.fail('told'))
+test('no leak is reported within the first rounds', async () => {
+  assert.deepEqual((await leakByScript(35)).leaks, [])
+})
+
+describe('the second snapshot of a leak', () => {
+  const pairs = (dumps: readonly LeakEvidence[]) => dumps.map(({ details }) => details.pairOf)
+
+  test('is taken once, after the heap has grown by half as much again', async () => {
+    const { dumps } = await leakByScript(100)
+    assert.deepEqual(pairs(dumps), [undefined, 'snapshot 1'])
+    assert.equal(dumps[1]?.details.growthBytes, 26 * MB)
+  })
+
+  test('is not taken when it is not wanted', async () => {
+    assert.deepEqual(pairs((await leakByScript(100, { pair: false })).dumps), [undefined])
+  })
+
+  test('is not taken when the first one was not made', async () => {
+    assert.deepEqual(pairs((await leakByScript(100, { made: () => false })).dumps), [undefined])
+  })
+
+  test('is tried again after as much growth when it could not be made', async () => {
+    const { dumps } = await leakByScript(115, { made: (dump) => dump !== 2 })
+    assert.deepEqual(pairs(dumps), [undefined, 'snapshot 1', 'snapshot 1'])
+  })
+})
+
+test('the collection that reading the sites forces is no reading', () => {
+  let nowMs = 0
+  let looks = 0
+  let feed: (reading: GcReading) => void = () => {}
+  const dumps: LeakEvidence[] = []
+  startLeakWatch({
+    source: { source: 'script', start: (onFullGc) => ((feed = onFullGc), () => {}) },
+    now: () => nowMs,
+    wallClock: () => nowMs,
+    readHoldings() {
+      looks++
+      return new Map()
+    },
+    onLeak: () => {},
+    dump: (evidence) => Promise.resolve(void dumps.push(evidence)),
+    isPairWanted: false,
+    onFailure: (error) => assert.fail(error as Error),
+  })
+  for (; nowMs < 200 * MINUTE_MS; nowMs += MINUTE_MS) {
+    const seen = looks
+    feed({ atMs: nowMs, usedBytes: 40 * MB + (nowMs / MINUTE_MS) * MB })
+    if (looks > seen) feed({ atMs: nowMs + 200, usedBytes: MB })
+  }
+  const [first] = dumps
+  assert.ok(first && looks >= 2)
+  assert.ok(first.readings.every(({ value }) => value >= 40 * MB))
 })

@@ -27,6 +27,8 @@ test('the defaults are those of the documentation', () => {
     rule: { ...common, threshold: { unit: 'absolute', value: 1_288_490_188 } },
     sampling: true,
   })
+  assert.deepEqual(settings.heapLimit, { holdMs: 10_000 })
+  assert.equal(settings.leakPair, true)
   assert.equal(settings.signal, 'SIGUSR2')
   assert.equal(settings.watchdog, true)
   assert.equal(settings.engine, 'auto')
@@ -34,10 +36,11 @@ test('the defaults are those of the documentation', () => {
 })
 
 test('only what is configured is watched; a dump by hand needs a directory and a duration all the same', () => {
-  const { cpu, memory } = resolveOptions()
+  const { cpu, memory, heapLimit, leakPair } = resolveOptions()
   const directory = process.cwd()
   assert.deepEqual(cpu, { directory, rule: undefined, profileDurationMs: 30_000, blockedMs: undefined })
   assert.deepEqual(memory, { directory, rule: undefined, sampling: false })
+  assert.deepEqual([heapLimit, leakPair], [undefined, false])
 })
 
 test('0 is a value, not an absence (1.x swallowed it)', () => {
@@ -115,6 +118,7 @@ for (const [wrong, error, message] of [
   [{ memory: { limiter: [1, 0] } }, RangeError, /^options\.memory\.limiter\[1\]/],
   [{ memory: { limiter: 3 } }, TypeError, /^options\.memory\.limiter/],
   [{ memory: { sampling: 1 } }, TypeError, /^options\.memory\.sampling/],
+  [{ memory: { leakPair: 'yes' } }, TypeError, /^options\.memory\.leakPair must be true or false/],
   [{ profileDir: '' }, RangeError, /^options\.profileDir/],
   [{ profileDir: 'a\0b' }, RangeError, /^options\.profileDir/],
   [{ profileDir: 7 }, TypeError, /^options\.profileDir/],

@@ -31,7 +31,7 @@ test('every event is one line and one emit with its payload', () => {
   const hear = (payload: unknown) => void heard.push(payload)
   emitter.on('dump', hear).on('skip', hear).on('leak', hear)
   const skip = { kind: 'memory', rule: 'threshold', reason: 'busy', numbers: {} } as const
-  const leak = { start: new Date(0), end: new Date(1), growth: 5, reason: 'grows' }
+  const leak = { start: new Date(0), end: new Date(1), growth: 5, reason: 'grows', sites: [] }
   const failure = { stage: 'capture', message: 'x' }
   voice.dump(dump)
   voice.skip(skip)

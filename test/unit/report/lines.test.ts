@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { lines } from '../../../src/report/lines.js'
 
 test('a dump names its files, way, size and times', () => {
@@ -20,10 +20,30 @@ test('a skip names its reason, and the numbers if there are any', () => {
   assert.equal(lines.skip({ ...skip, numbers: {} }), 'threshold memory dump skipped: disk')
 })
 
-test('a leak names growth, span and reason', () => {
-  const leak = { start: new Date(0), end: new Date(1000), growth: 2048, reason: 'it climbs' }
+describe('a leak', () => {
+  const leak = { start: new Date(0), end: new Date(1000), growth: 2048, reason: 'it climbs', sites: [] }
   const span = '1970-01-01T00:00:00.000Z to 1970-01-01T00:00:01.000Z'
-  assert.equal(lines.leak(leak), `leak suspected: heap grew by 2KB from ${span}: it climbs`)
+
+  test('names growth, span and reason', () => {
+    assert.equal(lines.leak(leak), `leak suspected: heap grew by 2KB from ${span}: it climbs`)
+  })
+
+  test('names the first site with its growth', () => {
+    const sites = [
+      { functionName: 'remember', url: 'file:///app.js', line: 7, growth: 1536 },
+      { functionName: 'other', url: 'file:///app.js', line: 9, growth: 12 },
+    ]
+    const where = '1.5KB of it in remember (file:///app.js:7)'
+    assert.equal(
+      lines.leak({ ...leak, sites }),
+      `leak suspected: heap grew by 2KB from ${span}, ${where}: it climbs`,
+    )
+  })
+
+  test('names no place of a site that V8 knows none for', () => {
+    const sites = [{ functionName: '(anonymous)', url: '', line: 0, growth: 1024 }]
+    assert.match(lines.leak({ ...leak, sites }), /, 1KB of it in \(anonymous\): it climbs$/)
+  })
 })
 
 test('a failure names its stage, and the kind if there is one', () => {

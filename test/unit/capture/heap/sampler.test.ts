@@ -37,6 +37,7 @@ describe('heap sampler', () => {
       samples: 3,
       json: JSON.stringify({ head: {}, samples: [{}, {}, {}] }),
     })
+    assert.equal(sampler.profile()?.samples.length, 3)
     assert.equal(v8.sessions, 1)
     sampler.stop()
     sampler.stop()
@@ -69,6 +70,7 @@ describe('heap sampler', () => {
     const { v8, openSession } = fakeV8()
     const sampler = createHeapSampler(openSession)
     assert.equal(sampler.read().samples, 0)
+    assert.equal(sampler.profile(), undefined)
     assert.equal(v8.sessions, 0)
     v8.samples = 0
     sampler.start(1024)

@@ -29,7 +29,16 @@ async function main() {
       }),
   }
   const start = () =>
-    startLeakWatch({ source: counted, now, wallClock: () => clock.nowMs, onLeak() {}, onFailure() {} })
+    startLeakWatch({
+      source: counted,
+      now,
+      wallClock: () => clock.nowMs,
+      readHoldings: () => undefined,
+      onLeak() {},
+      dump: () => Promise.resolve(undefined),
+      isPairWanted: true,
+      onFailure() {},
+    })
   // The first full GC after loading memwatch starts libuv's thread pool, watch or no watch.
   for (let turns = 0; turns < 20; turns++) {
     allocate(1)

@@ -1,5 +1,8 @@
 'use strict'
 const { resolveEngines } = require('../../../../dist/capture/engines')
+const { holdingsOf } = require('../../../../dist/capture/heap/allocation-sites')
+const { createHeapSampler } = require('../../../../dist/capture/heap/sampler')
+const { openLocalSession } = require('../../../../dist/capture/main-thread/carry-out')
 const leak = require('../../../../dist/leak/choose-readings')
 
 const MINUTE_MS = 60_000
@@ -27,4 +30,11 @@ async function untilFullGc(readingCount) {
 /** The readings that a monitor with this `engine` option would take. */
 const chooseReadings = (engine, now) => leak.chooseReadings(resolveEngines(engine, ['leak']).leak, now)
 
-module.exports = { MINUTE_MS, clock, now, allocate, turn, untilFullGc, chooseReadings }
+/** Samples finely enough for a heap of some MB. */
+function holdingsReader() {
+  const sampler = createHeapSampler(openLocalSession)
+  sampler.start(16 * 1024)
+  return () => new Map(holdingsOf(sampler.profile()).map((holding) => [holding.path, holding]))
+}
+
+module.exports = { MINUTE_MS, clock, now, allocate, turn, untilFullGc, chooseReadings, holdingsReader }

@@ -48,6 +48,7 @@ describe('the job of a forked child', () => {
       order.push('profile')
       return { samples, json: samples > 0 ? JSON.stringify(HEAP_PROFILE) : '' }
     },
+    profile: () => undefined,
     state: () => (samples > 0 ? 'ours' : 'stopped'),
     stop: () => {},
   })

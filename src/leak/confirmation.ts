@@ -1,0 +1,156 @@
+import type { GrowingSite, SiteHolding } from '../capture/heap/allocation-sites'
+import type { Climb, GcReading } from './trend'
+
+/** What is alive, by the profiler's number of the call path. */
+export type Holdings = ReadonlyMap<number, SiteHolding>
+
+/** A leak to report. */
+export interface ConfirmedLeak extends Climb {
+  /** The sites that grew, the largest growth first; empty when allocations are not sampled. */
+  readonly sites: readonly GrowingSite[]
+  /**
+   * `sites`: they account for most of the growth and gave nothing back. `growth`: the heap has grown as much again
+   * meanwhile. `none`: allocations are not sampled.
+   */
+  readonly confirmedBy: 'sites' | 'growth' | 'none'
+}
+
+/** A site gave nothing back while it still holds this share of what it held. Some garbage is always among the samples. */
+export const KEPT_SHARE = 0.8
+/** Sites that grew and gave nothing back confirm a leak when they account for this share of the growth. */
+export const EXPLAINED_SHARE = 0.5
+/** While the sites do not confirm it, they are read again each time that the heap has grown by this share of the climb. */
+export const NEXT_LOOK_SHARE = 1 / 3
+/** A leak names at most this many sites. */
+export const SITES_NAMED = 5
+
+/** A climb that waits for the sites to confirm it. */
+interface Waiting {
+  readonly climb: Climb
+  before: Holdings
+  nextLookBytes: number
+}
+
+/**
+ * Confirms a climb of the heap by allocation site, or makes it wait. The heap's size cannot distinguish a leak from memory
+ * that comes and goes, but more of it by the hour: sessions on a morning. There the objects that were alive an hour ago are gone;
+ * a leak holds each of them. So allocations are read once when the trend suspects a leak, and compared when it is sure: call
+ * paths that hold more and still hold what they held confirm it.
+ *
+ * A reading costs a full collection, hence none is made without a suspicion. A climb that the sites do not confirm is
+ * dropped once the heap has given half of it back, and reported all the same once the heap has grown as much again.
+ */
+export class LeakConfirmation {
+  readonly #readHoldings: () => Holdings | undefined
+  #suspected: { readonly before: Holdings; readonly startBytes: number } | undefined
+  #waiting: Waiting | undefined
+
+  /** @param readHoldings - Forces a full collection; `undefined` when allocations are not sampled. */
+  constructor(readHoldings: () => Holdings | undefined) {
+    this.#readHoldings = readHoldings
+  }
+
+  /** Takes each reading, with the climb that it completes; returns a leak once it may be reported. */
+  take(reading: GcReading, climb: Climb | undefined): ConfirmedLeak | undefined {
+    if (this.#suspected !== undefined && reading.usedBytes < this.#suspected.startBytes)
+      this.#suspected = undefined
+    if (climb?.isLeak) return this.#judge(reading, climb)
+    if (this.#waiting !== undefined) return this.#wait(reading, this.#waiting)
+    if (climb !== undefined) this.#suspect(climb)
+    return undefined
+  }
+
+  #suspect({ startBytes }: Climb): void {
+    if (this.#suspected !== undefined) return
+    const before = this.#readHoldings()
+    if (before !== undefined) this.#suspected = { before, startBytes }
+  }
+
+  #judge(reading: GcReading, climb: Climb): ConfirmedLeak | undefined {
+    const before = this.#waiting?.before ?? this.#suspected?.before
+    const hasWaited = this.#waiting !== undefined
+    this.#forget()
+    const after = this.#readHoldings()
+    if (after === undefined) return { ...climb, sites: [], confirmedBy: 'none' }
+    const change = before && compare(before, after)
+    if (change?.isConfirmed) return { ...climb, sites: change.keepers, confirmedBy: 'sites' }
+    // The trend demands more growth for a second leak: by now the heap has grown by the climb and as much again.
+    if (hasWaited) return { ...climb, sites: change?.growing ?? [], confirmedBy: 'growth' }
+    this.#waiting = { climb, before: after, nextLookBytes: nextLookBytes(reading, climb) }
+    return undefined
+  }
+
+  #wait(reading: GcReading, waiting: Waiting): ConfirmedLeak | undefined {
+    const { climb } = waiting
+    if (reading.usedBytes < climb.startBytes + climb.growthBytes / 2) this.#forget()
+    if (reading.usedBytes < waiting.nextLookBytes) return undefined
+    const after = this.#readHoldings()
+    const { isConfirmed, keepers, growing } = compare(waiting.before, after ?? waiting.before)
+    const grown = { ...climb, endMs: reading.atMs, growthBytes: reading.usedBytes - climb.startBytes }
+    const isAsMuchAgain = grown.growthBytes >= 2 * climb.growthBytes
+    if (isConfirmed || isAsMuchAgain || after === undefined) {
+      this.#forget()
+      if (isConfirmed) return { ...grown, sites: keepers, confirmedBy: 'sites' }
+      return { ...grown, sites: growing, confirmedBy: after === undefined ? 'none' : 'growth' }
+    }
+    waiting.before = after
+    waiting.nextLookBytes = nextLookBytes(reading, climb)
+    return undefined
+  }
+
+  #forget(): void {
+    this.#suspected = undefined
+    this.#waiting = undefined
+  }
+}
+
+function nextLookBytes({ usedBytes }: GcReading, { growthBytes }: Climb): number {
+  return usedBytes + NEXT_LOOK_SHARE * growthBytes
+}
+
+interface Change {
+  readonly isConfirmed: boolean
+  /** Sites that grew and gave nothing back. */
+  readonly keepers: readonly GrowingSite[]
+  /** All sites that grew. */
+  readonly growing: readonly GrowingSite[]
+}
+
+function compare(before: Holdings, after: Holdings): Change {
+  const keepers: GrowingSite[] = []
+  const growing: GrowingSite[] = []
+  let totalBytes = 0
+  for (const [path, holding] of after) {
+    const earlier = before.get(path)
+    const growth = bytesOf(holding) - (earlier ? bytesOf(earlier) : 0)
+    totalBytes += growth
+    if (growth <= 0) continue
+    const site = { functionName: holding.functionName, url: holding.url, line: holding.line, growth }
+    growing.push(site)
+    if (earlier && keptShare(earlier, holding) >= KEPT_SHARE) keepers.push(site)
+  }
+  for (const [path, earlier] of before) if (!after.has(path)) totalBytes -= bytesOf(earlier)
+  const keptBytes = keepers.reduce((sum, { growth }) => sum + growth, 0)
+  const isConfirmed = totalBytes > 0 && keptBytes >= EXPLAINED_SHARE * totalBytes
+  return { isConfirmed, keepers: largestSites(keepers), growing: largestSites(growing) }
+}
+
+function keptShare(before: SiteHolding, after: SiteHolding): number {
+  const alive = new Set(after.samples.map(([ordinal]) => ordinal))
+  const kept = before.samples.filter(([ordinal]) => alive.has(ordinal))
+  return kept.length / before.samples.length
+}
+
+function bytesOf({ samples }: SiteHolding): number {
+  return samples.reduce((sum, [, bytes]) => sum + bytes, 0)
+}
+
+/** Call paths that end in the same function are one site. */
+function largestSites(paths: readonly GrowingSite[]): GrowingSite[] {
+  const sites = new Map<string, GrowingSite>()
+  for (const path of paths) {
+    const key = `${path.functionName}\n${path.url}\n${path.line}`
+    sites.set(key, { ...path, growth: path.growth + (sites.get(key)?.growth ?? 0) })
+  }
+  return [...sites.values()].sort((a, b) => b.growth - a.growth).slice(0, SITES_NAMED)
+}
