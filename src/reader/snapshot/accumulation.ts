@@ -12,6 +12,8 @@ export interface Pile {
   readonly sample: number
   readonly count: number
   readonly retainedBytes: number
+  /** Each object holds the next; the count is of those that retain a large share. */
+  readonly isChain?: boolean
 }
 
 /** An object that retains a large share of the heap, below the nearest object that a programmer knows. */
@@ -71,7 +73,7 @@ export function findPile(heap: Heap): Pile | undefined {
     .filter(({ count }) => count >= CHAIN)
     .sort((one, other) => other.count - one.count)[0]
   if (chain !== undefined && chain.first.retainedBytes > (best?.retainedBytes ?? 0)) {
-    return { ...chain.first, count: chain.count }
+    return { ...chain.first, count: chain.count, isChain: true }
   }
   return best ?? single
 }

@@ -19,7 +19,7 @@ export function analyseHeap(heap: Heap, file: string, locate = (place: Place) =>
   const scripts = readScripts(heap, locate)
   const classes = classesOf(heap, scripts)
   const pile = findPile(heap)
-  const accumulation = pile === undefined ? undefined : accumulationOf(heap, pile, scripts)
+  const accumulation = pile === undefined ? undefined : accumulationOf(heap, pile, scripts, classes)
   return {
     kind: 'snapshot',
     file,
@@ -116,13 +116,19 @@ function mergeByName(rows: readonly ClassRow[]): Map<string, ClassRow> {
   return merged
 }
 
-function accumulationOf(heap: Heap, pile: Pile, scripts: Scripts): Accumulation {
-  const { className, count, retainedBytes, sample } = pile
+function accumulationOf(
+  heap: Heap,
+  pile: Pile,
+  scripts: Scripts,
+  classes: readonly ClassRow[],
+): Accumulation {
+  const { className, retainedBytes, sample } = pile
+  const row = pile.isChain === true ? classes.find(({ name }) => name === className) : undefined
   const place = scripts.placeOf(heap.createNode(sample), className)
   return {
     className,
     ...(place && { place }),
-    count,
+    count: row?.count ?? pile.count,
     retainedBytes,
     percent: percent(retainedBytes, heap.totalSize),
     ...explainRetainers(heap, sample, scripts),

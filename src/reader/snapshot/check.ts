@@ -2,6 +2,8 @@ import { isObject, numberOr, parseJson, UnreadableError } from '../json'
 
 /** Longest header of a snapshot, bytes. V8's have 2 KiB. */
 const MAX_HEADER_BYTES = 1024 * 1024
+/** Before the header stands its name. */
+const MAX_PREFIX_BYTES = 100
 /** The table of strings becomes one JavaScript string while it is parsed, and V8 has a limit for those. */
 export const MAX_STRINGS_BYTES = 500_000_000
 
@@ -69,7 +71,10 @@ export class SnapshotCheck {
     this.#beginning = Buffer.concat([this.#beginning, chunk])
     const text = this.#beginning.subarray(0, MAX_HEADER_BYTES).toString('latin1')
     const match = /^\s*\{\s*"snapshot"\s*:\s*/.exec(text)
-    if (match === null) throw new UnreadableError('is not a heap snapshot')
+    if (match === null) {
+      if (text.length < MAX_PREFIX_BYTES) return Buffer.alloc(0)
+      throw new UnreadableError('is not a heap snapshot')
+    }
     const end = endOfObject(text, match[0].length)
     if (end === undefined) {
       if (text.length < MAX_HEADER_BYTES) return Buffer.alloc(0)

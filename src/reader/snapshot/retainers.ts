@@ -55,21 +55,33 @@ function shortestPath(heap: Heap, nodeIndex: number): Step[] {
 
 /** The first holder with a name that a programmer knows: "Map `sessions` in shop.js, via closure of login". */
 function inWords(steps: readonly Step[], scripts: Scripts): string {
-  const namedAt = steps.findIndex(({ edgeType }) => edgeType === 'property' || edgeType === 'context')
-  const named = steps[namedAt]
+  const at = steps.findIndex(isNamed)
+  const named = steps[at]
   if (named === undefined) return ''
-  const container = steps.slice(0, namedAt).findLast(({ holder }) => isUserObject(holder))?.holder
-  const what = container === undefined ? 'variable' : container.className()
-  const from = named.edgeType === 'property' ? 'property' : what
-  const name = `\`${named.edgeName}\``
-  if (named.edgeType === 'property') {
-    const owner = named.holder.className()
-    const held = container === undefined ? `${from} ${name}` : `${what} ${name}`
-    return owner === 'global'
-      ? `${held}, a global`
-      : `${held} of ${owner}${inFile(steps.slice(namedAt), scripts)}`
-  }
-  return `${what} ${name}${inFile(steps.slice(namedAt), scripts)}`
+  const container = steps
+    .slice(0, at)
+    .findLast(({ holder }) => isUserObject(holder))
+    ?.holder.className()
+  const kind = container ?? (named.edgeType === 'property' ? 'property' : 'variable')
+  return `${kind} \`${named.edgeName}\`${ownerInWords(steps.slice(at), scripts)}`
+}
+
+/** Whose property or variable it is. A plain object is described by what holds it in turn. */
+function ownerInWords(steps: readonly Step[], scripts: Scripts): string {
+  const [named, ...rest] = steps
+  if (named === undefined) return ''
+  if (named.edgeType === 'context') return inFile(steps, scripts)
+  const owner = named.holder.className()
+  if (owner === 'global') return ', a global'
+  const next = rest.findIndex(isNamed)
+  const outer = rest[next]
+  if (!owner.startsWith('{') && owner !== 'Object') return ` of ${owner}${inFile(steps, scripts)}`
+  if (outer === undefined) return ` of ${owner}`
+  return ` of \`${outer.edgeName}\`${outer.holder.className() === 'global' ? ', a global' : inFile(rest.slice(next), scripts)}`
+}
+
+function isNamed({ edgeType }: Step): boolean {
+  return edgeType === 'property' || edgeType === 'context'
 }
 
 /** The file and the function through which a variable or a property is reached. */
