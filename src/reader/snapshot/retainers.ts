@@ -1,10 +1,13 @@
 import { basename } from 'node:path'
+import { isUserCode } from '../place'
 import type { Retainer } from '../model'
 import type { Scripts } from './scripts'
 import type { Heap, HeapNode } from './toolkit'
 
 /** Steps of a path that are shown. */
 const LONGEST_PATH = 30
+/** Functions of one scope that are looked at. */
+const MOST_CLOSURES = 1000
 /** From this distance on, only V8 itself holds an object. */
 const SYSTEM_DISTANCE = 100_000_000
 
@@ -12,6 +15,11 @@ interface Step {
   readonly edgeName: string
   readonly edgeType: string
   readonly holder: HeapNode
+}
+
+interface Within {
+  readonly heap: Heap
+  readonly scripts: Scripts
 }
 
 /** What holds an object: in a few words, and step by step down to a root. */
@@ -24,7 +32,7 @@ export function explainRetainers(
   const className = heap.createNode(nodeIndex).className()
   const outside = steps.findIndex(({ holder }) => holder.className() !== className)
   return {
-    heldBy: inWords(steps.slice(Math.max(0, outside)), scripts),
+    heldBy: inWords(steps.slice(Math.max(0, outside)), { heap, scripts }),
     path: steps.map((step) => describe(step, scripts)),
   }
 }
@@ -54,7 +62,7 @@ function shortestPath(heap: Heap, nodeIndex: number): Step[] {
 }
 
 /** The first holder with a name that a programmer knows: "Map `sessions` in shop.js, via closure of login". */
-function inWords(steps: readonly Step[], scripts: Scripts): string {
+function inWords(steps: readonly Step[], within: Within): string {
   const at = steps.findIndex(isNamed)
   const named = steps[at]
   if (named === undefined) return ''
@@ -63,21 +71,21 @@ function inWords(steps: readonly Step[], scripts: Scripts): string {
     .findLast(({ holder }) => isUserObject(holder))
     ?.holder.className()
   const kind = container ?? (named.edgeType === 'property' ? 'property' : 'variable')
-  return `${kind} \`${named.edgeName}\`${ownerInWords(steps.slice(at), scripts)}`
+  return `${kind} \`${named.edgeName}\`${ownerInWords(steps.slice(at), within)}`
 }
 
 /** Whose property or variable it is. A plain object is described by what holds it in turn. */
-function ownerInWords(steps: readonly Step[], scripts: Scripts): string {
+function ownerInWords(steps: readonly Step[], within: Within): string {
   const [named, ...rest] = steps
   if (named === undefined) return ''
-  if (named.edgeType === 'context') return inFile(steps, scripts)
+  if (named.edgeType === 'context') return inFile(steps, within)
   const owner = named.holder.className()
   if (owner === 'global') return ', a global'
   const next = rest.findIndex(isNamed)
   const outer = rest[next]
-  if (!owner.startsWith('{') && owner !== 'Object') return ` of ${owner}${inFile(steps, scripts)}`
+  if (!owner.startsWith('{') && owner !== 'Object') return ` of ${owner}${inFile(steps, within)}`
   if (outer === undefined) return ` of ${owner}`
-  return ` of \`${outer.edgeName}\`${outer.holder.className() === 'global' ? ', a global' : inFile(rest.slice(next), scripts)}`
+  return ` of \`${outer.edgeName}\`${outer.holder.className() === 'global' ? ', a global' : inFile(rest.slice(next), within)}`
 }
 
 function isNamed({ edgeType }: Step): boolean {
@@ -85,15 +93,28 @@ function isNamed({ edgeType }: Step): boolean {
 }
 
 /** The file and the function through which a variable or a property is reached. */
-function inFile(steps: readonly Step[], scripts: Scripts): string {
-  for (const { holder } of steps) {
-    if (holder.type() !== 'closure') continue
-    const place = scripts.placeOf(holder, holder.name())
-    if (place === undefined || place.file.startsWith('node:')) continue
-    const name = holder.name() === '' ? `an anonymous function, line ${place.line}` : holder.name()
+function inFile(steps: readonly Step[], { heap, scripts }: Within): string {
+  const [named] = steps
+  const onPath = steps.map(({ holder }) => holder).filter((holder) => holder.type() === 'closure')
+  const sharing = named?.edgeType === 'context' ? closuresOf(heap, named.holder) : []
+  for (const closure of [...onPath, ...sharing]) {
+    const place = scripts.placeOf(closure, closure.name())
+    if (place === undefined || !isUserCode(place)) continue
+    const name = closure.name() === '' ? `an anonymous function, line ${place.line}` : closure.name()
     return ` in ${basename(place.file)}, via closure of ${name}`
   }
   return ''
+}
+
+/** The functions that share a scope, the nearest to a root first. */
+function closuresOf(heap: Heap, scope: HeapNode): HeapNode[] {
+  const closures: HeapNode[] = []
+  for (const retainers = scope.retainers(); retainers.hasNext(); retainers.next()) {
+    const holder = heap.createNode(retainers.item().nodeIndex())
+    if (holder.type() === 'closure') closures.push(holder)
+    if (closures.length === MOST_CLOSURES) break
+  }
+  return closures.sort((one, other) => one.distance() - other.distance())
 }
 
 function describe({ edgeName, edgeType, holder }: Step, scripts: Scripts): Retainer {
