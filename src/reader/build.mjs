@@ -1,6 +1,14 @@
 // Bundles the reader with its libraries into dist/reader, and writes their licences beside it: node src/reader/build.mjs
 import { build } from 'esbuild'
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -24,8 +32,32 @@ const { metafile } = await build({
   metafile: true,
 })
 
+// The page's script stands in the page itself. keepNames: d3-flame-graph knows its own data by the name of their class.
+const page = await build({
+  absWorkingDir: root,
+  entryPoints: { page: join(source, 'page/browser.ts') },
+  outdir: out,
+  bundle: true,
+  platform: 'browser',
+  target: 'es2020',
+  format: 'iife',
+  minify: true,
+  keepNames: true,
+  charset: 'ascii',
+  legalComments: 'none',
+  loader: { '.css': 'empty' },
+  logLevel: 'warning',
+  metafile: true,
+})
+copyFileSync(join(source, 'page/page.css'), join(out, 'page.css'))
+if (/<\/script|<!--/i.test(readFileSync(join(out, 'page.js'), 'utf8')))
+  throw new Error('page.js would end its element')
+
 chmodSync(join(out, 'cli.js'), 0o755)
-writeFileSync(join(out, 'LICENSES.txt'), licences(packagesIn(metafile)))
+writeFileSync(
+  join(out, 'LICENSES.txt'),
+  licences([...new Set([...packagesIn(metafile), ...packagesIn(page.metafile)])].sort()),
+)
 
 /** Folders of the packages that went into the bundles. */
 function packagesIn({ inputs, outputs }) {

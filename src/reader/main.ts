@@ -1,13 +1,16 @@
 #!/usr/bin/env node
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { UnreadableError } from './json'
 import { listIncidents, writeList } from './list'
 import { writeMarkdown } from './markdown'
 import { readOptions, USAGE, UsageError } from './options'
 import { createReport } from './report'
+import { writePage } from './page/page'
 import { writeText } from './text'
 import { printable } from './units'
 import type { Report } from './model'
+import type { PageAssets } from './page/page'
 import type { ReportOptions } from './options'
 import type { Analysis } from './snapshot/run-child'
 
@@ -56,7 +59,7 @@ async function writeReport(options: ReportOptions): Promise<void> {
       onAnalysis: (analysis) => (running = analysis),
     })
     progress.clear()
-    if (out !== undefined) throw new UsageError('--out is not available')
+    if (out !== undefined) writeWhole(out, writePage(report, readAssets()))
     process.stdout.write(formatted(report, format))
   } finally {
     progress.clear()
@@ -74,8 +77,13 @@ function formatted(report: Report, format: ReportOptions['format']): string {
   }
 }
 
+function readAssets(): PageAssets {
+  const read = (name: string): string => readFileSync(join(__dirname, name), 'utf8')
+  return { script: read('page.js'), style: read('page.css') }
+}
+
 /** Whole or not at all, readable by its owner only: it shows what the artefact holds. */
-export function writeWhole(file: string, content: string): void {
+function writeWhole(file: string, content: string): void {
   const partial = `${file}.${process.pid}.partial`
   try {
     writeFileSync(partial, content, { mode: 0o600, flag: 'wx' })

@@ -13,6 +13,8 @@ export interface CallFrame {
 export const APPLICATION = 'application'
 export const NODE = 'Node.js'
 export const V8 = 'V8 and native code'
+/** Node itself runs some: its HTTP parser and undici's. */
+const WEBASSEMBLY = 'WebAssembly'
 
 export function placeOf({ functionName, url, lineNumber, columnNumber }: CallFrame): Place {
   return {
@@ -48,6 +50,7 @@ export function describePlace(place: Place): string {
 export function groupOf({ file }: Place): string {
   if (file === '' || file === 'native' || file.startsWith('extensions::')) return V8
   if (file.startsWith('node:')) return NODE
+  if (file.startsWith('wasm:')) return WEBASSEMBLY
   const path = file.replaceAll('\\', '/')
   const [, rest] = /.*\/node_modules\/(?!\.pnpm\/)(.*)$/.exec(path) ?? []
   if (rest === undefined) return APPLICATION
@@ -57,6 +60,5 @@ export function groupOf({ file }: Place): string {
 
 /** Whether the code is written by users of Node: the application's or a package's. */
 export function isUserCode(place: Place): boolean {
-  const group = groupOf(place)
-  return group !== NODE && group !== V8
+  return ![NODE, V8, WEBASSEMBLY].includes(groupOf(place))
 }
