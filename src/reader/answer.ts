@@ -4,14 +4,15 @@ import { isObject, UnreadableError } from './json'
 import { readCpuProfile } from './cpu-profile'
 import { readHeapProfile } from './heap-profile'
 import type { Input } from './input'
-import type { Part, Place } from './model'
+import type { Part } from './model'
+import type { Locator } from './source-maps'
 
 /** Reads a CPU or sampling heap profile, whatever its name. */
-export function readProfilePart(input: Input, locate: (place: Place) => Place): Part {
+export function readProfilePart(input: Input, locator: Locator): Part {
   const content = readProfile(input)
   const file = basename(input.path)
-  if (isObject(content) && Array.isArray(content['nodes'])) return readCpuProfile(content, file, locate)
-  if (isObject(content) && isObject(content['head'])) return readHeapProfile(content, file, locate)
+  if (isObject(content) && Array.isArray(content['nodes'])) return readCpuProfile(content, file, locator)
+  if (isObject(content) && isObject(content['head'])) return readHeapProfile(content, file, locator)
   throw new UnreadableError('is neither a CPU profile, a sampling heap profile, nor a heap snapshot')
 }
 

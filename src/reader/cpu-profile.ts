@@ -3,6 +3,7 @@ import { readCallFrame } from './call-frame'
 import { isObject, numberOr, UnreadableError } from './json'
 import { describePlace, isUserCode, placeOf } from './place'
 import { formatPercent } from './units'
+import { NO_SOURCE_MAPS } from './source-maps'
 import type { CallNode } from './call-tree'
 import type { JsonObject } from './json'
 import type { CallTree, CpuPart, FunctionRow, Place, Verdict } from './model'
@@ -21,17 +22,22 @@ const COLLECTOR = '(garbage collector)'
  *
  * @param profile - The parsed file.
  * @param file - Its name, for the report.
- * @param locate - Maps a place to the source that its code was compiled from.
+ * @param locator - Maps places to the sources that the code was compiled from.
  * @throws UnreadableError for anything that is no CPU profile.
  */
-export function readCpuProfile(profile: unknown, file: string, locate = (place: Place) => place): CpuPart {
+export function readCpuProfile(profile: unknown, file: string, locator = NO_SOURCE_MAPS): CpuPart {
   if (!isObject(profile) || !Array.isArray(profile['nodes'])) {
     throw new UnreadableError('is not a CPU profile: it has no nodes')
   }
   const nodes = orderNodes(profile['nodes'] as unknown[])
   const samples = arrayOf(profile, 'samples')
   credit(nodes, profile, samples)
-  const calls = nodes.map(({ place, parent, self }): CallNode => ({ place: locate(place), parent, self }))
+  locator.learn(nodes.map(({ place }) => place))
+  const calls = nodes.map(({ place, parent, self }): CallNode => ({
+    place: locator.locate(place),
+    parent,
+    self,
+  }))
   const time = (name: string): number =>
     calls.reduce((sum, { place, self }) => (isMeta(place, name) ? sum + self : sum), 0)
   const all = calls.reduce((sum, { self }) => sum + self, 0)

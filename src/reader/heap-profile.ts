@@ -4,26 +4,25 @@ import { isObject, numberOr, UnreadableError } from './json'
 import { describePlace, isUserCode, placeOf } from './place'
 import { formatBytes, formatPercent } from './units'
 import { STANDS_OUT_PERCENT } from './cpu-profile'
+import { NO_SOURCE_MAPS } from './source-maps'
 import type { CallNode } from './call-tree'
-import type { AllocationPart, CallTree, Place, Verdict } from './model'
+import type { AllocationPart, CallTree, Verdict } from './model'
 
 /**
  * Reads a `.heapprofile`: what is alive, by the function that allocated it.
  *
  * @param profile - The parsed file.
  * @param file - Its name, for the report.
- * @param locate - Maps a place to the source that its code was compiled from.
+ * @param locator - Maps places to the sources that the code was compiled from.
  * @throws UnreadableError for anything that is no sampling heap profile.
  */
-export function readHeapProfile(
-  profile: unknown,
-  file: string,
-  locate = (place: Place) => place,
-): AllocationPart {
+export function readHeapProfile(profile: unknown, file: string, locator = NO_SOURCE_MAPS): AllocationPart {
   if (!isObject(profile) || !isObject(profile['head'])) {
     throw new UnreadableError('is not a sampling heap profile: it has no head')
   }
-  const nodes = flatten(profile['head'], locate)
+  const flat = flatten(profile['head'])
+  locator.learn(flat.map(({ place }) => place))
+  const nodes = flat.map((node) => ({ ...node, place: locator.locate(node.place) }))
   const calls = addUpCalls(nodes, () => true)
   return {
     kind: 'allocation',
@@ -36,13 +35,13 @@ export function readHeapProfile(
 }
 
 /** The tree as a list, parents first. Iterative: a hostile file may be nested deeper than any stack. */
-function flatten(head: unknown, locate: (place: Place) => Place): CallNode[] {
+function flatten(head: unknown): CallNode[] {
   const nodes: CallNode[] = []
   const todo = [{ node: head, parent: -1 }]
   for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
     const { node, parent } = next
     if (!isObject(node)) throw new UnreadableError('is not a sampling heap profile: a node is no object')
-    const place = locate(placeOf(readCallFrame(node['callFrame'])))
+    const place = placeOf(readCallFrame(node['callFrame']))
     const index = nodes.push({ place, parent, self: Math.max(0, numberOr(node['selfSize'], 0)) }) - 1
     const children = Array.isArray(node['children']) ? (node['children'] as unknown[]) : []
     for (const child of children) todo.push({ node: child, parent: index })

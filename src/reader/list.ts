@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import { named, open, readProfilePart } from './answer'
 import { readFolder } from './folder'
 import { UnreadableError } from './json'
+import { NO_SOURCE_MAPS } from './source-maps'
 import { formatBytes, printable } from './units'
 import type { Incident } from './folder'
 import type { ListOptions } from './options'
@@ -72,7 +73,7 @@ function quickVerdict({ files }: Incident): string {
   try {
     const input = open(profile)
     if (input.sizeBytes > MAX_READ_BYTES) return 'The profile is too large to be read for a list.'
-    return readProfilePart(input, (place) => place).verdict.sentence
+    return readProfilePart(input, NO_SOURCE_MAPS).verdict.sentence
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error
     return `Unreadable: ${basename(profile)} ${error.message.replace(`${profile} `, '')}`

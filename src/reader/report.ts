@@ -9,7 +9,8 @@ import { formatBytes } from './units'
 import { analyseInChild } from './snapshot/run-child'
 import type { Incident } from './folder'
 import type { Input } from './input'
-import type { Part, Place, Report, Verdict } from './model'
+import type { Part, Report, Verdict } from './model'
+import type { Locator } from './source-maps'
 import type { Analysis } from './snapshot/run-child'
 
 export interface ReportRequest {
@@ -68,13 +69,13 @@ async function partsOf(
     onAnalysis(analysis)
     return analysis.result
   }
-  const { locate, notes } = createLocator(sourceMaps)
-  return { parts: inputs.map((input) => readNamed(input, locate)), notes: notes() }
+  const locator = createLocator(sourceMaps)
+  return { parts: inputs.map((input) => readNamed(input, locator)), notes: locator.notes() }
 }
 
-function readNamed(input: Input, locate: (place: Place) => Place): Part {
+function readNamed(input: Input, locator: Locator): Part {
   try {
-    return readProfilePart(input, locate)
+    return readProfilePart(input, locator)
   } catch (error) {
     throw named(input.path, error)
   }

@@ -130,7 +130,8 @@ function section(part: Part, { verdict }: Report, graphs: readonly DrawnGraph[])
     <h2>${shown(summaryOf(part))}</h2>
     ${part.verdict === verdict ? '' : html`<p>${shown(part.verdict.sentence)}</p>`}
     ${part.kind === 'snapshot' ? retainers(part) : ''} ${graph === undefined ? '' : flameGraph(graph, index)}
-    ${tables.map(table)} ${part.notes.map((note) => html`<p class="note">${shown(note)}</p>`)}
+    ${tables.map((one) => table(one, culpritOf(part)))}
+    ${part.notes.map((note) => html`<p class="note">${shown(note)}</p>`)}
   </section> `
 }
 
@@ -181,7 +182,13 @@ function retainers({ accumulation }: SnapshotPart): Html {
     </ol>`
 }
 
-function table({ title, columns, rows, details }: Table): Html {
+/** The name in the row that the verdict is about. */
+function culpritOf(part: Part): string | undefined {
+  if (!part.verdict.found) return undefined
+  return part.kind === 'snapshot' ? part.accumulation?.className : part.verdict.place?.name
+}
+
+function table({ title, columns, rows, details }: Table, culprit: string | undefined): Html {
   const textColumn = columns.findIndex(({ isNumber }) => !isNumber)
   const classOf = (column: number): string => {
     const { name = '', isNumber = false } = columns[column] ?? {}
@@ -204,7 +211,7 @@ function table({ title, columns, rows, details }: Table): Html {
         <tbody>
           ${rows.map(
             (row, at) =>
-              html`<tr>
+              html`<tr class="${culprit !== undefined && row.includes(culprit) ? 'culprit' : ''}">
                 ${row.map((text, column) => cell(text, column, at))}
               </tr> `,
           )}

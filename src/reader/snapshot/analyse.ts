@@ -1,5 +1,6 @@
 import { percent } from '../call-tree'
 import { describePlace, isUserCode } from '../place'
+import { NO_SOURCE_MAPS } from '../source-maps'
 import { formatBytes, formatCount, formatPercent } from '../units'
 import { findPile, isSystemClass } from './accumulation'
 import { explainRetainers } from './retainers'
@@ -15,8 +16,8 @@ const LONGEST_STRING = 120
 const GROWTH_STANDS_OUT_PERCENT = 5
 
 /** Says what a loaded heap is full of. */
-export function analyseHeap(heap: Heap, file: string, locate = (place: Place) => place): SnapshotPart {
-  const scripts = readScripts(heap, locate)
+export function analyseHeap(heap: Heap, file: string, locator = NO_SOURCE_MAPS): SnapshotPart {
+  const scripts = readScripts(heap, locator)
   const classes = classesOf(heap, scripts)
   const pile = findPile(heap)
   const accumulation = pile === undefined ? undefined : accumulationOf(heap, pile, scripts, classes)

@@ -4,12 +4,13 @@ import { streamOf } from '../input'
 import { analyseHeap, classTotals, compareHeaps } from './analyse'
 import { loadHeap } from './load'
 import type { Input } from '../input'
-import type { Part, Place } from '../model'
+import type { Part } from '../model'
+import type { Locator } from '../source-maps'
 
 /** One snapshot is analysed; of two, the earlier one is only remembered by its classes. */
 export async function analyseSnapshots(
   inputs: readonly Input[],
-  locate: (place: Place) => Place,
+  locator: Locator,
   onProgress: (text: string) => void,
 ): Promise<Part[]> {
   const earlier = inputs.length > 1 ? inputs[0] : undefined
@@ -17,7 +18,7 @@ export async function analyseSnapshots(
   if (last === undefined) return []
   const before = earlier && (await totals(earlier, onProgress))
   const heap = await load(last, onProgress)
-  const part = analyseHeap(heap, basename(last.path), locate)
+  const part = analyseHeap(heap, basename(last.path), locator)
   return before === undefined ? [part] : [compareHeaps(before, part, classTotals(heap)), part]
 }
 

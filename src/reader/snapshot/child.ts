@@ -13,12 +13,12 @@ process.on('SIGINT', () => undefined)
 async function answer({ inputs, sourceMaps }: Question): Promise<void> {
   let last = ''
   try {
-    const { locate, notes } = createLocator(sourceMaps)
-    const parts = await analyseSnapshots(inputs, locate, (text) => {
+    const locator = createLocator(sourceMaps)
+    const parts = await analyseSnapshots(inputs, locator, (text) => {
       if (text !== last) send({ type: 'progress', text })
       last = text
     })
-    send({ type: 'result', parts, notes: notes() })
+    send({ type: 'result', parts, notes: locator.notes() })
   } catch (error) {
     const isExpected = error instanceof UnreadableError
     const message =
