@@ -14,14 +14,16 @@ import type { PageAssets } from './page/page'
 import type { ReportOptions } from './options'
 import type { Analysis } from './snapshot/run-child'
 
-const INTERRUPTED = 130
+const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
 
 let running: Analysis | undefined
 
-process.once('SIGINT', () => {
-  running?.cancel()
-  process.exit(INTERRUPTED)
-})
+for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    running?.cancel()
+    process.exit(EXIT_CODES[signal])
+  })
+}
 // A reader of the output that closes it early, such as head, is no error.
 process.stdout.on('error', () => process.exit())
 

@@ -38,7 +38,7 @@ export async function createReport(request: ReportRequest): Promise<Report> {
 }
 
 async function reportFolder(directory: string, request: ReportRequest): Promise<Report> {
-  const [newest, ...others] = readFolder(directory)
+  const [newest, ...others] = incidentsIn(directory)
   if (newest === undefined) {
     throw new UnreadableError(`${directory} holds no .cpuprofile, .heapprofile or .heapsnapshot file`)
   }
@@ -58,6 +58,14 @@ async function reportFolder(directory: string, request: ReportRequest): Promise<
   }
   if (parts.length === 0 && failures[0] !== undefined) throw failures[0]
   return compose(newest.files[0] ?? directory, parts, others.map(lineOf), notes)
+}
+
+function incidentsIn(directory: string): Incident[] {
+  try {
+    return readFolder(directory)
+  } catch (error) {
+    throw named(directory, error)
+  }
 }
 
 async function partsOf(

@@ -5,6 +5,7 @@ import { UnreadableError } from '../../src/reader/json'
 import { analyseHeap, classTotals, compareHeaps } from '../../src/reader/snapshot/analyse'
 import { SnapshotCheck } from '../../src/reader/snapshot/check'
 import { loadHeap } from '../../src/reader/snapshot/load'
+import { analyseInChild } from '../../src/reader/snapshot/run-child'
 import { parkedOrders, smallSnapshot } from './small-snapshot'
 import type { SnapshotPart } from '../../src/reader/model'
 import type { Heap } from '../../src/reader/snapshot/toolkit'
@@ -131,6 +132,16 @@ describe('the check of a heap snapshot', () => {
 
   it('refuses content that is larger than announced', async () => {
     await assert.rejects(load(good, good.length / 2), /holds more than its size says/)
+  })
+})
+
+describe('the analysis of a snapshot', () => {
+  it('is refused before it starts when there is too little memory, with both numbers', () => {
+    const input = { path: 'a.heapsnapshot', isCompressed: false, sizeBytes: 600e6, kind: 'snapshot' as const }
+    assert.throws(
+      () => analyseInChild([input], { onProgress: () => undefined, availableBytes: 1e9 }),
+      /^UnreadableError: a\.heapsnapshot cannot be analysed: it takes about 3\.15 GB of memory, 1\.00 GB are available$/,
+    )
   })
 })
 

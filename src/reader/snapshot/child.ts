@@ -5,8 +5,8 @@ import { analyseSnapshots } from './analysis'
 import type { Answer, Question } from './messages'
 
 process.once('message', (question: Question) => void answer(question))
-// Without the reader nobody waits for the result.
-process.once('disconnect', () => process.exit(1))
+// The reader has the answer, or has ended.
+process.once('disconnect', () => process.exit())
 // Ctrl-C reaches all processes of a terminal; the reader ends this one.
 process.on('SIGINT', () => undefined)
 

@@ -8,7 +8,7 @@ import type { Input } from '../input'
 import type { Part } from '../model'
 import type { Answer, Question } from './messages'
 
-/** Memory of the child: so much in any case, and so much per byte of the snapshot (measured: test/accept). */
+/** Memory of the child: so much in any case, and so much per byte of the snapshot (measured: 65 MB took 370 MB). */
 const BASE_BYTES = 150_000_000
 const FACTOR = 5
 /** Part of the child's memory that lies in V8's heap, the rest being typed arrays. */
@@ -93,7 +93,7 @@ function resultOf(
       }
       if (answer.type === 'result') resolve(answer)
       else reject(failureOf(answer))
-      child.kill('SIGKILL')
+      child.disconnect()
     })
     child.on('error', (error) => reject(error))
     child.on('exit', (code, signal) => {
