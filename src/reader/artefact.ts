@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { parseArtefactName, SIDECAR_SUFFIX } from '../core/names'
 import { isObject, numberOr, textOr } from './json'
+import { formatReading } from './units'
 import type { JsonObject } from './json'
 import type { Circumstances } from './model'
 
@@ -56,7 +57,7 @@ export function circumstancesOf(sidecar: unknown): Circumstances | undefined {
     rule: textOr(why['rule'], 'unknown'),
     details: Object.entries(details)
       .slice(0, 20)
-      .map(([name, value]) => ({ name, text: shortText(value) })),
+      .map(([name, value]) => ({ name, text: detailText(kind, name, value) })),
     ...present({ threshold: thresholdOf(details) }),
     readings: readingsOf(why['readings']),
     startedAtMs: Date.parse(textOr(where['startedAt'], '')) || 0,
@@ -85,6 +86,13 @@ function readingsOf(value: unknown): Circumstances['readings'] {
 
 function thresholdOf(details: JsonObject): number | undefined {
   return finite(details['threshold'])
+}
+
+/** A threshold and a reading in the unit of their kind; anything else as it is. */
+function detailText(kind: Circumstances['kind'], name: string, value: unknown): string {
+  return ['threshold', 'reading'].includes(name) && typeof value === 'number'
+    ? formatReading(kind, value)
+    : shortText(value)
 }
 
 function shortText(value: unknown): string {

@@ -84,33 +84,41 @@ function chooseMap(
   return undefined
 }
 
-/** Why a map cannot be of the code that has these places; `undefined` if it can. */
-export function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
-  let [fitting, other] = [0, 0]
-  for (const place of places) {
+/**
+ * Why a map cannot be of the code that has these places; `undefined` if it can. Functions that it does not map, such as a
+ * compiler's helpers, say nothing, unless there are no others.
+ */
+function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
+  const distinct = new Map(places.map((place) => [`${place.line}:${place.column}`, place]))
+  const sources = new Map<string, readonly string[] | undefined>()
+  let [mapped, fitting, other] = [0, 0, 0]
+  for (const place of distinct.values()) {
     const found = originalPositionFor(map, { line: place.line, column: Math.max(0, place.column - 1) })
-    if (found.source === null) {
-      other += 1
-      continue
-    }
-    const lines = sourceContentFor(map, found.source)?.split('\n')
-    if (lines === undefined) {
-      fitting += 1
-      continue
-    }
+    if (found.source === null) continue
+    mapped += 1
+    if (!sources.has(found.source)) sources.set(found.source, linesOf(map, found.source))
+    const lines = sources.get(found.source)
+    if (lines === undefined) continue
     const line = lines[found.line - 1]
     if (line === undefined || found.column > line.length) {
       return `it leads to line ${found.line}, column ${found.column + 1} of ${found.source}, which is not there`
     }
     const name = place.name.split('.').at(-1) ?? ''
     if (!/^[\w$]+$/.test(name) || name.length < SHORTEST_NAME) continue
-    // A name may stand on the line before, as a key of the object or of the variable.
+    // A name may stand on the line before, as that of the property or the variable.
     const near = lines.slice(Math.max(0, found.line - 2), found.line).join('\n')
     if (near.includes(name) || found.name === name) fitting += 1
     else other += 1
   }
-  if (other <= fitting) return undefined
-  return `${other} of ${other + fitting} functions are not where it says`
+  if (mapped === 0) return `it maps none of ${distinct.size} functions`
+  return other > fitting ? `${other} of ${other + fitting} functions are not where it says` : undefined
+}
+
+/** The lines of a source, from the map or from the disk. */
+function linesOf(map: TraceMap, source: string): readonly string[] | undefined {
+  const path = pathOf(source)
+  const text = sourceContentFor(map, source) ?? (isSmallFile(path) ? readFileSync(path, 'utf8') : undefined)
+  return text?.split('\n')
 }
 
 function translate(map: TraceMap, place: Place): Place | undefined {

@@ -1,5 +1,5 @@
 import { describePlace, locationOf } from './place'
-import { formatBytes, formatMicroseconds, formatPercent } from './units'
+import { formatBytes, formatMicroseconds, formatPercent, formatReading } from './units'
 import type { CallTree, Circumstances, FunctionRow, Part, Place } from './model'
 
 /** A table as every output shows it. */
@@ -128,10 +128,6 @@ export function circumstancesLines(facts: Circumstances): string[] {
   if (way !== undefined)
     lines.push(`How: ${way}${pauseMs === undefined ? '' : `, pause ${Math.round(pauseMs)} ms`}`)
   return lines
-}
-
-export function formatReading(kind: 'cpu' | 'memory', value: number): string {
-  return kind === 'cpu' ? formatPercent(value) : formatBytes(value)
 }
 
 function callTables(

@@ -16,6 +16,11 @@ export function formatBytes(value: number): string {
   return size >= 1e3 ? `${(value / 1e3).toFixed(1)} kB` : `${Math.round(value)} B`
 }
 
+/** A reading of the monitor: percent of a core, or bytes. */
+export function formatReading(kind: 'cpu' | 'memory', value: number): string {
+  return kind === 'cpu' ? formatPercent(value) : formatBytes(value)
+}
+
 /** `1 object`, `2000 objects`. */
 export function formatCount(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`

@@ -99,7 +99,7 @@ describe('report', { timeout: 300_000 }, () => {
     copyFileSync(at('whole.cpuprofile'), file)
     writeFileSync(`${file}.json`, JSON.stringify(sidecar(file)))
     const { stdout } = await reader('report', file)
-    assert.match(stdout, /Why: threshold cpu \(threshold 60, counter 3\)/)
+    assert.match(stdout, /Why: threshold cpu \(threshold 60\.0 %, counter 3\)/)
     assert.match(stdout, /When: 2023-11-14T22:13:20\.000Z/)
     assert.match(stdout, /Where: pid 12 on shop-1, Node\.js v20\.0\.0/)
     assert.match(stdout, /Last readings: 70\.0 %, 80\.0 %, threshold 60\.0 %/)

@@ -121,6 +121,30 @@ describe('source maps', { timeout: 120_000 }, () => {
     })
   }
 
+  it('are kept though they say nothing of the helpers of a compiler, however often those occur', () => {
+    writeFileSync(
+      at('helped.js.map'),
+      JSON.stringify({
+        version: 3,
+        sources: ['helped.ts'],
+        names: [],
+        mappings: ';;AAEA',
+        sourcesContent: ['\n\nserve()'],
+      }),
+    )
+    const locator = createLocator(undefined)
+    const place = { name: 'serve', file: at('helped.js'), line: 3, column: 1 }
+    const helpers = Array.from({ length: 99 }, (_, column) => ({
+      ...place,
+      name: 'helper',
+      line: 1,
+      column: column + 1,
+    }))
+    locator.learn([...helpers, place])
+    assert.deepEqual(locator.locate(place), { ...place, file: at('helped.ts') })
+    assert.deepEqual(locator.notes(), [])
+  })
+
   it('name functions of a minifier', () => {
     writeFileSync(
       at('small.js.map'),

@@ -1,4 +1,4 @@
-import { formatReading } from '../tables'
+import { formatReading } from '../units'
 import { html } from './html'
 import type { Circumstances } from '../model'
 import type { Html } from './html'
@@ -53,9 +53,7 @@ export function drawTimeline({ kind, readings, threshold }: Circumstances): Html
 
 function limit(kind: 'cpu' | 'memory', threshold: number, y: number): Html {
   return html`<line class="limit" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y}" y2="${y}" />
-    <text class="label" x="${WIDTH - RIGHT}" y="${y - 7}" text-anchor="end"
-      >threshold ${formatReading(kind, threshold)}</text
-    >`
+    <text class="label" x="${LEFT + 8}" y="${y - 7}">threshold ${formatReading(kind, threshold)}</text>`
 }
 
 function timeOf(atMs: number): string {

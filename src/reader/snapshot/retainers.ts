@@ -48,8 +48,7 @@ function shortestPath(heap: Heap, nodeIndex: number): Step[] {
       const edge = retainers.item()
       if (edge.type() === 'weak' || seen.has(edge.nodeIndex())) continue
       const holder = heap.createNode(edge.nodeIndex())
-      if (holder.type() === 'code' && holder.name().includes('Weak')) continue
-      if (best !== undefined && best.holder.distance() <= holder.distance()) continue
+      if (best !== undefined && rank(best.holder) <= rank(holder)) continue
       best = { edgeName: edge.name(), edgeType: edge.type(), holder }
     }
     if (best === undefined) break
@@ -59,6 +58,15 @@ function shortestPath(heap: Heap, nodeIndex: number): Step[] {
     current = best.holder
   }
   return steps
+}
+
+/**
+ * The nearest to a root first. Roots of V8 and code come last: while V8 compiles or runs a function, they hold directly
+ * what the function mentions, beside what holds it for good.
+ */
+function rank(holder: HeapNode): number {
+  const type = holder.type()
+  return holder.distance() + (type === 'code' || type === 'synthetic' ? 2 * SYSTEM_DISTANCE : 0)
 }
 
 /** The first holder with a name that a programmer knows: "Map `sessions` in shop.js, via closure of login". */
