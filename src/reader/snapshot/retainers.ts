@@ -20,6 +20,8 @@ interface Step {
 interface Within {
   readonly heap: Heap
   readonly scripts: Scripts
+  /** The class that is held. Its own constructor shares the scope of what holds it, and explains nothing. */
+  readonly className: string
 }
 
 /** What holds an object: in a few words, and step by step down to a root. */
@@ -32,7 +34,7 @@ export function explainRetainers(
   const className = heap.createNode(nodeIndex).className()
   const outside = steps.findIndex(({ holder }) => holder.className() !== className)
   return {
-    heldBy: inWords(steps.slice(Math.max(0, outside)), { heap, scripts }),
+    heldBy: inWords(steps.slice(Math.max(0, outside)), { heap, scripts, className }),
     path: steps.map((step) => describe(step, scripts)),
   }
 }
@@ -101,11 +103,13 @@ function isNamed({ edgeType }: Step): boolean {
 }
 
 /** The file and the function through which a variable or a property is reached. */
-function inFile(steps: readonly Step[], { heap, scripts }: Within): string {
+function inFile(steps: readonly Step[], { heap, scripts, className }: Within): string {
   const [named] = steps
   const onPath = steps.map(({ holder }) => holder).filter((holder) => holder.type() === 'closure')
   const sharing = named?.edgeType === 'context' ? closuresOf(heap, named.holder) : []
-  for (const closure of [...onPath, ...sharing]) {
+  const closures = [...onPath, ...sharing]
+  const others = closures.filter((closure) => closure.name() !== className)
+  for (const closure of others.length > 0 ? others : closures) {
     const place = scripts.placeOf(closure, closure.name())
     if (place === undefined || !isUserCode(place)) continue
     const name = closure.name() === '' ? `an anonymous function, line ${place.line}` : closure.name()
