@@ -140,7 +140,7 @@ function judge(classes: readonly ClassRow[], pile: Accumulation | undefined, tot
   if (pile === undefined) {
     const largest =
       classes.find(({ place }) => place !== undefined && isUserCode(place)) ??
-      classes.find(({ isSystem, name }) => !isSystem && name !== 'global')
+      classes.find(({ isSystem, name }) => !isSystem && !/^global( \(|$)/.test(name))
     const rest =
       largest === undefined
         ? ''

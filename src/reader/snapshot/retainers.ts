@@ -90,12 +90,17 @@ function ownerInWords(steps: readonly Step[], within: Within): string {
   if (named === undefined) return ''
   if (named.edgeType === 'context') return inFile(steps, within)
   const owner = named.holder.className()
-  if (owner === 'global') return ', a global'
+  if (isGlobal(named.holder)) return ', a global'
   const next = rest.findIndex(isNamed)
   const outer = rest[next]
   if (!owner.startsWith('{') && owner !== 'Object') return ` of ${owner}${inFile(steps, within)}`
   if (outer === undefined) return ` of ${owner}`
-  return ` of \`${outer.edgeName}\`${outer.holder.className() === 'global' ? ', a global' : inFile(rest.slice(next), within)}`
+  return ` of \`${outer.edgeName}\`${isGlobal(outer.holder) ? ', a global' : inFile(rest.slice(next), within)}`
+}
+
+/** Called `global`, and since Node 26 `global (global*)`. */
+function isGlobal(holder: HeapNode): boolean {
+  return /^global( \(|$)/.test(holder.className())
 }
 
 function isNamed({ edgeType }: Step): boolean {
