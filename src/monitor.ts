@@ -1,10 +1,12 @@
 import { EventEmitter } from 'node:events'
 import { isMainThread } from 'node:worker_threads'
+import { messageOf } from './core/message-of'
 import type { DumpKind, DumpResult } from './dispatch/events'
 import { describe, MAX_TIMER_MS, type Settings } from './options'
 import { Voice, type MonitorEvents } from './report/voice'
 import { startMonitoring, type Monitoring } from './start-monitoring'
 import { clearInterval, setInterval } from './time/timers'
+import { Promise } from './time/globals'
 
 /**
  * A running monitor: events tell what it did, methods dump by hand and stop it.
@@ -32,10 +34,10 @@ export class Monitor extends EventEmitter<MonitorEvents> {
    * for its turn gets that one, whatever its length.
    * @returns The dump, or why there is none. Never rejects.
    */
-  dumpCpu(durationMs?: number): Promise<DumpResult> {
+  async dumpCpu(durationMs?: number): Promise<DumpResult> {
     if (durationMs !== undefined && !isDuration(durationMs)) {
       const message = `dumpCpu: durationMs must be a whole number from 1 to ${MAX_TIMER_MS}; received ${describe(durationMs)}`
-      return Promise.resolve({ skipped: 'failed', message })
+      return { skipped: 'failed', message }
     }
     return this.#dump('cpu', durationMs)
   }
@@ -52,7 +54,8 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   /**
    * Undoes everything; a running CPU profile is ended early and written whole. Idempotent, never rejects.
    *
-   * Afterwards the manual signal has its default effect again, which for SIGUSR2 is to end the process.
+   * Until it resolves the manual signal has no effect. Afterwards it has its default effect again, which for SIGUSR2 is to
+   * end the process.
    *
    * @returns Resolves when the last file is closed.
    */
@@ -60,9 +63,13 @@ export class Monitor extends EventEmitter<MonitorEvents> {
     return this.#monitoring ? holdProcessUntil(this.#monitoring.stop()) : Promise.resolve()
   }
 
-  #dump(kind: DumpKind, durationMs?: number): Promise<DumpResult> {
-    if (!this.#monitoring) return Promise.resolve({ skipped: 'stopped' })
-    return holdProcessUntil(this.#monitoring.dumpByHand(kind, { askedBy: 'api' }, durationMs))
+  async #dump(kind: DumpKind, durationMs?: number): Promise<DumpResult> {
+    if (!this.#monitoring) return { skipped: 'stopped' }
+    try {
+      return await holdProcessUntil(this.#monitoring.dumpByHand(kind, { askedBy: 'api' }, durationMs))
+    } catch (error) {
+      return { skipped: 'failed', message: messageOf(error) }
+    }
   }
 }
 

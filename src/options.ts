@@ -1,3 +1,4 @@
+import { ownOnly } from './time/globals'
 import { constants } from 'node:os'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
@@ -235,7 +236,7 @@ export function readObject(value: unknown, name: string, keys: readonly string[]
       throw new TypeError(`${name}.${key.slice(0, 80)} is not an option; ${name} takes ${keys.join(', ')}`)
     }
   }
-  return value as Record<string, unknown>
+  return ownOnly(value as Record<string, unknown>)
 }
 
 function readCpuThreshold(value: unknown = DEFAULT_CPU_THRESHOLD): Threshold {

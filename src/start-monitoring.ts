@@ -8,15 +8,13 @@ import { createOrders, type OrderTable } from './capture/orders'
 import { absoluteThreshold } from './core/threshold'
 import type { DumpKind, DumpResult } from './dispatch/events'
 import { claim } from './dispatch/process-registry'
-import { prepareDirectory } from './files/directory'
-import { sweepStalePartials } from './files/retention'
 import { chooseReadings, type ChosenReadings } from './leak/choose-readings'
 import { startLeakWatch } from './leak/leak-watch'
 import { MAX_TIMER_MS, type Settings } from './options'
-import { startLine, uselessThreshold } from './report/start-line'
+import { startLine, startWarnings } from './report/start-line'
 import type { Voice } from './report/voice'
 import { readLimits, type Limits } from './sample/limits'
-import { watchSignal } from './signal'
+import { NO_WATCH, watchSignal, type SignalWatch } from './signal'
 import { UndoList } from './undo-list'
 import { systemClock } from './watch/clock'
 import { startWatchAnywhere } from './watch/start-anywhere'
@@ -53,29 +51,22 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   }
 
   const undo = new UndoList((error) => voice.failure({ stage: 'stop', message: messageOf(error), error }))
+  // Installed before the start line is logged: an operator may send the signal right away, and unhandled it kills the process.
+  // Removed last, for the same reason: a dump that `stop()` waits for can take minutes.
+  const signal = startSignal(settings, (askedBy) => dumpByHand('memory', { askedBy }), voice)
+  undo.add(() => signal.stop())
   undo.add(unclaim)
   const limits = readLimits()
-  const prepared = prepareDirectories(settings, voice)
-  undo.add(() => prepared)
-  let isPrepared = false
-  void prepared.then(() => (isPrepared = true))
-  // A dump by hand may be asked for in the same breath as the start: the directory comes first. Later the request goes out
-  // within the call: a caller that blocks the main thread right after it may be the reason for the dump.
-  const dumpByHand: Monitoring['dumpByHand'] = (kind, details, durationMs) => {
-    const request = () => watch.request({ kind, rule: 'manual', details, durationMs })
-    return isPrepared ? request() : prepared.then(request)
-  }
-  // Before the line that promises it: whoever reads that may send the signal at once, and unheard it ends the process.
-  const stopSignal = startSignal(settings, (askedBy) => void dumpByHand('memory', { askedBy }), voice)
+  const dumpByHand: Monitoring['dumpByHand'] = (kind, details, durationMs) =>
+    watch.request({ kind, rule: 'manual', details, durationMs })
   const watchSettings = watchSettingsOf(settings, engines, limits)
-  const orders = createOrders(engines)
+  const orders = createOrders(engines, settings.signal)
   if (settings.sampling) startSamplingAtOnce(orders)
   const watch = startWatchAnywhere({
     settings: watchSettings,
     isThreadWanted: settings.watchdog,
     orders,
     report: voice,
-    ready: prepared,
     onStarted: ({ thread, ways }) => {
       const leakPassedOver = leakReadings?.passedOver ?? []
       const packages = usedPackages(engines, leakReadings)
@@ -86,12 +77,15 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   })
   undo.add(() => watch.stop())
   if (leakReadings) undo.add(startLeaks(leakReadings, watch, voice))
-  undo.add(stopSignal)
 
-  const useless =
-    settings.memory && uselessThreshold(watchSettings.rules.memory?.threshold ?? 0, limits.memoryLimitBytes)
-  if (useless) voice.notice(useless)
-  return { dumpByHand, stop: () => undo.run() }
+  for (const line of startWarnings(watchSettings, limits)) voice.notice(line)
+  return {
+    dumpByHand,
+    stop() {
+      signal.ignore()
+      return undo.run()
+    },
+  }
 }
 
 /** What is watched is claimed for the process. */
@@ -149,20 +143,6 @@ function startSamplingAtOnce(orders: OrderTable): void {
   }
 }
 
-async function prepareDirectories({ directories }: Settings, voice: Voice): Promise<void> {
-  for (const directory of new Set(Object.values(directories))) {
-    const verdict = await prepareDirectory(directory)
-    if (!verdict.writable) {
-      voice.notice(`${directory} cannot be written, dumps to it will fail: ${verdict.reason}`)
-      continue
-    }
-    const { failures } = await sweepStalePartials(directory, hostname(), systemClock.epochMs())
-    for (const { file, error } of failures) {
-      voice.failure({ stage: 'retention', message: `${file}: ${error.message}`, error })
-    }
-  }
-}
-
 function startLeaks({ readings }: ChosenReadings, watch: Watch, voice: Voice): () => void {
   return startLeakWatch({
     source: readings,
@@ -176,8 +156,12 @@ function startLeaks({ readings }: ChosenReadings, watch: Watch, voice: Voice): (
   })
 }
 
-function startSignal({ signal }: Settings, onSignal: (signal: string) => void, voice: Voice): () => void {
-  if (signal === undefined) return () => undefined
+function startSignal(
+  { signal }: Settings,
+  onSignal: (signal: string) => Promise<unknown>,
+  voice: Voice,
+): SignalWatch {
+  if (signal === undefined) return NO_WATCH
   return watchSignal({
     signal,
     onSignal: () => onSignal(signal),

@@ -30,7 +30,6 @@ const NOT_COVERED = {
   'src/reader/model.ts': 'types',
   'src/reader/page/packed.ts': 'types',
   'src/reader/snapshot/messages.ts': 'types',
-  'src/sample/sampler.ts': 'types',
   'src/watch/messages.ts': 'types',
   // Runs in a browser, which c8 does not see: test/reader/page.test.ts.
   'src/reader/page/browser.ts': 'browser',

@@ -10,7 +10,7 @@ import { startMonitoring } from '../dist/start-monitoring.js'
 
 const quiet = { watchdog: false, signal: false } as const
 /** The process of the tests is not to be profiled: that would spoil its coverage. */
-const both = { ...quiet, cpu: { threshold: 1e9 }, memory: { threshold: 1e15, sampling: false } }
+const both = { ...quiet, cpu: { threshold: '99%' }, memory: { threshold: '99%', sampling: false } }
 
 function start(t: TestContext, options: Options) {
   const lines: string[] = []

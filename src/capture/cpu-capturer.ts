@@ -1,7 +1,9 @@
 import { judgeDisk } from '../core/room'
 import { tenths } from '../core/tenths'
+import type { Artefact, How } from '../files/artefact'
 import { openArtefact, type OpenArtefact } from '../files/open-artefact'
-import { operate, Run, type Steps } from '../files/step'
+import { removePartial } from '../files/partial'
+import { makeDirectory } from '../files/directory'
 import {
   whyNone,
   type Captured,
@@ -12,32 +14,39 @@ import {
 } from './capture'
 import { createInspectorWay, INSPECTOR_WAY } from './cpu-inspector'
 import { createV8ProfilerWay } from './cpu-v8-profiler'
-import { samplingIntervalUs, type CpuProfileRequest, type CpuWay, type RunningProfile } from './cpu-way'
+import {
+  samplingIntervalUs,
+  type CpuProfileRequest,
+  type CpuWay,
+  type RunningProfile,
+  type StoppedProfile,
+} from './cpu-way'
 import type { Engine } from './engines'
 import type { MainThread } from './main-thread'
 import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, type Patience } from './patience'
 import type { RoomProbe } from './room-probe'
 import { whyNoInspector } from './whether-inspector'
 import { monotonicMs } from '../time/clock'
-import { pause } from '../time/timers'
+import { pause, setImmediate } from '../time/timers'
+import { messageOf } from '../core/message-of'
 
-/** Size that a `.cpuprofile` is taken to reach, bytes: the call tree of a large code base and {@link MAX_SAMPLES}. */
+/** Assumed size of a `.cpuprofile`, bytes: the call tree of a large code base and the most samples. */
 export const PROFILE_FILE_BYTES = 16 * 1024 * 1024
 
-/** What CPU captures are built from. */
+/** The parts of a CPU capturer. */
 export interface CpuCapturerParts {
   readonly mainThread: MainThread
   /** `engines.cpu` of `resolveEngines`. */
   readonly engine: Engine
   readonly probe: RoomProbe
   readonly observer: CaptureObserver
-  /** @default what `whyNoInspector()` finds */
+  /** @default the result of `whyNoInspector()` */
   readonly noInspector?: string | undefined
 }
 
 /**
  * CPU profiles: by v8-profiler-next where it is installed and loads, else by the inspector. A way that cannot start is passed
- * over for this dump; one that fails later is a failure, because by then the incident has had its time.
+ * over for this dump; one that fails later is a failure, because the incident is over by then.
  */
 export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
   const { mainThread, engine, probe, observer, noInspector = whyNoInspector() } = parts
@@ -51,17 +60,18 @@ export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
   const notHere = [...engine.passedOver]
   if (noInspector === undefined) ways.push(createInspectorWay(mainThread, patience))
   else notHere.push({ way: INSPECTOR_WAY, why: noInspector })
-  let recording: Run<Captured> | undefined
+  let recording: Recording | undefined
 
   return {
     async plan(directory) {
+      makeDirectory(directory)
       const disk = judgeDisk(PROFILE_FILE_BYTES, (await probe.disk(directory)).freeBytes)
       if (!disk.fits) return { skip: 'disk', numbers: disk.numbers }
       return {
         async take(job, early) {
           const started = await startProfile(ways, notHere, job, early)
-          recording = new Run(recordAndPublish(started, job, early))
-          return recording.done.finally(() => (recording = undefined))
+          recording = new Recording(started, job, early)
+          return recording.finish().finally(() => (recording = undefined))
         },
       }
     },
@@ -89,7 +99,7 @@ async function startProfile(
 ): Promise<StartedProfile> {
   if (ways.length === 0) throw new Error(whyNone(passedOverBefore))
   const startedAtMs = monotonicMs()
-  const open = await openArtefact(job.directory, `${job.baseName}.cpuprofile`, job.sidecar)
+  const open = openArtefact(job.directory, `${job.baseName}.cpuprofile`, job.sidecar)
   try {
     const request = { title: job.baseName, samplingIntervalUs: samplingIntervalUs(job.durationMs), early }
     const { way, running, passedOver } = await startFirst(ways, request)
@@ -97,31 +107,96 @@ async function startProfile(
     const before = [...passedOverBefore, ...passedOver]
     return { open, running, way: way.name, passedOver: before, samplingIntervalUs: intervalUs, startedAtMs }
   } catch (error) {
-    await open.abandon()
+    open.abandon()
     throw error
   }
 }
 
-/** Told as steps: an exiting process tells it to its end without an event loop. */
-function* recordAndPublish(started: StartedProfile, job: Job, early: AbortSignal): Steps<Captured> {
-  const { open, running, way, passedOver, samplingIntervalUs, startedAtMs } = started
-  try {
-    yield* recordFor(job.durationMs, early)
-    const { stopPauseMs } = yield* running.stop(open)
-    const how = {
-      way,
-      passedOver,
-      pauseMs: running.startPauseMs + stopPauseMs,
-      durationMs: monotonicMs() - startedAtMs,
-    }
-    const late = running.acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: tenths(running.acceptedAfterMs) } : {}
-    const notes = { samplingIntervalUs, endedEarly: early.aborted, ...late }
-    const artefact = yield* open.publishing({ ...how, notes })
-    return { ...how, durationMs: monotonicMs() - startedAtMs, artefacts: [artefact], ...late }
-  } catch (error) {
-    yield* open.abandoning()
-    throw error
+/** From a running profile to a file. A process that exits in between continues it, from where it is, without an event loop. */
+class Recording {
+  readonly #started: StartedProfile
+  readonly #job: Job
+  readonly #early: AbortSignal
+  #stopped: StoppedProfile | undefined
+  #endedNow: { readonly captured: Captured } | { readonly error: unknown } | undefined
+  #wake: () => void = () => undefined
+
+  constructor(started: StartedProfile, job: Job, early: AbortSignal) {
+    this.#started = started
+    this.#job = job
+    this.#early = early
   }
+
+  async finish(): Promise<Captured> {
+    const { open, running } = this.#started
+    try {
+      // Ended early, the profile recorded so far is whole.
+      await Promise.race([
+        pause(this.#job.durationMs, this.#early),
+        new Promise<void>((resolve) => (this.#wake = resolve)),
+      ])
+      if (this.#endedNow) return outcomeOf(this.#endedNow)
+      this.#stopped ??= running.stopNow?.(open.target) ?? (await running.stop(open.target))
+      for (const piece of this.#stopped.pieces) {
+        open.write(piece)
+        await nextTurn()
+      }
+      const how = this.#how(this.#stopped)
+      return this.#captured(how, await open.publish(how, this.#stopped.writtenBytes))
+    } catch (error) {
+      open.abandon()
+      throw error
+    }
+  }
+
+  /** {@link finish} within the call; `undefined` when the time is over, or when only another thread can do it. */
+  finishNow(isTimeOver: () => boolean): Captured | undefined {
+    const { open, running } = this.#started
+    if (isTimeOver()) return undefined
+    try {
+      this.#stopped ??= running.stopNow?.(open.target)
+      if (!this.#stopped) return undefined
+      for (const piece of this.#stopped.pieces) {
+        if (isTimeOver()) return undefined
+        open.write(piece)
+      }
+      const how = this.#how(this.#stopped)
+      const captured = this.#captured(how, open.publishNow(how, this.#stopped.writtenBytes))
+      this.#endedNow = { captured }
+    } catch (error) {
+      removePartial(open.partial)
+      this.#endedNow = { error }
+    }
+    this.#wake()
+    return outcomeOf(this.#endedNow)
+  }
+
+  #how({ stopPauseMs }: StoppedProfile): How {
+    const { running, way, passedOver, samplingIntervalUs, startedAtMs } = this.#started
+    const notes = { samplingIntervalUs, endedEarly: this.#early.aborted, ...this.#late() }
+    const pauseMs = running.startPauseMs + stopPauseMs
+    return { way, passedOver, pauseMs, durationMs: monotonicMs() - startedAtMs, notes }
+  }
+
+  #captured({ way, passedOver, pauseMs }: How, artefact: Artefact): Captured {
+    const durationMs = monotonicMs() - this.#started.startedAtMs
+    return { way, passedOver, pauseMs, durationMs, artefacts: [artefact], ...this.#late() }
+  }
+
+  #late(): { readonly lateMs?: number } {
+    const { acceptedAfterMs } = this.#started.running
+    return acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: tenths(acceptedAfterMs) } : {}
+  }
+}
+
+function outcomeOf(ended: { readonly captured: Captured } | { readonly error: unknown }): Captured {
+  if ('error' in ended) throw ended.error
+  return ended.captured
+}
+
+/** Between two pieces other work of this thread gets its turn. An unref'd immediate would wait for another event. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve))
 }
 
 /** Starts the first way that can; the reasons of those before it go into the evidence. */
@@ -135,17 +210,9 @@ async function startFirst(
     try {
       return { way, running: await way.start(request), passedOver }
     } catch (error) {
-      passedOver.push({ way: way.name, why: (error as Error).message })
+      passedOver.push({ way: way.name, why: messageOf(error) })
       failure = error
     }
   }
   throw failure
-}
-
-/** Ended early, what has been recorded so far is whole. */
-function recordFor(durationMs: number, early: AbortSignal): Steps<void> {
-  return operate<void>({
-    sync: () => undefined,
-    async: () => pause(durationMs, early),
-  })
 }

@@ -1,13 +1,13 @@
 import type { Profiler, Session } from 'node:inspector'
-import type { CpuProfileRequest, CpuWay, RunningProfile } from './cpu-way'
+import type { CpuProfileRequest, CpuWay, RunningProfile, StoppedProfile } from './cpu-way'
 import { forgetOptimizedCode } from './forget-optimized-code'
 import type { MainThread } from './main-thread'
-import { operate, type Steps } from '../files/step'
 import { waitPatiently, type Patience } from './patience'
 import { profileJson } from './profile-json'
 import { monotonicMs } from '../time/clock'
+import { Promise } from '../time/globals'
 
-/** As it stands in the `.json` and in the start line. */
+/** Name in the `.json` and in the start line. */
 export const INSPECTOR_WAY = 'inspector'
 
 /**
@@ -24,7 +24,7 @@ export function createInspectorWay(mainThread: MainThread, patience: Patience): 
     async start(request) {
       const session = mainThread.connect()
       try {
-        return await startProfile(session, request, patience)
+        return await startProfile(session, request, patience, mainThread.orderNow !== undefined)
       } catch (error) {
         session.disconnect()
         throw error
@@ -33,61 +33,76 @@ export function createInspectorWay(mainThread: MainThread, patience: Patience): 
   }
 }
 
-/** The calls go out together: a busy main thread is interrupted once, not once per call. */
+/**
+ * The calls go out together: a busy main thread is interrupted once, not once per call.
+ *
+ * @param isLocal - The session is to this thread, where calls are answered before `post` returns.
+ */
 async function startProfile(
   session: Session,
   { samplingIntervalUs, early }: CpuProfileRequest,
   patience: Patience,
+  isLocal: boolean,
 ): Promise<RunningProfile> {
   const interval = { interval: samplingIntervalUs }
   const calls = Promise.all([
     call((done) => session.post('Profiler.enable', done)),
     call((done) => session.post('Profiler.setSamplingInterval', interval, done)),
     call((done) => session.post('Profiler.start', done)),
-    // Should it fail, the profile is still worth having.
+    // If this fails, the profile is still useful.
     ...forgetOptimizedCode((method) => call((done) => session.post(method, () => done(null)))),
   ])
   const [enabled, , , , ready] = await waitPatiently('Profiler.start', calls, patience, early)
   return {
     startPauseMs: ready.answeredAtMs - enabled.answeredAtMs,
     acceptedAfterMs: enabled.answeredAtMs - enabled.askedAtMs,
-    *stop(open) {
+    async stop() {
+      const stopping = postStop(session)
       try {
-        const { profile, stopPauseMs } = yield* stopProfile(session, patience)
-        for (const piece of profileJson(profile)) yield* open.writing(piece)
-        return { stopPauseMs }
+        await waitPatiently('Profiler.stop', stopping.answered, patience)
+        return stopping.profile()
       } finally {
         session.disconnect()
       }
     },
+    stopNow: isLocal ? () => stopWithin(session) : undefined,
   }
 }
 
-/** The repeated `enable` does nothing: its answer tells when the main thread took the order, so that waiting is no pause. */
-function* stopProfile(
-  session: Session,
-  patience: Patience,
-): Steps<{ profile: Profiler.Profile; stopPauseMs: number }> {
-  let profile: Profiler.Profile | undefined
-  let takenAtMs = 0
-  let stoppedAtMs = 0
-  const stopped = new Promise<void>((resolve, reject) => {
+function stopWithin(session: Session): StoppedProfile {
+  try {
+    const stopping = postStop(session)
+    stopping.answered.catch(() => undefined)
+    return stopping.profile()
+  } finally {
+    session.disconnect()
+  }
+}
+
+/**
+ * The repeated `enable` does nothing: its answer marks the moment when the main thread accepted the order, so that the time
+ * before it is not counted as a pause.
+ */
+function postStop(session: Session): { answered: Promise<void>; profile: () => StoppedProfile } {
+  let [failure, profile]: [Error | null, Profiler.Profile | undefined] = [null, undefined]
+  let [takenAtMs, stoppedAtMs] = [0, 0]
+  const answered = new Promise<void>((resolve, reject) => {
     session.post('Profiler.enable', () => (takenAtMs = monotonicMs()))
     session.post('Profiler.stop', (error, answer) => {
       stoppedAtMs = monotonicMs()
+      failure = error
       profile = answer?.profile
       if (error) reject(error)
       else resolve()
     })
   })
-  stopped.catch(() => undefined)
-  yield* operate<void>({
-    // On the session's own thread the answers came before `post` returned.
-    sync: () => undefined,
-    async: () => waitPatiently('Profiler.stop', stopped, patience),
-  })
-  if (!profile) throw new Error('Profiler.stop gave no profile')
-  return { profile, stopPauseMs: stoppedAtMs - takenAtMs }
+  return {
+    answered,
+    profile() {
+      if (!profile) throw failure ?? new Error('Profiler.stop gave no profile')
+      return { stopPauseMs: stoppedAtMs - takenAtMs, pieces: profileJson(profile) }
+    },
+  }
 }
 
 interface Call {

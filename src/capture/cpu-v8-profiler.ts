@@ -1,6 +1,5 @@
-import type { CpuWay } from './cpu-way'
+import type { CpuWay, StoppedProfile } from './cpu-way'
 import type { MainThread, Orders } from './main-thread'
-import { operate } from '../files/step'
 import { waitPatiently, type Patience } from './patience'
 import { monotonicMs } from '../time/clock'
 
@@ -9,6 +8,7 @@ import { monotonicMs } from '../time/clock'
  * turning the profile into JSON are orders to the main thread.
  */
 export function createV8ProfilerWay(mainThread: MainThread, patience: Patience): CpuWay {
+  const { orderNow } = mainThread
   return {
     name: 'v8-profiler-next',
     async start({ title, samplingIntervalUs, early }) {
@@ -24,26 +24,16 @@ export function createV8ProfilerWay(mainThread: MainThread, patience: Patience):
       return {
         startPauseMs: pauseMs,
         acceptedAfterMs: Math.max(0, monotonicMs() - askedAtMs - pauseMs),
-        *stop(open) {
-          const input = { title, file: open.partialPath }
-          const { pauseMs: stopPauseMs } = yield* operate({
-            sync: () => orderNow(mainThread, input),
-            async: () => {
-              const stopping = mainThread.order('stopPackageProfile', input)
-              return waitPatiently('stopPackageProfile', stopping, patience)
-            },
-          })
-          return { stopPauseMs }
+        async stop(target) {
+          const stopping = mainThread.order('stopPackageProfile', { title, target })
+          return stopped(await waitPatiently('stopPackageProfile', stopping, patience))
         },
+        stopNow: orderNow && ((target) => stopped(orderNow('stopPackageProfile', { title, target }))),
       }
     },
   }
 }
 
-function orderNow(
-  { orderNow }: MainThread,
-  input: Orders['stopPackageProfile']['input'],
-): { pauseMs: number } {
-  if (!orderNow) throw new Error('v8-profiler-next can be stopped at once on the main thread only')
-  return orderNow('stopPackageProfile', input)
+function stopped({ pauseMs, writtenBytes }: Orders['stopPackageProfile']['output']): StoppedProfile {
+  return { stopPauseMs: pauseMs, pieces: [], writtenBytes }
 }

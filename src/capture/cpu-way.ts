@@ -1,5 +1,4 @@
-import type { OpenArtefact } from '../files/open-artefact'
-import type { Steps } from '../files/step'
+import type { MarkedFile } from '../files/partial'
 
 /** Time between two samples of a CPU profile, µs, while that keeps the profile below {@link MAX_SAMPLES}. */
 export const SAMPLING_INTERVAL_US = 1000
@@ -8,11 +7,21 @@ export const MAX_SAMPLES = 120_000
 
 /** A CPU profile to be taken. */
 export interface CpuProfileRequest {
-  /** Tells this profile from others in the process. */
+  /** Identifies this profile among others in the process. */
   readonly title: string
   readonly samplingIntervalUs: number
-  /** Aborted when nobody needs the profile any more: a main thread that has not accepted it by then is not waited for. */
+  /** Aborted when the profile is no longer wanted: a main thread that has not accepted it by then is not waited for. */
   readonly early: AbortSignal
+}
+
+/** A CPU profile that the main thread has stopped recording. */
+export interface StoppedProfile {
+  /** How long the main thread stood still to stop, ms. */
+  readonly stopPauseMs: number
+  /** The profile's text that is still to be written, in pieces. Empty when the main thread wrote it to the target. */
+  readonly pieces: Iterable<string>
+  /** Bytes that the main thread wrote to the target; absent when it wrote none. */
+  readonly writtenBytes?: number
 }
 
 /** A CPU profile that the main thread is recording. */
@@ -21,16 +30,15 @@ export interface RunningProfile {
   readonly startPauseMs: number
   /** How long it took to accept the first order, ms. */
   readonly acceptedAfterMs: number
-  /**
-   * Ends the profile and writes it. Either succeeds or throws, the profiler is off afterwards. Without an event loop it
-   * succeeds only on the thread that is profiled.
-   */
-  stop(open: OpenArtefact): Steps<{ readonly stopPauseMs: number }>
+  /** Ends the profile. Whether it succeeds or fails, the profiler is off afterwards. */
+  stop(target: MarkedFile): Promise<StoppedProfile>
+  /** {@link stop} within the call. Only there on the thread that is profiled. */
+  readonly stopNow?: ((target: MarkedFile) => StoppedProfile) | undefined
 }
 
 /** One way to take a CPU profile. */
 export interface CpuWay {
-  /** As it stands in the `.json` and in the start line. */
+  /** Name in the `.json` and in the start line. */
   readonly name: string
   start(request: CpuProfileRequest): Promise<RunningProfile>
 }

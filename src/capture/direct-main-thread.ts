@@ -1,5 +1,7 @@
 import type { MainThread } from './main-thread'
-import { openLocalSession, type OrderTable } from './orders'
+import { Promise } from '../time/globals'
+import type { OrderTable } from './orders'
+import { openLocalSession } from './whether-inspector'
 
 /** The way to the main thread for a dispatcher that runs on it: orders are plain calls, sessions local ones. */
 export function createDirectMainThread(orders: OrderTable): MainThread {

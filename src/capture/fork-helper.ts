@@ -18,6 +18,8 @@ export interface ForkOptions {
   readonly niceness: number
   /** Whether the kernel kills the child before all other processes when memory runs out. */
   readonly firstForOomKiller: boolean
+  /** Number of a signal that has no effect on the child, as SIGHUP has none; 0 for none. */
+  readonly ignoredSignal: number
 }
 
 /** A forked child, seen from its parent. */

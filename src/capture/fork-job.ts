@@ -1,25 +1,22 @@
 import { messageOf } from '../core/message-of'
 import { writeHeapSnapshot } from 'node:v8'
-import { join } from 'node:path'
-import { partialName } from '../core/names'
 import type { Artefact } from '../files/artefact'
-import { publishArtefactSync } from '../files/open-artefact'
-import { attempt, removePartial, type PartialArtefact } from '../files/partial'
-import { runSync } from '../files/step'
+import { reopenArtefact, type OpenArtefact } from '../files/open-artefact'
+import { removePartial, type PartialArtefact } from '../files/partial'
 import type { PassedOver } from './capture'
 import type { HeapSampler } from './heap-sampler'
 import { SAMPLING_INTERVAL_BYTES, SAMPLING_WAY } from './heap-sampling'
 import type { SamplerState } from './main-thread'
-import { overwrite } from './overwrite'
 import { monotonicMs } from '../time/clock'
+import { owns, toJson } from '../time/globals'
 
-/** As it stands in the `.json` and in the start line. */
+/** Name in the `.json` and in the start line. */
 export const FORK_WAY = 'fork'
 
-/** What became of one file in the child: published, or why not. */
+/** Outcome of one file in the child: published, or why not. */
 export type ChildFile = { readonly sizeBytes: number } | { readonly failed: string }
 
-/** What the child says when it ends by itself. */
+/** The report of a child that ends by itself. */
 export interface ChildReport {
   readonly profile?: ChildFile
   readonly snapshot: ChildFile
@@ -40,77 +37,70 @@ export interface ForkJob {
 }
 
 /**
- * What the forked child does, all of it synchronously: it has no other thread, no thread pool and no event loop.
+ * The job of the forked child, all of it synchronous: the child has no other thread, no thread pool and no event loop.
  *
- * The sampling profile comes first, so that some evidence exists whatever becomes of the snapshot. The full collection that
- * it forces happens in the child and costs the application nothing.
+ * The sampling profile comes first, so that some evidence exists even if the snapshot fails. The full collection that it
+ * forces happens in the child and costs the application nothing.
  *
- * @param forkPauseMs - How long the application stood still for this fork, ms. Asked for late, when it is over.
+ * @param forkPauseMs - How long the application stood still for this fork, ms. Called late, when the pause is over.
  * @returns A `ChildReport`, as JSON.
  */
 export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, forkPauseMs: () => number): string {
   const pauseMs = (): number => job.pausedBeforeMs + forkPauseMs()
   const profile =
-    job.profile && publishOrRemove(job.profile, (file) => writeProfile(job, file, sampler, pauseMs))
+    job.profile && publishOrRemove(job.profile, (open) => publishProfile(job, open, sampler, pauseMs))
   const passedOver = [...job.passedOver, ...missing(profile)]
-  const snapshot = publishOrRemove(job.snapshot, (file) =>
-    writeSnapshot({ ...job, passedOver }, file, pauseMs),
+  const snapshot = publishOrRemove(job.snapshot, (open) =>
+    publishSnapshot({ ...job, passedOver }, open, pauseMs),
   )
   const report: ChildReport = {
     ...(profile && { profile, sampler: sampler.state() }),
     snapshot,
     peakBytes: peakBytes(),
   }
-  return JSON.stringify(report)
+  return toJson(report)
 }
 
 /** Why there is no sampling profile beside the snapshot, for the evidence. */
 export function missing(profile: ChildFile | undefined): readonly PassedOver[] {
-  return profile && 'failed' in profile ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
+  return profile && owns(profile, 'failed') ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
 }
 
-/** Removes what failed itself: the application, which would do it too, may be gone. */
-function publishOrRemove(partial: PartialArtefact, write: (partial: PartialArtefact) => Artefact): ChildFile {
+/** The child removes a failed file itself: the application, which would do it too, may be gone. */
+function publishOrRemove(partial: PartialArtefact, publish: (open: OpenArtefact) => Artefact): ChildFile {
   try {
-    return { sizeBytes: write(partial).sizeBytes }
+    return { sizeBytes: publish(reopenArtefact(partial)).sizeBytes }
   } catch (error) {
-    runSync(attempt(removePartial(partial)))
-    const reason = messageOf(error)
-    return { failed: reason.slice(0, LONGEST_REASON) }
+    removePartial(partial)
+    return { failed: messageOf(error).slice(0, LONGEST_REASON) }
   }
 }
 
-/** The most memory that this process ever had, what it still shares with the application counted in. */
+/** Peak memory of this process, the part that it still shares with the application included. */
 function peakBytes(): number {
   return process.resourceUsage().maxRSS * 1024
 }
 
-function writeProfile(
+function publishProfile(
   { passedOver }: ForkJob,
-  partial: PartialArtefact,
+  open: OpenArtefact,
   sampler: HeapSampler,
   pauseMs: () => number,
 ): Artefact {
   const startedAtMs = monotonicMs()
   const { samples, json } = sampler.read()
-  if (samples === 0) throw new Error('the sampling heap profiler has seen nothing')
-  overwrite(join(partial.directory, partialName(partial.fileName)), json)
+  if (samples === 0) throw new Error('the sampling heap profiler has no samples')
+  open.write(json)
   const from = { sampler: sampler.state(), inForkedChild: true }
   const notes = { samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples, ...from }
   const durationMs = monotonicMs() - startedAtMs
-  return publishArtefactSync(partial, {
-    way: SAMPLING_WAY,
-    passedOver,
-    pauseMs: pauseMs(),
-    durationMs,
-    notes,
-  })
+  return open.publishNow({ way: SAMPLING_WAY, passedOver, pauseMs: pauseMs(), durationMs, notes })
 }
 
-function writeSnapshot({ passedOver }: ForkJob, partial: PartialArtefact, pauseMs: () => number): Artefact {
+function publishSnapshot({ passedOver }: ForkJob, open: OpenArtefact, pauseMs: () => number): Artefact {
   const startedAtMs = monotonicMs()
-  writeHeapSnapshot(join(partial.directory, partialName(partial.fileName)))
+  writeHeapSnapshot(open.writePath)
   const durationMs = monotonicMs() - startedAtMs
   const notes = { childPeakBytes: peakBytes() }
-  return publishArtefactSync(partial, { way: FORK_WAY, passedOver, pauseMs: pauseMs(), durationMs, notes })
+  return open.publishNow({ way: FORK_WAY, passedOver, pauseMs: pauseMs(), durationMs, notes })
 }

@@ -1,23 +1,30 @@
+import { Buffer } from 'node:buffer'
 import { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { ChildWatch, type ChildVerdict } from '../core/child-watch'
-import { readChildUsage } from '../sample/child-usage'
+import { readChildUsage } from '../sample/proc'
 import type { ChildEnd, ForkHelper } from './fork-helper'
 import type { ChildReport } from './fork-job'
 import { monotonicMs } from '../time/clock'
+import { ownOnly, parseJson, Promise } from '../time/globals'
 import { clearInterval, pause, setInterval } from '../time/timers'
 
 const LATE = 'the child was not done in time'
 
 /** How often the guard looks at a running child, ms. */
 export const GUARD_MS = 100
+/**
+ * The pipe ends with the child. An application can break Node's sockets (`Object.prototype.reading` does), so that the end is
+ * not reported: the pipe is closed at this look of the guard after the child's end.
+ */
+const LOOKS_AFTER_END = 3
 /** How often, and how long, a child that has closed its pipe is waited for, ms. */
 const REAP_EVERY_MS = 20
 const REAP_WITHIN_MS = 2000
 
 export interface ChildToAwait {
   readonly pid: number
-  /** Gives what the child says, and ends with it. It is closed here. */
+  /** The pipe's end for reading: gives the child's report. It is closed here. */
   readonly resultDescriptor: number
 }
 
@@ -35,8 +42,8 @@ export interface ChildGuard {
 }
 
 /**
- * How a child ended: with a report; copied at an unlucky moment, so that another fork may do better; for lack of memory; by
- * somebody else or for the time it took; or without having begun.
+ * How a child ended: `reported`; `stuck`, forked at an unlucky moment, so that another fork may do better; `hungry`, for lack of
+ * memory; `ended` by another process or for the time it took; `failed` without having begun.
  */
 export type ChildOutcome =
   | { readonly kind: 'reported'; readonly report: ChildReport }
@@ -49,7 +56,7 @@ export type ChildOutcome =
   | { readonly kind: 'stuck' | 'ended' | 'failed'; readonly why: string }
 
 const { SIGABRT, SIGALRM, SIGBUS, SIGILL, SIGKILL, SIGSEGV, SIGSYS, SIGTRAP } = constants.signals
-/** What V8 ends a process with that it cannot give memory to, and one that has met what cannot be. */
+/** How V8 ends a process when it finds no memory, or meets a state that must not occur. */
 const BY_V8 = new Set([SIGABRT, SIGILL, SIGTRAP])
 const CRASHED = new Set([SIGSEGV, SIGBUS])
 
@@ -63,11 +70,12 @@ export async function awaitChild(
   guard: ChildGuard,
 ): Promise<ChildOutcome> {
   const forked = new ChildProcess(helper, child.pid)
-  const stopGuard = startGuard(forked, guard)
-  const said = await readToEnd(child.resultDescriptor)
+  const pipe = openPipe(child.resultDescriptor)
+  const stopGuard = startGuard(forked, guard, pipe.close)
+  const text = await pipe.text
   const verdict = stopGuard()
-  const end = await reap(forked)
-  const report = parseReport(said)
+  const end = ownOnly(await reap(forked))
+  const report = parseReport(text)
   if (report) return { kind: 'reported', report }
   if (verdict) return judged(verdict)
   return explain(helper, end, guard.needBytes > guard.allowanceBytes)
@@ -79,11 +87,18 @@ interface Verdict {
   readonly leftBytes: number
 }
 
-function startGuard(child: ChildProcess, guard: ChildGuard): () => Verdict | undefined {
+/** @param closePipe - Called when the child has ended and the pipe, which should have ended with it, has not. */
+function startGuard(
+  child: ChildProcess,
+  guard: ChildGuard,
+  closePipe: () => void,
+): () => Verdict | undefined {
   const { deadlineMs, reserveBytes, allowanceBytes } = guard
   const watch = new ChildWatch(monotonicMs(), deadlineMs, reserveBytes, allowanceBytes)
   let verdict: Verdict | undefined
+  let looksAfterEnd = 0
   const timer = setInterval(() => {
+    if (child.end() && ++looksAfterEnd === LOOKS_AFTER_END) closePipe()
     if (verdict || child.end()) return
     const seen = readChildUsage(child.pid)
     const usage = seen && { ...seen, cpu: seen.cpuTicks }
@@ -100,7 +115,7 @@ function startGuard(child: ChildProcess, guard: ChildGuard): () => Verdict | und
   }
 }
 
-/** The child by its number, which is a stranger's as soon as it has been reaped. */
+/** The child by its pid, which may be another process's as soon as the child has been reaped. */
 class ChildProcess {
   readonly #helper: Pick<ForkHelper, 'wait'>
   readonly pid: number
@@ -111,7 +126,7 @@ class ChildProcess {
     this.pid = pid
   }
 
-  /** How it ended; `undefined` as long as it lives. */
+  /** How it ended; `undefined` while it lives. */
   end(): ChildEnd | undefined {
     return (this.#end ??= this.#helper.wait(this.pid))
   }
@@ -126,16 +141,25 @@ class ChildProcess {
   }
 }
 
+/** What comes through the pipe until it ends or is closed. */
+interface ChildPipe {
+  readonly text: Promise<string>
+  readonly close: () => void
+}
+
 /** A socket and not a file: reading a pipe as a file would hold a thread of libuv's pool until the child ends. */
-function readToEnd(descriptor: number): Promise<string> {
-  return new Promise((resolve) => {
+function openPipe(descriptor: number): ChildPipe {
+  // Node copies the options into an object with a prototype, and looks for a signal there.
+  const socket = new Socket({ fd: descriptor, readable: true, writable: false, signal: undefined })
+  const close = (): void => void socket.destroy()
+  const text = new Promise<string>((resolve) => {
     const chunks: Buffer[] = []
-    const socket = new Socket({ fd: descriptor, readable: true, writable: false })
     socket.unref()
     socket.on('data', (chunk) => chunks.push(chunk))
-    socket.on('error', () => socket.destroy())
+    socket.on('error', close)
     socket.on('close', () => resolve(Buffer.concat(chunks).toString('utf8')))
   })
+  return { text, close }
 }
 
 /** The pipe ends a moment before the process can be reaped. */
@@ -149,9 +173,9 @@ async function reap(child: ChildProcess): Promise<ChildEnd> {
   }
 }
 
-function parseReport(said: string): ChildReport | undefined {
+function parseReport(text: string): ChildReport | undefined {
   try {
-    return said === '' ? undefined : (JSON.parse(said) as ChildReport)
+    return text === '' ? undefined : (parseJson(text) as ChildReport)
   } catch {
     return undefined
   }
@@ -169,25 +193,25 @@ function judged({ endedFor, leftBytes }: Verdict): ChildOutcome {
 }
 
 /**
- * @param mayStarve - The job may need more than the child was allowed. Where it cannot, V8 did not end it for want of memory. The
- * kernel may have all the same: others can have taken what was there at the fork.
+ * @param mayStarve - The job may need more than the child was allowed. Where it may not, V8 did not end it for lack of memory.
+ * The kernel still may have: other processes can have taken what was available at the fork.
  */
 function explain(
   { exitCodes }: Pick<ForkHelper, 'exitCodes'>,
   { code, signal, lost }: ChildEnd,
   mayStarve: boolean,
 ): ChildOutcome {
-  if (lost) return { kind: 'ended', why: 'somebody else waited for the child' }
+  if (lost) return { kind: 'ended', why: 'the child was reaped by another part of this process' }
   if (code === exitCodes.waitedForThread)
-    return { kind: 'stuck', why: 'the child needed a thread that it had not' }
+    return { kind: 'stuck', why: 'the child waited for a thread that was not forked' }
   if (signal === undefined) return { kind: 'failed', why: `the child ended without a report: code ${code}` }
   if (signal === SIGALRM) return { kind: 'ended', why: LATE }
   if (signal === SIGSYS) return { kind: 'failed', why: 'the child made a system call that is forbidden here' }
   if (signal === SIGKILL)
-    return { kind: 'hungry', why: 'the child was killed, as the kernel does for want of memory' }
+    return { kind: 'hungry', why: 'the child was killed, as the kernel does when memory runs out' }
   if (mayStarve && BY_V8.has(signal))
     return { kind: 'hungry', why: `the child found no memory (signal ${signal})` }
   if (BY_V8.has(signal) || CRASHED.has(signal))
     return { kind: 'stuck', why: `the child ended by signal ${signal}` }
-  return { kind: 'ended', why: `somebody ended the child by signal ${signal}` }
+  return { kind: 'ended', why: `the child was ended by signal ${signal}` }
 }

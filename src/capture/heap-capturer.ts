@@ -13,9 +13,11 @@ import type { HeapStatistics, MainThread } from './main-thread'
 import { ORDER_DEADLINE_MS, ORDER_TIMEOUT_MS, waitPatiently, type Patience } from './patience'
 import type { RoomProbe } from './room-probe'
 import { whyNoInspector } from './whether-inspector'
+import { makeDirectory } from '../files/directory'
 import { monotonicMs } from '../time/clock'
+import { ownOnly, owns } from '../time/globals'
 
-/** What heap captures are built from. */
+/** The parts of a heap capturer. */
 export interface HeapCapturerParts {
   readonly mainThread: MainThread
   /** `engines.memory` of `resolveEngines`. */
@@ -26,15 +28,15 @@ export interface HeapCapturerParts {
   readonly sampling: boolean
   /** Major version of the Node that runs. */
   readonly nodeMajor: number
-  /** @default what `loadForkHelper()` finds */
+  /** @default the result of `loadForkHelper()` */
   readonly fork?: ReturnType<typeof loadForkHelper>
-  /** @default what `whyNoInspector()` finds */
+  /** @default the result of `whyNoInspector()` */
   readonly noInspector?: string | undefined
 }
 
 /**
- * The memory ladder: the first rung that fits takes the snapshot; when none does, the sampling profile alone is taken, and
- * the refusal says that no snapshot was.
+ * The memory ladder: the first rung that fits takes the snapshot; when none does, the sampling profile alone is taken, with
+ * a refusal for the snapshot.
  */
 export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
   const { mainThread, engine, probe, observer, nodeMajor } = parts
@@ -62,8 +64,13 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
 
   return {
     async plan(directory) {
+      makeDirectory(directory)
+      const askedAtMs = monotonicMs()
       const statistics = mainThread.order('heapStatistics', {})
       const heap = await waitPatiently('heapStatistics', statistics, patience)
+      // The first order of a dump is the one that a busy main thread keeps waiting.
+      const acceptedAfterMs = monotonicMs() - askedAtMs
+      const late = acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: tenths(acceptedAfterMs) } : {}
       const fileBytes = snapshotFileBytes(heap.usedBytes)
       const { freeBytes, isMemory } = await probe.disk(directory)
       const disk = judgeDisk(fileBytes, freeBytes)
@@ -79,9 +86,10 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
         else passedOver.push(...rung.ways.map((way) => ({ way, why: tooLittleRoom(numbers) })))
         refusal = { skip: 'memory', numbers }
       }
-      if (fitting.length > 0) return planFor((job) => descend(fitting, job, heap, passedOver, room))
+      if (fitting.length > 0) return planFor((job) => descend(fitting, job, heap, passedOver, room), late)
       if (!sampling) return refusal
-      return planFor((job) => takeProfileOnly(sampling, job, passedOver, refusal), refusal)
+      const takeProfile = (job: Job) => takeProfileOnly(sampling, job, passedOver, refusal)
+      return { refusal, ...planFor(takeProfile, late) }
     },
     ways: () => ({
       available: [...ladder.flatMap((rung) => rung.ways), ...(sampling ? [SAMPLING_WAY] : [])],
@@ -91,8 +99,8 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
   }
 
   /**
-   * The first rung that can; what made those before it fail goes into the evidence. Memory may have become short since it was
-   * planned, and may be why a forked child failed: what fitted has to fit still.
+   * Takes the first rung that succeeds; the reasons of those before it go into the evidence. Memory may have become short
+   * since the plan, and may be why a forked child failed, so each rung has to fit again.
    */
   async function descend(
     rungs: readonly HeapRung[],
@@ -104,9 +112,9 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
     let refusal: Refusal | undefined
     for (const rung of rungs) {
       const { fits, numbers } = rung.fit(heap, room())
-      const captured: HeapCapture | Incapable = fits
-        ? await rung.take(job, heap, passedOver, room)
-        : { cannot: tooLittleRoom(numbers) }
+      const captured: HeapCapture | Incapable = ownOnly(
+        fits ? await rung.take(job, heap, passedOver, room) : { cannot: tooLittleRoom(numbers) },
+      )
       if (!('cannot' in captured)) return captured
       if (!fits) refusal = { skip: 'memory', numbers }
       passedOver = passedOver.concat(rung.ways.map((way) => ({ way, why: captured.cannot })))
@@ -120,23 +128,22 @@ export function createHeapCapturer(parts: HeapCapturerParts): Capturer {
     return takeProfileOnly(sampling, job, passedOver, refusal)
   }
 
-  function planFor(capture: (job: Job) => Promise<HeapCapture | Refusal>, refusal?: Refusal): Plan {
+  function planFor(
+    capture: (job: Job) => Promise<HeapCapture | Refusal>,
+    late: Pick<Captured, 'lateMs'>,
+  ): Pick<Plan, 'take'> {
     return {
-      ...(refusal ? { refusal } : {}),
       async take(job): Promise<Captured | Refusal> {
         const startedAtMs = monotonicMs()
-        await waitPatiently('ping', mainThread.order('ping', {}), patience)
-        const acceptedAfterMs = monotonicMs() - startedAtMs
         const captured = await capture(job)
-        if ('skip' in captured) return captured
-        const late = acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: tenths(acceptedAfterMs) } : {}
+        if (owns(captured, 'skip')) return captured
         return { ...captured, ...late, durationMs: monotonicMs() - startedAtMs }
       },
     }
   }
 }
 
-/** Where the sampler has nothing either, the refusal and its numbers are what there is to tell. */
+/** Without samples only the refusal and its numbers are reported. */
 async function takeProfileOnly(
   sampling: HeapSampling,
   job: Job,
@@ -144,10 +151,10 @@ async function takeProfileOnly(
   refusal: Refusal,
 ): Promise<HeapCapture | Refusal> {
   const profile = await sampling.capture(job, passedOver)
-  if ('absent' in profile) return refusal
+  if (owns(profile, 'absent')) return refusal
   return { artefacts: [profile.artefact], way: SAMPLING_WAY, passedOver, pauseMs: profile.pauseMs, refusal }
 }
 
 function tooLittleRoom({ needBytes, haveBytes }: Refusal['numbers']): string {
-  return `needs ${needBytes} bytes of memory, ${haveBytes} are to be had`
+  return `needs ${needBytes} bytes of memory, ${haveBytes} available`
 }

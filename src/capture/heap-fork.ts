@@ -1,5 +1,3 @@
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { childDeadlineMs } from '../core/retention'
 import {
   forkAllowanceBytes,
@@ -11,26 +9,30 @@ import {
 } from '../core/room'
 import type { Artefact } from '../files/artefact'
 import { openArtefact, type OpenArtefact } from '../files/open-artefact'
+import { findPublished, isPartialThere } from '../files/partial'
 import type { CaptureObserver, Job, PassedOver, Refusal } from './capture'
 import type { ForkHelper } from './fork-helper'
-import { FORK_WAY, type ChildFile, missing } from './fork-job'
+import { FORK_WAY, missing } from './fork-job'
 import { awaitChild, type ChildOutcome, type ChildToAwait } from './forked-child'
 import type { HeapCapture, HeapRung, Incapable } from './heap-rung'
 import { SAMPLING_WAY, type HeapSampling } from './heap-sampling'
 import type { HeapStatistics, MainThread, Orders } from './main-thread'
 import { waitPatiently, type Patience } from './patience'
 import type { RoomProbe } from './room-probe'
-import { readChildUsage } from '../sample/child-usage'
+import { readChildUsage } from '../sample/proc'
 import { monotonicMs } from '../time/clock'
+import { ownOnly, owns } from '../time/globals'
+import { messageOf } from '../core/message-of'
+import { ExitingError } from './exiting-error'
 
-/** How often a child that got stuck is forked anew. */
+/** How often a deadlocked or crashed child is forked again. */
 export const FORK_RETRIES = 2
-/** Added to the application's niceness: the snapshot is the one thing that can wait. */
+/** Added to the application's niceness: the snapshot can wait. */
 export const CHILD_NICENESS = 10
 /** The kernel's own deadline for the child comes a little after the guard's. */
 const ALARM_GRACE_S = 5
 
-/** What forked snapshots are built from. */
+/** The parts of forked snapshots. */
 export interface HeapForkParts {
   readonly helper: ForkHelper
   readonly mainThread: MainThread
@@ -42,7 +44,7 @@ export interface HeapForkParts {
   readonly nodeMajor: number
 }
 
-/** What became of one fork: what became of its child, or that there was none. */
+/** The outcome of one fork: that of its child, or that there was none. */
 type ForkOutcome = ChildOutcome | { readonly kind: 'notForked'; readonly why: string }
 
 /**
@@ -56,7 +58,7 @@ export function createForkRung(parts: HeapForkParts): HeapRung {
     async take(job, heap, passedOver, room) {
       const dump = new ForkedDump(parts, job, heap, passedOver, room)
       let outcome = await dump.fork()
-      for (let retry = 0; retry < FORK_RETRIES && (await dump.wantsRetry(outcome)); retry++)
+      for (let retry = 0; retry < FORK_RETRIES && dump.wantsRetry(outcome); retry++)
         outcome = await dump.fork()
       return dump.result(outcome)
     },
@@ -75,6 +77,8 @@ class ForkedDump {
   #pauseMs = 0
   #forks = 0
   #room: RoomVerdict | undefined
+  /** Files that a child has published under their final names. */
+  readonly #published: { snapshot?: Artefact; profile?: Artefact } = {}
 
   constructor(
     parts: HeapForkParts,
@@ -93,32 +97,37 @@ class ForkedDump {
 
   async fork(): Promise<ForkOutcome> {
     this.#forks++
-    const snapshot = await this.#open('.heapsnapshot')
+    const snapshot = this.#open('.heapsnapshot')
     let profile: OpenArtefact | undefined
     try {
       profile = await this.#openProfile()
       const outcome = await this.#run(snapshot, profile)
-      if (outcome.kind === 'reported' && outcome.report.sampler === 'stopped') {
+      if (outcome.kind === 'reported' && ownOnly(outcome.report).sampler === 'stopped') {
         await this.#parts.sampling?.restart()
       }
       return outcome
     } finally {
-      // What the child has published stays; what it left unfinished goes.
-      await snapshot.abandon()
-      await profile?.abandon()
+      this.#keep('snapshot', snapshot)
+      this.#keep('profile', profile)
     }
   }
 
-  /** Not when a child got stuck after its work. */
-  async wantsRetry({ kind }: ForkOutcome): Promise<boolean> {
-    return kind === 'stuck' && !(await this.#published('.heapsnapshot'))
+  /** Published files stay, unfinished ones are removed. The disk decides: a child may end after its work without a report. */
+  #keep(which: 'snapshot' | 'profile', open: OpenArtefact | undefined): void {
+    if (!open) return
+    const published = findPublished(open.partial)
+    if (published) this.#published[which] = published
+    open.abandon()
   }
 
-  /** What is on disk decides: a child may end after its work and before its report. */
-  async result(outcome: ForkOutcome): Promise<HeapCapture | Incapable> {
-    const report = outcome.kind === 'reported' ? outcome.report : undefined
-    const snapshot = await this.#published('.heapsnapshot', report?.snapshot)
-    const profile = await this.#published('.heapprofile', report?.profile)
+  /** No retry for a child that got stuck after its work. */
+  wantsRetry({ kind }: ForkOutcome): boolean {
+    return kind === 'stuck' && !this.#published.snapshot
+  }
+
+  result(outcome: ForkOutcome): HeapCapture | Incapable {
+    const report = outcome.kind === 'reported' ? ownOnly(outcome.report) : undefined
+    const { snapshot, profile } = this.#published
     this.#passedOver.push(...missing(report?.profile))
     const childPeakBytes = report ? { childPeakBytes: report.peakBytes } : {}
     const common = { passedOver: this.#passedOver, pauseMs: this.#pauseMs, ...childPeakBytes }
@@ -126,20 +135,21 @@ class ForkedDump {
       return { ...common, artefacts: profile ? [snapshot, profile] : [snapshot], way: FORK_WAY }
     }
     const why = whyNoSnapshot(outcome, this.#forks)
-    const refusal = outcome.kind === 'hungry' ? this.#refusal(outcome) : undefined
+    const refusal = outcome.kind === 'hungry' ? this.#refusal(ownOnly(outcome)) : undefined
     if (profile) {
       this.#passedOver.push({ way: FORK_WAY, why })
       const lesser = { ...common, artefacts: [profile] as const, way: SAMPLING_WAY }
       return refusal ? { ...lesser, refusal } : { ...lesser, failure: new Error(why) }
     }
     if (refusal) return { cannot: why, refusal }
-    // What a child could not write, a full disk for one, the application would stand still for in vain. What took a child too
-    // long would take the application as long, and who ends our processes is waiting for the application to end as well.
+    // No fallback to a snapshot in place here. If the child could not write (full disk, say), the parent cannot either and
+    // would block for nothing; if it was too slow, so would the parent be; and whoever kills the child is probably shutting
+    // the parent down too.
     if (report || outcome.kind === 'ended') throw new Error(why)
     return { cannot: why }
   }
 
-  /** A child may begin with less than a snapshot needs. It was too little: so what counts now is the whole need. */
+  /** A fork may start with less memory than a snapshot needs. It ran out, so the full need is reported. */
   #refusal({ leftBytes }: { readonly leftBytes?: number }): Refusal {
     const numbers = { ...this.#room?.numbers, needBytes: this.#needBytes() }
     return { skip: 'memory', numbers: leftBytes === undefined ? numbers : { ...numbers, leftBytes } }
@@ -150,8 +160,8 @@ class ForkedDump {
   }
 
   /**
-   * Made here, on the dispatcher's thread, it is no part of the pause, unless that is the main thread. Without it the fork makes
-   * its own.
+   * Surveys the process's memory before the fork. On the dispatcher's own thread that is no part of the pause. If it fails,
+   * the fork makes its own survey.
    */
   #survey(): void {
     const { helper, mainThread } = this.#parts
@@ -164,19 +174,19 @@ class ForkedDump {
     if (mainThread.orderNow) this.#pauseMs += monotonicMs() - startedAtMs
   }
 
-  #open(extension: string): Promise<OpenArtefact> {
+  #open(extension: string): OpenArtefact {
     const { directory, baseName, sidecar } = this.#job
     const { why, where } = sidecar
-    // Counted from the beginning of the dump, as its name is: this need not be the first fork.
+    // Counted from the start of the dump, like the time in its name: this may not be the first fork.
     const childDeadlineMs = Math.ceil(monotonicMs() - this.#startedAtMs) + this.#deadlineMs
     const limits = { ...where.limits, childDeadlineMs }
     return openArtefact(directory, `${baseName}${extension}`, { why, where: { ...where, limits } })
   }
 
-  /** None if there is no sampler, or if an earlier child has written it already. */
+  /** None without a sampler, or when an earlier child has published the profile already. */
   async #openProfile(): Promise<OpenArtefact | undefined> {
     const { sampling } = this.#parts
-    if (!sampling || (await this.#published('.heapprofile'))) return undefined
+    if (!sampling || this.#published.profile) return undefined
     const failure = await sampling.failure()
     if (!failure) return this.#open('.heapprofile')
     if (this.#forks === 1) this.#passedOver.push({ way: SAMPLING_WAY, why: failure.message })
@@ -207,7 +217,8 @@ class ForkedDump {
         dataAllowanceBytes: allowanceBytes,
         deadlineSeconds: Math.ceil(this.#deadlineMs / 1000) + ALARM_GRACE_S,
         niceness: CHILD_NICENESS,
-        // Where all go with the first, the first must not be ours: a neighbour may have used up the machine's memory.
+        // Where the kernel kills all processes of a group together, the child must not be the reason for it: another group
+        // may have used up the machine's memory.
         firstForOomKiller: !probe.isKilledAsOne(),
       },
     }
@@ -218,20 +229,12 @@ class ForkedDump {
       observer.childAtWork(forked.pid)
       return await awaitChild(helper, forked, guard).finally(() => observer.childAtWork(undefined))
     } catch (error) {
-      // An order that was given up may be under way still: its child must be reaped.
+      // The main thread may still carry out an order that was given up: its child must be reaped.
       order.then((child: ChildToAwait) => awaitChild(helper, child, guard)).catch(() => {})
-      return { kind: 'notForked', why: (error as Error).message }
-    }
-  }
-
-  /** What the child could not publish, for the name was taken, is somebody else's. */
-  async #published(extension: string, said?: ChildFile): Promise<Artefact | undefined> {
-    if (said && 'failed' in said) return undefined
-    const file = join(this.#job.directory, `${this.#job.baseName}${extension}`)
-    try {
-      return { file, sizeBytes: (await stat(file)).size }
-    } catch {
-      return undefined
+      if (error instanceof ExitingError) throw error
+      // Another user who removes the file must not be able to have the snapshot taken in place, with its pause.
+      const kind = isPartialThere(snapshot.partial) ? 'notForked' : 'ended'
+      return { kind, why: messageOf(error) }
     }
   }
 }
@@ -239,5 +242,7 @@ class ForkedDump {
 function whyNoSnapshot(outcome: ForkOutcome, forks: number): string {
   if (outcome.kind !== 'reported') return `${outcome.why}, at fork ${forks}`
   const { snapshot } = outcome.report
-  return 'failed' in snapshot ? snapshot.failed : 'the snapshot was published and has vanished'
+  return owns(snapshot, 'failed')
+    ? snapshot.failed
+    : 'the snapshot was published, and then deleted or replaced'
 }

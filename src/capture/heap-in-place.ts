@@ -8,11 +8,13 @@ import { SAMPLING_WAY, type HeapSampling } from './heap-sampling'
 import type { HeapStatistics, MainThread } from './main-thread'
 import { waitPatiently, type Patience } from './patience'
 import { monotonicMs } from '../time/clock'
+import { owns } from '../time/globals'
+import { messageOf } from '../core/message-of'
 
 /** V8 needs 55-110 ms per MB of heap on a quiet machine; a snapshot slower than this is given up. */
 const DEADLINE_MS_PER_MB = 1000
 
-/** What in-place snapshots are built from. */
+/** The parts of in-place snapshots. */
 export interface HeapInPlaceParts {
   readonly mainThread: MainThread
   /** `engines.memory` of `resolveEngines`. */
@@ -26,7 +28,7 @@ type InPlaceWay = 'heapdump' | 'v8'
 
 /**
  * Heap snapshots that stop the main thread until they are written: by the heapdump package where it is installed and loads,
- * else by V8. Slow and hungry, so only for heaps that fit.
+ * else by V8. Slow, and it needs much memory, so only for heaps that fit.
  */
 export function createInPlaceRung(parts: HeapInPlaceParts): HeapRung {
   return {
@@ -35,8 +37,9 @@ export function createInPlaceRung(parts: HeapInPlaceParts): HeapRung {
     async take(job, heap, passedOverBefore) {
       const passedOver = [...passedOverBefore]
       const profile = await parts.sampling?.capture(job, passedOver)
-      if (profile && 'absent' in profile) passedOver.push({ way: SAMPLING_WAY, why: profile.absent.message })
-      const beside = profile && 'artefact' in profile ? profile : undefined
+      if (profile && owns(profile, 'absent'))
+        passedOver.push({ way: SAMPLING_WAY, why: profile.absent.message })
+      const beside = profile && owns(profile, 'artefact') ? profile : undefined
       try {
         const way = await chooseWay(parts, passedOver)
         const { artefact, pauseMs } = await writeSnapshot(parts, way, job, heap, passedOver)
@@ -65,7 +68,7 @@ async function chooseWay(
     await waitPatiently('loadPackage', mainThread.order('loadPackage', { kind: 'memory' }), patience)
     return 'heapdump'
   } catch (error) {
-    passedOver.push({ way: engine.package.name, why: (error as Error).message })
+    passedOver.push({ way: engine.package.name, why: messageOf(error) })
     return 'v8'
   }
 }
@@ -78,9 +81,9 @@ async function writeSnapshot(
   passedOver: readonly PassedOver[],
 ): Promise<{ artefact: Artefact; pauseMs: number }> {
   const startedAtMs = monotonicMs()
-  const open = await openArtefact(job.directory, `${job.baseName}.heapsnapshot`, job.sidecar)
+  const open = openArtefact(job.directory, `${job.baseName}.heapsnapshot`, job.sidecar)
   try {
-    const writing = mainThread.order('heapSnapshot', { way, file: open.partialPath })
+    const writing = mainThread.order('heapSnapshot', { way, target: open.target })
     const { pauseMs } = await waitPatiently('heapSnapshot', writing, forSnapshot(patience, heap))
     const artefact = await open.publish({
       way,
@@ -94,12 +97,12 @@ async function writeSnapshot(
     })
     return { artefact, pauseMs }
   } catch (error) {
-    await open.abandon()
+    open.abandon()
     throw error
   }
 }
 
-/** A snapshot takes as long as it takes once the main thread has accepted it: that it is not quick is no news. */
+/** A snapshot that the main thread has accepted takes long by nature, so it is never reported as late. */
 function forSnapshot(patience: Patience, heap: HeapStatistics): Patience {
   const extraMs = (heap.usedBytes / 1024 / 1024) * DEADLINE_MS_PER_MB
   return { ...patience, deadlineMs: patience.deadlineMs + extraMs, onLate: () => {} }

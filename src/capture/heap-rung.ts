@@ -2,31 +2,31 @@ import type { MemoryRoom, RoomVerdict } from '../core/room'
 import type { Captured, Job, PassedOver, Refusal } from './capture'
 import type { HeapStatistics } from './main-thread'
 
-/** What one rung made of a job. */
+/** The result of one rung. */
 export type HeapCapture = Omit<Captured, 'durationMs' | 'lateMs'>
 
-/** Why a rung left nothing. */
+/** Why a rung produced nothing. */
 export interface Incapable {
   readonly cannot: string
   /**
-   * Set when a child starved. Then no rung is tried that takes as much from the application itself, and this is what there is to
-   * tell.
+   * Set when a child ran out of memory. Then no rung is tried that takes as much from the application itself, and this
+   * refusal is reported.
    */
   readonly refusal?: Refusal
 }
 
 /** One rung of the memory ladder that ends in a heap snapshot. The capturer takes the first that fits. */
 export interface HeapRung {
-  /** Its ways, best first, as they stand in the `.json` and in the start line. */
+  /** Names of its ways, best first, in the `.json` and in the start line. */
   readonly ways: readonly string[]
-  /** Does a snapshot of this heap fit into the memory that there is? */
+  /** Whether a snapshot of this heap fits into the available memory. */
   fit(heap: HeapStatistics, room: MemoryRoom): RoomVerdict
   /**
-   * Takes the snapshot, and before it the sampling profile: some evidence exists whatever follows.
+   * Takes the sampling profile, so that some evidence exists even if the snapshot fails, and then the snapshot.
    *
-   * @param room - What memory there is now.
-   * @returns What was captured, or why this rung left nothing though another may well do better.
-   * @throws When no other rung could do better, or none may be tried.
+   * @param room - Reads the memory available now.
+   * @returns The capture, or why there is none although another rung may succeed.
+   * @throws When no other rung could succeed, or none may be tried.
    */
   take(
     job: Job,

@@ -1,11 +1,12 @@
 import type { HeapProfiler, Session } from 'node:inspector'
+import { toJson } from '../time/globals'
 import type { SamplerState } from './main-thread'
 
 /** V8's sampling heap profiler, of which a process has one for all its users. Synchronous, on its own thread. */
 export interface HeapSampler {
   /** Starts sampling, unless it is known to run already. */
   start(intervalBytes: number): SamplerState
-  /** What was sampled since the start; no samples if nothing was or if another user has stopped it. Forces one full GC. */
+  /** The samples since the start; none if nothing was sampled or another user has stopped it. Forces one full GC. */
   read(): { samples: number; json: string }
   state(): SamplerState
   /** Stops it if it is ours. Idempotent. */
@@ -17,9 +18,9 @@ export interface HeapSampler {
  * is a local one of this thread; one that came from another thread would print "Waiting for the debugger to disconnect"
  * when the process exits.
  *
- * V8 does not say who started its one profiler. A start on top of another's succeeds in silence and a stop by any session
- * stops it for all, so whoever sampled before our start counts as its owner until it stops. Not to be told apart: another
- * user that stopped ours and started its own between two looks.
+ * V8 does not reveal the session that started its one profiler. A start while it runs succeeds without effect and a stop by
+ * any session stops it for all, so a user that sampled before our start counts as its owner until it stops. Another user
+ * that stopped ours and started its own between two calls cannot be recognised.
  */
 export function createHeapSampler(openSession: () => Session): HeapSampler {
   let session: Session | undefined
@@ -44,7 +45,7 @@ export function createHeapSampler(openSession: () => Session): HeapSampler {
       const profile = session && readProfile(session)
       if (!profile) sampler = 'stopped'
       const samples = profile?.samples.length ?? 0
-      return { samples, json: samples > 0 ? JSON.stringify(profile) : '' }
+      return { samples, json: samples > 0 ? toJson(profile) : '' }
     },
     state: () => sampler,
     stop: letGo,
@@ -54,7 +55,7 @@ export function createHeapSampler(openSession: () => Session): HeapSampler {
 /** The types of Node 20 leave the samples out; every supported Node gives them. */
 type SamplingProfile = HeapProfiler.SamplingHeapProfile & { readonly samples: readonly unknown[] }
 
-/** `undefined` while nobody samples, which V8 reports as an error. */
+/** `undefined` while no sampler runs, which V8 reports as an error. */
 function readProfile(session: Session): SamplingProfile | undefined {
   let profile: SamplingProfile | undefined
   session.post('HeapProfiler.getSamplingProfile', (_error, answer) => {

@@ -8,33 +8,33 @@ import { monotonicMs } from '../time/clock'
 /** Mean number of bytes between two samples: no measurable cost, and leaks of a few MB show. */
 export const SAMPLING_INTERVAL_BYTES = 512 * 1024
 
-/** As it stands in the `.json` and in the start line. */
+/** Name in the `.json` and in the start line. */
 export const SAMPLING_WAY = 'sampling'
 
 /** A `.heapprofile`, or why there is none. */
 export type SamplingOutcome =
   { readonly artefact: Artefact; readonly pauseMs: number } | { readonly absent: Error }
 
-/** V8's sampling heap profiler, kept running so that there is something to write when memory is short. */
+/** V8's sampling heap profiler, kept running so that some evidence can be written when memory is short. */
 export interface HeapSampling {
   /** Writes `<base name>.heapprofile`. Forces one full GC on the main thread. Never rejects, leaves no half file. */
   capture(job: Job, passedOver: readonly PassedOver[]): Promise<SamplingOutcome>
-  /** Why there is nothing to capture, as far as is known; `undefined` when sampling was started. */
+  /** Why there is nothing to capture, as far as known; `undefined` when sampling was started. */
   failure(): Promise<Error | undefined>
-  /** Another user has stopped the sampler, as a forked child found: starts it again and says so once. */
+  /** Starts the sampler again after a forked child found it stopped by another user, and reports that once. */
   restart(): Promise<void>
   /** Stops the sampler if it is ours. Idempotent, never rejects. */
   close(): Promise<void>
 }
 
-/** What the sampling profile is taken with. */
+/** The parts of heap sampling. */
 export interface HeapSamplingParts {
   readonly mainThread: MainThread
   readonly patience: Patience
   readonly observer: CaptureObserver
 }
 
-/** Starts the sampler on the main thread, or finds that another user's runs already and reads along. */
+/** Starts the sampler on the main thread, or reads the profile of another user's sampler that runs already. */
 export function startHeapSampling({ mainThread, patience, observer }: HeapSamplingParts): HeapSampling {
   const start = async (): Promise<Error | undefined> => {
     try {
@@ -59,25 +59,30 @@ export function startHeapSampling({ mainThread, patience, observer }: HeapSampli
 
   const writeTo = async (open: OpenArtefact, passedOver: readonly PassedOver[]): Promise<SamplingOutcome> => {
     const startedAtMs = monotonicMs()
-    const writing = mainThread.order('samplingProfile', { file: open.partialPath })
-    const { pauseMs, samples, sampler } = await waitPatiently('samplingProfile', writing, patience)
+    const writing = mainThread.order('samplingProfile', { target: open.target })
+    const { pauseMs, samples, writtenBytes, sampler } = await waitPatiently(
+      'samplingProfile',
+      writing,
+      patience,
+    )
     if (sampler === 'stopped') {
       await restart()
       throw new Error(
         'the sampling heap profiler was stopped by another user of it; it has been started again',
       )
     }
-    if (samples === 0) throw new Error('the sampling heap profiler has seen nothing yet')
+    if (samples === 0) throw new Error('the sampling heap profiler has no samples yet')
     const notes = { forcedFullGc: true, samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, sampler, samples }
     const durationMs = monotonicMs() - startedAtMs
-    const artefact = await open.publish({ way: SAMPLING_WAY, passedOver, pauseMs, durationMs, notes })
+    const how = { way: SAMPLING_WAY, passedOver, pauseMs, durationMs, notes }
+    const artefact = await open.publish(how, writtenBytes)
     return { artefact, pauseMs }
   }
 
   return {
     failure: () => started,
     async restart() {
-      // Only the child saw it: the main thread still takes the sampler for running, and lets go of it first.
+      // Only the child noticed: the main thread still believes that its sampler runs, so it is stopped first.
       await waitPatiently('stopSampling', mainThread.order('stopSampling', {}), patience).catch(() => {})
       await restart()
     },
@@ -86,10 +91,10 @@ export function startHeapSampling({ mainThread, patience, observer }: HeapSampli
       try {
         const failure = await started
         if (failure) throw failure
-        open = await openArtefact(job.directory, `${job.baseName}.heapprofile`, job.sidecar)
+        open = openArtefact(job.directory, `${job.baseName}.heapprofile`, job.sidecar)
         return await writeTo(open, passedOver)
       } catch (error) {
-        await open?.abandon()
+        open?.abandon()
         return { absent: error as Error }
       }
     },

@@ -1,10 +1,7 @@
 import { messageOf } from '../core/message-of'
-import { createRequire } from 'node:module'
-import { existsSync } from 'node:fs'
-import type inspector from 'node:inspector'
+import { constants } from 'node:os'
 import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
-import { isPartialThere } from '../files/partial'
-import { runSync } from '../files/step'
+import { isPartialThere, type MarkedFile } from '../files/partial'
 import type { Engines } from './engines'
 import type { HeapStatistics, OrderName, Orders } from './main-thread'
 import { loadPackage } from './optional-package'
@@ -12,14 +9,12 @@ import { forgetOptimizedCodeHere } from './forget-optimized-code'
 import { createHeapSampler, type HeapSampler } from './heap-sampler'
 import { loadForkHelper } from './fork-helper'
 import { writeDumpInChild } from './fork-job'
-import { overwrite } from './overwrite'
+import { overwrite, writeByPath } from './overwrite'
+import { openLocalSession, whyNoInspector } from './whether-inspector'
 import { monotonicMs } from '../time/clock'
+import { hasOwn, ownOnly, parseJson, toJson } from '../time/globals'
 
-/** As they were when this module was loaded: the application may replace them, and orders come at any time. */
-const parse = JSON.parse.bind(JSON)
-const stringify = JSON.stringify.bind(JSON)
-
-/** The orders as the main thread carries them out: plain synchronous functions. */
+/** The orders, carried out on the main thread: plain synchronous functions. */
 export type OrderTable = {
   readonly [Name in OrderName]: (input: Orders[Name]['input']) => Orders[Name]['output']
 }
@@ -37,53 +32,48 @@ interface ProfilerPackage {
   stopProfiling(title: string): { delete(): void } | undefined
 }
 
-/** Builds the orders for this thread. Nothing is loaded and nothing started until an order asks for it. */
-export function createOrders(engines: Engines): OrderTable {
+/**
+ * Builds the orders for this thread. Nothing is loaded and nothing started until an order asks for it.
+ *
+ * @param signal - The signal that orders dumps, which a forked child ignores.
+ */
+export function createOrders(engines: Engines, signal?: NodeJS.Signals): OrderTable {
   const sampler = createHeapSampler(openLocalSession)
-  /** Title of the package's profile that runs. */
-  let recording: string | undefined
   return {
-    ping: () => ({}),
     heapStatistics: readHeapStatistics,
     loadPackage: ({ kind }) => {
       enginePackage(engines, kind)
       return {}
     },
-    heapSnapshot: ({ way, file }) =>
-      timed(() => {
-        // Both create what is not there: of an order that was given up meanwhile a file would be left that nobody knows.
-        if (!existsSync(file)) throw gone()
-        return way === 'heapdump' ? writeWithHeapdump(engines, file) : void writeHeapSnapshot(file)
-      }),
+    heapSnapshot: ({ way, target }) =>
+      timed(() =>
+        writeByPath(target, (path) =>
+          way === 'heapdump' ? writeWithHeapdump(engines, path) : void writeHeapSnapshot(path),
+        ),
+      ),
     startSampling: ({ intervalBytes }) => ({ sampler: sampler.start(intervalBytes) }),
-    samplingProfile: ({ file }) => {
-      let read = { samples: 0, json: '' }
+    samplingProfile: ({ target }) => {
+      let [samples, writtenBytes] = [0, 0]
       const { pauseMs } = timed(() => {
-        read = sampler.read()
-        if (read.samples > 0) overwrite(file, read.json)
+        const profile = sampler.read()
+        samples = profile.samples
+        if (samples > 0) writtenBytes = overwrite(target, profile.json)
       })
-      return { pauseMs, samples: read.samples, sampler: sampler.state() }
+      return { pauseMs, samples, writtenBytes, sampler: sampler.state() }
     },
     stopSampling: () => {
       sampler.stop()
       return {}
     },
-    forkHeapDump: (input) => forkHeapDump(input, sampler),
+    forkHeapDump: (input) => forkHeapDump(input, sampler, signal),
     startPackageProfile: ({ title, samplingIntervalUs }) =>
-      timed(() => {
-        startProfile(profilerPackage(engines), title, samplingIntervalUs)
-        recording = title
-      }),
-    stopPackageProfile: ({ title, file }) =>
-      timed(() => {
-        recording = undefined
-        stopProfile(profilerPackage(engines), title, file)
-      }),
-    dropPackageProfile: () => {
-      const title = recording
-      recording = undefined
-      if (title !== undefined) stopProfile(profilerPackage(engines), title, undefined)
-      return {}
+      timed(() => startProfile(profilerPackage(engines), title, samplingIntervalUs)),
+    stopPackageProfile: ({ title, target }) => {
+      let writtenBytes = 0
+      const { pauseMs } = timed(() => {
+        writtenBytes = stopProfile(profilerPackage(engines), title, target)
+      })
+      return { pauseMs, writtenBytes }
     },
   }
 }
@@ -95,7 +85,7 @@ export function ordersDuring(
 ): OrderTable {
   const told = Object.entries(orders).map(([name, order]) => {
     const run = order as (input: unknown) => unknown
-    return [name, (input: unknown) => during(() => run(input))]
+    return [name, (input: object) => during(() => run(ownOnly(input)))]
   })
   return Object.fromEntries(told) as OrderTable
 }
@@ -107,41 +97,33 @@ export function ordersDuring(
  */
 export function runOrder(orders: OrderTable, name: string, inputJson: string): string {
   try {
-    if (!Object.hasOwn(orders, name)) throw new Error(`no such order: ${name}`)
+    if (!hasOwn(orders, name)) throw new Error(`no such order: ${name}`)
     const run = orders[name as OrderName] as (input: unknown) => unknown
-    return stringify({ output: run(parse(inputJson)) })
+    return toJson({ output: run(parseJson(inputJson)) })
   } catch (error) {
-    return stringify({ error: messageOf(error) })
+    return toJson({ error: messageOf(error) })
   }
-}
-
-/** Loaded late: a Node built without the inspector has no such module, and most processes never need it. */
-export function openLocalSession(): inspector.Session {
-  const { Session } = createRequire(__filename)('node:inspector') as typeof inspector
-  const session = new Session()
-  session.connect()
-  return session
 }
 
 /** The helper itself sees to it that the child does nothing but its job, and ends. */
 function forkHeapDump(
   { options, ...job }: Orders['forkHeapDump']['input'],
   sampler: HeapSampler,
+  signal: NodeJS.Signals | undefined,
 ): Orders['forkHeapDump']['output'] {
   const loaded = loadForkHelper()
   if (!('helper' in loaded)) throw new Error(loaded.unavailable)
   const startedAtMs = monotonicMs()
-  // Carried out late, for nobody: the child would write for minutes into a file that nobody knows.
-  if (!runSync(isPartialThere(job.snapshot))) throw gone()
+  // The dispatcher may have given this order up: a child would then work for minutes for nothing.
+  if (!isPartialThere(job.snapshot))
+    throw new Error('the target file is gone (the request was abandoned, or the file was deleted)')
   const lookedForMs = monotonicMs() - startedAtMs
-  const { pid, resultDescriptor, pauseMs } = loaded.helper.fork(options, (forkPauseMs) =>
-    writeDumpInChild(job, sampler, () => lookedForMs + forkPauseMs()),
+  const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]
+  const { pid, resultDescriptor, pauseMs } = loaded.helper.fork(
+    { ...options, ignoredSignal },
+    (forkPauseMs) => writeDumpInChild(ownOnly(job), sampler, () => lookedForMs + forkPauseMs()),
   )
   return { pid, resultDescriptor, pauseMs: lookedForMs + pauseMs }
-}
-
-function gone(): Error {
-  return new Error('its file has gone: the order was given up, or somebody has removed it')
 }
 
 function readHeapStatistics(): HeapStatistics {
@@ -173,23 +155,28 @@ function startProfile(profiler: ProfilerPackage, title: string, samplingInterval
   profiler.setSamplingInterval(samplingIntervalUs)
   profiler.startProfiling(title, true)
   // It would end coverage that is being collected, which this way of profiling leaves whole otherwise.
-  if (process.env['NODE_V8_COVERAGE'] === undefined) forgetOptimizedCodeHere(openLocalSession)
+  if (process.env['NODE_V8_COVERAGE'] !== undefined || whyNoInspector() !== undefined) return
+  forgetOptimizedCodeHere(openLocalSession)
 }
 
-/** The format is chosen when a profile is read: 1 is the one that DevTools reads today. */
-function stopProfile(profiler: ProfilerPackage, title: string, file: string | undefined): void {
+/**
+ * The format is chosen when a profile is read: 1 is the one that DevTools reads today.
+ *
+ * @returns Bytes written.
+ */
+function stopProfile(profiler: ProfilerPackage, title: string, target: MarkedFile | undefined): number {
   profiler.setGenerateType(1)
   const profile = profiler.stopProfiling(title)
   if (!profile) throw new Error(`no CPU profile named ${title} is running`)
   try {
-    if (file !== undefined) overwrite(file, JSON.stringify(profile))
+    return target === undefined ? 0 : overwrite(target, toJson(profile))
   } finally {
     profile.delete()
   }
 }
 
 function enginePackage(engines: Engines, kind: 'cpu' | 'memory'): unknown {
-  const resolved = engines[kind].package
+  const resolved = ownOnly(engines[kind]).package
   if (!resolved) throw new Error(`no package for ${kind} dumps`)
   return loadPackage(resolved)
 }

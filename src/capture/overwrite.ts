@@ -1,11 +1,32 @@
-import { closeSync, constants, openSync, writeFileSync } from 'node:fs'
+import { closeSync, ftruncateSync } from 'node:fs'
+import { write } from '../files/disk'
+import { openMarked, pathThrough, type MarkedFile } from '../files/partial'
 
-/** Writes into a file that the caller created, and into nothing else that may have taken its name. */
-export function overwrite(file: string, text: string): void {
-  const descriptor = openSync(file, constants.O_WRONLY | constants.O_TRUNC | (constants.O_NOFOLLOW ?? 0))
+/**
+ * Writes a text into the marked file, and into no other that may have taken its name.
+ *
+ * @returns Size of the text, bytes.
+ * @throws When the file is gone or was replaced.
+ */
+export function overwrite(target: MarkedFile, text: string): number {
+  return withMarked(target, (fd) => {
+    const bytes = Buffer.from(text)
+    ftruncateSync(fd)
+    write(fd, bytes, 0)
+    return bytes.length
+  })
+}
+
+/** Has code that accepts only a path write into the marked file. @throws As {@link overwrite} does. */
+export function writeByPath(target: MarkedFile, writeTo: (path: string) => void): void {
+  withMarked(target, (fd) => writeTo(pathThrough(fd, target.file)))
+}
+
+function withMarked<T>(target: MarkedFile, use: (fd: number) => T): T {
+  const fd = openMarked(target)
   try {
-    writeFileSync(descriptor, text)
+    return use(fd)
   } finally {
-    closeSync(descriptor)
+    closeSync(fd)
   }
 }

@@ -1,4 +1,5 @@
 import { monotonicMs } from '../time/clock'
+import { Promise } from '../time/globals'
 import { clearTimeout, setTimeout } from '../time/timers'
 
 /** Longest time that the main thread may take to accept an order before it is said to be late, ms. */
@@ -42,7 +43,7 @@ export async function waitPatiently<T>(
       after(orderTimeoutMs, () => onLate(order))
       after(deadlineMs, giveUp)
       if (haste?.aborted) hurry()
-      else haste?.addEventListener('abort', hurry, { once: true })
+      else haste?.addEventListener('abort', hurry)
       answer.then(resolve, reject)
     })
   } finally {

@@ -1,16 +1,17 @@
 import os from 'node:os'
 import type { MemoryRoom } from '../core/room'
 import { readDisk, type Disk } from '../files/directory'
-import { kernelFiles } from '../sample/kernel-files'
-import { isKilledAsOne } from '../sample/memory-groups'
-import { readMemoryRoom } from '../sample/memory-room'
+import { isKilledAsOne } from '../sample/cgroups'
+import { readMemoryLeft } from '../sample/memory-left'
+import { readKernelFile } from '../sample/proc'
+import { ownOnly } from '../time/globals'
 
-/** What room there is now. The real numbers are the machine's; tests bring their own. */
+/** The room that is available now. The real numbers are the machine's; tests supply their own. */
 export interface RoomProbe {
   memory(): MemoryRoom
-  /** Whether the kernel, when it kills one of our processes for want of memory, kills all of them. */
+  /** Whether the kernel, when it kills one of our processes for lack of memory, kills all of them. */
   isKilledAsOne(): boolean
-  /** What the file system that holds the directory has left, and whether it is one in memory. */
+  /** The free space of the directory's file system, and whether that is memory-backed. */
   disk(directory: string): Promise<Disk>
 }
 
@@ -18,10 +19,10 @@ export interface RoomProbe {
 export function createRoomProbe(): RoomProbe {
   return {
     memory() {
-      const { availableBytes, limitBytes = os.totalmem() } = readMemoryRoom()
+      const { availableBytes, limitBytes = os.totalmem() } = ownOnly(readMemoryLeft())
       return { availableBytes, limitBytes }
     },
-    isKilledAsOne: () => isKilledAsOne(kernelFiles('/')),
+    isKilledAsOne: () => isKilledAsOne(readKernelFile),
     disk: readDisk,
   }
 }

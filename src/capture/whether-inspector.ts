@@ -1,13 +1,37 @@
+import { createRequire } from 'node:module'
+import type inspector from 'node:inspector'
+import { isMainThread } from 'node:worker_threads'
+
 /**
- * Why this process can have no inspector session, and with it no CPU profile by the inspector and no sampling heap profile;
- * `undefined` when it can. Asked before the first session: one from another thread does not throw where `--permission`
- * refuses it, but aborts the process.
+ * Why this process has no inspector, and so no CPU profile by the inspector, no sampling heap profile, and no orders from
+ * another thread; `undefined` when it has one.
+ *
+ * Ask on the main thread before any thread connects to it. Where there is no inspector, a session from another thread does
+ * not throw but aborts the process. Node makes none under `--permission`, and none for the parent process of `node --test`.
+ * On another thread the answer is not complete: a thread of this package exists only where the main thread has an inspector.
  */
 export function whyNoInspector(): string | undefined {
   if (!process.features.inspector) return 'this Node was built without the inspector'
-  // Node 26 has a flag that allows it; before, nothing does.
+  // Node 26 has a flag that allows it; earlier versions have none.
   const permission = process.permission as { has(scope: string): boolean } | undefined
-  return permission === undefined || permission.has('inspector')
-    ? undefined
-    : '--permission refuses the inspector'
+  if (permission !== undefined && !permission.has('inspector')) return '--permission refuses the inspector'
+  return isMainThread ? whyNoSession() : undefined
+}
+
+/** A session to the own thread never aborts. Node 20 to 24 throw a plain string here. */
+function whyNoSession(): string | undefined {
+  try {
+    openLocalSession().disconnect()
+    return undefined
+  } catch {
+    return 'Node started this process without an inspector'
+  }
+}
+
+/** Loaded late: a Node built without the inspector has no such module, and most processes never need it. */
+export function openLocalSession(): inspector.Session {
+  const { Session } = createRequire(__filename)('node:inspector') as typeof inspector
+  const session = new Session()
+  session.connect()
+  return session
 }

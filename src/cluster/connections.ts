@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 
-/** Once idle connections are to end, one that has been idle for less than this is left for its client's next request, ms. */
+/** Connections idle for less than this (ms) are kept for their client's next request, even when idle ones are to end. */
 const GRACE_MS = 200
 
 interface Use {
@@ -8,18 +8,18 @@ interface Use {
   active: number
   /** Monotonic ms. */
   idleSince: number
-  /** `bytesRead` when it became idle: more than that, and a request is arriving. */
+  /** `bytesRead` when it became idle; more than that means that a request is arriving. */
   bytesRead: number
 }
 
 /** When idle connections of a server are to end. Monotonic ms, and ms. */
 export interface IdleRule {
   readonly allFrom: number
-  /** One that never carried a byte ends after this time of the drain, because Node's own keepAliveTimeout does not count for it. */
+  /** A connection that never carried a byte ends this long after the drain began: Node's keepAliveTimeout does not apply to it. */
   readonly unusedMs: number
 }
 
-/** The HTTP/1.1 connections of one server, and which of them carry nothing now. */
+/** The HTTP/1.1 connections of one server, and which of them are idle. */
 export class Connections {
   readonly #uses = new Map<Socket, Use>()
 
@@ -43,7 +43,7 @@ export class Connections {
     use.bytesRead = socket.bytesRead
   }
 
-  /** The drain begins: from here on counts how long an unused connection is left alone. */
+  /** The drain begins: the time for which an unused connection is left alone counts from here. */
   beginDrain(): void {
     for (const [socket, use] of this.#uses) if (socket.bytesRead === 0) use.idleSince = this.now()
   }

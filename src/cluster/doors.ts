@@ -3,14 +3,14 @@ import type { Server as HttpServer, ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
 import { Server, type Socket } from 'node:net'
 import { Connections } from './connections'
-import { overruleKeepAlive, sayGoAway, sayLastResponse } from './farewell'
+import { markLastResponse, overruleKeepAlive, sendGoAway } from './farewell'
 import { monotonicMs } from '../time/clock'
 import { setTimeout } from '../time/timers'
 
-/** Idle connections are looked for this often while the worker drains, ms. */
+/** How often idle connections are looked for while the worker drains, ms. */
 const SWEEP_MS = 50
 
-/** Node, too, leaves a connection open for a second longer than its server's keepAliveTimeout. */
+/** Node itself leaves a connection open for this much longer than its server's `keepAliveTimeout`, ms. */
 const KEEP_ALIVE_MARGIN_MS = 1000
 
 const REQUEST_START = 'http.server.request.start'
@@ -22,13 +22,13 @@ interface RequestStart {
 }
 
 /**
- * Everything through which clients reach this worker: its servers, their connections, the responses under way, whatever
- * framework they belong to. Watched from before the application starts, so that none is missed.
+ * Everything through which clients reach this worker: its servers, their connections and the responses under way, of any
+ * framework. The watch begins before the application starts, so that it misses none.
  */
 export class Doors {
-  /** Every server that was ever told to listen. */
+  /** Every server that has ever been asked to listen. */
   readonly #met = new WeakSet<Server>()
-  /** Those that listen, or have connections left. */
+  /** Servers that listen, or have connections left. */
   readonly #servers = new Set<Server>()
   /** Connections of HTTP/1.1 servers. */
   readonly #connections = new WeakMap<Server, Connections>()
@@ -40,7 +40,7 @@ export class Doors {
 
   constructor(private readonly now: () => number = monotonicMs) {}
 
-  /** Begins to watch. Servers that listen already are not seen. */
+  /** Begins to watch. Servers that listen already are missed. */
   watch(): void {
     tapListen((server) => this.#meet(server))
     subscribe(REQUEST_START, (message) => this.#addResponse(message as RequestStart))
@@ -48,16 +48,16 @@ export class Doors {
 
   /**
    * Since Node 19 an HTTP server's own `close()` destroys idle connections at once, and with them requests that are on
-   * the wire (https://github.com/nodejs/node/issues/53939). From now on it does not, also when the application or its
-   * framework calls it.
+   * the wire (https://github.com/nodejs/node/issues/53939). From now on it leaves them alone, even when the application or
+   * its framework calls it.
    */
   holdIdle(): void {
     for (const server of this.#servers) holdIdle(server)
   }
 
   /**
-   * Accepts no more, asks every client to leave with the next response, and leaves idle connections alone for the linger:
-   * a request that is already on its way is still answered.
+   * Accepts no more connections, asks every client to leave with the next response, and leaves idle connections alone for
+   * the linger, so that a request on the wire is still answered.
    *
    * @returns A promise that resolves when the last connection has ended.
    */
@@ -65,19 +65,19 @@ export class Doors {
     this.#isClosing = true
     this.#lingerUntil = this.now() + lingerMs
     overruleKeepAlive()
-    for (const response of this.#responses) sayLastResponse(response)
-    for (const session of this.#sessions) sayGoAway(session)
+    for (const response of this.#responses) markLastResponse(response)
+    for (const session of this.#sessions) sendGoAway(session)
     const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve))
     for (const server of this.#servers) this.#closeServer(server)
     this.#checkEmpty()
     return empty
   }
 
-  /** Its listeners stay on it for good: a server may close and listen again as often as it likes. */
+  /** The listeners stay on the server: it may close and listen again any number of times. */
   #meet(server: Server): void {
     if (this.#met.has(server)) return
     this.#met.add(server)
-    // Not from listen() on: one that fails is never followed by 'close'.
+    // Not at the call of listen(): one that fails is never followed by 'close'.
     server.on('listening', () => this.#addServer(server))
     server.on('close', () => this.#removeServer(server))
     server.on('session', this.#addSession)
@@ -101,14 +101,14 @@ export class Doors {
   #watchConnections(server: Server): void {
     const connections = new Connections(this.now)
     this.#connections.set(server, connections)
-    // Over TLS the bytes of the handshake are not the application's: only the inner socket tells whether a request came.
+    // Over TLS the outer socket counts the bytes of the handshake too: only the inner one shows whether a request came.
     server.on(isTls(server) ? 'secureConnection' : 'connection', (socket: Socket) => connections.add(socket))
   }
 
   readonly #addSession = (session: Http2Session): void => {
     this.#sessions.add(session)
     session.once('close', () => this.#sessions.delete(session))
-    if (this.#isClosing) sayGoAway(session)
+    if (this.#isClosing) sendGoAway(session)
   }
 
   #addResponse({ response, socket, server }: RequestStart): void {
@@ -119,7 +119,7 @@ export class Doors {
       this.#responses.delete(response)
       connections?.endResponse(socket)
     })
-    if (this.#isClosing) sayLastResponse(response)
+    if (this.#isClosing) markLastResponse(response)
   }
 
   #closeServer(server: Server): void {
@@ -133,16 +133,16 @@ export class Doors {
 
   #sweep(server: HttpServer, connections: Connections): void {
     if (!this.#servers.has(server)) return
-    // To Node 0 means never.
+    // To Node, 0 means never.
     const unusedMs = server.keepAliveTimeout > 0 ? server.keepAliveTimeout + KEEP_ALIVE_MARGIN_MS : Infinity
     connections.endIdle({ allFrom: this.#lingerUntil, unusedMs })
     setTimeout(() => this.#sweep(server, connections), SWEEP_MS).unref()
   }
 }
 
-/** Every server that listens passes here, whichever class or framework it comes from. */
+/** Calls back for every server that is asked to listen, of any class or framework. */
 export function tapListen(onListen: (server: Server) => void): void {
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- it is applied to the server that it is called on
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the server as `this` below
   const { listen } = Server.prototype
   Server.prototype.listen = function (this: Server, ...args: unknown[]): Server {
     onListen(this)
@@ -154,7 +154,7 @@ function holdIdle(server: Server): void {
   if (isHttp1(server)) server.closeIdleConnections = () => undefined
 }
 
-/** Skips what HTTP servers add to it, above all the end of their idle connections. */
+/** Skips what HTTP servers add to `close()`, above all that it ends their idle connections. */
 function stopAccepting(server: Server): void {
   if (server.listening) Server.prototype.close.call(server)
 }

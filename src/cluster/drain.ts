@@ -11,30 +11,31 @@ export interface DrainParts {
 }
 
 /**
- * Ends a worker's work without dropping any: clean-up begins, nothing more is accepted, what has arrived is answered.
+ * Ends a worker's work without dropping any of it: clean-up begins, no connection is accepted any more, requests that have
+ * arrived are answered.
  *
  * @returns A promise that resolves when all connections have ended and the application has cleaned up.
  */
 export async function drain(reason: CleanContext['reason'], parts: DrainParts): Promise<void> {
   const { doors, cleanFunc, settings, report } = parts
-  let tellDrained!: () => void
-  const drained = new Promise<void>((resolve) => (tellDrained = resolve))
+  let resolveDrained!: () => void
+  const drained = new Promise<void>((resolve) => (resolveDrained = resolve))
   doors.holdIdle()
   const cleaned = clean(cleanFunc, { reason, drained }, report)
   await doors.close(settings.lingerMs ?? longestLinger(settings.killTimeoutMs))
-  tellDrained()
+  resolveDrained()
   await cleaned
 }
 
 /**
- * Idle connections are left alone for as long as can be: Node ends them by itself when their server's `keepAliveTimeout` is
- * over, and the worker must be gone before its deadline.
+ * The longest time for which idle connections can be left alone: the worker must be gone before its deadline. Node itself ends
+ * them when their server's `keepAliveTimeout` is over.
  */
 export function longestLinger(killTimeoutMs: number): number {
   return Math.max(killTimeoutMs - 500, killTimeoutMs * 0.8)
 }
 
-/** A clean-up that fails is told, and the drain goes on. */
+/** A clean-up that fails is logged, and the drain goes on. */
 async function clean(
   cleanFunc: CleanFunction | undefined,
   context: CleanContext,

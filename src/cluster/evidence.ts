@@ -10,7 +10,6 @@ import { artefactBaseName } from '../core/names'
 import { GATE_RETRY_MS } from '../dispatch/dispatcher'
 import { Gate } from '../dispatch/gate'
 import { processRegistry } from '../dispatch/process-registry'
-import { prepareDirectory } from '../files/directory'
 import { deleteExpired } from '../files/retention'
 import type { Logger } from '../options'
 import { readLimits } from '../sample/limits'
@@ -25,8 +24,8 @@ export interface EvidenceSettings {
 }
 
 /**
- * Evidence of a worker that is replaced for its memory: a sampling heap profile and a heap snapshot, by the monitor's own
- * ladder. To be made when the worker starts, because only what is allocated from then on is in the sampling profile.
+ * Dump of a worker that is replaced for its memory: a sampling heap profile and a heap snapshot, by the monitor's own
+ * ladder. To be constructed when the worker starts, because the sampling profile covers only later allocations.
  */
 export class Evidence {
   readonly #settings: EvidenceSettings
@@ -38,8 +37,8 @@ export class Evidence {
   }
 
   /**
-   * Writes it. A dump that a monitor inside the worker is writing is waited for; if it is one of the memory, it is enough.
-   * Never rejects; whatever becomes of it, the worker goes on to leave.
+   * Writes the dump. If a monitor inside the worker is writing one, waits for it; a memory dump of the monitor's suffices.
+   * Never rejects: the worker goes on to leave in any case.
    *
    * @param reason - Why the worker is replaced.
    */
@@ -58,13 +57,11 @@ export class Evidence {
     while (gate.heldFor === 'memory') await retryLater()
   }
 
-  /** Writes lines as well: of the files, and of what was in the way. */
+  /** Also logs the files, or the reason why there are none. */
   async #writeFiles(reason: string): Promise<void> {
     const { directory, limitBytes, keep, report } = this.#settings
     try {
       const reading = process.memoryUsage.rss()
-      const directoryVerdict = await prepareDirectory(directory)
-      if (!directoryVerdict.writable) throw new Error(directoryVerdict.reason)
       const plan = await this.#capturer.plan(directory)
       if (!('take' in plan)) return report.warn(refused(plan))
       const job = describeJob(directory, { cluster: reason, threshold: limitBytes, reading })
@@ -75,8 +72,9 @@ export class Evidence {
       if (captured.failure) report.error(failed(captured.failure))
       const files = captured.artefacts.map(({ file }) => file).join(' and ')
       report.info(`the memory of ${who()} is in ${files} (paused ${Math.round(captured.pauseMs)} ms)`)
-      // Other kinds of names are a monitor's, which has a `keep` of its own.
-      await deleteExpired(directory, job.sidecar.where.host, keep, 'memory')
+      // The other kinds of names belong to a monitor, which has a `keep` of its own.
+      const made = captured.artefacts[0].file
+      await deleteExpired(directory, job.sidecar.where.host, { keep, made, only: 'memory' })
     } catch (error) {
       report.error(failed(error))
     }

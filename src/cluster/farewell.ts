@@ -2,24 +2,23 @@ import { ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
 import { clearTimeout, setTimeout } from '../time/timers'
 
-/** An HTTP/2 client that opens no stream for so long is asked to leave without waiting for one, ms. */
+/** An HTTP/2 client that opens no stream for this time (ms) is asked to leave without waiting for one. */
 const QUIET_MS = 1000
 
 /**
- * Asks an HTTP/1.1 client to leave with this response. Node then writes `Connection: close` and ends the connection after
- * the response, under every framework. Once the headers are out it is too late; the next response on the connection will
- * say it.
+ * Asks an HTTP/1.1 client to leave with this response: Node then writes `Connection: close` and ends the connection after
+ * the response, under every framework. Once the headers are out it is too late; the next response on the connection asks.
  */
-export function sayLastResponse(response: ServerResponse): void {
+export function markLastResponse(response: ServerResponse): void {
   if (!response.headersSent) response.shouldKeepAlive = false
 }
 
 /**
  * An application that writes `Connection: keep-alive` itself, as proxies that copy headers do, overrules Node. From now on
- * it says `close`. Headers are looked at as they go out, because no earlier place sees all of them.
+ * `close` is sent instead. Headers are replaced as they go out, because no earlier place sees all of them.
  */
 export function overruleKeepAlive(): void {
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- it is applied to the response that it is called on
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the response as `this` below
   const { writeHead } = ServerResponse.prototype
   ServerResponse.prototype.writeHead = function (this: ServerResponse, ...args: unknown[]): ServerResponse {
     if (isKeepAlive('connection', this.getHeader('connection'))) this.setHeader('Connection', 'close')
@@ -54,12 +53,12 @@ function isKeepAlive(name: unknown, value: unknown): boolean {
 }
 
 /**
- * Asks an HTTP/2 client to leave: streams that have begun are finished, no more are taken. Node's HTTP/2 takes no stream
- * once it has sent a GOAWAY, not even one that was on its way: the client learns that it was refused, and may send it
- * again. So the GOAWAY waits for the next stream, while whose answer is still to come a client is least likely to send
- * another; a quiet one is told a little later.
+ * Asks an HTTP/2 client to leave: streams that have begun are finished, no more are taken. Once Node has sent a GOAWAY it
+ * refuses every new stream, even one that was on the wire; the client may then send it again elsewhere. So the GOAWAY waits
+ * for the next stream: a client is least likely to send another while it waits for an answer. A quiet client gets it after
+ * `QUIET_MS`.
  */
-export function sayGoAway(session: Http2Session): void {
+export function sendGoAway(session: Http2Session): void {
   if (session.destroyed || session.closed) return
   const leave = () => {
     clearTimeout(timer)

@@ -1,6 +1,5 @@
 import type { EventEmitter } from 'node:events'
-import type { RecycleReason } from '../core/cluster-candidate'
-import type { CrashCause } from '../core/cluster-events'
+import type { CrashCause, RecycleReason } from '../core/cluster-events'
 import type { SlotState } from '../core/cluster-slot'
 
 /** Which worker an event is about. */
@@ -25,13 +24,13 @@ export interface WorkerEnd {
 /** Why a worker was lost. */
 export interface WorkerLoss {
   readonly cause: CrashCause
-  /** ms since it was ready; 0: it never was. */
+  /** ms since it was ready; 0 when it never was. */
   readonly uptime: number
-  /** With `'start-timeout'`: where its predecessor listens and it did not. */
+  /** With `'start-timeout'`: the addresses of its predecessor on which it did not listen. */
   readonly missing: readonly string[]
 }
 
-/** What the primary's handle emits. A listener that throws is logged and harms nobody. */
+/** What the primary's handle emits. A listener that throws is logged and disturbs nothing else. */
 export interface ClusterEvents {
   /** A worker serves. */
   ready: [WorkerMemory]
@@ -41,9 +40,9 @@ export interface ClusterEvents {
   recycle: [WorkerMemory & { readonly reason: RecycleReason }]
   /** A replaced worker is gone. `ms`: from the order to drain; `rss`: bytes when the order was given. */
   recycled: [WorkerMemory & WorkerEnd & { readonly reason: RecycleReason; readonly ms: number }]
-  /** A worker is gone that nobody told to go, or could not be started. */
+  /** A worker was lost: it is gone without an order, could not be started, or lives on without a channel to the primary. */
   crash: [WorkerIdentity & WorkerEnd & WorkerLoss]
-  /** Workers die young: nobody is forked for `ms`. */
+  /** Workers die young: none is forked for `ms`. */
   backoff: [{ readonly ms: number; readonly step: number }]
   /** A worker was over its limit `lifetime` ms after it was ready: the next replacement waits for `ms`. */
   thrash: [WorkerIdentity & { readonly lifetime: number; readonly ms: number }]

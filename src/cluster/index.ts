@@ -24,7 +24,7 @@ namespace memory {
 }
 
 declare const exports: { run: unknown }
-// Never read: it is how Node finds the name for `import { run }` without running the file.
+// Never read: Node finds the name for `import { run }` here without running the file.
 exports.run = run
 
 export = memory

@@ -1,14 +1,41 @@
-import type { Place } from './address'
+import { randomUUID } from 'node:crypto'
 import type { DrainReason } from '../core/cluster-events'
+import type { Place } from './address'
 
-/** Messages of ours carry this one key; everything else on the channel is the application's and is left alone. */
-export const TAG = 'cpu-memory-monitor/cluster'
+/**
+ * Node delivers a message whose `cmd` begins with `NODE_` as 'internalMessage', never as 'message', on both ends of a
+ * channel and with both serializations; its own handlers ignore a command that they do not know
+ * (https://nodejs.org/api/child_process.html#subprocesssendmessage-sendhandle-options-callback, `isInternal` in
+ * https://github.com/nodejs/node/blob/v24.0.0/lib/internal/child_process.js). So no listener of the application for
+ * 'message', on `process`, `cluster`, `worker` or `cluster.worker`, receives a message of this library, and no listener here
+ * receives one of the application's.
+ */
+export const EVENT = 'internalMessage'
+const COMMAND = 'NODE_CPU_MEMORY_MONITOR'
+
+/** Holds the primary's process id and the cluster's secret, for its workers. */
+const VARIABLE = 'CPU_MEMORY_MONITOR_PRIMARY'
+
+const SIZES = ['started', 'reading', 'over'] as const
+const SIGNS = ['joined', 'asked', 'closed', 'drained'] as const
+const REASONS: readonly DrainReason[] = ['over', 'hard-limit', 'asked', 'stop']
 
 export type FromWorker =
-  | { readonly kind: 'ready' | 'reading' | 'over'; readonly rssBytes: number }
-  /** Nothing listens any more on a port or a socket file. */
+  /**
+   * - started: `runFunc` has settled
+   * - reading: the worker's memory, not or not yet confirmed above the limit
+   * - over: it is above the limit
+   */
+  | { readonly kind: (typeof SIZES)[number]; readonly rssBytes: number }
+  /** The worker no longer listens on this port or socket file. */
   | { readonly kind: 'shut'; readonly place: Place }
-  | { readonly kind: 'leave' | 'closed' | 'drained' }
+  /**
+   * - joined: the worker has called `run`
+   * - asked: a signal or the application asks it to leave
+   * - closed: it drains and accepts no more connections
+   * - drained: it has finished its work and begins to write a dump
+   */
+  | { readonly kind: (typeof SIGNS)[number] }
 
 export interface FromPrimary {
   readonly kind: 'drain'
@@ -17,22 +44,69 @@ export interface FromPrimary {
   readonly dump: boolean
 }
 
-export function tagged(message: FromWorker | FromPrimary): Record<typeof TAG, FromWorker | FromPrimary> {
-  return { [TAG]: message }
+/** @returns A word that only the processes of one cluster know: an application may forward JSON of its users as a message. */
+export function createSecret(): string {
+  return randomUUID()
 }
 
-/** @returns The message, when it is one of ours. */
-export function fromWorker(message: unknown): FromWorker | undefined {
-  return untagged(message) as FromWorker | undefined
+/** For the environment of a worker. */
+export function workerEnvironment(secret: string): Record<string, string> {
+  return { [VARIABLE]: `${process.pid}:${secret}` }
 }
 
-/** @returns The message, when it is one of ours. */
-export function fromPrimary(message: unknown): FromPrimary | undefined {
-  return untagged(message) as FromPrimary | undefined
+/**
+ * Takes the secret out of the environment, so that processes which this worker starts do not inherit it. A process that was
+ * started before `run` was called has inherited it, but is no child of the primary: its parent's process id differs.
+ *
+ * @returns `undefined` when this worker was not forked by `run`, as under PM2 in cluster mode.
+ */
+export function takeSecret(): string | undefined {
+  const [pid, secret] = (process.env[VARIABLE] ?? '').split(':')
+  delete process.env[VARIABLE]
+  return pid === String(process.ppid) ? secret : undefined
 }
 
-function untagged(message: unknown): object | undefined {
-  if (typeof message !== 'object' || message === null || !Object.hasOwn(message, TAG)) return undefined
-  const content = (message as Record<string, unknown>)[TAG]
-  return typeof content === 'object' && content !== null ? content : undefined
+/** @returns The message as it is sent. */
+export function seal(message: FromWorker | FromPrimary, secret: string): object {
+  return { cmd: COMMAND, secret, ...message }
+}
+
+/** @returns The message, or `undefined` when it is not one of this cluster's. */
+export function fromWorker(received: unknown, secret: string): FromWorker | undefined {
+  const content = unseal(received, secret)
+  if (!content) return undefined
+  const { rssBytes, place } = content
+  const size = SIZES.find((kind) => kind === content['kind'])
+  if (size) return isSize(rssBytes) ? { kind: size, rssBytes } : undefined
+  if (content['kind'] === 'shut') return isPlace(place) ? { kind: 'shut', place } : undefined
+  const sign = SIGNS.find((kind) => kind === content['kind'])
+  return sign && { kind: sign }
+}
+
+/** @returns The message, or `undefined` when it is not one of this cluster's. */
+export function fromPrimary(received: unknown, secret: string): FromPrimary | undefined {
+  const content = unseal(received, secret)
+  const reason = REASONS.find((each) => each === content?.['reason'])
+  const dump = content?.['dump']
+  if (content?.['kind'] !== 'drain' || !reason || typeof dump !== 'boolean') return undefined
+  return { kind: 'drain', reason, dump }
+}
+
+/** Reads own properties only: `Object.prototype` may be polluted. */
+function unseal(received: unknown, secret: string): Record<string, unknown> | undefined {
+  if (typeof received !== 'object' || received === null) return undefined
+  if (own(received, 'cmd') !== COMMAND || own(received, 'secret') !== secret) return undefined
+  return Object.assign(Object.create(null) as Record<string, unknown>, received)
+}
+
+function own(object: object, key: string): unknown {
+  return Object.hasOwn(object, key) ? (object as Record<string, unknown>)[key] : undefined
+}
+
+function isSize(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0
+}
+
+function isPlace(value: unknown): value is Place {
+  return typeof value === 'string' || (typeof value === 'number' && Number.isInteger(value))
 }

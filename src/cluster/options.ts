@@ -20,9 +20,9 @@ import {
   type Logger,
 } from '../options'
 
-/** What `cleanFunc` is told. */
+/** What `cleanFunc` gets. */
 export interface CleanContext {
-  /** `'orphaned'`: the primary is gone. */
+  /** Why the worker drains; `'orphaned'`: the primary is gone. */
   readonly reason: DrainReason | 'orphaned'
   /** Resolves when the last connection of the last server has ended. Close what requests still need only after it. */
   readonly drained: Promise<void>
@@ -42,11 +42,11 @@ export interface BackoffOptions {
   max?: number | undefined
 }
 
-/** Evidence of what filled a worker. */
+/** A heap snapshot of a worker that was above the limit. */
 export interface ClusterDumpOptions {
-  /** ms that writing may take, from the end of the drain: 1 to 2147483647; then the worker ends itself. @defaultValue 60000 */
+  /** ms that writing may take, from the end of the drain: 1 to 2147483647. Then the worker ends itself. @defaultValue 60000 */
   deadline?: number | undefined
-  /** Budget of dumps, of all workers together. @defaultValue [3, 'hour'] */
+  /** Budget of dumps for all workers together. @defaultValue [3, 'hour'] */
   limiter?: LimiterOption | undefined
   /** Directory for the files; created if missing. @defaultValue process.cwd() */
   profileDir?: string | undefined
@@ -54,9 +54,13 @@ export interface ClusterDumpOptions {
   keep?: number | false | undefined
 }
 
-/** How the cluster is kept. Every key is optional. */
+/** Options of a cluster. Every key is optional. */
 export interface ClusterOptions {
-  /** Workers: a whole number, at least 1. Environment: `CPU_COUNT`. @defaultValue `os.availableParallelism()` */
+  /**
+   * Workers: a whole number from 1 to 1024; more than four per core are warned of. Environment: `CPU_COUNT`.
+   *
+   * @defaultValue `os.availableParallelism()`
+   */
   count?: number | undefined
   /** ms between two readings of a worker's memory: 1 to 2147483647. Environment: `CHECK_INTERVAL`. @defaultValue 5000 */
   checkInterval?: number | undefined
@@ -68,8 +72,8 @@ export interface ClusterOptions {
    */
   killTimeout?: number | undefined
   /**
-   * ms for which a draining worker leaves idle keep-alive connections alone, so that a request that is on its way is still
-   * answered: a whole number from 0 to below `killTimeout`. Node's own `keepAliveTimeout` ends them earlier.
+   * ms for which a draining worker leaves idle keep-alive connections alone, so that a request on the wire is still
+   * answered: a whole number from 0 to below `killTimeout`. Node's own `keepAliveTimeout` may end them earlier.
    *
    * @defaultValue `killTimeout` - 500, or four fifths of it where that is more
    */
@@ -83,7 +87,7 @@ export interface ClusterOptions {
   /** Delays after workers that died young, and between replacements that come too soon. */
   backoff?: BackoffOptions | undefined
   /**
-   * 1: the replacement serves before the old worker drains, so the machine must hold one worker more. 0: it is forked when
+   * 1: the replacement serves before the old worker drains, so the machine must hold one more worker. 0: it is forked when
    * the old one has stopped accepting; needs at least two workers.
    *
    * @defaultValue 1
@@ -103,17 +107,17 @@ export interface ClusterOptions {
   /** Run a thread in each worker (10 to 18 MB) that ends the process when the primary is gone and the event loop is stuck. @defaultValue false */
   watchdog?: boolean | undefined
   /**
-   * Write a heap snapshot of a worker that was above the limit, when its last connection has ended: it holds up neither its
-   * replacement nor the next one. `{}` takes the defaults.
+   * Write a heap snapshot of a worker that was above the limit, when its last connection has ended. It delays neither the
+   * worker's replacement nor the next one. `{}` takes the defaults.
    *
    * @defaultValue false
    */
   dump?: ClusterDumpOptions | false | undefined
-  /** Takes one line per event, or `false`. @defaultValue a line per event to stderr */
+  /** Receives one line per event; `false`: none. @defaultValue a line per event to stderr */
   logger?: Logger | false | undefined
 }
 
-/** Evidence of a drained worker, resolved. */
+/** The `dump` option, resolved. */
 export interface ClusterDumpSettings {
   readonly deadlineMs: number
   readonly budget: Budget
@@ -122,7 +126,7 @@ export interface ClusterDumpSettings {
   readonly keep: number | false
 }
 
-/** What the user wrote and the environment, resolved. */
+/** Options and environment, resolved. */
 export interface ClusterSettings {
   readonly limitBytes: number
   readonly hardLimitBytes: number
@@ -139,11 +143,13 @@ export interface ClusterSettings {
   readonly confirm: number
   readonly signals: readonly NodeJS.Signals[]
   readonly watchdog: boolean
-  /** `undefined`: none is written. */
+  /** `undefined`: no dumps. */
   readonly dump: ClusterDumpSettings | undefined
   readonly logger: Logger | false | undefined
 }
 
+/** `CPU_COUNT` is a name that other tools use too: a larger value is meant for them, or a mistake. */
+export const MAX_COUNT = 1024
 export const DEFAULT_CHECK_INTERVAL_MS = 5000
 export const DEFAULT_KILL_TIMEOUT_MS = 5000
 export const DEFAULT_START_TIMEOUT_MS = 30_000
@@ -154,31 +160,31 @@ export const DEFAULT_CONFIRM = 1
 export const DEFAULT_DUMP_DEADLINE_MS = 60_000
 export const DEFAULT_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT']
 
-const KEYS = [
-  'count',
-  'checkInterval',
-  'killTimeout',
-  'linger',
-  'startTimeout',
-  'minUptime',
-  'minLifetime',
-  'backoff',
-  'maxSurge',
-  'confirm',
-  'hardLimit',
-  'signals',
-  'watchdog',
-  'dump',
-  'logger',
-]
+const KEYS = Object.keys({
+  count: true,
+  checkInterval: true,
+  killTimeout: true,
+  linger: true,
+  startTimeout: true,
+  minUptime: true,
+  minLifetime: true,
+  backoff: true,
+  maxSurge: true,
+  confirm: true,
+  hardLimit: true,
+  signals: true,
+  watchdog: true,
+  dump: true,
+  logger: true,
+} satisfies Record<keyof ClusterOptions, true>)
 
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Reads what the user wrote; an option goes before its environment variable, an empty variable counts as none.
+ * Resolves the options. An option takes precedence over its environment variable; an empty variable counts as none.
  *
  * @throws TypeError for a value of the wrong type, or an option that does not exist.
- * @throws RangeError for a value outside its range. Both name the option, the rule and what was received.
+ * @throws RangeError for a value outside its range. Both name the option, the rule and the value received.
  */
 export function resolveClusterOptions(
   limit: number | string,
@@ -213,7 +219,7 @@ export function resolveClusterOptions(
   })
 }
 
-/** @throws TypeError when one of the two is no function. */
+/** @throws TypeError when one of the two is not a function. */
 export function checkFunctions(runFunc: unknown, cleanFunc: unknown): void {
   if (typeof runFunc !== 'function') throw typeError('runFunc', 'a function', runFunc)
   if (cleanFunc !== undefined && typeof cleanFunc !== 'function') {
@@ -241,8 +247,12 @@ function readHardLimit(value: unknown, limitBytes: number): number {
 }
 
 function readCount(value: unknown, environment: Environment): number {
-  if (value !== undefined) return readWhole(value, 'options.count', 1, 1)
-  return readVariable(environment, 'CPU_COUNT', Number.MAX_SAFE_INTEGER) ?? availableParallelism()
+  if (value === undefined) {
+    return readVariable(environment, 'CPU_COUNT', MAX_COUNT) ?? Math.min(MAX_COUNT, availableParallelism())
+  }
+  const count = readWhole(value, 'options.count', 1, 1)
+  if (count > MAX_COUNT) throw rangeError('options.count', `a whole number from 1 to ${MAX_COUNT}`, value)
+  return count
 }
 
 function readVariable(environment: Environment, name: string, most: number): number | undefined {

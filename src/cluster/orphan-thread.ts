@@ -2,17 +2,17 @@ import { workerData } from 'node:worker_threads'
 import type { OrphanThreadData } from './orphan-watchdog'
 import { setInterval } from '../time/timers'
 
-/** How often the thread looks whether the primary is still there, ms. */
+/** How often the thread checks whether the primary is still there, ms. */
 const POLL_MS = 200
 
-/** A main thread that has not noticed for so long that the primary is gone is stuck, ms. */
+/** A main thread that has not noticed the primary's end for this long (ms) is stuck. */
 const STUCK_MS = 1000
 
 const { parentPid, known, deadlineMs } = workerData as OrphanThreadData
 
 let orphanedMs = 0
 
-// Counted in ticks, not by a clock: while the process is stopped no time passes for the main thread either.
+// Counted in ticks, not by a clock: while the process is stopped, no time passes for the main thread either.
 setInterval(() => {
   if (process.ppid === parentPid) return
   orphanedMs += POLL_MS

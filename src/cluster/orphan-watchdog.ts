@@ -2,9 +2,9 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ownPackageDirectory } from '../capture/own-package'
 import { threadEnvironment } from '../core/thread-environment'
-import { KILL_GRACE_MS } from '../core/cluster-reconciler'
+import { KILL_GRACE_MS } from '../core/cluster-roster'
 
-/** What the thread is told at its start. */
+/** What the thread gets at its start. */
 export interface OrphanThreadData {
   readonly parentPid: number
   /** One element: 1 once the main thread knows that the primary is gone. */
@@ -19,10 +19,10 @@ export interface OrphanWatchdog {
 }
 
 /**
- * Guards against a worker that outlives its primary with a stuck event loop: no timer of the main thread can end it, and
- * nobody is left to send SIGKILL. A thread of its own can.
+ * Guards against a worker that outlives its primary with a stuck event loop: no timer of the main thread can end it, and no
+ * primary is left to send SIGKILL. A thread of its own can.
  *
- * @param onFailure - Told when the thread cannot start or dies; the worker then runs without it.
+ * @param onFailure - Called when the thread cannot start or dies; the worker then runs without it.
  */
 export function startOrphanWatchdog(
   killTimeoutMs: number,
@@ -38,7 +38,7 @@ export function startOrphanWatchdog(
     const thread = new Worker(join(ownPackageDirectory(), 'dist', 'cluster', 'orphan-thread.js'), {
       workerData: data,
       name: 'orphan-watchdog',
-      // The application's preloads are not run a second time.
+      // The application's preloads must not run a second time.
       execArgv: [],
       env: threadEnvironment(process.env),
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 },

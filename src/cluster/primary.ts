@@ -1,47 +1,55 @@
 import cluster, { type Worker } from 'node:cluster'
 import { EventEmitter } from 'node:events'
-import type { ClusterAction, ClusterInput, ClusterNews, DrainReason } from '../core/cluster-events'
+import type { ClusterAction, ClusterInput, ClusterNews, DrainReason, WorkerKey } from '../core/cluster-events'
 import { Reconciler } from '../core/cluster-reconciler'
-import type { WorkerKey } from '../core/cluster-slot'
+import { isOver } from '../core/cluster-slot'
 import { DumpBudget } from '../dispatch/dump-budget'
 import { MAX_TIMER_MS, type Logger } from '../options'
 import { callListeners, inWords } from '../report/host-code'
 import { addressInWords, isAt, type Place } from './address'
+import { surviveDumpSignal } from './dump-signal'
 import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
-import { fromWorker, tagged } from './messages'
+import { EVENT, createSecret, fromWorker, seal, workerEnvironment } from './messages'
 import type { ClusterSettings } from './options'
-import { toPublication, type Publication } from './publication'
-import { primaryEnvironment } from './parentage'
+import {
+  LINES,
+  WARNINGS,
+  createLogger,
+  drainLine,
+  startWarnings,
+  toPublication,
+  warnAlways,
+  type Publication,
+} from './report'
 import { watchResidentSets } from './resident-sets'
-import { warnOfTooLittleMemory } from './too-little-memory'
-import { LINES, WARNINGS, createReport, drainLine, warnAlways } from './report'
 import { monotonicMs } from '../time/clock'
 import { clearTimeout, setTimeout } from '../time/timers'
 
-/** Forks the workers and keeps them. */
+/** Forks the workers and keeps their number. */
 export function runPrimary(settings: ClusterSettings): Cluster {
   const primary = new Primary(settings)
   primary.start()
   return primary
 }
 
-/** A signal to the whole group reaches a worker and the primary in either order; the primary's own goes first. ms. */
+/** Delay (ms) before a worker's signal counts, so that the primary's own copy of a signal to the group comes first. */
 const GROUP_SIGNAL_MS = 100
 
-/** A launcher that passes Ctrl-C on makes two signals of one; a person takes longer to press it again. ms. */
+/** A second signal within this time (ms) is the same Ctrl-C, passed on by a launcher: a person takes longer to press it again. */
 const SAME_SIGNAL_MS = 500
 
-/** Reasons to drain for which a heap snapshot has something to tell. */
-const TELL_OF_MEMORY: ReadonlySet<DrainReason> = new Set<DrainReason>(['over', 'hard-limit'])
+/** Reasons to drain that a heap snapshot can explain. */
+const ABOUT_MEMORY: ReadonlySet<DrainReason> = new Set<DrainReason>(['over', 'hard-limit'])
 
-const NOBODY: WorkerIdentity = { id: 0, pid: 0 }
+const NO_WORKER: WorkerIdentity = { id: 0, pid: 0 }
 
-/** Carries out what the reconciler decides: the only place that touches processes, timers and signals. */
+/** Carries out what the reconciler decides; only this class touches processes, timers and signals. */
 class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   readonly #reconciler: Reconciler
   readonly #workers = new Map<WorkerKey, Worker>()
   readonly #identities = new Map<WorkerKey, WorkerIdentity>()
   readonly #inputs: ClusterInput[] = []
+  readonly #secret = createSecret()
   readonly #report: Logger
   /** One for all workers: they share the machine. */
   readonly #dumpBudget: DumpBudget | undefined
@@ -50,27 +58,34 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   #timer: NodeJS.Timeout | undefined
   #signalledAtMs: number | undefined
   #stopped: Promise<void> | undefined
-  #tellStopped: (() => void) | undefined
+  #resolveStopped: (() => void) | undefined
   #stopReading: (() => void) | undefined
+  #undoDumpSignal: (() => void) | undefined
 
   constructor(private readonly settings: ClusterSettings) {
     super()
-    this.#report = createReport(settings.logger)
+    this.#report = createLogger(settings.logger)
     const dumpDeadlineMs = settings.dump?.deadlineMs ?? 0
     this.#reconciler = new Reconciler({ ...settings, dumpDeadlineMs }, Math.random)
     this.#dumpBudget = settings.dump && new DumpBudget(settings.dump.budget)
   }
 
   start(): void {
-    warnOfTooLittleMemory(this.settings, this.#report)
+    for (const line of startWarnings(this.settings)) this.#report.warn(line)
     for (const signal of this.settings.signals) process.on(signal, this.#onSignal)
+    this.#undoDumpSignal = surviveDumpSignal(() =>
+      this.#report.warn(
+        `SIGUSR2 makes no heap snapshot here: no monitor runs in the primary (pid ${process.pid}); ` +
+          'send it to a worker that has one, or SIGTERM to end the cluster',
+      ),
+    )
     this.#give({ type: 'start' })
     if (this.settings.hardLimitBytes > 0) this.#stopReading = this.#watchResidentSets()
   }
 
   stop(): Promise<void> {
     this.#stopped ??= new Promise((resolve) => {
-      this.#tellStopped = resolve
+      this.#resolveStopped = resolve
       this.#give({ type: 'stop' })
     })
     return this.#stopped
@@ -82,7 +97,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       ...this.#identify(slot.key),
       rss: slot.rssBytes,
       state: slot.state,
-      over: slot.over,
+      over: isOver(slot),
       age: Math.round(now - slot.bornAt),
     }))
     return { count: this.settings.count, workers, ...this.#counts }
@@ -93,11 +108,11 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       intervalMs: this.settings.checkIntervalMs,
       pids: () => new Map([...this.#identities].map(([key, { pid }]) => [key, pid])),
       onReadings: (rssBytes) => this.#give({ type: 'seen', rssBytes }),
-      onFailure: (error) => this.#report.error(`hardLimit cannot be kept: ${String(error)}`),
+      onFailure: (error) => this.#report.error(`hardLimit cannot be kept: ${inWords(error)}`),
     })
   }
 
-  /** What an action or a listener brings about is taken in after the step that is under way. */
+  /** An input that an action or a listener causes waits until the current step has ended. */
   #give(input: ClusterInput): void {
     this.#inputs.push(input)
     if (this.#isStepping) return
@@ -113,7 +128,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     this.#arm()
   }
 
-  /** Who a worker was is still told after its end. */
+  /** Identities outlive their workers: the last event of a worker comes after its end. */
   #forgetGone(): void {
     for (const key of this.#identities.keys()) {
       if (!this.#reconciler.slots.has(key)) this.#identities.delete(key)
@@ -137,8 +152,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       case 'kill':
         this.#workers.get(action.key)?.process.kill('SIGKILL')
         return
-      case 'tell':
-        return this.#tell(action.news)
+      case 'report':
+        return this.#announce(action.news)
       case 'finished':
         return this.#finish()
     }
@@ -148,9 +163,9 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     this.#counts.forks += 1
     let worker: Worker
     try {
-      worker = cluster.fork(primaryEnvironment())
+      worker = cluster.fork(workerEnvironment(this.#secret))
     } catch (error) {
-      // Too little memory for one more process throws here; what is missing otherwise comes as an 'error' event.
+      // Too little memory for one more process throws here; other failures come as an 'error' event.
       return this.#failFork(key, error)
     }
     this.#workers.set(key, worker)
@@ -161,13 +176,14 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     worker.on('listening', (address) => {
       this.#give({ type: 'listening', key, address: addressInWords(address) })
     })
-    worker.on('message', (message) => this.#hear(key, message))
+    const channel: EventEmitter = worker.process
+    channel.on(EVENT, (message) => this.#take(key, message))
     worker.on('disconnect', () => this.#give({ type: 'disconnected', key }))
     worker.on('exit', (code, signal) => this.#lose({ type: 'exit', key, code, signal }))
   }
 
   #failFork(key: WorkerKey, error: unknown): void {
-    this.#report.error(`a worker could not be started: ${String(error)}`)
+    this.#report.error(`a worker could not be started: ${inWords(error)}`)
     this.#lose({ type: 'fork-failed', key })
   }
 
@@ -176,23 +192,24 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     this.#give(input)
   }
 
-  #hear(key: WorkerKey, message: unknown): void {
-    const word = fromWorker(message)
-    if (!word) return
-    switch (word.kind) {
-      case 'ready':
-        return this.#give({ type: 'announced', key, rssBytes: word.rssBytes })
+  /** Must not throw, whatever arrives: an exception in a listener of the channel ends the primary. */
+  #take(key: WorkerKey, received: unknown): void {
+    const message = fromWorker(received, this.#secret)
+    if (!message) return
+    switch (message.kind) {
+      case 'started':
       case 'reading':
       case 'over':
-        return this.#give({ type: word.kind, key, rssBytes: word.rssBytes })
-      case 'leave':
-        setTimeout(() => this.#give({ type: 'asked-to-leave', key }), GROUP_SIGNAL_MS).unref()
+        return this.#give({ type: message.kind, key, rssBytes: message.rssBytes })
+      case 'asked':
+        setTimeout(() => this.#give({ type: 'asked', key }), GROUP_SIGNAL_MS).unref()
         return
       case 'shut':
-        return this.#noteShut(key, word.place)
+        return this.#noteShut(key, message.place)
+      case 'joined':
       case 'closed':
       case 'drained':
-        return this.#give({ type: word.kind, key })
+        return this.#give({ type: message.kind, key })
     }
   }
 
@@ -204,19 +221,19 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
 
   #send(key: WorkerKey, reason: DrainReason): void {
     const worker = this.#workers.get(key)
-    // A message that is lost, as to a worker that dies meanwhile, is made up for by SIGKILL at the deadline.
+    // A worker that never gets the message, because it is dying for example, gets SIGKILL at its deadline.
     if (!worker?.isConnected()) return
-    const dump = TELL_OF_MEMORY.has(reason) && (this.#dumpBudget?.tryRemoveToken() ?? false)
-    worker.process.send(tagged({ kind: 'drain', reason, dump }), () => undefined)
+    const dump = ABOUT_MEMORY.has(reason) && (this.#dumpBudget?.tryRemoveToken() ?? false)
+    worker.process.send(seal({ kind: 'drain', reason, dump }, this.#secret), () => undefined)
   }
 
   #identify(key: WorkerKey): WorkerIdentity {
-    return this.#identities.get(key) ?? NOBODY
+    return this.#identities.get(key) ?? NO_WORKER
   }
 
-  #tell(news: ClusterNews): void {
-    const who = 'key' in news ? this.#identify(news.key) : NOBODY
-    const publication = toPublication(news, who, this.settings.limitBytes)
+  #announce(news: ClusterNews): void {
+    const identity = 'key' in news ? this.#identify(news.key) : NO_WORKER
+    const publication = toPublication(news, identity, this.settings.limitBytes)
     this.#count(publication.name)
     this.#write(publication)
     this.#publish(publication)
@@ -234,9 +251,10 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   }
 
   #write({ name, event }: Publication): void {
-    // Told with the error by the time it is news.
+    // Already logged with its error.
     if (name === 'crash' && event.cause === 'fork-failed') return
-    const line = (LINES[name] as (event: unknown) => string)(event)
+    const workerFile = cluster.settings.exec ?? 'the file'
+    const line = (LINES[name] as (event: unknown, workerFile: string) => string)(event, workerFile)
     if (name === 'limit-unreachable') warnAlways(this.settings.logger, line)
     else if (WARNINGS.has(name)) this.#report.warn(line)
     else this.#report.info(line)
@@ -261,7 +279,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   #finish(): void {
     clearTimeout(this.#timer)
     this.#stopReading?.()
+    this.#undoDumpSignal?.()
     for (const signal of this.settings.signals) process.off(signal, this.#onSignal)
-    this.#tellStopped?.()
+    this.#resolveStopped?.()
   }
 }

@@ -1,25 +1,72 @@
+// The lines for the operator and the events of the handle.
+
+import { availableParallelism } from 'node:os'
+import type { ClusterNews } from '../core/cluster-events'
 import { formatSize } from '../core/size'
 import type { Logger } from '../options'
 import { say } from '../report/host-code'
 import { stderrLogger } from '../report/stderr-logger'
-import type { ClusterEvents } from './handle'
+import { readLimits } from '../sample/limits'
+import type { ClusterEvents, WorkerIdentity } from './handle'
+import type { ClusterSettings } from './options'
 
 const PREFIX = 'cluster:'
 
-/** Writes where the user said, or to stderr; what cannot be written is lost, never thrown. */
-export function createReport(logger: Logger | false | undefined): Logger {
+/** More workers per core than this only wait for each other: more likely a mistake, or a variable set for another tool. */
+export const USUAL_WORKERS_PER_CORE = 4
+
+/** @returns A logger that never throws: a line that cannot be written is lost. */
+export function createLogger(logger: Logger | false | undefined): Logger {
   if (logger === false) return { info: ignore, warn: ignore, error: ignore }
   const target = logger ?? stderrLogger()
   const guarded = (level: keyof Logger) => (line: string) => say(target, level, `${PREFIX} ${line}`)
   return { info: guarded('info'), warn: guarded('warn'), error: guarded('error') }
 }
 
-/** For what is written even with `logger: false`: a limit that cannot be kept is a mistake in the call. */
+/** Warns even with `logger: false`: a limit that cannot be kept is a mistake in the call. */
 export function warnAlways(logger: Logger | false | undefined, line: string): void {
-  createReport(logger === false ? undefined : logger).warn(line)
+  createLogger(logger === false ? undefined : logger).warn(line)
 }
 
-type Lines = { readonly [Name in keyof ClusterEvents]: (event: ClusterEvents[Name][0]) => string }
+/** An event of the handle, with its name. */
+export type Publication = {
+  [Name in keyof ClusterEvents]: { readonly name: Name; readonly event: ClusterEvents[Name][0] }
+}[keyof ClusterEvents]
+
+/** Converts the reconciler's news to the public events; times become whole ms. */
+export function toPublication(news: ClusterNews, identity: WorkerIdentity, limitBytes: number): Publication {
+  switch (news.name) {
+    case 'ready':
+      return { name: news.name, event: { ...identity, rss: news.rssBytes } }
+    case 'over':
+    case 'limit-unreachable':
+      return { name: news.name, event: { ...identity, rss: news.rssBytes, limit: limitBytes } }
+    case 'recycle':
+      return { name: news.name, event: { ...identity, rss: news.rssBytes, reason: news.reason } }
+    case 'recycled': {
+      const { reason, code, signal } = news
+      const ms = Math.round(news.durationMs)
+      return { name: news.name, event: { ...identity, rss: news.rssBytes, reason, ms, code, signal } }
+    }
+    case 'crash': {
+      const { cause, code, signal, missing } = news
+      // Rounded up: 0 means that the worker was never ready.
+      const uptime = Math.ceil(news.uptimeMs)
+      return { name: news.name, event: { ...identity, cause, code, signal, uptime, missing } }
+    }
+    case 'backoff':
+      return { name: news.name, event: { ms: Math.round(news.delayMs), step: news.step } }
+    case 'thrash': {
+      const [lifetime, ms] = [Math.round(news.lifetimeMs), Math.round(news.delayMs)]
+      return { name: news.name, event: { ...identity, lifetime, ms } }
+    }
+  }
+}
+
+/** @param workerFile - The file that workers execute. */
+type Line<Event> = (event: Event, workerFile: string) => string
+
+type Lines = { readonly [Name in keyof ClusterEvents]: Line<ClusterEvents[Name][0]> }
 
 /** One line per event. */
 export const LINES: Lines = {
@@ -29,33 +76,67 @@ export const LINES: Lines = {
   recycle: ({ id, pid, reason }) => `worker ${id} (pid ${pid}) is to be replaced: ${reason}`,
   recycled: ({ id, pid, ms, code, signal }) =>
     `worker ${id} (pid ${pid}) has been replaced: gone after ${ms} ms with ${signal ?? `code ${code}`}`,
-  crash: ({ id, pid, cause, code, signal, uptime, missing }) =>
+  crash: ({ id, pid, cause, code, signal, uptime, missing }, workerFile) =>
     `worker ${id} (pid ${pid}) is lost: ${cause}, ${ending(code, signal)}` +
     (uptime === 0 ? 'before it was ready' : `${uptime} ms after it was ready`) +
-    (missing.length > 0 ? `: it did not listen on ${missing.join(', ')}` : ''),
+    (missing.length > 0 ? `: it did not listen on ${missing.join(', ')}` : '') +
+    (cause === 'run-not-called'
+      ? `: ${workerFile} did not call run() in time; the file that workers execute (exec of cluster.setupPrimary) must call it`
+      : ''),
   backoff: ({ ms, step }) => `workers die young: next attempt in ${ms} ms (step ${step})`,
   thrash: ({ id, lifetime, ms }) =>
     `worker ${id} was above the limit ${lifetime} ms after it was ready: ` +
     `next replacement in ${ms} ms at the earliest`,
   'limit-unreachable': ({ rss, limit }) =>
-    `the limit of ${sizeInWords(limit)} is not above what a freshly started worker takes, ${sizeInWords(rss)}: ` +
+    `the limit of ${sizeWithBytes(limit)} is not above what a freshly started worker takes, ${sizeWithBytes(rss)}: ` +
     `replacing workers cannot help and is suspended for them`,
-}
-
-/** Nothing of a worker that still runs. */
-function ending(code: number | null, signal: string | null): string {
-  return code === null && signal === null ? '' : `${signal ?? `code ${code}`}, `
-}
-
-/** For a signal that ends the cluster: no event tells of it. */
-export function drainLine(signal: NodeJS.Signals, workers: number, killTimeoutMs: number): string {
-  return `${signal}: all workers drain (${workers}), at most ${killTimeoutMs} ms; a second signal ends them at once`
 }
 
 /** Events whose line is a warning. */
 export const WARNINGS: ReadonlySet<keyof ClusterEvents> = new Set(['crash', 'backoff', 'thrash'])
 
-function sizeInWords(sizeBytes: number): string {
+/** @returns Nothing for a worker that still runs. */
+function ending(code: number | null, signal: string | null): string {
+  return code === null && signal === null ? '' : `${signal ?? `code ${code}`}, `
+}
+
+/** A signal that ends the cluster has a line and no event. */
+export function drainLine(signal: NodeJS.Signals, workers: number, killTimeoutMs: number): string {
+  return `${signal}: all workers drain (${workers}), at most ${killTimeoutMs} ms; a second signal ends them at once`
+}
+
+/** For settings that the machine is unlikely to carry. */
+export function startWarnings(
+  settings: Pick<ClusterSettings, 'count' | 'maxSurge' | 'limitBytes'>,
+  limits = readLimits(),
+  cores = availableParallelism(),
+): readonly string[] {
+  return [tooLittleMemory(settings, limits), tooManyWorkers(settings, cores)].filter(
+    (line) => line !== undefined,
+  )
+}
+
+/** All workers at their limit plus one replacement must fit. */
+function tooLittleMemory(
+  { count, maxSurge, limitBytes }: Pick<ClusterSettings, 'count' | 'maxSurge' | 'limitBytes'>,
+  limits: ReturnType<typeof readLimits>,
+): string | undefined {
+  const needBytes = (count + maxSurge) * limitBytes
+  const haveBytes = limits.memoryLimitBytes ?? limits.totalMemoryBytes
+  if (needBytes <= haveBytes) return undefined
+  const source = limits.memoryLimitSource === 'none' ? 'machine' : limits.memoryLimitSource
+  return (
+    `${count + maxSurge} workers at ${formatSize(limitBytes)} need ${formatSize(needBytes)}, ` +
+    `but there are ${formatSize(haveBytes)} (${source}): lower the limit or the number of workers`
+  )
+}
+
+function tooManyWorkers({ count }: Pick<ClusterSettings, 'count'>, cores: number): string | undefined {
+  if (count <= USUAL_WORKERS_PER_CORE * cores) return undefined
+  return `${count} workers share ${cores} cores: lower options.count or the environment variable CPU_COUNT`
+}
+
+function sizeWithBytes(sizeBytes: number): string {
   return `${formatSize(sizeBytes)} (${sizeBytes} bytes)`
 }
 

@@ -1,47 +1,34 @@
-import { processUsage } from '../sample/process-usage'
-import { clearTimeout, setTimeout } from '../time/timers'
+import { processUsage } from '../sample/usage'
+import { startLoop } from '../watch/loop'
 
 export interface ResidentSetWatch<Key> {
   readonly intervalMs: number
-  /** Who is to be read now. */
+  /** The processes to read now. */
   readonly pids: () => ReadonlyMap<Key, number>
   readonly onReadings: (rssBytes: ReadonlyMap<Key, number>) => void
-  /** Told once when readings begin to fail, and not again until one has succeeded. */
+  /** Called once when readings begin to fail, and not again until one has succeeded. */
   readonly onFailure: (error: unknown) => void
 }
 
 /**
- * Reads the memory of other processes, all in one call per interval: what a worker says of itself is missing when it hangs.
+ * Reads the memory of other processes, all in one call per interval: a worker that hangs does not report its own.
  *
  * @returns A function that ends it.
  */
 export function watchResidentSets<Key>(watch: ResidentSetWatch<Key>): () => void {
-  let isStopped = false
   let isFailing = false
-  let timer = arm()
-
-  function arm(): NodeJS.Timeout {
-    return setTimeout(() => void read(), watch.intervalMs).unref()
-  }
-
-  async function read(): Promise<void> {
+  const stop = startLoop(watch.intervalMs, async () => {
     const pids = watch.pids()
     try {
       const usage = pids.size === 0 ? new Map<number, never>() : await processUsage([...pids.values()])
-      if (isStopped) return
-      isFailing = false
       watch.onReadings(rssByKey(pids, usage))
+      isFailing = false
     } catch (error) {
       if (!isFailing) watch.onFailure(error)
       isFailing = true
     }
-    if (!isStopped) timer = arm()
-  }
-
-  return () => {
-    isStopped = true
-    clearTimeout(timer)
-  }
+  })
+  return () => void stop()
 }
 
 function rssByKey<Key>(

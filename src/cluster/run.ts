@@ -21,9 +21,9 @@ import { runWorker } from './worker'
  * `runFunc`.
  *
  * @param limit - Resident set size above which a worker is replaced: bytes, or a size such as `'400mb'`. It must leave room
- * for one worker more, and lie well above what a fresh worker takes.
+ * for one more worker, and lie well above what a fresh worker takes.
  * @param runFunc - Starts the application; what it returns is awaited before the worker counts as ready.
- * @param cleanFunc - Called in a worker as soon as it is to go, while requests are still being answered.
+ * @param cleanFunc - Called in a worker as soon as it begins to drain, while requests are still being answered.
  * @returns In the primary a handle that emits what happens; in a worker an inert one.
  * @throws TypeError for a value of the wrong type, or an option that does not exist.
  * @throws RangeError for a value outside its range, also in an environment variable.
@@ -37,7 +37,7 @@ export function run(
 ): Cluster {
   checkFunctions(runFunc, cleanFunc)
   const settings = resolveClusterOptions(limit, options)
-  // A thread takes itself for the primary, also in a worker, whose file starts the same thread and forks on and on.
+  // A thread counts as the primary for Node, also in a worker, whose file would start the same thread and fork without end.
   if (!isMainThread) throw new Error('run was called in a worker thread: a cluster is run by the main thread')
   claimProcess()
   if (cluster.isPrimary) return runPrimary(settings)
@@ -45,14 +45,14 @@ export function run(
   return new InertCluster()
 }
 
-/** Two clusters would fork each other's applications: every worker runs the file that calls. */
+/** Two clusters would fork each other's applications, because every worker runs the file that calls. */
 function claimProcess(): void {
   const { claims } = processRegistry()
   if (claims.has('cluster')) throw new Error('run was called already: one process keeps one cluster')
   claims.add('cluster')
 }
 
-/** In a worker there is nothing to steer. */
+/** A worker has nothing to control. */
 class InertCluster extends EventEmitter<ClusterEvents> implements Cluster {
   stats(): ClusterStats {
     return { count: 0, workers: [], forks: 0, recycled: 0, crashes: 0 }

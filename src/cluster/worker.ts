@@ -1,18 +1,19 @@
 import cluster, { type Worker } from 'node:cluster'
+import type { EventEmitter } from 'node:events'
 import type { Logger } from '../options'
+import { watchShutPlaces } from './address'
 import { Doors } from './doors'
 import { drain } from './drain'
+import { surviveDumpSignal } from './dump-signal'
 import { Evidence } from './evidence'
 import { readOwnRss, startMemoryCheck } from './memory-check'
-import { fromPrimary, tagged, type FromWorker } from './messages'
+import { EVENT, fromPrimary, seal, takeSecret, type FromWorker } from './messages'
 import type { CleanContext, CleanFunction, ClusterSettings, RunFunction } from './options'
 import { startOrphanWatchdog, type OrphanWatchdog } from './orphan-watchdog'
-import { isKept } from './parentage'
-import { createReport } from './report'
-import { watchShutPlaces } from './shut-places'
+import { createLogger } from './report'
 import { clearTimeout, setImmediate, setTimeout } from '../time/timers'
 
-/** Starts the application in this worker and stands by to drain it. */
+/** Starts the application in this worker and drains it when the primary orders it. */
 export function runWorker(
   settings: ClusterSettings,
   runFunc: RunFunction,
@@ -25,8 +26,8 @@ export function runWorker(
 class WorkerSide {
   readonly #doors = new Doors()
   readonly #report: Logger
-  /** Somebody replaces this worker, and says when it goes. */
-  readonly #isKept = isKept()
+  /** `undefined` below a primary that knows nothing of `run`: it neither replaces this worker nor understands its messages. */
+  readonly #secret = takeSecret()
   readonly #disconnect: () => void
   #evidence: Evidence | undefined
   #isReady = false
@@ -39,60 +40,81 @@ class WorkerSide {
     private readonly settings: ClusterSettings,
     private readonly cleanFunc: CleanFunction | undefined,
   ) {
-    this.#report = createReport(settings.logger)
+    this.#report = createLogger(settings.logger)
     this.#disconnect = worker.disconnect.bind(worker)
   }
 
   start(runFunc: RunFunction): void {
-    if (!this.#isKept) {
-      this.#report.warn(
-        `the worker with pid ${process.pid} was forked by another cluster's primary: nobody replaces it when it grows`,
-      )
-    }
+    this.#send({ kind: 'joined' })
+    if (this.#secret === undefined) this.#warnOfForeignPrimary()
+    else this.#tapDisconnect()
     const { dump, limitBytes } = this.settings
     if (dump) {
       const { directory, keep } = dump
       this.#evidence = new Evidence({ directory, limitBytes, keep, report: this.#report })
     }
-    if (this.#isKept) this.#tapDisconnect()
     this.#doors.watch()
     watchShutPlaces((place) => this.#send({ kind: 'shut', place }))
     this.#listen()
     this.#checkMemory()
-    if (this.settings.watchdog) {
-      const longestMs = this.settings.killTimeoutMs + (this.settings.dump?.deadlineMs ?? 0)
-      this.#watchdog = startOrphanWatchdog(longestMs, (error) =>
-        this.#report.error(`the watchdog of the worker with pid ${process.pid} failed: ${String(error)}`),
-      )
-    }
+    if (this.settings.watchdog) this.#startWatchdog()
     this.#announce(runFunc())
   }
 
-  #listen(): void {
-    process.on('message', (message) => {
-      const order = fromPrimary(message)
-      if (order?.kind === 'drain') this.#drain(order.reason, order.dump)
+  /**
+   * Later, when Node has noticed a channel that is closed already: a primary that died while this worker started is not
+   * another cluster's, although it is not the parent any more.
+   */
+  #warnOfForeignPrimary(): void {
+    setImmediate(() => {
+      if (!process.connected) return
+      this.#report.warn(
+        `the worker with pid ${process.pid} was forked by another cluster's primary, which does not replace it when it grows`,
+      )
     })
+  }
+
+  #listen(): void {
+    const secret = this.#secret
+    if (secret !== undefined) {
+      const channel: EventEmitter = process
+      channel.on(EVENT, (message) => {
+        const order = fromPrimary(message, secret)
+        if (order) this.#drain(order.reason, order.dump)
+      })
+    }
     process.prependListener('disconnect', () => this.#outlivePrimary())
     for (const signal of this.settings.signals) process.on(signal, () => this.#askToLeave(signal))
+    surviveDumpSignal(() =>
+      this.#report.warn(
+        `SIGUSR2 makes no heap snapshot here: no monitor runs in the worker with pid ${process.pid}`,
+      ),
+    )
+  }
+
+  #startWatchdog(): void {
+    const longestMs = this.settings.killTimeoutMs + (this.settings.dump?.deadlineMs ?? 0)
+    this.#watchdog = startOrphanWatchdog(longestMs, (error) =>
+      this.#report.error(`the watchdog of the worker with pid ${process.pid} failed: ${String(error)}`),
+    )
   }
 
   /**
-   * So an application gives its worker up, after an error for one. Node then closes its servers at once and tells the primary when
-   * the last connection has gone: until then its place would be empty. Its replacement comes first, as for any other reason; one
-   * that does not serve yet has no place to lose.
+   * Applications call `worker.disconnect()` to retire a worker, after an error for example. Node then closes its servers at
+   * once and informs the primary when the last connection has ended; until then a worker would be missing. Here the
+   * replacement comes first, as for any other reason. A worker that does not serve yet goes at once.
    */
   #tapDisconnect(): void {
     this.worker.disconnect = () => {
-      if (this.#isReady && process.connected) this.#send({ kind: 'leave' })
+      if (this.#isReady && process.connected) this.#send({ kind: 'asked' })
       else this.#disconnect()
       return this.worker
     }
   }
 
   /**
-   * When the primary dies, Node's own listener to the same event ends the worker in the middle of its requests, unless it
-   * is told that the worker was leaving anyway.
+   * When the primary dies, Node's own listener for the same event ends the worker in the middle of its requests, unless the
+   * worker is marked as leaving.
    */
   #outlivePrimary(): void {
     this.worker.exitedAfterDisconnect = true
@@ -101,12 +123,12 @@ class WorkerSide {
   }
 
   /**
-   * Signals to the process group, as from Ctrl-C, reach the workers too: who goes when is the primary's to say. A primary that
-   * is not ours understands no word of this, and means what it sends: PM2 stops and reloads with SIGINT.
+   * Signals to the process group, as from Ctrl-C, reach the workers too: the primary decides which one goes when. A foreign
+   * primary understands no message of this library and means what it sends: PM2 stops and reloads with SIGINT.
    */
   #askToLeave(signal: NodeJS.Signals): void {
-    if (!this.#isKept) this.#drain('stop', false)
-    else if (signal !== 'SIGINT') this.#send({ kind: 'leave' })
+    if (this.#secret === undefined) this.#drain('stop', false)
+    else if (signal !== 'SIGINT') this.#send({ kind: 'asked' })
   }
 
   #checkMemory(): void {
@@ -123,10 +145,10 @@ class WorkerSide {
     Promise.resolve(started).then(
       () => {
         this.#isReady = true
-        this.#send({ kind: 'ready', rssBytes: readOwnRss() ?? 0 })
+        this.#send({ kind: 'started', rssBytes: readOwnRss() ?? 0 })
       },
       (error: unknown) => {
-        // Thrown outside of the promise it ends the worker as an uncaught exception, with the application's own handlers.
+        // Thrown outside of the promise, it ends the worker as an uncaught exception, with the application's own handlers.
         setImmediate(() => {
           throw error
         })
@@ -151,7 +173,7 @@ class WorkerSide {
     })
   }
 
-  /** The lease is given back first: nobody waits for what is written here. */
+  /** The primary is informed first: the next replacement does not wait for the dump. */
   async #dump(reason: CleanContext['reason']): Promise<void> {
     this.#send({ kind: 'drained' })
     setTimeout(() => process.exit(1), this.settings.dump?.deadlineMs)
@@ -159,8 +181,8 @@ class WorkerSide {
   }
 
   /**
-   * The way out is a round trip with the primary: connections that it handed to this worker meanwhile come back to it and
-   * go to another one (https://github.com/nodejs/node/issues/21746).
+   * The way out is a round trip with the primary: connections that it has just handed to this worker come back to it and go
+   * to another one (https://github.com/nodejs/node/issues/21746).
    */
   #leave(): void {
     if (!process.connected) process.exit(0)
@@ -169,11 +191,12 @@ class WorkerSide {
   }
 
   #send(message: FromWorker): void {
-    if (process.connected) process.send?.(tagged(message), undefined, undefined, ignoreError)
+    if (this.#secret === undefined || !process.connected) return
+    process.send?.(seal(message, this.#secret), undefined, undefined, ignoreError)
   }
 }
 
-/** A channel that closes meanwhile is told by 'disconnect'. */
+/** A channel that closes in this moment is reported by 'disconnect'. */
 function ignoreError(): void {
   // Nothing to do.
 }

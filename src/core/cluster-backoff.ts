@@ -19,7 +19,7 @@ export function backoffMs(step: number, settings: BackoffSettings, random: () =>
 
 /**
  * Counts workers that die young in steps, not in deaths: when all of a cluster's workers die in the same moment, that is
- * one step for all of them. It never gives up; a cluster that does stays dead after the cause is repaired.
+ * one step for all of them. It never gives up: a cluster that gave up would stay dead after the cause is repaired.
  */
 export class CrashBackoff {
   #step = 0
@@ -48,12 +48,12 @@ export class CrashBackoff {
     return true
   }
 
-  /** A worker has shown that it can live: the next death is a first step again. A wait that has begun is kept. */
+  /** A worker has lived long enough: the next death is a first step again. A wait that has begun goes on. */
   calm(): void {
     this.#step = 0
   }
 
-  /** The first step's delay: for those still missing once one has come up. */
+  /** The first step's delay, for the workers that are still missing when one has come up. */
   baseDelayMs(): number {
     return backoffMs(Math.min(1, this.#step), this.settings, this.random)
   }

@@ -1,15 +1,15 @@
-import type { Slot } from './cluster-slot'
+import type { ReadySlot } from './cluster-slot'
 
-/** Why a worker is replaced. */
-export type RecycleReason = 'over' | 'hard-limit' | 'asked'
-
-/** The next worker to replace. */
-export interface Candidate {
-  readonly slot: Slot
-  readonly reason: RecycleReason
-  /** Does not wait for the spacing between replacements. */
-  readonly urgent: boolean
-}
+/** The next worker to replace. An urgent one does not wait for the spacing between replacements. */
+export type Candidate =
+  | { readonly slot: ReadySlot; readonly reason: 'hard-limit' | 'asked'; readonly urgent: true }
+  | {
+      readonly slot: ReadySlot
+      readonly reason: 'over'
+      readonly urgent: false
+      /** When it asked. */
+      readonly overAt: number
+    }
 
 export interface MemoryLimits {
   readonly limitBytes: number
@@ -17,33 +17,38 @@ export interface MemoryLimits {
   readonly hardLimitBytes: number
 }
 
-/** A worker that has said nothing for so many of the primary's readings is taken for hung. */
+/** A worker that has sent nothing for this many of the primary's readings counts as hung. */
 export const SILENT_READINGS = 3
 
 /**
- * Chooses whom to replace next: first who is above the hard limit, then who was asked to leave, then who is over the
+ * Chooses the worker to replace next: first one above the hard limit, then one that was asked to leave, then one over the
  * limit; the largest first. A worker that was born above a limit is passed over: its replacement would be no smaller.
  */
-export function chooseCandidate(ready: readonly Slot[], limits: MemoryLimits): Candidate | undefined {
+export function chooseCandidate(ready: readonly ReadySlot[], limits: MemoryLimits): Candidate | undefined {
   const largestFirst = [...ready].sort((a, b) => b.rssBytes - a.rssBytes)
   const hard = largestFirst.find((slot) => isOverHardLimit(slot, limits))
   if (hard) return { slot: hard, reason: 'hard-limit', urgent: true }
   const asked = largestFirst.find((slot) => slot.askedToLeave)
   if (asked) return { slot: asked, reason: 'asked', urgent: true }
-  const over = largestFirst.find((slot) => slot.over && !isUnreachable(slot, limits))
-  return over && { slot: over, reason: 'over', urgent: false }
+  for (const slot of largestFirst) {
+    const { overAt } = slot
+    if (overAt !== undefined && !isUnreachable(slot, limits)) {
+      return { slot, reason: 'over', urgent: false, overAt }
+    }
+  }
+  return undefined
 }
 
 /** Born above the limit: replacing it cannot help. */
-export function isUnreachable(slot: Slot, limits: MemoryLimits): boolean {
+export function isUnreachable(slot: ReadySlot, limits: MemoryLimits): boolean {
   return slot.birthRssBytes >= limits.limitBytes
 }
 
-/** Too large and silent: it will not hear an order to drain either. */
-export function isHung(slot: Slot, limits: MemoryLimits): boolean {
+/** Too large and silent: it would not receive an order to drain either. */
+export function isHung(slot: ReadySlot, limits: MemoryLimits): boolean {
   return isOverHardLimit(slot, limits) && slot.silentReadings >= SILENT_READINGS
 }
 
-function isOverHardLimit(slot: Slot, { hardLimitBytes }: MemoryLimits): boolean {
+function isOverHardLimit(slot: ReadySlot, { hardLimitBytes }: MemoryLimits): boolean {
   return hardLimitBytes > 0 && slot.rssBytes > hardLimitBytes && slot.birthRssBytes < hardLimitBytes
 }

@@ -1,21 +1,29 @@
-import type { RecycleReason } from './cluster-candidate'
-import type { WorkerKey } from './cluster-slot'
+/** The reconciler's own number for a worker, given before the worker is forked. */
+export type WorkerKey = number
 
-/** What the primary learns. */
+/** Why a worker is replaced. */
+export type RecycleReason = 'over' | 'hard-limit' | 'asked'
+
+/** Why a worker is ordered to drain. */
+export type DrainReason = RecycleReason | 'stop'
+
+/** What the primary learns. What a worker reports has the name of the worker's message. */
 export type ClusterInput =
   | { readonly type: 'start' }
   /** A worker's server listens on an address. */
   | { readonly type: 'listening'; readonly key: WorkerKey; readonly address: string }
-  /** It listens there no more. */
+  /** It no longer listens there. */
   | { readonly type: 'shut'; readonly key: WorkerKey; readonly address: string }
-  /** A worker's `runFunc` is done. */
-  | { readonly type: 'announced'; readonly key: WorkerKey; readonly rssBytes: number }
+  /** A worker has called `run`. */
+  | { readonly type: 'joined'; readonly key: WorkerKey }
+  /** A worker's `runFunc` has settled. */
+  | { readonly type: 'started'; readonly key: WorkerKey; readonly rssBytes: number }
   /** A worker's own reading, at or below the limit or not yet confirmed above it. */
   | { readonly type: 'reading'; readonly key: WorkerKey; readonly rssBytes: number }
   /** A worker above its limit asks to be replaced. */
   | { readonly type: 'over'; readonly key: WorkerKey; readonly rssBytes: number }
-  /** A worker was sent SIGTERM by itself. */
-  | { readonly type: 'asked-to-leave'; readonly key: WorkerKey }
+  /** A worker is asked to leave: by a signal of its own, or by the application. */
+  | { readonly type: 'asked'; readonly key: WorkerKey }
   /** A draining worker accepts no more connections. */
   | { readonly type: 'closed'; readonly key: WorkerKey }
   /** A draining worker has finished what it had. */
@@ -26,7 +34,7 @@ export type ClusterInput =
       readonly code: number | null
       readonly signal: string | null
     }
-  /** The channel to the worker is closed: it is about to exit, or it goes on alone and is given no connection any more. */
+  /** The channel to the worker is closed: it is about to exit, or it lives on and gets no more connections. */
   | { readonly type: 'disconnected'; readonly key: WorkerKey }
   /** The worker could not be started at all. */
   | { readonly type: 'fork-failed'; readonly key: WorkerKey }
@@ -36,22 +44,22 @@ export type ClusterInput =
   | { readonly type: 'tick' }
   | { readonly type: 'stop' }
 
-/** Why a worker is told to drain. */
-export type DrainReason = RecycleReason | 'stop'
-
 /** What the primary has to do, in this order. */
 export type ClusterAction =
   | { readonly type: 'fork'; readonly key: WorkerKey }
   | { readonly type: 'drain'; readonly key: WorkerKey; readonly reason: DrainReason }
   | { readonly type: 'kill'; readonly key: WorkerKey }
-  | { readonly type: 'tell'; readonly news: ClusterNews }
+  | { readonly type: 'report'; readonly news: ClusterNews }
   /** After `stop`: the last worker is gone. */
   | { readonly type: 'finished' }
 
-/** Why a worker that was not told to go is gone or has to go. */
-export type CrashCause = 'exit' | 'disconnect' | 'start-timeout' | 'fork-failed'
+/**
+ * Why a worker that had no order to go is gone or has to go. `'run-not-called'`: like `'start-timeout'`, but its file did not
+ * even call `run`.
+ */
+export type CrashCause = 'exit' | 'disconnect' | 'start-timeout' | 'run-not-called' | 'fork-failed'
 
-/** What the primary tells its listeners. */
+/** What the primary reports to its listeners. */
 export type ClusterNews =
   | { readonly name: 'ready'; readonly key: WorkerKey; readonly rssBytes: number }
   | { readonly name: 'over'; readonly key: WorkerKey; readonly rssBytes: number }
@@ -79,7 +87,7 @@ export type ClusterNews =
       readonly signal: string | null
       /** Since it became ready; 0 when it never did. */
       readonly uptimeMs: number
-      /** For 'start-timeout': the addresses that it was to listen on and did not. */
+      /** For 'start-timeout': the addresses on which it should have listened and did not. */
       readonly missing: readonly string[]
     }
   | { readonly name: 'backoff'; readonly delayMs: number; readonly step: number }

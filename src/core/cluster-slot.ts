@@ -1,57 +1,71 @@
-import type { RecycleReason } from './cluster-candidate'
-
-/** The reconciler's own number for a worker, given before the worker is forked. */
-export type WorkerKey = number
+import type { RecycleReason, WorkerKey } from './cluster-events'
 
 /**
  * - starting: forked, not yet serving
  * - ready: serving
- * - draining: told to go; accepts nothing, finishes what it has
- * - leaving: drained and may still write evidence, or cut off from the primary and may still finish what it has; counts for
+ * - draining: ordered to go; accepts nothing, finishes what it has
+ * - leaving: drained and still writing a dump, or cut off from the primary and still finishing what it has; counts for
  *   nothing
  */
 export type SlotState = 'starting' | 'ready' | 'draining' | 'leaving'
 
 /** What the primary knows about one worker. Times are monotonic ms. */
-export interface Slot {
+export type Slot = StartingSlot | ReadySlot | OutgoingSlot
+
+/** A worker that holds one of the cluster's places, or will. */
+export type HoldingSlot = StartingSlot | ReadySlot
+
+interface AnySlot {
   readonly key: WorkerKey
-  state: SlotState
   readonly bornAt: number
-  /** Forked as a replacement and not yet counted: the one that it replaces still serves. */
-  surge: boolean
   /** It is ready once it listens on these. */
   readonly expects: ReadonlySet<string>
   /** Where it listens now. */
   readonly addresses: Set<string>
-  /** Its `runFunc` is done. */
-  announced: boolean
-  readyAt: number | undefined
-  /** It has lived long enough to reset the count of crashes. */
-  proven: boolean
-  /** Resident set when it became ready. */
-  birthRssBytes: number
   /** Latest known resident set. */
   rssBytes: number
-  /** It asked to be replaced for its memory. */
-  over: boolean
-  /** Since when. It may have to wait for its turn: how soon it asked is what tells thrashing. */
-  overAt: number | undefined
-  /** It was sent a SIGTERM of its own. */
-  askedToLeave: boolean
-  /** Readings by the primary since its last word. */
+  /** Readings by the primary since the worker's last message. */
   silentReadings: number
-  /** It gets SIGKILL when it has not become ready by then. */
-  startBy: number
-  /** Its channel has closed, and if it is still there by then it is counted as lost. */
-  lostAt: number | undefined
-  /** It gets SIGKILL when it is still there by then. */
-  killAt: number | undefined
+  /** It was sent SIGKILL; until it has exited it stays in its state. */
   killed: boolean
-  /** Set while and after it is replaced on purpose. */
-  recycling: Recycling | undefined
 }
 
-/** Why and since when a worker is on its way out. */
+interface AnyHoldingSlot extends AnySlot {
+  askedToLeave: boolean
+  /** Its channel has closed; a worker that is still there by then counts as lost. */
+  lostAt: number | undefined
+}
+
+export interface StartingSlot extends AnyHoldingSlot {
+  readonly state: 'starting'
+  /** It gets SIGKILL when it has not become ready by then. */
+  readonly startBy: number
+  /** It has called `run`. */
+  joined: boolean
+  /** Resident set when its `runFunc` had settled; `undefined` until then. */
+  startedRssBytes: number | undefined
+}
+
+export interface ReadySlot extends AnyHoldingSlot {
+  readonly state: 'ready'
+  readonly readyAt: number
+  /** Resident set when it became ready. */
+  readonly birthRssBytes: number
+  /** A worker that lives until then resets the count of crashes; `undefined` once it has. */
+  proveAt: number | undefined
+  /** When it asked to be replaced for its memory. It may have to wait its turn, so thrashing is judged by this time. */
+  overAt: number | undefined
+}
+
+export interface OutgoingSlot extends AnySlot {
+  readonly state: 'draining' | 'leaving'
+  /** It gets SIGKILL when it is still there by then. */
+  killAt: number
+  /** Set when it is replaced on purpose. */
+  readonly recycling: Recycling | undefined
+}
+
+/** Why and since when a worker is being replaced. */
 export interface Recycling {
   readonly reason: RecycleReason
   readonly orderedAt: number
@@ -59,42 +73,67 @@ export interface Recycling {
   readonly rssBytes: number
 }
 
-export function newSlot(
+export function startingSlot(
   key: WorkerKey,
   now: number,
-  given: Pick<Slot, 'surge' | 'expects' | 'startBy'>,
-): Slot {
+  { expects, startBy }: Pick<StartingSlot, 'expects' | 'startBy'>,
+): StartingSlot {
   return {
-    key,
     state: 'starting',
+    key,
     bornAt: now,
+    expects,
     addresses: new Set(),
-    announced: false,
-    readyAt: undefined,
-    proven: false,
-    birthRssBytes: 0,
     rssBytes: 0,
-    over: false,
-    overAt: undefined,
-    askedToLeave: false,
     silentReadings: 0,
-    lostAt: undefined,
-    killAt: undefined,
     killed: false,
-    recycling: undefined,
-    ...given,
+    askedToLeave: false,
+    lostAt: undefined,
+    startBy,
+    joined: false,
+    startedRssBytes: undefined,
   }
 }
 
-/** From here on nothing new reaches it, and that its channel has closed means no more. */
-export function endService(slot: Slot, state: 'draining' | 'leaving'): void {
-  slot.state = state
-  slot.lostAt = undefined
+export function readySlot(slot: StartingSlot, readyAt: number, minUptimeMs: number): ReadySlot {
+  const { key, bornAt, expects, addresses, rssBytes, silentReadings, killed, askedToLeave, lostAt } = slot
+  return {
+    state: 'ready',
+    key,
+    bornAt,
+    expects,
+    addresses,
+    rssBytes,
+    silentReadings,
+    killed,
+    askedToLeave,
+    lostAt,
+    readyAt,
+    birthRssBytes: slot.startedRssBytes ?? 0,
+    proveAt: readyAt + minUptimeMs,
+    overAt: undefined,
+  }
 }
 
-/** Counts towards the cluster's size: it serves or is about to, and it stands in for nobody. */
-export function isServing(slot: Slot): boolean {
-  return !slot.surge && (slot.state === 'starting' || slot.state === 'ready')
+/** From now on the worker gets no new connections, and a closed channel is expected. */
+export function outgoingSlot(
+  slot: Slot,
+  state: OutgoingSlot['state'],
+  killAt: number,
+  recycling?: Recycling,
+): OutgoingSlot {
+  const { key, bornAt, expects, addresses, rssBytes, silentReadings, killed } = slot
+  return { state, key, bornAt, expects, addresses, rssBytes, silentReadings, killed, killAt, recycling }
+}
+
+export function isHolding(slot: Slot): slot is HoldingSlot {
+  return slot.state === 'starting' || slot.state === 'ready'
+}
+
+/** Above its limit: it waits for its replacement, or goes for that reason. */
+export function isOver(slot: Slot): boolean {
+  if (slot.state === 'ready') return slot.overAt !== undefined
+  return !isHolding(slot) && slot.recycling?.reason === 'over'
 }
 
 export function missingAddresses(slot: Slot): readonly string[] {
@@ -102,11 +141,11 @@ export function missingAddresses(slot: Slot): readonly string[] {
 }
 
 /**
- * What the successor of a worker is to listen on: what this one listens on now, but for what none of the others does. A
- * port or a socket file of its own, named for its id, is nothing that another process could take over.
+ * Where the successor of a worker must listen: the addresses on which the worker listens now and which at least one other
+ * worker shares. A port or a socket file of its own, named for its id, is nothing that another process could take over.
  */
 export function sharedAddresses(slot: Slot, ready: readonly Slot[]): ReadonlySet<string> {
-  const others = ready.filter((other) => other !== slot && other.addresses.size > 0)
+  const others = ready.filter((other) => other.key !== slot.key && other.addresses.size > 0)
   if (others.length === 0) return new Set(slot.addresses)
   return new Set(
     [...slot.addresses].filter((address) => others.some((other) => other.addresses.has(address))),

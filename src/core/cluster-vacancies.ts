@@ -9,15 +9,11 @@ export interface Vacancy {
 const NOTHING: ReadonlySet<string> = new Set()
 
 /**
- * The places to fill. How many there are is given by `fit`, from a count of who serves, never by counting events: an
+ * The places to fill. `fit` sets their number from a count of the workers that serve, never from a count of events: an
  * 'exit' and a 'disconnect' of one worker, in whichever order, must not make two.
  */
 export class Vacancies {
   #open: Vacancy[] = []
-
-  get size(): number {
-    return this.#open.length
-  }
 
   /** The earliest time at which one may be filled. */
   get nextAt(): number | undefined {
@@ -29,7 +25,7 @@ export class Vacancies {
     this.#open.push(vacancy)
   }
 
-  /** Makes the number of vacancies that of the missing workers: more are open at once, the latest are dropped. */
+  /** Makes as many vacancies as workers are missing: additional ones are due at once, of too many the latest are dropped. */
   fit(missing: number, now: number): void {
     while (this.#open.length < missing) this.#open.push({ notBefore: now, expects: NOTHING })
     if (this.#open.length > missing) {
@@ -45,7 +41,7 @@ export class Vacancies {
     return due
   }
 
-  /** Brings later ones forward. One worker that comes up tells that the others need not wait out their old delays. */
+  /** Brings later ones forward: once one worker has come up, the others need not wait out their old delays. */
   hasten(notAfter: number): void {
     this.#open = this.#open.map((vacancy) => ({
       ...vacancy,

@@ -1,10 +1,10 @@
 /** What a dump holds. */
 export type DumpKind = 'cpu' | 'memory'
 
-/** What asked for a dump. */
+/** The reason for a dump. */
 export type DumpRule = 'threshold' | 'blocked' | 'leak' | 'manual'
 
-/** What an artefact's name tells about its dump. */
+/** The dump that an artefact's name describes. */
 export interface DumpName {
   readonly kind: DumpKind
   readonly rule: DumpRule
@@ -24,26 +24,26 @@ export interface ParsedName extends DumpName {
   readonly extension: ArtefactExtension
   /** Kind and rule as they stand in the name, e.g. `leak-memory`. */
   readonly prefix: string
-  /** Name without extension: what the artefacts of one dump share. */
+  /** Name without extension and number: shared by the artefacts of one dump. */
   readonly baseName: string
   /** Full name of the artefact, whichever of its files was parsed. */
   readonly artefact: string
 }
 
-/** What an artefact's name ends in until it is whole. */
+/** Suffix of an artefact's name until the artefact is whole. */
 export const PARTIAL_SUFFIX = '.partial'
 
-/** What is added to an artefact's full name for the file that describes it. */
+/** Suffix, to an artefact's full name, of the file that describes it. */
 export const SIDECAR_SUFFIX = '.json'
 
-/** The extensions that a dump of each kind may have. */
+/** The extensions of each kind of dump. */
 export const EXTENSIONS: Readonly<Record<DumpKind, readonly ArtefactExtension[]>> = {
   cpu: ['.cpuprofile'],
   memory: ['.heapsnapshot', '.heapprofile'],
 }
 
 const SHAPE =
-  /^(?:(?<rule>blocked|leak|manual)-)?(?<kind>cpu|memory)-(?<pid>\d{1,16})-(?<ms>\d{1,16})(?<extension>\.[a-z]+)(?<suffix>\.partial|\.json|)$/
+  /^(?:(?<rule>blocked|leak|manual)-)?(?<kind>cpu|memory)-(?<pid>\d{1,16})-(?<ms>\d{1,16})(?<number>-\d{1,9})?(?<extension>\.[a-z]+)(?<suffix>\.partial|\.json|)$/
 
 const IMPOSSIBLE_PREFIXES: readonly string[] = ['leak-cpu', 'blocked-memory']
 
@@ -54,6 +54,15 @@ const IMPOSSIBLE_PREFIXES: readonly string[] = ['leak-cpu', 'blocked-memory']
  */
 export function artefactBaseName(dump: DumpName): string {
   return `${prefixOf(dump.kind, dump.rule)}-${dump.pid}-${dump.startedAtMs}`
+}
+
+/**
+ * Another name for an artefact whose own name is taken: `cpu-7-1000-2.cpuprofile`.
+ *
+ * @param number - From 2 to 999,999,999.
+ */
+export function numberedName(artefact: string, number: number): string {
+  return artefact.replace(/(?=\.[a-z]+$)/, `-${number}`)
 }
 
 /** Name of an artefact while it is being written. */
@@ -67,10 +76,10 @@ export function sidecarName(artefact: string): string {
 }
 
 /**
- * Takes a file name apart. Strict on purpose: what parses may be deleted one day, so only names that
- * {@link artefactBaseName} builds for dumps that exist, in their one spelling, are recognised.
+ * Parses a file name. Strict on purpose, because retention may delete what parses: it accepts only names that
+ * {@link artefactBaseName} and {@link numberedName} build, in their one spelling.
  *
- * @returns `undefined` for every name that is not ours.
+ * @returns `undefined` for every other name.
  */
 export function parseArtefactName(fileName: string): ParsedName | undefined {
   const groups = SHAPE.exec(fileName)?.groups
@@ -82,9 +91,12 @@ export function parseArtefactName(fileName: string): ParsedName | undefined {
   const prefix = prefixOf(kind, rule)
   if (extension === undefined || IMPOSSIBLE_PREFIXES.includes(prefix)) return undefined
   const baseName = artefactBaseName(dump)
-  const artefact = baseName + extension
+  const number = groups['number']?.slice(1)
+  const artefact =
+    number === undefined ? baseName + extension : numberedName(baseName + extension, Number(number))
+  if (number !== undefined && Number(number) < 2) return undefined
   const suffix = groups['suffix'] ?? ''
-  // Numbers with leading zeros, or too large to be exact, do not come back as they were.
+  // Numbers with leading zeros, or too large to be exact, do not survive the round trip.
   if (artefact + suffix !== fileName) return undefined
   return { ...dump, part: partOf(suffix), extension, prefix, baseName, artefact }
 }

@@ -1,70 +1,84 @@
 import { parseArtefactName } from './names'
 import type { ParsedName } from './names'
 
-/** The word by which a sidecar says that its artefact is ours. */
+/** Marks a sidecar as this library's. */
 export const TOOL = 'cpu-memory-monitor'
 
-/** How long a forked child may work on a dump before it is killed, ms; for a large heap longer: {@link childDeadlineMs}. */
+/** Longest time that a forked child may work on a dump before it is killed, ms; longer for a large heap. */
 export const CHILD_DEADLINE_MS = 120_000
-/** Three times what small objects take on a machine of our own: `npm run bench -- heap-dump` has 0.09 to 0.11 s. */
+/** Three times the 0.09 to 0.11 s per MiB that `npm run bench -- heap-dump` measures for small objects. */
 const DEADLINE_MS_PER_MIB = 300
 
-/** How long a child may work on a snapshot of a heap of `usedBytes`, ms. */
+/** Longest time that a child may work on a snapshot of a heap of `usedBytes`, ms. */
 export function childDeadlineMs(usedBytes: number): number {
   return Math.max(CHILD_DEADLINE_MS, Math.ceil(usedBytes / (1024 * 1024)) * DEADLINE_MS_PER_MIB)
 }
 
-/** How much longer than the child's deadline a `.partial` is left alone, ms. */
+/** Grace period after the child's deadline before a `.partial` counts as stale, ms. */
 export const STALE_GRACE_MS = 60_000
 
-/** What a sidecar says that decides about its artefact. */
+/** The facts of a sidecar that decide about its artefact. */
 export interface Evidence {
-  /** Name of the artefact as the directory shows it: the sidecar's own name less `.json`. */
+  /** Name of the artefact according to the directory: the sidecar's own name less `.json`. */
   readonly fileName: string
   readonly tool: string
-  /** Name of the artefact as the sidecar has it. */
+  /** Name of the artefact according to the sidecar. */
   readonly artefact: string
   readonly rule: string
   readonly host: string
   readonly directory: string
-  /** Until when a child may work on it, if one does: ms from the time in its name. */
+  /** Deadline of the forked child that writes it, if one does: ms from the time in its name. */
   readonly childDeadlineMs?: number | undefined
 }
 
-/** Where a choice is made; evidence from elsewhere is left alone. */
+/** The place of a choice; evidence from elsewhere is left alone. */
 export interface Place {
   readonly host: string
-  /** Absolute path, spelled as the sidecars spell it. */
+  /** Absolute path, spelled as in the sidecars. */
   readonly directory: string
 }
 
+/** The moment of a choice. */
+export interface Occasion {
+  /** Wall clock, ms since the epoch, as in the names. */
+  readonly nowMs: number
+  /** Base name of the dump that has just been made. It is kept, and it counts as the newest of its kind. */
+  readonly made?: string | undefined
+}
+
 /**
- * Chooses the artefacts that have to go. The newest dumps of each kind of name stay; the artefacts of one dump (a snapshot
- * and its sampling profile) count once and go together. A manual dump is never chosen: somebody asked for it.
+ * Chooses the artefacts to delete. The newest dumps of each kind of name stay; the artefacts of one dump (a snapshot and
+ * its sampling profile) count once and are deleted together. A manual dump is never chosen, because a person asked for it.
  *
- * @param keep - Dumps kept per kind of name; 0 keeps none, `false` keeps all.
+ * @param keep - Dumps kept per kind of name; 0 keeps only the one just made, `false` keeps all.
  * @returns Names of artefacts, oldest first.
  */
 export function chooseExpired(
   evidence: readonly Evidence[],
   keep: number | false,
   place: Place,
+  { nowMs, made }: Occasion,
 ): readonly string[] {
   if (keep === false) return []
   const names = evidence.filter((one) => isOurs(one, place) && one.rule !== 'manual').map(nameOf)
-  const kindsOfName = groupBy(names.filter(isAutomatic), (name) => name.prefix)
-  return kindsOfName
-    .flatMap((sameKind) => dumpsNewestFirst(sameKind).slice(keep).flat())
-    .sort((a, b) => a.startedAtMs - b.startedAtMs)
+  // A name later than now was given before the clock was corrected: it counts as the oldest.
+  const ageKey = ({ baseName, startedAtMs }: ParsedName): number => {
+    if (baseName === made) return Infinity
+    return startedAtMs > nowMs ? -1 : startedAtMs
+  }
+  return groupBy(names.filter(isAutomatic), (name) => name.prefix)
+    .flatMap((sameKind) => dumpsNewestFirst(sameKind, ageKey).slice(keep).flat())
+    .filter(({ baseName }) => baseName !== made)
+    .sort((a, b) => ageKey(a) - ageKey(b))
     .map((name) => name.artefact)
 }
 
 /**
- * Tells whether a `.partial` was left behind by a process that is gone.
+ * Tells whether a `.partial` was left behind by a process that has ended.
  *
- * @param evidence - What its sidecar says; without one it is not ours to judge.
- * @param writerLives - Whether the process that the sidecar names still runs here. A CPU profile may be longer, and a
- * large snapshot take longer, than any deadline: what a living process has begun is not stale.
+ * @param evidence - The facts of its sidecar; without one a `.partial` is left alone.
+ * @param writerLives - Whether the process named in the sidecar still runs here. A CPU profile or a large snapshot may
+ * take longer than any deadline, so a file of a living process is not stale.
  * @param nowMs - Wall clock, as in the names: ms since the epoch.
  */
 export function isStalePartial(
@@ -97,16 +111,20 @@ function isAutomatic(name: ParsedName | undefined): name is ParsedName {
   return name !== undefined && name.rule !== 'manual'
 }
 
-function dumpsNewestFirst(names: readonly ParsedName[]): ParsedName[][] {
-  const startOf = (dump: readonly ParsedName[]): number => dump[0]?.startedAtMs ?? 0
-  return groupBy(names, (name) => name.baseName).sort((a, b) => startOf(b) - startOf(a))
+function dumpsNewestFirst(
+  names: readonly ParsedName[],
+  ageKey: (name: ParsedName) => number,
+): ParsedName[][] {
+  const keyOf = ([first]: readonly ParsedName[]): number => (first ? ageKey(first) : 0)
+  return groupBy(names, (name) => name.baseName).sort((a, b) => keyOf(b) - keyOf(a))
 }
 
 function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
   const groups = new Map<string, T[]>()
   for (const item of items) {
-    const group = groups.get(keyOf(item)) ?? []
-    groups.set(keyOf(item), [...group, item])
+    const group = groups.get(keyOf(item))
+    if (group) group.push(item)
+    else groups.set(keyOf(item), [item])
   }
   return [...groups.values()]
 }

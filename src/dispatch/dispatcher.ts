@@ -1,11 +1,13 @@
 import { messageOf } from '../core/message-of'
 import type { Captured, Capturer, Plan, Refusal } from '../capture/capture'
+import { ExitingError } from '../capture/exiting-error'
 import { artefactBaseName } from '../core/names'
 import { ReadingLog } from '../core/reading-log'
 import type { ThresholdRule } from '../core/threshold-rule'
 import { tenths } from '../core/tenths'
 import type { Sidecar } from '../files/artefact'
 import { sidecarReadings } from '../files/sidecar-readings'
+import { AbortController, ownOnly, Promise } from '../time/globals'
 import type { DumpBudget } from './dump-budget'
 import type { Dump, DumpKind, DumpResult, DumpRule, Report, SkipReason } from './events'
 import type { Gate } from './gate'
@@ -37,19 +39,17 @@ export interface DispatcherParts {
   readonly gate: Gate
   readonly clock: Clock
   readonly report: Report
-  /** Settled when dumps can be made: their directories are there. */
-  readonly ready?: Promise<unknown> | undefined
   /** Length of a CPU profile when the request names none, ms. */
   readonly profileDurationMs: number
   /** Where the evidence comes from; directory and start are added per dump. */
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
-  /** Deletes what is too many in a directory, after a good dump. Does not reject. */
-  readonly retain: (directory: string) => Promise<void>
+  /** Deletes old dumps in a directory after a good one, whose main file is `made`. Does not reject. */
+  readonly retain: (directory: string, made: string) => Promise<void>
   /** Told when a dump begins and when it has ended, whatever became of it. */
   readonly onRunning?: ((isRunning: boolean) => void) | undefined
 }
 
-/** A wish for a dump, from whoever saw a reason. */
+/** A request for a dump. */
 export interface DumpRequest {
   readonly kind: DumpKind
   readonly rule: DumpRule
@@ -66,9 +66,10 @@ export interface DumpRequest {
 interface RunningDump {
   readonly request: DumpRequest
   readonly early: AbortController
-  readonly done: Promise<DumpResult>
-  /** Set when all has been said of it, which the exit of the process may do before its time. */
-  told?: DumpResult
+  /** Set when the dump has begun. */
+  done: Promise<DumpResult> | undefined
+  /** The reported outcome. Set early by `endNow` when the process exits. */
+  told: DumpResult | undefined
 }
 
 interface WaitingRequest {
@@ -122,7 +123,8 @@ export class Dispatcher {
   }
 
   /** Makes a dump, or says why not. Never rejects. */
-  request(request: DumpRequest): Promise<DumpResult> {
+  request(given: DumpRequest): Promise<DumpResult> {
+    const request = ownOnly(given)
     if (this.#isStopped) return Promise.resolve(this.#skip(request, 'stopped'))
     if (request.rule === 'manual') return this.#queue(request)
     if (!this.#parts.gate.enter(request.kind)) return Promise.resolve(this.#skip(request, 'busy'))
@@ -191,42 +193,42 @@ export class Dispatcher {
   /** Called with the gate entered. */
   #run(request: DumpRequest): Promise<DumpResult> {
     const early = new AbortController()
-    request.early?.addEventListener('abort', () => early.abort(), { once: true })
-    if (request.early?.aborted) early.abort()
-    this.#parts.onRunning?.(true)
-    const done = this.#attempt(request, early.signal).finally(() => {
-      this.#parts.onRunning?.(false)
-      this.#serveNext()
-    })
-    this.#running = { request, early, done }
-    return done
+    const running: RunningDump = { request, early, done: undefined, told: undefined }
+    this.#running = running
+    return (running.done = this.#attempt(running))
   }
 
-  async #attempt(request: DumpRequest, early: AbortSignal): Promise<DumpResult> {
-    const { gate, clock } = this.#parts
+  /** Never rejects, and leaves the gate whatever happens. */
+  async #attempt({ request, early }: RunningDump): Promise<DumpResult> {
+    const { gate, clock, onRunning } = this.#parts
     const { budget } = this.#parts[request.kind]
     let isCaptured = false
     try {
-      const plan = await this.#plan(request)
+      onRunning?.(true)
+      request.early?.addEventListener('abort', () => early.abort())
+      if (request.early?.aborted) early.abort()
+      const plan = ownOnly(await this.#plan(request))
       if (this.#running?.told) return this.#running.told
       if (!('take' in plan)) return this.#skip(request, plan.skip, plan.numbers)
       if (this.#isStopped) return this.#skip(request, 'stopped')
       if (request.rule !== 'manual' && !budget.tryRemoveToken())
         return this.#skip(request, 'limited', { ...budget.terms })
       isCaptured = true
-      return await this.#capture(request, plan, early)
+      return await this.#capture(request, plan, early.signal)
     } catch (error) {
-      return this.#running?.told ?? this.#fail(request, error)
+      if (this.#running?.told) return this.#running.told
+      return error instanceof ExitingError ? this.#skip(request, 'stopped') : this.#fail(request, error)
     } finally {
-      // Before the gate opens: who enters next sets it anew.
+      // Before the gate opens: the next dump sets it anew.
       this.#running = undefined
       gate.leave(isCaptured ? clock.monotonicMs() + SETTLING_MS : undefined)
+      onRunning?.(false)
+      this.#serveNext()
     }
   }
 
-  async #plan({ kind }: DumpRequest): Promise<Plan | Refusal> {
+  #plan({ kind }: DumpRequest): Promise<Plan | Refusal> {
     const { capturer, directory } = this.#parts[kind]
-    await this.#parts.ready
     return capturer.plan(directory)
   }
 
@@ -242,7 +244,7 @@ export class Dispatcher {
     const { directory } = this.#parts[kind]
     const startedAtMs = this.#nextStartEpochMs()
     const beganMs = clock.monotonicMs()
-    const captured = await plan.take(
+    const taken = await plan.take(
       {
         directory,
         baseName: artefactBaseName({ kind, rule, pid: where.pid, startedAtMs }),
@@ -254,13 +256,14 @@ export class Dispatcher {
       },
       early,
     )
+    const captured = ownOnly(taken)
     if (this.#running?.told) return this.#running.told
     if ('skip' in captured) return this.#skip(request, captured.skip, captured.numbers)
     const dump = this.#tell(request, captured, clock.monotonicMs() - beganMs)
     const refusal = captured.refusal ?? plan.refusal
     if (refusal) this.#skip(request, refusal.skip, refusal.numbers)
     if (captured.failure) this.#fail(request, captured.failure)
-    await retain(directory)
+    await retain(directory, dump.file)
     return dump
   }
 

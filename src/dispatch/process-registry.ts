@@ -1,21 +1,22 @@
-import type { OrderName } from '../capture/main-thread'
+import { runInThisContext } from 'node:vm'
 import { GATE_BYTES } from './gate'
 
-/** What the copies of this package in one process share, found under one `Symbol.for` key. */
+/** Shared by the copies of this package in one process, under one `Symbol.for` key. */
 export interface ProcessRegistry {
   /** The memory of the one gate. */
   readonly gate: SharedArrayBuffer
-  /** What is watched or kept, `cpu`, `memory` and `cluster`: each only once in a process. */
+  /** The keys in use, `cpu`, `memory` and `cluster`: each only once in a process. */
   readonly claims: Set<string>
-  /** Main-thread hooks by name, for orders that come over the inspector. JSON in, JSON out. */
-  readonly hooks: Map<string, (order: OrderName, input: string) => string>
+  /** Hooks on the main thread by name, for orders that arrive over the inspector. The slot of an order in, JSON out. */
+  readonly hooks: Map<string, (slot: number) => string>
 }
 
 /** The key is versioned: a copy with another layout keeps to itself instead of misreading this one. */
 export const REGISTRY_KEY = 'cpu-memory-monitor:2'
 
 export function processRegistry(): ProcessRegistry {
-  const shelf = globalThis as { [key: symbol]: ProcessRegistry | undefined }
+  // Not `globalThis`: this copy may be loaded in another vm context, as by Jest. The inspector looks in the main one.
+  const shelf = runInThisContext('globalThis') as { [key: symbol]: ProcessRegistry | undefined }
   const key = Symbol.for(REGISTRY_KEY)
   const found = shelf[key]
   if (found) return found
@@ -24,15 +25,15 @@ export function processRegistry(): ProcessRegistry {
     claims: new Set(),
     hooks: new Map(),
   }
-  Object.defineProperty(globalThis, key, { value: registry, enumerable: false })
+  Object.defineProperty(shelf, key, { value: registry, enumerable: false })
   return registry
 }
 
 /**
- * Claims what is to be watched.
+ * Claims keys for a monitor.
  *
- * @returns The undoing.
- * @throws Error when something of it is watched already: two samplers would spend two budgets on one incident.
+ * @returns Gives them back.
+ * @throws Error when one of them is in use: two samplers would spend two budgets on one incident.
  */
 export function claim(keys: readonly string[]): () => void {
   const { claims } = processRegistry()

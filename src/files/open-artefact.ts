@@ -1,169 +1,196 @@
+import { closeSync, fstatSync } from 'node:fs'
 import { join } from 'node:path'
-import { partialName, sidecarName } from '../core/names'
-import { OPEN_EXISTING, close, open, write } from './disk'
-import { attempt, createPartial, publishPartial, removePartial } from './partial'
-import { run, runSync } from './step'
+import { partialName } from '../core/names'
+import { tenths } from '../core/tenths'
+import { fsync, fsyncNow, openDirectory, write } from './disk'
+import {
+  createPartial,
+  expectUnchanged,
+  giveFinalName,
+  ignoringErrors,
+  pathThrough,
+  removePartial,
+  reopenPartial,
+  writeSidecar,
+} from './partial'
+import { whyNotWhole } from './whole'
 import type { Artefact, How, Sidecar } from './artefact'
-import type { Descriptors, PartialArtefact } from './partial'
-import type { Steps } from './step'
+import type { Descriptors, MarkedFile, PartialArtefact } from './partial'
 
-/**
- * A file of evidence that is being written under `<name>.partial`. End it with `publish` or `abandon`, or with their forms as
- * steps: those are for one story that does all of it, and that may have to end without an event loop.
- */
+/** A file of evidence that is being written under `<name>.partial`. End it with `publish`, `publishNow` or `abandon`. */
 export interface OpenArtefact {
-  /** Where to write: an empty regular file of mode 0600. */
-  readonly partialPath: string
-  /** The artefact as plain data, for {@link publishArtefactSync} in a child or another thread. */
+  /** The artefact as plain data, for {@link reopenArtefact} in a forked child. */
   readonly partial: PartialArtefact
+  /** The empty file of mode 0600, for a writer on another thread, which must open it with `openMarked`. */
+  readonly target: MarkedFile
+  /** A path for a writer that accepts no descriptor. It leads to this file whatever happens to its name, see `pathThrough`. */
+  readonly writePath: string
 
   /**
-   * Appends a whole chunk. Chunks keep the order of the calls, awaited or not.
+   * Appends a whole chunk.
    *
-   * @throws The file system's error. After one, `publish` refuses.
+   * @throws The file system's error. `publish` then throws it too.
    */
-  write(chunk: string | Uint8Array): Promise<void>
+  write(chunk: string | Uint8Array): void
 
   /**
-   * Verifies that the file is whole, syncs it, completes its sidecar and gives it its final name.
+   * Checks that the file is whole, makes it durable, completes its sidecar and gives it its final name, or a numbered name
+   * when another file has taken the final one.
    *
-   * @throws When it is not whole, was replaced or laid open to others, when the name is taken, or the file system fails.
-   * Nothing of it is left then.
+   * @param sizeBytes - Size that the file must have if another writer wrote it. Heap snapshots are checked by their ends.
+   * @throws When the file is not whole, was replaced or had its mode changed, or the file system fails. Nothing is left then.
    */
-  publish(how: How): Promise<Artefact>
+  publish(how: How, sizeBytes?: number): Promise<Artefact>
 
   /**
-   * Closes and removes the `.partial` and its sidecar. What was published, here or by a child, stays. Idempotent, never
-   * rejects.
+   * {@link publish} within the call: for a forked child, and for an exiting process, which may be in the middle of
+   * `publish`. It closes no descriptor: an fsync of `publish` may still wait in the thread pool, and would then reach the
+   * file that an 'exit' handler of the application opens under the same number. The process ends soon.
    */
-  abandon(): Promise<void>
+  publishNow(how: How, sizeBytes?: number): Artefact
 
-  /** {@link write} as steps. */
-  writing(chunk: string | Uint8Array): Steps<void>
-
-  /** {@link publish} as steps. */
-  publishing(how: How): Steps<Artefact>
-
-  /** {@link abandon} as steps. */
-  abandoning(): Steps<void>
+  /** Closes and removes the `.partial` and its sidecar, but nothing that was published. Idempotent, never throws. */
+  abandon(): void
 }
 
 /**
- * Creates the files of a new artefact: `<name>.partial`, O_EXCL, 0600 whatever the umask, and its sidecar.
+ * Creates the files of a new artefact: `<name>.partial`, opened exclusively, mode 0600 whatever the umask, and its sidecar.
+ *
+ * All calls but fsync are synchronous: they take microseconds, and the usual caller has a thread of its own. With
+ * `watchdog: false` a network file system that hangs blocks the event loop here.
  *
  * @param directory - An absolute path.
- * @param fileName - A name from `core/names`, with its extension.
- * @param about - What the sidecar says beforehand: why the dump is made, and where.
- * @throws RangeError when the name is not an artefact's; the file system's error, also when anything at all, a symlink
- * included, stands at the final name or at those of the partial and the sidecar. Nothing is left then.
+ * @param fileName - A name from `core/names`, with its extension. If it is taken, the artefact gets a number.
+ * @param about - The part of the sidecar that is known beforehand: why the dump is made, and where.
+ * @throws RangeError when the name is not an artefact's; else the file system's error. Nothing is left then.
  */
-export async function openArtefact(
+export function openArtefact(
   directory: string,
   fileName: string,
   about: Pick<Sidecar, 'why' | 'where'>,
-): Promise<OpenArtefact> {
-  const { partialFd, sidecarFd, ...partial } = await run(createPartial(directory, fileName, about))
+): OpenArtefact {
+  const { partialFd, sidecarFd, ...partial } = createPartial(directory, fileName, about)
   return new HeldArtefact(partial, { partialFd, sidecarFd })
 }
 
 /**
- * Publishes an artefact without an event loop or a thread pool: for a forked child, where V8 has written to the partial
- * path. The file is opened anew and must be the one that {@link openArtefact} created.
+ * Opens an artefact once more, in a forked child, which has none of its parent's descriptors.
  *
- * @throws As {@link OpenArtefact.publish} does. Nothing is left then.
+ * @throws When one of its files is no longer the one that {@link openArtefact} created.
  */
-export function publishArtefactSync(partial: PartialArtefact, how: How): Artefact {
-  return runSync(publishByPath(partial, how))
+export function reopenArtefact(partial: PartialArtefact): OpenArtefact {
+  return new HeldArtefact(partial, reopenPartial(partial))
 }
 
 class HeldArtefact implements OpenArtefact {
-  readonly partialPath: string
+  readonly target: MarkedFile
   #writtenBytes = 0
-  #lastUse: Promise<unknown> = Promise.resolve()
   #failure: { readonly error: unknown } | undefined
-  #isOver = false
+  #published: Artefact | undefined
+  #isClosed = false
 
   constructor(
     readonly partial: PartialArtefact,
     private readonly descriptors: Descriptors,
   ) {
-    this.partialPath = join(partial.directory, partialName(partial.fileName))
+    const file = join(partial.directory, partialName(partial.fileName))
+    this.target = { file, mark: partial.partialMark }
   }
 
-  write(chunk: string | Uint8Array): Promise<void> {
-    return this.#inTurn(this.writing(chunk))
+  get writePath(): string {
+    return pathThrough(this.descriptors.partialFd, this.target.file)
   }
 
-  publish(how: How): Promise<Artefact> {
-    return this.#inTurn(this.publishing(how))
-  }
-
-  abandon(): Promise<void> {
-    return this.#inTurn(this.abandoning())
-  }
-
-  *writing(chunk: string | Uint8Array): Steps<void> {
+  write(chunk: string | Uint8Array): void {
     this.#expectUsable()
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
-    const position = this.#writtenBytes
-    this.#writtenBytes += bytes.length
     try {
-      yield* write(this.descriptors.partialFd, bytes, position)
+      write(this.descriptors.partialFd, bytes, this.#writtenBytes)
     } catch (error) {
       this.#failure = { error }
       throw error
     }
+    this.#writtenBytes += bytes.length
   }
 
-  *publishing(how: How): Steps<Artefact> {
+  async publish(how: How, sizeBytes?: number): Promise<Artefact> {
     try {
-      this.#expectUsable()
-      return yield* publishPartial(this.partial, this.descriptors, how)
+      const sidecar = this.#complete(how, sizeBytes)
+      await fsync(this.descriptors.partialFd)
+      await fsync(this.descriptors.sidecarFd)
+      const artefact = this.#name(sidecar)
+      await syncDirectory(this.partial.directory)
+      return artefact
     } finally {
-      yield* this.abandoning()
+      this.abandon()
     }
   }
 
-  *abandoning(): Steps<void> {
-    if (this.#isOver) return
-    this.#isOver = true
-    yield* closeAll(this.descriptors)
-    yield* attempt(removePartial(this.partial))
+  publishNow(how: How, sizeBytes?: number): Artefact {
+    if (this.#published) return this.#published
+    try {
+      const sidecar = this.#complete(how, sizeBytes)
+      fsyncNow(this.descriptors.partialFd)
+      fsyncNow(this.descriptors.sidecarFd)
+      const artefact = this.#name(sidecar)
+      ignoringErrors(() => fsyncNow(openDirectory(this.partial.directory)))
+      return artefact
+    } catch (error) {
+      removePartial(this.partial)
+      throw error
+    }
   }
 
-  /** One use of the descriptors at a time: closed under a running one, their numbers could name a stranger's file. */
-  #inTurn<T>(use: Steps<T>): Promise<T> {
-    const used = this.#lastUse.then(() => run(use))
-    this.#lastUse = used.catch(() => undefined)
-    return used
+  abandon(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    const { partialFd, sidecarFd } = this.descriptors
+    for (const fd of [partialFd, sidecarFd]) ignoringErrors(() => closeSync(fd))
+    removePartial(this.partial)
+  }
+
+  /** Checks the content, and writes the sidecar that describes it. */
+  #complete(how: How, expectedBytes = this.#writtenBytes): Sidecar {
+    this.#expectUsable()
+    const { fileName, draft } = this.partial
+    const sizeBytes = fstatSync(this.descriptors.partialFd).size
+    const why = fileName.endsWith('.heapsnapshot')
+      ? whyNotWhole(this.descriptors.partialFd, sizeBytes)
+      : whyNotWritten(sizeBytes, expectedBytes)
+    if (why !== undefined) throw new Error(`${partialName(fileName)} is not whole: ${why}`)
+    expectUnchanged(this.partial, this.descriptors)
+    const [pauseMs, durationMs] = [tenths(how.pauseMs), tenths(how.durationMs)]
+    const sidecar = { ...draft, how: { ...how, pauseMs, durationMs, sizeBytes } }
+    writeSidecar(this.descriptors.sidecarFd, sidecar)
+    return sidecar
+  }
+
+  /** The name comes last: whatever bears it is whole and durable. */
+  #name(sidecar: Sidecar): Artefact {
+    expectUnchanged(this.partial, this.descriptors)
+    const { directory } = this.partial
+    const name = giveFinalName(this.partial, this.descriptors.sidecarFd, sidecar)
+    this.#published = { file: join(directory, name), sizeBytes: sidecar.how.sizeBytes }
+    return this.#published
   }
 
   #expectUsable(): void {
     if (this.#failure !== undefined) throw this.#failure.error
-    if (this.#isOver) throw new Error(`${this.partial.fileName} is closed`)
+    if (this.#isClosed || this.#published) throw new Error(`${this.partial.fileName} is closed`)
   }
 }
 
-function* publishByPath(partial: PartialArtefact, how: How): Steps<Artefact> {
-  const { directory, fileName } = partial
+function whyNotWritten(sizeBytes: number, expectedBytes: number): string | undefined {
+  if (sizeBytes === 0) return 'it is empty'
+  return sizeBytes === expectedBytes ? undefined : `it has ${sizeBytes} of ${expectedBytes} bytes`
+}
+
+/** Makes the new name durable. Windows and some network file systems refuse to open or sync a directory. */
+async function syncDirectory(path: string): Promise<void> {
   try {
-    const partialFd = yield* open(join(directory, partialName(fileName)), OPEN_EXISTING)
-    try {
-      const sidecarFd = yield* open(join(directory, sidecarName(fileName)), OPEN_EXISTING)
-      try {
-        return yield* publishPartial(partial, { partialFd, sidecarFd }, how)
-      } finally {
-        yield* attempt(close(sidecarFd))
-      }
-    } finally {
-      yield* attempt(close(partialFd))
-    }
-  } finally {
-    yield* attempt(removePartial(partial))
+    const fd = openDirectory(path)
+    await fsync(fd).finally(() => closeSync(fd))
+  } catch {
+    return
   }
-}
-
-function* closeAll({ partialFd, sidecarFd }: Descriptors): Steps<void> {
-  yield* attempt(close(partialFd))
-  yield* attempt(close(sidecarFd))
 }

@@ -1,36 +1,41 @@
+import * as fs from 'node:fs'
+import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
-import { parseArtefactName, partialName, sidecarName } from '../core/names'
+import { numberedName, parseArtefactName, partialName, sidecarName } from '../core/names'
 import { TOOL } from '../core/retention'
 import * as disk from './disk'
 import { VERSION } from './version'
-import { checkWhole } from './whole'
 import type { BigIntStats } from 'node:fs'
-import type { ArtefactExtension } from '../core/names'
-import { tenths } from '../core/tenths'
-import type { Artefact, DraftSidecar, How, Sidecar } from './artefact'
-import type { Steps } from './step'
+import type { Artefact, DraftSidecar, Sidecar } from './artefact'
+import { toJson } from '../time/globals'
 
-/** By what a file is known again, whatever has happened to its name. */
+/** Identifies a file independently of its name. */
 export interface FileMark {
   /** Device and inode. */
   readonly inode: string
-  /** Permission bits as the file system gave them at creation: 0600 wherever it knows permissions. */
+  /** Permission bits that the file system gave at creation: 0600 wherever it has permissions. */
   readonly mode: number
 }
 
-/**
- * An artefact that is being written, as plain data: it may cross to another thread or live on in a forked child.
- */
+/** A file to write to: its name, and the mark of the one file that may be written there. */
+export interface MarkedFile {
+  readonly file: string
+  readonly mark: FileMark
+}
+
+/** An artefact that is being written, as plain data: it can be sent to another thread or copied into a forked child. */
 export interface PartialArtefact {
   readonly directory: string
   /** The final name, with extension. */
   readonly fileName: string
+  /** Names for the finished artefact when another file has taken `fileName` in the meantime. */
+  readonly otherNames: readonly string[]
   readonly draft: DraftSidecar
   readonly partialMark: FileMark
   readonly sidecarMark: FileMark
 }
 
-/** The two descriptors through which an artefact is written and judged. */
+/** The two descriptors through which an artefact is written and checked. */
 export interface Descriptors {
   readonly partialFd: number
   readonly sidecarFd: number
@@ -39,8 +44,13 @@ export interface Descriptors {
 const OWNER_ONLY = 0o600
 const MODE_BITS = 0o777n
 
-/** What file systems answer that have no hard links, or no more of them. */
-const NO_HARD_LINKS: readonly unknown[] = [
+/** Two numbers that read well, then numbers that another user cannot occupy beforehand. */
+const PLAIN_NUMBERS = [2, 3]
+const RANDOM_NUMBERS = 6
+const MAX_NUMBER = 1_000_000_000
+
+/** link(2) fails with these where there are no hard links, no more of them, or no inode or quota left for one. */
+const NO_HARD_LINK: readonly unknown[] = [
   'EPERM',
   'ENOTSUP',
   'EOPNOTSUPP',
@@ -48,205 +58,262 @@ const NO_HARD_LINKS: readonly unknown[] = [
   'EMLINK',
   'EINVAL',
   'EXDEV',
+  'ENOSPC',
+  'EDQUOT',
 ]
 
 /**
- * Creates `<name>.partial` and, before it, the sidecar that lets it be recognised should this process die. Throws, and
- * leaves nothing, when anything stands at one of the three names.
+ * Creates the sidecar and then `<name>.partial`, so that the partial is recognised should this process die. When one of
+ * their names is taken, it goes on with the next name.
+ *
+ * @throws The file system's error. Nothing is left then.
  */
-export function* createPartial(
+export function createPartial(
   directory: string,
   fileName: string,
   about: Pick<Sidecar, 'why' | 'where'>,
-): Steps<PartialArtefact & Descriptors> {
-  extensionOf(fileName)
-  const draft = {
-    tool: TOOL,
-    version: VERSION,
-    artefact: fileName,
-    why: about.why,
-    where: about.where,
-  } as const
-  const text = serialise(draft)
-  yield* refuseExisting(join(directory, fileName))
-  const sidecar = yield* createFile(join(directory, sidecarName(fileName)), text)
+): PartialArtefact & Descriptors {
+  if (parseArtefactName(fileName)?.part !== 'artefact')
+    throw new RangeError(`${fileName} is not the name of an artefact`)
+  const random = Array.from({ length: RANDOM_NUMBERS }, () => randomInt(PLAIN_NUMBERS.length + 2, MAX_NUMBER))
+  const names = [fileName, ...[...PLAIN_NUMBERS, ...random].map((number) => numberedName(fileName, number))]
+  return withFirstFree(names, (name, otherNames) => createUnder(name, otherNames, directory, about))
+}
+
+function createUnder(
+  fileName: string,
+  otherNames: readonly string[],
+  directory: string,
+  { why, where }: Pick<Sidecar, 'why' | 'where'>,
+): PartialArtefact & Descriptors {
+  const draft = { tool: TOOL, version: VERSION, artefact: fileName, why, where } as const
+  refuseExisting(join(directory, fileName))
+  const sidecar = createFile(join(directory, sidecarName(fileName)), serialise(draft))
   try {
-    const partial = yield* createFile(join(directory, partialName(fileName)), '')
+    const partial = createFile(join(directory, partialName(fileName)), '')
     return {
-      ...{ directory, fileName, draft, partialMark: partial.mark, sidecarMark: sidecar.mark },
+      ...{ directory, fileName, otherNames, draft, partialMark: partial.mark, sidecarMark: sidecar.mark },
       ...{ partialFd: partial.fd, sidecarFd: sidecar.fd },
     }
   } catch (error) {
-    yield* attempt(disk.close(sidecar.fd))
-    yield* removeMarked(join(directory, sidecarName(fileName)), sidecar.mark)
+    fs.closeSync(sidecar.fd)
+    removeMarked(join(directory, sidecarName(fileName)), sidecar.mark)
     throw error
   }
 }
 
-/**
- * Gives a finished artefact its final name: verifies it through the descriptor, syncs it, completes the sidecar, renames.
- * Throws without having overwritten or removed anything. Each of its operations bears to be done twice.
- */
-export function* publishPartial(
-  partial: PartialArtefact,
-  { partialFd, sidecarFd }: Descriptors,
-  how: How,
-): Steps<Artefact> {
-  const { directory, fileName, draft } = partial
-  const partialPath = join(directory, partialName(fileName))
-  const sizeBytes = yield* verify(partialFd, fileName)
-  yield* expectMark(partialPath, yield* disk.fstat(partialFd), partial.partialMark)
-  yield* disk.fsync(partialFd)
-
-  yield* expectMark(join(directory, sidecarName(fileName)), yield* disk.fstat(sidecarFd), partial.sidecarMark)
-  const sidecar = Buffer.from(serialise({ ...draft, how: { ...rounded(how), sizeBytes } }))
-  yield* disk.write(sidecarFd, sidecar, 0)
-  // After the writing: an exit that does this once more, while the thread pool is still at it, must not empty the file.
-  yield* disk.truncate(sidecarFd, sidecar.length)
-  yield* disk.fsync(sidecarFd)
-
-  yield* moveWithoutOverwriting(partialPath, join(directory, fileName), partial.partialMark)
-  yield* disk.syncDirectory(directory)
-  return { file: join(directory, fileName), sizeBytes }
-}
-
-/**
- * Removes what {@link createPartial} made, and only that. A sidecar whose artefact already bears its final name stays.
- * Never throws.
- */
-export function* removePartial({
+/** Opens the two files of an artefact by name, and only if they are the files that {@link createPartial} made. */
+export function reopenPartial({
   directory,
   fileName,
   partialMark,
   sidecarMark,
-}: PartialArtefact): Steps<void> {
-  yield* removeMarked(join(directory, partialName(fileName)), partialMark)
-  if (yield* bears(join(directory, fileName), partialMark)) return
-  yield* removeMarked(join(directory, sidecarName(fileName)), sidecarMark)
+}: PartialArtefact): Descriptors {
+  const partialFd = openMarked({ file: join(directory, partialName(fileName)), mark: partialMark })
+  try {
+    const sidecarFd = openMarked({ file: join(directory, sidecarName(fileName)), mark: sidecarMark })
+    return { partialFd, sidecarFd }
+  } catch (error) {
+    fs.closeSync(partialFd)
+    throw error
+  }
 }
 
-/** Whether the file that {@link createPartial} made still stands at its name. */
-export function isPartialThere({ directory, fileName, partialMark }: PartialArtefact): Steps<boolean> {
+/**
+ * Opens a file by its name, for writing, if it is the one that was created there.
+ *
+ * @throws When it is another: other users may rename in a shared directory.
+ */
+export function openMarked({ file, mark }: MarkedFile): number {
+  const fd = fs.openSync(file, disk.OPEN_EXISTING)
+  try {
+    if (inodeOf(fs.fstatSync(fd, { bigint: true })) !== mark.inode) throw replaced(file)
+    return fd
+  } catch (error) {
+    fs.closeSync(fd)
+    throw error
+  }
+}
+
+/**
+ * A path for code that can only write to a path, such as V8's. It leads to the open file even when the file's name leads
+ * elsewhere by now; only without /proc, or where `--permission` forbids /proc, it is the name itself.
+ */
+export function pathThrough(fd: number, file: string): string {
+  const path = `/proc/self/fd/${fd}`
+  try {
+    const { permission } = process as { permission?: { has(scope: string, reference: string): boolean } }
+    const isAllowed = permission?.has('fs.write', path) ?? true
+    const found = inodeOf(fs.statSync(path, { bigint: true }))
+    return isAllowed && found === inodeOf(fs.fstatSync(fd, { bigint: true })) ? path : file
+  } catch {
+    return file
+  }
+}
+
+/** @throws When the file or its name was changed since {@link createPartial}. */
+export function expectUnchanged(partial: PartialArtefact, { partialFd, sidecarFd }: Descriptors): void {
+  const { directory, fileName, partialMark, sidecarMark } = partial
+  expectMark(join(directory, partialName(fileName)), partialFd, partialMark)
+  expectMark(join(directory, sidecarName(fileName)), sidecarFd, sidecarMark)
+}
+
+/** Writes a complete sidecar over the draft, for an artefact that is called `fileName`. */
+export function writeSidecar(sidecarFd: number, sidecar: Sidecar): void {
+  const bytes = Buffer.from(serialise(sidecar))
+  disk.write(sidecarFd, bytes, 0)
+  fs.ftruncateSync(sidecarFd, bytes.length)
+}
+
+/**
+ * Gives a checked artefact, whose sidecar is complete and durable, its final name, or the first other name that is free.
+ * Overwrites nothing.
+ *
+ * @returns The name given.
+ */
+export function giveFinalName(partial: PartialArtefact, sidecarFd: number, sidecar: Sidecar): string {
+  const { directory, fileName, otherNames, partialMark, sidecarMark } = partial
+  const from = join(directory, partialName(fileName))
+  return withFirstFree([fileName, ...otherNames], (name) => {
+    if (name === fileName) {
+      moveWithoutOverwriting(from, join(directory, name), partialMark)
+      return name
+    }
+    writeSidecar(sidecarFd, { ...sidecar, artefact: name })
+    disk.fsyncNow(sidecarFd)
+    moveWithoutOverwriting(from, join(directory, name), partialMark)
+    try {
+      const draft = join(directory, sidecarName(fileName))
+      moveWithoutOverwriting(draft, join(directory, sidecarName(name)), sidecarMark)
+    } catch {
+      // Another user took the sidecar's name in between. The artefact is worth more than its description.
+    }
+    return name
+  })
+}
+
+/** The finished artefact, by its mark and not by its name, wherever {@link giveFinalName} put it. */
+export function findPublished({
+  directory,
+  fileName,
+  otherNames,
+  partialMark,
+}: PartialArtefact): Artefact | undefined {
+  for (const name of [fileName, ...otherNames]) {
+    const found = statOrNothing(join(directory, name))
+    if (found && inodeOf(found) === partialMark.inode)
+      return { file: join(directory, name), sizeBytes: Number(found.size) }
+  }
+  return undefined
+}
+
+/** Removes what {@link createPartial} made, and only that. The sidecar of a finished artefact stays. Never throws. */
+export function removePartial({ directory, fileName, partialMark, sidecarMark }: PartialArtefact): void {
+  removeMarked(join(directory, partialName(fileName)), partialMark)
+  if (!bears(join(directory, fileName), partialMark))
+    removeMarked(join(directory, sidecarName(fileName)), sidecarMark)
+}
+
+/** Whether the file that {@link createPartial} made still has its name. */
+export function isPartialThere({ directory, fileName, partialMark }: PartialArtefact): boolean {
   return bears(join(directory, partialName(fileName)), partialMark)
 }
 
-/** Runs steps whose failure changes nothing. */
-export function* attempt(steps: Steps<unknown>): Steps<void> {
-  try {
-    yield* steps
-  } catch {
-    // What could not be undone is found again by its sidecar.
+function withFirstFree<T>(names: readonly string[], use: (name: string, others: readonly string[]) => T): T {
+  for (let at = 0; ; at++) {
+    try {
+      return use(names[at] ?? '', names.slice(at + 1))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || at + 1 >= names.length) throw error
+    }
   }
 }
 
-function* createFile(path: string, text: string): Steps<{ fd: number; mark: FileMark }> {
-  const fd = yield* disk.open(path, disk.CREATE_NEW, OWNER_ONLY)
-  let mark = markOf(yield* disk.fstat(fd))
+function createFile(path: string, text: string): { fd: number; mark: FileMark } {
+  const fd = fs.openSync(path, disk.CREATE_NEW, OWNER_ONLY)
+  let mark = markOf(fd)
   try {
     if (mark.mode !== OWNER_ONLY) {
-      // A umask took bits away, or the file system knows no permissions and will refuse.
-      yield* attempt(disk.fchmod(fd, OWNER_ONLY))
-      mark = markOf(yield* disk.fstat(fd))
+      // The umask removed bits, or the file system has no permissions and refuses.
+      ignoringErrors(() => fs.fchmodSync(fd, OWNER_ONLY))
+      mark = markOf(fd)
     }
-    yield* disk.write(fd, Buffer.from(text), 0)
+    disk.write(fd, Buffer.from(text), 0)
     return { fd, mark }
   } catch (error) {
-    yield* attempt(disk.close(fd))
-    yield* removeMarked(path, mark)
+    fs.closeSync(fd)
+    removeMarked(path, mark)
     throw error
   }
 }
 
-function* verify(fd: number, fileName: string): Steps<number> {
-  const sizeBytes = Number((yield* disk.fstat(fd)).size)
-  const check = checkWhole(extensionOf(fileName), sizeBytes)
-  let next = check.next()
-  while (next.done !== true)
-    next = check.next(yield* disk.read(fd, next.value.position, next.value.lengthBytes))
-  if (next.value !== undefined) throw new Error(`${partialName(fileName)} is not whole: ${next.value}`)
-  return sizeBytes
+function expectMark(path: string, fd: number, expected: FileMark): void {
+  const held = markOf(fd)
+  if (held.inode !== expected.inode || inodeOf(fs.lstatSync(path, { bigint: true })) !== expected.inode)
+    throw replaced(path)
+  if (held.mode !== expected.mode)
+    throw new Error(`the mode of ${path} was changed from ${octal(expected.mode)} to ${octal(held.mode)}`)
 }
 
-/** Others write by path, and follow what they find there: the path must still lead to the file that was created. */
-function* expectMark(path: string, held: BigIntStats, expected: FileMark): Steps<void> {
-  const atPath = yield* disk.lstat(path)
-  if (inodeOf(held) !== expected.inode || inodeOf(atPath) !== expected.inode) {
-    throw new Error(`${path} is no longer the file that was created there`)
-  }
-  const { mode } = markOf(held)
-  if (mode !== expected.mode) {
-    throw new Error(`the mode of ${path} was changed from ${octal(expected.mode)} to ${octal(mode)}`)
-  }
-}
-
-function* moveWithoutOverwriting(from: string, to: string, mark: FileMark): Steps<void> {
-  try {
-    yield* linkOrRename(from, to)
-  } catch (error) {
-    // Done a second time, it finds its own work.
-    if (!(yield* bears(to, mark))) throw error
-  }
-  if (!(yield* bears(to, mark))) {
-    // Somebody changed what `from` names between the check and the move; the new name for it is all that is ours.
-    yield* attempt(disk.unlink(to))
+function moveWithoutOverwriting(from: string, to: string, mark: FileMark): void {
+  linkOrRename(from, to)
+  if (!bears(to, mark)) {
+    // `from` was replaced between the check and the move; only the new name for it is ours to remove.
+    ignoringErrors(() => fs.unlinkSync(to))
     throw new Error(`${from} was replaced while it was renamed`)
   }
-  yield* removeMarked(from, mark)
+  removeMarked(from, mark)
 }
 
-function* linkOrRename(from: string, to: string): Steps<void> {
+function linkOrRename(from: string, to: string): void {
   try {
-    yield* disk.link(from, to)
+    fs.linkSync(from, to)
   } catch (error) {
-    if (!NO_HARD_LINKS.includes((error as NodeJS.ErrnoException).code)) throw error
-    yield* refuseExisting(to)
-    yield* disk.rename(from, to)
+    if (!NO_HARD_LINK.includes((error as NodeJS.ErrnoException).code)) throw error
+    refuseExisting(to)
+    fs.renameSync(from, to)
   }
 }
 
-function* bears(path: string, mark: FileMark): Steps<boolean> {
-  const found = yield* statOrNothing(path)
+function bears(path: string, mark: FileMark): boolean {
+  const found = statOrNothing(path)
   return found !== undefined && inodeOf(found) === mark.inode
 }
 
-function* refuseExisting(path: string): Steps<void> {
-  if ((yield* statOrNothing(path)) !== undefined) {
+function refuseExisting(path: string): void {
+  if (statOrNothing(path) !== undefined)
     throw Object.assign(new Error(`EEXIST: ${path} exists already`), { code: 'EEXIST', path })
-  }
 }
 
-function* statOrNothing(path: string): Steps<BigIntStats | undefined> {
+function statOrNothing(path: string): BigIntStats | undefined {
+  return fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
+}
+
+function removeMarked(path: string, mark: FileMark): void {
+  ignoringErrors(() => {
+    if (bears(path, mark)) fs.unlinkSync(path)
+  })
+}
+
+/** For clearing up: a file that cannot be removed is found again by its sidecar. */
+export function ignoringErrors(work: () => void): void {
   try {
-    return yield* disk.lstat(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
+    work()
+  } catch {
+    return
   }
 }
 
-function* removeMarked(path: string, mark: FileMark): Steps<void> {
-  yield* attempt(
-    (function* () {
-      if (inodeOf(yield* disk.lstat(path)) === mark.inode) yield* disk.unlink(path)
-    })(),
-  )
-}
-
-function extensionOf(fileName: string): ArtefactExtension {
-  const name = parseArtefactName(fileName)
-  if (name?.part !== 'artefact') throw new RangeError(`${fileName} is not the name of an artefact`)
-  return name.extension
-}
-
-function rounded(how: How): How {
-  return { ...how, pauseMs: tenths(how.pauseMs), durationMs: tenths(how.durationMs) }
+function replaced(path: string): Error {
+  return new Error(`${path} is no longer the file that was created there`)
 }
 
 function serialise(sidecar: DraftSidecar | Sidecar): string {
-  return `${JSON.stringify(sidecar, undefined, 2)}\n`
+  return `${toJson(sidecar, undefined, 2)}\n`
 }
 
-function markOf(stats: BigIntStats): FileMark {
+function markOf(fd: number): FileMark {
+  const stats = fs.fstatSync(fd, { bigint: true })
   return { inode: inodeOf(stats), mode: Number(stats.mode & MODE_BITS) }
 }
 

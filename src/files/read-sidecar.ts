@@ -1,39 +1,32 @@
-import { open } from 'node:fs/promises'
-import { OPEN_TO_READ } from './disk'
-import type { FileHandle } from 'node:fs/promises'
+import { closeSync, fstatSync, openSync } from 'node:fs'
+import { OPEN_TO_READ, read } from './disk'
 import type { Evidence } from '../core/retention'
 
-/** Longest sidecar that is read, bytes. Ours are a few KiB; what is longer is not ours. */
+/** Longest sidecar that is read, bytes. Those of this library have a few KiB. */
 export const MAX_SIDECAR_BYTES = 1024 * 1024
 
 /**
- * Reads a file that may be a sidecar. Follows no symlink, waits for no FIFO, reads no more than
- * {@link MAX_SIDECAR_BYTES}, and believes nobody's sidecar but one owned by this process's own user: a shared directory
- * holds what others want to be believed.
+ * Reads a file that may be a sidecar. Follows no symlink, waits for no FIFO, reads at most {@link MAX_SIDECAR_BYTES}, and
+ * trusts only files of this process's own user: in a shared directory other users can write whatever they like.
  *
- * @param path - Where the file is.
+ * @param path - Path of the file.
  * @param fileName - Name of the artefact that it should describe.
- * @returns `undefined` for whatever cannot be read or is no sidecar. Never rejects.
+ * @returns `undefined` for a file that cannot be read or is no sidecar. Never throws.
  */
-export async function readSidecar(path: string, fileName: string): Promise<Evidence | undefined> {
+export function readSidecar(path: string, fileName: string): Evidence | undefined {
   try {
-    const handle = await open(path, OPEN_TO_READ)
+    const fd = openSync(path, OPEN_TO_READ)
     try {
-      return factsOf(JSON.parse(await readText(handle)), fileName)
+      const stats = fstatSync(fd)
+      const isOwn = process.geteuid === undefined || stats.uid === process.geteuid()
+      if (!stats.isFile() || !isOwn || stats.size > MAX_SIDECAR_BYTES) return undefined
+      return factsOf(JSON.parse(read(fd, 0, stats.size).toString('utf8')), fileName)
     } finally {
-      await handle.close()
+      closeSync(fd)
     }
   } catch {
     return undefined
   }
-}
-
-async function readText(handle: FileHandle): Promise<string> {
-  const stats = await handle.stat()
-  const isOwn = process.geteuid === undefined || stats.uid === process.geteuid()
-  if (!stats.isFile() || !isOwn || stats.size > MAX_SIDECAR_BYTES) throw new Error('not a sidecar of ours')
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(MAX_SIDECAR_BYTES), 0, stats.size, 0)
-  return buffer.toString('utf8', 0, bytesRead)
 }
 
 function factsOf(json: unknown, fileName: string): Evidence | undefined {

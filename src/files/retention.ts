@@ -1,100 +1,142 @@
-import { lstat, readdir, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
-import { parseArtefactName, partialName, sidecarName } from '../core/names'
+import { lstatSync, unlinkSync } from 'node:fs'
+import { opendir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { PARTIAL_SUFFIX, SIDECAR_SUFFIX, parseArtefactName, partialName, sidecarName } from '../core/names'
 import { chooseExpired, isStalePartial } from '../core/retention'
 import { readSidecar } from './read-sidecar'
 import type { ParsedName } from '../core/names'
 import type { Evidence } from '../core/retention'
 import { epochMs } from '../time/clock'
 
-/** What was deleted, and what should have been. */
+/** Names in one directory that are examined at most, whatever they are. */
+export const MAX_NAMES = 100_000
+/** Names like ours, but of other users, after which the rest of a directory is left alone. */
+export const MAX_FOREIGN_NAMES = 5_000
+/** Names read from a directory at a time. Between two readings other work of the thread gets its turn. */
+const NAMES_AT_A_TIME = 256
+
+/** The files that were deleted, and those that could not be. */
 export interface Deletions {
-  /** Full paths of what is gone, sidecars not counted. */
+  /** Full paths of the deleted files, sidecars not counted. */
   readonly deleted: readonly string[]
   readonly failures: readonly { readonly file: string; readonly error: Error }[]
+  /** Set when the directory holds too many names, or too many of other users, so that files of ours may remain. */
+  readonly incomplete?: string | undefined
+}
+
+/** A choice among the dumps in a directory. */
+export interface Expiry {
+  /** Dumps kept per kind of name; 0 keeps only the one just made, `false` keeps all and reads nothing. */
+  readonly keep: number | false
+  /** Full path of a file of the dump just made, which is not deleted. */
+  readonly made?: string | undefined
+  /** The one kind of name to delete; all of them if absent. */
+  readonly only?: ParsedName['prefix']
 }
 
 /**
- * Deletes the dumps of this host and directory beyond the newest `keep` of each kind of name, with their sidecars. Call
- * it after a good dump. Manual dumps, and everything that no readable sidecar calls ours, stay. Never rejects.
+ * Deletes the dumps of this host and directory beyond the newest `keep` of each kind of name, with their sidecars. To be
+ * called after a good dump. Manual dumps, and everything without a readable sidecar of ours, stay. Never rejects.
  *
  * @param directory - Absolute path, spelled as in the sidecars' `where.directory`.
- * @param keep - Dumps kept per kind of name; 0 keeps none, `false` keeps all and reads nothing.
- * @param only - The one kind of name to look after; all of them if absent.
  */
 export async function deleteExpired(
   directory: string,
   host: string,
-  keep: number | false,
-  only?: ParsedName['prefix'],
+  { keep, made, only }: Expiry,
 ): Promise<Deletions> {
   if (keep === false) return { deleted: [], failures: [] }
-  return collect(directory, async (names) => {
-    const sidecars = names.filter(
-      ({ part, prefix }) => part === 'sidecar' && (only === undefined || prefix === only),
-    )
-    const evidence = await gather(sidecars, (name) => readPublished(directory, name.artefact))
-    const expired = chooseExpired(evidence, keep, { host, directory })
+  return deleteChosen(directory, 'sidecar', (names) => {
+    const asked = names.filter(({ prefix }) => only === undefined || prefix === only)
+    const evidence = asked.map(({ artefact }) => readPublished(directory, artefact)).filter(isThere)
+    const occasion = { nowMs: epochMs(), made: made && parseArtefactName(basename(made))?.baseName }
+    const expired = chooseExpired(evidence, keep, { host, directory }, occasion)
     return expired.map((artefact) => ({ artefact, file: join(directory, artefact) }))
   })
 }
 
 /**
- * Deletes the `.partial` files that processes of this host left behind when they died, with their sidecars. Call it at
- * start. Never rejects.
+ * Deletes the `.partial` files of dead processes of this host, with their sidecars. To be called at start. Never rejects.
  *
  * @param directory - Absolute path, spelled as in the sidecars' `where.directory`.
  * @param nowMs - Wall clock, ms since the epoch.
  */
 export async function sweepStalePartials(directory: string, host: string, nowMs: number): Promise<Deletions> {
-  return collect(directory, async (names) => {
-    const partials = names.filter((name) => name.part === 'partial')
-    return gather(partials, async (name) => {
-      const file = join(directory, partialName(name.artefact))
-      if (!(await isOwnFile(file))) return undefined
-      const facts = await readSidecar(join(directory, sidecarName(name.artefact)), name.artefact)
-      if (facts === undefined) return undefined
-      const isStale = isStalePartial(facts, { host, directory }, writerLives(name), nowMs)
-      return isStale ? { artefact: name.artefact, file } : undefined
-    })
-  })
+  return deleteChosen(directory, 'partial', (names) =>
+    names.flatMap((name) => {
+      const { artefact } = name
+      const facts = readSidecar(join(directory, sidecarName(artefact)), artefact)
+      const isStale = facts && isStalePartial(facts, { host, directory }, writerLives(name), nowMs)
+      return isStale ? [{ artefact, file: join(directory, partialName(artefact)) }] : []
+    }),
+  )
+}
+
+/** The names of one kind in a directory whose files belong to this process's user. */
+export interface OwnNames {
+  readonly names: readonly ParsedName[]
+  /** Why the rest of the directory was left alone, if it was. */
+  readonly incomplete?: string | undefined
+}
+
+/**
+ * Reads a directory one name at a time and keeps only names of files that belong to this process's user, so that names
+ * that another user plants in a shared directory cost bounded time and no memory.
+ *
+ * @throws The file system's error.
+ */
+export async function readOwnNames(directory: string, part: 'partial' | 'sidecar'): Promise<OwnNames> {
+  const names: ParsedName[] = []
+  const suffix = part === 'partial' ? PARTIAL_SUFFIX : SIDECAR_SUFFIX
+  let [seen, foreign] = [0, 0]
+  for await (const { name: fileName } of await opendir(directory, { bufferSize: NAMES_AT_A_TIME })) {
+    if (++seen > MAX_NAMES) return { names, incomplete: `it holds more than ${MAX_NAMES} names` }
+    const name = fileName.endsWith(suffix) ? parseArtefactName(fileName) : undefined
+    if (name?.part !== part) continue
+    if (isOwnFile(join(directory, fileName))) names.push(name)
+    else if (++foreign > MAX_FOREIGN_NAMES)
+      return { names, incomplete: `it holds more than ${MAX_FOREIGN_NAMES} such names that are not ours` }
+  }
+  return { names }
 }
 
 interface Doomed {
   readonly artefact: string
-  /** What has to go before the sidecar may: without a sidecar it would never be found again. */
+  /** Deleted before the sidecar: without its sidecar it would never be found again. */
   readonly file: string
 }
 
-async function collect(
+async function deleteChosen(
   directory: string,
-  choose: (names: ParsedName[]) => Promise<Doomed[]>,
+  part: 'partial' | 'sidecar',
+  choose: (names: readonly ParsedName[]) => readonly Doomed[],
 ): Promise<Deletions> {
   const deleted: string[] = []
   const failures: { file: string; error: Error }[] = []
   let file = directory
   try {
-    const names = (await readdir(directory)).map(parseArtefactName).filter((name) => name !== undefined)
-    for (const doomed of await choose(names)) {
+    const { names, incomplete } = await readOwnNames(directory, part)
+    for (const doomed of choose(names)) {
       file = doomed.file
       try {
-        if (await remove(file)) deleted.push(file)
+        if (remove(file)) deleted.push(file)
         file = join(directory, sidecarName(doomed.artefact))
-        if (!(await exists(join(directory, doomed.artefact)))) await remove(file)
+        if (!exists(join(directory, doomed.artefact))) remove(file)
       } catch (error) {
         failures.push({ file, error: error as Error })
       }
     }
+    return { deleted, failures, incomplete }
   } catch (error) {
     failures.push({ file, error: error as Error })
+    return { deleted, failures }
   }
-  return { deleted, failures }
 }
 
 /** @returns `false` when it is gone already: other processes look after the same directory. */
-async function remove(file: string): Promise<boolean> {
+function remove(file: string): boolean {
   try {
-    await unlink(file)
+    unlinkSync(file)
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
@@ -102,32 +144,31 @@ async function remove(file: string): Promise<boolean> {
   }
 }
 
-/** A sidecar counts only beside its artefact: one that is being written, or was moved away by hand, is nobody's excess. */
-async function readPublished(directory: string, artefact: string): Promise<Evidence | undefined> {
-  if (!(await isOwnFile(join(directory, artefact)))) return undefined
-  if (await exists(join(directory, partialName(artefact)))) return undefined
+/** A sidecar counts only beside its artefact: that of a file still being written, or moved away by hand, does not. */
+function readPublished(directory: string, artefact: string): Evidence | undefined {
+  if (!isOwnFile(join(directory, artefact))) return undefined
+  if (exists(join(directory, partialName(artefact)))) return undefined
   return readSidecar(join(directory, sidecarName(artefact)), artefact)
 }
 
-async function isOwnFile(path: string): Promise<boolean> {
+function isOwnFile(path: string): boolean {
   try {
-    const stats = await lstat(path)
+    const stats = lstatSync(path)
     return stats.isFile() && (process.geteuid === undefined || stats.uid === process.geteuid())
   } catch {
     return false
   }
 }
 
-async function exists(path: string): Promise<boolean> {
+function exists(path: string): boolean {
   try {
-    await lstat(path)
-    return true
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined
   } catch {
     return false
   }
 }
 
-/** Whether the process that began a partial still runs. In a container the number is soon taken again, often by us. */
+/** Whether the process that began a partial still runs. In a container the same pid is soon used again, often by us. */
 function writerLives({ pid, startedAtMs }: ParsedName): boolean {
   if (pid === process.pid) return startedAtMs >= epochMs() - process.uptime() * 1000
   try {
@@ -138,14 +179,6 @@ function writerLives({ pid, startedAtMs }: ParsedName): boolean {
   }
 }
 
-async function gather<From, To>(
-  items: readonly From[],
-  find: (item: From) => Promise<To | undefined>,
-): Promise<To[]> {
-  const found: To[] = []
-  for (const item of items) {
-    const one = await find(item)
-    if (one !== undefined) found.push(one)
-  }
-  return found
+function isThere<T>(value: T | undefined): value is T {
+  return value !== undefined
 }

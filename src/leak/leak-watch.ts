@@ -17,10 +17,10 @@ export interface LeakReport {
   readonly reason: string
 }
 
-/** Why a dump of the leak is wanted: goes into the file beside it. */
+/** The reason for a dump of the leak, for its sidecar. */
 export type LeakEvidence = Pick<Sidecar['why'], 'details' | 'readings'>
 
-/** What the leak watch needs. */
+/** Parts of the leak watch. */
 export interface LeakWatch {
   readonly source: GcReadings
   /** Monotonic ms. */
@@ -29,15 +29,15 @@ export interface LeakWatch {
   readonly wallClock: () => number
   /** Called once for each leak. */
   readonly onLeak: (report: LeakReport, evidence: LeakEvidence) => void
-  /** Told what `onLeak` throws. */
+  /** Called with what `onLeak` throws. Must not throw. */
   readonly onFailure: (error: unknown) => void
   /** Default {@link LEAK_RULE}. */
   readonly rule?: LeakRule
 }
 
 /**
- * Watches the heap of the thread that calls it for leaks. Causes no GC, holds no timer, does not keep the process alive,
- * throws nothing into it.
+ * Watches the heap of the calling thread for leaks. Causes no GC, holds no timer, does not keep the process alive, and throws
+ * nothing into it.
  *
  * @returns Ends the watch. Idempotent.
  */
@@ -64,16 +64,7 @@ export function startLeakWatch(watch: LeakWatch): () => void {
     try {
       take(reading)
     } catch (error) {
-      reportFailure(watch.onFailure, error)
+      watch.onFailure(error)
     }
   })
-}
-
-/** A failure handler that fails has nobody left to tell; the host must not pay for it. */
-function reportFailure(onFailure: (error: unknown) => void, error: unknown): void {
-  try {
-    onFailure(error)
-  } catch {
-    return
-  }
 }

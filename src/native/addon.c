@@ -66,15 +66,18 @@ static bool read_options(napi_env env, napi_value object, struct child_options *
   double allowance;
   double deadline;
   double niceness;
+  double ignored_signal;
   bool first_for_oom_killer;
   if (!get_number(env, object, "dataAllowanceBytes", &allowance) || !(allowance >= 0 && allowance < 0x1p53)) return false;
   if (!get_number(env, object, "deadlineSeconds", &deadline) || !(deadline >= 1 && deadline <= 86400)) return false;
   if (!get_number(env, object, "niceness", &niceness) || !(niceness >= 0 && niceness <= 19)) return false;
   if (!get_boolean(env, object, "firstForOomKiller", &first_for_oom_killer)) return false;
+  if (!get_number(env, object, "ignoredSignal", &ignored_signal) || !(ignored_signal >= 0 && ignored_signal <= 64)) return false;
   *options = (struct child_options){.data_allowance_bytes = (uint64_t)allowance,
                                     .deadline_seconds = (unsigned)deadline,
                                     .niceness = (int)niceness,
-                                    .first_for_oom_killer = first_for_oom_killer};
+                                    .first_for_oom_killer = first_for_oom_killer,
+                                    .ignored_signal = (int)ignored_signal};
   return true;
 }
 
@@ -113,7 +116,8 @@ static napi_value fork_and_run(napi_env env, napi_callback_info info) {
   napi_valuetype job_type;
   struct child_options options;
   if (!read_options(env, arguments[0], &options)) {
-    return throw_type_error(env, "fork: dataAllowanceBytes, deadlineSeconds (1 to 86400), niceness (0 to 19) must be numbers, firstForOomKiller a boolean");
+    return throw_type_error(env, "fork: dataAllowanceBytes, deadlineSeconds (1 to 86400), niceness (0 to 19) and ignoredSignal "
+                                 "(0 to 64) must be numbers, firstForOomKiller a boolean");
   }
   if (napi_typeof(env, arguments[1], &job_type) != napi_ok || job_type != napi_function) {
     return throw_type_error(env, "fork: the job must be a function");

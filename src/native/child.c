@@ -140,16 +140,24 @@ static void unshare_memory(const struct mapping_list *shared) {
   unshare_those(shared, false, &left_bytes);
 }
 
-/* The handlers are the application's; in the child every signal does what the kernel does by default. */
-static void reset_signals(void) {
+/*
+ * The handlers are the application's. In the child signals have their default effect, with these exceptions.
+ *
+ * SIGPIPE and SIGXFSZ are ignored, as in all of Node.js: the parent may be gone when the result is written, a file may grow too
+ * large, and the call reports it. SIGHUP is ignored because the dump outlives the application, so it may outlive a terminal.
+ * The signal that orders dumps is ignored because the child has the application's command line: `pkill` finds both. The kernel
+ * ends a late child by SIGALRM, which is never ignored.
+ */
+static void reset_signals(int ignored_signal) {
   struct sigaction by_default = {.sa_handler = SIG_DFL};
   /* The numbers that cannot be set (SIGKILL, SIGSTOP, the C library's own two) fail, and need not be. */
   for (int number = 1; number < NSIG; number++) (void)sigaction(number, &by_default, NULL);
 
-  /* The parent may be gone when the result is written, a file may grow too large: the call says so, as in all of Node.js. */
   struct sigaction ignored = {.sa_handler = SIG_IGN};
   (void)sigaction(SIGPIPE, &ignored, NULL);
   (void)sigaction(SIGXFSZ, &ignored, NULL);
+  (void)sigaction(SIGHUP, &ignored, NULL);
+  if (ignored_signal != 0 && ignored_signal != SIGALRM) (void)sigaction(ignored_signal, &ignored, NULL);
 
   sigset_t none;
   (void)sigemptyset(&none);
@@ -228,7 +236,7 @@ static int limit_memory(uint64_t allowance_bytes) {
 
 int child_detach(const struct child_options *options, const struct mapping_list *shared, int kept_descriptor) {
   /* First of all: the kernel's own clock ends the child whatever hangs from here on, a file system that is gone for one. */
-  reset_signals();
+  reset_signals(options->ignored_signal);
   (void)alarm(options->deadline_seconds);
 
   int error = neutralise_descriptors(kept_descriptor);

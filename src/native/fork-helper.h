@@ -116,6 +116,8 @@ struct child_options {
   int niceness;
   /* Whether the kernel, when memory runs out, shall kill the child before all others. */
   bool first_for_oom_killer;
+  /* A signal that has no effect on the child, as SIGHUP has none; 0 for none. */
+  int ignored_signal;
 };
 
 /*

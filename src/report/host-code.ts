@@ -1,9 +1,11 @@
-// Loggers, listeners and what they throw are the host's, and anything is to be expected of them.
+// Loggers and listeners are the host's code: each can throw anything, reject, or return anything.
 
 import type { EventEmitter } from 'node:events'
+import { messageOf } from '../core/message-of'
 import type { Logger } from '../options'
+import { Promise } from '../time/globals'
 
-/** Never throws and never rejects: a logger that fails is left alone. */
+/** Logs a line. Never throws and never rejects: a failing logger is ignored. */
 export function say(logger: Logger, level: keyof Logger, line: string): void {
   try {
     onRejection(logger[level](oneLine(line)), () => undefined)
@@ -13,10 +15,9 @@ export function say(logger: Logger, level: keyof Logger, line: string): void {
 }
 
 /**
- * Calls each listener whatever the others do. Not `emitter.emit`: there the first that throws silences those behind it, and takes
- * us along.
+ * Calls each listener, whatever the others do. Not `emitter.emit`: there, the first listener that throws stops the rest, and us.
  *
- * @param onFailed - Told what a listener throws or rejects with. Must not throw.
+ * @param onFailed - Called with the error or rejection of a listener. Must not throw.
  */
 export function callListeners<Events extends Record<keyof Events, unknown[]>>(
   emitter: EventEmitter<Events>,
@@ -38,16 +39,9 @@ function onRejection(result: unknown, handle: (error: unknown) => void): void {
   Promise.resolve(result).catch(handle)
 }
 
-/** Anything can be thrown, also what refuses to become a string. */
-export function inWords(error: unknown): string {
-  try {
-    return String(error instanceof Error ? error.message : error)
-  } catch {
-    return `it threw ${typeof error === 'object' ? 'an object' : `a ${typeof error}`} that cannot be told in words`
-  }
-}
+export const inWords = messageOf
 
-/** One line per event, whatever stands in messages and paths. */
+/** One line per event, whatever messages and paths contain. */
 function oneLine(text: string): string {
   return text.replace(/\s*[\r\n]+\s*/g, ' ')
 }

@@ -11,13 +11,22 @@ export interface Started {
   readonly budgets: { readonly [Kind in DumpKind]: Budget }
   readonly directories: { readonly [Kind in DumpKind]: string }
   readonly signal: string | undefined
-  /** Where the loops and the dispatcher run. */
+  /** The thread that loops and dispatcher run on. */
   readonly thread: string
-  readonly ways: { readonly [Kind in DumpKind]: KindWays }
+  readonly ways: { readonly [Kind in DumpKind]: KindWays } & { readonly cpuReadings?: string | undefined }
   /** The optional packages that are used, now or in a dump. */
   readonly packages?: readonly ResolvedPackage[]
   /** The sources of the leak watch's readings that could not be taken. */
   readonly leakPassedOver?: readonly PassedOver[]
+}
+
+/** The part of the process's limits that the warnings at start need. */
+interface Limits {
+  readonly memoryLimitBytes?: number
+  readonly totalMemoryBytes: number
+  readonly cpus: number
+  readonly cpusSource: 'cgroup-v2' | 'cgroup-v1' | 'machine' | 'unknown'
+  readonly problems?: string
 }
 
 interface KindWays {
@@ -25,7 +34,7 @@ interface KindWays {
   readonly passedOver: readonly PassedOver[]
 }
 
-/** The one line at start: what is watched, thresholds and limits, directory, thread, ways available, packages used. */
+/** The one line at start: kinds watched, thresholds, limits, directories, ways, thread, source of readings, packages. */
 export function startLine(started: Started): string {
   const { rules, budgets, directories, signal, thread, ways } = started
   const watched = (['cpu', 'memory'] as const).flatMap((kind) => {
@@ -36,20 +45,58 @@ export function startLine(started: Started): string {
   })
   const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${directories.memory}`]
   const all = [...watched, ...manual].join('; ') || 'nothing'
-  return `watching ${all}; on ${thread}${packageFiles(started)}${passedOver(started)}`
+  const readings = ways.cpuReadings === undefined ? '' : `; CPU readings by ${ways.cpuReadings}`
+  return `watching ${all}; on ${thread}${readings}${packageFiles(started)}${passedOver(started)}`
 }
 
-/** The warning for a memory threshold that can never trip; `undefined` for one that can. */
-export function uselessThreshold(thresholdBytes: number, limitBytes: number | undefined): string | undefined {
-  if (limitBytes === undefined || thresholdBytes < limitBytes) return undefined
+/** The lines at start, one each, that warn of a threshold that can never trip, and of limits that could not be read. */
+export function startWarnings({ rules: { cpu, memory } }: Pick<Started, 'rules'>, limits: Limits): string[] {
+  return [
+    uncertainLimits(limits),
+    cpu && unreachableCpu(cpu.threshold, limits),
+    memory && unreachableMemory(memory.threshold, limits),
+  ].filter((line): line is string => line !== undefined)
+}
+
+function uncertainLimits({ problems }: Limits): string | undefined {
+  return problems && `the limits of this process are uncertain: ${problems}; no limit is assumed there`
+}
+
+const SOURCES = {
+  'cgroup-v1': 'the cgroup quota',
+  'cgroup-v2': 'the cgroup quota',
+  machine: 'the machine',
+  unknown: 'the machine',
+}
+
+function unreachableCpu(percent: number, { cpus, cpusSource }: Limits): string | undefined {
+  if (percent < cpus * 100) return undefined
+  // A number is a share of one core, a percentage a share of all that the process may use. They are easily confused.
+  const share = percent < 100 ? rounded(percent) : 90
   return (
-    `the memory threshold of ${thresholdBytes} bytes can never be passed: ` +
-    `the cgroup's limit is ${limitBytes} bytes, the kernel ends the process there`
+    `the CPU threshold of ${rounded(percent)}% of a core can never be passed: ${SOURCES[cpusSource]} allows ` +
+    `${Math.round(cpus * 100) / 100} cores (${rounded(cpus * 100)}%); the string '${share}%' means ${rounded(share * cpus)}% of a core here`
   )
 }
 
+function unreachableMemory(
+  thresholdBytes: number,
+  { memoryLimitBytes, totalMemoryBytes }: Limits,
+): string | undefined {
+  if (thresholdBytes < (memoryLimitBytes ?? totalMemoryBytes)) return undefined
+  const bound =
+    memoryLimitBytes === undefined
+      ? `the machine has ${totalMemoryBytes} bytes`
+      : `the cgroup's limit is ${memoryLimitBytes} bytes, where the kernel ends the process`
+  return `the memory threshold of ${thresholdBytes} bytes can never be passed: ${bound}`
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 10) / 10
+}
+
 function amount(kind: DumpKind, threshold: number): string {
-  return kind === 'cpu' ? `${Math.round(threshold * 10) / 10}% of a core` : formatSize(threshold)
+  return kind === 'cpu' ? `${rounded(threshold)}% of a core` : formatSize(threshold)
 }
 
 function limits(counter: number, { tokensPerInterval, intervalMs }: Budget): string {
@@ -63,7 +110,7 @@ function packageFiles({ packages = [] }: Started): string {
   return files.length > 0 ? `; optional packages: ${files.join(', ')}` : ''
 }
 
-/** Of the kinds that are watched, and of the snapshot that the signal asks for. */
+/** Names the ways that cannot be taken, of the kinds that are watched or that the signal can request. */
 function passedOver({ rules, signal, ways, leakPassedOver = [] }: Started): string {
   const cpu = rules.cpu ? ways.cpu.passedOver : []
   const memory = rules.memory || signal !== undefined ? ways.memory.passedOver : []

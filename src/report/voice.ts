@@ -2,24 +2,25 @@ import type { EventEmitter } from 'node:events'
 import type { Dump, Failure, Leak, Report, Skip } from '../dispatch/events'
 import type { Logger } from '../options'
 import { callListeners, inWords, say } from './host-code'
+import { ownOnly } from '../time/globals'
 import { lines } from './lines'
 import { stderrLogger } from './stderr-logger'
 
 /** The events of a monitor and their payloads. */
 export interface MonitorEvents {
-  /** Evidence is on disk. */
+  /** A dump is on disk. */
   dump: [dump: Dump]
-  /** A dump was asked for and not made. */
+  /** A dump was requested and not made. */
   skip: [skip: Skip]
-  /** The heap left over after full collections keeps growing. */
+  /** The heap that is left after full collections keeps growing. */
   leak: [leak: Leak]
-  /** Something of the monitor's own did not work; monitoring goes on. */
+  /** A part of the monitor failed; monitoring continues. */
   failure: [failure: Failure]
 }
 
 /**
- * Turns what happens into events and lines, and stands between the host's code and ours: a listener that throws or
- * rejects becomes one `failure`, a logger that does is left alone.
+ * Turns outcomes into events and lines, and keeps the host's code apart from ours: a listener that throws or rejects becomes
+ * one `failure`, a logger that does is ignored.
  */
 export class Voice implements Report {
   readonly #emitter: EventEmitter<MonitorEvents>
@@ -32,12 +33,13 @@ export class Voice implements Report {
   }
 
   dump(dump: Dump): void {
-    this.#say('warn', lines.dump(dump))
+    this.#say('warn', lines.dump(ownOnly(dump)))
     this.#emit('dump', dump)
   }
 
+  /** A dump that the end of the monitor or of the process prevents is no trouble. */
   skip(skip: Skip): void {
-    this.#say('warn', lines.skip(skip))
+    this.#say(skip.reason === 'stopped' ? 'info' : 'warn', lines.skip(skip))
     this.#emit('skip', skip)
   }
 
@@ -47,11 +49,11 @@ export class Voice implements Report {
   }
 
   failure(failure: Failure): void {
-    this.#say('error', lines.failure(failure))
+    this.#say('error', lines.failure(ownOnly(failure)))
     this.#emit('failure', failure)
   }
 
-  /** Something to be read once. */
+  /** A line that the operator should read once. */
   notice(line: string): void {
     this.#say('warn', line)
   }
@@ -64,7 +66,7 @@ export class Voice implements Report {
     callListeners(this.#emitter, name, payload, (error) => this.#listenerFailed(name, error))
   }
 
-  /** A failure listener that fails is only told to the log: as an event it would come round for ever. */
+  /** The failure of a `failure` listener only goes to the log: as an event it would never end. */
   #listenerFailed(name: keyof MonitorEvents, error: unknown): void {
     const message = `a listener of '${name}': ${inWords(error)}`
     if (name === 'failure') this.#say('error', lines.failure({ stage: 'listener', message }))

@@ -10,7 +10,7 @@ export function parsePositive(text: string): number | undefined {
   return Number.isFinite(value) && value > 0 ? value : undefined
 }
 
-/** Reads a file that holds one amount, where 0 is as good as any. */
+/** Reads a file that holds one amount, which may be 0. */
 export function parseAmount(text: string): number | undefined {
   return /^0+$/.test(text.trim()) ? 0 : parsePositive(text)
 }

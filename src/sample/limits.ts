@@ -1,32 +1,38 @@
 import os from 'node:os'
 
-import { readGroups, type Group } from './cgroup-groups'
-import { kernelFiles, type ReadKernelFile } from './kernel-files'
+import { limitedGroups, limitProblems, readGroups, type Group } from './cgroups'
 import { parseAllowedCpus, parseCpuMax, parseMeminfo, parseQuota } from './kernel-numbers'
-import { limitedGroups } from './memory-groups'
+import { readKernelFile, type ReadKernelFile } from './proc'
 
-/** What the process may use. */
+/** Memory and CPU that the process may use. */
 export interface Limits {
   /** The smallest memory limit of the process's cgroup and its ancestors, bytes. Absent when none limits it. */
   readonly memoryLimitBytes?: number
-  readonly memoryLimitSource: 'cgroup-v2' | 'cgroup-v1' | 'none'
+  /** `'unknown'`: no limit was found, but there are {@link Limits.problems} where one may be. */
+  readonly memoryLimitSource: 'cgroup-v2' | 'cgroup-v1' | 'none' | 'unknown'
   /** Memory of the machine, bytes. */
   readonly totalMemoryBytes: number
   /** Cores that the process may use, a fraction where a quota says so. Always above 0. */
   readonly cpus: number
-  readonly cpusSource: 'cgroup-v2' | 'cgroup-v1' | 'machine'
+  /** `'unknown'`: no quota was found, but there are {@link Limits.problems} where one may be. */
+  readonly cpusSource: 'cgroup-v2' | 'cgroup-v1' | 'machine' | 'unknown'
+  /** The cgroup files that could not be read or understood, each with the line or the error. Absent when there are none. */
+  readonly problems?: string
 }
 
-/**
- * Reads what the process may use. What cannot be read or understood limits nothing; it never throws.
- *
- * @param root - Where `/proc` and `/sys` are looked for.
- * @default root `/`
- */
-export function readLimits(root = '/'): Limits {
-  const read = kernelFiles(root)
+/** Reads what the process may use. A file that cannot be read or understood sets no limit; it never throws. */
+export function readLimits(read: ReadKernelFile = readKernelFile): Limits {
   const totalMemoryBytes = readTotalMemory(read)
-  return { totalMemoryBytes, ...readMemoryLimit(read, totalMemoryBytes), ...readCpus(read) }
+  const problems = { memory: limitProblems(read, 'memory'), cpu: limitProblems(read, 'cpu') }
+  const all = [...new Set([...problems.memory, ...problems.cpu])]
+  return {
+    totalMemoryBytes,
+    ...(readMemoryLimit(read, totalMemoryBytes) ?? {
+      memoryLimitSource: problems.memory.length > 0 ? 'unknown' : 'none',
+    }),
+    ...readCpus(read, problems.cpu.length > 0 ? 'unknown' : 'machine'),
+    ...(all.length > 0 && { problems: all.join(', ') }),
+  }
 }
 
 /** Memory of the machine, bytes. */
@@ -37,15 +43,19 @@ export function readTotalMemory(read: ReadKernelFile): number {
 function readMemoryLimit(
   read: ReadKernelFile,
   totalMemoryBytes: number,
-): Pick<Limits, 'memoryLimitBytes' | 'memoryLimitSource'> {
+): Pick<Limits, 'memoryLimitBytes' | 'memoryLimitSource'> | undefined {
   const [tightest] = limitedGroups(read, totalMemoryBytes).sort(
     (one, other) => one.limitBytes - other.limitBytes,
   )
-  if (tightest === undefined) return { memoryLimitSource: 'none' }
-  return { memoryLimitBytes: tightest.limitBytes, memoryLimitSource: `cgroup-${tightest.version}` }
+  return (
+    tightest && { memoryLimitBytes: tightest.limitBytes, memoryLimitSource: `cgroup-${tightest.version}` }
+  )
 }
 
-function readCpus(read: ReadKernelFile): Pick<Limits, 'cpus' | 'cpusSource'> {
+function readCpus(
+  read: ReadKernelFile,
+  sourceWithoutQuota: 'machine' | 'unknown',
+): Pick<Limits, 'cpus' | 'cpusSource'> {
   const machine = readAllowedCpus(read)
   const quotas = readGroups(read, 'cpu').flatMap((group) => {
     const cpus = readQuota(read, group)
@@ -54,12 +64,12 @@ function readCpus(read: ReadKernelFile): Pick<Limits, 'cpus' | 'cpusSource'> {
       : []
   })
   const [tightest] = quotas.sort((one, other) => one.cpus - other.cpus)
-  return tightest ?? { cpus: machine, cpusSource: 'machine' }
+  return tightest ?? { cpus: machine, cpusSource: sourceWithoutQuota }
 }
 
 /**
- * Cores that the scheduler may put the process on. Not `os.availableParallelism()` where it can be helped: from libuv 1.49 it
- * rounds the cgroup's quota down to whole cores, so that 1.5 would become 1 (https://github.com/libuv/libuv/pull/4746).
+ * Cores that the scheduler may put the process on. `os.availableParallelism()` is the last resort: from libuv 1.49
+ * it rounds the cgroup's quota down to whole cores, 1.5 to 1 (https://github.com/libuv/libuv/pull/4746).
  */
 function readAllowedCpus(read: ReadKernelFile): number {
   return parseAllowedCpus(read('/proc/self/status') ?? '') || os.availableParallelism()

@@ -1,8 +1,9 @@
 import * as nodeTimers from 'node:timers'
+import { Promise } from './globals'
 
 /**
- * Node's timers as they were when this module was loaded. Applications and their tests replace the global ones; a watch that
- * hangs on a fake clock watches nothing, a dump that waits by one never ends, and a beat on one would look like a blocked loop.
+ * Node's timers as they were when this module was loaded. Applications and their tests replace the global ones. With a fake
+ * clock a watch would watch nothing, a dump would never end, and missing beats would look like a blocked loop.
  */
 export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = nodeTimers
 
@@ -16,6 +17,6 @@ export function pause(delayMs: number, early?: AbortSignal): Promise<void> {
     }
     const timer = setTimeout(end, delayMs).unref()
     if (early?.aborted) end()
-    else early?.addEventListener('abort', end, { once: true })
+    else early?.addEventListener('abort', end)
   })
 }

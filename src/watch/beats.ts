@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { BEAT_MS } from '../core/beat-watch'
+import { Atomics } from '../time/globals'
 import { clearTimeout, setTimeout } from '../time/timers'
 
 const BEATS = 0

@@ -1,7 +1,7 @@
 import { BEAT_MS, BeatWatch, TICK_MS } from '../core/beat-watch'
 import type { Dispatcher } from '../dispatch/dispatcher'
 import type { Gate } from '../dispatch/gate'
-import { readThreadStat } from '../sample/thread-stat'
+import { readThreadStat } from '../sample/proc'
 import type { Beats } from './beats'
 import { startLoop } from './loop'
 

@@ -1,3 +1,5 @@
+import { Atomics } from '../time/globals'
+
 /** The longest that an exiting process waits for what the watchdog does with it, ms. Below the 500 ms that are promised. */
 export const EXIT_WAIT_MS = 450
 

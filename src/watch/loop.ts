@@ -1,3 +1,4 @@
+import { Promise } from '../time/globals'
 import { clearTimeout, setTimeout } from '../time/timers'
 
 /**

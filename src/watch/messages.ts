@@ -1,18 +1,20 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { DumpRequest } from '../dispatch/dispatcher'
 import type { Dump, DumpResult, Failure, Skip } from '../dispatch/events'
-import type { BudgetsLeft, WatchSettings, Ways } from './watch'
+import type { WatchSettings, Ways } from './watch'
 
-/** What the thread is started with. */
+/** Data that the thread is started with. */
 export interface WatchdogData {
   readonly settings: WatchSettings
-  /** Ours, not the thread's parent port: at exit the main thread takes messages from it without an event loop. */
+  /** Not the thread's parent port: at exit the main thread reads messages from this one without an event loop. */
   readonly port: MessagePort
   readonly gate: SharedArrayBuffer
   readonly beats: SharedArrayBuffer
   readonly exit: SharedArrayBuffer
-  /** Name of our hook in the process registry, for orders to the main thread. */
+  /** Name of the main thread's hook in the process registry, which carries out orders. */
   readonly hook: string
+  /** Orders for that hook. */
+  readonly orderPort: MessagePort
 }
 
 /** Main thread to watchdog. */
@@ -29,6 +31,5 @@ export type FromWatchdog =
   | { readonly type: 'skip'; readonly skip: Skip }
   | { readonly type: 'failure'; readonly failure: Failure }
   | { readonly type: 'notice'; readonly line: string }
-  | { readonly type: 'budgets'; readonly left: BudgetsLeft }
   | { readonly type: 'result'; readonly id: number; readonly result: DumpResult }
   | { readonly type: 'stopped' }

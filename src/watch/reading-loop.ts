@@ -1,7 +1,7 @@
 import { messageOf } from '../core/message-of'
 import type { Clock, Dispatcher } from '../dispatch/dispatcher'
 import type { DumpKind, Report } from '../dispatch/events'
-import type { Sampler } from '../sample/sampler'
+import type { Sampler } from '../sample/samplers'
 import { startLoop } from './loop'
 
 export interface ReadingLoopParts {
@@ -16,15 +16,15 @@ export interface ReadingLoopParts {
 /**
  * Reads one kind of use at its interval and hands each reading to the dispatcher.
  *
- * A reading that fails is told when the failing begins and when it ends; it never ends the loop.
+ * Reports when readings begin to fail and when they succeed again; a failed reading never ends the loop.
  *
- * @returns The undoing; it resolves when the sampler has given back its descriptors.
+ * @returns Ends the loop; resolves when a reading under way has ended.
  */
 export function startReadingLoop(parts: ReadingLoopParts): () => Promise<void> {
   const { kind, intervalMs, sampler, dispatcher, clock, report } = parts
   let isFailing = false
   let previousMs: number | undefined
-  const stopLoop = startLoop(intervalMs, async () => {
+  return startLoop(intervalMs, async () => {
     const beganMs = clock.monotonicMs()
     try {
       const value = await sampler.sample()
@@ -44,8 +44,4 @@ export function startReadingLoop(parts: ReadingLoopParts): () => Promise<void> {
       previousMs = undefined
     }
   })
-  return async () => {
-    await stopLoop()
-    await sampler.close()
-  }
 }

@@ -9,16 +9,16 @@ import { ThresholdRule } from '../core/threshold-rule'
 import type { DumpRequest } from '../dispatch/dispatcher'
 import { Dispatcher } from '../dispatch/dispatcher'
 import type { Budget } from '../core/budget'
-import type { BudgetLeft } from '../dispatch/dump-budget'
 import { DumpBudget } from '../dispatch/dump-budget'
 import type { DumpKind, DumpResult, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
 import type { Sidecar } from '../files/artefact'
-import { deleteExpired } from '../files/retention'
-import { cpuSampler } from '../sample/cpu-sampler'
-import { memorySampler } from '../sample/memory-sampler'
+import { cpuSampler, memorySampler } from '../sample/samplers'
+import { ownCpuTime } from '../sample/usage'
 import { systemClock } from './clock'
+import { prepareDirectories, retainer } from './directories'
 import { startReadingLoop } from './reading-loop'
+import { Promise } from '../time/globals'
 
 /** One kind's rule, with its threshold as a number that readings can be compared with. */
 export interface RuleToWatch {
@@ -31,8 +31,6 @@ export interface RuleToWatch {
 export interface WatchSettings {
   readonly rules: { readonly [Kind in DumpKind]?: RuleToWatch | undefined }
   readonly budgets: { readonly [Kind in DumpKind]: Budget }
-  /** What an earlier watch left of the budgets. */
-  readonly budgetsLeft?: BudgetsLeft | undefined
   readonly directories: { readonly [Kind in DumpKind]: string }
   readonly profileDurationMs: number
   /** Time without a beat of the main thread that trips a CPU dump, ms. Only a watch on another thread can use it. */
@@ -44,12 +42,13 @@ export interface WatchSettings {
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
 }
 
-export type BudgetsLeft = { readonly [Kind in DumpKind]?: BudgetLeft | undefined }
-
 /** Names of the ways in which each kind can be dumped here, best first, and those that cannot, with the reason. */
 export type Ways = Readonly<
   Record<DumpKind, { readonly available: readonly string[]; readonly passedOver: readonly PassedOver[] }>
->
+> & {
+  /** Where the CPU readings come from. Absent when CPU is not watched. */
+  readonly cpuReadings?: string | undefined
+}
 
 /** The loops and the dispatcher, on whichever thread they run. */
 export interface Watch {
@@ -63,7 +62,6 @@ export interface Watch {
 export interface LocalWatch extends Watch {
   readonly dispatcher: Dispatcher
   ways(): Ways
-  budgetsLeft(): BudgetsLeft
 }
 
 /** What a watch finds where it runs. */
@@ -71,22 +69,21 @@ export interface WatchSurroundings {
   readonly mainThread: MainThread
   readonly gate: Gate
   readonly report: Report
-  /** Settled when the directories are made, as far as they can be. A watch on another thread begins later anyway. */
-  readonly ready?: Promise<unknown>
+  /** An earlier watch of this process has prepared the directories and reported about them. */
+  readonly isTakingOver?: boolean
   /** Told when a dump begins and when it has ended. */
   readonly onRunning?: (isRunning: boolean) => void
   /** Told when a dump is in the hands of a forked child, and, with `undefined`, when it is no more. */
   readonly onChild?: (pid: number | undefined) => void
-  /** Told when a dump has taken a token. */
-  readonly onSpent?: () => void
 }
 
 /** Builds samplers, loops, captures and the dispatcher on the thread that calls. */
 export function startWatch(
   settings: WatchSettings,
-  { mainThread, gate, report, ready, onRunning, onChild, onSpent }: WatchSurroundings,
+  { mainThread, gate, report, isTakingOver, onRunning, onChild }: WatchSurroundings,
 ): LocalWatch {
-  const { rules, budgets, budgetsLeft, directories, engines, keep, where } = settings
+  const { rules, budgets, directories, engines, keep, where } = settings
+  const prepared = isTakingOver ? Promise.resolve() : prepareDirectories(directories, where.host, report)
   const common = { mainThread, probe: createRoomProbe(), observer: observerFor(report, onChild) }
   const capturers = {
     cpu: createCpuCapturer({ ...common, engine: engines.cpu }),
@@ -101,7 +98,7 @@ export function startWatch(
     const rule = rules[kind]
     return {
       capturer: capturers[kind],
-      budget: newBudget(budgets[kind], budgetsLeft?.[kind], onSpent),
+      budget: new DumpBudget(budgets[kind]),
       directory: directories[kind],
       rule: rule && new ThresholdRule(rule.threshold, rule.counter),
     }
@@ -112,17 +109,18 @@ export function startWatch(
     gate,
     clock: systemClock,
     report,
-    ready,
     profileDurationMs: settings.profileDurationMs,
     where,
-    retain: (directory) => retain(directory, where.host, keep, report),
+    retain: retainer(where.host, keep, report),
     onRunning,
   })
-  const samplers = { cpu: cpuSampler, memory: memorySampler }
+  const cpuTime =
+    rules.cpu &&
+    ownCpuTime((why) => report.notice(`CPU readings come from Node's counters from now on: ${why}`))
   const stopLoops = (['cpu', 'memory'] as const).flatMap((kind) => {
     const rule = rules[kind]
     if (!rule) return []
-    const sampler = samplers[kind]()
+    const sampler = kind === 'cpu' && cpuTime ? cpuSampler(cpuTime) : memorySampler()
     return startReadingLoop({
       kind,
       intervalMs: rule.intervalMs,
@@ -135,21 +133,18 @@ export function startWatch(
   return {
     dispatcher,
     request: (request) => dispatcher.request(request),
-    ways: () => ({ cpu: capturers.cpu.ways(), memory: capturers.memory.ways() }),
-    budgetsLeft() {
-      const nowMs = systemClock.monotonicMs()
-      return { cpu: dumpLines.cpu.budget.left(nowMs), memory: dumpLines.memory.budget.left(nowMs) }
-    },
+    ways: () => ({
+      cpu: capturers.cpu.ways(),
+      memory: capturers.memory.ways(),
+      cpuReadings: cpuTime?.source,
+    }),
     async stop() {
       await Promise.all(stopLoops.map((stopLoop) => stopLoop()))
       await dispatcher.stop()
+      await prepared
       await Promise.all([capturers.cpu.close(), capturers.memory.close()])
     },
   }
-}
-
-function newBudget(budget: Budget, left: BudgetLeft | undefined, onSpent?: () => void): DumpBudget {
-  return new DumpBudget(budget, { left, nowMs: systemClock.monotonicMs(), onSpent })
 }
 
 function observerFor(report: Report, onChild: WatchSurroundings['onChild']): CaptureObserver {
@@ -164,12 +159,5 @@ function observerFor(report: Report, onChild: WatchSurroundings['onChild']): Cap
       report.notice('another user of the sampling heap profiler stopped it; it has been started again'),
     samplingFailed: (error) =>
       report.failure({ stage: 'sampling profile', kind: 'memory', message: error.message, error }),
-  }
-}
-
-async function retain(directory: string, host: string, keep: number | false, report: Report): Promise<void> {
-  const { failures } = await deleteExpired(directory, host, keep)
-  for (const { file, error } of failures) {
-    report.failure({ stage: 'retention', message: `${file}: ${error.message}`, error })
   }
 }

@@ -11,16 +11,15 @@ import { startWatch } from './watch'
 
 /** Entry of the watchdog thread. It never ends by itself: a thread that exits while a session closes aborts the process. */
 function main(): void {
-  const { settings, port, gate: gateMemory, beats, exit, hook } = workerData as WatchdogData
+  const { settings, port, gate: gateMemory, beats, exit, hook, orderPort } = workerData as WatchdogData
   const tell = teller(port)
   const report = reportBy(tell)
   const exitWait = new ExitWait(exit)
   const gate = new Gate(gateMemory)
   const watch = startWatch(settings, {
-    mainThread: new InspectorMainThread(hook, exitWait),
+    mainThread: new InspectorMainThread(hook, orderPort, exitWait),
     gate,
     report,
-    onSpent: () => tell({ type: 'budgets', left: watch.budgetsLeft() }),
     onRunning: (isRunning) => (isRunning ? exitWait.hold() : exitWait.release()),
     onChild: (pid) => exitWait.noteChild(pid),
   })

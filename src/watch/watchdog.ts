@@ -4,15 +4,19 @@ import { messageOf } from '../core/message-of'
 import { threadEnvironment } from '../core/thread-environment'
 import { join } from 'node:path'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
+import { Promise } from '../time/globals'
 import type { DumpRequest } from '../dispatch/dispatcher'
 import type { DumpResult, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
+import { processRegistry } from '../dispatch/process-registry'
+import type { OrderTable } from '../capture/orders'
 import { Beats, BEATS_BYTES } from './beats'
 import { systemClock } from './clock'
 import { EXIT_WAIT_BYTES, ExitWait } from './exit-wait'
 import { goesOnAlone } from './goes-on-alone'
 import type { FromWatchdog, ToWatchdog, WatchdogData } from './messages'
-import type { BudgetsLeft, Watch, WatchSettings, Ways } from './watch'
+import { createOrderHook } from './order-post'
+import type { Watch, WatchSettings, Ways } from './watch'
 
 /** Most of V8's heap that the thread may use, MB. A CPU profile passes through it twice, parsed and as text. */
 const MAX_HEAP_MB = 192
@@ -20,23 +24,21 @@ const MAX_YOUNG_MB = 4
 
 export interface WatchdogParts {
   readonly settings: WatchSettings
-  /** The memory of the process's gate, and a gate of the main thread's to open it when the thread has died. */
-  readonly gateMemory: SharedArrayBuffer
+  /** The main thread's: opens the process's gate when the thread has died. */
   readonly gate: Gate
+  /** The orders that the thread may give. */
+  readonly orders: OrderTable
   readonly report: Report
-  /** Name of the main thread's hook in the process registry. */
-  readonly hook: string
   readonly onReady: (ways: Ways) => void
-  /** The thread could not start or has died: somebody else has to take over what is left. */
+  /** The thread could not start or has died: the caller has to watch from elsewhere. */
   readonly onLost: (lost: LostWatchdog) => void
 }
 
-/** What a dead thread leaves behind. */
+/** A dead thread, and the requests that it leaves behind. */
 export interface LostWatchdog {
   readonly why: string
   /** It had been watching. */
   readonly wasReady: boolean
-  readonly budgetsLeft: BudgetsLeft
   readonly unanswered: readonly UnansweredRequest[]
 }
 
@@ -49,16 +51,16 @@ interface UnansweredRequest {
  * The watch on a thread of its own, seen from the main thread.
  *
  * An observer must not share the thread that it observes: a timer on the main thread is silent exactly when the event loop
- * is blocked. Here is only the post office; loops and dispatcher are in the thread (`watchdog-thread`).
+ * is blocked. This class only passes messages; loops and dispatcher are in the thread (`watchdog-thread`).
  */
 export class Watchdog implements Watch {
   readonly #parts: WatchdogParts
   readonly #port
+  readonly #hook: string
   readonly #worker: Worker
   readonly #exitWait: ExitWait
   readonly #unanswered = new Map<number, UnansweredRequest>()
   #stopBeats: () => void = () => undefined
-  #budgetsLeft: BudgetsLeft = {}
   #threadGateId: number | undefined
   #lastId = 0
   #stopping: Promise<void> | undefined
@@ -66,8 +68,8 @@ export class Watchdog implements Watch {
   #isOver = false
 
   /**
-   * @throws When the thread cannot even be asked for: it was bundled away, `--permission` forbids threads, or
-   * this Node has no inspector.
+   * @throws When the thread cannot be created: its file is not there (bundled), `--permission` forbids threads, or this
+   * process has no inspector.
    */
   constructor(parts: WatchdogParts) {
     this.#parts = parts
@@ -75,15 +77,15 @@ export class Watchdog implements Watch {
     const entry = threadEntry()
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
+    const orders = new MessageChannel()
     this.#exitWait = new ExitWait(exit)
+    this.#hook = `hook-${parts.gate.id}`
+    const { gate, hooks } = processRegistry()
     this.#worker = startThread(entry, {
-      settings: parts.settings,
-      port: port2,
-      gate: parts.gateMemory,
-      beats,
-      exit,
-      hook: parts.hook,
+      ...{ settings: parts.settings, port: port2, gate, beats, exit },
+      ...{ hook: this.#hook, orderPort: orders.port2 },
     })
+    hooks.set(this.#hook, createOrderHook(parts.orders, orders.port1))
     this.#worker.on('error', (error) => this.#lost(messageOf(error)))
     this.#worker.on('exit', (code) => this.#lost(`it ended with code ${code}`))
     port1.on('message', (message: FromWatchdog) => this.#take(message))
@@ -124,9 +126,6 @@ export class Watchdog implements Watch {
         return report.failure(message.failure)
       case 'notice':
         return report.notice(message.line)
-      case 'budgets':
-        this.#budgetsLeft = message.left
-        return
       case 'result':
         this.#unanswered.get(message.id)?.settle(message.result)
         this.#unanswered.delete(message.id)
@@ -136,18 +135,18 @@ export class Watchdog implements Watch {
     }
   }
 
-  /** At exit no event loop turns: wait for what the thread is at on shared memory, then read the mail by hand. */
+  /** At exit no event loop turns: waits on shared memory until the thread has finished, then reads its messages by hand. */
   readonly #onExit = (): void => {
     this.#exitWait.begin()
     this.#tell({ type: 'exit' })
     this.#exitWait.wait(systemClock.monotonicMs)
-    // Also what it finished long ago, while this thread was stuck.
+    // Also those that it sent long ago, while this thread was stuck.
     this.#readMail()
     const { childPid } = this.#exitWait
     if (childPid !== undefined) this.#parts.report.notice(goesOnAlone(childPid))
   }
 
-  /** What the thread said before it died comes first: it may hold the answer, and says what was spent. */
+  /** The messages that the thread sent before it died come first: they may hold answers. */
   #lost(why: string): void {
     if (this.#isOver) return
     this.#readMail()
@@ -161,7 +160,7 @@ export class Watchdog implements Watch {
     const unanswered = [...this.#unanswered.values()]
     this.#unanswered.clear()
     const wasReady = this.#threadGateId !== undefined
-    this.#parts.onLost({ why, wasReady, budgetsLeft: this.#budgetsLeft, unanswered })
+    this.#parts.onLost({ why, wasReady, unanswered })
   }
 
   #readMail(): void {
@@ -169,7 +168,7 @@ export class Watchdog implements Watch {
     while ((mail = receiveMessageOnPort(this.#port) as typeof mail)) this.#take(mail.message)
   }
 
-  /** The thread is ended from here, always: one that exits by itself right after a session aborts the process. */
+  /** The thread is always ended from here: one that exits by itself right after a session aborts the process. */
   async #end(): Promise<void> {
     if (this.#isOver) return
     this.#letGo()
@@ -177,7 +176,7 @@ export class Watchdog implements Watch {
     await this.#worker.terminate()
   }
 
-  /** What was asked for after the thread had said goodbye. */
+  /** Requests that arrived after the thread had confirmed the stop. */
   #refuseUnanswered(): void {
     for (const { request, settle } of this.#unanswered.values()) settle(this.#refuse(request))
     this.#unanswered.clear()
@@ -193,6 +192,7 @@ export class Watchdog implements Watch {
     this.#stopBeats()
     process.removeListener('exit', this.#onExit)
     this.#port.close()
+    processRegistry().hooks.delete(this.#hook)
   }
 
   #tell(message: ToWatchdog): void {
@@ -210,7 +210,7 @@ function startThread(entry: string, data: WatchdogData): Worker {
   const worker = new Worker(entry, {
     name: 'cpu-memory-monitor',
     workerData: data,
-    transferList: [data.port],
+    transferList: [data.port, data.orderPort],
     // Preloads and loaders of the application must not run a second time. An empty execArgv alone does not stop those of
     // NODE_OPTIONS.
     execArgv: [],

@@ -204,18 +204,22 @@ for (const { engine, forks, heapWay, noHeap } of HEAP_WAYS) {
         },
       ))
 
-    it('overwrites nothing when the name is taken', () =>
+    it('overwrites nothing when the name is taken, and writes under another', () =>
       withProgram<HeapReport>(
         'heap-dump.js',
         { engine, forks, trouble: 'name-taken' },
         ({ report, directory, files }) => {
-          // A name that is taken is noticed before anything is forked, and nothing at all is written.
-          assert.equal(report.first?.way, forks ? undefined : 'sampling')
-          assert.match((forks ? report.first?.rejected : report.first?.failure) ?? '', /EEXIST/)
-          const [taken = ''] = files.filter((name) => name.endsWith('.heapsnapshot'))
-          assert.equal(readFileSync(join(directory, taken), 'utf8'), 'theirs')
+          const taken = files.filter(
+            (name) => name.endsWith('.heapsnapshot') && !name.endsWith('-2.heapsnapshot'),
+          )
+          assert.equal(taken.length, 1)
+          assert.equal(readFileSync(join(directory, taken[0] ?? ''), 'utf8'), 'theirs')
+          const other = (taken[0] ?? '').replace('.heapsnapshot', '-2.heapsnapshot')
+          assert.deepEqual([report.first?.rejected, report.first?.failure], [undefined, undefined])
+          assert.ok(report.first?.artefacts.some(({ file }) => file === join(directory, other)))
+          assert.ok(files.includes(`${other}.json`))
           assert.deepEqual(
-            files.filter((name) => name.endsWith('.partial') || name === `${taken}.json`),
+            files.filter((name) => name.endsWith('.partial') || name === `${taken[0]}.json`),
             [],
           )
         },

@@ -93,12 +93,30 @@ describe('CPU capturer', () => {
     assert.deepEqual(readdirSync(directory), [])
   })
 
-  it('does not start the profiler when the file cannot be created, and overwrites nothing', async () => {
+  it('does not start the profiler when the file cannot be created', async () => {
+    rmSync(directory, { recursive: true })
+    writeFileSync(directory, 'not a directory')
+    const { mainThread, log } = scriptedMainThread()
+    const capturer = createCpuCapturer({ mainThread, engine: NONE, probe: roomy(), observer: listener() })
+    const plan = (await capturer.plan(directory)) as Plan
+    await assert.rejects(plan.take(jobIn(directory, 'cpu'), LATER), { code: 'ENOTDIR' })
+    assert.deepEqual(log, [])
+  })
+
+  it('creates the directory itself, so that a dump may come before anything else has', async () => {
+    const { mainThread } = scriptedMainThread()
+    const capturer = createCpuCapturer({ mainThread, engine: NONE, probe: roomy(), observer: listener() })
+    const inner = join(directory, 'not', 'there')
+    const plan = (await capturer.plan(inner)) as Plan
+    const { artefacts } = captured(await plan.take(jobIn(inner, 'cpu'), LATER))
+    assert.equal(artefacts[0].file, join(inner, 'cpu-1-1.cpuprofile'))
+  })
+
+  it('writes a file of another name where its own is taken', async () => {
     const taken = join(directory, 'cpu-1-1.cpuprofile')
     writeFileSync(taken, 'theirs')
-    const { captured, log } = await capture({}, NONE)
-    await assert.rejects(captured, /EEXIST/)
-    assert.deepEqual(log, [])
+    const { captured } = await capture({}, NONE)
+    assert.equal((await captured).artefacts[0].file, join(directory, 'cpu-1-1-2.cpuprofile'))
     assert.equal(readFileSync(taken, 'utf8'), 'theirs')
   })
 
@@ -122,6 +140,15 @@ describe('CPU capturer', () => {
       )
     })
   }
+
+  it('ends a profile within the call whose text was being written', async () => {
+    const { capturer, captured, log } = await capture({}, NONE)
+    while (!log.includes('Profiler.stop')) await new Promise((later) => setImmediate(later))
+    const ended = capturer.endNow?.(() => false)
+    assert.deepEqual(JSON.parse(readFileSync(ended?.artefacts[0].file ?? '', 'utf8')), CPU_PROFILE)
+    await captured.catch(() => undefined)
+    assert.deepEqual(readdirSync(directory).sort(), ['cpu-1-1.cpuprofile', 'cpu-1-1.cpuprofile.json'])
+  })
 
   it('leaves a profile as it is when there is no time to end it', async () => {
     const { capturer, log } = await capture({}, NONE, HOUR_MS)

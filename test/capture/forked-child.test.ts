@@ -55,11 +55,11 @@ describe('a forked child', { concurrency: 1 }, () => {
     ['that V8 ended is stuck', { signal: SIGILL }, 'stuck'],
     ['that was killed is hungry', { signal: SIGKILL }, 'hungry'],
     ['whose clock ran out was ended', { signal: SIGALRM }, 'ended'],
-    ['that somebody ended was ended', { signal: SIGTERM }, 'ended'],
+    ['that a signal from outside ended was ended', { signal: SIGTERM }, 'ended'],
     ['whose job threw failed', { code: EXIT_CODES.jobFailed }, 'failed'],
     ['that made a forbidden system call failed', { signal: SIGSYS }, 'failed'],
     ['that could not be cut off failed', { code: EXIT_CODES.notDetached }, 'failed'],
-    ['that somebody else waited for was ended', { lost: true }, 'ended'],
+    ['that another part of the process reaped was ended', { lost: true }, 'ended'],
   ] as const) {
     it(what, async () => assert.equal((await ended(end)).kind, kind))
   }
@@ -68,7 +68,11 @@ describe('a forked child', { concurrency: 1 }, () => {
   for (const [what, end, kind] of [
     ['that V8 ended is hungry where it may have starved', { signal: SIGILL }, 'hungry'],
     ['that crashed is stuck also where it may have starved', { signal: SIGSEGV }, 'stuck'],
-    ['that somebody ended was ended also where it may have starved', { signal: SIGTERM }, 'ended'],
+    [
+      'that a signal from outside ended was ended also where it may have starved',
+      { signal: SIGTERM },
+      'ended',
+    ],
   ] as const) {
     it(what, async () => assert.equal((await ended(end, '', mayStarve)).kind, kind))
   }
@@ -103,6 +107,14 @@ describe('a forked child', { concurrency: 1 }, () => {
   it('is not ended as soon when it sleeps elsewhere, as in a slow file system', async () => {
     const command = `sleep 4; printf '%s' '${JSON.stringify(REPORT)}' >&3`
     assert.deepEqual(await running({}, command), { kind: 'reported', report: REPORT })
+  })
+
+  it('that has ended is not waited for when the end of its pipe does not come', async () => {
+    const { read, write } = openPipe(directory)
+    const child = { pid: 0x3fff_fff0, resultDescriptor: read }
+    const outcome = await awaitChild({ wait: () => ({ code: 0 }), exitCodes: EXIT_CODES }, child, calm)
+    closeSync(write)
+    assert.equal(outcome.kind, 'failed')
   })
 
   it('is never killed by its number once it has been reaped', async (t) => {

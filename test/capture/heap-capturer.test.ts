@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, beforeEach, describe, it } from 'node:test'
 import type { Captured, Plan, Refusal } from '../../dist/capture/capture'
 import type { ForkHelper } from '../../dist/capture/fork-helper'
 import { createHeapCapturer } from '../../dist/capture/heap-capturer'
+import { ORDER_TIMEOUT_MS } from '../../dist/capture/patience'
 import { captured, jobIn, listener, roomy, scriptedMainThread } from './scripted-main-thread'
 
 const PACKAGE = { package: { name: 'heapdump', file: '/nowhere' }, passedOver: [] }
@@ -100,17 +101,56 @@ describe('heap capturer', () => {
   })
 
   it('has the snapshot alone when the profile fails', async () => {
-    writeFileSync(join(directory, 'memory-1-1.heapprofile'), 'theirs')
-    const { captured } = await take({})
+    const { captured } = await take({ script: { samplingProfile: failing('ENOSPC') } })
     assert.equal(captured.artefacts.length, 1)
-    assert.match(captured.passedOver.at(-1)?.why ?? '', /EEXIST/)
+    assert.match(captured.passedOver.at(-1)?.why ?? '', /ENOSPC/)
+  })
+
+  it('takes other names where all its names are taken, and touches no file there', async () => {
+    const taken = ['memory-1-1.heapprofile', 'memory-1-1.heapsnapshot', 'memory-1-1-2.heapsnapshot']
+    for (const name of taken) writeFileSync(join(directory, name), 'theirs')
+    const { captured } = await take({})
+    assert.deepEqual(
+      captured.artefacts.map(({ file }) => file),
+      ['memory-1-1-3.heapsnapshot', 'memory-1-1-2.heapprofile'].map((name) => join(directory, name)),
+    )
+    for (const name of taken) assert.equal(readFileSync(join(directory, name), 'utf8'), 'theirs')
+  })
+
+  it('creates the directory itself, so that a dump may come before anything else has', async () => {
+    const inner = join(directory, 'not', 'there')
+    const { capturer } = capturerFor({})
+    const plan = (await capturer.plan(inner)) as Plan
+    const { artefacts } = captured(await plan.take(jobIn(inner, 'memory'), AbortSignal.abort()))
+    assert.equal(artefacts.length, 2)
+  })
+
+  it('reports how late the main thread took the first order, and says nothing of a prompt one', async () => {
+    const { mainThread } = scriptedMainThread()
+    const late: typeof mainThread = {
+      ...mainThread,
+      async order(name, input) {
+        if (name === 'heapStatistics') await new Promise((later) => setTimeout(later, ORDER_TIMEOUT_MS + 50))
+        return mainThread.order(name, input)
+      },
+    }
+    const parts = { engine: NONE, probe: roomy(), observer: listener(), sampling: false, fork: NO_HELPER }
+    for (const [each, isLate] of [
+      [late, true],
+      [mainThread, false],
+    ] as const) {
+      const capturer = createHeapCapturer({ ...parts, mainThread: each, nodeMajor: 24 })
+      const plan = (await capturer.plan(directory)) as Plan
+      const { lateMs } = captured(await plan.take(jobIn(directory, 'memory'), AbortSignal.abort()))
+      assert.equal((lateMs ?? 0) > ORDER_TIMEOUT_MS, isLate)
+    }
   })
 
   it('has the snapshot alone, and says why, when nothing was sampled', async () => {
-    const samplingProfile = () => ({ pauseMs: 0, samples: 0, sampler: 'ours' as const })
+    const samplingProfile = () => ({ pauseMs: 0, samples: 0, writtenBytes: 0, sampler: 'ours' as const })
     const { captured } = await take({ script: { samplingProfile } })
     assert.deepEqual(wayAndFiles(captured), { way: 'v8', files: 2 })
-    assert.match(captured.passedOver.at(-1)?.why ?? '', /seen nothing/)
+    assert.match(captured.passedOver.at(-1)?.why ?? '', /no samples/)
   })
 
   it('says once that sampling cannot start, and goes on without', async () => {
@@ -122,7 +162,7 @@ describe('heap capturer', () => {
   })
 
   it('says once, not at every dump, that another user stops the sampler', async () => {
-    const samplingProfile = () => ({ pauseMs: 0, samples: 0, sampler: 'stopped' as const })
+    const samplingProfile = () => ({ pauseMs: 0, samples: 0, writtenBytes: 0, sampler: 'stopped' as const })
     const { said, log, capturer } = await take({ script: { samplingProfile } })
     const again = (await capturer.plan(directory)) as Plan
     await again.take({ ...jobIn(directory, 'memory'), baseName: 'memory-1-2' }, AbortSignal.abort())
@@ -134,7 +174,7 @@ describe('heap capturer', () => {
     const { plan, captured } = await take({ probe: roomy(1e12, 10 * MIB) })
     assert.equal(plan.refusal?.skip, 'memory')
     assert.deepEqual(wayAndFiles(captured), { way: 'sampling', files: 2 })
-    assert.match(captured.passedOver.at(-1)?.why ?? '', /^needs \d+ bytes of memory, 0 are to be had$/)
+    assert.match(captured.passedOver.at(-1)?.why ?? '', /^needs \d+ bytes of memory, 0 available$/)
   })
 
   it('counts the file too where it is written to memory', async () => {
@@ -148,7 +188,7 @@ describe('heap capturer', () => {
   })
 
   it('refuses, with the numbers, when a snapshot does not fit and nothing was sampled either', async () => {
-    const samplingProfile = () => ({ pauseMs: 0, samples: 0, sampler: 'ours' as const })
+    const samplingProfile = () => ({ pauseMs: 0, samples: 0, writtenBytes: 0, sampler: 'ours' as const })
     const { capturer } = capturerFor({ probe: roomy(1e12, 10 * MIB), script: { samplingProfile } })
     const plan = (await capturer.plan(directory)) as Plan
     const taken = await plan.take(jobIn(directory, 'memory'), AbortSignal.abort())

@@ -9,9 +9,8 @@ import type { ChildReport } from '../../dist/capture/fork-job'
 import { createHeapCapturer } from '../../dist/capture/heap-capturer'
 import { CHILD_NICENESS, FORK_RETRIES } from '../../dist/capture/heap-fork'
 import type { Orders } from '../../dist/capture/main-thread'
-import { partialName } from '../../dist/core/names'
 import { CHILD_DEADLINE_MS } from '../../dist/core/retention'
-import { publishArtefactSync } from '../../dist/files/open-artefact'
+import { reopenArtefact } from '../../dist/files/open-artefact'
 import type { PartialArtefact } from '../../dist/files/partial'
 import { readSidecar } from '../../dist/files/read-sidecar'
 import { pipeThatSays } from './pipe'
@@ -31,14 +30,15 @@ interface Child {
   readonly profile?: boolean
   readonly says?: Partial<ChildReport>
   readonly end?: ChildEnd
-  /** Done while it runs, by somebody else. */
+  /** Done by another process before the child publishes, and afterwards. */
+  readonly beforehand?: () => void
   readonly meanwhile?: () => void
 }
 
 const MIB = 1024 * 1024
 const EXIT_CODES = { jobFailed: 70, notDetached: 71, waitedForThread: 75 }
 const STUCK: Child = { end: { code: EXIT_CODES.waitedForThread } }
-const [SIGABRT, SIGSEGV, SIGALRM, SIGTERM] = [6, 11, 14, 15]
+const [SIGABRT, SIGKILL, SIGSEGV, SIGALRM, SIGTERM] = [6, 9, 11, 14, 15]
 const WHOLE: Child = {
   snapshot: true,
   profile: true,
@@ -60,8 +60,10 @@ describe('forked heap dumps', () => {
   afterEach(() => [directory, pipes].forEach((each) => rmSync(each, { recursive: true, force: true })))
 
   const publish = (partial: PartialArtefact, text: string, way: string): void => {
-    writeFileSync(join(directory, partialName(partial.fileName)), text)
-    publishArtefactSync(partial, { way, passedOver: [], pauseMs: 1, durationMs: 1 })
+    const open = reopenArtefact(partial)
+    open.write(text)
+    open.publishNow({ way, passedOver: [], pauseMs: 1, durationMs: 1 })
+    open.abandon()
   }
 
   interface Case {
@@ -84,6 +86,7 @@ describe('forked heap dumps', () => {
       inputs.push(input)
       assert.ok(child, 'forked more often than scripted')
       if (child instanceof Error) throw child
+      child.beforehand?.()
       if (child.profile && input.profile) publish(input.profile, JSON.stringify(HEAP_PROFILE), 'sampling')
       if (child.snapshot) publish(input.snapshot, SNAPSHOT, 'fork')
       child.meanwhile?.()
@@ -154,7 +157,7 @@ describe('forked heap dumps', () => {
     const heap = { usedBytes: 1000 * MIB, totalBytes: 1100 * MIB, limitBytes: 4096 * MIB, externalBytes: 0 }
     const { inputs } = await take({ children: [WHOLE], heap })
     assert.deepEqual([CHILD_DEADLINE_MS, inputs[0]?.options.deadlineSeconds], [120_000, 305])
-    const said = await readSidecar(join(directory, 'memory-1-1.heapsnapshot.json'), 'memory-1-1.heapsnapshot')
+    const said = readSidecar(join(directory, 'memory-1-1.heapsnapshot.json'), 'memory-1-1.heapsnapshot')
     const { childDeadlineMs = 0 } = said ?? {}
     assert.ok(childDeadlineMs >= 300_000 && childDeadlineMs < 310_000, String(childDeadlineMs))
   })
@@ -212,7 +215,7 @@ describe('forked heap dumps', () => {
     assert.equal(forks(log), 1 + FORK_RETRIES)
     assert.equal(captured?.way, 'v8')
     assert.deepEqual(captured.passedOver, [
-      { way: 'fork', why: 'the child needed a thread that it had not, at fork 3' },
+      { way: 'fork', why: 'the child waited for a thread that was not forked, at fork 3' },
     ])
   })
 
@@ -225,7 +228,7 @@ describe('forked heap dumps', () => {
   it('end with the profile and a failure when every child got stuck after it', async () => {
     const { captured, log } = await take({ children: [{ ...STUCK, profile: true }, STUCK, STUCK] })
     assert.deepEqual([captured?.way, captured?.artefacts.length], ['sampling', 1])
-    assert.match(captured?.failure?.message ?? '', /needed a thread.*at fork 3$/)
+    assert.match(captured?.failure?.message ?? '', /waited for a thread.*at fork 3$/)
     assert.equal(captured?.passedOver.at(-1)?.way, 'fork')
     assert.ok(!log.includes('heapSnapshot'))
   })
@@ -315,12 +318,27 @@ describe('forked heap dumps', () => {
     assert.deepEqual(none.files, [])
   })
 
-  it("do not take a stranger's file for the child's", async () => {
-    const meanwhile = () => writeFileSync(join(directory, 'memory-1-1.heapsnapshot'), 'theirs')
-    const says = { snapshot: { failed: 'EEXIST: taken' }, peakBytes: 1 }
-    const { captured } = await take({ children: [{ profile: true, says, meanwhile }] })
-    assert.equal(captured?.way, 'sampling')
-    assert.match(captured.failure?.message ?? '', /EEXIST/)
+  for (const [what, end] of [
+    ['reported the failure', {}],
+    ['was killed, as by the kernel', { end: { signal: SIGKILL } }],
+  ] as const) {
+    it(`do not take another file under the final name for the child's, which ${what}`, async () => {
+      const meanwhile = () => writeFileSync(join(directory, 'memory-1-1.heapsnapshot'), 'other')
+      const says = 'end' in end ? {} : { says: { snapshot: { failed: 'ENOSPC' }, peakBytes: 1 } }
+      const { captured } = await take({ children: [{ profile: true, meanwhile, ...says, ...end }] })
+      assert.deepEqual([captured?.way, captured?.artefacts.length], ['sampling', 1])
+    })
+  }
+
+  it('are found under the other name that a child took, though it could not report', async () => {
+    const names = ['memory-1-1.heapsnapshot', 'memory-1-1-2.heapsnapshot']
+    const child = {
+      beforehand: () => names.forEach((name) => writeFileSync(join(directory, name), 'other')),
+      ...{ snapshot: true, end: { signal: SIGSEGV } },
+    }
+    const { captured } = await take({ children: [child], sampling: false })
+    const file = join(directory, 'memory-1-1-3.heapsnapshot')
+    assert.deepEqual(captured?.artefacts, [{ file, sizeBytes: SNAPSHOT.length }])
   })
 
   it('go in place when the system refuses to fork, and say why', async () => {
@@ -328,6 +346,16 @@ describe('forked heap dumps', () => {
     assert.equal(captured?.way, 'v8')
     assert.equal(captured.passedOver[0]?.why, 'fork failed with errno 11, at fork 1')
     assert.equal(forks(log), 1)
+  })
+
+  it('fail, and nothing is taken in place, when another user removed the file before the fork', async () => {
+    const beforehand = (): never => {
+      rmSync(join(directory, 'memory-1-1.heapsnapshot.partial'))
+      throw new Error('the target file is gone')
+    }
+    const { error, log } = await take({ children: [{ beforehand }], sampling: false })
+    assert.match(error?.message ?? '', /file is gone, at fork 1/)
+    assert.ok(!log.includes('heapSnapshot'))
   })
 
   it('do not need the survey', async () => {

@@ -1,14 +1,26 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import type { Engines } from '../../dist/capture/engines'
 import { createDirectMainThread } from '../../dist/capture/direct-main-thread'
 import { loadForkHelper } from '../../dist/capture/fork-helper'
 import { createOrders, ordersDuring, runOrder } from '../../dist/capture/orders'
 import { openArtefact } from '../../dist/files/open-artefact'
+import type { MarkedFile } from '../../dist/files/partial'
 import { jobIn } from './scripted-main-thread'
 
 const NO_PACKAGES: Engines = { cpu: { passedOver: [] }, memory: { passedOver: [] }, leak: { passedOver: [] } }
@@ -33,9 +45,11 @@ module.exports = {
 }`
 
 const FAKE_HEAPDUMP = `
+exports.paths = []
 exports.writeSnapshot = (file, done) => {
-  if (file.endsWith('silent')) return
-  if (file.endsWith('full')) return done(new Error('heapdump write error ENOSPC'))
+  exports.paths.push(file)
+  if (exports.answer === 'silent') return
+  if (exports.answer === 'full') return done(new Error('heapdump write error ENOSPC'))
   require('fs').writeFileSync(file, 'snapshot')
   done(null, file)
 }`
@@ -55,15 +69,17 @@ describe('orders', () => {
   })
   afterEach(() => rmSync(directory, { recursive: true, force: true }))
 
-  const created = (name: string): string => {
+  const BEFORE = 'longer than what will be written'
+  const created = (name: string): MarkedFile => {
     const file = join(directory, name)
-    writeFileSync(file, 'longer than what will be written')
-    return file
+    writeFileSync(file, BEFORE)
+    const { dev, ino } = statSync(file, { bigint: true })
+    return { file, mark: { inode: `${dev}:${ino}`, mode: 0o600 } }
   }
 
   it('travel as JSON: output, or the message of the error', () => {
     const orders = createOrders(NO_PACKAGES)
-    assert.equal(runOrder(orders, 'ping', '{}'), '{"output":{}}')
+    assert.equal(runOrder(orders, 'stopSampling', '{}'), '{"output":{}}')
     const heap = JSON.parse(runOrder(orders, 'heapStatistics', '{}')) as { output: Record<string, number> }
     assert.ok((heap.output['usedBytes'] ?? 0) > 0)
     assert.deepEqual(JSON.parse(runOrder(orders, 'loadPackage', '{"kind":"cpu"}')), {
@@ -80,11 +96,12 @@ describe('orders', () => {
 
   it('record a CPU profile with the package, in the modern format, and let V8 forget it', () => {
     const orders = createOrders(engines)
-    const file = created('a.cpuprofile.partial')
+    const target = created('a.cpuprofile.partial')
     orders.startPackageProfile({ title: 'ours', samplingIntervalUs: 1000 })
-    const { pauseMs } = orders.stopPackageProfile({ title: 'ours', file })
+    const { pauseMs, writtenBytes } = orders.stopPackageProfile({ title: 'ours', target })
     assert.ok(pauseMs >= 0)
-    assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), { title: 'ours' })
+    assert.deepEqual(JSON.parse(readFileSync(target.file, 'utf8')), { title: 'ours' })
+    assert.equal(writtenBytes, statSync(target.file).size)
     const { calls } = createRequire(__filename)(join(directory, 'profiler.js')) as { calls: string[] }
     assert.deepEqual(calls, ['interval 1000', 'start ours true', 'type 1', 'delete ours'])
   })
@@ -100,60 +117,73 @@ describe('orders', () => {
     orders.stopPackageProfile({ title: 'theirs' })
   })
 
-  it('write through no symlink that took the place of the file', () => {
+  /** Ways in which another user changes what the name of a target leads to. */
+  const REPLACED: Readonly<Record<string, (file: string) => void>> = {
+    'a symlink': (file) => symlinkSync(created('precious').file, file),
+    'another file': (file) => void created(basename(file)),
+    'a FIFO': (file) => void execFileSync('mkfifo', [file]),
+    nothing: () => undefined,
+  }
+  for (const [what, replace] of Object.entries(REPLACED)) {
+    it(`write nothing, and do not wait, where ${what} has taken the place of the file`, () => {
+      const orders = createOrders(engines)
+      const target = created('a.partial')
+      // Its inode is not used again, as while the dispatcher has it open.
+      linkSync(target.file, join(directory, 'held'))
+      rmSync(target.file)
+      replace(target.file)
+      orders.startPackageProfile({ title: 'ours', samplingIntervalUs: 1000 })
+      const refused = /no longer the file|ELOOP|ENOENT/
+      assert.throws(() => orders.stopPackageProfile({ title: 'ours', target }), refused)
+      for (const way of ['v8', 'heapdump'] as const)
+        assert.throws(() => orders.heapSnapshot({ way, target }), refused)
+      for (const name of ['held', 'precious', 'a.partial']) {
+        const file = join(directory, name)
+        if (statSync(file, { throwIfNoEntry: false })?.isFile())
+          assert.equal(readFileSync(file, 'utf8'), BEFORE)
+      }
+    })
+  }
+
+  it(
+    'have heapdump and V8 write through the open file, not by its name',
+    { skip: !existsSync('/proc') },
+    () => {
+      const orders = createOrders(engines)
+      const target = created('a.heapsnapshot.partial')
+      const heapdump = createRequire(__filename)(join(directory, 'heapdump.js')) as { paths: string[] }
+      orders.heapSnapshot({ way: 'heapdump', target })
+      assert.match(heapdump.paths[0] ?? '', /^\/proc\/self\/fd\/\d+$/)
+      assert.equal(readFileSync(target.file, 'utf8'), 'snapshot')
+      orders.heapSnapshot({ way: 'v8', target })
+      assert.match(readFileSync(target.file, 'utf8'), /^\{"snapshot".*"\]\}$/s)
+    },
+  )
+
+  it('report a failure of heapdump, and its silence', () => {
     const orders = createOrders(engines)
-    const target = created('precious')
-    const file = join(directory, 'planted')
-    symlinkSync(target, file)
-    orders.startPackageProfile({ title: 'ours', samplingIntervalUs: 1000 })
-    assert.throws(() => orders.stopPackageProfile({ title: 'ours', file }), { code: 'ELOOP' })
-    assert.equal(readFileSync(target, 'utf8'), 'longer than what will be written')
+    const heapdump = createRequire(__filename)(join(directory, 'heapdump.js')) as { answer: string }
+    heapdump.answer = 'full'
+    assert.throws(() => orders.heapSnapshot({ way: 'heapdump', target: created('a') }), /ENOSPC/)
+    heapdump.answer = 'silent'
+    assert.throws(() => orders.heapSnapshot({ way: 'heapdump', target: created('b') }), /did not call back/)
   })
 
-  it('write a snapshot with heapdump, and take its word when it fails or says nothing', () => {
+  it('fork nothing when the file has gone, because the request was given up then', () => {
     const orders = createOrders(engines)
-    const file = created('a.heapsnapshot.partial')
-    orders.heapSnapshot({ way: 'heapdump', file })
-    assert.equal(readFileSync(file, 'utf8'), 'snapshot')
-    assert.throws(() => orders.heapSnapshot({ way: 'heapdump', file: created('full') }), /ENOSPC/)
-    assert.throws(
-      () => orders.heapSnapshot({ way: 'heapdump', file: created('silent') }),
-      /did not call back/,
-    )
-  })
-
-  it('write nothing when the file has gone, for then nobody waits any more', async () => {
-    const orders = createOrders(engines)
-    const file = join(directory, 'gone.heapsnapshot.partial')
-    for (const way of ['v8', 'heapdump'] as const)
-      assert.throws(() => orders.heapSnapshot({ way, file }), /given up/)
     const { sidecar } = jobIn(directory, 'memory')
-    const open = await openArtefact(directory, 'memory-1-1.heapsnapshot', sidecar)
-    await open.abandon()
+    const open = openArtefact(directory, 'memory-1-1.heapsnapshot', sidecar)
+    open.abandon()
     const options = { dataAllowanceBytes: 1, deadlineSeconds: 1, niceness: 1, firstForOomKiller: true }
     const input = { snapshot: open.partial, passedOver: [], pausedBeforeMs: 0, options }
-    const why = 'helper' in loadForkHelper() ? /given up/ : /./
+    const why = 'helper' in loadForkHelper() ? /target file is gone/ : /./
     assert.throws(() => orders.forkHeapDump(input), why)
     assert.deepEqual(readdirSync(directory).sort(), ['heapdump.js', 'profiler.js'])
   })
 
-  it('drop a profile of the package that was begun and never ended, and no other', () => {
-    const orders = createOrders(engines)
-    orders.dropPackageProfile({})
-    orders.startPackageProfile({ title: 'ours', samplingIntervalUs: 1000 })
-    orders.dropPackageProfile({})
-    orders.dropPackageProfile({})
-    const { calls } = createRequire(__filename)(join(directory, 'profiler.js')) as { calls: string[] }
-    assert.deepEqual(calls, ['interval 1000', 'start ours true', 'type 1', 'delete ours'])
-    orders.startPackageProfile({ title: 'next', samplingIntervalUs: 1000 })
-    orders.stopPackageProfile({ title: 'next', file: created('b.cpuprofile.partial') })
-    orders.dropPackageProfile({})
-    assert.equal(calls.filter((each) => each.startsWith('delete')).length, 2)
-  })
-
   it('reject, on the main thread itself, with what they throw', async () => {
     const mainThread = createDirectMainThread(createOrders(NO_PACKAGES))
-    assert.deepEqual(await mainThread.order('ping', {}), {})
+    assert.deepEqual(await mainThread.order('stopSampling', {}), {})
     await assert.rejects(mainThread.order('loadPackage', { kind: 'memory' }), /no package for memory dumps/)
   })
 
@@ -167,7 +197,7 @@ describe('orders', () => {
         log.push('ends')
       }
     })
-    assert.deepEqual(during.ping({}), {})
+    assert.deepEqual(during.stopSampling({}), {})
     assert.throws(() => during.loadPackage({ kind: 'cpu' }), /no package/)
     assert.match(runOrder(during, 'heapStatistics', '{}'), /"usedBytes":\d+/)
     assert.match(runOrder(during, 'toString', '{}'), /no such order/)

@@ -3,6 +3,7 @@ import type { Session } from 'node:inspector'
 import { writeFileSync } from 'node:fs'
 import type { Captured, CaptureObserver, Job, Refusal } from '../../dist/capture/capture'
 import type { MainThread, OrderName, Orders } from '../../dist/capture/main-thread'
+import { overwrite } from '../../dist/capture/overwrite'
 import type { RoomProbe } from '../../dist/capture/room-probe'
 
 const GIB = 1024 ** 3
@@ -19,24 +20,22 @@ type Script = { [Name in OrderName]?: (input: Orders[Name]['input']) => Orders[N
 export function scriptedMainThread(script: Script = {}) {
   const log: string[] = []
   const answers: Required<Script> = {
-    ping: () => ({}),
     heapStatistics: () => ({ usedBytes: 1e6, totalBytes: 2e6, limitBytes: 4 * GIB, externalBytes: 0 }),
     loadPackage: () => ({}),
-    heapSnapshot: ({ file }) => (writeFileSync(file, SNAPSHOT), { pauseMs: 5 }),
+    heapSnapshot: ({ target }) => (writeFileSync(target.file, SNAPSHOT), { pauseMs: 5 }),
     startSampling: () => ({ sampler: 'ours' }),
-    samplingProfile: ({ file }) => {
-      writeFileSync(file, JSON.stringify(HEAP_PROFILE))
-      return { pauseMs: 2, samples: 1, sampler: 'ours' }
+    samplingProfile: ({ target }) => {
+      const writtenBytes = overwrite(target, JSON.stringify(HEAP_PROFILE))
+      return { pauseMs: 2, samples: 1, writtenBytes, sampler: 'ours' }
     },
     stopSampling: () => ({}),
     forkHeapDump: () => {
       throw new Error('this script forks nothing')
     },
-    dropPackageProfile: () => ({}),
     startPackageProfile: () => ({ pauseMs: 3 }),
-    stopPackageProfile: ({ file }) => {
-      if (file !== undefined) writeFileSync(file, JSON.stringify(CPU_PROFILE))
-      return { pauseMs: 4 }
+    stopPackageProfile: ({ target }) => {
+      const writtenBytes = target ? overwrite(target, JSON.stringify(CPU_PROFILE)) : 0
+      return { pauseMs: 4, writtenBytes }
     },
     ...script,
   }

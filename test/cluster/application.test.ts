@@ -8,22 +8,7 @@ import { RunningCluster } from './running-cluster'
 const often = { count: 2, minLifetime: 0, killTimeout: 1500 }
 
 describe('the application', { concurrency: 3 }, () => {
-  test("the application's own messages pass, and it sees but one kind of ours", async (t) => {
-    const options = { count: 1, minLifetime: 0, killTimeout: 1500 }
-    const running = await RunningCluster.start(t, { start: 'chatty', talks: true, options })
-    await running.allReady()
-    await running.until('its message', () => running.said.some((line) => line['heard'] !== undefined))
-    assert.deepEqual(running.said[0]?.['heard'], { to: 'application' })
-    await new User(t, running.port).get('/leak?mb=150')
-    await running.recycled(1)
-    const heard = running.said.filter((line) => line['pid'] === running.census.allPids()[0])
-    assert.deepEqual(
-      heard.map((line) => Object.keys(line['heard'] as object)[0]),
-      ['to', 'cpu-memory-monitor/cluster'],
-    )
-  })
-
-  test('listeners that throw or reject are told and harm nobody', async (t) => {
+  test('listeners that throw or reject are logged and disturb nothing else', async (t) => {
     const running = await RunningCluster.start(t, { badListener: true, options: often })
     await running.allReady()
     await running.until('the lines', () => /rejected on purpose/.test(running.stderr))
@@ -46,7 +31,7 @@ describe('the application', { concurrency: 3 }, () => {
     assert.equal(running.stderr, '')
   })
 
-  test('stats() tells who is there', async (t) => {
+  test('stats() lists the workers', async (t) => {
     const running = await RunningCluster.start(t, { options: { count: 2 } })
     await running.allReady()
     running.kill('SIGHUP')
@@ -72,23 +57,30 @@ describe('the application', { concurrency: 3 }, () => {
     assert.equal(running.census.live, 2)
   })
 
-  test("in a worker of another primary's it says once that nobody replaces it, and serves", async () => {
-    const done = promisify(execFile)(process.execPath, [
-      `${__dirname}/../fixtures/cluster/foreign-primary.js`,
-    ])
-    const { code, stderr } = await done.then(
-      () => assert.fail('ended with code 0'),
-      (error: { code: number; stderr: string }) => error,
-    )
-    assert.equal(code, 7)
-    assert.match(stderr, /^cpu-memory-monitor: cluster: .* was forked by another cluster's primary.*\n$/)
-  })
+  for (const [what, order] of [
+    ['gets no message', undefined],
+    ['cannot drain it by a forged message', 'forge'],
+  ] as const) {
+    test(`a primary that knows nothing of run ${what}; one line of its worker says that it is not replaced`, async () => {
+      const program = `${__dirname}/../fixtures/cluster/foreign-primary.js`
+      const done = promisify(execFile)(process.execPath, order ? [program, order] : [program])
+      const { code, stdout, stderr } = await done.then(
+        () => assert.fail('ended with code 0'),
+        (error: { code: number; stdout: string; stderr: string }) => error,
+      )
+      assert.deepEqual([code, stdout], [7, 'null'])
+      assert.match(
+        stderr,
+        /^cpu-memory-monitor: cluster: .* was forked by another cluster's primary, which does not replace it when it grows\n$/,
+      )
+    })
+  }
 
   for (const signal of ['SIGINT', 'SIGTERM']) {
-    test(`in a worker of another primary's it drains on ${signal}, which nobody else tells it to`, async () => {
+    test(`a worker of such a primary drains on ${signal}: no other order will come`, async () => {
       const program = `${__dirname}/../fixtures/cluster/foreign-primary.js`
       const { stdout } = await promisify(execFile)(process.execPath, [program, signal], { timeout: 30_000 })
-      assert.equal(stdout, 'null', 'it ended by itself, with code 0')
+      assert.equal(stdout, 'stop null', 'it drained, and ended by itself with code 0')
     })
   }
 

@@ -1,4 +1,4 @@
-/** One line of the probe: what Node told the primary, or what the handle emitted. */
+/** One line of the probe: an event of Node in the primary, or of the handle. */
 export interface Entry {
   /** Monotonic ms. */
   readonly t: number
@@ -15,7 +15,7 @@ export interface Entry {
 
 type State = 'starting' | 'accepting' | 'closed' | 'gone'
 
-/** Counts who lives and who accepts, from what Node told and not from what the library says of itself. */
+/** Counts the workers that live and that accept, from Node's events and not from the library's. */
 export class Census {
   readonly #states = new Map<number, State>()
   readonly #pids: number[] = []

@@ -17,7 +17,7 @@ async function recycleOne(
 }
 
 describe('cleanFunc', { concurrency: 3 }, () => {
-  test('cleanFunc is told why as the drain begins, and when the last connection has ended', async (t) => {
+  test('cleanFunc gets the reason as the drain begins, and a promise for the end of the last connection', async (t) => {
     const running = await RunningCluster.start(t, { clean: 'say', options: often })
     await running.allReady()
     const user = new User(t, running.port)

@@ -60,7 +60,7 @@ test('one that was tried again, and its connection, are', async (t) => {
   await closed
 })
 
-test('a listen() that is answered after the order to close accepts nobody', async (t) => {
+test('a listen() that completes after the order to close accepts no connection', async (t) => {
   const doors = watched(t)
   const server = httpServer(t).listen(0, '127.0.0.1')
   assert.equal(server.listening, false)

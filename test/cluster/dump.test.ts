@@ -54,7 +54,7 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.match(readFileSync(join(profileDir, profile), 'utf8'), /"functionName":"leakObjects"/)
   })
 
-  test('where no snapshot fits, the sampling profile alone is left, with a line that says why', async (t) => {
+  test('where no snapshot fits, the sampling profile alone is left, with a line that gives the reason', async (t) => {
     const group = limitedTo(t, 200 * 1024 * 1024)
     if ('reason' in group) return t.skip(group.reason)
     const profileDir = folder(t)
@@ -93,7 +93,7 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.deepEqual(readdirSync(profileDir), [])
   })
 
-  test('a directory that cannot be written to is told, and the worker goes with code 0', async (t) => {
+  test('a directory that cannot be written to is logged, and the worker goes with code 0', async (t) => {
     const file = join(folder(t), 'file')
     writeFileSync(file, '')
     const running = await start(t, { dump: { profileDir: join(file, 'below') } })
@@ -103,7 +103,7 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     await running.says(/no heap snapshot of the worker with pid \d+: .*ENOTDIR/)
   })
 
-  test('writing that takes longer than its deadline is cut, and has held up nobody', async (t) => {
+  test('writing that takes longer than its deadline is cut, and has delayed no replacement', async (t) => {
     const running = await start(t, { dump: { profileDir: folder(t), deadline: 1 } })
     await leak(t, running)
     await running.recycled(1)

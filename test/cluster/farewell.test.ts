@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import http2 from 'node:http2'
 import net, { type AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
-import { sayGoAway } from '../../dist/cluster/farewell.js'
+import { sendGoAway } from '../../src/cluster/farewell'
 
 const TYPES = { headers: 1, rstStream: 3, settings: 4, goaway: 7 }
 const END_STREAM_AND_HEADERS = 5
@@ -27,7 +27,7 @@ function toBytes({ type, flags, stream, payload }: Frame): Buffer {
   return Buffer.concat([head, payload])
 }
 
-/** A client of single frames: it says what a real one says only when the moment is unlucky. */
+/** A client of single frames: it sends what a real client sends only at an unlucky moment. */
 class FrameClient {
   readonly #socket: net.Socket
   #rest = Buffer.alloc(0)
@@ -85,7 +85,7 @@ test('HTTP/2: a request that crosses the farewell is served, and the GOAWAY come
     if (frame.type === TYPES.headers && frame.stream === 1) client.send(askOn(3))
   })
   const served = await session
-  served.once('stream', () => setImmediate(() => sayGoAway(served)))
+  served.once('stream', () => setImmediate(() => sendGoAway(served)))
   client.send(askOn(1))
   await once(served, 'close')
   const goaway = heard.find(({ type }) => type === TYPES.goaway)
@@ -94,12 +94,12 @@ test('HTTP/2: a request that crosses the farewell is served, and the GOAWAY come
   assert.equal(heard.filter(({ type }) => type === TYPES.rstStream).length, 0)
 })
 
-test('HTTP/2: a quiet client is told as well', async (t) => {
+test('HTTP/2: a quiet client is asked to leave as well', async (t) => {
   const { port, session } = await listen(t)
   const heard: number[] = []
   new FrameClient(t, port, ({ type }) => heard.push(type))
   const served = await session
-  sayGoAway(served)
+  sendGoAway(served)
   await once(served, 'close')
   assert.ok(heard.includes(TYPES.goaway))
 })

@@ -51,7 +51,7 @@ describe('what goes wrong', { concurrency: 3 }, () => {
     await running.until('three steps', () => running.events('backoff').length >= 3)
     const steps = running.events('backoff').slice(0, 3)
     const forkedAt = running.entries.filter((entry) => entry.ev === 'fork').map((entry) => entry.t)
-    // The event is told a moment after the wait has begun.
+    // The event is emitted a moment after the wait has begun.
     const tooSoon = steps.filter(({ t: at, ms = 0 }) => forkedAt.some((t) => t > at && t < at + ms - 50))
     assert.deepEqual(tooSoon, [])
     assert.ok(steps.every(({ ms = 0 }) => ms >= 375))
@@ -62,7 +62,7 @@ describe('what goes wrong', { concurrency: 3 }, () => {
     assert.equal(running.census.live, 2)
   })
 
-  test('a limit below what a fresh worker takes: nobody is replaced, one warning even without a logger', async (t) => {
+  test('a limit below what a fresh worker takes: no worker is replaced, one warning even without a logger', async (t) => {
     const options = { count: 2, ...often, logger: false }
     const running = await RunningCluster.start(t, { start: 'birth', birthMb: 150, options })
     await running.allReady()
@@ -75,7 +75,7 @@ describe('what goes wrong', { concurrency: 3 }, () => {
   })
 
   test('a worker over the limit right after its birth: the spacing grows', async (t) => {
-    // Far above what a request takes that fills 60 MB, also on a loaded machine.
+    // A request that fills 60 MB takes far less, also on a loaded machine.
     const options = { count: 1, killTimeout: 15_000, minLifetime: 60_000, backoff: { base: 300 } }
     const running = await RunningCluster.start(t, { options }, { env: { LEAK_KB: '60000' } })
     await running.allReady()
@@ -140,7 +140,8 @@ describe('what goes wrong', { concurrency: 3 }, () => {
   })
 
   test('a worker that does not become ready in time gets SIGKILL', async (t) => {
-    const options = { count: 1, startTimeout: 700 }
+    // Long enough to call run() in, also on a loaded machine.
+    const options = { count: 1, startTimeout: 4000 }
     const running = await RunningCluster.start(t, { start: 'silent', options })
     await running.until('a crash', () => running.events('crash').length > 0)
     const [crash] = running.events('crash')
@@ -167,7 +168,7 @@ describe('what goes wrong', { concurrency: 3 }, () => {
     })
   }
 
-  test('the only worker, with a socket file of its own, is not replaced: the line says what is missing', async (t) => {
+  test('the only worker, with a socket file of its own, is not replaced: the line names what is missing', async (t) => {
     const options = { count: 1, ...often, startTimeout: 4000 }
     const running = await RunningCluster.start(t, { start: 'private', directory: folder(t), options })
     await running.allReady()

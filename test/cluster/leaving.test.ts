@@ -20,7 +20,7 @@ async function inFlight(users: readonly User[], path: string): Promise<Promise<s
 const six = (t: Parameters<typeof RunningCluster.start>[0], running: RunningCluster) =>
   Array.from({ length: 6 }, () => new User(t, running.port))
 
-/** What the primary says on stderr when a signal ends the cluster. */
+/** The primary's lines about a signal that ends the cluster. */
 function drainLines(running: RunningCluster): string[] {
   return running.stderr.match(/SIG\w+: all workers drain[^;\n]*/g) ?? []
 }
@@ -95,7 +95,7 @@ describe('leaving', { concurrency: 3 }, () => {
     assert.equal(running.times('fork'), 2)
   })
 
-  test('a second SIGTERM does not wait: exit code 1, nobody left', async (t) => {
+  test('a second SIGTERM does not wait: exit code 1, no worker left', async (t) => {
     const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 20_000 } })
     await running.allReady()
     const [answer] = await inFlight([new User(t, running.port)], '/slow?ms=30000')
@@ -151,7 +151,11 @@ describe('leaving', { concurrency: 3 }, () => {
   })
 
   test('stop() drains all workers, resolves when they are gone, and leaves the primary alive', async (t) => {
-    const running = await RunningCluster.start(t, { stays: true, options: { count: 2, killTimeout: 3000 } })
+    const running = await RunningCluster.start(t, {
+      stays: true,
+      stops: true,
+      options: { count: 2, killTimeout: 3000 },
+    })
     await running.allReady()
     const answers = await inFlight(six(t, running), '/slow?ms=500')
     running.kill('SIGUSR2')
@@ -167,7 +171,7 @@ describe('leaving', { concurrency: 3 }, () => {
   })
 
   test('after stop() nothing keeps the primary alive', async (t) => {
-    const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 3000 } })
+    const running = await RunningCluster.start(t, { stops: true, options: { count: 2, killTimeout: 3000 } })
     await running.allReady()
     running.kill('SIGUSR2')
     assert.deepEqual(await running.gone(), { code: 0, signal: null })

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { readOwnRss, startMemoryCheck } from '../../dist/cluster/memory-check.js'
+import { readOwnRss, startMemoryCheck } from '../../src/cluster/memory-check'
 import { User } from './http-client'
 import { RunningCluster } from './running-cluster'
 
-/** What is told of these readings in a row; what follows them is above the limit. */
+/** Reports for these readings in a row; all readings after them are above the limit. */
 function told(t: TestContext, readings: (number | undefined)[], count: number): Promise<[number, boolean][]> {
   const said: [number, boolean][] = []
   // The check itself keeps no process alive, also not this one.
@@ -27,7 +27,7 @@ function told(t: TestContext, readings: (number | undefined)[], count: number): 
   })
 }
 
-test('a reading that failed is none: it is not told, and neither counts nor breaks the row', async (t) => {
+test('a reading that failed is none: it is not reported, and neither counts nor breaks the row', async (t) => {
   assert.deepEqual(await told(t, [undefined, 200, undefined, undefined, 200], 2), [
     [200, false],
     [200, true],

@@ -45,7 +45,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     without: 'the lease',
-    file: 'core/cluster-reconciler.js',
+    file: 'core/cluster-replacement.js',
     find: 'if (this.#lease || ready.length < this.settings.count)',
     put: 'if (ready.length === 0)',
     suite: 'replacement',
@@ -53,8 +53,8 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     without: 'waiting for the replacement',
-    file: 'core/cluster-reconciler.js',
-    find: "if (lease?.phase !== 'starting' || lease.replacement?.state !== 'ready')",
+    file: 'core/cluster-replacement.js',
+    find: "if (lease?.phase !== 'starting' || this.roster.slots.get(lease.standIn)?.state !== 'ready')",
     put: "if (lease?.phase !== 'starting')",
     suite: 'replacement',
     name: 'all above the limit in the same moment',
@@ -82,6 +82,22 @@ const MUTANTS: readonly Mutant[] = [
     put: 'undefined',
     suite: 'protocols',
     name: 'an idle session is sent GOAWAY soon',
+  },
+  {
+    without: 'the secret in messages from workers',
+    file: 'cluster/messages.js',
+    find: "own(received, 'secret') !== secret",
+    put: 'false',
+    suite: 'ipc',
+    name: 'json: a worker that forwards what users post forges nothing',
+  },
+  {
+    without: 'the secret in messages from the primary',
+    file: 'cluster/messages.js',
+    find: "own(received, 'secret') !== secret",
+    put: 'false',
+    suite: 'ipc',
+    name: 'json: a primary that forwards what users post drains no worker',
   },
 ]
 

@@ -69,6 +69,11 @@ test('the environment gives what no option gives', () => {
   )
 })
 
+test('as many as 1024 workers can be asked for', () => {
+  assert.equal(resolve(1e9, {}, { CPU_COUNT: '1024' }).count, 1024)
+  assert.equal(resolve(1e9, { count: 1024 }, {}).count, 1024)
+})
+
 test('an empty environment variable counts as none', () => {
   assert.equal(resolve(1e9, {}, { CPU_COUNT: '', CHECK_INTERVAL: ' ' }).count, availableParallelism())
   assert.equal(resolve(1e9, {}, { CPU_COUNT: '', CHECK_INTERVAL: ' ' }).checkIntervalMs, 5000)
@@ -79,6 +84,8 @@ for (const [name, value] of [
   ['CPU_COUNT', 'abc'],
   ['CPU_COUNT', '1.5'],
   ['CPU_COUNT', '-1'],
+  ['CPU_COUNT', '1025'],
+  ['CPU_COUNT', '9007199254740991'],
   ['CHECK_INTERVAL', 'abc'],
   ['CHECK_INTERVAL', '0'],
   ['CHECK_INTERVAL', '5s'],
@@ -113,6 +120,7 @@ for (const limit of [undefined, null, {}, [], true, 10n]) {
 const REFUSED: readonly [key: string, value: unknown, error: string][] = [
   ['count', 0, 'RangeError'],
   ['count', 1.5, 'RangeError'],
+  ['count', 1025, 'RangeError'],
   ['count', '2', 'TypeError'],
   ['checkInterval', 0, 'RangeError'],
   ['checkInterval', '5', 'TypeError'],

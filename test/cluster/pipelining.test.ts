@@ -24,7 +24,7 @@ class Pipeline {
     this.#socket.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join(''))
   }
 
-  /** What each response says of the connection, and the words by which its body is known. */
+  /** Each response's `Connection` header, and the words that identify its body. */
   get responses(): { connection: string; body: string }[] {
     const parts = this.#text.split(/(?=HTTP\/1\.1 200 )/)
     return parts.flatMap((part) => {
@@ -60,7 +60,7 @@ describe('pipelined requests', { concurrency: 3 }, () => {
     assert.deepEqual(client.responses, ['slow', 'ok', 'freed'].map(keptAlive))
   })
 
-  test('a worker that drains answers the first and says so: those behind are to be sent again, and are served elsewhere', async (t) => {
+  test('a worker that drains answers the first with `Connection: close`: the client sends the others again, and they are served elsewhere', async (t) => {
     const running = await start(t)
     const client = new Pipeline(t, running.port)
     client.send('/leak?mb=150')

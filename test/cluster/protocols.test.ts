@@ -36,7 +36,7 @@ function tlsUser(t: TestContext, port: number) {
 
 describe('connections of every kind', { concurrency: 3 }, () => {
   for (const kind of ['https', 'h2']) {
-    test(`HTTP/1.1 over TLS (${kind}): in flight is answered, idle is served once more, both are told to leave`, async (t) => {
+    test(`HTTP/1.1 over TLS (${kind}): in flight is answered, idle is served once more, both are asked to leave`, async (t) => {
       const running = await start(t, kind)
       const leaker = tlsUser(t, running.port)
       await leaker('/leak?mb=150')
@@ -153,7 +153,7 @@ describe('connections of every kind', { concurrency: 3 }, () => {
     return [await openWebSocket(t, running), await openWebSocket(t, running)]
   }
 
-  test('WebSocket: it works on during the drain and is cut at killTimeout, when nobody ends it', async (t) => {
+  test('WebSocket: it works on during the drain and is cut at killTimeout when the application does not end it', async (t) => {
     const running = await start(t, 'http', { options: { ...often, killTimeout: 1500 } })
     const sockets = await webSockets(t, running)
     await new User(t, running.port).get('/leak?mb=150')
@@ -188,7 +188,7 @@ describe('connections of every kind', { concurrency: 3 }, () => {
     assert.equal(running.events('recycled')[0]?.code, 0)
   })
 
-  test('server-sent events: a stream that nobody ends is cut at killTimeout', async (t) => {
+  test('server-sent events: a stream that the application does not end is cut at killTimeout', async (t) => {
     const running = await start(t, 'http', { options: { ...often, killTimeout: 1500 } })
     const user = new User(t, running.port)
     await user.get('/leak?mb=150')

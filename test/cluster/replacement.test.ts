@@ -26,7 +26,7 @@ for (const [name, env] of [
 }
 
 describe('one at a time', { concurrency: 3 }, () => {
-  test('without a leak nobody is replaced', async (t) => {
+  test('without a leak no worker is replaced', async (t) => {
     const running = await RunningCluster.start(t, { options: { count: 2, ...often } })
     await running.allReady()
     const result = await new Load(t, running.port, { users: 10, seconds: 1.5, mix: 'fast' }).result()
@@ -60,7 +60,7 @@ describe('one at a time', { concurrency: 3 }, () => {
     checkCapacity(running)
   })
 
-  test('an idle keep-alive connection that is used during the drain is served, and told to leave', async (t) => {
+  test('an idle keep-alive connection that is used during the drain is served, and asked to leave', async (t) => {
     const running = await RunningCluster.start(t, { options: { count: 2, ...often } })
     await running.allReady()
     const user = new User(t, running.port)
@@ -119,7 +119,7 @@ describe('one at a time', { concurrency: 3 }, () => {
     checkCapacity(running)
   })
 
-  test('a request in flight shorter than killTimeout is answered, and told to leave', async (t) => {
+  test('a request in flight shorter than killTimeout is answered, and asked to leave', async (t) => {
     const running = await RunningCluster.start(t, { options: { count: 2, ...often } })
     await running.allReady()
     const leaker = new User(t, running.port)

@@ -6,7 +6,7 @@ import { RunningCluster } from './running-cluster'
 
 const MIB = 1024 * 1024
 
-/** What the start says of two workers with that limit. */
+/** Warnings at the start of two workers with that limit. */
 async function warnings(t: TestContext, limit: number, config: object = {}): Promise<string[]> {
   const running = await RunningCluster.start(t, { limit, options: { count: 2 }, ...config })
   await running.allReady()

@@ -14,7 +14,7 @@ export function checkCapacity(running: RunningCluster): void {
   assert.ok(running.census.mostDraining <= 1, `${running.census.mostDraining} drained at once`)
 }
 
-/** Keeps a cluster under the mixed load until so many workers have been replaced; nothing may have been lost by it. */
+/** Keeps a cluster under the mixed load until this many workers have been replaced; no request may be lost by it. */
 export async function replacesUnderLoad(
   t: TestContext,
   running: RunningCluster,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { DISCONNECT_GRACE_MS, KILL_GRACE_MS } from '../../src/core/cluster-reconciler'
+import { DISCONNECT_GRACE_MS } from '../../src/core/cluster-reconciler'
+import { KILL_GRACE_MS } from '../../src/core/cluster-roster'
 import { MB, SETTINGS, Stage } from './cluster-stage'
 
 const SETTLED_BY_MS = SETTINGS.killTimeoutMs + KILL_GRACE_MS
@@ -12,7 +13,7 @@ describe('start', () => {
     assert.equal(stage.count('ready'), 0)
   })
 
-  test('a worker is ready when it says so', () => {
+  test('a worker is ready when it reports that it has started', () => {
     const stage = new Stage()
     stage.announce(2)
     assert.deepEqual(stage.states(), ['1 starting', '2 ready', '3 starting'])
@@ -28,12 +29,22 @@ describe('start', () => {
     assert.deepEqual(stage.killed, [3])
     stage.exit(3, null, 'SIGKILL')
     const crash = stage.news.find((news) => news.name === 'crash')
+    assert.equal(crash?.name === 'crash' && crash.cause, 'run-not-called')
+  })
+
+  test('one that has called run and is not ready in time was only slow', () => {
+    const stage = new Stage({ count: 1 })
+    stage.give({ type: 'joined', key: 1 })
+    stage.pass(30_000)
+    assert.deepEqual(stage.killed, [1])
+    stage.exit(1, null, 'SIGKILL')
+    const crash = stage.news.find((news) => news.name === 'crash')
     assert.equal(crash?.name === 'crash' && crash.cause, 'start-timeout')
   })
 })
 
 describe('a worker over its limit', () => {
-  test('is told to drain only when its replacement is ready', () => {
+  test('is ordered to drain only when its replacement is ready', () => {
     const stage = new Stage().settled()
     stage.over(2)
     assert.deepEqual(stage.forked, [1, 2, 3, 4])
@@ -65,7 +76,7 @@ describe('a worker over its limit', () => {
     assert.equal(stage.drained.length, 1)
   })
 
-  test('waits for no address on which it listens no more', () => {
+  test('waits for no address on which it no longer listens', () => {
     const stage = new Stage({ count: 1 }).settled()
     for (const address of ['*:80', '*:50001']) stage.give({ type: 'listening', key: 1, address })
     stage.give({ type: 'shut', key: 1, address: '*:50001' })
@@ -76,7 +87,7 @@ describe('a worker over its limit', () => {
     assert.equal(stage.drained.length, 1)
   })
 
-  test('what it closes while it drains is expected of its successor all the same', () => {
+  test('an address that it closes while it drains is still expected of its successor', () => {
     const stage = new Stage({ maxSurge: 0 }).settled()
     stage.give({ type: 'listening', key: 2, address: '*:80' })
     stage.over(2)
@@ -88,7 +99,7 @@ describe('a worker over its limit', () => {
     assert.deepEqual(stage.states().at(-1), '4 ready')
   })
 
-  test('asks as often as it likes and is heard once', () => {
+  test('asks any number of times and counts once', () => {
     const stage = new Stage().settled()
     for (let times = 0; times < 5; times += 1) stage.over(2)
     assert.equal(stage.forked.length, 4)
@@ -106,7 +117,7 @@ describe('a worker over its limit', () => {
     assert.equal(stage.forked.length, 4)
   })
 
-  test('frees the lease by its exit, and nobody is forked for it', () => {
+  test('frees the lease by its exit, and no worker is forked for it', () => {
     const stage = new Stage().settled()
     stage.over(2)
     stage.announce(4)
@@ -129,7 +140,7 @@ describe('a worker over its limit', () => {
 })
 
 describe('a worker over its limit while it boots', () => {
-  test('is not replaced for that when it is ready, and nobody is told', () => {
+  test('is not replaced for that when it is ready, and no event is emitted', () => {
     const stage = new Stage()
     stage.over(1)
     for (const key of [1, 2, 3]) stage.announce(key)
@@ -138,7 +149,7 @@ describe('a worker over its limit while it boots', () => {
     assert.equal(stage.count('over'), 0)
   })
 
-  test('is replaced when it says so again, with a lifetime that counts from when it was ready', () => {
+  test('is replaced when it reports so again, with a lifetime that counts from when it was ready', () => {
     const stage = new Stage()
     stage.over(1)
     stage.pass(2000)
@@ -188,7 +199,7 @@ describe('the lease', () => {
     )
   })
 
-  test('nobody is replaced while fewer than all are ready', () => {
+  test('no worker is replaced while fewer than all are ready', () => {
     const stage = new Stage()
     stage.announce(1)
     stage.announce(2)
@@ -295,7 +306,7 @@ describe('what can go wrong with a replacement', () => {
     assert.equal(stage.forked.length, 5)
   })
 
-  test('the old worker is killed while it drains: nobody is forked, the lease is free', () => {
+  test('the old worker is killed while it drains: no worker is forked, the lease is free', () => {
     const stage = new Stage().settled()
     stage.over(2)
     stage.announce(4)
@@ -332,7 +343,7 @@ describe('crashes', () => {
     assert.equal(stage.forked.length, 5)
   })
 
-  test('an exit that is told twice, or of nobody, changes nothing', () => {
+  test('an exit that is reported twice, or of an unknown worker, changes nothing', () => {
     const stage = new Stage().settled()
     stage.exit(1, 1)
     stage.exit(1, 1)
@@ -440,7 +451,7 @@ describe('crashes', () => {
 })
 
 describe('a limit that cannot be kept', () => {
-  test('below the size at birth: nobody is forked beyond the count, one warning', () => {
+  test('below the size at birth: no worker is forked beyond the count, one warning', () => {
     const stage = new Stage()
     for (const key of [1, 2, 3]) stage.announce(key, 110 * MB)
     for (let round = 0; round < 20; round += 1) {
@@ -498,7 +509,7 @@ describe('the hard limit', () => {
     assert.equal(stage.count('crash'), 0)
   })
 
-  test('one that speaks now and then hangs not: it drains', () => {
+  test('one that reports now and then does not hang: it drains', () => {
     const stage = new Stage(hard).settled()
     for (let reading = 0; reading < 5; reading += 1) {
       if (reading === 2) stage.give({ type: 'reading', key: 2, rssBytes: 100 * MB })
@@ -537,7 +548,7 @@ describe('the hard limit', () => {
     assert.equal(stage.forked.length, 5)
   })
 
-  test('one that does not hang waits until nobody is missing', () => {
+  test('one that does not hang waits until none is missing', () => {
     const stage = withOneMissing(2)
     stage.pass(20_000)
     assert.deepEqual([stage.killed.length, stage.drained.length], [0, 0])
@@ -581,7 +592,7 @@ describe('without surge', () => {
     assert.equal(stage.forked.length, 4)
   })
 
-  test('the old worker dies before it says so: one fork', () => {
+  test('the old worker dies before it reports so: one fork', () => {
     const stage = new Stage(bare).settled()
     stage.over(2)
     stage.exit(2, null, 'SIGKILL')
@@ -605,7 +616,7 @@ describe('without surge', () => {
 describe('a worker that was sent SIGTERM', () => {
   test('is replaced through the lease', () => {
     const stage = new Stage().settled()
-    stage.give({ type: 'asked-to-leave', key: 3 })
+    stage.give({ type: 'asked', key: 3 })
     assert.equal(stage.forked.length, 4)
     assert.deepEqual(stage.drained, [])
     stage.announce(4)
@@ -664,7 +675,7 @@ describe('evidence after the drain', () => {
     assert.deepEqual(stage.killed, [1, 2])
   })
 
-  test('stop gives nobody more time than there was', () => {
+  test('stop gives no worker more time than it had', () => {
     const stage = new Stage(dump).settled()
     stage.over(1)
     stage.announce(4)
@@ -679,7 +690,7 @@ describe('evidence after the drain', () => {
 })
 
 describe('stop', () => {
-  test('all drain at once; it is finished when the last is gone, and nobody is forked', () => {
+  test('all drain at once; it is finished when the last is gone, and none is forked', () => {
     const stage = new Stage().settled()
     stage.over(2)
     stage.give({ type: 'stop' })
@@ -696,7 +707,7 @@ describe('stop', () => {
     assert.equal(stage.count('crash'), 0)
   })
 
-  test('who does not go gets SIGKILL', () => {
+  test('a worker that does not go gets SIGKILL', () => {
     const stage = new Stage({ count: 1 }).settled()
     stage.give({ type: 'stop' })
     stage.give({ type: 'stop' })
@@ -705,7 +716,7 @@ describe('stop', () => {
     assert.deepEqual(stage.killed, [1])
   })
 
-  test('with nobody alive it is finished at once', () => {
+  test('with no worker alive it is finished at once', () => {
     const stage = new Stage({ count: 1 })
     stage.exit(1, 7)
     stage.give({ type: 'stop' })
@@ -717,7 +728,7 @@ describe('stop', () => {
 describe('a worker whose channel has closed', () => {
   const crashes = (stage: Stage) => stage.news.filter((news) => news.name === 'crash')
 
-  test('and that exits is a crash like any other: told once, with its code, and forked for once', () => {
+  test('and that exits is a crash like any other: one event, with its code, and one fork', () => {
     const stage = new Stage().settled()
     stage.give({ type: 'disconnected', key: 2 })
     stage.pass(DISCONNECT_GRACE_MS - 1)
@@ -751,7 +762,7 @@ describe('a worker whose channel has closed', () => {
     assert.deepEqual([stage.forked.length, crashes(stage).length, stage.states().length], [4, 1, 3])
   })
 
-  test('and that was told to drain is on its way as ordered', () => {
+  test('and that was ordered to drain is on its way as ordered', () => {
     const stage = new Stage().settled()
     stage.over(2)
     stage.announce(4)
@@ -761,7 +772,7 @@ describe('a worker whose channel has closed', () => {
     assert.deepEqual([crashes(stage), stage.forked, stage.count('recycled')], [[], [1, 2, 3, 4], 1])
   })
 
-  test('in the very moment in which it is to be replaced is ended by its deadline, and told as recycled', () => {
+  test('in the very moment in which it is to be replaced is ended by its deadline, and reported as recycled', () => {
     const stage = new Stage().settled()
     stage.over(2)
     stage.give({ type: 'disconnected', key: 2 })
@@ -793,7 +804,7 @@ describe('a worker whose channel has closed', () => {
     assert.deepEqual(stage.drained, [])
   })
 
-  test('is nobody when it is unknown', () => {
+  test('is ignored when it is unknown', () => {
     const stage = new Stage().settled()
     stage.give({ type: 'disconnected', key: 99 })
     stage.pass(60_000)

@@ -26,7 +26,7 @@ export class Stage {
   readonly killed: number[] = []
   readonly news: ClusterNews[] = []
   finished = false
-  /** Called at each fork; what it does happens as further inputs. */
+  /** Called at each fork; it may give further inputs. */
   onFork: ((key: number) => void) | undefined
 
   constructor(settings: Partial<ReconcilerSettings> = {}, random: () => number = () => 0.5) {
@@ -52,7 +52,8 @@ export class Stage {
   }
 
   announce(key: number, rssBytes = 40 * MB): void {
-    this.give({ type: 'announced', key, rssBytes })
+    this.give({ type: 'joined', key })
+    this.give({ type: 'started', key, rssBytes })
   }
 
   over(key: number, rssBytes = 120 * MB): void {
@@ -80,7 +81,7 @@ export class Stage {
 
   states(): string[] {
     return [...this.reconciler.slots.values()].map(
-      (slot) => `${slot.key} ${slot.state}${slot.surge ? '+' : ''}`,
+      ({ key, state }) => `${key} ${state}${key === this.reconciler.standIn ? '+' : ''}`,
     )
   }
 
@@ -97,7 +98,7 @@ export class Stage {
       case 'kill':
         this.killed.push(action.key)
         return
-      case 'tell':
+      case 'report':
         this.news.push(action.news)
         return
       case 'finished':

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import {
   EXTENSIONS,
   artefactBaseName,
+  numberedName,
   parseArtefactName,
   partialName,
   sidecarName,
@@ -55,6 +56,22 @@ test('what was built parses back, as artefact, partial and sidecar', () => {
   )
 })
 
+test('a numbered name parses as the same dump, with its own artefact', () => {
+  const name = numberedName('leak-memory-7-1000.heapsnapshot', 2)
+  assert.equal(name, 'leak-memory-7-1000-2.heapsnapshot')
+  for (const [file, part] of [
+    [name, 'artefact'],
+    [partialName(name), 'partial'],
+    [sidecarName(name), 'sidecar'],
+  ] as const) {
+    const parsed = parseArtefactName(file)
+    assert.deepEqual(
+      [parsed?.artefact, parsed?.baseName, parsed?.part, parsed?.startedAtMs],
+      [name, 'leak-memory-7-1000', part, 1000],
+    )
+  }
+})
+
 test('a name that parses is spelled as it would be built', () => {
   const nearNames = fc.stringMatching(
     /^(leak-|manual-|blocked-)?(cpu|memory)-\d{1,17}-\d{1,17}\.(cpuprofile|heapsnapshot)$/,
@@ -76,6 +93,10 @@ for (const stranger of [
   'cpu-1-02.cpuprofile',
   'cpu-1-9007199254740993.cpuprofile',
   'cpu--1-2.cpuprofile',
+  'cpu-1-2-1.cpuprofile',
+  'cpu-1-2-02.cpuprofile',
+  'cpu-1-2-3-4.cpuprofile',
+  'cpu-1-2-1000000000.cpuprofile',
   'cpu-1-2.cpuprofile.partial.json',
   'cpu-1-2.cpuprofile.json.partial',
   'cpu-1-2.cpuprofile\n',

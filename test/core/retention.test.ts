@@ -12,6 +12,7 @@ import {
 import type { Evidence } from '../../src/core/retention'
 
 const PLACE = { host: 'here', directory: '/dumps' }
+const NOW = { nowMs: 1_000_000 }
 
 function evidence(fileName: string, changes: Partial<Evidence> = {}): Evidence {
   return { fileName, tool: TOOL, artefact: fileName, rule: 'threshold', ...PLACE, ...changes }
@@ -33,18 +34,43 @@ test('a child has its deadline, and with a large heap 0.3 s for each MB of it', 
 })
 
 test('the newest stay, the others are chosen, oldest first', () => {
-  assert.deepEqual(chooseExpired([cpu(3), cpu(1), cpu(4), cpu(2)], 2, PLACE), [
+  assert.deepEqual(chooseExpired([cpu(3), cpu(1), cpu(4), cpu(2)], 2, PLACE, NOW), [
     'cpu-1-1.cpuprofile',
     'cpu-1-2.cpuprofile',
   ])
 })
 
+test('names later than now, given while the clock was ahead, are the oldest', () => {
+  const stored = [cpu(1), cpu(2), cpu(2_000_000), cpu(3_000_000)]
+  assert.deepEqual([...chooseExpired(stored, 2, PLACE, NOW)].sort(), [
+    'cpu-1-2000000.cpuprofile',
+    'cpu-1-3000000.cpuprofile',
+  ])
+})
+
+test('the dump just made is never chosen, whatever its name and however few are kept', () => {
+  const stored = [cpu(1), cpu(5), cpu(9)]
+  const made = { nowMs: 7, made: 'cpu-1-1' }
+  assert.deepEqual(chooseExpired(stored, 2, PLACE, made), ['cpu-1-9.cpuprofile'])
+  assert.deepEqual(chooseExpired(stored, 0, PLACE, made), ['cpu-1-9.cpuprofile', 'cpu-1-5.cpuprofile'])
+})
+
+test('an artefact with a number belongs to the dump whose name it has', () => {
+  const stored = [
+    evidence('memory-1-1-2.heapsnapshot'),
+    evidence('memory-1-1.heapprofile'),
+    evidence('memory-1-3.heapsnapshot'),
+  ]
+  const chosen = chooseExpired(stored, 1, PLACE, NOW)
+  assert.deepEqual([...chosen].sort(), ['memory-1-1-2.heapsnapshot', 'memory-1-1.heapprofile'])
+})
+
 test('newest is decided by number, not by letters', () => {
-  assert.deepEqual(chooseExpired([cpu(10), cpu(9)], 1, PLACE), ['cpu-1-9.cpuprofile'])
+  assert.deepEqual(chooseExpired([cpu(10), cpu(9)], 1, PLACE, NOW), ['cpu-1-9.cpuprofile'])
 })
 
 test('no more than keep: none is chosen', () => {
-  assert.deepEqual(chooseExpired([cpu(1), cpu(2)], 2, PLACE), [])
+  assert.deepEqual(chooseExpired([cpu(1), cpu(2)], 2, PLACE, NOW), [])
 })
 
 test('each kind of name has its own count, all processes share it', () => {
@@ -55,7 +81,7 @@ test('each kind of name has its own count, all processes share it', () => {
     evidence('memory-1-1.heapsnapshot'),
     evidence('leak-memory-1-1.heapsnapshot', { rule: 'leak' }),
   ]
-  assert.deepEqual(chooseExpired(stored, 1, PLACE), ['cpu-1-1.cpuprofile'])
+  assert.deepEqual(chooseExpired(stored, 1, PLACE, NOW), ['cpu-1-1.cpuprofile'])
 })
 
 test('a snapshot and its sampling profile count once and go together', () => {
@@ -63,13 +89,13 @@ test('a snapshot and its sampling profile count once and go together', () => {
     evidence(`memory-1-${ms}.heapsnapshot`),
     evidence(`memory-1-${ms}.heapprofile`),
   ])
-  assert.deepEqual(chooseExpired(pairs, 2, PLACE), [])
-  assert.deepEqual(chooseExpired(pairs, 1, PLACE), ['memory-1-1.heapsnapshot', 'memory-1-1.heapprofile'])
+  assert.deepEqual(chooseExpired(pairs, 2, PLACE, NOW), [])
+  assert.deepEqual(chooseExpired(pairs, 1, PLACE, NOW), ['memory-1-1.heapsnapshot', 'memory-1-1.heapprofile'])
 })
 
 test('keep 0 chooses all, keep false none', () => {
-  assert.deepEqual(chooseExpired([cpu(1)], 0, PLACE), ['cpu-1-1.cpuprofile'])
-  assert.deepEqual(chooseExpired([cpu(1)], false, PLACE), [])
+  assert.deepEqual(chooseExpired([cpu(1)], 0, PLACE, NOW), ['cpu-1-1.cpuprofile'])
+  assert.deepEqual(chooseExpired([cpu(1)], false, PLACE, NOW), [])
 })
 
 for (const [what, stored] of [
@@ -84,10 +110,10 @@ for (const [what, stored] of [
   ['a sidecar of a sidecar', evidence('cpu-1-1.cpuprofile.json')],
 ] as const) {
   test(`never chosen, even with keep 0: ${what}`, () => {
-    assert.deepEqual(chooseExpired([stored], 0, PLACE), [])
+    assert.deepEqual(chooseExpired([stored], 0, PLACE, NOW), [])
   })
   test(`takes no place of those that are kept: ${what}`, () => {
-    assert.deepEqual(chooseExpired([stored, cpu(0)], 1, PLACE), [])
+    assert.deepEqual(chooseExpired([stored, cpu(0)], 1, PLACE, NOW), [])
   })
 }
 
@@ -105,6 +131,7 @@ test('whatever there is: manual ones stay, at most keep dumps per kind of name s
         fileNames.map((name) => evidence(name)),
         keep,
         PLACE,
+        { nowMs: Infinity },
       )
       const startOf = (name: string): number => Number(/-(\d+)\./.exec(name)?.[1])
       for (const prefix of ['cpu-', 'blocked-cpu-']) {

@@ -6,6 +6,7 @@ import {
   readlinkSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -67,37 +68,37 @@ describe('files under faults', { concurrency: 2 }, () => {
       await repaired(app, disk.path)
     })
 
-    test(`a directory that vanishes: failures, and it is not made again, ${place}`, async (t) => {
+    test(`a directory that vanishes amid a dump: a failure, and the next dump makes it again, ${place}`, async (t) => {
       const directory = join(scratch(t), 'dumps')
       const app = start(t, directory, watchdog)
       await app.until('line', isWatching)
-      // Its creation is waited for by dumps by hand.
-      await app.order('dumpCpu', 10)
       await faulty(app, /ENOENT/, () => renameSync(directory, `${directory} moved`))
-      assert.match(messageOf(await app.order<DumpResult>('dumpMemory')), /ENOENT/)
-      assert.deepEqual(artefacts({ directory: `${directory} moved` }).length, 1)
-      mkdirSync(directory)
+      assert.deepEqual(artefacts({ directory: `${directory} moved` }), [])
       await repaired(app, directory)
+      assert.equal(statSync(directory).mode & 0o777, 0o700)
     })
 
     for (const planted of ['a symlink', 'a file'] as const) {
-      test(`${planted} planted under the final name: a failure, and it stays as it is, ${place}`, async (t) => {
+      test(`${planted} planted under the final name: it stays as it is, and the dump gets another name, ${place}`, async (t) => {
         const directory = join(scratch(t), 'dumps')
         const app = start(t, directory, watchdog)
         const target = join(app.directory, 'mine')
         writeFileSync(target, 'mine')
-        let name = ''
-        await faulty(app, /EEXIST/, (partial) => {
-          name = partial.replace('.partial', '')
-          if (planted === 'a file') writeFileSync(join(directory, name), 'mine')
-          else symlinkSync(target, join(directory, name))
-        })
-        assert.deepEqual(files({ directory }), [name])
+        await app.until('line', isWatching)
+        const dumping = app.order<Dump>('dumpCpu', 3000)
+        let partial: string | undefined
+        while ((partial = partialIn(directory)) === undefined) await sleep(20)
+        const name = partial.replace('.partial', '')
+        if (planted === 'a file') writeFileSync(join(directory, name), 'mine')
+        else symlinkSync(target, join(directory, name))
+        const { file } = await dumping
+        const other = name.replace('.cpuprofile', '-2.cpuprofile')
+        assert.equal(file, join(directory, other))
+        assert.deepEqual(files({ directory }), [name, other, `${other}.json`].sort())
         assert.equal(readFileSync(join(directory, name), 'utf8'), 'mine')
         if (planted === 'a symlink') assert.equal(readlinkSync(join(directory, name)), target)
         assert.equal(readFileSync(target, 'utf8'), 'mine')
-        rmSync(join(directory, name))
-        await repaired(app, directory)
+        assert.deepEqual(app.said('failure'), [])
       })
     }
 
@@ -124,7 +125,7 @@ function start(t: TestContext, profileDir: string, watchdog: boolean): App {
 /** Does the damage while a profile is being recorded, and sees that it becomes one failure. */
 async function faulty(app: App, message: RegExp, damage: (partial: string) => void): Promise<void> {
   await app.until('line', isWatching)
-  const directory = /snapshot to (.*); on/.exec(app.said('line')[0]?.text ?? '')?.[1] ?? ''
+  const directory = /snapshot to (.*); on/.exec(app.said('line').find(isWatching)?.text ?? '')?.[1] ?? ''
   const before = app.said('failure').length
   const dumping = app.order<DumpResult>('dumpCpu', 3000)
   let partial: string | undefined

@@ -57,6 +57,18 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
     )
   })
 
+  test('goes on when the signal that orders dumps, or the end of a terminal, reaches the child as well', async (t) => {
+    const app = startApp(t, 'forking.js', options, { env })
+    const leaked = await app.order<number>('leak')
+    const dumping = app.order<Dump>('dumpMemory')
+    const child = await untilAtWork(app)
+    // As `pkill -f` by the command line, which both have.
+    for (const signal of ['SIGUSR2', 'SIGHUP'] as const) process.kill(child, signal)
+    const { way, file } = await dumping
+    assert.deepEqual([way, instances(file, 'LeakedThing')], ['fork', leaked])
+    assert.deepEqual(app.said('failure'), [])
+  })
+
   test('that ends with its group is not made up for by an application that drains: it would stand still', async (t) => {
     const app = startApp(t, 'forking.js', options, { env: { ...env, DRAINS: '1' } })
     await app.order('leak')
@@ -66,7 +78,7 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
     for (const pid of [child, app.pid]) process.kill(pid, 'SIGTERM')
     await app.until('SIGTERM')
     await dumping
-    assert.match(app.said('failure')[0]?.message ?? '', /somebody ended the child by signal 15/)
+    assert.match(app.said('failure')[0]?.message ?? '', /the child was ended by signal 15/)
     assert.deepEqual(
       app.said('dump').filter(({ way }) => way !== 'sampling'),
       [],

@@ -61,6 +61,15 @@ describe('the manual signal', { concurrency: 2, skip }, () => {
       assert.deepEqual(files(app), [])
     })
 
+    test(`has no effect while stop() waits for a dump, ${place}`, async (t) => {
+      const app = startApp(t, 'by-hand.js', { watchdog })
+      await app.until('line', isWatching)
+      const outcome = await app.order('signalDuringStop', 'SIGUSR2')
+      assert.deepEqual(outcome, { arrivedInTime: true, listeners: 0 })
+      assert.equal(snapshots(app).length, 1, 'the one that stop() waited for')
+      assert.deepEqual([app.said('skip'), app.said('failure')], [[], []])
+    })
+
     test(`is left to another listener as long as there is one, which is said once, ${place}`, async (t) => {
       const app = startApp(t, 'by-hand.js', { watchdog })
       await app.until('line', isWatching)
@@ -76,7 +85,7 @@ describe('the manual signal', { concurrency: 2, skip }, () => {
       const aside = app.said('line').filter(({ text }) => text.includes('another listener'))
       assert.deepEqual(
         aside.map(({ level, text }) => [level, text]),
-        [['warn', 'SIGUSR2 has another listener in this process; it is left to that one']],
+        [['warn', 'SIGUSR2 has another listener in this process; it is left to that listener']],
       )
     })
 

@@ -15,7 +15,7 @@ describe('at the start', { concurrency: 2 }, () => {
     test(`one info line tells what is watched, the limits, the directories, the ways and the thread, ${place}`, async (t) => {
       const [cpuDir, memoryDir] = [join(scratch(t), 'new', 'cpu'), join(scratch(t), 'memory')]
       const app = startApp(t, 'by-hand.js', {
-        cpu: { threshold: 250, counter: 3, limiter: [5, 'hour'], profileDir: cpuDir },
+        cpu: { threshold: 150, counter: 3, limiter: [5, 'hour'], profileDir: cpuDir },
         memory: { threshold: '512mb', profileDir: memoryDir },
         engine: 'builtin',
         watchdog,
@@ -26,7 +26,7 @@ describe('at the start', { concurrency: 2 }, () => {
       const { text } = line ?? { text: '' }
       assert.match(
         text,
-        /^watching cpu above 250% of a core \(3 readings in a row, at most 5 per 3600 s\) to /,
+        /^watching cpu above 150% of a core \(3 readings in a row, at most 5 per 3600 s\) to /,
       )
       assert.match(text, /; memory above 512MB \(at once, at most 3 per 3600 s\) to /)
       assert.ok(text.includes(`to ${cpuDir} by inspector;`) && text.includes(`to ${memoryDir} by ${heapWay}`))
@@ -64,7 +64,7 @@ describe('at the start', { concurrency: 2 }, () => {
             ? [
                 [
                   'warn',
-                  `the memory threshold of ${400 * 1024 * 1024} bytes can never be passed: the cgroup's limit is ${300 * 1024 * 1024} bytes, the kernel ends the process there`,
+                  `the memory threshold of ${400 * 1024 * 1024} bytes can never be passed: the cgroup's limit is ${300 * 1024 * 1024} bytes, where the kernel ends the process`,
                 ],
               ]
             : [],

@@ -30,7 +30,7 @@ async function stops(program: WatchedProgram): Promise<void> {
 
 async function watchesFromTheMainThread(program: WatchedProgram, why: RegExp): Promise<void> {
   const { line } = await program.hears(({ line }) => /^watching/.test(line ?? ''))
-  assert.match(line ?? '', /on the main thread, because the watchdog thread cannot be had/)
+  assert.match(line ?? '', /on the main thread, because the watchdog thread could not be started/)
   assert.match(line ?? '', why)
   assert.equal(program.said.filter(({ line }) => why.test(line ?? '')).length, 1, 'the reason is said once')
 }

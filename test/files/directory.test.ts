@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import fs from 'node:fs'
 import {
   chmodSync,
   chownSync,
   lstatSync,
   mkdirSync,
   readdirSync,
+  renameSync,
   statfsSync,
   symlinkSync,
   writeFileSync,
@@ -13,7 +15,7 @@ import {
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { prepareDirectory, readDisk } from '../../dist/files/directory.js'
+import { makeDirectory, readDisk, whoCanTamper, whyNotWritable } from '../../dist/files/directory.js'
 import { about, scratch, tmpfs } from './scratch'
 
 const AS_NOBODY = join(__dirname, '../fixtures/files/as-nobody.js')
@@ -23,21 +25,21 @@ function mode(path: string): string {
   return (lstatSync(path).mode & 0o777).toString(8)
 }
 
-test('a directory that is there and can be written: left as it was', async (t) => {
+test('a directory that is there and can be written: left as it was', (t) => {
   const directory = scratch(t)
   chmodSync(directory, 0o755)
-  assert.deepEqual(await prepareDirectory(directory), { writable: true })
+  assert.equal(whyNotWritable(directory), undefined)
   assert.deepEqual(readdirSync(directory), [])
   assert.equal(mode(directory), '755')
 })
 
 for (const umask of [0o000, 0o077]) {
-  test(`missing levels are created for the owner only, umask ${umask.toString(8)}, those there keep their mode`, async (t) => {
+  test(`missing levels are created for the owner only, umask ${umask.toString(8)}, those there keep their mode`, (t) => {
     const directory = scratch(t)
     chmodSync(directory, 0o755)
     const previous = process.umask(umask)
     t.after(() => process.umask(previous))
-    assert.deepEqual(await prepareDirectory(join(directory, 'a', 'b')), { writable: true })
+    assert.equal(whyNotWritable(join(directory, 'a', 'b')), undefined)
     assert.deepEqual([directory, join(directory, 'a'), join(directory, 'a', 'b')].map(mode), [
       '755',
       '700',
@@ -47,39 +49,38 @@ for (const umask of [0o000, 0o077]) {
   })
 }
 
-test('a symlink to a directory is a directory', async (t) => {
+test('a symlink to a directory is a directory', (t) => {
   const directory = scratch(t)
   mkdirSync(join(directory, 'real'))
   symlinkSync('real', join(directory, 'link'))
-  assert.deepEqual(await prepareDirectory(join(directory, 'link')), { writable: true })
+  assert.equal(whyNotWritable(join(directory, 'link')), undefined)
 })
 
-test('a file, a path through a file and a dangling symlink are no directories, and stay', async (t) => {
+test('a file, a path through a file and a dangling symlink are no directories, and stay', (t) => {
   const directory = scratch(t)
   writeFileSync(join(directory, 'file'), 'precious')
   symlinkSync('nowhere', join(directory, 'link'))
   for (const path of ['file', 'file/below', 'link']) {
-    const verdict = await prepareDirectory(join(directory, path))
-    assert.ok(!verdict.writable && verdict.reason.includes(join(directory, 'file').slice(0, -4)), path)
+    assert.match(whyNotWritable(join(directory, path)) ?? '', /ENOTDIR|ENOENT/, path)
   }
   assert.deepEqual(readdirSync(directory), ['file', 'link'])
 })
 
-test('a read-only disk', async (t) => {
+test('a read-only disk', (t) => {
   const disk = tmpfs(t, 64 * 1024)
   if (disk === undefined) return
-  assert.deepEqual(await prepareDirectory(disk.path), { writable: true })
+  assert.equal(whyNotWritable(disk.path), undefined)
   disk.makeReadOnly()
-  const verdict = await prepareDirectory(disk.path)
-  assert.ok(!verdict.writable && verdict.code === 'EROFS')
+  assert.match(whyNotWritable(disk.path) ?? '', /EROFS/)
+  assert.throws(() => makeDirectory(join(disk.path, 'missing')), { code: 'EROFS' })
+  makeDirectory(disk.path)
 })
 
-test('a full disk: the trial says so and leaves nothing', async (t) => {
+test('a full disk: the trial says so and leaves nothing', (t) => {
   const disk = tmpfs(t, 64 * 1024)
   if (disk === undefined) return
   writeFileSync(join(disk.path, 'filler'), Buffer.alloc(64 * 1024))
-  const verdict = await prepareDirectory(disk.path)
-  assert.ok(!verdict.writable && verdict.code === 'ENOSPC')
+  assert.match(whyNotWritable(disk.path) ?? '', /ENOSPC/)
   assert.deepEqual(readdirSync(disk.path), ['filler'])
 })
 
@@ -95,12 +96,9 @@ test("somebody else's directory", { skip: !isRoot && 'only root can become someb
       encoding: 'utf8',
     },
   )
-  const { verdict, opened, deleted } = JSON.parse(output) as Record<
-    string,
-    { writable?: boolean; code?: string }
-  >
-  assert.deepEqual([verdict?.writable, verdict?.code], [false, 'EACCES'])
-  assert.equal(opened, 'EEXIST')
+  const { why, opened, deleted } = JSON.parse(output) as Record<string, unknown>
+  assert.match(String(why), /EACCES/)
+  assert.equal(opened, 'EACCES')
   assert.deepEqual(deleted, [])
   assert.deepEqual(readdirSync(directory), ['cpu-1-1.cpuprofile', 'cpu-1-1.cpuprofile.json'])
 })
@@ -133,8 +131,8 @@ test(
         encoding: 'utf8',
       },
     )
-    const { verdict, opened, deleted } = JSON.parse(output) as Record<string, unknown>
-    assert.deepEqual([verdict, opened, deleted], [{ writable: true }, 'opened', []])
+    const { why, opened, deleted } = JSON.parse(output) as Record<string, unknown>
+    assert.deepEqual([why, opened, deleted], ['writable', 'cpu-1-1.cpuprofile.partial', []])
     assert.ok(names.every((name) => readdirSync(directory).includes(name)))
   },
 )
@@ -157,22 +155,67 @@ test('a tmpfs is told from a disk', async (t) => {
   assert.equal((await readDisk('/proc')).isMemory, false)
 })
 
-test('the trial is never to be seen, so that no exit leaves it', async (t) => {
-  const directory = scratch(t)
-  let isOver = false
-  const preparing = prepareDirectory(directory).finally(() => (isOver = true))
-  while (!isOver) {
-    assert.deepEqual(readdirSync(directory), [])
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  assert.deepEqual(await preparing, { writable: true })
-})
-
 test('free bytes of a directory that is not there: the error says so', async (t) => {
   await assert.rejects(readDisk(join(scratch(t), 'missing')), { code: 'ENOENT' })
 })
 
-test('where nothing can be made it says so, instead of trying for ever', async () => {
-  const verdict = await prepareDirectory('/proc/cpu-memory-monitor/nothing')
-  assert.equal(verdict.writable, false)
+test('where nothing can be made it says so, instead of trying for ever', () => {
+  assert.match(whyNotWritable('/proc/cpu-memory-monitor/nothing') ?? '', /ENOENT/)
+})
+
+test('a directory that a neighbour swaps for a symlink at the worst moment: nothing of its target is changed', (t) => {
+  const parent = scratch(t)
+  const victim = join(parent, 'victim')
+  mkdirSync(victim, { mode: 0o755 })
+  chmodSync(victim, 0o755)
+  const mkdir = fs.mkdirSync
+  t.mock.method(fs, 'mkdirSync', (path: string, options: object) => {
+    mkdir(path, options)
+    renameSync(path, `${path}-aside`)
+    symlinkSync(victim, path)
+  })
+  makeDirectory(join(parent, 'dumps'))
+  assert.equal(mode(victim), '755')
+  assert.equal(mode(join(parent, 'dumps-aside')), '700')
+})
+
+const NOBODY = 65534
+
+/** Each a parent of the directory for dumps. */
+const LEVELS: readonly (readonly [string, number, number, number, RegExp | undefined])[] = [
+  ['own, for the owner only', 0o700, 0, 0, undefined],
+  ['readable for all', 0o755, 0, 0, undefined],
+  ['writable for its private group', 0o775, 0, 0, undefined],
+  ['writable for another group', 0o775, 0, NOBODY, /is writable for the group 65534/],
+  ['sticky and writable for all, as /tmp', 0o1777, 0, 0, undefined],
+  ['writable for all without the sticky bit', 0o777, 0, 0, /is writable for all users and has no sticky bit/],
+  ["another user's", 0o755, NOBODY, NOBODY, /belongs to the user 65534/],
+  ["another user's, and sticky", 0o1777, NOBODY, NOBODY, /belongs to the user 65534/],
+]
+
+for (const [what, bits, uid, gid, expected] of LEVELS) {
+  const skip = !isRoot && 'only root can give a directory away'
+  test(`a level that is ${what}: ${expected ? 'named' : 'no word of it'}`, { skip }, (t) => {
+    const directory = scratch(t)
+    const level = join(directory, 'level')
+    const dumps = join(level, 'dumps')
+    makeDirectory(dumps)
+    chownSync(level, uid, gid)
+    chmodSync(level, bits)
+    symlinkSync(dumps, join(directory, 'link'))
+    for (const path of [dumps, level, join(directory, 'link')]) {
+      const found = whoCanTamper(path)
+      if (expected) assert.match(found ?? '', expected)
+      else assert.equal(found, undefined)
+      if (expected) assert.ok(found?.startsWith(level))
+    }
+  })
+}
+
+test("a symlink of another user's on the way is named", { skip: !isRoot }, (t) => {
+  const directory = scratch(t)
+  makeDirectory(join(directory, 'real'))
+  symlinkSync('real', join(directory, 'link'))
+  fs.lchownSync(join(directory, 'link'), NOBODY, NOBODY)
+  assert.match(whoCanTamper(join(directory, 'link')) ?? '', /link belongs to the user 65534/)
 })

@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import type fsPromises from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { chownSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { MAX_SIDECAR_BYTES } from '../../dist/files/read-sidecar.js'
-import { deleteExpired, sweepStalePartials } from '../../dist/files/retention.js'
+import {
+  MAX_FOREIGN_NAMES,
+  MAX_NAMES,
+  deleteExpired,
+  sweepStalePartials,
+} from '../../dist/files/retention.js'
 import { openArtefact } from '../../dist/files/open-artefact.js'
 import { HOW, PROFILE, about, scratch, tmpfs } from './scratch'
 
@@ -15,8 +22,8 @@ const DEAD_PID = 4_194_305
 const LONG_AGO_MS = 1_600_000_000_000
 
 async function publish(directory: string, name: string): Promise<void> {
-  const artefact = await openArtefact(directory, name, about(directory))
-  await artefact.write(PROFILE)
+  const artefact = openArtefact(directory, name, about(directory))
+  artefact.write(PROFILE)
   await artefact.publish(HOW)
 }
 
@@ -32,7 +39,7 @@ function leavePartial(directory: string, artefact: string, sidecar = sidecarOf(d
 test('the newest stay with their sidecars, the older go with theirs', async (t) => {
   const directory = scratch(t)
   for (const ms of [1, 2, 3]) await publish(directory, `cpu-1-${ms}.cpuprofile`)
-  const { deleted, failures } = await deleteExpired(directory, HOST, 2)
+  const { deleted, failures } = await deleteExpired(directory, HOST, { keep: 2 })
   assert.deepEqual(deleted, [join(directory, 'cpu-1-1.cpuprofile')])
   assert.deepEqual(failures, [])
   assert.deepEqual(readdirSync(directory).sort(), [
@@ -44,9 +51,9 @@ test('keep 0 leaves nothing but manual dumps; keep false leaves all', async (t) 
   const directory = scratch(t)
   await publish(directory, 'cpu-1-1.cpuprofile')
   await publish(directory, 'manual-cpu-1-1.cpuprofile')
-  assert.deepEqual(await deleteExpired(directory, HOST, false), { deleted: [], failures: [] })
+  assert.deepEqual(await deleteExpired(directory, HOST, { keep: false }), { deleted: [], failures: [] })
   assert.equal(readdirSync(directory).length, 4)
-  await deleteExpired(directory, HOST, 0)
+  await deleteExpired(directory, HOST, { keep: 0 })
   assert.deepEqual(readdirSync(directory).sort(), [
     'manual-cpu-1-1.cpuprofile',
     'manual-cpu-1-1.cpuprofile.json',
@@ -57,9 +64,90 @@ test('one kind of name alone, when asked: the others are not touched', async (t)
   const directory = scratch(t)
   await publish(directory, 'cpu-1-1.cpuprofile')
   await publish(directory, 'blocked-cpu-1-1.cpuprofile')
-  const { deleted } = await deleteExpired(directory, HOST, 0, 'cpu')
+  const { deleted } = await deleteExpired(directory, HOST, { keep: 0, only: 'cpu' })
   assert.deepEqual(deleted, [join(directory, 'cpu-1-1.cpuprofile')])
   assert.equal(readdirSync(directory).length, 2)
+})
+
+test('after the clock was ahead the dump just made stays, and those of the future go', async (t) => {
+  const directory = scratch(t)
+  const nowMs = Date.now()
+  const future = [1, 2].map((days) => `cpu-1-${nowMs + days * 86_400_000}.cpuprofile`)
+  const now = [`cpu-1-${nowMs - 1}.cpuprofile`, `cpu-1-${nowMs}.cpuprofile`]
+  for (const name of [...future, ...now]) await publish(directory, name)
+  const made = join(directory, now[1] ?? '')
+  const { deleted } = await deleteExpired(directory, HOST, { keep: 2, made })
+  assert.deepEqual(
+    [...deleted].sort(),
+    future.map((name) => join(directory, name)),
+  )
+})
+
+test('the dump just made stays even with keep 0, until the next', async (t) => {
+  const directory = scratch(t)
+  const [first, second] = ['cpu-1-1.cpuprofile', 'cpu-1-2.cpuprofile'] as const
+  await publish(directory, first)
+  await deleteExpired(directory, HOST, { keep: 0, made: join(directory, first) })
+  assert.deepEqual(readdirSync(directory), [first, `${first}.json`])
+  await publish(directory, second)
+  await deleteExpired(directory, HOST, { keep: 0, made: join(directory, second) })
+  assert.deepEqual(readdirSync(directory), [second, `${second}.json`])
+})
+
+const isRoot = process.geteuid?.() === 0
+
+for (const [what, extension] of [
+  ['sidecars', '.json'],
+  ['partials', '.partial'],
+] as const) {
+  const skip = !isRoot && 'only root can give files away'
+  test(
+    `thousands of ${what} that another user planted: the work ends, and says so; fewer are passed over`,
+    { skip },
+    async (t) => {
+      const directory = scratch(t)
+      const stale = `cpu-${DEAD_PID}-${LONG_AGO_MS}.cpuprofile`
+      const clean = () =>
+        extension === '.json'
+          ? deleteExpired(directory, HOST, { keep: 0 })
+          : sweepStalePartials(directory, HOST, Date.now())
+      const plant = (from: number, to: number) => {
+        for (let n = from; n < to; n++) {
+          const file = join(directory, `cpu-${n}-1.cpuprofile${extension}`)
+          writeFileSync(file, '')
+          chownSync(file, 65534, 65534)
+        }
+      }
+      plant(1, 100)
+      if (extension === '.json') await publish(directory, stale)
+      else leavePartial(directory, stale)
+      const few = await clean()
+      assert.deepEqual([few.deleted.length, few.incomplete], [1, undefined])
+
+      plant(100, MAX_FOREIGN_NAMES + 2)
+      const many = await clean()
+      assert.match(many.incomplete ?? '', /5000 such names that are not ours/)
+      assert.deepEqual([many.deleted, many.failures], [[], []])
+      assert.equal(readdirSync(directory).length, MAX_FOREIGN_NAMES + 1)
+    },
+  )
+}
+
+test('a directory without end is read up to a number of names, and closed', async (t) => {
+  const promises = createRequire(__filename)('node:fs/promises') as typeof fsPromises
+  let [given, closed] = [0, false]
+  const endless = async function* () {
+    try {
+      for (;;) yield await Promise.resolve({ name: `file-${given++}` })
+    } finally {
+      closed = true
+    }
+  }
+  t.mock.method(promises, 'opendir', () => Promise.resolve(endless()))
+  const { deleted, failures, incomplete } = await deleteExpired('/evidence', HOST, { keep: 0 })
+  assert.deepEqual([deleted, failures, closed], [[], [], true])
+  assert.match(incomplete ?? '', /100000 names/)
+  assert.ok(given <= MAX_NAMES + 1)
 })
 
 const NAME = 'cpu-1-1.cpuprofile'
@@ -93,12 +181,12 @@ for (const [what, plant] of Object.entries(FOREIGN)) {
     plant(directory, join(directory, `${NAME}.json`))
     const before = readdirSync(directory).sort()
     await publish(directory, 'cpu-1-2.cpuprofile')
-    const { deleted, failures } = await deleteExpired(directory, HOST, 0)
+    const { deleted, failures } = await deleteExpired(directory, HOST, { keep: 0 })
     assert.deepEqual([deleted, failures], [[join(directory, 'cpu-1-2.cpuprofile')], []])
     assert.deepEqual(readdirSync(directory).sort(), before)
 
     writeFileSync(join(directory, `${NAME}.partial`), 'precious')
-    assert.deepEqual(await sweepStalePartials(directory, HOST, Date.now()), { deleted: [], failures: [] })
+    assert.deepEqual((await sweepStalePartials(directory, HOST, Date.now())).deleted, [])
     assert.ok(readdirSync(directory).includes(`${NAME}.partial`))
   })
 }
@@ -106,7 +194,7 @@ for (const [what, plant] of Object.entries(FOREIGN)) {
 test('an artefact of another host stays', async (t) => {
   const directory = scratch(t)
   await publish(directory, NAME)
-  assert.deepEqual((await deleteExpired(directory, 'another-host', 0)).deleted, [])
+  assert.deepEqual((await deleteExpired(directory, 'another-host', { keep: 0 })).deleted, [])
   assert.equal(readdirSync(directory).length, 2)
 })
 
@@ -115,7 +203,7 @@ test('a symlink under the name of an artefact stays, and so does what it leads t
   writeFileSync(join(directory, 'victim'), 'precious')
   symlinkSync('victim', join(directory, NAME))
   writeFileSync(join(directory, `${NAME}.json`), sidecarOf(directory, NAME))
-  assert.deepEqual((await deleteExpired(directory, HOST, 0)).deleted, [])
+  assert.deepEqual((await deleteExpired(directory, HOST, { keep: 0 })).deleted, [])
   assert.deepEqual(readdirSync(directory).sort(), [NAME, `${NAME}.json`, 'victim'])
 })
 
@@ -124,16 +212,18 @@ test('an artefact that is being written, or was moved away, counts for nothing',
   await publish(directory, 'cpu-1-1.cpuprofile')
   await publish(directory, 'cpu-1-2.cpuprofile')
   rmSync(join(directory, 'cpu-1-2.cpuprofile'))
-  const artefact = await openArtefact(directory, 'cpu-1-3.cpuprofile', about(directory))
-  assert.deepEqual((await deleteExpired(directory, HOST, 1)).deleted, [])
-  await artefact.write(PROFILE)
+  const artefact = openArtefact(directory, 'cpu-1-3.cpuprofile', about(directory))
+  assert.deepEqual((await deleteExpired(directory, HOST, { keep: 1 })).deleted, [])
+  artefact.write(PROFILE)
   await artefact.publish(HOW)
-  assert.deepEqual((await deleteExpired(directory, HOST, 1)).deleted, [join(directory, 'cpu-1-1.cpuprofile')])
+  assert.deepEqual((await deleteExpired(directory, HOST, { keep: 1 })).deleted, [
+    join(directory, 'cpu-1-1.cpuprofile'),
+  ])
 })
 
 test('a missing directory, a read-only disk: failures are told, not thrown', async (t) => {
   const missing = join(scratch(t), 'missing')
-  const { failures } = await deleteExpired(missing, HOST, 1)
+  const { failures } = await deleteExpired(missing, HOST, { keep: 1 })
   assert.deepEqual(
     failures.map(({ file }) => file),
     [missing],
@@ -144,7 +234,7 @@ test('a missing directory, a read-only disk: failures are told, not thrown', asy
   if (disk === undefined) return
   for (const ms of [1, 2]) await publish(disk.path, `cpu-1-${ms}.cpuprofile`)
   disk.makeReadOnly()
-  const refused = await deleteExpired(disk.path, HOST, 0)
+  const refused = await deleteExpired(disk.path, HOST, { keep: 0 })
   assert.deepEqual(refused.deleted, [])
   assert.deepEqual(
     refused.failures.map(({ error }) => (error as NodeJS.ErrnoException).code),
@@ -176,7 +266,7 @@ for (const [what, name, nowMs] of [
   test(`a partial ${what} stays`, async (t) => {
     const directory = scratch(t)
     leavePartial(directory, name)
-    assert.deepEqual(await sweepStalePartials(directory, HOST, nowMs), { deleted: [], failures: [] })
+    assert.deepEqual((await sweepStalePartials(directory, HOST, nowMs)).deleted, [])
     assert.equal(readdirSync(directory).length, 2)
   })
 }
@@ -206,7 +296,7 @@ test('a partial left beside its published artefact goes, the artefact and its si
   leavePartial(directory, name)
   writeFileSync(join(directory, name), PROFILE)
   assert.deepEqual(
-    (await deleteExpired(directory, HOST, 0)).deleted,
+    (await deleteExpired(directory, HOST, { keep: 0 })).deleted,
     [],
     'it may be in the middle of its renaming',
   )

@@ -20,12 +20,14 @@ export interface Disk {
 }
 
 /** A file system of the test's own, so that its disk can be full or read-only; `undefined` where mounting is refused. */
-export function tmpfs(t: TestContext, sizeBytes: number): Disk | undefined {
+export function tmpfs(t: TestContext, sizeBytes: number, inodes = 0): Disk | undefined {
   const directory = mkdtempSync(join(tmpdir(), 'files-'))
   const path = join(directory, 'disk')
   mkdirSync(path)
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes}`, 'tmpfs', path], { stdio: 'pipe' })
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes},nr_inodes=${inodes}`, 'tmpfs', path], {
+      stdio: 'pipe',
+    })
   } catch (error) {
     rmSync(directory, { recursive: true, force: true })
     t.skip(`cannot mount a tmpfs: ${String((error as Error).message).trim()}`)

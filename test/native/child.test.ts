@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { getPriority } from 'node:os'
+import { constants, getPriority } from 'node:os'
 import { test } from 'node:test'
 import { startForkingServer, whyNoHelper } from './forking-server'
 
@@ -27,8 +27,9 @@ function isSet(mask: string, signal: number): boolean {
   return (BigInt(`0x${mask}`) & (1n << BigInt(signal - 1))) !== 0n
 }
 
-const SIGPIPE = 13
-const SIGXFSZ = 25
+/** No terminal, no reader and no limit on files ends the child. */
+const ALWAYS_IGNORED = [constants.signals.SIGHUP, constants.signals.SIGPIPE, constants.signals.SIGXFSZ]
+const { SIGALRM, SIGUSR2 } = constants.signals
 
 test('the child has nothing of the application but its memory', { skip }, async (context) => {
   const server = await startForkingServer(context, { ALLOWANCE: String(2 ** 28) })
@@ -47,11 +48,26 @@ test('the child has nothing of the application but its memory', { skip }, async 
     assert.equal(isSet(child.blocked, signal), false, `signal ${signal} is not blocked`)
     assert.equal(
       isSet(child.ignored, signal),
-      signal === SIGPIPE || signal === SIGXFSZ,
+      ALWAYS_IGNORED.includes(signal),
       `signal ${signal} does what it does by default`,
     )
   }
 })
+
+test(
+  'the child ignores the signal that orders dumps, but not the one that ends a late child',
+  { skip },
+  async (context) => {
+    for (const [signal, isIgnored] of [
+      [SIGUSR2, true],
+      [SIGALRM, false],
+    ] as const) {
+      const server = await startForkingServer(context, { IGNORES: String(signal) })
+      const child = JSON.parse((await server.forkAndWait('describe')).result) as Description
+      assert.equal(isSet(child.ignored, signal), isIgnored, `signal ${signal}`)
+    }
+  },
+)
 
 test('the child cannot crowd the application out', { skip }, async (context) => {
   const server = await startForkingServer(context, { ALLOWANCE: String(2 ** 28) })

@@ -159,7 +159,7 @@ test('what cannot work is refused by name, and forks nothing', options, async (c
   const server = await startForkingServer(context)
   server.send('refusals')
   const refusals = (await server.line((line) => Array.isArray(line))) as unknown as readonly string[]
-  assert.equal(refusals.length, 8)
+  assert.equal(refusals.length, 9)
   for (const refusal of refusals) assert.match(refusal, /^TypeError: /)
   server.send('forkInWorker')
   assert.match(

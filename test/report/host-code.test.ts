@@ -57,6 +57,6 @@ test('every listener is called with the event; what one throws or rejects with i
 
 test('an error is told by its message, and what cannot become a string by its kind', () => {
   assert.equal(inWords(new Error('why')), 'why')
-  assert.equal(inWords(undefined), 'undefined')
-  assert.equal(inWords(Object.create(null)), 'it threw an object that cannot be told in words')
+  assert.equal(inWords(undefined), 'undefined was thrown')
+  assert.equal(inWords(Object.create(null)), 'an object was thrown that cannot be converted to a string')
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startLine, uselessThreshold, type Started } from '../../dist/report/start-line.js'
+import { startLine, startWarnings, type Started } from '../../src/report/start-line'
 
 const idle: Started = {
   rules: {},
@@ -66,11 +66,67 @@ test('ways that nobody could ask for are not told as passed over', () => {
   assert.match(startLine({ ...idle, ways, signal: 'SIGUSR2' }), /passed over: heapdump/)
 })
 
-test('a threshold at or above the limit can never trip, one below it can, and so can any without a limit', () => {
+test('the source of the CPU readings is named, with the reason for another than pidusage', () => {
+  const line = (cpuReadings?: string) => startLine({ ...idle, ways: { ...idle.ways, cpuReadings } })
+  assert.match(line('pidusage'), /; on the main thread; CPU readings by pidusage$/)
+  assert.match(
+    line("Node's counters (pidusage failed: no)"),
+    /; CPU readings by Node's counters \(pidusage failed: no\)$/,
+  )
+  assert.doesNotMatch(line(), /CPU readings/)
+})
+
+const roomy = { totalMemoryBytes: 1000, cpus: 4, cpusSource: 'machine' } as const
+
+const cpuWarnings = (threshold: number, cpus: number, cpusSource: 'cgroup-v2' | 'machine' = 'cgroup-v2') =>
+  startWarnings({ rules: { cpu: { threshold, counter: 1 } } }, { ...roomy, cpus, cpusSource })
+
+test('a CPU threshold that the quota or the machine cannot let trip is warned of, with both numbers', () => {
+  assert.deepEqual(cpuWarnings(90, 0.5), [
+    "the CPU threshold of 90% of a core can never be passed: the cgroup quota allows 0.5 cores (50%); the string '90%' means 45% of a core here",
+  ])
+  assert.deepEqual(cpuWarnings(250, 2, 'machine'), [
+    "the CPU threshold of 250% of a core can never be passed: the machine allows 2 cores (200%); the string '90%' means 180% of a core here",
+  ])
+  assert.equal(cpuWarnings(50, 0.5).length, 1)
+})
+
+test('a CPU threshold below what the process may use is not', () => {
+  assert.deepEqual(cpuWarnings(49.9, 0.5), [])
+  assert.deepEqual(cpuWarnings(60, 1, 'machine'), [])
+  assert.deepEqual(cpuWarnings(250, 4, 'machine'), [])
+})
+
+const memoryWarnings = (threshold: number, memoryLimitBytes?: number) =>
+  startWarnings(
+    { rules: { memory: { threshold, counter: 1 } } },
+    memoryLimitBytes === undefined ? roomy : { ...roomy, memoryLimitBytes },
+  )
+
+test('a memory threshold at or above the limit, or what the machine has, is warned of, with both numbers', () => {
   for (const threshold of [100, 101]) {
-    const told = uselessThreshold(threshold, 100)
-    assert.ok(told?.includes(`${threshold} bytes`) && told.includes('100 bytes'))
+    assert.deepEqual(memoryWarnings(threshold, 100), [
+      `the memory threshold of ${threshold} bytes can never be passed: the cgroup's limit is 100 bytes, where the kernel ends the process`,
+    ])
   }
-  assert.equal(uselessThreshold(99, 100), undefined)
-  assert.equal(uselessThreshold(1e15, undefined), undefined)
+  assert.deepEqual(memoryWarnings(1000), [
+    'the memory threshold of 1000 bytes can never be passed: the machine has 1000 bytes',
+  ])
+})
+
+test('a memory threshold below the limit is not', () => {
+  assert.deepEqual(memoryWarnings(99, 100), [])
+  assert.deepEqual(memoryWarnings(999), [])
+})
+
+test('nothing that is not watched is warned of', () => {
+  assert.deepEqual(startWarnings({ rules: {} }, { ...roomy, cpus: 0.01, memoryLimitBytes: 1 }), [])
+})
+
+test('limits that could not be read are one line, whatever is watched; limits that could be are none', () => {
+  const problems = '/sys/fs/cgroup/memory.max line 1 is malformed ("512M")'
+  assert.deepEqual(startWarnings({ rules: {} }, { ...roomy, problems }), [
+    `the limits of this process are uncertain: ${problems}; no limit is assumed there`,
+  ])
+  assert.deepEqual(startWarnings({ rules: {} }, roomy), [])
 })

@@ -109,10 +109,10 @@ test('whatever is thrown can be told', () => {
   assert.deepEqual(
     failures.map(({ message }) => message),
     [
-      "a listener of 'dump': it threw an object that cannot be told in words",
-      "a listener of 'dump': Symbol(s)",
-      "a listener of 'dump': undefined",
-      "a listener of 'dump': Symbol(m)",
+      "a listener of 'dump': an object was thrown that cannot be converted to a string",
+      "a listener of 'dump': Symbol(s) was thrown",
+      "a listener of 'dump': undefined was thrown",
+      "a listener of 'dump': an object was thrown that cannot be converted to a string",
     ],
   )
 })

@@ -1,26 +1,24 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
 import os from 'node:os'
-import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
-import { readLimits, type Limits } from '../../dist/sample/limits.js'
+import { readLimits } from '../../src/sample/limits'
+import { CGROUP_ROOTS, readerOf } from './cgroup-roots'
 
-const roots = join(__dirname, '..', 'fixtures', 'sample', 'roots')
-
-describe('limits of each laid-out root', () => {
-  for (const name of readdirSync(roots)) {
+describe('limits of each machine of the table', () => {
+  for (const [name, { files, limits, problems }] of Object.entries(CGROUP_ROOTS)) {
     test(name, () => {
-      const expected = JSON.parse(readFileSync(join(roots, name, 'expected.json'), 'utf8')) as {
-        limits: Limits
-      }
-      assert.deepEqual(readLimits(join(roots, name)), expected.limits)
+      const expected = { totalMemoryBytes: 8_589_934_592, ...limits }
+      assert.deepEqual(
+        readLimits(readerOf(files)),
+        problems ? { ...expected, problems: problems.join(', ') } : expected,
+      )
     })
   }
 })
 
-test('a root without files has the limits of the machine', () => {
-  assert.deepEqual(readLimits('/nowhere/at/all'), {
+test('a machine without files has the limits that Node knows, and no problem', () => {
+  assert.deepEqual(readLimits(readerOf({})), {
     totalMemoryBytes: os.totalmem(),
     memoryLimitSource: 'none',
     cpus: os.availableParallelism(),
@@ -28,8 +26,9 @@ test('a root without files has the limits of the machine', () => {
   })
 })
 
-test('this machine: plausible, and agrees with Node where Node knows a limit', () => {
+test('this machine: plausible, without problems, and agrees with Node where Node knows a limit', () => {
   const limits = readLimits()
+  assert.equal(limits.problems, undefined)
   assert.equal(limits.totalMemoryBytes, os.totalmem())
   assert.ok(limits.cpus > 0 && limits.cpus <= os.cpus().length)
   // process.constrainedMemory is in the types of later Nodes only as a number; unlimited is 0 or a number near 2^64.

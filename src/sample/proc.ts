@@ -1,0 +1,93 @@
+import { readFileSync } from 'node:fs'
+
+/**
+ * Reads a small file of the kernel, from `/proc` or the cgroup file system.
+ *
+ * @param onError - Called with an error code when the file exists but cannot be read.
+ * @returns The text, or `undefined` when it cannot be read: an unknown limit is no reason to stop watching.
+ */
+export type ReadKernelFile = (path: string, onError?: (code: string) => void) => string | undefined
+
+/**
+ * Reads from this machine. Synchronous: the kernel keeps these files in memory and a reading costs microseconds, while an
+ * asynchronous one waits for a thread pool that the application may have filled.
+ */
+export const readKernelFile: ReadKernelFile = (path, onError) => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT') onError?.(code)
+    return undefined
+  }
+}
+
+/** State and CPU time of a process, or of one thread, from its file `stat`. */
+export interface ThreadStat {
+  /** R runs, S sleeps, D waits for a disk, T is stopped, Z has ended. */
+  readonly state: string
+  /** User and system time used so far, kernel ticks. */
+  readonly cpuTicks: number
+}
+
+/**
+ * @param directory - `/proc/<pid>`, or `/proc/<pid>/task/<thread id>`.
+ * @returns `undefined` when there is no such process, or no /proc.
+ */
+export function readThreadStat(directory: string): ThreadStat | undefined {
+  const stat = readKernelFile(`${directory}/stat`)
+  return stat === undefined ? undefined : parseThreadStat(stat)
+}
+
+/** The name in brackets may hold spaces and brackets itself; the fields after its last bracket have a fixed order. */
+export function parseThreadStat(stat: string): ThreadStat {
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return { state: fields[0] ?? '', cpuTicks: Number(fields[11]) + Number(fields[12]) }
+}
+
+/** State, CPU time and memory of a child process. */
+export interface ChildUsage extends ThreadStat {
+  /** Whether its main thread waits on a lock (futex(2)). False too where the system does not show it. */
+  readonly isLocked: boolean
+  /** Anonymous memory in its page tables, bytes. Includes pages that it still shares with its parent. */
+  readonly anonymousBytes: number
+}
+
+/** @returns `undefined` when there is no such process, or no /proc. */
+export function readChildUsage(pid: number): ChildUsage | undefined {
+  const stat = readThreadStat(`/proc/${pid}`)
+  const status = readKernelFile(`/proc/${pid}/status`)
+  if (stat === undefined || status === undefined) return undefined
+  return { ...stat, isLocked: isLocked(pid), anonymousBytes: statusBytes(status, 'RssAnon') ?? 0 }
+}
+
+/**
+ * Reads the resident set size of any process, bytes.
+ *
+ * @returns `undefined` when the process has ended, or when there is no /proc.
+ * @throws When the process may exist but cannot be read.
+ */
+export function readResidentBytes(pid: number): number | undefined {
+  const path = `/proc/${pid}/status`
+  const status = readKernelFile(path, (code) => {
+    if (code !== 'ESRCH') throw new Error(`${path} cannot be read (${code})`)
+  })
+  return statusBytes(status ?? '', 'VmRSS')
+}
+
+function statusBytes(status: string, key: string): number | undefined {
+  const kibibytes = new RegExp(`^${key}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]
+  return kibibytes === undefined ? undefined : Number(kibibytes) * 1024
+}
+
+/** The number of futex(2) among the system calls. */
+const FUTEX = process.arch === 'arm64' ? '98' : '202'
+
+/**
+ * Judged by the kernel function in which the thread waits (futex_wait_queue, futex_do_wait and others, by kernel version).
+ * Some kernels show 0 instead; there the system call decides.
+ */
+function isLocked(pid: number): boolean {
+  const waitsIn = readKernelFile(`/proc/${pid}/wchan`) ?? ''
+  return waitsIn.startsWith('futex') || (readKernelFile(`/proc/${pid}/syscall`) ?? '').startsWith(`${FUTEX} `)
+}

@@ -1,0 +1,25 @@
+/**
+ * Globals that the monitor needs after its start, as they were when this module was loaded. Applications replace them, delete
+ * them (`delete globalThis.Atomics` is found in hardening snippets) or freeze `globalThis`, where Node can no longer define
+ * those that it loads on first use (AbortController).
+ */
+export const { AbortController, Atomics, Promise } = globalThis
+
+export const parseJson = JSON.parse.bind(JSON) as (text: string) => unknown
+export const toJson = JSON.stringify.bind(JSON)
+export const { hasOwn } = Object
+
+/** `key in given`, without what an application has added to `Object.prototype`. */
+export function owns<Given extends object, Key extends PropertyKey>(
+  given: Given,
+  key: Key,
+): given is Extract<Given, Readonly<Record<Key, unknown>>> {
+  return hasOwn(given, key)
+}
+
+const { assign, create } = Object
+
+/** A copy without a prototype: an optional property that is absent reads as `undefined`, whatever `Object.prototype` has. */
+export function ownOnly<Given extends object>(given: Given): Given {
+  return assign(create(null) as Given, given)
+}

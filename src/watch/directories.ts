@@ -1,0 +1,50 @@
+import type { DumpKind, Report } from '../dispatch/events'
+import { whoCanTamper, whyNotWritable } from '../files/directory'
+import { deleteExpired, sweepStalePartials, type Deletions } from '../files/retention'
+import { systemClock } from './clock'
+
+/**
+ * Creates the directories, reports early what is wrong with them, and deletes what dead processes left in them. Dumps do not
+ * wait for it. Never rejects.
+ */
+export async function prepareDirectories(
+  directories: Readonly<Record<DumpKind, string>>,
+  host: string,
+  report: Report,
+): Promise<void> {
+  const writable = [...new Set(Object.values(directories))].filter((directory) => {
+    const why = whyNotWritable(directory)
+    if (why !== undefined) report.notice(`${directory} cannot be written, dumps to it will fail: ${why}`)
+    const tamper = why === undefined ? whoCanTamper(directory) : undefined
+    if (tamper !== undefined)
+      report.notice(`other users can delete or move dumps in ${directory}, but not read them: ${tamper}`)
+    return why === undefined
+  })
+  for (const directory of writable) {
+    const { failures, incomplete } = await sweepStalePartials(directory, host, systemClock.epochMs())
+    reportFailures(failures, report)
+    if (incomplete !== undefined)
+      report.notice(`unfinished files of dead processes may remain in ${directory}: ${incomplete}`)
+  }
+}
+
+/** Builds what deletes the oldest dumps of a directory after a good one, and reports once per directory that it cannot. */
+export function retainer(
+  host: string,
+  keep: number | false,
+  report: Report,
+): (directory: string, made: string) => Promise<void> {
+  const reported = new Set<string>()
+  return async (directory, made) => {
+    const { failures, incomplete } = await deleteExpired(directory, host, { keep, made })
+    reportFailures(failures, report)
+    if (incomplete === undefined || reported.has(directory)) return
+    reported.add(directory)
+    report.notice(`old dumps may remain in ${directory}: ${incomplete}`)
+  }
+}
+
+function reportFailures(failures: Deletions['failures'], report: Report): void {
+  for (const { file, error } of failures)
+    report.failure({ stage: 'retention', message: `${file}: ${error.message}`, error })
+}

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import type { TestContext } from 'node:test'
+import { evil, noSecondUser } from './second-user'
+
+/** What the attacker reports when it is called off. */
+export interface Loot {
+  /** How often it tried, and how often the file system let it. */
+  readonly tries: number
+  readonly hits: number
+  /** What was written into files and FIFOs of its own. */
+  readonly bytes: number
+}
+
+/**
+ * How often a race is run: here a few times, by `npm run accept -- attacks` many times.
+ *
+ * @param tests - Tests that share the many rounds of a row.
+ */
+export function roundsOr(few: number, tests: number): number {
+  const many = process.env['CMM_ATTACK_ROUNDS']
+  return many === undefined ? few : Math.ceil(Number(many) / tests)
+}
+
+/** Programs in C are compiled once for a test file. */
+const compiled = mkdtempSync(join(tmpdir(), 'attacker-'))
+chmodSync(compiled, 0o755)
+process.once('exit', () => rmSync(compiled, { recursive: true, force: true }))
+
+/** Compiles a program of the folder `programs`. */
+export function compile(source: string, output: string, ...flags: string[]): string {
+  const file = join(compiled, output)
+  const command = ['-O2', '-Wall', '-Wextra', ...flags, '-o', file, join(__dirname, 'programs', source)]
+  const { status, stderr } = spawnSync(CC, command, { encoding: 'utf8' })
+  assert.equal(status, 0, stderr)
+  return file
+}
+
+const CC = process.env['CC'] ?? 'cc'
+
+/** For the `skip` of a test that compiles something. */
+export const noCompiler = spawnSync(CC, ['--version']).status === 0 ? false : `no C compiler: ${CC}`
+
+/** For the `skip` of a test that has an attacker. */
+export const noAttacker = noSecondUser || noCompiler
+
+let attacker: string | undefined
+
+/** Starts the attacker as the second user; it waits already when this resolves. */
+export async function attack(t: TestContext, ...args: string[]): Promise<{ end(): Promise<Loot> }> {
+  attacker ??= compile('attacker.c', 'attacker')
+  const { uid, gid } = evil()
+  const child = spawn(attacker, args, { uid, gid, stdio: ['pipe', 'pipe', 'inherit'] })
+  const ended = once(child, 'close')
+  const kill = (): boolean => child.kill('SIGKILL')
+  t.after(kill)
+  const [ready] = (await once(child.stdout, 'data')) as [Buffer]
+  assert.equal(String(ready), 'ready\n')
+  const output = text(child.stdout)
+  return {
+    async end() {
+      child.stdin.end()
+      const loot = await output
+      await ended
+      return JSON.parse(loot) as Loot
+    },
+  }
+}
+
+/** In the reason of a round in which the service did not answer. */
+export const HUNG = 'no answer'
+
+/**
+ * Runs a race over and over. A round gives what was lost in it, or nothing; a round that the attacker missed proves nothing.
+ *
+ * @param race - Gives `undefined` when all held, or what did not.
+ */
+export async function race(
+  t: TestContext,
+  rounds: number,
+  run: (round: number) => Promise<{ loot: Loot; lost: string | undefined }>,
+): Promise<void> {
+  const lost: string[] = []
+  let missed = 0
+  let round = 0
+  // What hangs once hangs on: the rounds after it would prove nothing.
+  for (; round < rounds && !lost.some((reason) => reason.includes(HUNG)); round++) {
+    const result = await run(round)
+    if (result.lost !== undefined) lost.push(`round ${round}: ${result.lost}`)
+    if (result.loot.tries === 0) missed++
+  }
+  t.diagnostic(
+    `${t.name}: ${round - lost.length} of ${rounds} rounds held, the attacker was late in ${missed}`,
+  )
+  assert.deepEqual(lost, [])
+  assert.ok(missed < rounds, 'the attacker was late in every round')
+}

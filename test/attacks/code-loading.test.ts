@@ -1,0 +1,239 @@
+// Code that another user has planted where a careless search would find it. A line in the file `mark` names what was loaded.
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync, type SpawnSyncReturns } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { describe, test, type TestContext } from 'node:test'
+import { compile, noCompiler } from './attacker'
+import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
+import { PACKAGE, cleanEnvironment, install, plantPackage, startVictim, type Victim } from './victim'
+
+const NAMES = ['memwatch-next', '@airbnb/node-memwatch', 'v8-profiler-next', 'heapdump']
+const ALL = { cpu: { threshold: 100_000 }, memory: { threshold: '900gb' } }
+const HELPER = `fork-helper.napi.${libc()}.node`
+const PREBUILDS = `linux-${process.arch}`
+const HAS_HELPER = existsSync(join(PACKAGE, 'prebuilds', PREBUILDS, HELPER))
+const noHelper = HAS_HELPER ? false : 'the fork helper is not built'
+
+describe('packages', { skip: noSecondUser }, () => {
+  for (const [what, below] of [
+    ['the working directory', ''],
+    ['a directory above the working directory', 'here/and/there'],
+  ] as const) {
+    test(`F1 nothing is loaded from ${what}`, async (t) => {
+      const { home, mark } = plantPackages(t)
+      const cwd = join(home, below)
+      mkdirSync(cwd, { recursive: true })
+      // In place, where heapdump would be asked.
+      const victim = await startVictim(
+        t,
+        { ...ALL, profileDir: scratch(t) },
+        { cwd, execArgv: ['--no-addons'] },
+      )
+      await victim.order('dumpCpu', 10)
+      await victim.order('dumpMemory')
+      assert.equal(loadedBy(mark), '')
+      assert.equal(victim.dumps().length, 2, victim.lines().join('\n'))
+    })
+  }
+
+  test("F1 engine: 'packages' does not find them there either", (t) => {
+    const { home, mark } = plantPackages(t)
+    const script = `require(${JSON.stringify(PACKAGE)})({ engine: 'packages', memory: {} })`
+    const { status, stderr } = run(['-e', script], { cwd: home })
+    assert.equal(loadedBy(mark), '')
+    assert.equal(status, 1)
+    assert.match(stderr, /heapdump/)
+  })
+
+  test("F1 but a package of the application's own tree is used, and named with its path", async (t) => {
+    const parent = scratch(t)
+    const mark = join(parent, 'mark')
+    const { program, directory } = install(parent)
+    plantPackage(join(directory, 'node_modules'), 'memwatch-next', mark)
+    const victim = await startVictim(t, { ...ALL, profileDir: scratch(t) }, { program })
+    await victim.until('the start line', () => victim.lines().some((line) => line.startsWith('watching')))
+    assert.match(loadedBy(mark), /memwatch-next/)
+    const path = join(directory, 'node_modules', 'memwatch-next')
+    assert.ok(
+      victim.lines().some((line) => line.includes(path)),
+      victim.lines().join('\n'),
+    )
+  })
+
+  for (const [what, args] of [
+    ['node -e', ['-e', `require(${JSON.stringify(PACKAGE)})({ memory: {} }).stop()`]],
+    ['node -p', ['-p', `require(${JSON.stringify(PACKAGE)})({ memory: {} }).stop(), 1`]],
+    ['node -', ['-']],
+  ] as const) {
+    test(`F13 an argument of ${what} is no program beside which packages are looked for`, (t) => {
+      const { home, mark } = plantPackages(t)
+      writeFileSync(join(home, 'file.txt'), 'an upload')
+      const input = `require(${JSON.stringify(PACKAGE)})({ memory: {} }).stop()`
+      const { status, stderr } = run([...args, join(home, 'file.txt')], { cwd: '/', input })
+      assert.equal(status, 0, stderr)
+      assert.equal(loadedBy(mark), '')
+    })
+  }
+})
+
+describe('the fork helper', { skip: noSecondUser || noCompiler }, () => {
+  const planted = (mark: string): string =>
+    compile('planted.c', 'planted.node', '-shared', '-fPIC', `-DMARK="${mark}"`)
+
+  for (const [what, isNamed] of [
+    ['', false],
+    [', also with a package.json of our name', true],
+  ] as const) {
+    test(`F12 a bundle loads no addon from the directories above it${what}`, async (t) => {
+      const esbuild = findEsbuild()
+      if (typeof esbuild === 'string') return t.skip(esbuild)
+      const parent = makeDirectory(scratch(t), 'tmp', 0o1777)
+      const mark = join(scratch(t), 'mark')
+      const { directory, program } = install(parent)
+      const outfile = join(directory, 'dist', 'bundle.js')
+      esbuild.buildSync({
+        ...{ entryPoints: [program], bundle: true, platform: 'node', outfile, logLevel: 'error' },
+      })
+      for (const above of [parent, directory, join(directory, 'dist')])
+        plantAddon(above, planted(mark), isNamed)
+      const victim = await startVictim(
+        t,
+        { ...ALL, profileDir: scratch(t) },
+        { program: outfile, cwd: parent },
+      )
+      await dumpBoth(victim)
+      assert.equal(loadedBy(mark), '')
+    })
+  }
+
+  test('H23 nor is one loaded from the working directory', async (t) => {
+    const mark = join(scratch(t), 'mark')
+    const home = makeDirectory(scratch(t), 'home', 0o755, evil())
+    plantAddon(home, planted(mark), true)
+    const env = { PREBUILDS_ONLY: '1' }
+    const victim = await startVictim(t, { profileDir: scratch(t) }, { cwd: home, env })
+    await victim.order('dumpMemory')
+    assert.equal(loadedBy(mark), '')
+  })
+
+  test('F20 nor from a directory that the environment names', async (t) => {
+    const mark = join(scratch(t), 'mark')
+    const home = makeDirectory(scratch(t), 'home', 0o755, evil())
+    plantAddon(home, planted(mark), true)
+    const env = { CPU_MEMORY_MONITOR_PREBUILD: home, npm_config_prebuild: home }
+    const victim = await startVictim(t, { profileDir: scratch(t) }, { env })
+    const result = await victim.order('dumpMemory')
+    assert.equal(loadedBy(mark), '')
+    if (HAS_HELPER) assert.equal('file' in result && result.way, 'fork')
+  })
+})
+
+for (const env of [
+  { LIBC: 'musl' },
+  { LIBC: 'glibc' },
+  { npm_config_arch: 'arm' },
+  { npm_config_platform: 'win32' },
+  { npm_config_libc: 'musl' },
+  { ARM_VERSION: '6' },
+  { npm_config_runtime: 'electron' },
+]) {
+  test(
+    `F20 the helper of this machine is used with ${JSON.stringify(env)}`,
+    { skip: noHelper },
+    async (t) => {
+      const victim = await startVictim(t, { profileDir: scratch(t) }, { env })
+      const result = await victim.order('dumpMemory')
+      assert.equal('file' in result && result.way, 'fork', victim.lines().join('\n'))
+    },
+  )
+}
+
+const noReadelf = spawnSync('readelf', ['--version']).status === 0 ? false : 'there is no readelf'
+const binaries = HAS_HELPER ? readdirSync(join(PACKAGE, 'prebuilds')).flatMap(helpersOf) : []
+
+describe('F22 the helper as a binary', { skip: noHelper || noReadelf }, () => {
+  for (const file of binaries) {
+    test(`F22 ${file.slice(PACKAGE.length + 1)} has a stack protector, full RELRO, no executable stack, and exports nothing but Node-API`, () => {
+      const elf = execFileSync('readelf', ['--wide', '--dyn-syms', '--dynamic', '--segments', file], {
+        encoding: 'utf8',
+      })
+      assert.match(elf, /__stack_chk_fail/)
+      assert.match(elf, /GNU_RELRO/)
+      assert.match(elf, /BIND_NOW|\bNOW\b/)
+      assert.match(elf, /GNU_STACK.*RW /)
+      assert.doesNotMatch(elf, /RPATH|RUNPATH|TEXTREL/)
+      const exported = elf.split('\n').filter((line) => /(GLOBAL|WEAK) +DEFAULT +\d+ /.test(line))
+      // musl's own start files export two names more.
+      const names = exported.map((line) => line.trim().split(/\s+/).at(-1) ?? '')
+      assert.deepEqual(names.filter((name) => !['_init', '_fini'].includes(name)).sort(), [
+        'napi_register_module_v1',
+        'node_api_module_get_api_version_v1',
+      ])
+    })
+  }
+})
+
+function plantPackages(t: TestContext): { home: string; mark: string } {
+  const home = makeDirectory(scratch(t), 'home', 0o755, evil())
+  const mark = join(scratch(t), 'mark')
+  for (const name of NAMES) plantPackage(join(home, 'node_modules'), name, mark)
+  execFileSync('chown', ['-R', `${evil().uid}:${evil().gid}`, home])
+  return { home, mark }
+}
+
+/** Where node-gyp-build and its like would look. */
+function plantAddon(directory: string, addon: string, isNamed: boolean): void {
+  const prebuilds = join(directory, 'prebuilds', PREBUILDS)
+  for (const folder of [prebuilds, join(directory, 'build', 'Release')]) {
+    mkdirSync(folder, { recursive: true })
+    for (const name of [HELPER, 'x.node', 'fork-helper.node']) cpSync(addon, join(folder, name))
+  }
+  const text = JSON.stringify({ name: 'cpu-memory-monitor', version: '2.0.0' })
+  if (isNamed) writeFileSync(join(directory, 'package.json'), text)
+  for (const name of ['build', 'prebuilds', ...(isNamed ? ['package.json'] : [])])
+    execFileSync('chown', ['-R', `${evil().uid}:${evil().gid}`, join(directory, name)])
+}
+
+async function dumpBoth(victim: Victim): Promise<void> {
+  for (const result of [await victim.order('dumpCpu', 10), await victim.order('dumpMemory')])
+    assert.ok('file' in result, JSON.stringify(result))
+}
+
+function loadedBy(mark: string): string {
+  return existsSync(mark) ? readFileSync(mark, 'utf8') : ''
+}
+
+function run(args: readonly string[], options: { cwd: string; input?: string }): SpawnSyncReturns<string> {
+  return spawnSync(process.execPath, args, {
+    ...options,
+    env: cleanEnvironment(),
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
+}
+
+interface Esbuild {
+  buildSync(options: object): unknown
+}
+
+/** It comes with tsx, which runs these tests. */
+function findEsbuild(): Esbuild | string {
+  try {
+    const tsx = createRequire(__filename).resolve('tsx/package.json')
+    return createRequire(tsx)('esbuild') as Esbuild
+  } catch (error) {
+    return `no esbuild: ${(error as Error).message}`
+  }
+}
+
+function helpersOf(platform: string): string[] {
+  const folder = join(PACKAGE, 'prebuilds', platform)
+  return readdirSync(folder).map((name) => join(folder, name))
+}
+
+function libc(): string {
+  const { header } = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } }
+  return header.glibcVersionRuntime === undefined ? 'musl' : 'glibc'
+}
