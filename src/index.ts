@@ -1,7 +1,7 @@
-import * as monitor from './monitor'
+import * as monitor from './monitor/monitor'
 import type * as events from './dispatch/events'
-import * as options from './options'
-import type * as voice from './report/voice'
+import * as options from './monitor/options'
+import type * as voice from './monitor/voice'
 
 /**
  * Watches this process's CPU and memory, and puts the evidence on disk when something goes wrong.

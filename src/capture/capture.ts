@@ -1,4 +1,4 @@
-import type { Artefact, Sidecar } from '../files/artefact'
+import type { Artefact, Sidecar } from '../files/sidecar'
 
 /** Why one way of capturing was not the one taken. */
 export interface PassedOver {

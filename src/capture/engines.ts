@@ -1,4 +1,4 @@
-import { firstLineOf } from '../core/message-of'
+import { firstLineOf } from '../base/error-text'
 import { loadPackage, resolvePackage, takeOver, type ResolvedPackage } from './optional-package'
 import type { PassedOver } from './capture'
 

@@ -1,10 +1,10 @@
 import os from 'node:os'
-import type { MemoryRoom } from '../core/room'
+import type { MemoryRoom } from './room'
 import { readDisk, type Disk } from '../files/directory'
-import { isKilledAsOne } from '../sample/cgroups'
-import { readMemoryLeft } from '../sample/memory-left'
-import { readKernelFile } from '../sample/proc'
-import { ownOnly } from '../time/globals'
+import { isKilledAsOne } from '../system/cgroups'
+import { readMemoryLeft } from '../system/memory-left'
+import { readKernelFile } from '../system/proc'
+import { ownOnly } from '../base/globals'
 
 /** The room that is available now. The real numbers are the machine's; tests supply their own. */
 export interface RoomProbe {

@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events'
-import type { CrashCause, RecycleReason } from '../core/cluster-events'
-import type { SlotState } from '../core/cluster-slot'
+import type { CrashCause, RecycleReason } from './plan/events'
+import type { SlotState } from './plan/slot'
 
 /** Which worker an event is about. */
 export interface WorkerIdentity {

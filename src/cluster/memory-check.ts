@@ -1,4 +1,4 @@
-import { startLoop } from '../watch/loop'
+import { startLoop } from '../base/loop'
 
 export interface MemoryCheck {
   readonly limitBytes: number

@@ -1,8 +1,8 @@
-import type { Budget } from '../core/budget'
+import type { Budget } from '../dispatch/budget'
 import { constants, availableParallelism } from 'node:os'
-import type { BackoffSettings } from '../core/cluster-backoff'
-import type { DrainReason } from '../core/cluster-events'
-import { parseSize } from '../core/size'
+import type { BackoffSettings } from './plan/backoff'
+import type { DrainReason } from './plan/events'
+import { parseSize } from '../base/size'
 import {
   MAX_TIMER_MS,
   RESERVED_SIGNALS,
@@ -18,7 +18,7 @@ import {
   typeError,
   type LimiterOption,
   type Logger,
-} from '../options'
+} from '../monitor/options'
 
 /** What `cleanFunc` gets. */
 export interface CleanContext {

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ownPackageDirectory } from '../capture/own-package'
-import { threadEnvironment } from '../core/thread-environment'
-import { KILL_GRACE_MS } from '../core/cluster-roster'
+import { threadEnvironment } from '../base/thread-environment'
+import { KILL_GRACE_MS } from './plan/roster'
 
 /** What the thread gets at its start. */
 export interface OrphanThreadData {

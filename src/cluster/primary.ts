@@ -1,12 +1,12 @@
 import cluster, { type Worker } from 'node:cluster'
 import { EventEmitter } from 'node:events'
-import type { ClusterAction, ClusterInput, ClusterNews, DrainReason, WorkerKey } from '../core/cluster-events'
-import { Reconciler } from '../core/cluster-reconciler'
-import { isOver } from '../core/cluster-slot'
+import type { ClusterAction, ClusterInput, ClusterNews, DrainReason, WorkerKey } from './plan/events'
+import { Reconciler } from './plan/reconciler'
+import { isOver } from './plan/slot'
 import { DumpBudget } from '../dispatch/dump-budget'
-import { MAX_TIMER_MS, type Logger } from '../options'
-import { callListeners, inWords } from '../report/host-code'
-import { addressInWords, isAt, type Place } from './address'
+import { MAX_TIMER_MS, type Logger } from '../monitor/options'
+import { callListeners, inWords } from '../report/listeners'
+import { addressInWords, isAt, type Place } from './drain/addresses'
 import { surviveDumpSignal } from './dump-signal'
 import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
 import { EVENT, createSecret, fromWorker, seal, workerEnvironment } from './messages'
@@ -22,8 +22,8 @@ import {
   type Publication,
 } from './report'
 import { watchResidentSets } from './resident-sets'
-import { monotonicMs } from '../time/clock'
-import { clearTimeout, setTimeout } from '../time/timers'
+import { monotonicMs } from '../base/clock'
+import { clearTimeout, setTimeout } from '../base/timers'
 
 /** Forks the workers and keeps their number. */
 export function runPrimary(settings: ClusterSettings): Cluster {

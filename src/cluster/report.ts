@@ -1,12 +1,12 @@
 // The lines for the operator and the events of the handle.
 
 import { availableParallelism } from 'node:os'
-import type { ClusterNews } from '../core/cluster-events'
-import { formatSize } from '../core/size'
-import type { Logger } from '../options'
-import { say } from '../report/host-code'
-import { stderrLogger } from '../report/stderr-logger'
-import { readLimits } from '../sample/limits'
+import type { ClusterNews } from './plan/events'
+import { formatSize } from '../base/size'
+import type { Logger } from '../monitor/options'
+import { say } from '../report/listeners'
+import { stderrLogger } from '../report/logger'
+import { readLimits } from '../system/limits'
 import type { ClusterEvents, WorkerIdentity } from './handle'
 import type { ClusterSettings } from './options'
 

@@ -1,5 +1,5 @@
-import { processUsage } from '../sample/usage'
-import { startLoop } from '../watch/loop'
+import { processUsage } from '../system/usage'
+import { startLoop } from '../base/loop'
 
 export interface ResidentSetWatch<Key> {
   readonly intervalMs: number

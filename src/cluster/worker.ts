@@ -1,17 +1,17 @@
 import cluster, { type Worker } from 'node:cluster'
 import type { EventEmitter } from 'node:events'
-import type { Logger } from '../options'
-import { watchShutPlaces } from './address'
-import { Doors } from './doors'
-import { drain } from './drain'
+import type { Logger } from '../monitor/options'
+import { watchShutPlaces } from './drain/addresses'
+import { Doors } from './drain/servers'
+import { drain } from './drain/drain'
 import { surviveDumpSignal } from './dump-signal'
-import { Evidence } from './evidence'
+import { Evidence } from './worker-dump'
 import { readOwnRss, startMemoryCheck } from './memory-check'
 import { EVENT, fromPrimary, seal, takeSecret, type FromWorker } from './messages'
 import type { CleanContext, CleanFunction, ClusterSettings, RunFunction } from './options'
 import { startOrphanWatchdog, type OrphanWatchdog } from './orphan-watchdog'
 import { createLogger } from './report'
-import { clearTimeout, setImmediate, setTimeout } from '../time/timers'
+import { clearTimeout, setImmediate, setTimeout } from '../base/timers'
 
 /** Starts the application in this worker and drains it when the primary orders it. */
 export function runWorker(

@@ -1,4 +1,4 @@
-import type { Budget } from '../core/budget'
+import type { Budget } from './budget'
 import { RateLimiter } from 'limiter'
 
 /**

@@ -1,5 +1,5 @@
 import type { PassedOver } from '../capture/capture'
-import type { DumpKind, DumpRule } from '../core/names'
+import type { DumpKind, DumpRule } from '../files/names'
 
 export type { DumpKind, DumpRule }
 

@@ -1,4 +1,4 @@
-import { Atomics } from '../time/globals'
+import { Atomics } from '../base/globals'
 import type { DumpKind } from './events'
 
 /** No reading within this time after a dump counts as a breach: the dump itself used CPU and memory. ms. */

@@ -1,13 +1,13 @@
 import * as fs from 'node:fs'
 import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
-import { numberedName, parseArtefactName, partialName, sidecarName } from '../core/names'
-import { TOOL } from '../core/retention'
+import { numberedName, parseArtefactName, partialName, sidecarName } from './names'
+import { TOOL } from './expiry'
 import * as disk from './disk'
 import { VERSION } from './version'
 import type { BigIntStats } from 'node:fs'
-import type { Artefact, DraftSidecar, Sidecar } from './artefact'
-import { toJson } from '../time/globals'
+import type { Artefact, DraftSidecar, Sidecar } from './sidecar'
+import { toJson } from '../base/globals'
 
 /** Identifies a file independently of its name. */
 export interface FileMark {

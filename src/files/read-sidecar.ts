@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { OPEN_TO_READ, read } from './disk'
-import type { Evidence } from '../core/retention'
+import type { Evidence } from './expiry'
 
 /** Longest sidecar that is read, bytes. Those of this library have a few KiB. */
 export const MAX_SIDECAR_BYTES = 1024 * 1024

@@ -1,12 +1,12 @@
 import { lstatSync, unlinkSync } from 'node:fs'
 import { opendir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { PARTIAL_SUFFIX, SIDECAR_SUFFIX, parseArtefactName, partialName, sidecarName } from '../core/names'
-import { chooseExpired, isStalePartial } from '../core/retention'
+import { PARTIAL_SUFFIX, SIDECAR_SUFFIX, parseArtefactName, partialName, sidecarName } from './names'
+import { chooseExpired, isStalePartial } from './expiry'
 import { readSidecar } from './read-sidecar'
-import type { ParsedName } from '../core/names'
-import type { Evidence } from '../core/retention'
-import { epochMs } from '../time/clock'
+import type { ParsedName } from './names'
+import type { Evidence } from './expiry'
+import { epochMs } from '../base/clock'
 
 /** Names in one directory that are examined at most, whatever they are. */
 export const MAX_NAMES = 100_000

@@ -1,10 +1,10 @@
-import { firstLineOf } from '../core/message-of'
+import { firstLineOf } from '../base/error-text'
 import type { PassedOver } from '../capture/capture'
 import type { Engine } from '../capture/engines'
 import { loadPackage } from '../capture/optional-package'
-import type { GcReadings } from './gc-readings'
-import { memwatchReadings, type Memwatch } from './memwatch-readings'
-import { sentinelReadings } from './sentinel-readings'
+import type { GcReadings } from './readings'
+import { memwatchReadings, type Memwatch } from './memwatch'
+import { sentinelReadings } from './sentinel'
 
 /** The source taken, and the better ones that could not be. */
 export interface ChosenReadings {

@@ -1,6 +1,6 @@
 /*
  * What JavaScript sees: `survey`, `fork`, `wait`, and the exit codes of a child that did not finish. The types, and what the calls
- * mean to their caller, are in src/capture/fork-helper.ts.
+ * mean to their caller, are in src/capture/heap/fork/helper.ts.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"

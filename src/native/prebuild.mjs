@@ -1,4 +1,4 @@
-// Compiles the fork helper into prebuilds/, from where src/capture/fork-helper.ts loads it, in the package and in a clone alike.
+// Compiles the fork helper into prebuilds/, from where src/capture/heap/fork/helper.ts loads it, in the package and in a clone alike.
 //
 //   node src/native/prebuild.mjs             this machine's own kind, with `cc` (or $CC)
 //   node src/native/prebuild.mjs --release   every kind for which a compiler is installed; names the missing ones

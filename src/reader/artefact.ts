@@ -1,7 +1,7 @@
 // The one file of the reader that knows what the monitor writes.
 import { readFileSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
-import { parseArtefactName, SIDECAR_SUFFIX } from '../core/names'
+import { parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
 import { isObject, numberOr, textOr } from './json'
 import { formatReading } from './units'
 import type { JsonObject } from './json'

@@ -1,7 +1,7 @@
 import type { DumpKind, Report } from '../dispatch/events'
 import { whoCanTamper, whyNotWritable } from '../files/directory'
 import { deleteExpired, sweepStalePartials, type Deletions } from '../files/retention'
-import { systemClock } from './clock'
+import { systemClock } from '../base/watch-clock'
 
 /**
  * Creates the directories, reports early what is wrong with them, and deletes what dead processes left in them. Dumps do not

@@ -1,8 +1,8 @@
-import { messageOf } from '../core/message-of'
+import { messageOf } from '../base/error-text'
 import type { Clock, Dispatcher } from '../dispatch/dispatcher'
 import type { DumpKind, Report } from '../dispatch/events'
-import type { Sampler } from '../sample/samplers'
-import { startLoop } from './loop'
+import type { Sampler } from '../system/samplers'
+import { startLoop } from '../base/loop'
 
 export interface ReadingLoopParts {
   readonly kind: DumpKind

@@ -1,0 +1,108 @@
+import { firstLineOf } from '../../../base/error-text'
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { readLibc } from './libc'
+import { ownPackageDirectory } from '../../own-package'
+
+/** Limits of the forked child. */
+export interface ForkOptions {
+  /**
+   * Writable memory that the child may map beyond what it has at the fork, copies of shared memory included, bytes. At the
+   * limit it ends by itself.
+   */
+  readonly dataAllowanceBytes: number
+  /** The kernel ends the child after this time, whatever it does. Seconds, 1 to 86400. */
+  readonly deadlineSeconds: number
+  /** Added to the application's niceness, 0 to 19. */
+  readonly niceness: number
+  /** Whether the kernel kills the child before all other processes when memory runs out. */
+  readonly firstForOomKiller: boolean
+  /** Number of a signal that has no effect on the child, as SIGHUP has none; 0 for none. */
+  readonly ignoredSignal: number
+}
+
+/** A forked child, seen from its parent. */
+export interface Forked {
+  readonly pid: number
+  /**
+   * The read end of a pipe, to be closed by the caller. It carries what the job returned, and ends when the child ends, in
+   * whatever way.
+   */
+  readonly resultDescriptor: number
+  /** How long the calling thread was blocked, ms. */
+  readonly pauseMs: number
+  /** The part of the pause that the fork itself took, ms. The rest is preparation and clean-up. */
+  readonly forkMs: number
+}
+
+/** How a child ended: by itself, by a signal, or unknown, because another waitpid() reaped it. */
+export type ChildEnd =
+  | { readonly code: number; readonly signal?: never; readonly lost?: never }
+  | { readonly signal: number; readonly code?: never; readonly lost?: never }
+  | { readonly lost: true; readonly code?: never; readonly signal?: never }
+
+/** The native part, in C: see `src/native/fork-helper.h`. */
+export interface ForkHelper {
+  /**
+   * Finds the memory that V8 keeps out of forks, so that the next fork need not. Takes as long as the fork itself: call it
+   * shortly before, on a thread other than the main one. Without it `fork` does this itself.
+   *
+   * @throws An `Error` with `errno` when /proc cannot be read.
+   */
+  survey(): void
+  /**
+   * Forks the process with its heap. In the child it calls `job`, sends the returned string through the pipe, and ends the
+   * process with code 0; it never returns there. In the parent it returns at once.
+   *
+   * The job runs alone: no other thread, no event loop, none of the application's descriptors, standard ones included. It may
+   * call only what is synchronous, and return at most 4096 bytes. A garbage collection in it runs the destructors of native
+   * objects that the application no longer references: their files are closed, and their shared memory is a copy.
+   *
+   * @param job - Receives a function that returns how long the application was blocked, ms.
+   *
+   * @throws A `TypeError` for wrong arguments or outside of the main thread, an `Error` with `errno` when the system refuses.
+   * Then there is no child.
+   */
+  fork(options: ForkOptions, job: (pauseMs: () => number) => string): Forked
+  /** Reaps the child if it has ended, else returns `undefined`. Never blocks. Works on any thread, and again after the end. */
+  wait(pid: number): ChildEnd | undefined
+  /** Exit codes of a child that did not finish. */
+  readonly exitCodes: {
+    /** The job threw, or returned too many bytes. */
+    readonly jobFailed: number
+    /** The child could not be separated from the application, and ended before the job began. */
+    readonly notDetached: number
+    /** The child needed a thread that fork(2) does not copy. Another fork may succeed. */
+    readonly waitedForThread: number
+  }
+}
+
+type LoadedHelper = { readonly helper: ForkHelper } | { readonly unavailable: string }
+
+let loaded: LoadedHelper | undefined
+
+/**
+ * Loads the native helper; later calls return the first result. Machines without it are common (another system or processor,
+ * addons forbidden by `--permission` or `--no-addons`), so the reason is returned as a value, as text for the log.
+ */
+export function loadForkHelper(): LoadedHelper {
+  loaded ??= load()
+  return loaded
+}
+
+/** One full path: nothing in the environment, the working directory or the directories around can name another file. */
+function load(): LoadedHelper {
+  const { platform, arch } = process
+  if (platform !== 'linux') return { unavailable: `forking a heap needs Linux, this is ${platform}` }
+  try {
+    const directory = join(ownPackageDirectory(), 'prebuilds', `linux-${arch}`)
+    if (!existsSync(directory))
+      return { unavailable: `no fork helper for ${arch}: ${directory} does not exist` }
+    const file = join(directory, `fork-helper.napi.${readLibc()}.node`)
+    if (!existsSync(file)) return { unavailable: `no fork helper for this C library: ${file} does not exist` }
+    return { helper: createRequire(file)(file) as ForkHelper }
+  } catch (error) {
+    return { unavailable: firstLineOf(error) }
+  }
+}

@@ -1,0 +1,106 @@
+import { messageOf } from '../../../base/error-text'
+import { writeHeapSnapshot } from 'node:v8'
+import type { Artefact } from '../../../files/sidecar'
+import { reopenArtefact, type OpenArtefact } from '../../../files/artefact'
+import { removePartial, type PartialArtefact } from '../../../files/partial'
+import type { PassedOver } from '../../capture'
+import type { HeapSampler } from '../sampler'
+import { SAMPLING_INTERVAL_BYTES, SAMPLING_WAY } from '../sampling'
+import type { SamplerState } from '../../main-thread/orders'
+import { monotonicMs } from '../../../base/clock'
+import { owns, toJson } from '../../../base/globals'
+
+/** Name in the `.json` and in the start line. */
+export const FORK_WAY = 'fork'
+
+/** Outcome of one file in the child: published, or why not. */
+export type ChildFile = { readonly sizeBytes: number } | { readonly failed: string }
+
+/** The report of a child that ends by itself. */
+export interface ChildReport {
+  readonly profile?: ChildFile
+  readonly snapshot: ChildFile
+  /** Whether the sampling heap profiler still ran. */
+  readonly sampler?: SamplerState
+  readonly peakBytes: number
+}
+
+/** A report has to fit into a pipe: reasons are cut. */
+const LONGEST_REASON = 500
+
+export interface ForkJob {
+  readonly snapshot: PartialArtefact
+  readonly profile?: PartialArtefact
+  readonly passedOver: readonly PassedOver[]
+  /** How long the application has stood still for this dump before this fork, ms. */
+  readonly pausedBeforeMs: number
+}
+
+/**
+ * The job of the forked child, all of it synchronous: the child has no other thread, no thread pool and no event loop.
+ *
+ * The sampling profile comes first, so that some evidence exists even if the snapshot fails. The full collection that it
+ * forces happens in the child and costs the application nothing.
+ *
+ * @param forkPauseMs - How long the application stood still for this fork, ms. Called late, when the pause is over.
+ * @returns A `ChildReport`, as JSON.
+ */
+export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, forkPauseMs: () => number): string {
+  const pauseMs = (): number => job.pausedBeforeMs + forkPauseMs()
+  const profile =
+    job.profile && publishOrRemove(job.profile, (open) => publishProfile(job, open, sampler, pauseMs))
+  const passedOver = [...job.passedOver, ...missing(profile)]
+  const snapshot = publishOrRemove(job.snapshot, (open) =>
+    publishSnapshot({ ...job, passedOver }, open, pauseMs),
+  )
+  const report: ChildReport = {
+    ...(profile && { profile, sampler: sampler.state() }),
+    snapshot,
+    peakBytes: peakBytes(),
+  }
+  return toJson(report)
+}
+
+/** Why there is no sampling profile beside the snapshot, for the evidence. */
+export function missing(profile: ChildFile | undefined): readonly PassedOver[] {
+  return profile && owns(profile, 'failed') ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
+}
+
+/** The child removes a failed file itself: the application, which would do it too, may be gone. */
+function publishOrRemove(partial: PartialArtefact, publish: (open: OpenArtefact) => Artefact): ChildFile {
+  try {
+    return { sizeBytes: publish(reopenArtefact(partial)).sizeBytes }
+  } catch (error) {
+    removePartial(partial)
+    return { failed: messageOf(error).slice(0, LONGEST_REASON) }
+  }
+}
+
+/** Peak memory of this process, the part that it still shares with the application included. */
+function peakBytes(): number {
+  return process.resourceUsage().maxRSS * 1024
+}
+
+function publishProfile(
+  { passedOver }: ForkJob,
+  open: OpenArtefact,
+  sampler: HeapSampler,
+  pauseMs: () => number,
+): Artefact {
+  const startedAtMs = monotonicMs()
+  const { samples, json } = sampler.read()
+  if (samples === 0) throw new Error('the sampling heap profiler has no samples')
+  open.write(json)
+  const from = { sampler: sampler.state(), inForkedChild: true }
+  const notes = { samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples, ...from }
+  const durationMs = monotonicMs() - startedAtMs
+  return open.publishNow({ way: SAMPLING_WAY, passedOver, pauseMs: pauseMs(), durationMs, notes })
+}
+
+function publishSnapshot({ passedOver }: ForkJob, open: OpenArtefact, pauseMs: () => number): Artefact {
+  const startedAtMs = monotonicMs()
+  writeHeapSnapshot(open.writePath)
+  const durationMs = monotonicMs() - startedAtMs
+  const notes = { childPeakBytes: peakBytes() }
+  return open.publishNow({ way: FORK_WAY, passedOver, pauseMs: pauseMs(), durationMs, notes })
+}

@@ -1,0 +1,188 @@
+import { messageOf } from '../../base/error-text'
+import { constants } from 'node:os'
+import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
+import { isPartialThere, type MarkedFile } from '../../files/partial'
+import type { Engines } from '../engines'
+import type { HeapStatistics, OrderName, Orders } from './orders'
+import { loadPackage } from '../optional-package'
+import { forgetOptimizedCodeHere } from '../cpu/forget-optimized-code'
+import { createHeapSampler, type HeapSampler } from '../heap/sampler'
+import { loadForkHelper } from '../heap/fork/helper'
+import { writeDumpInChild } from '../heap/fork/job'
+import { overwrite, writeByPath } from '../../files/overwrite'
+import { openLocalSession, whyNoInspector } from './local-session'
+import { monotonicMs } from '../../base/clock'
+import { hasOwn, ownOnly, parseJson, toJson } from '../../base/globals'
+
+/** The orders, carried out on the main thread: plain synchronous functions. */
+export type OrderTable = {
+  readonly [Name in OrderName]: (input: Orders[Name]['input']) => Orders[Name]['output']
+}
+
+/** What is used of heapdump. */
+interface HeapdumpPackage {
+  writeSnapshot(file: string, done: (error: Error | null) => void): unknown
+}
+
+/** What is used of v8-profiler-next. */
+interface ProfilerPackage {
+  setGenerateType(type: 1): void
+  setSamplingInterval(intervalUs: number): void
+  startProfiling(title: string, recordSamples: boolean): void
+  stopProfiling(title: string): { delete(): void } | undefined
+}
+
+/**
+ * Builds the orders for this thread. Nothing is loaded and nothing started until an order asks for it.
+ *
+ * @param signal - The signal that orders dumps, which a forked child ignores.
+ */
+export function createOrders(engines: Engines, signal?: NodeJS.Signals): OrderTable {
+  const sampler = createHeapSampler(openLocalSession)
+  return {
+    heapStatistics: readHeapStatistics,
+    loadPackage: ({ kind }) => {
+      enginePackage(engines, kind)
+      return {}
+    },
+    heapSnapshot: ({ way, target }) =>
+      timed(() =>
+        writeByPath(target, (path) =>
+          way === 'heapdump' ? writeWithHeapdump(engines, path) : void writeHeapSnapshot(path),
+        ),
+      ),
+    startSampling: ({ intervalBytes }) => ({ sampler: sampler.start(intervalBytes) }),
+    samplingProfile: ({ target }) => {
+      let [samples, writtenBytes] = [0, 0]
+      const { pauseMs } = timed(() => {
+        const profile = sampler.read()
+        samples = profile.samples
+        if (samples > 0) writtenBytes = overwrite(target, profile.json)
+      })
+      return { pauseMs, samples, writtenBytes, sampler: sampler.state() }
+    },
+    stopSampling: () => {
+      sampler.stop()
+      return {}
+    },
+    forkHeapDump: (input) => forkHeapDump(input, sampler, signal),
+    startPackageProfile: ({ title, samplingIntervalUs }) =>
+      timed(() => startProfile(profilerPackage(engines), title, samplingIntervalUs)),
+    stopPackageProfile: ({ title, target }) => {
+      let writtenBytes = 0
+      const { pauseMs } = timed(() => {
+        writtenBytes = stopProfile(profilerPackage(engines), title, target)
+      })
+      return { pauseMs, writtenBytes }
+    },
+  }
+}
+
+/** The same orders, each carried out within a call of `during`. */
+export function ordersDuring(
+  orders: OrderTable,
+  during: <Output>(order: () => Output) => Output,
+): OrderTable {
+  const told = Object.entries(orders).map(([name, order]) => {
+    const run = order as (input: unknown) => unknown
+    return [name, (input: object) => during(() => run(ownOnly(input)))]
+  })
+  return Object.fromEntries(told) as OrderTable
+}
+
+/**
+ * Runs one order whose name and input came as text from another thread.
+ *
+ * @returns JSON: `{"output": …}`, or `{"error": …}` with the message of what the order threw. Never throws.
+ */
+export function runOrder(orders: OrderTable, name: string, inputJson: string): string {
+  try {
+    if (!hasOwn(orders, name)) throw new Error(`no such order: ${name}`)
+    const run = orders[name as OrderName] as (input: unknown) => unknown
+    return toJson({ output: run(parseJson(inputJson)) })
+  } catch (error) {
+    return toJson({ error: messageOf(error) })
+  }
+}
+
+/** The helper itself sees to it that the child does nothing but its job, and ends. */
+function forkHeapDump(
+  { options, ...job }: Orders['forkHeapDump']['input'],
+  sampler: HeapSampler,
+  signal: NodeJS.Signals | undefined,
+): Orders['forkHeapDump']['output'] {
+  const loaded = loadForkHelper()
+  if (!('helper' in loaded)) throw new Error(loaded.unavailable)
+  const startedAtMs = monotonicMs()
+  // The dispatcher may have given this order up: a child would then work for minutes for nothing.
+  if (!isPartialThere(job.snapshot))
+    throw new Error('the target file is gone (the request was abandoned, or the file was deleted)')
+  const lookedForMs = monotonicMs() - startedAtMs
+  const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]
+  const { pid, resultDescriptor, pauseMs } = loaded.helper.fork(
+    { ...options, ignoredSignal },
+    (forkPauseMs) => writeDumpInChild(ownOnly(job), sampler, () => lookedForMs + forkPauseMs()),
+  )
+  return { pid, resultDescriptor, pauseMs: lookedForMs + pauseMs }
+}
+
+function readHeapStatistics(): HeapStatistics {
+  const heap = getHeapStatistics()
+  return {
+    usedBytes: heap.used_heap_size,
+    totalBytes: heap.total_heap_size,
+    limitBytes: heap.heap_size_limit,
+    externalBytes: heap.external_memory,
+  }
+}
+
+function writeWithHeapdump(engines: Engines, file: string): void {
+  const heapdump = enginePackage(engines, 'memory') as HeapdumpPackage
+  let outcome: Error | null = new Error('heapdump did not call back')
+  heapdump.writeSnapshot(file, (error) => (outcome = error))
+  if (outcome) throw outcome
+}
+
+function profilerPackage(engines: Engines): ProfilerPackage {
+  return enginePackage(engines, 'cpu') as ProfilerPackage
+}
+
+/**
+ * setSamplingInterval throws while any profile of this package runs. It comes first, so that an application that is
+ * recording with the package itself keeps its own settings, and our capture goes another way.
+ */
+function startProfile(profiler: ProfilerPackage, title: string, samplingIntervalUs: number): void {
+  profiler.setSamplingInterval(samplingIntervalUs)
+  profiler.startProfiling(title, true)
+  // It would end coverage that is being collected, which this way of profiling leaves whole otherwise.
+  if (process.env['NODE_V8_COVERAGE'] !== undefined || whyNoInspector() !== undefined) return
+  forgetOptimizedCodeHere(openLocalSession)
+}
+
+/**
+ * The format is chosen when a profile is read: 1 is the one that DevTools reads today.
+ *
+ * @returns Bytes written.
+ */
+function stopProfile(profiler: ProfilerPackage, title: string, target: MarkedFile | undefined): number {
+  profiler.setGenerateType(1)
+  const profile = profiler.stopProfiling(title)
+  if (!profile) throw new Error(`no CPU profile named ${title} is running`)
+  try {
+    return target === undefined ? 0 : overwrite(target, toJson(profile))
+  } finally {
+    profile.delete()
+  }
+}
+
+function enginePackage(engines: Engines, kind: 'cpu' | 'memory'): unknown {
+  const resolved = ownOnly(engines[kind]).package
+  if (!resolved) throw new Error(`no package for ${kind} dumps`)
+  return loadPackage(resolved)
+}
+
+function timed(work: () => void): { pauseMs: number } {
+  const startedAt = monotonicMs()
+  work()
+  return { pauseMs: monotonicMs() - startedAt }
+}

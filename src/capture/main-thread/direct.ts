@@ -1,0 +1,14 @@
+import type { MainThread } from './orders'
+import { Promise } from '../../base/globals'
+import type { OrderTable } from './carry-out'
+import { openLocalSession } from './local-session'
+
+/** The way to the main thread for a dispatcher that runs on it: orders are plain calls, sessions local ones. */
+export function createDirectMainThread(orders: OrderTable): MainThread {
+  return {
+    connect: openLocalSession,
+    // The promise's executor turns what an order throws into a rejection.
+    order: (name, input) => new Promise((resolve) => resolve(orders[name](input))),
+    orderNow: (name, input) => orders[name](input),
+  }
+}

@@ -1,0 +1,89 @@
+import type { Session } from 'node:inspector'
+import type { MarkedFile, PartialArtefact } from '../../files/partial'
+import type { PassedOver } from '../capture'
+import type { ForkOptions } from '../heap/fork/helper'
+
+/** State of the main thread's V8 heap, bytes. */
+export interface HeapStatistics {
+  readonly usedBytes: number
+  readonly totalBytes: number
+  readonly limitBytes: number
+  /** Memory outside the heap that objects in it hold (Buffers). */
+  readonly externalBytes: number
+}
+
+/**
+ * Owner of the running sampling heap profiler: this library, or another user of it (whose profile is read and never
+ * stopped); `stopped`: none, because another user stopped ours.
+ */
+export type SamplerState = 'ours' | 'foreign' | 'stopped'
+
+/** Input or output of an order that has none. */
+export type Nothing = Record<string, never>
+
+/**
+ * What only the main thread can do. Every order runs synchronously there, takes and gives plain JSON, and writes what is
+ * large to a file by itself: so an order can be given across threads, even to a thread that spins in a loop.
+ * The target of an order is a file that the caller created (0600, O_EXCL). The order opens it by name, but writes only if it
+ * is still that file: the caller may have given the order up, or another user may have put another file in its place.
+ */
+export interface Orders {
+  heapStatistics: { input: Nothing; output: HeapStatistics }
+  /** Loads the optional package for that kind of dump. Fails if it does not load here. */
+  loadPackage: { input: { kind: 'cpu' | 'memory' }; output: Nothing }
+  /** Writes a heap snapshot with V8 itself or with the heapdump package, in place. */
+  heapSnapshot: { input: { way: 'v8' | 'heapdump'; target: MarkedFile }; output: { pauseMs: number } }
+  /** Starts the sampling heap profiler, unless one runs already. Forces one full GC if another user's does. */
+  startSampling: { input: { intervalBytes: number }; output: { sampler: SamplerState } }
+  /**
+   * Writes the profile of the sampling heap profiler; writes nothing if it has no samples. Forces one full GC unless the
+   * sampler is `stopped`.
+   */
+  samplingProfile: {
+    input: { target: MarkedFile }
+    output: { pauseMs: number; samples: number; writtenBytes: number; sampler: SamplerState }
+  }
+  /** Stops the sampling heap profiler if it is ours. */
+  stopSampling: { input: Nothing; output: Nothing }
+  /**
+   * Forks the process. The child writes the sampling profile, if a file for it is given, and then the snapshot, checks and
+   * publishes both, and ends; its report comes out of the descriptor, as JSON of a `ChildReport`. Fails, without a fork,
+   * when the file for the snapshot is no longer there.
+   */
+  forkHeapDump: {
+    input: {
+      snapshot: PartialArtefact
+      profile?: PartialArtefact
+      passedOver: readonly PassedOver[]
+      pausedBeforeMs: number
+      /** The main thread knows the signal. */
+      options: Omit<ForkOptions, 'ignoredSignal'>
+    }
+    output: { pid: number; resultDescriptor: number; pauseMs: number }
+  }
+  /** Starts a CPU profile with v8-profiler-next. Fails if the application is recording with that package. */
+  startPackageProfile: { input: { title: string; samplingIntervalUs: number }; output: { pauseMs: number } }
+  /** Ends the CPU profile of that title and writes it; without a target it is thrown away. */
+  stopPackageProfile: {
+    input: { title: string; target?: MarkedFile }
+    output: { pauseMs: number; writtenBytes: number }
+  }
+}
+
+export type OrderName = keyof Orders
+
+/**
+ * The way to the main thread, from whichever thread the dispatcher runs on. On the main thread itself the orders are
+ * plain calls; from the watchdog thread they travel over the inspector.
+ */
+export interface MainThread {
+  /** Opens an inspector session to the main thread. The caller disconnects it. */
+  connect(): Session
+  /** Runs one order there. Rejects with the order's own error. */
+  order<Name extends OrderName>(name: Name, input: Orders[Name]['input']): Promise<Orders[Name]['output']>
+  /** The same within the call, with the order's own error thrown. Only where the caller is on the main thread itself. */
+  readonly orderNow?: <Name extends OrderName>(
+    name: Name,
+    input: Orders[Name]['input'],
+  ) => Orders[Name]['output']
+}

@@ -1,0 +1,49 @@
+import type { Logger } from '../../monitor/options'
+import { inWords } from '../../report/listeners'
+import type { Doors } from './servers'
+import type { CleanContext, CleanFunction, ClusterSettings } from '../options'
+
+export interface DrainParts {
+  readonly doors: Doors
+  readonly cleanFunc: CleanFunction | undefined
+  readonly settings: Pick<ClusterSettings, 'killTimeoutMs' | 'lingerMs'>
+  readonly report: Logger
+}
+
+/**
+ * Ends a worker's work without dropping any of it: clean-up begins, no connection is accepted any more, requests that have
+ * arrived are answered.
+ *
+ * @returns A promise that resolves when all connections have ended and the application has cleaned up.
+ */
+export async function drain(reason: CleanContext['reason'], parts: DrainParts): Promise<void> {
+  const { doors, cleanFunc, settings, report } = parts
+  let resolveDrained!: () => void
+  const drained = new Promise<void>((resolve) => (resolveDrained = resolve))
+  doors.holdIdle()
+  const cleaned = clean(cleanFunc, { reason, drained }, report)
+  await doors.close(settings.lingerMs ?? longestLinger(settings.killTimeoutMs))
+  resolveDrained()
+  await cleaned
+}
+
+/**
+ * The longest time for which idle connections can be left alone: the worker must be gone before its deadline. Node itself ends
+ * them when their server's `keepAliveTimeout` is over.
+ */
+export function longestLinger(killTimeoutMs: number): number {
+  return Math.max(killTimeoutMs - 500, killTimeoutMs * 0.8)
+}
+
+/** A clean-up that fails is logged, and the drain goes on. */
+async function clean(
+  cleanFunc: CleanFunction | undefined,
+  context: CleanContext,
+  report: Logger,
+): Promise<void> {
+  try {
+    await cleanFunc?.(context)
+  } catch (error) {
+    report.error(`cleanFunc failed in the worker with pid ${process.pid}: ${inWords(error)}`)
+  }
+}

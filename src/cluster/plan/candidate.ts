@@ -1,0 +1,54 @@
+import type { ReadySlot } from './slot'
+
+/** The next worker to replace. An urgent one does not wait for the spacing between replacements. */
+export type Candidate =
+  | { readonly slot: ReadySlot; readonly reason: 'hard-limit' | 'asked'; readonly urgent: true }
+  | {
+      readonly slot: ReadySlot
+      readonly reason: 'over'
+      readonly urgent: false
+      /** When it asked. */
+      readonly overAt: number
+    }
+
+export interface MemoryLimits {
+  readonly limitBytes: number
+  /** 0: none. */
+  readonly hardLimitBytes: number
+}
+
+/** A worker that has sent nothing for this many of the primary's readings counts as hung. */
+export const SILENT_READINGS = 3
+
+/**
+ * Chooses the worker to replace next: first one above the hard limit, then one that was asked to leave, then one over the
+ * limit; the largest first. A worker that was born above a limit is passed over: its replacement would be no smaller.
+ */
+export function chooseCandidate(ready: readonly ReadySlot[], limits: MemoryLimits): Candidate | undefined {
+  const largestFirst = [...ready].sort((a, b) => b.rssBytes - a.rssBytes)
+  const hard = largestFirst.find((slot) => isOverHardLimit(slot, limits))
+  if (hard) return { slot: hard, reason: 'hard-limit', urgent: true }
+  const asked = largestFirst.find((slot) => slot.askedToLeave)
+  if (asked) return { slot: asked, reason: 'asked', urgent: true }
+  for (const slot of largestFirst) {
+    const { overAt } = slot
+    if (overAt !== undefined && !isUnreachable(slot, limits)) {
+      return { slot, reason: 'over', urgent: false, overAt }
+    }
+  }
+  return undefined
+}
+
+/** Born above the limit: replacing it cannot help. */
+export function isUnreachable(slot: ReadySlot, limits: MemoryLimits): boolean {
+  return slot.birthRssBytes >= limits.limitBytes
+}
+
+/** Too large and silent: it would not receive an order to drain either. */
+export function isHung(slot: ReadySlot, limits: MemoryLimits): boolean {
+  return isOverHardLimit(slot, limits) && slot.silentReadings >= SILENT_READINGS
+}
+
+function isOverHardLimit(slot: ReadySlot, { hardLimitBytes }: MemoryLimits): boolean {
+  return hardLimitBytes > 0 && slot.rssBytes > hardLimitBytes && slot.birthRssBytes < hardLimitBytes
+}

@@ -1,0 +1,330 @@
+import { CrashBackoff } from './backoff'
+import { isUnreachable } from './candidate'
+import type { ClusterAction, ClusterInput, CrashCause, WorkerKey } from './events'
+import { Replacement, type ReplacementSettings } from './replacement'
+import { KILL_GRACE_MS, Roster, type RosterSettings } from './roster'
+import {
+  isHolding,
+  missingAddresses,
+  outgoingSlot,
+  readySlot,
+  sharedAddresses,
+  type HoldingSlot,
+  type OutgoingSlot,
+  type ReadySlot,
+  type Recycling,
+  type Slot,
+  type StartingSlot,
+} from './slot'
+import { Vacancies } from './vacancies'
+
+/** A worker that crashes closes its channel some ms before its 'exit', which says more. One that lives on is lost after this time. */
+export const DISCONNECT_GRACE_MS = 250
+
+export interface ReconcilerSettings extends ReplacementSettings, RosterSettings {
+  readonly minUptimeMs: number
+  /** Time for a worker's dump once it has drained; 0: none is written. */
+  readonly dumpDeadlineMs: number
+}
+
+/**
+ * Keeps `count` workers serving and replaces those above the limit, one at a time.
+ *
+ *     fork → starting ── runFunc settled, listens where expected ──→ ready
+ *               │                                                      │
+ *               │ startTimeout: SIGKILL                                │ replacement ready, asked, or stop: drain
+ *               │                                                      ↓
+ *               │                             leaving ←── dump ── draining ── killTimeout + grace: SIGKILL
+ *               │                                │                     │
+ *               └──────────── exit ──────────────┴──────── exit ───────┴──→ gone
+ *
+ *     starting, ready ── channel closed, and no exit within the grace ──→ leaving
+ *     starting, ready ── exit ──→ gone: a crash; its place is open, at once or after a back-off
+ *
+ * A pure state machine: inputs are what happened and the time, outputs are what to do. Every input ends in the same
+ * `settle`, which compares what should be with what is; so it does not matter in which order a worker's 'exit' and
+ * 'disconnect' arrive, or whether one of them arrives twice. `now` is monotonic ms.
+ */
+export class Reconciler {
+  readonly #roster: Roster
+  readonly #replacement: Replacement
+  readonly #vacancies = new Vacancies()
+  readonly #crashes: CrashBackoff
+  #isUnreachableReported = false
+  #isStopping = false
+  /** After `stop` no worker has longer than this. */
+  #stopBy = Infinity
+  #isFinished = false
+
+  constructor(
+    private readonly settings: ReconcilerSettings,
+    random: () => number,
+  ) {
+    this.#roster = new Roster(settings)
+    this.#replacement = new Replacement(settings, this.#roster, random)
+    this.#crashes = new CrashBackoff(settings.backoff, random)
+  }
+
+  /** Takes in one input. The actions are to be carried out in order. */
+  step(input: ClusterInput, now: number): readonly ClusterAction[] {
+    this.#takeIn(input, now)
+    this.#settle(now)
+    return this.#roster.takeActions()
+  }
+
+  /** When `step` needs a `tick`, if nothing else happens before. */
+  get wakeAt(): number | undefined {
+    const times: (number | undefined)[] = [this.#replacement.wakeAt]
+    if (!this.#isStopping) times.push(this.#vacancies.nextAt)
+    for (const slot of this.#roster.slots.values()) times.push(deadlineOf(slot))
+    const pending = times.filter((time) => time !== undefined)
+    return pending.length === 0 ? undefined : Math.min(...pending)
+  }
+
+  /** The workers as they are now. */
+  get slots(): ReadonlyMap<WorkerKey, Readonly<Slot>> {
+    return this.#roster.slots
+  }
+
+  /** The replacement that is on its way and does not count yet. */
+  get standIn(): WorkerKey | undefined {
+    return this.#replacement.standIn
+  }
+
+  #takeIn(input: ClusterInput, now: number): void {
+    switch (input.type) {
+      case 'start':
+      case 'tick':
+        return
+      case 'stop':
+        return this.#stop(now)
+      case 'seen':
+        return this.#takeReadings(input.rssBytes)
+      case 'exit':
+        return this.#lose(input.key, 'exit', input, now)
+      case 'disconnected':
+        return this.#noteDisconnected(input.key, now)
+      case 'fork-failed':
+        return this.#lose(input.key, 'fork-failed', NO_EXIT, now)
+      case 'listening':
+      case 'shut':
+      case 'joined':
+      case 'started':
+      case 'reading':
+      case 'over':
+      case 'asked':
+      case 'closed':
+      case 'drained':
+        return this.#takeFromWorker(input, now)
+    }
+  }
+
+  #takeFromWorker(input: WorkerInput, now: number): void {
+    const slot = this.#roster.slots.get(input.key)
+    if (!slot) return
+    slot.silentReadings = 0
+    if ('rssBytes' in input) slot.rssBytes = input.rssBytes
+    switch (input.type) {
+      case 'listening':
+        slot.addresses.add(input.address)
+        return
+      case 'shut':
+        // A draining worker closes everything; its successor needs the addresses that it had.
+        if (isHolding(slot)) slot.addresses.delete(input.address)
+        return
+      case 'joined':
+        if (slot.state === 'starting') slot.joined = true
+        return
+      case 'started':
+        if (slot.state === 'starting') slot.startedRssBytes = input.rssBytes
+        return
+      case 'reading':
+        if (slot.state === 'ready' && input.rssBytes <= this.settings.limitBytes) slot.overAt = undefined
+        return
+      case 'over':
+        // A worker may take more memory while it boots than when it serves; if not, its next reading shows it.
+        if (slot.state === 'ready') this.#noteOver(slot, now)
+        return
+      case 'asked':
+        if (isHolding(slot)) slot.askedToLeave = true
+        return
+      case 'closed':
+        return this.#noteClosed(slot, now)
+      case 'drained':
+        if (slot.state === 'draining') this.#noteDrained(slot, now)
+        return
+    }
+  }
+
+  #noteOver(slot: ReadySlot, now: number): void {
+    if (slot.overAt !== undefined) return
+    slot.overAt = now
+    this.#roster.report({ name: 'over', key: slot.key, rssBytes: slot.rssBytes })
+  }
+
+  #noteClosed(slot: Slot, now: number): void {
+    const expects = this.#replacement.close(slot)
+    if (expects) this.#vacancies.open({ notBefore: now, expects })
+  }
+
+  /** It starts writing its dump; the dump deadline counts from here. */
+  #noteDrained(slot: OutgoingSlot, now: number): void {
+    const killAt = Math.min(this.#stopBy, now + this.settings.dumpDeadlineMs + KILL_GRACE_MS)
+    this.#roster.put(outgoingSlot(slot, 'leaving', killAt, slot.recycling))
+    this.#replacement.freeAfter(slot.key)
+  }
+
+  #takeReadings(rssBytes: ReadonlyMap<WorkerKey, number>): void {
+    for (const slot of this.#roster.slots.values()) {
+      slot.silentReadings += 1
+      slot.rssBytes = rssBytes.get(slot.key) ?? slot.rssBytes
+    }
+  }
+
+  /** The one place that compares what should be with what is. Idempotent. */
+  #settle(now: number): void {
+    this.#keepDeadlines(now)
+    for (const slot of this.#roster.slots.values()) if (slot.state === 'starting') this.#makeReady(slot, now)
+    if (this.#isStopping) return this.#finish()
+    this.#heal(now)
+    this.#replacement.handOver(now)
+    this.#replacement.begin(this.#crashes.until, now)
+  }
+
+  #keepDeadlines(now: number): void {
+    for (const slot of this.#roster.slots.values()) {
+      if (isHolding(slot) && now >= (slot.lostAt ?? Infinity)) this.#cutOff(slot, now)
+      else if (now >= (deadlineOf(slot) ?? Infinity)) this.#keepDeadline(slot)
+    }
+  }
+
+  #keepDeadline(slot: Slot): void {
+    if (slot.state === 'ready') {
+      slot.proveAt = undefined
+      this.#crashes.calm()
+    } else if (!this.#servesPartly(slot)) this.#roster.kill(slot)
+  }
+
+  /** Ready but for an address that its predecessor had. Better than no worker, unless the predecessor still serves. */
+  #servesPartly(slot: Slot): boolean {
+    return slot.state === 'starting' && slot.startedRssBytes !== undefined && slot.key !== this.standIn
+  }
+
+  #makeReady(slot: StartingSlot, now: number): void {
+    if (slot.startedRssBytes === undefined || slot.killed) return
+    const mayBePartial = slot.key !== this.standIn && now >= slot.startBy
+    if (missingAddresses(slot).length > 0 && !mayBePartial) return
+    const ready = readySlot(slot, now, this.settings.minUptimeMs)
+    this.#roster.put(ready)
+    this.#vacancies.hasten(now + this.#crashes.baseDelayMs())
+    const { key, birthRssBytes: rssBytes } = ready
+    this.#roster.report({ name: 'ready', key, rssBytes })
+    if (isUnreachable(ready, this.settings)) this.#reportUnreachable(key, rssBytes)
+  }
+
+  #reportUnreachable(key: WorkerKey, rssBytes: number): void {
+    if (this.#isUnreachableReported) return
+    this.#isUnreachableReported = true
+    const { limitBytes } = this.settings
+    this.#roster.report({ name: 'limit-unreachable', key, rssBytes, limitBytes })
+  }
+
+  #lose(key: WorkerKey, cause: CrashCause, how: Exit, now: number): void {
+    const slot = this.#roster.slots.get(key)
+    if (!slot) return
+    this.#roster.remove(key)
+    if (isHolding(slot)) return this.#noteCrash(slot, cause, how, now)
+    if (slot.recycling) this.#reportRecycled(key, slot.recycling, how, now)
+    this.#noteClosed(slot, now)
+    this.#replacement.freeAfter(key)
+  }
+
+  #noteDisconnected(key: WorkerKey, now: number): void {
+    const slot = this.#roster.slots.get(key)
+    if (slot && isHolding(slot)) slot.lostAt = now + DISCONNECT_GRACE_MS
+  }
+
+  /** The worker may finish what it has, but gets no new connections and no order to drain: its place is free. */
+  #cutOff(slot: HoldingSlot, now: number): void {
+    this.#noteCrash(slot, 'disconnect', NO_EXIT, now)
+    this.#roster.retire(slot, 'leaving', now)
+  }
+
+  #reportRecycled(
+    key: WorkerKey,
+    { reason, orderedAt, rssBytes }: Recycling,
+    { code, signal }: Exit,
+    now: number,
+  ): void {
+    const durationMs = now - orderedAt
+    this.#roster.report({ name: 'recycled', key, reason, rssBytes, durationMs, code, signal })
+  }
+
+  /** A worker that held a place is lost. A replacement that did not count yet leaves no gap. */
+  #noteCrash(slot: HoldingSlot, cause: CrashCause, { code, signal }: Exit, now: number): void {
+    const uptimeMs = slot.state === 'ready' ? now - slot.readyAt : 0
+    this.#roster.report({ name: 'crash', key: slot.key, ...lossOf(slot, cause), code, signal, uptimeMs })
+    const isYoung = slot.state === 'starting' || uptimeMs < this.settings.minUptimeMs
+    if (isYoung && this.#crashes.note(now)) this.#reportBackoff(now)
+    if (slot.key === this.standIn) return this.#replacement.failWith(slot.key)
+    const expects = slot.state === 'ready' ? sharedAddresses(slot, this.#roster.ready()) : slot.expects
+    this.#vacancies.open({ notBefore: isYoung ? this.#crashes.until : now, expects })
+  }
+
+  #reportBackoff(now: number): void {
+    const { until, step } = this.#crashes
+    this.#roster.report({ name: 'backoff', delayMs: until - now, step })
+  }
+
+  /** Restores capacity. A replacement that is on its way fills the first gap: the worker that it was for still serves. */
+  #heal(now: number): void {
+    let missing = this.settings.count - (this.#roster.holding() - this.#replacement.surplus)
+    if (missing > 0 && this.#replacement.fillGap()) missing -= 1
+    this.#vacancies.fit(Math.max(0, missing), now)
+    for (const vacancy of this.#vacancies.takeDue(now)) this.#roster.fork(vacancy.expects, now)
+  }
+
+  #stop(now: number): void {
+    if (this.#isStopping) return
+    this.#isStopping = true
+    this.#replacement.stop()
+    this.#stopBy = now + this.settings.killTimeoutMs + KILL_GRACE_MS
+    for (const slot of this.#roster.slots.values()) {
+      if (isHolding(slot)) this.#roster.drain(slot, 'stop', now)
+      else if (slot.state === 'leaving') slot.killAt = Math.min(this.#stopBy, slot.killAt)
+    }
+  }
+
+  #finish(): void {
+    if (this.#isFinished || this.#roster.slots.size > 0) return
+    this.#isFinished = true
+    this.#roster.finish()
+  }
+}
+
+const NO_EXIT = { code: null, signal: null } as const
+
+/** How a process ended. */
+type Exit = Pick<Extract<ClusterInput, { type: 'exit' }>, 'code' | 'signal'>
+
+/** What a worker reports, or what is reported about it while it lives. */
+type WorkerInput = Extract<
+  ClusterInput,
+  {
+    type: 'listening' | 'shut' | 'joined' | 'started' | 'reading' | 'over' | 'asked' | 'closed' | 'drained'
+  }
+>
+
+/** The time by which something happens to the worker if nothing else does. */
+function deadlineOf(slot: Slot): number | undefined {
+  if (slot.killed) return undefined
+  if (slot.state === 'starting') return slot.lostAt ?? slot.startBy
+  return slot.state === 'ready' ? (slot.lostAt ?? slot.proveAt) : slot.killAt
+}
+
+/** A worker that was not ready in time was ended for it, whatever its exit looks like. */
+function lossOf(slot: HoldingSlot, cause: CrashCause): { cause: CrashCause; missing: readonly string[] } {
+  if (slot.state === 'ready' || !slot.killed) return { cause, missing: [] }
+  if (!slot.joined) return { cause: 'run-not-called', missing: [] }
+  return { cause: 'start-timeout', missing: slot.startedRssBytes === undefined ? [] : missingAddresses(slot) }
+}

@@ -1,0 +1,166 @@
+import { backoffMs, type BackoffSettings } from './backoff'
+import { chooseCandidate, isHung, type Candidate, type MemoryLimits } from './candidate'
+import type { WorkerKey } from './events'
+import type { Roster } from './roster'
+import { sharedAddresses, type ReadySlot, type Slot } from './slot'
+
+export interface ReplacementSettings extends MemoryLimits {
+  readonly count: number
+  readonly minLifetimeMs: number
+  readonly backoff: BackoffSettings
+  /** 1: the replacement serves before the old worker drains. 0: it is forked when the old one has stopped accepting. */
+  readonly maxSurge: 0 | 1
+}
+
+/** The one replacement that is under way. */
+type Lease =
+  /** The replacement starts, the old worker serves. */
+  | {
+      readonly phase: 'starting'
+      readonly old: WorkerKey
+      readonly candidate: Candidate
+      readonly standIn: WorkerKey
+    }
+  /** Without surge: the old worker drains but still accepts, nothing is forked yet. */
+  | { readonly phase: 'closing'; readonly old: WorkerKey }
+  /** The old worker drains, the replacement has taken its place. */
+  | { readonly phase: 'draining'; readonly old: WorkerKey }
+
+/**
+ * Replaces workers on purpose, one at a time: a lease.
+ *
+ *     with surge:     begin → starting ── replacement ready ──→ draining ── old one gone, or writes its dump ──→ free
+ *                                │ replacement lost, or needed for another gap
+ *                                └──→ free, the old worker serves on
+ *     without surge:  begin → closing ── old one accepts no more ──→ draining → free
+ */
+export class Replacement {
+  #lease: Lease | undefined
+  /** Replacements in a row that came too soon. */
+  #thrash = 0
+  /** No replacement for the soft limit before this time. */
+  #spacedUntil = -Infinity
+  #wakeAt: number | undefined
+
+  constructor(
+    private readonly settings: ReplacementSettings,
+    private readonly roster: Roster,
+    private readonly random: () => number,
+  ) {}
+
+  /** Set while a candidate waits for a time. */
+  get wakeAt(): number | undefined {
+    return this.#wakeAt
+  }
+
+  /** The replacement that starts and does not count yet: the worker that it is for still serves. */
+  get standIn(): WorkerKey | undefined {
+    return this.#lease?.phase === 'starting' ? this.#lease.standIn : undefined
+  }
+
+  /** What the number of workers that hold a place is to be corrected by. */
+  get surplus(): number {
+    if (this.#lease?.phase === 'starting') return 1
+    return this.#lease?.phase === 'closing' ? -1 : 0
+  }
+
+  /**
+   * Begins the next replacement, when no worker is missing and none is being replaced.
+   *
+   * @param retryAt - A replacement that failed is a crash like any other: the next attempt waits for the same back-off.
+   */
+  begin(retryAt: number, now: number): void {
+    this.#wakeAt = undefined
+    const ready = this.roster.ready()
+    if (ready.length < this.settings.count) this.#endHung(ready)
+    if (this.#lease || ready.length < this.settings.count) return
+    const candidate = chooseCandidate(ready, this.settings)
+    if (!candidate) return
+    const notBefore = candidate.urgent ? retryAt : Math.max(retryAt, this.#spacedUntil)
+    if (now < notBefore) this.#wakeAt = notBefore
+    else this.#beginLease(candidate, now)
+  }
+
+  /**
+   * While a worker is missing no replacement begins, so a hung worker whose memory the starting ones need would stay for
+   * ever. It serves nothing: nothing is lost with it.
+   */
+  #endHung(ready: readonly ReadySlot[]): void {
+    for (const slot of ready) {
+      if (!isHung(slot, this.settings)) continue
+      const { key, rssBytes } = slot
+      this.roster.report({ name: 'recycle', key, reason: 'hard-limit', rssBytes })
+      this.roster.kill(slot)
+    }
+  }
+
+  #beginLease(candidate: Candidate, now: number): void {
+    const { slot: old, reason } = candidate
+    this.roster.report({ name: 'recycle', key: old.key, reason, rssBytes: old.rssBytes })
+    if (this.settings.maxSurge === 1) {
+      const standIn = this.roster.fork(sharedAddresses(old, this.roster.ready()), now)
+      this.#lease = { phase: 'starting', old: old.key, candidate, standIn }
+    } else {
+      this.#lease = { phase: 'closing', old: old.key }
+      this.#sendAway(candidate, now)
+    }
+  }
+
+  /** Once the replacement serves, the old worker may go. */
+  handOver(now: number): void {
+    const lease = this.#lease
+    if (lease?.phase !== 'starting' || this.roster.slots.get(lease.standIn)?.state !== 'ready') return
+    this.#lease = { phase: 'draining', old: lease.old }
+    this.#sendAway(lease.candidate, now)
+  }
+
+  #sendAway(candidate: Candidate, now: number): void {
+    const { slot: old, reason } = candidate
+    if (candidate.reason === 'over') this.#space(candidate.slot, candidate.overAt, now)
+    const recycling = { reason, orderedAt: now, rssBytes: old.rssBytes }
+    if (isHung(old, this.settings)) this.roster.kill(this.roster.retire(old, 'draining', now, recycling))
+    else this.roster.drain(old, reason, now, recycling)
+  }
+
+  /** Replacing workers faster does not help when they are over the limit again soon after their birth. */
+  #space({ key, readyAt }: ReadySlot, overAt: number, now: number): void {
+    const lifetimeMs = overAt - readyAt
+    this.#thrash = lifetimeMs < this.settings.minLifetimeMs ? this.#thrash + 1 : 0
+    const delayMs = backoffMs(this.#thrash, this.settings.backoff, this.random)
+    this.#spacedUntil = now + delayMs
+    if (this.#thrash > 0) this.roster.report({ name: 'thrash', key, lifetimeMs, delayMs })
+  }
+
+  /**
+   * Without surge: the old worker accepts no more, so its place is free.
+   *
+   * @returns Where its successor must listen, or `undefined` when no lease waits for this worker.
+   */
+  close(old: Slot): ReadonlySet<string> | undefined {
+    if (this.#lease?.phase !== 'closing' || this.#lease.old !== old.key) return undefined
+    this.#lease = { phase: 'draining', old: old.key }
+    return sharedAddresses(old, this.roster.ready())
+  }
+
+  /** A worker that drained is gone, or only writes its dump. */
+  freeAfter(old: WorkerKey): void {
+    if (this.#lease?.old === old && this.#lease.phase !== 'starting') this.#lease = undefined
+  }
+
+  /** The replacement is lost; the old worker serves on. */
+  failWith(standIn: WorkerKey): void {
+    if (this.standIn === standIn) this.#lease = undefined
+  }
+
+  /** @returns Whether a replacement was on its way and now fills a gap; the worker that it was for asks again. */
+  fillGap(): boolean {
+    if (this.standIn === undefined) return false
+    this.#lease = undefined
+    return true
+  }
+
+  stop(): void {
+    this.#lease = undefined
+    this.#wakeAt = undefined
+  }
+}

@@ -1,0 +1,130 @@
+import { messageOf } from '../base/error-text'
+import { hostname } from 'node:os'
+import type { Capturer, Job, Refusal } from '../capture/capture'
+import { createDirectMainThread } from '../capture/main-thread/direct'
+import { resolveEngines } from '../capture/engines'
+import { createHeapCapturer } from '../capture/heap/ladder'
+import { createOrders } from '../capture/main-thread/carry-out'
+import { createRoomProbe } from '../capture/room-probe'
+import { artefactBaseName } from '../files/names'
+import { GATE_RETRY_MS } from '../dispatch/dispatcher'
+import { Gate } from '../dispatch/gate'
+import { processRegistry } from '../dispatch/process-registry'
+import { deleteExpired } from '../files/retention'
+import type { Logger } from '../monitor/options'
+import { readLimits } from '../system/limits'
+import { epochMs } from '../base/clock'
+import { setTimeout } from '../base/timers'
+
+export interface EvidenceSettings {
+  readonly directory: string
+  readonly limitBytes: number
+  readonly keep: number | false
+  readonly report: Logger
+}
+
+/**
+ * Dump of a worker that is replaced for its memory: a sampling heap profile and a heap snapshot, by the monitor's own
+ * ladder. To be constructed when the worker starts, because the sampling profile covers only later allocations.
+ */
+export class Evidence {
+  readonly #settings: EvidenceSettings
+  readonly #capturer: Capturer
+
+  constructor(settings: EvidenceSettings) {
+    this.#settings = settings
+    this.#capturer = createCapturer(settings.report)
+  }
+
+  /**
+   * Writes the dump. If a monitor inside the worker is writing one, waits for it; a memory dump of the monitor's suffices.
+   * Never rejects: the worker goes on to leave in any case.
+   *
+   * @param reason - Why the worker is replaced.
+   */
+  async write(reason: string): Promise<void> {
+    const gate = new Gate(processRegistry().gate)
+    while (!gate.enter('memory')) {
+      if (gate.heldFor === 'memory') return this.#leaveItToTheMonitor(gate)
+      await retryLater()
+    }
+    await this.#writeFiles(reason)
+    gate.leave()
+  }
+
+  async #leaveItToTheMonitor(gate: Gate): Promise<void> {
+    this.#settings.report.info(`the memory of ${who()} is in the dump that its monitor is writing`)
+    while (gate.heldFor === 'memory') await retryLater()
+  }
+
+  /** Also logs the files, or the reason why there are none. */
+  async #writeFiles(reason: string): Promise<void> {
+    const { directory, limitBytes, keep, report } = this.#settings
+    try {
+      const reading = process.memoryUsage.rss()
+      const plan = await this.#capturer.plan(directory)
+      if (!('take' in plan)) return report.warn(refused(plan))
+      const job = describeJob(directory, { cluster: reason, threshold: limitBytes, reading })
+      const captured = await plan.take(job, new AbortController().signal)
+      if ('skip' in captured) return report.warn(refused(captured))
+      const refusal = plan.refusal ?? captured.refusal
+      if (refusal) report.warn(refused(refusal))
+      if (captured.failure) report.error(failed(captured.failure))
+      const files = captured.artefacts.map(({ file }) => file).join(' and ')
+      report.info(`the memory of ${who()} is in ${files} (paused ${Math.round(captured.pauseMs)} ms)`)
+      // The other kinds of names belong to a monitor, which has a `keep` of its own.
+      const made = captured.artefacts[0].file
+      await deleteExpired(directory, job.sidecar.where.host, { keep, made, only: 'memory' })
+    } catch (error) {
+      report.error(failed(error))
+    }
+  }
+}
+
+const retryLater = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, GATE_RETRY_MS))
+const who = (): string => `the worker with pid ${process.pid}`
+const refused = ({ skip, numbers }: Refusal): string =>
+  `no heap snapshot of ${who()}: too little ${skip}, ${JSON.stringify(numbers)}`
+const failed = (error: unknown): string => `no heap snapshot of ${who()}: ${messageOf(error)}`
+
+function createCapturer(report: Logger): Capturer {
+  const engines = resolveEngines('auto', ['memory'])
+  return createHeapCapturer({
+    mainThread: createDirectMainThread(createOrders(engines)),
+    engine: engines.memory,
+    probe: createRoomProbe(),
+    observer: {
+      childAtWork: () => undefined,
+      orderLate: (order) => report.warn(`the heap snapshot of ${who()} waits for ${order}`),
+      samplingWasStopped: () =>
+        report.info(`the sampling heap profiler of ${who()} was stopped by another user of it`),
+      samplingFailed: (error) => report.warn(`no sampling heap profile of ${who()}: ${error.message}`),
+    },
+    sampling: true,
+    nodeMajor: Number.parseInt(process.versions.node, 10),
+  })
+}
+
+function describeJob(
+  directory: string,
+  details: Job['sidecar']['why']['details'] & { reading: number },
+): Job {
+  const startedAtMs = epochMs()
+  const startedAt = new Date(startedAtMs).toISOString()
+  const { pid, version: node, versions } = process
+  const limits = { ...readLimits() }
+  return {
+    directory,
+    baseName: artefactBaseName({ kind: 'memory', rule: 'threshold', pid, startedAtMs }),
+    durationMs: 0,
+    sidecar: {
+      why: {
+        kind: 'memory',
+        rule: 'threshold',
+        details,
+        readings: [{ at: startedAt, value: details.reading }],
+      },
+      where: { node, v8: versions.v8, pid, host: hostname(), limits, directory, startedAt },
+    },
+  }
+}

@@ -1,0 +1,91 @@
+import { EventEmitter } from 'node:events'
+import { isMainThread } from 'node:worker_threads'
+import { messageOf } from '../base/error-text'
+import type { DumpKind, DumpResult } from '../dispatch/events'
+import { describe, MAX_TIMER_MS, type Settings } from './options'
+import { Voice, type MonitorEvents } from './voice'
+import { startMonitoring, type Monitoring } from './start'
+import { clearInterval, setInterval } from '../base/timers'
+import { Promise } from '../base/globals'
+
+/**
+ * A running monitor: events tell what it did, methods dump by hand and stop it.
+ *
+ * Nothing in it throws into the host after the start. A listener that throws or rejects becomes one `'failure'`.
+ */
+export class Monitor extends EventEmitter<MonitorEvents> {
+  readonly #monitoring: Monitoring | undefined
+
+  /** @internal */
+  constructor(settings: Settings) {
+    super()
+    const voice = new Voice(this, settings.logger)
+    if (isMainThread) {
+      this.#monitoring = startMonitoring(settings, voice)
+    } else {
+      voice.notice("nothing is watched from a worker thread; call it on the process's main thread")
+    }
+  }
+
+  /**
+   * Takes a CPU profile by hand. Exempt from the limiter; waits for a running dump. Keeps the process alive until then.
+   *
+   * @param durationMs - Whole ms from 1 to 2147483647. Default: `cpu.duration`. Who asks while one that was asked for by hand waits
+   * for its turn gets that one, whatever its length.
+   * @returns The dump, or why there is none. Never rejects.
+   */
+  async dumpCpu(durationMs?: number): Promise<DumpResult> {
+    if (durationMs !== undefined && !isDuration(durationMs)) {
+      const message = `dumpCpu: durationMs must be a whole number from 1 to ${MAX_TIMER_MS}; received ${describe(durationMs)}`
+      return { skipped: 'failed', message }
+    }
+    return this.#dump('cpu', durationMs)
+  }
+
+  /**
+   * Takes a heap snapshot by hand. Exempt from the limiter; waits for a running dump. Keeps the process alive until then.
+   *
+   * @returns The dump, or why there is none. Never rejects.
+   */
+  dumpMemory(): Promise<DumpResult> {
+    return this.#dump('memory')
+  }
+
+  /**
+   * Undoes everything; a running CPU profile is ended early and written whole. Idempotent, never rejects.
+   *
+   * Until it resolves the manual signal has no effect. Afterwards it has its default effect again, which for SIGUSR2 is to
+   * end the process.
+   *
+   * @returns Resolves when the last file is closed.
+   */
+  stop(): Promise<void> {
+    return this.#monitoring ? holdProcessUntil(this.#monitoring.stop()) : Promise.resolve()
+  }
+
+  async #dump(kind: DumpKind, durationMs?: number): Promise<DumpResult> {
+    if (!this.#monitoring) return { skipped: 'stopped' }
+    try {
+      return await holdProcessUntil(this.#monitoring.dumpByHand(kind, { askedBy: 'api' }, durationMs))
+    } catch (error) {
+      return { skipped: 'failed', message: messageOf(error) }
+    }
+  }
+}
+
+function isDuration(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MAX_TIMER_MS
+}
+
+/**
+ * All that the monitor does by itself keeps nothing alive. What somebody asked for and awaits must: else `await
+ * monitor.stop()` at the end of a program would end it with exit code 13.
+ */
+async function holdProcessUntil<T>(promise: Promise<T>): Promise<T> {
+  const hold = setInterval(() => undefined, MAX_TIMER_MS)
+  try {
+    return await promise
+  } finally {
+    clearInterval(hold)
+  }
+}

@@ -1,0 +1,120 @@
+import { formatSize } from '../base/size'
+import type { Budget } from '../dispatch/budget'
+import type { DumpKind } from '../dispatch/events'
+import type { PassedOver } from '../capture/capture'
+import type { ResolvedPackage } from '../capture/optional-package'
+
+export interface Started {
+  readonly rules: {
+    readonly [Kind in DumpKind]?: { readonly threshold: number; readonly counter: number } | undefined
+  }
+  readonly budgets: { readonly [Kind in DumpKind]: Budget }
+  readonly directories: { readonly [Kind in DumpKind]: string }
+  readonly signal: string | undefined
+  /** The thread that loops and dispatcher run on. */
+  readonly thread: string
+  readonly ways: { readonly [Kind in DumpKind]: KindWays } & { readonly cpuReadings?: string | undefined }
+  /** The optional packages that are used, now or in a dump. */
+  readonly packages?: readonly ResolvedPackage[]
+  /** The sources of the leak watch's readings that could not be taken. */
+  readonly leakPassedOver?: readonly PassedOver[]
+}
+
+/** The part of the process's limits that the warnings at start need. */
+interface Limits {
+  readonly memoryLimitBytes?: number
+  readonly totalMemoryBytes: number
+  readonly cpus: number
+  readonly cpusSource: 'cgroup-v2' | 'cgroup-v1' | 'machine' | 'unknown'
+  readonly problems?: string
+}
+
+interface KindWays {
+  readonly available: readonly string[]
+  readonly passedOver: readonly PassedOver[]
+}
+
+/** The one line at start: kinds watched, thresholds, limits, directories, ways, thread, source of readings, packages. */
+export function startLine(started: Started): string {
+  const { rules, budgets, directories, signal, thread, ways } = started
+  const watched = (['cpu', 'memory'] as const).flatMap((kind) => {
+    const rule = rules[kind]
+    if (!rule) return []
+    const by = ways[kind].available.join(', ') || 'nothing'
+    return `${kind} above ${amount(kind, rule.threshold)} (${limits(rule.counter, budgets[kind])}) to ${directories[kind]} by ${by}`
+  })
+  const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${directories.memory}`]
+  const all = [...watched, ...manual].join('; ') || 'nothing'
+  const readings = ways.cpuReadings === undefined ? '' : `; CPU readings by ${ways.cpuReadings}`
+  return `watching ${all}; on ${thread}${readings}${packageFiles(started)}${passedOver(started)}`
+}
+
+/** The lines at start, one each, that warn of a threshold that can never trip, and of limits that could not be read. */
+export function startWarnings({ rules: { cpu, memory } }: Pick<Started, 'rules'>, limits: Limits): string[] {
+  return [
+    uncertainLimits(limits),
+    cpu && unreachableCpu(cpu.threshold, limits),
+    memory && unreachableMemory(memory.threshold, limits),
+  ].filter((line): line is string => line !== undefined)
+}
+
+function uncertainLimits({ problems }: Limits): string | undefined {
+  return problems && `the limits of this process are uncertain: ${problems}; no limit is assumed there`
+}
+
+const SOURCES = {
+  'cgroup-v1': 'the cgroup quota',
+  'cgroup-v2': 'the cgroup quota',
+  machine: 'the machine',
+  unknown: 'the machine',
+}
+
+function unreachableCpu(percent: number, { cpus, cpusSource }: Limits): string | undefined {
+  if (percent < cpus * 100) return undefined
+  // A number is a share of one core, a percentage a share of all that the process may use. They are easily confused.
+  const share = percent < 100 ? rounded(percent) : 90
+  return (
+    `the CPU threshold of ${rounded(percent)}% of a core can never be passed: ${SOURCES[cpusSource]} allows ` +
+    `${Math.round(cpus * 100) / 100} cores (${rounded(cpus * 100)}%); the string '${share}%' means ${rounded(share * cpus)}% of a core here`
+  )
+}
+
+function unreachableMemory(
+  thresholdBytes: number,
+  { memoryLimitBytes, totalMemoryBytes }: Limits,
+): string | undefined {
+  if (thresholdBytes < (memoryLimitBytes ?? totalMemoryBytes)) return undefined
+  const bound =
+    memoryLimitBytes === undefined
+      ? `the machine has ${totalMemoryBytes} bytes`
+      : `the cgroup's limit is ${memoryLimitBytes} bytes, where the kernel ends the process`
+  return `the memory threshold of ${thresholdBytes} bytes can never be passed: ${bound}`
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 10) / 10
+}
+
+function amount(kind: DumpKind, threshold: number): string {
+  return kind === 'cpu' ? `${rounded(threshold)}% of a core` : formatSize(threshold)
+}
+
+function limits(counter: number, { tokensPerInterval, intervalMs }: Budget): string {
+  const row = counter === 1 ? 'at once' : `${counter} readings in a row`
+  return `${row}, at most ${tokensPerInterval} per ${intervalMs / 1000} s`
+}
+
+/** Each file is code that runs in the application, so that an operator must be able to see where it comes from. */
+function packageFiles({ packages = [] }: Started): string {
+  const files = packages.map(({ name, file }) => `${name} ${file ? `from ${file}` : 'handed over'}`)
+  return files.length > 0 ? `; optional packages: ${files.join(', ')}` : ''
+}
+
+/** Names the ways that cannot be taken, of the kinds that are watched or that the signal can request. */
+function passedOver({ rules, signal, ways, leakPassedOver = [] }: Started): string {
+  const cpu = rules.cpu ? ways.cpu.passedOver : []
+  const memory = rules.memory || signal !== undefined ? ways.memory.passedOver : []
+  const all = [...cpu, ...memory, ...leakPassedOver]
+  const reasons = all.map(({ way, why }) => `${way} (${why})`)
+  return reasons.length > 0 ? `; passed over: ${[...new Set(reasons)].join(', ')}` : ''
+}

@@ -1,0 +1,35 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { DumpRequest } from '../dispatch/dispatcher'
+import type { Dump, DumpResult, Failure, Skip } from '../dispatch/events'
+import type { WatchSettings, Ways } from '../watch/watch'
+
+/** Data that the thread is started with. */
+export interface WatchdogData {
+  readonly settings: WatchSettings
+  /** Not the thread's parent port: at exit the main thread reads messages from this one without an event loop. */
+  readonly port: MessagePort
+  readonly gate: SharedArrayBuffer
+  readonly beats: SharedArrayBuffer
+  readonly exit: SharedArrayBuffer
+  /** Name of the main thread's hook in the process registry, which carries out orders. */
+  readonly hook: string
+  /** Orders for that hook. */
+  readonly orderPort: MessagePort
+}
+
+/** Main thread to watchdog. */
+export type ToWatchdog =
+  | { readonly type: 'request'; readonly id: number; readonly request: Omit<DumpRequest, 'early'> }
+  | { readonly type: 'stop' }
+  /** The process is exiting: end what runs at once. Answered through the shared exit memory. */
+  | { readonly type: 'exit' }
+
+/** Watchdog to main thread. */
+export type FromWatchdog =
+  | { readonly type: 'ready'; readonly ways: Ways; readonly gateId: number }
+  | { readonly type: 'dump'; readonly dump: Dump }
+  | { readonly type: 'skip'; readonly skip: Skip }
+  | { readonly type: 'failure'; readonly failure: Failure }
+  | { readonly type: 'notice'; readonly line: string }
+  | { readonly type: 'result'; readonly id: number; readonly result: DumpResult }
+  | { readonly type: 'stopped' }

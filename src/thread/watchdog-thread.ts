@@ -1,0 +1,75 @@
+import type { MessagePort } from 'node:worker_threads'
+import { workerData } from 'node:worker_threads'
+import type { Report } from '../dispatch/events'
+import { Gate } from '../dispatch/gate'
+import { Beats } from './beats'
+import { startBlockedLoop } from './blocked-loop'
+import { ExitWait } from './exit-wait'
+import { InspectorMainThread } from './over-inspector'
+import type { FromWatchdog, ToWatchdog, WatchdogData } from './messages'
+import { startWatch } from '../watch/watch'
+
+/** Entry of the watchdog thread. It never ends by itself: a thread that exits while a session closes aborts the process. */
+function main(): void {
+  const { settings, port, gate: gateMemory, beats, exit, hook, orderPort } = workerData as WatchdogData
+  const tell = teller(port)
+  const report = reportBy(tell)
+  const exitWait = new ExitWait(exit)
+  const gate = new Gate(gateMemory)
+  const watch = startWatch(settings, {
+    mainThread: new InspectorMainThread(hook, orderPort, exitWait),
+    gate,
+    report,
+    onRunning: (isRunning) => (isRunning ? exitWait.hold() : exitWait.release()),
+    onChild: (pid) => exitWait.noteChild(pid),
+  })
+  const { blockedMs } = settings
+  const stopBlockedLoop =
+    blockedMs === undefined
+      ? () => Promise.resolve()
+      : startBlockedLoop({ blockedMs, beats: new Beats(beats), dispatcher: watch.dispatcher, gate })
+  const stop = async () => {
+    await stopBlockedLoop()
+    await watch.stop()
+  }
+  port.on('message', (message: ToWatchdog) => {
+    switch (message.type) {
+      case 'request':
+        void watch.request(message.request).then((result) => tell({ type: 'result', id: message.id, result }))
+        break
+      case 'exit':
+        void watch.dispatcher.stop()
+        break
+      case 'stop':
+        void stop().then(() => tell({ type: 'stopped' }))
+        break
+    }
+  })
+  tell({ type: 'ready', ways: watch.ways(), gateId: gate.id })
+}
+
+type Tell = (message: FromWatchdog) => void
+
+function teller(port: MessagePort): Tell {
+  return (message) => {
+    try {
+      port.postMessage(message)
+    } catch {
+      // Only an error object that cannot be cloned gets here; its message can.
+      if (message.type !== 'failure') return
+      const failure = { ...message.failure, error: undefined }
+      port.postMessage({ type: 'failure', failure } satisfies FromWatchdog)
+    }
+  }
+}
+
+function reportBy(tell: Tell): Report {
+  return {
+    dump: (dump) => tell({ type: 'dump', dump }),
+    skip: (skip) => tell({ type: 'skip', skip }),
+    failure: (failure) => tell({ type: 'failure', failure }),
+    notice: (line) => tell({ type: 'notice', line }),
+  }
+}
+
+main()

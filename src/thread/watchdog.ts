@@ -1,0 +1,225 @@
+import { ownPackageDirectory } from '../capture/own-package'
+import { whyNoInspector } from '../capture/main-thread/local-session'
+import { messageOf } from '../base/error-text'
+import { threadEnvironment } from '../base/thread-environment'
+import { join } from 'node:path'
+import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
+import { Promise } from '../base/globals'
+import type { DumpRequest } from '../dispatch/dispatcher'
+import type { DumpResult, Report } from '../dispatch/events'
+import type { Gate } from '../dispatch/gate'
+import { processRegistry } from '../dispatch/process-registry'
+import type { OrderTable } from '../capture/main-thread/carry-out'
+import { Beats, BEATS_BYTES } from './beats'
+import { systemClock } from '../base/watch-clock'
+import { EXIT_WAIT_BYTES, ExitWait } from './exit-wait'
+import { goesOnAlone } from './goes-on-alone'
+import type { FromWatchdog, ToWatchdog, WatchdogData } from './messages'
+import { createOrderHook } from './order-post'
+import type { Watch, WatchSettings, Ways } from '../watch/watch'
+
+/** Most of V8's heap that the thread may use, MB. A CPU profile passes through it twice, parsed and as text. */
+const MAX_HEAP_MB = 192
+const MAX_YOUNG_MB = 4
+
+export interface WatchdogParts {
+  readonly settings: WatchSettings
+  /** The main thread's: opens the process's gate when the thread has died. */
+  readonly gate: Gate
+  /** The orders that the thread may give. */
+  readonly orders: OrderTable
+  readonly report: Report
+  readonly onReady: (ways: Ways) => void
+  /** The thread could not start or has died: the caller has to watch from elsewhere. */
+  readonly onLost: (lost: LostWatchdog) => void
+}
+
+/** A dead thread, and the requests that it leaves behind. */
+export interface LostWatchdog {
+  readonly why: string
+  /** It had been watching. */
+  readonly wasReady: boolean
+  readonly unanswered: readonly UnansweredRequest[]
+}
+
+interface UnansweredRequest {
+  readonly request: Omit<DumpRequest, 'early'>
+  readonly settle: (result: DumpResult) => void
+}
+
+/**
+ * The watch on a thread of its own, seen from the main thread.
+ *
+ * An observer must not share the thread that it observes: a timer on the main thread is silent exactly when the event loop
+ * is blocked. This class only passes messages; loops and dispatcher are in the thread (`watchdog-thread`).
+ */
+export class Watchdog implements Watch {
+  readonly #parts: WatchdogParts
+  readonly #port
+  readonly #hook: string
+  readonly #worker: Worker
+  readonly #exitWait: ExitWait
+  readonly #unanswered = new Map<number, UnansweredRequest>()
+  #stopBeats: () => void = () => undefined
+  #threadGateId: number | undefined
+  #lastId = 0
+  #stopping: Promise<void> | undefined
+  #onStopped: () => void = () => undefined
+  #isOver = false
+
+  /**
+   * @throws When the thread cannot be created: its file is not there (bundled), `--permission` forbids threads, or this
+   * process has no inspector.
+   */
+  constructor(parts: WatchdogParts) {
+    this.#parts = parts
+    const [beats, exit] = [new SharedArrayBuffer(BEATS_BYTES), new SharedArrayBuffer(EXIT_WAIT_BYTES)]
+    const entry = threadEntry()
+    const { port1, port2 } = new MessageChannel()
+    this.#port = port1
+    const orders = new MessageChannel()
+    this.#exitWait = new ExitWait(exit)
+    this.#hook = `hook-${parts.gate.id}`
+    const { gate, hooks } = processRegistry()
+    this.#worker = startThread(entry, {
+      ...{ settings: parts.settings, port: port2, gate, beats, exit },
+      ...{ hook: this.#hook, orderPort: orders.port2 },
+    })
+    hooks.set(this.#hook, createOrderHook(parts.orders, orders.port1))
+    this.#worker.on('error', (error) => this.#lost(messageOf(error)))
+    this.#worker.on('exit', (code) => this.#lost(`it ended with code ${code}`))
+    port1.on('message', (message: FromWatchdog) => this.#take(message))
+    port1.unref()
+    this.#stopBeats = new Beats(beats).start()
+    process.on('exit', this.#onExit)
+  }
+
+  request(request: Omit<DumpRequest, 'early'>): Promise<DumpResult> {
+    if (this.#isOver) return Promise.resolve(this.#refuse(request))
+    const id = ++this.#lastId
+    return new Promise((settle) => {
+      this.#unanswered.set(id, { request, settle })
+      this.#tell({ type: 'request', id, request })
+    })
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= new Promise<void>((resolve) => {
+      this.#onStopped = resolve
+      if (this.#isOver) resolve()
+      else this.#tell({ type: 'stop' })
+    }).then(() => this.#end())
+    return this.#stopping
+  }
+
+  #take(message: FromWatchdog): void {
+    const { report, onReady } = this.#parts
+    switch (message.type) {
+      case 'ready':
+        this.#threadGateId = message.gateId
+        return onReady(message.ways)
+      case 'dump':
+        return report.dump(message.dump)
+      case 'skip':
+        return report.skip(message.skip)
+      case 'failure':
+        return report.failure(message.failure)
+      case 'notice':
+        return report.notice(message.line)
+      case 'result':
+        this.#unanswered.get(message.id)?.settle(message.result)
+        this.#unanswered.delete(message.id)
+        return
+      case 'stopped':
+        return this.#onStopped()
+    }
+  }
+
+  /** At exit no event loop turns: waits on shared memory until the thread has finished, then reads its messages by hand. */
+  readonly #onExit = (): void => {
+    this.#exitWait.begin()
+    this.#tell({ type: 'exit' })
+    this.#exitWait.wait(systemClock.monotonicMs)
+    // Also those that it sent long ago, while this thread was stuck.
+    this.#readMail()
+    const { childPid } = this.#exitWait
+    if (childPid !== undefined) this.#parts.report.notice(goesOnAlone(childPid))
+  }
+
+  /** The messages that the thread sent before it died come first: they may hold answers. */
+  #lost(why: string): void {
+    if (this.#isOver) return
+    this.#readMail()
+    if (this.#threadGateId !== undefined) this.#parts.gate.evict(this.#threadGateId)
+    this.#letGo()
+    if (this.#stopping) {
+      this.#refuseUnanswered()
+      this.#onStopped()
+      return
+    }
+    const unanswered = [...this.#unanswered.values()]
+    this.#unanswered.clear()
+    const wasReady = this.#threadGateId !== undefined
+    this.#parts.onLost({ why, wasReady, unanswered })
+  }
+
+  #readMail(): void {
+    let mail: { message: FromWatchdog } | undefined
+    while ((mail = receiveMessageOnPort(this.#port) as typeof mail)) this.#take(mail.message)
+  }
+
+  /** The thread is always ended from here: one that exits by itself right after a session aborts the process. */
+  async #end(): Promise<void> {
+    if (this.#isOver) return
+    this.#letGo()
+    this.#refuseUnanswered()
+    await this.#worker.terminate()
+  }
+
+  /** Requests that arrived after the thread had confirmed the stop. */
+  #refuseUnanswered(): void {
+    for (const { request, settle } of this.#unanswered.values()) settle(this.#refuse(request))
+    this.#unanswered.clear()
+  }
+
+  #refuse({ kind, rule }: Omit<DumpRequest, 'early'>): DumpResult {
+    this.#parts.report.skip({ kind, rule, reason: 'stopped', numbers: {} })
+    return { skipped: 'stopped' }
+  }
+
+  #letGo(): void {
+    this.#isOver = true
+    this.#stopBeats()
+    process.removeListener('exit', this.#onExit)
+    this.#port.close()
+    processRegistry().hooks.delete(this.#hook)
+  }
+
+  #tell(message: ToWatchdog): void {
+    this.#port.postMessage(message)
+  }
+}
+
+function threadEntry(): string {
+  const noInspector = whyNoInspector()
+  if (noInspector !== undefined) throw new Error(noInspector)
+  return join(ownPackageDirectory(), 'dist', 'thread', 'watchdog-thread.js')
+}
+
+function startThread(entry: string, data: WatchdogData): Worker {
+  const worker = new Worker(entry, {
+    name: 'cpu-memory-monitor',
+    workerData: data,
+    transferList: [data.port, data.orderPort],
+    // Preloads and loaders of the application must not run a second time. An empty execArgv alone does not stop those of
+    // NODE_OPTIONS.
+    execArgv: [],
+    env: threadEnvironment(process.env),
+    stdin: false,
+    stdout: true,
+    stderr: true,
+    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB, maxYoungGenerationSizeMb: MAX_YOUNG_MB },
+  })
+  worker.unref()
+  return worker
+}

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { describe, test, type TestContext } from 'node:test'
+
+// A suite that stays green when an ingredient of the protocol is taken out shows nothing. Each mutant is a copy of dist/
+// with one change; the named test must go red on it, and green on the copy without the change.
+
+interface Mutant {
+  readonly without: string
+  readonly file: string
+  readonly find: string
+  readonly put: string
+  /** The test that must notice. */
+  readonly suite: string
+  readonly name: string
+}
+
+const MUTANTS: readonly Mutant[] = [
+  {
+    without: 'the linger',
+    file: 'cluster/connections.js',
+    find: 'now >= allFrom && idleMs >= GRACE_MS',
+    put: 'true',
+    suite: 'replacement',
+    name: 'an idle keep-alive connection that is used during the drain is served',
+  },
+  {
+    without: 'a close() of its own',
+    file: 'cluster/doors.js',
+    find: 'server.closeIdleConnections = () => undefined',
+    put: 'server.closeIdleConnections()',
+    suite: 'replacement',
+    name: 'an idle keep-alive connection that is used during the drain is served',
+  },
+  {
+    without: 'the mark on the last response',
+    file: 'cluster/farewell.js',
+    find: 'response.shouldKeepAlive = false',
+    put: 'void 0',
+    suite: 'replacement',
+    name: 'a busy keep-alive connection leaves within one request',
+  },
+  {
+    without: 'the lease',
+    file: 'core/cluster-replacement.js',
+    find: 'if (this.#lease || ready.length < this.settings.count)',
+    put: 'if (ready.length === 0)',
+    suite: 'replacement',
+    name: 'all above the limit in the same moment',
+  },
+  {
+    without: 'waiting for the replacement',
+    file: 'core/cluster-replacement.js',
+    find: "if (lease?.phase !== 'starting' || this.roster.slots.get(lease.standIn)?.state !== 'ready')",
+    put: "if (lease?.phase !== 'starting')",
+    suite: 'replacement',
+    name: 'all above the limit in the same moment',
+  },
+  {
+    without: 'one place that restores capacity (it forks on disconnect as well)',
+    file: 'cluster/primary.js',
+    find: "worker.on('listening'",
+    put: "worker.on('disconnect', () => node_cluster_1.default.fork()); worker.on('listening'",
+    suite: 'faults',
+    name: "'exit' that comes before 'disconnect' forks once",
+  },
+  {
+    without: 'outliving the primary',
+    file: 'cluster/worker.js',
+    find: 'this.worker.exitedAfterDisconnect = true',
+    put: 'void 0',
+    suite: 'leaving',
+    name: 'the primary is killed: what is in flight is answered',
+  },
+  {
+    without: 'a word to HTTP/2 clients',
+    file: 'cluster/farewell.js',
+    find: '(0, timers_1.setTimeout)(leave, QUIET_MS).unref()',
+    put: 'undefined',
+    suite: 'protocols',
+    name: 'an idle session is sent GOAWAY soon',
+  },
+  {
+    without: 'the secret in messages from workers',
+    file: 'cluster/messages.js',
+    find: "own(received, 'secret') !== secret",
+    put: 'false',
+    suite: 'ipc',
+    name: 'json: a worker that forwards what users post forges nothing',
+  },
+  {
+    without: 'the secret in messages from the primary',
+    file: 'cluster/messages.js',
+    find: "own(received, 'secret') !== secret",
+    put: 'false',
+    suite: 'ipc',
+    name: 'json: a primary that forwards what users post drains no worker',
+  },
+]
+
+const ROOT = resolve(__dirname, '../../..')
+
+/** Inside the project, so that the copy finds the packages. */
+function copyDist(t: TestContext): string {
+  mkdirSync(join(ROOT, 'build'), { recursive: true })
+  const copy = mkdtempSync(join(ROOT, 'build/mutant-'))
+  t.after(() => rmSync(copy, { recursive: true }))
+  cpSync(join(ROOT, 'dist'), copy, { recursive: true })
+  return copy
+}
+
+async function runTest(dist: string, { suite, name }: Mutant): Promise<'green' | 'red'> {
+  const pattern = name.replace(/[()[\]]/g, '.')
+  const file = join(__dirname, `${suite}.test.ts`)
+  const env: NodeJS.ProcessEnv = { ...process.env, CLUSTER_DIST: join(dist, 'cluster') }
+  delete env['NODE_TEST_CONTEXT']
+  delete env['NODE_V8_COVERAGE']
+  // A mutant may well hang; the test that hangs is to end by itself, and take its processes with it.
+  const args = ['--import', 'tsx', '--test', '--test-timeout=30000', `--test-name-pattern=${pattern}`, file]
+  const run = spawn(process.execPath, args, {
+    cwd: ROOT,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let output = ''
+  run.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+  const [code] = (await once(run, 'close')) as [number]
+  assert.match(output, new RegExp(`(ok \\d+ -|✔|✖) [^\\n]*${pattern}`), `no test has that name:\n${output}`)
+  return code === 0 ? 'green' : 'red'
+}
+
+describe('mutants', { concurrency: 2 }, () => {
+  for (const mutant of MUTANTS) {
+    test(`without ${mutant.without} the suite goes red`, { timeout: 120_000 }, async (t) => {
+      const dist = copyDist(t)
+      const path = join(dist, mutant.file)
+      const source = readFileSync(path, 'utf8')
+      assert.equal(source.split(mutant.find).length, 2, `${mutant.find} is to be there once`)
+      writeFileSync(path, source.replace(mutant.find, mutant.put))
+      assert.equal(await runTest(dist, mutant), 'red')
+    })
+  }
+
+  test('an unchanged copy stays green', { timeout: 120_000 }, async (t) => {
+    const dist = copyDist(t)
+    const [mutant] = MUTANTS
+    assert.equal(mutant && (await runTest(dist, mutant)), 'green')
+  })
+})

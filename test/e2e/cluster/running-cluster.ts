@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { TestContext } from 'node:test'
+import type { Readable } from 'node:stream'
+import { coverTheThread } from '../../harness/cover-the-thread'
+import { Census, type Entry } from './census'
+
+const FIXTURES = `${__dirname}/programs`
+
+/** What `app.js` is to do; `options` go to `run`. */
+export interface AppConfig {
+  readonly limit?: number | string
+  readonly start?: string
+  readonly clean?: string
+  readonly options?: Record<string, unknown>
+  readonly [more: string]: unknown
+}
+
+export interface StartOptions {
+  readonly program?: string
+  readonly env?: Record<string, string>
+  /** With an IPC channel to the test, as below PM2 in fork mode or nodemon. */
+  readonly ipc?: boolean
+}
+
+/** A primary in a process group of its own; nothing of it outlives the test. */
+export class RunningCluster {
+  readonly entries: Entry[] = []
+  readonly said: Record<string, unknown>[] = []
+  readonly census: Census
+  stderr = ''
+  exit: { code: number | null; signal: string | null } | undefined
+  #changed: (() => void)[] = []
+
+  static async start(t: TestContext, config: AppConfig, options: StartOptions = {}): Promise<RunningCluster> {
+    const count = (config.options?.['count'] as number | undefined) ?? 2
+    const full = { ...config, options: { count, backoff: { base: 200 }, ...config.options } }
+    const { program = 'app.js', env = {}, ipc = false } = options
+    const flags = [...coverTheThread, '--require', `${FIXTURES}/probe.js`]
+    const primary = spawn(process.execPath, [...flags, `${FIXTURES}/${program}`], {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe', ipc ? 'ipc' : 'ignore'],
+      env: { ...cleanEnvironment(), CLUSTER_PROBE: '1', CLUSTER_APP: JSON.stringify(full), ...env },
+    })
+    const running = new RunningCluster(primary, count)
+    t.after(() => running.cleanUp())
+    await once(primary, 'spawn')
+    return running
+  }
+
+  private constructor(
+    readonly primary: ChildProcess,
+    readonly count: number,
+  ) {
+    this.census = new Census(count)
+    this.#readLines(primary.stdio[3] as Readable, (entry) => {
+      this.entries.push(entry as unknown as Entry)
+      this.census.take(entry as unknown as Entry)
+    })
+    this.#readLines(primary.stdout, (line) => this.said.push(line))
+    primary.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text
+      this.#notify()
+    })
+    primary.once('exit', (code, signal) => {
+      this.exit = { code, signal }
+      this.#notify()
+    })
+  }
+
+  get pid(): number {
+    return this.primary.pid ?? 0
+  }
+
+  get port(): number {
+    const port = this.entries.findLast((entry) => entry.ev === 'listening')?.port
+    assert.ok(port, 'no worker listens yet')
+    return port
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  /** Events of the handle by that name. */
+  events(name: string): Entry[] {
+    return this.entries.filter((entry) => entry.ev === `handle ${name}`)
+  }
+
+  times(ev: string): number {
+    return this.entries.filter((entry) => entry.ev === ev).length
+  }
+
+  /** Waits for something to become true, and fails with what has happened until then. */
+  async until(what: string, isTrue: () => boolean, timeoutMs = 15_000): Promise<void> {
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(), timeoutMs)
+    try {
+      while (!isTrue()) {
+        if (late.signal.aborted) throw new Error(`waited ${timeoutMs} ms for: ${what}\n${this.story()}`)
+        await Promise.race([
+          new Promise<void>((resolve) => this.#changed.push(resolve)),
+          wait(50, undefined, { signal: late.signal }).catch(() => undefined),
+        ])
+      }
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Waits for a line on stderr: events come on a pipe of their own, and may come first. */
+  says(line: RegExp): Promise<void> {
+    return this.until(String(line), () => line.test(this.stderr))
+  }
+
+  allReady(): Promise<void> {
+    return this.until(
+      'all workers to serve',
+      () => this.census.serving >= this.count && this.ready() >= this.count,
+    )
+  }
+
+  ready(): number {
+    return this.events('ready').length
+  }
+
+  recycled(times: number, timeoutMs?: number): Promise<void> {
+    return this.until(`${times} replacements`, () => this.events('recycled').length >= times, timeoutMs)
+  }
+
+  async gone(timeoutMs?: number): Promise<{ code: number | null; signal: string | null }> {
+    await this.until('the primary to exit', () => this.exit !== undefined, timeoutMs)
+    return this.exit ?? { code: null, signal: null }
+  }
+
+  /** Process ids of workers that are still there. */
+  livePids(): number[] {
+    return this.census.allPids().filter(isAlive)
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    process.kill(this.pid, signal)
+  }
+
+  story(): string {
+    return [...this.entries.map((entry) => JSON.stringify(entry)), this.stderr].join('\n')
+  }
+
+  async cleanUp(): Promise<void> {
+    if (this.pid === 0) return
+    try {
+      process.kill(-this.pid, 'SIGKILL')
+    } catch {
+      // The whole group is gone already.
+    }
+    if (!this.exit) await once(this.primary, 'exit')
+  }
+
+  #readLines(stream: Readable | null, take: (line: Record<string, unknown>) => void): void {
+    if (!stream) return
+    createInterface({ input: stream }).on('line', (line) => {
+      if (!line.startsWith('{')) return
+      take(JSON.parse(line) as Record<string, unknown>)
+      this.#notify()
+    })
+  }
+
+  #notify(): void {
+    for (const wake of this.#changed.splice(0)) wake()
+  }
+}
+
+/** A process that has ended is gone, even if init, whose child it became with its primary's death, is slow to take note. */
+function isAlive(pid: number): boolean {
+  try {
+    return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')
+  } catch {
+    return false
+  }
+}
+
+/** Monotonic ms on the clock of the probe's entries. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint() / 1000n) / 1000
+}
+
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  const env = { ...process.env }
+  for (const name of ['NODE_TEST_CONTEXT', 'CPU_COUNT', 'CHECK_INTERVAL', 'KILL_TIMEOUT', 'START_TIMEOUT']) {
+    delete env[name]
+  }
+  return env
+}

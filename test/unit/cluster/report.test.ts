@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { LINES, USUAL_WORKERS_PER_CORE, startWarnings, toPublication } from '../../../src/cluster/report'
+
+const who = { id: 4, pid: 44 }
+const LIMIT_BYTES = 150e6
+
+test('times are whole ms', () => {
+  const told = (news: Parameters<typeof toPublication>[0]) => toPublication(news, who, LIMIT_BYTES).event
+  const gone = { key: 4, code: 0, signal: null }
+  assert.deepEqual(told({ name: 'recycled', ...gone, reason: 'over', rssBytes: 160e6, durationMs: 1734.6 }), {
+    ...who,
+    rss: 160e6,
+    reason: 'over',
+    ms: 1735,
+    code: 0,
+    signal: null,
+  })
+  assert.deepEqual(told({ name: 'crash', ...gone, cause: 'exit', uptimeMs: 12.4, missing: [] }), {
+    ...who,
+    cause: 'exit',
+    code: 0,
+    signal: null,
+    uptime: 13,
+    missing: [],
+  })
+  assert.deepEqual(told({ name: 'backoff', delayMs: 999.5, step: 1 }), { ms: 1000, step: 1 })
+  assert.deepEqual(told({ name: 'thrash', key: 4, lifetimeMs: 0.4, delayMs: 250.7 }), {
+    ...who,
+    lifetime: 0,
+    ms: 251,
+  })
+})
+
+test('only a worker that was never ready has no uptime', () => {
+  const uptime = (uptimeMs: number) => {
+    const news = {
+      name: 'crash',
+      key: 4,
+      code: 1,
+      signal: null,
+      cause: 'exit',
+      missing: [],
+      uptimeMs,
+    } as const
+    const told = toPublication(news, who, LIMIT_BYTES)
+    assert.ok(told.name === 'crash')
+    return [told.event.uptime, LINES.crash(told.event, '/app/server.js')]
+  }
+  assert.deepEqual(uptime(0), [0, 'worker 4 (pid 44) is lost: exit, code 1, before it was ready'])
+  assert.deepEqual(uptime(0.2), [1, 'worker 4 (pid 44) is lost: exit, code 1, 1 ms after it was ready'])
+})
+
+test('memory is in bytes, not rounded', () => {
+  for (const name of ['over', 'limit-unreachable'] as const) {
+    const { event } = toPublication(
+      { name, key: 4, rssBytes: 160e6, limitBytes: LIMIT_BYTES },
+      who,
+      LIMIT_BYTES,
+    )
+    assert.deepEqual(event, { ...who, rss: 160e6, limit: LIMIT_BYTES })
+  }
+})
+
+describe('more workers than cores can carry', () => {
+  const limits = { totalMemoryBytes: 1e15 } as Parameters<typeof startWarnings>[1]
+  const warnings = (count: number, cores: number) =>
+    startWarnings({ count, maxSurge: 1, limitBytes: 1 }, limits, cores)
+
+  test('four per core are usual, one more draws a warning with both numbers', () => {
+    assert.equal(USUAL_WORKERS_PER_CORE, 4)
+    assert.deepEqual(warnings(8, 2), [])
+    assert.deepEqual(warnings(9, 2), [
+      '9 workers share 2 cores: lower options.count or the environment variable CPU_COUNT',
+    ])
+  })
+})

@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import fs from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  statfsSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { makeDirectory, readDisk, whoCanTamper, whyNotWritable } from '../../../src/files/directory.js'
+import { about, scratch, tmpfs } from './scratch'
+
+const AS_NOBODY = join(__dirname, 'programs/as-nobody.js')
+const isRoot = process.geteuid?.() === 0
+
+function mode(path: string): string {
+  return (lstatSync(path).mode & 0o777).toString(8)
+}
+
+test('a directory that is there and can be written: left as it was', (t) => {
+  const directory = scratch(t)
+  chmodSync(directory, 0o755)
+  assert.equal(whyNotWritable(directory), undefined)
+  assert.deepEqual(readdirSync(directory), [])
+  assert.equal(mode(directory), '755')
+})
+
+for (const umask of [0o000, 0o077]) {
+  test(`missing levels are created for the owner only, umask ${umask.toString(8)}, those there keep their mode`, (t) => {
+    const directory = scratch(t)
+    chmodSync(directory, 0o755)
+    const previous = process.umask(umask)
+    t.after(() => process.umask(previous))
+    assert.equal(whyNotWritable(join(directory, 'a', 'b')), undefined)
+    assert.deepEqual([directory, join(directory, 'a'), join(directory, 'a', 'b')].map(mode), [
+      '755',
+      '700',
+      '700',
+    ])
+    assert.deepEqual(readdirSync(join(directory, 'a', 'b')), [])
+  })
+}
+
+test('a symlink to a directory is a directory', (t) => {
+  const directory = scratch(t)
+  mkdirSync(join(directory, 'real'))
+  symlinkSync('real', join(directory, 'link'))
+  assert.equal(whyNotWritable(join(directory, 'link')), undefined)
+})
+
+test('a file, a path through a file and a dangling symlink are no directories, and stay', (t) => {
+  const directory = scratch(t)
+  writeFileSync(join(directory, 'file'), 'precious')
+  symlinkSync('nowhere', join(directory, 'link'))
+  for (const path of ['file', 'file/below', 'link']) {
+    assert.match(whyNotWritable(join(directory, path)) ?? '', /ENOTDIR|ENOENT/, path)
+  }
+  assert.deepEqual(readdirSync(directory), ['file', 'link'])
+})
+
+test('a read-only disk', (t) => {
+  const disk = tmpfs(t, 64 * 1024)
+  if (disk === undefined) return
+  assert.equal(whyNotWritable(disk.path), undefined)
+  disk.makeReadOnly()
+  assert.match(whyNotWritable(disk.path) ?? '', /EROFS/)
+  assert.throws(() => makeDirectory(join(disk.path, 'missing')), { code: 'EROFS' })
+  makeDirectory(disk.path)
+})
+
+test('a full disk: the trial says so and leaves nothing', (t) => {
+  const disk = tmpfs(t, 64 * 1024)
+  if (disk === undefined) return
+  writeFileSync(join(disk.path, 'filler'), Buffer.alloc(64 * 1024))
+  assert.match(whyNotWritable(disk.path) ?? '', /ENOSPC/)
+  assert.deepEqual(readdirSync(disk.path), ['filler'])
+})
+
+test("somebody else's directory", { skip: !isRoot && 'only root can become somebody else' }, (t) => {
+  const directory = scratch(t)
+  chmodSync(directory, 0o755)
+  writeFileSync(join(directory, 'cpu-1-1.cpuprofile'), 'precious')
+  writeFileSync(join(directory, 'cpu-1-1.cpuprofile.json'), JSON.stringify({ tool: 'cpu-memory-monitor' }))
+  const output = execFileSync(
+    process.execPath,
+    [AS_NOBODY, directory, hostname(), JSON.stringify(about(directory))],
+    {
+      encoding: 'utf8',
+    },
+  )
+  const { why, opened, deleted } = JSON.parse(output) as Record<string, unknown>
+  assert.match(String(why), /EACCES/)
+  assert.equal(opened, 'EACCES')
+  assert.deepEqual(deleted, [])
+  assert.deepEqual(readdirSync(directory), ['cpu-1-1.cpuprofile', 'cpu-1-1.cpuprofile.json'])
+})
+
+test(
+  'a shared directory, as /tmp: one may write, but touches nothing of the others',
+  { skip: !isRoot },
+  (t) => {
+    const directory = scratch(t)
+    chmodSync(directory, 0o1777)
+    const names = [
+      'cpu-2-2.cpuprofile',
+      'cpu-2-2.cpuprofile.json',
+      'cpu-3-3.cpuprofile.json',
+      'cpu-3-3.cpuprofile.partial',
+      'cpu-4-4.cpuprofile',
+      'cpu-4-4.cpuprofile.json',
+    ]
+    for (const name of names) {
+      const artefact = name.replace(/\.(json|partial)$/, '')
+      const sidecar = { tool: 'cpu-memory-monitor', artefact, ...about(directory) }
+      writeFileSync(join(directory, name), JSON.stringify(sidecar), { mode: 0o644 })
+    }
+    // Their own file, but somebody else's word about it.
+    chownSync(join(directory, 'cpu-4-4.cpuprofile'), 65534, 65534)
+    const output = execFileSync(
+      process.execPath,
+      [AS_NOBODY, directory, hostname(), JSON.stringify(about(directory))],
+      {
+        encoding: 'utf8',
+      },
+    )
+    const { why, opened, deleted } = JSON.parse(output) as Record<string, unknown>
+    assert.deepEqual([why, opened, deleted], ['writable', 'cpu-1-1.cpuprofile.partial', []])
+    assert.ok(names.every((name) => readdirSync(directory).includes(name)))
+  },
+)
+
+test('free bytes are what the file system leaves to the unprivileged', async (t) => {
+  const disk = tmpfs(t, 1024 * 1024)
+  if (disk === undefined) return
+  const { freeBytes: emptyBytes } = await readDisk(disk.path)
+  writeFileSync(join(disk.path, 'filler'), Buffer.alloc(512 * 1024))
+  assert.equal(emptyBytes, 1024 * 1024)
+  const { freeBytes } = await readDisk(disk.path)
+  assert.equal(freeBytes, 512 * 1024)
+  assert.equal(freeBytes, statfsSync(disk.path).bavail * statfsSync(disk.path).bsize)
+})
+
+test('a tmpfs is told from a disk', async (t) => {
+  const disk = tmpfs(t, 1024 * 1024)
+  if (disk === undefined) return
+  assert.equal((await readDisk(disk.path)).isMemory, true)
+  assert.equal((await readDisk('/proc')).isMemory, false)
+})
+
+test('free bytes of a directory that is not there: the error says so', async (t) => {
+  await assert.rejects(readDisk(join(scratch(t), 'missing')), { code: 'ENOENT' })
+})
+
+test('where nothing can be made it says so, instead of trying for ever', () => {
+  assert.match(whyNotWritable('/proc/cpu-memory-monitor/nothing') ?? '', /ENOENT/)
+})
+
+test('a directory that a neighbour swaps for a symlink at the worst moment: nothing of its target is changed', (t) => {
+  const parent = scratch(t)
+  const victim = join(parent, 'victim')
+  mkdirSync(victim, { mode: 0o755 })
+  chmodSync(victim, 0o755)
+  const mkdir = fs.mkdirSync
+  t.mock.method(fs, 'mkdirSync', (path: string, options: object) => {
+    mkdir(path, options)
+    renameSync(path, `${path}-aside`)
+    symlinkSync(victim, path)
+  })
+  makeDirectory(join(parent, 'dumps'))
+  assert.equal(mode(victim), '755')
+  assert.equal(mode(join(parent, 'dumps-aside')), '700')
+})
+
+const NOBODY = 65534
+
+/** Each a parent of the directory for dumps. */
+const LEVELS: readonly (readonly [string, number, number, number, RegExp | undefined])[] = [
+  ['own, for the owner only', 0o700, 0, 0, undefined],
+  ['readable for all', 0o755, 0, 0, undefined],
+  ['writable for its private group', 0o775, 0, 0, undefined],
+  ['writable for another group', 0o775, 0, NOBODY, /is writable for the group 65534/],
+  ['sticky and writable for all, as /tmp', 0o1777, 0, 0, undefined],
+  ['writable for all without the sticky bit', 0o777, 0, 0, /is writable for all users and has no sticky bit/],
+  ["another user's", 0o755, NOBODY, NOBODY, /belongs to the user 65534/],
+  ["another user's, and sticky", 0o1777, NOBODY, NOBODY, /belongs to the user 65534/],
+]
+
+for (const [what, bits, uid, gid, expected] of LEVELS) {
+  const skip = !isRoot && 'only root can give a directory away'
+  test(`a level that is ${what}: ${expected ? 'named' : 'no word of it'}`, { skip }, (t) => {
+    const directory = scratch(t)
+    const level = join(directory, 'level')
+    const dumps = join(level, 'dumps')
+    makeDirectory(dumps)
+    chownSync(level, uid, gid)
+    chmodSync(level, bits)
+    symlinkSync(dumps, join(directory, 'link'))
+    for (const path of [dumps, level, join(directory, 'link')]) {
+      const found = whoCanTamper(path)
+      if (expected) assert.match(found ?? '', expected)
+      else assert.equal(found, undefined)
+      if (expected) assert.ok(found?.startsWith(level))
+    }
+  })
+}
+
+test("a symlink of another user's on the way is named", { skip: !isRoot }, (t) => {
+  const directory = scratch(t)
+  makeDirectory(join(directory, 'real'))
+  symlinkSync('real', join(directory, 'link'))
+  fs.lchownSync(join(directory, 'link'), NOBODY, NOBODY)
+  assert.match(whoCanTamper(join(directory, 'link')) ?? '', /link belongs to the user 65534/)
+})

@@ -1,0 +1,305 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import type fsPromises from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { chownSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { MAX_SIDECAR_BYTES } from '../../../src/files/read-sidecar.js'
+import {
+  MAX_FOREIGN_NAMES,
+  MAX_NAMES,
+  deleteExpired,
+  sweepStalePartials,
+} from '../../../src/files/retention.js'
+import { openArtefact } from '../../../src/files/artefact.js'
+import { HOW, PROFILE, about, scratch, tmpfs } from './scratch'
+
+const HOST = hostname()
+/** A number that no process has: above the largest that Linux gives. */
+const DEAD_PID = 4_194_305
+const LONG_AGO_MS = 1_600_000_000_000
+
+async function publish(directory: string, name: string): Promise<void> {
+  const artefact = openArtefact(directory, name, about(directory))
+  artefact.write(PROFILE)
+  await artefact.publish(HOW)
+}
+
+function sidecarOf(directory: string, artefact: string, changes: object = {}): string {
+  return JSON.stringify({ tool: 'cpu-memory-monitor', artefact, ...about(directory), ...changes })
+}
+
+function leavePartial(directory: string, artefact: string, sidecar = sidecarOf(directory, artefact)): void {
+  writeFileSync(join(directory, `${artefact}.partial`), 'half')
+  writeFileSync(join(directory, `${artefact}.json`), sidecar)
+}
+
+test('the newest stay with their sidecars, the older go with theirs', async (t) => {
+  const directory = scratch(t)
+  for (const ms of [1, 2, 3]) await publish(directory, `cpu-1-${ms}.cpuprofile`)
+  const { deleted, failures } = await deleteExpired(directory, HOST, { keep: 2 })
+  assert.deepEqual(deleted, [join(directory, 'cpu-1-1.cpuprofile')])
+  assert.deepEqual(failures, [])
+  assert.deepEqual(readdirSync(directory).sort(), [
+    ...['cpu-1-2.cpuprofile', 'cpu-1-2.cpuprofile.json', 'cpu-1-3.cpuprofile', 'cpu-1-3.cpuprofile.json'],
+  ])
+})
+
+test('keep 0 leaves nothing but manual dumps; keep false leaves all', async (t) => {
+  const directory = scratch(t)
+  await publish(directory, 'cpu-1-1.cpuprofile')
+  await publish(directory, 'manual-cpu-1-1.cpuprofile')
+  assert.deepEqual(await deleteExpired(directory, HOST, { keep: false }), { deleted: [], failures: [] })
+  assert.equal(readdirSync(directory).length, 4)
+  await deleteExpired(directory, HOST, { keep: 0 })
+  assert.deepEqual(readdirSync(directory).sort(), [
+    'manual-cpu-1-1.cpuprofile',
+    'manual-cpu-1-1.cpuprofile.json',
+  ])
+})
+
+test('one kind of name alone, when asked: the others are not touched', async (t) => {
+  const directory = scratch(t)
+  await publish(directory, 'cpu-1-1.cpuprofile')
+  await publish(directory, 'blocked-cpu-1-1.cpuprofile')
+  const { deleted } = await deleteExpired(directory, HOST, { keep: 0, only: 'cpu' })
+  assert.deepEqual(deleted, [join(directory, 'cpu-1-1.cpuprofile')])
+  assert.equal(readdirSync(directory).length, 2)
+})
+
+test('after the clock was ahead the dump just made stays, and those of the future go', async (t) => {
+  const directory = scratch(t)
+  const nowMs = Date.now()
+  const future = [1, 2].map((days) => `cpu-1-${nowMs + days * 86_400_000}.cpuprofile`)
+  const now = [`cpu-1-${nowMs - 1}.cpuprofile`, `cpu-1-${nowMs}.cpuprofile`]
+  for (const name of [...future, ...now]) await publish(directory, name)
+  const made = join(directory, now[1] ?? '')
+  const { deleted } = await deleteExpired(directory, HOST, { keep: 2, made })
+  assert.deepEqual(
+    [...deleted].sort(),
+    future.map((name) => join(directory, name)),
+  )
+})
+
+test('the dump just made stays even with keep 0, until the next', async (t) => {
+  const directory = scratch(t)
+  const [first, second] = ['cpu-1-1.cpuprofile', 'cpu-1-2.cpuprofile'] as const
+  await publish(directory, first)
+  await deleteExpired(directory, HOST, { keep: 0, made: join(directory, first) })
+  assert.deepEqual(readdirSync(directory), [first, `${first}.json`])
+  await publish(directory, second)
+  await deleteExpired(directory, HOST, { keep: 0, made: join(directory, second) })
+  assert.deepEqual(readdirSync(directory), [second, `${second}.json`])
+})
+
+const isRoot = process.geteuid?.() === 0
+
+for (const [what, extension] of [
+  ['sidecars', '.json'],
+  ['partials', '.partial'],
+] as const) {
+  const skip = !isRoot && 'only root can give files away'
+  test(
+    `thousands of ${what} that another user planted: the work ends, and says so; fewer are passed over`,
+    { skip },
+    async (t) => {
+      const directory = scratch(t)
+      const stale = `cpu-${DEAD_PID}-${LONG_AGO_MS}.cpuprofile`
+      const clean = () =>
+        extension === '.json'
+          ? deleteExpired(directory, HOST, { keep: 0 })
+          : sweepStalePartials(directory, HOST, Date.now())
+      const plant = (from: number, to: number) => {
+        for (let n = from; n < to; n++) {
+          const file = join(directory, `cpu-${n}-1.cpuprofile${extension}`)
+          writeFileSync(file, '')
+          chownSync(file, 65534, 65534)
+        }
+      }
+      plant(1, 100)
+      if (extension === '.json') await publish(directory, stale)
+      else leavePartial(directory, stale)
+      const few = await clean()
+      assert.deepEqual([few.deleted.length, few.incomplete], [1, undefined])
+
+      plant(100, MAX_FOREIGN_NAMES + 2)
+      const many = await clean()
+      assert.match(many.incomplete ?? '', /5000 such names that are not ours/)
+      assert.deepEqual([many.deleted, many.failures], [[], []])
+      assert.equal(readdirSync(directory).length, MAX_FOREIGN_NAMES + 1)
+    },
+  )
+}
+
+test('a directory without end is read up to a number of names, and closed', async (t) => {
+  const promises = createRequire(__filename)('node:fs/promises') as typeof fsPromises
+  let [given, closed] = [0, false]
+  const endless = async function* () {
+    try {
+      for (;;) yield await Promise.resolve({ name: `file-${given++}` })
+    } finally {
+      closed = true
+    }
+  }
+  t.mock.method(promises, 'opendir', () => Promise.resolve(endless()))
+  const { deleted, failures, incomplete } = await deleteExpired('/evidence', HOST, { keep: 0 })
+  assert.deepEqual([deleted, failures, closed], [[], [], true])
+  assert.match(incomplete ?? '', /100000 names/)
+  assert.ok(given <= MAX_NAMES + 1)
+})
+
+const NAME = 'cpu-1-1.cpuprofile'
+const FOREIGN: Readonly<Record<string, (directory: string, path: string) => void>> = {
+  'is missing': () => undefined,
+  'is empty': (_directory, path) => writeFileSync(path, ''),
+  'is broken': (directory, path) => writeFileSync(path, sidecarOf(directory, NAME).slice(0, -1)),
+  'is a number': (_directory, path) => writeFileSync(path, '1'),
+  'is null': (_directory, path) => writeFileSync(path, 'null'),
+  'has another shape': (_directory, path) =>
+    writeFileSync(path, '{"tool":"cpu-memory-monitor","why":[],"where":null}'),
+  'names another tool': (directory, path) =>
+    writeFileSync(path, sidecarOf(directory, NAME, { tool: 'another' })),
+  'names another artefact': (directory, path) => writeFileSync(path, sidecarOf(directory, '../precious')),
+  'names another directory': (_directory, path) => writeFileSync(path, sidecarOf('/elsewhere', NAME)),
+  'is huge': (directory, path) =>
+    writeFileSync(path, sidecarOf(directory, NAME, { padding: 'x'.repeat(MAX_SIDECAR_BYTES) })),
+  'is a directory': (_directory, path) => mkdirSync(path),
+  'is a FIFO': (_directory, path) => execFileSync('mkfifo', [path]),
+  'is a symlink to one that would do': (directory, path) => {
+    writeFileSync(join(directory, 'planted'), sidecarOf(directory, NAME))
+    symlinkSync('planted', path)
+  },
+  'is a symlink to itself': (_directory, path) => symlinkSync(path, path),
+}
+
+for (const [what, plant] of Object.entries(FOREIGN)) {
+  test(`an artefact or partial whose sidecar ${what} stays, and ours go all the same`, async (t) => {
+    const directory = scratch(t)
+    writeFileSync(join(directory, NAME), 'precious')
+    plant(directory, join(directory, `${NAME}.json`))
+    const before = readdirSync(directory).sort()
+    await publish(directory, 'cpu-1-2.cpuprofile')
+    const { deleted, failures } = await deleteExpired(directory, HOST, { keep: 0 })
+    assert.deepEqual([deleted, failures], [[join(directory, 'cpu-1-2.cpuprofile')], []])
+    assert.deepEqual(readdirSync(directory).sort(), before)
+
+    writeFileSync(join(directory, `${NAME}.partial`), 'precious')
+    assert.deepEqual((await sweepStalePartials(directory, HOST, Date.now())).deleted, [])
+    assert.ok(readdirSync(directory).includes(`${NAME}.partial`))
+  })
+}
+
+test('an artefact of another host stays', async (t) => {
+  const directory = scratch(t)
+  await publish(directory, NAME)
+  assert.deepEqual((await deleteExpired(directory, 'another-host', { keep: 0 })).deleted, [])
+  assert.equal(readdirSync(directory).length, 2)
+})
+
+test('a symlink under the name of an artefact stays, and so does what it leads to', async (t) => {
+  const directory = scratch(t)
+  writeFileSync(join(directory, 'victim'), 'precious')
+  symlinkSync('victim', join(directory, NAME))
+  writeFileSync(join(directory, `${NAME}.json`), sidecarOf(directory, NAME))
+  assert.deepEqual((await deleteExpired(directory, HOST, { keep: 0 })).deleted, [])
+  assert.deepEqual(readdirSync(directory).sort(), [NAME, `${NAME}.json`, 'victim'])
+})
+
+test('an artefact that is being written, or was moved away, counts for nothing', async (t) => {
+  const directory = scratch(t)
+  await publish(directory, 'cpu-1-1.cpuprofile')
+  await publish(directory, 'cpu-1-2.cpuprofile')
+  rmSync(join(directory, 'cpu-1-2.cpuprofile'))
+  const artefact = openArtefact(directory, 'cpu-1-3.cpuprofile', about(directory))
+  assert.deepEqual((await deleteExpired(directory, HOST, { keep: 1 })).deleted, [])
+  artefact.write(PROFILE)
+  await artefact.publish(HOW)
+  assert.deepEqual((await deleteExpired(directory, HOST, { keep: 1 })).deleted, [
+    join(directory, 'cpu-1-1.cpuprofile'),
+  ])
+})
+
+test('a missing directory, a read-only disk: failures are told, not thrown', async (t) => {
+  const missing = join(scratch(t), 'missing')
+  const { failures } = await deleteExpired(missing, HOST, { keep: 1 })
+  assert.deepEqual(
+    failures.map(({ file }) => file),
+    [missing],
+  )
+  assert.deepEqual((await sweepStalePartials(missing, HOST, Date.now())).failures.length, 1)
+
+  const disk = tmpfs(t, 64 * 1024)
+  if (disk === undefined) return
+  for (const ms of [1, 2]) await publish(disk.path, `cpu-1-${ms}.cpuprofile`)
+  disk.makeReadOnly()
+  const refused = await deleteExpired(disk.path, HOST, { keep: 0 })
+  assert.deepEqual(refused.deleted, [])
+  assert.deepEqual(
+    refused.failures.map(({ error }) => (error as NodeJS.ErrnoException).code),
+    ['EROFS', 'EROFS'],
+  )
+})
+
+test('a stale partial goes with its sidecar', async (t) => {
+  const directory = scratch(t)
+  leavePartial(directory, `manual-memory-${DEAD_PID}-${LONG_AGO_MS}.heapsnapshot`)
+  const { deleted, failures } = await sweepStalePartials(directory, HOST, LONG_AGO_MS + 180_001)
+  assert.deepEqual(failures, [])
+  assert.deepEqual(deleted.length, 1)
+  assert.deepEqual(readdirSync(directory), [])
+})
+
+test('a stale partial with the number of this process, from before it began, goes too', async (t) => {
+  const directory = scratch(t)
+  leavePartial(directory, `cpu-${process.pid}-${LONG_AGO_MS}.cpuprofile`)
+  await sweepStalePartials(directory, HOST, Date.now())
+  assert.deepEqual(readdirSync(directory), [])
+})
+
+for (const [what, name, nowMs] of [
+  ['that is not old enough', `cpu-${DEAD_PID}-${LONG_AGO_MS}.cpuprofile`, LONG_AGO_MS + 180_000],
+  ['of another process that lives', `cpu-${process.ppid}-${LONG_AGO_MS}.cpuprofile`, Date.now()],
+  ['that this process is writing', `cpu-${process.pid}-${Date.now()}.cpuprofile`, Date.now() + 3_600_000],
+] as const) {
+  test(`a partial ${what} stays`, async (t) => {
+    const directory = scratch(t)
+    leavePartial(directory, name)
+    assert.deepEqual((await sweepStalePartials(directory, HOST, nowMs)).deleted, [])
+    assert.equal(readdirSync(directory).length, 2)
+  })
+}
+
+test('a partial of another host stays', async (t) => {
+  const directory = scratch(t)
+  leavePartial(directory, `cpu-${DEAD_PID}-${LONG_AGO_MS}.cpuprofile`)
+  assert.deepEqual((await sweepStalePartials(directory, 'another-host', Date.now())).deleted, [])
+  assert.equal(readdirSync(directory).length, 2)
+})
+
+test('a partial that is a symlink stays, and so does what it leads to', async (t) => {
+  const directory = scratch(t)
+  const name = `cpu-${DEAD_PID}-${LONG_AGO_MS}.cpuprofile`
+  leavePartial(directory, name)
+  rmSync(join(directory, `${name}.partial`))
+  writeFileSync(join(directory, 'victim'), 'precious')
+  symlinkSync('victim', join(directory, `${name}.partial`))
+  await sweepStalePartials(directory, HOST, Date.now())
+  assert.equal(readdirSync(directory).length, 3)
+  assert.equal(readFileSync(join(directory, 'victim'), 'utf8'), 'precious')
+})
+
+test('a partial left beside its published artefact goes, the artefact and its sidecar stay', async (t) => {
+  const directory = scratch(t)
+  const name = `cpu-${DEAD_PID}-${LONG_AGO_MS}.cpuprofile`
+  leavePartial(directory, name)
+  writeFileSync(join(directory, name), PROFILE)
+  assert.deepEqual(
+    (await deleteExpired(directory, HOST, { keep: 0 })).deleted,
+    [],
+    'it may be in the middle of its renaming',
+  )
+  await sweepStalePartials(directory, HOST, Date.now())
+  assert.deepEqual(readdirSync(directory).sort(), [name, `${name}.json`])
+})

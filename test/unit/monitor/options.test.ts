@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type { Options } from '../../../src/monitor/options.js'
+import * as options from '../../../src/monitor/options.js'
+
+const { resolveOptions } = options
+const refuses = (wrong: unknown, error: typeof TypeError | typeof RangeError, message: RegExp) =>
+  assert.throws(
+    () => resolveOptions(wrong as Options),
+    (thrown) => thrown instanceof error && message.test(thrown.message),
+  )
+
+test('the defaults are those of the documentation', () => {
+  const settings = resolveOptions({ cpu: {}, memory: {} })
+  assert.deepEqual(settings.cpu, {
+    intervalMs: 1000,
+    threshold: { unit: 'absolute', value: 90 },
+    counter: 1,
+    budget: { tokensPerInterval: 3, intervalMs: 3_600_000 },
+    blockedMs: 5000,
+  })
+  assert.deepEqual(settings.memory, {
+    intervalMs: 1000,
+    threshold: { unit: 'absolute', value: 1_288_490_188 },
+    counter: 1,
+    budget: { tokensPerInterval: 3, intervalMs: 3_600_000 },
+  })
+  assert.equal(settings.profileDurationMs, 30_000)
+  assert.equal(settings.sampling, true)
+  assert.deepEqual(settings.directories, { cpu: process.cwd(), memory: process.cwd() })
+  assert.equal(settings.signal, 'SIGUSR2')
+  assert.equal(settings.watchdog, true)
+  assert.equal(settings.engine, 'auto')
+  assert.equal(settings.keep, 10)
+})
+
+test('only what is configured is watched', () => {
+  const settings = resolveOptions()
+  assert.equal(settings.cpu, undefined)
+  assert.equal(settings.memory, undefined)
+  assert.equal(settings.sampling, false)
+})
+
+test('0 is a value, not an absence (1.x swallowed it)', () => {
+  const settings = resolveOptions({
+    cpu: { threshold: 0, limiter: [0, 'hour'] },
+    memory: { threshold: 0 },
+    keep: 0,
+  })
+  assert.deepEqual(settings.cpu?.threshold, { unit: 'absolute', value: 0 })
+  assert.deepEqual(settings.memory?.threshold, { unit: 'absolute', value: 0 })
+  assert.equal(settings.cpu?.budget.tokensPerInterval, 0)
+  assert.equal(settings.keep, 0)
+})
+
+test('false switches off', () => {
+  const settings = resolveOptions({ cpu: { blocked: false }, signal: false, keep: false, logger: false })
+  assert.deepEqual(
+    [settings.cpu?.blockedMs, settings.signal, settings.keep, settings.logger],
+    [undefined, undefined, false, false],
+  )
+})
+
+test('directories: a key of its own goes before the top level', () => {
+  const settings = resolveOptions({ profileDir: '/a', cpu: { profileDir: '/b' }, memory: {} })
+  assert.deepEqual(settings.directories, { cpu: '/b', memory: '/a' })
+})
+
+test('shares of what the process may use', () => {
+  const settings = resolveOptions({ cpu: { threshold: '80%' }, memory: { threshold: '85.5 %' } })
+  assert.deepEqual(settings.cpu?.threshold, { unit: 'share', percent: 80 })
+  assert.deepEqual(settings.memory?.threshold, { unit: 'share', percent: 85.5 })
+})
+
+for (const [name, intervalMs] of [
+  ['second', 1000],
+  ['sec', 1000],
+  ['minute', 60_000],
+  ['min', 60_000],
+  ['hour', 3_600_000],
+  ['hr', 3_600_000],
+  ['day', 86_400_000],
+] as const) {
+  test(`limiter interval ${name}`, () => {
+    assert.equal(resolveOptions({ cpu: { limiter: [1, name] } }).cpu?.budget.intervalMs, intervalMs)
+  })
+}
+
+for (const [wrong, error, message] of [
+  [null, TypeError, /^options must be an object; received null$/],
+  [[], TypeError, /^options must be an object/],
+  [{ cpus: {} }, TypeError, /^options\.cpus is not an option; options takes cpu, memory/],
+  [{ cpu: { treshold: 1 } }, TypeError, /^options\.cpu\.treshold is not an option/],
+  [{ cpu: { sampling: true } }, TypeError, /^options\.cpu\.sampling is not an option/],
+  [{ cpu: true }, TypeError, /^options\.cpu must be an object; received true$/],
+  [{ cpu: { interval: 0 } }, RangeError, /^options\.cpu\.interval must be a whole number .*; received 0$/],
+  [{ cpu: { interval: -1 } }, RangeError, /received -1$/],
+  [{ cpu: { interval: 1.5 } }, RangeError, /received 1\.5$/],
+  [{ cpu: { interval: NaN } }, RangeError, /received NaN$/],
+  [{ cpu: { interval: 2 ** 31 } }, RangeError, /options\.cpu\.interval.*2147483647/],
+  [{ cpu: { interval: '1000' } }, TypeError, /received '1000'$/],
+  [{ cpu: { duration: 0 } }, RangeError, /^options\.cpu\.duration/],
+  [{ cpu: { blocked: 0 } }, RangeError, /^options\.cpu\.blocked/],
+  [{ cpu: { blocked: true } }, TypeError, /^options\.cpu\.blocked .*, or false; received true/],
+  [{ cpu: { threshold: -1 } }, RangeError, /^options\.cpu\.threshold/],
+  [{ cpu: { threshold: Infinity } }, RangeError, /^options\.cpu\.threshold/],
+  [{ cpu: { threshold: '80' } }, RangeError, /^options\.cpu\.threshold/],
+  [{ cpu: { threshold: '0%' } }, RangeError, /^options\.cpu\.threshold.*received '0%'$/],
+  [{ cpu: { threshold: '101%' } }, RangeError, /^options\.cpu\.threshold/],
+  [{ cpu: { threshold: null } }, TypeError, /^options\.cpu\.threshold/],
+  [{ memory: { threshold: '1.2gbb' } }, RangeError, /^options\.memory\.threshold.*received '1\.2gbb'$/],
+  [{ memory: { threshold: '1g' } }, RangeError, /^options\.memory\.threshold/],
+  [{ memory: { threshold: '0%' } }, RangeError, /^options\.memory\.threshold/],
+  [{ memory: { threshold: -5 } }, RangeError, /^options\.memory\.threshold/],
+  [{ memory: { threshold: 5n } }, TypeError, /^options\.memory\.threshold/],
+  [{ memory: { counter: 0 } }, RangeError, /^options\.memory\.counter/],
+  [{ memory: { counter: 1.5 } }, RangeError, /^options\.memory\.counter/],
+  [{ memory: { limiter: ['x'] } }, RangeError, /^options\.memory\.limiter must be an array of two/],
+  [{ memory: { limiter: ['x', 'hour'] } }, TypeError, /^options\.memory\.limiter\[0\]/],
+  [{ memory: { limiter: [undefined, 'hour'] } }, TypeError, /^options\.memory\.limiter\[0\]/],
+  [{ memory: { limiter: [-1, 'hour'] } }, RangeError, /^options\.memory\.limiter\[0\]/],
+  [{ memory: { limiter: [1, 'week'] } }, RangeError, /^options\.memory\.limiter\[1\].*received 'week'$/],
+  [{ memory: { limiter: [1, 'toString'] } }, RangeError, /^options\.memory\.limiter\[1\]/],
+  [{ memory: { limiter: [1, 0] } }, RangeError, /^options\.memory\.limiter\[1\]/],
+  [{ memory: { limiter: 3 } }, TypeError, /^options\.memory\.limiter/],
+  [{ memory: { sampling: 1 } }, TypeError, /^options\.memory\.sampling/],
+  [{ profileDir: '' }, RangeError, /^options\.profileDir/],
+  [{ profileDir: 'a\0b' }, RangeError, /^options\.profileDir/],
+  [{ profileDir: 7 }, TypeError, /^options\.profileDir/],
+  [{ signal: 'SIGKILL' }, RangeError, /^options\.signal.*received 'SIGKILL'$/],
+  [{ signal: 'SIGSTOP' }, RangeError, /^options\.signal/],
+  [{ signal: 'SIGPROF' }, RangeError, /^options\.signal/],
+  [{ signal: 'SIGUSR1' }, RangeError, /^options\.signal/],
+  [{ signal: 'SIGFOO' }, RangeError, /^options\.signal/],
+  [{ signal: true }, TypeError, /^options\.signal/],
+  [{ watchdog: 'yes' }, TypeError, /^options\.watchdog/],
+  [{ engine: 'v8' }, RangeError, /^options\.engine/],
+  [{ engine: 1 }, TypeError, /^options\.engine/],
+  [{ engine: null }, TypeError, /^options\.engine/],
+  [{ engine: [] }, TypeError, /^options\.engine must be 'auto', /],
+  [{ engine: { memwatch: {} } }, TypeError, /^options\.engine\.memwatch is not an option; .* memwatch-next/],
+  [{ engine: { heapdump: 'heapdump' } }, TypeError, /^options\.engine\['heapdump'\] must be the package/],
+  [{ engine: { heapdump: null } }, TypeError, /^options\.engine\['heapdump'\] .* received null/],
+  [{ engine: { heapdump: {} } }, TypeError, /^options\.engine\['heapdump'\] .* writeSnapshot; received/],
+  [
+    { engine: { 'v8-profiler-next': { startProfiling() {} } } },
+    TypeError,
+    /^options\.engine\['v8-profiler-next'\] .* stopProfiling; received/,
+  ],
+  [{ keep: -1 }, RangeError, /^options\.keep/],
+  [{ keep: true }, TypeError, /^options\.keep/],
+  [{ logger: true }, TypeError, /^options\.logger/],
+  [
+    { logger: { info() {} } },
+    TypeError,
+    /^options\.logger must be an object with the functions info, warn and error/,
+  ],
+] as const) {
+  test(`refuses ${JSON.stringify(wrong, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))}`, () =>
+    refuses(wrong, error, message))
+}
+
+test('takes packages from the application; what is no such package, or undefined, is not taken', () => {
+  const heapdump = { writeSnapshot() {} }
+  const memwatch = Object.assign(new EventEmitter(), { HeapDiff() {} })
+  const engine = { heapdump, 'memwatch-next': memwatch, 'v8-profiler-next': undefined }
+  assert.deepEqual(resolveOptions({ engine }).engine, { heapdump, 'memwatch-next': memwatch })
+  refuses(
+    { engine: { 'memwatch-next': new EventEmitter() } },
+    TypeError,
+    /^options\.engine\['memwatch-next'\]/,
+  )
+})
+
+test('a hostile value makes an error of ours, not another one', () => {
+  const hostile = {
+    get [Symbol.toStringTag]() {
+      throw new Error('gotcha')
+    },
+  }
+  refuses({ engine: { heapdump: hostile } }, TypeError, /^options\.engine\['heapdump'\]/)
+  refuses({ engine: 'x'.repeat(1e6) }, RangeError, /^options\.engine.{0,300}$/)
+})
+
+test('any options at all: settings, or a TypeError or RangeError that names the option', () => {
+  const value = fc.oneof(
+    fc.constantFrom(
+      undefined,
+      null,
+      0,
+      -0,
+      -1,
+      NaN,
+      Infinity,
+      1,
+      2 ** 31,
+      '0%',
+      '1.2gbb',
+      '1g',
+      '80%',
+      '1gb',
+      '',
+      'hour',
+      'auto',
+      false,
+      true,
+    ),
+    fc.anything({
+      withBigInt: true,
+      withSymbol: true,
+      withDate: true,
+      withNullPrototype: true,
+    } as fc.ObjectConstraints),
+  )
+  const object = (keys: string[]) =>
+    fc.dictionary(
+      fc.constantFrom(...keys),
+      fc.oneof({ weight: 4, arbitrary: value }, { weight: 1, arbitrary: fc.array(value, { maxLength: 3 }) }),
+    )
+  const rule = object([
+    'interval',
+    'threshold',
+    'profileDir',
+    'counter',
+    'limiter',
+    'duration',
+    'blocked',
+    'sampling',
+  ])
+  const any = fc.record(
+    {
+      cpu: fc.oneof(rule, value),
+      memory: fc.oneof(rule, value),
+      profileDir: value,
+      signal: value,
+      watchdog: value,
+      engine: value,
+      keep: value,
+      logger: value,
+    },
+    { requiredKeys: [] },
+  )
+  fc.assert(
+    fc.property(fc.oneof(any, value), (wrong) => {
+      try {
+        resolveOptions(wrong as Options)
+      } catch (error) {
+        assert.ok(error instanceof TypeError || error instanceof RangeError, String(error))
+        assert.match(error.message, /^options[^]*(must be|is not an option)/)
+      }
+    }),
+    { numRuns: 2000 },
+  )
+})

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { MAX_SIGNAL_DUMPS, watchSignal } from '../../../src/monitor/signal.js'
+
+/**
+ * One that the test runner does not use; that of Node 26 hears SIGUSR2 for reports. Emitting it by hand calls the listeners as
+ * a real one does.
+ */
+const SIGNAL = 'SIGALRM'
+type Parts = Parameters<typeof watchSignal>[0]
+const send = () => void process.emit(SIGNAL, SIGNAL)
+
+function watch(t: TestContext, { signal = SIGNAL, onSignal = () => Promise.resolve() }: Partial<Parts> = {}) {
+  const heard = { signals: 0, notices: [] as string[] }
+  const watching = watchSignal({
+    signal,
+    onSignal() {
+      heard.signals++
+      return onSignal()
+    },
+    notice: (line) => heard.notices.push(line),
+  })
+  const [stop, ignore] = [() => watching.stop(), () => watching.ignore()]
+  t.after(stop)
+  return { heard, stop, ignore }
+}
+
+test('the signal is ours when nobody else listens', async (t) => {
+  const { heard } = watch(t)
+  for (let times = 1; times <= MAX_SIGNAL_DUMPS + 1; times++) {
+    send()
+    await setImmediate()
+  }
+  assert.deepEqual(heard, { signals: MAX_SIGNAL_DUMPS + 1, notices: [] })
+})
+
+test('one dump may run and one may wait; signals beyond them are dropped until one is done', async (t) => {
+  const dumps: (() => void)[] = []
+  const { heard } = watch(t, { onSignal: () => new Promise<void>((done) => dumps.push(done)) })
+  for (let times = 0; times < 1000; times++) send()
+  assert.equal(heard.signals, 2)
+  dumps[0]?.()
+  await setImmediate()
+  send()
+  send()
+  assert.deepEqual(heard, { signals: 3, notices: [] })
+})
+
+test('while it is being stopped the signal has no effect, and the next monitor takes it', (t) => {
+  const { heard, ignore } = watch(t)
+  ignore()
+  assert.equal(process.listenerCount(SIGNAL), 1, 'the default effect would end the process')
+  send()
+  assert.equal(heard.signals, 0)
+  const next = watch(t)
+  send()
+  assert.deepEqual([heard.signals, next.heard.signals, next.heard.notices], [0, 1, []])
+})
+
+test('it is left to another listener, decided at each signal and said once', (t) => {
+  const { heard } = watch(t)
+  const other = () => undefined
+  process.on(SIGNAL, other)
+  send()
+  send()
+  process.removeListener(SIGNAL, other)
+  assert.equal(heard.signals, 0)
+  send()
+  assert.equal(heard.signals, 1)
+  assert.deepEqual(heard.notices, [
+    `${SIGNAL} has another listener in this process; it is left to that listener`,
+  ])
+})
+
+test('of several monitors the oldest takes it, and the next when that one has stopped', (t) => {
+  const [oldest, next] = [watch(t), watch(t)]
+  send()
+  assert.deepEqual([oldest.heard.signals, next.heard.signals], [1, 0])
+  oldest.stop()
+  send()
+  assert.deepEqual([oldest.heard.signals, next.heard.signals], [1, 1])
+  assert.deepEqual([...oldest.heard.notices, ...next.heard.notices], [])
+})
+
+test('of several monitors one steps aside for a foreign listener, and says so', (t) => {
+  const [oldest, next] = [watch(t), watch(t)]
+  const other = () => undefined
+  process.on(SIGNAL, other)
+  t.after(() => process.removeListener(SIGNAL, other))
+  send()
+  assert.deepEqual([oldest.heard.signals, next.heard.signals], [0, 0])
+  assert.deepEqual([oldest.heard.notices.length, next.heard.notices.length], [1, 0])
+})
+
+test('stopping leaves no listener and is idempotent', (t) => {
+  const before = process.listenerCount(SIGNAL)
+  const { heard, stop } = watch(t)
+  assert.equal(process.listenerCount(SIGNAL), before + 1)
+  stop()
+  stop()
+  assert.equal(process.listenerCount(SIGNAL), before)
+  send()
+  assert.equal(heard.signals, 0)
+})
+
+test('a signal that the platform does not have, or does not give away, is said once and changes nothing', (t) => {
+  // Node refuses a listener for this one as it does for one that is unknown.
+  const { heard, stop } = watch(t, { signal: 'SIGKILL' })
+  stop()
+  assert.deepEqual(heard, {
+    signals: 0,
+    notices: ['this platform has no SIGKILL; use dumpMemory() for a heap snapshot by hand'],
+  })
+})

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { startLine, startWarnings, type Started } from '../../../src/monitor/start-line'
+
+const idle: Started = {
+  rules: {},
+  budgets: {
+    cpu: { tokensPerInterval: 3, intervalMs: 3_600_000 },
+    memory: { tokensPerInterval: 2, intervalMs: 500 },
+  },
+  directories: { cpu: '/cpu', memory: '/memory' },
+  signal: undefined,
+  thread: 'the main thread',
+  ways: {
+    cpu: { available: ['inspector'], passedOver: [] },
+    memory: { available: ['v8', 'sampling'], passedOver: [] },
+  },
+}
+
+test('nothing configured is said as such', () => {
+  assert.equal(startLine(idle), 'watching nothing; on the main thread')
+})
+
+test('each part that is watched is told with its threshold, limits, directory and ways', () => {
+  assert.equal(
+    startLine({ ...idle, rules: { cpu: { threshold: 66.666, counter: 3 } } }),
+    'watching cpu above 66.7% of a core (3 readings in a row, at most 3 per 3600 s) to /cpu by inspector; on the main thread',
+  )
+  assert.equal(
+    startLine({ ...idle, rules: { memory: { threshold: 1536, counter: 1 } } }),
+    'watching memory above 1.5KB (at once, at most 2 per 0.5 s) to /memory by v8, sampling; on the main thread',
+  )
+  assert.equal(
+    startLine({ ...idle, signal: 'SIGUSR2' }),
+    'watching SIGUSR2 for a heap snapshot to /memory; on the main thread',
+  )
+})
+
+test('each optional package in use is named with its file, or as handed over', () => {
+  const packages = [
+    { name: 'heapdump', file: '/app/heapdump.js' },
+    { name: 'memwatch-next', file: undefined },
+  ]
+  assert.equal(
+    startLine({ ...idle, packages }),
+    'watching nothing; on the main thread; optional packages: heapdump from /app/heapdump.js, memwatch-next handed over',
+  )
+  assert.doesNotMatch(startLine({ ...idle, packages: [] }), /optional packages/)
+})
+
+test('ways that cannot be taken are told with the reason, each once', () => {
+  const passedOver = [{ way: 'heapdump', why: 'not installed' }]
+  const kind = { available: [], passedOver }
+  const line = startLine({
+    ...idle,
+    rules: { cpu: { threshold: 1, counter: 1 } },
+    ways: { cpu: kind, memory: kind },
+  })
+  assert.match(line, /by nothing; on the main thread; passed over: heapdump \(not installed\)$/)
+})
+
+test('ways that nobody could ask for are not told as passed over', () => {
+  const kind = { available: [], passedOver: [{ way: 'heapdump', why: 'not installed' }] }
+  const ways = { ...idle.ways, memory: kind }
+  assert.doesNotMatch(startLine({ ...idle, ways }), /passed over/)
+  assert.match(startLine({ ...idle, ways, signal: 'SIGUSR2' }), /passed over: heapdump/)
+})
+
+test('the source of the CPU readings is named, with the reason for another than pidusage', () => {
+  const line = (cpuReadings?: string) => startLine({ ...idle, ways: { ...idle.ways, cpuReadings } })
+  assert.match(line('pidusage'), /; on the main thread; CPU readings by pidusage$/)
+  assert.match(
+    line("Node's counters (pidusage failed: no)"),
+    /; CPU readings by Node's counters \(pidusage failed: no\)$/,
+  )
+  assert.doesNotMatch(line(), /CPU readings/)
+})
+
+const roomy = { totalMemoryBytes: 1000, cpus: 4, cpusSource: 'machine' } as const
+
+const cpuWarnings = (threshold: number, cpus: number, cpusSource: 'cgroup-v2' | 'machine' = 'cgroup-v2') =>
+  startWarnings({ rules: { cpu: { threshold, counter: 1 } } }, { ...roomy, cpus, cpusSource })
+
+test('a CPU threshold that the quota or the machine cannot let trip is warned of, with both numbers', () => {
+  assert.deepEqual(cpuWarnings(90, 0.5), [
+    "the CPU threshold of 90% of a core can never be passed: the cgroup quota allows 0.5 cores (50%); the string '90%' means 45% of a core here",
+  ])
+  assert.deepEqual(cpuWarnings(250, 2, 'machine'), [
+    "the CPU threshold of 250% of a core can never be passed: the machine allows 2 cores (200%); the string '90%' means 180% of a core here",
+  ])
+  assert.equal(cpuWarnings(50, 0.5).length, 1)
+})
+
+test('a CPU threshold below what the process may use is not', () => {
+  assert.deepEqual(cpuWarnings(49.9, 0.5), [])
+  assert.deepEqual(cpuWarnings(60, 1, 'machine'), [])
+  assert.deepEqual(cpuWarnings(250, 4, 'machine'), [])
+})
+
+const memoryWarnings = (threshold: number, memoryLimitBytes?: number) =>
+  startWarnings(
+    { rules: { memory: { threshold, counter: 1 } } },
+    memoryLimitBytes === undefined ? roomy : { ...roomy, memoryLimitBytes },
+  )
+
+test('a memory threshold at or above the limit, or what the machine has, is warned of, with both numbers', () => {
+  for (const threshold of [100, 101]) {
+    assert.deepEqual(memoryWarnings(threshold, 100), [
+      `the memory threshold of ${threshold} bytes can never be passed: the cgroup's limit is 100 bytes, where the kernel ends the process`,
+    ])
+  }
+  assert.deepEqual(memoryWarnings(1000), [
+    'the memory threshold of 1000 bytes can never be passed: the machine has 1000 bytes',
+  ])
+})
+
+test('a memory threshold below the limit is not', () => {
+  assert.deepEqual(memoryWarnings(99, 100), [])
+  assert.deepEqual(memoryWarnings(999), [])
+})
+
+test('nothing that is not watched is warned of', () => {
+  assert.deepEqual(startWarnings({ rules: {} }, { ...roomy, cpus: 0.01, memoryLimitBytes: 1 }), [])
+})
+
+test('limits that could not be read are one line, whatever is watched; limits that could be are none', () => {
+  const problems = '/sys/fs/cgroup/memory.max line 1 is malformed ("512M")'
+  assert.deepEqual(startWarnings({ rules: {} }, { ...roomy, problems }), [
+    `the limits of this process are uncertain: ${problems}; no limit is assumed there`,
+  ])
+  assert.deepEqual(startWarnings({ rules: {} }, roomy), [])
+})

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { EventEmitter } from 'node:events'
+import { test, type TestContext } from 'node:test'
+import { resolveOptions, type Options } from '../../../src/monitor/options.js'
+import { Voice, type MonitorEvents } from '../../../src/monitor/voice.js'
+import { startMonitoring } from '../../../src/monitor/start.js'
+
+const quiet = { watchdog: false, signal: false } as const
+/** The process of the tests is not to be profiled: that would spoil its coverage. */
+const both = { ...quiet, cpu: { threshold: '99%' }, memory: { threshold: '99%', sampling: false } }
+
+function start(t: TestContext, options: Options) {
+  const lines: string[] = []
+  const log = (level: string) => (text: string) => void lines.push(`${level} ${text}`)
+  const logger = { info: log('info'), warn: log('warn'), error: log('error') }
+  const voice = new Voice(new EventEmitter<MonitorEvents>(), logger)
+  const monitoring = startMonitoring(resolveOptions(options), voice)
+  t.after(() => monitoring.stop())
+  return { monitoring, lines }
+}
+
+test('a key that is watched cannot be watched again until that monitor has stopped', async (t) => {
+  const { monitoring } = start(t, { ...quiet, cpu: { threshold: 1e9 } })
+  assert.throws(() => start(t, both), /already watches cpu in this process/)
+  const other = start(t, { ...quiet, memory: both.memory })
+  await Promise.all([monitoring.stop(), other.monitoring.stop()])
+  await start(t, both).monitoring.stop()
+})
+
+test('a call that throws has claimed nothing and started nothing', async (t) => {
+  const before = process.eventNames().map((name) => process.listenerCount(name))
+  assert.throws(() => start(t, { ...both, engine: 'packages' }), /options\.engine is 'packages'/)
+  assert.deepEqual(
+    process.eventNames().map((name) => process.listenerCount(name)),
+    before,
+  )
+  await start(t, both).monitoring.stop()
+})
+
+test('the start is one info line; after stop() a request resolves to stopped', async (t) => {
+  const { monitoring, lines } = start(t, both)
+  assert.deepEqual(
+    lines.map((line) => line.split(' ').slice(0, 2).join(' ')),
+    ['info watching'],
+  )
+  await monitoring.stop()
+  assert.deepEqual(await monitoring.dumpByHand('memory', {}), { skipped: 'stopped' })
+})
+
+test('the directory is there, and for its owner only, when the first dump by hand is made', async (t) => {
+  const parent = mkdtempSync(join(tmpdir(), 'start-'))
+  t.after(() => rmSync(parent, { recursive: true, force: true }))
+  const { monitoring } = start(t, { ...quiet, profileDir: join(parent, 'new') })
+  // Stopping waits for the directory as a dump does.
+  await monitoring.stop()
+  assert.deepEqual(readdirSync(parent), ['new'])
+})

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
+import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { Dump, Failure } from '../../../src/dispatch/events.js'
+import { Voice, type MonitorEvents } from '../../../src/monitor/voice.js'
+
+const dump: Dump = {
+  ...{ kind: 'cpu', rule: 'threshold', file: '/d/a.cpuprofile', files: ['/d/a.cpuprofile'], sizeBytes: 1 },
+  ...{ way: 'inspector', passedOver: [], pauseMs: 1, durationMs: 2 },
+}
+
+function scene() {
+  const emitter = new EventEmitter<MonitorEvents>()
+  const lines: string[] = []
+  const log = (level: string) => (text: string) => void lines.push(`${level} ${text}`)
+  const voice = new Voice(emitter, { info: log('info'), warn: log('warn'), error: log('error') })
+  const failures: Failure[] = []
+  emitter.on('failure', (failure) => failures.push(failure))
+  return { emitter, lines, voice, failures }
+}
+
+/** Types forbid listeners that return promises; plain JavaScript does not. */
+function asListener(listener: () => unknown): () => void {
+  return listener
+}
+
+test('every event is one line and one emit with its payload', () => {
+  const { emitter, lines, voice, failures } = scene()
+  const heard: unknown[] = []
+  const hear = (payload: unknown) => void heard.push(payload)
+  emitter.on('dump', hear).on('skip', hear).on('leak', hear)
+  const skip = { kind: 'memory', rule: 'threshold', reason: 'busy', numbers: {} } as const
+  const leak = { start: new Date(0), end: new Date(1), growth: 5, reason: 'grows' }
+  const failure = { stage: 'capture', message: 'x' }
+  voice.dump(dump)
+  voice.skip(skip)
+  voice.leak(leak)
+  voice.failure(failure)
+  voice.notice('to be read once')
+  voice.info('started')
+  assert.deepEqual(heard, [dump, skip, leak])
+  assert.deepEqual(failures, [failure])
+  assert.deepEqual(
+    lines.map((line) => line.split(' ')[0]),
+    ['warn', 'warn', 'warn', 'error', 'warn', 'info'],
+  )
+})
+
+test('a listener that throws becomes a failure and does not silence those behind it', () => {
+  const { emitter, voice, failures } = scene()
+  const error = new Error('mine')
+  let heard = 0
+  emitter.on('dump', () => {
+    throw error
+  })
+  emitter.on('dump', () => heard++)
+  voice.dump(dump)
+  assert.equal(heard, 1)
+  assert.deepEqual(failures, [{ stage: 'listener', message: "a listener of 'dump': mine", error }])
+})
+
+test('a listener that rejects becomes a failure, by whatever kind of promise', async () => {
+  const { emitter, voice, failures } = scene()
+  emitter.on(
+    'dump',
+    asListener(() => Promise.reject(new Error('mine'))),
+  )
+  const thenable = { then: (_: unknown, reject: (error: Error) => void) => reject(new Error('theirs')) }
+  emitter.on('dump', () => thenable)
+  voice.dump(dump)
+  await turn()
+  assert.deepEqual(failures.map(({ message }) => message).sort(), [
+    "a listener of 'dump': mine",
+    "a listener of 'dump': theirs",
+  ])
+})
+
+test('a failure listener that fails is a line only, and does not come round', async () => {
+  const { emitter, lines, voice, failures } = scene()
+  emitter.on('failure', () => {
+    throw new Error('again')
+  })
+  emitter.on(
+    'failure',
+    asListener(() => Promise.reject(new Error('and again'))),
+  )
+  voice.failure({ stage: 'capture', message: 'x' })
+  await turn()
+  assert.equal(failures.length, 1)
+  assert.deepEqual(lines.slice(1).sort(), [
+    "error listener failed: a listener of 'failure': again",
+    "error listener failed: a listener of 'failure': and again",
+  ])
+})
+
+test('whatever is thrown can be told', () => {
+  const { emitter, voice, failures } = scene()
+  const unspeakable = [
+    Object.create(null),
+    Symbol('s'),
+    undefined,
+    Object.assign(new Error(), { message: Symbol('m') }),
+  ]
+  emitter.on('dump', () => {
+    throw unspeakable.shift()
+  })
+  for (let times = 0; times < 4; times++) voice.dump(dump)
+  assert.deepEqual(
+    failures.map(({ message }) => message),
+    [
+      "a listener of 'dump': an object was thrown that cannot be converted to a string",
+      "a listener of 'dump': Symbol(s) was thrown",
+      "a listener of 'dump': undefined was thrown",
+      "a listener of 'dump': an object was thrown that cannot be converted to a string",
+    ],
+  )
+})
+
+test('a once listener hears once, and one that is added or removed meanwhile does no harm', () => {
+  const { emitter, voice, failures } = scene()
+  let [once, late] = [0, 0]
+  emitter.once('dump', () => once++)
+  emitter.once('dump', () => emitter.on('dump', () => late++))
+  voice.dump(dump)
+  voice.dump(dump)
+  assert.deepEqual([once, late, failures.length], [1, 1, 0])
+})
+
+test('a logger that throws or rejects keeps no event back', async () => {
+  const emitter = new EventEmitter<MonitorEvents>()
+  let heard = 0
+  emitter.on('dump', () => heard++)
+  const fault = () => {
+    throw new Error('disk full')
+  }
+  const later = asListener(() => Promise.reject(new Error('disk full')))
+  for (const line of [fault, later]) new Voice(emitter, { info: line, warn: line, error: line }).dump(dump)
+  await turn()
+  assert.equal(heard, 2)
+})
+
+test('logger false says nothing and events come all the same', () => {
+  const emitter = new EventEmitter<MonitorEvents>()
+  let heard = 0
+  emitter.on('dump', () => heard++)
+  const voice = new Voice(emitter, false)
+  voice.dump(dump)
+  voice.info('x')
+  assert.equal(heard, 1)
+})
+
+test('an event is one line, whatever stands in messages and paths', () => {
+  const { lines, voice } = scene()
+  voice.failure({ stage: 'capture', message: 'first\n  second\r\nthird' })
+  voice.notice('/a\nb cannot be written')
+  assert.deepEqual(lines, ['error capture failed: first second third', 'warn /a b cannot be written'])
+})

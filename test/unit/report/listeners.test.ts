@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
+import { test } from 'node:test'
+import { callListeners, inWords, say } from '../../../src/report/listeners.js'
+
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+function logger(info: (line: string) => unknown) {
+  return { info, warn: assert.fail, error: assert.fail }
+}
+
+test('a line is one line, and goes out at its level only', () => {
+  const lines: string[] = []
+  say(
+    logger((line) => lines.push(line)),
+    'info',
+    'first \r\n  second\n\nthird',
+  )
+  assert.deepEqual(lines, ['first second third'])
+})
+
+test('a logger that throws or rejects is left alone', async () => {
+  const throws = () => {
+    throw new Error('on purpose')
+  }
+  say(logger(throws), 'info', 'x')
+  say(
+    logger(() => Promise.reject(new Error('on purpose'))),
+    'info',
+    'x',
+  )
+  await turn()
+})
+
+test('every listener is called with the event; what one throws or rejects with is handed over, by any kind of promise', async () => {
+  const emitter = new EventEmitter<{ news: [string] }>()
+  const thenable = { then: (_: unknown, reject: (error: string) => void) => reject('theirs') }
+  const heard: string[] = []
+  emitter.on('news', () => {
+    throw new Error('thrown')
+  })
+  for (const result of [Promise.reject(new Error('mine')), thenable, Promise.resolve(1), 2, undefined]) {
+    emitter.on('news', (payload): void => {
+      heard.push(payload)
+      // The type asks for nothing; a host's listener returns what it likes.
+      return result as void
+    })
+  }
+  emitter.once('news', (payload) => heard.push(payload))
+  const errors: unknown[] = []
+  for (const payload of ['first', 'second'])
+    callListeners(emitter, 'news', payload, (error) => errors.push(error))
+  await turn()
+  assert.deepEqual(errors.map(inWords).sort(), ['mine', 'mine', 'theirs', 'theirs', 'thrown', 'thrown'])
+  assert.deepEqual([heard.filter((each) => each === 'first').length, heard.length], [6, 11])
+})
+
+test('an error is told by its message, and what cannot become a string by its kind', () => {
+  assert.equal(inWords(new Error('why')), 'why')
+  assert.equal(inWords(undefined), 'undefined was thrown')
+  assert.equal(inWords(Object.create(null)), 'an object was thrown that cannot be converted to a string')
+})

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { ANSWER_DEADLINE_MS, loadPidusage, type AskPidusage } from '../../../src/system/pidusage'
+
+type Answer = (error: Error | null, stats?: Record<string, unknown>) => void
+
+/** A package with pidusage's public call and nothing else. */
+function fake(answer: (pids: number[], options: object, done: Answer) => void): AskPidusage {
+  const loaded = loadPidusage('linux', () => Object.assign(answer, { clear: () => undefined }))
+  assert.ok(typeof loaded === 'function', String(loaded))
+  return loaded
+}
+
+const withCode = (code: string) => Object.assign(new Error(code), { code })
+
+for (const platform of ['darwin', 'win32', 'freebsd', 'aix'] as const) {
+  test(`on ${platform} it is not used, because it would start a program for each reading`, () => {
+    assert.equal(loadPidusage(platform), `pidusage would start a program for each reading on ${platform}`)
+  })
+}
+
+test('a package that cannot be loaded: the first line of the reason', () => {
+  const load = () => {
+    throw new Error("Cannot find module './lib/stats'\nRequire stack:\n- /app/index.js")
+  }
+  assert.equal(loadPidusage('linux', load), "pidusage failed: Cannot find module './lib/stats'")
+})
+
+test('without getconf it is not used: it would print two stacks to stderr', (t) => {
+  const { PATH } = process.env
+  t.after(() => (process.env.PATH = PATH))
+  process.env.PATH = '/nowhere:/proc'
+  assert.equal(loadPidusage('linux'), 'pidusage needs the program getconf, which is not in PATH')
+  process.env.PATH = PATH
+  assert.equal(typeof loadPidusage('linux'), 'function')
+})
+
+test('both options are given, whatever the environment says', async () => {
+  const asked: object[] = []
+  const ask = fake((pids, options, done) => {
+    asked.push(pids, options)
+    done(null, { 7: { ctime: 10, memory: 20 } })
+  })
+  assert.deepEqual(await ask([7]), new Map([[7, { ctime: 10, memory: 20 }]]))
+  assert.deepEqual(asked, [[7], { usePs: false, maxage: 600_000 }])
+})
+
+test('a process without an answer, or with one that is no number, is absent', async () => {
+  const stats = { 1: undefined, 2: null, 3: { ctime: NaN, memory: 1 }, 4: { ctime: 1, memory: 1 } }
+  const usage = await fake((_pids, _options, done) => done(null, stats))([1, 2, 3, 4, 5])
+  assert.deepEqual([...usage.keys()], [4])
+})
+
+test('a process that has ended is absent, any other error is one', async () => {
+  for (const code of ['ENOENT', 'ESRCH']) {
+    assert.equal((await fake((_pids, _options, done) => done(withCode(code)))([1])).size, 0)
+  }
+  await assert.rejects(fake((_pids, _options, done) => done(withCode('EACCES')))([1]), /EACCES/)
+  const throws = fake(() => {
+    throw new Error('not today')
+  })
+  await assert.rejects(throws([1]), /not today/)
+})
+
+test('no answer is an error, and drops the history, so that no entry expires amid its reading', async (t) => {
+  assert.equal(ANSWER_DEADLINE_MS, 1000)
+  // The deadline's own timer keeps nothing alive.
+  const hold = setInterval(() => undefined, 1000)
+  t.after(() => clearInterval(hold))
+  let cleared = 0
+  const silent = loadPidusage('linux', () => Object.assign(() => undefined, { clear: () => void cleared++ }))
+  assert.ok(typeof silent === 'function')
+  await assert.rejects(silent([1]), /no answer for 1000 ms/)
+  assert.equal(cleared, 1)
+})
+
+test('the package as installed: CPU time in ms, memory in bytes', async () => {
+  const ask = loadPidusage()
+  assert.ok(typeof ask === 'function', String(ask))
+  const own = (await ask([process.pid])).get(process.pid)
+  const { user, system } = process.cpuUsage()
+  assert.ok(Math.abs((own?.ctime ?? 0) - (user + system) / 1000) <= 100, `${own?.ctime} ms`)
+  const ratio = (own?.memory ?? 0) / process.memoryUsage.rss()
+  assert.ok(ratio > 0.7 && ratio < 1.4, `ratio ${ratio}`)
+})
