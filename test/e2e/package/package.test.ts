@@ -42,7 +42,8 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
       /^(CHANGELOG|README)\.md$/,
       /^(LICENSE|package\.json)$/,
       /^dist\/.*\.(js|d\.ts)$/,
-      /^docs\/[\w-]+\.md$/,
+      /^dist\/reader\/(LICENSES\.txt|page\.css)$/,
+      /^docs\/[\w-]+\.(md|png)$/,
       /^docs\/examples\/.*\.js$/,
       /^prebuilds\/linux-(x64|arm64)\/fork-helper\.napi\.(glibc|musl)\.node$/,
     ]
@@ -54,6 +55,10 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
       'dist/index.js',
       'dist/index.d.ts',
       'dist/thread/watchdog-thread.js',
+      'dist/reader/cli.js',
+      'dist/reader/snapshot-child.js',
+      'dist/reader/page.js',
+      'dist/reader/LICENSES.txt',
       'docs/cluster.md',
     ]) {
       assert.ok(files.includes(file), file)
@@ -66,6 +71,45 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
       "const monitor = require('cpu-memory-monitor')({ cpu: {}, memory: {}, logger: false }); console.log(typeof monitor.stop)",
     ])
     assert.equal(stdout, 'function\n')
+  })
+
+  it('reads evidence on the command line, with no package but its own', async () => {
+    const profile = join(installed.project, 'own.cpuprofile')
+    await installed.run(process.execPath, [
+      join(repository, 'test/tools/devtools/programs/cpu-profile.js'),
+      profile,
+    ])
+    const command = join(installed.project, 'node_modules/.bin/cpu-memory-monitor')
+    const page = join(installed.project, 'own.html')
+    const { stdout } = await installed.run(command, ['report', profile, '--out', page])
+    assert.match(stdout, /^searchForPrimes \(/)
+    assert.ok(existsSync(page))
+    const snapshot = join(installed.project, 'own.heapsnapshot')
+    await installed.run(process.execPath, [
+      join(repository, 'test/fixtures/reader/hoard.js'),
+      '2000',
+      snapshot,
+    ])
+    assert.match(
+      (await installed.run(command, ['report', snapshot])).stdout,
+      /^2000 objects of class SessionRecord/,
+    )
+  })
+
+  it('has the licence of each library in the bundles of the reader', () => {
+    const folder = join(installed.project, 'node_modules/cpu-memory-monitor/dist/reader')
+    const licences = readFileSync(join(folder, 'LICENSES.txt'), 'utf8')
+    for (const library of [
+      'heap-snapshot-toolkit',
+      'd3-flame-graph',
+      'd3-selection',
+      '@jridgewell/trace-mapping',
+    ]) {
+      const { version } = JSON.parse(
+        readFileSync(join(repository, 'node_modules', library, 'package.json'), 'utf8'),
+      ) as { version: string }
+      assert.ok(licences.includes(`${library} ${version} (`), library)
+    }
   })
 
   it('is the same object for import', async () => {

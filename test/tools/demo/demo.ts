@@ -6,6 +6,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { checkCpuProfile, checkHeapSnapshot } from './evidence'
 import { createProgress } from './progress'
 import type { Progress } from './progress'
+import { writeReport } from './report'
+import type { WrittenReport } from './report'
 import { openShop } from './shop-process'
 import type { ShopProcess } from './shop-process'
 import { sendVisitors } from './visitors'
@@ -28,7 +30,9 @@ async function main(): Promise<void> {
     const evidence = await withinDeadline(catchBothFaults(shop, progress))
     await checkCpuProfile(evidence.cpuProfile, 'renderReport')
     await checkHeapSnapshot(evidence.heapSnapshot, 'SessionRecord')
-    explain(evidence, progress)
+    const cpu = await writeReport(evidence.cpuProfile, 'renderReport')
+    const memory = await writeReport(evidence.heapSnapshot, 'SessionRecord')
+    explain(evidence, [cpu, memory], progress)
   } finally {
     await shop.close()
     removeIfEmpty(folder)
@@ -67,7 +71,11 @@ function keepTelling(visitors: Visitors, progress: Progress): () => void {
   return () => clearInterval(timer)
 }
 
-function explain({ cpuProfile, heapSnapshot }: Evidence, { say }: Progress): void {
+function explain(
+  { cpuProfile, heapSnapshot }: Evidence,
+  reports: readonly WrittenReport[],
+  { say }: Progress,
+): void {
   say('')
   say('Both faults were caught. Open Chrome, press F12, and give the files to DevTools:')
   say('  Performance, "Load profile" (arrow up), then Bottom-up: renderReport is on top')
@@ -75,6 +83,12 @@ function explain({ cpuProfile, heapSnapshot }: Evidence, { say }: Progress): voi
   say('  Memory, "Load profile": SessionRecord is among the first, it retains nearly everything')
   say(`    ${heapSnapshot}`)
   say('Beside each file a .json says why, how and where it was made.')
+  say('')
+  say('The report names the culprit of each, and shows the rest in a page that any browser opens:')
+  for (const { answer, page } of reports) {
+    say(`  ${answer}`)
+    say(`    ${page}`)
+  }
 }
 
 async function withinDeadline<T>(work: Promise<T>): Promise<T> {

@@ -1,0 +1,39 @@
+import { basename } from 'node:path'
+import { openInput, readProfile } from './input'
+import { isObject, UnreadableError } from './json'
+import { readCpuProfile } from './cpu-profile'
+import { readHeapProfile } from './heap-profile'
+import type { Input } from './input'
+import type { Part } from './model'
+import type { Locator } from './source-maps'
+
+/** Reads a CPU or sampling heap profile, whatever its name. */
+export function readProfilePart(input: Input, locator: Locator): Part {
+  const content = readProfile(input)
+  const file = basename(input.path)
+  if (isObject(content) && Array.isArray(content['nodes'])) return readCpuProfile(content, file, locator)
+  if (isObject(content) && isObject(content['head'])) return readHeapProfile(content, file, locator)
+  throw new UnreadableError('is neither a CPU profile, a sampling heap profile, nor a heap snapshot')
+}
+
+/** Opens a file; what is wrong with it becomes a message that names it. */
+export function open(path: string): Input {
+  return naming(path, () => openInput(path))
+}
+
+/** Runs something that reads a file; the message of its failure begins with the file's name. */
+export function naming<T>(path: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw named(path, error)
+  }
+}
+
+export function named(path: string, error: unknown): Error {
+  if (error instanceof UnreadableError) return new UnreadableError(`${path} ${error.message}`)
+  const { code, message } = error as NodeJS.ErrnoException
+  return new UnreadableError(
+    `${path} cannot be read: ${code === 'ENOENT' ? 'there is no such file' : message}`,
+  )
+}

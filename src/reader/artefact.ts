@@ -1,0 +1,116 @@
+// The one file of the reader that knows what the monitor writes.
+import { readFileSync, statSync } from 'node:fs'
+import { basename } from 'node:path'
+import { parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
+import { isObject, numberOr, textOr } from './json'
+import { formatReading } from './units'
+import type { JsonObject } from './json'
+import type { Circumstances } from './model'
+
+/** Longest description that is read, bytes. Ours have a few KiB. */
+const MAX_SIDECAR_BYTES = 1024 * 1024
+
+/** What the name of one of the monitor's artefacts says. */
+export interface NameFacts {
+  /** What all files of one dump share. */
+  readonly incident: string
+  readonly kind: 'cpu' | 'memory'
+  readonly rule: string
+  readonly pid: number
+  readonly startedAtMs: number
+}
+
+/** Reads a file name of the monitor's, also with `.gz` behind it. */
+export function readName(path: string): NameFacts | undefined {
+  const parsed = parseArtefactName(basename(path).replace(/\.gz$/, ''))
+  if (parsed === undefined || parsed.part !== 'artefact') return undefined
+  const { baseName, kind, rule, pid, startedAtMs } = parsed
+  return { incident: baseName, kind, rule, pid, startedAtMs }
+}
+
+/** Reads the description beside an artefact. `undefined` if there is none of the monitor's; never throws. */
+export function readCircumstances(path: string): Circumstances | undefined {
+  for (const candidate of [path + SIDECAR_SUFFIX, path.replace(/\.gz$/, '') + SIDECAR_SUFFIX]) {
+    try {
+      const stats = statSync(candidate)
+      if (!stats.isFile() || stats.size > MAX_SIDECAR_BYTES) continue
+      const found = circumstancesOf(JSON.parse(readFileSync(candidate, 'utf8')))
+      if (found !== undefined) return found
+    } catch {
+      continue // Missing, or not JSON: the artefact is read without it.
+    }
+  }
+  return undefined
+}
+
+/** What a description says, as far as it is well formed. */
+export function circumstancesOf(sidecar: unknown): Circumstances | undefined {
+  if (!isObject(sidecar) || sidecar['tool'] !== 'cpu-memory-monitor' || !isObject(sidecar['why']))
+    return undefined
+  const why = sidecar['why']
+  const how = isObject(sidecar['how']) ? sidecar['how'] : {}
+  const where = isObject(sidecar['where']) ? sidecar['where'] : {}
+  const details = isObject(why['details']) ? why['details'] : {}
+  const kind = why['kind'] === 'cpu' ? 'cpu' : 'memory'
+  return {
+    kind,
+    rule: textOr(why['rule'], 'unknown'),
+    details: Object.entries(details)
+      .slice(0, 20)
+      .map(([name, value]) => ({ name, text: detailText(kind, name, value) })),
+    ...present({ threshold: thresholdOf(details) }),
+    readings: readingsOf(why['readings']),
+    startedAtMs: Date.parse(textOr(where['startedAt'], '')) || 0,
+    ...present({
+      durationMs: finite(how['durationMs']),
+      pauseMs: finite(how['pauseMs']),
+      way: text(how['way']),
+      pid: finite(where['pid']),
+      host: text(where['host']),
+      node: text(where['node']),
+    }),
+  }
+}
+
+function readingsOf(value: unknown): Circumstances['readings'] {
+  if (!Array.isArray(value)) return []
+  return (value as unknown[])
+    .filter(isObject)
+    .map((reading) => ({
+      atMs: Date.parse(textOr(reading['at'], '')),
+      value: numberOr(reading['value'], NaN),
+    }))
+    .filter(({ atMs, value }) => Number.isFinite(atMs) && Number.isFinite(value))
+    .slice(-1000)
+}
+
+function thresholdOf(details: JsonObject): number | undefined {
+  return finite(details['threshold'])
+}
+
+/** A threshold and a reading in the unit of their kind; anything else as it is. */
+function detailText(kind: Circumstances['kind'], name: string, value: unknown): string {
+  return ['threshold', 'reading'].includes(name) && typeof value === 'number'
+    ? formatReading(kind, value)
+    : shortText(value)
+}
+
+function shortText(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text
+}
+
+function finite(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+/** Without the keys whose value is undefined. */
+function present<T extends object>(values: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [Key in keyof T]?: Exclude<T[Key], undefined>
+  }
+}

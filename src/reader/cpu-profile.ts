@@ -1,0 +1,255 @@
+import { addUpCalls, nearestUserCode, percent } from './call-tree'
+import { readCallFrame } from './call-frame'
+import { isObject, numberOr, UnreadableError } from './json'
+import { describePlace, isUserCode, placeOf } from './place'
+import { formatPercent } from './units'
+import { NO_SOURCE_MAPS } from './source-maps'
+import type { CallNode } from './call-tree'
+import type { JsonObject } from './json'
+import type { CallTree, CpuPart, FunctionRow, Place, Verdict } from './model'
+
+/** From this share of the time that was not idle, one function stands out, percent. */
+export const STANDS_OUT_PERCENT = 20
+/** From this share of idle time, the profile shows a thread that did not use the CPU, percent. */
+export const MOSTLY_IDLE_PERCENT = 90
+
+const IDLE = '(idle)'
+const PROGRAM = '(program)'
+const COLLECTOR = '(garbage collector)'
+
+/**
+ * Reads a `.cpuprofile`: whose code used the CPU.
+ *
+ * @param profile - The parsed file.
+ * @param file - Its name, for the report.
+ * @param locator - Maps places to the sources that the code was compiled from.
+ * @throws UnreadableError for anything that is no CPU profile.
+ */
+export function readCpuProfile(profile: unknown, file: string, locator = NO_SOURCE_MAPS): CpuPart {
+  if (!isObject(profile) || !Array.isArray(profile['nodes'])) {
+    throw new UnreadableError('is not a CPU profile: it has no nodes')
+  }
+  const nodes = orderNodes(profile['nodes'] as unknown[])
+  const samples = arrayOf(profile, 'samples')
+  credit(nodes, profile, samples)
+  locator.learn(nodes.map(({ place }) => place))
+  const calls = nodes.map(({ place, parent, self }): CallNode => ({
+    place: locator.locate(place),
+    parent,
+    self,
+  }))
+  const time = (name: string): number =>
+    calls.reduce((sum, { place, self }) => (isMeta(place, name) ? sum + self : sum), 0)
+  const all = calls.reduce((sum, { self }) => sum + self, 0)
+  const tree = addUpCalls(calls, (place) => !isMeta(place, IDLE))
+  const shares = {
+    busy: percent(all - time(IDLE), all),
+    idle: percent(time(IDLE), all),
+    collector: percent(time(COLLECTOR), all),
+    program: percent(time(PROGRAM), all),
+  }
+  return {
+    kind: 'cpu',
+    file,
+    verdict: judge(tree, shares, all),
+    durationMs: Math.max(0, numberOr(profile['endTime'], 0) - numberOr(profile['startTime'], 0)) / 1000,
+    samples: samples.length,
+    shares,
+    calls: tree,
+    notes: notesOn(tree, shares),
+  }
+}
+
+interface ProfileNode extends CallNode {
+  readonly hits: number
+  readonly id: number
+}
+
+/** The nodes with parents before children. Refuses trees that are none. */
+function orderNodes(raw: readonly unknown[]): ProfileNode[] {
+  const byId = new Map<number, JsonObject>()
+  for (const node of raw) {
+    if (!isObject(node) || typeof node['id'] !== 'number') {
+      throw new UnreadableError('is not a CPU profile: a node has no id')
+    }
+    if (byId.has(node['id'])) throw new UnreadableError(`is damaged: two nodes have the id ${node['id']}`)
+    byId.set(node['id'], node)
+  }
+  const [first] = byId.keys()
+  if (first === undefined) throw new UnreadableError('is empty: it has no nodes')
+  const children = childIds(byId)
+  const ordered: ProfileNode[] = []
+  const seen = new Set<number>([first])
+  const todo = [{ id: first, parent: -1 }]
+  for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+    const node = byId.get(next.id)
+    if (node === undefined)
+      throw new UnreadableError(`is damaged: a node has a child ${next.id} that is missing`)
+    const index = ordered.push({
+      id: next.id,
+      parent: next.parent,
+      place: placeOf(readCallFrame(node['callFrame'])),
+      hits: numberOr(node['hitCount'], 0),
+      self: 0,
+    })
+    for (const id of children.get(next.id) ?? []) {
+      if (seen.has(id)) throw new UnreadableError(`is damaged: the node ${id} has two callers`)
+      seen.add(id)
+      todo.push({ id, parent: index - 1 })
+    }
+  }
+  return ordered
+}
+
+/** V8 writes `children`; some exporters write `parent` instead. */
+function childIds(byId: ReadonlyMap<number, JsonObject>): Map<number, number[]> {
+  const children = new Map<number, number[]>()
+  const hasChildren = [...byId.values()].some((node) => Array.isArray(node['children']))
+  for (const [id, node] of byId) {
+    if (hasChildren) {
+      const ids = Array.isArray(node['children']) ? (node['children'] as unknown[]) : []
+      children.set(
+        id,
+        ids.map((child) => numberOr(child, NaN)),
+      )
+    } else if (typeof node['parent'] === 'number') {
+      children.set(node['parent'], [...(children.get(node['parent']) ?? []), id])
+    }
+  }
+  return children
+}
+
+function arrayOf(profile: JsonObject, key: string): readonly unknown[] {
+  const value = profile[key]
+  return Array.isArray(value) ? (value as unknown[]) : []
+}
+
+/**
+ * Gives each node the microseconds for which it was on top: from its sample to the next one. Without times, each hit
+ * counts the same.
+ */
+function credit(nodes: readonly ProfileNode[], profile: JsonObject, samples: readonly unknown[]): void {
+  const deltas = arrayOf(profile, 'timeDeltas')
+  const start = numberOr(profile['startTime'], 0)
+  const end = numberOr(profile['endTime'], 0)
+  if (samples.length === 0 || deltas.length !== samples.length) {
+    const hits = nodes.reduce((sum, node) => sum + Math.max(0, node.hits), 0)
+    const each = hits > 0 && end > start ? (end - start) / hits : 1000
+    for (const node of nodes) node.self = Math.max(0, node.hits) * each
+    return
+  }
+  const byId = new Map(nodes.map((node) => [node.id, node]))
+  let now = start
+  const timed = samples.map((id, index) => ({ id, at: (now += numberOr(deltas[index], 0)) }))
+  // V8 may write a sample late, with a negative delta.
+  timed.sort((one, other) => one.at - other.at)
+  timed.forEach(({ id, at }, index) => {
+    const node = byId.get(numberOr(id, NaN))
+    if (node === undefined) throw new UnreadableError(`is damaged: a sample names a node that is missing`)
+    const until = timed[index + 1]?.at ?? Math.max(end, at)
+    node.self += until - at
+  })
+}
+
+function isMeta({ name, file }: Place, meta: string): boolean {
+  return file === '' && name === meta
+}
+
+function judge(tree: CallTree, shares: CpuPart['shares'], all: number): Verdict {
+  if (all === 0) {
+    return {
+      found: false,
+      sentence: 'The profile holds no samples: the process was not running while it was taken.',
+    }
+  }
+  if (shares.idle >= MOSTLY_IDLE_PERCENT) return judgeIdle(tree, shares)
+  const [top] = tree.bySelf
+  if (top === undefined || top.selfPercent < STANDS_OUT_PERCENT) return judgeFlat(tree)
+  if (isMeta(top.place, COLLECTOR)) {
+    return {
+      found: false,
+      sentence: `No single function stands out: the garbage collector used ${formatPercent(top.selfPercent)} of the busy CPU time.`,
+      hint: `Look at what allocates: take a heap profile or a heap snapshot.${largestBelow(tree)}`,
+    }
+  }
+  if (isMeta(top.place, PROGRAM)) {
+    return {
+      found: false,
+      sentence: `No single function stands out: ${formatPercent(top.selfPercent)} of the busy CPU time was spent in native code, outside of JavaScript.`,
+      hint: `Look at addons, at JSON, zlib and crypto calls, and at page faults.${largestBelow(tree)}`,
+    }
+  }
+  return judgeTop(top, tree)
+}
+
+function judgeTop(top: FunctionRow, tree: CallTree): Verdict {
+  const caller = isUserCode(top.place) ? undefined : nearestUserCode(tree, top.place)
+  const calledBy = caller === undefined ? '' : `, called by ${describePlace(caller)}`
+  return {
+    found: true,
+    sentence: `${describePlace(top.place)} used ${formatPercent(top.selfPercent)} of the busy CPU time${calledBy}.`,
+    place: top.place,
+    sharePercent: top.selfPercent,
+  }
+}
+
+function judgeIdle(tree: CallTree, shares: CpuPart['shares']): Verdict {
+  const [top] = tree.bySelf
+  const rest =
+    top === undefined
+      ? ''
+      : ` Of the rest, ${describePlace(top.place)} used the most, ${formatPercent(top.selfPercent)}.`
+  return {
+    found: false,
+    sentence: `No function stands out: this thread was idle for ${formatPercent(shares.idle)} of the time.`,
+    hint:
+      'If the process used the CPU meanwhile, other threads did: the thread pool (crypto, zlib, fs, dns), ' +
+      `worker threads, or V8's own collector and compiler threads.${rest}`,
+  }
+}
+
+function judgeFlat(tree: CallTree): Verdict {
+  const [top] = tree.bySelf
+  const largest =
+    top === undefined
+      ? ''
+      : ` the largest, ${describePlace(top.place)}, used ${formatPercent(top.selfPercent)} of the busy CPU time.`
+  return {
+    found: false,
+    sentence: `No single function stands out:${largest}`,
+    hint: `Look at the functions by total time and at the flame graph.${largestBelow(tree)}`,
+  }
+}
+
+/** The application's function below which most of the time was spent, the innermost if several cover the same time. */
+function largestBelow(tree: CallTree): string {
+  const user = tree.byTotal.filter(({ place }) => isUserCode(place))
+  const most = user[0]?.total ?? 0
+  const row = user.filter(({ total }) => total >= most * 0.9).at(-1)
+  if (row === undefined || row.totalPercent < STANDS_OUT_PERCENT) return ''
+  return ` ${formatPercent(row.totalPercent)} of the busy CPU time was spent in ${describePlace(row.place)} and what it calls.`
+}
+
+function notesOn(tree: CallTree, shares: CpuPart['shares']): string[] {
+  const notes: string[] = []
+  if (shares.idle > 0) {
+    notes.push(
+      '(idle) is time in which the thread waited for events. It is left out of all shares but its own.',
+    )
+  }
+  if (shares.program > 5) {
+    notes.push(
+      '(program) is native code outside of JavaScript, and code that V8 could not assign to a function.',
+    )
+  }
+  if (shares.collector > 5) {
+    notes.push('(garbage collector) stops the thread while it runs: less allocation means less of it.')
+  }
+  if (tree.bySelf.slice(0, 10).some(({ place }) => place.name === '(anonymous)')) {
+    notes.push(
+      '(anonymous) is a function without a name: the line shows which. A function that V8 inlined into its caller ' +
+        'may also be credited to that caller.',
+    )
+  }
+  return notes
+}

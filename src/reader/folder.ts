@@ -1,0 +1,49 @@
+import { lstatSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { readCircumstances, readName } from './artefact'
+import type { Circumstances } from './model'
+
+const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
+
+/** The files of one dump, or one file of other origin. */
+export interface Incident {
+  /** Absolute paths; of a memory dump, the snapshot before the sampling profile. */
+  readonly files: readonly string[]
+  readonly sizeBytes: number
+  readonly atMs: number
+  readonly kind: 'cpu' | 'memory'
+  /** What asked for the dump; `undefined` for files that are not of the monitor. */
+  readonly rule?: string
+  readonly circumstances?: Circumstances
+}
+
+/** What lies in a directory, the newest first. Symbolic links are not followed. */
+export function readFolder(directory: string): Incident[] {
+  const groups = new Map<string, string[]>()
+  for (const name of readdirSync(directory).sort()) {
+    if (!EXTENSION.test(name) || !lstatSync(join(directory, name)).isFile()) continue
+    const key = readName(name)?.incident ?? name
+    groups.set(key, [...(groups.get(key) ?? []), join(directory, name)])
+  }
+  return [...groups.values()].map(incidentOf).sort((one, other) => other.atMs - one.atMs)
+}
+
+function incidentOf(paths: readonly string[]): Incident {
+  const files = [...paths].sort((one, other) => rank(one) - rank(other))
+  const [main = ''] = files
+  const name = readName(main)
+  const circumstances = readCircumstances(main)
+  const stats = files.map((file) => lstatSync(file))
+  return {
+    files,
+    sizeBytes: stats.reduce((sum, { size }) => sum + size, 0),
+    atMs: name?.startedAtMs ?? Math.max(...stats.map(({ mtimeMs }) => mtimeMs)),
+    kind: name?.kind ?? (/\.cpuprofile/.test(main) ? 'cpu' : 'memory'),
+    ...(name && { rule: name.rule }),
+    ...(circumstances && { circumstances }),
+  }
+}
+
+function rank(path: string): number {
+  return /\.heapsnapshot/.test(path) ? 0 : 1
+}

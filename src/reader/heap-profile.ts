@@ -1,0 +1,80 @@
+import { addUpCalls, nearestUserCode } from './call-tree'
+import { readCallFrame } from './call-frame'
+import { isObject, numberOr, UnreadableError } from './json'
+import { describePlace, isUserCode, placeOf } from './place'
+import { formatBytes, formatPercent } from './units'
+import { STANDS_OUT_PERCENT } from './cpu-profile'
+import { NO_SOURCE_MAPS } from './source-maps'
+import type { CallNode } from './call-tree'
+import type { AllocationPart, CallTree, Verdict } from './model'
+
+/**
+ * Reads a `.heapprofile`: what is alive, by the function that allocated it.
+ *
+ * @param profile - The parsed file.
+ * @param file - Its name, for the report.
+ * @param locator - Maps places to the sources that the code was compiled from.
+ * @throws UnreadableError for anything that is no sampling heap profile.
+ */
+export function readHeapProfile(profile: unknown, file: string, locator = NO_SOURCE_MAPS): AllocationPart {
+  if (!isObject(profile) || !isObject(profile['head'])) {
+    throw new UnreadableError('is not a sampling heap profile: it has no head')
+  }
+  const flat = flatten(profile['head'])
+  locator.learn(flat.map(({ place }) => place))
+  const nodes = flat.map((node) => ({ ...node, place: locator.locate(node.place) }))
+  const calls = addUpCalls(nodes, () => true)
+  return {
+    kind: 'allocation',
+    file,
+    verdict: judge(calls),
+    bytes: calls.total,
+    calls,
+    notes: ['Sizes are estimates from samples: what is small or rare may be missing.'],
+  }
+}
+
+/** The tree as a list, parents first. Iterative: a hostile file may be nested deeper than any stack. */
+function flatten(head: unknown): CallNode[] {
+  const nodes: CallNode[] = []
+  const todo = [{ node: head, parent: -1 }]
+  for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+    const { node, parent } = next
+    if (!isObject(node)) throw new UnreadableError('is not a sampling heap profile: a node is no object')
+    const place = placeOf(readCallFrame(node['callFrame']))
+    const index = nodes.push({ place, parent, self: Math.max(0, numberOr(node['selfSize'], 0)) }) - 1
+    const children = Array.isArray(node['children']) ? (node['children'] as unknown[]) : []
+    for (const child of children) todo.push({ node: child, parent: index })
+  }
+  return nodes
+}
+
+function judge(calls: CallTree): Verdict {
+  const [top] = calls.bySelf
+  if (top === undefined) {
+    return { found: false, sentence: 'The heap profile holds no samples: nothing large was allocated.' }
+  }
+  const guilty = isUserCode(top.place) ? undefined : nearestUserCode(calls, top.place)
+  if (top.selfPercent < STANDS_OUT_PERCENT) {
+    return {
+      found: false,
+      sentence: `No single function stands out: the largest, ${describePlace(top.place)}, allocated ${formatPercent(top.selfPercent)} of the live bytes.`,
+      hint: 'Look at the functions by total bytes, or take a heap snapshot to see what holds the memory.',
+    }
+  }
+  const of = `${formatPercent(top.selfPercent)} of the live bytes that were sampled, ${formatBytes(top.self)}`
+  if (guilty !== undefined) {
+    return {
+      found: true,
+      sentence: `${describePlace(guilty)} allocated ${of}, through ${describePlace(top.place)}.`,
+      place: guilty,
+      sharePercent: top.selfPercent,
+    }
+  }
+  return {
+    found: isUserCode(top.place),
+    sentence: `${describePlace(top.place)} allocated ${of}.`,
+    place: top.place,
+    sharePercent: top.selfPercent,
+  }
+}

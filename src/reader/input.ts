@@ -1,0 +1,100 @@
+import { closeSync, createReadStream, openSync, readFileSync, readSync, statSync } from 'node:fs'
+import { createGunzip, gunzipSync } from 'node:zlib'
+import { parseJson, UnreadableError } from './json'
+import type { Readable } from 'node:stream'
+
+/** A larger CPU or heap profile is refused: it would not fit into a JavaScript string together with its objects. */
+export const MAX_PROFILE_BYTES = 256 * 1024 * 1024
+
+/** How much of a file is read to see what it is. */
+const HEAD_BYTES = 64 * 1024
+/** The length of the content modulo 2^32 is at the end of a gzip file. */
+const GZIP_LENGTH_BYTES = 4
+
+/** A file to report on. */
+export interface Input {
+  readonly path: string
+  readonly isCompressed: boolean
+  /** Size of the content, bytes; of a compressed file what it says of itself. */
+  readonly sizeBytes: number
+  readonly kind: 'profile' | 'snapshot'
+}
+
+/**
+ * Looks at a file, whatever its name.
+ *
+ * @throws UnreadableError if it is no regular file, or neither JSON nor gzip.
+ */
+export function openInput(path: string): Input {
+  const stats = statSync(path)
+  // A pipe or a device might never end.
+  if (!stats.isFile()) throw new UnreadableError('is not a regular file')
+  if (stats.size === 0) throw new UnreadableError('is empty')
+  const fd = openSync(path, 'r')
+  try {
+    const head = readAt(fd, 0, HEAD_BYTES)
+    const isCompressed = head[0] === 0x1f && head[1] === 0x8b
+    const start = (isCompressed ? headOf(head) : head).toString('latin1').trimStart()
+    if (!start.startsWith('{'))
+      throw new UnreadableError('is neither a profile nor a snapshot: it is not a JSON object')
+    const sizeBytes = isCompressed
+      ? readAt(fd, Math.max(0, stats.size - GZIP_LENGTH_BYTES), GZIP_LENGTH_BYTES).readUInt32LE(0)
+      : stats.size
+    return {
+      path,
+      isCompressed,
+      sizeBytes,
+      kind: /^\{\s*"snapshot"\s*:/.test(start) ? 'snapshot' : 'profile',
+    }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** The parsed content of a profile. */
+export function readProfile({ path, isCompressed, sizeBytes }: Input): unknown {
+  if (sizeBytes > MAX_PROFILE_BYTES) throw new UnreadableError(tooLarge(sizeBytes))
+  const content = readFileSync(path)
+  return parseJson((isCompressed ? gunzip(content) : content).toString('utf8'))
+}
+
+/** The bytes of a snapshot, decompressed. */
+export function streamOf({ path, isCompressed }: Pick<Input, 'path' | 'isCompressed'>): Readable {
+  const raw = createReadStream(path, { highWaterMark: 1024 * 1024 })
+  if (!isCompressed) return raw
+  const content = createGunzip({ chunkSize: 1024 * 1024 })
+  raw.on('error', (error) => content.destroy(error))
+  return raw.pipe(content)
+}
+
+function gunzip(content: Buffer): Buffer {
+  try {
+    return gunzipSync(content, { maxOutputLength: MAX_PROFILE_BYTES })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
+      throw new UnreadableError(tooLarge())
+    throw new UnreadableError('is damaged: its gzip data is cut or wrong')
+  }
+}
+
+function tooLarge(sizeBytes?: number): string {
+  const size = sizeBytes === undefined ? 'more than that' : `${sizeBytes} bytes`
+  return `is too large for a profile: ${size}, the limit is ${MAX_PROFILE_BYTES} bytes`
+}
+
+/** The beginning of what a gzip file holds, from the beginning of the file. */
+function headOf(head: Buffer): Buffer {
+  try {
+    return gunzipSync(head, {
+      finishFlush: 2 /* Z_SYNC_FLUSH: the data ends early */,
+      maxOutputLength: 64 * 1024 * 1024,
+    })
+  } catch {
+    throw new UnreadableError('is damaged: its gzip data is cut or wrong')
+  }
+}
+
+function readAt(fd: number, position: number, length: number): Buffer {
+  const buffer = Buffer.alloc(length)
+  return buffer.subarray(0, readSync(fd, buffer, 0, length, position))
+}

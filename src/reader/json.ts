@@ -1,0 +1,31 @@
+/** The content of a file is not what its name promises. The message completes "<file> ". */
+export class UnreadableError extends Error {
+  override readonly name = 'UnreadableError'
+}
+
+export type JsonObject = Readonly<Record<string, unknown>>
+
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new UnreadableError(`is not whole JSON: ${error instanceof Error ? shorten(error.message) : ''}`)
+  }
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export function textOr(value: unknown, otherwise: string): string {
+  return typeof value === 'string' ? value : otherwise
+}
+
+/** A finite number, or what to take instead. */
+export function numberOr(value: unknown, otherwise: number): number {
+  return typeof value === 'number' && Number.isFinite(value) ? value : otherwise
+}
+
+function shorten(text: string): string {
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text
+}

@@ -1,0 +1,81 @@
+import { basename } from 'node:path'
+import { named, open, readProfilePart } from './answer'
+import { readFolder } from './folder'
+import { UnreadableError } from './json'
+import { NO_SOURCE_MAPS } from './source-maps'
+import { formatBytes, printable } from './units'
+import type { Incident } from './folder'
+import type { ListOptions } from './options'
+
+/** A larger profile is not read for the list. */
+const MAX_READ_BYTES = 32 * 1024 * 1024
+
+/** One incident of the list, as `--json` has it. */
+export interface Listed {
+  readonly at: string
+  readonly kind: 'cpu' | 'memory'
+  readonly rule?: string
+  readonly files: readonly string[]
+  readonly sizeBytes: number
+  /** Whose fault, as far as a profile says; snapshots are not read for the list. */
+  readonly verdict: string
+}
+
+/**
+ * Lists the incidents of a directory.
+ *
+ * @throws UnreadableError if the directory cannot be read.
+ */
+export function listIncidents({ directory, sinceMs, sort }: ListOptions): Listed[] {
+  const incidents = read(directory).filter(({ atMs }) => atMs >= sinceMs)
+  if (sort === 'size') incidents.sort((one, other) => other.sizeBytes - one.sizeBytes)
+  if (sort === 'kind') incidents.sort((one, other) => one.kind.localeCompare(other.kind))
+  return incidents.map((incident) => ({
+    at: new Date(incident.atMs).toISOString(),
+    kind: incident.kind,
+    ...(incident.rule !== undefined && { rule: incident.rule }),
+    files: incident.files.map((file) => basename(file)),
+    sizeBytes: incident.sizeBytes,
+    verdict: quickVerdict(incident),
+  }))
+}
+
+/** The list for a terminal. */
+export function writeList(listed: readonly Listed[]): string {
+  if (listed.length === 0) return 'No .cpuprofile, .heapprofile or .heapsnapshot file.\n'
+  const rows = listed.map(({ at, kind, rule, sizeBytes, files, verdict }) => ({
+    cells: [at.slice(0, 19).replace('T', ' '), kind, rule ?? '-', formatBytes(sizeBytes), files[0] ?? ''],
+    verdict,
+  }))
+  const widths = [0, 1, 2, 3, 4].map((column) =>
+    Math.max(...rows.map(({ cells }) => cells[column]?.length ?? 0)),
+  )
+  return rows
+    .map(({ cells, verdict }) => {
+      const line = cells.map((cell, column) => printable(cell).padEnd(widths[column] ?? 0)).join('  ')
+      return `${line.trimEnd()}\n    ${printable(verdict)}\n`
+    })
+    .join('')
+}
+
+function read(directory: string): Incident[] {
+  try {
+    return readFolder(directory)
+  } catch (error) {
+    throw named(directory, error)
+  }
+}
+
+/** From the profile of the dump: a snapshot takes too long to be read for a list. */
+function quickVerdict({ files }: Incident): string {
+  const profile = files.find((file) => !/\.heapsnapshot/.test(file))
+  if (profile === undefined) return `Read it with: report ${basename(files[0] ?? '')}`
+  try {
+    const input = open(profile)
+    if (input.sizeBytes > MAX_READ_BYTES) return 'The profile is too large to be read for a list.'
+    return readProfilePart(input, NO_SOURCE_MAPS).verdict.sentence
+  } catch (error) {
+    if (!(error instanceof UnreadableError)) throw error
+    return `Unreadable: ${basename(profile)} ${error.message.replace(`${profile} `, '')}`
+  }
+}

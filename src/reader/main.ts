@@ -1,0 +1,116 @@
+#!/usr/bin/env node
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { UnreadableError } from './json'
+import { listIncidents, writeList } from './list'
+import { writeMarkdown } from './markdown'
+import { readOptions, USAGE, UsageError } from './options'
+import { createReport } from './report'
+import { writePage } from './page/page'
+import { writeText } from './text'
+import { printable } from './units'
+import type { Report } from './model'
+import type { PageAssets } from './page/page'
+import type { ReportOptions } from './options'
+import type { Analysis } from './snapshot/run-child'
+
+const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
+
+let running: Analysis | undefined
+
+for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    running?.cancel()
+    process.exit(EXIT_CODES[signal])
+  })
+}
+// A reader of the output that closes it early, such as head, is no error.
+process.stdout.on('error', () => process.exit())
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  process.stderr.write(`${messageOf(error)}\n`)
+  process.exitCode = 1
+})
+
+async function main(args: readonly string[]): Promise<void> {
+  const options = readOptions(args, Date.now())
+  switch (options.command) {
+    case 'help':
+      process.stdout.write(USAGE)
+      return
+    case 'ls': {
+      const listed = listIncidents(options)
+      process.stdout.write(
+        options.isJson ? `${JSON.stringify({ incidents: listed }, null, 2)}\n` : writeList(listed),
+      )
+      return
+    }
+    case 'report':
+      await writeReport(options)
+  }
+}
+
+async function writeReport(options: ReportOptions): Promise<void> {
+  const { paths, format, out, sourceMaps } = options
+  const progress = createProgress()
+  try {
+    const report = await createReport({
+      paths,
+      ...(sourceMaps !== undefined && { sourceMaps }),
+      onProgress: progress.show,
+      onAnalysis: (analysis) => (running = analysis),
+    })
+    progress.clear()
+    if (out !== undefined) writeWhole(out, writePage(report, readAssets()))
+    process.stdout.write(formatted(report, format))
+  } finally {
+    progress.clear()
+  }
+}
+
+function formatted(report: Report, format: ReportOptions['format']): string {
+  switch (format) {
+    case 'text':
+      return writeText(report)
+    case 'md':
+      return writeMarkdown(report)
+    case 'json':
+      return `${JSON.stringify(report, null, 2)}\n`
+  }
+}
+
+function readAssets(): PageAssets {
+  const read = (name: string): string => readFileSync(join(__dirname, name), 'utf8')
+  return { script: read('page.js'), style: read('page.css') }
+}
+
+/** Whole or not at all, readable by its owner only: it shows what the artefact holds. */
+function writeWhole(file: string, content: string): void {
+  const partial = `${file}.${process.pid}.partial`
+  try {
+    writeFileSync(partial, content, { mode: 0o600, flag: 'wx' })
+    renameSync(partial, file)
+  } catch (error) {
+    rmSync(partial, { force: true })
+    throw new UnreadableError(
+      `${file} cannot be written: ${error instanceof Error ? error.message : String(error)}`,
+    )
+  }
+}
+
+/** One line on a terminal's stderr that is overwritten; elsewhere nothing. */
+function createProgress(): { show: (text: string) => void; clear: () => void } {
+  const { stderr } = process
+  if (!stderr.isTTY) return { show: () => undefined, clear: () => undefined }
+  return {
+    show: (text) =>
+      void stderr.write(`\r\u001b[K${printable(text).slice(0, Math.max(20, stderr.columns - 1))}`),
+    clear: () => void stderr.write('\r\u001b[K'),
+  }
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof UsageError) return `${printable(error.message)}\nTry: cpu-memory-monitor --help`
+  if (error instanceof UnreadableError) return printable(error.message)
+  return error instanceof Error ? String(error.stack) : String(error)
+}

@@ -1,0 +1,179 @@
+/** A function or class and where it stands in the code. Lines and columns count from 1; 0 means unknown. */
+export interface Place {
+  readonly name: string
+  /** Path or URL of the file; empty for code of V8 itself. */
+  readonly file: string
+  readonly line: number
+  readonly column: number
+}
+
+/** The answer to "whose fault?", in one sentence. */
+export interface Verdict {
+  /** Whether one function or class stands out. */
+  readonly found: boolean
+  /** The whole answer. */
+  readonly sentence: string
+  readonly place?: Place
+  readonly sharePercent?: number
+  /** What to look at next. */
+  readonly hint?: string
+}
+
+/** A function with what was counted for it: microseconds of CPU, or bytes. */
+export interface FunctionRow {
+  readonly place: Place
+  readonly group: string
+  readonly self: number
+  readonly total: number
+  /** Self and total as a share of everything counted except idle time, percent. */
+  readonly selfPercent: number
+  readonly totalPercent: number
+  readonly callers: readonly { readonly place: Place; readonly percent: number }[]
+}
+
+/** A frame of a flame graph. Frames too narrow to be seen are left out. */
+export interface Flame {
+  /** Index into the table of places. */
+  readonly place: number
+  value: number
+  readonly children: Flame[]
+}
+
+/** What a tree of calls says, whatever it counts. */
+export interface CallTree {
+  readonly total: number
+  /** Rows with the largest own share first. */
+  readonly bySelf: readonly FunctionRow[]
+  readonly byTotal: readonly FunctionRow[]
+  /** The application's code, each package, Node.js, V8. */
+  readonly groups: readonly { readonly name: string; readonly self: number; readonly percent: number }[]
+  readonly flame: {
+    readonly places: readonly Place[]
+    readonly groups: readonly string[]
+    readonly root: Flame
+  }
+}
+
+export interface CpuPart {
+  readonly kind: 'cpu'
+  readonly file: string
+  readonly verdict: Verdict
+  readonly durationMs: number
+  readonly samples: number
+  /** Shares of the profile's duration, percent. */
+  readonly shares: {
+    readonly busy: number
+    readonly idle: number
+    readonly collector: number
+    readonly program: number
+  }
+  readonly calls: CallTree
+  readonly notes: readonly string[]
+}
+
+export interface AllocationPart {
+  readonly kind: 'allocation'
+  readonly file: string
+  readonly verdict: Verdict
+  readonly bytes: number
+  readonly calls: CallTree
+  readonly notes: readonly string[]
+}
+
+export interface ClassRow {
+  readonly name: string
+  /** Where its constructor stands, if the snapshot knows. */
+  readonly place?: Place
+  readonly count: number
+  readonly shallowBytes: number
+  readonly retainedBytes: number
+  readonly retainedPercent: number
+  /** V8's own: compiled code, object shapes, hidden objects. */
+  readonly isSystem: boolean
+}
+
+/** One step on the way from an object to a root. */
+export interface Retainer {
+  readonly text: string
+  readonly place?: Place
+}
+
+/** What accumulates in a heap: many objects of one class under one holder, or one large object. */
+export interface Accumulation {
+  readonly className: string
+  readonly place?: Place
+  readonly count: number
+  readonly retainedBytes: number
+  readonly percent: number
+  /** In plain words, e.g. "Map `sessions` in shop.js, via closure of login"; empty if unknown. */
+  readonly heldBy: string
+  readonly path: readonly Retainer[]
+}
+
+export interface SnapshotPart {
+  readonly kind: 'snapshot'
+  readonly file: string
+  readonly verdict: Verdict
+  readonly totalBytes: number
+  readonly objects: number
+  readonly makeup: readonly { readonly name: string; readonly bytes: number }[]
+  readonly classes: readonly ClassRow[]
+  /** What the verdict is about; without one, the largest class of the application. */
+  readonly accumulation?: Accumulation
+  /** Single objects with the largest size of their own: arrays, buffers, strings. */
+  readonly largest: readonly { readonly name: string; readonly bytes: number }[]
+  readonly duplicateStrings: readonly {
+    readonly text: string
+    readonly count: number
+    readonly bytes: number
+  }[]
+  readonly notes: readonly string[]
+}
+
+/** What became of each class between two snapshots of one process. */
+export interface GrowthPart {
+  readonly kind: 'growth'
+  readonly before: string
+  readonly file: string
+  readonly verdict: Verdict
+  readonly grownBytes: number
+  readonly classes: readonly {
+    readonly name: string
+    readonly place?: Place
+    readonly countGrowth: number
+    readonly shallowGrowth: number
+    readonly retainedGrowth: number
+    readonly count: number
+    readonly retainedBytes: number
+  }[]
+  readonly notes: readonly string[]
+}
+
+export type Part = CpuPart | AllocationPart | SnapshotPart | GrowthPart
+
+/** What the description beside an artefact adds: the reason and the circumstances of the dump. */
+export interface Circumstances {
+  readonly kind: 'cpu' | 'memory'
+  readonly rule: string
+  readonly details: readonly { readonly name: string; readonly text: string }[]
+  readonly threshold?: number
+  readonly readings: readonly { readonly atMs: number; readonly value: number }[]
+  readonly startedAtMs: number
+  readonly durationMs?: number
+  readonly pauseMs?: number
+  readonly way?: string
+  readonly pid?: number
+  readonly host?: string
+  readonly node?: string
+}
+
+/** Everything that a report shows. */
+export interface Report {
+  readonly verdict: Verdict
+  readonly title: string
+  readonly circumstances?: Circumstances
+  readonly parts: readonly Part[]
+  /** Other incidents in the folder, one line each. */
+  readonly others: readonly string[]
+  readonly notes: readonly string[]
+}

@@ -1,0 +1,123 @@
+import { parseArgs } from 'node:util'
+
+/** The command line is wrong. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+export interface ReportOptions {
+  readonly command: 'report'
+  readonly paths: readonly string[]
+  readonly format: 'text' | 'md' | 'json'
+  /** Where the page goes, if one is wanted. */
+  readonly out?: string
+  readonly sourceMaps?: string
+}
+
+export interface ListOptions {
+  readonly command: 'ls'
+  readonly directory: string
+  readonly isJson: boolean
+  /** Incidents before this time are left out, ms since 1970. */
+  readonly sinceMs: number
+  readonly sort: 'time' | 'size' | 'kind'
+}
+
+export interface HelpOptions {
+  readonly command: 'help'
+}
+
+export const USAGE = `Usage:
+  cpu-memory-monitor report <file|directory> [<later snapshot>] [options]
+      The first line of the answer names the function or class at fault.
+      --out <file.html>     write one self-contained page as well
+      --md, --json, --text  format of the answer (default: text)
+      --source-maps <dir>   look for source maps in this directory as well
+  cpu-memory-monitor ls [directory] [options]
+      Lists what lies there, the newest first.
+      --since <time>        1h, 2d, or a date: leave out what is older
+      --sort <key>          time, size or kind
+      --json                one JSON object
+
+Reads .cpuprofile, .heapprofile and .heapsnapshot files of any origin, also gzipped. Two snapshots are compared.
+`
+
+const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const SORTS = ['time', 'size', 'kind'] as const
+
+/**
+ * Reads the command line.
+ *
+ * @throws UsageError naming what is wrong.
+ */
+export function readOptions(
+  args: readonly string[],
+  nowMs: number,
+): ReportOptions | ListOptions | HelpOptions {
+  const [command, ...rest] = args
+  if (command === undefined || ['help', '--help', '-h'].includes(command)) return { command: 'help' }
+  if (rest.includes('--help') || rest.includes('-h')) return { command: 'help' }
+  if (command === 'report') return readReport(rest)
+  if (command === 'ls') return readList(rest, nowMs)
+  throw new UsageError(`unknown command: ${command}`)
+}
+
+function readReport(args: readonly string[]): ReportOptions {
+  const { values, positionals } = parsed(args, {
+    text: { type: 'boolean' },
+    md: { type: 'boolean' },
+    json: { type: 'boolean' },
+    out: { type: 'string' },
+    'source-maps': { type: 'string' },
+  })
+  if (positionals.length === 0) throw new UsageError('report needs a file or a directory')
+  if (positionals.length > 2) throw new UsageError('report takes one file or directory, or two snapshots')
+  const formats = (['text', 'md', 'json'] as const).filter((format) => values[format] === true)
+  if (formats.length > 1)
+    throw new UsageError(`choose one of ${formats.map((format) => `--${format}`).join(', ')}`)
+  const { out, 'source-maps': sourceMaps } = values
+  return {
+    command: 'report',
+    paths: positionals,
+    format: formats[0] ?? 'text',
+    ...(typeof out === 'string' && { out }),
+    ...(typeof sourceMaps === 'string' && { sourceMaps }),
+  }
+}
+
+function readList(args: readonly string[], nowMs: number): ListOptions {
+  const { values, positionals } = parsed(args, {
+    json: { type: 'boolean' },
+    since: { type: 'string' },
+    sort: { type: 'string' },
+  })
+  if (positionals.length > 1) throw new UsageError('ls takes one directory')
+  const sort = SORTS.find((known) => known === (values['sort'] ?? 'time'))
+  if (sort === undefined) throw new UsageError(`--sort must be one of ${SORTS.join(', ')}`)
+  return {
+    command: 'ls',
+    directory: positionals[0] ?? '.',
+    isJson: values['json'] === true,
+    sinceMs: typeof values['since'] === 'string' ? readSince(values['since'], nowMs) : -Infinity,
+    sort,
+  }
+}
+
+function readSince(text: string, nowMs: number): number {
+  const { number, unit } = /^(?<number>\d+(?:\.\d+)?)(?<unit>[smhd])$/.exec(text)?.groups ?? {}
+  if (number !== undefined) return nowMs - Number(number) * UNITS_MS[unit as keyof typeof UNITS_MS]
+  const date = Date.parse(text)
+  if (Number.isNaN(date)) throw new UsageError(`--since must be a duration such as 2h or a date, not ${text}`)
+  return date
+}
+
+function parsed(
+  args: readonly string[],
+  options: Record<string, { type: 'boolean' | 'string' }>,
+): { values: Record<string, unknown>; positionals: string[] } {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
+  }
+}

@@ -1,0 +1,173 @@
+// Runs in the report's page: draws the flame graphs and lets the keyboard walk through them. Without it the page still
+// shows everything else.
+import flamegraph from 'd3-flame-graph'
+import { select } from 'd3-selection'
+import type { FlameGraph, Frame } from 'd3-flame-graph'
+import type { PackedFlame, PackedGraph } from './packed'
+
+interface Datum {
+  readonly name: string
+  readonly place: number
+  readonly value: number
+  readonly children: Datum[]
+}
+
+type DatumFrame = Frame<Datum>
+
+const CELL_HEIGHT = 22
+const NARROWEST_PIXELS = 1
+
+const data = JSON.parse(document.getElementById('data')?.textContent ?? '[]') as PackedGraph[]
+document.querySelectorAll<HTMLElement>('[data-flame]').forEach((element) => {
+  const graph = data[Number(element.dataset['flame'])]
+  if (graph !== undefined) draw(element, graph)
+})
+
+function draw(element: HTMLElement, graph: PackedGraph): void {
+  const canvas = child(element, '.canvas')
+  const detail = child(element, '.detail')
+  const search = child(element, 'input') as HTMLInputElement
+  const found = child(element, '.found')
+  const root = unpack(graph.root, graph)
+  let current: DatumFrame | undefined
+
+  const chart: FlameGraph<Datum> = flamegraph<Datum>()
+    .width(canvas.clientWidth)
+    .cellHeight(CELL_HEIGHT)
+    .minFrameSize(NARROWEST_PIXELS)
+    .transitionDuration(0)
+    .inverted(true)
+    .label((frame) => describe(frame, graph))
+    .color((frame) =>
+      frame.highlight === true ? graph.highlight : (graph.colors[groupOf(frame, graph)] ?? '#ccc'),
+    )
+    .setSearchMatch((frame, term) => matches(frame, term, graph))
+    .onClick((frame) => choose(frame))
+  select(canvas).datum(root).call(chart)
+  mark()
+
+  canvas.addEventListener('keydown', (event) => {
+    const next = step(event.key)
+    if (next === undefined) return
+    event.preventDefault()
+    choose(next)
+  })
+  canvas.addEventListener('focus', () => choose(current ?? top()))
+  canvas.addEventListener('mouseover', (event) => {
+    const frame = frameOf(event.target)
+    if (frame !== undefined) detail.textContent = describe(frame, graph)
+  })
+  search.addEventListener('input', () => {
+    const term = search.value.trim()
+    if (term === '') chart.clear()
+    else chart.search(term)
+    found.textContent = term === '' ? '' : countOf(term)
+    mark()
+  })
+  child(element, 'button').addEventListener('click', () => {
+    search.value = ''
+    found.textContent = ''
+    chart.clear()
+    chart.resetZoom()
+    choose(top())
+  })
+  new ResizeObserver(() => {
+    chart.width(canvas.clientWidth)
+    chart.update()
+    mark()
+  }).observe(canvas)
+
+  /** The frame that a key leads to; Enter zooms into the current one. */
+  function step(key: string): DatumFrame | undefined {
+    const frame = current ?? top()
+    const siblings = frame.parent?.children ?? [frame]
+    const at = siblings.indexOf(frame)
+    switch (key) {
+      case 'ArrowDown':
+        return frame.children?.[0] ?? frame
+      case 'ArrowUp':
+        return frame.parent ?? frame
+      case 'ArrowRight':
+        return siblings[at + 1] ?? frame
+      case 'ArrowLeft':
+        return siblings[at - 1] ?? frame
+      case 'Enter':
+        chart.zoomTo(frame)
+        return frame
+      case 'Escape':
+        chart.resetZoom()
+        return top()
+      default:
+        return undefined
+    }
+  }
+
+  function choose(frame: DatumFrame): void {
+    current = frame
+    detail.textContent = describe(frame, graph)
+    mark()
+  }
+
+  /** Outlines the current frame, which drawing anew removes, and ends the library's animation of new frames. */
+  function mark(): void {
+    for (const element of canvas.querySelectorAll('g.frame')) {
+      element.querySelector('rect')?.setAttribute('width', element.getAttribute('width') ?? '0')
+      const isCurrent = frameOf(element) === current
+      element.classList.toggle('current', isCurrent)
+      if (isCurrent && document.activeElement === canvas) element.scrollIntoView({ block: 'nearest' })
+    }
+  }
+
+  function top(): DatumFrame {
+    return (canvas.firstElementChild?.querySelector('g') as unknown as { __data__: DatumFrame }).__data__
+  }
+
+  function countOf(term: string): string {
+    let count = 0
+    const visit = (frame: DatumFrame): void => {
+      if (matches(frame, term, graph)) count += 1
+      frame.children?.forEach(visit)
+    }
+    let root = top()
+    while (root.parent !== null) root = root.parent
+    visit(root)
+    return `${count} found`
+  }
+}
+
+function unpack([place, value, children]: PackedFlame, graph: PackedGraph): Datum {
+  return {
+    name: graph.places[place]?.[0] ?? '',
+    place,
+    value,
+    children: children.map((below) => unpack(below, graph)),
+  }
+}
+
+function describe({ data: { place, value } }: DatumFrame, { places, total, unit }: PackedGraph): string {
+  const [name = '', location = ''] = places[place] ?? []
+  const share = `${((value / total) * 100).toFixed(1)} %`
+  const amount = unit === 'bytes' ? `${(value / 1e6).toFixed(2)} MB` : `${(value / 1e3).toFixed(1)} ms`
+  return `${name}${location === '' ? '' : ` (${location})`}: ${share}, ${amount}`
+}
+
+function groupOf({ data: { place } }: DatumFrame, { places }: PackedGraph): number {
+  return places[place]?.[2] ?? 0
+}
+
+function matches({ data: { place } }: DatumFrame, term: string, { places }: PackedGraph): boolean {
+  const [name = '', location = ''] = places[place] ?? []
+  return `${name} ${location}`.toLowerCase().includes(term.toLowerCase())
+}
+
+/** The library binds its data to the elements, as d3 does. */
+function frameOf(target: EventTarget | null): DatumFrame | undefined {
+  const element = target instanceof Element ? target.closest('g.frame') : null
+  return (element as unknown as { __data__?: DatumFrame } | null)?.__data__
+}
+
+function child(element: HTMLElement, selector: string): HTMLElement {
+  const found = element.querySelector<HTMLElement>(selector)
+  if (found === null) throw new Error(`the page has no ${selector}`)
+  return found
+}

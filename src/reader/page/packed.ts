@@ -1,0 +1,14 @@
+/** A frame: its place, its value, its callees. */
+export type PackedFlame = readonly [place: number, value: number, children: readonly PackedFlame[]]
+
+/** A flame graph as the page's script reads it. */
+export interface PackedGraph {
+  readonly unit: 'microseconds' | 'bytes'
+  readonly total: number
+  readonly places: readonly (readonly [name: string, location: string, group: number])[]
+  readonly groups: readonly string[]
+  /** One colour for each group, on which black text can be read. */
+  readonly colors: readonly string[]
+  readonly highlight: string
+  readonly root: PackedFlame
+}

@@ -1,0 +1,128 @@
+import { statSync } from 'node:fs'
+import { basename } from 'node:path'
+import { readCircumstances, readName } from './artefact'
+import { named, open, readProfilePart } from './answer'
+import { readFolder } from './folder'
+import { UnreadableError } from './json'
+import { createLocator } from './source-maps'
+import { formatBytes } from './units'
+import { analyseInChild } from './snapshot/run-child'
+import type { Incident } from './folder'
+import type { Input } from './input'
+import type { Part, Report, Verdict } from './model'
+import type { Locator } from './source-maps'
+import type { Analysis } from './snapshot/run-child'
+
+export interface ReportRequest {
+  readonly paths: readonly string[]
+  readonly sourceMaps?: string
+  readonly onProgress: (text: string) => void
+  /** Hands out how to cancel the analysis that runs. */
+  readonly onAnalysis: (analysis: Analysis) => void
+}
+
+/**
+ * Reads what the paths name: one file, one directory, or two snapshots of one process.
+ *
+ * @throws UnreadableError when nothing of it can be read.
+ */
+export async function createReport(request: ReportRequest): Promise<Report> {
+  const [first = '', second] = request.paths
+  if (second === undefined && isDirectory(first)) return reportFolder(first, request)
+  const inputs = request.paths.map((path) => open(path))
+  if (second !== undefined && inputs.some(({ kind }) => kind !== 'snapshot')) {
+    throw new UnreadableError('two files can be compared if both are heap snapshots')
+  }
+  const { parts, notes } = await partsOf(inputs, request)
+  return compose(request.paths.at(-1) ?? first, parts, [], notes)
+}
+
+async function reportFolder(directory: string, request: ReportRequest): Promise<Report> {
+  const [newest, ...others] = incidentsIn(directory)
+  if (newest === undefined) {
+    throw new UnreadableError(`${directory} holds no .cpuprofile, .heapprofile or .heapsnapshot file`)
+  }
+  const parts: Part[] = []
+  const notes: string[] = []
+  const failures: Error[] = []
+  for (const file of newest.files) {
+    try {
+      const read = await partsOf([open(file)], request)
+      parts.push(...read.parts)
+      notes.push(...read.notes)
+    } catch (error) {
+      if (!(error instanceof UnreadableError)) throw error
+      failures.push(error)
+      notes.push(error.message)
+    }
+  }
+  if (parts.length === 0 && failures[0] !== undefined) throw failures[0]
+  return compose(newest.files[0] ?? directory, parts, others.map(lineOf), notes)
+}
+
+function incidentsIn(directory: string): Incident[] {
+  try {
+    return readFolder(directory)
+  } catch (error) {
+    throw named(directory, error)
+  }
+}
+
+async function partsOf(
+  inputs: readonly Input[],
+  { sourceMaps, onProgress, onAnalysis }: ReportRequest,
+): Promise<{ parts: readonly Part[]; notes: readonly string[] }> {
+  if (inputs.every(({ kind }) => kind === 'snapshot')) {
+    const analysis = analyseInChild(inputs, { onProgress, ...(sourceMaps !== undefined && { sourceMaps }) })
+    onAnalysis(analysis)
+    return analysis.result
+  }
+  const locator = createLocator(sourceMaps)
+  return { parts: inputs.map((input) => readNamed(input, locator)), notes: locator.notes() }
+}
+
+function readNamed(input: Input, locator: Locator): Part {
+  try {
+    return readProfilePart(input, locator)
+  } catch (error) {
+    throw named(input.path, error)
+  }
+}
+
+function compose(
+  path: string,
+  parts: readonly Part[],
+  others: readonly string[],
+  notes: readonly string[],
+): Report {
+  const circumstances = readCircumstances(path)
+  return {
+    verdict: verdictOf(parts),
+    title: basename(path),
+    ...(circumstances && { circumstances }),
+    parts,
+    others,
+    notes,
+  }
+}
+
+/** The first part that names a culprit speaks for all. */
+export function verdictOf(parts: readonly Part[]): Verdict {
+  const part = parts.find(({ verdict }) => verdict.found) ?? parts[0]
+  return part?.verdict ?? { found: false, sentence: 'There is nothing to report.' }
+}
+
+/** One line on an incident that is not reported in full. */
+function lineOf({ files, atMs, rule, sizeBytes }: Incident): string {
+  const [main = ''] = files
+  const why = rule === undefined ? 'file' : `${rule} ${readName(main)?.kind ?? ''}`.trim()
+  return `${new Date(atMs).toISOString()}  ${why}  ${basename(main)}  ${formatBytes(sizeBytes)}`
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch (error) {
+    throw named(path, error)
+  }
+}

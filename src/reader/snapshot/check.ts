@@ -1,0 +1,390 @@
+import { isObject, numberOr, parseJson, UnreadableError } from '../json'
+
+/** Longest header of a snapshot, bytes. V8's have 2 KiB. */
+const MAX_HEADER_BYTES = 1024 * 1024
+/** Before the header stands its name. */
+const MAX_PREFIX_BYTES = 100
+/** The table of strings becomes one JavaScript string while it is parsed, and V8 has a limit for those. */
+export const MAX_STRINGS_BYTES = 500_000_000
+
+const REQUIRED_NODE_FIELDS = ['type', 'name', 'id', 'self_size', 'edge_count']
+const REQUIRED_EDGE_FIELDS = ['type', 'name_or_index', 'to_node']
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const OPEN = 0x5b
+const CLOSE = 0x5d
+const ZERO = 0x30
+const NINE = 0x39
+
+interface Header {
+  readonly nodeFields: readonly string[]
+  readonly edgeFields: readonly string[]
+  readonly nodeTypes: number
+  readonly edgeTypes: number
+  readonly nodeCount: number
+  readonly edgeCount: number
+  /** Types of references whose name is a string; those of elements and hidden ones are numbers. */
+  readonly namedTypes: ReadonlySet<number>
+  /** The lists of the file, in V8's order. */
+  readonly sections: readonly string[]
+}
+
+/**
+ * Checks a snapshot before it is analysed: the analysis trusts every number, and would wait for ever for an end that is
+ * missing. Takes the content in chunks; holds none of it.
+ */
+export class SnapshotCheck {
+  #header: Header | undefined
+  #beginning = Buffer.alloc(0)
+  #section: Section | undefined
+  #left: string[] = []
+  /** The bytes since the last section, to find the name of the next. */
+  #between = ''
+  #strings = 0
+  #references = 0
+  #highestName = 0
+  #isOver = false
+
+  push(chunk: Buffer): void {
+    const rest = this.#header === undefined ? this.#pushHeader(chunk) : chunk
+    let at = 0
+    while (at < rest.length) at = this.#section === undefined ? this.#seek(rest, at) : this.#read(rest, at)
+  }
+
+  /** @throws UnreadableError when the snapshot is not whole. */
+  end(): void {
+    if (this.#header === undefined)
+      throw new UnreadableError('is not a whole heap snapshot: it ends within its header')
+    if (this.#section !== undefined || this.#left.length > 0 || !this.#isOver) {
+      throw new UnreadableError('is not a whole heap snapshot: it is cut short')
+    }
+    if (this.#highestName >= this.#strings) {
+      throw new UnreadableError(
+        'is damaged: an object or a reference has a name that is not in the table of strings',
+      )
+    }
+  }
+
+  /** Collects the header; returns what follows it. */
+  #pushHeader(chunk: Buffer): Buffer {
+    this.#beginning = Buffer.concat([this.#beginning, chunk])
+    const text = this.#beginning.subarray(0, MAX_HEADER_BYTES).toString('latin1')
+    const match = /^\s*\{\s*"snapshot"\s*:\s*/.exec(text)
+    if (match === null) {
+      if (text.length < MAX_PREFIX_BYTES) return Buffer.alloc(0)
+      throw new UnreadableError('is not a heap snapshot')
+    }
+    const end = endOfObject(text, match[0].length)
+    if (end === undefined) {
+      if (text.length < MAX_HEADER_BYTES) return Buffer.alloc(0)
+      throw new UnreadableError('is not a heap snapshot: its header is too long')
+    }
+    this.#header = readHeader(parseJson(text.slice(match[0].length, end)))
+    this.#left = [...this.#header.sections]
+    const rest = this.#beginning.subarray(end)
+    this.#beginning = Buffer.alloc(0)
+    return rest
+  }
+
+  /** Looks for the name and the bracket of the next section; returns where its content begins. */
+  #seek(chunk: Buffer, at: number): number {
+    const [name] = this.#left
+    for (let index = at; index < chunk.length; index += 1) {
+      const byte = chunk[index] ?? 0
+      if (name === undefined) {
+        if (byte === 0x7d) this.#isOver = true
+        else if (byte > 0x20) throw new UnreadableError('is damaged: something follows its table of strings')
+        continue
+      }
+      this.#between += String.fromCharCode(byte)
+      if (byte !== OPEN) {
+        if (this.#between.length > 1000) throw new UnreadableError(`is damaged: it has no list of ${name}`)
+        continue
+      }
+      if (!new RegExp(`^\\s*,\\s*"${name}"\\s*:\\s*\\[$`).test(this.#between)) {
+        throw new UnreadableError(`is damaged: it has no list of ${name} where one belongs`)
+      }
+      this.#between = ''
+      this.#left.shift()
+      this.#section = this.#open(name)
+      return index + 1
+    }
+    return chunk.length
+  }
+
+  #read(chunk: Buffer, at: number): number {
+    const end = this.#section?.push(chunk, at) ?? chunk.length
+    if (this.#section?.isClosed === true) {
+      this.#section.finish()
+      this.#section = undefined
+    }
+    return end
+  }
+
+  #open(name: string): Section {
+    const header = this.#header
+    if (header === undefined) throw new UnreadableError('is damaged')
+    if (name === 'nodes') return this.#openNodes(header)
+    if (name === 'edges') return this.#openEdges(header)
+    if (name === 'strings') return new Strings((count) => (this.#strings = count))
+    if (name === 'trace_tree') return new Nested()
+    return new Numbers(
+      () => undefined,
+      () => undefined,
+    )
+  }
+
+  #openNodes({ nodeFields, nodeTypes, nodeCount, edgeCount }: Header): Section {
+    const [typeAt, nameAt, edgesAt] = ['type', 'name', 'edge_count'].map((field) => nodeFields.indexOf(field))
+    let field = 0
+    return new Numbers(
+      (value) => {
+        if (field === typeAt && value >= nodeTypes)
+          throw new UnreadableError('is damaged: an object has an unknown type')
+        if (field === nameAt && value > this.#highestName) this.#highestName = value
+        if (field === edgesAt) this.#references += value
+        field = field + 1 === nodeFields.length ? 0 : field + 1
+      },
+      (count) => {
+        if (count !== nodeCount * nodeFields.length) {
+          throw new UnreadableError(
+            `is damaged: it has ${count / nodeFields.length} objects, its header says ${nodeCount}`,
+          )
+        }
+        if (this.#references !== edgeCount) {
+          throw new UnreadableError(
+            `is damaged: its objects have ${this.#references} references, its header says ${edgeCount}`,
+          )
+        }
+      },
+    )
+  }
+
+  #openEdges({ nodeFields, edgeFields, edgeTypes, namedTypes, nodeCount, edgeCount }: Header): Section {
+    const [typeAt, nameAt, toAt] = ['type', 'name_or_index', 'to_node'].map((field) =>
+      edgeFields.indexOf(field),
+    )
+    const limit = nodeCount * nodeFields.length
+    let field = 0
+    let isNamed = false
+    return new Numbers(
+      (value) => {
+        if (field === typeAt) {
+          if (value >= edgeTypes) throw new UnreadableError('is damaged: a reference has an unknown type')
+          isNamed = namedTypes.has(value)
+        }
+        if (field === nameAt && isNamed && value > this.#highestName) this.#highestName = value
+        if (field === toAt && (value >= limit || value % nodeFields.length !== 0)) {
+          throw new UnreadableError('is damaged: a reference leads to no object')
+        }
+        field = field + 1 === edgeFields.length ? 0 : field + 1
+      },
+      (count) => {
+        if (count !== edgeCount * edgeFields.length) {
+          throw new UnreadableError(
+            `is damaged: it has ${count / edgeFields.length} references, its header says ${edgeCount}`,
+          )
+        }
+      },
+    )
+  }
+}
+
+/** A list in the file, read in chunks. */
+interface Section {
+  readonly isClosed: boolean
+  /** Takes bytes from an offset on; returns where the list, or the chunk, ends. */
+  push(chunk: Buffer, at: number): number
+  finish(): void
+}
+
+class Numbers implements Section {
+  isClosed = false
+  #count = 0
+  #value = 0
+  #isInside = false
+
+  constructor(
+    private readonly onNumber: (value: number) => void,
+    private readonly onEnd: (count: number) => void,
+  ) {}
+
+  push(chunk: Buffer, at: number): number {
+    for (let index = at; index < chunk.length; index += 1) {
+      const byte = chunk[index] ?? 0
+      if (byte >= ZERO && byte <= NINE) {
+        this.#value = this.#value * 10 + byte - ZERO
+        this.#isInside = true
+        continue
+      }
+      if (this.#isInside) {
+        if (this.#value > Number.MAX_SAFE_INTEGER)
+          throw new UnreadableError('is damaged: a number in it is too large')
+        this.#count += 1
+        this.onNumber(this.#value)
+        this.#value = 0
+        this.#isInside = false
+      }
+      if (byte === CLOSE) {
+        this.isClosed = true
+        return index + 1
+      }
+      if (byte !== 0x2c && byte > 0x20)
+        throw new UnreadableError('is damaged: a list of numbers holds something else')
+    }
+    return chunk.length
+  }
+
+  finish(): void {
+    this.onEnd(this.#count)
+  }
+}
+
+class Strings implements Section {
+  isClosed = false
+  #count = 0
+  #bytes = 0
+  #isInside = false
+  #isEscaped = false
+
+  constructor(private readonly onEnd: (count: number) => void) {}
+
+  push(chunk: Buffer, at: number): number {
+    for (let index = at; index < chunk.length; index += 1) {
+      const byte = chunk[index] ?? 0
+      if (this.#isInside) {
+        if (this.#isEscaped) this.#isEscaped = false
+        else if (byte === BACKSLASH) this.#isEscaped = true
+        else if (byte === QUOTE) this.#isInside = false
+        else if (byte < 0x20) throw new UnreadableError('is damaged: a string holds a control character')
+      } else if (byte === QUOTE) {
+        this.#isInside = true
+        this.#count += 1
+      } else if (byte === CLOSE) {
+        this.#note(index - at)
+        this.isClosed = true
+        return index + 1
+      } else if (byte !== 0x2c && byte > 0x20) {
+        throw new UnreadableError('is damaged: its table of strings holds something else')
+      }
+    }
+    this.#note(chunk.length - at)
+    return chunk.length
+  }
+
+  finish(): void {
+    this.onEnd(this.#count)
+  }
+
+  #note(bytes: number): void {
+    this.#bytes += bytes
+    if (this.#bytes > MAX_STRINGS_BYTES) {
+      throw new UnreadableError(`is too large: its strings take more than ${MAX_STRINGS_BYTES} bytes`)
+    }
+  }
+}
+
+/** A list of lists of numbers. */
+class Nested implements Section {
+  isClosed = false
+  #depth = 1
+
+  push(chunk: Buffer, at: number): number {
+    for (let index = at; index < chunk.length; index += 1) {
+      const byte = chunk[index] ?? 0
+      if (byte === OPEN) this.#depth += 1
+      if (this.#depth > 1000) throw new UnreadableError('is damaged: its allocation trace is nested too deep')
+      if (byte !== CLOSE) continue
+      this.#depth -= 1
+      if (this.#depth > 0) continue
+      this.isClosed = true
+      return index + 1
+    }
+    return chunk.length
+  }
+
+  finish(): void {
+    return
+  }
+}
+
+function readHeader(value: unknown): Header {
+  const meta = isObject(value) && isObject(value['meta']) ? value['meta'] : {}
+  const counts = isObject(value) ? value : {}
+  const nodeFields = namesIn(meta['node_fields'])
+  const edgeFields = namesIn(meta['edge_fields'])
+  const nodeTypes = namesIn(firstOf(meta['node_types']))
+  const edgeTypes = namesIn(firstOf(meta['edge_types']))
+  const hasAll =
+    REQUIRED_NODE_FIELDS.every((field) => nodeFields.includes(field)) &&
+    REQUIRED_EDGE_FIELDS.every((field) => edgeFields.includes(field))
+  if (!hasAll || nodeFields[0] !== 'type' || edgeFields[0] !== 'type') {
+    throw new UnreadableError('is not a heap snapshot: its header describes other fields than those of V8')
+  }
+  if (nodeTypes.length === 0 || edgeTypes.length === 0) {
+    throw new UnreadableError('is not a heap snapshot: its header has no types')
+  }
+  const nodeCount = countIn(counts, 'node_count')
+  const root = numberOr(counts['root_index'], 0)
+  if (root < 0 || root >= nodeCount * nodeFields.length || root % nodeFields.length !== 0) {
+    throw new UnreadableError('is damaged: its root is no object')
+  }
+  return {
+    nodeFields,
+    edgeFields,
+    nodeTypes: nodeTypes.length,
+    edgeTypes: edgeTypes.length,
+    nodeCount,
+    edgeCount: countIn(counts, 'edge_count'),
+    sections: [
+      ...['nodes', 'edges', 'trace_function_infos', 'trace_tree'],
+      ...(meta['sample_fields'] === undefined ? [] : ['samples']),
+      ...(meta['location_fields'] === undefined ? [] : ['locations']),
+      'strings',
+    ],
+    namedTypes: new Set(
+      edgeTypes.flatMap((type, index) => (['element', 'hidden'].includes(type) ? [] : [index])),
+    ),
+  }
+}
+
+function firstOf(value: unknown): unknown {
+  return Array.isArray(value) ? (value as unknown[])[0] : undefined
+}
+
+function namesIn(value: unknown): readonly string[] {
+  if (!Array.isArray(value)) return []
+  return (value as unknown[]).filter((name) => typeof name === 'string')
+}
+
+function countIn(counts: Readonly<Record<string, unknown>>, key: string): number {
+  const count = counts[key]
+  if (typeof count === 'number' && Number.isInteger(count) && count > 0 && count < 2 ** 31) return count
+  throw new UnreadableError(`is damaged: its header has no usable ${key}`)
+}
+
+/** Where the object that begins at a position ends, without parsing it. */
+function endOfObject(text: string, from: number): number | undefined {
+  let depth = 0
+  for (let index = from; index < text.length; index += 1) {
+    const character = text[index]
+    if (character === '"') {
+      index = endOfString(text, index)
+      if (index < 0) return undefined
+    } else if (character === '{') depth += 1
+    else if (character === '}') {
+      depth -= 1
+      if (depth === 0) return index + 1
+    }
+  }
+  return undefined
+}
+
+function endOfString(text: string, from: number): number {
+  for (let index = from + 1; index < text.length; index += 1) {
+    if (text[index] === '\\') index += 1
+    else if (text[index] === '"') return index
+  }
+  return -1
+}

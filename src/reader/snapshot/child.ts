@@ -1,0 +1,32 @@
+// The process that analyses heap snapshots: it has a heap limit of its own, and may be ended at any time.
+import { UnreadableError } from '../json'
+import { createLocator } from '../source-maps'
+import { analyseSnapshots } from './analysis'
+import type { Answer, Question } from './messages'
+
+process.once('message', (question: Question) => void answer(question))
+// The reader has the answer, or has ended.
+process.once('disconnect', () => process.exit())
+// Ctrl-C reaches all processes of a terminal; the reader ends this one.
+process.on('SIGINT', () => undefined)
+
+async function answer({ inputs, sourceMaps }: Question): Promise<void> {
+  let last = ''
+  try {
+    const locator = createLocator(sourceMaps)
+    const parts = await analyseSnapshots(inputs, locator, (text) => {
+      if (text !== last) send({ type: 'progress', text })
+      last = text
+    })
+    send({ type: 'result', parts, notes: locator.notes() })
+  } catch (error) {
+    const isExpected = error instanceof UnreadableError
+    const message =
+      error instanceof Error ? (isExpected ? error.message : String(error.stack)) : String(error)
+    send({ type: 'failure', message, isExpected })
+  }
+}
+
+function send(answer: Answer): void {
+  process.send?.(answer)
+}

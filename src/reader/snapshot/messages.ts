@@ -1,0 +1,14 @@
+import type { Input } from '../input'
+import type { Part } from '../model'
+
+/** What the child that analyses is asked. */
+export interface Question {
+  readonly inputs: readonly Input[]
+  readonly sourceMaps?: string
+}
+
+/** What it answers: progress any number of times, then one result or one failure. */
+export type Answer =
+  | { readonly type: 'progress'; readonly text: string }
+  | { readonly type: 'result'; readonly parts: readonly Part[]; readonly notes: readonly string[] }
+  | { readonly type: 'failure'; readonly message: string; readonly isExpected: boolean }

@@ -1,0 +1,131 @@
+import { fork } from 'node:child_process'
+import { freemem } from 'node:os'
+import { basename, join } from 'node:path'
+import { UnreadableError } from '../json'
+import { formatBytes } from '../units'
+import type { ChildProcess } from 'node:child_process'
+import type { Input } from '../input'
+import type { Part } from '../model'
+import type { Answer, Question } from './messages'
+
+/** Memory of the child: so much in any case, and so much per byte of the snapshot (measured: 65 MB took 370 MB). */
+const BASE_BYTES = 150_000_000
+const FACTOR = 5
+/** Part of the child's memory that lies in V8's heap, the rest being typed arrays. */
+const HEAP_SHARE = 0.75
+const LEAST_HEAP_BYTES = 512 * 1024 * 1024
+/** A child that reports nothing for so long hangs. The longest single step of 600 MB takes 20 s on two busy cores. */
+const SILENCE_MS = 300_000
+const KEPT_STDERR = 4096
+
+export interface AnalysisOptions {
+  readonly sourceMaps?: string
+  readonly onProgress: (text: string) => void
+  readonly availableBytes?: number
+}
+
+export interface Analysis {
+  readonly result: Promise<{ readonly parts: readonly Part[]; readonly notes: readonly string[] }>
+  /** Ends the child. */
+  cancel(): void
+}
+
+/**
+ * Analyses snapshots in a child process with its own heap limit.
+ *
+ * @throws UnreadableError before it starts, if there is too little memory.
+ */
+export function analyseInChild(inputs: readonly Input[], options: AnalysisOptions): Analysis {
+  const largest = Math.max(...inputs.map(({ sizeBytes }) => sizeBytes))
+  const needBytes = memoryNeed(largest)
+  const availableBytes = options.availableBytes ?? availableMemory()
+  if (needBytes > availableBytes) {
+    throw new UnreadableError(
+      `${inputs.map(({ path }) => path).join(' and ')} cannot be analysed: it takes about ${formatBytes(needBytes)} of memory, ` +
+        `${formatBytes(availableBytes)} are available`,
+    )
+  }
+  const heapMib = Math.ceil(Math.max(LEAST_HEAP_BYTES, needBytes * HEAP_SHARE) / (1024 * 1024))
+  const child = fork(join(__dirname, 'snapshot-child.js'), [], {
+    execArgv: [`--max-old-space-size=${heapMib}`],
+    // NODE_OPTIONS may preload what belongs to an application.
+    env: { ...process.env, NODE_OPTIONS: '' },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
+  const question: Question = {
+    inputs,
+    ...(options.sourceMaps !== undefined && { sourceMaps: options.sourceMaps }),
+  }
+  child.send(question)
+  return {
+    result: resultOf(child, inputs, heapMib, options.onProgress),
+    cancel: () => void child.kill('SIGKILL'),
+  }
+}
+
+/** About how much memory the analysis of a snapshot takes, bytes. */
+export function memoryNeed(snapshotBytes: number): number {
+  return BASE_BYTES + FACTOR * snapshotBytes
+}
+
+/** What this process may still use, bytes: within its cgroup, where Node knows of it. */
+function availableMemory(): number {
+  const { availableMemory: read } = process as { availableMemory?: () => number }
+  return read?.() ?? freemem()
+}
+
+function resultOf(
+  child: ChildProcess,
+  inputs: readonly Input[],
+  heapMib: number,
+  onProgress: (text: string) => void,
+): Analysis['result'] {
+  return new Promise((resolve, reject) => {
+    let stderr = ''
+    let timer = watch()
+    child.stderr?.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-KEPT_STDERR)))
+    child.on('message', (answer: Answer) => {
+      clearTimeout(timer)
+      if (answer.type === 'progress') {
+        timer = watch()
+        onProgress(answer.text)
+        return
+      }
+      if (answer.type === 'result') resolve(answer)
+      else reject(failureOf(answer))
+      child.disconnect()
+    })
+    child.on('error', (error) => reject(error))
+    child.on('exit', (code, signal) => {
+      clearTimeout(timer)
+      const file = inputs.map(({ path }) => basename(path)).join(' and ')
+      reject(new UnreadableError(endOf(file, code, signal, stderr, heapMib)))
+    })
+
+    function watch(): NodeJS.Timeout {
+      return setTimeout(() => {
+        child.kill('SIGKILL')
+        reject(new UnreadableError(`no progress for ${SILENCE_MS / 1000} s: the analysis was ended`))
+      }, SILENCE_MS)
+    }
+  })
+}
+
+function failureOf({ message, isExpected }: Extract<Answer, { type: 'failure' }>): Error {
+  return isExpected ? new UnreadableError(message) : new Error(`the analysis failed: ${message}`)
+}
+
+function endOf(
+  file: string,
+  code: number | null,
+  signal: string | null,
+  stderr: string,
+  heapMib: number,
+): string {
+  if (/heap out of memory|allocation failed/i.test(stderr)) {
+    return `${file} cannot be analysed: the analysis reached its heap limit of ${heapMib} MiB`
+  }
+  const how = signal === null ? `with exit code ${code}` : `by ${signal}`
+  const why = signal === 'SIGKILL' ? '; the system may have run out of memory' : ''
+  return `${file} cannot be analysed: the analysis ended ${how}${why}`
+}

@@ -1,0 +1,64 @@
+import { pathOf } from '../place'
+import type { Place } from '../model'
+import type { Locator } from '../source-maps'
+import type { Heap, HeapNode } from './toolkit'
+
+type Location = NonNullable<ReturnType<Heap['getLocation']>>
+
+/** Functions by which source maps are judged. */
+const MOST_PLACES = 100_000
+
+/** Finds where the functions and constructors of a heap stand in the code. */
+export interface Scripts {
+  /** Place of a closure, or of the constructor of an object. */
+  placeOf(node: HeapNode, name: string): Place | undefined
+}
+
+/**
+ * The snapshot gives a script's number and a position with each closure; the script's name is reached through the
+ * closure's shared function. One closure per script is enough.
+ */
+export function readScripts(heap: Heap, locator: Locator): Scripts {
+  const files = new Map<number, string>()
+  const named: { location: Location; name: string }[] = []
+  const node = heap.createNode(0)
+  for (let index = 0; index < heap.nodes.length; index += heap.nodeFieldCount) {
+    const location = heap.getLocation(index)
+    if (location === null) continue
+    node.nodeIndex = index
+    if (node.type() !== 'closure') continue
+    if (named.length < MOST_PLACES && node.name() !== '') named.push({ location, name: node.name() })
+    const file = files.has(location.scriptId) ? undefined : scriptOf(heap, node)
+    if (file !== undefined) files.set(location.scriptId, file)
+  }
+  locator.learn(
+    named.map(({ location, name }) => placeAt(location, files.get(location.scriptId) ?? '', name)),
+  )
+  return {
+    placeOf: ({ nodeIndex }, name) => {
+      const location = heap.getLocation(nodeIndex)
+      const file = location === null ? undefined : files.get(location.scriptId)
+      if (location === null || file === undefined) return undefined
+      return locator.locate(placeAt(location, file, name))
+    },
+  }
+}
+
+function placeAt({ lineNumber, columnNumber }: Location, file: string, name: string): Place {
+  return { name, file, line: lineNumber + 1, column: columnNumber + 1 }
+}
+
+function scriptOf(heap: Heap, closure: HeapNode): string | undefined {
+  const shared = target(heap, closure, ['shared'])
+  const script = shared && target(heap, shared, ['script', 'script_or_debug_info'])
+  const name = script?.type() === 'code' ? script.rawName() : ''
+  return name === '' ? undefined : pathOf(name)
+}
+
+function target(heap: Heap, from: HeapNode, names: readonly string[]): HeapNode | undefined {
+  for (const edges = from.edges(); edges.hasNext(); edges.next()) {
+    const edge = edges.item()
+    if (edge.type() === 'internal' && names.includes(edge.name())) return heap.createNode(edge.nodeIndex())
+  }
+  return undefined
+}

@@ -1,0 +1,192 @@
+import { originalPositionFor, sourceContentFor, TraceMap } from '@jridgewell/trace-mapping'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { pathOf } from './place'
+import type { Place } from './model'
+
+/** Maps places in compiled code to the sources that it was compiled from. */
+export interface Locator {
+  /** Looks for the maps of these places' files, and judges each map by them. To be called before `locate`. */
+  learn(places: Iterable<Place>): void
+  locate(place: Place): Place
+  /** The maps that were refused, and why. */
+  notes(): readonly string[]
+}
+
+/** Leaves every place as it is. */
+export const NO_SOURCE_MAPS: Locator = { learn: () => undefined, locate: (place) => place, notes: () => [] }
+
+/** Larger files are not read for the sake of a map. */
+const MAX_BYTES = 64 * 1024 * 1024
+/** Entries of `--source-maps` that are looked at. */
+const MAX_ENTRIES = 20_000
+/** Shorter names are a minifier's: they say nothing about the source. */
+const SHORTEST_NAME = 3
+
+interface Candidate {
+  /** Where the map is, for messages and for the paths in it. */
+  readonly path: string
+  readonly read: () => string
+}
+
+/**
+ * Finds source maps as the code names them, beside the code, or in a directory. A map that does not fit to the places is
+ * refused, not guessed with.
+ */
+export function createLocator(directory: string | undefined): Locator {
+  const maps = new Map<string, TraceMap | undefined>()
+  const refusals: string[] = []
+  let inDirectory: readonly string[] | undefined
+  return {
+    learn: (places) => {
+      for (const [file, ofFile] of byFile(places)) {
+        if (maps.has(file)) continue
+        inDirectory ??= directory === undefined ? [] : mapsBelow(directory)
+        maps.set(file, chooseMap(file, ofFile, candidatesFor(file, inDirectory), refusals))
+      }
+    },
+    locate: (place) => {
+      const map = maps.get(place.file)
+      return (map && translate(map, place)) ?? place
+    },
+    notes: () => refusals,
+  }
+}
+
+function byFile(places: Iterable<Place>): Map<string, Place[]> {
+  const files = new Map<string, Place[]>()
+  for (const place of places) {
+    if (!isAbsolute(place.file) || place.line <= 0) continue
+    const known = files.get(place.file)
+    if (known === undefined) files.set(place.file, [place])
+    else known.push(place)
+  }
+  return files
+}
+
+function chooseMap(
+  file: string,
+  places: readonly Place[],
+  candidates: readonly Candidate[],
+  refusals: string[],
+): TraceMap | undefined {
+  for (const { path, read } of candidates) {
+    try {
+      const map = new TraceMap(read(), pathToFileURL(path).href)
+      const refusal = judgeMap(map, places)
+      if (refusal === undefined) return map
+      refusals.push(`The source map ${path} does not belong to ${file}: ${refusal}.`)
+    } catch {
+      refusals.push(`The source map ${path} cannot be read.`)
+    }
+  }
+  return undefined
+}
+
+/**
+ * Why a map cannot be of the code that has these places; `undefined` if it can. Functions that it does not map, such as a
+ * compiler's helpers, say nothing, unless there are no others.
+ */
+function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
+  const distinct = new Map(places.map((place) => [`${place.line}:${place.column}`, place]))
+  const sources = new Map<string, readonly string[] | undefined>()
+  let [mapped, fitting, other] = [0, 0, 0]
+  for (const place of distinct.values()) {
+    const found = originalPositionFor(map, { line: place.line, column: Math.max(0, place.column - 1) })
+    if (found.source === null) continue
+    mapped += 1
+    if (!sources.has(found.source)) sources.set(found.source, linesOf(map, found.source))
+    const lines = sources.get(found.source)
+    if (lines === undefined) continue
+    const line = lines[found.line - 1]
+    if (line === undefined || found.column > line.length) {
+      return `it leads to line ${found.line}, column ${found.column + 1} of ${found.source}, which is not there`
+    }
+    const name = place.name.split('.').at(-1) ?? ''
+    if (!/^[\w$]+$/.test(name) || name.length < SHORTEST_NAME) continue
+    // A name may stand on the line before, as that of the property or the variable.
+    const near = lines.slice(Math.max(0, found.line - 2), found.line).join('\n')
+    if (near.includes(name) || found.name === name) fitting += 1
+    else other += 1
+  }
+  if (mapped === 0) return `it maps none of ${distinct.size} functions`
+  return other > fitting ? `${other} of ${other + fitting} functions are not where it says` : undefined
+}
+
+/** The lines of a source, from the map or from the disk. */
+function linesOf(map: TraceMap, source: string): readonly string[] | undefined {
+  const path = pathOf(source)
+  const text = sourceContentFor(map, source) ?? (isSmallFile(path) ? readFileSync(path, 'utf8') : undefined)
+  return text?.split('\n')
+}
+
+function translate(map: TraceMap, place: Place): Place | undefined {
+  const found = originalPositionFor(map, { line: place.line, column: Math.max(0, place.column - 1) })
+  if (found.source === null) return undefined
+  const isMinified = place.name.length < SHORTEST_NAME && found.name !== null
+  return {
+    name: isMinified ? (found.name ?? place.name) : place.name,
+    file: pathOf(found.source),
+    line: found.line,
+    column: found.column + 1,
+  }
+}
+
+function candidatesFor(file: string, inDirectory: readonly string[]): Candidate[] {
+  const named = mapNamedIn(file)
+  const beside = `${file}.map`
+  const paths = [...(isSmallFile(beside) ? [beside] : []), ...sameName(file, inDirectory)]
+  const others = paths.map((path): Candidate => ({ path, read: () => readFileSync(path, 'utf8') }))
+  return [...(named === undefined ? [] : [named]), ...others.filter(({ path }) => path !== named?.path)]
+}
+
+/** The map that the last lines of the code name, if the code is here: inline, or a file. */
+function mapNamedIn(file: string): Candidate | undefined {
+  if (!isSmallFile(file)) return undefined
+  const code = readFileSync(file, 'utf8')
+  const at = code.lastIndexOf('//# sourceMappingURL=')
+  if (at < 0) return undefined
+  const url = code.slice(at).split(/\s/)[1]?.replace('sourceMappingURL=', '') ?? ''
+  const inline = /^data:application\/json;(?:charset=[\w-]+;)?base64,/.exec(url)
+  if (inline !== null) {
+    return { path: file, read: () => Buffer.from(url.slice(inline[0].length), 'base64').toString('utf8') }
+  }
+  if (/^[a-z][a-z\d+.-]+:/i.test(url)) return undefined
+  const path = resolve(dirname(file), url)
+  return isSmallFile(path) ? { path, read: () => readFileSync(path, 'utf8') } : undefined
+}
+
+/** Maps with the name of the file, those with the most similar path first. */
+function sameName(file: string, paths: readonly string[]): string[] {
+  const folders = dirname(file).split('/')
+  const similarity = (path: string): number => {
+    const others = dirname(path).split('/')
+    let count = 0
+    while (count < folders.length && folders.at(-1 - count) === others.at(-1 - count)) count += 1
+    return count
+  }
+  return paths
+    .filter((path) => basename(path) === `${basename(file)}.map`)
+    .sort((one, other) => similarity(other) - similarity(one))
+}
+
+function mapsBelow(directory: string): string[] {
+  const found: string[] = []
+  const todo = [directory]
+  let seen = 0
+  for (let next = todo.pop(); next !== undefined && seen < MAX_ENTRIES; next = todo.pop()) {
+    for (const entry of readdirSync(next, { withFileTypes: true })) {
+      seen += 1
+      const path = join(next, entry.name)
+      if (entry.isDirectory()) todo.push(path)
+      else if (entry.isFile() && entry.name.endsWith('.map') && isSmallFile(path)) found.push(path)
+    }
+  }
+  return found
+}
+
+function isSmallFile(path: string): boolean {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  return stats !== undefined && stats.isFile() && stats.size <= MAX_BYTES
+}

@@ -1,0 +1,186 @@
+import { describePlace, locationOf } from './place'
+import { formatBytes, formatMicroseconds, formatPercent, formatReading } from './units'
+import type { CallTree, Circumstances, FunctionRow, Part, Place } from './model'
+
+/** A table as every output shows it. */
+export interface Table {
+  readonly title: string
+  readonly columns: readonly { readonly name: string; readonly isNumber: boolean }[]
+  readonly rows: readonly (readonly string[])[]
+  /** A line below each row, such as the callers; empty for none. */
+  readonly details?: readonly string[]
+}
+
+const number = (name: string) => ({ name, isNumber: true })
+const text = (name: string) => ({ name, isNumber: false })
+
+/** The tables of a part, the most telling first. */
+export function tablesOf(part: Part): Table[] {
+  switch (part.kind) {
+    case 'cpu':
+      return callTables(part.calls, formatMicroseconds, [
+        'Time in the function itself',
+        'Time in the function and what it calls',
+      ])
+    case 'allocation':
+      return callTables(part.calls, formatBytes, [
+        'Live bytes allocated by the function',
+        'Live bytes allocated by the function and what it calls',
+      ])
+    case 'snapshot':
+      return [
+        {
+          title: 'Classes by retained size',
+          columns: [
+            number('Retained'),
+            number('Share'),
+            number('Shallow'),
+            number('Objects'),
+            text('Class'),
+            text('Where'),
+          ],
+          rows: part.classes
+            .filter(({ isSystem }) => !isSystem)
+            .map((row) => [
+              formatBytes(row.retainedBytes),
+              formatPercent(row.retainedPercent),
+              formatBytes(row.shallowBytes),
+              String(row.count),
+              row.name,
+              where(row.place),
+            ]),
+        },
+        {
+          title: 'What the heap is made of',
+          columns: [number('Size'), text('Kind')],
+          rows: part.makeup.map(({ name, bytes }) => [formatBytes(bytes), name]),
+        },
+        {
+          title: 'Largest single objects',
+          columns: [number('Size'), text('Object')],
+          rows: part.largest.slice(0, 10).map(({ name, bytes }) => [formatBytes(bytes), name]),
+        },
+        {
+          title: 'Strings that occur more than once',
+          columns: [number('Size'), number('Times'), text('String')],
+          rows: part.duplicateStrings
+            .slice(0, 10)
+            .map(({ text: string, count, bytes }) => [formatBytes(bytes), String(count), string]),
+        },
+      ]
+    case 'growth':
+      return [
+        {
+          title: `Growth by class since ${part.before}`,
+          columns: [
+            number('Retained'),
+            number('Shallow'),
+            number('Objects'),
+            number('Now'),
+            text('Class'),
+            text('Where'),
+          ],
+          rows: part.classes.map((row) => [
+            signed(row.retainedGrowth, formatBytes),
+            signed(row.shallowGrowth, formatBytes),
+            signed(row.countGrowth, String),
+            String(row.count),
+            row.name,
+            where(row.place),
+          ]),
+        },
+      ]
+  }
+}
+
+/** What is known of a part at a glance. */
+export function summaryOf(part: Part): string {
+  switch (part.kind) {
+    case 'cpu': {
+      const { busy, idle, collector, program } = part.shares
+      return (
+        `CPU profile ${part.file}: ${(part.durationMs / 1000).toFixed(1)} s, ${part.samples} samples; busy ${formatPercent(busy)}, ` +
+        `idle ${formatPercent(idle)}, garbage collector ${formatPercent(collector)}, native ${formatPercent(program)}`
+      )
+    }
+    case 'allocation':
+      return `Sampling heap profile ${part.file}: ${formatBytes(part.bytes)} alive`
+    case 'snapshot':
+      return `Heap snapshot ${part.file}: ${formatBytes(part.totalBytes)} in ${part.objects} objects`
+    case 'growth':
+      return `From ${part.before} to ${part.file} the heap grew by ${formatBytes(part.grownBytes)}`
+  }
+}
+
+/** Why, when and where, one fact per line. */
+export function circumstancesLines(facts: Circumstances): string[] {
+  const { rule, details, readings, threshold, startedAtMs, pid, host, node, way, pauseMs } = facts
+  const values = readings.slice(-5).map(({ value }) => formatReading(facts.kind, value))
+  const lines = [
+    `Why: ${rule} ${facts.kind}${details.length > 0 ? ` (${details.map(({ name, text: value }) => `${name} ${value}`).join(', ')})` : ''}`,
+    `When: ${startedAtMs > 0 ? new Date(startedAtMs).toISOString() : 'unknown'}`,
+    `Where: pid ${pid ?? 'unknown'}${host === undefined ? '' : ` on ${host}`}${node === undefined ? '' : `, Node.js ${node}`}`,
+  ]
+  if (values.length > 0) {
+    const limit = threshold === undefined ? '' : `, threshold ${formatReading(facts.kind, threshold)}`
+    lines.push(`Last readings: ${values.join(', ')}${limit}`)
+  }
+  if (way !== undefined)
+    lines.push(`How: ${way}${pauseMs === undefined ? '' : `, pause ${Math.round(pauseMs)} ms`}`)
+  return lines
+}
+
+function callTables(
+  calls: CallTree,
+  format: (value: number) => string,
+  [self = '', total = '']: readonly string[],
+): Table[] {
+  const columns = [number('Share'), number('Amount'), text('Function'), text('Where'), text('Package')]
+  return [
+    {
+      title: self,
+      columns,
+      rows: calls.bySelf.map((row) => [
+        formatPercent(row.selfPercent),
+        format(row.self),
+        row.place.name,
+        where(row.place),
+        row.group,
+      ]),
+      details: calls.bySelf.map(callersOf),
+    },
+    {
+      title: total,
+      columns,
+      rows: calls.byTotal.map((row) => [
+        formatPercent(row.totalPercent),
+        format(row.total),
+        row.place.name,
+        where(row.place),
+        row.group,
+      ]),
+    },
+    {
+      title: 'By package',
+      columns: [number('Share'), number('Amount'), text('Package')],
+      rows: calls.groups.map(({ name, self: amount, percent }) => [
+        formatPercent(percent),
+        format(amount),
+        name,
+      ]),
+    },
+  ]
+}
+
+function callersOf({ callers }: FunctionRow): string {
+  if (callers.length === 0) return ''
+  return `called by ${callers.map(({ place, percent }) => `${describePlace(place)} ${formatPercent(percent)}`).join('; ')}`
+}
+
+function where(place: Place | undefined): string {
+  return place === undefined ? '' : locationOf(place)
+}
+
+function signed(value: number, format: (value: number) => string): string {
+  return value > 0 ? `+${format(value)}` : format(value)
+}

@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict'
+import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { launchChromium, missingChromium } from '../../tools/devtools/chromium'
+import { reader, scratch, written } from './command'
+import type { Browser, Page } from 'playwright-core'
+
+/** What axe-core finds. */
+interface Finding {
+  readonly id: string
+  readonly impact: string
+  readonly nodes: readonly { readonly html: string }[]
+}
+
+const HOSTILE = `</script><script>alert(1)</script><img src=x onerror=alert(1)>"'&amp;__proto__`
+const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
+const MAX_BYTES = 3_000_000
+
+describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, () => {
+  const { folder, remove } = scratch()
+  const at = (name: string): string => join(folder, name)
+  let browser: Browser
+
+  before(async () => {
+    mkdirSync(at('evidence'))
+    await written('devtools/cpu-profile.js', at('evidence/cpu-12-1700000000000.cpuprofile'))
+    writeFileSync(at('evidence/cpu-12-1700000000000.cpuprofile.json'), sidecar())
+    await written('reader/hoard.js', '2000', at('hoard.heapsnapshot'))
+    await write(at('evidence'), 'cpu.html')
+    await write(at('hoard.heapsnapshot'), 'snapshot.html')
+    writeFileSync(at('hostile.cpuprofile'), hostile(at('evidence/cpu-12-1700000000000.cpuprofile')))
+    await write(at('hostile.cpuprofile'), 'hostile.html')
+    browser = await launchChromium()
+  })
+
+  after(async () => {
+    await browser?.close()
+    remove()
+  })
+
+  async function write(artefact: string, page: string): Promise<void> {
+    const { code, stderr } = await reader('report', artefact, '--out', at(page))
+    assert.equal(code, 0, stderr)
+  }
+
+  /** Opens a page and fails on whatever the browser complains of or asks the network for. */
+  async function open(name: string, options: Parameters<Browser['newPage']>[0] = {}): Promise<Page> {
+    const page = await browser.newPage({ viewport: { width: 1200, height: 900 }, ...options })
+    const complaints: string[] = []
+    page.on('console', (message) => complaints.push(message.text()))
+    page.on('pageerror', (error) => complaints.push(error.message))
+    page.on('dialog', (dialog) => {
+      complaints.push(`dialog: ${dialog.message()}`)
+      void dialog.dismiss()
+    })
+    page.on('request', (request) => {
+      if (request.url() !== pathToFileURL(at(name)).href) complaints.push(`request: ${request.url()}`)
+    })
+    await page.goto(pathToFileURL(at(name)).href)
+    if (name !== 'snapshot.html') await page.locator('g.frame').first().waitFor({ state: 'attached' })
+    assert.deepEqual(complaints, [])
+    page.on('close', () => assert.deepEqual(complaints, []))
+    return page
+  }
+
+  it('has the answer as its heading, and the function as a frame', async () => {
+    const page = await open('cpu.html')
+    assert.match(await page.locator('h1').innerText(), /^searchForPrimes .* of the busy CPU time\.$/)
+    await page.locator('g.frame', { hasText: 'searchForPrimes' }).first().waitFor({ state: 'attached' })
+    assert.match(await page.locator('figure').innerText(), /3 readings .* threshold 60\.0 %/)
+    await page.close()
+  })
+
+  it('names what holds the class of a snapshot, and lists the classes', async () => {
+    const page = await open('snapshot.html')
+    assert.match(
+      await page.locator('h1').innerText(),
+      /^2000 objects of class SessionRecord .* held by Map `sessions`/,
+    )
+    assert.match(await page.locator('ol').innerText(), /variable `sessions`/)
+    assert.ok((await page.locator('table').first().innerText()).includes('SessionRecord'))
+    await page.close()
+  })
+
+  it('lets the keyboard walk the flame graph, zoom and search', async () => {
+    const page = await open('cpu.html')
+    const detail = page.locator('.detail')
+    await page.locator('.canvas').focus()
+    assert.match(await detail.innerText(), /^all: 100\.0 %/)
+    for (const key of ['ArrowDown', 'ArrowDown', 'ArrowUp', 'ArrowDown', 'Enter'])
+      await page.keyboard.press(key)
+    assert.match(await detail.innerText(), /^[\w()]+ \(.*\): \d/)
+    assert.equal(await page.locator('g.frame.current').count(), 1)
+    assert.ok((await page.locator('g.frame.fade').count()) > 0)
+    await page.keyboard.press('Escape')
+    assert.equal(await page.locator('g.frame.fade').count(), 0)
+    await page.locator('input').fill('searchforprimes')
+    assert.match(await page.locator('.found').innerText(), /^[1-9]\d* found$/)
+    await page.getByRole('button', { name: 'Show all' }).click()
+    assert.equal(await page.locator('.found').innerText(), '')
+    await page.close()
+  })
+
+  it('shows names that look like markup or script as text, and runs none', async () => {
+    const page = await open('hostile.html')
+    assert.ok((await page.locator('h1').innerText()).startsWith(HOSTILE))
+    assert.equal(await page.locator('img').count(), 0)
+    assert.equal(await page.locator('script').count(), 2)
+    await page.locator('.canvas').focus()
+    await page.keyboard.press('ArrowDown')
+    await page.close()
+  })
+
+  it('forbids every script but its own', async () => {
+    const page = await browser.newPage()
+    await page.goto(pathToFileURL(at('cpu.html')).href)
+    const ran = await page.evaluate<boolean>(`(() => {
+      const script = document.createElement('script')
+      script.textContent = 'window.ran = true'
+      document.body.append(script)
+      return 'ran' in window
+    })()`)
+    assert.equal(ran, false)
+    assert.doesNotMatch(readFileSync(at('cpu.html'), 'utf8'), /<[^>]+ on\w+=/i)
+    await page.close()
+  })
+
+  for (const colorScheme of ['light', 'dark'] as const) {
+    it(`has no serious finding of axe, ${colorScheme}`, async () => {
+      for (const name of ['cpu.html', 'snapshot.html']) {
+        const page = await open(name, { colorScheme, bypassCSP: true })
+        await page.evaluate(AXE)
+        const findings = await page.evaluate<Finding[]>('axe.run().then(({ violations }) => violations)')
+        const serious = findings.filter(({ impact }) => ['serious', 'critical'].includes(impact))
+        assert.deepEqual(
+          serious.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`),
+          [],
+        )
+        await page.close()
+      }
+    })
+  }
+
+  it('fits a phone, and prints whole tables without controls', async () => {
+    for (const name of ['cpu.html', 'snapshot.html']) {
+      const page = await open(name, { viewport: { width: 360, height: 740 } })
+      assert.ok((await page.evaluate<number>('document.documentElement.scrollWidth')) <= 360, name)
+      await page.emulateMedia({ media: 'print' })
+      if (name === 'cpu.html') assert.equal(await page.locator('.toolbar').isVisible(), false)
+      const cut = await page.evaluate<number>(
+        "[...document.querySelectorAll('.table')].filter((one) => one.scrollHeight > one.clientHeight + 1).length",
+      )
+      assert.equal(cut, 0, name)
+      await page.close()
+    }
+  })
+
+  it('is one file of moderate size that only its owner can read', () => {
+    for (const name of ['cpu.html', 'snapshot.html']) {
+      const { size, mode } = statSync(at(name))
+      assert.ok(size < MAX_BYTES, String(size))
+      assert.equal(mode & 0o777, 0o600)
+    }
+  })
+
+  it('is not left half written', async () => {
+    copyFileSync(at('hoard.heapsnapshot'), at('again.heapsnapshot'))
+    const { code, stderr } = await reader(
+      'report',
+      at('again.heapsnapshot'),
+      '--out',
+      at('missing/page.html'),
+    )
+    assert.equal(code, 1)
+    assert.match(stderr, /page\.html cannot be written/)
+  })
+})
+
+function hostile(file: string): string {
+  const profile = JSON.parse(readFileSync(file, 'utf8')) as {
+    nodes: { callFrame: { functionName: string; url: string } }[]
+  }
+  for (const { callFrame } of profile.nodes) {
+    if (callFrame.functionName === 'searchForPrimes')
+      Object.assign(callFrame, { functionName: HOSTILE, url: HOSTILE })
+  }
+  return JSON.stringify(profile)
+}
+
+function sidecar(): string {
+  const readings = [20, 70, 90].map((value, at) => ({
+    at: new Date(1_700_000_000_000 + 1000 * at).toISOString(),
+    value,
+  }))
+  return JSON.stringify({
+    tool: 'cpu-memory-monitor',
+    why: { kind: 'cpu', rule: 'threshold', details: { threshold: 60, counter: 2 }, readings },
+    how: { way: 'inspector', pauseMs: 30 },
+    where: { pid: 12, host: 'shop-1', node: 'v20.0.0', startedAt: '2023-11-14T22:13:20.000Z' },
+  })
+}

@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { readCpuProfile } from '../../../src/reader/cpu-profile'
+import { UnreadableError } from '../../../src/reader/json'
+
+interface Spec {
+  readonly name: string
+  readonly url?: string
+  readonly line?: number
+  readonly ms: number
+  readonly calls?: readonly Spec[]
+}
+
+/** A profile of one sample per millisecond, as V8 writes it. */
+function profileOf(...calls: readonly Spec[]): Record<string, unknown> {
+  const nodes: { id: number; callFrame: object; children: number[]; hitCount: number }[] = []
+  const samples: number[] = []
+  const add = ({ name, url = '', line = 1, ms, calls: below = [] }: Spec): number => {
+    const id = nodes.length + 1
+    const node = {
+      id,
+      callFrame: { functionName: name, scriptId: '1', url, lineNumber: line - 1, columnNumber: 0 },
+      children: [] as number[],
+      hitCount: ms,
+    }
+    nodes.push(node)
+    samples.push(...new Array<number>(ms).fill(id))
+    node.children = below.map(add)
+    return id
+  }
+  add({ name: '(root)', ms: 0, calls })
+  return {
+    nodes,
+    samples,
+    timeDeltas: samples.map((_id, index) => (index === 0 ? 0 : 1000)),
+    startTime: 5000,
+    endTime: 5000 + samples.length * 1000,
+  }
+}
+
+const app = (name: string, line: number, ms: number, calls: readonly Spec[] = []): Spec => ({
+  name,
+  url: 'file:///app/shop.js',
+  line,
+  ms,
+  calls,
+})
+const idle = (ms: number): Spec => ({ name: '(idle)', ms })
+
+describe('a CPU profile', () => {
+  it('names the function with the most time of its own, its line and its share without idle time', () => {
+    const part = readCpuProfile(profileOf(app('serve', 10, 10, [app('render', 23, 90)]), idle(100)), 'a')
+    assert.equal(part.verdict.sentence, 'render (/app/shop.js:23) used 90.0 % of the busy CPU time.')
+    assert.equal(part.verdict.found, true)
+    assert.deepEqual(part.shares, { busy: 50, idle: 50, collector: 0, program: 0 })
+    assert.deepEqual(
+      part.calls.byTotal.map(({ place, totalPercent }) => [place.name, totalPercent]),
+      [
+        ['serve', 100],
+        ['render', 90],
+      ],
+    )
+    assert.equal(part.calls.bySelf[0]?.callers[0]?.place.name, 'serve')
+  })
+
+  it('names nobody when the thread was idle, and says where to look', () => {
+    const { verdict } = readCpuProfile(profileOf(app('tick', 1, 2), idle(98)), 'a')
+    assert.equal(verdict.found, false)
+    assert.match(verdict.sentence, /idle for 98\.0 %/)
+    assert.match(verdict.hint ?? '', /thread pool/)
+  })
+
+  it('names nobody when the time is spread', () => {
+    const spread = Array.from({ length: 20 }, (_, index) => app(`part${index}`, index + 1, 5))
+    const { verdict } = readCpuProfile(profileOf(app('main', 50, 0, spread)), 'a')
+    assert.equal(verdict.found, false)
+    assert.match(verdict.sentence, /^No single function stands out/)
+    assert.match(verdict.hint ?? '', /main \(\/app\/shop\.js:50\)/)
+  })
+
+  it('says that it was the garbage collector, or native code', () => {
+    const collector = readCpuProfile(
+      profileOf({ name: '(garbage collector)', ms: 60 }, app('main', 1, 40)),
+      'a',
+    )
+    assert.match(collector.verdict.sentence, /garbage collector used 60\.0 %/)
+    const native = readCpuProfile(profileOf({ name: '(program)', ms: 60 }, app('main', 1, 40)), 'a')
+    assert.match(native.verdict.sentence, /60\.0 % .* native code/)
+  })
+
+  it('names the caller in the application of a builtin, through functions of Node', () => {
+    const builtin = { name: 'dispatch', ms: 80 }
+    const node = { name: 'post', url: 'node:inspector', ms: 0, calls: [builtin] }
+    const { verdict } = readCpuProfile(profileOf(app('load', 7, 20, [node])), 'a')
+    assert.equal(
+      verdict.sentence,
+      'dispatch used 80.0 % of the busy CPU time, called by load (/app/shop.js:7).',
+    )
+  })
+
+  it('counts a recursive function once per stack', () => {
+    const part = readCpuProfile(
+      profileOf(app('walk', 3, 10, [app('walk', 3, 20, [app('walk', 3, 30)])])),
+      'a',
+    )
+    assert.deepEqual(
+      part.calls.byTotal.map(({ self, total }) => [self, total]),
+      [[60_000, 60_000]],
+    )
+  })
+
+  it('adds up by package, Node.js and V8', () => {
+    const inPackage = (url: string, ms: number): Spec => ({ name: 'f', url, ms })
+    const { calls } = readCpuProfile(
+      profileOf(
+        app('main', 1, 10),
+        inPackage('file:///app/node_modules/@scope/one/index.js', 20),
+        inPackage('/app/node_modules/a/node_modules/two/x.js', 30),
+        inPackage('node:fs', 40),
+      ),
+      'a',
+    )
+    assert.deepEqual(
+      calls.groups.map(({ name, self }) => [name, self]),
+      [
+        ['Node.js', 40_000],
+        ['two', 30_000],
+        ['@scope/one', 20_000],
+        ['application', 10_000],
+      ],
+    )
+  })
+
+  it('takes hit counts when the samples have no times, and sorts samples that came late', () => {
+    const profile = profileOf(app('main', 1, 10), app('other', 2, 30))
+    const counted = readCpuProfile({ ...profile, timeDeltas: undefined, samples: undefined }, 'a')
+    assert.equal(counted.calls.bySelf[0]?.self, 30_000)
+    const late = readCpuProfile(
+      { ...profile, samples: [2, 3, 2], timeDeltas: [0, 3000, -2000], startTime: 0, endTime: 4000 },
+      'a',
+    )
+    assert.deepEqual(
+      late.calls.bySelf.map(({ place, self }) => [place.name, self]),
+      [
+        ['main', 3000],
+        ['other', 1000],
+      ],
+    )
+  })
+
+  it('reads profiles whose nodes name their parent', () => {
+    const profile = profileOf(app('serve', 10, 10, [app('render', 23, 90)])) as {
+      nodes: Record<string, unknown>[]
+    }
+    const nodes = profile.nodes.map((node, index) => ({
+      ...node,
+      children: undefined,
+      ...(index > 0 && { parent: index }),
+    }))
+    assert.match(readCpuProfile({ ...profile, nodes }, 'a').verdict.sentence, /^render .* 90\.0 %/)
+  })
+
+  it('says that a profile without samples is empty', () => {
+    assert.match(readCpuProfile(profileOf(), 'a').verdict.sentence, /holds no samples/)
+  })
+
+  it('refuses what is no tree of calls', () => {
+    const good = profileOf(app('main', 1, 1)) as { nodes: { children: number[] }[]; samples: number[] }
+    const [root, leaf] = good.nodes
+    const bad = [
+      {},
+      { nodes: [] },
+      { nodes: [{ id: 1 }] },
+      { nodes: [root, root] },
+      { nodes: [root] },
+      { ...good, nodes: [root, { ...leaf, children: [1] }] },
+      { ...good, nodes: [root, { ...leaf, children: [2] }] },
+      { ...good, samples: [99] },
+    ]
+    for (const profile of bad) {
+      assert.throws(() => readCpuProfile(profile, 'a'), UnreadableError, JSON.stringify(profile))
+    }
+  })
+
+  it('does not mind names of prototypes, stacks of any depth, or tables of any size', () => {
+    const nodes = Array.from({ length: 200_000 }, (_, index) => ({
+      id: index + 1,
+      callFrame: {
+        functionName: index % 2 === 0 ? '__proto__' : 'constructor',
+        url: 'x.js',
+        lineNumber: index % 2,
+        columnNumber: 0,
+      },
+      children: index < 199_999 ? [index + 2] : [],
+      hitCount: 1,
+    }))
+    const part = readCpuProfile({ nodes }, 'a')
+    assert.deepEqual(
+      part.calls.bySelf.map(({ place, self }) => [place.name, self]),
+      [
+        ['constructor', 100_000_000],
+        ['__proto__', 99_999_000],
+      ],
+    )
+    JSON.stringify(part)
+  })
+})

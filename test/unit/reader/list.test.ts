@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, describe, it } from 'node:test'
+import { reader, scratch } from '../../e2e/reader/command'
+import type { Listed } from '../../../src/reader/list'
+
+const { folder, remove } = scratch()
+after(remove)
+
+const profile = (name: string, padding = ''): string =>
+  JSON.stringify({
+    nodes: [
+      {
+        id: 1,
+        callFrame: { functionName: '(root)', url: '', lineNumber: -1, columnNumber: -1 },
+        children: [2],
+      },
+      {
+        id: 2,
+        callFrame: { functionName: name, url: 'file:///app/a.js', lineNumber: 6, columnNumber: 0 },
+        hitCount: 9,
+      },
+    ],
+    startTime: 0,
+    endTime: 9000,
+    padding,
+  })
+
+function fill(): void {
+  const put = (name: string, content: string): void => writeFileSync(join(folder, name), content)
+  put('cpu-7-1700000000000.cpuprofile', profile('render', 'x'.repeat(5000)))
+  put('blocked-cpu-7-1700000005000.cpuprofile', profile('spin'))
+  put('manual-memory-7-1700000003000.heapsnapshot', '{}')
+  put('mine.cpuprofile', '{"nodes":')
+  utimesSync(join(folder, 'mine.cpuprofile'), 1_600_000_000, 1_600_000_000)
+  put('cpu-7-1700000009000.cpuprofile.partial', profile('unfinished'))
+  symlinkSync('/etc/passwd', join(folder, 'link.cpuprofile'))
+  mkdirSync(join(folder, 'directory.cpuprofile'))
+}
+
+async function list(...args: string[]): Promise<Listed[]> {
+  const { code, stdout, stderr } = await reader('ls', folder, '--json', ...args)
+  assert.equal(code, 0, stderr)
+  return (JSON.parse(stdout) as { incidents: Listed[] }).incidents
+}
+
+describe('ls', { timeout: 60_000 }, () => {
+  fill()
+
+  it('lists whole artefacts, the newest first, with the reason and the culprit', async () => {
+    assert.deepEqual(
+      (await list()).map(({ at, rule, files }) => [at, rule, files[0]]),
+      [
+        ['2023-11-14T22:13:25.000Z', 'blocked', 'blocked-cpu-7-1700000005000.cpuprofile'],
+        ['2023-11-14T22:13:23.000Z', 'manual', 'manual-memory-7-1700000003000.heapsnapshot'],
+        ['2023-11-14T22:13:20.000Z', 'threshold', 'cpu-7-1700000000000.cpuprofile'],
+        ['2020-09-13T12:26:40.000Z', undefined, 'mine.cpuprofile'],
+      ],
+    )
+    const verdicts = (await list()).map(({ verdict }) => verdict)
+    assert.match(verdicts[0] ?? '', /^spin \(\/app\/a\.js:7\) used 100\.0 %/)
+    assert.match(verdicts[1] ?? '', /^Read it with: report manual-memory/)
+    assert.match(verdicts[3] ?? '', /^Unreadable: mine\.cpuprofile is not whole JSON/)
+  })
+
+  it('sorts by size or kind, and leaves out what is older', async () => {
+    assert.match((await list('--sort', 'size'))[0]?.files[0] ?? '', /^cpu-7/)
+    assert.deepEqual(
+      (await list('--sort', 'kind')).map(({ kind }) => kind),
+      ['cpu', 'cpu', 'cpu', 'memory'],
+    )
+    assert.equal((await list('--since', '2023-11-14T22:13:22Z')).length, 2)
+    assert.equal((await list('--since', '1d')).length, 0)
+  })
+
+  it('writes two lines per incident for a terminal', async () => {
+    const { stdout } = await reader('ls', folder)
+    assert.match(stdout, /^2023-11-14 22:13:25 {2}cpu {5}blocked {4}\S+ (B|kB) .*\n {4}spin /)
+  })
+
+  it('refuses a directory that is not there', async () => {
+    const { code, stderr } = await reader('ls', join(folder, 'missing'))
+    assert.equal(code, 1)
+    assert.match(stderr, /missing cannot be read: there is no such file/)
+  })
+})

@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import {
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { reader, scratch, startReader, written } from '../../e2e/reader/command'
+import { parkedOrders, smallSnapshot } from './small-snapshot'
+import type { Report } from '../../../src/reader/model'
+
+const { folder, remove } = scratch()
+const at = (name: string): string => join(folder, name)
+const firstLine = async (...args: string[]): Promise<string> => {
+  const { code, stdout, stderr } = await reader('report', ...args)
+  assert.equal(code, 0, stderr)
+  return stdout.split('\n')[0] ?? ''
+}
+
+before(async () => {
+  await written('devtools/cpu-profile.js', at('whole.cpuprofile'))
+  await written('devtools/heap-profile.js', at('whole.heapprofile'))
+  await written('reader/hoard.js', '500', at('early.heapsnapshot'), '2000', at('late.heapsnapshot'))
+})
+after(remove)
+
+describe('report', { timeout: 300_000 }, () => {
+  it('names the hot function of a CPU profile in its first line', async () => {
+    assert.match(
+      await firstLine(at('whole.cpuprofile')),
+      /^searchForPrimes \(.*\/fixtures\/devtools\/cpu-profile\.js:6\) used \d+\.\d % of the busy CPU time\.$/,
+    )
+  })
+
+  it('names the function that allocated what is alive', async () => {
+    assert.match(
+      await firstLine(at('whole.heapprofile')),
+      /^hoardParcels \(.*\/heap-profile\.js:8\) allocated \d+\.\d %/,
+    )
+  })
+
+  it('names the class that piles up in a snapshot, its constructor, and what holds it', async () => {
+    assert.match(
+      await firstLine(at('late.heapsnapshot')),
+      /^2000 objects of class SessionRecord \(.*\/hoard\.js:8\) retain 3\d\.\d MB, \d\d\.\d % of the heap, held by Map `sessions` in hoard\.js, via closure of login\.$/,
+    )
+  })
+
+  it('says what grew between two snapshots', async () => {
+    assert.match(
+      await firstLine(at('early.heapsnapshot'), at('late.heapsnapshot')),
+      /^SessionRecord \(.*hoard\.js:8\) grew by 1500 objects to 2000, retaining 2\d\.\d MB more, held by Map `sessions`/,
+    )
+  })
+
+  for (const [shape, expected] of [
+    ['chain', /^20000 objects of class Link .* held by property `kept`, a global\.$/],
+    ['buffer', /^One object of class Buffer .* retains 67\.1 MB/],
+    ['strings', /^200000 objects of class \((concatenated )?string\) .* held by Array `kept`, a global\.$/],
+    ['closures', /^100000 objects of class closure onDone \(.*shapes\.js:\d+\) retain/],
+    ['plain', /^100000 objects of class \{.*lines.*\} retain/],
+    [
+      'property',
+      /^100000 objects of class Bare \(.*shapes\.js:\d+\) .* held by Array `cache` of `kept`, a global\.$/,
+    ],
+    ['nothing', /^No single class stands out/],
+  ] as const) {
+    it(`names what piles up in a heap of the shape: ${shape}`, async () => {
+      await written('reader/shapes.js', shape, at(`${shape}.heapsnapshot`))
+      assert.match(await firstLine(at(`${shape}.heapsnapshot`)), expected)
+    })
+  }
+
+  it('reads compressed files, and files of any name', async () => {
+    writeFileSync(at('a.gz'), gzipSync(readFileSync(at('whole.cpuprofile'))))
+    assert.match(await firstLine(at('a.gz')), /^searchForPrimes/)
+    writeFileSync(at('b'), gzipSync(readFileSync(at('late.heapsnapshot'))))
+    assert.match(await firstLine(at('b')), /^2000 objects of class SessionRecord/)
+  })
+
+  it('writes JSON and Markdown with the same answer', async () => {
+    const json = await reader('report', at('whole.cpuprofile'), '--json')
+    const report = JSON.parse(json.stdout) as Report
+    assert.equal(report.verdict.place?.name, 'searchForPrimes')
+    assert.equal(report.parts[0]?.kind, 'cpu')
+    const markdown = await firstLine(at('whole.cpuprofile'), '--md')
+    assert.match(markdown, /^\*\*searchForPrimes/)
+  })
+
+  it('adds why, when and where from the description beside a file', async () => {
+    const file = at('cpu-12-1700000000000.cpuprofile')
+    copyFileSync(at('whole.cpuprofile'), file)
+    writeFileSync(`${file}.json`, JSON.stringify(sidecar(file)))
+    const { stdout } = await reader('report', file)
+    assert.match(stdout, /Why: threshold cpu \(threshold 60\.0 %, counter 3\)/)
+    assert.match(stdout, /When: 2023-11-14T22:13:20\.000Z/)
+    assert.match(stdout, /Where: pid 12 on shop-1, Node\.js v20\.0\.0/)
+    assert.match(stdout, /Last readings: 70\.0 %, 80\.0 %, threshold 60\.0 %/)
+  })
+
+  it('reports the newest incident of a directory, and a line for each other', async () => {
+    const directory = at('evidence')
+    mkdirSync(directory)
+    copyFileSync(at('whole.cpuprofile'), join(directory, 'cpu-12-1700000000000.cpuprofile'))
+    copyFileSync(at('late.heapsnapshot'), join(directory, 'memory-12-1700000001000.heapsnapshot'))
+    copyFileSync(at('whole.heapprofile'), join(directory, 'memory-12-1700000001000.heapprofile'))
+    writeFileSync(join(directory, 'notes.txt'), 'not an artefact')
+    const { code, stdout, stderr } = await reader('report', directory)
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /^2000 objects of class SessionRecord/)
+    assert.match(stdout, /hoardParcels .* allocated/)
+    assert.match(stdout, /2023-11-14T22:13:20\.000Z {2}threshold cpu {2}cpu-12-1700000000000\.cpuprofile/)
+    assert.doesNotMatch(stdout, /notes\.txt/)
+  })
+
+  it('shows no control characters of a file', async () => {
+    const profile = readFileSync(at('whole.cpuprofile'), 'utf8')
+    writeFileSync(at('colour.cpuprofile'), profile.replaceAll('searchForPrimes', '\\u001b[31mred\\u202e'))
+    const { stdout } = await reader('report', at('colour.cpuprofile'))
+    assert.match(stdout, /^\\u\{1b\}\[31mred\\u\{202e\} \(/)
+    assert.ok(!stdout.includes('\u001b') && !stdout.includes('\u202e'))
+  })
+})
+
+describe('report, given what it cannot read', { timeout: 300_000 }, () => {
+  const cases: Record<string, () => string | Buffer> = {
+    'nothing.cpuprofile': () => '',
+    'text.cpuprofile': () => 'hello',
+    'array.cpuprofile': () => '[]',
+    'other.json': () => '{"name":"x"}',
+    'cut.cpuprofile': () => readFileSync(at('whole.cpuprofile')).subarray(0, 1000),
+    'cut.heapprofile': () => readFileSync(at('whole.heapprofile')).subarray(0, 500),
+    'cut.gz': () => gzipSync(readFileSync(at('whole.cpuprofile'))).subarray(0, 300),
+    'deep.heapprofile': () => `{"head":${'{"children":['.repeat(1_000_000)}`,
+    'deep.cpuprofile': () => `{"nodes":${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}}`,
+    'deep.heapsnapshot': () => `{"snapshot":${'{"a":'.repeat(1_000_000)}`,
+    'counts.heapsnapshot': () => smallSnapshot(parkedOrders(3), { node_count: 4_000_000_000 }),
+    'strings.heapsnapshot': () => smallSnapshot(parkedOrders(3)).replace('"strings":[', '"strings":[1,'),
+  }
+  for (const [name, content] of Object.entries(cases)) {
+    it(`refuses ${name} with one line that names it, and exit code 1`, async () => {
+      writeFileSync(at(name), content())
+      const { code, stdout, stderr } = await reader('report', at(name))
+      assert.equal(code, 1)
+      assert.equal(stdout, '')
+      assert.ok(stderr.startsWith(at(name)), stderr)
+      assert.equal(stderr.trimEnd().split('\n').length, 1, stderr)
+    })
+  }
+
+  it('refuses a snapshot that is cut', async () => {
+    const whole = at('late.heapsnapshot')
+    for (const share of [0.1, 0.5, 0.999]) {
+      copyFileSync(whole, at('cut.heapsnapshot'))
+      truncateSync(at('cut.heapsnapshot'), Math.floor(statSync(whole).size * share))
+      const { code, stderr } = await reader('report', at('cut.heapsnapshot'))
+      assert.equal(code, 1)
+      assert.match(stderr, /is not a whole heap snapshot|is cut short/)
+    }
+  })
+
+  it('refuses what is not there, what is no file, and an empty directory', async () => {
+    mkdirSync(at('empty'))
+    for (const path of [at('missing'), '/dev/zero', at('empty')]) {
+      const { code, stderr } = await reader('report', path)
+      assert.equal(code, 1)
+      assert.ok(stderr.startsWith(path), stderr)
+    }
+  })
+
+  it('explains a wrong command line', async () => {
+    for (const args of [
+      ['rapport'],
+      ['report'],
+      ['report', '--xml', 'a'],
+      ['report', '--md', '--json', 'a'],
+      ['ls', '--since', 'soon'],
+    ]) {
+      const { code, stderr } = await reader(...args)
+      assert.equal(code, 1, args.join(' '))
+      assert.match(stderr, /--help/)
+    }
+    const help = await reader('--help')
+    assert.equal(help.code, 0)
+    assert.match(help.stdout, /^Usage:/)
+  })
+
+  it('ends at SIGINT during the analysis and leaves nothing', async () => {
+    const files = readdirSync(folder)
+    const child = startReader('report', at('late.heapsnapshot'))
+    const pid = child.pid ?? 0
+    await childOf(pid)
+    child.kill('SIGINT')
+    const [code] = (await once(child, 'exit')) as [number]
+    assert.equal(code, 130)
+    assert.deepEqual(readdirSync(folder), files)
+  })
+})
+
+/** Waits until a process has a child. */
+async function childOf(pid: number): Promise<void> {
+  const file = `/proc/${pid}/task/${pid}/children`
+  while (readFileSync(file, 'utf8').trim() === '') await new Promise(setImmediate)
+}
+
+function sidecar(artefact: string): object {
+  return {
+    tool: 'cpu-memory-monitor',
+    version: '2.0.0',
+    artefact,
+    why: {
+      kind: 'cpu',
+      rule: 'threshold',
+      details: { threshold: 60, counter: 3 },
+      readings: [
+        { at: '2023-11-14T22:13:18.000Z', value: 70 },
+        { at: '2023-11-14T22:13:19.000Z', value: 80 },
+      ],
+    },
+    how: { way: 'inspector', passedOver: [], pauseMs: 12, durationMs: 5000, sizeBytes: 1 },
+    where: {
+      node: 'v20.0.0',
+      v8: '11',
+      pid: 12,
+      host: 'shop-1',
+      directory: '/evidence',
+      startedAt: '2023-11-14T22:13:20.000Z',
+      limits: {},
+    },
+  }
+}

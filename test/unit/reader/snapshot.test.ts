@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
+import { describe, it } from 'node:test'
+import { UnreadableError } from '../../../src/reader/json'
+import { analyseHeap, classTotals, compareHeaps } from '../../../src/reader/snapshot/analyse'
+import { SnapshotCheck } from '../../../src/reader/snapshot/check'
+import { loadHeap } from '../../../src/reader/snapshot/load'
+import { analyseInChild } from '../../../src/reader/snapshot/run-child'
+import { parkedOrders, smallSnapshot } from './small-snapshot'
+import type { SnapshotPart } from '../../../src/reader/model'
+import type { Heap } from '../../../src/reader/snapshot/toolkit'
+
+const CHUNK_BYTES = 7
+
+function load(text: string, sizeBytes = Buffer.byteLength(text)): Promise<Heap> {
+  const bytes = Buffer.from(text)
+  const chunks = Array.from({ length: Math.ceil(bytes.length / 1024) }, (_, at) =>
+    bytes.subarray(at * 1024, (at + 1) * 1024),
+  )
+  return loadHeap({ open: () => Readable.from(chunks), sizeBytes, onProgress: () => undefined })
+}
+
+async function analyse(text: string): Promise<SnapshotPart> {
+  return analyseHeap(await load(text), 'a')
+}
+
+function check(text: string, chunkBytes = CHUNK_BYTES): void {
+  const bytes = Buffer.from(text)
+  const checking = new SnapshotCheck()
+  for (let at = 0; at < bytes.length; at += chunkBytes) checking.push(bytes.subarray(at, at + chunkBytes))
+  checking.end()
+}
+
+describe('a heap snapshot', () => {
+  it('names the class that piles up, how much it retains, and what holds it', async () => {
+    const part = await analyse(smallSnapshot(parkedOrders(50)))
+    assert.equal(
+      part.verdict.sentence,
+      '50 objects of class ParkedOrder retain 50.0 kB, 99.8 % of the heap, held by Array `parked`, a global.',
+    )
+    assert.deepEqual(
+      part.accumulation?.path.map(({ text }) => text.replace(/\d+/, 'N')),
+      ['element N of Array', 'property `parked` of global'],
+    )
+  })
+
+  it('names nobody when nothing piles up', async () => {
+    const [root, ...others] = parkedOrders(0)
+    const spread = Array.from({ length: 20 }, (_, index) => ({
+      type: 'object' as const,
+      name: `Class${index}`,
+      selfSize: 1000,
+    }))
+    const edges = spread.map((_node, index) => ({ type: 'element' as const, name: index, to: 3 + index }))
+    const { verdict } = await analyse(smallSnapshot([root!, others[0]!, { ...others[1]!, edges }, ...spread]))
+    assert.equal(verdict.found, false)
+    assert.match(verdict.sentence, /^No single class stands out/)
+  })
+
+  it('says what grew between two snapshots', async () => {
+    const [before, after] = [
+      await load(smallSnapshot(parkedOrders(10))),
+      await load(smallSnapshot(parkedOrders(50))),
+    ]
+    const earlier = { file: 'one', classes: classTotals(before), bytes: before.totalSize }
+    const growth = compareHeaps(earlier, analyseHeap(after, 'two'), classTotals(after))
+    assert.equal(
+      growth.verdict.sentence,
+      'ParkedOrder grew by 40 objects to 50, retaining 40.0 kB more, held by Array `parked`, a global.',
+    )
+    const same = compareHeaps(earlier, analyseHeap(before, 'two'), classTotals(before))
+    assert.equal(same.verdict.found, false)
+    assert.deepEqual(same.classes, [])
+  })
+
+  it('counts strings that occur more than once', async () => {
+    const objects = parkedOrders(1)
+    const text = { type: 'string' as const, name: '<script>alert(1)</script>', selfSize: 100 }
+    const edges = [1, 2, 3].map((to) => ({ type: 'element' as const, name: to, to: 3 + to }))
+    const part = await analyse(
+      smallSnapshot([...objects.slice(0, 3), { ...objects[3]!, edges }, text, text, text]),
+    )
+    assert.deepEqual(part.duplicateStrings, [{ text: '<script>alert(1)</script>', count: 3, bytes: 300 }])
+  })
+
+  it('does not mind names of prototypes', async () => {
+    for (const name of ['__proto__', 'constructor', 'hasOwnProperty']) {
+      const { verdict, classes } = await analyse(smallSnapshot(parkedOrders(5, name)))
+      assert.ok(verdict.sentence.startsWith(`5 objects of class ${name} `), verdict.sentence)
+      assert.ok(classes.some((row) => row.name === name && row.count === 5))
+    }
+  })
+})
+
+describe('the check of a heap snapshot', () => {
+  const good = smallSnapshot(parkedOrders(3))
+
+  it('accepts a whole one, in chunks of any size', () => {
+    for (const size of [1, 2, 7, 100, 1e6]) check(good, size)
+  })
+
+  it('refuses one that is cut, at every byte', () => {
+    for (let end = 1; end < good.length; end += 1) {
+      assert.throws(() => check(good.slice(0, end), 4096), UnreadableError, good.slice(0, end).slice(-30))
+    }
+  })
+
+  it('refuses wrong counts, references to nowhere, and lists of something else', () => {
+    for (const bad of [
+      smallSnapshot(parkedOrders(3), { node_count: 1e9 }),
+      smallSnapshot(parkedOrders(3), { node_count: -1 }),
+      smallSnapshot(parkedOrders(3), { edge_count: 6 }),
+      smallSnapshot(parkedOrders(3), { edge_count: '5' }),
+      smallSnapshot(parkedOrders(3), { root_index: 5 }),
+      smallSnapshot(parkedOrders(3), { meta: {} }),
+      smallSnapshot(
+        parkedOrders(3).map((node) => ({ ...node, edges: [{ type: 'element', name: 0, to: 99 }] })),
+      ),
+      good.replace('"edges":[', '"edges":["a",'),
+      good.replace('"strings":[""', '"strings":["'),
+      good.replace('"nodes"', '"knots"'),
+      good.replace('"samples":[],', ''),
+      good.replace(/"strings":\[.*\]/, '"strings":[""]'),
+      `${good}{}`,
+      '{"snapshot":1}',
+      '{"snapshot":{}}',
+      `{"snapshot":${'['.repeat(1_000_000)}`,
+    ]) {
+      assert.throws(() => check(bad, 1024), UnreadableError, bad.slice(0, 100))
+    }
+  })
+
+  it('refuses content that is larger than announced', async () => {
+    await assert.rejects(load(good, good.length / 2), /holds more than its size says/)
+  })
+})
+
+describe('the analysis of a snapshot', () => {
+  it('is refused before it starts when there is too little memory, with both numbers', () => {
+    const input = { path: 'a.heapsnapshot', isCompressed: false, sizeBytes: 600e6, kind: 'snapshot' as const }
+    assert.throws(
+      () => analyseInChild([input], { onProgress: () => undefined, availableBytes: 1e9 }),
+      /^UnreadableError: a\.heapsnapshot cannot be analysed: it takes about 3\.15 GB of memory, 1\.00 GB are available$/,
+    )
+  })
+})
+
+describe('a damaged heap snapshot', () => {
+  it('is refused or analysed, but never waited for: 400 fixed mutations', { timeout: 120_000 }, async () => {
+    const good = smallSnapshot(parkedOrders(20))
+    const outcomes = { refused: 0, analysed: 0 }
+    for (let seed = 1; seed <= 400; seed += 1) {
+      try {
+        await analyse(mutate(good, seed))
+        outcomes.analysed += 1
+      } catch (error) {
+        assert.ok(error instanceof Error)
+        outcomes.refused += 1
+      }
+    }
+    assert.ok(outcomes.refused > 100 && outcomes.analysed > 20, JSON.stringify(outcomes))
+  })
+})
+
+/** Replaces a few characters by others that a snapshot is made of. */
+function mutate(text: string, seed: number): string {
+  let state = seed
+  const random = (limit: number): number => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
+    return (state >>> 8) % limit
+  }
+  const characters = '0123456789,[]{}"'
+  let result = text
+  for (let change = 0; change <= random(3); change += 1) {
+    const at = random(result.length)
+    result = result.slice(0, at) + (characters[random(characters.length)] ?? '') + result.slice(at + 1)
+  }
+  return result
+}

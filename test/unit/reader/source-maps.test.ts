@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import ts from 'typescript'
+import { createLocator } from '../../../src/reader/source-maps'
+import { reader, scratch, written } from '../../e2e/reader/command'
+
+const { folder, remove } = scratch()
+const at = (name: string): string => join(folder, name)
+after(remove)
+
+const LINE = 12
+/** A program whose lines are others after it is compiled: types and comments go. */
+const SOURCE = `interface Order {
+  readonly id: number
+  readonly lines: readonly number[]
+}
+
+/**
+ * Adds up what an order costs.
+ */
+type Prices = Readonly<Record<string, number>>
+
+
+export function priceOrders(order: Order, prices: Prices): number {
+  let total: number = prices['base'] ?? 0
+  for (let round = 0; round < 30_000_000; round += 1) total = (total + round * order.id) % 1_000_003
+  return total
+}
+
+export function run(): void {
+  priceOrders({ id: 7, lines: [] }, {})
+}
+`
+
+/** Compiles a source into code and its map. */
+function compile(source: string, options: ts.CompilerOptions): { code: string; map: string } {
+  const { outputText, sourceMapText } = ts.transpileModule(source, {
+    fileName: 'orders.ts',
+    compilerOptions: {
+      module: ts.ModuleKind.CommonJS,
+      target: ts.ScriptTarget.ES2022,
+      removeComments: true,
+      ...options,
+    },
+  })
+  return { code: outputText, map: sourceMapText ?? '' }
+}
+
+async function firstLine(...args: string[]): Promise<{ line: string; all: string }> {
+  const { code, stdout, stderr } = await reader('report', ...args)
+  assert.equal(code, 0, stderr)
+  return { line: stdout.split('\n')[0] ?? '', all: stdout }
+}
+
+describe('source maps', { timeout: 120_000 }, () => {
+  const profile = at('orders.cpuprofile')
+  const compiled = at('orders.js')
+  const beside = `${compiled}.map`
+  const inSource = new RegExp(`^priceOrders \\(${at('orders.ts')}:${LINE}\\)`)
+  const inCode = new RegExp(`^priceOrders \\(${compiled}:\\d+\\)`)
+  const { code, map } = compile(SOURCE, { sourceMap: true, inlineSources: true })
+
+  before(async () => {
+    writeFileSync(compiled, code)
+    await written('reader/profile.js', compiled, profile)
+  })
+
+  it('are not needed: the place in the code is named', async () => {
+    const { line } = await firstLine(profile)
+    assert.match(line, inCode)
+    assert.doesNotMatch(line, new RegExp(`:${LINE}\\)`))
+  })
+
+  it('are found beside the code, and name the line of the source', async () => {
+    writeFileSync(beside, map)
+    assert.match((await firstLine(profile)).line, inSource)
+    // Also when the code itself is not here.
+    renameSync(compiled, at('away'))
+    assert.match((await firstLine(profile)).line, inSource)
+    renameSync(at('away'), compiled)
+    rmSync(beside)
+  })
+
+  it('are found in the code', async () => {
+    const inline = compile(SOURCE, { inlineSourceMap: true, inlineSources: true })
+    writeFileSync(compiled, inline.code)
+    assert.match((await firstLine(profile)).line, inSource)
+    writeFileSync(compiled, code)
+  })
+
+  it('are found in a directory', async () => {
+    mkdirSync(at('maps/deep'), { recursive: true })
+    writeFileSync(at('maps/deep/orders.js.map'), map)
+    const { line } = await firstLine(profile, '--source-maps', at('maps'))
+    assert.match(line, new RegExp(`^priceOrders \\(.*/orders\\.ts:${LINE}\\)`))
+  })
+
+  for (const [why, wrong] of [
+    [
+      'of another version of the code',
+      compile(
+        `${'// older\n'.repeat(9)}export const a = 1\n\n\n\nexport const b = 2\nexport const c = () => [\n1,\n2,\n]`,
+        { sourceMap: true, inlineSources: true },
+      ).map,
+    ],
+    [
+      'whose source is shorter than it says',
+      map.replace(/"sourcesContent":\[.*\]/, '"sourcesContent":["export {}"]'),
+    ],
+    ['that is none', '{"version":3}'],
+    ['that is no JSON', '<html>'],
+  ] as const) {
+    it(`are refused, and said so: one ${why}`, async () => {
+      writeFileSync(beside, wrong)
+      const { line, all } = await firstLine(profile)
+      assert.match(line, inCode)
+      assert.match(all, /Note: The source map .*orders\.js\.map (does not belong to|cannot be read)/)
+      rmSync(beside)
+    })
+  }
+
+  it('are kept though they say nothing of the helpers of a compiler, however often those occur', () => {
+    writeFileSync(
+      at('helped.js.map'),
+      JSON.stringify({
+        version: 3,
+        sources: ['helped.ts'],
+        names: [],
+        mappings: ';;AAEA',
+        sourcesContent: ['\n\nserve()'],
+      }),
+    )
+    const locator = createLocator(undefined)
+    const place = { name: 'serve', file: at('helped.js'), line: 3, column: 1 }
+    const helpers = Array.from({ length: 99 }, (_, column) => ({
+      ...place,
+      name: 'helper',
+      line: 1,
+      column: column + 1,
+    }))
+    locator.learn([...helpers, place])
+    assert.deepEqual(locator.locate(place), { ...place, file: at('helped.ts') })
+    assert.deepEqual(locator.notes(), [])
+  })
+
+  it('name functions of a minifier', () => {
+    writeFileSync(
+      at('small.js.map'),
+      JSON.stringify({
+        version: 3,
+        sources: ['big.js'],
+        names: ['priceOrders'],
+        mappings: 'AAEAA',
+        sourcesContent: ['\n\npriceOrders'],
+      }),
+    )
+    const locator = createLocator(undefined)
+    const place = { name: 'a', file: at('small.js'), line: 1, column: 1 }
+    locator.learn([place])
+    assert.deepEqual(locator.locate(place), { name: 'priceOrders', file: at('big.js'), line: 3, column: 1 })
+  })
+})
