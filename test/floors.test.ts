@@ -58,6 +58,12 @@ const FLOORS: Record<string, readonly string[]> = {
   'cluster/drain': ['base', 'report', 'cluster/plan'],
   'cluster/dump': ['base', 'system', 'files', 'capture*', 'dispatch', 'report', 'cluster/handle'],
   cluster: ['base', 'options', 'system', 'files', 'capture*', 'dispatch', 'report', 'cluster*'],
+  // The command line; the monitor loads nothing of it.
+  reader: ['files/names', 'reader*'],
+  'reader/output': ['reader'],
+  'reader/page': ['reader', 'reader/output'],
+  'reader/profile': ['reader'],
+  'reader/snapshot': ['reader', 'reader/profile'],
   '': ['monitor', 'options', 'dispatch', 'report'],
 }
 

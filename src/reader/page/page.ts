@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { APPLICATION, locationOf, NODE, V8 } from '../place'
-import { circumstancesLines, summaryOf, tablesOf } from '../tables'
+import { circumstancesLines, summaryOf, tablesOf } from '../output/tables'
 import { printable } from '../units'
 import { html, Html, scriptJson } from './html'
 import { drawTimeline } from './timeline'
 import type { CallTree, Flame, Part, Report, SnapshotPart } from '../model'
-import type { Table } from '../tables'
+import type { Table } from '../output/tables'
 import type { PackedFlame, PackedGraph } from './packed'
 
 const COLORS: Readonly<Record<string, string>> = {

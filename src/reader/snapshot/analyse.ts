@@ -1,4 +1,4 @@
-import { percent } from '../call-tree'
+import { percent } from '../profile/call-tree'
 import { describePlace, isUserCode } from '../place'
 import { NO_SOURCE_MAPS } from '../source-maps'
 import { formatBytes, formatCount, formatPercent } from '../units'

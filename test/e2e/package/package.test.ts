@@ -86,7 +86,7 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
     assert.ok(existsSync(page))
     const snapshot = join(installed.project, 'own.heapsnapshot')
     await installed.run(process.execPath, [
-      join(repository, 'test/fixtures/reader/hoard.js'),
+      join(repository, 'test/e2e/reader/programs/hoard.js'),
       '2000',
       snapshot,
     ])

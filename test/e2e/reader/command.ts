@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
 
-const CLI = join(__dirname, '../../dist/reader/cli.js')
-const FIXTURES = join(__dirname, '../fixtures')
+const CLI = join(__dirname, '../../../dist/reader/cli.js')
+const TEST = join(__dirname, '../..')
 const DEADLINE_MS = 120_000
 
 export interface Ended {
@@ -26,7 +26,7 @@ export function startReader(...args: string[]): ChildProcess {
 
 /** Has a program make artefacts in a process of its own: profiling would spoil the coverage of this one. */
 export async function written(program: string, ...args: string[]): Promise<void> {
-  const { code, stderr } = await run([join(FIXTURES, program), ...args], { NODE_V8_COVERAGE: '' })
+  const { code, stderr } = await run([join(TEST, program), ...args], { NODE_V8_COVERAGE: '' })
   if (code !== 0) throw new Error(`${program} failed: ${stderr}`)
 }
 

@@ -25,9 +25,9 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
 
   before(async () => {
     mkdirSync(at('evidence'))
-    await written('devtools/cpu-profile.js', at('evidence/cpu-12-1700000000000.cpuprofile'))
+    await written('tools/devtools/programs/cpu-profile.js', at('evidence/cpu-12-1700000000000.cpuprofile'))
     writeFileSync(at('evidence/cpu-12-1700000000000.cpuprofile.json'), sidecar())
-    await written('reader/hoard.js', '2000', at('hoard.heapsnapshot'))
+    await written('e2e/reader/programs/hoard.js', '2000', at('hoard.heapsnapshot'))
     await write(at('evidence'), 'cpu.html')
     await write(at('hoard.heapsnapshot'), 'snapshot.html')
     writeFileSync(at('hostile.cpuprofile'), hostile(at('evidence/cpu-12-1700000000000.cpuprofile')))

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'
 
-const CLI = resolve(__dirname, '../../dist/reader/cli.js')
+const CLI = resolve(__dirname, '../../../dist/reader/cli.js')
 const DEADLINE_MS = 60_000
 
 /** What the report says of an artefact, in one line, and the page that shows it. */

@@ -25,9 +25,15 @@ const firstLine = async (...args: string[]): Promise<string> => {
 }
 
 before(async () => {
-  await written('devtools/cpu-profile.js', at('whole.cpuprofile'))
-  await written('devtools/heap-profile.js', at('whole.heapprofile'))
-  await written('reader/hoard.js', '500', at('early.heapsnapshot'), '2000', at('late.heapsnapshot'))
+  await written('tools/devtools/programs/cpu-profile.js', at('whole.cpuprofile'))
+  await written('tools/devtools/programs/heap-profile.js', at('whole.heapprofile'))
+  await written(
+    'e2e/reader/programs/hoard.js',
+    '500',
+    at('early.heapsnapshot'),
+    '2000',
+    at('late.heapsnapshot'),
+  )
 })
 after(remove)
 
@@ -73,7 +79,7 @@ describe('report', { timeout: 300_000 }, () => {
     ['nothing', /^No single class stands out/],
   ] as const) {
     it(`names what piles up in a heap of the shape: ${shape}`, async () => {
-      await written('reader/shapes.js', shape, at(`${shape}.heapsnapshot`))
+      await written('e2e/reader/programs/shapes.js', shape, at(`${shape}.heapsnapshot`))
       assert.match(await firstLine(at(`${shape}.heapsnapshot`)), expected)
     })
   }

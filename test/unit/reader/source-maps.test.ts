@@ -64,7 +64,7 @@ describe('source maps', { timeout: 120_000 }, () => {
 
   before(async () => {
     writeFileSync(compiled, code)
-    await written('reader/profile.js', compiled, profile)
+    await written('e2e/reader/programs/profile.js', compiled, profile)
   })
 
   it('are not needed: the place in the code is named', async () => {

@@ -1,7 +1,7 @@
-import { locationOf } from './place'
+import { locationOf } from '../place'
 import { circumstancesLines, summaryOf, tablesOf } from './tables'
-import { printable } from './units'
-import type { Report } from './model'
+import { printable } from '../units'
+import type { Report } from '../model'
 import type { Table } from './tables'
 
 const ROWS = 20

@@ -1,5 +1,5 @@
-import { isObject, numberOr, textOr, UnreadableError } from './json'
-import type { CallFrame } from './place'
+import { isObject, numberOr, textOr, UnreadableError } from '../json'
+import type { CallFrame } from '../place'
 
 /** Longer names are cut: a hostile file must not fill the report. */
 const LONGEST_NAME = 500
