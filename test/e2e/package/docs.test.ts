@@ -144,7 +144,7 @@ describe('the table of files in the README', () => {
   const rows = [...table.matchAll(/^\| `([^`]+)`/gm)].map(([, name = '']) => name)
 
   it('has the names that the product gives, and no others', () => {
-    const rules: names.DumpRule[] = ['threshold', 'blocked', 'leak', 'manual']
+    const rules: names.DumpRule[] = ['threshold', 'blocked', 'leak', 'manual', 'heap-limit']
     const given = (Object.keys(names.EXTENSIONS) as names.DumpKind[]).flatMap((kind) =>
       rules
         .map(
