@@ -20,6 +20,11 @@ export class DumpBudget {
     this.terms = terms
   }
 
+  /** Whether {@link tryRemoveToken} would fail now. Spends nothing. */
+  get isSpent(): boolean {
+    return this.terms.tokensPerInterval < 1 || (this.#limiter?.getWaitTime(1) ?? 0) > 0
+  }
+
   /** @returns `true` when a dump may be made; its token is then spent. */
   tryRemoveToken(): boolean {
     const { tokensPerInterval, intervalMs } = this.terms

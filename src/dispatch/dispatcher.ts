@@ -44,7 +44,8 @@ export interface DispatcherParts {
 /**
  * WHETHER to dump. The one object that owns rules, gate, budgets and queue; it does not know on which thread it runs.
  *
- * Every request takes the same way: gate (one dump at a time) → room (disk, memory) → limiter → capture. A skip costs no
+ * Every request takes the same way: gate (one dump at a time) → room (disk, memory) → limiter → capture. A budget that is
+ * spent already refuses before the gate. A skip costs no
  * token, a capture that fails costs one. Manual dumps cost none and wait for their turn.
  */
 export class Dispatcher {
@@ -90,6 +91,9 @@ export class Dispatcher {
     const request = ownOnly(given)
     if (this.#isStopped) return Promise.resolve(this.#skip(request, 'stopped'))
     if (request.rule === 'manual') return this.#queue(request)
+    // Before the gate: a dump that is refused after its plan would keep the other kind's readings from counting meanwhile.
+    const budget = this.#parts[request.kind].watched?.budget
+    if (budget?.isSpent) return Promise.resolve(this.#skip(request, 'limited', { ...budget.terms }))
     if (!this.#parts.gate.enter(request.kind)) return Promise.resolve(this.#skip(request, 'busy'))
     return this.#run(request)
   }

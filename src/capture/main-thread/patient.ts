@@ -1,5 +1,5 @@
 import { monotonicMs } from '../../base/clock'
-import { Promise } from '../../base/globals'
+import { ownOnly, Promise } from '../../base/globals'
 import { clearTimeout, setTimeout } from '../../base/timers'
 import type { MainThread, OrderName, Orders } from './orders'
 
@@ -52,9 +52,10 @@ export function patient(mainThread: MainThread, onLate: (order: string) => void)
 async function waitForAnswer<Output>(
   name: string,
   answer: Promise<Output>,
-  { early, deadlineMs, onTooLate }: OrderWait<Output>,
+  wait: OrderWait<Output>,
   onLate: (order: string) => void,
 ): Promise<Output> {
+  const { early, deadlineMs, onTooLate } = ownOnly(wait)
   const startedAtMs = monotonicMs()
   const timers: NodeJS.Timeout[] = []
   const after = (ms: number, then: () => void): void => void timers.push(setTimeout(then, ms).unref())

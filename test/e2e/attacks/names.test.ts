@@ -149,7 +149,7 @@ function foreign(file: string): string | undefined {
   const stats = statOf(file)
   if (!stats) return `${file} is not there`
   if (stats.uid !== process.getuid?.()) return `${file} belongs to another user`
-  return /^\{"(snapshot|nodes|head)"/.test(readFileSync(file, 'utf8').slice(0, 20))
+  return /^\{"(snapshot|startTime|nodes|head)"/.test(readFileSync(file, 'utf8').slice(0, 20))
     ? undefined
     : `${file} is no dump`
 }

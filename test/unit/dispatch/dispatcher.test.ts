@@ -308,6 +308,14 @@ describe('budget', () => {
     assert.deepEqual(skipsOf(skips), ['cpu threshold limited'])
   })
 
+  test('once it is spent nothing begins: a plan would keep the readings of the other kind from counting', async () => {
+    const { readings, finishAndSettle, memory, running } = scene({ tokens: 1 })
+    await readings('memory', 5000)
+    await finishAndSettle(memory)
+    await readings('memory', 5000, 5000)
+    assert.deepEqual(running, [true, false])
+  })
+
   test('a new episode tells the reason again', async () => {
     const { readings, skips } = scene({ tokens: 0 })
     await readings('cpu', 70, 70, 10, 70, 70)
@@ -375,10 +383,10 @@ describe('budget', () => {
 })
 
 describe('room', () => {
-  test('what does not fit is skipped, with the numbers, before the limiter is asked', async () => {
-    const { readings, memory, skips } = scene({ tokens: 0 })
+  test('what does not fit is skipped, with the numbers, and costs no token', async () => {
+    const { readings, memory, skips } = scene({ tokens: 1 })
     memory.answer = { skip: 'disk', numbers: { needBytes: 9, freeBytes: 1 } }
-    await readings('memory', 5000)
+    await readings('memory', 5000, 5000)
     assert.deepEqual(skips, [
       { kind: 'memory', rule: 'threshold', reason: 'disk', numbers: { needBytes: 9, freeBytes: 1 } },
     ])
