@@ -16,6 +16,8 @@ const MAX_LINKS = 40
  */
 export function makeDirectory(directory: string): void {
   const path = resolve(directory)
+  // For its error: level by level, a path that is too long for any other call could be made.
+  fs.lstatSync(path, { throwIfNoEntry: false })
   if (process.platform !== 'linux' || !canReachDescriptors()) makeByPath(path)
   else makeByDescriptors(path)
 }
@@ -100,8 +102,15 @@ function openLevel(path: string, canBeMade: boolean): number {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || !canBeMade) throw error
   }
-  makeOne(path)
-  return fs.openSync(path, flags)
+  const isMade = makeOne(path)
+  const fd = fs.openSync(path, flags)
+  // A umask such as 0777 takes the owner's rights away. Through the descriptor, so that it is the new directory that gets them.
+  if (isMade && isOursWithoutRights(fs.fstatSync(fd))) fs.chmodSync(`/proc/self/fd/${fd}`, 0o700)
+  return fd
+}
+
+function isOursWithoutRights(stats: fs.Stats): boolean {
+  return stats.isDirectory() && stats.uid === process.geteuid?.() && (stats.mode & 0o700) !== 0o700
 }
 
 function makeByPath(directory: string): void {
@@ -112,11 +121,14 @@ function makeByPath(directory: string): void {
   makeOne(directory)
 }
 
-function makeOne(path: string): void {
+/** @returns `false` if something stands there already. */
+function makeOne(path: string): boolean {
   try {
     fs.mkdirSync(path, { mode: 0o700 })
+    return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return false
   }
 }
 
