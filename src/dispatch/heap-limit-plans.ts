@@ -11,6 +11,8 @@ import {
   type HeapLimitToWatch,
 } from '../capture/heap/limit/allowance'
 import { messageOf } from '../base/error-text'
+import { toJson } from '../base/globals'
+import { pause } from '../base/timers'
 import { childDeadlineMs } from '../files/expiry'
 import { claimReport, readHeapLimitDumps, type HeapLimitDump } from '../capture/heap/limit/earlier-dumps'
 import { deleteExpired } from '../files/retention'
@@ -77,6 +79,8 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
   }
 
   const round = async (): Promise<void> => {
+    // By an unref'd timer: a process that would end now ends without what follows.
+    await pause(0)
     try {
       const rssBytes = process.memoryUsage.rss()
       readings.add({ atEpochMs: epochMs(), value: rssBytes })
@@ -135,7 +139,7 @@ async function planFor(
     },
     ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot, directory },
     refusal: decision.refusal ?? nothingToWrite,
-    facts: JSON.stringify(facts),
+    facts: toJson(facts),
   }
 }
 

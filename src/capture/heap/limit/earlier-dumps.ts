@@ -1,3 +1,4 @@
+import { parseJson, toJson } from '../../../base/globals'
 import {
   closeSync,
   constants,
@@ -77,7 +78,7 @@ export function claimReport(file: string, pid: number, nowMs: number): boolean {
     const sidecar = readSidecarWhole(sidecarPath)
     if (!sidecar || sidecar.reported !== undefined) throw new Error('reported already')
     const reported = { at: new Date(nowMs).toISOString(), pid }
-    writeFileSync(descriptor, `${JSON.stringify({ ...sidecar, reported }, undefined, 2)}\n`)
+    writeFileSync(descriptor, `${toJson({ ...sidecar, reported }, undefined, 2)}\n`)
     fsyncSync(descriptor)
     renameSync(claim, sidecarPath)
     return true
@@ -138,7 +139,7 @@ function readSidecarWhole(path: string): Marked | undefined {
     const stats = fstatSync(descriptor)
     const isOwn = process.geteuid === undefined || stats.uid === process.geteuid()
     if (!stats.isFile() || !isOwn || stats.size > MAX_SIDECAR_BYTES) return undefined
-    const json = JSON.parse(readFileSync(descriptor, 'utf8')) as Partial<Marked> | null
+    const json = parseJson(readFileSync(descriptor, 'utf8')) as Partial<Marked> | null
     const isSidecar = typeof json?.where?.host === 'string' && typeof json.where.limits === 'object'
     return isSidecar ? (json as Marked) : undefined
   } catch {

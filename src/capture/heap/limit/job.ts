@@ -1,3 +1,4 @@
+import { parseJson } from '../../../base/globals'
 import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
 import { artefactBaseName } from '../../../files/names'
 import type { How, Sidecar } from '../../../files/sidecar'
@@ -36,7 +37,7 @@ export function writeHeapLimitDump(
 ): boolean {
   // A child that runs out of memory would write a report into the application's working directory.
   if (process.report) process.report.reportOnFatalError = false
-  const facts = JSON.parse(child.facts) as HeapLimitJobFacts
+  const facts = parseJson(child.facts) as HeapLimitJobFacts
   const startedAtMs = monotonicMs()
   const read = facts.hasProfile && sampler ? sampler.read() : { samples: 0, json: '' }
   if (read.samples === 0) collectGarbage()

@@ -2,7 +2,7 @@
 const { resolveEngines } = require('../../../../dist/capture/engines')
 const { holdingsOf } = require('../../../../dist/capture/heap/allocation-sites')
 const { createHeapSampler } = require('../../../../dist/capture/heap/sampler')
-const { openLocalSession } = require('../../../../dist/capture/main-thread/carry-out')
+const { openLocalSession } = require('../../../../dist/capture/main-thread/local-session')
 const leak = require('../../../../dist/leak/choose-readings')
 
 const MINUTE_MS = 60_000
