@@ -34,13 +34,15 @@ const NOT_COVERED = {
 }
 
 /**
- * What does not depend on the version of Node.js, or has a long run of its own on all of them: `npm run accept -- attacks`.
+ * What does not depend on the version of Node.js, or has a long run of its own on all of them: `npm run accept -- attacks heap-limit`.
  */
 const NODE_INDEPENDENT = [
   ...['base', 'cluster', 'dispatch', 'monitor', 'options', 'reader', 'report'].map(
     (room) => `test/unit/${room}`,
   ),
-  ...['attacks', 'package', 'reader', 'cluster/mutations.test.ts'].map((name) => `test/e2e/${name}`),
+  ...['attacks', 'heap-limit', 'package', 'reader', 'cluster/mutations.test.ts'].map(
+    (name) => `test/e2e/${name}`,
+  ),
   'test/tools',
   'test/floors.test.ts',
 ]

@@ -4,9 +4,9 @@ import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, it, type TestContext } from 'node:test'
+import { describe, type TestContext } from 'node:test'
 import { artefacts, files, scratch } from '../monitor/app'
-import { die, untilProfiled, untilWritten, WATCHED } from './heap-limit'
+import { die, it, untilProfiled, untilWritten, WATCHED } from './heap-limit'
 import { limitedTo } from '../monitor/memory-cgroup'
 
 const MIB = 1024 * 1024

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { describe, it } from 'node:test'
+import { describe } from 'node:test'
 import * as v8 from 'node:v8'
 import { artefacts, files, sidecarOf } from '../monitor/app'
-import { die, textOf, untilWritten, WATCHED, type Death } from './heap-limit'
+import { die, it, textOf, untilWritten, WATCHED, type Death } from './heap-limit'
 
 const SHAPES = [
   { shape: 'burst', shows: 'LeakedOrder' },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
+import { it as once, type TestContext, type TestOptions } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { artefacts, files, scratch } from '../monitor/app'
 
@@ -98,6 +98,35 @@ function withoutReason(line: string): string {
   return line.replace(/Reached heap limit|Ineffective mark-compacts near heap limit/, 'The limit')
 }
 
+/** What is thrown when the child of a process that died has not written what it should. */
+class Missing extends Error {}
+
+const DEATHS = 3
+const PATIENCE_MS = 20_000
+
+/**
+ * A test about what a death leaves. A child that needs a thread after its parent has gone cannot be forked again: 117 of 120
+ * deaths leave a whole snapshot, by promise (`npm run accept -- heap-limit` counts them). So a missing one is no failure
+ * before the third death.
+ */
+export function it(
+  name: string,
+  ...rest:
+    [(t: TestContext) => Promise<void> | void] | [TestOptions, (t: TestContext) => Promise<void> | void]
+): void {
+  const [options, body] = rest.length === 1 ? [{}, rest[0]] : rest
+  void once(name, options, async (t) => {
+    for (let death = 1; ; death++) {
+      try {
+        return await body(t)
+      } catch (error) {
+        if (death === DEATHS || !(error instanceof Missing)) throw error
+        t.diagnostic(`death ${death}: ${error.message}`)
+      }
+    }
+  })
+}
+
 /** Resolves with the names of the artefacts when the child of a process that died has published its snapshot. */
 export async function untilWritten(death: Pick<Death, 'directory'> & Partial<Death>): Promise<string[]> {
   return waitFor(death, 'a whole snapshot', () => {
@@ -117,12 +146,12 @@ async function waitFor<T>(
   what: string,
   look: () => T | undefined,
 ): Promise<T> {
-  for (let round = 0; round < 2400; round++) {
+  for (const startedAt = Date.now(); Date.now() - startedAt < PATIENCE_MS;) {
     const found = look()
     if (found !== undefined) return found
     await sleep(50)
   }
-  throw new Error(`did not come: ${what}; there is ${files(death).join(', ')}\n${death.line}`)
+  throw new Missing(`did not come: ${what}; there is ${files(death).join(', ')}\n${death.line}`)
 }
 
 export function textOf({ directory }: { readonly directory: string }, extension: string): string {
