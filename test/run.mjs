@@ -43,6 +43,8 @@ const NODE_INDEPENDENT = [
   ...['attacks', 'heap-limit', 'package', 'reader', 'cluster/mutations.test.ts'].map(
     (name) => `test/e2e/${name}`,
   ),
+  // Its caches fill at the pace of Node 20's heap; on Node 22 one fills slowly enough to pass for a leak without sampling.
+  'test/unit/leak',
   'test/tools',
   'test/floors.test.ts',
 ]
