@@ -173,11 +173,14 @@ export function resolveOptions(options: Options = {}): Settings {
       ? undefined
       : readDirectory(top['profileDir'], 'options.profileDir', () => process.cwd())
   const common = () => topDirectory ?? process.cwd()
+  const cpu = readCpu(top['cpu'], common)
+  const memory =
+    top['memory'] === undefined ? undefined : readObject(top['memory'], 'options.memory', MEMORY_KEYS)
   return Object.freeze<Settings>({
-    cpu: readCpu(top['cpu'], common),
-    memory: readMemory(top['memory'], common),
-    heapLimit: readHeapLimit(top['memory']),
-    leakPair: readLeakPair(top['memory']),
+    cpu,
+    memory: readMemory(memory, common),
+    heapLimit: memory && readHeapLimit(memory['heapLimit']),
+    leakPair: memory !== undefined && readBoolean(memory['leakPair'], 'options.memory.leakPair', true),
     signal: readSignal(top['signal']),
     watchdog: readBoolean(top['watchdog'], 'options.watchdog', true),
     engine: readEngine(top['engine']),
@@ -210,9 +213,11 @@ function readCpu(value: unknown, commonDirectory: () => string): Settings['cpu']
   }
 }
 
-function readMemory(value: unknown, commonDirectory: () => string): Settings['memory'] {
+function readMemory(
+  given: Record<string, unknown> | undefined,
+  commonDirectory: () => string,
+): Settings['memory'] {
   const name = 'options.memory'
-  const given = value === undefined ? undefined : readObject(value, name, MEMORY_KEYS)
   return {
     directory: readDirectory(given?.['profileDir'], `${name}.profileDir`, commonDirectory),
     rule: given && readRule(given, name, readMemoryThreshold),
@@ -270,18 +275,8 @@ function readBlocked(value: unknown): number | undefined {
   return readMs(value, 'options.cpu.blocked', DEFAULT_BLOCKED_MS, ', or false')
 }
 
-/** @param memory - The key `memory`, checked already. */
-function readLeakPair(memory: unknown): boolean {
-  if (memory === undefined) return false
-  const { leakPair } = readObject(memory, 'options.memory', MEMORY_KEYS)
-  return readBoolean(leakPair, 'options.memory.leakPair', true)
-}
-
-/** @param memory - The key `memory`, checked already. */
-function readHeapLimit(memory: unknown): Settings['heapLimit'] {
-  if (memory === undefined) return undefined
+function readHeapLimit(heapLimit: unknown = true): Settings['heapLimit'] {
   const name = 'options.memory.heapLimit'
-  const { heapLimit = true } = readObject(memory, 'options.memory', MEMORY_KEYS)
   if (heapLimit === false) return undefined
   if (heapLimit === true) return { holdMs: DEFAULT_HOLD_MS }
   if (typeof heapLimit !== 'object' || heapLimit === null || Array.isArray(heapLimit))

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EventEmitter } from 'node:events'
-import { test, type TestContext } from 'node:test'
+import { after, test, type TestContext } from 'node:test'
 import { resolveOptions, type Options } from '../../../src/monitor/options.js'
 import { Voice, type MonitorEvents } from '../../../src/monitor/voice.js'
 import { startMonitoring } from '../../../src/monitor/start.js'
@@ -21,6 +21,10 @@ function start(t: TestContext, options: Options) {
   t.after(() => monitoring.stop())
   return { monitoring, lines }
 }
+
+// The work rests on unref'd timers between its pieces.
+const hold = setInterval(() => undefined, 1000)
+after(() => clearInterval(hold))
 
 test('a key that is watched cannot be watched again until that monitor has stopped', async (t) => {
   const { monitoring } = start(t, { ...quiet, cpu: { threshold: 1e9 } })
