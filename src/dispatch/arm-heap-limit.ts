@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import type inspector from 'node:inspector'
 import * as v8 from 'node:v8'
 import { loadForkHelper, type HeapLimitPlan } from '../capture/heap/fork/helper'
 import { writeHeapLimitDump } from '../capture/heap/limit/job'
-import type { HeapSampler } from '../capture/heap/sampler'
+import { createHeapSampler, type HeapSampler } from '../capture/heap/sampler'
+import { SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampling'
+import { openLocalSession } from '../capture/main-thread/local-session'
 import {
   endsItsChildren,
   HOLD_UNTIL_COLLECTED_MS,
@@ -128,14 +128,16 @@ function readNameOfInit(): string {
   }
 }
 
-/** For a child without a sampling profile: the collection that the parent waits for. */
+/**
+ * For a child without a sampling profile: the collection that the parent waits for. The read of a sampler collects within the call,
+ * `HeapProfiler.collectGarbage` does so in a later turn of the event loop, of which the child has none.
+ */
 function collectGarbage(): void {
   try {
-    const { Session } = createRequire(__filename)('node:inspector') as typeof inspector
-    const session = new Session()
-    session.connect()
-    session.post('HeapProfiler.collectGarbage')
-    session.disconnect()
+    const sampler = createHeapSampler(openLocalSession)
+    sampler.start(SAMPLING_INTERVAL_BYTES)
+    sampler.read()
+    sampler.stop()
   } catch {
     // A Node without inspector: the snapshot collects as well.
   }
