@@ -3,6 +3,9 @@ import { once } from 'node:events'
 import http from 'node:http'
 import type { TestContext } from 'node:test'
 
+/** How long a test waits for what should happen, ms. */
+export const PATIENCE_MS = Number(process.env['CLUSTER_PATIENCE_MS'] ?? 60_000)
+
 export interface Answer {
   readonly status: number
   readonly body: string
@@ -35,7 +38,8 @@ export class User {
   /** @param write - Writes the request's body; ends it when it returns, unless it returns a promise to wait for. */
   send(path: string, method: string, write: (req: http.ClientRequest) => unknown): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const options = { host: '127.0.0.1', port: this.port, path, method, agent: this.#agent }
+      const to = { host: '127.0.0.1', port: this.port, path, method }
+      const options = { ...to, agent: this.#agent, timeout: PATIENCE_MS }
       const req = http.request(options, (res) => {
         let body = ''
         res.setEncoding('utf8').on('data', (text: string) => (body += text))
@@ -50,6 +54,9 @@ export class User {
         )
       })
       req.on('error', reject)
+      req.on('timeout', () =>
+        req.destroy(new Error(`no answer to ${method} ${path} within ${PATIENCE_MS} ms`)),
+      )
       void Promise.resolve(write(req)).then(() => req.end())
     })
   }

@@ -8,10 +8,9 @@ import type { TestContext } from 'node:test'
 import type { Readable } from 'node:stream'
 import { coverTheThread } from '../../harness/cover-the-thread'
 import { Census, type Entry } from './census'
+import { PATIENCE_MS } from './http-client'
 
 const FIXTURES = `${__dirname}/programs`
-/** Time after which a wait fails, ms. */
-const PATIENCE_MS = Number(process.env['CLUSTER_PATIENCE_MS'] ?? 60_000)
 
 /** What `app.js` is to do; `options` go to `run`. */
 export interface AppConfig {
