@@ -94,7 +94,8 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
       assert.equal(dump.way, 'fork')
       await sleep(1500)
       const again = await app.order<Dump>('dumpMemory')
-      assert.ok(Number(dump.childPeakBytes) > before * 1.5)
+      // Counted as the application's, it would stand out.
+      assert.ok(Number(dump.childPeakBytes) > before * 0.5, `${dump.childPeakBytes} beside ${before}`)
       const rss = sidecarOf(again.file).why.readings.map(({ value }) => value)
       assert.ok(Math.max(...rss) < before * 1.3, `${rss.join()} beside ${before}`)
       assert.deepEqual(
