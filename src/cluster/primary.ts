@@ -179,8 +179,9 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     worker.on('error', (error) => {
       if (worker.process.pid === undefined) this.#failFork(key, error)
     })
-    worker.on('listening', (address) => {
-      this.#give({ type: 'listening', key, address: addressInWords(address) })
+    worker.on('listening', (reported) => {
+      const address = addressInWords(reported)
+      if (address !== undefined) this.#give({ type: 'listening', key, address })
     })
     const channel: EventEmitter = worker.process
     channel.on(EVENT, (message) => this.#take(key, message))

@@ -5,13 +5,25 @@ import { tapListen } from './servers'
 /** Where a worker no longer listens: a port, or the file of a socket or pipe. */
 export type Place = number | string
 
-/** @returns An address as Node reports it to the primary; the same text for all workers that listen there. */
-export function addressInWords({ addressType, address, port }: Address): string {
-  // -1 stands for a socket file or a pipe. Node's types leave out -1, null and undefined.
-  if ((addressType as number) === -1) return address
-  const host = (address as string | null) ?? '*'
-  const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-  return typeof addressType === 'number' ? where : `${addressType} ${where}`
+/** Above every host name, path of a socket file (108) and name of a pipe (256). */
+const MAX_NAME_LENGTH = 512
+
+/** What a worker reports when it begins to listen. Node passes its fields on without a look at them. */
+export type ReportedAddress = { readonly [Field in keyof Address]?: unknown }
+
+/**
+ * @returns An address as Node reports it to the primary; the same text for all workers that listen there. `undefined` for one that
+ * no Node reports: an application that forwards messages of its users to the primary can forge it.
+ */
+export function addressInWords({ addressType, address, port }: ReportedAddress): string | undefined {
+  const host = address ?? '*'
+  if (typeof host !== 'string' || host.length > MAX_NAME_LENGTH) return undefined
+  // -1 stands for a socket file or a pipe, null for a descriptor from outside.
+  if (addressType === -1) return typeof address === 'string' ? host : undefined
+  if (!Number.isInteger(port)) return undefined
+  const where = host.includes(':') ? `[${host}]:${String(port)}` : `${host}:${String(port)}`
+  if (addressType === 4 || addressType === 6 || addressType === null) return where
+  return addressType === 'udp4' || addressType === 'udp6' ? `${addressType} ${where}` : undefined
 }
 
 /** Workers report places of TCP servers and of socket files, never of UDP sockets. */

@@ -31,6 +31,16 @@ const FORGED: readonly object[] = [
   { kind: ODD },
 ]
 
+/** What Node takes for its own report of a listening worker, and passes on to listeners without a look at it. */
+const forgedForNode = (port: number): readonly object[] =>
+  [
+    { addressType: 4, address: { a: 1 }, port },
+    { addressType: 4, address: ODD, port },
+    { addressType: ODD, address: [], port },
+    { addressType: -1, port },
+    { port },
+  ].map((address) => ({ cmd: 'NODE_CLUSTER', act: 'listening', ...address }))
+
 /** As the message itself, below the key that an earlier version used, and with a wrong secret of each type. */
 function disguises(forged: object): unknown[] {
   const secrets: unknown[] = ['', 'guess', 0, null, true, '1n', [], ODD]
@@ -93,6 +103,7 @@ describe('messages between primary and workers', { concurrency: 2 }, () => {
       const running = await RunningCluster.start(t, { start: 'forwarding', setup, options })
       await running.allReady()
       for (const message of FORGED.flatMap(disguises)) await post(t, running, message)
+      for (const message of forgedForNode(running.port)) await post(t, running, message)
       // A round trip of the real protocol comes after all of them.
       await new User(t, running.port).get('/leak?mb=1')
       assertUntouched(running)

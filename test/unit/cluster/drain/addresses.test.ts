@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
-import type { Address } from 'node:cluster'
 import { once } from 'node:events'
 import net, { type AddressInfo, type Server } from 'node:net'
 import { after, test } from 'node:test'
 import { addressInWords, isAt, watchShutPlaces } from '../../../../src/cluster/drain/addresses'
 
-const words = (addressType: unknown, address: string | null, port: number) =>
-  addressInWords({ addressType, address, port } as Address)
+const words = (addressType: unknown, address: unknown, port: unknown) =>
+  addressInWords({ addressType, address, port })
 
 test('an address names its host and port, file or protocol', () => {
   assert.equal(words(4, null, 8080), '*:8080')
@@ -14,6 +13,24 @@ test('an address names its host and port, file or protocol', () => {
   assert.equal(words(6, '::1', 8080), '[::1]:8080')
   assert.equal(words(-1, '/run/app.sock', -1), '/run/app.sock')
   assert.equal(words('udp4', null, 53), 'udp4 *:53')
+  assert.equal(words(null, null, 3000), '*:3000')
+})
+
+test('an address that Node does not report is none', () => {
+  const forged = [
+    [4, { a: 1 }, 5],
+    [4, 5, 5],
+    [4, 'x'.repeat(513), 5],
+    [4, null, undefined],
+    [4, null, { a: 1 }],
+    [-1, undefined, 1],
+    [-1, null, 1],
+    [-1, {}, -1],
+    [{}, null, 5],
+    ['tcp', null, 5],
+    [undefined, null, 5],
+  ]
+  for (const [type, address, port] of forged) assert.equal(words(type, address, port), undefined)
 })
 
 test('a port is that of TCP servers, whole; a path is that of a socket file', () => {
