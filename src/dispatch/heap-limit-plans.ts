@@ -14,7 +14,12 @@ import { messageOf } from '../base/error-text'
 import { toJson } from '../base/globals'
 import { pause } from '../base/timers'
 import { childDeadlineMs } from '../files/expiry'
-import { claimReport, readHeapLimitDumps, type HeapLimitDump } from '../capture/heap/limit/earlier-dumps'
+import {
+  claimReport,
+  countRecentDumps,
+  readHeapLimitDumps,
+  type HeapLimitDump,
+} from '../capture/heap/limit/earlier-dumps'
 import { deleteExpired } from '../files/retention'
 import { ReadingLog, sidecarReadings } from './readings'
 import { epochMs, monotonicMs } from '../base/clock'
@@ -54,7 +59,7 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
   const lookAround = async (): Promise<void> => {
     const nowMs = epochMs()
     const dumps = await readHeapLimitDumps(directory, where.host, nowMs)
-    recentDumps = dumps.filter(({ startedAtMs }) => startedAtMs > nowMs - budget.intervalMs).length
+    recentDumps = countRecentDumps(dumps, nowMs, budget.intervalMs)
     lookAtMs = monotonicMs() + (dumps.some((dump) => dump.isBeingWritten) ? LOOK_AGAIN_MS : LOOK_EVERY_MS)
     const whole = dumps.filter((dump) => !dump.isBeingWritten && dump.unreported.length > 0)
     for (const dump of whole) reportDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs)

@@ -56,6 +56,18 @@ export async function readHeapLimitDumps(
 }
 
 /**
+ * The dumps of the last interval. One of the future, from before the clock was set back, is not among them: counted until its time
+ * has come, it would refuse every dump until then.
+ */
+export function countRecentDumps(
+  dumps: readonly Pick<HeapLimitDump, 'startedAtMs'>[],
+  nowMs: number,
+  intervalMs: number,
+): number {
+  return dumps.filter(({ startedAtMs }) => startedAtMs > nowMs - intervalMs && startedAtMs <= nowMs).length
+}
+
+/**
  * Marks an artefact's sidecar as reported.
  *
  * Of several processes that start at the same time one succeeds: the marked text is written to a file that only one of them can

@@ -11,7 +11,11 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { claimReport, readHeapLimitDumps } from '../../../../../src/capture/heap/limit/earlier-dumps'
+import {
+  claimReport,
+  countRecentDumps,
+  readHeapLimitDumps,
+} from '../../../../../src/capture/heap/limit/earlier-dumps'
 
 const HOUR_MS = 3_600_000
 const now = 1_800_000_000_000
@@ -115,4 +119,10 @@ test('a symlink is followed nowhere', async (t) => {
   const file = leave(scratch(t))
   symlinkSync(`${file}.json`, join(directory, `heap-limit-memory-7-${now}.heapsnapshot.json`))
   assert.deepEqual(await readHeapLimitDumps(directory, 'here', now), [])
+})
+
+test('dumps of the last interval count, those before it and those of the future do not', () => {
+  const ages = [-365 * 24 * HOUR_MS, -1, 0, 1, HOUR_MS - 1, HOUR_MS, 2 * HOUR_MS]
+  const dumps = ages.map((ageMs) => ({ startedAtMs: now - ageMs }))
+  assert.equal(countRecentDumps(dumps, now, HOUR_MS), 3)
 })
