@@ -123,7 +123,7 @@ function forkHeapDump(
   const startedAtMs = monotonicMs()
   // The dispatcher may have given this order up. Then a child would work for minutes without use.
   if (!isPartialThere(job.snapshot))
-    throw new Error('the target file is gone (the request was abandoned, or the file was deleted)')
+    return { gone: 'the target file is gone (the request was abandoned, or the file was deleted)' }
   const checkMs = monotonicMs() - startedAtMs
   const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]
   const { pid, resultDescriptor, pauseMs } = loaded.helper.fork(

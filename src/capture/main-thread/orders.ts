@@ -58,7 +58,8 @@ export interface Orders {
       /** The main thread knows the signal. */
       options: Omit<ForkOptions, 'ignoredSignal'>
     }
-    output: { pid: number; resultDescriptor: number; pauseMs: number }
+    /** `gone`: the file that the child was to write has lost its name, which is found out once, before the fork. */
+    output: { pid: number; resultDescriptor: number; pauseMs: number } | { gone: string }
   }
   /** Starts a CPU profile with v8-profiler-next. Fails if the application is recording with that package. */
   startPackageProfile: { input: { title: string; samplingIntervalUs: number }; output: { pauseMs: number } }

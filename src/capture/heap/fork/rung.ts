@@ -2,7 +2,7 @@ import { childDeadlineMs } from '../../../files/expiry'
 import { forkAllowanceBytes, judgeFork, snapshotNeedBytes, type RoomVerdict } from '../../room'
 import type { Artefact } from '../../../files/sidecar'
 import { openArtefact, type OpenArtefact } from '../../../files/artefact'
-import { findPublished, isPartialThere } from '../../../files/partial'
+import { findPublished } from '../../../files/partial'
 import type { CaptureObserver, Refusal } from '../../capture'
 import type { ForkHelper } from './helper'
 import { FORK_WAY, missing } from './job'
@@ -157,15 +157,20 @@ async function runChild(
         },
       },
       // A child that was forked after all must be reaped.
-      { onTooLate: (child) => void awaitChild(helper, child, guard).catch(() => {}) },
+      {
+        onTooLate: (late) => {
+          if (!owns(late, 'gone')) void awaitChild(helper, late, guard).catch(() => {})
+        },
+      },
     )
+    // Another user who removes the file must not be able to have the snapshot taken in place, with its pause.
+    if (owns(forked, 'gone')) return { kind: 'ended', why: forked.gone }
     progress.pauseMs += forked.pauseMs
     observer.childAtWork(forked.pid)
     return await awaitChild(helper, forked, guard).finally(() => observer.childAtWork(undefined))
   } catch (error) {
     if (error instanceof ExitingError) throw error
-    // Another user who removes the file must not be able to have the snapshot taken in place, with its pause.
-    return { kind: isPartialThere(snapshot.partial) ? 'failed' : 'ended', why: messageOf(error) }
+    return { kind: 'failed', why: messageOf(error) }
   }
 }
 
