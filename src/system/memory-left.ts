@@ -16,7 +16,7 @@ export interface MemoryLeft {
 /**
  * Reads how much can still be allocated: the least of what each limited cgroup, the process's own and its ancestors, has
  * left, and of what the machine has. The cgroup with the least left need not have the smallest limit: neighbours in a larger
- * one use it up too. Reads afresh each time, since limits can change while a process runs; never throws.
+ * one use it up too. Reads the files at each call, since limits can change while a process runs; never throws.
  */
 export function readMemoryLeft(read: ReadKernelFile = readKernelFile): MemoryLeft {
   const machineBytes = readAvailable(read)

@@ -7,7 +7,7 @@ export interface Sampler {
    * Takes one reading.
    *
    * @returns The reading in the sampler's unit, or `undefined` while there is no baseline to compare with.
-   * @throws When the operating system gives no answer. The next call starts afresh.
+   * @throws When the operating system gives no answer. The next call has no baseline.
    */
   sample(): number | undefined | Promise<number | undefined>
 }

@@ -18,7 +18,7 @@ export interface CpuTime {
  * opens cannot be given back. The thread has an instance of its own, which ends with the thread.
  *
  * @param onFailure - Called once, with the reason, when pidusage fails later. Node's counters count the same time, so they
- * continue where it stopped, for good.
+ * continue where it stopped, and pidusage is not tried again.
  */
 export function ownCpuTime(
   onFailure: (why: string) => void,

@@ -12,7 +12,7 @@ export interface HeapSampler {
   /** The same as an object; `undefined` while nothing samples: then no GC is forced. */
   profile(): SamplingProfile | undefined
   state(): SamplerState
-  /** Stops it if it is ours. Idempotent. */
+  /** Stops the profiler if this sampler started it. Idempotent. */
   stop(): void
 }
 
@@ -22,8 +22,8 @@ export interface HeapSampler {
  * when the process exits.
  *
  * V8 does not reveal the session that started its one profiler. A start while it runs succeeds without effect and a stop by
- * any session stops it for all, so a user that sampled before our start counts as its owner until it stops. Another user
- * that stopped ours and started its own between two calls cannot be recognised.
+ * any session stops it for all, so a user that sampled before this start counts as its owner until it stops. It is not
+ * noticed when another user stops this one and starts its own between two calls.
  */
 export function createHeapSampler(openSession: () => Session): HeapSampler {
   let session: Session | undefined

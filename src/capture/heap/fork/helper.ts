@@ -12,13 +12,13 @@ export interface ForkOptions {
    * limit it ends by itself.
    */
   readonly dataAllowanceBytes: number
-  /** The kernel ends the child after this time, whatever it does. Seconds, 1 to 86400. */
+  /** The kernel ends the child after this time. Seconds, 1 to 86400. */
   readonly deadlineSeconds: number
   /** Added to the application's niceness, 0 to 19. */
   readonly niceness: number
   /** Whether the kernel kills the child before all other processes when memory runs out. */
   readonly firstForOomKiller: boolean
-  /** Number of a signal that has no effect on the child, as SIGHUP has none; 0 for none. */
+  /** Number of a signal that the child ignores, as it ignores SIGHUP; 0 for none. */
   readonly ignoredSignal: number
 }
 
@@ -26,8 +26,8 @@ export interface ForkOptions {
 export interface Forked {
   readonly pid: number
   /**
-   * The read end of a pipe, to be closed by the caller. It carries what the job returned, and ends when the child ends, in
-   * whatever way.
+   * The read end of a pipe, to be closed by the caller. It carries the result of the job, and ends when the child ends
+   * for any reason.
    */
   readonly resultDescriptor: number
   /** How long the calling thread was blocked, ms. */

@@ -71,7 +71,7 @@ export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, forkPauseMs
   return toJson(report)
 }
 
-/** Why there is no sampling profile beside the snapshot, as an entry of `passedOver`. */
+/** Why the snapshot has no sampling profile, as an entry of `passedOver`. */
 export function missing(profile: ChildFile | undefined): readonly PassedOver[] {
   return profile && owns(profile, 'failed') ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
 }

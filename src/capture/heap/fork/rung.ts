@@ -222,8 +222,8 @@ function conclude(
   if (refusal) return { cannot: why, refusal }
   if (outcome.kind === 'stuck' || outcome.kind === 'failed') return { cannot: why }
   // No fallback to a snapshot in place here. If the child could not write (full disk, say), the parent cannot either and
-  // would block for nothing; if it was too slow, so would the parent be; and whatever ended the child is probably shutting
-  // the parent down too.
+  // would block for nothing; if it was too slow, so would the parent be; and a signal that ended the child probably means that
+  // the application is being shut down too.
   throw new Error(why)
 }
 
