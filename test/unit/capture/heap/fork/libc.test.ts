@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { readLibc } from '../../../../../src/capture/heap/fork/libc.js'
-import { temporaryDirectory } from '../../package-copy'
+import { scratch } from '../../../../harness/program'
 
 const isCi = process.env.CI === 'true'
 
@@ -41,7 +41,7 @@ test('of a loader itself it is the one that the loader belongs to', (t) => {
 })
 
 function compiled(t: TestContext, compiler: string): string {
-  const directory = temporaryDirectory(t)
+  const directory = scratch(t)
   writeFileSync(join(directory, 'empty.c'), 'int main(void) { return 0; }\n')
   execFileSync(compiler, ['empty.c', '-o', 'empty'], { cwd: directory })
   return join(directory, 'empty')
