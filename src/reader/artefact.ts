@@ -44,7 +44,7 @@ export function readCircumstances(path: string): Circumstances | undefined {
 }
 
 /** The well-formed parts of a description. */
-export function circumstancesOf(sidecar: unknown): Circumstances | undefined {
+function circumstancesOf(sidecar: unknown): Circumstances | undefined {
   if (!isObject(sidecar) || sidecar['tool'] !== 'cpu-memory-monitor' || !isObject(sidecar['why']))
     return undefined
   const why = sidecar['why']

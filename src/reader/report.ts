@@ -107,7 +107,7 @@ function compose(
 }
 
 /** The verdict of the first part that names a culprit is the verdict of the report. */
-export function verdictOf(parts: readonly Part[]): Verdict {
+function verdictOf(parts: readonly Part[]): Verdict {
   const part = parts.find(({ verdict }) => verdict.found) ?? parts[0]
   return part?.verdict ?? { found: false, sentence: 'There is nothing to report.' }
 }

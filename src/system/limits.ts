@@ -44,7 +44,7 @@ export function readLimits(read: ReadKernelFile = readKernelFile): Limits {
 }
 
 /** Memory of the machine, bytes. */
-export function readTotalMemory(read: ReadKernelFile): number {
+function readTotalMemory(read: ReadKernelFile): number {
   return parseMeminfo(read('/proc/meminfo') ?? '', 'MemTotal') || os.totalmem()
 }
 
@@ -120,11 +120,11 @@ function readAvailable(read: ReadKernelFile): number {
   return parseMeminfo(read('/proc/meminfo') ?? '', 'MemAvailable') ?? os.freemem()
 }
 
-export type CgroupVersion = 'v1' | 'v2'
-export type Controller = 'memory' | 'cpu'
+type CgroupVersion = 'v1' | 'v2'
+type Controller = 'memory' | 'cpu'
 
 /** A directory of the cgroup file system that contains the process, directly or through a child group. */
-export interface Group {
+interface Group {
   readonly version: CgroupVersion
   readonly directory: string
 }
@@ -138,7 +138,7 @@ interface Mount {
 }
 
 /** A cgroup that limits the process's memory. */
-export interface MemoryGroup extends Group {
+interface MemoryGroup extends Group {
   readonly limitBytes: number
 }
 
@@ -146,7 +146,7 @@ const MOUNTINFO = '/proc/self/mountinfo'
 const MEMBERSHIP = '/proc/self/cgroup'
 
 /** Finds the groups that limit this process, as {@link findGroups} does; none where the system has no such files. */
-export function readGroups(read: ReadKernelFile, controller: Controller): Group[] {
+function readGroups(read: ReadKernelFile, controller: Controller): Group[] {
   return findGroups(read(MOUNTINFO) ?? '', read(MEMBERSHIP) ?? '', controller)
 }
 

@@ -113,7 +113,7 @@ export function memorySampler(): Sampler {
 }
 
 /** CPU time that a process had used at some moment. */
-export interface CpuMark {
+interface CpuMark {
   /** Monotonic clock, ms. */
   readonly nowMs: number
   /** CPU time since the process started, ms. */
@@ -157,7 +157,7 @@ export function cpuSampler(cpuTime: Pick<CpuTime, 'read'>, now: () => number = m
 }
 
 /** One process, as pidusage reads it. */
-export type Status = Pick<pidusage.Status, 'ctime' | 'memory'>
+type Status = Pick<pidusage.Status, 'ctime' | 'memory'>
 
 /** Reads several processes in one call. A process that has ended, or that pidusage could not read, is absent. */
 export type AskPidusage = (pids: readonly number[]) => Promise<Map<number, Status>>
@@ -202,7 +202,7 @@ function requirePidusage(): unknown {
 }
 
 /** @throws In a `/proc` of another PID namespace, where our pid belongs to another process. */
-export function assertOwnProc(): void {
+function assertOwnProc(): void {
   const self = readlinkSync('/proc/self')
   if (self !== String(process.pid)) throw new Error(`/proc shows process ${process.pid} as ${self}`)
 }

@@ -32,7 +32,7 @@ export function isSystemClass(name: string): boolean {
 }
 
 /** The name of an object's class as a user knows it; closures are distinguished by their function. */
-export function classNameOf(node: HeapNode): string {
+function classNameOf(node: HeapNode): string {
   if (node.type() === 'closure') return node.name() === '' ? 'closure (anonymous)' : `closure ${node.name()}`
   return node.className()
 }

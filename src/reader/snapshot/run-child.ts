@@ -64,7 +64,7 @@ export function analyseInChild(inputs: readonly Input[], options: AnalysisOption
 }
 
 /** Estimated memory of the analysis of a snapshot, bytes. */
-export function memoryNeed(snapshotBytes: number): number {
+function memoryNeed(snapshotBytes: number): number {
   return BASE_BYTES + FACTOR * snapshotBytes
 }
 

@@ -3,7 +3,7 @@ import { forkAllowanceBytes, judgeFork, snapshotNeedBytes, type RoomVerdict } fr
 import type { Artefact } from '../../../files/sidecar'
 import { openArtefact, type OpenArtefact } from '../../../files/artefact'
 import { findPublished, isPartialThere } from '../../../files/partial'
-import type { CaptureObserver, Refusal } from '../../capture'
+import { ExitingError, type CaptureObserver, type Refusal } from '../../capture'
 import type { ForkHelper } from './helper'
 import { FORK_WAY, missing } from './job'
 import { awaitChild, type ChildFailure, type ChildGuard, type ChildOutcome } from './child'
@@ -15,7 +15,6 @@ import { readChildUsage } from '../../../system/proc'
 import { monotonicMs } from '../../../base/clock'
 import { ownOnly, owns } from '../../../base/globals'
 import { messageOf } from '../../../base/error-text'
-import { ExitingError } from '../../exiting-error'
 
 /** How often to fork again after a child that got stuck. */
 export const FORK_RETRIES = 2
