@@ -1,16 +1,20 @@
 // Runs the test suite with the Node that runs this script. Expects a built dist/.
 //
-//   node test/run.mjs [--coverage] [--behaviour] [path …]
+//   node test/run.mjs [--long] [--coverage] [--behaviour] [path …]
 //
+// --long        run the long files as well: emulators, browsers, campaigns, timed runs
 // --coverage    measure the lines of src/ and fail below the threshold
-// --behaviour   leave out what does not depend on the Node version: pure code, lines, the packed package, the demo, DevTools itself
-// path          test files or folders, default all of test/
+// --behaviour   leave out what does not depend on the Node version: pure code, lines, the packed package, the demo, DevTools
+// path          test files or folders, which may be long; default: all of test/
 //
 // The three optional packages are built for this Node first; tests find them by CMM_TEST_PACKAGES.
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
+
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const LINES_COVERED_PERCENT = 95
@@ -18,7 +22,6 @@ const LINES_COVERED_PERCENT = 95
 /** Files that coverage cannot see, each with its reason. Whoever adds one names the test that goes red without it. */
 const NOT_COVERED = {
   // Types only: nothing of them is left to run.
-  'src/capture/capture.ts': 'types',
   'src/dispatch/request.ts': 'types',
   'src/capture/main-thread/orders.ts': 'types',
   'src/cluster/handle.ts': 'types',
@@ -32,6 +35,26 @@ const NOT_COVERED = {
   // Runs in a browser, which c8 does not see: test/e2e/reader/page.test.ts.
   'src/reader/page/browser.ts': 'browser',
 }
+
+/** What takes long, each with its reason: `.ci/run` runs it, `npm test` does not. */
+const LONG = [
+  // Chromium.
+  ...['test/tools/devtools', 'test/e2e/reader'],
+  // An emulated processor, sanitizers, dozens of forks.
+  ...['native', 'load.test.ts', 'blocked-during-snapshot.test.ts'].map((name) => `test/e2e/fork/${name}`),
+  // Heaps that fill up to V8's limit; `npm run accept -- heap-limit` does it on every Node.
+  ...['test/e2e/heap-limit', 'test/e2e/cluster/heap-limit.test.ts'],
+  // A second user of the machine, and races run again and again; `npm run accept -- attacks` does it on every Node.
+  'test/e2e/attacks',
+  // Real heaps, minute by minute.
+  'test/unit/leak/watch.test.ts',
+  // The whole suite of replacements against mutants, and under load with each framework.
+  ...['mutations', 'frameworks'].map((name) => `test/e2e/cluster/${name}.test.ts`),
+  // Overload that has to last until budgets are spent.
+  'test/e2e/monitor/permanent-overload.test.ts',
+  // Packs the package and installs it as users do.
+  'test/e2e/package/package.test.ts',
+]
 
 /**
  * What does not depend on the version of Node.js, or has a long run of its own on all of them: `npm run accept -- attacks heap-limit`.
@@ -49,12 +72,23 @@ const NODE_INDEPENDENT = [
   'test/floors.test.ts',
 ]
 
+/** Rooms whose tests share one process each: they start next to no processes, and loading tsx would take longer than they do. */
+const TOGETHER = [
+  ...['base', 'cluster/plan', 'dispatch', 'files', 'monitor', 'options', 'report', 'thread', 'watch'],
+].map((room) => `test/unit/${room}`)
+
+/** A test file that takes longer hangs, ms. */
+const FILE_TIMEOUT_MS = 600_000
+
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const args = process.argv.slice(2)
 const isCovered = args.includes('--coverage')
-const leftOut = args.includes('--behaviour') ? NODE_INDEPENDENT : []
 const paths = args.filter((arg) => !arg.startsWith('--'))
-const files = (paths.length > 0 ? paths : ['test']).flatMap((path) => testFiles(join(root, path))).sort()
+const leftOut = [
+  ...(args.includes('--behaviour') ? NODE_INDEPENDENT : []),
+  ...(args.includes('--long') || paths.length > 0 ? [] : LONG),
+]
+const files = (paths.length > 0 ? paths : ['test']).flatMap((path) => testFiles(join(root, path)))
 
 // Without a compiler the tests that need the fork helper skip themselves, each with this reason; CI has one.
 const helper = run([join(root, 'src/native/prebuild.mjs')], { stdio: 'inherit' })
@@ -67,61 +101,88 @@ const packages = run([join(root, 'test/packages/install.mjs')], { stdio: ['ignor
 if (packages.status !== 0) process.exit(packages.status ?? 1)
 
 const env = { ...process.env, CMM_TEST_PACKAGES: packages.stdout.toString().trim() }
-const failed = runTests(files, isCovered)
-// A test that fails only beside others, on a starved machine, is a bug of its own: it is named, and has one more try alone.
-const failedAgain = failed.length > 0 ? runTests(failed, false) : []
-for (const file of failed) {
-  console.error(failedAgain.includes(file) ? `FAILED TWICE: ${file}` : `FLAKY, passed alone: ${file}`)
-}
-const isCoverageEnough =
-  !isCovered || failedAgain.length > 0 || run(judgeCoverage(), { stdio: 'inherit' }).status === 0
-process.exit(failedAgain.length > 0 || !isCoverageEnough ? 1 : 0)
+const coverage = join(root, 'coverage')
+rmSync(coverage, { recursive: true, force: true })
 
-/** @returns The files in which a test failed; all of them if the run itself did not come to its end. */
-function runTests(files, isCovered) {
-  const directory = mkdtempSync(join(tmpdir(), 'cmm-run-'))
-  const list = join(directory, 'failed')
-  // One file at a time: most of them start processes that are to be busy, and two cores are not to be fought over. One test
-  // that hangs must not hang the run.
-  const testArgs = [
-    ...['--import', 'tsx', '--test', '--test-concurrency=1', '--test-timeout=300000'],
-    ...['--test-reporter=tap', '--test-reporter-destination=stdout'],
-    ...[
-      `--test-reporter=${join(root, 'test/harness/failed-files.mjs')}`,
-      `--test-reporter-destination=${list}`,
-    ],
-    ...files,
-  ]
-  try {
-    const { status } = run(isCovered ? [...c8('--reporter=text'), process.execPath, ...testArgs] : testArgs, {
-      stdio: 'inherit',
-      env,
-    })
-    const failed = readFileSync(list, 'utf8').split('\n').filter(Boolean)
-    return status !== 0 && failed.length === 0 ? files : failed
-  } catch (error) {
-    console.error(error)
-    return files
-  } finally {
-    rmSync(directory, { recursive: true })
+const passed = new Set()
+await runSideBySide(groupsOf(files), isCovered ? { ...env, NODE_V8_COVERAGE: join(coverage, 'tmp') } : env)
+// A test that fails only beside others, on a starved machine, is a bug of its own: it is named, and has one more try alone.
+const failed = files.filter((file) => !passed.has(file))
+for (const file of failed) await runGroup([file], env)
+for (const file of failed) {
+  console.log(passed.has(file) ? `FLAKY, passed alone: ${file}` : `FAILED TWICE: ${file}`)
+}
+const isGreen = passed.size === files.length
+process.exit(isGreen && (!isCovered || isCoverageEnough()) ? 0 : 1)
+
+/** Runs as many groups at a time as there are processors, the long ones first. */
+async function runSideBySide(groups, env) {
+  const waiting = [...groups]
+  const lane = async () => {
+    for (let group = waiting.shift(); group; group = waiting.shift()) await runGroup(group, env)
   }
+  await Promise.all(Array.from({ length: availableParallelism() }, lane))
+}
+
+/** Runs files in one process. Prints one line, the skipped tests with their reasons, and all output of a failure. */
+async function runGroup(group, env) {
+  const startMs = performance.now()
+  const script = group.length > 1 ? [join(root, 'test/harness/together.cjs'), ...group] : group
+  const child = spawn(process.execPath, ['--import', 'tsx', '--test-reporter=tap', ...script], {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: FILE_TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+  })
+  let output = ''
+  child.stdout.on('data', (text) => (output += text))
+  child.stderr.on('data', (text) => (output += text))
+  // A program that a hanging file has left behind may keep the pipes open.
+  await Promise.race([once(child, 'close'), once(child, 'exit').then(() => pause(5000))])
+  const code = child.exitCode ?? child.signalCode
+  const tests = Number(/^# tests (\d+)$/m.exec(output)?.[1] ?? 0)
+  const isPassed = code === 0 && tests > 0
+  if (isPassed) for (const file of group) passed.add(file)
+
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(1).padStart(6)
+  const verdict = isPassed ? 'passed' : `FAILED with ${code} after`
+  console.log(`${verdict} ${String(tests).padStart(4)} tests ${seconds} s  ${nameOf(group)}`)
+  if (!isPassed) console.log(output)
+  for (const [line] of output.matchAll(/^ *ok .* # SKIP.*$/gm)) console.log(`    skipped: ${line.trim()}`)
+}
+
+function nameOf(group) {
+  return group.length > 1 ? `${dirname(group[0])} (${group.length} files)` : group[0]
+}
+
+/** The files of a room of TOGETHER are one group, each other file is one. Long ones come first, so that none ends alone. */
+function groupsOf(files) {
+  const isLong = (file) => LONG.some((entry) => file === entry || file.startsWith(`${entry}/`))
+  const ranked = [
+    files.filter(isLong),
+    files.filter((file) => !isLong(file) && file.startsWith('test/e2e/')),
+    files.filter((file) => !isLong(file) && !file.startsWith('test/e2e/')),
+  ].flat()
+  const groups = new Map()
+  for (const file of ranked) {
+    const key = TOGETHER.includes(dirname(file)) ? dirname(file) : file
+    groups.set(key, [...(groups.get(key) ?? []), file])
+  }
+  return [...groups.values()]
 }
 
 function run(command, options) {
   return spawnSync(process.execPath, command, { cwd: root, ...options })
 }
 
-/** c8 with what it has to count. A run prints its report whatever it is; the threshold waits until it is clear that tests passed. */
-function c8(...command) {
+/** By `report`: the command `check-coverage` does not know --exclude-after-remap and sees no file of src/. */
+function isCoverageEnough() {
+  const threshold = [`--lines=${LINES_COVERED_PERCENT}`, '--functions=0', '--branches=0', '--statements=0']
   const sources = ['--all', '--src=src', '--include=src/**/*.ts', '--exclude-after-remap']
   const exclude = Object.keys(NOT_COVERED).map((file) => `--exclude=${file}`)
-  return [join(root, 'node_modules/c8/bin/c8.js'), ...command, ...sources, ...exclude]
-}
-
-/** By `report`: the command `check-coverage` does not know --exclude-after-remap and sees no file of src/. */
-function judgeCoverage() {
-  const threshold = [`--lines=${LINES_COVERED_PERCENT}`, '--functions=0', '--branches=0', '--statements=0']
-  return c8('report', '--reporter=text-summary', '--check-coverage', ...threshold)
+  const command = ['report', '--reporter=text', '--check-coverage', ...threshold, ...sources, ...exclude]
+  return run([join(root, 'node_modules/c8/bin/c8.js'), ...command], { stdio: 'inherit' }).status === 0
 }
 
 function testFiles(path) {

@@ -4,7 +4,7 @@ import { setTimeout } from './timers'
 export interface Clock {
   /** Only moves forward. */
   readonly monotonicMs: () => number
-  /** What people read, since 1970. */
+  /** Wall clock, since 1970. */
   readonly epochMs: () => number
   /** Calls back once, after `delayMs`, without keeping the process alive. */
   readonly later: (delayMs: number, callback: () => void) => void
@@ -19,7 +19,7 @@ export function monotonicMs(): number {
   return Number(readMonotonicNs()) / 1e6
 }
 
-/** What people read, ms since 1970. */
+/** Wall clock, ms since 1970. */
 export function epochMs(): number {
   return readEpochMs()
 }

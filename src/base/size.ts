@@ -12,7 +12,7 @@ export function parseSize(text: string): number | undefined {
   return bytes.parse(text.trim()) ?? undefined
 }
 
-/** Bytes for a human's eye, e.g. `1.2GB`. */
+/** Formats bytes to be read by people, e.g. `1.2GB`. */
 export function formatSize(sizeBytes: number): string {
   return bytes.format(sizeBytes, { decimalPlaces: 1 }) ?? `${sizeBytes}B`
 }

@@ -1,6 +1,6 @@
 /**
- * The environment for a thread of ours: the application's, without what would make the thread part of it. NODE_OPTIONS would
- * run its preloads and loaders a second time, NODE_V8_COVERAGE would have the thread write a coverage file of its own.
+ * The environment of a thread that this library starts: the application's, without NODE_OPTIONS, which would run the
+ * application's preloads and loaders a second time, and NODE_V8_COVERAGE, which would make the thread write a coverage file.
  */
 export function threadEnvironment<Value>(
   environment: Readonly<Record<string, Value>>,

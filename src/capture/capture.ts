@@ -98,3 +98,10 @@ export interface CaptureObserver {
   /** The sampling heap profiler could not be started: memory dumps have no `.heapprofile`. */
   samplingFailed(error: Error): void
 }
+
+/** Thrown when an order cannot be given because the process exits. The dump is then skipped, and is not a failure. */
+export class ExitingError extends Error {
+  constructor() {
+    super('the process is exiting')
+  }
+}

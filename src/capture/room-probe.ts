@@ -1,8 +1,7 @@
 import os from 'node:os'
 import type { MemoryRoom } from './room'
 import { readDisk, type Disk } from '../files/directory'
-import { isKilledAsOne } from '../system/cgroups'
-import { readMemoryLeft } from '../system/memory-left'
+import { isKilledAsOne, readMemoryLeft } from '../system/limits'
 import { readKernelFile } from '../system/proc'
 import { ownOnly } from '../base/globals'
 

@@ -4,7 +4,8 @@ import type { ClusterAction, ClusterInput, ClusterNews, DrainReason, WorkerKey }
 import { Reconciler } from './plan/reconciler'
 import { isOver } from './plan/slot'
 import { DumpBudget } from '../dispatch/budget'
-import { callListeners, inWords } from '../report/listeners'
+import { messageOf } from '../base/error-text'
+import { callListeners } from '../report/listeners'
 import type { Logger } from '../report/logger'
 import { addressInWords, isAt, type Place } from './drain/addresses'
 import { surviveDumpSignal } from './dump-signal'
@@ -114,7 +115,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       intervalMs: this.settings.checkIntervalMs,
       pids: () => new Map([...this.#identities].map(([key, { pid }]) => [key, pid])),
       onReadings: (rssBytes) => this.#give({ type: 'seen', rssBytes }),
-      onFailure: (error) => this.#report.error(`hardLimit cannot be kept: ${inWords(error)}`),
+      onFailure: (error) => this.#report.error(`hardLimit cannot be kept: ${messageOf(error)}`),
     })
   }
 
@@ -190,7 +191,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   }
 
   #failFork(key: WorkerKey, error: unknown): void {
-    this.#report.error(`a worker could not be started: ${inWords(error)}`)
+    this.#report.error(`a worker could not be started: ${messageOf(error)}`)
     this.#lose({ type: 'fork-failed', key })
   }
 
@@ -248,7 +249,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
 
   #publish({ name, event }: Publication): void {
     callListeners(this, name, event, (error) =>
-      this.#report.error(`a listener for '${name}' failed: ${inWords(error)}`),
+      this.#report.error(`a listener for '${name}' failed: ${messageOf(error)}`),
     )
   }
 

@@ -2,8 +2,7 @@ import { readFileSync } from 'node:fs'
 import * as v8 from 'node:v8'
 import { loadForkHelper, type HeapLimitPlan } from '../capture/heap/fork/helper'
 import { writeHeapLimitDump } from '../capture/heap/limit/job'
-import { createHeapSampler, type HeapSampler } from '../capture/heap/sampler'
-import { SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampling'
+import { SAMPLING_INTERVAL_BYTES, createHeapSampler, type HeapSampler } from '../capture/heap/sampling'
 import { openLocalSession } from '../capture/main-thread/local-session'
 import {
   endsItsChildren,

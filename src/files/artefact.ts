@@ -1,8 +1,8 @@
 import { closeSync, fstatSync, ftruncateSync } from 'node:fs'
 import { join } from 'node:path'
-import { partialName } from './names'
 import { tenths } from '../base/clock'
-import { fsync, fsyncNow, openDirectory, write } from './disk'
+import { fsync, fsyncNow, openDirectory, read, write } from './disk'
+import { partialName } from './names'
 import {
   createPartial,
   expectUnchanged,
@@ -13,10 +13,11 @@ import {
   removePartial,
   reopenPartial,
   writeSidecar,
+  type Descriptors,
+  type MarkedFile,
+  type PartialArtefact,
 } from './partial'
-import { whyNotWhole } from './whole'
 import type { Artefact, How, Sidecar } from './sidecar'
-import type { Descriptors, MarkedFile, PartialArtefact } from './partial'
 
 /** A file of evidence that is being written under `<name>.partial`. End it with `publish`, `publishNow` or `abandon`. */
 export interface OpenArtefact {
@@ -223,4 +224,25 @@ async function syncDirectory(path: string): Promise<void> {
   } catch {
     return
   }
+}
+
+/** V8 writes a snapshot as a header, arrays of numbers and, last, an array of strings. */
+const HEAD = '{"snapshot":{"meta":{'
+const TAIL = '"]}'
+
+/**
+ * Checks a heap snapshot by its first and last bytes. V8 writes it, so its expected size is unknown, and heapdump
+ * reports no error on a full disk.
+ *
+ * @returns Why the snapshot is not whole, or `undefined` if it is.
+ */
+export function whyNotWhole(fd: number, sizeBytes: number): string | undefined {
+  if (sizeBytes === 0) return 'it is empty'
+  if (text(fd, 0, HEAD.length) !== HEAD) return 'it does not begin as a heap snapshot does'
+  const tailAt = Math.max(0, sizeBytes - TAIL.length)
+  return text(fd, tailAt, TAIL.length) === TAIL ? undefined : 'it does not end with its table of strings'
+}
+
+function text(fd: number, position: number, lengthBytes: number): string {
+  return read(fd, position, lengthBytes).toString('latin1')
 }

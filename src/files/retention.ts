@@ -9,7 +9,7 @@ import { epochMs } from '../base/clock'
 import { ownOnly } from '../base/globals'
 import { pause } from '../base/timers'
 
-/** Names in one directory that are examined at most, whatever they are. */
+/** Most names that are examined in one directory, files of other programs included. */
 export const MAX_NAMES = 100_000
 /** After this many names of other users' files that look like dumps, the rest of a directory is not read. */
 export const MAX_FOREIGN_NAMES = 5_000

@@ -10,7 +10,7 @@ export interface ConfirmedLeak extends Climb {
   readonly sites: readonly GrowingSite[]
   /**
    * `sites`: they account for most of the growth and gave nothing back. `growth`: the heap has grown as much again
-   * meanwhile. `none`: allocations are not sampled.
+   * since. `none`: allocations are not sampled.
    */
   readonly confirmedBy: 'sites' | 'growth' | 'none'
 }
@@ -32,13 +32,13 @@ interface Waiting {
 }
 
 /**
- * Confirms a climb of the heap by allocation site, or makes it wait. The heap's size cannot distinguish a leak from memory
- * that comes and goes, but more of it by the hour: sessions on a morning. There the objects that were alive an hour ago are gone;
- * a leak holds each of them. So allocations are read once when the trend suspects a leak, and compared when it is sure: call
- * paths that hold more and still hold what they held confirm it.
+ * Confirms a climb of the heap by allocation site, or makes it wait. The heap's size alone cannot distinguish a leak from load
+ * that rises by the hour, such as the sessions of a morning. Under load the objects that were alive an hour ago are gone; a leak
+ * holds each of them. So allocations are read once when the trend suspects a leak, and compared when it reports one: the leak is
+ * confirmed by call paths that hold more than before and still hold the earlier objects.
  *
- * A reading costs a full collection, hence none is made without a suspicion. A climb that the sites do not confirm is
- * dropped once the heap has given half of it back, and reported all the same once the heap has grown as much again.
+ * Reading them costs a full collection, so they are read only on a suspicion. A climb that the sites do not confirm is dropped
+ * when the heap has given half of it back, and reported when the heap has grown as much again.
  */
 export class LeakConfirmation {
   readonly #readHoldings: () => Holdings | undefined

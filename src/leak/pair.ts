@@ -13,8 +13,8 @@ export interface PairDue {
 }
 
 /**
- * When a leak's second snapshot is due: after further growth, so that the difference between the two is the leak. It comes due
- * again for as long as none was made (the budget was spent, say), each time after as much growth.
+ * Decides when a leak's second snapshot is due: after further growth, so that the difference between the two is the leak. If no
+ * snapshot could be made (the budget was spent, for example), it is due again after the same growth.
  */
 export class LeakPair {
   #waiting:

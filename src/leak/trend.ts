@@ -8,7 +8,7 @@ export interface GcReading {
 
 /** A steady climb of the heap. */
 export interface Climb {
-  /** Grown enough to be taken for a leak; otherwise half of that, which is reason to look closer. */
+  /** Whether it has grown enough to count as a leak. Otherwise it is a suspicion: half of that growth. */
   readonly isLeak: boolean
   /** When the first floor of the climb was read, monotonic ms. */
   readonly startMs: number
@@ -42,20 +42,20 @@ export interface LeakRule {
   readonly growthShare: number
   /** ... but never more than this is demanded, bytes. */
   readonly mostGrowthBytes: number
-  /** The first day of the process: it has not shown yet how high it goes by day, ms. */
+  /** The first day of the process, ms: its daily peak is not known yet. */
   readonly firstDayMs: number
   /** Up to this age of the process a climb must double the heap, ms; then less, in proportion to the age. */
   readonly doublingMs: number
   /** On the first day the demand is multiplied: by the first number for a climb that began with the process, by the second
    * for one that began in the second half of its life. */
   readonly firstDayFactors: readonly [number, number]
-  /** No climb is shorter, ms: a cache may well fill within that time, and the memory threshold catches what is faster. */
+  /** Shortest climb, ms: a cache may fill within less, and the memory threshold catches a faster leak. */
   readonly shortestMs: number
-  /** No climb lasts longer, ms: growth over weeks is that of the users. */
+  /** Longest climb, ms: growth over weeks comes from more users. */
   readonly longestMs: number
   /** With each leak reported, the next one must grow by this factor more. */
   readonly nextFactor: number
-  /** A climb is looked at more closely from this share of the demanded growth on. */
+  /** A climb is a suspicion from this share of the demanded growth on. */
   readonly suspicionShare: number
 }
 

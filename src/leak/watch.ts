@@ -37,7 +37,6 @@ export interface LeakWatch {
 }
 
 /**
-/**
  * Watches the heap of the calling thread for leaks. Causes no GC before it suspects one, holds no timer, does not keep the
  * process alive, and throws nothing into it.
  *

@@ -1,7 +1,8 @@
 import type { EventEmitter } from 'node:events'
 import type { Dump, Failure, Leak, Report, Skip } from '../dispatch/events'
 import { ownOnly } from '../base/globals'
-import { callListeners, inWords, say } from '../report/listeners'
+import { messageOf } from '../base/error-text'
+import { callListeners, say } from '../report/listeners'
 import { stderrLogger, type Logger } from '../report/logger'
 import { lines } from '../report/lines'
 
@@ -67,7 +68,7 @@ export class Voice implements Report {
 
   /** The failure of a `failure` listener only goes to the log: as an event it would never end. */
   #listenerFailed(name: keyof MonitorEvents, error: unknown): void {
-    const message = `a listener of '${name}': ${inWords(error)}`
+    const message = `a listener of '${name}': ${messageOf(error)}`
     if (name === 'failure') this.#say('error', lines.failure({ stage: 'listener', message }))
     else this.failure({ stage: 'listener', message, error })
   }

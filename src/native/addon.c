@@ -33,7 +33,7 @@ static bool get_boolean(napi_env env, napi_value object, const char *name, bool 
          napi_get_value_bool(env, boolean, value) == napi_ok;
 }
 
-/* The whole string, or false: a path that is cut would be another path. */
+/* Copies a whole string, or returns false: a path that is cut would be another path. */
 static bool get_text(napi_env env, napi_value object, const char *name, char *text, size_t capacity) {
   napi_value string;
   size_t length;
@@ -47,7 +47,7 @@ static napi_value throw_type_error(napi_env env, const char *message) {
   return NULL;
 }
 
-/* An error with the number of the operating system's: JavaScript knows their names, the C libraries do not agree. */
+/* An error with the errno: JavaScript has its name, for which the C libraries have different functions. */
 static napi_value throw_errno(napi_env env, const char *action, int error) {
   char text[64];
   int length = snprintf(text, sizeof text, "%s failed with errno %d", action, error);
@@ -64,7 +64,7 @@ static napi_value throw_errno(napi_env env, const char *action, int error) {
 
 /* ---- fork(options, job) ------------------------------------------------------------------------------------------ */
 
-/* What the job can call: for how long the application stood still. */
+/* The function by which the job reads how long the application stood still. */
 static napi_value read_pause(napi_env env, napi_callback_info info) {
   void *pause;
   napi_value pause_ms;
@@ -91,7 +91,7 @@ static bool read_options(napi_env env, napi_value object, struct child_options *
   return true;
 }
 
-/* The whole result in one piece: it fits into the pipe, so write(2) neither waits nor stops half way. */
+/* Writes the result in one piece: it fits into the pipe, so write(2) neither waits nor writes a part. */
 static bool send_result(napi_env env, napi_value result, int descriptor) {
   static char text[RESULT_CAPACITY_BYTES + 1];
   size_t length;
@@ -102,14 +102,14 @@ static bool send_result(napi_env env, napi_value result, int descriptor) {
 }
 
 /*
- * The child's whole life as JavaScript. It must not return into the application's code, of which it is a copy: whatever the
- * job does, the end is here, without exit handlers and without flushing buffers that the parent will flush too.
+ * All JavaScript that the child runs. It must not return into the application's code, of which it is a copy: it ends here,
+ * even if the job throws, without exit handlers and without flushing buffers that the parent will flush too.
  */
 _Noreturn static void run_job(napi_env env, napi_value job, const struct forked *forked) {
   napi_value undefined;
   napi_value pause_ms;
   napi_value result;
-  /* The callback's data is not const; read_pause only reads. */
+  /* Node-API takes the data as not const; read_pause only reads it. */
   void *pause = (void *)(uintptr_t)forked->pause;
   bool done = napi_get_undefined(env, &undefined) == napi_ok &&
               napi_create_function(env, "pauseMs", NAPI_AUTO_LENGTH, read_pause, pause, &pause_ms) == napi_ok &&
@@ -132,7 +132,7 @@ static napi_value fork_and_run(napi_env env, napi_callback_info info) {
   if (napi_typeof(env, arguments[1], &job_type) != napi_ok || job_type != napi_function) {
     return throw_type_error(env, "fork: the job must be a function");
   }
-  /* The thread that forks is the one that lives on in the child: a worker thread's child would have no main heap. */
+  /* Only the thread that forks exists in the child: the child of a worker thread would have no main heap. */
   if (syscall(SYS_gettid) != getpid()) return throw_type_error(env, "fork: only the main thread can fork");
 
   napi_value result;
@@ -281,8 +281,8 @@ static napi_value survey(napi_env env, napi_callback_info info) {
 /* ---- wait(pid) --------------------------------------------------------------------------------------------------- */
 
 /*
- * Asks for this one child only, like libuv, which asks for each of its own by number: neither takes the other's. From any
- * thread. Gone without a trace (ECHILD) is a child that somebody else waited for.
+ * Waits for this one child by its number, as libuv does for its own, so neither takes a child of the other. From any thread.
+ * ECHILD means that another waitpid(2) has reaped the child.
  */
 static napi_value wait_for_child(napi_env env, napi_callback_info info) {
   size_t count = 1;

@@ -1,11 +1,11 @@
 /*
- * The child is a copy of a running server, and for all it inherits it could do as much harm as the server: hold its port,
- * answer on its connections, change its files, run its signal handlers, use up its memory limit. Each function below takes away
- * one of these. It is not only the job that could: a snapshot begins with a full collection, and that runs the destructors of
- * whatever the application has forgotten to close, addons and all.
+ * The child is a copy of a running server, and with what it inherits it could do as much harm as the server: hold its port,
+ * answer on its connections, change its files, run its signal handlers, use up its memory limit. Each function below prevents
+ * one of these. The job is not the only danger: a snapshot begins with a full collection, which runs the destructors of all
+ * objects that the application forgot to close, those of addons included.
  *
- * Only system calls and memory on the stack: of the locks inside the C library some may have been held by threads that are
- * gone, and not every C library frees all of them in a forked child.
+ * Only system calls and memory on the stack are used: threads that are gone may have held locks of the C library, and not
+ * every C library frees all of them in a forked child.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -24,15 +24,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* What `ps -o comm` shows; at most 15 characters. The arguments still read as the application's. */
+/* The name in `ps -o comm`; at most 15 characters. `ps -o args` still shows the application's arguments. */
 static const char process_name[] = "heap-snapshot";
 
-/* What all copies may take together; the rest is left where it is. */
+/* Limit of all copies of shared memory together, bytes. Shared memory beyond it becomes read-only. */
 #define COPIES_BYTES ((size_t)16 << 20)
-/* Rings and indexes, to which native code writes as it closes what is theirs, take some KB. They come first. */
+/* Mappings up to this size, bytes, are copied first: rings and indexes, to which native code writes when it closes a resource. */
 #define SMALL_BYTES ((size_t)1 << 20)
 
-/* The kernel's own layout of a directory entry; the C libraries agree on no name for it. */
+/* The kernel's layout of a directory entry, for which each C library has another name. */
 struct kernel_dirent {
   uint64_t inode;
   int64_t offset;
@@ -41,7 +41,7 @@ struct kernel_dirent {
   char name[];
 };
 
-/* The number that `text` is, or -1 if it is none. */
+/* Parses a decimal number. -1 if the text is not one. */
 static int parse_descriptor(const char *text) {
   int number = 0;
   if (*text == '\0') return -1;
@@ -52,7 +52,7 @@ static int parse_descriptor(const char *text) {
   return number;
 }
 
-/* Without the C library's fstat, which has a symbol version that older glibc lack. The layouts are the same. */
+/* By the system call, because fstat of the C library has a symbol version that older glibc lack. The layouts are the same. */
 static bool is_file(int descriptor) {
   struct stat status;
   return syscall(SYS_fstat, descriptor, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
@@ -60,7 +60,7 @@ static bool is_file(int descriptor) {
 
 static int replace(int descriptor, int harmless) {
   while (dup2(harmless, descriptor) < 0) {
-    /* dup2 knows no number above RLIMIT_NOFILE, which may have been lowered since this one was opened. */
+    /* dup2 refuses numbers above RLIMIT_NOFILE, which may have been lowered since this descriptor was opened. */
     if (errno == EBADF) return close(descriptor) == 0 ? 0 : errno;
     if (errno != EINTR && errno != EBUSY) return errno;
   }
@@ -68,16 +68,16 @@ static int replace(int descriptor, int harmless) {
 }
 
 /*
- * Puts something harmless in the place of every descriptor but one: 0, 1 and 2 as well, because whoever reads the
- * application's output waits until the last holder is gone, and because V8 prints to 2 when it runs out of memory. A
- * listening socket that stayed open here would keep the port after the application's end. Not closed but replaced: libuv
- * aborts the process when a write to one of its own descriptors fails. So they become /dev/null.
+ * Replaces every descriptor but one by a harmless one. 0, 1 and 2 too, because a reader of the application's output waits
+ * until the last holder is gone, and because V8 prints to 2 when it runs out of memory. A listening socket that stayed open
+ * here would hold the port after the application's end. They become /dev/null and are not closed, because libuv aborts the
+ * process when a write to one of its own descriptors fails.
  *
- * Not so files: what is done to those has to fail. A database that the collection closes (node:sqlite has one) asks for
- * locks; on /dev/null it would get every one, take itself for the last user, and remove the write-ahead log of the others.
- * A descriptor opened with O_PATH answers EBADF to all that would touch a file's content or its locks. Its size it does tell,
- * and that must be a large one: a database removes, by its path, a journal that is too short to hold anything. Hence the
- * program, which is longer than any header. Not "/", which some file systems call 6 bytes long.
+ * Regular files are different: operations on them must fail. A database that the collection closes (node:sqlite has one) asks
+ * for locks; on /dev/null it would get each of them, conclude that it is the last user, and remove the write-ahead log of the
+ * others. A descriptor opened with O_PATH answers EBADF to every operation on a file's content or its locks. Only its size can
+ * be read, and must be large: a database removes, by its path, a journal that is too short to hold an entry. So it leads to
+ * the running program, which is longer than any header. The size of "/" would not do: it is 6 bytes on some file systems.
  */
 static int neutralise_descriptors(int kept) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -105,11 +105,11 @@ static int neutralise_descriptors(int kept) {
   return 0;
 }
 
-/* Puts a copy of the child's own in the place of memory that both processes see. */
+/* Replaces memory that both processes see by a copy of the child's own. */
 static bool make_private(const struct mapping *mapping) {
   void *copy = mmap(NULL, mapping->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (copy == MAP_FAILED) return false;
-  /* Not memcpy(3): a mapping may be longer than its file, and behind its end there is only SIGBUS. What is missing stays 0. */
+  /* Not memcpy(3): a mapping may be longer than its file, and an access behind the file's end is a SIGBUS. That part stays 0. */
   struct iovec from = {.iov_base = (void *)mapping->start, .iov_len = mapping->length};
   struct iovec to = {.iov_base = copy, .iov_len = mapping->length};
   if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) >= 0 &&
@@ -130,9 +130,9 @@ static void unshare_those(const struct mapping_list *shared, bool small, size_t 
 }
 
 /*
- * Memory that both processes see (a database's index of its log, libuv's rings of io_uring) must not change by the child's
- * doing. Where it cannot be copied it is read-only, and who writes there ends by SIGSEGV. Not more is copied than the child can
- * do with: its limits count copies, but where a mapping has holes, reading it fills them, for the application too.
+ * The child must not change memory that both processes see (a database's index of its log, libuv's rings of io_uring). Memory
+ * that cannot be copied becomes read-only, and a write to it ends the child by SIGSEGV. At most COPIES_BYTES are copied,
+ * because reading a mapping fills its holes with pages, which count for the application too.
  */
 static void unshare_memory(const struct mapping_list *shared) {
   size_t left_bytes = COPIES_BYTES;
@@ -141,16 +141,16 @@ static void unshare_memory(const struct mapping_list *shared) {
 }
 
 /*
- * The handlers are the application's. In the child signals have their default effect, with these exceptions.
+ * The handlers belong to the application. In the child each signal has its default effect, with these exceptions.
  *
  * SIGPIPE and SIGXFSZ are ignored, as in all of Node.js: the parent may be gone when the result is written, a file may grow too
  * large, and the call reports it. SIGHUP is ignored because the dump outlives the application, so it may outlive a terminal.
- * The signal that orders dumps is ignored because the child has the application's command line: `pkill` finds both. The kernel
- * ends a late child by SIGALRM, which is never ignored.
+ * The signal that orders dumps is ignored because `pkill` sends it to the child as well, which has the application's command line.
+ * SIGALRM, by which the kernel ends a late child, is never ignored.
  */
 static void reset_signals(int ignored_signal) {
   struct sigaction by_default = {.sa_handler = SIG_DFL};
-  /* The numbers that cannot be set (SIGKILL, SIGSTOP, the C library's own two) fail, and need not be. */
+  /* Fails for SIGKILL, SIGSTOP and the C library's own two, which need no action. */
   for (int number = 1; number < NSIG; number++) (void)sigaction(number, &by_default, NULL);
 
   struct sigaction ignored = {.sa_handler = SIG_IGN};
@@ -172,7 +172,7 @@ static void write_to(const char *path, const char *text) {
   (void)close(file);
 }
 
-/* The kernel kills this one before all others. Everybody may raise the own score. */
+/* Makes the kernel kill this process before all others. Any process may raise its own score. */
 static void volunteer_for_oom_killer(void) { write_to("/proc/self/oom_score_adj", "1000"); }
 
 static int set_limit(int resource, rlim_t wanted) {
@@ -185,9 +185,9 @@ static int set_limit(int resource, rlim_t wanted) {
 }
 
 /*
- * A core of this process would hold the application's heap. One that is piped to a program (systemd-coredump, apport) minds no
- * RLIMIT_CORE, so it is to hold no memory. Not by PR_SET_DUMPABLE: under /proc with hidepid the parent would no longer see how
- * its child does.
+ * A core of this process would hold the application's heap. RLIMIT_CORE does not stop one that is piped to a program
+ * (systemd-coredump, apport), so the core's filter excludes all memory. PR_SET_DUMPABLE would hide the child from its parent
+ * where /proc is mounted with hidepid.
  */
 static int leave_no_core(void) {
   write_to("/proc/self/coredump_filter", "0");
@@ -195,8 +195,8 @@ static int leave_no_core(void) {
 }
 
 /*
- * Writable memory of this process, the stack included, which is little. Not from /proc/self/status, where a user's groups come
- * first and can fill pages. 0, or an errno.
+ * Reads how much writable memory this process has, its small stack included. Not from /proc/self/status, where the user's
+ * groups come first and can fill pages. 0, or an errno.
  */
 static int read_data_bytes(uint64_t *bytes) {
   /* Seven numbers of pages: size, resident, shared, text, 0, data and stack, 0. */
@@ -223,10 +223,10 @@ static int read_data_bytes(uint64_t *bytes) {
 }
 
 /*
- * Writing a snapshot takes V8 several times the heap in new memory. Past the allowance the child's allocations fail and it
- * ends by itself, before the kernel looks for somebody to kill: with memory.oom.group, as Kubernetes sets it, that would be
- * everybody. The kernel counts writable address space, used or not, and V8 reserves much that it does not use: so the limit
- * begins at what there is already.
+ * V8 needs several times the heap in new memory to write a snapshot. Past the allowance the child's allocations fail and it
+ * ends by itself, before the kernel chooses a process to kill: with memory.oom.group, as Kubernetes sets it, the kernel would
+ * kill the whole container. The kernel counts writable address space, used or not, and V8 reserves much that it does not use,
+ * so the limit starts at what the process has already.
  */
 static int limit_memory(uint64_t allowance_bytes) {
   uint64_t data_bytes = 0;
@@ -235,20 +235,22 @@ static int limit_memory(uint64_t allowance_bytes) {
 }
 
 int child_detach(const struct child_options *options, const struct mapping_list *shared, int kept_descriptor) {
-  /* First of all: the kernel's own clock ends the child whatever hangs from here on, a file system that is gone for one. */
+  /*
+   * The deadline comes first: from here on the kernel ends the child even if a later step hangs, on a file system that is gone,
+   * for example. The memory limit comes before the child's first mapping, so that it counts the copies of shared memory too.
+   */
   reset_signals(options->ignored_signal);
   (void)alarm(options->deadline_seconds);
 
   int error = neutralise_descriptors(kept_descriptor);
   if (error == 0) error = leave_no_core();
-  /* Before the first memory of its own. */
   if (error == 0) error = limit_memory(options->data_allowance_bytes);
   if (error != 0) return error;
   if (options->first_for_oom_killer) volunteer_for_oom_killer();
 
   unshare_memory(shared);
   (void)prctl(PR_SET_NAME, process_name, 0, 0, 0);
-  /* nice(2) says -1 for an error and for a niceness of -1; neither is a reason to give up. */
+  /* nice(2) returns -1 for an error and for a niceness of -1; neither is a reason to stop. */
   int niceness = nice(options->niceness);
   (void)niceness;
   return 0;

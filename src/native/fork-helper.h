@@ -1,11 +1,11 @@
 /*
- * The fork helper: takes a heap snapshot out of a running Node.js process by forking it, so that the snapshot is written by
- * the child from its frozen copy of the heap while the application goes on.
+ * The fork helper takes a heap snapshot of a running Node.js process by forking it: the child writes the snapshot from its
+ * frozen copy of the heap while the application goes on.
  *
- * V8 is not made to be forked. What stands in the way, and which file deals with it:
+ * V8 is not made to be forked. Each obstacle has a file:
  *
  *   mappings.c     V8 excludes its heap from every fork. It has to be included before the fork, and excluded again after it.
- *   fork.c         The parent's side: what has to be known and blocked before fork(2), and put back after it.
+ *   fork.c         The parent's side: what has to be read and blocked before fork(2), and restored after it.
  *   lone-thread.c  Only the forking thread exists in the child. A wait for another thread would never end.
  *   relocations.c  How the child's calls are redirected: a walk over the relocation tables of all loaded objects.
  *   child.c        The child is a copy of a server: its sockets, files, shared memory, signal handlers and place in the memory
@@ -23,19 +23,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* How a child ends that did not finish its job. From sysexits.h where there is a fitting one. */
+/* Exit codes of a child that did not finish its job; from sysexits.h where one fits. */
 enum child_exit {
   /* The job threw, or its result did not fit into RESULT_CAPACITY_BYTES. */
   CHILD_EXIT_JOB_FAILED = 70,
-  /* The child could not be made harmless, so it ended before it began. */
+  /* The child could not be cut off from the application, so it ended before the job. */
   CHILD_EXIT_NOT_DETACHED = 71,
-  /* The child needed a thread that was not forked with it. Another fork, at another moment, may well succeed. */
+  /* The child needed a thread that was not forked. Another fork, at another moment, may succeed. */
   CHILD_EXIT_WAITED_FOR_THREAD = 75
 };
 
 /*
- * The result goes through a pipe that the parent reads when it is woken by its end. A pipe takes 65536 bytes before a
- * writer has to wait for the reader; far less than that keeps the child from ever waiting.
+ * Largest result. It goes through a pipe that the parent reads once the pipe has ended. A pipe takes 65536 bytes before the
+ * writer waits for the reader, so the child never waits.
  */
 #define RESULT_CAPACITY_BYTES 4096
 
@@ -59,13 +59,13 @@ struct mapping_list {
 int mappings_survey(void);
 
 /*
- * From now on fork(2) copies all private memory. Lists what has to be left out again, by the latest survey; makes one now
- * if there is none since the last fork. Lists too what the child would share with this process, and could write to. 0, or an
- * errno and nothing changed.
+ * From now on fork(2) copies all private memory. Lists the mappings to exclude again afterwards, by the latest survey; makes a
+ * survey now if there is none since the last fork. Also lists the mappings that the child would share with this process and
+ * could write to. 0, or an errno and nothing changed.
  */
 int mappings_let_in(struct mapping_list *marked, struct mapping_list *shared);
 
-/* From now on fork(2) leaves these mappings out, as V8 had asked for. */
+/* From now on fork(2) excludes these mappings, as V8 had marked them. */
 void mappings_leave_out(const struct mapping_list *marked);
 
 void mappings_free(struct mapping_list *list);
@@ -78,7 +78,7 @@ struct replacement {
   void *function;
 };
 
-/* A pointer through which a function is called, and what it is to point to. */
+/* A pointer through which a function is called, and its new value. */
 struct call_slot {
   void **address;
   void *replacement;
@@ -111,43 +111,43 @@ int lone_thread_find_calls(struct call_slot_list *list);
 struct child_options {
   /* Writable memory that the child may map beyond what it was born with, copies of shared memory included. */
   uint64_t data_allowance_bytes;
-  /* The kernel ends the child after so long, whatever it does. */
+  /* The kernel ends the child after this time. */
   unsigned deadline_seconds;
   /* Added to the parent's niceness. */
   int niceness;
-  /* Whether the kernel, when memory runs out, shall kill the child before all others. */
+  /* Whether the kernel should kill the child before all others when memory runs out. */
   bool first_for_oom_killer;
-  /* A signal that has no effect on the child, as SIGHUP has none; 0 for none. */
+  /* A signal that the child ignores, as it ignores SIGHUP; 0 for none. */
   int ignored_signal;
 };
 
 /*
  * Cuts the child off from everything that it shares with the application, but for one descriptor. Signals are blocked when
- * this is called and unblocked when it returns. 0, or an errno: then the child must not go on.
+ * this is called and unblocked when it returns. 0, or an errno, after which the child must end.
  */
 int child_detach(const struct child_options *options, const struct mapping_list *shared, int kept_descriptor);
 
 /* ---- fork.c ----------------------------------------------------------------------------------------------------- */
 
-/* A stand-still of the parent's thread: begins before the fork, and lasts beyond it. */
+/* The pause of the parent's thread: begins before the fork and ends after it. */
 struct pause;
 
 struct forked {
   /* 0 in the child. */
   pid_t pid;
-  /* In the parent the pipe's end for reading, in the child the one for writing. */
+  /* In the parent the read end of the pipe, in the child the write end. */
   int result_descriptor;
-  /* How long the parent's thread stood still in all. The child sees it too, once it is over. */
+  /* The whole pause of the parent's thread. The child can read it too, once it has ended. */
   const struct pause *pause;
 };
 
-/* Forks. Returns in both processes; in the child only once it is harmless. 0, or an errno in the parent. */
+/* Forks. Returns in both processes; in the child only after it has been cut off. 0, or an errno in the parent. */
 int fork_with_heap(const struct child_options *options, struct forked *forked);
 
-/* How long the parent's thread stood still, or, where it has not gone on yet, how long it has so far, ms. */
+/* The pause of the parent's thread, ms; the pause so far if it has not ended yet. */
 double pause_read_ms(const struct pause *pause);
 
-/* Frees what the parent has of it; the child's lives on. */
+/* Unmaps the parent's copy; the child keeps its own. */
 void pause_free(const struct pause *pause);
 
 #endif

@@ -17,12 +17,13 @@ static double now_ms(void) {
 }
 
 /*
- * The child writes down how long the application stood still, which only the application knows, and only after the fork. So
- * it is told in a page that both processes have. It is made after the search for what they share, and so is no part of that.
+ * The child reports how long the application's thread stood still. Only the parent can measure that, and only after the fork,
+ * so it writes the value into a page that both processes share. The page is mapped after the scan for shared memory, so that
+ * the scan does not find it.
  */
 struct pause {
   double started_ms;
-  /* Negative as long as it lasts. */
+  /* Negative until the pause has ended. */
   _Atomic double lasted_ms;
 };
 
@@ -44,7 +45,7 @@ double pause_read_ms(const struct pause *pause) {
 
 void pause_free(const struct pause *pause) { (void)munmap((void *)(uintptr_t)pause, sizeof *pause); }
 
-/* What the parent finds out before the fork, for the child to be made harmless with. */
+/* What the parent reads before the fork, and the child needs to cut itself off. */
 struct findings {
   struct call_slot_list calls;
   struct mapping_list marked;
@@ -62,7 +63,7 @@ static void forget(struct findings *found) {
   relocations_free(&found->calls);
 }
 
-/* In the child, with all signals blocked and one thread left. What it cannot make harmless it ends. */
+/* In the child, with all signals blocked and one thread left. Ends the child if it cannot be cut off. */
 static void become_child(const struct child_options *options, const struct findings *found, const int pipe_ends[2]) {
   relocations_apply(&found->calls);
   /* The application may have few descriptors left, and the child needs three. */

@@ -26,7 +26,7 @@
 #error "The relocation types of this processor are not known here."
 #endif
 
-/* What to find, and where to note it. */
+/* The symbols to find, and the list of what was found. */
 struct search {
   const struct replacement *replacements;
   size_t count;

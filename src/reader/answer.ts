@@ -7,7 +7,7 @@ import type { Input } from './input'
 import type { Part } from './model'
 import type { Locator } from './source-maps'
 
-/** Reads a CPU or sampling heap profile, whatever its name. */
+/** Reads a CPU profile or a sampling heap profile; the content decides which, not the name. */
 export function readProfilePart(input: Input, locator: Locator): Part {
   const content = readProfile(input)
   const file = basename(input.path)
@@ -16,7 +16,7 @@ export function readProfilePart(input: Input, locator: Locator): Part {
   throw new UnreadableError('is neither a CPU profile, a sampling heap profile, nor a heap snapshot')
 }
 
-/** Opens a file; what is wrong with it becomes a message that names it. */
+/** Opens a file; the message of a failure begins with the file's name. */
 export function open(path: string): Input {
   return naming(path, () => openInput(path))
 }

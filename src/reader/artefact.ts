@@ -7,12 +7,12 @@ import { formatReading } from './units'
 import type { JsonObject } from './json'
 import type { Circumstances } from './model'
 
-/** Longest description that is read, bytes. Ours have a few KiB. */
+/** Longest description that is read, bytes. The monitor's have a few KiB. */
 const MAX_SIDECAR_BYTES = 1024 * 1024
 
-/** What the name of one of the monitor's artefacts says. */
+/** The parts of an artefact's name. */
 export interface NameFacts {
-  /** What all files of one dump share. */
+  /** The part that the names of all files of one dump share. */
   readonly incident: string
   readonly kind: 'cpu' | 'memory'
   readonly rule: string
@@ -20,7 +20,7 @@ export interface NameFacts {
   readonly startedAtMs: number
 }
 
-/** Reads a file name of the monitor's, also with `.gz` behind it. */
+/** Parses a file name that the monitor gave, with or without a `.gz` at the end. */
 export function readName(path: string): NameFacts | undefined {
   const parsed = parseArtefactName(basename(path).replace(/\.gz$/, ''))
   if (parsed === undefined || parsed.part !== 'artefact') return undefined
@@ -43,8 +43,8 @@ export function readCircumstances(path: string): Circumstances | undefined {
   return undefined
 }
 
-/** What a description says, as far as it is well formed. */
-export function circumstancesOf(sidecar: unknown): Circumstances | undefined {
+/** The well-formed parts of a description. */
+function circumstancesOf(sidecar: unknown): Circumstances | undefined {
   if (!isObject(sidecar) || sidecar['tool'] !== 'cpu-memory-monitor' || !isObject(sidecar['why']))
     return undefined
   const why = sidecar['why']

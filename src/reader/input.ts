@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream'
 /** A larger CPU or heap profile is refused: it would not fit into a JavaScript string together with its objects. */
 export const MAX_PROFILE_BYTES = 256 * 1024 * 1024
 
-/** How much of a file is read to see what it is. */
+/** Bytes of a file that are read to recognise its kind. */
 const HEAD_BYTES = 64 * 1024
 /** The length of the content modulo 2^32 is at the end of a gzip file. */
 const GZIP_LENGTH_BYTES = 4
@@ -15,13 +15,13 @@ const GZIP_LENGTH_BYTES = 4
 export interface Input {
   readonly path: string
   readonly isCompressed: boolean
-  /** Size of the content, bytes; of a compressed file what it says of itself. */
+  /** Size of the content, bytes; of a compressed file the size that it states. */
   readonly sizeBytes: number
   readonly kind: 'profile' | 'snapshot'
 }
 
 /**
- * Looks at a file, whatever its name.
+ * Looks at a file's content; its name does not matter.
  *
  * @throws UnreadableError if it is no regular file, or neither JSON nor gzip.
  */

@@ -17,7 +17,7 @@ export interface Listed {
   readonly rule?: string
   readonly files: readonly string[]
   readonly sizeBytes: number
-  /** Whose fault, as far as a profile says; snapshots are not read for the list. */
+  /** The answer of its profile, if it has one; snapshots are not read for the list. */
   readonly verdict: string
 }
 

@@ -84,7 +84,7 @@ function readAssets(): PageAssets {
   return { script: read('page.js'), style: read('page.css') }
 }
 
-/** Whole or not at all, readable by its owner only: it shows what the artefact holds. */
+/** Writes the page whole or not at all. Only its owner may read it, because it shows the content of the artefact. */
 function writeWhole(file: string, content: string): void {
   const partial = `${file}.${process.pid}.partial`
   try {

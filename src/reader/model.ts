@@ -7,7 +7,7 @@ export interface Place {
   readonly column: number
 }
 
-/** The answer to "whose fault?", in one sentence. */
+/** The function or class to blame, in one sentence. */
 export interface Verdict {
   /** Whether one function or class stands out. */
   readonly found: boolean
@@ -39,7 +39,7 @@ export interface Flame {
   readonly children: Flame[]
 }
 
-/** What a tree of calls says, whatever it counts. */
+/** Everything that is reported of a tree of calls: of its CPU time or of its bytes. */
 export interface CallTree {
   readonly total: number
   /** Rows with the largest own share first. */
@@ -82,13 +82,13 @@ export interface AllocationPart {
 
 export interface ClassRow {
   readonly name: string
-  /** Where its constructor stands, if the snapshot knows. */
+  /** The place of its constructor, if the snapshot has it. */
   readonly place?: Place
   readonly count: number
   readonly shallowBytes: number
   readonly retainedBytes: number
   readonly retainedPercent: number
-  /** V8's own: compiled code, object shapes, hidden objects. */
+  /** Objects of V8 itself: compiled code, object shapes, hidden objects. */
   readonly isSystem: boolean
 }
 
@@ -130,7 +130,7 @@ export interface SnapshotPart {
   readonly notes: readonly string[]
 }
 
-/** What became of each class between two snapshots of one process. */
+/** How each class changed between two snapshots of one process. */
 export interface GrowthPart {
   readonly kind: 'growth'
   readonly before: string

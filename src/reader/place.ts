@@ -46,7 +46,7 @@ export function describePlace(place: Place): string {
   return location === '' ? place.name : `${place.name} (${location})`
 }
 
-/** Whose code it is: the application's, a package's by its name, Node's, or V8's. */
+/** The owner of the code: the application, a package by its name, Node, or V8. */
 export function groupOf({ file }: Place): string {
   if (file === '' || file === 'native' || file.startsWith('extensions::')) return V8
   if (file.startsWith('node:')) return NODE

@@ -17,7 +17,7 @@ export interface ReportRequest {
   readonly paths: readonly string[]
   readonly sourceMaps?: string
   readonly onProgress: (text: string) => void
-  /** Hands out how to cancel the analysis that runs. */
+  /** Called with a function that cancels the analysis that runs. */
   readonly onAnalysis: (analysis: Analysis) => void
 }
 
@@ -106,8 +106,8 @@ function compose(
   }
 }
 
-/** The first part that names a culprit speaks for all. */
-export function verdictOf(parts: readonly Part[]): Verdict {
+/** The verdict of the first part that names a culprit is the verdict of the report. */
+function verdictOf(parts: readonly Part[]): Verdict {
   const part = parts.find(({ verdict }) => verdict.found) ?? parts[0]
   return part?.verdict ?? { found: false, sentence: 'There is nothing to report.' }
 }

@@ -21,7 +21,7 @@ export const NO_SOURCE_MAPS: Locator = { learn: () => undefined, locate: (place)
 const MAX_BYTES = 64 * 1024 * 1024
 /** Entries of `--source-maps` that are looked at. */
 const MAX_ENTRIES = 20_000
-/** Shorter names are a minifier's: they say nothing about the source. */
+/** Shorter names come from a minifier and identify no function of the source. */
 const SHORTEST_NAME = 3
 
 interface Candidate {
@@ -31,8 +31,7 @@ interface Candidate {
 }
 
 /**
- * Finds source maps as the code names them, beside the code, or in a directory. A map that does not fit to the places is
- * refused, not guessed with.
+ * Finds source maps as the code names them, beside the code, or in a directory. A map that does not fit the places is refused.
  */
 export function createLocator(directory: string | undefined): Locator {
   const maps = new Map<string, TraceMap | undefined>()
@@ -85,8 +84,8 @@ function chooseMap(
 }
 
 /**
- * Why a map cannot be of the code that has these places; `undefined` if it can. Functions that it does not map, such as a
- * compiler's helpers, say nothing, unless there are no others.
+ * Why a map cannot belong to the code that has these places; `undefined` if it can. Functions that it does not map, such as a
+ * compiler's helpers, are ignored, unless there are no others.
  */
 function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
   const distinct = new Map(places.map((place) => [`${place.line}:${place.column}`, place]))

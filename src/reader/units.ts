@@ -27,7 +27,8 @@ export function formatCount(count: number, noun: string): string {
 }
 
 /**
- * Text of a file for a terminal: what would move the cursor, change colours or the direction of writing is spelled out.
+ * Text of a file for a terminal: characters that would move the cursor, or change colours or the direction of writing, are
+ * shown as escapes.
  */
 export function printable(text: string): string {
   return text.replace(

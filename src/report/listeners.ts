@@ -1,7 +1,6 @@
 // Loggers and listeners are the host's code: each can throw anything, reject, or return anything.
 
 import type { EventEmitter } from 'node:events'
-import { messageOf } from '../base/error-text'
 import { Promise } from '../base/globals'
 import type { Logger } from './logger'
 
@@ -39,8 +38,6 @@ export function callListeners<Events extends Record<keyof Events, unknown[]>>(
 function onRejection(result: unknown, handle: (error: unknown) => void): void {
   Promise.resolve(result).catch(handle)
 }
-
-export const inWords = messageOf
 
 /** One line per event, whatever messages and paths contain. */
 function oneLine(text: string): string {

@@ -1,8 +1,16 @@
 import os from 'node:os'
-
-import { limitedGroups, limitProblems, readGroups, type Group } from './cgroups'
-import { parseAllowedCpus, parseCpuMax, parseMeminfo, parseQuota } from './kernel-numbers'
-import { readKernelFile, type ReadKernelFile } from './proc'
+import { posix } from 'node:path'
+import {
+  parseAllowedCpus,
+  parseAmount,
+  parseCpuMax,
+  parseKeyed,
+  parseMeminfo,
+  parsePositive,
+  parseQuota,
+  readKernelFile,
+  type ReadKernelFile,
+} from './proc'
 
 /** Memory and CPU that the process may use. */
 export interface Limits {
@@ -36,7 +44,7 @@ export function readLimits(read: ReadKernelFile = readKernelFile): Limits {
 }
 
 /** Memory of the machine, bytes. */
-export function readTotalMemory(read: ReadKernelFile): number {
+function readTotalMemory(read: ReadKernelFile): number {
   return parseMeminfo(read('/proc/meminfo') ?? '', 'MemTotal') || os.totalmem()
 }
 
@@ -78,4 +86,266 @@ function readAllowedCpus(read: ReadKernelFile): number {
 function readQuota(read: ReadKernelFile, { version, directory }: Group): number | undefined {
   if (version === 'v2') return parseCpuMax(read(`${directory}/cpu.max`) ?? '')
   return parseQuota(read(`${directory}/cpu.cfs_quota_us`) ?? '', read(`${directory}/cpu.cfs_period_us`) ?? '')
+}
+
+/** Memory that is left to the process. */
+export interface MemoryLeft {
+  /** Memory that can still be allocated before a limit is reached or the machine has none left, bytes. */
+  readonly availableBytes: number
+  /** Limit, hard or throttling, of the cgroup with the least memory left, bytes. Absent when no cgroup has a limit and a usage. */
+  readonly limitBytes?: number
+}
+
+/**
+ * Reads how much can still be allocated: the least of what each limited cgroup, the process's own and its ancestors, has
+ * left, and of what the machine has. The cgroup with the least left need not have the smallest limit: neighbours in a larger
+ * one use it up too. Reads the files at each call, since limits can change while a process runs; never throws.
+ */
+export function readMemoryLeft(read: ReadKernelFile = readKernelFile): MemoryLeft {
+  const machineBytes = readAvailable(read)
+  const [tightest] = limitedGroups(read, readTotalMemory(read), true)
+    .flatMap((group) => {
+      const { limitBytes } = group
+      const usedBytes = workingSetBytes(read, group)
+      return usedBytes === undefined ? [] : [{ limitBytes, leftBytes: limitBytes - usedBytes }]
+    })
+    .sort((one, other) => one.leftBytes - other.leftBytes)
+  if (tightest === undefined) return { availableBytes: machineBytes }
+  const { limitBytes, leftBytes } = tightest
+  return { limitBytes, availableBytes: Math.min(machineBytes, Math.max(0, leftBytes)) }
+}
+
+/** Memory that the machine can still give, bytes; on Linux this includes caches that it can drop. */
+function readAvailable(read: ReadKernelFile): number {
+  return parseMeminfo(read('/proc/meminfo') ?? '', 'MemAvailable') ?? os.freemem()
+}
+
+type CgroupVersion = 'v1' | 'v2'
+type Controller = 'memory' | 'cpu'
+
+/** A directory of the cgroup file system that contains the process, directly or through a child group. */
+interface Group {
+  readonly version: CgroupVersion
+  readonly directory: string
+}
+
+interface Mount {
+  readonly version: CgroupVersion
+  /** Path, within the hierarchy, of the part that is mounted. */
+  readonly root: string
+  readonly mountPoint: string
+  readonly options: readonly string[]
+}
+
+/** A cgroup that limits the process's memory. */
+interface MemoryGroup extends Group {
+  readonly limitBytes: number
+}
+
+const MOUNTINFO = '/proc/self/mountinfo'
+const MEMBERSHIP = '/proc/self/cgroup'
+
+/** Finds the groups that limit this process, as {@link findGroups} does; none where the system has no such files. */
+function readGroups(read: ReadKernelFile, controller: Controller): Group[] {
+  return findGroups(read(MOUNTINFO) ?? '', read(MEMBERSHIP) ?? '', controller)
+}
+
+/**
+ * Finds the groups that limit a process: its own first, then each ancestor up to where the hierarchy is mounted. Ancestors
+ * count, because a group can use no more than any of them allows. On a hybrid machine both versions are mounted; the
+ * controller is in one of them and its files are found there only, so both are listed.
+ *
+ * @param mountinfo - Text of `/proc/self/mountinfo`.
+ * @param cgroup - Text of `/proc/self/cgroup`.
+ */
+export function findGroups(mountinfo: string, cgroup: string, controller: Controller): Group[] {
+  const mounts = parseMounts(mountinfo)
+  return [
+    ...groupsOf(
+      mounts.filter(({ version }) => version === 'v2'),
+      membership(cgroup, (hierarchyId, controllers) => hierarchyId === '0' && controllers === ''),
+    ),
+    ...groupsOf(
+      mounts.filter(({ version, options }) => version === 'v1' && options.includes(controller)),
+      membership(cgroup, (_, controllers) => controllers.split(',').includes(controller)),
+    ),
+  ]
+}
+
+/**
+ * Lists the groups, the process's own and its ancestors, that have a memory limit.
+ *
+ * @param totalMemoryBytes - Limits at or above it are ignored: "unlimited" is a number near 2^63 in cgroup v1.
+ * @param countsThrottling - Counts `memory.high` of cgroup v2 as a limit too. Above it the kernel kills no process, but makes
+ * all processes of the group wait while it reclaims memory.
+ */
+export function limitedGroups(
+  read: ReadKernelFile,
+  totalMemoryBytes: number,
+  countsThrottling = false,
+): MemoryGroup[] {
+  return readGroups(read, 'memory').flatMap((group) => {
+    const high =
+      countsThrottling && group.version === 'v2' ? readAmount(read, group, 'memory.high') : undefined
+    const limitBytes = smallest([readLimit(read, group), high])
+    return limitBytes !== undefined && limitBytes < totalMemoryBytes ? [{ ...group, limitBytes }] : []
+  })
+}
+
+/**
+ * Memory of a group that the kernel cannot drop at will, bytes: its usage without the file pages that were not touched
+ * lately, which the kernel reclaims before it kills a process.
+ */
+export function workingSetBytes(read: ReadKernelFile, { version, directory }: Group): number | undefined {
+  const usage = parseAmount(
+    read(`${directory}/${version === 'v2' ? 'memory.current' : 'memory.usage_in_bytes'}`) ?? '',
+  )
+  if (usage === undefined) return undefined
+  const stat = read(`${directory}/memory.stat`) ?? ''
+  // In v1 the plain key is the group's own share, without its children; v2 always includes them.
+  const inactiveFile = parseKeyed(stat, version === 'v2' ? 'inactive_file' : 'total_inactive_file')
+  return Math.max(0, usage - (inactiveFile ?? 0))
+}
+
+/**
+ * Whether the kernel, when it kills one process of the group for lack of memory, kills all of them. It then does so too when
+ * the whole machine is out of memory. cgroup v2; Kubernetes sets it for every container.
+ */
+export function isKilledAsOne(read: ReadKernelFile): boolean {
+  return readGroups(read, 'memory').some(
+    ({ version, directory }) =>
+      version === 'v2' && parseAmount(read(`${directory}/memory.oom.group`) ?? '') === 1,
+  )
+}
+
+/** The two files that lead to the groups, and what a line of each may be. */
+const PATH_FILES: Readonly<Record<string, RegExp>> = {
+  [MOUNTINFO]: /^$|^\d+ \d+ \d+:\d+ \S+ \S+ .*- \S+ /,
+  [MEMBERSHIP]: /^$|^\d+:[^:]*:\//,
+}
+
+const AMOUNT = '[1-9]\\d{0,19}'
+
+/** The files that set a limit, and what a line of each may be; "no limit" has a spelling of its own. */
+const LIMIT_FILES: Readonly<Record<CgroupVersion, Readonly<Record<Controller, Record<string, RegExp>>>>> = {
+  v2: {
+    memory: { 'memory.max': new RegExp(`^(max|${AMOUNT})$`) },
+    cpu: { 'cpu.max': new RegExp(`^(max|${AMOUNT}) ${AMOUNT}$`) },
+  },
+  v1: {
+    memory: { 'memory.limit_in_bytes': new RegExp(`^(-1|${AMOUNT})$`), 'memory.stat': /^\S+ \d+$/ },
+    cpu: {
+      'cpu.cfs_quota_us': new RegExp(`^(-1|${AMOUNT})$`),
+      'cpu.cfs_period_us': new RegExp(`^${AMOUNT}$`),
+    },
+  },
+}
+
+/**
+ * Lists the cgroup files that decide this process's limits and exist, but cannot be read or understood, with the line: a limit
+ * in such a file is not seen, which is not the same as no limit.
+ */
+export function limitProblems(read: ReadKernelFile, controller: Controller): string[] {
+  const limitFiles = readGroups(read, controller).flatMap(({ version, directory }) =>
+    Object.entries(LIMIT_FILES[version][controller]).map(
+      ([file, grammar]) => [`${directory}/${file}`, grammar] as const,
+    ),
+  )
+  return [...Object.entries(PATH_FILES), ...limitFiles].flatMap(([path, grammar]) =>
+    problemsOf(read, path, grammar),
+  )
+}
+
+const MAX_QUOTED = 60
+
+function problemsOf(read: ReadKernelFile, path: string, grammar: RegExp): string[] {
+  const problems: string[] = []
+  const text = read(path, (code) => problems.push(`${path} cannot be read (${code})`))
+  const lines = text?.trimEnd().split('\n') ?? []
+  const bad = lines.findIndex((line) => !grammar.test(line))
+  if (bad >= 0) {
+    const quoted = JSON.stringify((lines[bad] ?? '').slice(0, MAX_QUOTED))
+    problems.push(`${path} line ${bad + 1} is malformed (${quoted})`)
+  }
+  return problems
+}
+
+function readLimit(read: ReadKernelFile, group: Group): number | undefined {
+  if (group.version === 'v2') return readAmount(read, group, 'memory.max')
+  const own = readAmount(read, group, 'memory.limit_in_bytes')
+  // Includes the ancestors, also those above the part of the hierarchy that a container can see.
+  const inherited = parseKeyed(read(`${group.directory}/memory.stat`) ?? '', 'hierarchical_memory_limit')
+  return smallest([own, inherited || undefined])
+}
+
+function readAmount(read: ReadKernelFile, { directory }: Group, file: string): number | undefined {
+  return parsePositive(read(`${directory}/${file}`) ?? '')
+}
+
+function smallest(values: readonly (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined)
+  return known.length === 0 ? undefined : Math.min(...known)
+}
+
+function groupsOf(mounts: readonly Mount[], path: string | undefined): Group[] {
+  if (path === undefined) return []
+  const [widest] = mounts
+    .filter(({ root }) => isWithin(path, root))
+    .sort((one, other) => one.root.length - other.root.length)
+  if (widest !== undefined) return climb(widest, path.slice(widest.root === '/' ? 0 : widest.root.length))
+  // The path lies outside of the mounted parts: behind a cgroup namespace, or mounted from outside of ours. The first
+  // mount is the one that a container was given as its own.
+  const [given] = mounts
+  return given === undefined ? [] : climb(given, '')
+}
+
+function climb({ version, mountPoint }: Mount, path: string): Group[] {
+  const segments = path.split('/').filter((segment) => segment !== '')
+  return Array.from({ length: segments.length + 1 }, (_, up) => ({
+    version,
+    directory: posix.join(mountPoint, ...segments.slice(0, segments.length - up)),
+  }))
+}
+
+function isWithin(path: string, root: string): boolean {
+  if (path.split('/').includes('..')) return false
+  return root === '/' || path === root || path.startsWith(`${root}/`)
+}
+
+/** Finds the process's path in one hierarchy. Each line is `<hierarchy>:<controllers>:<path>`; the path may hold colons. */
+function membership(
+  cgroup: string,
+  isWanted: (hierarchyId: string, controllers: string) => boolean,
+): string | undefined {
+  for (const line of cgroup.split('\n')) {
+    const [, hierarchyId, controllers, path] = /^(\d+):([^:]*):(\/.*)$/.exec(line) ?? []
+    if (path !== undefined && isWanted(hierarchyId ?? '', controllers ?? '')) return path
+  }
+  return undefined
+}
+
+/** Each line is `id parent device root mountPoint options tags... - type source superOptions` (proc_pid_mountinfo(5)). */
+function parseMounts(mountinfo: string): Mount[] {
+  return mountinfo.split('\n').flatMap((line) => {
+    const [before, after] = line.split(' - ')
+    const [, , , root, mountPoint] = before?.split(' ') ?? []
+    const [type, , superOptions] = after?.split(' ') ?? []
+    const version = type === 'cgroup2' ? 'v2' : type === 'cgroup' ? 'v1' : undefined
+    if (version === undefined || !root?.startsWith('/') || !mountPoint?.startsWith('/')) return []
+    return [
+      {
+        version,
+        root: unescapeSpaces(root),
+        mountPoint: unescapeSpaces(mountPoint),
+        options: superOptions?.split(',') ?? [],
+      },
+    ]
+  })
+}
+
+/** The kernel writes space, tab, newline and backslash as octal. */
+function unescapeSpaces(path: string): string {
+  return path.replace(/\\(0[0-7]{2}|1[0-7]{2})/g, (_, octal: string) =>
+    String.fromCharCode(parseInt(octal, 8)),
+  )
 }

@@ -1,7 +1,10 @@
+import { closeSync, existsSync, openSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
-
+import type pidusage from 'pidusage'
+import { monotonicMs } from '../base/clock'
 import { firstLineOf } from '../base/error-text'
-import { assertOwnProc, loadPidusage, type AskPidusage, type Status } from './pidusage'
+import { clearTimeout, setTimeout } from '../base/timers'
 import { readResidentBytes } from './proc'
 
 /** CPU time of the whole own process, all threads, since it started. */
@@ -18,7 +21,7 @@ export interface CpuTime {
  * opens cannot be given back. The thread has an instance of its own, which ends with the thread.
  *
  * @param onFailure - Called once, with the reason, when pidusage fails later. Node's counters count the same time, so they
- * continue where it stopped, for good.
+ * continue where it stopped, and pidusage is not tried again.
  */
 export function ownCpuTime(
   onFailure: (why: string) => void,
@@ -91,4 +94,157 @@ export async function processUsage(
       return rssBytes === undefined ? [] : [[pid, { rssBytes }]]
     }),
   )
+}
+
+/** Reads one number about the own process. A sampler owns its baseline, never a timer: the caller decides when to read. */
+export interface Sampler {
+  /**
+   * Takes one reading.
+   *
+   * @returns The reading in the sampler's unit, or `undefined` while there is no baseline to compare with.
+   * @throws When the operating system gives no answer. The next call has no baseline.
+   */
+  sample(): number | undefined | Promise<number | undefined>
+}
+
+/** Samples the resident set size of the own process, bytes. Every sample has a value, the first too. */
+export function memorySampler(): Sampler {
+  return { sample: () => process.memoryUsage.rss() }
+}
+
+/** CPU time that a process had used at some moment. */
+interface CpuMark {
+  /** Monotonic clock, ms. */
+  readonly nowMs: number
+  /** CPU time since the process started, ms. */
+  readonly cpuMs: number
+}
+
+/** CPU time in `/proc` grows in steps of 10 ms: over a shorter time, a percentage is noise. */
+export const SHORTEST_SPAN_MS = 10
+
+/**
+ * CPU use between two marks.
+ *
+ * @returns Percent of one core (250 is two and a half cores), or `undefined` when the marks are closer than
+ * {@link SHORTEST_SPAN_MS}.
+ */
+export function cpuPercent(from: CpuMark, to: CpuMark): number | undefined {
+  const spanMs = to.nowMs - from.nowMs
+  if (!(spanMs >= SHORTEST_SPAN_MS)) return undefined
+  return (Math.max(0, to.cpuMs - from.cpuMs) / spanMs) * 100
+}
+
+/**
+ * Samples the CPU use of the whole own process, all threads, in percent of one core since the previous sample.
+ *
+ * The first sample, and the first after a failed one, is `undefined`; so is one that follows the previous within 10 ms, which
+ * then leaves the baseline where it is.
+ */
+export function cpuSampler(cpuTime: Pick<CpuTime, 'read'>, now: () => number = monotonicMs): Sampler {
+  let baseline: CpuMark | undefined
+  return {
+    async sample() {
+      const previous = baseline
+      // No baseline until the reading has succeeded: after a failure, the span would be unknown.
+      baseline = undefined
+      const mark: CpuMark = { cpuMs: await cpuTime.read(), nowMs: now() }
+      const percent = previous && cpuPercent(previous, mark)
+      baseline = previous !== undefined && percent === undefined ? previous : mark
+      return percent
+    },
+  }
+}
+
+/** One process, as pidusage reads it. */
+type Status = Pick<pidusage.Status, 'ctime' | 'memory'>
+
+/** Reads several processes in one call. A process that has ended, or that pidusage could not read, is absent. */
+export type AskPidusage = (pids: readonly number[]) => Promise<Map<number, Status>>
+
+/** A reading waits for libuv's thread pool, which the application may have filled for a long time, ms. */
+export const ANSWER_DEADLINE_MS = 1000
+
+/**
+ * How long pidusage keeps the descriptor of a process that is not asked for any more, ms. Only expiry closes it: `clear()`
+ * leaves it open. Much longer than the event loop can stand still: if an entry expires while it is being read, pidusage
+ * closes that descriptor's number a second time later, when it may be the application's. With 0, pidusage reads for ever.
+ */
+const MAX_AGE_MS = 10 * 60 * 1000
+
+/**
+ * Loads pidusage and checks, without a reading, whether it can be used here.
+ *
+ * @param platform - As `process.platform`.
+ * @param load - Loads the package.
+ * @returns The function that reads, or the reason why pidusage cannot be used.
+ */
+export function loadPidusage(
+  platform: NodeJS.Platform = process.platform,
+  load: () => unknown = requirePidusage,
+): AskPidusage | string {
+  if (platform !== 'linux') return `pidusage would start a program for each reading on ${platform}`
+  try {
+    assertOwnProc()
+    // The thread's own copy of the environment. A `getconf` that cannot be started would be printed with its stack.
+    if (!isMainThread) process.env.PIDUSAGE_SILENT = 'true'
+    if (!isGetconfFound()) return 'pidusage needs the program getconf, which is not in PATH'
+    return asker(load() as typeof pidusage)
+  } catch (error) {
+    return `pidusage failed: ${firstLineOf(error)}`
+  }
+}
+
+/** Loaded when first needed. By its literal name, so that a bundler includes it. */
+function requirePidusage(): unknown {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  return require('pidusage')
+}
+
+/** @throws In a `/proc` of another PID namespace, where our pid belongs to another process. */
+function assertOwnProc(): void {
+  const self = readlinkSync('/proc/self')
+  if (self !== String(process.pid)) throw new Error(`/proc shows process ${process.pid} as ${self}`)
+}
+
+/** pidusage starts `getconf` with its first reading; without it, it prints two stacks to stderr. */
+function isGetconfFound(): boolean {
+  const directories = (process.env.PATH ?? '/usr/bin:/bin').split(':').filter((directory) => directory !== '')
+  return existsSync('/bin/sh') && directories.some((directory) => existsSync(join(directory, 'getconf')))
+}
+
+function asker(read: typeof pidusage): AskPidusage {
+  return (pids) =>
+    new Promise((resolve, reject) => {
+      // Without a free descriptor, pidusage prints a warning to stderr for each reading.
+      closeSync(openSync('/proc/uptime', 'r'))
+      const timer = setTimeout(() => {
+        // An entry whose reading hangs must not expire, see above.
+        read.clear()
+        reject(new Error(`no answer for ${ANSWER_DEADLINE_MS} ms`))
+      }, ANSWER_DEADLINE_MS).unref()
+      // Both options are given: pidusage takes missing ones from PIDUSAGE_USE_PS and PIDUSAGE_MAXAGE.
+      read([...pids], { usePs: false, maxage: MAX_AGE_MS }, (error: Error | null | undefined, stats) => {
+        clearTimeout(timer)
+        if (error && !isGone(error)) reject(error)
+        else resolve(statusByPid(pids, stats))
+      })
+    })
+}
+
+function statusByPid(
+  pids: readonly number[],
+  stats: Record<string, Status | null | undefined> | undefined,
+): Map<number, Status> {
+  return new Map(
+    pids.flatMap((pid) => {
+      const status = stats?.[pid]
+      return status && Number.isFinite(status.ctime) && Number.isFinite(status.memory) ? [[pid, status]] : []
+    }),
+  )
+}
+
+/** A process that ended: before its file was opened (ENOENT), or between that and the reading (ESRCH). */
+function isGone({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'ENOENT' || code === 'ESRCH'
 }

@@ -1,6 +1,6 @@
 import { Session, type Runtime } from 'node:inspector'
 import type { MessagePort } from 'node:worker_threads'
-import { ExitingError } from '../capture/exiting-error'
+import { ExitingError } from '../capture/capture'
 import type { MainThread, OrderName, Orders } from '../capture/main-thread/orders'
 import type { ExitWait } from './exit-wait'
 import { hookCall, type PostedOrder } from './order-post'

@@ -3,7 +3,7 @@ import { messageOf } from '../base/error-text'
 import { startLoop } from '../base/loop'
 import type { Dispatcher } from '../dispatch/dispatcher'
 import type { DumpKind, Report } from '../dispatch/events'
-import type { Sampler } from '../system/samplers'
+import type { Sampler } from '../system/usage'
 
 export interface ReadingLoopParts {
   readonly kind: DumpKind

@@ -1,4 +1,4 @@
-import { inWords } from '../../report/listeners'
+import { messageOf } from '../../base/error-text'
 import type { Logger } from '../../report/logger'
 import type { DrainReason } from '../plan/events'
 import type { Doors } from './servers'
@@ -61,6 +61,6 @@ async function clean(
   try {
     await cleanFunc?.(context)
   } catch (error) {
-    report.error(`cleanFunc failed in the worker with pid ${process.pid}: ${inWords(error)}`)
+    report.error(`cleanFunc failed in the worker with pid ${process.pid}: ${messageOf(error)}`)
   }
 }

@@ -14,7 +14,7 @@ export interface Table {
 const number = (name: string) => ({ name, isNumber: true })
 const text = (name: string) => ({ name, isNumber: false })
 
-/** The tables of a part, the most telling first. */
+/** The tables of a part, the most useful first. */
 export function tablesOf(part: Part): Table[] {
   switch (part.kind) {
     case 'cpu':
@@ -93,7 +93,7 @@ export function tablesOf(part: Part): Table[] {
   }
 }
 
-/** What is known of a part at a glance. */
+/** The summary of a part, in one line. */
 export function summaryOf(part: Part): string {
   switch (part.kind) {
     case 'cpu': {

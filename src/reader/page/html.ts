@@ -11,7 +11,7 @@ export class Html {
   constructor(readonly text: string) {}
 }
 
-/** A template of markup: every value that is no markup itself is shown as the text that it is. */
+/** A template of markup. Values that are not markup are escaped. */
 export function html(
   parts: TemplateStringsArray,
   ...values: readonly (string | number | Html | readonly Html[])[]

@@ -1,4 +1,4 @@
-// What the page uses of its drawing libraries, which come without types.
+// Types of the functions that the page uses of its drawing libraries, which have no types of their own.
 
 declare module 'd3-selection' {
   export interface Selection {
@@ -9,7 +9,7 @@ declare module 'd3-selection' {
 }
 
 declare module 'd3-flame-graph' {
-  /** A frame as it is drawn. */
+  /** A frame that is drawn. */
   export interface Frame<Data> {
     readonly data: Data
     readonly parent: Frame<Data> | null

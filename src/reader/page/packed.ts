@@ -1,7 +1,7 @@
 /** A frame: its place, its value, its callees. */
 export type PackedFlame = readonly [place: number, value: number, children: readonly PackedFlame[]]
 
-/** A flame graph as the page's script reads it. */
+/** A flame graph in the form that the page's script reads. */
 export interface PackedGraph {
   readonly unit: 'microseconds' | 'bytes'
   readonly total: number

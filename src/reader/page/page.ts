@@ -24,7 +24,7 @@ const PACKAGE_COLORS = [
   '#d9d59a',
 ]
 const HIGHLIGHT = '#ff5fd2'
-/** Columns that a phone has no room for. */
+/** Columns that are hidden on a narrow screen. */
 const OPTIONAL = new Set(['Package', 'Shallow', 'Amount'])
 
 const TEXT_CLASSES: Readonly<Record<string, string>> = { Package: 'short', Where: 'where' }

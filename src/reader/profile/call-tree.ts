@@ -14,7 +14,7 @@ const ROWS = 40
 const CALLERS = 3
 /** Frames narrower than this share of a flame graph are left out. */
 const NARROWEST = 0.0005
-/** Deeper frames are left out: they cannot be told apart on a screen, and recursion would make the page huge. */
+/** Deeper frames are left out: they are too small to be distinguished, and recursion would make the page huge. */
 const DEEPEST = 250
 
 interface Tally {
@@ -27,7 +27,7 @@ interface Tally {
 /**
  * Adds up a tree of calls per function. A recursive function is counted once per stack in its total.
  *
- * @param isCounted - Leaves out what nobody's code used, such as idle time.
+ * @param isCounted - False for nodes that are left out because no code ran in them, such as idle time.
  */
 export function addUpCalls(nodes: readonly CallNode[], isCounted: (place: Place) => boolean): CallTree {
   const below = subtreeTotals(nodes, isCounted)
@@ -66,7 +66,7 @@ export function addUpCalls(nodes: readonly CallNode[], isCounted: (place: Place)
   }
 }
 
-/** A function is known by its name and its position: several anonymous ones of a file are several. */
+/** Identifies a function by name and position, so that the anonymous functions of a file are distinct. */
 export function keyOf({ name, file, line, column }: Place): string {
   return `${name}\n${file}\n${line}\n${column}`
 }
@@ -188,8 +188,8 @@ function flameOf(
 }
 
 /**
- * The function of the application or a package through which most of another function's own share came about, however
- * many functions of Node stand between.
+ * The function of the application or of a package that caused most of another function's own share, directly or through
+ * functions of Node.
  */
 export function nearestUserCode({ flame: { places, root } }: CallTree, callee: Place): Place | undefined {
   const shares = new Map<Place, number>()

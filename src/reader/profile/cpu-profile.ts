@@ -18,7 +18,7 @@ const PROGRAM = '(program)'
 const COLLECTOR = '(garbage collector)'
 
 /**
- * Reads a `.cpuprofile`: whose code used the CPU.
+ * Reads a `.cpuprofile`: which code used the CPU.
  *
  * @param profile - The parsed file.
  * @param file - Its name, for the report.
@@ -65,7 +65,7 @@ interface ProfileNode extends CallNode {
   readonly id: number
 }
 
-/** The nodes with parents before children. Refuses trees that are none. */
+/** The nodes with parents before children. @throws UnreadableError when they do not form a tree. */
 function orderNodes(raw: readonly unknown[]): ProfileNode[] {
   const byId = new Map<number, JsonObject>()
   for (const node of raw) {

@@ -5,7 +5,7 @@ export const STANDS_OUT = 0.2
 /** A chain, such as a linked list, is recognised by this many objects of one class, each holding the next. */
 const CHAIN = 20
 
-/** Where memory piles up. */
+/** A place where memory accumulates. */
 export interface Pile {
   readonly className: string
   /** One of the objects. */
@@ -31,15 +31,15 @@ export function isSystemClass(name: string): boolean {
   )
 }
 
-/** The name of an object's class as a user knows it; closures are told apart by their function. */
-export function classNameOf(node: HeapNode): string {
+/** The name of an object's class as a user knows it; closures are distinguished by their function. */
+function classNameOf(node: HeapNode): string {
   if (node.type() === 'closure') return node.name() === '' ? 'closure (anonymous)' : `closure ${node.name()}`
   return node.className()
 }
 
 /**
- * Follows the dominator tree through everything that alone keeps a large share of the heap alive, and looks where the
- * share falls apart into many objects of one class: that class accumulates.
+ * Follows the dominator tree through the objects that each retain a large share of the heap, down to where the share divides
+ * into many objects of one class: that class accumulates.
  */
 export function findPile(heap: Heap): Pile | undefined {
   const least = heap.totalSize * STANDS_OUT
@@ -57,7 +57,7 @@ export function findPile(heap: Heap): Pile | undefined {
     const className = classNameOf(node)
     if (index !== heap.rootNodeIndexInternal && !isSystemClass(className) && node.type() !== 'synthetic') {
       const here: Pile = { className, sample: index, count: 1, retainedBytes }
-      // The buffer is what a programmer knows of a block of bytes, not what stands between.
+      // A programmer knows the buffer of a block of bytes, and not the objects between the two.
       if (owner === undefined || className !== 'ArrayBuffer') owner = here
       const chain = chains.get(className) ?? { count: 0, first: here }
       chain.count += 1

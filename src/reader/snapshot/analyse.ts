@@ -12,10 +12,10 @@ import type { Heap } from './toolkit'
 
 const ROWS = 60
 const LONGEST_STRING = 120
-/** A growth below this share of the heap may be anything, percent. */
+/** A growth below this share of the heap has no clear cause, percent. */
 const GROWTH_STANDS_OUT_PERCENT = 5
 
-/** Says what a loaded heap is full of. */
+/** Reports what fills a loaded heap. */
 export function analyseHeap(heap: Heap, file: string, locator = NO_SOURCE_MAPS): SnapshotPart {
   const scripts = readScripts(heap, locator)
   const classes = classesOf(heap, scripts)
@@ -43,7 +43,7 @@ export function classTotals(heap: Heap): ReadonlyMap<string, ClassRow> {
   return mergeByName(classesOf(heap, { placeOf: () => undefined }))
 }
 
-/** Says which classes grew from an earlier snapshot to a later one. */
+/** Reports which classes grew from an earlier snapshot to a later one. */
 export function compareHeaps(
   before: { readonly file: string; readonly classes: ReadonlyMap<string, ClassRow>; readonly bytes: number },
   after: SnapshotPart,
@@ -169,7 +169,7 @@ function judge(classes: readonly ClassRow[], pile: Accumulation | undefined, tot
 function judgeGrowth(rows: GrowthPart['classes'], grownBytes: number, after: SnapshotPart): Verdict {
   const grown = rows.filter(({ name, countGrowth }) => countGrowth > 0 && !isSystemClass(name))
   const pile = after.accumulation
-  // Containers grow with what they hold: the class that piles up explains the growth better than a larger Map does.
+  // Containers grow with what they hold: the class that accumulates explains the growth better than a larger Map does.
   const top = grown.find(({ name }) => name === pile?.className) ?? grown[0]
   const share = percent(top?.retainedGrowth ?? 0, after.totalBytes)
   if (top === undefined || share < GROWTH_STANDS_OUT_PERCENT) {

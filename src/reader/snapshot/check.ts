@@ -31,8 +31,8 @@ interface Header {
 }
 
 /**
- * Checks a snapshot before it is analysed: the analysis trusts every number, and would wait for ever for an end that is
- * missing. Takes the content in chunks; holds none of it.
+ * Checks a snapshot before it is analysed: the analysis trusts every number, and never ends if the end of the file is
+ * missing. Takes the content in chunks and keeps none of them.
  */
 export class SnapshotCheck {
   #header: Header | undefined

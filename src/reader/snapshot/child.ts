@@ -5,7 +5,7 @@ import { analyseSnapshots } from './analysis'
 import type { Answer, Question } from './messages'
 
 process.once('message', (question: Question) => void answer(question))
-// The reader has the answer, or has ended.
+// The reader has received the answer, or has ended.
 process.once('disconnect', () => process.exit())
 // Ctrl-C reaches all processes of a terminal; the reader ends this one.
 process.on('SIGINT', () => undefined)

@@ -6,11 +6,11 @@ import { buildHeap, createLoader } from './toolkit'
 import type { Readable } from 'node:stream'
 import type { Heap } from './toolkit'
 
-/** What is read of a snapshot beyond its announced size before it is refused: a gzip file may say less than it holds. */
+/** A snapshot larger than its stated size times this is refused: a gzip file can hold more than it states. */
 const SLACK = 1.01
 
 export interface Loading {
-  /** The content, anew for each call: it is read twice. */
+  /** Opens the content once more: it is read twice. */
   readonly open: () => Readable
   /** Size of the content that memory was reserved for, bytes. */
   readonly sizeBytes: number
@@ -53,7 +53,7 @@ async function eachChunk(
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       read += chunk.length
-      if (read > sizeBytes * SLACK) throw new UnreadableError('holds more than its size says')
+      if (read > sizeBytes * SLACK) throw new UnreadableError('holds more than the size that it states')
       await use(chunk, Math.min(100, Math.round((read / sizeBytes) * 100)))
     }
   } catch (error) {

@@ -1,13 +1,13 @@
 import type { Input } from '../input'
 import type { Part } from '../model'
 
-/** What the child that analyses is asked. */
+/** The request to the child that analyses. */
 export interface Question {
   readonly inputs: readonly Input[]
   readonly sourceMaps?: string
 }
 
-/** What it answers: progress any number of times, then one result or one failure. */
+/** Its answers: progress any number of times, then one result or one failure. */
 export type Answer =
   | { readonly type: 'progress'; readonly text: string }
   | { readonly type: 'result'; readonly parts: readonly Part[]; readonly notes: readonly string[] }

@@ -20,7 +20,7 @@ interface Step {
 interface Within {
   readonly heap: Heap
   readonly scripts: Scripts
-  /** The class that is held. Its own constructor shares the scope of what holds it, and explains nothing. */
+  /** The class that is held. Its constructor shares the scope of the holder and is no explanation. */
   readonly className: string
 }
 
@@ -63,8 +63,8 @@ function shortestPath(heap: Heap, nodeIndex: number): Step[] {
 }
 
 /**
- * The nearest to a root first. Roots of V8 and code come last: while V8 compiles or runs a function, they hold directly
- * what the function mentions, beside what holds it for good.
+ * The nearest to a root first. Roots of V8 and code come last: while V8 compiles or runs a function, they hold the function's
+ * objects for that time only.
  */
 function rank(holder: HeapNode): number {
   const type = holder.type()
@@ -84,7 +84,7 @@ function inWords(steps: readonly Step[], within: Within): string {
   return `${kind} \`${named.edgeName}\`${ownerInWords(steps.slice(at), within)}`
 }
 
-/** Whose property or variable it is. A plain object is described by what holds it in turn. */
+/** The owner of a property or variable. A plain object is described by its own holder. */
 function ownerInWords(steps: readonly Step[], within: Within): string {
   const [named, ...rest] = steps
   if (named === undefined) return ''

@@ -8,13 +8,13 @@ import type { Input } from '../input'
 import type { Part } from '../model'
 import type { Answer, Question } from './messages'
 
-/** Memory of the child: so much in any case, and so much per byte of the snapshot (measured: 65 MB took 370 MB). */
+/** Memory of the child: a fixed part, and a part per byte of the snapshot (measured: 65 MB took 370 MB). */
 const BASE_BYTES = 150_000_000
 const FACTOR = 5
 /** Part of the child's memory that lies in V8's heap, the rest being typed arrays. */
 const HEAP_SHARE = 0.75
 const LEAST_HEAP_BYTES = 512 * 1024 * 1024
-/** A child that reports nothing for so long hangs. The longest single step of 600 MB takes 20 s on two busy cores. */
+/** A child that reports nothing for this time hangs, ms. The longest step of a 600 MB snapshot takes 20 s on two busy cores. */
 const SILENCE_MS = 300_000
 const KEPT_STDERR = 4096
 
@@ -48,7 +48,7 @@ export function analyseInChild(inputs: readonly Input[], options: AnalysisOption
   const heapMib = Math.ceil(Math.max(LEAST_HEAP_BYTES, needBytes * HEAP_SHARE) / (1024 * 1024))
   const child = fork(join(__dirname, 'snapshot-child.js'), [], {
     execArgv: [`--max-old-space-size=${heapMib}`],
-    // NODE_OPTIONS may preload what belongs to an application.
+    // NODE_OPTIONS may preload an application's code.
     env: { ...process.env, NODE_OPTIONS: '' },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
@@ -63,12 +63,12 @@ export function analyseInChild(inputs: readonly Input[], options: AnalysisOption
   }
 }
 
-/** About how much memory the analysis of a snapshot takes, bytes. */
-export function memoryNeed(snapshotBytes: number): number {
+/** Estimated memory of the analysis of a snapshot, bytes. */
+function memoryNeed(snapshotBytes: number): number {
   return BASE_BYTES + FACTOR * snapshotBytes
 }
 
-/** What this process may still use, bytes: within its cgroup, where Node knows of it. */
+/** Memory that this process may still use, bytes; within its cgroup where Node supports that. */
 function availableMemory(): number {
   const { availableMemory: read } = process as { availableMemory?: () => number }
   return read?.() ?? freemem()

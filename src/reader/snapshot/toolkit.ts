@@ -1,4 +1,4 @@
-// What the reader uses of heap-snapshot-toolkit, which is Chrome DevTools' own analysis.
+// The functions that the reader uses of heap-snapshot-toolkit, which is Chrome DevTools' own analysis.
 import { DevToolsAPI } from 'heap-snapshot-toolkit'
 
 /** A list of 32-bit numbers that may be longer than one typed array. */

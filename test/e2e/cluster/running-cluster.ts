@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
-import { setTimeout as wait } from 'node:timers/promises'
-import type { TestContext } from 'node:test'
 import type { Readable } from 'node:stream'
+import type { TestContext } from 'node:test'
 import { coverTheThread } from '../../harness/cover-the-thread'
+import { Program, type Ending } from '../../harness/program'
 import { Census, type Entry } from './census'
 import { PATIENCE_MS } from './http-client'
 
@@ -31,46 +29,51 @@ export interface StartOptions {
 /** A primary in a process group of its own; nothing of it outlives the test. */
 export class RunningCluster {
   readonly entries: Entry[] = []
-  readonly said: Record<string, unknown>[] = []
   readonly census: Census
-  stderr = ''
-  exit: { code: number | null; signal: string | null } | undefined
-  #changed: (() => void)[] = []
 
   static async start(t: TestContext, config: AppConfig, options: StartOptions = {}): Promise<RunningCluster> {
     const count = (config.options?.['count'] as number | undefined) ?? 2
     const full = { ...config, options: { count, backoff: { base: 200 }, ...config.options } }
     const { program = 'app.js', env = {}, ipc = false } = options
     const flags = [...coverTheThread, '--require', `${FIXTURES}/probe.js`]
-    const primary = spawn(process.execPath, [...flags, `${FIXTURES}/${program}`], {
+    const primary = new Program(t, [process.execPath, ...flags, `${FIXTURES}/${program}`], {
+      cwd: process.cwd(),
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'pipe', ipc ? 'ipc' : 'ignore'],
       env: { ...cleanEnvironment(), CLUSTER_PROBE: '1', CLUSTER_APP: JSON.stringify(full), ...env },
     })
     const running = new RunningCluster(primary, count)
-    t.after(() => running.cleanUp())
-    await once(primary, 'spawn')
+    await once(primary.child, 'spawn')
     return running
   }
 
   private constructor(
-    readonly primary: ChildProcess,
+    private readonly program: Program,
     readonly count: number,
   ) {
     this.census = new Census(count)
-    this.#readLines(primary.stdio[3] as Readable, (entry) => {
+    program.readLines(program.child.stdio[3] as Readable, (entry) => {
       this.entries.push(entry as unknown as Entry)
       this.census.take(entry as unknown as Entry)
     })
-    this.#readLines(primary.stdout, (line) => this.said.push(line))
-    primary.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.stderr += text
-      this.#notify()
-    })
-    primary.once('exit', (code, signal) => {
-      this.exit = { code, signal }
-      this.#notify()
-    })
+  }
+
+  get primary(): Program['child'] {
+    return this.program.child
+  }
+
+  get said(): readonly Record<string, unknown>[] {
+    return this.program.said
+  }
+
+  get stderr(): string {
+    return this.program.stderr
+  }
+
+  /** Its exit; its workers may still hold its output then. */
+  get exit(): Ending | undefined {
+    const { exitCode: code, signalCode: signal } = this.program.child
+    return code === null && signal === null ? undefined : { code, signal }
   }
 
   get pid(): number {
@@ -98,18 +101,10 @@ export class RunningCluster {
 
   /** Waits for something to become true, and fails with what has happened until then. */
   async until(what: string, isTrue: () => boolean, timeoutMs = PATIENCE_MS): Promise<void> {
-    const late = new AbortController()
-    const timer = setTimeout(() => late.abort(), timeoutMs)
     try {
-      while (!isTrue()) {
-        if (late.signal.aborted) throw new Error(`waited ${timeoutMs} ms for: ${what}\n${this.story()}`)
-        await Promise.race([
-          new Promise<void>((resolve) => this.#changed.push(resolve)),
-          wait(50, undefined, { signal: late.signal }).catch(() => undefined),
-        ])
-      }
-    } finally {
-      clearTimeout(timer)
+      await this.program.until(what, () => isTrue() || undefined, { timeoutMs, outlives: true })
+    } catch (error) {
+      throw new Error(`${(error as Error).message}\n${this.#events()}`)
     }
   }
 
@@ -133,7 +128,7 @@ export class RunningCluster {
     return this.until(`${times} replacements`, () => this.events('recycled').length >= times, timeoutMs)
   }
 
-  async gone(timeoutMs?: number): Promise<{ code: number | null; signal: string | null }> {
+  async gone(timeoutMs?: number): Promise<Ending> {
     await this.until('the primary to exit', () => this.exit !== undefined, timeoutMs)
     return this.exit ?? { code: null, signal: null }
   }
@@ -148,30 +143,11 @@ export class RunningCluster {
   }
 
   story(): string {
-    return [...this.entries.map((entry) => JSON.stringify(entry)), this.stderr].join('\n')
+    return `${this.#events()}\n${this.stderr}`
   }
 
-  async cleanUp(): Promise<void> {
-    if (this.pid === 0) return
-    try {
-      process.kill(-this.pid, 'SIGKILL')
-    } catch {
-      // The whole group is gone already.
-    }
-    if (!this.exit) await once(this.primary, 'exit')
-  }
-
-  #readLines(stream: Readable | null, take: (line: Record<string, unknown>) => void): void {
-    if (!stream) return
-    createInterface({ input: stream }).on('line', (line) => {
-      if (!line.startsWith('{')) return
-      take(JSON.parse(line) as Record<string, unknown>)
-      this.#notify()
-    })
-  }
-
-  #notify(): void {
-    for (const wake of this.#changed.splice(0)) wake()
+  #events(): string {
+    return this.entries.map((entry) => JSON.stringify(entry)).join('\n')
   }
 }
 

@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { runToEnd } from '../../harness/program'
 import { makeApplication } from '../../packages/application'
 
 const FIXTURES = join(__dirname, 'programs')
-const TIMEOUT_MS = 60_000
 
 /** Where the optional packages are installed for this Node, or `undefined`. */
 export const packagesDirectory = process.env['CMM_TEST_PACKAGES']
@@ -41,12 +39,11 @@ export async function withProgram<Report>(
   const application = mkdtempSync(join(tmpdir(), 'cmm-application-'))
   try {
     const main = makeApplication(application, packages ?? packagesDirectory)
-    const { stdout, stderr } = await promisify(execFile)(
-      process.execPath,
-      [main, join(FIXTURES, program), JSON.stringify({ directory, ...options })],
-      { cwd: directory, timeout: TIMEOUT_MS, env: withoutCoverage() },
+    const { code, stdout, stderr } = await runToEnd(
+      [process.execPath, main, join(FIXTURES, program), JSON.stringify({ directory, ...options })],
+      { cwd: directory, env: withoutCoverage() },
     )
-    assert.equal(stderr, '')
+    assert.deepEqual([code, stderr], [0, ''])
     const report = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as Report & { thrown?: string }
     assert.equal(report.thrown, undefined)
     const files = existsSync(directory) ? readdirSync(directory).sort() : []

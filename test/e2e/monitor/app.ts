@@ -1,13 +1,13 @@
-import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { coverTheThread } from '../../harness/cover-the-thread'
+import { Program, programEnvironment, scratch, type Ending } from '../../harness/program'
 import type { Dump, Failure, Skip } from '../../../dist/dispatch/events.js'
 import type { Sidecar } from '../../../dist/files/sidecar.js'
+
+export { scratch }
 
 /** What a program under test/e2e/monitor/programs says, by name. */
 export interface Sayings {
@@ -37,7 +37,7 @@ export interface App {
   order<Output = unknown>(order: string, input?: unknown): Promise<Output>
   kill(signal: NodeJS.Signals): void
   /** Resolves when it has ended and its output is closed. */
-  readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
+  readonly ended: Promise<Ending>
 }
 
 export interface AppOptions {
@@ -59,13 +59,6 @@ export const places = [
   { watchdog: false, place: 'on the main thread' },
 ] as const
 
-/** A directory of the test's own, gone after it. */
-export function scratch(t: TestContext): string {
-  const directory = mkdtempSync(join(tmpdir(), 'e2e-'))
-  t.after(() => rmSync(directory, { recursive: true, force: true }))
-  return directory
-}
-
 export function fixture(name: string): string {
   return join(__dirname, 'programs', name)
 }
@@ -85,78 +78,43 @@ export function startApp(
     lifetimeMs = 120_000,
   }: AppOptions = {},
 ): App {
-  const cwd = directory ?? scratch(t)
-  const argv = [...coverTheThread, ...execArgv, fixture(program), JSON.stringify(options), ...args]
-  const child = spawn(process.execPath, argv, {
-    cwd,
-    env: { ...withoutTestRunner(process.env), ...env },
+  const command = [process.execPath, ...coverTheThread, ...execArgv] as [string, ...string[]]
+  const run = new Program(t, [...command, fixture(program), JSON.stringify(options), ...args], {
+    ...(directory !== undefined && { cwd: directory }),
+    env: programEnvironment({ CMM_TEST_PACKAGES: undefined, ...env }),
     stdio: ['ignore', 'pipe', 'pipe', ...(takesOrders ? (['ipc'] as const) : [])],
-    timeout: lifetimeMs,
-    killSignal: 'SIGKILL',
-  })
-  const { stdout, stderr, pid } = child
-  assert.ok(stdout && stderr && pid !== undefined)
-
-  if (closesStderr) stderr.destroy()
-
-  const output = { stdout: '', stderr: '' }
-  const sayings: { name: string; saying: unknown }[] = []
-  const watchers = new Set<() => void>()
-  stderr.on('data', (chunk) => (output.stderr += String(chunk)))
-  createInterface({ input: stdout }).on('line', (text) => {
-    output.stdout += `${text}\n`
-    if (!text.startsWith('{"name"')) return
-    const { name, ...saying } = JSON.parse(text) as { name: string }
-    sayings.push({ name, saying })
-    for (const watcher of [...watchers]) watcher()
-  })
-  let isOver = false
-  const ended: App['ended'] = new Promise((resolve) => {
-    child.on('close', (code, signal) => {
-      isOver = true
-      resolve({ code, signal })
-      for (const watcher of [...watchers]) watcher()
-    })
-  })
-  t.after(async () => {
+    lifetimeMs,
     // A program that takes orders ends by one: then what it ran counts as covered.
-    if (child.connected) child.send({ order: 'end' }, () => undefined)
-    const patience = setTimeout(() => child.kill('SIGKILL'), takesOrders ? 3000 : 0)
-    await ended
-    clearTimeout(patience)
+    beforeKill: async ({ child, ended }) => {
+      if (!child.connected) return
+      child.send({ order: 'end' }, () => undefined)
+      await Promise.race([ended, pause(3000)])
+    },
   })
+  if (closesStderr) run.child.stderr?.destroy()
 
-  const said: App['said'] = (name) =>
-    sayings.filter((each) => each.name === name).map(({ saying }) => saying as never)
+  const said: App['said'] = (wanted) =>
+    run.said.filter(({ name }) => name === wanted).map((object) => withoutName(object) as never)
   const until: App['until'] = (name, accepts = () => true, times = 1) =>
-    new Promise((resolve, reject) => {
-      const look = () => {
-        const found = said(name).filter(accepts)
-        const last = found[times - 1]
-        if (last === undefined && !isOver) return
-        watchers.delete(look)
-        if (last !== undefined) resolve(last)
-        else reject(new Error(`${program} ended before it said '${name}'\n${output.stdout}${output.stderr}`))
-      }
-      watchers.add(look)
-      look()
+    run.until(`${program} says '${name}'`, () => said(name).filter(accepts)[times - 1], {
+      timeoutMs: lifetimeMs,
     })
   let lastId = 0
   return {
-    pid,
-    directory: cwd,
-    stdout: () => output.stdout,
-    stderr: () => output.stderr,
+    pid: run.pid,
+    directory: run.directory,
+    stdout: () => run.stdout,
+    stderr: () => run.stderr,
     said,
     until,
     async order<Output>(order: string, input?: unknown) {
       const id = ++lastId
-      child.send({ id, order, input })
+      run.child.send({ id, order, input })
       const { output: answer } = await until('answer', (each) => each.id === id)
       return answer as Output
     },
-    kill: (signal) => void process.kill(pid, signal),
-    ended,
+    kill: (signal) => void process.kill(run.pid, signal),
+    ended: run.ended,
   }
 }
 
@@ -181,14 +139,6 @@ export function sidecarOf(file: string): Sidecar {
   return JSON.parse(readFileSync(`${file}.json`, 'utf8')) as Sidecar
 }
 
-/** The node:test runner tells its children by a variable to report to it; a program under test must not. */
-function withoutTestRunner(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const dropped = [
-    'NODE_TEST_CONTEXT',
-    'NODE_V8_COVERAGE',
-    'NODE_OPTIONS',
-    'NODE_CHANNEL_FD',
-    'CMM_TEST_PACKAGES',
-  ]
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !dropped.includes(name)))
+function withoutName(object: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => key !== 'name'))
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { describe, test, type TestContext } from 'node:test'
-import { cleanEnv } from '../thread/watched-program'
+import { programEnvironment } from '../../harness/program'
 import { artefacts, fixture, scratch } from './app'
 
 const PRELOAD = fixture('preloaded.js')
@@ -11,7 +11,7 @@ function run(t: TestContext, args: readonly string[], env: NodeJS.ProcessEnv = {
   const directory = scratch(t)
   const { pid, status, signal, stdout, stderr } = spawnSync(process.execPath, args, {
     cwd: directory,
-    env: cleanEnv(env),
+    env: programEnvironment(env),
     encoding: 'utf8',
     timeout: 60_000,
     killSignal: 'SIGKILL',

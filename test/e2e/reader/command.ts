@@ -1,21 +1,15 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
+import { runToEnd, type Finished } from '../../harness/program'
 
 const CLI = join(__dirname, '../../../dist/reader/cli.js')
 const TEST = join(__dirname, '../..')
-const DEADLINE_MS = 120_000
-
-export interface Ended {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
 
 /** Runs the built command to its end. */
-export function reader(...args: string[]): Promise<Ended> {
+export function reader(...args: string[]): Promise<Finished> {
   return run([CLI, ...args])
 }
 
@@ -36,16 +30,6 @@ export function scratch(): { folder: string; remove: () => void } {
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) }
 }
 
-function run(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Ended> {
-  return new Promise((resolve) => {
-    const options = {
-      timeout: DEADLINE_MS,
-      maxBuffer: 64 * 1024 * 1024,
-      env: { ...process.env, ...environment },
-    }
-    execFile(process.execPath, args, options, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : null
-      resolve({ code, stdout, stderr })
-    })
-  })
+function run(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Finished> {
+  return runToEnd([process.execPath, ...args], { env: { ...process.env, ...environment } })
 }

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { missing, packagesDirectory } from '../engines/program'
 import { makeApplication } from '../../packages/application'
-import { cleanEnv, readProfile, WatchedProgram } from './watched-program'
+import { programEnvironment } from '../../harness/program'
+import { readProfile, WatchedProgram } from './watched-program'
 import { scratch } from '../monitor/app'
 
 /** All that an application which says nothing has on stderr. */
@@ -23,7 +24,7 @@ async function exits(t: TestContext, { phase, afterMs, options, flags = [] }: Ex
   const main = makeApplication(scratch(t), packagesDirectory)
   const exiting = join(__dirname, 'programs/exits.js')
   const command = [process.execPath, ...flags, main, exiting, ...args] as const
-  const program = new WatchedProgram(t, { command, env: cleanEnv() })
+  const program = new WatchedProgram(t, { command, env: programEnvironment() })
   const exit = await program.exited
   const heldMs = (program.types('exit')[0]?.heldMs as number | undefined) ?? 0
   assert.ok(heldMs < MAX_HELD_MS, `exit was held for ${heldMs} ms`)

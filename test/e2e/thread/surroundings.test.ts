@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { attachDebugger } from './debugger-client'
-import { cleanEnv, readProfile, shareOf, LEAST_SHARE, watch, WatchedProgram } from './watched-program'
+import { programEnvironment } from '../../harness/program'
+import { readProfile, shareOf, LEAST_SHARE, watch, WatchedProgram } from './watched-program'
 
 const ROOT = resolve(__dirname, '../../..')
 const FIXTURES = resolve(ROOT, 'test/e2e/thread/programs')
@@ -59,7 +60,7 @@ interface Coverage {
 /** How often each range of `covered.js` ran, from the one file that its process leaves. */
 async function coverageOf(t: TestContext, watchdog: boolean) {
   const directory = coverageDirectory(t)
-  const env = cleanEnv({ NODE_V8_COVERAGE: directory })
+  const env = programEnvironment({ NODE_V8_COVERAGE: directory })
   const program = new WatchedProgram(t, { fixture: 'covered.js', args: [JSON.stringify({ watchdog })], env })
   assert.deepEqual(await program.exited, { code: 0, signal: null })
   assert.equal(program.types('dump').length, 1)
@@ -97,7 +98,7 @@ describe('the thread', { concurrency: 2 }, () => {
 
   test('works under coverage, and writes none of its own', async (t) => {
     const directory = coverageDirectory(t)
-    const env = cleanEnv({ NODE_V8_COVERAGE: directory })
+    const env = programEnvironment({ NODE_V8_COVERAGE: directory })
     await catchesAHang(watch(t, BLOCKED_ONLY, 'onDemand', { env }))
     assert.equal(readdirSync(directory).length, 1)
   })
@@ -115,7 +116,7 @@ describe('the thread', { concurrency: 2 }, () => {
   ] as const) {
     test(`does not run the application's ${name} again`, async (t) => {
       const file = join(FIXTURES, flag)
-      const env = cleanEnv({ NODE_OPTIONS: `${name} ${file}` })
+      const env = programEnvironment({ NODE_OPTIONS: `${name} ${file}` })
       for (const given of [{ env }, { flags: [name, file] }]) {
         const program = watch(t, BLOCKED_ONLY, 'sleep', given)
         await program.starts()

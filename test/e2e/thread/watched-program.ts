@@ -1,19 +1,13 @@
-import { spawn, type ChildProcessByStdio } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import type { ChildProcessByStdio } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import type { TestContext } from 'node:test'
 import { coverTheThread } from '../../harness/cover-the-thread'
+import { Program, type Ending } from '../../harness/program'
 import type { Dump, Skip } from '../../../dist/dispatch/events.js'
 
 const FIXTURES = resolve(__dirname, 'programs')
-/** Nothing that a program is to say is waited for longer than this, ms. */
-const PATIENCE_MS = 100_000
-/** A program that runs longer than this is ended, ms: then its exit is not the expected one. */
-const MAX_RUN_MS = 200_000
 
 /** What a fixture says on its standard output. */
 export interface Said {
@@ -38,49 +32,32 @@ export interface ProgramOptions {
 
 /** A fixture that runs as a child process, in a directory of its own that goes with the test. */
 export class WatchedProgram {
-  readonly directory: string
-  readonly said: Said[] = []
   readonly child: ChildProcessByStdio<Writable, Readable, Readable>
-  readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
-  stderr = ''
+  readonly directory: string
+  readonly said: readonly Said[]
+  readonly exited: Promise<Ending>
+  readonly #program: Program
 
   constructor(
     t: TestContext,
     { flags = [], env, fixture = 'watched.js', args = [], command }: ProgramOptions,
   ) {
-    this.directory = mkdtempSync(join(tmpdir(), 'watched-'))
     const preload = env ? [] : coverTheThread
-    const [program, ...rest] = command ?? [
-      ...[process.execPath, ...preload, ...flags],
-      ...[join(FIXTURES, fixture), ...args],
-    ]
-    this.child = spawn(program, rest, {
-      cwd: this.directory,
-      env: env ?? cleanEnv(),
-      stdio: ['pipe', 'pipe', 'pipe'],
-    })
-    // A child that ends before it has read everything is no failure of the test.
-    this.child.stdin.on('error', () => undefined)
-    this.child.stderr.on('data', (text: Buffer) => (this.stderr += text.toString()))
-    createInterface(this.child.stdout).on('line', (line) => this.said.push(asSaid(line)))
-    this.exited = once(this.child, 'close').then(([code, signal]) => ({
-      code: code as number | null,
-      signal: signal as NodeJS.Signals | null,
-    }))
-    const tooLong = setTimeout(() => this.child.kill('SIGKILL'), MAX_RUN_MS)
-    t.after(async () => {
-      clearTimeout(tooLong)
-      this.child.kill('SIGCONT')
-      this.child.kill('SIGKILL')
-      await this.exited
-      rmSync(this.directory, { recursive: true, force: true })
-    })
+    const node = [process.execPath, ...preload, ...flags, join(FIXTURES, fixture), ...args] as const
+    this.#program = new Program(t, command ?? node, env ? { env } : {})
+    this.child = this.#program.child as ChildProcessByStdio<Writable, Readable, Readable>
+    this.directory = this.#program.directory
+    this.said = this.#program.said as unknown as Said[]
+    this.exited = this.#program.ended
+  }
+
+  get stderr(): string {
+    return this.#program.stderr
   }
 
   /** Resolves with the first thing said that passes. */
-  async hears(passes: (said: Said) => boolean, what = passes.toString()): Promise<Said> {
-    await this.#until(() => this.said.some(passes), what)
-    return this.said.find(passes) as Said
+  hears(passes: (said: Said) => boolean, what = passes.toString()): Promise<Said> {
+    return this.#program.until(what, () => this.said.find(passes))
   }
 
   hearsType(type: string, times = 1): Promise<Said> {
@@ -96,9 +73,11 @@ export class WatchedProgram {
   }
 
   /** Resolves with the path of the first file of that name. A final name means that the file is whole. */
-  async leaves(name: RegExp): Promise<string> {
-    await this.#until(() => this.files(name).length > 0, `a file ${name}`)
-    return join(this.directory, this.files(name)[0] as string)
+  leaves(name: RegExp): Promise<string> {
+    return this.#program.until(`a file ${name}`, () => {
+      const [file] = this.files(name)
+      return file === undefined ? undefined : join(this.directory, file)
+    })
   }
 
   files(name: RegExp = /\.(cpuprofile|heapsnapshot|heapprofile)$/): string[] {
@@ -107,25 +86,6 @@ export class WatchedProgram {
 
   types(type: string): Said[] {
     return this.said.filter((said) => said.type === type)
-  }
-
-  async #until(isSo: () => boolean, what: string): Promise<void> {
-    const givesUpAt = Date.now() + PATIENCE_MS
-    while (!isSo()) {
-      if (Date.now() > givesUpAt) throw new Error(`did not come: ${what}\n${this.#story()}`)
-      if (this.child.exitCode !== null || this.child.signalCode !== null) {
-        await this.exited
-        if (isSo()) return
-        throw new Error(
-          `ended with ${this.child.exitCode ?? this.child.signalCode} before: ${what}\n${this.#story()}`,
-        )
-      }
-      await new Promise((tick) => setTimeout(tick, 25))
-    }
-  }
-
-  #story(): string {
-    return [...this.said.map((said) => JSON.stringify(said)), this.stderr].join('\n')
   }
 }
 
@@ -137,13 +97,6 @@ export function watch(
   { argument = 0, ...rest }: { argument?: number } & ProgramOptions = {},
 ): WatchedProgram {
   return new WatchedProgram(t, { ...rest, args: [JSON.stringify(options), way, String(argument)] })
-}
-
-/** Without what the test runner and coverage put there: it would change what the child does. */
-export function cleanEnv(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const unwanted = new Set(['NODE_OPTIONS', 'NODE_V8_COVERAGE', 'NODE_TEST_CONTEXT'])
-  const inherited = Object.entries(process.env).filter(([name]) => !unwanted.has(name))
-  return { ...Object.fromEntries(inherited), ...more }
 }
 
 interface CpuProfile {
@@ -180,12 +133,4 @@ export function shareOf({ nodes, samples }: CpuProfile, functionName: string): n
   }
   for (const node of nodes) if (node.callFrame.functionName === functionName) enter(node.id)
   return samples.filter((id) => inside.has(id)).length / samples.length
-}
-
-function asSaid(line: string): Said {
-  try {
-    return JSON.parse(line) as Said
-  } catch {
-    return { type: 'text', line }
-  }
 }

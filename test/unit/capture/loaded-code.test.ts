@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { installPackage } from '../../packages/application'
-import { installLibrary, repository, temporaryDirectory } from './package-copy'
+import { installLibrary, repository } from './package-copy'
+import { scratch } from '../../harness/program'
 import { missing, packagesDirectory } from '../../e2e/engines/program'
 
 const FIXTURE = join(__dirname, '../../e2e/engines/programs/loads.js')
@@ -45,9 +46,9 @@ interface Scene {
 }
 
 function scene(t: TestContext): Scene {
-  const [application, elsewhere] = [temporaryDirectory(t), temporaryDirectory(t)]
+  const [application, elsewhere] = [scratch(t), scratch(t)]
   const library = installLibrary(application)
-  const marks = join(temporaryDirectory(t), 'marks')
+  const marks = join(scratch(t), 'marks')
   return {
     application,
     library,
@@ -60,7 +61,7 @@ function scene(t: TestContext): Scene {
     },
     async run(args, { cwd = application, env = {}, options = {} } = {}) {
       const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_'))
-      const profileDir = temporaryDirectory(t)
+      const profileDir = scratch(t)
       const { stdout } = await promisify(execFile)(process.execPath, args, {
         cwd,
         timeout: 60_000,
@@ -179,7 +180,7 @@ describe('packages that the application hands over', { concurrency: 2 }, () => {
     const { application, elsewhere, library, plant, run } = scene(t)
     plant(application)
     const file = installPackage(elsewhere, 'heapdump', SOURCES.heapdump)
-    const options = { profileDir: temporaryDirectory(t) }
+    const options = { profileDir: scratch(t) }
     const env = { CMM_OPTIONS: JSON.stringify({ library, handOver: { heapdump: file }, options }) }
     const { lines, ways, ran } = await run(['-e', REQUIRE], { env })
     assert.deepEqual(ways, ['inspector', 'heapdump'])
@@ -196,7 +197,7 @@ describe('packages that the application hands over', { concurrency: 2 }, () => {
       const handOver = Object.fromEntries(
         packages.map((name) => [name, join(packagesDirectory ?? '', 'node_modules', name)]),
       )
-      const options = { profileDir: temporaryDirectory(t), watchdog }
+      const options = { profileDir: scratch(t), watchdog }
       const { lines, ways } = await run(['-e', REQUIRE], {
         env: { CMM_OPTIONS: JSON.stringify({ library, handOver, options }) },
       })
@@ -209,7 +210,7 @@ describe('packages that the application hands over', { concurrency: 2 }, () => {
 
 /** Each directory around the bundle has files of the names that the monitor would load. */
 test('in a bundle nothing runs that lies around it: no helper, no thread', async (t) => {
-  const directory = temporaryDirectory(t)
+  const directory = scratch(t)
   const dist = join(directory, 'svc', 'dist')
   const mark = join(directory, 'ran')
   const planted = `require('node:fs').appendFileSync(${JSON.stringify(mark)}, __filename)`

@@ -1,16 +1,7 @@
-import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 
 export const repository = join(__dirname, '../../..')
-
-/** A directory that is gone after the test. */
-export function temporaryDirectory(t: TestContext): string {
-  const directory = mkdtempSync(join(tmpdir(), 'cmm-loading-'))
-  t.after(() => rmSync(directory, { recursive: true, force: true }))
-  return directory
-}
 
 /**
  * Installs the built package in an application, by default without the fork helper, so that snapshots are taken in place.

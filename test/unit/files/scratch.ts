@@ -3,14 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { scratch } from '../../harness/program'
 import type { Sidecar } from '../../../src/files/sidecar'
 
-/** A directory of the test's own, gone after it. */
-export function scratch(t: TestContext): string {
-  const directory = mkdtempSync(join(tmpdir(), 'files-'))
-  t.after(() => rmSync(directory, { recursive: true, force: true }))
-  return directory
-}
+export { scratch }
 
 export interface Disk {
   readonly path: string

@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { writeHeapSnapshot } from 'node:v8'
-import { whyNotWhole } from '../../../src/files/whole'
+import { whyNotWhole } from '../../../src/files/artefact'
 import { scratch } from './scratch'
 
 function faultOf(t: TestContext, content: string | Uint8Array): string | undefined {

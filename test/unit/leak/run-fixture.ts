@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { promisify } from 'node:util'
+import { runToEnd } from '../../harness/program'
 import { makeApplication } from '../../packages/application'
-
-const run = promisify(execFile)
 
 /** A node_modules parent directory that holds the optional packages. */
 const packagesDir = process.env.CMM_TEST_PACKAGES
@@ -41,11 +38,8 @@ export async function runFixture(
   const application = mkdtempSync(path.join(tmpdir(), 'cmm-leak-'))
   try {
     const main = makeApplication(application, packagesDir)
-    const { stdout, stderr } = await run(process.execPath, [...flags, main, program, ...args], {
-      timeout: 60_000,
-      maxBuffer: 16 * 1024 * 1024,
-    })
-    assert.equal(stderr, '')
+    const { code, stdout, stderr } = await runToEnd([process.execPath, ...flags, main, program, ...args])
+    assert.deepEqual([code, stderr], [0, ''])
     return stdout
   } finally {
     rmSync(application, { recursive: true, force: true })

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
-import { callListeners, inWords, say } from '../../../src/report/listeners.js'
+import { messageOf } from '../../../src/base/error-text'
+import { callListeners, say } from '../../../src/report/listeners.js'
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -51,12 +52,6 @@ test('every listener is called with the event; what one throws or rejects with i
   for (const payload of ['first', 'second'])
     callListeners(emitter, 'news', payload, (error) => errors.push(error))
   await turn()
-  assert.deepEqual(errors.map(inWords).sort(), ['mine', 'mine', 'theirs', 'theirs', 'thrown', 'thrown'])
+  assert.deepEqual(errors.map(messageOf).sort(), ['mine', 'mine', 'theirs', 'theirs', 'thrown', 'thrown'])
   assert.deepEqual([heard.filter((each) => each === 'first').length, heard.length], [6, 11])
-})
-
-test('an error is told by its message, and what cannot become a string by its kind', () => {
-  assert.equal(inWords(new Error('why')), 'why')
-  assert.equal(inWords(undefined), 'undefined was thrown')
-  assert.equal(inWords(Object.create(null)), 'an object was thrown that cannot be converted to a string')
 })

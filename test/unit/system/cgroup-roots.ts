@@ -1,5 +1,4 @@
-import type { Limits } from '../../../src/system/limits'
-import type { MemoryLeft } from '../../../src/system/memory-left'
+import type { Limits, MemoryLeft } from '../../../src/system/limits'
 import type { ReadKernelFile } from '../../../src/system/proc'
 
 /** A machine as its files describe it, and what is to be read from them. */

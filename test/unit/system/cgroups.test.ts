@@ -9,7 +9,7 @@ import {
   limitedGroups,
   limitProblems,
   workingSetBytes,
-} from '../../../src/system/cgroups'
+} from '../../../src/system/limits'
 import { CGROUP_ROOTS, readerOf } from './cgroup-roots'
 
 const v2 = '31 23 0:28 / /sys/fs/cgroup rw shared:4 master:1 - cgroup2 cgroup2 rw\n'

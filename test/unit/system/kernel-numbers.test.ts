@@ -11,7 +11,7 @@ import {
   parseMeminfo,
   parsePositive,
   parseQuota,
-} from '../../../src/system/kernel-numbers'
+} from '../../../src/system/proc'
 
 test('a positive number, or nothing', () => {
   assert.equal(parsePositive('1073741824\n'), 1_073_741_824)

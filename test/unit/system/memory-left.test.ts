@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import os from 'node:os'
 import { describe, test } from 'node:test'
 
-import { readMemoryLeft } from '../../../src/system/memory-left'
+import { readMemoryLeft } from '../../../src/system/limits'
 import { CGROUP_ROOTS, MACHINE_NEARLY_FULL, readerOf } from './cgroup-roots'
 
 describe('memory left on each machine of the table', () => {

@@ -6,8 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
-import type { Limits } from '../../../src/system/limits'
-import type { MemoryLeft } from '../../../src/system/memory-left'
+import type { Limits, MemoryLeft } from '../../../src/system/limits'
 import { fixture } from './run-fixture.js'
 
 const MIB = 1024 * 1024

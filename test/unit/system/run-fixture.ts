@@ -1,5 +1,5 @@
-import { execFile } from 'node:child_process'
 import { join } from 'node:path'
+import { runToEnd } from '../../harness/program'
 
 const fixtures = join(__dirname, 'programs')
 const DEADLINE_MS = 30_000
@@ -10,18 +10,14 @@ export function fixture(name: string): string {
 }
 
 /** Runs a program of the fixtures to its end; gives the JSON that it printed and everything it said on stderr. */
-export function runFixture<Result>(
+export async function runFixture<Result>(
   name: string,
   given: { args?: string[]; env?: NodeJS.ProcessEnv; nodeArgs?: string[]; descriptors?: number } = {},
 ): Promise<{ result: Result; stderr: string }> {
   const { args = [], env = process.env, nodeArgs = [], descriptors } = given
   const command = [process.execPath, ...nodeArgs, fixture(name), ...args]
   const limited = ['/bin/sh', '-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh', ...command]
-  const [file = '', ...rest] = descriptors === undefined ? command : limited
-  return new Promise((resolve, reject) => {
-    execFile(file, rest, { env, timeout: DEADLINE_MS, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
-      if (error) reject(new Error(`${name} failed: ${error.message}\n${stderr}`))
-      else resolve({ result: JSON.parse(stdout) as Result, stderr })
-    })
-  })
+  const ended = await runToEnd(descriptors === undefined ? command : limited, { env, timeoutMs: DEADLINE_MS })
+  if (ended.code !== 0) throw new Error(`${name} failed: ${ended.code ?? ended.signal}\n${ended.stderr}`)
+  return { result: JSON.parse(ended.stdout) as Result, stderr: ended.stderr }
 }

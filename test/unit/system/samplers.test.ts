@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
-import { cpuPercent, cpuSampler, memorySampler, SHORTEST_SPAN_MS } from '../../../src/system/samplers'
+import { cpuPercent, cpuSampler, memorySampler, SHORTEST_SPAN_MS } from '../../../src/system/usage'
 import { runFixture } from './run-fixture'
 
 test('percent of one core', () => {

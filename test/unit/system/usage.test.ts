@@ -4,8 +4,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
-import type { AskPidusage } from '../../../src/system/pidusage'
-import { ownCpuTime, processUsage } from '../../../src/system/usage'
+import { ownCpuTime, processUsage, type AskPidusage } from '../../../src/system/usage'
 import { fixture, runFixture } from './run-fixture'
 
 const nodeCpuMs = () => {

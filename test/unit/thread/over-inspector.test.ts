@@ -4,13 +4,13 @@ import { resolve } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { causeOf } from '../../../src/thread/over-inspector'
-import { cleanEnv } from '../../e2e/thread/watched-program'
+import { programEnvironment } from '../../harness/program'
 
 const MANY_ORDERS = resolve(__dirname, '../../e2e/thread/programs/many-orders.js')
 
 test('orders leave nothing in the heap of the main thread, and each has its own answer', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', MANY_ORDERS, '60'], {
-    env: cleanEnv(),
+    env: programEnvironment(),
     timeout: 60_000,
   })
   const { bytesPerOrder } = JSON.parse(stdout) as { bytesPerOrder: number }

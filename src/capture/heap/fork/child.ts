@@ -17,7 +17,7 @@ const WHY: Readonly<Record<GuardVerdict, string>> = {
 }
 
 /** How often the guard looks at a running child, ms. */
-export const GUARD_MS = 100
+const GUARD_MS = 100
 /**
  * The pipe normally closes when the child ends. An application can break Node's sockets (`Object.prototype.reading` does) so that
  * the close is not reported: then the pipe is closed at this look of the guard after the child's end.

@@ -1,8 +1,7 @@
-import { firstLineOf } from '../../../base/error-text'
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readSync, readlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
-import { readLibc } from './libc'
+import { basename, join } from 'node:path'
+import { firstLineOf } from '../../../base/error-text'
 import { ownPackageDirectory } from '../../own-package'
 
 /** Limits of the forked child. */
@@ -12,13 +11,13 @@ export interface ForkOptions {
    * limit it ends by itself.
    */
   readonly dataAllowanceBytes: number
-  /** The kernel ends the child after this time, whatever it does. Seconds, 1 to 86400. */
+  /** The kernel ends the child after this time. Seconds, 1 to 86400. */
   readonly deadlineSeconds: number
   /** Added to the application's niceness, 0 to 19. */
   readonly niceness: number
   /** Whether the kernel kills the child before all other processes when memory runs out. */
   readonly firstForOomKiller: boolean
-  /** Number of a signal that has no effect on the child, as SIGHUP has none; 0 for none. */
+  /** Number of a signal that the child ignores, as it ignores SIGHUP; 0 for none. */
   readonly ignoredSignal: number
 }
 
@@ -26,8 +25,8 @@ export interface ForkOptions {
 export interface Forked {
   readonly pid: number
   /**
-   * The read end of a pipe, to be closed by the caller. It carries what the job returned, and ends when the child ends, in
-   * whatever way.
+   * The read end of a pipe, to be closed by the caller. It carries the result of the job, and ends when the child ends
+   * for any reason.
    */
   readonly resultDescriptor: number
   /** How long the calling thread was blocked, ms. */
@@ -161,5 +160,44 @@ function load(): LoadedHelper {
     return { helper: createRequire(file)(file) as ForkHelper }
   } catch (error) {
     return { unavailable: firstLineOf(error) }
+  }
+}
+
+/** Program header that holds the path of the loader. */
+const PT_INTERP = 3
+
+/**
+ * The C library of a Linux executable, by default of this Node: the loader that it asks for belongs to one of them.
+ * `process.report` knows the C library too, but waits for every worker thread: seconds, if one is in a long native call.
+ *
+ * @throws The file system's error, for one where `--permission` does not allow the file to be read.
+ */
+export function readLibc(executable = '/proc/self/exe'): 'glibc' | 'musl' {
+  // In `ld-linux.so.2 node` the executable of the process is the loader itself, which asks for none.
+  const loader = readInterpreter(executable) ?? readlinkSync(executable)
+  return basename(loader).includes('musl') ? 'musl' : 'glibc'
+}
+
+/** For ELF files of 64 bit, little endian, as on all processors that have a prebuilt helper. */
+function readInterpreter(file: string): string | undefined {
+  const descriptor = openSync(file, 'r')
+  const read = (position: number, length: number): Buffer => {
+    const bytes = Buffer.alloc(length)
+    readSync(descriptor, bytes, 0, length, position)
+    return bytes
+  }
+  try {
+    const header = read(0, 64)
+    const [entrySize, entries] = [header.readUInt16LE(54), header.readUInt16LE(56)]
+    const table = read(Number(header.readBigUInt64LE(32)), entrySize * entries)
+    for (let at = 0; at < table.length; at += entrySize) {
+      if (table.readUInt32LE(at) !== PT_INTERP) continue
+      const [offset, length] = [table.readBigUInt64LE(at + 8), table.readBigUInt64LE(at + 32)]
+      // The last byte is the terminating zero.
+      return read(Number(offset), Number(length) - 1).toString('latin1')
+    }
+    return undefined
+  } finally {
+    closeSync(descriptor)
   }
 }

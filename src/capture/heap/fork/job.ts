@@ -4,8 +4,7 @@ import type { Artefact } from '../../../files/sidecar'
 import { reopenArtefact, type OpenArtefact } from '../../../files/artefact'
 import { removePartial, type PartialArtefact } from '../../../files/partial'
 import type { PassedOver } from '../../capture'
-import type { HeapSampler } from '../sampler'
-import { SAMPLING_INTERVAL_BYTES, SAMPLING_WAY } from '../sampling'
+import { SAMPLING_INTERVAL_BYTES, SAMPLING_WAY, type HeapSampler } from '../sampling'
 import type { SamplerState } from '../../main-thread/orders'
 import { monotonicMs } from '../../../base/clock'
 import { owns, toJson } from '../../../base/globals'
@@ -71,7 +70,7 @@ export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, forkPauseMs
   return toJson(report)
 }
 
-/** Why there is no sampling profile beside the snapshot, as an entry of `passedOver`. */
+/** Why the snapshot has no sampling profile, as an entry of `passedOver`. */
 export function missing(profile: ChildFile | undefined): readonly PassedOver[] {
   return profile && owns(profile, 'failed') ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
 }

@@ -3,7 +3,7 @@ import { forkAllowanceBytes, judgeFork, snapshotNeedBytes, type RoomVerdict } fr
 import type { Artefact } from '../../../files/sidecar'
 import { openArtefact, type OpenArtefact } from '../../../files/artefact'
 import { findPublished } from '../../../files/partial'
-import type { CaptureObserver, Refusal } from '../../capture'
+import { ExitingError, type CaptureObserver, type Refusal } from '../../capture'
 import type { ForkHelper } from './helper'
 import { FORK_WAY, missing } from './job'
 import { awaitChild, type ChildFailure, type ChildGuard, type ChildOutcome } from './child'
@@ -15,7 +15,6 @@ import { readChildUsage } from '../../../system/proc'
 import { monotonicMs } from '../../../base/clock'
 import { ownOnly, owns } from '../../../base/globals'
 import { messageOf } from '../../../base/error-text'
-import { ExitingError } from '../../exiting-error'
 
 /** How often to fork again after a child that got stuck. */
 export const FORK_RETRIES = 2
@@ -227,8 +226,8 @@ function conclude(
   if (refusal) return { cannot: why, refusal }
   if (outcome.kind === 'stuck' || outcome.kind === 'failed') return { cannot: why }
   // No fallback to a snapshot in place here. If the child could not write (full disk, say), the parent cannot either and
-  // would block for nothing; if it was too slow, so would the parent be; and whatever ended the child is probably shutting
-  // the parent down too.
+  // would block for nothing; if it was too slow, so would the parent be; and a signal that ended the child probably means that
+  // the application is being shut down too.
   throw new Error(why)
 }
 

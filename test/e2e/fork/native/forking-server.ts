@@ -1,10 +1,8 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
+import { Program } from '../../../harness/program'
 import { loadForkHelper, type ChildEnd, type Forked } from '../../../../dist/capture/heap/fork/helper.js'
 
 const PROGRAM = path.join(__dirname, 'programs/forking-server.js')
@@ -18,6 +16,7 @@ export interface Line extends Partial<Forked> {
   readonly marks?: number
   readonly survey?: string
   readonly refused?: string
+  readonly refusals?: readonly string[]
   readonly signal?: string
 }
 
@@ -50,35 +49,22 @@ export async function startForkingServer(
   environment: NodeJS.ProcessEnv = {},
   detached = false,
 ): Promise<ForkingServer> {
-  const program = spawn(process.execPath, [PROGRAM], {
+  const program = new Program(context, [process.execPath, PROGRAM], {
     env: { ...process.env, ...environment },
-    stdio: ['pipe', 'pipe', 'pipe'],
     detached,
   })
-  context.after(() => program.kill('SIGKILL'))
-  let errorOutput = ''
-  program.stderr.setEncoding('utf8').on('data', (text: string) => (errorOutput += text))
-
-  const unclaimed: Line[] = []
-  const waiting: { fits: (line: Line) => boolean; give: (line: Line) => void }[] = []
-  createInterface({ input: program.stdout }).on('line', (text) => {
-    const line = JSON.parse(text) as Line
-    const index = waiting.findIndex(({ fits }) => fits(line))
-    if (index === -1) unclaimed.push(line)
-    else waiting.splice(index, 1)[0]?.give(line)
-  })
-
-  const awaitLine = (fits: (line: Line) => boolean): Promise<Line> => {
-    const index = unclaimed.findIndex(fits)
-    if (index !== -1) return Promise.resolve(unclaimed.splice(index, 1)[0] as Line)
-    return new Promise((give) => waiting.push({ fits, give }))
-  }
-  const send = (command: string): void => void program.stdin.write(`${command}\n`)
+  const unclaimed = program.said as Line[]
+  const awaitLine = (fits: (line: Line) => boolean): Promise<Line> =>
+    program.until(String(fits), () => {
+      const index = unclaimed.findIndex(fits)
+      return index === -1 ? undefined : unclaimed.splice(index, 1)[0]
+    })
+  const send = (command: string): void => void program.child.stdin?.write(`${command}\n`)
   const { port } = await awaitLine((line) => line.port !== undefined)
   return {
-    process: program,
+    process: program.child,
     port: port as number,
-    errorOutput: () => errorOutput,
+    errorOutput: () => program.stderr,
     send,
     line: awaitLine,
     async forkAndWait(job) {
@@ -88,16 +74,9 @@ export async function startForkingServer(
       return { end: ended.end as ChildEnd, result: ended.result as string }
     },
     async stop() {
-      program.stdin.end()
-      const [code] = (await once(program, 'exit')) as [number | null]
+      program.child.stdin?.end()
+      const [code] = (await once(program.child, 'exit')) as [number | null]
       return code
     },
   }
-}
-
-/** A directory that is gone after the test. */
-export function temporaryDirectory(context: TestContext): string {
-  const directory = mkdtempSync(path.join(tmpdir(), 'fork-helper-'))
-  context.after(() => rmSync(directory, { recursive: true, force: true }))
-  return directory
 }

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import { temporaryDirectory } from './forking-server'
+import { scratch } from '../../../harness/program'
 
 const SOURCES = path.join(__dirname, '../../../../src/native')
 const HOST = path.join(__dirname, 'programs/host.c')
@@ -58,7 +58,7 @@ for (const target of TARGETS) {
     `memory comes along, locks are free, waits end, marks come back: ${name}`,
     options,
     async (context) => {
-      const directory = temporaryDirectory(context)
+      const directory = scratch(context)
       const common = [
         '-std=gnu11',
         '-g',

@@ -3,7 +3,8 @@ import { execFile, spawnSync } from 'node:child_process'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
-import { temporaryDirectory, whyNoHelper } from './forking-server'
+import { whyNoHelper } from './forking-server'
+import { scratch } from '../../../harness/program'
 
 const PROGRAM = path.join(__dirname, 'programs/forked-under-load.js')
 
@@ -29,7 +30,7 @@ async function snapshotsUnderLoad(
 ): Promise<void> {
   const { stdout, stderr } = await promisify(execFile)(
     command,
-    [...args, PROGRAM, temporaryDirectory(context), String(wanted), String(HEAP_MEGABYTES)],
+    [...args, PROGRAM, scratch(context), String(wanted), String(HEAP_MEGABYTES)],
     { timeout: wanted * secondsPerRound * 1000 },
   )
   const rounds = stdout

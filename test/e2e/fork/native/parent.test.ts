@@ -5,7 +5,8 @@ import net from 'node:net'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startForkingServer, temporaryDirectory, whyNoHelper, type ForkingServer } from './forking-server'
+import { startForkingServer, whyNoHelper, type ForkingServer } from './forking-server'
+import { scratch } from '../../../harness/program'
 
 const skip = whyNoHelper()
 
@@ -42,7 +43,7 @@ async function bind(port: number): Promise<void> {
 const options = { skip, timeout: 60_000 }
 
 test('the application serves while the child works, and ends by itself', options, async (context) => {
-  const file = path.join(temporaryDirectory(context), 'go')
+  const file = path.join(scratch(context), 'go')
   const server = await startForkingServer(context)
   const pid = await forkBusyChild(context, server, file)
   const response = await fetch(`http://127.0.0.1:${server.port}/`, { headers: { connection: 'close' } })
@@ -72,7 +73,7 @@ test('V8 is left out of forks again, and programs start as before', options, asy
 })
 
 test('libuv and the helper reap their own children only', options, async (context) => {
-  const file = path.join(temporaryDirectory(context), 'go')
+  const file = path.join(scratch(context), 'go')
   const server = await startForkingServer(context)
   const pid = await forkBusyChild(context, server, file)
   for (let count = 0; count < 3; count++) {
@@ -89,7 +90,7 @@ test(
   'a child finishes although its parent was killed, and the port is free meanwhile',
   options,
   async (context) => {
-    const file = path.join(temporaryDirectory(context), 'go')
+    const file = path.join(scratch(context), 'go')
     const server = await startForkingServer(context)
     const pid = await forkBusyChild(context, server, file)
     server.process.kill('SIGKILL')
@@ -103,7 +104,7 @@ test(
 )
 
 test('the output of the application ends with the application', options, async (context) => {
-  const file = path.join(temporaryDirectory(context), 'go')
+  const file = path.join(scratch(context), 'go')
   const server = await startForkingServer(context)
   const pid = await forkBusyChild(context, server, file)
   const ends = Promise.all([once(server.process.stdout!, 'close'), once(server.process.stderr!, 'close')])
@@ -116,7 +117,7 @@ test(
   'a signal to the group ends the child; the application handles it as it likes',
   options,
   async (context) => {
-    const file = path.join(temporaryDirectory(context), 'go')
+    const file = path.join(scratch(context), 'go')
     const server = await startForkingServer(context, {}, true)
     await forkBusyChild(context, server, file)
     process.kill(-(server.process.pid as number), 'SIGTERM')
@@ -127,7 +128,7 @@ test(
 )
 
 test('a stopped child does not stop the application, and can be killed', options, async (context) => {
-  const file = path.join(temporaryDirectory(context), 'go')
+  const file = path.join(scratch(context), 'go')
   const server = await startForkingServer(context)
   const pid = await forkBusyChild(context, server, file)
   process.kill(pid, 'SIGSTOP')
@@ -138,13 +139,13 @@ test('a stopped child does not stop the application, and can be killed', options
 })
 
 test('the kernel ends a child at its deadline', options, async (context) => {
-  const file = path.join(temporaryDirectory(context), 'never')
+  const file = path.join(scratch(context), 'never')
   const server = await startForkingServer(context, { DEADLINE: '1' })
   assert.deepEqual(await server.forkAndWait(`outlast ${file}`), { end: { signal: 14 }, result: '' })
 })
 
 test('two children at a time end each by itself', options, async (context) => {
-  const directory = temporaryDirectory(context)
+  const directory = scratch(context)
   const server = await startForkingServer(context)
   const first = await forkBusyChild(context, server, path.join(directory, 'first'))
   const second = await forkBusyChild(context, server, path.join(directory, 'second'))
@@ -158,7 +159,7 @@ test('two children at a time end each by itself', options, async (context) => {
 test('what cannot work is refused by name, and forks nothing', options, async (context) => {
   const server = await startForkingServer(context)
   server.send('refusals')
-  const refusals = (await server.line((line) => Array.isArray(line))) as unknown as readonly string[]
+  const { refusals = [] } = await server.line((line) => line.refusals !== undefined)
   assert.equal(refusals.length, 9)
   for (const refusal of refusals) assert.match(refusal, /^TypeError: /)
   server.send('forkInWorker')

@@ -18,8 +18,8 @@ if (isMainThread) {
 }
 
 async function watch() {
-  const { loadPidusage } = require('../../../../dist/system/pidusage.js')
-  const { cpuSampler } = require('../../../../dist/system/samplers.js')
+  const { loadPidusage } = require('../../../../dist/system/usage.js')
+  const { cpuSampler } = require('../../../../dist/system/usage.js')
   const { ownCpuTime } = require('../../../../dist/system/usage.js')
   const workers = []
   for (let started = 1; started < threads; started++) {

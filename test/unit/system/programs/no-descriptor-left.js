@@ -1,7 +1,7 @@
 // Uses up every descriptor that it may have, samples, gives them back, samples again. Run it with a low `ulimit -n`.
 const { closeSync, openSync } = require('node:fs')
-const { loadPidusage } = require('../../../../dist/system/pidusage.js')
-const { cpuSampler, memorySampler } = require('../../../../dist/system/samplers.js')
+const { loadPidusage } = require('../../../../dist/system/usage.js')
+const { cpuSampler, memorySampler } = require('../../../../dist/system/usage.js')
 const { ownCpuTime, processUsage } = require('../../../../dist/system/usage.js')
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, 20))

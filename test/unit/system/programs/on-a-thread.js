@@ -57,7 +57,7 @@ function statDescriptors() {
 }
 
 function sampleOnThread() {
-  const { cpuSampler, memorySampler } = require('../../../../dist/system/samplers.js')
+  const { cpuSampler, memorySampler } = require('../../../../dist/system/usage.js')
   const { ownCpuTime } = require('../../../../dist/system/usage.js')
   const failures = []
   const cpuTime = ownCpuTime((why) => failures.push(why))

@@ -31,8 +31,8 @@ async function held() {
 }
 
 async function round() {
-  const { loadPidusage } = require('../../../../dist/system/pidusage.js')
-  const { cpuSampler, memorySampler } = require('../../../../dist/system/samplers.js')
+  const { loadPidusage } = require('../../../../dist/system/usage.js')
+  const { cpuSampler, memorySampler } = require('../../../../dist/system/usage.js')
   const { ownCpuTime, processUsage } = require('../../../../dist/system/usage.js')
   const cpuTime = ownCpuTime((why) => {
     throw new Error(why)

@@ -138,17 +138,19 @@ const commands = {
   survey: () => tell({ survey: helper.survey() ?? 'made' }),
   wait: (pid) => tell({ end: helper.wait(Number(pid)) }),
   refusals: () =>
-    tell([
-      refusal(() => helper.fork({ ...options, niceness: -1 }, () => '')),
-      refusal(() => helper.fork({ ...options, deadlineSeconds: 0 }, () => '')),
-      refusal(() => helper.fork({ ...options, firstForOomKiller: 1 }, () => '')),
-      refusal(() => helper.fork({ ...options, dataAllowanceBytes: NaN }, () => '')),
-      refusal(() => helper.fork({ ...options, ignoredSignal: 65 }, () => '')),
-      refusal(() => helper.fork({}, () => '')),
-      refusal(() => helper.fork()),
-      refusal(() => helper.fork(options, 'job')),
-      refusal(() => helper.wait(-1)),
-    ]),
+    tell({
+      refusals: [
+        refusal(() => helper.fork({ ...options, niceness: -1 }, () => '')),
+        refusal(() => helper.fork({ ...options, deadlineSeconds: 0 }, () => '')),
+        refusal(() => helper.fork({ ...options, firstForOomKiller: 1 }, () => '')),
+        refusal(() => helper.fork({ ...options, dataAllowanceBytes: NaN }, () => '')),
+        refusal(() => helper.fork({ ...options, ignoredSignal: 65 }, () => '')),
+        refusal(() => helper.fork({}, () => '')),
+        refusal(() => helper.fork()),
+        refusal(() => helper.fork(options, 'job')),
+        refusal(() => helper.wait(-1)),
+      ],
+    }),
   forkInWorker() {
     const program = `
       const { loadForkHelper } = require(${JSON.stringify(require.resolve('../../../../../dist/capture/heap/fork/helper.js'))})

@@ -3,9 +3,10 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { readLibc } from '../../../../../src/capture/heap/fork/libc.js'
+import { readLibc } from '../../../../../src/capture/heap/fork/helper.js'
 import { whyNoHelper } from '../../../../e2e/fork/native/forking-server'
-import { installLibrary, repository, temporaryDirectory } from '../../package-copy'
+import { installLibrary, repository } from '../../package-copy'
+import { scratch } from '../../../../harness/program'
 
 const FUNCTIONS = 'survey fork armHeapLimit prepareHeapLimit disarmHeapLimit wait exitCodes'
 const BINARY = `fork-helper.napi.${readLibc()}.node`
@@ -32,7 +33,7 @@ function load(directory: string, { cwd, environment = {}, command = [process.exe
 
 /** The package as it is installed, with the helper if that is built. */
 function installed(t: TestContext): string {
-  return installLibrary(temporaryDirectory(t), whyNoHelper() === false ? ['prebuilds'] : [])
+  return installLibrary(scratch(t), whyNoHelper() === false ? ['prebuilds'] : [])
 }
 
 test('the helper is there where it was built', { skip: whyNoHelper() }, () => {
@@ -41,7 +42,7 @@ test('the helper is there where it was built', { skip: whyNoHelper() }, () => {
 })
 
 test('it is the one of the package, whatever the environment names', { skip: whyNoHelper() }, (t) => {
-  const planted = temporaryDirectory(t)
+  const planted = scratch(t)
   mkdirSync(path.join(planted, 'build/Release'), { recursive: true })
   cpSync(path.join(repository, OWN_BINARY), path.join(planted, 'build/Release/x.node'))
   cpSync(path.join(repository, 'prebuilds'), path.join(planted, 'prebuilds'), { recursive: true })
@@ -85,7 +86,7 @@ test(
 )
 
 test('for a processor without a binary it is unavailable, and says for which', (t) => {
-  const directory = installLibrary(temporaryDirectory(t))
+  const directory = installLibrary(scratch(t))
   assert.match(load(directory).text, new RegExp(`^no fork helper for ${process.arch}: .* does not exist$`))
 })
 

@@ -3,8 +3,8 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { readLibc } from '../../../../../src/capture/heap/fork/libc.js'
-import { temporaryDirectory } from '../../package-copy'
+import { readLibc } from '../../../../../src/capture/heap/fork/helper.js'
+import { scratch } from '../../../../harness/program'
 
 const isCi = process.env.CI === 'true'
 
@@ -35,13 +35,13 @@ test('of a loader itself it is the one that the loader belongs to', (t) => {
   const loader = '/proc/self/exe'
   const dynamic = '/lib64/ld-linux-x86-64.so.2'
   if (!existsSync(dynamic)) return t.skip(`no ${dynamic}`)
-  const file = join(__dirname, '../../../../../dist/capture/heap/fork/libc.js')
+  const file = join(__dirname, '../../../../../dist/capture/heap/fork/helper.js')
   const program = `console.log(require(${JSON.stringify(file)}).readLibc('${loader}'))`
   assert.equal(execFileSync(dynamic, [process.execPath, '-e', program], { encoding: 'utf8' }), 'glibc\n')
 })
 
 function compiled(t: TestContext, compiler: string): string {
-  const directory = temporaryDirectory(t)
+  const directory = scratch(t)
   writeFileSync(join(directory, 'empty.c'), 'int main(void) { return 0; }\n')
   execFileSync(compiler, ['empty.c', '-o', 'empty'], { cwd: directory })
   return join(directory, 'empty')

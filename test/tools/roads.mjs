@@ -1,0 +1,83 @@
+// Counts the files that a reader opens on each of the four roads through the code, types and messages included:
+//
+//   node test/tools/roads.mjs
+//
+// The lists are kept by hand; a file that is gone, or a road longer than it may be, is an error.
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const src = join(dirname(fileURLToPath(import.meta.url)), '../../src')
+
+const ROADS = [
+  {
+    name: "cpu.threshold '80%' to the verdict, on the watchdog thread",
+    most: 15,
+    files: {
+      '': 'index',
+      monitor: 'options monitor start',
+      options: 'read',
+      system: 'limits proc usage',
+      thread: 'movable-watch watchdog messages watchdog-thread',
+      watch: 'watch reading-loop',
+      base: 'loop',
+      dispatch: 'dispatcher readings gate threshold-rule',
+    },
+  },
+  {
+    name: 'a memory reading to the finished snapshot of a forked child, on the watchdog thread',
+    most: 45,
+    files: {
+      watch: 'watch reading-loop directories',
+      base: 'loop clock timers error-text globals',
+      system: 'usage limits proc',
+      dispatch: 'dispatcher request readings gate threshold-rule budget dump-once events process-registry',
+      capture: 'capture engines room room-probe own-package',
+      'capture/main-thread': 'orders carry-out patient local-session',
+      'capture/heap': 'ladder rung sampling',
+      'capture/heap/fork': 'rung job child verdict helper',
+      files: 'names expiry directory artefact partial disk sidecar retention',
+      thread: 'over-inspector order-post exit-wait watchdog watchdog-thread messages',
+      monitor: 'voice',
+      report: 'lines listeners logger',
+    },
+  },
+  {
+    name: 'a worker over its limit to its exit',
+    most: 20,
+    files: {
+      base: 'loop',
+      cluster: 'memory-check worker messages primary report handle',
+      'cluster/plan': 'reconciler roster candidate replacement slot vacancies events',
+      'cluster/drain': 'drain servers last-response connections addresses',
+      report: 'listeners logger',
+    },
+  },
+  {
+    name: 'stop(), with the watchdog thread',
+    most: 20,
+    files: {
+      monitor: 'monitor start signal',
+      base: 'stop-list loop',
+      dispatch: 'process-registry arm-heap-limit dispatcher gate',
+      leak: 'watch sentinel',
+      thread: 'movable-watch watchdog messages watchdog-thread blocked-loop beats over-inspector order-post',
+      watch: 'watch',
+      'capture/heap': 'ladder sampling',
+      'capture/main-thread': 'carry-out patient',
+    },
+  },
+]
+
+for (const { name, most, files } of ROADS) {
+  const all = Object.entries(files).flatMap(([room, names]) =>
+    names.split(' ').map((file) => (room === '' ? file : `${room}/${file}`)),
+  )
+  const gone = all.filter((file) => !existsSync(join(src, `${file}.ts`)))
+  const isLong = all.length > most
+  if (gone.length > 0 || isLong) process.exitCode = 1
+  console.log(
+    `${String(all.length).padStart(3)} files, at most ${most}${isLong ? ' (TOO LONG)' : ''}: ${name}`,
+  )
+  if (gone.length > 0) console.log(`    gone: ${gone.join(', ')}`)
+}
