@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import * as v8 from 'node:v8'
 import { loadForkHelper, type HeapLimitPlan } from '../capture/heap/fork/helper'
 import { writeHeapLimitDump } from '../capture/heap/limit/job'
@@ -28,6 +29,8 @@ export interface HeapLimitParts {
   readonly writesLine: boolean
   /** Runs if there is one to read from. */
   readonly sampler: HeapSampler | undefined
+  /** The signal that orders dumps. */
+  readonly signal: NodeJS.Signals | undefined
   /** @default what `loadForkHelper()` finds */
   readonly fork?: ReturnType<typeof loadForkHelper>
 }
@@ -40,12 +43,20 @@ type V8OfToday = typeof v8 & { readonly setHeapProfileNearHeapLimit?: (dumps: nu
  * works as well.
  */
 export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
-  const { holdMs, writesLine, sampler, fork = loadForkHelper() } = parts
+  const { holdMs, writesLine, sampler, signal, fork = loadForkHelper() } = parts
   const { heap_size_limit: limitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
   const baseBytes = Math.max(0, process.memoryUsage.rss() - heapBytes)
   const holdsToEnd = endsItsChildren(process.pid, process.ppid, readNameOfInit())
   const hold = { holdMs: holdsToEnd ? holdMs : HOLD_UNTIL_COLLECTED_MS, holdsToEnd }
-  const common = { limitBytes, baseBytes, ...hold, writesLine, hasProfile: sampler !== undefined }
+  const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]
+  const common = {
+    limitBytes,
+    baseBytes,
+    ...hold,
+    writesLine,
+    hasProfile: sampler !== undefined,
+    ignoredSignal,
+  }
   const otherwise = (inWords: string) => ({
     toWatch: { ...common, isArmed: false },
     inWords,

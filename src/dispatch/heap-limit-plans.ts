@@ -1,6 +1,6 @@
 import { loadForkHelper, type HeapLimitPlan } from '../capture/heap/fork/helper'
 import type { PassedOver } from '../capture/capture'
-import { CHILD_NICENESS } from '../capture/heap/fork/rung'
+import { limitsOfChild } from '../capture/heap/fork/rung'
 import type { HeapLimitJobFacts } from '../capture/heap/limit/job'
 import type { RoomProbe } from '../capture/room-probe'
 import { FORK_WAY } from '../capture/heap/fork/job'
@@ -29,8 +29,6 @@ import type { Dump, Report } from './events'
 const LOOK_EVERY_MS = 60_000
 /** The same while a child of another process is writing. */
 const LOOK_AGAIN_MS = 5000
-/** The kernel's own deadline for the child, s, above the one in the sidecar. */
-const ALARM_GRACE_S = 5
 
 export interface HeapLimitPlansParts {
   readonly heapLimit: HeapLimitToWatch
@@ -111,7 +109,7 @@ async function planFor(
   readings: ReadingLog,
 ): Promise<HeapLimitPlan> {
   const { heapLimit, directory, budget, where, probe } = parts
-  const { limitBytes, baseBytes, holdMs, holdsToEnd, writesLine, hasProfile } = heapLimit
+  const { limitBytes, baseBytes, holdMs, holdsToEnd, writesLine, hasProfile, ignoredSignal } = heapLimit
   const isKilledAsOne = probe.isKilledAsOne()
   const disk = await probe.disk(directory).catch((error: unknown) => ({ error: messageOf(error) }))
   const decision: HeapLimitDecision =
@@ -122,6 +120,7 @@ async function planFor(
           room: probe.memory(),
         })
   const hasSnapshot = decision.refusal === undefined && decision.hasSnapshot
+  const allowanceBytes = decision.refusal === undefined ? decision.allowanceBytes : 0
   const deadlineMs = childDeadlineMs(limitBytes)
   const limits = { ...where.limits, childDeadlineMs: deadlineMs }
   const facts: HeapLimitJobFacts = {
@@ -134,14 +133,7 @@ async function planFor(
   }
   const nothingToWrite = hasProfile || hasSnapshot ? '' : 'disk: too full for a snapshot'
   return {
-    options: {
-      dataAllowanceBytes: decision.refusal === undefined ? decision.allowanceBytes : 0,
-      deadlineSeconds: Math.ceil(deadlineMs / 1000) + ALARM_GRACE_S,
-      niceness: CHILD_NICENESS,
-      firstForOomKiller: !isKilledAsOne,
-      // The application is gone with its dump: no signal that was meant for it comes any more.
-      ignoredSignal: 0,
-    },
+    options: { ...limitsOfChild(deadlineMs, allowanceBytes, isKilledAsOne), ignoredSignal },
     ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot, directory },
     refusal: decision.refusal ?? nothingToWrite,
     facts: toJson(facts),

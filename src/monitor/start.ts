@@ -99,8 +99,8 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   }
 }
 
-function heapLimitParts({ logger, memory }: Settings, sampler: HeapSampler) {
-  return { writesLine: logger !== false, sampler: memory.sampling ? sampler : undefined }
+function heapLimitParts({ logger, memory, signal }: Settings, sampler: HeapSampler) {
+  return { writesLine: logger !== false, sampler: memory.sampling ? sampler : undefined, signal }
 }
 
 /** The warning for a memory threshold that V8's heap limit makes unlikely to be passed. */

@@ -37,6 +37,12 @@
 #include <time.h>
 #include <unistd.h>
 
+/*
+ * Before the first fork, ms. V8 has collected before it calls, and its threads are still sweeping what that left. A child that is
+ * forked in the middle waits for them in its own collection: half of all first children ended so without this pause, none in 16
+ * deaths with it.
+ */
+#define SWEEP_MS 50
 /* Forks for one dump. In practice the second one gets through. */
 #define MOST_FORKS 5
 /* V8 can call several times before it ends the process; a process that lives on has its next dump after this long at the earliest. */
@@ -244,6 +250,7 @@ static void finish(enum progress progress, int status) {
 /* Returns true in the child. */
 static bool dump(void) {
   double until_ms = now_ms() + plan.hold_ms;
+  (void)poll(NULL, 0, SWEEP_MS < plan.hold_ms ? SWEEP_MS : 0);
   struct child_options options = plan.options;
   options.niceness = 0;
   enum progress progress = STUCK;

@@ -33,7 +33,10 @@ export interface WorkerHeapLimit {
 
 /** Has a worker dump at V8's heap limit, for as long as it lives. */
 export function dumpAtHeapLimit({ directory, budget, keep, report, sampler }: WorkerHeapLimit): void {
-  const { toWatch, inWords } = armHeapLimit({ holdMs: DEFAULT_HOLD_MS, writesLine: true, sampler })
+  const { toWatch, inWords } = armHeapLimit({
+    ...{ holdMs: DEFAULT_HOLD_MS, writesLine: true, sampler },
+    signal: undefined,
+  })
   if (!toWatch.isArmed) report.info(`at V8's heap limit of the worker with pid ${process.pid}: ${inWords}`)
   const { version: node, versions, pid } = process
   const round = createHeapLimitPlans({

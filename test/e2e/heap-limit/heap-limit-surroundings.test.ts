@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmdirSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext } from 'node:test'
 import { artefacts, files, scratch } from '../monitor/app'
-import { die, it, untilProfiled, untilWritten, WATCHED } from './heap-limit'
+import { die, it, untilAtWork, untilProfiled, untilWritten, WATCHED, type Death } from './heap-limit'
 import { limitedTo } from '../monitor/memory-cgroup'
 
 const MIB = 1024 * 1024
 const isRoot = process.getuid?.() === 0
+/** Since 22.5, and without a flag since 22.13. */
+const hasDatabase = process.getBuiltinModule?.('node:sqlite') !== undefined
 
 describe("a process that dies of V8's heap limit", () => {
   it('as PID 1 is held until its child has written all', { skip: !isRoot && 'needs root' }, async (t) => {
@@ -97,6 +99,34 @@ describe("a process that dies of V8's heap limit", () => {
       assert.equal(readFileSync(join(each.directory, 'stream'), 'utf8'), '')
     }
   })
+
+  const skip = !hasDatabase && `Node ${process.version} has no node:sqlite`
+  it('leaves its databases as they were amid a transaction', { skip }, async (t) => {
+    const twin = await die(t, { program: 'database.js', options: 'none' })
+    const death = await die(t, { program: 'database.js' })
+    await untilWritten(death)
+    const left = filesOfDatabases(death)
+    assert.deepEqual(left, filesOfDatabases(twin))
+    assert.ok(left.some(([name, bytes]) => name === 'delete.db-journal' && bytes > 0))
+    for (const mode of ['delete', 'wal'])
+      assert.deepEqual(rowsOf(join(death.directory, `${mode}.db`)), { rows: 64, committed: 64, check: 'ok' })
+  })
+
+  it('has its child work on through the signal that orders dumps', async (t) => {
+    const death = await die(t, { options: { memory: {} } })
+    process.kill(await untilAtWork(death), 'SIGUSR2')
+    await untilWritten(death)
+  })
+
+  it('is held until its profile is whole, before the snapshot is begun', async (t) => {
+    const death = await die(t)
+    // Not waited for.
+    assert.deepEqual(
+      artefacts(death).map((name) => name.replace(/.*\./, '.')),
+      ['.heapprofile'],
+    )
+    process.kill(await untilAtWork(death), 'SIGKILL')
+  })
 })
 
 describe('a later start in the same directory', () => {
@@ -134,6 +164,30 @@ describe('a later start in the same directory', () => {
     assert.equal(artefacts({ directory }).filter((name) => name.endsWith('.heapsnapshot')).length, 1)
   })
 })
+
+/** Names and sizes. */
+function filesOfDatabases(of: Death): (readonly [string, number])[] {
+  const names = files(of).filter((name) => name.includes('.db'))
+  return names.map((name) => [name, statSync(join(of.directory, name)).size] as const)
+}
+
+interface Sqlite {
+  readonly DatabaseSync: new (file: string) => {
+    prepare(sql: string): { get(): Record<string, unknown> }
+    close(): void
+  }
+}
+
+/** What a later process finds, which undoes the transaction as it opens the database. */
+function rowsOf(file: string): Record<string, unknown> {
+  const { DatabaseSync } = process.getBuiltinModule('node:sqlite') as unknown as Sqlite
+  const database = new DatabaseSync(file)
+  const counts = "count(*) AS rows, sum(text LIKE 'committed%') AS committed"
+  const found = database.prepare(`SELECT ${counts} FROM rows`).get()
+  const { integrity_check: check } = database.prepare('PRAGMA integrity_check').get()
+  database.close()
+  return { ...found, check }
+}
 
 function dumpsIn(stdout: string): Record<string, unknown>[] {
   return stdout

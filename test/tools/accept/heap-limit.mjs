@@ -1,5 +1,8 @@
 // A process that dies of V8's heap limit leaves its evidence, dies as it would have died, and no process dies that would have lived.
-// CMM_NODES, CMM_SHAPES, CMM_COUNT (5), CMM_LIMIT_MB (150); CMM_BESIDE_MB (200), CMM_CONTAINERS (20), CMM_NEAR (100), CMM_LIVES (20).
+//
+// Each part prints one line: deaths, beside, containers, near, lives, large. CMM_PARTS names those to run, the default is all.
+// In short form: CMM_NODES, CMM_SHAPES, CMM_COUNT (5), CMM_LIMIT_MB (150) for deaths; CMM_BESIDE_MB (200) for beside and containers;
+// CMM_CONTAINERS (20), CMM_NEAR (100), CMM_LIVES (20), CMM_LARGE_MB (1024).
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,45 +14,55 @@ import { onEachNode } from './programs/on-each-node.mjs'
 /** One death in 120 may leave no profile, three no snapshot. */
 const MAY_MISS = { profiles: 1 / 120, snapshots: 3 / 120 }
 const LATEST_DEATH_MS = 2500
+const BUDGET = 3
 const options = { memory: { limiter: [1000, 'hour'] }, signal: false }
 const MIB = 1024 * 1024
 
-const nodes = onEachNode('heap-limit-here.mjs')
-  .split('; ')
-  .map((line) => JSON.parse(line))
-const sum = (name) => nodes.reduce((total, node) => total + node[name], 0)
-const [deaths, profiles, snapshots] = [sum('deaths'), sum('profiles'), sum('snapshots')]
-const latestMs = Math.max(...nodes.map((node) => node.latestMs))
-const besides = await compareWithNode()
-const containers = await dieInContainers()
-const near = await comeNear()
-const lives = await crashLoop()
-
-console.log(
-  `${deaths} deaths: ${profiles} profiles, ${snapshots} snapshots, ${sum('shown')} of ${sum('toShow')} show the class, ` +
-    `all died like their twins, at most ${latestMs} ms after the limit; ` +
-    `beside --heapsnapshot-near-heap-limit=1 at ${besides.limitMb} MB: death after ${besides.ours.ms} and ${besides.nodes.ms} ms, ` +
-    `peak ${besides.ours.peakMb} and ${besides.nodes.peakMb} MB, none ${besides.none.peakMb} MB; ` +
-    `in containers of heap + 400 MB: ours left a profile ${containers.ours} and Node's own a snapshot ${containers.nodes} ` +
-    `of ${containers.count} times; ${near.recovered} of ${near.count} that came near recovered, ${near.dumps} dumps; ` +
-    `${lives.dumps} dumps of ${lives.count} lives with a budget of 3`,
-)
-for (const { node, otherwise, missing } of nodes) {
-  assert.deepEqual(otherwise, [], `${node} died otherwise`)
-  if (missing.length > 0) console.error(`${node}: ${missing.join('\n')}`)
+const PARTS = { deaths, beside, containers, near, lives, large }
+const named = process.env.CMM_PARTS?.split(',') ?? Object.keys(PARTS)
+const figures = []
+for (const name of named) {
+  const { figure, check } = await PARTS[name]()
+  figures.push(`${name}: ${figure}`)
+  console.log(figures.at(-1))
+  try {
+    check()
+  } catch (error) {
+    console.error(`${name}: ${error.message}`)
+    process.exitCode = 1
+  }
 }
-assert.ok(deaths - profiles <= Math.ceil(deaths * MAY_MISS.profiles), `${profiles} profiles of ${deaths}`)
-assert.ok(deaths - snapshots <= Math.ceil(deaths * MAY_MISS.snapshots), `${snapshots} snapshots of ${deaths}`)
-assert.equal(sum('shown'), sum('toShow'))
-assert.ok(latestMs <= LATEST_DEATH_MS, `death ${latestMs} ms after the limit`)
-assert.ok(besides.ours.ms * 5 <= besides.nodes.ms)
-assert.ok(besides.ours.peakMb <= besides.none.peakMb * 1.1, 'the dying process took more memory')
-assert.equal(containers.ours, containers.count)
-assert.deepEqual([near.recovered, near.dumps], [near.count, near.calls])
-assert.equal(lives.dumps, 3)
+if (figures.length > 1) console.log(figures.join('; '))
+
+/** Heap shapes by Nodes: whole files, the class in DevTools, the way of dying, the time from the limit to the death. */
+function deaths() {
+  const nodes = onEachNode('heap-limit-here.mjs')
+    .split('; ')
+    .map((line) => JSON.parse(line))
+  const sum = (name) => nodes.reduce((total, node) => total + node[name], 0)
+  const [count, profiles, snapshots] = [sum('deaths'), sum('profiles'), sum('snapshots')]
+  const latestMs = Math.max(...nodes.map((node) => node.latestMs))
+  const differing = nodes.flatMap(({ node, otherwise }) => otherwise.map((how) => `${node} ${how}`))
+  for (const { node, missing } of nodes) for (const each of missing) console.error(`${node} ${each}`)
+  return {
+    figure:
+      `${count}: ${profiles} profiles, ${snapshots} snapshots, ${sum('shown')} of ${sum('toShow')} show the class, ` +
+      `${count - differing.length} died like their twins, at most ${latestMs} ms after the limit`,
+    check: () => {
+      assert.deepEqual(differing, [])
+      assert.ok(count - profiles <= Math.ceil(count * MAY_MISS.profiles), `${profiles} profiles of ${count}`)
+      assert.ok(
+        count - snapshots <= Math.ceil(count * MAY_MISS.snapshots),
+        `${snapshots} snapshots of ${count}`,
+      )
+      assert.equal(sum('shown'), sum('toShow'))
+      assert.ok(latestMs <= LATEST_DEATH_MS, `death ${latestMs} ms after the limit`)
+    },
+  }
+}
 
 /** Time from the limit to the death, and the peak of the dying process, by our way, by Node's own flag, and by none. */
-async function compareWithNode() {
+async function beside() {
   const limitMb = parameter('CMM_BESIDE_MB', 200)
   const none = []
   const ours = []
@@ -79,21 +92,35 @@ async function compareWithNode() {
     ms: Math.round(median(all.map(({ ms }) => ms))),
     peakMb: Math.round(median(all.map(({ peakMb }) => peakMb))),
   })
-  return { limitMb, none: middle(none), ours: middle(ours), nodes: middle(nodesOwn) }
+  const [without, our, nodes] = [middle(none), middle(ours), middle(nodesOwn)]
+  return {
+    figure:
+      `at ${limitMb} MB death ${our.ms} ms after the limit, with --heapsnapshot-near-heap-limit=1 ${nodes.ms} ms; ` +
+      `peak ${our.peakMb} MB, with it ${nodes.peakMb} MB, with neither ${without.peakMb} MB`,
+    check: () => {
+      assert.ok(our.ms * 5 <= nodes.ms, `${our.ms} ms is more than a fifth of ${nodes.ms} ms`)
+      assert.ok(our.peakMb <= without.peakMb * 1.1, 'the dying process took more memory')
+    },
+  }
 }
 
-async function dieInContainers() {
+/** Containers with room for the heap and 400 MB: what is left by our way, and by Node's own flag. */
+async function containers() {
   const [count, limitMb] = [parameter('CMM_CONTAINERS', 20), parameter('CMM_BESIDE_MB', 200)]
   const containerBytes = (limitMb + 400) * MIB
   let ours = 0
+  let snapshots = 0
   let nodesOwn = 0
+  const tries = Math.min(count, 3)
   for (let round = 0; round < count; round++) {
     await withCgroup(containerBytes, (procs) =>
       withDeath({ limitMb, options, env: { CMM_PROCS: procs } }, async (death) => {
-        if ((await written(death)).profile) ours++
+        const { profile, snapshot } = await written(death)
+        if (profile) ours++
+        if (snapshot) snapshots++
       }),
     )
-    if (round >= 3) continue
+    if (round >= tries) continue
     await withCgroup(containerBytes, (procs) =>
       withDeath(
         { limitMb, execArgv: ['--heapsnapshot-near-heap-limit=1'], env: { CMM_PROCS: procs } },
@@ -107,41 +134,85 @@ async function dieInContainers() {
       ),
     )
   }
-  return { count, ours, nodes: nodesOwn }
+  return {
+    figure: `${ours} of ${count} left a profile, ${snapshots} a snapshot; Node's own left ${nodesOwn} of ${tries} snapshots`,
+    check: () => {
+      assert.equal(ours, count)
+      assert.equal(nodesOwn, 0)
+    },
+  }
 }
 
 /** Processes that come within 5 % of the limit several times, and recover. */
-async function comeNear() {
+async function near() {
   const count = parameter('CMM_NEAR', 100)
-  const found = { count, recovered: 0, dumps: 0, calls: 0 }
+  const found = { recovered: 0, calls: 0, dumps: 0, uncalled: 0 }
   for (let round = 0; round < count; round++) {
     await withDeath(
       { program: 'recovers.js', limitMb: 60, options, args: ['0.95'] },
       ({ code, stdout, stderr, directory }) => {
         if (code === 0 && stdout.includes('recovered')) found.recovered++
-        if (stderr.includes('the heap has reached')) found.calls++
-        if (readdirSync(directory).some((name) => name.startsWith('heap-limit-'))) found.dumps++
+        const isCalled = stderr.includes('the heap has reached')
+        const isDumped = readdirSync(directory).some((name) => name.startsWith('heap-limit-'))
+        if (isCalled) found.calls++
+        if (isDumped) found.dumps++
+        if (isDumped && !isCalled) found.uncalled++
       },
     )
   }
-  return found
+  const { recovered, calls, dumps, uncalled } = found
+  return {
+    figure: `${recovered} of ${count} recovered, the callback was called in ${calls}, ${dumps} dumps`,
+    check: () => assert.deepEqual([recovered, uncalled], [count, 0]),
+  }
 }
 
 /** One process after the other, restarted at once in the same directory, dies of its heap limit. */
-async function crashLoop() {
+async function lives() {
   const count = parameter('CMM_LIVES', 20)
   const directory = mkdtempSync(join(tmpdir(), 'accept-'))
+  let limited = 0
   try {
     for (let life = 0; life < count; life++) {
       await withDeath(
-        { shape: 'array', limitMb: 60, options: { memory: {}, signal: false }, args: ['1000'], directory },
-        () => {},
+        { shape: 'array', limitMb: 60, options: { memory: {}, signal: false }, directory },
+        ({ stderr }) => {
+          if (stderr.includes('no dump: limited')) limited++
+        },
       )
     }
     await written({ directory })
     const dumps = readdirSync(directory).filter((name) => name.endsWith('.heapprofile')).length
-    return { count, dumps }
+    return {
+      figure: `${dumps} dumps of ${count} lives in one directory with a budget of ${BUDGET}, ${limited} refused`,
+      check: () => {
+        assert.equal(dumps, BUDGET)
+        assert.equal(limited, count - BUDGET)
+      },
+    }
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
+}
+
+/** One death with a large heap of small objects. */
+async function large() {
+  const limitMb = parameter('CMM_LARGE_MB', 1024)
+  return withDeath({ limitMb, options }, async (death) => {
+    const { profile, snapshot } = await written(death, 600_000)
+    const { why } = profile ? sidecarOf(profile) : { why: undefined }
+    const diedAfterMs = why && death.diedAtMs - Date.parse(why.details.reachedAt)
+    const { how, where } = snapshot ? sidecarOf(snapshot) : {}
+    return {
+      figure:
+        `at ${limitMb} MB death ${diedAfterMs} ms after the limit; pause ${Math.round(how?.pauseMs)} ms at fork ${why?.details.fork}; ` +
+        `snapshot of ${Math.round(how?.sizeBytes / MIB)} MB in ${Math.round(how?.durationMs / 1000)} s ` +
+        `of ${where?.limits.childDeadlineMs / 1000} s allowed, child's peak ${Math.round(how?.notes.childPeakBytes / MIB)} MB`,
+      check: () => {
+        assert.ok(profile, 'no profile')
+        assert.ok(snapshot, 'no snapshot')
+        assert.ok(diedAfterMs <= LATEST_DEATH_MS, `death ${diedAfterMs} ms after the limit`)
+      },
+    }
+  })
 }

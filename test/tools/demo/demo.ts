@@ -1,9 +1,10 @@
-// npm run demo: a web shop gets slow, then leaks, and the monitor inside it leaves a CPU profile and a heap snapshot.
+// npm run demo: a web shop gets slow, then leaks, then a job dies of its heap limit. The monitor inside leaves evidence of each.
 import { mkdtempSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { checkCpuProfile, checkHeapSnapshot } from './evidence'
+import { heapLimitSnapshot, runNightlyJob, whyNoEvidence } from './nightly-job-process'
 import { createProgress } from './progress'
 import type { Progress } from './progress'
 import { writeReport } from './report'
@@ -33,6 +34,8 @@ async function main(): Promise<void> {
     const cpu = await writeReport(evidence.cpuProfile, 'renderReport')
     const memory = await writeReport(evidence.heapSnapshot, 'SessionRecord')
     explain(evidence, [cpu, memory], progress)
+    await shop.close()
+    await withinDeadline(killAJob(folder, progress))
   } finally {
     await shop.close()
     removeIfEmpty(folder)
@@ -69,6 +72,23 @@ function keepTelling(visitors: Visitors, progress: Progress): () => void {
     progress.update(second, `${String(second).padStart(3)} s, ${visitors.pagesServed()} pages served`)
   }, 500)
   return () => clearInterval(timer)
+}
+
+/** Has V8 end a process for its heap limit, and shows what is left of it. */
+async function killAJob(folder: string, { say }: Progress): Promise<void> {
+  const whyNot = whyNoEvidence()
+  if (whyNot !== undefined) return say(`The third act, a death of the heap limit, is left out: ${whyNot}`)
+  say('')
+  say('At night a job loads more order lines than its heap can hold, and V8 ends it.')
+  const end = await runNightlyJob(folder, (line) => say(`  job: ${line}`))
+  say(`The job is gone (${end}). Its forked child writes what filled the heap.`)
+  const snapshot = await heapLimitSnapshot(folder)
+  await checkHeapSnapshot(snapshot, 'OrderLine')
+  const { answer, page } = await writeReport(snapshot, 'OrderLine')
+  say(`  ${snapshot}`)
+  say('The report names the culprit of this death too:')
+  say(`  ${answer}`)
+  say(`    ${page}`)
 }
 
 function explain(

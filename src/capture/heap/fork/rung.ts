@@ -4,7 +4,7 @@ import type { Artefact } from '../../../files/sidecar'
 import { openArtefact, type OpenArtefact } from '../../../files/artefact'
 import { findPublished } from '../../../files/partial'
 import { ExitingError, type CaptureObserver, type Refusal } from '../../capture'
-import type { ForkHelper } from './helper'
+import type { ForkHelper, ForkOptions } from './helper'
 import { FORK_WAY, missing } from './job'
 import { awaitChild, type ChildFailure, type ChildGuard, type ChildOutcome } from './child'
 import { passOver, type HeapCapture, type HeapDump, type HeapRung, type Incapable } from '../rung'
@@ -22,6 +22,22 @@ export const FORK_RETRIES = 2
 export const CHILD_NICENESS = 10
 /** The kernel's own deadline for the child comes shortly after the guard's. */
 const ALARM_GRACE_S = 5
+
+/** The limits that the kernel keeps for a child that may take this long and allocate this much. */
+export function limitsOfChild(
+  deadlineMs: number,
+  dataAllowanceBytes: number,
+  isKilledAsOne: boolean,
+): Omit<ForkOptions, 'ignoredSignal'> {
+  return {
+    dataAllowanceBytes,
+    deadlineSeconds: Math.ceil(deadlineMs / 1000) + ALARM_GRACE_S,
+    niceness: CHILD_NICENESS,
+    // Where the kernel kills all processes of a group together, the child must not be the reason for it: another group may
+    // have used up the machine's memory.
+    firstForOomKiller: !isKilledAsOne,
+  }
+}
 
 /** The parts of forked snapshots. */
 export interface HeapForkParts {
@@ -146,14 +162,7 @@ async function runChild(
         ...(profile && { profile: profile.partial }),
         passedOver,
         pausedBeforeMs: progress.pauseMs,
-        options: {
-          dataAllowanceBytes: guard.allowanceBytes,
-          deadlineSeconds: Math.ceil(progress.deadlineMs / 1000) + ALARM_GRACE_S,
-          niceness: CHILD_NICENESS,
-          // Where the kernel kills all processes of a group together, the child must not be the reason for it: another group
-          // may have used up the machine's memory.
-          firstForOomKiller: !probe.isKilledAsOne(),
-        },
+        options: limitsOfChild(progress.deadlineMs, guard.allowanceBytes, probe.isKilledAsOne()),
       },
       // A child that was forked after all must be reaped.
       {

@@ -29,6 +29,8 @@ export interface HeapLimitToWatch {
   readonly holdsToEnd: boolean
   readonly writesLine: boolean
   readonly hasProfile: boolean
+  /** Number of a signal that must not end the child: `pkill` finds it by the application's command line. 0 for none. */
+  readonly ignoredSignal: number
 }
 
 /** All that decides about a dump at the heap limit, as the latest reading found it. */

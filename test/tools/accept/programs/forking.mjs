@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { require as requireTs } from 'tsx/cjs/api'
 
-const { limitedTo } = requireTs('../../e2e/memory-cgroup.ts', import.meta.url)
+const { limitedTo } = requireTs('../../../e2e/monitor/memory-cgroup.ts', import.meta.url)
 
 const PROGRAM = fileURLToPath(new URL('forking-program.cjs', import.meta.url))
 

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test, type TestContext } from 'node:test'
+import { files } from '../monitor/app'
+import { isRunning } from '../fork/forked-child'
+import { die, type Death } from './heap-limit'
+
+/** Longer than any test takes, ms: a process that is held for it fails by its own time limit. */
+const LONG_MS = 300_000
+
+const dieWith = (t: TestContext, job: string, holdMs: number): Promise<Death> =>
+  die(t, { program: 'callback.js', options: 'none', args: [job, String(holdMs)] })
+
+describe("V8's callback at the heap limit", () => {
+  test('forks again when a child crashed, as one that needs a thread of V8 does', async (t) => {
+    const death = await dieWith(t, 'writes at the second fork', LONG_MS)
+    assert.match(death.line ?? '', /a forked child has written/)
+    assert.deepEqual(files(death), ['written-2'])
+  })
+
+  test('gives up after five forks', async (t) => {
+    const death = await dieWith(t, 'aborts', LONG_MS)
+    assert.match(death.line ?? '', /no dump: the forked child ended by signal 6 at fork 5$/)
+    assert.deepEqual(files(death).sort(), ['began-1', 'began-2', 'began-3', 'began-4', 'began-5'])
+    assert.deepEqual([death.code, death.signal], await endOfTwin(t))
+  })
+
+  test('does not fork again when the job failed', async (t) => {
+    const death = await dieWith(t, 'fails', LONG_MS)
+    assert.match(death.line ?? '', /no dump: the forked child ended with code 70 at fork 1$/)
+    assert.deepEqual(files(death), ['began-1'])
+  })
+
+  test('holds the process until its child reports that it has collected, and no longer', async (t) => {
+    const death = await dieWith(t, 'reports after half a second', LONG_MS)
+    assert.ok(existsSync(join(death.directory, 'collected-1')), 'the process died before the report')
+    assert.match(death.line ?? '', /a forked child is writing/)
+    endChild(death, 'collected-1')
+    assert.deepEqual([death.code, death.signal], await endOfTwin(t))
+  })
+
+  test('holds it no longer than it may when no report comes', async (t) => {
+    const death = await dieWith(t, 'reports nothing', 1000)
+    assert.match(death.line ?? '', /a forked child is writing/)
+    endChild(death, 'began-1')
+  })
+})
+
+/** The child's job would go on for a minute. */
+function endChild({ directory }: Death, file: string): void {
+  const pid = Number(readFileSync(join(directory, file), 'utf8'))
+  assert.ok(isRunning(pid), 'the child ended with its parent')
+  process.kill(pid, 'SIGKILL')
+}
+
+async function endOfTwin(t: TestContext): Promise<readonly unknown[]> {
+  const { code, signal } = await die(t, { options: 'none' })
+  return [code, signal]
+}

@@ -1,0 +1,61 @@
+// The native part alone, with a job of the test instead of the dump. The third argument names the job, the fourth is the time for
+// which the process may be held, ms. The job leaves a file for each step that it reaches.
+'use strict'
+const { readlinkSync, writeFileSync } = require('node:fs')
+const { loadForkHelper } = require('../../../../dist/capture/heap/fork/helper')
+const { shapes } = require('./shapes')
+
+const [job, holdMs] = process.argv.slice(4)
+// process.pid is the parent's in the child.
+const leave = (name, child) => writeFileSync(`${name}-${child.fork}`, readlinkSync('/proc/self'))
+const spin = (ms) => {
+  for (const startedAt = performance.now(); performance.now() - startedAt < ms;);
+}
+const jobs = {
+  'writes at the second fork': (child) => {
+    if (child.fork === 1) process.abort()
+    leave('written', child)
+    return true
+  },
+  aborts: (child) => {
+    leave('began', child)
+    process.abort()
+  },
+  fails: (child) => {
+    leave('began', child)
+    return false
+  },
+  'reports after half a second': (child) => {
+    spin(500)
+    leave('collected', child)
+    child.pastCollection()
+    spin(60_000)
+    return true
+  },
+  'reports nothing': (child) => {
+    leave('began', child)
+    spin(60_000)
+    return true
+  },
+}
+
+const { helper } = loadForkHelper()
+helper.armHeapLimit(jobs[job])
+helper.prepareHeapLimit({
+  options: {
+    dataAllowanceBytes: 2 ** 30,
+    deadlineSeconds: 60,
+    niceness: 0,
+    firstForOomKiller: true,
+    ignoredSignal: 0,
+  },
+  holdMs: Number(holdMs),
+  holdsToEnd: false,
+  writesLine: true,
+  hasProfile: true,
+  hasSnapshot: true,
+  refusal: '',
+  directory: process.cwd(),
+  facts: '{}',
+})
+setTimeout(shapes.burst, 100)
