@@ -51,6 +51,15 @@ const starts = {
     return listen(app.create())
   },
   socket: () => new Promise((resolve) => app.create().listen(config.socketPath, resolve)),
+  /** On a descriptor that the primary inherited, as from systemd. */
+  descriptor: () => new Promise((resolve) => app.create().listen({ fd: 5 }, resolve)),
+  /** A socket of the worker's own, which no primary knows. */
+  own: async () => {
+    await new Promise((resolve) =>
+      (server = app.create()).listen({ ...config.own, host: '127.0.0.1' }, resolve),
+    )
+    say({ port: server.address().port })
+  },
   keepalive: () => listen(Object.assign(app.create(), { keepAliveTimeout: config.keepAliveTimeout })),
   birth: () => {
     globalThis.ballast = Buffer.alloc(config.birthMb * 1e6, 1)
