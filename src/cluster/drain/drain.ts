@@ -47,7 +47,7 @@ export async function drain(reason: CleanContext['reason'], parts: DrainParts): 
   const { doors, cutOff, cleanFunc, settings, report } = parts
   let resolveDrained!: () => void
   const drained = new Promise<void>((resolve) => (resolveDrained = resolve))
-  doors.holdIdle()
+  doors.prepare()
   const cleaned = clean(cleanFunc, { reason, drained }, report)
   setTimeout(() => void cutOff(), settings.killTimeoutMs * HAND_OVER_SHARE).unref()
   await doors.close(settings.lingerMs ?? longestLinger(settings.killTimeoutMs))

@@ -3,6 +3,7 @@ import type { Server as HttpServer, ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
 import type { Server, Socket } from 'node:net'
 import { Connections } from './connections'
+import { Datagrams } from './datagrams'
 import { markLastResponse, overruleKeepAlive, sendGoAway } from './last-response'
 import { closeListener, isHttp1, isTls, tapConnections, tapHandedSockets, tapListen } from './taps'
 import { monotonicMs } from '../../base/clock'
@@ -39,6 +40,7 @@ export class Doors {
   readonly #connections = new WeakMap<Server, Connections>()
   readonly #responses = new Set<ServerResponse>()
   readonly #sessions = new Set<Http2Session>()
+  readonly #datagrams = new Datagrams()
   #isClosing = false
   #lingerUntil = Infinity
   #onEmpty: (() => void) | undefined
@@ -50,15 +52,19 @@ export class Doors {
     tapListen((server) => this.#meet(server))
     tapConnections((server, socket) => this.#addConnection(server, socket))
     tapHandedSockets((socket) => this.#addGiven(socket, undefined))
+    this.#datagrams.watch()
     subscribe(REQUEST_START, (message) => this.#addResponse(message as RequestStart))
   }
 
   /**
+   * To be called before the application cleans up: no more datagrams are read, so that it can count what it has to answer.
+   *
    * Since Node 19 an HTTP server's own `close()` destroys idle connections at once, and with them requests that are on
    * the wire (https://github.com/nodejs/node/issues/53939). From now on it leaves them alone, even when the application or
    * its framework calls it.
    */
-  holdIdle(): void {
+  prepare(): void {
+    this.#datagrams.readNoMore()
     for (const server of this.#open()) holdIdle(server)
   }
 

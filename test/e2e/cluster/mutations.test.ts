@@ -123,6 +123,14 @@ const MUTANTS: readonly Mutant[] = [
     suite: 'handed-sockets',
     name: 'with requests that never leave a worker without one, it is left out after half of its time',
   },
+  {
+    without: 'an end to reading datagrams',
+    file: 'cluster/drain/datagrams.js',
+    find: 'state.handle.recvStop()',
+    put: 'void 0',
+    suite: 'datagrams',
+    name: 'shared: every datagram is answered, however long the answer takes',
+  },
 ]
 
 const ROOT = resolve(__dirname, '../../..')

@@ -12,7 +12,7 @@ test('drained resolves when no socket can come any more and those that came in b
     await new Promise((resolve) => setImmediate(resolve))
     steps.push(name)
   }
-  const doors = { holdIdle: () => undefined, close: step('closed'), empty: step('empty') }
+  const doors = { prepare: () => undefined, close: step('closed'), empty: step('empty') }
   const cleanFunc = async ({ drained }: { drained: Promise<void> }) => {
     steps.push('clean-up begins')
     await drained
