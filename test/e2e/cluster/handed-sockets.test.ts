@@ -65,14 +65,20 @@ describe('sockets that the primary hands to its workers', { concurrency: 3 }, ()
 
   test('with requests that never leave a worker without one, it is left out after half of its time', async (t) => {
     const [running, port] = await start(t, { to: 'all' })
-    const users = Array.from({ length: 12 }, () => new User(t, port))
+    // A connection for each request, as without keep-alive: one that is kept stays with its worker.
+    const get = async (path: string) => {
+      const user = new User(t, port)
+      const { body } = await user.get(path)
+      user.leave()
+      return body
+    }
     let isOver = false
     // One after the other, so that there is no moment at which all have their answers.
-    const busy = users.map(async (user, i) => {
+    const busy = Array.from({ length: 12 }, async (_, i) => {
       await wait(i * 75)
-      while (!isOver) assert.match((await user.get('/slow?ms=900')).body, /^slow \d+$/)
+      while (!isOver) assert.match(await get('/slow?ms=900'), /^slow \d+$/)
     })
-    await new User(t, port).get('/leak?mb=150')
+    await get('/leak?mb=150')
     await wentWithCode0(running)
     isOver = true
     await Promise.all(busy)
