@@ -52,8 +52,7 @@ class WorkerSide {
     else this.#tapDisconnect()
     const { dump, limitBytes } = this.settings
     if (dump) {
-      const { directory, keep, budget } = dump
-      this.#evidence = new Evidence({ directory, limitBytes, keep, budget, report: this.#report })
+      this.#evidence = new Evidence({ ...dump, limitBytes, report: this.#report })
     }
     this.#doors.watch()
     watchShutPlaces((place) => this.#send({ kind: 'shut', place }))
