@@ -1,7 +1,8 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { Server as HttpServer, ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
-import type { Server, Socket } from 'node:net'
+import { Socket, type Server } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { Connections } from './connections'
 import { Datagrams } from './datagrams'
 import { markLastResponse, overruleKeepAlive, sendGoAway } from './last-response'
@@ -134,10 +135,13 @@ export class Doors {
     const isNew = !this.#given.has(socket)
     this.#given.set(socket, server)
     if (!isNew) return
-    socket.once('close', () => {
+    const end = () => {
       this.#given.delete(socket)
       this.#checkEmpty()
-    })
+    }
+    socket.once('close', end)
+    // A stream that stands for a connection of another process may stay open when its last answer is out.
+    if (!(socket instanceof Socket)) (socket as Duplex).once('finish', end)
   }
 
   #checkEmpty(): void {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
+import { Duplex } from 'node:stream'
 import { test, type TestContext } from 'node:test'
 import { Doors } from '../../../../src/cluster/drain/servers.js'
 
@@ -176,4 +177,23 @@ test('a stream that is not a socket is served as ever, and one that has ended is
   await once(socket, 'close')
   for (const odd of [socket, undefined, 'text', {}]) assert.equal(server.emit('connection', odd), false)
   assert.equal(await isSettled(doors.close(0)), true)
+})
+
+test('a stream that stands for a connection is waited for until its last answer is out', async (t) => {
+  const doors = watched(t)
+  const server = httpServer(t)
+  let answer = ''
+  const stream = new Duplex({
+    read: () => undefined,
+    write: (piece: Buffer, _encoding, done) => {
+      answer += String(piece)
+      done()
+    },
+  })
+  server.emit('connection', stream)
+  const closed = doors.close(60_000)
+  assert.equal(await isSettled(closed), false)
+  stream.push('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  await closed
+  assert.match(answer, /^HTTP\/1.1 200 OK\r\n[^]*Connection: close/)
 })
