@@ -13,7 +13,7 @@ export function whyNone(passedOver: readonly PassedOver[]): string {
 
 /** A dump that is not made, and the numbers that forbid it. */
 export interface Refusal {
-  readonly skip: 'memory' | 'disk'
+  readonly skip: 'memory' | 'disk' | 'busy'
   /** Needed, available and reserved bytes, by name. */
   readonly numbers: Readonly<Record<string, number>>
 }

@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events'
-import type { CrashCause, RecycleReason } from './plan/events'
+import type { CrashCause, DrainReason, RecycleReason } from './plan/events'
 import type { SlotState } from './plan/slot'
 
 /** Which worker an event is about. */
@@ -38,6 +38,11 @@ export interface ClusterEvents {
   over: [WorkerMemory & { readonly limit: number }]
   /** The replacement of a worker begins. */
   recycle: [WorkerMemory & { readonly reason: RecycleReason }]
+  /**
+   * A worker is about to be ordered to drain: it accepts no more connections. Code of the primary that hands sockets to
+   * workers leaves it out from now on, except for clients with a session there.
+   */
+  drain: [WorkerMemory & { readonly reason: DrainReason }]
   /** A replaced worker is gone. `ms`: from the order to drain; `rss`: bytes when the order was given. */
   recycled: [WorkerMemory & WorkerEnd & { readonly reason: RecycleReason; readonly ms: number }]
   /** A worker was lost: it is gone without an order, could not be started, or lives on without a channel to the primary. */

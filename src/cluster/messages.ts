@@ -17,7 +17,7 @@ const COMMAND = 'NODE_CPU_MEMORY_MONITOR'
 const VARIABLE = 'CPU_MEMORY_MONITOR_PRIMARY'
 
 const SIZES = ['started', 'reading', 'over'] as const
-const SIGNS = ['joined', 'asked', 'closed', 'drained'] as const
+const SIGNS = ['joined', 'asked', 'closed', 'enough', 'drained'] as const
 const REASONS: readonly DrainReason[] = ['over', 'hard-limit', 'asked', 'stop']
 
 export type FromWorker =
@@ -33,16 +33,20 @@ export type FromWorker =
    * - joined: the worker has called `run`
    * - asked: a signal or the application asks it to leave
    * - closed: it drains and accepts no more connections
+   * - enough: it wants no more sockets from the primary's own code
    * - drained: it has finished its work and begins to write a dump
    */
   | { readonly kind: (typeof SIGNS)[number] }
 
-export interface FromPrimary {
-  readonly kind: 'drain'
-  readonly reason: DrainReason
-  /** Write a heap snapshot when the last connection has ended. */
-  readonly dump: boolean
-}
+export type FromPrimary =
+  | {
+      readonly kind: 'drain'
+      readonly reason: DrainReason
+      /** Write a heap snapshot when the last connection has ended. */
+      readonly dump: boolean
+    }
+  /** The answer to 'enough': all sockets that were handed to the worker came before this message. */
+  | { readonly kind: 'last' }
 
 /** @returns A word that only the processes of one cluster know: an application may forward JSON of its users as a message. */
 export function createSecret(): string {
@@ -86,6 +90,7 @@ export function fromWorker(received: unknown, secret: string): FromWorker | unde
 /** @returns The message, or `undefined` when it is not one of this cluster's. */
 export function fromPrimary(received: unknown, secret: string): FromPrimary | undefined {
   const content = unseal(received, secret)
+  if (content?.['kind'] === 'last') return { kind: 'last' }
   const reason = REASONS.find((each) => each === content?.['reason'])
   const dump = content?.['dump']
   if (content?.['kind'] !== 'drain' || !reason || typeof dump !== 'boolean') return undefined

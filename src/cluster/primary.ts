@@ -9,6 +9,7 @@ import { callListeners } from '../report/listeners'
 import type { Logger } from '../report/logger'
 import { addressInWords, isAt, type Place } from './drain/addresses'
 import { surviveDumpSignal } from './dump-signal'
+import { divertSockets } from './divert-sockets'
 import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
 import { heapLimitNote, limitAboveHeapLimit } from './dump/heap-limit'
 import { watchResidentSets } from './memory-check'
@@ -214,11 +215,29 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
         return
       case 'shut':
         return this.#noteShut(key, message.place)
+      case 'enough':
+        return this.#handNoMore(key)
       case 'joined':
       case 'closed':
       case 'drained':
         return this.#give({ type: message.kind, key })
     }
+  }
+
+  /** From now on sockets for this worker go to one that serves: only then may it be sure that the last one has come. */
+  #handNoMore(key: WorkerKey): void {
+    const worker = this.#workers.get(key)
+    if (!worker?.isConnected()) return
+    divertSockets(worker.process, () => this.#anyServing()?.process)
+    worker.process.send(seal({ kind: 'last' }, this.#secret), () => undefined)
+  }
+
+  #anyServing(): Worker | undefined {
+    const serving = [...this.#reconciler.slots.values()]
+      .filter(({ state, killed }) => state === 'ready' && !killed)
+      .map(({ key }) => this.#workers.get(key))
+      .filter((worker) => worker?.isConnected())
+    return serving[Math.floor(Math.random() * serving.length)]
   }
 
   #noteShut(key: WorkerKey, place: Place): void {

@@ -42,6 +42,8 @@ export function toPublication(news: ClusterNews, identity: WorkerIdentity, limit
       return { name: news.name, event: { ...identity, rss: news.rssBytes, limit: limitBytes } }
     case 'recycle':
       return { name: news.name, event: { ...identity, rss: news.rssBytes, reason: news.reason } }
+    case 'drain':
+      return { name: news.name, event: { ...identity, rss: news.rssBytes, reason: news.reason } }
     case 'recycled': {
       const { reason, code, signal } = news
       const ms = Math.round(news.durationMs)
@@ -73,6 +75,7 @@ export const LINES: Lines = {
   over: ({ id, pid, rss, limit }) =>
     `worker ${id} (pid ${pid}) is above ${formatSize(limit)}: ${formatSize(rss)}`,
   recycle: ({ id, pid, reason }) => `worker ${id} (pid ${pid}) is to be replaced: ${reason}`,
+  drain: ({ id, pid, reason }) => `worker ${id} (pid ${pid}) drains: ${reason}`,
   recycled: ({ id, pid, ms, code, signal }) =>
     `worker ${id} (pid ${pid}) has been replaced: gone after ${ms} ms with ${signal ?? `code ${code}`}`,
   crash: ({ id, pid, cause, code, signal, uptime, missing }, workerFile) =>

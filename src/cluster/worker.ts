@@ -34,6 +34,8 @@ class WorkerSide {
   #isDraining = false
   #stopCheck: (() => void) | undefined
   #watchdog: OrphanWatchdog | undefined
+  #cut: Promise<void> | undefined
+  #resolveCut: (() => void) | undefined
 
   constructor(
     private readonly worker: Worker,
@@ -50,8 +52,7 @@ class WorkerSide {
     else this.#tapDisconnect()
     const { dump, limitBytes } = this.settings
     if (dump) {
-      const { directory, keep, budget } = dump
-      this.#evidence = new Evidence({ directory, limitBytes, keep, budget, report: this.#report })
+      this.#evidence = new Evidence({ ...dump, limitBytes, report: this.#report })
     }
     this.#doors.watch()
     watchShutPlaces((place) => this.#send({ kind: 'shut', place }))
@@ -80,7 +81,8 @@ class WorkerSide {
       const channel: EventEmitter = process
       channel.on(EVENT, (message) => {
         const order = fromPrimary(message, secret)
-        if (order) this.#drain(order.reason, order.dump)
+        if (order?.kind === 'drain') this.#drain(order.reason, order.dump)
+        else if (order) this.#resolveCut?.()
       })
     }
     process.prependListener('disconnect', () => this.#outlivePrimary())
@@ -162,7 +164,8 @@ class WorkerSide {
     this.#stopCheck?.()
     const killTimer = setTimeout(() => process.exit(1), this.settings.killTimeoutMs)
     const { settings, cleanFunc } = this
-    const done = drain(reason, { doors: this.#doors, cleanFunc, settings, report: this.#report })
+    const cutOff = () => this.#cutOff()
+    const done = drain(reason, { doors: this.#doors, cutOff, cleanFunc, settings, report: this.#report })
     this.#send({ kind: 'closed' })
     void done.then(async () => {
       if (isToDump) {
@@ -171,6 +174,17 @@ class WorkerSide {
       }
       this.#leave()
     })
+  }
+
+  /** Messages keep their order: what the primary handed to this worker arrives before the answer. */
+  #cutOff(): Promise<void> {
+    if (this.#secret === undefined || !process.connected) return Promise.resolve()
+    this.#cut ??= new Promise((resolve) => {
+      this.#resolveCut = resolve
+      process.once('disconnect', resolve)
+      this.#send({ kind: 'enough' })
+    })
+    return this.#cut
   }
 
   /** The primary is informed first: the next replacement does not wait for the dump. */

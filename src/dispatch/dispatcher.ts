@@ -5,7 +5,7 @@ import { ExitingError, type Captured, type Capturer, type Job } from '../capture
 import { artefactBaseName } from '../files/names'
 import type { Sidecar } from '../files/sidecar'
 import type { DumpBudget } from './budget'
-import { dumpOnce } from './dump-once'
+import { dumpOnce, type DumpOnce } from './dump-once'
 import type { Dump, DumpKind, DumpResult, Report, SkipReason } from './events'
 import { SETTLING_MS, type Gate } from './gate'
 import { ReadingLog, sidecarReadings } from './readings'
@@ -19,6 +19,7 @@ export const GATE_RETRY_MS = 100
 export interface KindParts {
   readonly capturer: Capturer
   readonly directory: string
+  readonly takeTurn?: DumpOnce<never>['takeTurn']
   /** Absent when this kind is not watched: then only manual dumps are made. */
   readonly watched?: { readonly rule: ThresholdRule; readonly budget: DumpBudget } | undefined
 }
@@ -172,7 +173,7 @@ export class Dispatcher {
       onRunning?.(true)
       request.early?.addEventListener('abort', () => early.abort())
       if (request.early?.aborted) early.abort()
-      const { capturer, directory } = this.#parts[request.kind]
+      const { capturer, directory, takeTurn } = this.#parts[request.kind]
       const begin = (): Job | { declined: DumpResult } => {
         const declined = this.#running?.reported ?? this.#decline(request)
         if (declined) return { declined }
@@ -180,7 +181,7 @@ export class Dispatcher {
         beganMs = clock.monotonicMs()
         return this.#describe(request)
       }
-      const outcome = await dumpOnce({ capturer, directory, early: early.signal, begin })
+      const outcome = await dumpOnce({ capturer, directory, takeTurn, early: early.signal, begin })
       if (this.#running?.reported) return this.#running.reported
       if (owns(outcome, 'declined')) return outcome.declined
       const { captured, refusal } = outcome

@@ -7,6 +7,11 @@ export interface DumpOnce<Declined extends { readonly declined: unknown }> {
   readonly directory: string
   /** Ends a CPU profile before its time, with a whole file. */
   readonly early: AbortSignal
+  /**
+   * Waits until no other process under the same memory limit dumps its heap, and returns what ends the turn; `undefined` when
+   * it has waited long enough. Absent for dumps that take no turns.
+   */
+  readonly takeTurn?: ((early: AbortSignal) => Promise<(() => void) | undefined>) | undefined
   /** Called when the dump fits and is about to begin. Describes it, or declines it. */
   readonly begin: () => Job | Declined
 }
@@ -21,7 +26,21 @@ export type DumpOutcome =
  *
  * @throws When nothing could be captured.
  */
-export async function dumpOnce<Declined extends { readonly declined: unknown } = never>({
+export async function dumpOnce<Declined extends { readonly declined: unknown } = never>(
+  dump: DumpOnce<Declined>,
+): Promise<DumpOutcome | Declined> {
+  if (!dump.takeTurn) return planAndTake(dump)
+  // Before the plan: memory that a neighbour's dump takes is not there.
+  const endTurn = await dump.takeTurn(dump.early)
+  if (!endTurn) return { captured: undefined, refusal: { skip: 'busy', numbers: {} } }
+  try {
+    return await planAndTake(dump)
+  } finally {
+    endTurn()
+  }
+}
+
+async function planAndTake<Declined extends { readonly declined: unknown }>({
   capturer,
   directory,
   early,

@@ -5,8 +5,9 @@ import type { DumpKind, DumpRule } from '../files/names'
 export type { DumpKind, DumpRule }
 
 /**
- * Why a dump was not made: `limited` (the budget is spent), `busy` (another dump runs), `memory` or `disk` (it does not
- * fit), `stopped` (the monitor was stopped, or the process exits).
+ * Why a dump was not made: `limited` (the budget is spent), `busy` (another dump runs, in this process or, for two minutes,
+ * in others under the same memory limit), `memory` or `disk` (it does not fit), `stopped` (the monitor was stopped, or the
+ * process exits).
  */
 export type SkipReason = 'limited' | 'busy' | 'memory' | 'disk' | 'stopped'
 

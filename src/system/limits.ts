@@ -44,7 +44,7 @@ export function readLimits(read: ReadKernelFile = readKernelFile): Limits {
 }
 
 /** Memory of the machine, bytes. */
-function readTotalMemory(read: ReadKernelFile): number {
+export function readTotalMemory(read: ReadKernelFile): number {
   return parseMeminfo(read('/proc/meminfo') ?? '', 'MemTotal') || os.totalmem()
 }
 

@@ -16,6 +16,7 @@ import { createHeapLimitPlans } from '../dispatch/heap-limit-plans'
 import type { DumpRequest } from '../dispatch/request'
 import { ThresholdRule } from '../dispatch/threshold-rule'
 import type { Sidecar } from '../files/sidecar'
+import { takeTurn } from '../system/turn'
 import { cpuSampler, memorySampler, ownCpuTime } from '../system/usage'
 import { prepareDirectories, retainer } from './directories'
 import { startLoop } from '../base/loop'
@@ -96,6 +97,11 @@ export interface WatchSurroundings {
   readonly onChild?: (pid: number | undefined) => void
 }
 
+/** As long as a forked child may take: a neighbour's dump is over by then, or the next is about to begin. ms. */
+const LONGEST_TURN_MS = 120_000
+
+const waitForTurn = (early: AbortSignal) => takeTurn({ longestMs: LONGEST_TURN_MS, early })
+
 /** Builds samplers, loops, captures and the dispatcher on the thread that calls. */
 export function startWatch(settings: WatchSettings, surroundings: WatchSurroundings): LocalWatch {
   const { cpu, memory, engines, keep, where } = settings
@@ -117,7 +123,12 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       rule: new ThresholdRule(rule.threshold, rule.counter),
       budget: new DumpBudget(rule.budget),
     }
-    return { capturer: capturers[kind], directory, watched }
+    return {
+      capturer: capturers[kind],
+      directory,
+      watched,
+      ...(kind === 'memory' && { takeTurn: waitForTurn }),
+    }
   }
   const dispatcher = new Dispatcher({
     cpu: partsOf('cpu'),

@@ -1,6 +1,6 @@
 import type { Address } from 'node:cluster'
 import type { Server } from 'node:net'
-import { tapListen } from './servers'
+import { tapListen } from './taps'
 
 /** Where a worker no longer listens: a port, or the file of a socket or pipe. */
 export type Place = number | string

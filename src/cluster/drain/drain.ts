@@ -2,17 +2,25 @@ import { messageOf } from '../../base/error-text'
 import type { Logger } from '../../report/logger'
 import type { DrainReason } from '../plan/events'
 import type { Doors } from './servers'
+import { setTimeout } from '../../base/timers'
 
 /** What `cleanFunc` gets. */
 export interface CleanContext {
   /** Why the worker drains; `'orphaned'`: the primary is gone. */
   readonly reason: DrainReason | 'orphaned'
-  /** Resolves when the last connection of the last server has ended. Close what requests still need only after it. */
+  /** Resolves when the last connection has ended and no more can come. Close what requests still need only after it. */
   readonly drained: Promise<void>
 }
 
 /** Called in a worker as soon as it drains. What it returns is awaited, up to the worker's deadline. */
 export type CleanFunction = (context: CleanContext) => unknown
+
+/**
+ * A primary's own code that hands sockets to its workers may go on to hand them to one that drains: clients with a session
+ * there come back to it. It takes them until it has none left, at most for this share of its time, so that the last request
+ * has the other half.
+ */
+const HAND_OVER_SHARE = 0.5
 
 interface DrainSettings {
   readonly killTimeoutMs: number
@@ -22,6 +30,8 @@ interface DrainSettings {
 
 export interface DrainParts {
   readonly doors: Doors
+  /** Resolves when the primary can hand this worker no more sockets and all that it handed have arrived. Idempotent. */
+  readonly cutOff: () => Promise<void>
   readonly cleanFunc: CleanFunction | undefined
   readonly settings: DrainSettings
   readonly report: Logger
@@ -34,12 +44,15 @@ export interface DrainParts {
  * @returns A promise that resolves when all connections have ended and the application has cleaned up.
  */
 export async function drain(reason: CleanContext['reason'], parts: DrainParts): Promise<void> {
-  const { doors, cleanFunc, settings, report } = parts
+  const { doors, cutOff, cleanFunc, settings, report } = parts
   let resolveDrained!: () => void
   const drained = new Promise<void>((resolve) => (resolveDrained = resolve))
-  doors.holdIdle()
+  doors.prepare()
   const cleaned = clean(cleanFunc, { reason, drained }, report)
+  setTimeout(() => void cutOff(), settings.killTimeoutMs * HAND_OVER_SHARE).unref()
   await doors.close(settings.lingerMs ?? longestLinger(settings.killTimeoutMs))
+  await cutOff()
+  await doors.empty()
   resolveDrained()
   await cleaned
 }

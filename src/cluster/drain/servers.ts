@@ -1,9 +1,12 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { Server as HttpServer, ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
-import { Server, type Socket } from 'node:net'
+import { Socket, type Server } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { Connections } from './connections'
+import { Datagrams } from './datagrams'
 import { markLastResponse, overruleKeepAlive, sendGoAway } from './last-response'
+import { closeListener, isHttp1, isTls, tapConnections, tapHandedSockets, tapListen } from './taps'
 import { monotonicMs } from '../../base/clock'
 import { setTimeout } from '../../base/timers'
 
@@ -23,17 +26,22 @@ interface RequestStart {
 
 /**
  * Everything through which clients reach this worker: its servers, their connections and the responses under way, of any
- * framework. The watch begins before the application starts, so that it misses none.
+ * framework. Connections count however they come: accepted by a server, or given to it by the application as
+ * 'connection', as with sockets that the primary hands to its workers. The watch begins before the application starts, so
+ * that it misses none.
  */
 export class Doors {
-  /** Every server that has ever been asked to listen. */
+  /** Every server that has ever been asked to listen or been given a connection. */
   readonly #met = new WeakSet<Server>()
-  /** Servers that listen, or have connections left. */
+  /** Servers that listen, or have connections left that they accepted. */
   readonly #servers = new Set<Server>()
+  /** Connections that no server accepted, and the server that was given each: Node does not count them. */
+  readonly #given = new Map<Socket, Server | undefined>()
   /** Connections of HTTP/1.1 servers. */
   readonly #connections = new WeakMap<Server, Connections>()
   readonly #responses = new Set<ServerResponse>()
   readonly #sessions = new Set<Http2Session>()
+  readonly #datagrams = new Datagrams()
   #isClosing = false
   #lingerUntil = Infinity
   #onEmpty: (() => void) | undefined
@@ -43,16 +51,22 @@ export class Doors {
   /** Begins to watch. Servers that listen already are missed. */
   watch(): void {
     tapListen((server) => this.#meet(server))
+    tapConnections((server, socket) => this.#addConnection(server, socket))
+    tapHandedSockets((socket) => this.#addGiven(socket, undefined))
+    this.#datagrams.watch()
     subscribe(REQUEST_START, (message) => this.#addResponse(message as RequestStart))
   }
 
   /**
+   * To be called before the application cleans up: no more datagrams are read, so that it can count what it has to answer.
+   *
    * Since Node 19 an HTTP server's own `close()` destroys idle connections at once, and with them requests that are on
    * the wire (https://github.com/nodejs/node/issues/53939). From now on it leaves them alone, even when the application or
    * its framework calls it.
    */
-  holdIdle(): void {
-    for (const server of this.#servers) holdIdle(server)
+  prepare(): void {
+    this.#datagrams.readNoMore()
+    for (const server of this.#open()) holdIdle(server)
   }
 
   /**
@@ -67,16 +81,30 @@ export class Doors {
     overruleKeepAlive()
     for (const response of this.#responses) markLastResponse(response)
     for (const session of this.#sessions) sendGoAway(session)
-    const empty = new Promise<void>((resolve) => (this.#onEmpty = resolve))
-    for (const server of this.#servers) this.#closeServer(server)
-    this.#checkEmpty()
-    return empty
+    for (const server of this.#open()) this.#closeServer(server)
+    this.#sweep()
+    return this.empty()
+  }
+
+  /** @returns A promise that resolves when no connection is left. A server may be given more of them afterwards. */
+  empty(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onEmpty = resolve
+      this.#checkEmpty()
+    })
+  }
+
+  /** Servers that listen, or have connections left. */
+  #open(): ReadonlySet<Server> {
+    const given = [...this.#given.values()].filter((server) => server !== undefined)
+    return new Set([...this.#servers, ...given])
   }
 
   /** The listeners stay on the server: it may close and listen again any number of times. */
   #meet(server: Server): void {
     if (this.#met.has(server)) return
     this.#met.add(server)
+    if (this.#isClosing) holdIdle(server)
     // Not at the call of listen(): one that fails is never followed by 'close'.
     server.on('listening', () => this.#addServer(server))
     server.on('close', () => this.#removeServer(server))
@@ -94,8 +122,30 @@ export class Doors {
     this.#checkEmpty()
   }
 
+  /** Called before the server itself takes the connection. */
+  #addConnection(server: Server, socket: Socket): void {
+    this.#meet(server)
+    // Node counts those that a server accepted, and closes the server when the last one has ended.
+    const isAccepted = (socket as { readonly server?: unknown }).server === server
+    if (!isAccepted) this.#addGiven(socket, server)
+  }
+
+  #addGiven(socket: Socket, server: Server | undefined): void {
+    if (socket.closed) return
+    const isNew = !this.#given.has(socket)
+    this.#given.set(socket, server)
+    if (!isNew) return
+    const end = () => {
+      this.#given.delete(socket)
+      this.#checkEmpty()
+    }
+    socket.once('close', end)
+    // A stream that stands for a connection of another process may stay open when its last answer is out.
+    if (!(socket instanceof Socket)) (socket as Duplex).once('finish', end)
+  }
+
   #checkEmpty(): void {
-    if (this.#servers.size === 0) this.#onEmpty?.()
+    if (this.#servers.size === 0 && this.#given.size === 0) this.#onEmpty?.()
   }
 
   #watchConnections(server: Server): void {
@@ -124,45 +174,21 @@ export class Doors {
 
   #closeServer(server: Server): void {
     holdIdle(server)
-    stopAccepting(server)
-    const connections = this.#connections.get(server)
-    if (!connections) return
-    connections.beginDrain()
-    this.#sweep(server as HttpServer, connections)
+    closeListener(server)
+    this.#connections.get(server)?.beginDrain()
   }
 
-  #sweep(server: HttpServer, connections: Connections): void {
-    if (!this.#servers.has(server)) return
-    // To Node, 0 means never.
-    const unusedMs = server.keepAliveTimeout > 0 ? server.keepAliveTimeout + KEEP_ALIVE_MARGIN_MS : Infinity
-    connections.endIdle({ allFrom: this.#lingerUntil, unusedMs })
-    setTimeout(() => this.#sweep(server, connections), SWEEP_MS).unref()
+  #sweep(): void {
+    for (const server of this.#open()) {
+      const { keepAliveTimeout } = server as HttpServer
+      // To Node, 0 means never.
+      const unusedMs = keepAliveTimeout > 0 ? keepAliveTimeout + KEEP_ALIVE_MARGIN_MS : Infinity
+      this.#connections.get(server)?.endIdle({ allFrom: this.#lingerUntil, unusedMs })
+    }
+    setTimeout(() => this.#sweep(), SWEEP_MS).unref()
   }
-}
-
-/** Calls back for every server that is asked to listen, of any class or framework. */
-export function tapListen(onListen: (server: Server) => void): void {
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the server as `this` below
-  const { listen } = Server.prototype
-  Server.prototype.listen = function (this: Server, ...args: unknown[]): Server {
-    onListen(this)
-    return Reflect.apply(listen, this, args) as Server
-  } as typeof listen
 }
 
 function holdIdle(server: Server): void {
   if (isHttp1(server)) server.closeIdleConnections = () => undefined
-}
-
-/** Skips what HTTP servers add to `close()`, above all that it ends their idle connections. */
-function stopAccepting(server: Server): void {
-  if (server.listening) Server.prototype.close.call(server)
-}
-
-function isHttp1(server: Server): server is HttpServer {
-  return typeof (server as Partial<HttpServer>).closeIdleConnections === 'function'
-}
-
-function isTls(server: Server): boolean {
-  return typeof (server as { setSecureContext?: unknown }).setSecureContext === 'function'
 }

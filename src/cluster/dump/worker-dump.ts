@@ -18,6 +18,7 @@ import { deleteExpired } from '../../files/retention'
 import type { Logger } from '../../report/logger'
 import { dumpAtHeapLimit } from './heap-limit'
 import { readLimits } from '../../system/limits'
+import { takeTurn } from '../../system/turn'
 import { epochMs } from '../../base/clock'
 import { setTimeout } from '../../base/timers'
 
@@ -25,6 +26,8 @@ export interface EvidenceSettings {
   readonly directory: string
   readonly limitBytes: number
   readonly keep: number | false
+  /** From the beginning of {@link Evidence.write}; then the worker goes in any case. ms. */
+  readonly deadlineMs: number
   /** Of dumps at V8's heap limit, judged by the files in the directory. */
   readonly budget: Budget
   readonly report: Logger
@@ -68,7 +71,7 @@ export class Evidence {
 
   /** Also logs the files, or the reason why there are none. */
   async #writeFiles(reason: string): Promise<void> {
-    const { directory, limitBytes, keep, report } = this.#settings
+    const { directory, limitBytes, keep, deadlineMs, report } = this.#settings
     try {
       const reading = process.memoryUsage.rss()
       const job = describeJob(directory, { cluster: reason, threshold: limitBytes, reading })
@@ -76,6 +79,8 @@ export class Evidence {
         capturer: this.#capturer,
         directory,
         early: new AbortController().signal,
+        // The other half is for the dump itself.
+        takeTurn: (early) => takeTurn({ longestMs: deadlineMs / 2, early }),
         begin: () => job,
       })
       if (refusal) report.warn(refused(refusal))
@@ -95,7 +100,10 @@ export class Evidence {
 const retryLater = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, GATE_RETRY_MS))
 const who = (): string => `the worker with pid ${process.pid}`
 const refused = ({ skip, numbers }: Refusal): string =>
-  `no heap snapshot of ${who()}: too little ${skip}, ${JSON.stringify(numbers)}`
+  `no heap snapshot of ${who()}: ` +
+  (skip === 'busy'
+    ? 'processes under the same memory limit were writing theirs'
+    : `too little ${skip}, ${JSON.stringify(numbers)}`)
 const failed = (error: unknown): string => `no heap snapshot of ${who()}: ${messageOf(error)}`
 
 function createCapturer(report: Logger, sampler: HeapSampler): Capturer {

@@ -70,6 +70,12 @@ export type ClusterNews =
       readonly rssBytes: number
     }
   | {
+      readonly name: 'drain'
+      readonly key: WorkerKey
+      readonly reason: DrainReason
+      readonly rssBytes: number
+    }
+  | {
       readonly name: 'recycled'
       readonly key: WorkerKey
       readonly reason: RecycleReason

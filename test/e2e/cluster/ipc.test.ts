@@ -25,6 +25,8 @@ const FORGED: readonly object[] = [
   { kind: 'shut', place: ODD },
   { kind: 'shut', place: '1n' },
   { kind: 'closed' },
+  { kind: 'enough' },
+  { kind: 'last' },
   { kind: 'drained' },
   { kind: 'drain', reason: 'asked', dump: true },
   { kind: 'drain', reason: ODD, dump: ODD },

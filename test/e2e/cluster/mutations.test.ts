@@ -99,6 +99,38 @@ const MUTANTS: readonly Mutant[] = [
     suite: 'ipc',
     name: 'json: a primary that forwards what users post drains no worker',
   },
+  {
+    without: 'a count of handed sockets',
+    file: 'cluster/drain/servers.js',
+    find: 'if (socket.closed)',
+    put: 'if (true)',
+    suite: 'handed-sockets',
+    name: 'drained waits for the last answer, and the client is asked to leave',
+  },
+  {
+    without: 'a count of sockets that no server has been given yet',
+    file: 'cluster/drain/taps.js',
+    find: "message.cmd !== 'NODE_HANDLE'",
+    put: 'true',
+    suite: 'handed-sockets',
+    name: 'a socket that was handed before the drain and is given to the server long after it is served',
+  },
+  {
+    without: 'another worker for sockets that a draining one can no longer serve',
+    file: 'cluster/divert-sockets.js',
+    find: 'args[1] instanceof',
+    put: 'false && args[1] instanceof',
+    suite: 'handed-sockets',
+    name: 'with requests that never leave a worker without one, it is left out after half of its time',
+  },
+  {
+    without: 'an end to reading datagrams',
+    file: 'cluster/drain/datagrams.js',
+    find: 'state.handle.recvStop()',
+    put: 'void 0',
+    suite: 'datagrams',
+    name: 'shared: every datagram is answered, however long the answer takes',
+  },
 ]
 
 const ROOT = resolve(__dirname, '../../..')

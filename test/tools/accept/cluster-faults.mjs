@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { require as requireTs } from 'tsx/cjs/api'
 
-const { RunningCluster, monotonicMs } = requireTs('../cluster/running-cluster.ts', import.meta.url)
-const { Load, User } = requireTs('../cluster/http-client.ts', import.meta.url)
+const { RunningCluster, monotonicMs } = requireTs('../../e2e/cluster/running-cluster.ts', import.meta.url)
+const { Load, User } = requireTs('../../e2e/cluster/http-client.ts', import.meta.url)
 
 const N = 3
 const LIMIT_BYTES = 150e6

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { require as requireTs } from 'tsx/cjs/api'
 
-const { RunningCluster } = requireTs('../cluster/running-cluster.ts', import.meta.url)
-const { Load } = requireTs('../cluster/http-client.ts', import.meta.url)
+const { RunningCluster } = requireTs('../../e2e/cluster/running-cluster.ts', import.meta.url)
+const { Load } = requireTs('../../e2e/cluster/http-client.ts', import.meta.url)
 
 const REPLACEMENTS = Number(process.env.CLUSTER_REPLACEMENTS ?? 100)
 const LONGEST_MS = 18 * 60_000

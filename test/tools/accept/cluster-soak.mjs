@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import { require as requireTs } from 'tsx/cjs/api'
 
-const { RunningCluster } = requireTs('../cluster/running-cluster.ts', import.meta.url)
+const { RunningCluster } = requireTs('../../e2e/cluster/running-cluster.ts', import.meta.url)
 
 const REPLACEMENTS = Number(process.env.CLUSTER_SOAK ?? 1000)
 const LONGEST_MS = 19 * 60_000

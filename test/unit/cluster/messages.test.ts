@@ -22,6 +22,7 @@ const SENT: readonly FromWorker[] = [
   { kind: 'shut', place: 8080 },
   { kind: 'shut', place: '/run/app.sock' },
   { kind: 'closed' },
+  { kind: 'enough' },
   { kind: 'drained' },
 ]
 
@@ -80,6 +81,12 @@ describe('what the primary sends', () => {
       assert.equal(fromPrimary(seal(order, createSecret()), secret), undefined)
       assert.equal(fromWorker(seal(order, secret), secret), undefined)
     }
+  })
+
+  test('that no socket comes any more is read as it was sent, and only with the secret', () => {
+    assert.deepEqual(fromPrimary(seal({ kind: 'last' }, secret), secret), { kind: 'last' })
+    assert.equal(fromPrimary(seal({ kind: 'last' }, createSecret()), secret), undefined)
+    assert.equal(fromWorker(seal({ kind: 'last' }, secret), secret), undefined)
   })
 
   test('a reason or a wish for a dump of another kind makes it no order', () => {

@@ -2,6 +2,7 @@
 // A cluster as the test describes it in CLUSTER_APP.
 const { execFileSync } = require('node:child_process')
 const cluster = require('node:cluster')
+const dgram = require('node:dgram')
 const fs = require('node:fs')
 const http = require('node:http')
 const http2 = require('node:http2')
@@ -51,6 +52,29 @@ const starts = {
     return listen(app.create())
   },
   socket: () => new Promise((resolve) => app.create().listen(config.socketPath, resolve)),
+  /** On a descriptor that the primary inherited, as from systemd. */
+  descriptor: () => new Promise((resolve) => app.create().listen({ fd: 5 }, resolve)),
+  /** A socket of the worker's own, which no primary knows. */
+  own: async () => {
+    await new Promise((resolve) =>
+      (server = app.create()).listen({ ...config.own, host: '127.0.0.1' }, resolve),
+    )
+    say({ port: server.address().port })
+  },
+  /** Answers each datagram after 300 ms, from the port to which it came. */
+  udp: () => {
+    const socket = dgram.createSocket('udp4')
+    socket.on('message', (message, from) => {
+      unanswered += 1
+      read += 1
+      leak.push(Buffer.alloc(Number(config.leakKb) * 1024, 1))
+      setTimeout(() => {
+        unanswered -= 1
+        socket.send(message, from.port, from.address)
+      }, 300)
+    })
+    return new Promise((resolve) => socket.bind({ address: '127.0.0.1', ...config.bind }, resolve))
+  },
   keepalive: () => listen(Object.assign(app.create(), { keepAliveTimeout: config.keepAliveTimeout })),
   birth: () => {
     globalThis.ballast = Buffer.alloc(config.birthMb * 1e6, 1)
@@ -148,6 +172,12 @@ const cleans = {
     say({ closed: config.framework })
   },
   closesAtOnce: () => closeFramework(),
+  answers: async ({ reason }) => {
+    while (unanswered > 0) await new Promise((resolve) => setTimeout(resolve, 20))
+    // The last answer was sent in this turn of the event loop.
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    say({ answered: reason, read })
+  },
   job: () => new Promise((resolve) => setTimeout(() => resolve(say({ job: 'done' })), 500)),
   /** As a monitor in this process does while it writes a dump. */
   dumps: () => {
@@ -167,6 +197,9 @@ const cleans = {
 
 let server
 let closeFramework
+let unanswered = 0
+let read = 0
+const leak = []
 
 function listen(each, port = 0) {
   server = each

@@ -2,13 +2,17 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
+import { Duplex } from 'node:stream'
 import { test, type TestContext } from 'node:test'
 import { Doors } from '../../../../src/cluster/drain/servers.js'
 
 /** Doors are for a process, which ends with them: here they are to let go of the next test's servers. */
 function watched(t: TestContext): Doors {
   const listen: unknown = Reflect.get(net.Server.prototype, 'listen')
-  t.after(() => Reflect.set(net.Server.prototype, 'listen', listen))
+  t.after(() => {
+    Reflect.set(net.Server.prototype, 'listen', listen)
+    Reflect.deleteProperty(net.Server.prototype, 'emit')
+  })
   const doors = new Doors()
   doors.watch()
   return doors
@@ -113,4 +117,83 @@ test('where a server keeps idle connections for ever, an unused one is left for 
   const [answer] = (await once(client, 'data')) as [Buffer]
   assert.match(answer.toString(), /^HTTP\/1.1 200/)
   await closed
+})
+
+/** A connection that another server accepted, and its client. */
+async function accepted(t: TestContext): Promise<readonly [net.Socket, net.Socket]> {
+  const door = net.createServer({ pauseOnConnect: true })
+  t.after(() => door.close())
+  const client = net.connect(await listen(door), '127.0.0.1')
+  t.after(() => client.destroy())
+  const [socket] = (await once(door, 'connection')) as [net.Socket]
+  return [socket, client]
+}
+
+for (const [name, wrap] of [
+  ['', false],
+  [', also where a tracer has wrapped emit() of HTTP servers before', true],
+] as const) {
+  test(`a connection that the application gives to a server counts until it has ended${name}`, async (t) => {
+    if (wrap) {
+      // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the server as `this` below
+      const { emit } = http.Server.prototype
+      http.Server.prototype.emit = function (this: http.Server, ...args: unknown[]) {
+        return Reflect.apply(emit, this, args) as boolean
+      } as typeof emit
+      t.after(() => Reflect.deleteProperty(http.Server.prototype, 'emit'))
+    }
+    const [socket, client] = await accepted(t)
+    const doors = watched(t)
+    const server = httpServer(t)
+    server.emit('connection', socket)
+    socket.resume()
+    const closed = doors.close(500)
+    assert.equal(await isSettled(closed), false)
+    client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    const [answer] = (await once(client, 'data')) as [Buffer]
+    assert.match(answer.toString(), /^HTTP\/1.1 200 OK\r\n[^]*Connection: close/)
+    await closed
+  })
+}
+
+test('one that is given later counts too', async (t) => {
+  const [socket, client] = await accepted(t)
+  const doors = watched(t)
+  const server = httpServer(t)
+  await doors.close(0)
+  server.emit('connection', socket)
+  const empty = doors.empty()
+  assert.equal(await isSettled(empty), false)
+  client.destroy()
+  socket.resume()
+  await empty
+})
+
+test('a stream that is not a socket is served as ever, and one that has ended is not waited for', async (t) => {
+  const doors = watched(t)
+  const server = net.createServer()
+  const [socket] = await accepted(t)
+  socket.destroy()
+  await once(socket, 'close')
+  for (const odd of [socket, undefined, 'text', {}]) assert.equal(server.emit('connection', odd), false)
+  assert.equal(await isSettled(doors.close(0)), true)
+})
+
+test('a stream that stands for a connection is waited for until its last answer is out', async (t) => {
+  const doors = watched(t)
+  const server = httpServer(t)
+  let answer = ''
+  const stream = new Duplex({
+    read: () => undefined,
+    write: (piece: Buffer, _encoding, done) => {
+      answer += String(piece)
+      done()
+    },
+  })
+  server.emit('connection', stream)
+  const closed = doors.close(60_000)
+  assert.equal(await isSettled(closed), false)
+  stream.push('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  await closed
+  assert.match(answer, /^HTTP\/1.1 200 OK\r\n[^]*Connection: close/)
 })

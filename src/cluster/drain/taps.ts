@@ -1,0 +1,78 @@
+import type { EventEmitter } from 'node:events'
+import * as http from 'node:http'
+import { Server, Socket } from 'node:net'
+
+/** Calls back for every server that is asked to listen, of any class or framework. */
+export function tapListen(onListen: (server: Server) => void): void {
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the server as `this` below
+  const { listen } = Server.prototype
+  Server.prototype.listen = function (this: Server, ...args: unknown[]): Server {
+    onListen(this)
+    return Reflect.apply(listen, this, args) as Server
+  } as typeof listen
+}
+
+/**
+ * Calls back for every connection that any server takes, before the server's own listeners: one that it accepted, and one
+ * that `server.emit('connection', socket)` gives it. A connection may come several times.
+ */
+export function tapConnections(onConnection: (server: Server, socket: Socket) => void): void {
+  for (const prototype of emitters()) {
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the server as `this` below
+    const { emit } = prototype
+    prototype.emit = function (this: Server, ...args: unknown[]): boolean {
+      if (args[0] === 'connection' && isSocket(args[1])) onConnection(this, args[1])
+      return Reflect.apply(emit, this, args) as boolean
+    } as typeof emit
+  }
+}
+
+/**
+ * Calls back for every socket that the primary sends with a message, before the application gets it. It may be a while until
+ * the application gives it to a server, or it serves the socket without one.
+ */
+export function tapHandedSockets(onSocket: (socket: Socket) => void): void {
+  const channel: EventEmitter = process
+  channel.on('internalMessage', (message: { cmd?: unknown; type?: unknown }, handle?: object) => {
+    if (message.cmd !== 'NODE_HANDLE' || message.type !== 'net.Socket' || !handle) return
+    // Node has made the socket already, and noted it on the handle: a listener for 'message' would hear the application's.
+    const owner = Object.getOwnPropertySymbols(handle).find(
+      ({ description }) => description === 'owner_symbol',
+    )
+    const socket = owner && (handle as Record<symbol, unknown>)[owner]
+    if (socket instanceof Socket) onSocket(socket)
+  })
+}
+
+/**
+ * Tracers that were loaded earlier wrap the `emit` of HTTP servers, and their wrapper does not reach the one of `net.Server`.
+ * A module that is not loaded yet has no wrapper, and is not worth the time that loading it takes.
+ */
+function emitters(): readonly Server[] {
+  const { moduleLoadList = [] } = process as { readonly moduleLoadList?: readonly string[] }
+  const classes: (typeof Server)[] = [http.Server]
+  if (moduleLoadList.includes('NativeModule https')) {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports -- only where it is loaded already
+    classes.push((require('node:https') as typeof http).Server)
+  }
+  const wrapped = classes.map(({ prototype }) => prototype).filter((each) => Object.hasOwn(each, 'emit'))
+  return [Server.prototype, ...wrapped]
+}
+
+/** An application may give a server any stream. */
+function isSocket(given: unknown): given is Socket {
+  return typeof (given as Partial<Socket> | null | undefined)?.once === 'function'
+}
+
+/** Skips what HTTP servers add to `close()`, above all that it ends their idle connections. */
+export function closeListener(server: Server): void {
+  if (server.listening) Server.prototype.close.call(server)
+}
+
+export function isHttp1(server: Server): server is http.Server {
+  return typeof (server as Partial<http.Server>).closeIdleConnections === 'function'
+}
+
+export function isTls(server: Server): boolean {
+  return typeof (server as { setSecureContext?: unknown }).setSecureContext === 'function'
+}

@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import http2 from 'node:http2'
+import https from 'node:https'
+import net, { type AddressInfo } from 'node:net'
+import { describe, test, type TestContext } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { IncomingMessage } from 'node:http'
+import { Load, User } from './http-client'
+import { RunningCluster } from './running-cluster'
+import { LONG_MS } from './under-load'
+
+const often = { count: 2, minLifetime: 0, killTimeout: 4000 }
+
+interface HandOver {
+  readonly kind?: string
+  readonly to?: 'all' | 'serving'
+  readonly after?: number
+  readonly growsMb?: number
+}
+
+/** @returns The cluster, and the port on which its primary accepts. */
+async function start(
+  t: TestContext,
+  handOver: HandOver,
+  config: object = {},
+  env: Record<string, string> = {},
+): Promise<readonly [RunningCluster, number]> {
+  const running = await RunningCluster.start(
+    t,
+    { options: often, ...config },
+    { program: 'hand-over.js', env: { HAND_OVER: JSON.stringify(handOver), ...env } },
+  )
+  await running.allReady()
+  await running.until('the door', () => running.times('door') > 0)
+  return [running, Number(running.entries.find(({ ev }) => ev === 'door')?.port)]
+}
+
+function draining(running: RunningCluster): Promise<void> {
+  return running.until('a drain', () => running.said.some((line) => 'clean' in line))
+}
+
+/** The worker that was replaced went by itself, not at its deadline. */
+async function wentWithCode0(running: RunningCluster): Promise<void> {
+  await running.recycled(1)
+  assert.equal(running.events('recycled')[0]?.code, 0, running.story())
+}
+
+describe('sockets that the primary hands to its workers', { concurrency: 3 }, () => {
+  for (const [to, whom] of [
+    ['all', 'to draining workers too'],
+    ['serving', 'to serving workers only'],
+  ] as const) {
+    test(`under mixed load no request is dropped (${whom})`, async (t) => {
+      const config = { limit: '140mb', options: { count: 3, minLifetime: 0, killTimeout: 15_000 } }
+      const [running, port] = await start(t, { to }, config, { LEAK_KB: '1200' })
+      const load = new Load(t, port, { users: 20, seconds: 120, mix: 'mixed' })
+      await running.recycled(3, 120_000)
+      const result = await load.end()
+      assert.equal(result.failed, 0, `${JSON.stringify(result)}\n${running.stderr}`)
+      assert.ok(running.events('recycled').every(({ code }) => code === 0))
+      assert.equal(running.events('crash').length, 0)
+    })
+  }
+
+  test('with requests that never leave a worker without one, it is left out after half of its time', async (t) => {
+    const [running, port] = await start(t, { to: 'all' })
+    // A connection for each request, as without keep-alive: one that is kept stays with its worker.
+    const get = async (path: string) => {
+      const user = new User(t, port)
+      const { body } = await user.get(path)
+      user.leave()
+      return body
+    }
+    let isOver = false
+    // One after the other, so that there is no moment at which all have their answers.
+    const busy = Array.from({ length: 12 }, async (_, i) => {
+      await wait(i * 75)
+      while (!isOver) assert.match(await get('/slow?ms=900'), /^slow \d+$/)
+    })
+    await get('/leak?mb=150')
+    await wentWithCode0(running)
+    isOver = true
+    await Promise.all(busy)
+  })
+
+  test('drained waits for the last answer, and the client is asked to leave', async (t) => {
+    const [running, port] = await start(t, {})
+    const user = new User(t, port)
+    await user.get('/leak?mb=150')
+    const answer = await user.get('/slow?ms=1500')
+    assert.equal(
+      running.said.some((line) => 'drained' in line),
+      false,
+    )
+    assert.deepEqual([answer.status, answer.isLast], [200, true])
+    await wentWithCode0(running)
+    assert.ok(running.said.some((line) => 'drained' in line))
+  })
+
+  test('an idle connection that is used during the drain is served; an unused one ends with the linger', async (t) => {
+    const [running, port] = await start(t, {})
+    const users = [new User(t, port), new User(t, port)]
+    const pids = await Promise.all(users.map(async (user) => (await user.get('/')).pid))
+    const silent = [1, 2].map(() => net.connect(port, '127.0.0.1'))
+    t.after(() => silent.forEach((socket) => socket.destroy()))
+    const { pid } = await new User(t, port).get('/leak?mb=150')
+    await draining(running)
+    await wait(1000)
+    const answer = await users[pids.indexOf(pid)]?.get('/')
+    assert.deepEqual([answer?.pid, answer?.isLast], [pid, true])
+    await wentWithCode0(running)
+  })
+
+  test('a socket that was handed before the drain and is given to the server long after it is served', async (t) => {
+    const [running, port] = await start(t, { after: 1500, growsMb: 150 })
+    const users = Array.from({ length: 8 }, () => new User(t, port))
+    const answers = await Promise.all(users.map((user) => user.get('/slow?ms=200')))
+    assert.ok(answers.every(({ status }) => status === 200))
+    assert.ok(running.events('drain').length > 0)
+    await wentWithCode0(running)
+  })
+
+  for (const kind of ['https', 'h2']) {
+    test(`HTTP/1.1 over TLS (${kind})`, async (t) => {
+      const [running, port] = await start(t, { kind })
+      const agent = new https.Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false })
+      t.after(() => agent.destroy())
+      const get = async (path: string) => {
+        const [res] = (await once(https.get({ host: '127.0.0.1', port, path, agent }), 'response')) as [
+          IncomingMessage,
+        ]
+        let body = ''
+        for await (const text of res.setEncoding('utf8')) body += String(text)
+        return { body, isLast: res.headers.connection === 'close' }
+      }
+      await get('/leak?mb=150')
+      const answer = await get('/slow?ms=1200')
+      assert.match(answer.body, /^slow/)
+      assert.equal(answer.isLast, true)
+      await wentWithCode0(running)
+    })
+  }
+
+  for (const kind of ['h2', 'h2c']) {
+    test(`HTTP/2 (${kind}): a stream is finished, and the client gets a GOAWAY`, async (t) => {
+      const [running, port] = await start(t, { kind })
+      const scheme = kind === 'h2' ? 'https' : 'http'
+      const session = http2.connect(`${scheme}://127.0.0.1:${port}`, { rejectUnauthorized: false })
+      t.after(() => session.destroy())
+      const goaway = once(session, 'goaway')
+      const request = async (path: string) => {
+        let body = ''
+        for await (const text of session.request({ ':path': path }).setEncoding('utf8')) body += String(text)
+        return body
+      }
+      await request('/leak?mb=150')
+      assert.match(await request('/slow?ms=1200'), /^slow \d+$/)
+      await goaway
+      await wentWithCode0(running)
+    })
+  }
+
+  test('net: what the application has to answer is answered', async (t) => {
+    const [running, port] = await start(t, { kind: 'net' })
+    const socket = net.connect(port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    const ask = async (text: string) => {
+      socket.write(text)
+      return String((await once(socket, 'data'))[0])
+    }
+    await ask('leak')
+    await draining(running)
+    assert.match(await ask('one more'), /^one more \d+/)
+    socket.end()
+    await wentWithCode0(running)
+  })
+})
+
+describe('listeners that are not shared by port', { concurrency: 3 }, () => {
+  test('a descriptor that the primary inherited, as from systemd: no request is dropped', async (t) => {
+    const listener = net.createServer()
+    await once(listener.listen(0, '127.0.0.1'), 'listening')
+    const { port } = listener.address() as AddressInfo
+    const descriptor = (listener as unknown as { _handle: { fd: number } })._handle.fd
+    const config = {
+      start: 'descriptor',
+      limit: '140mb',
+      options: { count: 2, minLifetime: 0, killTimeout: LONG_MS },
+    }
+    const running = await RunningCluster.start(t, config, { env: { LEAK_KB: '1200' }, descriptor })
+    // It would accept connections too.
+    listener.close()
+    await running.allReady()
+    const load = new Load(t, port, { users: 10, seconds: 120, mix: 'mixed' })
+    await running.recycled(2, 120_000)
+    const result = await load.end()
+    assert.equal(result.failed, 0, JSON.stringify(result))
+    assert.ok(running.events('recycled').every(({ code }) => code === 0))
+  })
+
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const hasReusePort = major > 22 || (major === 22 && minor >= 12)
+  for (const [name, own, skip] of [
+    ['exclusive', { port: 0, exclusive: true }, false],
+    ['reusePort', { port: 0, reusePort: true }, !hasReusePort && 'reusePort came with Node 22.12'],
+  ] as const) {
+    test(
+      `${name}: what a worker has accepted is answered, and its client asked to leave`,
+      { skip },
+      async (t) => {
+        const config = { start: 'own', own, clean: 'say', options: { ...often, count: 1 } }
+        const running = await RunningCluster.start(t, config)
+        await running.until('its port', () => running.said.some((line) => 'port' in line))
+        const user = new User(t, Number(running.said.find((line) => 'port' in line)?.['port']))
+        await user.get('/leak?mb=150')
+        const answer = await user.get('/slow?ms=1500')
+        assert.equal(
+          running.said.some((line) => 'drained' in line),
+          false,
+        )
+        assert.deepEqual([answer.status, answer.isLast], [200, true])
+        await wentWithCode0(running)
+      },
+    )
+  }
+})

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { after, describe, test, type TestContext } from 'node:test'
+import { takeTurn, turnName, type EndTurn } from '../../../src/system/turn'
+
+const LONG_MS = 60_000
+let names = 0
+const newName = () => `\0cmm-test/${process.pid}/${++names}`
+const never = () => new AbortController().signal
+
+async function taken(name: string): Promise<EndTurn> {
+  const end = await takeTurn({ name, longestMs: LONG_MS, early: never() })
+  assert.ok(end)
+  return end
+}
+
+/** Another process that has the turn. */
+async function holder(t: TestContext, name: string, uid?: number): Promise<ChildProcess> {
+  const args = [join(__dirname, 'programs/holds-a-name.js'), name.slice(1), ...(uid ? [String(uid)] : [])]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  return child
+}
+
+const isLinux = process.platform === 'linux' || 'abstract Unix sockets are of Linux'
+const isRoot = process.getuid?.() === 0 || 'only root may start a process as another user'
+
+// Turns keep no process alive, and a test that waits for one is to go on.
+const alive = setInterval(() => undefined, 1000)
+after(() => clearInterval(alive))
+
+describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
+  test('is for one at a time; the next has it as soon as it ends', async () => {
+    const name = newName()
+    const steps: string[] = []
+    const end = await taken(name)
+    const next = taken(name).then((endNext) => {
+      steps.push('next')
+      return endNext
+    })
+    // Longer than it waits between two looks.
+    await takeTurn({ name, longestMs: 250, early: never() })
+    steps.push('ends')
+    end()
+    ;(await next)()
+    assert.deepEqual(steps, ['ends', 'next'])
+  })
+
+  test('of a neighbour is waited for until the time is over', async (t) => {
+    const name = newName()
+    await holder(t, name)
+    assert.equal(await takeTurn({ name, longestMs: 250, early: never() }), undefined)
+  })
+
+  test('ends with its process, in whatever way that ends', async (t) => {
+    const name = newName()
+    const neighbour = await holder(t, name)
+    const next = taken(name)
+    neighbour.kill('SIGKILL')
+    ;(await next)()
+  })
+
+  test(
+    'cannot be had by another user: a name that one occupies stops nothing',
+    { skip: isRoot === true ? false : isRoot },
+    async (t) => {
+      const name = newName()
+      await holder(t, name, 65_534)
+      ;(await taken(name))()
+    },
+  )
+
+  test('is not waited for any more when the waiting is ended early', async (t) => {
+    const name = newName()
+    await holder(t, name)
+    const early = new AbortController()
+    const waiting = takeTurn({ name, longestMs: LONG_MS, early: early.signal })
+    early.abort()
+    assert.ok(await waiting)
+  })
+
+  test('keeps no process alive, held or waited for', async () => {
+    const load = `const { takeTurn } = require('tsx/cjs/api').require(${JSON.stringify(join(__dirname, '../../../src/system/turn.ts'))}, ${JSON.stringify(__filename)})`
+    const terms = `{ name: ${JSON.stringify(newName())}, longestMs: ${LONG_MS}, early: new AbortController().signal }`
+    const child = spawn(process.execPath, ['-e', `${load}; takeTurn(${terms}); takeTurn(${terms})`], {
+      stdio: 'inherit',
+    })
+    assert.deepEqual(await once(child, 'exit'), [0, null])
+  })
+})
+
+test('without a memory limit there are no turns', () => {
+  assert.equal(
+    turnName(() => undefined),
+    undefined,
+  )
+})
