@@ -21,7 +21,7 @@ const FLOORS: Record<string, readonly string[]> = {
     'capture/heap/fork/helper',
     'capture/heap/allocation-sites',
   ],
-  'capture/cpu': ['base', 'files', 'capture', 'capture/main-thread'],
+  'capture/cpu': ['base', 'system', 'files', 'capture', 'capture/main-thread'],
   'capture/heap': ['base', 'files', 'capture', 'capture/main-thread', 'capture/heap/fork'],
   'capture/heap/fork': ['base', 'system', 'files', 'capture', 'capture/main-thread', 'capture/heap'],
   'capture/heap/limit': [

@@ -12,6 +12,7 @@ import {
   type PassedOver,
 } from '../capture'
 import { createInspectorWay, INSPECTOR_WAY } from './inspector'
+import { waitForLongStretch } from './long-stretch'
 import { createV8ProfilerWay } from './v8-profiler'
 import {
   samplingIntervalUs,
@@ -28,6 +29,8 @@ import { whyNoInspector } from '../main-thread/local-session'
 import { monotonicMs, tenths } from '../../base/clock'
 import { pause, setImmediate } from '../../base/timers'
 import { messageOf } from '../../base/error-text'
+import { AbortController } from '../../base/globals'
+import { readThreadCpuMs } from '../../system/proc'
 
 /** Assumed size of a `.cpuprofile`, bytes: the call tree of a large code base and the most samples. */
 export const PROFILE_FILE_BYTES = 16 * 1024 * 1024
@@ -41,6 +44,8 @@ export interface CpuCapturerParts {
   readonly observer: CaptureObserver
   /** @default the result of `whyNoInspector()` */
   readonly noInspector?: string | undefined
+  /** @default CPU time of the main thread, from /proc */
+  readonly mainThreadCpuMs?: () => number | undefined
 }
 
 /**
@@ -49,6 +54,7 @@ export interface CpuCapturerParts {
  */
 export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
   const { engine, probe, observer, noInspector = whyNoInspector() } = parts
+  const { mainThreadCpuMs = () => readThreadCpuMs(process.pid) } = parts
   const mainThread = patient(parts.mainThread, (order) => observer.orderLate(order))
   const ways: CpuWay[] = []
   if (engine.package) ways.push(createV8ProfilerWay(mainThread))
@@ -65,7 +71,9 @@ export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
       return {
         async take(job, early) {
           const started = await startProfile(ways, notHere, job, early)
-          recording = new Recording(started, job, early)
+          const stretch = (until: AbortSignal): Promise<boolean> =>
+            waitForLongStretch({ turn: () => mainThread.turn(), cpuMs: mainThreadCpuMs }, until)
+          recording = new Recording(started, job, early, stretch)
           return recording.finish().finally(() => (recording = undefined))
         },
       }
@@ -111,18 +119,30 @@ class Recording {
   readonly #started: StartedProfile
   readonly #job: Job
   readonly #early: AbortSignal
+  readonly #longStretch: (until: AbortSignal) => Promise<boolean>
+  readonly #over = new AbortController()
+  #forgetPauseMs: number | undefined
   #stopped: StoppedProfile | undefined
   #endedNow: { readonly captured: Captured } | { readonly error: unknown } | undefined
   #wake: () => void = () => undefined
 
-  constructor(started: StartedProfile, job: Job, early: AbortSignal) {
+  /** @param longStretch - See {@link waitForLongStretch}. */
+  constructor(
+    started: StartedProfile,
+    job: Job,
+    early: AbortSignal,
+    longStretch: (until: AbortSignal) => Promise<boolean>,
+  ) {
     this.#started = started
     this.#job = job
     this.#early = early
+    this.#longStretch = longStretch
   }
 
   async finish(): Promise<Captured> {
     const { open, running } = this.#started
+    // A failure costs a name, and not the profile.
+    this.#keepNames().catch(() => undefined)
     try {
       // Ended early, the profile recorded so far is whole.
       await Promise.race([
@@ -130,6 +150,7 @@ class Recording {
         new Promise<void>((resolve) => (this.#wake = resolve)),
       ])
       if (this.#endedNow) return outcomeOf(this.#endedNow)
+      this.#over.abort()
       this.#stopped ??= running.stopNow?.(open.target) ?? (await running.stop(open.target))
       for (const piece of this.#stopped.pieces) {
         open.write(piece)
@@ -147,6 +168,7 @@ class Recording {
   finishNow(isTimeOver: () => boolean): Captured | undefined {
     const { open, running } = this.#started
     if (isTimeOver()) return undefined
+    this.#over.abort()
     try {
       this.#stopped ??= running.stopNow?.(open.target)
       if (!this.#stopped) return undefined
@@ -165,10 +187,26 @@ class Recording {
     return outcomeOf(this.#endedNow)
   }
 
+  /**
+   * Discards optimized code once, when the main thread is in a stretch of work without a turn of its event loop that is long
+   * enough to hide a loop. A loaded server of short requests keeps its code: discarded, each request costs it twice the CPU
+   * for seconds.
+   */
+  async #keepNames(): Promise<void> {
+    // A blockage is such a stretch, and its profile may be a short one.
+    const isBlocked = this.#job.sidecar.why.rule === 'blocked'
+    if (!isBlocked && !(await this.#longStretch(this.#over.signal))) return
+    this.#forgetPauseMs = await this.#started.running.forgetOptimizedCode()
+  }
+
   #how({ stopPauseMs }: StoppedProfile): How {
     const { running, way, passedOver, samplingIntervalUs, startedAtMs } = this.#started
-    const notes = { samplingIntervalUs, endedEarly: this.#early.aborted, ...this.#late() }
-    const pauseMs = running.startPauseMs + stopPauseMs
+    const discardedOptimizedCode = this.#forgetPauseMs !== undefined
+    const notes = {
+      ...{ samplingIntervalUs, endedEarly: this.#early.aborted, discardedOptimizedCode },
+      ...this.#late(),
+    }
+    const pauseMs = running.startPauseMs + (this.#forgetPauseMs ?? 0) + stopPauseMs
     return { way, passedOver, pauseMs, durationMs: monotonicMs() - startedAtMs, notes }
   }
 

@@ -45,13 +45,17 @@ async function startProfile(
     call((done) => session.post('Profiler.enable', done)),
     call((done) => session.post('Profiler.setSamplingInterval', interval, done)),
     call((done) => session.post('Profiler.start', done)),
-    // If this fails, the profile is still useful.
-    ...forgetOptimizedCode((method) => call((done) => session.post(method, () => done(null)))),
   ])
-  const [enabled, , , , ready] = await mainThread.answer('Profiler.start', calls, { early })
+  const [enabled, , ready] = await mainThread.answer('Profiler.start', calls, { early })
   return {
     startPauseMs: ready.answeredAtMs - enabled.answeredAtMs,
     acceptedAfterMs: enabled.answeredAtMs - enabled.askedAtMs,
+    async forgetOptimizedCode() {
+      // The repeated `enable` is answered when the thread accepts the calls.
+      const accepted = call((done) => session.post('Profiler.enable', done))
+      const [, forgotten] = forgetOptimizedCode((method) => call((done) => session.post(method, done)))
+      return (await forgotten).answeredAtMs - (await accepted).answeredAtMs
+    },
     async stop() {
       const stopping = postStop(session)
       try {

@@ -30,6 +30,12 @@ export interface RunningProfile {
   readonly startPauseMs: number
   /** How long it took to accept the first order, ms. */
   readonly acceptedAfterMs: number
+  /**
+   * Makes V8 discard its optimized code, so that a loop that was optimized before the profile began gets its name.
+   *
+   * @returns Pause of the main thread for it, ms.
+   */
+  forgetOptimizedCode(): Promise<number>
   /** Ends the profile. Whether it succeeds or fails, the profiler is off afterwards. */
   stop(target: MarkedFile): Promise<StoppedProfile>
   /** {@link stop} within the call. Absent on any thread but the profiled one. */

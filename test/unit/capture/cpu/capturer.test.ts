@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, beforeEach, describe, it } from 'node:test'
 import type { Plan } from '../../../../src/capture/capture'
+import type { Sidecar } from '../../../../src/files/sidecar'
 import { createCpuCapturer, PROFILE_FILE_BYTES } from '../../../../src/capture/cpu/capturer'
 import { captured, CPU_PROFILE, jobIn, listener, roomy, scriptedMainThread } from '../scripted-main-thread'
 
@@ -23,17 +24,25 @@ describe('CPU capturer', () => {
     script: Parameters<typeof scriptedMainThread>[0],
     engine: typeof PACKAGE | typeof NONE,
     durationMs = 1,
+    { rule = 'manual', isStuck = false }: { rule?: 'manual' | 'blocked'; isStuck?: boolean } = {},
   ) => {
     const { mainThread, log } = scriptedMainThread(script)
-    const capturer = createCpuCapturer({ mainThread, engine, probe: roomy(), observer: listener() })
+    if (isStuck) mainThread.turn = () => new Promise(() => {})
+    let cpuMs = 0
+    const capturer = createCpuCapturer({
+      ...{ mainThread, engine, probe: roomy(), observer: listener() },
+      mainThreadCpuMs: () => (cpuMs += 100),
+    })
     const plan = (await capturer.plan(directory)) as Plan
-    const taken = plan.take({ ...jobIn(directory, 'cpu'), durationMs }, LATER)
+    const { sidecar, ...job } = jobIn(directory, 'cpu')
+    const why = { ...sidecar.why, rule }
+    const taken = plan.take({ ...job, sidecar: { ...sidecar, why }, durationMs }, LATER)
     return { captured: taken.then(captured), log, capturer }
   }
   const HOUR_MS = 3_600_000
   /** When the profiler has been started and the first turn of the event loop after it has passed. */
   const recording = async (log: readonly string[]) => {
-    while (!log.some((entry) => /stopPreciseCoverage|startPackageProfile/.test(entry)))
+    while (!log.some((entry) => /Profiler.start|startPackageProfile/.test(entry)))
       await new Promise((later) => setTimeout(later, 1))
     await new Promise((later) => setTimeout(later, 1))
   }
@@ -122,6 +131,34 @@ describe('CPU capturer', () => {
     ['inspector', NONE],
     ['v8-profiler-next', PACKAGE],
   ] as const) {
+    const forgets = /startPreciseCoverage|forgetOptimizedCode/
+    const notesOf = (file: string): unknown => {
+      const text = readFileSync(`${file}.json`, 'utf8')
+      return (JSON.parse(text) as Sidecar).how.notes?.['discardedOptimizedCode']
+    }
+
+    it(`${way}: discards the optimized code of a main thread that does not return to its event loop`, async () => {
+      const { captured, log } = await capture({}, engine, 200, { isStuck: true })
+      const { artefacts } = await captured
+      assert.equal(log.filter((entry) => forgets.test(entry)).length, 1)
+      assert.equal(notesOf(artefacts[0].file), true)
+    })
+
+    it(`${way}: discards it at once in a blockage, and adds its pause`, async () => {
+      const { captured, log } = await capture({}, engine, 1, { rule: 'blocked' })
+      const { pauseMs, artefacts } = await captured
+      assert.equal(log.filter((entry) => forgets.test(entry)).length, 1)
+      assert.equal(notesOf(artefacts[0].file), true)
+      if (way === 'v8-profiler-next') assert.equal(pauseMs, 13)
+    })
+
+    it(`${way}: keeps it while the event loop turns`, async () => {
+      const { captured, log } = await capture({}, engine, 200)
+      const { artefacts } = await captured
+      assert.ok(!log.some((entry) => forgets.test(entry)))
+      assert.equal(notesOf(artefacts[0].file), false)
+    })
+
     it(`${way}: ends a profile within the call, whole, when the process exits`, async () => {
       const { capturer, captured, log } = await capture({}, engine, HOUR_MS)
       await recording(log)
