@@ -2,6 +2,7 @@ import type { Profiler, Session } from 'node:inspector'
 import type { CpuProfileRequest, CpuWay, RunningProfile, StoppedProfile } from './way'
 import { forgetOptimizedCode } from './forget-optimized-code'
 import type { PatientMainThread } from '../main-thread/patient'
+import { busyTime } from './busy-time'
 import { profileJson } from './profile-json'
 import { monotonicMs } from '../../base/clock'
 import { Promise } from '../../base/globals'
@@ -101,7 +102,8 @@ function postStop(session: Session): { answered: Promise<void>; profile: () => S
     answered,
     profile() {
       if (!profile) throw failure ?? new Error('Profiler.stop gave no profile')
-      return { stopPauseMs: stoppedAtMs - acceptedAtMs, pieces: profileJson(profile) }
+      const { ms: busyMs } = busyTime(profile)
+      return { stopPauseMs: stoppedAtMs - acceptedAtMs, busyMs, pieces: profileJson(profile) }
     },
   }
 }

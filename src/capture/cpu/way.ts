@@ -18,6 +18,8 @@ export interface CpuProfileRequest {
 export interface StoppedProfile {
   /** Pause of the main thread to stop, ms. */
   readonly stopPauseMs: number
+  /** Time in which the thread was not idle, ms. Absent where this is not known. */
+  readonly busyMs?: number
   /** The profile's text that is still to be written, in pieces. Empty when the main thread wrote it to the target. */
   readonly pieces: Iterable<string>
   /** Bytes that the main thread wrote to the target; absent when it wrote none. */
