@@ -21,7 +21,9 @@ const FLOORS: Record<string, readonly string[]> = {
     'capture/heap/fork/helper',
     'capture/heap/allocation-sites',
   ],
-  'capture/cpu': ['base', 'files', 'capture', 'capture/main-thread'],
+  'capture/cpu': ['base', 'system', 'files', 'capture', 'capture/main-thread', 'capture/threads'],
+  // Profiles of worker threads, beside that of the main thread.
+  'capture/threads': ['base', 'capture/main-thread', 'capture/cpu'],
   'capture/heap': ['base', 'files', 'capture', 'capture/main-thread', 'capture/heap/fork'],
   'capture/heap/fork': ['base', 'system', 'files', 'capture', 'capture/main-thread', 'capture/heap'],
   'capture/heap/limit': [
@@ -72,6 +74,7 @@ const PURE = [
   'base/size',
   'capture/heap/fork/verdict',
   'capture/room',
+  'capture/threads/busy',
   'cluster/plan/*',
   'dispatch/threshold-rule',
   'files/expiry',

@@ -17,7 +17,7 @@ import {
   type MarkedFile,
   type PartialArtefact,
 } from './partial'
-import type { Artefact, How, Sidecar } from './sidecar'
+import type { Artefact, How, KnownBefore, Sidecar } from './sidecar'
 
 /** A file of evidence that is being written under `<name>.partial`. End it with `publish`, `publishNow` or `abandon`. */
 export interface OpenArtefact {
@@ -66,11 +66,7 @@ export interface OpenArtefact {
  * @param about - The part of the sidecar that is known beforehand: why the dump is made, and where.
  * @throws RangeError when the name is not an artefact's; else the file system's error. Nothing is left then.
  */
-export function openArtefact(
-  directory: string,
-  fileName: string,
-  about: Pick<Sidecar, 'why' | 'where'>,
-): OpenArtefact {
+export function openArtefact(directory: string, fileName: string, about: KnownBefore): OpenArtefact {
   const { partialFd, sidecarFd, ...partial } = createPartial(directory, fileName, about)
   return new HeldArtefact(partial, { partialFd, sidecarFd })
 }

@@ -24,8 +24,10 @@ export interface ParsedName extends DumpName {
   readonly extension: ArtefactExtension
   /** Kind and rule as they stand in the name, e.g. `leak-memory`. */
   readonly prefix: string
-  /** Name without extension and number: shared by the artefacts of one dump. */
+  /** Name without extension, worker and number: shared by the artefacts of one dump. */
   readonly baseName: string
+  /** `threadId` of the worker thread that the artefact is about; absent for the main thread. */
+  readonly worker?: number
   /** Full name of the artefact, whichever of its files was parsed. */
   readonly artefact: string
 }
@@ -43,7 +45,7 @@ export const EXTENSIONS: Readonly<Record<DumpKind, readonly ArtefactExtension[]>
 }
 
 const SHAPE =
-  /^(?:(?<rule>blocked|leak|manual|heap-limit)-)?(?<kind>cpu|memory)-(?<pid>\d{1,16})-(?<ms>\d{1,16})(?<number>-\d{1,9})?(?<extension>\.[a-z]+)(?<suffix>\.partial|\.json|)$/
+  /^(?:(?<rule>blocked|leak|manual|heap-limit)-)?(?<kind>cpu|memory)-(?<pid>\d{1,16})-(?<ms>\d{1,16})(?:-worker-(?<worker>\d{1,9}))?(?<number>-\d{1,9})?(?<extension>\.[a-z]+)(?<suffix>\.partial|\.json|)$/
 
 const IMPOSSIBLE_PREFIXES: readonly string[] = ['leak-cpu', 'blocked-memory', 'heap-limit-cpu']
 
@@ -54,6 +56,11 @@ const IMPOSSIBLE_PREFIXES: readonly string[] = ['leak-cpu', 'blocked-memory', 'h
  */
 export function artefactBaseName(dump: DumpName): string {
   return `${prefixOf(dump.kind, dump.rule)}-${dump.pid}-${dump.startedAtMs}`
+}
+
+/** Names an artefact of a dump: `cpu-7-1000.cpuprofile`, or of a worker thread `cpu-7-1000-worker-3.cpuprofile`. */
+export function artefactName(baseName: string, extension: ArtefactExtension, worker?: number): string {
+  return worker === undefined ? baseName + extension : `${baseName}-worker-${worker}${extension}`
 }
 
 /**
@@ -77,7 +84,7 @@ export function sidecarName(artefact: string): string {
 
 /**
  * Parses a file name. Strict on purpose, because retention may delete what parses: it accepts only names that
- * {@link artefactBaseName} and {@link numberedName} build, in their one spelling.
+ * {@link artefactName} and {@link numberedName} build, in their one spelling.
  *
  * @returns `undefined` for every other name.
  */
@@ -92,13 +99,15 @@ export function parseArtefactName(fileName: string): ParsedName | undefined {
   if (extension === undefined || IMPOSSIBLE_PREFIXES.includes(prefix)) return undefined
   const baseName = artefactBaseName(dump)
   const number = groups['number']?.slice(1)
-  const artefact =
-    number === undefined ? baseName + extension : numberedName(baseName + extension, Number(number))
+  const worker = groups['worker'] === undefined ? undefined : Number(groups['worker'])
+  const name = artefactName(baseName, extension, worker)
+  const artefact = number === undefined ? name : numberedName(name, Number(number))
   if (number !== undefined && Number(number) < 2) return undefined
   const suffix = groups['suffix'] ?? ''
   // Numbers with leading zeros, or too large to be exact, do not survive the round trip.
   if (artefact + suffix !== fileName) return undefined
-  return { ...dump, part: partOf(suffix), extension, prefix, baseName, artefact }
+  const thread = worker === undefined ? {} : { worker }
+  return { ...dump, part: partOf(suffix), extension, prefix, baseName, ...thread, artefact }
 }
 
 function prefixOf(kind: DumpKind, rule: DumpRule): string {

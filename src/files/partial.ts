@@ -5,7 +5,14 @@ import { numberedName, parseArtefactName, partialName, sidecarName } from './nam
 import { TOOL } from './expiry'
 import * as disk from './disk'
 import type { BigIntStats } from 'node:fs'
-import { VERSION, type Artefact, type DraftSidecar, type Sidecar } from './sidecar'
+import {
+  MAIN_THREAD,
+  VERSION,
+  type Artefact,
+  type DraftSidecar,
+  type KnownBefore,
+  type Sidecar,
+} from './sidecar'
 import { toJson } from '../base/globals'
 
 /** Identifies a file independently of its name. */
@@ -70,7 +77,7 @@ const NO_HARD_LINK: readonly unknown[] = [
 export function createPartial(
   directory: string,
   fileName: string,
-  about: Pick<Sidecar, 'why' | 'where'>,
+  about: KnownBefore,
 ): PartialArtefact & Descriptors {
   if (parseArtefactName(fileName)?.part !== 'artefact')
     throw new RangeError(`${fileName} is not the name of an artefact`)
@@ -83,9 +90,9 @@ function createUnder(
   fileName: string,
   otherNames: readonly string[],
   directory: string,
-  { why, where }: Pick<Sidecar, 'why' | 'where'>,
+  { why, thread = MAIN_THREAD, where }: KnownBefore,
 ): PartialArtefact & Descriptors {
-  const draft = { tool: TOOL, version: VERSION, artefact: fileName, why, where } as const
+  const draft = { tool: TOOL, version: VERSION, artefact: fileName, why, thread, where } as const
   refuseExisting(join(directory, fileName))
   const sidecar = createFile(join(directory, sidecarName(fileName)), serialise(draft))
   try {

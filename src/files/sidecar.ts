@@ -9,6 +9,18 @@ export interface Artefact {
   readonly sizeBytes: number
 }
 
+/** The thread that an artefact is about. */
+export interface EvidentThread {
+  readonly kind: 'main' | 'worker'
+  /** Its `threadId`; 0 for the main thread. */
+  readonly id: number
+  /** As the application named it; empty for the main thread. */
+  readonly name: string
+}
+
+/** The thread of all artefacts but those of workers. */
+export const MAIN_THREAD: EvidentThread = { kind: 'main', id: 0, name: '' }
+
 /** The content of `<full file name>.json`, which stands beside each artefact. */
 export interface Sidecar {
   /** Marks the file as this library's; retention deletes nothing without it. */
@@ -24,6 +36,12 @@ export interface Sidecar {
     /** The latest readings before the trip, oldest first. */
     readonly readings: readonly { readonly at: string; readonly value: number }[]
   }
+  /**
+   * The thread that the artefact is about.
+   *
+   * @default the main thread
+   */
+  readonly thread?: EvidentThread | undefined
   readonly how: {
     readonly way: string
     readonly passedOver: readonly { readonly way: string; readonly why: string }[]
@@ -44,6 +62,9 @@ export interface Sidecar {
     readonly limits: Readonly<Record<string, number | string>>
   }
 }
+
+/** The part of a sidecar that is known before the capture. */
+export type KnownBefore = Pick<Sidecar, 'why' | 'where' | 'thread'>
 
 /** The sidecar of an artefact that is still being written, before `how` is known. */
 export type DraftSidecar = Omit<Sidecar, 'how'>

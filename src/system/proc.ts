@@ -45,6 +45,17 @@ export function parseThreadStat(stat: string): ThreadStat {
   return { state: fields[0] ?? '', cpuTicks: Number(fields[11]) + Number(fields[12]) }
 }
 
+/**
+ * CPU time of one thread of this process, ms.
+ *
+ * @param threadId - The kernel's; that of the main thread is the process's id.
+ * @returns `undefined` when there is no such thread, or the kernel does not keep this time.
+ */
+export function readThreadCpuMs(threadId: number): number | undefined {
+  const schedstat = readKernelFile(`/proc/self/task/${threadId}/schedstat`)
+  return schedstat === undefined ? undefined : Number(schedstat.split(' ')[0]) / 1e6
+}
+
 /** State, CPU time and memory of a child process. */
 export interface ChildUsage extends ThreadStat {
   /** Whether its main thread waits on a lock (futex(2)). False too where the system does not show it. */

@@ -21,6 +21,8 @@ export interface WatchdogData {
 export type ToWatchdog =
   | { readonly type: 'request'; readonly id: number; readonly request: Omit<DumpRequest, 'early'> }
   | { readonly type: 'stop' }
+  /** Answer to `turn`: the event loop of the main thread turned at this monotonic time, ms. */
+  | { readonly type: 'turned'; readonly atMs: number }
   /** The process is exiting: end what runs at once. Answered through the shared exit memory. */
   | { readonly type: 'exit' }
 
@@ -33,3 +35,5 @@ export type FromWatchdog =
   | { readonly type: 'notice'; readonly line: string }
   | { readonly type: 'result'; readonly id: number; readonly result: DumpResult }
   | { readonly type: 'stopped' }
+  /** Asks for a `turned`. */
+  | { readonly type: 'turn' }

@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads'
 import { ExitingError } from '../capture/capture'
 import type { MainThread, OrderName, Orders } from '../capture/main-thread/orders'
 import type { ExitWait } from './exit-wait'
+import type { Turns } from './turns'
 import { hookCall, type PostedOrder } from './order-post'
 
 /** The hook's answer, as JSON. */
@@ -22,16 +23,18 @@ export class InspectorMainThread implements MainThread {
   readonly #hook: string
   readonly #port: MessagePort
   readonly #exitWait: ExitWait
+  readonly #turns: Turns
   readonly #slots = new Set<number>()
 
   /**
    * @param hook - Name of the hook in the process registry.
    * @param port - The end of the channel for orders whose other end the hook reads.
    */
-  constructor(hook: string, port: MessagePort, exitWait: ExitWait) {
+  constructor(hook: string, port: MessagePort, exitWait: ExitWait, turns: Turns) {
     this.#hook = hook
     this.#port = port
     this.#exitWait = exitWait
+    this.#turns = turns
   }
 
   /** @throws ExitingError when the process is exiting. */
@@ -56,6 +59,10 @@ export class InspectorMainThread implements MainThread {
       this.#slots.delete(slot)
       session.disconnect()
     }
+  }
+
+  turn(): Promise<number> {
+    return this.#turns.next()
   }
 
   #takeSlot(): number {

@@ -6,6 +6,7 @@ import { Beats } from './beats'
 import { startBlockedLoop } from './blocked-loop'
 import { ExitWait } from './exit-wait'
 import { InspectorMainThread } from './over-inspector'
+import { Turns } from './turns'
 import type { FromWatchdog, ToWatchdog, WatchdogData } from './messages'
 import { startWatch } from '../watch/watch'
 
@@ -16,8 +17,9 @@ function main(): void {
   const report = reportBy(tell)
   const exitWait = new ExitWait(exit)
   const gate = new Gate(gateMemory)
+  const turns = new Turns(() => tell({ type: 'turn' }))
   const watch = startWatch(settings, {
-    mainThread: new InspectorMainThread(hook, orderPort, exitWait),
+    mainThread: new InspectorMainThread(hook, orderPort, exitWait, turns),
     gate,
     report,
     onRunning: (isRunning) => (isRunning ? exitWait.hold() : exitWait.release()),
@@ -36,6 +38,9 @@ function main(): void {
     switch (message.type) {
       case 'request':
         void watch.request(message.request).then((result) => tell({ type: 'result', id: message.id, result }))
+        break
+      case 'turned':
+        turns.turned(message.atMs)
         break
       case 'exit':
         void watch.dispatcher.stop()

@@ -132,6 +132,8 @@ export class Watchdog implements Watch {
         return
       case 'stopped':
         return this.#onStopped()
+      case 'turn':
+        return this.#tell({ type: 'turned', atMs: systemClock.monotonicMs() })
     }
   }
 

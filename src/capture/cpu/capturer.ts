@@ -1,33 +1,27 @@
-import { judgeDisk } from '../room'
-import type { Artefact, How } from '../../files/sidecar'
-import { openArtefact, type OpenArtefact } from '../../files/artefact'
-import { removePartial } from '../../files/partial'
-import { makeDirectory } from '../../files/directory'
-import {
-  whyNone,
-  type Captured,
-  type CaptureObserver,
-  type Capturer,
-  type Job,
-  type PassedOver,
-} from '../capture'
-import { createInspectorWay, INSPECTOR_WAY } from './inspector'
-import { createV8ProfilerWay } from './v8-profiler'
-import {
-  samplingIntervalUs,
-  type CpuProfileRequest,
-  type CpuWay,
-  type RunningProfile,
-  type StoppedProfile,
-} from './way'
-import type { Engine } from '../engines'
-import type { MainThread } from '../main-thread/orders'
-import { ORDER_TIMEOUT_MS, patient } from '../main-thread/patient'
-import type { RoomProbe } from '../room-probe'
-import { whyNoInspector } from '../main-thread/local-session'
-import { monotonicMs, tenths } from '../../base/clock'
-import { pause, setImmediate } from '../../base/timers'
+import { threadId } from 'node:worker_threads'
 import { messageOf } from '../../base/error-text'
+import { monotonicMs } from '../../base/clock'
+import { openArtefact } from '../../files/artefact'
+import { makeDirectory } from '../../files/directory'
+import { artefactName } from '../../files/names'
+import { readThreadCpuMs } from '../../system/proc'
+import { whyNone, type CaptureObserver, type Capturer, type Job, type PassedOver } from '../capture'
+import type { Engine } from '../engines'
+import { whyNoInspector } from '../main-thread/local-session'
+import type { MainThread } from '../main-thread/orders'
+import { patient } from '../main-thread/patient'
+import { DISK_FLOOR_BYTES, judgeDisk } from '../room'
+import type { RoomProbe } from '../room-probe'
+import { mostProfiles } from '../threads/busy'
+import {
+  startWorkerProfiles,
+  type RunningWorkerProfiles,
+  type WorkerProfilesParts,
+} from '../threads/worker-profiles'
+import { createInspectorWay, INSPECTOR_WAY } from './inspector'
+import { Recording, type StartedProfile } from './recording'
+import { createV8ProfilerWay } from './v8-profiler'
+import { samplingIntervalUs, type CpuProfileRequest, type CpuWay, type RunningProfile } from './way'
 
 /** Assumed size of a `.cpuprofile`, bytes: the call tree of a large code base and the most samples. */
 export const PROFILE_FILE_BYTES = 16 * 1024 * 1024
@@ -41,6 +35,10 @@ export interface CpuCapturerParts {
   readonly observer: CaptureObserver
   /** @default the result of `whyNoInspector()` */
   readonly noInspector?: string | undefined
+  /** @default CPU time of the main thread, from /proc */
+  readonly mainThreadCpuMs?: () => number | undefined
+  /** @default `startWorkerProfiles`, where there is an inspector */
+  readonly startWorkers?: ((parts: WorkerProfilesParts) => RunningWorkerProfiles) | undefined
 }
 
 /**
@@ -49,6 +47,8 @@ export interface CpuCapturerParts {
  */
 export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
   const { engine, probe, observer, noInspector = whyNoInspector() } = parts
+  const { mainThreadCpuMs = () => readThreadCpuMs(process.pid) } = parts
+  const { startWorkers = noInspector === undefined ? startWorkerProfiles : undefined } = parts
   const mainThread = patient(parts.mainThread, (order) => observer.orderLate(order))
   const ways: CpuWay[] = []
   if (engine.package) ways.push(createV8ProfilerWay(mainThread))
@@ -60,12 +60,21 @@ export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
   return {
     async plan(directory) {
       makeDirectory(directory)
-      const disk = judgeDisk(PROFILE_FILE_BYTES, (await probe.disk(directory)).freeBytes)
+      const { freeBytes } = await probe.disk(directory)
+      const disk = judgeDisk(PROFILE_FILE_BYTES, freeBytes)
       if (!disk.fits) return { skip: 'disk', numbers: disk.numbers }
       return {
         async take(job, early) {
           const started = await startProfile(ways, notHere, job, early)
-          recording = new Recording(started, job, early)
+          const workers = startWorkers?.({
+            connect: () => mainThread.connect(),
+            ownThreadId: threadId,
+            samplingIntervalUs: started.samplingIntervalUs,
+            most: mostProfiles(PROFILE_FILE_BYTES, freeBytes - PROFILE_FILE_BYTES - DISK_FLOOR_BYTES),
+            cpuMs: readThreadCpuMs,
+          })
+          const turning = { turn: () => mainThread.turn(), cpuMs: mainThreadCpuMs }
+          recording = new Recording(started, job, early, turning, workers)
           return recording.finish().finally(() => (recording = undefined))
         },
       }
@@ -73,16 +82,6 @@ export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
     endNow: (isTimeOver) => recording?.finishNow(isTimeOver),
     ways: () => ({ available: ways.map((way) => way.name), passedOver: notHere }),
   }
-}
-
-/** A profile that is being recorded, and the file for it. */
-interface StartedProfile {
-  readonly open: OpenArtefact
-  readonly running: RunningProfile
-  readonly way: string
-  readonly passedOver: readonly PassedOver[]
-  readonly samplingIntervalUs: number
-  readonly startedAtMs: number
 }
 
 async function startProfile(
@@ -93,7 +92,7 @@ async function startProfile(
 ): Promise<StartedProfile> {
   if (ways.length === 0) throw new Error(whyNone(passedOverBefore))
   const startedAtMs = monotonicMs()
-  const open = openArtefact(job.directory, `${job.baseName}.cpuprofile`, job.sidecar)
+  const open = openArtefact(job.directory, artefactName(job.baseName, '.cpuprofile'), job.sidecar)
   try {
     const request = { title: job.baseName, samplingIntervalUs: samplingIntervalUs(job.durationMs), early }
     const { way, running, passedOver } = await startFirst(ways, request)
@@ -104,93 +103,6 @@ async function startProfile(
     open.abandon()
     throw error
   }
-}
-
-/** Turns a running profile into a file. If the process exits meanwhile, `finishNow` continues without an event loop. */
-class Recording {
-  readonly #started: StartedProfile
-  readonly #job: Job
-  readonly #early: AbortSignal
-  #stopped: StoppedProfile | undefined
-  #endedNow: { readonly captured: Captured } | { readonly error: unknown } | undefined
-  #wake: () => void = () => undefined
-
-  constructor(started: StartedProfile, job: Job, early: AbortSignal) {
-    this.#started = started
-    this.#job = job
-    this.#early = early
-  }
-
-  async finish(): Promise<Captured> {
-    const { open, running } = this.#started
-    try {
-      // Ended early, the profile recorded so far is whole.
-      await Promise.race([
-        pause(this.#job.durationMs, this.#early),
-        new Promise<void>((resolve) => (this.#wake = resolve)),
-      ])
-      if (this.#endedNow) return outcomeOf(this.#endedNow)
-      this.#stopped ??= running.stopNow?.(open.target) ?? (await running.stop(open.target))
-      for (const piece of this.#stopped.pieces) {
-        open.write(piece)
-        await nextTurn()
-      }
-      const how = this.#how(this.#stopped)
-      return this.#captured(how, await open.publish(how, this.#stopped.writtenBytes))
-    } catch (error) {
-      open.abandon()
-      throw error
-    }
-  }
-
-  /** {@link finish} within the call; `undefined` when the time is over, or when only another thread can do it. */
-  finishNow(isTimeOver: () => boolean): Captured | undefined {
-    const { open, running } = this.#started
-    if (isTimeOver()) return undefined
-    try {
-      this.#stopped ??= running.stopNow?.(open.target)
-      if (!this.#stopped) return undefined
-      for (const piece of this.#stopped.pieces) {
-        if (isTimeOver()) return undefined
-        open.write(piece)
-      }
-      const how = this.#how(this.#stopped)
-      const captured = this.#captured(how, open.publishNow(how, this.#stopped.writtenBytes))
-      this.#endedNow = { captured }
-    } catch (error) {
-      removePartial(open.partial)
-      this.#endedNow = { error }
-    }
-    this.#wake()
-    return outcomeOf(this.#endedNow)
-  }
-
-  #how({ stopPauseMs }: StoppedProfile): How {
-    const { running, way, passedOver, samplingIntervalUs, startedAtMs } = this.#started
-    const notes = { samplingIntervalUs, endedEarly: this.#early.aborted, ...this.#late() }
-    const pauseMs = running.startPauseMs + stopPauseMs
-    return { way, passedOver, pauseMs, durationMs: monotonicMs() - startedAtMs, notes }
-  }
-
-  #captured({ way, passedOver, pauseMs }: How, artefact: Artefact): Captured {
-    const durationMs = monotonicMs() - this.#started.startedAtMs
-    return { way, passedOver, pauseMs, durationMs, artefacts: [artefact], ...this.#late() }
-  }
-
-  #late(): { readonly lateMs?: number } {
-    const { acceptedAfterMs } = this.#started.running
-    return acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: tenths(acceptedAfterMs) } : {}
-  }
-}
-
-function outcomeOf(ended: { readonly captured: Captured } | { readonly error: unknown }): Captured {
-  if ('error' in ended) throw ended.error
-  return ended.captured
-}
-
-/** Lets other work of this thread run between two pieces. An unref'd immediate would wait for another event. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve))
 }
 
 /** Starts the first way that can be started; the reasons of those before it are recorded. */

@@ -2,6 +2,7 @@ import type { Profiler, Session } from 'node:inspector'
 import type { CpuProfileRequest, CpuWay, RunningProfile, StoppedProfile } from './way'
 import { forgetOptimizedCode } from './forget-optimized-code'
 import type { PatientMainThread } from '../main-thread/patient'
+import { busyTime } from './busy-time'
 import { profileJson } from './profile-json'
 import { monotonicMs } from '../../base/clock'
 import { Promise } from '../../base/globals'
@@ -45,13 +46,17 @@ async function startProfile(
     call((done) => session.post('Profiler.enable', done)),
     call((done) => session.post('Profiler.setSamplingInterval', interval, done)),
     call((done) => session.post('Profiler.start', done)),
-    // If this fails, the profile is still useful.
-    ...forgetOptimizedCode((method) => call((done) => session.post(method, () => done(null)))),
   ])
-  const [enabled, , , , ready] = await mainThread.answer('Profiler.start', calls, { early })
+  const [enabled, , ready] = await mainThread.answer('Profiler.start', calls, { early })
   return {
     startPauseMs: ready.answeredAtMs - enabled.answeredAtMs,
     acceptedAfterMs: enabled.answeredAtMs - enabled.askedAtMs,
+    async forgetOptimizedCode() {
+      // The repeated `enable` is answered when the thread accepts the calls.
+      const accepted = call((done) => session.post('Profiler.enable', done))
+      const [, forgotten] = forgetOptimizedCode((method) => call((done) => session.post(method, done)))
+      return (await forgotten).answeredAtMs - (await accepted).answeredAtMs
+    },
     async stop() {
       const stopping = postStop(session)
       try {
@@ -97,7 +102,8 @@ function postStop(session: Session): { answered: Promise<void>; profile: () => S
     answered,
     profile() {
       if (!profile) throw failure ?? new Error('Profiler.stop gave no profile')
-      return { stopPauseMs: stoppedAtMs - acceptedAtMs, pieces: profileJson(profile) }
+      const { ms: busyMs } = busyTime(profile)
+      return { stopPauseMs: stoppedAtMs - acceptedAtMs, busyMs, pieces: profileJson(profile) }
     },
   }
 }

@@ -1,6 +1,6 @@
 import type { CpuWay, StoppedProfile } from './way'
 import type { Orders } from '../main-thread/orders'
-import type { PatientMainThread } from '../main-thread/patient'
+import { ORDER_DEADLINE_MS, type PatientMainThread } from '../main-thread/patient'
 import { monotonicMs } from '../../base/clock'
 
 /**
@@ -21,6 +21,11 @@ export function createV8ProfilerWay(mainThread: PatientMainThread): CpuWay {
       return {
         startPauseMs: pauseMs,
         acceptedAfterMs: Math.max(0, monotonicMs() - askedAtMs - pauseMs),
+        forgetOptimizedCode: async () => {
+          // No part of the dump waits for it.
+          const wait = { deadlineMs: ORDER_DEADLINE_MS }
+          return (await mainThread.order('forgetOptimizedCode', {}, wait)).pauseMs
+        },
         stop: async (target) => stopped(await mainThread.order('stopPackageProfile', { title, target })),
         stopNow: orderNow && ((target) => stopped(orderNow('stopPackageProfile', { title, target }))),
       }

@@ -18,6 +18,8 @@ export interface CpuProfileRequest {
 export interface StoppedProfile {
   /** Pause of the main thread to stop, ms. */
   readonly stopPauseMs: number
+  /** Time in which the thread was not idle, ms. Absent where this is not known. */
+  readonly busyMs?: number
   /** The profile's text that is still to be written, in pieces. Empty when the main thread wrote it to the target. */
   readonly pieces: Iterable<string>
   /** Bytes that the main thread wrote to the target; absent when it wrote none. */
@@ -30,6 +32,12 @@ export interface RunningProfile {
   readonly startPauseMs: number
   /** How long it took to accept the first order, ms. */
   readonly acceptedAfterMs: number
+  /**
+   * Makes V8 discard its optimized code, so that a loop that was optimized before the profile began gets its name.
+   *
+   * @returns Pause of the main thread for it, ms.
+   */
+  forgetOptimizedCode(): Promise<number>
   /** Ends the profile. Whether it succeeds or fails, the profiler is off afterwards. */
   stop(target: MarkedFile): Promise<StoppedProfile>
   /** {@link stop} within the call. Absent on any thread but the profiled one. */

@@ -73,6 +73,7 @@ export function createOrders(
       return {}
     },
     forkHeapDump: (input) => forkHeapDump(input, sampler, signal),
+    forgetOptimizedCode: () => timed(forgetOptimizedCode),
     startPackageProfile: ({ title, samplingIntervalUs }) =>
       timed(() => startProfile(profilerPackage(engines), title, samplingIntervalUs)),
     stopPackageProfile: ({ title, target }) => {
@@ -155,7 +156,10 @@ function profilerPackage(engines: Engines): ProfilerPackage {
 function startProfile(profiler: ProfilerPackage, title: string, samplingIntervalUs: number): void {
   profiler.setSamplingInterval(samplingIntervalUs)
   profiler.startProfiling(title, true)
-  // This would end coverage that is being collected; the rest of this way of profiling does not.
+}
+
+/** Coverage that is being collected would end; profiles by the package leave it alone otherwise. */
+function forgetOptimizedCode(): void {
   if (process.env['NODE_V8_COVERAGE'] !== undefined || whyNoInspector() !== undefined) return
   forgetOptimizedCodeHere(openLocalSession)
 }

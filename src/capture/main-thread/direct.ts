@@ -2,6 +2,8 @@ import type { MainThread } from './orders'
 import { Promise } from '../../base/globals'
 import type { OrderTable } from './carry-out'
 import { openLocalSession } from './local-session'
+import { monotonicMs } from '../../base/clock'
+import { pause } from '../../base/timers'
 
 /** The way to the main thread for a dispatcher that runs on it: orders are plain calls, sessions local ones. */
 export function createDirectMainThread(orders: OrderTable): MainThread {
@@ -10,5 +12,6 @@ export function createDirectMainThread(orders: OrderTable): MainThread {
     // The promise's executor turns what an order throws into a rejection.
     order: (name, input) => new Promise((resolve) => resolve(orders[name](input))),
     orderNow: (name, input) => orders[name](input),
+    turn: () => pause(1).then(monotonicMs),
   }
 }

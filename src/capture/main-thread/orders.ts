@@ -61,6 +61,8 @@ export interface Orders {
     /** `gone`: the file that the child was to write has lost its name, which is found out once, before the fork. */
     output: { pid: number; resultDescriptor: number; pauseMs: number } | { gone: string }
   }
+  /** Makes V8 discard its optimized code; does nothing without an inspector, or while coverage is collected. */
+  forgetOptimizedCode: { input: Nothing; output: { pauseMs: number } }
   /** Starts a CPU profile with v8-profiler-next. Fails if the application is recording with that package. */
   startPackageProfile: { input: { title: string; samplingIntervalUs: number }; output: { pauseMs: number } }
   /** Ends the CPU profile of that title and writes it; without a target it is thrown away. */
@@ -84,4 +86,6 @@ export interface MainThread {
   /** The same within the call, with the order's own error thrown. Only where the caller is on the main thread itself. */
   readonly orderNow?:
     (<Name extends OrderName>(name: Name, input: Orders[Name]['input']) => Orders[Name]['output']) | undefined
+  /** Resolves to the monotonic time of the next turn of its event loop, ms. Never rejects. */
+  turn(): Promise<number>
 }

@@ -23,7 +23,7 @@ export interface OrderWait<Output> {
 }
 
 /** The main thread as the capturers see it: an order that is late is reported, and one past its deadline is given up. */
-export interface PatientMainThread extends Pick<MainThread, 'connect' | 'orderNow'> {
+export interface PatientMainThread extends Pick<MainThread, 'connect' | 'orderNow' | 'turn'> {
   /** @throws The order's own error, or an Error with the order's name and the time that was waited. */
   order<Name extends OrderName>(
     name: Name,
@@ -43,6 +43,7 @@ export function patient(mainThread: MainThread, onLate: (order: string) => void)
   const { orderNow } = mainThread
   return {
     connect: () => mainThread.connect(),
+    turn: () => mainThread.turn(),
     orderNow,
     order: async (name, input, wait = {}) => waitForAnswer(name, mainThread.order(name, input), wait, onLate),
     answer: (name, answer, wait = {}) => waitForAnswer(name, answer, wait, onLate),

@@ -82,7 +82,7 @@ for (const { engine, cpuWay, noCpu } of ENGINES) {
     it('names the hot function, in the format that DevTools reads today', () =>
       withProgram<CpuReport>(
         'cpu-profile.js',
-        { engine, durationMs: 600 },
+        { engine, durationMs: 2000 },
         ({ report, directory, files }) => {
           const { captured } = report
           assert.equal(captured.rejected, undefined)
@@ -109,8 +109,20 @@ for (const { engine, cpuWay, noCpu } of ENGINES) {
       ))
 
     it('names a loop that was hot before the profile began', () =>
-      withProgram<CpuReport>('cpu-profile.js', { engine, durationMs: 400, warmBurns: 25 }, ({ report }) => {
-        assert.equal(hottest(readJson<CpuProfile>(report.captured.artefacts[0].file)), HOT)
+      withProgram<CpuReport>(
+        'cpu-profile.js',
+        { engine, durationMs: 2500, burnMs: 200, warmBurns: 5 },
+        ({ report }) => {
+          const { file } = report.captured.artefacts[0]
+          assert.equal(hottest(readJson<CpuProfile>(file)), HOT)
+          assert.equal(sidecar(file).how.notes?.['discardedOptimizedCode'], true)
+        },
+      ))
+
+    it('keeps the optimized code of a process whose event loop turns often, however busy it is', () =>
+      withProgram<CpuReport>('cpu-profile.js', { engine, durationMs: 600, burnMs: 4 }, ({ report }) => {
+        const { notes } = sidecar(report.captured.artefacts[0].file).how
+        assert.equal(notes?.['discardedOptimizedCode'], false)
       }))
 
     it('does not name it in a process that idles', () =>

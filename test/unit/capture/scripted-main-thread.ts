@@ -33,6 +33,7 @@ export function scriptedMainThread(script: Script = {}) {
     forkHeapDump: () => {
       throw new Error('this script forks nothing')
     },
+    forgetOptimizedCode: () => ({ pauseMs: 6 }),
     startPackageProfile: () => ({ pauseMs: 3 }),
     stopPackageProfile: ({ target }) => {
       const writtenBytes = target ? overwrite(target, JSON.stringify(CPU_PROFILE)) : 0
@@ -40,7 +41,8 @@ export function scriptedMainThread(script: Script = {}) {
     },
     ...script,
   }
-  const mainThread: MainThread = {
+  const mainThread: { -readonly [Key in keyof MainThread]: MainThread[Key] } = {
+    turn: () => Promise.resolve(0),
     connect() {
       log.push('connect')
       return scriptedSession(log)

@@ -69,6 +69,20 @@ test('newest is decided by number, not by letters', () => {
   assert.deepEqual(chooseExpired([cpu(10), cpu(9)], 1, PLACE, NOW), ['cpu-1-9.cpuprofile'])
 })
 
+test("the profiles of a dump's threads count once and go together", () => {
+  const threads = [1, 2].flatMap((ms) => [
+    cpu(ms),
+    evidence(`cpu-1-${ms}-worker-3.cpuprofile`),
+    evidence(`cpu-1-${ms}-worker-12.cpuprofile`),
+  ])
+  assert.deepEqual([...chooseExpired(threads, 1, PLACE, NOW)].sort(), [
+    'cpu-1-1-worker-12.cpuprofile',
+    'cpu-1-1-worker-3.cpuprofile',
+    'cpu-1-1.cpuprofile',
+  ])
+  assert.deepEqual(chooseExpired(threads, 2, PLACE, NOW), [])
+})
+
 test('no more than keep: none is chosen', () => {
   assert.deepEqual(chooseExpired([cpu(1), cpu(2)], 2, PLACE, NOW), [])
 })

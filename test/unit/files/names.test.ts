@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import {
   EXTENSIONS,
   artefactBaseName,
+  artefactName,
   numberedName,
   parseArtefactName,
   partialName,
@@ -73,6 +74,17 @@ test('a numbered name parses as the same dump, with its own artefact', () => {
   }
 })
 
+test('the files of worker threads belong to the dump of the main thread', () => {
+  const name = artefactName('cpu-7-1000', '.cpuprofile', 3)
+  assert.equal(name, 'cpu-7-1000-worker-3.cpuprofile')
+  const parsed = parseArtefactName(sidecarName(numberedName(name, 2)))
+  assert.deepEqual(
+    [parsed?.artefact, parsed?.baseName, parsed?.worker],
+    ['cpu-7-1000-worker-3-2.cpuprofile', 'cpu-7-1000', 3],
+  )
+  assert.equal(parseArtefactName(artefactName('cpu-7-1000', '.cpuprofile'))?.worker, undefined)
+})
+
 test('a name that parses is spelled as it would be built', () => {
   const nearNames = fc.stringMatching(
     /^(leak-|manual-|blocked-)?(cpu|memory)-\d{1,17}-\d{1,17}\.(cpuprofile|heapsnapshot)$/,
@@ -91,6 +103,10 @@ for (const stranger of [
   'cpu-1-2.heapsnapshot',
   'memory-1-2.cpuprofile',
   'cpu-01-2.cpuprofile',
+  'cpu-1-2-worker-03.cpuprofile',
+  'cpu-1-2-worker-.cpuprofile',
+  'cpu-1-2-2-worker-3.cpuprofile',
+  'cpu-1-2-worker-a.cpuprofile',
   'cpu-1-02.cpuprofile',
   'cpu-1-9007199254740993.cpuprofile',
   'cpu--1-2.cpuprofile',

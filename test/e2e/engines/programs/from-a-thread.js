@@ -71,7 +71,8 @@ async function dumpFromHere({ directory, engines, done, fifo }) {
     isKilledAsOne: () => false,
     disk: () => Promise.resolve({ freeBytes: 100 * GIB, isMemory: false }),
   }
-  const mainThread = { connect: openSession, order }
+  // This main thread does not return to its event loop.
+  const mainThread = { connect: openSession, order, turn: () => new Promise(() => {}) }
   const parts = { mainThread, probe, observer }
   const early = new AbortController().signal
   // Nothing that waits in a capture holds its thread: whoever runs captures keeps its own thread alive.

@@ -33,6 +33,7 @@ exports.build = function build({ engine, room = {}, sampling = true, forks = fal
   const direct = createDirectMainThread(createOrders(engines))
   const mainThread = {
     connect: () => (onStart(), direct.connect()),
+    turn: direct.turn,
     order: (name, input) => (name === 'startPackageProfile' && onStart(), direct.order(name, input)),
   }
   const parts = { mainThread, probe, observer }

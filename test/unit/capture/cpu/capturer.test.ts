@@ -1,15 +1,30 @@
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { after, afterEach, beforeEach, describe, it } from 'node:test'
 import type { Plan } from '../../../../src/capture/capture'
+import type { RunningWorkerProfiles, WorkerProfile } from '../../../../src/capture/threads/worker-profiles'
+import type { Sidecar } from '../../../../src/files/sidecar'
 import { createCpuCapturer, PROFILE_FILE_BYTES } from '../../../../src/capture/cpu/capturer'
 import { captured, CPU_PROFILE, jobIn, listener, roomy, scriptedMainThread } from '../scripted-main-thread'
 
 const PACKAGE = { package: { name: 'v8-profiler-next', file: '/nowhere' }, passedOver: [] }
 const NONE = { passedOver: [{ way: 'v8-profiler-next', why: 'not installed' }] }
 const LATER = new AbortController().signal
+/** No workers. */
+const startWorkers = (): RunningWorkerProfiles => ({
+  stop: () => Promise.resolve({ profiles: [], notes: [] }),
+  abandon: () => undefined,
+})
+
+interface Circumstances {
+  readonly rule?: 'manual' | 'blocked'
+  readonly isStuck?: boolean
+  readonly workers?: typeof startWorkers
+  /** CPU time of the main thread from one reading to the next, ms. */
+  readonly mainCpuMs?: number
+}
 
 describe('CPU capturer', () => {
   // A capture's timers keep no thread alive, and so not this one either.
@@ -23,17 +38,25 @@ describe('CPU capturer', () => {
     script: Parameters<typeof scriptedMainThread>[0],
     engine: typeof PACKAGE | typeof NONE,
     durationMs = 1,
+    { rule = 'manual', isStuck = false, workers = startWorkers, mainCpuMs = 100 }: Circumstances = {},
   ) => {
     const { mainThread, log } = scriptedMainThread(script)
-    const capturer = createCpuCapturer({ mainThread, engine, probe: roomy(), observer: listener() })
+    if (isStuck) mainThread.turn = () => new Promise(() => {})
+    let cpuMs = 0
+    const capturer = createCpuCapturer({
+      ...{ mainThread, engine, probe: roomy(), observer: listener(), startWorkers: workers },
+      mainThreadCpuMs: () => (cpuMs += mainCpuMs),
+    })
     const plan = (await capturer.plan(directory)) as Plan
-    const taken = plan.take({ ...jobIn(directory, 'cpu'), durationMs }, LATER)
+    const { sidecar, ...job } = jobIn(directory, 'cpu')
+    const why = { ...sidecar.why, rule }
+    const taken = plan.take({ ...job, sidecar: { ...sidecar, why }, durationMs }, LATER)
     return { captured: taken.then(captured), log, capturer }
   }
   const HOUR_MS = 3_600_000
   /** When the profiler has been started and the first turn of the event loop after it has passed. */
   const recording = async (log: readonly string[]) => {
-    while (!log.some((entry) => /stopPreciseCoverage|startPackageProfile/.test(entry)))
+    while (!log.some((entry) => /Profiler.start|startPackageProfile/.test(entry)))
       await new Promise((later) => setTimeout(later, 1))
     await new Promise((later) => setTimeout(later, 1))
   }
@@ -96,14 +119,26 @@ describe('CPU capturer', () => {
     rmSync(directory, { recursive: true })
     writeFileSync(directory, 'not a directory')
     const { mainThread, log } = scriptedMainThread()
-    const capturer = createCpuCapturer({ mainThread, engine: NONE, probe: roomy(), observer: listener() })
+    const capturer = createCpuCapturer({
+      mainThread,
+      engine: NONE,
+      probe: roomy(),
+      observer: listener(),
+      startWorkers,
+    })
     await assert.rejects(capturer.plan(directory), /ENOTDIR/)
     assert.deepEqual(log, [])
   })
 
   it('creates the directory itself, so that a dump may come before anything else has', async () => {
     const { mainThread } = scriptedMainThread()
-    const capturer = createCpuCapturer({ mainThread, engine: NONE, probe: roomy(), observer: listener() })
+    const capturer = createCpuCapturer({
+      mainThread,
+      engine: NONE,
+      probe: roomy(),
+      observer: listener(),
+      startWorkers,
+    })
     const inner = join(directory, 'not', 'there')
     const plan = (await capturer.plan(inner)) as Plan
     const { artefacts } = captured(await plan.take(jobIn(inner, 'cpu'), LATER))
@@ -118,10 +153,99 @@ describe('CPU capturer', () => {
     assert.equal(readFileSync(taken, 'utf8'), 'theirs')
   })
 
+  describe('with workers', () => {
+    const worker = (id: number, name: string, busyMs: number): WorkerProfile => ({
+      ...{ id, name, busyMs, profile: { ...CPU_PROFILE, startTime: id }, startedLateMs: 7 },
+      discardedOptimizedCode: false,
+    })
+    const withProfiles = (...profiles: WorkerProfile[]): typeof startWorkers => {
+      const notes = [{ id: 9, name: 'stuck', why: 'it did not answer' }]
+      return () => ({ ...startWorkers(), stop: () => Promise.resolve({ profiles, notes }) })
+    }
+    const sidecarOf = (file: string) => JSON.parse(readFileSync(`${file}.json`, 'utf8')) as Sidecar
+
+    it('puts the file of the thread that used the most CPU first, and each file says whose it is', async () => {
+      const workers = withProfiles(worker(3, 'a/b', 5000), worker(4, '', 1))
+      const { captured } = await capture({}, NONE, 1, { workers })
+      const files = (await captured).artefacts.map(({ file }) => file)
+      assert.deepEqual(
+        files.map((file) => basename(file)),
+        ['cpu-1-1-worker-3.cpuprofile', 'cpu-1-1.cpuprofile', 'cpu-1-1-worker-4.cpuprofile'],
+      )
+      const [first, main] = files.map(sidecarOf)
+      assert.deepEqual(first?.thread, { kind: 'worker', id: 3, name: 'a/b' })
+      assert.equal(first?.how.way, 'inspector')
+      assert.equal(first?.how.notes?.['busyMs'], 5000)
+      assert.deepEqual(main?.thread, { kind: 'main', id: 0, name: '' })
+      assert.deepEqual(main?.how.notes?.['workers'], [{ id: 9, name: 'stuck', why: 'it did not answer' }])
+      assert.equal((JSON.parse(readFileSync(files[0] ?? '', 'utf8')) as { startTime: number }).startTime, 3)
+    })
+
+    it('puts the main thread first when it used the most', async () => {
+      const { captured } = await capture({}, NONE, 1, {
+        ...{ workers: withProfiles(worker(3, '', 5000)), mainCpuMs: 60_000 },
+      })
+      assert.equal(basename((await captured).artefacts[0].file), 'cpu-1-1.cpuprofile')
+    })
+
+    it('a worker whose file cannot be written is a failure beside the others', async () => {
+      const broken = worker(3, '', 5000)
+      const { captured } = await capture({}, NONE, 1, {
+        workers: withProfiles(
+          { ...broken, profile: { ...broken.profile, endTime: 1n as never } },
+          worker(4, '', 1),
+        ),
+      })
+      const { artefacts, failure } = await captured
+      assert.equal(artefacts.length, 2)
+      assert.match(failure?.message ?? '', /worker 3/)
+      assert.ok(readdirSync(directory).every((name) => !name.includes('worker-3')))
+    })
+
+    it('lets the workers go when the profile of the main thread fails', async () => {
+      let abandoned = 0
+      const stopPackageProfile = (): never => {
+        throw new Error('ENOSPC')
+      }
+      const workers = () => ({ ...startWorkers(), abandon: () => abandoned++ })
+      const { captured } = await capture({ stopPackageProfile }, PACKAGE, 1, { workers })
+      await assert.rejects(captured, /ENOSPC/)
+      assert.equal(abandoned, 1)
+    })
+  })
+
   for (const [way, engine] of [
     ['inspector', NONE],
     ['v8-profiler-next', PACKAGE],
   ] as const) {
+    const forgets = /startPreciseCoverage|forgetOptimizedCode/
+    const notesOf = (file: string): unknown => {
+      const text = readFileSync(`${file}.json`, 'utf8')
+      return (JSON.parse(text) as Sidecar).how.notes?.['discardedOptimizedCode']
+    }
+
+    it(`${way}: discards the optimized code of a main thread that does not return to its event loop`, async () => {
+      const { captured, log } = await capture({}, engine, 200, { isStuck: true })
+      const { artefacts } = await captured
+      assert.equal(log.filter((entry) => forgets.test(entry)).length, 1)
+      assert.equal(notesOf(artefacts[0].file), true)
+    })
+
+    it(`${way}: discards it at once in a blockage, and adds its pause`, async () => {
+      const { captured, log } = await capture({}, engine, 1, { rule: 'blocked' })
+      const { pauseMs, artefacts } = await captured
+      assert.equal(log.filter((entry) => forgets.test(entry)).length, 1)
+      assert.equal(notesOf(artefacts[0].file), true)
+      if (way === 'v8-profiler-next') assert.equal(pauseMs, 13)
+    })
+
+    it(`${way}: keeps it while the event loop turns`, async () => {
+      const { captured, log } = await capture({}, engine, 200)
+      const { artefacts } = await captured
+      assert.ok(!log.some((entry) => forgets.test(entry)))
+      assert.equal(notesOf(artefacts[0].file), false)
+    })
+
     it(`${way}: ends a profile within the call, whole, when the process exits`, async () => {
       const { capturer, captured, log } = await capture({}, engine, HOUR_MS)
       await recording(log)

@@ -1,0 +1,18 @@
+import type { Profiler } from 'node:inspector'
+
+/** Time of a profile in which the thread was not idle. */
+export function busyTime({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): {
+  ms: number
+  share: number
+} {
+  const idle = new Set(
+    nodes.filter(({ callFrame }) => callFrame.functionName === '(idle)').map(({ id }) => id),
+  )
+  let [busyUs, totalUs] = [0, 0]
+  for (const [at, id] of samples.entries()) {
+    const us = timeDeltas[at] ?? 0
+    totalUs += us
+    if (!idle.has(id)) busyUs += us
+  }
+  return { ms: busyUs / 1000, share: totalUs > 0 ? busyUs / totalUs : 0 }
+}

@@ -1,0 +1,219 @@
+import type { Artefact, How } from '../../files/sidecar'
+import { openArtefact, type OpenArtefact } from '../../files/artefact'
+import { artefactName } from '../../files/names'
+import { removePartial } from '../../files/partial'
+import { monotonicMs, tenths } from '../../base/clock'
+import { messageOf } from '../../base/error-text'
+import { AbortController, Promise } from '../../base/globals'
+import { pause, setImmediate } from '../../base/timers'
+import type { Captured, Job, PassedOver } from '../capture'
+import { ORDER_TIMEOUT_MS } from '../main-thread/patient'
+import { guiltiestFirst } from '../threads/busy'
+import type { EndedWorkerProfiles, RunningWorkerProfiles, WorkerProfile } from '../threads/worker-profiles'
+import { INSPECTOR_WAY } from './inspector'
+import { profileJson } from './profile-json'
+import { waitForLongStretch, type TurningThread } from './long-stretch'
+import type { RunningProfile, StoppedProfile } from './way'
+
+/** Longest time that a dump waits for the profiles of workers, all together, ms. A spinning worker answers within 20 ms. */
+export const WORKERS_DEADLINE_MS = 10_000
+/** The same when the dump is ended early, as by an exit of the process. */
+export const WORKERS_EARLY_DEADLINE_MS = 250
+/** Most workers that the sidecar of the main thread's profile names. */
+const WORKERS_NAMED = 64
+
+/** A profile that is being recorded, and the file for it. */
+export interface StartedProfile {
+  readonly open: OpenArtefact
+  readonly running: RunningProfile
+  readonly way: string
+  readonly passedOver: readonly PassedOver[]
+  readonly samplingIntervalUs: number
+  readonly startedAtMs: number
+}
+
+/** Turns a running profile into a file. If the process exits meanwhile, `finishNow` continues without an event loop. */
+export class Recording {
+  readonly #started: StartedProfile
+  readonly #job: Job
+  readonly #early: AbortSignal
+  readonly #mainThread: TurningThread
+  readonly #workers: RunningWorkerProfiles | undefined
+  readonly #cpuMsBefore: number | undefined
+  readonly #over = new AbortController()
+  #forgetPauseMs: number | undefined
+  #stopped: StoppedProfile | undefined
+  #endedNow: { readonly captured: Captured } | { readonly error: unknown } | undefined
+  #wake: () => void = () => undefined
+
+  /** @param workers - The profiles of workers that run beside it, if they can be had here. */
+  constructor(
+    started: StartedProfile,
+    job: Job,
+    early: AbortSignal,
+    mainThread: TurningThread,
+    workers: RunningWorkerProfiles | undefined,
+  ) {
+    this.#started = started
+    this.#job = job
+    this.#early = early
+    this.#mainThread = mainThread
+    this.#workers = workers
+    this.#cpuMsBefore = mainThread.cpuMs()
+  }
+
+  async finish(): Promise<Captured> {
+    const { open, running } = this.#started
+    // A failure costs a name, and not the profile.
+    this.#keepNames().catch(() => undefined)
+    try {
+      // Ended early, the profile recorded so far is whole.
+      await Promise.race([
+        pause(this.#job.durationMs, this.#early),
+        new Promise<void>((resolve) => (this.#wake = resolve)),
+      ])
+      if (this.#endedNow) return outcomeOf(this.#endedNow)
+      this.#over.abort()
+      const workersEnd = this.#workers?.stop(
+        this.#early.aborted ? WORKERS_EARLY_DEADLINE_MS : WORKERS_DEADLINE_MS,
+      )
+      this.#stopped ??= running.stopNow?.(open.target) ?? (await running.stop(open.target))
+      const main = { busyMs: this.#busyMs(this.#stopped) }
+      for (const piece of this.#stopped.pieces) {
+        open.write(piece)
+        await nextTurn()
+      }
+      const workers = await workersEnd
+      const how = this.#how(this.#stopped, workers)
+      const artefact = await open.publish(how, this.#stopped.writtenBytes)
+      return this.#captured(how, await this.#withWorkers({ ...main, artefact }, workers))
+    } catch (error) {
+      open.abandon()
+      throw error
+    } finally {
+      this.#workers?.abandon()
+    }
+  }
+
+  /** {@link finish} within the call; `undefined` when the time is over, or when only another thread can do it. */
+  finishNow(isTimeOver: () => boolean): Captured | undefined {
+    const { open, running } = this.#started
+    if (isTimeOver()) return undefined
+    this.#over.abort()
+    // Their answers would need an event loop.
+    this.#workers?.abandon()
+    try {
+      this.#stopped ??= running.stopNow?.(open.target)
+      if (!this.#stopped) return undefined
+      for (const piece of this.#stopped.pieces) {
+        if (isTimeOver()) return undefined
+        open.write(piece)
+      }
+      const how = this.#how(this.#stopped)
+      const artefact = open.publishNow(how, this.#stopped.writtenBytes)
+      this.#endedNow = { captured: this.#captured(how, { artefacts: [artefact] }) }
+    } catch (error) {
+      removePartial(open.partial)
+      this.#endedNow = { error }
+    }
+    this.#wake()
+    return outcomeOf(this.#endedNow)
+  }
+
+  /**
+   * Discards optimized code once, when the main thread is in a stretch of work without a turn of its event loop that is long
+   * enough to hide a loop. A loaded server of short requests keeps its code: discarded, each request costs it twice the CPU
+   * for seconds.
+   */
+  async #keepNames(): Promise<void> {
+    // A blockage is such a stretch, and its profile may be a short one.
+    const isBlocked = this.#job.sidecar.why.rule === 'blocked'
+    if (!isBlocked && !(await waitForLongStretch(this.#mainThread, this.#over.signal))) return
+    this.#forgetPauseMs = await this.#started.running.forgetOptimizedCode()
+  }
+
+  /** Writes the files of the workers. One that fails costs its own file. */
+  async #withWorkers(
+    main: { readonly busyMs: number; readonly artefact: Artefact },
+    workers: EndedWorkerProfiles | undefined,
+  ): Promise<Pick<Captured, 'artefacts' | 'failure'>> {
+    const threads = [main]
+    let failure: Error | undefined
+    for (const worker of workers?.profiles ?? []) {
+      try {
+        threads.push({ busyMs: worker.busyMs, artefact: await this.#writeWorker(worker) })
+      } catch (error) {
+        failure ??= new Error(`the profile of worker ${worker.id} could not be written: ${messageOf(error)}`)
+      }
+    }
+    const [first = main.artefact, ...others] = guiltiestFirst(threads).map(({ artefact }) => artefact)
+    return { artefacts: [first, ...others], ...(failure && { failure }) }
+  }
+
+  async #writeWorker(worker: WorkerProfile): Promise<Artefact> {
+    const { id, name, profile, busyMs, startedLateMs, discardedOptimizedCode } = worker
+    const { directory, baseName, sidecar } = this.#job
+    const { samplingIntervalUs } = this.#started
+    const thread = { kind: 'worker', id, name } as const
+    const open = openArtefact(directory, artefactName(baseName, '.cpuprofile', id), { ...sidecar, thread })
+    try {
+      for (const piece of profileJson(profile)) {
+        open.write(piece)
+        await nextTurn()
+      }
+      return await open.publish({
+        way: INSPECTOR_WAY,
+        passedOver: [],
+        // Of the main thread, like in every sidecar.
+        pauseMs: 0,
+        durationMs: (profile.endTime - profile.startTime) / 1000,
+        notes: {
+          ...{ samplingIntervalUs, endedEarly: this.#early.aborted, discardedOptimizedCode },
+          ...{ busyMs: Math.round(busyMs), startedLateMs: Math.round(startedLateMs) },
+        },
+      })
+    } catch (error) {
+      open.abandon()
+      throw error
+    }
+  }
+
+  /** A thread whose use is not known counts as the one that uses the most. */
+  #busyMs({ busyMs = Infinity }: StoppedProfile): number {
+    const cpuMs = this.#mainThread.cpuMs()
+    return cpuMs === undefined || this.#cpuMsBefore === undefined ? busyMs : cpuMs - this.#cpuMsBefore
+  }
+
+  #how({ stopPauseMs }: StoppedProfile, workers?: EndedWorkerProfiles): How {
+    const { running, way, passedOver, samplingIntervalUs, startedAtMs } = this.#started
+    const discardedOptimizedCode = this.#forgetPauseMs !== undefined
+    const notes = {
+      ...{ samplingIntervalUs, endedEarly: this.#early.aborted, discardedOptimizedCode },
+      ...this.#late(),
+      ...(workers && workers.notes.length > 0 && { workers: workers.notes.slice(0, WORKERS_NAMED) }),
+      ...(workers?.failure !== undefined && { noWorkers: workers.failure }),
+    }
+    const pauseMs = running.startPauseMs + (this.#forgetPauseMs ?? 0) + stopPauseMs
+    return { way, passedOver, pauseMs, durationMs: monotonicMs() - startedAtMs, notes }
+  }
+
+  #captured({ way, passedOver, pauseMs }: How, files: Pick<Captured, 'artefacts' | 'failure'>): Captured {
+    const durationMs = monotonicMs() - this.#started.startedAtMs
+    return { way, passedOver, pauseMs, durationMs, ...files, ...this.#late() }
+  }
+
+  #late(): { readonly lateMs?: number } {
+    const { acceptedAfterMs } = this.#started.running
+    return acceptedAfterMs > ORDER_TIMEOUT_MS ? { lateMs: tenths(acceptedAfterMs) } : {}
+  }
+}
+
+function outcomeOf(ended: { readonly captured: Captured } | { readonly error: unknown }): Captured {
+  if ('error' in ended) throw ended.error
+  return ended.captured
+}
+
+/** Lets other work of this thread run between two pieces. An unref'd immediate would wait for another event. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve))
+}

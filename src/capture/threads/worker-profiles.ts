@@ -1,0 +1,319 @@
+import type { Profiler, Session } from 'node:inspector'
+import { monotonicMs } from '../../base/clock'
+import { AbortController, Promise } from '../../base/globals'
+import { messageOf } from '../../base/error-text'
+import { pause } from '../../base/timers'
+import { ORDER_TIMEOUT_MS } from '../main-thread/patient'
+import { busyTime } from '../cpu/busy-time'
+import { forgetOptimizedCode } from '../cpu/forget-optimized-code'
+import { waitForLongStretch } from '../cpu/long-stretch'
+import { BusyWatch } from './busy'
+import { attachToWorkers, type AttachedWorker } from './worker-sessions'
+
+/** Time between two looks at the CPU time of workers that are not profiled yet, ms. */
+const LOOK_EVERY_MS = 200
+
+/** Most workers that a dump looks at. */
+const MOST_WORKERS = 1024
+
+/** Busy share of a profile below which a worker was idle, where the system shows no CPU time of threads. */
+const LEAST_BUSY_SHARE = 0.05
+
+export interface WorkerProfilesParts {
+  /** Opens a session to the main thread. */
+  readonly connect: () => Session
+  /** `threadId` of the thread that runs this. */
+  readonly ownThreadId: number
+  readonly samplingIntervalUs: number
+  /** Most workers to profile. */
+  readonly most: number
+  /** CPU time of one thread by the kernel's number, ms; `undefined` where the system does not show it. */
+  readonly cpuMs: (threadId: number) => number | undefined
+}
+
+/** What became of one worker, for the sidecar. */
+export interface WorkerNote {
+  readonly id: number
+  readonly name: string
+  /** CPU time since the profile of the main thread began, ms. Absent where it is not known. */
+  readonly cpuMs?: number
+  /** Why a busy worker has no profile, or a short one. */
+  readonly why?: string
+}
+
+export interface WorkerProfile {
+  readonly id: number
+  readonly name: string
+  readonly profile: Profiler.Profile
+  /** CPU time since the profile of the main thread began, ms; where it is not known, the busy time of the profile. */
+  readonly busyMs: number
+  readonly startedLateMs: number
+  readonly discardedOptimizedCode: boolean
+}
+
+export interface EndedWorkerProfiles {
+  readonly profiles: readonly WorkerProfile[]
+  /** All workers that were busy or did not answer, and not the idle ones. */
+  readonly notes: readonly WorkerNote[]
+  /** Why nothing is known of the workers, if so. */
+  readonly failure?: string
+}
+
+/** Profiles of the application's busy workers that are being recorded. */
+export interface RunningWorkerProfiles {
+  /**
+   * Ends them. Never rejects.
+   *
+   * @param deadlineMs - Longest time to wait for all answers together.
+   */
+  stop(deadlineMs: number): Promise<EndedWorkerProfiles>
+  /** Ends them, and keeps nothing. Idempotent. */
+  abandon(): void
+}
+
+/**
+ * Begins to profile each worker of the application that is busy, or becomes so, over the time of a CPU dump. What an idle worker
+ * pays is one question. Whatever fails here costs the profile of a worker, and not the dump.
+ */
+export function startWorkerProfiles(parts: WorkerProfilesParts): RunningWorkerProfiles {
+  return new WorkerProfiles(parts)
+}
+
+/** Asks the worker for the kernel's number of its thread: nothing else connects that with `threadId`. */
+const WHICH_THREAD = "process.getBuiltinModule('node:fs').readlinkSync('/proc/thread-self')"
+/** Resolved by the next turn of the worker's event loop. */
+const NEXT_TURN = 'new Promise((resolve) => setImmediate(resolve)).then(() => 0)'
+
+class WorkerProfiles implements RunningWorkerProfiles {
+  readonly #parts: WorkerProfilesParts
+  readonly #beganAtMs = monotonicMs()
+  readonly #over = new AbortController()
+  readonly #workers = new Map<AttachedWorker, Watched>()
+  #session: Session | undefined
+  #failure: string | undefined
+  #begun = 0
+
+  constructor(parts: WorkerProfilesParts) {
+    this.#parts = parts
+    try {
+      this.#session = parts.connect()
+      this.#failure = 'the main thread did not list its workers: it was in one long native call'
+      attachToWorkers(this.#session, parts.ownThreadId, {
+        attached: (worker) => this.#attached(worker),
+        detached: (worker) => this.#workers.get(worker)?.ended(),
+        listed: () => (this.#failure = undefined),
+      })
+    } catch (error) {
+      this.#failure = messageOf(error)
+    }
+    void this.#look()
+  }
+
+  async stop(deadlineMs: number): Promise<EndedWorkerProfiles> {
+    this.#over.abort()
+    const late = pause(deadlineMs)
+    const [profiles, notes]: [WorkerProfile[], WorkerNote[]] = [[], []]
+    // One after the other: each profile passes through the main thread and this one as text.
+    const watched = [...this.#workers.values()].sort((one, other) => other.busyMs - one.busyMs)
+    for (const worker of watched) {
+      const profile = await worker.stop(late)
+      if (profile && worker.isIdle(profile)) continue
+      if (profile) profiles.push(worker.describe(profile))
+      const note = worker.note()
+      if (note) notes.push(note)
+    }
+    this.abandon()
+    return { profiles, notes, ...(this.#failure === undefined ? {} : { failure: this.#failure }) }
+  }
+
+  abandon(): void {
+    this.#over.abort()
+    this.#session?.disconnect()
+    this.#session = undefined
+  }
+
+  #attached(worker: AttachedWorker): void {
+    if (this.#over.signal.aborted || this.#workers.size >= MOST_WORKERS) return
+    const watched = new Watched(worker, this.#parts, this.#beganAtMs, this.#over.signal)
+    this.#workers.set(worker, watched)
+    void watched.identify().then((isKnown) => {
+      if (!isKnown) this.#begin(watched)
+    })
+  }
+
+  async #look(): Promise<void> {
+    const { signal } = this.#over
+    while (!signal.aborted) {
+      await pause(LOOK_EVERY_MS, signal)
+      for (const worker of this.#workers.values()) if (!signal.aborted && worker.isBusy()) this.#begin(worker)
+    }
+  }
+
+  #begin(worker: Watched): void {
+    if (this.#begun < this.#parts.most) {
+      this.#begun++
+      worker.begin()
+    } else {
+      worker.leaveOut(
+        `more than ${this.#parts.most} workers were busy, or the disk has no room for more profiles`,
+      )
+    }
+  }
+}
+
+/** One worker during a dump. */
+class Watched {
+  readonly #worker: AttachedWorker
+  readonly #parts: WorkerProfilesParts
+  readonly #beganAtMs: number
+  readonly #over: AbortSignal
+  #threadId: number | undefined
+  readonly #attachedAtMs = monotonicMs()
+  #cpuMsBefore = 0
+  #cpuMsLast = 0
+  #busy: BusyWatch | undefined
+  #state: 'unknown' | 'watched' | 'starting' | 'running' | 'ended' | 'leftOut' = 'unknown'
+  #startedAtMs = 0
+  #why: string | undefined
+  #hasForgotten = false
+
+  constructor(worker: AttachedWorker, parts: WorkerProfilesParts, beganAtMs: number, over: AbortSignal) {
+    this.#worker = worker
+    this.#parts = parts
+    this.#beganAtMs = beganAtMs
+    this.#over = over
+  }
+
+  get busyMs(): number {
+    this.#readCpu()
+    return this.#cpuMsLast - this.#cpuMsBefore
+  }
+
+  /** @returns `false` where the system does not show the CPU time of this worker. */
+  async identify(): Promise<boolean> {
+    try {
+      const { result } = await this.#worker.ask<Evaluated>('Runtime.evaluate', {
+        expression: WHICH_THREAD,
+        returnByValue: true,
+      })
+      const threadId = Number(/\d+$/.exec(String(result.value))?.[0])
+      const cpuMs = this.#parts.cpuMs(threadId)
+      if (this.#state !== 'unknown') return true
+      this.#state = 'watched'
+      if (cpuMs === undefined) return false
+      this.#threadId = threadId
+      this.#cpuMsBefore = this.#cpuMsLast = cpuMs
+      this.#busy = new BusyWatch(monotonicMs(), cpuMs)
+      return true
+    } catch {
+      return true
+    }
+  }
+
+  isBusy(): boolean {
+    if (this.#state !== 'watched' || !this.#busy) return false
+    this.#readCpu()
+    return this.#busy.isBusy(monotonicMs(), this.#cpuMsLast)
+  }
+
+  begin(): void {
+    this.#state = 'starting'
+    this.#start().catch((error: unknown) => this.leaveOut(messageOf(error)))
+  }
+
+  leaveOut(why: string): void {
+    if (this.#state !== 'ended') this.#state = 'leftOut'
+    this.#why ??= why
+  }
+
+  /** The worker itself has ended, and took its profile along. */
+  ended(): void {
+    if (this.#state === 'running' || this.#state === 'starting') this.#why = 'it ended during the dump'
+    this.#state = 'ended'
+  }
+
+  async #start(): Promise<void> {
+    const interval = this.#parts.samplingIntervalUs
+    await Promise.all([
+      this.#worker.ask('Profiler.enable'),
+      this.#worker.ask('Profiler.setSamplingInterval', { interval }),
+      this.#worker.ask('Profiler.start'),
+    ])
+    if (this.#state !== 'starting') return
+    this.#state = 'running'
+    this.#startedAtMs = monotonicMs()
+    const cpuMs = (): number | undefined =>
+      this.#threadId === undefined ? undefined : this.#parts.cpuMs(this.#threadId)
+    if (!(await waitForLongStretch({ turn: () => this.#turn(), cpuMs }, this.#over))) return
+    this.#hasForgotten = true
+    // If this fails, the profile is still useful.
+    for (const answer of forgetOptimizedCode((method) => this.#worker.ask(method)))
+      answer.catch(() => undefined)
+  }
+
+  /** Never rejects: a worker that cannot answer does not turn either. */
+  #turn(): Promise<number> {
+    const call = { expression: NEXT_TURN, awaitPromise: true, returnByValue: true }
+    return new Promise((resolve) => {
+      this.#worker.ask('Runtime.evaluate', call).then(
+        () => resolve(monotonicMs()),
+        () => undefined,
+      )
+    })
+  }
+
+  /** @returns `undefined` when there is no profile, or it has not come in time. */
+  async stop(late: Promise<void>): Promise<Profiler.Profile | undefined> {
+    if (this.#state === 'starting')
+      this.#why = 'it did not answer Profiler.start: it was in one long native call'
+    if (this.#state !== 'running') return undefined
+    const answer = this.#worker
+      .ask<{ profile: Profiler.Profile }>('Profiler.stop')
+      .catch((error: unknown) => {
+        this.#why = messageOf(error)
+      })
+    const stopped = await Promise.race([answer, late])
+    if (!stopped) this.#why ??= 'it did not answer Profiler.stop in time'
+    return stopped?.profile
+  }
+
+  /** Only where the system shows no CPU time: else only busy workers are profiled. */
+  isIdle(profile: Profiler.Profile): boolean {
+    return this.#threadId === undefined && busyTime(profile).share < LEAST_BUSY_SHARE
+  }
+
+  describe(profile: Profiler.Profile): WorkerProfile {
+    const { id, name } = this.#worker
+    return {
+      ...{ id, name, profile },
+      busyMs: this.#threadId === undefined ? busyTime(profile).ms : this.busyMs,
+      startedLateMs: this.#startedAtMs - this.#beganAtMs,
+      discardedOptimizedCode: this.#hasForgotten,
+    }
+  }
+
+  /** @returns `undefined` for a worker that was idle. */
+  note(): WorkerNote | undefined {
+    const { id, name } = this.#worker
+    if (this.#state === 'watched') return undefined
+    if (this.#state === 'ended' && this.#why === undefined) return undefined
+    if (this.#state === 'unknown') {
+      // One that has just started may not have come to it yet.
+      if (monotonicMs() - this.#attachedAtMs < ORDER_TIMEOUT_MS) return undefined
+      this.#why = 'it did not answer: it was in one long native call'
+    }
+    return {
+      ...{ id, name },
+      ...(this.#threadId === undefined ? {} : { cpuMs: Math.round(this.busyMs) }),
+      ...(this.#why === undefined ? {} : { why: this.#why }),
+    }
+  }
+
+  #readCpu(): void {
+    if (this.#threadId !== undefined) this.#cpuMsLast = this.#parts.cpuMs(this.#threadId) ?? this.#cpuMsLast
+  }
+}
+
+interface Evaluated {
+  readonly result: { readonly value?: unknown }
+}

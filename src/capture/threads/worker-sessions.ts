@@ -1,0 +1,106 @@
+import type { NodeWorker, Session } from 'node:inspector'
+import { parseJson, Promise, toJson } from '../../base/globals'
+
+/** A worker thread of the application, seen through the inspector. */
+export interface AttachedWorker {
+  /** Its `threadId`. */
+  readonly id: number
+  /** Empty when it has none. */
+  readonly name: string
+  /**
+   * One call of an inspector domain in the worker.
+   *
+   * @returns Its result. A worker inside one long native call answers when the call returns, one that ends never does.
+   */
+  readonly ask: <Result>(method: string, params?: object) => Promise<Result>
+}
+
+export interface WorkerListener {
+  /** A worker was there, or has just started. */
+  attached(worker: AttachedWorker): void
+  /** That worker has ended. */
+  detached(worker: AttachedWorker): void
+  /** All workers that were there are attached. */
+  listed(): void
+}
+
+/** Name of the threads of this library, also of another copy. */
+const OWN_NAME = 'cpu-memory-monitor'
+/** Name that Node 22 and later give to a worker without one. */
+const NO_NAME = 'WorkerThread'
+
+/**
+ * Attaches to the application's workers over a session to the main thread, by the inspector's NodeWorker domain. From another
+ * thread that also works while the main thread spins, and finds the workers of workers.
+ *
+ * To detach, disconnect the session: `NodeWorker.disable` does not return there on Node 24 and 26. Sessions to one worker do not
+ * disturb each other, so that a debugger keeps its own.
+ *
+ * @param ownThreadId - `threadId` of the thread that runs this, which is left out.
+ */
+export function attachToWorkers(
+  session: Pick<Session, 'on' | 'post'>,
+  ownThreadId: number,
+  listener: WorkerListener,
+): void {
+  const workers = new Map<string, { worker: AttachedWorker; answered: (message: string) => void }>()
+  session.on('NodeWorker.attachedToWorker', ({ params: { sessionId, workerInfo } }) => {
+    const identity = identityOf(workerInfo)
+    if (!identity || identity.id === ownThreadId || identity.name === OWN_NAME) return
+    const { ask, answered } = createCalls((message, failed) =>
+      session.post('NodeWorker.sendMessageToWorker', { sessionId, message }, (error) => {
+        if (error) failed(error)
+      }),
+    )
+    const worker = { ...identity, ask }
+    workers.set(sessionId, { worker, answered })
+    listener.attached(worker)
+  })
+  session.on('NodeWorker.receivedMessageFromWorker', ({ params: { sessionId, message } }) =>
+    workers.get(sessionId)?.answered(message),
+  )
+  session.on('NodeWorker.detachedFromWorker', ({ params: { sessionId } }) => {
+    const attached = workers.get(sessionId)
+    workers.delete(sessionId)
+    if (attached) listener.detached(attached.worker)
+  })
+  session.post('NodeWorker.enable', { waitForDebuggerOnStart: false }, (error) => {
+    if (!error) listener.listed()
+  })
+}
+
+/** The title is `[worker 3] name`. */
+function identityOf({ title }: NodeWorker.WorkerInfo): Pick<AttachedWorker, 'id' | 'name'> | undefined {
+  const [, id, name = ''] = /^\[worker (\d+)\] ?(.*)$/s.exec(title) ?? []
+  return id === undefined ? undefined : { id: Number(id), name: name === NO_NAME ? '' : name }
+}
+
+interface Answer {
+  readonly id?: number
+  readonly result?: unknown
+  readonly error?: { readonly message: string }
+}
+
+/** The inspector's protocol over a channel for messages. */
+function createCalls(send: (message: string, failed: (error: Error) => void) => void) {
+  const waiting = new Map<number, (answer: Answer) => void>()
+  let lastId = 0
+  const ask = <Result>(method: string, params: object = {}): Promise<Result> =>
+    new Promise<Result>((resolve, reject) => {
+      const id = ++lastId
+      waiting.set(id, ({ result, error }) =>
+        error ? reject(new Error(`${method}: ${error.message}`)) : resolve(result as Result),
+      )
+      send(toJson({ id, method, params }), (error) => {
+        waiting.delete(id)
+        reject(error)
+      })
+    })
+  const answered = (message: string): void => {
+    const answer = parseJson(message) as Answer
+    if (answer.id === undefined) return
+    waiting.get(answer.id)?.(answer)
+    waiting.delete(answer.id)
+  }
+  return { ask, answered }
+}
