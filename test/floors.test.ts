@@ -13,7 +13,9 @@ const FLOORS: Record<string, readonly string[]> = {
   options: ['base', 'dispatch/budget', 'report/logger'],
   system: ['base'],
   files: ['base'],
-  capture: ['base', 'system', 'files'],
+  capture: ['base', 'system', 'files', 'capture/threads'],
+  // Asks the helper, which alone can try it.
+  'capture/threads': ['base', 'capture/heap/fork/helper'],
   'capture/main-thread': [
     'base',
     'files',
@@ -21,7 +23,7 @@ const FLOORS: Record<string, readonly string[]> = {
     'capture/heap/fork/helper',
     'capture/heap/allocation-sites',
   ],
-  'capture/cpu': ['base', 'files', 'capture', 'capture/main-thread'],
+  'capture/cpu': ['base', 'files', 'capture', 'capture/main-thread', 'capture/threads'],
   'capture/heap': ['base', 'files', 'capture', 'capture/main-thread', 'capture/heap/fork'],
   'capture/heap/fork': ['base', 'system', 'files', 'capture', 'capture/main-thread', 'capture/heap'],
   'capture/heap/limit': [

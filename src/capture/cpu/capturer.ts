@@ -25,6 +25,7 @@ import type { MainThread } from '../main-thread/orders'
 import { ORDER_TIMEOUT_MS, patient } from '../main-thread/patient'
 import type { RoomProbe } from '../room-probe'
 import { whyNoInspector } from '../main-thread/local-session'
+import { whyNoThreads } from '../threads'
 import { monotonicMs, tenths } from '../../base/clock'
 import { pause, setImmediate } from '../../base/timers'
 import { messageOf } from '../../base/error-text'
@@ -92,6 +93,9 @@ async function startProfile(
   early: AbortSignal,
 ): Promise<StartedProfile> {
   if (ways.length === 0) throw new Error(whyNone(passedOverBefore))
+  // V8's profiler samples from a thread of its own. Without it, Node 24 and 26 abort, and Node 20 and 22 record nothing.
+  const noThread = whyNoThreads(1)
+  if (noThread !== undefined) throw new Error(`V8's profiler needs a thread: ${noThread}`)
   const startedAtMs = monotonicMs()
   const open = openArtefact(job.directory, `${job.baseName}.cpuprofile`, job.sidecar)
   try {
