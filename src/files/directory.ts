@@ -104,13 +104,22 @@ function openLevel(path: string, canBeMade: boolean): number {
   }
   const isMade = makeOne(path)
   const fd = fs.openSync(path, flags)
-  // A umask such as 0777 takes the owner's rights away. Through the descriptor, so that it is the new directory that gets them.
-  if (isMade && isOursWithoutRights(fs.fstatSync(fd))) fs.chmodSync(`/proc/self/fd/${fd}`, 0o700)
+  // A umask such as 0777 takes the owner's rights away. Through the descriptor, so that it is one directory that is examined and gets them.
+  if (isMade && isNewUnderUmask(fs.fstatSync(fd))) fs.chmodSync(`/proc/self/fd/${fd}`, 0o700)
   return fd
 }
 
-function isOursWithoutRights(stats: fs.Stats): boolean {
-  return stats.isDirectory() && stats.uid === process.geteuid?.() && (stats.mode & 0o700) !== 0o700
+/** Exactly as mkdir(2) leaves it: the owner of the level above can put another directory of ours in its place. */
+function isNewUnderUmask(stats: fs.Stats): boolean {
+  const umask = readUmask()
+  const isOurs = stats.isDirectory() && stats.uid === process.geteuid?.() && stats.nlink <= 2
+  return isOurs && (umask & 0o700) !== 0 && (stats.mode & 0o777) === (0o700 & ~umask)
+}
+
+/** process.umask() would set it to 0 for a moment. */
+function readUmask(): number {
+  const [, octal = '0'] = /^Umask:\s*([0-7]+)/m.exec(fs.readFileSync('/proc/self/status', 'utf8')) ?? []
+  return Number.parseInt(octal, 8)
 }
 
 function makeByPath(directory: string): void {
@@ -175,19 +184,24 @@ function tryOut(directory: string): void {
  * @returns The level and the reason, e.g. `/data belongs to the user 1001`; `undefined` if only this user and root can.
  */
 export function whoCanTamper(directory: string): string | undefined {
-  const uid = process.geteuid?.()
-  if (uid === undefined) return undefined
   try {
-    const levels = new Set([...levelsOf(resolve(directory)), ...levelsOf(fs.realpathSync(directory))])
-    for (const level of levels) {
-      const why = whyOpen(fs.lstatSync(level), uid)
-      if (why !== undefined) return `${level} ${why}`
-    }
-    return undefined
+    return findTamperer(directory)
   } catch {
     // A directory that cannot be examined cannot be used either, and is reported for that.
     return undefined
   }
+}
+
+/** {@link whoCanTamper}. @throws The file system's error, when a level cannot be examined. */
+export function findTamperer(directory: string): string | undefined {
+  const uid = process.geteuid?.()
+  if (uid === undefined) return undefined
+  const levels = new Set([...levelsOf(resolve(directory)), ...levelsOf(fs.realpathSync(directory))])
+  for (const level of levels) {
+    const why = whyOpen(fs.lstatSync(level), uid)
+    if (why !== undefined) return `${level} ${why}`
+  }
+  return undefined
 }
 
 function levelsOf(directory: string): string[] {

@@ -2,6 +2,7 @@ import { lstatSync, opendirSync, unlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { PARTIAL_SUFFIX, SIDECAR_SUFFIX, parseArtefactName, partialName, sidecarName } from './names'
 import { chooseExpired, isStalePartial } from './expiry'
+import { isOpenElsewhere } from './open-elsewhere'
 import { readSidecar } from './sidecar'
 import type { ParsedName } from './names'
 import type { Evidence } from './expiry'
@@ -67,8 +68,10 @@ export async function sweepStalePartials(directory: string, host: string, nowMs:
     names.flatMap((name) => {
       const { artefact } = name
       const facts = readSidecar(join(directory, sidecarName(artefact)), artefact)
+      const file = join(directory, partialName(artefact))
       const isStale = facts && isStalePartial(facts, { host, directory }, writerLives(name), nowMs)
-      return isStale ? [{ artefact, file: join(directory, partialName(artefact)) }] : []
+      // A clock that was put right makes a file look old whose writer has just begun: a child that outlived its parent.
+      return isStale && !isOpenElsewhere(file) ? [{ artefact, file }] : []
     }),
   )
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import type * as nodeFs from 'node:fs'
 import { createRequire } from 'node:module'
 import { chownSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -20,6 +21,7 @@ const HOST = hostname()
 /** A number that no process has: above the largest that Linux gives. */
 const DEAD_PID = 4_194_305
 const LONG_AGO_MS = 1_600_000_000_000
+const noProc = process.platform === 'linux' ? false : 'only Linux shows who has a file open'
 
 // The work rests on unref'd timers between its pieces.
 const hold = setInterval(() => undefined, 1000)
@@ -248,6 +250,23 @@ test('a stale partial goes with its sidecar', async (t) => {
   assert.deepEqual(deleted.length, 1)
   assert.deepEqual(readdirSync(directory), [])
 })
+
+test(
+  'a partial that another process holds open stays, however old the clock makes it',
+  { skip: noProc },
+  async (t) => {
+    const directory = scratch(t)
+    const name = `memory-${DEAD_PID}-${LONG_AGO_MS}.heapsnapshot`
+    leavePartial(directory, name)
+    const writer = spawn('sh', ['-c', 'exec 3>>"$0"; echo; exec cat', join(directory, `${name}.partial`)])
+    t.after(() => writer.kill('SIGKILL'))
+    await once(writer.stdout, 'data')
+    assert.deepEqual((await sweepStalePartials(directory, HOST, Date.now())).deleted, [])
+    writer.kill('SIGKILL')
+    await once(writer, 'close')
+    assert.equal((await sweepStalePartials(directory, HOST, Date.now())).deleted.length, 1)
+  },
+)
 
 test('a stale partial with the number of this process, from before it began, goes too', async (t) => {
   const directory = scratch(t)

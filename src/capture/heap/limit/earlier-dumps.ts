@@ -1,4 +1,5 @@
 import { parseJson, toJson } from '../../../base/globals'
+import { createHash } from 'node:crypto'
 import {
   closeSync,
   constants,
@@ -12,11 +13,11 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { basename, join } from 'node:path'
-import { parseArtefactName, partialName, sidecarName, type ParsedName } from '../../../files/names'
+import { parseArtefactName, partialName, sidecarName } from '../../../files/names'
 import { CHILD_DEADLINE_MS, STALE_GRACE_MS, TOOL } from '../../../files/expiry'
 import type { DraftSidecar, Sidecar } from '../../../files/sidecar'
 import { MAX_SIDECAR_BYTES } from '../../../files/sidecar'
-import { readOwnNames } from '../../../files/retention'
+import { readOwnNames, type OwnNames } from '../../../files/retention'
 
 /** One dump that a process of this host made at its heap limit, or is making. */
 export interface HeapLimitDump {
@@ -28,7 +29,7 @@ export interface HeapLimitDump {
   readonly isBeingWritten: boolean
 }
 
-/** What is added to a sidecar's name while the sidecar is marked as reported: the process that creates the file reports. */
+/** Ends the name of the file that exists while a sidecar is marked as reported: the process that creates it reports. */
 const CLAIM_SUFFIX = '.reported'
 /** A claim this old was left behind by a process that died, ms. */
 const STALE_CLAIM_MS = 60_000
@@ -38,14 +39,19 @@ type Marked = (DraftSidecar | Sidecar) & { readonly reported?: unknown }
 /**
  * The dumps at the heap limit that processes of this host began in a directory, by their sidecars, oldest first. One that left
  * nothing is not among them. Never rejects: a directory that cannot be read holds none.
+ *
+ * @param onIncomplete - Called with the reason when the rest of the directory was not read.
  */
 export async function readHeapLimitDumps(
   directory: string,
   host: string,
   nowMs: number,
+  onIncomplete: (why: string) => void = () => undefined,
 ): Promise<readonly HeapLimitDump[]> {
   const dumps = new Map<string, Described[]>()
-  for (const { rule, artefact, baseName } of await namesIn(directory)) {
+  const { names, incomplete } = await namesIn(directory)
+  if (incomplete !== undefined) onIncomplete(incomplete)
+  for (const { rule, artefact, baseName } of names) {
     const sidecar = rule === 'heap-limit' ? readOwn(directory, artefact) : undefined
     if (sidecar?.where.host !== host) continue
     dumps.set(baseName, [...(dumps.get(baseName) ?? []), { file: join(directory, artefact), sidecar }])
@@ -59,13 +65,17 @@ export async function readHeapLimitDumps(
  * Marks an artefact's sidecar as reported.
  *
  * Of several processes that start at the same time one succeeds: the marked text is written to a file that only one of them can
- * create, and renamed over the sidecar, which ends the claim in the same step.
+ * create, and renamed over the sidecar, which ends the claim in the same step. The file's name comes from the sidecar's text, which
+ * other users cannot read: in a shared directory they could take a name that they knew.
  *
  * @returns `false` when it has been reported, is being reported by another process, or cannot be marked.
  */
 export function claimReport(file: string, pid: number, nowMs: number): boolean {
   const sidecarPath = sidecarName(file)
-  const claim = sidecarPath + CLAIM_SUFFIX
+  const unclaimed = readSidecarWhole(sidecarPath)
+  if (!unclaimed || unclaimed.reported !== undefined) return false
+  const secret = createHash('sha256').update(toJson(unclaimed)).digest('hex').slice(0, 32)
+  const claim = `${sidecarPath}.${secret}${CLAIM_SUFFIX}`
   removeStale(claim, nowMs)
   let descriptor: number
   try {
@@ -115,11 +125,11 @@ function isNews(file: string, sidecar: Marked): sidecar is Sidecar {
 const isSnapshot = (file: string): boolean => file.endsWith('.heapsnapshot')
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined
 
-async function namesIn(directory: string): Promise<readonly ParsedName[]> {
+async function namesIn(directory: string): Promise<OwnNames> {
   try {
-    return (await readOwnNames(directory, 'sidecar')).names
+    return await readOwnNames(directory, 'sidecar')
   } catch {
-    return []
+    return { names: [] }
   }
 }
 
@@ -151,7 +161,8 @@ function readSidecarWhole(path: string): Marked | undefined {
 
 function removeStale(claim: string, nowMs: number): void {
   try {
-    if (nowMs - lstatSync(claim).mtimeMs > STALE_CLAIM_MS) unlinkSync(claim)
+    // In either direction: the clock may have been corrected.
+    if (Math.abs(nowMs - lstatSync(claim).mtimeMs) > STALE_CLAIM_MS) unlinkSync(claim)
   } catch {
     // There is none.
   }
