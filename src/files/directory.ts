@@ -19,7 +19,41 @@ export function makeDirectory(directory: string): void {
   // For its error: level by level, a path that is too long for any other call could be made.
   fs.lstatSync(path, { throwIfNoEntry: false })
   if (process.platform !== 'linux' || !canReachDescriptors()) makeByPath(path)
-  else makeByDescriptors(path)
+  else fs.closeSync(openByLevels(path, true))
+}
+
+/** A directory that is held while something is done in it. */
+export interface HeldDirectory {
+  /** A path that leads to the directory even when its name leads elsewhere by now. Without /proc it is the name. */
+  readonly place: string
+  close(): void
+}
+
+/**
+ * Holds an existing directory. The owner of a level above it can put a symbolic link in its place at any moment, and what is then
+ * created or deleted by its name is created or deleted wherever the link leads.
+ *
+ * @throws The file system's error, or one that names a symbolic link of another user.
+ */
+export function holdDirectory(directory: string): HeldDirectory {
+  const isPossible = process.platform === 'linux' && isAbsolute(directory) && canReachDescriptors()
+  if (!isPossible) return { place: directory, close: () => undefined }
+  const fd = openByLevels(directory, false)
+  return { place: `/proc/self/fd/${fd}`, close: () => fs.closeSync(fd) }
+}
+
+/** {@link holdDirectory} for the time of a call, which is given the place. */
+export function within<T>(directory: string, work: (place: string) => T): T {
+  const held = holdDirectory(directory)
+  try {
+    return work(held.place)
+  } catch (error) {
+    // The path as the operator knows it.
+    if (error instanceof Error) error.message = error.message.replaceAll(held.place, directory)
+    throw error
+  } finally {
+    held.close()
+  }
 }
 
 /** Not without /proc, nor where Node's permission model forbids it. */
@@ -36,10 +70,13 @@ function canReachDescriptors(): boolean {
  * One level at a time, each held by a descriptor: between two calls by path, a user who can write in one of the levels could
  * put a symbolic link in the way, and root would create directories wherever it leads. For the same reason, a link of another
  * user is not followed.
+ *
+ * @param canBeMade - Create what is missing.
+ * @returns A descriptor of the directory.
  */
-function makeByDescriptors(path: string): void {
+function openByLevels(path: string, canBeMade: boolean): number {
   let links = 0
-  let names = namesOf(path, true)
+  let names = namesOf(path, canBeMade)
   let level = { fd: fs.openSync('/', O_PATH), path: '/' }
   try {
     for (let name = names.shift(); name !== undefined; name = names.shift()) {
@@ -56,8 +93,10 @@ function makeByDescriptors(path: string): void {
       level = { fd: fs.openSync('/', O_PATH), path: '/' }
       fs.closeSync(above.fd)
     }
-  } finally {
+    return level.fd
+  } catch (error) {
     fs.closeSync(level.fd)
+    throw error
   }
 }
 

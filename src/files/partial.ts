@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { numberedName, parseArtefactName, partialName, sidecarName } from './names'
 import { TOOL } from './expiry'
 import * as disk from './disk'
-import { findTamperer } from './directory'
+import { findTamperer, within } from './directory'
 import type { BigIntStats } from 'node:fs'
 import { VERSION, type Artefact, type DraftSidecar, type Sidecar } from './sidecar'
 import { toJson } from '../base/globals'
@@ -75,29 +75,41 @@ export function createPartial(
 ): PartialArtefact & Descriptors {
   if (parseArtefactName(fileName)?.part !== 'artefact')
     throw new RangeError(`${fileName} is not the name of an artefact`)
+  refuseBorrowedUser()
   const random = Array.from({ length: RANDOM_NUMBERS }, () => randomInt(PLAIN_NUMBERS.length + 2, MAX_NUMBER))
   const names = [fileName, ...[...PLAIN_NUMBERS, ...random].map((number) => numberedName(fileName, number))]
-  return withFirstFree(names, (name, otherNames) => createUnder(name, otherNames, directory, about))
+  return within(directory, (place) =>
+    withFirstFree(names, (name, otherNames) => createUnder(name, otherNames, { directory, place }, about)),
+  )
+}
+
+/**
+ * File servers take the user of a client for a moment, by seteuid(2): a file that is created then belongs to that user, who could
+ * read the whole process in it.
+ */
+function refuseBorrowedUser(): void {
+  const [uid, effective] = [process.getuid?.(), process.geteuid?.()]
+  if (uid !== effective) throw new Error(`the process acts for another user: ${effective}, its own is ${uid}`)
 }
 
 function createUnder(
   fileName: string,
   otherNames: readonly string[],
-  directory: string,
+  { directory, place }: { readonly directory: string; readonly place: string },
   { why, where }: Pick<Sidecar, 'why' | 'where'>,
 ): PartialArtefact & Descriptors {
   const draft = { tool: TOOL, version: VERSION, artefact: fileName, why, where } as const
-  refuseExisting(join(directory, fileName))
-  const sidecar = createFile(join(directory, sidecarName(fileName)), serialise(draft))
+  refuseExisting(join(place, fileName))
+  const sidecar = createFile(join(place, sidecarName(fileName)), serialise(draft))
   try {
-    const partial = createFile(join(directory, partialName(fileName)), '')
+    const partial = createFile(join(place, partialName(fileName)), '')
     return {
       ...{ directory, fileName, otherNames, draft, partialMark: partial.mark, sidecarMark: sidecar.mark },
       ...{ partialFd: partial.fd, sidecarFd: sidecar.fd },
     }
   } catch (error) {
     fs.closeSync(sidecar.fd)
-    removeMarked(join(directory, sidecarName(fileName)), sidecar.mark)
+    removeMarked(join(place, sidecarName(fileName)), sidecar.mark)
     throw error
   }
 }

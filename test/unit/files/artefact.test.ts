@@ -541,6 +541,32 @@ test('without /proc the name is no path for a writer where another user can make
   artefact.abandon()
 })
 
+test('nothing is created where a link of another user leads', (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root can give a link away')
+  const [parent, elsewhere] = [scratch(t), scratch(t)]
+  const directory = join(parent, 'dumps')
+  symlinkSync(elsewhere, directory)
+  fs.lchownSync(directory, 65534, 65534)
+  assert.throws(() => openArtefact(directory, NAME, about(directory)), /is a symbolic link of another user/)
+  assert.deepEqual(readdirSync(elsewhere), [])
+})
+
+test('nothing is created while the process acts for another user, who could read it', (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root can act for another user')
+  const directory = scratch(t)
+  chmodSync(directory, 0o777)
+  process.seteuid?.(65534)
+  try {
+    assert.throws(
+      () => openArtefact(directory, NAME, about(directory)),
+      /acts for another user: 65534, its own is 0/,
+    )
+  } finally {
+    process.seteuid?.(0)
+  }
+  assert.deepEqual(readdirSync(directory), [])
+})
+
 test('a FIFO in the place of the directory is not opened', { skip: process.platform !== 'linux' }, (t) => {
   const fifo = join(scratch(t), 'fifo')
   execFileSync('mkfifo', [fifo])

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import fs, {
+  chmodSync,
   chownSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -11,7 +13,7 @@ import fs, {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { claimReport, readHeapLimitDumps } from '../../../../../src/capture/heap/limit/earlier-dumps'
 
@@ -94,7 +96,7 @@ function claimOf(t: TestContext, file: string): string {
   let claim = ''
   const mocked = t.mock.method(fs, 'openSync', (path: string, ...rest: [number, number]) => {
     if (path.endsWith('.reported')) {
-      claim = path
+      claim = join(dirname(file), basename(path))
       throw new Error('not yet')
     }
     return open(path, ...rest)
@@ -156,6 +158,15 @@ test('a directory that is not read to its end is named', async (t) => {
   const why: string[] = []
   await readHeapLimitDumps(directory, 'here', now, (reason) => why.push(reason))
   assert.match(why.join(), /^it holds more than 5000 such names of other users' files$/)
+})
+
+test('a file of ours that all may write to, linked to by another name, is no sidecar', async (t) => {
+  const directory = scratch(t)
+  const file = leave(directory)
+  chmodSync(`${file}.json`, 0o666)
+  assert.equal((await readHeapLimitDumps(directory, 'here', now)).length, 1)
+  linkSync(`${file}.json`, join(directory, 'lock'))
+  assert.deepEqual(await readHeapLimitDumps(directory, 'here', now), [])
 })
 
 test('a symlink is followed nowhere', async (t) => {
