@@ -58,6 +58,8 @@ export function within<T>(directory: string, work: (place: string) => T): T {
 
 /** Not without /proc, nor where Node's permission model forbids it. */
 function canReachDescriptors(): boolean {
+  const { permission } = process as { permission?: { has(scope: string, reference: string): boolean } }
+  if (permission?.has('fs.write', '/proc/self/fd') === false) return false
   try {
     fs.accessSync('/proc/self/fd/0/..')
     return true
