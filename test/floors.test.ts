@@ -13,7 +13,9 @@ const FLOORS: Record<string, readonly string[]> = {
   options: ['base', 'dispatch/budget', 'report/logger'],
   system: ['base'],
   files: ['base'],
-  capture: ['base', 'system', 'files'],
+  capture: ['base', 'system', 'files', 'capture/thread-limit'],
+  // Asks the helper, which alone can try it.
+  'capture/thread-limit': ['base', 'capture/heap/fork/helper'],
   'capture/main-thread': [
     'base',
     'files',
@@ -21,7 +23,7 @@ const FLOORS: Record<string, readonly string[]> = {
     'capture/heap/fork/helper',
     'capture/heap/allocation-sites',
   ],
-  'capture/cpu': ['base', 'system', 'files', 'capture', 'capture/main-thread', 'capture/threads'],
+  'capture/cpu': ['base', 'system', 'files', 'capture', 'capture/main-thread', 'capture/threads', 'capture/thread-limit'],
   // Profiles of worker threads, beside that of the main thread.
   'capture/threads': ['base', 'capture/main-thread', 'capture/cpu'],
   'capture/heap': ['base', 'files', 'capture', 'capture/main-thread', 'capture/heap/fork'],

@@ -1,4 +1,4 @@
-import { realpathSync } from 'node:fs'
+import { lstatSync, realpathSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, isAbsolute, join } from 'node:path'
 import { firstLineOf } from '../base/error-text'
@@ -52,11 +52,12 @@ function findPackage(kind: EngineKind, handed: HandedPackages): Engine {
   const names = PACKAGE_NAMES[kind]
   const given = names.find((name) => handed[name] !== undefined)
   if (given !== undefined) return { package: takeOver(given, handed[given] as object), passedOver: [] }
+  const refused: string[] = []
   for (const name of names) {
-    const resolved = resolvePackage(name)
+    const resolved = resolvePackage(name, refused)
     if (resolved) return { package: resolved, passedOver: [] }
   }
-  return { passedOver: passOver(kind, 'not installed') }
+  return { passedOver: passOver(kind, refused[0] ?? 'not installed') }
 }
 
 function passOver(kind: EngineKind, why: string): PassedOver[] {
@@ -108,10 +109,12 @@ function takeOver(name: string, exports: object): ResolvedPackage {
  * Finds an optional package above this library, or above the program that runs: the library may be linked or hoisted to a
  * place from which the application's packages cannot be seen. Neither the working directory nor an argument counts, because
  * either may belong to another user.
+ *
+ * @param refused - Receives why a package that was found is not used.
  */
-function resolvePackage(name: string): ResolvedPackage | undefined {
+function resolvePackage(name: string, refused: string[]): ResolvedPackage | undefined {
   for (const place of [__filename, mainProgram()]) {
-    const file = place === undefined ? undefined : findAbove(place, name)
+    const file = place === undefined ? undefined : findAbove(place, name, refused)
     if (file !== undefined) return { name, file }
   }
   return undefined
@@ -127,17 +130,34 @@ function mainProgram(): string | undefined {
 }
 
 /** Looks into each `node_modules` upwards as Node does, but not into NODE_PATH or the home directory, where `resolve(name)` ends. */
-function findAbove(place: string, name: string): string | undefined {
+function findAbove(place: string, name: string, refused: string[]): string | undefined {
   // Some bundlers make `__filename` relative, which would count from the working directory.
   if (!isAbsolute(place)) return undefined
   const { resolve } = createRequire(place)
   for (let directory = dirname(place); ; directory = dirname(directory)) {
     try {
-      return resolve(join(directory, 'node_modules', name))
+      const file = resolve(join(directory, 'node_modules', name))
+      const stranger = findStrangers(join(directory, 'node_modules'), name, file, place)
+      if (stranger === undefined) return file
+      refused.push(`${stranger} belongs to another user`)
     } catch {
-      if (directory === dirname(directory)) return undefined
+      // There is none.
     }
+    if (directory === dirname(directory)) return undefined
   }
+}
+
+/**
+ * The first level of a package that another user made: in a directory above the application, such as /tmp, everybody may be able to
+ * create a `node_modules`. Trusted are root, the user that runs, and the owner of the code that the package is for.
+ */
+function findStrangers(modules: string, name: string, file: string, place: string): string | undefined {
+  const uid = process.geteuid?.()
+  if (uid === undefined) return undefined
+  const trusted = new Set([0, uid, statSync(place).uid])
+  const folder = join(modules, name)
+  const levels = [modules, dirname(folder), folder, dirname(file), file]
+  return levels.find((level) => !trusted.has(lstatSync(level).uid))
 }
 
 /**

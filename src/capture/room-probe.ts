@@ -3,7 +3,8 @@ import type { MemoryRoom } from './room'
 import { readDisk, type Disk } from '../files/directory'
 import { isKilledAsOne, readMemoryLeft } from '../system/limits'
 import { readKernelFile } from '../system/proc'
-import { ownOnly } from '../base/globals'
+import { ownOnly, Promise } from '../base/globals'
+import { whyNoThreadPool } from './thread-limit'
 
 /** Major version of the Node that runs: how much memory a snapshot needs depends on it. */
 export const NODE_MAJOR = Number.parseInt(process.versions.node, 10)
@@ -25,6 +26,10 @@ export function createRoomProbe(): RoomProbe {
       return { availableBytes, limitBytes }
     },
     isKilledAsOne: () => isKilledAsOne(readKernelFile),
-    disk: readDisk,
+    /** The first that a dump does in libuv's pool, and the process must not end for want of it. */
+    disk: (directory) => {
+      const why = whyNoThreadPool()
+      return why === undefined ? readDisk(directory) : Promise.reject(new Error(why))
+    },
   }
 }

@@ -1,4 +1,5 @@
 import { startLoop } from '../base/loop'
+import { whyNoThreadPool } from '../capture/thread-limit'
 import { processUsage } from '../system/usage'
 
 export interface MemoryCheck {
@@ -54,7 +55,13 @@ export function watchResidentSets<Key>(watch: ResidentSetWatch<Key>): () => void
   const stop = startLoop(watch.intervalMs, async () => {
     const pids = watch.pids()
     try {
-      const usage = pids.size === 0 ? new Map<number, never>() : await processUsage([...pids.values()])
+      const usage =
+        pids.size === 0
+          ? new Map<number, never>()
+          : await processUsage(
+              [...pids.values()],
+              whyNoThreadPool() === undefined ? undefined : withoutPidusage,
+            )
       watch.onReadings(rssByKey(pids, usage))
       isFailing = false
     } catch (error) {
@@ -64,6 +71,9 @@ export function watchResidentSets<Key>(watch: ResidentSetWatch<Key>): () => void
   })
   return () => void stop()
 }
+
+/** Where pidusage, which uses libuv's pool, would be the first to start it, and would end the process. */
+const withoutPidusage = (): Promise<Map<number, never>> => Promise.resolve(new Map<number, never>())
 
 function rssByKey<Key>(
   pids: ReadonlyMap<Key, number>,

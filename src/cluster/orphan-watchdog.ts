@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ownPackageDirectory } from '../capture/own-package'
+import { whyNoThreadOfOurs } from '../capture/thread-limit'
 import { threadEnvironment } from '../base/thread-environment'
 import { KILL_GRACE_MS } from './plan/roster'
 
@@ -35,6 +36,8 @@ export function startOrphanWatchdog(
     deadlineMs: killTimeoutMs + KILL_GRACE_MS,
   }
   try {
+    const noThread = whyNoThreadOfOurs()
+    if (noThread !== undefined) throw new Error(noThread)
     const thread = new Worker(join(ownPackageDirectory(), 'dist', 'cluster', 'orphan-thread.js'), {
       workerData: data,
       name: 'orphan-watchdog',

@@ -37,7 +37,7 @@ export interface HeapLimitPlansParts {
   readonly keep: number | false
   readonly where: HeapLimitJobFacts['where']
   readonly probe: Pick<RoomProbe, 'memory' | 'isKilledAsOne' | 'disk'>
-  readonly report: Pick<Report, 'dump' | 'failure'>
+  readonly report: Pick<Report, 'dump' | 'failure' | 'notice'>
 }
 
 /**
@@ -53,15 +53,22 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
   let recentDumps = 0
   let lookAtMs = 0
   let isFailing = false
+  let isIncomplete = false
 
   const lookAround = async (): Promise<void> => {
     const nowMs = epochMs()
-    const dumps = await readHeapLimitDumps(directory, where.host, nowMs)
+    const dumps = await readHeapLimitDumps(directory, where.host, nowMs, reportIncomplete)
     recentDumps = countRecentDumps(dumps, nowMs, budget.intervalMs)
     lookAtMs = monotonicMs() + (dumps.some((dump) => dump.isBeingWritten) ? LOOK_AGAIN_MS : LOOK_EVERY_MS)
     const whole = dumps.filter((dump) => !dump.isBeingWritten && dump.unreported.length > 0)
     for (const dump of whole) reportDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs)
     if (whole.length > 0) await deleteExpired(directory, where.host, { keep, only: 'heap-limit-memory' })
+  }
+
+  const reportIncomplete = (why: string): void => {
+    if (!isIncomplete)
+      report.notice(`dumps at V8's heap limit in ${directory} may go uncounted and unreported: ${why}`)
+    isIncomplete = true
   }
 
   const reportDump = ({ unreported }: HeapLimitDump, isEarlier: boolean): void => {

@@ -19,11 +19,47 @@ export function makeDirectory(directory: string): void {
   // For its error: level by level, a path that is too long for any other call could be made.
   fs.lstatSync(path, { throwIfNoEntry: false })
   if (process.platform !== 'linux' || !canReachDescriptors()) makeByPath(path)
-  else makeByDescriptors(path)
+  else fs.closeSync(openByLevels(path, true))
+}
+
+/** A directory that is held while something is done in it. */
+export interface HeldDirectory {
+  /** A path that leads to the directory even when its name leads elsewhere by now. Without /proc it is the name. */
+  readonly place: string
+  close(): void
+}
+
+/**
+ * Holds an existing directory. The owner of a level above it can put a symbolic link in its place at any moment, and what is then
+ * created or deleted by its name is created or deleted wherever the link leads.
+ *
+ * @throws The file system's error, or one that names a symbolic link of another user.
+ */
+export function holdDirectory(directory: string): HeldDirectory {
+  const isPossible = process.platform === 'linux' && isAbsolute(directory) && canReachDescriptors()
+  if (!isPossible) return { place: directory, close: () => undefined }
+  const fd = openByLevels(directory, false)
+  return { place: `/proc/self/fd/${fd}`, close: () => fs.closeSync(fd) }
+}
+
+/** {@link holdDirectory} for the time of a call, which is given the place. */
+export function within<T>(directory: string, work: (place: string) => T): T {
+  const held = holdDirectory(directory)
+  try {
+    return work(held.place)
+  } catch (error) {
+    // The path as the operator knows it.
+    if (error instanceof Error) error.message = error.message.replaceAll(held.place, directory)
+    throw error
+  } finally {
+    held.close()
+  }
 }
 
 /** Not without /proc, nor where Node's permission model forbids it. */
 function canReachDescriptors(): boolean {
+  const { permission } = process as { permission?: { has(scope: string, reference: string): boolean } }
+  if (permission?.has('fs.write', '/proc/self/fd') === false) return false
   try {
     fs.accessSync('/proc/self/fd/0/..')
     return true
@@ -36,10 +72,13 @@ function canReachDescriptors(): boolean {
  * One level at a time, each held by a descriptor: between two calls by path, a user who can write in one of the levels could
  * put a symbolic link in the way, and root would create directories wherever it leads. For the same reason, a link of another
  * user is not followed.
+ *
+ * @param canBeMade - Create what is missing.
+ * @returns A descriptor of the directory.
  */
-function makeByDescriptors(path: string): void {
+function openByLevels(path: string, canBeMade: boolean): number {
   let links = 0
-  let names = namesOf(path, true)
+  let names = namesOf(path, canBeMade)
   let level = { fd: fs.openSync('/', O_PATH), path: '/' }
   try {
     for (let name = names.shift(); name !== undefined; name = names.shift()) {
@@ -56,8 +95,10 @@ function makeByDescriptors(path: string): void {
       level = { fd: fs.openSync('/', O_PATH), path: '/' }
       fs.closeSync(above.fd)
     }
-  } finally {
+    return level.fd
+  } catch (error) {
     fs.closeSync(level.fd)
+    throw error
   }
 }
 
@@ -104,13 +145,22 @@ function openLevel(path: string, canBeMade: boolean): number {
   }
   const isMade = makeOne(path)
   const fd = fs.openSync(path, flags)
-  // A umask such as 0777 takes the owner's rights away. Through the descriptor, so that it is the new directory that gets them.
-  if (isMade && isOursWithoutRights(fs.fstatSync(fd))) fs.chmodSync(`/proc/self/fd/${fd}`, 0o700)
+  // A umask such as 0777 takes the owner's rights away. Through the descriptor, so that it is one directory that is examined and gets them.
+  if (isMade && isNewUnderUmask(fs.fstatSync(fd))) fs.chmodSync(`/proc/self/fd/${fd}`, 0o700)
   return fd
 }
 
-function isOursWithoutRights(stats: fs.Stats): boolean {
-  return stats.isDirectory() && stats.uid === process.geteuid?.() && (stats.mode & 0o700) !== 0o700
+/** Exactly as mkdir(2) leaves it: the owner of the level above can put another directory of ours in its place. */
+function isNewUnderUmask(stats: fs.Stats): boolean {
+  const umask = readUmask()
+  const isOurs = stats.isDirectory() && stats.uid === process.geteuid?.() && stats.nlink <= 2
+  return isOurs && (umask & 0o700) !== 0 && (stats.mode & 0o777) === (0o700 & ~umask)
+}
+
+/** process.umask() would set it to 0 for a moment. */
+function readUmask(): number {
+  const [, octal = '0'] = /^Umask:\s*([0-7]+)/m.exec(fs.readFileSync('/proc/self/status', 'utf8')) ?? []
+  return Number.parseInt(octal, 8)
 }
 
 function makeByPath(directory: string): void {
@@ -175,19 +225,24 @@ function tryOut(directory: string): void {
  * @returns The level and the reason, e.g. `/data belongs to the user 1001`; `undefined` if only this user and root can.
  */
 export function whoCanTamper(directory: string): string | undefined {
-  const uid = process.geteuid?.()
-  if (uid === undefined) return undefined
   try {
-    const levels = new Set([...levelsOf(resolve(directory)), ...levelsOf(fs.realpathSync(directory))])
-    for (const level of levels) {
-      const why = whyOpen(fs.lstatSync(level), uid)
-      if (why !== undefined) return `${level} ${why}`
-    }
-    return undefined
+    return findTamperer(directory)
   } catch {
     // A directory that cannot be examined cannot be used either, and is reported for that.
     return undefined
   }
+}
+
+/** {@link whoCanTamper}. @throws The file system's error, when a level cannot be examined. */
+export function findTamperer(directory: string): string | undefined {
+  const uid = process.geteuid?.()
+  if (uid === undefined) return undefined
+  const levels = new Set([...levelsOf(resolve(directory)), ...levelsOf(fs.realpathSync(directory))])
+  for (const level of levels) {
+    const why = whyOpen(fs.lstatSync(level), uid)
+    if (why !== undefined) return `${level} ${why}`
+  }
+  return undefined
 }
 
 function levelsOf(directory: string): string[] {

@@ -3,6 +3,7 @@ import * as fs from 'node:fs'
 // Windows has no such flags, and hardly any symlinks.
 const NO_FOLLOW = fs.constants.O_NOFOLLOW ?? 0
 const NO_WAIT = fs.constants.O_NONBLOCK ?? 0
+const DIRECTORY_ONLY = fs.constants.O_DIRECTORY ?? 0
 
 /** Creates and opens for reading and writing. Fails when anything, a symlink included, stands at the path. */
 export const CREATE_NEW = fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_RDWR | NO_FOLLOW
@@ -60,9 +61,9 @@ export function fsyncNow(fd: number): void {
   }
 }
 
-/** Opens a directory, to make a new or changed entry in it durable. */
+/** Opens a directory, to make a new or changed entry in it durable. Nothing else that stands there: a FIFO would wait for a writer. */
 export function openDirectory(path: string): number {
-  return fs.openSync(path, fs.constants.O_RDONLY)
+  return fs.openSync(path, fs.constants.O_RDONLY | DIRECTORY_ONLY)
 }
 
 /** Under `--permission` Node refuses fsync altogether; the file is whole without it. */

@@ -1,9 +1,10 @@
 import * as fs from 'node:fs'
 import { randomInt } from 'node:crypto'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { numberedName, parseArtefactName, partialName, sidecarName } from './names'
 import { TOOL } from './expiry'
 import * as disk from './disk'
+import { findTamperer, within } from './directory'
 import type { BigIntStats } from 'node:fs'
 import {
   MAIN_THREAD,
@@ -52,7 +53,7 @@ const MODE_BITS = 0o777n
 
 /** Two numbers that read well, then numbers that another user cannot occupy beforehand. */
 const PLAIN_NUMBERS = [2, 3]
-const RANDOM_NUMBERS = 6
+const RANDOM_NUMBERS = 12
 const MAX_NUMBER = 1_000_000_000
 
 /** link(2) fails with these where there are no hard links, no more of them, or no inode or quota left for one. */
@@ -81,29 +82,41 @@ export function createPartial(
 ): PartialArtefact & Descriptors {
   if (parseArtefactName(fileName)?.part !== 'artefact')
     throw new RangeError(`${fileName} is not the name of an artefact`)
+  refuseBorrowedUser()
   const random = Array.from({ length: RANDOM_NUMBERS }, () => randomInt(PLAIN_NUMBERS.length + 2, MAX_NUMBER))
   const names = [fileName, ...[...PLAIN_NUMBERS, ...random].map((number) => numberedName(fileName, number))]
-  return withFirstFree(names, (name, otherNames) => createUnder(name, otherNames, directory, about))
+  return within(directory, (place) =>
+    withFirstFree(names, (name, otherNames) => createUnder(name, otherNames, { directory, place }, about)),
+  )
+}
+
+/**
+ * File servers take the user of a client for a moment, by seteuid(2): a file that is created then belongs to that user, who could
+ * read the whole process in it.
+ */
+function refuseBorrowedUser(): void {
+  const [uid, effective] = [process.getuid?.(), process.geteuid?.()]
+  if (uid !== effective) throw new Error(`the process acts for another user: ${effective}, its own is ${uid}`)
 }
 
 function createUnder(
   fileName: string,
   otherNames: readonly string[],
-  directory: string,
+  { directory, place }: { readonly directory: string; readonly place: string },
   { why, thread = MAIN_THREAD, where }: KnownBefore,
 ): PartialArtefact & Descriptors {
   const draft = { tool: TOOL, version: VERSION, artefact: fileName, why, thread, where } as const
-  refuseExisting(join(directory, fileName))
-  const sidecar = createFile(join(directory, sidecarName(fileName)), serialise(draft))
+  refuseExisting(join(place, fileName))
+  const sidecar = createFile(join(place, sidecarName(fileName)), serialise(draft))
   try {
-    const partial = createFile(join(directory, partialName(fileName)), '')
+    const partial = createFile(join(place, partialName(fileName)), '')
     return {
       ...{ directory, fileName, otherNames, draft, partialMark: partial.mark, sidecarMark: sidecar.mark },
       ...{ partialFd: partial.fd, sidecarFd: sidecar.fd },
     }
   } catch (error) {
     fs.closeSync(sidecar.fd)
-    removeMarked(join(directory, sidecarName(fileName)), sidecar.mark)
+    removeMarked(join(place, sidecarName(fileName)), sidecar.mark)
     throw error
   }
 }
@@ -143,17 +156,34 @@ export function openMarked({ file, mark }: MarkedFile): number {
 
 /**
  * A path for code that can only write to a path, such as V8's. It leads to the open file even when the file's name leads
- * elsewhere by now; only without /proc, or where `--permission` forbids /proc, it is the name itself.
+ * elsewhere by now. Without /proc, and where `--permission` forbids it, that is the name itself.
+ *
+ * @throws When the path has to be the name, and other users could make it lead elsewhere.
  */
 export function pathThrough(fd: number, file: string): string {
   const path = `/proc/self/fd/${fd}`
+  if (isWritable(path, fd)) return path
+  const why = whyOthersCanRename(dirname(file))
+  if (why !== undefined) throw new Error(`${file} cannot be written safely without /proc/self/fd: ${why}`)
+  return file
+}
+
+function isWritable(path: string, fd: number): boolean {
   try {
     const { permission } = process as { permission?: { has(scope: string, reference: string): boolean } }
-    const isAllowed = permission?.has('fs.write', path) ?? true
     const found = inodeOf(fs.statSync(path, { bigint: true }))
-    return isAllowed && found === inodeOf(fs.fstatSync(fd, { bigint: true })) ? path : file
+    const isAllowed = permission?.has('fs.write', path) ?? true
+    return isAllowed && found === inodeOf(fs.fstatSync(fd, { bigint: true }))
   } catch {
-    return file
+    return false
+  }
+}
+
+function whyOthersCanRename(directory: string): string | undefined {
+  try {
+    return findTamperer(directory)
+  } catch (error) {
+    return (error as Error).message
   }
 }
 
@@ -187,12 +217,14 @@ export function giveFinalName(partial: PartialArtefact, sidecarFd: number, sidec
     }
     writeSidecar(sidecarFd, { ...sidecar, artefact: name })
     disk.fsyncNow(sidecarFd)
-    moveWithoutOverwriting(from, join(directory, name), partialMark)
+    // The sidecar's name comes first: a user who sees the artefact's could take it.
+    const [draft, described] = [sidecarName(fileName), sidecarName(name)].map((each) => join(directory, each))
+    moveWithoutOverwriting(draft ?? '', described ?? '', sidecarMark)
     try {
-      const draft = join(directory, sidecarName(fileName))
-      moveWithoutOverwriting(draft, join(directory, sidecarName(name)), sidecarMark)
-    } catch {
-      // Another user took the sidecar's name in between. The artefact is worth more than its description.
+      moveWithoutOverwriting(from, join(directory, name), partialMark)
+    } catch (error) {
+      moveWithoutOverwriting(described ?? '', draft ?? '', sidecarMark)
+      throw error
     }
     return name
   })

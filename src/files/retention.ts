@@ -2,6 +2,8 @@ import { lstatSync, opendirSync, unlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { PARTIAL_SUFFIX, SIDECAR_SUFFIX, parseArtefactName, partialName, sidecarName } from './names'
 import { chooseExpired, isStalePartial } from './expiry'
+import { holdDirectory } from './directory'
+import { isOpenElsewhere } from './open-elsewhere'
 import { readSidecar } from './sidecar'
 import type { ParsedName } from './names'
 import type { Evidence } from './expiry'
@@ -47,12 +49,12 @@ export async function deleteExpired(
   { keep, made, only }: Expiry,
 ): Promise<Deletions> {
   if (keep === false) return { deleted: [], failures: [] }
-  return deleteChosen(directory, 'sidecar', (names) => {
+  return deleteChosen(directory, 'sidecar', (names, place) => {
     const asked = names.filter(({ prefix }) => only === undefined || prefix === only)
-    const evidence = asked.map(({ artefact }) => readPublished(directory, artefact)).filter(isThere)
+    const evidence = asked.map(({ artefact }) => readPublished(place, artefact)).filter(isThere)
     const occasion = { nowMs: epochMs(), made: made && parseArtefactName(basename(made))?.baseName }
     const expired = chooseExpired(evidence, keep, { host, directory }, occasion)
-    return expired.map((artefact) => ({ artefact, file: join(directory, artefact) }))
+    return expired.map((artefact) => ({ artefact, name: artefact }))
   })
 }
 
@@ -63,12 +65,14 @@ export async function deleteExpired(
  * @param nowMs - Wall clock, ms since the epoch.
  */
 export async function sweepStalePartials(directory: string, host: string, nowMs: number): Promise<Deletions> {
-  return deleteChosen(directory, 'partial', (names) =>
-    names.flatMap((name) => {
-      const { artefact } = name
-      const facts = readSidecar(join(directory, sidecarName(artefact)), artefact)
-      const isStale = facts && isStalePartial(facts, { host, directory }, writerLives(name), nowMs)
-      return isStale ? [{ artefact, file: join(directory, partialName(artefact)) }] : []
+  return deleteChosen(directory, 'partial', (names, place) =>
+    names.flatMap((each) => {
+      const { artefact } = each
+      const facts = readSidecar(join(place, sidecarName(artefact)), artefact)
+      const name = partialName(artefact)
+      const isStale = facts && isStalePartial(facts, { host, directory }, writerLives(each), nowMs)
+      // A clock that was put right makes a file look old whose writer has just begun: a child that outlived its parent.
+      return isStale && !isOpenElsewhere(join(place, name)) ? [{ artefact, name }] : []
     }),
   )
 }
@@ -113,33 +117,37 @@ export async function readOwnNames(directory: string, part: 'partial' | 'sidecar
 
 interface Doomed {
   readonly artefact: string
-  /** Deleted before the sidecar: without its sidecar it would never be found again. */
-  readonly file: string
+  /** The file, which is deleted before the sidecar: without its sidecar it would never be found again. */
+  readonly name: string
 }
 
 async function deleteChosen(
   directory: string,
   part: 'partial' | 'sidecar',
-  choose: (names: readonly ParsedName[]) => readonly Doomed[],
+  choose: (names: readonly ParsedName[], place: string) => readonly Doomed[],
 ): Promise<Deletions> {
   const deleted: string[] = []
   const failures: { file: string; error: Error }[] = []
-  let file = directory
   try {
-    const { names, incomplete } = await readOwnNames(directory, part)
-    for (const doomed of choose(names)) {
-      file = doomed.file
-      try {
-        if (remove(file)) deleted.push(file)
-        file = join(directory, sidecarName(doomed.artefact))
-        if (!exists(join(directory, doomed.artefact))) remove(file)
-      } catch (error) {
-        failures.push({ file, error: error as Error })
+    const held = holdDirectory(directory)
+    try {
+      const { names, incomplete } = await readOwnNames(held.place, part)
+      for (const { artefact, name } of choose(names, held.place)) {
+        let doomed = name
+        try {
+          if (remove(join(held.place, doomed))) deleted.push(join(directory, doomed))
+          doomed = sidecarName(artefact)
+          if (!exists(join(held.place, artefact))) remove(join(held.place, doomed))
+        } catch (error) {
+          failures.push({ file: join(directory, doomed), error: error as Error })
+        }
       }
+      return { deleted, failures, incomplete }
+    } finally {
+      held.close()
     }
-    return { deleted, failures, incomplete }
   } catch (error) {
-    failures.push({ file, error: error as Error })
+    failures.push({ file: directory, error: error as Error })
     return { deleted, failures }
   }
 }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
 import { OPEN_TO_READ, read } from './disk'
 import type { Evidence } from './expiry'
@@ -100,8 +100,7 @@ export function readSidecar(path: string, fileName: string): Evidence | undefine
     const fd = openSync(path, OPEN_TO_READ)
     try {
       const stats = fstatSync(fd)
-      const isOwn = process.geteuid === undefined || stats.uid === process.geteuid()
-      if (!stats.isFile() || !isOwn || stats.size > MAX_SIDECAR_BYTES) return undefined
+      if (!isOwnAlone(stats) || stats.size > MAX_SIDECAR_BYTES) return undefined
       return factsOf(JSON.parse(read(fd, 0, stats.size).toString('utf8')), fileName)
     } finally {
       closeSync(fd)
@@ -109,6 +108,17 @@ export function readSidecar(path: string, fileName: string): Evidence | undefine
   } catch {
     return undefined
   }
+}
+
+/**
+ * Whether a regular file is this process's user's and its content too. In a shared directory another user can give a file of ours that
+ * all may write to, such as a lock file, a second name. One name and all rights is what every file has on file systems without rights.
+ */
+export function isOwnAlone(stats: Stats): boolean {
+  if (!stats.isFile()) return false
+  if (process.geteuid === undefined) return true
+  const isLinkedByOthers = stats.nlink > 1 && (stats.mode & 0o022) !== 0
+  return stats.uid === process.geteuid() && !isLinkedByOthers
 }
 
 function factsOf(json: unknown, fileName: string): Evidence | undefined {

@@ -1,6 +1,7 @@
 /*
- * What JavaScript sees: `survey`, `fork`, `wait`, the heap limit's `armHeapLimit`, `prepareHeapLimit`, `disarmHeapLimit`, and the exit
- * codes of a child that did not finish. The types, and what the calls mean to their caller, are in src/capture/heap/fork/helper.ts.
+ * What JavaScript sees: `survey`, `fork`, `wait`, `threadsAvailable`, the heap limit's `armHeapLimit`, `prepareHeapLimit`,
+ * `disarmHeapLimit`, and the exit codes of a child that did not finish. The types, and what the calls mean to their caller, are in
+ * src/capture/heap/fork/helper.ts.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -309,6 +310,20 @@ static napi_value wait_for_child(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/* ---- threadsAvailable(wanted) ------------------------------------------------------------------------------------ */
+
+static napi_value count_threads(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  napi_value result;
+  uint32_t wanted;
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok ||
+      napi_get_value_uint32(env, argument, &wanted) != napi_ok || wanted < 1 || wanted > 2048) {
+    return throw_type_error(env, "threadsAvailable: wanted must be a number from 1 to 2048");
+  }
+  return napi_create_uint32(env, threads_available(wanted), &result) == napi_ok ? result : NULL;
+}
+
 /* ---- module ------------------------------------------------------------------------------------------------------ */
 
 static napi_value exit_codes(napi_env env) {
@@ -327,6 +342,7 @@ NAPI_MODULE_INIT() {
       {"armHeapLimit", NULL, arm_heap_limit, NULL, NULL, NULL, napi_enumerable, NULL},
       {"prepareHeapLimit", NULL, prepare_heap_limit, NULL, NULL, NULL, napi_enumerable, NULL},
       {"disarmHeapLimit", NULL, disarm_heap_limit, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"threadsAvailable", NULL, count_threads, NULL, NULL, NULL, napi_enumerable, NULL},
       {"wait", NULL, wait_for_child, NULL, NULL, NULL, napi_enumerable, NULL},
       {"exitCodes", NULL, NULL, NULL, NULL, exit_codes(env), napi_enumerable, NULL},
   };

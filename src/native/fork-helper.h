@@ -11,6 +11,7 @@
  *   child.c        The child is a copy of a server: its sockets, files, shared memory, signal handlers and place in the memory
  *                  limit have to go.
  *   heap-limit.c   The fork of a process that V8 is about to end because its heap is full.
+ *   threads.c      Node.js and V8 end a process that cannot start a thread: whether it can is tried beforehand.
  *   addon.c        What JavaScript sees of all this.
  *
  * Linux only, 64 bit, glibc or musl.
@@ -149,5 +150,10 @@ double pause_read_ms(const struct pause *pause);
 
 /* Unmaps the parent's copy; the child keeps its own. */
 void pause_free(const struct pause *pause);
+
+/* ---- threads.c -------------------------------------------------------------------------------------------------- */
+
+/* Starts up to that many threads at a time, which end at once. How many could be started. */
+unsigned threads_available(unsigned wanted);
 
 #endif

@@ -1,5 +1,5 @@
 // The one file of the reader that knows what the monitor writes.
-import { readFileSync, statSync } from 'node:fs'
+import { readRegular } from './input'
 import { basename } from 'node:path'
 import { parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
 import { isObject, numberOr, textOr } from './json'
@@ -32,9 +32,7 @@ export function readName(path: string): NameFacts | undefined {
 export function readCircumstances(path: string): Circumstances | undefined {
   for (const candidate of [path + SIDECAR_SUFFIX, path.replace(/\.gz$/, '') + SIDECAR_SUFFIX]) {
     try {
-      const stats = statSync(candidate)
-      if (!stats.isFile() || stats.size > MAX_SIDECAR_BYTES) continue
-      const found = circumstancesOf(JSON.parse(readFileSync(candidate, 'utf8')))
+      const found = circumstancesOf(JSON.parse(readRegular(candidate, MAX_SIDECAR_BYTES).toString('utf8')))
       if (found !== undefined) return found
     } catch {
       continue // Missing, or not JSON: the artefact is read without it.

@@ -1,4 +1,13 @@
-import { closeSync, createReadStream, openSync, readFileSync, readSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  createReadStream,
+  fstatSync,
+  openSync,
+  readSync,
+  statSync,
+  type Stats,
+} from 'node:fs'
 import { createGunzip, gunzipSync } from 'node:zlib'
 import { parseJson, UnreadableError } from './json'
 import type { Readable } from 'node:stream'
@@ -26,11 +35,7 @@ export interface Input {
  * @throws UnreadableError if it is no regular file, or neither JSON nor gzip.
  */
 export function openInput(path: string): Input {
-  const stats = statSync(path)
-  // A pipe or a device might never end.
-  if (!stats.isFile()) throw new UnreadableError('is not a regular file')
-  if (stats.size === 0) throw new UnreadableError('is empty')
-  const fd = openSync(path, 'r')
+  const { fd, sizeBytes: fileBytes } = openRegular(path)
   try {
     const head = readAt(fd, 0, HEAD_BYTES)
     const isCompressed = head[0] === 0x1f && head[1] === 0x8b
@@ -38,8 +43,8 @@ export function openInput(path: string): Input {
     if (!start.startsWith('{'))
       throw new UnreadableError('is neither a profile nor a snapshot: it is not a JSON object')
     const sizeBytes = isCompressed
-      ? readAt(fd, Math.max(0, stats.size - GZIP_LENGTH_BYTES), GZIP_LENGTH_BYTES).readUInt32LE(0)
-      : stats.size
+      ? readAt(fd, Math.max(0, fileBytes - GZIP_LENGTH_BYTES), GZIP_LENGTH_BYTES).readUInt32LE(0)
+      : fileBytes
     return {
       path,
       isCompressed,
@@ -54,13 +59,13 @@ export function openInput(path: string): Input {
 /** The parsed content of a profile. */
 export function readProfile({ path, isCompressed, sizeBytes }: Input): unknown {
   if (sizeBytes > MAX_PROFILE_BYTES) throw new UnreadableError(tooLarge(sizeBytes))
-  const content = readFileSync(path)
+  const content = readRegular(path, MAX_PROFILE_BYTES)
   return parseJson((isCompressed ? gunzip(content) : content).toString('utf8'))
 }
 
 /** The bytes of a snapshot, decompressed. */
 export function streamOf({ path, isCompressed }: Pick<Input, 'path' | 'isCompressed'>): Readable {
-  const raw = createReadStream(path, { highWaterMark: 1024 * 1024 })
+  const raw = createReadStream(path, { fd: openRegular(path).fd, highWaterMark: 1024 * 1024 })
   if (!isCompressed) return raw
   const content = createGunzip({ chunkSize: 1024 * 1024 })
   raw.on('error', (error) => content.destroy(error))
@@ -97,4 +102,53 @@ function headOf(head: Buffer): Buffer {
 function readAt(fd: number, position: number, length: number): Buffer {
   const buffer = Buffer.alloc(length)
   return buffer.subarray(0, readSync(fd, buffer, 0, length, position))
+}
+
+/** An open file, and its size at that moment. */
+export interface RegularFile {
+  readonly fd: number
+  readonly sizeBytes: number
+}
+
+/**
+ * Opens a regular file that has content. What a dump names, and what lies in a directory of other users, may be anything: a FIFO and
+ * some files of /proc wait for ever, a device may act when it is opened.
+ *
+ * @throws UnreadableError for anything else, files of /proc included, whose size is 0; else the file system's error.
+ */
+export function openRegular(path: string): RegularFile {
+  sizeOf(statSync(path))
+  // Looked at again: another user may have exchanged it.
+  const fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+  try {
+    return { fd, sizeBytes: sizeOf(fstatSync(fd)) }
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+}
+
+/**
+ * Reads a whole regular file, no more than it had when it was opened.
+ *
+ * @throws Like {@link openRegular}, and UnreadableError for one of more than `maxBytes`.
+ */
+export function readRegular(path: string, maxBytes: number): Buffer {
+  const { fd, sizeBytes } = openRegular(path)
+  try {
+    if (sizeBytes > maxBytes) throw new UnreadableError(`is too large: ${sizeBytes} bytes`)
+    const content = Buffer.allocUnsafe(sizeBytes)
+    let at = 0
+    for (let count = -1; count !== 0 && at < sizeBytes; at += count)
+      count = readSync(fd, content, at, sizeBytes - at, at)
+    return content.subarray(0, at)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function sizeOf(stats: Pick<Stats, 'isFile' | 'size'>): number {
+  if (!stats.isFile()) throw new UnreadableError('is not a regular file')
+  if (stats.size === 0) throw new UnreadableError('is empty')
+  return stats.size
 }

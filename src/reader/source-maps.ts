@@ -1,8 +1,9 @@
 import { originalPositionFor, sourceContentFor, TraceMap } from '@jridgewell/trace-mapping'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { pathOf } from './place'
+import { readRegular } from './input'
 import type { Place } from './model'
 
 /** Maps places in compiled code to the sources that it was compiled from. */
@@ -116,7 +117,7 @@ function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
 /** The lines of a source, from the map or from the disk. */
 function linesOf(map: TraceMap, source: string): readonly string[] | undefined {
   const path = pathOf(source)
-  const text = sourceContentFor(map, source) ?? (isSmallFile(path) ? readFileSync(path, 'utf8') : undefined)
+  const text = sourceContentFor(map, source) ?? readIfSmall(path)
   return text?.split('\n')
 }
 
@@ -136,14 +137,14 @@ function candidatesFor(file: string, inDirectory: readonly string[]): Candidate[
   const named = mapNamedIn(file)
   const beside = `${file}.map`
   const paths = [...(isSmallFile(beside) ? [beside] : []), ...sameName(file, inDirectory)]
-  const others = paths.map((path): Candidate => ({ path, read: () => readFileSync(path, 'utf8') }))
+  const others = paths.map((path): Candidate => ({ path, read: () => readText(path) }))
   return [...(named === undefined ? [] : [named]), ...others.filter(({ path }) => path !== named?.path)]
 }
 
 /** The map that the last lines of the code name, if the code is here: inline, or a file. */
 function mapNamedIn(file: string): Candidate | undefined {
-  if (!isSmallFile(file)) return undefined
-  const code = readFileSync(file, 'utf8')
+  const code = readIfSmall(file)
+  if (code === undefined) return undefined
   const at = code.lastIndexOf('//# sourceMappingURL=')
   if (at < 0) return undefined
   const url = code.slice(at).split(/\s/)[1]?.replace('sourceMappingURL=', '') ?? ''
@@ -153,7 +154,7 @@ function mapNamedIn(file: string): Candidate | undefined {
   }
   if (/^[a-z][a-z\d+.-]+:/i.test(url)) return undefined
   const path = resolve(dirname(file), url)
-  return isSmallFile(path) ? { path, read: () => readFileSync(path, 'utf8') } : undefined
+  return isSmallFile(path) ? { path, read: () => readText(path) } : undefined
 }
 
 /** Maps with the name of the file, those with the most similar path first. */
@@ -183,6 +184,16 @@ function mapsBelow(directory: string): string[] {
     }
   }
   return found
+}
+
+const readText = (path: string): string => readRegular(path, MAX_BYTES).toString('utf8')
+
+function readIfSmall(path: string): string | undefined {
+  try {
+    return readText(path)
+  } catch {
+    return undefined
+  }
 }
 
 function isSmallFile(path: string): boolean {

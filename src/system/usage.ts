@@ -1,5 +1,5 @@
 import { closeSync, existsSync, openSync, readlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import type pidusage from 'pidusage'
 import { monotonicMs } from '../base/clock'
@@ -188,7 +188,8 @@ export function loadPidusage(
     assertOwnProc()
     // The thread's own copy of the environment. A `getconf` that cannot be started would be printed with its stack.
     if (!isMainThread) process.env.PIDUSAGE_SILENT = 'true'
-    if (!isGetconfFound()) return 'pidusage needs the program getconf, which is not in PATH'
+    const why = whyNoGetconf()
+    if (why !== undefined) return why
     return asker(load() as typeof pidusage)
   } catch (error) {
     return `pidusage failed: ${firstLineOf(error)}`
@@ -207,10 +208,16 @@ function assertOwnProc(): void {
   if (self !== String(process.pid)) throw new Error(`/proc shows process ${process.pid} as ${self}`)
 }
 
-/** pidusage starts `getconf` with its first reading; without it, it prints two stacks to stderr. */
-function isGetconfFound(): boolean {
-  const directories = (process.env.PATH ?? '/usr/bin:/bin').split(':').filter((directory) => directory !== '')
-  return existsSync('/bin/sh') && directories.some((directory) => existsSync(join(directory, 'getconf')))
+/**
+ * pidusage starts `getconf` by a shell with its first reading; without it, it prints two stacks to stderr. An entry of PATH that is
+ * relative or empty is below the working directory, where another user may have put a program of that name.
+ */
+function whyNoGetconf(): string | undefined {
+  const directories = (process.env.PATH ?? '/usr/bin:/bin').split(':')
+  if (!directories.every((directory) => isAbsolute(directory)))
+    return 'pidusage starts the program getconf, and PATH leads to the working directory'
+  const isThere = existsSync('/bin/sh') && directories.some((each) => existsSync(join(each, 'getconf')))
+  return isThere ? undefined : 'pidusage needs the program getconf, which is not in PATH'
 }
 
 function asker(read: typeof pidusage): AskPidusage {

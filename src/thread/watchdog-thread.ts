@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import { workerData } from 'node:worker_threads'
+import { startThreadPool } from '../capture/thread-limit'
 import type { Report } from '../dispatch/events'
 import { Gate } from '../dispatch/gate'
 import { Beats } from './beats'
@@ -12,6 +13,8 @@ import { startWatch } from '../watch/watch'
 
 /** Entry of the watchdog thread. It never ends by itself: a thread that exits while a session closes aborts the process. */
 function main(): void {
+  // pidusage would start it beside the programs that it runs.
+  startThreadPool()
   const { settings, port, gate: gateMemory, beats, exit, hook, orderPort } = workerData as WatchdogData
   const tell = teller(port)
   const report = reportBy(tell)

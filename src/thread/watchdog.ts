@@ -1,5 +1,6 @@
 import { ownPackageDirectory } from '../capture/own-package'
 import { whyNoInspector } from '../capture/main-thread/local-session'
+import { whyNoThreadOfOurs } from '../capture/thread-limit'
 import { messageOf } from '../base/error-text'
 import { threadEnvironment } from '../base/thread-environment'
 import { join } from 'node:path'
@@ -68,8 +69,8 @@ export class Watchdog implements Watch {
   #isOver = false
 
   /**
-   * @throws When the thread cannot be created: its file is not there (bundled), `--permission` forbids threads, or this
-   * process has no inspector.
+   * @throws When the thread cannot be created: its file is not there (bundled), `--permission` forbids threads, this process has
+   * no inspector, or a limit of processes leaves no room for it.
    */
   constructor(parts: WatchdogParts) {
     this.#parts = parts
@@ -205,6 +206,8 @@ export class Watchdog implements Watch {
 function threadEntry(): string {
   const noInspector = whyNoInspector()
   if (noInspector !== undefined) throw new Error(noInspector)
+  const noThread = whyNoThreadOfOurs()
+  if (noThread !== undefined) throw new Error(noThread)
   return join(ownPackageDirectory(), 'dist', 'thread', 'watchdog-thread.js')
 }
 

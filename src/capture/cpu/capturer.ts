@@ -10,6 +10,7 @@ import type { Engine } from '../engines'
 import { whyNoInspector } from '../main-thread/local-session'
 import type { MainThread } from '../main-thread/orders'
 import { patient } from '../main-thread/patient'
+import { whyNoThreads } from '../thread-limit'
 import { DISK_FLOOR_BYTES, judgeDisk } from '../room'
 import type { RoomProbe } from '../room-probe'
 import { mostProfiles } from '../threads/busy'
@@ -91,6 +92,9 @@ async function startProfile(
   early: AbortSignal,
 ): Promise<StartedProfile> {
   if (ways.length === 0) throw new Error(whyNone(passedOverBefore))
+  // V8's profiler samples from a thread of its own. Without it, Node 24 and 26 abort, and Node 20 and 22 record nothing.
+  const noThread = whyNoThreads(1)
+  if (noThread !== undefined) throw new Error(`V8's profiler needs a thread: ${noThread}`)
   const startedAtMs = monotonicMs()
   const open = openArtefact(job.directory, artefactName(job.baseName, '.cpuprofile'), job.sidecar)
   try {

@@ -46,6 +46,7 @@ export function dumpAtHeapLimit({ directory, budget, keep, report, sampler }: Wo
     report: {
       dump: (dump) => report.warn(lines.dump(dump)),
       failure: (failure) => report.error(lines.failure(failure)),
+      notice: (line) => report.warn(line),
     },
   })
   const arm = (): void => void setTimeout(() => void round().then(arm), PLAN_EVERY_MS).unref()

@@ -62,6 +62,45 @@ describe('packages', { skip: noSecondUser }, () => {
     )
   })
 
+  for (const [what, isBundled] of [
+    ['the application', false],
+    ['a bundle', true],
+  ] as const) {
+    test(`F1 nothing is loaded from above ${what}, where another user could make a node_modules`, async (t) => {
+      const esbuild = isBundled ? findEsbuild() : undefined
+      if (typeof esbuild === 'string') return t.skip(esbuild)
+      const parent = makeDirectory(scratch(t), 'tmp', 0o1777)
+      const mark = join(scratch(t), 'mark')
+      const { directory, program } = install(parent)
+      const outfile = join(directory, 'dist', 'bundle.js')
+      esbuild?.buildSync({
+        ...{ entryPoints: [program], bundle: true, platform: 'node', outfile, logLevel: 'error' },
+      })
+      plantPackages(t, parent, mark)
+      const victim = await startVictim(
+        t,
+        { ...ALL, profileDir: scratch(t) },
+        { program: isBundled ? outfile : program, execArgv: ['--no-addons'] },
+      )
+      await victim.order('dumpCpu', 10)
+      await victim.order('dumpMemory')
+      assert.equal(loadedBy(mark), '')
+      assert.equal(victim.dumps().length, 2, victim.lines().join('\n'))
+      assert.match(victim.lines().join('\n'), /heapdump \(.* belongs to another user\)/)
+    })
+  }
+
+  test('F1 but packages of the owner of the application are used, also by root', async (t) => {
+    const parent = scratch(t)
+    const mark = join(parent, 'mark')
+    const { program, directory } = install(parent)
+    plantPackage(join(directory, 'node_modules'), 'memwatch-next', mark)
+    execFileSync('chown', ['-R', `${evil().uid}:${evil().gid}`, directory])
+    const victim = await startVictim(t, { ...ALL, profileDir: scratch(t) }, { program })
+    await victim.until('the start line', () => victim.lines().some((line) => line.startsWith('watching')))
+    assert.match(loadedBy(mark), /memwatch-next/)
+  })
+
   for (const [what, args] of [
     ['node -e', ['-e', `require(${JSON.stringify(PACKAGE)})({ memory: {} }).stop()`]],
     ['node -p', ['-p', `require(${JSON.stringify(PACKAGE)})({ memory: {} }).stop(), 1`]],
@@ -175,11 +214,14 @@ describe('F22 the helper as a binary', { skip: noHelper || noReadelf }, () => {
   }
 })
 
-function plantPackages(t: TestContext): { home: string; mark: string } {
-  const home = makeDirectory(scratch(t), 'home', 0o755, evil())
-  const mark = join(scratch(t), 'mark')
-  for (const name of NAMES) plantPackage(join(home, 'node_modules'), name, mark)
-  execFileSync('chown', ['-R', `${evil().uid}:${evil().gid}`, home])
+function plantPackages(
+  t: TestContext,
+  home = makeDirectory(scratch(t), 'home', 0o755, evil()),
+  mark = join(scratch(t), 'mark'),
+): { home: string; mark: string } {
+  const modules = join(home, 'node_modules')
+  for (const name of NAMES) plantPackage(modules, name, mark)
+  execFileSync('chown', ['-R', `${evil().uid}:${evil().gid}`, modules])
   return { home, mark }
 }
 

@@ -1,4 +1,4 @@
-// Attacks that never worked, and must go on failing. Rows with a test of their own: H1 in races, H12 in clock, H18 and H19 in globals, H23
+// Attacks that never worked, and must go on failing. Rows with a test of their own: H1 in races, H8 in process-limit, H12 in clock, H18 and H19 in globals, H23
 // in code-loading, the others below. Rows that a test elsewhere holds, by its title:
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -17,7 +17,7 @@ import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
-import { PACKAGE, childrenOf, cleanEnvironment, filesIn, install, startVictim, until } from './victim'
+import { PACKAGE, childrenOf, cleanEnvironment, filesIn, startVictim, until } from './victim'
 
 const HELD_ELSEWHERE = {
   H3: [
@@ -176,27 +176,6 @@ describe('signals and limits', { skip: noSecondUser }, () => {
     )
     assert.deepEqual({ status, stderr }, { status: 0, stderr: '' })
     assert.equal(stdout, 'failed file\n')
-  })
-
-  // On its own thread the monitor needs that thread and its pool, which Node.js ends the process for when it cannot start them.
-  test('H8 a limit of processes ends no application that lives without the monitor, watched on the main thread', (t) => {
-    const app = install(makeDirectory(scratch(t), 'service', 0o755))
-    const { uid, gid } = evil()
-    const load = `require(${JSON.stringify(join(app.directory, 'node_modules', 'cpu-memory-monitor'))})({ cpu: {}, memory: {}, logger: false, watchdog: false })`
-    const rest = `setTimeout(() => require('node:fs').stat('/', () => process.exit(0)), 1500)`
-    const isReadable = spawnSync(process.execPath, ['-e', 'process.exit(0)'], { uid, gid }).status === 0
-    if (!isReadable) return t.skip('the second user may not run this Node')
-    const end = (limit: number, script: string): unknown => {
-      const under = ['prlimit', `--nproc=${limit}`, process.execPath, '-e', script]
-      const options = { ...at(app.directory), uid, gid, timeout: 20_000 }
-      const { status, signal } = spawnSync(under[0] ?? '', under.slice(1), options)
-      return { status, signal }
-    }
-    for (const limit of [6, 8, 10, 12, 14]) {
-      const bare = end(limit, rest)
-      if ((bare as { status: number }).status === 0)
-        assert.deepEqual(end(limit, `${load}; ${rest}`), bare, `limit ${limit}`)
-    }
   })
 
   test('H9 a limit on the size of files fails the dump, leaves nothing, and ends nothing', async (t) => {

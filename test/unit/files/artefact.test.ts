@@ -12,9 +12,10 @@ import {
   renameSync,
 } from 'node:fs'
 import { rmSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { mock, test } from 'node:test'
 import { openArtefact, reopenArtefact } from '../../../src/files/artefact.js'
+import { openDirectory } from '../../../src/files/disk.js'
 import { findPublished } from '../../../src/files/partial.js'
 import { HOW, PROFILE, about, scratch, tmpfs } from './scratch'
 import type { OpenArtefact } from '../../../src/files/artefact'
@@ -138,15 +139,23 @@ for (const [way, publish] of Object.entries(WAYS)) {
     assert.equal(readFileSync(file, 'utf8'), PROFILE)
   })
 
-  test(`${way}: a sidecar's name that was taken beside the other name costs the sidecar, not the artefact`, async (t) => {
-    const directory = scratch(t)
-    const artefact = written(directory)
-    writeFileSync(join(directory, NAME), 'precious')
-    writeFileSync(join(directory, 'cpu-7-1000-2.cpuprofile.json'), 'theirs')
-    const { file } = await publish(artefact)
-    assert.equal(readFileSync(file, 'utf8'), PROFILE)
-    assert.equal(readFileSync(join(directory, 'cpu-7-1000-2.cpuprofile.json'), 'utf8'), 'theirs')
-  })
+  for (const [what, stranger] of [
+    ["a sidecar's name", 'cpu-7-1000-2.cpuprofile.json'],
+    ["an artefact's name", 'cpu-7-1000-2.cpuprofile'],
+  ] as const) {
+    test(`${way}: ${what} that was taken beside the other name stays, and the artefact gets one with a sidecar`, async (t) => {
+      const directory = scratch(t)
+      const artefact = written(directory)
+      writeFileSync(join(directory, NAME), 'precious')
+      writeFileSync(join(directory, stranger), 'theirs')
+      const { file } = await publish(artefact)
+      assert.equal(readFileSync(file, 'utf8'), PROFILE)
+      assert.equal(file, join(directory, 'cpu-7-1000-3.cpuprofile'))
+      assert.equal((JSON.parse(readFileSync(`${file}.json`, 'utf8')) as Sidecar).artefact, basename(file))
+      assert.equal(readFileSync(join(directory, stranger), 'utf8'), 'theirs')
+      assert.equal(readdirSync(directory).length, 4)
+    })
+  }
 
   for (const part of ['partial', 'sidecar'] as const) {
     test(`${way}: a symlink that replaced the ${part} is refused; its target and itself stay`, async (t) => {
@@ -516,6 +525,55 @@ test('without /proc the path for a writer is the name', (t) => {
   t.after(() => mock.restoreAll())
   assert.equal(artefact.writePath, artefact.target.file)
   artefact.abandon()
+})
+
+test('without /proc the name is no path for a writer where another user can make it lead elsewhere', (t) => {
+  if (process.geteuid === undefined) return t.skip('no users')
+  const directory = scratch(t)
+  const artefact = openArtefact(directory, NAME, about(directory))
+  chmodSync(directory, 0o777)
+  mock.method(fs, 'statSync', failing('ENOENT'))
+  t.after(() => mock.restoreAll())
+  assert.throws(
+    () => artefact.writePath,
+    /cannot be written safely without \/proc\/self\/fd: .* writable for all/,
+  )
+  artefact.abandon()
+})
+
+test('nothing is created where a link of another user leads', (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root can give a link away')
+  const [parent, elsewhere] = [scratch(t), scratch(t)]
+  const directory = join(parent, 'dumps')
+  symlinkSync(elsewhere, directory)
+  fs.lchownSync(directory, 65534, 65534)
+  assert.throws(() => openArtefact(directory, NAME, about(directory)), /is a symbolic link of another user/)
+  assert.deepEqual(readdirSync(elsewhere), [])
+})
+
+test('nothing is created while the process acts for another user, who could read it', (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root can act for another user')
+  const directory = scratch(t)
+  chmodSync(directory, 0o777)
+  process.seteuid?.(65534)
+  try {
+    assert.throws(
+      () => openArtefact(directory, NAME, about(directory)),
+      /acts for another user: 65534, its own is 0/,
+    )
+  } finally {
+    process.seteuid?.(0)
+  }
+  assert.deepEqual(readdirSync(directory), [])
+})
+
+test('a FIFO in the place of the directory is not opened', { skip: process.platform !== 'linux' }, (t) => {
+  const fifo = join(scratch(t), 'fifo')
+  execFileSync('mkfifo', [fifo])
+  // With a writer, so that a mistake shows as a descriptor, and not as a test that never ends.
+  const writer = fs.openSync(fifo, fs.constants.O_RDWR)
+  t.after(() => fs.closeSync(writer))
+  assert.throws(() => openDirectory(fifo), { code: 'ENOTDIR' })
 })
 
 test('without an exit no descriptor stays open', { skip: process.platform !== 'linux' }, async (t) => {

@@ -35,7 +35,7 @@ test('a directory that is there and can be written: left as it was', (t) => {
   assert.equal(mode(directory), '755')
 })
 
-for (const umask of [0o000, 0o077]) {
+for (const umask of [0o000, 0o077, 0o777]) {
   test(`missing levels are created for the owner only, umask ${umask.toString(8)}, those there keep their mode`, (t) => {
     const directory = scratch(t)
     chmodSync(directory, 0o755)
@@ -214,6 +214,31 @@ test('a directory that a neighbour swaps for a symlink at the worst moment: noth
   makeDirectory(join(parent, 'dumps'))
   assert.equal(mode(victim), '755')
   assert.equal(mode(join(parent, 'dumps-aside')), '700')
+})
+
+test('another directory of ours that a neighbour puts in its place keeps its mode', (t) => {
+  const parent = scratch(t)
+  const mkdir = fs.mkdirSync
+  for (const [umask, victimsMode] of [
+    [0o022, 0o555],
+    [0o777, 0o555],
+  ] as const) {
+    const victim = join(parent, `victim-${umask}`)
+    mkdirSync(victim)
+    chmodSync(victim, victimsMode)
+    const previous = process.umask(umask)
+    t.after(() => process.umask(previous))
+    const mocked = t.mock.method(fs, 'mkdirSync', (path: string, options: object) => {
+      mkdir(path, options)
+      renameSync(path, `${path}-aside`)
+      renameSync(victim, path)
+    })
+    const directory = join(parent, `dumps-${umask}`)
+    makeDirectory(directory)
+    mocked.mock.restore()
+    process.umask(previous)
+    assert.equal(mode(directory), '555')
+  }
 })
 
 const NOBODY = 65534

@@ -1,11 +1,23 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import type * as nodeFs from 'node:fs'
 import { createRequire } from 'node:module'
-import { chownSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import fs, {
+  chownSync,
+  cpSync,
+  lchownSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { after, test } from 'node:test'
+import { after, test, type TestContext } from 'node:test'
 import { MAX_SIDECAR_BYTES } from '../../../src/files/sidecar.js'
 import {
   MAX_FOREIGN_NAMES,
@@ -20,6 +32,9 @@ const HOST = hostname()
 /** A number that no process has: above the largest that Linux gives. */
 const DEAD_PID = 4_194_305
 const LONG_AGO_MS = 1_600_000_000_000
+const NOBODY = 65534
+const notRoot = process.getuid?.() === 0 ? false : 'only root can give a link away'
+const noProc = process.platform === 'linux' ? false : 'only Linux shows who has a file open'
 
 // The work rests on unref'd timers between its pieces.
 const hold = setInterval(() => undefined, 1000)
@@ -142,7 +157,7 @@ test('a directory without end is read up to a number of names, and closed', asyn
   let [given, closed] = [0, false]
   const endless = { readSync: () => ({ name: `file-${given++}` }), closeSync: () => void (closed = true) }
   t.mock.method(fs, 'opendirSync', () => endless as nodeFs.Dir)
-  const { deleted, failures, incomplete } = await deleteExpired('/evidence', HOST, { keep: 0 })
+  const { deleted, failures, incomplete } = await deleteExpired(scratch(t), HOST, { keep: 0 })
   assert.deepEqual([deleted, failures, closed], [[], [], true])
   assert.match(incomplete ?? '', /100000 names/)
   assert.ok(given <= MAX_NAMES + 1)
@@ -240,6 +255,56 @@ test('a missing directory, a read-only disk: failures are told, not thrown', asy
   )
 })
 
+/** The owner of the level above has saved dumps elsewhere exchanged for those here, by a link in the place of the directory. */
+function exchange(t: TestContext): { directory: string; elsewhere: string; swap: () => void } {
+  const parent = scratch(t)
+  const [directory, elsewhere] = [join(parent, 'dumps'), join(scratch(t), 'saved')]
+  mkdirSync(directory)
+  const swap = (): void => {
+    cpSync(directory, elsewhere, { recursive: true })
+    renameSync(directory, `${directory}-aside`)
+    symlinkSync(elsewhere, directory)
+    lchownSync(directory, NOBODY, NOBODY)
+  }
+  return { directory, elsewhere, swap }
+}
+
+test(
+  'a link of another user in the place of the directory: nothing is deleted where it leads',
+  { skip: notRoot },
+  async (t) => {
+    const { directory, elsewhere, swap } = exchange(t)
+    for (const ms of [1000, 2000, 3000]) await publish(directory, `cpu-7-${ms}.cpuprofile`)
+    leavePartial(directory, `memory-${DEAD_PID}-${LONG_AGO_MS}.heapsnapshot`)
+    swap()
+    const before = readdirSync(elsewhere)
+    const expired = await deleteExpired(directory, HOST, { keep: 1 })
+    const swept = await sweepStalePartials(directory, HOST, Date.now())
+    for (const { deleted, failures } of [expired, swept]) {
+      assert.deepEqual(deleted, [])
+      assert.match(failures[0]?.error.message ?? '', /is a symbolic link of another user/)
+    }
+    assert.deepEqual(readdirSync(elsewhere), before)
+  },
+)
+
+test(
+  'a directory that is exchanged while it is looked through: the one that was opened is worked in',
+  { skip: notRoot },
+  async (t) => {
+    const { directory, elsewhere, swap } = exchange(t)
+    for (const ms of [1000, 2000, 3000]) await publish(directory, `cpu-7-${ms}.cpuprofile`)
+    const { opendirSync } = fs
+    t.mock.method(fs, 'opendirSync', (...args: Parameters<typeof opendirSync>) => {
+      swap()
+      return opendirSync(...args)
+    })
+    assert.equal((await deleteExpired(directory, HOST, { keep: 1 })).deleted.length, 2)
+    assert.equal(readdirSync(elsewhere).length, 6)
+    assert.equal(readdirSync(`${directory}-aside`).length, 2)
+  },
+)
+
 test('a stale partial goes with its sidecar', async (t) => {
   const directory = scratch(t)
   leavePartial(directory, `manual-memory-${DEAD_PID}-${LONG_AGO_MS}.heapsnapshot`)
@@ -248,6 +313,23 @@ test('a stale partial goes with its sidecar', async (t) => {
   assert.deepEqual(deleted.length, 1)
   assert.deepEqual(readdirSync(directory), [])
 })
+
+test(
+  'a partial that another process holds open stays, however old the clock makes it',
+  { skip: noProc },
+  async (t) => {
+    const directory = scratch(t)
+    const name = `memory-${DEAD_PID}-${LONG_AGO_MS}.heapsnapshot`
+    leavePartial(directory, name)
+    const writer = spawn('sh', ['-c', 'exec 3>>"$0"; echo; exec cat', join(directory, `${name}.partial`)])
+    t.after(() => writer.kill('SIGKILL'))
+    await once(writer.stdout, 'data')
+    assert.deepEqual((await sweepStalePartials(directory, HOST, Date.now())).deleted, [])
+    writer.kill('SIGKILL')
+    await once(writer, 'close')
+    assert.equal((await sweepStalePartials(directory, HOST, Date.now())).deleted.length, 1)
+  },
+)
 
 test('a stale partial with the number of this process, from before it began, goes too', async (t) => {
   const directory = scratch(t)

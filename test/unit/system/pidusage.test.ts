@@ -27,6 +27,21 @@ test('a package that cannot be loaded: the first line of the reason', () => {
   assert.equal(loadPidusage('linux', load), "pidusage failed: Cannot find module './lib/stats'")
 })
 
+for (const path of [
+  `:${process.env.PATH}`,
+  `${process.env.PATH}:`,
+  `.:${process.env.PATH}`,
+  `bin:${process.env.PATH}`,
+  '',
+]) {
+  test(`F1 with PATH '${path.replace(process.env.PATH ?? '', '…')}' it is not used: getconf could come from the working directory`, (t) => {
+    const { PATH } = process.env
+    t.after(() => (process.env.PATH = PATH))
+    process.env.PATH = path
+    assert.match(String(loadPidusage('linux')), /PATH leads to the working directory/)
+  })
+}
+
 test('without getconf it is not used: it would print two stacks to stderr', (t) => {
   const { PATH } = process.env
   t.after(() => (process.env.PATH = PATH))

@@ -123,6 +123,13 @@ export interface ForkHelper extends Partial<HeapLimitHelper> {
   fork(options: ForkOptions, job: (pauseMs: () => number) => string): Forked
   /** Reaps the child if it has ended, else returns `undefined`. Never blocks. Works on any thread, and again after the end. */
   wait(pid: number): ChildEnd | undefined
+  /**
+   * Tries how many threads this process can start at a time, without going on to use them. About 25 µs each.
+   *
+   * @param wanted - 1 to 2048.
+   * @returns At most `wanted`.
+   */
+  threadsAvailable(wanted: number): number
   /** Exit codes of a child that did not finish. */
   readonly exitCodes: {
     /** The job threw, or returned too many bytes. */

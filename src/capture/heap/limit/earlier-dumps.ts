@@ -1,4 +1,5 @@
 import { parseJson, toJson } from '../../../base/globals'
+import { createHash } from 'node:crypto'
 import {
   closeSync,
   constants,
@@ -11,11 +12,12 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, join } from 'node:path'
-import { parseArtefactName, partialName, sidecarName, type ParsedName } from '../../../files/names'
+import { basename, dirname, join } from 'node:path'
+import { parseArtefactName, partialName, sidecarName } from '../../../files/names'
 import { CHILD_DEADLINE_MS, STALE_GRACE_MS, TOOL } from '../../../files/expiry'
 import type { DraftSidecar, Sidecar } from '../../../files/sidecar'
-import { MAX_SIDECAR_BYTES } from '../../../files/sidecar'
+import { MAX_SIDECAR_BYTES, isOwnAlone } from '../../../files/sidecar'
+import { holdDirectory, within, type HeldDirectory } from '../../../files/directory'
 import { readOwnNames } from '../../../files/retention'
 
 /** One dump that a process of this host made at its heap limit, or is making. */
@@ -28,7 +30,7 @@ export interface HeapLimitDump {
   readonly isBeingWritten: boolean
 }
 
-/** What is added to a sidecar's name while the sidecar is marked as reported: the process that creates the file reports. */
+/** Ends the name of the file that exists while a sidecar is marked as reported: the process that creates it reports. */
 const CLAIM_SUFFIX = '.reported'
 /** A claim this old was left behind by a process that died, ms. */
 const STALE_CLAIM_MS = 60_000
@@ -38,21 +40,36 @@ type Marked = (DraftSidecar | Sidecar) & { readonly reported?: unknown }
 /**
  * The dumps at the heap limit that processes of this host began in a directory, by their sidecars, oldest first. One that left
  * nothing is not among them. Never rejects: a directory that cannot be read holds none.
+ *
+ * @param onIncomplete - Called with the reason when the rest of the directory was not read.
  */
 export async function readHeapLimitDumps(
   directory: string,
   host: string,
   nowMs: number,
+  onIncomplete: (why: string) => void = () => undefined,
 ): Promise<readonly HeapLimitDump[]> {
-  const dumps = new Map<string, Described[]>()
-  for (const { rule, artefact, baseName } of await namesIn(directory)) {
-    const sidecar = rule === 'heap-limit' ? readOwn(directory, artefact) : undefined
-    if (sidecar?.where.host !== host) continue
-    dumps.set(baseName, [...(dumps.get(baseName) ?? []), { file: join(directory, artefact), sidecar }])
+  let held: HeldDirectory | undefined
+  try {
+    held = holdDirectory(directory)
+    const { place } = held
+    const { names, incomplete } = await readOwnNames(place, 'sidecar')
+    if (incomplete !== undefined) onIncomplete(incomplete)
+    const dumps = new Map<string, Described[]>()
+    for (const { rule, artefact, baseName } of names) {
+      const sidecar = rule === 'heap-limit' ? readOwn(directory, place, artefact) : undefined
+      if (sidecar?.where.host !== host) continue
+      const described = { file: join(directory, artefact), reached: join(place, artefact), sidecar }
+      dumps.set(baseName, [...(dumps.get(baseName) ?? []), described])
+    }
+    return [...dumps.values()]
+      .map((described) => dumpOf(described, nowMs))
+      .sort((one, other) => one.startedAtMs - other.startedAtMs)
+  } catch {
+    return []
+  } finally {
+    held?.close()
   }
-  return [...dumps.values()]
-    .map((described) => dumpOf(described, nowMs))
-    .sort((one, other) => one.startedAtMs - other.startedAtMs)
 }
 
 /**
@@ -71,17 +88,29 @@ export function countRecentDumps(
  * Marks an artefact's sidecar as reported.
  *
  * Of several processes that start at the same time one succeeds: the marked text is written to a file that only one of them can
- * create, and renamed over the sidecar, which ends the claim in the same step.
+ * create, and renamed over the sidecar, which ends the claim in the same step. The file's name comes from the sidecar's text, which
+ * other users cannot read: in a shared directory they could take a name that they knew.
  *
  * @returns `false` when it has been reported, is being reported by another process, or cannot be marked.
  */
 export function claimReport(file: string, pid: number, nowMs: number): boolean {
+  try {
+    return within(dirname(file), (place) => claim(join(place, basename(file)), pid, nowMs))
+  } catch {
+    return false
+  }
+}
+
+function claim(file: string, pid: number, nowMs: number): boolean {
   const sidecarPath = sidecarName(file)
-  const claim = sidecarPath + CLAIM_SUFFIX
-  removeStale(claim, nowMs)
+  const unclaimed = readSidecarWhole(sidecarPath)
+  if (!unclaimed || unclaimed.reported !== undefined) return false
+  const secret = createHash('sha256').update(toJson(unclaimed)).digest('hex').slice(0, 32)
+  const claimed = `${sidecarPath}.${secret}${CLAIM_SUFFIX}`
+  removeStale(claimed, nowMs)
   let descriptor: number
   try {
-    descriptor = openSync(claim, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
+    descriptor = openSync(claimed, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
   } catch {
     return false
   }
@@ -92,10 +121,10 @@ export function claimReport(file: string, pid: number, nowMs: number): boolean {
     const reported = { at: new Date(nowMs).toISOString(), pid }
     writeFileSync(descriptor, `${toJson({ ...sidecar, reported }, undefined, 2)}\n`)
     fsyncSync(descriptor)
-    renameSync(claim, sidecarPath)
+    renameSync(claimed, sidecarPath)
     return true
   } catch {
-    removeQuietly(claim)
+    removeQuietly(claimed)
     return false
   } finally {
     closeSync(descriptor)
@@ -104,6 +133,8 @@ export function claimReport(file: string, pid: number, nowMs: number): boolean {
 
 interface Described {
   readonly file: string
+  /** The same file by the directory that is held. */
+  readonly reached: string
   readonly sidecar: Marked
 }
 
@@ -111,11 +142,11 @@ function dumpOf(described: readonly Described[], nowMs: number): HeapLimitDump {
   const name = parseArtefactName(basename(described[0]?.file ?? ''))
   const [pid, startedAtMs] = [name?.pid ?? 0, name?.startedAtMs ?? 0]
   const unreported = described
-    .flatMap(({ file, sidecar }) => (isNews(file, sidecar) ? [{ file, sidecar }] : []))
+    .flatMap(({ file, reached, sidecar }) => (isNews(reached, sidecar) ? [{ file, sidecar }] : []))
     .sort((one, other) => Number(isSnapshot(other.file)) - Number(isSnapshot(one.file)))
-  const isBeingWritten = described.some(({ file, sidecar }) => {
+  const isBeingWritten = described.some(({ reached, sidecar }) => {
     const deadlineMs = Number(sidecar.where.limits['childDeadlineMs'] ?? CHILD_DEADLINE_MS)
-    return isThere(partialName(file)) && nowMs - startedAtMs <= deadlineMs + STALE_GRACE_MS
+    return isThere(partialName(reached)) && nowMs - startedAtMs <= deadlineMs + STALE_GRACE_MS
   })
   return { pid, startedAtMs, unreported, isBeingWritten }
 }
@@ -127,17 +158,9 @@ function isNews(file: string, sidecar: Marked): sidecar is Sidecar {
 const isSnapshot = (file: string): boolean => file.endsWith('.heapsnapshot')
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined
 
-async function namesIn(directory: string): Promise<readonly ParsedName[]> {
-  try {
-    return (await readOwnNames(directory, 'sidecar')).names
-  } catch {
-    return []
-  }
-}
-
 /** The sidecar of an artefact of ours in its own directory, or nothing. */
-function readOwn(directory: string, artefact: string): Marked | undefined {
-  const sidecar = readSidecarWhole(join(directory, sidecarName(artefact)))
+function readOwn(directory: string, place: string, artefact: string): Marked | undefined {
+  const sidecar = readSidecarWhole(join(place, sidecarName(artefact)))
   const isOurs =
     sidecar?.tool === TOOL && sidecar.artefact === artefact && sidecar.where.directory === directory
   return isOurs ? sidecar : undefined
@@ -149,8 +172,7 @@ function readSidecarWhole(path: string): Marked | undefined {
   try {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     const stats = fstatSync(descriptor)
-    const isOwn = process.geteuid === undefined || stats.uid === process.geteuid()
-    if (!stats.isFile() || !isOwn || stats.size > MAX_SIDECAR_BYTES) return undefined
+    if (!isOwnAlone(stats) || stats.size > MAX_SIDECAR_BYTES) return undefined
     const json = parseJson(readFileSync(descriptor, 'utf8')) as Partial<Marked> | null
     const isSidecar = typeof json?.where?.host === 'string' && typeof json.where.limits === 'object'
     return isSidecar ? (json as Marked) : undefined
@@ -163,7 +185,8 @@ function readSidecarWhole(path: string): Marked | undefined {
 
 function removeStale(claim: string, nowMs: number): void {
   try {
-    if (nowMs - lstatSync(claim).mtimeMs > STALE_CLAIM_MS) unlinkSync(claim)
+    // In either direction: the clock may have been corrected.
+    if (Math.abs(nowMs - lstatSync(claim).mtimeMs) > STALE_CLAIM_MS) unlinkSync(claim)
   } catch {
     // There is none.
   }

@@ -6,8 +6,8 @@ const { deleteExpired, sweepStalePartials } = require('../../../../dist/files/re
 
 const [directory, host, about] = process.argv.slice(2)
 const NOBODY = 65534
-process.setegid(NOBODY)
-process.seteuid(NOBODY)
+process.setgid(NOBODY)
+process.setuid(NOBODY)
 
 function open() {
   try {

@@ -119,6 +119,7 @@ describe('forked heap dumps', () => {
       survey: survey ?? (() => {}),
       fork: () => assert.fail('only the main thread forks'),
       wait: () => ends.shift(),
+      threadsAvailable: (wanted) => wanted,
       exitCodes: EXIT_CODES,
     }
     const engine = { passedOver: [] }

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
-import {
+import fs, {
+  chmodSync,
+  chownSync,
+  linkSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -9,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import {
   claimReport,
@@ -17,6 +21,7 @@ import {
   readHeapLimitDumps,
 } from '../../../../../src/capture/heap/limit/earlier-dumps'
 
+const open = fs.openSync
 const HOUR_MS = 3_600_000
 const now = 1_800_000_000_000
 
@@ -90,6 +95,22 @@ test('a dump whose child may still work is not whole; one whose child must be de
   assert.deepEqual([later?.isBeingWritten, later?.unreported.length], [false, 1])
 })
 
+/** Where the claim of a sidecar is made, which depends on the sidecar's text. */
+function claimOf(t: TestContext, file: string): string {
+  let claim = ''
+  const mocked = t.mock.method(fs, 'openSync', (path: string, ...rest: [number, number]) => {
+    if (path.endsWith('.reported')) {
+      claim = join(dirname(file), basename(path))
+      throw new Error('not yet')
+    }
+    return open(path, ...rest)
+  })
+  assert.equal(claimReport(file, 1, Date.now()), false)
+  mocked.mock.restore()
+  assert.notEqual(claim, '')
+  return claim
+}
+
 test('a sidecar is marked once, and stays a sidecar', (t) => {
   const directory = scratch(t)
   const file = leave(directory)
@@ -106,12 +127,50 @@ test('a sidecar is marked once, and stays a sidecar', (t) => {
 test('nothing is marked while another process does, unless that process died long ago', (t) => {
   const directory = scratch(t)
   const file = leave(directory)
-  const claim = `${file}.json.reported`
-  writeFileSync(claim, '')
   const nowMs = Date.now()
+  const claim = claimOf(t, file)
+  writeFileSync(claim, '')
   assert.equal(claimReport(file, 1, nowMs), false)
   utimesSync(claim, nowMs / 1000 - 3600, nowMs / 1000 - 3600)
   assert.equal(claimReport(file, 1, nowMs), true)
+})
+
+test('a claim of a clock that was ahead is not for ever', (t) => {
+  const file = leave(scratch(t))
+  const claim = claimOf(t, file)
+  writeFileSync(claim, '')
+  utimesSync(claim, Date.now() / 1000 + 86_400, Date.now() / 1000 + 86_400)
+  assert.equal(claimReport(file, 1, Date.now()), true)
+})
+
+test('names that are known to whoever sees the directory keep nothing from being marked', (t) => {
+  const directory = scratch(t)
+  const file = leave(directory)
+  for (const name of ['.reported', '.0.reported', '.partial.reported']) mkdirSync(`${file}.json${name}`)
+  assert.equal(claimReport(file, 1, Date.now()), true)
+})
+
+test('a directory that is not read to its end is named', async (t) => {
+  const directory = scratch(t)
+  if (process.geteuid?.() !== 0) return t.skip('only root can give files away')
+  leave(directory)
+  for (let n = 0; n < 5001; n++) {
+    const path = join(directory, `memory-${n}-1000.heapsnapshot.json`)
+    writeFileSync(path, '')
+    chownSync(path, 65534, 65534)
+  }
+  const why: string[] = []
+  await readHeapLimitDumps(directory, 'here', now, (reason) => why.push(reason))
+  assert.match(why.join(), /^it holds more than 5000 such names of other users' files$/)
+})
+
+test('a file of ours that all may write to, linked to by another name, is no sidecar', async (t) => {
+  const directory = scratch(t)
+  const file = leave(directory)
+  chmodSync(`${file}.json`, 0o666)
+  assert.equal((await readHeapLimitDumps(directory, 'here', now)).length, 1)
+  linkSync(`${file}.json`, join(directory, 'lock'))
+  assert.deepEqual(await readHeapLimitDumps(directory, 'here', now), [])
 })
 
 test('a symlink is followed nowhere', async (t) => {

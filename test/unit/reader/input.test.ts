@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { openInput, openRegular, readRegular } from '../../../src/reader/input'
+import { createLocator } from '../../../src/reader/source-maps'
+
+const noProc = process.platform === 'linux' ? false : 'there is no /proc'
+
+function scratch(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'regular-'))
+  t.after(() => rmSync(directory, { recursive: true }))
+  return directory
+}
+
+test('a regular file is read whole', (t) => {
+  const path = join(scratch(t), 'file')
+  writeFileSync(path, 'x'.repeat(100_000))
+  assert.equal(readRegular(path, 100_000).toString(), 'x'.repeat(100_000))
+  assert.throws(() => readRegular(path, 99_999), /is too large: 100000 bytes/)
+})
+
+for (const [path, why] of [
+  ['/proc/self/pagemap', /is empty/],
+  ['/proc/self/mem', /is empty/],
+  ['/dev/zero', /is not a regular file/],
+  ['/tmp', /is not a regular file/],
+] as const) {
+  test(`${path} is not read`, { skip: noProc }, () => assert.throws(() => openRegular(path), why))
+}
+
+test('a FIFO that took the place of a file is not waited at', { skip: noProc }, (t) => {
+  const [path, fifo] = [join(scratch(t), 'a.cpuprofile'), join(scratch(t), 'fifo')]
+  writeFileSync(path, '{}')
+  execFileSync('mkfifo', [fifo])
+  // With a writer, so that a mistake shows as another error, and not as a test that never ends.
+  const writer = openSync(fifo, constants.O_RDWR)
+  t.after(() => closeSync(writer))
+  const { statSync } = fs
+  t.mock.method(fs, 'statSync', (...args: Parameters<typeof statSync>) => {
+    const found = statSync(...args)
+    fs.renameSync(fifo, path)
+    return found
+  })
+  const opened = t.mock.method(fs, 'openSync')
+  assert.throws(() => openInput(path), /is not a regular file/)
+  assert.ok((Number(opened.mock.calls[0]?.arguments[1]) & constants.O_NONBLOCK) !== 0)
+})
+
+test('a dump that names a file of /proc as code has nothing read from there', { skip: noProc }, () => {
+  const place = { name: 'work', file: '/proc/self/pagemap', line: 1, column: 1 }
+  const locator = createLocator(undefined)
+  locator.learn([place])
+  assert.deepEqual([locator.locate(place), locator.notes()], [place, []])
+})
