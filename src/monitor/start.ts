@@ -2,19 +2,19 @@ import { hostname } from 'node:os'
 import { systemClock } from '../base/clock'
 import { messageOf } from '../base/error-text'
 import { createStopList } from '../base/stop-list'
+import { clearTimeout, setTimeout } from '../base/timers'
 import { resolveEngines, type Engines, type ResolvedPackage } from '../capture/engines'
-import { SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampling'
-import { createOrders, type OrderTable } from '../capture/main-thread/carry-out'
+import type * as carryOut from '../capture/main-thread/carry-out'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { Gate } from '../dispatch/gate'
 import { claim, processRegistry } from '../dispatch/process-registry'
 import { thresholdAboveHeapLimit } from '../capture/heap/limit/allowance'
-import { createHeapSampler, type HeapSampler } from '../capture/heap/sampler'
+import { createHeapSampler, SAMPLING_INTERVAL_BYTES, type HeapSampler } from '../capture/heap/sampler'
 import { openLocalSession, whyNoInspector } from '../capture/main-thread/local-session'
 import { armHeapLimit, type ArmedHeapLimit } from '../dispatch/arm-heap-limit'
-import { LEAK_RULE, LEAK_RULE_ALONE } from '../leak/trend'
+import type * as leakTrend from '../leak/trend'
 import { chooseReadings, type ChosenReadings } from '../leak/choose-readings'
-import { startLeakWatch } from '../leak/watch'
+import type * as leakWatch from '../leak/watch'
 import { readLimits, type Limits } from '../system/limits'
 import { startWatchAnywhere } from '../thread/movable-watch'
 import type { RuleSettings, Watch, WatchSettings } from '../watch/watch'
@@ -61,8 +61,9 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     settings.heapLimit && armHeapLimit({ ...settings.heapLimit, ...heapLimitParts(settings, sampler) })
   if (heapLimit) started.add(() => heapLimit.disarm())
   const watchSettings = watchSettingsOf(settings, engines, limits, heapLimit)
-  const orders = createOrders(engines, settings.signal, sampler)
-  if (settings.memory.sampling) startSamplingAtOnce(orders)
+  let built: carryOut.OrderTable | undefined
+  const orders = () => (built ??= loadOrders().createOrders(engines, settings.signal, sampler))
+  if (settings.memory.sampling) startSamplingAtOnce(sampler)
   const packages = usedPackages(engines, leakReadings)
   const leakPassedOver = leakReadings?.passedOver ?? []
   const watch = startWatchAnywhere({
@@ -156,21 +157,43 @@ function withNumber(rule: RuleSettings<Threshold> | undefined, whole: number): R
  * Starts the sampling heap profiler within the call, so that it covers what the application allocates while it boots. The
  * watch, which restarts it when it was stopped, begins later. If it cannot be started, the watch reports that.
  */
-function startSamplingAtOnce(orders: OrderTable): void {
+function startSamplingAtOnce(sampler: HeapSampler): void {
   try {
-    orders.startSampling({ intervalBytes: SAMPLING_INTERVAL_BYTES })
+    sampler.start(SAMPLING_INTERVAL_BYTES)
   } catch {
     return
   }
 }
 
-function startLeaks(
+function loadOrders(): typeof carryOut {
+  return require('../capture/main-thread/carry-out') as typeof carryOut
+}
+
+/** In a turn of the event loop: a leak takes minutes to show, and the application's start does not wait for the code. */
+function startLeaks(...parts: Parameters<typeof startLeaksNow>): () => void {
+  let stop = (): void => undefined
+  const timer = setTimeout(() => {
+    try {
+      stop = startLeaksNow(...parts)
+    } catch (error) {
+      leakFailure(parts[4])(error)
+    }
+  }, 0).unref()
+  return () => {
+    clearTimeout(timer)
+    stop()
+  }
+}
+
+function startLeaksNow(
   { memory: { sampling }, leakPair, keep }: Settings,
   { readings }: ChosenReadings,
-  orders: OrderTable,
+  orders: () => carryOut.OrderTable,
   watch: Watch,
   voice: Voice,
 ): () => void {
+  const { startLeakWatch } = require('../leak/watch') as typeof leakWatch
+  const { LEAK_RULE, LEAK_RULE_ALONE } = require('../leak/trend') as typeof leakTrend
   const gate = new Gate(processRegistry().gate)
   return startLeakWatch({
     source: readings,
@@ -179,7 +202,7 @@ function startLeaks(
     wallClock: systemClock.epochMs,
     readHoldings() {
       // The collection that it forces must not pass for a blocked event loop.
-      const { holdings } = gate.duringOrder(() => orders.allocationSites({}))
+      const { holdings } = gate.duringOrder(() => orders().allocationSites({}))
       return holdings && new Map(holdings.map((holding) => [holding.path, holding]))
     },
     onLeak: (leak) => voice.leak(leak),
@@ -189,8 +212,12 @@ function startLeaks(
     },
     // The second snapshot would take the place of the first one.
     isPairWanted: leakPair && (keep === false || keep >= 2),
-    onFailure: (error) => voice.failure({ stage: 'leak', message: messageOf(error), error }),
+    onFailure: leakFailure(voice),
   })
+}
+
+function leakFailure(voice: Voice): (error: unknown) => void {
+  return (error) => voice.failure({ stage: 'leak', message: messageOf(error), error })
 }
 
 function catchSignal({ signal }: Settings, voice: Voice): SignalWatch {

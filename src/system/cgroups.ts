@@ -65,8 +65,9 @@ export function limitedGroups(
   read: ReadKernelFile,
   totalMemoryBytes: number,
   countsThrottling = false,
+  groups = readGroups(read, 'memory'),
 ): MemoryGroup[] {
-  return readGroups(read, 'memory').flatMap((group) => {
+  return groups.flatMap((group) => {
     const high =
       countsThrottling && group.version === 'v2' ? readAmount(read, group, 'memory.high') : undefined
     const limitBytes = smallest([readLimit(read, group), high])
@@ -127,8 +128,12 @@ const LIMIT_FILES: Readonly<Record<CgroupVersion, Readonly<Record<Controller, Re
  * Lists the cgroup files that decide this process's limits and exist, but cannot be read or understood, with the line: a limit
  * in such a file is not seen, which is not the same as no limit.
  */
-export function limitProblems(read: ReadKernelFile, controller: Controller): string[] {
-  const limitFiles = readGroups(read, controller).flatMap(({ version, directory }) =>
+export function limitProblems(
+  read: ReadKernelFile,
+  controller: Controller,
+  groups = readGroups(read, controller),
+): string[] {
+  const limitFiles = groups.flatMap(({ version, directory }) =>
     Object.entries(LIMIT_FILES[version][controller]).map(
       ([file, grammar]) => [`${directory}/${file}`, grammar] as const,
     ),

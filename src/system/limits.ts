@@ -23,14 +23,18 @@ export interface Limits {
 /** Reads what the process may use. A file that cannot be read or understood sets no limit; it never throws. */
 export function readLimits(read: ReadKernelFile = readKernelFile): Limits {
   const totalMemoryBytes = readTotalMemory(read)
-  const problems = { memory: limitProblems(read, 'memory'), cpu: limitProblems(read, 'cpu') }
+  const groups = { memory: readGroups(read, 'memory'), cpu: readGroups(read, 'cpu') }
+  const problems = {
+    memory: limitProblems(read, 'memory', groups.memory),
+    cpu: limitProblems(read, 'cpu', groups.cpu),
+  }
   const all = [...new Set([...problems.memory, ...problems.cpu])]
   return {
     totalMemoryBytes,
-    ...(readMemoryLimit(read, totalMemoryBytes) ?? {
+    ...(readMemoryLimit(read, totalMemoryBytes, groups.memory) ?? {
       memoryLimitSource: problems.memory.length > 0 ? 'unknown' : 'none',
     }),
-    ...readCpus(read, problems.cpu.length > 0 ? 'unknown' : 'machine'),
+    ...readCpus(read, groups.cpu, problems.cpu.length > 0 ? 'unknown' : 'machine'),
     ...(all.length > 0 && { problems: all.join(', ') }),
   }
 }
@@ -43,8 +47,9 @@ export function readTotalMemory(read: ReadKernelFile): number {
 function readMemoryLimit(
   read: ReadKernelFile,
   totalMemoryBytes: number,
+  groups: Group[],
 ): Pick<Limits, 'memoryLimitBytes' | 'memoryLimitSource'> | undefined {
-  const [tightest] = limitedGroups(read, totalMemoryBytes).sort(
+  const [tightest] = limitedGroups(read, totalMemoryBytes, false, groups).sort(
     (one, other) => one.limitBytes - other.limitBytes,
   )
   return (
@@ -54,10 +59,11 @@ function readMemoryLimit(
 
 function readCpus(
   read: ReadKernelFile,
+  groups: readonly Group[],
   sourceWithoutQuota: 'machine' | 'unknown',
 ): Pick<Limits, 'cpus' | 'cpusSource'> {
   const machine = readAllowedCpus(read)
-  const quotas = readGroups(read, 'cpu').flatMap((group) => {
+  const quotas = groups.flatMap((group) => {
     const cpus = readQuota(read, group)
     return cpus !== undefined && cpus < machine
       ? [{ cpus, cpusSource: `cgroup-${group.version}` as const }]

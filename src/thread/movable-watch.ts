@@ -1,21 +1,22 @@
 import { messageOf } from '../base/error-text'
-import { createDirectMainThread } from '../capture/main-thread/direct'
-import { ordersDuring, type OrderTable } from '../capture/main-thread/carry-out'
+import type * as carryOut from '../capture/main-thread/carry-out'
+import type * as direct from '../capture/main-thread/direct'
 import type { Report } from '../dispatch/events'
 import { Gate } from '../dispatch/gate'
 import { processRegistry } from '../dispatch/process-registry'
 import { systemClock } from '../base/clock'
 import { EXIT_WAIT_MS } from './exit-wait'
 import { goesOnAlone } from './goes-on-alone'
-import { startWatch, type LocalWatch, type Watch, type WatchSettings, type Ways } from '../watch/watch'
+import type * as watchModule from '../watch/watch'
+import type { LocalWatch, Watch, WatchSettings, Ways } from '../watch/watch'
 import { Watchdog, type LostWatchdog } from './watchdog'
 
 export interface StartParts {
   readonly settings: WatchSettings
   /** Watch from a thread of its own if one can be started. */
   readonly isThreadWanted: boolean
-  /** Work that only the main thread can do. */
-  readonly orders: OrderTable
+  /** Builds the orders: work that only the main thread can do. Called once, when the first order arrives. */
+  readonly orders: () => carryOut.OrderTable
   readonly report: Report
   /** Called with the place where the watch runs, at the start and when it has moved. */
   readonly onStarted: (started: { thread: string; ways: Ways }) => void
@@ -27,7 +28,12 @@ export interface StartParts {
  */
 export function startWatchAnywhere(given: StartParts): Watch {
   const gate = new Gate(processRegistry().gate)
-  const parts = { ...given, orders: ordersDuring(given.orders, (order) => gate.duringOrder(order)) }
+  let orders: carryOut.OrderTable | undefined
+  const buildOrders = (): carryOut.OrderTable => {
+    const { ordersDuring } = require('../capture/main-thread/carry-out') as typeof carryOut
+    return ordersDuring(given.orders(), (order) => gate.duringOrder(order))
+  }
+  const parts = { ...given, orders: () => (orders ??= buildOrders()) }
   return given.isThreadWanted ? startOnThread(parts, gate) : startHere(parts, gate, 'the main thread')
 }
 
@@ -37,7 +43,10 @@ function startHere(
   thread: string,
   isTakingOver = false,
 ): Watch {
-  const mainThread = createDirectMainThread(orders)
+  // Loaded late: the thread has a copy of its own, and most processes have a thread.
+  const { startWatch } = require('../watch/watch') as typeof watchModule
+  const { createDirectMainThread } = require('../capture/main-thread/direct') as typeof direct
+  const mainThread = createDirectMainThread(orders())
   let childPid: number | undefined
   const onChild = (pid: number | undefined): void => void (childPid = pid)
   const watch = startWatch(settings, { mainThread, gate, report, onChild, isTakingOver })

@@ -27,7 +27,7 @@ export interface WatchdogParts {
   /** The main thread's: opens the process's gate when the thread has died. */
   readonly gate: Gate
   /** The orders that the thread may give. */
-  readonly orders: OrderTable
+  readonly orders: () => OrderTable
   readonly report: Report
   readonly onReady: (ways: Ways) => void
   /** The thread could not start or has died: the caller has to watch from elsewhere. */

@@ -2,10 +2,8 @@ import { openArtefact, type OpenArtefact } from '../../files/artefact'
 import type { Artefact } from '../../files/sidecar'
 import type { CaptureObserver, Job, PassedOver } from '../capture'
 import type { PatientMainThread } from '../main-thread/patient'
+import { SAMPLING_INTERVAL_BYTES } from './sampler'
 import { monotonicMs } from '../../base/clock'
-
-/** Mean number of bytes between two samples: no measurable cost, and leaks of a few MB show. */
-export const SAMPLING_INTERVAL_BYTES = 512 * 1024
 
 /** Name in the `.json` and in the start line. */
 export const SAMPLING_WAY = 'sampling'
