@@ -4,6 +4,7 @@ import * as options from './monitor/options'
 import type * as limiter from './options/limiter'
 import type * as logger from './report/logger'
 import type * as voice from './monitor/voice'
+import type * as preload from './monitor/preload'
 
 /**
  * Watches this process's CPU and memory, and puts the evidence on disk when something goes wrong.
@@ -17,6 +18,11 @@ import type * as voice from './monitor/voice'
 function cpuMemoryMonitor(userOptions?: cpuMemoryMonitor.Options): cpuMemoryMonitor.Monitor {
   return new monitor.Monitor(options.resolveOptions(userOptions))
 }
+
+// For register.js, which is a script of its own: a second bundle would be a second copy.
+Object.defineProperty(cpuMemoryMonitor, Symbol.for('cpu-memory-monitor:preload'), {
+  value: () => (require('./monitor/preload') as typeof preload).preload(process.env),
+})
 
 // A namespace is the one way to give types to a callable `export =`.
 // eslint-disable-next-line @typescript-eslint/no-namespace

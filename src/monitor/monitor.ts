@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { isMainThread } from 'node:worker_threads'
+import { processRegistry } from '../dispatch/process-registry'
 import { messageOf } from '../base/error-text'
 import { Promise } from '../base/globals'
 import { clearInterval, MAX_TIMER_MS, setInterval } from '../base/timers'
@@ -18,11 +19,17 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   readonly #monitoring: Monitoring | undefined
 
   /** @internal */
-  constructor(settings: Settings) {
+  constructor(settings: Settings, isPreloaded = false) {
     super()
-    const voice = new Voice(this, settings.logger)
+    const voice = new Voice(this, settings.logger, isPreloaded)
     if (isMainThread) {
-      this.#monitoring = startMonitoring(settings, voice)
+      const { preloaded } = processRegistry()
+      preloaded?.standBack()
+      if (preloaded)
+        voice.notice(
+          'the application calls the monitor itself: its options count, those of the environment do not',
+        )
+      this.#monitoring = startMonitoring(settings, voice, isPreloaded)
     } else {
       voice.notice("nothing is watched from a worker thread; call it on the process's main thread")
     }
@@ -62,6 +69,15 @@ export class Monitor extends EventEmitter<MonitorEvents> {
    */
   stop(): Promise<void> {
     return this.#monitoring ? holdProcessUntil(this.#monitoring.stop()) : Promise.resolve()
+  }
+
+  /**
+   * Leaves the process to another monitor, within the call.
+   *
+   * @internal
+   */
+  abandon(): void {
+    this.#monitoring?.abandon()
   }
 
   async #dump(kind: DumpKind, durationMs?: number): Promise<DumpResult> {

@@ -14,6 +14,7 @@ import {
   typeError,
 } from '../options/read'
 import type { Logger } from '../report/logger'
+import { optionsOf } from './declared'
 import type { CpuSettings, MemorySettings, RuleSettings } from '../watch/watch'
 
 /** Watch the CPU use of the process. */
@@ -166,7 +167,7 @@ export const DEFAULT_SIGNAL = 'SIGUSR2'
  * @throws RangeError for a value outside the option's range. Both name the option, what was expected, and the value received.
  */
 export function resolveOptions(options: Options = {}): Settings {
-  const top = readObject(options, 'options', TOP_KEYS)
+  const top = readObject(options, 'options', optionsOf())
   // The working directory is read only when it is needed: it may have been deleted.
   const topDirectory =
     top['profileDir'] === undefined
@@ -175,7 +176,7 @@ export function resolveOptions(options: Options = {}): Settings {
   const common = () => topDirectory ?? process.cwd()
   const cpu = readCpu(top['cpu'], common)
   const memory =
-    top['memory'] === undefined ? undefined : readObject(top['memory'], 'options.memory', MEMORY_KEYS)
+    top['memory'] === undefined ? undefined : readObject(top['memory'], 'options.memory', optionsOf('memory'))
   return Object.freeze<Settings>({
     cpu,
     memory: readMemory(memory, common),
@@ -197,14 +198,9 @@ export function absoluteThreshold(threshold: Threshold, whole: number): number {
   return threshold.unit === 'absolute' ? threshold.value : (threshold.percent / 100) * whole
 }
 
-const TOP_KEYS = ['cpu', 'memory', 'profileDir', 'signal', 'watchdog', 'engine', 'keep', 'logger']
-const RULE_KEYS = ['interval', 'threshold', 'profileDir', 'counter', 'limiter']
-const CPU_KEYS = [...RULE_KEYS, 'duration', 'blocked']
-const MEMORY_KEYS = [...RULE_KEYS, 'sampling', 'heapLimit', 'leakPair']
-
 function readCpu(value: unknown, commonDirectory: () => string): Settings['cpu'] {
   const name = 'options.cpu'
-  const given = value === undefined ? undefined : readObject(value, name, CPU_KEYS)
+  const given = value === undefined ? undefined : readObject(value, name, optionsOf('cpu'))
   return {
     directory: readDirectory(given?.['profileDir'], `${name}.profileDir`, commonDirectory),
     rule: given && readRule(given, name, readCpuThreshold),

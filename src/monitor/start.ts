@@ -33,21 +33,25 @@ export interface Monitoring {
   ): Promise<DumpResult>
   /** Stops everything. Idempotent, never rejects. */
   stop(): Promise<void>
+  /** Stops all that another monitor of this process would meet within the call, and the rest soon after. */
+  abandon(): void
 }
 
 /**
  * The composition root: starts the parts from Settings, and stops them in reverse order.
  *
+ * @param isPreloaded - Started without code, perhaps in a process that it is not meant for: no directory is tried out.
  * @throws Error when `cpu` or `memory` is watched in this process already, or when `engine: 'packages'` misses one. Nothing
  * has been started then.
  */
-export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
+export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = false): Monitoring {
   const kinds = kindsWatched(settings)
   const engines = resolveEngines(settings.engine, kinds.includes('memory') ? [...kinds, 'leak'] : kinds)
   const started = createStopList((error) =>
     voice.failure({ stage: 'stop', message: messageOf(error), error }),
   )
-  started.add(claim(kinds))
+  const unclaim = claim(kinds)
+  started.add(unclaim)
   const leakReadings = settings.memory.rule && chooseReadings(engines.leak, systemClock.monotonicMs)
 
   // Caught before the start line is logged: an operator may send the signal right away, and uncaught it ends the process.
@@ -60,7 +64,7 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   const heapLimit =
     settings.heapLimit && armHeapLimit({ ...settings.heapLimit, ...heapLimitParts(settings, sampler) })
   if (heapLimit) started.add(() => heapLimit.disarm())
-  const watchSettings = watchSettingsOf(settings, engines, limits, heapLimit)
+  const watchSettings = { ...watchSettingsOf(settings, engines, limits, heapLimit), isPreloaded }
   let built: carryOut.OrderTable | undefined
   const orders = () => (built ??= loadOrders().createOrders(engines, settings.signal, sampler))
   if (settings.memory.sampling) startSamplingAtOnce(sampler)
@@ -86,7 +90,8 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     return { skipped: 'stopped' }
   }
   signal.serve(() => dumpByHand('memory', { askedBy: settings.signal }))
-  if (leakReadings) started.add(startLeaks(settings, leakReadings, orders, watch, voice))
+  const stopLeaks = leakReadings ? startLeaks(settings, leakReadings, orders, watch, voice) : () => undefined
+  started.add(stopLeaks)
 
   for (const line of startWarnings(watchSettings, limits)) voice.notice(line)
   const unlikely = heapLimitFirst(watchSettings, limits)
@@ -97,6 +102,16 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
       isStopping = true
       signal.ignore()
       return started.stop()
+    },
+    abandon() {
+      isStopping = true
+      stopLeaks()
+      signal.stop()
+      heapLimit?.disarm()
+      // Before the other monitor starts its own, of which V8 has one for all.
+      sampler.stop()
+      unclaim()
+      void started.stop()
     },
   }
 }

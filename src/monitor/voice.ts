@@ -17,6 +17,9 @@ export interface MonitorEvents {
   failure: [failure: Failure]
 }
 
+/** Most lines of a start that are held back. */
+const MAX_HELD = 20
+
 /**
  * Turns outcomes into events and lines, and keeps the host's code apart from ours: a listener that throws or rejects becomes
  * one `failure`, a logger that does is ignored.
@@ -24,30 +27,44 @@ export interface MonitorEvents {
 export class Voice implements Report {
   readonly #emitter: EventEmitter<MonitorEvents>
   readonly #logger: Logger | false
+  /** Lines of the start that are held back. */
+  #held: [level: keyof Logger, line: string][] | undefined
 
-  /** @param logger - `undefined`: a line per event to stderr. */
-  constructor(emitter: EventEmitter<MonitorEvents>, logger: Logger | false | undefined) {
+  /**
+   * @param logger - `undefined`: a line per event to stderr.
+   * @param isHoldingBack - Logs start line and warnings only when an event follows them.
+   */
+  constructor(
+    emitter: EventEmitter<MonitorEvents>,
+    logger: Logger | false | undefined,
+    isHoldingBack = false,
+  ) {
     this.#emitter = emitter
     this.#logger = logger ?? stderrLogger()
+    if (isHoldingBack) this.#held = []
   }
 
   dump(dump: Dump): void {
+    this.#release()
     this.#say('warn', lines.dump(ownOnly(dump)))
     this.#emit('dump', dump)
   }
 
   /** A dump that the end of the monitor or of the process prevents is no trouble. */
   skip(skip: Skip): void {
+    if (skip.reason !== 'stopped') this.#release()
     this.#say(skip.reason === 'stopped' ? 'info' : 'warn', lines.skip(skip))
     this.#emit('skip', skip)
   }
 
   leak(leak: Leak): void {
+    this.#release()
     this.#say('warn', lines.leak(leak))
     this.#emit('leak', leak)
   }
 
   failure(failure: Failure): void {
+    this.#release()
     this.#say('error', lines.failure(ownOnly(failure)))
     this.#emit('failure', failure)
   }
@@ -73,6 +90,13 @@ export class Voice implements Report {
   }
 
   #say(level: keyof Logger, line: string): void {
-    if (this.#logger) say(this.#logger, level, line)
+    if (this.#held) void (this.#held.length < MAX_HELD && this.#held.push([level, line]))
+    else if (this.#logger) say(this.#logger, level, line)
+  }
+
+  #release(): void {
+    const held = this.#held
+    this.#held = undefined
+    for (const [level, line] of held ?? []) this.#say(level, line)
   }
 }

@@ -56,6 +56,8 @@ export interface WatchSettings {
   readonly memory: MemorySettings
   /** Absent: nothing is done at V8's heap limit. */
   readonly heapLimit?: HeapLimitToWatch | undefined
+  /** Started without code, perhaps in a process that it is not meant for: the directories are left alone until a dump. */
+  readonly isPreloaded?: boolean
   readonly engines: Engines
   /** Dumps kept per kind of name; `false`: all. */
   readonly keep: number | false
@@ -102,7 +104,8 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
   const { cpu, memory, engines, keep, where } = settings
   const { mainThread, gate, report, isTakingOver, onRunning, onChild } = surroundings
   const directories = [cpu.directory, memory.directory]
-  const prepared = isTakingOver ? Promise.resolve() : prepareDirectories(directories, where.host, report)
+  const isLeftAlone = isTakingOver || settings.isPreloaded
+  const prepared = isLeftAlone ? Promise.resolve() : prepareDirectories(directories, where.host, report)
   const common = { mainThread, probe: createRoomProbe(), observer: observerFor(report, onChild) }
   const capturers = {
     cpu: createCpuCapturer({ ...common, engine: engines.cpu }),

@@ -27,6 +27,7 @@ const [wall, cpu] = [Number(process.hrtime.bigint() - beganAt) / 1e6, (cpuNs() -
 writeSync(1, JSON.stringify({ wall, cpu }))`
 const CASES = {
   empty: write('empty.js', ''),
+  'by register': write('register.js', around(`require(${JSON.stringify(join(dist, 'register.js'))})`)),
   'by code': write(
     'code.js',
     around(`require(${JSON.stringify(dist)})({ ...${JSON.stringify(options)}, logger: false })`),
