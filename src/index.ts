@@ -4,6 +4,8 @@ import * as options from './monitor/options'
 import type * as limiter from './options/limiter'
 import type * as logger from './report/logger'
 import type * as voice from './monitor/voice'
+import type * as start from './monitor/start'
+import type * as update from './monitor/update'
 import type * as preload from './monitor/preload'
 
 /**
@@ -43,6 +45,11 @@ declare namespace cpuMemoryMonitor {
   export type SkipReason = events.SkipReason
   export type Leak = events.Leak
   export type Failure = events.Failure
+  export type Reading = events.Reading
+  export type MonitorStats = monitor.MonitorStats
+  export type RuleStats = start.RuleStats
+  export type Update = update.Update
+  export type RuleUpdate = update.RuleUpdate
 }
 
 export = cpuMemoryMonitor

@@ -9,6 +9,8 @@ export interface DeclaredOption {
   readonly variable: 'value' | 'text' | 'none'
   /** A value of the variable, for the documentation. */
   readonly example: string
+  /** It can be changed while the monitor runs. */
+  readonly isLive?: true
 }
 
 /** All options of the monitor. One that is not here is refused. */
@@ -21,26 +23,27 @@ export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'engine', variable: 'text', example: 'builtin' },
   { option: 'keep', variable: 'value', example: '5' },
   { option: 'logger', variable: 'value', example: 'false' },
+  { option: 'onDump', variable: 'none', example: '' },
   { option: 'cpu.interval', variable: 'value', example: '500' },
-  { option: 'cpu.threshold', variable: 'value', example: '80%' },
+  { option: 'cpu.threshold', variable: 'value', example: '80%', isLive: true },
   { option: 'cpu.profileDir', variable: 'text', example: '/var/lib/shop/evidence' },
-  { option: 'cpu.counter', variable: 'value', example: '5' },
-  { option: 'cpu.limiter', variable: 'value', example: '[5, "hour"]' },
-  { option: 'cpu.duration', variable: 'value', example: '10000' },
+  { option: 'cpu.counter', variable: 'value', example: '5', isLive: true },
+  { option: 'cpu.limiter', variable: 'value', example: '[5, "hour"]', isLive: true },
+  { option: 'cpu.duration', variable: 'value', example: '10000', isLive: true },
   { option: 'cpu.blocked', variable: 'value', example: 'false' },
   { option: 'memory.interval', variable: 'value', example: '500' },
-  { option: 'memory.threshold', variable: 'value', example: '1.2gb' },
+  { option: 'memory.threshold', variable: 'value', example: '1.2gb', isLive: true },
   { option: 'memory.profileDir', variable: 'text', example: '/var/lib/shop/evidence' },
-  { option: 'memory.counter', variable: 'value', example: '5' },
-  { option: 'memory.limiter', variable: 'value', example: '[2, "day"]' },
+  { option: 'memory.counter', variable: 'value', example: '5', isLive: true },
+  { option: 'memory.limiter', variable: 'value', example: '[2, "day"]', isLive: true },
   { option: 'memory.sampling', variable: 'value', example: 'false' },
   { option: 'memory.heapLimit', variable: 'value', example: '{"hold": 20000}' },
   { option: 'memory.leakPair', variable: 'value', example: 'false' },
 ]
 
 /** @returns Names of the options in a group, or, without a group, of those at the top. */
-export function optionsOf(group?: 'cpu' | 'memory'): string[] {
-  const names = DECLARED_OPTIONS.map(({ option }) => option.split('.'))
+export function optionsOf(group?: 'cpu' | 'memory', options = DECLARED_OPTIONS): string[] {
+  const names = options.map(({ option }) => option.split('.'))
   return group === undefined
     ? names.flatMap(([name = '', inner]) => (inner === undefined ? [name] : []))
     : names.flatMap(([first, inner]) => (first === group && inner !== undefined ? [inner] : []))

@@ -6,6 +6,7 @@ import {
   rangeError,
   readBoolean,
   readDirectory,
+  readFunction,
   readLogger,
   readMs,
   readObject,
@@ -13,7 +14,9 @@ import {
   RESERVED_SIGNALS,
   typeError,
 } from '../options/read'
+import type { Dump } from '../dispatch/events'
 import type { Logger } from '../report/logger'
+import type { OnDump } from '../report/on-dump'
 import { optionsOf } from './declared'
 import type { CpuSettings, MemorySettings, RuleSettings } from '../watch/watch'
 
@@ -117,6 +120,11 @@ export interface Options {
   keep?: number | false | undefined
   /** Takes one line per event, or `false`. @defaultValue a line per event to stderr */
   logger?: Logger | false | undefined
+  /**
+   * Called with each dump, on the main thread; may return a promise. One that throws, rejects or has not settled within 60000 ms is
+   * one `'failure'`. `stop()` waits for it.
+   */
+  onDump?: ((dump: Dump) => unknown) | undefined
 }
 
 export type Engine = 'auto' | 'packages' | 'builtin' | EnginePackages
@@ -150,6 +158,7 @@ export interface Settings {
   readonly keep: number | false
   /** `undefined`: the default, a line per event to stderr. */
   readonly logger: Logger | false | undefined
+  readonly onDump: OnDump<Dump> | undefined
 }
 
 export const DEFAULT_INTERVAL_MS = 1000
@@ -187,6 +196,7 @@ export function resolveOptions(options: Options = {}): Settings {
     engine: readEngine(top['engine']),
     keep: readKeep(top['keep'], 'options.keep'),
     logger: readLogger(top['logger']),
+    onDump: readFunction(top['onDump'], 'options.onDump'),
   })
 }
 
@@ -234,7 +244,7 @@ function readRule(
   }
 }
 
-function readCpuThreshold(value: unknown = DEFAULT_CPU_THRESHOLD): Threshold {
+export function readCpuThreshold(value: unknown = DEFAULT_CPU_THRESHOLD): Threshold {
   const name = 'options.cpu.threshold'
   const expected =
     "a number of percent of one core, at least 0, or a string such as '80%', above 0% and up to 100%"
@@ -243,7 +253,7 @@ function readCpuThreshold(value: unknown = DEFAULT_CPU_THRESHOLD): Threshold {
   return readShare(value, name, expected)
 }
 
-function readMemoryThreshold(value: unknown = DEFAULT_MEMORY_THRESHOLD): Threshold {
+export function readMemoryThreshold(value: unknown = DEFAULT_MEMORY_THRESHOLD): Threshold {
   const name = 'options.memory.threshold'
   const expected =
     "a number of bytes, at least 0, a size such as '1.2gb' (b, kb, mb, gb, tb, pb), or a string such as '85%', above 0% and up to 100%"

@@ -17,10 +17,12 @@ import { chooseReadings, type ChosenReadings } from '../leak/choose-readings'
 import type * as leakWatch from '../leak/watch'
 import { readLimits, type Limits } from '../system/limits'
 import { startWatchAnywhere } from '../thread/movable-watch'
-import type { RuleSettings, Watch, WatchSettings } from '../watch/watch'
+import { Board, BOARD_RULES, type BoardRow } from '../watch/board'
+import type { KindSettings, RuleSettings, Watch, WatchSettings, Ways } from '../watch/watch'
 import { absoluteThreshold, type Settings, type Threshold } from './options'
 import { NO_WATCH, watchSignal, type SignalWatch } from './signal'
-import { startLine, startWarnings } from './start-line'
+import { ruleInWords, startLine, startWarnings } from './start-line'
+import { resolveUpdate, type Update } from './update'
 import type { Voice } from './voice'
 
 /** What runs behind a `Monitor`. */
@@ -31,10 +33,42 @@ export interface Monitoring {
     details: Readonly<Record<string, unknown>>,
     durationMs?: number,
   ): Promise<DumpResult>
+  /** What has been read, and what is in force. */
+  stats(): WatchStats
+  /**
+   * Changes what is in force.
+   *
+   * @throws Before anything has been changed.
+   */
+  update(update: Update): void
   /** Stops everything. Idempotent, never rejects. */
   stop(): Promise<void>
   /** Stops all that another monitor of this process would meet within the call, and the rest soon after. */
   abandon(): void
+}
+
+/** One rule, and what it has read. */
+export interface RuleStats {
+  /** Percent of one core for `cpu`, bytes for `memory`. */
+  readonly threshold: number
+  readonly counter: number
+  /** Readings since the start. */
+  readonly readings: number
+  /** The latest one, in the unit of the threshold. Absent before the first. */
+  readonly latest?: { readonly value: number; readonly atEpochMs: number }
+  /** Readings above the threshold in a row. */
+  readonly breaches: number
+  /** `left`: dumps that it still allowed with the latest reading. */
+  readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number; readonly left: number }
+}
+
+export interface WatchStats {
+  /** Where readings and decisions are made, in words. Absent until the watch has started. */
+  readonly thread?: string
+  /** Ways in which each kind can be dumped here, best first. Absent until the watch has started. */
+  readonly ways?: Readonly<Record<DumpKind, readonly string[]>>
+  /** The kinds that are watched. */
+  readonly rules: Readonly<Partial<Record<DumpKind, RuleStats>>>
 }
 
 /**
@@ -64,7 +98,15 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   const heapLimit =
     settings.heapLimit && armHeapLimit({ ...settings.heapLimit, ...heapLimitParts(settings, sampler) })
   if (heapLimit) started.add(() => heapLimit.disarm())
-  const watchSettings = { ...watchSettingsOf(settings, engines, limits, heapLimit), isPreloaded }
+  const boardMemory = Board.create(BOARD_RULES)
+  const board = new Board(boardMemory, BOARD_RULES)
+  const watchSettings: WatchSettings = {
+    ...watchSettingsOf(settings, engines, limits, heapLimit),
+    isPreloaded,
+    board: boardMemory,
+  }
+  let inForce = settings
+  let place: { readonly thread: string; readonly ways: Ways } | undefined
   let built: carryOut.OrderTable | undefined
   const orders = () => (built ??= loadOrders().createOrders(engines, settings.signal, sampler))
   if (settings.memory.sampling) startSamplingAtOnce(sampler)
@@ -75,7 +117,9 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
     isThreadWanted: settings.watchdog,
     orders,
     report: voice,
+    onBeat: () => (board.isWanted = voice.wantsReadings()),
     onStarted(at) {
+      place = at
       const also = { signal: settings.signal, packages, leakPassedOver, atHeapLimit: heapLimit?.inWords }
       voice.info(startLine({ ...watchSettings, ...at, ...also }))
     },
@@ -98,6 +142,27 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   if (unlikely !== undefined) voice.notice(unlikely)
   return {
     dumpByHand,
+    stats: () => ({
+      ...(place && {
+        thread: place.thread,
+        ways: { cpu: [...place.ways.cpu.available], memory: [...place.ways.memory.available] },
+      }),
+      rules: Object.fromEntries(
+        kinds.map((kind) => [kind, ruleStats(numbersOf(inForce, limits)[kind], board.read(kind))]),
+      ),
+    }),
+    update(update) {
+      inForce = resolveUpdate(update, inForce)
+      if (isStopping) return
+      const numbers = numbersOf(inForce, limits)
+      const changed = kinds.filter((kind) => update[kind] !== undefined)
+      watch.update(Object.fromEntries(changed.map((kind) => [kind, numbers[kind]])))
+      const words = changed.flatMap((kind) =>
+        numbers[kind].rule ? ruleInWords(kind, numbers[kind].rule) : [],
+      )
+      voice.info(`updated: ${words.join('; ') || 'nothing'}`)
+      for (const line of startWarnings(numbers, limits)) voice.notice(line)
+    },
     stop() {
       isStopping = true
       signal.ignore()
@@ -145,11 +210,10 @@ function watchSettingsOf(
   engines: Engines,
   limits: Limits,
   heapLimit: ArmedHeapLimit | undefined,
-): WatchSettings {
-  const { cpu, memory, keep } = settings
+): Omit<WatchSettings, 'board'> {
+  const { keep } = settings
   return {
-    cpu: { ...cpu, rule: withNumber(cpu.rule, limits.cpus * 100) },
-    memory: { ...memory, rule: withNumber(memory.rule, limits.memoryLimitBytes ?? limits.totalMemoryBytes) },
+    ...numbersOf(settings, limits),
     heapLimit: heapLimit?.toWatch,
     engines,
     keep,
@@ -161,6 +225,21 @@ function watchSettingsOf(
       limits: { ...limits },
     },
   }
+}
+
+/** The kinds with thresholds as numbers. */
+function numbersOf({ cpu, memory }: Pick<Settings, DumpKind>, limits: Limits): Pick<WatchSettings, DumpKind> {
+  return {
+    cpu: { ...cpu, rule: withNumber(cpu.rule, limits.cpus * 100) },
+    memory: { ...memory, rule: withNumber(memory.rule, limits.memoryLimitBytes ?? limits.totalMemoryBytes) },
+  }
+}
+
+function ruleStats({ rule }: KindSettings, row: BoardRow): RuleStats | undefined {
+  if (!rule) return undefined
+  const { left, ...read } = row
+  const budget = { ...rule.budget, left: row.readings > 0 ? left : rule.budget.tokensPerInterval }
+  return { threshold: rule.threshold, counter: rule.counter, ...read, budget }
 }
 
 /** @param whole - All that the process may use. */

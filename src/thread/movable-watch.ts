@@ -8,7 +8,7 @@ import { systemClock } from '../base/clock'
 import { EXIT_WAIT_MS } from './exit-wait'
 import { goesOnAlone } from './goes-on-alone'
 import type * as watchModule from '../watch/watch'
-import type { LocalWatch, Watch, WatchSettings, Ways } from '../watch/watch'
+import type { LocalWatch, RuleChanges, Watch, WatchSettings, Ways } from '../watch/watch'
 import { Watchdog, type LostWatchdog } from './watchdog'
 
 export interface StartParts {
@@ -18,6 +18,8 @@ export interface StartParts {
   /** Builds the orders: work that only the main thread can do. Called once, when the first order arrives. */
   readonly orders: () => carryOut.OrderTable
   readonly report: Report
+  /** Called about once a second while the watch is on its thread. */
+  readonly onBeat?: (() => void) | undefined
   /** Called with the place where the watch runs, at the start and when it has moved. */
   readonly onStarted: (started: { thread: string; ways: Ways }) => void
 }
@@ -65,6 +67,7 @@ function endingAtExit(watch: LocalWatch, report: Report, childAtWork: () => numb
   }
   process.on('exit', onExit)
   return {
+    update: (changes) => watch.update(changes),
     request: (request) => watch.request(request),
     async stop() {
       await watch.stop()
@@ -75,24 +78,30 @@ function endingAtExit(watch: LocalWatch, report: Report, childAtWork: () => numb
 
 /** The watch on its thread while there is one, and then on this thread. */
 function startOnThread(parts: StartParts, gate: Gate): Watch {
-  const { settings, orders, report, onStarted } = parts
+  const { settings, orders, report, onBeat, onStarted } = parts
+  let changes: RuleChanges = {}
   const moveHere = ({ why, wasReady, unanswered }: LostWatchdog): void => {
     if (wasReady)
       report.failure({ stage: 'watchdog', message: `the thread ended (${why}); the main thread takes over` })
     const thread = wasReady ? 'the main thread from now on' : withoutThread(why)
     current = startHere(parts, gate, thread, wasReady)
+    current.update(changes)
     for (const { request, settle } of unanswered) void current.request(request).then(settle)
   }
   const start = (): Watch => {
     try {
       const onReady = (ways: Ways): void => onStarted({ thread: 'a thread of its own', ways })
-      return new Watchdog({ settings, gate, orders, report, onReady, onLost: moveHere })
+      return new Watchdog({ settings, gate, orders, report, onBeat, onReady, onLost: moveHere })
     } catch (error) {
       return startHere(parts, gate, withoutThread(messageOf(error)))
     }
   }
   let current = start()
   return {
+    update(latest) {
+      changes = { ...changes, ...latest }
+      current.update(latest)
+    },
     request: (request) => current.request(request),
     stop: () => current.stop(),
   }

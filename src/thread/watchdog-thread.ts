@@ -37,6 +37,9 @@ function main(): void {
       case 'request':
         void watch.request(message.request).then((result) => tell({ type: 'result', id: message.id, result }))
         break
+      case 'update':
+        watch.update(message.changes)
+        break
       case 'exit':
         void watch.dispatcher.stop()
         break
@@ -69,6 +72,7 @@ function reportBy(tell: Tell): Report {
     skip: (skip) => tell({ type: 'skip', skip }),
     failure: (failure) => tell({ type: 'failure', failure }),
     notice: (line) => tell({ type: 'notice', line }),
+    reading: (reading) => tell({ type: 'reading', reading }),
   }
 }
 

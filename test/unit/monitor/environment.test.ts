@@ -22,8 +22,8 @@ test('each option has a variable, which means what the option means', () => {
     'memory.limiter': [2, 'day'],
     'memory.heapLimit': { hold: 20_000 },
   }
-  for (const { option, example } of DECLARED_OPTIONS) {
-    if (option === 'cpu' || option === 'memory') continue
+  for (const { option, example, variable } of DECLARED_OPTIONS) {
+    if (option === 'cpu' || option === 'memory' || variable === 'none') continue
     const [group = '', name] = option.split('.')
     const value =
       values[option] ?? (/^(false|\d+)$/.test(example) ? (JSON.parse(example) as unknown) : example)
