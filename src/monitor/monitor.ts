@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { isMainThread } from 'node:worker_threads'
 import { processRegistry } from '../dispatch/process-registry'
 import { messageOf } from '../base/error-text'
-import { Promise } from '../base/globals'
+import { Atomics, Promise } from '../base/globals'
 import { clearInterval, MAX_TIMER_MS, setInterval } from '../base/timers'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { describe } from '../options/read'
@@ -29,17 +29,18 @@ export class Monitor extends EventEmitter<MonitorEvents> {
     super()
     const voice = new Voice(this, settings.logger, isPreloaded, settings.onDump)
     this.#voice = voice
-    if (isMainThread) {
-      const { preloaded } = processRegistry()
-      preloaded?.standBack()
-      if (preloaded)
-        voice.notice(
-          'the application calls the monitor itself: its options count, those of the environment do not',
-        )
-      this.#monitoring = startMonitoring(settings, voice, isPreloaded)
-    } else {
-      voice.notice("nothing is watched from a worker thread; call it on the process's main thread")
+    const whyNot = whyNothingIsWatched()
+    if (whyNot !== undefined) {
+      voice.notice(`nothing is watched ${whyNot}`)
+      return
     }
+    const { preloaded } = processRegistry()
+    preloaded?.standBack()
+    if (preloaded)
+      voice.notice(
+        'the application calls the monitor itself: its options count, those of the environment do not',
+      )
+    this.#monitoring = startMonitoring(settings, voice, isPreloaded)
   }
 
   /**
@@ -116,6 +117,12 @@ export class Monitor extends EventEmitter<MonitorEvents> {
       return { skipped: 'failed', message: messageOf(error) }
     }
   }
+}
+
+function whyNothingIsWatched(): string | undefined {
+  if (!isMainThread) return "from a worker thread; call it on the process's main thread"
+  // `--no-harmony-atomics`, up to Node 20.
+  return Atomics === undefined ? 'in a Node.js that was started without Atomics' : undefined
 }
 
 function isDuration(value: unknown): value is number {

@@ -127,20 +127,26 @@ const LIMIT_FILES: Readonly<Record<CgroupVersion, Readonly<Record<Controller, Re
 /**
  * Lists the cgroup files that decide this process's limits and exist, but cannot be read or understood, with the line: a limit
  * in such a file is not seen, which is not the same as no limit.
+ *
+ * @param ofPaths - Problems of the two files that lead to the groups, which are the same for all controllers.
  */
 export function limitProblems(
   read: ReadKernelFile,
   controller: Controller,
   groups = readGroups(read, controller),
+  ofPaths = pathProblems(read),
 ): string[] {
   const limitFiles = groups.flatMap(({ version, directory }) =>
     Object.entries(LIMIT_FILES[version][controller]).map(
       ([file, grammar]) => [`${directory}/${file}`, grammar] as const,
     ),
   )
-  return [...Object.entries(PATH_FILES), ...limitFiles].flatMap(([path, grammar]) =>
-    problemsOf(read, path, grammar),
-  )
+  return [...ofPaths, ...limitFiles.flatMap(([path, grammar]) => problemsOf(read, path, grammar))]
+}
+
+/** The same for the two files that lead to the groups. */
+export function pathProblems(read: ReadKernelFile): string[] {
+  return Object.entries(PATH_FILES).flatMap(([path, grammar]) => problemsOf(read, path, grammar))
 }
 
 const MAX_QUOTED = 60
@@ -214,6 +220,8 @@ function membership(
 /** Each line is `id parent device root mountPoint options tags... - type source superOptions` (proc_pid_mountinfo(5)). */
 function parseMounts(mountinfo: string): Mount[] {
   return mountinfo.split('\n').flatMap((line) => {
+    // Most mounts are of other kinds.
+    if (!line.includes(' - cgroup')) return []
     const [before, after] = line.split(' - ')
     const [, , , root, mountPoint] = before?.split(' ') ?? []
     const [type, , superOptions] = after?.split(' ') ?? []

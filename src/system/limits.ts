@@ -1,6 +1,6 @@
 import os from 'node:os'
 
-import { limitedGroups, limitProblems, readGroups, type Group } from './cgroups'
+import { limitedGroups, limitProblems, pathProblems, readGroups, type Group } from './cgroups'
 import { parseAllowedCpus, parseCpuMax, parseMeminfo, parseQuota } from './kernel-numbers'
 import { readKernelFile, type ReadKernelFile } from './proc'
 
@@ -24,9 +24,10 @@ export interface Limits {
 export function readLimits(read: ReadKernelFile = readKernelFile): Limits {
   const totalMemoryBytes = readTotalMemory(read)
   const groups = { memory: readGroups(read, 'memory'), cpu: readGroups(read, 'cpu') }
+  const ofPaths = pathProblems(read)
   const problems = {
-    memory: limitProblems(read, 'memory', groups.memory),
-    cpu: limitProblems(read, 'cpu', groups.cpu),
+    memory: limitProblems(read, 'memory', groups.memory, ofPaths),
+    cpu: limitProblems(read, 'cpu', groups.cpu, ofPaths),
   }
   const all = [...new Set([...problems.memory, ...problems.cpu])]
   return {

@@ -9,6 +9,8 @@ const permission = process.allowedNodeEnvironmentFlags.has('--permission')
   ? '--permission'
   : '--experimental-permission'
 
+const flags = ['--frozen-intrinsics', '--no-harmony-atomics', '--disallow-code-generation-from-strings']
+
 /** The rest, with what has to be installed first: npm run accept -- foreign. */
 const COMMANDS: readonly Foreign[] = [
   node('a program that ends at once', '-e', ''),
@@ -22,6 +24,7 @@ const COMMANDS: readonly Foreign[] = [
   node('worker threads', program('threads.js')),
   node('node --test', '--test', join(__dirname, '../monitor/programs/one-test.js')),
   node('--permission', permission, '--allow-fs-read=*', '-e', 'setTimeout(() => console.log(1), 300)'),
+  ...flags.map((flag) => node(flag, flag, '-e', 'setTimeout(() => console.log(1), 300)')),
   { name: 'npm', file: 'npm', args: ['--version'] },
 ]
 

@@ -53,7 +53,7 @@ export function run({ file, args, env }: Foreign, cwd: string, nodeOptions: stri
   )
   const result = spawnSync(file, [...args], {
     cwd,
-    env: { ...Object.fromEntries(inherited), CI: '1', ...env, NODE_OPTIONS: nodeOptions },
+    env: { ...Object.fromEntries(inherited), CI: '1', NO_COLOR: '1', ...env, NODE_OPTIONS: nodeOptions },
     encoding: 'utf8',
     timeout: TIMEOUT_MS,
     maxBuffer: 64 * 1024 * 1024,
@@ -66,8 +66,11 @@ export function run({ file, args, env }: Foreign, cwd: string, nodeOptions: stri
 /** Times, process ids and temporary names differ from run to run, with the monitor or without. */
 function withoutTimes(text: string): string {
   return text
+    .replace(/\d{4}-\d\d-\d\dT[\d_]+Z/g, '<time>')
     .replace(/\d\d:\d\d:\d\d(\.\d+)?/g, '<time>')
     .replace(/\b\d+(\.\d+)? ?m?s\b/g, '<time>')
     .replace(/(duration_ms:?) [\d.]+/g, '$1 <time>')
+    .replace(/ *\(<time>\)|, estimated <time>/g, '')
     .replace(/\(node:\d+\)/g, '(node:<pid>)')
+    .replace(/\d+\.\d+(?= *(%|MB|kB))/g, '<size>')
 }

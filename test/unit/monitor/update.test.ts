@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { resolveOptions } from '../../../src/monitor/options'
-import { resolveUpdate, type Update } from '../../../src/monitor/update'
+import { resolveUpdate } from '../../../src/monitor/update'
 
 const OPTIONS = { cpu: { threshold: 60, counter: 3, duration: 5000 }, memory: { threshold: '85%' } }
 
@@ -33,7 +33,7 @@ test('what is wrong, fixed or not watched is refused by name', () => {
   const settings = resolveOptions(OPTIONS)
   for (const [update, message, type] of wrong)
     assert.throws(
-      () => resolveUpdate(update as Update, settings),
+      () => resolveUpdate(update, settings),
       (error: Error) => error.constructor === type && message.test(error.message),
     )
   assert.throws(
