@@ -4,6 +4,9 @@ import * as options from './monitor/options'
 import type * as limiter from './options/limiter'
 import type * as logger from './report/logger'
 import type * as voice from './monitor/voice'
+import type * as start from './monitor/start'
+import type * as update from './monitor/update'
+import type * as preload from './monitor/preload'
 
 /**
  * Watches this process's CPU and memory, and puts the evidence on disk when something goes wrong.
@@ -17,6 +20,11 @@ import type * as voice from './monitor/voice'
 function cpuMemoryMonitor(userOptions?: cpuMemoryMonitor.Options): cpuMemoryMonitor.Monitor {
   return new monitor.Monitor(options.resolveOptions(userOptions))
 }
+
+// For register.js, which is a script of its own: a second bundle would be a second copy.
+Object.defineProperty(cpuMemoryMonitor, Symbol.for('cpu-memory-monitor:preload'), {
+  value: () => (require('./monitor/preload') as typeof preload).preload(process.env),
+})
 
 // A namespace is the one way to give types to a callable `export =`.
 // eslint-disable-next-line @typescript-eslint/no-namespace
@@ -37,6 +45,11 @@ declare namespace cpuMemoryMonitor {
   export type SkipReason = events.SkipReason
   export type Leak = events.Leak
   export type Failure = events.Failure
+  export type Reading = events.Reading
+  export type MonitorStats = monitor.MonitorStats
+  export type RuleStats = start.RuleStats
+  export type Update = update.Update
+  export type RuleUpdate = update.RuleUpdate
 }
 
 export = cpuMemoryMonitor

@@ -1,4 +1,4 @@
-import bytes from 'bytes'
+import type bytesPackage from 'bytes'
 
 /**
  * `bytes` reads as much of a string as it can: `'1.2gbb'` and `'1g'` give 1, `'512m'` gives 512. So the whole string is
@@ -9,10 +9,15 @@ const WHOLE_SIZE = /^\s*\d+(?:\.\d+)?\s*(?:b|kb|mb|gb|tb|pb)?\s*$/i
 /** @returns The size in bytes, or `undefined` when the text as a whole is not a size such as `'1.2gb'` or `'512 MB'`. */
 export function parseSize(text: string): number | undefined {
   if (!WHOLE_SIZE.test(text)) return undefined
-  return bytes.parse(text.trim()) ?? undefined
+  return bytes().parse(text.trim()) ?? undefined
 }
 
 /** Formats bytes to be read by people, e.g. `1.2GB`. */
 export function formatSize(sizeBytes: number): string {
-  return bytes.format(sizeBytes, { decimalPlaces: 1 }) ?? `${sizeBytes}B`
+  return bytes().format(sizeBytes, { decimalPlaces: 1 }) ?? `${sizeBytes}B`
+}
+
+/** Loaded when first needed: a start with percentages needs no sizes. */
+function bytes(): typeof bytesPackage {
+  return require('bytes') as typeof bytesPackage
 }

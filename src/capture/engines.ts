@@ -1,4 +1,4 @@
-import { lstatSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, isAbsolute, join } from 'node:path'
 import { firstLineOf } from '../base/error-text'
@@ -135,13 +135,15 @@ function findAbove(place: string, name: string, refused: string[]): string | und
   if (!isAbsolute(place)) return undefined
   const { resolve } = createRequire(place)
   for (let directory = dirname(place); ; directory = dirname(directory)) {
+    const folder = join(directory, 'node_modules', name)
     try {
-      const file = resolve(join(directory, 'node_modules', name))
-      const stranger = findStrangers(join(directory, 'node_modules'), name, file, place)
-      if (stranger === undefined) return file
-      refused.push(`${stranger} belongs to another user`)
+      // Most levels have none, and a failed resolve() costs a hundred times as much.
+      const file = existsSync(folder) ? resolve(folder) : undefined
+      const stranger = file && findStrangers(join(directory, 'node_modules'), name, file, place)
+      if (file !== undefined && stranger === undefined) return file
+      if (stranger !== undefined) refused.push(`${stranger} belongs to another user`)
     } catch {
-      // There is none.
+      // It has no entry that Node can load; the package may lie further up as well.
     }
     if (directory === dirname(directory)) return undefined
   }

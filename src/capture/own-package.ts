@@ -2,8 +2,16 @@ import { readFileSync } from 'node:fs'
 import { isAbsolute, join, sep } from 'node:path'
 
 const PACKAGE_NAME = 'cpu-memory-monitor'
-/** Path of this file in the package. A bundler puts the code into a file of another name, in a directory of the application. */
-const OWN_PATH = join('dist', 'capture', 'own-package.js')
+/**
+ * Files of the package that have this code: the entries, which the build bundles, and the module itself. An application's bundler
+ * puts the code into a file of another package.
+ */
+const OWN_PATHS = [
+  ['dist', 'index.js'],
+  ['dist', 'cluster', 'index.js'],
+  ['dist', 'thread', 'watchdog-thread.js'],
+  ['dist', 'capture', 'own-package.js'],
+].map((names) => join(...names))
 
 /**
  * The directory of this package. Code is loaded from it by full path, and from nowhere else.
@@ -12,8 +20,9 @@ const OWN_PATH = join('dist', 'capture', 'own-package.js')
  * be able to put some there.
  */
 export function ownPackageDirectory(): string {
-  if (!isAbsolute(__filename) || !__filename.endsWith(`${sep}${OWN_PATH}`)) throw notThere()
-  const directory = __filename.slice(0, -OWN_PATH.length)
+  const ownPath = OWN_PATHS.find((path) => __filename.endsWith(`${sep}${path}`))
+  if (!isAbsolute(__filename) || ownPath === undefined) throw notThere()
+  const directory = __filename.slice(0, -ownPath.length)
   const { name } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as { name?: unknown }
   if (name !== PACKAGE_NAME) throw notThere()
   return directory

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import * as v8 from 'node:v8'
 import { loadForkHelper, type HeapLimitPlan } from '../capture/heap/fork/helper'
-import { writeHeapLimitDump } from '../capture/heap/limit/job'
-import { SAMPLING_INTERVAL_BYTES, createHeapSampler, type HeapSampler } from '../capture/heap/sampling'
+import type * as heapLimitJob from '../capture/heap/limit/job'
+import { createHeapSampler, SAMPLING_INTERVAL_BYTES, type HeapSampler } from '../capture/heap/sampler'
 import { openLocalSession } from '../capture/main-thread/local-session'
 import {
   endsItsChildren,
@@ -12,6 +12,7 @@ import {
   type HeapLimitToWatch,
 } from '../capture/heap/limit/allowance'
 import { messageOf } from '../base/error-text'
+import { clearTimeout, setTimeout } from '../base/timers'
 import { claim } from './process-registry'
 
 export interface ArmedHeapLimit {
@@ -76,12 +77,14 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
     return otherwise('looked after by another part of this process')
   }
   try {
-    arm((child) => writeHeapLimitDump(child, sampler, collectGarbage))
+    arm((child) => loadJob().writeHeapLimitDump(child, sampler, collectGarbage))
     prepare(firstPlan(writesLine))
   } catch (error) {
     unclaim()
     return otherwise(withoutHelper(messageOf(error), sampler))
   }
+  // Not in the child, which is short of memory, and not in the application's start.
+  const loading = setTimeout(() => void loadJob(), 0).unref()
   let isOver = false
   return {
     toWatch: { ...common, isArmed: true },
@@ -89,10 +92,15 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
     disarm: () => {
       if (isOver) return
       isOver = true
+      clearTimeout(loading)
       disarm()
       unclaim()
     },
   }
+}
+
+function loadJob(): typeof heapLimitJob {
+  return require('../capture/heap/limit/job') as typeof heapLimitJob
 }
 
 /**

@@ -13,11 +13,38 @@ export interface Budget {
  * the spike that it was to explain. The interval is counted from the first dump, so the limiter is created then.
  */
 export class DumpBudget {
-  readonly terms: Budget
+  #terms: Budget
   #limiter: RateLimiter | undefined
 
   constructor(terms: Budget) {
-    this.terms = terms
+    this.#terms = terms
+  }
+
+  get terms(): Budget {
+    return this.#terms
+  }
+
+  /** Dumps that may still be made now. Spends nothing. */
+  get left(): number {
+    const { tokensPerInterval } = this.#terms
+    const limiter = this.#limiter
+    if (!limiter) return tokensPerInterval
+    let [least, most] = [0, tokensPerInterval]
+    while (least < most) {
+      const middle = Math.ceil((least + most) / 2)
+      if (limiter.getWaitTime(middle) > 0) most = middle - 1
+      else least = middle
+    }
+    return least
+  }
+
+  /** Other terms, for a budget of which as much is spent as before. The interval begins anew. */
+  change(terms: Budget): void {
+    const spent = this.#terms.tokensPerInterval - this.left
+    this.#terms = terms
+    this.#limiter = undefined
+    const still = Math.min(spent, terms.tokensPerInterval)
+    if (still > 0) this.#startInterval().tryRemoveTokens(still)
   }
 
   /** Whether {@link tryRemoveToken} would fail now. Spends nothing. */
@@ -27,8 +54,12 @@ export class DumpBudget {
 
   /** @returns `true` when a dump may be made; its token is then spent. */
   tryRemoveToken(): boolean {
-    const { tokensPerInterval, intervalMs } = this.terms
-    this.#limiter ??= new RateLimiter({ tokensPerInterval, interval: intervalMs })
-    return this.#limiter.tryRemoveTokens(1)
+    return this.#startInterval().tryRemoveTokens(1)
+  }
+
+  /** The interval begins with the first dump. */
+  #startInterval(): RateLimiter {
+    const { tokensPerInterval, intervalMs } = this.#terms
+    return (this.#limiter ??= new RateLimiter({ tokensPerInterval, interval: intervalMs }))
   }
 }

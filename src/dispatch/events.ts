@@ -52,8 +52,8 @@ export interface Skip {
 
 /** Payload of `'failure'`: something of the monitor's own did not work. Monitoring goes on. */
 export interface Failure {
-  /** What was being done: `sampling`, `sampling profile`, `capture`, `retention`, `listener`, `watchdog`, `leak` or
-   * `stop`. */
+  /** What was being done: `sampling`, `sampling profile`, `capture`, `retention`, `listener`, `onDump`, `watchdog`, `leak`
+   * or `stop`. */
   readonly stage: string
   readonly kind?: DumpKind
   readonly message: string
@@ -81,6 +81,18 @@ export interface Leak {
 export type DumpResult =
   Dump | { readonly skipped: SkipReason } | { readonly skipped: 'failed'; readonly message: string }
 
+/** Payload of `'reading'`: what a rule compares with its threshold. */
+export interface Reading {
+  /** `cpu` or `memory`. */
+  readonly rule: string
+  /** Percent of one core for `cpu`, bytes of resident memory for `memory`. */
+  readonly value: number
+  /** In the unit of the value. */
+  readonly threshold: number
+  /** When it was read, ms since 1970. */
+  readonly atEpochMs: number
+}
+
 /** Receives the outcome of each decision; the composition root turns it into events and lines. */
 export interface Report {
   dump(dump: Dump): void
@@ -88,4 +100,8 @@ export interface Report {
   failure(failure: Failure): void
   /** Something that the operator should read once. */
   notice(line: string): void
+  /** Called only while readings have a subscriber. */
+  reading?(reading: Reading): void
+  /** Whether they have one, where that can be seen from the calling thread. */
+  wantsReadings?(): boolean
 }

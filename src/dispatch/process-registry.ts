@@ -9,6 +9,8 @@ export interface ProcessRegistry {
   readonly claims: Set<string>
   /** Hooks on the main thread by name, for orders that arrive over the inspector. The slot of an order in, JSON out. */
   readonly hooks: Map<string, (slot: number) => string>
+  /** The monitor that was started without code. */
+  preloaded?: { standBack(): void } | undefined
 }
 
 /** The key is versioned: a copy with another layout keeps to itself instead of misreading this one. */
@@ -32,7 +34,7 @@ export function processRegistry(): ProcessRegistry {
 /**
  * Claims keys for a monitor.
  *
- * @returns Releases them.
+ * @returns Releases them. Idempotent.
  * @throws Error when one of them is in use: two samplers would spend two budgets on one incident.
  */
 export function claim(keys: readonly string[]): () => void {
@@ -44,7 +46,10 @@ export function claim(keys: readonly string[]): () => void {
     )
   }
   for (const key of keys) claims.add(key)
+  let isReleased = false
   return () => {
+    if (isReleased) return
+    isReleased = true
     for (const key of keys) claims.delete(key)
   }
 }

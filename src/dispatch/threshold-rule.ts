@@ -14,8 +14,7 @@ export interface ThresholdVerdict {
  * threshold.
  */
 export class ThresholdRule {
-  readonly threshold: number
-  readonly counter: number
+  #threshold: number
   readonly #breaches: Row
   readonly #calm: Row
   readonly #reported = new Set<string>()
@@ -26,14 +25,33 @@ export class ThresholdRule {
    * @param counter - Breaches in a row that make a trip, at least 1.
    */
   constructor(threshold: number, counter: number) {
-    this.threshold = threshold
-    this.counter = counter
+    this.#threshold = threshold
     this.#breaches = new Row(counter)
     this.#calm = new Row(counter)
   }
 
+  get threshold(): number {
+    return this.#threshold
+  }
+
+  get counter(): number {
+    return this.#breaches.length
+  }
+
+  /** Breaches in a row since the last trip. */
+  get breaches(): number {
+    return this.#breaches.count
+  }
+
+  /** Another threshold and counter from the next reading on. What has been counted stays counted. */
+  change(threshold: number, counter: number): void {
+    this.#threshold = threshold
+    this.#breaches.length = counter
+    this.#calm.length = counter
+  }
+
   observe(reading: number): ThresholdVerdict {
-    const isBreach = reading > this.threshold
+    const isBreach = reading > this.#threshold
     const endsEpisode = this.#calm.observe(!isBreach) && this.#isEpisode
     const trips = this.#breaches.observe(isBreach)
     if (trips) this.#isEpisode = true
@@ -60,17 +78,21 @@ export class ThresholdRule {
 
 /** Counts readings of one sort in a row. One of another sort begins the count again, and so does a full row. */
 class Row {
-  readonly #length: number
+  length: number
   #count = 0
 
   constructor(length: number) {
-    this.#length = length
+    this.length = length
+  }
+
+  get count(): number {
+    return this.#count
   }
 
   /** @returns `true` when this reading fills the row. */
   observe(isInRow: boolean): boolean {
     this.#count = isInRow ? this.#count + 1 : 0
-    if (this.#count < this.#length) return false
+    if (this.#count < this.length) return false
     this.#count = 0
     return true
   }

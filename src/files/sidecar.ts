@@ -72,10 +72,14 @@ export type DraftSidecar = Omit<Sidecar, 'how'>
 /** The capturer's part of `how`; the size is measured by the artefact. */
 export type How = Omit<Sidecar['how'], 'sizeBytes'>
 
-/** Version of this package from its package.json; `unknown` in a bundle, which leaves that file behind. */
-export const VERSION = versionOf(join(__dirname, '..', '..', 'package.json'))
+/** Version of this package from its package.json; `unknown` in an application's bundle, which leaves that file behind. */
+export const VERSION =
+  [join(__dirname, '..'), join(__dirname, '..', '..')]
+    .map(versionIn)
+    .find((version) => version !== 'unknown') ?? 'unknown'
 
-function versionOf(manifest: string): string {
+function versionIn(directory: string): string {
+  const manifest = join(directory, 'package.json')
   try {
     const { name, version } = JSON.parse(readFileSync(manifest, 'utf8')) as Record<string, unknown>
     return name === 'cpu-memory-monitor' && typeof version === 'string' ? version : 'unknown'

@@ -1,13 +1,19 @@
 import { EventEmitter } from 'node:events'
 import { isMainThread } from 'node:worker_threads'
+import { processRegistry } from '../dispatch/process-registry'
 import { messageOf } from '../base/error-text'
-import { Promise } from '../base/globals'
+import { Atomics, Promise } from '../base/globals'
 import { clearInterval, MAX_TIMER_MS, setInterval } from '../base/timers'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { describe } from '../options/read'
 import type { Settings } from './options'
-import { startMonitoring, type Monitoring } from './start'
+import { startMonitoring, type Monitoring, type WatchStats } from './start'
+import type { Counts } from './tally'
+import type { Update } from './update'
 import { Voice, type MonitorEvents } from './voice'
+
+/** What `stats()` returns. */
+export type MonitorStats = WatchStats & Counts
 
 /**
  * A running monitor: its events report what it did, its methods dump by hand and stop it.
@@ -16,16 +22,25 @@ import { Voice, type MonitorEvents } from './voice'
  */
 export class Monitor extends EventEmitter<MonitorEvents> {
   readonly #monitoring: Monitoring | undefined
+  readonly #voice: Voice
 
   /** @internal */
-  constructor(settings: Settings) {
+  constructor(settings: Settings, isPreloaded = false) {
     super()
-    const voice = new Voice(this, settings.logger)
-    if (isMainThread) {
-      this.#monitoring = startMonitoring(settings, voice)
-    } else {
-      voice.notice("nothing is watched from a worker thread; call it on the process's main thread")
+    const voice = new Voice(this, settings.logger, isPreloaded, settings.onDump)
+    this.#voice = voice
+    const whyNot = whyNothingIsWatched()
+    if (whyNot !== undefined) {
+      voice.notice(`nothing is watched ${whyNot}`)
+      return
     }
+    const { preloaded } = processRegistry()
+    preloaded?.standBack()
+    if (preloaded)
+      voice.notice(
+        'the application calls the monitor itself: its options count, those of the environment do not',
+      )
+    this.#monitoring = startMonitoring(settings, voice, isPreloaded)
   }
 
   /**
@@ -53,15 +68,45 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
+   * Reports what has been read, counted and decided since the start, as plain data. Costs the application no message: call it as
+   * often as you like.
+   */
+  stats(): MonitorStats {
+    return { ...(this.#monitoring?.stats() ?? { rules: {} }), ...this.#voice.tally.counts() }
+  }
+
+  /**
+   * Changes thresholds, counters, limiters and the length of a CPU profile from the next reading on. Readings that count already and
+   * dumps that are spent are kept.
+   *
+   * @throws TypeError, RangeError - as the call does, and for what cannot be changed. Nothing has changed then.
+   * @throws Error for a kind that this monitor does not watch.
+   */
+  update(changes: Update): void {
+    if (!this.#monitoring) throw new Error('this monitor watches nothing, so nothing can be changed')
+    this.#monitoring.update(changes)
+  }
+
+  /**
    * Undoes everything; a running CPU profile is ended early and written whole. Idempotent, never rejects.
    *
    * Until it resolves the manual signal has no effect. Afterwards it has its default effect again, which for SIGUSR2 is to
    * end the process.
    *
-   * @returns Resolves when the last file is closed.
+   * @returns Resolves when the last file is closed, and calls of `onDump` have settled or are past their deadline.
    */
   stop(): Promise<void> {
-    return this.#monitoring ? holdProcessUntil(this.#monitoring.stop()) : Promise.resolve()
+    if (!this.#monitoring) return Promise.resolve()
+    return holdProcessUntil(this.#monitoring.stop().then(() => this.#voice.hooksSettled()))
+  }
+
+  /**
+   * Leaves the process to another monitor, within the call.
+   *
+   * @internal
+   */
+  abandon(): void {
+    this.#monitoring?.abandon()
   }
 
   async #dump(kind: DumpKind, durationMs?: number): Promise<DumpResult> {
@@ -72,6 +117,12 @@ export class Monitor extends EventEmitter<MonitorEvents> {
       return { skipped: 'failed', message: messageOf(error) }
     }
   }
+}
+
+function whyNothingIsWatched(): string | undefined {
+  if (!isMainThread) return "from a worker thread; call it on the process's main thread"
+  // `--no-harmony-atomics`, up to Node 20.
+  return Atomics === undefined ? 'in a Node.js that was started without Atomics' : undefined
 }
 
 function isDuration(value: unknown): value is number {

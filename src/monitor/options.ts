@@ -6,6 +6,7 @@ import {
   rangeError,
   readBoolean,
   readDirectory,
+  readFunction,
   readLogger,
   readMs,
   readObject,
@@ -13,7 +14,10 @@ import {
   RESERVED_SIGNALS,
   typeError,
 } from '../options/read'
+import type { Dump } from '../dispatch/events'
 import type { Logger } from '../report/logger'
+import type { OnDump } from '../report/on-dump'
+import { optionsOf } from './declared'
 import type { CpuSettings, MemorySettings, RuleSettings } from '../watch/watch'
 
 /** Watch the CPU use of the process. */
@@ -116,6 +120,11 @@ export interface Options {
   keep?: number | false | undefined
   /** Takes one line per event, or `false`. @defaultValue a line per event to stderr */
   logger?: Logger | false | undefined
+  /**
+   * Called with each dump, on the main thread; may return a promise. One that throws, rejects or has not settled within 60000 ms is
+   * one `'failure'`. `stop()` waits for it.
+   */
+  onDump?: ((dump: Dump) => unknown) | undefined
 }
 
 export type Engine = 'auto' | 'packages' | 'builtin' | EnginePackages
@@ -149,6 +158,7 @@ export interface Settings {
   readonly keep: number | false
   /** `undefined`: the default, a line per event to stderr. */
   readonly logger: Logger | false | undefined
+  readonly onDump: OnDump<Dump> | undefined
 }
 
 export const DEFAULT_INTERVAL_MS = 1000
@@ -166,7 +176,7 @@ export const DEFAULT_SIGNAL = 'SIGUSR2'
  * @throws RangeError for a value outside the option's range. Both name the option, what was expected, and the value received.
  */
 export function resolveOptions(options: Options = {}): Settings {
-  const top = readObject(options, 'options', TOP_KEYS)
+  const top = readObject(options, 'options', optionsOf())
   // The working directory is read only when it is needed: it may have been deleted.
   const topDirectory =
     top['profileDir'] === undefined
@@ -175,7 +185,7 @@ export function resolveOptions(options: Options = {}): Settings {
   const common = () => topDirectory ?? process.cwd()
   const cpu = readCpu(top['cpu'], common)
   const memory =
-    top['memory'] === undefined ? undefined : readObject(top['memory'], 'options.memory', MEMORY_KEYS)
+    top['memory'] === undefined ? undefined : readObject(top['memory'], 'options.memory', optionsOf('memory'))
   return Object.freeze<Settings>({
     cpu,
     memory: readMemory(memory, common),
@@ -186,6 +196,7 @@ export function resolveOptions(options: Options = {}): Settings {
     engine: readEngine(top['engine']),
     keep: readKeep(top['keep'], 'options.keep'),
     logger: readLogger(top['logger']),
+    onDump: readFunction(top['onDump'], 'options.onDump'),
   })
 }
 
@@ -197,14 +208,9 @@ export function absoluteThreshold(threshold: Threshold, whole: number): number {
   return threshold.unit === 'absolute' ? threshold.value : (threshold.percent / 100) * whole
 }
 
-const TOP_KEYS = ['cpu', 'memory', 'profileDir', 'signal', 'watchdog', 'engine', 'keep', 'logger']
-const RULE_KEYS = ['interval', 'threshold', 'profileDir', 'counter', 'limiter']
-const CPU_KEYS = [...RULE_KEYS, 'duration', 'blocked']
-const MEMORY_KEYS = [...RULE_KEYS, 'sampling', 'heapLimit', 'leakPair']
-
 function readCpu(value: unknown, commonDirectory: () => string): Settings['cpu'] {
   const name = 'options.cpu'
-  const given = value === undefined ? undefined : readObject(value, name, CPU_KEYS)
+  const given = value === undefined ? undefined : readObject(value, name, optionsOf('cpu'))
   return {
     directory: readDirectory(given?.['profileDir'], `${name}.profileDir`, commonDirectory),
     rule: given && readRule(given, name, readCpuThreshold),
@@ -238,7 +244,7 @@ function readRule(
   }
 }
 
-function readCpuThreshold(value: unknown = DEFAULT_CPU_THRESHOLD): Threshold {
+export function readCpuThreshold(value: unknown = DEFAULT_CPU_THRESHOLD): Threshold {
   const name = 'options.cpu.threshold'
   const expected =
     "a number of percent of one core, at least 0, or a string such as '80%', above 0% and up to 100%"
@@ -247,7 +253,7 @@ function readCpuThreshold(value: unknown = DEFAULT_CPU_THRESHOLD): Threshold {
   return readShare(value, name, expected)
 }
 
-function readMemoryThreshold(value: unknown = DEFAULT_MEMORY_THRESHOLD): Threshold {
+export function readMemoryThreshold(value: unknown = DEFAULT_MEMORY_THRESHOLD): Threshold {
   const name = 'options.memory.threshold'
   const expected =
     "a number of bytes, at least 0, a size such as '1.2gb' (b, kb, mb, gb, tb, pb), or a string such as '85%', above 0% and up to 100%"

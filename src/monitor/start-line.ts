@@ -36,7 +36,7 @@ export function startLine(started: Started): string {
     const { rule, directory } = started[kind]
     if (!rule) return []
     const by = ways[kind].available.join(', ') || 'nothing'
-    return `${kind} above ${amount(kind, rule.threshold)} (${limits(rule)}) to ${directory} by ${by}`
+    return `${ruleInWords(kind, rule)} to ${directory} by ${by}`
   })
   const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${memory.directory}`]
   const all = [...watched, ...manual].join('; ') || 'nothing'
@@ -44,6 +44,11 @@ export function startLine(started: Started): string {
   const atLimit = atHeapLimit === undefined ? '' : `; at V8's heap limit: ${atHeapLimit}`
   const readings = ways.cpuReadings === undefined ? '' : `; CPU readings by ${ways.cpuReadings}`
   return `watching ${all}; on ${thread}${atLimit}${readings}${packageFiles(started)}${passedOver(started)}`
+}
+
+/** Such as `cpu above 90% of a core (at once, at most 3 per 3600 s)`. */
+export function ruleInWords(kind: DumpKind, rule: RuleSettings): string {
+  return `${kind} above ${amount(kind, rule.threshold)} (${limits(rule)})`
 }
 
 /** The lines at start, one each, that warn of a threshold that can never trip, and of limits that could not be read. */

@@ -2,24 +2,27 @@ import { hostname } from 'node:os'
 import { systemClock } from '../base/clock'
 import { messageOf } from '../base/error-text'
 import { createStopList } from '../base/stop-list'
+import { clearTimeout, setTimeout } from '../base/timers'
 import { resolveEngines, type Engines, type ResolvedPackage } from '../capture/engines'
-import { SAMPLING_INTERVAL_BYTES, createHeapSampler, type HeapSampler } from '../capture/heap/sampling'
-import { createOrders, type OrderTable } from '../capture/main-thread/carry-out'
+import type * as carryOut from '../capture/main-thread/carry-out'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { Gate } from '../dispatch/gate'
 import { claim, processRegistry } from '../dispatch/process-registry'
 import { thresholdAboveHeapLimit } from '../capture/heap/limit/allowance'
+import { createHeapSampler, SAMPLING_INTERVAL_BYTES, type HeapSampler } from '../capture/heap/sampler'
 import { openLocalSession, whyNoInspector } from '../capture/main-thread/local-session'
 import { armHeapLimit, type ArmedHeapLimit } from '../dispatch/arm-heap-limit'
-import { LEAK_RULE, LEAK_RULE_ALONE } from '../leak/trend'
+import type * as leakTrend from '../leak/trend'
 import { chooseReadings, type ChosenReadings } from '../leak/choose-readings'
-import { startLeakWatch } from '../leak/watch'
+import type * as leakWatch from '../leak/watch'
 import { readLimits, type Limits } from '../system/limits'
 import { startWatchAnywhere } from '../thread/movable-watch'
-import type { RuleSettings, Watch, WatchSettings } from '../watch/watch'
+import { Board, BOARD_RULES, type BoardRow } from '../watch/board'
+import type { KindSettings, RuleSettings, Watch, WatchSettings, Ways } from '../watch/watch'
 import { absoluteThreshold, type Settings, type Threshold } from './options'
 import { NO_WATCH, watchSignal, type SignalWatch } from './signal'
-import { startLine, startWarnings } from './start-line'
+import { ruleInWords, startLine, startWarnings } from './start-line'
+import { resolveUpdate, type Update } from './update'
 import type { Voice } from './voice'
 
 /** What runs behind a `Monitor`. */
@@ -30,23 +33,59 @@ export interface Monitoring {
     details: Readonly<Record<string, unknown>>,
     durationMs?: number,
   ): Promise<DumpResult>
+  /** What has been read, and what is in force. */
+  stats(): WatchStats
+  /**
+   * Changes what is in force.
+   *
+   * @throws Before anything has been changed.
+   */
+  update(update: Update): void
   /** Stops everything. Idempotent, never rejects. */
   stop(): Promise<void>
+  /** Stops all that another monitor of this process would meet within the call, and the rest soon after. */
+  abandon(): void
+}
+
+/** One rule, and what it has read. */
+export interface RuleStats {
+  /** Percent of one core for `cpu`, bytes for `memory`. */
+  readonly threshold: number
+  readonly counter: number
+  /** Readings since the start. */
+  readonly readings: number
+  /** The latest one, in the unit of the threshold. Absent before the first. */
+  readonly latest?: { readonly value: number; readonly atEpochMs: number }
+  /** Readings above the threshold in a row. */
+  readonly breaches: number
+  /** `left`: dumps that it still allowed with the latest reading. */
+  readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number; readonly left: number }
+}
+
+export interface WatchStats {
+  /** Where readings and decisions are made, in words. Absent until the watch has started. */
+  readonly thread?: string
+  /** Ways in which each kind can be dumped here, best first. Absent until the watch has started. */
+  readonly ways?: Readonly<Record<DumpKind, readonly string[]>>
+  /** The kinds that are watched. */
+  readonly rules: Readonly<Partial<Record<DumpKind, RuleStats>>>
 }
 
 /**
  * The composition root: starts the parts from Settings, and stops them in reverse order.
  *
+ * @param isPreloaded - Started without code, perhaps in a process that it is not meant for: no directory is tried out.
  * @throws Error when `cpu` or `memory` is watched in this process already, or when `engine: 'packages'` misses one. Nothing
  * has been started then.
  */
-export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
+export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = false): Monitoring {
   const kinds = kindsWatched(settings)
   const engines = resolveEngines(settings.engine, kinds.includes('memory') ? [...kinds, 'leak'] : kinds)
   const started = createStopList((error) =>
     voice.failure({ stage: 'stop', message: messageOf(error), error }),
   )
-  started.add(claim(kinds))
+  const unclaim = claim(kinds)
+  started.add(unclaim)
   const leakReadings = settings.memory.rule && chooseReadings(engines.leak, systemClock.monotonicMs)
 
   // Caught before the start line is logged: an operator may send the signal right away, and uncaught it ends the process.
@@ -59,9 +98,18 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   const heapLimit =
     settings.heapLimit && armHeapLimit({ ...settings.heapLimit, ...heapLimitParts(settings, sampler) })
   if (heapLimit) started.add(() => heapLimit.disarm())
-  const watchSettings = watchSettingsOf(settings, engines, limits, heapLimit)
-  const orders = createOrders(engines, settings.signal, sampler)
-  if (settings.memory.sampling) startSamplingAtOnce(orders)
+  const boardMemory = Board.create(BOARD_RULES)
+  const board = new Board(boardMemory, BOARD_RULES)
+  const watchSettings: WatchSettings = {
+    ...watchSettingsOf(settings, engines, limits, heapLimit),
+    isPreloaded,
+    board: boardMemory,
+  }
+  let inForce = settings
+  let place: { readonly thread: string; readonly ways: Ways } | undefined
+  let built: carryOut.OrderTable | undefined
+  const orders = () => (built ??= loadOrders().createOrders(engines, settings.signal, sampler))
+  if (settings.memory.sampling) startSamplingAtOnce(sampler)
   const packages = usedPackages(engines, leakReadings)
   const leakPassedOver = leakReadings?.passedOver ?? []
   const watch = startWatchAnywhere({
@@ -69,7 +117,9 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     isThreadWanted: settings.watchdog,
     orders,
     report: voice,
+    onBeat: () => (board.isWanted = voice.wantsReadings()),
     onStarted(at) {
+      place = at
       const also = { signal: settings.signal, packages, leakPassedOver, atHeapLimit: heapLimit?.inWords }
       voice.info(startLine({ ...watchSettings, ...at, ...also }))
     },
@@ -84,17 +134,49 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     return { skipped: 'stopped' }
   }
   signal.serve(() => dumpByHand('memory', { askedBy: settings.signal }))
-  if (leakReadings) started.add(startLeaks(settings, leakReadings, orders, watch, voice))
+  const stopLeaks = leakReadings ? startLeaks(settings, leakReadings, orders, watch, voice) : () => undefined
+  started.add(stopLeaks)
 
   for (const line of startWarnings(watchSettings, limits)) voice.notice(line)
   const unlikely = heapLimitFirst(watchSettings, limits)
   if (unlikely !== undefined) voice.notice(unlikely)
   return {
     dumpByHand,
+    stats: () => ({
+      ...(place && {
+        thread: place.thread,
+        ways: { cpu: [...place.ways.cpu.available], memory: [...place.ways.memory.available] },
+      }),
+      rules: Object.fromEntries(
+        kinds.map((kind) => [kind, ruleStats(numbersOf(inForce, limits)[kind], board.read(kind))]),
+      ),
+    }),
+    update(update) {
+      inForce = resolveUpdate(update, inForce)
+      if (isStopping) return
+      const numbers = numbersOf(inForce, limits)
+      const changed = kinds.filter((kind) => update[kind] !== undefined)
+      watch.update(Object.fromEntries(changed.map((kind) => [kind, numbers[kind]])))
+      const words = changed.flatMap((kind) =>
+        numbers[kind].rule ? ruleInWords(kind, numbers[kind].rule) : [],
+      )
+      voice.info(`updated: ${words.join('; ') || 'nothing'}`)
+      for (const line of startWarnings(numbers, limits)) voice.notice(line)
+    },
     stop() {
       isStopping = true
       signal.ignore()
       return started.stop()
+    },
+    abandon() {
+      isStopping = true
+      stopLeaks()
+      signal.stop()
+      heapLimit?.disarm()
+      // Before the other monitor starts its own, of which V8 has one for all.
+      sampler.stop()
+      unclaim()
+      void started.stop()
     },
   }
 }
@@ -128,11 +210,10 @@ function watchSettingsOf(
   engines: Engines,
   limits: Limits,
   heapLimit: ArmedHeapLimit | undefined,
-): WatchSettings {
-  const { cpu, memory, keep } = settings
+): Omit<WatchSettings, 'board'> {
+  const { keep } = settings
   return {
-    cpu: { ...cpu, rule: withNumber(cpu.rule, limits.cpus * 100) },
-    memory: { ...memory, rule: withNumber(memory.rule, limits.memoryLimitBytes ?? limits.totalMemoryBytes) },
+    ...numbersOf(settings, limits),
     heapLimit: heapLimit?.toWatch,
     engines,
     keep,
@@ -146,6 +227,21 @@ function watchSettingsOf(
   }
 }
 
+/** The kinds with thresholds as numbers. */
+function numbersOf({ cpu, memory }: Pick<Settings, DumpKind>, limits: Limits): Pick<WatchSettings, DumpKind> {
+  return {
+    cpu: { ...cpu, rule: withNumber(cpu.rule, limits.cpus * 100) },
+    memory: { ...memory, rule: withNumber(memory.rule, limits.memoryLimitBytes ?? limits.totalMemoryBytes) },
+  }
+}
+
+function ruleStats({ rule }: KindSettings, row: BoardRow): RuleStats | undefined {
+  if (!rule) return undefined
+  const { left, ...read } = row
+  const budget = { ...rule.budget, left: row.readings > 0 ? left : rule.budget.tokensPerInterval }
+  return { threshold: rule.threshold, counter: rule.counter, ...read, budget }
+}
+
 /** @param whole - All that the process may use. */
 function withNumber(rule: RuleSettings<Threshold> | undefined, whole: number): RuleSettings | undefined {
   return rule && { ...rule, threshold: absoluteThreshold(rule.threshold, whole) }
@@ -155,21 +251,43 @@ function withNumber(rule: RuleSettings<Threshold> | undefined, whole: number): R
  * Starts the sampling heap profiler within the call, so that it covers what the application allocates while it boots. The
  * watch, which restarts it when it was stopped, begins later. If it cannot be started, the watch reports that.
  */
-function startSamplingAtOnce(orders: OrderTable): void {
+function startSamplingAtOnce(sampler: HeapSampler): void {
   try {
-    orders.startSampling({ intervalBytes: SAMPLING_INTERVAL_BYTES })
+    sampler.start(SAMPLING_INTERVAL_BYTES)
   } catch {
     return
   }
 }
 
-function startLeaks(
+function loadOrders(): typeof carryOut {
+  return require('../capture/main-thread/carry-out') as typeof carryOut
+}
+
+/** In a turn of the event loop: a leak takes minutes to show, and the application's start does not wait for the code. */
+function startLeaks(...parts: Parameters<typeof startLeaksNow>): () => void {
+  let stop = (): void => undefined
+  const timer = setTimeout(() => {
+    try {
+      stop = startLeaksNow(...parts)
+    } catch (error) {
+      leakFailure(parts[4])(error)
+    }
+  }, 0).unref()
+  return () => {
+    clearTimeout(timer)
+    stop()
+  }
+}
+
+function startLeaksNow(
   { memory: { sampling }, leakPair, keep }: Settings,
   { readings }: ChosenReadings,
-  orders: OrderTable,
+  orders: () => carryOut.OrderTable,
   watch: Watch,
   voice: Voice,
 ): () => void {
+  const { startLeakWatch } = require('../leak/watch') as typeof leakWatch
+  const { LEAK_RULE, LEAK_RULE_ALONE } = require('../leak/trend') as typeof leakTrend
   const gate = new Gate(processRegistry().gate)
   return startLeakWatch({
     source: readings,
@@ -178,7 +296,7 @@ function startLeaks(
     wallClock: systemClock.epochMs,
     readHoldings() {
       // The collection that it forces must not pass for a blocked event loop.
-      const { holdings } = gate.duringOrder(() => orders.allocationSites({}))
+      const { holdings } = gate.duringOrder(() => orders().allocationSites({}))
       return holdings && new Map(holdings.map((holding) => [holding.path, holding]))
     },
     onLeak: (leak) => voice.leak(leak),
@@ -188,8 +306,12 @@ function startLeaks(
     },
     // The second snapshot would take the place of the first one.
     isPairWanted: leakPair && (keep === false || keep >= 2),
-    onFailure: (error) => voice.failure({ stage: 'leak', message: messageOf(error), error }),
+    onFailure: leakFailure(voice),
   })
+}
+
+function leakFailure(voice: Voice): (error: unknown) => void {
+  return (error) => voice.failure({ stage: 'leak', message: messageOf(error), error })
 }
 
 function catchSignal({ signal }: Settings, voice: Voice): SignalWatch {

@@ -1,10 +1,14 @@
 import type { EventEmitter } from 'node:events'
-import type { Dump, Failure, Leak, Report, Skip } from '../dispatch/events'
-import { ownOnly } from '../base/globals'
+import type { Channel } from 'node:diagnostics_channel'
+import type * as diagnosticsChannel from 'node:diagnostics_channel'
+import type { Dump, Failure, Leak, Reading, Report, Skip } from '../dispatch/events'
 import { messageOf } from '../base/error-text'
+import { ownOnly, Promise } from '../base/globals'
+import { DumpHook, type OnDump } from '../report/on-dump'
 import { callListeners, say } from '../report/listeners'
 import { stderrLogger, type Logger } from '../report/logger'
 import { lines } from '../report/lines'
+import { Tally } from './tally'
 
 /** The events of a monitor and their payloads. */
 export interface MonitorEvents {
@@ -16,7 +20,14 @@ export interface MonitorEvents {
   leak: [leak: Leak]
   /** A part of the monitor failed; monitoring continues. */
   failure: [failure: Failure]
+  /** A reading was taken. It is reported within a second of the first subscription. */
+  reading: [reading: Reading]
 }
+
+const EVENTS = ['reading', 'dump', 'skip', 'leak', 'failure'] as const
+
+/** Most lines of a start that are held back. */
+const MAX_HELD = 20
 
 /**
  * Turns outcomes into events and lines, and keeps the host's code apart from ours: a listener that throws or rejects becomes
@@ -25,30 +36,67 @@ export interface MonitorEvents {
 export class Voice implements Report {
   readonly #emitter: EventEmitter<MonitorEvents>
   readonly #logger: Logger | false
+  readonly #channels: Readonly<Record<keyof MonitorEvents, Channel>>
+  readonly #hook: DumpHook<Dump> | undefined
+  readonly tally = new Tally()
+  /** Lines of the start that are held back. */
+  #held: [level: keyof Logger, line: string][] | undefined
 
-  /** @param logger - `undefined`: a line per event to stderr. */
-  constructor(emitter: EventEmitter<MonitorEvents>, logger: Logger | false | undefined) {
+  /**
+   * @param logger - `undefined`: a line per event to stderr.
+   * @param isHoldingBack - Logs start line and warnings only when an event follows them.
+   */
+  constructor(
+    emitter: EventEmitter<MonitorEvents>,
+    logger: Logger | false | undefined,
+    isHoldingBack = false,
+    onDump?: OnDump<Dump>,
+  ) {
     this.#emitter = emitter
     this.#logger = logger ?? stderrLogger()
+    if (isHoldingBack) this.#held = []
+    this.#channels = openChannels()
+    this.#hook =
+      onDump &&
+      new DumpHook(onDump, (error) => this.failure({ stage: 'onDump', message: messageOf(error), error }))
   }
 
   dump(dump: Dump): void {
+    this.#release()
     this.#say('warn', lines.dump(ownOnly(dump)))
     this.#emit('dump', dump)
+    this.#hook?.call(dump)
+  }
+
+  reading(reading: Reading): void {
+    this.#emit('reading', reading)
+  }
+
+  /** Whether an event or channel of readings has a listener. */
+  wantsReadings(): boolean {
+    return this.#emitter.listenerCount('reading') > 0 || this.#channels.reading.hasSubscribers
+  }
+
+  /** Resolves when the calls of `onDump` are over. */
+  hooksSettled(): Promise<void> {
+    return this.#hook?.settled() ?? Promise.resolve()
   }
 
   /** A dump that the end of the monitor or of the process prevents is no trouble. */
   skip(skip: Skip): void {
+    if (skip.reason !== 'stopped') this.#release()
     this.#say(skip.reason === 'stopped' ? 'info' : 'warn', lines.skip(skip))
     this.#emit('skip', skip)
   }
 
   leak(leak: Leak): void {
+    this.#release()
     this.#say('warn', lines.leak(leak))
     this.#emit('leak', leak)
   }
 
   failure(failure: Failure): void {
+    this.#release()
     this.#say('error', lines.failure(ownOnly(failure)))
     this.#emit('failure', failure)
   }
@@ -63,6 +111,9 @@ export class Voice implements Report {
   }
 
   #emit<Name extends keyof MonitorEvents>(name: Name, payload: MonitorEvents[Name][0]): void {
+    this.tally.count(name, payload)
+    const channel = this.#channels[name]
+    if (channel.hasSubscribers) channel.publish(payload)
     callListeners(this.#emitter, name, payload, (error) => this.#listenerFailed(name, error))
   }
 
@@ -74,6 +125,20 @@ export class Voice implements Report {
   }
 
   #say(level: keyof Logger, line: string): void {
-    if (this.#logger) say(this.#logger, level, line)
+    if (this.#held) void (this.#held.length < MAX_HELD && this.#held.push([level, line]))
+    else if (this.#logger) say(this.#logger, level, line)
   }
+
+  #release(): void {
+    const held = this.#held
+    this.#held = undefined
+    for (const [level, line] of held ?? []) this.#say(level, line)
+  }
+}
+
+/** For tools that know the process but not the monitor: `cpu-memory-monitor:dump` and its like. */
+function openChannels(): Readonly<Record<keyof MonitorEvents, Channel>> {
+  const { channel } = require('node:diagnostics_channel') as typeof diagnosticsChannel
+  const channels = EVENTS.map((name) => [name, channel(`cpu-memory-monitor:${name}`)] as const)
+  return Object.fromEntries(channels) as Record<keyof MonitorEvents, Channel>
 }

@@ -63,6 +63,14 @@ export function readBoolean(value: unknown, name: string, otherwise: boolean): b
   return value
 }
 
+export function readFunction<Called extends (...values: never[]) => unknown>(
+  value: unknown,
+  name: string,
+): Called | undefined {
+  if (value !== undefined && typeof value !== 'function') throw typeError(name, 'a function', value)
+  return value as Called | undefined
+}
+
 export function readLogger(value: unknown): Logger | false | undefined {
   if (value === undefined || value === false) return value
   const expected = 'an object with the functions info, warn and error, or false'

@@ -31,14 +31,19 @@ export interface Limits {
 /** Reads what the process may use. A file that cannot be read or understood sets no limit; it never throws. */
 export function readLimits(read: ReadKernelFile = readKernelFile): Limits {
   const totalMemoryBytes = readTotalMemory(read)
-  const problems = { memory: limitProblems(read, 'memory'), cpu: limitProblems(read, 'cpu') }
+  const groups = { memory: readGroups(read, 'memory'), cpu: readGroups(read, 'cpu') }
+  const ofPaths = pathProblems(read)
+  const problems = {
+    memory: limitProblems(read, 'memory', groups.memory, ofPaths),
+    cpu: limitProblems(read, 'cpu', groups.cpu, ofPaths),
+  }
   const all = [...new Set([...problems.memory, ...problems.cpu])]
   return {
     totalMemoryBytes,
-    ...(readMemoryLimit(read, totalMemoryBytes) ?? {
+    ...(readMemoryLimit(read, totalMemoryBytes, groups.memory) ?? {
       memoryLimitSource: problems.memory.length > 0 ? 'unknown' : 'none',
     }),
-    ...readCpus(read, problems.cpu.length > 0 ? 'unknown' : 'machine'),
+    ...readCpus(read, groups.cpu, problems.cpu.length > 0 ? 'unknown' : 'machine'),
     ...(all.length > 0 && { problems: all.join(', ') }),
   }
 }
@@ -51,8 +56,9 @@ export function readTotalMemory(read: ReadKernelFile): number {
 function readMemoryLimit(
   read: ReadKernelFile,
   totalMemoryBytes: number,
+  groups: Group[],
 ): Pick<Limits, 'memoryLimitBytes' | 'memoryLimitSource'> | undefined {
-  const [tightest] = limitedGroups(read, totalMemoryBytes).sort(
+  const [tightest] = limitedGroups(read, totalMemoryBytes, false, groups).sort(
     (one, other) => one.limitBytes - other.limitBytes,
   )
   return (
@@ -62,10 +68,11 @@ function readMemoryLimit(
 
 function readCpus(
   read: ReadKernelFile,
+  groups: readonly Group[],
   sourceWithoutQuota: 'machine' | 'unknown',
 ): Pick<Limits, 'cpus' | 'cpusSource'> {
   const machine = readAllowedCpus(read)
-  const quotas = readGroups(read, 'cpu').flatMap((group) => {
+  const quotas = groups.flatMap((group) => {
     const cpus = readQuota(read, group)
     return cpus !== undefined && cpus < machine
       ? [{ cpus, cpusSource: `cgroup-${group.version}` as const }]
@@ -183,8 +190,9 @@ export function limitedGroups(
   read: ReadKernelFile,
   totalMemoryBytes: number,
   countsThrottling = false,
+  groups = readGroups(read, 'memory'),
 ): MemoryGroup[] {
-  return readGroups(read, 'memory').flatMap((group) => {
+  return groups.flatMap((group) => {
     const high =
       countsThrottling && group.version === 'v2' ? readAmount(read, group, 'memory.high') : undefined
     const limitBytes = smallest([readLimit(read, group), high])
@@ -244,16 +252,26 @@ const LIMIT_FILES: Readonly<Record<CgroupVersion, Readonly<Record<Controller, Re
 /**
  * Lists the cgroup files that decide this process's limits and exist, but cannot be read or understood, with the line: a limit
  * in such a file is not seen, which is not the same as no limit.
+ *
+ * @param ofPaths - Problems of the two files that lead to the groups, which are the same for all controllers.
  */
-export function limitProblems(read: ReadKernelFile, controller: Controller): string[] {
-  const limitFiles = readGroups(read, controller).flatMap(({ version, directory }) =>
+export function limitProblems(
+  read: ReadKernelFile,
+  controller: Controller,
+  groups = readGroups(read, controller),
+  ofPaths = pathProblems(read),
+): string[] {
+  const limitFiles = groups.flatMap(({ version, directory }) =>
     Object.entries(LIMIT_FILES[version][controller]).map(
       ([file, grammar]) => [`${directory}/${file}`, grammar] as const,
     ),
   )
-  return [...Object.entries(PATH_FILES), ...limitFiles].flatMap(([path, grammar]) =>
-    problemsOf(read, path, grammar),
-  )
+  return [...ofPaths, ...limitFiles.flatMap(([path, grammar]) => problemsOf(read, path, grammar))]
+}
+
+/** The same for the two files that lead to the groups. */
+export function pathProblems(read: ReadKernelFile): string[] {
+  return Object.entries(PATH_FILES).flatMap(([path, grammar]) => problemsOf(read, path, grammar))
 }
 
 const MAX_QUOTED = 60
@@ -327,6 +345,8 @@ function membership(
 /** Each line is `id parent device root mountPoint options tags... - type source superOptions` (proc_pid_mountinfo(5)). */
 function parseMounts(mountinfo: string): Mount[] {
   return mountinfo.split('\n').flatMap((line) => {
+    // Most mounts are of other kinds.
+    if (!line.includes(' - cgroup')) return []
     const [before, after] = line.split(' - ')
     const [, , , root, mountPoint] = before?.split(' ') ?? []
     const [type, , superOptions] = after?.split(' ') ?? []

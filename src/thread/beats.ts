@@ -29,14 +29,16 @@ export class Beats {
   /**
    * Beats from the main thread's event loop, from its first turn on.
    *
+   * @param onBeat - Called with each beat. Must not throw.
    * @returns Stops the beats.
    */
-  start(): () => void {
+  start(onBeat: () => void = () => undefined): () => void {
     const inspector = loadInspector()
     let timer: NodeJS.Timeout
     const beat = () => {
       Atomics.store(this.#words, DEBUGGER, inspector.url() === undefined ? 0 : 1)
       Atomics.add(this.#words, BEATS, 1)
+      onBeat()
       timer = setTimeout(beat, BEAT_MS)
       timer.unref()
     }

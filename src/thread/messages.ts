@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { DumpRequest } from '../dispatch/request'
-import type { Dump, DumpResult, Failure, Skip } from '../dispatch/events'
-import type { WatchSettings, Ways } from '../watch/watch'
+import type { Dump, DumpResult, Failure, Reading, Skip } from '../dispatch/events'
+import type { RuleChanges, WatchSettings, Ways } from '../watch/watch'
 
 /** Data that the thread is started with. */
 export interface WatchdogData {
@@ -20,6 +20,7 @@ export interface WatchdogData {
 /** Main thread to watchdog. */
 export type ToWatchdog =
   | { readonly type: 'request'; readonly id: number; readonly request: Omit<DumpRequest, 'early'> }
+  | { readonly type: 'update'; readonly changes: RuleChanges }
   | { readonly type: 'stop' }
   /** Answer to `turn`: the event loop of the main thread turned at this monotonic time, ms. */
   | { readonly type: 'turned'; readonly atMs: number }
@@ -33,6 +34,7 @@ export type FromWatchdog =
   | { readonly type: 'skip'; readonly skip: Skip }
   | { readonly type: 'failure'; readonly failure: Failure }
   | { readonly type: 'notice'; readonly line: string }
+  | { readonly type: 'reading'; readonly reading: Reading }
   | { readonly type: 'result'; readonly id: number; readonly result: DumpResult }
   | { readonly type: 'stopped' }
   /** Asks for a `turned`. */

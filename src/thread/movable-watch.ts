@@ -1,22 +1,25 @@
 import { messageOf } from '../base/error-text'
-import { createDirectMainThread } from '../capture/main-thread/direct'
-import { ordersDuring, type OrderTable } from '../capture/main-thread/carry-out'
+import type * as carryOut from '../capture/main-thread/carry-out'
+import type * as direct from '../capture/main-thread/direct'
 import type { Report } from '../dispatch/events'
 import { Gate } from '../dispatch/gate'
 import { processRegistry } from '../dispatch/process-registry'
 import { systemClock } from '../base/clock'
 import { EXIT_WAIT_MS } from './exit-wait'
 import { goesOnAlone } from './goes-on-alone'
-import { startWatch, type LocalWatch, type Watch, type WatchSettings, type Ways } from '../watch/watch'
+import type * as watchModule from '../watch/watch'
+import type { LocalWatch, RuleChanges, Watch, WatchSettings, Ways } from '../watch/watch'
 import { Watchdog, type LostWatchdog } from './watchdog'
 
 export interface StartParts {
   readonly settings: WatchSettings
   /** Watch from a thread of its own if one can be started. */
   readonly isThreadWanted: boolean
-  /** Work that only the main thread can do. */
-  readonly orders: OrderTable
+  /** Builds the orders: work that only the main thread can do. Called once, when the first order arrives. */
+  readonly orders: () => carryOut.OrderTable
   readonly report: Report
+  /** Called about once a second while the watch is on its thread. */
+  readonly onBeat?: (() => void) | undefined
   /** Called with the place where the watch runs, at the start and when it has moved. */
   readonly onStarted: (started: { thread: string; ways: Ways }) => void
 }
@@ -27,7 +30,12 @@ export interface StartParts {
  */
 export function startWatchAnywhere(given: StartParts): Watch {
   const gate = new Gate(processRegistry().gate)
-  const parts = { ...given, orders: ordersDuring(given.orders, (order) => gate.duringOrder(order)) }
+  let orders: carryOut.OrderTable | undefined
+  const buildOrders = (): carryOut.OrderTable => {
+    const { ordersDuring } = require('../capture/main-thread/carry-out') as typeof carryOut
+    return ordersDuring(given.orders(), (order) => gate.duringOrder(order))
+  }
+  const parts = { ...given, orders: () => (orders ??= buildOrders()) }
   return given.isThreadWanted ? startOnThread(parts, gate) : startHere(parts, gate, 'the main thread')
 }
 
@@ -37,7 +45,10 @@ function startHere(
   thread: string,
   isTakingOver = false,
 ): Watch {
-  const mainThread = createDirectMainThread(orders)
+  // Loaded late: the thread has a copy of its own, and most processes have a thread.
+  const { startWatch } = require('../watch/watch') as typeof watchModule
+  const { createDirectMainThread } = require('../capture/main-thread/direct') as typeof direct
+  const mainThread = createDirectMainThread(orders())
   let childPid: number | undefined
   const onChild = (pid: number | undefined): void => void (childPid = pid)
   const watch = startWatch(settings, { mainThread, gate, report, onChild, isTakingOver })
@@ -56,6 +67,7 @@ function endingAtExit(watch: LocalWatch, report: Report, childAtWork: () => numb
   }
   process.on('exit', onExit)
   return {
+    update: (changes) => watch.update(changes),
     request: (request) => watch.request(request),
     async stop() {
       await watch.stop()
@@ -66,24 +78,30 @@ function endingAtExit(watch: LocalWatch, report: Report, childAtWork: () => numb
 
 /** The watch on its thread while there is one, and then on this thread. */
 function startOnThread(parts: StartParts, gate: Gate): Watch {
-  const { settings, orders, report, onStarted } = parts
+  const { settings, orders, report, onBeat, onStarted } = parts
+  let changes: RuleChanges = {}
   const moveHere = ({ why, wasReady, unanswered }: LostWatchdog): void => {
     if (wasReady)
       report.failure({ stage: 'watchdog', message: `the thread ended (${why}); the main thread takes over` })
     const thread = wasReady ? 'the main thread from now on' : withoutThread(why)
     current = startHere(parts, gate, thread, wasReady)
+    current.update(changes)
     for (const { request, settle } of unanswered) void current.request(request).then(settle)
   }
   const start = (): Watch => {
     try {
       const onReady = (ways: Ways): void => onStarted({ thread: 'a thread of its own', ways })
-      return new Watchdog({ settings, gate, orders, report, onReady, onLost: moveHere })
+      return new Watchdog({ settings, gate, orders, report, onBeat, onReady, onLost: moveHere })
     } catch (error) {
       return startHere(parts, gate, withoutThread(messageOf(error)))
     }
   }
   let current = start()
   return {
+    update(latest) {
+      changes = { ...changes, ...latest }
+      current.update(latest)
+    },
     request: (request) => current.request(request),
     stop: () => current.stop(),
   }

@@ -1,6 +1,6 @@
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
 import type { OrderName } from '../capture/main-thread/orders'
-import { runOrder, type OrderTable } from '../capture/main-thread/carry-out'
+import type * as carryOut from '../capture/main-thread/carry-out'
 import { REGISTRY_KEY } from '../dispatch/process-registry'
 import { toJson } from '../base/globals'
 
@@ -16,17 +16,23 @@ export interface PostedOrder {
 /**
  * The hook on the main thread: carries out the order that was posted for a slot. Returns the answer as JSON, never throws.
  *
+ * @param orders - Builds the orders, when the first one arrives.
  * @param port - The main thread's end of the channel for orders. It is read by hand: an order interrupts the main thread, whose
  * event loop may not turn.
  */
-export function createOrderHook(orders: OrderTable, port: MessagePort): (slot: number) => string {
+export function createOrderHook(
+  orders: () => carryOut.OrderTable,
+  port: MessagePort,
+): (slot: number) => string {
   const posted = new Map<number, PostedOrder>()
   return (slot) => {
     let mail: { message: PostedOrder } | undefined
     while ((mail = receiveMessageOnPort(port) as typeof mail)) posted.set(mail.message.slot, mail.message)
     const order = posted.get(slot)
     posted.delete(slot)
-    return order ? runOrder(orders, order.name, order.input) : toJson({ error: 'the order did not arrive' })
+    if (!order) return toJson({ error: 'the order did not arrive' })
+    const { runOrder } = require('../capture/main-thread/carry-out') as typeof carryOut
+    return runOrder(orders(), order.name, order.input)
   }
 }
 

@@ -45,6 +45,9 @@ function main(): void {
       case 'turned':
         turns.turned(message.atMs)
         break
+      case 'update':
+        watch.update(message.changes)
+        break
       case 'exit':
         void watch.dispatcher.stop()
         break
@@ -77,6 +80,7 @@ function reportBy(tell: Tell): Report {
     skip: (skip) => tell({ type: 'skip', skip }),
     failure: (failure) => tell({ type: 'failure', failure }),
     notice: (line) => tell({ type: 'notice', line }),
+    reading: (reading) => tell({ type: 'reading', reading }),
   }
 }
 

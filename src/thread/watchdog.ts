@@ -17,7 +17,7 @@ import { EXIT_WAIT_BYTES, ExitWait } from './exit-wait'
 import { goesOnAlone } from './goes-on-alone'
 import type { FromWatchdog, ToWatchdog, WatchdogData } from './messages'
 import { createOrderHook } from './order-post'
-import type { Watch, WatchSettings, Ways } from '../watch/watch'
+import type { RuleChanges, Watch, WatchSettings, Ways } from '../watch/watch'
 
 /** Most of V8's heap that the thread may use, MB. A CPU profile passes through it twice, parsed and as text. */
 const MAX_HEAP_MB = 192
@@ -28,8 +28,10 @@ export interface WatchdogParts {
   /** The main thread's: opens the process's gate when the thread has died. */
   readonly gate: Gate
   /** The orders that the thread may give. */
-  readonly orders: OrderTable
+  readonly orders: () => OrderTable
   readonly report: Report
+  /** Called about once a second. Must not throw. */
+  readonly onBeat?: (() => void) | undefined
   readonly onReady: (ways: Ways) => void
   /** The thread could not start or has died: the caller has to watch from elsewhere. */
   readonly onLost: (lost: LostWatchdog) => void
@@ -91,7 +93,7 @@ export class Watchdog implements Watch {
     this.#worker.on('exit', (code) => this.#lost(`it ended with code ${code}`))
     port1.on('message', (message: FromWatchdog) => this.#take(message))
     port1.unref()
-    this.#stopBeats = new Beats(beats).start()
+    this.#stopBeats = new Beats(beats).start(parts.onBeat)
     process.on('exit', this.#onExit)
   }
 
@@ -102,6 +104,10 @@ export class Watchdog implements Watch {
       this.#unanswered.set(id, { request, settle })
       this.#tell({ type: 'request', id, request })
     })
+  }
+
+  update(changes: RuleChanges): void {
+    if (!this.#isOver) this.#tell({ type: 'update', changes })
   }
 
   stop(): Promise<void> {
@@ -127,6 +133,8 @@ export class Watchdog implements Watch {
         return report.failure(message.failure)
       case 'notice':
         return report.notice(message.line)
+      case 'reading':
+        return report.reading?.(message.reading)
       case 'result':
         this.#unanswered.get(message.id)?.settle(message.result)
         this.#unanswered.delete(message.id)

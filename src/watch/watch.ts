@@ -20,6 +20,7 @@ import { takeTurn } from '../system/turn'
 import { cpuSampler, memorySampler, ownCpuTime } from '../system/usage'
 import { prepareDirectories, retainer } from './directories'
 import { startLoop } from '../base/loop'
+import { Board, BOARD_RULES } from './board'
 import { startReadingLoop } from './reading-loop'
 
 /** When a kind of dump is made by itself. */
@@ -56,6 +57,10 @@ export interface WatchSettings {
   readonly memory: MemorySettings
   /** Absent: nothing is done at V8's heap limit. */
   readonly heapLimit?: HeapLimitToWatch | undefined
+  /** Started without code, perhaps in a process that it is not meant for: the directories are left alone until a dump. */
+  readonly isPreloaded?: boolean
+  /** Where the main thread looks up the readings. */
+  readonly board: SharedArrayBuffer
   readonly engines: Engines
   /** Dumps kept per kind of name; `false`: all. */
   readonly keep: number | false
@@ -70,8 +75,16 @@ export type Ways = Readonly<
   readonly cpuReadings?: string | undefined
 }
 
+/** The rules as they are from now on, of the kinds that change. */
+export interface RuleChanges {
+  readonly cpu?: Pick<CpuSettings, 'rule' | 'profileDurationMs'> | undefined
+  readonly memory?: Pick<MemorySettings, 'rule'> | undefined
+}
+
 /** The loops and the dispatcher, on whichever thread they run. */
 export interface Watch {
+  /** Changes rules while they run. */
+  update(changes: RuleChanges): void
   /** Requests a dump. Never rejects. */
   request(request: Omit<DumpRequest, 'early'>): Promise<DumpResult>
   /** Stops loops, dispatcher and captures; resolves when the last file is closed. Idempotent. */
@@ -107,7 +120,8 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
   const { cpu, memory, engines, keep, where } = settings
   const { mainThread, gate, report, isTakingOver, onRunning, onChild } = surroundings
   const directories = [cpu.directory, memory.directory]
-  const prepared = isTakingOver ? Promise.resolve() : prepareDirectories(directories, where.host, report)
+  const isLeftAlone = isTakingOver || settings.isPreloaded
+  const prepared = isLeftAlone ? Promise.resolve() : prepareDirectories(directories, where.host, report)
   const common = { mainThread, probe: createRoomProbe(), observer: observerFor(report, onChild) }
   const capturers = {
     cpu: createCpuCapturer({ ...common, engine: engines.cpu }),
@@ -117,30 +131,41 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       sampling: memory.sampling,
     }),
   }
-  const partsOf = (kind: DumpKind): KindParts => {
-    const { directory, rule } = settings[kind]
-    const watched = rule && {
-      rule: new ThresholdRule(rule.threshold, rule.counter),
-      budget: new DumpBudget(rule.budget),
-    }
-    return {
-      capturer: capturers[kind],
-      directory,
-      watched,
-      ...(kind === 'memory' && { takeTurn: waitForTurn }),
-    }
-  }
+  const watchedBy = (rule: RuleSettings | undefined): KindParts['watched'] =>
+    rule && { rule: new ThresholdRule(rule.threshold, rule.counter), budget: new DumpBudget(rule.budget) }
+  const watched = { cpu: watchedBy(cpu.rule), memory: watchedBy(memory.rule) }
+  const partsOf = (kind: DumpKind): KindParts => ({
+    capturer: capturers[kind],
+    directory: settings[kind].directory,
+    watched: watched[kind],
+    ...(kind === 'memory' && { takeTurn: waitForTurn }),
+  })
+  let { profileDurationMs } = cpu
   const dispatcher = new Dispatcher({
     cpu: partsOf('cpu'),
     memory: partsOf('memory'),
     gate,
     clock: systemClock,
     report,
-    profileDurationMs: cpu.profileDurationMs,
+    get profileDurationMs() {
+      return profileDurationMs
+    },
     where,
     retain: retainer(where.host, keep, report),
     onRunning,
   })
+  const board = new Board(settings.board, BOARD_RULES)
+  const observed: Pick<Dispatcher, 'observe'> = {
+    observe(kind, value, sinceMs) {
+      dispatcher.observe(kind, value, sinceMs)
+      const { rule, budget } = watched[kind] ?? {}
+      if (!rule || !budget) return
+      const atEpochMs = systemClock.epochMs()
+      board.write(kind, value, atEpochMs, rule.breaches, budget.left)
+      if (report.wantsReadings?.() ?? board.isWanted)
+        report.reading?.({ rule: kind, value, threshold: rule.threshold, atEpochMs })
+    },
+  }
   const cpuTime =
     cpu.rule &&
     ownCpuTime((why) => report.notice(`CPU readings come from Node's counters from now on: ${why}`))
@@ -149,7 +174,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
     if (!rule) return []
     const { intervalMs } = rule
     const sampler = kind === 'cpu' && cpuTime ? cpuSampler(cpuTime) : memorySampler()
-    return startReadingLoop({ kind, intervalMs, sampler, dispatcher, clock: systemClock, report })
+    return startReadingLoop({ kind, intervalMs, sampler, dispatcher: observed, clock: systemClock, report })
   })
   const { heapLimit } = settings
   if (heapLimit && memory.rule) {
@@ -169,6 +194,18 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
   return {
     dispatcher,
     request: (request) => dispatcher.request(request),
+    update(changes) {
+      if (changes.cpu) ({ profileDurationMs } = changes.cpu)
+      for (const kind of ['cpu', 'memory'] as const) {
+        const [change, running] = [changes[kind]?.rule, watched[kind]]
+        if (!change || !running) continue
+        running.rule.change(change.threshold, change.counter)
+        const { tokensPerInterval, intervalMs } = running.budget.terms
+        const isSame =
+          change.budget.tokensPerInterval === tokensPerInterval && change.budget.intervalMs === intervalMs
+        if (!isSame) running.budget.change(change.budget)
+      }
+    },
     ways: () => ({
       cpu: capturers.cpu.ways(),
       memory: capturers.memory.ways(),

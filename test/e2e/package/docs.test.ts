@@ -8,6 +8,7 @@ import { runInThisContext } from 'node:vm'
 import { resolveClusterOptions, type ClusterOptions } from '../../../dist/cluster/options.js'
 import * as names from '../../../dist/files/names.js'
 import { resolveOptions, type Options } from '../../../dist/monitor/options.js'
+import { resolveUpdate, type Update } from '../../../dist/monitor/update.js'
 import { repository } from './installed-package'
 import { anchorsOf, linksOf, pages, read, samplesOf, sectionOf } from './pages'
 
@@ -91,7 +92,7 @@ describe('docs/options.md', () => {
       return { ...all, [group]: key === undefined ? value : { [key]: value } }
     }
     const prose = checkDefaults(documented, (name, value) => resolveOptions(withOption(name, value)))
-    assert.deepEqual(prose, ['logger'])
+    assert.deepEqual(prose, ['logger', 'onDump'])
   })
 
   it('agrees with the list in the README', () => {
@@ -212,8 +213,9 @@ function evaluate(code: string): unknown {
 /** Runs a sample; the package itself only reads its options. */
 function runSample(sample: string): void {
   const monitor = (options: Options) => {
-    resolveOptions(options)
-    return new EventEmitter()
+    const settings = resolveOptions(options)
+    const update = (changes: Update) => resolveUpdate(changes, settings)
+    return Object.assign(new EventEmitter(), { update })
   }
   const run = (limit: number | string, _run: unknown, _clean?: unknown, options?: ClusterOptions) => {
     resolveClusterOptions(limit, options, {})
@@ -222,6 +224,7 @@ function runSample(sample: string): void {
   const parts: Record<string, unknown> = {
     'cpu-memory-monitor': monitor,
     'cpu-memory-monitor/cluster': { run },
+    'node:diagnostics_channel': { subscribe: () => undefined },
   }
   const program = runInThisContext(`(require, cpuMemoryMonitor, module) => {{\n${sample}\n}}`) as (
     ...values: unknown[]

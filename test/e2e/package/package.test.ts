@@ -54,6 +54,7 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
     for (const file of [
       'dist/index.js',
       'dist/index.d.ts',
+      'dist/register.js',
       'dist/thread/watchdog-thread.js',
       'dist/reader/cli.js',
       'dist/reader/snapshot-child.js',
@@ -109,6 +110,16 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
         readFileSync(join(repository, 'node_modules', library, 'package.json'), 'utf8'),
       ) as { version: string }
       assert.ok(licences.includes(`${library} ${version} (`), library)
+    }
+  })
+
+  it('is a preload for --require and --import, which prints nothing', async () => {
+    const program = "process.stdout.write('ran')"
+    for (const flag of ['--require', '--import']) {
+      const { stdout, stderr } = await installed.run(process.execPath, [
+        ...[flag, 'cpu-memory-monitor/register', '--eval', program],
+      ])
+      assert.deepEqual([stdout, stderr], ['ran', ''])
     }
   })
 

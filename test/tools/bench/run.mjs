@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-const BENCHMARKS = ['cluster', 'cpu-dump', 'heap-dump', 'leak', 'snapshot-need', 'watchdog']
+const BENCHMARKS = ['cluster', 'cpu-dump', 'heap-dump', 'leak', 'snapshot-need', 'startup', 'watchdog']
 const [name, ...parameters] = process.argv.slice(2)
 const script = fileURLToPath(new URL(`${name}.mjs`, import.meta.url))
 if (!BENCHMARKS.includes(name) || !existsSync(script)) {

@@ -25,3 +25,23 @@ test('counts the interval from the first token, not from the start of the proces
   nowMs += 1000
   assert.deepEqual(spend(budget, 3), [true, true, false])
 })
+
+test('what is left, and what a change of the terms leaves of it', () => {
+  const budget = new DumpBudget({ tokensPerInterval: 3, intervalMs: 3_600_000 })
+  assert.equal(budget.left, 3)
+  budget.tryRemoveToken()
+  budget.tryRemoveToken()
+  assert.equal(budget.left, 1)
+  budget.change({ tokensPerInterval: 5, intervalMs: 3_600_000 })
+  assert.equal(budget.left, 3)
+  budget.change({ tokensPerInterval: 1, intervalMs: 60_000 })
+  assert.equal(budget.left, 0)
+  assert.equal(budget.tryRemoveToken(), false)
+  assert.equal(new DumpBudget({ tokensPerInterval: 0, intervalMs: 1000 }).left, 0)
+})
+
+test('a change before the first dump spends nothing', () => {
+  const budget = new DumpBudget({ tokensPerInterval: 3, intervalMs: 3_600_000 })
+  budget.change({ tokensPerInterval: 2, intervalMs: 3_600_000 })
+  assert.deepEqual([budget.left, budget.tryRemoveToken(), budget.left], [2, true, 1])
+})

@@ -102,3 +102,18 @@ describe('an episode', () => {
     assert.equal(rule.isNews('limited'), true)
   })
 })
+
+test('a change counts from the next reading on, and keeps what has been counted', () => {
+  const rule = new ThresholdRule(10, 3)
+  rule.observe(11)
+  rule.observe(11)
+  assert.equal(rule.breaches, 2)
+  rule.change(20, 3)
+  assert.deepEqual([rule.threshold, rule.counter], [20, 3])
+  assert.equal(rule.observe(21).trips, true)
+  rule.observe(21)
+  rule.change(20, 2)
+  assert.equal(rule.observe(21).trips, true)
+  assert.equal(rule.observe(15).trips, false)
+  assert.equal(rule.breaches, 0)
+})

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -24,6 +25,56 @@ function scene() {
 function asListener(listener: () => unknown): () => void {
   return listener
 }
+
+test('a start that is held back is logged with the first event, and never without one', () => {
+  const lines: string[] = []
+  const log = (level: string) => (text: string) => void lines.push(`${level} ${text}`)
+  const logger = { info: log('info'), warn: log('warn'), error: log('error') }
+  const voice = new Voice(new EventEmitter<MonitorEvents>(), logger, true)
+  voice.info('watching')
+  voice.notice('a warning')
+  voice.skip({ kind: 'cpu', rule: 'threshold', reason: 'stopped', numbers: {} })
+  assert.equal(lines.length, 0)
+  voice.dump(dump)
+  assert.deepEqual(
+    lines.map((line) => line.split(' ').slice(0, 2).join(' ')),
+    ['info watching', 'warn a', 'info threshold', 'warn threshold'],
+  )
+})
+
+test('readings are wanted while they have a listener or a subscriber', () => {
+  const { emitter, voice } = scene()
+  assert.equal(voice.wantsReadings(), false)
+  const listener = () => undefined
+  emitter.on('reading', listener)
+  assert.equal(voice.wantsReadings(), true)
+  emitter.removeListener('reading', listener)
+  assert.equal(voice.wantsReadings(), false)
+  subscribe('cpu-memory-monitor:reading', listener)
+  assert.equal(voice.wantsReadings(), true)
+  unsubscribe('cpu-memory-monitor:reading', listener)
+  assert.equal(voice.wantsReadings(), false)
+})
+
+test('each event is published on its channel', () => {
+  const { voice } = scene()
+  const heard: unknown[] = []
+  const hear = (message: unknown, name: string | symbol) => void heard.push([name, message])
+  const reading = { rule: 'cpu', value: 1, threshold: 2, atEpochMs: 3 }
+  const failure = { stage: 'capture', message: 'x' }
+  for (const name of ['dump', 'reading', 'failure']) subscribe(`cpu-memory-monitor:${name}`, hear)
+  voice.dump(dump)
+  voice.reading(reading)
+  voice.failure(failure)
+  for (const name of ['dump', 'reading', 'failure']) unsubscribe(`cpu-memory-monitor:${name}`, hear)
+  voice.dump(dump)
+  assert.deepEqual(heard, [
+    ['cpu-memory-monitor:dump', dump],
+    ['cpu-memory-monitor:reading', reading],
+    ['cpu-memory-monitor:failure', failure],
+  ])
+  assert.deepEqual(voice.tally.counts(), { dumps: { cpu: 2, memory: 0 }, skips: {}, leaks: 0, failures: 1 })
+})
 
 test('every event is one line and one emit with its payload', () => {
   const { emitter, lines, voice, failures } = scene()

@@ -7,7 +7,8 @@ import { messageOf } from '../../../base/error-text'
 import type { PassedOver } from '../../capture'
 import type { HeapLimitChild } from '../fork/helper'
 import { FORK_WAY } from '../fork/job'
-import { SAMPLING_INTERVAL_BYTES, SAMPLING_WAY, type HeapSampler } from '../sampling'
+import { SAMPLING_INTERVAL_BYTES, type HeapSampler } from '../sampler'
+import { SAMPLING_WAY } from '../sampling'
 import { monotonicMs } from '../../../base/clock'
 
 /** What a reading gives the job beforehand, as JSON in the plan's `facts`. */

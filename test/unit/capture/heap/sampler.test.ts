@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Session } from 'node:inspector'
 import { describe, it } from 'node:test'
-import { createHeapSampler } from '../../../../src/capture/heap/sampling'
+import { createHeapSampler } from '../../../../src/capture/heap/sampler'
 
 /** V8's one sampling profiler as its sessions see it: anybody's stop ends it, and so does the end of the session that started it. */
 function fakeV8() {

@@ -1,0 +1,55 @@
+/** An option, as the checks, the environment variables and the documentation share it. */
+export interface DeclaredOption {
+  /** Its path in the options. */
+  readonly option: string
+  /**
+   * How its variable is read. `value`: as JSON where the text is JSON (a number, `true`, `false`, an array, an object), else as
+   * text. `text`: as it stands. `none`: only code can give it.
+   */
+  readonly variable: 'value' | 'text' | 'none'
+  /** A value of the variable, for the documentation. */
+  readonly example: string
+  /** It can be changed while the monitor runs. */
+  readonly isLive?: true
+}
+
+/** All options of the monitor. One that is not here is refused. */
+export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
+  { option: 'cpu', variable: 'value', example: 'false' },
+  { option: 'memory', variable: 'value', example: 'false' },
+  { option: 'profileDir', variable: 'text', example: '/var/lib/shop/evidence' },
+  { option: 'signal', variable: 'value', example: 'SIGUSR2' },
+  { option: 'watchdog', variable: 'value', example: 'false' },
+  { option: 'engine', variable: 'text', example: 'builtin' },
+  { option: 'keep', variable: 'value', example: '5' },
+  { option: 'logger', variable: 'value', example: 'false' },
+  { option: 'onDump', variable: 'none', example: '' },
+  { option: 'cpu.interval', variable: 'value', example: '500' },
+  { option: 'cpu.threshold', variable: 'value', example: '80%', isLive: true },
+  { option: 'cpu.profileDir', variable: 'text', example: '/var/lib/shop/evidence' },
+  { option: 'cpu.counter', variable: 'value', example: '5', isLive: true },
+  { option: 'cpu.limiter', variable: 'value', example: '[5, "hour"]', isLive: true },
+  { option: 'cpu.duration', variable: 'value', example: '10000', isLive: true },
+  { option: 'cpu.blocked', variable: 'value', example: 'false' },
+  { option: 'memory.interval', variable: 'value', example: '500' },
+  { option: 'memory.threshold', variable: 'value', example: '1.2gb', isLive: true },
+  { option: 'memory.profileDir', variable: 'text', example: '/var/lib/shop/evidence' },
+  { option: 'memory.counter', variable: 'value', example: '5', isLive: true },
+  { option: 'memory.limiter', variable: 'value', example: '[2, "day"]', isLive: true },
+  { option: 'memory.sampling', variable: 'value', example: 'false' },
+  { option: 'memory.heapLimit', variable: 'value', example: '{"hold": 20000}' },
+  { option: 'memory.leakPair', variable: 'value', example: 'false' },
+]
+
+/** @returns Names of the options in a group, or, without a group, of those at the top. */
+export function optionsOf(group?: 'cpu' | 'memory', options = DECLARED_OPTIONS): string[] {
+  const names = options.map(({ option }) => option.split('.'))
+  return group === undefined
+    ? names.flatMap(([name = '', inner]) => (inner === undefined ? [name] : []))
+    : names.flatMap(([first, inner]) => (first === group && inner !== undefined ? [inner] : []))
+}
+
+/** @returns The name of the option's variable, such as `CMM_MEMORY_HEAP_LIMIT`. */
+export function variableOf(option: string): string {
+  return `CMM_${option.replace('.', '_').replace(/[A-Z]/g, '_$&').toUpperCase()}`
+}

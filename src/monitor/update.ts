@@ -1,0 +1,75 @@
+import { readLimiter, type LimiterOption } from '../options/limiter'
+import { readMs, readObject, readWhole } from '../options/read'
+import type { RuleSettings } from '../watch/watch'
+import { DECLARED_OPTIONS, optionsOf } from './declared'
+import { readCpuThreshold, readMemoryThreshold, type Settings, type Threshold } from './options'
+
+/** Options of one kind that can be changed while the monitor runs. An absent one stays as it is. */
+export interface RuleUpdate {
+  /** As in the options. */
+  threshold?: number | string | undefined
+  /** As in the options. */
+  counter?: number | undefined
+  /** As in the options. What is spent stays spent; the interval begins anew. */
+  limiter?: LimiterOption | undefined
+}
+
+/** What `update()` takes: the kinds that are watched, with what changes. */
+export interface Update {
+  cpu?: (RuleUpdate & { duration?: number | undefined }) | undefined
+  memory?: RuleUpdate | undefined
+}
+
+const LIVE_OPTIONS = DECLARED_OPTIONS.filter(({ isLive }) => isLive)
+
+/**
+ * Reads an update.
+ *
+ * @returns The settings as they are after it.
+ * @throws TypeError for a wrong type, for what does not exist, and for what cannot be changed while the monitor runs.
+ * @throws RangeError for a value outside its range.
+ * @throws Error for a kind that is not watched.
+ */
+export function resolveUpdate(update: Update, settings: Settings): Settings {
+  const given = readObject(update, 'update', ['cpu', 'memory'])
+  const cpu = readKind(given['cpu'], 'cpu', settings.cpu.rule, readCpuThreshold)
+  const memory = readKind(given['memory'], 'memory', settings.memory.rule, readMemoryThreshold)
+  const profileDurationMs = readMs(
+    cpu?.given['duration'],
+    'options.cpu.duration',
+    settings.cpu.profileDurationMs,
+  )
+  return {
+    ...settings,
+    cpu: { ...settings.cpu, profileDurationMs, rule: cpu?.rule ?? settings.cpu.rule },
+    memory: { ...settings.memory, rule: memory?.rule ?? settings.memory.rule },
+  }
+}
+
+function readKind(
+  value: unknown,
+  kind: 'cpu' | 'memory',
+  rule: RuleSettings<Threshold> | undefined,
+  readThreshold: (value: unknown) => Threshold,
+): { readonly given: Record<string, unknown>; readonly rule: RuleSettings<Threshold> } | undefined {
+  if (value === undefined) return undefined
+  if (!rule) throw new Error(`${kind} is not watched by this monitor, so nothing of it can be changed`)
+  const name = `options.${kind}`
+  const given = readObject(value, name, optionsOf(kind))
+  const live = optionsOf(kind, LIVE_OPTIONS)
+  const fixed = Object.keys(given).find((key) => !live.includes(key))
+  if (fixed !== undefined)
+    throw new TypeError(
+      `${name}.${fixed} cannot be changed while the monitor runs; update() takes ${live.join(', ')}`,
+    )
+  const { threshold, counter, limiter } = given
+  return {
+    given,
+    rule: {
+      ...rule,
+      ...(threshold !== undefined && { threshold: readThreshold(threshold) }),
+      counter: readWhole(counter, `${name}.counter`, 1, rule.counter),
+      ...(limiter !== undefined && { budget: readLimiter(limiter, `${name}.limiter`) }),
+    },
+  }
+}

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { DECLARED_OPTIONS, variableOf } from '../../../src/monitor/declared'
+import { PRELOAD_DEFAULTS, readEnvironment } from '../../../src/monitor/environment'
+import { resolveOptions, type Options } from '../../../src/monitor/options'
+
+test('without variables the defaults are those of the documentation', () => {
+  assert.deepEqual(PRELOAD_DEFAULTS, {
+    cpu: { threshold: '90%', counter: 3 },
+    memory: { threshold: '85%', counter: 3 },
+  })
+  assert.deepEqual(readEnvironment({ HOME: '/root', CMM_CONFIG: '' }), resolveOptions(PRELOAD_DEFAULTS))
+})
+
+test('each option has a variable, which means what the option means', () => {
+  const { cpu, memory } = PRELOAD_DEFAULTS
+  const values: Record<string, unknown> = {
+    'cpu.limiter': [5, 'hour'],
+    'memory.limiter': [2, 'day'],
+    'memory.heapLimit': { hold: 20_000 },
+  }
+  for (const { option, example, variable } of DECLARED_OPTIONS) {
+    if (option === 'cpu' || option === 'memory' || variable === 'none') continue
+    const [group = '', name] = option.split('.')
+    const value =
+      values[option] ?? (/^(false|\d+)$/.test(example) ? (JSON.parse(example) as unknown) : example)
+    const defaults: Record<string, object> = { cpu: cpu ?? {}, memory: memory ?? {} }
+    const options = {
+      ...defaults,
+      [group]: name === undefined ? value : { ...defaults[group], [name]: value },
+    }
+    assert.deepEqual(
+      readEnvironment({ [variableOf(option)]: example }),
+      resolveOptions(options as Options),
+      option,
+    )
+  }
+  assert.equal(variableOf('memory.heapLimit'), 'CMM_MEMORY_HEAP_LIMIT')
+})
+
+test('a group can be switched off and on, whatever else is given for it', () => {
+  const off = readEnvironment({ CMM_CPU: 'false', CMM_CPU_THRESHOLD: '60' })
+  assert.equal(off?.cpu.rule, undefined)
+  assert.ok(off?.memory.rule)
+  const on = readEnvironment({ CMM_CONFIG: '{}', CMM_CPU: 'true', CMM_CPU_COUNTER: '7' })
+  assert.equal(on?.cpu.rule?.counter, 7)
+  assert.equal(on?.memory.rule, undefined)
+})
+
+test('a configuration, as JSON or in a file, takes the place of the defaults; variables go before it', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'environment-'))
+  t.after(() => rmSync(directory, { recursive: true, force: true }))
+  const file = join(directory, 'monitor.json')
+  const config = { cpu: { threshold: 70, counter: 2 }, keep: 4 }
+  writeFileSync(file, JSON.stringify(config))
+  for (const text of [file, JSON.stringify(config)]) {
+    assert.deepEqual(readEnvironment({ CMM_CONFIG: text }), resolveOptions(config))
+    const changed = resolveOptions({ ...config, cpu: { threshold: 80, counter: 2 } })
+    assert.deepEqual(readEnvironment({ CMM_CONFIG: text, CMM_CPU_THRESHOLD: '80' }), changed)
+  }
+})
+
+test('it can be switched off', () => {
+  for (const text of ['false', '0']) assert.equal(readEnvironment({ CMM_ENABLED: text }), undefined)
+  for (const text of ['true', '1', '']) assert.ok(readEnvironment({ CMM_ENABLED: text }), text)
+})
+
+test('what is wrong is refused by the name of the variable', () => {
+  const cases: readonly [NodeJS.ProcessEnv, RegExp][] = [
+    [{ CMM_ENABLED: 'maybe' }, /^CMM_ENABLED must be true or false; received 'maybe'$/],
+    [{ CMM_MEMORY_THRESHOLD: '1.2gbb' }, /^CMM_MEMORY_THRESHOLD: .*received '1.2gbb'/],
+    [{ CMM_CPU_LIMITER: '[1]' }, /^CMM_CPU_LIMITER: /],
+    [{ CMM_CPU: '5' }, /^CMM_CPU: options\.cpu must be an object; received 5/],
+    [{ CMM_CPU_TRESHOLD: '5' }, /^CMM_CPU_TRESHOLD is not a variable/],
+    [{ CMM_CONFIG: '{"cpu":{"treshold":1}}' }, /^CMM_CONFIG: options\.cpu\.treshold is not an option/],
+    [{ CMM_CONFIG: '{' }, /^CMM_CONFIG, a JSON file or JSON, cannot be read: /],
+    [{ CMM_CONFIG: '/none/at/all' }, /^CMM_CONFIG, a JSON file or JSON, cannot be read: ENOENT/],
+  ]
+  for (const [environment, message] of cases)
+    assert.throws(
+      () => readEnvironment(environment),
+      (error) => message.test((error as Error).message),
+    )
+})
+
+test('docs/without-code.md has the table of all variables', () => {
+  const page = readFileSync(join(__dirname, '../../../docs/without-code.md'), 'utf8')
+  const rows = [...page.matchAll(/^\| `(CMM_\w+)` +\| `([\w.]+)` +\| `(.+)` +\|$/gm)]
+  assert.deepEqual(
+    rows.map(([, variable, option, example]) => ({ variable, option, example })),
+    DECLARED_OPTIONS.filter(({ variable }) => variable !== 'none').map(({ option, example }) => ({
+      variable: variableOf(option),
+      option,
+      example,
+    })),
+  )
+})
