@@ -15,7 +15,7 @@ import {
   writeSidecar,
 } from './partial'
 import { whyNotWhole } from './whole'
-import type { Artefact, How, Sidecar } from './sidecar'
+import type { Artefact, How, KnownBefore, Sidecar } from './sidecar'
 import type { Descriptors, MarkedFile, PartialArtefact } from './partial'
 
 /** A file of evidence that is being written under `<name>.partial`. End it with `publish`, `publishNow` or `abandon`. */
@@ -65,11 +65,7 @@ export interface OpenArtefact {
  * @param about - The part of the sidecar that is known beforehand: why the dump is made, and where.
  * @throws RangeError when the name is not an artefact's; else the file system's error. Nothing is left then.
  */
-export function openArtefact(
-  directory: string,
-  fileName: string,
-  about: Pick<Sidecar, 'why' | 'where'>,
-): OpenArtefact {
+export function openArtefact(directory: string, fileName: string, about: KnownBefore): OpenArtefact {
   const { partialFd, sidecarFd, ...partial } = createPartial(directory, fileName, about)
   return new HeldArtefact(partial, { partialFd, sidecarFd })
 }

@@ -5,7 +5,7 @@ import { numberedName, parseArtefactName, partialName, sidecarName } from './nam
 import { TOOL } from './expiry'
 import * as disk from './disk'
 import type { BigIntStats } from 'node:fs'
-import { VERSION, type Artefact, type DraftSidecar, type Sidecar } from './sidecar'
+import { VERSION, type Artefact, type DraftSidecar, type KnownBefore, type Sidecar } from './sidecar'
 import { toJson } from '../base/globals'
 
 /** Identifies a file independently of its name. */
@@ -70,7 +70,7 @@ const NO_HARD_LINK: readonly unknown[] = [
 export function createPartial(
   directory: string,
   fileName: string,
-  about: Pick<Sidecar, 'why' | 'where'>,
+  about: KnownBefore,
 ): PartialArtefact & Descriptors {
   if (parseArtefactName(fileName)?.part !== 'artefact')
     throw new RangeError(`${fileName} is not the name of an artefact`)
@@ -83,9 +83,9 @@ function createUnder(
   fileName: string,
   otherNames: readonly string[],
   directory: string,
-  { why, where }: Pick<Sidecar, 'why' | 'where'>,
+  { why, makeup, flight, where }: KnownBefore,
 ): PartialArtefact & Descriptors {
-  const draft = { tool: TOOL, version: VERSION, artefact: fileName, why, where } as const
+  const draft = { tool: TOOL, version: VERSION, artefact: fileName, why, makeup, flight, where } as const
   refuseExisting(join(directory, fileName))
   const sidecar = createFile(join(directory, sidecarName(fileName)), serialise(draft))
   try {
@@ -307,8 +307,15 @@ function replaced(path: string): Error {
   return new Error(`${path} is no longer the file that was created there`)
 }
 
-function serialise(sidecar: DraftSidecar | Sidecar): string {
-  return `${toJson(sidecar, undefined, 2)}\n`
+/** JSON for people: indented, and a list of numbers on one line. */
+export function serialise(sidecar: object): string {
+  const text = toJson(sidecar, undefined, 2)
+  // Within a text a line break is written as \n, so only a list has one after its bracket.
+  return `${text.replace(/\[\n(?:\s*(?:-?[\d.]+|null),?\n)+\s*\]/g, onOneLine)}\n`
+}
+
+function onOneLine(list: string): string {
+  return list.replace(/\s+/g, ' ').replace('[ ', '[').replace(' ]', ']')
 }
 
 function markOf(fd: number): FileMark {

@@ -2,6 +2,9 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { OPEN_TO_READ, read } from './disk'
 import type { Evidence } from './expiry'
+import type { DumpRule } from './names'
+import type { Makeup } from '../makeup/makeup'
+import type { Flight } from '../makeup/recorder'
 
 /** A finished file of a dump: whole, synced, under its final name. */
 export interface Artefact {
@@ -18,12 +21,16 @@ export interface Sidecar {
   readonly artefact: string
   readonly why: {
     readonly kind: 'cpu' | 'memory'
-    readonly rule: 'threshold' | 'blocked' | 'leak' | 'manual' | 'heap-limit'
+    readonly rule: DumpRule
     /** Text and numbers of the rule: threshold, counter, trend, signal. */
     readonly details: Readonly<Record<string, unknown>>
     /** The latest readings before the trip, oldest first. */
     readonly readings: readonly { readonly at: string; readonly value: number }[]
   }
+  /** Whose CPU and whose memory it was. */
+  readonly makeup?: Makeup | undefined
+  /** The last minutes. */
+  readonly flight?: Flight | undefined
   readonly how: {
     readonly way: string
     readonly passedOver: readonly { readonly way: string; readonly why: string }[]
@@ -47,6 +54,9 @@ export interface Sidecar {
 
 /** The sidecar of an artefact that is still being written, before `how` is known. */
 export type DraftSidecar = Omit<Sidecar, 'how'>
+
+/** The part that is known before the capture. */
+export type KnownBefore = Pick<Sidecar, 'why' | 'where' | 'makeup' | 'flight'>
 
 /** The capturer's part of `how`; the size is measured by the artefact. */
 export type How = Omit<Sidecar['how'], 'sizeBytes'>

@@ -10,15 +10,20 @@ import { Gate } from '../dispatch/gate'
 import { claim, processRegistry } from '../dispatch/process-registry'
 import { thresholdAboveHeapLimit } from '../capture/heap/limit/allowance'
 import { createHeapSampler, type HeapSampler } from '../capture/heap/sampler'
+import { loadForkHelper } from '../capture/heap/fork/helper'
 import { openLocalSession, whyNoInspector } from '../capture/main-thread/local-session'
 import { armHeapLimit, type ArmedHeapLimit } from '../dispatch/arm-heap-limit'
 import { LEAK_RULE, LEAK_RULE_ALONE } from '../leak/trend'
 import { chooseReadings, type ChosenReadings } from '../leak/choose-readings'
 import { startLeakWatch } from '../leak/watch'
+import { threadsAtStart, v8PoolSizeOf } from '../makeup/roster'
 import { readLimits, type Limits } from '../system/limits'
+import { listThreads, mainThreadId } from '../system/threads'
+import { watchWorkerBirths } from '../system/worker-births'
 import { startWatchAnywhere } from '../thread/movable-watch'
 import type { RuleSettings, Watch, WatchSettings } from '../watch/watch'
 import { absoluteThreshold, type Settings, type Threshold } from './options'
+import { startRuleFunctions } from './rule-functions'
 import { NO_WATCH, watchSignal, type SignalWatch } from './signal'
 import { startLine, startWarnings } from './start-line'
 import type { Voice } from './voice'
@@ -60,6 +65,8 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
   const heapLimit =
     settings.heapLimit && armHeapLimit({ ...settings.heapLimit, ...heapLimitParts(settings, sampler) })
   if (heapLimit) started.add(() => heapLimit.disarm())
+  const stopGcTime = startGcTime()
+  started.add(stopGcTime)
   const watchSettings = watchSettingsOf(settings, engines, limits, heapLimit)
   const orders = createOrders(engines, settings.signal, sampler)
   if (settings.memory.sampling) startSamplingAtOnce(orders)
@@ -76,6 +83,8 @@ export function startMonitoring(settings: Settings, voice: Voice): Monitoring {
     },
   })
   started.add(() => watch.stop())
+  started.add(watchWorkerBirths((birth) => watch.noteWorker(birth)))
+  started.add(startRuleFunctions(settings.rules, watch, voice))
 
   let isStopping = false
   const dumpByHand: Monitoring['dumpByHand'] = async (kind, details, durationMs) => {
@@ -124,16 +133,38 @@ function usedPackages({ cpu, memory, leak }: Engines, leakReadings?: ChosenReadi
   return all.filter((each) => each !== undefined)
 }
 
+/** @returns Stops the count of the time that garbage collections take. */
+function startGcTime(): () => void {
+  const loaded = loadForkHelper()
+  if (!('helper' in loaded) || loaded.helper.watchGc?.() !== true) return () => undefined
+  return () => loaded.helper.unwatchGc?.()
+}
+
+/** Numbers of threads, as far as they can be told from the order in which Node has started them. */
+function threadsNow(): WatchSettings['threads'] {
+  const uvPoolSize = Math.trunc(Number(process.env['UV_THREADPOOL_SIZE'])) || DEFAULT_UV_POOL_SIZE
+  const main = mainThreadId()
+  const v8PoolSize = v8PoolSizeOf([...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(/\s+/)])
+  const known =
+    main === undefined ? { v8: [], pool: [] } : threadsAtStart(listThreads(), main, v8PoolSize, uvPoolSize)
+  return { known, uvPoolSize }
+}
+
+const DEFAULT_UV_POOL_SIZE = 4
+
 function watchSettingsOf(
   settings: Settings,
   engines: Engines,
   limits: Limits,
   heapLimit: ArmedHeapLimit | undefined,
 ): WatchSettings {
-  const { cpu, memory, keep } = settings
+  const { cpu, memory, rules, keep } = settings
   return {
     cpu: { ...cpu, rule: withNumber(cpu.rule, limits.cpus * 100) },
     memory: { ...memory, rule: withNumber(memory.rule, limits.memoryLimitBytes ?? limits.totalMemoryBytes) },
+    // A function cannot travel to another thread.
+    rules: rules.map((rule) => ({ ...rule, read: undefined })),
+    threads: threadsNow(),
     heapLimit: heapLimit?.toWatch,
     engines,
     keep,

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { DumpRequest } from '../dispatch/request'
+import type { WorkerBirth } from '../makeup/roster'
 import type { Dump, DumpResult, Failure, Skip } from '../dispatch/events'
 import type { WatchSettings, Ways } from '../watch/watch'
 
@@ -20,6 +21,9 @@ export interface WatchdogData {
 /** Main thread to watchdog. */
 export type ToWatchdog =
   | { readonly type: 'request'; readonly id: number; readonly request: Omit<DumpRequest, 'early'> }
+  /** A reading of a rule whose metric is a function of the application. */
+  | { readonly type: 'reading'; readonly rule: string; readonly value: number; readonly sinceMs: number }
+  | { readonly type: 'worker'; readonly birth: WorkerBirth }
   | { readonly type: 'stop' }
   /** The process is exiting: end what runs at once. Answered through the shared exit memory. */
   | { readonly type: 'exit' }

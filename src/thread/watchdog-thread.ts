@@ -11,7 +11,16 @@ import { startWatch } from '../watch/watch'
 
 /** Entry of the watchdog thread. It never ends by itself: a thread that exits while a session closes aborts the process. */
 function main(): void {
-  const { settings, port, gate: gateMemory, beats, exit, hook, orderPort } = workerData as WatchdogData
+  const {
+    settings,
+    port,
+    gate: gateMemory,
+    beats: beatMemory,
+    exit,
+    hook,
+    orderPort,
+  } = workerData as WatchdogData
+  const beats = new Beats(beatMemory)
   const tell = teller(port)
   const report = reportBy(tell)
   const exitWait = new ExitWait(exit)
@@ -20,6 +29,7 @@ function main(): void {
     mainThread: new InspectorMainThread(hook, orderPort, exitWait),
     gate,
     report,
+    main: beats,
     onRunning: (isRunning) => (isRunning ? exitWait.hold() : exitWait.release()),
     onChild: (pid) => exitWait.noteChild(pid),
   })
@@ -27,7 +37,7 @@ function main(): void {
   const stopBlockedLoop =
     blockedMs === undefined
       ? () => Promise.resolve()
-      : startBlockedLoop({ blockedMs, beats: new Beats(beats), dispatcher: watch.dispatcher, gate })
+      : startBlockedLoop({ blockedMs, beats, dispatcher: watch.dispatcher, gate })
   const stop = async () => {
     await stopBlockedLoop()
     await watch.stop()
@@ -36,6 +46,12 @@ function main(): void {
     switch (message.type) {
       case 'request':
         void watch.request(message.request).then((result) => tell({ type: 'result', id: message.id, result }))
+        break
+      case 'reading':
+        watch.observe(message.rule, message.value, message.sinceMs)
+        break
+      case 'worker':
+        watch.noteWorker(message.birth)
         break
       case 'exit':
         void watch.dispatcher.stop()

@@ -16,6 +16,7 @@ import { EXIT_WAIT_BYTES, ExitWait } from './exit-wait'
 import { goesOnAlone } from './goes-on-alone'
 import type { FromWatchdog, ToWatchdog, WatchdogData } from './messages'
 import { createOrderHook } from './order-post'
+import type { WorkerBirth } from '../makeup/roster'
 import type { Watch, WatchSettings, Ways } from '../watch/watch'
 
 /** Most of V8's heap that the thread may use, MB. A CPU profile passes through it twice, parsed and as text. */
@@ -101,6 +102,14 @@ export class Watchdog implements Watch {
       this.#unanswered.set(id, { request, settle })
       this.#tell({ type: 'request', id, request })
     })
+  }
+
+  observe(rule: string, value: number, sinceMs: number): void {
+    if (!this.#isOver) this.#tell({ type: 'reading', rule, value, sinceMs })
+  }
+
+  noteWorker(birth: WorkerBirth): void {
+    if (!this.#isOver) this.#tell({ type: 'worker', birth })
   }
 
   stop(): Promise<void> {

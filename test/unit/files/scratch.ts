@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import type { Sidecar } from '../../../src/files/sidecar'
+import type { KnownBefore, Sidecar } from '../../../src/files/sidecar'
 
 /** A directory of the test's own, gone after it. */
 export function scratch(t: TestContext): string {
@@ -55,10 +55,7 @@ export function tmpfs(t: TestContext, sizeBytes: number, inodes = 0): Disk | und
 }
 
 /** What a dispatcher says about a dump. */
-export function about(
-  directory: string,
-  rule: Sidecar['why']['rule'] = 'threshold',
-): Pick<Sidecar, 'why' | 'where'> {
+export function about(directory: string, rule: Sidecar['why']['rule'] = 'threshold'): KnownBefore {
   return {
     why: {
       kind: 'cpu',

@@ -1,4 +1,4 @@
-import { parseJson, toJson } from '../../../base/globals'
+import { parseJson } from '../../../base/globals'
 import {
   closeSync,
   constants,
@@ -16,6 +16,7 @@ import { parseArtefactName, partialName, sidecarName, type ParsedName } from '..
 import { CHILD_DEADLINE_MS, STALE_GRACE_MS, TOOL } from '../../../files/expiry'
 import type { DraftSidecar, Sidecar } from '../../../files/sidecar'
 import { MAX_SIDECAR_BYTES } from '../../../files/sidecar'
+import { serialise } from '../../../files/partial'
 import { readOwnNames } from '../../../files/retention'
 
 /** One dump that a process of this host made at its heap limit, or is making. */
@@ -78,7 +79,7 @@ export function claimReport(file: string, pid: number, nowMs: number): boolean {
     const sidecar = readSidecarWhole(sidecarPath)
     if (!sidecar || sidecar.reported !== undefined) throw new Error('reported already')
     const reported = { at: new Date(nowMs).toISOString(), pid }
-    writeFileSync(descriptor, `${toJson({ ...sidecar, reported }, undefined, 2)}\n`)
+    writeFileSync(descriptor, serialise({ ...sidecar, reported }))
     fsyncSync(descriptor)
     renameSync(claim, sidecarPath)
     return true
