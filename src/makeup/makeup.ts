@@ -47,6 +47,8 @@ export interface MemoryUse {
   readonly workers: readonly WorkerHeap[]
   /** Native memory, code, stacks, and memory that was freed and not returned to the system. */
   readonly rest: number
+  /** `rest` when the watch began: what Node.js and the loaded program take by themselves. Absent while it is not known. */
+  readonly restAtStart?: number
 }
 
 /** Whose CPU and whose memory. */
@@ -57,7 +59,7 @@ export interface Makeup {
   readonly cpuPercent: number
   /** Largest first. Their sum is the process's use. */
   readonly threads: readonly ThreadUse[]
-  /** Share of that time in which the main thread stood still for garbage collections, percent. Absent without the fork helper. */
+  /** CPU that the main thread used for garbage collections, percent of one core. Absent without the fork helper. */
   readonly gcPercent?: number
   readonly memory: MemoryUse
 }

@@ -10,7 +10,7 @@ export interface FlightReading {
   readonly heapUsed: number
   /** By how much the main thread's event loop was late, ms. */
   readonly loopDelayMs: number
-  /** Share of the time in which the main thread stood still for garbage collections, percent. */
+  /** CPU that the main thread used for garbage collections, percent of one core. */
   readonly gcPercent: number
 }
 

@@ -9,7 +9,7 @@ export type MemoryOwner = 'main' | 'worker' | 'buffers' | 'external' | 'rest'
 
 /** Below this use, percent of one core, a thread mostly waits for something else than a CPU. */
 const WAITING_PERCENT = 15
-/** Collections that take this share of the time in which the main thread has work are what it is busy with, percent. */
+/** Collections that take this share of the main thread's CPU time are what it is busy with, percent. */
 const GC_BOUND_PERCENT = 30
 /** A wait for a CPU that is worth a word, percent of the time. */
 const LEAST_WAIT_PERCENT = 20
@@ -30,11 +30,10 @@ function isWaiting(cpuPercent: number, top: ThreadUse): boolean {
   return cpuPercent < WAITING_PERCENT && top.cpuPercent + (top.waitPercent ?? 0) < WAITING_PERCENT
 }
 
-/** Share of the collections in the time in which the main thread runs or would run if it had a CPU, percent. */
+/** Share of the collections in the CPU time of the main thread, percent. */
 function gcShare({ threads, gcPercent = 0 }: Makeup): number {
-  const main = threads.find(({ kind }) => kind === 'main')
-  const busyPercent = main ? Math.min(100, main.cpuPercent + (main.waitPercent ?? 0)) : 100
-  return busyPercent === 0 ? 0 : Math.min(100, (gcPercent / busyPercent) * 100)
+  const usedPercent = threads.find(({ kind }) => kind === 'main')?.cpuPercent ?? 0
+  return usedPercent === 0 ? 0 : Math.min(100, (gcPercent / usedPercent) * 100)
 }
 
 /** Who holds the memory. */
@@ -84,7 +83,9 @@ interface Part {
   readonly bytes: number
 }
 
-function memoryParts({ heapTotal, external, arrayBuffers = 0, workers, rest }: MemoryUse): Part[] {
+/** Largest first. What Node.js takes by itself does not count: of a small process that is the most. */
+function memoryParts({ heapTotal, external, arrayBuffers = 0, workers, ...memory }: MemoryUse): Part[] {
+  const { rest, restAtStart = 0 } = memory
   const parts: Part[] = [{ owner: 'rest', words: 'native memory and code', bytes: rest }]
   if (heapTotal !== undefined)
     parts.push({ owner: 'main', words: 'heap of the main thread', bytes: heapTotal })
@@ -101,7 +102,8 @@ function memoryParts({ heapTotal, external, arrayBuffers = 0, workers, rest }: M
     const words = `heap of ${workerName(worker)}`
     parts.push({ owner: 'worker', words, bytes: worker.heapTotal })
   }
-  return parts.sort((one, other) => other.bytes - one.bytes)
+  const weightOf = ({ owner, bytes }: Part): number => (owner === 'rest' ? bytes - restAtStart : bytes)
+  return parts.sort((one, other) => weightOf(other) - weightOf(one))
 }
 
 /** Largest first; the monitor's own thread, which works while others wait, only where it really is busy. */

@@ -15,7 +15,7 @@ export interface ProcessMark {
   readonly atMs: number
   /** CPU time of the whole process since it started, ms. */
   readonly cpuMs: number
-  /** For how long the main thread has stood still for garbage collections, ms; NaN where it is not known. */
+  /** CPU time of the main thread in garbage collections, ms; NaN where it is not known. */
   readonly gcMs: number
   readonly threads: readonly ThreadMark[]
 }

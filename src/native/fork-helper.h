@@ -11,7 +11,7 @@
  *   child.c        The child is a copy of a server: its sockets, files, shared memory, signal handlers and place in the memory
  *                  limit have to go.
  *   heap-limit.c   The fork of a process that V8 is about to end because its heap is full.
- *   gc-time.c      No part of a fork: how long the main thread stands still for garbage collections.
+ *   gc-time.c      No part of a fork: the main thread's CPU time in garbage collections.
  *   addon.c        What JavaScript sees of all this.
  *
  * Linux only, 64 bit, glibc or musl.

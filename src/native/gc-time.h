@@ -1,4 +1,4 @@
-/* How long the main thread has stood still for garbage collections. */
+/* The CPU time that the main thread has spent in garbage collections. */
 #ifndef GC_TIME_H
 #define GC_TIME_H
 

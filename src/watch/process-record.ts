@@ -76,6 +76,7 @@ export class ProcessRecord {
   #latest: Times | undefined
   #markedAtMs = -Infinity
   #readings = 0
+  #restAtStart: number | undefined
 
   constructor({ main, known, uvPoolSize, needsFigures }: RecordParts) {
     this.#main = main
@@ -96,11 +97,13 @@ export class ProcessRecord {
     const spanMs = before ? now.atMs - before.atMs : NaN
     const cpuPercent = before ? percent(now.cpuMs - before.cpuMs, spanMs) : NaN
     this.#latest = now
+    const { figures } = this.#main
+    if (figures) this.#restAtStart ??= memoryUse(process.memoryUsage.rss(), figures, [], now.atMs).rest
     this.#recorder.add({
       atEpochMs: epochMs(),
       cpuPercent,
       rss: process.memoryUsage.rss(),
-      heapUsed: this.#main.figures?.heapUsed ?? NaN,
+      heapUsed: figures?.heapUsed ?? NaN,
       loopDelayMs: this.#main.delayMs(now.atMs),
       gcPercent: before ? percent(now.gcMs - before.gcMs, spanMs) : NaN,
     })
@@ -134,7 +137,8 @@ export class ProcessRecord {
     const heaps = workers.flatMap(({ id, name, heapUsed, heapTotal }) =>
       heapUsed === undefined || heapTotal === undefined ? [] : [{ id, name, heapUsed, heapTotal }],
     )
-    const memory = memoryUse(process.memoryUsage.rss(), this.#main.figures, heaps, now.atMs)
+    const rss = process.memoryUsage.rss()
+    const memory = memoryUse(rss, this.#main.figures, heaps, now.atMs, this.#restAtStart)
     const flight = this.#recorder.flight((atEpochMs) => new Date(atEpochMs).toISOString())
     const span = this.#history.since(sinceMs)
     if (!span) return { makeup: { spanMs: 0, cpuPercent: 0, threads: [], memory }, flight }

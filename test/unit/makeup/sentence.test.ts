@@ -128,6 +128,12 @@ describe('memory', () => {
         'no snapshot shows native memory',
     ],
     [
+      'a small process, of which Node.js itself is the most',
+      of({ ...main, rss: 200 * MB, heapTotal: 60 * MB, rest: 110 * MB, restAtStart: 100 * MB }),
+      'main',
+      'memory 200MB: heap of the main thread 60MB, native memory and code 110MB, Buffers and ArrayBuffers 8MB',
+    ],
+    [
       'a main thread that has not reported',
       of({ rss: 400 * MB, rest: 400 * MB }),
       'rest',

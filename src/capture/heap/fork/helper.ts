@@ -102,7 +102,7 @@ export interface HeapLimitHelper {
 /** What the native part counts of garbage collections. */
 export interface GcTimeHelper {
   /**
-   * Begins to count for how long the main thread stands still for garbage collections. On the main thread. Each call wants its
+   * Begins to count the CPU time that the main thread spends in garbage collections. On the main thread. Each call wants its
    * `unwatchGc`.
    *
    * @returns `false` where this Node does not export what is needed.
