@@ -9,7 +9,7 @@ export type MemoryOwner = 'main' | 'worker' | 'buffers' | 'external' | 'rest'
 
 /** Below this use, percent of one core, a thread mostly waits for something else than a CPU. */
 const WAITING_PERCENT = 15
-/** Collections that take this share of the main thread's CPU time are what it is busy with, percent. */
+/** Collections that take this share of the CPU time of the main thread and V8's threads are what they are busy with, percent. */
 const GC_BOUND_PERCENT = 30
 /** A wait for a CPU that is worth a word, percent of the time. */
 const LEAST_WAIT_PERCENT = 20
@@ -30,10 +30,17 @@ function isWaiting(cpuPercent: number, top: ThreadUse): boolean {
   return cpuPercent < WAITING_PERCENT && top.cpuPercent + (top.waitPercent ?? 0) < WAITING_PERCENT
 }
 
-/** Share of the collections in the CPU time of the main thread, percent. */
-function gcShare({ threads, gcPercent = 0 }: Makeup): number {
-  const usedPercent = threads.find(({ kind }) => kind === 'main')?.cpuPercent ?? 0
-  return usedPercent === 0 ? 0 : Math.min(100, (gcPercent / usedPercent) * 100)
+/**
+ * Share of the collections in the CPU time of the main thread and V8's threads, percent. Those do most of a collection while the
+ * main thread waits for them; what they compile is little beside it.
+ */
+function gcShare({ threads, gcPercent }: Makeup): number {
+  if (gcPercent === undefined) return 0
+  const percentOf = (wanted: ThreadUse['kind']): number =>
+    threads.filter(({ kind }) => kind === wanted).reduce((sum, { cpuPercent }) => sum + cpuPercent, 0)
+  const v8Percent = percentOf('v8')
+  const usedPercent = percentOf('main') + v8Percent
+  return usedPercent === 0 ? 0 : Math.min(100, ((gcPercent + v8Percent) / usedPercent) * 100)
 }
 
 /** Who holds the memory. */
@@ -58,7 +65,8 @@ export function cpuSentence(makeup: Makeup): string {
 }
 
 function hintOf(owner: CpuOwner, makeup: Makeup): string {
-  if (owner === 'gc') return `; garbage collection took ${whole(gcShare(makeup))} % of the main thread's time`
+  if (owner === 'gc')
+    return `; garbage collection took ${whole(gcShare(makeup))} % of the time of the main thread and V8's threads`
   return owner === 'pool' ? '; no profile shows the work of the pool' : ''
 }
 

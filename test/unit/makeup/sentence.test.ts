@@ -45,9 +45,23 @@ describe('CPU', () => {
     ],
     [
       'collections',
-      cpu([use('main', 95), use('v8', 5)], 61),
+      cpu([use('main', 60), use('v8', 40)], 14),
       'gc',
-      "CPU 100 % of a core: the main thread used 95 % of it; garbage collection took 64 % of the main thread's time",
+      'CPU 100 % of a core: the main thread used 60 % of it; garbage collection took 54 % of the time of the main ' +
+        "thread and V8's threads",
+    ],
+    [
+      'collections, most of them on the threads of V8',
+      cpu([use('v8', 60), use('main', 40)], 10),
+      'gc',
+      "CPU 100 % of a core: V8's threads (garbage collection, compilation) used 60 % of it, the main thread 40 %; " +
+        "garbage collection took 70 % of the time of the main thread and V8's threads",
+    ],
+    [
+      'threads of V8 at work where collections are not counted',
+      cpu([use('main', 60), use('v8', 40)]),
+      'main',
+      'CPU 100 % of a core: the main thread used 60 % of it',
     ],
     [
       'the main thread, with collections by the way',

@@ -30,7 +30,7 @@ const shapes = {
     top: ofKind('main'),
     words: /: the main thread used \d+ % of it(?!.*garbage)/,
   },
-  collections: { options: { cpu }, words: /garbage collection took \d+ % of the main thread's time/ },
+  collections: { options: { cpu }, words: /garbage collection took \d+ % of the time/ },
   'child process': {
     options: { cpu: { ...cpu, threshold: 10_000, blocked: 1500 } },
     words: /the process mostly waited/,
