@@ -1,6 +1,8 @@
 import * as monitor from './monitor/monitor'
 import type * as events from './dispatch/events'
 import * as options from './monitor/options'
+import type * as makeup from './makeup/makeup'
+import type * as rules from './monitor/rules'
 import type * as limiter from './options/limiter'
 import type * as logger from './report/logger'
 import type * as voice from './monitor/voice'
@@ -33,12 +35,15 @@ declare namespace cpuMemoryMonitor {
   export type CpuOptions = options.CpuOptions
   export type MemoryOptions = options.MemoryOptions
   export type HeapLimitOptions = options.HeapLimitOptions
+  export type RuleOptions = rules.RuleOptions
+  export type RuleFunction = rules.RuleFunction
   export type LimiterOption = limiter.LimiterOption
   export type Engine = options.Engine
   export type EnginePackages = options.EnginePackages
   export type Logger = logger.Logger
   export type Monitor = monitor.Monitor
   export type MonitorEvents = voice.MonitorEvents
+  export type Makeup = makeup.Makeup
   export type Dump = events.Dump
   export type DumpResult = events.DumpResult
   export type Skip = events.Skip

@@ -12,7 +12,8 @@ const FLOORS: Record<string, readonly string[]> = {
   base: [],
   options: ['base', 'dispatch/budget', 'report/logger'],
   system: ['base'],
-  files: ['base'],
+  makeup: ['base'],
+  files: ['base', 'makeup'],
   capture: ['base', 'system', 'files', 'capture/thread-limit'],
   // Asks the helper, which alone can try it.
   'capture/thread-limit': ['base', 'capture/heap/fork/helper'],
@@ -41,16 +42,17 @@ const FLOORS: Record<string, readonly string[]> = {
   'capture/main-thread/carry-out': ['base', 'files', 'capture*'],
   // Hands orders to the above without a thread in between.
   'capture/main-thread/direct': ['base', 'capture/main-thread*'],
-  dispatch: ['base', 'files', 'capture*'],
-  report: ['base', 'dispatch/events'],
-  watch: ['base', 'system', 'files', 'capture*', 'dispatch'],
-  thread: ['base', 'system', 'capture*', 'dispatch', 'watch'],
+  dispatch: ['base', 'files', 'makeup', 'capture*'],
+  report: ['base', 'makeup', 'dispatch/events'],
+  watch: ['base', 'system', 'files', 'makeup', 'capture*', 'dispatch'],
+  thread: ['base', 'system', 'makeup', 'capture*', 'dispatch', 'watch'],
   leak: ['base', 'files', 'capture*', 'dispatch'],
   monitor: [
     'base',
     'options',
     'system',
     'files',
+    'makeup',
     'capture*',
     'dispatch',
     'watch',
@@ -68,7 +70,7 @@ const FLOORS: Record<string, readonly string[]> = {
   'reader/page': ['reader', 'reader/output'],
   'reader/profile': ['reader'],
   'reader/snapshot': ['reader', 'reader/profile'],
-  '': ['monitor', 'options', 'dispatch', 'report'],
+  '': ['monitor', 'options', 'dispatch', 'report', 'makeup'],
 }
 
 /** Decide only: no Node, no clock, nothing global, and imports of other pure files alone; types may come from anywhere. */
@@ -82,6 +84,7 @@ const PURE = [
   'files/names',
   'leak/confirmation',
   'leak/trend',
+  'makeup/*',
   'thread/beat-watch',
 ]
 

@@ -1,4 +1,4 @@
-import type { Artefact, Sidecar } from '../files/sidecar'
+import type { Artefact, KnownBefore } from '../files/sidecar'
 
 /** Why one way of capturing was not taken. */
 export interface PassedOver {
@@ -23,8 +23,8 @@ export interface Job {
   readonly directory: string
   /** Name without extension, as `files/names` builds it. */
   readonly baseName: string
-  /** The part of the sidecar that the dispatcher knows: why and where. */
-  readonly sidecar: Pick<Sidecar, 'why' | 'where'>
+  /** The part of the sidecar that the dispatcher knows: why, where, and whose CPU and memory. */
+  readonly sidecar: KnownBefore
   /** Length of a CPU profile, ms. Heap captures ignore it. */
   readonly durationMs: number
 }

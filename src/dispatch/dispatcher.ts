@@ -6,11 +6,12 @@ import { artefactBaseName } from '../files/names'
 import type { Sidecar } from '../files/sidecar'
 import type { DumpBudget } from './budget'
 import { dumpOnce, type DumpOnce } from './dump-once'
-import type { Dump, DumpKind, DumpResult, Report, SkipReason } from './events'
+import type { Dump, DumpKind, DumpResult, DumpRule, Report, SkipReason } from './events'
 import { SETTLING_MS, type Gate } from './gate'
 import { ReadingLog, sidecarReadings } from './readings'
-import type { DumpRequest, RunningDump, WaitingRequest } from './request'
-import type { ThresholdRule } from './threshold-rule'
+import type { DumpRequest, Picture, RunningDump, WaitingRequest } from './request'
+import type { ThresholdRule, ThresholdVerdict } from './threshold-rule'
+import type { Makeup } from '../makeup/makeup'
 
 /** How often a waiting manual dump looks again when another copy of the package holds the gate. ms. */
 export const GATE_RETRY_MS = 100
@@ -20,13 +21,22 @@ export interface KindParts {
   readonly capturer: Capturer
   readonly directory: string
   readonly takeTurn?: DumpOnce<never>['takeTurn']
-  /** Absent when this kind is not watched: then only manual dumps are made. */
-  readonly watched?: { readonly rule: ThresholdRule; readonly budget: DumpBudget } | undefined
+}
+
+/** One rule: readings of one sort, and the dumps that they ask for. */
+export interface WatchedRule {
+  /** `cpu`, `memory`, or the name that the user gave. */
+  readonly name: string
+  readonly kind: DumpKind
+  readonly rule: ThresholdRule
+  readonly budget: DumpBudget
 }
 
 export interface DispatcherParts {
   readonly cpu: KindParts
   readonly memory: KindParts
+  /** A kind without a rule of its own name is only dumped by hand, or for another rule. */
+  readonly rules: readonly WatchedRule[]
   readonly gate: Gate
   readonly clock: Clock
   readonly report: Report
@@ -36,6 +46,12 @@ export interface DispatcherParts {
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
   /** Deletes old dumps in a directory after a good one, whose main file is `made`. Does not reject. */
   readonly retain: (directory: string, made: string) => Promise<void>
+  /**
+   * Describes the process since that monotonic time. Called when a dump begins. Does not reject.
+   *
+   * @default no description
+   */
+  readonly picture?: ((sinceMs: number | undefined, early: AbortSignal) => Promise<Picture>) | undefined
   /** Called when a dump begins and when it has ended, whatever its outcome. */
   readonly onRunning?: ((isRunning: boolean) => void) | undefined
 }
@@ -49,7 +65,7 @@ export interface DispatcherParts {
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
-  readonly #readings = { cpu: new ReadingLog(), memory: new ReadingLog() }
+  readonly #rules: ReadonlyMap<string, RuleState>
   readonly #waiting: WaitingRequest[] = []
   #isStopped = false
   #running: RunningDump | undefined
@@ -57,6 +73,7 @@ export class Dispatcher {
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts
+    this.#rules = new Map(parts.rules.map((rule) => [rule.name, new RuleState(rule)]))
   }
 
   /** The kind of the dump that is being made now. */
@@ -65,24 +82,25 @@ export class Dispatcher {
   }
 
   /**
-   * Takes a reading, and requests a dump if the rule trips.
+   * Takes a reading of a rule, and requests a dump if the rule trips.
    *
    * @param sinceMs - Monotonic time at which the span of the reading began. CPU use is a mean over a span, memory a moment.
    */
-  observe(kind: DumpKind, value: number, sinceMs: number): void {
+  observe(name: string, value: number, sinceMs: number): void {
     const { gate, clock, report } = this.#parts
-    const rule = this.#parts[kind].watched?.rule
-    if (!rule || this.#isStopped) return
-    this.#readings[kind].add({ atEpochMs: clock.epochMs(), value })
+    const state = this.#rules.get(name)
+    if (!state || this.#isStopped) return
+    const { kind, rule } = state.watched
+    state.readings.add({ atEpochMs: clock.epochMs(), value })
     if (!gate.isCalm(sinceMs)) {
-      rule.interrupt()
+      state.interrupt()
       return
     }
-    const { trips, endsEpisode } = rule.observe(value)
-    if (endsEpisode) report.notice(`${kind} is back at or below its threshold of ${rule.threshold}`)
+    const { trips, endsEpisode, breachingSinceMs } = state.observe(value, sinceMs)
+    if (endsEpisode) report.notice(`${name} is back at or below its threshold of ${rule.threshold}`)
     if (!trips) return
     const details = { threshold: rule.threshold, counter: rule.counter, reading: value }
-    void this.request({ kind, rule: 'threshold', details })
+    void this.request({ kind, rule: requestRule(name, kind), details, sinceMs: breachingSinceMs })
   }
 
   /** Makes a dump, or resolves to the reason why not. Never rejects. */
@@ -91,7 +109,7 @@ export class Dispatcher {
     if (this.#isStopped) return Promise.resolve(this.#skip(request, 'stopped'))
     if (request.rule === 'manual') return this.#queue(request)
     // Before the gate: a dump that is refused after its plan would keep the other kind's readings from counting meanwhile.
-    const budget = this.#parts[request.kind].watched?.budget
+    const budget = this.#ruleOf(request)?.watched.budget
     if (budget?.isSpent) return Promise.resolve(this.#skip(request, 'limited', { ...budget.terms }))
     if (!this.#parts.gate.enter(request.kind)) return Promise.resolve(this.#skip(request, 'busy'))
     return this.#run(request)
@@ -159,14 +177,15 @@ export class Dispatcher {
   /** Called with the gate entered. */
   #run(request: DumpRequest): Promise<DumpResult> {
     const early = new AbortController()
-    const running: RunningDump = { request, early, done: undefined, reported: undefined }
+    const running: RunningDump = { request, early, done: undefined, reported: undefined, picture: undefined }
     this.#running = running
     return (running.done = this.#attempt(running))
   }
 
   /** Never rejects, and leaves the gate whatever happens. */
-  async #attempt({ request, early }: RunningDump): Promise<DumpResult> {
-    const { gate, clock, onRunning } = this.#parts
+  async #attempt(running: RunningDump): Promise<DumpResult> {
+    const { request, early } = running
+    const { gate, clock, onRunning, picture } = this.#parts
     let isCaptured = false
     let beganMs = 0
     try {
@@ -174,12 +193,13 @@ export class Dispatcher {
       request.early?.addEventListener('abort', () => early.abort())
       if (request.early?.aborted) early.abort()
       const { capturer, directory, takeTurn } = this.#parts[request.kind]
+      if (picture) running.picture = await picture(request.sinceMs, early.signal)
       const begin = (): Job | { declined: DumpResult } => {
         const declined = this.#running?.reported ?? this.#decline(request)
         if (declined) return { declined }
         isCaptured = true
         beganMs = clock.monotonicMs()
-        return this.#describe(request)
+        return this.#describe(running)
       }
       const outcome = await dumpOnce({ capturer, directory, takeTurn, early: early.signal, begin })
       if (this.#running?.reported) return this.#running.reported
@@ -205,16 +225,16 @@ export class Dispatcher {
 
   /** Why a dump that fits is not made all the same. */
   #decline(request: DumpRequest): DumpResult | undefined {
-    const budget = this.#parts[request.kind].watched?.budget
+    const budget = this.#ruleOf(request)?.watched.budget
     if (this.#isStopped) return this.#skip(request, 'stopped')
     if (request.rule === 'manual' || budget?.tryRemoveToken()) return undefined
     return this.#skip(request, 'limited', { ...budget?.terms })
   }
 
-  #describe(request: DumpRequest): Job {
+  #describe({ request, picture }: RunningDump): Job {
     const { where, profileDurationMs } = this.#parts
     const { kind, rule, details, durationMs = profileDurationMs } = request
-    const { readings = sidecarReadings(this.#readings[kind]) } = request
+    const { readings = this.#ruleOf(request)?.sidecarReadings() ?? [] } = request
     const { directory } = this.#parts[kind]
     const startedAtMs = this.#nextStartEpochMs()
     return {
@@ -223,13 +243,14 @@ export class Dispatcher {
       durationMs,
       sidecar: {
         why: { kind, rule, details, readings },
+        ...picture,
         where: { ...where, directory, startedAt: new Date(startedAtMs).toISOString() },
       },
     }
   }
 
   #report(request: DumpRequest, captured: Captured, durationMs: number): Dump {
-    const dump = asDump(request, captured, durationMs)
+    const dump = asDump(request, captured, durationMs, this.#running?.picture?.makeup)
     this.#setReported(dump)
     this.#parts.report.dump(dump)
     return dump
@@ -264,18 +285,65 @@ export class Dispatcher {
     numbers: Readonly<Record<string, number>> = {},
   ): { readonly skipped: SkipReason } {
     const { kind, rule } = request
-    if (this.#isNews(request, reason)) this.#parts.report.skip({ kind, rule, reason, numbers })
+    const makeup = reason === 'memory' ? this.#running?.picture?.makeup : undefined
+    if (this.#isNews(request, reason))
+      this.#parts.report.skip({ kind, rule, reason, numbers, ...(makeup && { makeup }) })
     return { skipped: reason }
   }
 
   /** For a threshold each reason is reported once per episode; for all other requests always. */
-  #isNews({ kind, rule }: DumpRequest, reason: string): boolean {
-    const episodes = rule === 'threshold' ? this.#parts[kind].watched?.rule : undefined
-    return episodes?.isNews(reason) ?? true
+  #isNews(request: DumpRequest, reason: string): boolean {
+    const isOfThreshold = request.rule === 'threshold' || this.#rules.has(request.rule)
+    return (isOfThreshold ? this.#ruleOf(request)?.watched.rule.isNews(reason) : undefined) ?? true
+  }
+
+  /** The rule that a request comes from; for one that comes from none, the rule of its kind, whose budget it spends. */
+  #ruleOf({ kind, rule }: DumpRequest): RuleState | undefined {
+    return this.#rules.get(rule) ?? this.#rules.get(kind)
   }
 }
 
-function asDump({ kind, rule }: DumpRequest, captured: Captured, durationMs: number): Dump {
+/** The rules `cpu` and `memory` are called `threshold` in events, files and sidecars. */
+function requestRule(name: string, kind: DumpKind): DumpRule {
+  return name === kind ? 'threshold' : name
+}
+
+/** A rule at work: its latest readings, and since when they breach. */
+class RuleState {
+  readonly watched: WatchedRule
+  readonly readings = new ReadingLog()
+  #breachingSinceMs: number | undefined
+
+  constructor(watched: WatchedRule) {
+    this.watched = watched
+  }
+
+  observe(value: number, sinceMs: number): ThresholdVerdict & { breachingSinceMs: number | undefined } {
+    const { rule } = this.watched
+    if (value > rule.threshold) this.#breachingSinceMs ??= sinceMs
+    else this.#breachingSinceMs = undefined
+    const verdict = rule.observe(value)
+    const breachingSinceMs = this.#breachingSinceMs
+    if (verdict.trips) this.#breachingSinceMs = undefined
+    return { ...verdict, breachingSinceMs }
+  }
+
+  interrupt(): void {
+    this.#breachingSinceMs = undefined
+    this.watched.rule.interrupt()
+  }
+
+  sidecarReadings(): Sidecar['why']['readings'] {
+    return sidecarReadings(this.readings)
+  }
+}
+
+function asDump(
+  { kind, rule }: DumpRequest,
+  captured: Captured,
+  durationMs: number,
+  makeup: Makeup | undefined,
+): Dump {
   const { artefacts, way, passedOver, pauseMs, lateMs, childPeakBytes } = captured
   const [main] = artefacts
   return {
@@ -286,6 +354,7 @@ function asDump({ kind, rule }: DumpRequest, captured: Captured, durationMs: num
     sizeBytes: main.sizeBytes,
     way,
     passedOver,
+    ...(makeup && { makeup }),
     pauseMs: tenths(pauseMs),
     durationMs: tenths(durationMs),
     ...(childPeakBytes === undefined ? {} : { childPeakBytes }),

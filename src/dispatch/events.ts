@@ -1,6 +1,7 @@
 import type { PassedOver } from '../capture/capture'
 import type { GrowingSite } from '../capture/heap/allocation-sites'
 import type { DumpKind, DumpRule } from '../files/names'
+import type { Makeup } from '../makeup/makeup'
 
 export type { DumpKind, DumpRule }
 
@@ -14,7 +15,10 @@ export type SkipReason = 'limited' | 'busy' | 'memory' | 'disk' | 'stopped'
 /** Payload of `'dump'`: evidence is on disk, whole. */
 export interface Dump {
   readonly kind: DumpKind
-  /** What asked for it: a threshold, a blocked event loop, a leak, V8's heap limit, or a person (`manual`: signal or API). */
+  /**
+   * What asked for it: `threshold` (of `cpu` or `memory`), the name of a rule of `rules`, a blocked event loop, a leak, V8's heap
+   * limit, or a person (`manual`: signal or API).
+   */
   readonly rule: DumpRule
   /** Absolute path of the main artefact. */
   readonly file: string
@@ -26,6 +30,8 @@ export interface Dump {
   readonly way: string
   /** The better ways that were not taken, and why. */
   readonly passedOver: readonly PassedOver[]
+  /** Whose CPU and whose memory it was. Absent for a dump that an earlier process left. */
+  readonly makeup?: Makeup
   /** How long the main thread stood still for it, ms. */
   readonly pauseMs: number
   /** From the beginning of the capture to the last rename, ms. */
@@ -48,6 +54,8 @@ export interface Skip {
   readonly reason: SkipReason
   /** The numbers behind it, e.g. what is needed and what there is, bytes. */
   readonly numbers: Readonly<Record<string, number>>
+  /** Whose memory it was, with the reason `memory`. */
+  readonly makeup?: Makeup
 }
 
 /** Payload of `'failure'`: something of the monitor's own did not work. Monitoring goes on. */
@@ -56,6 +64,8 @@ export interface Failure {
    * or `stop`. */
   readonly stage: string
   readonly kind?: DumpKind
+  /** Name of the rule, of those in `rules`. */
+  readonly rule?: string
   readonly message: string
   readonly error?: unknown
 }

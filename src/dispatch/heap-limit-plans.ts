@@ -23,8 +23,11 @@ import {
 import { deleteExpired } from '../files/retention'
 import { ReadingLog, sidecarReadings } from './readings'
 import { epochMs, monotonicMs } from '../base/clock'
+import type { Picture } from './request'
 import type { Dump, Report } from './events'
 
+/** Longest text that a plan takes, bytes. */
+const MOST_FACTS_BYTES = 16 * 1024 - 1
 /** How often the directory is looked through, ms: for the budget, and for what other processes left. */
 const LOOK_EVERY_MS = 60_000
 /** The same while a child of another process is writing. */
@@ -38,6 +41,8 @@ export interface HeapLimitPlansParts {
   readonly where: HeapLimitJobFacts['where']
   readonly probe: Pick<RoomProbe, 'memory' | 'isKilledAsOne' | 'disk'>
   readonly report: Pick<Report, 'dump' | 'failure' | 'notice'>
+  /** Describes the process as it is now. @default no description */
+  readonly picture?: () => Picture
 }
 
 /**
@@ -143,11 +148,17 @@ async function planFor(
     options: { ...limitsOfChild(deadlineMs, allowanceBytes, isKilledAsOne), ignoredSignal },
     ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot, directory },
     refusal: decision.refusal ?? nothingToWrite,
-    facts: toJson(facts),
+    facts: factsText({ ...facts, ...parts.picture?.() }),
   }
 }
 
 function passedOverBy(decision: HeapLimitDecision): readonly PassedOver[] {
   const why = decision.refusal ?? decision.noSnapshot
   return why === undefined ? [] : [{ way: FORK_WAY, why }]
+}
+
+/** The flight recorder is the only part that can grow beyond what a plan takes. */
+function factsText(facts: HeapLimitJobFacts): string {
+  const text = toJson(facts)
+  return Buffer.byteLength(text) <= MOST_FACTS_BYTES ? text : toJson({ ...facts, flight: undefined })
 }

@@ -1,4 +1,6 @@
 import type { Sidecar } from '../files/sidecar'
+import type { Makeup } from '../makeup/makeup'
+import type { Flight } from '../makeup/recorder'
 import type { DumpKind, DumpResult, DumpRule } from './events'
 
 /** A request for a dump. */
@@ -9,10 +11,18 @@ export interface DumpRequest {
   readonly details: Readonly<Record<string, unknown>>
   /** The readings that led to the request, where these are not the latest readings of the kind. */
   readonly readings?: Sidecar['why']['readings'] | undefined
+  /** Monotonic time at which the reason began, ms: from there on CPU use counts. */
+  readonly sinceMs?: number | undefined
   /** Length of a CPU profile, ms. */
   readonly durationMs?: number | undefined
   /** Ends a CPU profile before its time, with a whole file. */
   readonly early?: AbortSignal | undefined
+}
+
+/** Whose CPU and memory, and the last minutes. */
+export interface Picture {
+  readonly makeup: Makeup
+  readonly flight?: Flight | undefined
 }
 
 /** The one dump that is being made. */
@@ -21,6 +31,8 @@ export interface RunningDump {
   readonly early: AbortController
   /** Set when the dump has begun. */
   done: Promise<DumpResult> | undefined
+  /** Whose CPU and memory it was, once that is known. */
+  picture: Picture | undefined
   /** The reported outcome. Set early by `endNow` when the process exits. */
   reported: DumpResult | undefined
 }

@@ -1,5 +1,6 @@
 import * as fs from 'node:fs'
 import { statfs } from 'node:fs/promises'
+import { isMainThread } from 'node:worker_threads'
 import { randomUUID } from 'node:crypto'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { CREATE_NEW } from './disk'
@@ -278,6 +279,7 @@ const TMPFS_MAGIC = 0x01021994
 
 /** @throws The file system's error. */
 export async function readDisk(directory: string): Promise<Disk> {
-  const { bavail, bsize, type } = await statfs(directory)
+  // On a thread of this library not through the thread pool, which the application may have filled.
+  const { bavail, bsize, type } = isMainThread ? await statfs(directory) : fs.statfsSync(directory)
   return { freeBytes: bavail * bsize, isMemory: process.platform === 'linux' && type === TMPFS_MAGIC }
 }

@@ -1,4 +1,5 @@
 import * as fs from 'node:fs'
+import { isMainThread } from 'node:worker_threads'
 
 // Windows has no such flags, and hardly any symlinks.
 const NO_FOLLOW = fs.constants.O_NOFOLLOW ?? 0
@@ -37,9 +38,17 @@ export function write(fd: number, bytes: Uint8Array, position: number): void {
   }
 }
 
-/** Makes a file durable. The one slow call here, so it is awaited. */
+/**
+ * Makes a file durable. The one slow call here, so the main thread awaits it. A thread of this library waits for it in the call: the
+ * thread pool may be what the application has filled, and would take the call only when the incident is over.
+ */
 export function fsync(fd: number): Promise<void> {
   return new Promise((resolve, reject) => {
+    if (!isMainThread) {
+      fsyncNow(fd)
+      resolve()
+      return
+    }
     const done = (error: NodeJS.ErrnoException | null): void => {
       if (error && !isForbidden(error)) reject(error)
       else resolve()

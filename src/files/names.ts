@@ -1,8 +1,14 @@
 /** What a dump holds. */
 export type DumpKind = 'cpu' | 'memory'
 
-/** The reason for a dump. */
-export type DumpRule = 'threshold' | 'blocked' | 'leak' | 'manual' | 'heap-limit'
+/** The reasons for a dump that are no rule of the user's. */
+export const OWN_RULES = ['threshold', 'blocked', 'leak', 'manual', 'heap-limit'] as const
+
+/** The reason for a dump: one of these, or the name of a rule. The intersection keeps the literals in completions. */
+export type DumpRule = (typeof OWN_RULES)[number] | (string & {})
+
+/** Names of the user's rules: letters, digits and inner hyphens, so that a file name can be taken apart again. */
+export const RULE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/
 
 /** The dump that an artefact's name describes. */
 export interface DumpName {
@@ -45,7 +51,7 @@ export const EXTENSIONS: Readonly<Record<DumpKind, readonly ArtefactExtension[]>
 }
 
 const SHAPE =
-  /^(?:(?<rule>blocked|leak|manual|heap-limit)-)?(?<kind>cpu|memory)-(?<pid>\d{1,16})-(?<ms>\d{1,16})(?:-worker-(?<worker>\d{1,9}))?(?<number>-\d{1,9})?(?<extension>\.[a-z]+)(?<suffix>\.partial|\.json|)$/
+  /^(?:(?<rule>[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?)-)?(?<kind>cpu|memory)-(?<pid>\d{1,16})-(?<ms>\d{1,16})(?:-worker-(?<worker>\d{1,9}))?(?<number>-\d{1,9})?(?<extension>\.[a-z]+)(?<suffix>\.partial|\.json|)$/
 
 const IMPOSSIBLE_PREFIXES: readonly string[] = ['leak-cpu', 'blocked-memory', 'heap-limit-cpu']
 
@@ -92,7 +98,7 @@ export function parseArtefactName(fileName: string): ParsedName | undefined {
   const groups = SHAPE.exec(fileName)?.groups
   if (groups === undefined) return undefined
   const kind = groups['kind'] as DumpKind
-  const rule = (groups['rule'] ?? 'threshold') as DumpRule
+  const rule = groups['rule'] ?? 'threshold'
   const dump = { kind, rule, pid: Number(groups['pid']), startedAtMs: Number(groups['ms']) }
   const extension = EXTENSIONS[kind].find((known) => known === groups['extension'])
   const prefix = prefixOf(kind, rule)

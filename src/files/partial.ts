@@ -103,9 +103,12 @@ function createUnder(
   fileName: string,
   otherNames: readonly string[],
   { directory, place }: { readonly directory: string; readonly place: string },
-  { why, thread = MAIN_THREAD, where }: KnownBefore,
+  { why, makeup, flight, thread = MAIN_THREAD, where }: KnownBefore,
 ): PartialArtefact & Descriptors {
-  const draft = { tool: TOOL, version: VERSION, artefact: fileName, why, thread, where } as const
+  const draft = {
+    ...{ tool: TOOL, version: VERSION, artefact: fileName } as const,
+    ...{ why, makeup, flight, thread, where },
+  }
   refuseExisting(join(place, fileName))
   const sidecar = createFile(join(place, sidecarName(fileName)), serialise(draft))
   try {
@@ -346,8 +349,15 @@ function replaced(path: string): Error {
   return new Error(`${path} is no longer the file that was created there`)
 }
 
-function serialise(sidecar: DraftSidecar | Sidecar): string {
-  return `${toJson(sidecar, undefined, 2)}\n`
+/** JSON for people: indented, and a list of numbers on one line. */
+export function serialise(sidecar: object): string {
+  const text = toJson(sidecar, undefined, 2)
+  // Within a text a line break is written as \n, so only a list has one after its bracket.
+  return `${text.replace(/\[\n(?:\s*(?:-?[\d.]+|null),?\n)+\s*\]/g, onOneLine)}\n`
+}
+
+function onOneLine(list: string): string {
+  return list.replace(/\s+/g, ' ').replace('[ ', '[').replace(' ]', ']')
 }
 
 function markOf(fd: number): FileMark {

@@ -2,6 +2,9 @@ import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:f
 import { join } from 'node:path'
 import { OPEN_TO_READ, read } from './disk'
 import type { Evidence } from './expiry'
+import type { DumpRule } from './names'
+import type { Makeup } from '../makeup/makeup'
+import type { Flight } from '../makeup/recorder'
 
 /** A finished file of a dump: whole, synced, under its final name. */
 export interface Artefact {
@@ -30,7 +33,7 @@ export interface Sidecar {
   readonly artefact: string
   readonly why: {
     readonly kind: 'cpu' | 'memory'
-    readonly rule: 'threshold' | 'blocked' | 'leak' | 'manual' | 'heap-limit'
+    readonly rule: DumpRule
     /** Text and numbers of the rule: threshold, counter, trend, signal. */
     readonly details: Readonly<Record<string, unknown>>
     /** The latest readings before the trip, oldest first. */
@@ -42,6 +45,10 @@ export interface Sidecar {
    * @default the main thread
    */
   readonly thread?: EvidentThread | undefined
+  /** Whose CPU and whose memory it was. */
+  readonly makeup?: Makeup | undefined
+  /** The last minutes. */
+  readonly flight?: Flight | undefined
   readonly how: {
     readonly way: string
     readonly passedOver: readonly { readonly way: string; readonly why: string }[]
@@ -63,11 +70,11 @@ export interface Sidecar {
   }
 }
 
-/** The part of a sidecar that is known before the capture. */
-export type KnownBefore = Pick<Sidecar, 'why' | 'where' | 'thread'>
-
 /** The sidecar of an artefact that is still being written, before `how` is known. */
 export type DraftSidecar = Omit<Sidecar, 'how'>
+
+/** The part that is known before the capture. */
+export type KnownBefore = Pick<Sidecar, 'why' | 'thread' | 'makeup' | 'flight' | 'where'>
 
 /** The capturer's part of `how`; the size is measured by the artefact. */
 export type How = Omit<Sidecar['how'], 'sizeBytes'>

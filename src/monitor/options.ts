@@ -3,6 +3,7 @@ import { parseSize } from '../base/size'
 import { DEFAULT_HOLD_MS } from '../capture/heap/limit/allowance'
 import { readKeep, readLimiter, type LimiterOption } from '../options/limiter'
 import {
+  atLeastZero,
   rangeError,
   readBoolean,
   readDirectory,
@@ -10,6 +11,7 @@ import {
   readLogger,
   readMs,
   readObject,
+  readShare,
   readWhole,
   RESERVED_SIGNALS,
   typeError,
@@ -18,6 +20,9 @@ import type { Dump } from '../dispatch/events'
 import type { Logger } from '../report/logger'
 import type { OnDump } from '../report/on-dump'
 import { optionsOf } from './declared'
+import { DEFAULT_COUNTER, DEFAULT_INTERVAL_MS, readRules, type RuleOptions, type RuleToRead } from './rules'
+
+export { DEFAULT_COUNTER, DEFAULT_INTERVAL_MS }
 import type { CpuSettings, MemorySettings, RuleSettings } from '../watch/watch'
 
 /** Watch the CPU use of the process. */
@@ -101,6 +106,8 @@ export interface Options {
   cpu?: CpuOptions | undefined
   /** Watch memory and leaks. Absent: no memory readings, no leak watch. */
   memory?: MemoryOptions | undefined
+  /** Other signs by which a dump is made. @defaultValue [] */
+  rules?: readonly RuleOptions[] | undefined
   /** Directory for the files of both. @defaultValue process.cwd() */
   profileDir?: string | undefined
   /** Signal that writes a heap snapshot by hand, or `false`. @defaultValue 'SIGUSR2' */
@@ -148,6 +155,7 @@ export type Threshold =
 export interface Settings {
   readonly cpu: CpuSettings<Threshold>
   readonly memory: MemorySettings<Threshold>
+  readonly rules: readonly RuleToRead[]
   /** `undefined`: nothing is done at V8's heap limit. */
   readonly heapLimit: { readonly holdMs: number } | undefined
   /** Take a second heap snapshot of a leak after further growth. */
@@ -161,11 +169,9 @@ export interface Settings {
   readonly onDump: OnDump<Dump> | undefined
 }
 
-export const DEFAULT_INTERVAL_MS = 1000
 export const DEFAULT_DURATION_MS = 30_000
 export const DEFAULT_CPU_THRESHOLD = 90
 export const DEFAULT_MEMORY_THRESHOLD = '1.2gb'
-export const DEFAULT_COUNTER = 1
 export const DEFAULT_BLOCKED_MS = 5000
 export const DEFAULT_SIGNAL = 'SIGUSR2'
 
@@ -189,6 +195,7 @@ export function resolveOptions(options: Options = {}): Settings {
   return Object.freeze<Settings>({
     cpu,
     memory: readMemory(memory, common),
+    rules: readRules(top['rules']),
     heapLimit: memory && readHeapLimit(memory['heapLimit']),
     leakPair: memory !== undefined && readBoolean(memory['leakPair'], 'options.memory.leakPair', true),
     signal: readSignal(top['signal']),
@@ -250,7 +257,7 @@ export function readCpuThreshold(value: unknown = DEFAULT_CPU_THRESHOLD): Thresh
     "a number of percent of one core, at least 0, or a string such as '80%', above 0% and up to 100%"
   if (typeof value === 'number') return { unit: 'absolute', value: atLeastZero(value, name, expected) }
   if (typeof value !== 'string') throw typeError(name, expected, value)
-  return readShare(value, name, expected)
+  return { unit: 'share', percent: readShare(value, name, expected) }
 }
 
 export function readMemoryThreshold(value: unknown = DEFAULT_MEMORY_THRESHOLD): Threshold {
@@ -260,20 +267,8 @@ export function readMemoryThreshold(value: unknown = DEFAULT_MEMORY_THRESHOLD): 
   if (typeof value === 'number') return { unit: 'absolute', value: atLeastZero(value, name, expected) }
   if (typeof value !== 'string') throw typeError(name, expected, value)
   const sizeBytes = parseSize(value)
-  return sizeBytes === undefined ? readShare(value, name, expected) : { unit: 'absolute', value: sizeBytes }
-}
-
-function readShare(text: string, name: string, expected: string): Threshold {
-  const percent = /^\s*(\d+(?:\.\d+)?)\s*%\s*$/.exec(text)?.[1]
-  if (percent === undefined || Number(percent) <= 0 || Number(percent) > 100) {
-    throw rangeError(name, expected, text)
-  }
-  return { unit: 'share', percent: Number(percent) }
-}
-
-function atLeastZero(value: number, name: string, expected: string): number {
-  if (!Number.isFinite(value) || value < 0) throw rangeError(name, expected, value)
-  return value
+  if (sizeBytes !== undefined) return { unit: 'absolute', value: sizeBytes }
+  return { unit: 'share', percent: readShare(value, name, expected) }
 }
 
 function readBlocked(value: unknown): number | undefined {

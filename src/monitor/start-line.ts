@@ -2,10 +2,13 @@ import { formatSize } from '../base/size'
 import type { PassedOver } from '../capture/capture'
 import type { ResolvedPackage } from '../capture/engines'
 import type { DumpKind } from '../dispatch/events'
-import type { KindSettings, RuleSettings, Ways } from '../watch/watch'
+import type { KindSettings, NamedRule, RuleSettings, Ways } from '../watch/watch'
 
 /** What is watched. */
-type Watched = Readonly<Record<DumpKind, KindSettings>>
+type Watched = Readonly<Record<DumpKind, KindSettings>> & {
+  /** The rules with names of their own. */
+  readonly rules?: readonly NamedRule[]
+}
 
 export interface Started extends Watched {
   readonly signal: string | undefined
@@ -31,15 +34,20 @@ interface Limits {
 
 /** The one line at start: kinds watched, thresholds, limits, directories, ways, thread, source of readings, packages. */
 export function startLine(started: Started): string {
-  const { memory, signal, thread, ways } = started
+  const { memory, rules = [], signal, thread, ways } = started
   const watched = (['cpu', 'memory'] as const).flatMap((kind) => {
     const { rule, directory } = started[kind]
     if (!rule) return []
     const by = ways[kind].available.join(', ') || 'nothing'
     return `${ruleInWords(kind, rule)} to ${directory} by ${by}`
   })
+  const named = rules.map(
+    (rule) =>
+      `${rule.name}: ${rule.metric} above ${amountOf(rule)} (${limits(rule)}), ` +
+      `a ${rule.dump} dump to ${started[rule.dump].directory}`,
+  )
   const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${memory.directory}`]
-  const all = [...watched, ...manual].join('; ') || 'nothing'
+  const all = [...watched, ...named, ...manual].join('; ') || 'nothing'
   const { atHeapLimit } = started
   const atLimit = atHeapLimit === undefined ? '' : `; at V8's heap limit: ${atHeapLimit}`
   const readings = ways.cpuReadings === undefined ? '' : `; CPU readings by ${ways.cpuReadings}`
@@ -52,11 +60,12 @@ export function ruleInWords(kind: DumpKind, rule: RuleSettings): string {
 }
 
 /** The lines at start, one each, that warn of a threshold that can never trip, and of limits that could not be read. */
-export function startWarnings({ cpu, memory }: Watched, limits: Limits): string[] {
+export function startWarnings({ cpu, memory, rules = [] }: Watched, limits: Limits): string[] {
   return [
     uncertainLimits(limits),
     cpu.rule && unreachableCpu(cpu.rule.threshold, limits),
-    memory.rule && unreachableMemory(memory.rule.threshold, limits),
+    memory.rule && unreachableMemory('the memory threshold', memory.rule.threshold, limits),
+    ...rules.map((rule) => unreachableRule(rule, limits)),
   ].filter((line): line is string => line !== undefined)
 }
 
@@ -81,7 +90,28 @@ function unreachableCpu(percent: number, { cpus, cpusSource }: Limits): string |
   )
 }
 
+function unreachableRule({ name, metric, threshold }: NamedRule, limits: Limits): string | undefined {
+  const what = `the threshold of the rule ${name}`
+  switch (metric) {
+    case 'heap':
+    case 'eventLoopUtilization':
+      return threshold < 100 ? undefined : `${what} can never be passed: no reading is above 100%`
+    case 'container':
+      if (limits.memoryLimitBytes === undefined)
+        return `${what} can never be passed: no cgroup limits the memory of this process`
+      return threshold < 100
+        ? undefined
+        : `${what} can never be passed: at 100% of the limit the kernel ends a process`
+    case 'external':
+      return unreachableMemory(what, threshold, limits)
+    case 'eventLoopDelay':
+    case 'function':
+      return undefined
+  }
+}
+
 function unreachableMemory(
+  what: string,
   thresholdBytes: number,
   { memoryLimitBytes, totalMemoryBytes }: Limits,
 ): string | undefined {
@@ -90,7 +120,7 @@ function unreachableMemory(
     memoryLimitBytes === undefined
       ? `the machine has ${totalMemoryBytes} bytes`
       : `the cgroup's limit is ${memoryLimitBytes} bytes, where the kernel ends the process`
-  return `the memory threshold of ${thresholdBytes} bytes can never be passed: ${bound}`
+  return `${what} of ${thresholdBytes} bytes can never be passed: ${bound}`
 }
 
 function rounded(value: number): number {
@@ -99,6 +129,21 @@ function rounded(value: number): number {
 
 function amount(kind: DumpKind, threshold: number): string {
   return kind === 'cpu' ? `${rounded(threshold)}% of a core` : formatSize(threshold)
+}
+
+function amountOf({ metric, threshold }: NamedRule): string {
+  switch (metric) {
+    case 'external':
+      return formatSize(threshold)
+    case 'eventLoopDelay':
+      return `${threshold} ms`
+    case 'function':
+      return `${threshold}`
+    case 'heap':
+    case 'eventLoopUtilization':
+    case 'container':
+      return `${rounded(threshold)}%`
+  }
 }
 
 function limits({ counter, budget: { tokensPerInterval, intervalMs } }: RuleSettings): string {

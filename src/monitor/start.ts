@@ -10,16 +10,21 @@ import { Gate } from '../dispatch/gate'
 import { claim, processRegistry } from '../dispatch/process-registry'
 import { thresholdAboveHeapLimit } from '../capture/heap/limit/allowance'
 import { createHeapSampler, SAMPLING_INTERVAL_BYTES, type HeapSampler } from '../capture/heap/sampler'
+import { loadForkHelper } from '../capture/heap/fork/helper'
 import { openLocalSession, whyNoInspector } from '../capture/main-thread/local-session'
 import { armHeapLimit, type ArmedHeapLimit } from '../dispatch/arm-heap-limit'
 import type * as leakTrend from '../leak/trend'
 import { chooseReadings, type ChosenReadings } from '../leak/choose-readings'
 import type * as leakWatch from '../leak/watch'
+import { threadsAtStart, v8PoolSizeOf } from '../makeup/roster'
 import { readLimits, type Limits } from '../system/limits'
+import { listThreads, mainThreadId } from '../system/threads'
+import { watchWorkerBirths } from '../system/worker-births'
 import { startWatchAnywhere } from '../thread/movable-watch'
 import { Board, BOARD_RULES, type BoardRow } from '../watch/board'
 import type { KindSettings, RuleSettings, Watch, WatchSettings, Ways } from '../watch/watch'
 import { absoluteThreshold, type Settings, type Threshold } from './options'
+import { startRuleFunctions } from './rule-functions'
 import { NO_WATCH, watchSignal, type SignalWatch } from './signal'
 import { ruleInWords, startLine, startWarnings } from './start-line'
 import { resolveUpdate, type Update } from './update'
@@ -98,6 +103,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   const heapLimit =
     settings.heapLimit && armHeapLimit({ ...settings.heapLimit, ...heapLimitParts(settings, sampler) })
   if (heapLimit) started.add(() => heapLimit.disarm())
+  started.add(startGcTime())
   const boardMemory = Board.create(BOARD_RULES)
   const board = new Board(boardMemory, BOARD_RULES)
   const watchSettings: WatchSettings = {
@@ -125,6 +131,8 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
     },
   })
   started.add(() => watch.stop())
+  started.add(watchWorkerBirths((birth) => watch.noteWorker(birth)))
+  started.add(startRuleFunctions(settings.rules, watch, voice))
 
   let isStopping = false
   const dumpByHand: Monitoring['dumpByHand'] = async (kind, details, durationMs) => {
@@ -205,15 +213,37 @@ function usedPackages({ cpu, memory, leak }: Engines, leakReadings?: ChosenReadi
   return all.filter((each) => each !== undefined)
 }
 
+/** @returns Stops the count of the time that garbage collections take. */
+function startGcTime(): () => void {
+  const loaded = loadForkHelper()
+  if (!('helper' in loaded) || loaded.helper.watchGc?.() !== true) return () => undefined
+  return () => loaded.helper.unwatchGc?.()
+}
+
+/** Numbers of threads, as far as they can be told from the order in which Node has started them. */
+function threadsNow(): WatchSettings['threads'] {
+  const uvPoolSize = Math.trunc(Number(process.env['UV_THREADPOOL_SIZE'])) || DEFAULT_UV_POOL_SIZE
+  const main = mainThreadId()
+  const v8PoolSize = v8PoolSizeOf([...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(/\s+/)])
+  const known =
+    main === undefined ? { v8: [], pool: [] } : threadsAtStart(listThreads(), main, v8PoolSize, uvPoolSize)
+  return { known, uvPoolSize }
+}
+
+const DEFAULT_UV_POOL_SIZE = 4
+
 function watchSettingsOf(
   settings: Settings,
   engines: Engines,
   limits: Limits,
   heapLimit: ArmedHeapLimit | undefined,
 ): Omit<WatchSettings, 'board'> {
-  const { keep } = settings
+  const { keep, rules } = settings
   return {
     ...numbersOf(settings, limits),
+    // A function cannot travel to another thread.
+    rules: rules.map((rule) => ({ ...rule, read: undefined })),
+    threads: threadsNow(),
     heapLimit: heapLimit?.toWatch,
     engines,
     keep,

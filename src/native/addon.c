@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
+#include "gc-time.h"
 #include "heap-limit.h"
 
 #include <errno.h>
@@ -271,6 +272,40 @@ static napi_value prepare_heap_limit(napi_env env, napi_callback_info info) {
   return napi_create_int32(env, ended, &pid) == napi_ok ? pid : NULL;
 }
 
+/* ---- watchGc(), unwatchGc(), gcTimeMs() --------------------------------------------------------------------------- */
+
+/* Monitors that count: one for CPU and one for memory can run beside each other. */
+static int gc_watchers;
+
+static void forget_gc(void *data) {
+  (void)data;
+  gc_watchers = 0;
+  gc_time_unwatch();
+}
+
+static napi_value watch_gc(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value is_watched;
+  bool done = gc_watchers > 0 || (gc_time_watch() && napi_add_env_cleanup_hook(env, forget_gc, NULL) == napi_ok);
+  if (done) gc_watchers++;
+  else gc_time_unwatch();
+  return napi_get_boolean(env, done, &is_watched) == napi_ok ? is_watched : NULL;
+}
+
+static napi_value unwatch_gc(napi_env env, napi_callback_info info) {
+  (void)info;
+  if (gc_watchers == 0 || --gc_watchers > 0) return NULL;
+  gc_time_unwatch();
+  (void)napi_remove_env_cleanup_hook(env, forget_gc, NULL);
+  return NULL;
+}
+
+static napi_value read_gc_time(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value time;
+  return napi_create_double(env, gc_time_ms(), &time) == napi_ok ? time : NULL;
+}
+
 /* ---- survey() ---------------------------------------------------------------------------------------------------- */
 
 static napi_value survey(napi_env env, napi_callback_info info) {
@@ -343,6 +378,9 @@ NAPI_MODULE_INIT() {
       {"prepareHeapLimit", NULL, prepare_heap_limit, NULL, NULL, NULL, napi_enumerable, NULL},
       {"disarmHeapLimit", NULL, disarm_heap_limit, NULL, NULL, NULL, napi_enumerable, NULL},
       {"threadsAvailable", NULL, count_threads, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"watchGc", NULL, watch_gc, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"unwatchGc", NULL, unwatch_gc, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"gcTimeMs", NULL, read_gc_time, NULL, NULL, NULL, napi_enumerable, NULL},
       {"wait", NULL, wait_for_child, NULL, NULL, NULL, napi_enumerable, NULL},
       {"exitCodes", NULL, NULL, NULL, NULL, exit_codes(env), napi_enumerable, NULL},
   };

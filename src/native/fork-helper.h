@@ -12,6 +12,7 @@
  *                  limit have to go.
  *   heap-limit.c   The fork of a process that V8 is about to end because its heap is full.
  *   threads.c      Node.js and V8 end a process that cannot start a thread: whether it can is tried beforehand.
+ *   gc-time.c      No part of a fork: the main thread's CPU time in garbage collections.
  *   addon.c        What JavaScript sees of all this.
  *
  * Linux only, 64 bit, glibc or musl.

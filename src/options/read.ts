@@ -49,6 +49,19 @@ export function readWhole(value: unknown, name: string, least: number, otherwise
   return value
 }
 
+/** A share such as `'85%'`, above 0 and up to 100. @returns The percentage. */
+export function readShare(text: string, name: string, expected: string): number {
+  const percent = /^\s*(\d+(?:\.\d+)?)\s*%\s*$/.exec(text)?.[1]
+  if (percent === undefined || Number(percent) <= 0 || Number(percent) > 100)
+    throw rangeError(name, expected, text)
+  return Number(percent)
+}
+
+export function atLeastZero(value: number, name: string, expected: string): number {
+  if (!Number.isFinite(value) || value < 0) throw rangeError(name, expected, value)
+  return value
+}
+
 export function readDirectory(value: unknown, name: string, otherwise: () => string): string {
   if (value === undefined) return otherwise()
   const expected = 'a path, not empty'

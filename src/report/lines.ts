@@ -1,4 +1,5 @@
 import { formatSize } from '../base/size'
+import { cpuSentence, memorySentence } from '../makeup/sentence'
 import type { Dump, Failure, Leak, Skip } from '../dispatch/events'
 
 /** The log line of each event. */
@@ -9,13 +10,14 @@ export const lines = {
     const late =
       lateMs === undefined ? '' : `, ${Math.round(lateMs)} ms late: the main thread took no order before`
     const took = `pause ${Math.round(pauseMs)} ms, took ${Math.round(durationMs)} ms${late}`
-    return `${rule} ${kind} dump: ${files.join(', ')} (${way}, ${formatSize(sizeBytes)}, ${took})`
+    return `${rule} ${kind} dump: ${files.join(', ')} (${way}, ${formatSize(sizeBytes)}, ${took})${inWords(dump)}`
   },
 
-  skip({ kind, rule, reason, numbers }: Skip): string {
+  skip(skip: Skip): string {
+    const { kind, rule, reason, numbers } = skip
     const figures = Object.entries(numbers).map(([name, value]) => `${name} ${value}`)
     const suffix = figures.length > 0 ? ` (${figures.join(', ')})` : ''
-    return `${rule} ${kind} dump skipped: ${reason}${suffix}`
+    return `${rule} ${kind} dump skipped: ${reason}${suffix}${inWords(skip)}`
   },
 
   leak({ growth, start, end, reason, sites }: Leak): string {
@@ -25,9 +27,16 @@ export const lines = {
     return `leak suspected: heap grew by ${formatSize(growth)} from ${span}${where}: ${reason}`
   },
 
-  failure({ stage, kind, message }: Failure): string {
-    return `${kind ? `${kind} ` : ''}${stage} failed: ${message}`
+  failure({ stage, kind, rule, message }: Failure): string {
+    const of = rule ?? kind
+    return `${of ? `${of} ` : ''}${stage} failed: ${message}`
   },
+}
+
+/** Whose CPU or whose memory it was. */
+function inWords({ kind, makeup }: Pick<Dump, 'kind' | 'makeup'>): string {
+  if (!makeup || (kind === 'cpu' && makeup.spanMs === 0)) return ''
+  return `; ${kind === 'cpu' ? cpuSentence(makeup) : memorySentence(makeup)}`
 }
 
 function earlierDump({ files, sizeBytes }: Dump): string {

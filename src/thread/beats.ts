@@ -1,29 +1,91 @@
 import { createRequire } from 'node:module'
 import { BEAT_MS } from './beat-watch'
 import { Atomics } from '../base/globals'
+import { monotonicMs } from '../base/clock'
 import { clearTimeout, setTimeout } from '../base/timers'
+import { readHeapFigures, type HeapFigures } from '../system/figures'
+import { LoopMeter, type LoopReport } from '../system/loop-meter'
+import type { MainReports } from '../watch/process-record'
 
 const BEATS = 0
 const DEBUGGER = 1
+const WANTED = 2
+const WORDS_BYTES = 16
+
+/** Places of the figures, in the order in which they lie in the shared memory. */
+const FIGURES = [
+  ...(['atMs', 'heapUsed', 'heapTotal', 'heapLimit', 'external', 'arrayBuffers'] as const),
+  'threadCpuMs',
+] as const
+const LATE = FIGURES.length
+const BEAT_AT = LATE + 1
+const LOOP_AT = BEAT_AT + 1
+const DELAY = LOOP_AT + 1
+const IDLE = DELAY + 1
+const ACTIVE = IDLE + 1
+
+/** Bits of the word that says what a beat brings along. */
+const WANT_FIGURES = 1
+const WANT_LOOP = 2
 
 /** Bytes of shared memory that beats need. */
-export const BEATS_BYTES = 8
+export const BEATS_BYTES = WORDS_BYTES + (ACTIVE + 1) * 8
 
-/** What the main thread tells the watchdog of itself, through shared memory: neither side ever waits for the other. */
-export class Beats {
+/** What the main thread reports to the watchdog, through shared memory: neither side ever waits for the other. */
+export class Beats implements MainReports {
   readonly #words: Int32Array
+  readonly #figures: Float64Array
 
   constructor(shared: SharedArrayBuffer) {
-    this.#words = new Int32Array(shared, 0, 2)
+    this.#words = new Int32Array(shared, 0, WORDS_BYTES / 4)
+    this.#figures = new Float64Array(shared, WORDS_BYTES)
   }
 
   get count(): number {
     return Atomics.load(this.#words, BEATS)
   }
 
-  /** A debugger could attach to the main thread. `inspector.url()` is undefined in worker threads, so the beat tells. */
+  /** A debugger could attach to the main thread. Only that thread can find out: `inspector.url()` is undefined in others. */
   get isDebuggerPossible(): boolean {
     return Atomics.load(this.#words, DEBUGGER) === 1
+  }
+
+  /** By how much the latest beat was late, or by how much the next one is already, ms: the event loop had other work. */
+  delayMs(nowMs: number): number {
+    const [lateMs = 0, beatAtMs = 0] = [this.#figures[LATE], this.#figures[BEAT_AT]]
+    return beatAtMs === 0 ? NaN : Math.max(lateMs, nowMs - beatAtMs - BEAT_MS)
+  }
+
+  /**
+   * The figures that came with the latest beat that had any, `undefined` before the first. A beat may come during this call;
+   * the figures are then of two beats.
+   */
+  get figures(): HeapFigures | undefined {
+    const entries = FIGURES.map((name, at) => [name, this.#figures[at] ?? 0] as const)
+    const figures = Object.fromEntries(entries) as unknown as HeapFigures
+    return figures.atMs === 0 ? undefined : figures
+  }
+
+  /** Whether beats bring the figures along. An idle main thread is spared that work. */
+  wantFigures(areWanted: boolean): void {
+    if (areWanted) Atomics.or(this.#words, WANTED, WANT_FIGURES)
+    else Atomics.and(this.#words, WANTED, ~WANT_FIGURES)
+  }
+
+  get loop(): LoopReport | undefined {
+    const [atMs = 0, delayMs = 0] = [this.#figures[LOOP_AT], this.#figures[DELAY]]
+    const [idleMs = 0, activeMs = 0] = [this.#figures[IDLE], this.#figures[ACTIVE]]
+    return atMs === 0 ? undefined : { atMs, delayMs, idleMs, activeMs }
+  }
+
+  takeLoop(): LoopReport | undefined {
+    const { loop } = this
+    this.#figures[DELAY] = 0
+    return loop
+  }
+
+  wantLoop(): void {
+    Atomics.or(this.#words, WANTED, WANT_LOOP)
   }
 
   /**
@@ -34,17 +96,41 @@ export class Beats {
    */
   start(onBeat: () => void = () => undefined): () => void {
     const inspector = loadInspector()
+    const meter = new LoopMeter()
     let timer: NodeJS.Timeout
+    let dueMs = monotonicMs()
     const beat = () => {
+      const nowMs = monotonicMs()
+      this.#figures[LATE] = Math.max(0, nowMs - dueMs)
+      this.#figures[BEAT_AT] = nowMs
       Atomics.store(this.#words, DEBUGGER, inspector.url() === undefined ? 0 : 1)
+      const wanted = Atomics.load(this.#words, WANTED)
+      if (wanted & WANT_FIGURES) this.#report(readHeapFigures())
+      if (wanted & WANT_LOOP) this.#reportLoop(meter.report())
       Atomics.add(this.#words, BEATS, 1)
       onBeat()
+      dueMs = monotonicMs() + BEAT_MS
       timer = setTimeout(beat, BEAT_MS)
       timer.unref()
     }
     timer = setTimeout(beat, 0)
     timer.unref()
-    return () => clearTimeout(timer)
+    return () => {
+      clearTimeout(timer)
+      meter.stop()
+    }
+  }
+
+  #report(figures: HeapFigures): void {
+    for (const [at, name] of FIGURES.entries()) this.#figures[at] = figures[name]
+  }
+
+  #reportLoop({ atMs, delayMs, idleMs, activeMs }: LoopReport): void {
+    // The reader takes the largest of several beats.
+    this.#figures[DELAY] = Math.max(delayMs, this.#figures[DELAY] ?? 0)
+    this.#figures[IDLE] = idleMs
+    this.#figures[ACTIVE] = activeMs
+    this.#figures[LOOP_AT] = atMs
   }
 }
 

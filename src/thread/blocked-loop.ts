@@ -3,6 +3,7 @@ import type { Dispatcher } from '../dispatch/dispatcher'
 import type { Gate } from '../dispatch/gate'
 import { readThreadStat } from '../system/proc'
 import type { Beats } from './beats'
+import { monotonicMs } from '../base/clock'
 import { startLoop } from '../base/loop'
 
 export interface BlockedLoopParts {
@@ -73,7 +74,8 @@ export class BlockedRule {
     if (!this.#episode || this.#isServed || gate.isHeld) return
     this.#isServed = true
     const details = { blockedMs, silentMs }
-    void dispatcher.request({ kind: 'cpu', rule: 'blocked', details, early: this.#episode.signal })
+    const sinceMs = monotonicMs() - silentMs
+    void dispatcher.request({ kind: 'cpu', rule: 'blocked', details, sinceMs, early: this.#episode.signal })
   }
 }
 

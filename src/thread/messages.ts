@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { DumpRequest } from '../dispatch/request'
+import type { WorkerBirth } from '../makeup/roster'
 import type { Dump, DumpResult, Failure, Reading, Skip } from '../dispatch/events'
 import type { RuleChanges, WatchSettings, Ways } from '../watch/watch'
 
@@ -21,6 +22,9 @@ export interface WatchdogData {
 export type ToWatchdog =
   | { readonly type: 'request'; readonly id: number; readonly request: Omit<DumpRequest, 'early'> }
   | { readonly type: 'update'; readonly changes: RuleChanges }
+  /** A reading of a rule whose metric is a function of the application. */
+  | { readonly type: 'reading'; readonly rule: string; readonly value: number; readonly sinceMs: number }
+  | { readonly type: 'worker'; readonly birth: WorkerBirth }
   | { readonly type: 'stop' }
   /** Answer to `turn`: the event loop of the main thread turned at this monotonic time, ms. */
   | { readonly type: 'turned'; readonly atMs: number }

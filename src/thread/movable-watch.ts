@@ -7,6 +7,8 @@ import { processRegistry } from '../dispatch/process-registry'
 import { systemClock } from '../base/clock'
 import { EXIT_WAIT_MS } from './exit-wait'
 import { goesOnAlone } from './goes-on-alone'
+import { BIRTHS_KEPT, type WorkerBirth } from '../makeup/roster'
+import { LocalReports } from '../watch/local-reports'
 import type * as watchModule from '../watch/watch'
 import type { LocalWatch, RuleChanges, Watch, WatchSettings, Ways } from '../watch/watch'
 import { Watchdog, type LostWatchdog } from './watchdog'
@@ -51,14 +53,20 @@ function startHere(
   const mainThread = createDirectMainThread(orders())
   let childPid: number | undefined
   const onChild = (pid: number | undefined): void => void (childPid = pid)
-  const watch = startWatch(settings, { mainThread, gate, report, onChild, isTakingOver })
+  const main = new LocalReports()
+  const watch = startWatch(settings, { mainThread, gate, report, main, onChild, isTakingOver })
   const unseen = settings.cpu.blockedMs === undefined ? '' : ', where a blocked event loop goes unseen'
   onStarted({ thread: thread + unseen, ways: watch.ways() })
-  return endingAtExit(watch, report, () => childPid)
+  return endingAtExit(watch, report, main, () => childPid)
 }
 
 /** A CPU dump that runs when the process exits is ended within the `'exit'` handler: its session answers synchronously here. */
-function endingAtExit(watch: LocalWatch, report: Report, childAtWork: () => number | undefined): Watch {
+function endingAtExit(
+  watch: LocalWatch,
+  report: Report,
+  main: LocalReports,
+  childAtWork: () => number | undefined,
+): Watch {
   const onExit = (): void => {
     const overAtMs = systemClock.monotonicMs() + EXIT_WAIT_MS
     const childPid = childAtWork()
@@ -69,8 +77,11 @@ function endingAtExit(watch: LocalWatch, report: Report, childAtWork: () => numb
   return {
     update: (changes) => watch.update(changes),
     request: (request) => watch.request(request),
+    observe: (rule, value, sinceMs) => watch.observe(rule, value, sinceMs),
+    noteWorker: (birth) => watch.noteWorker(birth),
     async stop() {
       await watch.stop()
+      main.stop()
       process.removeListener('exit', onExit)
     },
   }
@@ -80,12 +91,15 @@ function endingAtExit(watch: LocalWatch, report: Report, childAtWork: () => numb
 function startOnThread(parts: StartParts, gate: Gate): Watch {
   const { settings, orders, report, onBeat, onStarted } = parts
   let changes: RuleChanges = {}
+  /** For a watch that has to move. */
+  const births: WorkerBirth[] = []
   const moveHere = ({ why, wasReady, unanswered }: LostWatchdog): void => {
     if (wasReady)
       report.failure({ stage: 'watchdog', message: `the thread ended (${why}); the main thread takes over` })
     const thread = wasReady ? 'the main thread from now on' : withoutThread(why)
     current = startHere(parts, gate, thread, wasReady)
     current.update(changes)
+    for (const birth of births) current.noteWorker(birth)
     for (const { request, settle } of unanswered) void current.request(request).then(settle)
   }
   const start = (): Watch => {
@@ -103,6 +117,12 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
       current.update(latest)
     },
     request: (request) => current.request(request),
+    observe: (rule, value, sinceMs) => current.observe(rule, value, sinceMs),
+    noteWorker(birth) {
+      births.push(birth)
+      if (births.length > BIRTHS_KEPT) births.shift()
+      current.noteWorker(birth)
+    },
     stop: () => current.stop(),
   }
 }

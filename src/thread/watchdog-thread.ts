@@ -15,7 +15,16 @@ import { startWatch } from '../watch/watch'
 function main(): void {
   // pidusage would start it beside the programs that it runs.
   startThreadPool()
-  const { settings, port, gate: gateMemory, beats, exit, hook, orderPort } = workerData as WatchdogData
+  const {
+    settings,
+    port,
+    gate: gateMemory,
+    beats: beatMemory,
+    exit,
+    hook,
+    orderPort,
+  } = workerData as WatchdogData
+  const beats = new Beats(beatMemory)
   const tell = teller(port)
   const report = reportBy(tell)
   const exitWait = new ExitWait(exit)
@@ -25,6 +34,7 @@ function main(): void {
     mainThread: new InspectorMainThread(hook, orderPort, exitWait, turns),
     gate,
     report,
+    main: beats,
     onRunning: (isRunning) => (isRunning ? exitWait.hold() : exitWait.release()),
     onChild: (pid) => exitWait.noteChild(pid),
   })
@@ -32,7 +42,7 @@ function main(): void {
   const stopBlockedLoop =
     blockedMs === undefined
       ? () => Promise.resolve()
-      : startBlockedLoop({ blockedMs, beats: new Beats(beats), dispatcher: watch.dispatcher, gate })
+      : startBlockedLoop({ blockedMs, beats, dispatcher: watch.dispatcher, gate })
   const stop = async () => {
     await stopBlockedLoop()
     await watch.stop()
@@ -47,6 +57,12 @@ function main(): void {
         break
       case 'update':
         watch.update(message.changes)
+        break
+      case 'reading':
+        watch.observe(message.rule, message.value, message.sinceMs)
+        break
+      case 'worker':
+        watch.noteWorker(message.birth)
         break
       case 'exit':
         void watch.dispatcher.stop()

@@ -17,6 +17,7 @@ import { EXIT_WAIT_BYTES, ExitWait } from './exit-wait'
 import { goesOnAlone } from './goes-on-alone'
 import type { FromWatchdog, ToWatchdog, WatchdogData } from './messages'
 import { createOrderHook } from './order-post'
+import type { WorkerBirth } from '../makeup/roster'
 import type { RuleChanges, Watch, WatchSettings, Ways } from '../watch/watch'
 
 /** Most of V8's heap that the thread may use, MB. A CPU profile passes through it twice, parsed and as text. */
@@ -108,6 +109,14 @@ export class Watchdog implements Watch {
 
   update(changes: RuleChanges): void {
     if (!this.#isOver) this.#tell({ type: 'update', changes })
+  }
+
+  observe(rule: string, value: number, sinceMs: number): void {
+    if (!this.#isOver) this.#tell({ type: 'reading', rule, value, sinceMs })
+  }
+
+  noteWorker(birth: WorkerBirth): void {
+    if (!this.#isOver) this.#tell({ type: 'worker', birth })
   }
 
   stop(): Promise<void> {

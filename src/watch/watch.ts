@@ -1,26 +1,37 @@
+import { isMainThread, threadId } from 'node:worker_threads'
 import { systemClock } from '../base/clock'
 import { Promise } from '../base/globals'
 import type { CaptureObserver, PassedOver } from '../capture/capture'
 import { createCpuCapturer } from '../capture/cpu/capturer'
 import type { Engines } from '../capture/engines'
 import { createHeapCapturer } from '../capture/heap/ladder'
+import { listWorkers } from '../capture/main-thread/list-workers'
 import type { MainThread } from '../capture/main-thread/orders'
 import { ORDER_TIMEOUT_MS } from '../capture/main-thread/patient'
 import { createRoomProbe } from '../capture/room-probe'
 import type { HeapLimitToWatch } from '../capture/heap/limit/allowance'
 import { DumpBudget, type Budget } from '../dispatch/budget'
-import { Dispatcher, type KindParts } from '../dispatch/dispatcher'
+import { Dispatcher, type WatchedRule } from '../dispatch/dispatcher'
 import type { DumpKind, DumpResult, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
 import { createHeapLimitPlans } from '../dispatch/heap-limit-plans'
-import type { DumpRequest } from '../dispatch/request'
+import type { DumpRequest, Picture } from '../dispatch/request'
 import { ThresholdRule } from '../dispatch/threshold-rule'
 import type { Sidecar } from '../files/sidecar'
+import type { WorkerBirth } from '../makeup/roster'
 import { takeTurn } from '../system/turn'
 import { cpuSampler, memorySampler, ownCpuTime } from '../system/usage'
 import { prepareDirectories, retainer } from './directories'
 import { startLoop } from '../base/loop'
 import { Board, BOARD_RULES } from './board'
+import { createMetrics, type Metric } from './metrics'
+import {
+  DEFAULT_SPAN_MS,
+  ProcessRecord,
+  RECORD_INTERVAL_MS,
+  type MainReports,
+  type RecordParts,
+} from './process-record'
 import { startReadingLoop } from './reading-loop'
 
 /** When a kind of dump is made by itself. */
@@ -30,6 +41,14 @@ export interface RuleSettings<Threshold = number> {
   readonly threshold: Threshold
   readonly counter: number
   readonly budget: Budget
+}
+
+/** A rule with a name of its own. */
+export interface NamedRule<Threshold = number> extends RuleSettings<Threshold> {
+  readonly name: string
+  readonly metric: Metric
+  /** What it dumps. */
+  readonly dump: DumpKind
 }
 
 /** One kind of dump. */
@@ -55,6 +74,9 @@ export interface MemorySettings<Threshold = number> extends KindSettings<Thresho
 export interface WatchSettings {
   readonly cpu: CpuSettings
   readonly memory: MemorySettings
+  readonly rules: readonly NamedRule[]
+  /** Threads that are known by the order in which they were started, and the size of libuv's pool. */
+  readonly threads: Pick<RecordParts, 'known' | 'uvPoolSize'>
   /** Absent: nothing is done at V8's heap limit. */
   readonly heapLimit?: HeapLimitToWatch | undefined
   /** Started without code, perhaps in a process that it is not meant for: the directories are left alone until a dump. */
@@ -87,6 +109,10 @@ export interface Watch {
   update(changes: RuleChanges): void
   /** Requests a dump. Never rejects. */
   request(request: Omit<DumpRequest, 'early'>): Promise<DumpResult>
+  /** Takes a reading of a rule whose metric is a function of the application. */
+  observe(rule: string, value: number, sinceMs: number): void
+  /** A worker of the main thread has been started. */
+  noteWorker(birth: WorkerBirth): void
   /** Stops loops, dispatcher and captures; resolves when the last file is closed. Idempotent. */
   stop(): Promise<void>
 }
@@ -102,6 +128,8 @@ export interface WatchSurroundings {
   readonly mainThread: MainThread
   readonly gate: Gate
   readonly report: Report
+  /** Reports of the main thread about itself. */
+  readonly main: MainReports
   /** An earlier watch of this process has prepared the directories and reported about them. */
   readonly isTakingOver?: boolean
   /** Called when a dump begins and when it has ended. */
@@ -118,7 +146,7 @@ const waitForTurn = (early: AbortSignal) => takeTurn({ longestMs: LONGEST_TURN_M
 /** Builds samplers, loops, captures and the dispatcher on the thread that calls. */
 export function startWatch(settings: WatchSettings, surroundings: WatchSurroundings): LocalWatch {
   const { cpu, memory, engines, keep, where } = settings
-  const { mainThread, gate, report, isTakingOver, onRunning, onChild } = surroundings
+  const { mainThread, gate, report, main, isTakingOver, onRunning, onChild } = surroundings
   const directories = [cpu.directory, memory.directory]
   const isLeftAlone = isTakingOver || settings.isPreloaded
   const prepared = isLeftAlone ? Promise.resolve() : prepareDirectories(directories, where.host, report)
@@ -131,19 +159,16 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       sampling: memory.sampling,
     }),
   }
-  const watchedBy = (rule: RuleSettings | undefined): KindParts['watched'] =>
-    rule && { rule: new ThresholdRule(rule.threshold, rule.counter), budget: new DumpBudget(rule.budget) }
-  const watched = { cpu: watchedBy(cpu.rule), memory: watchedBy(memory.rule) }
-  const partsOf = (kind: DumpKind): KindParts => ({
-    capturer: capturers[kind],
-    directory: settings[kind].directory,
-    watched: watched[kind],
-    ...(kind === 'memory' && { takeTurn: waitForTurn }),
-  })
+  const rules = rulesOf(settings)
+  const watched = new Map(rules.map((rule) => [rule.name, watchedRule(rule)]))
+  const needsFigures = rules.some(({ metric }) => metric === 'heap' || metric === 'external')
+  const record = new ProcessRecord({ ...settings.threads, main, needsFigures })
+  if (rules.some(({ metric }) => metric.startsWith('eventLoop'))) main.wantLoop()
   let { profileDurationMs } = cpu
   const dispatcher = new Dispatcher({
-    cpu: partsOf('cpu'),
-    memory: partsOf('memory'),
+    cpu: { capturer: capturers.cpu, directory: cpu.directory },
+    memory: { capturer: capturers.memory, directory: memory.directory, takeTurn: waitForTurn },
+    rules: [...watched.values()],
     gate,
     clock: systemClock,
     report,
@@ -151,36 +176,55 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       return profileDurationMs
     },
     where,
+    picture: (sinceMs, early) => takePicture(record, mainThread, sinceMs, early),
     retain: retainer(where.host, keep, report),
     onRunning,
   })
   const board = new Board(settings.board, BOARD_RULES)
   const observed: Pick<Dispatcher, 'observe'> = {
-    observe(kind, value, sinceMs) {
-      dispatcher.observe(kind, value, sinceMs)
-      const { rule, budget } = watched[kind] ?? {}
+    observe(name, value, sinceMs) {
+      dispatcher.observe(name, value, sinceMs)
+      const { rule, budget } = watched.get(name) ?? {}
       if (!rule || !budget) return
       const atEpochMs = systemClock.epochMs()
-      board.write(kind, value, atEpochMs, rule.breaches, budget.left)
+      board.write(name, value, atEpochMs, rule.breaches, budget.left)
       if (report.wantsReadings?.() ?? board.isWanted)
-        report.reading?.({ rule: kind, value, threshold: rule.threshold, atEpochMs })
+        report.reading?.({ rule: name, value, threshold: rule.threshold, atEpochMs })
     },
   }
   const cpuTime =
     cpu.rule &&
     ownCpuTime((why) => report.notice(`CPU readings come from Node's counters from now on: ${why}`))
-  const stopLoops = (['cpu', 'memory'] as const).flatMap((kind) => {
-    const { rule } = settings[kind]
-    if (!rule) return []
-    const { intervalMs } = rule
-    const sampler = kind === 'cpu' && cpuTime ? cpuSampler(cpuTime) : memorySampler()
-    return startReadingLoop({ kind, intervalMs, sampler, dispatcher: observed, clock: systemClock, report })
+  const samplers = {
+    cpu: () => cpuTime && cpuSampler(cpuTime),
+    memory: memorySampler,
+    ...createMetrics(main),
+  }
+  const stopLoops = rules.flatMap((rule) => {
+    const sampler = rule.metric === 'function' ? undefined : samplers[rule.metric](rule.threshold)
+    if (!sampler) return []
+    const { name, intervalMs } = rule
+    const isMean = MEAN_METRICS.has(rule.metric)
+    const onReading = () => record.mark()
+    return startReadingLoop({
+      name,
+      intervalMs,
+      isMean,
+      sampler,
+      dispatcher: observed,
+      clock: systemClock,
+      report,
+      onReading,
+    })
   })
+  // On its own thread the record costs the application nothing; on the main thread it is kept when something is watched.
+  if (!isMainThread || rules.length > 0) stopLoops.push(startLoop(RECORD_INTERVAL_MS, read(record)))
   const { heapLimit } = settings
   if (heapLimit && memory.rule) {
     const { probe } = common
     const { directory, rule } = memory
     const round = createHeapLimitPlans({
+      picture: () => record.picture(systemClock.monotonicMs() - DEFAULT_SPAN_MS),
       heapLimit,
       directory,
       budget: rule.budget,
@@ -197,7 +241,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
     update(changes) {
       if (changes.cpu) ({ profileDurationMs } = changes.cpu)
       for (const kind of ['cpu', 'memory'] as const) {
-        const [change, running] = [changes[kind]?.rule, watched[kind]]
+        const [change, running] = [changes[kind]?.rule, watched.get(kind)]
         if (!change || !running) continue
         running.rule.change(change.threshold, change.counter)
         const { tokensPerInterval, intervalMs } = running.budget.terms
@@ -206,6 +250,8 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
         if (!isSame) running.budget.change(change.budget)
       }
     },
+    observe: (rule, value, sinceMs) => observed.observe(rule, value, sinceMs),
+    noteWorker: (birth) => record.noteWorker(birth),
     ways: () => ({
       cpu: capturers.cpu.ways(),
       memory: capturers.memory.ways(),
@@ -217,6 +263,55 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       await prepared
       await capturers.memory.close()
     },
+  }
+}
+
+/** A rule as the loops see it: those of `cpu` and `memory` have their own metrics and names. */
+interface RuleToWatch extends RuleSettings {
+  readonly name: string
+  readonly kind: DumpKind
+  readonly metric: DumpKind | Metric
+}
+
+/** Metrics that are a mean since the previous reading. The others are of a moment. */
+const MEAN_METRICS: ReadonlySet<RuleToWatch['metric']> = new Set([
+  'cpu',
+  'eventLoopDelay',
+  'eventLoopUtilization',
+])
+
+function rulesOf({ cpu, memory, rules }: WatchSettings): RuleToWatch[] {
+  return [
+    ...(cpu.rule ? [{ ...cpu.rule, name: 'cpu', kind: 'cpu', metric: 'cpu' } as const] : []),
+    ...(memory.rule ? [{ ...memory.rule, name: 'memory', kind: 'memory', metric: 'memory' } as const] : []),
+    ...rules.map(({ dump, ...rule }) => ({ ...rule, kind: dump })),
+  ]
+}
+
+function watchedRule({ name, kind, threshold, counter, budget }: RuleToWatch): WatchedRule {
+  return { name, kind, rule: new ThresholdRule(threshold, counter), budget: new DumpBudget(budget) }
+}
+
+/** Over a shorter time, shares of CPU are noise, ms. A reading of memory is of a moment. */
+const LEAST_SPAN_MS = 1000
+
+async function takePicture(
+  record: ProcessRecord,
+  mainThread: MainThread,
+  sinceMs: number | undefined,
+  early: AbortSignal,
+): Promise<Picture> {
+  const workers = await listWorkers(mainThread, early)
+  // The monitor's own thread is no worker of the application.
+  const ofApplication = workers.filter(({ id }) => isMainThread || id !== threadId)
+  const nowMs = systemClock.monotonicMs()
+  return record.picture(Math.min(sinceMs ?? nowMs - DEFAULT_SPAN_MS, nowMs - LEAST_SPAN_MS), ofApplication)
+}
+
+function read(record: ProcessRecord): () => Promise<void> {
+  return () => {
+    record.read()
+    return Promise.resolve()
   }
 }
 

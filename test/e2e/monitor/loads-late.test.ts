@@ -4,7 +4,8 @@ import { realpathSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
-import { installLibrary, temporaryDirectory } from '../../unit/capture/package-copy'
+import { installLibrary } from '../../unit/capture/package-copy'
+import { scratch } from '../../harness/program'
 
 /** Calls the monitor and reports which files and which modules of Node the call has loaded. */
 const PROGRAM = `
@@ -16,7 +17,7 @@ const PROGRAM = `
 `
 
 async function loadedBy(t: TestContext, options: object): Promise<{ files: string[]; builtins: string[] }> {
-  const application = temporaryDirectory(t)
+  const application = scratch(t)
   const library = installLibrary(application)
   const given = JSON.stringify({ profileDir: application, logger: false, ...options })
   const { stdout } = await promisify(execFile)(process.execPath, ['-e', PROGRAM, library, given], {

@@ -5,6 +5,7 @@ import { DumpBudget } from '../../../src/dispatch/budget.js'
 import * as dispatcherModule from '../../../src/dispatch/dispatcher.js'
 import type { Dump, DumpKind, DumpResult, Failure, Skip } from '../../../src/dispatch/events.js'
 import * as gateModule from '../../../src/dispatch/gate.js'
+import type { Picture } from '../../../src/dispatch/request.js'
 import { ThresholdRule } from '../../../src/dispatch/threshold-rule.js'
 
 const { Dispatcher, GATE_RETRY_MS } = dispatcherModule
@@ -89,11 +90,14 @@ interface Given {
   readonly isWatched?: boolean
   readonly gateMemory?: SharedArrayBuffer
   readonly onTold?: () => void
+  /** Name of a further rule, for memory dumps above 5. */
+  readonly named?: string
+  readonly picture?: (sinceMs: number | undefined) => Promise<Picture>
 }
 
 function scene(given: Given = {}) {
   const { counter = 1, tokens = 3, isWatched = true, gateMemory = newGateMemory() } = given
-  const { onTold = () => undefined } = given
+  const { onTold = () => undefined, named, picture } = given
   const running: boolean[] = []
   const gate = new Gate(gateMemory)
   const cpu = new ScriptedCapturer('.cpuprofile')
@@ -106,20 +110,25 @@ function scene(given: Given = {}) {
   }
   let nowMs = 100_000
   const timers: { delayMs: number; callback: () => void }[] = []
-  const kind = (capturer: Capturer, threshold: number) => ({
-    capturer,
-    directory: '/evidence',
-    watched: isWatched
-      ? {
-          rule: new ThresholdRule(threshold, counter),
-          budget: new DumpBudget({ tokensPerInterval: tokens, intervalMs: 3_600_000 }),
-        }
-      : undefined,
+  const kind = (capturer: Capturer) => ({ capturer, directory: '/evidence' })
+  const watched = (name: string, kindOfDump: DumpKind, threshold: number) => ({
+    name,
+    kind: kindOfDump,
+    rule: new ThresholdRule(threshold, counter),
+    budget: new DumpBudget({ tokensPerInterval: tokens, intervalMs: 3_600_000 }),
   })
   const retained: string[] = []
   const dispatcher = new Dispatcher({
-    cpu: kind(cpu, 60),
-    memory: kind(memory, 1000),
+    cpu: kind(cpu),
+    memory: kind(memory),
+    rules: isWatched
+      ? [
+          watched('cpu', 'cpu', 60),
+          watched('memory', 'memory', 1000),
+          ...(named ? [watched(named, 'memory', 5)] : []),
+        ]
+      : [],
+    picture,
     gate,
     clock: {
       monotonicMs: () => nowMs,
@@ -156,7 +165,7 @@ function scene(given: Given = {}) {
     running,
     ...events,
     /** Moves the clock and takes readings of one kind, one second apart. */
-    readings: async (kind: DumpKind, ...values: number[]) => {
+    readings: async (kind: string, ...values: number[]) => {
       for (const value of values) {
         nowMs += 1000
         dispatcher.observe(kind, value, kind === 'cpu' ? nowMs - 1000 : nowMs)
@@ -224,6 +233,100 @@ describe('threshold', () => {
     cpu.last.fail(new Error('no space'))
     await turn()
     assert.deepEqual(retained, [])
+  })
+})
+
+describe('a rule with a name of its own', () => {
+  const named = 'heap-high'
+
+  test('dumps under its name, in event, file and sidecar', async () => {
+    const { readings, memory, dumps } = scene({ named })
+    await readings(named, 6)
+    assert.equal(memory.last.job.baseName, 'heap-high-memory-42-1700000101000')
+    const { why } = memory.last.job.sidecar
+    assert.deepEqual([why.rule, why.details['reading'], why.readings.length], [named, 6, 1])
+    memory.last.finish()
+    await turn()
+    assert.deepEqual(
+      dumps.map(({ kind, rule }) => [kind, rule]),
+      [['memory', named]],
+    )
+  })
+
+  test('does not dump at its threshold, nor for a reading of another rule', async () => {
+    const { readings, memory } = scene({ named })
+    await readings(named, 5, 5)
+    await readings('memory', 6)
+    assert.equal(memory.plans, 0)
+  })
+
+  test('has a budget, an episode and skips of its own', async () => {
+    const { readings, memory, finishAndSettle, skips } = scene({ named, tokens: 1 })
+    await readings(named, 6)
+    await finishAndSettle(memory)
+    await readings(named, 6, 6, 6)
+    assert.deepEqual(skipsOf(skips), [`memory ${named} limited`])
+    await readings('memory', 2000)
+    assert.equal(memory.jobs.length, 2)
+  })
+
+  test('a reading of a rule that is not there does nothing', async () => {
+    const { readings, memory, skips } = scene({ named })
+    await readings('another', 1e9)
+    assert.deepEqual([memory.plans, skips.length], [0, 0])
+  })
+})
+
+describe('whose CPU and memory', () => {
+  const makeup = {
+    spanMs: 1000,
+    cpuPercent: 98,
+    threads: [{ name: 'main thread', kind: 'main', cpuPercent: 98 }],
+    memory: { rss: 5, workers: [], rest: 5 },
+  } as const
+
+  test('is in the event and the sidecar, over the readings that breach', async () => {
+    const spans: (number | undefined)[] = []
+    const picture = (sinceMs: number | undefined) => {
+      spans.push(sinceMs)
+      return Promise.resolve({ makeup })
+    }
+    const { readings, cpu, dumps } = scene({ counter: 3, picture })
+    await readings('cpu', 5, 70, 70, 70)
+    cpu.last.finish()
+    await turn()
+    assert.deepEqual(spans, [101_000])
+    assert.deepEqual(cpu.last.job.sidecar.makeup, makeup)
+    assert.deepEqual(dumps[0]?.makeup, makeup)
+  })
+
+  test('begins anew after a reading that does not breach, and after a trip', async () => {
+    const spans: (number | undefined)[] = []
+    const picture = (sinceMs: number | undefined) => {
+      spans.push(sinceMs)
+      return Promise.resolve({ makeup })
+    }
+    const { readings, cpu, finishAndSettle } = scene({ counter: 2, picture })
+    await readings('cpu', 70, 5, 70, 70)
+    await finishAndSettle(cpu)
+    await readings('cpu', 70, 70)
+    assert.deepEqual(spans, [102_000, 110_000])
+  })
+
+  test('is in a skip for want of memory, and in no other', async () => {
+    const picture = () => Promise.resolve({ makeup })
+    const { readings, memory, skips, dispatcher } = scene({ picture })
+    memory.answer = { skip: 'memory', numbers: {} }
+    await readings('memory', 2000)
+    await dispatcher.stop()
+    await dispatcher.request({ kind: 'memory', rule: 'manual', details: {} })
+    assert.deepEqual(
+      skips.map(({ reason, makeup: has }) => [reason, has !== undefined]),
+      [
+        ['memory', true],
+        ['stopped', false],
+      ],
+    )
   })
 })
 

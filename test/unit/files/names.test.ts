@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import {
   EXTENSIONS,
@@ -122,10 +122,26 @@ for (const stranger of [
   'threshold-cpu-1-2.cpuprofile',
   'Cpu-1-2.cpuprofile',
   '../cpu-1-2.cpuprofile',
-  'my-memory-1-2.heapsnapshot',
+  'my--memory-1-2.heapsnapshot',
+  'My-memory-1-2.heapsnapshot',
+  `${'a'.repeat(33)}-memory-1-2.heapsnapshot`,
   'Heap.20261122.104817.1.0.001.heapsnapshot',
 ]) {
   test(`${JSON.stringify(stranger)} is not ours`, () => {
     assert.equal(parseArtefactName(stranger), undefined)
   })
 }
+
+describe('a dump of a rule with a name', () => {
+  for (const rule of ['heap-high', 'x', 'a-cpu', 'cpu-7-8', '9', 'a'.repeat(32)])
+    test(`${rule} is named after it, and parses back`, () => {
+      const dump = { kind: 'memory', rule, pid: 7, startedAtMs: 1000 } as const
+      const artefact = `${artefactBaseName(dump)}.heapsnapshot`
+      assert.equal(artefact, `${rule}-memory-7-1000.heapsnapshot`)
+      const parsed = parseArtefactName(artefact)
+      assert.deepEqual(
+        [parsed?.rule, parsed?.kind, parsed?.pid, parsed?.prefix],
+        [rule, 'memory', 7, `${rule}-memory`],
+      )
+    })
+})

@@ -4,7 +4,7 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { scratch } from '../../harness/program'
-import type { Sidecar } from '../../../src/files/sidecar'
+import type { KnownBefore, Sidecar } from '../../../src/files/sidecar'
 
 export { scratch }
 
@@ -51,10 +51,7 @@ export function tmpfs(t: TestContext, sizeBytes: number, inodes = 0): Disk | und
 }
 
 /** What a dispatcher says about a dump. */
-export function about(
-  directory: string,
-  rule: Sidecar['why']['rule'] = 'threshold',
-): Pick<Sidecar, 'why' | 'where'> {
+export function about(directory: string, rule: Sidecar['why']['rule'] = 'threshold'): KnownBefore {
   return {
     why: {
       kind: 'cpu',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startLine, startWarnings, type Started } from '../../../src/monitor/start-line'
+import type { NamedRule } from '../../../src/watch/watch'
 
 const idle: Started = {
   cpu: { directory: '/cpu' },
@@ -21,6 +22,54 @@ const memoryAbove = (threshold: number) => {
   const budget = { tokensPerInterval: 2, intervalMs: 500 }
   return { memory: { directory: '/memory', rule: { intervalMs: 1000, threshold, counter: 1, budget } } }
 }
+
+const ruleOf = (metric: NamedRule['metric'], threshold: number): NamedRule => ({
+  name: 'mine',
+  metric,
+  threshold,
+  dump: 'memory',
+  intervalMs: 1000,
+  counter: 3,
+  budget: { tokensPerInterval: 2, intervalMs: 500 },
+})
+
+test('a rule is named with its metric, threshold, limits, kind of dump and directory', () => {
+  for (const [metric, threshold, words] of [
+    ['heap', 85, '85%'],
+    ['external', 1536, '1.5KB'],
+    ['eventLoopDelay', 200, '200 ms'],
+    ['function', 7, '7'],
+  ] as const)
+    assert.equal(
+      startLine({ ...idle, rules: [ruleOf(metric, threshold)] }),
+      `watching mine: ${metric} above ${words} (3 readings in a row, at most 2 per 0.5 s), a memory dump to /memory; ` +
+        'on the main thread',
+    )
+})
+
+test('a rule that can never trip is warned of, with the reason; one that can is not', () => {
+  const limits = { totalMemoryBytes: 4000, cpus: 2, cpusSource: 'machine' } as const
+  const limited = { ...limits, memoryLimitBytes: 1000 }
+  const warns = (metric: NamedRule['metric'], threshold: number, of: Parameters<typeof startWarnings>[1]) =>
+    startWarnings({ ...idle, rules: [ruleOf(metric, threshold)] }, of).join()
+  assert.match(warns('heap', 100, limits), /rule mine can never be passed: no reading is above 100%/)
+  assert.match(warns('eventLoopUtilization', 100, limits), /no reading is above 100%/)
+  assert.match(warns('container', 90, limits), /no cgroup limits the memory/)
+  assert.match(warns('container', 100, limited), /the kernel ends a process/)
+  assert.match(
+    warns('external', 1000, limited),
+    /of 1000 bytes can never be passed: the cgroup's limit is 1000/,
+  )
+  for (const [metric, threshold] of [
+    ['heap', 99],
+    ['eventLoopUtilization', 95],
+    ['container', 90],
+    ['external', 999],
+    ['eventLoopDelay', 1e6],
+    ['function', 1e9],
+  ] as const)
+    assert.equal(warns(metric, threshold, limited), '')
+})
 
 test('nothing configured is said as such', () => {
   assert.equal(startLine(idle), 'watching nothing; on the main thread')

@@ -15,7 +15,8 @@ async function play(kind: 'cpu' | 'memory', readings: readonly Reading[]) {
   const hold = setInterval(() => undefined, 1000)
   await new Promise<void>((done) => {
     const stop = startReadingLoop({
-      kind,
+      name: kind,
+      isMean: kind === 'cpu',
       intervalMs: 1,
       sampler: {
         sample() {

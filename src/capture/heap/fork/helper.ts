@@ -98,8 +98,23 @@ export interface HeapLimitHelper {
   disarmHeapLimit(): void
 }
 
+/** What the native part counts of garbage collections. */
+export interface GcTimeHelper {
+  /**
+   * Begins to count the CPU time that the main thread spends in garbage collections. On the main thread. Each call wants its
+   * `unwatchGc`.
+   *
+   * @returns `false` where this Node does not export what is needed.
+   */
+  watchGc(): boolean
+  /** On the main thread. */
+  unwatchGc(): void
+  /** The time so far, ms, the collection under way included; NaN while nothing was ever counted. From any thread. */
+  gcTimeMs(): number
+}
+
 /** The native part, in C: see `src/native/fork-helper.h`. */
-export interface ForkHelper extends Partial<HeapLimitHelper> {
+export interface ForkHelper extends Partial<HeapLimitHelper>, Partial<GcTimeHelper> {
   /**
    * Finds the memory that V8 keeps out of forks, so that the next fork need not. Takes as long as the fork itself: call it
    * shortly before, on a thread other than the main one. Without it `fork` does this itself.

@@ -112,11 +112,14 @@ async function forkOnce(
 }
 
 function open(extension: string, { job }: HeapDump, { startedAtMs, deadlineMs }: Progress): OpenArtefact {
-  const { why, where } = job.sidecar
+  const { where } = job.sidecar
   // Counted from the start of the dump, like the time in its name: this may not be the first fork.
   const childDeadlineMs = Math.ceil(monotonicMs() - startedAtMs) + deadlineMs
   const limits = { ...where.limits, childDeadlineMs }
-  return openArtefact(job.directory, `${job.baseName}${extension}`, { why, where: { ...where, limits } })
+  return openArtefact(job.directory, `${job.baseName}${extension}`, {
+    ...job.sidecar,
+    where: { ...where, limits },
+  })
 }
 
 /** No profile without a sampler, or when an earlier child has published it already. */

@@ -18,6 +18,7 @@ import { CHILD_DEADLINE_MS, STALE_GRACE_MS, TOOL } from '../../../files/expiry'
 import type { DraftSidecar, Sidecar } from '../../../files/sidecar'
 import { MAX_SIDECAR_BYTES, isOwnAlone } from '../../../files/sidecar'
 import { holdDirectory, within, type HeldDirectory } from '../../../files/directory'
+import { serialise } from '../../../files/partial'
 import { readOwnNames } from '../../../files/retention'
 
 /** One dump that a process of this host made at its heap limit, or is making. */
@@ -119,7 +120,7 @@ function claim(file: string, pid: number, nowMs: number): boolean {
     const sidecar = readSidecarWhole(sidecarPath)
     if (!sidecar || sidecar.reported !== undefined) throw new Error('reported already')
     const reported = { at: new Date(nowMs).toISOString(), pid }
-    writeFileSync(descriptor, `${toJson({ ...sidecar, reported }, undefined, 2)}\n`)
+    writeFileSync(descriptor, serialise({ ...sidecar, reported }))
     fsyncSync(descriptor)
     renameSync(claimed, sidecarPath)
     return true

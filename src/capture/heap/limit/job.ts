@@ -1,7 +1,7 @@
 import { parseJson } from '../../../base/globals'
 import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
 import { artefactBaseName } from '../../../files/names'
-import type { How, Sidecar } from '../../../files/sidecar'
+import type { How, KnownBefore, Sidecar } from '../../../files/sidecar'
 import { openArtefact, type OpenArtefact } from '../../../files/artefact'
 import { messageOf } from '../../../base/error-text'
 import type { PassedOver } from '../../capture'
@@ -19,6 +19,8 @@ export interface HeapLimitJobFacts {
   readonly passedOver: readonly PassedOver[]
   readonly readings: Sidecar['why']['readings']
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
+  readonly makeup?: Sidecar['makeup']
+  readonly flight?: Sidecar['flight']
 }
 
 /**
@@ -101,13 +103,14 @@ function nameOf({ startedAtMs }: HeapLimitChild, { where }: HeapLimitJobFacts): 
   return artefactBaseName({ kind: 'memory', rule: 'heap-limit', pid: where.pid, startedAtMs })
 }
 
-function sidecarOf(child: HeapLimitChild, facts: HeapLimitJobFacts): Pick<Sidecar, 'why' | 'where'> {
-  const { directory, readings, where } = facts
+function sidecarOf(child: HeapLimitChild, facts: HeapLimitJobFacts): KnownBefore {
+  const { directory, readings, where, makeup, flight } = facts
   const heapUsedBytes = getHeapStatistics().used_heap_size
   const reachedAt = new Date(child.reachedAtMs).toISOString()
   const details = { heapLimit: child.limitBytes, heapUsed: heapUsedBytes, reachedAt, fork: child.fork }
   return {
     why: { kind: 'memory', rule: 'heap-limit', details, readings },
+    ...{ makeup, flight },
     where: { ...where, directory, startedAt: new Date(child.startedAtMs).toISOString() },
   }
 }

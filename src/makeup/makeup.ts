@@ -1,0 +1,78 @@
+/**
+ * What a thread is. `pool`: libuv's, which runs crypto, zlib, fs and dns; `v8`: garbage collection and compilation; `monitor`: the
+ * thread of this library; `other`: one of an addon, or one that cannot be identified.
+ */
+export type ThreadKind = 'main' | 'worker' | 'pool' | 'v8' | 'monitor' | 'other'
+
+/** CPU use of one thread, or of several of one kind that have no names of their own. */
+export interface ThreadUse {
+  readonly name: string
+  readonly kind: ThreadKind
+  /** `threadId` of a worker. */
+  readonly id?: number
+  /** Number of threads that this entry stands for. Absent: one. */
+  readonly count?: number
+  /** Percent of one core. */
+  readonly cpuPercent: number
+  /** Time for which it was ready to run and had no CPU, percent of the span. Absent where the system does not count it. */
+  readonly waitPercent?: number
+}
+
+/** Heap of a worker thread, bytes. */
+export interface WorkerHeap {
+  readonly id: number
+  readonly name: string
+  readonly heapUsed: number
+  readonly heapTotal: number
+}
+
+/**
+ * Memory of the process, bytes. `rss` is the sum of `heapTotal`, `external`, each worker's `heapTotal`, and `rest`. External memory
+ * that was allocated and never touched is not resident; the sum is then larger.
+ */
+export interface MemoryUse {
+  readonly rss: number
+  /** These six are of the main thread. Absent while it has not reported any. */
+  readonly heapUsed?: number
+  readonly heapTotal?: number
+  /** V8's limit for `heapTotal`. */
+  readonly heapLimit?: number
+  /** Memory outside of the heap that objects of the heap own, `arrayBuffers` included. */
+  readonly external?: number
+  /** Contents of ArrayBuffers and Buffers. */
+  readonly arrayBuffers?: number
+  /** Age of the main thread's figures, ms. A blocked main thread reports none. */
+  readonly ageMs?: number
+  /** Workers that answered. The memory of others is in `rest`. */
+  readonly workers: readonly WorkerHeap[]
+  /** Native memory, code, stacks, and memory that was freed and not returned to the system. */
+  readonly rest: number
+  /** `rest` when the watch began: what Node.js and the loaded program take by themselves. Absent while it is not known. */
+  readonly restAtStart?: number
+}
+
+/** Whose CPU and whose memory. */
+export interface Makeup {
+  /** Length of the time that `threads` is about, ms: the breaching readings, else the last seconds. */
+  readonly spanMs: number
+  /** CPU use of the whole process over that time, percent of one core. */
+  readonly cpuPercent: number
+  /** Largest first. Their sum is the process's use. */
+  readonly threads: readonly ThreadUse[]
+  /** CPU that the main thread used for garbage collections, percent of one core. Absent without the fork helper. */
+  readonly gcPercent?: number
+  readonly memory: MemoryUse
+}
+
+/** What the main thread reports about itself, bytes unless named otherwise. */
+export interface MainFigures {
+  /** Monotonic clock, ms. */
+  readonly atMs: number
+  readonly heapUsed: number
+  readonly heapTotal: number
+  readonly heapLimit: number
+  readonly external: number
+  readonly arrayBuffers: number
+  /** CPU time of the main thread, ms; NaN where Node does not offer it. */
+  readonly threadCpuMs: number
+}

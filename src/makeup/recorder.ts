@@ -1,0 +1,88 @@
+/** One reading of the flight recorder. NaN: not known. */
+export interface FlightReading {
+  /** Wall clock, ms since 1970. */
+  readonly atEpochMs: number
+  /** Percent of one core since the previous reading. */
+  readonly cpuPercent: number
+  /** Bytes. */
+  readonly rss: number
+  /** Of the main thread, bytes. */
+  readonly heapUsed: number
+  /** By how much the main thread's event loop was late, ms. */
+  readonly loopDelayMs: number
+  /** CPU that the main thread used for garbage collections, percent of one core. */
+  readonly gcPercent: number
+}
+
+/** The last minutes as columns of equal length, oldest reading first. `null`: not known. */
+export interface Flight {
+  /** Of the latest reading, ISO 8601. */
+  readonly endedAt: string
+  /** Seconds before `endedAt`. */
+  readonly secondsAgo: readonly number[]
+  /** Percent of one core. */
+  readonly cpuPercent: readonly (number | null)[]
+  /** Resident set size, MB (1024 × 1024 bytes), and the used part of the main thread's heap. */
+  readonly rssMb: readonly (number | null)[]
+  readonly heapUsedMb: readonly (number | null)[]
+  readonly loopDelayMs: readonly (number | null)[]
+  readonly gcPercent: readonly (number | null)[]
+}
+
+/** Number of readings kept: five minutes. */
+export const FLIGHT_READINGS = 300
+
+const COLUMNS = ['atEpochMs', 'cpuPercent', 'rss', 'heapUsed', 'loopDelayMs', 'gcPercent'] as const
+const MB = 1024 * 1024
+
+/** The last five minutes of one-second readings, in 14 KB. */
+export class FlightRecorder {
+  readonly #values = new Float64Array(FLIGHT_READINGS * COLUMNS.length)
+  #count = 0
+
+  add(reading: FlightReading): void {
+    const row = (this.#count % FLIGHT_READINGS) * COLUMNS.length
+    for (const [at, column] of COLUMNS.entries()) this.#values[row + at] = reading[column]
+    this.#count++
+  }
+
+  /**
+   * The readings for a `.json`.
+   *
+   * @param toIso - Formats a wall clock.
+   * @param most - Number of readings, the latest ones.
+   * @returns `undefined` before the first reading.
+   */
+  flight(toIso: (epochMs: number) => string, most = FLIGHT_READINGS): Flight | undefined {
+    const readings = this.#readings(most)
+    const end = readings.at(-1)?.atEpochMs
+    if (end === undefined) return undefined
+    const column = (valueOf: (reading: FlightReading) => number): (number | null)[] =>
+      readings.map((reading) => known(valueOf(reading)))
+    return {
+      endedAt: toIso(end),
+      secondsAgo: readings.map(({ atEpochMs }) => Math.round((end - atEpochMs) / 1000)),
+      cpuPercent: column(({ cpuPercent }) => Math.round(cpuPercent)),
+      rssMb: column(({ rss }) => Math.round(rss / MB)),
+      heapUsedMb: column(({ heapUsed }) => Math.round(heapUsed / MB)),
+      loopDelayMs: column(({ loopDelayMs }) => Math.round(loopDelayMs)),
+      gcPercent: column(({ gcPercent }) => Math.round(gcPercent)),
+    }
+  }
+
+  #readings(most: number): FlightReading[] {
+    const length = Math.min(this.#count, FLIGHT_READINGS, most)
+    return Array.from({ length }, (_, at) => {
+      const row = ((this.#count - length + at) % FLIGHT_READINGS) * COLUMNS.length
+      const entries = COLUMNS.map((column, index): [string, number] => [
+        column,
+        this.#values[row + index] ?? NaN,
+      ])
+      return Object.fromEntries(entries) as { [Column in keyof FlightReading]: number }
+    })
+  }
+}
+
+function known(value: number): number | null {
+  return Number.isNaN(value) ? null : value
+}

@@ -1,0 +1,132 @@
+import type { ThreadKind } from './makeup'
+
+/** What a thread is and how it is called. */
+export interface Identity {
+  readonly kind: ThreadKind
+  readonly name: string
+  /** `threadId` of a worker. */
+  readonly id?: number | undefined
+}
+
+/** A worker of the main thread, and the kernel's number of its thread. */
+export interface WorkerBirth {
+  readonly tid: number
+  readonly id: number
+  /** Absent where Node does not have it (before 22.17). */
+  readonly name?: string | undefined
+}
+
+/** The kernel's numbers of threads that are known by how they came to be. */
+export interface KnownThreads {
+  readonly main?: number | undefined
+  readonly monitor?: number | undefined
+  readonly v8: readonly number[]
+  readonly pool: readonly number[]
+}
+
+/** Number of workers remembered, those that ended included. */
+export const BIRTHS_KEPT = 1024
+
+/**
+ * Tells threads apart. Node names its threads from version 24 on (the pool's from 22.23 on). Before, all bear the name of the program,
+ * and only their origin tells: the order in which Node starts them, and the moment at which a worker or the pool appears.
+ */
+export class Roster {
+  readonly #kinds = new Map<number, ThreadKind>()
+  readonly #workers = new Map<number, { id: number; name: string | undefined }>()
+  readonly #names = new Map<number, string>()
+
+  constructor({ main, monitor, v8, pool }: KnownThreads) {
+    for (const tid of v8) this.#kinds.set(tid, 'v8')
+    this.addPool(pool)
+    if (main !== undefined) this.#kinds.set(main, 'main')
+    if (monitor !== undefined) this.#kinds.set(monitor, 'monitor')
+  }
+
+  addPool(tids: readonly number[]): void {
+    for (const tid of tids) if (!this.#kinds.has(tid)) this.#kinds.set(tid, 'pool')
+  }
+
+  addWorker({ tid, id, name }: WorkerBirth): void {
+    if (this.#kinds.get(tid) === 'monitor') return
+    // A new thread: what bore the number before has ended.
+    this.#kinds.delete(tid)
+    this.#workers.delete(tid)
+    this.#workers.set(tid, { id, name })
+    const [oldest] = this.#workers.keys()
+    if (this.#workers.size > BIRTHS_KEPT && oldest !== undefined) this.#workers.delete(oldest)
+  }
+
+  /** Names of workers by their `threadId`, from a source that knows them. */
+  nameWorkers(workers: readonly { readonly id: number; readonly name: string }[]): void {
+    this.#names.clear()
+    for (const { id, name } of workers) this.#names.set(id, name)
+  }
+
+  /** @param comm - The kernel's name of the thread; `undefined` when it has ended. */
+  identify(tid: number, comm: string | undefined): Identity {
+    const kind = this.#kinds.get(tid)
+    const worker = this.#workers.get(tid)
+    if (kind === 'main') return { kind, name: 'main thread' }
+    if (kind === 'monitor') return { kind, name: 'cpu-memory-monitor' }
+    if (worker) {
+      const { id, name = this.#names.get(id) ?? '' } = worker
+      return { kind: 'worker', id, name: isOwnName(name) ? '' : name }
+    }
+    const named = kindByName(comm)
+    if (named ?? kind)
+      return { kind: (named ?? kind) as ThreadKind, name: NAMES[(named ?? kind) as ThreadKind] }
+    return { kind: 'other', name: comm ?? 'ended' }
+  }
+}
+
+const NAMES: Readonly<Record<ThreadKind, string>> = {
+  main: 'main thread',
+  worker: '',
+  pool: 'thread pool',
+  v8: 'V8',
+  monitor: 'cpu-memory-monitor',
+  other: '',
+}
+
+/** The name that Node gives to a worker without one. */
+function isOwnName(name: string): boolean {
+  return name === 'WorkerThread'
+}
+
+/** The names that Node gives its threads; the kernel cuts them after 15 characters. */
+function kindByName(comm: string | undefined): 'v8' | 'pool' | undefined {
+  if (comm === undefined) return undefined
+  if (comm === 'libuv-worker') return 'pool'
+  return /^(node-)?V8Worker$|^DelayedTaskSche$/.test(comm) ? 'v8' : undefined
+}
+
+/**
+ * The threads with which Node starts a process, by the order of their numbers: the main thread, the scheduler of delayed tasks, V8's
+ * threads, the one that waits for SIGUSR1, and, where the program is an ES module, the thread pool.
+ *
+ * @param tids - All threads of the process, as early as possible.
+ * @param v8PoolSize - `--v8-pool-size`; 0 where V8 chooses: then nothing is known.
+ * @param uvPoolSize - `UV_THREADPOOL_SIZE`.
+ */
+export function threadsAtStart(
+  tids: readonly number[],
+  main: number,
+  v8PoolSize: number,
+  uvPoolSize: number,
+): Pick<KnownThreads, 'v8' | 'pool'> {
+  if (v8PoolSize === 0) return { v8: [], pool: [] }
+  const others = tids.filter((tid) => tid !== main).sort((one, other) => one - other)
+  const v8 = others.slice(0, v8PoolSize + 1)
+  const rest = others.slice(v8PoolSize + 2)
+  return { v8, pool: rest.length === uvPoolSize ? rest : [] }
+}
+
+const DEFAULT_V8_POOL_SIZE = 4
+
+/** `--v8-pool-size` among the options of a Node process. */
+export function v8PoolSizeOf(options: readonly string[]): number {
+  const text = options.join(' ')
+  const size = [...text.matchAll(/(?:^| )--v8[-_]pool[-_]size[= ](\d+)/g)].at(-1)?.[1]
+  return size === undefined ? DEFAULT_V8_POOL_SIZE : Number(size)
+}

@@ -1,0 +1,162 @@
+import { formatSize } from '../base/size'
+import type { Makeup, MemoryUse, ThreadUse } from './makeup'
+
+/** Owner of most of the CPU time. `waiting`: the process used next to none. */
+export type CpuOwner = 'main' | 'worker' | 'pool' | 'gc' | 'v8' | 'monitor' | 'other' | 'waiting'
+
+/** Owner of most of the memory. `buffers`: ArrayBuffers and Buffers; `rest`: native memory, code and stacks. */
+export type MemoryOwner = 'main' | 'worker' | 'buffers' | 'external' | 'rest'
+
+/** Below this use, percent of one core, a thread mostly waits for something else than a CPU. */
+const WAITING_PERCENT = 15
+/** Collections that take this share of the CPU time of the main thread and V8's threads are what they are busy with, percent. */
+const GC_BOUND_PERCENT = 30
+/** A wait for a CPU that is worth a word, percent of the time. */
+const LEAST_WAIT_PERCENT = 20
+/** Longest name of a thread in a line. */
+const MOST_NAME_LENGTH = 40
+
+/** Who used the CPU. */
+export function cpuOwner(makeup: Makeup): CpuOwner {
+  const [top] = byUse(makeup.threads)
+  if (!top || isWaiting(makeup.cpuPercent, top)) return 'waiting'
+  const isOfMain = top.kind === 'main' || top.kind === 'v8'
+  if (isOfMain && gcShare(makeup) >= GC_BOUND_PERCENT) return 'gc'
+  return top.kind
+}
+
+/** On a machine whose CPU others use, a busy thread has little of it, and waits for it all the time. */
+function isWaiting(cpuPercent: number, top: ThreadUse): boolean {
+  return cpuPercent < WAITING_PERCENT && top.cpuPercent + (top.waitPercent ?? 0) < WAITING_PERCENT
+}
+
+/**
+ * Share of the collections in the CPU time of the main thread and V8's threads, percent. Those do most of a collection while the
+ * main thread waits for them; what they compile is little beside it.
+ */
+function gcShare({ threads, gcPercent }: Makeup): number {
+  if (gcPercent === undefined) return 0
+  const percentOf = (wanted: ThreadUse['kind']): number =>
+    threads.filter(({ kind }) => kind === wanted).reduce((sum, { cpuPercent }) => sum + cpuPercent, 0)
+  const v8Percent = percentOf('v8')
+  const usedPercent = percentOf('main') + v8Percent
+  return usedPercent === 0 ? 0 : Math.min(100, ((gcPercent + v8Percent) / usedPercent) * 100)
+}
+
+/** Who holds the memory. */
+export function memoryOwner(memory: MemoryUse): MemoryOwner {
+  return memoryParts(memory)[0]?.owner ?? 'rest'
+}
+
+/** Whose CPU it was, in words, for the log line. */
+export function cpuSentence(makeup: Makeup): string {
+  const { cpuPercent, threads } = makeup
+  const [top] = byUse(threads)
+  const total = `CPU ${whole(cpuPercent)} % of a core`
+  const owner = cpuOwner(makeup)
+  if (!top) return total
+  if (owner === 'waiting')
+    return `${total}: the process mostly waited (a child process, a lock, a disk, the network)${waitOf(threads)}`
+  const share = (use: ThreadUse) => `${whole((use.cpuPercent / cpuPercent) * 100)} %`
+  const main = threads.find(({ kind }) => kind === 'main')
+  const beside = main && main !== top ? `, the main thread ${share(main)}` : ''
+  const used = `${total}: ${nameOf(top)} used ${share(top)} of it${beside}`
+  return `${used}${hintOf(owner, makeup)}${waitOf(threads)}`
+}
+
+function hintOf(owner: CpuOwner, makeup: Makeup): string {
+  if (owner === 'gc')
+    return `; garbage collection took ${whole(gcShare(makeup))} % of the time of the main thread and V8's threads`
+  return owner === 'pool' ? '; no profile shows the work of the pool' : ''
+}
+
+/** Whose memory it was, in words, for the log line. */
+export function memorySentence({ memory }: Makeup): string {
+  const parts = memoryParts(memory)
+  const [first, ...others] = parts
+  if (!first) return `memory ${formatSize(memory.rss)}`
+  const next = others.slice(0, 2).map(({ words, bytes }) => `${words} ${formatSize(bytes)}`)
+  const total = `memory ${formatSize(memory.rss)}: ${first.words} ${formatSize(first.bytes)}`
+  return `${[total, ...next].join(', ')}${HINTS[first.owner] ?? ''}`
+}
+
+const HINTS: Partial<Record<MemoryOwner, string>> = {
+  buffers: '; a snapshot shows what refers to them, not their contents',
+  rest: '; no snapshot shows native memory',
+}
+
+interface Part {
+  readonly owner: MemoryOwner
+  readonly words: string
+  readonly bytes: number
+}
+
+/** Largest first. What Node.js takes by itself does not count: of a small process that is the most. */
+function memoryParts({ heapTotal, external, arrayBuffers = 0, workers, ...memory }: MemoryUse): Part[] {
+  const { rest, restAtStart = 0 } = memory
+  const parts: Part[] = [{ owner: 'rest', words: 'native memory and code', bytes: rest }]
+  if (heapTotal !== undefined)
+    parts.push({ owner: 'main', words: 'heap of the main thread', bytes: heapTotal })
+  if (external !== undefined) {
+    const others = Math.max(0, external - arrayBuffers)
+    parts.push({
+      owner: 'buffers',
+      words: 'Buffers and ArrayBuffers',
+      bytes: Math.min(arrayBuffers, external),
+    })
+    if (others > 0) parts.push({ owner: 'external', words: 'other external memory', bytes: others })
+  }
+  for (const worker of workers) {
+    const words = `heap of ${workerName(worker)}`
+    parts.push({ owner: 'worker', words, bytes: worker.heapTotal })
+  }
+  const weightOf = ({ owner, bytes }: Part): number => (owner === 'rest' ? bytes - restAtStart : bytes)
+  return parts.sort((one, other) => weightOf(other) - weightOf(one))
+}
+
+/** Largest first; the monitor's own thread, which works while others wait, only where it really is busy. */
+function byUse(threads: readonly ThreadUse[]): ThreadUse[] {
+  return threads
+    .filter(({ kind, cpuPercent }) => kind !== 'monitor' || cpuPercent >= WAITING_PERCENT)
+    .sort((one, other) => other.cpuPercent - one.cpuPercent)
+}
+
+function nameOf(use: ThreadUse): string {
+  const { kind, name, id, count = 1 } = use
+  switch (kind) {
+    case 'main':
+      return 'the main thread'
+    case 'worker':
+      return workerName({ id: id ?? 0, name })
+    case 'pool':
+      return 'the thread pool (crypto, zlib, fs, dns)'
+    case 'v8':
+      return "V8's threads (garbage collection, compilation)"
+    case 'monitor':
+      return "the monitor's thread"
+    case 'other':
+      return count > 1
+        ? `${count} threads of the name ${quoted(name)}`
+        : `a thread that is neither Node's nor a known worker's (${quoted(name)})`
+  }
+}
+
+function workerName({ id, name }: { readonly id: number; readonly name: string }): string {
+  return name === '' ? `worker ${id}` : `worker ${id} ${quoted(name)}`
+}
+
+/** A name is text of the application. */
+function quoted(name: string): string {
+  const text = name.replace(/[^\x20-\x7e\u00a0-\ud7ff\ue000-\uffff]/g, '?')
+  return `'${text.length > MOST_NAME_LENGTH ? `${text.slice(0, MOST_NAME_LENGTH)}…` : text}'`
+}
+
+function waitOf(threads: readonly ThreadUse[]): string {
+  const waitPercent = byUse(threads)[0]?.waitPercent ?? 0
+  if (waitPercent < LEAST_WAIT_PERCENT) return ''
+  return `; ready to run, it had no CPU for ${whole(waitPercent)} % of the time`
+}
+
+function whole(value: number): number {
+  return Math.round(value)
+}

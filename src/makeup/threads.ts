@@ -1,0 +1,179 @@
+import type { Identity } from './roster'
+import type { ThreadUse } from './makeup'
+
+/** CPU time of one thread since it started. */
+export interface ThreadMark {
+  readonly tid: number
+  readonly cpuMs: number
+  /** Time ready to run and without a CPU, ms; NaN where the system does not count it. */
+  readonly waitMs: number
+}
+
+/** CPU time of the process and of its threads at some moment. */
+export interface ProcessMark {
+  /** Monotonic clock, ms. */
+  readonly atMs: number
+  /** CPU time of the whole process since it started, ms. */
+  readonly cpuMs: number
+  /** CPU time of the main thread in garbage collections, ms; NaN where it is not known. */
+  readonly gcMs: number
+  readonly threads: readonly ThreadMark[]
+}
+
+/** CPU use over a span of time. */
+export interface CpuSpan {
+  readonly spanMs: number
+  /** Of the whole process. */
+  readonly cpuMs: number
+  readonly gcMs: number
+  readonly threads: ReadonlyMap<number, { readonly cpuMs: number; readonly waitMs: number }>
+}
+
+/** Number of marks kept: the five minutes of the flight recorder, and half of that with one more reading a second. */
+export const MARKS_KEPT = 300
+
+/** The latest marks of all threads. Numbers only, so that a process of 100 threads costs less than 1 MB. */
+export class ThreadHistory {
+  readonly #marks: Mark[] = []
+
+  add({ atMs, cpuMs, gcMs, threads }: ProcessMark): void {
+    const tids = Int32Array.from(threads, ({ tid }) => tid)
+    const times = new Float64Array(threads.length * 2)
+    for (const [at, thread] of threads.entries()) {
+      times[at * 2] = thread.cpuMs
+      times[at * 2 + 1] = thread.waitMs
+    }
+    this.#marks.push({ atMs, cpuMs, gcMs, tids, times })
+    if (this.#marks.length > MARKS_KEPT) this.#marks.shift()
+  }
+
+  /** Whether a thread is in one of the marks. */
+  has(tid: number): boolean {
+    return this.#marks.some(({ tids }) => tids.includes(tid))
+  }
+
+  /**
+   * Adds up what each thread used from the mark nearest to a moment to the latest mark, threads that ended in between included.
+   *
+   * @returns `undefined` when there are no two marks.
+   */
+  since(sinceMs: number): CpuSpan | undefined {
+    const last = this.#marks.at(-1)
+    const first = this.#nearest(sinceMs)
+    const from = this.#marks[first]
+    if (!last || !from || from === last) return undefined
+    const threads = new Map<number, { cpuMs: number; waitMs: number }>()
+    let before = timesOf(from)
+    for (const mark of this.#marks.slice(first + 1)) {
+      const now = timesOf(mark)
+      for (const [tid, time] of now) {
+        const start = before.get(tid)
+        const sum = threads.get(tid) ?? { cpuMs: 0, waitMs: 0 }
+        threads.set(tid, {
+          cpuMs: sum.cpuMs + growth(start?.cpuMs, time.cpuMs),
+          waitMs: sum.waitMs + growth(start?.waitMs, time.waitMs),
+        })
+      }
+      before = now
+    }
+    return {
+      spanMs: last.atMs - from.atMs,
+      cpuMs: last.cpuMs - from.cpuMs,
+      gcMs: last.gcMs - from.gcMs,
+      threads,
+    }
+  }
+
+  /** Never the latest mark. */
+  #nearest(sinceMs: number): number {
+    let nearest = 0
+    for (let at = 1; at < this.#marks.length - 1; at++) {
+      const [best, mark] = [this.#marks[nearest], this.#marks[at]]
+      if (best && mark && Math.abs(mark.atMs - sinceMs) <= Math.abs(best.atMs - sinceMs)) nearest = at
+    }
+    return nearest
+  }
+}
+
+interface Mark extends Omit<ProcessMark, 'threads'> {
+  readonly tids: Int32Array
+  /** CPU time and waiting time of each thread. */
+  readonly times: Float64Array
+}
+
+function timesOf({ tids, times }: Mark) {
+  const all = new Map<number, { cpuMs: number; waitMs: number }>()
+  for (const [at, tid] of tids.entries())
+    all.set(tid, { cpuMs: times[at * 2] ?? 0, waitMs: times[at * 2 + 1] ?? NaN })
+  return all
+}
+
+/** A thread without a start began within the time; one with less time than before has got the number of one that ended. */
+function growth(start: number | undefined, end: number): number {
+  return start === undefined || end < start ? end : end - start
+}
+
+/** Most entries of the list; the smallest beyond them are one. */
+export const MOST_ENTRIES = 24
+
+/** Difference between the process's time and the sum of its threads that is reported as threads of its own, ms. */
+const LEAST_MISSING_MS = 30
+const LEAST_MISSING_SHARE = 0.03
+
+/** Turns times into the list of the makeup: threads of one name and without a number are one entry, the largest come first. */
+export function threadUses(
+  { spanMs, cpuMs, threads }: CpuSpan,
+  identify: (tid: number) => Identity,
+): ThreadUse[] {
+  const groups = new Map<string, Group>()
+  let knownMs = 0
+  for (const [tid, time] of threads) {
+    const identity = identify(tid)
+    const key = [identity.kind, identity.id ?? '', identity.name].join('\n')
+    const group = groups.get(key) ?? { identity, cpuMs: 0, waitMs: 0, count: 0 }
+    groups.set(key, {
+      identity,
+      cpuMs: group.cpuMs + time.cpuMs,
+      // Of several threads the longest wait: the sum would be of no thread.
+      waitMs: Math.max(group.waitMs, time.waitMs),
+      count: group.count + 1,
+    })
+    knownMs += time.cpuMs
+  }
+  const missingMs = cpuMs - knownMs
+  if (missingMs > Math.max(LEAST_MISSING_MS, cpuMs * LEAST_MISSING_SHARE)) {
+    const identity = { kind: 'other', name: 'threads that ended or could not be read' } as const
+    groups.set('', { identity, cpuMs: missingMs, waitMs: NaN, count: 1 })
+  }
+  const sorted = [...groups.values()].sort((one, other) => other.cpuMs - one.cpuMs)
+  const rest = sorted.splice(MOST_ENTRIES - 1)
+  if (rest.length > 0) {
+    const sum = rest.reduce((total, group) => total + group.cpuMs, 0)
+    const count = rest.reduce((total, group) => total + group.count, 0)
+    sorted.push({ identity: { kind: 'other', name: 'all others' }, cpuMs: sum, waitMs: NaN, count })
+  }
+  return sorted.map((group) => useOf(group, spanMs))
+}
+
+interface Group {
+  readonly identity: Identity
+  readonly cpuMs: number
+  readonly waitMs: number
+  readonly count: number
+}
+
+function useOf({ identity: { kind, name, id }, cpuMs, waitMs, count }: Group, spanMs: number): ThreadUse {
+  return {
+    name,
+    kind,
+    ...(id === undefined ? {} : { id }),
+    ...(count === 1 ? {} : { count }),
+    cpuPercent: percent(cpuMs, spanMs),
+    ...(Number.isNaN(waitMs) ? {} : { waitPercent: percent(waitMs, spanMs) }),
+  }
+}
+
+/** Of a span, in tenths. */
+export function percent(partMs: number, spanMs: number): number {
+  return Math.round((partMs / spanMs) * 1000) / 10
+}

@@ -1,0 +1,76 @@
+import { systemClock } from '../base/clock'
+import { messageOf } from '../base/error-text'
+import { Promise } from '../base/globals'
+import { startLoop } from '../base/loop'
+import { clearTimeout, setTimeout } from '../base/timers'
+import type { Report } from '../dispatch/events'
+import { describe } from '../options/read'
+import type { Watch } from '../watch/watch'
+import type { RuleToRead } from './rules'
+
+/** Longest time that a function may take until it has a number, ms. */
+export const FUNCTION_DEADLINE_MS = 10_000
+
+/**
+ * Calls the functions of the rules, each at its interval and never twice at once, and hands their numbers to the watch.
+ *
+ * One that throws, rejects, does not settle in time or returns no number is reported once, until it returns a number again. One that
+ * has not settled is not called again before it has.
+ *
+ * @returns Stops it.
+ */
+export function startRuleFunctions(
+  rules: readonly RuleToRead[],
+  watch: Pick<Watch, 'observe'>,
+  report: Pick<Report, 'failure' | 'notice'>,
+  deadlineMs = FUNCTION_DEADLINE_MS,
+): () => Promise<void> {
+  const stops = rules.flatMap((rule) => {
+    const { read } = rule
+    return read ? [startLoop(rule.intervalMs, createRound(rule, read, watch, report, deadlineMs))] : []
+  })
+  return async () => {
+    await Promise.all(stops.map((stop) => stop()))
+  }
+}
+
+function createRound(
+  { name }: RuleToRead,
+  read: NonNullable<RuleToRead['read']>,
+  watch: Pick<Watch, 'observe'>,
+  report: Pick<Report, 'failure' | 'notice'>,
+  deadlineMs: number,
+): () => Promise<void> {
+  let isFailing = false
+  let isPending = false
+  return async () => {
+    if (isPending) return
+    const beganMs = systemClock.monotonicMs()
+    try {
+      isPending = true
+      // The executor turns what the function throws into a rejection.
+      const reading = new Promise<unknown>((resolve) => resolve(read()))
+      const done = (): void => void (isPending = false)
+      reading.then(done, done)
+      const value = await within(reading, deadlineMs)
+      if (typeof value !== 'number' || !Number.isFinite(value))
+        throw new TypeError(`the function returned ${describe(value)}, not a finite number`)
+      if (isFailing) report.notice(`${name} readings are back`)
+      isFailing = false
+      watch.observe(name, value, beganMs)
+    } catch (error) {
+      if (!isFailing) report.failure({ stage: 'sampling', rule: name, message: messageOf(error), error })
+      isFailing = true
+    }
+  }
+}
+
+function within<Value>(reading: Promise<Value>, deadlineMs: number): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new Error(`the function has not settled for ${deadlineMs} ms`)),
+      deadlineMs,
+    ).unref()
+    reading.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}

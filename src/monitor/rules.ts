@@ -1,0 +1,135 @@
+import { parseSize } from '../base/size'
+import { OWN_RULES, RULE_NAME } from '../files/names'
+import { readLimiter, type LimiterOption } from '../options/limiter'
+import { atLeastZero, rangeError, readMs, readObject, readShare, readWhole, typeError } from '../options/read'
+import type { Metric } from '../watch/metrics'
+import type { NamedRule } from '../watch/watch'
+
+export const DEFAULT_INTERVAL_MS = 1000
+export const DEFAULT_COUNTER = 1
+
+/** A reading of the application's own: called on the main thread, once per `interval`. */
+export type RuleFunction = () => number | Promise<number>
+
+/** A rule beside those of `cpu` and `memory`: what is read, and what is dumped when it is too high. */
+export interface RuleOptions {
+  /**
+   * Name of the rule in events and files, `<name>-cpu-…` or `<name>-memory-…`: at most 32 of `a` to `z`, `0` to `9` and `-`, no `-` at
+   * either end; not `cpu`, `memory`, `threshold`, `blocked`, `leak`, `manual` or `heap-limit`.
+   */
+  name: string
+  /**
+   * What is read. `'heap'`: the used part of V8's heap limit. `'external'`: memory outside of the heap that the main thread's objects
+   * own, Buffers for the most part. `'eventLoopDelay'`: the 99th percentile of the delay of the main thread's event loop.
+   * `'eventLoopUtilization'`: the share of the time in which that loop had work. `'container'`: what all processes of the tightest
+   * memory cgroup use together, of its limit; the largest of the processes that watch dumps. Or a function that returns the number.
+   */
+  metric: Exclude<Metric, 'function'> | RuleFunction
+  /**
+   * A reading above it is a breach. For `'heap'`, `'eventLoopUtilization'` and `'container'` a string such as `'85%'`, above 0 and up to
+   * 100; for `'external'` a number of bytes, at least 0, or a size such as `'500mb'`; for `'eventLoopDelay'` a number of ms, at least 0;
+   * for a function a number.
+   */
+  threshold: number | string
+  /** What is dumped. */
+  dump: 'cpu' | 'memory'
+  /** ms between readings: a whole number from 1 to 2147483647. @defaultValue 1000 */
+  interval?: number | undefined
+  /** Readings above the threshold in a row that make a dump: a whole number, at least 1. @defaultValue 1 */
+  counter?: number | undefined
+  /** Budget of this rule's dumps. @defaultValue [3, 'hour'] */
+  limiter?: LimiterOption | undefined
+}
+
+/** A rule with its function, if it has one. */
+export interface RuleToRead extends NamedRule {
+  readonly read?: RuleFunction | undefined
+}
+
+const KEYS = ['name', 'metric', 'threshold', 'dump', 'interval', 'counter', 'limiter']
+const METRICS: readonly unknown[] = [
+  'heap',
+  'external',
+  'eventLoopDelay',
+  'eventLoopUtilization',
+  'container',
+] satisfies Metric[]
+const RESERVED: readonly string[] = ['cpu', 'memory', ...OWN_RULES]
+
+/** `rules`. */
+export function readRules(value: unknown): readonly RuleToRead[] {
+  if (value === undefined) return []
+  if (!Array.isArray(value)) throw typeError('options.rules', 'an array of rules', value)
+  const rules = value.map((given, at) => readRule(given, `options.rules[${at}]`))
+  for (const [at, { name }] of rules.entries()) {
+    const isTwice = rules.findIndex((rule) => rule.name === name) !== at
+    if (isTwice) throw rangeError(`options.rules[${at}].name`, 'a name that no other rule has', name)
+  }
+  return rules
+}
+
+function readRule(value: unknown, at: string): RuleToRead {
+  const given = readObject(value, at, KEYS)
+  const { metric, read } = readMetric(given['metric'], `${at}.metric`)
+  return {
+    name: readName(given['name'], `${at}.name`),
+    metric,
+    ...(read && { read }),
+    threshold: readThreshold(metric, given['threshold'], `${at}.threshold`),
+    dump: readDump(given['dump'], `${at}.dump`),
+    intervalMs: readMs(given['interval'], `${at}.interval`, DEFAULT_INTERVAL_MS),
+    counter: readWhole(given['counter'], `${at}.counter`, 1, DEFAULT_COUNTER),
+    budget: readLimiter(given['limiter'], `${at}.limiter`),
+  }
+}
+
+function readName(value: unknown, at: string): string {
+  const expected = `1 to 32 of a-z, 0-9 and -, without - at either end, and none of ${RESERVED.join(', ')}`
+  if (typeof value !== 'string') throw typeError(at, expected, value)
+  if (!RULE_NAME.test(value) || RESERVED.includes(value)) throw rangeError(at, expected, value)
+  return value
+}
+
+function readMetric(value: unknown, at: string): { metric: Metric; read?: RuleFunction } {
+  const expected = `a function, or one of ${METRICS.join(', ')}`
+  if (typeof value === 'function') return { metric: 'function', read: value as RuleFunction }
+  if (typeof value !== 'string') throw typeError(at, expected, value)
+  if (!METRICS.includes(value)) throw rangeError(at, expected, value)
+  return { metric: value as Metric }
+}
+
+function readDump(value: unknown, at: string): NamedRule['dump'] {
+  const expected = "'cpu' or 'memory'"
+  if (typeof value !== 'string') throw typeError(at, expected, value)
+  if (value !== 'cpu' && value !== 'memory') throw rangeError(at, expected, value)
+  return value
+}
+
+function readThreshold(metric: Metric, value: unknown, at: string): number {
+  switch (metric) {
+    case 'heap':
+    case 'eventLoopUtilization':
+    case 'container': {
+      const expected = "a string such as '85%', above 0% and up to 100%"
+      if (typeof value !== 'string') throw typeError(at, expected, value)
+      return readShare(value, at, expected)
+    }
+    case 'external': {
+      const expected = "a number of bytes, at least 0, or a size such as '500mb' (b, kb, mb, gb, tb, pb)"
+      if (typeof value === 'number') return atLeastZero(value, at, expected)
+      if (typeof value !== 'string') throw typeError(at, expected, value)
+      const sizeBytes = parseSize(value)
+      if (sizeBytes === undefined) throw rangeError(at, expected, value)
+      return sizeBytes
+    }
+    case 'eventLoopDelay': {
+      const expected = 'a number of milliseconds, at least 0'
+      if (typeof value !== 'number') throw typeError(at, expected, value)
+      return atLeastZero(value, at, expected)
+    }
+    case 'function':
+      if (typeof value !== 'number') throw typeError(at, 'a number', value)
+      if (!Number.isFinite(value)) throw rangeError(at, 'a finite number', value)
+      return value
+  }
+}

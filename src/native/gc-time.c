@@ -1,0 +1,101 @@
+/*
+ * The CPU time that the main thread has spent in garbage collections. CPU time, because on a busy machine a short collection in which
+ * the thread loses its CPU would look like a long one. V8 calls these two functions on that thread, before and after
+ * each collection; another thread reads the sum. A PerformanceObserver would run JavaScript on the main thread for each of them.
+ */
+#define _GNU_SOURCE
+#include "gc-time.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The C++ functions of V8 by their mangled names, as in heap-limit.c: weak, and NULL where the executable does not export them. */
+#define EXPORTED_BY_V8(name) __asm__(name) __attribute__((weak, visibility("default")))
+
+typedef void gc_callback(void *isolate, int type, int flags, void *data);
+
+extern void *current_isolate(void) EXPORTED_BY_V8("_ZN2v87Isolate10GetCurrentEv");
+extern void add_prologue(void *isolate, gc_callback *callback, void *data, int types)
+    EXPORTED_BY_V8("_ZN2v87Isolate21AddGCPrologueCallbackEPFvPS0_NS_6GCTypeENS_15GCCallbackFlagsEPvES4_S2_");
+extern void add_epilogue(void *isolate, gc_callback *callback, void *data, int types)
+    EXPORTED_BY_V8("_ZN2v87Isolate21AddGCEpilogueCallbackEPFvPS0_NS_6GCTypeENS_15GCCallbackFlagsEPvES4_S2_");
+extern void remove_prologue(void *isolate, gc_callback *callback, void *data)
+    EXPORTED_BY_V8("_ZN2v87Isolate24RemoveGCPrologueCallbackEPFvPS0_NS_6GCTypeENS_15GCCallbackFlagsEPvES4_");
+extern void remove_epilogue(void *isolate, gc_callback *callback, void *data)
+    EXPORTED_BY_V8("_ZN2v87Isolate24RemoveGCEpilogueCallbackEPFvPS0_NS_6GCTypeENS_15GCCallbackFlagsEPvES4_");
+
+/* Scavenges, minor mark-sweeps and mark-sweep-compacts: bits of v8::GCType, the same from Node.js 20 to 26. */
+#define COLLECTIONS 7
+
+static void *watched;
+static _Atomic bool was_watched;
+/* One collection may begin within another. */
+static int depth;
+static _Atomic uint64_t sum_ns;
+/* Of the collection under way; 0 when there is none. */
+static _Atomic uint64_t began_ns;
+
+/* The kernel's name of a thread's CPU clock. pthread_getcpuclockid(3) returns the same, but a new glibc has a new version of it. */
+#define THREAD_CPU_CLOCK(tid) ((clockid_t)((~(unsigned)(tid) << 3) | 6U))
+
+/* The main thread's; any thread can read it. */
+static clockid_t thread_clock;
+
+static uint64_t now_ns(void) {
+  struct timespec now;
+  if (clock_gettime(thread_clock, &now) != 0) return 0;
+  return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+static void begin(void *isolate, int type, int flags, void *data) {
+  (void)isolate, (void)type, (void)flags, (void)data;
+  if (depth++ == 0) atomic_store(&began_ns, now_ns());
+}
+
+static void end(void *isolate, int type, int flags, void *data) {
+  (void)isolate, (void)type, (void)flags, (void)data;
+  if (depth == 0 || --depth > 0) return;
+  uint64_t began = atomic_exchange(&began_ns, 0);
+  uint64_t now = now_ns();
+  if (now > began) atomic_fetch_add(&sum_ns, now - began);
+}
+
+bool gc_time_watch(void) {
+  if (watched != NULL) return true;
+  if (current_isolate == NULL || add_prologue == NULL || add_epilogue == NULL || remove_prologue == NULL ||
+      remove_epilogue == NULL) {
+    return false;
+  }
+  thread_clock = THREAD_CPU_CLOCK((pid_t)syscall(SYS_gettid));
+  watched = current_isolate();
+  if (watched == NULL) return false;
+  depth = 0;
+  was_watched = true;
+  add_prologue(watched, begin, NULL, COLLECTIONS);
+  add_epilogue(watched, end, NULL, COLLECTIONS);
+  return true;
+}
+
+void gc_time_unwatch(void) {
+  if (watched == NULL) return;
+  remove_prologue(watched, begin, NULL);
+  remove_epilogue(watched, end, NULL);
+  watched = NULL;
+  atomic_store(&began_ns, 0);
+}
+
+double gc_time_ms(void) {
+  if (!was_watched) return NAN;
+  /* In this order a collection that ends in between is missing for one reading, and never counted twice. */
+  uint64_t began = atomic_load(&began_ns);
+  uint64_t sum = atomic_load(&sum_ns);
+  uint64_t now = now_ns();
+  uint64_t current = began != 0 && atomic_load(&began_ns) == began && now > began ? now - began : 0;
+  return (double)(sum + current) / 1e6;
+}

@@ -1,0 +1,36 @@
+import { channel } from 'node:diagnostics_channel'
+import type { Worker } from 'node:worker_threads'
+import { listThreads } from './threads'
+
+/** A worker that the main thread has started, and the kernel's number of its thread. */
+export interface Birth {
+  readonly tid: number
+  readonly id: number
+  readonly name?: string | undefined
+}
+
+/**
+ * Reports which thread each new worker of this thread runs on. Nothing else connects a `threadId` with the kernel's number.
+ *
+ * Node publishes a worker in the call that has created its thread, so the newest thread of the process is that worker's. Workers
+ * that were started before, or by another worker, are not seen. Holds no worker.
+ *
+ * @param onBirth - Must not throw.
+ * @returns Stops it.
+ */
+export function watchWorkerBirths(onBirth: (birth: Birth) => void): () => void {
+  let known = new Set(listThreads())
+  const workers = channel('worker_threads')
+  const onWorker = (message: unknown): void => {
+    const { threadId: id, threadName } = (message as { worker: Worker & { threadName?: unknown } }).worker
+    const threads = listThreads()
+    const tid = Math.max(...threads.filter((thread) => !known.has(thread)))
+    known = new Set(threads)
+    const name = typeof threadName === 'string' ? threadName : undefined
+    if (Number.isFinite(tid)) onBirth({ tid, id, name })
+  }
+  // Without /proc there is nothing to find out.
+  if (known.size === 0) return () => undefined
+  workers.subscribe(onWorker)
+  return () => void workers.unsubscribe(onWorker)
+}

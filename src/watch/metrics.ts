@@ -1,0 +1,62 @@
+import { readContainerUse } from '../system/container'
+import type { Sampler } from '../system/usage'
+import type { MainReports } from './process-record'
+
+/** What a rule reads; `function`: whatever a function of the application returns. */
+export type Metric =
+  'heap' | 'external' | 'eventLoopDelay' | 'eventLoopUtilization' | 'container' | 'function'
+
+/** Builds the sampler of each metric for a threshold. */
+export type Samplers = Readonly<Record<Exclude<Metric, 'function'>, (threshold: number) => Sampler>>
+
+/**
+ * The readings of the rules that have names of their own. What the main thread has to report is a reading only when it is new: a
+ * blocked main thread makes none.
+ */
+export function createMetrics(main: MainReports): Samplers {
+  const whenNew = <Report extends { readonly atMs: number }>(
+    read: () => Report | undefined,
+    valueOf: (report: Report) => number | undefined,
+  ): Sampler => {
+    let seenAtMs = -Infinity
+    return {
+      sample() {
+        const report = read()
+        if (!report || report.atMs <= seenAtMs) return undefined
+        seenAtMs = report.atMs
+        return valueOf(report)
+      },
+    }
+  }
+  return {
+    heap: () =>
+      whenNew(
+        () => main.figures,
+        ({ heapUsed, heapLimit }) => (heapUsed / heapLimit) * 100,
+      ),
+    external: () =>
+      whenNew(
+        () => main.figures,
+        ({ external }) => external,
+      ),
+    eventLoopDelay: () =>
+      whenNew(
+        () => main.takeLoop(),
+        ({ delayMs }) => delayMs,
+      ),
+    eventLoopUtilization: () => {
+      let before: { readonly idleMs: number; readonly activeMs: number } | undefined
+      return whenNew(
+        () => main.loop,
+        (loop) => {
+          const from = before
+          before = loop
+          if (!from) return undefined
+          const activeMs = loop.activeMs - from.activeMs
+          return (activeMs / (activeMs + loop.idleMs - from.idleMs)) * 100
+        },
+      )
+    },
+    container: (threshold) => ({ sample: () => readContainerUse(threshold) }),
+  }
+}

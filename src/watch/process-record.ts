@@ -1,0 +1,197 @@
+import { stat } from 'node:fs'
+import { isMainThread } from 'node:worker_threads'
+import { epochMs, monotonicMs } from '../base/clock'
+import { loadForkHelper } from '../capture/heap/fork/helper'
+import type { ListedWorker } from '../capture/main-thread/list-workers'
+import type { Picture } from '../dispatch/request'
+import type { MainFigures } from '../makeup/makeup'
+import { memoryUse } from '../makeup/memory'
+import { FlightRecorder } from '../makeup/recorder'
+import { Roster, type KnownThreads, type WorkerBirth } from '../makeup/roster'
+import { percent, ThreadHistory, threadUses, type ThreadMark } from '../makeup/threads'
+import { readThreadCpuMs } from '../system/figures'
+import type { LoopReport } from '../system/loop-meter'
+import { listThreads, mainThreadId, ownThreadId, readThreadTimes, threadName } from '../system/threads'
+
+/** Reports of the main thread about itself, wherever they are read. */
+export interface MainReports {
+  /** The latest, `undefined` before the first. */
+  readonly figures: MainFigures | undefined
+  /** By how much its event loop is late, ms. */
+  delayMs(nowMs: number): number
+  /** Whether it goes on to report figures. */
+  wantFigures(areWanted: boolean): void
+  /** The state of its event loop, reported once {@link wantLoop} was called. */
+  readonly loop: LoopReport | undefined
+  /** The same with the largest delay since the previous call. */
+  takeLoop(): LoopReport | undefined
+  wantLoop(): void
+}
+
+export interface RecordParts {
+  readonly main: MainReports
+  /** Threads that are known by the order in which they were started. */
+  readonly known: Pick<KnownThreads, 'v8' | 'pool'>
+  /** Number of threads of libuv's pool. */
+  readonly uvPoolSize: number
+  /** Ask also an idle main thread for its figures, because a rule needs them. */
+  readonly needsFigures: boolean
+}
+
+/** How often the process is read, ms. */
+export const RECORD_INTERVAL_MS = 1000
+/** Time that a picture is about when its request names none, ms. */
+export const DEFAULT_SPAN_MS = 10_000
+/** Below this use, percent of a core, the main thread is asked for its figures every {@link IDLE_READINGS} only. */
+const IDLE_PERCENT = 2
+const IDLE_READINGS = 10
+/** Marks closer than this add nothing, ms. */
+const LEAST_MARK_GAP_MS = 200
+/** Names of threads that are remembered, those that ended included. */
+const NAMES_KEPT = 1024
+
+/** Stand for the kernel's numbers of two threads where there is no /proc. */
+const MAIN = 1
+const MONITOR = 2
+
+interface Times {
+  readonly atMs: number
+  readonly cpuMs: number
+  readonly gcMs: number
+}
+
+/**
+ * The last minutes of the process: its flight recorder, and the CPU time of its threads. Everything that any thread can read is read
+ * here; what only the main thread knows comes with its reports.
+ */
+export class ProcessRecord {
+  readonly #main: MainReports
+  readonly #needsFigures: boolean
+  readonly #roster: Roster
+  readonly #recorder = new FlightRecorder()
+  readonly #history = new ThreadHistory()
+  readonly #names = new Map<number, string>()
+  readonly #hasProc = listThreads().length > 0
+  readonly #gcTimeMs = loadGcTime()
+  #latest: Times | undefined
+  #markedAtMs = -Infinity
+  #readings = 0
+  #restAtStart: number | undefined
+
+  constructor({ main, known, uvPoolSize, needsFigures }: RecordParts) {
+    this.#main = main
+    this.#needsFigures = needsFigures
+    const own = this.#hasProc ? ownThreadId() : MONITOR
+    this.#roster = new Roster({
+      ...known,
+      main: this.#hasProc ? mainThreadId() : MAIN,
+      monitor: isMainThread ? undefined : own,
+    })
+    if (this.#hasProc && !isMainThread && known.pool.length === 0) this.#roster.addPool(startPool(uvPoolSize))
+    this.mark()
+  }
+
+  /** One reading of the flight recorder, once per {@link RECORD_INTERVAL_MS}. */
+  read(): void {
+    const [now, before] = [readTimes(this.#gcTimeMs), this.#latest]
+    const spanMs = before ? now.atMs - before.atMs : NaN
+    const cpuPercent = before ? percent(now.cpuMs - before.cpuMs, spanMs) : NaN
+    this.#latest = now
+    const { figures } = this.#main
+    if (figures) this.#restAtStart ??= memoryUse(process.memoryUsage.rss(), figures, [], now.atMs).rest
+    this.#recorder.add({
+      atEpochMs: epochMs(),
+      cpuPercent,
+      rss: process.memoryUsage.rss(),
+      heapUsed: figures?.heapUsed ?? NaN,
+      loopDelayMs: this.#main.delayMs(now.atMs),
+      gcPercent: before ? percent(now.gcMs - before.gcMs, spanMs) : NaN,
+    })
+    this.mark()
+    const isIdle = cpuPercent < IDLE_PERCENT && !this.#needsFigures
+    this.#main.wantFigures(!isIdle || this.#readings % IDLE_READINGS === 0)
+    this.#readings++
+  }
+
+  /** Notes the CPU time of all threads, so that a picture can begin at this moment. */
+  mark(): void {
+    const now = readTimes(this.#gcTimeMs)
+    if (now.atMs - this.#markedAtMs >= LEAST_MARK_GAP_MS) this.#addMark(now)
+  }
+
+  /** A worker of the main thread has been started. */
+  noteWorker(birth: WorkerBirth): void {
+    this.#roster.addWorker(birth)
+  }
+
+  /**
+   * What is known now.
+   *
+   * @param sinceMs - Monotonic time from which on CPU use counts.
+   * @param workers - The workers that have been listed for this picture.
+   */
+  picture(sinceMs: number, workers: readonly ListedWorker[] = []): Picture {
+    this.#roster.nameWorkers(workers)
+    const now = readTimes(this.#gcTimeMs)
+    this.#addMark(now)
+    const heaps = workers.flatMap(({ id, name, heapUsed, heapTotal }) =>
+      heapUsed === undefined || heapTotal === undefined ? [] : [{ id, name, heapUsed, heapTotal }],
+    )
+    const rss = process.memoryUsage.rss()
+    const memory = memoryUse(rss, this.#main.figures, heaps, now.atMs, this.#restAtStart)
+    const flight = this.#recorder.flight((atEpochMs) => new Date(atEpochMs).toISOString())
+    const span = this.#history.since(sinceMs)
+    if (!span) return { makeup: { spanMs: 0, cpuPercent: 0, threads: [], memory }, flight }
+    const { spanMs, cpuMs, gcMs } = span
+    const threads = threadUses(span, (tid) => this.#roster.identify(tid, this.#nameNow(tid)))
+    const gc = Number.isNaN(gcMs) ? {} : { gcPercent: percent(gcMs, spanMs) }
+    const makeup = { spanMs: Math.round(spanMs), cpuPercent: percent(cpuMs, spanMs), threads, ...gc, memory }
+    return { makeup, flight }
+  }
+
+  #addMark(now: Times): void {
+    const threads = this.#hasProc ? readThreadTimes() : this.#timesByNode()
+    for (const { tid } of threads) if (!this.#names.has(tid)) this.#nameNow(tid)
+    this.#history.add({ ...now, threads })
+    this.#markedAtMs = now.atMs
+  }
+
+  /** A thread gets its name some time after its start; that of a thread which has ended is remembered. */
+  #nameNow(tid: number): string | undefined {
+    const name = this.#hasProc ? threadName(tid) : undefined
+    if (name === undefined) return this.#names.get(tid)
+    this.#names.delete(tid)
+    this.#names.set(tid, name)
+    const [oldest] = this.#names.keys()
+    if (this.#names.size > NAMES_KEPT && oldest !== undefined) this.#names.delete(oldest)
+    return name
+  }
+
+  #timesByNode(): ThreadMark[] {
+    const own = { tid: isMainThread ? MAIN : MONITOR, cpuMs: readThreadCpuMs(), waitMs: NaN }
+    const main = { tid: MAIN, cpuMs: this.#main.figures?.threadCpuMs ?? NaN, waitMs: NaN }
+    return (isMainThread ? [own] : [main, own]).filter(({ cpuMs }) => !Number.isNaN(cpuMs))
+  }
+}
+
+function readTimes(gcTimeMs: () => number): Times {
+  const { user, system } = process.cpuUsage()
+  return { atMs: monotonicMs(), cpuMs: (user + system) / 1000, gcMs: gcTimeMs() }
+}
+
+function loadGcTime(): () => number {
+  const loaded = loadForkHelper()
+  return ('helper' in loaded ? loaded.helper.gcTimeMs : undefined) ?? (() => NaN)
+}
+
+/**
+ * Starts libuv's pool if it does not exist, all threads of which appear within the call.
+ *
+ * @returns Them; none when the pool exists already, or when it cannot be told from other new threads.
+ */
+function startPool(uvPoolSize: number): number[] {
+  const before = new Set(listThreads())
+  stat('/', () => undefined)
+  const added = listThreads().filter((tid) => !before.has(tid))
+  return added.length === uvPoolSize ? added : []
+}

@@ -1,0 +1,98 @@
+// What the monitor has to report of each program in guilty.js: its options, the part that is to be named, and the words.
+const cpu = { interval: 500, duration: 300, threshold: 10, counter: 3, limiter: [1, 'hour'], blocked: false }
+const memory = { interval: 250, limiter: [1, 'hour'], heapLimit: false }
+/** Percent of the process's own figure by which the sum of the parts may differ, and points that are noise. */
+const MOST_DIFFERENCE = 10
+const NOISE_POINTS = 2
+
+const isWorker =
+  (name) =>
+  ({ kind, name: own }) =>
+    kind === 'worker' && own === name
+const ofKind =
+  (wanted) =>
+  ({ kind }) =>
+    kind === wanted
+
+const shapes = {
+  'hot worker': {
+    options: { cpu },
+    top: isWorker('resizer'),
+    words: /worker \d+ 'resizer' used \d+ % of it, the main thread/,
+  },
+  'hot pool': {
+    options: { cpu },
+    top: ofKind('pool'),
+    words: /the thread pool \(crypto, zlib, fs, dns\) used \d+ % of it/,
+  },
+  'hot main': {
+    options: { cpu },
+    top: ofKind('main'),
+    words: /: the main thread used \d+ % of it(?!.*garbage)/,
+  },
+  collections: { options: { cpu }, words: /garbage collection took \d+ % of the time/ },
+  'child process': {
+    options: { cpu: { ...cpu, threshold: 10_000, blocked: 1500 } },
+    words: /the process mostly waited/,
+  },
+  'leaking worker': {
+    options: { memory: { ...memory, threshold: '220mb' } },
+    part: 'worker',
+    words: /: heap of worker \d+ 'cache'/,
+  },
+  'leaking buffers': {
+    options: { memory: { ...memory, threshold: '220mb' } },
+    part: 'buffers',
+    words: /: Buffers and ArrayBuffers/,
+  },
+  'leaking main': {
+    options: { memory: { ...memory, threshold: '200mb' } },
+    part: 'main',
+    words: /: heap of the main thread/,
+  },
+}
+
+/**
+ * @param dump - The payload of the event.
+ * @param line - Its log line.
+ * @param sidecar - The `.json` of its main file.
+ * @returns What is wrong, in words.
+ */
+function judge(shape, dump, line, sidecar) {
+  const { top, part, words } = shapes[shape]
+  const { makeup } = dump
+  const wrong = []
+  if (!makeup) return ['no makeup']
+  if (!words.test(line)) wrong.push(`the line has other words: ${line}`)
+  const [busiest] = makeup.threads.filter(({ kind }) => kind !== 'monitor')
+  if (top && !top(busiest)) wrong.push(`the busiest thread is ${JSON.stringify(busiest)}`)
+  const { memory: of } = makeup
+  const parts = {
+    worker: Math.max(
+      0,
+      ...of.workers.filter(({ name }) => name === 'cache').map(({ heapTotal }) => heapTotal),
+    ),
+    main: of.heapTotal,
+    buffers: of.arrayBuffers,
+  }
+  const [largest] = Object.entries(parts).sort(([, one], [, other]) => other - one)
+  if (part && largest[0] !== part) wrong.push(`most memory is in ${largest[0]}: ${JSON.stringify(of)}`)
+  const used = makeup.threads.reduce((sum, { cpuPercent }) => sum + cpuPercent, 0)
+  if (differ(used, makeup.cpuPercent)) wrong.push(`threads use ${used} %, the process ${makeup.cpuPercent} %`)
+  const held = of.workers.reduce(
+    (sum, { heapTotal }) => sum + heapTotal,
+    of.heapTotal + of.external + of.rest,
+  )
+  if (differ(held, of.rss)) wrong.push(`the parts are ${held} bytes, the process ${of.rss}`)
+  if (JSON.stringify(sidecar.makeup) !== JSON.stringify(makeup)) wrong.push('the .json has another makeup')
+  const columns = Object.values(sidecar.flight ?? {}).filter(Array.isArray)
+  if (columns.length !== 6 || columns.some(({ length }) => length < 2 || length !== columns[0].length))
+    wrong.push(`no flight: ${JSON.stringify(sidecar.flight)}`)
+  return wrong
+}
+
+function differ(sum, whole) {
+  return Math.abs(sum - whole) > Math.max(NOISE_POINTS, (whole * MOST_DIFFERENCE) / 100)
+}
+
+module.exports = { judge, shapes }

@@ -1,0 +1,88 @@
+// One program with one guilty part, by the name in its second argument. Each stops growing before it hurts the machine.
+const { pbkdf2 } = require('node:crypto')
+const { execSync } = require('node:child_process')
+const { Worker } = require('node:worker_threads')
+const { obey, start } = require('./stage')
+
+const MB = 1024 * 1024
+const MOST_BYTES = 700 * MB
+
+const inWorker = (name, text) => new Worker(text, { eval: true, name })
+const calmWorker = () => inWorker('calm', 'setInterval(() => {}, 100)')
+
+/** Works in slices: timers and beats go on. */
+const inSlices = (work) => {
+  const slice = () => {
+    const end = Date.now() + 40
+    while (Date.now() < end) work()
+    setImmediate(slice)
+  }
+  slice()
+}
+
+const fillMap = `
+  const map = new Map()
+  const fill = () => {
+    for (let count = 0; count < 20_000; count++) map.set(map.size, { value: map.size })
+    if (process.memoryUsage().heapUsed < ${MOST_BYTES}) setTimeout(fill, 20)
+  }
+  fill()`
+
+const shapes = {
+  'hot worker'() {
+    calmWorker()
+    inWorker(
+      'resizer',
+      'function resize() { let x = 0; for (let i = 0; i < 1e6; i++) x += Math.sqrt(i); return x }; for (;;) resize()',
+    )
+  },
+  'hot pool'() {
+    const hash = () => pbkdf2('secret', 'salt', 50_000, 64, 'sha512', hash)
+    for (let at = 0; at < 8; at++) hash()
+  },
+  'hot main'() {
+    let sum = 0
+    inSlices(function calculate() {
+      for (let at = 0; at < 1e5; at++) sum += Math.sqrt(at)
+    })
+  },
+  collections() {
+    // Each object survives until it is old, so that the collector has all the work.
+    const live = Array.from({ length: 300_000 }, (_, at) => ({ at, next: { at } }))
+    let place = 0
+    inSlices(function churn() {
+      for (let count = 0; count < 2000; count++) {
+        place = (place + 7919) % live.length
+        live[place] = { at: count, next: { at: place } }
+      }
+    })
+  },
+  'child process'() {
+    execSync('sleep 5')
+  },
+  'leaking worker'() {
+    calmWorker()
+    inWorker('cache', fillMap)
+  },
+  'leaking buffers'() {
+    const kept = []
+    const keep = () => {
+      kept.push(Buffer.alloc(2 * MB, 1))
+      if (kept.length * 2 * MB < MOST_BYTES) setTimeout(keep, 20)
+    }
+    keep()
+  },
+  'leaking main'() {
+    const map = new Map()
+    const fill = () => {
+      for (let count = 0; count < 20_000; count++) map.set(map.size, { value: map.size })
+      if (process.memoryUsage().heapUsed < MOST_BYTES) setTimeout(fill, 20)
+    }
+    fill()
+  },
+}
+
+start()
+obey({})
+// After the first readings: those are of the boot.
+setTimeout(shapes[process.argv[3]], 2500)

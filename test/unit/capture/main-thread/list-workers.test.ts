@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { EventEmitter, once } from 'node:events'
+import type { Session } from 'node:inspector'
+import { test, type TestContext } from 'node:test'
+import { Worker } from 'node:worker_threads'
+import { listWorkers } from '../../../../src/capture/main-thread/list-workers'
+import { openLocalSession } from '../../../../src/capture/main-thread/local-session'
+
+const never = new AbortController().signal
+const mainThread = { connect: openLocalSession }
+
+const READY = "; require('node:worker_threads').parentPort.postMessage('ready')"
+
+async function startWorker(t: TestContext, text: string, name?: string, ready = READY) {
+  const worker = new Worker(text + ready, {
+    eval: true,
+    ...(name === undefined ? {} : { name }),
+  })
+  t.after(() => worker.terminate())
+  await once(worker, 'message')
+  return worker.threadId
+}
+
+const IDLE = 'setInterval(() => {}, 1000)'
+const NESTED = IDLE + READY
+
+test('lists workers with their names and heaps, those of workers too', async (t) => {
+  const plain = await startWorker(t, IDLE)
+  const large = await startWorker(
+    t,
+    `const kept = Array.from({ length: 200_000 }, (_, at) => ({ at })); ${IDLE}; globalThis.kept = kept`,
+    'cache [2]\nline',
+  )
+  await startWorker(
+    t,
+    `const { parentPort, Worker } = require('node:worker_threads')
+     const nested = new Worker(${JSON.stringify(NESTED)}, { eval: true, name: 'nested' })
+     nested.once('message', () => parentPort.postMessage('ready'))`,
+    undefined,
+    '',
+  )
+  const listed = await listWorkers(mainThread, never)
+  const byId = new Map(listed.map((worker) => [worker.id, worker]))
+  assert.equal(byId.get(plain)?.name, '')
+  assert.equal(byId.get(large)?.name, 'cache [2]\nline')
+  assert.ok((byId.get(large)?.heapUsed ?? 0) > (byId.get(plain)?.heapUsed ?? 0))
+  assert.ok(listed.some(({ name }) => name === 'nested'))
+  assert.ok(listed.every(({ heapUsed = 0, heapTotal = 0 }) => heapUsed > 0 && heapTotal >= heapUsed))
+})
+
+test('a main thread that does not answer is not waited for once the list is worth nothing', async () => {
+  let isOpen = true
+  const silent = Object.assign(new EventEmitter(), {
+    post: () => undefined,
+    disconnect: () => void (isOpen = false),
+  }) as unknown as Session
+  const early = new AbortController()
+  const list = listWorkers({ connect: () => silent }, early.signal)
+  early.abort()
+  assert.deepEqual(await list, [])
+  assert.equal(isOpen, false)
+})
+
+test('without an inspector the list is empty', async () => {
+  const refuses = {
+    connect(): never {
+      throw new Error('no inspector')
+    },
+  }
+  assert.deepEqual(await listWorkers(refuses, never), [])
+})

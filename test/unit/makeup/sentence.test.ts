@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { MemoryUse, ThreadUse } from '../../../src/makeup/makeup.js'
+import * as sentence from '../../../src/makeup/sentence.js'
+
+const { cpuOwner, cpuSentence, memoryOwner, memorySentence } = sentence
+const MB = 1024 * 1024
+const memory: MemoryUse = { rss: 0, workers: [], rest: 0 }
+
+const use = (kind: ThreadUse['kind'], cpuPercent: number, more: Partial<ThreadUse> = {}): ThreadUse => ({
+  name: kind,
+  kind,
+  cpuPercent,
+  ...more,
+})
+const cpu = (threads: ThreadUse[], gcPercent?: number) => ({
+  spanMs: 3000,
+  cpuPercent: threads.reduce((sum, { cpuPercent }) => sum + cpuPercent, 0),
+  threads,
+  ...(gcPercent === undefined ? {} : { gcPercent }),
+  memory,
+})
+const monitor = use('monitor', 1)
+
+describe('CPU', () => {
+  const cases: [string, ReturnType<typeof cpu>, ReturnType<typeof cpuOwner>, string][] = [
+    [
+      'a hot worker',
+      cpu([use('worker', 97, { id: 3, name: 'resizer' }), use('main', 1), monitor, use('v8', 1)]),
+      'worker',
+      "CPU 100 % of a core: worker 3 'resizer' used 97 % of it, the main thread 1 %",
+    ],
+    [
+      'a worker without a name',
+      cpu([use('worker', 99, { id: 3, name: '' }), use('main', 1)]),
+      'worker',
+      'CPU 100 % of a core: worker 3 used 99 % of it, the main thread 1 %',
+    ],
+    [
+      'the pool',
+      cpu([use('pool', 190, { count: 4 }), use('main', 8), monitor, use('v8', 1)]),
+      'pool',
+      'CPU 200 % of a core: the thread pool (crypto, zlib, fs, dns) used 95 % of it, the main thread 4 %; ' +
+        'no profile shows the work of the pool',
+    ],
+    [
+      'collections',
+      cpu([use('main', 60), use('v8', 40)], 14),
+      'gc',
+      'CPU 100 % of a core: the main thread used 60 % of it; garbage collection took 54 % of the time of the main ' +
+        "thread and V8's threads",
+    ],
+    [
+      'collections, most of them on the threads of V8',
+      cpu([use('v8', 60), use('main', 40)], 10),
+      'gc',
+      "CPU 100 % of a core: V8's threads (garbage collection, compilation) used 60 % of it, the main thread 40 %; " +
+        "garbage collection took 70 % of the time of the main thread and V8's threads",
+    ],
+    [
+      'threads of V8 at work where collections are not counted',
+      cpu([use('main', 60), use('v8', 40)]),
+      'main',
+      'CPU 100 % of a core: the main thread used 60 % of it',
+    ],
+    [
+      'the main thread, with collections by the way',
+      cpu([use('main', 98), use('v8', 2)], 12),
+      'main',
+      'CPU 100 % of a core: the main thread used 98 % of it',
+    ],
+    [
+      'a thread that is not known',
+      cpu([use('other', 98, { name: 'tokio-runtime' }), use('main', 2)]),
+      'other',
+      "CPU 100 % of a core: a thread that is neither Node's nor a known worker's ('tokio-runtime') used 98 % of it, " +
+        'the main thread 2 %',
+    ],
+    [
+      'a process that waits, though the monitor works',
+      cpu([use('monitor', 2), use('main', 1)]),
+      'waiting',
+      'CPU 3 % of a core: the process mostly waited (a child process, a lock, a disk, the network)',
+    ],
+    [
+      'a machine whose CPU others use',
+      cpu([use('main', 10, { waitPercent: 88 }), monitor]),
+      'main',
+      'CPU 11 % of a core: the main thread used 91 % of it; ready to run, it had no CPU for 88 % of the time',
+    ],
+  ]
+  for (const [what, makeup, owner, words] of cases)
+    test(what, () => {
+      assert.equal(cpuOwner(makeup), owner)
+      assert.equal(cpuSentence(makeup), words)
+    })
+
+  test('a name of the application is one bounded line of text', () => {
+    const name = `${'x'.repeat(100)}\n\u001b[31m`
+    const words = cpuSentence(cpu([use('worker', 99, { id: 1, name })]))
+    assert.match(words, /worker 1 'x{40}…' used/)
+    assert.match(
+      cpuSentence(cpu([use('worker', 99, { id: 1, name: 'a\nb\u001b' })])),
+      /worker 1 'a\?b\?' used/,
+    )
+  })
+})
+
+describe('memory', () => {
+  const of = (given: Partial<MemoryUse>) => ({ ...cpu([]), memory: { ...memory, ...given } })
+  const main = { heapUsed: 30 * MB, heapTotal: 40 * MB, external: 10 * MB, arrayBuffers: 8 * MB }
+  const cases: [string, ReturnType<typeof of>, ReturnType<typeof memoryOwner>, string][] = [
+    [
+      'the heap of a worker',
+      of({
+        ...main,
+        rss: 400 * MB,
+        workers: [{ id: 3, name: 'cache', heapUsed: 290 * MB, heapTotal: 300 * MB }],
+        rest: 50 * MB,
+      }),
+      'worker',
+      "memory 400MB: heap of worker 3 'cache' 300MB, native memory and code 50MB, heap of the main thread 40MB",
+    ],
+    [
+      'the heap of the main thread',
+      of({ ...main, heapTotal: 340 * MB, rss: 400 * MB, rest: 50 * MB }),
+      'main',
+      'memory 400MB: heap of the main thread 340MB, native memory and code 50MB, Buffers and ArrayBuffers 8MB',
+    ],
+    [
+      'Buffers',
+      of({ ...main, external: 310 * MB, arrayBuffers: 300 * MB, rss: 400 * MB, rest: 50 * MB }),
+      'buffers',
+      'memory 400MB: Buffers and ArrayBuffers 300MB, native memory and code 50MB, heap of the main thread 40MB; ' +
+        'a snapshot shows what refers to them, not their contents',
+    ],
+    [
+      'native memory',
+      of({ ...main, rss: 400 * MB, rest: 350 * MB }),
+      'rest',
+      'memory 400MB: native memory and code 350MB, heap of the main thread 40MB, Buffers and ArrayBuffers 8MB; ' +
+        'no snapshot shows native memory',
+    ],
+    [
+      'a small process, of which Node.js itself is the most',
+      of({ ...main, rss: 200 * MB, heapTotal: 60 * MB, rest: 110 * MB, restAtStart: 100 * MB }),
+      'main',
+      'memory 200MB: heap of the main thread 60MB, native memory and code 110MB, Buffers and ArrayBuffers 8MB',
+    ],
+    [
+      'a main thread that has not reported',
+      of({ rss: 400 * MB, rest: 400 * MB }),
+      'rest',
+      'memory 400MB: native memory and code 400MB; no snapshot shows native memory',
+    ],
+  ]
+  for (const [what, makeup, owner, words] of cases)
+    test(what, () => {
+      assert.equal(memoryOwner(makeup.memory), owner)
+      assert.equal(memorySentence(makeup), words)
+    })
+})

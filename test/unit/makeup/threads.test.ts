@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Identity } from '../../../src/makeup/roster.js'
+import * as threads from '../../../src/makeup/threads.js'
+
+const { MARKS_KEPT, MOST_ENTRIES, ThreadHistory, threadUses } = threads
+
+const thread = (tid: number, cpuMs: number, waitMs = NaN) => ({ tid, cpuMs, waitMs })
+const mark = (atMs: number, ...all: ReturnType<typeof thread>[]) => ({
+  atMs,
+  cpuMs: all.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
+  gcMs: atMs / 10,
+  threads: all,
+})
+const history = (...marks: threads.ProcessMark[]) => {
+  const kept = new ThreadHistory()
+  for (const each of marks) kept.add(each)
+  return kept
+}
+const named: Record<number, Identity> = {
+  1: { kind: 'main', name: 'main thread' },
+  2: { kind: 'worker', id: 3, name: 'resizer' },
+  3: { kind: 'pool', name: 'thread pool' },
+  4: { kind: 'pool', name: 'thread pool' },
+}
+const identify = (tid: number): Identity => named[tid] ?? { kind: 'other', name: 'node' }
+
+test('a span begins at the mark nearest to the moment, and ends at the latest', () => {
+  const span = history(
+    mark(0, thread(1, 0)),
+    mark(1000, thread(1, 10)),
+    mark(2000, thread(1, 1000)),
+    mark(3000, thread(1, 1990)),
+  ).since(1040)
+  assert.deepEqual(span, {
+    spanMs: 2000,
+    cpuMs: 1980,
+    gcMs: 200,
+    threads: new Map([[1, { cpuMs: 1980, waitMs: NaN }]]),
+  })
+})
+
+test('one mark is no span', () => {
+  assert.equal(history(mark(0, thread(1, 0))).since(0), undefined)
+  assert.equal(history().since(0), undefined)
+})
+
+test('a thread that ended in between counts up to its last mark, and one that was born counts whole', () => {
+  const span = history(
+    mark(0, thread(1, 0), thread(2, 100)),
+    mark(1000, thread(1, 1), thread(2, 600)),
+    mark(2000, thread(1, 2), thread(3, 400)),
+  ).since(0)
+  assert.equal(span?.threads.get(2)?.cpuMs, 500)
+  assert.equal(span?.threads.get(3)?.cpuMs, 400)
+})
+
+test('a number that has passed to another thread does not count backwards', () => {
+  const span = history(mark(0, thread(2, 5000)), mark(1000, thread(2, 30))).since(0)
+  assert.equal(span?.threads.get(2)?.cpuMs, 30)
+})
+
+test('keeps a bounded number of marks', () => {
+  const kept = history(...Array.from({ length: MARKS_KEPT + 50 }, (_, at) => mark(at, thread(1, at))))
+  assert.equal(kept.since(-1e9)?.spanMs, MARKS_KEPT - 1)
+})
+
+test('shares are of the span, threads of one name are one entry, the largest comes first', () => {
+  const span = history(
+    mark(0, thread(1, 0, 0), thread(2, 0, 0), thread(3, 0, 0), thread(4, 0, 0)),
+    mark(2000, thread(1, 20, 0), thread(2, 1940, 10), thread(3, 100, 400), thread(4, 60, 600)),
+  ).since(0)
+  assert.ok(span)
+  assert.deepEqual(threadUses(span, identify), [
+    { name: 'resizer', kind: 'worker', id: 3, cpuPercent: 97, waitPercent: 0.5 },
+    { name: 'thread pool', kind: 'pool', count: 2, cpuPercent: 8, waitPercent: 30 },
+    { name: 'main thread', kind: 'main', cpuPercent: 1, waitPercent: 0 },
+  ])
+})
+
+test('time of the process that no thread accounts for has an entry of its own', () => {
+  const span = { spanMs: 1000, cpuMs: 900, gcMs: NaN, threads: new Map([[1, { cpuMs: 100, waitMs: 0 }]]) }
+  assert.deepEqual(threadUses(span, identify)[0], {
+    name: 'threads that ended or could not be read',
+    kind: 'other',
+    cpuPercent: 80,
+  })
+})
+
+test('a difference within the error of the two counters has none', () => {
+  const span = { spanMs: 1000, cpuMs: 920, gcMs: NaN, threads: new Map([[1, { cpuMs: 900, waitMs: 0 }]]) }
+  assert.deepEqual(
+    threadUses(span, identify).map(({ kind }) => kind),
+    ['main'],
+  )
+})
+
+test('hundreds of workers are a bounded list whose sum is that of the process', () => {
+  const times = new Map(Array.from({ length: 300 }, (_, at) => [at, { cpuMs: 10, waitMs: 0 }]))
+  const list = threadUses({ spanMs: 1000, cpuMs: 3000, gcMs: NaN, threads: times }, (tid) => ({
+    kind: 'worker',
+    id: tid,
+    name: '',
+  }))
+  assert.equal(list.length, MOST_ENTRIES)
+  const last = list.at(-1)
+  assert.deepEqual([last?.name, last?.count], ['all others', 300 - MOST_ENTRIES + 1])
+  assert.equal(Math.round(list.reduce((sum, { cpuPercent }) => sum + cpuPercent, 0)), 300)
+})
