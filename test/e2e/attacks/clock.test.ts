@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, utimesSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { compile, noCompiler } from './attacker'
+import { SIDE_BY_SIDE, compile, noCompiler } from './attacker'
 import { scratch } from './second-user'
 import { filesIn, startVictim } from './victim'
 
@@ -11,7 +11,7 @@ const DAY_S = 24 * 60 * 60
 const ONE_DUMP = { threshold: 0, interval: 100, limiter: [1, 'day'], sampling: false }
 const noPreload = process.platform === 'linux' ? noCompiler : 'preloading is for Linux'
 
-describe('the clock', { skip: noPreload }, () => {
+describe('the clock', { skip: noPreload, concurrency: SIDE_BY_SIDE }, () => {
   test('F14 dumps of a clock that was ahead make way for those made since it is right', async (t) => {
     const directory = scratch(t)
     const ahead = [await dumpAt(t, directory, 30 * DAY_S), await dumpAt(t, directory, 30 * DAY_S)]

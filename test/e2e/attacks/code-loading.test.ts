@@ -5,7 +5,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { compile, noCompiler } from './attacker'
+import { SIDE_BY_SIDE, compile, noCompiler } from './attacker'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
 import { PACKAGE, cleanEnvironment, install, plantPackage, startVictim, type Victim } from './victim'
 
@@ -16,7 +16,7 @@ const PREBUILDS = `linux-${process.arch}`
 const HAS_HELPER = existsSync(join(PACKAGE, 'prebuilds', PREBUILDS, HELPER))
 const noHelper = HAS_HELPER ? false : 'the fork helper is not built'
 
-describe('packages', { skip: noSecondUser }, () => {
+describe('packages', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () => {
   for (const [what, below] of [
     ['the working directory', ''],
     ['a directory above the working directory', 'here/and/there'],
@@ -117,7 +117,7 @@ describe('packages', { skip: noSecondUser }, () => {
   }
 })
 
-describe('the fork helper', { skip: noSecondUser || noCompiler }, () => {
+describe('the fork helper', { skip: noSecondUser || noCompiler, concurrency: SIDE_BY_SIDE }, () => {
   const planted = (mark: string): string =>
     compile('planted.c', 'planted.node', '-shared', '-fPIC', `-DMARK="${mark}"`)
 

@@ -4,14 +4,14 @@ import { spawnSync } from 'node:child_process'
 import { chownSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { SIDE_BY_SIDE, isLong } from './attacker'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
 import { PROGRAMS, cleanEnvironment, filesIn, startVictim } from './victim'
 
-const isLong = process.env['CMM_ATTACK_ROUNDS'] !== undefined
 const CROWD = isLong ? 300_000 : 20_000
 const MIB = 1024 * 1024
 
-describe('planted names', { skip: noSecondUser }, () => {
+describe('planted names', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () => {
   for (const suffix of ['.heapsnapshot.json', '.heapsnapshot.partial'] as const) {
     test(`F11 a crowd of *${suffix} is named once, and dumps, deletion and memory are as ever`, async (t) => {
       const directory = makeDirectory(scratch(t), 'tmp', 0o1777)
@@ -38,7 +38,9 @@ describe('planted names', { skip: noSecondUser }, () => {
         (name) => name.startsWith('memory-') && name.endsWith(`-1${suffix}`),
       )
       assert.equal(planted.length, CROWD, 'nothing of the other user is touched')
-      const lines = victim.lines().filter((line) => !/^watching|\.heapsnapshot|has not taken the order/.test(line))
+      const lines = victim
+        .lines()
+        .filter((line) => !/^watching|\.heapsnapshot|has not taken the order/.test(line))
       assert.equal(lines.length, 1, lines.join('\n'))
       assert.ok(lines[0]?.includes(directory))
       const grownMib = Math.round((after.rss - before.rss) / MIB)

@@ -1,9 +1,12 @@
 // Globals that the application removes or replaces, and prototypes that a request has polluted.
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { describe, test, type TestContext } from 'node:test'
+import { SIDE_BY_SIDE, isLong } from './attacker'
 import { scratch } from './second-user'
 import { PACKAGE, PROGRAMS, cleanEnvironment } from './victim'
 
@@ -15,7 +18,6 @@ const REMOVED = [
   'frozen+frozenPrototypes',
 ]
 const REPLACED = ['random+kill+date', 'json+symbol', 'timers']
-const isLong = process.env['CMM_ATTACK_ROUNDS'] !== undefined
 
 /** Names of its own that the monitor once read from objects on which they were missing. */
 const NAMES = ['skip', 'failed', 'told', 'signal', 'limitBytes', 'cannot', 'early', 'reading']
@@ -33,55 +35,57 @@ const BREAKS_NODE = new Set([
   '__proto__',
 ])
 
-for (const watchdog of [true, false]) {
-  const place = watchdog ? 'watched on its own thread' : 'watched on the main thread'
+describe('globals', { concurrency: SIDE_BY_SIDE + 1 }, () => {
+  for (const watchdog of [true, false]) {
+    const place = watchdog ? 'watched on its own thread' : 'watched on the main thread'
 
-  for (const [row, changes] of [
-    ['F18', REMOVED],
-    ['H19', REPLACED],
-  ] as const) {
-    for (const change of changes) {
-      test(`${row} globals ${change} after the start: the host lives, ${place}`, (t) => {
-        const { status, stdout, stderr } = harden(t, watchdog, change)
-        const isNodesOwn = status !== 0 && harden(t, watchdog, change, 'bare').status !== 0
-        if (isNodesOwn) return t.skip(`it ends the program without a monitor as well: ${stderr}`)
-        assert.equal(status, 0, stderr)
-        const dumps = JSON.parse(stdout) as string[]
-        assert.equal(dumps.length, 2)
-        if (row === 'F18') for (const dump of dumps) assert.match(dump, /^\//)
-      })
+    for (const [row, changes] of [
+      ['F18', REMOVED],
+      ['H19', REPLACED],
+    ] as const) {
+      for (const change of changes) {
+        test(`${row} globals ${change} after the start: the host lives, ${place}`, async (t) => {
+          const { status, stdout, stderr } = await harden(t, watchdog, change)
+          const isNodesOwn = status !== 0 && (await harden(t, watchdog, change, 'bare')).status !== 0
+          if (isNodesOwn) return t.skip(`it ends the program without a monitor as well: ${stderr}`)
+          assert.equal(status, 0, stderr)
+          const dumps = JSON.parse(stdout) as string[]
+          assert.equal(dumps.length, 2)
+          if (row === 'F18') for (const dump of dumps) assert.match(dump, /^\//)
+        })
+      }
     }
+
+    describe(`Object.prototype polluted, ${place}`, () => {
+      const row = watchdog ? 'H18' : 'F19'
+      for (const value of isLong ? ['"x"', '{}', '1', 'true'] : ['"x"']) {
+        test(`${row} by ${value}: each dump is made or is a failure, and none after it suffers, ${place}`, async (t) => {
+          const fates = await pollute(t, watchdog, value, NAMES)
+          assert.deepEqual([...fates.keys()], NAMES)
+          // What breaks Node's own sockets may cost that dump, never the next one.
+          const lost = [...fates].filter(([name, fate]) => name !== 'reading' && fate !== 'file\tfile')
+          assert.deepEqual(lost, [])
+        })
+      }
+    })
+
+    test(
+      `${watchdog ? 'H18' : 'F19'} by each name that the code has: nothing hangs, ${place}`,
+      { skip: !isLong && 'the long list is for npm run accept -- attacks' },
+      async (t) => {
+        const names = namesOfTheCode()
+        const fates = await pollute(t, watchdog, '"x"', names)
+        const hung = names.filter((name) => !fates.has(name))
+        const quiet = [...fates].filter(([, fate]) => fate.includes('undefined'))
+        t.diagnostic(
+          `${t.name}: ${names.length} names, ${[...fates.values()].filter((fate) => fate === 'file\tfile').length} whole`,
+        )
+        assert.deepEqual(hung, [])
+        assert.deepEqual(quiet, [])
+      },
+    )
   }
-
-  describe(`Object.prototype polluted, ${place}`, () => {
-    const row = watchdog ? 'H18' : 'F19'
-    for (const value of isLong ? ['"x"', '{}', '1', 'true'] : ['"x"']) {
-      test(`${row} by ${value}: each dump is made or is a failure, and none after it suffers, ${place}`, async (t) => {
-        const fates = await pollute(t, watchdog, value, NAMES)
-        assert.deepEqual([...fates.keys()], NAMES)
-        // What breaks Node's own sockets may cost that dump, never the next one.
-        const lost = [...fates].filter(([name, fate]) => name !== 'reading' && fate !== 'file\tfile')
-        assert.deepEqual(lost, [])
-      })
-    }
-  })
-
-  test(
-    `${watchdog ? 'H18' : 'F19'} by each name that the code has: nothing hangs, ${place}`,
-    { skip: !isLong && 'the long list is for npm run accept -- attacks' },
-    async (t) => {
-      const names = namesOfTheCode()
-      const fates = await pollute(t, watchdog, '"x"', names)
-      const hung = names.filter((name) => !fates.has(name))
-      const quiet = [...fates].filter(([, fate]) => fate.includes('undefined'))
-      t.diagnostic(
-        `${t.name}: ${names.length} names, ${[...fates.values()].filter((fate) => fate === 'file\tfile').length} whole`,
-      )
-      assert.deepEqual(hung, [])
-      assert.deepEqual(quiet, [])
-    },
-  )
-}
+})
 
 function harden(
   t: TestContext,
@@ -98,14 +102,23 @@ function harden(
   return run(['hardened.js', JSON.stringify(options), change, ...bare])
 }
 
-function run([program = '', ...args]: string[]): { status: number | null; stdout: string; stderr: string } {
-  const options = {
+async function run([program = '', ...args]: string[]): Promise<{
+  status: number | null
+  stdout: string
+  stderr: string
+}> {
+  const child = spawn(process.execPath, [join(PROGRAMS, program), ...args], {
     env: cleanEnvironment(),
-    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 60_000,
     killSignal: 'SIGKILL',
-  } as const
-  return spawnSync(process.execPath, [join(PROGRAMS, program), ...args], options)
+  })
+  const [stdout, stderr, [status]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close') as Promise<[number | null]>,
+  ])
+  return { status, stdout, stderr }
 }
 
 /** How long one name may keep the program: a dump that hangs waits for ever. */

@@ -4,6 +4,7 @@ import { request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
+import { SIDE_BY_SIDE } from './attacker'
 import { PROGRAMS, startVictim, type Victim } from './victim'
 
 const TAG = 'cpu-memory-monitor/cluster'
@@ -52,7 +53,7 @@ const MISSHAPEN: unknown[] = [
   ...HOSTILE,
 ]
 
-describe('forged messages', () => {
+describe('forged messages', { concurrency: SIDE_BY_SIDE }, () => {
   for (const serialization of ['json', 'advanced']) {
     test(`F6 from a worker end and move nothing, serialization ${serialization}`, async (t) => {
       const { victim, port } = await startCluster(t, { serialization })

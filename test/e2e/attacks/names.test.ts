@@ -5,18 +5,18 @@ import { lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { attack, noAttacker, race, roundsOr } from './attacker'
+import { SIDE_BY_SIDE, attack, noAttacker, race, roundsOr } from './attacker'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
 import { childrenOf, filesIn, startVictim, until, type Victim } from './victim'
 
 /** Trips at the first reading, and has one dump for the day. */
 const ONE_DUMP = { threshold: 0, interval: 100, limiter: [1, 'day'], sampling: false }
 
-describe('names in a sticky directory', { skip: noAttacker }, () => {
+describe('names in a sticky directory', { skip: noAttacker, concurrency: SIDE_BY_SIDE }, () => {
   test('F9 a final name that is taken does not suppress a dump by hand', async (t) => {
     const directory = makeDirectory(scratch(t), 'tmp', 0o1777)
     const victim = await startVictim(t, { profileDir: directory })
-    await race(t, roundsOr(2, 4), async () => {
+    await race(t, roundsOr(1, 0.15), async () => {
       const attacker = await attack(t, 'take', directory, '.heapsnapshot.partial', '1')
       const result = await victim.order('dumpMemory')
       const loot = await attacker.end()
@@ -28,7 +28,7 @@ describe('names in a sticky directory', { skip: noAttacker }, () => {
 
   test('F9 nor a dump at a threshold, whose only token is not spent in vain', async (t) => {
     const directory = makeDirectory(scratch(t), 'tmp', 0o1777)
-    await race(t, roundsOr(1, 4), async () => {
+    await race(t, roundsOr(1, 0.1), async () => {
       const attacker = await attack(t, 'take', directory, '.heapsnapshot.partial', '1')
       const victim = await startVictim(t, { profileDir: directory, memory: ONE_DUMP })
       await victim.until('a dump, or why there is none', () => isAnswered(victim))
@@ -45,7 +45,7 @@ describe('names in a sticky directory', { skip: noAttacker }, () => {
   test('F9 nor when the next names are taken with it', async (t) => {
     const directory = makeDirectory(scratch(t), 'tmp', 0o1777)
     const victim = await startVictim(t, { profileDir: directory })
-    await race(t, roundsOr(2, 4), async () => {
+    await race(t, roundsOr(1, 0.15), async () => {
       const attacker = await attack(t, 'take', directory, '.heapsnapshot.partial', '9')
       const result = await victim.order('dumpMemory')
       const loot = await attacker.end()
@@ -58,7 +58,7 @@ describe('names in a sticky directory', { skip: noAttacker }, () => {
   test('F9 a CPU profile finds another name too', async (t) => {
     const directory = makeDirectory(scratch(t), 'tmp', 0o1777)
     const victim = await startVictim(t, { profileDir: directory })
-    await race(t, roundsOr(2, 4), async () => {
+    await race(t, roundsOr(2, 0.6), async () => {
       const attacker = await attack(t, 'take', directory, '.cpuprofile.partial', '1')
       const result = await victim.order('dumpCpu', 20)
       const loot = await attacker.end()
@@ -105,53 +105,61 @@ test(
   },
 )
 
-describe('a directory that others can tamper with is named at the start', { skip: noSecondUser }, () => {
-  for (const [what, mode, isEvils, below] of [
-    ['F2 one that belongs to another user', 0o700, true, ''],
-    ['F2 one that all may write to, without the sticky bit', 0o777, false, ''],
-    ['F2 one below a directory of another user', 0o755, true, 'mine'],
-  ] as const) {
-    test(what, async (t) => {
-      const parent = makeDirectory(scratch(t), 'parent', mode, isEvils ? evil() : undefined)
-      const directory = join(parent, below)
-      if (below) mkdirSync(directory, { mode: 0o700 })
-      const notices = await noticesAbout(t, directory)
-      assert.equal(notices.length, 1, notices.join('\n'))
-      assert.ok(notices[0]?.includes(parent))
-    })
-  }
+describe(
+  'a directory that others can tamper with is named at the start',
+  { skip: noSecondUser, concurrency: SIDE_BY_SIDE },
+  () => {
+    for (const [what, mode, isEvils, below] of [
+      ['F2 one that belongs to another user', 0o700, true, ''],
+      ['F2 one that all may write to, without the sticky bit', 0o777, false, ''],
+      ['F2 one below a directory of another user', 0o755, true, 'mine'],
+    ] as const) {
+      test(what, async (t) => {
+        const parent = makeDirectory(scratch(t), 'parent', mode, isEvils ? evil() : undefined)
+        const directory = join(parent, below)
+        if (below) mkdirSync(directory, { mode: 0o700 })
+        const notices = await noticesAbout(t, directory)
+        assert.equal(notices.length, 1, notices.join('\n'))
+        assert.ok(notices[0]?.includes(parent))
+      })
+    }
 
-  for (const [what, mode] of [
-    ['F2 but not one of its own', 0o700],
-    ['F2 nor a sticky one, as /tmp', 0o1777],
-  ] as const) {
-    test(what, async (t) => {
-      const directory = makeDirectory(scratch(t), 'dumps', mode)
-      assert.deepEqual(await noticesAbout(t, directory), [])
-    })
-  }
-})
+    for (const [what, mode] of [
+      ['F2 but not one of its own', 0o700],
+      ['F2 nor a sticky one, as /tmp', 0o1777],
+    ] as const) {
+      test(what, async (t) => {
+        const directory = makeDirectory(scratch(t), 'dumps', mode)
+        assert.deepEqual(await noticesAbout(t, directory), [])
+      })
+    }
+  },
+)
 
 const PERMISSION =
   Number.parseInt(process.versions.node, 10) < 24 ? '--experimental-permission' : '--permission'
 
-describe('under --permission, where V8 has to be given a path', { skip: noSecondUser }, () => {
-  for (const [what, owner] of [
-    ['F2 no snapshot is written where another user could make the path lead elsewhere', 'another user'],
-    ['F2 but one is in a directory of its own', 'this user'],
-  ] as const) {
-    test(what, async (t) => {
-      const isOwn = owner === 'this user'
-      const directory = makeDirectory(scratch(t), 'dumps', 0o700, isOwn ? undefined : evil())
-      const execArgv = [PERMISSION, '--allow-fs-read=*', `--allow-fs-write=${directory}`, '--no-warnings']
-      const victim = await startVictim(t, { profileDir: directory }, { execArgv })
-      const result = await victim.order('dumpMemory')
-      if (isOwn) assert.ok('file' in result, JSON.stringify(result))
-      else assert.match('message' in result ? (result.message ?? '') : '', /safely.* belongs to the user/)
-      assert.equal(filesIn(directory).length, isOwn ? 2 : 0)
-    })
-  }
-})
+describe(
+  'under --permission, where V8 has to be given a path',
+  { skip: noSecondUser, concurrency: SIDE_BY_SIDE },
+  () => {
+    for (const [what, owner] of [
+      ['F2 no snapshot is written where another user could make the path lead elsewhere', 'another user'],
+      ['F2 but one is in a directory of its own', 'this user'],
+    ] as const) {
+      test(what, async (t) => {
+        const isOwn = owner === 'this user'
+        const directory = makeDirectory(scratch(t), 'dumps', 0o700, isOwn ? undefined : evil())
+        const execArgv = [PERMISSION, '--allow-fs-read=*', `--allow-fs-write=${directory}`, '--no-warnings']
+        const victim = await startVictim(t, { profileDir: directory }, { execArgv })
+        const result = await victim.order('dumpMemory')
+        if (isOwn) assert.ok('file' in result, JSON.stringify(result))
+        else assert.match('message' in result ? (result.message ?? '') : '', /safely.* belongs to the user/)
+        assert.equal(filesIn(directory).length, isOwn ? 2 : 0)
+      })
+    }
+  },
+)
 
 /** Lines about the directory beyond the start line. */
 async function noticesAbout(t: TestContext, directory: string): Promise<string[]> {

@@ -7,10 +7,10 @@ import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, test, type TestContext } from 'node:test'
+import { SIDE_BY_SIDE, isLong } from './attacker'
 import { makeDirectory, noSecondUser, scratch } from './second-user'
 import { PROGRAMS, cleanEnvironment, install } from './victim'
 
-const isLong = process.env['CMM_ATTACK_ROUNDS'] !== undefined
 /** From where Node.js itself just starts to where there is room for everything. */
 const LIMITS = isLong ? Array.from({ length: 20 }, (_, index) => 6 + index) : [7, 9, 11, 12, 14, 16, 20]
 const ENOUGH = 40
@@ -26,7 +26,7 @@ interface End {
   readonly lines: readonly string[]
 }
 
-describe('a limit of processes', { skip }, () => {
+describe('a limit of processes', { skip, concurrency: SIDE_BY_SIDE }, () => {
   for (const watchdog of [true, false]) {
     const place = watchdog ? 'watched on its own thread' : 'watched on the main thread'
 

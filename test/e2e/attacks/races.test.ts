@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { chmodSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { HUNG, attack, noAttacker, race, roundsOr, type Loot } from './attacker'
+import { HUNG, SIDE_BY_SIDE, attack, noAttacker, race, roundsOr, type Loot } from './attacker'
 import { evil, makeDirectory, scratch } from './second-user'
 import {
   PROGRAMS,
@@ -35,27 +35,55 @@ const PROFILE: Swap = { suffix: '.heapprofile.partial', moments: ['appears', 'ex
 const CPU_PROFILE: Swap = { suffix: '.cpuprofile.partial', moments: ['appears', 'exchange', '2'] }
 const SIDECAR: Swap = { suffix: '.json', moments: ['appears', 'exchange', '10'] }
 
-/** Ways in which a file is written. */
+/** Ways in which a file is written, and the share of the rounds that each has. */
 const WAYS = [
-  { way: 'a snapshot of a forked child', order: 'dumpMemory', options: MEMORY, swap: SNAPSHOT },
-  { way: 'a sampling profile of a forked child', order: 'dumpMemory', options: MEMORY, swap: PROFILE },
-  { way: 'a sidecar', order: 'dumpMemory', options: MEMORY, swap: SIDECAR },
-  { way: 'a snapshot in place', order: 'dumpMemory', options: {}, swap: LONE_SNAPSHOT, addons: false },
-  { way: 'a sampling profile in place', order: 'dumpMemory', options: MEMORY, swap: PROFILE, addons: false },
-  { way: 'a CPU profile', order: 'dumpCpu', options: CPU, swap: CPU_PROFILE },
-  { way: 'a snapshot by heapdump', order: 'dumpMemory', options: {}, swap: LONE_SNAPSHOT, heapdump: true },
+  { way: 'a snapshot of a forked child', order: 'dumpMemory', options: MEMORY, swap: SNAPSHOT, share: 0.15 },
+  {
+    way: 'a sampling profile of a forked child',
+    order: 'dumpMemory',
+    options: MEMORY,
+    swap: PROFILE,
+    share: 0.05,
+  },
+  { way: 'a sidecar', order: 'dumpCpu', options: CPU, swap: SIDECAR, share: 0.3 },
+  {
+    way: 'a snapshot in place',
+    order: 'dumpMemory',
+    options: {},
+    swap: LONE_SNAPSHOT,
+    share: 0.1,
+    addons: false,
+  },
+  {
+    way: 'a sampling profile in place',
+    order: 'dumpMemory',
+    options: MEMORY,
+    swap: PROFILE,
+    share: 0.05,
+    addons: false,
+  },
+  { way: 'a CPU profile', order: 'dumpCpu', options: CPU, swap: CPU_PROFILE, share: 0.3 },
+  {
+    way: 'a snapshot by heapdump',
+    order: 'dumpMemory',
+    options: {},
+    swap: LONE_SNAPSHOT,
+    share: 0.05,
+    heapdump: true,
+  },
 ] as const
+/** Of a cluster's rounds, beside those of the ways. */
+const CLUSTERS_SHARE = 0.05
 
-describe('races', { skip: noAttacker }, () => {
-  for (const { way, order, options, swap, ...how } of WAYS) {
+describe('races', { skip: noAttacker, concurrency: SIDE_BY_SIDE }, () => {
+  for (const { way, order, options, swap, share, ...how } of WAYS) {
     const noHeapdump = 'heapdump' in how && testPackages() === undefined && 'CMM_TEST_PACKAGES is not set'
 
     test(`F2 ${way} is not written into a file of another user`, { skip: noHeapdump }, async (t) => {
       const { victim, directory } = await prepare(t, options, how)
-      await race(t, roundsOr(swap.moments.length, WAYS.length), (round) =>
+      await race(t, roundsOr(1, share), (round) =>
         swapped(t, victim, directory, order, swap, round, round % 3 === 2 ? 'pipe' : 'own'),
       )
-      await stillDumps(victim)
     })
 
     test(
@@ -64,20 +92,19 @@ describe('races', { skip: noAttacker }, () => {
       async (t) => {
         const { victim, directory } = await prepare(t, options, how)
         const precious = join(scratch(t), 'precious')
-        await race(t, roundsOr(swap.moments.length, WAYS.length), async (round) => {
+        await race(t, roundsOr(1, share), async (round) => {
           writeFileSync(precious, 'precious', { mode: 0o600 })
-          const result = await swapped(t, victim, directory, order, swap, round, 'link', precious)
+          const result = await swapped(t, victim, directory, order, swap, round + 1, 'link', precious)
           const isUntouched = readFileSync(precious, 'utf8') === 'precious'
           return isUntouched ? result : { ...result, lost: `${statSync(precious).size} bytes over it` }
         })
-        await stillDumps(victim)
       },
     )
 
     test(`F4 ${way} does not wait for a reader of a FIFO`, { skip: noHeapdump }, async (t) => {
       const { victim, directory } = await prepare(t, options, how)
-      await race(t, roundsOr(swap.moments.length, WAYS.length), (round) =>
-        swapped(t, victim, directory, order, swap, round, 'fifo'),
+      await race(t, roundsOr(1, share), (round) =>
+        swapped(t, victim, directory, order, swap, round + 2, 'fifo'),
       )
       await stillDumps(victim)
     })
@@ -93,7 +120,7 @@ describe('races', { skip: noAttacker }, () => {
       const dump = { profileDir: directory, limiter: [1000, 'minute'] }
       const options = { limit: '180mb', checkInterval: 100, count: 1, dump }
       const victim = await startVictim(t, options, { program: join(PROGRAMS, 'cluster.js') })
-      await race(t, roundsOr(3, WAYS.length), async (round) => {
+      await race(t, roundsOr(1, CLUSTERS_SHARE), async (round) => {
         writeFileSync(precious, 'precious', { mode: 0o600 })
         const moment = SNAPSHOT.moments[round % SNAPSHOT.moments.length] ?? ''
         const attacker = await attack(t, 'swap', directory, SNAPSHOT.suffix, kind, moment, precious)
@@ -118,15 +145,20 @@ describe('races', { skip: noAttacker }, () => {
     await flipped(t, 'dumps', 'dumps/of/the/service')
   })
 
-  test('H1 in a sticky directory nothing can be swapped, and each dump is made', async (t) => {
-    const directory = makeDirectory(scratch(t), 'sticky', 0o1777)
-    const victim = await startVictim(t, { ...MEMORY, profileDir: directory })
-    await race(t, roundsOr(SNAPSHOT.moments.length, 1), async (round) => {
-      const { loot, lost } = await swapped(t, victim, directory, 'dumpMemory', SNAPSHOT, round, 'own')
-      const isMade = victim.dumps().length === round + 1
-      return { loot, lost: lost ?? (isMade && loot.hits === 0 ? undefined : 'no dump') }
+  for (const [what, order, swap, share] of [
+    ['heap snapshot', 'dumpMemory', SNAPSHOT, 0.2],
+    ['CPU profile', 'dumpCpu', CPU_PROFILE, 0.8],
+  ] as const) {
+    test(`H1 in a sticky directory nothing can be swapped, and each ${what} is made`, async (t) => {
+      const directory = makeDirectory(scratch(t), 'sticky', 0o1777)
+      const victim = await startVictim(t, { ...MEMORY, ...CPU, profileDir: directory })
+      await race(t, roundsOr(2, share), async (round) => {
+        const { loot, lost } = await swapped(t, victim, directory, order, swap, round, 'own')
+        const isMade = victim.dumps().length === round + 1
+        return { loot, lost: lost ?? (isMade && loot.hits === 0 ? undefined : 'no dump') }
+      })
     })
-  })
+  }
 })
 
 async function prepare(
@@ -175,7 +207,7 @@ async function flipped(t: TestContext, name: string, wanted: string): Promise<vo
   const target = makeDirectory(scratch(t), 'target', 0o755)
   writeFileSync(join(target, 'precious'), 'precious')
   const victim = await startVictim(t, {}, { args: ['0', '', 'later'] })
-  await race(t, roundsOr(20, 2), async () => {
+  await race(t, roundsOr(10, 0.5), async () => {
     const attacker = await attack(t, 'flip', parent, name, target)
     await victim.order('startIn', join(parent, wanted))
     const loot = await attacker.end()

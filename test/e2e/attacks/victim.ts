@@ -179,14 +179,12 @@ export function filesIn(directory: string, part = ''): string[] {
 
 /** Pids of the forked children of that process. */
 export function childrenOf(parent: number): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      const [, rest = ''] = /\) (.*)/s.exec(statOf(pid)) ?? []
-      const [state, parentPid] = rest.split(' ')
-      return state !== 'Z' && Number(parentPid) === parent
-    })
+  // Those of the main thread, which is the one that forks.
+  const pids = textOf(`/proc/${parent}/task/${parent}/children`).split(' ').filter(Boolean)
+  return pids.map(Number).filter((pid) => {
+    const [, state] = /\) (.)/s.exec(textOf(`/proc/${pid}/stat`)) ?? []
+    return state !== undefined && state !== 'Z'
+  })
 }
 
 export async function until<T>(what: string, look: () => T | undefined): Promise<T> {
@@ -203,9 +201,9 @@ export function isDump(result: Result): result is Extract<Result, { file: string
   return 'file' in result
 }
 
-function statOf(pid: number): string {
+function textOf(file: string): string {
   try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return readFileSync(file, 'utf8')
   } catch {
     return ''
   }

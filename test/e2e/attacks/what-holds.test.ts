@@ -16,6 +16,7 @@ import {
 import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
 import { describe, test } from 'node:test'
+import { SIDE_BY_SIDE } from './attacker'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
 import { PACKAGE, childrenOf, cleanEnvironment, filesIn, startVictim, until } from './victim'
 
@@ -64,7 +65,7 @@ for (const [row, tests] of Object.entries(HELD_ELSEWHERE)) {
   })
 }
 
-describe('directories', { skip: noSecondUser }, () => {
+describe('directories', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () => {
   test('H2 what another user has planted stays, is not followed, and stops no dump', async (t) => {
     const parent = scratch(t)
     const directory = makeDirectory(parent, 'tmp', 0o1777)
@@ -133,7 +134,7 @@ describe('directories', { skip: noSecondUser }, () => {
   }
 })
 
-describe('signals and limits', { skip: noSecondUser }, () => {
+describe('signals and limits', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () => {
   test('H6 another user may not send the signal', async (t) => {
     const victim = await startVictim(t, { profileDir: scratch(t) })
     const { uid, gid } = evil()

@@ -2,7 +2,8 @@
 //
 //   npm run accept [-- item …]
 //
-// An item is a script beside this one. The last line that it prints is its figure; any exit code but 0 is a failure.
+// An item is a script beside this one. The last line that it prints is its figure; any exit code but 0 is a failure. What it writes
+// to stderr, such as a line for each row of a table, is shown as it comes.
 // Expects a built dist/.
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
@@ -25,8 +26,9 @@ if (unknown.length > 0) {
 let failures = 0
 for (const item of named.length > 0 ? named : items) {
   const startedAt = performance.now()
-  const { status, stdout, stderr, error } = spawnSync(process.execPath, [join(here, `${item}.mjs`)], {
+  const { status, stdout, error } = spawnSync(process.execPath, [join(here, `${item}.mjs`)], {
     encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
     timeout: MAX_ITEM_MS,
     killSignal: 'SIGKILL',
   })
@@ -35,6 +37,6 @@ for (const item of named.length > 0 ? named : items) {
   console.log(`${status === 0 ? 'PASS' : 'FAIL'}  ${item}  ${figure}  (${seconds} s)`)
   if (status === 0) continue
   failures++
-  console.error(`${stderr.trimEnd() || error?.message || `it ended with ${status}`}\n`)
+  console.error(`${item}: ${error?.message ?? `it ended with ${status}`}\n`)
 }
 process.exit(failures === 0 ? 0 : 1)
