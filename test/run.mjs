@@ -63,8 +63,9 @@ const NODE_INDEPENDENT = [
   ...['base', 'cluster', 'dispatch', 'monitor', 'options', 'reader', 'report'].map(
     (room) => `test/unit/${room}`,
   ),
-  ...['attacks', 'heap-limit', 'package', 'reader', 'cluster/mutations.test.ts'].map(
-    (name) => `test/e2e/${name}`,
+  ...['attacks', 'heap-limit', 'package', 'reader'].map((name) => `test/e2e/${name}`),
+  ...['cluster/mutations', 'fork/native/host', 'monitor/permanent-overload'].map(
+    (name) => `test/e2e/${name}.test.ts`,
   ),
   // Its caches fill at the pace of Node 20's heap; on Node 22 one fills slowly enough to pass for a leak without sampling.
   'test/unit/leak',
@@ -115,13 +116,13 @@ for (const file of failed) {
 const isGreen = passed.size === files.length
 process.exit(isGreen && (!isCovered || isCoverageEnough()) ? 0 : 1)
 
-/** Runs as many groups at a time as there are processors, the long ones first. */
+/** Runs three groups at a time for two processors, the long ones first: most tests wait for a good part of their time. */
 async function runSideBySide(groups, env) {
   const waiting = [...groups]
   const lane = async () => {
     for (let group = waiting.shift(); group; group = waiting.shift()) await runGroup(group, env)
   }
-  await Promise.all(Array.from({ length: availableParallelism() }, lane))
+  await Promise.all(Array.from({ length: Math.ceil(1.5 * availableParallelism()) }, lane))
 }
 
 /** Runs files in one process. Prints one line, the skipped tests with their reasons, and all output of a failure. */
