@@ -116,8 +116,9 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
   it('is a preload for --require and --import, which prints nothing', async () => {
     const program = "process.stdout.write('ran')"
     for (const flag of ['--require', '--import']) {
-      const { stdout, stderr } = await installed.run(process.execPath, [
-        ...[flag, 'cpu-memory-monitor/register', '--eval', program],
+      // Without the variables of the suite, which begin as those of the monitor do.
+      const { stdout, stderr } = await installed.run('env', [
+        ...['-i', process.execPath, flag, 'cpu-memory-monitor/register', '--eval', program],
       ])
       assert.deepEqual([stdout, stderr], ['ran', ''])
     }

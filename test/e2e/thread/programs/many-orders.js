@@ -12,7 +12,10 @@ if (isMainThread) {
   const { processRegistry } = require('../../../../dist/dispatch/process-registry.js')
   const { port1, port2 } = new MessageChannel()
   const orders = { heapStatistics: ({ number }) => ({ usedBytes: number }) }
-  processRegistry().hooks.set(HOOK, createOrderHook(() => orders, port1))
+  processRegistry().hooks.set(
+    HOOK,
+    createOrderHook(() => orders, port1),
+  )
   const count = Number(process.argv[2])
   const worker = new Worker(__filename, { workerData: { port: port2, count }, transferList: [port2] })
   let beganAt
