@@ -8,6 +8,7 @@ import { openLocalSession } from '../capture/main-thread/local-session'
 import {
   endsItsChildren,
   HOLD_UNTIL_COLLECTED_MS,
+  HOLD_UNTIL_PLANNED_MS,
   isLeftToNode,
   type HeapLimitToWatch,
 } from '../capture/heap/limit/allowance'
@@ -32,6 +33,8 @@ export interface HeapLimitParts {
   readonly sampler: HeapSampler | undefined
   /** The signal that orders dumps. */
   readonly signal: NodeJS.Signals | undefined
+  /** Whether the watch gets a thread of its own, which makes plans while the main thread stands still. */
+  readonly isThreadWanted: boolean
   /** @default what `loadForkHelper()` finds */
   readonly fork?: ReturnType<typeof loadForkHelper>
 }
@@ -44,7 +47,7 @@ type V8OfToday = typeof v8 & { readonly setHeapProfileNearHeapLimit?: (dumps: nu
  * works as well.
  */
 export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
-  const { holdMs, writesLine, sampler, signal, fork = loadForkHelper() } = parts
+  const { holdMs, writesLine, sampler, signal, isThreadWanted, fork = loadForkHelper() } = parts
   const { heap_size_limit: limitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
   const baseBytes = Math.max(0, process.memoryUsage.rss() - heapBytes)
   const holdsToEnd = endsItsChildren(process.pid, process.ppid, readNameOfInit())
@@ -78,7 +81,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   }
   try {
     arm((child) => loadJob().writeHeapLimitDump(child, sampler, collectGarbage))
-    prepare(firstPlan(writesLine))
+    prepare(firstPlan(writesLine, isThreadWanted))
   } catch (error) {
     unclaim()
     return otherwise(withoutHelper(messageOf(error), sampler))
@@ -118,8 +121,8 @@ function withoutHelper(why: string, sampler: HeapSampler | undefined): string {
   }
 }
 
-/** In force until the watch has looked at the room and the budget. */
-function firstPlan(writesLine: boolean): HeapLimitPlan {
+/** In force until the watch has looked at the room and the budget, which is waited for if it does so on a thread of its own. */
+function firstPlan(writesLine: boolean, isThreadWanted: boolean): HeapLimitPlan {
   const options = {
     dataAllowanceBytes: 0,
     deadlineSeconds: 1,
@@ -128,7 +131,7 @@ function firstPlan(writesLine: boolean): HeapLimitPlan {
     ignoredSignal: 0,
   }
   const nothing = {
-    holdMs: 1,
+    holdMs: isThreadWanted ? HOLD_UNTIL_PLANNED_MS : 1,
     holdsToEnd: false,
     hasProfile: false,
     hasSnapshot: false,

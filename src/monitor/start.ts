@@ -189,8 +189,9 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   }
 }
 
-function heapLimitParts({ logger, memory, signal }: Settings, sampler: HeapSampler) {
-  return { writesLine: logger !== false, sampler: memory.sampling ? sampler : undefined, signal }
+function heapLimitParts({ logger, memory, signal, watchdog }: Settings, sampler: HeapSampler) {
+  const ofSampling = memory.sampling ? sampler : undefined
+  return { writesLine: logger !== false, sampler: ofSampling, signal, isThreadWanted: watchdog }
 }
 
 /** The warning for a memory threshold that V8's heap limit makes unlikely to be passed. */

@@ -49,6 +49,8 @@
 #define SETTLING_MS 60000
 /* The least by which the child's limit is raised. Its job needs a few MB; a native call under way may need as much as there was. */
 #define LEAST_RAISE_BYTES ((size_t)256 << 20)
+/* Between two looks for a second plan. */
+#define PLAN_PAUSE_MS 10
 /* Between two looks at a child that has closed its pipe and cannot be reaped yet. */
 #define REAP_PAUSE_MS 2
 
@@ -83,7 +85,7 @@ static struct {
 
 /* Written by whichever thread reads the memory, copied by the callback. Nothing waits under this lock. */
 static pthread_mutex_t plan_lock = PTHREAD_MUTEX_INITIALIZER;
-static bool is_planned;
+static unsigned long plans;
 static struct heap_limit_plan next_plan;
 
 /* The callback's own: it may run with little stack left. */
@@ -97,16 +99,8 @@ static _Atomic pid_t unreaped;
 void heap_limit_prepare(const struct heap_limit_plan *prepared) {
   (void)pthread_mutex_lock(&plan_lock);
   next_plan = *prepared;
-  is_planned = true;
+  plans++;
   (void)pthread_mutex_unlock(&plan_lock);
-}
-
-static bool take_plan(void) {
-  (void)pthread_mutex_lock(&plan_lock);
-  bool was_planned = is_planned;
-  plan = next_plan;
-  (void)pthread_mutex_unlock(&plan_lock);
-  return was_planned;
 }
 
 static double read_clock_ms(clockid_t clock) {
@@ -116,6 +110,26 @@ static double read_clock_ms(clockid_t clock) {
 }
 
 static double now_ms(void) { return read_clock_ms(CLOCK_MONOTONIC); }
+
+/* Copies the latest plan. Returns how many there have been. */
+static unsigned long copy_plan(void) {
+  (void)pthread_mutex_lock(&plan_lock);
+  unsigned long count = plans;
+  plan = next_plan;
+  (void)pthread_mutex_unlock(&plan_lock);
+  return count;
+}
+
+/*
+ * The first plan is made as the callback is armed, by the thread that now stands still, and refuses. The thread of the watch makes the
+ * second one, which is waited for as long as the first one allows: a process can fill its heap as it starts.
+ */
+static bool take_plan(void) {
+  double called_ms = now_ms();
+  unsigned long count;
+  while ((count = copy_plan()) == 1 && now_ms() - called_ms < plan.hold_ms) (void)poll(NULL, 0, PLAN_PAUSE_MS);
+  return count > 0;
+}
 
 /* ---- the line ---------------------------------------------------------------------------------------------------- */
 
@@ -319,7 +333,7 @@ const char *heap_limit_arm(void (*job)(const struct heap_limit_child *)) {
   armed.pid = getpid();
   armed.job = job;
   last_call_ms = 0;
-  is_planned = false;
+  plans = 0;
   add_callback(armed.isolate, near_heap_limit, NULL);
   return NULL;
 }

@@ -16,7 +16,7 @@
  */
 struct heap_limit_plan {
   struct child_options options;
-  /* How long the process may be held, ms. */
+  /* How long the process may be held, ms; by the first plan, which refuses: until there is another. */
   unsigned hold_ms;
   /* Hold until the child has ended instead of until it reports that it is past its first collection. */
   bool holds_to_end;

@@ -36,6 +36,7 @@ export function dumpAtHeapLimit({ directory, budget, keep, report, sampler }: Wo
   const { toWatch, inWords } = armHeapLimit({
     ...{ holdMs: DEFAULT_HOLD_MS, writesLine: true, sampler },
     signal: undefined,
+    isThreadWanted: false,
   })
   if (!toWatch.isArmed) report.info(`at V8's heap limit of the worker with pid ${process.pid}: ${inWords}`)
   const { version: node, versions, pid } = process

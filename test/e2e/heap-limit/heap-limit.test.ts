@@ -71,7 +71,7 @@ describe("a process that reaches V8's heap limit", () => {
     assert.equal((await untilWritten(death)).length, 2)
   })
 
-  for (const program of ['in-try.js', 'in-a-promise.js', 'in-a-vm.js', 'busy.js']) {
+  for (const program of ['at-start.js', 'in-try.js', 'in-a-promise.js', 'in-a-vm.js', 'busy.js']) {
     it(`dies and leaves its evidence: ${program}`, async (t) => {
       const twin = await die(t, { program, options: 'none' })
       const death = await die(t, { program })

@@ -1,7 +1,7 @@
 // A process that dies of V8's heap limit leaves its evidence, dies as it would have died, and no process dies that would have lived.
 //
 // Each part prints one line: deaths, beside, containers, near, lives, large. CMM_PARTS names those to run, the default is all.
-// In short form: CMM_NODES, CMM_SHAPES, CMM_COUNT (5), CMM_LIMIT_MB (150) for deaths; CMM_BESIDE_MB (200) for beside and containers;
+// In short form: CMM_NODES, CMM_SHAPES, CMM_COUNT (5), CMM_LIMIT_MB (150, the least that `maps` shows its class with) for deaths; CMM_BESIDE_MB (200) for beside and containers;
 // CMM_CONTAINERS (20), CMM_NEAR (100), CMM_LIVES (20), CMM_LARGE_MB (1024).
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, mkdtempSync, rmSync, statSync } from 'node:fs'

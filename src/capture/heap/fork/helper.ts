@@ -45,7 +45,7 @@ export type ChildEnd =
  */
 export interface HeapLimitPlan {
   readonly options: ForkOptions
-  /** How long the process may be held before V8 ends it, ms. */
+  /** How long the process may be held before V8 ends it, ms; by the first plan, which refuses: until there is another. */
   readonly holdMs: number
   /** Hold until the child has ended, instead of until it is past its first collection. */
   readonly holdsToEnd: boolean

@@ -9,6 +9,8 @@ import {
 
 /** How long a process is held at V8's heap limit at most, until its child is past the first collection, ms. */
 export const HOLD_UNTIL_COLLECTED_MS = 2000
+/** How long a process is held at most that reaches the limit before the watch has begun, until it has, ms. */
+export const HOLD_UNTIL_PLANNED_MS = 1000
 /** How long a process is held by default whose end would end its children too, ms. */
 export const DEFAULT_HOLD_MS = 10_000
 /** Disk space that a sampling profile may take, bytes. */

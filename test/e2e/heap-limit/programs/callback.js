@@ -41,7 +41,7 @@ const jobs = {
 
 const { helper } = loadForkHelper()
 helper.armHeapLimit(jobs[job])
-helper.prepareHeapLimit({
+const plan = {
   options: {
     dataAllowanceBytes: 2 ** 30,
     deadlineSeconds: 60,
@@ -57,5 +57,8 @@ helper.prepareHeapLimit({
   refusal: '',
   directory: process.cwd(),
   facts: '{}',
-})
+}
+// The first plan is one to wait with.
+helper.prepareHeapLimit(plan)
+helper.prepareHeapLimit(plan)
 setTimeout(shapes.burst, 100)

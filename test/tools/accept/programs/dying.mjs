@@ -70,18 +70,11 @@ export function wayOfDying({ code, signal, stderr }) {
   return JSON.stringify([code, signal, ...lines.map(same)])
 }
 
-/** The files of a dump at the heap limit, once no child works on them any more. */
+/** The files of a dump at the heap limit, once no child works on them any more. One that was killed leaves a `.partial`. */
 export async function written({ directory }, withinMs = WRITTEN_WITHIN_MS) {
   const until = Date.now() + withinMs
-  let names = []
-  // The child creates its first file after the first collection, and its second one after the first is whole.
-  for (let quietRounds = 0; quietRounds < 20 && Date.now() < until;) {
-    await sleep(100)
-    names = readdirSync(directory).filter((name) => name.startsWith('heap-limit-'))
-    const isDone = names.some((name) => name.endsWith('.heapsnapshot'))
-    const isAtWork = names.some((name) => name.endsWith('.partial')) || isChildAlive(directory)
-    quietRounds = isAtWork ? 0 : isDone ? 20 : quietRounds + 1
-  }
+  while (isChildAlive(directory) && Date.now() < until) await sleep(100)
+  const names = readdirSync(directory).filter((name) => name.startsWith('heap-limit-'))
   const file = (extension) => {
     const name = names.find((each) => each.endsWith(extension))
     return name && join(directory, name)

@@ -49,7 +49,12 @@ async function look(devTools, shape, round, twin, death) {
   // DevTools takes as long as the snapshot itself did: it opens the first of each shape, of the others the class's name is looked for.
   const isShown =
     round === 0
-      ? (await devTools.instances(snapshot, 'LeakedOrder')) > 1000
+      ? (await devTools.instances(snapshot, 'LeakedOrder').catch(report)) > 1000
       : readFileSync(snapshot).includes('"LeakedOrder"')
   if (isShown) figures.shown++
+}
+
+function report(error) {
+  figures.missing.push(error.message)
+  return 0
 }
