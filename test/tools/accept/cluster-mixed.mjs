@@ -14,8 +14,8 @@ const { Clients, checkNothingLost } = requireTs('../../e2e/cluster/socket-io.ts'
 
 const REPLACEMENTS = Number(process.env.CLUSTER_REPLACEMENTS ?? 50)
 const LONGEST_MS = 17 * 60_000
-/** Far above the longest request: on a loaded machine a request of two seconds takes many. */
-const OPTIONS = { count: 3, minLifetime: 0, killTimeout: 20_000, logger: false }
+/** Far above the longest request: on a starved machine each takes many times as long. */
+const OPTIONS = { count: 3, minLifetime: 0, killTimeout: 60_000, logger: false }
 const UPLOAD_BYTES = 20e6
 
 const kinds = { handed, 'socket.io': socketIo, http2: http2Streams, udp, uploads }
@@ -42,8 +42,8 @@ async function handed(context) {
 }
 
 async function socketIo(context) {
-  const running = await start(context, { limit: '160mb', leakKb: 200 }, { program: 'socket-io.js' })
-  const clients = new Clients(context, await door(running), 200)
+  const running = await start(context, { limit: '160mb', leakKb: 800 }, { program: 'socket-io.js' })
+  const clients = new Clients(context, await door(running), 200, 5000)
   await replaced(running)
   const result = await clients.end()
   checkNothingLost(running, result)
@@ -148,7 +148,10 @@ async function replaced(running) {
 }
 
 function check(running) {
-  assert.ok(running.events('recycled').every(({ code }) => code === 0))
+  assert.deepEqual(
+    running.events('recycled').filter(({ code }) => code !== 0),
+    [],
+  )
   assert.equal(running.events('crash').length, 0)
   let serving = 0
   let least = Infinity
