@@ -32,6 +32,9 @@ async function user(number) {
   socket.close()
 }
 
+// A test that is aborted cannot end it.
+const parent = process.ppid
+setInterval(() => process.ppid !== parent && process.exit(1), 1000).unref()
 process.on('SIGTERM', () => (isEnding = true))
 Promise.all(Array.from({ length: count }, (_, number) => user(number))).then(() => {
   process.stdout.write(`${JSON.stringify({ ...tally, workers: tally.workers.size })}\n`, () =>
