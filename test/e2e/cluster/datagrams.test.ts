@@ -1,43 +1,9 @@
 import assert from 'node:assert/strict'
-import dgram from 'node:dgram'
-import { once } from 'node:events'
-import { describe, test, type TestContext } from 'node:test'
-import { setTimeout as wait } from 'node:timers/promises'
+import { describe, test } from 'node:test'
+import { freePort, Sender } from './datagram-client'
 import { RunningCluster } from './running-cluster'
 
 const options = { count: 2, minLifetime: 0, killTimeout: 3000 }
-
-/** Sends numbered datagrams, and notes which were answered. */
-class Sender {
-  readonly #socket = dgram.createSocket('udp4')
-  readonly answered = new Set<string>()
-  sent = 0
-
-  constructor(
-    t: TestContext,
-    private readonly port: number,
-  ) {
-    t.after(() => this.#socket.close())
-    this.#socket.on('message', (message) => this.answered.add(String(message)))
-  }
-
-  async until(isOver: () => boolean): Promise<void> {
-    while (!isOver()) {
-      this.#socket.send(String(this.sent++), this.port, '127.0.0.1')
-      await wait(5)
-    }
-  }
-}
-
-/** A port that is free now. */
-async function freePort(): Promise<number> {
-  const probe = dgram.createSocket('udp4').bind(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address()
-  probe.close()
-  await once(probe, 'close')
-  return port
-}
 
 describe('UDP', { concurrency: 2 }, () => {
   test('shared: every datagram is answered, however long the answer takes', async (t) => {

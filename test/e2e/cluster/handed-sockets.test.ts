@@ -15,7 +15,7 @@ const often = { count: 2, minLifetime: 0, killTimeout: 4000 }
 interface HandOver {
   readonly kind?: string
   readonly to?: 'all' | 'serving'
-  readonly after?: number
+  readonly holds?: boolean
   readonly growsMb?: number
 }
 
@@ -113,11 +113,10 @@ describe('sockets that the primary hands to its workers', { concurrency: 3 }, ()
   })
 
   test('a socket that was handed before the drain and is given to the server long after it is served', async (t) => {
-    const [running, port] = await start(t, { after: 1500, growsMb: 150 })
+    const [running, port] = await start(t, { holds: true, growsMb: 150 })
     const users = Array.from({ length: 8 }, () => new User(t, port))
     const answers = await Promise.all(users.map((user) => user.get('/slow?ms=200')))
     assert.ok(answers.every(({ status }) => status === 200))
-    assert.ok(running.events('drain').length > 0)
     await wentWithCode0(running)
   })
 

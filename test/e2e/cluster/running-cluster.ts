@@ -24,6 +24,8 @@ export interface StartOptions {
   readonly env?: Record<string, string>
   /** With an IPC channel to the test, as below PM2 in fork mode or nodemon. */
   readonly ipc?: boolean
+  /** A command that starts the primary. */
+  readonly launcher?: readonly string[]
   /** Becomes the primary's descriptor 5. */
   readonly descriptor?: number
 }
@@ -36,9 +38,9 @@ export class RunningCluster {
   static async start(t: TestContext, config: AppConfig, options: StartOptions = {}): Promise<RunningCluster> {
     const count = (config.options?.['count'] as number | undefined) ?? 2
     const full = { ...config, options: { count, backoff: { base: 200 }, ...config.options } }
-    const { program = 'app.js', env = {}, ipc = false, descriptor = 'ignore' } = options
+    const { program = 'app.js', env = {}, ipc = false, launcher = [], descriptor = 'ignore' } = options
     const flags = [...coverTheThread, '--require', `${FIXTURES}/probe.js`]
-    const primary = new Program(t, [process.execPath, ...flags, `${FIXTURES}/${program}`], {
+    const primary = new Program(t, [...launcher, process.execPath, ...flags, `${FIXTURES}/${program}`], {
       cwd: process.cwd(),
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'pipe', ipc ? 'ipc' : 'ignore', descriptor],

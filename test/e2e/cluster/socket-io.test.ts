@@ -12,7 +12,7 @@ test('socket.io with sticky sessions and cluster adapter: clients come back, no 
   await running.allReady()
   await running.until('the door', () => running.times('door') > 0)
   const port = Number(running.entries.find(({ ev }) => ev === 'door')?.port)
-  const clients = new Clients(t, port, CLIENTS)
+  const clients = new Clients(t, port, CLIENTS, 200)
   await running.recycled(2)
   const result = await clients.end()
   checkNothingLost(running, result)

@@ -19,9 +19,10 @@ export class Clients {
   readonly #process
   #output = ''
 
-  constructor(t: Cleaner, port: number, count: number) {
+  /** @param pauseMs - Between two messages of a client, on average. */
+  constructor(t: Cleaner, port: number, count: number, pauseMs: number) {
     const program = `${__dirname}/programs/socket-io-clients.js`
-    this.#process = spawn(process.execPath, [program, String(port), String(count)], {
+    this.#process = spawn(process.execPath, [program, ...[port, count, pauseMs].map(String)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#process.stdout.setEncoding('utf8').on('data', (text: string) => (this.#output += text))

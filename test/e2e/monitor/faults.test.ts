@@ -68,6 +68,19 @@ describe('files under faults', { concurrency: 2 }, () => {
       await repaired(app, disk.path)
     })
 
+    test(`a directory that is missing below a read-only mount: the failure is the mount's, ${place}`, async (t) => {
+      const disk = tmpfs(t, 2 * JUST_ENOUGH_BYTES)
+      if (!disk) return
+      const app = start(t, join(disk.path, 'missing'), watchdog)
+      await app.until('line', isWatching)
+      rmSync(join(disk.path, 'missing'), { recursive: true, force: true })
+      const uncover = disk.coverReadOnly()
+      for (const order of ['dumpCpu', 'dumpMemory']) {
+        assert.match(messageOf(await app.order<DumpResult>(order, 10)), /EROFS|read-only/)
+      }
+      uncover()
+    })
+
     test(`a directory that vanishes amid a dump: a failure, and the next dump makes it again, ${place}`, async (t) => {
       const directory = join(scratch(t), 'dumps')
       const app = start(t, directory, watchdog)

@@ -269,7 +269,17 @@ if (config.runsTwice) {
 }
 
 if (globalThis.probe) {
-  const names = ['ready', 'over', 'recycle', 'recycled', 'crash', 'backoff', 'thrash', 'limit-unreachable']
+  const names = [
+    'ready',
+    'over',
+    'recycle',
+    'drain',
+    'recycled',
+    'crash',
+    'backoff',
+    'thrash',
+    'limit-unreachable',
+  ]
   for (const name of names) handle.on(name, (event) => globalThis.probe(`handle ${name}`, event))
   if (config.badListener) {
     handle.on('ready', () => {

@@ -3,7 +3,7 @@
 //   kind     the worker's server: http, https, h2, h2c, net
 //   to       all: to every worker in turn, as code does that does not know of draining; serving: to those that do not drain
 //   growsMb  what the first worker takes by itself, soon after its start
-//   after    ms from the message to the moment at which the server is given the socket
+//   holds    the first worker keeps its sockets until it drains, and gives them to its server 300 ms later
 const cluster = require('node:cluster')
 const fs = require('node:fs')
 const http2 = require('node:http2')
@@ -13,11 +13,13 @@ const path = require('node:path')
 const { run } = require(process.env.CLUSTER_DIST ?? '../../../../dist/cluster')
 const app = require('./server.js')
 
-const { kind = 'http', to = 'all', after = 0, growsMb = 0 } = JSON.parse(process.env.HAND_OVER ?? '{}')
+const { kind = 'http', to = 'all', holds = false, growsMb = 0 } = JSON.parse(process.env.HAND_OVER ?? '{}')
 const config = JSON.parse(process.env.CLUSTER_APP)
 const file = fs.readFileSync(path.join(__dirname, 'self-signed.pem'))
 const pem = { key: file, cert: file }
 const say = (line) => process.stdout.write(`${JSON.stringify({ pid: process.pid, ...line })}\n`)
+
+const held = []
 
 const servers = {
   http: () => app.create(),
@@ -42,14 +44,16 @@ function start() {
     server.emit('connection', socket)
     socket.resume()
   }
+  const take = (socket) => (holds && cluster.worker.id === 1 ? held.push(() => give(socket)) : give(socket))
   process.on('message', (message, socket) => {
-    if (message === 'conn' && socket) setTimeout(give, after, socket)
+    if (message === 'conn' && socket) take(socket)
   })
 }
 
 /** What the application does when it has been told that all is done. */
 const clean = ({ reason, drained }) => {
   say({ clean: reason })
+  setTimeout(() => held.forEach((give) => give()), 300)
   return drained.then(() => say({ drained: true }))
 }
 

@@ -1,9 +1,9 @@
 'use strict'
 // Clients of socket.io, by long polling, by WebSocket, and by the upgrade from one to the other, that send numbered messages
-// until SIGTERM. socket-io-clients.js PORT COUNT -> a line at the first acknowledgement, and one of all at the end.
+// until SIGTERM. socket-io-clients.js PORT COUNT PAUSE_MS -> a line at the first acknowledgement, and one of all at the end.
 const { io } = require('socket.io-client')
 
-const [port, count] = process.argv.slice(2).map(Number)
+const [port, count, pauseMs] = process.argv.slice(2).map(Number)
 const TRANSPORTS = [['polling'], ['websocket'], ['polling', 'websocket']]
 const tally = { acknowledged: [], pending: 0, said: 0, connects: 0, workers: new Set() }
 let isEnding = false
@@ -27,11 +27,14 @@ async function user(number) {
     tally.pending -= 1
     if (tally.acknowledged.length === 0) console.log('{"begun":true}')
     tally.acknowledged.push(id)
-    await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 200))
+    await new Promise((resolve) => setTimeout(resolve, (0.5 + Math.random()) * pauseMs))
   }
   socket.close()
 }
 
+// A test that is aborted cannot end it.
+const parent = process.ppid
+setInterval(() => process.ppid !== parent && process.exit(1), 1000).unref()
 process.on('SIGTERM', () => (isEnding = true))
 Promise.all(Array.from({ length: count }, (_, number) => user(number))).then(() => {
   process.stdout.write(`${JSON.stringify({ ...tally, workers: tally.workers.size })}\n`, () =>

@@ -15,7 +15,9 @@ class LeakedThing {
 }
 
 const things = []
-while (process.memoryUsage().heapUsed < Number(HEAP_MB) * 1e6) things.push(new LeakedThing(things.length))
+while (process.memoryUsage().heapUsed < Number(HEAP_MB) * 1e6) {
+  for (let more = 0; more < 1000; more++) things.push(new LeakedThing(things.length))
+}
 
 process.once('message', () => {
   const memory = { threshold: 0, interval: 200, limiter: [1, 'hour'] }
@@ -24,4 +26,6 @@ process.once('message', () => {
     monitor.on(name, ({ way, reason, message }) => process.send({ name, way, reason, message }))
   }
 })
+// The monitor keeps no process alive.
+setInterval(() => {}, 1000)
 process.send({ name: 'full', things: things.length })
