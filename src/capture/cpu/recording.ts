@@ -80,15 +80,15 @@ export class Recording {
       const untilMs = monotonicMs() + waitMs
       const workersEnd = this.#workers?.stop(waitMs)
       this.#stopped ??= running.stopNow?.(open.target) ?? (await running.stop(open.target))
-      const main = { busyMs: this.#busyMs(this.#stopped) }
+      const busyMs = this.#busyMs(this.#stopped)
       for (const piece of this.#stopped.pieces) {
         open.write(piece)
         await nextTurn()
       }
       const workers = await workersEnd
-      const how = this.#how(this.#stopped, workers)
+      const how = this.#how(this.#stopped, { busyMs, workers })
       const artefact = await open.publish(how, this.#stopped.writtenBytes)
-      return this.#captured(how, await this.#withWorkers({ ...main, artefact }, workers, untilMs))
+      return this.#captured(how, await this.#withWorkers({ busyMs, artefact }, workers, untilMs))
     } catch (error) {
       open.abandon()
       throw error
@@ -188,12 +188,16 @@ export class Recording {
     return cpuMs === undefined || this.#cpuMsBefore === undefined ? busyMs : cpuMs - this.#cpuMsBefore
   }
 
-  #how({ stopPauseMs }: StoppedProfile, workers?: EndedWorkerProfiles): How {
+  #how(
+    { stopPauseMs }: StoppedProfile,
+    { busyMs, workers }: { busyMs?: number; workers?: EndedWorkerProfiles | undefined } = {},
+  ): How {
     const { running, way, passedOver, samplingIntervalUs, startedAtMs } = this.#started
     const discardedOptimizedCode = this.#forgetPauseMs !== undefined
     const notes = {
       ...{ samplingIntervalUs, endedEarly: this.#early.aborted, discardedOptimizedCode },
       ...this.#late(),
+      ...(busyMs !== undefined && Number.isFinite(busyMs) && { busyMs: Math.round(busyMs) }),
       ...(workers && workers.notes.length > 0 && { workers: workers.notes.slice(0, WORKERS_NAMED) }),
       ...(workers?.failure !== undefined && { noWorkers: workers.failure }),
     }
