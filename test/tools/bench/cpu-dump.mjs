@@ -46,7 +46,7 @@ async function startLoad(port) {
   await Promise.all(connections.map(({ socket }) => once(socket, 'connect')))
   let [sent, turn] = [0, 0]
   const beganMs = performance.now()
-  setInterval(() => {
+  const timer = setInterval(() => {
     const due = ((performance.now() - beganMs) / 1000) * rate
     for (; sent < due; sent++) {
       const { socket, sentAtMs } = connections[turn++ % CONNECTIONS]
@@ -54,7 +54,11 @@ async function startLoad(port) {
       socket.write('GET /items/7?page=2 HTTP/1.1\r\nhost: a\r\n\r\n')
     }
   }, TICK_MS)
-  return latencies
+  const stop = () => {
+    clearInterval(timer)
+    for (const { socket } of connections) socket.destroy()
+  }
+  return { latencies, stop }
 }
 
 async function measureLoad() {
@@ -63,7 +67,7 @@ async function measureLoad() {
   })
   process.once('exit', () => server.kill('SIGKILL'))
   const [{ port }] = await once(server, 'message')
-  const latencies = await startLoad(port)
+  const { latencies, stop } = await startLoad(port)
   await sleep(WARM_UP_MS)
   const figures = { none: [], plain: [], ours: [] }
   const ways = Object.keys(figures)
@@ -79,6 +83,7 @@ async function measureLoad() {
       await once(server, 'message')
     }
   }
+  stop()
   server.kill()
   return figures
 }
