@@ -47,6 +47,7 @@ function circumstancesOf(sidecar: unknown): Circumstances | undefined {
     return undefined
   const why = sidecar['why']
   const how = isObject(sidecar['how']) ? sidecar['how'] : {}
+  const notes = isObject(how['notes']) ? how['notes'] : {}
   const where = isObject(sidecar['where']) ? sidecar['where'] : {}
   const details = isObject(why['details']) ? why['details'] : {}
   const kind = why['kind'] === 'cpu' ? 'cpu' : 'memory'
@@ -58,6 +59,7 @@ function circumstancesOf(sidecar: unknown): Circumstances | undefined {
       .map(([name, value]) => ({ name, text: detailText(kind, name, value) })),
     ...present({ threshold: thresholdOf(details) }),
     readings: readingsOf(why['readings']),
+    ...present({ thread: threadOf(sidecar['thread']), busyMs: finite(notes['busyMs']) }),
     startedAtMs: Date.parse(textOr(where['startedAt'], '')) || 0,
     ...present({
       durationMs: finite(how['durationMs']),
@@ -80,6 +82,13 @@ function readingsOf(value: unknown): Circumstances['readings'] {
     }))
     .filter(({ atMs, value }) => Number.isFinite(atMs) && Number.isFinite(value))
     .slice(-1000)
+}
+
+/** Only of a worker: the main thread needs no name. */
+function threadOf(value: unknown): string | undefined {
+  if (!isObject(value) || value['kind'] !== 'worker') return undefined
+  const name = shortText(textOr(value['name'], ''))
+  return `worker ${numberOr(value['id'], NaN)}${name === '' ? '' : ` '${name}'`}`
 }
 
 function thresholdOf(details: JsonObject): number | undefined {

@@ -7,7 +7,7 @@ const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
 
 /** The files of one dump, or one file of other origin. */
 export interface Incident {
-  /** Absolute paths; of a memory dump, the snapshot before the sampling profile. */
+  /** Absolute paths; of a memory dump the snapshot before the sampling profile, of threads the one that was the busiest first. */
   readonly files: readonly string[]
   readonly sizeBytes: number
   readonly atMs: number
@@ -29,7 +29,9 @@ export function readFolder(directory: string): Incident[] {
 }
 
 function incidentOf(paths: readonly string[]): Incident {
-  const files = [...paths].sort((one, other) => rank(one) - rank(other))
+  const found = paths.map((path) => ({ path, busyMs: readCircumstances(path)?.busyMs ?? 0 }))
+  const sorted = found.sort((one, other) => rank(one.path) - rank(other.path) || other.busyMs - one.busyMs)
+  const files = sorted.map(({ path }) => path)
   const [main = ''] = files
   const name = readName(main)
   const circumstances = readCircumstances(main)

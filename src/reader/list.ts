@@ -67,13 +67,14 @@ function read(directory: string): Incident[] {
 }
 
 /** From the profile of the dump: a snapshot takes too long to be read for a list. */
-function quickVerdict({ files }: Incident): string {
+function quickVerdict({ files, circumstances }: Incident): string {
   const profile = files.find((file) => !/\.heapsnapshot/.test(file))
   if (profile === undefined) return `Read it with: report ${basename(files[0] ?? '')}`
   try {
     const input = open(profile)
     if (input.sizeBytes > MAX_READ_BYTES) return 'The profile is too large to be read for a list.'
-    return readProfilePart(input, NO_SOURCE_MAPS).verdict.sentence
+    const { sentence } = readProfilePart(input, NO_SOURCE_MAPS).verdict
+    return circumstances?.thread === undefined ? sentence : `${circumstances.thread}: ${sentence}`
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error
     return `Unreadable: ${basename(profile)} ${error.message.replace(`${profile} `, '')}`

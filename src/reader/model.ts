@@ -157,6 +157,10 @@ export interface Circumstances {
   readonly rule: string
   readonly details: readonly { readonly name: string; readonly text: string }[]
   readonly threshold?: number
+  /** The worker thread that the artefact is about, such as `worker 3 'resizer'`; absent for the main thread. */
+  readonly thread?: string
+  /** CPU time of the thread during a CPU dump, ms. */
+  readonly busyMs?: number
   readonly readings: readonly { readonly atMs: number; readonly value: number }[]
   readonly startedAtMs: number
   readonly durationMs?: number

@@ -17,7 +17,9 @@ import type { RunningProfile, StoppedProfile } from './way'
 
 /** Longest time that a dump waits for the profiles of workers, all together, ms. A spinning worker answers within 20 ms. */
 export const WORKERS_DEADLINE_MS = 10_000
-/** The same when the dump is ended early, as by an exit of the process. */
+/**
+ * The same when the dump is ended early, until the last of their files is begun: an exiting process waits 450 ms for all of it.
+ */
 export const WORKERS_EARLY_DEADLINE_MS = 250
 /** Most workers that the sidecar of the main thread's profile names. */
 const WORKERS_NAMED = 64
@@ -74,19 +76,19 @@ export class Recording {
       ])
       if (this.#endedNow) return outcomeOf(this.#endedNow)
       this.#over.abort()
-      const workersEnd = this.#workers?.stop(
-        this.#early.aborted ? WORKERS_EARLY_DEADLINE_MS : WORKERS_DEADLINE_MS,
-      )
+      const waitMs = this.#early.aborted ? WORKERS_EARLY_DEADLINE_MS : WORKERS_DEADLINE_MS
+      const untilMs = monotonicMs() + waitMs
+      const workersEnd = this.#workers?.stop(waitMs)
       this.#stopped ??= running.stopNow?.(open.target) ?? (await running.stop(open.target))
-      const main = { busyMs: this.#busyMs(this.#stopped) }
+      const busyMs = this.#busyMs(this.#stopped)
       for (const piece of this.#stopped.pieces) {
         open.write(piece)
         await nextTurn()
       }
       const workers = await workersEnd
-      const how = this.#how(this.#stopped, workers)
+      const how = this.#how(this.#stopped, { busyMs, workers })
       const artefact = await open.publish(how, this.#stopped.writtenBytes)
-      return this.#captured(how, await this.#withWorkers({ ...main, artefact }, workers))
+      return this.#captured(how, await this.#withWorkers({ busyMs, artefact }, workers, untilMs))
     } catch (error) {
       open.abandon()
       throw error
@@ -132,14 +134,16 @@ export class Recording {
     this.#forgetPauseMs = await this.#started.running.forgetOptimizedCode()
   }
 
-  /** Writes the files of the workers. One that fails costs its own file. */
+  /** Writes the files of the workers, as far as the time goes. One that fails costs its own file. */
   async #withWorkers(
     main: { readonly busyMs: number; readonly artefact: Artefact },
     workers: EndedWorkerProfiles | undefined,
+    untilMs: number,
   ): Promise<Pick<Captured, 'artefacts' | 'failure'>> {
     const threads = [main]
     let failure: Error | undefined
     for (const worker of workers?.profiles ?? []) {
+      if (this.#early.aborted && monotonicMs() > untilMs) break
       try {
         threads.push({ busyMs: worker.busyMs, artefact: await this.#writeWorker(worker) })
       } catch (error) {
@@ -184,12 +188,16 @@ export class Recording {
     return cpuMs === undefined || this.#cpuMsBefore === undefined ? busyMs : cpuMs - this.#cpuMsBefore
   }
 
-  #how({ stopPauseMs }: StoppedProfile, workers?: EndedWorkerProfiles): How {
+  #how(
+    { stopPauseMs }: StoppedProfile,
+    { busyMs, workers }: { busyMs?: number; workers?: EndedWorkerProfiles | undefined } = {},
+  ): How {
     const { running, way, passedOver, samplingIntervalUs, startedAtMs } = this.#started
     const discardedOptimizedCode = this.#forgetPauseMs !== undefined
     const notes = {
       ...{ samplingIntervalUs, endedEarly: this.#early.aborted, discardedOptimizedCode },
       ...this.#late(),
+      ...(busyMs !== undefined && Number.isFinite(busyMs) && { busyMs: Math.round(busyMs) }),
       ...(workers && workers.notes.length > 0 && { workers: workers.notes.slice(0, WORKERS_NAMED) }),
       ...(workers?.failure !== undefined && { noWorkers: workers.failure }),
     }

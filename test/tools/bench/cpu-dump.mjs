@@ -1,14 +1,15 @@
 // What a CPU dump costs a server under steady load, beside a plain inspector profile and none, in one process in turns: CPU of
-// the main thread per request in the first 3.5 s, and p99 of the latency. Then whether loops that ran before the profile keep
-// their names, on Node 20, 22, 24, 26. Exits non-zero when a bound does not hold.
+// the main thread per request in the first 3.5 s, and p99 of the latency. Then the pause of the main thread with worker threads,
+// and whether loops that ran before the profile keep their names, on Node 20, 22, 24, 26. Exits non-zero when a bound does not hold.
 //
 //   npm run build && node test/tools/bench/cpu-dump.mjs [requests a second, default 2500] [rounds, default 7]
 //
 // CMM_NODES: the versions for the names.
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { onEachNode } from '../accept/programs/on-each-node.mjs'
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
@@ -19,6 +20,7 @@ const WARM_UP_MS = 15_000
 /** Between two windows: what one of them left behind, such as code to be optimized again, is over. */
 const REST_MS = 5000
 const MAX_CPU_RATIO = 1.15
+const MAX_PAUSE_RATIO = 2
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 const sorted = (values) => [...values].sort((a, b) => a - b)
@@ -44,7 +46,7 @@ async function startLoad(port) {
   await Promise.all(connections.map(({ socket }) => once(socket, 'connect')))
   let [sent, turn] = [0, 0]
   const beganMs = performance.now()
-  setInterval(() => {
+  const timer = setInterval(() => {
     const due = ((performance.now() - beganMs) / 1000) * rate
     for (; sent < due; sent++) {
       const { socket, sentAtMs } = connections[turn++ % CONNECTIONS]
@@ -52,7 +54,11 @@ async function startLoad(port) {
       socket.write('GET /items/7?page=2 HTTP/1.1\r\nhost: a\r\n\r\n')
     }
   }, TICK_MS)
-  return latencies
+  const stop = () => {
+    clearInterval(timer)
+    for (const { socket } of connections) socket.destroy()
+  }
+  return { latencies, stop }
 }
 
 async function measureLoad() {
@@ -61,7 +67,7 @@ async function measureLoad() {
   })
   process.once('exit', () => server.kill('SIGKILL'))
   const [{ port }] = await once(server, 'message')
-  const latencies = await startLoad(port)
+  const { latencies, stop } = await startLoad(port)
   await sleep(WARM_UP_MS)
   const figures = { none: [], plain: [], ours: [] }
   const ways = Object.keys(figures)
@@ -77,8 +83,27 @@ async function measureLoad() {
       await once(server, 'message')
     }
   }
+  stop()
   server.kill()
   return figures
+}
+
+/** The longest pause of the main thread during a dump, ms: without workers, and with 16 of which one is hot, in turns. */
+async function measureWorkers() {
+  const pauses = { without: [], with16: [] }
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, ...workers] of [
+      ['without', '0', '0'],
+      ['with16', '15', '1'],
+    ]) {
+      const { stdout } = await promisify(execFile)(process.execPath, [
+        here('cpu-dump-workers.cjs'),
+        ...workers,
+      ])
+      pauses[name].push(JSON.parse(stdout).pauseMs)
+    }
+  }
+  return { without: median(pauses.without), with16: median(pauses.with16) }
 }
 
 const figures = await measureLoad()
@@ -92,7 +117,14 @@ for (const way of Object.keys(figures)) {
 }
 const ratio = median(of('ours', 'cpuUsPerRequest')) / median(of('plain', 'cpuUsPerRequest'))
 console.log(`  ours beside plain: ${ratio.toFixed(2)} times the CPU`)
+const pauses = await measureWorkers()
+console.log(
+  `  longest pause of the main thread: ${pauses.without.toFixed(0)} ms without workers, ` +
+    `${pauses.with16.toFixed(0)} ms with 16 of which one is hot`,
+)
 const bounds = {
+  [`with 16 workers at most ${MAX_PAUSE_RATIO} times the pause without`]:
+    pauses.with16 <= pauses.without * MAX_PAUSE_RATIO,
   [`at most ${MAX_CPU_RATIO} times the CPU of a plain profile`]: ratio <= MAX_CPU_RATIO,
   'p99 within the spread of a plain profile':
     median(of('ours', 'p99Ms')) <= Math.max(...of('plain', 'p99Ms')),

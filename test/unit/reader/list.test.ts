@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { reader, scratch } from '../../e2e/reader/command'
@@ -62,6 +63,46 @@ describe('ls', { timeout: 60_000 }, () => {
     assert.match(verdicts[0] ?? '', /^spin \(\/app\/a\.js:7\) used 100\.0 %/)
     assert.match(verdicts[1] ?? '', /^Read it with: report manual-memory/)
     assert.match(verdicts[3] ?? '', /^Unreadable: mine\.cpuprofile is not whole JSON/)
+  })
+
+  it('lists the files of the threads of one dump as one, the busiest first, and names a worker', async () => {
+    const threads = mkdtempSync(join(tmpdir(), 'threads-'))
+    try {
+      for (const [name, hot, thread, busyMs] of [
+        ['cpu-7-1700000000000.cpuprofile', 'serve', { kind: 'main', id: 0, name: '' }, 5],
+        [
+          'cpu-7-1700000000000-worker-3.cpuprofile',
+          'resize',
+          { kind: 'worker', id: 3, name: 'resizer' },
+          900,
+        ],
+        ['cpu-7-1700000000000-worker-4.cpuprofile', 'nap', { kind: 'worker', id: 4, name: '' }, 60],
+      ] as const) {
+        writeFileSync(join(threads, name), profile(hot))
+        const sidecar = {
+          tool: 'cpu-memory-monitor',
+          why: { kind: 'cpu' },
+          thread,
+          how: { notes: { busyMs } },
+        }
+        writeFileSync(join(threads, `${name}.json`), JSON.stringify(sidecar))
+      }
+      const { stdout } = await reader('ls', threads, '--json')
+      const { incidents } = JSON.parse(stdout) as { incidents: Listed[] }
+      assert.deepEqual(
+        incidents.map(({ files }) => files),
+        [
+          [
+            'cpu-7-1700000000000-worker-3.cpuprofile',
+            'cpu-7-1700000000000-worker-4.cpuprofile',
+            'cpu-7-1700000000000.cpuprofile',
+          ],
+        ],
+      )
+      assert.match(incidents[0]?.verdict ?? '', /^worker 3 'resizer': resize \(/)
+    } finally {
+      rmSync(threads, { recursive: true, force: true })
+    }
   })
 
   it('sorts by size or kind, and leaves out what is older', async () => {
