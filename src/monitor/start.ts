@@ -21,8 +21,8 @@ import { readLimits, type Limits } from '../system/limits'
 import { listThreads, mainThreadId } from '../system/threads'
 import { watchWorkerBirths } from '../system/worker-births'
 import { startWatchAnywhere } from '../thread/movable-watch'
-import { Board, BOARD_RULES, type BoardRow } from '../watch/board'
-import type { KindSettings, RuleSettings, Watch, WatchSettings, Ways } from '../watch/watch'
+import { Board, boardRules, type BoardRow } from '../watch/board'
+import type { RuleSettings, Watch, WatchSettings, Ways } from '../watch/watch'
 import { absoluteThreshold, type Settings, type Threshold } from './options'
 import { startRuleFunctions } from './rule-functions'
 import { NO_WATCH, watchSignal, type SignalWatch } from './signal'
@@ -54,7 +54,7 @@ export interface Monitoring {
 
 /** One rule, and what it has read. */
 export interface RuleStats {
-  /** Percent of one core for `cpu`, bytes for `memory`. */
+  /** Percent of one core for `cpu`, bytes for `memory`; of a named rule in the unit of its metric. */
   readonly threshold: number
   readonly counter: number
   /** Readings since the start. */
@@ -104,8 +104,9 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
     settings.heapLimit && armHeapLimit({ ...settings.heapLimit, ...heapLimitParts(settings, sampler) })
   if (heapLimit) started.add(() => heapLimit.disarm())
   started.add(startGcTime())
-  const boardMemory = Board.create(BOARD_RULES)
-  const board = new Board(boardMemory, BOARD_RULES)
+  const names = boardRules(settings.rules)
+  const boardMemory = Board.create(names)
+  const board = new Board(boardMemory, names)
   const watchSettings: WatchSettings = {
     ...watchSettingsOf(settings, engines, limits, heapLimit),
     isPreloaded,
@@ -155,9 +156,12 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
         thread: place.thread,
         ways: { cpu: [...place.ways.cpu.available], memory: [...place.ways.memory.available] },
       }),
-      rules: Object.fromEntries(
-        kinds.map((kind) => [kind, ruleStats(numbersOf(inForce, limits)[kind], board.read(kind))]),
-      ),
+      rules: Object.fromEntries([
+        ...kinds.map(
+          (kind) => [kind, ruleStats(numbersOf(inForce, limits)[kind].rule, board.read(kind))] as const,
+        ),
+        ...settings.rules.map((rule) => [rule.name, ruleStats(rule, board.read(rule.name))] as const),
+      ]),
     }),
     update(update) {
       inForce = resolveUpdate(update, inForce)
@@ -266,7 +270,7 @@ function numbersOf({ cpu, memory }: Pick<Settings, DumpKind>, limits: Limits): P
   }
 }
 
-function ruleStats({ rule }: KindSettings, row: BoardRow): RuleStats | undefined {
+function ruleStats(rule: RuleSettings | undefined, row: BoardRow): RuleStats | undefined {
   if (!rule) return undefined
   const { left, ...read } = row
   const budget = { ...rule.budget, left: row.readings > 0 ? left : rule.budget.tokensPerInterval }

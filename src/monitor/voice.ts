@@ -85,7 +85,7 @@ export class Voice implements Report {
   /** A dump that the end of the monitor or of the process prevents is no trouble. */
   skip(skip: Skip): void {
     if (skip.reason !== 'stopped') this.#release()
-    this.#say(skip.reason === 'stopped' ? 'info' : 'warn', lines.skip(skip))
+    this.#say(skip.reason === 'stopped' ? 'info' : 'warn', lines.skip(ownOnly(skip)))
     this.#emit('skip', skip)
   }
 

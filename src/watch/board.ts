@@ -1,7 +1,9 @@
 import { Atomics } from '../base/globals'
 
 /** Names of the rules, in the order of their rows. */
-export const BOARD_RULES: readonly string[] = ['cpu', 'memory']
+export function boardRules(rules: readonly { readonly name: string }[]): readonly string[] {
+  return ['cpu', 'memory', ...rules.map(({ name }) => name)]
+}
 
 /** Numbers of one rule. */
 const FIELDS = 5

@@ -23,7 +23,7 @@ import { takeTurn } from '../system/turn'
 import { cpuSampler, memorySampler, ownCpuTime } from '../system/usage'
 import { prepareDirectories, retainer } from './directories'
 import { startLoop } from '../base/loop'
-import { Board, BOARD_RULES } from './board'
+import { Board, boardRules } from './board'
 import { createMetrics, type Metric } from './metrics'
 import {
   DEFAULT_SPAN_MS,
@@ -180,7 +180,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
     retain: retainer(where.host, keep, report),
     onRunning,
   })
-  const board = new Board(settings.board, BOARD_RULES)
+  const board = new Board(settings.board, boardRules(settings.rules))
   const observed: Pick<Dispatcher, 'observe'> = {
     observe(name, value, sinceMs) {
       dispatcher.observe(name, value, sinceMs)
