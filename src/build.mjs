@@ -1,9 +1,9 @@
 // Bundles what runs in an application: one file for each entry and each thread, in place of the module that tsc has put there.
 // Reading a hundred files takes longer than running them. Code that a start does not need stays in its wrapper until a late
 // require() of it. Names and lines are kept, so that stack traces can be read.
-import { build } from 'esbuild'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 

@@ -1,14 +1,14 @@
-import * as monitor from './monitor/monitor'
 import type * as events from './dispatch/events'
-import * as options from './monitor/options'
 import type * as makeup from './makeup/makeup'
+import * as monitor from './monitor/monitor'
+import * as options from './monitor/options'
+import type * as preload from './monitor/preload'
 import type * as rules from './monitor/rules'
-import type * as limiter from './options/limiter'
-import type * as logger from './report/logger'
-import type * as voice from './monitor/voice'
 import type * as start from './monitor/start'
 import type * as update from './monitor/update'
-import type * as preload from './monitor/preload'
+import type * as voice from './monitor/voice'
+import type * as limiter from './options/limiter'
+import type * as logger from './report/logger'
 
 /**
  * Watches this process's CPU and memory, and puts the evidence on disk when something goes wrong.

@@ -24,7 +24,15 @@ const FLOORS: Record<string, readonly string[]> = {
     'capture/heap/fork/helper',
     'capture/heap/allocation-sites',
   ],
-  'capture/cpu': ['base', 'system', 'files', 'capture', 'capture/main-thread', 'capture/threads', 'capture/thread-limit'],
+  'capture/cpu': [
+    'base',
+    'system',
+    'files',
+    'capture',
+    'capture/main-thread',
+    'capture/threads',
+    'capture/thread-limit',
+  ],
   // Profiles of worker threads, beside that of the main thread.
   'capture/threads': ['base', 'capture/main-thread', 'capture/cpu'],
   'capture/heap': ['base', 'files', 'capture', 'capture/main-thread', 'capture/heap/fork'],

@@ -1,9 +1,9 @@
 import os from 'node:os'
-import type { MemoryRoom } from './room'
-import { readDisk, type Disk } from '../files/directory'
+import { ownOnly, Promise } from '../base/globals'
+import { type Disk, readDisk } from '../files/directory'
 import { isKilledAsOne, readMemoryLeft } from '../system/limits'
 import { readKernelFile } from '../system/proc'
-import { ownOnly, Promise } from '../base/globals'
+import type { MemoryRoom } from './room'
 import { whyNoThreadPool } from './thread-limit'
 
 /** Major version of the Node that runs: how much memory a snapshot needs depends on it. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { DrainReason } from './plan/events'
 import type { Place } from './drain/addresses'
+import type { DrainReason } from './plan/events'
 
 /**
  * Node delivers a message whose `cmd` begins with `NODE_` as 'internalMessage', never as 'message', on both ends of a

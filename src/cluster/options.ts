@@ -1,10 +1,9 @@
-import { constants, availableParallelism } from 'node:os'
+import { availableParallelism, constants } from 'node:os'
 import { parseSize } from '../base/size'
 import { MAX_TIMER_MS } from '../base/timers'
 import type { Budget } from '../dispatch/budget'
-import { readKeep, readLimiter, type LimiterOption } from '../options/limiter'
+import { type LimiterOption, readKeep, readLimiter } from '../options/limiter'
 import {
-  RESERVED_SIGNALS,
   rangeError,
   readBoolean,
   readDirectory,
@@ -12,6 +11,7 @@ import {
   readMs,
   readObject,
   readWhole,
+  RESERVED_SIGNALS,
   typeError,
 } from '../options/read'
 import type { Logger } from '../report/logger'

@@ -1,6 +1,6 @@
 import { workerData } from 'node:worker_threads'
-import type { OrphanThreadData } from './orphan-watchdog'
 import { setInterval } from '../base/timers'
+import type { OrphanThreadData } from './orphan-watchdog'
 
 /** How often the thread checks whether the primary is still there, ms. */
 const POLL_MS = 200

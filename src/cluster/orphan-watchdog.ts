@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { threadEnvironment } from '../base/thread-environment'
 import { ownPackageDirectory } from '../capture/own-package'
 import { whyNoThreadOfOurs } from '../capture/thread-limit'
-import { threadEnvironment } from '../base/thread-environment'
 import { KILL_GRACE_MS } from './plan/roster'
 
 /** What the thread gets at its start. */

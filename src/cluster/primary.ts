@@ -1,32 +1,32 @@
 import cluster, { type Worker } from 'node:cluster'
 import { EventEmitter } from 'node:events'
+import { monotonicMs } from '../base/clock'
+import { messageOf } from '../base/error-text'
+import { clearTimeout, MAX_TIMER_MS, setTimeout } from '../base/timers'
+import { DumpBudget } from '../dispatch/budget'
+import { callListeners } from '../report/listeners'
+import type { Logger } from '../report/logger'
+import { divertSockets } from './divert-sockets'
+import { addressInWords, isAt, type Place } from './drain/addresses'
+import { heapLimitNote, limitAboveHeapLimit } from './dump/heap-limit'
+import { surviveDumpSignal } from './dump-signal'
+import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
+import { watchResidentSets } from './memory-check'
+import { createSecret, EVENT, fromWorker, seal, workerEnvironment } from './messages'
+import type { ClusterSettings } from './options'
 import type { ClusterAction, ClusterInput, ClusterNews, DrainReason, WorkerKey } from './plan/events'
 import { Reconciler } from './plan/reconciler'
 import { isOver } from './plan/slot'
-import { DumpBudget } from '../dispatch/budget'
-import { messageOf } from '../base/error-text'
-import { callListeners } from '../report/listeners'
-import type { Logger } from '../report/logger'
-import { addressInWords, isAt, type Place } from './drain/addresses'
-import { surviveDumpSignal } from './dump-signal'
-import { divertSockets } from './divert-sockets'
-import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
-import { heapLimitNote, limitAboveHeapLimit } from './dump/heap-limit'
-import { watchResidentSets } from './memory-check'
-import { EVENT, createSecret, fromWorker, seal, workerEnvironment } from './messages'
-import type { ClusterSettings } from './options'
 import {
-  LINES,
-  WARNINGS,
   createLogger,
   drainLine,
+  LINES,
+  type Publication,
   startWarnings,
   toPublication,
   warnAlways,
-  type Publication,
+  WARNINGS,
 } from './report'
-import { monotonicMs } from '../base/clock'
-import { clearTimeout, MAX_TIMER_MS, setTimeout } from '../base/timers'
 
 /** Forks the workers and keeps their number. */
 export function runPrimary(settings: ClusterSettings): Cluster {

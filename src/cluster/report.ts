@@ -1,13 +1,13 @@
 // The lines for the operator and the events of the handle.
 
 import { availableParallelism } from 'node:os'
-import type { ClusterNews } from './plan/events'
 import { formatSize } from '../base/size'
 import { say } from '../report/listeners'
-import { stderrLogger, type Logger } from '../report/logger'
+import { type Logger, stderrLogger } from '../report/logger'
 import { readLimits } from '../system/limits'
 import type { ClusterEvents, WorkerIdentity } from './handle'
 import type { ClusterSettings } from './options'
+import type { ClusterNews } from './plan/events'
 
 const PREFIX = 'cluster:'
 

@@ -4,7 +4,7 @@ import { isMainThread } from 'node:worker_threads'
 import { processRegistry } from '../dispatch/process-registry'
 import type { CleanFunction } from './drain/drain'
 import type { Cluster, ClusterEvents, ClusterStats } from './handle'
-import { checkFunctions, resolveClusterOptions, type ClusterOptions, type RunFunction } from './options'
+import { checkFunctions, type ClusterOptions, resolveClusterOptions, type RunFunction } from './options'
 import { runPrimary } from './primary'
 import { runWorker } from './worker'
 

@@ -1,17 +1,17 @@
 import cluster, { type Worker } from 'node:cluster'
 import type { EventEmitter } from 'node:events'
+import { clearTimeout, setImmediate, setTimeout } from '../base/timers'
 import type { Logger } from '../report/logger'
 import { watchShutPlaces } from './drain/addresses'
+import { type CleanContext, type CleanFunction, drain } from './drain/drain'
 import { Doors } from './drain/servers'
-import { drain, type CleanContext, type CleanFunction } from './drain/drain'
-import { surviveDumpSignal } from './dump-signal'
 import { Evidence } from './dump/worker-dump'
+import { surviveDumpSignal } from './dump-signal'
 import { readOwnRss, startMemoryCheck } from './memory-check'
-import { EVENT, fromPrimary, seal, takeSecret, type FromWorker } from './messages'
+import { EVENT, fromPrimary, type FromWorker, seal, takeSecret } from './messages'
 import type { ClusterSettings, RunFunction } from './options'
-import { startOrphanWatchdog, type OrphanWatchdog } from './orphan-watchdog'
+import { type OrphanWatchdog, startOrphanWatchdog } from './orphan-watchdog'
 import { createLogger } from './report'
-import { clearTimeout, setImmediate, setTimeout } from '../base/timers'
 
 /** Starts the application in this worker and drains it when the primary orders it. */
 export function runWorker(

@@ -1,19 +1,19 @@
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import * as v8 from 'node:v8'
-import { loadForkHelper, type HeapLimitPlan } from '../capture/heap/fork/helper'
-import type * as heapLimitJob from '../capture/heap/limit/job'
-import { createHeapSampler, SAMPLING_INTERVAL_BYTES, type HeapSampler } from '../capture/heap/sampler'
-import { openLocalSession } from '../capture/main-thread/local-session'
+import { messageOf } from '../base/error-text'
+import { clearTimeout, setTimeout } from '../base/timers'
+import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
 import {
   endsItsChildren,
+  type HeapLimitToWatch,
   HOLD_UNTIL_COLLECTED_MS,
   HOLD_UNTIL_PLANNED_MS,
   isLeftToNode,
-  type HeapLimitToWatch,
 } from '../capture/heap/limit/allowance'
-import { messageOf } from '../base/error-text'
-import { clearTimeout, setTimeout } from '../base/timers'
+import type * as heapLimitJob from '../capture/heap/limit/job'
+import { createHeapSampler, type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampler'
+import { openLocalSession } from '../capture/main-thread/local-session'
 import { claim } from './process-registry'
 
 export interface ArmedHeapLimit {

@@ -1,17 +1,17 @@
-import { tenths, type Clock } from '../base/clock'
+import { type Clock, tenths } from '../base/clock'
 import { messageOf } from '../base/error-text'
 import { AbortController, ownOnly, owns, Promise } from '../base/globals'
-import { ExitingError, type Captured, type Capturer, type Job } from '../capture/capture'
+import { type Captured, type Capturer, ExitingError, type Job } from '../capture/capture'
 import { artefactBaseName } from '../files/names'
 import type { Sidecar } from '../files/sidecar'
+import type { Makeup } from '../makeup/makeup'
 import type { DumpBudget } from './budget'
-import { dumpOnce, type DumpOnce } from './dump-once'
+import { type DumpOnce, dumpOnce } from './dump-once'
 import type { Dump, DumpKind, DumpResult, DumpRule, Report, SkipReason } from './events'
-import { SETTLING_MS, type Gate } from './gate'
+import { type Gate, SETTLING_MS } from './gate'
 import { ReadingLog, sidecarReadings } from './readings'
 import type { DumpRequest, Picture, RunningDump, WaitingRequest } from './request'
 import type { ThresholdRule, ThresholdVerdict } from './threshold-rule'
-import type { Makeup } from '../makeup/makeup'
 
 /** How often a waiting manual dump looks again when another copy of the package holds the gate. ms. */
 export const GATE_RETRY_MS = 100

@@ -1,5 +1,5 @@
-import type { Captured, Capturer, Job, Refusal } from '../capture/capture'
 import { ownOnly, owns } from '../base/globals'
+import type { Captured, Capturer, Job, Refusal } from '../capture/capture'
 
 /** One dump, from the plan to the file. */
 export interface DumpOnce<Declined extends { readonly declined: unknown }> {

@@ -1,30 +1,30 @@
-import { loadForkHelper, type HeapLimitPlan } from '../capture/heap/fork/helper'
+import { epochMs, monotonicMs } from '../base/clock'
+import { messageOf } from '../base/error-text'
+import { toJson } from '../base/globals'
+import { pause } from '../base/timers'
 import type { PassedOver } from '../capture/capture'
-import { limitsOfChild } from '../capture/heap/fork/rung'
-import type { HeapLimitJobFacts } from '../capture/heap/limit/job'
-import type { RoomProbe } from '../capture/room-probe'
+import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
 import { FORK_WAY } from '../capture/heap/fork/job'
-import type { Budget } from './budget'
+import { limitsOfChild } from '../capture/heap/fork/rung'
 import {
   decideAtHeapLimit,
   type HeapLimitDecision,
   type HeapLimitToWatch,
 } from '../capture/heap/limit/allowance'
-import { messageOf } from '../base/error-text'
-import { toJson } from '../base/globals'
-import { pause } from '../base/timers'
-import { childDeadlineMs } from '../files/expiry'
 import {
   claimReport,
   countRecentDumps,
-  readHeapLimitDumps,
   type HeapLimitDump,
+  readHeapLimitDumps,
 } from '../capture/heap/limit/earlier-dumps'
+import type { HeapLimitJobFacts } from '../capture/heap/limit/job'
+import type { RoomProbe } from '../capture/room-probe'
+import { childDeadlineMs } from '../files/expiry'
 import { deleteExpired } from '../files/retention'
-import { ReadingLog, sidecarReadings } from './readings'
-import { epochMs, monotonicMs } from '../base/clock'
-import type { Picture } from './request'
+import type { Budget } from './budget'
 import type { Dump, Report } from './events'
+import { ReadingLog, sidecarReadings } from './readings'
+import type { Picture } from './request'
 
 /** Longest text that a plan takes, bytes. */
 const MOST_FACTS_BYTES = 16 * 1024 - 1

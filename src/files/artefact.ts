@@ -5,17 +5,17 @@ import { fsync, fsyncNow, openDirectory, read, write } from './disk'
 import { partialName } from './names'
 import {
   createPartial,
+  type Descriptors,
   expectUnchanged,
   giveFinalName,
   ignoringErrors,
+  type MarkedFile,
   openMarked,
+  type PartialArtefact,
   pathThrough,
   removePartial,
   reopenPartial,
   writeSidecar,
-  type Descriptors,
-  type MarkedFile,
-  type PartialArtefact,
 } from './partial'
 import type { Artefact, How, KnownBefore, Sidecar } from './sidecar'
 

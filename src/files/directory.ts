@@ -1,8 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import * as fs from 'node:fs'
 import { statfs } from 'node:fs/promises'
-import { isMainThread } from 'node:worker_threads'
-import { randomUUID } from 'node:crypto'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
 import { CREATE_NEW } from './disk'
 
 /** `O_PATH`, open(2): a descriptor for a place in the tree, without permission to read there. Node does not name it. */

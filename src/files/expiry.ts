@@ -1,5 +1,5 @@
-import { parseArtefactName } from './names'
 import type { ParsedName } from './names'
+import { parseArtefactName } from './names'
 
 /** Marks a sidecar as this library's. */
 export const TOOL = 'cpu-memory-monitor'

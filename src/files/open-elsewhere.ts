@@ -1,4 +1,4 @@
-import { readdirSync, statSync, type BigIntStats } from 'node:fs'
+import { type BigIntStats, readdirSync, statSync } from 'node:fs'
 
 /**
  * Whether another process of this user has the file open, as a forked child has the one that it writes. `false` where the system

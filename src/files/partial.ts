@@ -1,20 +1,20 @@
-import * as fs from 'node:fs'
 import { randomInt } from 'node:crypto'
-import { dirname, join } from 'node:path'
-import { numberedName, parseArtefactName, partialName, sidecarName } from './names'
-import { TOOL } from './expiry'
-import * as disk from './disk'
-import { findTamperer, within } from './directory'
 import type { BigIntStats } from 'node:fs'
+import * as fs from 'node:fs'
+import { dirname, join } from 'node:path'
+import { toJson } from '../base/globals'
+import { findTamperer, within } from './directory'
+import * as disk from './disk'
+import { TOOL } from './expiry'
+import { numberedName, parseArtefactName, partialName, sidecarName } from './names'
 import {
-  MAIN_THREAD,
-  VERSION,
   type Artefact,
   type DraftSidecar,
   type KnownBefore,
+  MAIN_THREAD,
   type Sidecar,
+  VERSION,
 } from './sidecar'
-import { toJson } from '../base/globals'
 
 /** Identifies a file independently of its name. */
 export interface FileMark {
@@ -106,7 +106,7 @@ function createUnder(
   { why, makeup, flight, thread = MAIN_THREAD, where }: KnownBefore,
 ): PartialArtefact & Descriptors {
   const draft = {
-    ...{ tool: TOOL, version: VERSION, artefact: fileName } as const,
+    ...({ tool: TOOL, version: VERSION, artefact: fileName } as const),
     ...{ why, makeup, flight, thread, where },
   }
   refuseExisting(join(place, fileName))

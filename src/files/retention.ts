@@ -1,15 +1,15 @@
 import { lstatSync, opendirSync, unlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { PARTIAL_SUFFIX, SIDECAR_SUFFIX, parseArtefactName, partialName, sidecarName } from './names'
-import { chooseExpired, isStalePartial } from './expiry'
-import { holdDirectory } from './directory'
-import { isOpenElsewhere } from './open-elsewhere'
-import { readSidecar } from './sidecar'
-import type { ParsedName } from './names'
-import type { Evidence } from './expiry'
 import { epochMs } from '../base/clock'
 import { ownOnly } from '../base/globals'
 import { pause } from '../base/timers'
+import { holdDirectory } from './directory'
+import type { Evidence } from './expiry'
+import { chooseExpired, isStalePartial } from './expiry'
+import type { ParsedName } from './names'
+import { parseArtefactName, PARTIAL_SUFFIX, partialName, SIDECAR_SUFFIX, sidecarName } from './names'
+import { isOpenElsewhere } from './open-elsewhere'
+import { readSidecar } from './sidecar'
 
 /** Most names that are examined in one directory, files of other programs included. */
 export const MAX_NAMES = 100_000

@@ -1,10 +1,10 @@
 import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
+import type { Makeup } from '../makeup/makeup'
+import type { Flight } from '../makeup/recorder'
 import { OPEN_TO_READ, read } from './disk'
 import type { Evidence } from './expiry'
 import type { DumpRule } from './names'
-import type { Makeup } from '../makeup/makeup'
-import type { Flight } from '../makeup/recorder'
 
 /** A finished file of a dump: whole, synced, under its final name. */
 export interface Artefact {

@@ -2,8 +2,8 @@ import { firstLineOf } from '../base/error-text'
 import type { PassedOver } from '../capture/capture'
 import type { Engine } from '../capture/engines'
 import { loadPackage } from '../capture/engines'
+import { type Memwatch, memwatchReadings } from './memwatch'
 import type { GcReadings } from './readings'
-import { memwatchReadings, type Memwatch } from './memwatch'
 import { sentinelReadings } from './sentinel'
 
 /** The source taken, and the better ones that could not be. */

@@ -1,10 +1,10 @@
-import { LeakConfirmation, type ConfirmedLeak, type Holdings } from './confirmation'
-import { LEAK_RULE, LeakTrend, type GcReading, type LeakRule } from './trend'
-import { ReadingLog, sidecarReadings } from '../dispatch/readings'
 import type { Leak } from '../dispatch/events'
+import { ReadingLog, sidecarReadings } from '../dispatch/readings'
 import type { Sidecar } from '../files/sidecar'
-import type { GcReadings } from './readings'
+import { type ConfirmedLeak, type Holdings, LeakConfirmation } from './confirmation'
 import { LeakPair } from './pair'
+import type { GcReadings } from './readings'
+import { type GcReading, LEAK_RULE, type LeakRule, LeakTrend } from './trend'
 
 /** The reason for a dump of the leak, for its sidecar. */
 export type LeakEvidence = Pick<Sidecar['why'], 'details' | 'readings'>

@@ -1,5 +1,5 @@
-import type { Identity } from './roster'
 import type { ThreadUse } from './makeup'
+import type { Identity } from './roster'
 
 /** CPU time of one thread since it started. */
 export interface ThreadMark {

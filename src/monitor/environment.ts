@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { messageOf } from '../base/error-text'
 import { describe } from '../options/read'
-import { DECLARED_OPTIONS, variableOf, type DeclaredOption } from './declared'
-import { resolveOptions, type Options, type Settings } from './options'
+import { DECLARED_OPTIONS, type DeclaredOption, variableOf } from './declared'
+import { type Options, resolveOptions, type Settings } from './options'
 
 /** What is watched when neither a variable nor a configuration says otherwise. */
 export const PRELOAD_DEFAULTS: Options = {

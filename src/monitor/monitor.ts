@@ -1,16 +1,16 @@
 import { EventEmitter } from 'node:events'
 import { isMainThread } from 'node:worker_threads'
-import { processRegistry } from '../dispatch/process-registry'
 import { messageOf } from '../base/error-text'
 import { Atomics, Promise } from '../base/globals'
 import { clearInterval, MAX_TIMER_MS, setInterval } from '../base/timers'
 import type { DumpKind, DumpResult } from '../dispatch/events'
+import { processRegistry } from '../dispatch/process-registry'
 import { describe } from '../options/read'
 import type { Settings } from './options'
-import { startMonitoring, type Monitoring, type WatchStats } from './start'
+import { type Monitoring, startMonitoring, type WatchStats } from './start'
 import type { Counts } from './tally'
 import type { Update } from './update'
-import { Voice, type MonitorEvents } from './voice'
+import { type MonitorEvents, Voice } from './voice'
 
 /** What `stats()` returns. */
 export type MonitorStats = WatchStats & Counts

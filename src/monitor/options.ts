@@ -1,7 +1,8 @@
 import { constants } from 'node:os'
 import { parseSize } from '../base/size'
 import { DEFAULT_HOLD_MS } from '../capture/heap/limit/allowance'
-import { readKeep, readLimiter, type LimiterOption } from '../options/limiter'
+import type { Dump } from '../dispatch/events'
+import { type LimiterOption, readKeep, readLimiter } from '../options/limiter'
 import {
   atLeastZero,
   rangeError,
@@ -16,7 +17,6 @@ import {
   RESERVED_SIGNALS,
   typeError,
 } from '../options/read'
-import type { Dump } from '../dispatch/events'
 import type { Logger } from '../report/logger'
 import type { OnDump } from '../report/on-dump'
 import { optionsOf } from './declared'

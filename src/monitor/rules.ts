@@ -1,6 +1,6 @@
 import { parseSize } from '../base/size'
 import { OWN_RULES, RULE_NAME } from '../files/names'
-import { readLimiter, type LimiterOption } from '../options/limiter'
+import { type LimiterOption, readLimiter } from '../options/limiter'
 import { atLeastZero, rangeError, readMs, readObject, readShare, readWhole, typeError } from '../options/read'
 import type { Metric } from '../watch/metrics'
 import type { NamedRule } from '../watch/watch'

@@ -1,4 +1,4 @@
-import { readLimiter, type LimiterOption } from '../options/limiter'
+import { type LimiterOption, readLimiter } from '../options/limiter'
 import { readMs, readObject, readWhole } from '../options/read'
 import type { RuleSettings } from '../watch/watch'
 import { DECLARED_OPTIONS, optionsOf } from './declared'

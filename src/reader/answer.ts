@@ -1,10 +1,10 @@
 import { basename } from 'node:path'
+import type { Input } from './input'
 import { openInput, readProfile } from './input'
 import { isObject, UnreadableError } from './json'
+import type { Part } from './model'
 import { readCpuProfile } from './profile/cpu-profile'
 import { readHeapProfile } from './profile/heap-profile'
-import type { Input } from './input'
-import type { Part } from './model'
 import type { Locator } from './source-maps'
 
 /** Reads a CPU profile or a sampling heap profile; the content decides which, not the name. */

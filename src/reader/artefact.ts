@@ -1,11 +1,11 @@
 // The one file of the reader that knows what the monitor writes.
-import { readRegular } from './input'
 import { basename } from 'node:path'
 import { parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
-import { isObject, numberOr, textOr } from './json'
-import { formatReading } from './units'
+import { readRegular } from './input'
 import type { JsonObject } from './json'
+import { isObject, numberOr, textOr } from './json'
 import type { Circumstances } from './model'
+import { formatReading } from './units'
 
 /** Longest description that is read, bytes. The monitor's have a few KiB. */
 const MAX_SIDECAR_BYTES = 1024 * 1024

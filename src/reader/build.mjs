@@ -1,5 +1,4 @@
 // Bundles the reader with its libraries into dist/reader, and writes their licences beside it: node src/reader/build.mjs
-import { build } from 'esbuild'
 import {
   chmodSync,
   copyFileSync,
@@ -11,6 +10,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 
 const source = dirname(fileURLToPath(import.meta.url))
 const root = join(source, '../..')

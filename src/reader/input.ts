@@ -5,12 +5,12 @@ import {
   fstatSync,
   openSync,
   readSync,
-  statSync,
   type Stats,
+  statSync,
 } from 'node:fs'
+import type { Readable } from 'node:stream'
 import { createGunzip, gunzipSync } from 'node:zlib'
 import { parseJson, UnreadableError } from './json'
-import type { Readable } from 'node:stream'
 
 /** A larger CPU or heap profile is refused: it would not fit into a JavaScript string together with its objects. */
 export const MAX_PROFILE_BYTES = 256 * 1024 * 1024

@@ -1,11 +1,11 @@
 import { basename } from 'node:path'
 import { named, open, readProfilePart } from './answer'
+import type { Incident } from './folder'
 import { readFolder } from './folder'
 import { UnreadableError } from './json'
+import type { ListOptions } from './options'
 import { NO_SOURCE_MAPS } from './source-maps'
 import { formatBytes, printable } from './units'
-import type { Incident } from './folder'
-import type { ListOptions } from './options'
 
 /** A larger profile is not read for the list. */
 const MAX_READ_BYTES = 32 * 1024 * 1024

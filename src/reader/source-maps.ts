@@ -1,10 +1,10 @@
-import { originalPositionFor, sourceContentFor, TraceMap } from '@jridgewell/trace-mapping'
 import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { pathOf } from './place'
+import { originalPositionFor, sourceContentFor, TraceMap } from '@jridgewell/trace-mapping'
 import { readRegular } from './input'
 import type { Place } from './model'
+import { pathOf } from './place'
 
 /** Maps places in compiled code to the sources that it was compiled from. */
 export interface Locator {

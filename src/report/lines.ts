@@ -1,6 +1,6 @@
 import { formatSize } from '../base/size'
-import { cpuSentence, memorySentence } from '../makeup/sentence'
 import type { Dump, Failure, Leak, Skip } from '../dispatch/events'
+import { cpuSentence, memorySentence } from '../makeup/sentence'
 
 /** The log line of each event. */
 export const lines = {

@@ -1,5 +1,5 @@
 import { limitedGroups, readTotalMemory, workingSetBytes } from './limits'
-import { readKernelFile, readResidentBytes, type ReadKernelFile } from './proc'
+import { type ReadKernelFile, readKernelFile, readResidentBytes } from './proc'
 
 /** Most processes of a container that are looked at. */
 const MOST_PROCESSES = 512

@@ -8,8 +8,8 @@ import {
   parseMeminfo,
   parsePositive,
   parseQuota,
-  readKernelFile,
   type ReadKernelFile,
+  readKernelFile,
 } from './proc'
 
 /** Memory and CPU that the process may use. */

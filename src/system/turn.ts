@@ -1,10 +1,10 @@
 import { readdirSync, readlinkSync, statSync } from 'node:fs'
 import { createServer, Server } from 'node:net'
-import { limitedGroups, readTotalMemory } from './limits'
-import { readKernelFile, type ReadKernelFile } from './proc'
 import { monotonicMs } from '../base/clock'
 import { Promise } from '../base/globals'
 import { pause } from '../base/timers'
+import { limitedGroups, readTotalMemory } from './limits'
+import { type ReadKernelFile, readKernelFile } from './proc'
 
 /** How often a process that waits for its turn looks again, ms. */
 const LOOK_MS = 100

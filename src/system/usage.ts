@@ -198,7 +198,6 @@ export function loadPidusage(
 
 /** Loaded when first needed. By its literal name, so that a bundler includes it. */
 function requirePidusage(): unknown {
-  // eslint-disable-next-line @typescript-eslint/no-require-imports
   return require('pidusage')
 }
 

@@ -1,11 +1,11 @@
 import { createRequire } from 'node:module'
-import { BEAT_MS } from './beat-watch'
-import { Atomics } from '../base/globals'
 import { monotonicMs } from '../base/clock'
+import { Atomics } from '../base/globals'
 import { clearTimeout, setTimeout } from '../base/timers'
-import { readHeapFigures, type HeapFigures } from '../system/figures'
+import { type HeapFigures, readHeapFigures } from '../system/figures'
 import { LoopMeter, type LoopReport } from '../system/loop-meter'
 import type { MainReports } from '../watch/process-record'
+import { BEAT_MS } from './beat-watch'
 
 const BEATS = 0
 const DEBUGGER = 1

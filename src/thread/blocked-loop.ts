@@ -1,10 +1,10 @@
-import { BEAT_MS, BeatWatch, TICK_MS } from './beat-watch'
+import { monotonicMs } from '../base/clock'
+import { startLoop } from '../base/loop'
 import type { Dispatcher } from '../dispatch/dispatcher'
 import type { Gate } from '../dispatch/gate'
 import { readThreadStat } from '../system/proc'
+import { BEAT_MS, BeatWatch, TICK_MS } from './beat-watch'
 import type { Beats } from './beats'
-import { monotonicMs } from '../base/clock'
-import { startLoop } from '../base/loop'
 
 export interface BlockedLoopParts {
   readonly blockedMs: number

@@ -1,17 +1,17 @@
+import { systemClock } from '../base/clock'
 import { messageOf } from '../base/error-text'
 import type * as carryOut from '../capture/main-thread/carry-out'
 import type * as direct from '../capture/main-thread/direct'
 import type { Report } from '../dispatch/events'
 import { Gate } from '../dispatch/gate'
 import { processRegistry } from '../dispatch/process-registry'
-import { systemClock } from '../base/clock'
-import { EXIT_WAIT_MS } from './exit-wait'
-import { goesOnAlone } from './goes-on-alone'
 import { BIRTHS_KEPT, type WorkerBirth } from '../makeup/roster'
 import { LocalReports } from '../watch/local-reports'
 import type * as watchModule from '../watch/watch'
 import type { LocalWatch, RuleChanges, Watch, WatchSettings, Ways } from '../watch/watch'
-import { Watchdog, type LostWatchdog } from './watchdog'
+import { EXIT_WAIT_MS } from './exit-wait'
+import { goesOnAlone } from './goes-on-alone'
+import { type LostWatchdog, Watchdog } from './watchdog'
 
 export interface StartParts {
   readonly settings: WatchSettings

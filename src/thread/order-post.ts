@@ -1,8 +1,8 @@
-import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
-import type { OrderName } from '../capture/main-thread/orders'
-import type * as carryOut from '../capture/main-thread/carry-out'
-import { REGISTRY_KEY } from '../dispatch/process-registry'
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { toJson } from '../base/globals'
+import type * as carryOut from '../capture/main-thread/carry-out'
+import type { OrderName } from '../capture/main-thread/orders'
+import { REGISTRY_KEY } from '../dispatch/process-registry'
 
 /** An order on its way to the main thread. */
 export interface PostedOrder {

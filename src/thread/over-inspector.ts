@@ -1,10 +1,10 @@
-import { Session, type Runtime } from 'node:inspector'
+import { type Runtime, Session } from 'node:inspector'
 import type { MessagePort } from 'node:worker_threads'
 import { ExitingError } from '../capture/capture'
 import type { MainThread, OrderName, Orders } from '../capture/main-thread/orders'
 import type { ExitWait } from './exit-wait'
-import type { Turns } from './turns'
 import { hookCall, type PostedOrder } from './order-post'
+import type { Turns } from './turns'
 
 /** The hook's answer, as JSON. */
 type HookAnswer<Output> = { readonly output: Output } | { readonly error: string }

@@ -3,13 +3,13 @@ import { workerData } from 'node:worker_threads'
 import { startThreadPool } from '../capture/thread-limit'
 import type { Report } from '../dispatch/events'
 import { Gate } from '../dispatch/gate'
+import { startWatch } from '../watch/watch'
 import { Beats } from './beats'
 import { startBlockedLoop } from './blocked-loop'
 import { ExitWait } from './exit-wait'
+import type { FromWatchdog, ToWatchdog, WatchdogData } from './messages'
 import { InspectorMainThread } from './over-inspector'
 import { Turns } from './turns'
-import type { FromWatchdog, ToWatchdog, WatchdogData } from './messages'
-import { startWatch } from '../watch/watch'
 
 /** Entry of the watchdog thread. It never ends by itself: a thread that exits while a session closes aborts the process. */
 function main(): void {

@@ -1,8 +1,8 @@
-import type { Report } from '../dispatch/events'
-import { whoCanTamper, whyNotWritable } from '../files/directory'
-import { deleteExpired, sweepStalePartials, type Deletions } from '../files/retention'
 import { systemClock } from '../base/clock'
 import { pause } from '../base/timers'
+import type { Report } from '../dispatch/events'
+import { whoCanTamper, whyNotWritable } from '../files/directory'
+import { deleteExpired, type Deletions, sweepStalePartials } from '../files/retention'
 
 /**
  * Creates the directories, reports early what is wrong with them, and deletes what dead processes left in them. Dumps do not

@@ -1,6 +1,6 @@
-import { readHeapFigures, type HeapFigures } from '../system/figures'
+import { type HeapFigures, readHeapFigures } from '../system/figures'
 import { LoopMeter, type LoopReport } from '../system/loop-meter'
-import { RECORD_INTERVAL_MS, type MainReports } from './process-record'
+import { type MainReports, RECORD_INTERVAL_MS } from './process-record'
 
 /** Reports of the main thread for a watch that runs on it: read when they are needed. */
 export class LocalReports implements MainReports {

@@ -1,16 +1,17 @@
 import { isMainThread, threadId } from 'node:worker_threads'
 import { systemClock } from '../base/clock'
 import { Promise } from '../base/globals'
+import { startLoop } from '../base/loop'
 import type { CaptureObserver, PassedOver } from '../capture/capture'
 import { createCpuCapturer } from '../capture/cpu/capturer'
 import type { Engines } from '../capture/engines'
 import { createHeapCapturer } from '../capture/heap/ladder'
+import type { HeapLimitToWatch } from '../capture/heap/limit/allowance'
 import { listWorkers } from '../capture/main-thread/list-workers'
 import type { MainThread } from '../capture/main-thread/orders'
 import { ORDER_TIMEOUT_MS } from '../capture/main-thread/patient'
 import { createRoomProbe } from '../capture/room-probe'
-import type { HeapLimitToWatch } from '../capture/heap/limit/allowance'
-import { DumpBudget, type Budget } from '../dispatch/budget'
+import { type Budget, DumpBudget } from '../dispatch/budget'
 import { Dispatcher, type WatchedRule } from '../dispatch/dispatcher'
 import type { DumpKind, DumpResult, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
@@ -21,15 +22,14 @@ import type { Sidecar } from '../files/sidecar'
 import type { WorkerBirth } from '../makeup/roster'
 import { takeTurn } from '../system/turn'
 import { cpuSampler, memorySampler, ownCpuTime } from '../system/usage'
-import { prepareDirectories, retainer } from './directories'
-import { startLoop } from '../base/loop'
 import { Board, boardRules } from './board'
+import { prepareDirectories, retainer } from './directories'
 import { createMetrics, type Metric } from './metrics'
 import {
   DEFAULT_SPAN_MS,
+  type MainReports,
   ProcessRecord,
   RECORD_INTERVAL_MS,
-  type MainReports,
   type RecordParts,
 } from './process-record'
 import { startReadingLoop } from './reading-loop'

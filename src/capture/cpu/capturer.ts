@@ -1,28 +1,28 @@
 import { threadId } from 'node:worker_threads'
-import { messageOf } from '../../base/error-text'
 import { monotonicMs } from '../../base/clock'
+import { messageOf } from '../../base/error-text'
 import { openArtefact } from '../../files/artefact'
 import { makeDirectory } from '../../files/directory'
 import { artefactName } from '../../files/names'
 import { readThreadCpuMs } from '../../system/proc'
-import { whyNone, type CaptureObserver, type Capturer, type Job, type PassedOver } from '../capture'
+import { type CaptureObserver, type Capturer, type Job, type PassedOver, whyNone } from '../capture'
 import type { Engine } from '../engines'
 import { whyNoInspector } from '../main-thread/local-session'
 import type { MainThread } from '../main-thread/orders'
 import { patient } from '../main-thread/patient'
-import { whyNoThreads } from '../thread-limit'
 import { DISK_FLOOR_BYTES, judgeDisk } from '../room'
 import type { RoomProbe } from '../room-probe'
+import { whyNoThreads } from '../thread-limit'
 import { mostProfiles } from '../threads/busy'
 import {
-  startWorkerProfiles,
   type RunningWorkerProfiles,
+  startWorkerProfiles,
   type WorkerProfilesParts,
 } from '../threads/worker-profiles'
 import { createInspectorWay, INSPECTOR_WAY } from './inspector'
 import { Recording, type StartedProfile } from './recording'
 import { createV8ProfilerWay } from './v8-profiler'
-import { samplingIntervalUs, type CpuProfileRequest, type CpuWay, type RunningProfile } from './way'
+import { type CpuProfileRequest, type CpuWay, type RunningProfile, samplingIntervalUs } from './way'
 
 /** Assumed size of a `.cpuprofile`, bytes: the call tree of a large code base and the most samples. */
 export const PROFILE_FILE_BYTES = 16 * 1024 * 1024

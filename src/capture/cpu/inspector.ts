@@ -1,11 +1,11 @@
 import type { Profiler, Session } from 'node:inspector'
-import type { CpuProfileRequest, CpuWay, RunningProfile, StoppedProfile } from './way'
-import { forgetOptimizedCode } from './forget-optimized-code'
-import type { PatientMainThread } from '../main-thread/patient'
-import { busyTime } from './busy-time'
-import { profileJson } from './profile-json'
 import { monotonicMs } from '../../base/clock'
 import { Promise } from '../../base/globals'
+import type { PatientMainThread } from '../main-thread/patient'
+import { busyTime } from './busy-time'
+import { forgetOptimizedCode } from './forget-optimized-code'
+import { profileJson } from './profile-json'
+import type { CpuProfileRequest, CpuWay, RunningProfile, StoppedProfile } from './way'
 
 /** Name in the `.json` and in the start line. */
 export const INSPECTOR_WAY = 'inspector'

@@ -1,7 +1,7 @@
-import type { CpuWay, StoppedProfile } from './way'
+import { monotonicMs } from '../../base/clock'
 import type { Orders } from '../main-thread/orders'
 import { ORDER_DEADLINE_MS, type PatientMainThread } from '../main-thread/patient'
-import { monotonicMs } from '../../base/clock'
+import type { CpuWay, StoppedProfile } from './way'
 
 /**
  * CPU profiles by the v8-profiler-next package. It works only on the thread that it profiles, so starting, stopping and

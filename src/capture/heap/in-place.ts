@@ -1,15 +1,15 @@
-import { judgeMemory, snapshotNeedBytes } from '../room'
+import { monotonicMs } from '../../base/clock'
+import { messageOf } from '../../base/error-text'
+import { owns } from '../../base/globals'
 import { openArtefact } from '../../files/artefact'
 import type { Artefact } from '../../files/sidecar'
 import type { PassedOver } from '../capture'
 import type { Engine } from '../engines'
-import { passOver, type HeapDump, type HeapRung } from './rung'
-import { SAMPLING_WAY, type HeapSampling } from './sampling'
 import { ORDER_DEADLINE_MS, type PatientMainThread } from '../main-thread/patient'
+import { judgeMemory, snapshotNeedBytes } from '../room'
 import { NODE_MAJOR } from '../room-probe'
-import { monotonicMs } from '../../base/clock'
-import { owns } from '../../base/globals'
-import { messageOf } from '../../base/error-text'
+import { type HeapDump, type HeapRung, passOver } from './rung'
+import { type HeapSampling, SAMPLING_WAY } from './sampling'
 
 /** V8 needs 55-110 ms per MB of heap on a quiet machine; a snapshot slower than this is given up. */
 const DEADLINE_MS_PER_MB = 1000

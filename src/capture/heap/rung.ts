@@ -1,6 +1,6 @@
-import type { MemoryRoom, RoomVerdict } from '../room'
 import type { Captured, Job, PassedOver, Refusal } from '../capture'
 import type { HeapStatistics } from '../main-thread/orders'
+import type { MemoryRoom, RoomVerdict } from '../room'
 
 /** A memory dump that is being made, by one rung after another. */
 export interface HeapDump {

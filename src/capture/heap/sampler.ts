@@ -1,7 +1,7 @@
 import type { Session } from 'node:inspector'
 import { toJson } from '../../base/globals'
-import type { SamplingProfile } from './allocation-sites'
 import type { SamplerState } from '../main-thread/orders'
+import type { SamplingProfile } from './allocation-sites'
 
 /** Mean number of bytes between two samples: no measurable cost, and leaks of a few MB show. */
 export const SAMPLING_INTERVAL_BYTES = 512 * 1024

@@ -1,5 +1,5 @@
 import { monotonicMs } from '../../base/clock'
-import { openArtefact, type OpenArtefact } from '../../files/artefact'
+import { type OpenArtefact, openArtefact } from '../../files/artefact'
 import type { Artefact } from '../../files/sidecar'
 import type { CaptureObserver, Job, PassedOver } from '../capture'
 import type { PatientMainThread } from '../main-thread/patient'

@@ -1,9 +1,9 @@
-import type { MainThread } from './orders'
+import { monotonicMs } from '../../base/clock'
 import { Promise } from '../../base/globals'
+import { pause } from '../../base/timers'
 import type { OrderTable } from './carry-out'
 import { openLocalSession } from './local-session'
-import { monotonicMs } from '../../base/clock'
-import { pause } from '../../base/timers'
+import type { MainThread } from './orders'
 
 /** The way to the main thread for a dispatcher that runs on it: orders are plain calls, sessions local ones. */
 export function createDirectMainThread(orders: OrderTable): MainThread {

@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module'
 import type inspector from 'node:inspector'
+import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
 
 /**

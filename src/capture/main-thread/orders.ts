@@ -1,7 +1,7 @@
 import type { Session } from 'node:inspector'
 import type { MarkedFile, PartialArtefact } from '../../files/partial'
-import type { PathHolding } from '../heap/allocation-sites'
 import type { PassedOver } from '../capture'
+import type { PathHolding } from '../heap/allocation-sites'
 import type { ForkOptions } from '../heap/fork/helper'
 
 /** State of the main thread's V8 heap, bytes. */

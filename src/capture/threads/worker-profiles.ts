@@ -1,14 +1,14 @@
 import type { Profiler, Session } from 'node:inspector'
 import { monotonicMs } from '../../base/clock'
-import { AbortController, Promise } from '../../base/globals'
 import { messageOf } from '../../base/error-text'
+import { AbortController, Promise } from '../../base/globals'
 import { pause } from '../../base/timers'
-import { ORDER_TIMEOUT_MS } from '../main-thread/patient'
 import { busyTime } from '../cpu/busy-time'
 import { forgetOptimizedCode } from '../cpu/forget-optimized-code'
 import { waitForLongStretch } from '../cpu/long-stretch'
+import { ORDER_TIMEOUT_MS } from '../main-thread/patient'
 import { BusyWatch } from './busy'
-import { attachToWorkers, type AttachedWorker } from './worker-sessions'
+import { type AttachedWorker, attachToWorkers } from './worker-sessions'
 
 /** Time between two looks at the CPU time of workers that are not profiled yet, ms. */
 const LOOK_EVERY_MS = 200

@@ -1,8 +1,8 @@
 import { messageOf } from '../../base/error-text'
+import { setTimeout } from '../../base/timers'
 import type { Logger } from '../../report/logger'
 import type { DrainReason } from '../plan/events'
 import type { Doors } from './servers'
-import { setTimeout } from '../../base/timers'
 
 /** What `cleanFunc` gets. */
 export interface CleanContext {

@@ -1,14 +1,14 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { Server as HttpServer, ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
-import { Socket, type Server } from 'node:net'
+import { type Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { monotonicMs } from '../../base/clock'
+import { setTimeout } from '../../base/timers'
 import { Connections } from './connections'
 import { Datagrams } from './datagrams'
 import { markLastResponse, overruleKeepAlive, sendGoAway } from './last-response'
 import { closeListener, isHttp1, isTls, tapConnections, tapHandedSockets, tapListen } from './taps'
-import { monotonicMs } from '../../base/clock'
-import { setTimeout } from '../../base/timers'
 
 /** How often idle connections are looked for while the worker drains, ms. */
 const SWEEP_MS = 50

@@ -4,15 +4,15 @@ import type { ClusterAction, ClusterInput, CrashCause, WorkerKey } from './event
 import { Replacement, type ReplacementSettings } from './replacement'
 import { KILL_GRACE_MS, Roster, type RosterSettings } from './roster'
 import {
+  type HoldingSlot,
   isHolding,
   missingAddresses,
-  outgoingSlot,
-  readySlot,
-  sharedAddresses,
-  type HoldingSlot,
   type OutgoingSlot,
+  outgoingSlot,
   type ReadySlot,
+  readySlot,
   type Recycling,
+  sharedAddresses,
   type Slot,
   type StartingSlot,
 } from './slot'

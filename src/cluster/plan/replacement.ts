@@ -1,8 +1,8 @@
 import { backoffMs, type BackoffSettings } from './backoff'
-import { chooseCandidate, isHung, type Candidate, type MemoryLimits } from './candidate'
+import { type Candidate, chooseCandidate, isHung, type MemoryLimits } from './candidate'
 import type { WorkerKey } from './events'
 import type { Roster } from './roster'
-import { sharedAddresses, type ReadySlot, type Slot } from './slot'
+import { type ReadySlot, sharedAddresses, type Slot } from './slot'
 
 export interface ReplacementSettings extends MemoryLimits {
   readonly count: number

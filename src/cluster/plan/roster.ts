@@ -1,13 +1,13 @@
 import type { ClusterAction, ClusterNews, DrainReason, WorkerKey } from './events'
 import {
-  isHolding,
-  outgoingSlot,
-  startingSlot,
   type HoldingSlot,
+  isHolding,
   type OutgoingSlot,
+  outgoingSlot,
   type ReadySlot,
   type Recycling,
   type Slot,
+  startingSlot,
 } from './slot'
 
 /** After a worker's own deadline the primary waits this long before it sends SIGKILL, ms. */

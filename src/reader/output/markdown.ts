@@ -1,8 +1,8 @@
-import { locationOf } from '../place'
-import { circumstancesLines, summaryOf, tablesOf } from './tables'
-import { printable } from '../units'
 import type { Report } from '../model'
+import { locationOf } from '../place'
+import { printable } from '../units'
 import type { Table } from './tables'
+import { circumstancesLines, summaryOf, tablesOf } from './tables'
 
 const ROWS = 20
 

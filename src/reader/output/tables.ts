@@ -1,6 +1,6 @@
+import type { CallTree, Circumstances, FunctionRow, Part, Place } from '../model'
 import { describePlace, locationOf } from '../place'
 import { formatBytes, formatMicroseconds, formatPercent, formatReading } from '../units'
-import type { CallTree, Circumstances, FunctionRow, Part, Place } from '../model'
 
 /** A table as every output shows it. */
 export interface Table {

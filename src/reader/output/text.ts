@@ -1,8 +1,8 @@
-import { locationOf } from '../place'
-import { circumstancesLines, summaryOf, tablesOf } from './tables'
-import { printable } from '../units'
 import type { Report } from '../model'
+import { locationOf } from '../place'
+import { printable } from '../units'
 import type { Table } from './tables'
+import { circumstancesLines, summaryOf, tablesOf } from './tables'
 
 /** Rows of each table; the page and JSON have more. */
 const ROWS = 10

@@ -1,8 +1,8 @@
 // Runs in the report's page: draws the flame graphs and lets the keyboard walk through them. Without it the page still
 // shows everything else.
+import type { FlameGraph, Frame } from 'd3-flame-graph'
 import flamegraph from 'd3-flame-graph'
 import { select } from 'd3-selection'
-import type { FlameGraph, Frame } from 'd3-flame-graph'
 import type { PackedFlame, PackedGraph } from './packed'
 
 interface Datum {

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
-import { APPLICATION, locationOf, NODE, V8 } from '../place'
-import { circumstancesLines, summaryOf, tablesOf } from '../output/tables'
-import { printable } from '../units'
-import { html, Html, scriptJson } from './html'
-import { drawTimeline } from './timeline'
 import type { CallTree, Flame, Part, Report, SnapshotPart } from '../model'
 import type { Table } from '../output/tables'
+import { circumstancesLines, summaryOf, tablesOf } from '../output/tables'
+import { APPLICATION, locationOf, NODE, V8 } from '../place'
+import { printable } from '../units'
+import { Html, html, scriptJson } from './html'
 import type { PackedFlame, PackedGraph } from './packed'
+import { drawTimeline } from './timeline'
 
 const COLORS: Readonly<Record<string, string>> = {
   [APPLICATION]: '#ffb27d',

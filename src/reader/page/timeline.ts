@@ -1,7 +1,7 @@
-import { formatReading } from '../units'
-import { html } from './html'
 import type { Circumstances } from '../model'
+import { formatReading } from '../units'
 import type { Html } from './html'
+import { html } from './html'
 
 const WIDTH = 960
 const HEIGHT = 220

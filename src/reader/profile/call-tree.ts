@@ -1,5 +1,5 @@
-import { groupOf, isUserCode } from '../place'
 import type { CallTree, Flame, FunctionRow, Place } from '../model'
+import { groupOf, isUserCode } from '../place'
 
 /** One node of a profile's tree. A parent stands before its children. */
 export interface CallNode {

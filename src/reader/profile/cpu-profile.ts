@@ -1,12 +1,12 @@
-import { addUpCalls, nearestUserCode, percent } from './call-tree'
-import { readCallFrame } from './call-frame'
-import { isObject, numberOr, UnreadableError } from '../json'
-import { describePlace, isUserCode, placeOf } from '../place'
-import { formatPercent } from '../units'
-import { NO_SOURCE_MAPS } from '../source-maps'
-import type { CallNode } from './call-tree'
 import type { JsonObject } from '../json'
+import { isObject, numberOr, UnreadableError } from '../json'
 import type { CallTree, CpuPart, FunctionRow, Place, Verdict } from '../model'
+import { describePlace, isUserCode, placeOf } from '../place'
+import { NO_SOURCE_MAPS } from '../source-maps'
+import { formatPercent } from '../units'
+import { readCallFrame } from './call-frame'
+import type { CallNode } from './call-tree'
+import { addUpCalls, nearestUserCode, percent } from './call-tree'
 
 /** From this share of the time that was not idle, one function stands out, percent. */
 export const STANDS_OUT_PERCENT = 20

@@ -1,12 +1,12 @@
-import { addUpCalls, nearestUserCode } from './call-tree'
-import { readCallFrame } from './call-frame'
 import { isObject, numberOr, UnreadableError } from '../json'
-import { describePlace, isUserCode, placeOf } from '../place'
-import { formatBytes, formatPercent } from '../units'
-import { STANDS_OUT_PERCENT } from './cpu-profile'
-import { NO_SOURCE_MAPS } from '../source-maps'
-import type { CallNode } from './call-tree'
 import type { AllocationPart, CallTree, Verdict } from '../model'
+import { describePlace, isUserCode, placeOf } from '../place'
+import { NO_SOURCE_MAPS } from '../source-maps'
+import { formatBytes, formatPercent } from '../units'
+import { readCallFrame } from './call-frame'
+import type { CallNode } from './call-tree'
+import { addUpCalls, nearestUserCode } from './call-tree'
+import { STANDS_OUT_PERCENT } from './cpu-profile'
 
 /**
  * Reads a `.heapprofile`: what is alive, by the function that allocated it.

@@ -1,13 +1,13 @@
-import { percent } from '../profile/call-tree'
+import type { Accumulation, ClassRow, GrowthPart, Place, SnapshotPart, Verdict } from '../model'
 import { describePlace, isUserCode } from '../place'
+import { percent } from '../profile/call-tree'
 import { NO_SOURCE_MAPS } from '../source-maps'
 import { formatBytes, formatCount, formatPercent } from '../units'
+import type { Pile } from './accumulation'
 import { findPile, isSystemClass } from './accumulation'
 import { explainRetainers } from './retainers'
-import { readScripts } from './scripts'
-import type { Accumulation, ClassRow, GrowthPart, Place, SnapshotPart, Verdict } from '../model'
-import type { Pile } from './accumulation'
 import type { Scripts } from './scripts'
+import { readScripts } from './scripts'
 import type { Heap } from './toolkit'
 
 const ROWS = 60

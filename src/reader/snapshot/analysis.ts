@@ -1,11 +1,11 @@
 import { basename } from 'node:path'
 import { named } from '../answer'
-import { streamOf } from '../input'
-import { analyseHeap, classTotals, compareHeaps } from './analyse'
-import { loadHeap } from './load'
 import type { Input } from '../input'
+import { streamOf } from '../input'
 import type { Part } from '../model'
 import type { Locator } from '../source-maps'
+import { analyseHeap, classTotals, compareHeaps } from './analyse'
+import { loadHeap } from './load'
 
 /** One snapshot is analysed; of two, the earlier one is only remembered by its classes. */
 export async function analyseSnapshots(

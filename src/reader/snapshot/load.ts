@@ -1,10 +1,10 @@
+import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { setImmediate as turn } from 'node:timers/promises'
 import { UnreadableError } from '../json'
 import { SnapshotCheck } from './check'
-import { buildHeap, createLoader } from './toolkit'
-import type { Readable } from 'node:stream'
 import type { Heap } from './toolkit'
+import { buildHeap, createLoader } from './toolkit'
 
 /** A snapshot larger than its stated size times this is refused: a gzip file can hold more than it states. */
 const SLACK = 1.01

@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
-import { isUserCode } from '../place'
 import type { Retainer } from '../model'
+import { isUserCode } from '../place'
 import type { Scripts } from './scripts'
 import type { Heap, HeapNode } from './toolkit'
 

@@ -1,11 +1,11 @@
+import type { ChildProcess } from 'node:child_process'
 import { fork } from 'node:child_process'
 import { freemem } from 'node:os'
 import { basename, join } from 'node:path'
-import { UnreadableError } from '../json'
-import { formatBytes } from '../units'
-import type { ChildProcess } from 'node:child_process'
 import type { Input } from '../input'
+import { UnreadableError } from '../json'
 import type { Part } from '../model'
+import { formatBytes } from '../units'
 import type { Answer, Question } from './messages'
 
 /** Memory of the child: a fixed part, and a part per byte of the snapshot (measured: 65 MB took 370 MB). */

@@ -1,5 +1,5 @@
-import { pathOf } from '../place'
 import type { Place } from '../model'
+import { pathOf } from '../place'
 import type { Locator } from '../source-maps'
 import type { Heap, HeapNode } from './toolkit'
 

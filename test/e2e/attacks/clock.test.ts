@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, utimesSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { SIDE_BY_SIDE, compile, noCompiler } from './attacker'
+import { compile, noCompiler, SIDE_BY_SIDE } from './attacker'
 import { scratch } from './second-user'
 import { filesIn, startVictim } from './victim'
 

@@ -5,9 +5,9 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { SIDE_BY_SIDE, compile, noCompiler } from './attacker'
+import { compile, noCompiler, SIDE_BY_SIDE } from './attacker'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
-import { PACKAGE, cleanEnvironment, install, plantPackage, startVictim, type Victim } from './victim'
+import { cleanEnvironment, install, PACKAGE, plantPackage, startVictim, type Victim } from './victim'
 
 const NAMES = ['memwatch-next', '@airbnb/node-memwatch', 'v8-profiler-next', 'heapdump']
 const ALL = { cpu: { threshold: 100_000 }, memory: { threshold: '900gb' } }

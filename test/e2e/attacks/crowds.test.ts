@@ -4,9 +4,9 @@ import { spawnSync } from 'node:child_process'
 import { chownSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { SIDE_BY_SIDE, isLong } from './attacker'
+import { isLong, SIDE_BY_SIDE } from './attacker'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
-import { PROGRAMS, cleanEnvironment, filesIn, startVictim } from './victim'
+import { cleanEnvironment, filesIn, PROGRAMS, startVictim } from './victim'
 
 const CROWD = isLong ? 300_000 : 20_000
 const MIB = 1024 * 1024

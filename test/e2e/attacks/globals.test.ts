@@ -6,9 +6,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, test, type TestContext } from 'node:test'
-import { SIDE_BY_SIDE, isLong } from './attacker'
+import { isLong, SIDE_BY_SIDE } from './attacker'
 import { scratch } from './second-user'
-import { PACKAGE, PROGRAMS, cleanEnvironment } from './victim'
+import { cleanEnvironment, PACKAGE, PROGRAMS } from './victim'
 
 /** Changes that are made together, one program for each row. */
 const REMOVED = [

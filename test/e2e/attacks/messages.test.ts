@@ -1,8 +1,8 @@
 // Messages on the channels between primary and workers that the application passes on for somebody else.
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
-import { text } from 'node:stream/consumers'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { describe, test, type TestContext } from 'node:test'
 import { SIDE_BY_SIDE } from './attacker'
 import { PROGRAMS, startVictim, type Victim } from './victim'

@@ -5,7 +5,7 @@ import { lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { SIDE_BY_SIDE, attack, noAttacker, race, roundsOr } from './attacker'
+import { attack, noAttacker, race, roundsOr, SIDE_BY_SIDE } from './attacker'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
 import { childrenOf, filesIn, startVictim, until, type Victim } from './victim'
 

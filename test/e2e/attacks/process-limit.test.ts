@@ -7,9 +7,9 @@ import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, test, type TestContext } from 'node:test'
-import { SIDE_BY_SIDE, isLong } from './attacker'
+import { isLong, SIDE_BY_SIDE } from './attacker'
 import { makeDirectory, noSecondUser, scratch } from './second-user'
-import { PROGRAMS, cleanEnvironment, install } from './victim'
+import { cleanEnvironment, install, PROGRAMS } from './victim'
 
 /** From where Node.js itself just starts to where there is room for everything. */
 const LIMITS = isLong ? Array.from({ length: 20 }, (_, index) => 6 + index) : [7, 9, 11, 12, 14, 16, 20]

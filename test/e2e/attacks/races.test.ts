@@ -1,15 +1,15 @@
 // Another user swaps names while dumps are written, in a directory where the file system lets him: his own, or one that all may write
 // to. A lost round is one in which he reads a byte of a dump, or has the service write or change something that he may not.
 import assert from 'node:assert/strict'
-import { chmodSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { HUNG, SIDE_BY_SIDE, attack, noAttacker, race, roundsOr, type Loot } from './attacker'
+import { attack, HUNG, type Loot, noAttacker, race, roundsOr, SIDE_BY_SIDE } from './attacker'
 import { evil, makeDirectory, scratch } from './second-user'
 import {
-  PROGRAMS,
   filesIn,
   install,
+  PROGRAMS,
   startVictim,
   testPackages,
   type Victim,

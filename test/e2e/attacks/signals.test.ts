@@ -1,12 +1,12 @@
 // Signals at moments, and to processes, for which nobody meant them.
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SIDE_BY_SIDE } from './attacker'
 import { scratch } from './second-user'
-import { PROGRAMS, childrenOf, filesIn, startVictim, until } from './victim'
+import { childrenOf, filesIn, PROGRAMS, startVictim, until } from './victim'
 
 describe(
   'signals',

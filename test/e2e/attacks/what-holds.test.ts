@@ -18,7 +18,7 @@ import { basename, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { SIDE_BY_SIDE } from './attacker'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
-import { PACKAGE, childrenOf, cleanEnvironment, filesIn, startVictim, until } from './victim'
+import { childrenOf, cleanEnvironment, filesIn, PACKAGE, startVictim, until } from './victim'
 
 const HELD_ELSEWHERE = {
   H3: [

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Load, User } from './http-client'
-import { RunningCluster, monotonicMs } from './running-cluster'
+import { monotonicMs, RunningCluster } from './running-cluster'
 
 const often = { minLifetime: 0, killTimeout: 3000 }
 

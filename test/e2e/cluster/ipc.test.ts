@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { once, type EventEmitter } from 'node:events'
+import { type EventEmitter, once } from 'node:events'
 import { describe, test, type TestContext } from 'node:test'
 import { User } from './http-client'
 import { RunningCluster } from './running-cluster'

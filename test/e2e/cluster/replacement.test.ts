@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import net from 'node:net'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Load, User } from './http-client'
-import { RunningCluster, monotonicMs } from './running-cluster'
+import { monotonicMs, RunningCluster } from './running-cluster'
 import { checkCapacity, LONG_MS, replacesUnderLoad } from './under-load'
 
 /** How many replacements the runs under load wait for; CI asks for more on each Node. */

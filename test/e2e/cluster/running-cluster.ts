@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import type { TestContext } from 'node:test'
 import { coverTheThread } from '../../harness/cover-the-thread'
-import { Program, type Ending } from '../../harness/program'
+import { type Ending, Program } from '../../harness/program'
 import { Census, type Entry } from './census'
 import { PATIENCE_MS } from './http-client'
 
@@ -40,7 +40,8 @@ export class RunningCluster {
     const full = { ...config, options: { count, backoff: { base: 200 }, ...config.options } }
     const { program = 'app.js', env = {}, ipc = false, launcher = [], descriptor = 'ignore' } = options
     const flags = [...coverTheThread, '--require', `${FIXTURES}/probe.js`]
-    const primary = new Program(t, [...launcher, process.execPath, ...flags, `${FIXTURES}/${program}`], {
+    const [command = '', ...args] = [...launcher, process.execPath, ...flags, `${FIXTURES}/${program}`]
+    const primary = new Program(t, [command, ...args], {
       cwd: process.cwd(),
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'pipe', ipc ? 'ipc' : 'ignore', descriptor],

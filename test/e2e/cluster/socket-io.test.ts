@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { RunningCluster } from './running-cluster'
-import { Clients, checkNothingLost } from './socket-io'
+import { checkNothingLost, Clients } from './socket-io'
 
 const CLIENTS = 24
 

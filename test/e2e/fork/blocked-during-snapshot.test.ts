@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dump } from '../../../dist/dispatch/events.js'
-import { whyNoHelper } from './native/forking-server'
 import { artefacts, sidecarOf, startApp } from '../monitor/app'
 import { until, untilForked } from './forked-child'
+import { whyNoHelper } from './native/forking-server'
 
 /** Trips after two seconds of silence. */
 const BLOCKED_MS = 1000

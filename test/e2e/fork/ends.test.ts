@@ -5,10 +5,10 @@ import { readdirSync } from 'node:fs'
 import { connect } from 'node:net'
 import { describe, test } from 'node:test'
 import type { Dump } from '../../../dist/dispatch/events.js'
-import { whyNoHelper } from './native/forking-server'
 import { artefacts, files, fixture, places, scratch, sidecarOf, startApp } from '../monitor/app'
-import { childrenOf, isRunning, until, untilAtWork, untilWhole } from './forked-child'
 import { instances } from '../monitor/profiles'
+import { childrenOf, isRunning, until, untilAtWork, untilWhole } from './forked-child'
+import { whyNoHelper } from './native/forking-server'
 
 const options = { memory: { threshold: '20gb' } }
 /** The child has to be at work still when something happens to it. */

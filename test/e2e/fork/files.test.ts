@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { whyNoHelper } from './native/forking-server'
 import { startApp } from '../monitor/app'
+import { whyNoHelper } from './native/forking-server'
 
 /** Since 22.5, and without a flag since 22.13. */
 const hasDatabase = process.getBuiltinModule?.('node:sqlite') !== undefined

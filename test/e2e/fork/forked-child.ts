@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { artefacts, files, type App } from '../monitor/app'
+import { type App, artefacts, files } from '../monitor/app'
 
 /** The name that a forked child bears, in /proc and in `ps`. */
 const NAME = 'heap-snapshot'

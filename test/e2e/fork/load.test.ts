@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { Dump } from '../../../dist/dispatch/events.js'
 import { missing, packagesDirectory } from '../engines/program'
-import { whyNoHelper } from './native/forking-server'
 import { artefacts, files, places, sidecarOf, startApp } from '../monitor/app'
-import { untilForked } from './forked-child'
 import { instances } from '../monitor/profiles'
+import { untilForked } from './forked-child'
+import { whyNoHelper } from './native/forking-server'
 
 const options = { memory: { threshold: '20gb' } }
 /** Above what an empty Node has: tens of thousands of objects. */

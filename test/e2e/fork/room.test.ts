@@ -6,11 +6,11 @@ import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dump } from '../../../dist/dispatch/events.js'
 import { tmpfs } from '../../unit/files/scratch'
-import { whyNoHelper } from './native/forking-server'
 import { artefacts, files, places, sidecarOf, startApp } from '../monitor/app'
-import { untilForked } from './forked-child'
 import { limitedTo } from '../monitor/memory-cgroup'
 import { instances } from '../monitor/profiles'
+import { untilForked } from './forked-child'
+import { whyNoHelper } from './native/forking-server'
 
 const MIB = 1024 * 1024
 /** The floor, the estimate of a snapshot of this heap, and a little more: a dump begins. */

@@ -3,9 +3,9 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { Dump } from '../../../dist/dispatch/events.js'
-import { whyNoHelper } from './native/forking-server'
 import { files, places, sidecarOf, startApp } from '../monitor/app'
 import { limitedTo } from '../monitor/memory-cgroup'
+import { whyNoHelper } from './native/forking-server'
 
 const MIB = 1024 * 1024
 

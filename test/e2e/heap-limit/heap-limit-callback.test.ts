@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { files } from '../monitor/app'
 import { isRunning } from '../fork/forked-child'
-import { die, type Death } from './heap-limit'
+import { files } from '../monitor/app'
+import { type Death, die } from './heap-limit'
 
 /** Longer than any test takes, ms: a process that is held for it fails by its own time limit. */
 const LONG_MS = 300_000

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext } from 'node:test'
 import { artefacts, files, scratch } from '../monitor/app'
-import { die, it, untilAtWork, untilProfiled, untilWritten, WATCHED, type Death } from './heap-limit'
 import { limitedTo } from '../monitor/memory-cgroup'
+import { type Death, die, it, untilAtWork, untilProfiled, untilWritten, WATCHED } from './heap-limit'
 
 const MIB = 1024 * 1024
 const isRoot = process.getuid?.() === 0

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe } from 'node:test'
 import * as v8 from 'node:v8'
 import { artefacts, files, sidecarOf } from '../monitor/app'
-import { die, it, textOf, untilWritten, WATCHED, type Death } from './heap-limit'
+import { type Death, die, it, textOf, untilWritten, WATCHED } from './heap-limit'
 
 const SHAPES = [
   { shape: 'burst', shows: 'LeakedOrder' },

@@ -2,10 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { coverTheThread } from '../../harness/cover-the-thread'
-import { Program, programEnvironment, scratch, type Ending } from '../../harness/program'
 import type { Dump, Failure, Skip } from '../../../dist/dispatch/events.js'
 import type { Sidecar } from '../../../dist/files/sidecar.js'
+import { coverTheThread } from '../../harness/cover-the-thread'
+import { type Ending, Program, programEnvironment, scratch } from '../../harness/program'
 
 export { scratch }
 

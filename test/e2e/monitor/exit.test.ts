@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { artefacts, files, places, startApp, type App } from './app'
+import { type App, artefacts, files, places, startApp } from './app'
 import { selfShare } from './profiles'
 
 const ways = [

@@ -15,7 +15,7 @@ import { describe, test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dump, DumpResult } from '../../../dist/dispatch/events.js'
 import { tmpfs } from '../../unit/files/scratch'
-import { artefacts, files, places, scratch, startApp, type App } from './app'
+import { type App, artefacts, files, places, scratch, startApp } from './app'
 
 /** More than the floor that is left free and the estimate of a profile: a dump begins. */
 const JUST_ENOUGH_BYTES = 290 * 1024 * 1024

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test, type TestContext } from 'node:test'
-import { places, startApp, type App } from './app'
+import { type App, places, startApp } from './app'
 
 const options = { cpu: { threshold: 100_000, interval: 100 }, memory: { threshold: '1000gb', interval: 100 } }
 const MADE = ['made', 'made']

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { copyFileSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { artefacts, files, places, scratch, sidecarOf, startApp, type App } from './app'
+import { type App, artefacts, files, places, scratch, sidecarOf, startApp } from './app'
 
 const cpu = { interval: 200, duration: 100, threshold: 5, limiter: [1, 'hour'] }
 

@@ -4,8 +4,8 @@ import { realpathSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
-import { installLibrary } from '../../unit/capture/package-copy'
 import { scratch } from '../../harness/program'
+import { installLibrary } from '../../unit/capture/package-copy'
 
 /** Calls the monitor and reports which files and which modules of Node the call has loaded. */
 const PROGRAM = `

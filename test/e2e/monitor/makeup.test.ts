@@ -7,7 +7,7 @@ import { fixture, sidecarOf, startApp } from './app'
 
 interface Shapes {
   readonly shapes: Readonly<Record<string, { readonly options: object }>>
-  judge(shape: string, dump: Dump, line: string, sidecar: Sidecar): string[]
+  readonly judge: (shape: string, dump: Dump, line: string, sidecar: Sidecar) => string[]
 }
 const { judge, shapes } = createRequire(__filename)(fixture('guilty-shapes.js')) as Shapes
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { artefacts, files, places, sidecarOf, startApp, type App } from './app'
+import { type App, artefacts, files, places, sidecarOf, startApp } from './app'
 import { instances } from './profiles'
 
 const skip = process.platform === 'win32' && 'there is no SIGUSR2'

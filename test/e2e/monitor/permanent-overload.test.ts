@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SETTLING_MS } from '../../../dist/dispatch/gate.js'
-import { artefacts, places, sidecarOf, startApp, type App } from './app'
+import { type App, artefacts, places, sidecarOf, startApp } from './app'
 
 /** One tick of the kernel's clock in a reading is a breach: a starved machine may give the program no more. */
 const cpu = { interval: 200, duration: 300, threshold: 1, counter: 2, limiter: [2, 'hour'] }

@@ -3,8 +3,8 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { whyNoHelper } from '../fork/native/forking-server'
-import { limitedTo } from './memory-cgroup'
 import { places, scratch, startApp } from './app'
+import { limitedTo } from './memory-cgroup'
 
 const heapWay = whyNoHelper() === false ? 'fork' : 'v8'
 

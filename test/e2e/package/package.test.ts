@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { installPackage, repository } from './installed-package'
 import type { InstalledPackage } from './installed-package'
+import { installPackage, repository } from './installed-package'
 
 /** What npm writes down about everything that it has put into `node_modules`. */
 interface HiddenLockfile {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { installPackage, type InstalledPackage } from './installed-package'
+import { type InstalledPackage, installPackage } from './installed-package'
 import { linksOf, pages, samplesOf } from './pages'
 
 interface CpuProfile {

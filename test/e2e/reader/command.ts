@@ -1,9 +1,9 @@
+import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ChildProcess } from 'node:child_process'
-import { runToEnd, type Finished } from '../../harness/program'
+import { type Finished, runToEnd } from '../../harness/program'
 
 const CLI = join(__dirname, '../../../dist/reader/cli.js')
 const TEST = join(__dirname, '../..')

@@ -3,9 +3,9 @@ import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from '
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
+import type { Browser, Page } from 'playwright-core'
 import { launchChromium, missingChromium } from '../../tools/devtools/chromium'
 import { reader, scratch, written } from './command'
-import type { Browser, Page } from 'playwright-core'
 
 /** What axe-core finds. */
 interface Finding {

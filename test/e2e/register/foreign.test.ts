@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
 import { join } from 'node:path'
+import { describe, test } from 'node:test'
 import { assertTwins, type Foreign } from './twins'
 
 const program = (name: string) => join(__dirname, 'programs', name)

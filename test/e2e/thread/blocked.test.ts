@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { readProfile, shareOf, LEAST_SHARE, watch, type WatchedProgram } from './watched-program'
+import { LEAST_SHARE, readProfile, shareOf, watch, type WatchedProgram } from './watched-program'
 
 /** Only the blocked rule can trip: nothing uses a hundred cores. */
 const BLOCKED_ONLY = { cpu: { threshold: 10_000, blocked: 1000, duration: 500 } }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { missing, packagesDirectory } from '../engines/program'
-import { makeApplication } from '../../packages/application'
 import { programEnvironment } from '../../harness/program'
-import { readProfile, WatchedProgram } from './watched-program'
+import { makeApplication } from '../../packages/application'
+import { missing, packagesDirectory } from '../engines/program'
 import { scratch } from '../monitor/app'
+import { readProfile, WatchedProgram } from './watched-program'
 
 /** All that an application which says nothing has on stderr. */
 const INSPECTOR_AT_MOST = /^(Debugger listening.*\nFor help.*\n)?$/

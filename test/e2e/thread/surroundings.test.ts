@@ -4,9 +4,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { attachDebugger } from './debugger-client'
 import { programEnvironment } from '../../harness/program'
-import { readProfile, shareOf, LEAST_SHARE, watch, WatchedProgram } from './watched-program'
+import { attachDebugger } from './debugger-client'
+import { LEAST_SHARE, readProfile, shareOf, watch, WatchedProgram } from './watched-program'
 
 const ROOT = resolve(__dirname, '../../..')
 const FIXTURES = resolve(ROOT, 'test/e2e/thread/programs')

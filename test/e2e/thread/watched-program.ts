@@ -3,9 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import type { TestContext } from 'node:test'
-import { coverTheThread } from '../../harness/cover-the-thread'
-import { Program, type Ending } from '../../harness/program'
 import type { Dump, Skip } from '../../../dist/dispatch/events.js'
+import { coverTheThread } from '../../harness/cover-the-thread'
+import { type Ending, Program } from '../../harness/program'
 
 const FIXTURES = resolve(__dirname, 'programs')
 

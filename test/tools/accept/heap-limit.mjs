@@ -4,11 +4,11 @@
 // In short form: CMM_NODES, CMM_SHAPES, CMM_COUNT (5), CMM_LIMIT_MB (150, the least that `maps` shows its class with) for deaths; CMM_BESIDE_MB (200) for beside and containers;
 // CMM_CONTAINERS (20), CMM_NEAR (100), CMM_LIVES (20), CMM_LARGE_MB (1024).
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { median, parameter, withCgroup } from './programs/forking.mjs'
 import { sidecarOf, withDeath, written } from './programs/dying.mjs'
+import { median, parameter, withCgroup } from './programs/forking.mjs'
 import { onEachNode } from './programs/on-each-node.mjs'
 
 /** One death in 120 may leave no profile, three no snapshot. */

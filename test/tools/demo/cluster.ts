@@ -1,8 +1,8 @@
 // npm run demo:cluster: a shop in three processes leaks under load, and each process is replaced without losing a request.
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ClusterStats, WorkerStats } from '../../../dist/cluster/index.js'
-import { sendCustomers, type Customers } from './cluster-customers'
-import { openClusterShop, type ClusterNews, type ClusterShop } from './cluster-shop-process'
+import { type Customers, sendCustomers } from './cluster-customers'
+import { type ClusterNews, type ClusterShop, openClusterShop } from './cluster-shop-process'
 import { createProgress, type Progress } from './progress'
 
 const WORKERS = 3

@@ -5,14 +5,14 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { checkCpuProfile, checkHeapSnapshot } from './evidence'
 import { heapLimitSnapshot, runNightlyJob, whyNoEvidence } from './nightly-job-process'
-import { createProgress } from './progress'
 import type { Progress } from './progress'
-import { writeReport } from './report'
+import { createProgress } from './progress'
 import type { WrittenReport } from './report'
-import { openShop } from './shop-process'
+import { writeReport } from './report'
 import type { ShopProcess } from './shop-process'
-import { sendVisitors } from './visitors'
+import { openShop } from './shop-process'
 import type { Visitors } from './visitors'
+import { sendVisitors } from './visitors'
 
 const DEADLINE_MS = 120_000
 const QUIET_MS = 3000

@@ -1,7 +1,7 @@
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { chromium } from 'playwright-core'
 import type { Browser } from 'playwright-core'
+import { chromium } from 'playwright-core'
 
 // No sandbox, because continuous integration runs as root; the rest keeps the browser off the network.
 const chromiumArguments = [

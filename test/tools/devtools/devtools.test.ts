@@ -6,8 +6,8 @@ import { dirname, extname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { missingChromium } from './chromium'
-import { startDevTools } from './devtools'
 import type { DevTools } from './devtools'
+import { startDevTools } from './devtools'
 
 const instances = 4321
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { copyFileSync, mkdtempSync, rmSync, truncateSync, statSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import type { Dump } from '../../../dist/dispatch/events.js'
 import { makeApplication } from '../../packages/application'
 import { missingChromium } from './chromium'
-import { startDevTools, type DevTools } from './devtools'
+import { type DevTools, startDevTools } from './devtools'
 
 const INSTANCES = 2345
 const packages = process.env['CMM_TEST_PACKAGES']

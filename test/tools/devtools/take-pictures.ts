@@ -1,5 +1,5 @@
 // Takes the README's pictures, of what the demo has left in a folder: npx tsx test/tools/devtools/take-pictures.ts <folder>
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { extname, join, resolve } from 'node:path'
 import type { Browser, Page } from 'playwright-core'

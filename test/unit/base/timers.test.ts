@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import nodeTimers from 'node:timers'
 import { describe, mock, test } from 'node:test'
+import nodeTimers from 'node:timers'
 import * as clock from '../../../src/base/clock.js'
 import * as timers from '../../../src/base/timers.js'
 

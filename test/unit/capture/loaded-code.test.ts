@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
+import { missing, packagesDirectory } from '../../e2e/engines/program'
+import { scratch } from '../../harness/program'
 import { installPackage } from '../../packages/application'
 import { installLibrary, repository } from './package-copy'
-import { scratch } from '../../harness/program'
-import { missing, packagesDirectory } from '../../e2e/engines/program'
 
 const FIXTURE = join(__dirname, '../../e2e/engines/programs/loads.js')
 

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import {
   DISK_FLOOR_BYTES,
-  MEMORY_RESERVE_FLOOR_BYTES,
-  MEMORY_RESERVE_SHARE,
-  SNAPSHOT_NEED_FACTORS,
   judgeDisk,
   judgeMemory,
+  MEMORY_RESERVE_FLOOR_BYTES,
+  MEMORY_RESERVE_SHARE,
   memoryReserveBytes,
+  SNAPSHOT_NEED_FACTORS,
   snapshotFileBytes,
   snapshotNeedBytes,
 } from '../../../src/capture/room'

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import type { Session } from 'node:inspector'
 import { writeFileSync } from 'node:fs'
+import type { Session } from 'node:inspector'
 import type { Captured, CaptureObserver, Job, Refusal } from '../../../src/capture/capture'
 import type { MainThread, OrderName, Orders } from '../../../src/capture/main-thread/orders'
-import { overwrite } from '../../../src/files/artefact'
 import type { RoomProbe } from '../../../src/capture/room-probe'
+import { overwrite } from '../../../src/files/artefact'
 
 const GIB = 1024 ** 3
 

@@ -3,11 +3,11 @@ import { describe, test } from 'node:test'
 import {
   createSecret,
   fromPrimary,
+  type FromWorker,
   fromWorker,
   seal,
   takeSecret,
   workerEnvironment,
-  type FromWorker,
 } from '../../../src/cluster/messages'
 
 const secret = createSecret()

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { LINES, USUAL_WORKERS_PER_CORE, startWarnings, toPublication } from '../../../src/cluster/report'
+import { LINES, startWarnings, toPublication, USUAL_WORKERS_PER_CORE } from '../../../src/cluster/report'
 
 const who = { id: 4, pid: 44 }
 const LIMIT_BYTES = 150e6

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test, type TestContext } from 'node:test'
 import { readLimits } from '../../../src/system/limits.js'
-import { limitedTo } from '../../e2e/monitor/memory-cgroup'
 import { RunningCluster } from '../../e2e/cluster/running-cluster'
+import { limitedTo } from '../../e2e/monitor/memory-cgroup'
 
 const MIB = 1024 * 1024
 

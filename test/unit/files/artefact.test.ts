@@ -7,19 +7,19 @@ import {
   linkSync,
   lstatSync,
   mkdirSync,
-  readFileSync,
   readdirSync,
+  readFileSync,
   renameSync,
 } from 'node:fs'
 import { rmSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { mock, test } from 'node:test'
+import type { OpenArtefact } from '../../../src/files/artefact'
 import { openArtefact, reopenArtefact } from '../../../src/files/artefact.js'
 import { openDirectory } from '../../../src/files/disk.js'
 import { findPublished } from '../../../src/files/partial.js'
-import { HOW, PROFILE, about, scratch, tmpfs } from './scratch'
-import type { OpenArtefact } from '../../../src/files/artefact'
 import type { Artefact, Sidecar } from '../../../src/files/sidecar'
+import { about, HOW, PROFILE, scratch, tmpfs } from './scratch'
 
 const open = fs.openSync
 const NAME = 'cpu-7-1000.cpuprofile'

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { Evidence } from '../../../src/files/expiry'
 import {
   CHILD_DEADLINE_MS,
   childDeadlineMs,
-  STALE_GRACE_MS,
-  TOOL,
   chooseExpired,
   isStalePartial,
+  STALE_GRACE_MS,
+  TOOL,
 } from '../../../src/files/expiry'
-import type { Evidence } from '../../../src/files/expiry'
 
 const PLACE = { host: 'here', directory: '/dumps' }
 const NOW = { nowMs: 1_000_000 }

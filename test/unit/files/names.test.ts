@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import type { DumpKind, DumpName, DumpRule } from '../../../src/files/names'
 import {
-  EXTENSIONS,
   artefactBaseName,
   artefactName,
+  EXTENSIONS,
   numberedName,
   parseArtefactName,
   partialName,
   sidecarName,
 } from '../../../src/files/names'
-import type { DumpKind, DumpName, DumpRule } from '../../../src/files/names'
 
 const PREFIXES: readonly (readonly [DumpKind, DumpRule, string])[] = [
   ['cpu', 'threshold', 'cpu'],

@@ -2,31 +2,31 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type * as nodeFs from 'node:fs'
-import { createRequire } from 'node:module'
 import fs, {
   chownSync,
   cpSync,
   lchownSync,
   mkdirSync,
-  readFileSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createRequire } from 'node:module'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { after, test, type TestContext } from 'node:test'
-import { MAX_SIDECAR_BYTES } from '../../../src/files/sidecar.js'
+import { openArtefact } from '../../../src/files/artefact.js'
 import {
+  deleteExpired,
   MAX_FOREIGN_NAMES,
   MAX_NAMES,
-  deleteExpired,
   sweepStalePartials,
 } from '../../../src/files/retention.js'
-import { openArtefact } from '../../../src/files/artefact.js'
-import { HOW, PROFILE, about, scratch, tmpfs } from './scratch'
+import { MAX_SIDECAR_BYTES } from '../../../src/files/sidecar.js'
+import { about, HOW, PROFILE, scratch, tmpfs } from './scratch'
 
 const HOST = hostname()
 /** A number that no process has: above the largest that Linux gives. */

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { scratch } from '../../harness/program'
 import type { KnownBefore, Sidecar } from '../../../src/files/sidecar'
+import { scratch } from '../../harness/program'
 
 export { scratch }
 

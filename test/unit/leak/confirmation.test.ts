@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { LeakConfirmation, SITES_NAMED } from '../../../src/leak/confirmation'
 import type { ConfirmedLeak, Holdings } from '../../../src/leak/confirmation'
+import { LeakConfirmation, SITES_NAMED } from '../../../src/leak/confirmation'
 import type { Climb } from '../../../src/leak/trend'
 
 const MB = 1024 * 1024

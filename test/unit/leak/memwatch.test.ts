@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
-import type { GcReading } from '../../../src/leak/trend.js'
 import { memwatchReadings } from '../../../src/leak/memwatch.js'
+import type { GcReading } from '../../../src/leak/trend.js'
 
 test('each stats event is a reading until stop, which leaves no listener', () => {
   const memwatch = new EventEmitter()

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { LEAK_RULE, LEAK_RULE_ALONE, LeakTrend } from '../../../src/leak/trend'
 import type { Climb } from '../../../src/leak/trend'
+import { LEAK_RULE, LEAK_RULE_ALONE, LeakTrend } from '../../../src/leak/trend'
 
 const MB = 1024 * 1024
 const MINUTE_MS = 60_000

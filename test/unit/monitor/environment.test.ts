@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { DECLARED_OPTIONS, variableOf } from '../../../src/monitor/declared'
 import { PRELOAD_DEFAULTS, readEnvironment } from '../../../src/monitor/environment'
-import { resolveOptions, type Options } from '../../../src/monitor/options'
+import { type Options, resolveOptions } from '../../../src/monitor/options'
 
 test('without variables the defaults are those of the documentation', () => {
   assert.deepEqual(PRELOAD_DEFAULTS, {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startLine, startWarnings, type Started } from '../../../src/monitor/start-line'
+import { type Started, startLine, startWarnings } from '../../../src/monitor/start-line'
 import type { NamedRule } from '../../../src/watch/watch'
 
 const idle: Started = {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { EventEmitter } from 'node:events'
 import { after, test, type TestContext } from 'node:test'
-import { resolveOptions, type Options } from '../../../src/monitor/options.js'
-import { Voice, type MonitorEvents } from '../../../src/monitor/voice.js'
+import { type Options, resolveOptions } from '../../../src/monitor/options.js'
 import { startMonitoring } from '../../../src/monitor/start.js'
+import { type MonitorEvents, Voice } from '../../../src/monitor/voice.js'
 
 const quiet = { watchdog: false, signal: false } as const
 /** The process of the tests is not to be profiled: that would spoil its coverage. */

@@ -4,7 +4,7 @@ import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Dump, Failure } from '../../../src/dispatch/events.js'
-import { Voice, type MonitorEvents } from '../../../src/monitor/voice.js'
+import { type MonitorEvents, Voice } from '../../../src/monitor/voice.js'
 
 const dump: Dump = {
   ...{ kind: 'cpu', rule: 'threshold', file: '/d/a.cpuprofile', files: ['/d/a.cpuprofile'], sizeBytes: 1 },

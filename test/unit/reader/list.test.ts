@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
-import { reader, scratch } from '../../e2e/reader/command'
 import type { Listed } from '../../../src/reader/list'
+import { reader, scratch } from '../../e2e/reader/command'
 
 const { folder, remove } = scratch()
 after(remove)

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import {
   copyFileSync,
   mkdirSync,
-  readFileSync,
   readdirSync,
+  readFileSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -12,9 +12,9 @@ import {
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import type { Report } from '../../../src/reader/model'
 import { reader, scratch, startReader, written } from '../../e2e/reader/command'
 import { parkedOrders, smallSnapshot } from './small-snapshot'
-import type { Report } from '../../../src/reader/model'
 
 const { folder, remove } = scratch()
 const at = (name: string): string => join(folder, name)

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { describe, it } from 'node:test'
 import { UnreadableError } from '../../../src/reader/json'
+import type { SnapshotPart } from '../../../src/reader/model'
 import { analyseHeap, classTotals, compareHeaps } from '../../../src/reader/snapshot/analyse'
 import { SnapshotCheck } from '../../../src/reader/snapshot/check'
 import { loadHeap } from '../../../src/reader/snapshot/load'
 import { analyseInChild } from '../../../src/reader/snapshot/run-child'
-import { parkedOrders, smallSnapshot } from './small-snapshot'
-import type { SnapshotPart } from '../../../src/reader/model'
 import type { Heap } from '../../../src/reader/snapshot/toolkit'
+import { parkedOrders, smallSnapshot } from './small-snapshot'
 
 const CHUNK_BYTES = 7
 

@@ -13,7 +13,6 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-
 import { User } from '../../e2e/cluster/http-client'
 import { RunningCluster } from '../../e2e/cluster/running-cluster'
 import { runFixture } from './run-fixture'

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import os from 'node:os'
 import { describe, test } from 'node:test'
-
 import { readLimits } from '../../../src/system/limits'
 import { CGROUP_ROOTS, readerOf } from './cgroup-roots'
 

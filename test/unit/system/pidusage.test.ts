@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-
-import { ANSWER_DEADLINE_MS, loadPidusage, type AskPidusage } from '../../../src/system/usage'
+import { ANSWER_DEADLINE_MS, type AskPidusage, loadPidusage } from '../../../src/system/usage'
 
 type Answer = (error: Error | null, stats?: Record<string, unknown>) => void
 

@@ -5,7 +5,6 @@ import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-
 import type { Limits, MemoryLeft } from '../../../src/system/limits'
 import { fixture } from './run-fixture.js'
 

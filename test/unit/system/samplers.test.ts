@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-
 import { cpuPercent, cpuSampler, memorySampler, SHORTEST_SPAN_MS } from '../../../src/system/usage'
 import { runFixture } from './run-fixture'
 

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import { watchWorkerBirths, type Birth } from '../../../src/system/worker-births'
 import {
   listThreads,
   mainThreadId,
@@ -10,6 +9,7 @@ import {
   readThreadTimes,
   threadName,
 } from '../../../src/system/threads'
+import { type Birth, watchWorkerBirths } from '../../../src/system/worker-births'
 
 const isLinux = process.platform === 'linux'
 const skip = isLinux ? false : 'needs /proc'

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { after, describe, test, type TestContext } from 'node:test'
-import { takeTurn, turnName, type EndTurn } from '../../../src/system/turn'
+import { type EndTurn, takeTurn, turnName } from '../../../src/system/turn'
 
 const LONG_MS = 60_000
 let names = 0

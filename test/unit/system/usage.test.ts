@@ -3,8 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-
-import { ownCpuTime, processUsage, type AskPidusage } from '../../../src/system/usage'
+import { type AskPidusage, ownCpuTime, processUsage } from '../../../src/system/usage'
 import { fixture, runFixture } from './run-fixture'
 
 const nodeCpuMs = () => {

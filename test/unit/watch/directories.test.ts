@@ -3,9 +3,9 @@ import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import type { Report } from '../../../src/dispatch/events'
 import { MAX_FOREIGN_NAMES } from '../../../src/files/retention.js'
 import { prepareDirectories, retainer } from '../../../src/watch/directories.js'
-import type { Report } from '../../../src/dispatch/events'
 import { scratch } from '../files/scratch'
 
 // The work rests on unref'd timers between its pieces.

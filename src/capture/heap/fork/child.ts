@@ -1,13 +1,13 @@
 import { Buffer } from 'node:buffer'
 import { Socket } from 'node:net'
 import { constants } from 'node:os'
-import { ChildWatch, type ChildLimits, type ChildVerdict, type GuardVerdict } from './verdict'
-import { readChildUsage } from '../../../system/proc'
-import type { ChildEnd, ForkHelper } from './helper'
-import type { ChildReport } from './job'
 import { monotonicMs } from '../../../base/clock'
 import { ownOnly, parseJson, Promise } from '../../../base/globals'
 import { clearInterval, pause, setInterval } from '../../../base/timers'
+import { readChildUsage } from '../../../system/proc'
+import type { ChildEnd, ForkHelper } from './helper'
+import type { ChildReport } from './job'
+import { type ChildLimits, type ChildVerdict, ChildWatch, type GuardVerdict } from './verdict'
 
 /** The guard's verdicts in words, for the log and the sidecar. */
 const WHY: Readonly<Record<GuardVerdict, string>> = {

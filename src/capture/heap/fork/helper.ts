@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readSync, readlinkSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readlinkSync, readSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
 import { firstLineOf } from '../../../base/error-text'

@@ -3,8 +3,8 @@ import {
   forkAllowanceBytes,
   judgeDisk,
   judgeFork,
-  snapshotFileBytes,
   type MemoryRoom,
+  snapshotFileBytes,
 } from '../../room'
 
 /** How long a process is held at V8's heap limit at most, until its child is past the first collection, ms. */

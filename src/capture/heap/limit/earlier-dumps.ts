@@ -1,4 +1,3 @@
-import { parseJson, toJson } from '../../../base/globals'
 import { createHash } from 'node:crypto'
 import {
   closeSync,
@@ -13,13 +12,14 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { parseArtefactName, partialName, sidecarName } from '../../../files/names'
+import { parseJson, toJson } from '../../../base/globals'
+import { type HeldDirectory, holdDirectory, within } from '../../../files/directory'
 import { CHILD_DEADLINE_MS, STALE_GRACE_MS, TOOL } from '../../../files/expiry'
-import type { DraftSidecar, Sidecar } from '../../../files/sidecar'
-import { MAX_SIDECAR_BYTES, isOwnAlone } from '../../../files/sidecar'
-import { holdDirectory, within, type HeldDirectory } from '../../../files/directory'
+import { parseArtefactName, partialName, sidecarName } from '../../../files/names'
 import { serialise } from '../../../files/partial'
 import { readOwnNames } from '../../../files/retention'
+import type { DraftSidecar, Sidecar } from '../../../files/sidecar'
+import { isOwnAlone, MAX_SIDECAR_BYTES } from '../../../files/sidecar'
 
 /** One dump that a process of this host made at its heap limit, or is making. */
 export interface HeapLimitDump {

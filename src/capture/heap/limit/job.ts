@@ -1,15 +1,15 @@
-import { parseJson } from '../../../base/globals'
 import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
+import { monotonicMs } from '../../../base/clock'
+import { messageOf } from '../../../base/error-text'
+import { parseJson } from '../../../base/globals'
+import { type OpenArtefact, openArtefact } from '../../../files/artefact'
 import { artefactBaseName } from '../../../files/names'
 import type { How, KnownBefore, Sidecar } from '../../../files/sidecar'
-import { openArtefact, type OpenArtefact } from '../../../files/artefact'
-import { messageOf } from '../../../base/error-text'
 import type { PassedOver } from '../../capture'
 import type { HeapLimitChild } from '../fork/helper'
 import { FORK_WAY } from '../fork/job'
-import { SAMPLING_INTERVAL_BYTES, type HeapSampler } from '../sampler'
+import { type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../sampler'
 import { SAMPLING_WAY } from '../sampling'
-import { monotonicMs } from '../../../base/clock'
 
 /** What a reading gives the job beforehand, as JSON in the plan's `facts`. */
 export interface HeapLimitJobFacts {

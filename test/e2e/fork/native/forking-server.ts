@@ -2,8 +2,8 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import type { TestContext } from 'node:test'
+import { type ChildEnd, type Forked, loadForkHelper } from '../../../../dist/capture/heap/fork/helper.js'
 import { Program } from '../../../harness/program'
-import { loadForkHelper, type ChildEnd, type Forked } from '../../../../dist/capture/heap/fork/helper.js'
 
 const PROGRAM = path.join(__dirname, 'programs/forking-server.js')
 

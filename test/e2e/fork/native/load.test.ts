@@ -3,8 +3,8 @@ import { execFile, spawnSync } from 'node:child_process'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
-import { whyNoHelper } from './forking-server'
 import { scratch } from '../../../harness/program'
+import { whyNoHelper } from './forking-server'
 
 const PROGRAM = path.join(__dirname, 'programs/forked-under-load.js')
 

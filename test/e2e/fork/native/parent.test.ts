@@ -5,8 +5,8 @@ import net from 'node:net'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startForkingServer, whyNoHelper, type ForkingServer } from './forking-server'
 import { scratch } from '../../../harness/program'
+import { type ForkingServer, startForkingServer, whyNoHelper } from './forking-server'
 
 const skip = whyNoHelper()
 

@@ -44,6 +44,7 @@ const shapes = {
     let sum = 0
     inSlices(function calculate() {
       for (let at = 0; at < 1e5; at++) sum += Math.sqrt(at)
+      return sum
     })
   },
   collections() {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { installPackage } from '../../../e2e/package/installed-package'
-import { assertTwins, run, type Foreign } from '../../../e2e/register/twins'
+import { assertTwins, type Foreign, run } from '../../../e2e/register/twins'
 
 const tools = process.argv[2] ?? ''
 const major = Number(process.versions.node.split('.')[0])

@@ -1,8 +1,8 @@
 // Deaths of V8's heap limit on the Node that runs this. CMM_SHAPES, CMM_COUNT (5) deaths per shape, CMM_LIMIT_MB (150). The last
 // line is JSON: what was whole, what died otherwise than its twin, and the longest time from the limit to the death.
 import { readFileSync } from 'node:fs'
-import { parameter } from './forking.mjs'
 import { sidecarOf, wayOfDying, withDeath, written } from './dying.mjs'
+import { parameter } from './forking.mjs'
 import { withDevTools } from './open-in-devtools.mjs'
 
 const SHAPES = (process.env.CMM_SHAPES ?? 'burst,slow,array,json,strings,maps').split(',')

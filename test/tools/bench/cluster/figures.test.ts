@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { brokenPromises, combine, kindsOf, type Figures } from './figures'
+import { brokenPromises, combine, type Figures, kindsOf } from './figures'
 
 const clean: Figures = {
   sent: 100,

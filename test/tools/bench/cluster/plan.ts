@@ -1,5 +1,5 @@
-import { PROFILES, type Profile } from './setting'
-import { VARIANTS, type Variant } from './variants'
+import { type Profile, PROFILES } from './setting'
+import { type Variant, VARIANTS } from './variants'
 
 export interface Plan {
   readonly profiles: readonly string[]

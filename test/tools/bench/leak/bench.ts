@@ -1,6 +1,6 @@
-import { figuresOf, judge, type Figures, type Outcome } from './figures'
+import { type Figures, figuresOf, judge, type Outcome } from './figures'
 import { HOLD_OUT } from './hold-out'
-import { RULES, TREND_ALONE, OURS, type Rule } from './rules'
+import { OURS, type Rule, RULES, TREND_ALONE } from './rules'
 import { CLEAN, LEAKS, run, type Series } from './series'
 import { judgeTrace, readTraces, type TraceOutcome } from './traces'
 

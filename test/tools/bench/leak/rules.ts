@@ -1,5 +1,5 @@
 import { LeakConfirmation } from '../../../../src/leak/confirmation'
-import { LEAK_RULE_ALONE, LeakTrend, type GcReading } from '../../../../src/leak/trend'
+import { type GcReading, LEAK_RULE_ALONE, LeakTrend } from '../../../../src/leak/trend'
 import { SampledHeap } from './allocations'
 import { HOUR_MS, MB } from './heap'
 import { seeded } from './random'

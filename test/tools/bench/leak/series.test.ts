@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { HOLD_OUT } from './hold-out'
 import { HOUR_MS, MB } from './heap'
+import { HOLD_OUT } from './hold-out'
 import { CLEAN, LEAKS, run } from './series'
 import { readTraces } from './traces'
 

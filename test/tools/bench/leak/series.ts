@@ -1,6 +1,6 @@
 import type { GcReading } from '../../../../src/leak/trend'
-import { collect, liveOf, type LiveMb, type Part, type Program } from './heap'
-import { seeded, seedOf, type Random } from './random'
+import { collect, type LiveMb, liveOf, type Part, type Program } from './heap'
+import { type Random, seeded, seedOf } from './random'
 import {
   batch,
   byDay,

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { after, afterEach, beforeEach, describe, it } from 'node:test'
 import type { Plan } from '../../../../src/capture/capture'
+import { createCpuCapturer, PROFILE_FILE_BYTES } from '../../../../src/capture/cpu/capturer'
 import type { RunningWorkerProfiles, WorkerProfile } from '../../../../src/capture/threads/worker-profiles'
 import type { Sidecar } from '../../../../src/files/sidecar'
-import { createCpuCapturer, PROFILE_FILE_BYTES } from '../../../../src/capture/cpu/capturer'
 import { captured, CPU_PROFILE, jobIn, listener, roomy, scriptedMainThread } from '../scripted-main-thread'
 
 const PACKAGE = { package: { name: 'v8-profiler-next', file: '/nowhere' }, passedOver: [] }

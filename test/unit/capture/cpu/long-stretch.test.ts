@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
+import { monotonicMs } from '../../../../src/base/clock'
 import {
   LONG_STRETCH_MS,
   SHORT_STRETCH_MS,
-  waitForLongStretch,
   type TurningThread,
+  waitForLongStretch,
 } from '../../../../src/capture/cpu/long-stretch'
-import { monotonicMs } from '../../../../src/base/clock'
 
 const NEVER = new Promise<number>(() => {})
 const laterMs = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { resolveEngines } from '../../../../src/capture/engines'
-import { createOrders } from '../../../../src/capture/main-thread/carry-out'
 import { holdingsOf, type SamplingProfile } from '../../../../src/capture/heap/allocation-sites'
+import { createOrders } from '../../../../src/capture/main-thread/carry-out'
 
 const frame = (functionName: string, url: string, lineNumber: number) => ({
   functionName,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { BACKOFF_SPREAD, CrashBackoff, backoffMs } from '../../../../src/cluster/plan/backoff'
+import { BACKOFF_SPREAD, backoffMs, CrashBackoff } from '../../../../src/cluster/plan/backoff'
 
 const settings = { baseMs: 1000, maxMs: 30_000 }
 const middle = () => 0.5

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { SILENT_READINGS, chooseCandidate, isHung } from '../../../../src/cluster/plan/candidate'
-import { readySlot, startingSlot, type ReadySlot } from '../../../../src/cluster/plan/slot'
+import { chooseCandidate, isHung, SILENT_READINGS } from '../../../../src/cluster/plan/candidate'
+import { type ReadySlot, readySlot, startingSlot } from '../../../../src/cluster/plan/slot'
 
 const limits = { limitBytes: 100, hardLimitBytes: 0 }
 const hard = { limitBytes: 100, hardLimitBytes: 150 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { readCpuProfile } from '../../../../src/reader/profile/cpu-profile'
 import { UnreadableError } from '../../../../src/reader/json'
+import { readCpuProfile } from '../../../../src/reader/profile/cpu-profile'
 
 interface Spec {
   readonly name: string

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { readHeapProfile } from '../../../../src/reader/profile/heap-profile'
 import { UnreadableError } from '../../../../src/reader/json'
+import { readHeapProfile } from '../../../../src/reader/profile/heap-profile'
 
 interface Node {
   readonly callFrame: object

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdtempSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, beforeEach, describe, it } from 'node:test'
-import type { ChildEnd } from '../../../../../src/capture/heap/fork/helper'
 import { awaitChild, type ChildGuard } from '../../../../../src/capture/heap/fork/child'
+import type { ChildEnd } from '../../../../../src/capture/heap/fork/helper'
 import { ASLEEP_AFTER_MS } from '../../../../../src/capture/heap/fork/verdict'
 import { openPipe, pipeThatSays } from './pipe'
 

@@ -5,8 +5,8 @@ import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { readLibc } from '../../../../../src/capture/heap/fork/helper.js'
 import { whyNoHelper } from '../../../../e2e/fork/native/forking-server'
-import { installLibrary, repository } from '../../package-copy'
 import { scratch } from '../../../../harness/program'
+import { installLibrary, repository } from '../../package-copy'
 
 const FUNCTIONS = 'survey fork armHeapLimit prepareHeapLimit disarmHeapLimit wait exitCodes'
 const BINARY = `fork-helper.napi.${readLibc()}.node`

@@ -6,14 +6,13 @@ import { after, afterEach, beforeEach, describe, it } from 'node:test'
 import type { Plan } from '../../../../../src/capture/capture'
 import type { ChildEnd, ForkHelper } from '../../../../../src/capture/heap/fork/helper'
 import type { ChildReport } from '../../../../../src/capture/heap/fork/job'
-import { createHeapCapturer } from '../../../../../src/capture/heap/ladder'
 import { CHILD_NICENESS, FORK_RETRIES } from '../../../../../src/capture/heap/fork/rung'
+import { createHeapCapturer } from '../../../../../src/capture/heap/ladder'
 import type { Orders } from '../../../../../src/capture/main-thread/orders'
-import { CHILD_DEADLINE_MS } from '../../../../../src/files/expiry'
 import { reopenArtefact } from '../../../../../src/files/artefact'
+import { CHILD_DEADLINE_MS } from '../../../../../src/files/expiry'
 import type { PartialArtefact } from '../../../../../src/files/partial'
 import { readSidecar } from '../../../../../src/files/sidecar'
-import { pipeThatSays } from './pipe'
 import {
   HEAP_PROFILE,
   jobIn,
@@ -22,6 +21,7 @@ import {
   scriptedMainThread,
   SNAPSHOT,
 } from '../../scripted-main-thread'
+import { pipeThatSays } from './pipe'
 
 type Input = Orders['forkHeapDump']['input']
 

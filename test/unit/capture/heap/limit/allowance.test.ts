@@ -4,10 +4,10 @@ import {
   decideAtHeapLimit,
   endsItsChildren,
   HEAP_LIMIT_NEED_BYTES,
+  type HeapLimitFacts,
   HOLD_UNTIL_COLLECTED_MS,
   isLeftToNode,
   thresholdAboveHeapLimit,
-  type HeapLimitFacts,
 } from '../../../../../src/capture/heap/limit/allowance'
 
 const MIB = 1024 * 1024
