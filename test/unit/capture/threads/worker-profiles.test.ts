@@ -87,7 +87,7 @@ describe('profiles of workers', () => {
   it('profiles a worker once the system shows that it is busy', async () => {
     let used = 0
     const workers = [{ title: '[worker 3] hot', answer: answering(BUSY, '7/task/8') }]
-    const profiles = start(sessionTo(workers), { cpuMs: (() => (used += 40)) })
+    const profiles = start(sessionTo(workers), { cpuMs: () => (used += 40) })
     await awhile(500)
     const ended = await profiles.stop(1000)
     assert.deepEqual(
@@ -101,7 +101,7 @@ describe('profiles of workers', () => {
   it('asks an idle worker for its thread, and for nothing else', async () => {
     const calls: string[] = []
     const workers = [{ title: '[worker 3]', answer: answering(BUSY, '7/task/8') }]
-    const profiles = start(sessionTo(workers, calls), { cpuMs: (() => 7) })
+    const profiles = start(sessionTo(workers, calls), { cpuMs: () => 7 })
     await awhile(500)
     assert.deepEqual(await profiles.stop(1000), { profiles: [], notes: [] })
     assert.deepEqual(calls, ['0 Runtime.evaluate', 'disconnect'])
