@@ -16,7 +16,7 @@ const FLOORS: Record<string, readonly string[]> = {
   files: ['base', 'makeup'],
   capture: ['base', 'system', 'files', 'capture/thread-limit'],
   // Asks the helper, which alone can try it.
-  'capture/thread-limit': ['base', 'capture/heap/fork/helper'],
+  'capture/thread-limit': ['base', 'system', 'capture/heap/fork/helper'],
   'capture/main-thread': [
     'base',
     'files',
@@ -92,7 +92,11 @@ const PURE = [
   'files/names',
   'leak/confirmation',
   'leak/trend',
-  'makeup/*',
+  'makeup/makeup',
+  'makeup/memory',
+  'makeup/recorder',
+  'makeup/roster',
+  'makeup/threads',
   'thread/beat-watch',
 ]
 

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs'
+import { listThreads } from '../system/threads'
 import { loadForkHelper } from './heap/fork/helper'
 
 /** Threads of libuv's pool where UV_THREADPOOL_SIZE is not set. */
@@ -44,12 +45,16 @@ export function whyNoThreadPool(): string | undefined {
 /**
  * Starts libuv's pool within the call, before others take the room for it.
  *
+ * @returns The kernel's numbers of its threads; none when the pool ran already, or when they cannot be told from other new threads.
  * @throws Error when it cannot be started.
  */
-export function startThreadPool(): void {
+export function startThreadPool(): readonly number[] {
   const why = whyNoThreadPool()
   if (why !== undefined) throw new Error(why)
+  const before = new Set(listThreads())
   stat('/', () => undefined)
+  const added = listThreads().filter((tid) => !before.has(tid))
+  return added.length === poolSize() ? added : []
 }
 
 /** As libuv reads it, at the first use of the pool. */

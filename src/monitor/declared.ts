@@ -17,11 +17,7 @@ export interface DeclaredOption {
 export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'cpu', variable: 'value', example: 'false' },
   { option: 'memory', variable: 'value', example: 'false' },
-  {
-    option: 'rules',
-    variable: 'value',
-    example: '[{"name":"delay","metric":"eventLoopDelay","threshold":200,"dump":"cpu"}]',
-  },
+  { option: 'rules', variable: 'value', example: '[]' },
   { option: 'profileDir', variable: 'text', example: '/var/lib/shop/evidence' },
   { option: 'signal', variable: 'value', example: 'SIGUSR2' },
   { option: 'watchdog', variable: 'value', example: 'false' },

@@ -232,7 +232,7 @@ function threadsNow(): WatchSettings['threads'] {
   const v8PoolSize = v8PoolSizeOf([...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(/\s+/)])
   const known =
     main === undefined ? { v8: [], pool: [] } : threadsAtStart(listThreads(), main, v8PoolSize, uvPoolSize)
-  return { known, uvPoolSize }
+  return { known }
 }
 
 const DEFAULT_UV_POOL_SIZE = 4

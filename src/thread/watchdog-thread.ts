@@ -14,9 +14,9 @@ import { Turns } from './turns'
 /** Entry of the watchdog thread. It never ends by itself: a thread that exits while a session closes aborts the process. */
 function main(): void {
   // pidusage would start it beside the programs that it runs.
-  startThreadPool()
+  const pool = startThreadPool()
   const {
-    settings,
+    settings: given,
     port,
     gate: gateMemory,
     beats: beatMemory,
@@ -24,6 +24,10 @@ function main(): void {
     hook,
     orderPort,
   } = workerData as WatchdogData
+  const { known } = given.threads
+  // Of an ES module the pool ran before the thread.
+  const threads = { known: known.pool.length > 0 ? known : { ...known, pool } }
+  const settings = { ...given, threads }
   const beats = new Beats(beatMemory)
   const tell = teller(port)
   const report = reportBy(tell)

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
 import { epochMs, monotonicMs } from '../base/clock'
 import { loadForkHelper } from '../capture/heap/fork/helper'
@@ -32,8 +31,6 @@ export interface RecordParts {
   readonly main: MainReports
   /** Threads that are known by the order in which they were started. */
   readonly known: Pick<KnownThreads, 'v8' | 'pool'>
-  /** Number of threads of libuv's pool. */
-  readonly uvPoolSize: number
   /** Ask also an idle main thread for its figures, because a rule needs them. */
   readonly needsFigures: boolean
 }
@@ -78,7 +75,7 @@ export class ProcessRecord {
   #readings = 0
   #restAtStart: number | undefined
 
-  constructor({ main, known, uvPoolSize, needsFigures }: RecordParts) {
+  constructor({ main, known, needsFigures }: RecordParts) {
     this.#main = main
     this.#needsFigures = needsFigures
     const own = this.#hasProc ? ownThreadId() : MONITOR
@@ -87,7 +84,6 @@ export class ProcessRecord {
       main: this.#hasProc ? mainThreadId() : MAIN,
       monitor: isMainThread ? undefined : own,
     })
-    if (this.#hasProc && !isMainThread && known.pool.length === 0) this.#roster.addPool(startPool(uvPoolSize))
     this.mark()
   }
 
@@ -182,16 +178,4 @@ function readTimes(gcTimeMs: () => number): Times {
 function loadGcTime(): () => number {
   const loaded = loadForkHelper()
   return ('helper' in loaded ? loaded.helper.gcTimeMs : undefined) ?? (() => NaN)
-}
-
-/**
- * Starts libuv's pool if it does not exist, all threads of which appear within the call.
- *
- * @returns Them; none when the pool exists already, or when it cannot be told from other new threads.
- */
-function startPool(uvPoolSize: number): number[] {
-  const before = new Set(listThreads())
-  stat('/', () => undefined)
-  const added = listThreads().filter((tid) => !before.has(tid))
-  return added.length === uvPoolSize ? added : []
 }

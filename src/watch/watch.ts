@@ -75,8 +75,8 @@ export interface WatchSettings {
   readonly cpu: CpuSettings
   readonly memory: MemorySettings
   readonly rules: readonly NamedRule[]
-  /** Threads that are known by the order in which they were started, and the size of libuv's pool. */
-  readonly threads: Pick<RecordParts, 'known' | 'uvPoolSize'>
+  /** Threads that are known by the order in which they were started. */
+  readonly threads: Pick<RecordParts, 'known'>
   /** Absent: nothing is done at V8's heap limit. */
   readonly heapLimit?: HeapLimitToWatch | undefined
   /** Started without code, perhaps in a process that it is not meant for: the directories are left alone until a dump. */

@@ -1,5 +1,5 @@
 import type { NodeWorker, Session } from 'node:inspector'
-import { parseJson, Promise, toJson } from '../../base/globals'
+import { AbortController, parseJson, Promise, toJson } from '../../base/globals'
 import { pause } from '../../base/timers'
 import type { MainThread } from './orders'
 
@@ -77,7 +77,13 @@ async function listOver(session: Session, early: AbortSignal): Promise<ListedWor
     isListed = true
     look()
   })
-  await Promise.race([answered, pause(LIST_DEADLINE_MS, early)])
+  const over = new AbortController()
+  const end = (): void => over.abort()
+  early.addEventListener('abort', end)
+  if (early.aborted) end()
+  await Promise.race([answered, pause(LIST_DEADLINE_MS, over.signal)])
+  early.removeEventListener('abort', end)
+  end()
   return [...workers.values()]
 }
 

@@ -111,7 +111,8 @@ class WorkerProfiles implements RunningWorkerProfiles {
 
   async stop(deadlineMs: number): Promise<EndedWorkerProfiles> {
     this.#over.abort()
-    const late = pause(deadlineMs)
+    const done = new AbortController()
+    const late = pause(deadlineMs, done.signal)
     const [profiles, notes]: [WorkerProfile[], WorkerNote[]] = [[], []]
     // One after the other: each profile passes through the main thread and this one as text.
     const watched = [...this.#workers.values()].sort((one, other) => other.busyMs - one.busyMs)
@@ -122,6 +123,7 @@ class WorkerProfiles implements RunningWorkerProfiles {
       const note = worker.note()
       if (note) notes.push(note)
     }
+    done.abort()
     this.abandon()
     return { profiles, notes, ...(this.#failure === undefined ? {} : { failure: this.#failure }) }
   }

@@ -21,6 +21,7 @@ test('each option has a variable, which means what the option means', () => {
     'cpu.limiter': [5, 'hour'],
     'memory.limiter': [2, 'day'],
     'memory.heapLimit': { hold: 20_000 },
+    rules: [],
   }
   for (const { option, example, variable } of DECLARED_OPTIONS) {
     if (option === 'cpu' || option === 'memory' || variable === 'none') continue

@@ -8,7 +8,8 @@ import { whyNoHelper } from '../../../../e2e/fork/native/forking-server'
 import { scratch } from '../../../../harness/program'
 import { installLibrary, repository } from '../../package-copy'
 
-const FUNCTIONS = 'survey fork armHeapLimit prepareHeapLimit disarmHeapLimit wait exitCodes'
+const FUNCTIONS =
+  'survey fork armHeapLimit prepareHeapLimit disarmHeapLimit threadsAvailable watchGc unwatchGc gcTimeMs wait exitCodes'
 const BINARY = `fork-helper.napi.${readLibc()}.node`
 const OWN_BINARY = path.join('prebuilds', `linux-${process.arch}`, BINARY)
 
