@@ -157,7 +157,12 @@ export function cpuSampler(cpuTime: Pick<CpuTime, 'read'>, now: () => number = m
 }
 
 /** One process, as pidusage reads it. */
-type Status = Pick<pidusage.Status, 'ctime' | 'memory'>
+interface Status {
+  /** CPU time, ms. */
+  readonly ctime: number
+  /** Resident memory, bytes. */
+  readonly memory: number
+}
 
 /** Reads several processes in one call. A process that has ended, or that pidusage could not read, is absent. */
 export type AskPidusage = (pids: readonly number[]) => Promise<Map<number, Status>>

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
+import ts from 'typescript'
 
 // A suite that stays green when an ingredient of the protocol is taken out shows nothing. Each mutant is a copy of dist/
 // with one change; the named test must go red on it, and green on the copy without the change.
@@ -141,6 +142,10 @@ function copyDist(t: TestContext): string {
   const copy = mkdtempSync(join(ROOT, 'build/mutant-'))
   t.after(() => rmSync(copy, { recursive: true }))
   cpSync(join(ROOT, 'dist'), copy, { recursive: true })
+  // The entry as it was before it was bundled: then it loads the file with the change.
+  const entry = readFileSync(join(ROOT, 'src/cluster/index.ts'), 'utf8')
+  const compilerOptions = { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 }
+  writeFileSync(join(copy, 'cluster/index.js'), ts.transpileModule(entry, { compilerOptions }).outputText)
   return copy
 }
 

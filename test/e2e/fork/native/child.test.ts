@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readFileSync, readlinkSync } from 'node:fs'
 import { constants, getPriority } from 'node:os'
 import { test } from 'node:test'
 import { startForkingServer, whyNoHelper } from './forking-server'
@@ -98,7 +98,7 @@ test('the child can be told apart and stopped with its group', { skip }, async (
   const child = JSON.parse((await server.forkAndWait('describe')).result) as Description
   assert.equal(child.name, 'heap-snapshot')
   assert.equal(child.group, server.process.pid)
-  assert.equal(child.directory, process.cwd())
+  assert.equal(child.directory, readlinkSync(`/proc/${server.process.pid}/cwd`))
 })
 
 test('what the child prints goes nowhere', { skip }, async (context) => {

@@ -1,7 +1,7 @@
 'use strict'
 const { resolveEngines } = require('../../../../dist/capture/engines')
 const { holdingsOf } = require('../../../../dist/capture/heap/allocation-sites')
-const { createHeapSampler } = require('../../../../dist/capture/heap/sampling')
+const { createHeapSampler } = require('../../../../dist/capture/heap/sampler')
 const { openLocalSession } = require('../../../../dist/capture/main-thread/local-session')
 const leak = require('../../../../dist/leak/choose-readings')
 
