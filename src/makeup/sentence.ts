@@ -40,7 +40,9 @@ function gcShare({ threads, gcPercent }: Makeup): number {
     threads.filter(({ kind }) => kind === wanted).reduce((sum, { cpuPercent }) => sum + cpuPercent, 0)
   const v8Percent = percentOf('v8')
   const usedPercent = percentOf('main') + v8Percent
-  return usedPercent === 0 ? 0 : Math.min(100, ((gcPercent + v8Percent) / usedPercent) * 100)
+  // The threads of V8 also compile, which is most of what a process that has just started and is idle does.
+  if (usedPercent < WAITING_PERCENT) return 0
+  return Math.min(100, ((gcPercent + v8Percent) / usedPercent) * 100)
 }
 
 /** Who holds the memory. */

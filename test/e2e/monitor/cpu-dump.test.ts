@@ -11,7 +11,8 @@ describe('CPU use', { concurrency: true }, () => {
   for (const { watchdog, place } of places) {
     test(`above the threshold makes one whole profile that names the hot function, ${place}`, async (t) => {
       const app = startApp(t, 'burn.js', {
-        cpu: { interval: 300, duration: 1500, threshold: THRESHOLD, counter: 3, limiter: [1, 'hour'] },
+        // Long enough for a busy machine, on which it takes a while until a name has to be looked for.
+        cpu: { interval: 300, duration: 5000, threshold: THRESHOLD, counter: 3, limiter: [1, 'hour'] },
         watchdog,
       })
       const dump = await app.until('dump')

@@ -22,7 +22,9 @@ function watched(t: TestContext, args: readonly string[], env: NodeJS.ProcessEnv
     directory,
     options || `--require ${REGISTER}`,
   )
-  return { ...rest, stdout, state: JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as unknown }
+  // The lines of a logger that writes to stdout may come later.
+  const last = stdout.split('\n').findLast((line) => line.startsWith('{'))
+  return { ...rest, stdout, state: JSON.parse(last ?? '') as unknown }
 }
 
 const ON = { claims: ['cpu', 'memory', 'heap-limit'], isPreloaded: true }
