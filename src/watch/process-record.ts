@@ -1,7 +1,7 @@
 import { isMainThread } from 'node:worker_threads'
 import { epochMs, monotonicMs } from '../base/clock'
 import { loadForkHelper } from '../capture/heap/fork/helper'
-import type { ListedWorker } from '../capture/main-thread/list-workers'
+import type { ListedWorker } from '../capture/threads/list-workers'
 import type { Picture } from '../dispatch/request'
 import type { MainFigures } from '../makeup/makeup'
 import { memoryUse } from '../makeup/memory'

@@ -7,8 +7,11 @@ import { busyTime } from '../cpu/busy-time'
 import { forgetOptimizedCode } from '../cpu/forget-optimized-code'
 import { waitForLongStretch } from '../cpu/long-stretch'
 import { ORDER_TIMEOUT_MS } from '../main-thread/patient'
-import { BusyWatch } from './busy'
+import { BusyWatch, guiltiestFirst } from './busy'
 import { type AttachedWorker, attachToWorkers } from './worker-sessions'
+
+/** Name of the threads of this library, also of another copy. */
+const OWN_NAME = 'cpu-memory-monitor'
 
 /** Time between two looks at the CPU time of workers that are not profiled yet, ms. */
 const LOOK_EVERY_MS = 200
@@ -98,10 +101,12 @@ class WorkerProfiles implements RunningWorkerProfiles {
     try {
       this.#session = parts.connect()
       this.#failure = 'the main thread did not list its workers: it was in one long native call'
-      attachToWorkers(this.#session, parts.ownThreadId, {
+      attachToWorkers(this.#session, {
         attached: (worker) => this.#attached(worker),
         detached: (worker) => this.#workers.get(worker)?.ended(),
-        listed: () => (this.#failure = undefined),
+        listed: (error) => {
+          if (!error) this.#failure = undefined
+        },
       })
     } catch (error) {
       this.#failure = messageOf(error)
@@ -115,8 +120,8 @@ class WorkerProfiles implements RunningWorkerProfiles {
     const late = pause(deadlineMs, done.signal)
     const [profiles, notes]: [WorkerProfile[], WorkerNote[]] = [[], []]
     // One after the other: each profile passes through the main thread and this one as text.
-    const watched = [...this.#workers.values()].sort((one, other) => other.busyMs - one.busyMs)
-    for (const worker of watched) {
+    const watched = [...this.#workers.values()].map((worker) => ({ worker, busyMs: worker.busyMs }))
+    for (const { worker } of guiltiestFirst(watched)) {
       const profile = await worker.stop(late)
       if (profile && worker.isIdle(profile)) continue
       if (profile) profiles.push(worker.describe(profile))
@@ -135,6 +140,7 @@ class WorkerProfiles implements RunningWorkerProfiles {
   }
 
   #attached(worker: AttachedWorker): void {
+    if (worker.id === this.#parts.ownThreadId || worker.name === OWN_NAME) return
     if (this.#over.signal.aborted || this.#workers.size >= MOST_WORKERS) return
     const watched = new Watched(worker, this.#parts, this.#beganAtMs, this.#over.signal)
     this.#workers.set(worker, watched)

@@ -1,7 +1,7 @@
 import type { NodeWorker, Session } from 'node:inspector'
 import { parseJson, Promise, toJson } from '../../base/globals'
 
-/** A worker thread of the application, seen through the inspector. */
+/** A worker thread, seen through the inspector. */
 export interface AttachedWorker {
   /** Its `threadId`. */
   readonly id: number
@@ -20,33 +20,25 @@ export interface WorkerListener {
   attached(worker: AttachedWorker): void
   /** That worker has ended. */
   detached(worker: AttachedWorker): void
-  /** All workers that were there are attached. */
-  listed(): void
+  /** All workers that were there are attached; with an error, none can be. */
+  listed(error: Error | null): void
 }
 
-/** Name of the threads of this library, also of another copy. */
-const OWN_NAME = 'cpu-memory-monitor'
 /** Name that Node 22 and later give to a worker without one. */
 const NO_NAME = 'WorkerThread'
 
 /**
- * Attaches to the application's workers over a session to the main thread, by the inspector's NodeWorker domain. From another
+ * Attaches to all workers, this library's own included, over a session to the main thread, by the inspector's NodeWorker domain. From another
  * thread that also works while the main thread spins, and finds the workers of workers.
  *
  * To detach, disconnect the session: `NodeWorker.disable` does not return there on Node 24 and 26. Sessions to one worker do not
  * disturb each other, so that a debugger keeps its own.
- *
- * @param ownThreadId - `threadId` of the thread that runs this, which is left out.
  */
-export function attachToWorkers(
-  session: Pick<Session, 'on' | 'post'>,
-  ownThreadId: number,
-  listener: WorkerListener,
-): void {
+export function attachToWorkers(session: Pick<Session, 'on' | 'post'>, listener: WorkerListener): void {
   const workers = new Map<string, { worker: AttachedWorker; answered: (message: string) => void }>()
   session.on('NodeWorker.attachedToWorker', ({ params: { sessionId, workerInfo } }) => {
     const identity = identityOf(workerInfo)
-    if (!identity || identity.id === ownThreadId || identity.name === OWN_NAME) return
+    if (!identity) return
     const { ask, answered } = createCalls((message, failed) =>
       session.post('NodeWorker.sendMessageToWorker', { sessionId, message }, (error) => {
         if (error) failed(error)
@@ -65,7 +57,7 @@ export function attachToWorkers(
     if (attached) listener.detached(attached.worker)
   })
   session.post('NodeWorker.enable', { waitForDebuggerOnStart: false }, (error) => {
-    if (!error) listener.listed()
+    listener.listed(error)
   })
 }
 

@@ -3,8 +3,8 @@ import { EventEmitter, once } from 'node:events'
 import type { Session } from 'node:inspector'
 import { test, type TestContext } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import { listWorkers } from '../../../../src/capture/main-thread/list-workers'
 import { openLocalSession } from '../../../../src/capture/main-thread/local-session'
+import { listWorkers } from '../../../../src/capture/threads/list-workers'
 
 const never = new AbortController().signal
 const mainThread = { connect: openLocalSession }

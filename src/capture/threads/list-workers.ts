@@ -1,7 +1,8 @@
-import type { NodeWorker, Session } from 'node:inspector'
-import { AbortController, parseJson, Promise, toJson } from '../../base/globals'
+import type { Session } from 'node:inspector'
+import { AbortController, Promise } from '../../base/globals'
 import { pause } from '../../base/timers'
-import type { MainThread } from './orders'
+import type { MainThread } from '../main-thread/orders'
+import { type AttachedWorker, attachToWorkers } from './worker-sessions'
 
 /** A worker thread, as the inspector shows it. */
 export interface ListedWorker {
@@ -47,36 +48,27 @@ export async function listWorkers(
 }
 
 async function listOver(session: Session, early: AbortSignal): Promise<ListedWorker[]> {
-  const workers = new Map<string, ListedWorker>()
-  let isListed = false
-  let answers = 0
-  let allAnswered: () => void = () => undefined
-  const answered = new Promise<void>((resolve) => (allAnswered = resolve))
-  const look = (): void => {
-    if (isListed && answers >= workers.size) allAnswered()
+  const workers = new Map<AttachedWorker, ListedWorker>()
+  const asked: Promise<void>[] = []
+  const ask = async (worker: AttachedWorker): Promise<void> => {
+    try {
+      const usage = await worker.ask<HeapUsage>('Runtime.getHeapUsage')
+      workers.set(worker, { id: worker.id, name: worker.name, ...heapOf(usage) })
+    } catch {
+      return
+    }
   }
-  session.on('NodeWorker.attachedToWorker', ({ params: { sessionId, workerInfo } }) => {
-    const worker = workerOf(workerInfo)
-    if (!worker || workers.size >= MOST_WORKERS) return
-    workers.set(sessionId, worker)
-    const message = toJson({ id: 1, method: 'Runtime.getHeapUsage' })
-    session.post('NodeWorker.sendMessageToWorker', { sessionId, message }, (error) => {
-      if (!error) return
-      answers++
-      look()
-    })
-  })
-  session.on('NodeWorker.receivedMessageFromWorker', ({ params: { sessionId, message } }) => {
-    const worker = workers.get(sessionId)
-    if (!worker) return
-    workers.set(sessionId, { ...worker, ...heapOf(message) })
-    answers++
-    look()
-  })
-  session.post('NodeWorker.enable', { waitForDebuggerOnStart: false }, () => {
-    isListed = true
-    look()
-  })
+  const answered = new Promise<void>((resolve) =>
+    attachToWorkers(session, {
+      attached(worker) {
+        if (workers.size >= MOST_WORKERS) return
+        workers.set(worker, { id: worker.id, name: worker.name })
+        asked.push(ask(worker))
+      },
+      detached: () => undefined,
+      listed: () => resolve(),
+    }),
+  ).then(() => Promise.all(asked))
   const over = new AbortController()
   const end = (): void => over.abort()
   early.addEventListener('abort', end)
@@ -87,15 +79,12 @@ async function listOver(session: Session, early: AbortSignal): Promise<ListedWor
   return [...workers.values()]
 }
 
-/** The title is `[worker 3] name`. */
-function workerOf({ title }: NodeWorker.WorkerInfo): ListedWorker | undefined {
-  const [, id, name = ''] = /^\[worker (\d+)\] ?(.*)$/s.exec(title) ?? []
-  return id === undefined ? undefined : { id: Number(id), name: name === 'WorkerThread' ? '' : name }
+interface HeapUsage {
+  readonly usedSize?: unknown
+  readonly totalSize?: unknown
 }
 
-function heapOf(message: string): Pick<ListedWorker, 'heapUsed' | 'heapTotal'> {
-  const { result } = parseJson(message) as { readonly result?: { usedSize?: unknown; totalSize?: unknown } }
-  const { usedSize, totalSize } = result ?? {}
+function heapOf({ usedSize, totalSize }: HeapUsage): Pick<ListedWorker, 'heapUsed' | 'heapTotal'> {
   return typeof usedSize === 'number' && typeof totalSize === 'number'
     ? { heapUsed: usedSize, heapTotal: totalSize }
     : {}
