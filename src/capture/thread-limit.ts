@@ -58,7 +58,7 @@ export function startThreadPool(): readonly number[] {
 }
 
 /** As libuv reads it, at the first use of the pool. */
-function poolSize(): number {
+export function poolSize(): number {
   const { UV_THREADPOOL_SIZE } = process.env
   if (UV_THREADPOOL_SIZE === undefined) return DEFAULT_POOL_SIZE
   const size = Number.parseInt(UV_THREADPOOL_SIZE, 10)

@@ -63,16 +63,3 @@ export interface Makeup {
   readonly gcPercent?: number
   readonly memory: MemoryUse
 }
-
-/** What the main thread reports about itself, bytes unless named otherwise. */
-export interface MainFigures {
-  /** Monotonic clock, ms. */
-  readonly atMs: number
-  readonly heapUsed: number
-  readonly heapTotal: number
-  readonly heapLimit: number
-  readonly external: number
-  readonly arrayBuffers: number
-  /** CPU time of the main thread, ms; NaN where Node does not offer it. */
-  readonly threadCpuMs: number
-}

@@ -1,4 +1,5 @@
-import type { MainFigures, MemoryUse, WorkerHeap } from './makeup'
+import type { HeapFigures } from '../base/thread-figures'
+import type { MemoryUse, WorkerHeap } from './makeup'
 
 /**
  * Divides the resident set among its owners.
@@ -8,7 +9,7 @@ import type { MainFigures, MemoryUse, WorkerHeap } from './makeup'
  */
 export function memoryUse(
   rss: number,
-  figures: MainFigures | undefined,
+  figures: HeapFigures | undefined,
   workers: readonly WorkerHeap[],
   nowMs: number,
   restAtStart?: number,

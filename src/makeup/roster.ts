@@ -1,3 +1,4 @@
+import type { WorkerBirth } from '../base/thread-figures'
 import type { ThreadKind } from './makeup'
 
 /** What a thread is and how it is called. */
@@ -6,14 +7,6 @@ export interface Identity {
   readonly name: string
   /** `threadId` of a worker. */
   readonly id?: number | undefined
-}
-
-/** A worker of the main thread, and the kernel's number of its thread. */
-export interface WorkerBirth {
-  readonly tid: number
-  readonly id: number
-  /** Absent where Node does not have it (before 22.17). */
-  readonly name?: string | undefined
 }
 
 /** The kernel's numbers of threads that are known by how they came to be. */

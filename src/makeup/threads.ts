@@ -1,13 +1,6 @@
+import type { ThreadTime } from '../base/thread-figures'
 import type { ThreadUse } from './makeup'
 import type { Identity } from './roster'
-
-/** CPU time of one thread since it started. */
-export interface ThreadMark {
-  readonly tid: number
-  readonly cpuMs: number
-  /** Time ready to run and without a CPU, ms; NaN where the system does not count it. */
-  readonly waitMs: number
-}
 
 /** CPU time of the process and of its threads at some moment. */
 export interface ProcessMark {
@@ -17,7 +10,7 @@ export interface ProcessMark {
   readonly cpuMs: number
   /** CPU time of the main thread in garbage collections, ms; NaN where it is not known. */
   readonly gcMs: number
-  readonly threads: readonly ThreadMark[]
+  readonly threads: readonly ThreadTime[]
 }
 
 /** CPU use over a span of time. */

@@ -9,6 +9,7 @@ import { thresholdAboveHeapLimit } from '../capture/heap/limit/allowance'
 import { createHeapSampler, type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampler'
 import type * as carryOut from '../capture/main-thread/carry-out'
 import { openLocalSession, whyNoInspector } from '../capture/main-thread/local-session'
+import { poolSize } from '../capture/thread-limit'
 import { type ArmedHeapLimit, armHeapLimit } from '../dispatch/arm-heap-limit'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { Gate } from '../dispatch/gate'
@@ -227,15 +228,12 @@ function startGcTime(): () => void {
 
 /** Numbers of threads, as far as they can be told from the order in which Node has started them. */
 function threadsNow(): WatchSettings['threads'] {
-  const uvPoolSize = Math.trunc(Number(process.env['UV_THREADPOOL_SIZE'])) || DEFAULT_UV_POOL_SIZE
   const main = mainThreadId()
   const v8PoolSize = v8PoolSizeOf([...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(/\s+/)])
   const known =
-    main === undefined ? { v8: [], pool: [] } : threadsAtStart(listThreads(), main, v8PoolSize, uvPoolSize)
+    main === undefined ? { v8: [], pool: [] } : threadsAtStart(listThreads(), main, v8PoolSize, poolSize())
   return { known }
 }
-
-const DEFAULT_UV_POOL_SIZE = 4
 
 function watchSettingsOf(
   settings: Settings,

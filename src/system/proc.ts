@@ -52,8 +52,15 @@ export function parseThreadStat(stat: string): ThreadStat {
  * @returns `undefined` when there is no such thread, or the kernel does not keep this time.
  */
 export function readThreadCpuMs(threadId: number): number | undefined {
-  const schedstat = readKernelFile(`/proc/self/task/${threadId}/schedstat`)
-  return schedstat === undefined ? undefined : Number(schedstat.split(' ')[0]) / 1e6
+  return readSchedstat(threadId)?.ranMs
+}
+
+/** The kernel's count of the time that a thread had a CPU and waited for one, ms; `undefined` where it keeps none. */
+export function readSchedstat(threadId: number): { ranMs: number; waitedMs: number } | undefined {
+  const text = readKernelFile(`/proc/self/task/${threadId}/schedstat`)
+  if (text === undefined) return undefined
+  const [ran = 0, waited = NaN] = text.split(' ').map(Number)
+  return { ranMs: ran / 1e6, waitedMs: waited / 1e6 }
 }
 
 /** State, CPU time and memory of a child process. */

@@ -1,14 +1,7 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
-import { readKernelFile, readThreadStat } from './proc'
-
-/** CPU time of one thread since it started. */
-export interface ThreadTime {
-  readonly tid: number
-  readonly cpuMs: number
-  /** Time ready to run and without a CPU, ms; NaN where the kernel does not count it. */
-  readonly waitMs: number
-}
+import type { ThreadTime } from '../base/thread-figures'
+import { readKernelFile, readSchedstat, readThreadStat } from './proc'
 
 const TASKS = '/proc/self/task'
 
@@ -56,9 +49,9 @@ export function readThreadTimes(): ThreadTime[] {
 }
 
 function timeOf(tid: number): Omit<ThreadTime, 'tid'> | undefined {
-  const [ran = 0, waited = NaN] = (readKernelFile(`${TASKS}/${tid}/schedstat`) ?? '').split(' ').map(Number)
+  const schedstat = readSchedstat(tid)
   // A kernel without the counters shows zeros.
-  if (ran > 0) return { cpuMs: ran / 1e6, waitMs: waited / 1e6 }
+  if (schedstat && schedstat.ranMs > 0) return { cpuMs: schedstat.ranMs, waitMs: schedstat.waitedMs }
   const stat = readThreadStat(`${TASKS}/${tid}`)
   return stat && { cpuMs: stat.cpuTicks * TICK_MS, waitMs: NaN }
 }

@@ -1,13 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Worker } from 'node:worker_threads'
+import type { WorkerBirth } from '../base/thread-figures'
 import { listThreads } from './threads'
-
-/** A worker that the main thread has started, and the kernel's number of its thread. */
-export interface Birth {
-  readonly tid: number
-  readonly id: number
-  readonly name?: string | undefined
-}
 
 /**
  * Reports which thread each new worker of this thread runs on. Nothing else connects a `threadId` with the kernel's number.
@@ -18,7 +12,7 @@ export interface Birth {
  * @param onBirth - Must not throw.
  * @returns Stops it.
  */
-export function watchWorkerBirths(onBirth: (birth: Birth) => void): () => void {
+export function watchWorkerBirths(onBirth: (birth: WorkerBirth) => void): () => void {
   let known = new Set(listThreads())
   const workers = channel('worker_threads')
   const onWorker = (message: unknown): void => {

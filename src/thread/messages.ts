@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
+import type { WorkerBirth } from '../base/thread-figures'
 import type { Dump, DumpResult, Failure, Reading, Skip } from '../dispatch/events'
 import type { DumpRequest } from '../dispatch/request'
-import type { WorkerBirth } from '../makeup/roster'
 import type { RuleChanges, WatchSettings, Ways } from '../watch/watch'
 
 /** Data that the thread is started with. */

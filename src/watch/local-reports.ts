@@ -1,4 +1,5 @@
-import { type HeapFigures, readHeapFigures } from '../system/figures'
+import type { HeapFigures } from '../base/thread-figures'
+import { readHeapFigures } from '../system/figures'
 import { LoopMeter, type LoopReport } from '../system/loop-meter'
 import { type MainReports, RECORD_INTERVAL_MS } from './process-record'
 

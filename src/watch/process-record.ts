@@ -1,21 +1,21 @@
 import { isMainThread } from 'node:worker_threads'
 import { epochMs, monotonicMs } from '../base/clock'
+import type { HeapFigures, ThreadTime, WorkerBirth } from '../base/thread-figures'
 import { loadForkHelper } from '../capture/heap/fork/helper'
 import type { ListedWorker } from '../capture/threads/list-workers'
 import type { Picture } from '../dispatch/request'
-import type { MainFigures } from '../makeup/makeup'
 import { memoryUse } from '../makeup/memory'
 import { FlightRecorder } from '../makeup/recorder'
-import { type KnownThreads, Roster, type WorkerBirth } from '../makeup/roster'
-import { percent, ThreadHistory, type ThreadMark, threadUses } from '../makeup/threads'
-import { readThreadCpuMs } from '../system/figures'
+import { type KnownThreads, Roster } from '../makeup/roster'
+import { percent, ThreadHistory, threadUses } from '../makeup/threads'
+import { readOwnThreadCpuMs } from '../system/figures'
 import type { LoopReport } from '../system/loop-meter'
 import { listThreads, mainThreadId, ownThreadId, readThreadTimes, threadName } from '../system/threads'
 
 /** Reports of the main thread about itself, wherever they are read. */
 export interface MainReports {
   /** The latest, `undefined` before the first. */
-  readonly figures: MainFigures | undefined
+  readonly figures: HeapFigures | undefined
   /** By how much its event loop is late, ms. */
   delayMs(nowMs: number): number
   /** Whether it goes on to report figures. */
@@ -163,8 +163,8 @@ export class ProcessRecord {
     return name
   }
 
-  #timesByNode(): ThreadMark[] {
-    const own = { tid: isMainThread ? MAIN : MONITOR, cpuMs: readThreadCpuMs(), waitMs: NaN }
+  #timesByNode(): ThreadTime[] {
+    const own = { tid: isMainThread ? MAIN : MONITOR, cpuMs: readOwnThreadCpuMs(), waitMs: NaN }
     const main = { tid: MAIN, cpuMs: this.#main.figures?.threadCpuMs ?? NaN, waitMs: NaN }
     return (isMainThread ? [own] : [main, own]).filter(({ cpuMs }) => !Number.isNaN(cpuMs))
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
+import type { WorkerBirth } from '../../../src/base/thread-figures'
 import {
   listThreads,
   mainThreadId,
@@ -9,7 +10,7 @@ import {
   readThreadTimes,
   threadName,
 } from '../../../src/system/threads'
-import { type Birth, watchWorkerBirths } from '../../../src/system/worker-births'
+import { watchWorkerBirths } from '../../../src/system/worker-births'
 
 const isLinux = process.platform === 'linux'
 const skip = isLinux ? false : 'needs /proc'
@@ -40,7 +41,7 @@ test('the times of the threads are that of the process', { skip }, () => {
 })
 
 test('each of several workers started at once is connected with its own thread', { skip }, async (t) => {
-  const births: Birth[] = []
+  const births: WorkerBirth[] = []
   const stop = watchWorkerBirths((birth) => births.push(birth))
   t.after(stop)
   const workers = [newWorker(), newWorker(), newWorker()]
@@ -54,7 +55,7 @@ test('each of several workers started at once is connected with its own thread',
 })
 
 test('after the stop no worker is seen', { skip }, async () => {
-  const births: Birth[] = []
+  const births: WorkerBirth[] = []
   watchWorkerBirths((birth) => births.push(birth))()
   await once(newWorker(), 'exit')
   assert.deepEqual(births, [])
