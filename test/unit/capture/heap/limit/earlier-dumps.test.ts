@@ -14,7 +14,7 @@ import fs, {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { test, type TestContext } from 'node:test'
+import { after, test, type TestContext } from 'node:test'
 import {
   claimReport,
   countRecentDumps,
@@ -24,6 +24,10 @@ import {
 const open = fs.openSync
 const HOUR_MS = 3_600_000
 const now = 1_800_000_000_000
+
+// The directory is read in pieces, with unref'd timers between them.
+const hold = setInterval(() => undefined, 1000)
+after(() => clearInterval(hold))
 
 function scratch(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'heap-limit-dumps-'))
