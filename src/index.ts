@@ -8,7 +8,7 @@ import type * as start from './monitor/start'
 import type * as update from './monitor/update'
 import type * as voice from './monitor/voice'
 import type * as limiter from './options/limiter'
-import type * as logger from './report/logger'
+import type * as logger from './report/listeners'
 
 /**
  * Watches this process's CPU and memory, and puts the evidence on disk when something goes wrong.

@@ -10,7 +10,7 @@ import ts from 'typescript'
  */
 const FLOORS: Record<string, readonly string[]> = {
   base: [],
-  options: ['base', 'dispatch/budget', 'report/logger'],
+  options: ['base', 'dispatch/budget', 'report/listeners'],
   system: ['base'],
   makeup: ['base'],
   files: ['base', 'makeup'],

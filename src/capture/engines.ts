@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, isAbsolute, join } from 'node:path'
-import { firstLineOf } from '../base/error-text'
+import { firstLineOf } from '../base/globals'
 import type { PassedOver } from './capture'
 
 /** How to use the optional packages. An object means `'auto'` with these packages, by name, from the application. */

@@ -1,4 +1,4 @@
-import { startLoop } from '../base/loop'
+import { startLoop } from '../base/time'
 import { whyNoThreadPool } from '../capture/thread-limit'
 import { processUsage } from '../system/usage'
 

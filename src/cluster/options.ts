@@ -1,6 +1,6 @@
 import { availableParallelism, constants } from 'node:os'
 import { parseSize } from '../base/size'
-import { MAX_TIMER_MS } from '../base/timers'
+import { MAX_TIMER_MS } from '../base/time'
 import type { Budget } from '../dispatch/budget'
 import { type LimiterOption, readKeep, readLimiter } from '../options/limiter'
 import {
@@ -14,7 +14,7 @@ import {
   RESERVED_SIGNALS,
   typeError,
 } from '../options/read'
-import type { Logger } from '../report/logger'
+import type { Logger } from '../report/listeners'
 import type { BackoffSettings } from './plan/backoff'
 
 /** Called once in each worker, to start the application. What it returns is awaited. */

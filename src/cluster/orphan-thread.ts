@@ -1,5 +1,5 @@
 import { workerData } from 'node:worker_threads'
-import { setInterval } from '../base/timers'
+import { setInterval } from '../base/time'
 import type { OrphanThreadData } from './orphan-watchdog'
 
 /** How often the thread checks whether the primary is still there, ms. */

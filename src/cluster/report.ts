@@ -2,8 +2,7 @@
 
 import { availableParallelism } from 'node:os'
 import { formatSize } from '../base/size'
-import { say } from '../report/listeners'
-import { type Logger, stderrLogger } from '../report/logger'
+import { type Logger, say, stderrLogger } from '../report/listeners'
 import { readLimits } from '../system/limits'
 import type { ClusterEvents, WorkerIdentity } from './handle'
 import type { ClusterSettings } from './options'

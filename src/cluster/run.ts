@@ -1,7 +1,7 @@
 import cluster from 'node:cluster'
 import { EventEmitter } from 'node:events'
 import { isMainThread } from 'node:worker_threads'
-import { processRegistry } from '../dispatch/process-registry'
+import { processRegistry } from '../dispatch/gate'
 import type { CleanFunction } from './drain/drain'
 import type { Cluster, ClusterEvents, ClusterStats } from './handle'
 import { checkFunctions, type ClusterOptions, resolveClusterOptions, type RunFunction } from './options'

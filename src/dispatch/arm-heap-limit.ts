@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import * as v8 from 'node:v8'
-import { messageOf } from '../base/error-text'
-import { clearTimeout, setTimeout } from '../base/timers'
+import { messageOf } from '../base/globals'
+import { clearTimeout, setTimeout } from '../base/time'
 import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
 import {
   endsItsChildren,
@@ -14,7 +14,7 @@ import {
 import type * as heapLimitJob from '../capture/heap/limit/job'
 import { createHeapSampler, type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampler'
 import { openLocalSession } from '../capture/main-thread/local-session'
-import { claim } from './process-registry'
+import { claim } from './gate'
 
 export interface ArmedHeapLimit {
   readonly toWatch: HeapLimitToWatch

@@ -1,16 +1,24 @@
-import { type Clock, tenths } from '../base/clock'
-import { messageOf } from '../base/error-text'
-import { AbortController, ownOnly, owns, Promise } from '../base/globals'
+import { AbortController, messageOf, ownOnly, owns, Promise } from '../base/globals'
+import { type Clock, tenths } from '../base/time'
 import { type Captured, type Capturer, ExitingError, type Job } from '../capture/capture'
 import { artefactBaseName } from '../files/names'
 import type { Sidecar } from '../files/sidecar'
 import type { Makeup } from '../makeup/makeup'
 import type { DumpBudget } from './budget'
 import { type DumpOnce, dumpOnce } from './dump-once'
-import type { Dump, DumpKind, DumpResult, DumpRule, Report, SkipReason } from './events'
+import type {
+  Dump,
+  DumpKind,
+  DumpRequest,
+  DumpResult,
+  DumpRule,
+  Picture,
+  Report,
+  RunningDump,
+  SkipReason,
+  WaitingRequest,
+} from './events'
 import { type Gate, SETTLING_MS } from './gate'
-import { ReadingLog, sidecarReadings } from './readings'
-import type { DumpRequest, Picture, RunningDump, WaitingRequest } from './request'
 import type { ThresholdRule, ThresholdVerdict } from './threshold-rule'
 
 /** How often a waiting manual dump looks again when another copy of the package holds the gate. ms. */
@@ -360,4 +368,32 @@ function asDump(
     ...(childPeakBytes === undefined ? {} : { childPeakBytes }),
     ...(lateMs === undefined ? {} : { lateMs }),
   }
+}
+
+/** A reading: when (ms since 1970) and how much. */
+export interface LoggedReading {
+  readonly atEpochMs: number
+  readonly value: number
+}
+
+/** Number of the latest readings that go into a dump's sidecar. */
+export const READINGS_KEPT = 60
+
+/** The latest readings, oldest first. */
+export class ReadingLog {
+  readonly #readings: LoggedReading[] = []
+
+  add(reading: LoggedReading): void {
+    this.#readings.push(reading)
+    if (this.#readings.length > READINGS_KEPT) this.#readings.shift()
+  }
+
+  latest(): readonly LoggedReading[] {
+    return [...this.#readings]
+  }
+}
+
+/** The latest readings as a sidecar has them, with `at` in ISO 8601. */
+export function sidecarReadings(log: ReadingLog): Sidecar['why']['readings'] {
+  return log.latest().map(({ atEpochMs, value }) => ({ at: new Date(atEpochMs).toISOString(), value }))
 }

@@ -1,7 +1,5 @@
-import { epochMs, monotonicMs } from '../base/clock'
-import { messageOf } from '../base/error-text'
-import { toJson } from '../base/globals'
-import { pause } from '../base/timers'
+import { messageOf, toJson } from '../base/globals'
+import { epochMs, monotonicMs, pause } from '../base/time'
 import type { PassedOver } from '../capture/capture'
 import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
 import { FORK_WAY } from '../capture/heap/fork/job'
@@ -22,9 +20,8 @@ import type { RoomProbe } from '../capture/room-probe'
 import { childDeadlineMs } from '../files/expiry'
 import { deleteExpired } from '../files/retention'
 import type { Budget } from './budget'
-import type { Dump, Report } from './events'
-import { ReadingLog, sidecarReadings } from './readings'
-import type { Picture } from './request'
+import { ReadingLog, sidecarReadings } from './dispatcher'
+import type { Dump, Picture, Report } from './events'
 
 /** Longest text that a plan takes, bytes. */
 const MOST_FACTS_BYTES = 16 * 1024 - 1

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, ftruncateSync } from 'node:fs'
 import { join } from 'node:path'
-import { tenths } from '../base/clock'
+import { tenths } from '../base/time'
 import { fsync, fsyncNow, openDirectory, read, write } from './disk'
 import { partialName } from './names'
 import {

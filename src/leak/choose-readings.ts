@@ -1,4 +1,4 @@
-import { firstLineOf } from '../base/error-text'
+import { firstLineOf } from '../base/globals'
 import type { PassedOver } from '../capture/capture'
 import type { Engine } from '../capture/engines'
 import { loadPackage } from '../capture/engines'

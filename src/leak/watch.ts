@@ -1,5 +1,5 @@
+import { ReadingLog, sidecarReadings } from '../dispatch/dispatcher'
 import type { Leak } from '../dispatch/events'
-import { ReadingLog, sidecarReadings } from '../dispatch/readings'
 import type { Sidecar } from '../files/sidecar'
 import { type ConfirmedLeak, type Holdings, LeakConfirmation } from './confirmation'
 import { LeakPair } from './pair'

@@ -17,7 +17,7 @@ import {
   RESERVED_SIGNALS,
   typeError,
 } from '../options/read'
-import type { Logger } from '../report/logger'
+import type { Logger } from '../report/listeners'
 import type { OnDump } from '../report/on-dump'
 import { optionsOf } from './declared'
 import { DEFAULT_COUNTER, DEFAULT_INTERVAL_MS, readRules, type RuleOptions, type RuleToRead } from './rules'

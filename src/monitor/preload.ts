@@ -1,9 +1,8 @@
 import type * as clusterModule from 'node:cluster'
-import { messageOf } from '../base/error-text'
-import { setTimeout } from '../base/timers'
-import { processRegistry } from '../dispatch/process-registry'
-import { say } from '../report/listeners'
-import { stderrLogger } from '../report/logger'
+import { messageOf } from '../base/globals'
+import { setTimeout } from '../base/time'
+import { processRegistry } from '../dispatch/gate'
+import { say, stderrLogger } from '../report/listeners'
 import { readEnvironment } from './environment'
 import { Monitor } from './monitor'
 

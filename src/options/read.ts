@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { ownOnly } from '../base/globals'
-import { MAX_TIMER_MS } from '../base/timers'
-import type { Logger } from '../report/logger'
+import { MAX_TIMER_MS } from '../base/time'
+import type { Logger } from '../report/listeners'
 
 // Readers of what users write. Each checks one value and returns it, or its default when it is absent. Each throws a TypeError
 // for a wrong type and a RangeError for a wrong value, which name the option, what was expected, and the value received.

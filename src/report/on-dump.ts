@@ -1,5 +1,5 @@
 import { Promise } from '../base/globals'
-import { clearTimeout, setTimeout } from '../base/timers'
+import { clearTimeout, setTimeout } from '../base/time'
 
 /** The longest that a call of `onDump` is waited for, ms. */
 export const ON_DUMP_DEADLINE_MS = 60_000

@@ -1,6 +1,6 @@
 import { getHeapStatistics } from 'node:v8'
-import { monotonicMs } from '../base/clock'
 import type { HeapFigures } from '../base/thread-figures'
+import { monotonicMs } from '../base/time'
 
 /** What Node added later: https://nodejs.org/api/process.html#processthreadcpuusagepreviousvalue */
 type ProcessOfToday = NodeJS.Process & { readonly threadCpuUsage?: () => NodeJS.CpuUsage }

@@ -1,5 +1,5 @@
 import { type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks'
-import { monotonicMs } from '../base/clock'
+import { monotonicMs } from '../base/time'
 
 /** State of the calling thread's event loop. */
 export interface LoopReport {

@@ -1,8 +1,7 @@
 import { readdirSync, readlinkSync, statSync } from 'node:fs'
 import { createServer, Server } from 'node:net'
-import { monotonicMs } from '../base/clock'
 import { Promise } from '../base/globals'
-import { pause } from '../base/timers'
+import { monotonicMs, pause } from '../base/time'
 import { limitedGroups, readTotalMemory } from './limits'
 import { type ReadKernelFile, readKernelFile } from './proc'
 

@@ -2,9 +2,8 @@ import { closeSync, existsSync, openSync, readlinkSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import type pidusage from 'pidusage'
-import { monotonicMs } from '../base/clock'
-import { firstLineOf } from '../base/error-text'
-import { clearTimeout, setTimeout } from '../base/timers'
+import { firstLineOf } from '../base/globals'
+import { clearTimeout, monotonicMs, setTimeout } from '../base/time'
 import { readResidentBytes } from './proc'
 
 /** CPU time of the whole own process, all threads, since it started. */

@@ -1,5 +1,4 @@
-import { monotonicMs } from '../base/clock'
-import { startLoop } from '../base/loop'
+import { monotonicMs, startLoop } from '../base/time'
 import type { Dispatcher } from '../dispatch/dispatcher'
 import type { Gate } from '../dispatch/gate'
 import { readThreadStat } from '../system/proc'

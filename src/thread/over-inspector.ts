@@ -1,9 +1,12 @@
-import { type Runtime, Session } from 'node:inspector'
-import type { MessagePort } from 'node:worker_threads'
+import type * as inspector from 'node:inspector'
+import type { Runtime, Session } from 'node:inspector'
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import { toJson } from '../base/globals'
 import { ExitingError } from '../capture/capture'
+import type * as carryOut from '../capture/main-thread/carry-out'
 import type { MainThread, OrderName, Orders } from '../capture/main-thread/orders'
+import { REGISTRY_KEY } from '../dispatch/gate'
 import type { ExitWait } from './exit-wait'
-import { hookCall, type PostedOrder } from './order-post'
 import type { Turns } from './turns'
 
 /** The hook's answer, as JSON. */
@@ -39,7 +42,7 @@ export class InspectorMainThread implements MainThread {
 
   /** @throws ExitingError when the process is exiting. */
   connect(): Session {
-    return new HoldingSession(this.#exitWait)
+    return holdingSession(this.#exitWait)
   }
 
   async order<Name extends OrderName>(
@@ -74,28 +77,25 @@ export class InspectorMainThread implements MainThread {
 }
 
 /** A session to the main thread that an exiting process waits for. */
-class HoldingSession extends Session {
-  readonly #exitWait: ExitWait
-  #isOpen = false
-
-  constructor(exitWait: ExitWait) {
-    super()
-    this.#exitWait = exitWait
-    if (!exitWait.tryHold()) throw new ExitingError()
-    try {
-      this.connectToMainThread()
-    } catch (error) {
-      exitWait.release()
-      throw error
-    }
-    this.#isOpen = true
+function holdingSession(exitWait: ExitWait): Session {
+  // Loaded late: the main thread has this file for its hook, and perhaps no inspector.
+  const { Session } = require('node:inspector') as typeof inspector
+  const session = new Session()
+  if (!exitWait.tryHold()) throw new ExitingError()
+  try {
+    session.connectToMainThread()
+  } catch (error) {
+    exitWait.release()
+    throw error
   }
-
-  override disconnect(): void {
-    super.disconnect()
-    if (this.#isOpen) this.#exitWait.release()
-    this.#isOpen = false
+  const disconnect = session.disconnect.bind(session)
+  let isOpen = true
+  session.disconnect = () => {
+    disconnect()
+    if (isOpen) exitWait.release()
+    isOpen = false
   }
+  return session
 }
 
 function evaluate(session: Session, expression: string): Promise<string> {
@@ -117,4 +117,44 @@ export function causeOf({ text, exception }: Runtime.ExceptionDetails): string {
   const value =
     exception?.description ?? (exception && 'value' in exception ? String(exception.value) : undefined)
   return value === undefined ? text : (value.split('\n', 1)[0] ?? text)
+}
+
+/** An order on its way to the main thread. */
+export interface PostedOrder {
+  /** Number of the order among those under way, from 0. Free again when the order is answered. */
+  readonly slot: number
+  readonly name: OrderName
+  /** JSON. */
+  readonly input: string
+}
+
+/**
+ * The hook on the main thread: carries out the order that was posted for a slot. Returns the answer as JSON, never throws.
+ *
+ * @param orders - Builds the orders, when the first one arrives.
+ * @param port - The main thread's end of the channel for orders. It is read by hand: an order interrupts the main thread, whose
+ * event loop may not turn.
+ */
+export function createOrderHook(
+  orders: () => carryOut.OrderTable,
+  port: MessagePort,
+): (slot: number) => string {
+  const posted = new Map<number, PostedOrder>()
+  return (slot) => {
+    let mail: { message: PostedOrder } | undefined
+    while ((mail = receiveMessageOnPort(port) as typeof mail)) posted.set(mail.message.slot, mail.message)
+    const order = posted.get(slot)
+    posted.delete(slot)
+    if (!order) return toJson({ error: 'the order did not arrive' })
+    const { runOrder } = require('../capture/main-thread/carry-out') as typeof carryOut
+    return runOrder(orders(), order.name, order.input)
+  }
+}
+
+/**
+ * The expression by which the inspector calls the hook. V8 keeps the text of every expression it has evaluated, for the life of
+ * the process. So the order itself travels over the port, and there is one text per slot.
+ */
+export function hookCall(hook: string, slot: number): string {
+  return `globalThis[Symbol.for(${toJson(REGISTRY_KEY)})].hooks.get(${toJson(hook)})(${slot})`
 }

@@ -1,15 +1,54 @@
-import type { MessagePort } from 'node:worker_threads'
-import { workerData } from 'node:worker_threads'
+import { type MessagePort, workerData } from 'node:worker_threads'
+import type { WorkerBirth } from '../base/thread-figures'
 import { startThreadPool } from '../capture/thread-limit'
-import type { Report } from '../dispatch/events'
+import type { Dump, DumpRequest, DumpResult, Failure, Reading, Report, Skip } from '../dispatch/events'
 import { Gate } from '../dispatch/gate'
-import { startWatch } from '../watch/watch'
+import { type RuleChanges, startWatch, type WatchSettings, type Ways } from '../watch/watch'
 import { Beats } from './beats'
 import { startBlockedLoop } from './blocked-loop'
 import { ExitWait } from './exit-wait'
-import type { FromWatchdog, ToWatchdog, WatchdogData } from './messages'
 import { InspectorMainThread } from './over-inspector'
 import { Turns } from './turns'
+
+/** Data that the thread is started with. */
+export interface WatchdogData {
+  readonly settings: WatchSettings
+  /** Not the thread's parent port: at exit the main thread reads messages from this one without an event loop. */
+  readonly port: MessagePort
+  readonly gate: SharedArrayBuffer
+  readonly beats: SharedArrayBuffer
+  readonly exit: SharedArrayBuffer
+  /** Name of the main thread's hook in the process registry, which carries out orders. */
+  readonly hook: string
+  /** Orders for that hook. */
+  readonly orderPort: MessagePort
+}
+
+/** Main thread to watchdog. */
+export type ToWatchdog =
+  | { readonly type: 'request'; readonly id: number; readonly request: Omit<DumpRequest, 'early'> }
+  | { readonly type: 'update'; readonly changes: RuleChanges }
+  /** A reading of a rule whose metric is a function of the application. */
+  | { readonly type: 'reading'; readonly rule: string; readonly value: number; readonly sinceMs: number }
+  | { readonly type: 'worker'; readonly birth: WorkerBirth }
+  | { readonly type: 'stop' }
+  /** Answer to `turn`: the event loop of the main thread turned at this monotonic time, ms. */
+  | { readonly type: 'turned'; readonly atMs: number }
+  /** The process is exiting: end what runs at once. Answered through the shared exit memory. */
+  | { readonly type: 'exit' }
+
+/** Watchdog to main thread. */
+export type FromWatchdog =
+  | { readonly type: 'ready'; readonly ways: Ways; readonly gateId: number }
+  | { readonly type: 'dump'; readonly dump: Dump }
+  | { readonly type: 'skip'; readonly skip: Skip }
+  | { readonly type: 'failure'; readonly failure: Failure }
+  | { readonly type: 'notice'; readonly line: string }
+  | { readonly type: 'reading'; readonly reading: Reading }
+  | { readonly type: 'result'; readonly id: number; readonly result: DumpResult }
+  | { readonly type: 'stopped' }
+  /** Asks for a `turned`. */
+  | { readonly type: 'turn' }
 
 /** Entry of the watchdog thread. It never ends by itself: a thread that exits while a session closes aborts the process. */
 function main(): void {

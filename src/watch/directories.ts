@@ -1,5 +1,4 @@
-import { systemClock } from '../base/clock'
-import { pause } from '../base/timers'
+import { pause, systemClock } from '../base/time'
 import type { Report } from '../dispatch/events'
 import { whoCanTamper, whyNotWritable } from '../files/directory'
 import { deleteExpired, type Deletions, sweepStalePartials } from '../files/retention'

@@ -1,8 +1,7 @@
 import { isMainThread, threadId } from 'node:worker_threads'
-import { systemClock } from '../base/clock'
-import { Promise } from '../base/globals'
-import { startLoop } from '../base/loop'
+import { messageOf, Promise } from '../base/globals'
 import type { WorkerBirth } from '../base/thread-figures'
+import { type Clock, startLoop, systemClock } from '../base/time'
 import type { CaptureObserver, PassedOver } from '../capture/capture'
 import { createCpuCapturer } from '../capture/cpu/capturer'
 import type { Engines } from '../capture/engines'
@@ -14,14 +13,13 @@ import { createRoomProbe } from '../capture/room-probe'
 import { listWorkers } from '../capture/threads/list-workers'
 import { type Budget, DumpBudget } from '../dispatch/budget'
 import { Dispatcher, type WatchedRule } from '../dispatch/dispatcher'
-import type { DumpKind, DumpResult, Report } from '../dispatch/events'
+import type { DumpKind, DumpRequest, DumpResult, Failure, Picture, Report } from '../dispatch/events'
 import type { Gate } from '../dispatch/gate'
 import { createHeapLimitPlans } from '../dispatch/heap-limit-plans'
-import type { DumpRequest, Picture } from '../dispatch/request'
 import { ThresholdRule } from '../dispatch/threshold-rule'
 import type { Sidecar } from '../files/sidecar'
 import { takeTurn } from '../system/turn'
-import { cpuSampler, memorySampler, ownCpuTime } from '../system/usage'
+import { cpuSampler, memorySampler, ownCpuTime, type Sampler } from '../system/usage'
 import { Board, boardRules } from './board'
 import { prepareDirectories, retainer } from './directories'
 import { createMetrics, type Metric } from './metrics'
@@ -32,7 +30,6 @@ import {
   RECORD_INTERVAL_MS,
   type RecordParts,
 } from './process-record'
-import { startReadingLoop } from './reading-loop'
 
 /** When a kind of dump is made by itself. */
 export interface RuleSettings<Threshold = number> {
@@ -328,4 +325,53 @@ function observerFor(report: Report, onChild: WatchSurroundings['onChild']): Cap
     samplingFailed: (error) =>
       report.failure({ stage: 'sampling profile', kind: 'memory', message: error.message, error }),
   }
+}
+
+export interface ReadingLoopParts {
+  /** Of the rule that the readings are for. */
+  readonly name: string
+  readonly intervalMs: number
+  /** A reading is a mean since the previous one, not of a moment. */
+  readonly isMean: boolean
+  readonly sampler: Sampler
+  readonly dispatcher: Pick<Dispatcher, 'observe'>
+  readonly clock: Pick<Clock, 'monotonicMs'>
+  readonly report: Pick<Report, 'failure' | 'notice'>
+  /** Called before each reading. Must not throw. */
+  readonly onReading?: () => void
+}
+
+/**
+ * Takes the readings of one rule at its interval and hands each reading to the dispatcher.
+ *
+ * Reports when readings begin to fail and when they succeed again; a failed reading never ends the loop.
+ *
+ * @returns Stops the loop; resolves when a reading under way has ended.
+ */
+export function startReadingLoop(parts: ReadingLoopParts): () => Promise<void> {
+  const { name, intervalMs, isMean, sampler, dispatcher, clock, report, onReading } = parts
+  let isFailing = false
+  let previousMs: number | undefined
+  return startLoop(intervalMs, async () => {
+    const beganMs = clock.monotonicMs()
+    try {
+      onReading?.()
+      const value = await sampler.sample()
+      if (value !== undefined) dispatcher.observe(name, value, isMean ? (previousMs ?? beganMs) : beganMs)
+      if (isFailing) report.notice(`${name} readings are back`)
+      isFailing = false
+      previousMs = beganMs
+    } catch (error) {
+      if (!isFailing) {
+        const message = messageOf(error)
+        report.failure({ stage: 'sampling', ...ruleOf(name), message, error })
+      }
+      isFailing = true
+      previousMs = undefined
+    }
+  })
+}
+
+function ruleOf(name: string): Pick<Failure, 'kind' | 'rule'> {
+  return name === 'cpu' || name === 'memory' ? { kind: name } : { rule: name }
 }

@@ -1,6 +1,6 @@
 import { threadId } from 'node:worker_threads'
-import { monotonicMs } from '../../base/clock'
-import { messageOf } from '../../base/error-text'
+import { messageOf } from '../../base/globals'
+import { monotonicMs } from '../../base/time'
 import { openArtefact } from '../../files/artefact'
 import { makeDirectory } from '../../files/directory'
 import { artefactName } from '../../files/names'

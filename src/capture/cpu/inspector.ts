@@ -1,6 +1,6 @@
 import type { Profiler, Session } from 'node:inspector'
-import { monotonicMs } from '../../base/clock'
 import { Promise } from '../../base/globals'
+import { monotonicMs } from '../../base/time'
 import type { PatientMainThread } from '../main-thread/patient'
 import { busyTime } from './busy-time'
 import { forgetOptimizedCode } from './forget-optimized-code'

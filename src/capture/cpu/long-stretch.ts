@@ -1,6 +1,5 @@
-import { monotonicMs } from '../../base/clock'
 import { Promise } from '../../base/globals'
-import { pause } from '../../base/timers'
+import { monotonicMs, pause } from '../../base/time'
 
 /**
  * CPU time until the event loop turns that is no sign of a long stretch, ms. A loaded server of short requests needs a quarter

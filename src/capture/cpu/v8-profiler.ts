@@ -1,4 +1,4 @@
-import { monotonicMs } from '../../base/clock'
+import { monotonicMs } from '../../base/time'
 import type { Orders } from '../main-thread/orders'
 import { ORDER_DEADLINE_MS, type PatientMainThread } from '../main-thread/patient'
 import type { CpuWay, StoppedProfile } from './way'

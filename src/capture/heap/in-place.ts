@@ -1,6 +1,5 @@
-import { monotonicMs } from '../../base/clock'
-import { messageOf } from '../../base/error-text'
-import { owns } from '../../base/globals'
+import { messageOf, owns } from '../../base/globals'
+import { monotonicMs } from '../../base/time'
 import { openArtefact } from '../../files/artefact'
 import type { Artefact } from '../../files/sidecar'
 import type { PassedOver } from '../capture'

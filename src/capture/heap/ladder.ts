@@ -1,5 +1,5 @@
-import { monotonicMs, tenths } from '../../base/clock'
 import { ownOnly, owns } from '../../base/globals'
+import { monotonicMs, tenths } from '../../base/time'
 import { makeDirectory } from '../../files/directory'
 import type { Captured, CaptureObserver, Capturer, PassedOver, Refusal } from '../capture'
 import { whyNone } from '../capture'

@@ -1,4 +1,4 @@
-import { monotonicMs } from '../../base/clock'
+import { monotonicMs } from '../../base/time'
 import { type OpenArtefact, openArtefact } from '../../files/artefact'
 import type { Artefact } from '../../files/sidecar'
 import type { CaptureObserver, Job, PassedOver } from '../capture'

@@ -1,6 +1,5 @@
-import { monotonicMs } from '../../base/clock'
 import { Promise } from '../../base/globals'
-import { pause } from '../../base/timers'
+import { monotonicMs, pause } from '../../base/time'
 import type { OrderTable } from './carry-out'
 import { openLocalSession } from './local-session'
 import type { MainThread } from './orders'

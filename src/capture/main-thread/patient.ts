@@ -1,6 +1,5 @@
-import { monotonicMs } from '../../base/clock'
 import { ownOnly, Promise } from '../../base/globals'
-import { clearTimeout, setTimeout } from '../../base/timers'
+import { clearTimeout, monotonicMs, setTimeout } from '../../base/time'
 import type { MainThread, OrderName, Orders } from './orders'
 
 /** Longest time that the main thread may take to accept an order before the order is reported as late, ms. */

@@ -1,6 +1,6 @@
 import type { Session } from 'node:inspector'
 import { AbortController, Promise } from '../../base/globals'
-import { pause } from '../../base/timers'
+import { pause } from '../../base/time'
 import type { MainThread } from '../main-thread/orders'
 import { type AttachedWorker, attachToWorkers } from './worker-sessions'
 

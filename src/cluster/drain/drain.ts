@@ -1,6 +1,6 @@
-import { messageOf } from '../../base/error-text'
-import { setTimeout } from '../../base/timers'
-import type { Logger } from '../../report/logger'
+import { messageOf } from '../../base/globals'
+import { setTimeout } from '../../base/time'
+import type { Logger } from '../../report/listeners'
 import type { DrainReason } from '../plan/events'
 import type { Doors } from './servers'
 

@@ -1,6 +1,6 @@
 import { ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
-import { clearTimeout, setTimeout } from '../../base/timers'
+import { clearTimeout, setTimeout } from '../../base/time'
 
 /** An HTTP/2 client that opens no stream for this time (ms) is asked to leave without waiting for one. */
 const QUIET_MS = 1000

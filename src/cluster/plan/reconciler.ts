@@ -2,7 +2,7 @@ import { CrashBackoff } from './backoff'
 import { isUnreachable } from './candidate'
 import type { ClusterAction, ClusterInput, CrashCause, WorkerKey } from './events'
 import { Replacement, type ReplacementSettings } from './replacement'
-import { KILL_GRACE_MS, Roster, type RosterSettings } from './roster'
+import { KILL_GRACE_MS, Roster, type RosterSettings, Vacancies } from './roster'
 import {
   type HoldingSlot,
   isHolding,
@@ -16,7 +16,6 @@ import {
   type Slot,
   type StartingSlot,
 } from './slot'
-import { Vacancies } from './vacancies'
 
 /** A worker that crashes closes its channel some ms before its 'exit', which says more. One that lives on is lost after this time. */
 export const DISCONNECT_GRACE_MS = 250

@@ -295,7 +295,7 @@ function isThere(path: string): boolean {
 /** The built file of the process registry, wherever it lies. */
 function registryFile(): string {
   const files = readdirSync(join(PACKAGE, 'dist'), { recursive: true, encoding: 'utf8' })
-  return files.find((file) => basename(file) === 'process-registry.js') ?? ''
+  return files.find((file) => basename(file) === 'gate.js') ?? ''
 }
 
 function at(cwd: string): { cwd: string; env: NodeJS.ProcessEnv; timeout: number; killSignal: 'SIGKILL' } {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
-import { firstLineOf, messageOf } from '../../../src/base/error-text'
+import { firstLineOf, messageOf } from '../../../src/base/globals'
 
 test('the text of an error is its message, of another vm context too', () => {
   assert.equal(messageOf(new TypeError('no')), 'no')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import * as loop from '../../../src/base/loop.js'
+import * as loop from '../../../src/base/time.js'
 
 const { startLoop } = loop
 const turn = () => new Promise((done) => setImmediate(done))

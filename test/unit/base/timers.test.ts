@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, mock, test } from 'node:test'
 import nodeTimers from 'node:timers'
-import * as clock from '../../../src/base/clock.js'
-import * as timers from '../../../src/base/timers.js'
+import * as clock from '../../../src/base/time.js'
+import * as timers from '../../../src/base/time.js'
 
 const { pause } = timers
 

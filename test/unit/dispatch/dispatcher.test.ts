@@ -3,9 +3,8 @@ import { describe, test } from 'node:test'
 import type { Captured, Capturer, Job, Plan, Refusal } from '../../../src/capture/capture.js'
 import { DumpBudget } from '../../../src/dispatch/budget.js'
 import * as dispatcherModule from '../../../src/dispatch/dispatcher.js'
-import type { Dump, DumpKind, DumpResult, Failure, Skip } from '../../../src/dispatch/events.js'
+import type { Dump, DumpKind, DumpResult, Failure, Picture, Skip } from '../../../src/dispatch/events.js'
 import * as gateModule from '../../../src/dispatch/gate.js'
-import type { Picture } from '../../../src/dispatch/request.js'
 import { ThresholdRule } from '../../../src/dispatch/threshold-rule.js'
 
 const { Dispatcher, GATE_RETRY_MS } = dispatcherModule

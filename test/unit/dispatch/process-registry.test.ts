@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import * as registry from '../../../src/dispatch/gate.js'
 import { GATE_BYTES } from '../../../src/dispatch/gate.js'
-import * as registry from '../../../src/dispatch/process-registry.js'
 
 const { REGISTRY_KEY, claim, processRegistry } = registry
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ReadingLog, READINGS_KEPT, sidecarReadings } from '../../../src/dispatch/readings'
+import { ReadingLog, READINGS_KEPT, sidecarReadings } from '../../../src/dispatch/dispatcher'
 
 test('keeps the latest readings, oldest first, and no more', () => {
   const log = new ReadingLog()

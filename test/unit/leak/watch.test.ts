@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { READINGS_KEPT } from '../../../src/dispatch/dispatcher.js'
 import type { Leak } from '../../../src/dispatch/events.js'
-import { READINGS_KEPT } from '../../../src/dispatch/readings.js'
 import type { GcReading } from '../../../src/leak/trend.js'
 import type { LeakEvidence } from '../../../src/leak/watch.js'
 import { startLeakWatch } from '../../../src/leak/watch.js'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
-import { messageOf } from '../../../src/base/error-text'
+import { messageOf } from '../../../src/base/globals'
 import { callListeners, say } from '../../../src/report/listeners.js'
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))

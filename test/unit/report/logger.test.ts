@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-const logger = JSON.stringify(join(__dirname, '../../../dist/report/logger.js'))
+const logger = JSON.stringify(join(__dirname, '../../../dist/report/listeners.js'))
 const said = (script: string) =>
   spawnSync(process.execPath, ['-e', `const logger = require(${logger}).stderrLogger();${script}`], {
     encoding: 'utf8',

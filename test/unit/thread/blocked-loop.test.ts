@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { DumpKind } from '../../../src/dispatch/events.js'
-import type { DumpRequest } from '../../../src/dispatch/request.js'
+import type { DumpKind, DumpRequest } from '../../../src/dispatch/events.js'
 import * as blockedLoop from '../../../src/thread/blocked-loop.js'
 
 const { BlockedRule } = blockedLoop

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import * as readingLoop from '../../../src/watch/reading-loop.js'
+import * as readingLoop from '../../../src/watch/watch.js'
 
 const { startReadingLoop } = readingLoop
 type Reading = number | undefined | Error

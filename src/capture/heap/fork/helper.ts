@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readlinkSync, readSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
-import { firstLineOf } from '../../../base/error-text'
+import { firstLineOf } from '../../../base/globals'
 import { ownPackageDirectory } from '../../own-package'
 
 /** Limits of the forked child. */

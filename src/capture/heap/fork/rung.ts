@@ -1,6 +1,5 @@
-import { monotonicMs } from '../../../base/clock'
-import { messageOf } from '../../../base/error-text'
-import { ownOnly, owns } from '../../../base/globals'
+import { messageOf, ownOnly, owns } from '../../../base/globals'
+import { monotonicMs } from '../../../base/time'
 import { type OpenArtefact, openArtefact } from '../../../files/artefact'
 import { childDeadlineMs } from '../../../files/expiry'
 import { findPublished } from '../../../files/partial'

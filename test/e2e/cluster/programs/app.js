@@ -181,7 +181,7 @@ const cleans = {
   job: () => new Promise((resolve) => setTimeout(() => resolve(say({ job: 'done' })), 500)),
   /** As a monitor in this process does while it writes a dump. */
   dumps: () => {
-    const { gate } = require('../../../../dist/dispatch/process-registry.js').processRegistry()
+    const { gate } = require('../../../../dist/dispatch/gate.js').processRegistry()
     const holder = new Int32Array(gate)
     // An odd word: of the memory.
     holder[0] = config.dumpsCpu ? 1_000_000 : 1_000_001

@@ -8,8 +8,8 @@ const HOOK = 'many-orders'
 const PADDING = 'x'.repeat(4000)
 
 if (isMainThread) {
-  const { createOrderHook } = require('../../../../dist/thread/order-post.js')
-  const { processRegistry } = require('../../../../dist/dispatch/process-registry.js')
+  const { createOrderHook } = require('../../../../dist/thread/over-inspector.js')
+  const { processRegistry } = require('../../../../dist/dispatch/gate.js')
   const { port1, port2 } = new MessageChannel()
   const orders = { heapStatistics: ({ number }) => ({ usedBytes: number }) }
   processRegistry().hooks.set(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
-import { monotonicMs } from '../../../../src/base/clock'
+import { monotonicMs } from '../../../../src/base/time'
 import {
   LONG_STRETCH_MS,
   SHORT_STRETCH_MS,

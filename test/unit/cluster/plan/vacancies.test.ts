@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { Vacancies } from '../../../../src/cluster/plan/vacancies'
+import { Vacancies } from '../../../../src/cluster/plan/roster'
 
 const nothing = new Set<string>()
 
