@@ -1,11 +1,13 @@
-// The ends that supervisors give a cluster under the mixed load: PM2 in fork mode (SIGINT to each process of the tree), systemd
-// (SIGTERM to the group), docker stop (SIGTERM to PID 1, SIGKILL after 10 s). Nothing that was accepted fails: a request that
+// The ends that supervisors give a cluster under the mixed load: PM2 in fork mode, itself (SIGINT to each process of the tree, SIGKILL
+// after 12 s), systemd (SIGTERM to the group), docker stop (SIGTERM to PID 1, SIGKILL after 10 s). Nothing that was accepted fails: a request that
 // has found its connection is answered whole; a connection that nothing accepted any more may be refused or reset.
-// CLUSTER_ROUNDS sets how often each, 10 if absent.
+// CLUSTER_ROUNDS sets how often each, 10 if absent. PM2 comes from npm, once.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { require as requireTs } from 'tsx/cjs/api'
 
 const { RunningCluster } = requireTs('../../e2e/cluster/running-cluster.ts', import.meta.url)
@@ -19,15 +21,18 @@ const OPTIONS = { count: 3, killTimeout: 8000, logger: false }
 const NOT_ACCEPTED = new Set(['connect ECONNREFUSED', 'connect ECONNRESET'])
 
 const ends = {
-  'PM2 in fork mode': (running) => {
-    for (const pid of [running.pid, ...running.livePids()]) process.kill(pid, 'SIGINT')
-  },
+  'PM2 in fork mode': (running) => process.kill(running.pid, 'SIGINT'),
   'SIGTERM to the group': (running) => process.kill(-running.pid, 'SIGTERM'),
   'docker stop': (running) => {
     const init = Number(readFileSync(`/proc/${running.pid}/task/${running.pid}/children`, 'utf8'))
     process.kill(init, 'SIGTERM')
     setTimeout(() => running.exit ?? process.kill(init, 'SIGKILL'), DOCKER_STOP_MS).unref()
   },
+}
+
+const launchers = {
+  'PM2 in fork mode': underPm2,
+  'docker stop': () => ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'],
 }
 
 const figures = []
@@ -37,7 +42,7 @@ for (const [name, end] of Object.entries(ends)) {
   for (let round = 0; round < ROUNDS; round++) {
     const undo = []
     try {
-      const result = await endUnderLoad({ after: (each) => undo.unshift(each) }, end, name === 'docker stop')
+      const result = await endUnderLoad({ after: (each) => undo.unshift(each) }, end, launchers[name]?.())
       const lost = Object.entries(result.why).filter(([why]) => !NOT_ACCEPTED.has(why))
       assert.deepEqual(lost, [], name)
       sent += result.sent
@@ -51,8 +56,7 @@ for (const [name, end] of Object.entries(ends)) {
 }
 console.log(`Node ${process.versions.node}: ${ROUNDS} ends of each kind; ${figures.join('; ')}`)
 
-async function endUnderLoad(context, end, isContained) {
-  const launcher = isContained ? ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'] : []
+async function endUnderLoad(context, end, launcher = []) {
   const running = await RunningCluster.start(context, { options: OPTIONS }, { launcher })
   await running.allReady()
   const load = new Load(context, running.port, { users: 20, seconds: 600, mix: 'mixed' })
@@ -61,6 +65,26 @@ async function endUnderLoad(context, end, isContained) {
   const { code, signal } = await running.gone(DOCKER_STOP_MS + 5000)
   assert.deepEqual([code, signal], [0, null])
   return load.end()
+}
+
+/**
+ * PM2 without a daemon of its own. It gives the application its IPC channel as descriptor 3, where the test reads the events: the
+ * script that it starts moves the channel, and writes the events to a FIFO.
+ */
+function underPm2() {
+  const prefix = fileURLToPath(new URL('programs/.built/pm2', import.meta.url))
+  const pm2 = join(prefix, 'node_modules/pm2/bin/pm2-runtime')
+  if (!existsSync(pm2)) {
+    mkdirSync(prefix, { recursive: true })
+    const options = ['--no-audit', '--no-fund', '--no-save', '--ignore-scripts', '--prefix', prefix]
+    execFileSync('npm', ['install', ...options, 'pm2@7'], { stdio: ['ignore', 'ignore', 'inherit'] })
+  }
+  const [script, events] = [join(prefix, 'start.sh'), join(prefix, 'events')]
+  writeFileSync(script, `exec 9>&3 3>${events}\nexport NODE_CHANNEL_FD=9\nexec "$@"\n`)
+  const settings = `PM2_HOME=${join(prefix, 'home')} PM2_KILL_TIMEOUT=12000`
+  const start = `${process.execPath} ${pm2} start ${script} --interpreter bash --raw --no-autorestart`
+  const fifo = `rm -f ${events}; mkfifo ${events}; cat ${events} >&3 &`
+  return ['sh', '-c', `${fifo} ${settings} exec ${start} -- "$0" "$@"`]
 }
 
 /** Without it the items that need a namespace of their own cannot run. */
