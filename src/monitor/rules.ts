@@ -68,6 +68,45 @@ export function readRules(value: unknown): readonly RuleToRead[] {
   return rules
 }
 
+/** @throws TypeError for an option that cannot be changed while the monitor runs. */
+export function refuseFixed(name: string, given: Record<string, unknown>, live: readonly string[]): void {
+  const fixed = Object.keys(given).find((key) => !live.includes(key))
+  if (fixed === undefined) return
+  throw new TypeError(
+    `${name}.${fixed} cannot be changed while the monitor runs; update() takes ${live.join(', ')}`,
+  )
+}
+
+/** What can be changed of a rule while the monitor runs. */
+const LIVE_KEYS = ['threshold', 'counter', 'limiter']
+
+/**
+ * `rules` of an update.
+ *
+ * @returns All rules, those that the update names with what it changes.
+ */
+export function changeRules(value: unknown, rules: readonly RuleToRead[]): readonly RuleToRead[] {
+  if (value === undefined) return rules
+  if (!Array.isArray(value)) throw typeError('update.rules', 'an array of rules', value)
+  const changed = new Map(rules.map((rule) => [rule.name, rule]))
+  for (const [index, change] of value.entries()) {
+    const at = `update.rules[${index}]`
+    const given = readObject(change, at, KEYS)
+    refuseFixed(at, given, ['name', ...LIVE_KEYS])
+    const rule = changed.get(given['name'] as string)
+    if (!rule)
+      throw rangeError(`${at}.name`, `the name of a rule (${[...changed.keys()].join(', ')})`, given['name'])
+    const { threshold, counter, limiter } = given
+    changed.set(rule.name, {
+      ...rule,
+      ...(threshold !== undefined && { threshold: readThreshold(rule.metric, threshold, `${at}.threshold`) }),
+      counter: readWhole(counter, `${at}.counter`, 1, rule.counter),
+      ...(limiter !== undefined && { budget: readLimiter(limiter, `${at}.limiter`) }),
+    })
+  }
+  return [...changed.values()]
+}
+
 function readRule(value: unknown, at: string): RuleToRead {
   const given = readObject(value, at, KEYS)
   const { metric, read } = readMetric(given['metric'], `${at}.metric`)

@@ -42,9 +42,7 @@ export function startLine(started: Started): string {
     return `${ruleInWords(kind, rule)} to ${directory} by ${by}`
   })
   const named = rules.map(
-    (rule) =>
-      `${rule.name}: ${rule.metric} above ${amountOf(rule)} (${limits(rule)}), ` +
-      `a ${rule.dump} dump to ${started[rule.dump].directory}`,
+    (rule) => `${namedRuleInWords(rule)}, a ${rule.dump} dump to ${started[rule.dump].directory}`,
   )
   const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${memory.directory}`]
   const all = [...watched, ...named, ...manual].join('; ') || 'nothing'
@@ -57,6 +55,11 @@ export function startLine(started: Started): string {
 /** Such as `cpu above 90% of a core (at once, at most 3 per 3600 s)`. */
 export function ruleInWords(kind: DumpKind, rule: RuleSettings): string {
   return `${kind} above ${amount(kind, rule.threshold)} (${limits(rule)})`
+}
+
+/** Such as `queue: function above 100 (at once, at most 3 per 3600 s)`. */
+export function namedRuleInWords(rule: NamedRule): string {
+  return `${rule.name}: ${rule.metric} above ${amountOf(rule)} (${limits(rule)})`
 }
 
 /** The lines at start, one each, that warn of a threshold that can never trip, and of limits that could not be read. */

@@ -21,11 +21,12 @@ import { listThreads, mainThreadId } from '../system/threads'
 import { watchWorkerBirths } from '../system/worker-births'
 import { startWatchAnywhere } from '../thread/watchdog'
 import { Board, type BoardRow, boardRules } from '../watch/board'
-import type { RuleSettings, Watch, WatchSettings, Ways } from '../watch/watch'
+import type { NamedRule, RuleSettings, Watch, WatchSettings, Ways } from '../watch/watch'
 import { absoluteThreshold, type Settings, type Threshold } from './options'
 import { startRuleFunctions } from './rule-functions'
+import type { RuleToRead } from './rules'
 import { NO_WATCH, type SignalWatch, watchSignal } from './signal'
-import { ruleInWords, startLine, startWarnings } from './start-line'
+import { namedRuleInWords, ruleInWords, startLine, startWarnings } from './start-line'
 import { resolveUpdate, type Update } from './update'
 import type { Voice } from './voice'
 
@@ -71,8 +72,8 @@ export interface WatchStats {
   readonly thread?: string
   /** Ways in which each kind can be dumped here, best first. Absent until the watch has started. */
   readonly ways?: Readonly<Record<DumpKind, readonly string[]>>
-  /** The kinds that are watched. */
-  readonly rules: Readonly<Partial<Record<DumpKind, RuleStats>>>
+  /** The rules by name: `cpu` and `memory`, as far as they are watched, and those of the option `rules`. */
+  readonly rules: Readonly<Record<string, RuleStats | undefined>>
 }
 
 /**
@@ -159,7 +160,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
         ...kinds.map(
           (kind) => [kind, ruleStats(numbersOf(inForce, limits)[kind].rule, board.read(kind))] as const,
         ),
-        ...settings.rules.map((rule) => [rule.name, ruleStats(rule, board.read(rule.name))] as const),
+        ...inForce.rules.map((rule) => [rule.name, ruleStats(rule, board.read(rule.name))] as const),
       ]),
     }),
     update(update) {
@@ -167,12 +168,15 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
       if (isStopping) return
       const numbers = numbersOf(inForce, limits)
       const changed = kinds.filter((kind) => update[kind] !== undefined)
-      watch.update(Object.fromEntries(changed.map((kind) => [kind, numbers[kind]])))
-      const words = changed.flatMap((kind) =>
-        numbers[kind].rule ? ruleInWords(kind, numbers[kind].rule) : [],
-      )
+      const rules = inForce.rules.map(withoutFunction)
+      watch.update({ ...Object.fromEntries(changed.map((kind) => [kind, numbers[kind]])), rules })
+      const named = new Set(update.rules?.map(({ name }) => name))
+      const words = [
+        ...changed.flatMap((kind) => (numbers[kind].rule ? ruleInWords(kind, numbers[kind].rule) : [])),
+        ...rules.filter(({ name }) => named.has(name)).map(namedRuleInWords),
+      ]
       voice.info(`updated: ${words.join('; ') || 'nothing'}`)
-      for (const line of startWarnings(numbers, limits)) voice.notice(line)
+      for (const line of startWarnings({ ...numbers, rules }, limits)) voice.notice(line)
     },
     stop() {
       isStopping = true
@@ -233,6 +237,11 @@ function threadsNow(): WatchSettings['threads'] {
   return { known }
 }
 
+/** A function cannot travel to another thread. */
+function withoutFunction(rule: RuleToRead): NamedRule {
+  return { ...rule, read: undefined } as NamedRule
+}
+
 function watchSettingsOf(
   settings: Settings,
   engines: Engines,
@@ -242,8 +251,7 @@ function watchSettingsOf(
   const { keep, rules } = settings
   return {
     ...numbersOf(settings, limits),
-    // A function cannot travel to another thread.
-    rules: rules.map((rule) => ({ ...rule, read: undefined })),
+    rules: rules.map(withoutFunction),
     threads: threadsNow(),
     heapLimit: heapLimit?.toWatch,
     engines,

@@ -3,6 +3,7 @@ import { readMs, readObject, readWhole } from '../options/read'
 import type { RuleSettings } from '../watch/watch'
 import { DECLARED_OPTIONS, optionsOf } from './declared'
 import { readCpuThreshold, readMemoryThreshold, type Settings, type Threshold } from './options'
+import { changeRules, refuseFixed } from './rules'
 
 /** Options of one kind that can be changed while the monitor runs. An absent one stays as it is. */
 export interface RuleUpdate {
@@ -18,6 +19,8 @@ export interface RuleUpdate {
 export interface Update {
   cpu?: (RuleUpdate & { duration?: number | undefined }) | undefined
   memory?: RuleUpdate | undefined
+  /** Rules by their names. A rule that is absent stays as it is. */
+  rules?: readonly (RuleUpdate & { name: string })[] | undefined
 }
 
 const LIVE_OPTIONS = DECLARED_OPTIONS.filter(({ isLive }) => isLive)
@@ -31,7 +34,7 @@ const LIVE_OPTIONS = DECLARED_OPTIONS.filter(({ isLive }) => isLive)
  * @throws Error for a kind that is not watched.
  */
 export function resolveUpdate(update: Update, settings: Settings): Settings {
-  const given = readObject(update, 'update', ['cpu', 'memory'])
+  const given = readObject(update, 'update', ['cpu', 'memory', 'rules'])
   const cpu = readKind(given['cpu'], 'cpu', settings.cpu.rule, readCpuThreshold)
   const memory = readKind(given['memory'], 'memory', settings.memory.rule, readMemoryThreshold)
   const profileDurationMs = readMs(
@@ -43,6 +46,7 @@ export function resolveUpdate(update: Update, settings: Settings): Settings {
     ...settings,
     cpu: { ...settings.cpu, profileDurationMs, rule: cpu?.rule ?? settings.cpu.rule },
     memory: { ...settings.memory, rule: memory?.rule ?? settings.memory.rule },
+    rules: changeRules(given['rules'], settings.rules),
   }
 }
 
@@ -56,12 +60,7 @@ function readKind(
   if (!rule) throw new Error(`${kind} is not watched by this monitor, so nothing of it can be changed`)
   const name = `options.${kind}`
   const given = readObject(value, name, optionsOf(kind))
-  const live = optionsOf(kind, LIVE_OPTIONS)
-  const fixed = Object.keys(given).find((key) => !live.includes(key))
-  if (fixed !== undefined)
-    throw new TypeError(
-      `${name}.${fixed} cannot be changed while the monitor runs; update() takes ${live.join(', ')}`,
-    )
+  refuseFixed(name, given, optionsOf(kind, LIVE_OPTIONS))
   const { threshold, counter, limiter } = given
   return {
     given,

@@ -98,6 +98,7 @@ export type Ways = Readonly<
 export interface RuleChanges {
   readonly cpu?: Pick<CpuSettings, 'rule' | 'profileDurationMs'> | undefined
   readonly memory?: Pick<MemorySettings, 'rule'> | undefined
+  readonly rules?: readonly NamedRule[] | undefined
 }
 
 /** The loops and the dispatcher, on whichever thread they run. */
@@ -237,8 +238,12 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
     request: (request) => dispatcher.request(request),
     update(changes) {
       if (changes.cpu) ({ profileDurationMs } = changes.cpu)
-      for (const kind of ['cpu', 'memory'] as const) {
-        const [change, running] = [changes[kind]?.rule, watched.get(kind)]
+      const changed = [
+        ...(['cpu', 'memory'] as const).map((kind) => [kind, changes[kind]?.rule] as const),
+        ...(changes.rules ?? []).map((rule) => [rule.name, rule] as const),
+      ]
+      for (const [name, change] of changed) {
+        const running = watched.get(name)
         if (!change || !running) continue
         running.rule.change(change.threshold, change.counter)
         const { tokensPerInterval, intervalMs } = running.budget.terms

@@ -8,6 +8,7 @@ interface Seen {
   readonly before: cpuMemoryMonitor.MonitorStats
   readonly unchanged: cpuMemoryMonitor.MonitorStats
   readonly after: cpuMemoryMonitor.MonitorStats
+  readonly queue: cpuMemoryMonitor.RuleStats
   readonly refused: readonly string[]
   readonly dump: string
   readonly hooked: readonly string[]
@@ -30,7 +31,7 @@ describe('a running monitor', { concurrency: 1 }, () => {
 
       assert.deepEqual([seen.reading.rule, seen.reading.threshold], ['memory', 900 * 1024 ** 3])
       assert.ok(seen.reading.value > 1e6)
-      assert.deepEqual(Object.keys(before.rules), ['memory'])
+      assert.deepEqual(Object.keys(before.rules), ['memory', 'queue'])
       assert.ok((before.rules.memory?.readings ?? 0) > 0)
       assert.deepEqual(before.rules.memory?.budget, { tokensPerInterval: 1, intervalMs: 86_400_000, left: 1 })
       assert.deepEqual(before.dumps, { cpu: 0, memory: 0 })
@@ -43,10 +44,15 @@ describe('a running monitor', { concurrency: 1 }, () => {
           'TypeError: options.memory.interval',
           'Error: cpu',
           'TypeError: update.keep',
+          'RangeError: update.rules[0].name',
         ],
       )
       assert.equal(unchanged.rules.memory?.threshold, before.rules.memory?.threshold)
       assert.equal(unchanged.rules.memory?.counter, 2)
+
+      assert.equal(before.rules['queue']?.threshold, 100)
+      assert.deepEqual([seen.queue.threshold, seen.queue.counter], [1, 1000])
+      assert.equal(after.rules['queue']?.threshold, 100)
 
       assert.deepEqual(after.dumps, { cpu: 0, memory: 1 })
       assert.equal(after.rules.memory?.threshold, 1)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { resolveOptions } from '../../../src/monitor/options'
-import { resolveUpdate } from '../../../src/monitor/update'
+import { resolveUpdate, type Update } from '../../../src/monitor/update'
 
 const OPTIONS = { cpu: { threshold: 60, counter: 3, duration: 5000 }, memory: { threshold: '85%' } }
 
@@ -28,7 +28,7 @@ test('what is wrong, fixed or not watched is refused by name', () => {
       TypeError,
     ],
     [{ memory: { sampling: false } }, /^options\.memory\.sampling cannot be changed/, TypeError],
-    [{ signal: false }, /^update\.signal is not an option; update takes cpu, memory$/, TypeError],
+    [{ signal: false }, /^update\.signal is not an option; update takes cpu, memory, rules$/, TypeError],
   ]
   const settings = resolveOptions(OPTIONS)
   for (const [update, message, type] of wrong)
@@ -40,4 +40,35 @@ test('what is wrong, fixed or not watched is refused by name', () => {
     () => resolveUpdate({ memory: {} }, resolveOptions({ cpu: {} })),
     /^Error: memory is not watched/,
   )
+})
+
+const RULES = [
+  { name: 'queue', metric: () => 5, threshold: 100, dump: 'cpu' },
+  { name: 'heap', metric: 'heap', threshold: '80%', dump: 'memory' },
+] as const
+
+test('a rule changes by its name; the others stay', () => {
+  const settings = resolveOptions({ rules: RULES })
+  const { rules } = resolveUpdate({ rules: [{ name: 'heap', threshold: '90%', counter: 4 }] }, settings)
+  assert.deepEqual(rules, [settings.rules[0], { ...settings.rules[1], threshold: 90, counter: 4 }])
+  assert.deepEqual(resolveUpdate({ rules: [] }, settings).rules, settings.rules)
+})
+
+test('a rule that does not exist, a wrong value and what is fixed are refused', () => {
+  const settings = resolveOptions({ rules: RULES })
+  const wrong: readonly [unknown, RegExp][] = [
+    [{}, /^TypeError: update\.rules must be an array of rules/],
+    [
+      [{ name: 'none', threshold: 1 }],
+      /^RangeError: update\.rules\[0\]\.name must be the name of a rule \(queue, heap\)/,
+    ],
+    [[{ name: 'heap', threshold: 5 }], /^TypeError: update\.rules\[0\]\.threshold must be/],
+    [
+      [{ name: 'heap' }, { name: 'queue', interval: 5 }],
+      /^TypeError: update\.rules\[1\]\.interval cannot be changed/,
+    ],
+    [[{ name: 'heap', speed: 5 }], /^TypeError: update\.rules\[0\]\.speed is not an option/],
+  ]
+  for (const [rules, message] of wrong)
+    assert.throws(() => resolveUpdate({ rules } as Update, settings), message)
 })
