@@ -68,6 +68,8 @@ const FLOORS: Record<string, readonly string[]> = {
     'leak',
     'report',
   ],
+  // Entries of their own; nothing else imports them.
+  'hooks/metrics': ['monitor/monitor', 'cluster/handle'],
   'cluster/plan': ['base'],
   'cluster/drain': ['base', 'report', 'cluster/plan'],
   'cluster/dump': ['base', 'system', 'files', 'capture*', 'dispatch', 'report', 'cluster/handle'],
@@ -90,6 +92,7 @@ const PURE = [
   'dispatch/threshold-rule',
   'files/expiry',
   'files/names',
+  'hooks/metrics/series',
   'leak/confirmation',
   'leak/trend',
   'makeup/makeup',

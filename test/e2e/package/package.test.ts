@@ -44,7 +44,7 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
       /^dist\/.*\.(js|d\.ts)$/,
       /^dist\/reader\/(LICENSES\.txt|page\.css)$/,
       /^docs\/[\w-]+\.(md|png)$/,
-      /^docs\/examples\/.*\.js$/,
+      /^docs\/examples\/.*\.(js|json)$/,
       /^prebuilds\/linux-(x64|arm64)\/fork-helper\.napi\.(glibc|musl)\.node$/,
     ]
     assert.deepEqual(
@@ -55,6 +55,7 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
       'dist/index.js',
       'dist/index.d.ts',
       'dist/register.js',
+      'dist/hooks/metrics/index.js',
       'dist/thread/watchdog-thread.js',
       'dist/reader/cli.js',
       'dist/reader/snapshot-child.js',
@@ -122,6 +123,15 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
       ])
       assert.deepEqual([stdout, stderr], ['ran', ''])
     }
+  })
+
+  it('has the metrics, which name the package that they need', async () => {
+    const { stdout } = await installed.run(process.execPath, [
+      '--eval',
+      `const { observe, register } = require('cpu-memory-monitor/metrics')
+       try { register({ stats: () => ({ workers: [] }) }, {}) } catch ({ message }) { console.log(typeof observe, message) }`,
+    ])
+    assert.match(stdout, /^function register\(\) needs the package prom-client/)
   })
 
   it('is the same object for import', async () => {
