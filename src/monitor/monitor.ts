@@ -5,6 +5,7 @@ import { Atomics, Promise } from '../base/globals'
 import { clearInterval, MAX_TIMER_MS, setInterval } from '../base/timers'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { processRegistry } from '../dispatch/process-registry'
+import type * as doctor from '../doctor/at-start'
 import { describe } from '../options/read'
 import type { Settings } from './options'
 import { type Monitoring, startMonitoring, type WatchStats } from './start'
@@ -41,6 +42,8 @@ export class Monitor extends EventEmitter<MonitorEvents> {
         'the application calls the monitor itself: its options count, those of the environment do not',
       )
     this.#monitoring = startMonitoring(settings, voice, isPreloaded)
+    if (['1', 'true'].includes(process.env['CMM_DOCTOR'] ?? ''))
+      loadDoctor().reportAtStart(this.#monitoring, settings.logger)
   }
 
   /**
@@ -117,6 +120,11 @@ export class Monitor extends EventEmitter<MonitorEvents> {
       return { skipped: 'failed', message: messageOf(error) }
     }
   }
+}
+
+/** Late: most processes do not ask it. */
+function loadDoctor(): typeof doctor {
+  return require('../doctor/at-start') as typeof doctor
 }
 
 function whyNothingIsWatched(): string | undefined {
