@@ -38,6 +38,9 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Examinati
   processRegistry().preloaded?.standBack()
   const { settings, findings } = readSettings(environment)
   const trials = makeTrialDirectories(settings)
+  const removeTrials = (): void => remove(Object.values(trials))
+  // Ctrl-C exits the process.
+  process.once('exit', removeTrials)
   // The monitor does not keep a process alive.
   const hold = setInterval(() => undefined, MAX_TIMER_MS)
   try {
@@ -53,7 +56,8 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Examinati
     return { node: process.version, pid: process.pid, findings: all }
   } finally {
     clearInterval(hold)
-    for (const directory of Object.values(trials)) rmSync(directory, { recursive: true, force: true })
+    process.removeListener('exit', removeTrials)
+    removeTrials()
   }
 }
 
@@ -108,6 +112,11 @@ function makeTrialDirectories(settings: Settings): TrialDirectories {
       }
     }),
   )
+}
+
+/** A child that still writes its dump can put a file there meanwhile. */
+function remove(directories: readonly string[]): void {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
 }
 
 function withDirectories(settings: Settings, directories: TrialDirectories): Settings {

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import type { Examination, Finding } from '../../../dist/doctor/index.js'
-import { programEnvironment, runToEnd, scratch } from '../../harness/program'
+import { Program, programEnvironment, runToEnd, scratch } from '../../harness/program'
 import { limitedTo, quotaOf } from '../monitor/memory-cgroup'
 
 const DIST = join(__dirname, '../../../dist')
@@ -72,6 +72,16 @@ describe('doctor', { concurrency: 1 }, () => {
     assert.equal(about('directory').level, 'ok')
     assert.match(about('directory').text, /made\/later will be created with the first dump, .* free/)
     assert.ok(!existsSync(join(directory, 'made')))
+  })
+
+  test('when it is interrupted it leaves nothing either', async (t) => {
+    const program = new Program(t, [process.execPath, CLI, 'doctor'], {
+      env: programEnvironment({ CMM_TEST_PACKAGES: undefined }),
+    })
+    await program.until('a trial', () => readdirSync(program.directory)[0])
+    program.kill('SIGINT')
+    assert.deepEqual(await program.ended, { code: 130, signal: null }, program.stderr)
+    assert.deepEqual(readdirSync(program.directory), [])
   })
 
   test('a wrong variable is a finding, and so is a package that is insisted on', async (t) => {

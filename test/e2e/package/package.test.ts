@@ -55,6 +55,7 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
       'dist/index.js',
       'dist/index.d.ts',
       'dist/register.js',
+      'dist/doctor/index.js',
       'dist/hooks/metrics/index.js',
       'dist/thread/watchdog-thread.js',
       'dist/reader/cli.js',
@@ -96,6 +97,15 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
       (await installed.run(command, ['report', snapshot])).stdout,
       /^2000 objects of class SessionRecord/,
     )
+  })
+
+  it('examines where it is, from its own folder', async () => {
+    const command = join(installed.project, 'node_modules/.bin/cpu-memory-monitor')
+    const { stdout } = await installed.run('env', ['-u', 'CMM_TEST_PACKAGES', command, 'doctor', '--json'])
+    const { findings } = JSON.parse(stdout) as { findings: readonly { subject: string; text: string }[] }
+    const texts = new Map(findings.map(({ subject, text }) => [subject, text]))
+    assert.match(texts.get('thread') ?? '', /a thread of its own$/)
+    assert.match(texts.get('trial of a memory dump') ?? '', /^made by fork/)
   })
 
   it('has the licence of each library in the bundles of the reader', () => {
