@@ -25,7 +25,7 @@ export interface Finding {
 /** The packages that an application may add. Without them dumps are as good. */
 const OPTIONAL_PACKAGES = ['v8-profiler-next', 'heapdump', 'memwatch-next']
 
-/** What would happen here, and what to do about it. */
+/** The findings of all subjects, each with what to do about it. */
 export function findingsOf(facts: Facts): Finding[] {
   return [
     watched(facts),
@@ -127,7 +127,7 @@ function adviceOn(passedOver: readonly PassedOver[], facts: Facts): string {
   if (/was the package bundled/.test(all)) return 'leave cpu-memory-monitor out of the bundle'
   if (/no fork helper for/.test(all)) return 'install the package from npm, which brings it for x64 and arm64'
   if (/inspector/.test(all)) return 'run a Node.js with its inspector, and not as the parent of `node --test`'
-  return 'the reason is of the system: look for a noexec mount, --no-addons, or a filter of system calls'
+  return 'look for a noexec mount, for --no-addons, or for a filter of system calls'
 }
 
 /** Before Node.js 26 no flag gives the inspector back. */

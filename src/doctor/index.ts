@@ -15,7 +15,7 @@ import { lookAround, nearestExisting } from './look'
 export { asText } from './text'
 export type { Finding }
 
-/** What the doctor has seen. */
+/** The answer of the doctor. */
 export interface Examination {
   readonly node: string
   readonly pid: number
@@ -30,7 +30,7 @@ const TRIAL_MS = 30_000
 const KINDS = ['cpu', 'memory'] as const
 
 /**
- * Starts a monitor as `register` would with these variables, asks it what it has found, has it make a dump of each kind, and stops it.
+ * Starts a monitor as `register` would with these variables, collects the facts of its start, takes a dump of each kind, and stops it.
  * The dumps go to directories of their own beside where dumps would go, which are removed.
  */
 export async function examine(environment: NodeJS.ProcessEnv): Promise<Examination> {

@@ -42,7 +42,7 @@ export interface Facts extends StartFacts {
 }
 
 /**
- * Adds to what the start has found what else decides about a dump.
+ * Adds the other facts that decide about a dump to those of the start.
  *
  * Leaves nothing behind: a directory that is missing is not created, the nearest one above it is tried instead.
  */

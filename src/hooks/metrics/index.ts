@@ -5,7 +5,7 @@ export interface Source {
   stats(): Stats
 }
 
-/** What is used of a `Meter` of `@opentelemetry/api`, 1.3 or later. */
+/** The part of a `Meter` of `@opentelemetry/api`, 1.3 or later, that is used. */
 export interface Meter {
   createObservableGauge(name: string, options: InstrumentOptions): object
   createObservableCounter(name: string, options: InstrumentOptions): object
@@ -22,7 +22,7 @@ type BatchCallback = (result: {
   observe(instrument: never, value: number, attributes?: Record<string, string>): void
 }) => void
 
-/** What is used of a `Registry` of `prom-client`, 14 or later. */
+/** The part of a `Registry` of `prom-client`, 14 or later, that is used. */
 export interface Registry {
   registerMetric(metric: never): void
   removeSingleMetric(name: string): void
@@ -49,7 +49,7 @@ export function observe(source: Source, meter: Meter): () => void {
   return () => meter.removeBatchObservableCallback(callback, instruments)
 }
 
-/** `never`: only the meter knows what it is. */
+/** `never`: its type is the meter's own. */
 function instrumentOf(meter: Meter, { name, kind, unit, description }: Series): never {
   const options = { unit, description }
   const instrument =
@@ -83,7 +83,7 @@ export function register(source: Source, registry: Registry): () => void {
   return unregister
 }
 
-/** What is used of the classes of `prom-client`. */
+/** The part of the classes of `prom-client` that is used. */
 interface Metric {
   reset(): void
   remove(): void
@@ -101,7 +101,7 @@ type MetricClass = new (configuration: {
 
 type PromClient = Readonly<Record<'Gauge' | 'Counter', MetricClass>>
 
-/** In a `try`, so that bundlers take a missing package for what it is: optional. */
+/** In a `try`, so that bundlers accept that the package is missing. */
 function loadPromClient(): PromClient {
   try {
     return require('prom-client') as PromClient

@@ -3,13 +3,13 @@ import type { MonitorStats } from '../../monitor/monitor'
 
 export type Stats = MonitorStats | ClusterStats
 
-/** One number of a series, and what tells it from the other numbers of the same series. */
+/** One number of a series, with the labels that distinguish it from the others of that series. */
 export interface Point {
   readonly value: number
   readonly labels?: Readonly<Record<string, string>>
 }
 
-/** What has a name of its own in a metrics system. */
+/** One series of a metrics system: a name, and numbers under it. */
 export interface Series<Source = Stats> {
   /** By the naming conventions of OpenTelemetry. */
   readonly name: string
@@ -23,7 +23,7 @@ export interface Series<Source = Stats> {
 
 /** The series of a monitor, or those of a cluster's primary. */
 export function seriesFor(stats: Stats): readonly Series[] {
-  // Each list reads the stats that it was chosen by.
+  // Each list is read with stats of the kind that chose it.
   return ('workers' in stats ? CLUSTER : MONITOR) as readonly Series[]
 }
 
@@ -39,8 +39,8 @@ export function prometheusName({ name, kind, unit }: Series): string {
 const UNIT_SUFFIXES: Readonly<Record<string, string>> = { By: 'bytes', '1': 'ratio' }
 
 /**
- * Present from the start with 0: a counter that first appears with 1 has no increase, so that no alert would see the first event. What
- * else occurs appears when it does.
+ * Present from the start with 0: a counter that first appears with 1 has no increase, so that no alert would see the first event.
+ * Other reasons, such as the names of rules, appear with their first event.
  */
 const DUMP_REASONS = {
   cpu: ['threshold', 'blocked', 'manual'],
@@ -72,7 +72,7 @@ const MONITOR: readonly Series<MonitorStats>[] = [
     '1',
     'Latest reading of a rule as a share of its threshold; above 1 is a breach',
     perRule(({ latest, threshold }) =>
-      // Of a threshold of 0 nothing is a share.
+      // A share of 0 has no meaning.
       latest !== undefined && threshold > 0 ? latest.value / threshold : undefined,
     ),
     ['rule'],

@@ -58,7 +58,7 @@ describe('doctor', { concurrency: 1 }, () => {
     assert.ok(!findings.some(({ level }) => level === 'problem'))
   })
 
-  test('names the first of all things that need something done, on a terminal', async (t) => {
+  test('puts the problems first, as text', async (t) => {
     const env = programEnvironment({ CMM_PROFILE_DIR: '/proc/none' })
     const { code, stdout } = await runToEnd([process.execPath, CLI, 'doctor'], { cwd: scratch(t), env })
     assert.equal(code, 0)

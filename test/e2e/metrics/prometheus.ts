@@ -58,28 +58,28 @@ export async function startPrometheus(
   ])
   return {
     async query(expression) {
+      const url = `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(expression)}`
       const givesUpAtMs = performance.now() + PATIENCE_MS
       let latest = ''
       while (performance.now() < givesUpAtMs && program.child.exitCode === null) {
-        try {
-          const url = `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(expression)}`
-          const answer = (await (await fetch(url)).json()) as {
-            status: string
-            error?: string
-            data?: { result: readonly Sample[] }
-          }
-          if (answer.status !== 'success') throw new SyntaxError(`${expression}: ${answer.error}`)
-          if (answer.data && answer.data.result.length > 0) return answer.data.result
-          latest = 'no series'
-        } catch (error) {
-          if (error instanceof SyntaxError) throw error
-          latest = String(error)
+        const answer = await fetch(url).catch(() => undefined)
+        latest = (await answer?.text()) ?? 'no answer'
+        // 503 while it reads what it has stored.
+        if (answer !== undefined && answer.status !== 503) {
+          const { error, data } = JSON.parse(latest) as Answer
+          if (!data) throw new Error(`${expression}: ${error}`)
+          if (data.result.length > 0) return data.result
         }
         await pause(100)
       }
       throw new Error(`${expression}: ${latest}\n${program.stderr}`)
     },
   }
+}
+
+interface Answer {
+  readonly error?: string
+  readonly data?: { readonly result: readonly Sample[] }
 }
 
 async function freePort(): Promise<number> {
