@@ -12,6 +12,8 @@ const ENTRIES = {
   index: [],
   'cluster/index': ['run'],
   'cluster/orphan-thread': [],
+  'doctor/index': [],
+  'hooks/metrics/index': [],
   'thread/watchdog-thread': [],
 }
 

@@ -67,13 +67,18 @@ const FLOORS: Record<string, readonly string[]> = {
     'thread',
     'leak',
     'report',
+    'doctor/at-start',
   ],
+  // Asks a monitor what it has found.
+  doctor: ['base', 'system', 'files', 'capture*', 'dispatch', 'report', 'monitor'],
+  // Entries of their own; nothing else imports them.
+  'hooks/metrics': ['monitor/monitor', 'cluster/handle'],
   'cluster/plan': ['base'],
   'cluster/drain': ['base', 'report', 'cluster/plan'],
   'cluster/dump': ['base', 'system', 'files', 'capture*', 'dispatch', 'report', 'cluster/handle'],
   cluster: ['base', 'options', 'system', 'files', 'capture*', 'dispatch', 'report', 'cluster*'],
   // The command line; the monitor loads nothing of it.
-  reader: ['files/names', 'reader*'],
+  reader: ['files/names', 'reader*', 'doctor/index'],
   'reader/output': ['reader'],
   'reader/page': ['reader', 'reader/output'],
   'reader/profile': ['reader'],
@@ -90,6 +95,7 @@ const PURE = [
   'dispatch/threshold-rule',
   'files/expiry',
   'files/names',
+  'hooks/metrics/series',
   'leak/confirmation',
   'leak/trend',
   'makeup/makeup',

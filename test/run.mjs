@@ -57,7 +57,7 @@ const LONG = [
  * What does not depend on the version of Node.js, or has a long run of its own on all of them: `npm run accept -- attacks heap-limit`.
  */
 const NODE_INDEPENDENT = [
-  ...['base', 'cluster', 'dispatch', 'monitor', 'options', 'reader', 'report'].map(
+  ...['base', 'cluster', 'dispatch', 'doctor', 'hooks', 'monitor', 'options', 'reader', 'report'].map(
     (room) => `test/unit/${room}`,
   ),
   ...['attacks', 'heap-limit', 'package', 'reader'].map((name) => `test/e2e/${name}`),

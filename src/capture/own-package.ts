@@ -9,6 +9,7 @@ const PACKAGE_NAME = 'cpu-memory-monitor'
 const OWN_PATHS = [
   ['dist', 'index.js'],
   ['dist', 'cluster', 'index.js'],
+  ['dist', 'doctor', 'index.js'],
   ['dist', 'thread', 'watchdog-thread.js'],
   ['dist', 'capture', 'own-package.js'],
 ].map((names) => join(...names))

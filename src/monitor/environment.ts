@@ -10,7 +10,7 @@ export const PRELOAD_DEFAULTS: Options = {
   memory: { threshold: '85%', counter: 3 },
 }
 
-/** Variables that are no option. `CMM_DOCTOR` belongs to the command `doctor`. */
+/** Variables that are no option. `CMM_DOCTOR` also counts for a monitor that is started by code. */
 const OTHER_VARIABLES = ['CMM_ENABLED', 'CMM_CONFIG', 'CMM_DOCTOR']
 
 type Environment = Readonly<Record<string, string | undefined>>

@@ -4,6 +4,7 @@ import { Atomics, messageOf, Promise } from '../base/globals'
 import { clearInterval, MAX_TIMER_MS, setInterval } from '../base/time'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { processRegistry } from '../dispatch/gate'
+import type * as doctor from '../doctor/at-start'
 import { describe } from '../options/read'
 import type { Settings } from './options'
 import { type Monitoring, startMonitoring, type WatchStats } from './start'
@@ -40,6 +41,8 @@ export class Monitor extends EventEmitter<MonitorEvents> {
         'the application calls the monitor itself: its options count, those of the environment do not',
       )
     this.#monitoring = startMonitoring(settings, voice, isPreloaded)
+    if (['1', 'true'].includes(process.env['CMM_DOCTOR'] ?? ''))
+      loadDoctor().reportAtStart(this.#monitoring, settings.logger)
   }
 
   /**
@@ -116,6 +119,11 @@ export class Monitor extends EventEmitter<MonitorEvents> {
       return { skipped: 'failed', message: messageOf(error) }
     }
   }
+}
+
+/** Late: most processes do not ask it. */
+function loadDoctor(): typeof doctor {
+  return require('../doctor/at-start') as typeof doctor
 }
 
 function whyNothingIsWatched(): string | undefined {

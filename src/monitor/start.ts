@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { messageOf } from '../base/globals'
+import { messageOf, Promise } from '../base/globals'
 import { createStopList } from '../base/stop-list'
 import { clearTimeout, setTimeout, systemClock } from '../base/time'
 import { type Engines, type ResolvedPackage, resolveEngines } from '../capture/engines'
@@ -48,8 +48,23 @@ export interface Monitoring {
   update(update: Update): void
   /** Stops everything. Idempotent, never rejects. */
   stop(): Promise<void>
+  /** What the start has found, once the watch has started. Pending for ever when it is stopped before. */
+  facts(): Promise<StartFacts>
   /** Stops all that another monitor of this process would meet within the call, and the rest soon after. */
   abandon(): void
+}
+
+/** What a start has found here, for `doctor`. */
+export interface StartFacts {
+  readonly settings: WatchSettings
+  readonly limits: Limits
+  readonly thread: string
+  readonly ways: Ways
+  /** The lines that warned. */
+  readonly warnings: readonly string[]
+  readonly signal: NodeJS.Signals | undefined
+  /** What happens at V8's heap limit, in words; absent when that is not looked after. */
+  readonly atHeapLimit: string | undefined
 }
 
 /** One rule, and what it has read. */
@@ -113,7 +128,9 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
     board: boardMemory,
   }
   let inForce = settings
-  let place: { readonly thread: string; readonly ways: Ways } | undefined
+  let place: Pick<StartFacts, 'thread' | 'ways'> | undefined
+  let setPlaced!: (place: Pick<StartFacts, 'thread' | 'ways'>) => void
+  const placed = new Promise<Parameters<typeof setPlaced>[0]>((resolve) => (setPlaced = resolve))
   let built: carryOut.OrderTable | undefined
   const orders = () => (built ??= loadOrders().createOrders(engines, settings.signal, sampler))
   if (settings.memory.sampling) startSamplingAtOnce(sampler)
@@ -127,6 +144,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
     onBeat: () => (board.isWanted = voice.wantsReadings()),
     onStarted(at) {
       place = at
+      setPlaced(at)
       const also = { signal: settings.signal, packages, leakPassedOver, atHeapLimit: heapLimit?.inWords }
       voice.info(startLine({ ...watchSettings, ...at, ...also }))
     },
@@ -146,9 +164,9 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   const stopLeaks = leakReadings ? startLeaks(settings, leakReadings, orders, watch, voice) : () => undefined
   started.add(stopLeaks)
 
-  for (const line of startWarnings(watchSettings, limits)) voice.notice(line)
   const unlikely = heapLimitFirst(watchSettings, limits)
-  if (unlikely !== undefined) voice.notice(unlikely)
+  const warnings = [...startWarnings(watchSettings, limits), ...(unlikely === undefined ? [] : [unlikely])]
+  for (const line of warnings) voice.notice(line)
   return {
     dumpByHand,
     stats: () => ({
@@ -183,6 +201,14 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
       signal.ignore()
       return started.stop()
     },
+    facts: async () => ({
+      settings: watchSettings,
+      limits,
+      ...(await placed),
+      warnings,
+      signal: settings.signal,
+      atHeapLimit: heapLimit?.inWords,
+    }),
     abandon() {
       isStopping = true
       stopLeaks()

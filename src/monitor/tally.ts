@@ -1,9 +1,11 @@
-import type { Dump, DumpKind, Skip, SkipReason } from '../dispatch/events'
+import type { Dump, DumpKind, DumpRule, Skip, SkipReason } from '../dispatch/events'
 
 /** What has happened since the start. */
 export interface Counts {
   /** Dumps made, by kind. */
   readonly dumps: Readonly<Record<DumpKind, number>>
+  /** The same by what asked for them, as `rule` in the event; what has asked for none is absent. */
+  readonly dumpsByRule: Readonly<Record<DumpKind, Readonly<Record<string, number>>>>
   /** Dumps that were due and were not made, by reason; a reason that has not occurred is absent. */
   readonly skips: Readonly<Partial<Record<SkipReason, number>>>
   readonly leaks: number
@@ -12,14 +14,17 @@ export interface Counts {
 
 /** Counts the events of a monitor. */
 export class Tally {
-  readonly #dumps = { cpu: 0, memory: 0 }
+  readonly #dumps = { cpu: new Map<DumpRule, number>(), memory: new Map<DumpRule, number>() }
   readonly #skips: Partial<Record<SkipReason, number>> = {}
   #leaks = 0
   #failures = 0
 
   /** @param name - Of the event. */
   count(name: string, payload: unknown): void {
-    if (name === 'dump') this.#dumps[(payload as Dump).kind]++
+    if (name === 'dump') {
+      const { kind, rule } = payload as Dump
+      this.#dumps[kind].set(rule, (this.#dumps[kind].get(rule) ?? 0) + 1)
+    }
     if (name === 'leak') this.#leaks++
     if (name === 'failure') this.#failures++
     if (name !== 'skip') return
@@ -28,11 +33,17 @@ export class Tally {
   }
 
   counts(): Counts {
+    const { cpu, memory } = this.#dumps
     return {
-      dumps: { ...this.#dumps },
+      dumps: { cpu: sumOf(cpu), memory: sumOf(memory) },
+      dumpsByRule: { cpu: Object.fromEntries(cpu), memory: Object.fromEntries(memory) },
       skips: { ...this.#skips },
       leaks: this.#leaks,
       failures: this.#failures,
     }
   }
+}
+
+function sumOf(counts: ReadonlyMap<DumpRule, number>): number {
+  return [...counts.values()].reduce((sum, count) => sum + count, 0)
 }

@@ -23,6 +23,7 @@ const { metafile } = await build({
   entryPoints: { cli: join(source, 'main.ts'), 'snapshot-child': join(source, 'snapshot/child.ts') },
   outdir: out,
   bundle: true,
+  external: ['../doctor/index'],
   platform: 'node',
   target: 'node20',
   format: 'cjs',

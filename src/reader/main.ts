@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type * as doctor from '../doctor/index'
 import { UnreadableError } from './json'
 import { listIncidents, writeList } from './list'
 import type { Report } from './model'
-import type { ReportOptions } from './options'
+import type { DoctorOptions, ReportOptions } from './options'
 import { readOptions, USAGE, UsageError } from './options'
 import { writeMarkdown } from './output/markdown'
 import { writeText } from './output/text'
@@ -45,9 +46,19 @@ async function main(args: readonly string[]): Promise<void> {
       )
       return
     }
+    case 'doctor':
+      await writeExamination(options)
+      return
     case 'report':
       await writeReport(options)
   }
+}
+
+/** A bundle of its own: it has the code of the monitor, which finds its thread and its helper from where it lies. */
+async function writeExamination({ isJson }: DoctorOptions): Promise<void> {
+  const { asText, examine } = require('../doctor/index') as typeof doctor
+  const examination = await examine(process.env)
+  process.stdout.write(isJson ? `${JSON.stringify(examination, null, 2)}\n` : asText(examination.findings))
 }
 
 async function writeReport(options: ReportOptions): Promise<void> {

@@ -23,6 +23,11 @@ export interface ListOptions {
   readonly sort: 'time' | 'size' | 'kind'
 }
 
+export interface DoctorOptions {
+  readonly command: 'doctor'
+  readonly isJson: boolean
+}
+
 export interface HelpOptions {
   readonly command: 'help'
 }
@@ -38,6 +43,8 @@ export const USAGE = `Usage:
       --since <time>        1h, 2d, or a date: leave out what is older
       --sort <key>          time, size or kind
       --json                one JSON object
+  cpu-memory-monitor doctor [--json]
+      What would happen here: ways, limits, directory, and what to do. Reads the CMM_* variables.
 
 Reads .cpuprofile, .heapprofile and .heapsnapshot files of any origin, also gzipped. Two snapshots are compared.
 `
@@ -53,12 +60,13 @@ const SORTS = ['time', 'size', 'kind'] as const
 export function readOptions(
   args: readonly string[],
   nowMs: number,
-): ReportOptions | ListOptions | HelpOptions {
+): ReportOptions | ListOptions | DoctorOptions | HelpOptions {
   const [command, ...rest] = args
   if (command === undefined || ['help', '--help', '-h'].includes(command)) return { command: 'help' }
   if (rest.includes('--help') || rest.includes('-h')) return { command: 'help' }
   if (command === 'report') return readReport(rest)
   if (command === 'ls') return readList(rest, nowMs)
+  if (command === 'doctor') return readDoctor(rest)
   throw new UsageError(`unknown command: ${command}`)
 }
 
@@ -101,6 +109,12 @@ function readList(args: readonly string[], nowMs: number): ListOptions {
     sinceMs: typeof values['since'] === 'string' ? readSince(values['since'], nowMs) : -Infinity,
     sort,
   }
+}
+
+function readDoctor(args: readonly string[]): DoctorOptions {
+  const { values, positionals } = parsed(args, { json: { type: 'boolean' } })
+  if (positionals.length > 0) throw new UsageError('doctor takes no file; it reads the CMM_* variables')
+  return { command: 'doctor', isJson: values['json'] === true }
 }
 
 function readSince(text: string, nowMs: number): number {

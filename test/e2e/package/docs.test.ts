@@ -16,7 +16,9 @@ const LONGEST_LINE = 120
 
 describe('README and docs', () => {
   it('have no line that a terminal of 120 columns breaks', () => {
-    const examples = readdirSync(join(repository, 'docs/examples')).map((name) => `docs/examples/${name}`)
+    const examples = readdirSync(join(repository, 'docs/examples'))
+      .filter((name) => name.endsWith('.js'))
+      .map((name) => `docs/examples/${name}`)
     for (const page of [...pages, ...examples]) {
       const long = read(page)
         .split('\n')
@@ -224,6 +226,8 @@ function runSample(sample: string): void {
   const parts: Record<string, unknown> = {
     'cpu-memory-monitor': monitor,
     'cpu-memory-monitor/cluster': { run },
+    'cpu-memory-monitor/metrics': { observe: () => undefined, register: () => undefined },
+    '@opentelemetry/api': { metrics: { getMeter: () => undefined } },
     'node:diagnostics_channel': { subscribe: () => undefined },
   }
   const program = runInThisContext(`(require, cpuMemoryMonitor, module) => {{\n${sample}\n}}`) as (

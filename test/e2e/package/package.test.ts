@@ -44,7 +44,7 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
       /^dist\/.*\.(js|d\.ts)$/,
       /^dist\/reader\/(LICENSES\.txt|page\.css)$/,
       /^docs\/[\w-]+\.(md|png)$/,
-      /^docs\/examples\/.*\.js$/,
+      /^docs\/examples\/.*\.(js|json)$/,
       /^prebuilds\/linux-(x64|arm64)\/fork-helper\.napi\.(glibc|musl)\.node$/,
     ]
     assert.deepEqual(
@@ -55,6 +55,8 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
       'dist/index.js',
       'dist/index.d.ts',
       'dist/register.js',
+      'dist/doctor/index.js',
+      'dist/hooks/metrics/index.js',
       'dist/thread/watchdog-thread.js',
       'dist/reader/cli.js',
       'dist/reader/snapshot-child.js',
@@ -97,6 +99,15 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
     )
   })
 
+  it('examines where it is, from its own folder', async () => {
+    const command = join(installed.project, 'node_modules/.bin/cpu-memory-monitor')
+    const { stdout } = await installed.run('env', ['-u', 'CMM_TEST_PACKAGES', command, 'doctor', '--json'])
+    const { findings } = JSON.parse(stdout) as { findings: readonly { subject: string; text: string }[] }
+    const texts = new Map(findings.map(({ subject, text }) => [subject, text]))
+    assert.match(texts.get('thread') ?? '', /a thread of its own$/)
+    assert.match(texts.get('trial of a memory dump') ?? '', /^made by fork/)
+  })
+
   it('has the licence of each library in the bundles of the reader', () => {
     const folder = join(installed.project, 'node_modules/cpu-memory-monitor/dist/reader')
     const licences = readFileSync(join(folder, 'LICENSES.txt'), 'utf8')
@@ -122,6 +133,15 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
       ])
       assert.deepEqual([stdout, stderr], ['ran', ''])
     }
+  })
+
+  it('has the metrics, which name the package that they need', async () => {
+    const { stdout } = await installed.run(process.execPath, [
+      '--eval',
+      `const { observe, register } = require('cpu-memory-monitor/metrics')
+       try { register({ stats: () => ({ workers: [] }) }, {}) } catch ({ message }) { console.log(typeof observe, message) }`,
+    ])
+    assert.match(stdout, /^function register\(\) needs the package prom-client/)
   })
 
   it('is the same object for import', async () => {

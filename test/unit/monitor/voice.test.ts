@@ -73,7 +73,13 @@ test('each event is published on its channel', () => {
     ['cpu-memory-monitor:reading', reading],
     ['cpu-memory-monitor:failure', failure],
   ])
-  assert.deepEqual(voice.tally.counts(), { dumps: { cpu: 2, memory: 0 }, skips: {}, leaks: 0, failures: 1 })
+  assert.deepEqual(voice.tally.counts(), {
+    dumps: { cpu: 2, memory: 0 },
+    dumpsByRule: { cpu: { threshold: 2 }, memory: {} },
+    skips: {},
+    leaks: 0,
+    failures: 1,
+  })
 })
 
 test('every event is one line and one emit with its payload', () => {

@@ -188,6 +188,8 @@ describe('report, given what it cannot read', { timeout: 300_000 }, () => {
       ['report', '--xml', 'a'],
       ['report', '--md', '--json', 'a'],
       ['ls', '--since', 'soon'],
+      ['doctor', 'a.cpuprofile'],
+      ['doctor', '--md'],
     ]) {
       const { code, stderr } = await reader(...args)
       assert.equal(code, 1, args.join(' '))
@@ -196,6 +198,8 @@ describe('report, given what it cannot read', { timeout: 300_000 }, () => {
     const help = await reader('--help')
     assert.equal(help.code, 0)
     assert.match(help.stdout, /^Usage:/)
+    for (const command of ['report', 'ls', 'doctor'])
+      assert.match(help.stdout, new RegExp(`^  cpu-memory-monitor ${command} `, 'm'))
   })
 
   it('ends at SIGINT during the analysis and leaves nothing', async () => {

@@ -1,0 +1,297 @@
+import { formatSize } from '../base/size'
+import type { PassedOver } from '../capture/capture'
+import {
+  FORK_NEED_FACTOR,
+  judgeDisk,
+  judgeFork,
+  memoryReserveBytes,
+  roomBeside,
+  snapshotFileBytes,
+} from '../capture/room'
+import type { DumpKind } from '../dispatch/events'
+import { ruleInWords } from '../monitor/start-line'
+import type { DirectoryFacts, Facts } from './look'
+
+/** One answer of the doctor. */
+export interface Finding {
+  readonly subject: string
+  /** `problem`: evidence will be missing. `note`: it will be less, or needs care. */
+  readonly level: 'ok' | 'note' | 'problem'
+  readonly text: string
+  /** What to do about it. */
+  readonly advice?: string
+}
+
+/** The packages that an application may add. Without them dumps are as good. */
+const OPTIONAL_PACKAGES = ['v8-profiler-next', 'heapdump', 'memwatch-next']
+
+/** The findings of all subjects, each with what to do about it. */
+export function findingsOf(facts: Facts): Finding[] {
+  return [
+    watched(facts),
+    ...facts.warnings.map(warning),
+    limits(facts),
+    thread(facts),
+    ways('cpu', facts),
+    ways('memory', facts),
+    memoryRoom(facts),
+    heapLimit(facts),
+    ...facts.directories.flatMap((directory) => directoryFindings(directory, facts)),
+    signal(facts),
+    children(facts),
+    ...permission(facts),
+    ...confinement(facts),
+  ]
+}
+
+function watched({ node, platform, settings }: Facts): Finding {
+  const rules = (['cpu', 'memory'] as const).flatMap((kind) => {
+    const { rule } = settings[kind]
+    return rule ? [ruleInWords(kind, rule)] : []
+  })
+  const named = settings.rules.map(({ name }) => name)
+  const all = [...rules, ...named].join('; ') || 'nothing but the signal'
+  return { subject: 'watched', level: 'ok', text: `${all}; Node.js ${node} on ${platform}` }
+}
+
+/** A line that warned at the start. */
+function warning(text: string): Finding {
+  if (text.includes('can never be passed')) {
+    const advice = "lower it, raise the limit, or give a share such as '85%', which follows the limit"
+    return { subject: 'threshold', level: 'problem', text, advice }
+  }
+  if (text.includes('uncertain'))
+    return { subject: 'limits', level: 'note', text, advice: 'make the files of the cgroup readable' }
+  const advice = "lower it, raise the heap limit, or add a rule with the metric 'heap'"
+  return { subject: 'threshold', level: 'note', text, advice }
+}
+
+function limits({
+  limits: { memoryLimitBytes, memoryLimitSource, totalMemoryBytes, cpus, cpusSource },
+}: Facts): Finding {
+  const memory =
+    memoryLimitBytes === undefined
+      ? `${formatSize(totalMemoryBytes)} of the machine's memory, no limit seen`
+      : `${formatSize(memoryLimitBytes)} of memory (${memoryLimitSource})`
+  const text = `${memory}; ${Math.round(cpus * 100) / 100} cores (${cpusSource})`
+  if (cpus >= 1) return { subject: 'limits', level: 'ok', text }
+  return {
+    subject: 'limits',
+    level: 'note',
+    text: `${text}: a heap snapshot shares less than one core with the application, and is given up after 120 s`,
+    advice: 'allow at least one core, or expect snapshots of small heaps only',
+  }
+}
+
+function thread(facts: Facts): Finding {
+  const { thread: text, refused } = facts
+  const subject = 'thread'
+  if (text === 'a thread of its own') return { subject, level: 'ok', text: `the watch runs on ${text}` }
+  const advice = refused
+    ? adviceOnPermission(facts)
+    : 'leave `watchdog` on, and raise RLIMIT_NPROC or pids.max where the system refuses threads'
+  return { subject, level: 'note', text: `the watch runs on ${text}`, advice }
+}
+
+function ways(kind: DumpKind, facts: Facts): Finding {
+  const subject = `${kind} dump`
+  const { available, passedOver } = facts.ways[kind]
+  const better = betterOnes(passedOver)
+  const whyNot = inWords(better)
+  const [best, ...others] = available
+  if (best === undefined)
+    return {
+      subject,
+      level: 'problem',
+      text: ['none', ...whyNot].join('; '),
+      advice: adviceOn(better, facts),
+    }
+  const text = [[`by ${best}`, ...others.map((way) => `else by ${way}`)].join(', '), ...whyNot].join('; ')
+  if (better.length === 0) return { subject, level: 'ok', text }
+  return { subject, level: 'note', text, advice: adviceOn(better, facts) }
+}
+
+/** The ways that were not taken and would have been better. */
+export function betterOnes(passedOver: readonly PassedOver[]): PassedOver[] {
+  return passedOver.filter(({ way }) => !OPTIONAL_PACKAGES.includes(way))
+}
+
+export function inWords(passedOver: readonly PassedOver[]): string[] {
+  return passedOver.map(({ way, why }) => `not by ${way}: ${why}`)
+}
+
+function adviceOn(passedOver: readonly PassedOver[], facts: Facts): string {
+  if (facts.refused) return adviceOnPermission(facts)
+  const all = passedOver.map(({ why }) => why).join(' ')
+  if (/needs Linux/.test(all)) return 'only Linux has it; keep thresholds low enough for a snapshot in place'
+  if (/was the package bundled/.test(all)) return 'leave cpu-memory-monitor out of the bundle'
+  if (/no fork helper for/.test(all)) return 'install the package from npm, which brings it for x64 and arm64'
+  if (/inspector/.test(all)) return 'run a Node.js with its inspector, and not as the parent of `node --test`'
+  return 'look for a noexec mount, for --no-addons, or for a filter of system calls'
+}
+
+/** Before Node.js 26 no flag gives the inspector back. */
+function adviceOnPermission({ refused = [], node }: Pick<Facts, 'refused' | 'node'>): string {
+  const hasFlag = Number.parseInt(node.slice(1), 10) >= 26
+  const flags = { worker: '--allow-worker', addon: '--allow-addons', inspector: '--allow-inspector' }
+  const missing = refused.filter((scope) => hasFlag || scope !== 'inspector').map((scope) => flags[scope])
+  const advice = missing.length > 0 ? `add ${missing.join(' ')}` : 'allow what the reason names'
+  return hasFlag || !refused.includes('inspector')
+    ? advice
+    : `${advice}; CPU profiles, samples and the thread need Node.js 26 with --allow-inspector`
+}
+
+/** The heap at a memory threshold in the worst case, in which all of the memory is heap. */
+function fullHeapBytes({ settings, heapLimitBytes }: Pick<Facts, 'settings' | 'heapLimitBytes'>): number {
+  return Math.min(settings.memory.rule?.threshold ?? Infinity, heapLimitBytes)
+}
+
+function memoryRoom(facts: Facts): Finding {
+  const { settings, rssBytes, room, directories } = facts
+  const heapBytes = fullHeapBytes(facts)
+  const growthBytes = Math.max(0, heapBytes - rssBytes)
+  const then = { ...room, availableBytes: Math.max(0, room.availableBytes - growthBytes) }
+  const isMemory = directories.some(
+    ({ directory, disk }) => directory === settings.memory.directory && disk?.isMemory,
+  )
+  const beside = isMemory ? roomBeside(snapshotFileBytes(heapBytes), then) : then
+  const { fits, numbers } = judgeFork(heapBytes, beside)
+  const subject = 'memory for a snapshot'
+  const text =
+    `a heap of ${formatSize(heapBytes)} needs ${formatSize(numbers['needBytes'] ?? 0)} in a forked child, ` +
+    `${formatSize(numbers['haveBytes'] ?? 0)} will be available${isMemory ? ' beside the file in memory' : ''}`
+  if (fits) return { subject, level: 'ok', text }
+  const forBothBytes = room.availableBytes + rssBytes - memoryReserveBytes(room.limitBytes)
+  const fittingBytes = Math.max(0, Math.floor(forBothBytes / (1 + FORK_NEED_FACTOR)))
+  return {
+    subject,
+    level: 'note',
+    text: `${text}: if all of the memory is heap, only the sampling profile will be taken`,
+    advice: isMemory
+      ? 'choose a directory that is not a tmpfs, lower memory.threshold, or raise the limit'
+      : `lower memory.threshold to about ${formatSize(fittingBytes)}, or raise the limit`,
+  }
+}
+
+function heapLimit({ atHeapLimit, heapLimitBytes, settings }: Facts): Finding {
+  const subject = "V8's heap limit"
+  const text = `${formatSize(heapLimitBytes)}; when it is reached: ${atHeapLimit ?? 'nothing is written'}`
+  if (atHeapLimit !== undefined && !atHeapLimit.startsWith('nothing')) return { subject, level: 'ok', text }
+  const advice = settings.memory.rule
+    ? 'it needs `memory.heapLimit` and the fork helper, see the memory dump above'
+    : 'watch memory; a heap that reaches the limit ends the process'
+  return { subject, level: 'note', text, advice }
+}
+
+function directoryFindings(facts: DirectoryFacts, { settings, heapLimitBytes }: Facts): Finding[] {
+  const { directory, exists, whyNotWritable, whoCanTamper, disk } = facts
+  const subject = 'directory'
+  if (whyNotWritable !== undefined) {
+    return [
+      {
+        subject,
+        level: 'problem',
+        text: `${directory} cannot be ${exists ? 'written' : 'created'}: ${whyNotWritable}`,
+        advice:
+          'set profileDir to a directory that this user can write, on a volume that outlives the process',
+      },
+    ]
+  }
+  const fileBytes = snapshotFileBytes(fullHeapBytes({ settings, heapLimitBytes }))
+  const hasRoom = disk === undefined || judgeDisk(fileBytes, disk.freeBytes).fits
+  const state = exists ? 'can be written' : 'will be created with the first dump'
+  const free = disk
+    ? `, ${formatSize(disk.freeBytes)} free${disk.isMemory ? ' (tmpfs: files are memory)' : ''}`
+    : ''
+  const text = `${directory} ${state}${free}`
+  return [
+    hasRoom
+      ? { subject, level: 'ok', text }
+      : {
+          subject,
+          level: 'problem',
+          text: `${text}: a snapshot may take ${formatSize(fileBytes)}, and would be skipped`,
+          advice: 'make room, or choose a larger volume',
+        },
+    ...(whoCanTamper === undefined
+      ? []
+      : [
+          {
+            subject,
+            level: 'note' as const,
+            text: `other users can delete or move dumps in ${directory}, but not read them: ${whoCanTamper}`,
+            advice: 'use a directory that only this user can write, and so each one above it',
+          },
+        ]),
+  ]
+}
+
+function signal({ signal: name, signalListeners }: Facts): Finding {
+  const subject = 'signal'
+  if (name === undefined) return { subject, level: 'ok', text: 'none orders a snapshot by hand' }
+  if (signalListeners === 1) return { subject, level: 'ok', text: `${name} orders a heap snapshot by hand` }
+  const owner = signalListeners === 0 ? 'a native handler, or this platform has none' : 'another listener'
+  return {
+    subject,
+    level: 'note',
+    text: `${name} orders no snapshot: ${owner}`,
+    advice: 'set `signal` to another one, or call dumpMemory()',
+  }
+}
+
+function children({ endsItsChildren }: Facts): Finding {
+  const subject = 'PID 1'
+  if (!endsItsChildren)
+    return { subject, level: 'ok', text: 'a forked child outlives this process, and finishes its dump' }
+  return {
+    subject,
+    level: 'note',
+    text: 'the end of this process ends its container, and with it a child that writes a dump',
+    advice:
+      'await monitor.stop() before the process exits, and give memory.heapLimit.hold time for a snapshot',
+  }
+}
+
+function permission(facts: Facts): Finding[] {
+  const { refused } = facts
+  if (refused === undefined) return []
+  const subject = 'permission model'
+  if (refused.length === 0) return [{ subject, level: 'ok', text: 'is on and allows what a dump needs' }]
+  return [
+    { subject, level: 'note', text: `refuses ${refused.join(', ')}`, advice: adviceOnPermission(facts) },
+  ]
+}
+
+function confinement({
+  confinement: { fileSizeBytes, addressSpaceBytes, isFiltered },
+  settings,
+  heapLimitBytes,
+}: Facts): Finding[] {
+  const fileBytes = snapshotFileBytes(fullHeapBytes({ settings, heapLimitBytes }))
+  const findings: Finding[] = []
+  if (fileSizeBytes !== undefined && fileSizeBytes < fileBytes)
+    findings.push({
+      subject: 'RLIMIT_FSIZE',
+      level: 'problem',
+      text: `no file may be larger than ${formatSize(fileSizeBytes)}, a snapshot may take ${formatSize(fileBytes)}`,
+      advice: 'raise it (ulimit -f)',
+    })
+  if (addressSpaceBytes !== undefined)
+    findings.push({
+      subject: 'RLIMIT_AS',
+      level: 'note',
+      text: `the process may use ${formatSize(addressSpaceBytes)} of addresses, of which V8 reserves many that it does not use`,
+      advice: 'limit memory by a cgroup instead (ulimit -v unlimited)',
+    })
+  findings.push(
+    isFiltered
+      ? {
+          subject: 'seccomp',
+          level: 'note',
+          text: 'system calls are filtered; whether the filter allows what a dump needs shows only when one is made',
+          advice: 'see the trial, or make a dump by hand (the signal, dumpMemory()) before it matters',
+        }
+      : { subject: 'seccomp', level: 'ok', text: 'no system call is filtered' },
+  )
+  return findings
+}

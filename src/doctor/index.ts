@@ -1,0 +1,175 @@
+import { EventEmitter } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { messageOf } from '../base/globals'
+import { clearInterval, clearTimeout, MAX_TIMER_MS, setInterval, setTimeout } from '../base/time'
+import type { DumpKind, DumpResult } from '../dispatch/events'
+import { processRegistry } from '../dispatch/gate'
+import { PRELOAD_DEFAULTS, readEnvironment } from '../monitor/environment'
+import { resolveOptions, type Settings } from '../monitor/options'
+import { type Monitoring, startMonitoring } from '../monitor/start'
+import { type MonitorEvents, Voice } from '../monitor/voice'
+import { betterOnes, type Finding, findingsOf, inWords } from './findings'
+import { lookAround, nearestExisting } from './look'
+
+export { asText } from './text'
+export type { Finding }
+
+/** The answer of the doctor. */
+export interface Examination {
+  readonly node: string
+  readonly pid: number
+  readonly findings: readonly Finding[]
+}
+
+/** Length of the CPU profile that is tried, ms. */
+const PROFILE_MS = 100
+/** A dump waits for those of other processes under the same memory limit, ms. */
+const TRIAL_MS = 30_000
+
+const KINDS = ['cpu', 'memory'] as const
+
+/**
+ * Starts a monitor as `register` would with these variables, collects the facts of its start, takes a dump of each kind, and stops it.
+ * The dumps go to directories of their own beside where dumps would go, which are removed.
+ */
+export async function examine(environment: NodeJS.ProcessEnv): Promise<Examination> {
+  // NODE_OPTIONS may have started one here too.
+  processRegistry().preloaded?.standBack()
+  const { settings, findings } = readSettings(environment)
+  const trials = makeTrialDirectories(settings)
+  const removeTrials = (): void => remove(Object.values(trials))
+  // Ctrl-C exits the process.
+  process.once('exit', removeTrials)
+  // The monitor does not keep a process alive.
+  const hold = setInterval(() => undefined, MAX_TIMER_MS)
+  try {
+    const { monitoring, failed } = start(withDirectories(settings, trials))
+    const facts = await lookAround(
+      await monitoring.facts(),
+      KINDS.map((kind) => settings[kind].directory),
+    )
+    const tried: Finding[] = []
+    for (const kind of KINDS) tried.push(await tryOut(monitoring, kind, trials[kind] !== undefined))
+    await monitoring.stop()
+    const all = [...findings, ...failed, ...findingsOf(withRealDirectories(facts, settings)), ...tried]
+    return { node: process.version, pid: process.pid, findings: all }
+  } finally {
+    clearInterval(hold)
+    process.removeListener('exit', removeTrials)
+    removeTrials()
+  }
+}
+
+type TrialDirectories = Partial<Record<DumpKind, string>>
+
+function readSettings(environment: NodeJS.ProcessEnv): { settings: Settings; findings: Finding[] } {
+  const subject = 'configuration'
+  const defaults = (): Settings => resolveOptions(PRELOAD_DEFAULTS)
+  try {
+    const settings = readEnvironment(environment)
+    if (settings) return { settings, findings: [] }
+    const text =
+      'CMM_ENABLED is false: a monitor that is started without code does not start; the defaults follow'
+    return {
+      settings: defaults(),
+      findings: [{ subject, level: 'note', text, advice: 'set CMM_ENABLED=true' }],
+    }
+  } catch (error) {
+    const text = `${messageOf(error)}; a monitor that is started without code does not start; the defaults follow`
+    return {
+      settings: defaults(),
+      findings: [{ subject, level: 'problem', text, advice: 'correct the variable' }],
+    }
+  }
+}
+
+/** In a process that can use no package, `engine: 'packages'` refuses to start. */
+function start(settings: Settings): { monitoring: Monitoring; failed: Finding[] } {
+  const silent = (): Voice => new Voice(new EventEmitter<MonitorEvents>(), false)
+  const quiet = { ...settings, logger: false, onDump: undefined } as const
+  try {
+    return { monitoring: startMonitoring(quiet, silent(), true), failed: [] }
+  } catch (error) {
+    const monitoring = startMonitoring({ ...quiet, engine: 'auto' }, silent(), true)
+    const text = `${messageOf(error)} Without code the monitor does not start; what follows is for 'auto'.`
+    return {
+      monitoring,
+      failed: [{ subject: 'start', level: 'problem', text, advice: 'set CMM_ENGINE=auto' }],
+    }
+  }
+}
+
+function makeTrialDirectories(settings: Settings): TrialDirectories {
+  return Object.fromEntries(
+    KINDS.flatMap((kind) => {
+      try {
+        const place = nearestExisting(settings[kind].directory)
+        return [[kind, mkdtempSync(join(place, '.cpu-memory-monitor-doctor-'))]]
+      } catch {
+        // The finding on the directory has the reason.
+        return []
+      }
+    }),
+  )
+}
+
+/** A child that still writes its dump can put a file there meanwhile. */
+function remove(directories: readonly string[]): void {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
+}
+
+function withDirectories(settings: Settings, directories: TrialDirectories): Settings {
+  const { cpu, memory } = settings
+  return {
+    ...settings,
+    cpu: { ...cpu, directory: directories.cpu ?? cpu.directory },
+    memory: { ...memory, directory: directories.memory ?? memory.directory },
+  }
+}
+
+function withRealDirectories<Given extends { settings: object }>(facts: Given, settings: Settings): Given {
+  const { cpu, memory } = facts.settings as Settings
+  return {
+    ...facts,
+    settings: {
+      ...facts.settings,
+      cpu: { ...cpu, directory: settings.cpu.directory },
+      memory: { ...memory, directory: settings.memory.directory },
+    },
+  }
+}
+
+async function tryOut(monitoring: Monitoring, kind: DumpKind, hasDirectory: boolean): Promise<Finding> {
+  const subject = `trial of a ${kind} dump`
+  if (!hasDirectory) return { subject, level: 'problem', text: 'not made: its directory cannot be written' }
+  const result = await within(monitoring.dumpByHand(kind, { askedBy: 'doctor' }, PROFILE_MS))
+  if (result === undefined) {
+    const text = `not made within ${TRIAL_MS / 1000} s: another process under the same memory limit may be dumping`
+    return { subject, level: 'note', text, advice: 'try again' }
+  }
+  if ('skipped' in result) {
+    const text = `not made: ${'message' in result ? result.message : result.skipped}`
+    return { subject, level: 'problem', text, advice: 'see the findings above' }
+  }
+  const { way, sizeBytes, pauseMs } = result
+  const made = `made by ${way}, ${sizeBytes} bytes; the process stood still for ${pauseMs} ms`
+  const better = betterOnes(result.passedOver)
+  if (better.length === 0) return { subject, level: 'ok', text: made }
+  return {
+    subject,
+    level: 'note',
+    text: [made, ...inWords(better)].join('; '),
+    advice: 'see the findings above',
+  }
+}
+
+async function within(dump: Promise<DumpResult>): Promise<DumpResult | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), TRIAL_MS)))
+  try {
+    return await Promise.race([dump, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,86 @@
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { getHeapStatistics } from 'node:v8'
+import { endsItsChildren } from '../capture/heap/limit/allowance'
+import type { MemoryRoom } from '../capture/room'
+import { createRoomProbe } from '../capture/room-probe'
+import { type Disk, readDisk, whoCanTamper, whyNotWritable } from '../files/directory'
+import type { StartFacts } from '../monitor/start'
+import { type Confinement, readConfinement } from '../system/confinement'
+import { readKernelFile } from '../system/proc'
+
+/** A directory that dumps go to. */
+export interface DirectoryFacts {
+  readonly directory: string
+  readonly exists: boolean
+  readonly whyNotWritable: string | undefined
+  readonly whoCanTamper: string | undefined
+  /** Absent where it cannot be read. */
+  readonly disk: Disk | undefined
+}
+
+/** The scopes of Node's permission model that a dump can need. */
+const SCOPES = ['worker', 'addon', 'inspector'] as const
+type Scope = (typeof SCOPES)[number]
+
+/** All that decides about a dump here. */
+export interface Facts extends StartFacts {
+  readonly node: string
+  readonly platform: string
+  readonly directories: readonly DirectoryFacts[]
+  readonly confinement: Confinement
+  readonly room: MemoryRoom
+  readonly rssBytes: number
+  /** V8's limit of the heap, bytes. */
+  readonly heapLimitBytes: number
+  /** The kernel ends a forked child together with this process. */
+  readonly endsItsChildren: boolean
+  /** What the permission model refuses; `undefined` without it. */
+  readonly refused: readonly Scope[] | undefined
+  /** Listeners of the signal in this process, ours included. */
+  readonly signalListeners: number
+}
+
+/**
+ * Adds the other facts that decide about a dump to those of the start.
+ *
+ * Leaves nothing behind: a directory that is missing is not created, the nearest one above it is tried instead.
+ */
+export async function lookAround(start: StartFacts, directories: readonly string[]): Promise<Facts> {
+  const { signal } = start
+  return {
+    ...start,
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    directories: await Promise.all([...new Set(directories)].map(lookAt)),
+    confinement: readConfinement(),
+    room: createRoomProbe().memory(),
+    rssBytes: process.memoryUsage.rss(),
+    heapLimitBytes: getHeapStatistics().heap_size_limit,
+    endsItsChildren: endsItsChildren(process.pid, process.ppid, readKernelFile('/proc/1/comm') ?? ''),
+    refused: refusedScopes(),
+    signalListeners: signal === undefined ? 0 : process.listenerCount(signal),
+  }
+}
+
+async function lookAt(directory: string): Promise<DirectoryFacts> {
+  const place = nearestExisting(directory)
+  return {
+    directory,
+    exists: place === directory,
+    whyNotWritable: whyNotWritable(place),
+    whoCanTamper: whoCanTamper(place),
+    disk: await readDisk(place).catch(() => undefined),
+  }
+}
+
+/** The directory, or the one in which it would be created. */
+export function nearestExisting(directory: string): string {
+  const parent = dirname(directory)
+  return existsSync(directory) || parent === directory ? directory : nearestExisting(parent)
+}
+
+function refusedScopes(): Scope[] | undefined {
+  const { permission } = process as { permission?: { has(scope: string): boolean } }
+  return permission && SCOPES.filter((scope) => !permission.has(scope))
+}

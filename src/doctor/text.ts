@@ -1,0 +1,18 @@
+import type { Finding } from './findings'
+
+/** All findings, those that need something done first. */
+export function asText(findings: readonly Finding[]): string {
+  const order = ['problem', 'note', 'ok'] as const
+  return order
+    .flatMap((level) => findings.filter((finding) => finding.level === level))
+    .map(({ level, subject, text, advice }) => {
+      const first = `${level.padEnd(8)}${subject}: ${text}\n`
+      return advice === undefined ? first : `${first}        to do: ${advice}\n`
+    })
+    .join('')
+}
+
+/** One finding as one line of a log. */
+export function asLine({ level, subject, text, advice }: Finding): string {
+  return `doctor: ${level}: ${subject}: ${text}${advice === undefined ? '' : `; to do: ${advice}`}`
+}

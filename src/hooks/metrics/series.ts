@@ -1,0 +1,208 @@
+import type { ClusterStats } from '../../cluster/handle'
+import type { MonitorStats } from '../../monitor/monitor'
+
+export type Stats = MonitorStats | ClusterStats
+
+/** One number of a series, with the labels that distinguish it from the others of that series. */
+export interface Point {
+  readonly value: number
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+/** One series of a metrics system: a name, and numbers under it. */
+export interface Series<Source = Stats> {
+  /** By the naming conventions of OpenTelemetry. */
+  readonly name: string
+  readonly kind: 'gauge' | 'counter'
+  /** As in UCUM: `By` for bytes, `1` for a ratio, `{…}` for a number of things. */
+  readonly unit: string
+  readonly description: string
+  readonly labels: readonly string[]
+  readonly read: (stats: Source) => readonly Point[]
+}
+
+/** The series of a monitor, or those of a cluster's primary. */
+export function seriesFor(stats: Stats): readonly Series[] {
+  // Each list is read with stats of the kind that chose it.
+  return ('workers' in stats ? CLUSTER : MONITOR) as readonly Series[]
+}
+
+/**
+ * The name of a series by the conventions of Prometheus, as OpenTelemetry's specification converts it: the unit and `total` become
+ * suffixes.
+ */
+export function prometheusName({ name, kind, unit }: Series): string {
+  const suffixes = [UNIT_SUFFIXES[unit], kind === 'counter' ? 'total' : undefined]
+  return [name.replaceAll('.', '_'), ...suffixes].filter((part) => part !== undefined).join('_')
+}
+
+const UNIT_SUFFIXES: Readonly<Record<string, string>> = { By: 'bytes', '1': 'ratio' }
+
+/**
+ * Present from the start with 0: a counter that first appears with 1 has no increase, so that no alert would see the first event.
+ * Other reasons, such as the names of rules, appear with their first event.
+ */
+const DUMP_REASONS = {
+  cpu: ['threshold', 'blocked', 'manual'],
+  memory: ['threshold', 'leak', 'heap-limit', 'manual'],
+} as const
+const SKIP_REASONS = ['limited', 'busy', 'memory', 'disk', 'stopped'] as const
+const WORKER_STATES = ['starting', 'ready', 'draining', 'leaving'] as const
+const KINDS = ['cpu', 'memory'] as const
+
+/** CPU is read in percent of one core. */
+const PERCENT = 0.01
+
+const MONITOR: readonly Series<MonitorStats>[] = [
+  gauge(
+    'cpu.usage',
+    '1',
+    'CPU use of the process at the latest reading; 1 is one core',
+    ({ rules: { cpu } }) => some(cpu?.latest && cpu.latest.value * PERCENT),
+  ),
+  gauge('cpu.threshold', '1', 'CPU threshold in force; 1 is one core', ({ rules: { cpu } }) =>
+    some(cpu && cpu.threshold * PERCENT),
+  ),
+  gauge('memory.usage', 'By', 'Resident memory of the process at the latest reading', ({ rules }) =>
+    some(rules.memory?.latest?.value),
+  ),
+  gauge('memory.threshold', 'By', 'Memory threshold in force', ({ rules }) => some(rules.memory?.threshold)),
+  gauge(
+    'rule.level',
+    '1',
+    'Latest reading of a rule as a share of its threshold; above 1 is a breach',
+    perRule(({ latest, threshold }) =>
+      // A share of 0 has no meaning.
+      latest !== undefined && threshold > 0 ? latest.value / threshold : undefined,
+    ),
+    ['rule'],
+  ),
+  gauge(
+    'rule.breaches',
+    '{reading}',
+    'Readings above the threshold in a row',
+    perRule(({ breaches }) => breaches),
+    ['rule'],
+  ),
+  gauge(
+    'rule.breach_limit',
+    '{reading}',
+    'Readings above the threshold in a row that make a dump',
+    perRule(({ counter }) => counter),
+    ['rule'],
+  ),
+  gauge(
+    'rule.budget.left',
+    '{dump}',
+    'Dumps that the limiter still allowed at the latest reading',
+    perRule(({ budget }) => budget.left),
+    ['rule'],
+  ),
+  gauge(
+    'rule.budget.limit',
+    '{dump}',
+    'Dumps that the limiter allows per interval',
+    perRule(({ budget }) => budget.tokensPerInterval),
+    ['rule'],
+  ),
+  counter(
+    'rule.readings',
+    '{reading}',
+    'Readings taken',
+    perRule(({ readings }) => readings),
+    ['rule'],
+  ),
+  counter(
+    'dumps',
+    '{dump}',
+    'Dumps made, by what asked for them',
+    ({ dumpsByRule }) =>
+      KINDS.flatMap((kind) =>
+        counts(DUMP_REASONS[kind], dumpsByRule[kind]).map(([reason, value]) => ({
+          value,
+          labels: { kind, reason },
+        })),
+      ),
+    ['kind', 'reason'],
+  ),
+  counter(
+    'skips',
+    '{dump}',
+    'Dumps that were due and were not made',
+    ({ skips }) => counts(SKIP_REASONS, skips).map(([reason, value]) => ({ value, labels: { reason } })),
+    ['reason'],
+  ),
+  counter('leaks', '{leak}', 'Leaks found', ({ leaks }) => some(leaks)),
+  counter('failures', '{failure}', 'Parts of the monitor that did not work', ({ failures }) =>
+    some(failures),
+  ),
+]
+
+const CLUSTER: readonly Series<ClusterStats>[] = [
+  gauge('cluster.target_workers', '{worker}', 'Workers that are to serve', ({ count }) => some(count)),
+  gauge(
+    'cluster.workers',
+    '{worker}',
+    'Workers by state',
+    ({ workers }) =>
+      WORKER_STATES.map((state) => ({
+        value: workers.filter((worker) => worker.state === state).length,
+        labels: { state },
+      })),
+    ['state'],
+  ),
+  gauge(
+    'cluster.workers_over_limit',
+    '{worker}',
+    'Workers above their memory limit that wait for their replacement',
+    ({ workers }) => some(workers.filter(({ over }) => over).length),
+  ),
+  counter('cluster.forks', '{worker}', 'Workers forked', ({ forks }) => some(forks)),
+  counter('cluster.recycled', '{worker}', 'Workers replaced', ({ recycled }) => some(recycled)),
+  counter('cluster.crashes', '{worker}', 'Workers lost', ({ crashes }) => some(crashes)),
+]
+
+type Rule = NonNullable<MonitorStats['rules']['cpu']>
+
+function gauge<Source>(...rest: Rest<Source>): Series<Source> {
+  return series('gauge', ...rest)
+}
+
+function counter<Source>(...rest: Rest<Source>): Series<Source> {
+  return series('counter', ...rest)
+}
+
+type Rest<Source> = [
+  name: string,
+  unit: string,
+  description: string,
+  read: Series<Source>['read'],
+  labels?: readonly string[],
+]
+
+function series<Source>(
+  kind: Series['kind'],
+  ...[name, unit, description, read, labels = []]: Rest<Source>
+): Series<Source> {
+  return { name: `cpu_memory_monitor.${name}`, kind, unit, description, read, labels }
+}
+
+/** Without a value there is no point: 0 would pass for a reading. */
+function some(value: number | undefined): readonly Point[] {
+  return value === undefined ? [] : [{ value }]
+}
+
+function perRule(valueOf: (rule: Rule) => number | undefined): (stats: MonitorStats) => readonly Point[] {
+  return ({ rules }) =>
+    Object.entries(rules).flatMap(([rule, stats]) =>
+      some(stats && valueOf(stats)).map((point) => ({ ...point, labels: { rule } })),
+    )
+}
+
+function counts(
+  known: readonly string[],
+  counted: Readonly<Partial<Record<string, number>>>,
+): [reason: string, count: number][] {
+  const reasons = new Set([...known, ...Object.keys(counted)])
+  return [...reasons].map((reason) => [reason, counted[reason] ?? 0])
+}
