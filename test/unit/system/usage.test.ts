@@ -18,7 +18,7 @@ function collected(chosen?: AskPidusage | string) {
 
 test("on the main thread, where pidusage is the application's: Node's counters, with the reason", async () => {
   const { cpuTime, failures } = collected()
-  assert.equal(cpuTime.source, "Node's counters (pidusage is used on a thread of its own only)")
+  assert.equal(cpuTime.source, "Node's counters (pidusage is only used on the watchdog thread)")
   assert.ok(Math.abs((await cpuTime.read()) - nodeCpuMs()) < 1000)
   assert.deepEqual(failures, [])
 })
@@ -140,7 +140,7 @@ test('an empty PATH and a hostile environment: the same readings, no program, no
   const { result, stderr } = await runFixture<Rounds>('rounds.js', { env })
   assert.match(
     result.source,
-    /^Node's counters \(pidusage starts the program getconf, and PATH leads to the working/,
+    /^Node's counters \(pidusage starts the program getconf, and PATH includes the working/,
   )
   assert.deepEqual(result.afterMany, result.before)
   assert.ok(result.rssBytes > 10_000_000 && result.rssBytes < 1_000_000_000, `${result.rssBytes} bytes`)
