@@ -52,7 +52,7 @@ function createRound(
       const value = await within(reading, deadlineMs)
       if (typeof value !== 'number' || !Number.isFinite(value))
         throw new TypeError(`the function returned ${describe(value)}, not a finite number`)
-      if (isFailing) report.notice(`${name} readings are back`)
+      if (isFailing) report.notice(`${name} readings work again`)
       isFailing = false
       watch.observe(name, value, beganMs)
     } catch (error) {
