@@ -1,10 +1,10 @@
 import type { Dump, DumpKind, Skip, SkipReason } from '../dispatch/events'
 
-/** What has happened since the start. */
+/** Numbers of events since the start. */
 export interface Counts {
   /** Dumps made, by kind. */
   readonly dumps: Readonly<Record<DumpKind, number>>
-  /** Dumps that were due and were not made, by reason; a reason that has not occurred is absent. */
+  /** Dumps that were requested and not made, by reason; a reason that has not occurred is absent. */
   readonly skips: Readonly<Partial<Record<SkipReason, number>>>
   readonly leaks: number
   readonly failures: number
@@ -17,7 +17,7 @@ export class Tally {
   #leaks = 0
   #failures = 0
 
-  /** @param name - Of the event. */
+  /** @param name - Name of the event. */
   count(name: string, payload: unknown): void {
     if (name === 'dump') this.#dumps[(payload as Dump).kind]++
     if (name === 'leak') this.#leaks++

@@ -97,7 +97,7 @@ test('each optional package in use is named with its file, or as handed over', (
   ]
   assert.equal(
     startLine({ ...idle, packages }),
-    'watching nothing; on the main thread; optional packages: heapdump from /app/heapdump.js, memwatch-next handed over',
+    'watching nothing; on the main thread; optional packages: heapdump from /app/heapdump.js, memwatch-next passed in by the application',
   )
   assert.doesNotMatch(startLine({ ...idle, packages: [] }), /optional packages/)
 })
@@ -110,14 +110,14 @@ test('ways that cannot be taken are told with the reason, each once', () => {
     ...cpuAbove(1),
     ways: { cpu: kind, memory: kind },
   })
-  assert.match(line, /by nothing; on the main thread; passed over: heapdump \(not installed\)$/)
+  assert.match(line, /by nothing; on the main thread; not used: heapdump \(not installed\)$/)
 })
 
-test('ways that nobody could ask for are not told as passed over', () => {
+test('ways that nobody could ask for are not named as not used', () => {
   const kind = { available: [], passedOver: [{ way: 'heapdump', why: 'not installed' }] }
   const ways = { ...idle.ways, memory: kind }
-  assert.doesNotMatch(startLine({ ...idle, ways }), /passed over/)
-  assert.match(startLine({ ...idle, ways, signal: 'SIGUSR2' }), /passed over: heapdump/)
+  assert.doesNotMatch(startLine({ ...idle, ways }), /not used/)
+  assert.match(startLine({ ...idle, ways, signal: 'SIGUSR2' }), /not used: heapdump/)
 })
 
 test('the source of the CPU readings is named, with the reason for another than pidusage', () => {
