@@ -47,15 +47,15 @@ export interface Captured {
   readonly lateMs?: number
   /** Peak of the forked child's private memory, bytes: without the pages that it shares with the application. */
   readonly childPeakBytes?: number
-  /** Set when the planned artefact failed and only a lesser one, taken before it, exists. */
+  /** The failure, if the planned artefact failed and only a lesser one, taken before it, exists. */
   readonly failure?: Error
-  /** Set when the best artefact turned out not to fit during the capture, and only a lesser one exists. */
+  /** The refusal, if the best artefact turned out not to fit during the capture and only a lesser one exists. */
   readonly refusal?: Refusal
 }
 
 /** A capture that fits. Making a plan costs one order to the main thread; `take` does the work. */
 export interface Plan {
-  /** Set when the best artefact has to be given up and only a lesser one will be taken. */
+  /** The refusal, if the best artefact does not fit and only a lesser one will be taken. */
   readonly refusal?: Refusal
   /**
    * Captures. A failure leaves no incomplete file.

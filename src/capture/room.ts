@@ -14,7 +14,7 @@ export const DISK_FLOOR_BYTES = 256 * MIB
  * of this.
  */
 export const SNAPSHOT_NEED_FACTORS: Readonly<Record<number, number>> = { 20: 28, 22: 28, 24: 26, 26: 29 }
-/** For a Node that was not measured: the largest measured factor. */
+/** Factor for a version of Node that was not measured: the largest measured one. */
 const UNMEASURED_NEED_FACTOR = Math.max(...Object.values(SNAPSHOT_NEED_FACTORS))
 /** Memory that a snapshot of an empty process needs, bytes: code and built-ins are in the snapshot too. */
 const SNAPSHOT_NEED_FLOOR_BYTES = 64 * MIB

@@ -8,7 +8,7 @@ import { KILL_GRACE_MS } from './plan/roster'
 /** Data with which the thread is started. */
 export interface OrphanThreadData {
   readonly parentPid: number
-  /** One element: 1 when the main thread has noticed that the primary is gone. */
+  /** Shared with the main thread. Its one element is 1 when the main thread has noticed that the primary is gone. */
   readonly known: Int32Array
   /** Time from the primary's end until the orphaned worker is ended in any case, ms. */
   readonly deadlineMs: number

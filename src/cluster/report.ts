@@ -105,7 +105,7 @@ function ending(code: number | null, signal: string | null): string {
 
 /** Log line for a signal that ends the cluster; there is no event for it. */
 export function drainLine(signal: NodeJS.Signals, workers: number, killTimeoutMs: number): string {
-  return `${signal}: all workers drain (${workers}), at most ${killTimeoutMs} ms; a second signal ends them at once`
+  return `${signal}: ${workers} workers finish their requests and end, within ${killTimeoutMs} ms; a second signal ends them at once`
 }
 
 /** Warnings for settings that the machine can probably not bear. */

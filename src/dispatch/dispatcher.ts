@@ -118,7 +118,8 @@ export class Dispatcher {
     const request = ownOnly(given)
     if (this.#isStopped) return Promise.resolve(this.#skip(request, 'stopped'))
     if (request.rule === 'manual') return this.#queue(request)
-    // Before the gate: while a dump is planned and then refused, readings of the other kind would not count.
+    // Checked before the gate is entered: while a dump holds the gate, even one that is refused in the end, no reading
+    // counts.
     const budget = this.#ruleOf(request)?.watched.budget
     if (budget?.isSpent) return Promise.resolve(this.#skip(request, 'limited', { ...budget.terms }))
     if (!this.#parts.gate.enter(request.kind)) return Promise.resolve(this.#skip(request, 'busy'))
@@ -225,7 +226,7 @@ export class Dispatcher {
       if (this.#running?.reported) return this.#running.reported
       return error instanceof ExitingError ? this.#skip(request, 'stopped') : this.#fail(request, error)
     } finally {
-      // Before the gate is left: the next dump sets this field.
+      // Cleared before the gate is left: the next dump sets this field.
       this.#running = undefined
       gate.leave(isCaptured ? clock.monotonicMs() + SETTLING_MS : undefined)
       onRunning?.(false)

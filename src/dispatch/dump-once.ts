@@ -1,7 +1,7 @@
 import { ownOnly, owns } from '../base/globals'
 import type { Captured, Capturer, Job, Refusal } from '../capture/capture'
 
-/** One dump, from the plan to the file. */
+/** The parts of one dump, from the plan to the file. */
 export interface DumpOnce<Declined extends { readonly declined: unknown }> {
   readonly capturer: Capturer
   readonly directory: string
@@ -30,7 +30,7 @@ export async function dumpOnce<Declined extends { readonly declined: unknown } =
   dump: DumpOnce<Declined>,
 ): Promise<DumpOutcome | Declined> {
   if (!dump.takeTurn) return planAndTake(dump)
-  // Before the plan: memory that another process's dump uses now is not available.
+  // Waited for before the plan: memory that another process's dump uses now is not available.
   const endTurn = await dump.takeTurn(dump.early)
   if (!endTurn) return { captured: undefined, refusal: { skip: 'busy', numbers: {} } }
   try {

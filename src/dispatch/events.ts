@@ -76,7 +76,7 @@ export interface Failure {
 
 /** Payload of `'leak'`: the heap that remains after full collections keeps growing. */
 export interface Leak {
-  /** When the growth began. */
+  /** Time at which the growth began. */
   readonly start: Date
   /** Time of the last reading that showed the growth. */
   readonly end: Date
@@ -103,7 +103,7 @@ export interface Reading {
   readonly value: number
   /** In the unit of the value. */
   readonly threshold: number
-  /** When it was read, ms since 1970. */
+  /** Time of the reading, ms since 1970. */
   readonly atEpochMs: number
 }
 
@@ -146,7 +146,7 @@ export interface Picture {
 export interface RunningDump {
   readonly request: DumpRequest
   readonly early: AbortController
-  /** Set when the dump has begun. */
+  /** Result of the dump; set when the dump has begun. */
   done: Promise<DumpResult> | undefined
   /** CPU use by thread and memory by owner, once they have been read. */
   picture: Picture | undefined

@@ -25,9 +25,9 @@ import type { Dump, Picture, Report } from './events'
 
 /** Longest text of facts that a plan takes, bytes. */
 const MOST_FACTS_BYTES = 16 * 1024 - 1
-/** Interval at which the directory is read, ms: to count recent dumps, and to find dumps that other processes left. */
+/** Interval at which the dump directory is read, ms, to count recent dumps and find those of other processes. */
 const LOOK_EVERY_MS = 60_000
-/** The same while a child of another process is writing a dump. */
+/** The same interval while a child of another process is writing a dump, ms. */
 const LOOK_AGAIN_MS = 5000
 
 export interface HeapLimitPlansParts {

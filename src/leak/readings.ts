@@ -2,7 +2,7 @@ import type { GcReading } from './trend'
 
 /** A source of readings taken right after full garbage collections of the thread that starts it. */
 export interface GcReadings {
-  /** Where the readings come from, for the log and the sidecar: `builtin` or the package's name. */
+  /** Source of the readings, for the log and the sidecar: `builtin` or the package's name. */
   readonly source: string
   /**
    * Reports each full GC from now on, soon after it, in an event-loop turn of its own. `onFullGc` must not throw: its

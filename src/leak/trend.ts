@@ -1,6 +1,6 @@
 /** Heap in use just after one full (mark-sweep-compact) garbage collection. */
 export interface GcReading {
-  /** When it was taken, monotonic ms. */
+  /** Time of the reading, monotonic ms. */
   readonly atMs: number
   /** Heap that survived the collection, bytes. */
   readonly usedBytes: number
@@ -10,11 +10,11 @@ export interface GcReading {
 export interface Climb {
   /** Whether it has grown enough to count as a leak. Otherwise it is a suspicion: at least half of that growth. */
   readonly isLeak: boolean
-  /** When the first floor (lowest reading of a round) of the climb was read, monotonic ms. */
+  /** Time of the climb's first floor (lowest reading of a round), monotonic ms. */
   readonly startMs: number
   /** Heap at the first floor, bytes. */
   readonly startBytes: number
-  /** When its last floor was read, monotonic ms. */
+  /** Time of the climb's last floor, monotonic ms. */
   readonly endMs: number
   /** From the first floor to the last, bytes. */
   readonly growthBytes: number
@@ -291,7 +291,7 @@ function slopeOf(window: readonly Floor[]): number {
 
 function endsOf(window: readonly Floor[]): readonly [Floor, Floor] {
   const [first, last] = [window[0], window.at(-1)]
-  if (first === undefined || last === undefined) throw new RangeError('a climb has floors')
+  if (first === undefined || last === undefined) throw new RangeError('there are no readings to compare')
   return [first, last]
 }
 

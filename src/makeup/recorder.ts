@@ -6,7 +6,7 @@ export interface FlightReading {
   readonly cpuPercent: number
   /** Bytes. */
   readonly rss: number
-  /** Of the main thread, bytes. */
+  /** Used part of the main thread's heap, bytes. */
   readonly heapUsed: number
   /** Delay of the main thread's event loop, ms. */
   readonly loopDelayMs: number

@@ -16,7 +16,7 @@ export interface ProcessMark {
 /** CPU use over a span of time. */
 export interface CpuSpan {
   readonly spanMs: number
-  /** Of the whole process. */
+  /** CPU time of the whole process, ms. */
   readonly cpuMs: number
   readonly gcMs: number
   readonly threads: ReadonlyMap<number, { readonly cpuMs: number; readonly waitMs: number }>

@@ -83,7 +83,7 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
   }
 }
 
-/** For a signal that is left to another listener. */
+/** The signal watch of a monitor that leaves the signal to another listener. */
 export const NO_WATCH: SignalWatch = {
   serve: () => undefined,
   ignore: () => undefined,

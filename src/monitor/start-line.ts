@@ -85,7 +85,7 @@ function unreachableCpu(percent: number, { cpus, cpusSource }: Limits): string |
   // A number is a share of one core, a percentage a share of all that the process may use. They are easily confused.
   const share = percent < 100 ? rounded(percent) : 90
   return (
-    `the CPU threshold of ${rounded(percent)}% of a core can never be passed: ${SOURCES[cpusSource]} allows ` +
+    `the CPU threshold of ${rounded(percent)}% of a core can never be exceeded: ${SOURCES[cpusSource]} allows ` +
     `${Math.round(cpus * 100) / 100} cores (${rounded(cpus * 100)}%); the string '${share}%' means ${rounded(share * cpus)}% of a core here`
   )
 }
@@ -95,13 +95,13 @@ function unreachableRule({ name, metric, threshold }: NamedRule, limits: Limits)
   switch (metric) {
     case 'heap':
     case 'eventLoopUtilization':
-      return threshold < 100 ? undefined : `${what} can never be passed: no reading is above 100%`
+      return threshold < 100 ? undefined : `${what} can never be exceeded: no reading is above 100%`
     case 'container':
       if (limits.memoryLimitBytes === undefined)
-        return `${what} can never be passed: no cgroup limits the memory of this process`
+        return `${what} can never be exceeded: no cgroup limits the memory of this process`
       return threshold < 100
         ? undefined
-        : `${what} can never be passed: at 100% of the limit the kernel ends a process`
+        : `${what} can never be exceeded: at 100% of the limit the kernel ends a process`
     case 'external':
       return unreachableMemory(what, threshold, limits)
     case 'eventLoopDelay':
@@ -120,7 +120,7 @@ function unreachableMemory(
     memoryLimitBytes === undefined
       ? `the machine has ${totalMemoryBytes} bytes`
       : `the cgroup's limit is ${memoryLimitBytes} bytes, where the kernel ends the process`
-  return `${what} of ${thresholdBytes} bytes can never be passed: ${bound}`
+  return `${what} of ${thresholdBytes} bytes can never be exceeded: ${bound}`
 }
 
 function rounded(value: number): number {

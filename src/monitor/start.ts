@@ -184,7 +184,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
       stopLeaks()
       signal.stop()
       heapLimit?.disarm()
-      // Before the other monitor starts its sampler: V8 has one profiler for all.
+      // Stopped before the other monitor starts its sampler: V8 has one profiler for all.
       sampler.stop()
       unclaim()
       void started.stop()
@@ -294,7 +294,7 @@ function loadOrders(): typeof carryOut {
   return require('../capture/main-thread/carry-out') as typeof carryOut
 }
 
-/** Starts in a later turn of the event loop, so that the application's start need not load the code of the watch. */
+/** Starts the leak watch in a later turn of the event loop, so that the application's start need not load its code. */
 function startLeaks(...parts: Parameters<typeof startLeaksNow>): () => void {
   let stop = (): void => undefined
   const timer = setTimeout(() => {

@@ -196,7 +196,7 @@ static int leave_no_core(void) {
 
 /*
  * Reads the size of this process's writable memory, its small stack included. Not from /proc/self/status, where the
- * user's groups come first and can fill pages. 0, or an errno.
+ * user's groups come first and can fill pages. Returns 0, or an errno.
  */
 static int read_data_bytes(uint64_t *bytes) {
   /* Seven numbers of pages: size, resident, shared, text, 0, data and stack, 0. */

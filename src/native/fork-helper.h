@@ -36,8 +36,8 @@ enum child_exit {
 };
 
 /*
- * Longest result. It is sent through a pipe that the parent reads after the pipe has ended. A pipe takes 65536 bytes
- * before the writer has to wait for the reader, so the child never waits.
+ * Longest result of the job, bytes. The child sends it through a pipe, which the parent reads when the child has closed
+ * it. A pipe takes 65536 bytes before the writer has to wait, so the child never waits.
  */
 #define RESULT_CAPACITY_BYTES 4096
 
@@ -56,14 +56,14 @@ struct mapping_list {
 
 /*
  * Lists the mappings that fork(2) would leave out, for the next fork. From any thread, best not the one that forks,
- * because it takes as long as the fork. 0, or an errno.
+ * because it takes as long as the fork. Returns 0, or an errno.
  */
 int mappings_survey(void);
 
 /*
  * From now on fork(2) copies all private memory. Lists the mappings to exclude again afterwards, by the latest survey; makes a
  * survey now if there is none since the last fork. Also lists the mappings that the child would share with this process and
- * could write to. 0, or an errno and nothing changed.
+ * could write to. Returns 0, or an errno and nothing changed.
  */
 int mappings_let_in(struct mapping_list *marked, struct mapping_list *shared);
 
@@ -92,7 +92,7 @@ struct call_slot_list {
   size_t capacity;
 };
 
-/* Lists the pointers through which these functions are called in this process. Takes the linker's lock. 0, or an errno. */
+/* Lists the pointers through which this process calls these functions. Takes the linker's lock. Returns 0, or an errno. */
 int relocations_find(const struct replacement *replacements, size_t count, struct call_slot_list *list);
 
 /* Redirects the calls. Neither allocates nor locks. */
@@ -104,7 +104,7 @@ void relocations_free(struct call_slot_list *list);
 
 /*
  * In the parent: lists the calls that lock, wake and wait. Once the child has applied the list, all locks are free in
- * it, and a wait that no thread could end ends the process instead. 0, or an errno.
+ * it, and a wait that no thread could end ends the process instead. Returns 0, or an errno.
  */
 int lone_thread_find_calls(struct call_slot_list *list);
 
@@ -125,7 +125,7 @@ struct child_options {
 
 /*
  * Cuts the child off from everything that it shares with the application, but for one descriptor. Signals are blocked when
- * this is called and unblocked when it returns. 0, or an errno, after which the child must end.
+ * this is called and unblocked when it returns. Returns 0, or an errno, after which the child must end.
  */
 int child_detach(const struct child_options *options, const struct mapping_list *shared, int kept_descriptor);
 
@@ -143,7 +143,7 @@ struct forked {
   const struct pause *pause;
 };
 
-/* Forks. Returns in both processes; in the child only after it has been cut off. 0, or an errno in the parent. */
+/* Forks. Returns in both processes, in the child after it has been cut off: 0, or in the parent an errno. */
 int fork_with_heap(const struct child_options *options, struct forked *forked);
 
 /* The pause of the parent's thread, ms; the pause so far if it has not ended yet. */

@@ -332,7 +332,7 @@ const char *heap_limit_arm(void (*job)(const struct heap_limit_child *)) {
   if (get_current_isolate == NULL || add_callback == NULL || remove_callback == NULL || request_interrupt == NULL) {
     return "this Node.js does not export the functions of V8 that it needs";
   }
-  /* Only the thread that forks exists in the child. Isolates of worker threads have a callback by Node.js anyway. */
+  /* Only the thread that forks exists in the child. On isolates of worker threads Node.js has a callback of its own. */
   if (syscall(SYS_gettid) != getpid()) return "only the main thread can be forked";
   armed.isolate = get_current_isolate();
   armed.pid = getpid();

@@ -60,7 +60,7 @@ export function turnName(read: ReadKernelFile = readKernelFile): string | undefi
   }
 }
 
-/** As it was when this module was loaded: a cluster worker replaces it to track the application's servers. */
+/** `listen` as it was when this module was loaded: a cluster worker replaces it to track the application's servers. */
 // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the server as `this` below
 const { listen } = Server.prototype
 

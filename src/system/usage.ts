@@ -157,7 +157,7 @@ export function cpuSampler(cpuTime: Pick<CpuTime, 'read'>, now: () => number = m
   }
 }
 
-/** One process, as pidusage reads it. */
+/** Reading of one process by pidusage. */
 interface Status {
   /** CPU time, ms. */
   readonly ctime: number

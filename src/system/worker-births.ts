@@ -24,7 +24,7 @@ export function watchWorkerBirths(onBirth: (birth: WorkerBirth) => void): () => 
     const name = typeof threadName === 'string' ? threadName : undefined
     if (Number.isFinite(tid)) onBirth({ tid, id, name })
   }
-  // Without /proc there are no thread ids to read.
+  // Where there is no /proc, thread ids cannot be read.
   if (known.size === 0) return () => undefined
   workers.subscribe(onWorker)
   return () => void workers.unsubscribe(onWorker)

@@ -134,7 +134,7 @@ export class Beats implements MainReports {
   }
 }
 
-/** Not imported: a Node built without the inspector has no such module, and the import would end the application. */
+/** Loads the inspector on use: a Node built without it has no such module, and an import would end the application. */
 function loadInspector(): { url(): string | undefined } {
   return createRequire(__filename)('node:inspector') as { url(): string | undefined }
 }

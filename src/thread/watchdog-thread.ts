@@ -13,7 +13,7 @@ import { Turns } from './turns'
 /** Data with which the watchdog thread is started. */
 export interface WatchdogData {
   readonly settings: WatchSettings
-  /** Not the thread's parent port: at exit the main thread reads this one's messages without an event loop. */
+  /** Port for messages. Not the thread's parent port: at exit the main thread reads this one without an event loop. */
   readonly port: MessagePort
   readonly gate: SharedArrayBuffer
   readonly beats: SharedArrayBuffer
@@ -52,7 +52,7 @@ export type FromWatchdog =
 
 /** Entry of the thread. It never ends by itself: a thread that exits while a session closes aborts the process. */
 function main(): void {
-  // Started now, because pidusage would otherwise start the pool while it starts a program.
+  // libuv's thread pool is started now, because pidusage would otherwise start it while it starts a program.
   const pool = startThreadPool()
   const {
     settings: given,

@@ -327,7 +327,7 @@ function endingAtExit(
 function startOnThread(parts: StartParts, gate: Gate): Watch {
   const { settings, orders, report, onBeat, onStarted } = parts
   let changes: RuleChanges = {}
-  /** For a new watch on this thread. */
+  /** Worker threads started so far, for a new watch on this thread. */
   const births: WorkerBirth[] = []
   const moveHere = ({ why, wasReady, unanswered }: LostWatchdog): void => {
     if (wasReady)

@@ -8,7 +8,7 @@ export function boardRules(rules: readonly { readonly name: string }[]): readonl
 /** Numbers kept of each rule. */
 const FIELDS = 5
 const [COUNT, VALUE, AT, BREACHES, LEFT] = [0, 1, 2, 3, 4] as const
-/** One 32-bit word, and one more to align what follows. */
+/** Bytes of the flag: one 32-bit word, and one more to align the numbers that follow. */
 const FLAG_BYTES = 8
 
 /** Counters and latest reading of one rule. */

@@ -22,7 +22,7 @@ export interface MainReports {
   wantFigures(areWanted: boolean): void
   /** The state of its event loop, reported once {@link wantLoop} was called. */
   readonly loop: LoopReport | undefined
-  /** The same, with the largest delay since the previous call. */
+  /** Returns `loop` with the largest delay since the previous call. */
   takeLoop(): LoopReport | undefined
   wantLoop(): void
 }

@@ -31,7 +31,7 @@ import {
   type RecordParts,
 } from './process-record'
 
-/** When to make a dump automatically. */
+/** Settings of a rule: when to make a dump automatically. */
 export interface RuleSettings<Threshold = number> {
   readonly intervalMs: number
   /** In the unit of the metric, such as percent of one core or bytes, once it is a number. */
@@ -52,7 +52,7 @@ export interface NamedRule<Threshold = number> extends RuleSettings<Threshold> {
 export interface KindSettings<Threshold = number> {
   /** Absolute path. Manual dumps need one even for a kind that is not watched. */
   readonly directory: string
-  /** Absent when the kind is not watched. */
+  /** The rule for automatic dumps; absent when the kind is not watched. */
   readonly rule?: RuleSettings<Threshold> | undefined
 }
 
@@ -74,7 +74,7 @@ export interface WatchSettings {
   readonly rules: readonly NamedRule[]
   /** Threads that are known by the order in which they were started. */
   readonly threads: Pick<RecordParts, 'known'>
-  /** Absent: nothing is done at V8's heap limit. */
+  /** Settings of dumps at V8's heap limit; absent when nothing is done there. */
   readonly heapLimit?: HeapLimitToWatch | undefined
   /** Started by preload, perhaps in a process that it is not meant for: the directories are left alone until a dump. */
   readonly isPreloaded?: boolean

@@ -34,7 +34,7 @@ export function createInspectorWay(mainThread: PatientMainThread): CpuWay {
   }
 }
 
-/** Sends the calls together, so that a busy main thread is interrupted once, not once per call. */
+/** Starts the profile. Its calls are sent together: a busy main thread is interrupted once, not once per call. */
 async function startProfile(
   session: Session,
   { samplingIntervalUs, early }: CpuProfileRequest,
@@ -51,7 +51,8 @@ async function startProfile(
     startPauseMs: ready.answeredAtMs - enabled.answeredAtMs,
     acceptedAfterMs: enabled.answeredAtMs - enabled.askedAtMs,
     async forgetOptimizedCode() {
-      // `enable` does nothing a second time: its answer shows when the thread accepts the calls.
+      // The profiler is enabled already, so this call has no effect: its answer shows when the thread accepts the
+      // calls.
       const accepted = call((done) => session.post('Profiler.enable', done))
       const [, forgotten] = forgetOptimizedCode((method) => call((done) => session.post(method, done)))
       return (await forgotten).answeredAtMs - (await accepted).answeredAtMs

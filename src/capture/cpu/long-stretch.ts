@@ -17,7 +17,7 @@ const LOOK_EVERY_MS = 25
 export interface TurningThread {
   /** Resolves to the monotonic time of the next turn of its event loop, ms. Never rejects. */
   readonly turn: () => Promise<number>
-  /** Its CPU time so far, ms; `undefined` where the system does not show it, and then only the clock counts. */
+  /** CPU time of the thread so far, ms; `undefined` where the system does not show it: then only the clock counts. */
   readonly cpuMs: () => number | undefined
 }
 

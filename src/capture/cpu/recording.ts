@@ -15,7 +15,7 @@ import type { RunningProfile, StoppedProfile } from './way'
 
 /** Longest wait of a dump for the profiles of all its workers together, ms. A spinning worker answers within 20 ms. */
 export const WORKERS_DEADLINE_MS = 10_000
-/** The same for a dump that is ended early, until the last file is begun: an exiting process waits 450 ms in all. */
+/** The same wait if the dump is ended early, until the last file is begun: an exiting process waits 450 ms in all. */
 export const WORKERS_EARLY_DEADLINE_MS = 250
 /** Number of workers that the sidecar of the main thread's profile names, at most. */
 const WORKERS_NAMED = 64

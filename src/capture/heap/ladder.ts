@@ -165,7 +165,7 @@ async function descend(
   return sampling ? takeProfileOnly(sampling, dump, refusal) : refusal
 }
 
-/** Without samples, only the refusal and its numbers are reported. */
+/** Takes the sampling profile in place of a snapshot. If it has no samples, only the refusal is reported. */
 async function takeProfileOnly(
   sampling: HeapSampling,
   { job, passedOver }: HeapDump,

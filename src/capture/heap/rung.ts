@@ -19,8 +19,8 @@ export type HeapCapture = Omit<Captured, 'durationMs' | 'lateMs' | 'passedOver'>
 export interface Incapable {
   readonly cannot: string
   /**
-   * Set when a child ran out of memory. Then no method is tried that takes as much memory from the application itself,
-   * and this refusal is reported.
+   * The refusal, if a child ran out of memory. Then no method is tried that takes as much memory from the application
+   * itself, and and this refusal is reported.
    */
   readonly refusal?: Refusal
 }

@@ -12,7 +12,7 @@ export interface HeapSampler {
   start(intervalBytes: number): SamplerState
   /** Reads the samples since the start; none if another user has stopped the profiler. Forces one full GC. */
   read(): { samples: number; json: string }
-  /** The same as an object; `undefined` while the profiler does not run: then no GC is forced. */
+  /** Reads the samples as an object; `undefined` while the profiler does not run: then no GC is forced. */
   profile(): SamplingProfile | undefined
   state(): SamplerState
   /** Stops the profiler if this sampler started it. Idempotent. */

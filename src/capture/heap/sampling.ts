@@ -67,7 +67,7 @@ export function startHeapSampling(mainThread: PatientMainThread, observer: Captu
   return {
     failure: () => started,
     async restart() {
-      // Only the child noticed. The main thread still counts its sampler as running, so stop it first.
+      // Only the forked child noticed the stop. The main thread still counts its sampler as running, so stop it first.
       await mainThread.order('stopSampling', {}).catch(() => {})
       await restart()
     },

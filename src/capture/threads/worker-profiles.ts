@@ -117,7 +117,7 @@ class WorkerProfiles implements RunningWorkerProfiles {
     const done = new AbortController()
     const late = pause(deadlineMs, done.signal)
     const [profiles, notes]: [WorkerProfile[], WorkerNote[]] = [[], []]
-    // One after the other: each profile passes through the main thread and this thread as text.
+    // Profiles are written one after the other: each passes through the main thread and this thread as text.
     const watched = [...this.#workers.values()].map((worker) => ({ worker, busyMs: worker.busyMs }))
     for (const { worker } of guiltiestFirst(watched)) {
       const profile = await worker.stop(late)
@@ -167,7 +167,7 @@ class WorkerProfiles implements RunningWorkerProfiles {
   }
 }
 
-/** One worker during a dump. */
+/** State of one worker during a dump. */
 class Watched {
   readonly #worker: AttachedWorker
   readonly #parts: WorkerProfilesParts

@@ -3,7 +3,7 @@ import { parseJson, Promise, toJson } from '../../base/globals'
 
 /** A worker thread, seen through the inspector. */
 export interface AttachedWorker {
-  /** Its `threadId`. */
+  /** `threadId` of the worker. */
   readonly id: number
   /** Empty when it has none. */
   readonly name: string

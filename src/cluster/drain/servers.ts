@@ -105,7 +105,7 @@ export class Doors {
     if (this.#met.has(server)) return
     this.#met.add(server)
     if (this.#isClosing) holdIdle(server)
-    // Not at the call of listen(): if it fails, no 'close' follows.
+    // The server counts from 'listening' on, not from the call of listen(): if that fails, no 'close' follows.
     server.on('listening', () => this.#addServer(server))
     server.on('close', () => this.#removeServer(server))
     server.on('session', this.#addSession)

@@ -169,7 +169,7 @@ export class Reconciler {
     if (expects) this.#vacancies.open({ notBefore: now, expects })
   }
 
-  /** It starts writing its dump; the dump deadline counts from here. */
+  /** Notes that a worker starts writing its dump; the dump deadline counts from here. */
   #noteDrained(slot: OutgoingSlot, now: number): void {
     const killAt = Math.min(this.#stopBy, now + this.settings.dumpDeadlineMs + KILL_GRACE_MS)
     this.#roster.put(outgoingSlot(slot, 'leaving', killAt, slot.recycling))

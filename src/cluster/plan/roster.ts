@@ -58,7 +58,7 @@ export class Roster {
 
   drain(slot: HoldingSlot, reason: DrainReason, now: number, recycling?: Recycling): void {
     this.retire(slot, 'draining', now, recycling)
-    // Before the order, so that listeners can leave the worker out before it drains.
+    // Reported before the order, so that listeners can leave the worker out before it drains.
     this.report({ name: 'drain', key: slot.key, reason, rssBytes: slot.rssBytes })
     this.#actions.push({ type: 'drain', key: slot.key, reason })
   }

@@ -31,7 +31,7 @@ interface AnySlot {
 
 interface AnyHoldingSlot extends AnySlot {
   askedToLeave: boolean
-  /** Its channel has closed; if the worker still exists at this time, it counts as lost. */
+  /** Time after the worker's channel has closed: if the worker still exists then, it counts as lost. */
   lostAt: number | undefined
 }
 
@@ -60,7 +60,7 @@ export interface OutgoingSlot extends AnySlot {
   readonly state: 'draining' | 'leaving'
   /** Time at which it gets SIGKILL if it still exists. */
   killAt: number
-  /** Set when it is replaced on purpose. */
+  /** Reason and start of the replacement, if the worker is replaced on purpose. */
   readonly recycling: Recycling | undefined
 }
 

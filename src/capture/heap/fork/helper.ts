@@ -203,7 +203,7 @@ export function readLibc(executable = '/proc/self/exe'): 'glibc' | 'musl' {
   return basename(loader).includes('musl') ? 'musl' : 'glibc'
 }
 
-/** For ELF files of 64 bit, little endian, as on all processors that have a prebuilt helper. */
+/** Reads the loader's path from an ELF file of 64 bit, little endian, as on all processors with a prebuilt helper. */
 function readInterpreter(file: string): string | undefined {
   const descriptor = openSync(file, 'r')
   const read = (position: number, length: number): Buffer => {

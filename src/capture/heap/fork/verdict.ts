@@ -69,7 +69,7 @@ export class ChildWatch {
   ): GuardVerdict | undefined {
     this.#anonymousAtFirst ??= anonymousBytes
     if (anonymousBytes - this.#anonymousAtFirst > this.#limits.allowanceBytes) return 'out of memory'
-    // Only sleep without CPU use counts: waiting for disk or CPU, or being stopped, resolves by itself.
+    // Only sleep without CPU use counts as stuck: waiting for disk or CPU, or being stopped, resolves by itself.
     if (cpuTicks !== this.#cpuTicks || state !== 'S') this.#progressAtMs = atMs
     this.#cpuTicks = cpuTicks
     const mostMs = isLocked ? STUCK_AFTER_MS : ASLEEP_AFTER_MS

@@ -25,7 +25,7 @@ import { isOwnAlone, MAX_SIDECAR_BYTES } from '../../../files/sidecar'
 export interface HeapLimitDump {
   readonly pid: number
   readonly startedAtMs: number
-  /** Its complete artefacts that no process has reported yet, the snapshot first. */
+  /** Complete artefacts of the dump that no process has reported yet, the snapshot first. */
   readonly unreported: readonly { readonly file: string; readonly sidecar: Sidecar }[]
   /** A child may still be working on one of its artefacts. */
   readonly isBeingWritten: boolean
@@ -198,6 +198,6 @@ function removeQuietly(path: string): void {
   try {
     unlinkSync(path)
   } catch {
-    // It is removed later, by its age.
+    // A file that cannot be removed now is removed later, by its age.
   }
 }
