@@ -58,7 +58,7 @@ export function forkAllowanceBytes(haveBytes: number, sharedBytes: number): numb
   return Math.max(FORK_ALLOWANCE_FLOOR_BYTES, haveBytes - sharedBytes)
 }
 
-/** Least that a forked child may allocate, bytes. */
+/** Least memory that a forked child is allowed to allocate, bytes. */
 export const FORK_ALLOWANCE_FLOOR_BYTES = 32 * MIB
 
 /** Whether a child may be forked from a process with a heap of `usedBytes`. `haveBytes`: memory that it may use. */

@@ -32,7 +32,7 @@ export interface WorkerLoss {
 
 /** Events of the primary's handle. A listener that throws is logged and affects nothing else. */
 export interface ClusterEvents {
-  /** A worker serves. */
+  /** A worker is ready: it serves. */
   ready: [WorkerMemory]
   /** A worker is above its limit and waits for its replacement. */
   over: [WorkerMemory & { readonly limit: number }]
@@ -61,7 +61,7 @@ export interface ClusterEvents {
 /** State of one worker, as the primary knows it. */
 export interface WorkerStats extends WorkerMemory {
   readonly state: SlotState
-  /** Whether it is above its limit and waits for its replacement. */
+  /** Whether the worker is above its limit and waits for its replacement. */
   readonly over: boolean
   /** Time since the fork, ms. */
   readonly age: number

@@ -7,7 +7,7 @@ export interface MemoryCheck {
   readonly intervalMs: number
   /** Number of readings in a row above the limit that count as being over it. */
   readonly confirm: number
-  /** Returns `undefined` when there is no reading now: it neither counts nor ends the row. */
+  /** Reads the memory, bytes; `undefined` when there is no reading now, which leaves the count of readings as it is. */
   readonly readRss: () => number | undefined
   readonly onReading: (rssBytes: number, isOver: boolean) => void
 }

@@ -30,7 +30,11 @@ export interface BackoffOptions {
 
 /** Options for heap snapshots of workers that were above the limit. */
 export interface ClusterDumpOptions {
-  /** Longest time to write it after the drain, ms: 1 to 2147483647. Then the worker ends itself. @defaultValue 60000 */
+  /**
+   * Longest time to write the snapshot, ms, after the drain: 1 to 2147483647. Then the worker ends.
+   *
+   * @defaultValue 60000
+   */
   deadline?: number | undefined
   /** Budget of dumps for all workers together. @defaultValue [3, 'hour'] */
   limiter?: LimiterOption | undefined
@@ -129,16 +133,16 @@ export interface ClusterOptions {
   logger?: Logger | false | undefined
 }
 
-/** The `dump` option, resolved. */
+/** The `dump` option, checked and completed with defaults. */
 export interface ClusterDumpSettings {
   readonly deadlineMs: number
   readonly budget: Budget
-  /** Absolute path. */
+  /** Absolute path of the directory for dumps. */
   readonly directory: string
   readonly keep: number | false
 }
 
-/** Options and environment, resolved. */
+/** Options and environment variables of a cluster, checked and completed with defaults. */
 export interface ClusterSettings {
   readonly limitBytes: number
   readonly hardLimitBytes: number
@@ -155,7 +159,7 @@ export interface ClusterSettings {
   readonly confirm: number
   readonly signals: readonly NodeJS.Signals[]
   readonly watchdog: boolean
-  /** `undefined`: no dumps. */
+  /** Settings of dumps; `undefined`: no dumps. */
   readonly dump: ClusterDumpSettings | undefined
   readonly logger: Logger | false | undefined
 }

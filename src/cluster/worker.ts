@@ -215,5 +215,5 @@ class WorkerSide {
 
 /** If the channel closes at this moment, 'disconnect' reports it. */
 function ignoreError(): void {
-  // Nothing to do.
+  // The event 'disconnect' follows.
 }

@@ -62,7 +62,7 @@ export class ThresholdRule {
     return { trips, endsEpisode }
   }
 
-  /** Called when a reading is discarded: no count of readings in a row goes on across the gap. */
+  /** Called when a reading is discarded: the counts of readings in a row begin anew. */
   interrupt(): void {
     this.#breaches.interrupt()
     this.#calm.interrupt()

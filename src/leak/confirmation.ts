@@ -113,7 +113,7 @@ interface Change {
   readonly isConfirmed: boolean
   /** Sites that grew and freed nothing. */
   readonly keepers: readonly GrowingSite[]
-  /** All sites that grew. */
+  /** All sites that hold more than before. */
   readonly growing: readonly GrowingSite[]
 }
 

@@ -8,7 +8,7 @@ export interface GcReading {
 
 /** A steady climb of the heap. */
 export interface Climb {
-  /** Whether it has grown enough to count as a leak. Otherwise it is a suspicion: at least half of that growth. */
+  /** Whether the heap has grown enough for a leak. Otherwise the climb is a suspicion: at least half of that growth. */
   readonly isLeak: boolean
   /** Time of the climb's first floor (lowest reading of a round), monotonic ms. */
   readonly startMs: number

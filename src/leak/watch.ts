@@ -15,9 +15,9 @@ export const FORCED_GC_MS = 1000
 /** Parts of the leak watch. */
 export interface LeakWatch {
   readonly source: GcReadings
-  /** Monotonic ms. */
+  /** Monotonic clock, ms. */
   readonly now: () => number
-  /** Ms since 1970. */
+  /** Wall clock, ms since 1970. */
   readonly wallClock: () => number
   /**
    * Reads the memory in use by allocation site; forces a full collection. `undefined` when allocations are not sampled:
@@ -32,7 +32,7 @@ export interface LeakWatch {
   readonly isPairWanted: boolean
   /** Called with each error of these functions. Must not throw. */
   readonly onFailure: (error: unknown) => void
-  /** Default {@link LEAK_RULE}. */
+  /** Numbers by which the trend judges. @default {@link LEAK_RULE} */
   readonly rule?: LeakRule
 }
 

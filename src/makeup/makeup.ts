@@ -12,9 +12,9 @@ export interface ThreadUse {
   readonly id?: number
   /** Number of threads that this entry stands for. Absent: one. */
   readonly count?: number
-  /** Percent of one core. */
+  /** CPU use, percent of one core. */
   readonly cpuPercent: number
-  /** Time in which it was ready to run but had no CPU, percent of the span. Absent where it is not counted. */
+  /** Time in which a thread was ready to run but had no CPU, percent of the span. Absent where it is not counted. */
   readonly waitPercent?: number
 }
 

@@ -4,7 +4,7 @@ export interface FlightReading {
   readonly atEpochMs: number
   /** Percent of one core since the previous reading. */
   readonly cpuPercent: number
-  /** Bytes. */
+  /** Resident set size, bytes. */
   readonly rss: number
   /** Used part of the main thread's heap, bytes. */
   readonly heapUsed: number
@@ -20,7 +20,7 @@ export interface Flight {
   readonly endedAt: string
   /** Seconds from each reading to `endedAt`. */
   readonly secondsAgo: readonly number[]
-  /** Percent of one core. */
+  /** CPU use, percent of one core. */
   readonly cpuPercent: readonly (number | null)[]
   /** Resident set size, MB (1024 × 1024 bytes), and the used part of the main thread's heap. */
   readonly rssMb: readonly (number | null)[]

@@ -83,7 +83,7 @@ const NAMES: Readonly<Record<ThreadKind, string>> = {
   other: '',
 }
 
-/** Whether it is the name that Node gives to a worker without one. */
+/** Whether a name is the one that Node gives to a worker without a name. */
 function isOwnName(name: string): boolean {
   return name === 'WorkerThread'
 }

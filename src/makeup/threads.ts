@@ -4,7 +4,7 @@ import type { Identity } from './roster'
 
 /** CPU time of the process and of its threads at some moment. */
 export interface ProcessMark {
-  /** Monotonic clock, ms. */
+  /** Time of the mark, monotonic clock, ms. */
   readonly atMs: number
   /** CPU time of the whole process since it started, ms. */
   readonly cpuMs: number

@@ -84,7 +84,7 @@ function readConfig(text: string | undefined): Loose {
       throw new Error('the JSON must be an object')
     return config as Loose
   } catch (error) {
-    throw new Error(`CMM_CONFIG, a JSON file or JSON, cannot be read: ${messageOf(error)}`)
+    throw new Error(`CMM_CONFIG (JSON, or the path of a JSON file) cannot be read: ${messageOf(error)}`)
   }
 }
 

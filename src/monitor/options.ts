@@ -32,9 +32,9 @@ export interface CpuOptions {
   /** ms of CPU profile: a whole number from 1 to 2147483647. @defaultValue 30000 */
   duration?: number | undefined
   /**
-   * Readings above it count. A number, at least 0: percent of one core for the whole process (250 is two and a half
-   * cores). A string such as `'80%'`, above 0 and up to 100: of the CPU that the process may use (cgroup quota, else
-   * cores).
+   * Readings above the threshold count. A number, at least 0: percent of one core for the whole process (250 is two and
+   * a half cores). A string such as `'80%'`, above 0 and up to 100: of the CPU that the process may use (cgroup quota,
+   * else cores).
    *
    * @defaultValue 90
    */
@@ -170,7 +170,7 @@ export interface EnginePackages {
 export type Threshold =
   { readonly unit: 'absolute'; readonly value: number } | { readonly unit: 'share'; readonly percent: number }
 
-/** The options, resolved. */
+/** The options, checked and completed with defaults. */
 export interface Settings {
   readonly cpu: CpuSettings<Threshold>
   readonly memory: MemorySettings<Threshold>

@@ -28,9 +28,9 @@ export interface RuleOptions {
    */
   metric: Exclude<Metric, 'function'> | RuleFunction
   /**
-   * Readings above it count. For `'heap'`, `'eventLoopUtilization'` and `'container'` a string such as `'85%'`, above 0
-   * and up to 100; for `'external'` a number of bytes, at least 0, or a size such as `'500mb'`; for `'eventLoopDelay'`
-   * a number of ms, at least 0; for a function a number.
+   * Readings above the threshold count. For `'heap'`, `'eventLoopUtilization'` and `'container'` a string such as
+   * `'85%'`, above 0 and up to 100; for `'external'` a number of bytes, at least 0, or a size such as `'500mb'`; for
+   * `'eventLoopDelay'` a number of ms, at least 0; for a function a number.
    */
   threshold: number | string
   /** Kind of the dump. */

@@ -31,7 +31,7 @@ import type { Voice } from './voice'
 
 /** The implementation behind a `Monitor`. */
 export interface Monitoring {
-  /** Never rejects. */
+  /** Takes a dump that the user requested. Never rejects. */
   dumpByHand(
     kind: DumpKind,
     details: Readonly<Record<string, unknown>>,
@@ -56,7 +56,7 @@ export interface RuleStats {
   /** Percent of one core for `cpu`, bytes for `memory`; of a named rule in the unit of its metric. */
   readonly threshold: number
   readonly counter: number
-  /** Readings since the start. */
+  /** Number of readings since the start. */
   readonly readings: number
   /** The latest reading, in the unit of the threshold. Absent before the first. */
   readonly latest?: { readonly value: number; readonly atEpochMs: number }

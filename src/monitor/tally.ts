@@ -2,7 +2,7 @@ import type { Dump, DumpKind, Skip, SkipReason } from '../dispatch/events'
 
 /** Numbers of events since the start. */
 export interface Counts {
-  /** Dumps made, by kind. */
+  /** Number of dumps made, by kind. */
   readonly dumps: Readonly<Record<DumpKind, number>>
   /** Dumps that were requested and not made, by reason; a reason that has not occurred is absent. */
   readonly skips: Readonly<Partial<Record<SkipReason, number>>>

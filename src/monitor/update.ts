@@ -6,11 +6,11 @@ import { readCpuThreshold, readMemoryThreshold, type Settings, type Threshold } 
 
 /** Options of one kind that can be changed while the monitor runs. An absent one stays as it is. */
 export interface RuleUpdate {
-  /** As in the options. */
+  /** As `threshold` in the options. */
   threshold?: number | string | undefined
-  /** As in the options. */
+  /** As `counter` in the options. */
   counter?: number | undefined
-  /** As in the options. Tokens spent stay spent; the interval begins anew. */
+  /** As `limiter` in the options. Tokens spent stay spent; the interval begins anew. */
   limiter?: LimiterOption | undefined
 }
 

@@ -78,7 +78,7 @@ extern void request_interrupt(void *isolate, interrupt_callback *callback, void 
 /* ---- state ------------------------------------------------------------------------------------------------------- */
 
 static struct {
-  /* NULL when not armed. */
+  /* The isolate whose callback is armed; NULL when none is. */
   void *isolate;
   pid_t pid;
   void (*job)(const struct heap_limit_child *);

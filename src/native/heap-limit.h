@@ -18,7 +18,7 @@ struct heap_limit_plan {
   struct child_options options;
   /* Longest time that the process is held, ms. In the first plan, which refuses: until the second plan. */
   unsigned hold_ms;
-  /* Whether it is held until the child has ended, instead of until the child is past its first collection. */
+  /* Whether the process is held until the child has ended, instead of until the child is past its first collection. */
   bool holds_to_end;
   /* Whether a log line is written to stderr. */
   bool writes_line;

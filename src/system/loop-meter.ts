@@ -3,7 +3,7 @@ import { monotonicMs } from '../base/time'
 
 /** State of the calling thread's event loop. */
 export interface LoopReport {
-  /** Monotonic clock, ms. */
+  /** Time of the report, monotonic clock, ms. */
   readonly atMs: number
   /** 99th percentile of the loop's delay since the previous report, ms. */
   readonly delayMs: number

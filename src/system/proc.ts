@@ -65,9 +65,9 @@ export function readSchedstat(threadId: number): { ranMs: number; waitedMs: numb
 
 /** State, CPU time and memory of a child process. */
 export interface ChildUsage extends ThreadStat {
-  /** Whether its main thread waits on a lock (futex(2)). Also false where the system does not show it. */
+  /** Whether the main thread of the process waits on a lock (futex(2)). Also false where that cannot be read. */
   readonly isLocked: boolean
-  /** Anonymous memory in its page tables, bytes. Includes pages that it still shares with its parent. */
+  /** Anonymous memory in the page tables of the process, bytes. Includes pages that it shares with its parent. */
   readonly anonymousBytes: number
 }
 

@@ -14,7 +14,7 @@ export type EndTurn = () => void
 export interface TurnTerms {
   /** Longest wait for other processes under the same memory limit, ms. */
   readonly longestMs: number
-  /** Ends the wait early. */
+  /** Ends the wait early when it is aborted. */
   readonly early: AbortSignal
   /** Name of the socket that represents the turn; absent where processes share no memory limit. */
   readonly name?: string | undefined
@@ -76,7 +76,7 @@ function occupy(name: string): Promise<EndTurn | 'taken'> {
       resolve(() => server.close())
     })
     try {
-      // Exclusive: without it a cluster's worker would ask its primary to listen.
+      // Exclusive: otherwise a cluster worker would ask its primary to listen.
       listen.call(server, { path: name, exclusive: true })
       server.unref()
     } catch {

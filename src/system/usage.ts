@@ -115,7 +115,7 @@ export function memorySampler(): Sampler {
 
 /** CPU time that a process had used at some moment. */
 interface CpuMark {
-  /** Monotonic clock, ms. */
+  /** Time of the mark, monotonic clock, ms. */
   readonly nowMs: number
   /** CPU time since the process started, ms. */
   readonly cpuMs: number
@@ -159,7 +159,7 @@ export function cpuSampler(cpuTime: Pick<CpuTime, 'read'>, now: () => number = m
 
 /** Reading of one process by pidusage. */
 interface Status {
-  /** CPU time, ms. */
+  /** CPU time of the process, ms. */
   readonly ctime: number
   /** Resident memory, bytes. */
   readonly memory: number

@@ -124,7 +124,7 @@ export interface PostedOrder {
   /** Number of the order among those under way, from 0. Free again when the order is answered. */
   readonly slot: number
   readonly name: OrderName
-  /** JSON. */
+  /** Input of the order, as JSON. */
   readonly input: string
 }
 

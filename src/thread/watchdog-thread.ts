@@ -47,7 +47,7 @@ export type FromWatchdog =
   | { readonly type: 'reading'; readonly reading: Reading }
   | { readonly type: 'result'; readonly id: number; readonly result: DumpResult }
   | { readonly type: 'stopped' }
-  /** Requests a `turned`. */
+  /** Asks the main thread to answer `turned` in the next turn of its event loop. */
   | { readonly type: 'turn' }
 
 /** Entry of the thread. It never ends by itself: a thread that exits while a session closes aborts the process. */

@@ -43,7 +43,7 @@ export interface WatchdogParts {
 /** A watchdog thread that died, and the requests that it left unanswered. */
 export interface LostWatchdog {
   readonly why: string
-  /** Whether it had been watching. */
+  /** Whether the thread had been watching. */
   readonly wasReady: boolean
   readonly unanswered: readonly UnansweredRequest[]
 }
@@ -163,7 +163,7 @@ export class Watchdog implements Watch {
     this.#exitWait.begin()
     this.#tell({ type: 'exit' })
     this.#exitWait.wait(systemClock.monotonicMs)
-    // Including messages that it sent long ago, while the main thread was blocked.
+    // Including messages that the thread sent long ago, while the main thread was blocked.
     this.#readMail()
     const { childPid } = this.#exitWait
     if (childPid !== undefined) this.#parts.report.notice(goesOnAlone(childPid))

@@ -13,7 +13,7 @@ const FLAG_BYTES = 8
 
 /** Counters and latest reading of one rule. */
 export interface BoardRow {
-  /** Readings since the start. */
+  /** Number of readings since the start. */
   readonly readings: number
   /** The latest one. Absent before the first. */
   readonly latest?: { readonly value: number; readonly atEpochMs: number }

@@ -31,7 +31,7 @@ export class LocalReports implements MainReports {
     return
   }
 
-  /** Begins the measurement. */
+  /** Begins to measure the delay of the event loop. */
   wantLoop(): void {
     this.#meter.report()
   }

@@ -16,11 +16,11 @@ import { listThreads, mainThreadId, ownThreadId, readThreadTimes, threadName } f
 export interface MainReports {
   /** The latest figures, `undefined` before the first. */
   readonly figures: HeapFigures | undefined
-  /** Delay of its event loop, ms. */
+  /** Delay of the main thread's event loop, ms. */
   delayMs(nowMs: number): number
-  /** Sets whether it keeps reporting figures. */
+  /** Sets whether the main thread keeps reporting figures. */
   wantFigures(areWanted: boolean): void
-  /** The state of its event loop, reported once {@link wantLoop} was called. */
+  /** State of the main thread's event loop, reported once {@link wantLoop} was called. */
   readonly loop: LoopReport | undefined
   /** Returns `loop` with the largest delay since the previous call. */
   takeLoop(): LoopReport | undefined

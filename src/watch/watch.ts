@@ -44,7 +44,7 @@ export interface RuleSettings<Threshold = number> {
 export interface NamedRule<Threshold = number> extends RuleSettings<Threshold> {
   readonly name: string
   readonly metric: Metric
-  /** Kind of its dumps. */
+  /** Kind of the rule's dumps. */
   readonly dump: DumpKind
 }
 

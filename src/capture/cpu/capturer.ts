@@ -30,7 +30,7 @@ export const PROFILE_FILE_BYTES = 16 * 1024 * 1024
 /** The parts of a CPU capturer. */
 export interface CpuCapturerParts {
   readonly mainThread: MainThread
-  /** `engines.cpu` of `resolveEngines`. */
+  /** The package for CPU profiles: `engines.cpu` of `resolveEngines`. */
   readonly engine: Engine
   readonly probe: RoomProbe
   readonly observer: CaptureObserver

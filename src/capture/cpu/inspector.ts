@@ -81,7 +81,7 @@ function stopWithin(session: Session): StoppedProfile {
   }
 }
 
-/** `enable` does nothing here; its answer shows when the main thread accepts the order: the pause begins then. */
+/** Stops the profile. The answer to `enable` shows when the main thread accepts the calls: the pause begins then. */
 function postStop(session: Session): { answered: Promise<void>; profile: () => StoppedProfile } {
   let [failure, profile]: [Error | null, Profiler.Profile | undefined] = [null, undefined]
   let [acceptedAtMs, stoppedAtMs] = [0, 0]

@@ -33,7 +33,7 @@ export interface RunningProfile {
   /** Time until the main thread accepted the first order, ms. */
   readonly acceptedAfterMs: number
   /**
-   * Makes V8 discard its optimized code, so that a loop that was optimized before the profile began gets its name.
+   * Makes V8 discard its optimized code, so that a loop that was optimized before the profile began appears by name.
    *
    * @returns Pause of the main thread for it, ms.
    */

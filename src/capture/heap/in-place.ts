@@ -16,7 +16,7 @@ const DEADLINE_MS_PER_MB = 1000
 /** The parts of in-place snapshots. */
 export interface HeapInPlaceParts {
   readonly mainThread: PatientMainThread
-  /** `engines.memory` of `resolveEngines`. */
+  /** The package for heap snapshots: `engines.memory` of `resolveEngines`. */
   readonly engine: Engine
   readonly sampling: HeapSampling | undefined
 }

@@ -19,7 +19,7 @@ import { type HeapSampling, SAMPLING_WAY, startHeapSampling } from './sampling'
 /** The parts of a heap capturer. */
 export interface HeapCapturerParts {
   readonly mainThread: MainThread
-  /** `engines.memory` of `resolveEngines`. */
+  /** The package for heap snapshots: `engines.memory` of `resolveEngines`. */
   readonly engine: Engine
   readonly probe: RoomProbe
   readonly observer: CaptureObserver

@@ -27,7 +27,7 @@ export interface Incapable {
 
 /** One rung of the memory ladder: a method of taking a heap snapshot. The capturer uses the first one that fits. */
 export interface HeapRung {
-  /** Names of its ways, best first, in a dump's `.json` and in the log line at start. */
+  /** Names of the method's variants, best first, in a dump's `.json` and in the log line at start. */
   readonly ways: readonly string[]
   /** Whether a snapshot of this heap fits into the available memory. */
   fit(heap: HeapStatistics, room: MemoryRoom): RoomVerdict

@@ -6,9 +6,9 @@ import { type AttachedWorker, attachToWorkers } from './worker-sessions'
 
 /** A worker thread, as the inspector shows it. */
 export interface ListedWorker {
-  /** `threadId`. */
+  /** `threadId` of the worker. */
   readonly id: number
-  /** Empty where it has none. */
+  /** Name of the worker; empty if it has none. */
   readonly name: string
   /** Heap of the worker, bytes. Absent when it did not answer in time. */
   readonly heapUsed?: number

@@ -63,12 +63,12 @@ export interface EndedWorkerProfiles {
 /** Profiles of the application's busy workers that are being recorded. */
 export interface RunningWorkerProfiles {
   /**
-   * Ends them. Never rejects.
+   * Ends the profiles. Never rejects.
    *
    * @param deadlineMs - Longest wait for all answers together.
    */
   stop(deadlineMs: number): Promise<EndedWorkerProfiles>
-  /** Ends them, and discards what was recorded. Idempotent. */
+  /** Ends the profiles, and discards what was recorded. Idempotent. */
   abandon(): void
 }
 

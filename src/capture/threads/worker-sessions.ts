@@ -5,7 +5,7 @@ import { parseJson, Promise, toJson } from '../../base/globals'
 export interface AttachedWorker {
   /** `threadId` of the worker. */
   readonly id: number
-  /** Empty when it has none. */
+  /** Name of the worker; empty if it has none. */
   readonly name: string
   /**
    * Makes one call of an inspector domain in the worker.
@@ -18,7 +18,7 @@ export interface AttachedWorker {
 export interface WorkerListener {
   /** Called for each worker that exists or has just started. */
   attached(worker: AttachedWorker): void
-  /** That worker has ended. */
+  /** Called when an attached worker has ended. */
   detached(worker: AttachedWorker): void
   /** All workers that existed are attached; with an error, none can be. */
   listed(error: Error | null): void

@@ -8,7 +8,7 @@ interface Use {
   active: number
   /** Time since which the connection is idle, monotonic ms. */
   idleSince: number
-  /** `bytesRead` when it became idle; more than that means that a request is arriving. */
+  /** `bytesRead` of the socket when it became idle; a larger value means that a request is arriving. */
   bytesRead: number
 }
 

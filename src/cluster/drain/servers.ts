@@ -36,7 +36,7 @@ export class Doors {
   readonly #servers = new Set<Server>()
   /** Connections that no server accepted, each with the server that it was given to: Node does not count them. */
   readonly #given = new Map<Socket, Server | undefined>()
-  /** Connections of HTTP/1.1 servers. */
+  /** Connections of each HTTP/1.1 server. */
   readonly #connections = new WeakMap<Server, Connections>()
   readonly #responses = new Set<ServerResponse>()
   readonly #sessions = new Set<Http2Session>()

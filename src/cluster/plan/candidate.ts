@@ -7,13 +7,13 @@ export type Candidate =
       readonly slot: ReadySlot
       readonly reason: 'over'
       readonly urgent: false
-      /** Time at which it asked to be replaced. */
+      /** Time at which the worker asked to be replaced. */
       readonly overAt: number
     }
 
 export interface MemoryLimits {
   readonly limitBytes: number
-  /** 0: none. */
+  /** The hard limit, bytes; 0: none. */
   readonly hardLimitBytes: number
 }
 

@@ -93,7 +93,7 @@ export class Roster {
 
 /** A place in the cluster that no worker holds. */
 export interface Vacancy {
-  /** Earliest time at which it may be filled. */
+  /** Earliest time at which the place may be filled. */
   readonly notBefore: number
   /** Addresses on which the last holder listened: the next one is ready when it listens on them too. */
   readonly expects: ReadonlySet<string>

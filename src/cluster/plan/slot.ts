@@ -17,15 +17,15 @@ export type HoldingSlot = StartingSlot | ReadySlot
 interface AnySlot {
   readonly key: WorkerKey
   readonly bornAt: number
-  /** Addresses on which it must listen to be ready. */
+  /** Addresses on which the worker must listen to be ready. */
   readonly expects: ReadonlySet<string>
-  /** Addresses on which it listens now. */
+  /** Addresses on which the worker listens now. */
   readonly addresses: Set<string>
   /** Latest known resident set, bytes. */
   rssBytes: number
   /** Number of readings by the primary since the worker's last message. */
   silentReadings: number
-  /** Whether it was sent SIGKILL; until it has exited it stays in its state. */
+  /** Whether the worker was sent SIGKILL; until it has exited it stays in its state. */
   killed: boolean
 }
 
@@ -37,28 +37,28 @@ interface AnyHoldingSlot extends AnySlot {
 
 export interface StartingSlot extends AnyHoldingSlot {
   readonly state: 'starting'
-  /** Time at which it gets SIGKILL if it is not ready. */
+  /** Time at which the worker gets SIGKILL if it is not ready. */
   readonly startBy: number
-  /** Whether it has called `run`. */
+  /** Whether the worker has called `run`. */
   joined: boolean
-  /** Resident set when its `runFunc` had settled, bytes; `undefined` until then. */
+  /** Resident set when the worker's `runFunc` had settled, bytes; `undefined` until then. */
   startedRssBytes: number | undefined
 }
 
 export interface ReadySlot extends AnyHoldingSlot {
   readonly state: 'ready'
   readonly readyAt: number
-  /** Resident set when it became ready, bytes. */
+  /** Resident set when the worker became ready, bytes. */
   readonly birthRssBytes: number
-  /** Time at which, if it still lives, the count of crashes is reset; `undefined` once that is done. */
+  /** Time at which the count of crashes is reset if the worker still lives; `undefined` once that is done. */
   proveAt: number | undefined
-  /** Time at which it asked to be replaced for its memory. Its lifetime ends here, however long it waits. */
+  /** Time at which the worker asked to be replaced for its memory: the end of its lifetime, however long it waits. */
   overAt: number | undefined
 }
 
 export interface OutgoingSlot extends AnySlot {
   readonly state: 'draining' | 'leaving'
-  /** Time at which it gets SIGKILL if it still exists. */
+  /** Time at which the worker gets SIGKILL if it still exists. */
   killAt: number
   /** Reason and start of the replacement, if the worker is replaced on purpose. */
   readonly recycling: Recycling | undefined

@@ -47,7 +47,7 @@ export interface HeapLimitPlan {
   readonly options: ForkOptions
   /** Longest time that the process is held before V8 ends it, ms. In the first plan: until the next plan. */
   readonly holdMs: number
-  /** Whether it is held until the child has ended, instead of until the child is past its first collection. */
+  /** Whether the process is held until the child has ended, instead of until the child is past its first collection. */
   readonly holdsToEnd: boolean
   /** Whether a log line is written to stderr. */
   readonly writesLine: boolean
@@ -63,7 +63,7 @@ export interface HeapLimitPlan {
 /** Input of the job that the child runs at the heap limit. */
 export interface HeapLimitChild {
   readonly facts: string
-  /** V8's limit, bytes. */
+  /** Heap limit of V8, bytes. */
   readonly limitBytes: number
   /** Wall clock when the limit was reached, ms. */
   readonly reachedAtMs: number
@@ -108,7 +108,7 @@ export interface GcTimeHelper {
    * @returns `false` where this Node does not export what is needed.
    */
   watchGc(): boolean
-  /** On the main thread. */
+  /** Ends a count that `watchGc` began. On the main thread. */
   unwatchGc(): void
   /** The time so far, ms, a collection under way included; NaN before the first `watchGc`. From any thread. */
   gcTimeMs(): number

@@ -22,7 +22,7 @@ export const HEAP_LIMIT_NEED_BYTES = 2 * FORK_ALLOWANCE_FLOOR_BYTES
 export interface HeapLimitToWatch {
   /** Whether the native callback is installed and needs plans. Dumps of earlier processes are reported anyway. */
   readonly isArmed: boolean
-  /** V8's limit, bytes. */
+  /** Heap limit of V8, bytes. */
   readonly limitBytes: number
   /** Memory of the process beside its heap, bytes. */
   readonly baseBytes: number
@@ -37,9 +37,9 @@ export interface HeapLimitToWatch {
 
 /** All facts that decide about a dump at the heap limit, as the latest reading found them. */
 export interface HeapLimitFacts {
-  /** V8's limit, bytes. */
+  /** Heap limit of V8, bytes. */
   readonly limitBytes: number
-  /** Resident memory now, bytes. */
+  /** Resident memory of the process now, bytes. */
   readonly rssBytes: number
   /** Memory of the process beside its heap, as measured at the start, bytes. */
   readonly baseBytes: number
