@@ -71,7 +71,7 @@ export interface WatchStats {
   readonly thread?: string
   /** Methods by which each kind can be dumped here, best first. Absent until the watch has started. */
   readonly ways?: Readonly<Record<DumpKind, readonly string[]>>
-  /** Figures of the kinds that are watched. */
+  /** Settings and readings of `cpu` and `memory`, as far as they are watched. */
   readonly rules: Readonly<Partial<Record<DumpKind, RuleStats>>>
 }
 

@@ -211,7 +211,8 @@ function requirePidusage(): unknown {
 /** @throws When `/proc` belongs to another PID namespace, where this process's pid belongs to another process. */
 function assertOwnProc(): void {
   const self = readlinkSync('/proc/self')
-  if (self !== String(process.pid)) throw new Error(`/proc shows process ${process.pid} as ${self}`)
+  if (self !== String(process.pid))
+    throw new Error(`/proc is of another PID namespace: it shows process ${process.pid} as ${self}`)
 }
 
 /**

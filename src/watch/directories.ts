@@ -30,7 +30,7 @@ export async function prepareDirectories(
   }
 }
 
-/** Builds the function that deletes a directory's oldest dumps after a good one. Reports a failure once each. */
+/** Builds the function that deletes a directory's oldest dumps after a good one. */
 export function retainer(
   host: string,
   keep: number | false,

@@ -139,7 +139,7 @@ function chooseRungs(
   return { fitting, refusal: fitting.length === 0 ? refusal : undefined }
 }
 
-/** Takes the first rung (snapshot method) that succeeds; if none had the memory, the sampling profile alone. */
+/** Takes the first rung (snapshot method) that succeeds; if memory is short for each, the sampling profile alone. */
 async function descend(
   dump: HeapDump,
   fitting: readonly FittingRung[],

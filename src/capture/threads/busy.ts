@@ -5,7 +5,7 @@ export const BUSY_WINDOW_MS = 1000
 /** Number of workers that one dump profiles, at most: each takes memory of this thread and a file. */
 export const MOST_WORKER_PROFILES = 16
 
-/** Decides from readings of a worker's CPU time, at any distance, whether the worker is busy. */
+/** Decides from readings of a worker's CPU time, at any intervals, whether the worker is busy. */
 export class BusyWatch {
   #sinceMs: number
   #cpuMs: number

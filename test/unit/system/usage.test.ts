@@ -201,5 +201,5 @@ test('in a /proc of another PID namespace, pids are other processes: refused', (
     { encoding: 'utf8', timeout: 30_000 },
   )
   if (status !== 0) return t.skip(`no PID namespace can be made: ${stderr}`)
-  assert.match(stdout, /^\/proc shows process \d+ as \d+\n$/)
+  assert.match(stdout, /^\/proc is of another PID namespace: it shows process \d+ as \d+\n$/)
 })

@@ -75,7 +75,7 @@ export function missing(profile: ChildFile | undefined): readonly PassedOver[] {
   return profile && owns(profile, 'failed') ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
 }
 
-/** Removes a file that failed. The application would do so too, but may be gone. */
+/** Removes the file if it cannot be written or published. The application would do so too, but may be gone. */
 function publishOrRemove(partial: PartialArtefact, publish: (open: OpenArtefact) => Artefact): ChildFile {
   try {
     return { sizeBytes: publish(reopenArtefact(partial)).sizeBytes }

@@ -9,7 +9,7 @@ import {
 
 /** Longest time that a process is held at V8's heap limit until its child is past the first collection, ms. */
 export const HOLD_UNTIL_COLLECTED_MS = 2000
-/** Longest time that a process is held that reaches the limit before the first reading has decided what to do, ms. */
+/** Longest hold of a process that reaches the heap limit before the first reading has made a plan, ms. */
 export const HOLD_UNTIL_PLANNED_MS = 1000
 /** Default of the longest hold for a process whose end would also end its child: until the child has ended, ms. */
 export const DEFAULT_HOLD_MS = 10_000
