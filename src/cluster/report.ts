@@ -91,7 +91,7 @@ export const LINES: Lines = {
     `worker ${id} was above the limit ${lifetime} ms after it was ready: ` +
     `next replacement in ${ms} ms at the earliest`,
   'limit-unreachable': ({ rss, limit }) =>
-    `the limit of ${sizeWithBytes(limit)} is not above the memory of a worker after its start, ${sizeWithBytes(rss)}: ` +
+    `the limit of ${sizeWithBytes(limit)} is not above what a new worker uses, ${sizeWithBytes(rss)}: ` +
     `replacing workers cannot help, so those that start above the limit are not replaced`,
 }
 
@@ -105,7 +105,7 @@ function ending(code: number | null, signal: string | null): string {
 
 /** Log line for a signal that ends the cluster; there is no event for it. */
 export function drainLine(signal: NodeJS.Signals, workers: number, killTimeoutMs: number): string {
-  return `${signal}: ${workers} workers finish their requests and end, within ${killTimeoutMs} ms; a second signal ends them at once`
+  return `${signal}: ${workers} workers finish their requests and end, within ${killTimeoutMs} ms; a second one ends them now`
 }
 
 /** Warnings for settings that the machine can probably not bear. */

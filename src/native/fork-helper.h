@@ -92,7 +92,7 @@ struct call_slot_list {
   size_t capacity;
 };
 
-/* Lists the pointers through which this process calls these functions. Takes the linker's lock. Returns 0, or an errno. */
+/* Lists the pointers through which this process calls these functions. Takes the linker's lock. Returns 0 or an errno. */
 int relocations_find(const struct replacement *replacements, size_t count, struct call_slot_list *list);
 
 /* Redirects the calls. Neither allocates nor locks. */

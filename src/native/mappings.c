@@ -66,7 +66,7 @@ static bool parse_first_line(const char *line, struct mapping *mapping, enum kin
   return true;
 }
 
-/* Calls `take` for each mapping in a file like /proc/self/maps, with its flags if the file has them. Returns 0 or errno. */
+/* Calls `take` for each mapping in a file like /proc/self/maps, with its flags if there are any. Returns 0 or an errno. */
 static int read_mappings(const char *path, int (*take)(struct mapping, enum kind, const char *flags, void *), void *lists) {
   static const char flags_prefix[] = "VmFlags:";
   FILE *file = fopen(path, "re");
