@@ -1,7 +1,7 @@
 /**
- * Globals that the monitor needs after its start, as they were when this module was loaded. Applications replace them, delete
- * them (`delete globalThis.Atomics` is found in hardening snippets) or freeze `globalThis`, where Node can no longer define
- * those that it loads on first use (AbortController).
+ * Globals that the monitor needs after its start, as they were when this module was loaded. Applications replace them,
+ * delete them (`delete globalThis.Atomics` is found in hardening snippets) or freeze `globalThis`, after which Node can
+ * no longer define the globals that it creates on first use (AbortController).
  */
 export const { AbortController, Atomics, Promise } = globalThis
 
@@ -9,7 +9,7 @@ export const parseJson = JSON.parse.bind(JSON) as (text: string) => unknown
 export const toJson = JSON.stringify.bind(JSON)
 export const { hasOwn } = Object
 
-/** `key in given`, without what an application has added to `Object.prototype`. */
+/** Like `key in given`, but ignores properties that an application has added to `Object.prototype`. */
 export function owns<Given extends object, Key extends PropertyKey>(
   given: Given,
   key: Key,
@@ -19,14 +19,14 @@ export function owns<Given extends object, Key extends PropertyKey>(
 
 const { assign, create } = Object
 
-/** A copy without a prototype: an optional property that is absent reads as `undefined`, whatever `Object.prototype` has. */
+/** Copies an object without its prototype, so that additions to `Object.prototype` are not read from it. */
 export function ownOnly<Given extends object>(given: Given): Given {
   return assign(create(null) as Given, given)
 }
 
 /**
- * Text of an error for a log line. Any value can be thrown, and errors come from other vm contexts, where `instanceof` fails.
- * Never throws, and never returns the bare word "undefined".
+ * Text of an error for a log line. Takes any thrown value, also an error of another vm context, for which `instanceof`
+ * is false. Never throws, and never returns the bare word "undefined".
  */
 export function messageOf(error: unknown): string {
   try {
@@ -39,7 +39,7 @@ export function messageOf(error: unknown): string {
   }
 }
 
-/** The first line of that text: errors of addons continue with a list of paths. */
+/** The first line of {@link messageOf}: errors of native addons continue with a list of paths. */
 export function firstLineOf(error: unknown): string {
   return messageOf(error).split('\n', 1)[0] ?? ''
 }

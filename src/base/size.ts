@@ -1,8 +1,9 @@
 import type bytesPackage from 'bytes'
 
 /**
- * `bytes` reads as much of a string as it can: `'1.2gbb'` and `'1g'` give 1, `'512m'` gives 512. So the whole string is
- * checked first.
+ * The package `bytes` parses as much of a string as it can and ignores the rest: `'1.2gbb'` and `'1g'` give 1, `'512m'`
+ * gives
+ * 512. So the whole string is checked first.
  */
 const WHOLE_SIZE = /^\s*\d+(?:\.\d+)?\s*(?:b|kb|mb|gb|tb|pb)?\s*$/i
 
@@ -17,7 +18,7 @@ export function formatSize(sizeBytes: number): string {
   return bytes().format(sizeBytes, { decimalPlaces: 1 }) ?? `${sizeBytes}B`
 }
 
-/** Loaded when first needed: a start with percentages needs no sizes. */
+/** Loads the package on first use: an application whose thresholds are percentages does not need it. */
 function bytes(): typeof bytesPackage {
   return require('bytes') as typeof bytesPackage
 }

@@ -1,13 +1,13 @@
 type Stop = () => void | Promise<void>
 
-/** What has been started, to be stopped in reverse order. */
+/** Functions that stop what has been started, called in reverse order. */
 export interface StopList {
   add(stop: Stop): void
-  /** Idempotent, never rejects. Stops before the first that has to be waited for are called within the call. */
+  /** Idempotent, never rejects. The first function is called synchronously, each other one after the previous. */
   stop(): Promise<void>
 }
 
-/** @param onFailure - Called with what a stop throws or rejects with; the others are called all the same. Must not throw. */
+/** @param onFailure - Called with each error of a stop function; the others are still called. Must not throw. */
 export function createStopList(onFailure: (error: unknown) => void): StopList {
   const stops: Stop[] = []
   let stopping: Promise<void> | undefined

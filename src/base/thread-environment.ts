@@ -1,6 +1,7 @@
 /**
- * The environment of a thread that this library starts: the application's, without NODE_OPTIONS, which would run the
- * application's preloads and loaders a second time, and NODE_V8_COVERAGE, which would make the thread write a coverage file.
+ * Environment variables for a thread that this library starts: the application's, without NODE_OPTIONS, which would run
+ * the application's preloads and loaders a second time, and NODE_V8_COVERAGE, which would make the thread write a
+ * coverage file.
  */
 export function threadEnvironment<Value>(
   environment: Readonly<Record<string, Value>>,

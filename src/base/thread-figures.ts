@@ -1,8 +1,8 @@
-// What is read of threads in `system` and put together in `makeup`.
+// Types of the thread readings that the folder `system` takes and the folder `makeup` combines.
 
-/** What a thread knows about its own heap, bytes, and when it was read. */
+/** Heap of a thread, read on that thread, bytes. */
 export interface HeapFigures {
-  /** Monotonic clock, ms. */
+  /** Time of the reading, monotonic clock, ms. */
   readonly atMs: number
   readonly heapUsed: number
   readonly heapTotal: number
@@ -17,14 +17,14 @@ export interface HeapFigures {
 export interface ThreadTime {
   readonly tid: number
   readonly cpuMs: number
-  /** Time ready to run and without a CPU, ms; NaN where the kernel does not count it. */
+  /** Time in which the thread was ready to run but had no CPU, ms; NaN where the kernel does not count it. */
   readonly waitMs: number
 }
 
-/** A worker that the main thread has started, and the kernel's number of its thread. */
+/** A worker thread started by the main thread. `tid` is its id in the kernel, `id` its `threadId` in Node. */
 export interface WorkerBirth {
   readonly tid: number
   readonly id: number
-  /** Absent where Node does not have it (before 22.17). */
+  /** Name of the worker; absent before Node 22.17, which does not publish it. */
   readonly name?: string | undefined
 }

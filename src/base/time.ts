@@ -2,15 +2,15 @@ import * as nodeTimers from 'node:timers'
 import { Promise } from './globals'
 
 /**
- * Node's timers as they were when this module was loaded. Applications and their tests replace the global ones. With a fake
- * clock a watch would watch nothing, a dump would never end, and missing beats would look like a blocked loop.
+ * Node's timers as they were when this module was loaded. Applications and their tests replace the global ones. With
+ * fake timers the watch would take no readings, a dump would never end, and the main thread would look blocked.
  */
 export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = nodeTimers
 
-/** The longest delay that a timer of Node can hold, ms; longer ones fire at once. */
+/** The longest delay that a timer of Node can hold, ms; a timer with a longer one fires at once. */
 export const MAX_TIMER_MS = 2_147_483_647
 
-/** Resolves after that time, or as soon as the signal is aborted. Keeps no process alive. */
+/** Resolves after `delayMs`, or as soon as the signal `early` is aborted. Does not keep the process alive. */
 export function pause(delayMs: number, early?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
@@ -24,9 +24,9 @@ export function pause(delayMs: number, early?: AbortSignal): Promise<void> {
   })
 }
 
-/** The clocks, as parts that depend on time take them. Both in ms. */
+/** The clocks that are passed to code that depends on time, ms. */
 export interface Clock {
-  /** Only moves forward. */
+  /** Monotonic clock, which is never set back. */
   readonly monotonicMs: () => number
   /** Wall clock, since 1970. */
   readonly epochMs: () => number
@@ -34,11 +34,11 @@ export interface Clock {
   readonly later: (delayMs: number, callback: () => void) => void
 }
 
-/** Node's own, as they were when this module was loaded: applications and their tests replace them, like the timers. */
+/** Node's clocks as they were when this module was loaded: applications and their tests replace them too. */
 const readMonotonicNs = process.hrtime.bigint.bind(process.hrtime)
 const readEpochMs = Date.now.bind(Date)
 
-/** Only moves forward, ms. The same in all threads of the process, unlike `performance.now()`. */
+/** Monotonic clock, ms. The same in all threads of the process, unlike `performance.now()`. */
 export function monotonicMs(): number {
   return Number(readMonotonicNs()) / 1e6
 }
@@ -63,14 +63,12 @@ export function tenths(ms: number): number {
 }
 
 /**
- * Does the same work again and again, never twice at once.
+ * Repeats an asynchronous function. The timer is one-shot and re-armed after each round, so a slow round delays the
+ * next one instead of overlapping it, and unref'd, so it does not keep the process alive.
  *
- * The timer is one-shot and re-armed after the work, so a slow round delays the next instead of overlapping it, and
- * unref'd, so it keeps no process alive.
- *
- * @param intervalMs - From the end of one round to the beginning of the next.
+ * @param intervalMs - Time from the end of one round to the start of the next, ms.
  * @param round - Must not reject.
- * @returns Stops the loop; resolves when a round that is under way has ended.
+ * @returns A function that stops the loop; its promise resolves when a round that is under way has ended.
  */
 export function startLoop(intervalMs: number, round: () => Promise<void>): () => Promise<void> {
   let isStopped = false

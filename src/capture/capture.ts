@@ -1,17 +1,17 @@
 import type { Artefact, KnownBefore } from '../files/sidecar'
 
-/** Why one way of capturing was not taken. */
+/** Why one way of capturing (an engine, a package) was not used. */
 export interface PassedOver {
   readonly way: string
   readonly why: string
 }
 
-/** The reasons of all ways in one text, for when none was left. */
+/** Joins the reasons into one text, for when no way was left. */
 export function whyNone(passedOver: readonly PassedOver[]): string {
   return passedOver.map(({ way, why }) => `${way}: ${why}`).join('; ')
 }
 
-/** A dump that is not made, and the numbers that forbid it. */
+/** A dump that is not made, and the numbers for which it is not. */
 export interface Refusal {
   readonly skip: 'memory' | 'disk' | 'busy'
   /** Needed, available and reserved bytes, by name. */
@@ -36,26 +36,26 @@ export interface Captured {
   /** The way taken, e.g. `inspector`, `v8-profiler-next`, `fork`, `heapdump`, `v8`, `sampling`. */
   readonly way: string
   readonly passedOver: readonly PassedOver[]
-  /** How long the main thread was paused for it, ms. */
+  /** Pause of the main thread for the dump, ms. */
   readonly pauseMs: number
   /** From the beginning of the capture to the last rename, ms. */
   readonly durationMs: number
   /**
-   * How long the main thread took to accept the first order, ms, when that was longer than the order timeout: it was in
-   * one long native call, or had no CPU.
+   * Time until the main thread accepted the first order, ms, when that was longer than the order timeout: it was in one
+   * long native call, or had no CPU.
    */
   readonly lateMs?: number
   /** Peak of the forked child's private memory, bytes: without the pages that it shares with the application. */
   readonly childPeakBytes?: number
-  /** Set when the planned artefact failed and only a lesser one, taken before it, exists. */
+  /** The failure, if the planned artefact failed and only a lesser one, taken before it, exists. */
   readonly failure?: Error
-  /** Set when the best artefact turned out not to fit during the capture, and only a lesser one exists. */
+  /** The refusal, if the best artefact turned out not to fit during the capture and only a lesser one exists. */
   readonly refusal?: Refusal
 }
 
-/** A capture that fits. To make a plan costs one order to the main thread; `take` does the work. */
+/** A capture that fits. Making a plan costs one order to the main thread; `take` does the work. */
 export interface Plan {
-  /** Set when the best artefact has to be given up and only a lesser one will be taken. */
+  /** The refusal, if the best artefact does not fit and only a lesser one will be taken. */
   readonly refusal?: Refusal
   /**
    * Captures. A failure leaves no incomplete file.
@@ -68,17 +68,17 @@ export interface Plan {
 }
 
 /**
- * HOW to make one kind of dump. The dispatcher sees only this interface; the ways, their threads and their order stay behind
- * it. A capture that waits keeps no thread alive.
+ * Makes one kind of dump. The dispatcher, which decides whether to dump, sees only this interface, not the ways of
+ * capturing and their threads. A capture that waits keeps no thread alive.
  */
 export interface Capturer {
   /** Reads the free disk space and memory, and decides what fits now. */
   plan(directory: string): Promise<Plan | Refusal>
-  /** Names of the ways that this machine has, best first, and of those that it lacks, with the reason. */
+  /** Names of the ways of capturing that this machine has, best first, and of those that it lacks, with the reason. */
   ways(): { readonly available: readonly string[]; readonly passedOver: readonly PassedOver[] }
   /**
    * For a process that exits during `take`: ends that capture within the call, with a whole file, where this thread
-   * can. The promise of `take` settles as well. Absent where a capture cannot be ended before its time.
+   * can. The promise of `take` settles as well. Absent where a capture cannot be ended early.
    *
    * @param isTimeOver - When it returns `true`, the capture is left incomplete.
    * @returns `undefined` when there is nothing to end, or the time was over.
@@ -89,11 +89,11 @@ export interface Capturer {
 
 /** Receives a capturer's progress, for log lines and events. Must not throw. */
 export interface CaptureObserver {
-  /** The main thread has not accepted an order within the order timeout. Called once per order, while the waiting goes on. */
+  /** The main thread has not accepted an order within the order timeout. Called once per order; the wait goes on. */
   orderLate(order: string): void
-  /** A forked child with this pid makes the dump, and finishes it even if this process ends; `undefined` when it has ended. */
+  /** A forked child makes the dump, and finishes it even if this process ends; `undefined` when the child has ended. */
   childAtWork(pid: number | undefined): void
-  /** Our sampling heap profiler was stopped by another user of it and has been started again. Called once. */
+  /** Another user of V8's sampling heap profiler has stopped it, and it has been started again. Called once. */
   samplingWasStopped(): void
   /** The sampling heap profiler could not be started: memory dumps have no `.heapprofile`. */
   samplingFailed(error: Error): void

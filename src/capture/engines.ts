@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join } from 'node:path'
 import { firstLineOf } from '../base/globals'
 import type { PassedOver } from './capture'
 
-/** How to use the optional packages. An object means `'auto'` with these packages, by name, from the application. */
+/** How to use the optional packages. An object means `'auto'`, with packages by name from the application. */
 export type EngineChoice = 'auto' | 'packages' | 'builtin' | HandedPackages
 
 export type HandedPackages = Readonly<Record<string, object>>
@@ -12,7 +12,7 @@ export type HandedPackages = Readonly<Record<string, object>>
 /** The kinds of work that a package can do. */
 export type EngineKind = 'cpu' | 'memory' | 'leak'
 
-/** The package for one kind of work, if any, and why not another. Plain JSON, so that it can be sent to a thread. */
+/** The package for one kind of work, if any, and why no other one. Plain JSON, so that it can be sent to a thread. */
 export interface Engine {
   readonly package?: ResolvedPackage
   readonly passedOver: readonly PassedOver[]
@@ -28,12 +28,12 @@ const PACKAGE_NAMES: Readonly<Record<EngineKind, readonly [string, ...string[]]>
 }
 
 /**
- * Chooses the packages. `'packages'` requires those for the configured kinds of work; a manual CPU profile or snapshot is
- * always possible, and uses the packages that are installed.
+ * Chooses the packages. `'packages'` requires those for the configured kinds of work; a manual CPU profile or snapshot
+ * is always possible, and uses the packages that are installed.
  *
- * With `'auto'` an installed package is loaded when it is first needed, because v8-profiler-next alone costs 49 ms and 12 MB.
- * If it does not load then, the capture passes it over. With `'packages'` each package is loaded at once: only loading shows
- * whether an addon fits this Node, and the call must throw if one does not.
+ * With `'auto'` an installed package is loaded on first use, because v8-profiler-next alone costs 49 ms and 12 MB. If
+ * it does not load then, the dump is made without it. With `'packages'` each package is loaded at once: only loading
+ * shows whether an addon fits this Node, and the call must throw if one does not.
  *
  * @throws Error with `'packages'`, naming every package that is missing or does not load.
  */
@@ -87,17 +87,17 @@ function whyItDoesNotLoad(resolved: ResolvedPackage): string | undefined {
   }
 }
 
-/** A package that the application has installed or handed over. Whether it loads is not known yet. */
+/** A package that the application has installed or passed in. It may still fail to load. */
 export interface ResolvedPackage {
   readonly name: string
-  /** The file that is loaded. `undefined` only for a package that was handed over and that Node's module cache does not list. */
+  /** The file that is loaded. `undefined` for a package that was passed in but is not in Node's module cache. */
   readonly file: string | undefined
 }
 
-/** Packages that are loaded already. A module cannot be sent to the watchdog thread; its name and file can, and are enough. */
+/** Packages that were passed in. The watchdog thread gets only name and file: a module cannot be sent to it. */
 const handedOver = new WeakMap<ResolvedPackage, unknown>()
 
-/** Takes a package from the application. {@link loadPackage} returns it, on this thread only. */
+/** Takes a package that the application passed in. {@link loadPackage} returns it, on this thread only. */
 function takeOver(name: string, exports: object): ResolvedPackage {
   const module = Object.values(require.cache).find((each) => each?.exports === exports)
   const resolved = { name, file: module?.filename }
@@ -106,11 +106,11 @@ function takeOver(name: string, exports: object): ResolvedPackage {
 }
 
 /**
- * Finds an optional package above this library, or above the program that runs: the library may be linked or hoisted to a
- * place from which the application's packages cannot be seen. Neither the working directory nor an argument counts, because
- * either may belong to another user.
+ * Finds an optional package in a parent directory of this library, or else of the program that runs: the library may be
+ * linked or hoisted to a place from which the application's packages cannot be seen. Neither the working directory nor
+ * a command-line argument is searched, because either may belong to another user.
  *
- * @param refused - Receives why a package that was found is not used.
+ * @param refused - Receives the reason why a package that was found is not used.
  */
 function resolvePackage(name: string, refused: string[]): ResolvedPackage | undefined {
   for (const place of [__filename, mainProgram()]) {
@@ -129,7 +129,7 @@ function mainProgram(): string | undefined {
   }
 }
 
-/** Looks into each `node_modules` upwards as Node does, but not into NODE_PATH or the home directory, where `resolve(name)` ends. */
+/** Searches each `node_modules` upwards, as Node does, but unlike Node not NODE_PATH or the home directory. */
 function findAbove(place: string, name: string, refused: string[]): string | undefined {
   // Some bundlers make `__filename` relative, which would count from the working directory.
   if (!isAbsolute(place)) return undefined
@@ -137,21 +137,22 @@ function findAbove(place: string, name: string, refused: string[]): string | und
   for (let directory = dirname(place); ; directory = dirname(directory)) {
     const folder = join(directory, 'node_modules', name)
     try {
-      // Most levels have none, and a failed resolve() costs a hundred times as much.
+      // Most directories have none, and a failed resolve() costs a hundred times as much as this check.
       const file = existsSync(folder) ? resolve(folder) : undefined
       const stranger = file && findStrangers(join(directory, 'node_modules'), name, file, place)
       if (file !== undefined && stranger === undefined) return file
       if (stranger !== undefined) refused.push(`${stranger} belongs to another user`)
     } catch {
-      // It has no entry that Node can load; the package may lie further up as well.
+      // The package has no entry that Node can load; another copy may lie further up.
     }
     if (directory === dirname(directory)) return undefined
   }
 }
 
 /**
- * The first level of a package that another user made: in a directory above the application, such as /tmp, everybody may be able to
- * create a `node_modules`. Trusted are root, the user that runs, and the owner of the code that the package is for.
+ * Finds the first level of a package's path that belongs to another user: in a parent directory of the application,
+ * such as /tmp, any user may be able to create a `node_modules`. Trusted are root, the user of this process, and the
+ * owner of `place`.
  */
 function findStrangers(modules: string, name: string, file: string, place: string): string | undefined {
   const uid = process.geteuid?.()
@@ -163,21 +164,21 @@ function findStrangers(modules: string, name: string, file: string, place: strin
 }
 
 /**
- * Loads a package that was found, or returns the one that was handed over.
+ * Loads a package that was found, or returns the one that was passed in.
  *
  * @throws The package's own error, for example when its addon was not built for this Node.
  */
 export function loadPackage(resolved: ResolvedPackage): unknown {
   const { name, file } = resolved
   if (handedOver.has(resolved)) return handedOver.get(resolved)
-  if (file === undefined) throw new Error(`${name} was handed over on another thread`)
+  if (file === undefined) throw new Error(`${name} was passed to the monitor on another thread`)
   const load = (): unknown => createRequire(file)(file)
   return name === 'heapdump' ? withoutItsSignal(load) : load()
 }
 
 /**
- * Whether heapdump handles SIGUSR2 too, because the application has loaded it. It does not if this library loaded it, nor
- * with `nosignal` in the environment.
+ * Whether heapdump handles SIGUSR2 too, because the application has loaded it. It does not if this library loaded it,
+ * nor with `NODE_HEAPDUMP_OPTIONS=nosignal` in the environment.
  */
 export function isHeapdumpListening(): boolean {
   if (loadedQuietly || process.env['NODE_HEAPDUMP_OPTIONS'] === 'nosignal') return false
@@ -191,11 +192,11 @@ function isHeapdumpAddon(file: string): boolean {
 }
 
 /**
- * When heapdump is loaded it installs a native handler of SIGUSR2, which JavaScript can neither see nor remove, so one signal
- * would make two dumps. A variable in the environment prevents it, and is read only during the load.
+ * Keeps heapdump from handling SIGUSR2. On load it installs a native handler, which JavaScript can neither see nor
+ * remove, so one signal would make two dumps. An environment variable prevents it, and is read only during the load.
  */
 function withoutItsSignal<T>(load: () => T): T {
-  // If the application loaded it before, the handler is there already, and loading it again changes nothing.
+  // If the application loaded heapdump before, the handler is there already, and loading again changes nothing.
   if (Object.keys(require.cache).some(isHeapdumpAddon)) return load()
   loadedQuietly = true
   const before = process.env['NODE_HEAPDUMP_OPTIONS']

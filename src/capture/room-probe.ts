@@ -6,13 +6,13 @@ import { readKernelFile } from '../system/proc'
 import type { MemoryRoom } from './room'
 import { whyNoThreadPool } from './thread-limit'
 
-/** Major version of the Node that runs: how much memory a snapshot needs depends on it. */
+/** Major version of the running Node: how much memory a snapshot needs depends on it. */
 export const NODE_MAJOR = Number.parseInt(process.versions.node, 10)
 
 /** Reads the memory and disk space that are available now. Tests supply their own numbers. */
 export interface RoomProbe {
   memory(): MemoryRoom
-  /** Whether the kernel kills all processes of this group when it kills one for lack of memory. */
+  /** Whether the kernel kills all processes of this process's cgroup when it kills one for lack of memory. */
   isKilledAsOne(): boolean
   /** The free space of the directory's file system, and whether that is memory-backed. */
   disk(directory: string): Promise<Disk>
@@ -26,7 +26,7 @@ export function createRoomProbe(): RoomProbe {
       return { availableBytes, limitBytes }
     },
     isKilledAsOne: () => isKilledAsOne(readKernelFile),
-    /** The first that a dump does in libuv's pool, and the process must not end for want of it. */
+    /** The first use of libuv's thread pool by a dump: where the pool cannot start, libuv would abort the process. */
     disk: (directory) => {
       const why = whyNoThreadPool()
       return why === undefined ? readDisk(directory) : Promise.reject(new Error(why))

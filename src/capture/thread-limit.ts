@@ -6,16 +6,17 @@ import { loadForkHelper } from './heap/fork/helper'
 const DEFAULT_POOL_SIZE = 4
 const MAX_POOL_SIZE = 1024
 
-/** Threads and processes left to the application where a thread of ours takes one. */
+/** Threads and processes that the application must still be able to start after a thread of this library. */
 const LEFT_TO_THE_APPLICATION = 4
 
 let isPoolStarted = false
 
 /**
- * Why that many threads cannot be started now; `undefined` when they can, and where it cannot be tried: without the fork helper.
+ * Returns why `wanted` threads cannot be started now; `undefined` when they can, or when that cannot be tried, without
+ * the fork helper.
  *
- * To be asked before anything that starts a thread. libuv (its pool, at the first asynchronous use of a file) and V8 (the CPU
- * profiler) abort the process when that fails, under a limit such as RLIMIT_NPROC or pids.max.
+ * To be called before anything that starts a thread. libuv (its pool, at the first asynchronous use of a file) and V8
+ * (the CPU profiler) abort the process when a start fails, under a limit such as RLIMIT_NPROC or pids.max.
  */
 export function whyNoThreads(wanted: number): string | undefined {
   const loaded = loadForkHelper()
@@ -26,14 +27,14 @@ export function whyNoThreads(wanted: number): string | undefined {
     : undefined
 }
 
-/** {@link whyNoThreads} for a thread of ours, for the pool that it may be the first to use, and for what the application starts. */
+/** {@link whyNoThreads} for one thread of this library, for libuv's pool, and for what the application starts. */
 export function whyNoThreadOfOurs(): string | undefined {
   return whyNoThreads(1 + poolSize() + LEFT_TO_THE_APPLICATION)
 }
 
 /**
- * {@link whyNoThreads} for libuv's pool. The caller uses the pool next, which starts it: whether it runs cannot be asked, and once it
- * does there is nothing to fear.
+ * {@link whyNoThreads} for libuv's pool, which the caller uses next and so starts. Node does not show whether the pool
+ * runs; once it does, it starts no further threads.
  */
 export function whyNoThreadPool(): string | undefined {
   if (isPoolStarted) return undefined
@@ -43,9 +44,10 @@ export function whyNoThreadPool(): string | undefined {
 }
 
 /**
- * Starts libuv's pool within the call, before others take the room for it.
+ * Starts libuv's pool within the call, before other threads take its place under the limit.
  *
- * @returns The kernel's numbers of its threads; none when the pool ran already, or when they cannot be told from other new threads.
+ * @returns The kernel's ids of its threads; none when the pool ran already, or when other threads started at the same
+ * time.
  * @throws Error when it cannot be started.
  */
 export function startThreadPool(): readonly number[] {
@@ -57,7 +59,7 @@ export function startThreadPool(): readonly number[] {
   return added.length === poolSize() ? added : []
 }
 
-/** As libuv reads it, at the first use of the pool. */
+/** Size of libuv's pool, as libuv reads it at the first use. */
 export function poolSize(): number {
   const { UV_THREADPOOL_SIZE } = process.env
   if (UV_THREADPOOL_SIZE === undefined) return DEFAULT_POOL_SIZE

@@ -2,8 +2,8 @@ import type { ChildProcess } from 'node:child_process'
 import { Socket } from 'node:net'
 
 /**
- * From now on a socket that the primary's own code sends to this worker goes to another one, in the same call. When there is
- * no other, or the message carries no socket, the worker gets it as before.
+ * From now on a socket that the application's code in the primary sends to this worker goes to another one, in the same
+ * call. When there is no other, or the message carries no socket, the worker gets it as before.
  */
 export function divertSockets(worker: ChildProcess, other: () => ChildProcess | undefined): void {
   const sendToWorker = worker.send.bind(worker) as Send

@@ -1,11 +1,12 @@
 const SIGNAL = 'SIGUSR2'
 
 /**
- * The monitor's default signal, sent to all processes of a service (`pkill -USR2 -f server.js`), also reaches the primary
- * and workers without a monitor, and ends a process that does not listen for it. This listener keeps such a process alive.
- * It is removed, and not added again, when the application or a monitor adds one, and it keeps no process alive.
+ * Keeps a process alive that gets the monitor's default signal and does not listen for it. Sent to all processes of a
+ * service (`pkill -USR2 -f server.js`), the signal also reaches the primary and workers without a monitor, and would
+ * end them. The listener is removed, and not added again, when the application or a monitor adds one. Does not keep the
+ * event loop running.
  *
- * @returns Stops it. Afterwards the signal has its default effect again.
+ * @returns A function that removes the listener. Afterwards the signal has its default effect again.
  */
 export function surviveDumpSignal(onSignal: () => void): () => void {
   if (process.listenerCount(SIGNAL) > 0) return () => undefined
@@ -14,7 +15,7 @@ export function surviveDumpSignal(onSignal: () => void): () => void {
     process.off('newListener', stepAside)
     process.off(SIGNAL, listener)
   }
-  // Later, when the other listener is there: without any, a signal in between would end the process.
+  // In a later tick, when the other listener is there: without any, a signal in between would end the process.
   const stepAside = (event: string | symbol) => {
     if (event === SIGNAL) process.nextTick(remove)
   }

@@ -2,11 +2,11 @@ import type { EventEmitter } from 'node:events'
 import type { CrashCause, DrainReason, RecycleReason } from './plan/events'
 import type { SlotState } from './plan/slot'
 
-/** Which worker an event is about. */
+/** The worker of an event. */
 export interface WorkerIdentity {
-  /** As in `cluster.workers`; 0 for a worker that could not be started. */
+  /** Key in `cluster.workers`; 0 for a worker that could not be started. */
   readonly id: number
-  /** 0 for a worker that could not be started. */
+  /** Process id; 0 for a worker that could not be started. */
   readonly pid: number
 }
 
@@ -15,7 +15,7 @@ export interface WorkerMemory extends WorkerIdentity {
   readonly rss: number
 }
 
-/** How a worker's process ended. */
+/** Exit code or signal of a worker's process. */
 export interface WorkerEnd {
   readonly code: number | null
   readonly signal: string | null
@@ -24,49 +24,52 @@ export interface WorkerEnd {
 /** Why a worker was lost. */
 export interface WorkerLoss {
   readonly cause: CrashCause
-  /** ms since it was ready; 0 when it never was. */
+  /** ms from the time when the worker was ready to its end; 0 when it never was. */
   readonly uptime: number
-  /** With `'start-timeout'`: the addresses of its predecessor on which it did not listen. */
+  /** With `'start-timeout'`: the addresses of the worker that it was to replace, if it did not listen on them. */
   readonly missing: readonly string[]
 }
 
-/** What the primary's handle emits. A listener that throws is logged and disturbs nothing else. */
+/** Events of the primary's handle. A listener that throws is logged and affects nothing else. */
 export interface ClusterEvents {
-  /** A worker serves. */
+  /** A worker is ready: it serves. */
   ready: [WorkerMemory]
   /** A worker is above its limit and waits for its replacement. */
   over: [WorkerMemory & { readonly limit: number }]
   /** The replacement of a worker begins. */
   recycle: [WorkerMemory & { readonly reason: RecycleReason }]
   /**
-   * A worker is about to be ordered to drain: it accepts no more connections. Code of the primary that hands sockets to
-   * workers leaves it out from now on, except for clients with a session there.
+   * A worker is about to be ordered to drain: it accepts no more connections. Code of the application that hands
+   * sockets to workers should leave it out from now on, except for clients with a session there.
    */
   drain: [WorkerMemory & { readonly reason: DrainReason }]
-  /** A replaced worker is gone. `ms`: from the order to drain; `rss`: bytes when the order was given. */
+  /** A replaced worker has ended. `ms`: time since the order to drain; `rss`: bytes when the order was given. */
   recycled: [WorkerMemory & WorkerEnd & { readonly reason: RecycleReason; readonly ms: number }]
-  /** A worker was lost: it is gone without an order, could not be started, or lives on without a channel to the primary. */
+  /** A worker was lost: it ended without an order, could not be started, or lost its channel to the primary. */
   crash: [WorkerIdentity & WorkerEnd & WorkerLoss]
-  /** Workers die young: none is forked for `ms`. */
+  /** Workers end soon after they were ready: none is forked for `ms`. */
   backoff: [{ readonly ms: number; readonly step: number }]
-  /** A worker was over its limit `lifetime` ms after it was ready: the next replacement waits for `ms`. */
+  /** A worker was above the limit as soon as it was ready: replacing it cannot help, so it stays. Emitted once. */
   thrash: [WorkerIdentity & { readonly lifetime: number; readonly ms: number }]
-  /** A worker was born above the limit: replacing it cannot help, so it is not replaced. Emitted once. */
+  /**
+   * A worker was above the limit as soon as it was ready: its replacement would be too, so it is not replaced. Emitted
+   * once.
+   */
   'limit-unreachable': [WorkerMemory & { readonly limit: number }]
 }
 
-/** One worker as the primary sees it. */
+/** State of one worker, as the primary knows it. */
 export interface WorkerStats extends WorkerMemory {
   readonly state: SlotState
-  /** Above its limit, waiting for its replacement. */
+  /** Whether the worker is above its limit and waits for its replacement. */
   readonly over: boolean
-  /** ms since the fork. */
+  /** Time since the fork, ms. */
   readonly age: number
 }
 
-/** The cluster as it is now, and what has happened since the start. */
+/** State of the cluster now, and counts since the start. */
 export interface ClusterStats {
-  /** How many workers are to serve. */
+  /** Number of workers that are to serve. */
   readonly count: number
   readonly workers: readonly WorkerStats[]
   readonly forks: number
@@ -75,11 +78,11 @@ export interface ClusterStats {
 }
 
 /**
- * What `run` returns. In a worker it is inert: it emits nothing, `stats()` is empty and `stop()` does nothing, so that the
+ * Result of `run`. In a worker it is inert: it emits nothing, `stats()` is empty and `stop()` does nothing, so that the
  * same code can run in both.
  */
 export interface Cluster extends EventEmitter<ClusterEvents> {
   stats(): ClusterStats
-  /** Drains all workers and resolves when the last one is gone. Idempotent; does not end the primary. */
+  /** Drains all workers and resolves when the last one has ended. Idempotent; does not end the primary. */
   stop(): Promise<void>
 }

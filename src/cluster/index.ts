@@ -5,7 +5,8 @@ import { run } from './run'
 
 const memory = { run }
 
-// `export =` gives require() and both import forms the same object, and TypeScript the names of its types.
+// `export =` gives require() and both forms of import the same object; the namespace gives TypeScript the names of its
+// types.
 // eslint-disable-next-line @typescript-eslint/no-namespace
 namespace memory {
   export type Cluster = handle.Cluster
@@ -25,7 +26,7 @@ namespace memory {
 }
 
 declare const exports: { run: unknown }
-// Never read: Node finds the name for `import { run }` here without running the file.
+// Never used: Node reads this line without running it, to find the export for `import { run }`.
 exports.run = run
 
 export = memory

@@ -5,14 +5,14 @@ import { processUsage } from '../system/usage'
 export interface MemoryCheck {
   readonly limitBytes: number
   readonly intervalMs: number
-  /** Readings in a row above the limit that count as being over it. */
+  /** Number of readings in a row above the limit that count as being over it. */
   readonly confirm: number
-  /** `undefined` when there is no reading now: it neither counts nor breaks the row. */
+  /** Reads the memory, bytes; `undefined` when there is no reading now, which leaves the count of readings as it is. */
   readonly readRss: () => number | undefined
   readonly onReading: (rssBytes: number, isOver: boolean) => void
 }
 
-/** In a worker: reads its own memory at an interval. Never keeps the process alive. */
+/** Reads, in a worker, its own memory at an interval. Does not keep the process alive. */
 export function startMemoryCheck(check: MemoryCheck): () => void {
   let breaches = 0
   const stop = startLoop(check.intervalMs, () => {
@@ -26,7 +26,7 @@ export function startMemoryCheck(check: MemoryCheck): () => void {
   return () => void stop()
 }
 
-/** @returns `undefined` when it cannot be read: Node opens a file for it, and the process may have no descriptor left. */
+/** @returns `undefined` when the memory cannot be read: Node opens a file for it, and may have no descriptor left. */
 export function readOwnRss(): number | undefined {
   try {
     return process.memoryUsage.rss()
@@ -37,7 +37,7 @@ export function readOwnRss(): number | undefined {
 
 export interface ResidentSetWatch<Key> {
   readonly intervalMs: number
-  /** The processes to read now. */
+  /** Returns the processes to read now. */
   readonly pids: () => ReadonlyMap<Key, number>
   readonly onReadings: (rssBytes: ReadonlyMap<Key, number>) => void
   /** Called once when readings begin to fail, and not again until one has succeeded. */
@@ -45,10 +45,10 @@ export interface ResidentSetWatch<Key> {
 }
 
 /**
- * In the primary: reads the memory of all workers in one call per interval, because a worker that hangs does not report its
- * own.
+ * Reads, in the primary, the memory of all workers in one call per interval, because a worker that hangs does not
+ * report its own.
  *
- * @returns Stops it.
+ * @returns A function that stops the readings.
  */
 export function watchResidentSets<Key>(watch: ResidentSetWatch<Key>): () => void {
   let isFailing = false
@@ -72,7 +72,7 @@ export function watchResidentSets<Key>(watch: ResidentSetWatch<Key>): () => void
   return () => void stop()
 }
 
-/** Where pidusage, which uses libuv's pool, would be the first to start it, and would end the process. */
+/** Used where pidusage would end the process: it would be the first to start libuv's pool, which cannot start. */
 const withoutPidusage = (): Promise<Map<number, never>> => Promise.resolve(new Map<number, never>())
 
 function rssByKey<Key>(

@@ -13,7 +13,7 @@ import type { DrainReason } from './plan/events'
 export const EVENT = 'internalMessage'
 const COMMAND = 'NODE_CPU_MEMORY_MONITOR'
 
-/** Holds the primary's process id and the cluster's secret, for its workers. */
+/** Environment variable with the primary's process id and the cluster's secret, for its workers. */
 const VARIABLE = 'CPU_MEMORY_MONITOR_PRIMARY'
 
 const SIZES = ['started', 'reading', 'over'] as const
@@ -23,18 +23,18 @@ const REASONS: readonly DrainReason[] = ['over', 'hard-limit', 'asked', 'stop']
 export type FromWorker =
   /**
    * - started: `runFunc` has settled
-   * - reading: the worker's memory, not or not yet confirmed above the limit
-   * - over: it is above the limit
+   * - reading: the worker's memory, at or below the limit or not yet confirmed above it
+   * - over: the worker's memory, above the limit
    */
   | { readonly kind: (typeof SIZES)[number]; readonly rssBytes: number }
   /** The worker no longer listens on this port or socket file. */
   | { readonly kind: 'shut'; readonly place: Place }
   /**
    * - joined: the worker has called `run`
-   * - asked: a signal or the application asks it to leave
-   * - closed: it drains and accepts no more connections
-   * - enough: it wants no more sockets from the primary's own code
-   * - drained: it has finished its work and begins to write a dump
+   * - asked: a signal or the application asks the worker to leave
+   * - closed: the worker drains and accepts no more connections
+   * - enough: the primary's code is to hand the worker no more sockets
+   * - drained: the worker has finished its work and begins to write a dump
    */
   | { readonly kind: (typeof SIGNS)[number] }
 
@@ -42,25 +42,26 @@ export type FromPrimary =
   | {
       readonly kind: 'drain'
       readonly reason: DrainReason
-      /** Write a heap snapshot when the last connection has ended. */
+      /** Whether to write a heap snapshot when the last connection has ended. */
       readonly dump: boolean
     }
   /** The answer to 'enough': all sockets that were handed to the worker came before this message. */
   | { readonly kind: 'last' }
 
-/** @returns A word that only the processes of one cluster know: an application may forward JSON of its users as a message. */
+/** @returns A word that only this cluster's processes know: users may forge messages that an application forwards. */
 export function createSecret(): string {
   return randomUUID()
 }
 
-/** For the environment of a worker. */
+/** @returns The variable for the environment of a worker. */
 export function workerEnvironment(secret: string): Record<string, string> {
   return { [VARIABLE]: `${process.pid}:${secret}` }
 }
 
 /**
- * Takes the secret out of the environment, so that processes which this worker starts do not inherit it. A process that was
- * started before `run` was called has inherited it, but is no child of the primary: its parent's process id differs.
+ * Removes the secret from the environment, so that processes started by this worker do not inherit it. A process that
+ * was started before `run` was called has inherited it, but is no child of the primary: its parent's process id
+ * differs.
  *
  * @returns `undefined` when this worker was not forked by `run`, as under PM2 in cluster mode.
  */
@@ -70,12 +71,12 @@ export function takeSecret(): string | undefined {
   return pid === String(process.ppid) ? secret : undefined
 }
 
-/** @returns The message as it is sent. */
+/** @returns The message in the form in which it is sent. */
 export function seal(message: FromWorker | FromPrimary, secret: string): object {
   return { cmd: COMMAND, secret, ...message }
 }
 
-/** @returns The message, or `undefined` when it is not one of this cluster's. */
+/** @returns The message, or `undefined` when it is not from this cluster. */
 export function fromWorker(received: unknown, secret: string): FromWorker | undefined {
   const content = unseal(received, secret)
   if (!content) return undefined
@@ -87,7 +88,7 @@ export function fromWorker(received: unknown, secret: string): FromWorker | unde
   return sign && { kind: sign }
 }
 
-/** @returns The message, or `undefined` when it is not one of this cluster's. */
+/** @returns The message, or `undefined` when it is not from this cluster. */
 export function fromPrimary(received: unknown, secret: string): FromPrimary | undefined {
   const content = unseal(received, secret)
   if (content?.['kind'] === 'last') return { kind: 'last' }

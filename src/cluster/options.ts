@@ -17,109 +17,139 @@ import {
 import type { Logger } from '../report/listeners'
 import type { BackoffSettings } from './plan/backoff'
 
-/** Called once in each worker, to start the application. What it returns is awaited. */
+/** Called once in each worker, to start the application. Its result is awaited. */
 export type RunFunction = () => unknown
 
-/** First and longest delay before a worker that died young is forked again. */
+/** First and longest delay before a worker is forked again that ended soon after it was ready. */
 export interface BackoffOptions {
-  /** ms: a whole number from 1 to 2147483647. Doubled with every further failure. @defaultValue 1000 */
+  /** First delay, ms: a whole number from 1 to 2147483647. Doubled with every further failure. @defaultValue 1000 */
   base?: number | undefined
-  /** ms: a whole number from `base` to 2147483647. @defaultValue 30000 */
+  /** Longest delay, ms: a whole number from `base` to 2147483647. @defaultValue 30000 */
   max?: number | undefined
 }
 
-/** A heap snapshot of a worker that was above the limit. */
+/** Options for heap snapshots of workers that were above the limit. */
 export interface ClusterDumpOptions {
-  /** ms that writing may take, from the end of the drain: 1 to 2147483647. Then the worker ends itself. @defaultValue 60000 */
+  /**
+   * Longest time to write the snapshot, ms, after the drain: 1 to 2147483647. Then the worker ends.
+   *
+   * @defaultValue 60000
+   */
   deadline?: number | undefined
   /** Budget of dumps for all workers together. @defaultValue [3, 'hour'] */
   limiter?: LimiterOption | undefined
   /** Directory for the files; created if missing. @defaultValue process.cwd() */
   profileDir?: string | undefined
-  /** Such dumps kept in the directory: a whole number, at least 0 (none), or `false` to keep all. @defaultValue 10 */
+  /** Number of such dumps kept in the directory: a whole number, at least 0, or `false` for all. @defaultValue 10 */
   keep?: number | false | undefined
 }
 
 /** Options of a cluster. Every key is optional. */
 export interface ClusterOptions {
   /**
-   * Workers: a whole number from 1 to 1024; more than four per core are warned of. Environment: `CPU_COUNT`.
+   * Number of workers: a whole number from 1 to 1024; more than four per core cause a warning. Environment:
+   * `CPU_COUNT`.
    *
    * @defaultValue `os.availableParallelism()`
    */
   count?: number | undefined
-  /** ms between two readings of a worker's memory: 1 to 2147483647. Environment: `CHECK_INTERVAL`. @defaultValue 5000 */
+  /**
+   * Time between two readings of a worker's memory, ms: 1 to 2147483647. Environment: `CHECK_INTERVAL`.
+   *
+   * @defaultValue 5000
+   */
   checkInterval?: number | undefined
   /**
-   * ms that a draining worker has, from 1 to 2147483647; then it ends itself with code 1, and 2 s later the primary sends
-   * SIGKILL. Set it to your longest request. Environment: `KILL_TIMEOUT`.
+   * Deadline of a draining worker, ms, from 1 to 2147483647; then it ends itself with code 1, and 2 s later the primary
+   * sends SIGKILL. Set it to your longest request. Environment: `KILL_TIMEOUT`.
    *
    * @defaultValue 5000
    */
   killTimeout?: number | undefined
   /**
-   * ms for which a draining worker leaves idle keep-alive connections alone, so that a request on the wire is still
+   * Time for which a draining worker keeps idle keep-alive connections, ms, so that a request on the wire is still
    * answered: a whole number from 0 to below `killTimeout`. Node's own `keepAliveTimeout` may end them earlier.
    *
    * @defaultValue `killTimeout` - 500, or four fifths of it where that is more
    */
   linger?: number | undefined
-  /** ms within which a worker must be ready: 1 to 2147483647; then it gets SIGKILL. Environment: `START_TIMEOUT`. @defaultValue 30000 */
+  /**
+   * Deadline for a worker to be ready, ms: 1 to 2147483647; then SIGKILL. Environment: `START_TIMEOUT`.
+   *
+   * @defaultValue 30000
+   */
   startTimeout?: number | undefined
-  /** ms: a worker that dies within this time after it was ready died young, and its successor waits. From 0. @defaultValue 10000 */
+  /**
+   * A worker that ends within this time after it was ready makes its successor wait, ms. From 0.
+   *
+   * @defaultValue 10000
+   */
   minUptime?: number | undefined
-  /** ms: a worker over the limit within this time after it was ready makes the next replacement wait. From 0. @defaultValue 10000 */
+  /**
+   * A worker above the limit within this time after it was ready makes the next replacement wait, ms. From 0.
+   *
+   * @defaultValue 10000
+   */
   minLifetime?: number | undefined
-  /** Delays after workers that died young, and between replacements that come too soon. */
+  /** Delays after workers that ended soon after they were ready, and between replacements that follow too soon. */
   backoff?: BackoffOptions | undefined
   /**
-   * 1: the replacement serves before the old worker drains, so the machine must hold one more worker. 0: it is forked when
-   * the old one has stopped accepting; needs at least two workers.
+   * 1: the replacement serves before the old worker drains, so the machine must have memory for one more worker. 0: it
+   * is forked when the old one has stopped accepting; needs at least two workers.
    *
    * @defaultValue 1
    */
   maxSurge?: 0 | 1 | undefined
-  /** Readings in a row above the limit before a worker asks to be replaced: a whole number, at least 1. @defaultValue 1 */
+  /** Number of readings in a row above the limit that make a worker ask to be replaced: at least 1. @defaultValue 1 */
   confirm?: number | undefined
   /**
-   * Bytes or a size such as `'600mb'`, above the limit, or 0 for none. The primary reads the memory of all workers itself;
-   * a worker above this is replaced before all others, and gets SIGKILL if it hangs. About 1.5 times the limit is sensible.
+   * Bytes or a size such as `'600mb'`, above the limit, or 0 for none. The primary reads the memory of all workers
+   * itself; a worker above this is replaced before all others, and gets SIGKILL if it hangs. About 1.5 times the limit
+   * is sensible.
    *
    * @defaultValue 0
    */
   hardLimit?: number | string | undefined
-  /** Signals that make the primary drain all workers and exit; `[]` if the application handles them. @defaultValue ['SIGTERM', 'SIGINT'] */
+  /**
+   * Signals that make the primary drain all workers and exit; `[]`: the application handles them.
+   *
+   * @defaultValue ['SIGTERM', 'SIGINT']
+   */
   signals?: readonly NodeJS.Signals[] | undefined
-  /** Run a thread in each worker (10 to 18 MB) that ends the process when the primary is gone and the event loop is stuck. @defaultValue false */
+  /**
+   * A thread in each worker (10 to 18 MB) that ends the process when the primary is gone and the event loop stuck.
+   *
+   * @defaultValue false
+   */
   watchdog?: boolean | undefined
   /**
-   * Write a heap snapshot of a worker that was above the limit, when its last connection has ended. It delays neither the
-   * worker's replacement nor the next one. `{}` takes the defaults.
+   * Write a heap snapshot of a worker that was above the limit, when its last connection has ended. It delays neither
+   * the worker's replacement nor the next one. `{}` uses the defaults.
    *
    * @defaultValue false
    */
   dump?: ClusterDumpOptions | false | undefined
-  /** Receives one line per event; `false`: none. @defaultValue a line per event to stderr */
+  /** Receives one line per event; `false`: no lines. @defaultValue a line per event to stderr */
   logger?: Logger | false | undefined
 }
 
-/** The `dump` option, resolved. */
+/** The `dump` option, checked and completed with defaults. */
 export interface ClusterDumpSettings {
   readonly deadlineMs: number
   readonly budget: Budget
-  /** Absolute. */
+  /** Absolute path of the directory for dumps. */
   readonly directory: string
   readonly keep: number | false
 }
 
-/** Options and environment, resolved. */
+/** Options and environment variables of a cluster, checked and completed with defaults. */
 export interface ClusterSettings {
   readonly limitBytes: number
   readonly hardLimitBytes: number
   readonly count: number
   readonly checkIntervalMs: number
   readonly killTimeoutMs: number
-  /** `undefined`: as long as `killTimeoutMs` allows. */
+  /** Time for which idle connections are kept, ms; `undefined`: as long as `killTimeoutMs` allows. */
   readonly lingerMs: number | undefined
   readonly startTimeoutMs: number
   readonly minUptimeMs: number
@@ -129,12 +159,12 @@ export interface ClusterSettings {
   readonly confirm: number
   readonly signals: readonly NodeJS.Signals[]
   readonly watchdog: boolean
-  /** `undefined`: no dumps. */
+  /** Settings of dumps; `undefined`: no dumps. */
   readonly dump: ClusterDumpSettings | undefined
   readonly logger: Logger | false | undefined
 }
 
-/** `CPU_COUNT` is a name that other tools use too: a larger value is meant for them, or a mistake. */
+/** Other tools use the name `CPU_COUNT` too: a larger value is meant for them, or a mistake. */
 export const MAX_COUNT = 1024
 export const DEFAULT_CHECK_INTERVAL_MS = 5000
 export const DEFAULT_KILL_TIMEOUT_MS = 5000

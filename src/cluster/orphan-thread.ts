@@ -2,10 +2,10 @@ import { workerData } from 'node:worker_threads'
 import { setInterval } from '../base/time'
 import type { OrphanThreadData } from './orphan-watchdog'
 
-/** How often the thread checks whether the primary is still there, ms. */
+/** Interval at which the thread checks whether the primary still exists, ms. */
 const POLL_MS = 200
 
-/** A main thread that has not noticed the primary's end for this long (ms) is stuck. */
+/** A main thread that has not noticed the primary's end after this time (ms) is stuck. */
 const STUCK_MS = 1000
 
 const { parentPid, known, deadlineMs } = workerData as OrphanThreadData

@@ -5,17 +5,17 @@ import { ownPackageDirectory } from '../capture/own-package'
 import { whyNoThreadOfOurs } from '../capture/thread-limit'
 import { KILL_GRACE_MS } from './plan/roster'
 
-/** What the thread gets at its start. */
+/** Data with which the thread is started. */
 export interface OrphanThreadData {
   readonly parentPid: number
-  /** One element: 1 once the main thread knows that the primary is gone. */
+  /** Shared with the main thread. Its one element is 1 when the main thread has noticed that the primary is gone. */
   readonly known: Int32Array
-  /** ms from the primary's end until an orphan is ended in any case. */
+  /** Time from the primary's end until the orphaned worker is ended in any case, ms. */
   readonly deadlineMs: number
 }
 
 export interface OrphanWatchdog {
-  /** The main thread has noticed that the primary is gone, and drains. */
+  /** Called when the main thread has noticed that the primary is gone, and drains. */
   noteOrphaned(): void
 }
 

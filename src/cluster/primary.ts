@@ -26,20 +26,20 @@ import {
   WARNINGS,
 } from './report'
 
-/** Forks the workers and keeps their number. */
+/** Forks the workers and keeps their number constant. */
 export function runPrimary(settings: ClusterSettings): Cluster {
   const primary = new Primary(settings)
   primary.start()
   return primary
 }
 
-/** Delay (ms) before a worker's signal counts, so that the primary's own copy of a signal to the group comes first. */
+/** Delay before a worker's signal counts, ms: of a signal to the process group, the primary's own copy comes first. */
 const GROUP_SIGNAL_MS = 100
 
-/** A second signal within this time (ms) is the same Ctrl-C, passed on by a launcher: a person takes longer to press it again. */
+/** A second signal within this time (ms) is the same Ctrl-C, forwarded by a launcher: no user is that fast. */
 const SAME_SIGNAL_MS = 500
 
-/** Reasons to drain that a heap snapshot can explain. */
+/** Reasons to drain a worker that a heap snapshot can explain. */
 const ABOUT_MEMORY: ReadonlySet<DrainReason> = new Set<DrainReason>(['over', 'hard-limit'])
 
 const NO_WORKER: WorkerIdentity = { id: 0, pid: 0 }
@@ -52,7 +52,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   readonly #inputs: ClusterInput[] = []
   readonly #secret = createSecret()
   readonly #report: Logger
-  /** One for all workers: they share the machine. */
+  /** One budget for all workers: they share the machine. */
   readonly #dumpBudget: DumpBudget | undefined
   readonly #counts = { forks: 0, recycled: 0, crashes: 0 }
   #isStepping = false
@@ -81,7 +81,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     for (const signal of this.settings.signals) process.on(signal, this.#onSignal)
     this.#undoDumpSignal = surviveDumpSignal(() =>
       this.#report.warn(
-        `SIGUSR2 makes no heap snapshot here: no monitor runs in the primary (pid ${process.pid}); ` +
+        `SIGUSR2 triggers no heap snapshot here: no monitor runs in the primary (pid ${process.pid}); ` +
           'send it to a worker that has one, or SIGTERM to end the cluster',
       ),
     )
@@ -114,11 +114,11 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       intervalMs: this.settings.checkIntervalMs,
       pids: () => new Map([...this.#identities].map(([key, { pid }]) => [key, pid])),
       onReadings: (rssBytes) => this.#give({ type: 'seen', rssBytes }),
-      onFailure: (error) => this.#report.error(`hardLimit cannot be kept: ${messageOf(error)}`),
+      onFailure: (error) => this.#report.error(`hardLimit cannot be enforced: ${messageOf(error)}`),
     })
   }
 
-  /** An input that an action or a listener causes waits until the current step has ended. */
+  /** Passes an input to the reconciler. One that an action or a listener causes waits until the step has ended. */
   #give(input: ClusterInput): void {
     this.#inputs.push(input)
     if (this.#isStepping) return
@@ -134,7 +134,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     this.#arm()
   }
 
-  /** Identities outlive their workers: the last event of a worker comes after its end. */
+  /** Forgets the identities of workers that are gone. They outlive the workers, because the last event comes later. */
   #forgetGone(): void {
     for (const key of this.#identities.keys()) {
       if (!this.#reconciler.slots.has(key)) this.#identities.delete(key)
@@ -171,7 +171,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     try {
       worker = cluster.fork(workerEnvironment(this.#secret))
     } catch (error) {
-      // Too little memory for one more process throws here; other failures come as an 'error' event.
+      // A fork without memory for one more process throws here; other failures come as an 'error' event.
       return this.#failFork(key, error)
     }
     this.#workers.set(key, worker)
@@ -199,7 +199,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     this.#give(input)
   }
 
-  /** Must not throw, whatever arrives: an exception in a listener of the channel ends the primary. */
+  /** Handles a message. Must not throw on any message: an exception in a listener of the channel ends the primary. */
   #take(key: WorkerKey, received: unknown): void {
     const message = fromWorker(received, this.#secret)
     if (!message) return
@@ -222,7 +222,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     }
   }
 
-  /** From now on sockets for this worker go to one that serves: only then may it be sure that the last one has come. */
+  /** From now on sockets for this worker go to one that serves: only then is it certain that the last one has come. */
   #handNoMore(key: WorkerKey): void {
     const worker = this.#workers.get(key)
     if (!worker?.isConnected()) return
@@ -246,7 +246,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
 
   #send(key: WorkerKey, reason: DrainReason): void {
     const worker = this.#workers.get(key)
-    // A worker that never gets the message, because it is dying for example, gets SIGKILL at its deadline.
+    // A worker that does not get the message, because it is dying for example, gets SIGKILL at its deadline.
     if (!worker?.isConnected()) return
     const dump = ABOUT_MEMORY.has(reason) && (this.#dumpBudget?.tryRemoveToken() ?? false)
     worker.process.send(seal({ kind: 'drain', reason, dump }, this.#secret), () => undefined)
@@ -276,7 +276,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   }
 
   #write({ name, event }: Publication): void {
-    // Already logged with its error.
+    // This failure has already been logged with its error.
     if (name === 'crash' && event.cause === 'fork-failed') return
     const workerFile = cluster.settings.exec ?? 'the file'
     const note = name === 'crash' ? heapLimitNote(event, this.settings.dump?.directory) : ''
@@ -289,7 +289,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   readonly #onSignal = (signal: NodeJS.Signals): void => {
     if (this.#signalledAtMs !== undefined) {
       if (monotonicMs() - this.#signalledAtMs < SAME_SIGNAL_MS) return
-      this.#report.warn(`${signal} once more: all workers are ended at once`)
+      this.#report.warn(`a second ${signal}: all workers are ended at once`)
       return this.#leaveNow()
     }
     this.#signalledAtMs = monotonicMs()

@@ -1,4 +1,4 @@
-// The lines for the operator and the events of the handle.
+// Log lines for the operator, and the events of the handle.
 
 import { availableParallelism } from 'node:os'
 import { formatSize } from '../base/size'
@@ -10,7 +10,7 @@ import type { ClusterNews } from './plan/events'
 
 const PREFIX = 'cluster:'
 
-/** More workers per core than this only wait for each other: more likely a mistake, or a variable set for another tool. */
+/** More workers per core only wait for each other: more likely a mistake, or a variable meant for another tool. */
 export const USUAL_WORKERS_PER_CORE = 4
 
 /** @returns A logger that never throws: a line that cannot be written is lost. */
@@ -21,7 +21,7 @@ export function createLogger(logger: Logger | false | undefined): Logger {
   return { info: guarded('info'), warn: guarded('warn'), error: guarded('error') }
 }
 
-/** Warns even with `logger: false`: a limit that cannot be kept is a mistake in the call. */
+/** Warns even with `logger: false`: a limit that cannot be enforced is a mistake in the call. */
 export function warnAlways(logger: Logger | false | undefined, line: string): void {
   createLogger(logger === false ? undefined : logger).warn(line)
 }
@@ -31,7 +31,7 @@ export type Publication = {
   [Name in keyof ClusterEvents]: { readonly name: Name; readonly event: ClusterEvents[Name][0] }
 }[keyof ClusterEvents]
 
-/** Converts the reconciler's news to the public events; times become whole ms. */
+/** Converts the reconciler's news to public events; times are rounded to whole ms. */
 export function toPublication(news: ClusterNews, identity: WorkerIdentity, limitBytes: number): Publication {
   switch (news.name) {
     case 'ready':
@@ -63,20 +63,21 @@ export function toPublication(news: ClusterNews, identity: WorkerIdentity, limit
   }
 }
 
-/** @param workerFile - The file that workers execute. */
+/** @param workerFile - The file that the workers execute. */
 type Line<Event> = (event: Event, workerFile: string) => string
 
 type Lines = { readonly [Name in keyof ClusterEvents]: Line<ClusterEvents[Name][0]> }
 
-/** One line per event. */
+/** The log line of each event. */
 export const LINES: Lines = {
-  ready: ({ id, pid, rss }) => `worker ${id} (pid ${pid}) is ready at ${formatSize(rss)}`,
+  ready: ({ id, pid, rss }) => `worker ${id} (pid ${pid}) is ready and uses ${formatSize(rss)}`,
   over: ({ id, pid, rss, limit }) =>
-    `worker ${id} (pid ${pid}) is above ${formatSize(limit)}: ${formatSize(rss)}`,
-  recycle: ({ id, pid, reason }) => `worker ${id} (pid ${pid}) is to be replaced: ${reason}`,
-  drain: ({ id, pid, reason }) => `worker ${id} (pid ${pid}) drains: ${reason}`,
+    `worker ${id} (pid ${pid}) is above the limit of ${formatSize(limit)}: it uses ${formatSize(rss)}`,
+  recycle: ({ id, pid, reason }) => `worker ${id} (pid ${pid}) will be replaced, reason: ${reason}`,
+  drain: ({ id, pid, reason }) =>
+    `worker ${id} (pid ${pid}) finishes its requests and ends, reason: ${reason}`,
   recycled: ({ id, pid, ms, code, signal }) =>
-    `worker ${id} (pid ${pid}) has been replaced: gone after ${ms} ms with ${signal ?? `code ${code}`}`,
+    `worker ${id} (pid ${pid}) has been replaced: it ended after ${ms} ms with ${signal ?? `code ${code}`}`,
   crash: ({ id, pid, cause, code, signal, uptime, missing }, workerFile) =>
     `worker ${id} (pid ${pid}) is lost: ${cause}, ${ending(code, signal)}` +
     (uptime === 0 ? 'before it was ready' : `${uptime} ms after it was ready`) +
@@ -84,29 +85,30 @@ export const LINES: Lines = {
     (cause === 'run-not-called'
       ? `: ${workerFile} did not call run() in time; the file that workers execute (exec of cluster.setupPrimary) must call it`
       : ''),
-  backoff: ({ ms, step }) => `workers die young: next attempt in ${ms} ms (step ${step})`,
+  backoff: ({ ms, step }) =>
+    `workers end soon after their start: the next is forked in ${ms} ms (attempt ${step})`,
   thrash: ({ id, lifetime, ms }) =>
     `worker ${id} was above the limit ${lifetime} ms after it was ready: ` +
     `next replacement in ${ms} ms at the earliest`,
   'limit-unreachable': ({ rss, limit }) =>
-    `the limit of ${sizeWithBytes(limit)} is not above what a freshly started worker takes, ${sizeWithBytes(rss)}: ` +
-    `replacing workers cannot help and is suspended for them`,
+    `the limit of ${sizeWithBytes(limit)} is not above what a new worker uses, ${sizeWithBytes(rss)}: ` +
+    `replacing workers cannot help, so those that start above the limit are not replaced`,
 }
 
 /** Events whose line is a warning. */
 export const WARNINGS: ReadonlySet<keyof ClusterEvents> = new Set(['crash', 'backoff', 'thrash'])
 
-/** @returns Nothing for a worker that still runs. */
+/** @returns Code or signal of the end; empty for a worker that still runs. */
 function ending(code: number | null, signal: string | null): string {
   return code === null && signal === null ? '' : `${signal ?? `code ${code}`}, `
 }
 
-/** A signal that ends the cluster has a line and no event. */
+/** Log line for a signal that ends the cluster; there is no event for it. */
 export function drainLine(signal: NodeJS.Signals, workers: number, killTimeoutMs: number): string {
-  return `${signal}: all workers drain (${workers}), at most ${killTimeoutMs} ms; a second signal ends them at once`
+  return `${signal}: ${workers} workers finish their requests and end, within ${killTimeoutMs} ms; a second one ends them now`
 }
 
-/** For settings that the machine is unlikely to carry. */
+/** Warnings for settings that the machine can probably not bear. */
 export function startWarnings(
   settings: Pick<ClusterSettings, 'count' | 'maxSurge' | 'limitBytes'>,
   limits = readLimits(),
@@ -117,7 +119,7 @@ export function startWarnings(
   )
 }
 
-/** All workers at their limit plus one replacement must fit. */
+/** Warns when all workers at their limit plus one replacement do not fit into the memory. */
 function tooLittleMemory(
   { count, maxSurge, limitBytes }: Pick<ClusterSettings, 'count' | 'maxSurge' | 'limitBytes'>,
   limits: ReturnType<typeof readLimits>,
@@ -142,5 +144,5 @@ function sizeWithBytes(sizeBytes: number): string {
 }
 
 function ignore(): void {
-  // The user asked for silence.
+  // The user chose `logger: false`.
 }

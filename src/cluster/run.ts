@@ -12,14 +12,14 @@ import { runWorker } from './worker'
  * Runs an application in several processes and replaces each that grows above a limit, without dropping a request and
  * without a moment below full capacity.
  *
- * The file that calls it runs in the primary and in every worker. In the primary it forks the workers; in a worker it calls
- * `runFunc`.
+ * The file that calls it runs in the primary and in every worker. In the primary it forks the workers; in a worker it
+ * calls `runFunc`.
  *
- * @param limit - Resident set size above which a worker is replaced: bytes, or a size such as `'400mb'`. It must leave room
- * for one more worker, and lie well above what a fresh worker takes.
- * @param runFunc - Starts the application; what it returns is awaited before the worker counts as ready.
+ * @param limit - Resident set size above which a worker is replaced: bytes, or a size such as `'400mb'`. It must leave
+ * room for one more worker, and lie well above what a fresh worker takes.
+ * @param runFunc - Starts the application; its result is awaited before the worker counts as ready.
  * @param cleanFunc - Called in a worker as soon as it begins to drain, while requests are still being answered.
- * @returns In the primary a handle that emits what happens; in a worker an inert one.
+ * @returns In the primary a handle that emits the cluster's events; in a worker an inert one.
  * @throws TypeError for a value of the wrong type, or an option that does not exist.
  * @throws RangeError for a value outside its range, also in an environment variable.
  * @throws Error when this process runs a cluster already, and in a worker thread.
@@ -32,22 +32,23 @@ export function run(
 ): Cluster {
   checkFunctions(runFunc, cleanFunc)
   const settings = resolveClusterOptions(limit, options)
-  // A thread counts as the primary for Node, also in a worker, whose file would start the same thread and fork without end.
-  if (!isMainThread) throw new Error('run was called in a worker thread: a cluster is run by the main thread')
+  // Node takes a worker thread for the primary, even in a worker, whose file would start the same thread and fork
+  // without end.
+  if (!isMainThread) throw new Error('run was called in a worker thread; call it on the main thread')
   claimProcess()
   if (cluster.isPrimary) return runPrimary(settings)
   runWorker(settings, runFunc, cleanFunc)
   return new InertCluster()
 }
 
-/** Two clusters would fork each other's applications, because every worker runs the file that calls. */
+/** Two clusters would fork each other's applications, because every worker runs the file that calls `run`. */
 function claimProcess(): void {
   const { claims } = processRegistry()
-  if (claims.has('cluster')) throw new Error('run was called already: one process keeps one cluster')
+  if (claims.has('cluster')) throw new Error('run was called already: a process can run only one cluster')
   claims.add('cluster')
 }
 
-/** A worker has nothing to control. */
+/** The handle in a worker, which has nothing to control. */
 class InertCluster extends EventEmitter<ClusterEvents> implements Cluster {
   stats(): ClusterStats {
     return { count: 0, workers: [], forks: 0, recycled: 0, crashes: 0 }

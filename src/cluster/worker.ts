@@ -26,7 +26,7 @@ export function runWorker(
 class WorkerSide {
   readonly #doors = new Doors()
   readonly #report: Logger
-  /** `undefined` below a primary that knows nothing of `run`: it neither replaces this worker nor understands its messages. */
+  /** `undefined` below a primary that does not use `run`: it cannot replace this worker or understand its messages. */
   readonly #secret = takeSecret()
   readonly #disconnect: () => void
   #evidence: Evidence | undefined
@@ -63,8 +63,8 @@ class WorkerSide {
   }
 
   /**
-   * Later, when Node has noticed a channel that is closed already: a primary that died while this worker started is not
-   * another cluster's, although it is not the parent any more.
+   * Warns, in a later turn, when Node has noticed a closed channel: a primary that died while this worker started is no
+   * longer the parent, but is not another cluster's either.
    */
   #warnOfForeignPrimary(): void {
     setImmediate(() => {
@@ -89,7 +89,7 @@ class WorkerSide {
     for (const signal of this.settings.signals) process.on(signal, () => this.#askToLeave(signal))
     surviveDumpSignal(() =>
       this.#report.warn(
-        `SIGUSR2 makes no heap snapshot here: no monitor runs in the worker with pid ${process.pid}`,
+        `SIGUSR2 triggers no heap snapshot here: no monitor runs in the worker with pid ${process.pid}`,
       ),
     )
   }
@@ -102,9 +102,10 @@ class WorkerSide {
   }
 
   /**
-   * Applications call `worker.disconnect()` to retire a worker, after an error for example. Node then closes its servers at
-   * once and informs the primary when the last connection has ended; until then a worker would be missing. Here the
-   * replacement comes first, as for any other reason. A worker that does not serve yet goes at once.
+   * Wraps `worker.disconnect()`, which applications call to retire a worker, after an error for example. Node would
+   * close the worker's servers at once and inform the primary when the last connection has ended; until then a worker
+   * would be missing. Here the replacement comes first, as for any other reason. A worker that does not serve yet ends
+   * at once.
    */
   #tapDisconnect(): void {
     this.worker.disconnect = () => {
@@ -115,8 +116,8 @@ class WorkerSide {
   }
 
   /**
-   * When the primary dies, Node's own listener for the same event ends the worker in the middle of its requests, unless the
-   * worker is marked as leaving.
+   * Lets the worker finish its requests when the primary dies: Node's own listener for the same event would end it in
+   * the middle of them, unless it is marked as leaving.
    */
   #outlivePrimary(): void {
     this.worker.exitedAfterDisconnect = true
@@ -125,8 +126,9 @@ class WorkerSide {
   }
 
   /**
-   * Signals to the process group, as from Ctrl-C, reach the workers too: the primary decides which one goes when. A foreign
-   * primary understands no message of this library and means what it sends: PM2 stops and reloads with SIGINT.
+   * Handles a signal. Signals to the process group, as from Ctrl-C, reach the workers too, but the primary decides when
+   * each ends. A primary that does not use `run` sends a signal to this worker on purpose: PM2 stops and reloads with
+   * SIGINT.
    */
   #askToLeave(signal: NodeJS.Signals): void {
     if (this.#secret === undefined) this.#drain('stop', false)
@@ -150,7 +152,8 @@ class WorkerSide {
         this.#send({ kind: 'started', rssBytes: readOwnRss() ?? 0 })
       },
       (error: unknown) => {
-        // Thrown outside of the promise, it ends the worker as an uncaught exception, with the application's own handlers.
+        // Thrown outside of the promise, so that it is an uncaught exception, with the application's own handlers, and
+        // ends the worker.
         setImmediate(() => {
           throw error
         })
@@ -176,7 +179,7 @@ class WorkerSide {
     })
   }
 
-  /** Messages keep their order: what the primary handed to this worker arrives before the answer. */
+  /** Messages keep their order: sockets that the primary handed to this worker arrive before its answer. */
   #cutOff(): Promise<void> {
     if (this.#secret === undefined || !process.connected) return Promise.resolve()
     this.#cut ??= new Promise((resolve) => {
@@ -187,7 +190,7 @@ class WorkerSide {
     return this.#cut
   }
 
-  /** The primary is informed first: the next replacement does not wait for the dump. */
+  /** Writes the dump. The primary is informed first, so that the next replacement does not wait for the dump. */
   async #dump(reason: CleanContext['reason']): Promise<void> {
     this.#send({ kind: 'drained' })
     setTimeout(() => process.exit(1), this.settings.dump?.deadlineMs)
@@ -195,8 +198,8 @@ class WorkerSide {
   }
 
   /**
-   * The way out is a round trip with the primary: connections that it has just handed to this worker come back to it and go
-   * to another one (https://github.com/nodejs/node/issues/21746).
+   * Ends the worker after a round trip with the primary: connections that the primary has just handed to this worker go
+   * back and to another one (https://github.com/nodejs/node/issues/21746).
    */
   #leave(): void {
     if (!process.connected) process.exit(0)
@@ -210,7 +213,7 @@ class WorkerSide {
   }
 }
 
-/** A channel that closes in this moment is reported by 'disconnect'. */
+/** If the channel closes at this moment, 'disconnect' reports it. */
 function ignoreError(): void {
-  // Nothing to do.
+  // The event 'disconnect' follows.
 }

@@ -18,33 +18,33 @@ import { claim } from './gate'
 
 export interface ArmedHeapLimit {
   readonly toWatch: HeapLimitToWatch
-  /** For the start line: what happens at the limit. */
+  /** What happens at the limit, in words, for the log line at start. */
   readonly inWords: string
-  /** Idempotent. Within the call nothing is left of it. */
+  /** Undoes the arming within the call. Idempotent. */
   readonly disarm: () => void
 }
 
 export interface HeapLimitParts {
-  /** How long a process is held that takes its children along, ms. */
+  /** Longest time that a process is held whose end would also end its children, ms. */
   readonly holdMs: number
   /** Whether the line at the limit may be written to stderr. */
   readonly writesLine: boolean
-  /** Runs if there is one to read from. */
+  /** The sampling heap profiler to read from, if it runs. */
   readonly sampler: HeapSampler | undefined
-  /** The signal that orders dumps. */
+  /** The signal that triggers dumps; the forked child ignores it. */
   readonly signal: NodeJS.Signals | undefined
-  /** Whether the watch gets a thread of its own, which makes plans while the main thread stands still. */
+  /** Whether the watch gets a thread of its own, which can decide while the main thread stands still. */
   readonly isThreadWanted: boolean
-  /** @default what `loadForkHelper()` finds */
+  /** @default the result of `loadForkHelper()` */
   readonly fork?: ReturnType<typeof loadForkHelper>
 }
 
-/** V8 with what Node 26.9 added: https://github.com/nodejs/node/pull/64676 */
+/** A method that Node 26.9 added to V8: https://github.com/nodejs/node/pull/64676 */
 type V8OfToday = typeof v8 & { readonly setHeapProfileNearHeapLimit?: (dumps: number) => void }
 
 /**
- * Arms the dump at V8's heap limit, or takes what there is instead of it. On the main thread. Never throws: without it the monitor
- * works as well.
+ * Arms the dump at V8's heap limit, or the best substitute for it. On the main thread. Never throws: the monitor works
+ * without it as well.
  */
 export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   const { holdMs, writesLine, sampler, signal, isThreadWanted, fork = loadForkHelper() } = parts
@@ -68,7 +68,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   })
 
   if (isLeftToNode(process.execArgv, process.env['NODE_OPTIONS']))
-    return otherwise('left to --heapsnapshot-near-heap-limit')
+    return otherwise('dumps are left to --heapsnapshot-near-heap-limit')
   if (!('helper' in fork)) return otherwise(withoutHelper(fork.unavailable, sampler))
   const { armHeapLimit: arm, prepareHeapLimit: prepare, disarmHeapLimit: disarm } = fork.helper
   if (!arm || !prepare || !disarm)
@@ -77,7 +77,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   try {
     unclaim = claim(['heap-limit'])
   } catch {
-    return otherwise('looked after by another part of this process')
+    return otherwise('handled by another monitor in this process')
   }
   try {
     arm((child) => loadJob().writeHeapLimitDump(child, sampler, collectGarbage))
@@ -86,12 +86,12 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
     unclaim()
     return otherwise(withoutHelper(messageOf(error), sampler))
   }
-  // Not in the child, which is short of memory, and not in the application's start.
+  // Loaded before the child, which is short of memory, needs it, but not during the application's start.
   const loading = setTimeout(() => void loadJob(), 0).unref()
   let isOver = false
   return {
     toWatch: { ...common, isArmed: true },
-    inWords: sampler ? 'profile and snapshot by fork' : 'snapshot by fork',
+    inWords: sampler ? 'profile and snapshot by a forked child' : 'snapshot by a forked child',
     disarm: () => {
       if (isOver) return
       isOver = true
@@ -107,21 +107,21 @@ function loadJob(): typeof heapLimitJob {
 }
 
 /**
- * Node 26.9 and later write the profile of our sampler into a place of their own. No call takes this back, but once the sampler has
- * stopped there is nothing to write.
+ * The substitute without the fork helper: Node 26.9 and later write the profile of this library's sampler into a
+ * directory of their own. No call undoes this, but once the sampler has stopped there is nothing to write.
  */
 function withoutHelper(why: string, sampler: HeapSampler | undefined): string {
   const { setHeapProfileNearHeapLimit } = v8 as V8OfToday
-  if (!sampler || setHeapProfileNearHeapLimit === undefined) return `nothing is written (${why})`
+  if (!sampler || setHeapProfileNearHeapLimit === undefined) return `no dump will be written (${why})`
   try {
     setHeapProfileNearHeapLimit(1)
     return `profile by Node.js to its --diagnostic-dir (${why})`
   } catch (error) {
-    return `nothing is written (${why}; ${messageOf(error)})`
+    return `no dump will be written (${why}; ${messageOf(error)})`
   }
 }
 
-/** In force until the watch has looked at the room and the budget, which is waited for if it does so on a thread of its own. */
+/** The plan until the first reading makes another, for which the process waits if the watch has its own thread. */
 function firstPlan(writesLine: boolean, isThreadWanted: boolean): HeapLimitPlan {
   const options = {
     dataAllowanceBytes: 0,
@@ -150,8 +150,9 @@ function readNameOfInit(): string {
 }
 
 /**
- * For a child without a sampling profile: the collection that the parent waits for. The read of a sampler collects within the call,
- * `HeapProfiler.collectGarbage` does so in a later turn of the event loop, of which the child has none.
+ * Collects garbage in a child without a sampling profile: the parent waits until that is done. Reading a sampler
+ * collects within the call; `HeapProfiler.collectGarbage` would do so in a later turn of the event loop, and the child
+ * has no event loop.
  */
 function collectGarbage(): void {
   try {
@@ -160,6 +161,6 @@ function collectGarbage(): void {
     sampler.read()
     sampler.stop()
   } catch {
-    // A Node without inspector: the snapshot collects as well.
+    // A Node without the inspector: taking the snapshot collects garbage as well.
   }
 }

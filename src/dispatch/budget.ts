@@ -9,8 +9,9 @@ export interface Budget {
 /**
  * The token bucket of one kind of dump.
  *
- * `tryRemoveTokens` is the call of `limiter` that never waits; its `removeTokens` queues, and a queued dump comes hours after
- * the spike that it was to explain. The interval is counted from the first dump, so the limiter is created then.
+ * Uses `tryRemoveTokens` of the package `limiter`, which never waits; its `removeTokens` queues, and a queued dump
+ * comes hours after the spike that it should explain. The interval is counted from the first dump, so the limiter is
+ * created then.
  */
 export class DumpBudget {
   #terms: Budget
@@ -24,7 +25,7 @@ export class DumpBudget {
     return this.#terms
   }
 
-  /** Dumps that may still be made now. Spends nothing. */
+  /** Number of dumps that may still be made now. Reading it spends nothing. */
   get left(): number {
     const { tokensPerInterval } = this.#terms
     const limiter = this.#limiter
@@ -38,7 +39,7 @@ export class DumpBudget {
     return least
   }
 
-  /** Other terms, for a budget of which as much is spent as before. The interval begins anew. */
+  /** Changes the terms; as many dumps stay spent as before. The interval begins anew. */
   change(terms: Budget): void {
     const spent = this.#terms.tokensPerInterval - this.left
     this.#terms = terms
@@ -47,7 +48,7 @@ export class DumpBudget {
     if (still > 0) this.#startInterval().tryRemoveTokens(still)
   }
 
-  /** Whether {@link tryRemoveToken} would fail now. Spends nothing. */
+  /** Whether {@link tryRemoveToken} would fail now. Reading it spends nothing. */
   get isSpent(): boolean {
     return this.terms.tokensPerInterval < 1 || (this.#limiter?.getWaitTime(1) ?? 0) > 0
   }
@@ -57,7 +58,7 @@ export class DumpBudget {
     return this.#startInterval().tryRemoveTokens(1)
   }
 
-  /** The interval begins with the first dump. */
+  /** Begins the interval with the first dump. */
   #startInterval(): RateLimiter {
     const { tokensPerInterval, intervalMs } = this.#terms
     return (this.#limiter ??= new RateLimiter({ tokensPerInterval, interval: intervalMs }))

@@ -21,17 +21,17 @@ import type {
 import { type Gate, SETTLING_MS } from './gate'
 import type { ThresholdRule, ThresholdVerdict } from './threshold-rule'
 
-/** How often a waiting manual dump looks again when another copy of the package holds the gate. ms. */
+/** Interval at which a waiting manual dump tries again when another copy of the package holds the gate, ms. */
 export const GATE_RETRY_MS = 100
 
-/** What the dispatcher needs of one kind of dump. */
+/** The parts that the dispatcher needs for one kind of dump. */
 export interface KindParts {
   readonly capturer: Capturer
   readonly directory: string
   readonly takeTurn?: DumpOnce<never>['takeTurn']
 }
 
-/** One rule: readings of one sort, and the dumps that they ask for. */
+/** One rule: readings of one metric, and the dumps that they trigger. */
 export interface WatchedRule {
   /** `cpu`, `memory`, or the name that the user gave. */
   readonly name: string
@@ -43,19 +43,19 @@ export interface WatchedRule {
 export interface DispatcherParts {
   readonly cpu: KindParts
   readonly memory: KindParts
-  /** A kind without a rule of its own name is only dumped by hand, or for another rule. */
+  /** A kind without a rule of its name is dumped only on a manual request, or for another rule. */
   readonly rules: readonly WatchedRule[]
   readonly gate: Gate
   readonly clock: Clock
   readonly report: Report
   /** Length of a CPU profile when the request names none, ms. */
   readonly profileDurationMs: number
-  /** Where the evidence comes from; directory and start are added per dump. */
+  /** Process and machine, for the sidecar; directory and start time are added per dump. */
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
   /** Deletes old dumps in a directory after a good one, whose main file is `made`. Does not reject. */
   readonly retain: (directory: string, made: string) => Promise<void>
   /**
-   * Describes the process since that monotonic time. Called when a dump begins. Does not reject.
+   * Describes the process since that monotonic time, ms. Called when a dump begins. Does not reject.
    *
    * @default no description
    */
@@ -65,11 +65,12 @@ export interface DispatcherParts {
 }
 
 /**
- * WHETHER to dump. The one object that owns rules, gate, budgets and queue; it does not know on which thread it runs.
+ * Decides whether to dump. The one owner of rules, gate, budgets and queue; it does not depend on the thread on which
+ * it runs.
  *
- * Every request takes the same way: gate (one dump at a time) → room (disk, memory) → limiter → capture. A budget that is
- * spent already refuses before the gate. A skip costs no
- * token, a capture that fails costs one. Manual dumps cost none and wait for their turn.
+ * Every request passes the same steps: gate (one dump at a time) → room (disk, memory) → limiter → capture. One whose
+ * budget is spent is refused before the gate. A skip costs no token of the budget, a failed capture costs one.
+ * Manual dumps cost none, and wait while another dump runs.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
@@ -84,15 +85,16 @@ export class Dispatcher {
     this.#rules = new Map(parts.rules.map((rule) => [rule.name, new RuleState(rule)]))
   }
 
-  /** The kind of the dump that is being made now. */
+  /** Kind of the dump that is being made; `undefined` when none is. */
   get runningKind(): DumpKind | undefined {
     return this.#running?.request.kind
   }
 
   /**
-   * Takes a reading of a rule, and requests a dump if the rule trips.
+   * Takes a reading of a rule, and requests a dump if the rule trips (enough readings above its threshold in a row).
    *
-   * @param sinceMs - Monotonic time at which the span of the reading began. CPU use is a mean over a span, memory a moment.
+   * @param sinceMs - Monotonic time at which the span of the reading began. CPU use is a mean over a span, memory a
+   * moment.
    */
   observe(name: string, value: number, sinceMs: number): void {
     const { gate, clock, report } = this.#parts
@@ -116,14 +118,15 @@ export class Dispatcher {
     const request = ownOnly(given)
     if (this.#isStopped) return Promise.resolve(this.#skip(request, 'stopped'))
     if (request.rule === 'manual') return this.#queue(request)
-    // Before the gate: a dump that is refused after its plan would keep the other kind's readings from counting meanwhile.
+    // Checked before the gate is entered: while a dump holds the gate, even one that is refused in the end, no reading
+    // counts.
     const budget = this.#ruleOf(request)?.watched.budget
     if (budget?.isSpent) return Promise.resolve(this.#skip(request, 'limited', { ...budget.terms }))
     if (!this.#parts.gate.enter(request.kind)) return Promise.resolve(this.#skip(request, 'busy'))
     return this.#run(request)
   }
 
-  /** Ends a running CPU profile early, refuses all that waits, and resolves when the last file is closed. Idempotent. */
+  /** Ends a running CPU profile early, refuses waiting requests, resolves when the last file is closed. Idempotent. */
   async stop(): Promise<void> {
     this.#isStopped = true
     this.#running?.early.abort()
@@ -132,12 +135,12 @@ export class Dispatcher {
   }
 
   /**
-   * For a process that exits, on the thread that exits: no event loop turns any more and no promise settles. A capture that
-   * can be ended is ended within the call and reported. One that cannot, and all that waits, is reported as skipped. Never
-   * throws.
+   * Ends the running dump of an exiting process, on the thread that exits: its event loop has stopped, and no promise
+   * settles. A capture that can be ended is ended within the call and reported. One that cannot, and all waiting
+   * requests, are reported as skipped. Never throws.
    *
    * @param isTimeOver - When it returns `true`, the process ends and leaves a `.partial`.
-   * @param goesOnAlone - The running dump needs this process no more: it is neither ended nor reported as skipped.
+   * @param goesOnAlone - The running dump no longer needs this process: it is neither ended nor reported as skipped.
    */
   endNow(isTimeOver: () => boolean, goesOnAlone = false): void {
     this.#isStopped = true
@@ -160,7 +163,7 @@ export class Dispatcher {
     for (const { request, settle } of this.#waiting.splice(0)) settle(this.#skip(request, 'stopped'))
   }
 
-  /** Manual dumps of one kind coalesce while one waits: all callers get the same file. */
+  /** Manual requests of one kind share one dump while it waits: all callers get the same file. */
   #queue(request: DumpRequest): Promise<DumpResult> {
     const twin = this.#waiting.find((waiting) => waiting.request.kind === request.kind)
     if (twin) return twin.result
@@ -182,7 +185,7 @@ export class Dispatcher {
     void this.#run(next.request).then(next.settle)
   }
 
-  /** Called with the gate entered. */
+  /** Called after the gate has been entered. */
   #run(request: DumpRequest): Promise<DumpResult> {
     const early = new AbortController()
     const running: RunningDump = { request, early, done: undefined, reported: undefined, picture: undefined }
@@ -190,7 +193,7 @@ export class Dispatcher {
     return (running.done = this.#attempt(running))
   }
 
-  /** Never rejects, and leaves the gate whatever happens. */
+  /** Makes the dump. Never rejects, and leaves the gate in every case. */
   async #attempt(running: RunningDump): Promise<DumpResult> {
     const { request, early } = running
     const { gate, clock, onRunning, picture } = this.#parts
@@ -223,7 +226,7 @@ export class Dispatcher {
       if (this.#running?.reported) return this.#running.reported
       return error instanceof ExitingError ? this.#skip(request, 'stopped') : this.#fail(request, error)
     } finally {
-      // Before the gate opens: the next dump sets it anew.
+      // Cleared before the gate is left: the next dump sets this field.
       this.#running = undefined
       gate.leave(isCaptured ? clock.monotonicMs() + SETTLING_MS : undefined)
       onRunning?.(false)
@@ -231,7 +234,7 @@ export class Dispatcher {
     }
   }
 
-  /** Why a dump that fits is not made all the same. */
+  /** Returns why a dump that fits is not made: the budget is spent, or the monitor was stopped. */
   #decline(request: DumpRequest): DumpResult | undefined {
     const budget = this.#ruleOf(request)?.watched.budget
     if (this.#isStopped) return this.#skip(request, 'stopped')
@@ -264,24 +267,24 @@ export class Dispatcher {
     return dump
   }
 
-  /** Reported once per episode, like a skip: what fails before the capture costs no token and would be reported at each trip. */
+  /** Reported once per episode, like a skip: a failure before the capture costs no token and recurs with each trip. */
   #fail(request: DumpRequest, error: unknown): DumpResult {
     const { kind } = request
     const message = messageOf(error)
     const result = { skipped: 'failed', message } as const
     this.#setReported(result)
-    // Names of files and times waited differ each time; without them the same failure has the same text.
+    // File names and waiting times differ each time; without their digits the same failure has the same text.
     if (this.#isNews(request, `failed: ${message.replace(/\d+/g, '')}`))
       this.#parts.report.failure({ stage: 'capture', kind, message, error })
     return result
   }
 
-  /** Called before the report: a listener may exit the process, and the exit must not report this dump as skipped. */
+  /** Called before the report: a listener may exit the process, which must not report this dump as skipped. */
   #setReported(result: DumpResult): void {
     if (this.#running) this.#running.reported ??= result
   }
 
-  /** File names carry the ms of their start: two dumps never share one. */
+  /** File names contain the ms of their start, so two dumps never share one. */
   #nextStartEpochMs(): number {
     this.#lastStartEpochMs = Math.max(Math.trunc(this.#parts.clock.epochMs()), this.#lastStartEpochMs + 1)
     return this.#lastStartEpochMs
@@ -299,24 +302,24 @@ export class Dispatcher {
     return { skipped: reason }
   }
 
-  /** For a threshold each reason is reported once per episode; for all other requests always. */
+  /** For requests of thresholds each reason is reported once per episode; for all others always. */
   #isNews(request: DumpRequest, reason: string): boolean {
     const isOfThreshold = request.rule === 'threshold' || this.#rules.has(request.rule)
     return (isOfThreshold ? this.#ruleOf(request)?.watched.rule.isNews(reason) : undefined) ?? true
   }
 
-  /** The rule that a request comes from; for one that comes from none, the rule of its kind, whose budget it spends. */
+  /** The rule that made a request; for a request of no rule, the rule of its kind, whose budget it spends. */
   #ruleOf({ kind, rule }: DumpRequest): RuleState | undefined {
     return this.#rules.get(rule) ?? this.#rules.get(kind)
   }
 }
 
-/** The rules `cpu` and `memory` are called `threshold` in events, files and sidecars. */
+/** The rules `cpu` and `memory` are named `threshold` in events, files and sidecars. */
 function requestRule(name: string, kind: DumpKind): DumpRule {
   return name === kind ? 'threshold' : name
 }
 
-/** A rule at work: its latest readings, and since when they breach. */
+/** Running state of a rule: its latest readings, and the time since which they are above the threshold. */
 class RuleState {
   readonly watched: WatchedRule
   readonly readings = new ReadingLog()
@@ -370,13 +373,13 @@ function asDump(
   }
 }
 
-/** A reading: when (ms since 1970) and how much. */
+/** A reading and its time, ms since 1970. */
 export interface LoggedReading {
   readonly atEpochMs: number
   readonly value: number
 }
 
-/** Number of the latest readings that go into a dump's sidecar. */
+/** Number of the latest readings that a dump's sidecar holds. */
 export const READINGS_KEPT = 60
 
 /** The latest readings, oldest first. */
@@ -393,7 +396,7 @@ export class ReadingLog {
   }
 }
 
-/** The latest readings as a sidecar has them, with `at` in ISO 8601. */
+/** The latest readings in the form of a sidecar, with `at` in ISO 8601. */
 export function sidecarReadings(log: ReadingLog): Sidecar['why']['readings'] {
   return log.latest().map(({ atEpochMs, value }) => ({ at: new Date(atEpochMs).toISOString(), value }))
 }

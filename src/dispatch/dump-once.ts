@@ -1,28 +1,28 @@
 import { ownOnly, owns } from '../base/globals'
 import type { Captured, Capturer, Job, Refusal } from '../capture/capture'
 
-/** One dump, from the plan to the file. */
+/** The parts of one dump, from the plan to the file. */
 export interface DumpOnce<Declined extends { readonly declined: unknown }> {
   readonly capturer: Capturer
   readonly directory: string
-  /** Ends a CPU profile before its time, with a whole file. */
+  /** Ends a CPU profile early, with a whole file. */
   readonly early: AbortSignal
   /**
-   * Waits until no other process under the same memory limit dumps its heap, and returns what ends the turn; `undefined` when
-   * it has waited long enough. Absent for dumps that take no turns.
+   * Waits until no other process under the same memory limit takes a heap snapshot, and returns the function that lets
+   * the next process do so; `undefined` after the longest wait. Absent for dumps that need not wait.
    */
   readonly takeTurn?: ((early: AbortSignal) => Promise<(() => void) | undefined>) | undefined
-  /** Called when the dump fits and is about to begin. Describes it, or declines it. */
+  /** Called when the dump fits and is about to begin. Returns its job, or declines it. */
   readonly begin: () => Job | Declined
 }
 
-/** What to report of a dump: a result, a refusal, or both when only a lesser artefact was made. */
+/** Outcome of a dump to report: a result, a refusal, or both when only a lesser artefact was made. */
 export type DumpOutcome =
   | { readonly captured: Captured; readonly refusal: Refusal | undefined }
   | { readonly captured: undefined; readonly refusal: Refusal }
 
 /**
- * Plans a dump, takes it, and decides what to report. A failure beside a lesser artefact is in `captured.failure`.
+ * Plans a dump, takes it, and decides what to report. A failure that left a lesser artefact is in `captured.failure`.
  *
  * @throws When nothing could be captured.
  */
@@ -30,7 +30,7 @@ export async function dumpOnce<Declined extends { readonly declined: unknown } =
   dump: DumpOnce<Declined>,
 ): Promise<DumpOutcome | Declined> {
   if (!dump.takeTurn) return planAndTake(dump)
-  // Before the plan: memory that a neighbour's dump takes is not there.
+  // Waited for before the plan: memory that another process's dump uses now is not available.
   const endTurn = await dump.takeTurn(dump.early)
   if (!endTurn) return { captured: undefined, refusal: { skip: 'busy', numbers: {} } }
   try {
@@ -52,7 +52,7 @@ async function planAndTake<Declined extends { readonly declined: unknown }>({
   if (isDeclined(job)) return job
   const captured = ownOnly(await plan.take(job, early))
   if ('skip' in captured) return { captured: undefined, refusal: captured }
-  // The refusal of the capture is the later one: its numbers decided.
+  // The capture's refusal is later than the plan's: its numbers decided.
   return { captured, refusal: captured.refusal ?? plan.refusal }
 }
 

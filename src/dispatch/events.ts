@@ -8,18 +8,18 @@ import type { Flight } from '../makeup/recorder'
 export type { DumpKind, DumpRule }
 
 /**
- * Why a dump was not made: `limited` (the budget is spent), `busy` (another dump runs, in this process or, for two minutes,
- * in others under the same memory limit), `memory` or `disk` (it does not fit), `stopped` (the monitor was stopped, or the
- * process exits).
+ * Why a dump was not made: `limited` (the budget is spent), `busy` (another dump runs in this process, or has run for
+ * two minutes in another process under the same memory limit), `memory` or `disk` (it does not fit), `stopped` (the
+ * monitor was stopped, or the process exits).
  */
 export type SkipReason = 'limited' | 'busy' | 'memory' | 'disk' | 'stopped'
 
-/** Payload of `'dump'`: evidence is on disk, whole. */
+/** Payload of `'dump'`: the files of a dump are complete and on disk. */
 export interface Dump {
   readonly kind: DumpKind
   /**
-   * What asked for it: `threshold` (of `cpu` or `memory`), the name of a rule of `rules`, a blocked event loop, a leak, V8's heap
-   * limit, or a person (`manual`: signal or API).
+   * Cause of the dump: `threshold` (of `cpu` or `memory`), the name of a rule of `rules`, a blocked event loop, a leak,
+   * V8's heap limit, or `manual` (a signal or an API call).
    */
   readonly rule: DumpRule
   /** Absolute path of the main artefact. */
@@ -28,59 +28,61 @@ export interface Dump {
   readonly files: readonly string[]
   /** Size of the main artefact, bytes. */
   readonly sizeBytes: number
-  /** The way it was captured, e.g. `inspector` or `heapdump`. */
+  /** The method of capture, e.g. `inspector` or `heapdump`. */
   readonly way: string
-  /** The better ways that were not taken, and why. */
+  /** The better methods that were not used, and why. */
   readonly passedOver: readonly PassedOver[]
-  /** Whose CPU and whose memory it was. Absent for a dump that an earlier process left. */
+  /** CPU use by thread, and memory by owner. Absent for a dump that an earlier process left. */
   readonly makeup?: Makeup
-  /** How long the main thread stood still for it, ms. */
+  /** Pause of the main thread for the dump, ms. */
   readonly pauseMs: number
   /** From the beginning of the capture to the last rename, ms. */
   readonly durationMs: number
   /** Peak of the forked child's private memory, bytes: without the pages that it shares with the application. */
   readonly childPeakBytes?: number
   /**
-   * How long the main thread took to accept the capture, ms. Only there when it was long: the thread sat in one native
-   * call that V8 cannot interrupt.
+   * Time until the main thread accepted the capture, ms. Present only when it was long: the thread was in one native
+   * call that V8 cannot interrupt, or had no CPU.
    */
   readonly lateMs?: number
   /** The dump is of an earlier process, which reached V8's heap limit. It was found in the directory at the start. */
   readonly earlier?: true
 }
 
-/** Payload of `'skip'`: a dump was asked for and not made. Once per reason and episode for thresholds. */
+/** Payload of `'skip'`: a dump was requested and not made. For thresholds, once per reason and episode. */
 export interface Skip {
   readonly kind: DumpKind
   readonly rule: DumpRule
   readonly reason: SkipReason
-  /** The numbers behind it, e.g. what is needed and what there is, bytes. */
+  /** The numbers behind the reason, e.g. needed and available bytes. */
   readonly numbers: Readonly<Record<string, number>>
-  /** Whose memory it was, with the reason `memory`. */
+  /** Memory by owner, with the reason `memory`. */
   readonly makeup?: Makeup
 }
 
-/** Payload of `'failure'`: something of the monitor's own did not work. Monitoring goes on. */
+/** Payload of `'failure'`: a part of the monitor did not work. Monitoring goes on. */
 export interface Failure {
-  /** What was being done: `sampling`, `sampling profile`, `capture`, `retention`, `listener`, `onDump`, `watchdog`, `leak`
-   * or `stop`. */
+  /**
+   * The part that failed: `sampling`, `sampling profile`, `capture`, `retention`, `listener`, `onDump`, `watchdog`,
+   * `leak` or `stop`.
+   */
   readonly stage: string
   readonly kind?: DumpKind
-  /** Name of the rule, of those in `rules`. */
+  /** Name of the rule, if it is one of `rules`. */
   readonly rule?: string
   readonly message: string
   readonly error?: unknown
 }
 
-/** Payload of `'leak'`: the heap left over after full collections keeps growing. */
+/** Payload of `'leak'`: the heap that remains after full collections keeps growing. */
 export interface Leak {
-  /** When the climb of the heap began. */
+  /** Time at which the growth began. */
   readonly start: Date
-  /** When its last floor was read. */
+  /** Time of the last reading that showed the growth. */
   readonly end: Date
   /** Heap gained from start to end, bytes. */
   readonly growth: number
-  /** Growth, time, projection per hour, the floors, and what confirms the leak, in words. */
+  /** Growth, time, growth per hour, the readings, and what confirms the leak, in words. */
   readonly reason: string
   /**
    * The functions that hold more than before, with their growth in bytes (estimated from samples), at most five, the largest
@@ -89,32 +91,32 @@ export interface Leak {
   readonly sites: readonly GrowingSite[]
 }
 
-/** What `dumpCpu()` and `dumpMemory()` resolve to: the dump, or why there is none. */
+/** Result of `dumpCpu()` and `dumpMemory()`: the dump, or why there is none. */
 export type DumpResult =
   Dump | { readonly skipped: SkipReason } | { readonly skipped: 'failed'; readonly message: string }
 
-/** Payload of `'reading'`: what a rule compares with its threshold. */
+/** Payload of `'reading'`: a value that a rule compares with its threshold. */
 export interface Reading {
-  /** `cpu` or `memory`. */
+  /** `cpu`, `memory`, or the name of a rule of `rules`. */
   readonly rule: string
   /** Percent of one core for `cpu`, bytes of resident memory for `memory`. */
   readonly value: number
   /** In the unit of the value. */
   readonly threshold: number
-  /** When it was read, ms since 1970. */
+  /** Time of the reading, ms since 1970. */
   readonly atEpochMs: number
 }
 
-/** Receives the outcome of each decision; the composition root turns it into events and lines. */
+/** Receives the outcome of each decision, to make events and log lines of it. */
 export interface Report {
   dump(dump: Dump): void
   skip(skip: Skip): void
   failure(failure: Failure): void
-  /** Something that the operator should read once. */
+  /** A log line for the operator, once per cause. */
   notice(line: string): void
-  /** Called only while readings have a subscriber. */
+  /** Called only while the event `'reading'` has a subscriber. */
   reading?(reading: Reading): void
-  /** Whether they have one, where that can be seen from the calling thread. */
+  /** Whether `'reading'` has a subscriber, where that can be seen from the calling thread. */
   wantsReadings?(): boolean
 }
 
@@ -124,17 +126,17 @@ export interface DumpRequest {
   readonly rule: DumpRule
   /** Why the dump was requested, in names and numbers, for the sidecar. */
   readonly details: Readonly<Record<string, unknown>>
-  /** The readings that led to the request, where these are not the latest readings of the kind. */
+  /** The readings that led to the request, if they are not the latest readings of the kind. */
   readonly readings?: Sidecar['why']['readings'] | undefined
-  /** Monotonic time at which the reason began, ms: from there on CPU use counts. */
+  /** Monotonic time at which the cause began, ms: CPU use counts from there. */
   readonly sinceMs?: number | undefined
   /** Length of a CPU profile, ms. */
   readonly durationMs?: number | undefined
-  /** Ends a CPU profile before its time, with a whole file. */
+  /** Ends a CPU profile early, with a whole file. */
   readonly early?: AbortSignal | undefined
 }
 
-/** Whose CPU and memory, and the last minutes. */
+/** CPU use by thread, memory by owner, and the last minutes, at the time of a dump. */
 export interface Picture {
   readonly makeup: Makeup
   readonly flight?: Flight | undefined
@@ -144,15 +146,15 @@ export interface Picture {
 export interface RunningDump {
   readonly request: DumpRequest
   readonly early: AbortController
-  /** Set when the dump has begun. */
+  /** Result of the dump; set when the dump has begun. */
   done: Promise<DumpResult> | undefined
-  /** Whose CPU and memory it was, once that is known. */
+  /** CPU use by thread and memory by owner, once they have been read. */
   picture: Picture | undefined
   /** The reported outcome. Set early by `endNow` when the process exits. */
   reported: DumpResult | undefined
 }
 
-/** A dump by hand that waits for its turn. */
+/** A manual dump that waits until it can begin. */
 export interface WaitingRequest {
   readonly request: DumpRequest
   readonly result: Promise<DumpResult>

@@ -2,24 +2,24 @@ import { runInThisContext } from 'node:vm'
 import { Atomics } from '../base/globals'
 import type { DumpKind } from './events'
 
-/** No reading within this time after a dump counts as a breach: the dump itself used CPU and memory. ms. */
+/** Time after a dump in which no reading counts as above its threshold, ms: the dump itself used CPU and memory. */
 export const SETTLING_MS = 5000
 
-/** Bytes of shared memory that the gate needs. */
+/** Bytes of shared memory that a gate needs. */
 export const GATE_BYTES = 20
 
 const HOLDER = 0
 const LAST_ID = 1
 const NOBODY = 0
 
-/** One word has both the holder of the gate and the kind of its dump, so that they change in one step. */
+/** Holder of the gate and kind of its dump, in one word, so that they change in one step. */
 const held = (id: number, kind: DumpKind): number => id * 2 + (kind === 'memory' ? 1 : 0)
 
 /**
- * One dump at a time in the whole process, whichever thread or copy of the package orders it.
+ * Lets one dump at a time run in the whole process, whichever thread or copy of the package orders it.
  *
- * The state lies in shared memory, so that entering is one atomic step on any thread. Times are monotonic ms that all
- * threads of the process agree on (`process.hrtime`; `performance.now` starts at 0 in each thread).
+ * The state lies in shared memory, so that entering is one atomic step on any thread. Times are monotonic ms of
+ * `process.hrtime`, the same in all threads of the process (`performance.now` starts at 0 in each thread).
  */
 export class Gate {
   /** Identifies the holder that enters through this object, so that the hold of a dead thread can be released. */
@@ -28,7 +28,7 @@ export class Gate {
   readonly #settledAt: Float64Array
   readonly #orders: Int32Array
 
-  /** @param shared - The process's one gate memory, of `GATE_BYTES`. */
+  /** @param shared - The memory of the process's only gate, of `GATE_BYTES`. */
   constructor(shared: SharedArrayBuffer) {
     this.#words = new Int32Array(shared, 0, 2)
     this.#settledAt = new Float64Array(shared, 8, 1)
@@ -37,7 +37,7 @@ export class Gate {
   }
 
   /**
-   * @param kind - What is going to be dumped; another copy of the package may want to know.
+   * @param kind - Kind of the dump that begins; shown to other copies of the package.
    * @returns `false` when a dump is running.
    */
   enter(kind: DumpKind): boolean {
@@ -45,23 +45,23 @@ export class Gate {
   }
 
   /**
-   * Lets the next one in.
+   * Lets the next dump begin.
    *
-   * @param settlesAtMs - From when on readings count again; absent when nothing was captured.
+   * @param settlesAtMs - Time from which readings count again; absent when nothing was captured.
    */
   leave(settlesAtMs?: number): void {
     if (settlesAtMs !== undefined) this.#settledAt[0] = settlesAtMs
     this.evict(this.id)
   }
 
-  /** Opens the gate if that one holds it, as when its thread has died. */
+  /** Frees the gate if the holder with this id has it, for example because its thread has died. */
   evict(id: number): void {
     for (const kind of ['cpu', 'memory'] as const) {
       Atomics.compareExchange(this.#words, HOLDER, held(id, kind), NOBODY)
     }
   }
 
-  /** On the main thread: carries out an order for a dump, and lets every thread see that this is what it is at. */
+  /** On the main thread: carries out an order for a dump, and meanwhile shows all threads that it does. */
   duringOrder<Output>(order: () => Output): Output {
     Atomics.add(this.#orders, 0, 1)
     try {
@@ -71,7 +71,7 @@ export class Gate {
     }
   }
 
-  /** The main thread carries out an order at this moment, so it is the monitor that holds it up. */
+  /** Whether the main thread carries out an order now, so that the monitor itself blocks it. */
   get isMainThreadAtOrder(): boolean {
     return Atomics.load(this.#orders, 0) > 0
   }
@@ -80,7 +80,7 @@ export class Gate {
     return this.heldFor !== undefined
   }
 
-  /** What is being dumped now. */
+  /** Kind of the dump that is being made; `undefined` when none is. */
   get heldFor(): DumpKind | undefined {
     const holder = Atomics.load(this.#words, HOLDER)
     if (holder === NOBODY) return undefined
@@ -88,32 +88,32 @@ export class Gate {
   }
 
   /**
-   * Whether something seen over a span of time can be trusted: no dump was running or settling in it.
+   * Whether readings over a span of time are undisturbed by dumps: none was running or settling in it.
    *
-   * @param sinceMs - Where the span began; it ends now.
+   * @param sinceMs - Beginning of the span; it ends now.
    */
   isCalm(sinceMs: number): boolean {
     return !this.isHeld && sinceMs >= (this.#settledAt[0] ?? 0)
   }
 }
 
-/** Shared by the copies of this package in one process, under one `Symbol.for` key. */
+/** State that all copies of this package in one process share, under one `Symbol.for` key. */
 export interface ProcessRegistry {
-  /** The memory of the one gate. */
+  /** Memory of the process's only gate. */
   readonly gate: SharedArrayBuffer
-  /** The keys in use, `cpu`, `memory` and `cluster`: each only once in a process. */
+  /** The keys in use, such as `cpu`, `memory` and `cluster`: each can be used only once in a process. */
   readonly claims: Set<string>
-  /** Hooks on the main thread by name, for orders that arrive over the inspector. The slot of an order in, JSON out. */
+  /** Hooks on the main thread by name, for orders through the inspector. Called with the order's slot; return JSON. */
   readonly hooks: Map<string, (slot: number) => string>
   /** The monitor that was started without code. */
   preloaded?: { standBack(): void } | undefined
 }
 
-/** The key is versioned: a copy with another layout keeps to itself instead of misreading this one. */
+/** The key is versioned: a copy with another layout uses a registry of its own instead of misreading this one. */
 export const REGISTRY_KEY = 'cpu-memory-monitor:2'
 
 export function processRegistry(): ProcessRegistry {
-  // Not `globalThis`: this copy may be loaded in another vm context, as by Jest. The inspector looks in the main one.
+  // Not `globalThis`: this copy may be loaded in another vm context, as by Jest. The inspector sees the main context.
   const shelf = runInThisContext('globalThis') as { [key: symbol]: ProcessRegistry | undefined }
   const key = Symbol.for(REGISTRY_KEY)
   const found = shelf[key]

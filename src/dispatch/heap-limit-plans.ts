@@ -23,11 +23,11 @@ import type { Budget } from './budget'
 import { ReadingLog, sidecarReadings } from './dispatcher'
 import type { Dump, Picture, Report } from './events'
 
-/** Longest text that a plan takes, bytes. */
+/** Longest text of facts that a plan takes, bytes. */
 const MOST_FACTS_BYTES = 16 * 1024 - 1
-/** How often the directory is looked through, ms: for the budget, and for what other processes left. */
+/** Interval at which the dump directory is read, ms, to count recent dumps and find those of other processes. */
 const LOOK_EVERY_MS = 60_000
-/** The same while a child of another process is writing. */
+/** The same interval while a child of another process is writing a dump, ms. */
 const LOOK_AGAIN_MS = 5000
 
 export interface HeapLimitPlansParts {
@@ -43,9 +43,10 @@ export interface HeapLimitPlansParts {
 }
 
 /**
- * Renews the plan for the heap limit with each reading of the memory, and reports what earlier processes left in the directory.
+ * Renews, with each memory reading, the plan for V8's heap limit (whether and how to dump there), and reports the dumps
+ * that earlier processes left in the directory.
  *
- * @returns One round, for a loop that reads the memory. It never rejects.
+ * @returns The function for one round, which a loop calls at each memory reading. It never rejects.
  */
 export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<void> {
   const { heapLimit, directory, budget, where, keep, report } = parts
@@ -91,7 +92,7 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
   }
 
   const round = async (): Promise<void> => {
-    // By an unref'd timer: a process that would end now ends without what follows.
+    // The unref'd timer lets a process that is about to end do so first.
     await pause(0)
     try {
       const rssBytes = process.memoryUsage.rss()
@@ -99,7 +100,7 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
       if (monotonicMs() >= lookAtMs) await lookAround()
       if (!heapLimit.isArmed || !('helper' in loaded)) return
       const ended = loaded.helper.prepareHeapLimit?.(await planFor(parts, rssBytes, recentDumps, readings))
-      // The process lived on, and what its child left is to be reported by the next round.
+      // A child has ended and the process lived on: the next round reports the child's dump.
       if (ended !== undefined) lookAtMs = 0
       isFailing = false
     } catch (error) {
@@ -154,7 +155,7 @@ function passedOverBy(decision: HeapLimitDecision): readonly PassedOver[] {
   return why === undefined ? [] : [{ way: FORK_WAY, why }]
 }
 
-/** The flight recorder is the only part that can grow beyond what a plan takes. */
+/** The flight recorder is the only part of the facts that can outgrow a plan. */
 function factsText(facts: HeapLimitJobFacts): string {
   const text = toJson(facts)
   return Buffer.byteLength(text) <= MOST_FACTS_BYTES ? text : toJson({ ...facts, flight: undefined })

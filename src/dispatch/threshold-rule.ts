@@ -1,17 +1,17 @@
-/** What a reading means. */
+/** Meaning of a reading for a rule. */
 export interface ThresholdVerdict {
-  /** The row of breaches is full: a dump is due. */
+  /** Enough readings in a row were above the threshold: a dump is due. */
   readonly trips: boolean
   /** This reading ended the episode. */
   readonly endsEpisode: boolean
 }
 
 /**
- * The rule of `threshold` and `counter`: readings in, verdicts out.
+ * Applies `threshold` and `counter` of a rule to its readings.
  *
- * A single high reading is noise; `counter` of them in a row are a condition. A lasting condition is one episode: it begins
- * with a trip, trips again once every `counter` readings, and ends after `counter` readings in a row at or below the
- * threshold.
+ * A single high reading is noise; `counter` of them in a row are a condition. A lasting condition is one episode: it
+ * begins with a trip (the dump is due), trips again once every `counter` readings, and ends after `counter` readings in
+ * a row at or below the threshold.
  */
 export class ThresholdRule {
   #threshold: number
@@ -38,12 +38,12 @@ export class ThresholdRule {
     return this.#breaches.length
   }
 
-  /** Breaches in a row since the last trip. */
+  /** Readings in a row above the threshold since the last trip. */
   get breaches(): number {
     return this.#breaches.count
   }
 
-  /** Another threshold and counter from the next reading on. What has been counted stays counted. */
+  /** Changes threshold and counter from the next reading on. Readings counted so far stay counted. */
   change(threshold: number, counter: number): void {
     this.#threshold = threshold
     this.#breaches.length = counter
@@ -62,13 +62,13 @@ export class ThresholdRule {
     return { trips, endsEpisode }
   }
 
-  /** A reading was thrown away: neither row goes on across the gap. */
+  /** Called when a reading is discarded: the counts of readings in a row begin anew. */
   interrupt(): void {
     this.#breaches.interrupt()
     this.#calm.interrupt()
   }
 
-  /** @returns `true` the first time that a reason for not dumping is given in this episode, however many trips it refuses. */
+  /** @returns `true` the first time in this episode that this reason for not dumping occurs. */
   isNews(reason: string): boolean {
     if (this.#reported.has(reason)) return false
     this.#reported.add(reason)
@@ -76,7 +76,7 @@ export class ThresholdRule {
   }
 }
 
-/** Counts readings of one sort in a row. One of another sort begins the count again, and so does a full row. */
+/** Counts consecutive readings of one sort. A reading of the other sort resets the count, and so does a full row. */
 class Row {
   length: number
   #count = 0

@@ -6,7 +6,7 @@ import { type Memwatch, memwatchReadings } from './memwatch'
 import type { GcReadings } from './readings'
 import { sentinelReadings } from './sentinel'
 
-/** The source taken, and the better ones that could not be. */
+/** The source chosen, and the preferred ones that are not available. */
 export interface ChosenReadings {
   readonly readings: GcReadings
   readonly passedOver: readonly PassedOver[]

@@ -1,7 +1,7 @@
 import type { GrowingSite, SiteHolding } from '../capture/heap/allocation-sites'
 import type { Climb, GcReading } from './trend'
 
-/** What is alive, by the profiler's number of the call path. */
+/** Memory in use by allocation site; the key is the profiler's number of the call path. */
 export type Holdings = ReadonlyMap<number, SiteHolding>
 
 /** A leak to report. */
@@ -9,22 +9,22 @@ export interface ConfirmedLeak extends Climb {
   /** The sites that grew, the largest growth first; empty when allocations are not sampled. */
   readonly sites: readonly GrowingSite[]
   /**
-   * `sites`: they account for most of the growth and gave nothing back. `growth`: the heap has grown as much again
-   * since. `none`: allocations are not sampled.
+   * `sites`: allocation sites that freed nothing account for most of the growth. `growth`: the heap has grown as much
+   * again since. `none`: allocations are not sampled.
    */
   readonly confirmedBy: 'sites' | 'growth' | 'none'
 }
 
-/** A site gave nothing back while it still holds this share of what it held. Some garbage is always among the samples. */
+/** A site counts as having freed nothing while it holds this share of what it held: samples include some garbage. */
 export const KEPT_SHARE = 0.8
-/** Sites that grew and gave nothing back confirm a leak when they account for this share of the growth. */
+/** Sites that grew and freed nothing confirm a leak when they account for this share of the heap's growth. */
 export const EXPLAINED_SHARE = 0.5
-/** While the sites do not confirm it, they are read again each time that the heap has grown by this share of the climb. */
+/** Until they confirm a leak, the sites are read again each time that the heap has grown by this share of the climb. */
 export const NEXT_LOOK_SHARE = 1 / 3
 /** A leak names at most this many sites. */
 export const SITES_NAMED = 5
 
-/** A climb that waits for the sites to confirm it. */
+/** A climb (a steady growth of the heap) that waits for the sites to confirm it. */
 interface Waiting {
   readonly climb: Climb
   before: Holdings
@@ -32,20 +32,21 @@ interface Waiting {
 }
 
 /**
- * Confirms a climb of the heap by allocation site, or makes it wait. The heap's size alone cannot distinguish a leak from load
- * that rises by the hour, such as the sessions of a morning. Under load the objects that were alive an hour ago are gone; a leak
- * holds each of them. So allocations are read once when the trend suspects a leak, and compared when it reports one: the leak is
- * confirmed by call paths that hold more than before and still hold the earlier objects.
+ * Confirms by allocation site that a climb (a steady growth of the heap) is a leak, or postpones it. The heap's size
+ * alone cannot distinguish a leak from load that rises by the hour, such as the sessions of a morning. Under load the
+ * objects that were alive an hour ago are gone; a leak holds each of them. So allocations are read once when the trend
+ * suspects a leak, and compared when it reports one: call paths that hold more than before and still hold the earlier
+ * objects confirm the leak.
  *
- * Reading them costs a full collection, so they are read only on a suspicion. A climb that the sites do not confirm is dropped
- * when the heap has given half of it back, and reported when the heap has grown as much again.
+ * Reading them costs a full collection, so they are read only on a suspicion. A climb that the sites do not confirm is
+ * dropped when the heap has shrunk by half of it, and reported when the heap has grown as much again.
  */
 export class LeakConfirmation {
   readonly #readHoldings: () => Holdings | undefined
   #suspected: { readonly before: Holdings; readonly startBytes: number } | undefined
   #waiting: Waiting | undefined
 
-  /** @param readHoldings - Forces a full collection; `undefined` when allocations are not sampled. */
+  /** @param readHoldings - Forces a full collection; returns `undefined` when allocations are not sampled. */
   constructor(readHoldings: () => Holdings | undefined) {
     this.#readHoldings = readHoldings
   }
@@ -74,7 +75,7 @@ export class LeakConfirmation {
     if (after === undefined) return { ...climb, sites: [], confirmedBy: 'none' }
     const change = before && compare(before, after)
     if (change?.isConfirmed) return { ...climb, sites: change.keepers, confirmedBy: 'sites' }
-    // The trend demands more growth for a second leak: by now the heap has grown by the climb and as much again.
+    // The trend requires more growth for a second leak: by now the heap has grown by the climb and as much again.
     if (hasWaited) return { ...climb, sites: change?.growing ?? [], confirmedBy: 'growth' }
     this.#waiting = { climb, before: after, nextLookBytes: nextLookBytes(reading, climb) }
     return undefined
@@ -110,9 +111,9 @@ function nextLookBytes({ usedBytes }: GcReading, { growthBytes }: Climb): number
 
 interface Change {
   readonly isConfirmed: boolean
-  /** Sites that grew and gave nothing back. */
+  /** Sites that grew and freed nothing. */
   readonly keepers: readonly GrowingSite[]
-  /** All sites that grew. */
+  /** All sites that hold more than before. */
   readonly growing: readonly GrowingSite[]
 }
 

@@ -1,12 +1,12 @@
 import type { GcReadings } from './readings'
 
-/** What the memwatch packages export, as far as it is used here. */
+/** The part of the memwatch packages' exports that is used here. */
 export interface Memwatch {
   on(event: 'stats', listener: (stats: MemwatchStats) => void): unknown
   removeListener(event: 'stats', listener: (stats: MemwatchStats) => void): unknown
 }
 
-/** Heap statistics of V8, taken in the GC's own epilogue. */
+/** Heap statistics of V8, which the package takes at the end of a garbage collection. */
 export interface MemwatchStats {
   /** Heap in use after the GC, bytes. */
   readonly used_heap_size: number

@@ -1,14 +1,14 @@
 import type { ConfirmedLeak } from './confirmation'
 import type { GcReading } from './trend'
 
-/** The heap grows by this share of the leak's growth before the second snapshot. */
+/** Growth of the heap between the two snapshots of a leak, as a share of the growth that revealed the leak. */
 export const PAIR_GROWTH_SHARE = 0.5
 
 /** The second snapshot of a pair is due. */
 export interface PairDue {
-  /** The first one. */
+  /** File of the first snapshot. */
   readonly pairOf: string
-  /** Heap gained since the first one, bytes. */
+  /** Growth of the heap since the first snapshot, bytes. */
   readonly growthBytes: number
 }
 
@@ -21,7 +21,7 @@ export class LeakPair {
     | { readonly file: string; readonly fromBytes: number; readonly stepBytes: number; dueBytes: number }
     | undefined
 
-  /** The first snapshot is in `file`; the heap had `fromBytes` after the last full collection before it. */
+  /** Begins a pair with the snapshot in `file`; the last full collection before it left `fromBytes` in the heap. */
   begin(file: string, fromBytes: number, { growthBytes }: ConfirmedLeak): void {
     const stepBytes = PAIR_GROWTH_SHARE * growthBytes
     this.#waiting = { file, fromBytes, stepBytes, dueBytes: fromBytes + stepBytes }
@@ -34,7 +34,7 @@ export class LeakPair {
     return { pairOf: waiting.file, growthBytes: usedBytes - waiting.fromBytes }
   }
 
-  /** The second snapshot of the pair that `file` begins has been made. */
+  /** Ends the pair whose first snapshot is `file`: the second has been made. */
   end(file: string): void {
     if (this.#waiting?.file === file) this.#waiting = undefined
   }

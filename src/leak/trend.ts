@@ -1,6 +1,6 @@
 /** Heap in use just after one full (mark-sweep-compact) garbage collection. */
 export interface GcReading {
-  /** When it was taken, monotonic ms. */
+  /** Time of the reading, monotonic ms. */
   readonly atMs: number
   /** Heap that survived the collection, bytes. */
   readonly usedBytes: number
@@ -8,13 +8,13 @@ export interface GcReading {
 
 /** A steady climb of the heap. */
 export interface Climb {
-  /** Whether it has grown enough to count as a leak. Otherwise it is a suspicion: half of that growth. */
+  /** Whether the heap has grown enough for a leak. Otherwise the climb is a suspicion: at least half of that growth. */
   readonly isLeak: boolean
-  /** When the first floor of the climb was read, monotonic ms. */
+  /** Time of the climb's first floor (lowest reading of a round), monotonic ms. */
   readonly startMs: number
-  /** The first floor, bytes. */
+  /** Heap at the first floor, bytes. */
   readonly startBytes: number
-  /** When its last floor was read, monotonic ms. */
+  /** Time of the climb's last floor, monotonic ms. */
   readonly endMs: number
   /** From the first floor to the last, bytes. */
   readonly growthBytes: number
@@ -26,28 +26,30 @@ export interface Climb {
 export interface LeakRule {
   /** Readings in this time after the start do not count, ms. */
   readonly warmUpMs: number
-  /** A round lasts at least this long, ms. */
+  /** Readings are grouped into rounds of at least this length, ms. */
   readonly roundMs: number
-  /** A climb has one of these numbers of rises in a row. Fewer rises must gain more: the demanded growth times the factor. */
+  /** Numbers of rises in a row that make a climb. With fewer rises, the required growth is multiplied by the factor. */
   readonly climbs: readonly { readonly rises: number; readonly factor: number }[]
-  /** Slope of each rise, as a share of the mean slope of the climb: a straight line has 1, a plateau 0. */
+  /** Slope of each rise, as a share of the mean slope of the climb, at least: a straight line has 1, a plateau 0. */
   readonly riseShare: number
-  /** Slope of the second half, as a share of the slope of the first half, at least. */
+  /** Slope of the climb's second half, as a share of the slope of its first half, at least. */
   readonly slowing: number
-  /** Slope of the climb, as a share of the mean slope from the start of the process to the start of the climb, at least. */
+  /** Slope of the climb, as a share of the mean slope from the first floor of the process to the climb, at least. */
   readonly slowingSinceStart: number
   /** A climb must be at least this high, bytes ... */
   readonly growthBytes: number
   /** ... and at least this share of the level that it starts from; more on the first day ... */
   readonly growthShare: number
-  /** ... but never more than this is demanded, bytes. */
+  /** ... but more than this is never required, bytes. */
   readonly mostGrowthBytes: number
-  /** The first day of the process, ms: its daily peak is not known yet. */
+  /** Length of the first day of the process, ms: until it is over, the daily peak is not known. */
   readonly firstDayMs: number
   /** Up to this age of the process a climb must double the heap, ms; then less, in proportion to the age. */
   readonly doublingMs: number
-  /** On the first day the demand is multiplied: by the first number for a climb that began with the process, by the second
-   * for one that began in the second half of its life. */
+  /**
+   * On the first day the required growth is multiplied: by the first number for a climb that began with the process, by
+   * the second for one that began in the second half of its life.
+   */
   readonly firstDayFactors: readonly [number, number]
   /** Shortest climb, ms: a cache may fill within less, and the memory threshold catches a faster leak. */
   readonly shortestMs: number
@@ -55,7 +57,7 @@ export interface LeakRule {
   readonly longestMs: number
   /** With each leak reported, the next one must grow by this factor more. */
   readonly nextFactor: number
-  /** A climb is a suspicion from this share of the demanded growth on. */
+  /** A climb is a suspicion from this share of the required growth on. */
   readonly suspicionShare: number
 }
 
@@ -66,13 +68,14 @@ const MIB = 1024 * 1024
 /**
  * The rule in use; `npm run bench -- leak` shows what it finds and what it costs in false alarms.
  *
- * - Warm-up and rounds: start-up is over after some minutes; collections seconds apart show the same heap.
- * - Climbs: a process that allocates little but its leak collects each time that the heap has grown by up to 37 %. Six
- *   readings of such a heap are its fivefold; four are 2.6 times the first one, which few clean programs reach in a straight line.
+ * - `warmUpMs` and `roundMs`: start-up is over after some minutes; collections seconds apart show the same heap.
+ * - `climbs`: a process that allocates little besides its leak runs a full GC each time that the heap has grown by up
+ *   to 37 %. Over six readings such a heap grows fivefold, over four 2.6-fold, which few healthy programs do in a
+ *   straight line.
  * - `riseShare` and `slowing`: noise bends single rises; caches that fill slow down.
- * - First day: most false alarms come then, from the first wave of traffic and from caches. A leak that has been there since the
- *   start climbs from the first reading on, a wave later.
- * - 25 %: a heap that stays within 11 % of some level, on either side, can never grow by that.
+ * - `firstDayFactors`: most false alarms come on the first day, from the first wave of traffic and from caches. A leak
+ *   that has been there since the start climbs from the first reading on, a wave later.
+ * - `growthShare`: a heap that stays within 11 % of some level, on either side, can never grow by 25 %.
  * - `longestMs`: six rounds of 21 h, in each of which a daily wave has its trough.
  * - `mostGrowthBytes`: a quarter of a heap of 3 GB would leave no room for a snapshot.
  */
@@ -113,19 +116,19 @@ interface Floor extends GcReading {
 }
 
 /**
- * Judges whether the heap leaks. Readings are gathered into rounds, and a round counts as its lowest reading, the floor:
- * garbage and bursts can only raise a reading. Rounds join in pairs and in threes, those in pairs again, so each time scale
- * has its floors, and a leak slower than the noise shows on a longer one. Some floors in a row, each clearly above the one
- * before, are a leak if the climb does not slow down and is real growth (absolute and relative) above the highest floor known
- * before it: a wave or a sawtooth that repeats does not pass its own peak. After a leak the climb counts anew.
+ * Judges whether the heap leaks. Readings are grouped into rounds, and a round counts as its lowest reading, the floor:
+ * garbage and bursts can only raise a reading. Rounds are joined in pairs and in threes, and these again in pairs, so
+ * that each time scale has floors, and a leak slower than the noise shows on a longer one. Some floors in a row, each
+ * clearly above the one before it: a wave or a sawtooth that repeats does not pass its own peak. After a leak the climb
+ * counts anew.
  *
- * Slopes are per time and not per reading: a heap that leaks steadily collects ever more seldom, each time that it has grown
- * by a share of itself.
+ * Slopes are per time and not per reading: a heap that leaks steadily collects ever more seldom, each time that it has
+ * grown by a share of itself.
  *
  * Source: the rule of memwatch's `leak` event, "the heap grew over five consecutive garbage collections", applied to
  * floors of rounds in place of single collections, because five growing collections are what every start-up looks like.
- * It cannot distinguish a leak from a first, steady rise that doubles the heap within hours (a cache that fills in a straight
- * line, the first morning of a large daily wave). The same rise later is known, and silent.
+ * It cannot distinguish a leak from a first, steady rise that doubles the heap within hours (a cache that fills in a
+ * straight line, the first morning of a large daily wave). The same rise later is known, and silent.
  */
 export class LeakTrend {
   readonly #rule: LeakRule
@@ -148,7 +151,7 @@ export class LeakTrend {
     this.#roundEndMs = startMs + rule.warmUpMs
   }
 
-  /** Takes the next reading; returns the climb that it completes, if any. Each leak is returned once, a suspicion often. */
+  /** Takes the next reading; returns the climb that it completes, if any: each leak once, a suspicion repeatedly. */
   read(reading: GcReading): Climb | undefined {
     if (reading.atMs < this.#startMs + this.#rule.warmUpMs) return undefined
     const floor = this.#closeRound(reading)
@@ -177,7 +180,7 @@ export class LeakTrend {
     return floor
   }
 
-  /** The latest floors on each scale that the new one adds to. Rounds in threes give lengths between those in pairs. */
+  /** The latest floors of each time scale that the new one extends. Threes give lengths between those of pairs. */
   *#windows(floor: Floor): Generator<readonly Floor[]> {
     yield* this.#ladders.pairs.add(floor)
     this.#triple.push(floor)
@@ -202,7 +205,7 @@ export class LeakTrend {
     return suspicion
   }
 
-  /** Growth of the window above what was known before it, as a share of the demanded growth. */
+  /** Growth of the window above the highest floor known before it, as a share of the required growth. */
   #grownShare(window: readonly Floor[], factor: number): number {
     const { growthBytes, mostGrowthBytes, shortestMs, longestMs } = this.#rule
     const [first, last] = endsOf(window)
@@ -213,7 +216,7 @@ export class LeakTrend {
     return (last.usedBytes - knownBytes) / Math.max(growthBytes, this.#demandFactor * wantedBytes)
   }
 
-  /** A heap whose growth slows from day to day climbs in nearly straight lines, but less steeply than it came to where they begin. */
+  /** A cache that fills for days climbs in nearly straight lines, but each is less steep than the climb before it. */
   #slows(window: readonly Floor[]): boolean {
     const [first] = endsOf(window)
     const start = this.#firstFloor ?? first
@@ -241,7 +244,7 @@ export class LeakTrend {
 /** One floor more than the longest climb has rises. */
 const FLOORS_KEPT = 6
 
-/** Floors on scales of which each is twice as long as the one before. */
+/** Floors on time scales, each twice as long as the one before. */
 class Ladder {
   readonly #scales: { readonly floors: Floor[]; single: Floor | undefined }[] = [];
 
@@ -257,7 +260,7 @@ class Ladder {
       yield* this.add(join(twin, floor), level + 1)
       return
     }
-    // Half of the next scale's floor is known: a leak need not wait for the other half.
+    // The new floor is the first half of the next scale's floor: a leak need not wait for the second half.
     const next = this.#scales[level + 1]
     if (next !== undefined) yield [...next.floors, floor]
   }
@@ -288,7 +291,7 @@ function slopeOf(window: readonly Floor[]): number {
 
 function endsOf(window: readonly Floor[]): readonly [Floor, Floor] {
   const [first, last] = [window[0], window.at(-1)]
-  if (first === undefined || last === undefined) throw new RangeError('a climb has floors')
+  if (first === undefined || last === undefined) throw new RangeError('there are no readings to compare')
   return [first, last]
 }
 

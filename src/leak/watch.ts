@@ -6,39 +6,39 @@ import { LeakPair } from './pair'
 import type { GcReadings } from './readings'
 import { type GcReading, LEAK_RULE, type LeakRule, LeakTrend } from './trend'
 
-/** The reason for a dump of the leak, for its sidecar. */
+/** Reason for a leak's snapshot, as its sidecar (the `.json` beside it) holds it. */
 export type LeakEvidence = Pick<Sidecar['why'], 'details' | 'readings'>
 
-/** Readings in this time after the sites were read are of the collection that reading them forced, ms. */
+/** Readings are ignored for this time after the sites were read, ms: they are of the collection that this forced. */
 export const FORCED_GC_MS = 1000
 
 /** Parts of the leak watch. */
 export interface LeakWatch {
   readonly source: GcReadings
-  /** Monotonic ms. */
+  /** Monotonic clock, ms. */
   readonly now: () => number
-  /** Ms since 1970. */
+  /** Wall clock, ms since 1970. */
   readonly wallClock: () => number
   /**
-   * What the heap holds by allocation site; forces a full collection. `undefined` when allocations are not sampled: then
-   * the trend alone decides.
+   * Reads the memory in use by allocation site; forces a full collection. `undefined` when allocations are not sampled:
+   * then the trend alone decides.
    */
   readonly readHoldings: () => Holdings | undefined
   /** Called once for each leak. */
   readonly onLeak: (leak: Leak) => void
   /** Takes a heap snapshot; resolves to its file, or `undefined` when none was made. */
   readonly dump: (evidence: LeakEvidence) => Promise<string | undefined>
-  /** Take a second snapshot after further growth. */
+  /** Whether to take a second snapshot after further growth. */
   readonly isPairWanted: boolean
-  /** Called with what one of these functions throws or rejects with. Must not throw. */
+  /** Called with each error of these functions. Must not throw. */
   readonly onFailure: (error: unknown) => void
-  /** Default {@link LEAK_RULE}. */
+  /** Numbers by which the trend judges. @default {@link LEAK_RULE} */
   readonly rule?: LeakRule
 }
 
 /**
- * Watches the heap of the calling thread for leaks. Causes no GC before it suspects one, holds no timer, does not keep the
- * process alive, and throws nothing into it.
+ * Watches the heap of the calling thread for leaks. Forces no GC before it suspects a leak, holds no timer, does not
+ * keep the process alive, and throws nothing into it.
  *
  * @returns Stops the watch. Idempotent.
  */
@@ -85,7 +85,7 @@ export function startLeakWatch(watch: LeakWatch): () => void {
 }
 
 const CONFIRMED_BY: Readonly<Record<ConfirmedLeak['confirmedBy'], string>> = {
-  sites: 'the allocation sites that grew have given nothing back',
-  growth: 'no allocation site confirms it, but the heap has grown as much again',
-  none: 'allocations are not sampled, so no site confirms it',
+  sites: 'the allocation sites that grew have freed nothing',
+  growth: 'no allocation site confirms a leak, but the heap has grown as much again',
+  none: 'allocations are not sampled, so no site confirms a leak',
 }

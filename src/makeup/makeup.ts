@@ -1,6 +1,6 @@
 /**
- * What a thread is. `pool`: libuv's, which runs crypto, zlib, fs and dns; `v8`: garbage collection and compilation; `monitor`: the
- * thread of this library; `other`: one of an addon, or one that cannot be identified.
+ * Kind of a thread. `pool`: libuv's, which runs crypto, zlib, fs and dns; `v8`: garbage collection and compilation;
+ * `monitor`: the thread of this library; `other`: a thread of an addon, or one that cannot be identified.
  */
 export type ThreadKind = 'main' | 'worker' | 'pool' | 'v8' | 'monitor' | 'other'
 
@@ -12,9 +12,9 @@ export interface ThreadUse {
   readonly id?: number
   /** Number of threads that this entry stands for. Absent: one. */
   readonly count?: number
-  /** Percent of one core. */
+  /** CPU use, percent of one core. */
   readonly cpuPercent: number
-  /** Time for which it was ready to run and had no CPU, percent of the span. Absent where the system does not count it. */
+  /** Time in which a thread was ready to run but had no CPU, percent of the span. Absent where it is not counted. */
   readonly waitPercent?: number
 }
 
@@ -32,7 +32,7 @@ export interface WorkerHeap {
  */
 export interface MemoryUse {
   readonly rss: number
-  /** These six are of the main thread. Absent while it has not reported any. */
+  /** This and the next five figures are the main thread's; absent until it has reported them. */
   readonly heapUsed?: number
   readonly heapTotal?: number
   /** V8's limit for `heapTotal`. */
@@ -43,7 +43,7 @@ export interface MemoryUse {
   readonly arrayBuffers?: number
   /** Age of the main thread's figures, ms. A blocked main thread reports none. */
   readonly ageMs?: number
-  /** Workers that answered. The memory of others is in `rest`. */
+  /** Worker threads that reported their heap. The memory of others is in `rest`. */
   readonly workers: readonly WorkerHeap[]
   /** Native memory, code, stacks, and memory that was freed and not returned to the system. */
   readonly rest: number
@@ -51,13 +51,13 @@ export interface MemoryUse {
   readonly restAtStart?: number
 }
 
-/** Whose CPU and whose memory. */
+/** CPU use by thread, and memory by owner. */
 export interface Makeup {
-  /** Length of the time that `threads` is about, ms: the breaching readings, else the last seconds. */
+  /** Length of the time that `threads` covers, ms: that of the readings above the threshold, else the last seconds. */
   readonly spanMs: number
   /** CPU use of the whole process over that time, percent of one core. */
   readonly cpuPercent: number
-  /** Largest first. Their sum is the process's use. */
+  /** Largest first. The sum of `cpuPercent` is the process's use. */
   readonly threads: readonly ThreadUse[]
   /** CPU that the main thread used for garbage collections, percent of one core. Absent without the fork helper. */
   readonly gcPercent?: number

@@ -4,11 +4,11 @@ export interface FlightReading {
   readonly atEpochMs: number
   /** Percent of one core since the previous reading. */
   readonly cpuPercent: number
-  /** Bytes. */
+  /** Resident set size, bytes. */
   readonly rss: number
-  /** Of the main thread, bytes. */
+  /** Used part of the main thread's heap, bytes. */
   readonly heapUsed: number
-  /** By how much the main thread's event loop was late, ms. */
+  /** Delay of the main thread's event loop, ms. */
   readonly loopDelayMs: number
   /** CPU that the main thread used for garbage collections, percent of one core. */
   readonly gcPercent: number
@@ -16,11 +16,11 @@ export interface FlightReading {
 
 /** The last minutes as columns of equal length, oldest reading first. `null`: not known. */
 export interface Flight {
-  /** Of the latest reading, ISO 8601. */
+  /** Time of the latest reading, ISO 8601. */
   readonly endedAt: string
-  /** Seconds before `endedAt`. */
+  /** Seconds from each reading to `endedAt`. */
   readonly secondsAgo: readonly number[]
-  /** Percent of one core. */
+  /** CPU use, percent of one core. */
   readonly cpuPercent: readonly (number | null)[]
   /** Resident set size, MB (1024 × 1024 bytes), and the used part of the main thread's heap. */
   readonly rssMb: readonly (number | null)[]
@@ -35,7 +35,7 @@ export const FLIGHT_READINGS = 300
 const COLUMNS = ['atEpochMs', 'cpuPercent', 'rss', 'heapUsed', 'loopDelayMs', 'gcPercent'] as const
 const MB = 1024 * 1024
 
-/** The last five minutes of one-second readings, in 14 KB. */
+/** Keeps the readings of the last five minutes, one a second, in 14 KB. */
 export class FlightRecorder {
   readonly #values = new Float64Array(FLIGHT_READINGS * COLUMNS.length)
   #count = 0
@@ -47,7 +47,7 @@ export class FlightRecorder {
   }
 
   /**
-   * The readings for a `.json`.
+   * Returns the latest readings for the sidecar, the `.json` beside a dump.
    *
    * @param toIso - Formats a wall clock.
    * @param most - Number of readings, the latest ones.

@@ -1,7 +1,7 @@
 import type { WorkerBirth } from '../base/thread-figures'
 import type { ThreadKind } from './makeup'
 
-/** What a thread is and how it is called. */
+/** Kind and name of a thread. */
 export interface Identity {
   readonly kind: ThreadKind
   readonly name: string
@@ -9,7 +9,7 @@ export interface Identity {
   readonly id?: number | undefined
 }
 
-/** The kernel's numbers of threads that are known by how they came to be. */
+/** The kernel's ids of the threads whose kind is known from how they were started. */
 export interface KnownThreads {
   readonly main?: number | undefined
   readonly monitor?: number | undefined
@@ -21,8 +21,9 @@ export interface KnownThreads {
 export const BIRTHS_KEPT = 1024
 
 /**
- * Tells threads apart. Node names its threads from version 24 on (the pool's from 22.23 on). Before, all bear the name of the program,
- * and only their origin tells: the order in which Node starts them, and the moment at which a worker or the pool appears.
+ * Identifies threads. Node names its threads from version 24 on (the pool's from 22.23 on). Before, all have the name
+ * of the program, and only their origin identifies them: the order in which Node starts them, and when a worker or the
+ * pool appears.
  */
 export class Roster {
   readonly #kinds = new Map<number, ThreadKind>()
@@ -42,7 +43,7 @@ export class Roster {
 
   addWorker({ tid, id, name }: WorkerBirth): void {
     if (this.#kinds.get(tid) === 'monitor') return
-    // A new thread: what bore the number before has ended.
+    // The kernel reuses ids: the thread that had this one before has ended.
     this.#kinds.delete(tid)
     this.#workers.delete(tid)
     this.#workers.set(tid, { id, name })
@@ -50,7 +51,7 @@ export class Roster {
     if (this.#workers.size > BIRTHS_KEPT && oldest !== undefined) this.#workers.delete(oldest)
   }
 
-  /** Names of workers by their `threadId`, from a source that knows them. */
+  /** Takes the names of workers, by their `threadId`, from a source that has them. */
   nameWorkers(workers: readonly { readonly id: number; readonly name: string }[]): void {
     this.#names.clear()
     for (const { id, name } of workers) this.#names.set(id, name)
@@ -82,12 +83,12 @@ const NAMES: Readonly<Record<ThreadKind, string>> = {
   other: '',
 }
 
-/** The name that Node gives to a worker without one. */
+/** Whether a name is the one that Node gives to a worker without a name. */
 function isOwnName(name: string): boolean {
   return name === 'WorkerThread'
 }
 
-/** The names that Node gives its threads; the kernel cuts them after 15 characters. */
+/** Kind of a thread by the name that Node gave it; the kernel cuts names after 15 characters. */
 function kindByName(comm: string | undefined): 'v8' | 'pool' | undefined {
   if (comm === undefined) return undefined
   if (comm === 'libuv-worker') return 'pool'
@@ -95,11 +96,12 @@ function kindByName(comm: string | undefined): 'v8' | 'pool' | undefined {
 }
 
 /**
- * The threads with which Node starts a process, by the order of their numbers: the main thread, the scheduler of delayed tasks, V8's
- * threads, the one that waits for SIGUSR1, and, where the program is an ES module, the thread pool.
+ * Finds V8's threads and the thread pool among the threads with which Node starts a process. In the order of their ids:
+ * the main thread, the scheduler of delayed tasks, V8's threads, the one that waits for SIGUSR1, and, where the program
+ * is an ES module, the thread pool.
  *
  * @param tids - All threads of the process, as early as possible.
- * @param v8PoolSize - `--v8-pool-size`; 0 where V8 chooses: then nothing is known.
+ * @param v8PoolSize - `--v8-pool-size`; at 0 V8 chooses the number, and no thread can be identified.
  * @param uvPoolSize - `UV_THREADPOOL_SIZE`.
  */
 export function threadsAtStart(
@@ -117,7 +119,7 @@ export function threadsAtStart(
 
 const DEFAULT_V8_POOL_SIZE = 4
 
-/** `--v8-pool-size` among the options of a Node process. */
+/** Reads `--v8-pool-size` from the options of a Node process. */
 export function v8PoolSizeOf(options: readonly string[]): number {
   const text = options.join(' ')
   const size = [...text.matchAll(/(?:^| )--v8[-_]pool[-_]size[= ](\d+)/g)].at(-1)?.[1]

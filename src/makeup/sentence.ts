@@ -7,16 +7,16 @@ export type CpuOwner = 'main' | 'worker' | 'pool' | 'gc' | 'v8' | 'monitor' | 'o
 /** Owner of most of the memory. `buffers`: ArrayBuffers and Buffers; `rest`: native memory, code and stacks. */
 export type MemoryOwner = 'main' | 'worker' | 'buffers' | 'external' | 'rest'
 
-/** Below this use, percent of one core, a thread mostly waits for something else than a CPU. */
+/** Below this CPU use, percent of one core, a thread counts as mostly waiting for something else than a CPU. */
 const WAITING_PERCENT = 15
-/** Collections that take this share of the CPU time of the main thread and V8's threads are what they are busy with, percent. */
+/** From this share of the CPU time of the main thread and V8's threads on, garbage collection is the owner, percent. */
 const GC_BOUND_PERCENT = 30
-/** A wait for a CPU that is worth a word, percent of the time. */
+/** Shortest wait for a CPU that the log line mentions, percent of the time. */
 const LEAST_WAIT_PERCENT = 20
-/** Longest name of a thread in a line. */
+/** Longest name of a thread in a log line, characters. */
 const MOST_NAME_LENGTH = 40
 
-/** Who used the CPU. */
+/** Returns the owner of most of the CPU time. */
 export function cpuOwner(makeup: Makeup): CpuOwner {
   const [top] = byUse(makeup.threads)
   if (!top || isWaiting(makeup.cpuPercent, top)) return 'waiting'
@@ -25,14 +25,14 @@ export function cpuOwner(makeup: Makeup): CpuOwner {
   return top.kind
 }
 
-/** On a machine whose CPU others use, a busy thread has little of it, and waits for it all the time. */
+/** Where other processes take the CPUs, a busy thread uses little CPU, but is ready to run all the time. */
 function isWaiting(cpuPercent: number, top: ThreadUse): boolean {
   return cpuPercent < WAITING_PERCENT && top.cpuPercent + (top.waitPercent ?? 0) < WAITING_PERCENT
 }
 
 /**
- * Share of the collections in the CPU time of the main thread and V8's threads, percent. Those do most of a collection while the
- * main thread waits for them; what they compile is little beside it.
+ * Share of garbage collection in the CPU time of the main thread and V8's threads, percent. V8's threads do most of a
+ * collection while the main thread waits for them; the CPU time that they compile is small beside it.
  */
 function gcShare({ threads, gcPercent }: Makeup): number {
   if (gcPercent === undefined) return 0
@@ -40,17 +40,17 @@ function gcShare({ threads, gcPercent }: Makeup): number {
     threads.filter(({ kind }) => kind === wanted).reduce((sum, { cpuPercent }) => sum + cpuPercent, 0)
   const v8Percent = percentOf('v8')
   const usedPercent = percentOf('main') + v8Percent
-  // The threads of V8 also compile, which is most of what a process that has just started and is idle does.
+  // V8's threads also compile, which is most of the work of a process that has just started and is idle.
   if (usedPercent < WAITING_PERCENT) return 0
   return Math.min(100, ((gcPercent + v8Percent) / usedPercent) * 100)
 }
 
-/** Who holds the memory. */
+/** Returns the owner of most of the memory. */
 export function memoryOwner(memory: MemoryUse): MemoryOwner {
   return memoryParts(memory)[0]?.owner ?? 'rest'
 }
 
-/** Whose CPU it was, in words, for the log line. */
+/** Names the owner of the CPU time, for the log line. */
 export function cpuSentence(makeup: Makeup): string {
   const { cpuPercent, threads } = makeup
   const [top] = byUse(threads)
@@ -58,7 +58,7 @@ export function cpuSentence(makeup: Makeup): string {
   const owner = cpuOwner(makeup)
   if (!top) return total
   if (owner === 'waiting')
-    return `${total}: the process mostly waited (a child process, a lock, a disk, the network)${waitOf(threads)}`
+    return `${total}: the process mostly waited (for a child process, a lock, a disk, the network)${waitOf(threads)}`
   const share = (use: ThreadUse) => `${whole((use.cpuPercent / cpuPercent) * 100)} %`
   const main = threads.find(({ kind }) => kind === 'main')
   const beside = main && main !== top ? `, the main thread ${share(main)}` : ''
@@ -69,10 +69,10 @@ export function cpuSentence(makeup: Makeup): string {
 function hintOf(owner: CpuOwner, makeup: Makeup): string {
   if (owner === 'gc')
     return `; garbage collection took ${whole(gcShare(makeup))} % of the time of the main thread and V8's threads`
-  return owner === 'pool' ? '; no profile shows the work of the pool' : ''
+  return owner === 'pool' ? '; no CPU profile shows the work of the thread pool' : ''
 }
 
-/** Whose memory it was, in words, for the log line. */
+/** Names the owners of the memory, for the log line. */
 export function memorySentence({ memory }: Makeup): string {
   const parts = memoryParts(memory)
   const [first, ...others] = parts
@@ -93,7 +93,7 @@ interface Part {
   readonly bytes: number
 }
 
-/** Largest first. What Node.js takes by itself does not count: of a small process that is the most. */
+/** Largest first, without what Node.js takes by itself: in a small process that would be the largest part. */
 function memoryParts({ heapTotal, external, arrayBuffers = 0, workers, ...memory }: MemoryUse): Part[] {
   const { rest, restAtStart = 0 } = memory
   const parts: Part[] = [{ owner: 'rest', words: 'native memory and code', bytes: rest }]
@@ -116,7 +116,7 @@ function memoryParts({ heapTotal, external, arrayBuffers = 0, workers, ...memory
   return parts.sort((one, other) => weightOf(other) - weightOf(one))
 }
 
-/** Largest first; the monitor's own thread, which works while others wait, only where it really is busy. */
+/** Sorts by CPU use, largest first, without the monitor's own thread unless busy: it works while others wait. */
 function byUse(threads: readonly ThreadUse[]): ThreadUse[] {
   return threads
     .filter(({ kind, cpuPercent }) => kind !== 'monitor' || cpuPercent >= WAITING_PERCENT)
@@ -138,7 +138,7 @@ function nameOf(use: ThreadUse): string {
       return "the monitor's thread"
     case 'other':
       return count > 1
-        ? `${count} threads of the name ${quoted(name)}`
+        ? `${count} threads named ${quoted(name)}`
         : `a thread that is neither Node's nor a known worker's (${quoted(name)})`
   }
 }
@@ -147,7 +147,7 @@ function workerName({ id, name }: { readonly id: number; readonly name: string }
   return name === '' ? `worker ${id}` : `worker ${id} ${quoted(name)}`
 }
 
-/** A name is text of the application. */
+/** Quotes a name, which the application chose: replaces unprintable characters, and cuts it. */
 function quoted(name: string): string {
   const text = name.replace(/[^\x20-\x7e\u00a0-\ud7ff\ue000-\uffff]/g, '?')
   return `'${text.length > MOST_NAME_LENGTH ? `${text.slice(0, MOST_NAME_LENGTH)}…` : text}'`
@@ -156,7 +156,7 @@ function quoted(name: string): string {
 function waitOf(threads: readonly ThreadUse[]): string {
   const waitPercent = byUse(threads)[0]?.waitPercent ?? 0
   if (waitPercent < LEAST_WAIT_PERCENT) return ''
-  return `; ready to run, it had no CPU for ${whole(waitPercent)} % of the time`
+  return `; the busiest thread was ready to run but had no CPU for ${whole(waitPercent)} % of the time`
 }
 
 function whole(value: number): number {

@@ -4,7 +4,7 @@ import type { Identity } from './roster'
 
 /** CPU time of the process and of its threads at some moment. */
 export interface ProcessMark {
-  /** Monotonic clock, ms. */
+  /** Time of the mark, monotonic clock, ms. */
   readonly atMs: number
   /** CPU time of the whole process since it started, ms. */
   readonly cpuMs: number
@@ -16,16 +16,16 @@ export interface ProcessMark {
 /** CPU use over a span of time. */
 export interface CpuSpan {
   readonly spanMs: number
-  /** Of the whole process. */
+  /** CPU time of the whole process, ms. */
   readonly cpuMs: number
   readonly gcMs: number
   readonly threads: ReadonlyMap<number, { readonly cpuMs: number; readonly waitMs: number }>
 }
 
-/** Number of marks kept: the five minutes of the flight recorder, and half of that with one more reading a second. */
+/** Number of marks kept: five minutes of one a second, or half of that where a second reading adds one. */
 export const MARKS_KEPT = 300
 
-/** The latest marks of all threads. Numbers only, so that a process of 100 threads costs less than 1 MB. */
+/** Keeps the latest marks of all threads. Numbers only, so that a process of 100 threads costs less than 1 MB. */
 export class ThreadHistory {
   readonly #marks: Mark[] = []
 
@@ -46,7 +46,8 @@ export class ThreadHistory {
   }
 
   /**
-   * Adds up what each thread used from the mark nearest to a moment to the latest mark, threads that ended in between included.
+   * Adds up the CPU time of each thread from the mark nearest to `sinceMs` to the latest mark, threads that ended
+   * included.
    *
    * @returns `undefined` when there are no two marks.
    */
@@ -77,7 +78,7 @@ export class ThreadHistory {
     }
   }
 
-  /** Never the latest mark. */
+  /** Index of the mark nearest to that moment; never of the latest one. */
   #nearest(sinceMs: number): number {
     let nearest = 0
     for (let at = 1; at < this.#marks.length - 1; at++) {
@@ -101,19 +102,19 @@ function timesOf({ tids, times }: Mark) {
   return all
 }
 
-/** A thread without a start began within the time; one with less time than before has got the number of one that ended. */
+/** Growth of a thread's time between two marks. A smaller time than before means a new thread with a reused id. */
 function growth(start: number | undefined, end: number): number {
   return start === undefined || end < start ? end : end - start
 }
 
-/** Most entries of the list; the smallest beyond them are one. */
+/** Longest list of threads; the smallest ones beyond it are combined into one entry. */
 export const MOST_ENTRIES = 24
 
-/** Difference between the process's time and the sum of its threads that is reported as threads of its own, ms. */
+/** CPU time that no thread accounts for gets an entry from this on, ms, and from this share of the process's time. */
 const LEAST_MISSING_MS = 30
 const LEAST_MISSING_SHARE = 0.03
 
-/** Turns times into the list of the makeup: threads of one name and without a number are one entry, the largest come first. */
+/** Lists threads by CPU use, largest first; threads of one name that have no `threadId` share an entry. */
 export function threadUses(
   { spanMs, cpuMs, threads }: CpuSpan,
   identify: (tid: number) => Identity,
@@ -127,7 +128,7 @@ export function threadUses(
     groups.set(key, {
       identity,
       cpuMs: group.cpuMs + time.cpuMs,
-      // Of several threads the longest wait: the sum would be of no thread.
+      // Of several threads, the longest wait: a sum would describe none of them.
       waitMs: Math.max(group.waitMs, time.waitMs),
       count: group.count + 1,
     })
@@ -166,7 +167,7 @@ function useOf({ identity: { kind, name, id }, cpuMs, waitMs, count }: Group, sp
   }
 }
 
-/** Of a span, in tenths. */
+/** Share of a span in percent, rounded to tenths. */
 export function percent(partMs: number, spanMs: number): number {
   return Math.round((partMs / spanMs) * 1000) / 10
 }

@@ -1,19 +1,20 @@
-/** An option, as the checks, the environment variables and the documentation share it. */
+/** An option, as declared for the checks, the environment variables and the documentation. */
 export interface DeclaredOption {
-  /** Its path in the options. */
+  /** Path of the option, such as `cpu.threshold`. */
   readonly option: string
   /**
-   * How its variable is read. `value`: as JSON where the text is JSON (a number, `true`, `false`, an array, an object), else as
-   * text. `text`: as it stands. `none`: only code can give it.
+   * How the option's environment variable is read. `value`: as JSON if the text is JSON (a number, `true`, `false`, an
+   * array, an object), else as text. `text`: always as text. `none`: there is no variable, only code can set the
+   * option.
    */
   readonly variable: 'value' | 'text' | 'none'
-  /** A value of the variable, for the documentation. */
+  /** An example of the variable's value, for the documentation. */
   readonly example: string
-  /** It can be changed while the monitor runs. */
+  /** Whether the option can be changed while the monitor runs. */
   readonly isLive?: true
 }
 
-/** All options of the monitor. One that is not here is refused. */
+/** All options of the monitor. Any other option is refused. */
 export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'cpu', variable: 'value', example: 'false' },
   { option: 'memory', variable: 'value', example: 'false' },
@@ -42,7 +43,7 @@ export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'memory.leakPair', variable: 'value', example: 'false' },
 ]
 
-/** @returns Names of the options in a group, or, without a group, of those at the top. */
+/** @returns Names of the options of a group, or, without a group, of the top level. */
 export function optionsOf(group?: 'cpu' | 'memory', options = DECLARED_OPTIONS): string[] {
   const names = options.map(({ option }) => option.split('.'))
   return group === undefined
@@ -50,7 +51,7 @@ export function optionsOf(group?: 'cpu' | 'memory', options = DECLARED_OPTIONS):
     : names.flatMap(([first, inner]) => (first === group && inner !== undefined ? [inner] : []))
 }
 
-/** @returns The name of the option's variable, such as `CMM_MEMORY_HEAP_LIMIT`. */
+/** @returns Name of the option's environment variable, such as `CMM_MEMORY_HEAP_LIMIT`. */
 export function variableOf(option: string): string {
   return `CMM_${option.replace('.', '_').replace(/[A-Z]/g, '_$&').toUpperCase()}`
 }

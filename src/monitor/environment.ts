@@ -4,26 +4,26 @@ import { describe } from '../options/read'
 import { DECLARED_OPTIONS, type DeclaredOption, variableOf } from './declared'
 import { type Options, resolveOptions, type Settings } from './options'
 
-/** What is watched when neither a variable nor a configuration says otherwise. */
+/** Options when neither a variable nor a configuration sets any. */
 export const PRELOAD_DEFAULTS: Options = {
   cpu: { threshold: '90%', counter: 3 },
   memory: { threshold: '85%', counter: 3 },
 }
 
-/** Variables that are no option. `CMM_DOCTOR` also counts for a monitor that is started by code. */
+/** Variables that are not options. `CMM_DOCTOR` also counts for a monitor that is started by code. */
 const OTHER_VARIABLES = ['CMM_ENABLED', 'CMM_CONFIG', 'CMM_DOCTOR']
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Options as they are put together: all values are checked later. */
+/** Options while they are collected: their values are checked later. */
 type Loose = Record<string, unknown>
 
 /**
- * Reads the configuration of a monitor that is started without code. `CMM_CONFIG` takes the place of the defaults, each variable
- * goes before both. An empty variable is none.
+ * Reads the configuration of a monitor that is started by preload. `CMM_CONFIG` replaces the defaults, and each
+ * variable overrides both. An empty variable counts as absent.
  *
  * @returns `undefined` when the monitor is switched off.
- * @throws Error that names the variable, for one that does not exist, or has a wrong value.
+ * @throws Error that names the variable, if it does not exist or has a wrong value.
  */
 export function readEnvironment(environment: Environment): Settings | undefined {
   const isOn = environment['CMM_ENABLED'] || 'true'
@@ -32,7 +32,7 @@ export function readEnvironment(environment: Environment): Settings | undefined 
     throw new Error(`CMM_ENABLED must be true or false; received ${describe(isOn)}`)
   const given = givenOptions(environment)
   const options: Loose = readConfig(environment['CMM_CONFIG'] || undefined)
-  // The groups last, so that the order of the variables does not matter.
+  // Groups such as CMM_CPU come last, so that the order of the variables does not matter.
   const ordered = [
     ...given.filter(({ option }) => !isGroup(option)),
     ...given.filter(({ option }) => isGroup(option)),
@@ -74,21 +74,21 @@ function valueOf(text: string, { variable }: DeclaredOption): unknown {
   }
 }
 
-/** JSON itself, or a file of it. */
+/** Parses the JSON in `text`, or in the file that `text` names. */
 function readConfig(text: string | undefined): Loose {
   if (text === undefined) return { cpu: { ...PRELOAD_DEFAULTS.cpu }, memory: { ...PRELOAD_DEFAULTS.memory } }
   try {
     const json = text.trimStart().startsWith('{') ? text : readFileSync(text, 'utf8')
     const config: unknown = JSON.parse(json)
     if (typeof config !== 'object' || config === null || Array.isArray(config))
-      throw new Error('it must be an object')
+      throw new Error('the JSON must be an object')
     return config as Loose
   } catch (error) {
-    throw new Error(`CMM_CONFIG, a JSON file or JSON, cannot be read: ${messageOf(error)}`)
+    throw new Error(`CMM_CONFIG (JSON, or the path of a JSON file) cannot be read: ${messageOf(error)}`)
   }
 }
 
-/** `CMM_CPU=false` takes the group out, whatever else is given for it; `true` puts it in. */
+/** Sets an option. `CMM_CPU=false` removes the whole group, whatever else is given for it; `true` adds the group. */
 function put(options: Loose, option: string, value: unknown): void {
   const [group = '', name] = option.split('.')
   if (name !== undefined) options[group] = { ...(options[group] as Loose | undefined), [name]: value }
@@ -101,7 +101,7 @@ function isGroup(option: string): boolean {
   return option === 'cpu' || option === 'memory'
 }
 
-/** The variable whose value an error is about. */
+/** Finds the variable whose value an error message is about. */
 function placeOf(given: readonly Given[], message: string): string {
   const isAbout = (option: string) =>
     new RegExp(`^options\\.${option.replace('.', '\\.')}(?![\\w.])`).test(message)

@@ -12,13 +12,13 @@ import type { Counts } from './tally'
 import type { Update } from './update'
 import { type MonitorEvents, Voice } from './voice'
 
-/** What `stats()` returns. */
+/** Result of `stats()`. */
 export type MonitorStats = WatchStats & Counts
 
 /**
- * A running monitor: its events report what it did, its methods dump by hand and stop it.
+ * A running monitor: its events report what it does, its methods take manual dumps and stop it.
  *
- * Nothing in it throws into the host after the start. A listener that throws or rejects becomes one `'failure'`.
+ * After the start it throws nothing into the application. A listener that throws or rejects becomes one `'failure'`.
  */
 export class Monitor extends EventEmitter<MonitorEvents> {
   readonly #monitoring: Monitoring | undefined
@@ -31,14 +31,14 @@ export class Monitor extends EventEmitter<MonitorEvents> {
     this.#voice = voice
     const whyNot = whyNothingIsWatched()
     if (whyNot !== undefined) {
-      voice.notice(`nothing is watched ${whyNot}`)
+      voice.notice(`nothing is watched: ${whyNot}`)
       return
     }
     const { preloaded } = processRegistry()
     preloaded?.standBack()
     if (preloaded)
       voice.notice(
-        'the application calls the monitor itself: its options count, those of the environment do not',
+        'the application starts the monitor itself: its options are used, those of the environment are ignored',
       )
     this.#monitoring = startMonitoring(settings, voice, isPreloaded)
     if (['1', 'true'].includes(process.env['CMM_DOCTOR'] ?? ''))
@@ -46,10 +46,11 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Takes a CPU profile by hand. Exempt from the limiter; waits for a running dump. Keeps the process alive until then.
+   * Takes a CPU profile on request. Exempt from the limiter; waits for a running dump. Keeps the process alive until it
+   * is done.
    *
-   * @param durationMs - Whole ms from 1 to 2147483647. Default: `cpu.duration`. A call while another
-   * profile by hand waits for its turn resolves to that one, whatever its length.
+   * @param durationMs - Whole ms from 1 to 2147483647. Default: `cpu.duration`. A call while another requested profile
+   * waits for a running dump resolves to that profile, whatever its length.
    * @returns The dump, or why there is none. Never rejects.
    */
   async dumpCpu(durationMs?: number): Promise<DumpResult> {
@@ -61,7 +62,8 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Takes a heap snapshot by hand. Exempt from the limiter; waits for a running dump. Keeps the process alive until then.
+   * Takes a heap snapshot on request. Exempt from the limiter; waits for a running dump. Keeps the process alive until
+   * it is done.
    *
    * @returns The dump, or why there is none. Never rejects.
    */
@@ -70,7 +72,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Reports what has been read, counted and decided since the start, as plain data. Costs the application no message: call it as
+   * Returns readings, counters and budgets since the start, as plain data. It only reads memory, so it can be called as
    * often as you like.
    */
   stats(): MonitorStats {
@@ -78,10 +80,11 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Changes thresholds, counters, limiters and the length of a CPU profile from the next reading on. Readings that count already and
-   * dumps that are spent are kept.
+   * Changes thresholds, counters, limiters and the length of a CPU profile from the next reading on. Readings counted
+   * so far and tokens spent are kept.
    *
-   * @throws TypeError, RangeError - as the call does, and for what cannot be changed. Nothing has changed then.
+   * @throws TypeError, RangeError - for wrong options, as at the start, and for options that cannot be changed. Then
+   * nothing has changed.
    * @throws Error for a kind that this monitor does not watch.
    */
   update(changes: Update): void {
@@ -90,10 +93,11 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Undoes everything; a running CPU profile is ended early and written whole. Idempotent, never rejects.
+   * Stops the monitor and undoes all that it installed; a running CPU profile is ended early and written whole.
+   * Idempotent, never rejects.
    *
-   * Until it resolves the manual signal has no effect. Afterwards it has its default effect again, which for SIGUSR2 is to
-   * end the process.
+   * Until it resolves the manual signal has no effect. Afterwards it has its default effect again, which for SIGUSR2 is
+   * to end the process.
    *
    * @returns Resolves when the last file is closed, and calls of `onDump` have settled or are past their deadline.
    */
@@ -103,7 +107,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Leaves the process to another monitor, within the call.
+   * Makes way for another monitor of this process, within the call.
    *
    * @internal
    */
@@ -127,9 +131,9 @@ function loadDoctor(): typeof doctor {
 }
 
 function whyNothingIsWatched(): string | undefined {
-  if (!isMainThread) return "from a worker thread; call it on the process's main thread"
-  // `--no-harmony-atomics`, up to Node 20.
-  return Atomics === undefined ? 'in a Node.js that was started without Atomics' : undefined
+  if (!isMainThread) return "the monitor was called in a worker thread; call it on the process's main thread"
+  // Atomics are missing with the option `--no-harmony-atomics`, up to Node 20.
+  return Atomics === undefined ? 'this Node.js was started without Atomics' : undefined
 }
 
 function isDuration(value: unknown): value is number {
@@ -137,8 +141,8 @@ function isDuration(value: unknown): value is number {
 }
 
 /**
- * What the monitor does by itself does not keep the process alive. What the application awaits has to: otherwise `await
- * monitor.stop()` at the end of a program would end it with exit code 13.
+ * Keeps the process alive until a promise settles. What the monitor does by itself does not keep it alive, but what the
+ * application awaits must: otherwise `await monitor.stop()` at the end of a program would end it with exit code 13.
  */
 async function holdProcessUntil<T>(promise: Promise<T>): Promise<T> {
   const hold = setInterval(() => undefined, MAX_TIMER_MS)

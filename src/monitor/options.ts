@@ -25,111 +25,129 @@ import { DEFAULT_COUNTER, DEFAULT_INTERVAL_MS, readRules, type RuleOptions, type
 export { DEFAULT_COUNTER, DEFAULT_INTERVAL_MS }
 import type { CpuSettings, MemorySettings, RuleSettings } from '../watch/watch'
 
-/** Watch the CPU use of the process. */
+/** Options for watching the CPU use of the process. */
 export interface CpuOptions {
   /** ms between readings: a whole number from 1 to 2147483647. @defaultValue 1000 */
   interval?: number | undefined
   /** ms of CPU profile: a whole number from 1 to 2147483647. @defaultValue 30000 */
   duration?: number | undefined
   /**
-   * A reading above it is a breach. A number, at least 0: percent of one core for the whole process (250 is two and a half
-   * cores). A string such as `'80%'`, above 0 and up to 100: of the CPU that the process may use (cgroup quota, else cores).
+   * Readings above the threshold count. A number, at least 0: percent of one core for the whole process (250 is two and
+   * a half cores). A string such as `'80%'`, above 0 and up to 100: of the CPU that the process may use (cgroup quota,
+   * else cores).
    *
    * @defaultValue 90
    */
   threshold?: number | string | undefined
   /** Directory for the files; created if missing. @defaultValue the top-level `profileDir`, else `process.cwd()` */
   profileDir?: string | undefined
-  /** Readings above the threshold in a row that make a dump: a whole number, at least 1. @defaultValue 1 */
+  /**
+   * Number of readings above the threshold in a row that trigger a dump: a whole number, at least 1.
+   *
+   * @defaultValue 1
+   */
   counter?: number | undefined
   /** Budget of CPU dumps. @defaultValue [3, 'hour'] */
   limiter?: LimiterOption | undefined
   /**
-   * ms without a beat of the main thread that trip a CPU dump of their own: a whole number from 1 to 2147483647, or
-   * `false`. Needs the watchdog thread.
+   * ms without a sign of life from the main thread's event loop that trigger a CPU dump: a whole number from 1 to
+   * 2147483647, or `false`. Needs the watchdog thread.
    *
    * @defaultValue 5000
    */
   blocked?: number | false | undefined
 }
 
-/** Watch the memory use of the process, and its heap for a leak. */
+/** Options for watching the memory use of the process, and its heap for a leak. */
 export interface MemoryOptions {
   /** ms between readings: a whole number from 1 to 2147483647. @defaultValue 1000 */
   interval?: number | undefined
   /**
-   * Resident set size; a reading above it is a breach. A number of bytes, at least 0, or a size such as `'1.2gb'`; or a
-   * percentage such as `'85%'`, above 0 and up to 100, of the memory that the process may use (cgroup limit, else total).
+   * Readings of the resident set size above it count. A number of bytes, at least 0, or a size such as `'1.2gb'`; or a
+   * percentage such as `'85%'`, above 0 and up to 100, of the memory that the process may use (cgroup limit, else
+   * total).
    *
    * @defaultValue '1.2gb'
    */
   threshold?: number | string | undefined
   /** Directory for the files; created if missing. @defaultValue the top-level `profileDir`, else `process.cwd()` */
   profileDir?: string | undefined
-  /** Readings above the threshold in a row that make a dump: a whole number, at least 1. @defaultValue 1 */
+  /**
+   * Number of readings above the threshold in a row that trigger a dump: a whole number, at least 1.
+   *
+   * @defaultValue 1
+   */
   counter?: number | undefined
   /** Budget of memory dumps, leak dumps included. @defaultValue [3, 'hour'] */
   limiter?: LimiterOption | undefined
-  /** Keep V8's sampling heap profiler on, so that every memory dump has a `.heapprofile`. @defaultValue true */
+  /**
+   * Whether to keep V8's sampling heap profiler on, so that every memory dump has a `.heapprofile`.
+   *
+   * @defaultValue true
+   */
   sampling?: boolean | undefined
   /**
-   * After a leak's heap snapshot take a second one, when the heap has grown by half as much again: the difference between
-   * the two is the leak. It costs a token of the budget like any other; none is taken when `keep` is 0 or 1.
+   * Whether to take a second heap snapshot of a leak, when the heap has grown by half as much again: the difference
+   * between the two shows the leak. It costs a token of the budget like any dump; none is taken when `keep` is 0 or 1.
    *
    * @defaultValue true
    */
   leakPair?: boolean | undefined
   /**
-   * Dump when V8 is about to end the process because its heap has reached its limit. The process ends as it would have ended.
-   * `{ hold }`: the same, with another limit for how long a process is held whose end would end its children too (PID 1).
-   * Needs Linux and the fork helper.
+   * Whether to dump when V8 is about to end the process because its heap has reached its limit. The process then ends
+   * as it would have ended without this. `{ hold }`: also sets how long a process may be held whose end would end its
+   * children (PID 1). Needs Linux and the fork helper.
    *
    * @defaultValue true
    */
   heapLimit?: boolean | HeapLimitOptions | undefined
 }
 
-/** How a process behaves at V8's heap limit. */
+/** Options for a process at V8's heap limit. */
 export interface HeapLimitOptions {
   /**
-   * ms for which a process with PID 1, or the child of a container's init, is held at most until its dump is written: a whole
-   * number from 1 to 2147483647.
+   * Longest time, ms, that a process with PID 1, or the child of a container's init, is held until its dump is written:
+   * a whole number from 1 to 2147483647.
    *
    * @defaultValue 10000
    */
   hold?: number | undefined
 }
 
-/** What is watched and how. Only what is configured is watched; every key is optional. */
+/** Options of the monitor. Only what is configured is watched; every key is optional. */
 export interface Options {
   /** Watch CPU. Absent: no CPU readings. */
   cpu?: CpuOptions | undefined
   /** Watch memory and leaks. Absent: no memory readings, no leak watch. */
   memory?: MemoryOptions | undefined
-  /** Other signs by which a dump is made. @defaultValue [] */
+  /** Further rules, each with a metric and a threshold, that trigger dumps. @defaultValue [] */
   rules?: readonly RuleOptions[] | undefined
   /** Directory for the files of both. @defaultValue process.cwd() */
   profileDir?: string | undefined
-  /** Signal that writes a heap snapshot by hand, or `false`. @defaultValue 'SIGUSR2' */
+  /** Signal that triggers a heap snapshot, or `false`. @defaultValue 'SIGUSR2' */
   signal?: NodeJS.Signals | false | undefined
-  /** Run sampling and decisions on a thread of their own. @defaultValue true */
+  /** Whether to take readings and decisions on a thread of its own. @defaultValue true */
   watchdog?: boolean | undefined
   /**
    * `'auto'`: v8-profiler-next, heapdump and memwatch where the application has installed them, else what Node has.
-   * `'packages'`: insist on them; the call throws when one that is needed is missing. `'builtin'`: ignore them.
-   * An object: as `'auto'`, with the packages that it holds. Installed packages are searched in the `node_modules` above this
-   * library and above the program, never from the working directory.
+   * `'packages'`: require them; the call throws when one that is needed is missing. `'builtin'`: ignore them. An
+   * object: as `'auto'`, with the packages in it. Installed packages are searched in the `node_modules` of all parent
+   * directories of this library and of the program, never from the working directory.
    *
    * @defaultValue 'auto'
    */
   engine?: Engine | undefined
-  /** Dumps kept per kind: a whole number, at least 0 (none), or `false` to keep all. Manual dumps are always kept. @defaultValue 10 */
+  /**
+   * Dumps kept of each kind: a whole number, at least 0, or `false` for all. Manual ones are always kept.
+   *
+   * @defaultValue 10
+   */
   keep?: number | false | undefined
-  /** Takes one line per event, or `false`. @defaultValue a line per event to stderr */
+  /** Receives one line per event; `false`: no lines. @defaultValue a line per event to stderr */
   logger?: Logger | false | undefined
   /**
-   * Called with each dump, on the main thread; may return a promise. One that throws, rejects or has not settled within 60000 ms is
-   * one `'failure'`. `stop()` waits for it.
+   * Called with each dump, on the main thread; may return a promise. If it throws, rejects or has not settled within
+   * 60000 ms, that is one `'failure'`. `stop()` waits for it.
    */
   onDump?: ((dump: Dump) => unknown) | undefined
 }
@@ -137,8 +155,9 @@ export interface Options {
 export type Engine = 'auto' | 'packages' | 'builtin' | EnginePackages
 
 /**
- * Optional packages from the application, each as `require` returns it: `{ heapdump: require('heapdump') }`. For packages that
- * the monitor cannot find, because the library is linked or bundled. A key that is absent or `undefined` is searched for.
+ * Optional packages that the application passes in, each as `require` returns it: `{ heapdump: require('heapdump') }`.
+ * For packages that the monitor cannot find, because the library is linked or bundled. A key that is absent or
+ * `undefined` is searched for.
  */
 export interface EnginePackages {
   'v8-profiler-next'?: object | undefined
@@ -147,18 +166,18 @@ export interface EnginePackages {
   '@airbnb/node-memwatch'?: object | undefined
 }
 
-/** A threshold as the user set it: an absolute value, or a share of what the process may use. */
+/** A threshold as the user set it: an absolute value, or a share of the CPU or memory that the process may use. */
 export type Threshold =
   { readonly unit: 'absolute'; readonly value: number } | { readonly unit: 'share'; readonly percent: number }
 
-/** The options, resolved. */
+/** The options, checked and completed with defaults. */
 export interface Settings {
   readonly cpu: CpuSettings<Threshold>
   readonly memory: MemorySettings<Threshold>
   readonly rules: readonly RuleToRead[]
   /** `undefined`: nothing is done at V8's heap limit. */
   readonly heapLimit: { readonly holdMs: number } | undefined
-  /** Take a second heap snapshot of a leak after further growth. */
+  /** Whether to take a second heap snapshot of a leak after further growth. */
   readonly leakPair: boolean
   readonly signal: NodeJS.Signals | undefined
   readonly watchdog: boolean
@@ -176,14 +195,15 @@ export const DEFAULT_BLOCKED_MS = 5000
 export const DEFAULT_SIGNAL = 'SIGUSR2'
 
 /**
- * Reads what the user wrote. Nothing deeper sees an absent or an unchecked value.
+ * Checks the options and completes them with defaults, so that no other code sees an absent or unchecked value.
  *
  * @throws TypeError for a value of the wrong type, or an option that does not exist.
- * @throws RangeError for a value outside the option's range. Both name the option, what was expected, and the value received.
+ * @throws RangeError for a value outside the option's range. Both name the option, what was expected, and the value
+ * received.
  */
 export function resolveOptions(options: Options = {}): Settings {
   const top = readObject(options, 'options', optionsOf())
-  // The working directory is read only when it is needed: it may have been deleted.
+  // The working directory is read only if it is needed: it may have been deleted.
   const topDirectory =
     top['profileDir'] === undefined
       ? undefined
@@ -208,8 +228,8 @@ export function resolveOptions(options: Options = {}): Settings {
 }
 
 /**
- * @param whole - All that the process may use, in the unit of the result.
- * @returns The number that readings are compared with.
+ * @param whole - All CPU or memory that the process may use, in the unit of the result.
+ * @returns The number with which readings are compared.
  */
 export function absoluteThreshold(threshold: Threshold, whole: number): number {
   return threshold.unit === 'absolute' ? threshold.value : (threshold.percent / 100) * whole
@@ -290,7 +310,8 @@ function readSignal(value: unknown = DEFAULT_SIGNAL): NodeJS.Signals | undefined
   const name = 'options.signal'
   if (typeof value !== 'string')
     throw typeError(name, "the name of a signal such as 'SIGUSR2', or false", value)
-  // A platform may lack the default (Windows has no SIGUSR2). That is reported at start, because it is no mistake of the caller.
+  // A platform may lack the default (Windows has no SIGUSR2). That is reported at start, because it is no mistake of
+  // the user.
   const isKnown = value === DEFAULT_SIGNAL || Object.hasOwn(constants.signals, value)
   if (!isKnown)
     throw rangeError(name, "the name of a signal of this platform such as 'SIGUSR2', or false", value)

@@ -7,17 +7,17 @@ import { readEnvironment } from './environment'
 import { Monitor } from './monitor'
 
 /**
- * Starts a monitor without code, as the environment configures it. Never throws: what is wrong is one line, and the process runs
- * without a monitor.
+ * Starts a monitor by preload (`--require`, `--import`), as the environment configures it. Never throws: an error is
+ * one log line, and the process runs without a monitor.
  *
- * A process may be one that the monitor is not meant for, because NODE_OPTIONS reaches every Node.js. So nothing is printed before
- * there is something to report, an application that calls the monitor itself takes its place, and a primary that forks workers is
- * left to its workers' monitors.
+ * The process may be one that the monitor is not meant for, because NODE_OPTIONS reaches every Node.js. So nothing is
+ * printed before there is something to report, a monitor that the application starts itself replaces this one, and in a
+ * cluster's primary this one stops, as the workers have monitors of their own.
  */
 export function preload(environment: Readonly<Record<string, string | undefined>>): void {
   try {
     const registry = processRegistry()
-    // Another copy of the package, or a preload before this one.
+    // Another copy of the package, or an earlier preload, has started one.
     if (registry.preloaded || registry.claims.size > 0) return
     const settings = readEnvironment(environment)
     if (!settings) return
@@ -36,7 +36,7 @@ export function preload(environment: Readonly<Record<string, string | undefined>
   }
 }
 
-/** Looks once the program has run: by then a primary has loaded `cluster`, and has mostly forked. Nothing is loaded for it. */
+/** Checks, after the program has started, for a cluster's primary, which has loaded `cluster` by then. */
 function watchForWorkers(standBack: () => void): void {
   try {
     const { moduleLoadList } = process as unknown as { moduleLoadList?: readonly string[] }

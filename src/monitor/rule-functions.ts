@@ -5,16 +5,17 @@ import { describe } from '../options/read'
 import type { Watch } from '../watch/watch'
 import type { RuleToRead } from './rules'
 
-/** Longest time that a function may take until it has a number, ms. */
+/** Deadline for a function of a rule to return a number, ms. */
 export const FUNCTION_DEADLINE_MS = 10_000
 
 /**
- * Calls the functions of the rules, each at its interval and never twice at once, and hands their numbers to the watch.
+ * Calls the functions of the rules, each at its interval and never twice at once, and passes their numbers to the
+ * watch.
  *
- * One that throws, rejects, does not settle in time or returns no number is reported once, until it returns a number again. One that
- * has not settled is not called again before it has.
+ * A function that throws, rejects, does not settle in time or returns no number is reported once, until it returns a
+ * number again. One that has not settled is not called again before it has.
  *
- * @returns Stops it.
+ * @returns A function that stops the calls.
  */
 export function startRuleFunctions(
   rules: readonly RuleToRead[],
@@ -45,14 +46,14 @@ function createRound(
     const beganMs = systemClock.monotonicMs()
     try {
       isPending = true
-      // The executor turns what the function throws into a rejection.
+      // The promise's executor turns an error of the function into a rejection.
       const reading = new Promise<unknown>((resolve) => resolve(read()))
       const done = (): void => void (isPending = false)
       reading.then(done, done)
       const value = await within(reading, deadlineMs)
       if (typeof value !== 'number' || !Number.isFinite(value))
         throw new TypeError(`the function returned ${describe(value)}, not a finite number`)
-      if (isFailing) report.notice(`${name} readings are back`)
+      if (isFailing) report.notice(`${name} readings work again`)
       isFailing = false
       watch.observe(name, value, beganMs)
     } catch (error) {

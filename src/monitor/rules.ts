@@ -8,40 +8,46 @@ import type { NamedRule } from '../watch/watch'
 export const DEFAULT_INTERVAL_MS = 1000
 export const DEFAULT_COUNTER = 1
 
-/** A reading of the application's own: called on the main thread, once per `interval`. */
+/** A function of the application that returns a reading: called on the main thread, once per `interval`. */
 export type RuleFunction = () => number | Promise<number>
 
-/** A rule beside those of `cpu` and `memory`: what is read, and what is dumped when it is too high. */
+/** A rule beside `cpu` and `memory`: the quantity to read, and the dump to make when it is too high. */
 export interface RuleOptions {
   /**
-   * Name of the rule in events and files, `<name>-cpu-…` or `<name>-memory-…`: at most 32 of `a` to `z`, `0` to `9` and `-`, no `-` at
-   * either end; not `cpu`, `memory`, `threshold`, `blocked`, `leak`, `manual` or `heap-limit`.
+   * Name of the rule in events and files, `<name>-cpu-…` or `<name>-memory-…`: at most 32 characters of `a` to `z`, `0`
+   * to `9` and `-`, no `-` at either end; not `cpu`, `memory`, `threshold`, `blocked`, `leak`, `manual` or
+   * `heap-limit`.
    */
   name: string
   /**
-   * What is read. `'heap'`: the used part of V8's heap limit. `'external'`: memory outside of the heap that the main thread's objects
-   * own, Buffers for the most part. `'eventLoopDelay'`: the 99th percentile of the delay of the main thread's event loop.
-   * `'eventLoopUtilization'`: the share of the time in which that loop had work. `'container'`: what all processes of the tightest
-   * memory cgroup use together, of its limit; the largest of the processes that watch dumps. Or a function that returns the number.
+   * The quantity that is read. `'heap'`: the used part of V8's heap limit. `'external'`: memory outside of the heap
+   * that the main thread's objects own, mostly Buffers. `'eventLoopDelay'`: the 99th percentile of the delay of the
+   * main thread's event loop. `'eventLoopUtilization'`: the share of the time in which that loop had work.
+   * `'container'`: the memory that all processes of the cgroup closest to its limit use together, as a share of that
+   * limit; only the largest of the monitored processes dumps. Or a function that returns the number.
    */
   metric: Exclude<Metric, 'function'> | RuleFunction
   /**
-   * A reading above it is a breach. For `'heap'`, `'eventLoopUtilization'` and `'container'` a string such as `'85%'`, above 0 and up to
-   * 100; for `'external'` a number of bytes, at least 0, or a size such as `'500mb'`; for `'eventLoopDelay'` a number of ms, at least 0;
-   * for a function a number.
+   * Readings above the threshold count. For `'heap'`, `'eventLoopUtilization'` and `'container'` a string such as
+   * `'85%'`, above 0 and up to 100; for `'external'` a number of bytes, at least 0, or a size such as `'500mb'`; for
+   * `'eventLoopDelay'` a number of ms, at least 0; for a function a number.
    */
   threshold: number | string
-  /** What is dumped. */
+  /** Kind of the dump. */
   dump: 'cpu' | 'memory'
   /** ms between readings: a whole number from 1 to 2147483647. @defaultValue 1000 */
   interval?: number | undefined
-  /** Readings above the threshold in a row that make a dump: a whole number, at least 1. @defaultValue 1 */
+  /**
+   * Number of readings above the threshold in a row that trigger a dump: a whole number, at least 1.
+   *
+   * @defaultValue 1
+   */
   counter?: number | undefined
   /** Budget of this rule's dumps. @defaultValue [3, 'hour'] */
   limiter?: LimiterOption | undefined
 }
 
-/** A rule with its function, if it has one. */
+/** A named rule, with its function if its metric is one. */
 export interface RuleToRead extends NamedRule {
   readonly read?: RuleFunction | undefined
 }
@@ -56,7 +62,7 @@ const METRICS: readonly unknown[] = [
 ] satisfies Metric[]
 const RESERVED: readonly string[] = ['cpu', 'memory', ...OWN_RULES]
 
-/** `rules`. */
+/** Reads the option `rules`. */
 export function readRules(value: unknown): readonly RuleToRead[] {
   if (value === undefined) return []
   if (!Array.isArray(value)) throw typeError('options.rules', 'an array of rules', value)

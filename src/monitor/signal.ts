@@ -2,47 +2,48 @@ import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { isHeapdumpListening } from '../capture/engines'
 
-/** Dumps that signals may have ordered and that are not done: one that runs, and one that waits for its turn. */
+/** Number of dumps requested by signals and not done, at most: one that runs, and one that waits. */
 export const MAX_SIGNAL_DUMPS = 2
 
-/** What the signal watch needs of the other parts. */
+/** The parts that the signal watch needs. */
 export interface SignalWatchParts {
   readonly signal: NodeJS.Signals
-  /** Takes a line that the operator should read once. */
+  /** Receives a log line for the operator. */
   readonly notice: (line: string) => void
 }
 
-/** The listener for the manual signal. */
+/** The listener for the signal that triggers a heap snapshot. */
 export interface SignalWatch {
   /**
-   * From now on the signal orders a dump. Before, it has no effect.
+   * From now on the signal triggers a dump. Before, it has no effect.
    *
-   * @param onSignal - Called for each signal that is meant for this monitor. Resolves when the dump is done; must not reject.
+   * @param onSignal - Called for each signal that is meant for this monitor. Resolves when the dump is done; must not
+   * reject.
    */
   serve(onSignal: () => Promise<unknown>): void
-  /** From now on the signal has no effect: it orders no dump, and it does not end the process either. */
+  /** From now on the signal has no effect: it triggers no dump, and does not end the process either. */
   ignore(): void
   /** Removes the listener. The signal then has its default effect again, which for SIGUSR2 is to end the process. */
   stop(): void
 }
 
-/** Marks the listeners of all monitors in the process, those of other copies of this package included. `true`: takes signals. */
+/** Marks the listeners of all monitors in the process, of all copies of this package. `true`: takes signals. */
 const OURS = Symbol.for('cpu-memory-monitor:signal-listener')
 
 /**
- * Listens for the signal that orders a heap snapshot by hand. From its call on the signal does not end the process.
+ * Listens for the signal that triggers a heap snapshot. From this call on the signal does not end the process.
  *
- * The monitor starts first in the entry file, before the application adds its own handlers. nodemon restarts with SIGUSR2,
- * recluster and close-with-grace use it too. So each signal decides anew whether to step aside. Of several monitors in the
- * process the oldest takes it; when that one stops, the next does.
+ * The monitor starts first in the entry file, before the application adds its own handlers. nodemon restarts with
+ * SIGUSR2, and recluster and close-with-grace use it too. So with each signal the listener checks again whether to
+ * leave it to another. Of several monitors in the process the oldest takes it; when that one stops, the next does.
  *
- * A signal that arrives while {@link MAX_SIGNAL_DUMPS} are not done is dropped before anything is allocated for it: the
- * dump that waits answers it as well, and a flood of signals costs no memory.
+ * A signal that arrives while {@link MAX_SIGNAL_DUMPS} are not done is dropped before any memory is allocated for it:
+ * the waiting dump answers it as well, and a flood of signals costs no memory.
  */
 export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
   if (isTakenNatively(signal)) {
     notice(
-      `${signal} has a native handler in this process, as heapdump installs one; it is left to that handler`,
+      `${signal} has a native handler in this process, as heapdump installs one; the signal is left to that handler`,
     )
     return NO_WATCH
   }
@@ -60,7 +61,7 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
       return
     }
     if (!hasSteppedAside)
-      notice(`${signal} has another listener in this process; it is left to that listener`)
+      notice(`${signal} has another listener in this process; the signal is left to that listener`)
     hasSteppedAside = true
   }
   const mark = (isActive: boolean) =>
@@ -69,7 +70,7 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
   try {
     process.on(signal, listener)
   } catch {
-    notice(`this platform has no ${signal}; use dumpMemory() for a heap snapshot by hand`)
+    notice(`this platform has no ${signal}; use dumpMemory() to take a heap snapshot`)
     return NO_WATCH
   }
   return {
@@ -82,7 +83,7 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
   }
 }
 
-/** Where the signal is left to others. */
+/** The signal watch of a monitor that leaves the signal to another listener. */
 export const NO_WATCH: SignalWatch = {
   serve: () => undefined,
   ignore: () => undefined,
@@ -98,8 +99,9 @@ function takesSignals(listener: object): boolean {
 }
 
 /**
- * The package heapdump handles SIGUSR2 below JavaScript: with a second listener one signal would make two files. Before the
- * monitor's listener is installed, the kernel's list of caught signals shows that handler (Linux). Node itself catches others.
+ * Whether heapdump has a native handler for SIGUSR2: with a second listener one signal would make two files. Before the
+ * monitor's listener is installed, the kernel's list of caught signals shows that handler (Linux). Node itself catches
+ * other signals.
  */
 function isTakenNatively(signal: NodeJS.Signals): boolean {
   if (signal !== 'SIGUSR2' || process.listenerCount(signal) > 0) return false

@@ -4,22 +4,22 @@ import type { ResolvedPackage } from '../capture/engines'
 import type { DumpKind } from '../dispatch/events'
 import type { KindSettings, NamedRule, RuleSettings, Ways } from '../watch/watch'
 
-/** What is watched. */
+/** The rules that are watched. */
 type Watched = Readonly<Record<DumpKind, KindSettings>> & {
-  /** The rules with names of their own. */
+  /** The rules of `rules`, which have names of their own. */
   readonly rules?: readonly NamedRule[]
 }
 
 export interface Started extends Watched {
   readonly signal: string | undefined
-  /** The thread that loops and dispatcher run on. */
+  /** The thread on which the reading loops and the dispatcher run. */
   readonly thread: string
   readonly ways: Ways
-  /** The optional packages that are used, now or in a dump. */
+  /** The optional packages that are used, now or by a dump. */
   readonly packages?: readonly ResolvedPackage[]
-  /** The sources of the leak watch's readings that could not be taken. */
+  /** The preferred sources of the leak watch's readings that are not available. */
   readonly leakPassedOver?: readonly PassedOver[]
-  /** What happens at V8's heap limit; absent when that is not looked after. */
+  /** What happens at V8's heap limit; absent when the option `heapLimit` is off. */
   readonly atHeapLimit?: string | undefined
 }
 
@@ -32,7 +32,7 @@ interface Limits {
   readonly problems?: string
 }
 
-/** The one line at start: kinds watched, thresholds, limits, directories, ways, thread, source of readings, packages. */
+/** The log line at start: rules, thresholds, limiters, directories, methods, thread, source of readings, packages. */
 export function startLine(started: Started): string {
   const { memory, rules = [], signal, thread, ways } = started
   const watched = (['cpu', 'memory'] as const).flatMap((kind) => {
@@ -52,7 +52,7 @@ export function startLine(started: Started): string {
   return `watching ${all}; on ${thread}${atLimit}${readings}${packageFiles(started)}${passedOver(started)}`
 }
 
-/** Such as `cpu above 90% of a core (at once, at most 3 per 3600 s)`. */
+/** A rule in words, such as `cpu above 90% of a core (at once, at most 3 per 3600 s)`. */
 export function ruleInWords(kind: DumpKind, rule: RuleSettings): string {
   return `${kind} above ${amount(kind, rule.threshold)} (${limits(rule)})`
 }
@@ -62,7 +62,7 @@ export function namedRuleInWords(rule: NamedRule): string {
   return `${rule.name}: ${rule.metric} above ${amountOf(rule)} (${limits(rule)})`
 }
 
-/** The lines at start, one each, that warn of a threshold that can never trip, and of limits that could not be read. */
+/** Log lines at start that warn of thresholds that can never be exceeded, and of limits that could not be read. */
 export function startWarnings({ cpu, memory, rules = [] }: Watched, limits: Limits): string[] {
   return [
     uncertainLimits(limits),
@@ -88,7 +88,7 @@ function unreachableCpu(percent: number, { cpus, cpusSource }: Limits): string |
   // A number is a share of one core, a percentage a share of all that the process may use. They are easily confused.
   const share = percent < 100 ? rounded(percent) : 90
   return (
-    `the CPU threshold of ${rounded(percent)}% of a core can never be passed: ${SOURCES[cpusSource]} allows ` +
+    `the CPU threshold of ${rounded(percent)}% of a core can never be exceeded: ${SOURCES[cpusSource]} allows ` +
     `${Math.round(cpus * 100) / 100} cores (${rounded(cpus * 100)}%); the string '${share}%' means ${rounded(share * cpus)}% of a core here`
   )
 }
@@ -98,13 +98,13 @@ function unreachableRule({ name, metric, threshold }: NamedRule, limits: Limits)
   switch (metric) {
     case 'heap':
     case 'eventLoopUtilization':
-      return threshold < 100 ? undefined : `${what} can never be passed: no reading is above 100%`
+      return threshold < 100 ? undefined : `${what} can never be exceeded: no reading is above 100%`
     case 'container':
       if (limits.memoryLimitBytes === undefined)
-        return `${what} can never be passed: no cgroup limits the memory of this process`
+        return `${what} can never be exceeded: no cgroup limits the memory of this process`
       return threshold < 100
         ? undefined
-        : `${what} can never be passed: at 100% of the limit the kernel ends a process`
+        : `${what} can never be exceeded: at 100% of the limit the kernel ends a process`
     case 'external':
       return unreachableMemory(what, threshold, limits)
     case 'eventLoopDelay':
@@ -123,7 +123,7 @@ function unreachableMemory(
     memoryLimitBytes === undefined
       ? `the machine has ${totalMemoryBytes} bytes`
       : `the cgroup's limit is ${memoryLimitBytes} bytes, where the kernel ends the process`
-  return `${what} of ${thresholdBytes} bytes can never be passed: ${bound}`
+  return `${what} of ${thresholdBytes} bytes can never be exceeded: ${bound}`
 }
 
 function rounded(value: number): number {
@@ -154,17 +154,19 @@ function limits({ counter, budget: { tokensPerInterval, intervalMs } }: RuleSett
   return `${row}, at most ${tokensPerInterval} per ${intervalMs / 1000} s`
 }
 
-/** Each file is code that runs in the application, so that an operator must be able to see where it comes from. */
+/** Names the file of each package, to show an operator the origin of code that runs in the application. */
 function packageFiles({ packages = [] }: Started): string {
-  const files = packages.map(({ name, file }) => `${name} ${file ? `from ${file}` : 'handed over'}`)
+  const files = packages.map(
+    ({ name, file }) => `${name} ${file ? `from ${file}` : 'passed in by the application'}`,
+  )
   return files.length > 0 ? `; optional packages: ${files.join(', ')}` : ''
 }
 
-/** Names the ways that cannot be taken, of the kinds that are watched or that the signal can request. */
+/** Names the capture methods that cannot be used, of the kinds that are watched or that the signal can trigger. */
 function passedOver({ cpu, memory, signal, ways, leakPassedOver = [] }: Started): string {
   const ofCpu = cpu.rule ? ways.cpu.passedOver : []
   const ofMemory = memory.rule || signal !== undefined ? ways.memory.passedOver : []
   const all = [...ofCpu, ...ofMemory, ...leakPassedOver]
   const reasons = all.map(({ way, why }) => `${way} (${why})`)
-  return reasons.length > 0 ? `; passed over: ${[...new Set(reasons)].join(', ')}` : ''
+  return reasons.length > 0 ? `; not used: ${[...new Set(reasons)].join(', ')}` : ''
 }

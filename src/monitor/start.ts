@@ -30,27 +30,27 @@ import { namedRuleInWords, ruleInWords, startLine, startWarnings } from './start
 import { resolveUpdate, type Update } from './update'
 import type { Voice } from './voice'
 
-/** What runs behind a `Monitor`. */
+/** The implementation behind a `Monitor`. */
 export interface Monitoring {
-  /** Never rejects. */
+  /** Takes a dump that the user requested. Never rejects. */
   dumpByHand(
     kind: DumpKind,
     details: Readonly<Record<string, unknown>>,
     durationMs?: number,
   ): Promise<DumpResult>
-  /** What has been read, and what is in force. */
+  /** Returns the readings so far, and the settings in force. */
   stats(): WatchStats
   /**
-   * Changes what is in force.
+   * Changes the settings in force.
    *
-   * @throws Before anything has been changed.
+   * @throws For a wrong update, before anything has been changed.
    */
   update(update: Update): void
   /** Stops everything. Idempotent, never rejects. */
   stop(): Promise<void>
   /** What the start has found, once the watch has started. Pending for ever when it is stopped before. */
   facts(): Promise<StartFacts>
-  /** Stops all that another monitor of this process would meet within the call, and the rest soon after. */
+  /** Stops, within the call, all that would disturb another monitor of this process, and the rest soon after. */
   abandon(): void
 }
 
@@ -67,36 +67,36 @@ export interface StartFacts {
   readonly atHeapLimit: string | undefined
 }
 
-/** One rule, and what it has read. */
+/** Settings and readings of one rule. */
 export interface RuleStats {
   /** Percent of one core for `cpu`, bytes for `memory`; of a named rule in the unit of its metric. */
   readonly threshold: number
   readonly counter: number
-  /** Readings since the start. */
+  /** Number of readings since the start. */
   readonly readings: number
-  /** The latest one, in the unit of the threshold. Absent before the first. */
+  /** The latest reading, in the unit of the threshold. Absent before the first. */
   readonly latest?: { readonly value: number; readonly atEpochMs: number }
   /** Readings above the threshold in a row. */
   readonly breaches: number
-  /** `left`: dumps that it still allowed with the latest reading. */
+  /** `left`: number of dumps that the budget still allowed at the latest reading. */
   readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number; readonly left: number }
 }
 
 export interface WatchStats {
-  /** Where readings and decisions are made, in words. Absent until the watch has started. */
+  /** Thread on which readings and decisions are made, in words. Absent until the watch has started. */
   readonly thread?: string
-  /** Ways in which each kind can be dumped here, best first. Absent until the watch has started. */
+  /** Methods by which each kind can be dumped here, best first. Absent until the watch has started. */
   readonly ways?: Readonly<Record<DumpKind, readonly string[]>>
-  /** The rules by name: `cpu` and `memory`, as far as they are watched, and those of the option `rules`. */
+  /** Settings and readings by rule: `cpu` and `memory`, as far as they are watched, and the named rules. */
   readonly rules: Readonly<Record<string, RuleStats | undefined>>
 }
 
 /**
- * The composition root: starts the parts from Settings, and stops them in reverse order.
+ * Starts all parts of a monitor from its settings, and stops them in reverse order.
  *
- * @param isPreloaded - Started without code, perhaps in a process that it is not meant for: no directory is tried out.
- * @throws Error when `cpu` or `memory` is watched in this process already, or when `engine: 'packages'` misses one. Nothing
- * has been started then.
+ * @param isPreloaded - Started by preload, perhaps in a process that it is not meant for: no directory is tested.
+ * @throws Error when this process already watches `cpu` or `memory`, or when `engine: 'packages'` misses a package.
+ * Then nothing has been started.
  */
 export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = false): Monitoring {
   const kinds = kindsWatched(settings)
@@ -108,8 +108,8 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   started.add(unclaim)
   const leakReadings = settings.memory.rule && chooseReadings(engines.leak, systemClock.monotonicMs)
 
-  // Caught before the start line is logged: an operator may send the signal right away, and uncaught it ends the process.
-  // Stopped late, for the same reason: a dump that `stop()` waits for can take minutes.
+  // Caught before the start line is logged: an operator may send the signal right away, and uncaught it ends the
+  // process. Stopped late, for the same reason: a dump for which `stop()` waits can take minutes.
   const signal = catchSignal(settings, voice)
   started.add(() => signal.stop())
 
@@ -156,7 +156,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   let isStopping = false
   const dumpByHand: Monitoring['dumpByHand'] = async (kind, details, durationMs) => {
     if (!isStopping) return watch.request({ kind, rule: 'manual', details, durationMs })
-    // The watch still takes requests until its loops have ended, on a thread that starts even later.
+    // The watch itself accepts requests until its loops have ended, or, on a thread that starts late, even longer.
     voice.skip({ kind, rule: 'manual', reason: 'stopped', numbers: {} })
     return { skipped: 'stopped' }
   }
@@ -214,7 +214,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
       stopLeaks()
       signal.stop()
       heapLimit?.disarm()
-      // Before the other monitor starts its own, of which V8 has one for all.
+      // Stopped before the other monitor starts its sampler: V8 has one profiler for all.
       sampler.stop()
       unclaim()
       void started.stop()
@@ -227,11 +227,11 @@ function heapLimitParts({ logger, memory, signal, watchdog }: Settings, sampler:
   return { writesLine: logger !== false, sampler: ofSampling, signal, isThreadWanted: watchdog }
 }
 
-/** The warning for a memory threshold that V8's heap limit makes unlikely to be passed. */
+/** The warning for a memory threshold that the process will probably not exceed before V8's heap limit ends it. */
 function heapLimitFirst({ memory, heapLimit }: WatchSettings, limits: Limits): string | undefined {
   const threshold = memory.rule?.threshold
   if (threshold === undefined || !heapLimit) return undefined
-  // Above what the process may use: startWarnings reports that.
+  // A threshold above the memory that the process may use is reported by startWarnings.
   if (threshold >= (limits.memoryLimitBytes ?? limits.totalMemoryBytes)) return undefined
   return thresholdAboveHeapLimit('the memory threshold', threshold, heapLimit.limitBytes, heapLimit.baseBytes)
 }
@@ -240,21 +240,21 @@ function kindsWatched(settings: Settings): DumpKind[] {
   return (['cpu', 'memory'] as const).filter((kind) => settings[kind].rule)
 }
 
-/** A memwatch package that did not load is not used. Whether the others load is not known before a dump. */
+/** A memwatch package that did not load is left out. Whether the others load is only known with the first dump. */
 function usedPackages({ cpu, memory, leak }: Engines, leakReadings?: ChosenReadings): ResolvedPackage[] {
   const isLeakUsed = leakReadings?.readings.source === leak.package?.name
   const all = [cpu.package, memory.package, isLeakUsed ? leak.package : undefined]
   return all.filter((each) => each !== undefined)
 }
 
-/** @returns Stops the count of the time that garbage collections take. */
+/** Counts the time of garbage collections. @returns A function that stops the count. */
 function startGcTime(): () => void {
   const loaded = loadForkHelper()
   if (!('helper' in loaded) || loaded.helper.watchGc?.() !== true) return () => undefined
   return () => loaded.helper.unwatchGc?.()
 }
 
-/** Numbers of threads, as far as they can be told from the order in which Node has started them. */
+/** The kernel's ids of threads, as far as the order in which Node starts threads shows their kinds. */
 function threadsNow(): WatchSettings['threads'] {
   const main = mainThreadId()
   const v8PoolSize = v8PoolSizeOf([...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(/\s+/)])
@@ -263,7 +263,7 @@ function threadsNow(): WatchSettings['threads'] {
   return { known }
 }
 
-/** A function cannot travel to another thread. */
+/** A function cannot be sent to another thread. */
 function withoutFunction(rule: RuleToRead): NamedRule {
   return { ...rule, read: undefined } as NamedRule
 }
@@ -292,7 +292,7 @@ function watchSettingsOf(
   }
 }
 
-/** The kinds with thresholds as numbers. */
+/** The settings of both kinds with thresholds as numbers. */
 function numbersOf({ cpu, memory }: Pick<Settings, DumpKind>, limits: Limits): Pick<WatchSettings, DumpKind> {
   return {
     cpu: { ...cpu, rule: withNumber(cpu.rule, limits.cpus * 100) },
@@ -307,14 +307,14 @@ function ruleStats(rule: RuleSettings | undefined, row: BoardRow): RuleStats | u
   return { threshold: rule.threshold, counter: rule.counter, ...read, budget }
 }
 
-/** @param whole - All that the process may use. */
+/** @param whole - All CPU or memory that the process may use. */
 function withNumber(rule: RuleSettings<Threshold> | undefined, whole: number): RuleSettings | undefined {
   return rule && { ...rule, threshold: absoluteThreshold(rule.threshold, whole) }
 }
 
 /**
- * Starts the sampling heap profiler within the call, so that it covers what the application allocates while it boots. The
- * watch, which restarts it when it was stopped, begins later. If it cannot be started, the watch reports that.
+ * Starts the sampling heap profiler within the call, so that it covers the allocations of the application's start. The
+ * watch, which restarts it when another user has stopped it, begins later, and reports if it could not be started.
  */
 function startSamplingAtOnce(sampler: HeapSampler): void {
   try {
@@ -328,7 +328,7 @@ function loadOrders(): typeof carryOut {
   return require('../capture/main-thread/carry-out') as typeof carryOut
 }
 
-/** In a turn of the event loop: a leak takes minutes to show, and the application's start does not wait for the code. */
+/** Starts the leak watch in a later turn of the event loop, so that the application's start need not load its code. */
 function startLeaks(...parts: Parameters<typeof startLeaksNow>): () => void {
   let stop = (): void => undefined
   const timer = setTimeout(() => {
@@ -360,7 +360,7 @@ function startLeaksNow(
     now: systemClock.monotonicMs,
     wallClock: systemClock.epochMs,
     readHoldings() {
-      // The collection that it forces must not pass for a blocked event loop.
+      // The collection that this forces must not be mistaken for a blocked event loop.
       const { holdings } = gate.duringOrder(() => orders().allocationSites({}))
       return holdings && new Map(holdings.map((holding) => [holding.path, holding]))
     },
@@ -369,7 +369,7 @@ function startLeaksNow(
       const result = await watch.request({ kind: 'memory', rule: 'leak', ...evidence })
       return 'file' in result ? result.file : undefined
     },
-    // The second snapshot would take the place of the first one.
+    // With `keep: 1` the second snapshot would replace the first.
     isPairWanted: leakPair && (keep === false || keep >= 2),
     onFailure: leakFailure(voice),
   })

@@ -1,12 +1,12 @@
 import type { Dump, DumpKind, DumpRule, Skip, SkipReason } from '../dispatch/events'
 
-/** What has happened since the start. */
+/** Numbers of events since the start. */
 export interface Counts {
-  /** Dumps made, by kind. */
+  /** Number of dumps made, by kind. */
   readonly dumps: Readonly<Record<DumpKind, number>>
   /** The same by what asked for them, as `rule` in the event; what has asked for none is absent. */
   readonly dumpsByRule: Readonly<Record<DumpKind, Readonly<Record<string, number>>>>
-  /** Dumps that were due and were not made, by reason; a reason that has not occurred is absent. */
+  /** Dumps that were requested and not made, by reason; a reason that has not occurred is absent. */
   readonly skips: Readonly<Partial<Record<SkipReason, number>>>
   readonly leaks: number
   readonly failures: number
@@ -19,7 +19,7 @@ export class Tally {
   #leaks = 0
   #failures = 0
 
-  /** @param name - Of the event. */
+  /** @param name - Name of the event. */
   count(name: string, payload: unknown): void {
     if (name === 'dump') {
       const { kind, rule } = payload as Dump

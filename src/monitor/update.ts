@@ -7,15 +7,15 @@ import { changeRules, refuseFixed } from './rules'
 
 /** Options of one kind that can be changed while the monitor runs. An absent one stays as it is. */
 export interface RuleUpdate {
-  /** As in the options. */
+  /** As `threshold` in the options. */
   threshold?: number | string | undefined
-  /** As in the options. */
+  /** As `counter` in the options. */
   counter?: number | undefined
-  /** As in the options. What is spent stays spent; the interval begins anew. */
+  /** As `limiter` in the options. Tokens spent stay spent; the interval begins anew. */
   limiter?: LimiterOption | undefined
 }
 
-/** What `update()` takes: the kinds that are watched, with what changes. */
+/** Argument of `update()`: the kinds that are watched, each with its changes. */
 export interface Update {
   cpu?: (RuleUpdate & { duration?: number | undefined }) | undefined
   memory?: RuleUpdate | undefined
@@ -26,10 +26,11 @@ export interface Update {
 const LIVE_OPTIONS = DECLARED_OPTIONS.filter(({ isLive }) => isLive)
 
 /**
- * Reads an update.
+ * Checks an update and applies it to the settings.
  *
- * @returns The settings as they are after it.
- * @throws TypeError for a wrong type, for what does not exist, and for what cannot be changed while the monitor runs.
+ * @returns The settings after the update.
+ * @throws TypeError for a wrong type, and for an option that does not exist or cannot be changed while the monitor
+ * runs.
  * @throws RangeError for a value outside its range.
  * @throws Error for a kind that is not watched.
  */

@@ -14,22 +14,22 @@ export interface MonitorEvents {
   dump: [dump: Dump]
   /** A dump was requested and not made. */
   skip: [skip: Skip]
-  /** The heap that is left after full collections keeps growing. */
+  /** The heap that remains after full collections keeps growing. */
   leak: [leak: Leak]
   /** A part of the monitor failed; monitoring continues. */
   failure: [failure: Failure]
-  /** A reading was taken. It is reported within a second of the first subscription. */
+  /** A reading was taken. Readings are reported from at most a second after the first subscription on. */
   reading: [reading: Reading]
 }
 
 const EVENTS = ['reading', 'dump', 'skip', 'leak', 'failure'] as const
 
-/** Most lines of a start that are held back. */
+/** Number of lines that are held back at start, at most. */
 const MAX_HELD = 20
 
 /**
- * Turns outcomes into events and lines, and keeps the host's code apart from ours: a listener that throws or rejects becomes
- * one `failure`, a logger that does is ignored.
+ * Turns outcomes into events and log lines, and contains errors of the application's code: a listener that throws or
+ * rejects becomes one `failure`, a failing logger is ignored.
  */
 export class Voice implements Report {
   readonly #emitter: EventEmitter<MonitorEvents>
@@ -37,12 +37,12 @@ export class Voice implements Report {
   readonly #channels: Readonly<Record<keyof MonitorEvents, Channel>>
   readonly #hook: DumpHook<Dump> | undefined
   readonly tally = new Tally()
-  /** Lines of the start that are held back. */
+  /** Log lines of the start that are held back. */
   #held: [level: keyof Logger, line: string][] | undefined
 
   /**
    * @param logger - `undefined`: a line per event to stderr.
-   * @param isHoldingBack - Logs start line and warnings only when an event follows them.
+   * @param isHoldingBack - Whether the start line and warnings are logged only once an event follows.
    */
   constructor(
     emitter: EventEmitter<MonitorEvents>,
@@ -70,17 +70,17 @@ export class Voice implements Report {
     this.#emit('reading', reading)
   }
 
-  /** Whether an event or channel of readings has a listener. */
+  /** Whether readings have a listener, of the event or of the diagnostics channel. */
   wantsReadings(): boolean {
     return this.#emitter.listenerCount('reading') > 0 || this.#channels.reading.hasSubscribers
   }
 
-  /** Resolves when the calls of `onDump` are over. */
+  /** Resolves when the calls of `onDump` have ended. */
   hooksSettled(): Promise<void> {
     return this.#hook?.settled() ?? Promise.resolve()
   }
 
-  /** A dump that the end of the monitor or of the process prevents is no trouble. */
+  /** A dump that is skipped because monitor or process end is no problem, and releases no held lines. */
   skip(skip: Skip): void {
     if (skip.reason !== 'stopped') this.#release()
     this.#say(skip.reason === 'stopped' ? 'info' : 'warn', lines.skip(ownOnly(skip)))
@@ -99,7 +99,7 @@ export class Voice implements Report {
     this.#emit('failure', failure)
   }
 
-  /** A line that the operator should read once. */
+  /** Logs a warning for the operator. */
   notice(line: string): void {
     this.#say('warn', line)
   }
@@ -115,7 +115,7 @@ export class Voice implements Report {
     callListeners(this.#emitter, name, payload, (error) => this.#listenerFailed(name, error))
   }
 
-  /** The failure of a `failure` listener only goes to the log: as an event it would never end. */
+  /** The failure of a `failure` listener is only logged: as an event it would call that listener again without end. */
   #listenerFailed(name: keyof MonitorEvents, error: unknown): void {
     const message = `a listener of '${name}': ${messageOf(error)}`
     if (name === 'failure') this.#say('error', lines.failure({ stage: 'listener', message }))
@@ -134,7 +134,7 @@ export class Voice implements Report {
   }
 }
 
-/** For tools that know the process but not the monitor: `cpu-memory-monitor:dump` and its like. */
+/** Diagnostics channels such as `cpu-memory-monitor:dump`, for tools that have no access to the monitor object. */
 function openChannels(): Readonly<Record<keyof MonitorEvents, Channel>> {
   const { channel } = require('node:diagnostics_channel') as typeof diagnosticsChannel
   const channels = EVENTS.map((name) => [name, channel(`cpu-memory-monitor:${name}`)] as const)

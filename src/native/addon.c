@@ -1,7 +1,7 @@
 /*
- * What JavaScript sees: `survey`, `fork`, `wait`, `threadsAvailable`, the heap limit's `armHeapLimit`, `prepareHeapLimit`,
- * `disarmHeapLimit`, and the exit codes of a child that did not finish. The types, and what the calls mean to their caller, are in
- * src/capture/heap/fork/helper.ts.
+ * The functions and constants for JavaScript: `survey`, `fork`, `wait`, `threadsAvailable`, the heap limit's
+ * `armHeapLimit`, `prepareHeapLimit`, `disarmHeapLimit`, and the exit codes of a child that did not finish. Their types
+ * and their meaning for the caller are in src/capture/heap/fork/helper.ts.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -49,7 +49,7 @@ static napi_value throw_type_error(napi_env env, const char *message) {
   return NULL;
 }
 
-/* An error with the errno: JavaScript has its name, for which the C libraries have different functions. */
+/* Throws an error with the errno: JavaScript knows its name, for which the C libraries have different functions. */
 static napi_value throw_errno(napi_env env, const char *action, int error) {
   char text[64];
   int length = snprintf(text, sizeof text, "%s failed with errno %d", action, error);
@@ -66,7 +66,7 @@ static napi_value throw_errno(napi_env env, const char *action, int error) {
 
 /* ---- fork(options, job) ------------------------------------------------------------------------------------------ */
 
-/* The function by which the job reads how long the application stood still. */
+/* The function by which the job reads the pause of the application. */
 static napi_value read_pause(napi_env env, napi_callback_info info) {
   void *pause;
   napi_value pause_ms;
@@ -104,8 +104,9 @@ static bool send_result(napi_env env, napi_value result, int descriptor) {
 }
 
 /*
- * All JavaScript that the child runs. It must not return into the application's code, of which it is a copy: it ends here,
- * even if the job throws, without exit handlers and without flushing buffers that the parent will flush too.
+ * Runs the job, which is all the JavaScript that the child runs. It must not return into the application's code, of
+ * which it is a copy: the child ends here, even if the job throws, without exit handlers and without flushing buffers
+ * that the parent will flush.
  */
 _Noreturn static void run_job(napi_env env, napi_value job, const struct forked *forked) {
   napi_value undefined;
@@ -187,7 +188,7 @@ static napi_value describe_child(napi_env env, const struct heap_limit_child *ch
   return about;
 }
 
-/* V8 calls it as an interrupt, with a handle scope of its own and, other than a call from JavaScript, with none of Node-API's. */
+/* Runs as an interrupt of V8, with a handle scope of V8's, but, unlike a call from JavaScript, none of Node-API's. */
 _Noreturn static void run_heap_limit_job(const struct heap_limit_child *child) {
   napi_env env = heap_limit.env;
   napi_handle_scope scope;
@@ -274,7 +275,7 @@ static napi_value prepare_heap_limit(napi_env env, napi_callback_info info) {
 
 /* ---- watchGc(), unwatchGc(), gcTimeMs() --------------------------------------------------------------------------- */
 
-/* Monitors that count: one for CPU and one for memory can run beside each other. */
+/* Number of monitors that count the time of collections: one for CPU and one for memory can run side by side. */
 static int gc_watchers;
 
 static void forget_gc(void *data) {
@@ -317,8 +318,8 @@ static napi_value survey(napi_env env, napi_callback_info info) {
 /* ---- wait(pid) --------------------------------------------------------------------------------------------------- */
 
 /*
- * Waits for this one child by its number, as libuv does for its own, so neither takes a child of the other. From any thread.
- * ECHILD means that another waitpid(2) has reaped the child.
+ * Waits for this one child by its pid, as libuv does for its own, so that neither takes a child of the other. From any
+ * thread. ECHILD means that another waitpid(2) has reaped the child.
  */
 static napi_value wait_for_child(napi_env env, napi_callback_info info) {
   size_t count = 1;

@@ -27,7 +27,7 @@
 /* The name in `ps -o comm`; at most 15 characters. `ps -o args` still shows the application's arguments. */
 static const char process_name[] = "heap-snapshot";
 
-/* Limit of all copies of shared memory together, bytes. Shared memory beyond it becomes read-only. */
+/* Limit for all copies of shared memory together, bytes. Shared memory beyond it becomes read-only. */
 #define COPIES_BYTES ((size_t)16 << 20)
 /* Mappings up to this size, bytes, are copied first: rings and indexes, to which native code writes when it closes a resource. */
 #define SMALL_BYTES ((size_t)1 << 20)
@@ -52,7 +52,7 @@ static int parse_descriptor(const char *text) {
   return number;
 }
 
-/* By the system call, because fstat of the C library has a symbol version that older glibc lack. The layouts are the same. */
+/* By a system call: the C library's fstat has a symbol version that older glibc lack. The layouts are the same. */
 static bool is_file(int descriptor) {
   struct stat status;
   return syscall(SYS_fstat, descriptor, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
@@ -105,11 +105,11 @@ static int neutralise_descriptors(int kept) {
   return 0;
 }
 
-/* Replaces memory that both processes see by a copy of the child's own. */
+/* Replaces memory that is shared with the parent by a copy of the child's own. */
 static bool make_private(const struct mapping *mapping) {
   void *copy = mmap(NULL, mapping->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (copy == MAP_FAILED) return false;
-  /* Not memcpy(3): a mapping may be longer than its file, and an access behind the file's end is a SIGBUS. That part stays 0. */
+  /* Not memcpy(3): a mapping may be longer than its file, and access behind that raises SIGBUS. That part stays 0. */
   struct iovec from = {.iov_base = (void *)mapping->start, .iov_len = mapping->length};
   struct iovec to = {.iov_base = copy, .iov_len = mapping->length};
   if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) >= 0 &&
@@ -141,12 +141,12 @@ static void unshare_memory(const struct mapping_list *shared) {
 }
 
 /*
- * The handlers belong to the application. In the child each signal has its default effect, with these exceptions.
+ * Gives each signal its default effect, because the handlers belong to the application, with these exceptions.
  *
- * SIGPIPE and SIGXFSZ are ignored, as in all of Node.js: the parent may be gone when the result is written, a file may grow too
- * large, and the call reports it. SIGHUP is ignored because the dump outlives the application, so it may outlive a terminal.
- * The signal that orders dumps is ignored because `pkill` sends it to the child as well, which has the application's command line.
- * SIGALRM, by which the kernel ends a late child, is never ignored.
+ * SIGPIPE and SIGXFSZ are ignored, as in all of Node.js: the parent may be gone when the result is written, a file may
+ * grow too large, and the failed call shows it. SIGHUP is ignored because the dump outlives the application, so it may
+ * outlive a terminal. The signal that triggers dumps is ignored because `pkill` sends it to the child as well, which
+ * has the application's command line. SIGALRM, by which the kernel ends a late child, is never ignored.
  */
 static void reset_signals(int ignored_signal) {
   struct sigaction by_default = {.sa_handler = SIG_DFL};
@@ -172,7 +172,7 @@ static void write_to(const char *path, const char *text) {
   (void)close(file);
 }
 
-/* Makes the kernel kill this process before all others. Any process may raise its own score. */
+/* Makes the kernel kill this process before all others when memory runs out. Any process may raise its own score. */
 static void volunteer_for_oom_killer(void) { write_to("/proc/self/oom_score_adj", "1000"); }
 
 static int set_limit(int resource, rlim_t wanted) {
@@ -185,9 +185,9 @@ static int set_limit(int resource, rlim_t wanted) {
 }
 
 /*
- * A core of this process would hold the application's heap. RLIMIT_CORE does not stop one that is piped to a program
- * (systemd-coredump, apport), so the core's filter excludes all memory. PR_SET_DUMPABLE would hide the child from its parent
- * where /proc is mounted with hidepid.
+ * Prevents a core dump with content: it would hold the application's heap. RLIMIT_CORE does not stop one that is piped
+ * to a program (systemd-coredump, apport), so the core's filter excludes all memory. PR_SET_DUMPABLE would hide the
+ * child from its parent where /proc is mounted with hidepid.
  */
 static int leave_no_core(void) {
   write_to("/proc/self/coredump_filter", "0");
@@ -195,8 +195,8 @@ static int leave_no_core(void) {
 }
 
 /*
- * Reads how much writable memory this process has, its small stack included. Not from /proc/self/status, where the user's
- * groups come first and can fill pages. 0, or an errno.
+ * Reads the size of this process's writable memory, its small stack included. Not from /proc/self/status, where the
+ * user's groups come first and can fill pages. Returns 0, or an errno.
  */
 static int read_data_bytes(uint64_t *bytes) {
   /* Seven numbers of pages: size, resident, shared, text, 0, data and stack, 0. */

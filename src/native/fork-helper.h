@@ -5,15 +5,15 @@
  * V8 is not made to be forked. Each obstacle has a file:
  *
  *   mappings.c     V8 excludes its heap from every fork. It has to be included before the fork, and excluded again after it.
- *   fork.c         The parent's side: what has to be read and blocked before fork(2), and restored after it.
+ *   fork.c         The parent's side: steps before fork(2), and their reversal after it.
  *   lone-thread.c  Only the forking thread exists in the child. A wait for another thread would never end.
  *   relocations.c  How the child's calls are redirected: a walk over the relocation tables of all loaded objects.
  *   child.c        The child is a copy of a server: its sockets, files, shared memory, signal handlers and place in the memory
  *                  limit have to go.
  *   heap-limit.c   The fork of a process that V8 is about to end because its heap is full.
- *   threads.c      Node.js and V8 end a process that cannot start a thread: whether it can is tried beforehand.
+ *   threads.c      Node.js and V8 end a process that cannot start a thread: this tries beforehand whether it can.
  *   gc-time.c      No part of a fork: the main thread's CPU time in garbage collections.
- *   addon.c        What JavaScript sees of all this.
+ *   addon.c        The functions for JavaScript.
  *
  * Linux only, 64 bit, glibc or musl.
  */
@@ -36,8 +36,8 @@ enum child_exit {
 };
 
 /*
- * Largest result. It goes through a pipe that the parent reads once the pipe has ended. A pipe takes 65536 bytes before the
- * writer waits for the reader, so the child never waits.
+ * Longest result of the job, bytes. The child sends it through a pipe, which the parent reads when the child has closed
+ * it. A pipe takes 65536 bytes before the writer has to wait, so the child never waits.
  */
 #define RESULT_CAPACITY_BYTES 4096
 
@@ -55,15 +55,15 @@ struct mapping_list {
 };
 
 /*
- * Notes which mappings fork(2) would leave out, for the next fork. From any thread, best not from the one that forks: it
- * takes as long as the fork. 0, or an errno.
+ * Lists the mappings that fork(2) would leave out, for the next fork. From any thread, best not the one that forks,
+ * because it takes as long as the fork. Returns 0, or an errno.
  */
 int mappings_survey(void);
 
 /*
  * From now on fork(2) copies all private memory. Lists the mappings to exclude again afterwards, by the latest survey; makes a
  * survey now if there is none since the last fork. Also lists the mappings that the child would share with this process and
- * could write to. 0, or an errno and nothing changed.
+ * could write to. Returns 0, or an errno and nothing changed.
  */
 int mappings_let_in(struct mapping_list *marked, struct mapping_list *shared);
 
@@ -92,7 +92,7 @@ struct call_slot_list {
   size_t capacity;
 };
 
-/* Lists the pointers through which these functions are called in this process. Takes the linker's lock. 0, or an errno. */
+/* Lists the pointers through which this process calls these functions. Takes the linker's lock. Returns 0 or an errno. */
 int relocations_find(const struct replacement *replacements, size_t count, struct call_slot_list *list);
 
 /* Redirects the calls. Neither allocates nor locks. */
@@ -103,15 +103,15 @@ void relocations_free(struct call_slot_list *list);
 /* ---- lone-thread.c ---------------------------------------------------------------------------------------------- */
 
 /*
- * In the parent: lists the calls that lock, wake and wait. Once the child has applied the list, its locks are free, and a
- * wait that no thread could end ends the process instead. 0, or an errno.
+ * In the parent: lists the calls that lock, wake and wait. Once the child has applied the list, all locks are free in
+ * it, and a wait that no thread could end ends the process instead. Returns 0, or an errno.
  */
 int lone_thread_find_calls(struct call_slot_list *list);
 
 /* ---- child.c ---------------------------------------------------------------------------------------------------- */
 
 struct child_options {
-  /* Writable memory that the child may map beyond what it was born with, copies of shared memory included. */
+  /* Writable memory that the child may map beyond what it has at the fork, bytes; copies of shared memory count. */
   uint64_t data_allowance_bytes;
   /* The kernel ends the child after this time. */
   unsigned deadline_seconds;
@@ -125,7 +125,7 @@ struct child_options {
 
 /*
  * Cuts the child off from everything that it shares with the application, but for one descriptor. Signals are blocked when
- * this is called and unblocked when it returns. 0, or an errno, after which the child must end.
+ * this is called and unblocked when it returns. Returns 0, or an errno, after which the child must end.
  */
 int child_detach(const struct child_options *options, const struct mapping_list *shared, int kept_descriptor);
 
@@ -135,15 +135,15 @@ int child_detach(const struct child_options *options, const struct mapping_list 
 struct pause;
 
 struct forked {
-  /* 0 in the child. */
+  /* Pid of the child; 0 in the child. */
   pid_t pid;
   /* In the parent the read end of the pipe, in the child the write end. */
   int result_descriptor;
-  /* The whole pause of the parent's thread. The child can read it too, once it has ended. */
+  /* The pause of the parent's thread. The child can read it too, once it has ended. */
   const struct pause *pause;
 };
 
-/* Forks. Returns in both processes; in the child only after it has been cut off. 0, or an errno in the parent. */
+/* Forks. Returns in both processes, in the child after it has been cut off: 0, or in the parent an errno. */
 int fork_with_heap(const struct child_options *options, struct forked *forked);
 
 /* The pause of the parent's thread, ms; the pause so far if it has not ended yet. */
@@ -154,7 +154,7 @@ void pause_free(const struct pause *pause);
 
 /* ---- threads.c -------------------------------------------------------------------------------------------------- */
 
-/* Starts up to that many threads at a time, which end at once. How many could be started. */
+/* Starts up to `wanted` threads at a time, which end at once. Returns the number that could be started. */
 unsigned threads_available(unsigned wanted);
 
 #endif

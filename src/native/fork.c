@@ -1,4 +1,4 @@
-/* The parent's side of the fork. Between fork(2) and the return everything in here runs on the application's main thread. */
+/* The parent's side of the fork. Except for `become_child`, all of it runs on the application's main thread. */
 #define _GNU_SOURCE
 #include "fork-helper.h"
 
@@ -17,9 +17,9 @@ static double now_ms(void) {
 }
 
 /*
- * The child reports how long the application's thread stood still. Only the parent can measure that, and only after the fork,
- * so it writes the value into a page that both processes share. The page is mapped after the scan for shared memory, so that
- * the scan does not find it.
+ * Time for which the application's thread stood still, for the child's report. Only the parent can measure it, and only
+ * after the fork, so it writes the value into a page that both processes share. The page is mapped after the scan for
+ * shared memory, so that the scan does not find it.
  */
 struct pause {
   double started_ms;
@@ -45,7 +45,7 @@ double pause_read_ms(const struct pause *pause) {
 
 void pause_free(const struct pause *pause) { (void)munmap((void *)(uintptr_t)pause, sizeof *pause); }
 
-/* What the parent reads before the fork, and the child needs to cut itself off. */
+/* Data that the parent collects before the fork, and that the child needs to cut itself off. */
 struct findings {
   struct call_slot_list calls;
   struct mapping_list marked;
@@ -63,7 +63,7 @@ static void forget(struct findings *found) {
   relocations_free(&found->calls);
 }
 
-/* In the child, with all signals blocked and one thread left. Ends the child if it cannot be cut off. */
+/* Runs in the child, with all signals blocked and one thread left. Ends the child if it cannot be cut off. */
 static void become_child(const struct child_options *options, const struct findings *found, const int pipe_ends[2]) {
   relocations_apply(&found->calls);
   /* The application may have few descriptors left, and the child needs three. */
@@ -91,7 +91,7 @@ static int fork_with_signals_blocked(const struct child_options *options, const 
 }
 
 static int fork_with_pipe(const struct child_options *options, const struct findings *found, struct forked *forked) {
-  /* Close-on-exec: a program that the application starts meanwhile must not hold the pipe open. */
+  /* Close-on-exec: a program that the application starts at the same time must not hold the pipe open. */
   int pipe_ends[2];
   if (pipe2(pipe_ends, O_CLOEXEC) != 0) return errno;
 

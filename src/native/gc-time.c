@@ -1,7 +1,8 @@
 /*
- * The CPU time that the main thread has spent in garbage collections. CPU time, because on a busy machine a short collection in which
- * the thread loses its CPU would look like a long one. V8 calls these two functions on that thread, before and after
- * each collection; another thread reads the sum. A PerformanceObserver would run JavaScript on the main thread for each of them.
+ * Counts the main thread's CPU time in garbage collections. CPU time, because on a busy machine a short collection in
+ * which the thread loses its CPU would look like a long one. V8 calls two functions of this file on that thread, before
+ * and after each collection; other threads read the sum. A PerformanceObserver would run JavaScript on the main thread
+ * for each collection.
  */
 #define _GNU_SOURCE
 #include "gc-time.h"
@@ -35,16 +36,16 @@ extern void remove_epilogue(void *isolate, gc_callback *callback, void *data)
 
 static void *watched;
 static _Atomic bool was_watched;
-/* One collection may begin within another. */
+/* Number of collections under way: one may begin within another. */
 static int depth;
 static _Atomic uint64_t sum_ns;
-/* Of the collection under way; 0 when there is none. */
+/* CPU time of the main thread when the collection under way began, ns; 0 when there is none. */
 static _Atomic uint64_t began_ns;
 
-/* The kernel's name of a thread's CPU clock. pthread_getcpuclockid(3) returns the same, but a new glibc has a new version of it. */
+/* The kernel's id of a thread's CPU clock. By hand, as new glibc have a new version of pthread_getcpuclockid(3). */
 #define THREAD_CPU_CLOCK(tid) ((clockid_t)((~(unsigned)(tid) << 3) | 6U))
 
-/* The main thread's; any thread can read it. */
+/* The main thread's CPU clock; any thread can read it. */
 static clockid_t thread_clock;
 
 static uint64_t now_ns(void) {
@@ -92,7 +93,7 @@ void gc_time_unwatch(void) {
 
 double gc_time_ms(void) {
   if (!was_watched) return NAN;
-  /* In this order a collection that ends in between is missing for one reading, and never counted twice. */
+  /* In this order a collection that ends between the two reads is missing once, and never counted twice. */
   uint64_t began = atomic_load(&began_ns);
   uint64_t sum = atomic_load(&sum_ns);
   uint64_t now = now_ns();

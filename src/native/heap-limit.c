@@ -1,26 +1,27 @@
 /*
- * V8 ends a process whose heap has reached its limit ("FATAL ERROR: Reached heap limit", "Ineffective mark-compacts near heap
- * limit"). Just before, it calls the near-heap-limit callback, which may raise the limit. This one does not: it forks, and the child
- * writes a heap profile and a heap snapshot of what filled the heap.
+ * V8 ends a process whose heap has reached its limit ("FATAL ERROR: Reached heap limit", "Ineffective mark-compacts
+ * near heap limit"). Just before, it calls the near-heap-limit callback, which may raise the limit. The callback in
+ * this file does not: it forks, and the child writes a heap profile and a heap snapshot that show what filled the heap.
  *
- * What V8 promises about the callback: it runs on the thread of the isolate, inside or right after a collection, with the current
- * limit; what it returns is the new limit, and one that is not higher changes nothing. What V8 forbids there: JavaScript, and
- * allocation on the heap. So everything is decided beforehand, in the plan, and this file only makes system calls, allocates small
+ * V8 runs the callback on the thread of the isolate, inside or right after a collection, with the current limit; it
+ * returns the new limit, and one that is not higher changes nothing. V8 forbids JavaScript and allocation on the heap
+ * in it. So everything is decided beforehand, in the plan, and this file only makes system calls, allocates small
  * amounts with malloc(3), and waits for a bounded time.
  *
- *   - The fork is made at once. A process that is given more heap to go on with may be inside one native call that fills that as
- *     well (an array that doubles, JSON.parse of a giant), and never reach a point at which it could be asked to fork.
- *   - The parent's limit stays as it is, so V8 ends it the way it would have ended it. With a higher limit it would live on, in a
- *     state in which nobody has tested it.
- *   - The child's limit is raised. It returns into the code that asked for memory, which V8 lets continue up to the next loop turn or
- *     function entry. There V8 serves interrupts, and the one requested here runs the job. A native call that is under way ends first;
- *     the child has nothing left that such a call could damage (child.c).
- *   - The parent is held until the child is past its first collection and has its profile on disk. Until then the child may need a thread of V8's that was not
- *     forked with it (a sweeper, mostly), end with CHILD_EXIT_WAITED_FOR_THREAD, and want another fork, which only a parent that
- *     still exists can make.
+ *   - The fork is made at once. A process that is given more heap to go on with may be inside one native call that
+ *     fills that as well (an array that doubles, JSON.parse of a giant), and never reach a point at which it could be
+ *     asked to fork.
+ *   - The parent's limit stays as it is, so V8 ends it the way it would have ended it. With a higher limit it would
+ *     live on, in a state that no application was tested in.
+ *   - The child's limit is raised. It returns into the code that asked for memory, which V8 lets continue up to the
+ *     next loop turn or function entry. There V8 serves interrupts, and the one requested here runs the job. A native
+ *     call that is under way ends first; the child has nothing left that such a call could damage (child.c).
+ *   - The parent is held until the child is past its first collection and has its profile on disk. Until then the child
+ *     may need a thread of V8's that was not forked with it (mostly a sweeper), end with CHILD_EXIT_WAITED_FOR_THREAD,
+ *     and need another fork, which only a parent that still exists can make.
  *
- * V8 also calls the callback before a collection of last resort, after which a process can live on. Then the child is an ordinary
- * forked child: it finishes, and is reaped later.
+ * V8 also calls the callback before a collection of last resort, after which a process can live on. Then the child is
+ * an ordinary forked child: it finishes, and is reaped later.
  */
 #define _GNU_SOURCE
 #include "heap-limit.h"
@@ -38,27 +39,27 @@
 #include <unistd.h>
 
 /*
- * Before the first fork, ms. V8 has collected before it calls, and its threads are still sweeping what that left. A child that is
- * forked in the middle waits for them in its own collection: half of all first children ended so without this pause, none in 16
- * deaths with it.
+ * Pause before the first fork, ms. V8 has just collected, and its threads are still sweeping the heap. A child that is
+ * forked in the middle waits for them in its own collection: half of all first children ended that way without this
+ * pause, none in 16 trials with it.
  */
 #define SWEEP_MS 50
-/* Forks for one dump. In practice the second one gets through. */
+/* Number of forks for one dump, at most. In practice the second one succeeds. */
 #define MOST_FORKS 5
-/* V8 can call several times before it ends the process; a process that lives on has its next dump after this long at the earliest. */
+/* V8 can call several times in a row. A process that lives on has its next dump after at least this time, ms. */
 #define SETTLING_MS 60000
-/* The least by which the child's limit is raised. Its job needs a few MB; a native call under way may need as much as there was. */
+/* Least raise of the child's limit. Its job needs a few MB; a native call under way may need as much as the heap. */
 #define LEAST_RAISE_BYTES ((size_t)256 << 20)
-/* Between two looks for a second plan. */
+/* Interval at which the callback looks for a second plan, ms. */
 #define PLAN_PAUSE_MS 10
-/* Between two looks at a child that has closed its pipe and cannot be reaped yet. */
+/* Interval at which the parent tries to reap a child that has closed its pipe, ms. */
 #define REAP_PAUSE_MS 2
 
 /* ---- V8 ---------------------------------------------------------------------------------------------------------- */
 
 /*
- * The C++ functions of V8 by their mangled names, which every Node.js from 20 to 26 exports, so that no V8 header is needed and one
- * binary serves all of them. The references are weak: an executable without these symbols leaves them NULL.
+ * C++ functions of V8 by their mangled names, which every Node.js from 20 to 26 exports, so that no V8 header is needed
+ * and one binary serves all of them. The references are weak: in an executable without these symbols they are NULL.
  */
 #define EXPORTED_BY_V8(name) __asm__(name) __attribute__((weak, visibility("default")))
 
@@ -77,23 +78,26 @@ extern void request_interrupt(void *isolate, interrupt_callback *callback, void 
 /* ---- state ------------------------------------------------------------------------------------------------------- */
 
 static struct {
-  /* NULL when not armed. */
+  /* The isolate whose callback is armed; NULL when none is. */
   void *isolate;
   pid_t pid;
   void (*job)(const struct heap_limit_child *);
 } armed;
 
-/* Written by whichever thread reads the memory, copied by the callback. Nothing waits under this lock. */
+/*
+ * Guards the plan, which the thread that reads the memory writes, and the callback copies. No thread waits while it
+ * holds this lock.
+ */
 static pthread_mutex_t plan_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long plans;
 static struct heap_limit_plan next_plan;
 
-/* The callback's own: it may run with little stack left. */
+/* Used by the callback only. Static, because it may run with little stack left. */
 static struct heap_limit_plan plan;
 static struct heap_limit_child child;
 static double last_call_ms;
 
-/* The child of a parent that has gone on; 0 when there is none. */
+/* Pid of a child whose parent has lived on; 0 when there is none. */
 static _Atomic pid_t unreaped;
 
 void heap_limit_prepare(const struct heap_limit_plan *prepared) {
@@ -111,7 +115,7 @@ static double read_clock_ms(clockid_t clock) {
 
 static double now_ms(void) { return read_clock_ms(CLOCK_MONOTONIC); }
 
-/* Copies the latest plan. Returns how many there have been. */
+/* Copies the latest plan. Returns the number of plans so far. */
 static unsigned long copy_plan(void) {
   (void)pthread_mutex_lock(&plan_lock);
   unsigned long count = plans;
@@ -121,8 +125,9 @@ static unsigned long copy_plan(void) {
 }
 
 /*
- * The first plan is made as the callback is armed, by the thread that now stands still, and refuses. The thread of the watch makes the
- * second one, which is waited for as long as the first one allows: a process can fill its heap as it starts.
+ * Takes the latest plan. The first plan, made when the callback is armed, by the thread that now stands still, refuses.
+ * The watch's thread makes the second one, and the callback waits for that as long as the first one allows: a process
+ * can fill its heap as it starts.
  */
 static bool take_plan(void) {
   double called_ms = now_ms();
@@ -134,8 +139,8 @@ static bool take_plan(void) {
 /* ---- the line ---------------------------------------------------------------------------------------------------- */
 
 /*
- * Straight to the descriptor: no loop turns any more. Not to a pipe that is full and whose reader stands still; V8's own lines
- * would wait there as well, but they are not ours to answer for.
+ * Writes a log line to stderr's descriptor, because the event loop has stopped. Does not wait for a full pipe whose
+ * reader stands still. (V8's own lines would wait there, but that is not this library's doing.)
  */
 static void write_line(size_t limit_bytes, const char *what) {
   static char line[PATH_MAX * 2 + 1024];
@@ -150,7 +155,7 @@ static void write_line(size_t limit_bytes, const char *what) {
   (void)written;
 }
 
-/* "<directory>/heap-limit-memory-<pid>-<ms>.heapprofile and .heapsnapshot", as far as they are written. */
+/* Writes a line with "<directory>/heap-limit-memory-<pid>-<ms>" and the extensions of the files. */
 static void write_files_line(const char *what) {
   static char text[PATH_MAX + 256];
   const char *extensions = plan.has_profile && plan.has_snapshot ? ".heapprofile and .heapsnapshot"
@@ -175,7 +180,7 @@ static void run_job(void *isolate, void *data) {
   armed.job(&child);
 }
 
-/* The parent stands still until this report, so the child has been as quick as the parent up to here. From now on it can wait. */
+/* The parent waits for this report, so until here the child keeps the parent's priority. From here on it is nice. */
 void heap_limit_report_past_collection(const struct heap_limit_child *of) {
   ssize_t written = write(of->forked.result_descriptor, "c", 1);
   (void)written;
@@ -190,11 +195,11 @@ static size_t raised(size_t limit_bytes) {
 /* ---- the parent -------------------------------------------------------------------------------------------------- */
 
 enum progress {
-  /* Neither past the collection nor ended: its time is over. */
+  /* Neither past the collection nor ended when the time was over. */
   AT_WORK,
   PAST_COLLECTION,
   DONE,
-  /* Worth another fork. */
+  /* Ended, but another fork may succeed. */
   STUCK,
   /* Ended in a way that another fork would not change. */
   LOST
@@ -215,19 +220,19 @@ static enum progress judge(int status) {
   }
 }
 
-/* The pipe ends a moment before the process can be reaped. */
+/* Reaps the child: its pipe ends a moment before that is possible. */
 static enum progress reap(pid_t pid, double until_ms, int *status) {
   for (;;) {
     pid_t ended = waitpid(pid, status, WNOHANG);
     if (ended == pid) return judge(*status);
-    /* ECHILD: another part of the process waits for every child. How this one ended is not known. */
+    /* ECHILD: another part of the process has reaped the child. How it ended is not known. */
     if (ended < 0 && errno != EINTR) return DONE;
     if (now_ms() >= until_ms) return AT_WORK;
     (void)poll(NULL, 0, REAP_PAUSE_MS);
   }
 }
 
-/* Waits for what the child reports, and for its end where that has to be waited for. */
+/* Reads the child's report until the child is past its collection, or, where the plan demands it, has ended. */
 static enum progress follow(double until_ms, int *status) {
   bool is_past = false;
   for (;;) {
@@ -261,7 +266,7 @@ static void finish(enum progress progress, int status) {
   }
 }
 
-/* Returns true in the child. */
+/* Forks and waits. Returns true in the child. */
 static bool dump(void) {
   double until_ms = now_ms() + plan.hold_ms;
   (void)poll(NULL, 0, SWEEP_MS < plan.hold_ms ? SWEEP_MS : 0);
@@ -270,7 +275,7 @@ static bool dump(void) {
   enum progress progress = STUCK;
   int status = 0;
   for (child.fork = 1; progress == STUCK && child.fork <= MOST_FORKS && now_ms() < until_ms; child.fork++) {
-    /* Whole: the job builds the names of the files from it as well. */
+    /* Whole ms: the job makes the file names from it as well. */
     child.started_at_ms = (double)(int64_t)read_clock_ms(CLOCK_REALTIME);
     int error = fork_with_heap(&options, &child.forked);
     if (error != 0) {
@@ -291,7 +296,7 @@ static bool dump(void) {
 static size_t near_heap_limit(void *data, size_t limit_bytes, size_t initial_bytes) {
   (void)data;
   (void)initial_bytes;
-  /* The child again: a native call that it has not returned from yet needs more. Its allowance is what stops it. */
+  /* The child again: a native call from which it has not returned needs more heap. Only its allowance stops it. */
   if (getpid() != armed.pid) return raised(limit_bytes);
 
   double called_ms = now_ms();
@@ -316,7 +321,7 @@ pid_t heap_limit_reap(void) {
   pid_t pid = atomic_load(&unreaped);
   int status;
   if (pid == 0 || waitpid(pid, &status, WNOHANG) == 0) return 0;
-  /* One thread reports it, where several look. */
+  /* If several threads look, one of them reports it. */
   return atomic_compare_exchange_strong(&unreaped, &pid, 0) ? pid : 0;
 }
 
@@ -327,7 +332,7 @@ const char *heap_limit_arm(void (*job)(const struct heap_limit_child *)) {
   if (get_current_isolate == NULL || add_callback == NULL || remove_callback == NULL || request_interrupt == NULL) {
     return "this Node.js does not export the functions of V8 that it needs";
   }
-  /* Only the thread that forks exists in the child. Isolates of worker threads have a callback by Node.js anyway. */
+  /* Only the thread that forks exists in the child. On isolates of worker threads Node.js has a callback of its own. */
   if (syscall(SYS_gettid) != getpid()) return "only the main thread can be forked";
   armed.isolate = get_current_isolate();
   armed.pid = getpid();

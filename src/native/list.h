@@ -10,7 +10,7 @@
 
 #define LIST_FIRST_CAPACITY 256
 
-/* Makes room for one more item. 0, or ENOMEM and nothing changed. */
+/* Makes room for one more item. Returns 0, or ENOMEM and nothing changed. */
 #define LIST_RESERVE(list) list_reserve((void **)&(list)->items, &(list)->capacity, (list)->count, sizeof *(list)->items)
 
 static inline int list_reserve(void **items, size_t *capacity, size_t count, size_t item_size) {

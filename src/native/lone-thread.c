@@ -43,8 +43,8 @@ __asm__(".symver sem_trywait, sem_trywait@GLIBC_2.17");
 _Noreturn static void give_up(void) { _exit(CHILD_EXIT_WAITED_FOR_THREAD); }
 
 /*
- * A wait with a time limit returns at once, as if the time had passed. Its caller may try again, as a spinning lock does, and
- * use the processor for nothing: in a process with one thread this many time-outs are a wait without end.
+ * A wait with a time limit returns at once, as if the time had passed. Its caller may try again, as a spinning lock
+ * does, and waste CPU: in a process with one thread this many time-outs mean a wait without end.
  */
 static int time_out(void) {
   static int timed_waits;
@@ -52,7 +52,7 @@ static int time_out(void) {
   return ETIMEDOUT;
 }
 
-/* Replaces functions with one to four arguments; the calling conventions allow that. */
+/* Replaces functions with one to four arguments, which the calling conventions allow. */
 static int do_nothing(void) { return 0; }
 
 static int wait_for_condition(pthread_cond_t *condition, pthread_mutex_t *mutex) {
@@ -93,7 +93,7 @@ static int join_thread(pthread_t thread, void **result) {
   give_up();
 }
 
-/* As the kernel does it: a wait on a word that has changed already returns. Any other wait would sleep. */
+/* Behaves as the kernel does where the word has changed already: the wait returns. Any other wait would sleep. */
 static long wait_on_futex(const uint32_t *word, uint32_t expected, const struct timespec *timeout) {
   if (__atomic_load_n(word, __ATOMIC_SEQ_CST) != expected) {
     errno = EAGAIN;

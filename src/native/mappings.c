@@ -29,7 +29,7 @@ static int append(struct mapping_list *list, struct mapping mapping) {
   return error;
 }
 
-/* Reads a hexadecimal number and moves the pointer behind it. */
+/* Reads a hexadecimal number and moves the pointer past it. */
 static uintptr_t take_hexadecimal(const char **text) {
   uintptr_t number = 0;
   for (;; (*text)++) {
@@ -47,8 +47,8 @@ enum kind {
 };
 
 /*
- * Reads the first line of a mapping, `7f5c3a000000-7f5c3a021000 rw-p 00000000 00:00 0`, with a path behind it if there is a
- * file. False for any other line: those begin with a name.
+ * Reads the first line of a mapping, `7f5c3a000000-7f5c3a021000 rw-p 00000000 00:00 0`, followed by a path if there is
+ * a file. False for any other line: those begin with a name.
  */
 static bool parse_first_line(const char *line, struct mapping *mapping, enum kind *kind) {
   const char *at = line;
@@ -66,7 +66,7 @@ static bool parse_first_line(const char *line, struct mapping *mapping, enum kin
   return true;
 }
 
-/* Calls `take` for each mapping in a file like /proc/self/maps, with its flags where the file has them. 0, or an errno. */
+/* Calls `take` for each mapping in a file like /proc/self/maps, with its flags if there are any. Returns 0 or an errno. */
 static int read_mappings(const char *path, int (*take)(struct mapping, enum kind, const char *flags, void *), void *lists) {
   static const char flags_prefix[] = "VmFlags:";
   FILE *file = fopen(path, "re");
@@ -165,7 +165,7 @@ static void keep_common(struct mapping_list *list, const struct mapping_list *ot
   list->count = kept;
 }
 
-/* Another thread may have unmapped a range meanwhile; then there is nothing to advise, and the error can be ignored. */
+/* If another thread has unmapped a range since, there is nothing to advise, and the error can be ignored. */
 static void advise(const struct mapping_list *list, int advice) {
   for (size_t index = 0; index < list->count; index++) {
     const struct mapping *mapping = &list->items[index];

@@ -1,13 +1,13 @@
-// Compiles the fork helper into prebuilds/, from where src/capture/heap/fork/helper.ts loads it, in the package and in a clone alike.
+// Compiles the fork helper into prebuilds/, from where src/capture/heap/fork/helper.ts loads it.
 //
-//   node src/native/prebuild.mjs             this machine's own kind, with `cc` (or $CC)
-//   node src/native/prebuild.mjs --release   every kind for which a compiler is installed; names the missing ones
-//   node src/native/prebuild.mjs --all       every kind, or an error
+//   node src/native/prebuild.mjs             for this machine, with `cc` (or $CC)
+//   node src/native/prebuild.mjs --release   for every target whose compiler is installed; names the missing ones
+//   node src/native/prebuild.mjs --all       for every target, or an error
 //
 // Plain compiler calls instead of node-gyp: the helper needs nothing of Node.js but the headers of Node-API, which are a
 // package, so it builds without Python, without a download, and for other processors with the same ten lines.
 //
-// The same sources and compiler make the same bytes, in whatever directory.
+// The same sources and compiler give the same bytes, in whatever directory.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
@@ -17,7 +17,7 @@ import nodeApiHeaders from 'node-api-headers'
 const sourceDirectory = dirname(fileURLToPath(import.meta.url))
 const rootDirectory = join(sourceDirectory, '..', '..')
 
-/** The oldest glibc that Node.js 20 runs on; a binary that needs a newer one would not load there. */
+/** The oldest glibc on which Node.js 20 runs; a binary that needs a newer one would not load there. */
 const OLDEST_GLIBC = [2, 28]
 
 /** Compilers as Debian names them, and the packages that contain them. */
@@ -92,7 +92,7 @@ function refuseNewerGlibc(file) {
   }
 }
 
-/** This machine's own kind may be compiled by `cc`; the others need the compiler of that name. */
+/** For this machine's own target `cc` may be used; the others need the compiler of that name. */
 function withCompiler(target) {
   const host = hostTarget()
   const isHost = target.arch === host.arch && target.libc === host.libc

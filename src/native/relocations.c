@@ -26,7 +26,7 @@
 #error "The relocation types of this processor are not known here."
 #endif
 
-/* The symbols to find, and the list of what was found. */
+/* The symbols to find, and the pointers found so far. */
 struct search {
   const struct replacement *replacements;
   size_t count;
@@ -97,7 +97,7 @@ static int find_in_object(struct dl_phdr_info *object, size_t size, void *data) 
   (void)size;
   const struct search *search = data;
   const ElfW(Dyn) *dynamic = find_dynamic_section(object);
-  /* The replacements themselves may call what they replace. */
+  /* The functions of this file's own object may call those that they replace. */
   if (dynamic == NULL || contains(object, (uintptr_t)&find_in_object)) return 0;
 
   struct relocations relocations = read_dynamic_section(object, dynamic);

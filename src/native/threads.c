@@ -1,6 +1,7 @@
 /*
- * How many threads this process could start now. The kernel counts processes and threads against RLIMIT_NPROC and pids.max, of
- * this process, of others of the same user, and of other containers: no number in /proc has the answer, a trial has.
+ * Finds out how many threads this process could start now. The kernel counts processes and threads against RLIMIT_NPROC
+ * and pids.max, of this process, of others of the same user, and of other containers: no number in /proc shows the
+ * result, only a trial does.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -39,8 +40,8 @@ static void *wait_for_the_others(void *argument) {
 }
 
 /*
- * The kernel counts a thread for a moment after pthread_join has returned, and no longer once its number is unknown. Bounded, in
- * case that the number is given to another thread at once.
+ * The kernel still counts a thread for a moment after pthread_join has returned, until its id is unknown. The wait for
+ * that is bounded, in case the id is given to another thread at once.
  */
 static void end(const struct trial *trial) {
   static const struct timespec moment = {0, 20000};
@@ -57,7 +58,7 @@ unsigned threads_available(unsigned wanted) {
   sigset_t all;
   sigset_t before;
   (void)sigfillset(&all);
-  /* On Linux sigprocmask is the calling thread's. The new threads inherit it: no handler of the application runs on them. */
+  /* sigprocmask sets the calling thread's mask. New threads inherit it: no handler of the application runs on them. */
   (void)sigprocmask(SIG_SETMASK, &all, &before);
   (void)pthread_mutex_lock(&gate);
   unsigned started = 0;

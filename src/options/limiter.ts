@@ -1,7 +1,7 @@
 import type { Budget } from '../dispatch/budget'
 import { rangeError, readWhole, typeError } from './read'
 
-/** Names of intervals that `limiter` understands, besides a number of ms. */
+/** Interval names that the option `limiter` accepts; it also accepts a number of ms. */
 export type IntervalName = 'second' | 'sec' | 'minute' | 'min' | 'hour' | 'hr' | 'day'
 
 /**
@@ -24,7 +24,7 @@ const INTERVALS_MS: Readonly<Record<IntervalName, number>> = {
   day: 86_400_000,
 }
 
-/** `limiter`, of the monitor's kinds of dump and of a cluster's. */
+/** Reads the option `limiter`, of a kind of dump of the monitor or of a cluster. */
 export function readLimiter(value: unknown = DEFAULT_LIMITER, name: string): Budget {
   const names = Object.keys(INTERVALS_MS)
   if (!Array.isArray(value)) {
@@ -56,7 +56,7 @@ function readInterval(value: unknown, name: string, names: readonly string[]): n
   return value
 }
 
-/** `keep`: the number of dumps to keep, or `false` to keep all. */
+/** Reads the option `keep`: the number of dumps to keep, or `false` to keep all. */
 export function readKeep(value: unknown, name: string): number | false {
   if (value === false) return false
   return readWhole(value, name, 0, DEFAULT_KEEP)

@@ -4,10 +4,14 @@ import { ownOnly } from '../base/globals'
 import { MAX_TIMER_MS } from '../base/time'
 import type { Logger } from '../report/listeners'
 
-// Readers of what users write. Each checks one value and returns it, or its default when it is absent. Each throws a TypeError
-// for a wrong type and a RangeError for a wrong value, which name the option, what was expected, and the value received.
+// Readers of option values. Each checks one value and returns it, or its default when it is absent. Each throws a
+// TypeError for a wrong type and a RangeError for a wrong value, which name the option, what was expected, and the
+// value received.
 
-/** SIGKILL and SIGSTOP cannot be caught, V8's profiler owns SIGPROF, Node's debugger SIGUSR1; after the faults no JavaScript can run. */
+/**
+ * Signals that the monitor cannot listen for: SIGKILL and SIGSTOP cannot be caught, V8's profiler uses SIGPROF, Node's
+ * debugger SIGUSR1, and after a fault such as SIGSEGV no JavaScript can run.
+ */
 export const RESERVED_SIGNALS = new Set([
   'SIGKILL',
   'SIGSTOP',
@@ -49,7 +53,7 @@ export function readWhole(value: unknown, name: string, least: number, otherwise
   return value
 }
 
-/** A share such as `'85%'`, above 0 and up to 100. @returns The percentage. */
+/** Reads a share such as `'85%'`, above 0 and up to 100. @returns The percentage. */
 export function readShare(text: string, name: string, expected: string): number {
   const percent = /^\s*(\d+(?:\.\d+)?)\s*%\s*$/.exec(text)?.[1]
   if (percent === undefined || Number(percent) <= 0 || Number(percent) > 100)
@@ -104,7 +108,7 @@ export function rangeError(name: string, expected: string, received: unknown): R
   return new RangeError(`${name} must be ${expected}; received ${describe(received)}`)
 }
 
-/** Long or hostile values must not turn an error message into a dump, or into another error. */
+/** Describes a value for an error message: cuts long ones, and never throws. */
 export function describe(value: unknown): string {
   try {
     const text = inspect(value, { depth: 0, breakLength: Infinity, maxArrayLength: 4, maxStringLength: 80 })

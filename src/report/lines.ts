@@ -8,7 +8,9 @@ export const lines = {
     if (dump.earlier) return earlierDump(dump)
     const { kind, rule, files, sizeBytes, way, pauseMs, durationMs, lateMs } = dump
     const late =
-      lateMs === undefined ? '' : `, ${Math.round(lateMs)} ms late: the main thread took no order before`
+      lateMs === undefined
+        ? ''
+        : `, began ${Math.round(lateMs)} ms late: the main thread accepted no order before`
     const took = `pause ${Math.round(pauseMs)} ms, took ${Math.round(durationMs)} ms${late}`
     return `${rule} ${kind} dump: ${files.join(', ')} (${way}, ${formatSize(sizeBytes)}, ${took})${inWords(dump)}`
   },
@@ -33,7 +35,7 @@ export const lines = {
   },
 }
 
-/** Whose CPU or whose memory it was. */
+/** Names the owner of the CPU time or of the memory. */
 function inWords({ kind, makeup }: Pick<Dump, 'kind' | 'makeup'>): string {
   if (!makeup || (kind === 'cpu' && makeup.spanMs === 0)) return ''
   return `; ${kind === 'cpu' ? cpuSentence(makeup) : memorySentence(makeup)}`

@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events'
 import { writeSync } from 'node:fs'
 import { Promise } from '../base/globals'
 
-// Loggers and listeners are the host's code: each can throw anything, reject, or return anything.
+// Loggers and listeners are code of the application: each can throw anything, reject, or return anything.
 
 /** Logs a line. Never throws and never rejects: a failing logger is ignored. */
 export function say(logger: Logger, level: keyof Logger, line: string): void {
@@ -14,8 +14,8 @@ export function say(logger: Logger, level: keyof Logger, line: string): void {
 }
 
 /**
- * Calls each listener, whatever the others do. Not `emitter.emit`: there, a listener that throws keeps the later ones from being called, and throws
- * into this library.
+ * Calls each listener, even if others fail. Not `emitter.emit`: there, a listener that throws prevents the calls of the
+ * later ones, and throws into this library.
  *
  * @param onFailed - Called with the error or rejection of a listener. Must not throw.
  */
@@ -34,17 +34,17 @@ export function callListeners<Events extends Record<keyof Events, unknown[]>>(
   }
 }
 
-/** An unhandled rejection would end the host. */
+/** Handles a rejection: unhandled, it would end the process. */
 function onRejection(result: unknown, handle: (error: unknown) => void): void {
   Promise.resolve(result).catch(handle)
 }
 
-/** One line per event, whatever messages and paths contain. */
+/** Joins the lines of a text, since messages and paths can contain line breaks: each event is one log line. */
 function oneLine(text: string): string {
   return text.replace(/\s*[\r\n]+\s*/g, ' ')
 }
 
-/** Where the library writes its lines. Console, pino, winston and most others fit as they are. */
+/** Receives the library's log lines. Console, pino, winston and most others can be passed as they are. */
 export interface Logger {
   info(line: string): void
   warn(line: string): void
@@ -56,16 +56,17 @@ const STDERR = 2
 /**
  * The default logger: a line per event to stderr.
  *
- * It writes to the descriptor. `process.stderr` and every console on it report a reader that has gone as an `'error'` event
- * later. The host does not listen to that event, so the process would end because of a line of this library.
+ * It writes to the descriptor. When the reader of stderr has gone, `process.stderr` and every console on it emit an
+ * `'error'` event later. If the application does not listen to that event, a line of this library would end the
+ * process.
  */
 export function stderrLogger(): Logger {
   const write = (line: string) => {
     try {
       writeSync(STDERR, `cpu-memory-monitor: ${line}\n`)
     } catch {
-      // The descriptor is closed, its reader has gone, or it is full and does not block: the line is lost, the host is not. A
-      // blocking pipe whose reader stands still holds the host up, as it does with `console.error`.
+      // The descriptor is closed, its reader has gone, or it is full and does not block: only the line is lost. A
+      // blocking pipe that is not read blocks the application, as it does with `console.error`.
     }
   }
   return { info: write, warn: write, error: write }

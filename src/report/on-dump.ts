@@ -1,15 +1,15 @@
 import { Promise } from '../base/globals'
 import { clearTimeout, setTimeout } from '../base/time'
 
-/** The longest that a call of `onDump` is waited for, ms. */
+/** Deadline of a call of `onDump`, ms. */
 export const ON_DUMP_DEADLINE_MS = 60_000
 
 /** A function of the application that is called with each dump. */
 export type OnDump<Dump> = (dump: Dump) => unknown
 
 /**
- * Calls `onDump`, and keeps what becomes of it away from the monitor and the process: what it throws or rejects with, and a call that
- * takes too long, is a failure of that call alone.
+ * Calls `onDump`, and keeps its errors away from the monitor and the process: an error, a rejection, or a call past its
+ * deadline is a failure of that call alone.
  */
 export class DumpHook<Dump> {
   readonly #onDump: OnDump<Dump>
@@ -17,7 +17,7 @@ export class DumpHook<Dump> {
   readonly #calls = new Set<Promise<void>>()
   readonly #deadlineMs: number
 
-  /** @param onFailed - Must not throw. */
+  /** @param onFailed - Called with each such failure. Must not throw. */
   constructor(
     onDump: OnDump<Dump>,
     onFailed: (error: unknown) => void,
@@ -28,7 +28,7 @@ export class DumpHook<Dump> {
     this.#deadlineMs = deadlineMs
   }
 
-  /** Never throws, and keeps no process alive. */
+  /** Calls `onDump`. Never throws, and does not keep the process alive. */
   call(dump: Dump): void {
     const call = this.#run(dump)
     this.#calls.add(call)
@@ -44,7 +44,7 @@ export class DumpHook<Dump> {
     let timer: NodeJS.Timeout | undefined
     try {
       const late = new Promise<never>((_resolve, reject) => {
-        const message = `it has not settled within ${this.#deadlineMs} ms`
+        const message = `the call has not settled within ${this.#deadlineMs} ms`
         timer = setTimeout(() => reject(new Error(message)), this.#deadlineMs).unref()
       })
       await Promise.race([Promise.resolve(this.#onDump(dump)), late])

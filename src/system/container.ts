@@ -1,22 +1,23 @@
 import { limitedGroups, readTotalMemory, workingSetBytes } from './limits'
 import { type ReadKernelFile, readKernelFile, readResidentBytes } from './proc'
 
-/** Most processes of a container that are looked at. */
+/** Number of processes of a container that are read, at most. */
 const MOST_PROCESSES = 512
 
-/** What the processes of a container look like from one of them. */
+/** Readings of the other processes of the same container. */
 export interface Neighbours {
   /** Resident set of a process, bytes; `undefined` when it has ended or cannot be read. */
   readonly rssOf: (pid: number) => number | undefined
-  /** Whether a process has this library at work in it. */
+  /** Whether this library is active in a process. */
   readonly isWatching: (pid: number) => boolean
 }
 
 /**
- * What all processes of the tightest memory cgroup use together, without page cache that the kernel can drop, in percent of its
- * limit. Above the threshold only the largest of the processes that watch gets a reading: one dump tells more than one of each.
+ * Reads the memory that all processes of one cgroup use together, of the cgroup closest to its memory limit, in percent
+ * of that limit. Page cache that the kernel can drop does not count. Above `threshold` only the largest of the
+ * processes in which this library is active gets a reading, so that one process dumps and not each of them.
  *
- * @returns `undefined` without a limit, and above the threshold where another process that watches is larger.
+ * @returns `undefined` without a limit, and above the threshold where another such process is larger.
  */
 export function readContainerUse(
   threshold: number,
@@ -44,7 +45,7 @@ function isLargest(processes: string, { rssOf, isWatching }: Neighbours): boolea
     .some((pid) => (rssOf(pid) ?? 0) > own && isWatching(pid))
 }
 
-/** A process that watches has the native helper in its memory. */
+/** A process in which this library is active has the native helper mapped into its memory. */
 function neighboursBy(read: ReadKernelFile): Neighbours {
   return {
     rssOf(pid) {

@@ -2,7 +2,7 @@ import { getHeapStatistics } from 'node:v8'
 import type { HeapFigures } from '../base/thread-figures'
 import { monotonicMs } from '../base/time'
 
-/** What Node added later: https://nodejs.org/api/process.html#processthreadcpuusagepreviousvalue */
+/** Since Node 22.19 and 24.6: https://nodejs.org/api/process.html#processthreadcpuusagepreviousvalue */
 type ProcessOfToday = NodeJS.Process & { readonly threadCpuUsage?: () => NodeJS.CpuUsage }
 
 /** CPU time of the calling thread, ms; NaN where Node does not offer it. */
@@ -13,7 +13,7 @@ export function readOwnThreadCpuMs(): number {
 
 const memoryUsage = process.memoryUsage.bind(process)
 
-/** Reads the figures of the calling thread: 20 µs. */
+/** Reads heap and CPU time of the calling thread; takes 20 µs. */
 export function readHeapFigures(): HeapFigures {
   const { heapUsed, heapTotal, external, arrayBuffers } = memoryUsage()
   return {
@@ -23,7 +23,7 @@ export function readHeapFigures(): HeapFigures {
     heapLimit: getHeapStatistics().heap_size_limit,
     external,
     arrayBuffers,
-    // Where /proc has the time of each thread, nothing is asked here.
+    // On Linux the CPU time of each thread is read from /proc instead.
     threadCpuMs: process.platform === 'linux' ? NaN : readOwnThreadCpuMs(),
   }
 }

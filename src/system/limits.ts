@@ -16,19 +16,19 @@ import {
 export interface Limits {
   /** The smallest memory limit of the process's cgroup and its ancestors, bytes. Absent when none limits it. */
   readonly memoryLimitBytes?: number
-  /** `'unknown'`: no limit was found, but there are {@link Limits.problems} where one may be. */
+  /** `'unknown'`: no limit was found, but a file that may hold one could not be read, see {@link Limits.problems}. */
   readonly memoryLimitSource: 'cgroup-v2' | 'cgroup-v1' | 'none' | 'unknown'
   /** Memory of the machine, bytes. */
   readonly totalMemoryBytes: number
-  /** Cores that the process may use, a fraction where a quota says so. Always above 0. */
+  /** Cores that the process may use, a fraction where a CPU quota sets it. Always above 0. */
   readonly cpus: number
-  /** `'unknown'`: no quota was found, but there are {@link Limits.problems} where one may be. */
+  /** `'unknown'`: no quota was found, but a file that may hold one could not be read, see {@link Limits.problems}. */
   readonly cpusSource: 'cgroup-v2' | 'cgroup-v1' | 'machine' | 'unknown'
   /** The cgroup files that could not be read or understood, each with the line or the error. Absent when there are none. */
   readonly problems?: string
 }
 
-/** Reads what the process may use. A file that cannot be read or understood sets no limit; it never throws. */
+/** Reads what the process may use. A file that cannot be read or parsed counts as setting no limit. Never throws. */
 export function readLimits(read: ReadKernelFile = readKernelFile): Limits {
   const totalMemoryBytes = readTotalMemory(read)
   const groups = { memory: readGroups(read, 'memory'), cpu: readGroups(read, 'cpu') }
@@ -83,8 +83,8 @@ function readCpus(
 }
 
 /**
- * Cores that the scheduler may put the process on. `os.availableParallelism()` is the last resort: from libuv 1.49
- * it rounds the cgroup's quota down to whole cores, 1.5 to 1 (https://github.com/libuv/libuv/pull/4746).
+ * Number of CPUs on which the scheduler may run the process. `os.availableParallelism()` is the last resort: from libuv
+ * 1.49 on it rounds the cgroup's quota down to whole cores, 1.5 to 1 (https://github.com/libuv/libuv/pull/4746).
  */
 function readAllowedCpus(read: ReadKernelFile): number {
   return parseAllowedCpus(read('/proc/self/status') ?? '') || os.availableParallelism()
@@ -99,7 +99,7 @@ function readQuota(read: ReadKernelFile, { version, directory }: Group): number 
 export interface MemoryLeft {
   /** Memory that can still be allocated before a limit is reached or the machine has none left, bytes. */
   readonly availableBytes: number
-  /** Limit, hard or throttling, of the cgroup with the least memory left, bytes. Absent when no cgroup has a limit and a usage. */
+  /** Limit, hard or throttling, of the cgroup with the least memory left, bytes. Absent where none has a limit. */
   readonly limitBytes?: number
 }
 
@@ -130,7 +130,7 @@ function readAvailable(read: ReadKernelFile): number {
 type CgroupVersion = 'v1' | 'v2'
 type Controller = 'memory' | 'cpu'
 
-/** A directory of the cgroup file system that contains the process, directly or through a child group. */
+/** A directory of the cgroup file system for a cgroup that contains the process, directly or through a child cgroup. */
 interface Group {
   readonly version: CgroupVersion
   readonly directory: string
@@ -152,15 +152,15 @@ interface MemoryGroup extends Group {
 const MOUNTINFO = '/proc/self/mountinfo'
 const MEMBERSHIP = '/proc/self/cgroup'
 
-/** Finds the groups that limit this process, as {@link findGroups} does; none where the system has no such files. */
+/** Finds the cgroups of this process with {@link findGroups}; none where the system has no such files. */
 function readGroups(read: ReadKernelFile, controller: Controller): Group[] {
   return findGroups(read(MOUNTINFO) ?? '', read(MEMBERSHIP) ?? '', controller)
 }
 
 /**
- * Finds the groups that limit a process: its own first, then each ancestor up to where the hierarchy is mounted. Ancestors
- * count, because a group can use no more than any of them allows. On a hybrid machine both versions are mounted; the
- * controller is in one of them and its files are found there only, so both are listed.
+ * Finds the cgroups that limit a process: its own first, then each ancestor up to where the hierarchy is mounted.
+ * Ancestors count, because a cgroup can use no more than any of them allows. On a hybrid machine v1 and v2 are both
+ * mounted; the controller is in one of them and its files are found there only, so both are listed.
  *
  * @param mountinfo - Text of `/proc/self/mountinfo`.
  * @param cgroup - Text of `/proc/self/cgroup`.
@@ -180,11 +180,11 @@ export function findGroups(mountinfo: string, cgroup: string, controller: Contro
 }
 
 /**
- * Lists the groups, the process's own and its ancestors, that have a memory limit.
+ * Lists the cgroups, the process's own and its ancestors, that have a memory limit.
  *
  * @param totalMemoryBytes - Limits at or above it are ignored: "unlimited" is a number near 2^63 in cgroup v1.
- * @param countsThrottling - Counts `memory.high` of cgroup v2 as a limit too. Above it the kernel kills no process, but makes
- * all processes of the group wait while it reclaims memory.
+ * @param countsThrottling - Counts `memory.high` of cgroup v2 as a limit too. Above it the kernel kills no process, but
+ * makes all processes of the group wait while it reclaims memory.
  */
 export function limitedGroups(
   read: ReadKernelFile,
@@ -201,7 +201,7 @@ export function limitedGroups(
 }
 
 /**
- * Memory of a group that the kernel cannot drop at will, bytes: its usage without the file pages that were not touched
+ * Memory of a cgroup that the kernel cannot simply drop, bytes: its usage without the file pages that were not accessed
  * lately, which the kernel reclaims before it kills a process.
  */
 export function workingSetBytes(read: ReadKernelFile, { version, directory }: Group): number | undefined {
@@ -216,8 +216,8 @@ export function workingSetBytes(read: ReadKernelFile, { version, directory }: Gr
 }
 
 /**
- * Whether the kernel, when it kills one process of the group for lack of memory, kills all of them. It then does so too when
- * the whole machine is out of memory. cgroup v2; Kubernetes sets it for every container.
+ * Whether the kernel kills all processes of a cgroup together when it has to kill one for lack of memory, of the cgroup
+ * or of the whole machine: `memory.oom.group` of cgroup v2, which Kubernetes sets for every container.
  */
 export function isKilledAsOne(read: ReadKernelFile): boolean {
   return readGroups(read, 'memory').some(
@@ -226,7 +226,7 @@ export function isKilledAsOne(read: ReadKernelFile): boolean {
   )
 }
 
-/** The two files that lead to the groups, and what a line of each may be. */
+/** The two files by which the cgroups of this process are found, and the form of their lines. */
 const PATH_FILES: Readonly<Record<string, RegExp>> = {
   [MOUNTINFO]: /^$|^\d+ \d+ \d+:\d+ \S+ \S+ .*- \S+ /,
   [MEMBERSHIP]: /^$|^\d+:[^:]*:\//,
@@ -234,7 +234,7 @@ const PATH_FILES: Readonly<Record<string, RegExp>> = {
 
 const AMOUNT = '[1-9]\\d{0,19}'
 
-/** The files that set a limit, and what a line of each may be; "no limit" has a spelling of its own. */
+/** The files that hold a limit, and the form of their lines; "no limit" is written as `max` or -1. */
 const LIMIT_FILES: Readonly<Record<CgroupVersion, Readonly<Record<Controller, Record<string, RegExp>>>>> = {
   v2: {
     memory: { 'memory.max': new RegExp(`^(max|${AMOUNT})$`) },
@@ -250,10 +250,10 @@ const LIMIT_FILES: Readonly<Record<CgroupVersion, Readonly<Record<Controller, Re
 }
 
 /**
- * Lists the cgroup files that decide this process's limits and exist, but cannot be read or understood, with the line: a limit
- * in such a file is not seen, which is not the same as no limit.
+ * Lists the cgroup files that set this process's limits but cannot be read or parsed, each with the error or the bad
+ * line. A limit in such a file goes unseen, which is not the same as no limit.
  *
- * @param ofPaths - Problems of the two files that lead to the groups, which are the same for all controllers.
+ * @param ofPaths - Problems of {@link PATH_FILES}, which are the same for all controllers.
  */
 export function limitProblems(
   read: ReadKernelFile,
@@ -269,7 +269,7 @@ export function limitProblems(
   return [...ofPaths, ...limitFiles.flatMap(([path, grammar]) => problemsOf(read, path, grammar))]
 }
 
-/** The same for the two files that lead to the groups. */
+/** Lists such problems of {@link PATH_FILES}. */
 export function pathProblems(read: ReadKernelFile): string[] {
   return Object.entries(PATH_FILES).flatMap(([path, grammar]) => problemsOf(read, path, grammar))
 }
@@ -291,7 +291,7 @@ function problemsOf(read: ReadKernelFile, path: string, grammar: RegExp): string
 function readLimit(read: ReadKernelFile, group: Group): number | undefined {
   if (group.version === 'v2') return readAmount(read, group, 'memory.max')
   const own = readAmount(read, group, 'memory.limit_in_bytes')
-  // Includes the ancestors, also those above the part of the hierarchy that a container can see.
+  // This value includes the ancestors, also those above the part of the hierarchy that a container can see.
   const inherited = parseKeyed(read(`${group.directory}/memory.stat`) ?? '', 'hierarchical_memory_limit')
   return smallest([own, inherited || undefined])
 }
@@ -311,8 +311,8 @@ function groupsOf(mounts: readonly Mount[], path: string | undefined): Group[] {
     .filter(({ root }) => isWithin(path, root))
     .sort((one, other) => one.root.length - other.root.length)
   if (widest !== undefined) return climb(widest, path.slice(widest.root === '/' ? 0 : widest.root.length))
-  // The path lies outside of the mounted parts: behind a cgroup namespace, or mounted from outside of ours. The first
-  // mount is the one that a container was given as its own.
+  // The path is below none of the mounts: it lies behind a cgroup namespace, or was mounted from outside of ours. In a
+  // container the first mount is the container's own group.
   const [given] = mounts
   return given === undefined ? [] : climb(given, '')
 }
@@ -330,7 +330,7 @@ function isWithin(path: string, root: string): boolean {
   return root === '/' || path === root || path.startsWith(`${root}/`)
 }
 
-/** Finds the process's path in one hierarchy. Each line is `<hierarchy>:<controllers>:<path>`; the path may hold colons. */
+/** Finds the process's path in one hierarchy. Lines read `<hierarchy>:<controllers>:<path>`; a path may hold colons. */
 function membership(
   cgroup: string,
   isWanted: (hierarchyId: string, controllers: string) => boolean,
@@ -345,7 +345,7 @@ function membership(
 /** Each line is `id parent device root mountPoint options tags... - type source superOptions` (proc_pid_mountinfo(5)). */
 function parseMounts(mountinfo: string): Mount[] {
   return mountinfo.split('\n').flatMap((line) => {
-    // Most mounts are of other kinds.
+    // Most lines are of other file systems.
     if (!line.includes(' - cgroup')) return []
     const [before, after] = line.split(' - ')
     const [, , , root, mountPoint] = before?.split(' ') ?? []
@@ -363,7 +363,7 @@ function parseMounts(mountinfo: string): Mount[] {
   })
 }
 
-/** The kernel writes space, tab, newline and backslash as octal. */
+/** Undoes an escape of the kernel, which writes space, tab, newline and backslash in octal. */
 function unescapeSpaces(path: string): string {
   return path.replace(/\\(0[0-7]{2}|1[0-7]{2})/g, (_, octal: string) =>
     String.fromCharCode(parseInt(octal, 8)),

@@ -3,16 +3,16 @@ import { monotonicMs } from '../base/time'
 
 /** State of the calling thread's event loop. */
 export interface LoopReport {
-  /** Monotonic clock, ms. */
+  /** Time of the report, monotonic clock, ms. */
   readonly atMs: number
-  /** The 99th percentile of its delay since the previous report, ms. */
+  /** 99th percentile of the loop's delay since the previous report, ms. */
   readonly delayMs: number
-  /** Time that it has waited for events, and time that it has worked, ms since it began to turn. */
+  /** Time in which the loop waited for events (idle) and in which it worked (active) since it started, ms. */
   readonly idleMs: number
   readonly activeMs: number
 }
 
-/** Time between two looks of Node's own timer, ms: 50 of them a second cost about 0.02 % of a core. */
+/** Interval of the timer by which Node measures the loop's delay, ms: costs about 0.02 % of a core. */
 const RESOLUTION_MS = 20
 
 /** Measures the delay of the calling thread's event loop, from the first report on. */
@@ -22,7 +22,7 @@ export class LoopMeter {
   report(): LoopReport {
     const { idle, active } = performance.eventLoopUtilization()
     const histogram = (this.#histogram ??= startHistogram())
-    // What is recorded is the time between two looks.
+    // The histogram holds the time between two timer calls, the interval included.
     const delayMs = histogram.count === 0 ? 0 : Math.max(0, histogram.percentile(99) / 1e6 - RESOLUTION_MS)
     histogram.reset()
     return { atMs: monotonicMs(), delayMs, idleMs: idle, activeMs: active }

@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs'
  * Reads a small file of the kernel, from `/proc` or the cgroup file system.
  *
  * @param onError - Called with an error code when the file exists but cannot be read.
- * @returns The text, or `undefined` when it cannot be read: an unknown limit is no reason to stop watching.
+ * @returns The text, or `undefined` when it cannot be read: monitoring goes on without it.
  */
 export type ReadKernelFile = (path: string, onError?: (code: string) => void) => string | undefined
 
 /**
- * Reads from this machine. Synchronous: the kernel keeps these files in memory and a reading costs microseconds, while an
- * asynchronous one waits for a thread pool that the application may have filled.
+ * Reads from this machine. Synchronous: the kernel keeps these files in memory and a reading costs microseconds, while
+ * an asynchronous one waits for libuv's thread pool, which the application may keep busy.
  */
 export const readKernelFile: ReadKernelFile = (path, onError) => {
   try {
@@ -39,7 +39,7 @@ export function readThreadStat(directory: string): ThreadStat | undefined {
   return stat === undefined ? undefined : parseThreadStat(stat)
 }
 
-/** The name in brackets may hold spaces and brackets itself; the fields after its last bracket have a fixed order. */
+/** Parses a file `stat`. The name in brackets may hold brackets too; fields after the last one have a fixed order. */
 export function parseThreadStat(stat: string): ThreadStat {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return { state: fields[0] ?? '', cpuTicks: Number(fields[11]) + Number(fields[12]) }
@@ -48,14 +48,14 @@ export function parseThreadStat(stat: string): ThreadStat {
 /**
  * CPU time of one thread of this process, ms.
  *
- * @param threadId - The kernel's; that of the main thread is the process's id.
+ * @param threadId - The kernel's id of the thread; for the main thread it is the process id.
  * @returns `undefined` when there is no such thread, or the kernel does not keep this time.
  */
 export function readThreadCpuMs(threadId: number): number | undefined {
   return readSchedstat(threadId)?.ranMs
 }
 
-/** The kernel's count of the time that a thread had a CPU and waited for one, ms; `undefined` where it keeps none. */
+/** Time that a thread of this process had a CPU, and waited for one, ms; `undefined` where it is not counted. */
 export function readSchedstat(threadId: number): { ranMs: number; waitedMs: number } | undefined {
   const text = readKernelFile(`/proc/self/task/${threadId}/schedstat`)
   if (text === undefined) return undefined
@@ -65,9 +65,9 @@ export function readSchedstat(threadId: number): { ranMs: number; waitedMs: numb
 
 /** State, CPU time and memory of a child process. */
 export interface ChildUsage extends ThreadStat {
-  /** Whether its main thread waits on a lock (futex(2)). False too where the system does not show it. */
+  /** Whether the main thread of the process waits on a lock (futex(2)). Also false where that cannot be read. */
   readonly isLocked: boolean
-  /** Anonymous memory in its page tables, bytes. Includes pages that it still shares with its parent. */
+  /** Anonymous memory in the page tables of the process, bytes. Includes pages that it shares with its parent. */
   readonly anonymousBytes: number
 }
 
@@ -80,12 +80,12 @@ export function readChildUsage(pid: number): ChildUsage | undefined {
 }
 
 /**
- * Begins to measure the private memory of this process: pages that it shares with no other process, which are what a forked
- * child costs beyond its parent. /proc has no peak of them, so the larger of two figures is taken: the private pages at the
- * end (an allocator keeps most of what it freed), and the growth of the resident set from now to its peak.
+ * Begins to measure the private memory of this process: pages that it shares with no other process, which are what a
+ * forked child costs beyond its parent. /proc has no peak of them, so the larger of two figures is taken: the private
+ * pages at the end (an allocator keeps most of what it freed), and the growth of the resident set from now to its peak.
  *
- * @returns Reads the peak so far, bytes; `undefined` where /proc shows neither. By `/proc/self`, because a forked child's
- * `process.pid` is that of its parent.
+ * @returns A function that reads the peak so far, bytes; `undefined` where /proc shows neither figure. It reads
+ * `/proc/self`, because in a forked child `process.pid` is still that of the parent.
  */
 export function measurePrivatePeak(): () => number | undefined {
   const status = (key: string): number | undefined =>
@@ -118,12 +118,13 @@ function statusBytes(status: string, key: string): number | undefined {
   return kibibytes === undefined ? undefined : Number(kibibytes) * 1024
 }
 
-/** The number of futex(2) among the system calls. */
+/** System call number of futex(2). */
 const FUTEX = process.arch === 'arm64' ? '98' : '202'
 
 /**
- * Judged by the kernel function in which the thread waits (futex_wait_queue, futex_do_wait and others, by kernel version).
- * Some kernels show 0 instead; there the system call decides.
+ * Whether the main thread of a process waits on a lock: judged by the kernel function in which it waits
+ * (futex_wait_queue, futex_do_wait and others, by kernel version). Some kernels show 0 instead; there the system call
+ * decides.
  */
 function isLocked(pid: number): boolean {
   const waitsIn = readKernelFile(`/proc/${pid}/wchan`) ?? ''
@@ -131,9 +132,9 @@ function isLocked(pid: number): boolean {
 }
 
 /**
- * Reads a file that holds one number.
+ * Parses the text of a file that holds one number.
  *
- * @returns `undefined` for anything but a positive whole number: `max`, `-1`, an empty or a torn file.
+ * @returns `undefined` for anything but a positive whole number: `max`, `-1`, an empty or incomplete text.
  */
 export function parsePositive(text: string): number | undefined {
   const trimmed = text.trim()
@@ -142,18 +143,18 @@ export function parsePositive(text: string): number | undefined {
   return Number.isFinite(value) && value > 0 ? value : undefined
 }
 
-/** Reads a file that holds one amount, which may be 0. */
+/** Parses the text of a file that holds one amount, which may be 0. */
 export function parseAmount(text: string): number | undefined {
   return /^0+$/.test(text.trim()) ? 0 : parsePositive(text)
 }
 
-/** Reads one amount of a file of `<key> <amount>` lines such as `memory.stat`. */
+/** Parses one amount from a file of `<key> <amount>` lines such as `memory.stat`. */
 export function parseKeyed(text: string, key: string): number | undefined {
   const line = text.split('\n').find((candidate) => candidate.startsWith(`${key} `))
   return line === undefined ? undefined : parseAmount(line.slice(key.length))
 }
 
-/** Reads one amount of `/proc/meminfo`, whose lines read `<key>:   <amount> kB`. In bytes. */
+/** Parses one amount, in bytes, from `/proc/meminfo`, whose lines have the form `<key>:   <amount> kB`. */
 export function parseMeminfo(meminfo: string, key: string): number | undefined {
   const line = meminfo.split('\n').find((candidate) => candidate.startsWith(`${key}:`))
   const kibibytes =
@@ -161,14 +162,14 @@ export function parseMeminfo(meminfo: string, key: string): number | undefined {
   return kibibytes === undefined ? undefined : finite(kibibytes * 1024)
 }
 
-/** Reads cgroup v2's `cpu.max`: `<quota> <period>`, in us. In cores; `undefined` when there is no quota. */
+/** Parses `cpu.max` of cgroup v2, `<quota> <period>` in µs. @returns Cores; `undefined` when there is no quota. */
 export function parseCpuMax(text: string): number | undefined {
   const [quota, period, ...rest] = text.trim().split(/\s+/)
   if (quota === undefined || period === undefined || rest.length > 0) return undefined
   return parseQuota(quota, period)
 }
 
-/** Divides a quota by its period, in us each, as cgroup v1 keeps them in two files. In cores. */
+/** Divides a CPU quota by its period, both in µs (cgroup v1 keeps them in two files). @returns Cores. */
 export function parseQuota(quota: string, period: string): number | undefined {
   const quotaUs = parsePositive(quota)
   const periodUs = parsePositive(period)
@@ -177,7 +178,7 @@ export function parseQuota(quota: string, period: string): number | undefined {
   return cores !== undefined && cores > 0 ? cores : undefined
 }
 
-/** Counts the CPUs of a list such as `0-3,8`, as `Cpus_allowed_list` in `/proc/self/status` has it. */
+/** Counts the CPUs in a list such as `0-3,8`, the form of `Cpus_allowed_list` in `/proc/self/status`. */
 export function parseAllowedCpus(status: string): number | undefined {
   const list = /^Cpus_allowed_list:\s*([\d,-]+)$/m.exec(status)?.[1]
   if (list === undefined) return undefined

@@ -5,13 +5,13 @@ import { readKernelFile, readSchedstat, readThreadStat } from './proc'
 
 const TASKS = '/proc/self/task'
 
-/** Most threads that one reading looks at: 256 take about 3 ms of the calling thread. */
+/** Number of threads that one reading covers, at most: 256 cost the calling thread about 3 ms. */
 export const MOST_THREADS = 256
 
-/** The kernel's ticks, of 10 ms on each Linux that Node.js runs on. */
+/** Length of the kernel's clock tick, ms; the same on each Linux that Node.js runs on. */
 const TICK_MS = 10
 
-/** The kernel's numbers of all threads of this process; none where there is no /proc. */
+/** The kernel's ids of all threads of this process; none where there is no /proc. */
 export function listThreads(): number[] {
   try {
     return readdirSync(TASKS).map(Number)
@@ -20,24 +20,24 @@ export function listThreads(): number[] {
   }
 }
 
-/** The kernel's number of the calling thread. */
+/** The kernel's id of the calling thread. */
 export function ownThreadId(): number | undefined {
   return linkNumber('/proc/thread-self')
 }
 
-/** The kernel's number of the main thread: on Linux that of the process, as /proc shows it. */
+/** The kernel's id of the main thread: on Linux the process id, as /proc shows it. */
 export function mainThreadId(): number | undefined {
   return linkNumber('/proc/self')
 }
 
-/** The kernel's name of a thread, at most 15 characters; `undefined` when it has ended. */
+/** The kernel's name of a thread, at most 15 characters; `undefined` when the thread has ended. */
 export function threadName(tid: number): string | undefined {
   return readKernelFile(`${TASKS}/${tid}/comm`)?.trimEnd()
 }
 
 /**
- * Reads the CPU time of the threads, at most {@link MOST_THREADS} of them, in ns from `schedstat` where the kernel keeps it, else in
- * ticks from `stat`.
+ * Reads the CPU times of at most {@link MOST_THREADS} threads of this process: from `schedstat`, which has ns, where
+ * the kernel keeps it, else from `stat`, which has ticks.
  */
 export function readThreadTimes(): ThreadTime[] {
   return listThreads()
@@ -50,7 +50,7 @@ export function readThreadTimes(): ThreadTime[] {
 
 function timeOf(tid: number): Omit<ThreadTime, 'tid'> | undefined {
   const schedstat = readSchedstat(tid)
-  // A kernel without the counters shows zeros.
+  // A kernel that does not count these times shows zeros.
   if (schedstat && schedstat.ranMs > 0) return { cpuMs: schedstat.ranMs, waitMs: schedstat.waitedMs }
   const stat = readThreadStat(`${TASKS}/${tid}`)
   return stat && { cpuMs: stat.cpuTicks * TICK_MS, waitMs: NaN }

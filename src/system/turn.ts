@@ -5,29 +5,30 @@ import { monotonicMs, pause } from '../base/time'
 import { limitedGroups, readTotalMemory } from './limits'
 import { type ReadKernelFile, readKernelFile } from './proc'
 
-/** How often a process that waits for its turn looks again, ms. */
+/** Interval at which a process that waits for its turn tries again, ms. */
 const LOOK_MS = 100
 
-/** Ends a turn, so that the next process has it. */
+/** Ends a turn, so that the next process can take it. */
 export type EndTurn = () => void
 
 export interface TurnTerms {
-  /** For how long a process waits for its neighbours, ms. */
+  /** Longest wait for other processes under the same memory limit, ms. */
   readonly longestMs: number
-  /** Ends the waiting before its time. */
+  /** Ends the wait early when it is aborted. */
   readonly early: AbortSignal
-  /** The name that stands for the turn; absent where processes share no limit. */
+  /** Name of the socket that represents the turn; absent where processes share no memory limit. */
   readonly name?: string | undefined
 }
 
 /**
- * Waits until no other process under the same memory limit has its turn. A turn is an abstract Unix socket that listens: the
- * kernel gives its name to one process, and takes it back when that process ends in whatever way.
+ * Waits for this process's turn: of the processes under one memory limit, one at a time takes a heap snapshot. A turn
+ * is an abstract Unix socket that listens: the kernel gives its name to one process, and frees it when that process
+ * ends in any way.
  *
- * Any user can occupy such a name. One that is not held by a process of this user is no turn, and stops nothing.
+ * Any user can occupy such a name. A socket that is held by no process of this user is ignored.
  *
- * @returns `undefined` when a neighbour had the turn until the end of the time. When the waiting ends early, or there is
- * nothing to wait for, the caller may go on.
+ * @returns `undefined` when another process had the turn for all of `longestMs`. Otherwise a function that ends the
+ * turn; also when the wait was ended early or there is nothing to wait for.
  */
 export async function takeTurn({
   longestMs,
@@ -46,12 +47,12 @@ export async function takeTurn({
   }
 }
 
-/** @returns The name for the widest cgroup that limits this process's memory: all that share one of its limits are in it. */
+/** Names the socket after the outermost cgroup with a memory limit: it contains all processes that share a limit. */
 export function turnName(read: ReadKernelFile = readKernelFile): string | undefined {
   const group = limitedGroups(read, readTotalMemory(read)).at(-1)
   if (process.platform !== 'linux' || !group) return undefined
   try {
-    // The same from every mount of the hierarchy.
+    // Device and inode are the same through every mount of the hierarchy.
     const { dev, ino } = statSync(group.directory)
     return `\0cpu-memory-monitor/${process.geteuid?.()}/${dev}:${ino}`
   } catch {
@@ -59,7 +60,7 @@ export function turnName(read: ReadKernelFile = readKernelFile): string | undefi
   }
 }
 
-/** As it was when this module was loaded: a cluster's worker watches the servers of the application, and this is none. */
+/** `listen` as it was when this module was loaded: a cluster worker replaces it to track the application's servers. */
 // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the server as `this` below
 const { listen } = Server.prototype
 
@@ -67,7 +68,7 @@ function occupy(name: string): Promise<EndTurn | 'taken'> {
   return new Promise((resolve) => {
     const server = createServer((socket) => socket.destroy())
     server.once('error', ({ code }: NodeJS.ErrnoException) =>
-      // Where no such socket can be made, as with --permission, processes do not take turns.
+      // Where no such socket can be created, as with --permission, processes do not take turns.
       resolve(code === 'EADDRINUSE' ? 'taken' : nothing),
     )
     server.once('listening', () => {
@@ -75,7 +76,7 @@ function occupy(name: string): Promise<EndTurn | 'taken'> {
       resolve(() => server.close())
     })
     try {
-      // Exclusive: without it a cluster's worker would ask its primary to listen.
+      // Exclusive: otherwise a cluster worker would ask its primary to listen.
       listen.call(server, { path: name, exclusive: true })
       server.unref()
     } catch {
@@ -86,14 +87,14 @@ function occupy(name: string): Promise<EndTurn | 'taken'> {
 
 const nothing: EndTurn = () => undefined
 
-/** Judges who holds a name, each holder once: it takes a look at the descriptors of all processes of this user. */
+/** Judges whether a process of this user holds a name, once per holder: it reads the descriptors of all of them. */
 class Holders {
   #known: string | undefined
   #suspect: string | undefined
 
   constructor(private readonly name: string) {}
 
-  /** A holder that was not found twice; at the first time it may have ended in between. */
+  /** Whether two checks found no holder among this user's processes; before the first it may just have ended. */
   isStranger(): boolean {
     const inode = inodeOf(this.name)
     if (inode === undefined || inode === this.#known) return false
@@ -104,7 +105,7 @@ class Holders {
   }
 }
 
-/** Each line of the table ends with the inode and the name, of which the first character and a padding are shown as `@`. */
+/** A line of `/proc/net/unix` ends with inode and name; the name's first character and padding are shown as `@`. */
 function inodeOf(name: string): string | undefined {
   const shown = `@${name.slice(1)}`
   for (const line of (readKernelFile('/proc/net/unix') ?? '').split('\n')) {
@@ -123,7 +124,7 @@ function isHeldByOwnUser(inode: string): boolean {
   })
 }
 
-/** A process may end at any moment. */
+/** A process may end while it is read: each error counts as nothing found. */
 function orNothing<Found>(find: () => Found): Found | undefined {
   try {
     return find()

@@ -6,21 +6,22 @@ import { firstLineOf } from '../base/globals'
 import { clearTimeout, monotonicMs, setTimeout } from '../base/time'
 import { readResidentBytes } from './proc'
 
-/** CPU time of the whole own process, all threads, since it started. */
+/** CPU time of this whole process, all threads, since it started. */
 export interface CpuTime {
-  /** Where it is read, and why not by pidusage: for the line at start. */
+  /** Source of the readings, and the reason when it is not pidusage, for the log line at start. */
   readonly source: string
-  /** @returns ms. On Linux, by pidusage, in steps of 10 ms. */
+  /** @returns CPU time, ms. From pidusage on Linux in steps of 10 ms. */
   read(): Promise<number>
 }
 
 /**
- * Chooses, once and without a reading, how the own process's CPU time is read: by pidusage on the watchdog thread, else by
- * Node's counters. On the main thread pidusage is the application's instance: its history is shared, and the descriptor that it
- * opens cannot be given back. The thread has an instance of its own, which ends with the thread.
+ * Chooses, once and without a reading, how the CPU time of this process is read: by pidusage on the watchdog thread,
+ * else by Node's counters. On the main thread pidusage would be the instance that the application may use: its history
+ * would be shared, and the file descriptor that it opens could not be closed. The watchdog thread has an instance of
+ * its own.
  *
- * @param onFailure - Called once, with the reason, when pidusage fails later. Node's counters count the same time, so they
- * continue where it stopped, and pidusage is not tried again.
+ * @param onFailure - Called once, with the reason, when pidusage fails later. Node's counters count the same time, so
+ * they continue where it stopped, and pidusage is not tried again.
  */
 export function ownCpuTime(
   onFailure: (why: string) => void,
@@ -44,14 +45,14 @@ export function ownCpuTime(
   }
 }
 
-const ON_MAIN_THREAD = 'pidusage is used on a thread of its own only'
+const ON_MAIN_THREAD = 'pidusage is only used on the watchdog thread'
 
 function nodeCpuMs(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1000
 }
 
-/** What another process uses at the time of the reading. */
+/** Memory of another process at the time of the reading. */
 export interface ProcessUsage {
   /** Resident set size, bytes. */
   readonly rssBytes: number
@@ -72,13 +73,14 @@ const sharedPidusage: AskPidusage = async (pids) => {
 }
 
 /**
- * Reads the memory of other processes, all of them in one call of pidusage. A pid that has ended is absent from the answer.
+ * Reads the memory of other processes, all of them in one call of pidusage. A pid that has ended is absent from the
+ * answer.
  *
- * `/proc/<pid>/status` is read for the processes that pidusage did not answer for. pidusage reports one that it could not read
- * as one that has ended, and a worker over its hard limit must not go unseen for that, nor for a package that fails.
+ * For processes that are missing in pidusage's answer, `/proc/<pid>/status` is read: pidusage reports a process that it
+ * could not read as ended, and a worker over its hard limit must be seen even then, and when pidusage fails.
  *
- * @throws (as a rejection) Where `/proc` is missing or of another PID namespace: there only the own process can be read; and
- * when a process exists but cannot be read.
+ * @throws (as a rejection) When `/proc` is missing or belongs to another PID namespace, where only this process can be
+ * read; and when a process exists but cannot be read.
  */
 export async function processUsage(
   pids: readonly number[],
@@ -95,7 +97,7 @@ export async function processUsage(
   )
 }
 
-/** Reads one number about the own process. A sampler owns its baseline, never a timer: the caller decides when to read. */
+/** Reads one number about this process. A sampler owns its baseline, never a timer: the caller decides when to read. */
 export interface Sampler {
   /**
    * Takes one reading.
@@ -106,14 +108,14 @@ export interface Sampler {
   sample(): number | undefined | Promise<number | undefined>
 }
 
-/** Samples the resident set size of the own process, bytes. Every sample has a value, the first too. */
+/** Samples the resident set size of this process, bytes. Every sample has a value, the first too. */
 export function memorySampler(): Sampler {
   return { sample: () => process.memoryUsage.rss() }
 }
 
 /** CPU time that a process had used at some moment. */
 interface CpuMark {
-  /** Monotonic clock, ms. */
+  /** Time of the mark, monotonic clock, ms. */
   readonly nowMs: number
   /** CPU time since the process started, ms. */
   readonly cpuMs: number
@@ -135,10 +137,10 @@ export function cpuPercent(from: CpuMark, to: CpuMark): number | undefined {
 }
 
 /**
- * Samples the CPU use of the whole own process, all threads, in percent of one core since the previous sample.
+ * Samples the CPU use of this whole process, all threads, in percent of one core since the previous sample.
  *
- * The first sample, and the first after a failed one, is `undefined`; so is one that follows the previous within 10 ms, which
- * then leaves the baseline where it is.
+ * The first sample, and the first after a failed one, is `undefined`; so is one that follows the previous within 10 ms,
+ * which then leaves the baseline where it is.
  */
 export function cpuSampler(cpuTime: Pick<CpuTime, 'read'>, now: () => number = monotonicMs): Sampler {
   let baseline: CpuMark | undefined
@@ -155,9 +157,9 @@ export function cpuSampler(cpuTime: Pick<CpuTime, 'read'>, now: () => number = m
   }
 }
 
-/** One process, as pidusage reads it. */
+/** Reading of one process by pidusage. */
 interface Status {
-  /** CPU time, ms. */
+  /** CPU time of the process, ms. */
   readonly ctime: number
   /** Resident memory, bytes. */
   readonly memory: number
@@ -166,13 +168,14 @@ interface Status {
 /** Reads several processes in one call. A process that has ended, or that pidusage could not read, is absent. */
 export type AskPidusage = (pids: readonly number[]) => Promise<Map<number, Status>>
 
-/** A reading waits for libuv's thread pool, which the application may have filled for a long time, ms. */
+/** Deadline for an answer of pidusage, ms. It reads in libuv's thread pool, which the application may keep busy. */
 export const ANSWER_DEADLINE_MS = 1000
 
 /**
- * How long pidusage keeps the descriptor of a process that is not asked for any more, ms. Only expiry closes it: `clear()`
- * leaves it open. Much longer than the event loop can stand still: if an entry expires while it is being read, pidusage
- * closes that descriptor's number a second time later, when it may be the application's. With 0, pidusage reads for ever.
+ * Time that pidusage keeps the descriptor of a process after the last reading, ms. Only expiry closes it: `clear()`
+ * leaves it open. Much longer than an event loop stands still: if an entry expires while it is being read, pidusage
+ * later closes that descriptor's number a second time, when it may be the application's. With 0, a reading of pidusage
+ * never ends.
  */
 const MAX_AGE_MS = 10 * 60 * 1000
 
@@ -190,7 +193,7 @@ export function loadPidusage(
   if (platform !== 'linux') return `pidusage would start a program for each reading on ${platform}`
   try {
     assertOwnProc()
-    // The thread's own copy of the environment. A `getconf` that cannot be started would be printed with its stack.
+    // Set in this thread's copy of the environment, or pidusage prints a stack when it cannot start `getconf`.
     if (!isMainThread) process.env.PIDUSAGE_SILENT = 'true'
     const why = whyNoGetconf()
     if (why !== undefined) return why
@@ -205,20 +208,22 @@ function requirePidusage(): unknown {
   return require('pidusage')
 }
 
-/** @throws In a `/proc` of another PID namespace, where our pid belongs to another process. */
+/** @throws When `/proc` belongs to another PID namespace, where this process's pid belongs to another process. */
 function assertOwnProc(): void {
   const self = readlinkSync('/proc/self')
-  if (self !== String(process.pid)) throw new Error(`/proc shows process ${process.pid} as ${self}`)
+  if (self !== String(process.pid))
+    throw new Error(`/proc is of another PID namespace: it shows process ${process.pid} as ${self}`)
 }
 
 /**
- * pidusage starts `getconf` by a shell with its first reading; without it, it prints two stacks to stderr. An entry of PATH that is
- * relative or empty is below the working directory, where another user may have put a program of that name.
+ * pidusage starts `getconf` through a shell at its first reading; where that is missing, it prints two stacks to
+ * stderr. A relative or empty entry of PATH is below the working directory, where another user may have put a program
+ * of that name.
  */
 function whyNoGetconf(): string | undefined {
   const directories = (process.env.PATH ?? '/usr/bin:/bin').split(':')
   if (!directories.every((directory) => isAbsolute(directory)))
-    return 'pidusage starts the program getconf, and PATH leads to the working directory'
+    return 'pidusage starts the program getconf, and PATH includes the working directory'
   const isThere = existsSync('/bin/sh') && directories.some((each) => existsSync(join(each, 'getconf')))
   return isThere ? undefined : 'pidusage needs the program getconf, which is not in PATH'
 }
@@ -229,7 +234,7 @@ function asker(read: typeof pidusage): AskPidusage {
       // Without a free descriptor, pidusage prints a warning to stderr for each reading.
       closeSync(openSync('/proc/uptime', 'r'))
       const timer = setTimeout(() => {
-        // An entry whose reading hangs must not expire, see above.
+        // The entry must not expire while its reading hangs, see MAX_AGE_MS.
         read.clear()
         reject(new Error(`no answer for ${ANSWER_DEADLINE_MS} ms`))
       }, ANSWER_DEADLINE_MS).unref()
@@ -254,7 +259,7 @@ function statusByPid(
   )
 }
 
-/** A process that ended: before its file was opened (ENOENT), or between that and the reading (ESRCH). */
+/** Whether a process ended: before its file was opened (ENOENT), or between that and the reading (ESRCH). */
 function isGone({ code }: NodeJS.ErrnoException): boolean {
   return code === 'ENOENT' || code === 'ESRCH'
 }

@@ -4,13 +4,14 @@ import type { WorkerBirth } from '../base/thread-figures'
 import { listThreads } from './threads'
 
 /**
- * Reports which thread each new worker of this thread runs on. Nothing else connects a `threadId` with the kernel's number.
+ * Reports the kernel's thread id of each worker that the calling thread starts. Nothing else relates a `threadId` to
+ * it.
  *
- * Node publishes a worker in the call that has created its thread, so the newest thread of the process is that worker's. Workers
- * that were started before, or by another worker, are not seen. Holds no worker.
+ * Node publishes a worker in the call that has created its thread, so the newest thread of the process is that
+ * worker's. Workers that were started before, or by another worker, are not seen. Keeps no reference to a worker.
  *
  * @param onBirth - Must not throw.
- * @returns Stops it.
+ * @returns A function that ends the reports.
  */
 export function watchWorkerBirths(onBirth: (birth: WorkerBirth) => void): () => void {
   let known = new Set(listThreads())
@@ -23,7 +24,7 @@ export function watchWorkerBirths(onBirth: (birth: WorkerBirth) => void): () => 
     const name = typeof threadName === 'string' ? threadName : undefined
     if (Number.isFinite(tid)) onBirth({ tid, id, name })
   }
-  // Without /proc there is nothing to find out.
+  // Where there is no /proc, thread ids cannot be read.
   if (known.size === 0) return () => undefined
   workers.subscribe(onWorker)
   return () => void workers.unsubscribe(onWorker)

@@ -1,15 +1,15 @@
-/** How often the main thread says that its event loop turns, ms. */
+/** Interval at which the main thread's event loop sends a sign of life (a beat), ms. */
 export const BEAT_MS = 1000
 
-/** How often the watchdog looks, ms. */
+/** Interval at which the watchdog checks for beats, ms. */
 export const TICK_MS = 250
 
 /**
- * Tells from beats whether the main thread's event loop is blocked.
+ * Judges from beats whether the main thread's event loop is blocked.
  *
- * Time is counted in the watchdog's own ticks, never by a clock: a process that is stopped, suspended or throttled stands
- * still in both threads, so it is not taken for one whose main thread alone hangs. Counting begins with the first beat:
- * a long synchronous boot is not an incident.
+ * Time is counted in the watchdog's own ticks, never by a clock: when the process is stopped, suspended or throttled,
+ * both threads stand still, and the main thread is not mistaken for blocked. Counting begins with the first beat: a
+ * long synchronous start of the application is not an incident.
  */
 export class BeatWatch {
   readonly #ticksUntilBlocked: number
@@ -25,16 +25,16 @@ export class BeatWatch {
     this.#ticksUntilBlocked = Math.ceil((blockedMs + BEAT_MS) / TICK_MS)
   }
 
-  /** For how long no beat has come, ms of the watchdog's own time. */
+  /** Time without a beat, ms, counted in the watchdog's ticks. */
   get silentMs(): number {
     return this.#ticksSinceBeat * TICK_MS
   }
 
   /**
-   * One tick of the watchdog.
+   * Called at each tick of the watchdog.
    *
-   * @param beats - How many beats there have been so far.
-   * @param isPaused - The main thread stands in a debugger; then its silence is nobody's fault.
+   * @param beats - Number of beats so far.
+   * @param isPaused - The main thread is stopped in a debugger or carries out an order: a missing beat is then no sign.
    */
   tick(beats: number, isPaused: boolean): 'blocks' | 'frees' | undefined {
     if (beats !== this.#beats) return this.#beat(beats)

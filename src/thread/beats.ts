@@ -12,7 +12,7 @@ const DEBUGGER = 1
 const WANTED = 2
 const WORDS_BYTES = 16
 
-/** Places of the figures, in the order in which they lie in the shared memory. */
+/** Positions of the figures in the shared memory, in this order. */
 const FIGURES = [
   ...(['atMs', 'heapUsed', 'heapTotal', 'heapLimit', 'external', 'arrayBuffers'] as const),
   'threadCpuMs',
@@ -24,14 +24,14 @@ const DELAY = LOOP_AT + 1
 const IDLE = DELAY + 1
 const ACTIVE = IDLE + 1
 
-/** Bits of the word that says what a beat brings along. */
+/** Bits of the word by which the watchdog requests figures with each beat. */
 const WANT_FIGURES = 1
 const WANT_LOOP = 2
 
-/** Bytes of shared memory that beats need. */
+/** Bytes of shared memory that the beats need. */
 export const BEATS_BYTES = WORDS_BYTES + (ACTIVE + 1) * 8
 
-/** What the main thread reports to the watchdog, through shared memory: neither side ever waits for the other. */
+/** Beats and figures of the main thread for the watchdog, in shared memory: neither side ever waits for the other. */
 export class Beats implements MainReports {
   readonly #words: Int32Array
   readonly #figures: Float64Array
@@ -45,20 +45,20 @@ export class Beats implements MainReports {
     return Atomics.load(this.#words, BEATS)
   }
 
-  /** A debugger could attach to the main thread. Only that thread can find out: `inspector.url()` is undefined in others. */
+  /** Whether a debugger could attach to the main thread. `inspector.url()` is undefined on other threads. */
   get isDebuggerPossible(): boolean {
     return Atomics.load(this.#words, DEBUGGER) === 1
   }
 
-  /** By how much the latest beat was late, or by how much the next one is already, ms: the event loop had other work. */
+  /** Delay of the latest beat, or of the next one if that is larger already, ms: the event loop had other work. */
   delayMs(nowMs: number): number {
     const [lateMs = 0, beatAtMs = 0] = [this.#figures[LATE], this.#figures[BEAT_AT]]
     return beatAtMs === 0 ? NaN : Math.max(lateMs, nowMs - beatAtMs - BEAT_MS)
   }
 
   /**
-   * The figures that came with the latest beat that had any, `undefined` before the first. A beat may come during this call;
-   * the figures are then of two beats.
+   * The latest figures that came with a beat, `undefined` before the first. If a beat comes during this call, figures
+   * of two beats may be mixed.
    */
   get figures(): HeapFigures | undefined {
     const entries = FIGURES.map((name, at) => [name, this.#figures[at] ?? 0] as const)
@@ -66,7 +66,7 @@ export class Beats implements MainReports {
     return figures.atMs === 0 ? undefined : figures
   }
 
-  /** Whether beats bring the figures along. An idle main thread is spared that work. */
+  /** Sets whether beats bring figures. An idle main thread is spared that work. */
   wantFigures(areWanted: boolean): void {
     if (areWanted) Atomics.or(this.#words, WANTED, WANT_FIGURES)
     else Atomics.and(this.#words, WANTED, ~WANT_FIGURES)
@@ -89,10 +89,10 @@ export class Beats implements MainReports {
   }
 
   /**
-   * Beats from the main thread's event loop, from its first turn on.
+   * Sends beats from the main thread's event loop, from its first turn on.
    *
    * @param onBeat - Called with each beat. Must not throw.
-   * @returns Stops the beats.
+   * @returns A function that stops the beats.
    */
   start(onBeat: () => void = () => undefined): () => void {
     const inspector = loadInspector()
@@ -126,7 +126,7 @@ export class Beats implements MainReports {
   }
 
   #reportLoop({ atMs, delayMs, idleMs, activeMs }: LoopReport): void {
-    // The reader takes the largest of several beats.
+    // The largest delay since the watchdog's last reading, which may cover several beats.
     this.#figures[DELAY] = Math.max(delayMs, this.#figures[DELAY] ?? 0)
     this.#figures[IDLE] = idleMs
     this.#figures[ACTIVE] = activeMs
@@ -134,7 +134,7 @@ export class Beats implements MainReports {
   }
 }
 
-/** Not imported: a Node built without the inspector has no such module, and the import would end the application. */
+/** Loads the inspector on use: a Node built without it has no such module, and an import would end the application. */
 function loadInspector(): { url(): string | undefined } {
   return createRequire(__filename)('node:inspector') as { url(): string | undefined }
 }

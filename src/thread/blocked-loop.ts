@@ -13,9 +13,9 @@ export interface BlockedLoopParts {
 }
 
 /**
- * Requests a CPU dump when the main thread's event loop hangs. Runs on the watchdog thread.
+ * Requests a CPU dump when the main thread's event loop is blocked. Runs on the watchdog thread.
  *
- * @returns Stops it.
+ * @returns A function that stops this.
  */
 export function startBlockedLoop(parts: BlockedLoopParts): () => Promise<void> {
   const rule = new BlockedRule(parts)
@@ -27,11 +27,12 @@ export function startBlockedLoop(parts: BlockedLoopParts): () => Promise<void> {
 }
 
 /**
- * One dump per blocked episode, ended early when the loop frees itself. A CPU dump that is being made anyway counts as that
- * one; any other is waited for, and a loop that is still blocked then has its dump at once.
+ * Makes one dump per blocked episode, and ends it early when the loop runs again. A CPU dump that is already being made
+ * counts as that dump; after any other dump, a loop that is still blocked gets its own at once.
  *
- * A main thread in one long native call takes the order when the call returns, and then frees itself almost at once. That
- * short profile is the evidence all the same: it begins with the stack on which V8 took the order, the guilty call's.
+ * A main thread in one long native call accepts the order when the call returns, and its loop often runs again right
+ * after. That short profile is still evidence: it begins with the stack of the long call, on which V8 accepted the
+ * order.
  */
 export class BlockedRule {
   readonly #parts: BlockedLoopParts
@@ -46,10 +47,11 @@ export class BlockedRule {
     this.#debuggerPause = new DebuggerPause(parts.beats)
   }
 
-  /** Once per {@link TICK_MS}. */
+  /** To be called every {@link TICK_MS}. */
   tick(): void {
     const watch = this.#watch
-    // A snapshot in place stops the main thread by itself. A forked one does not, though it takes long.
+    // The monitor's own order, such as a snapshot in place, blocks the main thread. A forked snapshot does not, though
+    // it takes long.
     const isOurDoing = this.#parts.gate.isMainThreadAtOrder
     const isPaused = this.#debuggerPause.isLikely(watch.silentMs) || isOurDoing
     const change = watch.tick(this.#parts.beats.count, isPaused)
@@ -59,7 +61,7 @@ export class BlockedRule {
     this.#serve()
   }
 
-  /** Ends the dump that it asked for. */
+  /** Ends the dump that was requested. */
   stop(): void {
     this.#episode?.abort()
     this.#episode = undefined
@@ -68,7 +70,8 @@ export class BlockedRule {
   #serve(): void {
     const { blockedMs, dispatcher, gate } = this.#parts
     const { silentMs } = this.#watch
-    // More silence than between two beats: what that profile shows is this blockage, even if it ends before the trip.
+    // Longer than between two beats: a CPU profile under way shows this blockage, even if the loop runs again before
+    // the trip.
     if (silentMs > BEAT_MS && dispatcher.runningKind === 'cpu') this.#isServed = true
     if (!this.#episode || this.#isServed || gate.isHeld) return
     this.#isServed = true
@@ -78,7 +81,7 @@ export class BlockedRule {
   }
 }
 
-/** A main thread that is silent, has an open inspector and uses no CPU stands at a breakpoint. */
+/** Judges whether the main thread stands at a breakpoint: it sends no beat, has an open inspector, and uses no CPU. */
 class DebuggerPause {
   readonly #beats: Pick<Beats, 'isDebuggerPossible'>
   #cpuTicks: number | undefined
@@ -93,7 +96,7 @@ class DebuggerPause {
       return false
     }
     const before = this.#cpuTicks
-    // The main thread's id on Linux is the process's. Elsewhere its time is unknown.
+    // On Linux the main thread's id is the process id. Elsewhere its CPU time is unknown.
     this.#cpuTicks = readThreadStat(`/proc/self/task/${process.pid}`)?.cpuTicks
     return before !== undefined && before === this.#cpuTicks
   }

@@ -12,15 +12,15 @@ import type { Turns } from './turns'
 /** The hook's answer, as JSON. */
 type HookAnswer<Output> = { readonly output: Output } | { readonly error: string }
 
-/** Orders that finish a dump. An exiting process takes no others: a snapshot begun then would delay the exit by seconds. */
+/** Orders that finish a dump. An exiting process accepts no others: a snapshot would delay its exit by seconds. */
 const FINISHING: ReadonlySet<OrderName> = new Set(['stopPackageProfile'])
 
 /**
- * The way from the watchdog's thread to the main thread.
+ * Access to the main thread from the watchdog thread.
  *
- * An order calls our hook there with `Runtime.evaluate`: V8 takes it at the next function entry or loop back edge, so it
- * reaches even a main thread that spins in a loop. One session per order, disconnected at once: an open one makes
- * `process.exit` print "Waiting for the debugger to disconnect".
+ * An order calls this library's hook there with `Runtime.evaluate`: V8 runs it at the next function entry or loop back
+ * edge, so it reaches even a main thread that spins in a loop. Each order has a session of its own, disconnected at
+ * once: an open one makes `process.exit` print "Waiting for the debugger to disconnect".
  */
 export class InspectorMainThread implements MainThread {
   readonly #hook: string
@@ -31,7 +31,7 @@ export class InspectorMainThread implements MainThread {
 
   /**
    * @param hook - Name of the hook in the process registry.
-   * @param port - The end of the channel for orders whose other end the hook reads.
+   * @param port - The watchdog's end of the channel for orders; the hook reads the other end.
    */
   constructor(hook: string, port: MessagePort, exitWait: ExitWait, turns: Turns) {
     this.#hook = hook
@@ -76,9 +76,9 @@ export class InspectorMainThread implements MainThread {
   }
 }
 
-/** A session to the main thread that an exiting process waits for. */
+/** Opens a session to the main thread for whose end an exiting process waits. */
 function holdingSession(exitWait: ExitWait): Session {
-  // Loaded late: the main thread has this file for its hook, and perhaps no inspector.
+  // Loaded on first use: the main thread loads this file for its hook, and may have no inspector.
   const { Session } = require('node:inspector') as typeof inspector
   const session = new Session()
   if (!exitWait.tryHold()) throw new ExitingError()
@@ -112,28 +112,29 @@ function evaluate(session: Session, expression: string): Promise<string> {
   })
 }
 
-/** `text` alone is the bare word "Uncaught". */
+/** Text of an exception. `text` alone is the bare word "Uncaught". */
 export function causeOf({ text, exception }: Runtime.ExceptionDetails): string {
   const value =
     exception?.description ?? (exception && 'value' in exception ? String(exception.value) : undefined)
   return value === undefined ? text : (value.split('\n', 1)[0] ?? text)
 }
 
-/** An order on its way to the main thread. */
+/** An order that has been posted to the main thread. */
 export interface PostedOrder {
   /** Number of the order among those under way, from 0. Free again when the order is answered. */
   readonly slot: number
   readonly name: OrderName
-  /** JSON. */
+  /** Input of the order, as JSON. */
   readonly input: string
 }
 
 /**
- * The hook on the main thread: carries out the order that was posted for a slot. Returns the answer as JSON, never throws.
+ * Creates the hook on the main thread, which carries out the order that was posted for a slot, and returns the answer
+ * as JSON. The hook never throws.
  *
  * @param orders - Builds the orders, when the first one arrives.
- * @param port - The main thread's end of the channel for orders. It is read by hand: an order interrupts the main thread, whose
- * event loop may not turn.
+ * @param port - The main thread's end of the channel for orders. The hook reads it synchronously: it interrupts the
+ * main thread, whose event loop may be blocked.
  */
 export function createOrderHook(
   orders: () => carryOut.OrderTable,
@@ -152,8 +153,8 @@ export function createOrderHook(
 }
 
 /**
- * The expression by which the inspector calls the hook. V8 keeps the text of every expression it has evaluated, for the life of
- * the process. So the order itself travels over the port, and there is one text per slot.
+ * The expression by which the inspector calls the hook. V8 keeps the text of every expression it has evaluated, for the
+ * life of the process. So the order itself is sent through the port, and there are only as many texts as slots.
  */
 export function hookCall(hook: string, slot: number): string {
   return `globalThis[Symbol.for(${toJson(REGISTRY_KEY)})].hooks.get(${toJson(hook)})(${slot})`

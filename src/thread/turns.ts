@@ -10,7 +10,7 @@ export class Turns {
     this.#ask = ask
   }
 
-  /** Resolves to the monotonic time of the turn, ms. Never rejects. */
+  /** Resolves at the next turn of the main thread's event loop, to its monotonic time, ms. Never rejects. */
   next(): Promise<number> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve)
@@ -18,7 +18,7 @@ export class Turns {
     })
   }
 
-  /** The main thread has answered. */
+  /** Called when the main thread has answered. */
   turned(atMs: number): void {
     for (const resolve of this.#waiting.splice(0)) resolve(atMs)
   }

@@ -10,21 +10,21 @@ import { ExitWait } from './exit-wait'
 import { InspectorMainThread } from './over-inspector'
 import { Turns } from './turns'
 
-/** Data that the thread is started with. */
+/** Data with which the watchdog thread is started. */
 export interface WatchdogData {
   readonly settings: WatchSettings
-  /** Not the thread's parent port: at exit the main thread reads messages from this one without an event loop. */
+  /** Port for messages. Not the thread's parent port: at exit the main thread reads this one without an event loop. */
   readonly port: MessagePort
   readonly gate: SharedArrayBuffer
   readonly beats: SharedArrayBuffer
   readonly exit: SharedArrayBuffer
-  /** Name of the main thread's hook in the process registry, which carries out orders. */
+  /** Name, in the process registry, of the main thread's hook that carries out orders. */
   readonly hook: string
-  /** Orders for that hook. */
+  /** Port through which that hook receives its orders. */
   readonly orderPort: MessagePort
 }
 
-/** Main thread to watchdog. */
+/** Messages from the main thread to the watchdog. */
 export type ToWatchdog =
   | { readonly type: 'request'; readonly id: number; readonly request: Omit<DumpRequest, 'early'> }
   | { readonly type: 'update'; readonly changes: RuleChanges }
@@ -32,12 +32,12 @@ export type ToWatchdog =
   | { readonly type: 'reading'; readonly rule: string; readonly value: number; readonly sinceMs: number }
   | { readonly type: 'worker'; readonly birth: WorkerBirth }
   | { readonly type: 'stop' }
-  /** Answer to `turn`: the event loop of the main thread turned at this monotonic time, ms. */
+  /** Answer to `turn`: the main thread's event loop turned at this monotonic time, ms. */
   | { readonly type: 'turned'; readonly atMs: number }
-  /** The process is exiting: end what runs at once. Answered through the shared exit memory. */
+  /** The process is exiting: end the running dump at once. The answer comes through the shared memory of `ExitWait`. */
   | { readonly type: 'exit' }
 
-/** Watchdog to main thread. */
+/** Messages from the watchdog to the main thread. */
 export type FromWatchdog =
   | { readonly type: 'ready'; readonly ways: Ways; readonly gateId: number }
   | { readonly type: 'dump'; readonly dump: Dump }
@@ -47,12 +47,12 @@ export type FromWatchdog =
   | { readonly type: 'reading'; readonly reading: Reading }
   | { readonly type: 'result'; readonly id: number; readonly result: DumpResult }
   | { readonly type: 'stopped' }
-  /** Asks for a `turned`. */
+  /** Asks the main thread to answer `turned` in the next turn of its event loop. */
   | { readonly type: 'turn' }
 
-/** Entry of the watchdog thread. It never ends by itself: a thread that exits while a session closes aborts the process. */
+/** Entry of the thread. It never ends by itself: a thread that exits while a session closes aborts the process. */
 function main(): void {
-  // pidusage would start it beside the programs that it runs.
+  // libuv's thread pool is started now, because pidusage would otherwise start it while it starts a program.
   const pool = startThreadPool()
   const {
     settings: given,
@@ -64,7 +64,7 @@ function main(): void {
     orderPort,
   } = workerData as WatchdogData
   const { known } = given.threads
-  // Of an ES module the pool ran before the thread.
+  // In a program that is an ES module, the pool was running before this thread, and its threads are known.
   const threads = { known: known.pool.length > 0 ? known : { ...known, pool } }
   const settings = { ...given, threads }
   const beats = new Beats(beatMemory)
@@ -125,7 +125,7 @@ function teller(port: MessagePort): Tell {
     try {
       port.postMessage(message)
     } catch {
-      // Only an error object that cannot be cloned gets here; its message can.
+      // Only an error object that cannot be cloned fails here; its message can be sent.
       if (message.type !== 'failure') return
       const failure = { ...message.failure, error: undefined }
       port.postMessage({ type: 'failure', failure } satisfies FromWatchdog)

@@ -22,28 +22,28 @@ import { goesOnAlone } from './goes-on-alone'
 import { createOrderHook } from './over-inspector'
 import type { FromWatchdog, ToWatchdog, WatchdogData } from './watchdog-thread'
 
-/** Most of V8's heap that the thread may use, MB. A CPU profile passes through it twice, parsed and as text. */
+/** Limit of the watchdog thread's V8 heap, MB. A CPU profile passes through it twice, parsed and as text. */
 const MAX_HEAP_MB = 192
 const MAX_YOUNG_MB = 4
 
 export interface WatchdogParts {
   readonly settings: WatchSettings
-  /** The main thread's: opens the process's gate when the thread has died. */
+  /** The main thread's access to the gate, to free it when the watchdog thread has died. */
   readonly gate: Gate
-  /** The orders that the thread may give. */
+  /** Builds the orders that the watchdog thread may give. */
   readonly orders: () => OrderTable
   readonly report: Report
   /** Called about once a second. Must not throw. */
   readonly onBeat?: (() => void) | undefined
   readonly onReady: (ways: Ways) => void
-  /** The thread could not start or has died: the caller has to watch from elsewhere. */
+  /** Called when the thread could not start or has died: the caller has to watch from another thread. */
   readonly onLost: (lost: LostWatchdog) => void
 }
 
-/** A dead thread, and the requests that it leaves behind. */
+/** A watchdog thread that died, and the requests that it left unanswered. */
 export interface LostWatchdog {
   readonly why: string
-  /** It had been watching. */
+  /** Whether the thread had been watching. */
   readonly wasReady: boolean
   readonly unanswered: readonly UnansweredRequest[]
 }
@@ -54,10 +54,11 @@ interface UnansweredRequest {
 }
 
 /**
- * The watch on a thread of its own, seen from the main thread.
+ * The watch on a thread of its own, as the main thread uses it.
  *
- * An observer must not share the thread that it observes: a timer on the main thread is silent exactly when the event loop
- * is blocked. This class only passes messages; loops and dispatcher are in the thread (`watchdog-thread`).
+ * An observer must not share the thread that it observes: a timer on the main thread is silent exactly when the event
+ * loop is blocked. This class only passes messages; reading loops and dispatcher run on the watchdog thread
+ * (`watchdog-thread`).
  */
 export class Watchdog implements Watch {
   readonly #parts: WatchdogParts
@@ -74,8 +75,8 @@ export class Watchdog implements Watch {
   #isOver = false
 
   /**
-   * @throws When the thread cannot be created: its file is not there (bundled), `--permission` forbids threads, this process has
-   * no inspector, or a limit of processes leaves no room for it.
+   * @throws When the thread cannot be created: its file is missing (the package was bundled), `--permission` forbids
+   * threads, this process has no inspector, or a limit on threads is reached.
    */
   constructor(parts: WatchdogParts) {
     this.#parts = parts
@@ -93,7 +94,7 @@ export class Watchdog implements Watch {
     })
     hooks.set(this.#hook, createOrderHook(parts.orders, orders.port1))
     this.#worker.on('error', (error) => this.#lost(messageOf(error)))
-    this.#worker.on('exit', (code) => this.#lost(`it ended with code ${code}`))
+    this.#worker.on('exit', (code) => this.#lost(`exit code ${code}`))
     port1.on('message', (message: FromWatchdog) => this.#take(message))
     port1.unref()
     this.#stopBeats = new Beats(beats).start(parts.onBeat)
@@ -157,18 +158,18 @@ export class Watchdog implements Watch {
     }
   }
 
-  /** At exit no event loop turns: waits on shared memory until the thread has finished, then reads its messages by hand. */
+  /** At exit the event loop has stopped: sleeps until the thread has finished, then reads its messages. */
   readonly #onExit = (): void => {
     this.#exitWait.begin()
     this.#tell({ type: 'exit' })
     this.#exitWait.wait(systemClock.monotonicMs)
-    // Also those that it sent long ago, while this thread was stuck.
+    // Including messages that the thread sent long ago, while the main thread was blocked.
     this.#readMail()
     const { childPid } = this.#exitWait
     if (childPid !== undefined) this.#parts.report.notice(goesOnAlone(childPid))
   }
 
-  /** The messages that the thread sent before it died come first: they may hold answers. */
+  /** Reads first the messages that the thread sent before it died: they may hold answers. */
   #lost(why: string): void {
     if (this.#isOver) return
     this.#readMail()
@@ -190,7 +191,7 @@ export class Watchdog implements Watch {
     while ((mail = receiveMessageOnPort(this.#port) as typeof mail)) this.#take(mail.message)
   }
 
-  /** The thread is always ended from here: one that exits by itself right after a session aborts the process. */
+  /** Ends the thread from the main thread: one that exits by itself right after a session aborts the process. */
   async #end(): Promise<void> {
     if (this.#isOver) return
     this.#letGo()
@@ -198,7 +199,7 @@ export class Watchdog implements Watch {
     await this.#worker.terminate()
   }
 
-  /** Requests that arrived after the thread had confirmed the stop. */
+  /** Refuses requests that arrived after the thread had confirmed the stop. */
   #refuseUnanswered(): void {
     for (const { request, settle } of this.#unanswered.values()) settle(this.#refuse(request))
     this.#unanswered.clear()
@@ -235,7 +236,7 @@ function startThread(entry: string, data: WatchdogData): Worker {
     name: 'cpu-memory-monitor',
     workerData: data,
     transferList: [data.port, data.orderPort],
-    // Preloads and loaders of the application must not run a second time. An empty execArgv alone does not stop those of
+    // The application's preloads and loaders must not run a second time. An empty execArgv alone does not stop those of
     // NODE_OPTIONS.
     execArgv: [],
     env: threadEnvironment(process.env),
@@ -250,20 +251,20 @@ function startThread(entry: string, data: WatchdogData): Worker {
 
 export interface StartParts {
   readonly settings: WatchSettings
-  /** Watch from a thread of its own if one can be started. */
+  /** Whether to watch from a thread of its own if one can be started. */
   readonly isThreadWanted: boolean
   /** Builds the orders: work that only the main thread can do. Called once, when the first order arrives. */
   readonly orders: () => carryOut.OrderTable
   readonly report: Report
   /** Called about once a second while the watch is on its thread. */
   readonly onBeat?: (() => void) | undefined
-  /** Called with the place where the watch runs, at the start and when it has moved. */
+  /** Called with the thread on which the watch runs, at the start and when it has moved. */
   readonly onStarted: (started: { thread: string; ways: Ways }) => void
 }
 
 /**
- * Watches from a thread of its own, or from this one where that is not wanted or not possible. If the thread dies, the watch
- * moves to this thread, with fresh budgets.
+ * Watches from a thread of its own, or from the calling thread where that is not wanted or not possible. If the thread
+ * dies, the watch moves to the calling thread, with fresh budgets.
  */
 export function startWatchAnywhere(given: StartParts): Watch {
   const gate = new Gate(processRegistry().gate)
@@ -282,7 +283,7 @@ function startHere(
   thread: string,
   isTakingOver = false,
 ): Watch {
-  // Loaded late: the thread has a copy of its own, and most processes have a thread.
+  // Loaded on first use: usually the watch runs on its own thread, which loads its own copy.
   const { startWatch } = require('../watch/watch') as typeof watchModule
   const { createDirectMainThread } = require('../capture/main-thread/direct') as typeof direct
   const mainThread = createDirectMainThread(orders())
@@ -295,7 +296,7 @@ function startHere(
   return endingAtExit(watch, report, main, () => childPid)
 }
 
-/** A CPU dump that runs when the process exits is ended within the `'exit'` handler: its session answers synchronously here. */
+/** Ends a running CPU dump within the `'exit'` handler: its session answers synchronously on this thread. */
 function endingAtExit(
   watch: LocalWatch,
   report: Report,
@@ -322,15 +323,18 @@ function endingAtExit(
   }
 }
 
-/** The watch on its thread while there is one, and then on this thread. */
+/** Watches on a thread of its own while it lives, and then on this thread. */
 function startOnThread(parts: StartParts, gate: Gate): Watch {
   const { settings, orders, report, onBeat, onStarted } = parts
   let changes: RuleChanges = {}
-  /** For a watch that has to move. */
+  /** Worker threads started so far, for a new watch on this thread. */
   const births: WorkerBirth[] = []
   const moveHere = ({ why, wasReady, unanswered }: LostWatchdog): void => {
     if (wasReady)
-      report.failure({ stage: 'watchdog', message: `the thread ended (${why}); the main thread takes over` })
+      report.failure({
+        stage: 'watchdog',
+        message: `the thread ended (${why}); monitoring moves to the main thread`,
+      })
     const thread = wasReady ? 'the main thread from now on' : withoutThread(why)
     current = startHere(parts, gate, thread, wasReady)
     current.update(changes)

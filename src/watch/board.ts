@@ -5,34 +5,34 @@ export function boardRules(rules: readonly { readonly name: string }[]): readonl
   return ['cpu', 'memory', ...rules.map(({ name }) => name)]
 }
 
-/** Numbers of one rule. */
+/** Numbers kept of each rule. */
 const FIELDS = 5
 const [COUNT, VALUE, AT, BREACHES, LEFT] = [0, 1, 2, 3, 4] as const
-/** One word, and its like for the alignment of what follows. */
+/** Bytes of the flag: one 32-bit word, and one more to align the numbers that follow. */
 const FLAG_BYTES = 8
 
-/** What a rule has read so far. */
+/** Counters and latest reading of one rule. */
 export interface BoardRow {
-  /** Readings since the start. */
+  /** Number of readings since the start. */
   readonly readings: number
   /** The latest one. Absent before the first. */
   readonly latest?: { readonly value: number; readonly atEpochMs: number }
   /** Readings above the threshold in a row. */
   readonly breaches: number
-  /** Dumps that the budget still allowed with the latest reading. */
+  /** Number of dumps that the budget still allowed at the latest reading. */
   readonly left: number
 }
 
 /**
- * What the watch has read, in shared memory: the main thread can look at any time, and readings cost no message. Each number is whole;
- * numbers of two neighbouring readings may stand beside each other.
+ * The watch's counters in shared memory: the main thread can read them at any time, and readings cost no message. Each
+ * number is consistent; numbers of two successive readings may be mixed.
  */
 export class Board {
   readonly #rules: readonly string[]
   readonly #flag: Int32Array
   readonly #numbers: Float64Array
 
-  /** @param rules - Names, the same ones and in the same order for all users of the memory. */
+  /** @param rules - Names of the rules; all users of the memory must pass the same ones in the same order. */
   constructor(shared: SharedArrayBuffer, rules: readonly string[]) {
     this.#rules = rules
     this.#flag = new Int32Array(shared, 0, 1)
@@ -43,7 +43,7 @@ export class Board {
     return new SharedArrayBuffer(FLAG_BYTES + rules.length * FIELDS * Float64Array.BYTES_PER_ELEMENT)
   }
 
-  /** Whether each reading is to be reported as well. */
+  /** Whether each reading is also to be reported as an event. */
   get isWanted(): boolean {
     return Atomics.load(this.#flag, 0) === 1
   }

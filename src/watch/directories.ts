@@ -4,8 +4,8 @@ import { whoCanTamper, whyNotWritable } from '../files/directory'
 import { deleteExpired, type Deletions, sweepStalePartials } from '../files/retention'
 
 /**
- * Creates the directories, reports early what is wrong with them, and deletes what dead processes left in them. Dumps do not
- * wait for it. Never rejects.
+ * Creates the directories, reports problems with them early, and deletes unfinished files that dead processes left in
+ * them. Dumps do not wait for it. Never rejects.
  */
 export async function prepareDirectories(
   directories: readonly string[],
@@ -20,7 +20,7 @@ export async function prepareDirectories(
       report.notice(`other users can delete or move dumps in ${directory}, but not read them: ${tamper}`)
     return why === undefined
   })
-  // A process that ends at once does not get here: the unref'd timer does not keep it alive.
+  // The unref'd timer lets a process that is about to end do so first.
   await pause(0)
   for (const directory of writable) {
     const { failures, incomplete } = await sweepStalePartials(directory, host, systemClock.epochMs())
@@ -30,7 +30,7 @@ export async function prepareDirectories(
   }
 }
 
-/** Builds what deletes the oldest dumps of a directory after a good one, and reports once per directory that it cannot. */
+/** Builds the function that deletes a directory's oldest dumps after a good one. */
 export function retainer(
   host: string,
   keep: number | false,

@@ -3,7 +3,7 @@ import { readHeapFigures } from '../system/figures'
 import { LoopMeter, type LoopReport } from '../system/loop-meter'
 import { type MainReports, RECORD_INTERVAL_MS } from './process-record'
 
-/** Reports of the main thread for a watch that runs on it: read when they are needed. */
+/** The main thread's reports about itself, for a watch that runs on the main thread: read on demand. */
 export class LocalReports implements MainReports {
   readonly #meter = new LoopMeter()
   #readAtMs: number | undefined
@@ -16,7 +16,7 @@ export class LocalReports implements MainReports {
     return this.#meter.report()
   }
 
-  /** Each reading is late by as much as the loop that makes it. */
+  /** Delay of the event loop, ms: as a reading is made by that loop, it is late by as much. */
   delayMs(nowMs: number): number {
     const readAtMs = this.#readAtMs ?? nowMs
     this.#readAtMs = nowMs
@@ -31,7 +31,7 @@ export class LocalReports implements MainReports {
     return
   }
 
-  /** The first report begins the measurement. */
+  /** Begins to measure the delay of the event loop. */
   wantLoop(): void {
     this.#meter.report()
   }

@@ -2,7 +2,7 @@ import { readContainerUse } from '../system/container'
 import type { Sampler } from '../system/usage'
 import type { MainReports } from './process-record'
 
-/** What a rule reads; `function`: whatever a function of the application returns. */
+/** Quantity that a rule reads; `function`: the value that a function of the application returns. */
 export type Metric =
   'heap' | 'external' | 'eventLoopDelay' | 'eventLoopUtilization' | 'container' | 'function'
 
@@ -10,7 +10,7 @@ export type Metric =
 export type Samplers = Readonly<Record<Exclude<Metric, 'function'>, (threshold: number) => Sampler>>
 
 /**
- * The readings of the rules that have names of their own. What the main thread has to report is a reading only when it is new: a
+ * Samplers for the metrics of named rules. A report of the main thread counts as a reading only when it is new: a
  * blocked main thread makes none.
  */
 export function createMetrics(main: MainReports): Samplers {

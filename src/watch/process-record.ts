@@ -12,17 +12,17 @@ import { readOwnThreadCpuMs } from '../system/figures'
 import type { LoopReport } from '../system/loop-meter'
 import { listThreads, mainThreadId, ownThreadId, readThreadTimes, threadName } from '../system/threads'
 
-/** Reports of the main thread about itself, wherever they are read. */
+/** Reports of the main thread about itself, on whichever thread they are read. */
 export interface MainReports {
-  /** The latest, `undefined` before the first. */
+  /** The latest figures, `undefined` before the first. */
   readonly figures: HeapFigures | undefined
-  /** By how much its event loop is late, ms. */
+  /** Delay of the main thread's event loop, ms. */
   delayMs(nowMs: number): number
-  /** Whether it goes on to report figures. */
+  /** Sets whether the main thread keeps reporting figures. */
   wantFigures(areWanted: boolean): void
-  /** The state of its event loop, reported once {@link wantLoop} was called. */
+  /** State of the main thread's event loop, reported once {@link wantLoop} was called. */
   readonly loop: LoopReport | undefined
-  /** The same with the largest delay since the previous call. */
+  /** Returns `loop` with the largest delay since the previous call. */
   takeLoop(): LoopReport | undefined
   wantLoop(): void
 }
@@ -31,23 +31,23 @@ export interface RecordParts {
   readonly main: MainReports
   /** Threads that are known by the order in which they were started. */
   readonly known: Pick<KnownThreads, 'v8' | 'pool'>
-  /** Ask also an idle main thread for its figures, because a rule needs them. */
+  /** Whether to read the figures of an idle main thread too, because a rule needs them. */
   readonly needsFigures: boolean
 }
 
-/** How often the process is read, ms. */
+/** Interval of the readings of the process, ms. */
 export const RECORD_INTERVAL_MS = 1000
-/** Time that a picture is about when its request names none, ms. */
+/** Time span that a picture (description of the process for a dump) covers when its request names none, ms. */
 export const DEFAULT_SPAN_MS = 10_000
-/** Below this use, percent of a core, the main thread is asked for its figures every {@link IDLE_READINGS} only. */
+/** Below this CPU use, percent of a core, the main thread reports figures only every {@link IDLE_READINGS} readings. */
 const IDLE_PERCENT = 2
 const IDLE_READINGS = 10
-/** Marks closer than this add nothing, ms. */
+/** Shortest time between two records of the threads' CPU times, ms: closer ones add nothing. */
 const LEAST_MARK_GAP_MS = 200
-/** Names of threads that are remembered, those that ended included. */
+/** Number of thread names that are remembered, those of ended threads included. */
 const NAMES_KEPT = 1024
 
-/** Stand for the kernel's numbers of two threads where there is no /proc. */
+/** Stand for the kernel's ids of two threads where there is no /proc. */
 const MAIN = 1
 const MONITOR = 2
 
@@ -58,8 +58,8 @@ interface Times {
 }
 
 /**
- * The last minutes of the process: its flight recorder, and the CPU time of its threads. Everything that any thread can read is read
- * here; what only the main thread knows comes with its reports.
+ * Records the last minutes of the process: the flight recorder, and the CPU time of its threads. Figures that any
+ * thread can read are read here; those that only the main thread can read come with its reports.
  */
 export class ProcessRecord {
   readonly #main: MainReports
@@ -87,7 +87,7 @@ export class ProcessRecord {
     this.mark()
   }
 
-  /** One reading of the flight recorder, once per {@link RECORD_INTERVAL_MS}. */
+  /** Takes one reading for the flight recorder; called every {@link RECORD_INTERVAL_MS}. */
   read(): void {
     const [now, before] = [readTimes(this.#gcTimeMs), this.#latest]
     const spanMs = before ? now.atMs - before.atMs : NaN
@@ -109,22 +109,22 @@ export class ProcessRecord {
     this.#readings++
   }
 
-  /** Notes the CPU time of all threads, so that a picture can begin at this moment. */
+  /** Records the CPU time of all threads, so that a picture can begin at this moment. */
   mark(): void {
     const now = readTimes(this.#gcTimeMs)
     if (now.atMs - this.#markedAtMs >= LEAST_MARK_GAP_MS) this.#addMark(now)
   }
 
-  /** A worker of the main thread has been started. */
+  /** Called when the main thread has started a worker thread. */
   noteWorker(birth: WorkerBirth): void {
     this.#roster.addWorker(birth)
   }
 
   /**
-   * What is known now.
+   * Describes the process as it is now.
    *
-   * @param sinceMs - Monotonic time from which on CPU use counts.
-   * @param workers - The workers that have been listed for this picture.
+   * @param sinceMs - Monotonic time from which CPU use counts, ms.
+   * @param workers - The worker threads that have been listed for this picture.
    */
   picture(sinceMs: number, workers: readonly ListedWorker[] = []): Picture {
     this.#roster.nameWorkers(workers)
@@ -152,7 +152,7 @@ export class ProcessRecord {
     this.#markedAtMs = now.atMs
   }
 
-  /** A thread gets its name some time after its start; that of a thread which has ended is remembered. */
+  /** A thread gets its name some time after its start; the name of a thread that has ended is remembered. */
   #nameNow(tid: number): string | undefined {
     const name = this.#hasProc ? threadName(tid) : undefined
     if (name === undefined) return this.#names.get(tid)

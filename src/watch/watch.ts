@@ -31,77 +31,77 @@ import {
   type RecordParts,
 } from './process-record'
 
-/** When a kind of dump is made by itself. */
+/** Settings of a rule: when to make a dump automatically. */
 export interface RuleSettings<Threshold = number> {
   readonly intervalMs: number
-  /** Percent of one core, or bytes, once it is a number. */
+  /** In the unit of the metric, such as percent of one core or bytes, once it is a number. */
   readonly threshold: Threshold
   readonly counter: number
   readonly budget: Budget
 }
 
-/** A rule with a name of its own. */
+/** A rule of `rules`, with a name of its own. */
 export interface NamedRule<Threshold = number> extends RuleSettings<Threshold> {
   readonly name: string
   readonly metric: Metric
-  /** What it dumps. */
+  /** Kind of the rule's dumps. */
   readonly dump: DumpKind
 }
 
-/** One kind of dump. */
+/** Settings of one kind of dump. */
 export interface KindSettings<Threshold = number> {
-  /** Absolute. Manual dumps need one even for a kind that is not watched. */
+  /** Absolute path. Manual dumps need one even for a kind that is not watched. */
   readonly directory: string
-  /** Absent when the kind is not watched. */
+  /** The rule for automatic dumps; absent when the kind is not watched. */
   readonly rule?: RuleSettings<Threshold> | undefined
 }
 
 export interface CpuSettings<Threshold = number> extends KindSettings<Threshold> {
   readonly profileDurationMs: number
-  /** Time without a beat of the main thread that trips a CPU dump, ms. Only a watch on another thread can use it. */
+  /** Time without a beat of the main thread that triggers a CPU dump, ms. Only a watch on another thread can use it. */
   readonly blockedMs: number | undefined
 }
 
 export interface MemorySettings<Threshold = number> extends KindSettings<Threshold> {
-  /** Keep V8's sampling heap profiler on. */
+  /** Whether to keep V8's sampling heap profiler on. */
   readonly sampling: boolean
 }
 
-/** All that a watch needs, as plain data: it can travel to another thread. */
+/** All settings of a watch, as plain data that can be sent to another thread. */
 export interface WatchSettings {
   readonly cpu: CpuSettings
   readonly memory: MemorySettings
   readonly rules: readonly NamedRule[]
   /** Threads that are known by the order in which they were started. */
   readonly threads: Pick<RecordParts, 'known'>
-  /** Absent: nothing is done at V8's heap limit. */
+  /** Settings of dumps at V8's heap limit; absent when nothing is done there. */
   readonly heapLimit?: HeapLimitToWatch | undefined
-  /** Started without code, perhaps in a process that it is not meant for: the directories are left alone until a dump. */
+  /** Started by preload, perhaps in a process that it is not meant for: the directories are left alone until a dump. */
   readonly isPreloaded?: boolean
-  /** Where the main thread looks up the readings. */
+  /** Shared memory from which the main thread reads the counters. */
   readonly board: SharedArrayBuffer
   readonly engines: Engines
-  /** Dumps kept per kind of name; `false`: all. */
+  /** Number of dumps kept of each kind; `false`: all. */
   readonly keep: number | false
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
 }
 
-/** Names of the ways in which each kind can be dumped here, best first, and those that cannot, with the reason. */
+/** Methods by which each kind can be dumped here, best first, and those that cannot be used, with the reason. */
 export type Ways = Readonly<
   Record<DumpKind, { readonly available: readonly string[]; readonly passedOver: readonly PassedOver[] }>
 > & {
-  /** Where the CPU readings come from. Absent when CPU is not watched. */
+  /** Source of the CPU readings. Absent when CPU is not watched. */
   readonly cpuReadings?: string | undefined
 }
 
-/** The rules as they are from now on, of the kinds that change. */
+/** The new settings of the rules that change. */
 export interface RuleChanges {
   readonly cpu?: Pick<CpuSettings, 'rule' | 'profileDurationMs'> | undefined
   readonly memory?: Pick<MemorySettings, 'rule'> | undefined
   readonly rules?: readonly NamedRule[] | undefined
 }
 
-/** The loops and the dispatcher, on whichever thread they run. */
+/** Reading loops and dispatcher, on whichever thread they run. */
 export interface Watch {
   /** Changes rules while they run. */
   update(changes: RuleChanges): void
@@ -109,26 +109,26 @@ export interface Watch {
   request(request: Omit<DumpRequest, 'early'>): Promise<DumpResult>
   /** Takes a reading of a rule whose metric is a function of the application. */
   observe(rule: string, value: number, sinceMs: number): void
-  /** A worker of the main thread has been started. */
+  /** Called when the main thread has started a worker thread. */
   noteWorker(birth: WorkerBirth): void
   /** Stops loops, dispatcher and captures; resolves when the last file is closed. Idempotent. */
   stop(): Promise<void>
 }
 
-/** A watch seen from the thread that it runs on. */
+/** A watch that runs on the calling thread. */
 export interface LocalWatch extends Watch {
   readonly dispatcher: Dispatcher
   ways(): Ways
 }
 
-/** What a watch finds where it runs. */
+/** Environment of a watch on its thread. */
 export interface WatchSurroundings {
   readonly mainThread: MainThread
   readonly gate: Gate
   readonly report: Report
   /** Reports of the main thread about itself. */
   readonly main: MainReports
-  /** An earlier watch of this process has prepared the directories and reported about them. */
+  /** Whether an earlier watch of this process has prepared the directories and reported about them. */
   readonly isTakingOver?: boolean
   /** Called when a dump begins and when it has ended. */
   readonly onRunning?: (isRunning: boolean) => void
@@ -136,12 +136,12 @@ export interface WatchSurroundings {
   readonly onChild?: (pid: number | undefined) => void
 }
 
-/** As long as a forked child may take: a neighbour's dump is over by then, or the next is about to begin. ms. */
+/** Longest wait for another process's snapshot, ms: the time that a forked child may take. */
 const LONGEST_TURN_MS = 120_000
 
 const waitForTurn = (early: AbortSignal) => takeTurn({ longestMs: LONGEST_TURN_MS, early })
 
-/** Builds samplers, loops, captures and the dispatcher on the thread that calls. */
+/** Builds samplers, loops, captures and the dispatcher on the calling thread. */
 export function startWatch(settings: WatchSettings, surroundings: WatchSurroundings): LocalWatch {
   const { cpu, memory, engines, keep, where } = settings
   const { mainThread, gate, report, main, isTakingOver, onRunning, onChild } = surroundings
@@ -215,7 +215,8 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       onReading,
     })
   })
-  // On its own thread the record costs the application nothing; on the main thread it is kept when something is watched.
+  // On its own thread the record costs the application nothing; on the main thread it is kept only if something is
+  // watched.
   if (!isMainThread || rules.length > 0) stopLoops.push(startLoop(RECORD_INTERVAL_MS, read(record)))
   const { heapLimit } = settings
   if (heapLimit && memory.rule) {
@@ -268,14 +269,14 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
   }
 }
 
-/** A rule as the loops see it: those of `cpu` and `memory` have their own metrics and names. */
+/** A rule for the reading loops: `cpu` and `memory` too have a metric and a name here. */
 interface RuleToWatch extends RuleSettings {
   readonly name: string
   readonly kind: DumpKind
   readonly metric: DumpKind | Metric
 }
 
-/** Metrics that are a mean since the previous reading. The others are of a moment. */
+/** Metrics whose reading is a mean since the previous one. Readings of the others are of a moment. */
 const MEAN_METRICS: ReadonlySet<RuleToWatch['metric']> = new Set([
   'cpu',
   'eventLoopDelay',
@@ -294,7 +295,7 @@ function watchedRule({ name, kind, threshold, counter, budget }: RuleToWatch): W
   return { name, kind, rule: new ThresholdRule(threshold, counter), budget: new DumpBudget(budget) }
 }
 
-/** Over a shorter time, shares of CPU are noise, ms. A reading of memory is of a moment. */
+/** Shortest span of CPU shares in a picture, ms: over a shorter one they are noise. */
 const LEAST_SPAN_MS = 1000
 
 async function takePicture(
@@ -304,7 +305,7 @@ async function takePicture(
   early: AbortSignal,
 ): Promise<Picture> {
   const workers = await listWorkers(mainThread, early)
-  // The monitor's own thread is no worker of the application.
+  // The monitor's own thread is not a worker of the application.
   const ofApplication = workers.filter(({ id }) => isMainThread || id !== threadId)
   const nowMs = systemClock.monotonicMs()
   return record.picture(Math.min(sinceMs ?? nowMs - DEFAULT_SPAN_MS, nowMs - LEAST_SPAN_MS), ofApplication)
@@ -321,8 +322,8 @@ function observerFor(report: Report, onChild: WatchSurroundings['onChild']): Cap
   return {
     orderLate: (order) =>
       report.notice(
-        `the main thread has not taken the order ${order} for ${ORDER_TIMEOUT_MS} ms: ` +
-          `it sits in one long native call, or gets no CPU; waiting`,
+        `the main thread has not accepted the order ${order} for ${ORDER_TIMEOUT_MS} ms: ` +
+          `it is in one long native call, or gets no CPU; the wait goes on`,
       ),
     childAtWork: (pid) => onChild?.(pid),
     samplingWasStopped: () =>
@@ -333,10 +334,10 @@ function observerFor(report: Report, onChild: WatchSurroundings['onChild']): Cap
 }
 
 export interface ReadingLoopParts {
-  /** Of the rule that the readings are for. */
+  /** Name of the rule that the readings are for. */
   readonly name: string
   readonly intervalMs: number
-  /** A reading is a mean since the previous one, not of a moment. */
+  /** Whether a reading is a mean since the previous one, not of a moment. */
   readonly isMean: boolean
   readonly sampler: Sampler
   readonly dispatcher: Pick<Dispatcher, 'observe'>
@@ -347,11 +348,11 @@ export interface ReadingLoopParts {
 }
 
 /**
- * Takes the readings of one rule at its interval and hands each reading to the dispatcher.
+ * Takes the readings of one rule at its interval and passes each to the dispatcher.
  *
  * Reports when readings begin to fail and when they succeed again; a failed reading never ends the loop.
  *
- * @returns Stops the loop; resolves when a reading under way has ended.
+ * @returns A function that stops the loop; its promise resolves when a reading under way has ended.
  */
 export function startReadingLoop(parts: ReadingLoopParts): () => Promise<void> {
   const { name, intervalMs, isMean, sampler, dispatcher, clock, report, onReading } = parts
@@ -363,7 +364,7 @@ export function startReadingLoop(parts: ReadingLoopParts): () => Promise<void> {
       onReading?.()
       const value = await sampler.sample()
       if (value !== undefined) dispatcher.observe(name, value, isMean ? (previousMs ?? beganMs) : beganMs)
-      if (isFailing) report.notice(`${name} readings are back`)
+      if (isFailing) report.notice(`${name} readings work again`)
       isFailing = false
       previousMs = beganMs
     } catch (error) {

@@ -30,7 +30,7 @@ export const PROFILE_FILE_BYTES = 16 * 1024 * 1024
 /** The parts of a CPU capturer. */
 export interface CpuCapturerParts {
   readonly mainThread: MainThread
-  /** `engines.cpu` of `resolveEngines`. */
+  /** The package for CPU profiles: `engines.cpu` of `resolveEngines`. */
   readonly engine: Engine
   readonly probe: RoomProbe
   readonly observer: CaptureObserver
@@ -43,8 +43,8 @@ export interface CpuCapturerParts {
 }
 
 /**
- * CPU profiles: by v8-profiler-next where it is installed and loads, else by the inspector. A way that cannot start is passed
- * over for this dump. A way that fails later is a failure of the dump, because the incident has ended by then.
+ * Takes CPU profiles: with v8-profiler-next where it is installed and loads, else with the inspector. If one cannot
+ * start, the other is used for this dump. One that fails later fails the dump, because the incident has ended by then.
  */
 export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
   const { engine, probe, observer, noInspector = whyNoInspector() } = parts
@@ -92,7 +92,8 @@ async function startProfile(
   early: AbortSignal,
 ): Promise<StartedProfile> {
   if (ways.length === 0) throw new Error(whyNone(passedOverBefore))
-  // V8's profiler samples from a thread of its own. Without it, Node 24 and 26 abort, and Node 20 and 22 record nothing.
+  // V8's profiler samples on a thread of its own. If that cannot start, Node 24 and 26 abort; Node 20 and 22 record
+  // nothing.
   const noThread = whyNoThreads(1)
   if (noThread !== undefined) throw new Error(`V8's profiler needs a thread: ${noThread}`)
   const startedAtMs = monotonicMs()
@@ -109,7 +110,7 @@ async function startProfile(
   }
 }
 
-/** Starts the first way that can be started; the reasons of those before it are recorded. */
+/** Starts the first way that can be started, and records why those before it could not. */
 async function startFirst(
   ways: readonly CpuWay[],
   request: CpuProfileRequest,

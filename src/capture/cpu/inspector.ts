@@ -7,16 +7,17 @@ import { forgetOptimizedCode } from './forget-optimized-code'
 import { profileJson } from './profile-json'
 import type { CpuProfileRequest, CpuWay, RunningProfile, StoppedProfile } from './way'
 
-/** Name in the `.json` and in the start line. */
+/** Name in a dump's `.json` and in the log line at start. */
 export const INSPECTOR_WAY = 'inspector'
 
 /**
  * CPU profiles by V8's own profiler, over a separate inspector session.
  *
- * Profiles belong to sessions: one that another session (DevTools, an agent) records at the same time is not touched, and
- * keeps its own sampling interval. What is shared is coverage: ending any session's profiler ends V8's precise coverage for
- * the whole isolate (microsoft/vscode#330740). The Debugger domain is never enabled. The session is disconnected after each
- * profile, because an open one from another thread makes the process print "Waiting for the debugger to disconnect" at exit.
+ * Profiles belong to sessions: a profile that another session (DevTools, an agent) records at the same time is not
+ * touched, and keeps its own sampling interval. Coverage is shared: ending any session's profiler ends V8's precise
+ * coverage for the whole isolate (microsoft/vscode#330740). The Debugger domain is never enabled. The session is
+ * disconnected after each profile, because an open one from another thread makes the process print "Waiting for the
+ * debugger to disconnect" at exit.
  */
 export function createInspectorWay(mainThread: PatientMainThread): CpuWay {
   return {
@@ -33,9 +34,7 @@ export function createInspectorWay(mainThread: PatientMainThread): CpuWay {
   }
 }
 
-/**
- * The calls are sent together: a busy main thread is interrupted once, not once per call.
- */
+/** Starts the profile. Its calls are sent together: a busy main thread is interrupted once, not once per call. */
 async function startProfile(
   session: Session,
   { samplingIntervalUs, early }: CpuProfileRequest,
@@ -52,7 +51,8 @@ async function startProfile(
     startPauseMs: ready.answeredAtMs - enabled.answeredAtMs,
     acceptedAfterMs: enabled.answeredAtMs - enabled.askedAtMs,
     async forgetOptimizedCode() {
-      // The repeated `enable` is answered when the thread accepts the calls.
+      // The profiler is enabled already, so this call has no effect: its answer shows when the thread accepts the
+      // calls.
       const accepted = call((done) => session.post('Profiler.enable', done))
       const [, forgotten] = forgetOptimizedCode((method) => call((done) => session.post(method, done)))
       return (await forgotten).answeredAtMs - (await accepted).answeredAtMs
@@ -66,7 +66,7 @@ async function startProfile(
         session.disconnect()
       }
     },
-    // A session to this thread is answered before `post` returns.
+    // A session to the calling thread is answered before `post` returns.
     stopNow: mainThread.orderNow ? () => stopWithin(session) : undefined,
   }
 }
@@ -81,10 +81,7 @@ function stopWithin(session: Session): StoppedProfile {
   }
 }
 
-/**
- * The repeated `enable` does nothing: its answer comes when the main thread accepts the order, and the time before that is not
- * counted as a pause.
- */
+/** Stops the profile. The answer to `enable` shows when the main thread accepts the calls: the pause begins then. */
 function postStop(session: Session): { answered: Promise<void>; profile: () => StoppedProfile } {
   let [failure, profile]: [Error | null, Profiler.Profile | undefined] = [null, undefined]
   let [acceptedAtMs, stoppedAtMs] = [0, 0]
@@ -113,7 +110,7 @@ interface Call {
   readonly answeredAtMs: number
 }
 
-/** One inspector call as a promise. To the session's own thread, `post` returns after the answer. */
+/** One inspector call as a promise. In a session to the calling thread, `post` returns after the answer. */
 function call(post: (done: (error: Error | null) => void) => void): Promise<Call> {
   const askedAtMs = monotonicMs()
   return new Promise((resolve, reject) => {

@@ -2,29 +2,29 @@ import { Promise } from '../../base/globals'
 import { monotonicMs, pause } from '../../base/time'
 
 /**
- * CPU time until the event loop turns that is no sign of a long stretch, ms. A loaded server of short requests needs a quarter
- * of it.
+ * CPU time of one turn of an event loop up to which the turn counts as short, ms. A loaded server of short requests
+ * needs a quarter of it.
  */
 export const SHORT_STRETCH_MS = 8
 
-/** Sum of what stretches take beyond {@link SHORT_STRETCH_MS}, less what they stay below it, that makes them long, ms. */
+/** Turns are long when their times above {@link SHORT_STRETCH_MS} exceed the times below it by this sum, ms. */
 export const LONG_STRETCH_MS = 50
 
-/** Time between two looks, ms. */
+/** Interval at which the thread is checked, ms. */
 const LOOK_EVERY_MS = 25
 
-/** The thread that is looked at. */
+/** The thread that is checked. */
 export interface TurningThread {
   /** Resolves to the monotonic time of the next turn of its event loop, ms. Never rejects. */
   readonly turn: () => Promise<number>
-  /** Its CPU time so far, ms; `undefined` where the system does not show it, and then only the clock counts. */
+  /** CPU time of the thread so far, ms; `undefined` where the system does not show it: then only the clock counts. */
   readonly cpuMs: () => number | undefined
 }
 
 /**
- * Waits until the thread works in long stretches: in one that does not end, or in many of which each is too long to be one of
- * many short requests. Only CPU time counts: a thread that waits for a CPU, or for a debugger, does no work. The clock counts
- * too, because this thread may itself have to wait for a CPU.
+ * Waits until the thread works in long stretches (turns of its event loop): in one that does not end, or in many, each
+ * too long to consist of short requests. Only CPU time counts: a thread that waits for a CPU, or for a debugger, does
+ * no work. The clock counts too, because the thread that checks may itself have to wait for a CPU.
  *
  * @returns `true` for long stretches, `false` when the signal was aborted before that.
  */

@@ -6,8 +6,8 @@ const NODES_PER_PIECE = 1000
 const NUMBERS_PER_PIECE = 20_000
 
 /**
- * A CPU profile as JSON in pieces. On the main thread one JSON.stringify of a long profile would itself block the event
- * loop that is being watched.
+ * Writes a CPU profile as JSON in pieces. On the main thread, one JSON.stringify of a long profile would itself block
+ * the event loop.
  */
 export function* profileJson(profile: Profiler.Profile): Generator<string> {
   const { nodes, samples = [], timeDeltas = [], ...rest } = profile
@@ -18,7 +18,7 @@ export function* profileJson(profile: Profiler.Profile): Generator<string> {
   yield '}'
 }
 
-/** `,"name":[…]`: never the first member, since a profile always has its start and end time. */
+/** Writes `,"name":[…]`. The comma is always right, since a profile starts with its start and end time. */
 function* member(name: string, elements: readonly unknown[], perPiece: number): Generator<string> {
   yield `,${toJson(name)}:[`
   for (let at = 0; at < elements.length; at += perPiece) {

@@ -13,13 +13,11 @@ import { type TurningThread, waitForLongStretch } from './long-stretch'
 import { profileJson } from './profile-json'
 import type { RunningProfile, StoppedProfile } from './way'
 
-/** Longest time that a dump waits for the profiles of workers, all together, ms. A spinning worker answers within 20 ms. */
+/** Longest wait of a dump for the profiles of all its workers together, ms. A spinning worker answers within 20 ms. */
 export const WORKERS_DEADLINE_MS = 10_000
-/**
- * The same when the dump is ended early, until the last of their files is begun: an exiting process waits 450 ms for all of it.
- */
+/** The same wait if the dump is ended early, until the last file is begun: an exiting process waits 450 ms in all. */
 export const WORKERS_EARLY_DEADLINE_MS = 250
-/** Most workers that the sidecar of the main thread's profile names. */
+/** Number of workers that the sidecar of the main thread's profile names, at most. */
 const WORKERS_NAMED = 64
 
 /** A profile that is being recorded, and the file for it. */
@@ -32,7 +30,7 @@ export interface StartedProfile {
   readonly startedAtMs: number
 }
 
-/** Turns a running profile into a file. If the process exits meanwhile, `finishNow` continues without an event loop. */
+/** Turns a running profile into a file. If the process exits before that, `finishNow` does so without an event loop. */
 export class Recording {
   readonly #started: StartedProfile
   readonly #job: Job
@@ -46,7 +44,7 @@ export class Recording {
   #endedNow: { readonly captured: Captured } | { readonly error: unknown } | undefined
   #wake: () => void = () => undefined
 
-  /** @param workers - The profiles of workers that run beside it, if they can be had here. */
+  /** @param workers - The worker profiles that run beside it, where they are possible. */
   constructor(
     started: StartedProfile,
     job: Job,
@@ -64,7 +62,7 @@ export class Recording {
 
   async finish(): Promise<Captured> {
     const { open, running } = this.#started
-    // A failure costs a name, and not the profile.
+    // If this fails, functions lack names, but the profile is whole.
     this.#keepNames().catch(() => undefined)
     try {
       // Ended early, the profile recorded so far is whole.
@@ -95,12 +93,12 @@ export class Recording {
     }
   }
 
-  /** {@link finish} within the call; `undefined` when the time is over, or when only another thread can do it. */
+  /** {@link finish} within the call; `undefined` when the time is over, or when only another thread can finish. */
   finishNow(isTimeOver: () => boolean): Captured | undefined {
     const { open, running } = this.#started
     if (isTimeOver()) return undefined
     this.#over.abort()
-    // Their answers would need an event loop.
+    // The workers' answers would need an event loop.
     this.#workers?.abandon()
     try {
       this.#stopped ??= running.stopNow?.(open.target)
@@ -121,18 +119,18 @@ export class Recording {
   }
 
   /**
-   * Discards optimized code once, when the main thread is in a stretch of work without a turn of its event loop that is long
-   * enough to hide a loop. A loaded server of short requests keeps its code: discarded, each request costs it twice the CPU
-   * for seconds.
+   * Discards optimized code once, when the main thread works for so long without a turn of its event loop that the code
+   * may hide a loop. A loaded server of short requests keeps its code: without it, each request costs twice the CPU for
+   * seconds.
    */
   async #keepNames(): Promise<void> {
-    // A blockage is such a stretch, and its profile may be a short one.
+    // A blocked event loop is such a case, and the rest of it may be short.
     const isBlocked = this.#job.sidecar.why.rule === 'blocked'
     if (!isBlocked && !(await waitForLongStretch(this.#mainThread, this.#over.signal))) return
     this.#forgetPauseMs = await this.#started.running.forgetOptimizedCode()
   }
 
-  /** Writes the files of the workers, as far as the time goes. One that fails costs its own file. */
+  /** Writes the files of the workers, as far as the time allows. A failure costs only that worker's file. */
   async #withWorkers(
     main: { readonly busyMs: number; readonly artefact: Artefact },
     workers: EndedWorkerProfiles | undefined,
@@ -166,7 +164,7 @@ export class Recording {
       return await open.publish({
         way: INSPECTOR_WAY,
         passedOver: [],
-        // Of the main thread, like in every sidecar.
+        // The pause of the main thread, as in every sidecar.
         pauseMs: 0,
         durationMs: (profile.endTime - profile.startTime) / 1000,
         notes: {
@@ -180,7 +178,7 @@ export class Recording {
     }
   }
 
-  /** A thread whose use is not known counts as the one that uses the most. */
+  /** A thread whose CPU use is unknown counts as the one that uses the most. */
   #busyMs({ busyMs = Infinity }: StoppedProfile): number {
     const cpuMs = this.#mainThread.cpuMs()
     return cpuMs === undefined || this.#cpuMsBefore === undefined ? busyMs : cpuMs - this.#cpuMsBefore

@@ -4,8 +4,8 @@ import { ORDER_DEADLINE_MS, type PatientMainThread } from '../main-thread/patien
 import type { CpuWay, StoppedProfile } from './way'
 
 /**
- * CPU profiles by the v8-profiler-next package. It works only on the thread that it profiles, so starting, stopping and
- * turning the profile into JSON are orders to the main thread.
+ * Takes CPU profiles with the v8-profiler-next package. The package works only on the thread that it profiles, so to
+ * start, to stop, and to turn the profile into JSON are orders to the main thread.
  */
 export function createV8ProfilerWay(mainThread: PatientMainThread): CpuWay {
   const { orderNow } = mainThread
@@ -22,7 +22,7 @@ export function createV8ProfilerWay(mainThread: PatientMainThread): CpuWay {
         startPauseMs: pauseMs,
         acceptedAfterMs: Math.max(0, monotonicMs() - askedAtMs - pauseMs),
         forgetOptimizedCode: async () => {
-          // No part of the dump waits for it.
+          // No other part of the dump waits for this order.
           const wait = { deadlineMs: ORDER_DEADLINE_MS }
           return (await mainThread.order('forgetOptimizedCode', {}, wait)).pauseMs
         },

@@ -1,22 +1,22 @@
 import type { MarkedFile } from '../../files/partial'
 
-/** Time between two samples of a CPU profile, µs, while that keeps the profile below {@link MAX_SAMPLES}. */
+/** Time between two samples of a CPU profile, µs, if that keeps the profile below {@link MAX_SAMPLES}. */
 export const SAMPLING_INTERVAL_US = 1000
-/** Most samples that a profile may hold: about 1.5 MB of JSON besides the call tree. A longer one samples less often. */
+/** Number of samples in a profile, at most, about 1.5 MB of JSON: longer profiles sample less often. */
 export const MAX_SAMPLES = 120_000
 
-/** A CPU profile to be taken. */
+/** The order for a CPU profile. */
 export interface CpuProfileRequest {
   /** Identifies this profile among others in the process. */
   readonly title: string
   readonly samplingIntervalUs: number
-  /** Aborted when the profile is no longer wanted: then a main thread that has not accepted it is given up. */
+  /** Aborted when the profile is no longer wanted: a start that the main thread has not accepted is then given up. */
   readonly early: AbortSignal
 }
 
 /** A CPU profile that the main thread has stopped recording. */
 export interface StoppedProfile {
-  /** Pause of the main thread to stop, ms. */
+  /** Pause of the main thread for the stop, ms. */
   readonly stopPauseMs: number
   /** Time in which the thread was not idle, ms. Absent where this is not known. */
   readonly busyMs?: number
@@ -28,30 +28,30 @@ export interface StoppedProfile {
 
 /** A CPU profile that the main thread is recording. */
 export interface RunningProfile {
-  /** Pause of the main thread to start, ms. */
+  /** Pause of the main thread for the start, ms. */
   readonly startPauseMs: number
-  /** How long it took to accept the first order, ms. */
+  /** Time until the main thread accepted the first order, ms. */
   readonly acceptedAfterMs: number
   /**
-   * Makes V8 discard its optimized code, so that a loop that was optimized before the profile began gets its name.
+   * Makes V8 discard its optimized code, so that a loop that was optimized before the profile began appears by name.
    *
    * @returns Pause of the main thread for it, ms.
    */
   forgetOptimizedCode(): Promise<number>
   /** Ends the profile. Whether it succeeds or fails, the profiler is off afterwards. */
   stop(target: MarkedFile): Promise<StoppedProfile>
-  /** {@link stop} within the call. Absent on any thread but the profiled one. */
+  /** {@link stop} within the call. Absent unless the calling thread is the profiled one. */
   readonly stopNow?: ((target: MarkedFile) => StoppedProfile) | undefined
 }
 
 /** One way to take a CPU profile. */
 export interface CpuWay {
-  /** Name in the `.json` and in the start line. */
+  /** Name in a dump's `.json` and in the log line at start. */
   readonly name: string
   start(request: CpuProfileRequest): Promise<RunningProfile>
 }
 
-/** The sampling interval for a profile of that length, µs. */
+/** The sampling interval for a profile of this length, µs. */
 export function samplingIntervalUs(durationMs: number): number {
   return Math.max(SAMPLING_INTERVAL_US, Math.ceil((durationMs * 1000) / MAX_SAMPLES))
 }

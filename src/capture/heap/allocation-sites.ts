@@ -4,19 +4,19 @@ import type { HeapProfiler } from 'node:inspector'
 export interface AllocationSite {
   readonly functionName: string
   readonly url: string
-  /** Line of the function, counted from 1; 0 where V8 knows none. */
+  /** Line of the function, counted from 1; 0 where V8 gives none. */
   readonly line: number
 }
 
-/** What one call path has allocated and the heap still holds, as far as it was sampled. */
+/** Memory that one call path has allocated and the heap still holds, as far as it was sampled. */
 export interface SiteHolding extends AllocationSite {
-  /** The samples alive: their numbers in the order of allocation, and the bytes that each stands for. */
+  /** The samples that are alive: their numbers in the order of allocation, and the bytes that each represents. */
   readonly samples: readonly (readonly [ordinal: number, bytes: number])[]
 }
 
-/** A site that holds more than it did, and by how much. */
+/** A site that holds more memory than before. */
 export interface GrowingSite extends AllocationSite {
-  /** Bytes. */
+  /** Growth of that memory, bytes. */
   readonly growth: number
 }
 
@@ -25,7 +25,7 @@ export interface PathHolding extends SiteHolding {
   readonly path: number
 }
 
-/** V8's sampling heap profile. The types of Node 20 leave ids and samples out; every supported Node has them. */
+/** V8's sampling heap profile. The types for Node 20 omit ids and samples; every supported Node has them. */
 export interface SamplingProfile {
   readonly head: SamplingNode
   readonly samples: readonly { readonly size: number; readonly nodeId: number; readonly ordinal: number }[]
@@ -36,7 +36,7 @@ interface SamplingNode extends Omit<HeapProfiler.SamplingHeapProfileNode, 'child
   readonly children: readonly SamplingNode[]
 }
 
-/** What each call path has allocated and the heap still holds. */
+/** Lists the memory that each call path has allocated and the heap still holds. */
 export function holdingsOf({ head, samples }: SamplingProfile): PathHolding[] {
   const byPath = new Map<number, (readonly [number, number])[]>()
   for (const { nodeId, ordinal, size } of samples) {
@@ -58,7 +58,7 @@ export function holdingsOf({ head, samples }: SamplingProfile): PathHolding[] {
   return holdings
 }
 
-/** What Node and V8 allocate on behalf of the application is the application's: its nearest function on the path. */
+/** Attributes what Node and V8 allocate for the application to the application's nearest function on the call path. */
 function siteOf({ callFrame }: SamplingNode, caller: AllocationSite | undefined): AllocationSite {
   const { functionName, url, lineNumber } = callFrame
   const isForeign = url === '' || url.startsWith('node:')

@@ -16,7 +16,7 @@ const DEADLINE_MS_PER_MB = 1000
 /** The parts of in-place snapshots. */
 export interface HeapInPlaceParts {
   readonly mainThread: PatientMainThread
-  /** `engines.memory` of `resolveEngines`. */
+  /** The package for heap snapshots: `engines.memory` of `resolveEngines`. */
   readonly engine: Engine
   readonly sampling: HeapSampling | undefined
 }
@@ -24,8 +24,8 @@ export interface HeapInPlaceParts {
 type InPlaceWay = 'heapdump' | 'v8'
 
 /**
- * Heap snapshots that stop the main thread until they are written: by the heapdump package where it is installed and loads,
- * else by V8. They are slow and need much memory, so only heaps that fit are dumped this way.
+ * Takes heap snapshots while the main thread stands still: with the heapdump package where it is installed and loads,
+ * else with V8. They are slow and need much memory, so only heaps that fit are dumped this way.
  */
 export function createInPlaceRung(parts: HeapInPlaceParts): HeapRung {
   return {
@@ -52,8 +52,8 @@ export function createInPlaceRung(parts: HeapInPlaceParts): HeapRung {
 }
 
 /**
- * Loading decides between the two. A snapshot that fails is not tried again the other way, because each attempt stops the
- * main thread for seconds.
+ * Whether the package loads decides between the two. A snapshot that fails is not tried again the other way, because
+ * each attempt stops the main thread for seconds.
  */
 async function chooseWay(
   { mainThread, engine }: HeapInPlaceParts,

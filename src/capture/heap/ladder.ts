@@ -19,11 +19,11 @@ import { type HeapSampling, SAMPLING_WAY, startHeapSampling } from './sampling'
 /** The parts of a heap capturer. */
 export interface HeapCapturerParts {
   readonly mainThread: MainThread
-  /** `engines.memory` of `resolveEngines`. */
+  /** The package for heap snapshots: `engines.memory` of `resolveEngines`. */
   readonly engine: Engine
   readonly probe: RoomProbe
   readonly observer: CaptureObserver
-  /** Keep V8's sampling heap profiler on, so that every memory dump has a `.heapprofile`. */
+  /** Whether to keep V8's sampling heap profiler on, so that every memory dump has a `.heapprofile`. */
   readonly sampling: boolean
   /** @default the result of `loadForkHelper()` */
   readonly fork?: ReturnType<typeof loadForkHelper>
@@ -38,8 +38,8 @@ export interface HeapCapturer extends Capturer {
 }
 
 /**
- * The memory ladder: the first rung that fits takes the snapshot; when none does, the sampling profile alone is taken, with
- * a refusal for the snapshot.
+ * Takes memory dumps by a ladder of methods (rungs), best first: the first that fits into the available memory takes
+ * the snapshot; when none does, the sampling profile alone is taken, with a refusal for the snapshot.
  */
 export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
   const { probe, observer } = parts
@@ -77,10 +77,10 @@ export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
 }
 
 interface Ladder {
-  /** Best first. */
+  /** The methods of taking a snapshot, best first. */
   readonly rungs: readonly HeapRung[]
   readonly sampling: HeapSampling | undefined
-  /** The ways that this process does not have, whatever the dump. */
+  /** Ways that this process lacks, whatever the dump. */
   readonly notHere: readonly PassedOver[]
 }
 
@@ -103,7 +103,7 @@ function buildLadder(parts: HeapCapturerParts, mainThread: PatientMainThread): L
   return { rungs: [inPlace], sampling, notHere }
 }
 
-/** This is the first order of a dump, so it is the one that a busy main thread keeps waiting. */
+/** The first order of a dump, and so the one for which a busy main thread makes the dump wait. */
 async function readHeap(
   mainThread: PatientMainThread,
 ): Promise<{ heap: HeapStatistics; late: Pick<Captured, 'lateMs'> }> {
@@ -118,7 +118,7 @@ interface FittingRung {
   readonly verdict: RoomVerdict
 }
 
-/** @returns The rungs that fit, and a refusal if there is none. */
+/** @returns The rungs (snapshot methods) that fit, and a refusal if there is none. */
 function chooseRungs(
   rungs: readonly HeapRung[],
   heap: HeapStatistics,
@@ -139,7 +139,7 @@ function chooseRungs(
   return { fitting, refusal: fitting.length === 0 ? refusal : undefined }
 }
 
-/** Takes the first rung that succeeds; else the sampling profile alone, when memory is what was missing. */
+/** Takes the first rung (snapshot method) that succeeds; if memory is short for each, the sampling profile alone. */
 async function descend(
   dump: HeapDump,
   fitting: readonly FittingRung[],
@@ -148,7 +148,7 @@ async function descend(
 ): Promise<HeapCapture | Refusal> {
   let refusal = refusalOfPlan
   for (const [at, { rung, verdict: planned }] of fitting.entries()) {
-    // After a rung that failed, memory may have become short since the plan, and may be why it failed.
+    // Memory may have become short since the plan, which may be why the earlier rung failed.
     const verdict = at === 0 ? planned : rung.fit(dump.heap, dump.room())
     const captured: HeapCapture | Incapable = ownOnly(
       verdict.fits ? await rung.take(dump, verdict) : { cannot: tooLittleRoom(verdict) },
@@ -165,7 +165,7 @@ async function descend(
   return sampling ? takeProfileOnly(sampling, dump, refusal) : refusal
 }
 
-/** Without samples only the refusal and its numbers are reported. */
+/** Takes the sampling profile in place of a snapshot. If it has no samples, only the refusal is reported. */
 async function takeProfileOnly(
   sampling: HeapSampling,
   { job, passedOver }: HeapDump,

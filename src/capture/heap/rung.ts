@@ -2,39 +2,39 @@ import type { Captured, Job, PassedOver, Refusal } from '../capture'
 import type { HeapStatistics } from '../main-thread/orders'
 import type { MemoryRoom, RoomVerdict } from '../room'
 
-/** A memory dump that is being made, by one rung after another. */
+/** A memory dump that is being made, by one method (rung) after another. */
 export interface HeapDump {
   readonly job: Job
   readonly heap: HeapStatistics
   /** Reads the memory that is available now. */
   readonly room: () => MemoryRoom
-  /** The one list of this dump: each rung adds the ways that it did not take, with `passOver`. */
+  /** The list for the whole dump: each rung adds the ways that it did not use, with `passOver`. */
   readonly passedOver: PassedOver[]
 }
 
-/** The result of one rung. */
+/** The result of one rung (snapshot method). */
 export type HeapCapture = Omit<Captured, 'durationMs' | 'lateMs' | 'passedOver'>
 
 /** Why a rung produced nothing. */
 export interface Incapable {
   readonly cannot: string
   /**
-   * Set when a child ran out of memory. Then no rung is tried that takes as much from the application itself, and this
-   * refusal is reported.
+   * The refusal, if a child ran out of memory. Then no method is tried that takes as much memory from the application
+   * itself, and and this refusal is reported.
    */
   readonly refusal?: Refusal
 }
 
-/** One rung of the memory ladder that ends in a heap snapshot. The capturer takes the first that fits. */
+/** One rung of the memory ladder: a method of taking a heap snapshot. The capturer uses the first one that fits. */
 export interface HeapRung {
-  /** Names of its ways, best first, in the `.json` and in the start line. */
+  /** Names of the method's variants, best first, in a dump's `.json` and in the log line at start. */
   readonly ways: readonly string[]
   /** Whether a snapshot of this heap fits into the available memory. */
   fit(heap: HeapStatistics, room: MemoryRoom): RoomVerdict
   /**
    * Takes the sampling profile, so that some evidence exists even if the snapshot fails, and then the snapshot.
    *
-   * @param verdict - The latest judgement of {@link fit}, a positive one.
+   * @param verdict - The latest verdict of {@link fit}, a positive one.
    * @returns The capture, or why there is none although another rung may succeed.
    * @throws When no other rung could succeed, or none may be tried.
    */

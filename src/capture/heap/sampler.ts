@@ -6,13 +6,13 @@ import type { SamplingProfile } from './allocation-sites'
 /** Mean number of bytes between two samples: no measurable cost, and leaks of a few MB show. */
 export const SAMPLING_INTERVAL_BYTES = 512 * 1024
 
-/** V8's sampling heap profiler, of which a process has one for all its users. Synchronous, on its own thread. */
+/** V8's sampling heap profiler, of which a process has one for all its users. Synchronous, for the calling thread. */
 export interface HeapSampler {
   /** Starts sampling, unless it is known to run already. */
   start(intervalBytes: number): SamplerState
-  /** The samples since the start; none if nothing was sampled or another user has stopped it. Forces one full GC. */
+  /** Reads the samples since the start; none if another user has stopped the profiler. Forces one full GC. */
   read(): { samples: number; json: string }
-  /** The same as an object; `undefined` while nothing samples: then no GC is forced. */
+  /** Reads the samples as an object; `undefined` while the profiler does not run: then no GC is forced. */
   profile(): SamplingProfile | undefined
   state(): SamplerState
   /** Stops the profiler if this sampler started it. Idempotent. */
@@ -20,13 +20,13 @@ export interface HeapSampler {
 }
 
 /**
- * Holds one session for as long as it samples: disconnecting the session that started the profiler ends it. The session
- * is a local one of this thread; one that came from another thread would print "Waiting for the debugger to disconnect"
- * when the process exits.
+ * Holds one inspector session for as long as it samples: disconnecting the session that started the profiler ends it.
+ * The session is a local one of this thread; one from another thread would print "Waiting for the debugger to
+ * disconnect" when the process exits.
  *
- * V8 does not reveal the session that started its one profiler. A start while it runs succeeds without effect and a stop by
- * any session stops it for all, so a user that sampled before this start counts as its owner until it stops. It is not
- * noticed when another user stops this one and starts its own between two calls.
+ * V8 does not reveal which session started its one profiler. A start while it runs succeeds without effect and a stop
+ * by any session stops it for all, so a user that sampled before this start counts as its owner until it stops. If
+ * another user stops this sampler and starts its own between two calls, that is not noticed.
  */
 export function createHeapSampler(openSession: () => Session): HeapSampler {
   let session: Session | undefined

@@ -5,7 +5,7 @@ import type { CaptureObserver, Job, PassedOver } from '../capture'
 import type { PatientMainThread } from '../main-thread/patient'
 import { SAMPLING_INTERVAL_BYTES } from './sampler'
 
-/** Name in the `.json` and in the start line. */
+/** Name in a dump's `.json` and in the log line at start. */
 export const SAMPLING_WAY = 'sampling'
 
 /** A `.heapprofile`, or why there is none. */
@@ -18,7 +18,7 @@ export interface HeapSampling {
   capture(job: Job, passedOver: readonly PassedOver[]): Promise<SamplingOutcome>
   /** Why sampling could not be started; `undefined` when it was. */
   failure(): Promise<Error | undefined>
-  /** Starts the sampler again after a forked child found it stopped by another user, and reports that once. */
+  /** Starts the sampler again after a forked child found it stopped by another user, and reports so once. */
   restart(): Promise<void>
   /** Stops the sampler if this library started it. Idempotent, never rejects. */
   close(): Promise<void>
@@ -67,7 +67,7 @@ export function startHeapSampling(mainThread: PatientMainThread, observer: Captu
   return {
     failure: () => started,
     async restart() {
-      // Only the child noticed. The main thread still counts its sampler as running, so stop it first.
+      // Only the forked child noticed the stop. The main thread still counts its sampler as running, so stop it first.
       await mainThread.order('stopSampling', {}).catch(() => {})
       await restart()
     },

@@ -13,17 +13,17 @@ import { createHeapSampler, type HeapSampler } from '../heap/sampler'
 import { openLocalSession, whyNoInspector } from './local-session'
 import type { HeapStatistics, OrderName, Orders } from './orders'
 
-/** The orders, carried out on the main thread: plain synchronous functions. */
+/** The implementation of the orders on the main thread: plain synchronous functions. */
 export type OrderTable = {
   readonly [Name in OrderName]: (input: Orders[Name]['input']) => Orders[Name]['output']
 }
 
-/** The used part of heapdump. */
+/** The part of heapdump that is used here. */
 interface HeapdumpPackage {
   writeSnapshot(file: string, done: (error: Error | null) => void): unknown
 }
 
-/** The used part of v8-profiler-next. */
+/** The part of v8-profiler-next that is used here. */
 interface ProfilerPackage {
   setGenerateType(type: 1): void
   setSamplingInterval(intervalUs: number): void
@@ -34,7 +34,7 @@ interface ProfilerPackage {
 /**
  * Builds the orders for this thread. Nothing is loaded and nothing started until an order asks for it.
  *
- * @param signal - The signal that orders dumps, which a forked child ignores.
+ * @param signal - The signal that triggers dumps, which a forked child ignores.
  */
 export function createOrders(
   engines: Engines,
@@ -85,7 +85,7 @@ export function createOrders(
   }
 }
 
-/** The same orders, each carried out within a call of `during`. */
+/** Wraps the orders so that each is carried out within a call of `during`. */
 export function ordersDuring(
   orders: OrderTable,
   during: <Output>(order: () => Output) => Output,
@@ -112,7 +112,7 @@ export function runOrder(orders: OrderTable, name: string, inputJson: string): s
   }
 }
 
-/** The helper ensures that the child does only its job, and ends. */
+/** Forks. The helper ensures that the child does only its job, and ends. */
 function forkHeapDump(
   { options, ...job }: Orders['forkHeapDump']['input'],
   sampler: HeapSampler,
@@ -121,7 +121,7 @@ function forkHeapDump(
   const loaded = loadForkHelper()
   if (!('helper' in loaded)) throw new Error(loaded.unavailable)
   const startedAtMs = monotonicMs()
-  // The dispatcher may have given this order up. Then a child would work for minutes without use.
+  // The dispatcher may have abandoned this order. Then a child would work for minutes for nothing.
   if (!isPartialThere(job.snapshot))
     return { gone: 'the target file is gone (the request was abandoned, or the file was deleted)' }
   const checkMs = monotonicMs() - startedAtMs
@@ -149,22 +149,22 @@ function profilerPackage(engines: Engines): ProfilerPackage {
 }
 
 /**
- * setSamplingInterval throws while any profile of this package runs. It comes first, so that an application that
- * records with the package keeps its settings, and this capture goes another way.
+ * setSamplingInterval throws while the package records any profile. It comes first, so that an application that records
+ * with the package keeps its settings, and this dump is made without the package.
  */
 function startProfile(profiler: ProfilerPackage, title: string, samplingIntervalUs: number): void {
   profiler.setSamplingInterval(samplingIntervalUs)
   profiler.startProfiling(title, true)
 }
 
-/** Coverage that is being collected would end; profiles by the package leave it alone otherwise. */
+/** Does nothing while coverage is collected, which this would end; profiles by the package do not end it otherwise. */
 function forgetOptimizedCode(): void {
   if (process.env['NODE_V8_COVERAGE'] !== undefined || whyNoInspector() !== undefined) return
   forgetOptimizedCodeHere(openLocalSession)
 }
 
 /**
- * The format is chosen when a profile is read: 1 is the one that DevTools reads today.
+ * The format is chosen when a profile is read: 1 is the one that DevTools opens today.
  *
  * @returns Bytes written.
  */

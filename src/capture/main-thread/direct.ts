@@ -4,7 +4,7 @@ import type { OrderTable } from './carry-out'
 import { openLocalSession } from './local-session'
 import type { MainThread } from './orders'
 
-/** The way to the main thread for a dispatcher that runs on it: orders are plain calls, sessions local ones. */
+/** Access to the main thread for a dispatcher that runs on it: orders are plain calls, sessions are local. */
 export function createDirectMainThread(orders: OrderTable): MainThread {
   return {
     connect: openLocalSession,

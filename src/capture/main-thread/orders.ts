@@ -10,8 +10,8 @@ export interface HeapStatistics {
 }
 
 /**
- * Owner of the running sampling heap profiler: this library, or another user of it (whose profile is read and never
- * stopped); `stopped`: none, because another user stopped this library's.
+ * Owner of the running sampling heap profiler: this library, or another user (whose profile is read and never stopped);
+ * `stopped`: none, because another user stopped this library's.
  */
 export type SamplerState = 'ours' | 'foreign' | 'stopped'
 
@@ -19,10 +19,11 @@ export type SamplerState = 'ours' | 'foreign' | 'stopped'
 export type Nothing = Record<string, never>
 
 /**
- * The orders: work that only the main thread can do. Every order runs synchronously there, takes and returns plain JSON, and
- * writes large output to a file itself. So an order can be given across threads, even to a thread that spins in a loop.
- * The target of an order is a file that the caller created (0600, O_EXCL). The order opens it by name, but writes only if it
- * is still that file: the caller may have given the order up, or another user may have put another file in its place.
+ * The orders: work that only the main thread can do. Every order runs synchronously there, takes and returns plain
+ * JSON, and writes large output to a file itself. So it can be sent from another thread, even to a thread that spins in
+ * a loop. An order's target is a file that the caller created (0600, O_EXCL). The order opens it by name, but writes
+ * only if it is still that file: the caller may have abandoned the order, or another user may have put another file in
+ * its place.
  */
 export interface Orders {
   heapStatistics: { input: Nothing; output: HeapStatistics }
@@ -40,14 +41,14 @@ export interface Orders {
     input: { target: MarkedFile }
     output: { pauseMs: number; samples: number; writtenBytes: number; sampler: SamplerState }
   }
-  /** What each call path has allocated and the heap still holds. Forces one full GC; without a sampler: none, and no holdings. */
+  /** Memory held by each call path. Forces one full GC; without a sampler, forces none and returns no holdings. */
   allocationSites: { input: Nothing; output: { holdings?: readonly PathHolding[] } }
   /** Stops the sampling heap profiler if this library started it. */
   stopSampling: { input: Nothing; output: Nothing }
   /**
-   * Forks the process. The child writes the sampling profile, if a file for it is given, and then the snapshot, checks and
-   * publishes both, and ends; its report comes out of the descriptor, as JSON of a `ChildReport`. Fails, without a fork,
-   * when the file for the snapshot is no longer there.
+   * Forks the process. The child writes the sampling profile, if it is given a file for it, and then the snapshot,
+   * checks and publishes both, and ends; its report, a `ChildReport` as JSON, comes through the descriptor. Fails,
+   * without a fork, when the file for the snapshot is no longer there.
    */
   forkHeapDump: {
     input: {
@@ -55,17 +56,17 @@ export interface Orders {
       profile?: PartialArtefact
       passedOver: readonly PassedOver[]
       pausedBeforeMs: number
-      /** The main thread knows the signal. */
+      /** Without the signal, which the main thread adds. */
       options: Omit<ForkOptions, 'ignoredSignal'>
     }
-    /** `gone`: the file that the child was to write has lost its name, which is found out once, before the fork. */
+    /** `gone`: why there was no fork: the file that the child was to write has been removed or replaced. */
     output: { pid: number; resultDescriptor: number; pauseMs: number } | { gone: string }
   }
   /** Makes V8 discard its optimized code; does nothing without an inspector, or while coverage is collected. */
   forgetOptimizedCode: { input: Nothing; output: { pauseMs: number } }
   /** Starts a CPU profile with v8-profiler-next. Fails if the application is recording with that package. */
   startPackageProfile: { input: { title: string; samplingIntervalUs: number }; output: { pauseMs: number } }
-  /** Ends the CPU profile of that title and writes it; without a target it is thrown away. */
+  /** Ends the CPU profile of that title and writes it; without a target it is discarded. */
   stopPackageProfile: {
     input: { title: string; target?: MarkedFile }
     output: { pauseMs: number; writtenBytes: number }
@@ -75,17 +76,17 @@ export interface Orders {
 export type OrderName = keyof Orders
 
 /**
- * The way to the main thread, from whichever thread the dispatcher runs on. On the main thread itself the orders are
- * plain calls; from the watchdog thread they travel over the inspector.
+ * Access to the main thread, from whichever thread the dispatcher runs on. On the main thread itself the orders are
+ * plain calls; from the watchdog thread they are sent through the inspector.
  */
 export interface MainThread {
   /** Opens an inspector session to the main thread. The caller disconnects it. */
   connect(): Session
-  /** Runs one order there. Rejects with the order's own error. */
+  /** Runs one order on the main thread. Rejects with the order's own error. */
   order<Name extends OrderName>(name: Name, input: Orders[Name]['input']): Promise<Orders[Name]['output']>
-  /** The same within the call, with the order's own error thrown. Only where the caller is on the main thread itself. */
+  /** Runs one order within the call, and throws its error. Only where the caller is on the main thread itself. */
   readonly orderNow?:
     (<Name extends OrderName>(name: Name, input: Orders[Name]['input']) => Orders[Name]['output']) | undefined
-  /** Resolves to the monotonic time of the next turn of its event loop, ms. Never rejects. */
+  /** Resolves at the next turn of the main thread's event loop, to its monotonic time, ms. Never rejects. */
   turn(): Promise<number>
 }

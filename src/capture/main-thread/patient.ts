@@ -4,24 +4,24 @@ import type { MainThread, OrderName, Orders } from './orders'
 
 /** Longest time that the main thread may take to accept an order before the order is reported as late, ms. */
 export const ORDER_TIMEOUT_MS = 500
-/** Longest time to wait for an order in all, ms. Then the capture fails; nothing hangs. */
+/** Longest wait for an order in all, ms. After it the capture fails. */
 export const ORDER_DEADLINE_MS = 120_000
 
 /** How to wait for one answer of the main thread. */
 export interface OrderWait<Output> {
-  /** Aborted when the order is no longer worth waiting for: it then has one more {@link ORDER_TIMEOUT_MS}. */
+  /** Aborted when the order is no longer worth waiting for: it is then given {@link ORDER_TIMEOUT_MS} more. */
   readonly early?: AbortSignal
   /**
-   * For an order that takes long by nature, and so is never reported as late, ms.
+   * Deadline of an order that takes long by nature, and so is never reported as late, ms.
    *
    * @default {@link ORDER_DEADLINE_MS}
    */
   readonly deadlineMs?: number
-  /** Called if the main thread carries the order out after it was given up, to undo it. */
+  /** Called if the main thread carries the order out after it was abandoned, to undo it. */
   readonly onTooLate?: (output: Output) => void
 }
 
-/** The main thread as the capturers see it: an order that is late is reported, and one past its deadline is given up. */
+/** The main thread, as the capturers use it: late orders are reported, and abandoned at their deadline. */
 export interface PatientMainThread extends Pick<MainThread, 'connect' | 'orderNow' | 'turn'> {
   /** @throws The order's own error, or an Error with the order's name and the time that was waited. */
   order<Name extends OrderName>(
@@ -29,14 +29,14 @@ export interface PatientMainThread extends Pick<MainThread, 'connect' | 'orderNo
     input: Orders[Name]['input'],
     wait?: OrderWait<Orders[Name]['output']>,
   ): Promise<Orders[Name]['output']>
-  /** The same for an answer that does not come from an order, such as that of an inspector session. */
+  /** Waits likewise for an answer that does not come from an order, such as that of an inspector session. */
   answer<Output>(name: string, answer: Promise<Output>, wait?: OrderWait<Output>): Promise<Output>
 }
 
 /**
- * The one place that knows how long to wait for the main thread.
+ * Decides, for all orders, how long to wait for the main thread.
  *
- * @param onLate - Called once for each order that is late; the waiting goes on.
+ * @param onLate - Called once for each order that is late; the wait goes on.
  */
 export function patient(mainThread: MainThread, onLate: (order: string) => void): PatientMainThread {
   const { orderNow } = mainThread

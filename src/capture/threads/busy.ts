@@ -2,10 +2,10 @@
 export const BUSY_MS = 50
 export const BUSY_WINDOW_MS = 1000
 
-/** Most workers that one dump profiles: each takes memory of this thread and a file. */
+/** Number of workers that one dump profiles, at most: each takes memory of this thread and a file. */
 export const MOST_WORKER_PROFILES = 16
 
-/** Decides by its CPU time, in readings of any distance, whether a worker is busy. */
+/** Decides from readings of a worker's CPU time, at any intervals, whether the worker is busy. */
 export class BusyWatch {
   #sinceMs: number
   #cpuMs: number
@@ -15,7 +15,7 @@ export class BusyWatch {
     this.#cpuMs = cpuMs
   }
 
-  /** @returns Whether it was busy within the window that has begun, or has just ended. */
+  /** @returns Whether the worker was busy within the window that has begun, or has just ended. */
   isBusy(nowMs: number, cpuMs: number): boolean {
     if (cpuMs - this.#cpuMs >= BUSY_MS) return true
     if (nowMs - this.#sinceMs >= BUSY_WINDOW_MS) {
@@ -26,14 +26,14 @@ export class BusyWatch {
   }
 }
 
-/** Puts what has used the most CPU first. */
+/** Sorts threads by CPU time, largest first. */
 export function guiltiestFirst<Thread extends { readonly busyMs: number }>(
   threads: readonly Thread[],
 ): Thread[] {
   return [...threads].sort((one, other) => other.busyMs - one.busyMs)
 }
 
-/** How many workers may be profiled when each profile may take that many bytes of the disk. */
+/** Number of workers that may be profiled when each profile takes up to `profileBytes` of the disk. */
 export function mostProfiles(profileBytes: number, freeBytes: number): number {
   return Math.max(0, Math.min(MOST_WORKER_PROFILES, Math.floor(freeBytes / profileBytes)))
 }

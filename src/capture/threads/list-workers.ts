@@ -6,19 +6,19 @@ import { type AttachedWorker, attachToWorkers } from './worker-sessions'
 
 /** A worker thread, as the inspector shows it. */
 export interface ListedWorker {
-  /** `threadId`. */
+  /** `threadId` of the worker. */
   readonly id: number
-  /** Empty where it has none. */
+  /** Name of the worker; empty if it has none. */
   readonly name: string
-  /** Bytes. Absent when it did not answer in time. */
+  /** Heap of the worker, bytes. Absent when it did not answer in time. */
   readonly heapUsed?: number
   readonly heapTotal?: number
 }
 
-/** Longest time that a list takes, ms. Idle and spinning workers answer within 10 ms, those in a long native call not at all. */
+/** Longest time for a list, ms. Idle and spinning workers answer within 10 ms, one in a long native call does not. */
 export const LIST_DEADLINE_MS = 500
 
-/** Most workers that are asked. */
+/** Number of workers that are asked, at most. */
 const MOST_WORKERS = 256
 
 /**
@@ -42,7 +42,8 @@ export async function listWorkers(
   } catch {
     return []
   } finally {
-    // No NodeWorker.disable: from another thread it does not return on Node 24 and 26, and the end of the session detaches as well.
+    // No NodeWorker.disable: from another thread it does not return on Node 24 and 26; the end of the session detaches
+    // too.
     session.disconnect()
   }
 }

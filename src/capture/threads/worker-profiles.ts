@@ -8,31 +8,31 @@ import { ORDER_TIMEOUT_MS } from '../main-thread/patient'
 import { BusyWatch, guiltiestFirst } from './busy'
 import { type AttachedWorker, attachToWorkers } from './worker-sessions'
 
-/** Name of the threads of this library, also of another copy. */
+/** Name of this library's threads, also of another copy's. */
 const OWN_NAME = 'cpu-memory-monitor'
 
-/** Time between two looks at the CPU time of workers that are not profiled yet, ms. */
+/** Interval at which the CPU time of workers that are not profiled yet is read, ms. */
 const LOOK_EVERY_MS = 200
 
-/** Most workers that a dump looks at. */
+/** Number of workers that a dump considers, at most. */
 const MOST_WORKERS = 1024
 
-/** Busy share of a profile below which a worker was idle, where the system shows no CPU time of threads. */
+/** A profile with a smaller busy share is of an idle worker, where the system shows no CPU time of threads. */
 const LEAST_BUSY_SHARE = 0.05
 
 export interface WorkerProfilesParts {
   /** Opens a session to the main thread. */
   readonly connect: () => Session
-  /** `threadId` of the thread that runs this. */
+  /** `threadId` of the calling thread. */
   readonly ownThreadId: number
   readonly samplingIntervalUs: number
-  /** Most workers to profile. */
+  /** Number of workers to profile, at most. */
   readonly most: number
-  /** CPU time of one thread by the kernel's number, ms; `undefined` where the system does not show it. */
+  /** CPU time of one thread by its kernel id, ms; `undefined` where the system does not show it. */
   readonly cpuMs: (threadId: number) => number | undefined
 }
 
-/** What became of one worker, for the sidecar. */
+/** Outcome for one worker, for the sidecar. */
 export interface WorkerNote {
   readonly id: number
   readonly name: string
@@ -54,35 +54,35 @@ export interface WorkerProfile {
 
 export interface EndedWorkerProfiles {
   readonly profiles: readonly WorkerProfile[]
-  /** All workers that were busy or did not answer, and not the idle ones. */
+  /** All workers that were busy or did not answer; idle ones are left out. */
   readonly notes: readonly WorkerNote[]
-  /** Why nothing is known of the workers, if so. */
+  /** Why nothing is known of the workers; absent otherwise. */
   readonly failure?: string
 }
 
 /** Profiles of the application's busy workers that are being recorded. */
 export interface RunningWorkerProfiles {
   /**
-   * Ends them. Never rejects.
+   * Ends the profiles. Never rejects.
    *
-   * @param deadlineMs - Longest time to wait for all answers together.
+   * @param deadlineMs - Longest wait for all answers together.
    */
   stop(deadlineMs: number): Promise<EndedWorkerProfiles>
-  /** Ends them, and keeps nothing. Idempotent. */
+  /** Ends the profiles, and discards what was recorded. Idempotent. */
   abandon(): void
 }
 
 /**
- * Begins to profile each worker of the application that is busy, or becomes so, over the time of a CPU dump. What an idle worker
- * pays is one question. Whatever fails here costs the profile of a worker, and not the dump.
+ * Begins to profile each worker of the application that is busy, or becomes so, during a CPU dump. An idle worker only
+ * answers one question. A failure here costs the profile of a worker, not the dump.
  */
 export function startWorkerProfiles(parts: WorkerProfilesParts): RunningWorkerProfiles {
   return new WorkerProfiles(parts)
 }
 
-/** Asks the worker for the kernel's number of its thread: nothing else connects that with `threadId`. */
+/** Asks the worker for the kernel's id of its thread: nothing else relates that id to `threadId`. */
 const WHICH_THREAD = "process.getBuiltinModule('node:fs').readlinkSync('/proc/thread-self')"
-/** Resolved by the next turn of the worker's event loop. */
+/** Resolves in the next turn of the worker's event loop. */
 const NEXT_TURN = 'new Promise((resolve) => setImmediate(resolve)).then(() => 0)'
 
 class WorkerProfiles implements RunningWorkerProfiles {
@@ -117,7 +117,7 @@ class WorkerProfiles implements RunningWorkerProfiles {
     const done = new AbortController()
     const late = pause(deadlineMs, done.signal)
     const [profiles, notes]: [WorkerProfile[], WorkerNote[]] = [[], []]
-    // One after the other: each profile passes through the main thread and this one as text.
+    // Profiles are written one after the other: each passes through the main thread and this thread as text.
     const watched = [...this.#workers.values()].map((worker) => ({ worker, busyMs: worker.busyMs }))
     for (const { worker } of guiltiestFirst(watched)) {
       const profile = await worker.stop(late)
@@ -167,7 +167,7 @@ class WorkerProfiles implements RunningWorkerProfiles {
   }
 }
 
-/** One worker during a dump. */
+/** State of one worker during a dump. */
 class Watched {
   readonly #worker: AttachedWorker
   readonly #parts: WorkerProfilesParts
@@ -232,7 +232,7 @@ class Watched {
     this.#why ??= why
   }
 
-  /** The worker itself has ended, and took its profile along. */
+  /** The worker has ended, and its profile is lost. */
   ended(): void {
     if (this.#state === 'running' || this.#state === 'starting') this.#why = 'it ended during the dump'
     this.#state = 'ended'
@@ -257,7 +257,7 @@ class Watched {
       answer.catch(() => undefined)
   }
 
-  /** Never rejects: a worker that cannot answer does not turn either. */
+  /** Never rejects: a worker that cannot answer has no next turn either. */
   #turn(): Promise<number> {
     const call = { expression: NEXT_TURN, awaitPromise: true, returnByValue: true }
     return new Promise((resolve) => {
@@ -268,7 +268,7 @@ class Watched {
     })
   }
 
-  /** @returns `undefined` when there is no profile, or it has not come in time. */
+  /** @returns `undefined` when there is no profile, or it did not come in time. */
   async stop(late: Promise<void>): Promise<Profiler.Profile | undefined> {
     if (this.#state === 'starting')
       this.#why = 'it did not answer Profiler.start: it was in one long native call'
@@ -283,7 +283,7 @@ class Watched {
     return stopped?.profile
   }
 
-  /** Only where the system shows no CPU time: else only busy workers are profiled. */
+  /** Decided here only where the system shows no CPU time: elsewhere only busy workers are profiled. */
   isIdle(profile: Profiler.Profile): boolean {
     return this.#threadId === undefined && busyTime(profile).share < LEAST_BUSY_SHARE
   }
@@ -304,7 +304,7 @@ class Watched {
     if (this.#state === 'watched') return undefined
     if (this.#state === 'ended' && this.#why === undefined) return undefined
     if (this.#state === 'unknown') {
-      // One that has just started may not have come to it yet.
+      // A worker that has just been attached may not have come to the question yet.
       if (monotonicMs() - this.#attachedAtMs < ORDER_TIMEOUT_MS) return undefined
       this.#why = 'it did not answer: it was in one long native call'
     }

@@ -3,24 +3,24 @@ import { parseJson, Promise, toJson } from '../../base/globals'
 
 /** A worker thread, seen through the inspector. */
 export interface AttachedWorker {
-  /** Its `threadId`. */
+  /** `threadId` of the worker. */
   readonly id: number
-  /** Empty when it has none. */
+  /** Name of the worker; empty if it has none. */
   readonly name: string
   /**
-   * One call of an inspector domain in the worker.
+   * Makes one call of an inspector domain in the worker.
    *
-   * @returns Its result. A worker inside one long native call answers when the call returns, one that ends never does.
+   * @returns Its result. A worker in a long native call answers after that call, a worker that ends never.
    */
   readonly ask: <Result>(method: string, params?: object) => Promise<Result>
 }
 
 export interface WorkerListener {
-  /** A worker was there, or has just started. */
+  /** Called for each worker that exists or has just started. */
   attached(worker: AttachedWorker): void
-  /** That worker has ended. */
+  /** Called when an attached worker has ended. */
   detached(worker: AttachedWorker): void
-  /** All workers that were there are attached; with an error, none can be. */
+  /** All workers that existed are attached; with an error, none can be. */
   listed(error: Error | null): void
 }
 
@@ -28,11 +28,12 @@ export interface WorkerListener {
 const NO_NAME = 'WorkerThread'
 
 /**
- * Attaches to all workers, this library's own included, over a session to the main thread, by the inspector's NodeWorker domain. From another
- * thread that also works while the main thread spins, and finds the workers of workers.
+ * Attaches to all workers, this library's own included, through a session to the main thread and the inspector's
+ * NodeWorker domain. From another thread that also works while the main thread spins, and includes the workers of
+ * workers.
  *
- * To detach, disconnect the session: `NodeWorker.disable` does not return there on Node 24 and 26. Sessions to one worker do not
- * disturb each other, so that a debugger keeps its own.
+ * To detach, disconnect the session: `NodeWorker.disable` does not return there on Node 24 and 26. Sessions to one
+ * worker do not disturb each other, so a debugger keeps its own.
  */
 export function attachToWorkers(session: Pick<Session, 'on' | 'post'>, listener: WorkerListener): void {
   const workers = new Map<string, { worker: AttachedWorker; answered: (message: string) => void }>()
@@ -61,7 +62,7 @@ export function attachToWorkers(session: Pick<Session, 'on' | 'post'>, listener:
   })
 }
 
-/** The title is `[worker 3] name`. */
+/** The inspector's title of a worker is `[worker 3] name`. */
 function identityOf({ title }: NodeWorker.WorkerInfo): Pick<AttachedWorker, 'id' | 'name'> | undefined {
   const [, id, name = ''] = /^\[worker (\d+)\] ?(.*)$/s.exec(title) ?? []
   return id === undefined ? undefined : { id: Number(id), name: name === NO_NAME ? '' : name }
@@ -73,7 +74,7 @@ interface Answer {
   readonly error?: { readonly message: string }
 }
 
-/** The inspector's protocol over a channel for messages. */
+/** Speaks the inspector's protocol over a channel for messages. */
 function createCalls(send: (message: string, failed: (error: Error) => void) => void) {
   const waiting = new Map<number, (answer: Answer) => void>()
   let lastId = 0

@@ -1,25 +1,26 @@
 import type { Socket } from 'node:net'
 
-/** Connections idle for less than this (ms) are kept for their client's next request, even when idle ones are to end. */
+/** Connections idle for less than this (ms) are kept for their client's next request, even when idle ones are ended. */
 const GRACE_MS = 200
 
 interface Use {
-  /** Responses under way. */
+  /** Number of responses under way. */
   active: number
-  /** Monotonic ms. */
+  /** Time since which the connection is idle, monotonic ms. */
   idleSince: number
-  /** `bytesRead` when it became idle; more than that means that a request is arriving. */
+  /** `bytesRead` of the socket when it became idle; a larger value means that a request is arriving. */
   bytesRead: number
 }
 
-/** When idle connections of a server are to end. Monotonic ms, and ms. */
+/** Time from which idle connections of a server are ended. */
 export interface IdleRule {
+  /** From this time on all idle connections are ended, monotonic ms. */
   readonly allFrom: number
   /** A connection that never carried a byte ends this long after the drain began: Node's keepAliveTimeout does not apply to it. */
   readonly unusedMs: number
 }
 
-/** The HTTP/1.1 connections of one server, and which of them are idle. */
+/** The HTTP/1.1 connections of one server, and their idle times. */
 export class Connections {
   readonly #uses = new Map<Socket, Use>()
 
@@ -43,7 +44,7 @@ export class Connections {
     use.bytesRead = socket.bytesRead
   }
 
-  /** The drain begins: the time for which an unused connection is left alone counts from here. */
+  /** Begins the drain: the time for which an unused connection is kept counts from here. */
   beginDrain(): void {
     for (const [socket, use] of this.#uses) if (socket.bytesRead === 0) use.idleSince = this.now()
   }

@@ -1,16 +1,16 @@
 import { Socket } from 'node:dgram'
 
-/** What stops libuv from reading a socket. Node has no public call that does so and leaves the socket fit to send. */
+/** Stops libuv from reading a socket. No public call of Node does so and still lets the socket send. */
 interface Handle {
   recvStop(): unknown
 }
 
-/** The UDP sockets through which this worker serves. A draining one leaves datagrams in the socket that the workers share. */
+/** The UDP sockets through which this worker serves. While it drains it leaves datagrams to the other workers. */
 export class Datagrams {
   readonly #sockets = new Set<Socket>()
   #isClosing = false
 
-  /** Begins to watch. Sockets that are bound already are missed. */
+  /** Begins to watch. Sockets that are already bound are missed. */
   watch(): void {
     const add = (socket: Socket) => this.#add(socket)
     // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the socket as `this` below
@@ -21,7 +21,7 @@ export class Datagrams {
     }
   }
 
-  /** Answers can still be sent. Datagrams that have been read already are with the application. */
+  /** Stops the reading. Answers can still be sent. Datagrams read so far have reached the application. */
   readNoMore(): void {
     this.#isClosing = true
     for (const socket of this.#sockets) stopReading(socket)
@@ -35,7 +35,7 @@ export class Datagrams {
   }
 }
 
-/** A port of its own, chosen by the kernel: a client, whose requests under way need what comes back. Sending binds so, too. */
+/** Whether the kernel chooses the port, also by sending: then the socket is a client's and needs its answers. */
 function isForAnswers(given: unknown): boolean {
   if (typeof given !== 'object' || given === null) return false
   const { exclusive, port, fd } = given as { exclusive?: unknown; port?: unknown; fd?: unknown }
@@ -52,7 +52,7 @@ function stopReading(socket: Socket): void {
   }
 }
 
-/** A connected socket has one peer, whose answers requests under way may need. */
+/** Whether the socket is connected: it then has one peer, whose answers requests under way may need. */
 function isConnected(socket: Socket): boolean {
   try {
     socket.remoteAddress()

@@ -4,7 +4,7 @@ import type { Logger } from '../../report/listeners'
 import type { DrainReason } from '../plan/events'
 import type { Doors } from './servers'
 
-/** What `cleanFunc` gets. */
+/** Argument of `cleanFunc`. */
 export interface CleanContext {
   /** Why the worker drains; `'orphaned'`: the primary is gone. */
   readonly reason: DrainReason | 'orphaned'
@@ -12,25 +12,25 @@ export interface CleanContext {
   readonly drained: Promise<void>
 }
 
-/** Called in a worker as soon as it drains. What it returns is awaited, up to the worker's deadline. */
+/** Called in a worker as soon as it drains. Its result is awaited, up to the worker's deadline. */
 export type CleanFunction = (context: CleanContext) => unknown
 
 /**
- * A primary's own code that hands sockets to its workers may go on to hand them to one that drains: clients with a session
- * there come back to it. It takes them until it has none left, at most for this share of its time, so that the last request
- * has the other half.
+ * Code of the application in the primary that hands sockets to workers may keep handing them to a draining one, because
+ * clients with a session there come back to it. The worker takes them until none comes, at most for this share of its
+ * time, so that the last request has the other half.
  */
 const HAND_OVER_SHARE = 0.5
 
 interface DrainSettings {
   readonly killTimeoutMs: number
-  /** `undefined`: as long as `killTimeoutMs` allows. */
+  /** Time for which idle connections are kept, ms; `undefined`: as long as `killTimeoutMs` allows. */
   readonly lingerMs: number | undefined
 }
 
 export interface DrainParts {
   readonly doors: Doors
-  /** Resolves when the primary can hand this worker no more sockets and all that it handed have arrived. Idempotent. */
+  /** Resolves when the primary hands this worker no more sockets, and those that it handed have arrived. Idempotent. */
   readonly cutOff: () => Promise<void>
   readonly cleanFunc: CleanFunction | undefined
   readonly settings: DrainSettings
@@ -38,8 +38,8 @@ export interface DrainParts {
 }
 
 /**
- * Ends a worker's work without dropping any of it: clean-up begins, no connection is accepted any more, requests that have
- * arrived are answered.
+ * Ends a worker's work without dropping any of it: clean-up begins, no more connections are accepted, requests that
+ * have arrived are answered.
  *
  * @returns A promise that resolves when all connections have ended and the application has cleaned up.
  */
@@ -58,8 +58,8 @@ export async function drain(reason: CleanContext['reason'], parts: DrainParts): 
 }
 
 /**
- * The longest time for which idle connections can be left alone: the worker must be gone before its deadline. Node itself ends
- * them when their server's `keepAliveTimeout` is over.
+ * Longest time for which idle connections can be kept, ms: the worker must end before its deadline. Node itself ends
+ * them after their server's `keepAliveTimeout`.
  */
 export function longestLinger(killTimeoutMs: number): number {
   return Math.max(killTimeoutMs - 500, killTimeoutMs * 0.8)

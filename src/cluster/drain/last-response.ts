@@ -2,20 +2,21 @@ import { ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
 import { clearTimeout, setTimeout } from '../../base/time'
 
-/** An HTTP/2 client that opens no stream for this time (ms) is asked to leave without waiting for one. */
+/** A client of HTTP/2 that opens no stream for this time (ms) is asked to leave at once. */
 const QUIET_MS = 1000
 
 /**
- * Asks an HTTP/1.1 client to leave with this response: Node then writes `Connection: close` and ends the connection after
- * the response, under every framework. Once the headers are out it is too late; the next response on the connection asks.
+ * Asks an HTTP/1.1 client to leave with this response: Node then writes `Connection: close` and ends the connection
+ * after the response, with any framework. If the headers have been sent, the next response on the connection asks.
  */
 export function markLastResponse(response: ServerResponse): void {
   if (!response.headersSent) response.shouldKeepAlive = false
 }
 
 /**
- * An application that writes `Connection: keep-alive` itself, as proxies that copy headers do, overrules Node. From now on
- * `close` is sent instead. Headers are replaced as they go out, because no earlier place sees all of them.
+ * From now on `Connection: close` is sent instead of the `keep-alive` that an application writes itself, as proxies
+ * that copy headers do, and that overrules Node. Headers are replaced when they are sent, because no earlier place sees
+ * all of them.
  */
 export function overruleKeepAlive(): void {
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the response as `this` below
@@ -53,10 +54,10 @@ function isKeepAlive(name: unknown, value: unknown): boolean {
 }
 
 /**
- * Asks an HTTP/2 client to leave: streams that have begun are finished, no more are taken. Once Node has sent a GOAWAY it
- * refuses every new stream, even one that was on the wire; the client may then send it again elsewhere. So the GOAWAY waits
- * for the next stream: a client is least likely to send another while it waits for an answer. A quiet client gets it after
- * `QUIET_MS`.
+ * Asks an HTTP/2 client to leave with a GOAWAY: streams that have begun are finished, no more are accepted. After a
+ * GOAWAY Node refuses every new stream, even one that was on the wire, and the client may send it elsewhere. So the
+ * GOAWAY waits for the next stream: a client that waits for an answer is least likely to send another. A quiet client
+ * gets it after `QUIET_MS`.
  */
 export function sendGoAway(session: Http2Session): void {
   if (session.destroyed || session.closed) return

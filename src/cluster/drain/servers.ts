@@ -9,7 +9,7 @@ import { Datagrams } from './datagrams'
 import { markLastResponse, overruleKeepAlive, sendGoAway } from './last-response'
 import { closeListener, isHttp1, isTls, tapConnections, tapHandedSockets, tapListen } from './taps'
 
-/** How often idle connections are looked for while the worker drains, ms. */
+/** Interval at which a draining worker looks for idle connections, ms. */
 const SWEEP_MS = 50
 
 /** Node itself leaves a connection open for this much longer than its server's `keepAliveTimeout`, ms. */
@@ -24,19 +24,19 @@ interface RequestStart {
 }
 
 /**
- * Everything through which clients reach this worker: its servers, their connections and the responses under way, of any
- * framework. Connections count however they come: accepted by a server, or given to it by the application as
- * 'connection', as with sockets that the primary hands to its workers. The watch begins before the application starts, so
- * that it misses none.
+ * All ways by which clients reach this worker: its servers, their connections and the responses under way, of any
+ * framework. Connections count whether a server accepted them or the application gave them to it as 'connection', as
+ * with sockets that the primary hands to its workers. The watch begins before the application starts, so that it misses
+ * none.
  */
 export class Doors {
-  /** Every server that has ever been asked to listen or been given a connection. */
+  /** Every server that was ever asked to listen or was given a connection. */
   readonly #met = new WeakSet<Server>()
   /** Servers that listen, or have connections left that they accepted. */
   readonly #servers = new Set<Server>()
-  /** Connections that no server accepted, and the server that was given each: Node does not count them. */
+  /** Connections that no server accepted, each with the server that it was given to: Node does not count them. */
   readonly #given = new Map<Socket, Server | undefined>()
-  /** Connections of HTTP/1.1 servers. */
+  /** Connections of each HTTP/1.1 server. */
   readonly #connections = new WeakMap<Server, Connections>()
   readonly #responses = new Set<ServerResponse>()
   readonly #sessions = new Set<Http2Session>()
@@ -47,7 +47,7 @@ export class Doors {
 
   constructor(private readonly now: () => number = monotonicMs) {}
 
-  /** Begins to watch. Servers that listen already are missed. */
+  /** Begins to watch. Servers that already listen are missed. */
   watch(): void {
     tapListen((server) => this.#meet(server))
     tapConnections((server, socket) => this.#addConnection(server, socket))
@@ -57,11 +57,12 @@ export class Doors {
   }
 
   /**
-   * To be called before the application cleans up: no more datagrams are read, so that it can count what it has to answer.
+   * To be called before the application cleans up: no more datagrams are read, so that the application can count those
+   * that it has to answer.
    *
    * Since Node 19 an HTTP server's own `close()` destroys idle connections at once, and with them requests that are on
-   * the wire (https://github.com/nodejs/node/issues/53939). From now on it leaves them alone, even when the application or
-   * its framework calls it.
+   * the wire (https://github.com/nodejs/node/issues/53939). From now on it keeps them, even when the application or its
+   * framework calls it.
    */
   prepare(): void {
     this.#datagrams.readNoMore()
@@ -69,8 +70,8 @@ export class Doors {
   }
 
   /**
-   * Accepts no more connections, asks every client to leave with the next response, and leaves idle connections alone for
-   * the linger, so that a request on the wire is still answered.
+   * Accepts no more connections, asks every client to leave with the next response, and keeps idle connections for
+   * `lingerMs`, so that a request on the wire is still answered.
    *
    * @returns A promise that resolves when the last connection has ended.
    */
@@ -85,7 +86,7 @@ export class Doors {
     return this.empty()
   }
 
-  /** @returns A promise that resolves when no connection is left. A server may be given more of them afterwards. */
+  /** @returns A promise that resolves when no connection is left. Servers may get new ones afterwards. */
   empty(): Promise<void> {
     return new Promise((resolve) => {
       this.#onEmpty = resolve
@@ -99,12 +100,12 @@ export class Doors {
     return new Set([...this.#servers, ...given])
   }
 
-  /** The listeners stay on the server: it may close and listen again any number of times. */
+  /** The event listeners stay on the server: it may close and listen again any number of times. */
   #meet(server: Server): void {
     if (this.#met.has(server)) return
     this.#met.add(server)
     if (this.#isClosing) holdIdle(server)
-    // Not at the call of listen(): one that fails is never followed by 'close'.
+    // The server counts from 'listening' on, not from the call of listen(): if that fails, no 'close' follows.
     server.on('listening', () => this.#addServer(server))
     server.on('close', () => this.#removeServer(server))
     server.on('session', this.#addSession)
@@ -124,7 +125,7 @@ export class Doors {
   /** Called before the server itself takes the connection. */
   #addConnection(server: Server, socket: Socket): void {
     this.#meet(server)
-    // Node counts those that a server accepted, and closes the server when the last one has ended.
+    // Node counts the connections that a server accepted, and closes the server when the last one has ended.
     const isAccepted = (socket as { readonly server?: unknown }).server === server
     if (!isAccepted) this.#addGiven(socket, server)
   }
@@ -139,7 +140,7 @@ export class Doors {
       this.#checkEmpty()
     }
     socket.once('close', end)
-    // A stream that stands for a connection of another process may stay open when its last answer is out.
+    // A stream that represents a connection of another process may stay open after its last answer.
     if (!(socket instanceof Socket)) (socket as Duplex).once('finish', end)
   }
 
@@ -180,7 +181,7 @@ export class Doors {
   #sweep(): void {
     for (const server of this.#open()) {
       const { keepAliveTimeout } = server as HttpServer
-      // To Node, 0 means never.
+      // Node takes 0 for no timeout.
       const unusedMs = keepAliveTimeout > 0 ? keepAliveTimeout + KEEP_ALIVE_MARGIN_MS : Infinity
       this.#connections.get(server)?.endIdle({ allFrom: this.#lingerUntil, unusedMs })
     }

@@ -13,8 +13,8 @@ export function tapListen(onListen: (server: Server) => void): void {
 }
 
 /**
- * Calls back for every connection that any server takes, before the server's own listeners: one that it accepted, and one
- * that `server.emit('connection', socket)` gives it. A connection may come several times.
+ * Calls back for every connection that any server gets, before the server's own listeners: one that it accepted, or one
+ * that `server.emit('connection', socket)` gives it. The same connection may be reported several times.
  */
 export function tapConnections(onConnection: (server: Server, socket: Socket) => void): void {
   for (const prototype of emitters()) {
@@ -28,14 +28,15 @@ export function tapConnections(onConnection: (server: Server, socket: Socket) =>
 }
 
 /**
- * Calls back for every socket that the primary sends with a message, before the application gets it. It may be a while until
- * the application gives it to a server, or it serves the socket without one.
+ * Calls back for every socket that the primary sends with a message, before the application gets it. The application
+ * may give it to a server later, or serve it without one.
  */
 export function tapHandedSockets(onSocket: (socket: Socket) => void): void {
   const channel: EventEmitter = process
   channel.on('internalMessage', (message: { cmd?: unknown; type?: unknown }, handle?: object) => {
     if (message.cmd !== 'NODE_HANDLE' || message.type !== 'net.Socket' || !handle) return
-    // Node has made the socket already, and noted it on the handle: a listener for 'message' would hear the application's.
+    // Node has created the socket already, and stored it on the handle. A listener for 'message' would also get the
+    // application's.
     const owner = Object.getOwnPropertySymbols(handle).find(
       ({ description }) => description === 'owner_symbol',
     )
@@ -45,8 +46,9 @@ export function tapHandedSockets(onSocket: (socket: Socket) => void): void {
 }
 
 /**
- * Tracers that were loaded earlier wrap the `emit` of HTTP servers, and their wrapper does not reach the one of `net.Server`.
- * A module that is not loaded yet has no wrapper, and is not worth the time that loading it takes.
+ * Lists the classes whose `emit` is to be wrapped. Tracers that were loaded earlier wrap the `emit` of HTTP servers,
+ * and their wrapper does not call that of `net.Server`. A module that is not loaded yet has no wrapper, and need not be
+ * loaded for this.
  */
 function emitters(): readonly Server[] {
   const { moduleLoadList = [] } = process as { readonly moduleLoadList?: readonly string[] }
@@ -59,12 +61,12 @@ function emitters(): readonly Server[] {
   return [Server.prototype, ...wrapped]
 }
 
-/** An application may give a server any stream. */
+/** Whether it is a socket: an application may give a server any stream. */
 function isSocket(given: unknown): given is Socket {
   return typeof (given as Partial<Socket> | null | undefined)?.once === 'function'
 }
 
-/** Skips what HTTP servers add to `close()`, above all that it ends their idle connections. */
+/** Closes the listening socket only: HTTP servers' own `close()` would also end their idle connections. */
 export function closeListener(server: Server): void {
   if (server.listening) Server.prototype.close.call(server)
 }

@@ -14,11 +14,11 @@ import { lines } from '../../report/lines'
 import type { Logger } from '../../report/listeners'
 import { readLimits } from '../../system/limits'
 
-/** How often a worker renews its plan, ms. */
+/** Interval at which a worker renews its plan for the heap limit, ms. */
 const PLAN_EVERY_MS = 1000
-/** A dump of a worker that has just been lost began within this time, ms: its process may have had the number of another. */
+/** A dump of a worker that was just lost began within this time, ms: an earlier process may have had the same pid. */
 const JUST_LOST_MS = 60_000
-/** How a process ends that V8 ends: by abort(3), or by the trap behind it. */
+/** Signals with which V8 ends a process: abort(3), or the trap after it. */
 const ENDED_BY_V8: readonly (string | null)[] = ['SIGABRT', 'SIGTRAP', 'SIGILL', 'SIGSEGV']
 const ABORT_CODE = 134
 
@@ -30,7 +30,7 @@ export interface WorkerHeapLimit {
   readonly sampler: HeapSampler
 }
 
-/** Has a worker dump at V8's heap limit, for as long as it lives. */
+/** Makes a worker dump at V8's heap limit, as long as it lives. */
 export function dumpAtHeapLimit({ directory, budget, keep, report, sampler }: WorkerHeapLimit): void {
   const { toWatch, inWords } = armHeapLimit({
     ...{ holdMs: DEFAULT_HOLD_MS, writesLine: true, sampler },
@@ -53,7 +53,7 @@ export function dumpAtHeapLimit({ directory, budget, keep, report, sampler }: Wo
   void round().then(arm)
 }
 
-/** What is added to the line of a lost worker that reached V8's heap limit: nothing when it left no dump. */
+/** Addition to the log line of a lost worker that reached V8's heap limit; empty when it left no dump. */
 export function heapLimitNote(
   {
     pid,
@@ -75,9 +75,9 @@ export function heapLimitNote(
 }
 
 /**
- * Why a worker's limit will hardly be reached; `undefined` when it can be.
+ * Why a worker's limit will hardly be reached, for a warning; `undefined` when it can be.
  *
- * @param execArgv - Options of Node that the workers are started with.
+ * @param execArgv - Node's options with which the workers are started.
  */
 export function limitAboveHeapLimit(limitBytes: number, execArgv: readonly string[]): string | undefined {
   const { heap_size_limit: ownLimitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()

@@ -24,16 +24,16 @@ export interface EvidenceSettings {
   readonly directory: string
   readonly limitBytes: number
   readonly keep: number | false
-  /** From the beginning of {@link Evidence.write}; then the worker goes in any case. ms. */
+  /** Longest time for {@link Evidence.write}, ms; then the worker ends in any case. */
   readonly deadlineMs: number
-  /** Of dumps at V8's heap limit, judged by the files in the directory. */
+  /** Budget of dumps at V8's heap limit, counted by the files in the directory. */
   readonly budget: Budget
   readonly report: Logger
 }
 
 /**
- * Dump of a worker that is replaced for its memory: a sampling heap profile and a heap snapshot, by the monitor's own
- * ladder. To be constructed when the worker starts, because the sampling profile covers only later allocations.
+ * Dump of a worker that is replaced for its memory: a sampling heap profile and a heap snapshot, by the same methods as
+ * the monitor's. To be created when the worker starts, because the sampling profile covers only later allocations.
  */
 export class Evidence {
   readonly #settings: EvidenceSettings
@@ -47,8 +47,8 @@ export class Evidence {
   }
 
   /**
-   * Writes the dump. If a monitor inside the worker is writing one, waits for it; a memory dump of the monitor's suffices.
-   * Never rejects: the worker goes on to leave in any case.
+   * Writes the dump. If a monitor in the worker is writing one, waits for it, and is content with a memory dump. Never
+   * rejects: the worker ends afterwards in any case.
    *
    * @param reason - Why the worker is replaced.
    */
@@ -63,11 +63,11 @@ export class Evidence {
   }
 
   async #leaveItToTheMonitor(gate: Gate): Promise<void> {
-    this.#settings.report.info(`the memory of ${who()} is in the dump that its monitor is writing`)
+    this.#settings.report.info(`the monitor of ${who()} is already writing a dump of its memory`)
     while (gate.heldFor === 'memory') await retryLater()
   }
 
-  /** Also logs the files, or the reason why there are none. */
+  /** Writes the files, and logs them or the reason why there are none. */
   async #writeFiles(reason: string): Promise<void> {
     const { directory, limitBytes, keep, deadlineMs, report } = this.#settings
     try {
@@ -77,7 +77,7 @@ export class Evidence {
         capturer: this.#capturer,
         directory,
         early: new AbortController().signal,
-        // The other half is for the dump itself.
+        // The other half of the time is for the dump itself.
         takeTurn: (early) => takeTurn({ longestMs: deadlineMs / 2, early }),
         begin: () => job,
       })
@@ -86,7 +86,7 @@ export class Evidence {
       if (captured.failure) report.error(failed(captured.failure))
       const files = captured.artefacts.map(({ file }) => file).join(' and ')
       report.info(`the memory of ${who()} is in ${files} (paused ${Math.round(captured.pauseMs)} ms)`)
-      // The other kinds of names belong to a monitor, which has a `keep` of its own.
+      // Files of other kinds belong to a monitor, which has a `keep` of its own.
       const made = captured.artefacts[0].file
       await deleteExpired(directory, job.sidecar.where.host, { keep, made, only: 'memory' })
     } catch (error) {
@@ -112,7 +112,7 @@ function createCapturer(report: Logger, sampler: HeapSampler): Capturer {
     probe: createRoomProbe(),
     observer: {
       childAtWork: () => undefined,
-      orderLate: (order) => report.warn(`the heap snapshot of ${who()} waits for ${order}`),
+      orderLate: (order) => report.warn(`the heap snapshot of ${who()} waits for its main thread (${order})`),
       samplingWasStopped: () =>
         report.info(`the sampling heap profiler of ${who()} was stopped by another user of it`),
       samplingFailed: (error) => report.warn(`no sampling heap profile of ${who()}: ${error.message}`),

@@ -4,12 +4,12 @@ export interface BackoffSettings {
   readonly maxMs: number
 }
 
-/** Each delay is spread by this share, up and down, so that hosts that fail together do not retry together. */
+/** Each delay varies by this share, up and down, so that hosts that fail together do not retry together. */
 export const BACKOFF_SPREAD = 0.25
 
 /**
  * @param step - 0: no delay; 1: the base; doubled with every further step up to the longest.
- * @param random - From 0 to below 1, as `Math.random` gives it.
+ * @param random - Returns a number from 0 to below 1, as `Math.random` does.
  */
 export function backoffMs(step: number, settings: BackoffSettings, random: () => number): number {
   if (step <= 0) return 0
@@ -18,8 +18,8 @@ export function backoffMs(step: number, settings: BackoffSettings, random: () =>
 }
 
 /**
- * Counts workers that die young in steps, not in deaths: when all of a cluster's workers die in the same moment, that is
- * one step for all of them. It never gives up: a cluster that gave up would stay dead after the cause is repaired.
+ * Counts deaths of workers soon after they were ready, in steps: when all of a cluster's workers die in the same
+ * moment, that is one step. It never gives up: a cluster that gave up would stay dead after the cause is repaired.
  */
 export class CrashBackoff {
   #step = 0
@@ -30,12 +30,12 @@ export class CrashBackoff {
     private readonly random: () => number,
   ) {}
 
-  /** How many steps in a row have failed. */
+  /** Number of steps in a row that have failed. */
   get step(): number {
     return this.#step
   }
 
-  /** No new attempt before this time. */
+  /** Time before which there is no new attempt. */
   get until(): number {
     return this.#until
   }
@@ -48,12 +48,12 @@ export class CrashBackoff {
     return true
   }
 
-  /** A worker has lived long enough: the next death is a first step again. A wait that has begun goes on. */
+  /** Resets the count: a worker has lived long enough, so the next death is a first step. A wait under way goes on. */
   calm(): void {
     this.#step = 0
   }
 
-  /** The first step's delay, for the workers that are still missing when one has come up. */
+  /** Delay of the first step, for the workers that are still missing when one is ready. */
   baseDelayMs(): number {
     return backoffMs(Math.min(1, this.#step), this.settings, this.random)
   }

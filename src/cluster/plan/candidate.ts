@@ -7,13 +7,13 @@ export type Candidate =
       readonly slot: ReadySlot
       readonly reason: 'over'
       readonly urgent: false
-      /** When it asked. */
+      /** Time at which the worker asked to be replaced. */
       readonly overAt: number
     }
 
 export interface MemoryLimits {
   readonly limitBytes: number
-  /** 0: none. */
+  /** The hard limit, bytes; 0: none. */
   readonly hardLimitBytes: number
 }
 
@@ -21,8 +21,9 @@ export interface MemoryLimits {
 export const SILENT_READINGS = 3
 
 /**
- * Chooses the worker to replace next: first one above the hard limit, then one that was asked to leave, then one over the
- * limit; the largest first. A worker that was born above a limit is passed over: its replacement would be no smaller.
+ * Chooses the worker to replace next: first one above the hard limit, then one that was asked to leave, then one over
+ * the limit; the largest first. A worker that was above a limit when it became ready is not chosen: its replacement
+ * would be no smaller.
  */
 export function chooseCandidate(ready: readonly ReadySlot[], limits: MemoryLimits): Candidate | undefined {
   const largestFirst = [...ready].sort((a, b) => b.rssBytes - a.rssBytes)
@@ -39,12 +40,12 @@ export function chooseCandidate(ready: readonly ReadySlot[], limits: MemoryLimit
   return undefined
 }
 
-/** Born above the limit: replacing it cannot help. */
+/** Whether the worker was above the limit when it became ready: replacing it cannot help. */
 export function isUnreachable(slot: ReadySlot, limits: MemoryLimits): boolean {
   return slot.birthRssBytes >= limits.limitBytes
 }
 
-/** Too large and silent: it would not receive an order to drain either. */
+/** Whether the worker is too large and silent: it would not receive an order to drain either. */
 export function isHung(slot: ReadySlot, limits: MemoryLimits): boolean {
   return isOverHardLimit(slot, limits) && slot.silentReadings >= SILENT_READINGS
 }

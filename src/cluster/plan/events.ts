@@ -1,4 +1,4 @@
-/** The reconciler's own number for a worker, given before the worker is forked. */
+/** The reconciler's own number of a worker, given before the worker is forked. */
 export type WorkerKey = number
 
 /** Why a worker is replaced. */
@@ -7,12 +7,12 @@ export type RecycleReason = 'over' | 'hard-limit' | 'asked'
 /** Why a worker is ordered to drain. */
 export type DrainReason = RecycleReason | 'stop'
 
-/** What the primary learns. What a worker reports has the name of the worker's message. */
+/** Inputs of the reconciler in the primary. Those that a worker reports are named like the worker's messages. */
 export type ClusterInput =
   | { readonly type: 'start' }
   /** A worker's server listens on an address. */
   | { readonly type: 'listening'; readonly key: WorkerKey; readonly address: string }
-  /** It no longer listens there. */
+  /** A worker's server no longer listens on an address. */
   | { readonly type: 'shut'; readonly key: WorkerKey; readonly address: string }
   /** A worker has called `run`. */
   | { readonly type: 'joined'; readonly key: WorkerKey }
@@ -22,11 +22,11 @@ export type ClusterInput =
   | { readonly type: 'reading'; readonly key: WorkerKey; readonly rssBytes: number }
   /** A worker above its limit asks to be replaced. */
   | { readonly type: 'over'; readonly key: WorkerKey; readonly rssBytes: number }
-  /** A worker is asked to leave: by a signal of its own, or by the application. */
+  /** A worker is asked to leave, by a signal that it got, or by the application. */
   | { readonly type: 'asked'; readonly key: WorkerKey }
   /** A draining worker accepts no more connections. */
   | { readonly type: 'closed'; readonly key: WorkerKey }
-  /** A draining worker has finished what it had. */
+  /** A draining worker has finished its work. */
   | { readonly type: 'drained'; readonly key: WorkerKey }
   | {
       readonly type: 'exit'
@@ -34,32 +34,32 @@ export type ClusterInput =
       readonly code: number | null
       readonly signal: string | null
     }
-  /** The channel to the worker is closed: it is about to exit, or it lives on and gets no more connections. */
+  /** The channel to the worker is closed: the worker is about to exit, or lives on without new connections. */
   | { readonly type: 'disconnected'; readonly key: WorkerKey }
   /** The worker could not be started at all. */
   | { readonly type: 'fork-failed'; readonly key: WorkerKey }
   /** The primary's own reading of all workers' resident sets. */
   | { readonly type: 'seen'; readonly rssBytes: ReadonlyMap<WorkerKey, number> }
-  /** The time of `wakeAt` has come. */
+  /** The time `wakeAt` has come. */
   | { readonly type: 'tick' }
   | { readonly type: 'stop' }
 
-/** What the primary has to do, in this order. */
+/** Actions for the primary, in this order. */
 export type ClusterAction =
   | { readonly type: 'fork'; readonly key: WorkerKey }
   | { readonly type: 'drain'; readonly key: WorkerKey; readonly reason: DrainReason }
   | { readonly type: 'kill'; readonly key: WorkerKey }
   | { readonly type: 'report'; readonly news: ClusterNews }
-  /** After `stop`: the last worker is gone. */
+  /** After `stop`: the last worker has ended. */
   | { readonly type: 'finished' }
 
 /**
- * Why a worker that had no order to go is gone or has to go. `'run-not-called'`: like `'start-timeout'`, but its file did not
- * even call `run`.
+ * Why a worker that was not ordered to leave has ended, or has to. `'run-not-called'`: like `'start-timeout'`, but its
+ * file did not even call `run`.
  */
 export type CrashCause = 'exit' | 'disconnect' | 'start-timeout' | 'run-not-called' | 'fork-failed'
 
-/** What the primary reports to its listeners. */
+/** Events that the primary reports to its listeners. */
 export type ClusterNews =
   | { readonly name: 'ready'; readonly key: WorkerKey; readonly rssBytes: number }
   | { readonly name: 'over'; readonly key: WorkerKey; readonly rssBytes: number }
@@ -80,7 +80,7 @@ export type ClusterNews =
       readonly key: WorkerKey
       readonly reason: RecycleReason
       readonly rssBytes: number
-      /** From the order to drain until the worker was gone. */
+      /** Time from the order to drain to the end of the worker. */
       readonly durationMs: number
       readonly code: number | null
       readonly signal: string | null
@@ -91,7 +91,7 @@ export type ClusterNews =
       readonly cause: CrashCause
       readonly code: number | null
       readonly signal: string | null
-      /** Since it became ready; 0 when it never did. */
+      /** Time from ready to the end; 0 when the worker was never ready. */
       readonly uptimeMs: number
       /** For 'start-timeout': the addresses on which it should have listened and did not. */
       readonly missing: readonly string[]

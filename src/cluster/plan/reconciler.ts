@@ -17,15 +17,15 @@ import {
   type StartingSlot,
 } from './slot'
 
-/** A worker that crashes closes its channel some ms before its 'exit', which says more. One that lives on is lost after this time. */
+/** Time from a closed channel to 'exit' in a crash, ms. A worker that lives on after it counts as lost. */
 export const DISCONNECT_GRACE_MS = 250
 
-/** Addresses that are remembered of one worker. More have been forged by messages. */
+/** Number of addresses remembered of one worker, at most. Further ones come from forged messages. */
 const MAX_ADDRESSES = 1000
 
 export interface ReconcilerSettings extends ReplacementSettings, RosterSettings {
   readonly minUptimeMs: number
-  /** Time for a worker's dump once it has drained; 0: none is written. */
+  /** Deadline of a worker's dump after it has drained, ms; 0: no dump is written. */
   readonly dumpDeadlineMs: number
 }
 
@@ -43,9 +43,9 @@ export interface ReconcilerSettings extends ReplacementSettings, RosterSettings 
  *     starting, ready ── channel closed, and no exit within the grace ──→ leaving
  *     starting, ready ── exit ──→ gone: a crash; its place is open, at once or after a back-off
  *
- * A pure state machine: inputs are what happened and the time, outputs are what to do. Every input ends in the same
- * `settle`, which compares what should be with what is; so it does not matter in which order a worker's 'exit' and
- * 'disconnect' arrive, or whether one of them arrives twice. `now` is monotonic ms.
+ * A pure state machine: its inputs are events and the time, its outputs are actions. Every input ends in the same
+ * `settle`, which compares the wanted state with the actual one; so it does not matter in which order a worker's 'exit'
+ * and 'disconnect' arrive, or whether one of them arrives twice. `now` is monotonic ms.
  */
 export class Reconciler {
   readonly #roster: Roster
@@ -54,7 +54,7 @@ export class Reconciler {
   readonly #crashes: CrashBackoff
   #isUnreachableReported = false
   #isStopping = false
-  /** After `stop` no worker has longer than this. */
+  /** Deadline of all workers after `stop`. */
   #stopBy = Infinity
   #isFinished = false
 
@@ -67,14 +67,14 @@ export class Reconciler {
     this.#crashes = new CrashBackoff(settings.backoff, random)
   }
 
-  /** Takes in one input. The actions are to be carried out in order. */
+  /** Processes one input. The actions are to be carried out in order. */
   step(input: ClusterInput, now: number): readonly ClusterAction[] {
     this.#takeIn(input, now)
     this.#settle(now)
     return this.#roster.takeActions()
   }
 
-  /** When `step` needs a `tick`, if nothing else happens before. */
+  /** Time at which `step` needs a `tick`, if there is no other input before. */
   get wakeAt(): number | undefined {
     const times: (number | undefined)[] = [this.#replacement.wakeAt]
     if (!this.#isStopping) times.push(this.#vacancies.nextAt)
@@ -88,7 +88,7 @@ export class Reconciler {
     return this.#roster.slots
   }
 
-  /** The replacement that is on its way and does not count yet. */
+  /** The replacement that starts and does not yet hold a place of its own. */
   get standIn(): WorkerKey | undefined {
     return this.#replacement.standIn
   }
@@ -131,7 +131,7 @@ export class Reconciler {
         if (slot.addresses.size < MAX_ADDRESSES) slot.addresses.add(input.address)
         return
       case 'shut':
-        // A draining worker closes everything; its successor needs the addresses that it had.
+        // A draining worker closes everything, but its successor needs the addresses that it had.
         if (isHolding(slot)) slot.addresses.delete(input.address)
         return
       case 'joined':
@@ -144,7 +144,7 @@ export class Reconciler {
         if (slot.state === 'ready' && input.rssBytes <= this.settings.limitBytes) slot.overAt = undefined
         return
       case 'over':
-        // A worker may take more memory while it boots than when it serves; if not, its next reading shows it.
+        // A worker may use more memory while it starts than when it serves; if not, its next reading shows it.
         if (slot.state === 'ready') this.#noteOver(slot, now)
         return
       case 'asked':
@@ -169,7 +169,7 @@ export class Reconciler {
     if (expects) this.#vacancies.open({ notBefore: now, expects })
   }
 
-  /** It starts writing its dump; the dump deadline counts from here. */
+  /** Notes that a worker starts writing its dump; the dump deadline counts from here. */
   #noteDrained(slot: OutgoingSlot, now: number): void {
     const killAt = Math.min(this.#stopBy, now + this.settings.dumpDeadlineMs + KILL_GRACE_MS)
     this.#roster.put(outgoingSlot(slot, 'leaving', killAt, slot.recycling))
@@ -183,7 +183,7 @@ export class Reconciler {
     }
   }
 
-  /** The one place that compares what should be with what is. Idempotent. */
+  /** Compares the wanted state with the actual one, and orders what is missing. Idempotent. */
   #settle(now: number): void {
     this.#keepDeadlines(now)
     for (const slot of this.#roster.slots.values()) if (slot.state === 'starting') this.#makeReady(slot, now)
@@ -207,7 +207,7 @@ export class Reconciler {
     } else if (!this.#servesPartly(slot)) this.#roster.kill(slot)
   }
 
-  /** Ready but for an address that its predecessor had. Better than no worker, unless the predecessor still serves. */
+  /** Ready but for an address that its predecessor had: better than no worker, unless the predecessor still serves. */
   #servesPartly(slot: Slot): boolean {
     return slot.state === 'starting' && slot.startedRssBytes !== undefined && slot.key !== this.standIn
   }
@@ -246,7 +246,7 @@ export class Reconciler {
     if (slot && isHolding(slot)) slot.lostAt = now + DISCONNECT_GRACE_MS
   }
 
-  /** The worker may finish what it has, but gets no new connections and no order to drain: its place is free. */
+  /** The worker may finish its work, but gets no new connections and no order to drain: its place is free. */
   #cutOff(slot: HoldingSlot, now: number): void {
     this.#noteCrash(slot, 'disconnect', NO_EXIT, now)
     this.#roster.retire(slot, 'leaving', now)
@@ -262,7 +262,7 @@ export class Reconciler {
     this.#roster.report({ name: 'recycled', key, reason, rssBytes, durationMs, code, signal })
   }
 
-  /** A worker that held a place is lost. A replacement that did not count yet leaves no gap. */
+  /** Notes that a worker that held a place is lost. A replacement that did not hold one yet leaves no gap. */
   #noteCrash(slot: HoldingSlot, cause: CrashCause, { code, signal }: Exit, now: number): void {
     const uptimeMs = slot.state === 'ready' ? now - slot.readyAt : 0
     this.#roster.report({ name: 'crash', key: slot.key, ...lossOf(slot, cause), code, signal, uptimeMs })
@@ -278,7 +278,7 @@ export class Reconciler {
     this.#roster.report({ name: 'backoff', delayMs: until - now, step })
   }
 
-  /** Restores capacity. A replacement that is on its way fills the first gap: the worker that it was for still serves. */
+  /** Restores the number of workers. A starting replacement fills the first gap: the old worker still serves. */
   #heal(now: number): void {
     let missing = this.settings.count - (this.#roster.holding() - this.#replacement.surplus)
     if (missing > 0 && this.#replacement.fillGap()) missing -= 1
@@ -306,10 +306,10 @@ export class Reconciler {
 
 const NO_EXIT = { code: null, signal: null } as const
 
-/** How a process ended. */
+/** Exit code and signal of a process. */
 type Exit = Pick<Extract<ClusterInput, { type: 'exit' }>, 'code' | 'signal'>
 
-/** What a worker reports, or what is reported about it while it lives. */
+/** Inputs that a living worker reports, or that are reported about it. */
 type WorkerInput = Extract<
   ClusterInput,
   {
@@ -317,14 +317,14 @@ type WorkerInput = Extract<
   }
 >
 
-/** The time by which something happens to the worker if nothing else does. */
+/** Time at which the worker is ended if nothing else happens. */
 function deadlineOf(slot: Slot): number | undefined {
   if (slot.killed) return undefined
   if (slot.state === 'starting') return slot.lostAt ?? slot.startBy
   return slot.state === 'ready' ? (slot.lostAt ?? slot.proveAt) : slot.killAt
 }
 
-/** A worker that was not ready in time was ended for it, whatever its exit looks like. */
+/** A worker that was not ready in time was ended for that, whatever its exit code and signal are. */
 function lossOf(slot: HoldingSlot, cause: CrashCause): { cause: CrashCause; missing: readonly string[] } {
   if (slot.state === 'ready' || !slot.killed) return { cause, missing: [] }
   if (!slot.joined) return { cause: 'run-not-called', missing: [] }

@@ -12,7 +12,7 @@ export interface ReplacementSettings extends MemoryLimits {
   readonly maxSurge: 0 | 1
 }
 
-/** The one replacement that is under way. */
+/** The replacement that is under way; there is at most one. */
 type Lease =
   /** The replacement starts, the old worker serves. */
   | {
@@ -27,7 +27,7 @@ type Lease =
   | { readonly phase: 'draining'; readonly old: WorkerKey }
 
 /**
- * Replaces workers on purpose, one at a time: a lease.
+ * Replaces workers on purpose, one at a time (a lease), with or without surge (one more worker for a while).
  *
  *     with surge:     begin → starting ── replacement ready ──→ draining ── old one gone, or writes its dump ──→ free
  *                                │ replacement lost, or needed for another gap
@@ -36,9 +36,9 @@ type Lease =
  */
 export class Replacement {
   #lease: Lease | undefined
-  /** Replacements in a row that came too soon. */
+  /** Number of replacements in a row that came too soon. */
   #thrash = 0
-  /** No replacement for the soft limit before this time. */
+  /** Time before which no worker over the soft limit is replaced. */
   #spacedUntil = -Infinity
   #wakeAt: number | undefined
 
@@ -48,17 +48,17 @@ export class Replacement {
     private readonly random: () => number,
   ) {}
 
-  /** Set while a candidate waits for a time. */
+  /** Time for which a candidate waits; `undefined` when none does. */
   get wakeAt(): number | undefined {
     return this.#wakeAt
   }
 
-  /** The replacement that starts and does not count yet: the worker that it is for still serves. */
+  /** The replacement that starts and does not yet hold a place: the worker that it will replace still serves. */
   get standIn(): WorkerKey | undefined {
     return this.#lease?.phase === 'starting' ? this.#lease.standIn : undefined
   }
 
-  /** What the number of workers that hold a place is to be corrected by. */
+  /** Workers that hold a place beyond the wanted number (below it: negative), while a replacement is under way. */
   get surplus(): number {
     if (this.#lease?.phase === 'starting') return 1
     return this.#lease?.phase === 'closing' ? -1 : 0
@@ -67,7 +67,7 @@ export class Replacement {
   /**
    * Begins the next replacement, when no worker is missing and none is being replaced.
    *
-   * @param retryAt - A replacement that failed is a crash like any other: the next attempt waits for the same back-off.
+   * @param retryAt - Earliest time after a replacement failed: that counts as a crash, with the same back-off.
    */
   begin(retryAt: number, now: number): void {
     this.#wakeAt = undefined
@@ -82,8 +82,8 @@ export class Replacement {
   }
 
   /**
-   * While a worker is missing no replacement begins, so a hung worker whose memory the starting ones need would stay for
-   * ever. It serves nothing: nothing is lost with it.
+   * Ends a hung worker above the hard limit. While a worker is missing no replacement begins, so a hung worker whose
+   * memory the starting ones need would stay for ever. It serves no requests, so none is lost.
    */
   #endHung(ready: readonly ReadySlot[]): void {
     for (const slot of ready) {
@@ -106,7 +106,7 @@ export class Replacement {
     }
   }
 
-  /** Once the replacement serves, the old worker may go. */
+  /** Lets the old worker go, once the replacement serves. */
   handOver(now: number): void {
     const lease = this.#lease
     if (lease?.phase !== 'starting' || this.roster.slots.get(lease.standIn)?.state !== 'ready') return
@@ -122,7 +122,7 @@ export class Replacement {
     else this.roster.drain(old, reason, now, recycling)
   }
 
-  /** Replacing workers faster does not help when they are over the limit again soon after their birth. */
+  /** Delays the next replacement when workers grow over the limit too soon: replacing them faster does not help. */
   #space({ key, readyAt }: ReadySlot, overAt: number, now: number): void {
     const lifetimeMs = overAt - readyAt
     this.#thrash = lifetimeMs < this.settings.minLifetimeMs ? this.#thrash + 1 : 0
@@ -132,9 +132,10 @@ export class Replacement {
   }
 
   /**
-   * Without surge: the old worker accepts no more, so its place is free.
+   * Without surge: the old worker accepts no more connections, so its place is free.
    *
-   * @returns Where its successor must listen, or `undefined` when no lease waits for this worker.
+   * @returns The addresses on which its successor must listen, or `undefined` when no replacement waits for this
+   * worker.
    */
   close(old: Slot): ReadonlySet<string> | undefined {
     if (this.#lease?.phase !== 'closing' || this.#lease.old !== old.key) return undefined
@@ -142,17 +143,17 @@ export class Replacement {
     return sharedAddresses(old, this.roster.ready())
   }
 
-  /** A worker that drained is gone, or only writes its dump. */
+  /** Ends the replacement of a worker that has drained, and has ended or only writes its dump. */
   freeAfter(old: WorkerKey): void {
     if (this.#lease?.old === old && this.#lease.phase !== 'starting') this.#lease = undefined
   }
 
-  /** The replacement is lost; the old worker serves on. */
+  /** Gives the replacement up, because the new worker is lost; the old one keeps serving. */
   failWith(standIn: WorkerKey): void {
     if (this.standIn === standIn) this.#lease = undefined
   }
 
-  /** @returns Whether a replacement was on its way and now fills a gap; the worker that it was for asks again. */
+  /** @returns Whether a starting replacement now fills a gap; the worker that it was to replace asks again. */
   fillGap(): boolean {
     if (this.standIn === undefined) return false
     this.#lease = undefined

@@ -10,7 +10,7 @@ import {
   startingSlot,
 } from './slot'
 
-/** After a worker's own deadline the primary waits this long before it sends SIGKILL, ms. */
+/** Time between a worker's own deadline and the primary's SIGKILL, ms. */
 export const KILL_GRACE_MS = 2000
 
 export interface RosterSettings {
@@ -18,7 +18,7 @@ export interface RosterSettings {
   readonly startTimeoutMs: number
 }
 
-/** The workers of a cluster, and the actions that were ordered since they were last taken. */
+/** The workers of a cluster, and the actions ordered since the last `takeActions`. */
 export class Roster {
   readonly #slots = new Map<WorkerKey, Slot>()
   #actions: ClusterAction[] = []
@@ -30,12 +30,12 @@ export class Roster {
     return this.#slots
   }
 
-  /** Workers that serve, but for those that are about to end by SIGKILL. */
+  /** Workers that serve, except those that were sent SIGKILL. */
   ready(): readonly ReadySlot[] {
     return [...this.#slots.values()].filter((slot) => slot.state === 'ready' && !slot.killed) as ReadySlot[]
   }
 
-  /** How many hold a place of the cluster, or will. */
+  /** Number of workers that hold a place of the cluster, or will. */
   holding(): number {
     return [...this.#slots.values()].filter(isHolding).length
   }
@@ -47,7 +47,7 @@ export class Roster {
     return key
   }
 
-  /** Puts a worker's new state in the place of its last one. */
+  /** Replaces a worker's state. */
   put(slot: Slot): void {
     this.#slots.set(slot.key, slot)
   }
@@ -58,12 +58,12 @@ export class Roster {
 
   drain(slot: HoldingSlot, reason: DrainReason, now: number, recycling?: Recycling): void {
     this.retire(slot, 'draining', now, recycling)
-    // Before the order: what listens can leave the worker out before it drains.
+    // Reported before the order, so that listeners can leave the worker out before it drains.
     this.report({ name: 'drain', key: slot.key, reason, rssBytes: slot.rssBytes })
     this.#actions.push({ type: 'drain', key: slot.key, reason })
   }
 
-  /** The worker gives up its place and has as long as one that drains. */
+  /** Takes a worker's place from it, and gives it the same time as a draining one. */
   retire(slot: HoldingSlot, state: OutgoingSlot['state'], now: number, recycling?: Recycling): OutgoingSlot {
     const outgoing = outgoingSlot(slot, state, now + this.settings.killTimeoutMs + KILL_GRACE_MS, recycling)
     this.put(outgoing)
@@ -79,7 +79,7 @@ export class Roster {
     this.#actions.push({ type: 'report', news })
   }
 
-  /** The last worker is gone. */
+  /** Reports that the last worker has ended. */
   finish(): void {
     this.#actions.push({ type: 'finished' })
   }
@@ -93,32 +93,32 @@ export class Roster {
 
 /** A place in the cluster that no worker holds. */
 export interface Vacancy {
-  /** When it may be filled. */
+  /** Earliest time at which the place may be filled. */
   readonly notBefore: number
-  /** Addresses that the last holder listened on: the next one is ready when it holds them too. */
+  /** Addresses on which the last holder listened: the next one is ready when it listens on them too. */
   readonly expects: ReadonlySet<string>
 }
 
 const NOTHING: ReadonlySet<string> = new Set()
 
 /**
- * The places to fill. `fit` sets their number from a count of the workers that serve, never from a count of events: an
- * 'exit' and a 'disconnect' of one worker, in whichever order, must not make two.
+ * The places to fill. `fit` sets their number from a count of the workers that serve, never from a count of events, so
+ * that the 'exit' and the 'disconnect' of one worker, in whichever order, do not make two.
  */
 export class Vacancies {
   #open: Vacancy[] = []
 
-  /** The earliest time at which one may be filled. */
+  /** The earliest time at which any of them may be filled. */
   get nextAt(): number | undefined {
     return this.#open.length === 0 ? undefined : Math.min(...this.#open.map((vacancy) => vacancy.notBefore))
   }
 
-  /** Notes what is known about a place that has just become free. */
+  /** Adds a place that has just become free, with its conditions. */
   open(vacancy: Vacancy): void {
     this.#open.push(vacancy)
   }
 
-  /** Makes as many vacancies as workers are missing: additional ones are due at once, of too many the latest are dropped. */
+  /** Adds or removes places until their number is `missing`: added ones are due at once, the latest are removed. */
   fit(missing: number, now: number): void {
     while (this.#open.length < missing) this.#open.push({ notBefore: now, expects: NOTHING })
     if (this.#open.length > missing) {
@@ -127,14 +127,14 @@ export class Vacancies {
     }
   }
 
-  /** Removes and returns those that may be filled now. */
+  /** Removes and returns the places that may be filled now. */
   takeDue(now: number): readonly Vacancy[] {
     const due = this.#open.filter((vacancy) => vacancy.notBefore <= now)
     this.#open = this.#open.filter((vacancy) => vacancy.notBefore > now)
     return due
   }
 
-  /** Brings later ones forward: once one worker has come up, the others need not wait out their old delays. */
+  /** Brings later times forward: once one worker is ready, the others need not wait out their old delays. */
   hasten(notAfter: number): void {
     this.#open = this.#open.map((vacancy) => ({
       ...vacancy,

@@ -3,73 +3,72 @@ import type { RecycleReason, WorkerKey } from './events'
 /**
  * - starting: forked, not yet serving
  * - ready: serving
- * - draining: ordered to go; accepts nothing, finishes what it has
- * - leaving: drained and still writing a dump, or cut off from the primary and still finishing what it has; counts for
- *   nothing
+ * - draining: ordered to leave; accepts no more connections, finishes its work
+ * - leaving: drained and still writing a dump, or cut off from the primary and still finishing its work; holds no place
  */
 export type SlotState = 'starting' | 'ready' | 'draining' | 'leaving'
 
-/** What the primary knows about one worker. Times are monotonic ms. */
+/** State of one worker in the primary. Times are monotonic ms. */
 export type Slot = StartingSlot | ReadySlot | OutgoingSlot
 
-/** A worker that holds one of the cluster's places, or will. */
+/** A worker that holds one of the cluster's places, or will once it is ready. */
 export type HoldingSlot = StartingSlot | ReadySlot
 
 interface AnySlot {
   readonly key: WorkerKey
   readonly bornAt: number
-  /** It is ready once it listens on these. */
+  /** Addresses on which the worker must listen to be ready. */
   readonly expects: ReadonlySet<string>
-  /** Where it listens now. */
+  /** Addresses on which the worker listens now. */
   readonly addresses: Set<string>
-  /** Latest known resident set. */
+  /** Latest known resident set, bytes. */
   rssBytes: number
-  /** Readings by the primary since the worker's last message. */
+  /** Number of readings by the primary since the worker's last message. */
   silentReadings: number
-  /** It was sent SIGKILL; until it has exited it stays in its state. */
+  /** Whether the worker was sent SIGKILL; until it has exited it stays in its state. */
   killed: boolean
 }
 
 interface AnyHoldingSlot extends AnySlot {
   askedToLeave: boolean
-  /** Its channel has closed; a worker that is still there by then counts as lost. */
+  /** Time after the worker's channel has closed: if the worker still exists then, it counts as lost. */
   lostAt: number | undefined
 }
 
 export interface StartingSlot extends AnyHoldingSlot {
   readonly state: 'starting'
-  /** It gets SIGKILL when it has not become ready by then. */
+  /** Time at which the worker gets SIGKILL if it is not ready. */
   readonly startBy: number
-  /** It has called `run`. */
+  /** Whether the worker has called `run`. */
   joined: boolean
-  /** Resident set when its `runFunc` had settled; `undefined` until then. */
+  /** Resident set when the worker's `runFunc` had settled, bytes; `undefined` until then. */
   startedRssBytes: number | undefined
 }
 
 export interface ReadySlot extends AnyHoldingSlot {
   readonly state: 'ready'
   readonly readyAt: number
-  /** Resident set when it became ready. */
+  /** Resident set when the worker became ready, bytes. */
   readonly birthRssBytes: number
-  /** A worker that lives until then resets the count of crashes; `undefined` once it has. */
+  /** Time at which the count of crashes is reset if the worker still lives; `undefined` once that is done. */
   proveAt: number | undefined
-  /** When it asked to be replaced for its memory. It may have to wait its turn, so thrashing is judged by this time. */
+  /** Time at which the worker asked to be replaced for its memory: the end of its lifetime, however long it waits. */
   overAt: number | undefined
 }
 
 export interface OutgoingSlot extends AnySlot {
   readonly state: 'draining' | 'leaving'
-  /** It gets SIGKILL when it is still there by then. */
+  /** Time at which the worker gets SIGKILL if it still exists. */
   killAt: number
-  /** Set when it is replaced on purpose. */
+  /** Reason and start of the replacement, if the worker is replaced on purpose. */
   readonly recycling: Recycling | undefined
 }
 
-/** Why and since when a worker is being replaced. */
+/** Reason and start of a worker's replacement. */
 export interface Recycling {
   readonly reason: RecycleReason
   readonly orderedAt: number
-  /** Its resident set when the order was given. */
+  /** Resident set when the order was given, bytes. */
   readonly rssBytes: number
 }
 
@@ -115,7 +114,7 @@ export function readySlot(slot: StartingSlot, readyAt: number, minUptimeMs: numb
   }
 }
 
-/** From now on the worker gets no new connections, and a closed channel is expected. */
+/** The state of a worker that gets no new connections from now on, and whose channel may close. */
 export function outgoingSlot(
   slot: Slot,
   state: OutgoingSlot['state'],
@@ -130,7 +129,7 @@ export function isHolding(slot: Slot): slot is HoldingSlot {
   return slot.state === 'starting' || slot.state === 'ready'
 }
 
-/** Above its limit: it waits for its replacement, or goes for that reason. */
+/** Whether the worker is above its limit: it waits for its replacement, or leaves for that reason. */
 export function isOver(slot: Slot): boolean {
   if (slot.state === 'ready') return slot.overAt !== undefined
   return !isHolding(slot) && slot.recycling?.reason === 'over'
@@ -141,8 +140,9 @@ export function missingAddresses(slot: Slot): readonly string[] {
 }
 
 /**
- * Where the successor of a worker must listen: the addresses on which the worker listens now and which at least one other
- * worker shares. A port or a socket file of its own, named for its id, is nothing that another process could take over.
+ * Addresses on which the successor of a worker must listen: those on which the worker listens now and at least one
+ * other worker does too. A port or a socket file of its own, named after its id, cannot be taken over by another
+ * process.
  */
 export function sharedAddresses(slot: Slot, ready: readonly Slot[]): ReadonlySet<string> {
   const others = ready.filter((other) => other.key !== slot.key && other.addresses.size > 0)

@@ -55,7 +55,7 @@ describe('the application', { concurrency: 3 }, () => {
     const running = await RunningCluster.start(t, { runsTwice: true, options: { count: 2 } })
     await running.allReady()
     await running.until('the refusals', () => running.said.filter((line) => line['refused']).length === 3)
-    assert.match(String(running.said[0]?.['refused']), /one process keeps one cluster/)
+    assert.match(String(running.said[0]?.['refused']), /a process can run only one cluster/)
     assert.equal(running.census.live, 2)
   })
 
@@ -91,7 +91,7 @@ describe('the application', { concurrency: 3 }, () => {
     const program = `new (require('node:worker_threads').Worker)(${JSON.stringify(thread)}, { eval: true })`
     const cwd = `${__dirname}/../../..`
     const { stdout } = await promisify(execFile)(process.execPath, ['-e', program], { cwd, timeout: 30_000 })
-    assert.equal(stdout, 'run was called in a worker thread: a cluster is run by the main thread\n')
+    assert.equal(stdout, 'run was called in a worker thread; call it on the main thread\n')
   })
 
   for (const [name, program] of [

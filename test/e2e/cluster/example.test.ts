@@ -87,6 +87,6 @@ test('the example replaces a worker, loses no order and closes what it opened', 
     example.found(/ is gone after \d+ ms, code (.*)$/).filter((code) => code !== '0'),
     [],
   )
-  assert.doesNotMatch(example.output, /is lost|die young|already|cpu-memory-monitor/)
+  assert.doesNotMatch(example.output, /is lost|end soon after|already|cpu-memory-monitor/)
   assert.equal(readFileSync(env.ORDERS, 'utf8').trimEnd().split('\n').length, orders)
 })

@@ -22,7 +22,7 @@ const six = (t: Parameters<typeof RunningCluster.start>[0], running: RunningClus
 
 /** The primary's lines about a signal that ends the cluster. */
 function drainLines(running: RunningCluster): string[] {
-  return running.stderr.match(/SIG\w+: all workers drain[^;\n]*/g) ?? []
+  return running.stderr.match(/SIG\w+: \d+ workers finish their requests and end[^;\n]*/g) ?? []
 }
 
 const ok = Array.from({ length: 6 }, () => '200 slow')
@@ -81,7 +81,9 @@ describe('leaving', { concurrency: 3 }, () => {
         running.said.map((line) => line['clean']).filter((reason) => reason !== undefined),
         ['stop', 'stop'],
       )
-      assert.deepEqual(drainLines(running), [`${signal}: all workers drain (2), at most 3000 ms`])
+      assert.deepEqual(drainLines(running), [
+        `${signal}: 2 workers finish their requests and end, within 3000 ms`,
+      ])
     })
   }
 
@@ -104,7 +106,7 @@ describe('leaving', { concurrency: 3 }, () => {
     await wait(700)
     running.kill('SIGTERM')
     assert.deepEqual(await running.gone(2000), { code: 1, signal: null })
-    await running.says(/SIGTERM once more: all workers are ended at once/)
+    await running.says(/a second SIGTERM: all workers are ended at once/)
     await answer
     await running.until('nobody left', () => running.livePids().length === 0, 2000)
   })
@@ -114,7 +116,7 @@ describe('leaving', { concurrency: 3 }, () => {
     await running.allReady()
     const answers = await inFlight(six(t, running), '/slow?ms=1200')
     running.kill('SIGINT')
-    await running.until('the first', () => /SIGINT: all workers drain/.test(running.stderr))
+    await running.until('the first', () => /SIGINT: \d+ workers finish their requests/.test(running.stderr))
     running.kill('SIGINT')
     assert.deepEqual(await Promise.all(answers), ok)
     assert.deepEqual(await running.gone(), { code: 0, signal: null })

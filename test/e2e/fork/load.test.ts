@@ -93,7 +93,7 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
   test('is passed over where addons are forbidden: in place, with the reason in both places', async (t) => {
     const app = startApp(t, 'forking.js', { ...options, engine: 'builtin' }, { execArgv: ['--no-addons'] })
     const { text } = await app.until('line', (line) => line.text.startsWith('watching'))
-    assert.match(text, /by v8, sampling.*passed over:.* fork \(Cannot load native addon/)
+    assert.match(text, /by v8, sampling.*not used:.* fork \(Cannot load native addon/)
     const dump = await app.order<Dump>('dumpMemory')
     assert.equal(dump.way, 'v8')
     assert.match(dump.passedOver.find(({ way }) => way === 'fork')?.why ?? '', /Cannot load native addon/)

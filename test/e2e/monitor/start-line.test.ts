@@ -57,14 +57,14 @@ describe('at the start', { concurrency: 2 }, () => {
         )
         await app.until('line', ({ text }) => text.startsWith('watching'))
         await app.order('dumpCpu', 1)
-        const warnings = app.said('line').filter(({ text }) => text.includes('can never be passed'))
+        const warnings = app.said('line').filter(({ text }) => text.includes('can never be exceeded'))
         assert.deepEqual(
           warnings.map(({ level, text }) => [level, text]),
           warns
             ? [
                 [
                   'warn',
-                  `the memory threshold of ${400 * 1024 * 1024} bytes can never be passed: the cgroup's limit is ${300 * 1024 * 1024} bytes, where the kernel ends the process`,
+                  `the memory threshold of ${400 * 1024 * 1024} bytes can never be exceeded: the cgroup's limit is ${300 * 1024 * 1024} bytes, where the kernel ends the process`,
                 ],
               ]
             : [],

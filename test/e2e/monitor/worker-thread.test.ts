@@ -9,7 +9,12 @@ for (const { watchdog } of places) {
     assert.deepEqual(await app.ended, { code: 0, signal: null })
     assert.deepEqual(
       app.said('line').map(({ level, text }) => [level, text]),
-      [['warn', "nothing is watched from a worker thread; call it on the process's main thread"]],
+      [
+        [
+          'warn',
+          "nothing is watched: the monitor was called in a worker thread; call it on the process's main thread",
+        ],
+      ],
     )
     const [{ results }] = app.said('results') as [{ results: unknown[] }]
     assert.deepEqual(results.slice(0, 2), [{ skipped: 'stopped' }, { skipped: 'stopped' }])

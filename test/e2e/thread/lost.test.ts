@@ -19,7 +19,7 @@ async function stopsCleanly(program: WatchedProgram): Promise<void> {
 
 describe('a thread that dies in the middle of a dump', { concurrency: 2 }, () => {
   for (const [death, why] of [
-    ['terminate', /ended with code 1/],
+    ['terminate', /exit code 1/],
     ['memory', /memory/],
     ['throws', /the thread failed/],
   ] as const) {

@@ -213,7 +213,7 @@ describe('where no thread can be had, the main thread takes over and says why', 
     const program = watch(t, { ...BLOCKED_ONLY, memory: {} }, 'sleep', { flags })
     const { line } = await program.hears(({ line }) => /^watching/.test(line ?? ''))
     assert.match(line ?? '', /cpu above .* by nothing; memory above .* by v8[;,] /)
-    assert.match(line ?? '', /; passed over: .*inspector \(--permission refuses the inspector\)/)
+    assert.match(line ?? '', /; not used: .*inspector \(--permission refuses the inspector\)/)
     assert.match(line ?? '', /sampling \(--permission refuses the inspector\)/)
     await stops(program)
     assert.deepEqual(

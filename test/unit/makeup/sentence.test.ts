@@ -41,7 +41,7 @@ describe('CPU', () => {
       cpu([use('pool', 190, { count: 4 }), use('main', 8), monitor, use('v8', 1)]),
       'pool',
       'CPU 200 % of a core: the thread pool (crypto, zlib, fs, dns) used 95 % of it, the main thread 4 %; ' +
-        'no profile shows the work of the pool',
+        'no CPU profile shows the work of the thread pool',
     ],
     [
       'collections',
@@ -80,13 +80,13 @@ describe('CPU', () => {
       'a process that waits, though the monitor works',
       cpu([use('monitor', 2), use('main', 1)]),
       'waiting',
-      'CPU 3 % of a core: the process mostly waited (a child process, a lock, a disk, the network)',
+      'CPU 3 % of a core: the process mostly waited (for a child process, a lock, a disk, the network)',
     ],
     [
       'a machine whose CPU others use',
       cpu([use('main', 10, { waitPercent: 88 }), monitor]),
       'main',
-      'CPU 11 % of a core: the main thread used 91 % of it; ready to run, it had no CPU for 88 % of the time',
+      'CPU 11 % of a core: the main thread used 91 % of it; the busiest thread was ready to run but had no CPU for 88 % of the time',
     ],
   ]
   for (const [what, makeup, owner, words] of cases)

@@ -77,8 +77,11 @@ test('what is wrong is refused by the name of the variable', () => {
     [{ CMM_CPU: '5' }, /^CMM_CPU: options\.cpu must be an object; received 5/],
     [{ CMM_CPU_TRESHOLD: '5' }, /^CMM_CPU_TRESHOLD is not a variable/],
     [{ CMM_CONFIG: '{"cpu":{"treshold":1}}' }, /^CMM_CONFIG: options\.cpu\.treshold is not an option/],
-    [{ CMM_CONFIG: '{' }, /^CMM_CONFIG, a JSON file or JSON, cannot be read: /],
-    [{ CMM_CONFIG: '/none/at/all' }, /^CMM_CONFIG, a JSON file or JSON, cannot be read: ENOENT/],
+    [{ CMM_CONFIG: '{' }, /^CMM_CONFIG \(JSON, or the path of a JSON file\) cannot be read: /],
+    [
+      { CMM_CONFIG: '/none/at/all' },
+      /^CMM_CONFIG \(JSON, or the path of a JSON file\) cannot be read: ENOENT/,
+    ],
   ]
   for (const [environment, message] of cases)
     assert.throws(

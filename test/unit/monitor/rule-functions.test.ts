@@ -53,7 +53,7 @@ test('one that throws is one failure, and its return to work one line', async (t
   }
   assert.deepEqual(await play(t, read, 3), [
     'sampling of queue: no queue',
-    'queue readings are back',
+    'queue readings work again',
     'queue 4',
   ])
 })
@@ -89,7 +89,7 @@ test('one that settles late is called again', async (t) => {
     ++calls > 1 ? calls : new Promise<number>((resolve) => setTimeout(() => resolve(0), 60))
   assert.deepEqual(await play(t, read, 3, 20), [
     'sampling of queue: the function has not settled for 20 ms',
-    'queue readings are back',
+    'queue readings work again',
     'queue 2',
   ])
 })

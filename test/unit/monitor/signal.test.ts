@@ -84,7 +84,7 @@ test('it is left to another listener, decided at each signal and said once', (t)
   send()
   assert.equal(heard.signals, 1)
   assert.deepEqual(heard.notices, [
-    `${SIGNAL} has another listener in this process; it is left to that listener`,
+    `${SIGNAL} has another listener in this process; the signal is left to that listener`,
   ])
 })
 
@@ -125,6 +125,6 @@ test('a signal that the platform does not have, or does not give away, is said o
   stop()
   assert.deepEqual(heard, {
     signals: 0,
-    notices: ['this platform has no SIGKILL; use dumpMemory() for a heap snapshot by hand'],
+    notices: ['this platform has no SIGKILL; use dumpMemory() to take a heap snapshot'],
   })
 })

@@ -52,13 +52,13 @@ test('a rule that can never trip is warned of, with the reason; one that can is 
   const limited = { ...limits, memoryLimitBytes: 1000 }
   const warns = (metric: NamedRule['metric'], threshold: number, of: Parameters<typeof startWarnings>[1]) =>
     startWarnings({ ...idle, rules: [ruleOf(metric, threshold)] }, of).join()
-  assert.match(warns('heap', 100, limits), /rule mine can never be passed: no reading is above 100%/)
+  assert.match(warns('heap', 100, limits), /rule mine can never be exceeded: no reading is above 100%/)
   assert.match(warns('eventLoopUtilization', 100, limits), /no reading is above 100%/)
   assert.match(warns('container', 90, limits), /no cgroup limits the memory/)
   assert.match(warns('container', 100, limited), /the kernel ends a process/)
   assert.match(
     warns('external', 1000, limited),
-    /of 1000 bytes can never be passed: the cgroup's limit is 1000/,
+    /of 1000 bytes can never be exceeded: the cgroup's limit is 1000/,
   )
   for (const [metric, threshold] of [
     ['heap', 99],
@@ -97,7 +97,7 @@ test('each optional package in use is named with its file, or as handed over', (
   ]
   assert.equal(
     startLine({ ...idle, packages }),
-    'watching nothing; on the main thread; optional packages: heapdump from /app/heapdump.js, memwatch-next handed over',
+    'watching nothing; on the main thread; optional packages: heapdump from /app/heapdump.js, memwatch-next passed in by the application',
   )
   assert.doesNotMatch(startLine({ ...idle, packages: [] }), /optional packages/)
 })
@@ -110,14 +110,14 @@ test('ways that cannot be taken are told with the reason, each once', () => {
     ...cpuAbove(1),
     ways: { cpu: kind, memory: kind },
   })
-  assert.match(line, /by nothing; on the main thread; passed over: heapdump \(not installed\)$/)
+  assert.match(line, /by nothing; on the main thread; not used: heapdump \(not installed\)$/)
 })
 
-test('ways that nobody could ask for are not told as passed over', () => {
+test('ways that nobody could ask for are not named as not used', () => {
   const kind = { available: [], passedOver: [{ way: 'heapdump', why: 'not installed' }] }
   const ways = { ...idle.ways, memory: kind }
-  assert.doesNotMatch(startLine({ ...idle, ways }), /passed over/)
-  assert.match(startLine({ ...idle, ways, signal: 'SIGUSR2' }), /passed over: heapdump/)
+  assert.doesNotMatch(startLine({ ...idle, ways }), /not used/)
+  assert.match(startLine({ ...idle, ways, signal: 'SIGUSR2' }), /not used: heapdump/)
 })
 
 test('the source of the CPU readings is named, with the reason for another than pidusage', () => {
@@ -137,10 +137,10 @@ const cpuWarnings = (threshold: number, cpus: number, cpusSource: 'cgroup-v2' | 
 
 test('a CPU threshold that the quota or the machine cannot let trip is warned of, with both numbers', () => {
   assert.deepEqual(cpuWarnings(90, 0.5), [
-    "the CPU threshold of 90% of a core can never be passed: the cgroup quota allows 0.5 cores (50%); the string '90%' means 45% of a core here",
+    "the CPU threshold of 90% of a core can never be exceeded: the cgroup quota allows 0.5 cores (50%); the string '90%' means 45% of a core here",
   ])
   assert.deepEqual(cpuWarnings(250, 2, 'machine'), [
-    "the CPU threshold of 250% of a core can never be passed: the machine allows 2 cores (200%); the string '90%' means 180% of a core here",
+    "the CPU threshold of 250% of a core can never be exceeded: the machine allows 2 cores (200%); the string '90%' means 180% of a core here",
   ])
   assert.equal(cpuWarnings(50, 0.5).length, 1)
 })
@@ -160,11 +160,11 @@ const memoryWarnings = (threshold: number, memoryLimitBytes?: number) =>
 test('a memory threshold at or above the limit, or what the machine has, is warned of, with both numbers', () => {
   for (const threshold of [100, 101]) {
     assert.deepEqual(memoryWarnings(threshold, 100), [
-      `the memory threshold of ${threshold} bytes can never be passed: the cgroup's limit is 100 bytes, where the kernel ends the process`,
+      `the memory threshold of ${threshold} bytes can never be exceeded: the cgroup's limit is 100 bytes, where the kernel ends the process`,
     ])
   }
   assert.deepEqual(memoryWarnings(1000), [
-    'the memory threshold of 1000 bytes can never be passed: the machine has 1000 bytes',
+    'the memory threshold of 1000 bytes can never be exceeded: the machine has 1000 bytes',
   ])
 })
 

@@ -102,7 +102,7 @@ for (const { name, make, source, warnings } of cases) {
         })
         assert.equal(result.reason, 'limited')
         const start = result.lines.find((line) => line.startsWith('watching'))
-        assert.match(start?.split('; passed over')[0] ?? '', source)
+        assert.match(start?.split('; not used')[0] ?? '', source)
         const others = result.lines.filter((line) => /pidusage/.test(line) && line !== start)
         assert.equal(others.length, warnings.length, others.join('\n'))
         warnings.forEach((pattern, index) => assert.match(others[index] ?? '', pattern))

@@ -18,7 +18,7 @@ function collected(chosen?: AskPidusage | string) {
 
 test("on the main thread, where pidusage is the application's: Node's counters, with the reason", async () => {
   const { cpuTime, failures } = collected()
-  assert.equal(cpuTime.source, "Node's counters (pidusage is used on a thread of its own only)")
+  assert.equal(cpuTime.source, "Node's counters (pidusage is only used on the watchdog thread)")
   assert.ok(Math.abs((await cpuTime.read()) - nodeCpuMs()) < 1000)
   assert.deepEqual(failures, [])
 })
@@ -140,7 +140,7 @@ test('an empty PATH and a hostile environment: the same readings, no program, no
   const { result, stderr } = await runFixture<Rounds>('rounds.js', { env })
   assert.match(
     result.source,
-    /^Node's counters \(pidusage starts the program getconf, and PATH leads to the working/,
+    /^Node's counters \(pidusage starts the program getconf, and PATH includes the working/,
   )
   assert.deepEqual(result.afterMany, result.before)
   assert.ok(result.rssBytes > 10_000_000 && result.rssBytes < 1_000_000_000, `${result.rssBytes} bytes`)
@@ -201,5 +201,5 @@ test('in a /proc of another PID namespace, pids are other processes: refused', (
     { encoding: 'utf8', timeout: 30_000 },
   )
   if (status !== 0) return t.skip(`no PID namespace can be made: ${stderr}`)
-  assert.match(stdout, /^\/proc shows process \d+ as \d+\n$/)
+  assert.match(stdout, /^\/proc is of another PID namespace: it shows process \d+ as \d+\n$/)
 })

@@ -59,7 +59,7 @@ test('a memory reading speaks of its moment', async () => {
 
 test('a lasting failure is told once, and its end once; the loop goes on', async () => {
   const { observed, heard } = await play('cpu', [new Error('no file'), new Error('no file'), 50, 60])
-  assert.deepEqual(heard, ['sampling: no file', 'cpu readings are back'])
+  assert.deepEqual(heard, ['sampling: no file', 'cpu readings work again'])
   assert.equal(observed.length, 2)
 })
 

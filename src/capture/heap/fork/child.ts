@@ -8,21 +8,21 @@ import type { ChildEnd, ForkHelper } from './helper'
 import type { ChildReport } from './job'
 import { type ChildLimits, type ChildVerdict, ChildWatch, type GuardVerdict } from './verdict'
 
-/** The guard's verdicts in words, for the log and the sidecar. */
+/** Verdicts of the guard (the timer that checks a running child) in words, for the log and the sidecar. */
 const WHY: Readonly<Record<GuardVerdict, string>> = {
   stuck: 'the child made no progress',
-  'out of memory': 'the child left too little memory',
-  late: 'the child was not done in time',
+  'out of memory': 'the child left too little memory for the application',
+  late: 'the child was not done within its deadline',
 }
 
-/** How often the guard looks at a running child, ms. */
+/** Interval at which the guard checks a running child, ms. */
 const GUARD_MS = 100
 /**
- * The pipe normally closes when the child ends. An application can break Node's sockets (`Object.prototype.reading` does) so that
- * the close is not reported: then the pipe is closed at this look of the guard after the child's end.
+ * The pipe normally closes when the child ends. An application can break Node's sockets (`Object.prototype.reading`
+ * does) so that the close is not reported: then the guard closes the pipe at this many checks after the child's end.
  */
 const LOOKS_AFTER_END = 3
-/** How often, and how long, to wait for a child that has closed its pipe to end, ms. */
+/** A child that has closed its pipe is about to end: how often to check for it, and how long to wait, ms. */
 const REAP_EVERY_MS = 20
 const REAP_WITHIN_MS = 2000
 
@@ -33,9 +33,9 @@ export interface ChildToAwait {
   readonly resultDescriptor: number
 }
 
-/** The limits of a child, and what the guard reads to judge it. */
+/** The limits of a child, and the readings by which the guard judges it. */
 export interface ChildGuard extends ChildLimits {
-  /** Memory that its job takes in the worst case, bytes. */
+  /** Memory that the child's job takes in the worst case, bytes. */
   readonly needBytes: number
   /** Memory that is available now, bytes. */
   readonly availableBytes: () => number
@@ -48,18 +48,18 @@ export type ChildOutcome = { readonly kind: 'reported'; readonly report: ChildRe
 export interface ChildFailure {
   readonly kind: ChildVerdict
   readonly why: string
-  /** What was available when the guard ended it for lack of memory, bytes. */
+  /** Memory that was available when the guard ended the child for lack of it, bytes. */
   readonly leftBytes?: number
 }
 
 const { SIGABRT, SIGALRM, SIGBUS, SIGILL, SIGKILL, SIGSEGV, SIGSYS, SIGTRAP } = constants.signals
-/** How V8 ends a process when it finds no memory, or meets a state that must not occur. */
+/** Signals with which V8 ends a process when it finds no memory, or meets a state that must not occur. */
 const BY_V8 = new Set([SIGABRT, SIGILL, SIGTRAP])
 const CRASHED = new Set([SIGSEGV, SIGBUS])
 
 /**
- * Waits for a forked child, on the thread of the caller. It wakes when the child's pipe closes, and ten times a second for the
- * guard, which ends a child that is stuck, late, or uses memory that the application needs. It keeps no process alive.
+ * Waits for a forked child, on the calling thread. The wait is interrupted ten times a second by the guard, which ends
+ * a child that is stuck, late, or uses memory that the application needs. Does not keep the process alive.
  */
 export async function awaitChild(
   helper: Pick<ForkHelper, 'wait' | 'exitCodes'>,
@@ -79,7 +79,7 @@ export async function awaitChild(
 
 /**
  * @param closePipe - Called when the child has ended and the pipe, which should have closed with it, has not.
- * @returns Stops the guard, and returns why it has ended the child, if it has.
+ * @returns A function that stops the guard, and returns why the guard ended the child, if it did.
  */
 function startGuard(
   child: ChildProcess,
@@ -105,7 +105,7 @@ function startGuard(
   }
 }
 
-/** The child by its pid, which may belong to another process as soon as the child has been reaped. */
+/** The child by its pid, which may belong to another process once the child has been reaped. */
 class ChildProcess {
   readonly #helper: Pick<ForkHelper, 'wait'>
   readonly pid: number
@@ -116,7 +116,7 @@ class ChildProcess {
     this.pid = pid
   }
 
-  /** How it ended; `undefined` while it lives. */
+  /** How the child ended; `undefined` while it lives. */
   end(): ChildEnd | undefined {
     return (this.#end ??= this.#helper.wait(this.pid))
   }
@@ -137,9 +137,10 @@ interface ChildPipe {
   readonly close: () => void
 }
 
-/** A socket and not a file: reading a pipe as a file would hold a thread of libuv's pool until the child ends. */
+/** A socket instead of a file: reading a pipe as a file would occupy a thread of libuv's pool until the child ends. */
 function openPipe(descriptor: number): ChildPipe {
-  // Node copies the options into an object with a prototype, and would find a signal that the application put there.
+  // Node copies the options into an object with a prototype, where it would find a `signal` that the application put
+  // there.
   const socket = new Socket({ fd: descriptor, readable: true, writable: false, signal: undefined })
   const close = (): void => void socket.destroy()
   const text = new Promise<string>((resolve) => {
@@ -152,7 +153,7 @@ function openPipe(descriptor: number): ChildPipe {
   return { text, close }
 }
 
-/** The pipe closes shortly before the process can be reaped. */
+/** Reaps the child: its pipe closes shortly before that is possible. */
 async function reap(child: ChildProcess): Promise<ChildEnd> {
   for (let waitedMs = 0; ; waitedMs += REAP_EVERY_MS) {
     const end = child.end()
@@ -172,8 +173,8 @@ function parseReport(text: string): ChildReport | undefined {
 }
 
 /**
- * @param mayStarve - The job may need more than the child was allowed. If not, V8 did not end it for lack of memory. The kernel
- * still may have: other processes can have taken what was available at the fork.
+ * @param mayStarve - Whether the job may need more memory than the child was allowed. If not, V8 did not end it for
+ * lack of memory. The kernel still may have: other processes can have taken what was available at the fork.
  */
 function explain(
   { exitCodes }: Pick<ForkHelper, 'exitCodes'>,

@@ -7,7 +7,7 @@ import { ownPackageDirectory } from '../../own-package'
 /** Limits of the forked child. */
 export interface ForkOptions {
   /**
-   * Writable memory that the child may map beyond what it has at the fork, copies of shared memory included, bytes. At the
+   * Writable memory that the child may map beyond what it has at the fork, bytes; copies of shared memory count. At the
    * limit it ends by itself.
    */
   readonly dataAllowanceBytes: number
@@ -29,7 +29,7 @@ export interface Forked {
    * for any reason.
    */
   readonly resultDescriptor: number
-  /** How long the calling thread was blocked, ms. */
+  /** Time for which the calling thread was blocked, ms. */
   readonly pauseMs: number
 }
 
@@ -40,106 +40,108 @@ export type ChildEnd =
   | { readonly lost: true; readonly code?: never; readonly signal?: never }
 
 /**
- * What is done when V8's heap limit is reached, decided beforehand: see `src/native/heap-limit.h`. Texts are limited to 512 bytes
- * (`refusal`), 4096 (`directory`) and 16 KiB (`facts`), less one.
+ * What to do when V8's heap limit is reached, decided beforehand: see `src/native/heap-limit.h`. Most bytes of the
+ * texts: 511 (`refusal`), 4095 (`directory`), 16 KiB less one (`facts`).
  */
 export interface HeapLimitPlan {
   readonly options: ForkOptions
-  /** How long the process may be held before V8 ends it, ms; by the first plan, which refuses: until there is another. */
+  /** Longest time that the process is held before V8 ends it, ms. In the first plan: until the next plan. */
   readonly holdMs: number
-  /** Hold until the child has ended, instead of until it is past its first collection. */
+  /** Whether the process is held until the child has ended, instead of until the child is past its first collection. */
   readonly holdsToEnd: boolean
-  /** Whether the line is written to stderr. */
+  /** Whether a log line is written to stderr. */
   readonly writesLine: boolean
   readonly hasProfile: boolean
   readonly hasSnapshot: boolean
   /** Why nothing is dumped; empty when a dump is allowed. */
   readonly refusal: string
   readonly directory: string
-  /** For the job, which understands it. */
+  /** JSON for the job; the native part does not read it. */
   readonly facts: string
 }
 
-/** What the heap limit's job is given in the child. */
+/** Input of the job that the child runs at the heap limit. */
 export interface HeapLimitChild {
   readonly facts: string
-  /** V8's limit, bytes. */
+  /** Heap limit of V8, bytes. */
   readonly limitBytes: number
   /** Wall clock when the limit was reached, ms. */
   readonly reachedAtMs: number
   /** Wall clock at the fork, whole ms: the name of the files has it. */
   readonly startedAtMs: number
-  /** Which fork this is, from 1. */
+  /** Number of this fork at the heap limit, from 1. */
   readonly fork: number
-  /** For how long the application stood still, ms. */
+  /** Time for which the application stood still, ms. */
   pauseMs(): number
-  /** Reports that the first collection is over: from then on no other fork will be needed. */
+  /** Reports that the first collection is over: from then on no other fork is needed. */
   pastCollection(): void
 }
 
 /** What the native part does at V8's heap limit. */
 export interface HeapLimitHelper {
   /**
-   * From now on, when V8 is about to end the process because its heap has reached its limit, the process is forked, and the child
-   * calls `job`, which says whether it has written something. The process dies as it would have. Needs a plan.
+   * Arms the helper: when V8 is about to end the process because its heap has reached its limit, the process is forked,
+   * and the child calls `job`, which returns whether it has written something. The process then dies as it would have.
+   * Needs a plan.
    *
-   * @throws A `TypeError` when the job is no function, an `Error` on another thread than the main one, when it is armed already, or
+   * @throws A `TypeError` when the job is no function, an `Error` outside of the main thread, when armed already, or
    * where this Node does not export what is needed.
    */
   armHeapLimit(job: (child: HeapLimitChild) => boolean): void
   /**
-   * Renews the plan. From any thread.
+   * Replaces the plan. From any thread.
    *
    * @returns The pid of a child that has ended while this process lived on, if there is one.
-   * @throws A `TypeError` when it is no plan or a text in it is too long; the earlier one stays.
+   * @throws A `TypeError` when it is no plan or a text in it is too long; the earlier plan stays.
    */
   prepareHeapLimit(plan: HeapLimitPlan): number | undefined
   /** On the main thread. Idempotent. */
   disarmHeapLimit(): void
 }
 
-/** What the native part counts of garbage collections. */
+/** CPU time of garbage collections, counted by the native part. */
 export interface GcTimeHelper {
   /**
-   * Begins to count the CPU time that the main thread spends in garbage collections. On the main thread. Each call wants its
-   * `unwatchGc`.
+   * Begins to count the CPU time that the main thread spends in garbage collections. On the main thread. Each call
+   * needs an `unwatchGc`.
    *
    * @returns `false` where this Node does not export what is needed.
    */
   watchGc(): boolean
-  /** On the main thread. */
+  /** Ends a count that `watchGc` began. On the main thread. */
   unwatchGc(): void
-  /** The time so far, ms, the collection under way included; NaN while nothing was ever counted. From any thread. */
+  /** The time so far, ms, a collection under way included; NaN before the first `watchGc`. From any thread. */
   gcTimeMs(): number
 }
 
 /** The native part, in C: see `src/native/fork-helper.h`. */
 export interface ForkHelper extends Partial<HeapLimitHelper>, Partial<GcTimeHelper> {
   /**
-   * Finds the memory that V8 keeps out of forks, so that the next fork need not. Takes as long as the fork itself: call it
-   * shortly before, on a thread other than the main one. Without it `fork` does this itself.
+   * Finds the memory that V8 keeps out of forks, so that the next `fork` need not. Takes as long as the fork itself:
+   * call it shortly before, on a thread other than the main one. Without it `fork` does this itself.
    *
    * @throws An `Error` with `errno` when /proc cannot be read.
    */
   survey(): void
   /**
-   * Forks the process with its heap. In the child it calls `job`, sends the returned string through the pipe, and ends the
-   * process with code 0; it never returns there. In the parent it returns at once.
+   * Forks the process with its heap. In the child it calls `job`, sends the returned string through the pipe, and ends
+   * the process with code 0; it never returns there. In the parent it returns at once.
    *
-   * The job runs alone: no other thread, no event loop, none of the application's descriptors, standard ones included. It may
-   * call only what is synchronous, and return at most 4096 bytes. A garbage collection in it runs the destructors of native
-   * objects that the application no longer references: their files are closed, and their shared memory is a copy.
+   * The job runs alone: no other thread, no event loop, none of the application's descriptors, standard ones included.
+   * It may call only what is synchronous, and return at most 4096 bytes. A garbage collection in it runs the
+   * destructors of native objects that the application no longer references: their files are closed, and their shared
+   * memory is a copy.
    *
-   * @param job - Receives a function that returns how long the application was blocked, ms.
+   * @param job - Its argument returns the time for which the application was blocked, ms.
    *
-   * @throws A `TypeError` for wrong arguments or outside of the main thread, an `Error` with `errno` when the system refuses.
-   * Then there is no child.
+   * @throws A `TypeError` for wrong arguments or outside of the main thread, an `Error` with `errno` when the system
+   * refuses. Then there is no child.
    */
   fork(options: ForkOptions, job: (pauseMs: () => number) => string): Forked
-  /** Reaps the child if it has ended, else returns `undefined`. Never blocks. Works on any thread, and again after the end. */
+  /** Reaps the child if it has ended, else returns `undefined`. Never blocks. From any thread, also after the end. */
   wait(pid: number): ChildEnd | undefined
   /**
-   * Tries how many threads this process can start at a time, without going on to use them. About 25 µs each.
+   * Tries how many threads this process can start at a time: starts and ends them. About 25 µs each.
    *
    * @param wanted - 1 to 2048.
    * @returns At most `wanted`.
@@ -169,7 +171,7 @@ export function loadForkHelper(): LoadedHelper {
   return loaded
 }
 
-/** One full path: nothing in the environment, the working directory or the directories around can name another file. */
+/** Loads one full path: neither environment, working directory nor parent directories can lead to another file. */
 function load(): LoadedHelper {
   const { platform, arch } = process
   if (platform !== 'linux') return { unavailable: `forking a heap needs Linux, this is ${platform}` }
@@ -189,10 +191,11 @@ function load(): LoadedHelper {
 const PT_INTERP = 3
 
 /**
- * The C library of a Linux executable, by default of this Node: the loader that it asks for belongs to one of them.
- * `process.report` knows the C library too, but waits for every worker thread: seconds, if one is in a long native call.
+ * Finds the C library of a Linux executable, by default of this Node, from the loader that the executable asks for.
+ * `process.report` shows the C library too, but waits for every worker thread: seconds, if one is in a long native
+ * call.
  *
- * @throws The file system's error, for one where `--permission` does not allow the file to be read.
+ * @throws The file system's error, for example where `--permission` does not allow the file to be read.
  */
 export function readLibc(executable = '/proc/self/exe'): 'glibc' | 'musl' {
   // In `ld-linux.so.2 node` the executable of the process is the loader itself, which asks for none.
@@ -200,7 +203,7 @@ export function readLibc(executable = '/proc/self/exe'): 'glibc' | 'musl' {
   return basename(loader).includes('musl') ? 'musl' : 'glibc'
 }
 
-/** For ELF files of 64 bit, little endian, as on all processors that have a prebuilt helper. */
+/** Reads the loader's path from an ELF file of 64 bit, little endian, as on all processors with a prebuilt helper. */
 function readInterpreter(file: string): string | undefined {
   const descriptor = openSync(file, 'r')
   const read = (position: number, length: number): Buffer => {

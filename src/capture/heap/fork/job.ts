@@ -10,10 +10,10 @@ import type { SamplerState } from '../../main-thread/orders'
 import { type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../sampler'
 import { SAMPLING_WAY } from '../sampling'
 
-/** Name in the `.json` and in the start line. */
+/** Name in a dump's `.json` and in the log line at start. */
 export const FORK_WAY = 'fork'
 
-/** The outcome of one file in the child: published, or why it was not. */
+/** Outcome of one file in the child: it was published, or why not. */
 export type ChildFile = { readonly sizeBytes: number } | { readonly failed: string }
 
 /** The report of a child that ends by itself. */
@@ -22,7 +22,7 @@ export interface ChildReport {
   readonly snapshot: ChildFile
   /** Whether the sampling heap profiler still ran. */
   readonly sampler?: SamplerState
-  /** Most memory that the child had for itself alone, bytes. Absent where /proc does not show it. */
+  /** Peak of the child's private memory, bytes. Absent where /proc does not show it. */
   readonly peakBytes?: number
 }
 
@@ -33,7 +33,7 @@ export interface ForkJob {
   readonly snapshot: PartialArtefact
   readonly profile?: PartialArtefact
   readonly passedOver: readonly PassedOver[]
-  /** Pauses of the application for this dump before this fork, ms. */
+  /** Pauses of the application for earlier forks of this dump, ms. */
   readonly pausedBeforeMs: number
 }
 
@@ -70,12 +70,12 @@ export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, forkPauseMs
   return toJson(report)
 }
 
-/** Why the snapshot has no sampling profile, as an entry of `passedOver`. */
+/** The reason why the snapshot has no sampling profile, as an entry of `passedOver`. */
 export function missing(profile: ChildFile | undefined): readonly PassedOver[] {
   return profile && owns(profile, 'failed') ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
 }
 
-/** The child removes a failed file itself: the application, which would do it too, may be gone. */
+/** Removes the file if it cannot be written or published. The application would do so too, but may be gone. */
 function publishOrRemove(partial: PartialArtefact, publish: (open: OpenArtefact) => Artefact): ChildFile {
   try {
     return { sizeBytes: publish(reopenArtefact(partial)).sizeBytes }

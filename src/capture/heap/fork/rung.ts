@@ -15,14 +15,14 @@ import { awaitChild, type ChildFailure, type ChildGuard, type ChildOutcome } fro
 import type { ForkHelper, ForkOptions } from './helper'
 import { FORK_WAY, missing } from './job'
 
-/** How often to fork again after a child that got stuck. */
+/** Number of further forks after a child that got stuck. */
 export const FORK_RETRIES = 2
 /** Added to the application's niceness: the snapshot is not urgent. */
 export const CHILD_NICENESS = 10
-/** The kernel's own deadline for the child comes shortly after the guard's. */
+/** The kernel ends the child this much later than the parent does at its deadline, in case the parent is gone, s. */
 const ALARM_GRACE_S = 5
 
-/** The limits that the kernel keeps for a child that may take this long and allocate this much. */
+/** Limits that the kernel enforces, for a child with this deadline and allowance. */
 export function limitsOfChild(
   deadlineMs: number,
   dataAllowanceBytes: number,
@@ -59,7 +59,7 @@ export function createForkRung(parts: HeapForkParts): HeapRung {
   }
 }
 
-/** The state of one dump over as many forks as it takes. */
+/** State of one dump, over all its forks. */
 interface Progress {
   readonly startedAtMs: number
   readonly deadlineMs: number
@@ -79,7 +79,7 @@ async function forkUntilWhole(
   const progress: Progress = { startedAtMs: monotonicMs(), deadlineMs, forks: 0, pauseMs: 0 }
   let room = verdict
   let outcome = await forkOnce(parts, dump, progress, room)
-  // No retry for a child that got stuck after its work.
+  // No retry for a child that got stuck after it had published the snapshot.
   while (outcome.kind === 'stuck' && !progress.snapshot && progress.forks <= FORK_RETRIES) {
     room = judgeFork(dump.heap.usedBytes, dump.room())
     outcome = await forkOnce(parts, dump, progress, room)
@@ -104,7 +104,7 @@ async function forkOnce(
       await parts.sampling?.restart()
     return outcome
   } finally {
-    // The disk decides, because a child may end after its work without a report.
+    // The files decide, because a child may end after its work without a report.
     keepPublished(progress, 'snapshot', snapshot)
     keepPublished(progress, 'profile', profile)
   }
@@ -121,7 +121,7 @@ function open(extension: string, { job }: HeapDump, { startedAtMs, deadlineMs }:
   })
 }
 
-/** No profile without a sampler, or when an earlier child has published it already. */
+/** None without a sampler, or when an earlier child has published it already. */
 async function openProfile(
   { sampling }: HeapForkParts,
   dump: HeapDump,
@@ -134,7 +134,7 @@ async function openProfile(
   return undefined
 }
 
-/** Published files stay, unfinished ones are removed. */
+/** Keeps a published file, and removes an unfinished one. */
 function keepPublished(
   progress: Progress,
   which: 'snapshot' | 'profile',
@@ -166,14 +166,14 @@ async function runChild(
         pausedBeforeMs: progress.pauseMs,
         options: limitsOfChild(progress.deadlineMs, guard.allowanceBytes, probe.isKilledAsOne()),
       },
-      // A child that was forked after all must be reaped.
+      // A child that was forked although the order was given up must be reaped.
       {
         onTooLate: (late) => {
           if (!owns(late, 'gone')) void awaitChild(helper, late, guard).catch(() => {})
         },
       },
     )
-    // Another user who removes the file must not be able to have the snapshot taken in place, with its pause.
+    // By removing the file, another user must not be able to cause a snapshot in place, with its pause.
     if (owns(forked, 'gone')) return { kind: 'ended', why: forked.gone }
     progress.pauseMs += forked.pauseMs
     observer.childAtWork(forked.pid)
@@ -242,7 +242,7 @@ function conclude(
   throw new Error(why)
 }
 
-/** A fork may start with less memory than a snapshot needs. It ran out, so the full need is reported. */
+/** A fork may start with less memory than a snapshot needs. If it runs out, the full need is reported. */
 function refuse(usedBytes: number, room: RoomVerdict, { leftBytes }: ChildFailure): Refusal {
   const numbers = { ...room.numbers, needBytes: snapshotNeedBytes(usedBytes, NODE_MAJOR) }
   return { skip: 'memory', numbers: leftBytes === undefined ? numbers : { ...numbers, leftBytes } }

@@ -1,8 +1,8 @@
 import type { ChildUsage } from '../../../system/proc'
 
-/** A child blocked on a lock this long without using CPU is waiting for a thread that fork(2) did not copy, ms. */
+/** A child that waits on a lock this long without using CPU waits for a thread that fork(2) did not copy, ms. */
 export const STUCK_AFTER_MS = 3000
-/** A child asleep elsewhere may be waiting for a slow file system: one in user space (FUSE) looks asleep, not blocked on a disk, ms. */
+/** A child asleep elsewhere is given this long, ms: it may wait for a slow file system in user space (FUSE). */
 export const ASLEEP_AFTER_MS = 30_000
 
 /**
@@ -15,22 +15,22 @@ export const ASLEEP_AFTER_MS = 30_000
  */
 export type ChildVerdict = 'stuck' | 'out of memory' | 'late' | 'ended' | 'failed'
 
-/** A reason for which the guard ends a child that still runs. */
+/** A reason for which the guard (the parent's timer that checks the child) ends a running child. */
 export type GuardVerdict = Extract<ChildVerdict, 'stuck' | 'out of memory' | 'late'>
 
-/** What the guard sees of a child at one moment. */
+/** Readings of a child at one moment. */
 export interface ChildSight {
-  /** Monotonic ms. */
+  /** Time of the readings, monotonic ms. */
   readonly atMs: number
-  /** `undefined` where /proc does not show it. */
+  /** CPU and memory of the child; `undefined` where /proc does not show them. */
   readonly usage: ChildUsage | undefined
-  /** What can still be allocated before a limit or the end of the machine is reached, bytes. */
+  /** Memory that can still be allocated before a limit is reached or the machine has none left, bytes. */
   readonly availableBytes: number
 }
 
 /** The limits of a forked child. */
 export interface ChildLimits {
-  /** Longest time that the child may take in all, ms. */
+  /** Longest time from the fork to the child's end, ms. */
   readonly deadlineMs: number
   /** Memory that must stay available for the application, bytes. */
   readonly reserveBytes: number
@@ -41,7 +41,7 @@ export interface ChildLimits {
   readonly allowanceBytes: number
 }
 
-/** Judges a forked child while it works, by what is seen of it at one moment after another. */
+/** Judges a running child from readings at successive moments. */
 export class ChildWatch {
   readonly #startedAtMs: number
   readonly #limits: ChildLimits
@@ -69,7 +69,7 @@ export class ChildWatch {
   ): GuardVerdict | undefined {
     this.#anonymousAtFirst ??= anonymousBytes
     if (anonymousBytes - this.#anonymousAtFirst > this.#limits.allowanceBytes) return 'out of memory'
-    // Only sleep without CPU counts: waiting for disk or CPU, or being stopped, resolves by itself.
+    // Only sleep without CPU use counts as stuck: waiting for disk or CPU, or being stopped, resolves by itself.
     if (cpuTicks !== this.#cpuTicks || state !== 'S') this.#progressAtMs = atMs
     this.#cpuTicks = cpuTicks
     const mostMs = isLocked ? STUCK_AFTER_MS : ASLEEP_AFTER_MS

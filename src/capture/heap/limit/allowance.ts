@@ -7,52 +7,52 @@ import {
   snapshotFileBytes,
 } from '../../room'
 
-/** How long a process is held at V8's heap limit at most, until its child is past the first collection, ms. */
+/** Longest time that a process is held at V8's heap limit until its child is past the first collection, ms. */
 export const HOLD_UNTIL_COLLECTED_MS = 2000
-/** How long a process is held at most that reaches the limit before the watch has begun, until it has, ms. */
+/** Longest hold of a process that reaches the heap limit before the first reading has made a plan, ms. */
 export const HOLD_UNTIL_PLANNED_MS = 1000
-/** How long a process is held by default whose end would end its children too, ms. */
+/** Default of the longest hold for a process whose end would also end its child: until the child has ended, ms. */
 export const DEFAULT_HOLD_MS = 10_000
-/** Disk space that a sampling profile may take, bytes. */
+/** Disk space that is reserved for a sampling profile, bytes. */
 const PROFILE_FILE_BYTES = 1024 * 1024
-/** Least memory that a child is forked for where it alone would be killed, bytes. */
+/** Least memory for which a child is forked where the kernel would kill only the child, bytes. */
 export const HEAP_LIMIT_NEED_BYTES = 2 * FORK_ALLOWANCE_FLOOR_BYTES
 
-/** What the watch has to know of the heap limit, as plain data: it can travel to another thread. */
+/** What the watch needs for dumps at the heap limit, as plain data that can be sent to another thread. */
 export interface HeapLimitToWatch {
-  /** Whether the callback waits for plans. Reports of earlier processes come anyway. */
+  /** Whether the native callback is installed and needs plans. Dumps of earlier processes are reported anyway. */
   readonly isArmed: boolean
-  /** V8's limit, bytes. */
+  /** Heap limit of V8, bytes. */
   readonly limitBytes: number
-  /** What the process has beside its heap, bytes. */
+  /** Memory of the process beside its heap, bytes. */
   readonly baseBytes: number
-  /** How long the process is held, ms, and whether until the child has ended. */
+  /** Longest time that the process is held, ms, and whether it is held until the child has ended. */
   readonly holdMs: number
   readonly holdsToEnd: boolean
   readonly writesLine: boolean
   readonly hasProfile: boolean
-  /** Number of a signal that must not end the child: `pkill` finds it by the application's command line. 0 for none. */
+  /** Number of a signal that the child ignores; 0: none. `pkill` finds the child by the application's command line. */
   readonly ignoredSignal: number
 }
 
-/** All that decides about a dump at the heap limit, as the latest reading found it. */
+/** All facts that decide about a dump at the heap limit, as the latest reading found them. */
 export interface HeapLimitFacts {
-  /** V8's limit, bytes. */
+  /** Heap limit of V8, bytes. */
   readonly limitBytes: number
-  /** Resident memory now, bytes. */
+  /** Resident memory of the process now, bytes. */
   readonly rssBytes: number
-  /** What the process has beside its heap, as measured at the start, bytes. */
+  /** Memory of the process beside its heap, as measured at the start, bytes. */
   readonly baseBytes: number
   readonly room: MemoryRoom
   readonly disk: { readonly freeBytes: number; readonly isMemory: boolean }
-  /** Whether the kernel, when memory runs out, kills all processes of the group. */
+  /** Whether the kernel, when memory runs out, kills all processes of the cgroup. */
   readonly isKilledAsOne: boolean
   /** Dumps at the heap limit that lie in the directory and were made within the budget's interval. */
   readonly recentDumps: number
   readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number }
 }
 
-/** What is to be done when the limit is reached. */
+/** What to do when the limit is reached. */
 export type HeapLimitDecision =
   | { readonly refusal: string }
   | {
@@ -66,9 +66,10 @@ export type HeapLimitDecision =
 /**
  * Decides beforehand what is done when the heap reaches V8's limit, because nothing can be decided then.
  *
- * What is available now will be less by what the heap still has to grow. Beyond that the parent, which dies within seconds, needs
- * nothing: pages that it shared with the child are the child's alone then, and are not copied. So where the kernel would kill the
- * child alone, some memory is enough for a try. Where it would kill the whole group, the child must fit as in any other fork.
+ * By then the heap will have grown, so the available memory is reduced by that growth. Beyond that the parent, which
+ * dies within seconds, needs nothing: pages that it shared with the child become the child's, without a copy. So where
+ * the kernel would kill the child alone, some memory is enough for a try. Where it would kill the whole cgroup, the
+ * child must fit as in any other fork.
  */
 export function decideAtHeapLimit(facts: HeapLimitFacts): HeapLimitDecision {
   const { limitBytes, rssBytes, baseBytes, room, disk, isKilledAsOne, recentDumps, budget } = facts
@@ -101,8 +102,8 @@ export function decideAtHeapLimit(facts: HeapLimitFacts): HeapLimitDecision {
 }
 
 /**
- * Whether Node itself was asked to write heap snapshots near the limit. V8 calls only the callback that was added last, so ours would
- * replace Node's.
+ * Whether Node itself was asked, by `--heapsnapshot-near-heap-limit`, to write heap snapshots near the limit. V8 calls
+ * only the callback that was added last, so ours would replace Node's.
  *
  * @param nodeOptions - The value of NODE_OPTIONS.
  */
@@ -114,7 +115,7 @@ export function isLeftToNode(execArgv: readonly string[], nodeOptions: string | 
 /** Names of programs that run as PID 1 of a container and end when their child does. */
 const CONTAINER_INITS: readonly string[] = ['tini', 'docker-init', 'dumb-init', 'catatonit']
 
-/** Whether the end of a process is the end of its container, and thereby of its children. */
+/** Whether the end of a process also ends its container, and thereby its children. */
 export function endsItsChildren(pid: number, parentPid: number, nameOfInit: string): boolean {
   return pid === 1 || (parentPid === 1 && CONTAINER_INITS.includes(nameOfInit.trim()))
 }

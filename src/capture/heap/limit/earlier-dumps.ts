@@ -21,26 +21,26 @@ import { readOwnNames } from '../../../files/retention'
 import type { DraftSidecar, Sidecar } from '../../../files/sidecar'
 import { isOwnAlone, MAX_SIDECAR_BYTES } from '../../../files/sidecar'
 
-/** One dump that a process of this host made at its heap limit, or is making. */
+/** A dump that a process of this host has made at its heap limit, or is making. */
 export interface HeapLimitDump {
   readonly pid: number
   readonly startedAtMs: number
-  /** Its whole artefacts that no process has reported, the snapshot first. */
+  /** Complete artefacts of the dump that no process has reported yet, the snapshot first. */
   readonly unreported: readonly { readonly file: string; readonly sidecar: Sidecar }[]
   /** A child may still be working on one of its artefacts. */
   readonly isBeingWritten: boolean
 }
 
-/** Ends the name of the file that exists while a sidecar is marked as reported: the process that creates it reports. */
+/** Ending of the name of the file that exists while a sidecar is marked as reported: its creator reports the dump. */
 const CLAIM_SUFFIX = '.reported'
-/** A claim this old was left behind by a process that died, ms. */
+/** A file of that name this old was left by a process that died, ms. */
 const STALE_CLAIM_MS = 60_000
 
 type Marked = (DraftSidecar | Sidecar) & { readonly reported?: unknown }
 
 /**
- * The dumps at the heap limit that processes of this host began in a directory, by their sidecars, oldest first. One that left
- * nothing is not among them. Never rejects: a directory that cannot be read holds none.
+ * Lists the dumps at the heap limit that processes of this host began in a directory, by their sidecars, oldest first.
+ * A dump that left no file is missing. Never rejects: a directory that cannot be read counts as empty.
  *
  * @param onIncomplete - Called with the reason when the rest of the directory was not read.
  */
@@ -74,8 +74,8 @@ export async function readHeapLimitDumps(
 }
 
 /**
- * The dumps of the last interval. One of the future, from before the clock was set back, is not among them: counted until its time
- * has come, it would refuse every dump until then.
+ * Counts the dumps of the last interval. One with a time in the future, from before the clock was set back, does not
+ * count: it would refuse every dump until that time.
  */
 export function countRecentDumps(
   dumps: readonly Pick<HeapLimitDump, 'startedAtMs'>[],
@@ -88,11 +88,12 @@ export function countRecentDumps(
 /**
  * Marks an artefact's sidecar as reported.
  *
- * Of several processes that start at the same time one succeeds: the marked text is written to a file that only one of them can
- * create, and renamed over the sidecar, which ends the claim in the same step. The file's name comes from the sidecar's text, which
- * other users cannot read: in a shared directory they could take a name that they knew.
+ * Of several processes that start at the same time one succeeds: it writes the marked text to a file that only one of
+ * them can create, and renames that file over the sidecar, which ends the claim in the same step. The file's name is
+ * derived from the sidecar's text, which other users cannot read: in a shared directory they could occupy a name that
+ * they can guess.
  *
- * @returns `false` when it has been reported, is being reported by another process, or cannot be marked.
+ * @returns `false` when the artefact has been reported, is being reported by another process, or cannot be marked.
  */
 export function claimReport(file: string, pid: number, nowMs: number): boolean {
   try {
@@ -116,7 +117,7 @@ function claim(file: string, pid: number, nowMs: number): boolean {
     return false
   }
   try {
-    // Read after the claim: another process may have finished in between.
+    // Read again after the claim: another process may have finished in between.
     const sidecar = readSidecarWhole(sidecarPath)
     if (!sidecar || sidecar.reported !== undefined) throw new Error('reported already')
     const reported = { at: new Date(nowMs).toISOString(), pid }
@@ -134,7 +135,7 @@ function claim(file: string, pid: number, nowMs: number): boolean {
 
 interface Described {
   readonly file: string
-  /** The same file by the directory that is held. */
+  /** Path of the same file through the open descriptor of its directory. */
   readonly reached: string
   readonly sidecar: Marked
 }
@@ -159,7 +160,7 @@ function isNews(file: string, sidecar: Marked): sidecar is Sidecar {
 const isSnapshot = (file: string): boolean => file.endsWith('.heapsnapshot')
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined
 
-/** The sidecar of an artefact of ours in its own directory, or nothing. */
+/** Reads the sidecar of an artefact that this library wrote into this directory, or nothing. */
 function readOwn(directory: string, place: string, artefact: string): Marked | undefined {
   const sidecar = readSidecarWhole(join(place, sidecarName(artefact)))
   const isOurs =
@@ -167,7 +168,7 @@ function readOwn(directory: string, place: string, artefact: string): Marked | u
   return isOurs ? sidecar : undefined
 }
 
-/** As `readSidecar` does, follows no symlink, and believes only files of this process's own user. */
+/** Like `readSidecar`, follows no symlink, and accepts only files of this process's user. */
 function readSidecarWhole(path: string): Marked | undefined {
   let descriptor: number | undefined
   try {
@@ -186,10 +187,10 @@ function readSidecarWhole(path: string): Marked | undefined {
 
 function removeStale(claim: string, nowMs: number): void {
   try {
-    // In either direction: the clock may have been corrected.
+    // In either direction: the clock may have been set.
     if (Math.abs(nowMs - lstatSync(claim).mtimeMs) > STALE_CLAIM_MS) unlinkSync(claim)
   } catch {
-    // There is none.
+    // There is no such file.
   }
 }
 
@@ -197,6 +198,6 @@ function removeQuietly(path: string): void {
   try {
     unlinkSync(path)
   } catch {
-    // Found again by its age.
+    // A file that cannot be removed now is removed later, by its age.
   }
 }

@@ -10,7 +10,7 @@ import { FORK_WAY } from '../fork/job'
 import { type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../sampler'
 import { SAMPLING_WAY } from '../sampling'
 
-/** What a reading gives the job beforehand, as JSON in the plan's `facts`. */
+/** Input of the job, prepared by the latest reading, as JSON in the plan's `facts`. */
 export interface HeapLimitJobFacts {
   readonly directory: string
   readonly hasProfile: boolean
@@ -23,11 +23,12 @@ export interface HeapLimitJobFacts {
 }
 
 /**
- * What the child of a process at its heap limit does. It calls nothing that needs another thread or an event loop.
+ * The work of the child of a process at its heap limit. Calls nothing that needs another thread or an event loop.
  *
- * The sampling profile comes first, so that some evidence exists whatever becomes of the snapshot. Reading it forces the first full
- * collection, where a child can find that it needs a thread; so no file is created before. The parent is let go once the profile is
- * published: a supervisor that ends the children of a dead process finds it whole.
+ * The sampling profile comes first, so that some evidence exists even if the snapshot fails. Reading it forces the
+ * first full collection, in which a child may find that it needs a thread; so no file is created before. The parent is
+ * released once the profile is published: a supervisor that ends the children of a dead process then leaves the profile
+ * whole.
  *
  * @returns Whether something was written.
  */
@@ -36,7 +37,7 @@ export function writeHeapLimitDump(
   sampler: HeapSampler | undefined,
   collectGarbage: () => void,
 ): boolean {
-  // A child that runs out of memory would write a report into the application's working directory.
+  // A child that runs out of memory would write a diagnostic report into the application's working directory.
   if (process.report) process.report.reportOnFatalError = false
   const facts = parseJson(child.facts) as HeapLimitJobFacts
   const startedAtMs = monotonicMs()
@@ -46,7 +47,7 @@ export function writeHeapLimitDump(
   const profile =
     facts.hasProfile &&
     attemptTo(() => {
-      if (!sampler || read.samples === 0) throw new Error('the sampling heap profiler has seen nothing')
+      if (!sampler || read.samples === 0) throw new Error('the sampling heap profiler has no samples')
       const notes = {
         samplingIntervalBytes: SAMPLING_INTERVAL_BYTES,
         samples: read.samples,
@@ -82,7 +83,7 @@ function howOf(
   return { passedOver, pauseMs: child.pauseMs(), durationMs: monotonicMs() - startedAtMs }
 }
 
-/** A file that fails is removed here: the application, which would do it otherwise, is gone. */
+/** Removes a file that failed: the application, which would do so otherwise, is gone. */
 function writeArtefact(
   child: HeapLimitChild,
   facts: HeapLimitJobFacts,

@@ -90,14 +90,14 @@ describe('a forked child', { concurrency: 1 }, () => {
     const outcome = await running({ availableBytes: () => 99 }, 'exec sleep 60')
     assert.deepEqual(outcome, {
       kind: 'out of memory',
-      why: 'the child left too little memory',
+      why: 'the child left too little memory for the application',
       leftBytes: 99,
     })
   })
 
   it('is ended at its deadline', async () => {
     const outcome = await running({ deadlineMs: 1 }, 'exec sleep 60')
-    assert.deepEqual(outcome, { kind: 'late', why: 'the child was not done in time' })
+    assert.deepEqual(outcome, { kind: 'late', why: 'the child was not done within its deadline' })
   })
 
   it('is ended when it waits on a lock and makes no progress', async () => {
