@@ -20,9 +20,6 @@ import {
 /** A worker that crashes closes its channel some ms before its 'exit', which says more. One that lives on is lost after this time. */
 export const DISCONNECT_GRACE_MS = 250
 
-/** Addresses that are remembered of one worker. More have been forged by messages. */
-const MAX_ADDRESSES = 1000
-
 export interface ReconcilerSettings extends ReplacementSettings, RosterSettings {
   readonly minUptimeMs: number
   /** Time for a worker's dump once it has drained; 0: none is written. */
@@ -128,7 +125,7 @@ export class Reconciler {
     if ('rssBytes' in input) slot.rssBytes = input.rssBytes
     switch (input.type) {
       case 'listening':
-        if (slot.addresses.size < MAX_ADDRESSES) slot.addresses.add(input.address)
+        slot.addresses.add(input.address)
         return
       case 'shut':
         // A draining worker closes everything; its successor needs the addresses that it had.
