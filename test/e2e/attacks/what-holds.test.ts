@@ -15,10 +15,10 @@ import {
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
-import { describe, test } from 'node:test'
-import { SIDE_BY_SIDE } from './attacker'
+import { describe, test, type TestContext } from 'node:test'
+import { compile, noCompiler, SIDE_BY_SIDE } from './attacker'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
-import { childrenOf, cleanEnvironment, filesIn, PACKAGE, startVictim, until } from './victim'
+import { childrenOf, cleanEnvironment, filesIn, PACKAGE, startVictim, until, type Victim } from './victim'
 
 const HELD_ELSEWHERE = {
   H3: [
@@ -109,6 +109,46 @@ describe('directories', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () =>
     })
   }
 
+  test(
+    'H4 on a file system without modes, below a directory of another user, no dump is made',
+    { skip: noCompiler },
+    async (t) => {
+      const directory = makeDirectory(scratch(t), 'dumps', 0o755, evil())
+      const victim = await startWithoutModes(t, directory)
+      const result = await victim.order('dumpMemory')
+      assert.ok('skipped' in result, JSON.stringify(result))
+      assert.match(
+        result.message ?? '',
+        /other users could read the dump: .* the mode 0755, and .* belongs to/,
+      )
+      assert.deepEqual(filesIn(directory), [])
+    },
+  )
+
+  test(
+    'H4 on a file system without modes, which the administrator has chosen, dumps are made and the start names it',
+    { skip: noCompiler },
+    async (t) => {
+      const directory = makeDirectory(scratch(t), 'dumps', 0o755)
+      const victim = await startWithoutModes(t, directory)
+      assert.ok('file' in (await victim.order('dumpMemory')))
+      await victim.until('a line', () =>
+        victim.lines().some((line) => line.includes(' the mode 0755; mount it')),
+      )
+    },
+  )
+
+  test(
+    'H4 on a file system without modes, in a directory that others cannot enter, the start names nothing',
+    { skip: noCompiler },
+    async (t) => {
+      const directory = makeDirectory(scratch(t), 'dumps', 0o700)
+      const victim = await startWithoutModes(t, directory)
+      assert.ok('file' in (await victim.order('dumpMemory')))
+      assert.ok(!victim.lines().some((line) => line.includes('0755')), victim.lines().join('\n'))
+    },
+  )
+
   for (const [what, below] of [
     ['a path of 4 KB', 'x/'.repeat(2048)],
     ['a name of 300 bytes', 'x'.repeat(300)],
@@ -132,6 +172,33 @@ describe('directories', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () =>
       )
     })
   }
+})
+
+/** The working directory is removed before Node starts, as by a deploy that replaces it. */
+const REMOVE_AND_START = 'gone=$(mktemp -d) && cd "$gone" && rmdir "$gone" && exec "$0" "$@"'
+
+describe('a working directory that was removed', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () => {
+  const more = { under: ['sh', '-c', REMOVE_AND_START] }
+
+  for (const [what, options] of [
+    ['as the default', {}],
+    ['below which profileDir lies', { profileDir: './dumps' }],
+  ] as const) {
+    test(`H5 ${what} is named at start, and fails the dump`, async (t) => {
+      const victim = await startVictim(t, { ...options, cpu: { threshold: 100_000 } }, more)
+      const result = await victim.order('dumpCpu', 10)
+      assert.ok('skipped' in result && result.skipped === 'failed', JSON.stringify(result))
+      assert.match(result.message ?? '', /working-directory-removed/)
+      const named = victim.lines().filter((line) => line.includes('cannot be written'))
+      assert.equal(named.length, 1, victim.lines().join('\n'))
+    })
+  }
+
+  test('H5 when profileDir lies elsewhere stops no dump', async (t) => {
+    const victim = await startVictim(t, { profileDir: scratch(t), cpu: { threshold: 100_000 } }, more)
+    assert.ok('file' in (await victim.order('dumpCpu', 10)))
+    assert.deepEqual(victim.failures(), [])
+  })
 })
 
 describe('signals and limits', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () => {
@@ -258,6 +325,11 @@ for (const poison of ['null', '1', '"x"', '{}', '{ claims: 1 }', '{ claims: new 
     const { status, stdout, stderr } = run(['-e', script, scratch(t)])
     assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: 'true\n', stderr: '' })
   })
+}
+
+function startWithoutModes(t: TestContext, profileDir: string): Promise<Victim> {
+  const LD_PRELOAD = compile('no-modes.c', 'no-modes.so', '-shared', '-fPIC')
+  return startVictim(t, { profileDir, memory: { threshold: '900gb' } }, { env: { LD_PRELOAD } })
 }
 
 /** Things of many kinds under names of ours, most with old times, so that a careless deletion would begin with them. */
