@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import type { Place } from './drain/addresses'
 import type { DrainReason } from './plan/events'
 
 /**
@@ -17,6 +16,7 @@ const COMMAND = 'NODE_CPU_MEMORY_MONITOR'
 const VARIABLE = 'CPU_MEMORY_MONITOR_PRIMARY'
 
 const SIZES = ['started', 'reading', 'over'] as const
+const PLACES = ['listening', 'shut'] as const
 const SIGNS = ['joined', 'asked', 'closed', 'enough', 'drained'] as const
 const REASONS: readonly DrainReason[] = ['over', 'hard-limit', 'asked', 'stop']
 
@@ -27,8 +27,8 @@ export type FromWorker =
    * - over: the worker's memory, above the limit
    */
   | { readonly kind: (typeof SIZES)[number]; readonly rssBytes: number }
-  /** The worker no longer listens on this port or socket file. */
-  | { readonly kind: 'shut'; readonly place: Place }
+  /** The worker listens on this address, or no longer does. */
+  | { readonly kind: (typeof PLACES)[number]; readonly address: string }
   /**
    * - joined: the worker has called `run`
    * - asked: a signal or the application asks the worker to leave
@@ -80,10 +80,11 @@ export function seal(message: FromWorker | FromPrimary, secret: string): object 
 export function fromWorker(received: unknown, secret: string): FromWorker | undefined {
   const content = unseal(received, secret)
   if (!content) return undefined
-  const { rssBytes, place } = content
+  const { rssBytes, address } = content
   const size = SIZES.find((kind) => kind === content['kind'])
   if (size) return isSize(rssBytes) ? { kind: size, rssBytes } : undefined
-  if (content['kind'] === 'shut') return isPlace(place) ? { kind: 'shut', place } : undefined
+  const place = PLACES.find((kind) => kind === content['kind'])
+  if (place) return typeof address === 'string' ? { kind: place, address } : undefined
   const sign = SIGNS.find((kind) => kind === content['kind'])
   return sign && { kind: sign }
 }
@@ -111,8 +112,4 @@ function own(object: object, key: string): unknown {
 
 function isSize(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0
-}
-
-function isPlace(value: unknown): value is Place {
-  return typeof value === 'string' || (typeof value === 'number' && Number.isInteger(value))
 }

@@ -311,7 +311,7 @@ function readDump(value: unknown): ClusterDumpSettings | undefined {
   return {
     deadlineMs: readMs(given['deadline'], 'options.dump.deadline', DEFAULT_DUMP_DEADLINE_MS),
     budget: readLimiter(given['limiter'], 'options.dump.limiter'),
-    directory: readDirectory(given['profileDir'], 'options.dump.profileDir', () => process.cwd()),
+    directory: readDirectory(given['profileDir'], 'options.dump.profileDir'),
     keep: readKeep(given['keep'], 'options.dump.keep'),
   }
 }

@@ -5,7 +5,6 @@ import { clearTimeout, MAX_TIMER_MS, monotonicMs, setTimeout } from '../base/tim
 import { DumpBudget } from '../dispatch/budget'
 import { callListeners, type Logger } from '../report/listeners'
 import { divertSockets } from './divert-sockets'
-import { addressInWords, isAt, type Place } from './drain/addresses'
 import { heapLimitNote, limitAboveHeapLimit } from './dump/heap-limit'
 import { surviveDumpSignal } from './dump-signal'
 import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
@@ -179,10 +178,6 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     worker.on('error', (error) => {
       if (worker.process.pid === undefined) this.#failFork(key, error)
     })
-    worker.on('listening', (reported) => {
-      const address = addressInWords(reported)
-      if (address !== undefined) this.#give({ type: 'listening', key, address })
-    })
     const channel: EventEmitter = worker.process
     channel.on(EVENT, (message) => this.#take(key, message))
     worker.on('disconnect', () => this.#give({ type: 'disconnected', key }))
@@ -211,8 +206,9 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       case 'asked':
         setTimeout(() => this.#give({ type: 'asked', key }), GROUP_SIGNAL_MS).unref()
         return
+      case 'listening':
       case 'shut':
-        return this.#noteShut(key, message.place)
+        return this.#give({ type: message.kind, key, address: message.address })
       case 'enough':
         return this.#handNoMore(key)
       case 'joined':
@@ -236,12 +232,6 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       .map(({ key }) => this.#workers.get(key))
       .filter((worker) => worker?.isConnected())
     return serving[Math.floor(Math.random() * serving.length)]
-  }
-
-  #noteShut(key: WorkerKey, place: Place): void {
-    for (const address of this.#reconciler.slots.get(key)?.addresses ?? []) {
-      if (isAt(address, place)) this.#give({ type: 'shut', key, address })
-    }
   }
 
   #send(key: WorkerKey, reason: DrainReason): void {

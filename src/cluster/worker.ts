@@ -2,7 +2,7 @@ import cluster, { type Worker } from 'node:cluster'
 import type { EventEmitter } from 'node:events'
 import { clearTimeout, setImmediate, setTimeout } from '../base/time'
 import type { Logger } from '../report/listeners'
-import { watchShutPlaces } from './drain/addresses'
+import { watchAddresses } from './drain/addresses'
 import { type CleanContext, type CleanFunction, drain } from './drain/drain'
 import { Doors } from './drain/servers'
 import { Evidence } from './dump/worker-dump'
@@ -55,7 +55,10 @@ class WorkerSide {
       this.#evidence = new Evidence({ ...dump, limitBytes, report: this.#report })
     }
     this.#doors.watch()
-    watchShutPlaces((place) => this.#send({ kind: 'shut', place }))
+    watchAddresses({
+      listening: (address) => this.#send({ kind: 'listening', address }),
+      shut: (address) => this.#send({ kind: 'shut', address }),
+    })
     this.#listen()
     this.#checkMemory()
     if (this.settings.watchdog) this.#startWatchdog()

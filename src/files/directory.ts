@@ -207,16 +207,49 @@ export function whyNotWritable(directory: string): string | undefined {
   }
 }
 
-/** access(2) is not enough: a read-only mount, a quota and a full disk stop root and the owner too. */
-function tryOut(directory: string): void {
+/**
+ * access(2) is not enough: a read-only mount, a quota and a full disk stop root and the owner too.
+ *
+ * @returns The mode that a file has there.
+ */
+function tryOut(directory: string): number {
   const trial = join(directory, `.cpu-memory-monitor-${process.pid}-${randomUUID()}`)
   const descriptor = fs.openSync(trial, CREATE_NEW, 0o600)
   try {
     fs.unlinkSync(trial)
     fs.writeSync(descriptor, '1')
+    return fs.fstatSync(descriptor).mode & 0o777
   } finally {
     fs.closeSync(descriptor)
   }
+}
+
+/**
+ * Looks for a file system that does not keep the modes of files (vfat, CIFS, some of FUSE), in a directory that other users can
+ * enter.
+ *
+ * @returns The mode that it gives to files, if others can read them, e.g. `0755`. Never throws.
+ */
+export function modeForOthers(directory: string): string | undefined {
+  try {
+    if (process.geteuid === undefined) return undefined
+    const mode = tryOut(directory)
+    const isClosed = levelsOf(fs.realpathSync(directory)).some(
+      (level) => (fs.lstatSync(level).mode & ENTERED) === 0,
+    )
+    return isOpenToOthers(mode) && !isClosed ? octal(mode) : undefined
+  } catch {
+    // A directory that cannot be examined cannot be used either, and is reported for that.
+    return undefined
+  }
+}
+
+export function isOpenToOthers(mode: number): boolean {
+  return (mode & 0o077) !== 0
+}
+
+export function octal(mode: number): string {
+  return mode.toString(8).padStart(4, '0')
 }
 
 /**
@@ -236,11 +269,23 @@ export function whoCanTamper(directory: string): string | undefined {
 
 /** {@link whoCanTamper}. @throws The file system's error, when a level cannot be examined. */
 export function findTamperer(directory: string): string | undefined {
+  return findLevel(directory, whyOpen)
+}
+
+/** {@link findTamperer}, only for a level of another user, who decides what file system the directory is on. */
+export function findStranger(directory: string): string | undefined {
+  return findLevel(directory, whyAnothers)
+}
+
+function findLevel(
+  directory: string,
+  judge: (stats: fs.Stats, uid: number) => string | undefined,
+): string | undefined {
   const uid = process.geteuid?.()
   if (uid === undefined) return undefined
   const levels = new Set([...levelsOf(resolve(directory)), ...levelsOf(fs.realpathSync(directory))])
   for (const level of levels) {
-    const why = whyOpen(fs.lstatSync(level), uid)
+    const why = judge(fs.lstatSync(level), uid)
     if (why !== undefined) return `${level} ${why}`
   }
   return undefined
@@ -254,9 +299,16 @@ function levelsOf(directory: string): string[] {
 const STICKY = 0o1000
 const GROUP_WRITES = 0o020
 const OTHERS_WRITE = 0o002
+/** By a group or by all. */
+const ENTERED = 0o011
+
+function whyAnothers(stats: fs.Stats, uid: number): string | undefined {
+  return stats.uid !== uid && stats.uid !== 0 ? `belongs to the user ${stats.uid}` : undefined
+}
 
 function whyOpen(stats: fs.Stats, uid: number): string | undefined {
-  if (stats.uid !== uid && stats.uid !== 0) return `belongs to the user ${stats.uid}`
+  const why = whyAnothers(stats, uid)
+  if (why !== undefined) return why
   // In a sticky directory only the owner of a file, of the directory, and root can rename or delete it.
   if (stats.isSymbolicLink() || (stats.mode & STICKY) !== 0) return undefined
   if ((stats.mode & OTHERS_WRITE) !== 0) return 'is writable for all users and has no sticky bit'

@@ -3,7 +3,7 @@ import type { BigIntStats } from 'node:fs'
 import * as fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import { toJson } from '../base/globals'
-import { findTamperer, within } from './directory'
+import { findStranger, findTamperer, isOpenToOthers, octal, within } from './directory'
 import * as disk from './disk'
 import { TOOL } from './expiry'
 import { numberedName, parseArtefactName, partialName, sidecarName } from './names'
@@ -112,6 +112,7 @@ function createUnder(
   refuseExisting(join(place, fileName))
   const sidecar = createFile(join(place, sidecarName(fileName)), serialise(draft))
   try {
+    refuseOpenToOthers(directory, sidecar.mark.mode)
     const partial = createFile(join(place, partialName(fileName)), '')
     return {
       ...{ directory, fileName, otherNames, draft, partialMark: partial.mark, sidecarMark: sidecar.mark },
@@ -122,6 +123,18 @@ function createUnder(
     removeMarked(join(place, sidecarName(fileName)), sidecar.mark)
     throw error
   }
+}
+
+/**
+ * A file system that does not keep modes may have been chosen by another user, for what others can read there. Where only this
+ * user and root can have chosen it, the start has named it, and the dump is worth more.
+ */
+function refuseOpenToOthers(directory: string, mode: number): void {
+  const stranger = isOpenToOthers(mode) ? findStranger(directory) : undefined
+  if (stranger === undefined) return
+  throw new Error(
+    `other users could read the dump: the file system gives files the mode ${octal(mode)}, and ${stranger}`,
+  )
 }
 
 /** Opens the two files of an artefact by name, and only if they are the files that {@link createPartial} made. */
@@ -367,8 +380,4 @@ function markOf(fd: number): FileMark {
 
 function inodeOf(stats: BigIntStats): string {
   return `${stats.dev}:${stats.ino}`
-}
-
-function octal(mode: number): string {
-  return mode.toString(8).padStart(4, '0')
 }

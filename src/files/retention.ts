@@ -1,5 +1,6 @@
-import { lstatSync, opendirSync, unlinkSync } from 'node:fs'
+import { lstatSync, opendirSync, statSync, unlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { hasDescriptor } from '../base/descriptors'
 import { ownOnly } from '../base/globals'
 import { epochMs, pause } from '../base/time'
 import { holdDirectory } from './directory'
@@ -7,7 +8,6 @@ import type { Evidence } from './expiry'
 import { chooseExpired, isStalePartial } from './expiry'
 import type { ParsedName } from './names'
 import { parseArtefactName, PARTIAL_SUFFIX, partialName, SIDECAR_SUFFIX, sidecarName } from './names'
-import { isOpenElsewhere } from './open-elsewhere'
 import { readSidecar } from './sidecar'
 
 /** Most names that are examined in one directory, files of other programs included. */
@@ -195,6 +195,17 @@ function writerLives({ pid, startedAtMs }: ParsedName): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
+}
+
+/** Whether another process of this user has the file open, as a forked child has the one that it writes. */
+function isOpenElsewhere(path: string): boolean {
+  const file = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  if (!file) return false
+  return hasDescriptor((descriptor, pid) => {
+    if (pid === process.pid) return false
+    const { dev, ino } = statSync(descriptor, { bigint: true })
+    return dev === file.dev && ino === file.ino
+  })
 }
 
 function isThere<T>(value: T | undefined): value is T {

@@ -203,12 +203,8 @@ export const DEFAULT_SIGNAL = 'SIGUSR2'
  */
 export function resolveOptions(options: Options = {}): Settings {
   const top = readObject(options, 'options', optionsOf())
-  // The working directory is read only if it is needed: it may have been deleted.
-  const topDirectory =
-    top['profileDir'] === undefined
-      ? undefined
-      : readDirectory(top['profileDir'], 'options.profileDir', () => process.cwd())
-  const common = () => topDirectory ?? process.cwd()
+  const directory = readDirectory(top['profileDir'], 'options.profileDir')
+  const common = () => directory
   const cpu = readCpu(top['cpu'], common)
   const memory =
     top['memory'] === undefined ? undefined : readObject(top['memory'], 'options.memory', optionsOf('memory'))

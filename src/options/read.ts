@@ -1,4 +1,4 @@
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { ownOnly } from '../base/globals'
 import { MAX_TIMER_MS } from '../base/time'
@@ -66,12 +66,25 @@ export function atLeastZero(value: number, name: string, expected: string): numb
   return value
 }
 
-export function readDirectory(value: unknown, name: string, otherwise: () => string): string {
+/** Instead of a working directory that was removed: a path at which nothing can ever be created, and which shows the reason. */
+const REMOVED_DIRECTORY = '/dev/null/working-directory-removed'
+
+/** @param otherwise - The default; without it the working directory. */
+export function readDirectory(value: unknown, name: string, otherwise = () => absolute('.')): string {
   if (value === undefined) return otherwise()
   const expected = 'a path, not empty'
   if (typeof value !== 'string') throw typeError(name, expected, value)
   if (value === '' || value.includes('\0')) throw rangeError(name, expected, value)
-  return resolve(value)
+  return absolute(value)
+}
+
+/** The working directory may have been removed: that fails dumps, as any directory does that cannot be used, and not the start. */
+function absolute(path: string): string {
+  try {
+    return resolve(path)
+  } catch {
+    return join(REMOVED_DIRECTORY, path)
+  }
 }
 
 export function readBoolean(value: unknown, name: string, otherwise: boolean): boolean {

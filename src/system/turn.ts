@@ -1,5 +1,6 @@
-import { readdirSync, readlinkSync, statSync } from 'node:fs'
+import { readlinkSync, statSync } from 'node:fs'
 import { createServer, Server } from 'node:net'
+import { hasDescriptor } from '../base/descriptors'
 import { Promise } from '../base/globals'
 import { monotonicMs, pause } from '../base/time'
 import { limitedGroups, readTotalMemory } from './limits'
@@ -98,7 +99,8 @@ class Holders {
   isStranger(): boolean {
     const inode = inodeOf(this.name)
     if (inode === undefined || inode === this.#known) return false
-    if (isHeldByOwnUser(inode)) this.#known = inode
+    const isOwn = hasDescriptor((path) => readlinkSync(path) === `socket:[${inode}]`)
+    if (isOwn) this.#known = inode
     else if (inode === this.#suspect) return true
     else this.#suspect = inode
     return false
@@ -114,25 +116,3 @@ function inodeOf(name: string): string | undefined {
   }
   return undefined
 }
-
-function isHeldByOwnUser(inode: string): boolean {
-  const uid = process.geteuid?.()
-  return readdir('/proc').some((pid) => {
-    if (!/^\d+$/.test(pid) || ownerOf(`/proc/${pid}`) !== uid) return false
-    const directory = `/proc/${pid}/fd`
-    return readdir(directory).some((each) => target(`${directory}/${each}`) === `socket:[${inode}]`)
-  })
-}
-
-/** A process may end while it is read: each error counts as nothing found. */
-function orNothing<Found>(find: () => Found): Found | undefined {
-  try {
-    return find()
-  } catch {
-    return undefined
-  }
-}
-
-const readdir = (path: string): readonly string[] => orNothing(() => readdirSync(path)) ?? []
-const ownerOf = (path: string): number | undefined => orNothing(() => statSync(path).uid)
-const target = (path: string): string | undefined => orNothing(() => readlinkSync(path))

@@ -1,6 +1,6 @@
 import { pause, systemClock } from '../base/time'
 import type { Report } from '../dispatch/events'
-import { whoCanTamper, whyNotWritable } from '../files/directory'
+import { modeForOthers, whoCanTamper, whyNotWritable } from '../files/directory'
 import { deleteExpired, type Deletions, sweepStalePartials } from '../files/retention'
 
 /**
@@ -18,6 +18,12 @@ export async function prepareDirectories(
     const tamper = why === undefined ? whoCanTamper(directory) : undefined
     if (tamper !== undefined)
       report.notice(`other users can delete or move dumps in ${directory}, but not read them: ${tamper}`)
+    const mode = why === undefined ? modeForOthers(directory) : undefined
+    if (mode !== undefined)
+      report.notice(
+        `other users can read dumps in ${directory}: its file system gives files the mode ${mode}; ` +
+          'mount it so that they get 0600, or choose another profileDir',
+      )
     return why === undefined
   })
   // The unref'd timer lets a process that is about to end do so first.

@@ -1,61 +1,64 @@
-import type { Address } from 'node:cluster'
-import type { Server } from 'node:net'
-import { tapListen } from './taps'
+import type { Socket } from 'node:dgram'
+import type { AddressInfo, Server } from 'node:net'
+import { tapBind, tapListen } from './taps'
 
-/** A place at which a worker no longer listens: a port, or the path of a socket file or pipe. */
-export type Place = number | string
-
-/** Longest name that is accepted: longer than any host name, path of a socket file (108) and name of a pipe (256). */
-const MAX_NAME_LENGTH = 512
-
-/** Address that a worker reports when it begins to listen. Node passes its fields on unchecked. */
-export type ReportedAddress = { readonly [Field in keyof Address]?: unknown }
-
-/**
- * @returns An address in the form in which Node reports it to the primary; the same text for all workers that listen
- * there. `undefined` for one that no Node reports: users can forge one if the application forwards their messages to
- * the primary.
- */
-export function addressInWords({ addressType, address, port }: ReportedAddress): string | undefined {
-  const host = address ?? '*'
-  if (typeof host !== 'string' || host.length > MAX_NAME_LENGTH) return undefined
-  // As `addressType`, -1 stands for a socket file or a pipe, null for a descriptor that was passed in.
-  if (addressType === -1) return typeof address === 'string' ? host : undefined
-  if (!Number.isInteger(port)) return undefined
-  const where = host.includes(':') ? `[${host}]:${String(port)}` : `${host}:${String(port)}`
-  if (addressType === 4 || addressType === 6 || addressType === null) return where
-  return addressType === 'udp4' || addressType === 'udp6' ? `${addressType} ${where}` : undefined
-}
-
-/** Workers report the places of TCP servers and of socket files, never of UDP sockets. */
-export function isAt(address: string, place: Place): boolean {
-  if (typeof place === 'string') return address === place
-  return !address.startsWith('udp') && address.endsWith(`:${place}`)
+/** Takes addresses in words, such as `127.0.0.1:80`: the same text in all workers that listen there. */
+export interface AddressObserver {
+  listening(address: string): void
+  /** Nothing listens there any more. */
+  shut(address: string): void
 }
 
 /**
- * Reports when a server of this process has closed and no other one listens at its place. Node itself reports to the
- * primary only the places at which a worker begins to listen.
+ * Reports where this process listens from now on, and where it no longer does. Node's own report to the primary is a message
+ * like any other, which an application that forwards messages of its users can forge.
+ *
+ * What listens by itself, not through the primary, is left out, as Node does: a port for each worker, for example.
  */
-export function watchShutPlaces(onShut: (place: Place) => void): void {
-  const known = new WeakSet<Server>()
-  const open = new Map<Server, Place>()
-  tapListen((server) => {
-    if (known.has(server)) return
-    known.add(server)
-    server.on('listening', () => {
-      const place = placeOf(server)
-      if (place !== undefined) open.set(server, place)
+export function watchAddresses(observer: AddressObserver): void {
+  const shared = new WeakMap<Server | Socket, boolean>()
+  const open = new Map<Server | Socket, string>()
+  const watch = (endpoint: Server | Socket, target: unknown, protocol = ''): void => {
+    const isKnown = shared.has(endpoint)
+    shared.set(endpoint, isThroughPrimary(target))
+    if (isKnown) return
+    endpoint.on('listening', () => {
+      const address = shared.get(endpoint) ? addressInWords(endpoint, protocol) : undefined
+      if (address === undefined) return
+      open.set(endpoint, address)
+      observer.listening(address)
     })
-    server.on('close', () => {
-      const place = open.get(server)
-      open.delete(server)
-      if (place !== undefined && ![...open.values()].includes(place)) onShut(place)
+    endpoint.on('close', () => {
+      const address = open.get(endpoint)
+      open.delete(endpoint)
+      if (address !== undefined && ![...open.values()].includes(address)) observer.shut(address)
     })
-  })
+  }
+  tapListen(watch)
+  tapBind((socket, target) => watch(socket, target, 'udp '))
 }
 
-function placeOf(server: Server): Place | undefined {
-  const address = server.address()
-  return typeof address === 'string' ? address : address?.port
+/** @param target - The first argument of `listen` or `bind`: a port, a path, or an object. */
+function isThroughPrimary(target: unknown): boolean {
+  if (typeof target !== 'object' || target === null) return true
+  const { exclusive, reusePort, port, path } = target as Readonly<Record<string, unknown>>
+  // Otherwise it is a handle that is open already. Node's own have a descriptor too, by inheritance.
+  const isPlace = port !== undefined || path !== undefined || Object.hasOwn(target, 'fd')
+  return !exclusive && !reusePort && isPlace
+}
+
+function addressInWords(endpoint: Server | Socket, protocol: string): string | undefined {
+  const address = addressOf(endpoint)
+  if (typeof address !== 'object' || address === null) return address ?? undefined
+  const host = address.address.includes(':') ? `[${address.address}]` : address.address
+  return `${protocol}${host}:${address.port}`
+}
+
+/** An earlier listener may have closed it: a UDP socket throws then. */
+function addressOf(endpoint: Server | Socket): AddressInfo | string | null {
+  try {
+    return endpoint.address()
+  } catch {
+    return null
+  }
 }

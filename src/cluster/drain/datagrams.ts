@@ -1,4 +1,5 @@
-import { Socket } from 'node:dgram'
+import type { Socket } from 'node:dgram'
+import { tapBind } from './taps'
 
 /** Stops libuv from reading a socket. No public call of Node does so and still lets the socket send. */
 interface Handle {
@@ -12,13 +13,7 @@ export class Datagrams {
 
   /** Begins to watch. Sockets that are already bound are missed. */
   watch(): void {
-    const add = (socket: Socket) => this.#add(socket)
-    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the socket as `this` below
-    const { bind } = Socket.prototype
-    Socket.prototype.bind = function (this: Socket, ...args: unknown[]): Socket {
-      if (!isForAnswers(args[0])) add(this)
-      return Reflect.apply(bind, this, args) as Socket
-    }
+    tapBind((socket) => this.#add(socket))
   }
 
   /** Stops the reading. Answers can still be sent. Datagrams read so far have reached the application. */
@@ -33,13 +28,6 @@ export class Datagrams {
     socket.once('close', () => this.#sockets.delete(socket))
     socket.once('listening', () => this.#isClosing && stopReading(socket))
   }
-}
-
-/** Whether the kernel chooses the port, also by sending: then the socket is a client's and needs its answers. */
-function isForAnswers(given: unknown): boolean {
-  if (typeof given !== 'object' || given === null) return false
-  const { exclusive, port, fd } = given as { exclusive?: unknown; port?: unknown; fd?: unknown }
-  return exclusive === true && !Number(port) && fd === undefined
 }
 
 function stopReading(socket: Socket): void {

@@ -1,15 +1,33 @@
+import { Socket as DatagramSocket } from 'node:dgram'
 import type { EventEmitter } from 'node:events'
 import * as http from 'node:http'
 import { Server, Socket } from 'node:net'
 
-/** Calls back for every server that is asked to listen, of any class or framework. */
-export function tapListen(onListen: (server: Server) => void): void {
+/** Calls back for every server that is asked to listen, of any class or framework, with the first argument of `listen`. */
+export function tapListen(onListen: (server: Server, target: unknown) => void): void {
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the server as `this` below
   const { listen } = Server.prototype
   Server.prototype.listen = function (this: Server, ...args: unknown[]): Server {
-    onListen(this)
+    onListen(this, args[0])
     return Reflect.apply(listen, this, args) as Server
   } as typeof listen
+}
+
+/** Calls back for every UDP socket that is bound to serve, with the first argument of `bind`. */
+export function tapBind(onBind: (socket: DatagramSocket, target: unknown) => void): void {
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the socket as `this` below
+  const { bind } = DatagramSocket.prototype
+  DatagramSocket.prototype.bind = function (this: DatagramSocket, ...args: unknown[]): DatagramSocket {
+    if (!isForAnswers(args[0])) onBind(this, args[0])
+    return Reflect.apply(bind, this, args) as DatagramSocket
+  }
+}
+
+/** A port of its own, chosen by the kernel: a client, whose requests under way need what comes back. Sending binds so, too. */
+function isForAnswers(target: unknown): boolean {
+  if (typeof target !== 'object' || target === null) return false
+  const { exclusive, port, fd } = target as { exclusive?: unknown; port?: unknown; fd?: unknown }
+  return exclusive === true && !Number(port) && fd === undefined
 }
 
 /**

@@ -20,9 +20,6 @@ import {
 /** Time from a closed channel to 'exit' in a crash, ms. A worker that lives on after it counts as lost. */
 export const DISCONNECT_GRACE_MS = 250
 
-/** Number of addresses remembered of one worker, at most. Further ones come from forged messages. */
-const MAX_ADDRESSES = 1000
-
 export interface ReconcilerSettings extends ReplacementSettings, RosterSettings {
   readonly minUptimeMs: number
   /** Deadline of a worker's dump after it has drained, ms; 0: no dump is written. */
@@ -128,7 +125,7 @@ export class Reconciler {
     if ('rssBytes' in input) slot.rssBytes = input.rssBytes
     switch (input.type) {
       case 'listening':
-        if (slot.addresses.size < MAX_ADDRESSES) slot.addresses.add(input.address)
+        slot.addresses.add(input.address)
         return
       case 'shut':
         // A draining worker closes everything, but its successor needs the addresses that it had.

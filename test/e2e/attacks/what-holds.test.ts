@@ -1,7 +1,8 @@
 // Attacks that never worked, and must go on failing. Rows with a test of their own: H1 in races, H8 in process-limit, H12 in clock, H18 and H19 in globals, H23
 // in code-loading, the others below. Rows that a test elsewhere holds, by its title:
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chownSync,
   existsSync,
@@ -15,10 +16,20 @@ import {
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
-import { describe, test } from 'node:test'
-import { SIDE_BY_SIDE } from './attacker'
+import { text } from 'node:stream/consumers'
+import { describe, test, type TestContext } from 'node:test'
+import { compile, isLong, noCompiler, SIDE_BY_SIDE } from './attacker'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
-import { childrenOf, cleanEnvironment, filesIn, PACKAGE, startVictim, until } from './victim'
+import {
+  childrenOf,
+  cleanEnvironment,
+  filesIn,
+  isDump,
+  PACKAGE,
+  startVictim,
+  until,
+  type Victim,
+} from './victim'
 
 const HELD_ELSEWHERE = {
   H3: [
@@ -47,22 +58,53 @@ const HELD_ELSEWHERE = {
   H25: [['options.test.ts', '${name}=${value} is refused by name']],
 } as const
 
+const ROOT_OF_TESTS = join(PACKAGE, 'test')
+
+/** By `npm run accept -- attacks` they are run. Here that they exist is enough: they run as tests of their own. */
 for (const [row, tests] of Object.entries(HELD_ELSEWHERE)) {
-  test(`${row} is held by a test elsewhere`, () => {
-    const root = join(PACKAGE, 'test')
-    const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) =>
-      file.endsWith('.test.ts'),
-    )
+  test(`${row} is held by a test elsewhere`, async () => {
     for (const [name, title] of tests) {
-      const texts = files
-        .filter((file) => basename(file) === name)
-        .map((file) => readFileSync(join(root, file), 'utf8'))
-      assert.ok(
-        texts.some((text) => text.includes(title)),
-        `no ${name} has a test '${title}'`,
-      )
+      const files = testsOf(name).filter((file) => readFileSync(file, 'utf8').includes(title))
+      assert.ok(files.length > 0, `no ${name} has a test '${title}'`)
+      if (isLong) await expectPassed(files, title)
     }
   })
+}
+
+function testsOf(name: string): string[] {
+  const folders = ['unit', 'e2e'].map((folder) => join(ROOT_OF_TESTS, folder))
+  return folders.flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((file) => basename(file) === name)
+      .map((file) => join(folder, file)),
+  )
+}
+
+/** With a title that is made of parts, all that fit it. */
+async function expectPassed(files: readonly string[], title: string): Promise<void> {
+  const pattern = title
+    .split(/\$\{[^}]*\}/)
+    .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+    .join('.*')
+  const args = [
+    '--import',
+    'tsx',
+    '--test',
+    '--test-reporter=tap',
+    `--test-name-pattern=${pattern}`,
+    ...files,
+  ]
+  const env = { ...cleanEnvironment(), CMM_TEST_PACKAGES: process.env['CMM_TEST_PACKAGES'] }
+  const child = spawn(process.execPath, args, { cwd: PACKAGE, env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = once(child, 'exit')
+  const report = await text(child.stdout)
+  const [code] = (await ended) as [number | null]
+  assert.equal(code, 0, report)
+  const passed = report.split('\n').filter((line) => /^\s*ok \d+ - /.test(line) && !line.includes('# SKIP'))
+  assert.ok(
+    passed.some((line) => new RegExp(pattern).test(line)),
+    `no test '${title}' was run: ${report}`,
+  )
 }
 
 describe('directories', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () => {
@@ -109,6 +151,46 @@ describe('directories', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () =>
     })
   }
 
+  test(
+    'H4 on a file system without modes, below a directory of another user, no dump is made',
+    { skip: noCompiler },
+    async (t) => {
+      const directory = makeDirectory(scratch(t), 'dumps', 0o755, evil())
+      const victim = await startWithoutModes(t, directory)
+      const result = await victim.order('dumpMemory')
+      assert.ok('skipped' in result, JSON.stringify(result))
+      assert.match(
+        result.message ?? '',
+        /other users could read the dump: .* the mode 0755, and .* belongs to/,
+      )
+      assert.deepEqual(filesIn(directory), [])
+    },
+  )
+
+  test(
+    'H4 on a file system without modes, which the administrator has chosen, dumps are made and the start names it',
+    { skip: noCompiler },
+    async (t) => {
+      const directory = makeDirectory(scratch(t), 'dumps', 0o755)
+      const victim = await startWithoutModes(t, directory)
+      assert.ok('file' in (await victim.order('dumpMemory')))
+      await victim.until('a line', () =>
+        victim.lines().some((line) => line.includes(' the mode 0755; mount it')),
+      )
+    },
+  )
+
+  test(
+    'H4 on a file system without modes, in a directory that others cannot enter, the start names nothing',
+    { skip: noCompiler },
+    async (t) => {
+      const directory = makeDirectory(scratch(t), 'dumps', 0o700)
+      const victim = await startWithoutModes(t, directory)
+      assert.ok('file' in (await victim.order('dumpMemory')))
+      assert.ok(!victim.lines().some((line) => line.includes('0755')), victim.lines().join('\n'))
+    },
+  )
+
   for (const [what, below] of [
     ['a path of 4 KB', 'x/'.repeat(2048)],
     ['a name of 300 bytes', 'x'.repeat(300)],
@@ -132,6 +214,33 @@ describe('directories', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () =>
       )
     })
   }
+})
+
+/** The working directory is removed before Node starts, as by a deploy that replaces it. */
+const REMOVE_AND_START = 'gone=$(mktemp -d) && cd "$gone" && rmdir "$gone" && exec "$0" "$@"'
+
+describe('a working directory that was removed', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () => {
+  const more = { under: ['sh', '-c', REMOVE_AND_START] }
+
+  for (const [what, options] of [
+    ['as the default', {}],
+    ['below which profileDir lies', { profileDir: './dumps' }],
+  ] as const) {
+    test(`H5 ${what} is named at start, and fails the dump`, async (t) => {
+      const victim = await startVictim(t, { ...options, cpu: { threshold: 100_000 } }, more)
+      const result = await victim.order('dumpCpu', 10)
+      assert.ok('skipped' in result && result.skipped === 'failed', JSON.stringify(result))
+      assert.match(result.message ?? '', /working-directory-removed/)
+      const named = victim.lines().filter((line) => line.includes('cannot be written'))
+      assert.equal(named.length, 1, victim.lines().join('\n'))
+    })
+  }
+
+  test('H5 when profileDir lies elsewhere stops no dump', async (t) => {
+    const victim = await startVictim(t, { profileDir: scratch(t), cpu: { threshold: 100_000 } }, more)
+    assert.ok('file' in (await victim.order('dumpCpu', 10)))
+    assert.deepEqual(victim.failures(), [])
+  })
 })
 
 describe('signals and limits', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () => {
@@ -212,11 +321,14 @@ test('H17 secrets of the process are in its heap snapshot alone', async (t) => {
   const args = ['0', '', 'secret-of-the-arguments']
   const options = { profileDir: directory, cpu: { threshold: 100_000 }, memory: { threshold: '900gb' } }
   const victim = await startVictim(t, options, { env, args })
-  assert.ok('file' in (await victim.order('dumpCpu', 100)))
-  assert.ok('file' in (await victim.order('dumpMemory')))
+  const dumps = [await victim.order('dumpCpu', 100), await victim.order('dumpMemory')]
+  // V8 samples at random: of a process as young as this it may have no sample, and then there is no sampling profile.
+  const artefacts = dumps.flatMap((dump) => (isDump(dump) ? dump.files : []))
+  assert.ok(artefacts.length >= dumps.length, JSON.stringify(dumps))
+  const described = artefacts.flatMap((file) => [basename(file), `${basename(file)}.json`])
+  assert.deepEqual(filesIn(directory), described.sort())
   const secrets = ['secret-of-the-environment', 'secret-of-the-arguments', 'a-secret-of-the-service']
-  const others = filesIn(directory).filter((name) => !name.endsWith('.heapsnapshot'))
-  assert.equal(others.length, 5)
+  const others = described.filter((name) => !name.endsWith('.heapsnapshot'))
   const shown = [
     ...others.map((name) => readFileSync(join(directory, name), 'utf8')),
     victim.output(),
@@ -258,6 +370,11 @@ for (const poison of ['null', '1', '"x"', '{}', '{ claims: 1 }', '{ claims: new 
     const { status, stdout, stderr } = run(['-e', script, scratch(t)])
     assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: 'true\n', stderr: '' })
   })
+}
+
+function startWithoutModes(t: TestContext, profileDir: string): Promise<Victim> {
+  const LD_PRELOAD = compile('no-modes.c', 'no-modes.so', '-shared', '-fPIC')
+  return startVictim(t, { profileDir, memory: { threshold: '900gb' } }, { env: { LD_PRELOAD } })
 }
 
 /** Things of many kinds under names of ours, most with old times, so that a careless deletion would begin with them. */

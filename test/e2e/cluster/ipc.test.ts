@@ -22,8 +22,9 @@ const FORGED: readonly object[] = [
   { kind: 'over', rssBytes: 1e15 },
   { kind: 'asked' },
   { kind: 'leave' },
-  { kind: 'shut', place: ODD },
-  { kind: 'shut', place: '1n' },
+  { kind: 'listening', address: '9.9.9.9:5' },
+  { kind: 'shut', address: ODD },
+  { kind: 'shut', address: '1n' },
   { kind: 'closed' },
   { kind: 'enough' },
   { kind: 'last' },
@@ -36,6 +37,8 @@ const FORGED: readonly object[] = [
 /** What Node takes for its own report of a listening worker, and passes on to listeners without a look at it. */
 const forgedForNode = (port: number): readonly object[] =>
   [
+    // Where no successor can listen, from each worker.
+    ...Array<object>(4).fill({ addressType: 4, address: '9.9.9.9', port }),
     { addressType: 4, address: { a: 1 }, port },
     { addressType: 4, address: ODD, port },
     { addressType: ODD, address: [], port },

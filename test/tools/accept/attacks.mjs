@@ -8,8 +8,9 @@
 //   messages            F6, F7                       crowds                          F11, F21, F23
 //   signals             F8, F15, F16                 globals                         F18, F19, H18, H19
 //   process-limit       H8
-//   what-holds          H2, H4, H5, H6, H7, H9, H15, H17, H21, H24; and H3, H10, H11, H13, H14, H16, H20, H22, H25, of which it
-//                       only sees to it that the tests elsewhere exist that hold them
+//   what-holds                  H2, H4, H5, H6, H7, H9, H15, H17, H21, H24; and H3, H10, H11, H13, H14, H16, H20, H22, H25, for
+//                               which it runs the tests elsewhere that hold them
+// F14 is run 20 times, with a busy process for each processor.
 import { onEachNode } from './programs/on-each-node.mjs'
 
 onEachNode('attacks-here.mjs')

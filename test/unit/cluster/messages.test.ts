@@ -19,8 +19,8 @@ const SENT: readonly FromWorker[] = [
   { kind: 'reading', rssBytes: 0 },
   { kind: 'over', rssBytes: 150e6 },
   { kind: 'asked' },
-  { kind: 'shut', place: 8080 },
-  { kind: 'shut', place: '/run/app.sock' },
+  { kind: 'listening', address: '127.0.0.1:8080' },
+  { kind: 'shut', address: '/run/app.sock' },
   { kind: 'closed' },
   { kind: 'enough' },
   { kind: 'drained' },
@@ -65,12 +65,13 @@ describe('what a worker sends', () => {
     })
   }
 
-  test('a place is a whole number or a string', () => {
-    const places = ODD.filter((odd) => typeof odd !== 'string' && odd !== -1)
-    for (const place of [...places, 1.5]) {
-      assert.equal(fromWorker(received({ kind: 'shut', place }), secret), undefined)
-    }
-  })
+  for (const kind of ['listening', 'shut']) {
+    test(`${kind} has an address: a string`, () => {
+      for (const address of ODD.filter((odd) => typeof odd !== 'string')) {
+        assert.equal(fromWorker(received({ kind, address }), secret), undefined)
+      }
+    })
+  }
 })
 
 describe('what the primary sends', () => {

@@ -1,66 +1,107 @@
 import assert from 'node:assert/strict'
+import dgram from 'node:dgram'
 import { once } from 'node:events'
 import net, { type AddressInfo, type Server } from 'node:net'
-import { after, test } from 'node:test'
-import { addressInWords, isAt, watchShutPlaces } from '../../../../src/cluster/drain/addresses'
-
-const words = (addressType: unknown, address: unknown, port: unknown) =>
-  addressInWords({ addressType, address, port })
-
-test('an address names its host and port, file or protocol', () => {
-  assert.equal(words(4, null, 8080), '*:8080')
-  assert.equal(words(4, '127.0.0.1', 8080), '127.0.0.1:8080')
-  assert.equal(words(6, '::1', 8080), '[::1]:8080')
-  assert.equal(words(-1, '/run/app.sock', -1), '/run/app.sock')
-  assert.equal(words('udp4', null, 53), 'udp4 *:53')
-  assert.equal(words(null, null, 3000), '*:3000')
-})
-
-test('an address that Node does not report is none', () => {
-  const forged = [
-    [4, { a: 1 }, 5],
-    [4, 5, 5],
-    [4, 'x'.repeat(513), 5],
-    [4, null, undefined],
-    [4, null, { a: 1 }],
-    [-1, undefined, 1],
-    [-1, null, 1],
-    [-1, {}, -1],
-    [{}, null, 5],
-    ['tcp', null, 5],
-    [undefined, null, 5],
-  ]
-  for (const [type, address, port] of forged) assert.equal(words(type, address, port), undefined)
-})
-
-test('a port is that of TCP servers, whole; a path is that of a socket file', () => {
-  assert.ok(isAt('*:80', 80))
-  assert.ok(isAt('[::1]:80', 80))
-  assert.ok(isAt('/run/app.sock', '/run/app.sock'))
-  assert.ok(!isAt('*:8080', 80))
-  assert.ok(!isAt('udp4 *:53', 53))
-  assert.ok(!isAt('/run/app.sock', '/run/ap'))
-})
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, beforeEach, test } from 'node:test'
+import { watchAddresses } from '../../../../src/cluster/drain/addresses'
 
 const listen: unknown = Reflect.get(net.Server.prototype, 'listen')
-const shut: unknown[] = []
-watchShutPlaces((place) => shut.push(place))
-after(() => Reflect.set(net.Server.prototype, 'listen', listen))
+const bind: unknown = Reflect.get(dgram.Socket.prototype, 'bind')
+let seen: string[] = []
+watchAddresses({
+  listening: (address) => seen.push(`on ${address}`),
+  shut: (address) => seen.push(`off ${address}`),
+})
+beforeEach(() => (seen = []))
+after(() => {
+  Reflect.set(net.Server.prototype, 'listen', listen)
+  Reflect.set(dgram.Socket.prototype, 'bind', bind)
+})
 
-async function listening(server: Server, port: number, host: string): Promise<number> {
-  await once(server.listen(port, host), 'listening')
+async function listening(server: Server, ...target: unknown[]): Promise<number> {
+  const begin = server.listen.bind(server) as (...target: unknown[]) => Server
+  await once(begin(...target), 'listening')
   return (server.address() as AddressInfo).port
 }
 
-test('a port is reported each time the last server on it has closed', async () => {
+async function closed(server: Server): Promise<void> {
+  await once(server.close(), 'close')
+}
+
+test('a server reports its host and port each time it listens, and each time it has closed', async () => {
+  const server = net.createServer()
+  const port = await listening(server, 0, '127.0.0.1')
+  await closed(server)
+  await listening(server, { port, host: '127.0.0.1' })
+  await closed(server)
+  const address = `127.0.0.1:${port}`
+  assert.deepEqual(seen, [`on ${address}`, `off ${address}`, `on ${address}`, `off ${address}`])
+})
+
+test('a port is the same place on two hosts only by its number', async () => {
   const [one, other] = [net.createServer(), net.createServer()]
   const port = await listening(one, 0, '127.0.0.1')
   await listening(other, port, '127.0.0.2')
-  await once(one.close(), 'close')
-  assert.deepEqual(shut, [])
-  await once(other.close(), 'close')
-  assert.deepEqual(shut, [port])
-  await listening(one, port, '127.0.0.1')
-  await once(one.close(), 'close')
-  assert.deepEqual(shut, [port, port])
+  await closed(one)
+  assert.deepEqual(seen, [`on 127.0.0.1:${port}`, `on 127.0.0.2:${port}`, `off 127.0.0.1:${port}`])
+  await closed(other)
+})
+
+test('a host in IPv6 stands in brackets', async () => {
+  const server = net.createServer()
+  const port = await listening(server, 0, '::1')
+  await closed(server)
+  assert.deepEqual(seen, [`on [::1]:${port}`, `off [::1]:${port}`])
+})
+
+test('a socket file is reported by its path', async () => {
+  const path = join(tmpdir(), `addresses-${process.pid}.sock`)
+  const server = net.createServer()
+  await listening(server, path)
+  await closed(server)
+  assert.deepEqual(seen, [`on ${path}`, `off ${path}`])
+})
+
+test('a UDP socket is told from a server on the same port', async () => {
+  const socket = dgram.createSocket('udp4')
+  socket.bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  const { port } = socket.address()
+  await once(socket.close(), 'close')
+  assert.deepEqual(seen, [`on udp 127.0.0.1:${port}`, `off udp 127.0.0.1:${port}`])
+})
+
+test('what does not listen through the primary is left out', async () => {
+  const [exclusive, owner, user] = [net.createServer(), net.createServer(), net.createServer()]
+  await listening(exclusive, { port: 0, host: '127.0.0.1', exclusive: true })
+  await listening(owner, 0, '127.0.0.1')
+  seen = []
+  await listening(user, Reflect.get(owner, '_handle'))
+  const client = dgram.createSocket('udp4')
+  client.bind({ port: 0, address: '127.0.0.1', exclusive: true })
+  await once(client, 'listening')
+  client.close()
+  await closed(exclusive)
+  assert.deepEqual(seen, [])
+  await closed(user)
+  await closed(owner)
+})
+
+test('a server that could not listen reports nothing', async () => {
+  const [holder, late] = [net.createServer(), net.createServer()]
+  const port = await listening(holder, 0, '127.0.0.1')
+  for (let attempt = 0; attempt < 20; attempt++) await once(late.listen(port, '127.0.0.1'), 'error')
+  assert.equal(late.listenerCount('listening'), 1)
+  assert.deepEqual(seen, [`on 127.0.0.1:${port}`])
+  await closed(holder)
+})
+
+test('a UDP socket that an earlier listener closes reports nothing, and throws nothing', async () => {
+  const socket = dgram.createSocket('udp4')
+  socket.once('listening', () => socket.close())
+  socket.bind(0, '127.0.0.1')
+  await once(socket, 'close')
+  assert.deepEqual(seen, [])
 })
