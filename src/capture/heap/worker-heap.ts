@@ -20,6 +20,9 @@ export const WORKER_ANSWER_MS = 10_000
 /** Length of the sampling profile of a worker whose snapshot does not fit, ms: a heap that grows shows what it grows by. */
 export const WORKER_SAMPLING_MS = 10_000
 
+/** Time from the last answer of a worker that ends to the report of its end, ms. */
+const END_MS = 100
+
 /** Name in the `.json`: the worker writes the snapshot itself, in place. */
 export const WORKER_WAY = 'v8'
 
@@ -106,6 +109,10 @@ async function reach(
     })
     try {
       return await Promise.race([answer, over, late])
+    } catch (error) {
+      // A worker that ends answers with an odd error first.
+      await Promise.race([over, pause(END_MS)])
+      throw error
     } finally {
       done.abort()
     }

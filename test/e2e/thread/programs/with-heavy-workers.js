@@ -44,7 +44,8 @@ const cases = {
   },
   ends: () => heavy(whenAsked('process.exit()') + IDLE),
   refuses: () => heavy(whenAsked(`throw new Error('not here')`) + IDLE),
-  exits: () => heavy(whenAsked(`require('node:worker_threads').parentPort.postMessage('asked'); for (;;);`) + IDLE),
+  exits: () =>
+    heavy(whenAsked(`require('node:worker_threads').parentPort.postMessage('asked'); for (;;);`) + IDLE),
 }
 
 Promise.resolve(cases[name]()).then(() => setTimeout(() => say({ type: 'ready' }), 2000))
