@@ -27,7 +27,7 @@ export interface Job {
   readonly sidecar: KnownBefore
   /** Length of a CPU profile, ms. Heap captures ignore it. */
   readonly durationMs: number
-  /** The worker thread whose heap holds most of the memory, if one does. CPU captures ignore it. */
+  /** Of a memory dump: the worker thread whose heap holds most of the memory, if one does. */
   readonly worker?: WorkerToDump | undefined
 }
 

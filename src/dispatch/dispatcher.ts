@@ -247,7 +247,8 @@ export class Dispatcher {
     const { directory } = this.#parts[kind]
     const startedAtMs = this.#nextStartEpochMs()
     // A leak is found in the heap of the main thread, however large another is.
-    const worker = rule !== 'leak' && picture ? guiltyWorker(picture.makeup.memory) : undefined
+    const isOfProcess = kind === 'memory' && rule !== 'leak'
+    const worker = isOfProcess && picture ? guiltyWorker(picture.makeup.memory) : undefined
     return {
       directory,
       baseName: artefactBaseName({ kind, rule, pid: where.pid, startedAtMs }),
