@@ -39,7 +39,6 @@ const cases = {
   },
   main: () => {
     worker(IDLE, { name: 'calm' })
-    // eslint-disable-next-line no-new-func
     new Function('require', FILL)(() => ({}))
   },
   ends: () => heavy(whenAsked('process.exit()') + IDLE),
