@@ -5,9 +5,6 @@ import { setTimeout as pause } from 'node:timers/promises'
 const [pool, name, monitor, options] = process.argv.slice(2)
 const cpuMemoryMonitor = createRequire(import.meta.url)(monitor)
 const print = (object) => console.log(JSON.stringify(object))
-const watching = cpuMemoryMonitor({ ...JSON.parse(options), logger: false })
-for (const event of ['dump', 'skip', 'failure'])
-  watching.on(event, (payload) => print({ event, ...payload, error: undefined }))
 
 const { default: Pool } = await import(pool)
 const workers = new Pool({
@@ -16,6 +13,10 @@ const workers = new Pool({
   maxThreads: 2,
   idleTimeout: 600_000,
 })
-// After the first readings: those are of the boot.
-await pause(2500)
+// The boot uses much CPU, on a busy machine for seconds.
+await pause(4000)
+const watching = cpuMemoryMonitor({ ...JSON.parse(options), logger: false })
+for (const event of ['dump', 'skip', 'failure'])
+  watching.on(event, (payload) => print({ event, ...payload, error: undefined }))
+await pause(1500)
 await workers.run({}, { name })
