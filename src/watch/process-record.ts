@@ -133,7 +133,7 @@ export class ProcessRecord {
     const heaps = workers.flatMap(({ id, name, heapUsed, heapTotal }) =>
       heapUsed === undefined || heapTotal === undefined ? [] : [{ id, name, heapUsed, heapTotal }],
     )
-    const rss = process.memoryUsage.rss()
+    const rss = main?.rss ?? process.memoryUsage.rss()
     const reported = this.#main.figures
     const figures = reported && main ? { ...reported, ...main, atMs: now.atMs } : reported
     const memory = memoryUse(rss, figures, heaps, now.atMs, this.#restAtStart)

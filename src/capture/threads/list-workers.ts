@@ -15,8 +15,9 @@ export interface ListedWorker {
   readonly heapTotal?: number
 }
 
-/** Memory of the main thread, bytes. */
+/** Memory of the main thread, and the resident set of the process at the same moment, bytes. */
 export interface MainMemory {
+  readonly rss: number
   readonly heapUsed: number
   readonly heapTotal: number
   readonly external: number
@@ -105,8 +106,8 @@ async function listOver(session: Session, early: AbortSignal): Promise<MemoryOfT
 
 /** The application may have replaced what was called. */
 function memoryOf(usage: unknown): MainMemory | undefined {
-  const { heapUsed, heapTotal, external, arrayBuffers } = Object(usage) as Partial<MainMemory>
-  const memory = { heapUsed, heapTotal, external, arrayBuffers }
+  const { rss, heapUsed, heapTotal, external, arrayBuffers } = Object(usage) as Partial<MainMemory>
+  const memory = { rss, heapUsed, heapTotal, external, arrayBuffers }
   const areNumbers = Object.values(memory).every((bytes) => typeof bytes === 'number')
   return areNumbers ? (memory as MainMemory) : undefined
 }
