@@ -35,7 +35,14 @@ const FLOORS: Record<string, readonly string[]> = {
   ],
   // Profiles of worker threads, beside that of the main thread.
   'capture/threads': ['base', 'capture/main-thread', 'capture/cpu'],
-  'capture/heap': ['base', 'files', 'capture', 'capture/main-thread', 'capture/heap/fork'],
+  'capture/heap': [
+    'base',
+    'files',
+    'capture',
+    'capture/main-thread',
+    'capture/threads/worker-sessions',
+    'capture/heap/fork',
+  ],
   'capture/heap/fork': ['base', 'system', 'files', 'capture', 'capture/main-thread', 'capture/heap'],
   'capture/heap/limit': [
     'base',

@@ -1,4 +1,4 @@
-import type { Artefact, KnownBefore } from '../files/sidecar'
+import type { Artefact, EvidentThread, KnownBefore } from '../files/sidecar'
 
 /** Why one way of capturing (an engine, a package) was not used. */
 export interface PassedOver {
@@ -14,7 +14,7 @@ export function whyNone(passedOver: readonly PassedOver[]): string {
 /** A dump that is not made, and the numbers for which it is not. */
 export interface Refusal {
   readonly skip: 'memory' | 'disk' | 'busy'
-  /** Needed, available and reserved bytes, by name. */
+  /** Needed, available and reserved bytes, by name. `worker`: `threadId` of the worker whose heap it is about. */
   readonly numbers: Readonly<Record<string, number>>
 }
 
@@ -27,11 +27,15 @@ export interface Job {
   readonly sidecar: KnownBefore
   /** Length of a CPU profile, ms. Heap captures ignore it. */
   readonly durationMs: number
+  /** Of a memory dump: the worker thread whose heap holds most of the memory, if one does. */
+  readonly worker?: WorkerToDump | undefined
 }
 
-/** The result of a capture: one or two whole files, and their cost. */
+export type WorkerToDump = Pick<EvidentThread, 'id' | 'name'>
+
+/** The result of a capture: whole files, and their cost. */
 export interface Captured {
-  /** The main artefact first. Each is whole, synced and under its final name. */
+  /** The guiltiest artefact first. Each is whole, synced and under its final name. */
   readonly artefacts: readonly [Artefact, ...Artefact[]]
   /** The way taken, e.g. `inspector`, `v8-profiler-next`, `fork`, `heapdump`, `v8`, `sampling`. */
   readonly way: string

@@ -4,6 +4,7 @@ import { type Captured, type Capturer, ExitingError, type Job } from '../capture
 import { artefactBaseName } from '../files/names'
 import type { Sidecar } from '../files/sidecar'
 import type { Makeup } from '../makeup/makeup'
+import { guiltyWorker } from '../makeup/sentence'
 import type { DumpBudget } from './budget'
 import { type DumpOnce, dumpOnce } from './dump-once'
 import type {
@@ -248,10 +249,14 @@ export class Dispatcher {
     const { readings = this.#ruleOf(request)?.sidecarReadings() ?? [] } = request
     const { directory } = this.#parts[kind]
     const startedAtMs = this.#nextStartEpochMs()
+    // A leak is found in the heap of the main thread, however large another is.
+    const isOfProcess = kind === 'memory' && rule !== 'leak'
+    const worker = isOfProcess && picture ? guiltyWorker(picture.makeup.memory) : undefined
     return {
       directory,
       baseName: artefactBaseName({ kind, rule, pid: where.pid, startedAtMs }),
       durationMs,
+      ...(worker && { worker: { id: worker.id, name: worker.name } }),
       sidecar: {
         why: { kind, rule, details, readings },
         ...picture,

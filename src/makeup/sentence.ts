@@ -1,5 +1,5 @@
 import { formatSize } from '../base/size'
-import type { Makeup, MemoryUse, ThreadUse } from './makeup'
+import type { Makeup, MemoryUse, ThreadUse, WorkerHeap } from './makeup'
 
 /** Owner of most of the CPU time. `waiting`: the process used next to none. */
 export type CpuOwner = 'main' | 'worker' | 'pool' | 'gc' | 'v8' | 'monitor' | 'other' | 'waiting'
@@ -50,6 +50,11 @@ export function memoryOwner(memory: MemoryUse): MemoryOwner {
   return memoryParts(memory)[0]?.owner ?? 'rest'
 }
 
+/** The worker thread whose heap holds the most memory; `undefined` when that is elsewhere. */
+export function guiltyWorker(memory: MemoryUse): WorkerHeap | undefined {
+  return memoryParts(memory)[0]?.worker
+}
+
 /** Names the owner of the CPU time, for the log line. */
 export function cpuSentence(makeup: Makeup): string {
   const { cpuPercent, threads } = makeup
@@ -91,6 +96,7 @@ interface Part {
   readonly owner: MemoryOwner
   readonly words: string
   readonly bytes: number
+  readonly worker?: WorkerHeap
 }
 
 /** Largest first, without what Node.js takes by itself: in a small process that would be the largest part. */
@@ -110,7 +116,7 @@ function memoryParts({ heapTotal, external, arrayBuffers = 0, workers, ...memory
   }
   for (const worker of workers) {
     const words = `heap of ${workerName(worker)}`
-    parts.push({ owner: 'worker', words, bytes: worker.heapTotal })
+    parts.push({ owner: 'worker', words, bytes: worker.heapTotal, worker })
   }
   const weightOf = ({ owner, bytes }: Part): number => (owner === 'rest' ? bytes - restAtStart : bytes)
   return parts.sort((one, other) => weightOf(other) - weightOf(one))

@@ -2,7 +2,7 @@ import { isMainThread } from 'node:worker_threads'
 import type { HeapFigures, ThreadTime, WorkerBirth } from '../base/thread-figures'
 import { epochMs, monotonicMs } from '../base/time'
 import { loadForkHelper } from '../capture/heap/fork/helper'
-import type { ListedWorker } from '../capture/threads/list-workers'
+import type { MemoryOfThreads } from '../capture/threads/list-workers'
 import type { Picture } from '../dispatch/events'
 import { memoryUse } from '../makeup/memory'
 import { FlightRecorder } from '../makeup/recorder'
@@ -124,17 +124,19 @@ export class ProcessRecord {
    * Describes the process as it is now.
    *
    * @param sinceMs - Monotonic time from which CPU use counts, ms.
-   * @param workers - The worker threads that have been listed for this picture.
+   * @param asked - The threads' answers for this picture.
    */
-  picture(sinceMs: number, workers: readonly ListedWorker[] = []): Picture {
+  picture(sinceMs: number, { workers, main }: MemoryOfThreads = { workers: [] }): Picture {
     this.#roster.nameWorkers(workers)
     const now = readTimes(this.#gcTimeMs)
     this.#addMark(now)
     const heaps = workers.flatMap(({ id, name, heapUsed, heapTotal }) =>
       heapUsed === undefined || heapTotal === undefined ? [] : [{ id, name, heapUsed, heapTotal }],
     )
-    const rss = process.memoryUsage.rss()
-    const memory = memoryUse(rss, this.#main.figures, heaps, now.atMs, this.#restAtStart)
+    const rss = main?.rss ?? process.memoryUsage.rss()
+    const reported = this.#main.figures
+    const figures = reported && main ? { ...reported, ...main, atMs: now.atMs } : reported
+    const memory = memoryUse(rss, figures, heaps, now.atMs, this.#restAtStart)
     const flight = this.#recorder.flight((atEpochMs) => new Date(atEpochMs).toISOString())
     const span = this.#history.since(sinceMs)
     if (!span) return { makeup: { spanMs: 0, cpuPercent: 0, threads: [], memory }, flight }

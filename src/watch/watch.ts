@@ -304,11 +304,12 @@ async function takePicture(
   sinceMs: number | undefined,
   early: AbortSignal,
 ): Promise<Picture> {
-  const workers = await listWorkers(mainThread, early)
+  const { workers, main } = await listWorkers(mainThread, early)
   // The monitor's own thread is not a worker of the application.
   const ofApplication = workers.filter(({ id }) => isMainThread || id !== threadId)
   const nowMs = systemClock.monotonicMs()
-  return record.picture(Math.min(sinceMs ?? nowMs - DEFAULT_SPAN_MS, nowMs - LEAST_SPAN_MS), ofApplication)
+  const fromMs = Math.min(sinceMs ?? nowMs - DEFAULT_SPAN_MS, nowMs - LEAST_SPAN_MS)
+  return record.picture(fromMs, { workers: ofApplication, ...(main && { main }) })
 }
 
 function read(record: ProcessRecord): () => Promise<void> {

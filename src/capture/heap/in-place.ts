@@ -13,6 +13,11 @@ import { type HeapSampling, SAMPLING_WAY } from './sampling'
 /** V8 needs 55-110 ms per MB of heap on a quiet machine; a snapshot slower than this is given up. */
 const DEADLINE_MS_PER_MB = 1000
 
+/** Longest time that a snapshot in place of a heap of `usedBytes` may take, ms. */
+export function snapshotDeadlineMs(usedBytes: number): number {
+  return ORDER_DEADLINE_MS + (usedBytes / 1024 / 1024) * DEADLINE_MS_PER_MB
+}
+
 /** The parts of in-place snapshots. */
 export interface HeapInPlaceParts {
   readonly mainThread: PatientMainThread
@@ -76,7 +81,7 @@ async function writeSnapshot(
 ): Promise<{ artefact: Artefact; pauseMs: number }> {
   const startedAtMs = monotonicMs()
   const open = openArtefact(job.directory, `${job.baseName}.heapsnapshot`, job.sidecar)
-  const deadlineMs = ORDER_DEADLINE_MS + (heap.usedBytes / 1024 / 1024) * DEADLINE_MS_PER_MB
+  const deadlineMs = snapshotDeadlineMs(heap.usedBytes)
   try {
     const { pauseMs } = await mainThread.order('heapSnapshot', { way, target: open.target }, { deadlineMs })
     const artefact = await open.publish({

@@ -1,8 +1,8 @@
 import { ownOnly, owns } from '../../base/globals'
 import { monotonicMs, tenths } from '../../base/time'
 import { makeDirectory } from '../../files/directory'
-import type { Captured, CaptureObserver, Capturer, PassedOver, Refusal } from '../capture'
-import { whyNone } from '../capture'
+import type { Captured, CaptureObserver, Capturer, PassedOver, Refusal, WorkerToDump } from '../capture'
+import { ExitingError, whyNone } from '../capture'
 import type { Engine } from '../engines'
 import { whyNoInspector } from '../main-thread/local-session'
 import type { HeapStatistics, MainThread } from '../main-thread/orders'
@@ -15,6 +15,7 @@ import { createForkRung } from './fork/rung'
 import { createInPlaceRung } from './in-place'
 import { type HeapCapture, type HeapDump, type HeapRung, type Incapable, passOver } from './rung'
 import { type HeapSampling, SAMPLING_WAY, startHeapSampling } from './sampling'
+import { captureWorkerHeap, WORKER_WAY, type WorkerHeapCapture } from './worker-heap'
 
 /** The parts of a heap capturer. */
 export interface HeapCapturerParts {
@@ -45,6 +46,8 @@ export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
   const { probe, observer } = parts
   const mainThread = patient(parts.mainThread, (order) => observer.orderLate(order))
   const { rungs, sampling, notHere } = buildLadder(parts, mainThread)
+  /** Of a dump that is at the heap of a worker. */
+  let ofMain: Captured | undefined
   return {
     async plan(directory) {
       makeDirectory(directory)
@@ -60,11 +63,22 @@ export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
       if (refusal && !sampling) return refusal
       return {
         ...(refusal && { refusal }),
-        async take(job) {
+        async take(job, early) {
           const startedAtMs = monotonicMs()
-          const captured = await descend({ job, heap, room, passedOver }, fitting, sampling, refusal)
-          if (owns(captured, 'skip')) return captured
-          return { ...captured, ...late, passedOver, durationMs: monotonicMs() - startedAtMs }
+          const whole = (captured: HeapCapture): Captured => ({
+            ...captured,
+            ...late,
+            passedOver,
+            durationMs: monotonicMs() - startedAtMs,
+          })
+          const takeMain = () => descend({ job, heap, room, passedOver }, fitting, sampling, refusal)
+          const takeWorker = (worker: WorkerToDump) => async (main: HeapCapture | undefined) => {
+            ofMain = main && whole(main)
+            const workerParts = { mainThread, probe, sampling: sampling !== undefined }
+            return captureWorkerHeap(workerParts, job, worker, early).finally(() => (ofMain = undefined))
+          }
+          const captured = await (job.worker ? withWorker(takeMain, takeWorker(job.worker)) : takeMain())
+          return owns(captured, 'skip') ? captured : whole(captured)
         },
       }
     },
@@ -72,6 +86,8 @@ export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
       available: [...rungs.flatMap((rung) => rung.ways), ...(sampling ? [SAMPLING_WAY] : [])],
       passedOver: notHere,
     }),
+    // What the main thread has left is whole.
+    endNow: () => ofMain,
     close: () => sampling?.close() ?? Promise.resolve(),
   }
 }
@@ -163,6 +179,42 @@ async function descend(
   }
   if (!refusal) throw new Error(whyNone(dump.passedOver))
   return sampling ? takeProfileOnly(sampling, dump, refusal) : refusal
+}
+
+/**
+ * Takes the heap of the main thread, and then that of a worker. In this order, because a forked child endangers the process least.
+ * A failure of one does not lose the other.
+ */
+async function withWorker(
+  takeMain: () => Promise<HeapCapture | Refusal>,
+  takeWorker: (main: HeapCapture | undefined) => Promise<WorkerHeapCapture>,
+): Promise<HeapCapture | Refusal> {
+  let main: HeapCapture | Refusal | undefined
+  let failed: unknown
+  try {
+    main = await takeMain()
+  } catch (error) {
+    if (error instanceof ExitingError) throw error
+    failed = error
+  }
+  const ofMain = main && owns(main, 'artefacts') ? main : undefined
+  const worker = await takeWorker(ofMain)
+  const artefacts = [...(worker.artefact ? [worker.artefact] : []), ...(ofMain?.artefacts ?? [])]
+  const [first, ...others] = artefacts
+  if (!first) {
+    if (main) return main
+    throw failed
+  }
+  const failure = ofMain?.failure ?? (failed as Error | undefined) ?? worker.failure
+  const refusal = (ofMain ? ofMain.refusal : (main as Refusal | undefined)) ?? worker.refusal
+  return {
+    way: worker.way ?? WORKER_WAY,
+    pauseMs: 0,
+    ...ofMain,
+    artefacts: [first, ...others],
+    ...(failure && { failure }),
+    ...(refusal && { refusal }),
+  }
 }
 
 /** Takes the sampling profile in place of a snapshot. If it has no samples, only the refusal is reported. */

@@ -1,4 +1,4 @@
-import type { Session } from 'node:inspector'
+import type { Runtime, Session } from 'node:inspector'
 import { AbortController, Promise } from '../../base/globals'
 import { pause } from '../../base/time'
 import type { MainThread } from '../main-thread/orders'
@@ -15,6 +15,22 @@ export interface ListedWorker {
   readonly heapTotal?: number
 }
 
+/** Memory of the main thread, and the resident set of the process at the same moment, bytes. */
+export interface MainMemory {
+  readonly rss: number
+  readonly heapUsed: number
+  readonly heapTotal: number
+  readonly external: number
+  readonly arrayBuffers: number
+}
+
+/** Whose memory there is at one moment. */
+export interface MemoryOfThreads {
+  readonly workers: readonly ListedWorker[]
+  /** Absent when it did not answer in time. */
+  readonly main?: MainMemory
+}
+
 /** Longest time for a list, ms. Idle and spinning workers answer within 10 ms, one in a long native call does not. */
 export const LIST_DEADLINE_MS = 500
 
@@ -22,25 +38,26 @@ export const LIST_DEADLINE_MS = 500
 const MOST_WORKERS = 256
 
 /**
- * Asks all worker threads of the process for their heaps, workers of workers included. The main thread may be blocked in
- * JavaScript. Never rejects: without an answer the list is empty.
+ * Asks all threads of the process for their memory, workers of workers included. The main thread may be blocked in
+ * JavaScript; its own reports come once a second or more rarely, and a leak may be fast. Never rejects: without an answer the list is
+ * empty.
  *
  * @param early - Aborted when the list is no longer worth waiting for.
  */
 export async function listWorkers(
   mainThread: Pick<MainThread, 'connect'>,
   early: AbortSignal,
-): Promise<ListedWorker[]> {
+): Promise<MemoryOfThreads> {
   let session: Session
   try {
     session = mainThread.connect()
   } catch {
-    return []
+    return { workers: [] }
   }
   try {
     return await listOver(session, early)
   } catch {
-    return []
+    return { workers: [] }
   } finally {
     // No NodeWorker.disable: from another thread it does not return on Node 24 and 26; the end of the session detaches
     // too.
@@ -48,7 +65,15 @@ export async function listWorkers(
   }
 }
 
-async function listOver(session: Session, early: AbortSignal): Promise<ListedWorker[]> {
+/** V8 keeps the text of every expression that it evaluates, so it is always the same. */
+const MEMORY_USAGE = { expression: 'process.memoryUsage()', returnByValue: true }
+
+async function listOver(session: Session, early: AbortSignal): Promise<MemoryOfThreads> {
+  let main: MainMemory | undefined
+  // Before the workers are listed: by then it is answered.
+  session.post('Runtime.evaluate', MEMORY_USAGE, (error, answer?: Partial<Runtime.EvaluateReturnType>) => {
+    if (!error) main = memoryOf(answer?.result?.value)
+  })
   const workers = new Map<AttachedWorker, ListedWorker>()
   const asked: Promise<void>[] = []
   const ask = async (worker: AttachedWorker): Promise<void> => {
@@ -77,7 +102,15 @@ async function listOver(session: Session, early: AbortSignal): Promise<ListedWor
   await Promise.race([answered, pause(LIST_DEADLINE_MS, over.signal)])
   early.removeEventListener('abort', end)
   end()
-  return [...workers.values()]
+  return { workers: [...workers.values()], ...(main && { main }) }
+}
+
+/** The application may have replaced what was called. */
+function memoryOf(usage: unknown): MainMemory | undefined {
+  const { rss, heapUsed, heapTotal, external, arrayBuffers } = Object(usage) as Partial<MainMemory>
+  const memory = { rss, heapUsed, heapTotal, external, arrayBuffers }
+  const areNumbers = Object.values(memory).every((bytes) => typeof bytes === 'number')
+  return areNumbers ? (memory as MainMemory) : undefined
 }
 
 interface HeapUsage {

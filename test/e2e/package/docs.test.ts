@@ -165,7 +165,10 @@ describe('the table of files in the README', () => {
 
   it('has what stands beside them', () => {
     const endings = rows.filter((name) => name.startsWith('…')).map((name) => name.slice(1))
-    const others = Object.values(names.EXTENSIONS).flatMap(([, ...more]) => more)
+    const others = Object.values(names.EXTENSIONS).flatMap(([main, ...more]) => [
+      ...(main ? [names.artefactName('', main, 12).replace('12', '<id>')] : []),
+      ...more,
+    ])
     assert.deepEqual(endings.sort(), [...others, names.SIDECAR_SUFFIX].sort())
     assert.ok(table.includes(`\`…${names.PARTIAL_SUFFIX}\``))
   })

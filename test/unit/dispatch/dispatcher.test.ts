@@ -329,6 +329,35 @@ describe('whose CPU and memory', () => {
   })
 })
 
+describe('a worker whose heap holds most of the memory', () => {
+  const workers = [{ id: 3, name: 'cache', heapUsed: 8, heapTotal: 9 }]
+  const makeup = { spanMs: 1, cpuPercent: 1, threads: [], memory: { rss: 10, workers, rest: 1 } }
+  const picture = () => Promise.resolve({ makeup })
+
+  test('is part of a memory dump', async () => {
+    const { readings, memory } = scene({ picture })
+    await readings('memory', 2000)
+    assert.deepEqual(memory.last.job.worker, { id: 3, name: 'cache' })
+  })
+
+  test('is no part of a CPU dump, nor of the dump of a leak, which is in the main thread', async () => {
+    const { readings, cpu } = scene({ picture })
+    await readings('cpu', 70)
+    assert.equal(cpu.last.job.worker, undefined)
+    const other = scene({ picture })
+    void other.dispatcher.request({ kind: 'memory', rule: 'leak', details: {} })
+    await turn()
+    assert.equal(other.memory.last.job.worker, undefined)
+  })
+
+  test('is no part of a dump of a process whose memory is elsewhere', async () => {
+    const elsewhere = { ...makeup, memory: { rss: 10, workers, rest: 100 } }
+    const { readings, memory } = scene({ picture: () => Promise.resolve({ makeup: elsewhere }) })
+    await readings('memory', 2000)
+    assert.equal(memory.last.job.worker, undefined)
+  })
+})
+
 describe('calm: during a dump and in the settling time nothing is a breach', () => {
   test('a reading during a dump does not trip the other kind', async () => {
     const { readings, memory, cpu, skips } = scene()

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import type { MemoryUse, ThreadUse } from '../../../src/makeup/makeup.js'
 import * as sentence from '../../../src/makeup/sentence.js'
 
-const { cpuOwner, cpuSentence, memoryOwner, memorySentence } = sentence
+const { cpuOwner, cpuSentence, guiltyWorker, memoryOwner, memorySentence } = sentence
 const MB = 1024 * 1024
 const memory: MemoryUse = { rss: 0, workers: [], rest: 0 }
 
@@ -157,6 +157,7 @@ describe('memory', () => {
   for (const [what, makeup, owner, words] of cases)
     test(what, () => {
       assert.equal(memoryOwner(makeup.memory), owner)
+      assert.equal(guiltyWorker(makeup.memory)?.name, owner === 'worker' ? 'cache' : undefined)
       assert.equal(memorySentence(makeup), words)
     })
 })

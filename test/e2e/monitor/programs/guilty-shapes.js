@@ -1,4 +1,7 @@
-// What the monitor has to report of each program in guilty.js: its options, the part that is to be named, and the words.
+// What the monitor has to report of each program in guilty.js: its options, the part that is to be named, the words, and, where a
+// profile or snapshot can name it, the function or class in the main file, and the worker that the file is of.
+const { readFileSync } = require('node:fs')
+
 const cpu = { interval: 500, duration: 300, threshold: 10, counter: 3, limiter: [1, 'hour'], blocked: false }
 const memory = { interval: 250, limiter: [1, 'hour'], heapLimit: false }
 /** Percent of the process's own figure by which the sum of the parts may differ, and points that are noise. */
@@ -19,6 +22,8 @@ const shapes = {
     options: { cpu },
     top: isWorker('resizer'),
     words: /worker \d+ 'resizer' used \d+ % of it, the main thread/,
+    named: 'resize',
+    worker: 'resizer',
   },
   'hot pool': {
     options: { cpu },
@@ -29,6 +34,7 @@ const shapes = {
     options: { cpu },
     top: ofKind('main'),
     words: /: the main thread used \d+ % of it(?!.*garbage)/,
+    named: 'calculate',
   },
   collections: { options: { cpu }, words: /garbage collection took \d+ % of the time/ },
   'child process': {
@@ -39,6 +45,8 @@ const shapes = {
     options: { memory: { ...memory, threshold: '220mb' } },
     part: 'worker',
     words: /: heap of worker \d+ 'cache'/,
+    named: 'CachedPage',
+    worker: 'cache',
   },
   'leaking buffers': {
     options: { memory: { ...memory, threshold: '220mb' } },
@@ -49,6 +57,7 @@ const shapes = {
     options: { memory: { ...memory, threshold: '200mb' } },
     part: 'main',
     words: /: heap of the main thread/,
+    named: 'StaleOrder',
   },
 }
 
@@ -59,9 +68,14 @@ const shapes = {
  * @returns What is wrong, in words.
  */
 function judge(shape, dump, line, sidecar) {
-  const { top, part, words } = shapes[shape]
+  const { top, part, words, named, worker = '' } = shapes[shape]
   const { makeup } = dump
   const wrong = []
+  if (named && !readFileSync(dump.file, 'latin1').includes(`"${named}"`))
+    wrong.push(`no ${named} in ${dump.file}`)
+  if (sidecar.thread.name !== worker) wrong.push(`the main file is of ${JSON.stringify(sidecar.thread)}`)
+  if (!worker && dump.files.some((file) => file.includes('-worker-')))
+    wrong.push(`a worker is blamed: ${dump.files}`)
   if (!makeup) return ['no makeup']
   if (!words.test(line)) wrong.push(`the line has other words: ${line}`)
   const [busiest] = makeup.threads.filter(({ kind }) => kind !== 'monitor')

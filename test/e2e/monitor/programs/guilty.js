@@ -20,11 +20,17 @@ const inSlices = (work) => {
   slice()
 }
 
+/** In long strings, so that a snapshot is soon taken: its cost is in the number of objects. */
 const fillMap = `
+  class CachedPage {
+    constructor(number) {
+      this.text = Buffer.alloc(50_000, 97 + (number % 20)).toString('latin1')
+    }
+  }
   const map = new Map()
   const fill = () => {
-    for (let count = 0; count < 20_000; count++) map.set(map.size, { value: map.size })
-    if (process.memoryUsage().heapUsed < ${MOST_BYTES}) setTimeout(fill, 20)
+    for (let count = 0; count < 20; count++) map.set(map.size, new CachedPage(map.size))
+    if (map.size * 50_000 < ${MOST_BYTES}) setTimeout(fill, 20)
   }
   fill()`
 
@@ -74,9 +80,14 @@ const shapes = {
     keep()
   },
   'leaking main'() {
+    class StaleOrder {
+      constructor(value) {
+        this.value = value
+      }
+    }
     const map = new Map()
     const fill = () => {
-      for (let count = 0; count < 20_000; count++) map.set(map.size, { value: map.size })
+      for (let count = 0; count < 20_000; count++) map.set(map.size, new StaleOrder(map.size))
       if (process.memoryUsage().heapUsed < MOST_BYTES) setTimeout(fill, 20)
     }
     fill()

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, afterEach, beforeEach, describe, it } from 'node:test'
+import { basename, join } from 'node:path'
+import { after, afterEach, beforeEach, describe, it, type TestContext } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import type { Captured, Plan, Refusal } from '../../../../src/capture/capture'
 import type { ForkHelper } from '../../../../src/capture/heap/fork/helper'
 import { createHeapCapturer } from '../../../../src/capture/heap/ladder'
+import { openLocalSession } from '../../../../src/capture/main-thread/local-session'
 import { ORDER_TIMEOUT_MS } from '../../../../src/capture/main-thread/patient'
 import { captured, jobIn, listener, roomy, scriptedMainThread } from '../scripted-main-thread'
 
@@ -45,7 +48,7 @@ describe('heap capturer', () => {
     const capturer = createHeapCapturer({
       ...{ mainThread, engine, probe, observer, sampling, fork, noInspector },
     })
-    return { capturer, log, said: observer.said }
+    return { capturer, mainThread, log, said: observer.said }
   }
   const take = async (one: Case) => {
     const made = capturerFor(one)
@@ -209,6 +212,78 @@ describe('heap capturer', () => {
     const plan = await capturerFor({}).capturer.plan('/')
     assert.ok('take' in plan)
     assert.equal(plan.refusal, undefined)
+  })
+
+  describe('with the heap of a worker', () => {
+    const job = () => ({ ...jobIn(directory, 'memory'), worker: { id: 0, name: 'cache' } })
+    const withWorker = async (t: TestContext, one: Case) => {
+      const worker = new Worker('setInterval(() => {}, 1000)', { eval: true, name: 'cache' })
+      t.after(() => worker.terminate())
+      await once(worker, 'online')
+      const made = capturerFor(one)
+      made.mainThread.connect = openLocalSession
+      const plan = (await made.capturer.plan(directory)) as Plan
+      const taking = plan.take({ ...job(), worker: { id: worker.threadId, name: 'cache' } }, unending)
+      return { ...made, taking, file: `memory-1-1-worker-${worker.threadId}.heapsnapshot` }
+    }
+    const unending = new AbortController().signal
+    const namesOf = ({ artefacts }: Captured) => artefacts.map(({ file }) => basename(file))
+
+    it('puts the worker first, and keeps the way and the pause of the main thread', async (t) => {
+      const { taking, file } = await withWorker(t, {})
+      const both = captured(await taking)
+      assert.deepEqual(namesOf(both), [file, 'memory-1-1.heapsnapshot', 'memory-1-1.heapprofile'])
+      assert.deepEqual([both.way, both.pauseMs, both.failure, both.refusal], ['v8', 7, undefined, undefined])
+    })
+
+    it('keeps the worker when the main thread fails', async (t) => {
+      const script = { heapSnapshot: failing('ENOSPC') }
+      const { taking, file } = await withWorker(t, { sampling: false, script })
+      const { failure, ...rest } = captured(await taking)
+      assert.deepEqual(namesOf({ ...rest }), [file])
+      assert.match(failure?.message ?? '', /ENOSPC/)
+    })
+
+    it('keeps the main thread when the worker fails, and fails when both do', async () => {
+      const [good, bad] = [capturerFor({ sampling: false }), { heapSnapshot: failing('ENOSPC') }]
+      const take = async ({ capturer, mainThread }: ReturnType<typeof capturerFor>) => {
+        mainThread.connect = openLocalSession
+        return ((await capturer.plan(directory)) as Plan).take(job(), unending)
+      }
+      const main = captured(await take(good))
+      assert.deepEqual(namesOf(main), ['memory-1-1.heapsnapshot'])
+      assert.match(main.failure?.message ?? '', /worker 0: it has ended/)
+      await assert.rejects(take(capturerFor({ sampling: false, script: bad })), /ENOSPC/)
+    })
+
+    it('leaves the worker alone when the dump was ended early', async () => {
+      const { capturer, log } = capturerFor({ sampling: false })
+      const plan = (await capturer.plan(directory)) as Plan
+      const main = captured(await plan.take(job(), AbortSignal.abort()))
+      assert.deepEqual([namesOf(main), main.failure], [['memory-1-1.heapsnapshot'], undefined])
+      assert.ok(!log.includes('connect'))
+    })
+
+    it('hands out what the main thread has left to a process that exits meanwhile, and nothing before or after', async () => {
+      const { capturer, mainThread } = capturerFor({ sampling: false })
+      const early = new AbortController()
+      let atExit: Captured | undefined
+      mainThread.connect = () => {
+        atExit = capturer.endNow?.(() => false)
+        throw new Error('no session')
+      }
+      const plan = (await capturer.plan(directory)) as Plan
+      assert.equal(
+        capturer.endNow?.(() => false),
+        undefined,
+      )
+      await plan.take(job(), early.signal)
+      assert.deepEqual(atExit && namesOf(atExit), ['memory-1-1.heapsnapshot'])
+      assert.equal(
+        capturer.endNow?.(() => false),
+        undefined,
+      )
+    })
   })
 
   it('stops the sampler once at close, and never starts one with sampling off', async () => {

@@ -39,7 +39,8 @@ test('lists workers with their names and heaps, those of workers too', async (t)
     undefined,
     '',
   )
-  const listed = await listWorkers(mainThread, never)
+  const { workers: listed, main } = await listWorkers(mainThread, never)
+  assert.ok(main && main.heapTotal >= main.heapUsed && main.external >= main.arrayBuffers)
   const byId = new Map(listed.map((worker) => [worker.id, worker]))
   assert.equal(byId.get(plain)?.name, '')
   assert.equal(byId.get(large)?.name, 'cache [2]\nline')
@@ -57,8 +58,14 @@ test('a main thread that does not answer is not waited for once the list is wort
   const early = new AbortController()
   const list = listWorkers({ connect: () => silent }, early.signal)
   early.abort()
-  assert.deepEqual(await list, [])
+  assert.deepEqual(await list, { workers: [] })
   assert.equal(isOpen, false)
+})
+
+test('what an application has put in the place of process.memoryUsage is not believed', async (t) => {
+  await startWorker(t, IDLE)
+  t.mock.method(process, 'memoryUsage', () => ({ heapUsed: 'much' }) as never)
+  assert.deepEqual(Object.keys(await listWorkers(mainThread, never)), ['workers'])
 })
 
 test('without an inspector the list is empty', async () => {
@@ -67,5 +74,5 @@ test('without an inspector the list is empty', async () => {
       throw new Error('no inspector')
     },
   }
-  assert.deepEqual(await listWorkers(refuses, never), [])
+  assert.deepEqual(await listWorkers(refuses, never), { workers: [] })
 })
