@@ -34,8 +34,9 @@ export interface MemoryUse {
   readonly rss: number
   /** This and the next five figures are the main thread's; absent until it has reported them. */
   readonly heapUsed?: number
+  /** Of the heap, what is resident: V8 counts pages that it has not touched, which are left out here. */
   readonly heapTotal?: number
-  /** V8's limit for `heapTotal`. */
+  /** V8's limit for the whole heap. */
   readonly heapLimit?: number
   /** Memory outside of the heap that objects of the heap own, `arrayBuffers` included. */
   readonly external?: number

@@ -17,9 +17,11 @@ export function memoryUse(
   const ofWorkers = workers.reduce((sum, { heapTotal }) => sum + heapTotal, 0)
   if (figures === undefined) return { rss, workers, rest: Math.max(0, rss - ofWorkers) }
   const { atMs, heapUsed, heapTotal, heapLimit, external, arrayBuffers } = figures
-  const ofMain = { heapUsed, heapTotal, heapLimit, external, arrayBuffers }
-  const known = ofMain.heapTotal + ofMain.external + ofWorkers
-  const rest = Math.max(0, rss - known)
+  // V8 counts pages of the heap that it has not touched yet; those are not in the resident set.
+  const untouched = Math.max(0, heapTotal + external + ofWorkers - rss)
+  const resident = Math.max(heapUsed, heapTotal - untouched)
+  const ofMain = { heapUsed, heapTotal: resident, heapLimit, external, arrayBuffers }
+  const rest = Math.max(0, rss - (resident + external + ofWorkers))
   const atStart = restAtStart === undefined ? {} : { restAtStart }
   return { rss, ...ofMain, ageMs: Math.round(nowMs - atMs), workers, rest, ...atStart }
 }

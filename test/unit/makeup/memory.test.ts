@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { MemoryUse } from '../../../src/makeup/makeup.js'
 import { memoryUse } from '../../../src/makeup/memory.js'
 
 const figures = {
@@ -34,3 +35,14 @@ test('external memory that was never touched makes no negative rest', () => {
 test('before the first report of the main thread its part is in the rest', () => {
   assert.deepEqual(memoryUse(200, undefined, [worker], 0), { rss: 200, workers: [worker], rest: 100 })
 })
+
+test('pages of the heap that V8 has not touched are not counted', () => {
+  const grown = { ...figures, heapUsed: 120, heapTotal: 250, external: 10 }
+  assert.deepEqual(pick(memoryUse(200, grown, [], 1000)), [190, 0])
+  // What is used was touched, whatever the two figures, which are read one after the other, say.
+  assert.deepEqual(pick(memoryUse(100, grown, [], 1000)), [120, 0])
+})
+
+function pick({ heapTotal, rest }: MemoryUse): unknown[] {
+  return [heapTotal, rest]
+}

@@ -105,7 +105,7 @@ describe('captureWorkerHeap', () => {
       `const { parentPort, workerData } = require('node:worker_threads')
        parentPort.once('message', () => {
          Atomics.store(workerData, 0, 1); Atomics.notify(workerData, 0)
-         require('node:crypto').pbkdf2Sync('a', 'b', 3e6, 64, 'sha512')
+         require('node:crypto').pbkdf2Sync('a', 'b', 1e7, 64, 'sha512')
        })`,
       { eval: true, workerData: beat },
     )
