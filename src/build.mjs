@@ -13,6 +13,7 @@ const ENTRIES = {
   'cluster/index': ['run'],
   'cluster/orphan-thread': [],
   'thread/watchdog-thread': [],
+  'hooks/redis/index': ['redisBudget', 'openFleet'],
 }
 
 for (const [entry, names] of Object.entries(ENTRIES)) {

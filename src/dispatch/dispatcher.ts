@@ -8,6 +8,7 @@ import type { Makeup } from '../makeup/makeup'
 import type { DumpBudget } from './budget'
 import { type DumpOnce, dumpOnce } from './dump-once'
 import type { Dump, DumpKind, DumpResult, DumpRule, Report, SkipReason } from './events'
+import type { FleetBudget } from './fleet'
 import { type Gate, SETTLING_MS } from './gate'
 import { ReadingLog, sidecarReadings } from './readings'
 import type { DumpRequest, Picture, RunningDump, WaitingRequest } from './request'
@@ -38,6 +39,8 @@ export interface DispatcherParts {
   /** A kind without a rule of its own name is only dumped by hand, or for another rule. */
   readonly rules: readonly WatchedRule[]
   readonly gate: Gate
+  /** A budget that other processes share. @default none */
+  readonly fleet?: FleetBudget | undefined
   readonly clock: Clock
   readonly report: Report
   /** Length of a CPU profile when the request names none, ms. */
@@ -59,15 +62,18 @@ export interface DispatcherParts {
 /**
  * WHETHER to dump. The one object that owns rules, gate, budgets and queue; it does not know on which thread it runs.
  *
- * Every request takes the same way: gate (one dump at a time) → room (disk, memory) → limiter → capture. A budget that is
- * spent already refuses before the gate. A skip costs no
- * token, a capture that fails costs one. Manual dumps cost none and wait for their turn.
+ * Every request takes the same way: gate (one dump at a time) → room (disk, memory) → limiter → fleet → capture. A budget that is
+ * spent already refuses before the gate. A skip costs no token, a capture that fails costs one of its own budget and none of the
+ * fleet's. Manual dumps cost none and wait for their turn.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
   readonly #rules: ReadonlyMap<string, RuleState>
   readonly #waiting: WaitingRequest[] = []
   #isStopped = false
+  #endQuestions: () => void = () => undefined
+  /** Resolves with the stop: nothing waits for the fleet's answer then. */
+  readonly #stopped = new Promise<undefined>((resolve) => (this.#endQuestions = () => resolve(undefined)))
   #running: RunningDump | undefined
   #lastStartEpochMs = 0
 
@@ -111,6 +117,8 @@ export class Dispatcher {
     // Before the gate: a dump that is refused after its plan would keep the other kind's readings from counting meanwhile.
     const budget = this.#ruleOf(request)?.watched.budget
     if (budget?.isSpent) return Promise.resolve(this.#skip(request, 'limited', { ...budget.terms }))
+    const refused = this.#parts.fleet?.refusal(request.kind)
+    if (refused) return Promise.resolve(this.#skip(request, 'fleet', refused))
     if (!this.#parts.gate.enter(request.kind)) return Promise.resolve(this.#skip(request, 'busy'))
     return this.#run(request)
   }
@@ -118,6 +126,7 @@ export class Dispatcher {
   /** Ends a running CPU profile early, refuses all that waits, and resolves when the last file is closed. Idempotent. */
   async stop(): Promise<void> {
     this.#isStopped = true
+    this.#endQuestions()
     this.#running?.early.abort()
     this.#refuseWaiting()
     await this.#running?.done
@@ -177,7 +186,8 @@ export class Dispatcher {
   /** Called with the gate entered. */
   #run(request: DumpRequest): Promise<DumpResult> {
     const early = new AbortController()
-    const running: RunningDump = { request, early, done: undefined, reported: undefined, picture: undefined }
+    const unknown = { done: undefined, reported: undefined, picture: undefined, giveBack: undefined }
+    const running: RunningDump = { request, early, ...unknown }
     this.#running = running
     return (running.done = this.#attempt(running))
   }
@@ -194,8 +204,8 @@ export class Dispatcher {
       if (request.early?.aborted) early.abort()
       const { capturer, directory, takeTurn } = this.#parts[request.kind]
       if (picture) running.picture = await picture(request.sinceMs, early.signal)
-      const begin = (): Job | { declined: DumpResult } => {
-        const declined = this.#running?.reported ?? this.#decline(request)
+      const begin = async (): Promise<Job | { declined: DumpResult }> => {
+        const declined = running.reported ?? (await this.#decline(running))
         if (declined) return { declined }
         isCaptured = true
         beganMs = clock.monotonicMs()
@@ -215,6 +225,7 @@ export class Dispatcher {
       if (this.#running?.reported) return this.#running.reported
       return error instanceof ExitingError ? this.#skip(request, 'stopped') : this.#fail(request, error)
     } finally {
+      if (!running.reported || !owns(running.reported, 'file')) running.giveBack?.()
       // Before the gate opens: the next dump sets it anew.
       this.#running = undefined
       gate.leave(isCaptured ? clock.monotonicMs() + SETTLING_MS : undefined)
@@ -224,10 +235,24 @@ export class Dispatcher {
   }
 
   /** Why a dump that fits is not made all the same. */
-  #decline(request: DumpRequest): DumpResult | undefined {
+  async #decline(running: RunningDump): Promise<DumpResult | undefined> {
+    const { request } = running
     const budget = this.#ruleOf(request)?.watched.budget
+    const { fleet } = this.#parts
     if (this.#isStopped) return this.#skip(request, 'stopped')
-    if (request.rule === 'manual' || budget?.tryRemoveToken()) return undefined
+    if (request.rule === 'manual') return undefined
+    if (fleet && budget?.isSpent === false) {
+      const question = fleet.take(request.kind)
+      const answer = await Promise.race([question, this.#stopped])
+      // An exit has reported it already.
+      if (running.reported || !answer || this.#isStopped) {
+        void question.then((late) => owns(late, 'giveBack') && late.giveBack())
+        return running.reported ?? this.#skip(request, 'stopped')
+      }
+      if (owns(answer, 'refused')) return this.#skip(request, 'fleet', answer.refused)
+      running.giveBack = answer.giveBack
+    }
+    if (budget?.tryRemoveToken()) return undefined
     return this.#skip(request, 'limited', { ...budget?.terms })
   }
 

@@ -6,11 +6,11 @@ import type { Makeup } from '../makeup/makeup'
 export type { DumpKind, DumpRule }
 
 /**
- * Why a dump was not made: `limited` (the budget is spent), `busy` (another dump runs, in this process or, for two minutes,
+ * Why a dump was not made: `limited` (the budget is spent), `fleet` (the budget of the option `fleet` is spent), `busy` (another dump runs, in this process or, for two minutes,
  * in others under the same memory limit), `memory` or `disk` (it does not fit), `stopped` (the monitor was stopped, or the
  * process exits).
  */
-export type SkipReason = 'limited' | 'busy' | 'memory' | 'disk' | 'stopped'
+export type SkipReason = 'limited' | 'fleet' | 'busy' | 'memory' | 'disk' | 'stopped'
 
 /** Payload of `'dump'`: evidence is on disk, whole. */
 export interface Dump {
@@ -60,8 +60,8 @@ export interface Skip {
 
 /** Payload of `'failure'`: something of the monitor's own did not work. Monitoring goes on. */
 export interface Failure {
-  /** What was being done: `sampling`, `sampling profile`, `capture`, `retention`, `listener`, `onDump`, `watchdog`, `leak`
-   * or `stop`. */
+  /** What was being done: `sampling`, `sampling profile`, `capture`, `retention`, `listener`, `onDump`, `watchdog`, `leak`,
+   * `fleet` or `stop`. */
   readonly stage: string
   readonly kind?: DumpKind
   /** Name of the rule, of those in `rules`. */

@@ -33,6 +33,8 @@ export interface RunningDump {
   done: Promise<DumpResult> | undefined
   /** Whose CPU and memory it was, once that is known. */
   picture: Picture | undefined
+  /** Gives its token back to the fleet. Present once one is taken. */
+  giveBack: (() => void) | undefined
   /** The reported outcome. Set early by `endNow` when the process exits. */
   reported: DumpResult | undefined
 }

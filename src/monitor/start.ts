@@ -241,13 +241,14 @@ function watchSettingsOf(
   limits: Limits,
   heapLimit: ArmedHeapLimit | undefined,
 ): Omit<WatchSettings, 'board'> {
-  const { keep, rules } = settings
+  const { keep, rules, fleet } = settings
   return {
     ...numbersOf(settings, limits),
     // A function cannot travel to another thread.
     rules: rules.map((rule) => ({ ...rule, read: undefined })),
     threads: threadsNow(),
     heapLimit: heapLimit?.toWatch,
+    fleet: fleet && { ...fleet },
     engines,
     keep,
     where: {
