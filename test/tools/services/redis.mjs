@@ -39,6 +39,8 @@ export async function startRedis({ port, args = [] } = {}) {
   let log = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (log += text))
   const ended = once(child, 'exit')
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
   const redis = {
     port: at,
     url: `redis://127.0.0.1:${at}`,
@@ -48,9 +50,9 @@ export async function startRedis({ port, args = [] } = {}) {
     ask: (...words) => ask(at, words),
     /** Resolves when it has ended. Idempotent. */
     async stop() {
-      child.kill('SIGCONT')
-      child.kill('SIGKILL')
+      kill()
       await ended
+      process.removeListener('exit', kill)
       rmSync(directory, { recursive: true, force: true })
     },
   }
