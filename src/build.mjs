@@ -15,6 +15,7 @@ const ENTRIES = {
   'doctor/index': [],
   'hooks/metrics/index': [],
   'thread/watchdog-thread': [],
+  'hooks/redis/index': ['redisBudget', 'openFleet'],
 }
 
 for (const [entry, names] of Object.entries(ENTRIES)) {

@@ -1,4 +1,5 @@
 import type * as events from './dispatch/events'
+import type * as fleet from './dispatch/fleet'
 import type * as makeup from './makeup/makeup'
 import * as monitor from './monitor/monitor'
 import * as options from './monitor/options'
@@ -41,6 +42,7 @@ declare namespace cpuMemoryMonitor {
   export type Engine = options.Engine
   export type EnginePackages = options.EnginePackages
   export type Logger = logger.Logger
+  export type FleetPlan = fleet.FleetPlan
   export type Monitor = monitor.Monitor
   export type MonitorEvents = voice.MonitorEvents
   export type Makeup = makeup.Makeup

@@ -90,6 +90,15 @@ const FLOORS: Record<string, readonly string[]> = {
   'reader/page': ['reader', 'reader/output'],
   'reader/profile': ['reader'],
   'reader/snapshot': ['reader', 'reader/profile'],
+  // Entries of their own; the monitor loads nothing of them unless they are asked for.
+  'hooks/redis': [
+    'base',
+    'options',
+    'dispatch',
+    'capture/engines',
+    'capture/own-package',
+    'monitor/declared',
+  ],
   '': ['monitor', 'options', 'dispatch', 'report', 'makeup'],
 }
 

@@ -49,6 +49,8 @@ const LONG = [
   ...['mutations', 'frameworks'].map((name) => `test/e2e/cluster/${name}.test.ts`),
   // Overload that has to last until budgets are spent.
   'test/e2e/monitor/permanent-overload.test.ts',
+  // A fleet of processes; `npm run accept -- fleet-budget` has a larger one.
+  'test/e2e/hooks/redis.test.ts',
   // Packs the package and installs it as users do.
   'test/e2e/package/package.test.ts',
 ]
@@ -60,7 +62,7 @@ const NODE_INDEPENDENT = [
   ...['base', 'cluster', 'dispatch', 'doctor', 'hooks', 'monitor', 'options', 'reader', 'report'].map(
     (room) => `test/unit/${room}`,
   ),
-  ...['attacks', 'heap-limit', 'package', 'reader'].map((name) => `test/e2e/${name}`),
+  ...['attacks', 'heap-limit', 'hooks', 'package', 'reader'].map((name) => `test/e2e/${name}`),
   ...['cluster/mutations', 'fork/native/host', 'monitor/permanent-overload'].map(
     (name) => `test/e2e/${name}.test.ts`,
   ),

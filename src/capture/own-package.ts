@@ -11,6 +11,7 @@ const OWN_PATHS = [
   ['dist', 'cluster', 'index.js'],
   ['dist', 'doctor', 'index.js'],
   ['dist', 'thread', 'watchdog-thread.js'],
+  ['dist', 'hooks', 'redis', 'index.js'],
   ['dist', 'capture', 'own-package.js'],
 ].map((names) => join(...names))
 

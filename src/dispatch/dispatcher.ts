@@ -19,6 +19,7 @@ import type {
   SkipReason,
   WaitingRequest,
 } from './events'
+import type { FleetBudget } from './fleet'
 import { type Gate, SETTLING_MS } from './gate'
 import type { ThresholdRule, ThresholdVerdict } from './threshold-rule'
 
@@ -47,6 +48,8 @@ export interface DispatcherParts {
   /** A kind without a rule of its name is dumped only on a manual request, or for another rule. */
   readonly rules: readonly WatchedRule[]
   readonly gate: Gate
+  /** A budget that other processes share. @default none */
+  readonly fleet?: FleetBudget | undefined
   readonly clock: Clock
   readonly report: Report
   /** Length of a CPU profile when the request names none, ms. */
@@ -69,15 +72,18 @@ export interface DispatcherParts {
  * Decides whether to dump. The one owner of rules, gate, budgets and queue; it does not depend on the thread on which
  * it runs.
  *
- * Every request passes the same steps: gate (one dump at a time) → room (disk, memory) → limiter → capture. One whose
- * budget is spent is refused before the gate. A skip costs no token of the budget, a failed capture costs one.
- * Manual dumps cost none, and wait while another dump runs.
+ * Every request passes the same steps: gate (one dump at a time) → room (disk, memory) → limiter → fleet → capture. One
+ * whose budget is spent is refused before the gate. A skip costs no token, a failed capture costs one of its own budget
+ * and none of the fleet's. Manual dumps cost none, and wait while another dump runs.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
   readonly #rules: ReadonlyMap<string, RuleState>
   readonly #waiting: WaitingRequest[] = []
   #isStopped = false
+  #endQuestions: () => void = () => undefined
+  /** Resolves with the stop: nothing waits for the fleet's answer then. */
+  readonly #stopped = new Promise<undefined>((resolve) => (this.#endQuestions = () => resolve(undefined)))
   #running: RunningDump | undefined
   #lastStartEpochMs = 0
 
@@ -123,6 +129,8 @@ export class Dispatcher {
     // counts.
     const budget = this.#ruleOf(request)?.watched.budget
     if (budget?.isSpent) return Promise.resolve(this.#skip(request, 'limited', { ...budget.terms }))
+    const refused = this.#parts.fleet?.refusal(request.kind)
+    if (refused) return Promise.resolve(this.#skip(request, 'fleet', refused))
     if (!this.#parts.gate.enter(request.kind)) return Promise.resolve(this.#skip(request, 'busy'))
     return this.#run(request)
   }
@@ -130,6 +138,7 @@ export class Dispatcher {
   /** Ends a running CPU profile early, refuses waiting requests, resolves when the last file is closed. Idempotent. */
   async stop(): Promise<void> {
     this.#isStopped = true
+    this.#endQuestions()
     this.#running?.early.abort()
     this.#refuseWaiting()
     await this.#running?.done
@@ -189,7 +198,8 @@ export class Dispatcher {
   /** Called after the gate has been entered. */
   #run(request: DumpRequest): Promise<DumpResult> {
     const early = new AbortController()
-    const running: RunningDump = { request, early, done: undefined, reported: undefined, picture: undefined }
+    const unknown = { done: undefined, reported: undefined, picture: undefined, giveBack: undefined }
+    const running: RunningDump = { request, early, ...unknown }
     this.#running = running
     return (running.done = this.#attempt(running))
   }
@@ -206,8 +216,8 @@ export class Dispatcher {
       if (request.early?.aborted) early.abort()
       const { capturer, directory, takeTurn } = this.#parts[request.kind]
       if (picture) running.picture = await picture(request.sinceMs, early.signal)
-      const begin = (): Job | { declined: DumpResult } => {
-        const declined = this.#running?.reported ?? this.#decline(request)
+      const begin = async (): Promise<Job | { declined: DumpResult }> => {
+        const declined = running.reported ?? (await this.#decline(running))
         if (declined) return { declined }
         isCaptured = true
         beganMs = clock.monotonicMs()
@@ -227,6 +237,7 @@ export class Dispatcher {
       if (this.#running?.reported) return this.#running.reported
       return error instanceof ExitingError ? this.#skip(request, 'stopped') : this.#fail(request, error)
     } finally {
+      if (!running.reported || !owns(running.reported, 'file')) running.giveBack?.()
       // Cleared before the gate is left: the next dump sets this field.
       this.#running = undefined
       gate.leave(isCaptured ? clock.monotonicMs() + SETTLING_MS : undefined)
@@ -236,10 +247,24 @@ export class Dispatcher {
   }
 
   /** Returns why a dump that fits is not made: the budget is spent, or the monitor was stopped. */
-  #decline(request: DumpRequest): DumpResult | undefined {
+  async #decline(running: RunningDump): Promise<DumpResult | undefined> {
+    const { request } = running
     const budget = this.#ruleOf(request)?.watched.budget
+    const { fleet } = this.#parts
     if (this.#isStopped) return this.#skip(request, 'stopped')
-    if (request.rule === 'manual' || budget?.tryRemoveToken()) return undefined
+    if (request.rule === 'manual') return undefined
+    if (fleet && budget?.isSpent === false) {
+      const question = fleet.take(request.kind)
+      const answer = await Promise.race([question, this.#stopped])
+      // An exit has reported it already.
+      if (running.reported || !answer || this.#isStopped) {
+        void question.then((late) => owns(late, 'giveBack') && late.giveBack())
+        return running.reported ?? this.#skip(request, 'stopped')
+      }
+      if (owns(answer, 'refused')) return this.#skip(request, 'fleet', answer.refused)
+      running.giveBack = answer.giveBack
+    }
+    if (budget?.tryRemoveToken()) return undefined
     return this.#skip(request, 'limited', { ...budget?.terms })
   }
 

@@ -13,7 +13,7 @@ export interface DumpOnce<Declined extends { readonly declined: unknown }> {
    */
   readonly takeTurn?: ((early: AbortSignal) => Promise<(() => void) | undefined>) | undefined
   /** Called when the dump fits and is about to begin. Returns its job, or declines it. */
-  readonly begin: () => Job | Declined
+  readonly begin: () => Job | Declined | Promise<Job | Declined>
 }
 
 /** Outcome of a dump to report: a result, a refusal, or both when only a lesser artefact was made. */
@@ -48,7 +48,7 @@ async function planAndTake<Declined extends { readonly declined: unknown }>({
 }: DumpOnce<Declined>): Promise<DumpOutcome | Declined> {
   const plan = ownOnly(await capturer.plan(directory))
   if (!('take' in plan)) return { captured: undefined, refusal: plan }
-  const job = begin()
+  const job = await begin()
   if (isDeclined(job)) return job
   const captured = ownOnly(await plan.take(job, early))
   if ('skip' in captured) return { captured: undefined, refusal: captured }

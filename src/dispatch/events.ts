@@ -8,11 +8,11 @@ import type { Flight } from '../makeup/recorder'
 export type { DumpKind, DumpRule }
 
 /**
- * Why a dump was not made: `limited` (the budget is spent), `busy` (another dump runs in this process, or has run for
- * two minutes in another process under the same memory limit), `memory` or `disk` (it does not fit), `stopped` (the
- * monitor was stopped, or the process exits).
+ * Why a dump was not made: `limited` (the budget is spent), `fleet` (the budget of the option `fleet` is spent), `busy`
+ * (another dump runs in this process, or has run for two minutes in another process under the same memory limit),
+ * `memory` or `disk` (it does not fit), `stopped` (the monitor was stopped, or the process exits).
  */
-export type SkipReason = 'limited' | 'busy' | 'memory' | 'disk' | 'stopped'
+export type SkipReason = 'limited' | 'fleet' | 'busy' | 'memory' | 'disk' | 'stopped'
 
 /** Payload of `'dump'`: the files of a dump are complete and on disk. */
 export interface Dump {
@@ -64,7 +64,7 @@ export interface Skip {
 export interface Failure {
   /**
    * The part that failed: `sampling`, `sampling profile`, `capture`, `retention`, `listener`, `onDump`, `watchdog`,
-   * `leak` or `stop`.
+   * `leak`, `fleet` or `stop`.
    */
   readonly stage: string
   readonly kind?: DumpKind
@@ -150,6 +150,8 @@ export interface RunningDump {
   done: Promise<DumpResult> | undefined
   /** CPU use by thread and memory by owner, once they have been read. */
   picture: Picture | undefined
+  /** Gives the token that was taken from the fleet's budget back; set when one is taken. */
+  giveBack: (() => void) | undefined
   /** The reported outcome. Set early by `endNow` when the process exits. */
   reported: DumpResult | undefined
 }

@@ -26,6 +26,7 @@ export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'keep', variable: 'value', example: '5' },
   { option: 'logger', variable: 'value', example: 'false' },
   { option: 'onDump', variable: 'none', example: '' },
+  { option: 'fleet', variable: 'none', example: '' },
   { option: 'cpu.interval', variable: 'value', example: '500' },
   { option: 'cpu.threshold', variable: 'value', example: '80%', isLive: true },
   { option: 'cpu.profileDir', variable: 'text', example: '/var/lib/shop/evidence' },
@@ -41,10 +42,18 @@ export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'memory.sampling', variable: 'value', example: 'false' },
   { option: 'memory.heapLimit', variable: 'value', example: '{"hold": 20000}' },
   { option: 'memory.leakPair', variable: 'value', example: 'false' },
+  // What `redisBudget()` takes. Together they are the option `fleet`.
+  { option: 'redis.url', variable: 'text', example: 'redis://redis:6379' },
+  { option: 'redis.service', variable: 'text', example: 'shop' },
+  { option: 'redis.cpu', variable: 'value', example: '[5, "hour"]' },
+  { option: 'redis.memory', variable: 'value', example: '[2, "day"]' },
+  { option: 'redis.insurance', variable: 'value', example: '0' },
+  { option: 'redis.timeout', variable: 'value', example: '500' },
+  { option: 'redis.client', variable: 'text', example: 'ioredis' },
 ]
 
 /** @returns Names of the options of a group, or, without a group, of the top level. */
-export function optionsOf(group?: 'cpu' | 'memory', options = DECLARED_OPTIONS): string[] {
+export function optionsOf(group?: 'cpu' | 'memory' | 'redis', options = DECLARED_OPTIONS): string[] {
   const names = options.map(({ option }) => option.split('.'))
   return group === undefined
     ? names.flatMap(([name = '', inner]) => (inner === undefined ? [name] : []))

@@ -1,5 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { messageOf } from '../base/globals'
+import { ownPackageDirectory } from '../capture/own-package'
+import type { FleetPlan } from '../dispatch/fleet'
 import { describe } from '../options/read'
 import { DECLARED_OPTIONS, type DeclaredOption, variableOf } from './declared'
 import { type Options, resolveOptions, type Settings } from './options'
@@ -22,10 +26,11 @@ type Loose = Record<string, unknown>
  * Reads the configuration of a monitor that is started by preload. `CMM_CONFIG` replaces the defaults, and each
  * variable overrides both. An empty variable counts as absent.
  *
+ * @param makeFleet - Makes the option `fleet` of those of the group `redis`.
  * @returns `undefined` when the monitor is switched off.
  * @throws Error that names the variable, if it does not exist or has a wrong value.
  */
-export function readEnvironment(environment: Environment): Settings | undefined {
+export function readEnvironment(environment: Environment, makeFleet = redisBudget): Settings | undefined {
   const isOn = environment['CMM_ENABLED'] || 'true'
   if (['false', '0'].includes(isOn)) return undefined
   if (!['true', '1'].includes(isOn))
@@ -39,10 +44,17 @@ export function readEnvironment(environment: Environment): Settings | undefined 
   ]
   for (const { option, value } of ordered) put(options, option, value)
   try {
-    return resolveOptions(options)
+    const { redis, ...others } = options
+    return resolveOptions(redis === undefined ? options : { ...others, fleet: makeFleet(redis) })
   } catch (error) {
     throw new Error(`${placeOf(given, messageOf(error))}: ${messageOf(error)}`)
   }
+}
+
+/** By the entry of the package, which most processes do not load. */
+function redisBudget(options: unknown): FleetPlan {
+  const file = join(ownPackageDirectory(), 'dist', 'hooks', 'redis', 'index.js')
+  return (createRequire(file)(file) as { redisBudget(options: unknown): FleetPlan }).redisBudget(options)
 }
 
 interface Given {
@@ -106,5 +118,8 @@ function placeOf(given: readonly Given[], message: string): string {
   const isAbout = (option: string) =>
     new RegExp(`^options\\.${option.replace('.', '\\.')}(?![\\w.])`).test(message)
   const found = given.find(({ option }) => isAbout(option))
-  return found ? variableOf(found.option) : 'CMM_CONFIG'
+  if (found) return variableOf(found.option)
+  const isOfRedis =
+    message.startsWith('options.redis') && given.some(({ option }) => option.startsWith('redis.'))
+  return isOfRedis ? 'CMM_REDIS_*' : 'CMM_CONFIG'
 }

@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 import { parseSize } from '../base/size'
 import { DEFAULT_HOLD_MS } from '../capture/heap/limit/allowance'
 import type { Dump } from '../dispatch/events'
+import { FLEET_PLAN, type FleetPlan } from '../dispatch/fleet'
 import { type LimiterOption, readKeep, readLimiter } from '../options/limiter'
 import {
   atLeastZero,
@@ -150,6 +151,13 @@ export interface Options {
    * 60000 ms, that is one `'failure'`. `stop()` waits for it.
    */
   onDump?: ((dump: Dump) => unknown) | undefined
+  /**
+   * A budget of dumps that many processes share, such as `redisBudget({ url, service })` of `cpu-memory-monitor/redis`. It is asked
+   * after the `limiter`. Manual dumps and those at V8's heap limit do not spend it.
+   *
+   * @defaultValue none
+   */
+  fleet?: FleetPlan | undefined
 }
 
 export type Engine = 'auto' | 'packages' | 'builtin' | EnginePackages
@@ -186,6 +194,7 @@ export interface Settings {
   /** `undefined`: the default, a line per event to stderr. */
   readonly logger: Logger | false | undefined
   readonly onDump: OnDump<Dump> | undefined
+  readonly fleet: FleetPlan | undefined
 }
 
 export const DEFAULT_DURATION_MS = 30_000
@@ -220,6 +229,7 @@ export function resolveOptions(options: Options = {}): Settings {
     keep: readKeep(top['keep'], 'options.keep'),
     logger: readLogger(top['logger']),
     onDump: readFunction(top['onDump'], 'options.onDump'),
+    fleet: readFleet(top['fleet']),
   })
 }
 
@@ -319,6 +329,13 @@ function readSignal(value: unknown = DEFAULT_SIGNAL): NodeJS.Signals | undefined
     )
   }
   return value as NodeJS.Signals
+}
+
+function readFleet(value: unknown): FleetPlan | undefined {
+  if (value === undefined) return undefined
+  if (typeof value === 'object' && value !== null && Object.hasOwn(value, FLEET_PLAN))
+    return value as FleetPlan
+  throw typeError('options.fleet', "what redisBudget() of 'cpu-memory-monitor/redis' returns", value)
 }
 
 /** Functions by which a package is recognised: those that the monitor calls, and one that no event emitter has. */

@@ -8,6 +8,8 @@ import type { KindSettings, NamedRule, RuleSettings, Ways } from '../watch/watch
 type Watched = Readonly<Record<DumpKind, KindSettings>> & {
   /** The rules of `rules`, which have names of their own. */
   readonly rules?: readonly NamedRule[]
+  /** The budget that other processes share. */
+  readonly fleet?: { readonly inWords: string } | undefined
 }
 
 export interface Started extends Watched {
@@ -45,7 +47,8 @@ export function startLine(started: Started): string {
     (rule) => `${namedRuleInWords(rule)}, a ${rule.dump} dump to ${started[rule.dump].directory}`,
   )
   const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${memory.directory}`]
-  const all = [...watched, ...named, ...manual].join('; ') || 'nothing'
+  const fleet = started.fleet ? [started.fleet.inWords] : []
+  const all = [...watched, ...named, ...manual, ...fleet].join('; ') || 'nothing'
   const { atHeapLimit } = started
   const atLimit = atHeapLimit === undefined ? '' : `; at V8's heap limit: ${atHeapLimit}`
   const readings = ways.cpuReadings === undefined ? '' : `; CPU readings by ${ways.cpuReadings}`

@@ -274,12 +274,13 @@ function watchSettingsOf(
   limits: Limits,
   heapLimit: ArmedHeapLimit | undefined,
 ): Omit<WatchSettings, 'board'> {
-  const { keep, rules } = settings
+  const { keep, rules, fleet } = settings
   return {
     ...numbersOf(settings, limits),
     rules: rules.map(withoutFunction),
     threads: threadsNow(),
     heapLimit: heapLimit?.toWatch,
+    fleet: fleet && { ...fleet },
     engines,
     keep,
     where: {

@@ -14,6 +14,7 @@ import { listWorkers } from '../capture/threads/list-workers'
 import { type Budget, DumpBudget } from '../dispatch/budget'
 import { Dispatcher, type WatchedRule } from '../dispatch/dispatcher'
 import type { DumpKind, DumpRequest, DumpResult, Failure, Picture, Report } from '../dispatch/events'
+import type { FleetPlan } from '../dispatch/fleet'
 import type { Gate } from '../dispatch/gate'
 import { createHeapLimitPlans } from '../dispatch/heap-limit-plans'
 import { ThresholdRule } from '../dispatch/threshold-rule'
@@ -23,6 +24,7 @@ import { cpuSampler, memorySampler, ownCpuTime, type Sampler } from '../system/u
 import { Board, boardRules } from './board'
 import { prepareDirectories, retainer } from './directories'
 import { createMetrics, type Metric } from './metrics'
+import { openFleet } from './open-fleet'
 import {
   DEFAULT_SPAN_MS,
   type MainReports,
@@ -74,6 +76,8 @@ export interface WatchSettings {
   readonly rules: readonly NamedRule[]
   /** Threads that are known by the order in which they were started. */
   readonly threads: Pick<RecordParts, 'known'>
+  /** A budget that other processes share. */
+  readonly fleet?: FleetPlan | undefined
   /** Settings of dumps at V8's heap limit; absent when nothing is done there. */
   readonly heapLimit?: HeapLimitToWatch | undefined
   /** Started by preload, perhaps in a process that it is not meant for: the directories are left alone until a dump. */
@@ -168,6 +172,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
     memory: { capturer: capturers.memory, directory: memory.directory, takeTurn: waitForTurn },
     rules: [...watched.values()],
     gate,
+    fleet: openFleet(settings.fleet, report),
     clock: systemClock,
     report,
     get profileDurationMs() {

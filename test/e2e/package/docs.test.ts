@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { runInThisContext } from 'node:vm'
 import { type ClusterOptions, resolveClusterOptions } from '../../../dist/cluster/options.js'
+import { FLEET_PLAN, type FleetPlan } from '../../../dist/dispatch/fleet.js'
 import * as names from '../../../dist/files/names.js'
+import { type RedisOptions, resolveRedisOptions } from '../../../dist/hooks/redis/options.js'
 import { type Options, resolveOptions } from '../../../dist/monitor/options.js'
 import { resolveUpdate, type Update } from '../../../dist/monitor/update.js'
 import { repository } from './installed-package'
@@ -108,6 +110,21 @@ describe('docs/options.md', () => {
       if (inReadme !== undefined && inReadme !== 'the working directory')
         assert.equal(inReadme, defaultIn(section), name)
     }
+  })
+})
+
+describe('the options of Redis in docs/fleet.md', () => {
+  const documented = optionsIn(sectionOf('docs/fleet.md', '## One budget for the fleet'))
+  const resolve = (options: object) =>
+    resolveRedisOptions({ url: 'redis://redis', service: 'shop', ...options })
+
+  it('are those of the code and no other', () => {
+    assert.deepEqual([...documented.keys()].sort(), keysIn(() => resolve({ wrong: 1 })).sort())
+  })
+
+  it('have a type and the default of the code', () => {
+    const prose = checkDefaults(documented, (name, value) => resolve({ [name]: value }))
+    assert.deepEqual(prose, ['client', 'service', 'url'])
   })
 })
 
@@ -215,6 +232,12 @@ function evaluate(code: string): unknown {
   return run(process, os)
 }
 
+/** As the entry does it, without the optional packages. */
+function readRedis(options: RedisOptions): FleetPlan {
+  const plan = { file: '', settings: resolveRedisOptions(options), inWords: '' }
+  return Object.defineProperty(plan, FLEET_PLAN, { value: true })
+}
+
 /** Runs a sample; the package itself only reads its options. */
 function runSample(sample: string): void {
   const monitor = (options: Options) => {
@@ -231,6 +254,7 @@ function runSample(sample: string): void {
     'cpu-memory-monitor/cluster': { run },
     'cpu-memory-monitor/metrics': { observe: () => undefined, register: () => undefined },
     '@opentelemetry/api': { metrics: { getMeter: () => undefined } },
+    'cpu-memory-monitor/redis': { redisBudget: readRedis },
     'node:diagnostics_channel': { subscribe: () => undefined },
   }
   const program = runInThisContext(`(require, cpuMemoryMonitor, module) => {{\n${sample}\n}}`) as (

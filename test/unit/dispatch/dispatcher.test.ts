@@ -4,6 +4,7 @@ import type { Captured, Capturer, Job, Plan, Refusal } from '../../../src/captur
 import { DumpBudget } from '../../../src/dispatch/budget.js'
 import * as dispatcherModule from '../../../src/dispatch/dispatcher.js'
 import type { Dump, DumpKind, DumpResult, Failure, Picture, Skip } from '../../../src/dispatch/events.js'
+import type { FleetBudget } from '../../../src/dispatch/fleet.js'
 import * as gateModule from '../../../src/dispatch/gate.js'
 import { ThresholdRule } from '../../../src/dispatch/threshold-rule.js'
 
@@ -92,11 +93,12 @@ interface Given {
   /** Name of a further rule, for memory dumps above 5. */
   readonly named?: string
   readonly picture?: (sinceMs: number | undefined) => Promise<Picture>
+  readonly fleet?: FleetBudget
 }
 
 function scene(given: Given = {}) {
   const { counter = 1, tokens = 3, isWatched = true, gateMemory = newGateMemory() } = given
-  const { onTold = () => undefined, named, picture } = given
+  const { onTold = () => undefined, named, picture, fleet } = given
   const running: boolean[] = []
   const gate = new Gate(gateMemory)
   const cpu = new ScriptedCapturer('.cpuprofile')
@@ -129,6 +131,7 @@ function scene(given: Given = {}) {
       : [],
     picture,
     gate,
+    fleet,
     clock: {
       monotonicMs: () => nowMs,
       epochMs: () => 1_700_000_000_000 + nowMs,
@@ -273,6 +276,129 @@ describe('a rule with a name of its own', () => {
     const { readings, memory, skips } = scene({ named })
     await readings('another', 1e9)
     assert.deepEqual([memory.plans, skips.length], [0, 0])
+  })
+})
+
+describe('the budget of the fleet', () => {
+  const refused = { tokensPerInterval: 3, intervalMs: 3_600_000, renewsInMs: 1_200_000 }
+
+  /** A budget of `tokens`, with each question and each token that came back. */
+  class ScriptedFleet implements FleetBudget {
+    readonly asked: DumpKind[] = []
+    known: typeof refused | undefined
+    givenBack = 0
+    /** Answers the question that is open. */
+    answer: (() => void) | undefined
+    isSlow = false
+    tokens: number
+
+    constructor(tokens: number) {
+      this.tokens = tokens
+    }
+
+    refusal() {
+      return this.known
+    }
+
+    async take(kind: DumpKind) {
+      this.asked.push(kind)
+      if (this.isSlow) await new Promise<void>((resolve) => (this.answer = resolve))
+      if (this.tokens === 0) return { refused }
+      this.tokens--
+      return { giveBack: () => void this.givenBack++ }
+    }
+  }
+
+  test('allows a dump, of its kind, and keeps the token of a good one', async () => {
+    const fleet = new ScriptedFleet(1)
+    const { readings, finishAndSettle, memory, dumps } = scene({ fleet })
+    await readings('memory', 2000)
+    await finishAndSettle(memory)
+    assert.deepEqual([fleet.asked, dumps.length, fleet.givenBack], [['memory'], 1, 0])
+  })
+
+  test('refuses a dump once per episode, with its figures, and no token of the own budget is spent', async () => {
+    const fleet = new ScriptedFleet(0)
+    const { readings, cpu, skips } = scene({ fleet, tokens: 1 })
+    await readings('cpu', 70, 70)
+    assert.deepEqual(
+      skips.map(({ reason, numbers }) => ({ reason, numbers })),
+      [{ reason: 'fleet', numbers: refused }],
+    )
+    assert.equal(cpu.jobs.length, 0)
+    fleet.tokens = 1
+    await readings('cpu', 70)
+    assert.equal(cpu.jobs.length, 1)
+  })
+
+  test('a refusal that is known is not asked for again, and the gate stays open', async () => {
+    const fleet = new ScriptedFleet(1)
+    fleet.known = refused
+    const { readings, cpu, skips, running } = scene({ fleet })
+    await readings('cpu', 70, 70)
+    assert.deepEqual([fleet.asked, cpu.plans, running], [[], 0, []])
+    assert.deepEqual(skipsOf(skips), ['cpu threshold fleet'])
+  })
+
+  test('is asked after gate, room and the own budget, and not when one of them refuses', async () => {
+    const fleet = new ScriptedFleet(9)
+    const { readings, cpu, memory, skips, finishAndSettle } = scene({ fleet, tokens: 1 })
+    memory.answer = { skip: 'disk', numbers: {} }
+    await readings('memory', 2000)
+    await readings('cpu', 70)
+    await readings('memory', 10, 2000)
+    assert.deepEqual(fleet.asked, ['cpu'])
+    await finishAndSettle(cpu)
+    await readings('cpu', 70)
+    assert.deepEqual(fleet.asked, ['cpu'])
+    assert.deepEqual(skipsOf(skips), ['memory threshold disk', 'cpu threshold limited'])
+  })
+
+  test('has the token back of a dump that fails, or turns out not to fit', async () => {
+    const fleet = new ScriptedFleet(9)
+    const { readings, cpu, memory, pass } = scene({ fleet })
+    await readings('cpu', 70)
+    cpu.last.fail(new Error('no space'))
+    await turn()
+    assert.equal(fleet.givenBack, 1)
+    pass(SETTLING_MS)
+    await readings('memory', 10, 2000)
+    memory.last.refuse({ skip: 'memory', numbers: {} })
+    await turn()
+    assert.equal(fleet.givenBack, 2)
+  })
+
+  test('has no part in a dump by hand', async () => {
+    const fleet = new ScriptedFleet(0)
+    fleet.known = refused
+    const { dispatcher, memory } = scene({ fleet })
+    void dispatcher.request({ kind: 'memory', rule: 'manual', details: {} })
+    await turn()
+    assert.deepEqual([memory.jobs.length, fleet.asked], [1, []])
+  })
+
+  test('a stop does not wait for the answer, which begins no dump when it comes; the token goes back', async () => {
+    const fleet = new ScriptedFleet(9)
+    fleet.isSlow = true
+    const { readings, dispatcher, cpu, skips } = scene({ fleet })
+    await readings('cpu', 70)
+    await dispatcher.stop()
+    assert.deepEqual(skipsOf(skips), ['cpu threshold stopped'])
+    fleet.answer?.()
+    await turn()
+    assert.deepEqual([cpu.jobs.length, fleet.givenBack, skips.length], [0, 1, 1])
+  })
+
+  test('a process that exits meanwhile reports one skip', async () => {
+    const fleet = new ScriptedFleet(9)
+    fleet.isSlow = true
+    const { readings, dispatcher, cpu, skips } = scene({ fleet })
+    await readings('cpu', 70)
+    dispatcher.endNow(() => false)
+    fleet.answer?.()
+    await turn()
+    assert.deepEqual([cpu.jobs.length, fleet.givenBack], [0, 1])
+    assert.deepEqual(skipsOf(skips), ['cpu threshold stopped'])
   })
 })
 

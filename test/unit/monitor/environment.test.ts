@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { FLEET_PLAN, type FleetPlan } from '../../../src/dispatch/fleet'
+import { type RedisOptions, resolveRedisOptions } from '../../../src/hooks/redis/options'
 import { DECLARED_OPTIONS, variableOf } from '../../../src/monitor/declared'
 import { PRELOAD_DEFAULTS, readEnvironment } from '../../../src/monitor/environment'
 import { type Options, resolveOptions } from '../../../src/monitor/options'
@@ -24,7 +26,8 @@ test('each option has a variable, which means what the option means', () => {
     rules: [],
   }
   for (const { option, example, variable } of DECLARED_OPTIONS) {
-    if (option === 'cpu' || option === 'memory' || variable === 'none') continue
+    if (option === 'cpu' || option === 'memory' || variable === 'none' || option.startsWith('redis.'))
+      continue
     const [group = '', name] = option.split('.')
     const value =
       values[option] ?? (/^(false|\d+)$/.test(example) ? (JSON.parse(example) as unknown) : example)
@@ -40,6 +43,32 @@ test('each option has a variable, which means what the option means', () => {
     )
   }
   assert.equal(variableOf('memory.heapLimit'), 'CMM_MEMORY_HEAP_LIMIT')
+})
+
+test('those of Redis are handed to the entry together, and make the option fleet', () => {
+  const given: unknown[] = []
+  const makeFleet = (options: unknown) => {
+    given.push(options)
+    return Object.defineProperty({ file: '/redis', settings: 1, inWords: 'a fleet' }, FLEET_PLAN, {
+      value: true,
+    })
+  }
+  const ofRedis = DECLARED_OPTIONS.filter(({ option }) => option.startsWith('redis.'))
+  const environment = Object.fromEntries(ofRedis.map(({ option, example }) => [variableOf(option), example]))
+  assert.equal(readEnvironment(environment, makeFleet)?.fleet?.file, '/redis')
+  const [all] = given
+  assert.deepEqual(all, {
+    ...{ url: 'redis://redis:6379', service: 'shop', cpu: [5, 'hour'], memory: [2, 'day'] },
+    ...{ insurance: 0, timeout: 500, client: 'ioredis' },
+  })
+  assert.ok(resolveRedisOptions(all as unknown as RedisOptions))
+  assert.equal(
+    readEnvironment({ CMM_CONFIG: '{"redis":{"service":"shop"}}' }, makeFleet)?.fleet?.file,
+    '/redis',
+  )
+  assert.deepEqual(given[1], { service: 'shop' })
+  assert.equal(readEnvironment({}, makeFleet)?.fleet, undefined)
+  assert.equal(given.length, 2)
 })
 
 test('a group can be switched off and on, whatever else is given for it', () => {
@@ -75,6 +104,14 @@ test('what is wrong is refused by the name of the variable', () => {
     [{ CMM_MEMORY_THRESHOLD: '1.2gbb' }, /^CMM_MEMORY_THRESHOLD: .*received '1.2gbb'/],
     [{ CMM_CPU_LIMITER: '[1]' }, /^CMM_CPU_LIMITER: /],
     [{ CMM_CPU: '5' }, /^CMM_CPU: options\.cpu must be an object; received 5/],
+    [{ CMM_REDIS_URL: 'redis' }, /^CMM_REDIS_URL: options\.redis\.url must be a URL such as/],
+    [{ CMM_REDIS_SERVICE: 'shop' }, /^CMM_REDIS_\*: options\.redis\.url must be .*received undefined$/],
+    [{ CMM_REDIS: '{}' }, /^CMM_REDIS is not a variable/],
+    [{ CMM_CONFIG: '{"redis":{}}' }, /^CMM_CONFIG: options\.redis\.url must be/],
+    [
+      { CMM_CONFIG: '{"fleet":{"file":"/tmp/other.js"}}' },
+      /^CMM_CONFIG: options\.fleet must be what redisBudget/,
+    ],
     [{ CMM_CPU_TRESHOLD: '5' }, /^CMM_CPU_TRESHOLD is not a variable/],
     [{ CMM_CONFIG: '{"cpu":{"treshold":1}}' }, /^CMM_CONFIG: options\.cpu\.treshold is not an option/],
     [{ CMM_CONFIG: '{' }, /^CMM_CONFIG \(JSON, or the path of a JSON file\) cannot be read: /],
@@ -83,9 +120,11 @@ test('what is wrong is refused by the name of the variable', () => {
       /^CMM_CONFIG \(JSON, or the path of a JSON file\) cannot be read: ENOENT/,
     ],
   ]
+  const makeFleet = (options: unknown): FleetPlan =>
+    assert.fail(typeof resolveRedisOptions(options as RedisOptions))
   for (const [environment, message] of cases)
     assert.throws(
-      () => readEnvironment(environment),
+      () => readEnvironment(environment, makeFleet),
       (error) => message.test((error as Error).message),
     )
 })

@@ -1,0 +1,68 @@
+import { join } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
+import { monotonicMs } from '../../base/time'
+import { ownPackageDirectory } from '../../capture/own-package'
+import type { Budget } from '../../dispatch/budget'
+import { FLEET_PLAN, type FleetPlan, type OpenFleet } from '../../dispatch/fleet'
+import { StoreFleet } from './fleet'
+import { placeOf, type RedisOptions, type RedisSettings, resolveRedisOptions } from './options'
+import { findPackages, type RedisPackages } from './packages'
+import { type RedisStore, redisStore } from './store'
+
+export type { FleetPlan, RedisOptions }
+
+interface Opened {
+  readonly settings: RedisSettings
+  readonly packages: RedisPackages
+}
+
+/**
+ * Makes the value of the monitor's option `fleet`: one budget of dumps, kept in Redis, for all processes of a service. Nothing is
+ * connected before a dump is due.
+ *
+ * @throws TypeError, RangeError for a wrong option.
+ * @throws Error when `rate-limiter-flexible` or a client of Redis is not installed.
+ */
+export function redisBudget(options: RedisOptions): FleetPlan {
+  const settings = resolveRedisOptions(options)
+  const packages = findPackages(settings.client)
+  const plan: FleetPlan = {
+    file: join(ownPackageDirectory(), 'dist', 'hooks', 'redis', 'index.js'),
+    settings: { settings, packages } satisfies Opened,
+    inWords: inWords(settings, packages),
+  }
+  return Object.defineProperty(plan, FLEET_PLAN, { value: true })
+}
+
+/**
+ * Opens it on the thread that dumps.
+ *
+ * @internal
+ */
+export const openFleet: OpenFleet = (opened, report) => {
+  const { settings, packages } = opened as Opened
+  const store = redisStore(settings, packages)
+  // With the start of the application; on a thread of its own it can wait until it is needed.
+  if (isMainThread) loadEarly(store)
+  const place = placeOf(settings)
+  return new StoreFleet({ ...settings, store, place, report, now: monotonicMs, random: Math.random })
+}
+
+function loadEarly(store: RedisStore): void {
+  try {
+    store.load()
+  } catch {
+    // The first question fails in the same way, and that is reported.
+    return
+  }
+}
+
+function inWords(settings: RedisSettings, { client }: RedisPackages): string {
+  const { service, budgets } = settings
+  const most = ({ tokensPerInterval, intervalMs }: Budget) =>
+    `${tokensPerInterval} per ${intervalMs / 1000} s`
+  return (
+    `of all processes of ${service} at most ${most(budgets.cpu)} for cpu and ${most(budgets.memory)} for memory, ` +
+    `by ${client.name} and Redis at ${placeOf(settings)}`
+  )
+}

@@ -1,0 +1,35 @@
+import { type ResolvedPackage, resolvePackage } from '../../capture/engines'
+import { type ClientName, CLIENTS } from './options'
+
+/** The optional packages that are used, by name and file. Plain data. */
+export interface RedisPackages {
+  readonly limiter: ResolvedPackage
+  readonly client: ResolvedPackage & { readonly name: ClientName }
+}
+
+/**
+ * Finds the optional packages without loading them.
+ *
+ * @throws Error that has the command by which the missing ones are installed.
+ */
+export function findPackages(wanted: ClientName | undefined, find = resolvePackage): RedisPackages {
+  const refused: string[] = []
+  const limiter = find('rate-limiter-flexible', refused)
+  const names = wanted === undefined ? CLIENTS : [wanted]
+  const clients = names.flatMap((name) => {
+    const found = find(name, refused)
+    return found ? [{ ...found, name }] : []
+  })
+  const [client] = clients
+  if (limiter && client) return { limiter, client }
+  const missing = [
+    ...(limiter ? [] : ['rate-limiter-flexible']),
+    ...(client ? [] : [wanted ?? `one of ${CLIENTS.join(', ')}`]),
+  ]
+  const install = [...(limiter ? [] : ['rate-limiter-flexible']), ...(client ? [] : [wanted ?? CLIENTS[0]])]
+  const why = refused.length > 0 ? ` (${refused.join('; ')})` : ''
+  throw new Error(
+    `options.redis needs packages that are not installed: ${missing.join(' and ')}${why}. ` +
+      `Run: npm install ${install.join(' ')}`,
+  )
+}
