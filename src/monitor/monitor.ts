@@ -41,6 +41,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
         'the application calls the monitor itself: its options count, those of the environment do not',
       )
     this.#monitoring = startMonitoring(settings, voice, isPreloaded)
+    voice.beginHook([...new Set([settings.cpu.directory, settings.memory.directory])])
   }
 
   /**
@@ -97,7 +98,12 @@ export class Monitor extends EventEmitter<MonitorEvents> {
    */
   stop(): Promise<void> {
     if (!this.#monitoring) return Promise.resolve()
-    return holdProcessUntil(this.#monitoring.stop().then(() => this.#voice.hooksSettled()))
+    return holdProcessUntil(
+      this.#monitoring
+        .stop()
+        .then(() => this.#voice.hooksSettled())
+        .then(() => this.#voice.endHook()),
+    )
   }
 
   /**
@@ -107,6 +113,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
    */
   abandon(): void {
     this.#monitoring?.abandon()
+    this.#voice.endHook()
   }
 
   async #dump(kind: DumpKind, durationMs?: number): Promise<DumpResult> {
