@@ -13,6 +13,8 @@ const ENTRIES = {
   'cluster/index': ['run'],
   'cluster/orphan-thread': [],
   'thread/watchdog-thread': [],
+  'hooks/s3/index': ['uploadTo'],
+  'hooks/s3/upload-thread': [],
 }
 
 for (const [entry, names] of Object.entries(ENTRIES)) {

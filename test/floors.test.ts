@@ -67,11 +67,26 @@ const FLOORS: Record<string, readonly string[]> = {
     'thread',
     'leak',
     'report',
+    'hooks/s3/declared',
   ],
   'cluster/plan': ['base'],
   'cluster/drain': ['base', 'report', 'cluster/plan'],
   'cluster/dump': ['base', 'system', 'files', 'capture*', 'dispatch', 'report', 'cluster/handle'],
   cluster: ['base', 'options', 'system', 'files', 'capture*', 'dispatch', 'report', 'cluster*'],
+  // Loaded by an application that sends its dumps there. Of the monitor's settings it has the declaration of options.
+  'hooks/s3': [
+    'base',
+    'options',
+    'system/turn',
+    'files',
+    'makeup',
+    'capture/engines',
+    'capture/own-package',
+    'capture/thread-limit',
+    'dispatch/events',
+    'report',
+    'monitor/declared',
+  ],
   // The command line; the monitor loads nothing of it.
   reader: ['files/names', 'reader*'],
   'reader/output': ['reader'],
@@ -83,6 +98,7 @@ const FLOORS: Record<string, readonly string[]> = {
 
 /** Decide only: no Node, no clock, nothing global, and imports of other pure files alone; types may come from anywhere. */
 const PURE = [
+  'base/error-text',
   'capture/heap/fork/verdict',
   'capture/room',
   'capture/threads/busy',
@@ -90,6 +106,9 @@ const PURE = [
   'dispatch/threshold-rule',
   'files/expiry',
   'files/names',
+  'hooks/s3/declared',
+  'hooks/s3/key',
+  'hooks/s3/verdict',
   'leak/confirmation',
   'leak/trend',
   'makeup/makeup',

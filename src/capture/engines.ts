@@ -112,7 +112,7 @@ function takeOver(name: string, exports: object): ResolvedPackage {
  *
  * @param refused - Receives why a package that was found is not used.
  */
-function resolvePackage(name: string, refused: string[]): ResolvedPackage | undefined {
+export function resolvePackage(name: string, refused: string[]): ResolvedPackage | undefined {
   for (const place of [__filename, mainProgram()]) {
     const file = place === undefined ? undefined : findAbove(place, name, refused)
     if (file !== undefined) return { name, file }

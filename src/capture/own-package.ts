@@ -10,6 +10,7 @@ const OWN_PATHS = [
   ['dist', 'index.js'],
   ['dist', 'cluster', 'index.js'],
   ['dist', 'thread', 'watchdog-thread.js'],
+  ['dist', 'hooks', 's3', 'index.js'],
   ['dist', 'capture', 'own-package.js'],
 ].map((names) => join(...names))
 

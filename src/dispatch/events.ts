@@ -60,8 +60,8 @@ export interface Skip {
 
 /** Payload of `'failure'`: something of the monitor's own did not work. Monitoring goes on. */
 export interface Failure {
-  /** What was being done: `sampling`, `sampling profile`, `capture`, `retention`, `listener`, `onDump`, `watchdog`, `leak`
-   * or `stop`. */
+  /** What was being done: `sampling`, `sampling profile`, `capture`, `retention`, `listener`, `onDump`, `watchdog`, `leak`,
+   * `upload` (of `cpu-memory-monitor/s3`) or `stop`. */
   readonly stage: string
   readonly kind?: DumpKind
   /** Name of the rule, of those in `rules`. */

@@ -1,5 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { messageOf } from '../base/error-text'
+import { ownPackageDirectory } from '../capture/own-package'
+import { S3_OPTIONS } from '../hooks/s3/declared'
 import { describe } from '../options/read'
 import { DECLARED_OPTIONS, type DeclaredOption, variableOf } from './declared'
 import { type Options, resolveOptions, type Settings } from './options'
@@ -18,6 +22,12 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** Options as they are put together: all values are checked later. */
 type Loose = Record<string, unknown>
 
+/** Options that have variables: the monitor's, and those of what takes its dumps. */
+const DECLARED = [...DECLARED_OPTIONS, ...S3_OPTIONS]
+
+/** `uploadTo` of `cpu-memory-monitor/s3`. */
+export type UploadTo = (options: unknown) => Options['onDump']
+
 /**
  * Reads the configuration of a monitor that is started without code. `CMM_CONFIG` takes the place of the defaults, each variable
  * goes before both. An empty variable is none.
@@ -25,7 +35,10 @@ type Loose = Record<string, unknown>
  * @returns `undefined` when the monitor is switched off.
  * @throws Error that names the variable, for one that does not exist, or has a wrong value.
  */
-export function readEnvironment(environment: Environment): Settings | undefined {
+export function readEnvironment(
+  environment: Environment,
+  loadUploadTo: () => UploadTo = loadFromPackage,
+): Settings | undefined {
   const isOn = environment['CMM_ENABLED'] || 'true'
   if (['false', '0'].includes(isOn)) return undefined
   if (!['true', '1'].includes(isOn))
@@ -39,10 +52,26 @@ export function readEnvironment(environment: Environment): Settings | undefined 
   ]
   for (const { option, value } of ordered) put(options, option, value)
   try {
-    return resolveOptions(options)
+    const { s3, ...ofMonitor } = options
+    const onDump = s3 === undefined ? undefined : uploadBy(loadUploadTo(), s3)
+    return resolveOptions({ ...ofMonitor, ...(onDump && { onDump }) })
   } catch (error) {
     throw new Error(`${placeOf(given, messageOf(error))}: ${messageOf(error)}`)
   }
+}
+
+function uploadBy(uploadTo: UploadTo, options: unknown): Options['onDump'] {
+  try {
+    return uploadTo(options)
+  } catch (error) {
+    throw new Error(messageOf(error).replace(/^options\b/, 'options.s3'))
+  }
+}
+
+/** The file that the application would load itself. This package loads nothing of it otherwise. */
+function loadFromPackage(): UploadTo {
+  const file = join(ownPackageDirectory(), 'dist', 'hooks', 's3', 'index.js')
+  return (createRequire(file)(file) as { uploadTo: UploadTo }).uploadTo
 }
 
 interface Given {
@@ -52,7 +81,7 @@ interface Given {
 
 function givenOptions(environment: Environment): Given[] {
   const byVariable = new Map(
-    DECLARED_OPTIONS.filter(({ variable }) => variable !== 'none').map((declared) => [
+    DECLARED.filter(({ variable }) => variable !== 'none').map((declared) => [
       variableOf(declared.option),
       declared,
     ]),
@@ -101,10 +130,12 @@ function isGroup(option: string): boolean {
   return option === 'cpu' || option === 'memory'
 }
 
-/** The variable whose value an error is about. */
+/** The variable whose value an error is about, or that is missing. */
 function placeOf(given: readonly Given[], message: string): string {
   const isAbout = (option: string) =>
     new RegExp(`^options\\.${option.replace('.', '\\.')}(?![\\w.])`).test(message)
   const found = given.find(({ option }) => isAbout(option))
-  return found ? variableOf(found.option) : 'CMM_CONFIG'
+  if (found) return variableOf(found.option)
+  const isOfS3 = given.some(({ option }) => option.startsWith('s3.'))
+  return isOfS3 && isAbout('s3.bucket') ? variableOf('s3.bucket') : 'CMM_CONFIG'
 }
