@@ -7,6 +7,9 @@ import { describe, it } from 'node:test'
 import { runInThisContext } from 'node:vm'
 import { type ClusterOptions, resolveClusterOptions } from '../../../dist/cluster/options.js'
 import * as names from '../../../dist/files/names.js'
+import { S3_OPTIONS } from '../../../dist/hooks/s3/declared.js'
+import { resolveUploadOptions } from '../../../dist/hooks/s3/options.js'
+import { variableOf } from '../../../dist/monitor/declared.js'
 import { type Options, resolveOptions } from '../../../dist/monitor/options.js'
 import { resolveUpdate, type Update } from '../../../dist/monitor/update.js'
 import { repository } from './installed-package'
@@ -106,6 +109,19 @@ describe('docs/options.md', () => {
       if (inReadme !== undefined && inReadme !== 'the working directory')
         assert.equal(inReadme, defaultIn(section), name)
     }
+  })
+})
+
+describe('docs/fleet.md', () => {
+  it('has every option of the code and no other, with its variable', () => {
+    const rows = [...read('docs/fleet.md').matchAll(/^\| `(\w+)` +\| (?:`(CMM_S3_\w+)`)? +\|/gm)]
+    assert.deepEqual(
+      rows.map(([, option, variable]) => [option, variable]),
+      S3_OPTIONS.map(({ option, variable }) => [
+        option.slice('s3.'.length),
+        variable === 'none' ? undefined : variableOf(option),
+      ]),
+    )
   })
 })
 
@@ -224,6 +240,7 @@ function runSample(sample: string): void {
   const parts: Record<string, unknown> = {
     'cpu-memory-monitor': monitor,
     'cpu-memory-monitor/cluster': { run },
+    'cpu-memory-monitor/s3': { uploadTo: (options: unknown) => void resolveUploadOptions(options) },
     'node:diagnostics_channel': { subscribe: () => undefined },
   }
   const program = runInThisContext(`(require, cpuMemoryMonitor, module) => {{\n${sample}\n}}`) as (
