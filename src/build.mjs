@@ -16,6 +16,8 @@ const ENTRIES = {
   'hooks/metrics/index': [],
   'thread/watchdog-thread': [],
   'hooks/redis/index': ['redisBudget', 'openFleet'],
+  'hooks/s3/index': ['uploadTo'],
+  'hooks/s3/upload-thread': [],
 }
 
 for (const [entry, names] of Object.entries(ENTRIES)) {

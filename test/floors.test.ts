@@ -75,6 +75,7 @@ const FLOORS: Record<string, readonly string[]> = {
     'leak',
     'report',
     'doctor/at-start',
+    'hooks/s3/declared',
   ],
   // Asks a monitor what it has found.
   doctor: ['base', 'system', 'files', 'capture*', 'dispatch', 'report', 'monitor'],
@@ -84,6 +85,20 @@ const FLOORS: Record<string, readonly string[]> = {
   'cluster/drain': ['base', 'report', 'cluster/plan'],
   'cluster/dump': ['base', 'system', 'files', 'capture*', 'dispatch', 'report', 'cluster/handle'],
   cluster: ['base', 'options', 'system', 'files', 'capture*', 'dispatch', 'report', 'cluster*'],
+  // Loaded by an application that sends its dumps there. Of the monitor's settings it has the declaration of options.
+  'hooks/s3': [
+    'base',
+    'options',
+    'system/turn',
+    'files',
+    'makeup',
+    'capture/engines',
+    'capture/own-package',
+    'capture/thread-limit',
+    'dispatch/events',
+    'report',
+    'monitor/declared',
+  ],
   // The command line; the monitor loads nothing of it.
   reader: ['files/names', 'reader*', 'doctor/index'],
   'reader/output': ['reader'],
@@ -112,6 +127,8 @@ const PURE = [
   'files/expiry',
   'files/names',
   'hooks/metrics/series',
+  'hooks/s3/declared',
+  'hooks/s3/key',
   'leak/confirmation',
   'leak/trend',
   'makeup/makeup',

@@ -51,6 +51,8 @@ const LONG = [
   'test/e2e/monitor/permanent-overload.test.ts',
   // A fleet of processes; `npm run accept -- fleet-budget` has a larger one.
   'test/e2e/hooks/redis.test.ts',
+  // A real S3 that is killed and restarted, and times until the next attempt.
+  'test/e2e/hooks/s3-faults.test.ts',
   // Packs the package and installs it as users do.
   'test/e2e/package/package.test.ts',
 ]
@@ -68,6 +70,7 @@ const NODE_INDEPENDENT = [
   ),
   // Its caches fill at the pace of Node 20's heap; on Node 22 one fills slowly enough to pass for a leak without sampling.
   'test/unit/leak',
+  ...['test/unit/hooks/s3', 'test/e2e/hooks/s3-faults.test.ts'],
   'test/tools',
   'test/floors.test.ts',
 ]

@@ -12,6 +12,7 @@ const OWN_PATHS = [
   ['dist', 'doctor', 'index.js'],
   ['dist', 'thread', 'watchdog-thread.js'],
   ['dist', 'hooks', 'redis', 'index.js'],
+  ['dist', 'hooks', 's3', 'index.js'],
   ['dist', 'capture', 'own-package.js'],
 ].map((names) => join(...names))
 

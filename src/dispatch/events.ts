@@ -64,7 +64,7 @@ export interface Skip {
 export interface Failure {
   /**
    * The part that failed: `sampling`, `sampling profile`, `capture`, `retention`, `listener`, `onDump`, `watchdog`,
-   * `leak`, `fleet` or `stop`.
+   * `leak`, `fleet`, `upload` (of `cpu-memory-monitor/s3`) or `stop`.
    */
   readonly stage: string
   readonly kind?: DumpKind

@@ -93,7 +93,8 @@ export function isStalePartial(
   return nowMs - name.startedAtMs > deadlineMs + STALE_GRACE_MS
 }
 
-function isOurs(evidence: Evidence, place: Place): boolean {
+/** Whether it describes the artefact beside it, and was written by this library in that place. */
+export function isOurs(evidence: Evidence, place: Place): boolean {
   return (
     evidence.tool === TOOL &&
     evidence.artefact === evidence.fileName &&

@@ -163,7 +163,7 @@ function remove(file: string): boolean {
 }
 
 /** A sidecar counts only beside its artefact: that of a file still being written, or moved away by hand, does not. */
-function readPublished(directory: string, artefact: string): Evidence | undefined {
+export function readPublished(directory: string, artefact: string): Evidence | undefined {
   if (!isOwnFile(join(directory, artefact))) return undefined
   if (exists(join(directory, partialName(artefact)))) return undefined
   return readSidecar(join(directory, sidecarName(artefact)), artefact)

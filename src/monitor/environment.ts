@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { messageOf } from '../base/globals'
 import { ownPackageDirectory } from '../capture/own-package'
 import type { FleetPlan } from '../dispatch/fleet'
+import { S3_OPTIONS } from '../hooks/s3/declared'
 import { describe } from '../options/read'
 import { DECLARED_OPTIONS, type DeclaredOption, variableOf } from './declared'
 import { type Options, resolveOptions, type Settings } from './options'
@@ -22,15 +23,26 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** Options while they are collected: their values are checked later. */
 type Loose = Record<string, unknown>
 
+/** Options that have variables: the monitor's, and those of what takes its dumps. */
+const DECLARED = [...DECLARED_OPTIONS, ...S3_OPTIONS]
+
+/** `uploadTo` of `cpu-memory-monitor/s3`. */
+export type UploadTo = (options: unknown) => Options['onDump']
+
 /**
  * Reads the configuration of a monitor that is started by preload. `CMM_CONFIG` replaces the defaults, and each
  * variable overrides both. An empty variable counts as absent.
  *
  * @param makeFleet - Makes the option `fleet` of those of the group `redis`.
+ * @param loadUploadTo - Loads what makes `onDump` of those of the group `s3`.
  * @returns `undefined` when the monitor is switched off.
  * @throws Error that names the variable, if it does not exist or has a wrong value.
  */
-export function readEnvironment(environment: Environment, makeFleet = redisBudget): Settings | undefined {
+export function readEnvironment(
+  environment: Environment,
+  makeFleet = redisBudget,
+  loadUploadTo: () => UploadTo = loadFromPackage,
+): Settings | undefined {
   const isOn = environment['CMM_ENABLED'] || 'true'
   if (['false', '0'].includes(isOn)) return undefined
   if (!['true', '1'].includes(isOn))
@@ -44,8 +56,13 @@ export function readEnvironment(environment: Environment, makeFleet = redisBudge
   ]
   for (const { option, value } of ordered) put(options, option, value)
   try {
-    const { redis, ...others } = options
-    return resolveOptions(redis === undefined ? options : { ...others, fleet: makeFleet(redis) })
+    const { redis, s3, ...ofMonitor } = options
+    const onDump = s3 === undefined ? undefined : uploadBy(loadUploadTo(), s3)
+    return resolveOptions({
+      ...ofMonitor,
+      ...(redis !== undefined && { fleet: makeFleet(redis) }),
+      ...(onDump && { onDump }),
+    })
   } catch (error) {
     throw new Error(`${placeOf(given, messageOf(error))}: ${messageOf(error)}`)
   }
@@ -53,8 +70,26 @@ export function readEnvironment(environment: Environment, makeFleet = redisBudge
 
 /** By the entry of the package, which most processes do not load. */
 function redisBudget(options: unknown): FleetPlan {
-  const file = join(ownPackageDirectory(), 'dist', 'hooks', 'redis', 'index.js')
-  return (createRequire(file)(file) as { redisBudget(options: unknown): FleetPlan }).redisBudget(options)
+  return loadEntry<{ redisBudget(options: unknown): FleetPlan }>('redis').redisBudget(options)
+}
+
+function uploadBy(uploadTo: UploadTo, options: unknown): Options['onDump'] {
+  try {
+    return uploadTo(options)
+  } catch (error) {
+    throw new Error(messageOf(error).replace(/^options\b/, 'options.s3'))
+  }
+}
+
+/** By the entry of the package, which most processes do not load. */
+function loadFromPackage(): UploadTo {
+  return loadEntry<{ uploadTo: UploadTo }>('s3').uploadTo
+}
+
+/** Loads the file that the application would load itself. */
+function loadEntry<Entry>(name: string): Entry {
+  const file = join(ownPackageDirectory(), 'dist', 'hooks', name, 'index.js')
+  return createRequire(file)(file) as Entry
 }
 
 interface Given {
@@ -64,7 +99,7 @@ interface Given {
 
 function givenOptions(environment: Environment): Given[] {
   const byVariable = new Map(
-    DECLARED_OPTIONS.filter(({ variable }) => variable !== 'none').map((declared) => [
+    DECLARED.filter(({ variable }) => variable !== 'none').map((declared) => [
       variableOf(declared.option),
       declared,
     ]),
@@ -119,7 +154,7 @@ function placeOf(given: readonly Given[], message: string): string {
     new RegExp(`^options\\.${option.replace('.', '\\.')}(?![\\w.])`).test(message)
   const found = given.find(({ option }) => isAbout(option))
   if (found) return variableOf(found.option)
-  const isOfRedis =
-    message.startsWith('options.redis') && given.some(({ option }) => option.startsWith('redis.'))
-  return isOfRedis ? 'CMM_REDIS_*' : 'CMM_CONFIG'
+  const isOf = (group: string): boolean => given.some(({ option }) => option.startsWith(`${group}.`))
+  if (message.startsWith('options.redis') && isOf('redis')) return 'CMM_REDIS_*'
+  return isOf('s3') && isAbout('s3.bucket') ? variableOf('s3.bucket') : 'CMM_CONFIG'
 }

@@ -41,6 +41,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
         'the application starts the monitor itself: its options are used, those of the environment are ignored',
       )
     this.#monitoring = startMonitoring(settings, voice, isPreloaded)
+    voice.beginHook([...new Set([settings.cpu.directory, settings.memory.directory])])
     if (['1', 'true'].includes(process.env['CMM_DOCTOR'] ?? ''))
       loadDoctor().reportAtStart(this.#monitoring, settings.logger)
   }
@@ -103,7 +104,12 @@ export class Monitor extends EventEmitter<MonitorEvents> {
    */
   stop(): Promise<void> {
     if (!this.#monitoring) return Promise.resolve()
-    return holdProcessUntil(this.#monitoring.stop().then(() => this.#voice.hooksSettled()))
+    return holdProcessUntil(
+      this.#monitoring
+        .stop()
+        .then(() => this.#voice.hooksSettled())
+        .then(() => this.#voice.endHook()),
+    )
   }
 
   /**
@@ -113,6 +119,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
    */
   abandon(): void {
     this.#monitoring?.abandon()
+    this.#voice.endHook()
   }
 
   async #dump(kind: DumpKind, durationMs?: number): Promise<DumpResult> {

@@ -75,6 +75,19 @@ export class Voice implements Report {
     return this.#emitter.listenerCount('reading') > 0 || this.#channels.reading.hasSubscribers
   }
 
+  /** The monitor has started. */
+  beginHook(directories: readonly string[]): void {
+    const report = {
+      info: (line: string) => this.info(line),
+      failure: (failure: Failure) => this.failure(failure),
+    }
+    this.#hook?.begin({ directories, report })
+  }
+
+  endHook(): void {
+    this.#hook?.end()
+  }
+
   /** Resolves when the calls of `onDump` have ended. */
   hooksSettled(): Promise<void> {
     return this.#hook?.settled() ?? Promise.resolve()

@@ -1,11 +1,25 @@
 import { Promise } from '../base/globals'
 import { clearTimeout, setTimeout } from '../base/time'
+import type { Failure } from '../dispatch/events'
 
 /** Deadline of a call of `onDump`, ms. */
 export const ON_DUMP_DEADLINE_MS = 60_000
 
-/** A function of the application that is called with each dump. */
-export type OnDump<Dump> = (dump: Dump) => unknown
+/** Key of {@link OnDump}'s own beginning; the same for all copies of the package. */
+export const BEGIN = Symbol.for('cpu-memory-monitor:begin')
+
+/** What an {@link OnDump} of this package learns of the monitor that calls it. */
+export interface Surroundings {
+  /** Directories that the monitor writes to, absolute. */
+  readonly directories: readonly string[]
+  readonly report: { info(line: string): void; failure(failure: Failure): void }
+}
+
+/** A function that is called with each dump. One of this package's own also learns of the start and the end of the monitor. */
+export type OnDump<Dump> = ((dump: Dump) => unknown) & {
+  /** @returns Ends what it has begun. Must not throw. */
+  readonly [BEGIN]?: (surroundings: Surroundings) => () => void
+}
 
 /**
  * Calls `onDump`, and keeps its errors away from the monitor and the process: an error, a rejection, or a call past its
@@ -16,6 +30,7 @@ export class DumpHook<Dump> {
   readonly #onFailed: (error: unknown) => void
   readonly #calls = new Set<Promise<void>>()
   readonly #deadlineMs: number
+  #end: (() => void) | undefined
 
   /** @param onFailed - Called with each such failure. Must not throw. */
   constructor(
@@ -26,6 +41,20 @@ export class DumpHook<Dump> {
     this.#onDump = onDump
     this.#onFailed = onFailed
     this.#deadlineMs = deadlineMs
+  }
+
+  /** Never throws. */
+  begin(surroundings: Surroundings): void {
+    try {
+      this.#end = this.#onDump[BEGIN]?.(surroundings)
+    } catch (error) {
+      this.#onFailed(error)
+    }
+  }
+
+  end(): void {
+    this.#end?.()
+    this.#end = undefined
   }
 
   /** Calls `onDump`. Never throws, and does not keep the process alive. */

@@ -9,6 +9,9 @@ import { type ClusterOptions, resolveClusterOptions } from '../../../dist/cluste
 import { FLEET_PLAN, type FleetPlan } from '../../../dist/dispatch/fleet.js'
 import * as names from '../../../dist/files/names.js'
 import { type RedisOptions, resolveRedisOptions } from '../../../dist/hooks/redis/options.js'
+import { S3_OPTIONS } from '../../../dist/hooks/s3/declared.js'
+import { resolveUploadOptions } from '../../../dist/hooks/s3/options.js'
+import { variableOf } from '../../../dist/monitor/declared.js'
 import { type Options, resolveOptions } from '../../../dist/monitor/options.js'
 import { resolveUpdate, type Update } from '../../../dist/monitor/update.js'
 import { repository } from './installed-package'
@@ -125,6 +128,19 @@ describe('the options of Redis in docs/fleet.md', () => {
   it('have a type and the default of the code', () => {
     const prose = checkDefaults(documented, (name, value) => resolve({ [name]: value }))
     assert.deepEqual(prose, ['client', 'service', 'url'])
+  })
+})
+
+describe('docs/fleet.md', () => {
+  it('has every option of the code and no other, with its variable', () => {
+    const rows = [...read('docs/fleet.md').matchAll(/^\| `(\w+)` +\| (?:`(CMM_S3_\w+)`)? +\|/gm)]
+    assert.deepEqual(
+      rows.map(([, option, variable]) => [option, variable]),
+      S3_OPTIONS.map(({ option, variable }) => [
+        option.slice('s3.'.length),
+        variable === 'none' ? undefined : variableOf(option),
+      ]),
+    )
   })
 })
 
@@ -255,6 +271,7 @@ function runSample(sample: string): void {
     'cpu-memory-monitor/metrics': { observe: () => undefined, register: () => undefined },
     '@opentelemetry/api': { metrics: { getMeter: () => undefined } },
     'cpu-memory-monitor/redis': { redisBudget: readRedis },
+    'cpu-memory-monitor/s3': { uploadTo: (options: unknown) => void resolveUploadOptions(options) },
     'node:diagnostics_channel': { subscribe: () => undefined },
   }
   const program = runInThisContext(`(require, cpuMemoryMonitor, module) => {{\n${sample}\n}}`) as (

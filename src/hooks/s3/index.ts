@@ -1,0 +1,43 @@
+import { hostname } from 'node:os'
+import { dirname } from 'node:path'
+import type { Dump } from '../../dispatch/events'
+import { lines } from '../../report/lines'
+import { say } from '../../report/listeners'
+import { stderrLogger } from '../../report/listeners'
+import { BEGIN, type OnDump, type Surroundings } from '../../report/on-dump'
+import { resolveUploadOptions, type UploadOptions } from './options'
+import { startRound } from './rounds'
+import { findPeers } from './store'
+import { Uploader } from './uploader'
+
+export type { UploadCredentials, UploadOptions } from './options'
+
+/** Without a monitor that has begun it, as within a function of the application's. */
+const TO_STDERR: Surroundings['report'] = {
+  info: (line) => say(stderrLogger(), 'info', line),
+  failure: (failure) => say(stderrLogger(), 'error', lines.failure(failure)),
+}
+
+/**
+ * Makes a function for the monitor's option `onDump` that sends each dump to a bucket of S3, with its `.json`, and after the start
+ * what earlier processes have left in the monitor's directories.
+ *
+ * A bucket that takes nothing is one `'failure'` of the monitor; what waits stays on disk, and is tried again.
+ *
+ * @throws TypeError, RangeError - for a wrong option.
+ * @throws Error when `@aws-sdk/client-s3` or `@aws-sdk/lib-storage` is not installed.
+ */
+export function uploadTo(options: UploadOptions): OnDump<Dump> {
+  const settings = resolveUploadOptions(options)
+  const peers = findPeers()
+  const host = hostname()
+  const uploader = new Uploader(
+    {
+      startRound: (directories, ...report) => startRound({ directories, host, settings, peers }, ...report),
+      random: Math.random,
+    },
+    TO_STDERR,
+  )
+  const onDump = ({ file }: Dump): Promise<void> => uploader.send(dirname(file))
+  return Object.assign(onDump, { [BEGIN]: (surroundings: Surroundings) => uploader.begin(surroundings) })
+}

@@ -1,0 +1,61 @@
+// Where an artefact goes in the bucket, and what stands beside it.
+
+import type { ParsedName } from '../../files/names'
+
+export const DEFAULT_KEY = '<prefix>/<host>/<pid>-<ms>-<name>'
+
+/** Names that a template may contain, in angle brackets. */
+export const KEY_PARTS = ['prefix', 'host', 'service', 'kind', 'rule', 'pid', 'ms', 'name'] as const
+
+/** Longest value of one entry of metadata. S3 takes 2 KiB of it in all. */
+const MOST_METADATA_LENGTH = 400
+
+/** Keys of an artefact, compressed, and of the file that describes it. */
+export interface Keys {
+  readonly artefact: string
+  /** Put last: when it is there, the artefact is whole. */
+  readonly sidecar: string
+}
+
+/** What is the same for all artefacts of a process. */
+export interface KeySource {
+  readonly template: string
+  readonly prefix: string
+  readonly host: string
+  readonly service: string
+}
+
+export function keysOf({ template, prefix, host, service }: KeySource, name: ParsedName): Keys {
+  const { kind, rule, pid, startedAtMs: ms, artefact } = name
+  const parts: Record<(typeof KEY_PARTS)[number], string> = {
+    ...{ prefix: prefix.split('/').map(plain).join('/'), host: plain(host), service: plain(service) },
+    ...{ kind, rule, pid: String(pid), ms: String(ms), name: artefact },
+  }
+  const filled = template.replace(/<(\w+)>/g, (_whole, part: keyof typeof parts) => parts[part])
+  // A part that is empty leaves no empty level.
+  const base = filled.split('/').filter(Boolean).join('/')
+  return { artefact: `${base}.gz`, sidecar: `${base}.json` }
+}
+
+/** @returns Why a template cannot be used; `undefined` when it can. */
+export function whyNoTemplate(template: string): string | undefined {
+  const names = [...template.matchAll(/<([^>]*)>/g)].map(([, name = '']) => name)
+  const unknown = names.find((name) => !(KEY_PARTS as readonly string[]).includes(name))
+  if (unknown !== undefined)
+    return `<${unknown}> is none of ${KEY_PARTS.map((part) => `<${part}>`).join(', ')}`
+  return names.includes('name') ? undefined : 'without <name> one artefact would replace another'
+}
+
+/** Metadata as an HTTP header can have it: one line of ASCII. Entries without a text are left out. */
+export function metadataOf(entries: Readonly<Record<string, string>>): Record<string, string> {
+  const plainEntries = Object.entries(entries).map(([name, text]) => {
+    const line = text.replace(/[^\x20-\x7e]+/g, '?').trim()
+    return [name, line.slice(0, MOST_METADATA_LENGTH)] as const
+  })
+  return Object.fromEntries(plainEntries.filter(([, text]) => text !== ''))
+}
+
+/** Characters that are safe in keys and in URLs. No name is `.` or `..`: some clients take them for directories. */
+function plain(text: string): string {
+  return text.replace(/[^A-Za-z0-9._-]/g, '_').replace(/^\.+$/, '_')
+}

@@ -1,0 +1,183 @@
+import { parseSize } from '../../base/size'
+import { atLeastZero, rangeError, readBoolean, readMs, readObject, typeError } from '../../options/read'
+import { S3_OPTIONS } from './declared'
+import { DEFAULT_KEY, whyNoTemplate } from './key'
+
+/** Where artefacts are sent, and how. */
+export interface UploadOptions {
+  /** Name of the bucket, which must exist. */
+  bucket: string
+  /** Begins each key; may contain `/`. @defaultValue '' */
+  prefix?: string | undefined
+  /** Region of the bucket. @defaultValue that of the environment, such as `AWS_REGION`; with `endpoint` `'us-east-1'` */
+  region?: string | undefined
+  /** URL of an S3 other than Amazon's. @defaultValue Amazon's */
+  endpoint?: string | undefined
+  /** Put the bucket into the path instead of the host name. @defaultValue `true` with `endpoint`, else `false` */
+  forcePathStyle?: boolean | undefined
+  /** @defaultValue those that the AWS SDK finds: environment, IAM role, configuration files */
+  credentials?: UploadCredentials | undefined
+  /**
+   * Template of the keys. It may contain `<prefix>`, `<host>`, `<service>`, `<kind>`, `<rule>`, `<pid>`, `<ms>` and must contain
+   * `<name>`. An artefact has `.gz` behind it, the file that describes it `.json`.
+   *
+   * @defaultValue '<prefix>/<host>/<pid>-<ms>-<name>'
+   */
+  key?: string | undefined
+  /** Name of the service, for metadata and keys. @defaultValue '' */
+  service?: string | undefined
+  /** Version of the service, for metadata. @defaultValue '' */
+  version?: string | undefined
+  /**
+   * `'supported'`: checksums in every request, as the SDK computes them by default; `'required'`: only where S3 insists, for stores
+   * that do not know the others.
+   *
+   * @defaultValue 'supported'
+   */
+  checksums?: 'supported' | 'required' | undefined
+  /** Encryption at rest, as S3 takes it: `'AES256'`, `'aws:kms'`. @defaultValue the bucket's */
+  sse?: string | undefined
+  /** Key of KMS for `sse: 'aws:kms'`. @defaultValue the bucket's */
+  kmsKeyId?: string | undefined
+  /** Canned ACL of each object. @defaultValue none */
+  acl?: string | undefined
+  /** Delete each artefact and its `.json` from the disk when both are in the bucket. @defaultValue false */
+  deleteAfterUpload?: boolean | undefined
+  /**
+   * Most that may wait in a directory while S3 takes nothing: bytes, a size such as `'10gb'`, or `false`. What is beyond it is
+   * deleted, the oldest first, but neither dumps by hand nor the newest one.
+   *
+   * @defaultValue '10gb'
+   */
+  maxBytes?: number | string | false | undefined
+  /** ms without a byte from or to S3 that end a request: a whole number from 1 to 2147483647. @defaultValue 30000 */
+  timeout?: number | undefined
+  /** Send heap snapshots without the contents of strings. @defaultValue false */
+  redact?: boolean | undefined
+}
+
+/** A key pair of S3. */
+export interface UploadCredentials {
+  accessKeyId: string
+  secretAccessKey: string
+  sessionToken?: string | undefined
+}
+
+/** The options, resolved. Plain data: they travel to a thread. */
+export interface UploadSettings {
+  readonly bucket: string
+  readonly prefix: string
+  readonly region: string | undefined
+  readonly endpoint: string | undefined
+  readonly forcePathStyle: boolean
+  readonly credentials: Readonly<UploadCredentials> | undefined
+  readonly template: string
+  readonly service: string
+  readonly version: string
+  readonly checksums: 'supported' | 'required'
+  readonly sse: string | undefined
+  readonly kmsKeyId: string | undefined
+  readonly acl: string | undefined
+  readonly deleteAfterUpload: boolean
+  /** `Infinity`: no limit. */
+  readonly maxBytes: number
+  readonly timeoutMs: number
+}
+
+export const DEFAULT_MAX_BYTES = '10gb'
+export const DEFAULT_TIMEOUT_MS = 30_000
+/** Where an S3 other than Amazon's has no regions. */
+const ANY_REGION = 'us-east-1'
+
+/**
+ * Reads what the user wrote.
+ *
+ * @throws TypeError, RangeError - which name the option, what was expected, and the value received.
+ */
+export function resolveUploadOptions(options: unknown): UploadSettings {
+  const names = S3_OPTIONS.map(({ option }) => option.split('.')[1] ?? '')
+  const given = readObject(options, 'options', names)
+  const text = (name: string) => readText(given[name], `options.${name}`)
+  const bucket = text('bucket')
+  if (bucket === undefined) throw typeError('options.bucket', 'the name of a bucket', undefined)
+  const endpoint = readEndpoint(text('endpoint'))
+  const isRedacted = readBoolean(given['redact'], 'options.redact', false)
+  if (isRedacted) throw rangeError('options.redact', 'false: this version cannot redact what it sends', true)
+  return Object.freeze<UploadSettings>({
+    bucket,
+    prefix: text('prefix') ?? '',
+    region: text('region') ?? (endpoint === undefined ? undefined : ANY_REGION),
+    endpoint,
+    forcePathStyle: readBoolean(given['forcePathStyle'], 'options.forcePathStyle', endpoint !== undefined),
+    credentials: readCredentials(given['credentials']),
+    template: readTemplate(text('key')),
+    service: text('service') ?? '',
+    version: text('version') ?? '',
+    checksums: readChecksums(given['checksums']),
+    sse: text('sse'),
+    kmsKeyId: text('kmsKeyId'),
+    acl: text('acl'),
+    deleteAfterUpload: readBoolean(given['deleteAfterUpload'], 'options.deleteAfterUpload', false),
+    maxBytes: readMaxBytes(given['maxBytes']),
+    timeoutMs: readMs(given['timeout'], 'options.timeout', DEFAULT_TIMEOUT_MS),
+  })
+}
+
+function readText(value: unknown, name: string): string | undefined {
+  if (value === undefined) return undefined
+  const expected = 'a text of one line, not empty'
+  if (typeof value !== 'string') throw typeError(name, expected, value)
+  // eslint-disable-next-line no-control-regex -- they are what is refused
+  if (value === '' || /[\x00-\x1f\x7f]/.test(value)) throw rangeError(name, expected, value)
+  return value
+}
+
+function readEndpoint(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  const expected = "a URL such as 'https://minio.example.com:9000'"
+  const protocol = URL.canParse(text) ? new URL(text).protocol : undefined
+  if (protocol !== 'http:' && protocol !== 'https:') throw rangeError('options.endpoint', expected, text)
+  return text
+}
+
+/** Without the value in the error: it is a secret. */
+function readCredentials(value: unknown): UploadSettings['credentials'] {
+  if (value === undefined) return undefined
+  const name = 'options.credentials'
+  const given = readObject(value, name, ['accessKeyId', 'secretAccessKey', 'sessionToken'])
+  const { accessKeyId, secretAccessKey, sessionToken } = given
+  const isText = (part: unknown): part is string => typeof part === 'string' && part !== ''
+  if (
+    !isText(accessKeyId) ||
+    !isText(secretAccessKey) ||
+    !(sessionToken === undefined || isText(sessionToken))
+  )
+    throw new TypeError(
+      `${name} must have the texts accessKeyId and secretAccessKey, and may have sessionToken`,
+    )
+  return { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) }
+}
+
+function readTemplate(template: string = DEFAULT_KEY): string {
+  const why = whyNoTemplate(template)
+  if (why !== undefined)
+    throw rangeError('options.key', `a template such as '${DEFAULT_KEY}' (${why})`, template)
+  return template
+}
+
+function readChecksums(value: unknown = 'supported'): UploadSettings['checksums'] {
+  if (value === 'supported' || value === 'required') return value
+  const wrong = typeof value === 'string' ? rangeError : typeError
+  throw wrong('options.checksums', "'supported' or 'required'", value)
+}
+
+function readMaxBytes(value: unknown = DEFAULT_MAX_BYTES): number {
+  const name = 'options.maxBytes'
+  const expected = "a number of bytes, at least 0, a size such as '10gb', or false"
+  if (value === false) return Infinity
+  if (typeof value === 'number') return atLeastZero(value, name, expected)
+  if (typeof value !== 'string') throw typeError(name, expected, value)
+  const sizeBytes = parseSize(value)
+  if (sizeBytes === undefined) throw rangeError(name, expected, value)
+  return sizeBytes
+}

@@ -1,0 +1,232 @@
+import { lstatSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { messageOf } from '../../base/globals'
+import { formatSize } from '../../base/size'
+import { holdDirectory } from '../../files/directory'
+import { cpuSentence, memorySentence } from '../../makeup/sentence'
+import { takeTurn } from '../../system/turn'
+import { keysOf, metadataOf } from './key'
+import type { UploadSettings } from './options'
+import { chunksOf, gzipped, STEP_BYTES, STEP_BYTES_ON_MAIN } from './packed'
+import { SentList } from './sent'
+import { openStore, type Peers, type Store } from './store'
+import { judge, type Verdict } from './verdict'
+import {
+  chooseOverflow,
+  deleteArtefact,
+  listWaiting,
+  type OpenWaiting,
+  openWaiting,
+  type Place,
+  type Waiting,
+} from './waiting'
+
+/** What a round needs to know. Plain data. */
+export interface RoundOrder {
+  readonly directories: readonly string[]
+  readonly host: string
+  readonly settings: UploadSettings
+  readonly peers: Peers
+  readonly isOnThread: boolean
+}
+
+/** How a round ended. `busy`: another process sends what lies in a directory. */
+export type RoundEnd =
+  { readonly type: 'done' | 'busy' } | { readonly type: 'failed'; readonly verdict: Verdict }
+
+/** What the operator should read. */
+export type RoundNews =
+  { readonly type: 'sent'; readonly line: string } | { readonly type: 'lost'; readonly message: string }
+
+/** A neighbour that has its turn longer than this has more to send, ms. */
+const TURN_MS = 300
+
+/**
+ * Sends all that waits in the directories, one artefact after the other. Never rejects.
+ *
+ * The directories are the queue: what was not sent is found again by the next round, of this process or of the next one.
+ */
+export async function runRound(
+  order: RoundOrder,
+  tell: (news: RoundNews) => void,
+  early: AbortSignal,
+): Promise<RoundEnd> {
+  let store: Store | undefined
+  let isBusy = false
+  const open = (): Store => (store ??= openStore(order.settings, order.peers, order.isOnThread))
+  const closeEarly = (): void => store?.close()
+  early.addEventListener('abort', closeEarly)
+  try {
+    for (const directory of order.directories) {
+      const end = await within(directory, (place) => sendAll({ directory, place }, order, open, tell, early))
+      isBusy ||= end === 'busy'
+    }
+    return { type: isBusy ? 'busy' : 'done' }
+  } catch (error) {
+    return { type: 'failed', verdict: judge(error, order.settings.bucket) }
+  } finally {
+    early.removeEventListener('abort', closeEarly)
+    store?.close()
+  }
+}
+
+/** A directory that is not there, or cannot be read, holds nothing to send; the monitor reports it where it matters. */
+async function within<T>(directory: string, work: (place: string) => Promise<T>): Promise<T | undefined> {
+  let held
+  try {
+    held = holdDirectory(directory)
+  } catch {
+    return undefined
+  }
+  try {
+    return await work(held.place)
+  } finally {
+    held.close()
+  }
+}
+
+async function sendAll(
+  place: Place,
+  order: RoundOrder,
+  open: () => Store,
+  tell: (news: RoundNews) => void,
+  early: AbortSignal,
+): Promise<'busy' | undefined> {
+  // What cannot be read cannot be sent; the monitor reports it.
+  const list = (): Promise<Waiting[]> =>
+    listWaiting(place, order.host, sentOf(place, order).names).catch(() => [])
+  if ((await list()).length === 0) return undefined
+  // One process at a time sends from a directory: the kernel takes the turn back from one that dies.
+  const endTurn = await takeTurn({ longestMs: TURN_MS, early, name: turnName(place.place) })
+  if (!endTurn) return 'busy'
+  try {
+    // Read anew: a neighbour may have sent some of it.
+    for (const waiting of await list()) {
+      if (early.aborted) break
+      await sendOne(waiting, place, order, open(), tell)
+    }
+    return undefined
+  } catch (error) {
+    makeRoom(await list(), place, order, tell)
+    throw error
+  } finally {
+    endTurn()
+  }
+}
+
+function sentOf({ place }: Place, { settings }: RoundOrder): SentList {
+  const { endpoint = '', bucket, prefix } = settings
+  return new SentList(place, `${endpoint}/${bucket}/${prefix}`)
+}
+
+/** A name for the directory itself, whichever path leads to it. */
+function turnName(place: string): string | undefined {
+  if (process.platform !== 'linux') return undefined
+  const { dev, ino } = statSync(place)
+  return `\0cpu-memory-monitor/${process.geteuid?.()}/s3/${dev}:${ino}`
+}
+
+async function sendOne(
+  { name }: Waiting,
+  place: Place,
+  order: RoundOrder,
+  store: Store,
+  tell: (news: RoundNews) => void,
+): Promise<void> {
+  const { settings, host } = order
+  const opened = openWaiting(place.place, name.artefact)
+  // Deleted in the meantime.
+  if (!opened) return
+  try {
+    const keys = keysOf({ ...settings, host }, name)
+    if (!(await store.has(keys.sidecar))) {
+      const failure = await put(opened, keys, order, store)
+      if (failure !== undefined)
+        return tell({
+          type: 'lost',
+          message: `${join(place.directory, name.artefact)}: ${messageOf(failure)}`,
+        })
+      const size = formatSize(opened.stats.size)
+      tell({
+        type: 'sent',
+        line: `sent ${name.artefact} (${size}) to s3://${settings.bucket}/${keys.artefact}`,
+      })
+    }
+    const isReported = name.rule !== 'heap-limit' || opened.sidecar.reported !== undefined
+    if (settings.deleteAfterUpload && isReported) deleteArtefact(place.place, name, opened.stats)
+    sentOf(place, order).add(name.artefact, (artefact) => isThere(join(place.place, artefact)))
+  } finally {
+    opened.close()
+  }
+}
+
+/** @returns What is wrong with the file; what is wrong with S3 is thrown. */
+async function put(
+  { fd, sidecar, sidecarText }: OpenWaiting,
+  keys: { readonly artefact: string; readonly sidecar: string },
+  { settings, isOnThread }: RoundOrder,
+  store: Store,
+): Promise<unknown> {
+  const metadata = metadataOf({
+    why: `${sidecar.why.rule} ${sidecar.why.kind}`,
+    makeup: sentenceOf(sidecar),
+    service: settings.service,
+    version: settings.version,
+  })
+  let failure: unknown
+  // A redactor of heap snapshots has its place between the two.
+  const body = Readable.from(
+    gzipped(noting(chunksOf(fd, isOnThread ? STEP_BYTES : STEP_BYTES_ON_MAIN), (error) => (failure = error))),
+  ).on('error', () => undefined)
+  try {
+    await store.put({ key: keys.artefact, body, contentType: 'application/gzip', metadata })
+  } catch (error) {
+    if (failure !== undefined) return failure
+    throw error
+  }
+  // Last: the sign that the artefact is whole.
+  await store.put({ key: keys.sidecar, body: sidecarText, contentType: 'application/json', metadata })
+  return undefined
+}
+
+/** Tells an error of the file apart from one of the connection, which it would pass through. */
+async function* noting<T>(source: AsyncIterable<T>, onFailed: (error: unknown) => void): AsyncGenerator<T> {
+  try {
+    yield* source
+  } catch (error) {
+    onFailed(error)
+    throw error
+  }
+}
+
+function sentenceOf({ makeup, why: { kind } }: OpenWaiting['sidecar']): string {
+  try {
+    if (!makeup) return ''
+    return kind === 'cpu' ? cpuSentence(makeup) : memorySentence(makeup)
+  } catch {
+    // Written by another version.
+    return ''
+  }
+}
+
+/** While S3 takes nothing, no more than so much may wait. */
+function makeRoom(
+  waiting: readonly Waiting[],
+  { directory, place }: Place,
+  { settings }: RoundOrder,
+  tell: (news: RoundNews) => void,
+): void {
+  for (const { name } of chooseOverflow(waiting, settings.maxBytes)) {
+    const stats = lstatSync(join(place, name.artefact), { throwIfNoEntry: false })
+    if (stats && deleteArtefact(place, name, stats))
+      tell({
+        type: 'lost',
+        message: `${join(directory, name.artefact)} was deleted unsent: more than ${formatSize(settings.maxBytes)} wait`,
+      })
+  }
+}
+
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+}

@@ -1,0 +1,74 @@
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { AbortController, messageOf, Promise } from '../../base/globals'
+import { threadEnvironment } from '../../base/thread-environment'
+import { ownPackageDirectory } from '../../capture/own-package'
+import { whyNoThreadOfOurs } from '../../capture/thread-limit'
+import type * as roundModule from './round'
+import type { RoundEnd, RoundNews, RoundOrder } from './round'
+
+/** Most of V8's heap that the thread may use, MB. What is sent lies outside of it. */
+const MAX_HEAP_MB = 128
+const MAX_YOUNG_MB = 8
+
+/** A round that runs. */
+export interface Round {
+  /** Never rejects. */
+  readonly ended: Promise<RoundEnd>
+  /** Ends it in the middle; what it was sending is sent anew by a later round. */
+  stop(): void
+}
+
+export type StartRound = (
+  order: Omit<RoundOrder, 'isOnThread'>,
+  tell: (news: RoundNews) => void,
+  onNoThread: (why: string) => void,
+) => Round
+
+/** Starts a round on a thread of its own, or on the main thread where none can be started. */
+export const startRound: StartRound = (order, tell, onNoThread) => {
+  try {
+    return startOnThread({ ...order, isOnThread: true }, tell)
+  } catch (error) {
+    onNoThread(messageOf(error))
+    return startHere({ ...order, isOnThread: false }, tell)
+  }
+}
+
+/** @throws When no thread can be started. */
+function startOnThread(order: RoundOrder, tell: (news: RoundNews) => void): Round {
+  const why = whyNoThreadOfOurs()
+  if (why !== undefined) throw new Error(why)
+  const worker = new Worker(join(ownPackageDirectory(), 'dist', 'hooks', 's3', 'upload-thread.js'), {
+    // The name by which dumps leave out the threads of this library.
+    name: 'cpu-memory-monitor',
+    workerData: order,
+    execArgv: [],
+    env: threadEnvironment(process.env),
+    stdin: false,
+    stdout: true,
+    stderr: true,
+    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB, maxYoungGenerationSizeMb: MAX_YOUNG_MB },
+  })
+  const stop = (): void => void worker.terminate().catch(() => undefined)
+  const ended = new Promise<RoundEnd>((resolve) => {
+    const died = (how: string): void =>
+      resolve({ type: 'failed', verdict: { kind: 'away', message: `the thread that sends ${how}` } })
+    worker.on('message', (message: RoundNews | RoundEnd) => {
+      if (message.type === 'sent' || message.type === 'lost') return tell(message)
+      resolve(message)
+      stop()
+    })
+    worker.on('error', (error) => died(`died: ${messageOf(error)}`))
+    worker.on('exit', (code) => died(`ended with code ${code}`))
+  })
+  // Last: a listener to its messages refs it.
+  worker.unref()
+  return { ended, stop }
+}
+
+function startHere(order: RoundOrder, tell: (news: RoundNews) => void): Round {
+  const early = new AbortController()
+  const { runRound } = require('./round') as typeof roundModule
+  return { ended: runRound(order, tell, early.signal), stop: () => early.abort() }
+}

@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto'
+import { closeSync, openSync, renameSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseJson, toJson } from '../../base/globals'
+import { CREATE_NEW, write } from '../../files/disk'
+import { TOOL } from '../../files/expiry'
+import { readOwn } from './waiting'
+
+/** Lists what has been sent, in the directory of the artefacts. */
+export const SENT_FILE = '.cpu-memory-monitor-sent.json'
+
+/** Names that are remembered for one destination; the directory itself is read up to 100000. */
+const MOST_NAMES = 100_000
+
+/**
+ * The names of a directory's artefacts that are in the bucket. Only a memory: where it cannot be written or is lost, the bucket is
+ * asked, so nothing is sent twice. Not in the `.json` of an artefact, because that must stay the one that was sent.
+ */
+export class SentList {
+  readonly #place: string
+  readonly #destination: string
+  readonly #all: Record<string, readonly string[]>
+  readonly names: Set<string>
+
+  constructor(place: string, destination: string) {
+    this.#place = place
+    this.#destination = destination
+    this.#all = readAll(place)
+    this.names = new Set(this.#all[destination])
+  }
+
+  /** @returns `false` when it could not be written. */
+  add(artefact: string, isThere: (artefact: string) => boolean): boolean {
+    this.names.add(artefact)
+    for (const name of this.names) if (!isThere(name)) this.names.delete(name)
+    const sent = { ...this.#all, [this.#destination]: [...this.names].slice(-MOST_NAMES) }
+    return replaceFile(join(this.#place, SENT_FILE), toJson({ tool: TOOL, sent }))
+  }
+}
+
+function readAll(place: string): Record<string, readonly string[]> {
+  try {
+    const { sent } = parseJson(readOwn(join(place, SENT_FILE), 16 * 1024 * 1024) ?? '{}') as {
+      sent?: unknown
+    }
+    const entries = Object.entries(Object(sent) as object).filter(([, names]) => isListOfTexts(names))
+    return Object.fromEntries(entries)
+  } catch {
+    return {}
+  }
+}
+
+function isListOfTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string')
+}
+
+/** By another name and a rename: the file is always whole. The name cannot be guessed, and a link under the old one is replaced. */
+function replaceFile(path: string, text: string): boolean {
+  const next = `${path}.${randomUUID()}`
+  try {
+    const fd = openSync(next, CREATE_NEW, 0o600)
+    try {
+      write(fd, Buffer.from(text), 0)
+    } finally {
+      closeSync(fd)
+    }
+    renameSync(next, path)
+    return true
+  } catch {
+    removeQuietly(next)
+    return false
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // It was not created.
+  }
+}

@@ -1,0 +1,152 @@
+import { Promise } from '../../base/globals'
+import { clearTimeout, setTimeout } from '../../base/time'
+import type { Failure } from '../../dispatch/events'
+import type { Surroundings } from '../../report/on-dump'
+import type { RoundEnd, RoundNews } from './round'
+import type { Round } from './rounds'
+import { delayMs, type Verdict } from './verdict'
+
+/** Time after the start at which what earlier processes left is looked for, ms: a process that ends sooner is none that dumps. */
+export const FIRST_LOOK_MS = 5000
+/** Time until a directory in which a neighbour sends is looked at again, ms. */
+export const BUSY_DELAY_MS = 5000
+/** The longest that `stop()` of the monitor waits for what is being sent, ms. Below the deadline of `onDump`. */
+export const LONGEST_WAIT_MS = 50_000
+
+export interface UploaderParts {
+  readonly startRound: (
+    directories: readonly string[],
+    tell: (news: RoundNews) => void,
+    onNoThread: (why: string) => void,
+  ) => Round
+  readonly random: () => number
+}
+
+type Report = Surroundings['report']
+
+/**
+ * Decides when to send: after each dump, soon after the start, and again after a time when it failed. What there is to send the
+ * round finds in the directories, so that nothing is kept here that could be lost or grow.
+ */
+export class Uploader {
+  readonly #parts: UploaderParts
+  readonly #directories = new Set<string>()
+  #report: Report
+  #users = 0
+  #round: Round | undefined
+  /** Something may have come since the round began. */
+  #isWanted = false
+  #timer: NodeJS.Timeout | undefined
+  /** Rounds that failed in a row. */
+  #failures = 0
+  /** What was reported of the failures in a row. */
+  readonly #reported = new Set<Verdict['kind']>()
+  #hasReportedNoThread = false
+  #onSettled: (() => void)[] = []
+
+  /** @param report - For dumps that come without a monitor. */
+  constructor(parts: UploaderParts, report: Report) {
+    this.#parts = parts
+    this.#report = report
+  }
+
+  /** @returns Ends it when its last monitor has stopped. */
+  begin({ directories, report }: Surroundings): () => void {
+    this.#report = report
+    this.#users += 1
+    for (const directory of directories) this.#directories.add(directory)
+    this.#later(FIRST_LOOK_MS)
+    return () => {
+      this.#users -= 1
+      if (this.#users === 0) this.#end()
+    }
+  }
+
+  /**
+   * Something has come into a directory. Never rejects.
+   *
+   * @returns Resolves when it is sent, when it cannot be sent now, or after {@link LONGEST_WAIT_MS}.
+   */
+  send(directory: string): Promise<void> {
+    this.#directories.add(directory)
+    // The next attempt has its time.
+    if (this.#failures > 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, LONGEST_WAIT_MS).unref()
+      this.#onSettled.push(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+      this.#start()
+    })
+  }
+
+  #start(): void {
+    this.#isWanted = this.#round !== undefined
+    if (this.#round) return
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const round = this.#parts.startRound(
+      [...this.#directories],
+      (news) => this.#tell(news),
+      (why) => this.#noThread(why),
+    )
+    this.#round = round
+    void round.ended.then((end) => {
+      if (this.#round !== round) return
+      this.#round = undefined
+      this.#ended(end)
+    })
+  }
+
+  #ended(end: RoundEnd): void {
+    if (end.type === 'failed') return this.#failed(end.verdict)
+    if (this.#failures > 0) this.#report.info('S3 takes what is sent again')
+    this.#failures = 0
+    this.#reported.clear()
+    if (this.#isWanted) return this.#start()
+    if (end.type === 'busy') return this.#later(BUSY_DELAY_MS)
+    this.#settle()
+  }
+
+  /** An S3 that is away is one failure, however long it is away. */
+  #failed({ kind, message }: Verdict): void {
+    this.#failures += 1
+    const delay = delayMs(this.#failures, this.#parts.random())
+    if (!this.#reported.has(kind)) this.#fail(`${message}; it is tried again, and what waits stays on disk`)
+    this.#reported.add(kind)
+    this.#settle()
+    this.#later(delay)
+  }
+
+  #later(delay: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#start(), delay).unref()
+  }
+
+  #settle(): void {
+    for (const onSettled of this.#onSettled.splice(0)) onSettled()
+  }
+
+  #tell(news: RoundNews): void {
+    if (news.type === 'sent') this.#report.info(news.line)
+    else this.#fail(news.message)
+  }
+
+  #noThread(why: string): void {
+    if (!this.#hasReportedNoThread) this.#report.info(`dumps are sent from the main thread: ${why}`)
+    this.#hasReportedNoThread = true
+  }
+
+  #fail(message: string): void {
+    this.#report.failure({ stage: 'upload', message } satisfies Failure)
+  }
+
+  #end(): void {
+    clearTimeout(this.#timer)
+    this.#directories.clear()
+    this.#round?.stop()
+    this.#round = undefined
+    this.#settle()
+  }
+}

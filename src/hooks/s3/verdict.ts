@@ -1,0 +1,85 @@
+// What an error of S3 means, and when to try again.
+
+import { messageOf } from '../../base/globals'
+
+/**
+ * Why nothing can be sent at the moment. `away`: S3 does not answer, or not now. `refused`: it answers and does not take what is
+ * sent, which only a person can change. Both are tried again.
+ */
+export interface Verdict {
+  readonly kind: 'away' | 'refused'
+  /** With what to do about it. */
+  readonly message: string
+}
+
+export const FIRST_DELAY_MS = 5000
+export const LONGEST_DELAY_MS = 300_000
+
+/**
+ * Time until the next attempt, ms: twice as long after each one that failed, and of different length for each process, because
+ * all of a fleet lose S3 at the same moment.
+ *
+ * @param failures - Attempts that failed in a row, at least 1.
+ * @param random - From 0 up to 1.
+ */
+export function delayMs(failures: number, random: number): number {
+  const fullMs = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(failures - 1, 16))
+  return Math.round(fullMs * (0.5 + random / 2))
+}
+
+const REJECTED_KEYS = ['InvalidAccessKeyId', 'SignatureDoesNotMatch', 'ExpiredToken', 'InvalidToken']
+const OTHER_REGION = [
+  'PermanentRedirect',
+  'AuthorizationHeaderMalformed',
+  'IllegalLocationConstraintException',
+]
+/** The server is busy, or gave up waiting: the only refusals that end by themselves. */
+const PASSING = [408, 425, 429]
+
+export function judge(error: unknown, bucket: string): Verdict {
+  const { name, code, status } = factsOf(error)
+  const message = messageOf(error)
+  const refused = (text: string): Verdict => ({ kind: 'refused', message: text })
+  if (name === 'NoSuchBucket')
+    return refused(`the bucket ${bucket} does not exist: create it, or correct \`bucket\``)
+  if (REJECTED_KEYS.includes(name))
+    return refused(`the credentials are not accepted (${name}): renew or correct them`)
+  if (name === 'RequestTimeTooSkewed')
+    return refused(`the clock of this machine differs too much from that of S3 (${name}): set it`)
+  if (name === 'CredentialsProviderError')
+    return refused(
+      'no credentials were found: give the process an IAM role, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `credentials`',
+    )
+  if (OTHER_REGION.includes(name) || status === 301)
+    return refused(`the bucket ${bucket} is in another region (${name}): correct \`region\``)
+  if (message === 'Region is missing') return refused('the region is not known: set `region` or AWS_REGION')
+  if (status === 403)
+    return refused(
+      `access to the bucket ${bucket} is denied (${name}): allow s3:PutObject, and the use of the key of KMS, to these credentials`,
+    )
+  if (status !== undefined && status >= 400 && status < 500 && !PASSING.includes(status))
+    return refused(`S3 refuses what is sent (${status} ${name}): ${message}`)
+  return { kind: 'away', message: `S3 does not answer (${status ?? code ?? name}): ${message}` }
+}
+
+/** A key that is missing, which a HEAD without permission to list cannot tell from one that is there. */
+export function isUnknownKey(error: unknown): boolean {
+  const { status } = factsOf(error)
+  return status === 404 || status === 403
+}
+
+interface Facts {
+  readonly name: string
+  readonly code: string | undefined
+  readonly status: number | undefined
+}
+
+function factsOf(error: unknown): Facts {
+  const { name, code, $metadata } = Object(error) as Record<string, unknown>
+  const { httpStatusCode } = Object($metadata) as Record<string, unknown>
+  return {
+    name: typeof name === 'string' ? name : 'unknown error',
+    code: typeof code === 'string' ? code : undefined,
+    status: typeof httpStatusCode === 'number' ? httpStatusCode : undefined,
+  }
+}

@@ -1,0 +1,2 @@
+// Does nothing until it is killed.
+setInterval(() => undefined, 1000)

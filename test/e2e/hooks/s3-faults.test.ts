@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { POWERLESS, startSwift, type Swift, whyNoSwift } from '../../tools/services/swift.mjs'
+import { scratch, startApp } from '../monitor/app'
+import { Bucket, keyOf, leave, linesOf, road, SENDS, until } from './bucket'
+
+const skip = whyNoSwift() ?? false
+if (skip !== false) console.log(`skipped: ${skip}`)
+
+describe('uploads to a real S3 that fails', { skip }, () => {
+  let swift: Swift
+
+  before(async () => {
+    swift = await startSwift()
+  })
+  after(() => swift?.stop())
+
+  let lastBucket = 0
+  const newBucket = async (isThere = true): Promise<Bucket> => {
+    const bucket = new Bucket(`evidence-${++lastBucket}`, swift.endpoint)
+    if (isThere) await bucket.create()
+    return bucket
+  }
+
+  it('a server that is killed amid a part is one failure, and has everything when it is back', async (t) => {
+    const [bucket, way, directory] = [await newBucket(), await road(t, swift.endpoint), scratch(t)]
+    const name = leave(directory, { bytes: 30_000_000 })
+    let isKilled = false
+    way.onRequest = (line, from) => {
+      if (isKilled || !line.startsWith('PUT')) return
+      from.once('data', () => {
+        isKilled = true
+        void swift.kill()
+      })
+    }
+    const app = startApp(t, SENDS, {}, { directory, args: [bucket.options(way.endpoint)] })
+    const failure = await app.until('failure')
+    assert.equal(failure.stage, 'upload')
+    assert.match(failure.message, /^S3 does not answer .*stays on disk$/)
+    // Another attempt fails, and is not reported again.
+    const requests = way.requests.length
+    await until(() => way.requests.length > requests)
+    assert.equal(typeof (await app.order<{ file: string }>('dumpCpu', 20)).file, 'string')
+    await swift.start()
+    await app.until('line', ({ text }) => text.startsWith('sent manual-cpu-'))
+    await app.until('line', ({ text }) => text === 'S3 takes what is sent again')
+    assert.equal(app.said('failure').length, 1)
+    const content = await bucket.content(`${keyOf(name)}.gz`)
+    assert.ok(content.equals(readFileSync(join(directory, name))))
+    assert.equal((await bucket.keys()).length, 4)
+  })
+
+  it('a process that is killed amid a part leaves the rest to the next start', async (t) => {
+    const [bucket, way, directory] = [await newBucket(), await road(t, swift.endpoint), scratch(t)]
+    const name = leave(directory, { bytes: 30_000_000 })
+    const options = { directory, args: [bucket.options(way.endpoint)] }
+    const first = startApp(t, SENDS, {}, options)
+    const killed = new Promise<void>((resolve) => {
+      way.onRequest = (line, from) => {
+        if (!line.startsWith('PUT')) return
+        from.once('data', () => {
+          first.kill('SIGKILL')
+          resolve()
+        })
+      }
+    })
+    await Promise.race([killed, first.ended])
+    assert.equal((await first.ended).signal, 'SIGKILL')
+    way.onRequest = () => undefined
+    assert.deepEqual(await bucket.keys(), [])
+    const next = startApp(t, SENDS, {}, options)
+    await next.until('line', ({ text }) => text.startsWith(`sent ${name}`))
+    assert.ok((await bucket.content(`${keyOf(name)}.gz`)).equals(readFileSync(join(directory, name))))
+    assert.deepEqual(await bucket.keys(), [`${keyOf(name)}.gz`, `${keyOf(name)}.json`])
+  })
+
+  it('credentials without a permission, and wrong ones, are one failure that names what to do', async (t) => {
+    const bucket = await newBucket()
+    for (const [credentials, advice] of [
+      [POWERLESS, /access to the bucket evidence-\d+ is denied \(AccessDenied\): allow s3:PutObject/],
+      [
+        { ...POWERLESS, secretAccessKey: 'wrong' },
+        /the credentials are not accepted \(SignatureDoesNotMatch\)/,
+      ],
+    ] as const) {
+      const app = startApp(t, SENDS, {}, { args: [bucket.options(swift.endpoint, { credentials })] })
+      await app.order('dumpCpu', 20)
+      assert.match((await app.until('failure')).message, advice)
+      await app.order('dumpCpu', 20)
+      await app.order('stop')
+      assert.equal(app.said('failure').length, 1)
+    }
+    assert.deepEqual(await bucket.keys(), [])
+  })
+
+  it('a bucket that is not there is one failure, and gets everything once it is', async (t) => {
+    const bucket = await newBucket(false)
+    const app = startApp(t, SENDS, {}, { args: [bucket.options(swift.endpoint)] })
+    await app.order('dumpCpu', 20)
+    const { message } = await app.until('failure')
+    assert.match(message, new RegExp(`^the bucket ${bucket.name} does not exist: create it`))
+    await bucket.create()
+    await app.until('line', ({ text }) => text.startsWith('sent manual-cpu-'))
+    assert.equal((await bucket.keys()).length, 2)
+    assert.equal(app.said('failure').length, 1)
+  })
+
+  it('a server that never answers is one failure, and holds no process', async (t) => {
+    const silent = createServer().listen(0, '127.0.0.1')
+    t.after(() => void silent.close())
+    await once(silent, 'listening')
+    const endpoint = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
+    const bucket = await newBucket()
+    const app = startApp(t, SENDS, {}, { args: [bucket.options(endpoint, { timeout: 200 })] })
+    await app.order('dumpCpu', 20)
+    assert.match((await app.until('failure')).message, /^S3 does not answer \(ETIMEDOUT\)/)
+    // The twin: one that would wait for an hour, and a process that ends in the middle of it.
+    for (const how of ['', 'no thread']) {
+      const accepted = once(silent, 'connection')
+      const held = startApp(t, SENDS, {}, { args: [bucket.options(endpoint, { timeout: 3_600_000 }), how] })
+      await held.order('dumpCpu', 20)
+      await accepted
+      await held.order('letGo')
+      assert.deepEqual(await held.ended, { code: 0, signal: null }, how)
+    }
+  })
+
+  it('without a thread the main thread sends, and one line reports it', async (t) => {
+    const [bucket, directory] = [await newBucket(), scratch(t)]
+    const name = leave(directory, { bytes: 20_000_000 })
+    const args = [bucket.options(swift.endpoint), 'no thread']
+    const app = startApp(t, SENDS, { watchdog: false }, { directory, args })
+    await app.until('line', ({ text }) => text.startsWith(`sent ${name}`))
+    await app.order('dumpCpu', 20)
+    await app.order('stop')
+    assert.ok((await bucket.content(`${keyOf(name)}.gz`)).equals(readFileSync(join(directory, name))))
+    assert.equal((await bucket.keys()).length, 4)
+    assert.equal(linesOf(app, /^dumps are sent from the main thread: no more threads$/).length, 1)
+    // The twin.
+    const threaded = startApp(t, SENDS, {}, { args: args.slice(0, 1) })
+    await threaded.order('dumpCpu', 20)
+    await threaded.order('stop')
+    assert.equal(linesOf(threaded, /main thread: /).length, 0)
+  })
+})

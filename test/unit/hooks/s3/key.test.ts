@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { parseArtefactName, type ParsedName } from '../../../../src/files/names'
+import { DEFAULT_KEY, keysOf, metadataOf, whyNoTemplate } from '../../../../src/hooks/s3/key'
+
+const name = parseArtefactName('heap-limit-memory-7-1000.heapsnapshot') as ParsedName
+const source = { template: DEFAULT_KEY, prefix: 'a/b', host: 'web-0', service: 'shop' }
+
+test('the key of an artefact is that of the documentation, and its .json stands beside it', () => {
+  assert.equal(DEFAULT_KEY, '<prefix>/<host>/<pid>-<ms>-<name>')
+  const base = 'a/b/web-0/7-1000-heap-limit-memory-7-1000.heapsnapshot'
+  assert.deepEqual(keysOf(source, name), { artefact: `${base}.gz`, sidecar: `${base}.json` })
+})
+
+test('a template may contain each part', () => {
+  const template = '<service>/<kind>/<rule>/<host>/<name>'
+  assert.equal(
+    keysOf({ ...source, template }, name).sidecar,
+    'shop/memory/heap-limit/web-0/heap-limit-memory-7-1000.heapsnapshot.json',
+  )
+})
+
+test('an empty part leaves no empty level, and nothing climbs out of the prefix', () => {
+  assert.match(keysOf({ ...source, prefix: '' }, name).artefact, /^web-0\/7-/)
+  assert.match(keysOf({ ...source, prefix: '/x//y/' }, name).artefact, /^x\/y\/web-0\/7-/)
+  assert.match(keysOf({ ...source, prefix: '../x', host: 'a/../b?' }, name).artefact, /^_\/x\/a_\.\._b_\/7-/)
+})
+
+test('a template without the name, or with a part that does not exist, is refused', () => {
+  assert.equal(whyNoTemplate(DEFAULT_KEY), undefined)
+  assert.match(whyNoTemplate('<prefix>/<host>') ?? '', /^without <name> one artefact would replace another$/)
+  assert.match(whyNoTemplate('<nmae>') ?? '', /^<nmae> is none of <prefix>, .*<name>$/)
+})
+
+test('metadata is what a header can have', () => {
+  assert.deepEqual(metadataOf({ why: 'leak memory', service: '', makeup: 'worker \u00e4\r\nX-Evil: 1' }), {
+    why: 'leak memory',
+    makeup: 'worker ?X-Evil: 1',
+  })
+  assert.equal(metadataOf({ makeup: 'x'.repeat(5000) })['makeup']?.length, 400)
+})

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { RoundEnd, RoundNews } from '../../../../src/hooks/s3/round'
+import { Uploader } from '../../../../src/hooks/s3/uploader'
+
+interface Begun {
+  readonly directories: readonly string[]
+  readonly end: (end: RoundEnd) => Promise<void>
+  readonly tell: (news: RoundNews) => void
+  isStopped: boolean
+}
+
+/** Rounds that end when the test wants it. */
+function stage() {
+  const rounds: Begun[] = []
+  const said: string[] = []
+  const report = {
+    info: (line: string) => void said.push(`info ${line}`),
+    failure: ({ stage: at, message }: { stage: string; message: string }) =>
+      void said.push(`${at} ${message}`),
+  }
+  const startRound = (directories: readonly string[], tell: (news: RoundNews) => void) => {
+    let resolve: (end: RoundEnd) => void = () => undefined
+    const ended = new Promise<RoundEnd>((settle) => (resolve = settle))
+    const begun: Begun = {
+      ...{ directories, tell, isStopped: false },
+      async end(end) {
+        resolve(end)
+        await new Promise(setImmediate)
+      },
+    }
+    rounds.push(begun)
+    return { ended, stop: () => void (begun.isStopped = true) }
+  }
+  const uploader = new Uploader({ startRound, random: () => 1 }, report)
+  const round = (at: number): Begun => rounds[at] ?? assert.fail(`there is no round ${at}`)
+  return { uploader, rounds, round, said, report }
+}
+
+const away = (message = 'S3 does not answer'): RoundEnd => ({
+  type: 'failed',
+  verdict: { kind: 'away', message },
+})
+
+test('a dump starts a round, and one that comes meanwhile another round after it', async () => {
+  const { uploader, rounds, round } = stage()
+  const first = uploader.send('/a')
+  let isSent = false
+  const second = uploader.send('/b').then(() => (isSent = true))
+  assert.deepEqual(round(0).directories, ['/a'])
+  await round(0).end({ type: 'done' })
+  assert.deepEqual(round(1).directories, ['/a', '/b'])
+  assert.equal(isSent, false)
+  await round(1).end({ type: 'done' })
+  await Promise.all([first, second])
+  assert.equal(rounds.length, 2)
+})
+
+test('an S3 that is away is one failure, and a dump does not bring the next attempt forward', async () => {
+  const { uploader, rounds, round, said } = stage()
+  void uploader.send('/a')
+  await round(0).end(away())
+  assert.deepEqual(said, ['upload S3 does not answer; it is tried again, and what waits stays on disk'])
+  // The next attempt has its time: a dump does not bring it forward, and is not waited for.
+  await uploader.send('/a')
+  assert.equal(rounds.length, 1)
+})
+
+test('what was sent and what was lost is reported', () => {
+  const { uploader, round, said } = stage()
+  void uploader.send('/a')
+  round(0).tell({ type: 'sent', line: 'sent x' })
+  round(0).tell({ type: 'lost', message: 'x: EIO' })
+  assert.deepEqual(said, ['info sent x', 'upload x: EIO'])
+})
+
+test('the end of the last monitor ends the round, and a result that comes later changes nothing', async () => {
+  const { uploader, rounds, round, said, report } = stage()
+  const ends = [1, 2].map(() => uploader.begin({ directories: ['/a'], report }))
+  const sent = uploader.send('/a')
+  ends[0]?.()
+  assert.equal(round(0).isStopped, false)
+  ends[1]?.()
+  assert.equal(round(0).isStopped, true)
+  await sent
+  await round(0).end(away())
+  assert.deepEqual([rounds.length, said], [1, []])
+})
