@@ -14,6 +14,8 @@ const FLOORS: Record<string, readonly string[]> = {
   system: ['base'],
   makeup: ['base'],
   files: ['base', 'makeup'],
+  // The snapshot without the contents of strings: for the command line, and for the monitor's own files.
+  redact: ['base'],
   capture: ['base', 'system', 'files', 'capture/thread-limit'],
   // Asks the helper, which alone can try it.
   'capture/thread-limit': ['base', 'system', 'capture/heap/fork/helper'],
@@ -35,7 +37,7 @@ const FLOORS: Record<string, readonly string[]> = {
   ],
   // Profiles of worker threads, beside that of the main thread.
   'capture/threads': ['base', 'capture/main-thread', 'capture/cpu'],
-  'capture/heap': ['base', 'files', 'capture', 'capture/main-thread', 'capture/heap/fork'],
+  'capture/heap': ['base', 'files', 'redact', 'capture', 'capture/main-thread', 'capture/heap/fork'],
   'capture/heap/fork': ['base', 'system', 'files', 'capture', 'capture/main-thread', 'capture/heap'],
   'capture/heap/limit': [
     'base',
@@ -77,7 +79,7 @@ const FLOORS: Record<string, readonly string[]> = {
   'reader/output': ['reader'],
   'reader/page': ['reader', 'reader/output'],
   'reader/profile': ['reader'],
-  'reader/snapshot': ['reader', 'reader/profile'],
+  'reader/snapshot': ['reader', 'reader/profile', 'redact', 'files/scratch'],
   '': ['monitor', 'options', 'dispatch', 'report', 'makeup'],
 }
 
@@ -97,6 +99,7 @@ const PURE = [
   'makeup/recorder',
   'makeup/roster',
   'makeup/threads',
+  'redact/names',
   'thread/beat-watch',
 ]
 

@@ -81,9 +81,10 @@ export function roomBeside(fileBytes: number, room: MemoryRoom): MemoryRoom {
   return { ...room, availableBytes: Math.max(0, room.availableBytes - fileBytes) }
 }
 
-/** How large the `.heapsnapshot` of a heap of `usedBytes` may get, bytes. */
-export function snapshotFileBytes(usedBytes: number): number {
-  return Math.ceil(SNAPSHOT_FILE_FLOOR_BYTES + usedBytes * SNAPSHOT_FILE_FACTOR)
+/** What the `.heapsnapshot` of a heap of `usedBytes` may take while it is written, bytes: beside a redacted one lies the whole. */
+export function snapshotFileBytes(usedBytes: number, isRedacted = false): number {
+  const fileBytes = Math.ceil(SNAPSHOT_FILE_FLOOR_BYTES + usedBytes * SNAPSHOT_FILE_FACTOR)
+  return isRedacted ? 2 * fileBytes : fileBytes
 }
 
 /** Memory that a dump never uses under a memory limit, bytes. */

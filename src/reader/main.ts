@@ -11,8 +11,9 @@ import { writeText } from './output/text'
 import type { PageAssets } from './page/page'
 import { writePage } from './page/page'
 import { createReport } from './report'
+import { redactFile } from './snapshot/redact'
 import type { Analysis } from './snapshot/run-child'
-import { printable } from './units'
+import { formatBytes, printable } from './units'
 
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
 
@@ -43,6 +44,11 @@ async function main(args: readonly string[]): Promise<void> {
       process.stdout.write(
         options.isJson ? `${JSON.stringify({ incidents: listed }, null, 2)}\n` : writeList(listed),
       )
+      return
+    }
+    case 'redact': {
+      const { file, sizeBytes } = await redactFile(options.path, options.out)
+      process.stdout.write(`${printable(file)}  ${formatBytes(sizeBytes)}\n`)
       return
     }
     case 'report':

@@ -23,6 +23,13 @@ export interface ListOptions {
   readonly sort: 'time' | 'size' | 'kind'
 }
 
+export interface RedactOptions {
+  readonly command: 'redact'
+  readonly path: string
+  /** Where the new snapshot goes. */
+  readonly out?: string
+}
+
 export interface HelpOptions {
   readonly command: 'help'
 }
@@ -38,6 +45,9 @@ export const USAGE = `Usage:
       --since <time>        1h, 2d, or a date: leave out what is older
       --sort <key>          time, size or kind
       --json                one JSON object
+  cpu-memory-monitor redact <snapshot> [--out <file.heapsnapshot>]
+      Writes the heap snapshot again without the contents of strings, regular expressions and numbers, and without keys
+      that are data. (default: <name>.redacted.heapsnapshot beside it)
 
 Reads .cpuprofile, .heapprofile and .heapsnapshot files of any origin, also gzipped. Two snapshots are compared.
 `
@@ -53,12 +63,13 @@ const SORTS = ['time', 'size', 'kind'] as const
 export function readOptions(
   args: readonly string[],
   nowMs: number,
-): ReportOptions | ListOptions | HelpOptions {
+): ReportOptions | ListOptions | RedactOptions | HelpOptions {
   const [command, ...rest] = args
   if (command === undefined || ['help', '--help', '-h'].includes(command)) return { command: 'help' }
   if (rest.includes('--help') || rest.includes('-h')) return { command: 'help' }
   if (command === 'report') return readReport(rest)
   if (command === 'ls') return readList(rest, nowMs)
+  if (command === 'redact') return readRedact(rest)
   throw new UsageError(`unknown command: ${command}`)
 }
 
@@ -101,6 +112,14 @@ function readList(args: readonly string[], nowMs: number): ListOptions {
     sinceMs: typeof values['since'] === 'string' ? readSince(values['since'], nowMs) : -Infinity,
     sort,
   }
+}
+
+function readRedact(args: readonly string[]): RedactOptions {
+  const { values, positionals } = parsed(args, { out: { type: 'string' } })
+  const [path] = positionals
+  if (path === undefined || positionals.length > 1) throw new UsageError('redact takes one heap snapshot')
+  const { out } = values
+  return { command: 'redact', path, ...(typeof out === 'string' && { out }) }
 }
 
 function readSince(text: string, nowMs: number): number {

@@ -68,6 +68,8 @@ export interface CpuSettings<Threshold = number> extends KindSettings<Threshold>
 export interface MemorySettings<Threshold = number> extends KindSettings<Threshold> {
   /** Keep V8's sampling heap profiler on. */
   readonly sampling: boolean
+  /** Write heap snapshots without the contents of strings. */
+  readonly redact: boolean
 }
 
 /** All that a watch needs, as plain data: it can travel to another thread. */
@@ -157,6 +159,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       ...common,
       engine: engines.memory,
       sampling: memory.sampling,
+      redact: memory.redact,
     }),
   }
   const rules = rulesOf(settings)
@@ -229,6 +232,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       directory,
       budget: rule.budget,
       keep,
+      redact: memory.redact,
       where,
       probe,
       report,

@@ -54,6 +54,7 @@ export interface Orders {
       snapshot: PartialArtefact
       profile?: PartialArtefact
       passedOver: readonly PassedOver[]
+      redact?: boolean
       pausedBeforeMs: number
       /** The main thread knows the signal. */
       options: Omit<ForkOptions, 'ignoredSignal'>

@@ -27,7 +27,7 @@ test('each option has a variable, which means what the option means', () => {
     if (option === 'cpu' || option === 'memory' || variable === 'none') continue
     const [group = '', name] = option.split('.')
     const value =
-      values[option] ?? (/^(false|\d+)$/.test(example) ? (JSON.parse(example) as unknown) : example)
+      values[option] ?? (/^(true|false|\d+)$/.test(example) ? (JSON.parse(example) as unknown) : example)
     const defaults: Record<string, object> = { cpu: cpu ?? {}, memory: memory ?? {} }
     const options = {
       ...defaults,
