@@ -1,6 +1,8 @@
 #!/usr/bin/env node
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { naming } from './answer'
+import { openInput, readProfile } from './input'
 import { UnreadableError } from './json'
 import { listIncidents, writeList } from './list'
 import type { Report } from './model'
@@ -10,9 +12,11 @@ import { writeMarkdown } from './output/markdown'
 import { writeText } from './output/text'
 import type { PageAssets } from './page/page'
 import { writePage } from './page/page'
+import { readStacks, toPprof, toSpeedscope } from './profile/export'
 import { createReport } from './report'
 import { redactFile } from './snapshot/redact'
 import type { Analysis } from './snapshot/run-child'
+import { createLocator } from './source-maps'
 import { formatBytes, printable } from './units'
 
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
@@ -58,6 +62,7 @@ async function main(args: readonly string[]): Promise<void> {
 
 async function writeReport(options: ReportOptions): Promise<void> {
   const { paths, format, out, sourceMaps } = options
+  exportProfile(options)
   const progress = createProgress()
   try {
     const report = await createReport({
@@ -72,6 +77,19 @@ async function writeReport(options: ReportOptions): Promise<void> {
   } finally {
     progress.clear()
   }
+}
+
+/** Writes the profile for other tools. */
+function exportProfile({ paths: [path = ''], sourceMaps, speedscope, pprof }: ReportOptions): void {
+  if (speedscope === undefined && pprof === undefined) return
+  const stacks = naming(path, () => {
+    const input = statSync(path).isFile() ? openInput(path) : undefined
+    if (input?.kind !== 'profile')
+      throw new UnreadableError('is no profile: --speedscope and --pprof take one')
+    return readStacks(readProfile(input), basename(path), createLocator(sourceMaps))
+  })
+  if (speedscope !== undefined) writeWhole(speedscope, toSpeedscope(stacks))
+  if (pprof !== undefined) writeWhole(pprof, toPprof(stacks))
 }
 
 function formatted(report: Report, format: ReportOptions['format']): string {
@@ -90,8 +108,8 @@ function readAssets(): PageAssets {
   return { script: read('page.js'), style: read('page.css') }
 }
 
-/** Writes the page whole or not at all. Only its owner may read it, because it shows the content of the artefact. */
-function writeWhole(file: string, content: string): void {
+/** Writes a file whole or not at all. Only its owner may read it, because it shows the content of the artefact. */
+function writeWhole(file: string, content: string | Buffer): void {
   const partial = `${file}.${process.pid}.partial`
   try {
     writeFileSync(partial, content, { mode: 0o600, flag: 'wx' })

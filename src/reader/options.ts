@@ -12,6 +12,9 @@ export interface ReportOptions {
   /** Where the page goes, if one is wanted. */
   readonly out?: string
   readonly sourceMaps?: string
+  /** Where the profile goes in the formats of other tools. */
+  readonly speedscope?: string
+  readonly pprof?: string
 }
 
 export interface ListOptions {
@@ -35,11 +38,13 @@ export interface HelpOptions {
 }
 
 export const USAGE = `Usage:
-  cpu-memory-monitor report <file|directory> [<later snapshot>] [options]
+  cpu-memory-monitor report <file|directory> [<later file>] [options]
       The first line of the answer names the function or class at fault.
       --out <file.html>     write one self-contained page as well
       --md, --json, --text  format of the answer (default: text)
       --source-maps <dir>   look for source maps in this directory as well
+      --speedscope <file>   write the CPU or heap profile for speedscope as well
+      --pprof <file>        write the CPU or heap profile for pprof as well, gzipped
   cpu-memory-monitor ls [directory] [options]
       Lists what lies there, the newest first.
       --since <time>        1h, 2d, or a date: leave out what is older
@@ -49,7 +54,8 @@ export const USAGE = `Usage:
       Writes the heap snapshot again without the contents of strings, regular expressions and numbers, and without keys
       that are data. (default: <name>.redacted.heapsnapshot beside it)
 
-Reads .cpuprofile, .heapprofile and .heapsnapshot files of any origin, also gzipped. Two snapshots are compared.
+Reads .cpuprofile, .heapprofile and .heapsnapshot files of any origin, also gzipped. Two snapshots, or two CPU
+profiles, are compared: the earlier one first.
 `
 
 const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -80,19 +86,26 @@ function readReport(args: readonly string[]): ReportOptions {
     json: { type: 'boolean' },
     out: { type: 'string' },
     'source-maps': { type: 'string' },
+    speedscope: { type: 'string' },
+    pprof: { type: 'string' },
   })
   if (positionals.length === 0) throw new UsageError('report needs a file or a directory')
-  if (positionals.length > 2) throw new UsageError('report takes one file or directory, or two snapshots')
+  if (positionals.length > 2)
+    throw new UsageError('report takes one file or directory, or two snapshots or CPU profiles')
   const formats = (['text', 'md', 'json'] as const).filter((format) => values[format] === true)
   if (formats.length > 1)
     throw new UsageError(`choose one of ${formats.map((format) => `--${format}`).join(', ')}`)
-  const { out, 'source-maps': sourceMaps } = values
+  const { out, 'source-maps': sourceMaps, speedscope, pprof } = values
+  if ((speedscope !== undefined || pprof !== undefined) && positionals.length > 1)
+    throw new UsageError('--speedscope and --pprof take one profile')
   return {
     command: 'report',
     paths: positionals,
     format: formats[0] ?? 'text',
     ...(typeof out === 'string' && { out }),
     ...(typeof sourceMaps === 'string' && { sourceMaps }),
+    ...(typeof speedscope === 'string' && { speedscope }),
+    ...(typeof pprof === 'string' && { pprof }),
   }
 }
 

@@ -4,7 +4,7 @@ import type { MarkedFile } from '../../files/partial'
 import { openScratch } from '../../files/scratch'
 import { redactSnapshot } from '../../redact/snapshot'
 
-/** V8 compiles hot code on threads that a forked child does not have; interpreted, a redaction takes thirty times as long. */
+/** V8 compiles hot code on threads that a forked child does not have; interpreted, a redaction takes ten times as long. */
 const COMPILE_HERE = ['--no-concurrent-recompilation', '--no-concurrent-osr', '--no-maglev', '--no-maglev-osr']
 
 /** The whole snapshot of an artefact that is to be redacted. It has no name: whatever ends this process, nothing is left of it. */
