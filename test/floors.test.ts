@@ -14,6 +14,8 @@ const FLOORS: Record<string, readonly string[]> = {
   system: ['base'],
   makeup: ['base'],
   files: ['base', 'makeup'],
+  // The snapshot without the contents of strings: for the command line, and for the monitor's own files.
+  redact: ['base'],
   capture: ['base', 'system', 'files', 'capture/thread-limit'],
   // Asks the helper, which alone can try it.
   'capture/thread-limit': ['base', 'system', 'capture/heap/fork/helper'],
@@ -38,6 +40,7 @@ const FLOORS: Record<string, readonly string[]> = {
   'capture/heap': [
     'base',
     'files',
+    'redact',
     'capture',
     'capture/main-thread',
     'capture/threads/worker-sessions',
@@ -104,7 +107,7 @@ const FLOORS: Record<string, readonly string[]> = {
   'reader/output': ['reader'],
   'reader/page': ['reader', 'reader/output'],
   'reader/profile': ['reader'],
-  'reader/snapshot': ['reader', 'reader/profile'],
+  'reader/snapshot': ['reader', 'reader/profile', 'redact', 'files/scratch'],
   // Entries of their own; the monitor loads nothing of them unless they are asked for.
   'hooks/redis': [
     'base',
@@ -136,6 +139,7 @@ const PURE = [
   'makeup/recorder',
   'makeup/roster',
   'makeup/threads',
+  'redact/names',
   'thread/beat-watch',
 ]
 

@@ -83,9 +83,13 @@ export function roomBeside(fileBytes: number, room: MemoryRoom): MemoryRoom {
   return { ...room, availableBytes: Math.max(0, room.availableBytes - fileBytes) }
 }
 
-/** Largest size of the `.heapsnapshot` of a heap of `usedBytes`, bytes. */
-export function snapshotFileBytes(usedBytes: number): number {
-  return Math.ceil(SNAPSHOT_FILE_FLOOR_BYTES + usedBytes * SNAPSHOT_FILE_FACTOR)
+/**
+ * Largest size of the `.heapsnapshot` of a heap of `usedBytes` while it is written, bytes: beside a redacted snapshot lies
+ * the whole one.
+ */
+export function snapshotFileBytes(usedBytes: number, isRedacted = false): number {
+  const fileBytes = Math.ceil(SNAPSHOT_FILE_FLOOR_BYTES + usedBytes * SNAPSHOT_FILE_FACTOR)
+  return isRedacted ? 2 * fileBytes : fileBytes
 }
 
 /** Memory that a dump always leaves free under a memory limit, bytes. */

@@ -35,6 +35,8 @@ export interface HeapLimitPlansParts {
   readonly directory: string
   readonly budget: Budget
   readonly keep: number | false
+  /** Write snapshots without the contents of strings. */
+  readonly redact?: boolean | undefined
   readonly where: HeapLimitJobFacts['where']
   readonly probe: Pick<RoomProbe, 'memory' | 'isKilledAsOne' | 'disk'>
   readonly report: Pick<Report, 'dump' | 'failure' | 'notice'>
@@ -118,7 +120,7 @@ async function planFor(
   recentDumps: number,
   readings: ReadingLog,
 ): Promise<HeapLimitPlan> {
-  const { heapLimit, directory, budget, where, probe } = parts
+  const { heapLimit, directory, budget, where, probe, redact = false } = parts
   const { limitBytes, baseBytes, holdMs, holdsToEnd, writesLine, hasProfile, ignoredSignal } = heapLimit
   const isKilledAsOne = probe.isKilledAsOne()
   const disk = await probe.disk(directory).catch((error: unknown) => ({ error: messageOf(error) }))
@@ -126,17 +128,18 @@ async function planFor(
     'error' in disk
       ? { refusal: `directory: ${disk.error}` }
       : decideAtHeapLimit({
-          ...{ limitBytes, rssBytes, baseBytes, isKilledAsOne, recentDumps, budget, disk },
+          ...{ limitBytes, rssBytes, baseBytes, isKilledAsOne, redact, recentDumps, budget, disk },
           room: probe.memory(),
         })
   const hasSnapshot = decision.refusal === undefined && decision.hasSnapshot
   const allowanceBytes = decision.refusal === undefined ? decision.allowanceBytes : 0
-  const deadlineMs = childDeadlineMs(limitBytes)
+  const deadlineMs = childDeadlineMs(limitBytes, redact)
   const limits = { ...where.limits, childDeadlineMs: deadlineMs }
   const facts: HeapLimitJobFacts = {
     directory,
     hasProfile,
     hasSnapshot,
+    redact,
     passedOver: passedOverBy(decision),
     readings: sidecarReadings(readings),
     where: { ...where, limits },

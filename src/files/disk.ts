@@ -12,6 +12,9 @@ export const CREATE_NEW = fs.constants.O_CREAT | fs.constants.O_EXCL | fs.consta
 /** Opens an existing file for reading and writing. Follows no symlink and waits for no FIFO or device. */
 export const OPEN_EXISTING = fs.constants.O_RDWR | NO_FOLLOW | NO_WAIT
 
+/** The same through a link of /proc, which stands for an open file. */
+export const OPEN_THROUGH = fs.constants.O_RDWR | NO_WAIT
+
 /** Opens an existing file for reading. Follows no symlink and waits for no FIFO or device. */
 export const OPEN_TO_READ = fs.constants.O_RDONLY | NO_FOLLOW | NO_WAIT
 

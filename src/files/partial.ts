@@ -28,6 +28,8 @@ export interface FileMark {
 export interface MarkedFile {
   readonly file: string
   readonly mark: FileMark
+  /** The path leads to a descriptor of this process, whose number another file may have by now. */
+  readonly isOpen?: true
 }
 
 /** An artefact that is being written, as plain data: it can be sent to another thread or copied into a forked child. */
@@ -159,8 +161,8 @@ export function reopenPartial({
  *
  * @throws When it is another: other users may rename in a shared directory.
  */
-export function openMarked({ file, mark }: MarkedFile): number {
-  const fd = fs.openSync(file, disk.OPEN_EXISTING)
+export function openMarked({ file, mark, isOpen }: MarkedFile): number {
+  const fd = fs.openSync(file, isOpen ? disk.OPEN_THROUGH : disk.OPEN_EXISTING)
   try {
     if (inodeOf(fs.fstatSync(fd, { bigint: true })) !== mark.inode) throw replaced(file)
     return fd
@@ -177,11 +179,17 @@ export function openMarked({ file, mark }: MarkedFile): number {
  * @throws When the path has to be the name, and other users could make it lead elsewhere.
  */
 export function pathThrough(fd: number, file: string): string {
-  const path = `/proc/self/fd/${fd}`
-  if (isWritable(path, fd)) return path
+  const path = reachThrough(fd)
+  if (path !== undefined) return path
   const why = whyOthersCanRename(dirname(file))
   if (why !== undefined) throw new Error(`${file} cannot be written safely without /proc/self/fd: ${why}`)
   return file
+}
+
+/** A path that leads to an open file even when it has no name; `undefined` without /proc, and where `--permission` forbids it. */
+export function reachThrough(fd: number): string | undefined {
+  const path = `/proc/self/fd/${fd}`
+  return isWritable(path, fd) ? path : undefined
 }
 
 function isWritable(path: string, fd: number): boolean {
@@ -373,7 +381,7 @@ function onOneLine(list: string): string {
   return list.replace(/\s+/g, ' ').replace('[ ', '[').replace(' ]', ']')
 }
 
-function markOf(fd: number): FileMark {
+export function markOf(fd: number): FileMark {
   const stats = fs.fstatSync(fd, { bigint: true })
   return { inode: inodeOf(stats), mode: Number(stats.mode & MODE_BITS) }
 }

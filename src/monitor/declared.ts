@@ -40,6 +40,7 @@ export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'memory.counter', variable: 'value', example: '5', isLive: true },
   { option: 'memory.limiter', variable: 'value', example: '[2, "day"]', isLive: true },
   { option: 'memory.sampling', variable: 'value', example: 'false' },
+  { option: 'memory.redact', variable: 'value', example: 'true' },
   { option: 'memory.heapLimit', variable: 'value', example: '{"hold": 20000}' },
   { option: 'memory.leakPair', variable: 'value', example: 'false' },
   // What `redisBudget()` takes. Together they are the option `fleet`.

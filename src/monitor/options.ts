@@ -88,6 +88,14 @@ export interface MemoryOptions {
    */
   sampling?: boolean | undefined
   /**
+   * Write heap snapshots without the contents of strings, numbers and regular expressions, and without keys that are data. What was
+   * not redacted never has a name on the disk. Takes twice the disk space while it is written. Needs `/proc`; without it there is no
+   * snapshot.
+   *
+   * @defaultValue false
+   */
+  redact?: boolean | undefined
+  /**
    * Whether to take a second heap snapshot of a leak, when the heap has grown by half as much again: the difference
    * between the two shows the leak. It costs a token of the budget like any dump; none is taken when `keep` is 0 or 1.
    *
@@ -261,6 +269,7 @@ function readMemory(
     directory: readDirectory(given?.['profileDir'], `${name}.profileDir`, commonDirectory),
     rule: given && readRule(given, name, readMemoryThreshold),
     sampling: given !== undefined && readBoolean(given['sampling'], `${name}.sampling`, true),
+    redact: given !== undefined && readBoolean(given['redact'], `${name}.redact`, false),
   }
 }
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import type * as doctor from '../doctor/index'
+import { naming } from './answer'
+import { openInput, readProfile } from './input'
 import { UnreadableError } from './json'
 import { listIncidents, writeList } from './list'
 import type { Report } from './model'
@@ -11,9 +13,12 @@ import { writeMarkdown } from './output/markdown'
 import { writeText } from './output/text'
 import type { PageAssets } from './page/page'
 import { writePage } from './page/page'
+import { readStacks, toPprof, toSpeedscope } from './profile/export'
 import { createReport } from './report'
+import { redactFile } from './snapshot/redact'
 import type { Analysis } from './snapshot/run-child'
-import { printable } from './units'
+import { createLocator } from './source-maps'
+import { formatBytes, printable } from './units'
 
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
 
@@ -49,6 +54,11 @@ async function main(args: readonly string[]): Promise<void> {
     case 'doctor':
       await writeExamination(options)
       return
+    case 'redact': {
+      const { file, sizeBytes } = await redactFile(options.path, options.out)
+      process.stdout.write(`${printable(file)}  ${formatBytes(sizeBytes)}\n`)
+      return
+    }
     case 'report':
       await writeReport(options)
   }
@@ -63,6 +73,7 @@ async function writeExamination({ isJson }: DoctorOptions): Promise<void> {
 
 async function writeReport(options: ReportOptions): Promise<void> {
   const { paths, format, out, sourceMaps } = options
+  exportProfile(options)
   const progress = createProgress()
   try {
     const report = await createReport({
@@ -77,6 +88,19 @@ async function writeReport(options: ReportOptions): Promise<void> {
   } finally {
     progress.clear()
   }
+}
+
+/** Writes the profile for other tools. */
+function exportProfile({ paths: [path = ''], sourceMaps, speedscope, pprof }: ReportOptions): void {
+  if (speedscope === undefined && pprof === undefined) return
+  const stacks = naming(path, () => {
+    const input = statSync(path).isFile() ? openInput(path) : undefined
+    if (input?.kind !== 'profile')
+      throw new UnreadableError('is no profile: --speedscope and --pprof take one')
+    return readStacks(readProfile(input), basename(path), createLocator(sourceMaps))
+  })
+  if (speedscope !== undefined) writeWhole(speedscope, toSpeedscope(stacks))
+  if (pprof !== undefined) writeWhole(pprof, toPprof(stacks))
 }
 
 function formatted(report: Report, format: ReportOptions['format']): string {
@@ -95,8 +119,8 @@ function readAssets(): PageAssets {
   return { script: read('page.js'), style: read('page.css') }
 }
 
-/** Writes the page whole or not at all. Only its owner may read it, because it shows the content of the artefact. */
-function writeWhole(file: string, content: string): void {
+/** Writes a file whole or not at all. Only its owner may read it, because it shows the content of the artefact. */
+function writeWhole(file: string, content: string | Buffer): void {
   const partial = `${file}.${process.pid}.partial`
   try {
     writeFileSync(partial, content, { mode: 0o600, flag: 'wx' })

@@ -149,7 +149,27 @@ export interface GrowthPart {
   readonly notes: readonly string[]
 }
 
-export type Part = CpuPart | AllocationPart | SnapshotPart | GrowthPart
+/** How the share of each function changed between two CPU profiles. */
+export interface CpuGrowthPart {
+  readonly kind: 'cpu-growth'
+  readonly before: string
+  readonly file: string
+  readonly verdict: Verdict
+  /** Functions with the largest change of their share first, percent of the busy time. */
+  readonly grown: readonly FunctionGrowth[]
+  readonly shrunk: readonly FunctionGrowth[]
+  readonly notes: readonly string[]
+}
+
+export interface FunctionGrowth {
+  readonly place: Place
+  readonly group: string
+  readonly beforePercent: number
+  readonly percent: number
+  readonly growthPercent: number
+}
+
+export type Part = CpuPart | CpuGrowthPart | AllocationPart | SnapshotPart | GrowthPart
 
 /** What the description beside an artefact adds: the reason and the circumstances of the dump. */
 export interface Circumstances {

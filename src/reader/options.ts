@@ -12,6 +12,9 @@ export interface ReportOptions {
   /** Where the page goes, if one is wanted. */
   readonly out?: string
   readonly sourceMaps?: string
+  /** Where the profile goes in the formats of other tools. */
+  readonly speedscope?: string
+  readonly pprof?: string
 }
 
 export interface ListOptions {
@@ -28,16 +31,25 @@ export interface DoctorOptions {
   readonly isJson: boolean
 }
 
+export interface RedactOptions {
+  readonly command: 'redact'
+  readonly path: string
+  /** Where the new snapshot goes. */
+  readonly out?: string
+}
+
 export interface HelpOptions {
   readonly command: 'help'
 }
 
 export const USAGE = `Usage:
-  cpu-memory-monitor report <file|directory> [<later snapshot>] [options]
+  cpu-memory-monitor report <file|directory> [<later file>] [options]
       The first line of the answer names the function or class at fault.
       --out <file.html>     write one self-contained page as well
       --md, --json, --text  format of the answer (default: text)
       --source-maps <dir>   look for source maps in this directory as well
+      --speedscope <file>   write the CPU or heap profile for speedscope as well
+      --pprof <file>        write the CPU or heap profile for pprof as well, gzipped
   cpu-memory-monitor ls [directory] [options]
       Lists what lies there, the newest first.
       --since <time>        1h, 2d, or a date: leave out what is older
@@ -45,8 +57,12 @@ export const USAGE = `Usage:
       --json                one JSON object
   cpu-memory-monitor doctor [--json]
       What would happen here: ways, limits, directory, and what to do. Reads the CMM_* variables.
+  cpu-memory-monitor redact <snapshot> [--out <file.heapsnapshot>]
+      Writes the heap snapshot again without the contents of strings, regular expressions and numbers, and without keys
+      that are data. (default: <name>.redacted.heapsnapshot beside it)
 
-Reads .cpuprofile, .heapprofile and .heapsnapshot files of any origin, also gzipped. Two snapshots are compared.
+Reads .cpuprofile, .heapprofile and .heapsnapshot files of any origin, also gzipped. Two snapshots, or two CPU
+profiles, are compared: the earlier one first.
 `
 
 const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -60,13 +76,14 @@ const SORTS = ['time', 'size', 'kind'] as const
 export function readOptions(
   args: readonly string[],
   nowMs: number,
-): ReportOptions | ListOptions | DoctorOptions | HelpOptions {
+): ReportOptions | ListOptions | RedactOptions | DoctorOptions | HelpOptions {
   const [command, ...rest] = args
   if (command === undefined || ['help', '--help', '-h'].includes(command)) return { command: 'help' }
   if (rest.includes('--help') || rest.includes('-h')) return { command: 'help' }
   if (command === 'report') return readReport(rest)
   if (command === 'ls') return readList(rest, nowMs)
   if (command === 'doctor') return readDoctor(rest)
+  if (command === 'redact') return readRedact(rest)
   throw new UsageError(`unknown command: ${command}`)
 }
 
@@ -77,19 +94,26 @@ function readReport(args: readonly string[]): ReportOptions {
     json: { type: 'boolean' },
     out: { type: 'string' },
     'source-maps': { type: 'string' },
+    speedscope: { type: 'string' },
+    pprof: { type: 'string' },
   })
   if (positionals.length === 0) throw new UsageError('report needs a file or a directory')
-  if (positionals.length > 2) throw new UsageError('report takes one file or directory, or two snapshots')
+  if (positionals.length > 2)
+    throw new UsageError('report takes one file or directory, or two snapshots or CPU profiles')
   const formats = (['text', 'md', 'json'] as const).filter((format) => values[format] === true)
   if (formats.length > 1)
     throw new UsageError(`choose one of ${formats.map((format) => `--${format}`).join(', ')}`)
-  const { out, 'source-maps': sourceMaps } = values
+  const { out, 'source-maps': sourceMaps, speedscope, pprof } = values
+  if ((speedscope !== undefined || pprof !== undefined) && positionals.length > 1)
+    throw new UsageError('--speedscope and --pprof take one profile')
   return {
     command: 'report',
     paths: positionals,
     format: formats[0] ?? 'text',
     ...(typeof out === 'string' && { out }),
     ...(typeof sourceMaps === 'string' && { sourceMaps }),
+    ...(typeof speedscope === 'string' && { speedscope }),
+    ...(typeof pprof === 'string' && { pprof }),
   }
 }
 
@@ -115,6 +139,14 @@ function readDoctor(args: readonly string[]): DoctorOptions {
   const { values, positionals } = parsed(args, { json: { type: 'boolean' } })
   if (positionals.length > 0) throw new UsageError('doctor takes no file; it reads the CMM_* variables')
   return { command: 'doctor', isJson: values['json'] === true }
+}
+
+function readRedact(args: readonly string[]): RedactOptions {
+  const { values, positionals } = parsed(args, { out: { type: 'string' } })
+  const [path] = positionals
+  if (path === undefined || positionals.length > 1) throw new UsageError('redact takes one heap snapshot')
+  const { out } = values
+  return { command: 'redact', path, ...(typeof out === 'string' && { out }) }
 }
 
 function readSince(text: string, nowMs: number): number {

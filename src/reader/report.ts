@@ -5,8 +5,10 @@ import { readCircumstances, readName } from './artefact'
 import type { Incident } from './folder'
 import { readFolder } from './folder'
 import type { Input } from './input'
+import { readProfile } from './input'
 import { UnreadableError } from './json'
 import type { Part, Report, Verdict } from './model'
+import { compareCpuProfiles } from './profile/cpu-growth'
 import type { Analysis } from './snapshot/run-child'
 import { analyseInChild } from './snapshot/run-child'
 import type { Locator } from './source-maps'
@@ -22,7 +24,7 @@ export interface ReportRequest {
 }
 
 /**
- * Reads what the paths name: one file, one directory, or two snapshots of one process.
+ * Reads what the paths name: one file, one directory, or two snapshots or CPU profiles.
  *
  * @throws UnreadableError when nothing of it can be read.
  */
@@ -30,8 +32,10 @@ export async function createReport(request: ReportRequest): Promise<Report> {
   const [first = '', second] = request.paths
   if (second === undefined && isDirectory(first)) return reportFolder(first, request)
   const inputs = request.paths.map((path) => open(path))
-  if (second !== undefined && inputs.some(({ kind }) => kind !== 'snapshot')) {
-    throw new UnreadableError('two files can be compared if both are heap snapshots')
+  if (new Set(inputs.map(({ kind }) => kind)).size > 1) {
+    throw new UnreadableError(
+      'two files can be compared if both are heap snapshots, or both are CPU profiles',
+    )
   }
   const { parts, notes } = await partsOf(inputs, request)
   return compose(request.paths.at(-1) ?? first, parts, [], notes)
@@ -78,7 +82,21 @@ async function partsOf(
     return analysis.result
   }
   const locator = createLocator(sourceMaps)
+  const [before, after] = inputs
+  if (before !== undefined && after !== undefined)
+    return { parts: comparedCpu(before, after, locator), notes: locator.notes() }
   return { parts: inputs.map((input) => readNamed(input, locator)), notes: locator.notes() }
+}
+
+/** What changed, and the later profile. */
+function comparedCpu(before: Input, after: Input, locator: Locator): Part[] {
+  const [old, now] = [before, after].map((input) => {
+    const part = readNamed(input, locator)
+    if (part.kind !== 'cpu')
+      throw named(input.path, new UnreadableError('is no CPU profile: only those are compared'))
+    return { part, profile: readProfile(input), file: part.file }
+  })
+  return old === undefined || now === undefined ? [] : [compareCpuProfiles(old, now, locator), now.part]
 }
 
 function readNamed(input: Input, locator: Locator): Part {

@@ -67,6 +67,8 @@ export interface CpuSettings<Threshold = number> extends KindSettings<Threshold>
 export interface MemorySettings<Threshold = number> extends KindSettings<Threshold> {
   /** Whether to keep V8's sampling heap profiler on. */
   readonly sampling: boolean
+  /** Write heap snapshots without the contents of strings. */
+  readonly redact: boolean
 }
 
 /** All settings of a watch, as plain data that can be sent to another thread. */
@@ -159,6 +161,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       ...common,
       engine: engines.memory,
       sampling: memory.sampling,
+      redact: memory.redact,
     }),
   }
   const rules = rulesOf(settings)
@@ -233,6 +236,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       directory,
       budget: rule.budget,
       keep,
+      redact: memory.redact,
       where,
       probe,
       report,

@@ -7,6 +7,7 @@ import type { Engine } from '../engines'
 import { ORDER_DEADLINE_MS, type PatientMainThread } from '../main-thread/patient'
 import { judgeMemory, snapshotNeedBytes } from '../room'
 import { NODE_MAJOR } from '../room-probe'
+import { openWhole, type WholeSnapshot } from './redacted'
 import { type HeapDump, type HeapRung, passOver } from './rung'
 import { type HeapSampling, SAMPLING_WAY } from './sampling'
 
@@ -24,6 +25,8 @@ export interface HeapInPlaceParts {
   /** The package for heap snapshots: `engines.memory` of `resolveEngines`. */
   readonly engine: Engine
   readonly sampling: HeapSampling | undefined
+  /** Write snapshots without the contents of strings. */
+  readonly redact?: boolean | undefined
 }
 
 type InPlaceWay = 'heapdump' | 'v8'
@@ -43,7 +46,7 @@ export function createInPlaceRung(parts: HeapInPlaceParts): HeapRung {
       const beside = profile && owns(profile, 'artefact') ? profile : undefined
       try {
         const way = await chooseWay(parts, passedOver)
-        const { artefact, pauseMs } = await writeSnapshot(parts.mainThread, way, dump)
+        const { artefact, pauseMs } = await writeSnapshot(parts, way, dump)
         const artefacts = beside ? ([artefact, beside.artefact] as const) : ([artefact] as const)
         return { artefacts, way, pauseMs: pauseMs + (beside?.pauseMs ?? 0) }
       } catch (error) {
@@ -75,21 +78,26 @@ async function chooseWay(
 }
 
 async function writeSnapshot(
-  mainThread: PatientMainThread,
+  { mainThread, redact }: HeapInPlaceParts,
   way: InPlaceWay,
   { job, heap, passedOver }: HeapDump,
 ): Promise<{ artefact: Artefact; pauseMs: number }> {
   const startedAtMs = monotonicMs()
   const open = openArtefact(job.directory, `${job.baseName}.heapsnapshot`, job.sidecar)
   const deadlineMs = snapshotDeadlineMs(heap.usedBytes)
+  let whole: WholeSnapshot | undefined
   try {
-    const { pauseMs } = await mainThread.order('heapSnapshot', { way, target: open.target }, { deadlineMs })
+    whole = redact ? openWhole(open) : undefined
+    const { target } = whole ?? open
+    const { pauseMs } = await mainThread.order('heapSnapshot', { way, target }, { deadlineMs })
+    whole?.redact()
     const artefact = await open.publish({
       way,
       passedOver,
       pauseMs,
       durationMs: monotonicMs() - startedAtMs,
       notes: {
+        ...(whole && { redacted: true }),
         heapUsedBytes: heap.usedBytes,
         estimatedNeedBytes: snapshotNeedBytes(heap.usedBytes, NODE_MAJOR),
       },
@@ -98,5 +106,7 @@ async function writeSnapshot(
   } catch (error) {
     open.abandon()
     throw error
+  } finally {
+    whole?.close()
   }
 }

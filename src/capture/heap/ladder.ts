@@ -26,6 +26,8 @@ export interface HeapCapturerParts {
   readonly observer: CaptureObserver
   /** Whether to keep V8's sampling heap profiler on, so that every memory dump has a `.heapprofile`. */
   readonly sampling: boolean
+  /** Write snapshots without the contents of strings. @default false */
+  readonly redact?: boolean | undefined
   /** @default the result of `loadForkHelper()` */
   readonly fork?: ReturnType<typeof loadForkHelper>
   /** @default the result of `whyNoInspector()` */
@@ -43,7 +45,7 @@ export interface HeapCapturer extends Capturer {
  * the snapshot; when none does, the sampling profile alone is taken, with a refusal for the snapshot.
  */
 export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
-  const { probe, observer } = parts
+  const { probe, observer, redact } = parts
   const mainThread = patient(parts.mainThread, (order) => observer.orderLate(order))
   const { rungs, sampling, notHere } = buildLadder(parts, mainThread)
   /** Of a dump that is at the heap of a worker. */
@@ -52,7 +54,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
     async plan(directory) {
       makeDirectory(directory)
       const { heap, late } = await readHeap(mainThread)
-      const fileBytes = snapshotFileBytes(heap.usedBytes)
+      const fileBytes = snapshotFileBytes(heap.usedBytes, redact)
       const { freeBytes, isMemory } = await probe.disk(directory)
       const disk = judgeDisk(fileBytes, freeBytes)
       if (!disk.fits) return { skip: 'disk', numbers: disk.numbers }
@@ -74,7 +76,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
           const takeMain = () => descend({ job, heap, room, passedOver }, fitting, sampling, refusal)
           const takeWorker = (worker: WorkerToDump) => async (main: HeapCapture | undefined) => {
             ofMain = main && whole(main)
-            const workerParts = { mainThread, probe, sampling: sampling !== undefined }
+            const workerParts = { mainThread, probe, sampling: sampling !== undefined, redact }
             return captureWorkerHeap(workerParts, job, worker, early).finally(() => (ofMain = undefined))
           }
           const captured = await (job.worker ? withWorker(takeMain, takeWorker(job.worker)) : takeMain())
@@ -101,16 +103,16 @@ interface Ladder {
 }
 
 function buildLadder(parts: HeapCapturerParts, mainThread: PatientMainThread): Ladder {
-  const { engine, probe, observer, fork = loadForkHelper(), noInspector = whyNoInspector() } = parts
+  const { engine, probe, observer, redact, fork = loadForkHelper(), noInspector = whyNoInspector() } = parts
   const isSampling = parts.sampling && noInspector === undefined
   const sampling = isSampling ? startHeapSampling(mainThread, observer) : undefined
-  const inPlace = createInPlaceRung({ mainThread, engine, sampling })
+  const inPlace = createInPlaceRung({ mainThread, engine, sampling, redact })
   const notHere = [...engine.passedOver]
   if (parts.sampling && noInspector !== undefined) notHere.push({ way: SAMPLING_WAY, why: noInspector })
   if ('helper' in fork) {
     const { helper } = fork
     return {
-      rungs: [createForkRung({ helper, mainThread, sampling, probe, observer }), inPlace],
+      rungs: [createForkRung({ helper, mainThread, sampling, probe, observer, redact }), inPlace],
       sampling,
       notHere,
     }

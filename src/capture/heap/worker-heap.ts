@@ -31,6 +31,11 @@ export interface WorkerHeapParts {
   readonly probe: Pick<RoomProbe, 'memory' | 'disk'>
   /** Where the snapshot does not fit, sample the worker's allocations. */
   readonly sampling: boolean
+  /**
+   * Snapshots are to be redacted. A worker writes its own by name, whole, so none is taken then: its allocations are
+   * sampled.
+   */
+  readonly redact?: boolean | undefined
   /** @default {@link WORKER_ANSWER_MS} */
   readonly answerMs?: number
   /** @default {@link WORKER_SAMPLING_MS} */
@@ -66,17 +71,26 @@ export async function captureWorkerHeap(
     const reached = await reach(session, worker.id, parts.answerMs ?? WORKER_ANSWER_MS, early)
     const { usedSize } = await reached.ask<{ readonly usedSize: number }>('Runtime.getHeapUsage')
     refusal = await judgeRoom(parts.probe, job.directory, worker.id, usedSize)
-    if (!refusal) return await writeSnapshot(reached, job, worker, usedSize, early)
-    if (!parts.sampling || refusal.skip !== 'memory') return { refusal }
+    if (!refusal && !parts.redact) return await writeSnapshot(reached, job, worker, usedSize, early)
+    const why = refusal ? whyNoRoom(refusal) : 'a snapshot of a worker is not redacted'
+    const outcome = refusal ? { refusal } : { failure: noSnapshot(worker, why) }
+    if (!parts.sampling || refusal?.skip === 'disk') return outcome
     const samplingMs = parts.samplingMs ?? WORKER_SAMPLING_MS
-    return { refusal, ...(await writeSamples(reached, job, worker, refusal, samplingMs)) }
+    return { ...outcome, ...(await writeSamples(reached, job, worker, why, samplingMs)) }
   } catch (error) {
     if (early.aborted || error instanceof ExitingError) return refusal ? { refusal } : {}
-    const failure = new Error(`no heap snapshot of worker ${worker.id}: ${messageOf(error)}`)
-    return { failure, ...(refusal && { refusal }) }
+    return { failure: noSnapshot(worker, messageOf(error)), ...(refusal && { refusal }) }
   } finally {
     session?.disconnect()
   }
+}
+
+function noSnapshot({ id }: WorkerToDump, why: string): Error {
+  return new Error(`no heap snapshot of worker ${id}: ${why}`)
+}
+
+function whyNoRoom({ numbers: { needBytes, haveBytes } }: Refusal): string {
+  return `needs ${needBytes} bytes of memory, ${haveBytes} available`
 }
 
 /** A worker that is asked for as long as it lives and its answers are wanted. */
@@ -219,7 +233,7 @@ async function writeSamples(
   reached: ReachedWorker,
   { directory, baseName, sidecar }: Job,
   { id, name }: WorkerToDump,
-  { numbers: { needBytes, haveBytes } }: Refusal,
+  whyNoSnapshot: string,
   samplingMs: number,
 ): Promise<Pick<WorkerHeapCapture, 'artefact' | 'way'>> {
   const startedAtMs = monotonicMs()
@@ -240,7 +254,7 @@ async function writeSamples(
     open.write(toJson(profile))
     const artefact = await open.publish({
       way: SAMPLING_WAY,
-      passedOver: [{ way: WORKER_WAY, why: `needs ${needBytes} bytes of memory, ${haveBytes} available` }],
+      passedOver: [{ way: WORKER_WAY, why: whyNoSnapshot }],
       pauseMs: 0,
       durationMs: monotonicMs() - startedAtMs,
       notes: {

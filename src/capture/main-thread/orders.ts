@@ -55,6 +55,7 @@ export interface Orders {
       snapshot: PartialArtefact
       profile?: PartialArtefact
       passedOver: readonly PassedOver[]
+      redact?: boolean
       pausedBeforeMs: number
       /** Without the signal, which the main thread adds. */
       options: Omit<ForkOptions, 'ignoredSignal'>

@@ -1,4 +1,4 @@
-import type { CallTree, Circumstances, FunctionRow, Part, Place } from '../model'
+import type { CallTree, Circumstances, FunctionGrowth, FunctionRow, Part, Place } from '../model'
 import { describePlace, locationOf } from '../place'
 import { formatBytes, formatMicroseconds, formatPercent, formatReading } from '../units'
 
@@ -68,6 +68,11 @@ export function tablesOf(part: Part): Table[] {
             .map(({ text: string, count, bytes }) => [formatBytes(bytes), String(count), string]),
         },
       ]
+    case 'cpu-growth':
+      return [
+        growthTable(`Functions with a larger share than in ${part.before}`, part.grown),
+        growthTable(`Functions with a smaller share than in ${part.before}`, part.shrunk),
+      ]
     case 'growth':
       return [
         {
@@ -107,6 +112,8 @@ export function summaryOf(part: Part): string {
       return `Sampling heap profile ${part.file}: ${formatBytes(part.bytes)} alive`
     case 'snapshot':
       return `Heap snapshot ${part.file}: ${formatBytes(part.totalBytes)} in ${part.objects} objects`
+    case 'cpu-growth':
+      return `CPU profile ${part.file} compared with ${part.before}`
     case 'growth':
       return `From ${part.before} to ${part.file} the heap grew by ${formatBytes(part.grownBytes)}`
   }
@@ -170,6 +177,28 @@ function callTables(
       ]),
     },
   ]
+}
+
+function growthTable(title: string, functions: readonly FunctionGrowth[]): Table {
+  return {
+    title,
+    columns: [
+      number('Change'),
+      number('Before'),
+      number('Now'),
+      text('Function'),
+      text('Where'),
+      text('Package'),
+    ],
+    rows: functions.map(({ place, group, beforePercent, percent, growthPercent }) => [
+      signed(growthPercent, formatPercent),
+      formatPercent(beforePercent),
+      formatPercent(percent),
+      place.name,
+      where(place),
+      group,
+    ]),
+  }
 }
 
 function callersOf({ callers }: FunctionRow): string {

@@ -26,18 +26,7 @@ const COLLECTOR = '(garbage collector)'
  * @throws UnreadableError for anything that is no CPU profile.
  */
 export function readCpuProfile(profile: unknown, file: string, locator = NO_SOURCE_MAPS): CpuPart {
-  if (!isObject(profile) || !Array.isArray(profile['nodes'])) {
-    throw new UnreadableError('is not a CPU profile: it has no nodes')
-  }
-  const nodes = orderNodes(profile['nodes'] as unknown[])
-  const samples = arrayOf(profile, 'samples')
-  credit(nodes, profile, samples)
-  locator.learn(nodes.map(({ place }) => place))
-  const calls = nodes.map(({ place, parent, self }): CallNode => ({
-    place: locator.locate(place),
-    parent,
-    self,
-  }))
+  const { calls, samples, durationMs } = readCpuCalls(profile, locator)
   const time = (name: string): number =>
     calls.reduce((sum, { place, self }) => (isMeta(place, name) ? sum + self : sum), 0)
   const all = calls.reduce((sum, { self }) => sum + self, 0)
@@ -52,12 +41,51 @@ export function readCpuProfile(profile: unknown, file: string, locator = NO_SOUR
     kind: 'cpu',
     file,
     verdict: judge(tree, shares, all),
-    durationMs: Math.max(0, numberOr(profile['endTime'], 0) - numberOr(profile['startTime'], 0)) / 1000,
-    samples: samples.length,
+    durationMs,
+    samples,
     shares,
     calls: tree,
     notes: notesOn(tree, shares),
   }
+}
+
+/** A CPU profile as a tree of calls, and as the calls one after the other. */
+export interface CpuCalls {
+  /** Parents before children. */
+  readonly calls: readonly CallNode[]
+  /** Which call was on top, and for how long, µs. Empty for a profile without times. */
+  readonly timeline: readonly Moment[]
+  readonly samples: number
+  readonly durationMs: number
+}
+
+/** A time in which one call was on top. */
+export interface Moment {
+  /** Index of the call. */
+  readonly call: number
+  readonly value: number
+}
+
+/** Reads the calls of a `.cpuprofile`. @throws UnreadableError for anything that is no CPU profile. */
+export function readCpuCalls(profile: unknown, locator = NO_SOURCE_MAPS): CpuCalls {
+  if (!isObject(profile) || !Array.isArray(profile['nodes'])) {
+    throw new UnreadableError('is not a CPU profile: it has no nodes')
+  }
+  const nodes = orderNodes(profile['nodes'] as unknown[])
+  const samples = arrayOf(profile, 'samples')
+  const timeline = credit(nodes, profile, samples)
+  locator.learn(nodes.map(({ place }) => place))
+  return {
+    calls: nodes.map(({ place, parent, self }) => ({ place: locator.locate(place), parent, self })),
+    timeline,
+    samples: samples.length,
+    durationMs: Math.max(0, numberOr(profile['endTime'], 0) - numberOr(profile['startTime'], 0)) / 1000,
+  }
+}
+
+/** Whether no code ran: the thread waited for events. */
+export function isIdle(place: Place): boolean {
+  return isMeta(place, IDLE)
 }
 
 interface ProfileNode extends CallNode {
@@ -128,7 +156,11 @@ function arrayOf(profile: JsonObject, key: string): readonly unknown[] {
  * Gives each node the microseconds for which it was on top: from its sample to the next one. Without times, each hit
  * counts the same.
  */
-function credit(nodes: readonly ProfileNode[], profile: JsonObject, samples: readonly unknown[]): void {
+function credit(
+  nodes: readonly ProfileNode[],
+  profile: JsonObject,
+  samples: readonly unknown[],
+): readonly Moment[] {
   const deltas = arrayOf(profile, 'timeDeltas')
   const start = numberOr(profile['startTime'], 0)
   const end = numberOr(profile['endTime'], 0)
@@ -136,18 +168,20 @@ function credit(nodes: readonly ProfileNode[], profile: JsonObject, samples: rea
     const hits = nodes.reduce((sum, node) => sum + Math.max(0, node.hits), 0)
     const each = hits > 0 && end > start ? (end - start) / hits : 1000
     for (const node of nodes) node.self = Math.max(0, node.hits) * each
-    return
+    return []
   }
-  const byId = new Map(nodes.map((node) => [node.id, node]))
+  const byId = new Map(nodes.map((node, index) => [node.id, index]))
   let now = start
   const timed = samples.map((id, index) => ({ id, at: (now += numberOr(deltas[index], 0)) }))
   // V8 may write a sample late, with a negative delta.
   timed.sort((one, other) => one.at - other.at)
-  timed.forEach(({ id, at }, index) => {
-    const node = byId.get(numberOr(id, NaN))
+  return timed.map(({ id, at }, index) => {
+    const call = byId.get(numberOr(id, NaN)) ?? -1
+    const node = nodes[call]
     if (node === undefined) throw new UnreadableError(`is damaged: a sample names a node that is missing`)
     const until = timed[index + 1]?.at ?? Math.max(end, at)
     node.self += until - at
+    return { call, value: until - at }
   })
 }
 

@@ -17,12 +17,7 @@ import { STANDS_OUT_PERCENT } from './cpu-profile'
  * @throws UnreadableError for anything that is no sampling heap profile.
  */
 export function readHeapProfile(profile: unknown, file: string, locator = NO_SOURCE_MAPS): AllocationPart {
-  if (!isObject(profile) || !isObject(profile['head'])) {
-    throw new UnreadableError('is not a sampling heap profile: it has no head')
-  }
-  const flat = flatten(profile['head'])
-  locator.learn(flat.map(({ place }) => place))
-  const nodes = flat.map((node) => ({ ...node, place: locator.locate(node.place) }))
+  const nodes = readHeapCalls(profile, locator)
   const calls = addUpCalls(nodes, () => true)
   return {
     kind: 'allocation',
@@ -32,6 +27,16 @@ export function readHeapProfile(profile: unknown, file: string, locator = NO_SOU
     calls,
     notes: ['Sizes are estimates from samples: what is small or rare may be missing.'],
   }
+}
+
+/** Reads the calls of a `.heapprofile`. @throws UnreadableError for anything that is no sampling heap profile. */
+export function readHeapCalls(profile: unknown, locator = NO_SOURCE_MAPS): CallNode[] {
+  if (!isObject(profile) || !isObject(profile['head'])) {
+    throw new UnreadableError('is not a sampling heap profile: it has no head')
+  }
+  const flat = flatten(profile['head'])
+  locator.learn(flat.map(({ place }) => place))
+  return flat.map((node) => ({ ...node, place: locator.locate(node.place) }))
 }
 
 /** The tree as a list, parents first. Iterative: a hostile file may be nested deeper than any stack. */

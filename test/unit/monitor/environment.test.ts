@@ -30,7 +30,7 @@ test('each option has a variable, which means what the option means', () => {
       continue
     const [group = '', name] = option.split('.')
     const value =
-      values[option] ?? (/^(false|\d+)$/.test(example) ? (JSON.parse(example) as unknown) : example)
+      values[option] ?? (/^(true|false|\d+)$/.test(example) ? (JSON.parse(example) as unknown) : example)
     const defaults: Record<string, object> = { cpu: cpu ?? {}, memory: memory ?? {} }
     const options = {
       ...defaults,

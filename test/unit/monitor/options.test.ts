@@ -26,6 +26,7 @@ test('the defaults are those of the documentation', () => {
     directory: process.cwd(),
     rule: { ...common, threshold: { unit: 'absolute', value: 1_288_490_188 } },
     sampling: true,
+    redact: false,
   })
   assert.deepEqual(settings.heapLimit, { holdMs: 10_000 })
   assert.equal(settings.leakPair, true)
@@ -39,7 +40,7 @@ test('only what is configured is watched; a dump by hand needs a directory and a
   const { cpu, memory, heapLimit, leakPair } = resolveOptions()
   const directory = process.cwd()
   assert.deepEqual(cpu, { directory, rule: undefined, profileDurationMs: 30_000, blockedMs: undefined })
-  assert.deepEqual(memory, { directory, rule: undefined, sampling: false })
+  assert.deepEqual(memory, { directory, rule: undefined, sampling: false, redact: false })
   assert.deepEqual([heapLimit, leakPair], [undefined, false])
 })
 

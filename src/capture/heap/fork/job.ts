@@ -1,4 +1,3 @@
-import { writeHeapSnapshot } from 'node:v8'
 import { messageOf, owns, toJson } from '../../../base/globals'
 import { monotonicMs } from '../../../base/time'
 import { type OpenArtefact, reopenArtefact } from '../../../files/artefact'
@@ -7,6 +6,7 @@ import type { Artefact } from '../../../files/sidecar'
 import { measurePrivatePeak } from '../../../system/proc'
 import type { PassedOver } from '../../capture'
 import type { SamplerState } from '../../main-thread/orders'
+import { writeSnapshotHere } from '../redacted'
 import { type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../sampler'
 import { SAMPLING_WAY } from '../sampling'
 
@@ -33,6 +33,8 @@ export interface ForkJob {
   readonly snapshot: PartialArtefact
   readonly profile?: PartialArtefact
   readonly passedOver: readonly PassedOver[]
+  /** Write the snapshot without the contents of strings. */
+  readonly redact?: boolean
   /** Pauses of the application for earlier forks of this dump, ms. */
   readonly pausedBeforeMs: number
 }
@@ -55,10 +57,10 @@ export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, forkPauseMs
   let peakBytes: number | undefined
   const snapshot = publishOrRemove(job.snapshot, (open) => {
     const startedAtMs = monotonicMs()
-    writeHeapSnapshot(open.writePath)
+    const redacted = writeSnapshotHere(open, job.redact)
     const durationMs = monotonicMs() - startedAtMs
     peakBytes = privatePeakBytes()
-    const notes = peakBytes === undefined ? {} : { childPeakBytes: peakBytes }
+    const notes = { ...redacted, ...(peakBytes !== undefined && { childPeakBytes: peakBytes }) }
     return open.publishNow({ way: FORK_WAY, passedOver, pauseMs: pauseMs(), durationMs, notes })
   })
   peakBytes ??= privatePeakBytes()

@@ -45,6 +45,8 @@ export interface HeapForkParts {
   readonly sampling: HeapSampling | undefined
   readonly probe: Pick<RoomProbe, 'memory' | 'isKilledAsOne'>
   readonly observer: CaptureObserver
+  /** Write snapshots without the contents of strings. */
+  readonly redact?: boolean | undefined
 }
 
 /**
@@ -75,7 +77,7 @@ async function forkUntilWhole(
   dump: HeapDump,
   verdict: RoomVerdict,
 ): Promise<HeapCapture | Incapable> {
-  const deadlineMs = childDeadlineMs(dump.heap.usedBytes)
+  const deadlineMs = childDeadlineMs(dump.heap.usedBytes, parts.redact)
   const progress: Progress = { startedAtMs: monotonicMs(), deadlineMs, forks: 0, pauseMs: 0 }
   let room = verdict
   let outcome = await forkOnce(parts, dump, progress, room)
@@ -153,7 +155,7 @@ async function runChild(
   room: RoomVerdict,
   { snapshot, profile }: { readonly snapshot: OpenArtefact; readonly profile: OpenArtefact | undefined },
 ): Promise<ChildOutcome> {
-  const { helper, mainThread, probe, observer } = parts
+  const { helper, mainThread, probe, observer, redact = false } = parts
   const guard = guardFor(probe, heap.usedBytes, room, progress.deadlineMs)
   progress.pauseMs += survey(helper, mainThread)
   try {
@@ -163,6 +165,7 @@ async function runChild(
         snapshot: snapshot.partial,
         ...(profile && { profile: profile.partial }),
         passedOver,
+        redact,
         pausedBeforeMs: progress.pauseMs,
         options: limitsOfChild(progress.deadlineMs, guard.allowanceBytes, probe.isKilledAsOne()),
       },

@@ -47,6 +47,8 @@ export interface HeapLimitFacts {
   readonly disk: { readonly freeBytes: number; readonly isMemory: boolean }
   /** Whether the kernel, when memory runs out, kills all processes of the cgroup. */
   readonly isKilledAsOne: boolean
+  /** The snapshot is written without the contents of strings. */
+  readonly redact?: boolean | undefined
   /** Dumps at the heap limit that lie in the directory and were made within the budget's interval. */
   readonly recentDumps: number
   readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number }
@@ -77,7 +79,7 @@ export function decideAtHeapLimit(facts: HeapLimitFacts): HeapLimitDecision {
   if (recentDumps >= tokensPerInterval) {
     return { refusal: `limited: ${recentDumps} of ${tokensPerInterval} dumps in ${intervalMs / 1000} s` }
   }
-  const fileBytes = snapshotFileBytes(limitBytes)
+  const fileBytes = snapshotFileBytes(limitBytes, facts.redact)
   if (!judgeDisk(PROFILE_FILE_BYTES, disk.freeBytes).fits) {
     return { refusal: `disk: ${disk.freeBytes} bytes are free` }
   }

@@ -1,4 +1,4 @@
-import { getHeapStatistics, writeHeapSnapshot } from 'node:v8'
+import { getHeapStatistics } from 'node:v8'
 import { messageOf, parseJson } from '../../../base/globals'
 import { monotonicMs } from '../../../base/time'
 import { type OpenArtefact, openArtefact } from '../../../files/artefact'
@@ -7,6 +7,7 @@ import type { How, KnownBefore, Sidecar } from '../../../files/sidecar'
 import type { PassedOver } from '../../capture'
 import type { HeapLimitChild } from '../fork/helper'
 import { FORK_WAY } from '../fork/job'
+import { writeSnapshotHere } from '../redacted'
 import { type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../sampler'
 import { SAMPLING_WAY } from '../sampling'
 
@@ -15,6 +16,8 @@ export interface HeapLimitJobFacts {
   readonly directory: string
   readonly hasProfile: boolean
   readonly hasSnapshot: boolean
+  /** Write the snapshot without the contents of strings. */
+  readonly redact?: boolean
   readonly passedOver: readonly PassedOver[]
   readonly readings: Sidecar['why']['readings']
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
@@ -66,9 +69,9 @@ export function writeHeapLimitDump(
     attemptTo(() =>
       writeArtefact(child, facts, '.heapsnapshot', (open) => {
         const snapshotStartedAtMs = monotonicMs()
-        writeHeapSnapshot(open.writePath)
+        const redacted = writeSnapshotHere(open, facts.redact)
         const passedOver = [...facts.passedOver, ...noProfile]
-        const notes = { childPeakBytes: process.resourceUsage().maxRSS * 1024 }
+        const notes = { ...redacted, childPeakBytes: process.resourceUsage().maxRSS * 1024 }
         return { ...howOf(child, passedOver, snapshotStartedAtMs), way: FORK_WAY, notes }
       }),
     )

@@ -66,6 +66,17 @@ describe('captureWorkerHeap', () => {
     assert.equal(sidecarOf(artefact?.file ?? '').how.notes?.['sampledMs'], 500)
   })
 
+  it('writes no snapshot that is not redacted, where it is to be', async (t) => {
+    const worker = await startWorker(t, GROWS)
+    const { artefact, way, failure } = await capture(worker, { redact: true, samplingMs: 500 })
+    assert.equal(way, 'sampling')
+    assert.match(failure?.message ?? '', /no heap snapshot of worker \d+: .* not redacted/)
+    const written = readdirSync(directory).sort()
+    const file = basename(artefact?.file ?? '')
+    assert.deepEqual(written, [file, `${file}.json`])
+    assert.match(file, /\.heapprofile$/)
+  })
+
   it('leaves the sampler of another user running, and reads its profile at once', async (t) => {
     const sample =
       "const session = new (require('node:inspector').Session)(); session.connect(); globalThis.session = session"

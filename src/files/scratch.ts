@@ -1,0 +1,42 @@
+import { randomBytes } from 'node:crypto'
+import { closeSync, openSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { within } from './directory'
+import { CREATE_NEW } from './disk'
+import { ignoringErrors, type MarkedFile, markOf, reachThrough } from './partial'
+
+/** A file for content that must not be found on the disk: it has no name, and ends with the process at the latest. */
+export interface Scratch {
+  readonly fd: number
+  /** For a writer that accepts only a path, on any thread of this process. `undefined` without /proc. */
+  readonly target: MarkedFile | undefined
+  /** Gives its space back. Idempotent. */
+  close(): void
+}
+
+/**
+ * Opens a file of mode 0600 in a directory and takes its name away before anything is written. Where an open file keeps its name, as
+ * on Windows, the name goes with the close.
+ *
+ * @throws The file system's error.
+ */
+export function openScratch(directory: string): Scratch {
+  const name = `.${randomBytes(8).toString('hex')}.scratch`
+  const fd = within(directory, (place) => {
+    const created = openSync(join(place, name), CREATE_NEW, 0o600)
+    ignoringErrors(() => unlinkSync(join(place, name)))
+    return created
+  })
+  const file = reachThrough(fd)
+  let isOpen = true
+  return {
+    fd,
+    target: file === undefined ? undefined : { file, mark: markOf(fd), isOpen: true },
+    close: () => {
+      if (!isOpen) return
+      isOpen = false
+      closeSync(fd)
+      if (process.platform === 'win32') ignoringErrors(() => unlinkSync(join(directory, name)))
+    },
+  }
+}

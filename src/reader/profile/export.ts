@@ -1,0 +1,149 @@
+import { gzipSync } from 'node:zlib'
+import { Function, Line, Location, Profile, Sample, StringTable, ValueType } from 'pprof-format'
+import { isObject, UnreadableError } from '../json'
+import type { Place } from '../model'
+import type { Locator } from '../source-maps'
+import type { CallNode } from './call-tree'
+import { keyOf } from './call-tree'
+import type { Moment } from './cpu-profile'
+import { readCpuCalls } from './cpu-profile'
+import { readHeapCalls } from './heap-profile'
+
+/** More frames in all stacks together are refused: a hostile file may nest them without end. */
+const MOST_FRAMES = 20_000_000
+const NANOSECONDS = 1000
+
+/** A profile to be written for another tool. */
+export interface Stacks {
+  readonly file: string
+  /** µs of CPU, or bytes that are alive. */
+  readonly unit: 'microseconds' | 'bytes'
+  readonly calls: readonly CallNode[]
+  /** What was counted, in the order of the time where that is known. */
+  readonly moments: readonly Moment[]
+}
+
+/** Reads a CPU profile or a sampling heap profile. @throws UnreadableError for anything else. */
+export function readStacks(profile: unknown, file: string, locator: Locator): Stacks {
+  if (isObject(profile) && Array.isArray(profile['nodes'])) {
+    const { calls, timeline } = readCpuCalls(profile, locator)
+    return { file, unit: 'microseconds', calls, moments: timeline.length > 0 ? timeline : counted(calls) }
+  }
+  const calls = readHeapCalls(profile, locator)
+  return { file, unit: 'bytes', calls, moments: counted(calls) }
+}
+
+/** The profile for https://www.speedscope.app, in its own format. */
+export function toSpeedscope({ file, unit, calls, moments }: Stacks): string {
+  const { places, frames } = framesOf(calls)
+  const stacks = stacksOf(calls, frames, moments)
+  return JSON.stringify({
+    $schema: 'https://www.speedscope.app/file-format-schema.json',
+    exporter: 'cpu-memory-monitor',
+    name: file,
+    activeProfileIndex: 0,
+    shared: {
+      frames: places.map(({ name, file: path, line, column }) => ({
+        name,
+        ...(path !== '' && { file: path }),
+        ...(line > 0 && { line }),
+        ...(column > 0 && { col: column }),
+      })),
+    },
+    profiles: [
+      {
+        type: 'sampled',
+        name: file,
+        unit,
+        startValue: 0,
+        endValue: moments.reduce((sum, { value }) => sum + value, 0),
+        samples: moments.map(({ call }) => stacks.get(call) ?? []),
+        weights: moments.map(({ value }) => value),
+      },
+    ],
+  })
+}
+
+/** The profile for pprof and what reads its format, gzipped. */
+export function toPprof({ unit, calls }: Stacks): Buffer {
+  const { places, frames } = framesOf(calls)
+  const moments = counted(calls)
+  const stacks = stacksOf(calls, frames, moments)
+  const stringTable = new StringTable()
+  const isCpu = unit === 'microseconds'
+  const type = new ValueType({
+    type: stringTable.dedup(isCpu ? 'cpu' : 'inuse_space'),
+    unit: stringTable.dedup(isCpu ? 'nanoseconds' : 'bytes'),
+  })
+  const total = moments.reduce((sum, { value }) => sum + value, 0)
+  const profile = new Profile({
+    sampleType: [type],
+    periodType: type,
+    period: 1,
+    ...(isCpu && { durationNanos: Math.round(total * NANOSECONDS) }),
+    function: places.map(
+      ({ name, file, line }, index) =>
+        new Function({
+          id: index + 1,
+          name: stringTable.dedup(name),
+          systemName: stringTable.dedup(name),
+          filename: stringTable.dedup(file),
+          startLine: Math.max(0, line),
+        }),
+    ),
+    location: places.map(
+      ({ line }, index) =>
+        new Location({ id: index + 1, line: [new Line({ functionId: index + 1, line: Math.max(0, line) })] }),
+    ),
+    sample: moments.map(
+      ({ call, value }) =>
+        new Sample({
+          locationId: (stacks.get(call) ?? []).map((frame) => frame + 1).reverse(),
+          value: [Math.round(value * (isCpu ? NANOSECONDS : 1))],
+        }),
+    ),
+    stringTable,
+  })
+  return gzipSync(profile.encode())
+}
+
+function counted(calls: readonly CallNode[]): Moment[] {
+  return calls.flatMap(({ self }, call) => (self > 0 ? [{ call, value: self }] : []))
+}
+
+/** The functions, and for each call the index of its function. */
+function framesOf(calls: readonly CallNode[]): { places: readonly Place[]; frames: Int32Array } {
+  const known = new Map<string, number>()
+  const places: Place[] = []
+  const frames = Int32Array.from(calls, ({ place }) => {
+    const key = keyOf(place)
+    const frame = known.get(key) ?? places.push(place) - 1
+    known.set(key, frame)
+    return frame
+  })
+  return { places, frames }
+}
+
+/** The stack of each call that was on top, outermost first, without the root of the tree. */
+function stacksOf(
+  calls: readonly CallNode[],
+  frames: Int32Array,
+  moments: readonly Moment[],
+): ReadonlyMap<number, readonly number[]> {
+  const stacks = new Map<number, number[]>()
+  let written = 0
+  for (const { call } of moments) {
+    let stack = stacks.get(call)
+    if (stack === undefined) {
+      stack = []
+      for (let at = call; at > 0; at = calls[at]?.parent ?? -1) {
+        stack.push(frames[at] ?? 0)
+        if (stack.length > MOST_FRAMES) break
+      }
+      stacks.set(call, stack.reverse())
+    }
+    written += stack.length
+    if (written > MOST_FRAMES) throw new UnreadableError(`has more than ${MOST_FRAMES} frames in its stacks`)
+  }
+  return stacks
+}

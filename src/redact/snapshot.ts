@@ -1,0 +1,317 @@
+import { parseJson, toJson } from '../base/globals'
+import { damaged, Input } from './input'
+import { ELEMENT, type Layout, NAMED, PROPERTY, readLayout } from './layout'
+import {
+  isFixedName,
+  isGlobalName,
+  isPrototypeName,
+  isSymbolName,
+  looksWritten,
+  withoutContent,
+} from './names'
+import { Output } from './output'
+
+/** What is known of a string of the table: bits of a byte. */
+const LOOKS_WRITTEN = 1
+/** Some shape of objects has a property of this name. */
+const IN_A_SHAPE = 2
+/** It is the name of something other than a property or a value. */
+const IS_NAME = 4
+const IS_PROPERTY = 8
+const IS_FIXED = 16
+const IS_GLOBAL = 32
+const IS_SHAPES = 64
+const IS_ELEMENTS = 128
+
+/** What is known of a node, beside its type: bits of a byte. */
+const TYPE_BITS = 31
+const HAS_SPARSE_ELEMENTS = 32
+const IS_GLOBAL_OBJECT = 64
+const IS_SHAPE = 128
+
+const POINTER_BYTES = 8
+const COMMA = 0x2c
+const LINE = 0x0a
+const QUOTE = Buffer.from('"')
+
+/** What is remembered of a snapshot: nine bytes for each object and one for each string. */
+interface Heap {
+  readonly layout: Layout
+  readonly nodes: Uint8Array
+  /** Of a string its index in the table, of an array its size in words, else the index of its name. */
+  readonly facts: Uint32Array
+  readonly edgeCounts: Uint32Array
+  readonly edgesAt: number
+  readonly functionsAt: number
+  readonly stringsAt: number
+  strings: Uint8Array
+  stringCount: number
+}
+
+/**
+ * Writes a heap snapshot again without the contents of the heap. Names of classes, functions, files, variables and properties stay;
+ * contents of strings, regular expressions and numbers, and keys of objects and maps that are data, are replaced. Every object, size
+ * and reference stays as it is. Equal strings stay equal.
+ *
+ * A string of the table can be both a name and a value: then the value gets a new place in the table. The table comes last in the
+ * file, so the file is read four times: objects, strings, references, and everything while it is written.
+ *
+ * Synchronous, and needs no thread and hardly any garbage collection: it runs in the forked child too.
+ *
+ * @param from - Descriptor of the snapshot, a regular file.
+ * @param write - Takes the new snapshot chunk by chunk, each valid until it returns.
+ * @returns Bytes written.
+ * @throws When the snapshot is not whole; else what `write` throws, or the file system's error.
+ */
+export function redactSnapshot(from: number, write: (chunk: Buffer) => void): number {
+  const input = new Input(from)
+  const heap = readNodes(input, readLayout(input))
+  readStrings(input, heap)
+  readFunctions(input, heap)
+  readEdges(input, heap)
+  const output = new Output(write)
+  output.text(`{"snapshot":${toJson(heap.layout.header)},\n"nodes":[`)
+  const aliases = writeNodes(input, output, heap)
+  writeEdges(input, output, heap)
+  writeStrings(input, output, heap, aliases)
+  return output.flush()
+}
+
+function readNodes(input: Input, layout: Layout): Heap {
+  const { nodeCount, nodeFields, nodesAt, isValue, arrayType } = layout
+  const nodes = new Uint8Array(nodeCount)
+  const facts = new Uint32Array(nodeCount)
+  const edgeCounts = new Uint32Array(nodeCount)
+  let names: Uint8Array = new Uint8Array(1024)
+  input.seek(nodesAt)
+  for (let node = 0; node < nodeCount; node += 1) {
+    let [type, name, size] = [0, 0, 0]
+    for (let field = 0; field < nodeFields.length; field += 1) {
+      const value = input.number()
+      if (value < 0) throw damaged('it has fewer objects than its header says')
+      if (field === nodeFields.type) type = value
+      else if (field === nodeFields.name) name = value
+      else if (field === nodeFields.self_size) size = value
+      else if (field === nodeFields.edge_count) edgeCounts[node] = value
+    }
+    nodes[node] = type & TYPE_BITS
+    facts[node] = type === arrayType ? Math.min(0xffff_ffff, size / POINTER_BYTES) : name
+    if (isValue[type] === true) continue
+    if (name >= names.length) names = grown(names, name)
+    names[name] = IS_NAME
+  }
+  if (input.number() >= 0) throw damaged('it has more objects than its header says')
+  input.find('"edges"')
+  input.find('[')
+  const edgesAt = input.position
+  input.find('"trace_function_infos"')
+  input.find('[')
+  const functionsAt = input.position
+  input.find('"strings"')
+  input.find('[')
+  const common = { layout, nodes, facts, edgeCounts, edgesAt, functionsAt, stringsAt: input.position }
+  return { ...common, strings: names, stringCount: 0 }
+}
+
+/** Notes what the text of each string says about it. */
+function readStrings(input: Input, heap: Heap): void {
+  input.seek(heap.stringsAt)
+  let count = 0
+  for (let raw = input.string(); raw !== undefined; raw = input.string()) {
+    if (count >= heap.strings.length) heap.strings = grown(heap.strings, count)
+    heap.strings[count] = (heap.strings[count] ?? 0) | judge(raw)
+    count += 1
+  }
+  heap.stringCount = count
+}
+
+function judge(raw: Buffer): number {
+  // Most strings are long, and no names.
+  if (raw.length > 500) return 0
+  const text = textOf(raw)
+  let flags = looksWritten(text) ? LOOKS_WRITTEN : 0
+  if (isFixedName(text)) flags |= IS_FIXED
+  if (isSymbolName(text) || isPrototypeName(text)) flags |= IN_A_SHAPE
+  if (isGlobalName(text)) flags |= IS_GLOBAL
+  // The names of private fields are descriptions of symbols.
+  if (['system / DescriptorArray', '(map descriptors)', 'private symbol'].includes(text)) flags |= IS_SHAPES
+  if (text === 'elements') flags |= IS_ELEMENTS
+  return flags
+}
+
+/** Marks the names of functions and files in an allocation trace. */
+function readFunctions(input: Input, heap: Heap): void {
+  const { functionFields } = heap.layout
+  if (functionFields === undefined) return
+  input.seek(heap.functionsAt)
+  let field = 0
+  for (let value = input.number(); value >= 0; value = input.number()) {
+    if (functionFields.names.includes(field)) mark(heap, value, IS_NAME)
+    field = field + 1 === functionFields.length ? 0 : field + 1
+  }
+}
+
+/** Finds the names that stay, and the objects whose elements have data for indices. */
+function readEdges(input: Input, heap: Heap): void {
+  const { layout, nodes, facts, edgeCounts, strings } = heap
+  const { edgeFields, edgeKinds, stringType, arrayType, nodeFields, isValue } = layout
+  for (let node = 0; node < nodes.length; node += 1) {
+    const type = (nodes[node] ?? 0) & TYPE_BITS
+    if (type === arrayType || isValue[type] === true) continue
+    const flags = strings[facts[node] ?? 0] ?? 0
+    if ((flags & IS_SHAPES) !== 0) nodes[node] = type | IS_SHAPE
+    if ((flags & IS_GLOBAL) !== 0) nodes[node] = type | IS_GLOBAL_OBJECT
+  }
+  input.seek(heap.edgesAt)
+  for (let node = 0; node < nodes.length; node += 1) {
+    const bits = nodes[node] ?? 0
+    const edgeCount = edgeCounts[node] ?? 0
+    let highestElement = -1
+    let words = edgeCount
+    for (let edge = 0; edge < edgeCount; edge += 1) {
+      let [kind, name, to] = [NAMED, 0, 0]
+      for (let field = 0; field < edgeFields.length; field += 1) {
+        const value = input.number()
+        if (value < 0) throw damaged('it has fewer references than its objects say')
+        if (field === edgeFields.type) kind = edgeKinds[value] ?? NAMED
+        else if (field === edgeFields.name_or_index) name = value
+        else if (field === edgeFields.to_node) to = value / nodeFields.length
+      }
+      if (kind === ELEMENT) highestElement = Math.max(highestElement, name)
+      else if (kind === PROPERTY) {
+        const stays = (bits & IS_GLOBAL_OBJECT) !== 0 && ((strings[name] ?? 0) & LOOKS_WRITTEN) !== 0
+        mark(heap, name, stays ? IS_NAME : IS_PROPERTY)
+      } else if (kind === NAMED) {
+        mark(heap, name, IS_NAME)
+        if (((strings[name] ?? 0) & IS_ELEMENTS) !== 0) words = facts[to] ?? 0
+      }
+      if ((bits & IS_SHAPE) !== 0 && ((nodes[to] ?? 0) & TYPE_BITS) === stringType)
+        mark(heap, facts[to] ?? 0, IN_A_SHAPE)
+    }
+    // An index beyond the storage of the elements is a key of a hash table.
+    if (highestElement >= words) nodes[node] = bits | HAS_SPARSE_ELEMENTS
+  }
+  if (input.number() >= 0) throw damaged('it has more references than its objects say')
+}
+
+/** @returns For each string that stays as a name, and was a value too, the place of the value. */
+function writeNodes(input: Input, output: Output, heap: Heap): ReadonlyMap<number, number> {
+  const { layout, nodes } = heap
+  const { nodeFields, isValue, nodesAt } = layout
+  const aliases = new Map<number, number>()
+  input.seek(nodesAt)
+  for (let node = 0; node < nodes.length; node += 1) {
+    const isContent = isValue[(nodes[node] ?? 0) & TYPE_BITS] === true
+    if (node > 0) output.byte(COMMA)
+    for (let field = 0; field < nodeFields.length; field += 1) {
+      const value = input.number()
+      if (field > 0) output.byte(COMMA)
+      output.number(field === nodeFields.name && isContent ? placeOfValue(heap, value, aliases) : value)
+    }
+    output.byte(LINE)
+  }
+  return aliases
+}
+
+function placeOfValue(heap: Heap, name: number, aliases: Map<number, number>): number {
+  const flags = heap.strings[name] ?? 0
+  if ((flags & IS_FIXED) !== 0 || !isKept(flags)) return name
+  const known = aliases.get(name)
+  if (known !== undefined) return known
+  const place = heap.stringCount + aliases.size
+  aliases.set(name, place)
+  return place
+}
+
+function writeEdges(input: Input, output: Output, heap: Heap): void {
+  const { layout, nodes, edgeCounts } = heap
+  const { edgeFields, edgeKinds } = layout
+  output.text('],\n"edges":[')
+  input.seek(heap.edgesAt)
+  let isFirst = true
+  for (let node = 0; node < nodes.length; node += 1) {
+    const isSparse = ((nodes[node] ?? 0) & HAS_SPARSE_ELEMENTS) !== 0
+    const edgeCount = edgeCounts[node] ?? 0
+    let elements = 0
+    for (let edge = 0; edge < edgeCount; edge += 1) {
+      if (!isFirst) output.byte(COMMA)
+      isFirst = false
+      let kind = NAMED
+      for (let field = 0; field < edgeFields.length; field += 1) {
+        const value = input.number()
+        if (field > 0) output.byte(COMMA)
+        if (field === edgeFields.type) kind = edgeKinds[value] ?? NAMED
+        const isIndex = isSparse && kind === ELEMENT && field === edgeFields.name_or_index
+        output.number(isIndex ? elements++ : value)
+      }
+      output.byte(LINE)
+    }
+  }
+  output.text('],\n"trace_function_infos":[')
+}
+
+/** The lists of numbers between the references and the strings are copied. */
+function writeStrings(input: Input, output: Output, heap: Heap, aliases: ReadonlyMap<number, number>): void {
+  const { functionsAt, stringsAt, strings, stringCount } = heap
+  input.seek(functionsAt)
+  while (input.position < stringsAt) {
+    const bytes = input.take(stringsAt - input.position)
+    if (bytes.length === 0) throw damaged('it ends before its strings')
+    output.bytes(bytes)
+  }
+  if (stringCount === 0) throw damaged('it has no strings')
+  for (let index = 0; index < stringCount; index += 1) {
+    const raw = input.string()
+    if (raw === undefined) throw damaged('it was changed while it was read')
+    if (index > 0) output.byte(COMMA)
+    const flags = strings[index] ?? 0
+    if (isKept(flags) || (flags & IS_FIXED) !== 0) writeName(output, raw, index)
+    else output.text(placeholder(index))
+    output.byte(LINE)
+  }
+  for (const place of aliases.values()) output.text(`,${placeholder(place)}\n`)
+  // A snapshot ends with `"]}`, without a line break.
+  output.text(',"(redacted)"]}')
+}
+
+function writeName(output: Output, raw: Buffer, index: number): void {
+  const text = textOf(raw)
+  const stays = withoutContent(text)
+  if (raw.length > 0 && text === '') output.text(placeholder(index))
+  else if (stays === text) {
+    output.bytes(QUOTE)
+    output.bytes(raw)
+    output.bytes(QUOTE)
+  } else output.text(toJson(stays))
+}
+
+function placeholder(index: number): string {
+  return `"(redacted ${index})"`
+}
+
+function isKept(flags: number): boolean {
+  if ((flags & IS_NAME) !== 0) return true
+  return (flags & IS_PROPERTY) !== 0 && (flags & LOOKS_WRITTEN) !== 0 && (flags & IN_A_SHAPE) !== 0
+}
+
+function mark({ strings }: Heap, index: number, flag: number): void {
+  if (index >= strings.length) throw damaged('a name is not in the table of strings')
+  strings[index] = (strings[index] ?? 0) | flag
+}
+
+/** The text between the quotes; empty when it is no JSON. */
+function textOf(raw: Buffer): string {
+  const text = raw.toString('utf8')
+  if (!text.includes('\\')) return text
+  try {
+    return parseJson(`"${text}"`) as string
+  } catch {
+    return ''
+  }
+}
+
+function grown(bytes: Uint8Array, index: number): Uint8Array {
+  const larger = new Uint8Array(Math.max(index + 1, bytes.length * 2))
+  larger.set(bytes)
+  return larger
+}

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { isGlobalName, looksWritten, withoutContent } from '../../../src/redact/names'
+
+describe('a name in a snapshot', () => {
+  it('of a property stays when a programmer could have written it', () => {
+    for (const name of [
+      'orders',
+      '_cache',
+      '$el',
+      '#pin',
+      'utf8',
+      'content-type',
+      'get size',
+      'größe',
+      '<symbol node.inspect>',
+    ])
+      assert.ok(looksWritten(name), name)
+  })
+
+  it('of a property goes when it looks like data', () => {
+    for (const name of [
+      ...['ann@shop.example', '4111111111111111', '2026-11-27', 'a b', '/etc/passwd', 'db.internal', ''],
+      ...['550e8400-e29b-41d4-a716-446655440000', 'x'.repeat(81), '<symbol ann@shop.example>', 'id1234567'],
+    ])
+      assert.ok(!looksWritten(name), name)
+  })
+
+  it('stays without what V8 and browsers composed into it', () => {
+    const pair = (key: string, value: string) =>
+      `3 / part of key (${key} @5) -> value (${value} @7) pair in WeakMap (table @9)`
+    assert.equal(withoutContent(pair('Object', 'secret) @1')), pair('redacted', 'redacted'))
+    assert.equal(withoutContent('3 / part of key (cut off sec'), '3 / part of key (redacted)')
+    assert.equal(withoutContent('data:text/javascript,secret'), 'data:(redacted)')
+    assert.equal(withoutContent('https://shop.example/a.js?token=secret'), 'https://shop.example/a.js')
+    assert.equal(withoutContent('<div id="secret">'), '<div>')
+  })
+
+  it('stays as it is otherwise', () => {
+    for (const name of [
+      'Object',
+      'system / Map',
+      '<symbol kHandle of x>',
+      'file:///app/shop.js',
+      '/app/shop.js',
+      '1 / CallProxy',
+    ])
+      assert.equal(withoutContent(name), name)
+  })
+
+  it('of the global object is known on every Node, and that of no other', () => {
+    for (const name of ['global', 'global (global)', 'Object / global', 'Window / https://x'])
+      assert.ok(isGlobalName(name), name)
+    for (const name of ['Object', 'globalAgent', 'Windows']) assert.ok(!isGlobalName(name), name)
+  })
+})
