@@ -49,8 +49,8 @@ const LONG = [
   ...['mutations', 'frameworks'].map((name) => `test/e2e/cluster/${name}.test.ts`),
   // Overload that has to last until budgets are spent.
   'test/e2e/monitor/permanent-overload.test.ts',
-  // Packs the package and installs it as users do.
-  'test/e2e/package/package.test.ts',
+  // Pack the package and install it as users do; the last two install other packages beside it.
+  ...['package', 'bundlers', 'examples'].map((name) => `test/e2e/package/${name}.test.ts`),
 ]
 
 /**
