@@ -51,6 +51,8 @@ const LONG = [
   'test/e2e/monitor/permanent-overload.test.ts',
   // Pack the package and install it as users do; the last two install other packages beside it.
   ...['package', 'bundlers', 'examples'].map((name) => `test/e2e/package/${name}.test.ts`),
+  // Typedoc reads the types of the whole code.
+  'test/tools/api',
 ]
 
 /**
