@@ -7,20 +7,28 @@ import { build } from 'esbuild'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 
-/** Each entry, and the names of its `import { name }`, which Node finds in the text of a CommonJS file. */
+/**
+ * Each entry. `exports`: the names of its `import { name }`, which Node finds in the text of a CommonJS file. `opens`: the files and
+ * folders that it opens by path, which @vercel/nft finds in the text; it copies an application file by file.
+ */
 const ENTRIES = {
-  index: [],
-  'cluster/index': ['run'],
-  'cluster/orphan-thread': [],
-  'doctor/index': [],
-  'hooks/metrics/index': [],
-  'thread/watchdog-thread': [],
-  'hooks/redis/index': ['redisBudget', 'openFleet'],
-  'hooks/s3/index': ['uploadTo'],
-  'hooks/s3/upload-thread': [],
+  index: { opens: ['thread/watchdog-thread.js', '../prebuilds'] },
+  'cluster/index': { exports: ['run'], opens: ['orphan-thread.js', '../../prebuilds'] },
+  'cluster/orphan-thread': {},
+  'doctor/index': {},
+  'hooks/metrics/index': {},
+  'hooks/redis/index': { exports: ['redisBudget', 'openFleet'] },
+  'hooks/s3/index': { exports: ['uploadTo'], opens: ['upload-thread.js'] },
+  'hooks/s3/upload-thread': {},
+  'thread/watchdog-thread': {},
 }
 
-for (const [entry, names] of Object.entries(ENTRIES)) {
+for (const [entry, { exports = [], opens = [] }] of Object.entries(ENTRIES)) {
+  // Never run: a bundle hides the assignments and the paths.
+  const texts = [
+    ...exports.map((name) => `0 && (exports.${name} = 0)`),
+    ...opens.map((path) => `;() => { __dirname + '/${path}' }`),
+  ]
   await build({
     absWorkingDir: root,
     entryPoints: [`src/${entry}.ts`],
@@ -33,8 +41,7 @@ for (const [entry, names] of Object.entries(ENTRIES)) {
     packages: 'external',
     sourcemap: 'linked',
     legalComments: 'none',
-    // Never run: a bundle hides the assignments.
-    footer: { js: names.map((name) => `0 && (exports.${name} = 0)`).join('\n') },
+    footer: { js: texts.join('\n') },
     logLevel: 'warning',
   })
 }

@@ -29,7 +29,8 @@ Object.defineProperty(cpuMemoryMonitor, Symbol.for('cpu-memory-monitor:preload')
   value: () => (require('./monitor/preload') as typeof preload).preload(process.env),
 })
 
-// A namespace is the one way to give types to a callable `export =`.
+// A namespace is the one way to give types to a callable `export =`. The reference has the types themselves.
+/** @hidden */
 // eslint-disable-next-line @typescript-eslint/no-namespace
 declare namespace cpuMemoryMonitor {
   export type Options = options.Options

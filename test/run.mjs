@@ -53,8 +53,10 @@ const LONG = [
   'test/e2e/hooks/redis.test.ts',
   // A real S3 that is killed and restarted, and times until the next attempt.
   'test/e2e/hooks/s3-faults.test.ts',
-  // Packs the package and installs it as users do.
-  'test/e2e/package/package.test.ts',
+  // Pack the package and install it as users do; the last two install other packages beside it.
+  ...['package', 'bundlers', 'examples'].map((name) => `test/e2e/package/${name}.test.ts`),
+  // Typedoc reads the types of the whole code.
+  'test/tools/api',
 ]
 
 /**
@@ -64,13 +66,12 @@ const NODE_INDEPENDENT = [
   ...['base', 'cluster', 'dispatch', 'doctor', 'hooks', 'monitor', 'options', 'reader', 'report'].map(
     (room) => `test/unit/${room}`,
   ),
-  ...['attacks', 'heap-limit', 'hooks', 'package', 'reader'].map((name) => `test/e2e/${name}`),
+  ...['attacks', 'heap-limit', 'hooks', 'metrics', 'package', 'reader'].map((name) => `test/e2e/${name}`),
   ...['cluster/mutations', 'fork/native/host', 'monitor/permanent-overload'].map(
     (name) => `test/e2e/${name}.test.ts`,
   ),
   // Its caches fill at the pace of Node 20's heap; on Node 22 one fills slowly enough to pass for a leak without sampling.
   'test/unit/leak',
-  ...['test/unit/hooks/s3', 'test/e2e/hooks/s3-faults.test.ts'],
   'test/tools',
   'test/floors.test.ts',
 ]

@@ -32,5 +32,8 @@ export function ownPackageDirectory(): string {
 }
 
 function notThere(): Error {
-  return new Error(`${__filename} is not in the package ${PACKAGE_NAME} (was the package bundled?)`)
+  return new Error(
+    `${__filename} is not in the package ${PACKAGE_NAME} (was the package bundled? It has to be external: --external of ` +
+      'esbuild and ncc, externals of webpack, serverExternalPackages of Next.js)',
+  )
 }

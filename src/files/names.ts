@@ -4,7 +4,7 @@ export type DumpKind = 'cpu' | 'memory'
 /** The reasons for a dump that are no rule of the user's. */
 export const OWN_RULES = ['threshold', 'blocked', 'leak', 'manual', 'heap-limit'] as const
 
-/** The reason for a dump: one of these, or the name of a rule. The intersection keeps the literals in completions. */
+/** The reason for a dump: `threshold`, `blocked`, `leak`, `manual`, `heap-limit`, or the name of a rule. The intersection keeps the literals in completions. */
 export type DumpRule = (typeof OWN_RULES)[number] | (string & {})
 
 /** Names of the user's rules: letters, digits and inner hyphens, so that a file name can be taken apart again. */

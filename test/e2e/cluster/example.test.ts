@@ -1,23 +1,27 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { User } from './http-client'
 
-const EXAMPLE = join(__dirname, '../../../docs/examples/cluster.js')
+const REPOSITORY = join(__dirname, '../../..')
 const LATE_MS = 30_000
 
-/** The example, as a reader starts it. */
+/** A copy of the example, beside the package, as a reader starts it. */
 class RunningExample {
   readonly #program: ChildProcess
   readonly #late = AbortSignal.timeout(LATE_MS)
   output = ''
 
-  constructor(t: TestContext, env: Record<string, string>) {
-    this.#program = spawn(process.execPath, [EXAMPLE], {
+  constructor(t: TestContext, cwd: string, env: Record<string, string>) {
+    copyFileSync(join(REPOSITORY, 'docs/examples/cluster/server.js'), join(cwd, 'server.js'))
+    mkdirSync(join(cwd, 'node_modules'))
+    symlinkSync(REPOSITORY, join(cwd, 'node_modules/cpu-memory-monitor'))
+    this.#program = spawn(process.execPath, ['server.js'], {
+      cwd,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
@@ -57,7 +61,7 @@ test('the example replaces a worker, loses no order and closes what it opened', 
   const directory = mkdtempSync(join(tmpdir(), 'example-'))
   t.after(() => rmSync(directory, { recursive: true }))
   const env = { PORT: '0', ORDERS: join(directory, 'orders.txt'), CPU_COUNT: '2', CHECK_INTERVAL: '100' }
-  const example = new RunningExample(t, env)
+  const example = new RunningExample(t, directory, env)
   await example.until(() => example.found(/^(\d+) serves/).length === 2)
   const port = Number(example.found(/listens on port (\d+)$/)[0])
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import os from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { describe, it } from 'node:test'
 import { runInThisContext } from 'node:vm'
 import { type ClusterOptions, resolveClusterOptions } from '../../../dist/cluster/options.js'
@@ -21,10 +21,12 @@ const LONGEST_LINE = 120
 
 describe('README and docs', () => {
   it('have no line that a terminal of 120 columns breaks', () => {
-    const examples = readdirSync(join(repository, 'docs/examples'))
-      .filter((name) => name.endsWith('.js'))
-      .map((name) => `docs/examples/${name}`)
-    for (const page of [...pages, ...examples]) {
+    const examples = readdirSync(join(repository, 'docs/examples'), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && !entry.parentPath.endsWith('grafana'))
+      .map(({ parentPath, name }) => relative(repository, join(parentPath, name)))
+    // The reference is generated: a declaration is one line in it.
+    const written = pages.filter((page) => page !== 'docs/api.md')
+    for (const page of [...written, 'docs/llms.txt', ...examples]) {
       const long = read(page)
         .split('\n')
         .filter((line) => [...line].length > LONGEST_LINE)
@@ -48,7 +50,13 @@ describe('README and docs', () => {
   it('name only files of the repository that exist', () => {
     for (const page of pages) {
       const files = read(page).match(/(?<![\w./-])(?:test|docs|src)\/[\w./-]+\.\w+/g) ?? []
-      for (const file of files) assert.ok(existsSync(join(repository, file)), `${page} names ${file}`)
+      // An example has a src of its own.
+      const places = [repository, join(repository, dirname(page))]
+      for (const file of files)
+        assert.ok(
+          places.some((place) => existsSync(join(place, file))),
+          `${page} names ${file}`,
+        )
     }
   })
 
@@ -82,6 +90,26 @@ describe('README and docs', () => {
 
   it('show no directory in which every user can write', () => {
     for (const page of pages) assert.doesNotMatch(read(page), /profileDir: '\/(?:var\/)?tmp\/?'/, page)
+  })
+})
+
+describe('docs/llms.txt', () => {
+  const page = 'docs/llms.txt'
+
+  it('has a title, a summary and one line for each page', () => {
+    assert.match(read(page), /^# cpu-memory-monitor\n\n> /)
+    const links = read(page)
+      .split('\n')
+      .filter((line) => line.startsWith('- ['))
+    for (const line of links) assert.match(line, /^- \[[^\]]+\]\([^)]+\): \S/)
+    // As the pages link to each other, they are files of the repository.
+    assert.deepEqual(
+      linksOf(page)
+        .map(({ path }) => path)
+        .sort(),
+      [...pages].sort(),
+    )
+    assert.equal(links.length, pages.length)
   })
 })
 

@@ -6,7 +6,7 @@ import { repository } from './installed-package'
 export const pages: readonly string[] = [
   'README.md',
   'CHANGELOG.md',
-  ...readdirSync(join(repository, 'docs'))
+  ...readdirSync(join(repository, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
 ]
@@ -33,15 +33,17 @@ export function linksOf(page: string): Link[] {
     })
 }
 
-/** The anchors of a page's headings, as GitHub and npm make them. */
+/** The anchors of a page: those of its headings, as GitHub and npm make them, and those of the generated reference. */
 export function anchorsOf(page: string): string[] {
   if (!page.endsWith('.md') || !existsSync(join(repository, page))) return []
-  return [...withoutFences(read(page)).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+  const text = withoutFences(read(page))
+  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
     heading
       .toLowerCase()
       .replace(/[^\p{L}\p{N}_ -]/gu, '')
       .replaceAll(' ', '-'),
   )
+  return [...headings, ...[...text.matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id)]
 }
 
 /** The text of a page under one of its headings, up to the next heading of the same level. */

@@ -253,6 +253,6 @@ test('in a bundle nothing runs that lies around it: no helper, no thread', async
   const { lines, ways } = JSON.parse(stdout) as Loaded
   assert.deepEqual(ways, ['inspector', 'v8'])
   assert.ok(!existsSync(mark))
-  assert.match(startLine(lines), /not used: .*fork \(.*was the package bundled\?\)/)
+  assert.match(startLine(lines), /not used: .*fork \(.*was the package bundled\?/)
   assert.match(startLine(lines), /on the main thread, because .*was the package bundled\?/)
 })

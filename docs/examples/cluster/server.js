@@ -1,9 +1,6 @@
 'use strict'
 // A shop that takes orders and leaks memory with each. A worker that has grown above 150 MB is replaced, and no order
-// is lost.
-//
-//   CHECK_INTERVAL=500 node docs/examples/cluster.js
-//   for user in 1 2 3 4 5 6; do (while curl --fail --silent localhost:8080; do :; done) & done; wait
+// is lost. The snapshot of its heap is in ./evidence.
 const { open } = require('node:fs/promises')
 const http = require('node:http')
 const { tmpdir } = require('node:os')
@@ -14,7 +11,11 @@ const { PORT = '8080', ORDERS = join(tmpdir(), 'orders.txt') } = process.env
 const leak = []
 let orders
 
-const shop = run('150mb', start, clean, { killTimeout: 10_000, logger: false })
+const shop = run('150mb', start, clean, {
+  killTimeout: 10_000,
+  logger: false,
+  dump: { profileDir: './evidence' },
+})
 
 /** Runs in each worker, which serves when this has resolved. */
 async function start() {
