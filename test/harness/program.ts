@@ -197,6 +197,9 @@ const OF_THE_RUNNER = ['NODE_CHANNEL_FD', 'NODE_OPTIONS', 'NODE_TEST_CONTEXT', '
 
 /** The environment without what the test runner and coverage put there: it would change what a program does. */
 export function programEnvironment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !OF_THE_RUNNER.includes(name))
+  const inherited = Object.entries(process.env).filter(
+    // `CMM_*` are settings of the suite here, and would be taken for settings of a monitor there.
+    ([name]) => !OF_THE_RUNNER.includes(name) && !name.startsWith('CMM_'),
+  )
   return { ...Object.fromEntries(inherited), ...more }
 }

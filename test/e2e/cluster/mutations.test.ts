@@ -63,8 +63,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     without: 'one place that restores capacity (it forks on disconnect as well)',
     file: 'cluster/primary.js',
-    find: "worker.on('listening'",
-    put: "worker.on('disconnect', () => node_cluster_1.default.fork()); worker.on('listening'",
+    find: "worker.on('disconnect'",
+    put: "worker.on('disconnect', () => node_cluster_1.default.fork()); worker.on('disconnect'",
     suite: 'faults',
     name: "'exit' that comes before 'disconnect' forks once",
   },
@@ -79,7 +79,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     without: 'a word to HTTP/2 clients',
     file: 'cluster/drain/last-response.js',
-    find: '(0, timers_1.setTimeout)(leave, QUIET_MS).unref()',
+    find: '(0, time_1.setTimeout)(leave, QUIET_MS).unref()',
     put: 'undefined',
     suite: 'protocols',
     name: 'an idle session is sent GOAWAY soon',

@@ -26,7 +26,7 @@ async function examine(t: TestContext, { under = [], execArgv = [], env = {} }: 
   const directory = scratch(t)
   const finished = await runToEnd([...under, process.execPath, ...execArgv, CLI, 'doctor', '--json'], {
     cwd: directory,
-    env: programEnvironment({ CMM_TEST_PACKAGES: undefined, ...env }),
+    env: programEnvironment(env),
   })
   assert.equal(finished.code, 0, finished.stderr)
   const { findings } = JSON.parse(finished.stdout) as Examination
@@ -76,7 +76,7 @@ describe('doctor', { concurrency: 1 }, () => {
 
   test('when it is interrupted it leaves nothing either', async (t) => {
     const program = new Program(t, [process.execPath, CLI, 'doctor'], {
-      env: programEnvironment({ CMM_TEST_PACKAGES: undefined }),
+      env: programEnvironment(),
     })
     await program.until('a trial', () => readdirSync(program.directory)[0])
     program.kill('SIGINT')
@@ -229,7 +229,7 @@ describe('CMM_DOCTOR', { concurrency: 1 }, () => {
   const run = (t: TestContext, env: NodeJS.ProcessEnv, ...args: string[]) =>
     runToEnd([process.execPath, ...args], {
       cwd: scratch(t),
-      env: programEnvironment({ CMM_TEST_PACKAGES: undefined, ...env }),
+      env: programEnvironment(env),
     })
 
   for (const [how, args] of [

@@ -26,8 +26,7 @@ export class Pod {
   static preloaded(t: TestContext, variables: NodeJS.ProcessEnv): Program {
     const register = resolve(__dirname, '../../../dist/register.js')
     const busy = 'setInterval(() => { const end = Date.now() + 10; while (Date.now() < end); }, 50)'
-    // A variable of the suite, of which the monitor knows nothing.
-    const env = programEnvironment({ CMM_MEMORY: 'false', CMM_TEST_PACKAGES: '', ...variables })
+    const env = programEnvironment({ CMM_MEMORY: 'false', ...variables })
     return new Program(t, [process.execPath, '--require', register, '--eval', busy], { env })
   }
 

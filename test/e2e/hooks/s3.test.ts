@@ -133,7 +133,6 @@ describe('uploads to a real S3', { skip }, () => {
       new Program(t, [process.execPath, '--require', 'cpu-memory-monitor/register', IDLES], {
         cwd: join(__dirname, '../../..'),
         env: programEnvironment({
-          CMM_TEST_PACKAGES: undefined,
           CMM_PROFILE_DIR: directory,
           CMM_CPU: 'false',
           AWS_ACCESS_KEY_ID: 'test:tester',

@@ -81,7 +81,7 @@ export function startApp(
   const command = [process.execPath, ...coverTheThread, ...execArgv] as [string, ...string[]]
   const run = new Program(t, [...command, fixture(program), JSON.stringify(options), ...args], {
     ...(directory !== undefined && { cwd: directory }),
-    env: programEnvironment({ CMM_TEST_PACKAGES: undefined, ...env }),
+    env: programEnvironment(env),
     stdio: ['ignore', 'pipe', 'pipe', ...(takesOrders ? (['ipc'] as const) : [])],
     lifetimeMs,
     // A program that takes orders ends by one: then what it ran counts as covered.

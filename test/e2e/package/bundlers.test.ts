@@ -78,14 +78,14 @@ describe('an application that is bundled', { timeout: 400_000, skip: whyNoHelper
       assert.ok(setting, `docs/running-it.md has no setting for ${name}`)
       const { start, way } = await bundled(`${name}-out`, bundle, (directory) => call(directory, setting))
       assert.match(start, /; on a thread of its own;/)
-      assert.match(start, /^.* by fork, .*profile and snapshot by fork/)
+      assert.match(start, /^.* by fork, .*profile and snapshot by a forked child/)
       assert.equal(way, 'fork')
     })
 
     it(`by ${name} as a whole watches from the main thread, and its start line has the reason and the setting`, async () => {
       const { start, way } = await bundled(`${name}-whole`, bundle, (directory) => call(directory))
       assert.match(start, new RegExp(`; on the main thread, because .* external: .*${name}`))
-      assert.match(start, /passed over: .*fork \(.* has to be external/)
+      assert.match(start, /not used: .*fork \(.* has to be external/)
       assert.notEqual(way, 'fork')
     })
   }

@@ -43,7 +43,7 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
       /^(LICENSE|package\.json)$/,
       /^dist\/.*\.(js|d\.ts)$/,
       /^dist\/reader\/(LICENSES\.txt|page\.css)$/,
-      /^docs\/[\w-]+\.(md|png|txt)$/,
+      /^docs\/[\w.-]+\.(md|png|txt)$/,
       /^docs\/examples\/([\w-]+\/)*[\w.-]+\.(js|ts|json|md|ya?ml)$/,
       /^docs\/examples\/docker\/(Dockerfile|\.dockerignore)$/,
       /^prebuilds\/linux-(x64|arm64)\/fork-helper\.napi\.(glibc|musl)\.node$/,
