@@ -42,6 +42,13 @@ export interface ClusterDumpOptions {
   profileDir?: string | undefined
   /** Number of such dumps kept in the directory: a whole number, at least 0, or `false` for all. @defaultValue 10 */
   keep?: number | false | undefined
+  /**
+   * Write snapshots without the contents of strings, numbers and regular expressions, as `memory.redact` of the monitor.
+   * Also those at V8's heap limit, which a monitor in the worker leaves to the cluster.
+   *
+   * @defaultValue false
+   */
+  redact?: boolean | undefined
 }
 
 /** Options of a cluster. Every key is optional. */
@@ -140,6 +147,7 @@ export interface ClusterDumpSettings {
   /** Absolute path of the directory for dumps. */
   readonly directory: string
   readonly keep: number | false
+  readonly redact: boolean
 }
 
 /** Options and environment variables of a cluster, checked and completed with defaults. */
@@ -307,12 +315,13 @@ function readBackoff(value: unknown): BackoffSettings {
 
 function readDump(value: unknown): ClusterDumpSettings | undefined {
   if (value === undefined || value === false) return undefined
-  const given = readObject(value, 'options.dump', ['deadline', 'limiter', 'profileDir', 'keep'])
+  const given = readObject(value, 'options.dump', ['deadline', 'limiter', 'profileDir', 'keep', 'redact'])
   return {
     deadlineMs: readMs(given['deadline'], 'options.dump.deadline', DEFAULT_DUMP_DEADLINE_MS),
     budget: readLimiter(given['limiter'], 'options.dump.limiter'),
     directory: readDirectory(given['profileDir'], 'options.dump.profileDir'),
     keep: readKeep(given['keep'], 'options.dump.keep'),
+    redact: readBoolean(given['redact'], 'options.dump.redact', false),
   }
 }
 

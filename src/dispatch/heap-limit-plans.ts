@@ -53,6 +53,8 @@ export interface HeapLimitPlansParts {
 export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<void> {
   const { heapLimit, directory, budget, where, keep, report } = parts
   const readings = new ReadingLog()
+  // A dump that was just reported is still to be read, as after any other dump.
+  const keepNewest = keep === false ? false : Math.max(1, keep)
   const loaded = loadForkHelper()
   const bornAtMs = epochMs() - process.uptime() * 1000
   let recentDumps = 0
@@ -67,7 +69,8 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
     lookAtMs = monotonicMs() + (dumps.some((dump) => dump.isBeingWritten) ? LOOK_AGAIN_MS : LOOK_EVERY_MS)
     const whole = dumps.filter((dump) => !dump.isBeingWritten && dump.unreported.length > 0)
     for (const dump of whole) reportDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs)
-    if (whole.length > 0) await deleteExpired(directory, where.host, { keep, only: 'heap-limit-memory' })
+    if (whole.length > 0)
+      await deleteExpired(directory, where.host, { keep: keepNewest, only: 'heap-limit-memory' })
   }
 
   const reportIncomplete = (why: string): void => {

@@ -202,7 +202,9 @@ enum progress {
   /* Ended, but another fork may succeed. */
   STUCK,
   /* Ended in a way that another fork would not change. */
-  LOST
+  LOST,
+  /* Ended after its report: what it had written until then is there, and another fork would write it twice. */
+  CUT_SHORT
 };
 
 static enum progress judge(int status) {
@@ -245,7 +247,10 @@ static enum progress follow(double until_ms, int *status) {
     char reports[64];
     ssize_t length = read(source.fd, reports, sizeof reports);
     if (length < 0 && errno == EINTR) continue;
-    if (length <= 0) return reap(child.forked.pid, until_ms, status);
+    if (length <= 0) {
+      enum progress ending = reap(child.forked.pid, until_ms, status);
+      return is_past && (ending == STUCK || ending == LOST) ? CUT_SHORT : ending;
+    }
     is_past = true;
     if (!plan.holds_to_end) return PAST_COLLECTION;
   }
@@ -258,6 +263,7 @@ static void finish(enum progress progress, int status) {
     case PAST_COLLECTION:
       write_files_line(plan.holds_to_end ? "the time is over for a forked child that was writing" : "a forked child is writing");
       break;
+    case CUT_SHORT: write_files_line("a forked child ended while it wrote"); break;
     case STUCK:
     case LOST:
       if (WIFEXITED(status)) write_failure_line("the forked child ended with code", WEXITSTATUS(status), child.fork);

@@ -26,21 +26,24 @@ export interface WorkerHeapLimit {
   readonly directory: string
   readonly budget: Budget
   readonly keep: number | false
+  /** Write snapshots without the contents of strings. */
+  readonly redact: boolean
   readonly report: Logger
   readonly sampler: HeapSampler
 }
 
 /** Makes a worker dump at V8's heap limit, as long as it lives. */
-export function dumpAtHeapLimit({ directory, budget, keep, report, sampler }: WorkerHeapLimit): void {
+export function dumpAtHeapLimit({ directory, budget, keep, redact, report, sampler }: WorkerHeapLimit): void {
   const { toWatch, inWords } = armHeapLimit({
     ...{ holdMs: DEFAULT_HOLD_MS, writesLine: true, sampler },
-    signal: undefined,
+    // `kill -USR2` at all processes of a cluster must not end a child at work.
+    signal: 'SIGUSR2',
     isThreadWanted: false,
   })
   if (!toWatch.isArmed) report.info(`at V8's heap limit of the worker with pid ${process.pid}: ${inWords}`)
   const { version: node, versions, pid } = process
   const round = createHeapLimitPlans({
-    ...{ heapLimit: toWatch, directory, budget, keep },
+    ...{ heapLimit: toWatch, directory, budget, keep, redact },
     where: { node, v8: versions.v8, pid, host: hostname(), limits: { ...readLimits() } },
     probe: createRoomProbe(),
     report: {

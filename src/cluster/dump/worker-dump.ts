@@ -24,6 +24,8 @@ export interface EvidenceSettings {
   readonly directory: string
   readonly limitBytes: number
   readonly keep: number | false
+  /** Write snapshots without the contents of strings. */
+  readonly redact: boolean
   /** Longest time for {@link Evidence.write}, ms; then the worker ends in any case. */
   readonly deadlineMs: number
   /** Budget of dumps at V8's heap limit, counted by the files in the directory. */
@@ -42,7 +44,7 @@ export class Evidence {
   constructor(settings: EvidenceSettings) {
     this.#settings = settings
     const sampler = createHeapSampler(openLocalSession)
-    this.#capturer = createCapturer(settings.report, sampler)
+    this.#capturer = createCapturer(settings, sampler)
     dumpAtHeapLimit({ ...settings, sampler })
   }
 
@@ -104,9 +106,10 @@ const refused = ({ skip, numbers }: Refusal): string =>
     : `too little ${skip}, ${JSON.stringify(numbers)}`)
 const failed = (error: unknown): string => `no heap snapshot of ${who()}: ${messageOf(error)}`
 
-function createCapturer(report: Logger, sampler: HeapSampler): Capturer {
+function createCapturer({ report, redact }: EvidenceSettings, sampler: HeapSampler): Capturer {
   const engines = resolveEngines('auto', ['memory'])
   return createHeapCapturer({
+    redact,
     mainThread: createDirectMainThread(createOrders(engines, undefined, sampler)),
     engine: engines.memory,
     probe: createRoomProbe(),

@@ -35,6 +35,7 @@ test('dump: {} takes its defaults, false is none', () => {
     budget: { tokensPerInterval: 3, intervalMs: 3_600_000 },
     directory: process.cwd(),
     keep: 10,
+    redact: false,
   })
   assert.equal(resolve(1e9, { dump: false }, {}).dump, undefined)
   assert.throws(
@@ -44,6 +45,7 @@ test('dump: {} takes its defaults, false is none', () => {
   assert.throws(() => resolve(1e9, { dump: { deadline: 0 } }, {}), /options\.dump\.deadline must be/)
   assert.throws(() => resolve(1e9, { dump: { keep: -1 } }, {}), /options\.dump\.keep must be/)
   assert.equal(resolve(1e9, { dump: { keep: false } }, {}).dump?.keep, false)
+  assert.equal(resolve(1e9, { dump: { redact: true } }, {}).dump?.redact, true)
   assert.throws(() => resolve(1e9, { dump: { limiter: [-1, 'hour'] } }, {}), /options\.dump\.limiter\[0\]/)
   assert.throws(() => resolve(1e9, { dump: { profileDir: '' } }, {}), /options\.dump\.profileDir must be/)
 })
