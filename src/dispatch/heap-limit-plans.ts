@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import { messageOf, toJson } from '../base/globals'
 import { epochMs, monotonicMs, pause } from '../base/time'
 import type { PassedOver } from '../capture/capture'
@@ -17,6 +18,7 @@ import {
 } from '../capture/heap/limit/earlier-dumps'
 import type { HeapLimitJobFacts } from '../capture/heap/limit/job'
 import type { RoomProbe } from '../capture/room-probe'
+import type { Disk } from '../files/directory'
 import { childDeadlineMs } from '../files/expiry'
 import { deleteExpired } from '../files/retention'
 import type { Budget } from './budget'
@@ -126,7 +128,7 @@ async function planFor(
   const { heapLimit, directory, budget, where, probe, redact = false } = parts
   const { limitBytes, baseBytes, holdMs, holdsToEnd, writesLine, hasProfile, ignoredSignal } = heapLimit
   const isKilledAsOne = probe.isKilledAsOne()
-  const disk = await probe.disk(directory).catch((error: unknown) => ({ error: messageOf(error) }))
+  const disk = await diskOf(probe, directory)
   const decision: HeapLimitDecision =
     'error' in disk
       ? { refusal: `directory: ${disk.error}` }
@@ -153,6 +155,20 @@ async function planFor(
     ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot, directory },
     refusal: decision.refusal ?? nothingToWrite,
     facts: factsText({ ...facts, ...parts.picture?.() }),
+  }
+}
+
+/** The directory may come into being with the dump only: then the space is that of the nearest level that exists. */
+async function diskOf(
+  probe: Pick<RoomProbe, 'disk'>,
+  directory: string,
+): Promise<Disk | { readonly error: string }> {
+  try {
+    return await probe.disk(directory)
+  } catch (error) {
+    const above = dirname(directory)
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT' && above !== directory
+    return isMissing ? diskOf(probe, above) : { error: messageOf(error) }
   }
 }
 

@@ -56,7 +56,7 @@ function watched({ node, platform, settings }: Facts): Finding {
 
 /** A line that warned at the start. */
 function warning(text: string): Finding {
-  if (text.includes('can never be passed')) {
+  if (text.includes('can never be exceeded')) {
     const advice = "lower it, raise the limit, or give a share such as '85%', which follows the limit"
     return { subject: 'threshold', level: 'problem', text, advice }
   }
@@ -175,8 +175,8 @@ function memoryRoom(facts: Facts): Finding {
 
 function heapLimit({ atHeapLimit, heapLimitBytes, settings }: Facts): Finding {
   const subject = "V8's heap limit"
-  const text = `${formatSize(heapLimitBytes)}; when it is reached: ${atHeapLimit ?? 'nothing is written'}`
-  if (atHeapLimit !== undefined && !atHeapLimit.startsWith('nothing')) return { subject, level: 'ok', text }
+  const text = `${formatSize(heapLimitBytes)}; when it is reached: ${atHeapLimit ?? 'no dump will be written'}`
+  if (atHeapLimit !== undefined && !atHeapLimit.startsWith('no dump')) return { subject, level: 'ok', text }
   const advice = settings.memory.rule
     ? 'it needs `memory.heapLimit` and the fork helper, see the memory dump above'
     : 'watch memory; a heap that reaches the limit ends the process'

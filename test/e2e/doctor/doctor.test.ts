@@ -146,7 +146,7 @@ describe('doctor', { concurrency: 1 }, () => {
     assert.equal(wide.about('memory for a snapshot').level, 'ok')
     const never = await examine(t, { under, env: { CMM_MEMORY_THRESHOLD: '2gb' } })
     assert.equal(never.about('threshold').level, 'problem')
-    assert.match(never.about('threshold').text, /can never be passed/)
+    assert.match(never.about('threshold').text, /can never be exceeded/)
   })
 
   test('a quota of half a core makes 90 % of a core unreachable', async (t) => {
@@ -155,7 +155,7 @@ describe('doctor', { concurrency: 1 }, () => {
     const { about } = await examine(t, { under: joining(group.procs), env: { CMM_CPU_THRESHOLD: '90' } })
     assert.match(about('limits').text, /0\.5 cores \(cgroup-v[12]\)/)
     assert.equal(about('limits').level, 'note')
-    assert.match(about('threshold').text, /the CPU threshold of 90% of a core can never be passed/)
+    assert.match(about('threshold').text, /the CPU threshold of 90% of a core can never be exceeded/)
   })
 
   test('as PID 1 its end would end a dump', async (t) => {

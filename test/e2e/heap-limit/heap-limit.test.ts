@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe } from 'node:test'
 import * as v8 from 'node:v8'
-import { artefacts, files, sidecarOf } from '../monitor/app'
+import { artefacts, files, scratch, sidecarOf } from '../monitor/app'
 import { type Death, die, it, textOf, untilWritten, WATCHED } from './heap-limit'
 
 const SHAPES = [
@@ -57,6 +57,19 @@ describe("a process that reaches V8's heap limit", () => {
     assert.deepEqual(
       names.map((name) => name.replace(/.*\./, '.')),
       ['.heapsnapshot'],
+    )
+  })
+
+  it('creates its directory, started without code, where that is left alone until a dump', async (t) => {
+    const directory = join(scratch(t), 'of', 'the-pod')
+    const env = { CMM_PROFILE_DIR: directory, CMM_MEMORY_THRESHOLD: '20gb' }
+    const register = join(__dirname, '../../../dist/register.js')
+    const death = await die(t, { options: 'none', execArgv: ['--require', register], env, args: ['2000'] })
+    assert.match(death.line ?? '', /heap-limit-memory-/)
+    const names = await untilWritten({ ...death, directory })
+    assert.ok(
+      names.some((name) => name.endsWith('.heapsnapshot')),
+      death.stderr,
     )
   })
 

@@ -70,7 +70,7 @@ test('a process in which nothing is in the way has no problem, and lacks no opti
 
 const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = {
   'a threshold that can never trip': [
-    { warnings: ['the CPU threshold of 90% of a core can never be passed: …'] },
+    { warnings: ['the CPU threshold of 90% of a core can never be exceeded: …'] },
     /^problem: threshold: .*\| lower it/,
   ],
   'a threshold above the heap limit': [
@@ -110,7 +110,7 @@ const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = 
     /^note: memory for a snapshot: .* beside the file in memory.*not a tmpfs/,
   ],
   'nothing at the heap limit': [
-    { atHeapLimit: 'nothing is written (x)' },
+    { atHeapLimit: 'no dump will be written (x)' },
     /^note: V8's heap limit: 4GB; .*memory\.heapLimit/,
   ],
   'memory that is not watched': [

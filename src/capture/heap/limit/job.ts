@@ -2,6 +2,7 @@ import { getHeapStatistics } from 'node:v8'
 import { messageOf, parseJson } from '../../../base/globals'
 import { monotonicMs } from '../../../base/time'
 import { type OpenArtefact, openArtefact } from '../../../files/artefact'
+import { makeDirectory } from '../../../files/directory'
 import { artefactBaseName } from '../../../files/names'
 import type { How, KnownBefore, Sidecar } from '../../../files/sidecar'
 import type { PassedOver } from '../../capture'
@@ -93,6 +94,7 @@ function writeArtefact(
   extension: '.heapprofile' | '.heapsnapshot',
   write: (open: OpenArtefact) => How,
 ): void {
+  makeDirectory(facts.directory)
   const open = openArtefact(facts.directory, `${nameOf(child, facts)}${extension}`, sidecarOf(child, facts))
   try {
     open.publishNow(write(open))
