@@ -66,7 +66,7 @@ describe("a process that reaches V8's heap limit", () => {
     const register = join(__dirname, '../../../dist/register.js')
     const death = await die(t, { options: 'none', execArgv: ['--require', register], env, args: ['2000'] })
     assert.match(death.line ?? '', /heap-limit-memory-/)
-    const names = await untilWritten({ ...death, directory })
+    const names = await untilWritten(death, directory)
     assert.ok(
       names.some((name) => name.endsWith('.heapsnapshot')),
       death.stderr,

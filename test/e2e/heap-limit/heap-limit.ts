@@ -131,11 +131,14 @@ export function it(
 }
 
 /** Resolves with the names of the artefacts when the child of a process that died has published its snapshot. */
-export async function untilWritten(death: Pick<Death, 'directory'> & Partial<Death>): Promise<string[]> {
+export async function untilWritten(
+  death: Pick<Death, 'directory'> & Partial<Death>,
+  directory = death.directory,
+): Promise<string[]> {
   return waitFor(death, 'a whole snapshot', () => {
-    const names = artefacts(death)
+    const names = artefacts({ directory })
     const isWhole = names.some((name) => name.endsWith('.heapsnapshot'))
-    return isWhole && files(death, '.partial').length === 0 ? names : undefined
+    return isWhole && files({ directory }, '.partial').length === 0 ? names : undefined
   })
 }
 
