@@ -9,3 +9,6 @@ export function threadEnvironment<Value>(
   const left = new Set(['NODE_OPTIONS', 'NODE_V8_COVERAGE'])
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !left.has(name)))
 }
+
+/** The `name` of each thread that this package starts, in whichever copy of it: none is a worker of the application. */
+export const OWN_THREAD_NAME = 'cpu-memory-monitor'

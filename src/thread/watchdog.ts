@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import { messageOf, Promise } from '../base/globals'
-import { threadEnvironment } from '../base/thread-environment'
+import { OWN_THREAD_NAME, threadEnvironment } from '../base/thread-environment'
 import type { WorkerBirth } from '../base/thread-figures'
 import { systemClock } from '../base/time'
 import type * as carryOut from '../capture/main-thread/carry-out'
@@ -233,7 +233,7 @@ function threadEntry(): string {
 
 function startThread(entry: string, data: WatchdogData): Worker {
   const worker = new Worker(entry, {
-    name: 'cpu-memory-monitor',
+    name: OWN_THREAD_NAME,
     workerData: data,
     transferList: [data.port, data.orderPort],
     // The application's preloads and loaders must not run a second time. An empty execArgv alone does not stop those of

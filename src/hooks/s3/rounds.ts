@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { AbortController, messageOf, Promise } from '../../base/globals'
-import { threadEnvironment } from '../../base/thread-environment'
+import { OWN_THREAD_NAME, threadEnvironment } from '../../base/thread-environment'
 import { ownPackageDirectory } from '../../capture/own-package'
 import { whyNoThreadOfOurs } from '../../capture/thread-limit'
 import type * as roundModule from './round'
@@ -41,7 +41,7 @@ function startOnThread(order: RoundOrder, tell: (news: RoundNews) => void): Roun
   if (why !== undefined) throw new Error(why)
   const worker = new Worker(join(ownPackageDirectory(), 'dist', 'hooks', 's3', 'upload-thread.js'), {
     // The name by which dumps leave out the threads of this library.
-    name: 'cpu-memory-monitor',
+    name: OWN_THREAD_NAME,
     workerData: order,
     execArgv: [],
     env: threadEnvironment(process.env),

@@ -66,7 +66,7 @@ describe('register', { concurrency: 1 }, () => {
   test('leaves an application that calls the monitor itself to its own options, with one line', (t) => {
     const { state, stdout, stderr } = watched(t, [IS_WATCHED, 'call'])
     assert.deepEqual(state, { claims: ['memory', 'heap-limit'], isPreloaded: false })
-    assert.equal(`${stdout}${stderr}`.match(/calls the monitor itself/g)?.length, 1)
+    assert.equal(`${stdout}${stderr}`.match(/starts the monitor itself/g)?.length, 1)
   })
 
   test('leaves the package managers alone, and a script of another name not', (t) => {
