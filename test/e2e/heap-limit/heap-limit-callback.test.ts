@@ -26,6 +26,12 @@ describe("V8's callback at the heap limit", () => {
     assert.deepEqual([death.code, death.signal], await endOfTwin(t))
   })
 
+  test('does not fork again when a child crashed that has written, of a process that is held to the end', async (t) => {
+    const death = await dieWith(t, 'reports and aborts, held to its end', LONG_MS)
+    assert.match(death.line ?? '', /a forked child ended while it wrote/)
+    assert.deepEqual(files(death), ['collected-1'])
+  })
+
   test('does not fork again when the job failed', async (t) => {
     const death = await dieWith(t, 'fails', LONG_MS)
     assert.match(death.line ?? '', /no dump: the forked child ended with code 70 at fork 1$/)

@@ -21,6 +21,11 @@ const jobs = {
     leave('began', child)
     process.abort()
   },
+  'reports and aborts, held to its end': (child) => {
+    leave('collected', child)
+    child.pastCollection()
+    process.abort()
+  },
   fails: (child) => {
     leave('began', child)
     return false
@@ -50,7 +55,7 @@ const plan = {
     ignoredSignal: 0,
   },
   holdMs: Number(holdMs),
-  holdsToEnd: false,
+  holdsToEnd: job.endsWith('held to its end'),
   writesLine: true,
   hasProfile: true,
   hasSnapshot: true,
