@@ -1,7 +1,5 @@
 import type { Monitoring } from '../monitor/start'
-import type { Logger } from '../report/listeners'
-import { say } from '../report/listeners'
-import { stderrLogger } from '../report/listeners'
+import { type Logger, say, stderrLogger } from '../report/listeners'
 import { findingsOf } from './findings'
 import { lookAround } from './look'
 import { asLine } from './text'

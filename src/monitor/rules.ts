@@ -3,7 +3,7 @@ import { OWN_RULES, RULE_NAME } from '../files/names'
 import { type LimiterOption, readLimiter } from '../options/limiter'
 import { atLeastZero, rangeError, readMs, readObject, readShare, readWhole, typeError } from '../options/read'
 import type { Metric } from '../watch/metrics'
-import type { NamedRule } from '../watch/watch'
+import type { NamedRule, RuleSettings } from '../watch/watch'
 
 export const DEFAULT_INTERVAL_MS = 1000
 export const DEFAULT_COUNTER = 1
@@ -83,6 +83,21 @@ export function refuseFixed(name: string, given: Record<string, unknown>, live: 
   )
 }
 
+/** What an update changes of a rule; what is absent in it stays. */
+export function changesOf<Threshold>(
+  { threshold: inForce, counter, budget }: RuleSettings<Threshold>,
+  given: Record<string, unknown>,
+  name: string,
+  readThreshold: (value: unknown) => Threshold,
+): Pick<RuleSettings<Threshold>, 'threshold' | 'counter' | 'budget'> {
+  const { threshold, limiter } = given
+  return {
+    threshold: threshold === undefined ? inForce : readThreshold(threshold),
+    counter: readWhole(given['counter'], `${name}.counter`, 1, counter),
+    budget: limiter === undefined ? budget : readLimiter(limiter, `${name}.limiter`),
+  }
+}
+
 /** What can be changed of a rule while the monitor runs. */
 const LIVE_KEYS = ['threshold', 'counter', 'limiter']
 
@@ -102,13 +117,8 @@ export function changeRules(value: unknown, rules: readonly RuleToRead[]): reado
     const rule = changed.get(given['name'] as string)
     if (!rule)
       throw rangeError(`${at}.name`, `the name of a rule (${[...changed.keys()].join(', ')})`, given['name'])
-    const { threshold, counter, limiter } = given
-    changed.set(rule.name, {
-      ...rule,
-      ...(threshold !== undefined && { threshold: readThreshold(rule.metric, threshold, `${at}.threshold`) }),
-      counter: readWhole(counter, `${at}.counter`, 1, rule.counter),
-      ...(limiter !== undefined && { budget: readLimiter(limiter, `${at}.limiter`) }),
-    })
+    const read = (threshold: unknown) => readThreshold(rule.metric, threshold, `${at}.threshold`)
+    changed.set(rule.name, { ...rule, ...changesOf(rule, given, at, read) })
   }
   return [...changed.values()]
 }

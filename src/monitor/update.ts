@@ -1,9 +1,9 @@
-import { type LimiterOption, readLimiter } from '../options/limiter'
-import { readMs, readObject, readWhole } from '../options/read'
+import type { LimiterOption } from '../options/limiter'
+import { readMs, readObject } from '../options/read'
 import type { RuleSettings } from '../watch/watch'
 import { DECLARED_OPTIONS, optionsOf } from './declared'
 import { readCpuThreshold, readMemoryThreshold, type Settings, type Threshold } from './options'
-import { changeRules, refuseFixed } from './rules'
+import { changeRules, changesOf, refuseFixed } from './rules'
 
 /** Options of one kind that can be changed while the monitor runs. An absent one stays as it is. */
 export interface RuleUpdate {
@@ -62,14 +62,5 @@ function readKind(
   const name = `options.${kind}`
   const given = readObject(value, name, optionsOf(kind))
   refuseFixed(name, given, optionsOf(kind, LIVE_OPTIONS))
-  const { threshold, counter, limiter } = given
-  return {
-    given,
-    rule: {
-      ...rule,
-      ...(threshold !== undefined && { threshold: readThreshold(threshold) }),
-      counter: readWhole(counter, `${name}.counter`, 1, rule.counter),
-      ...(limiter !== undefined && { budget: readLimiter(limiter, `${name}.limiter`) }),
-    },
-  }
+  return { given, rule: { ...rule, ...changesOf(rule, given, name, readThreshold) } }
 }
