@@ -3,7 +3,7 @@ import { ownOnly, Promise } from '../base/globals'
 import { type Disk, readDisk } from '../files/directory'
 import { isKilledAsOne, readMemoryLeft } from '../system/limits'
 import { readKernelFile } from '../system/proc'
-import type { MemoryRoom } from './room'
+import { judgeDisk, type MemoryRoom, roomBeside, type RoomVerdict } from './room'
 import { whyNoThreadPool } from './thread-limit'
 
 /** Major version of the running Node: how much memory a snapshot needs depends on it. */
@@ -16,6 +16,19 @@ export interface RoomProbe {
   isKilledAsOne(): boolean
   /** The free space of the directory's file system, and whether that is memory-backed. */
   disk(directory: string): Promise<Disk>
+}
+
+/** The space for a file of `fileBytes`, and the memory beside it: less where the file lies in memory too. */
+export async function roomFor(
+  probe: Pick<RoomProbe, 'memory' | 'disk'>,
+  directory: string,
+  fileBytes: number,
+): Promise<{ readonly disk: RoomVerdict; readonly memory: () => MemoryRoom }> {
+  const { freeBytes, isMemory } = await probe.disk(directory)
+  return {
+    disk: judgeDisk(fileBytes, freeBytes),
+    memory: () => (isMemory ? roomBeside(fileBytes, probe.memory()) : probe.memory()),
+  }
 }
 
 /** Reads the limits of this process and machine at each call. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import { messageOf, Promise } from '../base/globals'
-import { OWN_THREAD_NAME, threadEnvironment } from '../base/thread-environment'
+import { ownThreadOptions } from '../base/thread-environment'
 import type { WorkerBirth } from '../base/thread-figures'
 import { systemClock } from '../base/time'
 import type * as carryOut from '../capture/main-thread/carry-out'
@@ -233,16 +233,9 @@ function threadEntry(): string {
 
 function startThread(entry: string, data: WatchdogData): Worker {
   const worker = new Worker(entry, {
-    name: OWN_THREAD_NAME,
+    ...ownThreadOptions(),
     workerData: data,
     transferList: [data.port, data.orderPort],
-    // The application's preloads and loaders must not run a second time. An empty execArgv alone does not stop those of
-    // NODE_OPTIONS.
-    execArgv: [],
-    env: threadEnvironment(process.env),
-    stdin: false,
-    stdout: true,
-    stderr: true,
     resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB, maxYoungGenerationSizeMb: MAX_YOUNG_MB },
   })
   worker.unref()

@@ -7,8 +7,8 @@ import type { Engine } from '../engines'
 import { whyNoInspector } from '../main-thread/local-session'
 import type { HeapStatistics, MainThread } from '../main-thread/orders'
 import { ORDER_TIMEOUT_MS, patient, type PatientMainThread } from '../main-thread/patient'
-import { judgeDisk, roomBeside, type RoomVerdict, snapshotFileBytes } from '../room'
-import type { RoomProbe } from '../room-probe'
+import { type RoomVerdict, snapshotFileBytes } from '../room'
+import { roomFor, type RoomProbe } from '../room-probe'
 import { loadForkHelper } from './fork/helper'
 import { FORK_WAY } from './fork/job'
 import { createForkRung } from './fork/rung'
@@ -55,11 +55,9 @@ export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
       makeDirectory(directory)
       const { heap, late } = await readHeap(mainThread)
       const fileBytes = snapshotFileBytes(heap.usedBytes, redact)
-      const { freeBytes, isMemory } = await probe.disk(directory)
-      const disk = judgeDisk(fileBytes, freeBytes)
+      const { disk, memory: room } = await roomFor(probe, directory, fileBytes)
       if (!disk.fits) return { skip: 'disk', numbers: disk.numbers }
 
-      const room = () => (isMemory ? roomBeside(fileBytes, probe.memory()) : probe.memory())
       const passedOver = [...notHere]
       const { fitting, refusal } = chooseRungs(rungs, heap, room(), passedOver)
       if (refusal && !sampling) return refusal

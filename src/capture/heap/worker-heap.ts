@@ -1,15 +1,15 @@
 import type { HeapProfiler, Runtime, Session } from 'node:inspector'
 import { AbortController, firstLineOf, messageOf, Promise, toJson } from '../../base/globals'
 import { monotonicMs, pause } from '../../base/time'
-import { openArtefact } from '../../files/artefact'
+import { type OpenArtefact, openArtefact } from '../../files/artefact'
 import { OPEN_EXISTING } from '../../files/disk'
 import { artefactName } from '../../files/names'
 import type { MarkedFile } from '../../files/partial'
 import type { Artefact } from '../../files/sidecar'
 import { ExitingError, type Job, type Refusal, type WorkerToDump } from '../capture'
 import type { MainThread } from '../main-thread/orders'
-import { judgeDisk, judgeMemory, roomBeside, snapshotFileBytes, snapshotNeedBytes } from '../room'
-import { NODE_MAJOR, type RoomProbe } from '../room-probe'
+import { judgeMemory, snapshotFileBytes, snapshotNeedBytes } from '../room'
+import { NODE_MAJOR, roomFor, type RoomProbe } from '../room-probe'
 import { type AttachedWorker, attachToWorkers } from '../threads/worker-sessions'
 import { snapshotDeadlineMs } from './in-place'
 import { SAMPLING_INTERVAL_BYTES } from './sampler'
@@ -158,25 +158,30 @@ async function judgeRoom(
   id: number,
   usedBytes: number,
 ): Promise<Refusal | undefined> {
-  const fileBytes = snapshotFileBytes(usedBytes)
-  const { freeBytes, isMemory } = await probe.disk(directory)
-  const disk = judgeDisk(fileBytes, freeBytes)
+  const { disk, memory: room } = await roomFor(probe, directory, snapshotFileBytes(usedBytes))
   if (!disk.fits) return { skip: 'disk', numbers: { worker: id, ...disk.numbers } }
-  const room = isMemory ? roomBeside(fileBytes, probe.memory()) : probe.memory()
-  const memory = judgeMemory(usedBytes, NODE_MAJOR, room)
+  const memory = judgeMemory(usedBytes, NODE_MAJOR, room())
   return memory.fits ? undefined : { skip: 'memory', numbers: { worker: id, ...memory.numbers } }
+}
+
+function openOf(
+  { directory, baseName, sidecar }: Job,
+  { id, name }: WorkerToDump,
+  extension: '.heapsnapshot' | '.heapprofile',
+): OpenArtefact {
+  const thread = { kind: 'worker', id, name } as const
+  return openArtefact(directory, artefactName(baseName, extension, id), { ...sidecar, thread })
 }
 
 async function writeSnapshot(
   reached: ReachedWorker,
-  { directory, baseName, sidecar }: Job,
-  { id, name }: WorkerToDump,
+  job: Job,
+  worker: WorkerToDump,
   usedBytes: number,
   early: AbortSignal,
 ): Promise<WorkerHeapCapture> {
   const startedAtMs = monotonicMs()
-  const thread = { kind: 'worker', id, name } as const
-  const open = openArtefact(directory, artefactName(baseName, '.heapsnapshot', id), { ...sidecar, thread })
+  const open = openOf(job, worker, '.heapsnapshot')
   // An exiting process settles no promise any more.
   const abandon = (): void => open.abandon()
   early.addEventListener('abort', abandon)
@@ -231,8 +236,8 @@ function snapshotExpression({ file, mark }: MarkedFile, isThroughDescriptor: boo
 /** Samples what the worker allocates from now on; where another user samples already, reads that profile and lets it go on. */
 async function writeSamples(
   reached: ReachedWorker,
-  { directory, baseName, sidecar }: Job,
-  { id, name }: WorkerToDump,
+  job: Job,
+  worker: WorkerToDump,
   whyNoSnapshot: string,
   samplingMs: number,
 ): Promise<Pick<WorkerHeapCapture, 'artefact' | 'way'>> {
@@ -248,8 +253,7 @@ async function writeSamples(
   const { profile } = theirs ?? (await read())
   const { samples } = profile as unknown as { readonly samples: readonly unknown[] }
   if (samples.length === 0) return {}
-  const thread = { kind: 'worker', id, name } as const
-  const open = openArtefact(directory, artefactName(baseName, '.heapprofile', id), { ...sidecar, thread })
+  const open = openOf(job, worker, '.heapprofile')
   try {
     open.write(toJson(profile))
     const artefact = await open.publish({

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { AbortController, messageOf, Promise } from '../../base/globals'
-import { OWN_THREAD_NAME, threadEnvironment } from '../../base/thread-environment'
+import { ownThreadOptions } from '../../base/thread-environment'
 import { ownPackageDirectory } from '../../capture/own-package'
 import { whyNoThreadOfOurs } from '../../capture/thread-limit'
 import type * as roundModule from './round'
@@ -40,14 +40,8 @@ function startOnThread(order: RoundOrder, tell: (news: RoundNews) => void): Roun
   const why = whyNoThreadOfOurs()
   if (why !== undefined) throw new Error(why)
   const worker = new Worker(join(ownPackageDirectory(), 'dist', 'hooks', 's3', 'upload-thread.js'), {
-    // The name by which dumps leave out the threads of this library.
-    name: OWN_THREAD_NAME,
+    ...ownThreadOptions(),
     workerData: order,
-    execArgv: [],
-    env: threadEnvironment(process.env),
-    stdin: false,
-    stdout: true,
-    stderr: true,
     resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB, maxYoungGenerationSizeMb: MAX_YOUNG_MB },
   })
   const stop = (): void => void worker.terminate().catch(() => undefined)
