@@ -1,4 +1,3 @@
-import { dirname } from 'node:path'
 import { messageOf, toJson } from '../base/globals'
 import { epochMs, monotonicMs, pause } from '../base/time'
 import type { PassedOver } from '../capture/capture'
@@ -18,7 +17,7 @@ import {
 } from '../capture/heap/limit/earlier-dumps'
 import type { HeapLimitJobFacts } from '../capture/heap/limit/job'
 import type { RoomProbe } from '../capture/room-probe'
-import type { Disk } from '../files/directory'
+import { type Disk, nearestExisting } from '../files/directory'
 import { childDeadlineMs } from '../files/expiry'
 import { deleteExpired } from '../files/retention'
 import type { Budget } from './budget'
@@ -158,17 +157,18 @@ async function planFor(
   }
 }
 
-/** The directory may come into being with the dump only: then the space is that of the nearest level that exists. */
+/** The directory may come into being with the dump only: then the space is that of the place in which it will be. */
 async function diskOf(
   probe: Pick<RoomProbe, 'disk'>,
   directory: string,
 ): Promise<Disk | { readonly error: string }> {
   try {
-    return await probe.disk(directory)
+    return await probe.disk(directory).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+      return probe.disk(nearestExisting(directory))
+    })
   } catch (error) {
-    const above = dirname(directory)
-    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT' && above !== directory
-    return isMissing ? diskOf(probe, above) : { error: messageOf(error) }
+    return { error: messageOf(error) }
   }
 }
 

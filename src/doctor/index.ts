@@ -5,12 +5,13 @@ import { messageOf } from '../base/globals'
 import { clearInterval, clearTimeout, MAX_TIMER_MS, setInterval, setTimeout } from '../base/time'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { processRegistry } from '../dispatch/gate'
+import { nearestExisting } from '../files/directory'
 import { PRELOAD_DEFAULTS, readEnvironment } from '../monitor/environment'
 import { resolveOptions, type Settings } from '../monitor/options'
 import { type Monitoring, startMonitoring } from '../monitor/start'
 import { type MonitorEvents, Voice } from '../monitor/voice'
 import { betterOnes, type Finding, findingsOf, inWords } from './findings'
-import { lookAround, nearestExisting } from './look'
+import { lookAround } from './look'
 
 export { asText } from './text'
 export type { Finding }
@@ -52,7 +53,9 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Examinati
     const tried: Finding[] = []
     for (const kind of KINDS) tried.push(await tryOut(monitoring, kind, trials[kind] !== undefined))
     await monitoring.stop()
-    const all = [...findings, ...failed, ...findingsOf(withRealDirectories(facts, settings)), ...tried]
+    const real = { cpu: settings.cpu.directory, memory: settings.memory.directory }
+    const inReal = { ...facts, settings: withDirectories(facts.settings, real) }
+    const all = [...findings, ...failed, ...findingsOf(inReal), ...tried]
     return { node: process.version, pid: process.pid, findings: all }
   } finally {
     clearInterval(hold)
@@ -119,24 +122,20 @@ function remove(directories: readonly string[]): void {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
 }
 
-function withDirectories(settings: Settings, directories: TrialDirectories): Settings {
+interface WithDirectories {
+  readonly cpu: { readonly directory: string }
+  readonly memory: { readonly directory: string }
+}
+
+function withDirectories<Given extends WithDirectories>(
+  settings: Given,
+  directories: TrialDirectories,
+): Given {
   const { cpu, memory } = settings
   return {
     ...settings,
     cpu: { ...cpu, directory: directories.cpu ?? cpu.directory },
     memory: { ...memory, directory: directories.memory ?? memory.directory },
-  }
-}
-
-function withRealDirectories<Given extends { settings: object }>(facts: Given, settings: Settings): Given {
-  const { cpu, memory } = facts.settings as Settings
-  return {
-    ...facts,
-    settings: {
-      ...facts.settings,
-      cpu: { ...cpu, directory: settings.cpu.directory },
-      memory: { ...memory, directory: settings.memory.directory },
-    },
   }
 }
 

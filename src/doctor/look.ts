@@ -1,10 +1,8 @@
-import { existsSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { getHeapStatistics } from 'node:v8'
 import { endsItsChildren } from '../capture/heap/limit/allowance'
 import type { MemoryRoom } from '../capture/room'
 import { createRoomProbe } from '../capture/room-probe'
-import { type Disk, readDisk, whoCanTamper, whyNotWritable } from '../files/directory'
+import { type Disk, nearestExisting, readDisk, whoCanTamper, whyNotWritable } from '../files/directory'
 import type { StartFacts } from '../monitor/start'
 import { type Confinement, readConfinement } from '../system/confinement'
 import { readKernelFile } from '../system/proc'
@@ -72,12 +70,6 @@ async function lookAt(directory: string): Promise<DirectoryFacts> {
     whoCanTamper: whoCanTamper(place),
     disk: await readDisk(place).catch(() => undefined),
   }
-}
-
-/** The directory, or the one in which it would be created. */
-export function nearestExisting(directory: string): string {
-  const parent = dirname(directory)
-  return existsSync(directory) || parent === directory ? directory : nearestExisting(parent)
 }
 
 function refusedScopes(): Scope[] | undefined {

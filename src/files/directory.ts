@@ -329,6 +329,12 @@ export interface Disk {
 /** `f_type` of tmpfs, statfs(2). */
 const TMPFS_MAGIC = 0x01021994
 
+/** The directory, or the one in which it would be created. */
+export function nearestExisting(directory: string): string {
+  const parent = dirname(directory)
+  return fs.existsSync(directory) || parent === directory ? directory : nearestExisting(parent)
+}
+
 /** @throws The file system's error. */
 export async function readDisk(directory: string): Promise<Disk> {
   // On a thread of this library not through the thread pool, which the application may have filled.

@@ -1,7 +1,15 @@
-import { parseSize } from '../base/size'
 import { OWN_RULES, RULE_NAME } from '../files/names'
 import { type LimiterOption, readLimiter } from '../options/limiter'
-import { atLeastZero, rangeError, readMs, readObject, readShare, readWhole, typeError } from '../options/read'
+import {
+  atLeastZero,
+  rangeError,
+  readMs,
+  readObject,
+  readShare,
+  readSize,
+  readWhole,
+  typeError,
+} from '../options/read'
 import type { Metric } from '../watch/metrics'
 import type { NamedRule, RuleSettings } from '../watch/watch'
 
@@ -171,11 +179,7 @@ function readThreshold(metric: Metric, value: unknown, at: string): number {
     }
     case 'external': {
       const expected = "a number of bytes, at least 0, or a size such as '500mb' (b, kb, mb, gb, tb, pb)"
-      if (typeof value === 'number') return atLeastZero(value, at, expected)
-      if (typeof value !== 'string') throw typeError(at, expected, value)
-      const sizeBytes = parseSize(value)
-      if (sizeBytes === undefined) throw rangeError(at, expected, value)
-      return sizeBytes
+      return readSize(value, at, expected)
     }
     case 'eventLoopDelay': {
       const expected = 'a number of milliseconds, at least 0'

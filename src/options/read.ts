@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { ownOnly } from '../base/globals'
+import { parseSize } from '../base/size'
 import { MAX_TIMER_MS } from '../base/time'
 import type { Logger } from '../report/listeners'
 
@@ -76,6 +77,15 @@ export function readDirectory(value: unknown, name: string, otherwise = () => ab
   if (typeof value !== 'string') throw typeError(name, expected, value)
   if (value === '' || value.includes('\0')) throw rangeError(name, expected, value)
   return absolute(value)
+}
+
+/** Bytes, at least 0, as a number or as a size such as `'500mb'`. */
+export function readSize(value: unknown, name: string, expected: string): number {
+  if (typeof value === 'number') return atLeastZero(value, name, expected)
+  if (typeof value !== 'string') throw typeError(name, expected, value)
+  const sizeBytes = parseSize(value)
+  if (sizeBytes === undefined) throw rangeError(name, expected, value)
+  return sizeBytes
 }
 
 /** The working directory may have been removed: that fails dumps, as any directory does that cannot be used, and not the start. */

@@ -1,5 +1,4 @@
-import { parseSize } from '../../base/size'
-import { atLeastZero, rangeError, readBoolean, readMs, readObject, typeError } from '../../options/read'
+import { rangeError, readBoolean, readMs, readObject, readSize, typeError } from '../../options/read'
 import { S3_OPTIONS } from './declared'
 import { DEFAULT_KEY, whyNoTemplate } from './key'
 
@@ -175,9 +174,5 @@ function readMaxBytes(value: unknown = DEFAULT_MAX_BYTES): number {
   const name = 'options.maxBytes'
   const expected = "a number of bytes, at least 0, a size such as '10gb', or false"
   if (value === false) return Infinity
-  if (typeof value === 'number') return atLeastZero(value, name, expected)
-  if (typeof value !== 'string') throw typeError(name, expected, value)
-  const sizeBytes = parseSize(value)
-  if (sizeBytes === undefined) throw rangeError(name, expected, value)
-  return sizeBytes
+  return readSize(value, name, expected)
 }
