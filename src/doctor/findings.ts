@@ -9,7 +9,7 @@ import {
   snapshotFileBytes,
 } from '../capture/room'
 import type { DumpKind } from '../dispatch/events'
-import { ruleInWords } from '../monitor/start-line'
+import { ruleInWords, uncertainLimits, unreachableThresholds } from '../monitor/start-line'
 import type { DirectoryFacts, Facts } from './look'
 
 /** One answer of the doctor. */
@@ -29,7 +29,8 @@ const OPTIONAL_PACKAGES = ['v8-profiler-next', 'heapdump', 'memwatch-next']
 export function findingsOf(facts: Facts): Finding[] {
   return [
     watched(facts),
-    ...facts.warnings.map(warning),
+    ...thresholds(facts),
+    ...uncertain(facts),
     limits(facts),
     thread(facts),
     ways('cpu', facts),
@@ -54,16 +55,22 @@ function watched({ node, platform, settings }: Facts): Finding {
   return { subject: 'watched', level: 'ok', text: `${all}; Node.js ${node} on ${platform}` }
 }
 
-/** A line that warned at the start. */
-function warning(text: string): Finding {
-  if (text.includes('can never be exceeded')) {
+/** The start warned of the same thresholds. */
+function thresholds({ settings, limits, unlikely }: Facts): Finding[] {
+  const subject = 'threshold'
+  const never = unreachableThresholds(settings, limits).map((text): Finding => {
     const advice = "lower it, raise the limit, or give a share such as '85%', which follows the limit"
-    return { subject: 'threshold', level: 'problem', text, advice }
-  }
-  if (text.includes('uncertain'))
-    return { subject: 'limits', level: 'note', text, advice: 'make the files of the cgroup readable' }
+    return { subject, level: 'problem', text, advice }
+  })
+  if (unlikely === undefined) return never
   const advice = "lower it, raise the heap limit, or add a rule with the metric 'heap'"
-  return { subject: 'threshold', level: 'note', text, advice }
+  return [...never, { subject, level: 'note', text: unlikely, advice }]
+}
+
+function uncertain({ limits }: Facts): Finding[] {
+  const text = uncertainLimits(limits)
+  const advice = 'make the files of the cgroup readable'
+  return text === undefined ? [] : [{ subject: 'limits', level: 'note', text, advice }]
 }
 
 function limits({

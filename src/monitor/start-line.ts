@@ -66,16 +66,22 @@ export function namedRuleInWords(rule: NamedRule): string {
 }
 
 /** Log lines at start that warn of thresholds that can never be exceeded, and of limits that could not be read. */
-export function startWarnings({ cpu, memory, rules = [] }: Watched, limits: Limits): string[] {
+export function startWarnings(watched: Watched, limits: Limits): string[] {
+  const uncertain = uncertainLimits(limits)
+  return [...(uncertain === undefined ? [] : [uncertain]), ...unreachableThresholds(watched, limits)]
+}
+
+/** The warnings of thresholds that can never be exceeded. */
+export function unreachableThresholds({ cpu, memory, rules = [] }: Watched, limits: Limits): string[] {
   return [
-    uncertainLimits(limits),
     cpu.rule && unreachableCpu(cpu.rule.threshold, limits),
     memory.rule && unreachableMemory('the memory threshold', memory.rule.threshold, limits),
     ...rules.map((rule) => unreachableRule(rule, limits)),
   ].filter((line): line is string => line !== undefined)
 }
 
-function uncertainLimits({ problems }: Limits): string | undefined {
+/** The warning of limits that could not be read. */
+export function uncertainLimits({ problems }: Limits): string | undefined {
   return problems && `the limits of this process are uncertain: ${problems}; no limit is assumed there`
 }
 

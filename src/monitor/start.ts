@@ -60,8 +60,8 @@ export interface StartFacts {
   readonly limits: Limits
   readonly thread: string
   readonly ways: Ways
-  /** The lines that warned. */
-  readonly warnings: readonly string[]
+  /** The warning for a memory threshold that V8's heap limit makes unlikely to be exceeded. */
+  readonly unlikely: string | undefined
   readonly signal: NodeJS.Signals | undefined
   /** What happens at V8's heap limit, in words; absent when that is not looked after. */
   readonly atHeapLimit: string | undefined
@@ -165,8 +165,8 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   started.add(stopLeaks)
 
   const unlikely = heapLimitFirst(watchSettings, limits)
-  const warnings = [...startWarnings(watchSettings, limits), ...(unlikely === undefined ? [] : [unlikely])]
-  for (const line of warnings) voice.notice(line)
+  for (const line of startWarnings(watchSettings, limits)) voice.notice(line)
+  if (unlikely !== undefined) voice.notice(unlikely)
   return {
     dumpByHand,
     stats: () => ({
@@ -205,7 +205,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
       settings: watchSettings,
       limits,
       ...(await placed),
-      warnings,
+      unlikely,
       signal: settings.signal,
       atHeapLimit: heapLimit?.inWords,
     }),

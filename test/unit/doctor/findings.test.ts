@@ -38,7 +38,7 @@ const good: Facts = {
       passedOver: [{ way: 'heapdump', why: 'not installed' }],
     },
   },
-  warnings: [],
+  unlikely: undefined,
   signal: 'SIGUSR2',
   atHeapLimit: 'profile and snapshot by fork',
   node: 'v24.0.0',
@@ -70,19 +70,22 @@ test('a process in which nothing is in the way has no problem, and lacks no opti
 
 const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = {
   'a threshold that can never trip': [
-    { warnings: ['the CPU threshold of 90% of a core can never be exceeded: …'] },
+    { settings: { ...settings, cpu: { ...settings.cpu, rule: { ...rule, threshold: 300 } } } },
     /^problem: threshold: .*\| lower it/,
   ],
   'a threshold above the heap limit': [
-    { warnings: ['the memory threshold of 5 bytes is unlikely to be reached'] },
+    { unlikely: 'the memory threshold of 5 bytes is unlikely to be reached' },
     /^note: threshold: .*metric 'heap'/,
   ],
   'limits that cannot be read': [
-    { warnings: ['the limits of this process are uncertain: x'] },
+    { limits: { ...good.limits, problems: 'x' } },
     /^note: limits: .*\| make the files of the cgroup readable/,
   ],
   'a quota below one core': [
-    { limits: { ...good.limits, cpus: 0.5, cpusSource: 'cgroup-v2' } },
+    {
+      limits: { ...good.limits, cpus: 0.5, cpusSource: 'cgroup-v2' },
+      settings: { ...settings, cpu: { ...settings.cpu, rule: { ...rule, threshold: 40 } } },
+    },
     /^note: limits: .*0\.5 cores \(cgroup-v2\)/,
   ],
   'no thread': [{ thread: 'the main thread' }, /^note: thread: .*RLIMIT_NPROC/],
