@@ -5,17 +5,47 @@ import { createServer, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
+import { after, before, type TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import * as s3 from '@aws-sdk/client-s3'
-import { CREDENTIALS } from '../../tools/services/swift.mjs'
+import { CREDENTIALS, startSwift, type Swift, whyNoSwift } from '../../tools/services/swift.mjs'
 import type { App } from '../monitor/app'
 
 /** Dumps when it is told to, and sends. */
 export const SENDS = '../../hooks/programs/sends.js'
 /** This host, in keys. */
 export const host = hostname().replace(/[^A-Za-z0-9._-]/g, '_')
+
+/** Why there is no Swift here, for `skip`; printed. */
+export const noSwift = whyNoSwift() ?? false
+if (noSwift !== false) console.log(`skipped: ${noSwift}`)
+
+/** The server of a suite, once the suite has begun, and a bucket of its own for each test. */
+export interface Service {
+  readonly swift: Swift
+  newBucket(isThere?: boolean): Promise<Bucket>
+}
+
+/** To be called in a suite: starts Swift before its first test, and stops it after the last. */
+export function swiftOfSuite(): Service {
+  let swift: Swift
+  before(async () => {
+    swift = await startSwift()
+  })
+  after(() => swift?.stop())
+  let lastBucket = 0
+  return {
+    get swift() {
+      return swift
+    },
+    async newBucket(isThere = true) {
+      const bucket = new Bucket(`evidence-${++lastBucket}`, swift.endpoint)
+      if (isThere) await bucket.create()
+      return bucket
+    },
+  }
+}
 
 /** A bucket, seen by the test itself. */
 export class Bucket {

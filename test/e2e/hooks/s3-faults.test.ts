@@ -3,38 +3,24 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
-import { POWERLESS, startSwift, type Swift, whyNoSwift } from '../../tools/services/swift.mjs'
+import { describe, it } from 'node:test'
+import { POWERLESS } from '../../tools/services/swift.mjs'
 import { scratch, startApp } from '../monitor/app'
-import { Bucket, keyOf, leave, linesOf, road, SENDS, until } from './bucket'
+import { keyOf, leave, linesOf, noSwift, road, SENDS, swiftOfSuite, until } from './bucket'
 
-const skip = whyNoSwift() ?? false
-if (skip !== false) console.log(`skipped: ${skip}`)
-
-describe('uploads to a real S3 that fails', { skip }, () => {
-  let swift: Swift
-
-  before(async () => {
-    swift = await startSwift()
-  })
-  after(() => swift?.stop())
-
-  let lastBucket = 0
-  const newBucket = async (isThere = true): Promise<Bucket> => {
-    const bucket = new Bucket(`evidence-${++lastBucket}`, swift.endpoint)
-    if (isThere) await bucket.create()
-    return bucket
-  }
+describe('uploads to a real S3 that fails', { skip: noSwift }, () => {
+  const service = swiftOfSuite()
+  const newBucket = (isThere?: boolean) => service.newBucket(isThere)
 
   it('a server that is killed amid a part is one failure, and has everything when it is back', async (t) => {
-    const [bucket, way, directory] = [await newBucket(), await road(t, swift.endpoint), scratch(t)]
+    const [bucket, way, directory] = [await newBucket(), await road(t, service.swift.endpoint), scratch(t)]
     const name = leave(directory, { bytes: 30_000_000 })
     let isKilled = false
     way.onRequest = (line, from) => {
       if (isKilled || !line.startsWith('PUT')) return
       from.once('data', () => {
         isKilled = true
-        void swift.kill()
+        void service.swift.kill()
       })
     }
     const app = startApp(t, SENDS, {}, { directory, args: [bucket.options(way.endpoint)] })
@@ -45,7 +31,7 @@ describe('uploads to a real S3 that fails', { skip }, () => {
     const requests = way.requests.length
     await until(() => way.requests.length > requests)
     assert.equal(typeof (await app.order<{ file: string }>('dumpCpu', 20)).file, 'string')
-    await swift.start()
+    await service.swift.start()
     await app.until('line', ({ text }) => text.startsWith('sent manual-cpu-'))
     await app.until('line', ({ text }) => text === 'S3 takes what is sent again')
     assert.equal(app.said('failure').length, 1)
@@ -55,7 +41,7 @@ describe('uploads to a real S3 that fails', { skip }, () => {
   })
 
   it('a process that is killed amid a part leaves the rest to the next start', async (t) => {
-    const [bucket, way, directory] = [await newBucket(), await road(t, swift.endpoint), scratch(t)]
+    const [bucket, way, directory] = [await newBucket(), await road(t, service.swift.endpoint), scratch(t)]
     const name = leave(directory, { bytes: 30_000_000 })
     const options = { directory, args: [bucket.options(way.endpoint)] }
     const first = startApp(t, SENDS, {}, options)
@@ -87,7 +73,7 @@ describe('uploads to a real S3 that fails', { skip }, () => {
         /the credentials are not accepted \(SignatureDoesNotMatch\)/,
       ],
     ] as const) {
-      const app = startApp(t, SENDS, {}, { args: [bucket.options(swift.endpoint, { credentials })] })
+      const app = startApp(t, SENDS, {}, { args: [bucket.options(service.swift.endpoint, { credentials })] })
       await app.order('dumpCpu', 20)
       assert.match((await app.until('failure')).message, advice)
       await app.order('dumpCpu', 20)
@@ -99,7 +85,7 @@ describe('uploads to a real S3 that fails', { skip }, () => {
 
   it('a bucket that is not there is one failure, and gets everything once it is', async (t) => {
     const bucket = await newBucket(false)
-    const app = startApp(t, SENDS, {}, { args: [bucket.options(swift.endpoint)] })
+    const app = startApp(t, SENDS, {}, { args: [bucket.options(service.swift.endpoint)] })
     await app.order('dumpCpu', 20)
     const { message } = await app.until('failure')
     assert.match(message, new RegExp(`^the bucket ${bucket.name} does not exist: create it`))
@@ -132,7 +118,7 @@ describe('uploads to a real S3 that fails', { skip }, () => {
   it('without a thread the main thread sends, and one line reports it', async (t) => {
     const [bucket, directory] = [await newBucket(), scratch(t)]
     const name = leave(directory, { bytes: 20_000_000 })
-    const args = [bucket.options(swift.endpoint), 'no thread']
+    const args = [bucket.options(service.swift.endpoint), 'no thread']
     const app = startApp(t, SENDS, { watchdog: false }, { directory, args })
     await app.until('line', ({ text }) => text.startsWith(`sent ${name}`))
     await app.order('dumpCpu', 20)

@@ -1,33 +1,30 @@
 import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { Program, programEnvironment } from '../../harness/program'
-import { startSwift, type Swift, whyNoSwift } from '../../tools/services/swift.mjs'
 import { installLibrary, repository } from '../../unit/capture/package-copy'
 import { artefacts, scratch, startApp } from '../monitor/app'
-import { Bucket, host, keyOf, leave, leaveLink, linesOf, puts, road, SENDS, until } from './bucket'
+import {
+  host,
+  keyOf,
+  leave,
+  leaveLink,
+  linesOf,
+  noSwift,
+  puts,
+  road,
+  SENDS,
+  swiftOfSuite,
+  until,
+} from './bucket'
 
-const skip = whyNoSwift() ?? false
-if (skip !== false) console.log(`skipped: ${skip}`)
-
-describe('uploads to a real S3', { skip }, () => {
-  let swift: Swift
-
-  before(async () => {
-    swift = await startSwift()
-  })
-  after(() => swift?.stop())
-
-  let lastBucket = 0
-  const newBucket = async (isThere = true): Promise<Bucket> => {
-    const bucket = new Bucket(`evidence-${++lastBucket}`, swift.endpoint)
-    if (isThere) await bucket.create()
-    return bucket
-  }
+describe('uploads to a real S3', { skip: noSwift }, () => {
+  const service = swiftOfSuite()
+  const newBucket = (isThere?: boolean) => service.newBucket(isThere)
 
   it('each artefact arrives byte for byte, and its .json after it', async (t) => {
-    const [bucket, way] = [await newBucket(), await road(t, swift.endpoint)]
+    const [bucket, way] = [await newBucket(), await road(t, service.swift.endpoint)]
     const more = { service: 'shop', version: '1.2.3' }
     const app = startApp(t, SENDS, { memory: {} }, { args: [bucket.options(way.endpoint, more)] })
     await app.order('dumpCpu', 50)
@@ -55,7 +52,7 @@ describe('uploads to a real S3', { skip }, () => {
   })
 
   it('nothing is sent without uploadTo, nor what is not ours with it', async (t) => {
-    const [bucket, way] = [await newBucket(), await road(t, swift.endpoint)]
+    const [bucket, way] = [await newBucket(), await road(t, service.swift.endpoint)]
     const [directory, elsewhere] = [scratch(t), scratch(t)]
     leave(directory, { pid: 1, host: 'another-host' })
     leave(directory, { pid: 2, of: elsewhere })
@@ -75,7 +72,7 @@ describe('uploads to a real S3', { skip }, () => {
   })
 
   it('what is there is not sent again, whether it is remembered or not', async (t) => {
-    const [bucket, way, directory] = [await newBucket(), await road(t, swift.endpoint), scratch(t)]
+    const [bucket, way, directory] = [await newBucket(), await road(t, service.swift.endpoint), scratch(t)]
     const name = leave(directory)
     const start = () => startApp(t, SENDS, {}, { directory, args: [bucket.options(way.endpoint)] })
     const first = start()
@@ -96,7 +93,7 @@ describe('uploads to a real S3', { skip }, () => {
   })
 
   it('of several processes in one directory one sends each file', async (t) => {
-    const [bucket, way, directory] = [await newBucket(), await road(t, swift.endpoint), scratch(t)]
+    const [bucket, way, directory] = [await newBucket(), await road(t, service.swift.endpoint), scratch(t)]
     const names = Array.from({ length: 6 }, (_each, at) =>
       leave(directory, { pid: at + 1, bytes: 2_000_000 }),
     )
@@ -116,7 +113,7 @@ describe('uploads to a real S3', { skip }, () => {
     for (const deleteAfterUpload of [true, false]) {
       const [bucket, directory] = [await newBucket(), scratch(t)]
       const name = leave(directory)
-      const args = [bucket.options(swift.endpoint, { deleteAfterUpload })]
+      const args = [bucket.options(service.swift.endpoint, { deleteAfterUpload })]
       const app = startApp(t, SENDS, {}, { directory, args })
       await app.until('line', ({ text }) => text.startsWith(`sent ${name}`))
       await app.order('stop')
@@ -142,7 +139,7 @@ describe('uploads to a real S3', { skip }, () => {
       })
     const s3 = {
       CMM_S3_BUCKET: bucket.name,
-      CMM_S3_ENDPOINT: swift.endpoint,
+      CMM_S3_ENDPOINT: service.swift.endpoint,
       CMM_S3_KEY: 'all/<host>/<name>',
     }
     const wrong = run({ ...s3, CMM_S3_SSE: '\n' })
