@@ -1,18 +1,7 @@
 // A program whose memory lies in one thread: node with-heavy-workers.js <monitor options as JSON> <case>. Reads `dump` on its
 // standard input; ends when that closes. Objects of the class `Parcel` are what the heap of that thread is full of.
-const { writeSync } = require('node:fs')
 const { Worker } = require('node:worker_threads')
-const cpuMemoryMonitor = require('../../../..')
-
-const say = (message) => writeSync(1, `${JSON.stringify(message)}\n`)
-const [options, name] = process.argv.slice(2)
-const logger = Object.fromEntries(
-  ['info', 'warn', 'error'].map((level) => [level, (line) => say({ type: 'line', level, line })]),
-)
-const monitor = cpuMemoryMonitor({ logger, ...JSON.parse(options) })
-monitor.on('failure', ({ stage, message }) => say({ type: 'failure', failure: { stage, message } }))
-monitor.on('dump', (dump) => say({ type: 'dump', dump }))
-monitor.on('skip', (skip) => say({ type: 'skip', skip }))
+const { monitor, name, say } = require('./stage')
 
 // Long strings, so that few objects hold much memory, and a snapshot is soon taken.
 const FILL = `class Parcel { constructor(at) { this.text = Buffer.alloc(100_000, 97 + (at % 20)).toString('latin1') } }

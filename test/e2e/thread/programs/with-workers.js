@@ -1,17 +1,7 @@
 // A program with worker threads: node with-workers.js <monitor options as JSON> <case>. Reads `dump <ms>` on its standard input and
 // says what became of it; ends when that closes. Functions named `guilty…` are what a profile has to name.
-const { writeSync } = require('node:fs')
 const { Worker } = require('node:worker_threads')
-const cpuMemoryMonitor = require('../../../..')
-
-const say = (message) => writeSync(1, `${JSON.stringify(message)}\n`)
-const [options, name] = process.argv.slice(2)
-const logger = Object.fromEntries(
-  ['info', 'warn', 'error'].map((level) => [level, (line) => say({ type: 'line', level, line })]),
-)
-const monitor = cpuMemoryMonitor({ logger, ...JSON.parse(options) })
-monitor.on('failure', ({ stage, message }) => say({ type: 'failure', failure: { stage, message } }))
-monitor.on('dump', (dump) => say({ type: 'dump', dump }))
+const { monitor, name, say } = require('./stage')
 
 const HOT =
   'function guiltyWorker() { let x = 0; for (let i = 0; i < 1e6; i++) x += Math.sqrt(x + i); return x };'
