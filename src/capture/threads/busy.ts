@@ -1,6 +1,9 @@
-/** CPU time within {@link BUSY_WINDOW_MS} that makes a worker busy, ms. */
-export const BUSY_MS = 50
+/** Share of the time from which on a worker is busy: 50 ms of CPU within a second. */
+export const BUSY_SHARE = 0.05
+/** Longest time over which the share is taken, ms. */
 export const BUSY_WINDOW_MS = 1000
+/** CPU time below which a worker is not busy, however short the time, ms: a timer or a collection takes that long. */
+export const LEAST_BUSY_MS = 15
 
 /** Number of workers that one dump profiles, at most: each takes memory of this thread and a file. */
 export const MOST_WORKER_PROFILES = 16
@@ -17,8 +20,10 @@ export class BusyWatch {
 
   /** @returns Whether the worker was busy within the window that has begun, or has just ended. */
   isBusy(nowMs: number, cpuMs: number): boolean {
-    if (cpuMs - this.#cpuMs >= BUSY_MS) return true
-    if (nowMs - this.#sinceMs >= BUSY_WINDOW_MS) {
+    const usedMs = cpuMs - this.#cpuMs
+    const passedMs = nowMs - this.#sinceMs
+    if (usedMs >= LEAST_BUSY_MS && usedMs >= BUSY_SHARE * passedMs) return true
+    if (passedMs >= BUSY_WINDOW_MS) {
       this.#sinceMs = nowMs
       this.#cpuMs = cpuMs
     }

@@ -17,6 +17,7 @@ describe('the event, the .json and the log line name who it was', () => {
       const app = startApp(t, 'guilty.js', { ...options, signal: false }, { args: [shape] })
       const dump = await app.until('dump')
       const { text } = await app.until('line', (line) => line.text.includes(dump.file))
+      t.diagnostic(text)
       assert.deepEqual(judge(shape, dump, text, sidecarOf(dump.file)), [])
     })
 })

@@ -2,7 +2,7 @@
 // profile or snapshot can name it, the function or class in the main file, and the worker that the file is of.
 const { readFileSync } = require('node:fs')
 
-const cpu = { interval: 500, duration: 300, threshold: 10, counter: 3, limiter: [1, 'hour'], blocked: false }
+const cpu = { interval: 500, duration: 1000, threshold: 10, counter: 3, limiter: [1, 'hour'], blocked: false }
 const memory = { interval: 250, limiter: [1, 'hour'], heapLimit: false }
 /** Percent of the process's own figure by which the sum of the parts may differ, and points that are noise. */
 const MOST_DIFFERENCE = 10

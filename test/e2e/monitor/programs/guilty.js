@@ -54,13 +54,13 @@ const shapes = {
     })
   },
   collections() {
-    // Each object survives until it is old, so that the collector has all the work.
-    const live = Array.from({ length: 300_000 }, (_, at) => ({ at, next: { at } }))
+    // Each object survives until it is old, and is linked to many others, so that the collector has most of the work.
+    const live = Array.from({ length: 100_000 }, () => new Array(48))
     let place = 0
     inSlices(function churn() {
       for (let count = 0; count < 2000; count++) {
         place = (place + 7919) % live.length
-        live[place] = { at: count, next: { at: place } }
+        live[place] = new Array(48).fill(live[(place * 31) % live.length][0] ?? { count })
       }
     })
   },
@@ -81,13 +81,13 @@ const shapes = {
   },
   'leaking main'() {
     class StaleOrder {
-      constructor(value) {
-        this.value = value
+      constructor(number) {
+        this.lines = Buffer.alloc(2000, 97 + (number % 20)).toString('latin1')
       }
     }
     const map = new Map()
     const fill = () => {
-      for (let count = 0; count < 20_000; count++) map.set(map.size, new StaleOrder(map.size))
+      for (let count = 0; count < 1000; count++) map.set(map.size, new StaleOrder(map.size))
       if (process.memoryUsage().heapUsed < MOST_BYTES) setTimeout(fill, 20)
     }
     fill()
