@@ -26,15 +26,6 @@ export function startMemoryCheck(check: MemoryCheck): () => void {
   return () => void stop()
 }
 
-/** @returns `undefined` when the memory cannot be read: Node opens a file for it, and may have no descriptor left. */
-export function readOwnRss(): number | undefined {
-  try {
-    return process.memoryUsage.rss()
-  } catch {
-    return undefined
-  }
-}
-
 export interface ResidentSetWatch<Key> {
   readonly intervalMs: number
   /** Returns the processes to read now. */

@@ -2,12 +2,13 @@ import cluster, { type Worker } from 'node:cluster'
 import type { EventEmitter } from 'node:events'
 import { clearTimeout, setImmediate, setTimeout } from '../base/time'
 import type { Logger } from '../report/listeners'
+import { readRss } from '../system/figures'
 import { watchAddresses } from './drain/addresses'
 import { type CleanContext, type CleanFunction, drain } from './drain/drain'
 import { Doors } from './drain/servers'
 import { Evidence } from './dump/worker-dump'
 import { surviveDumpSignal } from './dump-signal'
-import { readOwnRss, startMemoryCheck } from './memory-check'
+import { startMemoryCheck } from './memory-check'
 import { EVENT, fromPrimary, type FromWorker, seal, takeSecret } from './messages'
 import type { ClusterSettings, RunFunction } from './options'
 import { type OrphanWatchdog, startOrphanWatchdog } from './orphan-watchdog'
@@ -143,7 +144,7 @@ class WorkerSide {
       limitBytes: this.settings.limitBytes,
       intervalMs: this.settings.checkIntervalMs,
       confirm: this.settings.confirm,
-      readRss: readOwnRss,
+      readRss,
       onReading: (rssBytes, isOver) => this.#send({ kind: isOver ? 'over' : 'reading', rssBytes }),
     })
   }
@@ -152,7 +153,7 @@ class WorkerSide {
     Promise.resolve(started).then(
       () => {
         this.#isReady = true
-        this.#send({ kind: 'started', rssBytes: readOwnRss() ?? 0 })
+        this.#send({ kind: 'started', rssBytes: readRss() ?? 0 })
       },
       (error: unknown) => {
         // Thrown outside of the promise, so that it is an uncaught exception, with the application's own handlers, and

@@ -14,6 +14,7 @@ import {
 import type * as heapLimitJob from '../capture/heap/limit/job'
 import { createHeapSampler, type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampler'
 import { openLocalSession } from '../capture/main-thread/local-session'
+import { readRss } from '../system/figures'
 import { claim } from './gate'
 
 export interface ArmedHeapLimit {
@@ -49,7 +50,7 @@ type V8OfToday = typeof v8 & { readonly setHeapProfileNearHeapLimit?: (dumps: nu
 export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   const { holdMs, writesLine, sampler, signal, isThreadWanted, fork = loadForkHelper() } = parts
   const { heap_size_limit: limitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
-  const baseBytes = Math.max(0, process.memoryUsage.rss() - heapBytes)
+  const baseBytes = Math.max(0, (readRss() ?? 0) - heapBytes)
   const holdsToEnd = endsItsChildren(process.pid, process.ppid, readNameOfInit())
   const hold = { holdMs: holdsToEnd ? holdMs : HOLD_UNTIL_COLLECTED_MS, holdsToEnd }
   const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]

@@ -12,10 +12,22 @@ export function readOwnThreadCpuMs(): number {
 }
 
 const memoryUsage = process.memoryUsage.bind(process)
+const residentSetSize = process.memoryUsage.rss.bind(process)
 
-/** Reads heap and CPU time of the calling thread; takes 20 µs. */
-export function readHeapFigures(): HeapFigures {
-  const { heapUsed, heapTotal, external, arrayBuffers } = memoryUsage()
+/** Resident set size of the process, bytes; `undefined` without a free descriptor, for Node opens a file to read it. */
+export function readRss(): number | undefined {
+  try {
+    return residentSetSize()
+  } catch {
+    return undefined
+  }
+}
+
+/** Reads heap and CPU time of the calling thread; takes 20 µs. `undefined` when {@link readRss} is: Node reads both. */
+export function readHeapFigures(): HeapFigures | undefined {
+  const usage = readMemoryUsage()
+  if (!usage) return undefined
+  const { heapUsed, heapTotal, external, arrayBuffers } = usage
   return {
     atMs: monotonicMs(),
     heapUsed,
@@ -25,5 +37,13 @@ export function readHeapFigures(): HeapFigures {
     arrayBuffers,
     // On Linux the CPU time of each thread is read from /proc instead.
     threadCpuMs: process.platform === 'linux' ? NaN : readOwnThreadCpuMs(),
+  }
+}
+
+function readMemoryUsage(): NodeJS.MemoryUsage | undefined {
+  try {
+    return memoryUsage()
+  } catch {
+    return undefined
   }
 }

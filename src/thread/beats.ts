@@ -121,8 +121,8 @@ export class Beats implements MainReports {
     }
   }
 
-  #report(figures: HeapFigures): void {
-    for (const [at, name] of FIGURES.entries()) this.#figures[at] = figures[name]
+  #report(figures: HeapFigures | undefined): void {
+    if (figures) for (const [at, name] of FIGURES.entries()) this.#figures[at] = figures[name]
   }
 
   #reportLoop({ atMs, delayMs, idleMs, activeMs }: LoopReport): void {

@@ -8,7 +8,7 @@ export class LocalReports implements MainReports {
   readonly #meter = new LoopMeter()
   #readAtMs: number | undefined
 
-  get figures(): HeapFigures {
+  get figures(): HeapFigures | undefined {
     return readHeapFigures()
   }
 

@@ -8,7 +8,7 @@ import { memoryUse } from '../makeup/memory'
 import { FlightRecorder } from '../makeup/recorder'
 import { type KnownThreads, Roster } from '../makeup/roster'
 import { percent, ThreadHistory, threadUses } from '../makeup/threads'
-import { readOwnThreadCpuMs } from '../system/figures'
+import { readOwnThreadCpuMs, readRss } from '../system/figures'
 import type { LoopReport } from '../system/loop-meter'
 import { listThreads, mainThreadId, ownThreadId, readThreadTimes, threadName } from '../system/threads'
 
@@ -74,6 +74,8 @@ export class ProcessRecord {
   #markedAtMs = -Infinity
   #readings = 0
   #restAtStart: number | undefined
+  /** The latest that could be read, bytes. */
+  #rss = 0
 
   constructor({ main, known, needsFigures }: RecordParts) {
     this.#main = main
@@ -94,11 +96,13 @@ export class ProcessRecord {
     const cpuPercent = before ? percent(now.cpuMs - before.cpuMs, spanMs) : NaN
     this.#latest = now
     const { figures } = this.#main
-    if (figures) this.#restAtStart ??= memoryUse(process.memoryUsage.rss(), figures, [], now.atMs).rest
+    const rss = readRss()
+    this.#rss = rss ?? this.#rss
+    if (figures && rss !== undefined) this.#restAtStart ??= memoryUse(rss, figures, [], now.atMs).rest
     this.#recorder.add({
       atEpochMs: epochMs(),
       cpuPercent,
-      rss: process.memoryUsage.rss(),
+      rss: rss ?? NaN,
       heapUsed: figures?.heapUsed ?? NaN,
       loopDelayMs: this.#main.delayMs(now.atMs),
       gcPercent: before ? percent(now.gcMs - before.gcMs, spanMs) : NaN,
@@ -133,7 +137,7 @@ export class ProcessRecord {
     const heaps = workers.flatMap(({ id, name, heapUsed, heapTotal }) =>
       heapUsed === undefined || heapTotal === undefined ? [] : [{ id, name, heapUsed, heapTotal }],
     )
-    const rss = main?.rss ?? process.memoryUsage.rss()
+    const rss = main?.rss ?? readRss() ?? this.#rss
     const reported = this.#main.figures
     const figures = reported && main ? { ...reported, ...main, atMs: now.atMs } : reported
     const memory = memoryUse(rss, figures, heaps, now.atMs, this.#restAtStart)

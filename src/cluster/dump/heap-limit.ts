@@ -12,6 +12,7 @@ import { createHeapLimitPlans } from '../../dispatch/heap-limit-plans'
 import { parseArtefactName } from '../../files/names'
 import { lines } from '../../report/lines'
 import type { Logger } from '../../report/listeners'
+import { readRss } from '../../system/figures'
 import { readLimits } from '../../system/limits'
 
 /** Interval at which a worker renews its plan for the heap limit, ms. */
@@ -87,7 +88,7 @@ export function limitAboveHeapLimit(limitBytes: number, execArgv: readonly strin
   const given = /--max[-_]old[-_]space[-_]size=(\d+)/.exec(execArgv.join(' '))?.[1]
   const heapLimitBytes = given === undefined ? ownLimitBytes : Number(given) * 1024 * 1024
   if (limitBytes > readLimits().totalMemoryBytes) return undefined
-  const baseBytes = Math.max(0, process.memoryUsage.rss() - heapBytes)
+  const baseBytes = Math.max(0, (readRss() ?? 0) - heapBytes)
   return thresholdAboveHeapLimit("the workers' limit", limitBytes, heapLimitBytes, baseBytes)
 }
 

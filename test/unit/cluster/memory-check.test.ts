@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { readOwnRss, startMemoryCheck } from '../../../src/cluster/memory-check'
+import { startMemoryCheck } from '../../../src/cluster/memory-check'
 import { User } from '../../e2e/cluster/http-client'
 import { RunningCluster } from '../../e2e/cluster/running-cluster'
 
@@ -41,15 +41,6 @@ test('a reading below the limit does break the row', async (t) => {
     [false, false, false, true],
   )
 })
-
-test('memory that cannot be read is undefined, and nothing is thrown', (t) => {
-  assert.ok((readOwnRss() ?? 0) > 1e6)
-  t.mock.method(process.memoryUsage, 'rss', () => {
-    throw new Error('EMFILE')
-  })
-  assert.equal(readOwnRss(), undefined)
-})
-
 test('a worker without a free descriptor lives, becomes ready, and is watched again afterwards', async (t) => {
   const options = { count: 1, minLifetime: 0 }
   const running = await RunningCluster.start(t, { start: 'exhausted', options })

@@ -1,0 +1,125 @@
+// What a campaign does to its host. Each fault: `parameters` draws them from the seed; `begin` does it, and returns what ends it, if
+// something has to.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const MB = 1024 * 1024
+
+/** A fault that is an order to the host, which ends it by itself. */
+const ordered = (parameters = () => ({})) => ({
+  parameters,
+  begin: (host, drawn, name) => host.order(name, drawn),
+})
+
+export const FAULTS = {
+  overload: ordered(({ between }) => ({ ms: between(500, 3000) })),
+  block: ordered(({ between }) => ({ ms: between(300, 1500) })),
+  nativeCall: ordered(({ between }) => ({ rounds: between(200_000, 1_500_000) })),
+  leak: ordered(({ between }) => ({ mb: between(20, 50), ms: between(500, 3000) })),
+  buffers: ordered(({ between }) => ({ mb: between(40, 100), ms: between(500, 3000) })),
+  nearHeapLimit: ordered(({ between }) => ({ ms: between(200, 1500) })),
+  descriptors: ordered(({ between }) => ({ ms: between(300, 1500) })),
+  hotWorker: ordered(({ between }) => ({ ms: between(500, 2500) })),
+  dyingWorker: ordered(() => ({ ms: 3000 })),
+  update: ordered(({ between }) => ({ threshold: between(20, 90) })),
+  dump: {
+    ...ordered(({ pick }) => ({ kind: pick(['cpu', 'memory']) })),
+    // Not awaited: other faults happen during a dump.
+    begin: (host, drawn) => void host.order('dump', drawn).catch(() => undefined),
+  },
+  restart: {
+    parameters: ({ between }) => ({
+      ...{ cpuBudget: between(0, 4), memoryBudget: between(0, 2), heapLimit: between(0, 3) > 0 },
+    }),
+    async begin(host, drawn) {
+      await host.order('stop')
+      await host.order('start', drawn)
+      host.started(drawn)
+    },
+  },
+  endThread: {
+    ...ordered(),
+    async begin(host) {
+      host.threadEnded()
+      await host.order('endThread')
+    },
+  },
+  signal: { parameters: () => ({}), begin: (host) => void process.kill(host.pid, 'SIGUSR2') },
+  freeze: {
+    parameters: ({ between }) => ({ ms: between(200, 2000) }),
+    begin(host) {
+      process.kill(host.pid, 'SIGSTOP')
+      return () => process.kill(host.pid, 'SIGCONT')
+    },
+  },
+  childKilled: {
+    parameters: () => ({}),
+    begin(host) {
+      for (const pid of childrenOf(host.pid)) killQuietly(pid)
+    },
+  },
+  diskFull: {
+    parameters: ({ between }) => ({ ms: between(500, 3000) }),
+    begin(host) {
+      const filler = join(host.disk, 'filler')
+      try {
+        writeFileSync(filler, Buffer.alloc(host.diskMb * MB))
+      } catch {
+        // As full as it gets.
+      }
+      return () => rmSync(filler, { force: true })
+    },
+  },
+  directoryGone: {
+    parameters: ({ between }) => ({ ms: between(200, 2000) }),
+    begin(host) {
+      rmSync(host.directory, { recursive: true, force: true })
+      return () => mkdirSync(host.directory, { recursive: true, mode: 0o700 })
+    },
+  },
+  readOnly: {
+    parameters: ({ between }) => ({ ms: between(300, 2000) }),
+    begin(host) {
+      // Refused while a file is open for writing: then a dump is being written, and the next fault comes.
+      try {
+        execFileSync('mount', ['-o', 'remount,ro', host.disk], { stdio: 'ignore' })
+      } catch {
+        return undefined
+      }
+      return () => execFileSync('mount', ['-o', 'remount,rw', host.disk])
+    },
+  },
+  lessMemory: {
+    parameters: ({ between }) => ({ ms: between(500, 2500), leftMb: between(50, 80) }),
+    async begin(host, { leftMb }) {
+      if (!host.cgroup) return undefined
+      host.cgroup.limit(host.cgroup.usage() + leftMb * MB)
+      await host.order('dump', { kind: 'memory' })
+      return () => host.cgroup.limit(host.memoryMb * MB)
+    },
+  },
+}
+
+/** Faults that take memory of the host's own: under a lowered limit the kernel would kill it for those. */
+export const TAKING_MEMORY = new Set(['leak', 'buffers', 'nearHeapLimit', 'dyingWorker'])
+
+function childrenOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+      .trim()
+      .split(' ')
+      .filter(Boolean)
+      .map(Number)
+  } catch {
+    return []
+  }
+}
+
+function killQuietly(pid) {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended.
+  }
+}
