@@ -15,7 +15,12 @@ export function parseSize(text: string): number | undefined {
 
 /** Formats bytes to be read by people, e.g. `1.2GB`. */
 export function formatSize(sizeBytes: number): string {
-  return bytes().format(sizeBytes, { decimalPlaces: 1 }) ?? `${sizeBytes}B`
+  try {
+    return bytes().format(sizeBytes, { decimalPlaces: 1 }) ?? `${sizeBytes}B`
+  } catch {
+    // Without a free descriptor the package cannot be loaded; a line with plain bytes is better than none.
+    return `${sizeBytes}B`
+  }
 }
 
 /** Loads the package on first use: an application whose thresholds are percentages does not need it. */

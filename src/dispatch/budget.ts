@@ -1,4 +1,5 @@
-import { RateLimiter } from 'limiter'
+import type limiterPackage from 'limiter'
+import type { RateLimiter } from 'limiter'
 
 /** A budget of dumps: at most `tokensPerInterval` dumps per `intervalMs`. */
 export interface Budget {
@@ -15,10 +16,13 @@ export interface Budget {
  */
 export class DumpBudget {
   #terms: Budget
+  readonly #package: typeof limiterPackage
   #limiter: RateLimiter | undefined
 
+  /** @throws When the package cannot be loaded: without a free descriptor, for example. Another try may succeed. */
   constructor(terms: Budget) {
     this.#terms = terms
+    this.#package = loadLimiter()
   }
 
   get terms(): Budget {
@@ -61,6 +65,11 @@ export class DumpBudget {
   /** Begins the interval with the first dump. */
   #startInterval(): RateLimiter {
     const { tokensPerInterval, intervalMs } = this.#terms
-    return (this.#limiter ??= new RateLimiter({ tokensPerInterval, interval: intervalMs }))
+    return (this.#limiter ??= new this.#package.RateLimiter({ tokensPerInterval, interval: intervalMs }))
   }
+}
+
+/** Not imported: an import that failed once would fail for good. */
+function loadLimiter(): typeof limiterPackage {
+  return require('limiter') as typeof limiterPackage
 }

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
-import { messageOf, Promise } from '../base/globals'
+import { firstLineOf, messageOf, Promise } from '../base/globals'
 import { ownThreadOptions } from '../base/thread-environment'
 import type { WorkerBirth } from '../base/thread-figures'
-import { systemClock } from '../base/time'
+import { setTimeout, systemClock } from '../base/time'
 import type * as carryOut from '../capture/main-thread/carry-out'
 import type { OrderTable } from '../capture/main-thread/carry-out'
 import type * as direct from '../capture/main-thread/direct'
@@ -242,6 +242,9 @@ function startThread(entry: string, data: WatchdogData): Worker {
   return worker
 }
 
+/** Time between two attempts to move the watch to the main thread, ms. */
+const MOVE_AGAIN_MS = 1000
+
 export interface StartParts {
   readonly settings: WatchSettings
   /** Whether to watch from a thread of its own if one can be started. */
@@ -320,6 +323,7 @@ function endingAtExit(
 function startOnThread(parts: StartParts, gate: Gate): Watch {
   const { settings, orders, report, onBeat, onStarted } = parts
   let changes: RuleChanges = {}
+  let hasStopped = false
   /** Worker threads started so far, for a new watch on this thread. */
   const births: WorkerBirth[] = []
   const moveHere = ({ why, wasReady, unanswered }: LostWatchdog): void => {
@@ -329,10 +333,24 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
         message: `the thread ended (${why}); monitoring moves to the main thread`,
       })
     const thread = wasReady ? 'the main thread from now on' : withoutThread(why)
-    current = startHere(parts, gate, thread, wasReady)
-    current.update(changes)
-    for (const birth of births) current.noteWorker(birth)
-    for (const { request, settle } of unanswered) void current.request(request).then(settle)
+    const move = (): void => {
+      current = startHere(parts, gate, thread, wasReady)
+      current.update(changes)
+      for (const birth of births) current.noteWorker(birth)
+      for (const { request, settle } of unanswered) void current.request(request).then(settle)
+    }
+    const tryToMove = (isFirst: boolean): void => {
+      if (hasStopped) return unanswered.forEach(({ settle }) => settle({ skipped: 'stopped' }))
+      try {
+        move()
+      } catch (error) {
+        // It loads files, and a process may be without a free descriptor for a while.
+        const message = `monitoring cannot move to the main thread yet: ${firstLineOf(error)}`
+        if (isFirst) report.failure({ stage: 'watchdog', message, error })
+        setTimeout(() => tryToMove(false), MOVE_AGAIN_MS).unref()
+      }
+    }
+    tryToMove(true)
   }
   const start = (): Watch => {
     try {
@@ -343,6 +361,8 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
     }
   }
   let current = start()
+  // Node remembers for good that a package was not found, also when it only had no descriptor to look with.
+  require.resolve('limiter')
   return {
     update(latest) {
       changes = { ...changes, ...latest }
@@ -355,7 +375,10 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
       if (births.length > BIRTHS_KEPT) births.shift()
       current.noteWorker(birth)
     },
-    stop: () => current.stop(),
+    stop() {
+      hasStopped = true
+      return current.stop()
+    },
   }
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { describe, test, type TestContext } from 'node:test'
 import type { DumpResult } from '../../../dist/dispatch/events.js'
 import { readProfile, WatchedProgram } from './watched-program'
@@ -37,6 +38,20 @@ describe('a thread that dies in the middle of a dump', { concurrency: 2 }, () =>
       await stopsCleanly(program)
     })
   }
+
+  test('no descriptor is free for the move: said once, the application lives, and the move comes later', async (t) => {
+    const args = ['terminate', JSON.stringify(OPTIONS)]
+    const program = new WatchedProgram(t, { fixture: 'loses-its-thread.js', args, env: { HOARDS: '1' } })
+    await program.starts()
+    execFileSync('prlimit', [`--pid=${program.child.pid}`, '--nofile=100:100'])
+    program.child.stdin.write('dump 300\n')
+    const { result } = await program.hearsType('answer')
+    assert.ok(readProfile((result as DumpResult & { file: string }).file).samples.length > 0)
+    const losses = program.said.filter(isLoss).map(({ failure }) => failure?.message ?? '')
+    assert.equal(losses.length, 2, String(losses))
+    assert.match(losses[1] ?? '', /cannot move to the main thread yet: /)
+    await stopsCleanly(program)
+  })
 
   test('hands over no budget: the main thread starts with a fresh one', async (t) => {
     // Whatever a starved machine gives the program is above it.

@@ -1,7 +1,7 @@
 // Its watchdog thread dies in the middle of a dump: node loses-its-thread.js <terminate|memory|throws> <options>.
 // The death is the test's doing: it keeps the Worker that the package makes, or puts a preload into it.
 const workerThreads = require('node:worker_threads')
-const { readdirSync } = require('node:fs')
+const { closeSync, openSync, readdirSync } = require('node:fs')
 const { join } = require('node:path')
 const { createInterface } = require('node:readline')
 
@@ -14,6 +14,8 @@ workerThreads.Worker = function (file, workerOptions) {
   const execArgv = death === 'terminate' ? [] : ['--require', join(__dirname, 'dies-on-order.js')]
   const workerData = { ...workerOptions.workerData, orders }
   thread = new Worker(file, { ...workerOptions, env, execArgv, workerData })
+  // Before the package hears of it: the thread's own descriptors are free again.
+  if (process.env.HOARDS) thread.once('exit', () => withoutDescriptors(1500))
   return thread
 }
 
@@ -33,6 +35,16 @@ function killWhenProfiling() {
   if (partials() === 0) return void setTimeout(killWhenProfiling, 10).unref()
   if (death === 'terminate') thread.terminate()
   else Atomics.store(orders, 0, 1)
+}
+
+/** Takes all descriptors that its limit leaves, and gives them back later. */
+function withoutDescriptors(ms) {
+  const taken = []
+  try {
+    for (;;) taken.push(openSync('/dev/null'))
+  } catch {
+    setTimeout(() => taken.forEach((descriptor) => closeSync(descriptor)), ms)
+  }
 }
 
 /** The dead thread has left one, which is not mended; the other is the main thread's. */
