@@ -1,10 +1,12 @@
 // What a campaign does to its host. Each fault: `parameters` draws them from the seed; `begin` does it, and returns what ends it, if
 // something has to.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const MB = 1024 * 1024
+/** What fills the disk. */
+const FILLER = 'filler'
 
 /** A fault that is an order to the host, which ends it by itself. */
 const ordered = (parameters = () => ({})) => ({
@@ -56,38 +58,33 @@ export const FAULTS = {
   childKilled: {
     parameters: () => ({}),
     begin(host) {
-      for (const pid of childrenOf(host.pid)) killQuietly(pid)
+      for (const pid of childrenOf(host.pid)) quietly(() => process.kill(pid, 'SIGKILL'))
     },
   },
   diskFull: {
     parameters: ({ between }) => ({ ms: between(500, 3000) }),
     begin(host) {
-      const filler = join(host.disk, 'filler')
-      try {
-        writeFileSync(filler, Buffer.alloc(host.diskMb * MB))
-      } catch {
-        // As full as it gets.
-      }
-      return () => rmSync(filler, { force: true })
+      const filler = join(host.disk, FILLER)
+      quietly(() => writeFileSync(filler, Buffer.alloc(host.diskMb * MB)))
+      return () => quietly(() => rmSync(filler, { force: true }))
     },
   },
+  // The monitor makes it again.
   directoryGone: {
-    parameters: ({ between }) => ({ ms: between(200, 2000) }),
-    begin(host) {
-      rmSync(host.directory, { recursive: true, force: true })
-      return () => mkdirSync(host.directory, { recursive: true, mode: 0o700 })
-    },
+    parameters: () => ({}),
+    begin: (host) => quietly(() => rmSync(host.directory, { recursive: true, force: true })),
   },
   readOnly: {
     parameters: ({ between }) => ({ ms: between(300, 2000) }),
     begin(host) {
       // Refused while a file is open for writing: then a dump is being written, and the next fault comes.
-      try {
-        execFileSync('mount', ['-o', 'remount,ro', host.disk], { stdio: 'ignore' })
-      } catch {
+      if (!quietly(() => execFileSync('mount', ['-o', 'remount,ro', host.disk], { stdio: 'ignore' })))
         return undefined
+      return () => {
+        execFileSync('mount', ['-o', 'remount,rw', host.disk])
+        // What could not be removed in the meantime.
+        rmSync(join(host.disk, FILLER), { force: true })
       }
-      return () => execFileSync('mount', ['-o', 'remount,rw', host.disk])
     },
   },
   lessMemory: {
@@ -116,10 +113,12 @@ function childrenOf(pid) {
   }
 }
 
-function killQuietly(pid) {
+/** @returns Whether it was possible: one fault may keep another from happening. */
+function quietly(action) {
   try {
-    process.kill(pid, 'SIGKILL')
+    action()
+    return true
   } catch {
-    // It has ended.
+    return false
   }
 }
