@@ -9,10 +9,12 @@ import { setTimeout as pause } from 'node:timers/promises'
 
 /** Longer than anything takes that comes at all on a busy machine, ms. */
 export const PATIENCE_MS = 100_000
-/** A program that lives longer is killed, ms: then its exit is not the expected one. */
-const LIFETIME_MS = 200_000
+/** A program that lives longer is killed, ms: every wait for it then fails. */
+export const LIFETIME_MS = 200_000
 /** What makes no event, such as a file, is looked for this often, ms. */
 const LOOK_MS = 25
+/** Lines of a program's output that the message of a failure shows: a long run prints tens of thousands. */
+const STORY_LINES = 200
 
 export interface ProgramOptions {
   /** @default a directory that is gone after the test */
@@ -44,7 +46,9 @@ export class Program {
   readonly ended: Promise<Ending>
   readonly #watchers = new Set<() => void>()
   readonly #isGroup: boolean
+  readonly #lifetimeMs: number
   #hasEnded = false
+  #isOverdue = false
 
   constructor(
     t: TestContext,
@@ -60,6 +64,7 @@ export class Program {
   ) {
     this.directory = cwd ?? scratch(t)
     this.#isGroup = detached
+    this.#lifetimeMs = lifetimeMs
     this.child = spawn(file, args, { cwd: this.directory, env, stdio, detached })
     // A program that ends before it has read everything is no failure of the test.
     this.child.stdin?.on('error', () => undefined)
@@ -82,7 +87,10 @@ export class Program {
         this.#look()
       })
     })
-    const tooLong = setTimeout(() => this.kill('SIGKILL'), lifetimeMs)
+    const tooLong = setTimeout(() => {
+      this.#isOverdue = true
+      this.kill('SIGKILL')
+    }, lifetimeMs)
     t.after(async () => {
       clearTimeout(tooLong)
       await beforeKill?.(this)
@@ -135,6 +143,8 @@ export class Program {
       const isLast = this.#hasEnded && !outlives
       const found = look()
       if (found !== undefined) return found
+      if (this.#isOverdue)
+        throw new Error(`killed after ${this.#lifetimeMs} ms, before: ${what}\n${this.#story()}`)
       if (isLast) throw new Error(`it ended with ${this.#exit()} before: ${what}\n${this.#story()}`)
       if (performance.now() > givesUpAtMs)
         throw new Error(`waited ${timeoutMs} ms for: ${what}\n${this.#story()}`)
@@ -161,7 +171,8 @@ export class Program {
   }
 
   #story(): string {
-    return [...this.said.map((object) => JSON.stringify(object)), this.stderr].join('\n')
+    const said = this.said.slice(-STORY_LINES).map((object) => JSON.stringify(object))
+    return [...said, ...this.stderr.split('\n').slice(-STORY_LINES)].join('\n')
   }
 }
 

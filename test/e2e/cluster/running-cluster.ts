@@ -4,11 +4,17 @@ import { readFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import type { TestContext } from 'node:test'
 import { coverTheThread } from '../../harness/cover-the-thread'
-import { type Ending, Program } from '../../harness/program'
+import { type Ending, LIFETIME_MS, Program } from '../../harness/program'
 import { Census, type Entry } from './census'
 import { PATIENCE_MS } from './http-client'
 
 const FIXTURES = `${__dirname}/programs`
+
+/** The probe ends the group by itself this much later than the test should have, ms. */
+const PROBE_MARGIN_MS = 10_000
+
+/** Events that the message of a failed wait shows: a long run has thousands. */
+const SHOWN_EVENTS = 300
 
 /** What `app.js` is to do; `options` go to `run`. */
 export interface AppConfig {
@@ -28,6 +34,8 @@ export interface StartOptions {
   readonly launcher?: readonly string[]
   /** Becomes the primary's descriptor 5. */
   readonly descriptor?: number
+  /** Time after which the cluster is killed, and waits for it fail, ms. @default that of any program of the tests */
+  readonly lifetimeMs?: number
 }
 
 /** A primary in a process group of its own; nothing of it outlives the test. */
@@ -39,13 +47,21 @@ export class RunningCluster {
     const count = (config.options?.['count'] as number | undefined) ?? 2
     const full = { ...config, options: { count, backoff: { base: 200 }, ...config.options } }
     const { program = 'app.js', env = {}, ipc = false, launcher = [], descriptor = 'ignore' } = options
+    const { lifetimeMs = LIFETIME_MS } = options
     const flags = [...coverTheThread, '--require', `${FIXTURES}/probe.js`]
     const [command = '', ...args] = [...launcher, process.execPath, ...flags, `${FIXTURES}/${program}`]
     const primary = new Program(t, [command, ...args], {
       cwd: process.cwd(),
       detached: true,
+      lifetimeMs,
       stdio: ['ignore', 'pipe', 'pipe', 'pipe', ipc ? 'ipc' : 'ignore', descriptor],
-      env: { ...cleanEnvironment(), CLUSTER_PROBE: '1', CLUSTER_APP: JSON.stringify(full), ...env },
+      env: {
+        ...cleanEnvironment(),
+        CLUSTER_PROBE: '1',
+        CLUSTER_LONGEST_MS: String(lifetimeMs + PROBE_MARGIN_MS),
+        CLUSTER_APP: JSON.stringify(full),
+        ...env,
+      },
     })
     const running = new RunningCluster(primary, count)
     await once(primary.child, 'spawn')
@@ -105,12 +121,8 @@ export class RunningCluster {
   }
 
   /** Waits for something to become true, and fails with what has happened until then. */
-  async until(what: string, isTrue: () => boolean, timeoutMs = PATIENCE_MS): Promise<void> {
-    try {
-      await this.program.until(what, () => isTrue() || undefined, { timeoutMs, outlives: true })
-    } catch (error) {
-      throw new Error(`${(error as Error).message}\n${this.#events()}`)
-    }
+  until(what: string, isTrue: () => boolean, timeoutMs = PATIENCE_MS): Promise<void> {
+    return this.#until(what, isTrue, { timeoutMs, outlives: true })
   }
 
   /** Waits for a line on stderr: events come on a pipe of their own, and may come first. */
@@ -129,8 +141,10 @@ export class RunningCluster {
     return this.events('ready').length
   }
 
-  recycled(times: number, timeoutMs?: number): Promise<void> {
-    return this.until(`${times} replacements`, () => this.events('recycled').length >= times, timeoutMs)
+  /** Fails at once when the cluster has ended: no replacement can follow. */
+  recycled(times: number, timeoutMs = PATIENCE_MS): Promise<void> {
+    const isDone = () => this.events('recycled').length >= times
+    return this.#until(`${times} replacements`, isDone, { timeoutMs, outlives: false })
   }
 
   async gone(timeoutMs?: number): Promise<Ending> {
@@ -148,12 +162,26 @@ export class RunningCluster {
   }
 
   story(): string {
-    return `${this.#events()}\n${this.stderr}`
+    return `${inLines(this.entries)}\n${this.stderr}`
   }
 
-  #events(): string {
-    return this.entries.map((entry) => JSON.stringify(entry)).join('\n')
+  async #until(
+    what: string,
+    isTrue: () => boolean,
+    options: { readonly timeoutMs: number; readonly outlives: boolean },
+  ): Promise<void> {
+    try {
+      await this.program.until(what, () => isTrue() || undefined, options)
+    } catch (error) {
+      const counted = `${this.events('recycled').length} replacements, ${this.entries.length} events`
+      const latest = inLines(this.entries.slice(-SHOWN_EVENTS))
+      throw new Error(`${(error as Error).message}\n${counted}, the latest:\n${latest}`)
+    }
   }
+}
+
+function inLines(entries: readonly Entry[]): string {
+  return entries.map((entry) => JSON.stringify(entry)).join('\n')
 }
 
 /** A process that has ended is gone, even if init, whose child it became with its primary's death, is slow to take note. */

@@ -97,9 +97,11 @@ async function udp(context) {
     limit: '130mb',
   })
   const sender = new Sender(context, port)
-  await sender.until(() => running.events('recycled').length >= REPLACEMENTS)
+  let isOver = false
+  const sending = sender.until(() => isOver)
+  await replaced(running).finally(() => (isOver = true))
+  await sending
   await running.until('the last answers', () => sender.answered.size === sender.sent)
-  check(running)
   return `${sender.sent} datagrams, all answered`
 }
 
@@ -130,8 +132,8 @@ async function uploads(context) {
 }
 
 async function start(context, config, { program, leakKb = 0 } = {}) {
-  const env = { LEAK_KB: String(leakKb), CLUSTER_LONGEST_MS: String(LONGEST_MS) }
-  const running = await RunningCluster.start(context, { ...config, options: OPTIONS }, { program, env })
+  const started = { program, env: { LEAK_KB: String(leakKb) }, lifetimeMs: LONGEST_MS }
+  const running = await RunningCluster.start(context, { ...config, options: OPTIONS }, started)
   await running.allReady()
   return running
 }

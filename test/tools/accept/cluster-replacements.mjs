@@ -19,7 +19,7 @@ try {
   const running = await RunningCluster.start(
     context,
     { limit: '140mb', options: { count: 3, minLifetime: 0, killTimeout: KILL_TIMEOUT_MS, logger: false } },
-    { env: { LEAK_KB: '1200', CLUSTER_LONGEST_MS: String(LONGEST_MS) } },
+    { env: { LEAK_KB: '1200' }, lifetimeMs: LONGEST_MS },
   )
   await running.allReady()
   const load = new Load(context, running.port, { users: 20, seconds: LONGEST_MS / 1000, mix: 'mixed' })

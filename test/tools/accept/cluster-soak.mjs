@@ -20,7 +20,7 @@ try {
   const running = await RunningCluster.start(
     context,
     { limit: '120mb', options: { count: 2, minLifetime: 0, checkInterval: 20, logger: false } },
-    { env: { CLUSTER_LONGEST_MS: String(LONGEST_MS), NODE_OPTIONS: '--expose-gc' } },
+    { env: { NODE_OPTIONS: '--expose-gc' }, lifetimeMs: LONGEST_MS },
   )
   await running.allReady()
   await replace(running, WARM_UP)

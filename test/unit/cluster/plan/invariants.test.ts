@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
+import { isOver } from '../../../../src/cluster/plan/slot'
 import { MB, Stage } from './stage'
 
 type Move = readonly [what: string, which: number, ms: number]
@@ -58,6 +59,20 @@ function calmDown(stage: Stage): void {
   }
 }
 
+/** The workers of now send nothing more, in whatever state they are; later ones come up and go. SIGKILL ends every one. */
+function fallSilent(stage: Stage): void {
+  const silent = new Set(stage.reconciler.slots.keys())
+  for (let round = 0; round < 600; round += 1) {
+    for (const [key, slot] of [...stage.reconciler.slots]) {
+      if (stage.killed.includes(key)) stage.exit(key, null, 'SIGKILL')
+      else if (silent.has(key)) continue
+      else if (slot.state === 'starting') stage.announce(key)
+      else if (slot.state !== 'ready') stage.exit(key)
+    }
+    stage.pass(1000)
+  }
+}
+
 for (const maxSurge of [1, 0] as const) {
   test(`whatever happens (maxSurge ${maxSurge}): one drains at a time, never one too many, and in the end all serve`, () => {
     fc.assert(
@@ -73,6 +88,21 @@ for (const maxSurge of [1, 0] as const) {
         )
         assert.equal(ready.length, count, stage.states().join(', '))
         assert.equal(stage.reconciler.slots.size, count)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test(`whoever falls silent (maxSurge ${maxSurge}): no replacement waits for it, all over the limit are replaced`, () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 4 }), moves, (count, script) => {
+        const stage = new Stage({ count, maxSurge })
+        for (const move of script) play(stage, move)
+        fallSilent(stage)
+        const slots = [...stage.reconciler.slots.values()]
+        assert.equal(slots.length, count, stage.states().join(', '))
+        for (const slot of slots)
+          assert.ok(slot.state === 'ready' && !isOver(slot), stage.states().join(', '))
       }),
       { numRuns: 500 },
     )

@@ -329,6 +329,17 @@ describe('what can go wrong with a replacement', () => {
     stage.exit(2, null, 'SIGKILL')
     assert.equal(stage.forked.length, 4)
   })
+
+  test('the old worker exists after SIGKILL too: no process is added until it is gone', () => {
+    const stage = new Stage().settled()
+    stage.over(2)
+    stage.announce(4)
+    stage.over(1)
+    stage.pass(600_000)
+    assert.deepEqual([stage.killed, stage.forked.length], [[2], 4])
+    stage.exit(2, null, 'SIGKILL')
+    assert.equal(stage.forked.length, 5)
+  })
 })
 
 describe('crashes', () => {
