@@ -4,8 +4,8 @@ import { rmSync } from 'node:fs'
 import { require as requireTs } from 'tsx/cjs/api'
 import { parameter } from './forking.mjs'
 
-const { startApp, files } = requireTs('../../e2e/app.ts', import.meta.url)
-const { instances } = requireTs('../../e2e/profiles.ts', import.meta.url)
+const { startApp, files } = requireTs('../../../e2e/monitor/app.ts', import.meta.url)
+const { instances } = requireTs('../../../e2e/monitor/profiles.ts', import.meta.url)
 
 const [count, heapMb] = [parameter('CMM_COUNT', 200), parameter('CMM_HEAP_MB', 20)]
 const LEAST_WHOLE = 0.99
