@@ -12,6 +12,7 @@ import {
 import {
   claimReport,
   countRecentDumps,
+  deleteSpentSidecars,
   type HeapLimitDump,
   readHeapLimitDumps,
 } from '../capture/heap/limit/earlier-dumps'
@@ -67,6 +68,7 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
     const nowMs = epochMs()
     const dumps = await readHeapLimitDumps(directory, where.host, nowMs, reportIncomplete)
     recentDumps = countRecentDumps(dumps, nowMs, budget.intervalMs)
+    deleteSpentSidecars(dumps, directory, nowMs, budget.intervalMs)
     lookAtMs = monotonicMs() + (dumps.some((dump) => dump.isBeingWritten) ? LOOK_AGAIN_MS : LOOK_EVERY_MS)
     const whole = dumps.filter((dump) => !dump.isBeingWritten && dump.unreported.length > 0)
     for (const dump of whole) reportDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs)

@@ -37,8 +37,8 @@ export interface Expiry {
 }
 
 /**
- * Deletes the dumps of this host and directory beyond the newest `keep` of each kind of name, with their sidecars. To be
- * called after a good dump. Manual dumps, and everything without a readable sidecar of this library, stay. Never rejects.
+ * Deletes the dumps of this host and directory beyond the newest `keep` of each kind of name, with their sidecars; those
+ * of dumps at V8's heap limit stay, because they count for a budget. To be called after a good dump. Manual dumps, and everything without a readable sidecar of this library, stay. Never rejects.
  *
  * @param directory - Absolute path, spelled as in the sidecars' `where.directory`.
  */
@@ -116,7 +116,7 @@ export async function readOwnNames(directory: string, part: 'partial' | 'sidecar
 
 interface Doomed {
   readonly artefact: string
-  /** The file, which is deleted before the sidecar: without its sidecar it would never be found again. */
+  /** The file, deleted before its sidecar: without the sidecar it would never be found again. */
   readonly name: string
 }
 
@@ -136,7 +136,7 @@ async function deleteChosen(
         try {
           if (remove(join(held.place, doomed))) deleted.push(join(directory, doomed))
           doomed = sidecarName(artefact)
-          if (!exists(join(held.place, artefact))) remove(join(held.place, doomed))
+          if (!countsOn(artefact) && !exists(join(held.place, artefact))) remove(join(held.place, doomed))
         } catch (error) {
           failures.push({ file: join(directory, doomed), error: error as Error })
         }
@@ -149,6 +149,14 @@ async function deleteChosen(
     failures.push({ file: directory, error: error as Error })
     return { deleted, failures }
   }
+}
+
+/**
+ * Whether the sidecar stays without its artefact. The budget of dumps at V8's heap limit counts sidecars, and must not be
+ * renewed by `keep`; `deleteSpentSidecars` removes them after the budget's interval.
+ */
+function countsOn(artefact: string): boolean {
+  return parseArtefactName(artefact)?.rule === 'heap-limit'
 }
 
 /** @returns `false` when it does not exist: other processes delete in the same directory. */

@@ -134,10 +134,11 @@ export function it(
 export async function untilWritten(
   death: Pick<Death, 'directory'> & Partial<Death>,
   directory = death.directory,
+  snapshots = 1,
 ): Promise<string[]> {
   return waitFor(death, 'a whole snapshot', () => {
     const names = artefacts({ directory })
-    const isWhole = names.some((name) => name.endsWith('.heapsnapshot'))
+    const isWhole = names.filter((name) => name.endsWith('.heapsnapshot')).length >= snapshots
     return isWhole && files({ directory }, '.partial').length === 0 ? names : undefined
   })
 }
