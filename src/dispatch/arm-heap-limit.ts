@@ -62,7 +62,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
     ignoredSignal,
   }
   const otherwise = (inWords: string) => ({
-    toWatch: { ...common, isArmed: false },
+    toWatch: common,
     inWords,
     disarm: () => undefined,
   })
@@ -79,10 +79,13 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   } catch {
     return otherwise('handled by another monitor in this process')
   }
+  let arming: number
   try {
-    arm((child) => loadJob().writeHeapLimitDump(child, sampler, collectGarbage))
-    prepare(firstPlan(writesLine, isThreadWanted))
+    arming = arm((child) => loadJob().writeHeapLimitDump(child, sampler, collectGarbage))
+    prepare(firstPlan(arming, writesLine, isThreadWanted))
   } catch (error) {
+    // It may be armed already, and only the plan have failed. Does nothing otherwise.
+    disarm()
     unclaim()
     return otherwise(withoutHelper(messageOf(error), sampler))
   }
@@ -90,7 +93,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   const loading = setTimeout(() => void loadJob(), 0).unref()
   let isOver = false
   return {
-    toWatch: { ...common, isArmed: true },
+    toWatch: { ...common, arming },
     inWords: sampler ? 'profile and snapshot by a forked child' : 'snapshot by a forked child',
     disarm: () => {
       if (isOver) return
@@ -122,7 +125,7 @@ function withoutHelper(why: string, sampler: HeapSampler | undefined): string {
 }
 
 /** The plan until the first reading makes another, for which the process waits if the watch has its own thread. */
-function firstPlan(writesLine: boolean, isThreadWanted: boolean): HeapLimitPlan {
+function firstPlan(arming: number, writesLine: boolean, isThreadWanted: boolean): HeapLimitPlan {
   const options = {
     dataAllowanceBytes: 0,
     deadlineSeconds: 1,
@@ -138,7 +141,7 @@ function firstPlan(writesLine: boolean, isThreadWanted: boolean): HeapLimitPlan 
     directory: '',
     facts: '',
   }
-  return { options, ...nothing, writesLine, refusal: 'the watch has not begun yet' }
+  return { arming, options, ...nothing, writesLine, refusal: 'the watch has not begun yet' }
 }
 
 function readNameOfInit(): string {

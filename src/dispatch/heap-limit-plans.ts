@@ -35,7 +35,8 @@ const LOOK_AGAIN_MS = 5000
 export interface HeapLimitPlansParts {
   readonly heapLimit: HeapLimitToWatch
   readonly directory: string
-  readonly budget: Budget
+  /** The budget in force: `update()` can change it. */
+  readonly budget: () => Budget
   readonly keep: number | false
   /** Write snapshots without the contents of strings. */
   readonly redact?: boolean | undefined
@@ -53,7 +54,7 @@ export interface HeapLimitPlansParts {
  * @returns The function for one round, which a loop calls at each memory reading. It never rejects.
  */
 export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<void> {
-  const { heapLimit, directory, budget, where, keep, report } = parts
+  const { heapLimit, directory, where, keep, report } = parts
   const readings = new ReadingLog()
   // A dump that was just reported is still to be read, as after any other dump.
   const keepNewest = keep === false ? false : Math.max(1, keep)
@@ -67,8 +68,9 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
   const lookAround = async (): Promise<void> => {
     const nowMs = epochMs()
     const dumps = await readHeapLimitDumps(directory, where.host, nowMs, reportIncomplete)
-    recentDumps = countRecentDumps(dumps, nowMs, budget.intervalMs)
-    deleteSpentSidecars(dumps, directory, nowMs, budget.intervalMs)
+    const { intervalMs } = parts.budget()
+    recentDumps = countRecentDumps(dumps, nowMs, intervalMs)
+    deleteSpentSidecars(dumps, directory, nowMs, intervalMs)
     lookAtMs = monotonicMs() + (dumps.some((dump) => dump.isBeingWritten) ? LOOK_AGAIN_MS : LOOK_EVERY_MS)
     const whole = dumps.filter((dump) => !dump.isBeingWritten && dump.unreported.length > 0)
     for (const dump of whole) reportDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs)
@@ -106,8 +108,9 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
       const rssBytes = process.memoryUsage.rss()
       readings.add({ atEpochMs: epochMs(), value: rssBytes })
       if (monotonicMs() >= lookAtMs) await lookAround()
-      if (!heapLimit.isArmed || !('helper' in loaded)) return
-      const ended = loaded.helper.prepareHeapLimit?.(await planFor(parts, rssBytes, recentDumps, readings))
+      if (heapLimit.arming === undefined || !('helper' in loaded)) return
+      const plan = await planFor(parts, rssBytes, recentDumps, readings)
+      const ended = loaded.helper.prepareHeapLimit?.({ ...plan, arming: heapLimit.arming })
       // A child has ended and the process lived on: the next round reports the child's dump.
       if (ended !== undefined) lookAtMs = 0
       isFailing = false
@@ -125,8 +128,9 @@ async function planFor(
   rssBytes: number,
   recentDumps: number,
   readings: ReadingLog,
-): Promise<HeapLimitPlan> {
-  const { heapLimit, directory, budget, where, probe, redact = false } = parts
+): Promise<Omit<HeapLimitPlan, 'arming'>> {
+  const { heapLimit, directory, where, probe, redact = false } = parts
+  const budget = parts.budget()
   const { limitBytes, baseBytes, holdMs, holdsToEnd, writesLine, hasProfile, ignoredSignal } = heapLimit
   const isKilledAsOne = probe.isKilledAsOne()
   const disk = await diskOf(probe, directory)
@@ -146,6 +150,7 @@ async function planFor(
     hasProfile,
     hasSnapshot,
     redact,
+    budget,
     passedOver: passedOverBy(decision),
     readings: sidecarReadings(readings),
     where: { ...where, limits },

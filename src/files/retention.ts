@@ -91,6 +91,25 @@ export interface OwnNames {
  * @throws The file system's error.
  */
 export async function readOwnNames(directory: string, part: 'partial' | 'sidecar'): Promise<OwnNames> {
+  const reading = readInPieces(directory, part)
+  for (;;) {
+    const { done, value } = reading.next()
+    if (done) return value
+    await pause(0)
+  }
+}
+
+/** {@link readOwnNames} within the call, for a forked child. */
+export function readOwnNamesNow(directory: string, part: 'partial' | 'sidecar'): OwnNames {
+  const reading = readInPieces(directory, part)
+  for (;;) {
+    const { done, value } = reading.next()
+    if (done) return value
+  }
+}
+
+/** Yields after each piece. */
+function* readInPieces(directory: string, part: 'partial' | 'sidecar'): Generator<undefined, OwnNames> {
   const names: ParsedName[] = []
   const suffix = part === 'partial' ? PARTIAL_SUFFIX : SIDECAR_SUFFIX
   let [seen, foreign] = [0, 0]
@@ -98,7 +117,7 @@ export async function readOwnNames(directory: string, part: 'partial' | 'sidecar
   try {
     for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
       if (++seen > MAX_NAMES) return { names, incomplete: `it holds more than ${MAX_NAMES} names` }
-      if (seen % NAMES_AT_A_TIME === 0) await pause(0)
+      if (seen % NAMES_AT_A_TIME === 0) yield
       const name = entry.name.endsWith(suffix) ? parseArtefactName(entry.name) : undefined
       if (name?.part !== part) continue
       if (isOwnFile(join(directory, entry.name))) names.push(name)

@@ -20,8 +20,11 @@ export const HEAP_LIMIT_NEED_BYTES = 2 * FORK_ALLOWANCE_FLOOR_BYTES
 
 /** What the watch needs for dumps at the heap limit, as plain data that can be sent to another thread. */
 export interface HeapLimitToWatch {
-  /** Whether the native callback is installed and needs plans. Dumps of earlier processes are reported anyway. */
-  readonly isArmed: boolean
+  /**
+   * Number of the arming of the native callback, which needs plans; absent when it is not armed. Dumps of earlier
+   * processes are reported anyway.
+   */
+  readonly arming?: number | undefined
   /** Heap limit of V8, bytes. */
   readonly limitBytes: number
   /** Memory of the process beside its heap, bytes. */

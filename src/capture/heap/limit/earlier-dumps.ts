@@ -15,9 +15,9 @@ import { basename, dirname, join } from 'node:path'
 import { parseJson, toJson } from '../../../base/globals'
 import { type HeldDirectory, holdDirectory, within } from '../../../files/directory'
 import { CHILD_DEADLINE_MS, STALE_GRACE_MS, TOOL } from '../../../files/expiry'
-import { parseArtefactName, partialName, sidecarName } from '../../../files/names'
+import { parseArtefactName, type ParsedName, partialName, sidecarName } from '../../../files/names'
 import { serialise } from '../../../files/partial'
-import { readOwnNames } from '../../../files/retention'
+import { readOwnNames, readOwnNamesNow } from '../../../files/retention'
 import type { DraftSidecar, Sidecar } from '../../../files/sidecar'
 import { isOwnAlone, MAX_SIDECAR_BYTES } from '../../../files/sidecar'
 
@@ -58,21 +58,44 @@ export async function readHeapLimitDumps(
     const { place } = held
     const { names, incomplete } = await readOwnNames(place, 'sidecar')
     if (incomplete !== undefined) onIncomplete(incomplete)
-    const dumps = new Map<string, Described[]>()
-    for (const { rule, artefact, baseName } of names) {
-      const sidecar = rule === 'heap-limit' ? readOwn(directory, place, artefact) : undefined
-      if (sidecar?.where.host !== host) continue
-      const described = { file: join(directory, artefact), reached: join(place, artefact), sidecar }
-      dumps.set(baseName, [...(dumps.get(baseName) ?? []), described])
-    }
-    return [...dumps.values()]
-      .map((described) => dumpOf(described, nowMs))
-      .sort((one, other) => one.startedAtMs - other.startedAtMs)
+    return dumpsOf(names, { directory, place, host }, nowMs)
   } catch {
     return []
   } finally {
     held?.close()
   }
+}
+
+/** {@link readHeapLimitDumps} within the call, for a forked child. Never throws. */
+export function readHeapLimitDumpsNow(
+  directory: string,
+  host: string,
+  nowMs: number,
+): readonly HeapLimitDump[] {
+  try {
+    return within(directory, (place) =>
+      dumpsOf(readOwnNamesNow(place, 'sidecar').names, { directory, place, host }, nowMs),
+    )
+  } catch {
+    return []
+  }
+}
+
+function dumpsOf(
+  names: readonly ParsedName[],
+  { directory, place, host }: { readonly directory: string; readonly place: string; readonly host: string },
+  nowMs: number,
+): readonly HeapLimitDump[] {
+  const dumps = new Map<string, Described[]>()
+  for (const { rule, artefact, baseName } of names) {
+    const sidecar = rule === 'heap-limit' ? readOwn(directory, place, artefact) : undefined
+    if (sidecar?.where.host !== host) continue
+    const described = { file: join(directory, artefact), reached: join(place, artefact), sidecar }
+    dumps.set(baseName, [...(dumps.get(baseName) ?? []), described])
+  }
+  return [...dumps.values()]
+    .map((described) => dumpOf(described, nowMs))
+    .sort((one, other) => one.startedAtMs - other.startedAtMs)
 }
 
 /**
