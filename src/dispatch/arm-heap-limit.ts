@@ -1,16 +1,15 @@
-import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import * as v8 from 'node:v8'
 import { messageOf } from '../base/globals'
 import { clearTimeout, setTimeout } from '../base/time'
 import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
 import {
-  endsItsChildren,
   type HeapLimitToWatch,
   HOLD_UNTIL_COLLECTED_MS,
   HOLD_UNTIL_PLANNED_MS,
   isLeftToNode,
 } from '../capture/heap/limit/allowance'
+import { endsItsChildrenHere } from '../capture/heap/limit/ends-children'
 import type * as heapLimitJob from '../capture/heap/limit/job'
 import { createHeapSampler, type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampler'
 import { openLocalSession } from '../capture/main-thread/local-session'
@@ -50,7 +49,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   const { holdMs, writesLine, sampler, signal, isThreadWanted, fork = loadForkHelper() } = parts
   const { heap_size_limit: limitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
   const baseBytes = Math.max(0, process.memoryUsage.rss() - heapBytes)
-  const holdsToEnd = endsItsChildren(process.pid, process.ppid, readNameOfInit())
+  const holdsToEnd = endsItsChildrenHere()
   const hold = { holdMs: holdsToEnd ? holdMs : HOLD_UNTIL_COLLECTED_MS, holdsToEnd }
   const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]
   const common = {
@@ -142,14 +141,6 @@ function firstPlan(arming: number, writesLine: boolean, isThreadWanted: boolean)
     facts: '',
   }
   return { arming, options, ...nothing, writesLine, refusal: 'the watch has not begun yet' }
-}
-
-function readNameOfInit(): string {
-  try {
-    return readFileSync('/proc/1/comm', 'utf8')
-  } catch {
-    return ''
-  }
 }
 
 /**

@@ -1,4 +1,4 @@
-import { messageOf, toJson } from '../base/globals'
+import { messageOf } from '../base/globals'
 import { epochMs, monotonicMs, pause } from '../base/time'
 import type { PassedOver } from '../capture/capture'
 import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
@@ -17,6 +17,7 @@ import {
   readHeapLimitDumps,
 } from '../capture/heap/limit/earlier-dumps'
 import type { HeapLimitJobFacts } from '../capture/heap/limit/job'
+import { cutToBytes, factsText, MOST_REFUSAL_BYTES } from '../capture/heap/limit/texts'
 import type { RoomProbe } from '../capture/room-probe'
 import { type Disk, nearestExisting } from '../files/directory'
 import { childDeadlineMs } from '../files/expiry'
@@ -25,8 +26,6 @@ import type { Budget } from './budget'
 import { ReadingLog, sidecarReadings } from './dispatcher'
 import type { Dump, Picture, Report } from './events'
 
-/** Longest text of facts that a plan takes, bytes. */
-const MOST_FACTS_BYTES = 16 * 1024 - 1
 /** Interval at which the dump directory is read, ms, to count recent dumps and find those of other processes. */
 const LOOK_EVERY_MS = 60_000
 /** The same interval while a child of another process is writing a dump, ms. */
@@ -158,8 +157,10 @@ async function planFor(
   const nothingToWrite = hasProfile || hasSnapshot ? '' : 'disk: too full for a snapshot'
   return {
     options: { ...limitsOfChild(deadlineMs, allowanceBytes, isKilledAsOne), ignoredSignal },
-    ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot, directory },
-    refusal: decision.refusal ?? nothingToWrite,
+    ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot },
+    // A path that is too long for the system is the reason of a refusal.
+    directory: decision.refusal === undefined ? directory : '',
+    refusal: cutToBytes(decision.refusal ?? nothingToWrite, MOST_REFUSAL_BYTES),
     facts: factsText({ ...facts, ...parts.picture?.() }),
   }
 }
@@ -182,10 +183,4 @@ async function diskOf(
 function passedOverBy(decision: HeapLimitDecision): readonly PassedOver[] {
   const why = decision.refusal ?? decision.noSnapshot
   return why === undefined ? [] : [{ way: FORK_WAY, why }]
-}
-
-/** The flight recorder is the only part of the facts that can outgrow a plan. */
-function factsText(facts: HeapLimitJobFacts): string {
-  const text = toJson(facts)
-  return Buffer.byteLength(text) <= MOST_FACTS_BYTES ? text : toJson({ ...facts, flight: undefined })
 }
