@@ -22,8 +22,8 @@ export function cutToBytes(text: string, mostBytes: number): string {
  * longest first: the flight recorder, the threads and their names, all readings but the latest.
  */
 export function factsText(facts: HeapLimitJobFacts): string {
-  const { flight, ...withoutFlight } = facts
-  const { makeup, ...withoutMakeup } = withoutFlight
+  const withoutFlight = { ...facts, flight: undefined }
+  const withoutMakeup = { ...withoutFlight, makeup: undefined }
   const least = { ...withoutMakeup, readings: facts.readings.slice(-1), passedOver: [] }
   const texts = [facts, withoutFlight, withoutMakeup].map((each) => toJson(each))
   return texts.find((text) => Buffer.byteLength(text) <= MOST_FACTS_BYTES) ?? toJson(least)

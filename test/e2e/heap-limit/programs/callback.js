@@ -51,7 +51,7 @@ const jobs = {
     return false
   },
   // Orders that were queued before the fork reach the child too.
-  'gets an order': (child) => {
+  'gets an order': () => {
     const { createOrders, runOrder } = require('../../../../dist/capture/main-thread/carry-out')
     const attempt = (work) => {
       try {
