@@ -164,7 +164,8 @@ describe("nothing is written at V8's heap limit", () => {
   })
 
   it('without the fork helper, but what Node itself can write', async (t) => {
-    const death = await die(t, { execArgv: ['--no-addons'] })
+    // Time for the start line.
+    const death = await die(t, { execArgv: ['--no-addons'], args: ['2000'] })
     assert.equal(death.line, undefined)
     assert.deepEqual(files(death, 'heap-limit-'), [])
     const isNodeAble = 'setHeapProfileNearHeapLimit' in v8

@@ -107,12 +107,12 @@ export function diesLike(death: Death, twin: Death): void {
 
 /**
  * Numbers, addresses and ids differ from run to run; so do the collections that V8 remembers, the functions in which it was, and
- * which of its two fatal errors it reports: that depends on the time that its collections took.
+ * which of its three fatal errors it reports: that depends on the time that its collections took.
  */
 function withoutChance(stderr: string): string[] {
   const lines = stderr
-    .replace(/(?<=<--- Last few GCs --->)[^]*?(?=<--- JS stacktrace --->)/, '\n')
-    .replace(/Reached heap limit|Ineffective mark-compacts near heap limit/, 'The limit')
+    .replace(/(?<=<--- Last few GCs --->)[^]*?(?=<--- JS stacktrace --->|FATAL ERROR: )/, '\n')
+    .replace(/Reached heap limit|Ineffective mark-compacts near heap limit|CALL_AND_RETRY_LAST/, 'The limit')
     .replace(/^ *\d+: .*$/gm, '[frame]')
     .replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}|0x[\da-f]+|\d+/g, 'N')
     .split('\n')
