@@ -106,7 +106,8 @@ export function ordersDuring(
 export function runOrder(orders: OrderTable, name: string, inputJson: string): string {
   try {
     const loaded = loadForkHelper()
-    if ('helper' in loaded && loaded.helper.isForkedChild?.() === true) throw new Error('this is a forked child')
+    if ('helper' in loaded && loaded.helper.isForkedChild?.() === true)
+      throw new Error('this is a forked child')
     if (!hasOwn(orders, name)) throw new Error(`no such order: ${name}`)
     const run = orders[name as OrderName] as (input: unknown) => unknown
     return toJson({ output: run(parseJson(inputJson)) })

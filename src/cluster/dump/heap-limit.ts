@@ -40,7 +40,8 @@ export function dumpAtHeapLimit({ directory, budget, keep, redact, report, sampl
     signal: 'SIGUSR2',
     isThreadWanted: false,
   })
-  if (toWatch.arming === undefined) report.info(`at V8's heap limit of the worker with pid ${process.pid}: ${inWords}`)
+  if (toWatch.arming === undefined)
+    report.info(`at V8's heap limit of the worker with pid ${process.pid}: ${inWords}`)
   const { version: node, versions, pid } = process
   const round = createHeapLimitPlans({
     ...{ heapLimit: toWatch, directory, budget: () => budget, keep, redact },
