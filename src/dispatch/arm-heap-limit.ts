@@ -1,16 +1,15 @@
-import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import * as v8 from 'node:v8'
 import { messageOf } from '../base/globals'
 import { clearTimeout, setTimeout } from '../base/time'
 import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
 import {
-  endsItsChildren,
   type HeapLimitToWatch,
   HOLD_UNTIL_COLLECTED_MS,
   HOLD_UNTIL_PLANNED_MS,
   isLeftToNode,
 } from '../capture/heap/limit/allowance'
+import { endsItsChildrenHere } from '../capture/heap/limit/ends-children'
 import type * as heapLimitJob from '../capture/heap/limit/job'
 import { createHeapSampler, type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampler'
 import { openLocalSession } from '../capture/main-thread/local-session'
@@ -51,7 +50,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   const { holdMs, writesLine, sampler, signal, isThreadWanted, fork = loadForkHelper() } = parts
   const { heap_size_limit: limitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
   const baseBytes = Math.max(0, (readRss() ?? 0) - heapBytes)
-  const holdsToEnd = endsItsChildren(process.pid, process.ppid, readNameOfInit())
+  const holdsToEnd = endsItsChildrenHere()
   const hold = { holdMs: holdsToEnd ? holdMs : HOLD_UNTIL_COLLECTED_MS, holdsToEnd }
   const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]
   const common = {
@@ -63,7 +62,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
     ignoredSignal,
   }
   const otherwise = (inWords: string) => ({
-    toWatch: { ...common, isArmed: false },
+    toWatch: common,
     inWords,
     disarm: () => undefined,
   })
@@ -80,10 +79,13 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   } catch {
     return otherwise('handled by another monitor in this process')
   }
+  let arming: number
   try {
-    arm((child) => loadJob().writeHeapLimitDump(child, sampler, collectGarbage))
-    prepare(firstPlan(writesLine, isThreadWanted))
+    arming = arm((child) => loadJob().writeHeapLimitDump(child, sampler, collectGarbage))
+    prepare(firstPlan(arming, writesLine, isThreadWanted))
   } catch (error) {
+    // It may be armed already, and only the plan have failed. Does nothing otherwise.
+    disarm()
     unclaim()
     return otherwise(withoutHelper(messageOf(error), sampler))
   }
@@ -91,7 +93,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   const loading = setTimeout(() => void loadJob(), 0).unref()
   let isOver = false
   return {
-    toWatch: { ...common, isArmed: true },
+    toWatch: { ...common, arming },
     inWords: sampler ? 'profile and snapshot by a forked child' : 'snapshot by a forked child',
     disarm: () => {
       if (isOver) return
@@ -123,7 +125,7 @@ function withoutHelper(why: string, sampler: HeapSampler | undefined): string {
 }
 
 /** The plan until the first reading makes another, for which the process waits if the watch has its own thread. */
-function firstPlan(writesLine: boolean, isThreadWanted: boolean): HeapLimitPlan {
+function firstPlan(arming: number, writesLine: boolean, isThreadWanted: boolean): HeapLimitPlan {
   const options = {
     dataAllowanceBytes: 0,
     deadlineSeconds: 1,
@@ -139,15 +141,7 @@ function firstPlan(writesLine: boolean, isThreadWanted: boolean): HeapLimitPlan 
     directory: '',
     facts: '',
   }
-  return { options, ...nothing, writesLine, refusal: 'the watch has not begun yet' }
-}
-
-function readNameOfInit(): string {
-  try {
-    return readFileSync('/proc/1/comm', 'utf8')
-  } catch {
-    return ''
-  }
+  return { arming, options, ...nothing, writesLine, refusal: 'the watch has not begun yet' }
 }
 
 /**

@@ -1,4 +1,4 @@
-import { messageOf, toJson } from '../base/globals'
+import { messageOf } from '../base/globals'
 import { epochMs, monotonicMs, pause } from '../base/time'
 import type { PassedOver } from '../capture/capture'
 import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
@@ -12,10 +12,12 @@ import {
 import {
   claimReport,
   countRecentDumps,
+  deleteSpentSidecars,
   type HeapLimitDump,
   readHeapLimitDumps,
 } from '../capture/heap/limit/earlier-dumps'
 import type { HeapLimitJobFacts } from '../capture/heap/limit/job'
+import { cutToBytes, factsText, MOST_REFUSAL_BYTES } from '../capture/heap/limit/texts'
 import type { RoomProbe } from '../capture/room-probe'
 import { type Disk, nearestExisting } from '../files/directory'
 import { childDeadlineMs } from '../files/expiry'
@@ -24,8 +26,6 @@ import type { Budget } from './budget'
 import { ReadingLog, sidecarReadings } from './dispatcher'
 import type { Dump, Picture, Report } from './events'
 
-/** Longest text of facts that a plan takes, bytes. */
-const MOST_FACTS_BYTES = 16 * 1024 - 1
 /** Interval at which the dump directory is read, ms, to count recent dumps and find those of other processes. */
 const LOOK_EVERY_MS = 60_000
 /** The same interval while a child of another process is writing a dump, ms. */
@@ -34,7 +34,8 @@ const LOOK_AGAIN_MS = 5000
 export interface HeapLimitPlansParts {
   readonly heapLimit: HeapLimitToWatch
   readonly directory: string
-  readonly budget: Budget
+  /** The budget in force: `update()` can change it. */
+  readonly budget: () => Budget
   readonly keep: number | false
   /** Write snapshots without the contents of strings. */
   readonly redact?: boolean | undefined
@@ -52,7 +53,7 @@ export interface HeapLimitPlansParts {
  * @returns The function for one round, which a loop calls at each memory reading. It never rejects.
  */
 export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<void> {
-  const { heapLimit, directory, budget, where, keep, report } = parts
+  const { heapLimit, directory, where, keep, report } = parts
   const readings = new ReadingLog()
   // A dump that was just reported is still to be read, as after any other dump.
   const keepNewest = keep === false ? false : Math.max(1, keep)
@@ -66,7 +67,9 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
   const lookAround = async (): Promise<void> => {
     const nowMs = epochMs()
     const dumps = await readHeapLimitDumps(directory, where.host, nowMs, reportIncomplete)
-    recentDumps = countRecentDumps(dumps, nowMs, budget.intervalMs)
+    const { intervalMs } = parts.budget()
+    recentDumps = countRecentDumps(dumps, nowMs, intervalMs)
+    deleteSpentSidecars(dumps, directory, nowMs, intervalMs)
     lookAtMs = monotonicMs() + (dumps.some((dump) => dump.isBeingWritten) ? LOOK_AGAIN_MS : LOOK_EVERY_MS)
     const whole = dumps.filter((dump) => !dump.isBeingWritten && dump.unreported.length > 0)
     for (const dump of whole) reportDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs)
@@ -104,8 +107,9 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
       const rssBytes = process.memoryUsage.rss()
       readings.add({ atEpochMs: epochMs(), value: rssBytes })
       if (monotonicMs() >= lookAtMs) await lookAround()
-      if (!heapLimit.isArmed || !('helper' in loaded)) return
-      const ended = loaded.helper.prepareHeapLimit?.(await planFor(parts, rssBytes, recentDumps, readings))
+      if (heapLimit.arming === undefined || !('helper' in loaded)) return
+      const plan = await planFor(parts, rssBytes, recentDumps, readings)
+      const ended = loaded.helper.prepareHeapLimit?.({ ...plan, arming: heapLimit.arming })
       // A child has ended and the process lived on: the next round reports the child's dump.
       if (ended !== undefined) lookAtMs = 0
       isFailing = false
@@ -123,8 +127,9 @@ async function planFor(
   rssBytes: number,
   recentDumps: number,
   readings: ReadingLog,
-): Promise<HeapLimitPlan> {
-  const { heapLimit, directory, budget, where, probe, redact = false } = parts
+): Promise<Omit<HeapLimitPlan, 'arming'>> {
+  const { heapLimit, directory, where, probe, redact = false } = parts
+  const budget = parts.budget()
   const { limitBytes, baseBytes, holdMs, holdsToEnd, writesLine, hasProfile, ignoredSignal } = heapLimit
   const isKilledAsOne = probe.isKilledAsOne()
   const disk = await diskOf(probe, directory)
@@ -144,6 +149,7 @@ async function planFor(
     hasProfile,
     hasSnapshot,
     redact,
+    budget,
     passedOver: passedOverBy(decision),
     readings: sidecarReadings(readings),
     where: { ...where, limits },
@@ -151,8 +157,10 @@ async function planFor(
   const nothingToWrite = hasProfile || hasSnapshot ? '' : 'disk: too full for a snapshot'
   return {
     options: { ...limitsOfChild(deadlineMs, allowanceBytes, isKilledAsOne), ignoredSignal },
-    ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot, directory },
-    refusal: decision.refusal ?? nothingToWrite,
+    ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot },
+    // A path that is too long for the system is the reason of a refusal.
+    directory: decision.refusal === undefined ? directory : '',
+    refusal: cutToBytes(decision.refusal ?? nothingToWrite, MOST_REFUSAL_BYTES),
     facts: factsText({ ...facts, ...parts.picture?.() }),
   }
 }
@@ -175,10 +183,4 @@ async function diskOf(
 function passedOverBy(decision: HeapLimitDecision): readonly PassedOver[] {
   const why = decision.refusal ?? decision.noSnapshot
   return why === undefined ? [] : [{ way: FORK_WAY, why }]
-}
-
-/** The flight recorder is the only part of the facts that can outgrow a plan. */
-function factsText(facts: HeapLimitJobFacts): string {
-  const text = toJson(facts)
-  return Buffer.byteLength(text) <= MOST_FACTS_BYTES ? text : toJson({ ...facts, flight: undefined })
 }

@@ -1,11 +1,10 @@
 import { getHeapStatistics } from 'node:v8'
-import { endsItsChildren } from '../capture/heap/limit/allowance'
+import { endsItsChildrenHere } from '../capture/heap/limit/ends-children'
 import type { MemoryRoom } from '../capture/room'
 import { createRoomProbe } from '../capture/room-probe'
 import { type Disk, nearestExisting, readDisk, whoCanTamper, whyNotWritable } from '../files/directory'
 import type { StartFacts } from '../monitor/start'
 import { type Confinement, readConfinement } from '../system/confinement'
-import { readKernelFile } from '../system/proc'
 
 /** A directory that dumps go to. */
 export interface DirectoryFacts {
@@ -55,7 +54,7 @@ export async function lookAround(start: StartFacts, directories: readonly string
     room: createRoomProbe().memory(),
     rssBytes: process.memoryUsage.rss(),
     heapLimitBytes: getHeapStatistics().heap_size_limit,
-    endsItsChildren: endsItsChildren(process.pid, process.ppid, readKernelFile('/proc/1/comm') ?? ''),
+    endsItsChildren: endsItsChildrenHere(),
     refused: refusedScopes(),
     signalListeners: signal === undefined ? 0 : process.listenerCount(signal),
   }

@@ -37,8 +37,8 @@ export interface Expiry {
 }
 
 /**
- * Deletes the dumps of this host and directory beyond the newest `keep` of each kind of name, with their sidecars. To be
- * called after a good dump. Manual dumps, and everything without a readable sidecar of this library, stay. Never rejects.
+ * Deletes the dumps of this host and directory beyond the newest `keep` of each kind of name, with their sidecars; those
+ * of dumps at V8's heap limit stay, because they count for a budget. To be called after a good dump. Manual dumps, and everything without a readable sidecar of this library, stay. Never rejects.
  *
  * @param directory - Absolute path, spelled as in the sidecars' `where.directory`.
  */
@@ -91,6 +91,25 @@ export interface OwnNames {
  * @throws The file system's error.
  */
 export async function readOwnNames(directory: string, part: 'partial' | 'sidecar'): Promise<OwnNames> {
+  const reading = readInPieces(directory, part)
+  for (;;) {
+    const { done, value } = reading.next()
+    if (done) return value
+    await pause(0)
+  }
+}
+
+/** {@link readOwnNames} within the call, for a forked child. */
+export function readOwnNamesNow(directory: string, part: 'partial' | 'sidecar'): OwnNames {
+  const reading = readInPieces(directory, part)
+  for (;;) {
+    const { done, value } = reading.next()
+    if (done) return value
+  }
+}
+
+/** Yields after each piece. */
+function* readInPieces(directory: string, part: 'partial' | 'sidecar'): Generator<undefined, OwnNames> {
   const names: ParsedName[] = []
   const suffix = part === 'partial' ? PARTIAL_SUFFIX : SIDECAR_SUFFIX
   let [seen, foreign] = [0, 0]
@@ -98,7 +117,7 @@ export async function readOwnNames(directory: string, part: 'partial' | 'sidecar
   try {
     for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
       if (++seen > MAX_NAMES) return { names, incomplete: `it holds more than ${MAX_NAMES} names` }
-      if (seen % NAMES_AT_A_TIME === 0) await pause(0)
+      if (seen % NAMES_AT_A_TIME === 0) yield
       const name = entry.name.endsWith(suffix) ? parseArtefactName(entry.name) : undefined
       if (name?.part !== part) continue
       if (isOwnFile(join(directory, entry.name))) names.push(name)
@@ -116,7 +135,7 @@ export async function readOwnNames(directory: string, part: 'partial' | 'sidecar
 
 interface Doomed {
   readonly artefact: string
-  /** The file, which is deleted before the sidecar: without its sidecar it would never be found again. */
+  /** The file, deleted before its sidecar: without the sidecar it would never be found again. */
   readonly name: string
 }
 
@@ -136,7 +155,7 @@ async function deleteChosen(
         try {
           if (remove(join(held.place, doomed))) deleted.push(join(directory, doomed))
           doomed = sidecarName(artefact)
-          if (!exists(join(held.place, artefact))) remove(join(held.place, doomed))
+          if (!countsOn(artefact) && !exists(join(held.place, artefact))) remove(join(held.place, doomed))
         } catch (error) {
           failures.push({ file: join(directory, doomed), error: error as Error })
         }
@@ -149,6 +168,14 @@ async function deleteChosen(
     failures.push({ file: directory, error: error as Error })
     return { deleted, failures }
   }
+}
+
+/**
+ * Whether the sidecar stays without its artefact. The budget of dumps at V8's heap limit counts sidecars, and must not be
+ * renewed by `keep`; `deleteSpentSidecars` removes them after the budget's interval.
+ */
+function countsOn(artefact: string): boolean {
+  return parseArtefactName(artefact)?.rule === 'heap-limit'
 }
 
 /** @returns `false` when it does not exist: other processes delete in the same directory. */

@@ -1,5 +1,5 @@
 /*
- * The functions and constants for JavaScript: `survey`, `fork`, `wait`, `threadsAvailable`, the heap limit's
+ * The functions and constants for JavaScript: `survey`, `fork`, `isForkedChild`, `wait`, `threadsAvailable`, the heap limit's
  * `armHeapLimit`, `prepareHeapLimit`, `disarmHeapLimit`, and the exit codes of a child that did not finish. Their types
  * and their meaning for the caller are in src/capture/heap/fork/helper.ts.
  */
@@ -12,6 +12,7 @@
 #include <node_api.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -64,7 +65,20 @@ static napi_value throw_errno(napi_env env, const char *action, int error) {
   return NULL;
 }
 
-/* ---- fork(options, job) ------------------------------------------------------------------------------------------ */
+/* ---- fork(options, job), isForkedChild() ------------------------------------------------------------------------- */
+
+/* The process that loaded this addon. A forked child is a copy of it with another pid. */
+static pid_t loaded_by;
+
+/*
+ * Orders to the main thread that were queued before the fork are interrupts of V8, which the child serves like its own. They are
+ * meant for the application: the child must not fork in turn, and not overwrite what the application is writing.
+ */
+static napi_value is_forked_child(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value is_child;
+  return napi_get_boolean(env, getpid() != loaded_by, &is_child) == napi_ok ? is_child : NULL;
+}
 
 /* The function by which the job reads the pause of the application. */
 static napi_value read_pause(napi_env env, napi_callback_info info) {
@@ -135,6 +149,7 @@ static napi_value fork_and_run(napi_env env, napi_callback_info info) {
   if (napi_typeof(env, arguments[1], &job_type) != napi_ok || job_type != napi_function) {
     return throw_type_error(env, "fork: the job must be a function");
   }
+  if (getpid() != loaded_by) return throw_type_error(env, "fork: this is a forked child");
   /* Only the thread that forks exists in the child: the child of a worker thread would have no main heap. */
   if (syscall(SYS_gettid) != getpid()) return throw_type_error(env, "fork: only the main thread can fork");
 
@@ -144,6 +159,7 @@ static napi_value fork_and_run(napi_env env, napi_callback_info info) {
   int error = fork_with_heap(&options, &forked);
   if (error != 0) return throw_errno(env, "fork", error);
   if (forked.pid == 0) run_job(env, arguments[1], &forked);
+  heap_limit_note_child(forked.pid);
 
   set_number(env, result, "pid", forked.pid);
   set_number(env, result, "resultDescriptor", forked.result_descriptor);
@@ -159,17 +175,35 @@ static struct {
   napi_ref job;
 } heap_limit;
 
-static napi_value report_past_collection(napi_env env, napi_callback_info info) {
+static napi_value report(napi_env env, napi_callback_info info) {
+  static const struct {
+    const char *name;
+    enum heap_limit_report report;
+  } reports[] = {{"collected", HEAP_LIMIT_COLLECTED},
+                 {"profile", HEAP_LIMIT_PROFILE},
+                 {"snapshot", HEAP_LIMIT_SNAPSHOT},
+                 {"spent", HEAP_LIMIT_SPENT}};
+  size_t count = 1;
+  napi_value argument;
   void *child;
-  if (napi_get_cb_info(env, info, NULL, NULL, NULL, &child) == napi_ok) heap_limit_report_past_collection(child);
-  return NULL;
+  char name[16];
+  size_t length;
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, &child) == napi_ok &&
+      napi_get_value_string_utf8(env, argument, name, sizeof name, &length) == napi_ok) {
+    for (size_t at = 0; at < sizeof reports / sizeof reports[0]; at++) {
+      if (strcmp(name, reports[at].name) != 0) continue;
+      heap_limit_report(child, reports[at].report);
+      return NULL;
+    }
+  }
+  return throw_type_error(env, "report: no such report");
 }
 
 static napi_value describe_child(napi_env env, const struct heap_limit_child *child) {
   napi_value about;
   napi_value facts;
   napi_value pause_ms;
-  napi_value past_collection;
+  napi_value reporting;
   void *data = (void *)(uintptr_t)child;
   void *pause = (void *)(uintptr_t)child->forked.pause;
   if (napi_create_object(env, &about) != napi_ok ||
@@ -177,8 +211,8 @@ static napi_value describe_child(napi_env env, const struct heap_limit_child *ch
       napi_set_named_property(env, about, "facts", facts) != napi_ok ||
       napi_create_function(env, "pauseMs", NAPI_AUTO_LENGTH, read_pause, pause, &pause_ms) != napi_ok ||
       napi_set_named_property(env, about, "pauseMs", pause_ms) != napi_ok ||
-      napi_create_function(env, "pastCollection", NAPI_AUTO_LENGTH, report_past_collection, data, &past_collection) != napi_ok ||
-      napi_set_named_property(env, about, "pastCollection", past_collection) != napi_ok) {
+      napi_create_function(env, "report", NAPI_AUTO_LENGTH, report, data, &reporting) != napi_ok ||
+      napi_set_named_property(env, about, "report", reporting) != napi_ok) {
     return NULL;
   }
   set_number(env, about, "limitBytes", (double)child->limit_bytes);
@@ -217,7 +251,8 @@ static napi_value arm_heap_limit(napi_env env, napi_callback_info info) {
       job_type != napi_function) {
     return throw_type_error(env, "armHeapLimit: the job must be a function");
   }
-  const char *failure = heap_limit_arm(run_heap_limit_job);
+  unsigned arming;
+  const char *failure = heap_limit_arm(run_heap_limit_job, &arming);
   if (failure != NULL) {
     (void)napi_throw_error(env, NULL, failure);
     return NULL;
@@ -227,8 +262,10 @@ static napi_value arm_heap_limit(napi_env env, napi_callback_info info) {
       napi_add_env_cleanup_hook(env, forget_heap_limit, NULL) != napi_ok) {
     heap_limit_disarm();
     (void)napi_throw_error(env, NULL, "armHeapLimit failed");
+    return NULL;
   }
-  return NULL;
+  napi_value number;
+  return napi_create_uint32(env, arming, &number) == napi_ok ? number : NULL;
 }
 
 static napi_value disarm_heap_limit(napi_env env, napi_callback_info info) {
@@ -244,11 +281,14 @@ static napi_value disarm_heap_limit(napi_env env, napi_callback_info info) {
 static bool read_plan(napi_env env, napi_value object, struct heap_limit_plan *plan) {
   napi_value options;
   double hold_ms;
-  if (napi_get_named_property(env, object, "options", &options) != napi_ok ||
+  double arming;
+  if (!get_number(env, object, "arming", &arming) || !(arming >= 1 && arming <= UINT_MAX) ||
+      napi_get_named_property(env, object, "options", &options) != napi_ok ||
       !read_options(env, options, &plan->options) || !get_number(env, object, "holdMs", &hold_ms) ||
       !(hold_ms >= 1 && hold_ms <= INT_MAX)) {
     return false;
   }
+  plan->arming = (unsigned)arming;
   plan->hold_ms = (unsigned)hold_ms;
   return get_boolean(env, object, "holdsToEnd", &plan->holds_to_end) &&
          get_boolean(env, object, "writesLine", &plan->writes_line) &&
@@ -372,9 +412,11 @@ static napi_value exit_codes(napi_env env) {
 }
 
 NAPI_MODULE_INIT() {
+  if (loaded_by == 0) loaded_by = getpid();
   const napi_property_descriptor properties[] = {
       {"survey", NULL, survey, NULL, NULL, NULL, napi_enumerable, NULL},
       {"fork", NULL, fork_and_run, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"isForkedChild", NULL, is_forked_child, NULL, NULL, NULL, napi_enumerable, NULL},
       {"armHeapLimit", NULL, arm_heap_limit, NULL, NULL, NULL, napi_enumerable, NULL},
       {"prepareHeapLimit", NULL, prepare_heap_limit, NULL, NULL, NULL, napi_enumerable, NULL},
       {"disarmHeapLimit", NULL, disarm_heap_limit, NULL, NULL, NULL, napi_enumerable, NULL},

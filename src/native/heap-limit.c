@@ -21,7 +21,7 @@
  *     and need another fork, which only a parent that still exists can make.
  *
  * V8 also calls the callback before a collection of last resort, after which a process can live on. Then the child is
- * an ordinary forked child: it finishes, and is reaped later.
+ * an ordinary forked child: it finishes, and is reaped later. Until it has ended, no other is forked here.
  */
 #define _GNU_SOURCE
 #include "heap-limit.h"
@@ -46,7 +46,10 @@
 #define SWEEP_MS 50
 /* Number of forks for one dump, at most. In practice the second one succeeds. */
 #define MOST_FORKS 5
-/* V8 can call several times in a row. A process that lives on has its next dump after at least this time, ms. */
+/*
+ * V8 can call several times in a row. A process that lives on has its next dump after at least this time, ms, and the
+ * next line about a dump that is refused. A dump that has become possible after a refusal is made at once.
+ */
 #define SETTLING_MS 60000
 /* Least raise of the child's limit. Its job needs a few MB; a native call under way may need as much as the heap. */
 #define LEAST_RAISE_BYTES ((size_t)256 << 20)
@@ -89,23 +92,43 @@ static struct {
  * holds this lock.
  */
 static pthread_mutex_t plan_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Number of plans for the current arming. */
 static unsigned long plans;
 static struct heap_limit_plan next_plan;
+/* Number of the current or, after disarming, of the next arming, from 1. */
+static unsigned arming = 1;
 
 /* Used by the callback only. Static, because it may run with little stack left. */
 static struct heap_limit_plan plan;
 static struct heap_limit_child child;
-static double last_call_ms;
+/* Files that the child has reported. */
+static bool has_written_profile;
+static bool has_written_snapshot;
+static double last_dump_ms;
+static double last_refusal_ms;
 
 /* Pid of a child whose parent has lived on; 0 when there is none. */
 static _Atomic pid_t unreaped;
+/* Pid of the latest ordinary forked child; 0 before the first. */
+static _Atomic pid_t ordinary_child;
 
 void heap_limit_prepare(const struct heap_limit_plan *prepared) {
   (void)pthread_mutex_lock(&plan_lock);
-  next_plan = *prepared;
-  plans++;
+  if (prepared->arming == arming) {
+    next_plan = *prepared;
+    plans++;
+  }
   (void)pthread_mutex_unlock(&plan_lock);
 }
+
+static void forget_plans(void) {
+  (void)pthread_mutex_lock(&plan_lock);
+  plans = 0;
+  arming++;
+  (void)pthread_mutex_unlock(&plan_lock);
+}
+
+void heap_limit_note_child(pid_t pid) { atomic_store(&ordinary_child, pid); }
 
 static double read_clock_ms(clockid_t clock) {
   struct timespec now;
@@ -124,15 +147,18 @@ static unsigned long copy_plan(void) {
   return count;
 }
 
+static bool is_settling(double since_ms) { return since_ms != 0 && now_ms() - since_ms < SETTLING_MS; }
+
 /*
  * Takes the latest plan. The first plan, made when the callback is armed, by the thread that now stands still, refuses.
- * The watch's thread makes the second one, and the callback waits for that as long as the first one allows: a process
- * can fill its heap as it starts.
+ * The watch's thread makes the second one, and the callback waits for that as long as the first one allows, once: a
+ * process can fill its heap as it starts.
  */
 static bool take_plan(void) {
   double called_ms = now_ms();
   unsigned long count;
-  while ((count = copy_plan()) == 1 && now_ms() - called_ms < plan.hold_ms) (void)poll(NULL, 0, PLAN_PAUSE_MS);
+  while ((count = copy_plan()) == 1 && !is_settling(last_refusal_ms) && now_ms() - called_ms < plan.hold_ms)
+    (void)poll(NULL, 0, PLAN_PAUSE_MS);
   return count > 0;
 }
 
@@ -150,17 +176,17 @@ static void write_line(size_t limit_bytes, const char *what) {
   if (length < 0) return;
   size_t bytes = (size_t)length < sizeof line ? (size_t)length : sizeof line - 1;
   struct pollfd target = {.fd = STDERR_FILENO, .events = POLLOUT};
-  if (poll(&target, 1, 0) == 0) return;
+  if (poll(&target, 1, 0) <= 0) return;
   ssize_t written = write(STDERR_FILENO, line, bytes);
   (void)written;
 }
 
-/* Writes a line with "<directory>/heap-limit-memory-<pid>-<ms>" and the extensions of the files. */
-static void write_files_line(const char *what) {
+/* Writes a line with "<directory>/heap-limit-memory-<pid>-<ms>" and the extensions of the files, at least one. */
+static void write_files_line(const char *what, bool has_profile, bool has_snapshot) {
   static char text[PATH_MAX + 256];
-  const char *extensions = plan.has_profile && plan.has_snapshot ? ".heapprofile and .heapsnapshot"
-                           : plan.has_profile                    ? ".heapprofile"
-                                                                 : ".heapsnapshot";
+  const char *extensions = has_profile && has_snapshot ? ".heapprofile and .heapsnapshot"
+                           : has_profile               ? ".heapprofile"
+                                                       : ".heapsnapshot";
   (void)snprintf(text, sizeof text, "%s %s/heap-limit-memory-%d-%.0f%s", what, plan.directory, (int)armed.pid,
                  child.started_at_ms, extensions);
   write_line(child.limit_bytes, text);
@@ -180,10 +206,12 @@ static void run_job(void *isolate, void *data) {
   armed.job(&child);
 }
 
-/* The parent waits for this report, so until here the child keeps the parent's priority. From here on it is nice. */
-void heap_limit_report_past_collection(const struct heap_limit_child *of) {
-  ssize_t written = write(of->forked.result_descriptor, "c", 1);
+/* The parent waits until the child has collected, so until then the child keeps the parent's priority. */
+void heap_limit_report(const struct heap_limit_child *of, enum heap_limit_report report) {
+  char character = (char)report;
+  ssize_t written = write(of->forked.result_descriptor, &character, 1);
   (void)written;
+  if (report != HEAP_LIMIT_COLLECTED) return;
   int niceness = nice(plan.options.niceness);
   (void)niceness;
 }
@@ -204,7 +232,9 @@ enum progress {
   /* Ended in a way that another fork would not change. */
   LOST,
   /* Ended after its report: what it had written until then is there, and another fork would write it twice. */
-  CUT_SHORT
+  CUT_SHORT,
+  /* Found the budget spent, and ended. */
+  SPENT
 };
 
 static enum progress judge(int status) {
@@ -234,9 +264,10 @@ static enum progress reap(pid_t pid, double until_ms, int *status) {
   }
 }
 
-/* Reads the child's report until the child is past its collection, or, where the plan demands it, has ended. */
+/* Reads the child's reports until the child is past its collection, or, where the plan demands it, has ended. */
 static enum progress follow(double until_ms, int *status) {
   bool is_past = false;
+  bool is_spent = false;
   for (;;) {
     double left_ms = until_ms - now_ms();
     struct pollfd source = {.fd = child.forked.result_descriptor, .events = POLLIN};
@@ -249,21 +280,43 @@ static enum progress follow(double until_ms, int *status) {
     if (length < 0 && errno == EINTR) continue;
     if (length <= 0) {
       enum progress ending = reap(child.forked.pid, until_ms, status);
+      if (is_spent && ending != AT_WORK) return SPENT;
       return is_past && (ending == STUCK || ending == LOST) ? CUT_SHORT : ending;
     }
-    is_past = true;
-    if (!plan.holds_to_end) return PAST_COLLECTION;
+    for (ssize_t at = 0; at < length; at++) {
+      switch (reports[at]) {
+        case HEAP_LIMIT_COLLECTED: is_past = true; break;
+        case HEAP_LIMIT_PROFILE: has_written_profile = true; break;
+        case HEAP_LIMIT_SNAPSHOT: has_written_snapshot = true; break;
+        case HEAP_LIMIT_SPENT: is_spent = true; break;
+        default: break;
+      }
+    }
+    if (is_past && !plan.holds_to_end) return PAST_COLLECTION;
   }
 }
 
 static void finish(enum progress progress, int status) {
+  bool has_written = has_written_profile || has_written_snapshot;
+  /* Past the collection the profile is there, or has failed. */
+  bool is_profile_due = progress == AT_WORK ? plan.has_profile : has_written_profile;
   switch (progress) {
-    case DONE: write_files_line("a forked child has written"); break;
+    case DONE:
+      if (has_written) write_files_line("a forked child has written", has_written_profile, has_written_snapshot);
+      else write_line(child.limit_bytes, "no dump: the forked child ended without a report");
+      break;
     case AT_WORK:
     case PAST_COLLECTION:
-      write_files_line(plan.holds_to_end ? "the time is over for a forked child that was writing" : "a forked child is writing");
+      if (!is_profile_due && !plan.has_snapshot) write_line(child.limit_bytes, "no dump: the forked child could not write its profile");
+      else
+        write_files_line(plan.holds_to_end ? "the time is over for a forked child that was writing" : "a forked child is writing",
+                         is_profile_due, plan.has_snapshot);
       break;
-    case CUT_SHORT: write_files_line("a forked child ended while it wrote"); break;
+    case CUT_SHORT:
+      if (has_written) write_files_line("a forked child ended while it wrote; whole is", has_written_profile, has_written_snapshot);
+      else write_line(child.limit_bytes, "no dump: a forked child ended while it wrote");
+      break;
+    case SPENT: write_line(child.limit_bytes, "no dump: limited: other processes have spent the budget meanwhile"); break;
     case STUCK:
     case LOST:
       if (WIFEXITED(status)) write_failure_line("the forked child ended with code", WEXITSTATUS(status), child.fork);
@@ -280,6 +333,8 @@ static bool dump(void) {
   options.niceness = 0;
   enum progress progress = STUCK;
   int status = 0;
+  has_written_profile = false;
+  has_written_snapshot = false;
   for (child.fork = 1; progress == STUCK && child.fork <= MOST_FORKS && now_ms() < until_ms; child.fork++) {
     /* Whole ms: the job makes the file names from it as well. */
     child.started_at_ms = (double)(int64_t)read_clock_ms(CLOCK_REALTIME);
@@ -299,25 +354,42 @@ static bool dump(void) {
   return false;
 }
 
+static bool is_at_work(pid_t pid) {
+  siginfo_t info = {0};
+  return pid != 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
+}
+
+/* Why nothing is dumped; NULL if a dump is allowed. */
+static const char *refuse(void) {
+  if (plan.refusal[0] != '\0') return plan.refusal;
+  (void)heap_limit_reap();
+  if (atomic_load(&unreaped) != 0) return "the child of an earlier dump is still writing";
+  /* The plan's room is that of one child. Where the kernel would kill all processes together, two must not share it. */
+  if (!plan.options.first_for_oom_killer && is_at_work(atomic_load(&ordinary_child)))
+    return "memory: another child is writing a snapshot";
+  return NULL;
+}
+
 static size_t near_heap_limit(void *data, size_t limit_bytes, size_t initial_bytes) {
   (void)data;
   (void)initial_bytes;
   /* The child again: a native call from which it has not returned needs more heap. Only its allowance stops it. */
   if (getpid() != armed.pid) return raised(limit_bytes);
 
-  double called_ms = now_ms();
-  if (last_call_ms != 0 && called_ms - last_call_ms < SETTLING_MS) return limit_bytes;
-  if (!take_plan()) return limit_bytes;
-  last_call_ms = called_ms;
+  if (is_settling(last_dump_ms) || !take_plan()) return limit_bytes;
   child.limit_bytes = limit_bytes;
   child.reached_at_ms = read_clock_ms(CLOCK_REALTIME);
   child.facts = plan.facts;
-  if (plan.refusal[0] != '\0') {
+  const char *refusal = refuse();
+  if (refusal != NULL) {
     static char text[HEAP_LIMIT_REFUSAL_BYTES + 16];
-    (void)snprintf(text, sizeof text, "no dump: %s", plan.refusal);
+    if (is_settling(last_refusal_ms)) return limit_bytes;
+    last_refusal_ms = now_ms();
+    (void)snprintf(text, sizeof text, "no dump: %s", refusal);
     write_line(limit_bytes, text);
     return limit_bytes;
   }
+  last_dump_ms = now_ms();
   if (!dump()) return limit_bytes;
   request_interrupt(armed.isolate, run_job, NULL);
   return raised(limit_bytes);
@@ -333,7 +405,7 @@ pid_t heap_limit_reap(void) {
 
 /* ---- arming ------------------------------------------------------------------------------------------------------ */
 
-const char *heap_limit_arm(void (*job)(const struct heap_limit_child *)) {
+const char *heap_limit_arm(void (*job)(const struct heap_limit_child *), unsigned *number) {
   if (armed.isolate != NULL) return "it is armed already";
   if (get_current_isolate == NULL || add_callback == NULL || remove_callback == NULL || request_interrupt == NULL) {
     return "this Node.js does not export the functions of V8 that it needs";
@@ -343,8 +415,10 @@ const char *heap_limit_arm(void (*job)(const struct heap_limit_child *)) {
   armed.isolate = get_current_isolate();
   armed.pid = getpid();
   armed.job = job;
-  last_call_ms = 0;
-  plans = 0;
+  last_dump_ms = 0;
+  last_refusal_ms = 0;
+  /* Only this thread changes it. */
+  *number = arming;
   add_callback(armed.isolate, near_heap_limit, NULL);
   return NULL;
 }
@@ -353,4 +427,5 @@ void heap_limit_disarm(void) {
   if (armed.isolate == NULL) return;
   remove_callback(armed.isolate, near_heap_limit, 0);
   armed.isolate = NULL;
+  forget_plans();
 }

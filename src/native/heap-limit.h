@@ -15,6 +15,8 @@
  * the plan with each memory reading.
  */
 struct heap_limit_plan {
+  /* Number of the arming that the plan is for. */
+  unsigned arming;
   struct child_options options;
   /* Longest time that the process is held, ms. In the first plan, which refuses: until the second plan. */
   unsigned hold_ms;
@@ -49,14 +51,18 @@ struct heap_limit_child {
 
 /*
  * Arms the callback on the isolate of the calling thread, which must be the main thread. `job` runs in the child, at a
- * point where JavaScript is allowed, and must not return. Returns NULL, or why the callback could not be armed.
+ * point where JavaScript is allowed, and must not return. Returns NULL and the number of this arming, or why the
+ * callback could not be armed.
  */
-const char *heap_limit_arm(void (*job)(const struct heap_limit_child *));
+const char *heap_limit_arm(void (*job)(const struct heap_limit_child *), unsigned *arming);
 
 /* Removes the callback. On the thread that armed it. Does nothing when it is not armed. */
 void heap_limit_disarm(void);
 
-/* Replaces the plan. From any thread. */
+/*
+ * Replaces the plan. From any thread. A plan for an earlier arming is ignored: the watch of a monitor that was stopped may
+ * still be making one when the next monitor starts.
+ */
 void heap_limit_prepare(const struct heap_limit_plan *plan);
 
 /*
@@ -65,7 +71,21 @@ void heap_limit_prepare(const struct heap_limit_plan *plan);
  */
 pid_t heap_limit_reap(void);
 
-/* In the child: reports that it is past its first collection, and lowers its priority to the plan's niceness. */
-void heap_limit_report_past_collection(const struct heap_limit_child *child);
+/* Reports of the child to its parent, by one character each. */
+enum heap_limit_report {
+  /* The first collection is over: no other fork is needed. Lowers the child's priority to the plan's niceness. */
+  HEAP_LIMIT_COLLECTED = 'c',
+  /* A file has its final name. */
+  HEAP_LIMIT_PROFILE = 'p',
+  HEAP_LIMIT_SNAPSHOT = 's',
+  /* The budget has been spent since the plan was made. The child ends without a file. */
+  HEAP_LIMIT_SPENT = 'l'
+};
+
+/* In the child. */
+void heap_limit_report(const struct heap_limit_child *child, enum heap_limit_report report);
+
+/* Notes an ordinary forked child, whose memory counts when the next one is forked at the limit. */
+void heap_limit_note_child(pid_t pid);
 
 #endif

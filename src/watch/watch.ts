@@ -235,7 +235,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       picture: () => record.picture(systemClock.monotonicMs() - DEFAULT_SPAN_MS),
       heapLimit,
       directory,
-      budget: rule.budget,
+      budget: () => watched.get('memory')?.budget.terms ?? rule.budget,
       keep,
       redact: memory.redact,
       where,

@@ -98,12 +98,16 @@ export function ordersDuring(
 }
 
 /**
- * Runs one order whose name and input came as text from another thread.
+ * Runs one order whose name and input came as text from another thread. Refuses in a forked child: an order that was
+ * queued before the fork is served there as well as in the application that it is meant for.
  *
  * @returns JSON: `{"output": …}`, or `{"error": …}` with the message of the order's error. Never throws.
  */
 export function runOrder(orders: OrderTable, name: string, inputJson: string): string {
   try {
+    const loaded = loadForkHelper()
+    if ('helper' in loaded && loaded.helper.isForkedChild?.() === true)
+      throw new Error('this is a forked child')
     if (!hasOwn(orders, name)) throw new Error(`no such order: ${name}`)
     const run = orders[name as OrderName] as (input: unknown) => unknown
     return toJson({ output: run(parseJson(inputJson)) })

@@ -41,10 +41,11 @@ export function dumpAtHeapLimit({ directory, budget, keep, redact, report, sampl
     signal: 'SIGUSR2',
     isThreadWanted: false,
   })
-  if (!toWatch.isArmed) report.info(`at V8's heap limit of the worker with pid ${process.pid}: ${inWords}`)
+  if (toWatch.arming === undefined)
+    report.info(`at V8's heap limit of the worker with pid ${process.pid}: ${inWords}`)
   const { version: node, versions, pid } = process
   const round = createHeapLimitPlans({
-    ...{ heapLimit: toWatch, directory, budget, keep, redact },
+    ...{ heapLimit: toWatch, directory, budget: () => budget, keep, redact },
     where: { node, v8: versions.v8, pid, host: hostname(), limits: { ...readLimits() } },
     probe: createRoomProbe(),
     report: {
@@ -85,7 +86,8 @@ export function heapLimitNote(
  */
 export function limitAboveHeapLimit(limitBytes: number, execArgv: readonly string[]): string | undefined {
   const { heap_size_limit: ownLimitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
-  const given = /--max[-_]old[-_]space[-_]size=(\d+)/.exec(execArgv.join(' '))?.[1]
+  // V8 takes the last of several.
+  const given = [...execArgv.join(' ').matchAll(/--max[-_]old[-_]space[-_]size=(\d+)/g)].at(-1)?.[1]
   const heapLimitBytes = given === undefined ? ownLimitBytes : Number(given) * 1024 * 1024
   if (limitBytes > readLimits().totalMemoryBytes) return undefined
   const baseBytes = Math.max(0, (readRss() ?? 0) - heapBytes)

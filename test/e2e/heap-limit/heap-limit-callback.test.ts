@@ -38,6 +38,26 @@ describe("V8's callback at the heap limit", () => {
     assert.deepEqual(files(death), ['began-1'])
   })
 
+  test('names in its line the files that were written, not those that were planned', async (t) => {
+    const death = await dieWith(t, 'writes the profile, but not the snapshot', LONG_MS)
+    assert.match(death.line ?? '', /a forked child has written .*\.heapprofile$/)
+  })
+
+  test('does not fork again, and names the reason, when other processes have spent the budget', async (t) => {
+    const death = await dieWith(t, 'finds the budget spent', LONG_MS)
+    assert.match(death.line ?? '', /no dump: limited: other processes have spent the budget meanwhile$/)
+    assert.deepEqual(files(death), ['began-1'])
+  })
+
+  test('has a child that neither forks nor carries out orders for the application', async (t) => {
+    const death = await dieWith(t, 'gets an order', LONG_MS)
+    const answers = JSON.parse(readFileSync(join(death.directory, 'answers'), 'utf8')) as object
+    assert.deepEqual(answers, {
+      forked: 'fork: this is a forked child',
+      ordered: '{"error":"this is a forked child"}',
+    })
+  })
+
   test('holds the process until its child reports that it has collected, and no longer', async (t) => {
     const death = await dieWith(t, 'reports after half a second', LONG_MS)
     assert.ok(existsSync(join(death.directory, 'collected-1')), 'the process died before the report')

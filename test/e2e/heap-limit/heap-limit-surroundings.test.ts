@@ -1,13 +1,23 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmdirSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { artefacts, files, scratch } from '../monitor/app'
 import { limitedTo } from '../monitor/memory-cgroup'
-import { type Death, die, it, untilAtWork, untilProfiled, untilWritten, WATCHED } from './heap-limit'
+import {
+  type Death,
+  die,
+  diesLike,
+  it,
+  untilAtWork,
+  untilProfiled,
+  untilWritten,
+  WATCHED,
+} from './heap-limit'
 
 const MIB = 1024 * 1024
 const isRoot = process.getuid?.() === 0
@@ -20,12 +30,34 @@ describe("a process that dies of V8's heap limit", () => {
     const options = { ...WATCHED, memory: { heapLimit: { hold: 60_000 } } }
     const twin = await die(t, { through, options: 'none' })
     const death = await die(t, { through, options })
-    assert.deepEqual([death.code, death.signal, death.v8Lines], [twin.code, twin.signal, twin.v8Lines])
+    diesLike(death, twin)
     // Not waited for: the end of PID 1 is the end of its child.
     assert.deepEqual(files(death, '.partial'), [])
     assert.equal(artefacts(death, 'heap-limit-memory-1-').length, 2)
     assert.match(death.line ?? '', /a forked child has written/)
   })
+
+  // The shell ends with its command, and as PID 1 it ends all others.
+  const inShell = (script: string): string[] => [
+    ...['unshare', '--pid', '--fork', '--mount-proc', 'sh', '-c', script],
+  ]
+
+  it('below a shell that is PID 1 is held likewise', { skip: !isRoot && 'needs root' }, async (t) => {
+    const options = { ...WATCHED, memory: { heapLimit: { hold: 60_000 } } }
+    const death = await die(t, { through: inShell('"$0" "$@"; exit $?'), options })
+    assert.match(death.line ?? '', /a forked child has written .*\.heapprofile and \.heapsnapshot$/)
+    assert.equal(artefacts(death, 'heap-limit-memory-').length, 2)
+  })
+
+  it(
+    'below one that has other children is not: it may go on',
+    { skip: !isRoot && 'needs root' },
+    async (t) => {
+      const options = { ...WATCHED, memory: { heapLimit: { hold: 60_000 } } }
+      const death = await die(t, { through: inShell('sleep 100 & "$0" "$@"; exit $?'), options })
+      assert.match(death.line ?? '', /a forked child is writing/)
+    },
+  )
 
   it('as PID 1 is held no longer than `hold`', { skip: !isRoot && 'needs root' }, async (t) => {
     const through = ['unshare', '--pid', '--fork', '--mount-proc']
@@ -70,20 +102,43 @@ describe("a process that dies of V8's heap limit", () => {
     )
   })
 
-  it('spends a budget that outlives it', async (t) => {
+  // With 1 the third life deletes what the first one left, which counts for the fourth all the same.
+  for (const keep of [10, 1]) {
+    it(`spends a budget that outlives it, with \`keep: ${keep}\``, async (t) => {
+      const directory = scratch(t)
+      const options = { ...WATCHED, keep, memory: { limiter: [2, 'hour'] } }
+      const lines: (string | undefined)[] = []
+      for (let life = 0; life < 4; life++) {
+        // Time for the look at the directory.
+        const args = ['2000']
+        lines.push((await die(t, { directory, options, shape: 'array', args })).line)
+        if (life < 2) await untilWritten({ directory }, directory, life + 1)
+      }
+      assert.deepEqual(
+        lines.map((line) => /no dump: limited: 2 of 2/.test(line ?? '')),
+        [false, false, true, true],
+      )
+      const names = artefacts({ directory }).filter((name) => name.endsWith('.heapprofile'))
+      assert.equal(names.length, Math.min(keep, 2))
+    })
+  }
+
+  it('spends a budget together with processes that were started before', async (t) => {
     const directory = scratch(t)
-    const options = { ...WATCHED, memory: { limiter: [2, 'hour'] } }
-    const lines: (string | undefined)[] = []
-    for (let life = 0; life < 4; life++) {
-      lines.push((await die(t, { directory, options, shape: 'array', args: ['600'] })).line)
-      if (life < 2) await untilWritten({ directory })
-    }
-    assert.deepEqual(
-      lines.map((line) => /no dump: limited: 2 of 2/.test(line ?? '')),
-      [false, false, true, true],
-    )
-    const names = artefacts({ directory }).filter((name) => name.endsWith('.heapprofile'))
-    assert.equal(names.length, 2)
+    const options = { ...WATCHED, memory: { limiter: [1, 'hour'] } }
+    const [first, second] = ['first', 'second'].map((go) =>
+      die(t, { directory, options, program: 'on-file.js', args: [go] }),
+    ) as [Promise<Death>, Promise<Death>]
+    // Both have looked at the empty directory.
+    for (const go of ['first', 'second']) await until(() => existsSync(join(directory, `${go}-watched`)))
+    writeFileSync(join(directory, 'first'), '')
+    assert.match((await first).line ?? '', /heap-limit-memory-/)
+    writeFileSync(join(directory, 'second'), '')
+    const death = await second
+    assert.match(death.line ?? '', /no dump: limited: /)
+    const dumps = new Set(files({ directory }, 'heap-limit-').map((name) => /memory-\d+/.exec(name)?.[0]))
+    assert.equal(dumps.size, 1)
+    await untilWritten({ directory })
   })
 
   it('keeps its port, its files and its handlers to itself', async (t) => {
@@ -164,6 +219,10 @@ describe('a later start in the same directory', () => {
     assert.equal(artefacts({ directory }).filter((name) => name.endsWith('.heapsnapshot')).length, 1)
   })
 })
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await pause(50)
+}
 
 /** Names and sizes. */
 function filesOfDatabases(of: Death): (readonly [string, number])[] {

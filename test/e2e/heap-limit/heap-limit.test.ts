@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe } from 'node:test'
 import * as v8 from 'node:v8'
 import { artefacts, files, scratch, sidecarOf } from '../monitor/app'
-import { type Death, die, it, textOf, untilWritten, WATCHED } from './heap-limit'
+import { type Death, die, diesLike, it, textOf, untilWritten, WATCHED } from './heap-limit'
 
 const SHAPES = [
   { shape: 'burst', shows: 'LeakedOrder' },
@@ -23,7 +23,7 @@ describe("a process that reaches V8's heap limit", () => {
     it(`leaves a profile and a snapshot and dies as it would have: ${shape}`, async (t) => {
       const twin = await die(t, { shape, options: 'none' })
       const death = await die(t, { shape })
-      assert.deepEqual([death.code, death.signal, death.v8Lines], [twin.code, twin.signal, twin.v8Lines])
+      diesLike(death, twin)
       const names = await untilWritten(death)
       const base = `heap-limit-memory-${death.pid}-`
       assert.deepEqual(
@@ -88,7 +88,7 @@ describe("a process that reaches V8's heap limit", () => {
     it(`dies and leaves its evidence: ${program}`, async (t) => {
       const twin = await die(t, { program, options: 'none' })
       const death = await die(t, { program })
-      assert.deepEqual([death.code, death.signal, death.v8Lines], [twin.code, twin.signal, twin.v8Lines])
+      diesLike(death, twin)
       assert.equal(death.stdout, twin.stdout)
       assert.equal((await untilWritten(death)).length, 2)
     })
@@ -98,12 +98,36 @@ describe("a process that reaches V8's heap limit", () => {
     it(`dies and leaves its evidence under ${flag}`, async (t) => {
       const execArgv = [flag]
       const [twin, death] = [await die(t, { execArgv, options: 'none' }), await die(t, { execArgv })]
-      assert.deepEqual([death.code, death.signal, death.v8Lines], [twin.code, twin.signal, twin.v8Lines])
+      diesLike(death, twin)
       assert.equal((await untilWritten(death)).length, 2)
       const reports = (each: Death) => files(each).filter((name) => name.startsWith('report.')).length
       assert.equal(reports(death), reports(twin))
     })
   }
+})
+
+describe("the core dump of a process that reaches V8's heap limit", () => {
+  const isCore = (name: string): boolean => name.startsWith('core')
+  /** The shell reports the flag of waitpid(2) in words. */
+  const through = ['bash', '-c', 'ulimit -c "$0"; "$@"; exit $?', 'unlimited']
+  const isDumped = ({ stderr }: Death): boolean => /\(core dumped\)/.test(stderr)
+
+  it('is made as without the monitor, and none of its child', async (t) => {
+    const twin = await die(t, { through, options: 'none' })
+    if (!isDumped(twin)) return t.skip('the kernel made no core dump: see /proc/sys/kernel/core_pattern')
+    const death = await die(t, { through })
+    assert.equal(isDumped(death), true, death.stderr)
+    assert.equal(death.code, twin.code)
+    await untilWritten(death)
+    assert.equal(files(death).filter(isCore).length, files(twin).filter(isCore).length)
+  })
+
+  it('is not made where the limit forbids it', async (t) => {
+    const death = await die(t, { through: [...through.slice(0, 3), '0'] })
+    assert.equal(isDumped(death), false)
+    await untilWritten(death)
+    assert.deepEqual(files(death).filter(isCore), [])
+  })
 })
 
 describe("nothing is written at V8's heap limit", () => {
@@ -140,7 +164,8 @@ describe("nothing is written at V8's heap limit", () => {
   })
 
   it('without the fork helper, but what Node itself can write', async (t) => {
-    const death = await die(t, { execArgv: ['--no-addons'] })
+    // Time for the start line.
+    const death = await die(t, { execArgv: ['--no-addons'], args: ['2000'] })
     assert.equal(death.line, undefined)
     assert.deepEqual(files(death, 'heap-limit-'), [])
     const isNodeAble = 'setHeapProfileNearHeapLimit' in v8
@@ -149,6 +174,12 @@ describe("nothing is written at V8's heap limit", () => {
       isNodeAble ? /limit: profile by Node\.js to/ : /limit: no dump will be written \(/,
     )
     assert.equal(files(death, 'Heap.').length, isNodeAble ? 1 : 0)
+  })
+
+  it('after update() has taken the budget away', async (t) => {
+    const death = await die(t, { program: 'updated.js', options: { ...WATCHED, memory: { interval: 100 } } })
+    assert.match(death.line ?? '', /no dump: limited: 0 of 0 dumps in 3600 s$/)
+    assert.deepEqual(artefacts(death), [])
   })
 
   it('when a worker thread reaches a limit of its own', async (t) => {

@@ -36,8 +36,8 @@ export interface Death {
   readonly stderr: string
   /** The line at the limit; there is at most one. */
   readonly line: string | undefined
-  /** V8's own lines that do not depend on numbers or addresses. */
-  readonly v8Lines: readonly string[]
+  /** All of stderr that is not this library's, less what differs from run to run. */
+  readonly stderrOfNode: readonly string[]
 }
 
 const RUNS = 3
@@ -91,13 +91,32 @@ async function dieOnce(
   return {
     ...{ pid: child.pid ?? 0, directory, code, signal, ...output },
     line: own[0],
-    v8Lines: lines.filter((line) => /^(<---|-----|FATAL ERROR)/.test(line)).map(withoutReason),
+    stderrOfNode: withoutChance(lines.filter((line) => !line.startsWith('cpu-memory-monitor:')).join('\n')),
   }
 }
 
-/** Which of its two fatal errors V8 reports depends on the time that its collections took. */
-function withoutReason(line: string): string {
-  return line.replace(/Reached heap limit|Ineffective mark-compacts near heap limit/, 'The limit')
+/** Asserts that two processes died alike, by exit code, signal and output. */
+export function diesLike(death: Death, twin: Death): void {
+  const way = ({ code, signal, stderrOfNode }: Death): unknown => ({ code, signal, stderrOfNode })
+  assert.ok(
+    twin.stderrOfNode.some((line) => line.startsWith('FATAL ERROR: ')),
+    twin.stderr,
+  )
+  assert.deepEqual(way(death), way(twin))
+}
+
+/**
+ * Numbers, addresses and ids differ from run to run; so do the collections that V8 remembers, the functions in which it was, and
+ * which of its three fatal errors it reports: that depends on the time that its collections took.
+ */
+function withoutChance(stderr: string): string[] {
+  const lines = stderr
+    .replace(/(?<=<--- Last few GCs --->)[^]*?(?=<--- JS stacktrace --->|FATAL ERROR: )/, '\n')
+    .replace(/Reached heap limit|Ineffective mark-compacts near heap limit|CALL_AND_RETRY_LAST/, 'The limit')
+    .replace(/^ *\d+: .*$/gm, '[frame]')
+    .replace(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}|0x[\da-f]+|\d+/g, 'N')
+    .split('\n')
+  return lines.filter((line, at) => line !== '[frame]' || line !== lines[at - 1])
 }
 
 /** What is thrown when the child of a process that died has not written what it should. */
@@ -134,10 +153,11 @@ export function it(
 export async function untilWritten(
   death: Pick<Death, 'directory'> & Partial<Death>,
   directory = death.directory,
+  snapshots = 1,
 ): Promise<string[]> {
   return waitFor(death, 'a whole snapshot', () => {
     const names = artefacts({ directory })
-    const isWhole = names.some((name) => name.endsWith('.heapsnapshot'))
+    const isWhole = names.filter((name) => name.endsWith('.heapsnapshot')).length >= snapshots
     return isWhole && files({ directory }, '.partial').length === 0 ? names : undefined
   })
 }

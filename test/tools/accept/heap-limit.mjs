@@ -143,27 +143,34 @@ async function containers() {
   }
 }
 
-/** Processes that come within 5 % of the limit several times, and recover. */
+/**
+ * Processes that come within 5 % of the limit several times, and recover. Whether V8 called is known by the callback's line
+ * alone, so each dump is judged by its own figure of the heap.
+ */
 async function near() {
   const count = parameter('CMM_NEAR', 100)
-  const found = { recovered: 0, calls: 0, dumps: 0, uncalled: 0 }
+  const found = { recovered: 0, near: 0, calls: 0, dumps: 0, early: 0 }
   for (let round = 0; round < count; round++) {
     await withDeath(
       { program: 'recovers.js', limitMb: 60, options, args: ['0.95'] },
-      ({ code, stdout, stderr, directory }) => {
+      async ({ code, stdout, stderr, directory }) => {
         if (code === 0 && stdout.includes('recovered')) found.recovered++
-        const isCalled = stderr.includes('the heap has reached')
-        const isDumped = readdirSync(directory).some((name) => name.startsWith('heap-limit-'))
-        if (isCalled) found.calls++
-        if (isDumped) found.dumps++
-        if (isDumped && !isCalled) found.uncalled++
+        if (Number(/^peak ([\d.]+)$/m.exec(stdout)?.[1]) >= 0.95) found.near++
+        if (stderr.includes('the heap has reached')) found.calls++
+        const { profile, snapshot } = await written({ directory })
+        if (!profile && !snapshot) return
+        found.dumps++
+        const { details } = sidecarOf(profile ?? snapshot).why
+        if (details.heapUsed < 0.9 * details.heapLimit) found.early++
       },
     )
   }
-  const { recovered, calls, dumps, uncalled } = found
+  const { recovered, near, calls, dumps, early } = found
   return {
-    figure: `${recovered} of ${count} recovered, the callback was called in ${calls}, ${dumps} dumps`,
-    check: () => assert.deepEqual([recovered, uncalled], [count, 0]),
+    figure:
+      `${recovered} of ${count} recovered, ${near} from 95 % of the limit, the callback was called in ${calls}, ` +
+      `${dumps} dumps, ${early} of them before 90 %`,
+    check: () => assert.deepEqual([recovered, near, early, dumps <= calls], [count, count, 0, true]),
   }
 }
 

@@ -79,6 +79,19 @@ test('keep 0 leaves nothing but manual dumps; keep false leaves all', async (t) 
   ])
 })
 
+test('dumps at the heap limit go without their sidecars, which a budget counts', async (t) => {
+  const directory = scratch(t)
+  for (const ms of [1, 2]) await publish(directory, `heap-limit-memory-1-${ms}.heapprofile`)
+  const { deleted, failures } = await deleteExpired(directory, HOST, { keep: 1 })
+  assert.deepEqual(deleted, [join(directory, 'heap-limit-memory-1-1.heapprofile')])
+  assert.deepEqual(failures, [])
+  assert.deepEqual(readdirSync(directory).sort(), [
+    'heap-limit-memory-1-1.heapprofile.json',
+    'heap-limit-memory-1-2.heapprofile',
+    'heap-limit-memory-1-2.heapprofile.json',
+  ])
+})
+
 test('one kind of name alone, when asked: the others are not touched', async (t) => {
   const directory = scratch(t)
   await publish(directory, 'cpu-1-1.cpuprofile')

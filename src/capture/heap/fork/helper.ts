@@ -44,6 +44,8 @@ export type ChildEnd =
  * texts: 511 (`refusal`), 4095 (`directory`), 16 KiB less one (`facts`).
  */
 export interface HeapLimitPlan {
+  /** Number of the arming that the plan is for, from `armHeapLimit`. Any other plan is ignored. */
+  readonly arming: number
   readonly options: ForkOptions
   /** Longest time that the process is held before V8 ends it, ms. In the first plan: until the next plan. */
   readonly holdMs: number
@@ -73,9 +75,15 @@ export interface HeapLimitChild {
   readonly fork: number
   /** Time for which the application stood still, ms. */
   pauseMs(): number
-  /** Reports that the first collection is over: from then on no other fork is needed. */
-  pastCollection(): void
+  /** Reports to the process, while that is held. Does nothing once it has ended. */
+  report(what: HeapLimitReport): void
 }
+
+/**
+ * `collected`: the first collection is over, from then on no other fork is needed. `profile`, `snapshot`: the file has
+ * its final name. `spent`: the budget has been spent since the plan was made, and the child ends without a file.
+ */
+export type HeapLimitReport = 'collected' | 'profile' | 'snapshot' | 'spent'
 
 /** What the native part does at V8's heap limit. */
 export interface HeapLimitHelper {
@@ -84,10 +92,11 @@ export interface HeapLimitHelper {
    * and the child calls `job`, which returns whether it has written something. The process then dies as it would have.
    * Needs a plan.
    *
+   * @returns The number of this arming, for its plans.
    * @throws A `TypeError` when the job is no function, an `Error` outside of the main thread, when armed already, or
    * where this Node does not export what is needed.
    */
-  armHeapLimit(job: (child: HeapLimitChild) => boolean): void
+  armHeapLimit(job: (child: HeapLimitChild) => boolean): number
   /**
    * Replaces the plan. From any thread.
    *
@@ -134,10 +143,12 @@ export interface ForkHelper extends Partial<HeapLimitHelper>, Partial<GcTimeHelp
    *
    * @param job - Its argument returns the time for which the application was blocked, ms.
    *
-   * @throws A `TypeError` for wrong arguments or outside of the main thread, an `Error` with `errno` when the system
-   * refuses. Then there is no child.
+   * @throws A `TypeError` for wrong arguments, outside of the main thread and in a forked child, an `Error` with `errno`
+   * when the system refuses. Then there is no child.
    */
   fork(options: ForkOptions, job: (pauseMs: () => number) => string): Forked
+  /** Whether this process is a forked child, which must carry out no order that was meant for the application. */
+  isForkedChild?(): boolean
   /** Reaps the child if it has ended, else returns `undefined`. Never blocks. From any thread, also after the end. */
   wait(pid: number): ChildEnd | undefined
   /**

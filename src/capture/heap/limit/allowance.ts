@@ -20,8 +20,11 @@ export const HEAP_LIMIT_NEED_BYTES = 2 * FORK_ALLOWANCE_FLOOR_BYTES
 
 /** What the watch needs for dumps at the heap limit, as plain data that can be sent to another thread. */
 export interface HeapLimitToWatch {
-  /** Whether the native callback is installed and needs plans. Dumps of earlier processes are reported anyway. */
-  readonly isArmed: boolean
+  /**
+   * Number of the arming of the native callback, which needs plans; absent when it is not armed. Dumps of earlier
+   * processes are reported anyway.
+   */
+  readonly arming?: number | undefined
   /** Heap limit of V8, bytes. */
   readonly limitBytes: number
   /** Memory of the process beside its heap, bytes. */
@@ -105,21 +108,14 @@ export function decideAtHeapLimit(facts: HeapLimitFacts): HeapLimitDecision {
 
 /**
  * Whether Node itself was asked, by `--heapsnapshot-near-heap-limit`, to write heap snapshots near the limit. V8 calls
- * only the callback that was added last, so ours would replace Node's.
+ * only the callback that was added last, so ours would replace Node's. The last of several options counts; 0 is none.
  *
- * @param nodeOptions - The value of NODE_OPTIONS.
+ * @param nodeOptions - The value of NODE_OPTIONS, which the command line overrides.
  */
 export function isLeftToNode(execArgv: readonly string[], nodeOptions: string | undefined): boolean {
-  const all = [...execArgv, ...(nodeOptions ?? '').split(/\s+/)]
-  return all.some((option) => /^"?--heapsnapshot[-_]near[-_]heap[-_]limit(=|$)/.test(option))
-}
-
-/** Names of programs that run as PID 1 of a container and end when their child does. */
-const CONTAINER_INITS: readonly string[] = ['tini', 'docker-init', 'dumb-init', 'catatonit']
-
-/** Whether the end of a process also ends its container, and thereby its children. */
-export function endsItsChildren(pid: number, parentPid: number, nameOfInit: string): boolean {
-  return pid === 1 || (parentPid === 1 && CONTAINER_INITS.includes(nameOfInit.trim()))
+  const all = [nodeOptions ?? '', ...execArgv].join(' ')
+  const given = [...all.matchAll(/(?<=^|[\s"])--heapsnapshot[-_]near[-_]heap[-_]limit[=\s]"?(\d+)/g)]
+  return Number(given.at(-1)?.[1] ?? 0) > 0
 }
 
 /** Reported once at start when the heap limit will probably end the process before its memory reaches a threshold. */

@@ -15,9 +15,9 @@ import { basename, dirname, join } from 'node:path'
 import { parseJson, toJson } from '../../../base/globals'
 import { type HeldDirectory, holdDirectory, within } from '../../../files/directory'
 import { CHILD_DEADLINE_MS, STALE_GRACE_MS, TOOL } from '../../../files/expiry'
-import { parseArtefactName, partialName, sidecarName } from '../../../files/names'
+import { parseArtefactName, type ParsedName, partialName, sidecarName } from '../../../files/names'
 import { serialise } from '../../../files/partial'
-import { readOwnNames } from '../../../files/retention'
+import { readOwnNames, readOwnNamesNow } from '../../../files/retention'
 import type { DraftSidecar, Sidecar } from '../../../files/sidecar'
 import { isOwnAlone, MAX_SIDECAR_BYTES } from '../../../files/sidecar'
 
@@ -29,6 +29,8 @@ export interface HeapLimitDump {
   readonly unreported: readonly { readonly file: string; readonly sidecar: Sidecar }[]
   /** A child may still be working on one of its artefacts. */
   readonly isBeingWritten: boolean
+  /** Sidecars whose artefact is gone or was never finished, full paths. They only count for the budget. */
+  readonly bareSidecars: readonly string[]
 }
 
 /** Ending of the name of the file that exists while a sidecar is marked as reported: its creator reports the dump. */
@@ -56,21 +58,44 @@ export async function readHeapLimitDumps(
     const { place } = held
     const { names, incomplete } = await readOwnNames(place, 'sidecar')
     if (incomplete !== undefined) onIncomplete(incomplete)
-    const dumps = new Map<string, Described[]>()
-    for (const { rule, artefact, baseName } of names) {
-      const sidecar = rule === 'heap-limit' ? readOwn(directory, place, artefact) : undefined
-      if (sidecar?.where.host !== host) continue
-      const described = { file: join(directory, artefact), reached: join(place, artefact), sidecar }
-      dumps.set(baseName, [...(dumps.get(baseName) ?? []), described])
-    }
-    return [...dumps.values()]
-      .map((described) => dumpOf(described, nowMs))
-      .sort((one, other) => one.startedAtMs - other.startedAtMs)
+    return dumpsOf(names, { directory, place, host }, nowMs)
   } catch {
     return []
   } finally {
     held?.close()
   }
+}
+
+/** {@link readHeapLimitDumps} within the call, for a forked child. Never throws. */
+export function readHeapLimitDumpsNow(
+  directory: string,
+  host: string,
+  nowMs: number,
+): readonly HeapLimitDump[] {
+  try {
+    return within(directory, (place) =>
+      dumpsOf(readOwnNamesNow(place, 'sidecar').names, { directory, place, host }, nowMs),
+    )
+  } catch {
+    return []
+  }
+}
+
+function dumpsOf(
+  names: readonly ParsedName[],
+  { directory, place, host }: { readonly directory: string; readonly place: string; readonly host: string },
+  nowMs: number,
+): readonly HeapLimitDump[] {
+  const dumps = new Map<string, Described[]>()
+  for (const { rule, artefact, baseName } of names) {
+    const sidecar = rule === 'heap-limit' ? readOwn(directory, place, artefact) : undefined
+    if (sidecar?.where.host !== host) continue
+    const described = { file: join(directory, artefact), reached: join(place, artefact), sidecar }
+    dumps.set(baseName, [...(dumps.get(baseName) ?? []), described])
+  }
+  return [...dumps.values()]
+    .map((described) => dumpOf(described, nowMs))
+    .sort((one, other) => one.startedAtMs - other.startedAtMs)
 }
 
 /**
@@ -83,6 +108,26 @@ export function countRecentDumps(
   intervalMs: number,
 ): number {
   return dumps.filter(({ startedAtMs }) => startedAtMs > nowMs - intervalMs && startedAtMs <= nowMs).length
+}
+
+/**
+ * Deletes the sidecars that counted for the budget alone, once the budget's interval is over. `keep` and an upload delete
+ * artefacts without them. Never throws: what cannot be deleted is tried again at the next look.
+ */
+export function deleteSpentSidecars(
+  dumps: readonly HeapLimitDump[],
+  directory: string,
+  nowMs: number,
+  intervalMs: number,
+): void {
+  const spent = dumps.filter((dump) => !dump.isBeingWritten && dump.startedAtMs <= nowMs - intervalMs)
+  for (const file of spent.flatMap((dump) => dump.bareSidecars)) {
+    try {
+      within(directory, (place) => unlinkSync(join(place, basename(file))))
+    } catch {
+      // Another process has deleted it, or the directory cannot be written now.
+    }
+  }
 }
 
 /**
@@ -146,11 +191,16 @@ function dumpOf(described: readonly Described[], nowMs: number): HeapLimitDump {
   const unreported = described
     .flatMap(({ file, reached, sidecar }) => (isNews(reached, sidecar) ? [{ file, sidecar }] : []))
     .sort((one, other) => Number(isSnapshot(other.file)) - Number(isSnapshot(one.file)))
-  const isBeingWritten = described.some(({ reached, sidecar }) => {
+  const isInTime = ({ sidecar }: Described): boolean => {
     const deadlineMs = Number(sidecar.where.limits['childDeadlineMs'] ?? CHILD_DEADLINE_MS)
-    return isThere(partialName(reached)) && nowMs - startedAtMs <= deadlineMs + STALE_GRACE_MS
-  })
-  return { pid, startedAtMs, unreported, isBeingWritten }
+    return nowMs - startedAtMs <= deadlineMs + STALE_GRACE_MS
+  }
+  const isBeingWritten = described.some((each) => isInTime(each) && isThere(partialName(each.reached)))
+  // A writer creates the sidecar before the file: a young one may not be bare for long.
+  const bareSidecars = described
+    .filter((each) => !isInTime(each) && !isThere(each.reached) && !isThere(partialName(each.reached)))
+    .map(({ file }) => sidecarName(file))
+  return { pid, startedAtMs, unreported, isBeingWritten, bareSidecars }
 }
 
 function isNews(file: string, sidecar: Marked): sidecar is Sidecar {

@@ -1,6 +1,6 @@
 import { getHeapStatistics } from 'node:v8'
 import { messageOf, parseJson } from '../../../base/globals'
-import { monotonicMs } from '../../../base/time'
+import { epochMs, monotonicMs } from '../../../base/time'
 import { type OpenArtefact, openArtefact } from '../../../files/artefact'
 import { makeDirectory } from '../../../files/directory'
 import { artefactBaseName } from '../../../files/names'
@@ -11,6 +11,7 @@ import { FORK_WAY } from '../fork/job'
 import { writeSnapshotHere } from '../redacted'
 import { type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../sampler'
 import { SAMPLING_WAY } from '../sampling'
+import { countRecentDumps, readHeapLimitDumpsNow } from './earlier-dumps'
 
 /** Input of the job, prepared by the latest reading, as JSON in the plan's `facts`. */
 export interface HeapLimitJobFacts {
@@ -19,6 +20,8 @@ export interface HeapLimitJobFacts {
   readonly hasSnapshot: boolean
   /** Write the snapshot without the contents of strings. */
   readonly redact?: boolean
+  /** The budget over lives: dumps of this host in the directory, per interval. */
+  readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number }
   readonly passedOver: readonly PassedOver[]
   readonly readings: Sidecar['why']['readings']
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
@@ -34,6 +37,9 @@ export interface HeapLimitJobFacts {
  * released once the profile is published: a supervisor that ends the children of a dead process then leaves the profile
  * whole.
  *
+ * The budget is counted once more before the first file: the plan may be a minute old, and processes that share a
+ * directory, such as workers, die of the same load at the same time.
+ *
  * @returns Whether something was written.
  */
 export function writeHeapLimitDump(
@@ -47,6 +53,10 @@ export function writeHeapLimitDump(
   const startedAtMs = monotonicMs()
   const read = facts.hasProfile && sampler ? sampler.read() : { samples: 0, json: '' }
   if (read.samples === 0) collectGarbage()
+  if (isBudgetSpent(child, facts)) {
+    child.report('spent')
+    return false
+  }
 
   const profile =
     facts.hasProfile &&
@@ -62,21 +72,34 @@ export function writeHeapLimitDump(
         open.write(read.json)
         return { ...howOf(child, facts.passedOver, startedAtMs), way: SAMPLING_WAY, notes }
       })
+      child.report('profile')
     })
-  child.pastCollection()
+  child.report('collected')
   const noProfile = profile && 'failed' in profile ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
   const snapshot =
     facts.hasSnapshot &&
-    attemptTo(() =>
+    attemptTo(() => {
       writeArtefact(child, facts, '.heapsnapshot', (open) => {
         const snapshotStartedAtMs = monotonicMs()
         const redacted = writeSnapshotHere(open, facts.redact)
         const passedOver = [...facts.passedOver, ...noProfile]
         const notes = { ...redacted, childPeakBytes: process.resourceUsage().maxRSS * 1024 }
         return { ...howOf(child, passedOver, snapshotStartedAtMs), way: FORK_WAY, notes }
-      }),
-    )
+      })
+      child.report('snapshot')
+    })
   return [profile, snapshot].some((outcome) => outcome && !('failed' in outcome))
+}
+
+/** An earlier child of this same dump may have left files before it ended: they do not count. */
+function isBudgetSpent(
+  { reachedAtMs }: HeapLimitChild,
+  { directory, where, budget }: HeapLimitJobFacts,
+): boolean {
+  const nowMs = epochMs()
+  const dumps = readHeapLimitDumpsNow(directory, where.host, nowMs)
+  const others = dumps.filter(({ pid, startedAtMs }) => pid !== where.pid || startedAtMs < reachedAtMs)
+  return countRecentDumps(others, nowMs, budget.intervalMs) >= budget.tokensPerInterval
 }
 
 function howOf(

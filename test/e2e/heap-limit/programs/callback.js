@@ -15,6 +15,7 @@ const jobs = {
   'writes at the second fork': (child) => {
     if (child.fork === 1) process.abort()
     leave('written', child)
+    child.report('snapshot')
     return true
   },
   aborts: (child) => {
@@ -23,7 +24,7 @@ const jobs = {
   },
   'reports and aborts, held to its end': (child) => {
     leave('collected', child)
-    child.pastCollection()
+    child.report('collected')
     process.abort()
   },
   fails: (child) => {
@@ -33,8 +34,35 @@ const jobs = {
   'reports after half a second': (child) => {
     spin(500)
     leave('collected', child)
-    child.pastCollection()
+    child.report('collected')
     spin(60_000)
+    return true
+  },
+  'writes the profile, but not the snapshot': (child) => {
+    leave('written', child)
+    child.report('profile')
+    child.report('collected')
+    spin(200)
+    return true
+  },
+  'finds the budget spent': (child) => {
+    leave('began', child)
+    child.report('spent')
+    return false
+  },
+  // Orders that were queued before the fork reach the child too.
+  'gets an order': () => {
+    const { createOrders, runOrder } = require('../../../../dist/capture/main-thread/carry-out')
+    const attempt = (work) => {
+      try {
+        return work()
+      } catch (error) {
+        return error.message
+      }
+    }
+    const forked = attempt(() => helper.fork(plan.options, () => ''))
+    const ordered = runOrder(createOrders({ cpu: {}, memory: {}, leak: {} }), 'heapStatistics', '{}')
+    writeFileSync('answers', JSON.stringify({ forked, ordered }))
     return true
   },
   'reports nothing': (child) => {
@@ -45,8 +73,8 @@ const jobs = {
 }
 
 const { helper } = loadForkHelper()
-helper.armHeapLimit(jobs[job])
 const plan = {
+  arming: helper.armHeapLimit(jobs[job]),
   options: {
     dataAllowanceBytes: 2 ** 30,
     deadlineSeconds: 60,
@@ -55,7 +83,7 @@ const plan = {
     ignoredSignal: 0,
   },
   holdMs: Number(holdMs),
-  holdsToEnd: job.endsWith('held to its end'),
+  holdsToEnd: job.endsWith('held to its end') || job === 'writes the profile, but not the snapshot',
   writesLine: true,
   hasProfile: true,
   hasSnapshot: true,

@@ -62,11 +62,14 @@ export async function withDeath(
   }
 }
 
-/** How a process died, less what differs from run to run: numbers, addresses, and which of its two errors V8 reported. */
+/** How a process died, less what differs from run to run: numbers, addresses, and which of its three errors V8 reported. */
 export function wayOfDying({ code, signal, stderr }) {
   const lines = stderr.split('\n').filter((line) => /^(<---|-----|FATAL ERROR)/.test(line))
   const same = (line) =>
-    line.replace(/Reached heap limit|Ineffective mark-compacts near heap limit/, 'The limit')
+    line.replace(
+      /Reached heap limit|Ineffective mark-compacts near heap limit|CALL_AND_RETRY_LAST/,
+      'The limit',
+    )
   return JSON.stringify([code, signal, ...lines.map(same)])
 }
 

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   decideAtHeapLimit,
-  endsItsChildren,
   HEAP_LIMIT_NEED_BYTES,
   type HeapLimitFacts,
   HOLD_UNTIL_COLLECTED_MS,
@@ -84,11 +83,14 @@ test("Node's own flag is known in every spelling, and no other flag for it", () 
   )
 })
 
-test('PID 1, and the child of the init of a container, take their children along', () => {
-  assert.equal(endsItsChildren(1, 0, 'node'), true)
-  assert.equal(endsItsChildren(7, 1, 'tini\n'), true)
-  assert.equal(endsItsChildren(7, 1, 'systemd\n'), false)
-  assert.equal(endsItsChildren(7, 6, 'tini\n'), false)
+test('of several of its options the last one counts, the command line after NODE_OPTIONS, and 0 is none', () => {
+  const option = '--heapsnapshot-near-heap-limit'
+  assert.equal(isLeftToNode([`${option}=0`], undefined), false)
+  assert.equal(isLeftToNode([], `${option}=0`), false)
+  assert.equal(isLeftToNode([`${option}=0`], `${option}=3`), false)
+  assert.equal(isLeftToNode([`${option}=3`], `${option}=0`), true)
+  assert.equal(isLeftToNode([option, '0'], undefined), false)
+  assert.equal(isLeftToNode([], `"${option}=2"`), true)
 })
 
 test('a threshold above what the heap can become is reported, with both numbers', () => {

@@ -18,6 +18,7 @@ import { after, test, type TestContext } from 'node:test'
 import {
   claimReport,
   countRecentDumps,
+  deleteSpentSidecars,
   readHeapLimitDumps,
 } from '../../../../../src/capture/heap/limit/earlier-dumps'
 
@@ -99,6 +100,30 @@ test('a dump whose child may still work is not whole; one whose child must be de
   assert.deepEqual([later?.isBeingWritten, later?.unreported.length], [false, 1])
 })
 
+test('a dump counts without its artefact until the interval is over, then its sidecar goes', async (t) => {
+  const directory = scratch(t)
+  const gone = leave(directory, { startedAtMs: now - HOUR_MS })
+  const kept = leave(directory, { startedAtMs: now - HOUR_MS, extension: '.heapprofile' })
+  rmSync(gone)
+  const look = async (nowMs: number): Promise<string[]> => {
+    const dumps = await readHeapLimitDumps(directory, 'here', nowMs)
+    assert.equal(dumps.length, 1)
+    deleteSpentSidecars(dumps, directory, nowMs, HOUR_MS)
+    return readdirSync(directory).sort()
+  }
+  const all = [`${basename(kept)}`, `${basename(kept)}.json`, `${basename(gone)}.json`].sort()
+  assert.deepEqual(await look(now - 1), all)
+  assert.deepEqual(await look(now), [basename(kept), `${basename(kept)}.json`])
+})
+
+test('the sidecar of a dump that may be about to begin stays, however short the interval', async (t) => {
+  const directory = scratch(t)
+  const file = leave(directory)
+  rmSync(file)
+  deleteSpentSidecars(await readHeapLimitDumps(directory, 'here', now), directory, now, 1)
+  assert.deepEqual(readdirSync(directory), [`${basename(file)}.json`])
+})
+
 /** Where the claim of a sidecar is made, which depends on the sidecar's text. */
 function claimOf(t: TestContext, file: string): string {
   let claim = ''
@@ -152,6 +177,12 @@ test('names that are known to whoever sees the directory keep nothing from being
   const file = leave(directory)
   for (const name of ['.reported', '.0.reported', '.partial.reported']) mkdirSync(`${file}.json${name}`)
   assert.equal(claimReport(file, 1, Date.now()), true)
+})
+
+test("Node's own report of a fatal error is no dump", async (t) => {
+  const directory = scratch(t)
+  writeFileSync(join(directory, 'report.20261127.070000.7.0.001.json'), '{"header":{"trigger":"OOMError"}}')
+  assert.deepEqual(await readHeapLimitDumps(directory, 'here', now), [])
 })
 
 test('a directory that is not read to its end is named', async (t) => {

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { programs } from './heap-limit'
+
+const sources = join(__dirname, '../../../src/native')
+const compiler = process.env['CC'] ?? 'cc'
+const isMissing = spawnSync(compiler, ['--version']).status !== 0
+const skip = process.platform !== 'linux' ? 'needs Linux' : isMissing && `no ${compiler}`
+
+const LINE = "cpu-memory-monitor: the heap has reached V8's limit of 100 MB: "
+const FIRST_PLAN = 'the watch has not begun yet'
+
+/** V8 can call before a collection that saves the process: then the process lives on, with a child at work. */
+describe('a process that lives on after its heap limit', { skip }, () => {
+  let directory: string
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), 'callback-alone-'))
+    const program = join(directory, 'program')
+    // glibc 2.28 has threads in a library of their own.
+    const flags = ['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', '-pthread', '-I', sources]
+    execFileSync(compiler, [...flags, join(programs, 'callback-alone.c'), '-o', program])
+  })
+  after(() => rmSync(directory, { recursive: true }))
+
+  /** What the steps print, the callback's lines included. */
+  const run = (...steps: string[]): string[] => {
+    const input = `${steps.join('\n')}\n`
+    const { stdout, status } = spawnSync(join(directory, 'program'), {
+      input,
+      encoding: 'utf8',
+      timeout: 60_000,
+    })
+    assert.equal(status, 0, stdout)
+    return stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.replace(LINE, '- ').replace(/\/heap-limit-memory-\d+-\d+/, ' <name>'))
+  }
+  const ARMED = ['arm', `plan 1 ${FIRST_PLAN}`, 'plan 1 -']
+  const writing = '- a forked child is writing  <name>.heapsnapshot'
+
+  test('dumps again a minute after its child has ended, and reports that end once', () => {
+    assert.deepEqual(
+      run(...ARMED, 'limit', 'reap', 'end-child', 'reap', 'reap', 'wait 61', 'limit').slice(3),
+      [...[writing, 'dumped', 'nothing', 'ended', 'reaped', 'nothing', 'waited', writing, 'dumped']],
+    )
+  })
+
+  test('does not dump twice within a minute: V8 calls several times in a row', () => {
+    assert.deepEqual(run(...ARMED, 'limit', 'end-child', 'limit', 'wait 58', 'limit').slice(3), [
+      ...[writing, 'dumped', 'ended', 'declined', 'waited', 'declined'],
+    ])
+  })
+
+  test('does not fork while its child is still at work, however long that takes', () => {
+    const refused = '- no dump: the child of an earlier dump is still writing'
+    assert.deepEqual(run(...ARMED, 'limit', 'wait 61', 'limit', 'end-child', 'limit').slice(3), [
+      ...[writing, 'dumped', 'waited', refused, 'declined', 'ended', writing, 'dumped'],
+    ])
+  })
+
+  test('dumps at once when a dump has become possible after a refusal, and repeats no line within a minute', () => {
+    const steps = ['arm', `plan 1 ${FIRST_PLAN}`, 'plan 1 full', 'limit', 'limit', 'plan 1 -', 'limit']
+    assert.deepEqual(run(...steps).slice(3), [
+      ...['- no dump: full', 'declined', 'declined', 'planned', writing, 'dumped'],
+    ])
+  })
+
+  test('is refused by the first plan, and waits once for another', () => {
+    const steps = ['arm', `plan 1 ${FIRST_PLAN}`, 'limit', 'limit', 'plan 1 -', 'limit']
+    assert.deepEqual(run(...steps).slice(2), [
+      ...[`- no dump: ${FIRST_PLAN}`, 'declined after a pause', 'declined', 'planned', writing, 'dumped'],
+    ])
+  })
+
+  test('follows no plan of a watch that belonged to an earlier arming', () => {
+    const again = ['disarm', 'plan 1 -', 'arm', 'plan 1 -', `plan 2 ${FIRST_PLAN}`, 'plan 1 -', 'limit']
+    const seen = run(...ARMED, ...again)
+    assert.deepEqual(seen.slice(-2), [`- no dump: ${FIRST_PLAN}`, 'declined after a pause'])
+    assert.equal(seen[5], 'armed 2')
+  })
+
+  test('does nothing before its first plan and after it was disarmed', () => {
+    assert.deepEqual(run('arm', 'limit', 'plan 1 -', 'disarm', 'limit'), [
+      ...['armed 1', 'declined', 'planned', 'disarmed', 'not called'],
+    ])
+  })
+
+  test('does not fork beside an ordinary child where the kernel would kill all of them together', () => {
+    const refused = '- no dump: memory: another child is writing a snapshot'
+    const together = run('kill-group', ...ARMED, 'ordinary-child', 'limit', 'end-ordinary', 'limit')
+    assert.deepEqual(together.slice(5), [refused, 'declined', 'ended', writing, 'dumped'])
+    assert.deepEqual(run(...ARMED, 'ordinary-child', 'limit').slice(4), [writing, 'dumped'])
+  })
+})
