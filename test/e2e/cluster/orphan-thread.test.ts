@@ -10,11 +10,11 @@ let keepAlive: NodeJS.Timeout
 before(() => void (keepAlive = setInterval(() => undefined, 1000)))
 after(() => clearInterval(keepAlive))
 
+/** Workers without a name are those of the test's loader, and those that have just been started. */
 async function namesOfWorkers(): Promise<string[]> {
   const { workers } = await listWorkers({ connect: openLocalSession }, new AbortController().signal)
-  const names = workers.map(({ name }) => name)
-  // A worker has its name only some time after its start.
-  return names.includes('') ? namesOfWorkers() : names
+  const names = workers.map(({ name }) => name).filter((name) => name !== '')
+  return names.length > 0 ? names : namesOfWorkers()
 }
 
 test(
