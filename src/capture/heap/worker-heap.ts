@@ -1,5 +1,6 @@
 import type { HeapProfiler, Runtime, Session } from 'node:inspector'
 import { AbortController, firstLineOf, messageOf, Promise, toJson } from '../../base/globals'
+import { formatSize } from '../../base/size'
 import { monotonicMs, pause } from '../../base/time'
 import { type OpenArtefact, openArtefact } from '../../files/artefact'
 import { OPEN_EXISTING } from '../../files/disk'
@@ -89,8 +90,8 @@ function noSnapshot({ id }: WorkerToDump, why: string): Error {
   return new Error(`no heap snapshot of worker ${id}: ${why}`)
 }
 
-function whyNoRoom({ numbers: { needBytes, haveBytes } }: Refusal): string {
-  return `needs ${needBytes} bytes of memory, ${haveBytes} available`
+function whyNoRoom({ numbers: { needBytes = 0, haveBytes = 0 } }: Refusal): string {
+  return `needs ${formatSize(needBytes)} of memory, ${formatSize(haveBytes)} available`
 }
 
 /** A worker that is asked for as long as it lives and its answers are wanted. */
