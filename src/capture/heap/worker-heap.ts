@@ -190,6 +190,7 @@ async function writeSnapshot(
     const expression = snapshotExpression(open.target, open.writePath !== open.target.file)
     const call = { expression, returnByValue: true }
     const deadlineMs = snapshotDeadlineMs(usedBytes)
+    const askedAtMs = monotonicMs()
     const { exceptionDetails } = await reached
       .ask<Runtime.EvaluateReturnType>('Runtime.evaluate', call, deadlineMs)
       .finally(() => early.removeEventListener('abort', abandon))
@@ -197,11 +198,12 @@ async function writeSnapshot(
       const { exception, text } = exceptionDetails
       throw new Error(firstLineOf(exception?.description ?? text))
     }
+    const pauseMs = monotonicMs() - askedAtMs
     const artefact = await open.publish({
       way: WORKER_WAY,
       passedOver: [],
-      // Of the main thread, like in every sidecar. The worker stood still for the duration.
-      pauseMs: 0,
+      // Of the worker: each sidecar has the pause of the thread that its file is about.
+      pauseMs,
       durationMs: monotonicMs() - startedAtMs,
       notes: { heapUsedBytes: usedBytes, estimatedNeedBytes: snapshotNeedBytes(usedBytes, NODE_MAJOR) },
     })
@@ -251,7 +253,9 @@ async function writeSamples(
     await reached.pause(samplingMs)
   }
   // The end of the session ends the sampler that it started.
+  const readAtMs = monotonicMs()
   const { profile } = theirs ?? (await read())
+  const pauseMs = theirs ? readAtMs - startedAtMs : monotonicMs() - readAtMs
   const { samples } = profile as unknown as { readonly samples: readonly unknown[] }
   if (samples.length === 0) return {}
   const open = openOf(job, worker, '.heapprofile')
@@ -260,7 +264,8 @@ async function writeSamples(
     const artefact = await open.publish({
       way: SAMPLING_WAY,
       passedOver: [{ way: WORKER_WAY, why: whyNoSnapshot }],
-      pauseMs: 0,
+      // Of the full collection that reading forces.
+      pauseMs,
       durationMs: monotonicMs() - startedAtMs,
       notes: {
         ...{ forcedFullGc: true, samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples: samples.length },
