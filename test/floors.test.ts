@@ -122,6 +122,7 @@ const FLOORS: Record<string, readonly string[]> = {
 
 /** Decide only: no Node, no clock, nothing global, and imports of other pure files alone; types may come from anywhere. */
 const PURE = [
+  'base/thread-figures',
   'capture/heap/fork/verdict',
   'capture/room',
   'capture/threads/busy',

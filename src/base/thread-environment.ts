@@ -1,4 +1,5 @@
 import type { WorkerOptions } from 'node:worker_threads'
+import { OWN_THREAD_NAME } from './thread-figures'
 
 /**
  * Environment variables for a thread that this library starts: the application's, without NODE_OPTIONS, which would run
@@ -26,6 +27,3 @@ export function ownThreadOptions(): WorkerOptions {
     stderr: true,
   }
 }
-
-/** The `name` of each thread that this package starts, in whichever copy of it: none is a worker of the application. */
-export const OWN_THREAD_NAME = 'cpu-memory-monitor'

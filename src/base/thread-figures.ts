@@ -1,4 +1,7 @@
-// Types of the thread readings that the folder `system` takes and the folder `makeup` combines.
+// The readings of threads that the folder `system` takes and the folder `makeup` combines.
+
+/** The `name` of each thread that this package starts, in whichever copy of it: none is a worker of the application. */
+export const OWN_THREAD_NAME = 'cpu-memory-monitor'
 
 /** Heap of a thread, read on that thread, bytes. */
 export interface HeapFigures {

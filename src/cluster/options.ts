@@ -1,5 +1,5 @@
 import { availableParallelism, constants } from 'node:os'
-import { parseSize } from '../base/size'
+import { formatSize, parseSize } from '../base/size'
 import { MAX_TIMER_MS } from '../base/time'
 import type { Budget } from '../dispatch/budget'
 import { type LimiterOption, readKeep, readLimiter } from '../options/limiter'
@@ -265,7 +265,7 @@ function readHardLimit(value: unknown, limitBytes: number): number {
   if (value === undefined || value === 0) return 0
   const hardLimitBytes = readBytes(value, 'options.hardLimit')
   if (hardLimitBytes <= limitBytes) {
-    throw rangeError('options.hardLimit', `0, or above the limit of ${limitBytes} bytes`, value)
+    throw rangeError('options.hardLimit', `0, or above the limit of ${formatSize(limitBytes)}`, value)
   }
   return hardLimitBytes
 }

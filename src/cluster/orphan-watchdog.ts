@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { threadEnvironment } from '../base/thread-environment'
+import { ownThreadOptions } from '../base/thread-environment'
 import { ownPackageDirectory } from '../capture/own-package'
 import { whyNoThreadOfOurs } from '../capture/thread-limit'
 import { KILL_GRACE_MS } from './plan/roster'
@@ -39,11 +39,8 @@ export function startOrphanWatchdog(
     const noThread = whyNoThreadOfOurs()
     if (noThread !== undefined) throw new Error(noThread)
     const thread = new Worker(join(ownPackageDirectory(), 'dist', 'cluster', 'orphan-thread.js'), {
+      ...ownThreadOptions(),
       workerData: data,
-      name: 'orphan-watchdog',
-      // The application's preloads must not run a second time.
-      execArgv: [],
-      env: threadEnvironment(process.env),
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 },
     })
     thread.on('error', onFailure)

@@ -18,10 +18,17 @@ import { claim } from './gate'
 
 export interface ArmedHeapLimit {
   readonly toWatch: HeapLimitToWatch
-  /** What happens at the limit, in words, for the log line at start. */
-  readonly inWords: string
+  readonly atLimit: AtHeapLimit
   /** Undoes the arming within the call. Idempotent. */
   readonly disarm: () => void
+}
+
+/** What happens at V8's heap limit. */
+export interface AtHeapLimit {
+  /** For the log line at start. */
+  readonly inWords: string
+  /** Whether a dump will be written, by this library or by Node itself. */
+  readonly hasDump: boolean
 }
 
 export interface HeapLimitParts {
@@ -61,14 +68,14 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
     hasProfile: sampler !== undefined,
     ignoredSignal,
   }
-  const otherwise = (inWords: string) => ({
+  const otherwise = (atLimit: AtHeapLimit) => ({
     toWatch: common,
-    inWords,
+    atLimit,
     disarm: () => undefined,
   })
 
   if (isLeftToNode(process.execArgv, process.env['NODE_OPTIONS']))
-    return otherwise('dumps are left to --heapsnapshot-near-heap-limit')
+    return otherwise({ inWords: 'dumps are left to --heapsnapshot-near-heap-limit', hasDump: true })
   if (!('helper' in fork)) return otherwise(withoutHelper(fork.unavailable, sampler))
   const { armHeapLimit: arm, prepareHeapLimit: prepare, disarmHeapLimit: disarm } = fork.helper
   if (!arm || !prepare || !disarm)
@@ -77,7 +84,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   try {
     unclaim = claim(['heap-limit'])
   } catch {
-    return otherwise('handled by another monitor in this process')
+    return otherwise({ inWords: 'handled by another monitor in this process', hasDump: true })
   }
   let arming: number
   try {
@@ -94,7 +101,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   let isOver = false
   return {
     toWatch: { ...common, arming },
-    inWords: sampler ? 'profile and snapshot by a forked child' : 'snapshot by a forked child',
+    atLimit: { inWords: `${sampler ? 'profile and snapshot' : 'snapshot'} by a forked child`, hasDump: true },
     disarm: () => {
       if (isOver) return
       isOver = true
@@ -113,14 +120,15 @@ function loadJob(): typeof heapLimitJob {
  * The substitute without the fork helper: Node 26.9 and later write the profile of this library's sampler into a
  * directory of their own. No call undoes this, but once the sampler has stopped there is nothing to write.
  */
-function withoutHelper(why: string, sampler: HeapSampler | undefined): string {
+function withoutHelper(why: string, sampler: HeapSampler | undefined): AtHeapLimit {
   const { setHeapProfileNearHeapLimit } = v8 as V8OfToday
-  if (!sampler || setHeapProfileNearHeapLimit === undefined) return `no dump will be written (${why})`
+  const nothing = (reason: string) => ({ inWords: `no dump will be written (${reason})`, hasDump: false })
+  if (!sampler || setHeapProfileNearHeapLimit === undefined) return nothing(why)
   try {
     setHeapProfileNearHeapLimit(1)
-    return `profile by Node.js to its --diagnostic-dir (${why})`
+    return { inWords: `profile by Node.js to its --diagnostic-dir (${why})`, hasDump: true }
   } catch (error) {
-    return `no dump will be written (${why}; ${messageOf(error)})`
+    return nothing(`${why}; ${messageOf(error)}`)
   }
 }
 

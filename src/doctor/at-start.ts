@@ -2,10 +2,10 @@ import type { Monitoring } from '../monitor/start'
 import { type Logger, say, stderrLogger } from '../report/listeners'
 import { findingsOf } from './findings'
 import { lookAround } from './look'
-import { asLine } from './text'
+import { asLine, inReadingOrder } from './text'
 
 /**
- * Logs what would happen in this process, a line per finding, once the watch has started. A logger that was switched off does not
+ * Logs what would happen in this process, a line per finding, problems first, once the watch has started. A logger that was switched off does not
  * keep it back: the operator has asked for it by a variable. Never throws, and holds no process.
  */
 export function reportAtStart(monitoring: Monitoring, logger: Logger | false | undefined): void {
@@ -13,7 +13,8 @@ export function reportAtStart(monitoring: Monitoring, logger: Logger | false | u
   const report = async (): Promise<void> => {
     const start = await monitoring.facts()
     const { cpu, memory } = start.settings
-    for (const finding of findingsOf(await lookAround(start, [cpu.directory, memory.directory])))
+    const facts = await lookAround(start, [cpu.directory, memory.directory])
+    for (const finding of inReadingOrder(findingsOf(facts)))
       say(to, finding.level === 'ok' ? 'info' : 'warn', asLine(finding))
   }
   report().catch((error: unknown) => say(to, 'error', `doctor: ${String(error)}`))

@@ -1,5 +1,6 @@
 import { formatSize } from '../base/size'
 import type { PassedOver } from '../capture/capture'
+import { heapLimitInWords } from '../capture/heap/limit/allowance'
 import {
   FORK_NEED_FACTOR,
   judgeDisk,
@@ -91,9 +92,9 @@ function limits({
 }
 
 function thread(facts: Facts): Finding {
-  const { thread: text, refused } = facts
+  const { thread: text, isOnOwnThread, refused } = facts
   const subject = 'thread'
-  if (text === 'a thread of its own') return { subject, level: 'ok', text: `the watch runs on ${text}` }
+  if (isOnOwnThread) return { subject, level: 'ok', text: `the watch runs on ${text}` }
   const advice = refused
     ? adviceOnPermission(facts)
     : 'leave `watchdog` on, and raise RLIMIT_NPROC or pids.max where the system refuses threads'
@@ -182,8 +183,8 @@ function memoryRoom(facts: Facts): Finding {
 
 function heapLimit({ atHeapLimit, heapLimitBytes, settings }: Facts): Finding {
   const subject = "V8's heap limit"
-  const text = `${formatSize(heapLimitBytes)}; when it is reached: ${atHeapLimit ?? 'no dump will be written'}`
-  if (atHeapLimit !== undefined && !atHeapLimit.startsWith('no dump')) return { subject, level: 'ok', text }
+  const text = `${heapLimitInWords(heapLimitBytes)}; when it is reached: ${atHeapLimit?.inWords ?? 'no dump will be written'}`
+  if (atHeapLimit?.hasDump) return { subject, level: 'ok', text }
   const advice = settings.memory.rule
     ? 'it needs `memory.heapLimit` and the fork helper, see the memory dump above'
     : 'watch memory; a heap that reaches the limit ends the process'

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '../base/globals'
+import { formatSize } from '../base/size'
 import { clearInterval, clearTimeout, MAX_TIMER_MS, setInterval, setTimeout } from '../base/time'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { processRegistry } from '../dispatch/gate'
@@ -152,7 +153,7 @@ async function tryOut(monitoring: Monitoring, kind: DumpKind, hasDirectory: bool
     return { subject, level: 'problem', text, advice: 'see the findings above' }
   }
   const { way, sizeBytes, pauseMs } = result
-  const made = `made by ${way}, ${sizeBytes} bytes; the process stood still for ${pauseMs} ms`
+  const made = `made by ${way}, ${formatSize(sizeBytes)}; the process stood still for ${pauseMs} ms`
   const better = betterOnes(result.passedOver)
   if (better.length === 0) return { subject, level: 'ok', text: made }
   return {

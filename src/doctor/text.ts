@@ -1,10 +1,14 @@
 import type { Finding } from './findings'
 
-/** All findings, those that need something done first. */
-export function asText(findings: readonly Finding[]): string {
+/** Those that need something done first. */
+export function inReadingOrder(findings: readonly Finding[]): Finding[] {
   const order = ['problem', 'note', 'ok'] as const
-  return order
-    .flatMap((level) => findings.filter((finding) => finding.level === level))
+  return order.flatMap((level) => findings.filter((finding) => finding.level === level))
+}
+
+/** All findings, a paragraph each. */
+export function asText(findings: readonly Finding[]): string {
+  return inReadingOrder(findings)
     .map(({ level, subject, text, advice }) => {
       const first = `${level.padEnd(8)}${subject}: ${text}\n`
       return advice === undefined ? first : `${first}        to do: ${advice}\n`

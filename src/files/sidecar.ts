@@ -52,6 +52,7 @@ export interface Sidecar {
   readonly how: {
     readonly way: string
     readonly passedOver: readonly { readonly way: string; readonly why: string }[]
+    /** Pause of the thread that the artefact is about, ms; 0 in a CPU profile of a worker, where it is not measured. */
     readonly pauseMs: number
     readonly durationMs: number
     readonly sizeBytes: number

@@ -1,4 +1,4 @@
-import type { WorkerBirth } from '../base/thread-figures'
+import { OWN_THREAD_NAME, type WorkerBirth } from '../base/thread-figures'
 import type { ThreadKind } from './makeup'
 
 /** Kind and name of a thread. */
@@ -62,10 +62,12 @@ export class Roster {
     const kind = this.#kinds.get(tid)
     const worker = this.#workers.get(tid)
     if (kind === 'main') return { kind, name: 'main thread' }
-    if (kind === 'monitor') return { kind, name: 'cpu-memory-monitor' }
+    if (kind === 'monitor') return MONITOR
     if (worker) {
       const { id, name = this.#names.get(id) ?? '' } = worker
-      return { kind: 'worker', id, name: isOwnName(name) ? '' : name }
+      // Of the monitor's threads only one is known by its id: the S3 upload and the cluster start others.
+      if (name === OWN_THREAD_NAME) return MONITOR
+      return { kind: 'worker', id, name: isNodesName(name) ? '' : name }
     }
     const named = kindByName(comm)
     if (named ?? kind)
@@ -74,24 +76,30 @@ export class Roster {
   }
 }
 
+const MONITOR = { kind: 'monitor', name: OWN_THREAD_NAME } as const
+
 const NAMES: Readonly<Record<ThreadKind, string>> = {
   main: 'main thread',
   worker: '',
   pool: 'thread pool',
   v8: 'V8',
-  monitor: 'cpu-memory-monitor',
+  monitor: OWN_THREAD_NAME,
   other: '',
 }
 
 /** Whether a name is the one that Node gives to a worker without a name. */
-function isOwnName(name: string): boolean {
+function isNodesName(name: string): boolean {
   return name === 'WorkerThread'
 }
 
-/** Kind of a thread by the name that Node gave it; the kernel cuts names after 15 characters. */
-function kindByName(comm: string | undefined): 'v8' | 'pool' | undefined {
+/** The kernel cuts names of threads after this many characters. */
+const LONGEST_COMM = 15
+
+/** Kind of a thread by the name that Node gave it. */
+function kindByName(comm: string | undefined): 'v8' | 'pool' | 'monitor' | undefined {
   if (comm === undefined) return undefined
   if (comm === 'libuv-worker') return 'pool'
+  if (comm === OWN_THREAD_NAME.slice(0, LONGEST_COMM)) return 'monitor'
   return /^(node-)?V8Worker$|^DelayedTaskSche$/.test(comm) ? 'v8' : undefined
 }
 

@@ -5,6 +5,7 @@ import { messageOf } from '../base/globals'
 import { ownPackageDirectory } from '../capture/own-package'
 import type { FleetPlan } from '../dispatch/fleet'
 import { S3_OPTIONS } from '../hooks/s3/declared'
+import { nearestOf } from '../options/nearest'
 import { describe } from '../options/read'
 import { DECLARED_OPTIONS, type DeclaredOption, variableOf } from './declared'
 import { type Options, resolveOptions, type Settings } from './options'
@@ -107,9 +108,15 @@ function givenOptions(environment: Environment): Given[] {
   return Object.entries(environment).flatMap(([name, text]) => {
     if (!name.startsWith('CMM_') || OTHER_VARIABLES.includes(name) || !text) return []
     const declared = byVariable.get(name)
-    if (!declared) throw new Error(`${name} is not a variable of cpu-memory-monitor`)
+    if (!declared) throw new Error(unknownVariable(name, [...byVariable.keys(), ...OTHER_VARIABLES]))
     return [{ option: declared.option, value: valueOf(text, declared) }]
   })
+}
+
+function unknownVariable(name: string, known: readonly string[]): string {
+  const nearest = nearestOf(name, known)
+  const meant = nearest === undefined ? '' : `; the nearest is ${nearest}`
+  return `${name} is not a variable of cpu-memory-monitor${meant}`
 }
 
 function valueOf(text: string, { variable }: DeclaredOption): unknown {

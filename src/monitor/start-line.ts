@@ -71,11 +71,14 @@ export function startWarnings(watched: Watched, limits: Limits): string[] {
   return [...(uncertain === undefined ? [] : [uncertain]), ...unreachableThresholds(watched, limits)]
 }
 
+/** The default, 1.2 GB, can be more than a small container has. */
+const MEMORY_ADVICE = "set a smaller one, or a share such as '85%' of that memory"
+
 /** The warnings of thresholds that can never be exceeded. */
 export function unreachableThresholds({ cpu, memory, rules = [] }: Watched, limits: Limits): string[] {
   return [
     cpu.rule && unreachableCpu(cpu.rule.threshold, limits),
-    memory.rule && unreachableMemory('the memory threshold', memory.rule.threshold, limits),
+    memory.rule && unreachableMemory('the memory threshold', memory.rule.threshold, limits, MEMORY_ADVICE),
     ...rules.map((rule) => unreachableRule(rule, limits)),
   ].filter((line): line is string => line !== undefined)
 }
@@ -126,13 +129,14 @@ function unreachableMemory(
   what: string,
   thresholdBytes: number,
   { memoryLimitBytes, totalMemoryBytes }: Limits,
+  advice = 'set a smaller one',
 ): string | undefined {
   if (thresholdBytes < (memoryLimitBytes ?? totalMemoryBytes)) return undefined
   const bound =
     memoryLimitBytes === undefined
-      ? `the machine has ${totalMemoryBytes} bytes`
-      : `the cgroup's limit is ${memoryLimitBytes} bytes, where the kernel ends the process`
-  return `${what} of ${thresholdBytes} bytes can never be exceeded: ${bound}`
+      ? `the machine has ${formatSize(totalMemoryBytes)}`
+      : `the cgroup's limit is ${formatSize(memoryLimitBytes)}, where the kernel ends the process`
+  return `${what} of ${formatSize(thresholdBytes)} can never be exceeded: ${bound}; ${advice}`
 }
 
 function rounded(value: number): number {

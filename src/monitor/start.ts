@@ -9,7 +9,7 @@ import { createHeapSampler, type HeapSampler, SAMPLING_INTERVAL_BYTES } from '..
 import type * as carryOut from '../capture/main-thread/carry-out'
 import { openLocalSession, whyNoInspector } from '../capture/main-thread/local-session'
 import { poolSize } from '../capture/thread-limit'
-import { type ArmedHeapLimit, armHeapLimit } from '../dispatch/arm-heap-limit'
+import { type ArmedHeapLimit, armHeapLimit, type AtHeapLimit } from '../dispatch/arm-heap-limit'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { claim, Gate, processRegistry } from '../dispatch/gate'
 import { chooseReadings, type ChosenReadings } from '../leak/choose-readings'
@@ -58,14 +58,18 @@ export interface Monitoring {
 export interface StartFacts {
   readonly settings: WatchSettings
   readonly limits: Limits
+  /** The thread on which the watch runs, in words. */
   readonly thread: string
+  readonly isOnOwnThread: boolean
   readonly ways: Ways
   /** The warning for a memory threshold that V8's heap limit makes unlikely to be exceeded. */
   readonly unlikely: string | undefined
   readonly signal: NodeJS.Signals | undefined
-  /** What happens at V8's heap limit, in words; absent when that is not looked after. */
-  readonly atHeapLimit: string | undefined
+  /** Absent when the option `heapLimit` is off. */
+  readonly atHeapLimit: AtHeapLimit | undefined
 }
+
+type Placed = Pick<StartFacts, 'thread' | 'isOnOwnThread' | 'ways'>
 
 /** Settings and readings of one rule. */
 export interface RuleStats {
@@ -128,8 +132,8 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
     board: boardMemory,
   }
   let inForce = settings
-  let place: Pick<StartFacts, 'thread' | 'ways'> | undefined
-  let setPlaced!: (place: Pick<StartFacts, 'thread' | 'ways'>) => void
+  let place: Placed | undefined
+  let setPlaced!: (place: Placed) => void
   const placed = new Promise<Parameters<typeof setPlaced>[0]>((resolve) => (setPlaced = resolve))
   let built: carryOut.OrderTable | undefined
   const orders = () => (built ??= loadOrders().createOrders(engines, settings.signal, sampler))
@@ -145,7 +149,12 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
     onStarted(at) {
       place = at
       setPlaced(at)
-      const also = { signal: settings.signal, packages, leakPassedOver, atHeapLimit: heapLimit?.inWords }
+      const also = {
+        signal: settings.signal,
+        packages,
+        leakPassedOver,
+        atHeapLimit: heapLimit?.atLimit.inWords,
+      }
       voice.info(startLine({ ...watchSettings, ...at, ...also }))
     },
   })
@@ -164,7 +173,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   const stopLeaks = leakReadings ? startLeaks(settings, leakReadings, orders, watch, voice) : () => undefined
   started.add(stopLeaks)
 
-  const unlikely = heapLimitFirst(watchSettings, limits)
+  const unlikely = heapLimitFirst(settings, watchSettings, limits, heapLimit)
   for (const line of startWarnings(watchSettings, limits)) voice.notice(line)
   if (unlikely !== undefined) voice.notice(unlikely)
   return {
@@ -207,7 +216,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
       ...(await placed),
       unlikely,
       signal: settings.signal,
-      atHeapLimit: heapLimit?.inWords,
+      atHeapLimit: heapLimit?.atLimit,
     }),
     abandon() {
       isStopping = true
@@ -228,12 +237,20 @@ function heapLimitParts({ logger, memory, signal, watchdog }: Settings, sampler:
 }
 
 /** The warning for a memory threshold that the process will probably not exceed before V8's heap limit ends it. */
-function heapLimitFirst({ memory, heapLimit }: WatchSettings, limits: Limits): string | undefined {
+function heapLimitFirst(
+  settings: Settings,
+  { memory }: WatchSettings,
+  limits: Limits,
+  heapLimit: ArmedHeapLimit | undefined,
+): string | undefined {
   const threshold = memory.rule?.threshold
   if (threshold === undefined || !heapLimit) return undefined
+  // A share, such as the default without code, is meant for memory outside of the heap too; the heap has its own dump.
+  if (settings.memory.rule?.threshold.unit === 'share' && heapLimit.atLimit.hasDump) return undefined
   // A threshold above the memory that the process may use is reported by startWarnings.
   if (threshold >= (limits.memoryLimitBytes ?? limits.totalMemoryBytes)) return undefined
-  return thresholdAboveHeapLimit('the memory threshold', threshold, heapLimit.limitBytes, heapLimit.baseBytes)
+  const { limitBytes, baseBytes } = heapLimit.toWatch
+  return thresholdAboveHeapLimit('the memory threshold', threshold, limitBytes, baseBytes)
 }
 
 function kindsWatched(settings: Settings): DumpKind[] {
@@ -295,9 +312,11 @@ function watchSettingsOf(
 
 /** The settings of both kinds with thresholds as numbers. */
 function numbersOf({ cpu, memory }: Pick<Settings, DumpKind>, limits: Limits): Pick<WatchSettings, DumpKind> {
+  const memoryRule = withNumber(memory.rule, limits.memoryLimitBytes ?? limits.totalMemoryBytes)
   return {
     cpu: { ...cpu, rule: withNumber(cpu.rule, limits.cpus * 100) },
-    memory: { ...memory, rule: withNumber(memory.rule, limits.memoryLimitBytes ?? limits.totalMemoryBytes) },
+    // A share of bytes has decimals, which would show in events and files.
+    memory: { ...memory, rule: memoryRule && { ...memoryRule, threshold: Math.round(memoryRule.threshold) } },
   }
 }
 

@@ -18,14 +18,21 @@ export interface NameFacts {
   readonly rule: string
   readonly pid: number
   readonly startedAtMs: number
+  /** `threadId` of the worker thread that the file is about; absent for the main thread. */
+  readonly worker?: number
 }
 
 /** Parses a file name that the monitor gave, with or without a `.gz` at the end. */
 export function readName(path: string): NameFacts | undefined {
   const parsed = parseArtefactName(basename(path).replace(/\.gz$/, ''))
   if (parsed === undefined || parsed.part !== 'artefact') return undefined
-  const { baseName, kind, rule, pid, startedAtMs } = parsed
-  return { incident: baseName, kind, rule, pid, startedAtMs }
+  const { baseName, kind, rule, pid, startedAtMs, worker } = parsed
+  return { incident: baseName, kind, rule, pid, startedAtMs, ...(worker !== undefined && { worker }) }
+}
+
+/** Whether the monitor gave the name to a file that it has not finished. */
+export function isUnfinished(name: string): boolean {
+  return parseArtefactName(name)?.part === 'partial'
 }
 
 /** Reads the description beside an artefact. `undefined` if there is none of the monitor's; never throws. */
@@ -63,7 +70,8 @@ function circumstancesOf(sidecar: unknown): Circumstances | undefined {
     startedAtMs: Date.parse(textOr(where['startedAt'], '')) || 0,
     ...present({
       durationMs: finite(how['durationMs']),
-      pauseMs: finite(how['pauseMs']),
+      // 0: not measured.
+      pauseMs: finite(how['pauseMs']) || undefined,
       way: text(how['way']),
       pid: finite(where['pid']),
       host: text(where['host']),

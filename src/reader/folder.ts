@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { readCircumstances, readName } from './artefact'
+import { isUnfinished, readCircumstances, readName } from './artefact'
 import type { Circumstances } from './model'
 
 const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
@@ -26,6 +26,14 @@ export function readFolder(directory: string): Incident[] {
     groups.set(key, [...(groups.get(key) ?? []), join(directory, name)])
   }
   return [...groups.values()].map(incidentOf).sort((one, other) => other.atMs - one.atMs)
+}
+
+/** A hint for each dump of a directory that cannot be read yet. */
+export function unfinishedHints(directory: string): string[] {
+  const names = readdirSync(directory).filter(isUnfinished).sort()
+  return names.map(
+    (name) => `${name} is still being written, unless its process was killed: look again later`,
+  )
 }
 
 function incidentOf(paths: readonly string[]): Incident {

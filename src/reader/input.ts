@@ -11,6 +11,7 @@ import {
 import type { Readable } from 'node:stream'
 import { createGunzip, gunzipSync } from 'node:zlib'
 import { parseJson, UnreadableError } from './json'
+import { formatBytes } from './units'
 
 /** A larger CPU or heap profile is refused: it would not fit into a JavaScript string together with its objects. */
 export const MAX_PROFILE_BYTES = 256 * 1024 * 1024
@@ -83,8 +84,8 @@ function gunzip(content: Buffer): Buffer {
 }
 
 function tooLarge(sizeBytes?: number): string {
-  const size = sizeBytes === undefined ? 'more than that' : `${sizeBytes} bytes`
-  return `is too large for a profile: ${size}, the limit is ${MAX_PROFILE_BYTES} bytes`
+  const size = sizeBytes === undefined ? 'more than that' : formatBytes(sizeBytes)
+  return `is too large for a profile: ${size}, the limit is ${formatBytes(MAX_PROFILE_BYTES)}`
 }
 
 /** The beginning of what a gzip file holds, from the beginning of the file. */
@@ -136,7 +137,7 @@ export function openRegular(path: string): RegularFile {
 export function readRegular(path: string, maxBytes: number): Buffer {
   const { fd, sizeBytes } = openRegular(path)
   try {
-    if (sizeBytes > maxBytes) throw new UnreadableError(`is too large: ${sizeBytes} bytes`)
+    if (sizeBytes > maxBytes) throw new UnreadableError(`is too large: ${formatBytes(sizeBytes)}`)
     const content = Buffer.allocUnsafe(sizeBytes)
     let at = 0
     for (let count = -1; count !== 0 && at < sizeBytes; at += count)

@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
 import { named, open, readProfilePart } from './answer'
+import { readName } from './artefact'
 import type { Incident } from './folder'
 import { readFolder } from './folder'
 import { UnreadableError } from './json'
@@ -40,9 +41,14 @@ export function listIncidents({ directory, sinceMs, sort }: ListOptions): Listed
   }))
 }
 
-/** The list for a terminal. */
-export function writeList(listed: readonly Listed[]): string {
-  if (listed.length === 0) return 'No .cpuprofile, .heapprofile or .heapsnapshot file.\n'
+/**
+ * The list for a terminal.
+ *
+ * @param hints - What follows it, a line each.
+ */
+export function writeList(listed: readonly Listed[], hints: readonly string[] = []): string {
+  const after = hints.map((hint) => `${printable(hint)}\n`).join('')
+  if (listed.length === 0) return `No .cpuprofile, .heapprofile or .heapsnapshot file.\n${after}`
   const rows = listed.map(({ at, kind, rule, sizeBytes, files, verdict }) => ({
     cells: [at.slice(0, 19).replace('T', ' '), kind, rule ?? '-', formatBytes(sizeBytes), files[0] ?? ''],
     verdict,
@@ -50,12 +56,11 @@ export function writeList(listed: readonly Listed[]): string {
   const widths = [0, 1, 2, 3, 4].map((column) =>
     Math.max(...rows.map(({ cells }) => cells[column]?.length ?? 0)),
   )
-  return rows
-    .map(({ cells, verdict }) => {
-      const line = cells.map((cell, column) => printable(cell).padEnd(widths[column] ?? 0)).join('  ')
-      return `${line.trimEnd()}\n    ${printable(verdict)}\n`
-    })
-    .join('')
+  const lines = rows.map(({ cells, verdict }) => {
+    const line = cells.map((cell, column) => printable(cell).padEnd(widths[column] ?? 0)).join('  ')
+    return `${line.trimEnd()}\n    ${printable(verdict)}\n`
+  })
+  return lines.join('') + after
 }
 
 function read(directory: string): Incident[] {
@@ -66,15 +71,17 @@ function read(directory: string): Incident[] {
   }
 }
 
-/** From the profile of the dump: a snapshot takes too long to be read for a list. */
+/** From a profile of the thread that the first file is about: a snapshot takes too long to be read for a list. */
 function quickVerdict({ files, circumstances }: Incident): string {
-  const profile = files.find((file) => !/\.heapsnapshot/.test(file))
-  if (profile === undefined) return `Read it with: report ${basename(files[0] ?? '')}`
+  const [main = ''] = files
+  const worker = readName(main)?.worker
+  const profile = files.find((file) => !/\.heapsnapshot/.test(file) && readName(file)?.worker === worker)
+  const of = circumstances?.thread === undefined ? '' : `${circumstances.thread}: `
+  if (profile === undefined) return `${of}Read it with: report ${basename(main)}`
   try {
     const input = open(profile)
-    if (input.sizeBytes > MAX_READ_BYTES) return 'The profile is too large to be read for a list.'
-    const { sentence } = readProfilePart(input, NO_SOURCE_MAPS).verdict
-    return circumstances?.thread === undefined ? sentence : `${circumstances.thread}: ${sentence}`
+    if (input.sizeBytes > MAX_READ_BYTES) return `${of}The profile is too large to be read for a list.`
+    return `${of}${readProfilePart(input, NO_SOURCE_MAPS).verdict.sentence}`
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error
     return `Unreadable: ${basename(profile)} ${error.message.replace(`${profile} `, '')}`

@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { named, open, readProfilePart } from './answer'
 import { readCircumstances, readName } from './artefact'
 import type { Incident } from './folder'
-import { readFolder } from './folder'
+import { readFolder, unfinishedHints } from './folder'
 import type { Input } from './input'
 import { readProfile } from './input'
 import { UnreadableError } from './json'
@@ -44,10 +44,11 @@ export async function createReport(request: ReportRequest): Promise<Report> {
 async function reportFolder(directory: string, request: ReportRequest): Promise<Report> {
   const [newest, ...others] = incidentsIn(directory)
   if (newest === undefined) {
-    throw new UnreadableError(`${directory} holds no .cpuprofile, .heapprofile or .heapsnapshot file`)
+    const nothing = `${directory} holds no .cpuprofile, .heapprofile or .heapsnapshot file`
+    throw new UnreadableError([nothing, ...unfinishedHints(directory)].join('; '))
   }
   const parts: Part[] = []
-  const notes: string[] = []
+  const notes: string[] = unfinishedHints(directory)
   const failures: Error[] = []
   for (const file of newest.files) {
     try {

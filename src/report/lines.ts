@@ -17,7 +17,9 @@ export const lines = {
 
   skip(skip: Skip): string {
     const { kind, rule, reason, numbers } = skip
-    const figures = Object.entries(numbers).map(([name, value]) => `${name} ${value}`)
+    const figures = Object.entries(numbers).map(([name, value]) =>
+      name.endsWith('Bytes') ? `${name.slice(0, -'Bytes'.length)} ${formatSize(value)}` : `${name} ${value}`,
+    )
     const suffix = figures.length > 0 ? ` (${figures.join(', ')})` : ''
     return `${rule} ${kind} dump skipped: ${reason}${suffix}${inWords(skip)}`
   },

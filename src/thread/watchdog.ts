@@ -255,7 +255,7 @@ export interface StartParts {
   /** Called about once a second while the watch is on its thread. */
   readonly onBeat?: (() => void) | undefined
   /** Called with the thread on which the watch runs, at the start and when it has moved. */
-  readonly onStarted: (started: { thread: string; ways: Ways }) => void
+  readonly onStarted: (started: { thread: string; isOnOwnThread: boolean; ways: Ways }) => void
 }
 
 /**
@@ -288,7 +288,7 @@ function startHere(
   const main = new LocalReports()
   const watch = startWatch(settings, { mainThread, gate, report, main, onChild, isTakingOver })
   const unseen = settings.cpu.blockedMs === undefined ? '' : ', where a blocked event loop goes unseen'
-  onStarted({ thread: thread + unseen, ways: watch.ways() })
+  onStarted({ thread: thread + unseen, isOnOwnThread: false, ways: watch.ways() })
   return endingAtExit(watch, report, main, () => childPid)
 }
 
@@ -354,7 +354,8 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
   }
   const start = (): Watch => {
     try {
-      const onReady = (ways: Ways): void => onStarted({ thread: 'a thread of its own', ways })
+      const onReady = (ways: Ways): void =>
+        onStarted({ thread: 'a thread of its own', isOnOwnThread: true, ways })
       return new Watchdog({ settings, gate, orders, report, onBeat, onReady, onLost: moveHere })
     } catch (error) {
       return startHere(parts, gate, withoutThread(messageOf(error)))

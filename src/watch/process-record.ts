@@ -1,5 +1,5 @@
-import { isMainThread } from 'node:worker_threads'
-import type { HeapFigures, ThreadTime, WorkerBirth } from '../base/thread-figures'
+import { isMainThread, threadId } from 'node:worker_threads'
+import { type HeapFigures, OWN_THREAD_NAME, type ThreadTime, type WorkerBirth } from '../base/thread-figures'
 import { epochMs, monotonicMs } from '../base/time'
 import { loadForkHelper } from '../capture/heap/fork/helper'
 import type { MemoryOfThreads } from '../capture/threads/list-workers'
@@ -134,9 +134,11 @@ export class ProcessRecord {
     this.#roster.nameWorkers(workers)
     const now = readTimes(this.#gcTimeMs)
     this.#addMark(now)
-    const heaps = workers.flatMap(({ id, name, heapUsed, heapTotal }) =>
-      heapUsed === undefined || heapTotal === undefined ? [] : [{ id, name, heapUsed, heapTotal }],
-    )
+    const heaps = workers
+      .filter(isOfApplication)
+      .flatMap(({ id, name, heapUsed, heapTotal }) =>
+        heapUsed === undefined || heapTotal === undefined ? [] : [{ id, name, heapUsed, heapTotal }],
+      )
     const rss = main?.rss ?? readRss() ?? this.#rss
     const reported = this.#main.figures
     const figures = reported && main ? { ...reported, ...main, atMs: now.atMs } : reported
@@ -174,6 +176,11 @@ export class ProcessRecord {
     const main = { tid: MAIN, cpuMs: this.#main.figures?.threadCpuMs ?? NaN, waitMs: NaN }
     return (isMainThread ? [own] : [main, own]).filter(({ cpuMs }) => !Number.isNaN(cpuMs))
   }
+}
+
+/** Neither the calling thread nor another one of this package. */
+function isOfApplication({ id, name }: { readonly id: number; readonly name: string }): boolean {
+  return name !== OWN_THREAD_NAME && (isMainThread || id !== threadId)
 }
 
 function readTimes(gcTimeMs: () => number): Times {

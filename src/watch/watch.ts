@@ -1,6 +1,5 @@
-import { isMainThread, threadId } from 'node:worker_threads'
+import { isMainThread } from 'node:worker_threads'
 import { messageOf, Promise } from '../base/globals'
-import { OWN_THREAD_NAME } from '../base/thread-environment'
 import type { WorkerBirth } from '../base/thread-figures'
 import { type Clock, startLoop, systemClock } from '../base/time'
 import type { CaptureObserver, PassedOver } from '../capture/capture'
@@ -314,14 +313,10 @@ async function takePicture(
   sinceMs: number | undefined,
   early: AbortSignal,
 ): Promise<Picture> {
-  const { workers, main } = await listWorkers(mainThread, early)
-  // Neither this thread nor another one of this package is a worker of the application.
-  const ofApplication = workers.filter(
-    ({ id, name }) => name !== OWN_THREAD_NAME && (isMainThread || id !== threadId),
-  )
+  const answers = await listWorkers(mainThread, early)
   const nowMs = systemClock.monotonicMs()
   const fromMs = Math.min(sinceMs ?? nowMs - DEFAULT_SPAN_MS, nowMs - LEAST_SPAN_MS)
-  return record.picture(fromMs, { workers: ofApplication, ...(main && { main }) })
+  return record.picture(fromMs, answers)
 }
 
 function read(record: ProcessRecord): () => Promise<void> {

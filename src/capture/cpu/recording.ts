@@ -164,7 +164,7 @@ export class Recording {
       return await open.publish({
         way: INSPECTOR_WAY,
         passedOver: [],
-        // The pause of the main thread, as in every sidecar.
+        // That of a worker is not measured.
         pauseMs: 0,
         durationMs: (profile.endTime - profile.startTime) / 1000,
         notes: {

@@ -1,4 +1,5 @@
 import { ownOnly, owns } from '../../base/globals'
+import { formatSize } from '../../base/size'
 import { monotonicMs, tenths } from '../../base/time'
 import { makeDirectory } from '../../files/directory'
 import type { Captured, CaptureObserver, Capturer, PassedOver, Refusal, WorkerToDump } from '../capture'
@@ -228,6 +229,6 @@ async function takeProfileOnly(
   return { artefacts: [profile.artefact], way: SAMPLING_WAY, pauseMs: profile.pauseMs, refusal }
 }
 
-function tooLittleRoom({ numbers: { needBytes, haveBytes } }: RoomVerdict): string {
-  return `needs ${needBytes} bytes of memory, ${haveBytes} available`
+function tooLittleRoom({ numbers: { needBytes = 0, haveBytes = 0 } }: RoomVerdict): string {
+  return `needs ${formatSize(needBytes)} of memory, ${formatSize(haveBytes)} available`
 }

@@ -1,5 +1,6 @@
 import type { HeapProfiler, Runtime, Session } from 'node:inspector'
 import { AbortController, firstLineOf, messageOf, Promise, toJson } from '../../base/globals'
+import { formatSize } from '../../base/size'
 import { monotonicMs, pause } from '../../base/time'
 import { type OpenArtefact, openArtefact } from '../../files/artefact'
 import { OPEN_EXISTING } from '../../files/disk'
@@ -89,8 +90,8 @@ function noSnapshot({ id }: WorkerToDump, why: string): Error {
   return new Error(`no heap snapshot of worker ${id}: ${why}`)
 }
 
-function whyNoRoom({ numbers: { needBytes, haveBytes } }: Refusal): string {
-  return `needs ${needBytes} bytes of memory, ${haveBytes} available`
+function whyNoRoom({ numbers: { needBytes = 0, haveBytes = 0 } }: Refusal): string {
+  return `needs ${formatSize(needBytes)} of memory, ${formatSize(haveBytes)} available`
 }
 
 /** A worker that is asked for as long as it lives and its answers are wanted. */
@@ -189,6 +190,7 @@ async function writeSnapshot(
     const expression = snapshotExpression(open.target, open.writePath !== open.target.file)
     const call = { expression, returnByValue: true }
     const deadlineMs = snapshotDeadlineMs(usedBytes)
+    const askedAtMs = monotonicMs()
     const { exceptionDetails } = await reached
       .ask<Runtime.EvaluateReturnType>('Runtime.evaluate', call, deadlineMs)
       .finally(() => early.removeEventListener('abort', abandon))
@@ -196,11 +198,12 @@ async function writeSnapshot(
       const { exception, text } = exceptionDetails
       throw new Error(firstLineOf(exception?.description ?? text))
     }
+    const pauseMs = monotonicMs() - askedAtMs
     const artefact = await open.publish({
       way: WORKER_WAY,
       passedOver: [],
-      // Of the main thread, like in every sidecar. The worker stood still for the duration.
-      pauseMs: 0,
+      // Of the worker: each sidecar has the pause of the thread that its file is about.
+      pauseMs,
       durationMs: monotonicMs() - startedAtMs,
       notes: { heapUsedBytes: usedBytes, estimatedNeedBytes: snapshotNeedBytes(usedBytes, NODE_MAJOR) },
     })
@@ -250,7 +253,9 @@ async function writeSamples(
     await reached.pause(samplingMs)
   }
   // The end of the session ends the sampler that it started.
+  const readAtMs = monotonicMs()
   const { profile } = theirs ?? (await read())
+  const pauseMs = theirs ? readAtMs - startedAtMs : monotonicMs() - readAtMs
   const { samples } = profile as unknown as { readonly samples: readonly unknown[] }
   if (samples.length === 0) return {}
   const open = openOf(job, worker, '.heapprofile')
@@ -259,7 +264,8 @@ async function writeSamples(
     const artefact = await open.publish({
       way: SAMPLING_WAY,
       passedOver: [{ way: WORKER_WAY, why: whyNoSnapshot }],
-      pauseMs: 0,
+      // Of the full collection that reading forces.
+      pauseMs,
       durationMs: monotonicMs() - startedAtMs,
       notes: {
         ...{ forcedFullGc: true, samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples: samples.length },

@@ -1,5 +1,6 @@
 import type { Profiler, Session } from 'node:inspector'
 import { AbortController, messageOf, Promise } from '../../base/globals'
+import { OWN_THREAD_NAME } from '../../base/thread-figures'
 import { monotonicMs, pause } from '../../base/time'
 import { busyTime } from '../cpu/busy-time'
 import { forgetOptimizedCode } from '../cpu/forget-optimized-code'
@@ -7,9 +8,6 @@ import { waitForLongStretch } from '../cpu/long-stretch'
 import { ORDER_TIMEOUT_MS } from '../main-thread/patient'
 import { BusyWatch, guiltiestFirst } from './busy'
 import { type AttachedWorker, attachToWorkers } from './worker-sessions'
-
-/** Name of this library's threads, also of another copy's. */
-const OWN_NAME = 'cpu-memory-monitor'
 
 /** Interval at which the CPU time of workers that are not profiled yet is read, ms. */
 const LOOK_EVERY_MS = 200
@@ -138,7 +136,7 @@ class WorkerProfiles implements RunningWorkerProfiles {
   }
 
   #attached(worker: AttachedWorker): void {
-    if (worker.id === this.#parts.ownThreadId || worker.name === OWN_NAME) return
+    if (worker.id === this.#parts.ownThreadId || worker.name === OWN_THREAD_NAME) return
     if (this.#over.signal.aborted || this.#workers.size >= MOST_WORKERS) return
     const watched = new Watched(worker, this.#parts, this.#beganAtMs, this.#over.signal)
     this.#workers.set(worker, watched)

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:dgram'
 import type { AddressInfo, Server } from 'node:net'
+import { setImmediate } from '../../base/time'
 import { tapBind, tapListen } from './taps'
 
 /** Takes addresses in words, such as `127.0.0.1:80`: the same text in all workers that listen there. */
@@ -26,7 +27,11 @@ export function watchAddresses(observer: AddressObserver): void {
       const address = shared.get(endpoint) ? addressInWords(endpoint, protocol) : undefined
       if (address === undefined) return
       open.set(endpoint, address)
-      observer.listening(address)
+      // Node's own report is sent by a later listener of this event. After it, for the application's sake: by the time that a
+      // replacement counts as ready, cluster has emitted 'listening'.
+      setImmediate(() => {
+        if (open.get(endpoint) === address) observer.listening(address)
+      })
     })
     endpoint.on('close', () => {
       const address = open.get(endpoint)

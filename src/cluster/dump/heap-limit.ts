@@ -35,14 +35,14 @@ export interface WorkerHeapLimit {
 
 /** Makes a worker dump at V8's heap limit, as long as it lives. */
 export function dumpAtHeapLimit({ directory, budget, keep, redact, report, sampler }: WorkerHeapLimit): void {
-  const { toWatch, inWords } = armHeapLimit({
+  const { toWatch, atLimit } = armHeapLimit({
     ...{ holdMs: DEFAULT_HOLD_MS, writesLine: true, sampler },
     // `kill -USR2` at all processes of a cluster must not end a child at work.
     signal: 'SIGUSR2',
     isThreadWanted: false,
   })
   if (toWatch.arming === undefined)
-    report.info(`at V8's heap limit of the worker with pid ${process.pid}: ${inWords}`)
+    report.info(`at V8's heap limit of the worker with pid ${process.pid}: ${atLimit.inWords}`)
   const { version: node, versions, pid } = process
   const round = createHeapLimitPlans({
     ...{ heapLimit: toWatch, directory, budget: () => budget, keep, redact },

@@ -46,7 +46,14 @@ const DUMP_REASONS = {
   cpu: ['threshold', 'blocked', 'manual'],
   memory: ['threshold', 'leak', 'heap-limit', 'manual'],
 } as const
-const SKIP_REASONS = ['limited', 'busy', 'memory', 'disk', 'stopped'] as const
+const SKIP_REASONS = [
+  'limited',
+  'fleet',
+  'busy',
+  'memory',
+  'disk',
+  'stopped',
+] as const satisfies readonly (keyof MonitorStats['skips'])[]
 const WORKER_STATES = ['starting', 'ready', 'draining', 'leaving'] as const
 const KINDS = ['cpu', 'memory'] as const
 

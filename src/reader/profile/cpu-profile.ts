@@ -3,7 +3,7 @@ import { isObject, numberOr, UnreadableError } from '../json'
 import type { CallTree, CpuPart, FunctionRow, Place, Verdict } from '../model'
 import { describePlace, isUserCode, placeOf } from '../place'
 import { NO_SOURCE_MAPS } from '../source-maps'
-import { formatPercent } from '../units'
+import { formatCount, formatMicroseconds, formatPercent } from '../units'
 import { readCallFrame } from './call-frame'
 import type { CallNode } from './call-tree'
 import { addUpCalls, nearestUserCode, percent } from './call-tree'
@@ -12,6 +12,9 @@ import { addUpCalls, nearestUserCode, percent } from './call-tree'
 export const STANDS_OUT_PERCENT = 20
 /** From this share of idle time, the profile shows a thread that did not use the CPU, percent. */
 export const MOSTLY_IDLE_PERCENT = 90
+
+/** With fewer samples, shares mean nothing. */
+export const LEAST_SAMPLES = 5
 
 const IDLE = '(idle)'
 const PROGRAM = '(program)'
@@ -40,7 +43,7 @@ export function readCpuProfile(profile: unknown, file: string, locator = NO_SOUR
   return {
     kind: 'cpu',
     file,
-    verdict: judge(tree, shares, all),
+    verdict: all === 0 || samples < LEAST_SAMPLES ? judgeFew(samples, durationMs) : judge(tree, shares),
     durationMs,
     samples,
     shares,
@@ -78,7 +81,7 @@ export function readCpuCalls(profile: unknown, locator = NO_SOURCE_MAPS): CpuCal
   return {
     calls: nodes.map(({ place, parent, self }) => ({ place: locator.locate(place), parent, self })),
     timeline,
-    samples: samples.length,
+    samples: samples.length || nodes.reduce((sum, { hits }) => sum + Math.max(0, hits), 0),
     durationMs: Math.max(0, numberOr(profile['endTime'], 0) - numberOr(profile['startTime'], 0)) / 1000,
   }
 }
@@ -189,13 +192,16 @@ function isMeta({ name, file }: Place, meta: string): boolean {
   return file === '' && name === meta
 }
 
-function judge(tree: CallTree, shares: CpuPart['shares'], all: number): Verdict {
-  if (all === 0) {
-    return {
-      found: false,
-      sentence: 'The profile holds no samples: the process was not running while it was taken.',
-    }
+function judgeFew(samples: number, durationMs: number): Verdict {
+  const count = samples === 0 ? 'no samples' : `only ${formatCount(samples, 'sample')}`
+  return {
+    found: false,
+    sentence: `The profile has ${count} in ${formatMicroseconds(durationMs * 1000)}, too few to name a function.`,
+    hint: 'It was ended early, or the thread had no CPU meanwhile. Take a longer one: dumpCpu(10000), or the option cpu.duration.',
   }
+}
+
+function judge(tree: CallTree, shares: CpuPart['shares']): Verdict {
   if (shares.idle >= MOSTLY_IDLE_PERCENT) return judgeIdle(tree, shares)
   const [top] = tree.bySelf
   if (top === undefined || top.selfPercent < STANDS_OUT_PERCENT) return judgeFlat(tree)

@@ -1,4 +1,5 @@
 import { isObject, numberOr, parseJson, UnreadableError } from '../json'
+import { formatBytes } from '../units'
 
 /** Longest header of a snapshot, bytes. V8's have 2 KiB. */
 const MAX_HEADER_BYTES = 1024 * 1024
@@ -280,7 +281,7 @@ class Strings implements Section {
   #note(bytes: number): void {
     this.#bytes += bytes
     if (this.#bytes > MAX_STRINGS_BYTES) {
-      throw new UnreadableError(`is too large: its strings take more than ${MAX_STRINGS_BYTES} bytes`)
+      throw new UnreadableError(`is too large: its strings take more than ${formatBytes(MAX_STRINGS_BYTES)}`)
     }
   }
 }

@@ -53,8 +53,8 @@ describe('doctor', { concurrency: 1 }, () => {
     assert.match(about('cpu dump').text, /^by inspector/)
     assert.match(about('thread').text, /a thread of its own/)
     assert.deepEqual([about('PID 1').level, about('signal').level], ['ok', 'ok'])
-    assert.match(about('trial of a cpu dump').text, /^made by inspector, \d+ bytes/)
-    assert.match(about('trial of a memory dump').text, hasHelper ? /^made by fork, \d+ bytes/ : /^made by v8/)
+    assert.match(about('trial of a cpu dump').text, /^made by inspector, [\d.]+KB/)
+    assert.match(about('trial of a memory dump').text, hasHelper ? /^made by fork, [\d.]+MB/ : /^made by v8/)
     assert.ok(!findings.some(({ level }) => level === 'problem'))
   })
 
@@ -65,6 +65,18 @@ describe('doctor', { concurrency: 1 }, () => {
     assert.match(stdout, /^problem +directory: \/proc\/none cannot be created: .*\n +to do: set profileDir/)
     assert.match(stdout, /\nok +cpu dump: by inspector/)
     assert.match(stdout, /problem +trial of a memory dump: not made: its directory cannot be written/)
+  })
+
+  test('the defaults are no finding, a number above the heap limit is one', async (t) => {
+    const small = { execArgv: ['--max-old-space-size=80'] }
+    const usual = await examine(t, small)
+    assert.deepEqual(
+      usual.findings.filter(({ subject }) => subject === 'threshold'),
+      [],
+    )
+    if (hasHelper) assert.ok(!usual.findings.some(({ level }) => level === 'problem'))
+    const { about } = await examine(t, { ...small, env: { CMM_MEMORY_THRESHOLD: '1gb' } })
+    assert.match(about('threshold').text, /of 1GB is unlikely to be reached.*, young generation included/)
   })
 
   test('a directory that is missing is not created', async (t) => {
@@ -244,7 +256,10 @@ describe('CMM_DOCTOR', { concurrency: 1 }, () => {
         stderr,
         /^cpu-memory-monitor: doctor: note: signal: SIGUSR2 orders no snapshot: another listener; to do: /m,
       )
-      for (const line of stderr.trimEnd().split('\n')) assert.match(line, /^cpu-memory-monitor: doctor: /)
+      const lines = stderr.trimEnd().split('\n')
+      for (const line of lines) assert.match(line, /^cpu-memory-monitor: doctor: /)
+      const levels = lines.map((line) => ['problem', 'note', 'ok'].indexOf(line.split(': ')[2] ?? ''))
+      assert.deepEqual(levels, [...levels].sort(), 'what needs something done comes first')
     })
 
     test(`prints nothing when it is not asked, ${how}`, async (t) => {

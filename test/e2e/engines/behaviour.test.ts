@@ -264,7 +264,10 @@ describe('memory dump', { concurrency: 1 }, () => {
       assert.equal(files.length, 2)
       const { file } = report.first.artefacts[0]
       assert.equal(largestAllocator(file), LEAKING)
-      assert.match(sidecar(file).how.passedOver.find(({ way }) => way === 'v8')?.why ?? '', /needs \d+ bytes/)
+      assert.match(
+        sidecar(file).how.passedOver.find(({ way }) => way === 'v8')?.why ?? '',
+        /needs [\d.]+[MGT]B of memory/,
+      )
     }))
 
   it('refuses when a snapshot does not fit and sampling is off', () =>

@@ -82,7 +82,7 @@ describe("a process that dies of V8's heap limit", () => {
     ]
     for (const death of [refused, taken])
       assert.deepEqual([death.code, death.signal], [twin.code, twin.signal])
-    assert.match(refused.line ?? '', /no dump: memory: needs \d+ bytes, \d+ available/)
+    assert.match(refused.line ?? '', /no dump: memory: needs [\d.]+MB, [\d.]+[KM]?B available/)
     assert.deepEqual(files(refused, 'heap-limit-'), [])
     await untilProfiled(taken)
   })
@@ -91,7 +91,7 @@ describe("a process that dies of V8's heap limit", () => {
     if (!isRoot) return t.skip('needs root to mount a file system')
     const [full, narrow] = [mounted(t, '100m'), mounted(t, '300m')]
     const refused = await die(t, { directory: full })
-    assert.match(refused.line ?? '', /no dump: disk: \d+ bytes are free/)
+    assert.match(refused.line ?? '', /no dump: disk: [\d.]+[KM]?B free/)
     assert.deepEqual(files(refused, 'heap-limit-'), [])
     const taken = await die(t, { directory: narrow })
     assert.match(taken.line ?? '', /\.heapprofile$/)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { findingsOf } from '../../../src/doctor/findings'
 import type { Facts } from '../../../src/doctor/look'
-import { asLine, asText } from '../../../src/doctor/text'
+import { asLine, asText, inReadingOrder } from '../../../src/doctor/text'
 import type { WatchSettings } from '../../../src/watch/watch'
 
 const MIB = 1024 ** 2
@@ -31,6 +31,7 @@ const good: Facts = {
   settings,
   limits: { memoryLimitSource: 'none', totalMemoryBytes: 16 * GIB, cpus: 2, cpusSource: 'machine' },
   thread: 'a thread of its own',
+  isOnOwnThread: true,
   ways: {
     cpu: { available: ['inspector'], passedOver: [{ way: 'v8-profiler-next', why: 'not installed' }] },
     memory: {
@@ -40,7 +41,7 @@ const good: Facts = {
   },
   unlikely: undefined,
   signal: 'SIGUSR2',
-  atHeapLimit: 'profile and snapshot by fork',
+  atHeapLimit: { inWords: 'profile and snapshot by fork', hasDump: true },
   node: 'v24.0.0',
   platform: 'linux x64',
   directories: [directory],
@@ -88,7 +89,7 @@ const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = 
     },
     /^note: limits: .*0\.5 cores \(cgroup-v2\)/,
   ],
-  'no thread': [{ thread: 'the main thread' }, /^note: thread: .*RLIMIT_NPROC/],
+  'no thread': [{ thread: 'the main thread', isOnOwnThread: false }, /^note: thread: .*RLIMIT_NPROC/],
   'another system': [
     withMemoryWays(['v8'], 'forking a heap needs Linux, this is darwin'),
     /^note: memory dump: by v8; not by fork.*only Linux/,
@@ -113,8 +114,8 @@ const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = 
     /^note: memory for a snapshot: .* beside the file in memory.*not a tmpfs/,
   ],
   'nothing at the heap limit': [
-    { atHeapLimit: 'no dump will be written (x)' },
-    /^note: V8's heap limit: 4GB; .*memory\.heapLimit/,
+    { atHeapLimit: { inWords: 'nothing (x)', hasDump: false } },
+    /^note: V8's heap limit: 4GB, young generation included; .* nothing \(x\).*memory\.heapLimit/,
   ],
   'memory that is not watched': [
     { atHeapLimit: undefined, settings: { ...settings, memory: { ...settings.memory, rule: undefined } } },
@@ -173,8 +174,8 @@ test('problems come first, and a line has all of a finding', () => {
     { subject: 'b', level: 'problem', text: 'broken', advice: 'mend it' },
   ] as const
   assert.equal(asText(findings), 'problem b: broken\n        to do: mend it\nok      a: fine\n')
-  assert.deepEqual(findings.map(asLine), [
-    'doctor: ok: a: fine',
+  assert.deepEqual(inReadingOrder(findings).map(asLine), [
     'doctor: problem: b: broken; to do: mend it',
+    'doctor: ok: a: fine',
   ])
 })

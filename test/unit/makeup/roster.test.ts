@@ -40,6 +40,13 @@ describe('names of Node 20, where all threads are called alike', () => {
     assert.equal(roster.identify(108, 'node').kind, 'monitor')
   })
 
+  test('nor are the other threads of this package, once their name is known', () => {
+    const roster = newRoster()
+    roster.addWorker({ tid: 120, id: 3 })
+    roster.nameWorkers([{ id: 3, name: 'cpu-memory-monitor' }])
+    assert.deepEqual(roster.identify(120, 'node'), { kind: 'monitor', name: 'cpu-memory-monitor' })
+  })
+
   test('remembers a bounded number of workers, the latest', () => {
     const roster = newRoster()
     for (let id = 1; id <= BIRTHS_KEPT + 1; id++) roster.addWorker({ tid: 1000 + id, id })
@@ -50,10 +57,9 @@ describe('names of Node 20, where all threads are called alike', () => {
 
 test('where Node names its threads, the names decide for those of unknown origin', () => {
   const roster = new Roster({ main: 100, v8: [], pool: [] })
-  const kinds = ['V8Worker', 'node-V8Worker', 'DelayedTaskSche', 'libuv-worker', 'SignalInspector'].map(
-    (name, at) => roster.identify(200 + at, name).kind,
-  )
-  assert.deepEqual(kinds, ['v8', 'v8', 'v8', 'pool', 'other'])
+  const names = ['V8Worker', 'node-V8Worker', 'DelayedTaskSche', 'libuv-worker', 'SignalInspector']
+  const kinds = [...names, 'cpu-memory-moni'].map((name, at) => roster.identify(200 + at, name).kind)
+  assert.deepEqual(kinds, ['v8', 'v8', 'v8', 'pool', 'other', 'monitor'])
 })
 
 test('the name that Node gives to a worker without one is not shown', () => {

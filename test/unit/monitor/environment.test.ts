@@ -112,7 +112,11 @@ test('what is wrong is refused by the name of the variable', () => {
       { CMM_CONFIG: '{"fleet":{"file":"/tmp/other.js"}}' },
       /^CMM_CONFIG: options\.fleet must be what redisBudget/,
     ],
-    [{ CMM_CPU_TRESHOLD: '5' }, /^CMM_CPU_TRESHOLD is not a variable/],
+    [
+      { CMM_CPU_TRESHOLD: '5' },
+      /^CMM_CPU_TRESHOLD is not a variable of cpu-memory-monitor; the nearest is CMM_CPU_THRESHOLD$/,
+    ],
+    [{ CMM_SOMETHING_ELSE: '5' }, /^CMM_SOMETHING_ELSE is not a variable of cpu-memory-monitor$/],
     [{ CMM_CONFIG: '{"cpu":{"treshold":1}}' }, /^CMM_CONFIG: options\.cpu\.treshold is not an option/],
     [{ CMM_CONFIG: '{' }, /^CMM_CONFIG \(JSON, or the path of a JSON file\) cannot be read: /],
     [

@@ -58,7 +58,7 @@ test('a rule that can never trip is warned of, with the reason; one that can is 
   assert.match(warns('container', 100, limited), /the kernel ends a process/)
   assert.match(
     warns('external', 1000, limited),
-    /of 1000 bytes can never be exceeded: the cgroup's limit is 1000/,
+    /of 1000B can never be exceeded: the cgroup's limit is 1000B, [^;]*; set a smaller one$/,
   )
   for (const [metric, threshold] of [
     ['heap', 99],
@@ -158,13 +158,14 @@ const memoryWarnings = (threshold: number, memoryLimitBytes?: number) =>
   )
 
 test('a memory threshold at or above the limit, or what the machine has, is warned of, with both numbers', () => {
+  const advice = "set a smaller one, or a share such as '85%' of that memory"
   for (const threshold of [100, 101]) {
     assert.deepEqual(memoryWarnings(threshold, 100), [
-      `the memory threshold of ${threshold} bytes can never be exceeded: the cgroup's limit is 100 bytes, where the kernel ends the process`,
+      `the memory threshold of ${threshold}B can never be exceeded: the cgroup's limit is 100B, where the kernel ends the process; ${advice}`,
     ])
   }
   assert.deepEqual(memoryWarnings(1000), [
-    'the memory threshold of 1000 bytes can never be exceeded: the machine has 1000 bytes',
+    `the memory threshold of 1000B can never be exceeded: the machine has 1000B; ${advice}`,
   ])
 })
 

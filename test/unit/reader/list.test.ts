@@ -118,6 +118,28 @@ describe('ls', { timeout: 60_000 }, () => {
   it('writes two lines per incident for a terminal', async () => {
     const { stdout } = await reader('ls', folder)
     assert.match(stdout, /^2023-11-14 22:13:25 {2}cpu {5}blocked {4}\S+ (B|kB) .*\n {4}spin /)
+    assert.match(stdout, /\ncpu-7-1700000009000\.cpuprofile\.partial is still being written/)
+  })
+
+  it('gives the name of a worker to no profile of the main thread', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'worker-'))
+    try {
+      const snapshot = 'memory-7-1700000000000-worker-3.heapsnapshot'
+      const why = { tool: 'cpu-memory-monitor', why: { kind: 'memory' } }
+      const thread = { kind: 'worker', id: 3, name: 'resizer' }
+      writeFileSync(join(directory, snapshot), '{}')
+      writeFileSync(join(directory, `${snapshot}.json`), JSON.stringify({ ...why, thread }))
+      writeFileSync(join(directory, 'memory-7-1700000000000.heapprofile'), profile('main'))
+      const verdicts = async () => {
+        const { stdout } = await reader('ls', directory, '--json')
+        return (JSON.parse(stdout) as { incidents: Listed[] }).incidents.map(({ verdict }) => verdict)
+      }
+      assert.deepEqual(await verdicts(), [`worker 3 'resizer': Read it with: report ${snapshot}`])
+      writeFileSync(join(directory, 'memory-7-1700000000000-worker-3.heapprofile'), profile('resize'))
+      assert.match((await verdicts())[0] ?? '', /^worker 3 'resizer': resize \(/)
+    } finally {
+      rmSync(directory, { recursive: true, force: true })
+    }
   })
 
   it('refuses a directory that is not there', async () => {

@@ -123,7 +123,21 @@ describe('report', { timeout: 300_000 }, () => {
     assert.match(stdout, /^2000 objects of class SessionRecord/)
     assert.match(stdout, /hoardParcels .* allocated/)
     assert.match(stdout, /2023-11-14T22:13:20\.000Z {2}threshold cpu {2}cpu-12-1700000000000\.cpuprofile/)
-    assert.doesNotMatch(stdout, /notes\.txt/)
+    assert.doesNotMatch(stdout, /notes\.txt|still being written/)
+  })
+
+  it('hints at a dump that is still being written, beside others and alone', async () => {
+    const directory = at('writing')
+    mkdirSync(directory)
+    writeFileSync(join(directory, 'memory-12-1700000002000.heapsnapshot.partial'), '{')
+    const hint = /memory-12-1700000002000\.heapsnapshot\.partial is still being written, unless .* killed/
+    const alone = await reader('report', directory)
+    assert.equal(alone.code, 1)
+    assert.match(alone.stderr, hint)
+    copyFileSync(at('whole.cpuprofile'), join(directory, 'cpu-12-1700000000000.cpuprofile'))
+    const { code, stdout } = await reader('report', directory)
+    assert.equal(code, 0)
+    assert.match(stdout, hint)
   })
 
   it('shows no control characters of a file', async () => {

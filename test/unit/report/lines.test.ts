@@ -13,10 +13,7 @@ test('a dump names its files, way, size and times', () => {
 test('a skip names its reason, and the numbers if there are any', () => {
   const skip = { kind: 'memory', rule: 'threshold', reason: 'disk' } as const
   const numbers = { estimateBytes: 5, freeBytes: 3 }
-  assert.equal(
-    lines.skip({ ...skip, numbers }),
-    'threshold memory dump skipped: disk (estimateBytes 5, freeBytes 3)',
-  )
+  assert.equal(lines.skip({ ...skip, numbers }), 'threshold memory dump skipped: disk (estimate 5B, free 3B)')
   assert.equal(lines.skip({ ...skip, numbers: {} }), 'threshold memory dump skipped: disk')
 })
 

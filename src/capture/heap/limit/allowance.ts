@@ -1,3 +1,4 @@
+import { formatSize } from '../../../base/size'
 import {
   FORK_ALLOWANCE_FLOOR_BYTES,
   forkAllowanceBytes,
@@ -84,7 +85,7 @@ export function decideAtHeapLimit(facts: HeapLimitFacts): HeapLimitDecision {
   }
   const fileBytes = snapshotFileBytes(limitBytes, facts.redact)
   if (!judgeDisk(PROFILE_FILE_BYTES, disk.freeBytes).fits) {
-    return { refusal: `disk: ${disk.freeBytes} bytes are free` }
+    return { refusal: `disk: ${formatSize(disk.freeBytes)} free` }
   }
   const growthBytes = Math.max(0, baseBytes + limitBytes - rssBytes)
   const leftBytes = Math.max(0, room.availableBytes - growthBytes)
@@ -94,14 +95,15 @@ export function decideAtHeapLimit(facts: HeapLimitFacts): HeapLimitDecision {
   const verdict = judgeFork(limitBytes, { ...room, availableBytes: forChildBytes })
   const needBytes = isKilledAsOne ? (verdict.numbers['needBytes'] ?? 0) : HEAP_LIMIT_NEED_BYTES
   const haveBytes = isKilledAsOne ? (verdict.numbers['haveBytes'] ?? 0) : forChildBytes
-  if (haveBytes < needBytes) return { refusal: `memory: needs ${needBytes} bytes, ${haveBytes} available` }
+  if (haveBytes < needBytes)
+    return { refusal: `memory: needs ${formatSize(needBytes)}, ${formatSize(haveBytes)} available` }
   const allowanceBytes = isKilledAsOne
     ? forkAllowanceBytes(haveBytes, baseBytes + limitBytes)
     : Math.max(FORK_ALLOWANCE_FLOOR_BYTES, haveBytes)
   if (!isDiskTooFull) return { hasSnapshot: true, allowanceBytes }
   return {
     hasSnapshot: false,
-    noSnapshot: `disk: needs up to ${fileBytes} bytes, ${disk.freeBytes} are free`,
+    noSnapshot: `disk: needs up to ${formatSize(fileBytes)}, ${formatSize(disk.freeBytes)} free`,
     allowanceBytes,
   }
 }
@@ -118,6 +120,11 @@ export function isLeftToNode(execArgv: readonly string[], nodeOptions: string | 
   return Number(given.at(-1)?.[1] ?? 0) > 0
 }
 
+/** V8 counts the young generation too, so that the figure is above the one given to `--max-old-space-size`. */
+export function heapLimitInWords(limitBytes: number): string {
+  return `${formatSize(limitBytes)}, young generation included`
+}
+
 /** Reported once at start when the heap limit will probably end the process before its memory reaches a threshold. */
 export function thresholdAboveHeapLimit(
   what: string,
@@ -127,7 +134,8 @@ export function thresholdAboveHeapLimit(
 ): string | undefined {
   if (thresholdBytes <= limitBytes + baseBytes) return undefined
   return (
-    `${what} of ${thresholdBytes} bytes is unlikely to be reached: V8 ends the process when its heap reaches ` +
-    `about ${limitBytes} bytes, unless much of its memory is outside of the heap; see --max-old-space-size`
+    `${what} of ${formatSize(thresholdBytes)} is unlikely to be reached, unless much of the memory is outside of the ` +
+    `heap: V8 ends the process when its heap reaches about ${heapLimitInWords(limitBytes)}; ` +
+    'set a smaller one, or raise --max-old-space-size'
   )
 }

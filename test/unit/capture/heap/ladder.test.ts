@@ -176,7 +176,7 @@ describe('heap capturer', () => {
     const { plan, captured } = await take({ probe: roomy(1e12, 10 * MIB) })
     assert.equal(plan.refusal?.skip, 'memory')
     assert.deepEqual(wayAndFiles(captured), { way: 'sampling', files: 2 })
-    assert.match(captured.passedOver.at(-1)?.why ?? '', /^needs \d+ bytes of memory, 0 available$/)
+    assert.match(captured.passedOver.at(-1)?.why ?? '', /^needs [\d.]+MB of memory, 0B available$/)
   })
 
   it('counts the file too where it is written to memory', async () => {

@@ -51,7 +51,8 @@ describe('captureWorkerHeap', () => {
     assert.ok(readFileSync(artefact?.file ?? '', 'utf8').includes('"OnlyHere"'))
     const { thread, how } = sidecarOf(artefact?.file ?? '')
     assert.deepEqual(thread, { kind: 'worker', ...worker })
-    assert.deepEqual([how.way, how.pauseMs], ['v8', 0])
+    assert.equal(how.way, 'v8')
+    assert.ok(how.pauseMs > 0 && how.pauseMs <= how.durationMs, 'the worker stood still for it')
   })
 
   it('samples the allocations of one whose snapshot does not fit, and gives the numbers', async (t) => {

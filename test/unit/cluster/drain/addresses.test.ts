@@ -20,9 +20,13 @@ after(() => {
   Reflect.set(dgram.Socket.prototype, 'bind', bind)
 })
 
+/** A report comes after all listeners of the event, Node's own report to the primary among them. */
+const reported = () => new Promise((resolve) => void setImmediate(() => setImmediate(resolve)))
+
 async function listening(server: Server, ...target: unknown[]): Promise<number> {
   const begin = server.listen.bind(server) as (...target: unknown[]) => Server
   await once(begin(...target), 'listening')
+  await reported()
   return (server.address() as AddressInfo).port
 }
 
@@ -69,6 +73,7 @@ test('a UDP socket is told from a server on the same port', async () => {
   socket.bind(0, '127.0.0.1')
   await once(socket, 'listening')
   const { port } = socket.address()
+  await reported()
   await once(socket.close(), 'close')
   assert.deepEqual(seen, [`on udp 127.0.0.1:${port}`, `off udp 127.0.0.1:${port}`])
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ClusterStats } from '../../../../src/cluster/handle'
+import type { SkipReason } from '../../../../src/dispatch/events'
 import { prometheusName, seriesFor, type Stats } from '../../../../src/hooks/metrics/series'
 import type { MonitorStats } from '../../../../src/monitor/monitor'
 
@@ -83,6 +84,7 @@ test('a monitor has its readings, thresholds, budgets and counts, in base units'
     'cpu_memory_monitor_dumps_total memory heap-limit': 0,
     'cpu_memory_monitor_dumps_total memory manual': 1,
     'cpu_memory_monitor_skips_total limited': 0,
+    'cpu_memory_monitor_skips_total fleet': 0,
     'cpu_memory_monitor_skips_total busy': 4,
     'cpu_memory_monitor_skips_total memory': 0,
     'cpu_memory_monitor_skips_total disk': 0,
@@ -90,6 +92,21 @@ test('a monitor has its readings, thresholds, budgets and counts, in base units'
     cpu_memory_monitor_leaks_total: 0,
     cpu_memory_monitor_failures_total: 5,
   })
+})
+
+test('each reason of a skip is counted from 0 on, so that an alert sees the first one', () => {
+  // The compiler refuses this table when it lacks a reason of the type, or has one more.
+  const all: Readonly<Record<SkipReason, true>> = {
+    limited: true,
+    fleet: true,
+    busy: true,
+    memory: true,
+    disk: true,
+    stopped: true,
+  }
+  const prefix = 'cpu_memory_monitor_skips_total '
+  const counted = Object.keys(pointsOf({ ...monitor, skips: {} })).filter((name) => name.startsWith(prefix))
+  assert.deepEqual(counted.map((name) => name.slice(prefix.length)).sort(), Object.keys(all).sort())
 })
 
 test('what is not watched and what has no reading has no point', () => {

@@ -160,8 +160,14 @@ describe('a CPU profile', () => {
     assert.match(readCpuProfile({ ...profile, nodes }, 'a').verdict.sentence, /^render .* 90\.0 %/)
   })
 
-  it('says that a profile without samples is empty', () => {
-    assert.match(readCpuProfile(profileOf(), 'a').verdict.sentence, /holds no samples/)
+  it('blames no function by a handful of samples', () => {
+    const sentence = (profile: object) => readCpuProfile(profile, 'a').verdict.sentence
+    assert.equal(sentence(profileOf()), 'The profile has no samples in 0.0 ms, too few to name a function.')
+    const only = profileOf(app('main', 1, 1))
+    assert.match(sentence(only), /^The profile has only 1 sample in 1\.0 ms, too few/)
+    assert.match(sentence(profileOf(app('main', 1, 4))), /has only 4 samples/)
+    assert.match(sentence({ ...profileOf(app('main', 1, 4)), samples: undefined }), /has only 4 samples/)
+    assert.match(sentence(profileOf(app('main', 1, 5))), /^main .* used 100\.0 %/)
   })
 
   it('refuses what is no tree of calls', () => {

@@ -55,7 +55,7 @@ test('a disk that a snapshot could fill gets the profile alone, a full one nothi
   assert.equal(narrow.refusal === undefined && narrow.hasSnapshot, false)
   assert.match(
     refusalOf({ disk: { freeBytes: 256 * MIB, isMemory: false } }) ?? '',
-    /^disk: \d+ bytes are free/,
+    /^disk: [\d.]+[KMG]?B free/,
   )
 })
 
@@ -97,7 +97,7 @@ test('a threshold above what the heap can become is reported, with both numbers'
   assert.equal(thresholdAboveHeapLimit('the limit', 160, 100, 60), undefined)
   assert.match(
     thresholdAboveHeapLimit('the limit', 161, 100, 60) ?? '',
-    /^the limit of 161 bytes .* about 100 bytes/,
+    /^the limit of 161B .* about 100B, young generation included; set a smaller one/,
   )
 })
 

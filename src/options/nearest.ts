@@ -1,0 +1,25 @@
+/** Share of changed characters up to which a name passes for a typo of another. */
+const MOST_CHANGED = 0.2
+
+/** Finds the name that was probably meant. @returns `undefined` when none is similar. */
+export function nearestOf(name: string, known: readonly string[]): string | undefined {
+  const ranked = known
+    .map((candidate) => ({ candidate, changes: changesBetween(name, candidate) }))
+    .sort((one, other) => one.changes - other.changes)
+  const [best] = ranked
+  return best && best.changes <= MOST_CHANGED * best.candidate.length ? best.candidate : undefined
+}
+
+/** Levenshtein distance: characters to insert, delete or replace. */
+function changesBetween(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at)
+  for (const [at, letter] of [...one].entries()) {
+    const next = [at + 1]
+    for (const [column, wanted] of [...other].entries()) {
+      const replaced = (row[column] ?? 0) + (letter === wanted ? 0 : 1)
+      next.push(Math.min(replaced, (row[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[other.length] ?? 0
+}
