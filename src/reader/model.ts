@@ -122,6 +122,29 @@ export interface SnapshotPart {
   readonly accumulation?: Accumulation
   /** Single objects with the largest size of their own: arrays, buffers, strings. */
   readonly largest: readonly { readonly name: string; readonly bytes: number }[]
+  /** Arrays, Maps, Sets, objects with many keys, and buffers with the largest storage. */
+  readonly arrays: readonly {
+    readonly name: string
+    readonly bytes: number
+    /** Elements for which an array has room. */
+    readonly slots?: number
+    /** The classes of most elements; none for numbers and bytes. */
+    readonly elements: readonly { readonly className: string; readonly count: number }[]
+    /** In plain words; empty if unknown. */
+    readonly heldBy: string
+  }[]
+  /** Variables that functions keep alive, by the place of the function in the code; and contexts of `vm`, as one row. */
+  readonly scopes: readonly {
+    /** A function that keeps the variables, or `vm context`. */
+    readonly name: string
+    readonly place?: Place
+    /** How many scopes of this place in the code are alive. */
+    readonly count: number
+    readonly retainedBytes: number
+    /** Those that retain the most. */
+    readonly variables: readonly string[]
+    readonly heldBy: string
+  }[]
   readonly duplicateStrings: readonly {
     readonly text: string
     readonly count: number

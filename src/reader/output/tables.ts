@@ -61,6 +61,38 @@ export function tablesOf(part: Part): Table[] {
           rows: part.largest.slice(0, 10).map(({ name, bytes }) => [formatBytes(bytes), name]),
         },
         {
+          title: 'Largest arrays, maps and buffers',
+          columns: [number('Size'), number('Slots'), text('Owner'), text('Elements'), text('Held by')],
+          rows: part.arrays.map(({ name, bytes, slots, elements, heldBy }) => [
+            formatBytes(bytes),
+            slots === undefined ? '' : String(slots),
+            name,
+            elements.length === 0
+              ? 'numbers or bytes'
+              : elements.map(({ className, count }) => `${count} ${className}`).join(', '),
+            heldBy,
+          ]),
+        },
+        {
+          title: 'Variables that functions keep alive',
+          columns: [
+            number('Retained'),
+            number('Scopes'),
+            text('Function'),
+            text('Where'),
+            text('Variables'),
+            text('Held by'),
+          ],
+          rows: part.scopes.map(({ name, place, count, retainedBytes, variables, heldBy }) => [
+            formatBytes(retainedBytes),
+            String(count),
+            name,
+            where(place),
+            variables.join(', '),
+            heldBy,
+          ]),
+        },
+        {
           title: 'Strings that occur more than once',
           columns: [number('Size'), number('Times'), text('String')],
           rows: part.duplicateStrings
