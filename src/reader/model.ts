@@ -205,6 +205,12 @@ export interface Circumstances {
   /** CPU time of the thread during a CPU dump, ms. */
   readonly busyMs?: number
   readonly readings: readonly { readonly atMs: number; readonly value: number }[]
+  /** The minutes before the dump; absent if the description has none. */
+  readonly flight?: Flight
+  /** CPU by thread, percent of one core. */
+  readonly threads: readonly { readonly name: string; readonly percent: number }[]
+  /** Resident memory by owner. */
+  readonly memory: readonly { readonly name: string; readonly bytes: number }[]
   readonly startedAtMs: number
   readonly durationMs?: number
   readonly pauseMs?: number
@@ -212,6 +218,21 @@ export interface Circumstances {
   readonly pid?: number
   readonly host?: string
   readonly node?: string
+}
+
+/** What the flight recorder kept: figures of equal length, the oldest reading first. */
+export interface Flight {
+  readonly atMs: readonly number[]
+  /** Those of which at least one reading is known. */
+  readonly series: readonly Series[]
+}
+
+/** One figure over the time. */
+export interface Series {
+  readonly name: string
+  readonly unit: 'percent' | 'bytes' | 'ms'
+  /** NaN: not known. */
+  readonly values: readonly number[]
 }
 
 /** Everything that a report shows. */

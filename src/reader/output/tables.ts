@@ -1,6 +1,6 @@
-import type { CallTree, Circumstances, FunctionGrowth, FunctionRow, Part, Place } from '../model'
+import type { CallTree, Circumstances, Flight, FunctionGrowth, FunctionRow, Part, Place } from '../model'
 import { describePlace, locationOf } from '../place'
-import { formatBytes, formatMicroseconds, formatPercent, formatReading } from '../units'
+import { formatBytes, formatFigure, formatMicroseconds, formatPercent, formatReading } from '../units'
 
 /** A table as every output shows it. */
 export interface Table {
@@ -167,6 +167,28 @@ export function circumstancesLines(facts: Circumstances): string[] {
   if (way !== undefined)
     lines.push(`How: ${way}${pauseMs === undefined ? '' : `, pause ${Math.round(pauseMs)} ms`}`)
   return lines
+}
+
+/** What the page draws, in words: the minutes before the dump, and whose CPU and memory it was. */
+export function figureLines({ flight, threads, memory }: Circumstances): string[] {
+  const lines: string[] = []
+  if (flight !== undefined) lines.push(`Before: ${rangesOf(flight)}`)
+  if (threads.length > 0)
+    lines.push(`CPU: ${threads.map(({ name, percent }) => `${name} ${formatPercent(percent)}`).join(', ')}`)
+  if (memory.length > 0)
+    lines.push(`Memory: ${memory.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(', ')}`)
+  return lines
+}
+
+/** The range of each figure in the minutes before the dump. */
+function rangesOf({ atMs, series }: Flight): string {
+  const seconds = Math.round(((atMs.at(-1) ?? 0) - (atMs[0] ?? 0)) / 1000)
+  const ranges = series.map(({ name, unit, values }) => {
+    const known = values.filter((value) => !Number.isNaN(value))
+    const [least, most] = [Math.min(...known), Math.max(...known)]
+    return `${name} ${formatFigure(unit, least)} to ${formatFigure(unit, most)}`
+  })
+  return `${seconds} s with ${ranges.join(', ')}`
 }
 
 function callTables(

@@ -5,6 +5,7 @@ import { circumstancesLines, summaryOf, tablesOf } from '../output/tables'
 import { APPLICATION, locationOf, NODE, V8 } from '../place'
 import { printable } from '../units'
 import { Html, html, scriptJson } from './html'
+import { drawMakeup } from './makeup'
 import type { PackedFlame, PackedGraph } from './packed'
 import { drawTimeline } from './timeline'
 
@@ -49,7 +50,6 @@ export function writePage(report: Report, { script, style }: PageAssets): string
     "base-uri 'none'",
     "form-action 'none'",
   ].join('; ')
-  const timeline = circumstances && drawTimeline(circumstances)
   const page = html`<!doctype html>
     <html lang="en">
       <head>
@@ -72,7 +72,7 @@ export function writePage(report: Report, { script, style }: PageAssets): string
               : html`<section>
                   <h2>Why, when and where</h2>
                   <dl>${circumstancesLines(circumstances).map(fact)}</dl>
-                  ${timeline ?? ''}
+                  ${drawTimeline(circumstances)} ${drawMakeup(circumstances)}
                 </section>`
           }
           ${parts.map((part) => section(part, report, graphs))}
