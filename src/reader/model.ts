@@ -47,11 +47,15 @@ export interface CallTree {
   readonly byTotal: readonly FunctionRow[]
   /** The application's code, each package, Node.js, V8. */
   readonly groups: readonly { readonly name: string; readonly self: number; readonly percent: number }[]
-  readonly flame: {
-    readonly places: readonly Place[]
-    readonly groups: readonly string[]
-    readonly root: Flame
-  }
+  /** Callees of one caller are merged, the largest first. */
+  readonly flame: FlameTree
+}
+
+/** A flame graph with the places of its frames and their groups. */
+export interface FlameTree {
+  readonly places: readonly Place[]
+  readonly groups: readonly string[]
+  readonly root: Flame
 }
 
 export interface CpuPart {
@@ -68,6 +72,8 @@ export interface CpuPart {
     readonly program: number
   }
   readonly calls: CallTree
+  /** The stacks in the order of the time, idle time included; absent for a profile without times. */
+  readonly overTime?: FlameTree
   readonly notes: readonly string[]
 }
 

@@ -9,6 +9,13 @@ export interface CallNode {
   self: number
 }
 
+/** A time in which one call was on top. */
+export interface Moment {
+  /** Index of the call. */
+  readonly call: number
+  readonly value: number
+}
+
 /** Rows of each table. */
 const ROWS = 40
 const CALLERS = 3

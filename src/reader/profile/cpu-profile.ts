@@ -5,8 +5,9 @@ import { describePlace, isUserCode, placeOf } from '../place'
 import { NO_SOURCE_MAPS } from '../source-maps'
 import { formatPercent } from '../units'
 import { readCallFrame } from './call-frame'
-import type { CallNode } from './call-tree'
+import type { CallNode, Moment } from './call-tree'
 import { addUpCalls, nearestUserCode, percent } from './call-tree'
+import { flameOverTime } from './over-time'
 
 /** From this share of the time that was not idle, one function stands out, percent. */
 export const STANDS_OUT_PERCENT = 20
@@ -26,7 +27,7 @@ const COLLECTOR = '(garbage collector)'
  * @throws UnreadableError for anything that is no CPU profile.
  */
 export function readCpuProfile(profile: unknown, file: string, locator = NO_SOURCE_MAPS): CpuPart {
-  const { calls, samples, durationMs } = readCpuCalls(profile, locator)
+  const { calls, timeline, samples, durationMs } = readCpuCalls(profile, locator)
   const time = (name: string): number =>
     calls.reduce((sum, { place, self }) => (isMeta(place, name) ? sum + self : sum), 0)
   const all = calls.reduce((sum, { self }) => sum + self, 0)
@@ -37,6 +38,7 @@ export function readCpuProfile(profile: unknown, file: string, locator = NO_SOUR
     collector: percent(time(COLLECTOR), all),
     program: percent(time(PROGRAM), all),
   }
+  const overTime = flameOverTime(calls, timeline)
   return {
     kind: 'cpu',
     file,
@@ -45,6 +47,7 @@ export function readCpuProfile(profile: unknown, file: string, locator = NO_SOUR
     samples,
     shares,
     calls: tree,
+    ...(overTime && { overTime }),
     notes: notesOn(tree, shares),
   }
 }
@@ -57,13 +60,6 @@ export interface CpuCalls {
   readonly timeline: readonly Moment[]
   readonly samples: number
   readonly durationMs: number
-}
-
-/** A time in which one call was on top. */
-export interface Moment {
-  /** Index of the call. */
-  readonly call: number
-  readonly value: number
 }
 
 /** Reads the calls of a `.cpuprofile`. @throws UnreadableError for anything that is no CPU profile. */

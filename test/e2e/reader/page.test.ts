@@ -66,6 +66,10 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
     )
     writeFileSync(at('recorded/cpu-12-1700000000000.cpuprofile.json'), sidecar(RECORDED))
     await write(at('recorded'), 'recorded.html')
+    writeFileSync(at('turns.cpuprofile'), turns())
+    await write(at('turns.cpuprofile'), 'turns.html')
+    await written('tools/devtools/programs/heap-profile.js', at('parcels.heapprofile'))
+    await write(at('parcels.heapprofile'), 'parcels.html')
     writeFileSync(at('hostile.cpuprofile'), hostile(at('evidence/cpu-12-1700000000000.cpuprofile')))
     await write(at('hostile.cpuprofile'), 'hostile.html')
     browser = await launchChromium()
@@ -181,6 +185,39 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
     await page.close()
   })
 
+  it('shows the functions in the order of the time at the press of a button, and back', async () => {
+    const page = await open('turns.html')
+    const button = page.getByRole('button', { name: 'Over time' })
+    const names = async (): Promise<(string | null)[]> =>
+      page.evaluate(
+        `[...document.querySelectorAll('g.frame')]
+          .filter((frame) => getComputedStyle(frame).visibility === 'visible')
+          .map((frame) => [new DOMMatrix(getComputedStyle(frame).transform).e, frame.getAttribute('name')])
+          .sort(([one], [other]) => one - other)
+          .map(([, name]) => name)`,
+      )
+    assert.deepEqual(await names(), ['all', 'parse', 'render'])
+    await button.focus()
+    await page.keyboard.press('Enter')
+    assert.equal(await button.getAttribute('aria-pressed'), 'true')
+    assert.deepEqual(await names(), ['all', 'render', '(idle)', 'parse', 'render', 'parse'])
+    await page.locator('.canvas').focus()
+    for (const key of ['ArrowDown', 'ArrowRight', 'ArrowRight']) await page.keyboard.press(key)
+    assert.match(await page.locator('.detail').innerText(), /^parse \(\/app\/a\.js:1\): 33\.3 %, 200\.0 ms$/)
+    await page.keyboard.press('Enter')
+    assert.deepEqual(await names(), ['all', 'parse'])
+    await button.press('Enter')
+    assert.equal(await button.getAttribute('aria-pressed'), 'false')
+    assert.deepEqual(await names(), ['all', 'parse', 'render'])
+    await page.close()
+  })
+
+  it('has no such button for a profile without times', async () => {
+    const page = await open('parcels.html')
+    assert.equal(await page.getByRole('button', { name: 'Over time' }).count(), 0)
+    await page.close()
+  })
+
   it('shows names that look like markup or script as text, and runs none', async () => {
     const page = await open('hostile.html')
     assert.ok((await page.locator('h1').innerText()).startsWith(HOSTILE))
@@ -207,8 +244,9 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
 
   for (const colorScheme of ['light', 'dark'] as const) {
     it(`has no serious finding of axe, ${colorScheme}`, async () => {
-      for (const name of ['cpu.html', 'recorded.html', 'snapshot.html']) {
+      for (const name of ['cpu.html', 'recorded.html', 'turns.html', 'snapshot.html']) {
         const page = await open(name, { colorScheme, bypassCSP: true })
+        if (name === 'turns.html') await page.locator('.order').click()
         await page.evaluate(AXE)
         const findings = await page.evaluate<Finding[]>('axe.run().then(({ violations }) => violations)')
         const serious = findings.filter(({ impact }) => ['serious', 'critical'].includes(impact))
@@ -222,7 +260,7 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
   }
 
   it('fits a phone, and prints whole tables without controls', async () => {
-    for (const name of ['cpu.html', 'recorded.html', 'snapshot.html']) {
+    for (const name of ['cpu.html', 'recorded.html', 'turns.html', 'snapshot.html']) {
       const page = await open(name, { viewport: { width: 360, height: 740 } })
       assert.ok((await page.evaluate<number>('document.documentElement.scrollWidth')) <= 360, name)
       await page.emulateMedia({ media: 'print' })
@@ -265,6 +303,28 @@ function hostile(file: string): string {
       Object.assign(callFrame, { functionName: HOSTILE, url: HOSTILE })
   }
   return JSON.stringify(profile)
+}
+
+/** A profile in which two functions take turns, with idle time between two turns. */
+function turns(): string {
+  const node = (id: number, functionName: string, children: number[] = []): object => ({
+    id,
+    callFrame: {
+      functionName,
+      url: functionName.startsWith('(') ? '' : '/app/a.js',
+      lineNumber: 0,
+      columnNumber: 0,
+    },
+    hitCount: 1,
+    children,
+  })
+  return JSON.stringify({
+    nodes: [node(1, '(root)', [2, 3, 4]), node(2, 'parse'), node(3, 'render'), node(4, '(idle)')],
+    startTime: 0,
+    endTime: 600_000,
+    samples: [3, 4, 2, 2, 3, 2],
+    timeDeltas: [0, 100_000, 100_000, 100_000, 100_000, 100_000],
+  })
 }
 
 function sidecar(more: object = {}): string {
