@@ -29,6 +29,16 @@ export interface FunctionRow {
   readonly selfPercent: number
   readonly totalPercent: number
   readonly callers: readonly { readonly place: Place; readonly percent: number }[]
+  /** The line that ran most often while the function was on top. Absent where the profile or the source has no lines. */
+  readonly hotLine?: HotLine
+}
+
+export interface HotLine {
+  readonly line: number
+  /** Share of the function's own samples. */
+  readonly percent: number
+  /** Whether the line stands before the function begins: it is of a function that V8 inlined. */
+  readonly isInlined: boolean
 }
 
 /** A frame of a flame graph. Frames too narrow to be seen are left out. */

@@ -1,5 +1,5 @@
 import type { CallTree, Circumstances, Flight, FunctionGrowth, FunctionRow, Part, Place } from '../model'
-import { describePlace, locationOf } from '../place'
+import { describePlace, isUserCode, locationOf } from '../place'
 import { formatBytes, formatFigure, formatMicroseconds, formatPercent, formatReading } from '../units'
 
 /** A table as every output shows it. */
@@ -208,7 +208,7 @@ function callTables(
         where(row.place),
         row.group,
       ]),
-      details: calls.bySelf.map(callersOf),
+      details: calls.bySelf.map(detailsOf),
     },
     {
       title: total,
@@ -253,6 +253,16 @@ function growthTable(title: string, functions: readonly FunctionGrowth[]): Table
       group,
     ]),
   }
+}
+
+function detailsOf(row: FunctionRow): string {
+  return [callersOf(row), hotLineOf(row)].filter((part) => part !== '').join('; ')
+}
+
+function hotLineOf({ place, hotLine }: FunctionRow): string {
+  if (hotLine === undefined || !isUserCode(place)) return ''
+  const { line, percent, isInlined } = hotLine
+  return `hottest line ${line}${isInlined ? ' of an inlined function' : ''}, ${formatPercent(percent)}`
 }
 
 function callersOf({ callers }: FunctionRow): string {

@@ -2,10 +2,11 @@ import type { JsonObject } from '../json'
 import { isObject, numberOr, UnreadableError } from '../json'
 import type { CallTree, CpuPart, FunctionRow, Place, Verdict } from '../model'
 import { describePlace, isUserCode, placeOf } from '../place'
+import type { Locator } from '../source-maps'
 import { NO_SOURCE_MAPS } from '../source-maps'
 import { formatPercent } from '../units'
 import { readCallFrame } from './call-frame'
-import type { CallNode, Moment } from './call-tree'
+import type { CallNode, LineTicks, Moment } from './call-tree'
 import { addUpCalls, nearestUserCode, percent } from './call-tree'
 import { flameOverTime } from './over-time'
 
@@ -13,6 +14,9 @@ import { flameOverTime } from './over-time'
 export const STANDS_OUT_PERCENT = 20
 /** From this share of idle time, the profile shows a thread that did not use the CPU, percent. */
 export const MOSTLY_IDLE_PERCENT = 90
+
+/** From this share of a function's own time, the line of an inlined function is part of the answer, percent. */
+const MOSTLY_INLINED_PERCENT = 50
 
 const IDLE = '(idle)'
 const PROGRAM = '(program)'
@@ -72,11 +76,18 @@ export function readCpuCalls(profile: unknown, locator = NO_SOURCE_MAPS): CpuCal
   const timeline = credit(nodes, profile, samples)
   locator.learn(nodes.map(({ place }) => place))
   return {
-    calls: nodes.map(({ place, parent, self }) => ({ place: locator.locate(place), parent, self })),
+    calls: nodes.map((node) => located(node, locator)),
     timeline,
     samples: samples.length,
     durationMs: Math.max(0, numberOr(profile['endTime'], 0) - numberOr(profile['startTime'], 0)) / 1000,
   }
+}
+
+/** Lines of compiled code are left out where a source map leads to another file or line. */
+function located({ place, parent, self, ticks }: ProfileNode, locator: Locator): CallNode {
+  const source = locator.locate(place)
+  const isSame = source.file === place.file && source.line === place.line
+  return { place: source, parent, self, ...(isSame && ticks && { ticks }) }
 }
 
 /** Whether no code ran: the thread waited for events. */
@@ -114,6 +125,7 @@ function orderNodes(raw: readonly unknown[]): ProfileNode[] {
       parent: next.parent,
       place: placeOf(readCallFrame(node['callFrame'])),
       hits: numberOr(node['hitCount'], 0),
+      ticks: ticksOf(node),
       self: 0,
     })
     for (const id of children.get(next.id) ?? []) {
@@ -123,6 +135,13 @@ function orderNodes(raw: readonly unknown[]): ProfileNode[] {
     }
   }
   return ordered
+}
+
+function ticksOf(node: JsonObject): LineTicks[] {
+  return arrayOf(node, 'positionTicks')
+    .filter(isObject)
+    .map(({ line, ticks }) => ({ line: numberOr(line, 0), ticks: numberOr(ticks, 0) }))
+    .filter(({ line, ticks }) => line > 0 && ticks > 0)
 }
 
 /** V8 writes `children`; some exporters write `parent` instead. */
@@ -220,6 +239,17 @@ function judgeTop(top: FunctionRow, tree: CallTree): Verdict {
     sentence: `${describePlace(top.place)} used ${formatPercent(top.selfPercent)} of the busy CPU time${calledBy}.`,
     place: top.place,
     sharePercent: top.selfPercent,
+    ...inlinedHint(top),
+  }
+}
+
+/** Where most of the time of a function was spent in the code of another. */
+function inlinedHint({ hotLine }: FunctionRow): { hint?: string } {
+  if (hotLine?.isInlined !== true || hotLine.percent < MOSTLY_INLINED_PERCENT) return {}
+  return {
+    hint:
+      `${formatPercent(hotLine.percent)} of that was spent at line ${hotLine.line}, before the function begins: ` +
+      'V8 inlined the function of that line into this one.',
   }
 }
 
@@ -275,10 +305,13 @@ function notesOn(tree: CallTree, shares: CpuPart['shares']): string[] {
   if (shares.collector > 5) {
     notes.push('(garbage collector) stops the thread while it runs: less allocation means less of it.')
   }
-  if (tree.bySelf.slice(0, 10).some(({ place }) => place.name === '(anonymous)')) {
+  const shown = tree.bySelf.slice(0, 10)
+  if (shown.some(({ place }) => place.name === '(anonymous)'))
+    notes.push('(anonymous) is a function without a name: the line shows which.')
+  if (shown.some(({ place }) => isUserCode(place))) {
     notes.push(
-      '(anonymous) is a function without a name: the line shows which. A function that V8 inlined into its caller ' +
-        'may also be credited to that caller.',
+      'V8 inlines small functions that are called often. An inlined function may have no row: its time is then in the ' +
+        'row of its caller, and the hottest line of that row may be a line of the inlined function, also in another file.',
     )
   }
   return notes
