@@ -54,6 +54,12 @@ describe('what a heap snapshot holds', { timeout: 120_000 }, () => {
     assert.match(row.heldBy, /^Array `price` of `_events` in keeps\.js/)
   })
 
+  it('names the class of a variable of a block, whose name V8 does not keep', () => {
+    const row = keeps.scopes.find(({ variables }) => variables.includes('(Order)'))
+    assert.deepEqual([row?.name, row?.count], ['(anonymous)', 20])
+    assert.match(row?.heldBy ?? '', /^Array `order` of `_events`/)
+  })
+
   it('counts the contexts of vm, and names their holder', () => {
     const row = keeps.scopes.find(({ name }) => name === 'vm context')
     assert.equal(row?.count, 3)

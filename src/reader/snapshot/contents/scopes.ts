@@ -1,5 +1,6 @@
 import type { SnapshotPart } from '../../model'
 import { isUserCode } from '../../place'
+import { isSystemClass } from '../accumulation'
 import { closuresOf, explainRetainers } from '../retainers'
 import type { Scripts } from '../scripts'
 import type { Heap, HeapNode } from '../toolkit'
@@ -97,13 +98,16 @@ function figuresOf(
   return { count, retainedBytes, heldBy: explainRetainers(heap, largest, scripts).heldBy }
 }
 
-/** Names of the variables that retain the most. */
+/** Names of the variables that retain the most. V8 names none of a block: the class of the value stands for those. */
 function variablesOf(heap: Heap, scope: HeapNode): string[] {
   const variables: { name: string; bytes: number }[] = []
   for (const edges = scope.edges(); edges.hasNext(); edges.next()) {
     const edge = edges.item()
-    if (edge.type() !== 'context') continue
-    variables.push({ name: edge.name(), bytes: heap.createNode(edge.nodeIndex()).retainedSize() })
+    const value = heap.createNode(edge.nodeIndex())
+    const bytes = value.retainedSize()
+    if (edge.type() === 'context') variables.push({ name: edge.name(), bytes })
+    if (edge.type() === 'hidden' && !isSystemClass(value.className()))
+      variables.push({ name: `(${value.className()})`, bytes })
   }
   return variables
     .sort((one, other) => other.bytes - one.bytes)

@@ -10,6 +10,12 @@ class Row {
   }
 }
 
+class Order {
+  constructor() {
+    this.lines = new Array(2000).fill(0.5)
+  }
+}
+
 const rows = Array.from({ length: 20_000 }, (_, at) => new Row(at))
 const prices = Array.from({ length: 40_000 }, (_, at) => at + 0.5)
 const byKey = new Map(rows.map((row) => [`key ${row.key}`, row]))
@@ -24,6 +30,11 @@ function subscribe(user) {
   })
 }
 for (let user = 0; user < 50; user += 1) subscribe(user)
+
+for (let at = 0; at < 20; at += 1) {
+  const order = new Order()
+  feed.on('order', () => order)
+}
 
 const plugins = Array.from({ length: 3 }, () =>
   vm.runInContext('(function plugin() {})', vm.createContext({ settings: new Array(5000).fill(1) })),
