@@ -4,11 +4,34 @@ import { parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
 import { readRegular } from './input'
 import type { JsonObject } from './json'
 import { isObject, numberOr, textOr } from './json'
-import type { Circumstances } from './model'
+import type { Circumstances, Flight, Series } from './model'
 import { formatReading } from './units'
 
 /** Longest description that is read, bytes. The monitor's have a few KiB. */
 const MAX_SIDECAR_BYTES = 1024 * 1024
+/** Readings, threads and owners of memory that are read. The monitor writes at most 300 readings and 24 threads. */
+const MOST_READINGS = 1000
+const MOST_ROWS = 50
+const MB = 1024 * 1024
+/** The last moment that a Date can have. */
+const LATEST_MS = 8.64e15
+
+/** Columns of the flight recorder, what they are called, and their unit. */
+const COLUMNS = [
+  { column: 'cpuPercent', name: 'CPU', unit: 'percent', factor: 1 },
+  { column: 'rssMb', name: 'resident memory', unit: 'bytes', factor: MB },
+  { column: 'heapUsedMb', name: 'used heap', unit: 'bytes', factor: MB },
+  { column: 'loopDelayMs', name: 'event loop delay', unit: 'ms', factor: 1 },
+  { column: 'gcPercent', name: 'garbage collection', unit: 'percent', factor: 1 },
+] as const
+
+/** Kinds of threads that have no name of their own. */
+const THREAD_KINDS: Readonly<Record<string, string>> = {
+  main: 'main thread',
+  pool: 'thread pool',
+  v8: 'V8 (collection, compilation)',
+  monitor: 'the monitor',
+}
 
 /** The parts of an artefact's name. */
 export interface NameFacts {
@@ -66,6 +89,9 @@ function circumstancesOf(sidecar: unknown): Circumstances | undefined {
       .map(([name, value]) => ({ name, text: detailText(kind, name, value) })),
     ...present({ threshold: thresholdOf(details) }),
     readings: readingsOf(why['readings']),
+    ...present({ flight: flightOf(sidecar['flight']) }),
+    threads: threadsOf(sidecar['makeup']),
+    memory: memoryOf(sidecar['makeup']),
     ...present({ thread: threadOf(sidecar['thread']), busyMs: finite(notes['busyMs']) }),
     startedAtMs: Date.parse(textOr(where['startedAt'], '')) || 0,
     ...present({
@@ -89,7 +115,63 @@ function readingsOf(value: unknown): Circumstances['readings'] {
       value: numberOr(reading['value'], NaN),
     }))
     .filter(({ atMs, value }) => Number.isFinite(atMs) && Number.isFinite(value))
-    .slice(-1000)
+    .slice(-MOST_READINGS)
+}
+
+function flightOf(value: unknown): Flight | undefined {
+  if (!isObject(value)) return undefined
+  const endedAtMs = Date.parse(textOr(value['endedAt'], ''))
+  const atMs = numbersOf(value['secondsAgo']).map((seconds) => endedAtMs - seconds * 1000)
+  if (atMs.length === 0 || !atMs.every((ms) => Math.abs(ms) <= LATEST_MS)) return undefined
+  const series = COLUMNS.map(({ column, name, unit, factor }): Series => {
+    const values = numbersOf(value[column])
+    return { name, unit, values: atMs.map((_, index) => (values[index] ?? NaN) * factor) }
+  })
+  return { atMs, series: series.filter(({ values }) => !values.every(Number.isNaN)) }
+}
+
+function numbersOf(value: unknown): number[] {
+  if (!Array.isArray(value)) return []
+  return (value as unknown[]).slice(-MOST_READINGS).map((entry) => numberOr(entry, NaN))
+}
+
+function threadsOf(makeup: unknown): Circumstances['threads'] {
+  const threads = isObject(makeup) ? makeup['threads'] : undefined
+  if (!Array.isArray(threads)) return []
+  return (threads as unknown[])
+    .filter(isObject)
+    .slice(0, MOST_ROWS)
+    .map((thread) => ({ name: threadName(thread), percent: numberOr(thread['cpuPercent'], 0) }))
+    .filter(({ percent }) => percent > 0)
+    .sort((one, other) => other.percent - one.percent)
+}
+
+function threadName(thread: JsonObject): string {
+  const kind = textOr(thread['kind'], '')
+  const name = threadOf(thread) ?? THREAD_KINDS[kind] ?? shortText(textOr(thread['name'], 'unknown'))
+  const count = numberOr(thread['count'], 1)
+  return count > 1 ? `${name} (${count} threads)` : name
+}
+
+/** Parts that do not overlap: their sum is the resident memory, or more where memory was reserved and never touched. */
+function memoryOf(makeup: unknown): Circumstances['memory'] {
+  const memory = isObject(makeup) ? makeup['memory'] : undefined
+  if (!isObject(memory)) return []
+  const bytes = (key: string): number => numberOr(memory[key], 0)
+  const workers = Array.isArray(memory['workers']) ? (memory['workers'] as unknown[]).filter(isObject) : []
+  const buffers = Math.min(bytes('arrayBuffers'), bytes('external'))
+  return [
+    { name: 'heap of the main thread', bytes: bytes('heapTotal') },
+    { name: 'Buffers and ArrayBuffers', bytes: buffers },
+    { name: 'other external memory', bytes: bytes('external') - buffers },
+    ...workers.slice(0, MOST_ROWS).map((worker) => ({
+      name: `heap of ${threadOf({ ...worker, kind: 'worker' }) ?? ''}`,
+      bytes: numberOr(worker['heapTotal'], 0),
+    })),
+    { name: 'native memory and code', bytes: bytes('rest') },
+  ]
+    .filter((part) => part.bytes > 0)
+    .sort((one, other) => other.bytes - one.bytes)
 }
 
 /** Only of a worker: the main thread needs no name. */
@@ -110,6 +192,7 @@ function detailText(kind: Circumstances['kind'], name: string, value: unknown): 
     : shortText(value)
 }
 
+/** At most 200 characters. */
 function shortText(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
   return text.length > 200 ? `${text.slice(0, 200)}…` : text

@@ -29,6 +29,16 @@ export interface FunctionRow {
   readonly selfPercent: number
   readonly totalPercent: number
   readonly callers: readonly { readonly place: Place; readonly percent: number }[]
+  /** The line that ran most often while the function was on top. Absent where the profile or the source has no lines. */
+  readonly hotLine?: HotLine
+}
+
+export interface HotLine {
+  readonly line: number
+  /** Share of the function's own samples. */
+  readonly percent: number
+  /** Whether the line stands before the function begins: it is of a function that V8 inlined. */
+  readonly isInlined: boolean
 }
 
 /** A frame of a flame graph. Frames too narrow to be seen are left out. */
@@ -47,11 +57,15 @@ export interface CallTree {
   readonly byTotal: readonly FunctionRow[]
   /** The application's code, each package, Node.js, V8. */
   readonly groups: readonly { readonly name: string; readonly self: number; readonly percent: number }[]
-  readonly flame: {
-    readonly places: readonly Place[]
-    readonly groups: readonly string[]
-    readonly root: Flame
-  }
+  /** Callees of one caller are merged, the largest first. */
+  readonly flame: FlameTree
+}
+
+/** A flame graph with the places of its frames and their groups. */
+export interface FlameTree {
+  readonly places: readonly Place[]
+  readonly groups: readonly string[]
+  readonly root: Flame
 }
 
 export interface CpuPart {
@@ -68,6 +82,8 @@ export interface CpuPart {
     readonly program: number
   }
   readonly calls: CallTree
+  /** The stacks in the order of the time, idle time included; absent for a profile without times. */
+  readonly overTime?: FlameTree
   readonly notes: readonly string[]
 }
 
@@ -122,6 +138,29 @@ export interface SnapshotPart {
   readonly accumulation?: Accumulation
   /** Single objects with the largest size of their own: arrays, buffers, strings. */
   readonly largest: readonly { readonly name: string; readonly bytes: number }[]
+  /** Arrays, Maps, Sets, objects with many keys, and buffers with the largest storage. */
+  readonly arrays: readonly {
+    readonly name: string
+    readonly bytes: number
+    /** Elements for which an array has room. */
+    readonly slots?: number
+    /** The classes of most elements; none for numbers and bytes. */
+    readonly elements: readonly { readonly className: string; readonly count: number }[]
+    /** In plain words; empty if unknown. */
+    readonly heldBy: string
+  }[]
+  /** Variables that functions keep alive, by the place of the function in the code; and contexts of `vm`, as one row. */
+  readonly scopes: readonly {
+    /** A function that keeps the variables, or `vm context`. */
+    readonly name: string
+    readonly place?: Place
+    /** How many scopes of this place in the code are alive. */
+    readonly count: number
+    readonly retainedBytes: number
+    /** Those that retain the most. */
+    readonly variables: readonly string[]
+    readonly heldBy: string
+  }[]
   readonly duplicateStrings: readonly {
     readonly text: string
     readonly count: number
@@ -182,6 +221,12 @@ export interface Circumstances {
   /** CPU time of the thread during a CPU dump, ms. */
   readonly busyMs?: number
   readonly readings: readonly { readonly atMs: number; readonly value: number }[]
+  /** The minutes before the dump; absent if the description has none. */
+  readonly flight?: Flight
+  /** CPU by thread, percent of one core. */
+  readonly threads: readonly { readonly name: string; readonly percent: number }[]
+  /** Resident memory by owner. */
+  readonly memory: readonly { readonly name: string; readonly bytes: number }[]
   readonly startedAtMs: number
   readonly durationMs?: number
   readonly pauseMs?: number
@@ -189,6 +234,21 @@ export interface Circumstances {
   readonly pid?: number
   readonly host?: string
   readonly node?: string
+}
+
+/** What the flight recorder kept: figures of equal length, the oldest reading first. */
+export interface Flight {
+  readonly atMs: readonly number[]
+  /** Those of which at least one reading is known. */
+  readonly series: readonly Series[]
+}
+
+/** One figure over the time. */
+export interface Series {
+  readonly name: string
+  readonly unit: 'percent' | 'bytes' | 'ms'
+  /** NaN: not known. */
+  readonly values: readonly number[]
 }
 
 /** Everything that a report shows. */

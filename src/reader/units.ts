@@ -1,3 +1,5 @@
+import type { Series } from './model'
+
 /** One decimal, for shares: `96.5 %`. */
 export function formatPercent(value: number): string {
   return `${value.toFixed(1)} %`
@@ -19,6 +21,12 @@ export function formatBytes(value: number): string {
 /** A reading of the monitor: percent of a core, or bytes. */
 export function formatReading(kind: 'cpu' | 'memory', value: number): string {
   return kind === 'cpu' ? formatPercent(value) : formatBytes(value)
+}
+
+/** A figure in its unit: `96.5 %`, `33.4 MB`, `120 ms`. */
+export function formatFigure(unit: Series['unit'], value: number): string {
+  if (unit === 'ms') return `${Math.round(value)} ms`
+  return unit === 'percent' ? formatPercent(value) : formatBytes(value)
 }
 
 /** `1 object`, `2000 objects`. */

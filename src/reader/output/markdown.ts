@@ -2,7 +2,7 @@ import type { Report } from '../model'
 import { locationOf } from '../place'
 import { printable } from '../units'
 import type { Table } from './tables'
-import { circumstancesLines, summaryOf, tablesOf } from './tables'
+import { circumstancesLines, figureLines, summaryOf, tablesOf } from './tables'
 
 const ROWS = 20
 
@@ -10,7 +10,8 @@ const ROWS = 20
 export function writeMarkdown({ verdict, circumstances, parts, others, notes }: Report): string {
   const blocks = [`**${escape(verdict.sentence)}**`]
   if (verdict.hint !== undefined) blocks.push(escape(verdict.hint))
-  if (circumstances !== undefined) blocks.push(list(circumstancesLines(circumstances)))
+  if (circumstances !== undefined)
+    blocks.push(list([...circumstancesLines(circumstances), ...figureLines(circumstances)]))
   for (const part of parts) {
     blocks.push(`## ${escape(summaryOf(part))}`)
     if (part.verdict !== verdict) blocks.push(escape(part.verdict.sentence))

@@ -1,6 +1,6 @@
-import type { CallTree, Circumstances, FunctionGrowth, FunctionRow, Part, Place } from '../model'
-import { describePlace, locationOf } from '../place'
-import { formatBytes, formatMicroseconds, formatPercent, formatReading } from '../units'
+import type { CallTree, Circumstances, Flight, FunctionGrowth, FunctionRow, Part, Place } from '../model'
+import { describePlace, isUserCode, locationOf } from '../place'
+import { formatBytes, formatFigure, formatMicroseconds, formatPercent, formatReading } from '../units'
 
 /** A table as every output shows it. */
 export interface Table {
@@ -59,6 +59,38 @@ export function tablesOf(part: Part): Table[] {
           title: 'Largest single objects',
           columns: [number('Size'), text('Object')],
           rows: part.largest.slice(0, 10).map(({ name, bytes }) => [formatBytes(bytes), name]),
+        },
+        {
+          title: 'Largest arrays, maps and buffers',
+          columns: [number('Size'), number('Slots'), text('Owner'), text('Elements'), text('Held by')],
+          rows: part.arrays.map(({ name, bytes, slots, elements, heldBy }) => [
+            formatBytes(bytes),
+            slots === undefined ? '' : String(slots),
+            name,
+            elements.length === 0
+              ? 'numbers or bytes'
+              : elements.map(({ className, count }) => `${count} ${className}`).join(', '),
+            heldBy,
+          ]),
+        },
+        {
+          title: 'Variables that functions keep alive',
+          columns: [
+            number('Retained'),
+            number('Scopes'),
+            text('Function'),
+            text('Where'),
+            text('Variables'),
+            text('Held by'),
+          ],
+          rows: part.scopes.map(({ name, place, count, retainedBytes, variables, heldBy }) => [
+            formatBytes(retainedBytes),
+            String(count),
+            name,
+            where(place),
+            variables.join(', '),
+            heldBy,
+          ]),
         },
         {
           title: 'Strings that occur more than once',
@@ -137,6 +169,28 @@ export function circumstancesLines(facts: Circumstances): string[] {
   return lines
 }
 
+/** What the page draws, in words: the minutes before the dump, and whose CPU and memory it was. */
+export function figureLines({ flight, threads, memory }: Circumstances): string[] {
+  const lines: string[] = []
+  if (flight !== undefined) lines.push(`Before: ${rangesOf(flight)}`)
+  if (threads.length > 0)
+    lines.push(`CPU: ${threads.map(({ name, percent }) => `${name} ${formatPercent(percent)}`).join(', ')}`)
+  if (memory.length > 0)
+    lines.push(`Memory: ${memory.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(', ')}`)
+  return lines
+}
+
+/** The range of each figure in the minutes before the dump. */
+function rangesOf({ atMs, series }: Flight): string {
+  const seconds = Math.round(((atMs.at(-1) ?? 0) - (atMs[0] ?? 0)) / 1000)
+  const ranges = series.map(({ name, unit, values }) => {
+    const known = values.filter((value) => !Number.isNaN(value))
+    const [least, most] = [Math.min(...known), Math.max(...known)]
+    return `${name} ${formatFigure(unit, least)} to ${formatFigure(unit, most)}`
+  })
+  return `${seconds} s with ${ranges.join(', ')}`
+}
+
 function callTables(
   calls: CallTree,
   format: (value: number) => string,
@@ -154,7 +208,7 @@ function callTables(
         where(row.place),
         row.group,
       ]),
-      details: calls.bySelf.map(callersOf),
+      details: calls.bySelf.map(detailsOf),
     },
     {
       title: total,
@@ -199,6 +253,16 @@ function growthTable(title: string, functions: readonly FunctionGrowth[]): Table
       group,
     ]),
   }
+}
+
+function detailsOf(row: FunctionRow): string {
+  return [callersOf(row), hotLineOf(row)].filter((part) => part !== '').join('; ')
+}
+
+function hotLineOf({ place, hotLine }: FunctionRow): string {
+  if (hotLine === undefined || !isUserCode(place)) return ''
+  const { line, percent, isInlined } = hotLine
+  return `hottest line ${line}${isInlined ? ' of an inlined function' : ''}, ${formatPercent(percent)}`
 }
 
 function callersOf({ callers }: FunctionRow): string {

@@ -2,7 +2,7 @@ import type { Report } from '../model'
 import { locationOf } from '../place'
 import { printable } from '../units'
 import type { Table } from './tables'
-import { circumstancesLines, summaryOf, tablesOf } from './tables'
+import { circumstancesLines, figureLines, summaryOf, tablesOf } from './tables'
 
 /** Rows of each table; the page and JSON have more. */
 const ROWS = 10
@@ -10,7 +10,8 @@ const ROWS = 10
 /** The report for a terminal. The first line is the answer. */
 export function writeText({ verdict, circumstances, parts, others, notes }: Report): string {
   const lines = [verdict.sentence, ...(verdict.hint === undefined ? [] : [verdict.hint]), '']
-  if (circumstances !== undefined) lines.push(...circumstancesLines(circumstances), '')
+  if (circumstances !== undefined)
+    lines.push(...circumstancesLines(circumstances), ...figureLines(circumstances), '')
   for (const part of parts) {
     lines.push(summaryOf(part))
     if (part.verdict !== verdict) lines.push(part.verdict.sentence)

@@ -28,22 +28,10 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
   const detail = child(element, '.detail')
   const search = child(element, 'input') as HTMLInputElement
   const found = child(element, '.found')
-  const root = unpack(graph.root, graph)
+  const order = element.querySelector('.order')
+  let total = graph.total
+  let chart = show(graph)
   let current: DatumFrame | undefined
-
-  const chart: FlameGraph<Datum> = flamegraph<Datum>()
-    .width(canvas.clientWidth)
-    .cellHeight(CELL_HEIGHT)
-    .minFrameSize(NARROWEST_PIXELS)
-    .transitionDuration(0)
-    .inverted(true)
-    .label((frame) => describe(frame, graph))
-    .color((frame) =>
-      frame.highlight === true ? graph.highlight : (graph.colors[groupOf(frame, graph)] ?? '#ccc'),
-    )
-    .setSearchMatch((frame, term) => matches(frame, term, graph))
-    .onClick((frame) => choose(frame))
-  select(canvas).datum(root).call(chart)
   mark()
 
   canvas.addEventListener('keydown', (event) => {
@@ -55,7 +43,7 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
   canvas.addEventListener('focus', () => choose(current ?? top()))
   canvas.addEventListener('mouseover', (event) => {
     const frame = frameOf(event.target)
-    if (frame !== undefined) detail.textContent = describe(frame, graph)
+    if (frame !== undefined) detail.textContent = describe(frame)
   })
   search.addEventListener('input', () => {
     const term = search.value.trim()
@@ -64,11 +52,18 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
     found.textContent = term === '' ? '' : countOf(term)
     mark()
   })
-  child(element, 'button').addEventListener('click', () => {
-    search.value = ''
-    found.textContent = ''
+  child(element, '.all').addEventListener('click', () => {
+    clearSearch()
     chart.clear()
     chart.resetZoom()
+    choose(top())
+  })
+  order?.addEventListener('click', () => {
+    const isOverTime = order.getAttribute('aria-pressed') !== 'true'
+    order.setAttribute('aria-pressed', String(isOverTime))
+    clearSearch()
+    chart.destroy()
+    chart = show((isOverTime ? graph.overTime : undefined) ?? graph)
     choose(top())
   })
   new ResizeObserver(() => {
@@ -77,14 +72,46 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
     mark()
   }).observe(canvas)
 
+  /** Draws one of the two orders from its beginning: the library keeps the zoom in its data. */
+  function show(order: Pick<PackedGraph, 'root' | 'total'>): FlameGraph<Datum> {
+    total = order.total
+    const fresh: FlameGraph<Datum> = flamegraph<Datum>()
+      .width(canvas.clientWidth)
+      .cellHeight(CELL_HEIGHT)
+      .minFrameSize(NARROWEST_PIXELS)
+      .transitionDuration(0)
+      .inverted(true)
+      .label((frame) => describe(frame))
+      .color((frame) =>
+        frame.highlight === true ? graph.highlight : (graph.colors[groupOf(frame, graph)] ?? '#ccc'),
+      )
+      .setSearchMatch((frame, term) => matches(frame, term, graph))
+      .onClick((frame) => choose(frame))
+    select(canvas).datum(unpack(order.root, graph)).call(fresh)
+    return fresh
+  }
+
+  function clearSearch(): void {
+    search.value = ''
+    found.textContent = ''
+  }
+
+  function describe({ data: { place, value } }: DatumFrame): string {
+    const [name = '', location = ''] = graph.places[place] ?? []
+    const share = `${((value / total) * 100).toFixed(1)} %`
+    const amount =
+      graph.unit === 'bytes' ? `${(value / 1e6).toFixed(2)} MB` : `${(value / 1e3).toFixed(1)} ms`
+    return `${name}${location === '' ? '' : ` (${location})`}: ${share}, ${amount}`
+  }
+
   /** The frame that a key leads to; Enter zooms into the current one. */
   function step(key: string): DatumFrame | undefined {
     const frame = current ?? top()
-    const siblings = frame.parent?.children ?? [frame]
+    const siblings = frame.parent === null ? [frame] : calleesOf(frame.parent)
     const at = siblings.indexOf(frame)
     switch (key) {
       case 'ArrowDown':
-        return frame.children?.[0] ?? frame
+        return calleesOf(frame)[0] ?? frame
       case 'ArrowUp':
         return frame.parent ?? frame
       case 'ArrowRight':
@@ -104,7 +131,7 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
 
   function choose(frame: DatumFrame): void {
     current = frame
-    detail.textContent = describe(frame, graph)
+    detail.textContent = describe(frame)
     mark()
   }
 
@@ -144,13 +171,6 @@ function unpack([place, value, children]: PackedFlame, graph: PackedGraph): Datu
   }
 }
 
-function describe({ data: { place, value } }: DatumFrame, { places, total, unit }: PackedGraph): string {
-  const [name = '', location = ''] = places[place] ?? []
-  const share = `${((value / total) * 100).toFixed(1)} %`
-  const amount = unit === 'bytes' ? `${(value / 1e6).toFixed(2)} MB` : `${(value / 1e3).toFixed(1)} ms`
-  return `${name}${location === '' ? '' : ` (${location})`}: ${share}, ${amount}`
-}
-
 function groupOf({ data: { place } }: DatumFrame, { places }: PackedGraph): number {
   return places[place]?.[2] ?? 0
 }
@@ -158,6 +178,11 @@ function groupOf({ data: { place } }: DatumFrame, { places }: PackedGraph): numb
 function matches({ data: { place } }: DatumFrame, term: string, { places }: PackedGraph): boolean {
   const [name = '', location = ''] = places[place] ?? []
   return `${name} ${location}`.toLowerCase().includes(term.toLowerCase())
+}
+
+/** Without the gaps, which have no name and stand for the caller's own time. */
+function calleesOf({ children = [] }: DatumFrame): readonly DatumFrame[] {
+  return children.filter(({ data }) => data.name !== '')
 }
 
 /** The library binds its data to the elements, as d3 does. */

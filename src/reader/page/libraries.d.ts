@@ -35,6 +35,7 @@ declare module 'd3-flame-graph' {
     zoomTo(frame: Frame<Data>): void
     resetZoom(): void
     update(): void
+    destroy(): void
   }
 
   export default function flamegraph<Data>(): FlameGraph<Data>

@@ -11,4 +11,6 @@ export interface PackedGraph {
   readonly colors: readonly string[]
   readonly highlight: string
   readonly root: PackedFlame
+  /** The same in the order of the time, and the whole time; only of CPU profiles. */
+  readonly overTime?: { readonly root: PackedFlame; readonly total: number }
 }

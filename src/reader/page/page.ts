@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import type { CallTree, Flame, Part, Report, SnapshotPart } from '../model'
+import type { CallTree, Flame, FlameTree, Part, Report, SnapshotPart } from '../model'
 import type { Table } from '../output/tables'
 import { circumstancesLines, summaryOf, tablesOf } from '../output/tables'
 import { APPLICATION, locationOf, NODE, V8 } from '../place'
 import { printable } from '../units'
 import { Html, html, scriptJson } from './html'
+import { drawMakeup } from './makeup'
 import type { PackedFlame, PackedGraph } from './packed'
 import { drawTimeline } from './timeline'
 
@@ -49,7 +50,6 @@ export function writePage(report: Report, { script, style }: PageAssets): string
     "base-uri 'none'",
     "form-action 'none'",
   ].join('; ')
-  const timeline = circumstances && drawTimeline(circumstances)
   const page = html`<!doctype html>
     <html lang="en">
       <head>
@@ -72,7 +72,7 @@ export function writePage(report: Report, { script, style }: PageAssets): string
               : html`<section>
                   <h2>Why, when and where</h2>
                   <dl>${circumstancesLines(circumstances).map(fact)}</dl>
-                  ${timeline ?? ''}
+                  ${drawTimeline(circumstances)} ${drawMakeup(circumstances)}
                 </section>`
           }
           ${parts.map((part) => section(part, report, graphs))}
@@ -141,12 +141,17 @@ function flameGraph(graph: PackedGraph, index: number): Html {
   return html`<h3>Flame graph</h3>
     <div data-flame="${index}">
       <p class="note">
-        Width is ${unit}; a function stands below its caller. Arrow keys walk, Enter zooms in, Escape shows
-        all.
+        Width is ${unit}, the widest callee first; a function stands below its caller.
+        ${graph.overTime === undefined ? '' : 'Over time, the width is the time of the profile from its beginning to its end, idle time included.'}
+        Arrow keys walk, Enter zooms in, Escape shows all.
       </p>
       <div class="toolbar">
-        <label>Search <input type="search" autocomplete="off" /></label><button type="button">Show all</button
-        ><span class="found" role="status"></span>
+        <label>Search <input type="search" autocomplete="off" /></label
+        ><button type="button" class="all">Show all</button
+        >${graph.overTime === undefined ? '' : html`<button type="button" class="order" aria-pressed="false">Over time</button>`}<span
+          class="found"
+          role="status"
+        ></span>
       </div>
       <div
         class="canvas"
@@ -238,11 +243,15 @@ function shown(text: string): string {
 function graphOf(part: Part): DrawnGraph | undefined {
   if (part.kind !== 'cpu' && part.kind !== 'allocation') return undefined
   if (part.calls.total === 0) return undefined
-  return { part, graph: pack(part.calls, part.kind === 'cpu' ? 'microseconds' : 'bytes') }
+  const graph =
+    part.kind === 'cpu' ? pack(part.calls, 'microseconds', part.overTime) : pack(part.calls, 'bytes')
+  return { part, graph }
 }
 
-function pack({ flame, total }: CallTree, unit: PackedGraph['unit']): PackedGraph {
-  const groups = [...new Set(flame.groups)].sort((one, other) => rank(one) - rank(other))
+function pack({ flame, total }: CallTree, unit: PackedGraph['unit'], overTime?: FlameTree): PackedGraph {
+  const trees = [flame, ...(overTime ? [overTime] : [])]
+  const groupNames = trees.flatMap((tree) => tree.groups)
+  const groups = [...new Set(groupNames)].sort((one, other) => rank(one) - rank(other))
   let next = 0
   return {
     unit,
@@ -250,18 +259,27 @@ function pack({ flame, total }: CallTree, unit: PackedGraph['unit']): PackedGrap
     groups,
     colors: groups.map((name) => COLORS[name] ?? PACKAGE_COLORS[next++ % PACKAGE_COLORS.length] ?? '#cccccc'),
     highlight: HIGHLIGHT,
-    places: flame.places.map((place, index) => [
-      printable(place.name),
-      printable(locationOf(place)),
-      groups.indexOf(flame.groups[index] ?? ''),
-    ]),
-    root: packFlame(flame.root),
+    places: trees
+      .flatMap(({ places }) => places)
+      .map((place, index) => [
+        printable(place.name),
+        printable(locationOf(place)),
+        groups.indexOf(groupNames[index] ?? ''),
+      ]),
+    root: packFlame(flame.root, 0),
+    ...(overTime && {
+      overTime: { root: packFlame(overTime.root, flame.places.length), total: overTime.root.value },
+    }),
   }
 }
 
-/** Not deeper than the tree was built: see the limit there. */
-function packFlame({ place, value, children }: Flame): PackedFlame {
-  return [place, Math.round(value), children.map(packFlame)]
+/**
+ * Not deeper than the tree was built: see the limit there.
+ *
+ * @param offset - Number of places before those of this tree.
+ */
+function packFlame({ place, value, children }: Flame, offset: number): PackedFlame {
+  return [offset + place, Math.round(value), children.map((child) => packFlame(child, offset))]
 }
 
 function rank(group: string): number {

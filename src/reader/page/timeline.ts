@@ -1,38 +1,118 @@
-import type { Circumstances } from '../model'
-import { formatReading } from '../units'
+import type { Circumstances, Series } from '../model'
+import { formatFigure } from '../units'
 import type { Html } from './html'
 import { html } from './html'
 
 const WIDTH = 960
-const HEIGHT = 220
+const HEIGHT = 170
 const LEFT = 90
 const RIGHT = 20
 const TOP = 20
 const BOTTOM = 36
+/** A dump that began longer after the last reading than this has another cause, or the clock was set. */
+const LONGEST_WAIT_MS = 10 * 60_000
 
-/** The readings before the dump with their threshold, as a drawing; nothing if there are fewer than two. */
-export function drawTimeline({ kind, readings, threshold }: Circumstances): Html | undefined {
-  const [first, last] = [readings[0], readings.at(-1)]
-  if (first === undefined || last === undefined || readings.length < 2) return undefined
-  const values = readings.map(({ value }) => value)
-  const highest = Math.max(...values, threshold ?? 0, 1) * 1.1
+interface Point {
+  readonly atMs: number
+  readonly value: number
+}
+
+interface Line {
+  readonly name: string
+  readonly points: readonly Point[]
+}
+
+/** One drawing: figures of one unit. */
+interface Panel {
+  readonly title: string
+  readonly unit: Series['unit']
+  readonly lines: readonly Line[]
+  /** The readings of the rule that asked for the dump, and its threshold. */
+  readonly readings: readonly Point[]
+  readonly threshold?: number
+}
+
+/** The time that all drawings share. */
+interface Span {
+  readonly fromMs: number
+  readonly toMs: number
+  readonly dumpAtMs: number
+}
+
+/**
+ * The minutes before the dump as drawings, one below the other; nothing if there are fewer than two readings. The readings
+ * of the rule stand in the drawing of what the rule watches, with its threshold.
+ */
+export function drawTimeline(circumstances: Circumstances): Html[] {
+  const panels = panelsOf(circumstances).filter(({ lines }) => lines.some(({ points }) => points.length > 1))
+  const times = panels.flatMap(({ lines, readings }) =>
+    [...lines.flatMap(({ points }) => points), ...readings].map(({ atMs }) => atMs),
+  )
+  if (times.length === 0) return []
+  const lastMs = Math.max(...times)
+  const wait = circumstances.startedAtMs - lastMs
+  const dumpAtMs = wait > 0 && wait <= LONGEST_WAIT_MS ? circumstances.startedAtMs : lastMs
+  const span = { fromMs: Math.min(...times), toMs: dumpAtMs, dumpAtMs }
+  return panels.map((panel) => draw(panel, span))
+}
+
+function panelsOf({ kind, readings, threshold, flight }: Circumstances): Panel[] {
+  const rule = { readings, ...(threshold !== undefined && { threshold }) }
+  const none = { readings: [] }
+  if (flight === undefined) {
+    const title = kind === 'cpu' ? 'CPU' : 'Memory'
+    return [
+      {
+        title,
+        unit: kind === 'cpu' ? 'percent' : 'bytes',
+        lines: [{ name: title, points: readings }],
+        ...rule,
+      },
+    ]
+  }
+  const panel = (
+    title: string,
+    names: readonly string[],
+    ofRule: Pick<Panel, 'readings' | 'threshold'>,
+  ): Panel[] => {
+    const series = flight.series.filter(({ name }) => names.includes(name))
+    const lines = series.map(({ name, values }) => ({
+      name,
+      points: flight.atMs.map((atMs, index) => ({ atMs, value: values[index] ?? NaN })),
+    }))
+    return series[0] === undefined ? [] : [{ title, unit: series[0].unit, lines, ...ofRule }]
+  }
+  return [
+    ...panel('CPU', ['CPU'], kind === 'cpu' ? rule : none),
+    ...panel('Memory', ['resident memory', 'used heap'], kind === 'memory' ? rule : none),
+    ...panel('Delay of the event loop', ['event loop delay'], none),
+    ...panel('CPU for garbage collection', ['garbage collection'], none),
+  ]
+}
+
+function draw(panel: Panel, { fromMs, toMs, dumpAtMs }: Span): Html {
+  const { unit, lines, readings, threshold } = panel
+  const highest = Math.max(1, threshold ?? 0, ...valuesOf(panel)) * 1.1
   const x = (atMs: number): number =>
-    LEFT + ((atMs - first.atMs) / Math.max(1, last.atMs - first.atMs)) * (WIDTH - LEFT - RIGHT)
+    LEFT + ((atMs - fromMs) / Math.max(1, toMs - fromMs)) * (WIDTH - LEFT - RIGHT)
   const y = (value: number): number => HEIGHT - BOTTOM - (value / highest) * (HEIGHT - TOP - BOTTOM)
-  const points = readings.map(({ atMs, value }) => `${x(atMs).toFixed(1)},${y(value).toFixed(1)}`)
-  const seconds = Math.round((last.atMs - first.atMs) / 1000)
-  const summary =
-    `${readings.length} readings over ${seconds} s before the dump: from ${formatReading(kind, Math.min(...values))} ` +
-    `to ${formatReading(kind, Math.max(...values))}${threshold === undefined ? '' : `, threshold ${formatReading(kind, threshold)}`}`
+  const at = ({ atMs, value }: Point): string => `${x(atMs).toFixed(1)},${y(value).toFixed(1)}`
+  const summary = summaryOf(panel, (toMs - fromMs) / 1000)
   return html`<figure>
+    <figcaption>${summary}.</figcaption>
     <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${summary}">
       <line class="axis" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(0)}" y2="${y(0)}" />
-      <text class="label" x="${LEFT - 10}" y="${y(0)}" text-anchor="end">${formatReading(kind, 0)}</text>
+      <text class="label" x="${LEFT - 10}" y="${y(0)}" text-anchor="end">${formatFigure(unit, 0)}</text>
       <text class="label" x="${LEFT - 10}" y="${y(highest / 1.1) + 4}" text-anchor="end">
-        ${formatReading(kind, highest / 1.1)}
+        ${formatFigure(unit, highest / 1.1)}
       </text>
-      ${threshold === undefined ? '' : limit(kind, threshold, y(threshold))}
-      <polyline class="curve" points="${points.join(' ')}" />
+      ${threshold === undefined ? '' : limit(formatFigure(unit, threshold), y(threshold))}
+      ${lines.flatMap(({ points }, index) =>
+        knownRuns(points).map(
+          (run) =>
+            html`<polyline class="curve${index === 0 ? '' : ' second'}" points="${run.map(at).join(' ')}" />`,
+        ),
+      )}
       ${readings.map(
         ({ atMs, value }) =>
           html`<circle
@@ -42,18 +122,48 @@ export function drawTimeline({ kind, readings, threshold }: Circumstances): Html
             r="4"
           />`,
       )}
-      <text class="label" x="${LEFT}" y="${HEIGHT - 10}">${timeOf(first.atMs)}</text>
-      <text class="label" x="${WIDTH - RIGHT}" y="${HEIGHT - 10}" text-anchor="end">
-        ${timeOf(last.atMs)}, the dump begins
+      <line class="dump" x1="${x(dumpAtMs)}" x2="${x(dumpAtMs)}" y1="${TOP}" y2="${y(0)}" />
+      <text class="label" x="${LEFT}" y="${HEIGHT - 10}">${timeOf(fromMs)}</text>
+      <text class="label" x="${x(dumpAtMs)}" y="${HEIGHT - 10}" text-anchor="end">
+        ${timeOf(dumpAtMs)}, the dump begins
       </text>
     </svg>
-    <figcaption>${summary}.</figcaption>
   </figure>`
 }
 
-function limit(kind: 'cpu' | 'memory', threshold: number, y: number): Html {
+/** The drawing in words: each figure with its range, the threshold, and how many readings were above it. */
+function summaryOf({ title, unit, lines, readings, threshold }: Panel, seconds: number): string {
+  const ranges = lines.map(({ name, points }, index) => {
+    const values = points.map(({ value }) => value).filter((value) => !Number.isNaN(value))
+    const range = `from ${formatFigure(unit, Math.min(...values))} to ${formatFigure(unit, Math.max(...values))}`
+    return lines.length === 1 ? range : `${name}${index === 0 ? '' : ' (dashed)'} ${range}`
+  })
+  const count = lines[0]?.points.length ?? 0
+  const text = `${title}, ${count} readings over ${Math.round(seconds)} s before the dump: ${ranges.join(', ')}`
+  if (threshold === undefined) return text
+  const breaches = readings.filter(({ value }) => value > threshold).length
+  return `${text}, threshold ${formatFigure(unit, threshold)}, ${breaches} readings of the rule above it`
+}
+
+function valuesOf({ lines, readings }: Panel): number[] {
+  return [...lines.flatMap(({ points }) => points), ...readings]
+    .map(({ value }) => value)
+    .filter((value) => !Number.isNaN(value))
+}
+
+/** A curve is interrupted where a reading is not known. */
+function knownRuns(points: readonly Point[]): Point[][] {
+  const runs: Point[][] = [[]]
+  for (const point of points) {
+    if (Number.isNaN(point.value)) runs.push([])
+    else runs.at(-1)?.push(point)
+  }
+  return runs.filter((run) => run.length > 0)
+}
+
+function limit(threshold: string, y: number): Html {
   return html`<line class="limit" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y}" y2="${y}" />
-    <text class="label" x="${LEFT + 8}" y="${y - 7}">threshold ${formatReading(kind, threshold)}</text>`
+    <text class="label" x="${LEFT + 8}" y="${y - 7}">threshold ${threshold}</text>`
 }
 
 function timeOf(atMs: number): string {

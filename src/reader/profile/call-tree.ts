@@ -1,4 +1,4 @@
-import type { CallTree, Flame, FunctionRow, Place } from '../model'
+import type { CallTree, Flame, FunctionRow, HotLine, Place } from '../model'
 import { groupOf, isUserCode } from '../place'
 
 /** One node of a profile's tree. A parent stands before its children. */
@@ -7,6 +7,20 @@ export interface CallNode {
   /** Index of the caller's node; -1 for the root. */
   readonly parent: number
   self: number
+  /** Samples by line; absent where the profile has none, or where the lines are those of compiled code. */
+  readonly ticks?: readonly LineTicks[]
+}
+
+export interface LineTicks {
+  readonly line: number
+  readonly ticks: number
+}
+
+/** A time in which one call was on top. */
+export interface Moment {
+  /** Index of the call. */
+  readonly call: number
+  readonly value: number
 }
 
 /** Rows of each table. */
@@ -22,6 +36,7 @@ interface Tally {
   self: number
   total: number
   readonly callers: Map<string, { place: Place; total: number }>
+  readonly ticks: Map<number, number>
 }
 
 /**
@@ -37,9 +52,17 @@ export function addUpCalls(nodes: readonly CallNode[], isCounted: (place: Place)
   nodes.forEach((node, index) => {
     if (!isCounted(node.place) || isRoot(node)) return
     const key = keys[index] ?? ''
-    const tally: Tally = tallies.get(key) ?? { place: node.place, self: 0, total: 0, callers: new Map() }
+    const tally: Tally = tallies.get(key) ?? {
+      place: node.place,
+      self: 0,
+      total: 0,
+      callers: new Map(),
+      ticks: new Map(),
+    }
     tallies.set(key, tally)
     tally.self += node.self
+    for (const { line, ticks } of node.ticks ?? [])
+      tally.ticks.set(line, (tally.ticks.get(line) ?? 0) + ticks)
     if (!isOutermost[index]) return
     const total = below[index] ?? 0
     tally.total += total
@@ -112,7 +135,8 @@ function childrenOf(nodes: readonly CallNode[]): number[][] {
   return children
 }
 
-function rowOf({ place, self, total, callers }: Tally, all: number): FunctionRow {
+function rowOf({ place, self, total, callers, ticks }: Tally, all: number): FunctionRow {
+  const hotLine = hotLineOf(ticks, place)
   return {
     place,
     group: groupOf(place),
@@ -125,7 +149,17 @@ function rowOf({ place, self, total, callers }: Tally, all: number): FunctionRow
       .sort((one, other) => other.total - one.total)
       .slice(0, CALLERS)
       .map((caller) => ({ place: caller.place, percent: percent(caller.total, total) })),
+    ...(hotLine && { hotLine }),
   }
+}
+
+/** Code of an inlined function is credited to the function into which V8 inlined it; only the lines tell the two apart. */
+function hotLineOf(ticks: ReadonlyMap<number, number>, place: Place): HotLine | undefined {
+  const all = [...ticks.values()].reduce((sum, count) => sum + count, 0)
+  const [hottest] = [...ticks].sort(([, one], [, other]) => other - one)
+  if (hottest === undefined) return undefined
+  const [line, count] = hottest
+  return { line, percent: percent(count, all), isInlined: line < place.line }
 }
 
 function groupsOf(rows: readonly FunctionRow[], all: number): CallTree['groups'] {

@@ -2,11 +2,13 @@ import type { JsonObject } from '../json'
 import { isObject, numberOr, UnreadableError } from '../json'
 import type { CallTree, CpuPart, FunctionRow, Place, Verdict } from '../model'
 import { describePlace, isUserCode, placeOf } from '../place'
+import type { Locator } from '../source-maps'
 import { NO_SOURCE_MAPS } from '../source-maps'
 import { formatCount, formatMicroseconds, formatPercent } from '../units'
 import { readCallFrame } from './call-frame'
-import type { CallNode } from './call-tree'
+import type { CallNode, LineTicks, Moment } from './call-tree'
 import { addUpCalls, nearestUserCode, percent } from './call-tree'
+import { flameOverTime } from './over-time'
 
 /** From this share of the time that was not idle, one function stands out, percent. */
 export const STANDS_OUT_PERCENT = 20
@@ -15,6 +17,9 @@ export const MOSTLY_IDLE_PERCENT = 90
 
 /** With fewer samples, shares mean nothing. */
 export const LEAST_SAMPLES = 5
+
+/** From this share of a function's own time, the line of an inlined function is part of the answer, percent. */
+const MOSTLY_INLINED_PERCENT = 50
 
 const IDLE = '(idle)'
 const PROGRAM = '(program)'
@@ -29,7 +34,7 @@ const COLLECTOR = '(garbage collector)'
  * @throws UnreadableError for anything that is no CPU profile.
  */
 export function readCpuProfile(profile: unknown, file: string, locator = NO_SOURCE_MAPS): CpuPart {
-  const { calls, samples, durationMs } = readCpuCalls(profile, locator)
+  const { calls, timeline, samples, durationMs } = readCpuCalls(profile, locator)
   const time = (name: string): number =>
     calls.reduce((sum, { place, self }) => (isMeta(place, name) ? sum + self : sum), 0)
   const all = calls.reduce((sum, { self }) => sum + self, 0)
@@ -40,6 +45,7 @@ export function readCpuProfile(profile: unknown, file: string, locator = NO_SOUR
     collector: percent(time(COLLECTOR), all),
     program: percent(time(PROGRAM), all),
   }
+  const overTime = flameOverTime(calls, timeline)
   return {
     kind: 'cpu',
     file,
@@ -48,6 +54,7 @@ export function readCpuProfile(profile: unknown, file: string, locator = NO_SOUR
     samples,
     shares,
     calls: tree,
+    ...(overTime && { overTime }),
     notes: notesOn(tree, shares),
   }
 }
@@ -62,13 +69,6 @@ export interface CpuCalls {
   readonly durationMs: number
 }
 
-/** A time in which one call was on top. */
-export interface Moment {
-  /** Index of the call. */
-  readonly call: number
-  readonly value: number
-}
-
 /** Reads the calls of a `.cpuprofile`. @throws UnreadableError for anything that is no CPU profile. */
 export function readCpuCalls(profile: unknown, locator = NO_SOURCE_MAPS): CpuCalls {
   if (!isObject(profile) || !Array.isArray(profile['nodes'])) {
@@ -79,11 +79,18 @@ export function readCpuCalls(profile: unknown, locator = NO_SOURCE_MAPS): CpuCal
   const timeline = credit(nodes, profile, samples)
   locator.learn(nodes.map(({ place }) => place))
   return {
-    calls: nodes.map(({ place, parent, self }) => ({ place: locator.locate(place), parent, self })),
+    calls: nodes.map((node) => located(node, locator)),
     timeline,
     samples: samples.length || nodes.reduce((sum, { hits }) => sum + Math.max(0, hits), 0),
     durationMs: Math.max(0, numberOr(profile['endTime'], 0) - numberOr(profile['startTime'], 0)) / 1000,
   }
+}
+
+/** Lines of compiled code are left out where a source map leads to another file or line. */
+function located({ place, parent, self, ticks }: ProfileNode, locator: Locator): CallNode {
+  const source = locator.locate(place)
+  const isSame = source.file === place.file && source.line === place.line
+  return { place: source, parent, self, ...(isSame && ticks && { ticks }) }
 }
 
 /** Whether no code ran: the thread waited for events. */
@@ -121,6 +128,7 @@ function orderNodes(raw: readonly unknown[]): ProfileNode[] {
       parent: next.parent,
       place: placeOf(readCallFrame(node['callFrame'])),
       hits: numberOr(node['hitCount'], 0),
+      ticks: ticksOf(node),
       self: 0,
     })
     for (const id of children.get(next.id) ?? []) {
@@ -130,6 +138,13 @@ function orderNodes(raw: readonly unknown[]): ProfileNode[] {
     }
   }
   return ordered
+}
+
+function ticksOf(node: JsonObject): LineTicks[] {
+  return arrayOf(node, 'positionTicks')
+    .filter(isObject)
+    .map(({ line, ticks }) => ({ line: numberOr(line, 0), ticks: numberOr(ticks, 0) }))
+    .filter(({ line, ticks }) => line > 0 && ticks > 0)
 }
 
 /** V8 writes `children`; some exporters write `parent` instead. */
@@ -230,6 +245,17 @@ function judgeTop(top: FunctionRow, tree: CallTree): Verdict {
     sentence: `${describePlace(top.place)} used ${formatPercent(top.selfPercent)} of the busy CPU time${calledBy}.`,
     place: top.place,
     sharePercent: top.selfPercent,
+    ...inlinedHint(top),
+  }
+}
+
+/** Where most of the time of a function was spent in the code of another. */
+function inlinedHint({ hotLine }: FunctionRow): { hint?: string } {
+  if (hotLine?.isInlined !== true || hotLine.percent < MOSTLY_INLINED_PERCENT) return {}
+  return {
+    hint:
+      `${formatPercent(hotLine.percent)} of that was spent at line ${hotLine.line}, before the function begins: ` +
+      'V8 inlined the function of that line into this one.',
   }
 }
 
@@ -285,10 +311,13 @@ function notesOn(tree: CallTree, shares: CpuPart['shares']): string[] {
   if (shares.collector > 5) {
     notes.push('(garbage collector) stops the thread while it runs: less allocation means less of it.')
   }
-  if (tree.bySelf.slice(0, 10).some(({ place }) => place.name === '(anonymous)')) {
+  const shown = tree.bySelf.slice(0, 10)
+  if (shown.some(({ place }) => place.name === '(anonymous)'))
+    notes.push('(anonymous) is a function without a name: the line shows which.')
+  if (shown.some(({ place }) => isUserCode(place))) {
     notes.push(
-      '(anonymous) is a function without a name: the line shows which. A function that V8 inlined into its caller ' +
-        'may also be credited to that caller.',
+      'V8 inlines small functions that are called often. An inlined function may have no row: its time is then in the ' +
+        'row of its caller, and the hottest line of that row may be a line of the inlined function, also in another file.',
     )
   }
   return notes

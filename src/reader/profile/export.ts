@@ -3,9 +3,8 @@ import { Function, Line, Location, Profile, Sample, StringTable, ValueType } fro
 import { isObject, UnreadableError } from '../json'
 import type { Place } from '../model'
 import type { Locator } from '../source-maps'
-import type { CallNode } from './call-tree'
+import type { CallNode, Moment } from './call-tree'
 import { keyOf } from './call-tree'
-import type { Moment } from './cpu-profile'
 import { readCpuCalls } from './cpu-profile'
 import { readHeapCalls } from './heap-profile'
 

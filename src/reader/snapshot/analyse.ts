@@ -5,13 +5,15 @@ import { NO_SOURCE_MAPS } from '../source-maps'
 import { formatBytes, formatCount, formatPercent } from '../units'
 import type { Pile } from './accumulation'
 import { findPile, isSystemClass } from './accumulation'
+import { largeArrays } from './contents/arrays'
+import { keptScopes } from './contents/scopes'
+import { duplicateStrings, shortString } from './contents/strings'
 import { explainRetainers } from './retainers'
 import type { Scripts } from './scripts'
 import { readScripts } from './scripts'
 import type { Heap } from './toolkit'
 
 const ROWS = 60
-const LONGEST_STRING = 120
 /** A growth below this share of the heap has no clear cause, percent. */
 const GROWTH_STANDS_OUT_PERCENT = 5
 
@@ -31,6 +33,8 @@ export function analyseHeap(heap: Heap, file: string, locator = NO_SOURCE_MAPS):
     classes: classes.slice(0, ROWS),
     ...(accumulation && { accumulation }),
     largest: largestObjects(heap),
+    arrays: largeArrays(heap, scripts),
+    scopes: keptScopes(heap, scripts),
     duplicateStrings: duplicateStrings(heap),
     notes: [
       'Retained size is what would be freed with the objects. Classes hold each other, so the sizes of a table add up to more than the heap.',
@@ -218,7 +222,7 @@ function largestObjects(heap: Heap): SnapshotPart['largest'] {
     const bytes = node.selfSize()
     if (bytes <= least) continue
     rows.push({
-      name: `${node.className()} ${short(node.type() === 'string' ? node.name() : '')}`.trim(),
+      name: `${node.className()} ${shortString(node.type() === 'string' ? node.name() : '')}`.trim(),
       bytes,
     })
     if (rows.length < 40) continue
@@ -226,32 +230,4 @@ function largestObjects(heap: Heap): SnapshotPart['largest'] {
     least = rows.at(-1)?.bytes ?? 0
   }
   return rows.sort((one, other) => other.bytes - one.bytes).slice(0, 20)
-}
-
-/** Strings with the same content. The snapshot may cut long strings, so that equal beginnings count as equal. */
-function duplicateStrings(heap: Heap): SnapshotPart['duplicateStrings'] {
-  const node = heap.createNode(0)
-  const seen = new Map<string, { count: number; bytes: number }>()
-  for (let index = 0; index < heap.nodes.length; index += heap.nodeFieldCount) {
-    node.nodeIndex = index
-    if (node.type() !== 'string') continue
-    const text = node.rawName()
-    const entry = seen.get(text) ?? { count: 0, bytes: 0 }
-    entry.count += 1
-    entry.bytes += node.selfSize()
-    seen.set(text, entry)
-  }
-  return [...seen]
-    .filter(([, { count }]) => count > 1)
-    .sort(([, one], [, other]) => wasted(other) - wasted(one))
-    .slice(0, 20)
-    .map(([text, entry]) => ({ text: short(text), ...entry }))
-}
-
-function wasted({ count, bytes }: { count: number; bytes: number }): number {
-  return (bytes / count) * (count - 1)
-}
-
-function short(text: string): string {
-  return text.length > LONGEST_STRING ? `${text.slice(0, LONGEST_STRING)}…` : text
 }

@@ -124,7 +124,7 @@ function inFile(steps: readonly Step[], { heap, scripts, className }: Within): s
 }
 
 /** The functions that share a scope, the nearest to a root first. */
-function closuresOf(heap: Heap, scope: HeapNode): HeapNode[] {
+export function closuresOf(heap: Heap, scope: HeapNode): HeapNode[] {
   const closures: HeapNode[] = []
   for (const retainers = scope.retainers(); retainers.hasNext(); retainers.next()) {
     const holder = heap.createNode(retainers.item().nodeIndex())

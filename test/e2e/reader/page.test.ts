@@ -18,6 +18,35 @@ const HOSTILE = `</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
 const MAX_BYTES = 3_000_000
 
+/** What the monitor adds to a description: the minutes before the dump, and whose CPU and memory it was. */
+const RECORDED = {
+  flight: {
+    endedAt: '2023-11-14T22:13:22.000Z',
+    secondsAgo: [3, 2, 1, 0],
+    cpuPercent: [10, 20, 70, 90],
+    rssMb: [100, 200, 300, 400],
+    heapUsedMb: [50, 100, 200, 300],
+    loopDelayMs: [2, null, 40, 20],
+    gcPercent: [null, null, null, null],
+  },
+  makeup: {
+    spanMs: 2000,
+    cpuPercent: 100,
+    threads: [
+      { kind: 'main', name: 'main thread', cpuPercent: 20 },
+      { kind: 'worker', id: 3, name: 'resizer', cpuPercent: 80 },
+      { kind: 'pool', name: 'thread pool', cpuPercent: 0, count: 4 },
+    ],
+    memory: {
+      rss: 90e6,
+      external: 10e6,
+      arrayBuffers: 12e6,
+      workers: [{ id: 3, name: 'resizer', heapUsed: 15e6, heapTotal: 20e6 }],
+      rest: 60e6,
+    },
+  },
+}
+
 describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, () => {
   const { folder, remove } = scratch()
   const at = (name: string): string => join(folder, name)
@@ -30,6 +59,17 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
     await written('e2e/reader/programs/hoard.js', '2000', at('hoard.heapsnapshot'))
     await write(at('evidence'), 'cpu.html')
     await write(at('hoard.heapsnapshot'), 'snapshot.html')
+    mkdirSync(at('recorded'))
+    copyFileSync(
+      at('evidence/cpu-12-1700000000000.cpuprofile'),
+      at('recorded/cpu-12-1700000000000.cpuprofile'),
+    )
+    writeFileSync(at('recorded/cpu-12-1700000000000.cpuprofile.json'), sidecar(RECORDED))
+    await write(at('recorded'), 'recorded.html')
+    writeFileSync(at('turns.cpuprofile'), turns())
+    await write(at('turns.cpuprofile'), 'turns.html')
+    await written('tools/devtools/programs/heap-profile.js', at('parcels.heapprofile'))
+    await write(at('parcels.heapprofile'), 'parcels.html')
     writeFileSync(at('hostile.cpuprofile'), hostile(at('evidence/cpu-12-1700000000000.cpuprofile')))
     await write(at('hostile.cpuprofile'), 'hostile.html')
     browser = await launchChromium()
@@ -70,6 +110,48 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
     assert.match(await page.locator('h1').innerText(), /^searchForPrimes .* of the busy CPU time\.$/)
     await page.locator('g.frame', { hasText: 'searchForPrimes' }).first().waitFor({ state: 'attached' })
     assert.match(await page.locator('figure').innerText(), /3 readings .* threshold 60\.0 %/)
+    assert.equal(await page.locator('figure').count(), 1)
+    assert.equal(await page.locator('td.bar').count(), 0)
+    await page.close()
+  })
+
+  it('draws the minutes before the dump, with the threshold, the breaches and the dump', async () => {
+    const page = await open('recorded.html')
+    const figures = page.locator('figure')
+    const captions = (await figures.allInnerTexts()).map((text) => /^[^\n]*/.exec(text)?.[0])
+    assert.deepEqual(captions, [
+      'CPU, 4 readings over 3 s before the dump: from 10.0 % to 90.0 %, threshold 60.0 %, 2 readings of the rule above it.',
+      'Memory, 4 readings over 3 s before the dump: resident memory from 104.9 MB to 419.4 MB, ' +
+        'used heap (dashed) from 52.4 MB to 314.6 MB.',
+      'Delay of the event loop, 4 readings over 3 s before the dump: from 2 ms to 40 ms.',
+    ])
+    assert.deepEqual(
+      [await figures.first().locator('.limit').count(), await page.locator('.limit').count()],
+      [1, 1],
+    )
+    assert.equal(await figures.first().locator('circle.breach').count(), 2)
+    assert.equal(await page.locator('.dump').count(), 3)
+    // A reading that is not known interrupts the curve.
+    assert.equal(await figures.nth(2).locator('polyline').count(), 2)
+    await page.close()
+  })
+
+  it('shows the CPU by thread and the memory by owner as bars', async () => {
+    const page = await open('recorded.html')
+    const rows = async (name: string): Promise<string[]> =>
+      (await page.getByRole('region', { name }).locator('tbody tr').allInnerTexts()).map((text) =>
+        text.trim(),
+      )
+    assert.deepEqual(await rows('CPU by thread'), ["worker 3 'resizer'\t80.0 %", 'main thread\t20.0 %'])
+    assert.deepEqual(await rows('Resident memory by owner'), [
+      'native memory and code\t60.0 MB',
+      "heap of worker 3 'resizer'\t20.0 MB",
+      'Buffers and ArrayBuffers\t10.0 MB',
+    ])
+    const widths = await page.evaluate<string[]>(
+      "[...document.querySelectorAll('td.bar rect')].map((bar) => bar.getAttribute('width'))",
+    )
+    assert.deepEqual(widths, ['100.0', '25.0', '100.0', '33.3', '16.7'])
     await page.close()
   })
 
@@ -103,6 +185,39 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
     await page.close()
   })
 
+  it('shows the functions in the order of the time at the press of a button, and back', async () => {
+    const page = await open('turns.html')
+    const button = page.getByRole('button', { name: 'Over time' })
+    const names = async (): Promise<(string | null)[]> =>
+      page.evaluate(
+        `[...document.querySelectorAll('g.frame')]
+          .filter((frame) => getComputedStyle(frame).visibility === 'visible')
+          .map((frame) => [new DOMMatrix(getComputedStyle(frame).transform).e, frame.getAttribute('name')])
+          .sort(([one], [other]) => one - other)
+          .map(([, name]) => name)`,
+      )
+    assert.deepEqual(await names(), ['all', 'parse', 'render'])
+    await button.focus()
+    await page.keyboard.press('Enter')
+    assert.equal(await button.getAttribute('aria-pressed'), 'true')
+    assert.deepEqual(await names(), ['all', 'render', '(idle)', 'parse', 'render', 'parse'])
+    await page.locator('.canvas').focus()
+    for (const key of ['ArrowDown', 'ArrowRight', 'ArrowRight']) await page.keyboard.press(key)
+    assert.match(await page.locator('.detail').innerText(), /^parse \(\/app\/a\.js:1\): 33\.3 %, 200\.0 ms$/)
+    await page.keyboard.press('Enter')
+    assert.deepEqual(await names(), ['all', 'parse'])
+    await button.press('Enter')
+    assert.equal(await button.getAttribute('aria-pressed'), 'false')
+    assert.deepEqual(await names(), ['all', 'parse', 'render'])
+    await page.close()
+  })
+
+  it('has no such button for a profile without times', async () => {
+    const page = await open('parcels.html')
+    assert.equal(await page.getByRole('button', { name: 'Over time' }).count(), 0)
+    await page.close()
+  })
+
   it('shows names that look like markup or script as text, and runs none', async () => {
     const page = await open('hostile.html')
     assert.ok((await page.locator('h1').innerText()).startsWith(HOSTILE))
@@ -129,8 +244,9 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
 
   for (const colorScheme of ['light', 'dark'] as const) {
     it(`has no serious finding of axe, ${colorScheme}`, async () => {
-      for (const name of ['cpu.html', 'snapshot.html']) {
+      for (const name of ['cpu.html', 'recorded.html', 'turns.html', 'snapshot.html']) {
         const page = await open(name, { colorScheme, bypassCSP: true })
+        if (name === 'turns.html') await page.locator('.order').click()
         await page.evaluate(AXE)
         const findings = await page.evaluate<Finding[]>('axe.run().then(({ violations }) => violations)')
         const serious = findings.filter(({ impact }) => ['serious', 'critical'].includes(impact))
@@ -144,7 +260,7 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
   }
 
   it('fits a phone, and prints whole tables without controls', async () => {
-    for (const name of ['cpu.html', 'snapshot.html']) {
+    for (const name of ['cpu.html', 'recorded.html', 'turns.html', 'snapshot.html']) {
       const page = await open(name, { viewport: { width: 360, height: 740 } })
       assert.ok((await page.evaluate<number>('document.documentElement.scrollWidth')) <= 360, name)
       await page.emulateMedia({ media: 'print' })
@@ -189,7 +305,29 @@ function hostile(file: string): string {
   return JSON.stringify(profile)
 }
 
-function sidecar(): string {
+/** A profile in which two functions take turns, with idle time between two turns. */
+function turns(): string {
+  const node = (id: number, functionName: string, children: number[] = []): object => ({
+    id,
+    callFrame: {
+      functionName,
+      url: functionName.startsWith('(') ? '' : '/app/a.js',
+      lineNumber: 0,
+      columnNumber: 0,
+    },
+    hitCount: 1,
+    children,
+  })
+  return JSON.stringify({
+    nodes: [node(1, '(root)', [2, 3, 4]), node(2, 'parse'), node(3, 'render'), node(4, '(idle)')],
+    startTime: 0,
+    endTime: 600_000,
+    samples: [3, 4, 2, 2, 3, 2],
+    timeDeltas: [0, 100_000, 100_000, 100_000, 100_000, 100_000],
+  })
+}
+
+function sidecar(more: object = {}): string {
   const readings = [20, 70, 90].map((value, at) => ({
     at: new Date(1_700_000_000_000 + 1000 * at).toISOString(),
     value,
@@ -199,5 +337,6 @@ function sidecar(): string {
     why: { kind: 'cpu', rule: 'threshold', details: { threshold: 60, counter: 2 }, readings },
     how: { way: 'inspector', pauseMs: 30 },
     where: { pid: 12, host: 'shop-1', node: 'v20.0.0', startedAt: '2023-11-14T22:13:20.000Z' },
+    ...more,
   })
 }

@@ -21,8 +21,8 @@ test('a first plan that is refused leaves nothing armed, and another monitor can
   const refusing = helperThat(() => {
     throw new TypeError('not a plan')
   })
-  const { toWatch, inWords } = armHeapLimit(refusing.parts)
-  assert.deepEqual([toWatch.arming, inWords], [undefined, 'no dump will be written (not a plan)'])
+  const { toWatch, atLimit } = armHeapLimit(refusing.parts)
+  assert.deepEqual([toWatch.arming, atLimit.inWords], [undefined, 'no dump will be written (not a plan)'])
   assert.deepEqual(refusing.calls, ['arm', 'disarm'])
 
   const taking = helperThat(() => undefined)

@@ -109,6 +109,39 @@ describe('report', { timeout: 300_000 }, () => {
     assert.match(stdout, /When: 2023-11-14T22:13:20\.000Z/)
     assert.match(stdout, /Where: pid 12 on shop-1, Node\.js v20\.0\.0/)
     assert.match(stdout, /Last readings: 70\.0 %, 80\.0 %, threshold 60\.0 %/)
+    assert.doesNotMatch(stdout, /^(Before|CPU|Memory): /m)
+  })
+
+  it('adds the minutes before a dump, its threads and its memory, in words', async () => {
+    const flight = {
+      endedAt: '2023-11-14T22:13:20.000Z',
+      secondsAgo: [60, 30, 0],
+      cpuPercent: [5, 50, 95],
+      rssMb: [100, null, 300],
+    }
+    const makeup = {
+      threads: [
+        { kind: 'main', name: 'main thread', cpuPercent: 15 },
+        { kind: 'pool', name: 'thread pool', cpuPercent: 80, count: 4 },
+      ],
+      memory: { rss: 3e8, heapTotal: 2e8, external: 3e7, arrayBuffers: 2e7, workers: [], rest: 7e7 },
+    }
+    assert.deepEqual(await figuresIn({ flight, makeup }), [
+      'Before: 60 s with CPU 5.0 % to 95.0 %, resident memory 104.9 MB to 314.6 MB',
+      'CPU: thread pool (4 threads) 80.0 %, main thread 15.0 %',
+      'Memory: heap of the main thread 200.0 MB, native memory and code 70.0 MB, ' +
+        'Buffers and ArrayBuffers 20.0 MB, other external memory 10.0 MB',
+    ])
+  })
+
+  it('leaves out a flight recorder and a makeup of another form', async () => {
+    for (const flight of [
+      [],
+      { endedAt: 'never', secondsAgo: [1] },
+      { secondsAgo: ['a'] },
+      { cpuPercent: [1] },
+    ])
+      assert.deepEqual(await figuresIn({ flight, makeup: { threads: [1, 'a', {}], memory: [1] } }), [])
   })
 
   it('reports the newest incident of a directory, and a line for each other', async () => {
@@ -232,6 +265,16 @@ describe('report, given what it cannot read', { timeout: 300_000 }, () => {
 async function childOf(pid: number): Promise<void> {
   const file = `/proc/${pid}/task/${pid}/children`
   while (readFileSync(file, 'utf8').trim() === '') await new Promise(setImmediate)
+}
+
+/** The lines on the flight recorder and the makeup. */
+async function figuresIn(more: object): Promise<string[]> {
+  const file = at('cpu-13-1700000000000.cpuprofile')
+  copyFileSync(at('whole.cpuprofile'), file)
+  writeFileSync(`${file}.json`, JSON.stringify({ ...sidecar(file), ...more }))
+  const { code, stdout, stderr } = await reader('report', file)
+  assert.equal(code, 0, stderr)
+  return stdout.split('\n').filter((line) => /^(Before|CPU|Memory): /.test(line))
 }
 
 function sidecar(artefact: string): object {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { UnreadableError } from '../../../../src/reader/json'
+import type { Place } from '../../../../src/reader/model'
 import { readCpuProfile } from '../../../../src/reader/profile/cpu-profile'
 
 interface Spec {
@@ -9,19 +10,22 @@ interface Spec {
   readonly line?: number
   readonly ms: number
   readonly calls?: readonly Spec[]
+  /** Samples by line. */
+  readonly ticks?: Readonly<Record<number, number>>
 }
 
 /** A profile of one sample per millisecond, as V8 writes it. */
 function profileOf(...calls: readonly Spec[]): Record<string, unknown> {
   const nodes: { id: number; callFrame: object; children: number[]; hitCount: number }[] = []
   const samples: number[] = []
-  const add = ({ name, url = '', line = 1, ms, calls: below = [] }: Spec): number => {
+  const add = ({ name, url = '', line = 1, ms, calls: below = [], ticks = {} }: Spec): number => {
     const id = nodes.length + 1
     const node = {
       id,
       callFrame: { functionName: name, scriptId: '1', url, lineNumber: line - 1, columnNumber: 0 },
       children: [] as number[],
       hitCount: ms,
+      positionTicks: Object.entries(ticks).map(([at, count]) => ({ line: Number(at), ticks: count })),
     }
     nodes.push(node)
     samples.push(...new Array<number>(ms).fill(id))
@@ -96,6 +100,43 @@ describe('a CPU profile', () => {
       verdict.sentence,
       'dispatch used 80.0 % of the busy CPU time, called by load (/app/shop.js:7).',
     )
+  })
+
+  it('names the hottest line, and where that is of a function that V8 inlined', () => {
+    const inlined = { ...app('serve', 12, 100), ticks: { 4: 75, 12: 25 } }
+    const part = readCpuProfile(profileOf(inlined), 'a')
+    assert.deepEqual(part.calls.bySelf[0]?.hotLine, { line: 4, percent: 75, isInlined: true })
+    assert.equal(
+      part.verdict.hint,
+      '75.0 % of that was spent at line 4, before the function begins: V8 inlined the function of that line into this one.',
+    )
+    assert.ok(part.notes.some((note) => /^V8 inlines small functions/.test(note)))
+    const own = readCpuProfile(profileOf({ ...app('serve', 12, 100), ticks: { 4: 25, 14: 75 } }), 'a')
+    assert.deepEqual(own.calls.bySelf[0]?.hotLine, { line: 14, percent: 75, isInlined: false })
+    assert.equal(own.verdict.hint, undefined)
+  })
+
+  it('names no line of compiled code that a source map leads away from', () => {
+    const locator = {
+      learn: () => undefined,
+      locate: (place: Place) => ({ ...place, file: place.file.replace('.js', '.ts') }),
+      notes: () => [],
+    }
+    const part = readCpuProfile(profileOf({ ...app('serve', 12, 100), ticks: { 4: 75 } }), 'a', locator)
+    assert.equal(part.calls.bySelf[0]?.place.file, '/app/shop.ts')
+    assert.equal(part.calls.bySelf[0]?.hotLine, undefined)
+    assert.equal(part.verdict.hint, undefined)
+  })
+
+  it('explains idle time, native code, collections and functions without a name, where they occur', () => {
+    const notesOn = (...calls: readonly Spec[]): string[] =>
+      readCpuProfile(profileOf(...calls), 'a').notes.map((note) => /^(\S+ ?\w*\)?)/.exec(note)?.[0] ?? '')
+    const native = { name: '(program)', ms: 20 }
+    const collector = { name: '(garbage collector)', ms: 20 }
+    assert.deepEqual(notesOn(native, collector, idle(20), app('(anonymous)', 3, 40)), [
+      ...['(idle) is', '(program) is', '(garbage collector)', '(anonymous) is', 'V8 inlines'],
+    ])
+    assert.deepEqual(notesOn({ name: 'dispatch', ms: 10 }), [])
   })
 
   it('counts a recursive function once per stack', () => {

@@ -1,0 +1,148 @@
+import type { Flame, FlameTree, Place } from '../model'
+import { groupOf } from '../place'
+import type { CallNode, Moment } from './call-tree'
+import { keyOf } from './call-tree'
+
+/** Columns into which the time is divided: a screen hardly shows more. */
+const COLUMNS = 800
+/** Deeper frames are left out, and above this number of frames the deepest ones. */
+const DEEPEST = 250
+const MOST_FRAMES = 10_000
+
+/** Index of the place that stands for a function's own time before it calls another: a gap below its frame. */
+const GAP = 1
+
+/** A frame that may still grow: the following column may have it too. */
+interface Open {
+  readonly flame: Flame
+  readonly key: string
+  /** Own time since the last callee. */
+  own: number
+}
+
+/**
+ * The stacks in the order of the time, neighbours with the same callers joined. Of a profile with more samples than columns,
+ * a column has the stack that was on top for most of its time.
+ *
+ * @returns `undefined` for a profile without times.
+ */
+export function flameOverTime(
+  calls: readonly CallNode[],
+  timeline: readonly Moment[],
+): FlameTree | undefined {
+  const columns = columnsOf(timeline)
+  if (columns.length === 0) return undefined
+  const keys = calls.map(({ place }) => keyOf(place))
+  const stackOf = stacksOf(calls)
+  const deepest = deepestShown(
+    columns.map(({ call }) => stackOf(call)),
+    keys,
+  )
+  const places = new Map<string, { index: number; place: Place }>()
+  const indexOf = (key: string, place: Place): number => {
+    const known = places.get(key) ?? { index: places.size, place }
+    places.set(key, known)
+    return known.index
+  }
+  const root: Flame = { place: indexOf('all', named('all')), value: 0, children: [] }
+  indexOf('gap', named(''))
+  const open: Open[] = [{ flame: root, key: '', own: 0 }]
+  for (const { call, value } of columns) {
+    const stack = stackOf(call).slice(0, deepest)
+    open.length = 1 + commonLength(open.slice(1), stack, keys)
+    for (const index of stack.slice(open.length - 1)) {
+      const place = calls[index]?.place
+      const caller = open.at(-1)
+      if (place === undefined || caller === undefined) break
+      if (caller.own > 0) caller.flame.children.push({ place: GAP, value: caller.own, children: [] })
+      caller.own = 0
+      const key = keys[index] ?? ''
+      const flame: Flame = { place: indexOf(key, place), value: 0, children: [] }
+      caller.flame.children.push(flame)
+      open.push({ flame, key, own: 0 })
+    }
+    for (const { flame } of open) flame.value += value
+    const top = open.at(-1)
+    if (top !== undefined) top.own += value
+  }
+  const table = [...places.values()].map(({ place }) => place)
+  return { places: table, groups: table.map(groupOf), root }
+}
+
+function named(name: string): Place {
+  return { name, file: '', line: 0, column: 0 }
+}
+
+/** The time in columns of equal width; few samples are columns themselves. */
+function columnsOf(timeline: readonly Moment[]): readonly Moment[] {
+  const moments = timeline.filter(({ value }) => value > 0)
+  const total = moments.reduce((sum, { value }) => sum + value, 0)
+  if (moments.length <= COLUMNS || !Number.isFinite(total)) return moments
+  const columns: Moment[] = []
+  const width = total / COLUMNS
+  let left = width
+  let times = new Map<number, number>()
+  for (const { call, value } of moments) {
+    for (let rest = value; rest > 0;) {
+      const part = Math.min(rest, left)
+      times.set(call, (times.get(call) ?? 0) + part)
+      rest -= part
+      left -= part
+      if (left > 0) continue
+      columns.push({ call: longest(times), value: width })
+      left = width
+      times = new Map()
+    }
+  }
+  // Sums of fractions seldom end exactly at the end of the last column.
+  if (columns.length < COLUMNS && times.size > 0) columns.push({ call: longest(times), value: width })
+  return columns
+}
+
+function longest(times: ReadonlyMap<number, number>): number {
+  return [...times].reduce((one, other) => (other[1] > one[1] ? other : one), [0, 0] as const)[0]
+}
+
+/** The calls from the outermost one, without the root of the tree. Callers stand before their callees in the list. */
+function stacksOf(calls: readonly CallNode[]): (call: number) => readonly number[] {
+  const depths = new Int32Array(calls.length)
+  const cut = new Int32Array(calls.length)
+  calls.forEach(({ parent }, index) => {
+    depths[index] = parent < 0 ? 0 : (depths[parent] ?? 0) + 1
+    cut[index] = (depths[index] ?? 0) <= DEEPEST ? index : (cut[parent] ?? 0)
+  })
+  const known = new Map<number, readonly number[]>()
+  return (call) => {
+    const found = known.get(call)
+    if (found !== undefined) return found
+    const stack: number[] = []
+    for (let at = cut[call] ?? 0; at > 0; at = calls[at]?.parent ?? -1) stack.push(at)
+    known.set(call, stack.reverse())
+    return stack
+  }
+}
+
+/** The depth down to which all frames together are few enough. */
+function deepestShown(stacks: readonly (readonly number[])[], keys: readonly string[]): number {
+  const counts = new Array<number>(DEEPEST).fill(0)
+  let before: readonly number[] = []
+  for (const stack of stacks) {
+    const open = before.map((index) => ({ key: keys[index] ?? '' }))
+    for (let depth = commonLength(open, stack, keys); depth < stack.length; depth += 1)
+      counts[depth] = (counts[depth] ?? 0) + 1
+    before = stack
+  }
+  let sum = 0
+  const tooDeep = counts.findIndex((count) => (sum += count) > MOST_FRAMES)
+  return tooDeep < 0 ? DEEPEST : tooDeep
+}
+
+/** How many of the outermost frames two neighbours share. */
+function commonLength(
+  open: readonly { readonly key: string }[],
+  stack: readonly number[],
+  keys: readonly string[],
+): number {
+  const end = open.findIndex(({ key }, depth) => stack[depth] === undefined || keys[stack[depth]] !== key)
+  return end < 0 ? open.length : end
+}
