@@ -99,8 +99,8 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
       assert.deepEqual(
         app
           .said('line')
-          .map(({ text }) => text.replace(String(child), 'PID'))
-          .filter((text) => text.includes('PID') || !isOfTheStart(text)),
+          .map(({ text }) => text.replace(`pid ${child}`, 'pid PID'))
+          .filter((text) => text.includes('pid PID') || !isOfTheStart(text)),
         ['the process exits; its forked child with pid PID writes the heap snapshot to its end'],
       )
       assert.deepEqual([app.said('skip'), app.said('failure'), app.said('dump')], [[], [], []])
