@@ -53,7 +53,7 @@ describe('doctor', { concurrency: 1 }, () => {
     assert.match(about('cpu dump').text, /^by inspector/)
     assert.match(about('thread').text, /a thread of its own/)
     assert.deepEqual([about('PID 1').level, about('signal').level], ['ok', 'ok'])
-    assert.match(about('trial of a cpu dump').text, /^made by inspector, [\d.]+KB/)
+    assert.match(about('trial of a cpu dump').text, /^made by inspector, [\d.]+K?B;/)
     assert.match(about('trial of a memory dump').text, hasHelper ? /^made by fork, [\d.]+MB/ : /^made by v8/)
     assert.ok(!findings.some(({ level }) => level === 'problem'))
   })

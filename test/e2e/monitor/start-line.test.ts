@@ -64,7 +64,8 @@ describe('at the start', { concurrency: 2 }, () => {
             ? [
                 [
                   'warn',
-                  `the memory threshold of ${400 * 1024 * 1024} bytes can never be exceeded: the cgroup's limit is ${300 * 1024 * 1024} bytes, where the kernel ends the process`,
+                  "the memory threshold of 400MB can never be exceeded: the cgroup's limit is 300MB, where the kernel ends the process; " +
+                    "set a smaller one, or a share such as '85%' of that memory",
                 ],
               ]
             : [],
