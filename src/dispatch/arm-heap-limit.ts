@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import * as v8 from 'node:v8'
 import { messageOf } from '../base/globals'
+import { readRss } from '../base/rss'
 import { clearTimeout, setTimeout } from '../base/time'
 import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
 import {
@@ -13,7 +14,6 @@ import { endsItsChildrenHere } from '../capture/heap/limit/ends-children'
 import type * as heapLimitJob from '../capture/heap/limit/job'
 import { createHeapSampler, type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampler'
 import { openLocalSession } from '../capture/main-thread/local-session'
-import { readRss } from '../system/figures'
 import { claim } from './gate'
 
 export interface ArmedHeapLimit {

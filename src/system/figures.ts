@@ -12,18 +12,11 @@ export function readOwnThreadCpuMs(): number {
 }
 
 const memoryUsage = process.memoryUsage.bind(process)
-const residentSetSize = process.memoryUsage.rss.bind(process)
 
-/** Resident set size of the process, bytes; `undefined` without a free descriptor, for Node opens a file to read it. */
-export function readRss(): number | undefined {
-  try {
-    return residentSetSize()
-  } catch {
-    return undefined
-  }
-}
-
-/** Reads heap and CPU time of the calling thread; takes 20 µs. `undefined` when {@link readRss} is: Node reads both. */
+/**
+ * Reads heap and CPU time of the calling thread; takes 20 µs. `undefined` without a free descriptor: Node reads the resident
+ * set beside them, from a file.
+ */
 export function readHeapFigures(): HeapFigures | undefined {
   const usage = readMemoryUsage()
   if (!usage) return undefined

@@ -362,8 +362,7 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
     }
   }
   let current = start()
-  // Node remembers for good that a package was not found, also when it only had no descriptor to look with.
-  require.resolve('limiter')
+  locateLimiter()
   return {
     update(latest) {
       changes = { ...changes, ...latest }
@@ -380,6 +379,15 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
       hasStopped = true
       return current.stop()
     },
+  }
+}
+
+/** Node remembers for good that a package was not found, also when it only had no descriptor to look with. */
+function locateLimiter(): void {
+  try {
+    require.resolve('limiter')
+  } catch {
+    // In a bundle it is no file.
   }
 }
 

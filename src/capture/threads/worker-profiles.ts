@@ -12,6 +12,12 @@ import { type AttachedWorker, attachToWorkers } from './worker-sessions'
 /** Interval at which the CPU time of workers that are not profiled yet is read, ms. */
 const LOOK_EVERY_MS = 200
 
+/**
+ * Age from which on a worker that was born during the dump is profiled, ms. Node 20 can crash when a worker ends while it is
+ * profiled, about once in a thousand such ends; of an application that starts short-lived workers all the time, few live so long.
+ */
+const LEAST_AGE_MS = 1000
+
 /** Number of workers that a dump considers, at most. */
 const MOST_WORKERS = 1024
 
@@ -90,6 +96,8 @@ class WorkerProfiles implements RunningWorkerProfiles {
   readonly #workers = new Map<AttachedWorker, Watched>()
   #session: Session | undefined
   #failure: string | undefined
+  /** Whether the workers that there were at the beginning are known: all others are born later. */
+  #isListed = false
   #begun = 0
 
   constructor(parts: WorkerProfilesParts) {
@@ -101,6 +109,7 @@ class WorkerProfiles implements RunningWorkerProfiles {
         attached: (worker) => this.#attached(worker),
         detached: (worker) => this.#workers.get(worker)?.ended(),
         listed: (error) => {
+          this.#isListed = true
           if (!error) this.#failure = undefined
         },
       })
@@ -138,7 +147,13 @@ class WorkerProfiles implements RunningWorkerProfiles {
   #attached(worker: AttachedWorker): void {
     if (worker.id === this.#parts.ownThreadId || worker.name === OWN_THREAD_NAME) return
     if (this.#over.signal.aborted || this.#workers.size >= MOST_WORKERS) return
-    const watched = new Watched(worker, this.#parts, this.#beganAtMs, this.#over.signal)
+    const fromMs = this.#isListed ? monotonicMs() + LEAST_AGE_MS : 0
+    const watched = new Watched(
+      worker,
+      this.#parts,
+      { beganAtMs: this.#beganAtMs, fromMs },
+      this.#over.signal,
+    )
     this.#workers.set(worker, watched)
     void watched.identify().then((isKnown) => {
       if (!isKnown) this.#begin(watched)
@@ -170,6 +185,7 @@ class Watched {
   readonly #worker: AttachedWorker
   readonly #parts: WorkerProfilesParts
   readonly #beganAtMs: number
+  readonly #fromMs: number
   readonly #over: AbortSignal
   #threadId: number | undefined
   readonly #attachedAtMs = monotonicMs()
@@ -181,10 +197,17 @@ class Watched {
   #why: string | undefined
   #hasForgotten = false
 
-  constructor(worker: AttachedWorker, parts: WorkerProfilesParts, beganAtMs: number, over: AbortSignal) {
+  /** @param times - When the dump began, and from when on this worker may be profiled, monotonic clock, ms. */
+  constructor(
+    worker: AttachedWorker,
+    parts: WorkerProfilesParts,
+    times: { readonly beganAtMs: number; readonly fromMs: number },
+    over: AbortSignal,
+  ) {
     this.#worker = worker
     this.#parts = parts
-    this.#beganAtMs = beganAtMs
+    this.#beganAtMs = times.beganAtMs
+    this.#fromMs = times.fromMs
     this.#over = over
   }
 
@@ -215,7 +238,7 @@ class Watched {
   }
 
   isBusy(): boolean {
-    if (this.#state !== 'watched' || !this.#busy) return false
+    if (this.#state !== 'watched' || !this.#busy || monotonicMs() < this.#fromMs) return false
     this.#readCpu()
     return this.#busy.isBusy(monotonicMs(), this.#cpuMsLast)
   }

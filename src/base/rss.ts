@@ -1,0 +1,10 @@
+const residentSetSize = process.memoryUsage.rss.bind(process)
+
+/** Resident set size of the process, bytes; `undefined` without a free descriptor, for Node opens a file to read it. */
+export function readRss(): number | undefined {
+  try {
+    return residentSetSize()
+  } catch {
+    return undefined
+  }
+}
