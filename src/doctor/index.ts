@@ -1,12 +1,13 @@
 import { EventEmitter } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { messageOf } from '../base/globals'
 import { formatSize } from '../base/size'
 import { clearInterval, clearTimeout, MAX_TIMER_MS, setInterval, setTimeout } from '../base/time'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { processRegistry } from '../dispatch/gate'
-import { nearestExisting } from '../files/directory'
+import { findTamperer, nearestExisting } from '../files/directory'
 import { PRELOAD_DEFAULTS, readEnvironment } from '../monitor/environment'
 import { resolveOptions, type Settings } from '../monitor/options'
 import { type Monitoring, startMonitoring } from '../monitor/start'
@@ -108,7 +109,7 @@ function makeTrialDirectories(settings: Settings): TrialDirectories {
   return Object.fromEntries(
     KINDS.flatMap((kind) => {
       try {
-        const place = nearestExisting(settings[kind].directory)
+        const place = placeFor(settings[kind].directory)
         return [[kind, mkdtempSync(join(place, '.cpu-memory-monitor-doctor-'))]]
       } catch {
         // The finding on the directory has the reason.
@@ -116,6 +117,18 @@ function makeTrialDirectories(settings: Settings): TrialDirectories {
       }
     }),
   )
+}
+
+/**
+ * Where the trial of a directory goes. Whoever may rename in a directory could exchange the trial's for one of their own, whose
+ * entries the removal would then follow by name.
+ */
+function placeFor(directory: string): string {
+  const place = nearestExisting(directory)
+  if (findTamperer(place) === undefined) return place
+  const tamperer = findTamperer(tmpdir())
+  if (tamperer !== undefined) throw new Error(tamperer)
+  return tmpdir()
 }
 
 /** A child that still writes its dump can put a file there meanwhile. */

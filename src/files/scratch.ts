@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, openSync, unlinkSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { within } from './directory'
 import { CREATE_NEW } from './disk'
@@ -18,13 +18,19 @@ export interface Scratch {
  * Opens a file of mode 0600 in a directory and takes its name away before anything is written. Where an open file keeps its name, as
  * on Windows, the name goes with the close.
  *
- * @throws The file system's error.
+ * @throws The file system's error, or when another user has given the file another name meanwhile.
  */
 export function openScratch(directory: string): Scratch {
   const name = `.${randomBytes(8).toString('hex')}.scratch`
   const fd = within(directory, (place) => {
     const created = openSync(join(place, name), CREATE_NEW, 0o600)
     ignoringErrors(() => unlinkSync(join(place, name)))
+    try {
+      refuseToKeepAName(created)
+    } catch (error) {
+      closeSync(created)
+      throw error
+    }
     return created
   })
   const file = reachThrough(fd)
@@ -39,4 +45,11 @@ export function openScratch(directory: string): Scratch {
       if (process.platform === 'win32') ignoringErrors(() => unlinkSync(join(directory, name)))
     },
   }
+}
+
+/** Whoever may rename in the directory can have moved the file before its name was taken away. */
+function refuseToKeepAName(fd: number): void {
+  if (process.platform === 'win32') return
+  const { nlink } = fstatSync(fd)
+  if (nlink !== 0) throw new Error('the scratch file has a name that another user gave it')
 }

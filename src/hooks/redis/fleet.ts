@@ -120,7 +120,8 @@ export class StoreFleet implements FleetBudget {
         ? 'the budget of each process decides'
         : `each process makes at most ${insurance} dumps of a kind per interval`
     const message = `the budget in Redis at ${place} cannot be used: ${reasonOf(error)}; until it can, ${decides}`
-    report.failure({ stage: 'fleet', message, error })
+    // Without the client's error: ioredis puts the command into it, which may be AUTH with the password.
+    report.failure({ stage: 'fleet', message })
   }
 
   #comeBack(): void {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { once } from 'node:events'
+import { chownSync, existsSync, mkdirSync, readdirSync, watch, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import type { Examination, Finding } from '../../../dist/doctor/index.js'
@@ -77,6 +78,24 @@ describe('doctor', { concurrency: 1 }, () => {
     if (hasHelper) assert.ok(!usual.findings.some(({ level }) => level === 'problem'))
     const { about } = await examine(t, { ...small, env: { CMM_MEMORY_THRESHOLD: '1gb' } })
     assert.match(about('threshold').text, /of 1GB is unlikely to be reached.*, young generation included/)
+  })
+
+  test('a directory in which another user may rename gets nothing: what is removed there could be theirs', async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('only root may give a directory away')
+    const directory = scratch(t)
+    chownSync(directory, 60009, 60009)
+    const seen: unknown[] = []
+    const watcher = watch(directory, (_, name) => seen.push(name))
+    t.after(() => watcher.close())
+    const { about } = await examine(t, { env: { CMM_PROFILE_DIR: directory } })
+    assert.match(about('trial of a cpu dump').text, /^made by inspector/)
+    // Events come in order: after that of this file none is missing.
+    writeFileSync(join(directory, 'last'), '')
+    while (!seen.includes('last')) await once(watcher, 'change')
+    assert.deepEqual(
+      seen.filter((name) => String(name).includes('doctor')),
+      [],
+    )
   })
 
   test('a directory that is missing is not created', async (t) => {

@@ -30,7 +30,11 @@ function scene({ insurance, random = 0 }: { insurance?: number; random?: number 
   const fleet = new StoreFleet({
     ...{ budgets, insurance, store, place: 'redis:6379' },
     report: {
-      failure: ({ stage: at, message }) => told.push(`${at}: ${message}`),
+      failure: ({ stage: at, message, error }) => {
+        told.push(`${at}: ${message}`)
+        // A client's error can hold the password.
+        assert.equal(error, undefined)
+      },
       notice: (line) => told.push(line),
     },
     now: () => stage.nowMs,

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict'
+import fs, { readdirSync, writeSync } from 'node:fs'
+import { describe, it } from 'node:test'
+import { openScratch } from '../../../src/files/scratch'
+import { scratch } from './scratch'
+
+describe('openScratch', () => {
+  it('opens a file without a name', (t) => {
+    const directory = scratch(t)
+    const { fd, close } = openScratch(directory)
+    writeSync(fd, 'secret')
+    assert.deepEqual(readdirSync(directory), [])
+    close()
+    close()
+  })
+
+  it('refuses a file that another user has renamed before its name was taken away', (t) => {
+    const directory = scratch(t)
+    const { unlinkSync, renameSync } = fs
+    t.mock.method(fs, 'unlinkSync', (path: string) => {
+      renameSync(path, `${path}-kept`)
+      unlinkSync(path)
+    })
+    assert.throws(() => openScratch(directory), /a name that another user gave it/)
+    assert.equal(readdirSync(directory).length, 1)
+  })
+})
