@@ -92,18 +92,26 @@ const nothing: EndTurn = () => undefined
 class Holders {
   #known: string | undefined
   #suspect: string | undefined
+  #doubts = 0
 
   constructor(private readonly name: string) {}
 
-  /** Whether two checks found no holder among this user's processes; before the first it may just have ended. */
+  /**
+   * Whether no holder is among this user's processes, by two checks of one holder or three of several in a row: a process of this
+   * user may have ended just before a check, and another user may take the name anew between two.
+   */
   isStranger(): boolean {
     const inode = inodeOf(this.name)
     if (inode === undefined || inode === this.#known) return false
     const isOwn = hasDescriptor((path) => readlinkSync(path) === `socket:[${inode}]`)
-    if (isOwn) this.#known = inode
-    else if (inode === this.#suspect) return true
-    else this.#suspect = inode
-    return false
+    if (isOwn) {
+      this.#known = inode
+      this.#doubts = 0
+      return false
+    }
+    this.#doubts += inode === this.#suspect ? 2 : 1
+    this.#suspect = inode
+    return this.#doubts >= 3
   }
 }
 

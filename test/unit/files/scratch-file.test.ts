@@ -7,18 +7,18 @@ import { scratch } from './scratch'
 describe('openScratch', () => {
   it('opens a file without a name', (t) => {
     const directory = scratch(t)
-    const { fd, close } = openScratch(directory)
-    writeSync(fd, 'secret')
+    const opened = openScratch(directory)
+    writeSync(opened.fd, 'secret')
     assert.deepEqual(readdirSync(directory), [])
-    close()
-    close()
+    opened.close()
+    opened.close()
   })
 
   it('refuses a file that another user has renamed before its name was taken away', (t) => {
     const directory = scratch(t)
-    const { unlinkSync, renameSync } = fs
+    const unlinkSync = fs.unlinkSync.bind(fs)
     t.mock.method(fs, 'unlinkSync', (path: string) => {
-      renameSync(path, `${path}-kept`)
+      fs.renameSync(path, `${path}-kept`)
       unlinkSync(path)
     })
     assert.throws(() => openScratch(directory), /a name that another user gave it/)

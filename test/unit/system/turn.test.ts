@@ -17,8 +17,8 @@ async function taken(name: string): Promise<EndTurn> {
 }
 
 /** Another process that has the turn. */
-async function holder(t: TestContext, name: string, uid?: number): Promise<ChildProcess> {
-  const args = [join(__dirname, 'programs/holds-a-name.js'), name.slice(1), ...(uid ? [String(uid)] : [])]
+async function holder(t: TestContext, name: string, uid?: number, how = ''): Promise<ChildProcess> {
+  const args = [join(__dirname, 'programs/holds-a-name.js'), name.slice(1), uid ? String(uid) : '', how]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   t.after(() => child.kill('SIGKILL'))
   await once(child.stdout, 'data')
@@ -70,6 +70,16 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
       const name = newName()
       await holder(t, name, 65_534)
       ;(await taken(name))()
+    },
+  )
+
+  test(
+    'cannot be had by another user who gives the name back and takes it anew all the time',
+    { skip: isRoot === true ? false : isRoot },
+    async (t) => {
+      const name = newName()
+      await holder(t, name, 65_534, 'anew')
+      assert.ok(await takeTurn({ name, longestMs: 2000, early: never() }))
     },
   )
 
