@@ -39,9 +39,16 @@ function onRejection(result: unknown, handle: (error: unknown) => void): void {
   Promise.resolve(result).catch(handle)
 }
 
+/** Longest log line, characters. A server's error can be of any length. */
+const MOST_CHARACTERS = 8000
+/** Characters that a terminal obeys instead of showing them: a server's error or a file name can hold them. */
+const OBEYED = /(?!\t)[\p{Cc}\p{Cf}]/gu
+
 /** Joins the lines of a text, since messages and paths can contain line breaks: each event is one log line. */
 function oneLine(text: string): string {
-  return text.replace(/\s*[\r\n]+\s*/g, ' ')
+  const start = text.slice(0, 2 * MOST_CHARACTERS)
+  const line = start.replace(/\s*[\r\n]+\s*/g, ' ').replace(OBEYED, '?')
+  return line.length > MOST_CHARACTERS ? `${line.slice(0, MOST_CHARACTERS)}…` : line
 }
 
 /** Receives the library's log lines. Console, pino, winston and most others can be passed as they are. */

@@ -20,6 +20,15 @@ test('a line is one line, and goes out at its level only', () => {
   assert.deepEqual(lines, ['first second third'])
 })
 
+test('a line has no character that a terminal obeys, and an end', () => {
+  const lines: string[] = []
+  const to = logger((line) => lines.push(line))
+  say(to, 'info', `a\tb \x1b[31m \x07 \x9b \u202e ü 漢`)
+  say(to, 'info', 'x'.repeat(100_000))
+  assert.equal(lines[0], 'a\tb ?[31m ? ? ? ü 漢')
+  assert.equal(lines[1]?.length, 8001)
+})
+
 test('a logger that throws or rejects is left alone', async () => {
   const throws = () => {
     throw new Error('on purpose')
