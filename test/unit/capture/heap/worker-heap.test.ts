@@ -143,23 +143,25 @@ describe('captureWorkerHeap', () => {
          Atomics.wait(workerData, 0, 0)
          return real(name)
        }
-       parentPort.on('message', (message) => parentPort.postMessage(message))`,
+       parentPort.on('message', (message) => parentPort.postMessage(message))
+       parentPort.postMessage('ready')`,
       { eval: true, workerData: wake },
     )
     t.after(() => worker.terminate())
     const messages: unknown[] = []
     worker.on('message', (message) => messages.push(message))
-    await once(worker, 'online')
+    // A worker is online before its program has run.
+    await once(worker, 'message')
     const early = new AbortController()
     const capturing = capture({ id: worker.threadId, name: '' }, {}, early.signal)
-    await once(worker, 'message')
+    while (messages.at(-1) !== 'asked') await once(worker, 'message')
     early.abort()
     assert.deepEqual(await capturing, {})
     Atomics.store(wake, 0, 1)
     Atomics.notify(wake, 0)
     worker.postMessage('echo')
     while (messages.at(-1) !== 'echo') await once(worker, 'message')
-    assert.deepEqual(messages, ['asked', 'echo'])
+    assert.deepEqual(messages, ['ready', 'asked', 'echo'])
     assert.deepEqual(readdirSync(directory), [])
   })
 
