@@ -8,3 +8,8 @@ export function readRss(): number | undefined {
     return undefined
   }
 }
+
+/** Memory of the process beside a heap of that size, bytes. */
+export function readRssBeside(heapBytes: number): number {
+  return Math.max(0, (readRss() ?? 0) - heapBytes)
+}

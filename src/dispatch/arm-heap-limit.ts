@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import * as v8 from 'node:v8'
 import { messageOf } from '../base/globals'
-import { readRss } from '../base/rss'
+import { readRssBeside } from '../base/rss'
 import { clearTimeout, setTimeout } from '../base/time'
 import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
 import {
@@ -56,7 +56,7 @@ type V8OfToday = typeof v8 & { readonly setHeapProfileNearHeapLimit?: (dumps: nu
 export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   const { holdMs, writesLine, sampler, signal, isThreadWanted, fork = loadForkHelper() } = parts
   const { heap_size_limit: limitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
-  const baseBytes = Math.max(0, (readRss() ?? 0) - heapBytes)
+  const baseBytes = readRssBeside(heapBytes)
   const holdsToEnd = endsItsChildrenHere()
   const hold = { holdMs: holdsToEnd ? holdMs : HOLD_UNTIL_COLLECTED_MS, holdsToEnd }
   const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]

@@ -5,8 +5,8 @@ import { lookAround } from './look'
 import { asLine, inReadingOrder } from './text'
 
 /**
- * Logs what would happen in this process, a line per finding, problems first, once the watch has started. A logger that was switched off does not
- * keep it back: the operator has asked for it by a variable. Never throws, and holds no process.
+ * Logs what would happen in this process, a line per finding, problems first, once the watch has started. A logger that was
+ * switched off does not keep it back: the operator has asked for it by a variable. Never throws, and holds no process.
  */
 export function reportAtStart(monitoring: Monitoring, logger: Logger | false | undefined): void {
   const to = logger || stderrLogger()

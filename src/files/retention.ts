@@ -38,7 +38,8 @@ export interface Expiry {
 
 /**
  * Deletes the dumps of this host and directory beyond the newest `keep` of each kind of name, with their sidecars; those
- * of dumps at V8's heap limit stay, because they count for a budget. To be called after a good dump. Manual dumps, and everything without a readable sidecar of this library, stay. Never rejects.
+ * of dumps at V8's heap limit stay, because they count for a budget. To be called after a good dump. Manual dumps, and
+ * everything without a readable sidecar of this library, stay. Never rejects.
  *
  * @param directory - Absolute path, spelled as in the sidecars' `where.directory`.
  */

@@ -147,11 +147,10 @@ class WorkerProfiles implements RunningWorkerProfiles {
   #attached(worker: AttachedWorker): void {
     if (worker.id === this.#parts.ownThreadId || worker.name === OWN_THREAD_NAME) return
     if (this.#over.signal.aborted || this.#workers.size >= MOST_WORKERS) return
-    const fromMs = this.#isListed ? monotonicMs() + LEAST_AGE_MS : 0
     const watched = new Watched(
       worker,
       this.#parts,
-      { beganAtMs: this.#beganAtMs, fromMs },
+      { beganAtMs: this.#beganAtMs, wasThere: !this.#isListed },
       this.#over.signal,
     )
     this.#workers.set(worker, watched)
@@ -185,7 +184,7 @@ class Watched {
   readonly #worker: AttachedWorker
   readonly #parts: WorkerProfilesParts
   readonly #beganAtMs: number
-  readonly #fromMs: number
+  readonly #wasThere: boolean
   readonly #over: AbortSignal
   #threadId: number | undefined
   readonly #attachedAtMs = monotonicMs()
@@ -197,17 +196,17 @@ class Watched {
   #why: string | undefined
   #hasForgotten = false
 
-  /** @param times - When the dump began, and from when on this worker may be profiled, monotonic clock, ms. */
+  /** @param dump - When it began, monotonic clock, ms, and whether this worker was there before. */
   constructor(
     worker: AttachedWorker,
     parts: WorkerProfilesParts,
-    times: { readonly beganAtMs: number; readonly fromMs: number },
+    dump: { readonly beganAtMs: number; readonly wasThere: boolean },
     over: AbortSignal,
   ) {
     this.#worker = worker
     this.#parts = parts
-    this.#beganAtMs = times.beganAtMs
-    this.#fromMs = times.fromMs
+    this.#beganAtMs = dump.beganAtMs
+    this.#wasThere = dump.wasThere
     this.#over = over
   }
 
@@ -238,7 +237,8 @@ class Watched {
   }
 
   isBusy(): boolean {
-    if (this.#state !== 'watched' || !this.#busy || monotonicMs() < this.#fromMs) return false
+    if (this.#state !== 'watched' || !this.#busy) return false
+    if (!this.#wasThere && monotonicMs() - this.#attachedAtMs < LEAST_AGE_MS) return false
     this.#readCpu()
     return this.#busy.isBusy(monotonicMs(), this.#cpuMsLast)
   }

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import * as v8 from 'node:v8'
-import { readRss } from '../../base/rss'
+import { readRssBeside } from '../../base/rss'
 import { epochMs, setTimeout } from '../../base/time'
 import { DEFAULT_HOLD_MS, thresholdAboveHeapLimit } from '../../capture/heap/limit/allowance'
 import type { HeapSampler } from '../../capture/heap/sampler'
@@ -90,8 +90,7 @@ export function limitAboveHeapLimit(limitBytes: number, execArgv: readonly strin
   const given = [...execArgv.join(' ').matchAll(/--max[-_]old[-_]space[-_]size=(\d+)/g)].at(-1)?.[1]
   const heapLimitBytes = given === undefined ? ownLimitBytes : Number(given) * 1024 * 1024
   if (limitBytes > readLimits().totalMemoryBytes) return undefined
-  const baseBytes = Math.max(0, (readRss() ?? 0) - heapBytes)
-  return thresholdAboveHeapLimit("the workers' limit", limitBytes, heapLimitBytes, baseBytes)
+  return thresholdAboveHeapLimit("the workers' limit", limitBytes, heapLimitBytes, readRssBeside(heapBytes))
 }
 
 function namesIn(directory: string): string[] {

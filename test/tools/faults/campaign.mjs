@@ -1,12 +1,11 @@
 // One campaign: a fresh host, the faults of a seed, the invariants.
 import { setTimeout as pause } from 'node:timers/promises'
-import { FAULTS, TAKING_MEMORY } from './faults.mjs'
+import { FAULTS } from './faults.mjs'
 import { whyNotAll, withHost } from './host.mjs'
 import { judgeFiles, judgeResources, judgeSayings } from './invariants.mjs'
 import { planOf } from './plan.mjs'
 
 const FIRST = { cpuBudget: 3, memoryBudget: 2, heapLimit: true }
-const ONLY_ROOT = new Set(['diskFull', 'readOnly', 'lessMemory'])
 /** Longest time for the host to come to rest after the last fault, ms. */
 const REST_MS = 60_000
 
@@ -15,11 +14,10 @@ export function campaign(seed, seconds) {
   return withHost(async (host) => {
     const wrong = []
     const { steps, diesAtHeapLimit } = planOf(seed, seconds)
-    const possible = steps.filter(({ name }) => whyNotAll === undefined || !ONLY_ROOT.has(name))
+    const possible = steps.filter(({ name }) => whyNotAll === undefined || !FAULTS[name].needsRoot)
     try {
       const before = await warmUp(host)
-      await host.order('start', FIRST)
-      host.started(FIRST)
+      await host.start(FIRST)
       await run(host, possible)
       if (diesAtHeapLimit) wrong.push(...(await die(host)))
       else {
@@ -40,7 +38,6 @@ export function campaign(seed, seconds) {
       dumps: count('dump'),
       skips: count('skip'),
       failures: count('failure'),
-      steps: possible,
       said: host.said,
     }
   })
@@ -48,8 +45,7 @@ export function campaign(seed, seconds) {
 
 /** What Node.js opens once and keeps is there before the count: its pool, the inspector, compiled code. */
 async function warmUp(host) {
-  await host.order('start', FIRST)
-  host.started(FIRST)
+  await host.start(FIRST)
   await host.order('dump', { kind: 'cpu' })
   await host.order('dump', { kind: 'memory' })
   await host.order('hotWorker', { ms: 200 })
@@ -63,7 +59,7 @@ async function run(host, steps) {
   let isShortOfMemory = false
   for (const { name, parameters, gapMs } of steps) {
     if (host.hasEnded) throw new Error(`the host ended before ${name}`)
-    if (isShortOfMemory && TAKING_MEMORY.has(name)) continue
+    if (isShortOfMemory && FAULTS[name].takesMemory) continue
     host.said.push({ type: 'fault', name, parameters })
     const end = await FAULTS[name].begin(host, parameters, name)
     if (typeof end === 'function') {

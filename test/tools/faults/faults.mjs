@@ -1,5 +1,5 @@
 // What a campaign does to its host. Each fault: `parameters` draws them from the seed; `begin` does it, and returns what ends it, if
-// something has to.
+// something has to. `takesMemory`: memory of the host's own; under a lowered limit the kernel would kill it for that. `needsRoot`.
 import { execFileSync } from 'node:child_process'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,16 +14,18 @@ const ordered = (parameters = () => ({})) => ({
   begin: (host, drawn, name) => host.order(name, drawn),
 })
 
+const takingMemory = (parameters) => ({ ...ordered(parameters), takesMemory: true })
+
 export const FAULTS = {
   overload: ordered(({ between }) => ({ ms: between(500, 3000) })),
   block: ordered(({ between }) => ({ ms: between(300, 1500) })),
   nativeCall: ordered(({ between }) => ({ rounds: between(200_000, 1_500_000) })),
-  leak: ordered(({ between }) => ({ mb: between(20, 50), ms: between(500, 3000) })),
-  buffers: ordered(({ between }) => ({ mb: between(40, 100), ms: between(500, 3000) })),
-  nearHeapLimit: ordered(({ between }) => ({ ms: between(200, 1500) })),
+  leak: takingMemory(({ between }) => ({ mb: between(20, 50), ms: between(500, 3000) })),
+  buffers: takingMemory(({ between }) => ({ mb: between(40, 100), ms: between(500, 3000) })),
+  nearHeapLimit: takingMemory(({ between }) => ({ ms: between(200, 1500) })),
   descriptors: ordered(({ between }) => ({ ms: between(300, 1500) })),
   hotWorker: ordered(({ between }) => ({ ms: between(500, 2500) })),
-  dyingWorker: ordered(() => ({ ms: 3000 })),
+  dyingWorker: takingMemory(() => ({ ms: 3000 })),
   update: ordered(({ between }) => ({ threshold: between(20, 90) })),
   dump: {
     ...ordered(({ pick }) => ({ kind: pick(['cpu', 'memory']) })),
@@ -36,8 +38,7 @@ export const FAULTS = {
     }),
     async begin(host, drawn) {
       await host.order('stop')
-      await host.order('start', drawn)
-      host.started(drawn)
+      await host.start(drawn)
     },
   },
   endThread: {
@@ -62,6 +63,7 @@ export const FAULTS = {
     },
   },
   diskFull: {
+    needsRoot: true,
     parameters: ({ between }) => ({ ms: between(500, 3000) }),
     begin(host) {
       const filler = join(host.disk, FILLER)
@@ -75,6 +77,7 @@ export const FAULTS = {
     begin: (host) => quietly(() => rmSync(host.directory, { recursive: true, force: true })),
   },
   readOnly: {
+    needsRoot: true,
     parameters: ({ between }) => ({ ms: between(300, 2000) }),
     begin(host) {
       // Refused while a file is open for writing: then a dump is being written, and the next fault comes.
@@ -88,6 +91,7 @@ export const FAULTS = {
     },
   },
   lessMemory: {
+    needsRoot: true,
     parameters: ({ between }) => ({ ms: between(500, 2500), leftMb: between(50, 80) }),
     async begin(host, { leftMb }) {
       if (!host.cgroup) return undefined
@@ -97,9 +101,6 @@ export const FAULTS = {
     },
   },
 }
-
-/** Faults that take memory of the host's own: under a lowered limit the kernel would kill it for those. */
-export const TAKING_MEMORY = new Set(['leak', 'buffers', 'nearHeapLimit', 'dyingWorker'])
 
 function childrenOf(pid) {
   try {

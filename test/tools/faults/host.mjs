@@ -68,13 +68,13 @@ class Host {
     this.directory = join(disk, 'dumps')
     mkdirSync(this.directory, { mode: 0o700 })
     if (procs) this.cgroup = memoryOf(dirname(procs))
-    const join_ = procs ? `echo $$ > ${procs}; ` : ''
+    const joining = procs ? `echo $$ > ${procs}; ` : ''
     const flags = ['--expose-gc', `--max-old-space-size=${HEAP_LIMIT_MB}`]
     this.#child = spawn(
       'bash',
       [
         '-c',
-        `${join_}ulimit -n ${DESCRIPTORS}; exec "$@"`,
+        `${joining}ulimit -n ${DESCRIPTORS}; exec "$@"`,
         'bash',
         process.execPath,
         ...flags,
@@ -116,8 +116,10 @@ class Host {
     return within(answer, `the answer to ${name}`)
   }
 
-  started({ cpuBudget, memoryBudget }) {
-    this.lives.push({ cpuBudget, memoryBudget, threadsEnded: 0 })
+  /** Starts the monitor; each start has a budget of its own. */
+  async start(options) {
+    await this.order('start', options)
+    this.lives.push({ ...options, threadsEnded: 0 })
   }
 
   threadEnded() {
