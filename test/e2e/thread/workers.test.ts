@@ -7,6 +7,7 @@ import type { Sidecar } from '../../../dist/files/sidecar'
 import { attachDebugger } from './debugger-client'
 import { LEAST_SHARE, readProfile, shareOf, WatchedProgram } from './watched-program'
 
+const NODE_MAJOR = Number.parseInt(process.versions.node, 10)
 const QUIET = { cpu: { threshold: 100_000, blocked: false } }
 
 interface Note {
@@ -144,6 +145,33 @@ describe("the workers' profiles", { concurrency: 1 }, () => {
     const main = await program.leaves(/^cpu-\d+-\d+\.cpuprofile$/)
     assert.ok(shareOf(readProfile(file), 'guiltyWorker') > LEAST_SHARE)
     assert.ok(shareOf(readProfile(main), 'guiltyMain') > LEAST_SHARE)
+  })
+
+  test('permission: under the permission model as without it, or one failure that names what is refused', async (t) => {
+    const flags = [
+      '--allow-worker',
+      '--allow-addons',
+      '--allow-fs-read=*',
+      '--allow-fs-write=*',
+      '--no-warnings',
+    ]
+    const flag = NODE_MAJOR < 22 ? '--experimental-permission' : '--permission'
+    const program = new WatchedProgram(t, {
+      fixture: 'with-workers.js',
+      args: [JSON.stringify(QUIET), 'hot'],
+      flags: [flag, ...flags, ...(NODE_MAJOR < 26 ? [] : ['--allow-inspector'])],
+    })
+    await program.hearsType('ready')
+    program.child.stdin.write('dump 2500\n')
+    if (NODE_MAJOR < 26) {
+      const { failure } = await program.hearsType('failure')
+      assert.match(failure?.message ?? '', /--permission refuses the inspector/)
+    } else {
+      const { result } = await program.hearsType('dumped')
+      assert.deepEqual(described(result as Dump).names, ['resizer', ''])
+    }
+    assert.deepEqual(await ended(program), { code: 0, signal: null })
+    assert.equal(program.types('failure').length, NODE_MAJOR < 26 ? 1 : 0)
   })
 
   test('pool: of the workers of a pool, the one with tasks has a file, and the one that waits has none', async (t) => {
