@@ -12,7 +12,6 @@ import {
 import {
   claimReport,
   countRecentDumps,
-  deleteSpentSidecars,
   type HeapLimitDump,
   readHeapLimitDumps,
 } from '../capture/heap/limit/earlier-dumps'
@@ -66,10 +65,9 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
 
   const lookAround = async (): Promise<void> => {
     const nowMs = epochMs()
-    const dumps = await readHeapLimitDumps(directory, where.host, nowMs, reportIncomplete)
     const { intervalMs } = parts.budget()
+    const dumps = await readHeapLimitDumps(directory, where.host, nowMs, intervalMs, reportIncomplete)
     recentDumps = countRecentDumps(dumps, nowMs, intervalMs)
-    deleteSpentSidecars(dumps, directory, nowMs, intervalMs)
     lookAtMs = monotonicMs() + (dumps.some((dump) => dump.isBeingWritten) ? LOOK_AGAIN_MS : LOOK_EVERY_MS)
     const whole = dumps.filter((dump) => !dump.isBeingWritten && dump.unreported.length > 0)
     for (const dump of whole) reportDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs)

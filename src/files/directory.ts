@@ -213,15 +213,17 @@ export function whyNotWritable(directory: string): string | undefined {
  * @returns The mode that a file has there.
  */
 function tryOut(directory: string): number {
-  const trial = join(directory, `.cpu-memory-monitor-${process.pid}-${randomUUID()}`)
-  const descriptor = fs.openSync(trial, CREATE_NEW, 0o600)
-  try {
-    fs.unlinkSync(trial)
-    fs.writeSync(descriptor, '1')
-    return fs.fstatSync(descriptor).mode & 0o777
-  } finally {
-    fs.closeSync(descriptor)
-  }
+  return within(directory, (place) => {
+    const trial = join(place, `.cpu-memory-monitor-${process.pid}-${randomUUID()}`)
+    const descriptor = fs.openSync(trial, CREATE_NEW, 0o600)
+    try {
+      fs.unlinkSync(trial)
+      fs.writeSync(descriptor, '1')
+      return fs.fstatSync(descriptor).mode & 0o777
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  })
 }
 
 /**

@@ -96,7 +96,7 @@ export function createPartial(
  * File servers take the user of a client for a moment, by seteuid(2): a file that is created then belongs to that user, who could
  * read the whole process in it.
  */
-function refuseBorrowedUser(): void {
+export function refuseBorrowedUser(): void {
   const [uid, effective] = [process.getuid?.(), process.geteuid?.()]
   if (uid !== effective) throw new Error(`the process acts for another user: ${effective}, its own is ${uid}`)
 }
@@ -131,7 +131,7 @@ function createUnder(
  * A file system that does not keep modes may have been chosen by another user, for what others can read there. Where only this
  * user and root can have chosen it, the start has named it, and the dump is worth more.
  */
-function refuseOpenToOthers(directory: string, mode: number): void {
+export function refuseOpenToOthers(directory: string, mode: number): void {
   const stranger = isOpenToOthers(mode) ? findStranger(directory) : undefined
   if (stranger === undefined) return
   throw new Error(

@@ -173,7 +173,7 @@ async function deleteChosen(
 
 /**
  * Whether the sidecar stays without its artefact. The budget of dumps at V8's heap limit counts sidecars, and must not be
- * renewed by `keep`; `deleteSpentSidecars` removes them after the budget's interval.
+ * renewed by `keep`; `readHeapLimitDumps` removes them after the budget's interval.
  */
 function countsOn(artefact: string): boolean {
   return parseArtefactName(artefact)?.rule === 'heap-limit'

@@ -132,13 +132,24 @@ function valueOf(text: string, { variable }: DeclaredOption): unknown {
 function readConfig(text: string | undefined): Loose {
   if (text === undefined) return { cpu: { ...PRELOAD_DEFAULTS.cpu }, memory: { ...PRELOAD_DEFAULTS.memory } }
   try {
-    const json = text.trimStart().startsWith('{') ? text : readFileSync(text, 'utf8')
-    const config: unknown = JSON.parse(json)
+    const config = parseConfig(text.trimStart().startsWith('{') ? text : readFileSync(text, 'utf8'))
     if (typeof config !== 'object' || config === null || Array.isArray(config))
       throw new Error('the JSON must be an object')
     return config as Loose
   } catch (error) {
-    throw new Error(`CMM_CONFIG (JSON, or the path of a JSON file) cannot be read: ${messageOf(error)}`)
+    // Without the path: a URL of Redis may stand in its place.
+    const why = (error as NodeJS.ErrnoException).code ?? messageOf(error)
+    throw new Error(`CMM_CONFIG (JSON, or the path of a JSON file) cannot be read: ${why}`)
+  }
+}
+
+/** V8's own error shows a piece of the JSON, which may be a password. */
+function parseConfig(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch (error) {
+    const [position = ''] = / at position \d+/.exec(messageOf(error)) ?? []
+    throw new Error(`the JSON is damaged${position}`)
   }
 }
 

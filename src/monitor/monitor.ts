@@ -5,7 +5,7 @@ import { clearInterval, MAX_TIMER_MS, setInterval } from '../base/time'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { processRegistry } from '../dispatch/gate'
 import type * as doctor from '../doctor/at-start'
-import { describe } from '../options/read'
+import { kindOf } from '../options/read'
 import type { Settings } from './options'
 import { type Monitoring, startMonitoring, type WatchStats } from './start'
 import type { Counts } from './tally'
@@ -56,7 +56,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
    */
   async dumpCpu(durationMs?: number): Promise<DumpResult> {
     if (durationMs !== undefined && !isDuration(durationMs)) {
-      const message = `dumpCpu: durationMs must be a whole number from 1 to ${MAX_TIMER_MS}; received ${describe(durationMs)}`
+      const message = `dumpCpu: durationMs must be a whole number from 1 to ${MAX_TIMER_MS}; received ${kindOf(durationMs)}`
       return { skipped: 'failed', message }
     }
     return this.#dump('cpu', durationMs)

@@ -1,7 +1,7 @@
 import { messageOf, Promise } from '../base/globals'
 import { clearTimeout, setTimeout, startLoop, systemClock } from '../base/time'
 import type { Report } from '../dispatch/events'
-import { describe } from '../options/read'
+import { kindOf } from '../options/read'
 import type { Watch } from '../watch/watch'
 import type { RuleToRead } from './rules'
 
@@ -52,7 +52,7 @@ function createRound(
       reading.then(done, done)
       const value = await within(reading, deadlineMs)
       if (typeof value !== 'number' || !Number.isFinite(value))
-        throw new TypeError(`the function returned ${describe(value)}, not a finite number`)
+        throw new TypeError(`the function returned ${kindOf(value)}, not a finite number`)
       if (isFailing) report.notice(`${name} readings work again`)
       isFailing = false
       watch.observe(name, value, beganMs)

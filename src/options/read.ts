@@ -6,8 +6,8 @@ import { MAX_TIMER_MS } from '../base/time'
 import type { Logger } from '../report/listeners'
 
 // Readers of option values. Each checks one value and returns it, or its default when it is absent. Each throws a
-// TypeError for a wrong type and a RangeError for a wrong value, which name the option, what was expected, and the
-// value received.
+// TypeError for a wrong type and a RangeError for a wrong value, which name the option, what was expected, and what was
+// received: a value of the wrong type by its type alone, because a text or an object in the wrong place may hold a secret.
 
 /**
  * Signals that the monitor cannot listen for: SIGKILL and SIGSTOP cannot be caught, V8's profiler uses SIGPROF, Node's
@@ -26,13 +26,18 @@ export const RESERVED_SIGNALS = new Set([
   'SIGTRAP',
 ])
 
+/** Names that are shown: shorter than a key of AWS, and without the characters of a URL. */
+const NAME_OF_OPTION = /^[\w-]{1,32}$/
+
 export function readObject(value: unknown, name: string, keys: readonly string[]): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw typeError(name, 'an object', value)
   }
   for (const key of Object.keys(value)) {
     if (!keys.includes(key)) {
-      throw new TypeError(`${name}.${key.slice(0, 80)} is not an option; ${name} takes ${keys.join(', ')}`)
+      // Any other text may be the value of an option, in the place of its name.
+      const unknown = NAME_OF_OPTION.test(key) ? `${name}.${key}` : `${name}: one of its names`
+      throw new TypeError(`${unknown} is not an option; ${name} takes ${keys.join(', ')}`)
     }
   }
   return ownOnly(value as Record<string, unknown>)
@@ -124,19 +129,37 @@ export function readLogger(value: unknown): Logger | false | undefined {
 }
 
 export function typeError(name: string, expected: string, received: unknown): TypeError {
-  return new TypeError(`${name} must be ${expected}; received ${describe(received)}`)
+  return new TypeError(`${name} must be ${expected}; received ${kindOf(received)}`)
 }
 
 export function rangeError(name: string, expected: string, received: unknown): RangeError {
   return new RangeError(`${name} must be ${expected}; received ${describe(received)}`)
 }
 
-/** Describes a value for an error message: cuts long ones, and never throws. */
+/** Characters of a text that are shown. */
+const MOST_SHOWN = 80
+/** A URL, or a part of one with a user and a password. */
+const MAY_HOLD_A_SECRET = /@|:\/\//
+
+/** Describes a value of the right type for an error message. */
 export function describe(value: unknown): string {
+  if (typeof value !== 'string' || MAY_HOLD_A_SECRET.test(value)) return kindOf(value)
+  return inspect(value.length > MOST_SHOWN ? `${value.slice(0, MOST_SHOWN)}…` : value)
+}
+
+/** Describes a value that may be a secret: by its type, unless the type leaves no room for one. Never throws. */
+export function kindOf(value: unknown): string {
+  if (typeof value === 'string') return 'a text, which is not shown'
+  if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`
+  if (typeof value !== 'object' || value === null) return String(value)
+  return isArray(value) ? 'an array' : 'an object'
+}
+
+/** A proxy that was revoked throws. */
+function isArray(value: object): boolean {
   try {
-    const text = inspect(value, { depth: 0, breakLength: Infinity, maxArrayLength: 4, maxStringLength: 80 })
-    return text.length > 120 ? `${text.slice(0, 120)}…` : text
+    return Array.isArray(value)
   } catch {
-    return typeof value
+    return false
   }
 }

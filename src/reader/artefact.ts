@@ -14,7 +14,7 @@ const MOST_READINGS = 1000
 const MOST_ROWS = 50
 const MB = 1024 * 1024
 /** The last moment that a Date can have. */
-const LATEST_MS = 8.64e15
+export const LATEST_MS = 8.64e15
 
 /** Columns of the flight recorder, what they are called, and their unit. */
 const COLUMNS = [
@@ -178,7 +178,11 @@ function memoryOf(makeup: unknown): Circumstances['memory'] {
 function threadOf(value: unknown): string | undefined {
   if (!isObject(value) || value['kind'] !== 'worker') return undefined
   const name = shortText(textOr(value['name'], ''))
-  return `worker ${numberOr(value['id'], NaN)}${name === '' ? '' : ` '${name}'`}`
+  return `worker${spaced(finite(value['id']))}${name === '' ? '' : ` '${name}'`}`
+}
+
+function spaced(id: number | undefined): string {
+  return id === undefined ? '' : ` ${id}`
 }
 
 function thresholdOf(details: JsonObject): number | undefined {
@@ -187,9 +191,8 @@ function thresholdOf(details: JsonObject): number | undefined {
 
 /** A threshold and a reading in the unit of their kind; anything else as it is. */
 function detailText(kind: Circumstances['kind'], name: string, value: unknown): string {
-  return ['threshold', 'reading'].includes(name) && typeof value === 'number'
-    ? formatReading(kind, value)
-    : shortText(value)
+  const number = ['threshold', 'reading'].includes(name) ? finite(value) : undefined
+  return number === undefined ? shortText(value) : formatReading(kind, number)
 }
 
 /** At most 200 characters. */
@@ -199,7 +202,8 @@ function shortText(value: unknown): string {
 }
 
 function finite(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+  const number = numberOr(value, NaN)
+  return Number.isNaN(number) ? undefined : number
 }
 
 function text(value: unknown): string | undefined {

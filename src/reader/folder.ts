@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { isUnfinished, readCircumstances, readName } from './artefact'
+import { isUnfinished, LATEST_MS, readCircumstances, readName } from './artefact'
 import type { Circumstances } from './model'
 
 const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
@@ -47,7 +47,8 @@ function incidentOf(paths: readonly string[]): Incident {
   return {
     files,
     sizeBytes: stats.reduce((sum, { size }) => sum + size, 0),
-    atMs: name?.startedAtMs ?? Math.max(...stats.map(({ mtimeMs }) => mtimeMs)),
+    // A name, and a file system with times of 64 bits, can have later ones.
+    atMs: Math.min(LATEST_MS, name?.startedAtMs ?? Math.max(...stats.map(({ mtimeMs }) => mtimeMs))),
     kind: name?.kind ?? (/\.cpuprofile/.test(main) ? 'cpu' : 'memory'),
     ...(name && { rule: name.rule }),
     ...(circumstances && { circumstances }),

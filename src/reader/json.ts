@@ -21,9 +21,9 @@ export function textOr(value: unknown, otherwise: string): string {
   return typeof value === 'string' ? value : otherwise
 }
 
-/** A finite number, or the default. */
+/** A number from which sums and shares can be made without ever becoming infinite, or the default. */
 export function numberOr(value: unknown, otherwise: number): number {
-  return typeof value === 'number' && Number.isFinite(value) ? value : otherwise
+  return typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER ? value : otherwise
 }
 
 function shorten(text: string): string {

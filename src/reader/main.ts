@@ -19,7 +19,7 @@ import { createReport } from './report'
 import { redactFile } from './snapshot/redact'
 import type { Analysis } from './snapshot/run-child'
 import { createLocator } from './source-maps'
-import { formatBytes, printable } from './units'
+import { formatBytes, printable, printableJson } from './units'
 
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
 
@@ -49,7 +49,7 @@ async function main(args: readonly string[]): Promise<void> {
       const listed = listIncidents(options)
       process.stdout.write(
         options.isJson
-          ? `${JSON.stringify({ incidents: listed }, null, 2)}\n`
+          ? `${printableJson({ incidents: listed })}\n`
           : writeList(listed, unfinishedHints(options.directory)),
       )
       return
@@ -71,7 +71,7 @@ async function main(args: readonly string[]): Promise<void> {
 async function writeExamination({ isJson }: DoctorOptions): Promise<void> {
   const { asText, examine } = require('../doctor/index') as typeof doctor
   const examination = await examine(process.env)
-  process.stdout.write(isJson ? `${JSON.stringify(examination, null, 2)}\n` : asText(examination.findings))
+  process.stdout.write(isJson ? `${printableJson(examination)}\n` : asText(examination.findings))
 }
 
 async function writeReport(options: ReportOptions): Promise<void> {
@@ -113,7 +113,7 @@ function formatted(report: Report, format: ReportOptions['format']): string {
     case 'md':
       return writeMarkdown(report)
     case 'json':
-      return `${JSON.stringify(report, null, 2)}\n`
+      return `${printableJson(report)}\n`
   }
 }
 

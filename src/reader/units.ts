@@ -34,14 +34,28 @@ export function formatCount(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
 
+/** Besides the control characters of ASCII: C1, marks that change the direction of writing, separators of lines, a BOM. */
+const OBEYED = '\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff'
+const IN_TEXT = new RegExp(`[\\u0000-\\u001f${OBEYED}]`, 'g')
+const IN_JSON = new RegExp(`[${OBEYED}]`, 'g')
+
 /**
  * Text of a file for a terminal: characters that would move the cursor, or change colours or the direction of writing, are
  * shown as escapes.
  */
 export function printable(text: string): string {
-  return text.replace(
-    // eslint-disable-next-line no-control-regex -- control characters are what this looks for.
-    /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
-    (character) => `\\u{${character.codePointAt(0)?.toString(16) ?? ''}}`,
+  return text.replace(IN_TEXT, (character) => `\\u{${hexOf(character)}}`)
+}
+
+/** A value as JSON for a terminal: the same characters as in {@link printable} are escaped, which changes no value. */
+export function printableJson(value: unknown): string {
+  // Those of ASCII are escaped already; what is left of them are the line breaks between the values.
+  return JSON.stringify(value, null, 2).replace(
+    IN_JSON,
+    (character) => `\\u${hexOf(character).padStart(4, '0')}`,
   )
+}
+
+function hexOf(character: string): string {
+  return character.charCodeAt(0).toString(16)
 }

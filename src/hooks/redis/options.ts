@@ -2,7 +2,7 @@ import type { Budget } from '../../dispatch/budget'
 import type { DumpKind } from '../../dispatch/events'
 import { optionsOf } from '../../monitor/declared'
 import { type LimiterOption, readLimiter } from '../../options/limiter'
-import { rangeError, readMs, readObject, readWhole, typeError } from '../../options/read'
+import { kindOf, rangeError, readMs, readObject, readWhole, typeError } from '../../options/read'
 
 /** Packages that talk to Redis, best first. */
 export const CLIENTS = ['ioredis', 'redis', 'iovalkey'] as const
@@ -76,9 +76,7 @@ function readUrl(value: unknown, name: string): string {
   if (typeof value !== 'string') throw typeError(name, expected, value)
   const url = URL.canParse(value) ? new URL(value) : undefined
   if (url && ['redis:', 'rediss:'].includes(url.protocol) && url.hostname !== '') return value
-  throw new RangeError(
-    `${name} must be ${expected}; the received text is not shown, for it may hold a password`,
-  )
+  throw new RangeError(`${name} must be ${expected}; received ${kindOf(value)}`)
 }
 
 function readService(value: unknown, name: string): string {

@@ -9,7 +9,7 @@ import { takeTurn } from '../../system/turn'
 import { keysOf, metadataOf } from './key'
 import type { UploadSettings } from './options'
 import { chunksOf, gzipped, STEP_BYTES, STEP_BYTES_ON_MAIN } from './packed'
-import { SentList } from './sent'
+import { SENT_FILE, SentList } from './sent'
 import { openStore, type Peers, type Store } from './store'
 import { judge, type Verdict } from './verdict'
 import {
@@ -29,15 +29,28 @@ export interface RoundOrder {
   readonly settings: UploadSettings
   readonly peers: Peers
   readonly isOnThread: boolean
+  /** Full paths of artefacts that are not to be sent, whatever the directory lists. Grows with the round. */
+  readonly done: Set<string>
 }
 
 /** How a round ended. `busy`: another process sends what lies in a directory. */
 export type RoundEnd =
   { readonly type: 'done' | 'busy' } | { readonly type: 'failed'; readonly verdict: Verdict }
 
-/** What the operator should read. */
+/**
+ * What the operator should read. `unlisted`: the artefact was sent, and cannot be noted in the directory. `refused`: it is another
+ * file than the monitor wrote.
+ */
 export type RoundNews =
-  { readonly type: 'sent'; readonly line: string } | { readonly type: 'lost'; readonly message: string }
+  | { readonly type: 'sent'; readonly line: string }
+  | { readonly type: 'lost'; readonly message: string }
+  | {
+      readonly type: 'unlisted' | 'refused'
+      readonly directory: string
+      /** Full path of the artefact, for {@link RoundOrder.done}. */
+      readonly file: string
+      readonly message: string
+    }
 
 /** A neighbour that has its turn longer than this has more to send, ms. */
 const TURN_MS = 300
@@ -94,8 +107,12 @@ async function sendAll(
   early: AbortSignal,
 ): Promise<'busy' | undefined> {
   // What cannot be read cannot be sent; the monitor reports it.
-  const list = (): Promise<Waiting[]> =>
-    listWaiting(place, order.host, sentOf(place, order).names).catch(() => [])
+  const list = (): Promise<Waiting[]> => {
+    const { names } = sentOf(place, order)
+    const isDone = (artefact: string): boolean =>
+      names.has(artefact) || order.done.has(join(place.directory, artefact))
+    return listWaiting(place, order.host, isDone).catch(() => [])
+  }
   if ((await list()).length === 0) return undefined
   // One process at a time sends from a directory: the kernel takes the turn back from one that dies.
   const endTurn = await takeTurn({ longestMs: TURN_MS, early, name: turnName(place.place) })
@@ -138,15 +155,18 @@ async function sendOne(
   const opened = openWaiting(place.place, name.artefact)
   // Deleted in the meantime.
   if (!opened) return
+  const file = join(place.directory, name.artefact)
+  const finish = (type: 'unlisted' | 'refused', message: string): void => {
+    order.done.add(file)
+    tell({ type, directory: place.directory, file, message })
+  }
   try {
+    if (opened.whyAnother !== undefined)
+      return finish('refused', `${file} is not sent: ${opened.whyAnother}, so it is another file`)
     const keys = keysOf({ ...settings, host }, name)
     if (!(await store.has(keys.sidecar))) {
       const failure = await put(opened, keys, order, store)
-      if (failure !== undefined)
-        return tell({
-          type: 'lost',
-          message: `${join(place.directory, name.artefact)}: ${messageOf(failure)}`,
-        })
+      if (failure !== undefined) return tell({ type: 'lost', message: `${file}: ${messageOf(failure)}` })
       const size = formatSize(opened.stats.size)
       tell({
         type: 'sent',
@@ -155,7 +175,13 @@ async function sendOne(
     }
     const isReported = name.rule !== 'heap-limit' || opened.sidecar.reported !== undefined
     if (settings.deleteAfterUpload && isReported) deleteArtefact(place.place, name, opened.stats)
-    sentOf(place, order).add(name.artefact, (artefact) => isThere(join(place.place, artefact)))
+    const why = sentOf(place, order).add(name.artefact, (artefact) => isThere(join(place.place, artefact)))
+    if (why !== undefined)
+      finish(
+        'unlisted',
+        `${join(place.directory, SENT_FILE)} cannot be written (${why}): remove what stands there, or another process ` +
+          'may send again what was sent',
+      )
   } finally {
     opened.close()
   }

@@ -49,7 +49,7 @@ function startOnThread(order: RoundOrder, tell: (news: RoundNews) => void): Roun
     const died = (how: string): void =>
       resolve({ type: 'failed', verdict: { kind: 'away', message: `the thread that sends ${how}` } })
     worker.on('message', (message: RoundNews | RoundEnd) => {
-      if (message.type === 'sent' || message.type === 'lost') return tell(message)
+      if ('line' in message || 'message' in message) return tell(message)
       resolve(message)
       stop()
     })

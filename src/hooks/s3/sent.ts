@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, openSync, renameSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseJson, toJson } from '../../base/globals'
+import { messageOf, parseJson, toJson } from '../../base/globals'
 import { CREATE_NEW, write } from '../../files/disk'
 import { TOOL } from '../../files/expiry'
 import { readOwn } from './waiting'
@@ -29,8 +29,8 @@ export class SentList {
     this.names = new Set(this.#all[destination])
   }
 
-  /** @returns `false` when it could not be written. */
-  add(artefact: string, isThere: (artefact: string) => boolean): boolean {
+  /** @returns Why it could not be written, if so. */
+  add(artefact: string, isThere: (artefact: string) => boolean): string | undefined {
     this.names.add(artefact)
     for (const name of this.names) if (!isThere(name)) this.names.delete(name)
     const sent = { ...this.#all, [this.#destination]: [...this.names].slice(-MOST_NAMES) }
@@ -55,7 +55,7 @@ function isListOfTexts(value: unknown): boolean {
 }
 
 /** By another name and a rename: the file is always whole. The name cannot be guessed, and a link under the old one is replaced. */
-function replaceFile(path: string, text: string): boolean {
+function replaceFile(path: string, text: string): string | undefined {
   const next = `${path}.${randomUUID()}`
   try {
     const fd = openSync(next, CREATE_NEW, 0o600)
@@ -65,11 +65,16 @@ function replaceFile(path: string, text: string): boolean {
       closeSync(fd)
     }
     renameSync(next, path)
-    return true
-  } catch {
+    return undefined
+  } catch (error) {
     removeQuietly(next)
-    return false
+    return codeOf(error)
   }
+}
+
+/** Without the path through the held directory, which means nothing to the operator. */
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? messageOf(error)
 }
 
 function removeQuietly(path: string): void {

@@ -16,6 +16,7 @@ export const LONGEST_WAIT_MS = 50_000
 export interface UploaderParts {
   readonly startRound: (
     directories: readonly string[],
+    done: Set<string>,
     tell: (news: RoundNews) => void,
     onNoThread: (why: string) => void,
   ) => Round
@@ -26,7 +27,7 @@ type Report = Surroundings['report']
 
 /**
  * Decides when to send: after each dump, soon after the start, and again after a time when it failed. What there is to send the
- * round finds in the directories, so that nothing is kept here that could be lost or grow.
+ * round finds in the directories. Kept here is only what they cannot show: which artefacts must not be sent although no list has them.
  */
 export class Uploader {
   readonly #parts: UploaderParts
@@ -42,6 +43,9 @@ export class Uploader {
   /** What was reported of the failures in a row. */
   readonly #reported = new Set<Verdict['kind']>()
   #hasReportedNoThread = false
+  readonly #done = new Set<string>()
+  /** Directories in which what was sent cannot be noted. */
+  readonly #unlisted = new Set<string>()
   #onSettled: (() => void)[] = []
 
   /** @param report - For dumps that come without a monitor. */
@@ -88,6 +92,7 @@ export class Uploader {
     this.#timer = undefined
     const round = this.#parts.startRound(
       [...this.#directories],
+      this.#done,
       (news) => this.#tell(news),
       (why) => this.#noThread(why),
     )
@@ -129,8 +134,14 @@ export class Uploader {
   }
 
   #tell(news: RoundNews): void {
-    if (news.type === 'sent') this.#report.info(news.line)
-    else this.#fail(news.message)
+    if (news.type === 'sent') return this.#report.info(news.line)
+    if (news.type === 'lost') return this.#fail(news.message)
+    this.#done.add(news.file)
+    if (news.type === 'unlisted') {
+      if (this.#unlisted.has(news.directory)) return
+      this.#unlisted.add(news.directory)
+    }
+    this.#fail(news.message)
   }
 
   #noThread(why: string): void {

@@ -23,17 +23,17 @@ export interface Place {
 /**
  * The artefacts of this host and user that wait to be sent, in the order in which they are sent.
  *
- * @param sent - Names of those that are in the bucket.
+ * @param isDone - Whether an artefact of this name is in the bucket, or is never to be sent.
  * @throws The file system's error.
  */
 export async function listWaiting(
   { directory, place }: Place,
   host: string,
-  sent: ReadonlySet<string>,
+  isDone: (artefact: string) => boolean,
 ): Promise<Waiting[]> {
   const { names } = await readOwnNames(place, 'sidecar')
   const waiting = names.flatMap((name) => {
-    if (sent.has(name.artefact)) return []
+    if (isDone(name.artefact)) return []
     const evidence = readPublished(place, name.artefact)
     if (!evidence || !isOurs(evidence, { host, directory })) return []
     const stats = lstatSync(join(place, name.artefact), { throwIfNoEntry: false })
@@ -71,6 +71,8 @@ export interface OpenWaiting {
   readonly stats: Stats
   readonly sidecarText: string
   readonly sidecar: Sidecar & { readonly reported?: unknown }
+  /** Why it is not the file that the monitor wrote, if so. It must not be sent. */
+  readonly whyAnother: string | undefined
   close(): void
 }
 
@@ -87,11 +89,21 @@ export function openWaiting(place: string, artefact: string): OpenWaiting | unde
     const sidecar = parseJson(sidecarText ?? '') as OpenWaiting['sidecar']
     if (fd === undefined || sidecarText === undefined || sidecar.artefact !== artefact)
       throw new Error('gone')
-    return { fd, stats: fstatSync(fd), sidecarText, sidecar, close }
+    const stats = fstatSync(fd)
+    return { fd, stats, sidecarText, sidecar, whyAnother: whyAnother(stats, sidecar), close }
   } catch {
     close()
     return undefined
   }
+}
+
+/**
+ * Whoever may rename in the directory can put another file of this user in the place of an artefact. The monitor records the size of
+ * what it wrote, and changes nothing of it afterwards. Not the inode: a directory that is restored or moved has other ones.
+ */
+function whyAnother({ size }: Stats, { how }: Sidecar): string | undefined {
+  if (size === how.sizeBytes) return undefined
+  return `it has ${size} bytes, and ${how.sizeBytes} by its .json`
 }
 
 /**

@@ -242,7 +242,7 @@ function shown(text: string): string {
 
 function graphOf(part: Part): DrawnGraph | undefined {
   if (part.kind !== 'cpu' && part.kind !== 'allocation') return undefined
-  if (part.calls.total === 0) return undefined
+  if (Math.round(part.calls.total) === 0) return undefined
   const graph =
     part.kind === 'cpu' ? pack(part.calls, 'microseconds', part.overTime) : pack(part.calls, 'bytes')
   return { part, graph }

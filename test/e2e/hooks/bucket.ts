@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
@@ -137,7 +137,7 @@ export function leave(
 ): string {
   const name = `memory-${pid}-${ms}.heapsnapshot`
   writeFileSync(join(directory, name), randomBytes(bytes), { mode: 0o600 })
-  describeIt(directory, name, host, of)
+  describeIt(directory, name, { host, of, sizeBytes: bytes })
   return name
 }
 
@@ -153,18 +153,22 @@ interface Left {
 export function leaveLink(directory: string, target: string): string {
   const name = 'memory-8-1000.heapsnapshot'
   symlinkSync(target, join(directory, name))
-  describeIt(directory, name, hostname(), directory)
+  describeIt(directory, name, { host: hostname(), of: directory, sizeBytes: statSync(target).size })
   return name
 }
 
-function describeIt(directory: string, artefact: string, host: string, of: string): void {
+function describeIt(
+  directory: string,
+  artefact: string,
+  { host, of, sizeBytes }: { readonly host: string; readonly of: string; readonly sizeBytes: number },
+): void {
   const { version } = JSON.parse(readFileSync(join(__dirname, '../../../package.json'), 'utf8')) as {
     version: string
   }
   const sidecar = {
     ...{ tool: 'cpu-memory-monitor', version, artefact },
     why: { kind: 'memory', rule: 'threshold', details: {}, readings: [] },
-    how: { way: 'fork', passedOver: [], pauseMs: 1, durationMs: 1, sizeBytes: 1 },
+    how: { way: 'fork', passedOver: [], pauseMs: 1, durationMs: 1, sizeBytes },
     where: { node: '', v8: '', pid: 7, host, directory: of, startedAt: '', limits: {} },
   }
   writeFileSync(join(directory, `${artefact}.json`), JSON.stringify(sidecar), { mode: 0o600 })

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { POWERLESS } from '../../tools/services/swift.mjs'
 import { scratch, startApp } from '../monitor/app'
-import { keyOf, leave, linesOf, noSwift, road, SENDS, swiftOfSuite, until } from './bucket'
+import { keyOf, leave, linesOf, noSwift, puts, road, SENDS, swiftOfSuite, until } from './bucket'
 
 describe('uploads to a real S3 that fails', { skip: noSwift }, () => {
   const service = swiftOfSuite()
@@ -93,6 +93,53 @@ describe('uploads to a real S3 that fails', { skip: noSwift }, () => {
     await app.until('line', ({ text }) => text.startsWith('sent manual-cpu-'))
     assert.equal((await bucket.keys()).length, 2)
     assert.equal(app.said('failure').length, 1)
+  })
+
+  it('a file that has taken the place of an artefact is one failure, and is never sent', async (t) => {
+    const [bucket, way, directory] = [await newBucket(), await road(t, service.swift.endpoint), scratch(t)]
+    const [swapped, own] = [leave(directory), leave(directory, { ms: 2000 })]
+    writeFileSync(join(directory, swapped), 'of this user, and never meant to leave the machine', {
+      mode: 0o600,
+    })
+    const app = startApp(t, SENDS, {}, { directory, args: [bucket.options(way.endpoint)] })
+    await app.until('line', ({ text }) => text.startsWith(`sent ${own}`))
+    for (let dump = 0; dump < 2; dump++) await app.order('dumpCpu', 20)
+    await app.order('stop')
+    assert.deepEqual(
+      app.said('failure').map(({ message }) => message),
+      [
+        `${join(directory, swapped)} is not sent: it has 50 bytes, and 200000 by its .json, so it is another file`,
+      ],
+    )
+    assert.deepEqual(
+      way.requests.filter((line) => line.includes(keyOf(swapped))),
+      [],
+    )
+    assert.equal((await bucket.keys()).length, 6)
+    assert.ok(existsSync(join(directory, swapped)))
+  })
+
+  it('a directory in the place of the list is one failure, and nothing is sent or asked for twice', async (t) => {
+    const [bucket, way, directory] = [await newBucket(), await road(t, service.swift.endpoint), scratch(t)]
+    const list = join(directory, '.cpu-memory-monitor-sent.json')
+    mkdirSync(list)
+    const name = leave(directory)
+    const app = startApp(t, SENDS, {}, { directory, args: [bucket.options(way.endpoint)] })
+    await app.until('line', ({ text }) => text.startsWith(`sent ${name}`))
+    for (let dump = 0; dump < 2; dump++) await app.order('dumpCpu', 20)
+    await app.order('stop')
+    const of = (method: string) =>
+      way.requests.filter((line) => line.startsWith(`${method} /${bucket.name}/`))
+    assert.equal(new Set(of('HEAD')).size, 3)
+    assert.equal(of('HEAD').length, 3)
+    assert.equal(new Set(puts(way.requests, bucket)).size, 6)
+    assert.equal(puts(way.requests, bucket).length, 6)
+    const failures = app.said('failure').map(({ message }) => message)
+    assert.equal(failures.length, 1)
+    assert.match(
+      failures[0] ?? '',
+      new RegExp(`^${list} cannot be written \\(E\\w+\\): remove what stands there`),
+    )
   })
 
   it('a server that never answers is one failure, and holds no process', async (t) => {

@@ -15,9 +15,15 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { test } from 'node:test'
-import { makeDirectory, readDisk, whoCanTamper, whyNotWritable } from '../../../src/files/directory.js'
+import {
+  makeDirectory,
+  modeForOthers,
+  readDisk,
+  whoCanTamper,
+  whyNotWritable,
+} from '../../../src/files/directory.js'
 import { about, scratch, tmpfs } from './scratch'
 
 const AS_NOBODY = join(__dirname, 'programs/as-nobody.js')
@@ -111,6 +117,32 @@ test('a read-only disk', (t) => {
   assert.match(whyNotWritable(disk.path) ?? '', /EROFS/)
   assert.throws(() => makeDirectory(join(disk.path, 'missing')), { code: 'EROFS' })
   makeDirectory(disk.path)
+})
+
+test('the trial is written and removed in one directory, whatever its name leads to meanwhile', (t) => {
+  const above = scratch(t)
+  const [directory, moved] = [join(above, 'dumps'), join(above, 'moved')]
+  mkdirSync(directory)
+  const unlink = fs.unlinkSync.bind(fs)
+  const mocked = t.mock.method(fs, 'unlinkSync', (path: string) => {
+    renameSync(directory, moved)
+    mkdirSync(directory)
+    writeFileSync(join(directory, basename(path)), 'precious')
+    unlink(path)
+  })
+  assert.equal(whyNotWritable(directory), undefined)
+  assert.equal(mocked.mock.callCount(), 1)
+  assert.deepEqual([readdirSync(directory).length, readdirSync(moved).length], [1, 0])
+})
+
+test('no trial is made behind a symlink of another user', { skip: !isRoot && 'needs root' }, (t) => {
+  const directory = scratch(t)
+  mkdirSync(join(directory, 'real'))
+  symlinkSync('real', join(directory, 'link'))
+  lchownSync(join(directory, 'link'), OTHER_UID, OTHER_UID)
+  const mocked = t.mock.method(fs, 'unlinkSync')
+  assert.equal(modeForOthers(join(directory, 'link')), undefined)
+  assert.equal(mocked.mock.callCount(), 0)
 })
 
 test('a full disk: the trial says so and leaves nothing', (t) => {

@@ -24,4 +24,35 @@ describe('openScratch', () => {
     assert.throws(() => openScratch(directory), /a name that another user gave it/)
     assert.equal(readdirSync(directory).length, 1)
   })
+
+  it('refuses to make a file that belongs to another user', (t) => {
+    const directory = scratch(t)
+    if (process.geteuid?.() !== 0) return t.skip('only root can act for another user')
+    fs.chmodSync(directory, 0o777)
+    process.seteuid?.(65534)
+    try {
+      assert.throws(() => openScratch(directory), /acts for another user: 65534, its own is 0/)
+    } finally {
+      process.seteuid?.(0)
+    }
+    openScratch(directory).close()
+  })
+
+  it('refuses a file that others may read, on a file system that another user can have chosen', (t) => {
+    const directory = scratch(t)
+    if (process.geteuid?.() !== 0) return t.skip('only root can give a directory away')
+    const openSync = fs.openSync.bind(fs)
+    const mocked = t.mock.method(fs, 'openSync', (path: string, ...rest: [number, number]) => {
+      const fd = openSync(path, ...rest)
+      if (path.endsWith('.scratch')) fs.fchmodSync(fd, 0o755)
+      return fd
+    })
+    // The twin: where only this user and root can have chosen it, the start names it.
+    openScratch(directory).close()
+    fs.chownSync(directory, 65534, 65534)
+    assert.throws(() => openScratch(directory), /other users could read the dump: .* the mode 0755/)
+    assert.deepEqual(readdirSync(directory), [])
+    mocked.mock.restore()
+    openScratch(directory).close()
+  })
 })

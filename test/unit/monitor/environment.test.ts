@@ -133,6 +133,24 @@ test('what is wrong is refused by the name of the variable', () => {
     )
 })
 
+test('no error shows a piece of CMM_CONFIG, which may hold a password', () => {
+  const url = 'redis://user:s3cret@redis'
+  const cases: readonly [string, RegExp][] = [
+    [url, /cannot be read: ENOENT$/],
+    [`{"redis":{"url":${url}}}`, /cannot be read: the JSON is damaged$/],
+    [`{"redis":{"url":"${url}"},}`, /cannot be read: the JSON is damaged at position 45$/],
+    [`{"cpu":"${url}"}`, /^CMM_CONFIG: options\.cpu must be an object; received a text, which is not shown$/],
+    [`{"fleet":{"url":"${url}"}}`, /^CMM_CONFIG: options\.fleet must be .*; received an object$/],
+    [`{"${url}":1}`, /^CMM_CONFIG: options: one of its names is not an option/],
+  ]
+  for (const [CMM_CONFIG, message] of cases)
+    assert.throws(
+      () => readEnvironment({ CMM_CONFIG }),
+      (error) => message.test((error as Error).message) && !/s3cret/.test((error as Error).message),
+      CMM_CONFIG,
+    )
+})
+
 test('docs/without-code.md has the table of all variables', () => {
   const page = readFileSync(join(__dirname, '../../../docs/without-code.md'), 'utf8')
   const rows = [...page.matchAll(/^\| `(CMM_\w+)` +\| `([\w.]+)` +\| `(.+)` +\|$/gm)]

@@ -52,7 +52,7 @@ test('a function is kept for the main thread', () => {
 
 describe('what is wrong is named, with what was expected and what was received', () => {
   test('a rule is an object of an array', () => {
-    assert.throws(() => readRules({}), /options\.rules must be an array of rules; received \{\}/)
+    assert.throws(() => readRules({}), /options\.rules must be an array of rules; received an object$/)
     assert.throws(() => readRules([5]), /options\.rules\[0\] must be an object; received 5/)
     refuses({ counters: 3 }, TypeError, /options\.rules\[0\]\.counters is not an option/)
   })
@@ -76,7 +76,7 @@ describe('what is wrong is named, with what was expected and what was received',
     refuses({ metric: 'external', threshold: '85%' }, RangeError, /a size such as '500mb'/)
     refuses({ metric: 'external', threshold: -1 }, RangeError, /at least 0/)
     refuses({ metric: 'eventLoopDelay', threshold: '200ms' }, TypeError, /a number of milliseconds/)
-    refuses({ metric: () => 1, threshold: '5' }, TypeError, /must be a number; received '5'/)
+    refuses({ metric: () => 1, threshold: '5' }, TypeError, /must be a number; received a text/)
     refuses({ metric: () => 1, threshold: NaN }, RangeError, /a finite number/)
     refuses({ dump: undefined }, TypeError, /dump must be 'cpu' or 'memory'/)
     refuses({ dump: 'both' }, RangeError, /dump must be 'cpu' or 'memory'/)

@@ -175,10 +175,19 @@ describe('report', { timeout: 300_000 }, () => {
 
   it('shows no control characters of a file', async () => {
     const profile = readFileSync(at('whole.cpuprofile'), 'utf8')
-    writeFileSync(at('colour.cpuprofile'), profile.replaceAll('searchForPrimes', '\\u001b[31mred\\u202e'))
+    writeFileSync(
+      at('colour.cpuprofile'),
+      profile.replaceAll('searchForPrimes', '\\u001b[31mred\\u202e\\u009b2J'),
+    )
     const { stdout } = await reader('report', at('colour.cpuprofile'))
-    assert.match(stdout, /^\\u\{1b\}\[31mred\\u\{202e\} \(/)
+    assert.match(stdout, /^\\u\{1b\}\[31mred\\u\{202e\}\\u\{9b\}2J \(/)
     assert.ok(!stdout.includes('\u001b') && !stdout.includes('\u202e'))
+    // C1 as well, which some terminals obey, and in JSON, which goes to a terminal too and keeps its values.
+    const json = await reader('report', at('colour.cpuprofile'), '--json')
+    for (const output of [stdout, json.stdout])
+      assert.doesNotMatch(output, /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/)
+    const { verdict } = JSON.parse(json.stdout) as Report
+    assert.equal(verdict.place?.name, '\u001b[31mred\u202e\u009b2J')
   })
 })
 

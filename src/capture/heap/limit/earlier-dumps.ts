@@ -29,7 +29,11 @@ export interface HeapLimitDump {
   readonly unreported: readonly { readonly file: string; readonly sidecar: Sidecar }[]
   /** A child may still be working on one of its artefacts. */
   readonly isBeingWritten: boolean
-  /** Sidecars whose artefact is gone or was never finished, full paths. They only count for the budget. */
+}
+
+/** {@link HeapLimitDump}, while its directory is held. */
+interface FoundDump extends HeapLimitDump {
+  /** Paths through the held directory of sidecars whose artefact is gone or was never finished. They only count for the budget. */
   readonly bareSidecars: readonly string[]
 }
 
@@ -44,12 +48,18 @@ type Marked = (DraftSidecar | Sidecar) & { readonly reported?: unknown }
  * Lists the dumps at the heap limit that processes of this host began in a directory, by their sidecars, oldest first.
  * A dump that left no file is missing. Never rejects: a directory that cannot be read counts as empty.
  *
+ * Deletes the sidecars that counted for the budget alone, once the budget's interval is over: `keep` and an upload delete
+ * artefacts without them. In the directory that was read, whatever its name leads to by then. What cannot be deleted is
+ * tried again at the next look.
+ *
+ * @param intervalMs - The budget's interval.
  * @param onIncomplete - Called with the reason when the rest of the directory was not read.
  */
 export async function readHeapLimitDumps(
   directory: string,
   host: string,
   nowMs: number,
+  intervalMs: number,
   onIncomplete: (why: string) => void = () => undefined,
 ): Promise<readonly HeapLimitDump[]> {
   let held: HeldDirectory | undefined
@@ -58,7 +68,10 @@ export async function readHeapLimitDumps(
     const { place } = held
     const { names, incomplete } = await readOwnNames(place, 'sidecar')
     if (incomplete !== undefined) onIncomplete(incomplete)
-    return dumpsOf(names, { directory, place, host }, nowMs)
+    const dumps = dumpsOf(names, { directory, place, host }, nowMs)
+    const spent = dumps.filter((dump) => !dump.isBeingWritten && dump.startedAtMs <= nowMs - intervalMs)
+    for (const file of spent.flatMap((dump) => dump.bareSidecars)) removeQuietly(file)
+    return dumps
   } catch {
     return []
   } finally {
@@ -66,7 +79,7 @@ export async function readHeapLimitDumps(
   }
 }
 
-/** {@link readHeapLimitDumps} within the call, for a forked child. Never throws. */
+/** The same list within the call, for a forked child. Deletes nothing and never throws. */
 export function readHeapLimitDumpsNow(
   directory: string,
   host: string,
@@ -85,7 +98,7 @@ function dumpsOf(
   names: readonly ParsedName[],
   { directory, place, host }: { readonly directory: string; readonly place: string; readonly host: string },
   nowMs: number,
-): readonly HeapLimitDump[] {
+): readonly FoundDump[] {
   const dumps = new Map<string, Described[]>()
   for (const { rule, artefact, baseName } of names) {
     const sidecar = rule === 'heap-limit' ? readOwn(directory, place, artefact) : undefined
@@ -108,26 +121,6 @@ export function countRecentDumps(
   intervalMs: number,
 ): number {
   return dumps.filter(({ startedAtMs }) => startedAtMs > nowMs - intervalMs && startedAtMs <= nowMs).length
-}
-
-/**
- * Deletes the sidecars that counted for the budget alone, once the budget's interval is over. `keep` and an upload delete
- * artefacts without them. Never throws: what cannot be deleted is tried again at the next look.
- */
-export function deleteSpentSidecars(
-  dumps: readonly HeapLimitDump[],
-  directory: string,
-  nowMs: number,
-  intervalMs: number,
-): void {
-  const spent = dumps.filter((dump) => !dump.isBeingWritten && dump.startedAtMs <= nowMs - intervalMs)
-  for (const file of spent.flatMap((dump) => dump.bareSidecars)) {
-    try {
-      within(directory, (place) => unlinkSync(join(place, basename(file))))
-    } catch {
-      // Another process has deleted it, or the directory cannot be written now.
-    }
-  }
 }
 
 /**
@@ -185,7 +178,7 @@ interface Described {
   readonly sidecar: Marked
 }
 
-function dumpOf(described: readonly Described[], nowMs: number): HeapLimitDump {
+function dumpOf(described: readonly Described[], nowMs: number): FoundDump {
   const name = parseArtefactName(basename(described[0]?.file ?? ''))
   const [pid, startedAtMs] = [name?.pid ?? 0, name?.startedAtMs ?? 0]
   const unreported = described
@@ -199,7 +192,7 @@ function dumpOf(described: readonly Described[], nowMs: number): HeapLimitDump {
   // A writer creates the sidecar before the file: a young one may not be bare for long.
   const bareSidecars = described
     .filter((each) => !isInTime(each) && !isThere(each.reached) && !isThere(partialName(each.reached)))
-    .map(({ file }) => sidecarName(file))
+    .map(({ reached }) => sidecarName(reached))
   return { pid, startedAtMs, unreported, isBeingWritten, bareSidecars }
 }
 
@@ -248,6 +241,6 @@ function removeQuietly(path: string): void {
   try {
     unlinkSync(path)
   } catch {
-    // A file that cannot be removed now is removed later, by its age.
+    // Another process has removed it, or it is removed later, by its age.
   }
 }

@@ -58,7 +58,13 @@ test('no URL is shown, because it may hold a password', () => {
     assert.throws(
       () => resolveRedisOptions({ ...least, url }),
       (error) =>
-        error instanceof RangeError && !error.message.includes('secret@') && /not shown/.test(error.message),
+        error instanceof RangeError && !error.message.includes('secret') && /not shown/.test(error.message),
+    )
+  const secret = 'redis://user:secret@redis'
+  for (const options of [secret, { ...least, url: new URL(secret) }, { ...least, cpu: secret }, [secret]])
+    assert.throws(
+      () => resolveRedisOptions(options as unknown as RedisOptions),
+      (error) => error instanceof TypeError && !error.message.includes('secret'),
     )
   assert.equal(placeOf({ url: 'redis://user:secret@redis/3' }), 'redis:6379')
   assert.equal(placeOf({ url: 'rediss://[::1]:7000' }), '[::1]:7000')

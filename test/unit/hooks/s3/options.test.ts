@@ -51,12 +51,20 @@ test('a wrong option is refused, with its name, the rule and the value, but neve
       (error) => message.test(String(error)),
       String(message),
     )
-  const credentials = { accessKeyId: 'A', secretAccessKey: { hidden: 's3cret' } }
-  assert.throws(
-    () => resolveUploadOptions({ bucket: 'b', credentials }),
-    (error) =>
-      /^TypeError: options\.credentials must have/.test(String(error)) && !/s3cret/.test(String(error)),
-  )
+  for (const wrong of [
+    { credentials: { accessKeyId: 'A', secretAccessKey: { hidden: 's3cret' } } },
+    { credentials: 'A:s3cret' },
+    { credentials: ['A', 's3cret'] },
+    { credentials: { 'AKIA/s3cret': 's3cret' } },
+    { endpoint: 's3://A:s3cret@minio' },
+    { endpoint: new URL('https://A:s3cret@minio') },
+  ])
+    assert.throws(
+      () => resolveUploadOptions({ bucket: 'b', ...wrong }),
+      (error) =>
+        /^(Type|Range)Error: options\.(credentials|endpoint)/.test(String(error)) &&
+        !/s3cret/.test(String(error)),
+    )
 })
 
 test('each option has a variable, which means what the option means', () => {

@@ -5,6 +5,7 @@ import { Uploader } from '../../../../src/hooks/s3/uploader'
 
 interface Begun {
   readonly directories: readonly string[]
+  readonly done: ReadonlySet<string>
   readonly end: (end: RoundEnd) => Promise<void>
   readonly tell: (news: RoundNews) => void
   isStopped: boolean
@@ -19,11 +20,11 @@ function stage() {
     failure: ({ stage: at, message }: { stage: string; message: string }) =>
       void said.push(`${at} ${message}`),
   }
-  const startRound = (directories: readonly string[], tell: (news: RoundNews) => void) => {
+  const startRound = (directories: readonly string[], done: Set<string>, tell: (news: RoundNews) => void) => {
     let resolve: (end: RoundEnd) => void = () => undefined
     const ended = new Promise<RoundEnd>((settle) => (resolve = settle))
     const begun: Begun = {
-      ...{ directories, tell, isStopped: false },
+      ...{ directories, tell, isStopped: false, done: new Set(done) },
       async end(end) {
         resolve(end)
         await new Promise(setImmediate)
@@ -72,6 +73,26 @@ test('what was sent and what was lost is reported', () => {
   round(0).tell({ type: 'sent', line: 'sent x' })
   round(0).tell({ type: 'lost', message: 'x: EIO' })
   assert.deepEqual(said, ['info sent x', 'upload x: EIO'])
+})
+
+test('what no list has, and what is another file, is reported once and left out of the rounds that follow', async () => {
+  const { uploader, round, said } = stage()
+  void uploader.send('/a')
+  const unlisted = { type: 'unlisted', directory: '/a', message: 'the list cannot be written' } as const
+  for (const file of ['/a/1', '/a/2']) round(0).tell({ ...unlisted, file })
+  round(0).tell({ ...unlisted, directory: '/b', file: '/b/1' })
+  for (const file of ['/a/3', '/a/4'])
+    round(0).tell({ type: 'refused', directory: '/a', file, message: `${file} is another file` })
+  assert.deepEqual(said, [
+    'upload the list cannot be written',
+    'upload the list cannot be written',
+    'upload /a/3 is another file',
+    'upload /a/4 is another file',
+  ])
+  assert.deepEqual([...round(0).done], [])
+  await round(0).end({ type: 'done' })
+  void uploader.send('/a')
+  assert.deepEqual([...round(1).done], ['/a/1', '/a/2', '/b/1', '/a/3', '/a/4'])
 })
 
 test('the end of the last monitor ends the round, and a result that comes later changes nothing', async () => {

@@ -18,7 +18,6 @@ import { after, test, type TestContext } from 'node:test'
 import {
   claimReport,
   countRecentDumps,
-  deleteSpentSidecars,
   readHeapLimitDumps,
 } from '../../../../../src/capture/heap/limit/earlier-dumps'
 
@@ -68,25 +67,25 @@ test('the dumps of this host are found, whatever became of their files, and no o
   leave(directory, { startedAtMs: now - 5000, isPartial: true })
   leave(directory, { startedAtMs: now - 3000, host: 'elsewhere' })
   writeFileSync(join(directory, `heap-limit-memory-9-${now}.heapsnapshot.json`), '{}')
-  const dumps = await readHeapLimitDumps(directory, 'here', now)
+  const dumps = await readHeapLimitDumps(directory, 'here', now, Infinity)
   assert.deepEqual(
     dumps.map(({ startedAtMs }) => startedAtMs),
     [now - 5000, now - 1000],
   )
-  assert.deepEqual(await readHeapLimitDumps(join(directory, 'none'), 'here', now), [])
+  assert.deepEqual(await readHeapLimitDumps(join(directory, 'none'), 'here', now, Infinity), [])
 })
 
 test('a dump has its whole files, the snapshot first, until they are reported', async (t) => {
   const directory = scratch(t)
   const files = [leave(directory), leave(directory, { extension: '.heapprofile' })]
-  const [dump] = await readHeapLimitDumps(directory, 'here', now)
+  const [dump] = await readHeapLimitDumps(directory, 'here', now, Infinity)
   assert.deepEqual(
     dump?.unreported.map(({ file }) => file),
     files,
   )
   assert.equal(dump?.isBeingWritten, false)
   for (const file of files) assert.equal(claimReport(file, 1, now), true)
-  const [reported] = await readHeapLimitDumps(directory, 'here', now)
+  const [reported] = await readHeapLimitDumps(directory, 'here', now, Infinity)
   assert.deepEqual(reported?.unreported, [])
 })
 
@@ -94,9 +93,9 @@ test('a dump whose child may still work is not whole; one whose child must be de
   const directory = scratch(t)
   leave(directory, { extension: '.heapprofile' })
   leave(directory, { isPartial: true })
-  const [dump] = await readHeapLimitDumps(directory, 'here', now)
+  const [dump] = await readHeapLimitDumps(directory, 'here', now, Infinity)
   assert.equal(dump?.isBeingWritten, true)
-  const [later] = await readHeapLimitDumps(directory, 'here', now + HOUR_MS)
+  const [later] = await readHeapLimitDumps(directory, 'here', now + HOUR_MS, Infinity)
   assert.deepEqual([later?.isBeingWritten, later?.unreported.length], [false, 1])
 })
 
@@ -106,9 +105,7 @@ test('a dump counts without its artefact until the interval is over, then its si
   const kept = leave(directory, { startedAtMs: now - HOUR_MS, extension: '.heapprofile' })
   rmSync(gone)
   const look = async (nowMs: number): Promise<string[]> => {
-    const dumps = await readHeapLimitDumps(directory, 'here', nowMs)
-    assert.equal(dumps.length, 1)
-    deleteSpentSidecars(dumps, directory, nowMs, HOUR_MS)
+    assert.equal((await readHeapLimitDumps(directory, 'here', nowMs, HOUR_MS)).length, 1)
     return readdirSync(directory).sort()
   }
   const all = [`${basename(kept)}`, `${basename(kept)}.json`, `${basename(gone)}.json`].sort()
@@ -120,8 +117,26 @@ test('the sidecar of a dump that may be about to begin stays, however short the 
   const directory = scratch(t)
   const file = leave(directory)
   rmSync(file)
-  deleteSpentSidecars(await readHeapLimitDumps(directory, 'here', now), directory, now, 1)
+  await readHeapLimitDumps(directory, 'here', now, 1)
   assert.deepEqual(readdirSync(directory), [`${basename(file)}.json`])
+})
+
+test('a spent sidecar is deleted in the directory that was read, not in one that has taken its name', async (t) => {
+  const above = scratch(t)
+  const [directory, moved] = [join(above, 'dumps'), join(above, 'moved')]
+  mkdirSync(directory)
+  const name = basename(leave(directory, { startedAtMs: now - HOUR_MS }))
+  rmSync(join(directory, name))
+  const unlink = fs.unlinkSync.bind(fs)
+  const mocked = t.mock.method(fs, 'unlinkSync', (path: string) => {
+    fs.renameSync(directory, moved)
+    mkdirSync(directory)
+    writeFileSync(join(directory, `${name}.json`), 'of another')
+    unlink(path)
+  })
+  await readHeapLimitDumps(directory, 'here', now, HOUR_MS)
+  assert.equal(mocked.mock.callCount(), 1)
+  assert.deepEqual([readdirSync(directory), readdirSync(moved)], [[`${name}.json`], []])
 })
 
 /** Where the claim of a sidecar is made, which depends on the sidecar's text. */
@@ -182,7 +197,7 @@ test('names that are known to whoever sees the directory keep nothing from being
 test("Node's own report of a fatal error is no dump", async (t) => {
   const directory = scratch(t)
   writeFileSync(join(directory, 'report.20261127.070000.7.0.001.json'), '{"header":{"trigger":"OOMError"}}')
-  assert.deepEqual(await readHeapLimitDumps(directory, 'here', now), [])
+  assert.deepEqual(await readHeapLimitDumps(directory, 'here', now, Infinity), [])
 })
 
 test('a directory that is not read to its end is named', async (t) => {
@@ -195,7 +210,7 @@ test('a directory that is not read to its end is named', async (t) => {
     chownSync(path, 65534, 65534)
   }
   const why: string[] = []
-  await readHeapLimitDumps(directory, 'here', now, (reason) => why.push(reason))
+  await readHeapLimitDumps(directory, 'here', now, Infinity, (reason) => why.push(reason))
   assert.match(why.join(), /^it holds more than 5000 such names of other users' files$/)
 })
 
@@ -203,16 +218,16 @@ test('a file of ours that all may write to, linked to by another name, is no sid
   const directory = scratch(t)
   const file = leave(directory)
   chmodSync(`${file}.json`, 0o666)
-  assert.equal((await readHeapLimitDumps(directory, 'here', now)).length, 1)
+  assert.equal((await readHeapLimitDumps(directory, 'here', now, Infinity)).length, 1)
   linkSync(`${file}.json`, join(directory, 'lock'))
-  assert.deepEqual(await readHeapLimitDumps(directory, 'here', now), [])
+  assert.deepEqual(await readHeapLimitDumps(directory, 'here', now, Infinity), [])
 })
 
 test('a symlink is followed nowhere', async (t) => {
   const directory = scratch(t)
   const file = leave(scratch(t))
   symlinkSync(`${file}.json`, join(directory, `heap-limit-memory-7-${now}.heapsnapshot.json`))
-  assert.deepEqual(await readHeapLimitDumps(directory, 'here', now), [])
+  assert.deepEqual(await readHeapLimitDumps(directory, 'here', now, Infinity), [])
 })
 
 test('dumps of the last interval count, those before it and those of the future do not', () => {
