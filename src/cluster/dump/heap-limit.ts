@@ -30,13 +30,16 @@ export interface WorkerHeapLimit {
   /** Write snapshots without the contents of strings. */
   readonly redact: boolean
   readonly report: Logger
+  /** Whether the worker's line at the limit is written to stderr. */
+  readonly writesLine: boolean
   readonly sampler: HeapSampler
 }
 
 /** Makes a worker dump at V8's heap limit, as long as it lives. */
-export function dumpAtHeapLimit({ directory, budget, keep, redact, report, sampler }: WorkerHeapLimit): void {
+export function dumpAtHeapLimit(settings: WorkerHeapLimit): void {
+  const { directory, budget, keep, redact, report, writesLine, sampler } = settings
   const { toWatch, atLimit } = armHeapLimit({
-    ...{ holdMs: DEFAULT_HOLD_MS, writesLine: true, sampler },
+    ...{ holdMs: DEFAULT_HOLD_MS, writesLine, sampler },
     // `kill -USR2` at all processes of a cluster must not end a child at work.
     signal: 'SIGUSR2',
     isThreadWanted: false,
