@@ -9,6 +9,7 @@ import type { HeapSampler } from '../../capture/heap/sampler'
 import { createRoomProbe } from '../../capture/room-probe'
 import { armHeapLimit } from '../../dispatch/arm-heap-limit'
 import type { Budget } from '../../dispatch/budget'
+import { reportFoundDump } from '../../dispatch/found-dump'
 import { createHeapLimitPlans } from '../../dispatch/heap-limit-plans'
 import { parseArtefactName } from '../../files/names'
 import { lines } from '../../report/lines'
@@ -51,8 +52,8 @@ export function dumpAtHeapLimit(settings: WorkerHeapLimit): void {
     ...{ heapLimit: toWatch, directory, budget: () => budget, keep, redact },
     where: { node, v8: versions.v8, pid, host: hostname(), limits: { ...readLimits() } },
     probe: createRoomProbe(),
+    onFound: (found) => reportFoundDump(found, pid, { dump: (dump) => report.warn(lines.dump(dump)) }),
     report: {
-      dump: (dump) => report.warn(lines.dump(dump)),
       failure: (failure) => report.error(lines.failure(failure)),
       notice: (line) => report.warn(line),
     },
