@@ -51,9 +51,10 @@ class WorkerSide {
     this.#send({ kind: 'joined' })
     if (this.#secret === undefined) this.#warnOfForeignPrimary()
     else this.#tapDisconnect()
-    const { dump, limitBytes } = this.settings
+    const { dump, limitBytes, logger } = this.settings
     if (dump) {
-      this.#evidence = new Evidence({ ...dump, limitBytes, report: this.#report })
+      const writesLine = logger !== false
+      this.#evidence = new Evidence({ ...dump, limitBytes, report: this.#report, writesLine })
     }
     this.#doors.watch()
     watchAddresses({

@@ -9,12 +9,7 @@ import {
   type HeapLimitDecision,
   type HeapLimitToWatch,
 } from '../capture/heap/limit/allowance'
-import {
-  claimReport,
-  countRecentDumps,
-  type HeapLimitDump,
-  readHeapLimitDumps,
-} from '../capture/heap/limit/earlier-dumps'
+import { countRecentDumps, readHeapLimitDumps } from '../capture/heap/limit/earlier-dumps'
 import type { HeapLimitJobFacts } from '../capture/heap/limit/job'
 import { cutToBytes, factsText, MOST_REFUSAL_BYTES } from '../capture/heap/limit/texts'
 import type { RoomProbe } from '../capture/room-probe'
@@ -23,7 +18,8 @@ import { childDeadlineMs } from '../files/expiry'
 import { deleteExpired } from '../files/retention'
 import type { Budget } from './budget'
 import { ReadingLog, sidecarReadings } from './dispatcher'
-import type { Dump, Picture, Report } from './events'
+import type { Picture, Report } from './events'
+import { type FoundDump, foundDump } from './found-dump'
 
 /** Interval at which the dump directory is read, ms, to count recent dumps and find those of other processes. */
 const LOOK_EVERY_MS = 60_000
@@ -40,14 +36,16 @@ export interface HeapLimitPlansParts {
   readonly redact?: boolean | undefined
   readonly where: HeapLimitJobFacts['where']
   readonly probe: Pick<RoomProbe, 'memory' | 'isKilledAsOne' | 'disk'>
-  readonly report: Pick<Report, 'dump' | 'failure' | 'notice'>
+  readonly report: Pick<Report, 'failure' | 'notice'>
+  /** Called for each whole dump in the directory that is not reported yet, at each look anew. */
+  readonly onFound: (found: FoundDump) => void
   /** Describes the process as it is now. @default no description */
   readonly picture?: () => Picture
 }
 
 /**
- * Renews, with each memory reading, the plan for V8's heap limit (whether and how to dump there), and reports the dumps
- * that earlier processes left in the directory.
+ * Renews, with each memory reading, the plan for V8's heap limit (whether and how to dump there), and finds the dumps that
+ * earlier processes left in the directory.
  *
  * @returns The function for one round, which a loop calls at each memory reading. It never rejects.
  */
@@ -70,7 +68,8 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
     recentDumps = countRecentDumps(dumps, nowMs, intervalMs)
     lookAtMs = monotonicMs() + (dumps.some((dump) => dump.isBeingWritten) ? LOOK_AGAIN_MS : LOOK_EVERY_MS)
     const whole = dumps.filter((dump) => !dump.isBeingWritten && dump.unreported.length > 0)
-    for (const dump of whole) reportDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs)
+    for (const dump of whole)
+      parts.onFound(foundDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs))
     if (whole.length > 0)
       await deleteExpired(directory, where.host, { keep: keepNewest, only: 'heap-limit-memory' })
   }
@@ -79,23 +78,6 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
     if (!isIncomplete)
       report.notice(`dumps at V8's heap limit in ${directory} may go uncounted and unreported: ${why}`)
     isIncomplete = true
-  }
-
-  const reportDump = ({ unreported }: HeapLimitDump, isEarlier: boolean): void => {
-    const claimed = unreported.filter(({ file }) => claimReport(file, where.pid, epochMs()))
-    const [main] = claimed
-    if (!main) return
-    const { way, passedOver, pauseMs, sizeBytes } = main.sidecar.how
-    const durationMs = claimed.reduce((sum, { sidecar }) => sum + sidecar.how.durationMs, 0)
-    const dump: Dump = {
-      kind: 'memory',
-      rule: 'heap-limit',
-      file: main.file,
-      files: claimed.map(({ file }) => file),
-      ...{ sizeBytes, way, passedOver, pauseMs, durationMs },
-      ...(isEarlier ? { earlier: true } : {}),
-    }
-    report.dump(dump)
   }
 
   const round = async (): Promise<void> => {

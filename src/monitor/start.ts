@@ -174,8 +174,14 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   started.add(stopLeaks)
 
   const unlikely = heapLimitFirst(settings, watchSettings, limits, heapLimit)
-  for (const line of startWarnings(watchSettings, limits)) voice.notice(line)
-  if (unlikely !== undefined) voice.notice(unlikely)
+  let warnings: readonly string[] = []
+  /** Logs the warnings for these thresholds that were not true of the thresholds before. */
+  const warn = (watched: Parameters<typeof startWarnings>[0], unlikely: string | undefined): void => {
+    const before = warnings
+    warnings = [...startWarnings(watched, limits), ...(unlikely === undefined ? [] : [unlikely])]
+    for (const line of warnings) if (!before.includes(line)) voice.notice(line)
+  }
+  warn(watchSettings, unlikely)
   return {
     dumpByHand,
     stats: () => ({
@@ -203,7 +209,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
         ...rules.filter(({ name }) => named.has(name)).map(namedRuleInWords),
       ]
       voice.info(`updated: ${words.join('; ') || 'nothing'}`)
-      for (const line of startWarnings({ ...numbers, rules }, limits)) voice.notice(line)
+      warn({ ...numbers, rules }, heapLimitFirst(inForce, numbers, limits, heapLimit))
     },
     stop() {
       isStopping = true
@@ -239,7 +245,7 @@ function heapLimitParts({ logger, memory, signal, watchdog }: Settings, sampler:
 /** The warning for a memory threshold that the process will probably not exceed before V8's heap limit ends it. */
 function heapLimitFirst(
   settings: Settings,
-  { memory }: WatchSettings,
+  { memory }: Pick<WatchSettings, 'memory'>,
   limits: Limits,
   heapLimit: ArmedHeapLimit | undefined,
 ): string | undefined {

@@ -6,7 +6,7 @@
  * V8 runs the callback on the thread of the isolate, inside or right after a collection, with the current limit; it
  * returns the new limit, and one that is not higher changes nothing. V8 forbids JavaScript and allocation on the heap
  * in it. So everything is decided beforehand, in the plan, and this file only makes system calls, allocates small
- * amounts with malloc(3), and waits for a bounded time.
+ * amounts with malloc(3), and waits for a bounded time (with two exceptions, below).
  *
  *   - The fork is made at once. A process that is given more heap to go on with may be inside one native call that
  *     fills that as well (an array that doubles, JSON.parse of a giant), and never reach a point at which it could be
@@ -19,6 +19,16 @@
  *   - The parent is held until the child is past its first collection and has its profile on disk. Until then the child
  *     may need a thread of V8's that was not forked with it (mostly a sweeper), end with CHILD_EXIT_WAITED_FOR_THREAD,
  *     and need another fork, which only a parent that still exists can make.
+ *
+ * Two waits of the parent have no bound, because only the thread that holds the lock could end them:
+ *
+ *   - The search for the calls to replace (dl_iterate_phdr(3)) waits for a thread that is inside dlopen(3). V8's own end
+ *     waits for the same lock, as it looks up the names in its stack trace (dladdr(3)): with a library whose constructor
+ *     takes 8 s on another thread, the process dies after 8 s with this library and without it.
+ *   - fork(2) waits for the C library's lock of malloc(3), which threads hold for microseconds, and runs the handlers of
+ *     pthread_atfork(3) that the application's native libraries have registered, as each fork of the process does.
+ *
+ * A timer that ended the wait would have to end the process, by another signal than V8's.
  *
  * V8 also calls the callback before a collection of last resort, after which a process can live on. Then the child is
  * an ordinary forked child: it finishes, and is reaped later. Until it has ended, no other is forked here.
@@ -33,6 +43,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -200,9 +211,23 @@ static void write_failure_line(const char *what, int number, unsigned forks) {
 
 /* ---- the child --------------------------------------------------------------------------------------------------- */
 
+/*
+ * Until the job runs, the child cannot open a file: it may still be in the application's code, which may write to a
+ * path, and V8 may end it for want of memory, with a diagnostic report (--report-on-fatalerror) beside that of the
+ * process. Descriptors that are open stay usable.
+ */
+static struct rlimit descriptors;
+
+static void forbid_files(void) {
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return;
+  struct rlimit none = {.rlim_cur = 0, .rlim_max = descriptors.rlim_max};
+  (void)setrlimit(RLIMIT_NOFILE, &none);
+}
+
 static void run_job(void *isolate, void *data) {
   (void)isolate;
   (void)data;
+  (void)setrlimit(RLIMIT_NOFILE, &descriptors);
   armed.job(&child);
 }
 
@@ -328,14 +353,17 @@ static void finish(enum progress progress, int status) {
 /* Forks and waits. Returns true in the child. */
 static bool dump(void) {
   double until_ms = now_ms() + plan.hold_ms;
+  /* However short the hold is, and however busy the machine: one fork is made. */
   (void)poll(NULL, 0, SWEEP_MS < plan.hold_ms ? SWEEP_MS : 0);
   struct child_options options = plan.options;
   options.niceness = 0;
-  enum progress progress = STUCK;
+  enum progress progress;
   int status = 0;
   has_written_profile = false;
   has_written_snapshot = false;
-  for (child.fork = 1; progress == STUCK && child.fork <= MOST_FORKS && now_ms() < until_ms; child.fork++) {
+  child.fork = 0;
+  do {
+    child.fork++;
     /* Whole ms: the job makes the file names from it as well. */
     child.started_at_ms = (double)(int64_t)read_clock_ms(CLOCK_REALTIME);
     int error = fork_with_heap(&options, &child.forked);
@@ -343,12 +371,14 @@ static bool dump(void) {
       write_failure_line("fork failed with errno", error, child.fork);
       return false;
     }
-    if (child.forked.pid == 0) return true;
+    if (child.forked.pid == 0) {
+      forbid_files();
+      return true;
+    }
     progress = follow(until_ms, &status);
     (void)close(child.forked.result_descriptor);
     pause_free(child.forked.pause);
-  }
-  child.fork--;
+  } while (progress == STUCK && child.fork < MOST_FORKS && now_ms() < until_ms);
   if (progress == AT_WORK || progress == PAST_COLLECTION) atomic_store(&unreaped, child.forked.pid);
   finish(progress, status);
   return false;

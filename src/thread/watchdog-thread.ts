@@ -2,6 +2,7 @@ import { type MessagePort, workerData } from 'node:worker_threads'
 import type { WorkerBirth } from '../base/thread-figures'
 import { startThreadPool } from '../capture/thread-limit'
 import type { Dump, DumpRequest, DumpResult, Failure, Reading, Report, Skip } from '../dispatch/events'
+import type { FoundDump } from '../dispatch/found-dump'
 import { Gate } from '../dispatch/gate'
 import { type RuleChanges, startWatch, type WatchSettings, type Ways } from '../watch/watch'
 import { Beats } from './beats'
@@ -41,6 +42,8 @@ export type ToWatchdog =
 export type FromWatchdog =
   | { readonly type: 'ready'; readonly ways: Ways; readonly gateId: number }
   | { readonly type: 'dump'; readonly dump: Dump }
+  /** A dump of an earlier process, which the main thread claims and reports. */
+  | { readonly type: 'found'; readonly found: FoundDump }
   | { readonly type: 'skip'; readonly skip: Skip }
   | { readonly type: 'failure'; readonly failure: Failure }
   | { readonly type: 'notice'; readonly line: string }
@@ -80,6 +83,7 @@ function main(): void {
     main: beats,
     onRunning: (isRunning) => (isRunning ? exitWait.hold() : exitWait.release()),
     onChild: (pid) => exitWait.noteChild(pid),
+    onFound: (found) => tell({ type: 'found', found }),
   })
   const { blockedMs } = settings.cpu
   const stopBlockedLoop =

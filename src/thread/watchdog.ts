@@ -11,6 +11,7 @@ import { whyNoInspector } from '../capture/main-thread/local-session'
 import { ownPackageDirectory } from '../capture/own-package'
 import { whyNoThreadOfOurs } from '../capture/thread-limit'
 import type { DumpRequest, DumpResult, Report } from '../dispatch/events'
+import { reportFoundDump } from '../dispatch/found-dump'
 import { Gate, processRegistry } from '../dispatch/gate'
 import { BIRTHS_KEPT } from '../makeup/roster'
 import { LocalReports } from '../watch/local-reports'
@@ -139,6 +140,8 @@ export class Watchdog implements Watch {
         return onReady(message.ways)
       case 'dump':
         return report.dump(message.dump)
+      case 'found':
+        return reportFoundDump(message.found, process.pid, report)
       case 'skip':
         return report.skip(message.skip)
       case 'failure':

@@ -15,6 +15,7 @@ import { type Budget, DumpBudget } from '../dispatch/budget'
 import { Dispatcher, type WatchedRule } from '../dispatch/dispatcher'
 import type { DumpKind, DumpRequest, DumpResult, Failure, Picture, Report } from '../dispatch/events'
 import type { FleetPlan } from '../dispatch/fleet'
+import { type FoundDump, reportFoundDump } from '../dispatch/found-dump'
 import type { Gate } from '../dispatch/gate'
 import { createHeapLimitPlans } from '../dispatch/heap-limit-plans'
 import { ThresholdRule } from '../dispatch/threshold-rule'
@@ -140,6 +141,8 @@ export interface WatchSurroundings {
   readonly onRunning?: (isRunning: boolean) => void
   /** Called when a forked child begins to write the dump, and, with `undefined`, when it has ended. */
   readonly onChild?: (pid: number | undefined) => void
+  /** Called for a dump of an earlier process. @default reports it from the calling thread */
+  readonly onFound?: (found: FoundDump) => void
 }
 
 /** Longest wait for another process's snapshot, ms: the time that a forked child may take. */
@@ -240,6 +243,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       where,
       probe,
       report,
+      onFound: surroundings.onFound ?? ((found) => reportFoundDump(found, where.pid, report)),
     })
     stopLoops.push(startLoop(rule.intervalMs, round))
   }

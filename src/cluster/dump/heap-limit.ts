@@ -9,6 +9,7 @@ import type { HeapSampler } from '../../capture/heap/sampler'
 import { createRoomProbe } from '../../capture/room-probe'
 import { armHeapLimit } from '../../dispatch/arm-heap-limit'
 import type { Budget } from '../../dispatch/budget'
+import { reportFoundDump } from '../../dispatch/found-dump'
 import { createHeapLimitPlans } from '../../dispatch/heap-limit-plans'
 import { parseArtefactName } from '../../files/names'
 import { lines } from '../../report/lines'
@@ -30,13 +31,16 @@ export interface WorkerHeapLimit {
   /** Write snapshots without the contents of strings. */
   readonly redact: boolean
   readonly report: Logger
+  /** Whether the worker's line at the limit is written to stderr. */
+  readonly writesLine: boolean
   readonly sampler: HeapSampler
 }
 
 /** Makes a worker dump at V8's heap limit, as long as it lives. */
-export function dumpAtHeapLimit({ directory, budget, keep, redact, report, sampler }: WorkerHeapLimit): void {
+export function dumpAtHeapLimit(settings: WorkerHeapLimit): void {
+  const { directory, budget, keep, redact, report, writesLine, sampler } = settings
   const { toWatch, atLimit } = armHeapLimit({
-    ...{ holdMs: DEFAULT_HOLD_MS, writesLine: true, sampler },
+    ...{ holdMs: DEFAULT_HOLD_MS, writesLine, sampler },
     // `kill -USR2` at all processes of a cluster must not end a child at work.
     signal: 'SIGUSR2',
     isThreadWanted: false,
@@ -48,8 +52,8 @@ export function dumpAtHeapLimit({ directory, budget, keep, redact, report, sampl
     ...{ heapLimit: toWatch, directory, budget: () => budget, keep, redact },
     where: { node, v8: versions.v8, pid, host: hostname(), limits: { ...readLimits() } },
     probe: createRoomProbe(),
+    onFound: (found) => reportFoundDump(found, pid, { dump: (dump) => report.warn(lines.dump(dump)) }),
     report: {
-      dump: (dump) => report.warn(lines.dump(dump)),
       failure: (failure) => report.error(lines.failure(failure)),
       notice: (line) => report.warn(line),
     },

@@ -31,6 +31,8 @@ export interface EvidenceSettings {
   /** Budget of dumps at V8's heap limit, counted by the files in the directory. */
   readonly budget: Budget
   readonly report: Logger
+  /** Whether the line at V8's heap limit, which passes the logger by, is written to stderr. */
+  readonly writesLine: boolean
 }
 
 /**

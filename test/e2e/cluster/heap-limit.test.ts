@@ -8,6 +8,8 @@ import { RunningCluster } from './running-cluster'
 
 const NODE_OPTIONS = '--max-old-space-size=40'
 const limit = '2gb'
+/** The line of the worker itself. */
+const LINE = /^cpu-memory-monitor: the heap has reached V8's limit of \d+ MB: /m
 
 function folder(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'cluster-heap-limit-'))
@@ -32,12 +34,30 @@ describe("a worker that reaches V8's heap limit", () => {
     await running.says(
       new RegExp(`pid ${pid}\\) is lost: .*: its heap reached V8's limit, see .*heap-limit-memory-${pid}-`),
     )
+    await running.says(LINE)
     await running.until(
       'a whole snapshot',
       () => readdirSync(profileDir).some((name) => /^heap-limit-memory-\d+-\d+\.heapsnapshot$/.test(name)),
       60_000,
     )
     assert.ok(readdirSync(profileDir).some((name) => name.startsWith(`heap-limit-memory-${pid}-`)))
+  })
+
+  test('leaves its evidence without a line with `logger: false`', async (t) => {
+    const profileDir = folder(t)
+    const options = { count: 2, dump: { profileDir }, logger: false }
+    const running = await RunningCluster.start(t, { limit, options }, { env: { NODE_OPTIONS } })
+    await fillHeap(t, running)
+    await running.until('a crash', () => running.events('crash').length > 0, 60_000)
+    await running.until(
+      'a profile',
+      () => readdirSync(profileDir).some((name) => /^heap-limit-memory-\d+-\d+\.heapprofile$/.test(name)),
+      60_000,
+    )
+    // V8's own lines come after it.
+    await running.says(/FATAL ERROR: /)
+    assert.doesNotMatch(running.stderr, LINE)
+    assert.doesNotMatch(running.stderr, /cpu-memory-monitor/)
   })
 
   test('leaves nothing without `dump`, and its line names no limit', async (t) => {

@@ -90,6 +90,14 @@ describe('a process that lives on after its heap limit', { skip }, () => {
     ])
   })
 
+  test('forks once, however short it may hold the process and however busy the machine is', () => {
+    // The last one pauses before its fork, and the time is over then.
+    for (const hold of [['hold 1'], ['hold 50'], ['busy', 'hold 60']]) {
+      const steps = [...hold, 'arm', `plan 1 ${FIRST_PLAN}`, 'plan 1 -', 'limit']
+      assert.deepEqual(run(...steps).slice(-2), [writing, 'dumped'])
+    }
+  })
+
   test('does not fork beside an ordinary child where the kernel would kill all of them together', () => {
     const refused = '- no dump: memory: another child is writing a snapshot'
     const together = run('kill-group', ...ARMED, 'ordinary-child', 'limit', 'end-ordinary', 'limit')

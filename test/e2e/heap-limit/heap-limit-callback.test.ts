@@ -9,14 +9,28 @@ import { type Death, die } from './heap-limit'
 /** Longer than any test takes, ms: a process that is held for it fails by its own time limit. */
 const LONG_MS = 300_000
 
-const dieWith = (t: TestContext, job: string, holdMs: number): Promise<Death> =>
-  die(t, { program: 'callback.js', options: 'none', args: [job, String(holdMs)] })
+const dieWith = (t: TestContext, job: string, holdMs: number, execArgv: string[] = []): Promise<Death> =>
+  die(t, { program: 'callback.js', options: 'none', args: [job, String(holdMs)], execArgv })
 
 describe("V8's callback at the heap limit", () => {
   test('forks again when a child crashed, as one that needs a thread of V8 does', async (t) => {
     const death = await dieWith(t, 'writes at the second fork', LONG_MS)
     assert.match(death.line ?? '', /a forked child has written/)
     assert.deepEqual(files(death), ['written-2'])
+  })
+
+  test('forks again when a child waited for a thread that was not forked with it', async (t) => {
+    const death = await dieWith(t, 'waits for a thread at the first fork', LONG_MS)
+    assert.match(death.line ?? '', /a forked child has written/)
+    assert.deepEqual(files(death), ['written-2'])
+  })
+
+  test('has a child that leaves no report when it ends before its job', async (t) => {
+    const death = await dieWith(t, 'does not begin: no memory', LONG_MS, ['--report-on-fatalerror'])
+    assert.match(death.line ?? '', /no dump: the forked child ended by signal \d+ at fork 5$/)
+    const [report = '', ...more] = files(death)
+    assert.deepEqual(more, [])
+    assert.match(report, /^report\..*\.json$/)
   })
 
   test('gives up after five forks', async (t) => {

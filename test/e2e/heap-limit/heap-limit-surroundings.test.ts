@@ -206,6 +206,21 @@ describe('a later start in the same directory', () => {
     assert.deepEqual(lines.sort(), [false, true])
   })
 
+  it('reports what a crash loop left, whose lives end before their event loop has turned', async (t) => {
+    const directory = scratch(t)
+    for (let life = 0; life < 3; life++) {
+      await die(t, { directory, program: 'at-start.js' })
+      await untilWritten({ directory }, directory, life + 1)
+    }
+    const later = await die(t, { directory, program: 'waits.js', args: ['5000'], limitMb: 200 })
+    const reported = dumpsIn(later.stdout).flatMap((dump) => dump['files'] as string[])
+    assert.deepEqual(
+      reported.sort(),
+      artefacts({ directory }).map((name) => join(directory, name)),
+    )
+    assert.equal(reported.length, 6)
+  })
+
   it('keeps as many as `keep` says', async (t) => {
     const directory = scratch(t)
     for (let life = 0; life < 2; life++) await die(t, { directory, shape: 'array' }).then(untilWritten)

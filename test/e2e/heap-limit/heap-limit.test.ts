@@ -79,9 +79,12 @@ describe("a process that reaches V8's heap limit", () => {
   })
 
   it('writes no line with `logger: false`', async (t) => {
-    const death = await die(t, { options: { ...WATCHED, logger: false }, args: ['2000'] })
-    assert.equal(death.line, undefined)
-    assert.equal((await untilWritten(death)).length, 2)
+    const options = { ...WATCHED, logger: false }
+    for (const program of ['program.js', 'at-start.js']) {
+      const death = await die(t, { program, options, args: ['2000'] })
+      assert.equal(death.line, undefined)
+      assert.equal((await untilWritten(death)).length, 2)
+    }
   })
 
   for (const program of ['at-start.js', 'in-try.js', 'in-a-promise.js', 'in-a-vm.js', 'busy.js']) {

@@ -4,9 +4,11 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test, type TestContext } from 'node:test'
+import * as v8 from 'node:v8'
 import { type Options, resolveOptions } from '../../../src/monitor/options.js'
 import { startMonitoring } from '../../../src/monitor/start.js'
 import { type MonitorEvents, Voice } from '../../../src/monitor/voice.js'
+import { readLimits } from '../../../src/system/limits.js'
 
 const quiet = { watchdog: false, signal: false } as const
 /** The process of the tests is not to be profiled: that would spoil its coverage. */
@@ -61,4 +63,31 @@ test('the directory is there, and for its owner only, when the first dump by han
   // Stopping waits for the directory as a dump does.
   await monitoring.stop()
   assert.deepEqual(readdirSync(parent), ['new'])
+})
+
+test('update() warns of a threshold that cannot be passed, or hardly, once, and not of one that can', (t) => {
+  const { heap_size_limit: heapLimitBytes } = v8.getHeapStatistics()
+  const { memoryLimitBytes, totalMemoryBytes } = readLimits()
+  const wholeBytes = memoryLimitBytes ?? totalMemoryBytes
+  const hardlyBytes = Math.round((heapLimitBytes + wholeBytes) / 2)
+  if (hardlyBytes < heapLimitBytes + 500e6) return t.skip("V8's heap limit is the memory of this machine")
+  const { monitoring, lines } = start(t, { ...quiet, cpu: { threshold: '99%' }, memory: { sampling: false } })
+  const warnings = (update: Parameters<typeof monitoring.update>[0]): string[] => {
+    lines.length = 0
+    monitoring.update(update)
+    return lines.filter((line) => line.startsWith('warn'))
+  }
+  const memory = (threshold: number) => ({ memory: { threshold } })
+  const isOne = (of: RegExp, found: readonly string[]): void => {
+    assert.equal(found.length, 1, found.join('\n'))
+    assert.match(found[0] ?? '', of)
+  }
+
+  isOne(/memory threshold of .* is unlikely to be reached/, warnings(memory(hardlyBytes)))
+  assert.deepEqual(warnings(memory(hardlyBytes)), [])
+  isOne(/the CPU threshold/, warnings({ cpu: { threshold: 1e9 } }))
+  assert.deepEqual(warnings({ cpu: { counter: 3 } }), [])
+  isOne(/memory threshold .*never/, warnings(memory(wholeBytes * 2)))
+  assert.deepEqual(warnings(memory(1e8)), [])
+  isOne(/memory threshold of .* is unlikely to be reached/, warnings(memory(hardlyBytes)))
 })

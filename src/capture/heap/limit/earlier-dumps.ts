@@ -3,7 +3,6 @@ import {
   closeSync,
   constants,
   fstatSync,
-  fsyncSync,
   lstatSync,
   openSync,
   readFileSync,
@@ -129,7 +128,8 @@ export function countRecentDumps(
  * Of several processes that start at the same time one succeeds: it writes the marked text to a file that only one of
  * them can create, and renames that file over the sidecar, which ends the claim in the same step. The file's name is
  * derived from the sidecar's text, which other users cannot read: in a shared directory they could occupy a name that
- * they can guess.
+ * they can guess. The text is not synced: this runs on the application's thread, and a sync can take as long as the disk
+ * is busy. After a power failure the dump may be reported again, or have an empty sidecar.
  *
  * @returns `false` when the artefact has been reported, is being reported by another process, or cannot be marked.
  */
@@ -160,7 +160,6 @@ function claim(file: string, pid: number, nowMs: number): boolean {
     if (!sidecar || sidecar.reported !== undefined) throw new Error('reported already')
     const reported = { at: new Date(nowMs).toISOString(), pid }
     writeFileSync(descriptor, serialise({ ...sidecar, reported }))
-    fsyncSync(descriptor)
     renameSync(claimed, sidecarPath)
     return true
   } catch {

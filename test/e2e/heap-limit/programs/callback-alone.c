@@ -5,6 +5,8 @@
  *   arm | disarm
  *   plan <arming> <refusal, or ->      another plan, for that arming
  *   kill-group                         from now on plans for a cgroup that the kernel kills as one
+ *   hold <ms>                          from now on plans that hold the process for that long
+ *   busy                               from now on each pause of the callback takes a second longer
  *   limit                              V8 calls: "dumped", "declined", or "declined after a pause"
  *   wait <seconds>
  *   end-child                          the child of the latest dump, which works until then, ends
@@ -17,6 +19,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +38,13 @@ static int read_clock(clockid_t clock, struct timespec *now) {
 
 /* Pauses of the callback, which are calls without a descriptor. */
 static int pauses;
+static bool is_busy;
 
 static int wait_for(struct pollfd *descriptors, nfds_t count, int time_ms) {
-  if (count == 0) pauses++;
+  if (count == 0) {
+    pauses++;
+    if (is_busy) clock_offset_s++;
+  }
   return poll(descriptors, count, time_ms);
 }
 
@@ -113,6 +120,7 @@ int main(void) {
   char text[256];
   char word[256];
   unsigned number = 0;
+  unsigned hold_ms = 500;
   bool is_killed_as_one = false;
   (void)setvbuf(stdout, NULL, _IOLBF, 0);
   (void)dup2(STDOUT_FILENO, STDERR_FILENO);
@@ -125,13 +133,18 @@ int main(void) {
       heap_limit_disarm();
       puts("disarmed");
     } else if (sscanf(text, "plan %u %255[^\n]", &number, word) == 2) {
-      struct heap_limit_plan next = {.arming = number, .hold_ms = 500, .writes_line = true, .has_snapshot = true};
+      struct heap_limit_plan next = {.arming = number, .hold_ms = hold_ms, .writes_line = true, .has_snapshot = true};
       next.options.first_for_oom_killer = !is_killed_as_one;
       if (strcmp(word, "-") != 0) (void)snprintf(next.refusal, sizeof next.refusal, "%s", word);
       heap_limit_prepare(&next);
       puts("planned");
     } else if (strcmp(text, "kill-group") == 0) {
       is_killed_as_one = true;
+      puts("noted");
+    } else if (sscanf(text, "hold %u", &hold_ms) == 1) {
+      puts("noted");
+    } else if (strcmp(text, "busy") == 0) {
+      is_busy = true;
       puts("noted");
     } else if (strcmp(text, "limit") == 0) {
       reach_limit();

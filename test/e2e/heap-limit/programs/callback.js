@@ -1,5 +1,5 @@
-// The native part alone, with a job of the test instead of the dump. The third argument names the job, the fourth is the time for
-// which the process may be held, ms. The job leaves a file for each step that it reaches.
+// The native part alone, with a job of the test instead of the dump. The third argument names the job, the fourth is the
+// time for which the process may be held, ms. The job leaves a file for each step that it reaches.
 'use strict'
 const { readlinkSync, writeFileSync } = require('node:fs')
 const { loadForkHelper } = require('../../../../dist/capture/heap/fork/helper')
@@ -14,6 +14,13 @@ const spin = (ms) => {
 const jobs = {
   'writes at the second fork': (child) => {
     if (child.fork === 1) process.abort()
+    leave('written', child)
+    child.report('snapshot')
+    return true
+  },
+  // As V8 does for its own threads.
+  'waits for a thread at the first fork': (child) => {
+    if (child.fork === 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
     leave('written', child)
     child.report('snapshot')
     return true
@@ -65,6 +72,10 @@ const jobs = {
     writeFileSync('answers', JSON.stringify({ forked, ordered }))
     return true
   },
+  'does not begin: no memory': (child) => {
+    leave('began', child)
+    return true
+  },
   'reports nothing': (child) => {
     leave('began', child)
     spin(60_000)
@@ -73,10 +84,12 @@ const jobs = {
 }
 
 const { helper } = loadForkHelper()
+// The array that the process was growing in a native call needs more.
+const hasMemory = job !== 'does not begin: no memory'
 const plan = {
   arming: helper.armHeapLimit(jobs[job]),
   options: {
-    dataAllowanceBytes: 2 ** 30,
+    dataAllowanceBytes: hasMemory ? 2 ** 30 : 2 ** 20,
     deadlineSeconds: 60,
     niceness: 0,
     firstForOomKiller: true,
@@ -94,4 +107,4 @@ const plan = {
 // The first plan is one to wait with.
 helper.prepareHeapLimit(plan)
 helper.prepareHeapLimit(plan)
-setTimeout(shapes.burst, 100)
+setTimeout(hasMemory ? shapes.burst : shapes.array, 100)
