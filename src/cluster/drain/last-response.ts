@@ -36,21 +36,21 @@ function closeInHeaders(given: unknown): unknown {
   return headers
 }
 
+/** As Node does, takes a list for one of pairs if its first entry is a list. */
 function closeInList(list: readonly unknown[]): unknown[] {
-  return list.map((each, index): unknown => {
-    if (!Array.isArray(each)) return isKeepAlive(list[index - 1], each) ? 'close' : each
-    const [name, value] = each as unknown[]
-    return [name, isKeepAlive(name, value) ? 'close' : value]
-  })
+  if (Array.isArray(list[0])) return list.map((pair) => (Array.isArray(pair) ? closeInPair(pair) : pair))
+  return list.map((each, index) => (index % 2 === 1 ? closeInPair([list[index - 1], each])[1] : each))
 }
 
+function closeInPair([name, value]: readonly unknown[]): unknown[] {
+  return [name, isKeepAlive(name, value) ? 'close' : value]
+}
+
+/** @param value - Text, or a list of texts, as in the `headersDistinct` that a proxy copies. */
 function isKeepAlive(name: unknown, value: unknown): boolean {
-  return (
-    typeof name === 'string' &&
-    name.toLowerCase() === 'connection' &&
-    typeof value === 'string' &&
-    /\bkeep-alive\b/i.test(value)
-  )
+  if (typeof name !== 'string' || name.toLowerCase() !== 'connection') return false
+  const texts: readonly unknown[] = Array.isArray(value) ? value : [value]
+  return texts.some((text) => typeof text === 'string' && /\bkeep-alive\b/i.test(text))
 }
 
 /**

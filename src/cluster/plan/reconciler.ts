@@ -133,6 +133,8 @@ export class Reconciler {
         return
       case 'joined':
         if (slot.state === 'starting') slot.joined = true
+        // Before, it did not receive the order: only `stop` drains a worker that is not ready.
+        else if (slot.state === 'draining') this.#roster.order(slot.key, 'stop')
         return
       case 'started':
         if (slot.state === 'starting') slot.startedRssBytes = input.rssBytes

@@ -60,7 +60,12 @@ export class Roster {
     this.retire(slot, 'draining', now, recycling)
     // Reported before the order, so that listeners can leave the worker out before it drains.
     this.report({ name: 'drain', key: slot.key, reason, rssBytes: slot.rssBytes })
-    this.#actions.push({ type: 'drain', key: slot.key, reason })
+    this.order(slot.key, reason)
+  }
+
+  /** Sends the order to drain; a worker that drains already ignores it. */
+  order(key: WorkerKey, reason: DrainReason): void {
+    this.#actions.push({ type: 'drain', key, reason })
   }
 
   /** Takes a worker's place from it, and gives it the same time as a draining one. */

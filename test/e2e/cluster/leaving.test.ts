@@ -130,6 +130,15 @@ describe('leaving', { concurrency: 3 }, () => {
     assert.deepEqual(await running.gone(2000), { code: 0, signal: null })
   })
 
+  test('SIGTERM while a worker has yet to call run: it drains as soon as it does', async (t) => {
+    const running = await RunningCluster.start(t, { options: { count: 1 } }, { program: 'runs-late.js' })
+    await running.until('the fork', () => running.times('fork') > 0)
+    running.kill('SIGTERM')
+    assert.deepEqual(await running.gone(), { code: 0, signal: null })
+    const { code, signal } = running.entries.find(({ ev }) => ev === 'exit') ?? {}
+    assert.deepEqual([code, signal], [0, null], running.story())
+  })
+
   test('SIGTERM to one worker: it is replaced like one above its limit, and drains', async (t) => {
     const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 3000 } })
     await running.allReady()

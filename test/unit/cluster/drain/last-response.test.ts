@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import http from 'node:http'
 import http2 from 'node:http2'
 import net, { type AddressInfo } from 'node:net'
-import { test, type TestContext } from 'node:test'
-import { sendGoAway } from '../../../../src/cluster/drain/last-response'
+import { before, test, type TestContext } from 'node:test'
+import { overruleKeepAlive, sendGoAway } from '../../../../src/cluster/drain/last-response'
 
 const TYPES = { headers: 1, rstStream: 3, settings: 4, goaway: 7 }
 const END_STREAM_AND_HEADERS = 5
@@ -103,3 +104,61 @@ test('HTTP/2: a quiet client is asked to leave as well', async (t) => {
   await once(served, 'close')
   assert.ok(heard.includes(TYPES.goaway))
 })
+
+/** The header lines of a response whose application calls `writeHead` with these headers. */
+async function sentWith(t: TestContext, headers: unknown): Promise<readonly string[]> {
+  const server = http.createServer((_req, res) => {
+    res.sendDate = false
+    res.writeHead(200, headers as http.OutgoingHttpHeaders)
+    res.end()
+  })
+  t.after(() => server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  const [response] = (await once(http.get({ host: '127.0.0.1', port, agent: false }), 'response')) as [
+    http.IncomingMessage,
+  ]
+  const lines: string[] = []
+  for (let i = 0; i < response.rawHeaders.length; i += 2) {
+    lines.push(`${response.rawHeaders[i]}: ${response.rawHeaders[i + 1]}`)
+  }
+  response.resume()
+  return lines.filter((line) => !line.startsWith('Transfer-Encoding'))
+}
+
+before(overruleKeepAlive)
+
+for (const [form, headers, expected] of [
+  [
+    'a flat list with a list as value',
+    ['Set-Cookie', ['a=1', 'b=2', 'c=3'], 'Connection', 'keep-alive'],
+    ['Set-Cookie: a=1', 'Set-Cookie: b=2', 'Set-Cookie: c=3', 'Connection: close'],
+  ],
+  [
+    'a flat list with a list of one as value',
+    ['Set-Cookie', ['a=1'], 'Connection', 'keep-alive'],
+    ['Set-Cookie: a=1', 'Connection: close'],
+  ],
+  [
+    'a flat list in which a value is called like the header',
+    ['Vary', 'connection', 'Keep-Alive', 'timeout=5', 'Connection', 'close'],
+    ['Vary: connection', 'Keep-Alive: timeout=5', 'Connection: close'],
+  ],
+  [
+    'a list of pairs',
+    [
+      ['Set-Cookie', ['a=1', 'b=2', 'c=3']],
+      ['Connection', 'keep-alive'],
+    ],
+    ['Set-Cookie: a=1', 'Set-Cookie: b=2', 'Set-Cookie: c=3', 'Connection: close'],
+  ],
+  [
+    'lists as values, as a proxy copies `headersDistinct`',
+    { 'Set-Cookie': ['a=1', 'b=2', 'c=3'], Connection: ['keep-alive'] },
+    ['Set-Cookie: a=1', 'Set-Cookie: b=2', 'Set-Cookie: c=3', 'Connection: close'],
+  ],
+] as const) {
+  test(`HTTP/1.1: keep-alive that the application writes is overruled, the other headers stay: ${form}`, async (t) => {
+    assert.deepEqual(await sentWith(t, headers), expected)
+  })
+}

@@ -727,6 +727,24 @@ describe('stop', () => {
     assert.deepEqual(stage.killed, [1])
   })
 
+  test('a worker that calls run only after it is ordered again; one that had called it is not', () => {
+    const stage = new Stage({ count: 2 })
+    stage.announce(1)
+    stage.give({ type: 'stop' })
+    stage.give({ type: 'joined', key: 2 })
+    stage.give({ type: 'started', key: 2, rssBytes: 40 * MB })
+    stage.give({ type: 'closed', key: 1 })
+    assert.deepEqual(
+      stage.drained.map((each) => [each.key, each.reason]),
+      [1, 2, 2].map((key) => [key, 'stop']),
+    )
+    assert.equal(stage.count('drain'), 2)
+    stage.pass(6999)
+    assert.deepEqual(stage.killed, [])
+    stage.pass(1)
+    assert.deepEqual(stage.killed, [1, 2])
+  })
+
   test('with no worker alive it is finished at once', () => {
     const stage = new Stage({ count: 1 })
     stage.exit(1, 7)
