@@ -8,6 +8,11 @@ import { type ReadKernelFile, readKernelFile } from './proc'
 
 /** Interval at which a process that waits for its turn tries again, ms. */
 const LOOK_MS = 100
+/**
+ * Looks at which a process leaves a free turn to those who came before it. They take it at their next look; but a place may be
+ * held by a stopped process or by another user, who must not delay a dump by more than this.
+ */
+const MOST_DEFERRALS = 10
 
 /** Ends a turn, so that the next process can take it. */
 export type EndTurn = () => void
@@ -24,9 +29,9 @@ export interface TurnTerms {
 /**
  * Waits for this process's turn: of the processes under one memory limit, one at a time takes a heap snapshot. A turn
  * is an abstract Unix socket that listens: the kernel gives its name to one process, and frees it when that process
- * ends in any way.
+ * ends in any way. So is a place in the queue, whose name ends with the time at which the waiting began: who came first is next.
  *
- * Any user can occupy such a name. A socket that is held by no process of this user is ignored.
+ * Any user can occupy such a name. A turn that is held by no process of this user is ignored.
  *
  * @returns `undefined` when another process had the turn for all of `longestMs`. Otherwise a function that ends the
  * turn; also when the wait was ended early or there is nothing to wait for.
@@ -38,13 +43,24 @@ export async function takeTurn({
 }: TurnTerms): Promise<EndTurn | undefined> {
   if (name === undefined) return nothing
   const until = monotonicMs() + longestMs
-  const holders = new Holders(name)
-  for (;;) {
-    const occupied = await occupy(name)
-    if (occupied !== 'taken') return occupied
-    if (early.aborted || holders.isStranger()) return nothing
-    if (monotonicMs() >= until) return undefined
-    await pause(LOOK_MS, early)
+  const holders = new Holders()
+  let place: Place | undefined
+  let deferrals = 0
+  try {
+    for (;;) {
+      const { holder, places } = readQueue(name)
+      const isNext = !places.some((other) => !place || other < place.name)
+      if (isNext || deferrals >= MOST_DEFERRALS) {
+        const occupied = await occupy(name)
+        if (occupied !== 'taken') return occupied
+      } else if (holder === undefined) deferrals++
+      if (early.aborted || (holder !== undefined && holders.isStranger(holder))) return nothing
+      if (monotonicMs() >= until) return undefined
+      place ??= await takePlace(name)
+      await pause(LOOK_MS, early)
+    }
+  } finally {
+    place?.leave()
   }
 }
 
@@ -88,21 +104,33 @@ function occupy(name: string): Promise<EndTurn | 'taken'> {
 
 const nothing: EndTurn = () => undefined
 
+interface Place {
+  /** Sorts behind the names of those who came before. */
+  readonly name: string
+  readonly leave: () => void
+}
+
+/** The clock is the kernel's, the same in all processes. */
+async function takePlace(name: string): Promise<Place | undefined> {
+  const place = `${name}/${Math.floor(monotonicMs() * 1000)
+    .toString()
+    .padStart(16, '0')}`
+  const leave = await occupy(place)
+  return leave === 'taken' ? undefined : { name: place, leave }
+}
+
 /** Judges whether a process of this user holds a name, once per holder: it reads the descriptors of all of them. */
 class Holders {
   #known: string | undefined
   #suspect: string | undefined
   #doubts = 0
 
-  constructor(private readonly name: string) {}
-
   /**
    * Whether no holder is among this user's processes, by two checks of one holder or three of several in a row: a process of this
    * user may have ended just before a check, and another user may take the name anew between two.
    */
-  isStranger(): boolean {
-    const inode = inodeOf(this.name)
-    if (inode === undefined || inode === this.#known) return false
+  isStranger(inode: string): boolean {
+    if (inode === this.#known) return false
     const isOwn = hasDescriptor((path) => readlinkSync(path) === `socket:[${inode}]`)
     if (isOwn) {
       this.#known = inode
@@ -115,12 +143,23 @@ class Holders {
   }
 }
 
-/** A line of `/proc/net/unix` ends with inode and name; the name's first character and padding are shown as `@`. */
-function inodeOf(name: string): string | undefined {
-  const shown = `@${name.slice(1)}`
+/**
+ * The inode of the socket that is the turn, and the names of the places. A line of `/proc/net/unix` ends with inode and name; the
+ * name's first character and padding are shown as `@`.
+ */
+function readQueue(name: string): {
+  readonly holder: string | undefined
+  readonly places: readonly string[]
+} {
+  const turn = name.slice(1)
+  const places: string[] = []
+  let holder: string | undefined
   for (const line of (readKernelFile('/proc/net/unix') ?? '').split('\n')) {
-    const [inode, path] = line.split(' ').slice(-2)
-    if (path?.replace(/@+$/, '') === shown) return inode
+    const at = line.indexOf(`@${turn}`)
+    if (at < 0) continue
+    const shown = line.slice(at + 1).replace(/@+$/, '')
+    if (shown === turn) holder ??= line.slice(0, at).trimEnd().split(' ').at(-1)
+    else if (shown.startsWith(`${turn}/`)) places.push(`\0${shown}`)
   }
-  return undefined
+  return { holder, places }
 }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { after, describe, test, type TestContext } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { type EndTurn, takeTurn, turnName } from '../../../src/system/turn'
 
 const LONG_MS = 60_000
@@ -48,6 +49,39 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
     ;(await next)()
     assert.deepEqual(steps, ['ends', 'next'])
   })
+
+  test('is for who came first, and who comes when it is free does not overtake those who wait', async () => {
+    const name = newName()
+    const order: number[] = []
+    let end = await taken(name)
+    const waiting = [0, 1, 2, 3].map(async (number) => {
+      // Each comes a look after the one before it.
+      await setTimeout(number * 110)
+      const endTurn = await taken(name)
+      order.push(number)
+      return endTurn
+    })
+    await setTimeout(600)
+    for (const next of waiting) {
+      end()
+      end = await next
+    }
+    end()
+    assert.deepEqual(order, [0, 1, 2, 3])
+  })
+
+  test(
+    'is had soon where another user, or a process that is stopped, holds a place before it',
+    { skip: isRoot === true ? false : isRoot },
+    async (t) => {
+      const name = newName()
+      await holder(t, `${name}/0000000000000001`, 65_534)
+      const end = await taken(name)
+      const next = taken(name)
+      end()
+      ;(await next)()
+    },
+  )
 
   test('of a neighbour is waited for until the time is over', async (t) => {
     const name = newName()
