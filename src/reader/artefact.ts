@@ -187,7 +187,7 @@ function thresholdOf(details: JsonObject): number | undefined {
 
 /** A threshold and a reading in the unit of their kind; anything else as it is. */
 function detailText(kind: Circumstances['kind'], name: string, value: unknown): string {
-  return ['threshold', 'reading'].includes(name) && typeof value === 'number'
+  return ['threshold', 'reading', 'heapLimit', 'heapUsed'].includes(name) && typeof value === 'number'
     ? formatReading(kind, value)
     : shortText(value)
 }
