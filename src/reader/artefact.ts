@@ -191,7 +191,8 @@ function thresholdOf(details: JsonObject): number | undefined {
 
 /** A threshold and a reading in the unit of their kind; anything else as it is. */
 function detailText(kind: Circumstances['kind'], name: string, value: unknown): string {
-  const number = ['threshold', 'reading'].includes(name) ? finite(value) : undefined
+  const isReading = ['threshold', 'reading', 'heapLimit', 'heapUsed'].includes(name)
+  const number = isReading ? finite(value) : undefined
   return number === undefined ? shortText(value) : formatReading(kind, number)
 }
 

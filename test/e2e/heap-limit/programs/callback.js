@@ -84,7 +84,7 @@ const jobs = {
 }
 
 const { helper } = loadForkHelper()
-// The array that the process was growing in a native call needs more.
+// JSON.parse, which is under way in the child, needs more.
 const hasMemory = job !== 'does not begin: no memory'
 const plan = {
   arming: helper.armHeapLimit(jobs[job]),
@@ -107,4 +107,4 @@ const plan = {
 // The first plan is one to wait with.
 helper.prepareHeapLimit(plan)
 helper.prepareHeapLimit(plan)
-setTimeout(hasMemory ? shapes.burst : shapes.array, 100)
+setTimeout(hasMemory ? shapes.burst : shapes.json, 100)
