@@ -69,6 +69,8 @@ export interface LoadResult {
   readonly farewells: number
   readonly workers: number
   readonly why: Record<string, number>
+  /** The `x-request-id` of each failed request. */
+  readonly failedIds: readonly string[]
 }
 
 /** A test, or whoever else cleans up after itself. */

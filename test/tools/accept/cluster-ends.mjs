@@ -1,10 +1,12 @@
 // The ends that supervisors give a cluster under the mixed load: PM2 in fork mode, itself (SIGINT to each process of the tree, SIGKILL
-// after 12 s), systemd (SIGTERM to the group), docker stop (SIGTERM to PID 1, SIGKILL after 10 s). Nothing that was accepted fails: a request that
-// has found its connection is answered whole; a connection that nothing accepted any more may be refused or reset.
+// after 12 s), systemd (SIGTERM to the group), docker stop (SIGTERM to PID 1, SIGKILL after 10 s). Nothing that was accepted fails: each
+// request that a worker's server has begun, by a list that the workers keep, is answered whole. A connection that no worker accepted any
+// more may be refused or reset.
 // CLUSTER_ROUNDS sets how often each, 10 if absent. PM2 comes from npm, once.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -43,7 +45,10 @@ for (const [name, end] of Object.entries(ends)) {
     const undo = []
     try {
       const result = await endUnderLoad({ after: (each) => undo.unshift(each) }, end, launchers[name]?.())
-      const lost = Object.entries(result.why).filter(([why]) => !NOT_ACCEPTED.has(why))
+      const others = Object.entries(result.why).filter(([why]) => !NOT_ACCEPTED.has(why))
+      assert.deepEqual(others, [], name)
+      assert.ok(result.accepted.size >= result.ok, 'the list has what was answered')
+      const lost = result.failedIds.filter((id) => result.accepted.has(id))
       assert.deepEqual(lost, [], name)
       sent += result.sent
       ok += result.ok
@@ -57,14 +62,22 @@ for (const [name, end] of Object.entries(ends)) {
 console.log(`Node ${process.versions.node}: ${ROUNDS} ends of each kind; ${figures.join('; ')}`)
 
 async function endUnderLoad(context, end, launcher = []) {
-  const running = await RunningCluster.start(context, { options: OPTIONS }, { launcher })
+  const directory = mkdtempSync(join(tmpdir(), 'ends-'))
+  context.after(() => rmSync(directory, { recursive: true }))
+  const ACCEPTED_FILE = join(directory, 'accepted')
+  const running = await RunningCluster.start(
+    context,
+    { options: OPTIONS },
+    { launcher, env: { ACCEPTED_FILE } },
+  )
   await running.allReady()
   const load = new Load(context, running.port, { users: 20, seconds: 600, mix: 'mixed' })
   await wait(4000)
   end(running)
   const { code, signal } = await running.gone(DOCKER_STOP_MS + 5000)
   assert.deepEqual([code, signal], [0, null])
-  return load.end()
+  const result = await load.end()
+  return { ...result, accepted: new Set(readFileSync(ACCEPTED_FILE, 'utf8').split('\n')) }
 }
 
 /**
