@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
 import net, { type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Load, User } from './http-client'
@@ -15,6 +18,7 @@ const often = { count: 2, minLifetime: 0, killTimeout: 4000 }
 interface HandOver {
   readonly kind?: string
   readonly to?: 'all' | 'serving'
+  readonly closes?: boolean
   readonly holds?: boolean
   readonly growsMb?: number
 }
@@ -47,6 +51,26 @@ async function wentWithCode0(running: RunningCluster): Promise<void> {
 }
 
 describe('sockets that the primary hands to its workers', { concurrency: 3 }, () => {
+  test('when the cluster stops and the primary accepts no more, no request that was accepted is dropped', async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'hand-over-'))
+    t.after(() => rmSync(directory, { recursive: true }))
+    const ACCEPTED_FILE = join(directory, 'accepted')
+    const config = { options: { count: 3, killTimeout: 15_000 } }
+    const [running, port] = await start(t, { to: 'all', closes: true }, config, { ACCEPTED_FILE })
+    const load = new Load(t, port, { users: 20, seconds: 120, mix: 'mixed' })
+    const accepted = () => (existsSync(ACCEPTED_FILE) ? readFileSync(ACCEPTED_FILE, 'utf8') : '').split('\n')
+    await running.until('load', () => accepted().length > 300)
+    running.kill('SIGTERM')
+    assert.deepEqual(await running.gone(LONG_MS), { code: 0, signal: null })
+    const { ok, failedIds } = await load.end()
+    assert.ok(ok > 200)
+    const begun = new Set(accepted())
+    assert.deepEqual(
+      failedIds.filter((id) => begun.has(id)),
+      [],
+    )
+  })
+
   for (const [to, whom] of [
     ['all', 'to draining workers too'],
     ['serving', 'to serving workers only'],

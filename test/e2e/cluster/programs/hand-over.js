@@ -2,6 +2,7 @@
 // The primary accepts the connections and hands them to its workers, as for sticky sessions. HAND_OVER describes it:
 //   kind     the worker's server: http, https, h2, h2c, net
 //   to       all: to every worker in turn, as code does that does not know of draining; serving: to those that do not drain
+//   closes   the primary accepts no more when the cluster stops
 //   growsMb  what the first worker takes by itself, soon after its start
 //   holds    the first worker keeps its sockets until it drains, and gives them to its server 300 ms later
 const cluster = require('node:cluster')
@@ -13,7 +14,13 @@ const path = require('node:path')
 const { run } = require(process.env.CLUSTER_DIST ?? '../../../../dist/cluster')
 const app = require('./server.js')
 
-const { kind = 'http', to = 'all', holds = false, growsMb = 0 } = JSON.parse(process.env.HAND_OVER ?? '{}')
+const {
+  kind = 'http',
+  to = 'all',
+  closes = false,
+  holds = false,
+  growsMb = 0,
+} = JSON.parse(process.env.HAND_OVER ?? '{}')
 const config = JSON.parse(process.env.CLUSTER_APP)
 const file = fs.readFileSync(path.join(__dirname, 'self-signed.pem'))
 const pem = { key: file, cert: file }
@@ -61,7 +68,10 @@ const handle = run(config.limit ?? '150mb', start, clean, { checkInterval: 100, 
 
 if (cluster.isPrimary) {
   const draining = new Set()
-  handle.on('drain', ({ id }) => draining.add(id))
+  handle.on('drain', ({ id, reason }) => {
+    draining.add(id)
+    if (closes && reason === 'stop') door.close()
+  })
   const names = ['ready', 'over', 'recycle', 'drain', 'recycled', 'crash', 'backoff', 'thrash']
   for (const name of names) handle.on(name, (event) => globalThis.probe(`handle ${name}`, event))
   let turn = 0
