@@ -133,10 +133,10 @@ export async function road(t: TestContext, target: string): Promise<Road> {
 /** An artefact that an earlier process has left. @returns Its name. */
 export function leave(
   directory: string,
-  { pid = 7, ms = 1000, bytes = 200_000, host = hostname(), of = directory }: Partial<Left> = {},
+  { pid = 7, ms = 1000, bytes = 200_000, host = hostname(), of = directory, ...left }: Partial<Left> = {},
 ): string {
-  const name = `memory-${pid}-${ms}.heapsnapshot`
-  writeFileSync(join(directory, name), randomBytes(bytes), { mode: 0o600 })
+  const { name = `memory-${pid}-${ms}.heapsnapshot`, content = randomBytes(bytes) } = left
+  writeFileSync(join(directory, name), content, { mode: 0o600 })
   describeIt(directory, name, host, of)
   return name
 }
@@ -147,6 +147,8 @@ interface Left {
   readonly bytes: number
   readonly host: string
   readonly of: string
+  readonly name: string
+  readonly content: Buffer | string
 }
 
 /** One that is only a link to a file of somebody. @returns Its name. */
