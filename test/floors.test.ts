@@ -14,7 +14,7 @@ const FLOORS: Record<string, readonly string[]> = {
   system: ['base'],
   makeup: ['base'],
   files: ['base', 'makeup'],
-  // The snapshot without the contents of strings: for the command line, and for the monitor's own files.
+  // Artefacts without the data of the application: for the command line, the monitor's own files, and what is sent.
   redact: ['base'],
   capture: ['base', 'system', 'files', 'capture/thread-limit'],
   // Asks the helper, which alone can try it.
@@ -95,6 +95,7 @@ const FLOORS: Record<string, readonly string[]> = {
     'system/turn',
     'files',
     'makeup',
+    'redact',
     'capture/engines',
     'capture/own-package',
     'capture/thread-limit',

@@ -1,22 +1,21 @@
-const BUFFER_BYTES = 256 * 1024
+/** Bytes at which what is collected is handed on. */
+const FULL_BYTES = 256 * 1024
 /** Longest number, and what stands beside it, bytes. */
 const NUMBER_BYTES = 20
 
-/** Collects what is written, and hands it on in large chunks. */
+/** Collects what is written, so that it can be handed on in large chunks. */
 export class Output {
-  readonly #write: (chunk: Buffer) => void
-  readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES)
+  #buffer = Buffer.allocUnsafe(2 * FULL_BYTES)
   #length = 0
-  #written = 0
 
-  /** @param write - Takes a chunk, which is valid until it returns. */
-  constructor(write: (chunk: Buffer) => void) {
-    this.#write = write
+  /** Whether it is time to {@link take}. */
+  get isFull(): boolean {
+    return this.#length >= FULL_BYTES
   }
 
   /** Writes a whole number from 0 on. */
   number(value: number): void {
-    if (this.#length + NUMBER_BYTES > BUFFER_BYTES) this.flush()
+    this.#makeRoom(NUMBER_BYTES)
     let digits = 1
     for (let limit = 10; value >= limit; limit *= 10) digits += 1
     let at = this.#length + digits
@@ -30,7 +29,7 @@ export class Output {
   }
 
   byte(byte: number): void {
-    if (this.#length === BUFFER_BYTES) this.flush()
+    this.#makeRoom(1)
     this.#buffer[this.#length++] = byte
   }
 
@@ -39,21 +38,23 @@ export class Output {
   }
 
   bytes(bytes: Buffer): void {
-    if (this.#length + bytes.length > BUFFER_BYTES) this.flush()
-    if (bytes.length > BUFFER_BYTES) {
-      this.#write(bytes)
-      this.#written += bytes.length
-      return
-    }
+    this.#makeRoom(bytes.length)
     bytes.copy(this.#buffer, this.#length)
     this.#length += bytes.length
   }
 
-  /** @returns Bytes written so far. @throws What `write` throws. */
-  flush(): number {
-    this.#write(this.#buffer.subarray(0, this.#length))
-    this.#written += this.#length
+  /** What was written since the last time; valid until the next write. */
+  take(): Buffer {
+    const taken = this.#buffer.subarray(0, this.#length)
     this.#length = 0
-    return this.#written
+    return taken
+  }
+
+  /** A single item can be longer than what is left. */
+  #makeRoom(bytes: number): void {
+    if (this.#length + bytes <= this.#buffer.length) return
+    const larger = Buffer.allocUnsafe(2 * (this.#length + bytes))
+    this.#buffer.copy(larger, 0, 0, this.#length)
+    this.#buffer = larger
   }
 }

@@ -29,6 +29,10 @@ const HAS_SPARSE_ELEMENTS = 32
 const IS_GLOBAL_OBJECT = 64
 const IS_SHAPE = 128
 
+/** Items that are read in one step: a millisecond or two. */
+const STEP_ITEMS = 16 * 1024
+const NOTHING = Buffer.alloc(0)
+
 const POINTER_BYTES = 8
 const COMMA = 0x2c
 const LINE = 0x0a
@@ -56,28 +60,43 @@ interface Heap {
  * A string of the table can be both a name and a value: then the value gets a new place in the table. The table comes last in the
  * file, so the file is read four times: objects, strings, references, and everything while it is written.
  *
- * Synchronous, and needs no thread and hardly any garbage collection: it runs in the forked child too.
+ * In steps, so that a thread can do something else in between: the first ones yield nothing. Needs hardly any garbage collection.
  *
  * @param from - Descriptor of the snapshot, a regular file.
- * @param write - Takes the new snapshot chunk by chunk, each valid until it returns.
- * @returns Bytes written.
- * @throws When the snapshot is not whole; else what `write` throws, or the file system's error.
+ * @yields The new snapshot chunk by chunk, each valid until the next one.
+ * @throws When the snapshot is not whole, or the file system's error.
  */
-export function redactSnapshot(from: number, write: (chunk: Buffer) => void): number {
+export function* redactedChunks(from: number): Generator<Buffer, void> {
   const input = new Input(from)
-  const heap = readNodes(input, readLayout(input))
-  readStrings(input, heap)
+  const heap = yield* readNodes(input, readLayout(input))
+  yield* readStrings(input, heap)
   readFunctions(input, heap)
-  readEdges(input, heap)
-  const output = new Output(write)
+  yield* readEdges(input, heap)
+  const output = new Output()
   output.text(`{"snapshot":${toJson(heap.layout.header)},\n"nodes":[`)
-  const aliases = writeNodes(input, output, heap)
-  writeEdges(input, output, heap)
-  writeStrings(input, output, heap, aliases)
-  return output.flush()
+  const aliases = yield* writeNodes(input, output, heap)
+  yield* writeEdges(input, output, heap)
+  yield* writeStrings(input, output, heap, aliases)
+  yield output.take()
 }
 
-function readNodes(input: Input, layout: Layout): Heap {
+/**
+ * The same within the call: it runs in the forked child too.
+ *
+ * @param write - Takes the new snapshot chunk by chunk, each valid until it returns.
+ * @returns Bytes written.
+ * @throws What {@link redactedChunks} throws, and what `write` throws.
+ */
+export function redactSnapshot(from: number, write: (chunk: Buffer) => void): number {
+  let written = 0
+  for (const chunk of redactedChunks(from)) {
+    if (chunk.length > 0) write(chunk)
+    written += chunk.length
+  }
+  return written
+}
+
+function* readNodes(input: Input, layout: Layout): Generator<Buffer, Heap> {
   const { nodeCount, nodeFields, nodesAt, isValue, arrayType } = layout
   const nodes = new Uint8Array(nodeCount)
   const facts = new Uint32Array(nodeCount)
@@ -85,6 +104,7 @@ function readNodes(input: Input, layout: Layout): Heap {
   let names: Uint8Array = new Uint8Array(1024)
   input.seek(nodesAt)
   for (let node = 0; node < nodeCount; node += 1) {
+    if (node % STEP_ITEMS === 0) yield NOTHING
     let [type, name, size] = [0, 0, 0]
     for (let field = 0; field < nodeFields.length; field += 1) {
       const value = input.number()
@@ -114,13 +134,14 @@ function readNodes(input: Input, layout: Layout): Heap {
 }
 
 /** Notes what the text of each string says about it. */
-function readStrings(input: Input, heap: Heap): void {
+function* readStrings(input: Input, heap: Heap): Generator<Buffer, void> {
   input.seek(heap.stringsAt)
   let count = 0
   for (let raw = input.string(); raw !== undefined; raw = input.string()) {
     if (count >= heap.strings.length) heap.strings = grown(heap.strings, count)
     heap.strings[count] = (heap.strings[count] ?? 0) | judge(raw)
     count += 1
+    if (count % STEP_ITEMS === 0) yield NOTHING
   }
   heap.stringCount = count
 }
@@ -152,7 +173,7 @@ function readFunctions(input: Input, heap: Heap): void {
 }
 
 /** Finds the names that stay, and the objects whose elements have data for indices. */
-function readEdges(input: Input, heap: Heap): void {
+function* readEdges(input: Input, heap: Heap): Generator<Buffer, void> {
   const { layout, nodes, facts, edgeCounts, strings } = heap
   const { edgeFields, edgeKinds, stringType, arrayType, nodeFields, isValue } = layout
   for (let node = 0; node < nodes.length; node += 1) {
@@ -163,12 +184,14 @@ function readEdges(input: Input, heap: Heap): void {
     if ((flags & IS_GLOBAL) !== 0) nodes[node] = type | IS_GLOBAL_OBJECT
   }
   input.seek(heap.edgesAt)
+  let seen = 0
   for (let node = 0; node < nodes.length; node += 1) {
     const bits = nodes[node] ?? 0
     const edgeCount = edgeCounts[node] ?? 0
     let highestElement = -1
     let words = edgeCount
     for (let edge = 0; edge < edgeCount; edge += 1) {
+      if (++seen % STEP_ITEMS === 0) yield NOTHING
       let [kind, name, to] = [NAMED, 0, 0]
       for (let field = 0; field < edgeFields.length; field += 1) {
         const value = input.number()
@@ -195,12 +218,17 @@ function readEdges(input: Input, heap: Heap): void {
 }
 
 /** @returns For each string that stays as a name, and was a value too, the place of the value. */
-function writeNodes(input: Input, output: Output, heap: Heap): ReadonlyMap<number, number> {
+function* writeNodes(
+  input: Input,
+  output: Output,
+  heap: Heap,
+): Generator<Buffer, ReadonlyMap<number, number>> {
   const { layout, nodes } = heap
   const { nodeFields, isValue, nodesAt } = layout
   const aliases = new Map<number, number>()
   input.seek(nodesAt)
   for (let node = 0; node < nodes.length; node += 1) {
+    if (output.isFull) yield output.take()
     const isContent = isValue[(nodes[node] ?? 0) & TYPE_BITS] === true
     if (node > 0) output.byte(COMMA)
     for (let field = 0; field < nodeFields.length; field += 1) {
@@ -223,7 +251,7 @@ function placeOfValue(heap: Heap, name: number, aliases: Map<number, number>): n
   return place
 }
 
-function writeEdges(input: Input, output: Output, heap: Heap): void {
+function* writeEdges(input: Input, output: Output, heap: Heap): Generator<Buffer, void> {
   const { layout, nodes, edgeCounts } = heap
   const { edgeFields, edgeKinds } = layout
   output.text('],\n"edges":[')
@@ -234,6 +262,7 @@ function writeEdges(input: Input, output: Output, heap: Heap): void {
     const edgeCount = edgeCounts[node] ?? 0
     let elements = 0
     for (let edge = 0; edge < edgeCount; edge += 1) {
+      if (output.isFull) yield output.take()
       if (!isFirst) output.byte(COMMA)
       isFirst = false
       let kind = NAMED
@@ -251,13 +280,19 @@ function writeEdges(input: Input, output: Output, heap: Heap): void {
 }
 
 /** The lists of numbers between the references and the strings are copied. */
-function writeStrings(input: Input, output: Output, heap: Heap, aliases: ReadonlyMap<number, number>): void {
+function* writeStrings(
+  input: Input,
+  output: Output,
+  heap: Heap,
+  aliases: ReadonlyMap<number, number>,
+): Generator<Buffer, void> {
   const { functionsAt, stringsAt, strings, stringCount } = heap
   input.seek(functionsAt)
   while (input.position < stringsAt) {
     const bytes = input.take(stringsAt - input.position)
     if (bytes.length === 0) throw damaged('it ends before its strings')
     output.bytes(bytes)
+    if (output.isFull) yield output.take()
   }
   if (stringCount === 0) throw damaged('it has no strings')
   for (let index = 0; index < stringCount; index += 1) {
@@ -268,8 +303,12 @@ function writeStrings(input: Input, output: Output, heap: Heap, aliases: Readonl
     if (isKept(flags) || (flags & IS_FIXED) !== 0) writeName(output, raw, index)
     else output.text(placeholder(index))
     output.byte(LINE)
+    if (output.isFull) yield output.take()
   }
-  for (const place of aliases.values()) output.text(`,${placeholder(place)}\n`)
+  for (const place of aliases.values()) {
+    output.text(`,${placeholder(place)}\n`)
+    if (output.isFull) yield output.take()
+  }
   // A snapshot ends with `"]}`, without a line break.
   output.text(',"(redacted)"]}')
 }

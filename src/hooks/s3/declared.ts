@@ -18,5 +18,5 @@ export const S3_OPTIONS: readonly DeclaredOption[] = [
   { option: 's3.deleteAfterUpload', variable: 'value', example: 'true' },
   { option: 's3.maxBytes', variable: 'value', example: '2gb' },
   { option: 's3.timeout', variable: 'value', example: '10000' },
-  { option: 's3.redact', variable: 'value', example: 'false' },
+  { option: 's3.redact', variable: 'value', example: 'true' },
 ]

@@ -51,7 +51,12 @@ export interface UploadOptions {
   maxBytes?: number | string | false | undefined
   /** ms without a byte from or to S3 that end a request: a whole number from 1 to 2147483647. @defaultValue 30000 */
   timeout?: number | undefined
-  /** Send heap snapshots without the contents of strings. @defaultValue false */
+  /**
+   * Send heap snapshots without the contents of strings, numbers and regular expressions, and profiles without queries of URLs and
+   * `data:` URLs. What stays on disk is whole.
+   *
+   * @defaultValue false
+   */
   redact?: boolean | undefined
 }
 
@@ -81,6 +86,7 @@ export interface UploadSettings {
   /** `Infinity`: no limit. */
   readonly maxBytes: number
   readonly timeoutMs: number
+  readonly redact: boolean
 }
 
 export const DEFAULT_MAX_BYTES = '10gb'
@@ -100,8 +106,6 @@ export function resolveUploadOptions(options: unknown): UploadSettings {
   const bucket = text('bucket')
   if (bucket === undefined) throw typeError('options.bucket', 'the name of a bucket', undefined)
   const endpoint = readEndpoint(text('endpoint'))
-  const isRedacted = readBoolean(given['redact'], 'options.redact', false)
-  if (isRedacted) throw rangeError('options.redact', 'false: this version cannot redact what it sends', true)
   return Object.freeze<UploadSettings>({
     bucket,
     prefix: text('prefix') ?? '',
@@ -119,6 +123,7 @@ export function resolveUploadOptions(options: unknown): UploadSettings {
     deleteAfterUpload: readBoolean(given['deleteAfterUpload'], 'options.deleteAfterUpload', false),
     maxBytes: readMaxBytes(given['maxBytes']),
     timeoutMs: readMs(given['timeout'], 'options.timeout', DEFAULT_TIMEOUT_MS),
+    redact: readBoolean(given['redact'], 'options.redact', false),
   })
 }
 

@@ -2,6 +2,9 @@ import { fstatSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { pause } from '../../base/time'
 import { read } from '../../files/disk'
+import type { ArtefactExtension } from '../../files/names'
+import { redactedChunks } from '../../redact/snapshot'
+import { withoutUrlContentsOf } from '../../redact/urls'
 
 /**
  * Level of gzip. For 100 MB of a heap snapshot level 1 takes 0.35 s of CPU and leaves 13 MB, level 6 takes 1.2 s and leaves 12 MB.
@@ -29,6 +32,27 @@ export async function* chunksOf(fd: number, stepBytes: number): AsyncGenerator<B
     await pause(0)
   }
   if (position < size) throw new Error(`the file has only ${position} of the ${size} bytes that it had`)
+}
+
+/**
+ * The content of an artefact without what it holds of the application's data. A snapshot is read four times; nothing is written to
+ * the disk.
+ *
+ * @throws What {@link chunksOf} throws, and for a snapshot that is not whole.
+ */
+export function redactedChunksOf(
+  fd: number,
+  extension: ArtefactExtension,
+  stepBytes: number,
+): AsyncGenerator<Buffer> {
+  return extension === '.heapsnapshot' ? redactedSnapshot(fd) : withoutUrlContentsOf(chunksOf(fd, stepBytes))
+}
+
+async function* redactedSnapshot(fd: number): AsyncGenerator<Buffer> {
+  for (const chunk of redactedChunks(fd)) {
+    if (chunk.length > 0) yield chunk
+    await pause(0)
+  }
 }
 
 /** A gzip member for each chunk: together they are one gzip file. */

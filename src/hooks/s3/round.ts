@@ -1,14 +1,17 @@
 import { lstatSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { messageOf } from '../../base/globals'
+import { messageOf, parseJson } from '../../base/globals'
 import { formatSize } from '../../base/size'
 import { holdDirectory } from '../../files/directory'
+import type { ArtefactExtension } from '../../files/names'
+import type { Sidecar } from '../../files/sidecar'
 import { cpuSentence, memorySentence } from '../../makeup/sentence'
+import { withoutUrlContents } from '../../redact/urls'
 import { takeTurn } from '../../system/turn'
 import { keysOf, metadataOf } from './key'
 import type { UploadSettings } from './options'
-import { chunksOf, gzipped, STEP_BYTES, STEP_BYTES_ON_MAIN } from './packed'
+import { chunksOf, gzipped, redactedChunksOf, STEP_BYTES, STEP_BYTES_ON_MAIN } from './packed'
 import { SENT_FILE, SentList } from './sent'
 import { openStore, type Peers, type Store } from './store'
 import { judge, type Verdict } from './verdict'
@@ -165,7 +168,7 @@ async function sendOne(
       return finish('refused', `${file} is not sent: ${opened.whyAnother}, so it is another file`)
     const keys = keysOf({ ...settings, host }, name)
     if (!(await store.has(keys.sidecar))) {
-      const failure = await put(opened, keys, order, store)
+      const failure = await put(opened, name.extension, keys, order, store)
       if (failure !== undefined) return tell({ type: 'lost', message: `${file}: ${messageOf(failure)}` })
       const size = formatSize(opened.stats.size)
       tell({
@@ -189,22 +192,29 @@ async function sendOne(
 
 /** @returns What is wrong with the file; what is wrong with S3 is thrown. */
 async function put(
-  { fd, sidecar, sidecarText }: OpenWaiting,
+  { fd, sidecarText }: OpenWaiting,
+  extension: ArtefactExtension,
   keys: { readonly artefact: string; readonly sidecar: string },
   { settings, isOnThread }: RoundOrder,
   store: Store,
 ): Promise<unknown> {
+  const { redact } = settings
+  const description = redact ? withoutUrlContents(sidecarText) : sidecarText
+  const { why, makeup } = parseJson(description) as Sidecar
   const metadata = metadataOf({
-    why: `${sidecar.why.rule} ${sidecar.why.kind}`,
-    makeup: sentenceOf(sidecar),
+    why: `${why.rule} ${why.kind}`,
+    makeup: sentenceOf({ why, makeup }),
     service: settings.service,
     version: settings.version,
+    redacted: redact ? 'true' : '',
   })
+  const stepBytes = isOnThread ? STEP_BYTES : STEP_BYTES_ON_MAIN
+  const content = redact ? redactedChunksOf(fd, extension, stepBytes) : chunksOf(fd, stepBytes)
   let failure: unknown
-  // A redactor of heap snapshots has its place between the two.
-  const body = Readable.from(
-    gzipped(noting(chunksOf(fd, isOnThread ? STEP_BYTES : STEP_BYTES_ON_MAIN), (error) => (failure = error))),
-  ).on('error', () => undefined)
+  const body = Readable.from(gzipped(noting(content, (error) => (failure = error)))).on(
+    'error',
+    () => undefined,
+  )
   try {
     await store.put({ key: keys.artefact, body, contentType: 'application/gzip', metadata })
   } catch (error) {
@@ -212,7 +222,7 @@ async function put(
     throw error
   }
   // Last: the sign that the artefact is whole.
-  await store.put({ key: keys.sidecar, body: sidecarText, contentType: 'application/json', metadata })
+  await store.put({ key: keys.sidecar, body: description, contentType: 'application/json', metadata })
   return undefined
 }
 
@@ -226,7 +236,7 @@ async function* noting<T>(source: AsyncIterable<T>, onFailed: (error: unknown) =
   }
 }
 
-function sentenceOf({ makeup, why: { kind } }: OpenWaiting['sidecar']): string {
+function sentenceOf({ makeup, why: { kind } }: Pick<Sidecar, 'makeup' | 'why'>): string {
   try {
     if (!makeup) return ''
     return kind === 'cpu' ? cpuSentence(makeup) : memorySentence(makeup)

@@ -96,6 +96,8 @@ export interface Road {
   readonly requests: string[]
   /** Called with each request before it goes on, as far as it waits for that. */
   onRequest: (line: string, from: IncomingMessage) => unknown
+  /** Requests are answered with 503 and do not go on. */
+  isThrottled: boolean
 }
 
 export async function road(t: TestContext, target: string): Promise<Road> {
@@ -105,6 +107,12 @@ export async function road(t: TestContext, target: string): Promise<Road> {
     opened.requests.push(line)
     void (async () => {
       await opened.onRequest(line, incoming)
+      if (opened.isThrottled) {
+        incoming.resume()
+        answer.writeHead(503, { 'content-type': 'application/xml' })
+        answer.end('<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>')
+        return
+      }
       const { method, url, headers } = incoming
       const onward = request({ host, port, method, path: url, headers }, (response) => {
         answer.writeHead(response.statusCode ?? 500, response.headers).flushHeaders()
@@ -122,6 +130,7 @@ export async function road(t: TestContext, target: string): Promise<Road> {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests: [],
     onRequest: () => undefined,
+    isThrottled: false,
   }
   t.after(() => {
     server.closeAllConnections()
@@ -133,11 +142,11 @@ export async function road(t: TestContext, target: string): Promise<Road> {
 /** An artefact that an earlier process has left. @returns Its name. */
 export function leave(
   directory: string,
-  { pid = 7, ms = 1000, bytes = 200_000, host = hostname(), of = directory }: Partial<Left> = {},
+  { pid = 7, ms = 1000, bytes = 200_000, host = hostname(), of = directory, ...left }: Partial<Left> = {},
 ): string {
-  const name = `memory-${pid}-${ms}.heapsnapshot`
-  writeFileSync(join(directory, name), randomBytes(bytes), { mode: 0o600 })
-  describeIt(directory, name, { host, of, sizeBytes: bytes })
+  const { name = `memory-${pid}-${ms}.heapsnapshot`, content = randomBytes(bytes) } = left
+  writeFileSync(join(directory, name), content, { mode: 0o600 })
+  describeIt(directory, name, { host, of, sizeBytes: Buffer.byteLength(content) })
   return name
 }
 
@@ -147,6 +156,8 @@ interface Left {
   readonly bytes: number
   readonly host: string
   readonly of: string
+  readonly name: string
+  readonly content: Buffer | string
 }
 
 /** One that is only a link to a file of somebody. @returns Its name. */

@@ -51,6 +51,23 @@ describe('uploads to a real S3', { skip: noSwift }, () => {
     assert.deepEqual(app.said('failure'), [])
   })
 
+  it('an artefact costs three requests, and a large one two and its parts more', async (t) => {
+    const [bucket, way, directory] = [await newBucket(), await road(t, service.swift.endpoint), scratch(t)]
+    const methods = () => way.requests.map((line) => line.split(' ')[0])
+    const args = [bucket.options(way.endpoint)]
+    const small = leave(directory, { bytes: 1_000_000 })
+    const first = startApp(t, SENDS, {}, { directory, args })
+    await first.until('line', ({ text }) => text.startsWith(`sent ${small}`))
+    await first.order('stop')
+    assert.deepEqual(methods(), ['HEAD', 'PUT', 'PUT'])
+    way.requests.length = 0
+    const large = leave(directory, { pid: 8, ms: 2000, bytes: 30_000_000 })
+    const next = startApp(t, SENDS, {}, { directory, args })
+    await next.until('line', ({ text }) => text.startsWith(`sent ${large}`))
+    await next.order('stop')
+    assert.deepEqual(methods(), ['HEAD', 'POST', 'PUT', 'PUT', 'PUT', 'PUT', 'POST', 'PUT'])
+  })
+
   it('nothing is sent without uploadTo, nor what is not ours with it', async (t) => {
     const [bucket, way] = [await newBucket(), await road(t, service.swift.endpoint)]
     const [directory, elsewhere] = [scratch(t), scratch(t)]

@@ -17,7 +17,8 @@ const SERVERS = [...KINDS, 'proxy'].map((kind) => `/usr/bin/swift-${kind}-server
 const PYTHON = '/usr/bin/python3'
 /** Its servers read the salt of their hashes from here and from nowhere else. */
 const SALT = '/etc/swift/swift.conf'
-const PATIENCE_MS = 60_000
+/** Longer than a start takes among sixty busy processes on two cores, ms. */
+const PATIENCE_MS = 300_000
 
 export const CREDENTIALS = { accessKeyId: 'test:tester', secretAccessKey: 'testing' }
 /** A user who may do nothing. */
@@ -76,7 +77,10 @@ class Swift {
         const ended = this.#children.find(({ exitCode }) => exitCode !== null)
         if (ended || performance.now() > givesUpAtMs) {
           await this.kill()
-          throw new Error(`Swift did not start: ${errors}`)
+          const how = ended
+            ? `${ended.spawnargs[1]} ended with ${ended.exitCode}`
+            : `nothing listens on ${port}`
+          throw new Error(`Swift did not start: ${how}: ${errors}`)
         }
         await pause(50)
       }
