@@ -2,15 +2,16 @@ import type bytesPackage from 'bytes'
 
 /**
  * The package `bytes` parses as much of a string as it can and ignores the rest: `'1.2gbb'` and `'1g'` give 1, `'512m'`
- * gives
- * 512. So the whole string is checked first.
+ * gives 512. So the whole string is checked first.
  */
 const WHOLE_SIZE = /^\s*\d+(?:\.\d+)?\s*(?:b|kb|mb|gb|tb|pb)?\s*$/i
 
 /** @returns The size in bytes, or `undefined` when the text as a whole is not a size such as `'1.2gb'` or `'512 MB'`. */
 export function parseSize(text: string): number | undefined {
   if (!WHOLE_SIZE.test(text)) return undefined
-  return bytes().parse(text.trim()) ?? undefined
+  const sizeBytes = bytes().parse(text.trim()) ?? undefined
+  // Hundreds of digits are Infinity, a threshold that nothing passes.
+  return Number.isFinite(sizeBytes) ? sizeBytes : undefined
 }
 
 /** Formats bytes to be read by people, e.g. `1.2GB`. */

@@ -17,4 +17,7 @@ for (const text of ['1.2gbb', '1g', '1.2gib', '512m', '-1gb', '1e3', '', 'gb', '
   test(`does not read ${JSON.stringify(text)}`, () => assert.equal(parseSize(text), undefined))
 }
 
+test('does not read a size that no number holds', () =>
+  assert.equal(parseSize(`${'9'.repeat(400)}gb`), undefined))
+
 test('formats for a human', () => assert.equal(formatSize(1_288_490_188), '1.2GB'))

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import type { Options } from '../../../src/monitor/options.js'
 import * as options from '../../../src/monitor/options.js'
 
@@ -176,77 +175,6 @@ test('a hostile value makes an error of ours, not another one', () => {
   }
   refuses({ engine: { heapdump: hostile } }, TypeError, /^options\.engine\['heapdump'\]/)
   refuses({ engine: 'x'.repeat(1e6) }, RangeError, /^options\.engine.{0,300}$/)
-})
-
-test('any options at all: settings, or a TypeError or RangeError that names the option', () => {
-  const value = fc.oneof(
-    fc.constantFrom(
-      undefined,
-      null,
-      0,
-      -0,
-      -1,
-      NaN,
-      Infinity,
-      1,
-      2 ** 31,
-      '0%',
-      '1.2gbb',
-      '1g',
-      '80%',
-      '1gb',
-      '',
-      'hour',
-      'auto',
-      false,
-      true,
-    ),
-    fc.anything({
-      withBigInt: true,
-      withSymbol: true,
-      withDate: true,
-      withNullPrototype: true,
-    } as fc.ObjectConstraints),
-  )
-  const object = (keys: string[]) =>
-    fc.dictionary(
-      fc.constantFrom(...keys),
-      fc.oneof({ weight: 4, arbitrary: value }, { weight: 1, arbitrary: fc.array(value, { maxLength: 3 }) }),
-    )
-  const rule = object([
-    'interval',
-    'threshold',
-    'profileDir',
-    'counter',
-    'limiter',
-    'duration',
-    'blocked',
-    'sampling',
-  ])
-  const any = fc.record(
-    {
-      cpu: fc.oneof(rule, value),
-      memory: fc.oneof(rule, value),
-      profileDir: value,
-      signal: value,
-      watchdog: value,
-      engine: value,
-      keep: value,
-      logger: value,
-    },
-    { requiredKeys: [] },
-  )
-  fc.assert(
-    fc.property(fc.oneof(any, value), (wrong) => {
-      try {
-        resolveOptions(wrong as Options)
-      } catch (error) {
-        assert.ok(error instanceof TypeError || error instanceof RangeError, String(error))
-        assert.match(error.message, /^options[^]*(must be|is not an option)/)
-      }
-    }),
-    { numRuns: 2000 },
-  )
 })
 
 test('memory.heapLimit is true, false or an object with `hold`', () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import {
   cpSync,
   existsSync,
@@ -23,11 +24,7 @@ function without(program: string): string | false {
   return !isCi && spawnSync(program, ['--version']).status !== 0 && `no ${program}`
 }
 
-const binaries = existsSync(prebuilds)
-  ? readdirSync(prebuilds).flatMap((folder) =>
-      readdirSync(join(prebuilds, folder)).map((name) => join(folder, name)),
-    )
-  : []
+const binaries = existsSync(prebuilds) ? namesOf(prebuilds) : []
 
 test(
   'there are binaries to look at',
@@ -97,22 +94,39 @@ for (const binary of binaries) {
 }
 
 test(
-  'two clones in different directories build the same bytes',
+  'two clones in different directories build the same bytes, for each target that has a compiler',
   { skip: without(process.env.CC ?? 'cc') },
   (t) => {
-    assert.deepEqual(build(t, 'one'), build(t, 'another/and-a-longer-path'))
+    const built = build(t, 'one')
+    assert.deepEqual(build(t, 'another/and-a-longer-path'), built)
+    assert.ok(built.size > 0)
+    // Elsewhere they may be from an earlier state of the sources.
+    if (!isCi) return
+    assert.deepEqual([...built.keys()].sort(), [...binaries].sort())
+    for (const [binary, hash] of built) assert.equal(sha256(join(prebuilds, binary)), hash, binary)
   },
 )
 
-/** Builds this machine's binary in a clone of the sources. */
-function build(t: TestContext, name: string): readonly (readonly [string, Buffer])[] {
+/** Builds the binaries in a clone of the sources: the SHA-256 of each. */
+function build(t: TestContext, name: string): Map<string, string> {
   const directory = mkdtempSync(join(tmpdir(), 'clone-'))
   t.after(() => rmSync(directory, { recursive: true, force: true }))
   const clone = join(directory, name)
   mkdirSync(clone, { recursive: true })
   cpSync(join(repository, 'src/native'), join(clone, 'src/native'), { recursive: true })
   symlinkSync(join(repository, 'node_modules'), join(clone, 'node_modules'))
-  execFileSync(process.execPath, [join(clone, 'src/native/prebuild.mjs')])
-  const folder = join(clone, 'prebuilds', `linux-${process.arch}`)
-  return readdirSync(folder).map((file) => [file, readFileSync(join(folder, file))] as const)
+  execFileSync(process.execPath, [join(clone, 'src/native/prebuild.mjs'), '--release'], { stdio: 'pipe' })
+  const folder = join(clone, 'prebuilds')
+  return new Map(namesOf(folder).map((binary) => [binary, sha256(join(folder, binary))]))
+}
+
+/** Each binary below the folder, as `linux-x64/fork-helper.napi.glibc.node`. */
+function namesOf(folder: string): string[] {
+  return readdirSync(folder).flatMap((target) =>
+    readdirSync(join(folder, target)).map((file) => join(target, file)),
+  )
+}
+
+function sha256(file: string): string {
+  return createHash('sha256').update(readFileSync(file)).digest('hex')
 }
