@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Absent } from './figures'
 
 const INSTALL_MS = 180_000
 
@@ -10,16 +9,21 @@ export interface Installed {
   readonly modules: string
 }
 
+export interface NotInstalled {
+  readonly reason: string
+}
+
 /**
- * Installs a package into a directory of its own, outside of this project's dependencies. What is there already stays.
+ * Installs a package into a directory of its own, outside of this project's dependencies. One that is there already stays.
+ * Install scripts do not run: a package that is compiled goes through `npm run bench -- install`.
  *
- * @param peer - With its exact version: `name@1.2.3`.
+ * @param peer - With its exact version: `name@1.2.3` or `@scope/name@1.2.3`.
  */
-export function install(peer: string): Installed | Absent {
-  const directory = `${__dirname}/../.built/${peer}`
+export function install(peer: string): Installed | NotInstalled {
+  const directory = `${__dirname}/.built/${peer}`
   const modules = join(directory, 'node_modules')
   if (isThere(modules, peer)) return { modules }
-  // What an attempt that was broken off has left would count as there.
+  // Leftovers of an interrupted attempt would count as an installed package.
   rmSync(directory, { recursive: true, force: true })
   mkdirSync(directory, { recursive: true })
   writeFileSync(join(directory, 'package.json'), JSON.stringify({ private: true }))
@@ -43,15 +47,19 @@ export function install(peer: string): Installed | Absent {
   return { reason: `not installed: ${why}` }
 }
 
-/** Its first line is but a code. */
-function firstError(stderr: string): string | undefined {
+/** npm's first line is only a code. */
+export function firstError(stderr: string): string | undefined {
   return /^npm error (?!code)(.+)$/m.exec(stderr)?.[1]
+}
+
+/** The name of a package without its version. */
+export function nameOf(peer: string): string {
+  return peer.slice(0, peer.lastIndexOf('@'))
 }
 
 /** npm writes the lockfile last. */
 function isThere(modules: string, peer: string): boolean {
-  const [name, version] = peer.split('@')
-  const file = join(modules, name ?? '', 'package.json')
+  const file = join(modules, nameOf(peer), 'package.json')
   if (!existsSync(join(modules, '..', 'package-lock.json')) || !existsSync(file)) return false
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version === version
+  return `${nameOf(peer)}@${(JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version}` === peer
 }
