@@ -33,7 +33,8 @@ export function textOf({ setting, parameters, rows }: Report<readonly Row[]>): s
   const { rounds, seconds, pinned } = parameters
   const cores = pinned === 'yes' ? 'server and load on a core each' : 'SERVER AND LOAD SHARE THE CORES'
   const verdicts = Object.entries(promises(rows)).map(
-    ([promise, holds]) => `${holds ? 'holds' : 'DOES NOT HOLD'}: ${promise}`,
+    ([promise, holds]) =>
+      `${holds === undefined ? 'not decided' : holds ? 'holds' : 'DOES NOT HOLD'}: ${promise}`,
   )
   return [
     settingInWords(setting),
