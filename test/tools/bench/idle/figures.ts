@@ -17,7 +17,7 @@ export interface Cost {
 
 /** At most this, percent of the capacity, at 80 % of it. */
 const MAX_COST_PERCENT = 0.5
-const HEAD = ['requests/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'CPU us per request', 'ratio to nothing']
+const HEAD = ['requests/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'CPU us', 'ratio to nothing']
 
 export function costOf(rows: readonly Row[], variant: string, share: Share): Cost | undefined {
   const [own, base] = [turnsOf(rows, variant), turnsOf(rows, NOTHING)].map((turns) =>

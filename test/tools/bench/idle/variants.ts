@@ -23,7 +23,7 @@ export const VARIANTS: readonly Variant[] = [
   { name: NOTHING, setup: 'nothing' },
   { name: OURS, setup: 'preloaded', register: NO_DUMP, watches: true },
   {
-    name: `${OURS}, watchdog: false`,
+    name: `${OURS}, no thread`,
     setup: 'preloaded',
     register: { ...NO_DUMP, CMM_WATCHDOG: 'false' },
     watches: true,
