@@ -3,16 +3,17 @@
 // process more, whether it survives under a memory limit. Prints a table per shape and size of heap; the ratios are against
 // v8.writeHeapSnapshot.
 //
-//   npm run bench -- heap-dump [sizes in MB, default 50,200,800] [shapes, default all] [ways, default all] [rounds, default 1]
+//   npm run bench -- heap-dump [sizes in MB, default 50,200,800] [shapes, default all] [ways, default all] [rounds, default 1] [--json file]
 //
 // The packages are built first, if need be; a way whose package is not to be had is left out, and said. So is one in place
 // for which the machine has no room: it could be the machine's other processes that the kernel kills.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { median, withCgroup, worstLatency } from '../accept/programs/forking.mjs'
 import { testPackages } from '../accept/programs/test-packages.mjs'
 
@@ -26,7 +27,10 @@ const MAX_CASE_MS = 15 * 60_000
 const limitMbFor = (sizeMb) => 4 * sizeMb + 400
 
 const list = (text, byDefault) => (text ? text.split(',') : byDefault)
-const [sizes, shapes, ways, rounds = '1'] = process.argv.slice(2)
+const { positionals, values } = parseArgs({ options: { json: { type: 'string' } }, allowPositionals: true })
+const [sizes, shapes, ways, rounds = '1'] = positionals
+/** What the tables show, for \`--json\`. */
+const rows = []
 const packages = testPackages()
 
 const availableMb = () =>
@@ -99,6 +103,11 @@ function residentMb(pid, field = 'VmRSS') {
 
 const FIGURES = { pauseMs: 'pause ms', worstMs: 'worst latency ms', extraMb: 'extra MB', totalMs: 'total ms' }
 
+function figuresOf(results) {
+  const figures = Object.keys(FIGURES).map((name) => [name, median(results.map((result) => result[name]))])
+  return { taken: results[0].way, ...Object.fromEntries(figures) }
+}
+
 function row(way, { leftOut, results, survives }, bare) {
   if (leftOut) return [way, leftOut]
   const failed = results.find(({ died, ended }) => died ?? ended)
@@ -136,6 +145,10 @@ async function compare(shape, sizeMb) {
   for (const [way, trial] of measured) {
     if (!trial.leftOut) trial.survives = await survival({ way, shape, sizeMb })
   }
+  for (const [way, { leftOut, results, survives }] of measured) {
+    const failed = leftOut ?? results.find(({ died, ended }) => died ?? ended)
+    rows.push({ sizeMb, shape, way, ...(failed ? { failed } : figuresOf(results)), survives })
+  }
   const v8 = measured.get('v8')?.results ?? []
   const bare = v8.length > 0 && v8.every(({ totalMs }) => totalMs > 0) ? v8 : undefined
   const columns = Object.values(FIGURES).flatMap((figure) => [figure, bare ? 'ratio' : ''])
@@ -149,3 +162,4 @@ console.log(`Node ${process.version}, ${Math.round(availableMb())} MB available,
 for (const size of list(sizes, ['50', '200', '800']).map(Number)) {
   for (const shape of list(shapes, Object.keys(NEED_FACTORS))) await compare(shape, size)
 }
+if (values.json) writeFileSync(values.json, `${JSON.stringify({ node: process.version, rows }, null, 2)}\n`)

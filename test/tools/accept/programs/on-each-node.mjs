@@ -8,7 +8,7 @@ const NODES = (process.env.CMM_NODES ?? '20,22,24,26').split(',')
 
 /**
  * Runs a program of this directory with one Node after the other, prints and returns the last line of each, joined, and fails if
- * one of them did. A Node that is not the one that runs here comes from npm, once.
+ * one of them did.
  */
 export function onEachNode(program, ...args) {
   const figures = []
@@ -26,7 +26,8 @@ export function onEachNode(program, ...args) {
   return figures.join('; ')
 }
 
-function nodeOf(major) {
+/** The binary of a major version. One that is not the one that runs here comes from npm, once. */
+export function nodeOf(major) {
   if (process.versions.node.split('.')[0] === major) return process.execPath
   const name = `node-linux-${process.arch}`
   const prefix = join(here, '.built', `node-${major}`)
