@@ -9,8 +9,8 @@ export interface ConfirmedLeak extends Climb {
   /** The sites that grew, the largest growth first; empty when allocations are not sampled. */
   readonly sites: readonly GrowingSite[]
   /**
-   * `sites`: allocation sites that freed nothing account for most of the growth. `growth`: the heap has grown as much
-   * again since. `none`: allocations are not sampled.
+   * `sites`: allocation sites that freed nothing account for most of the growth. `growth`: no site confirmed the leak,
+   * but the heap kept growing. `none`: allocations are not sampled.
    */
   readonly confirmedBy: 'sites' | 'growth' | 'none'
 }
@@ -21,6 +21,10 @@ export const KEPT_SHARE = 0.8
 export const EXPLAINED_SHARE = 0.5
 /** Until they confirm a leak, the sites are read again each time that the heap has grown by this share of the climb. */
 export const NEXT_LOOK_SHARE = 1 / 3
+/** A leak that the sites do not confirm is reported after the climb has lasted this long: load has a low once a day, ms ... */
+export const UNCONFIRMED_MS = 24 * 3_600_000
+/** ... and the heap has grown by this many times the climb. */
+export const UNCONFIRMED_GROWTH = 3
 /** A leak names at most this many sites. */
 export const SITES_NAMED = 5
 
@@ -39,7 +43,8 @@ interface Waiting {
  * objects confirm the leak.
  *
  * Reading them costs a full collection, so they are read only on a suspicion. A climb that the sites do not confirm is
- * dropped when the heap has shrunk by half of it, and reported when the heap has grown as much again.
+ * dropped when the heap has shrunk by half of it. It is reported when it has lasted a day and tripled, or when the
+ * trend finds a second leak.
  */
 export class LeakConfirmation {
   readonly #readHoldings: () => Holdings | undefined
@@ -88,8 +93,10 @@ export class LeakConfirmation {
     const after = this.#readHoldings()
     const { isConfirmed, keepers, growing } = compare(waiting.before, after ?? waiting.before)
     const grown = { ...climb, endMs: reading.atMs, growthBytes: reading.usedBytes - climb.startBytes }
-    const isAsMuchAgain = grown.growthBytes >= 2 * climb.growthBytes
-    if (isConfirmed || isAsMuchAgain || after === undefined) {
+    const isLasting =
+      grown.endMs - grown.startMs >= UNCONFIRMED_MS &&
+      grown.growthBytes >= UNCONFIRMED_GROWTH * climb.growthBytes
+    if (isConfirmed || isLasting || after === undefined) {
       this.#forget()
       if (isConfirmed) return { ...grown, sites: keepers, confirmedBy: 'sites' }
       return { ...grown, sites: growing, confirmedBy: after === undefined ? 'none' : 'growth' }

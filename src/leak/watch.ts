@@ -86,6 +86,6 @@ export function startLeakWatch(watch: LeakWatch): () => void {
 
 const CONFIRMED_BY: Readonly<Record<ConfirmedLeak['confirmedBy'], string>> = {
   sites: 'the allocation sites that grew have freed nothing',
-  growth: 'no allocation site confirms a leak, but the heap has grown as much again',
+  growth: 'no allocation site confirms a leak, but the heap kept growing',
   none: 'allocations are not sampled, so no site confirms a leak',
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { ConfirmedLeak, Holdings } from '../../../src/leak/confirmation'
-import { LeakConfirmation, SITES_NAMED } from '../../../src/leak/confirmation'
+import { LeakConfirmation, SITES_NAMED, UNCONFIRMED_MS } from '../../../src/leak/confirmation'
 import type { Climb } from '../../../src/leak/trend'
 
 const MB = 1024 * 1024
@@ -30,7 +30,7 @@ function climb(isLeak: boolean, growthMb: number): Climb {
 }
 
 /** Steps of a heap: its size after a collection, the climb that the trend sees, and what would be sampled then. */
-function follow(steps: readonly { mb: number; climb?: Climb; holds?: Holdings }[]) {
+function follow(steps: readonly { atMs?: number; mb: number; climb?: Climb; holds?: Holdings }[]) {
   let now: Holdings | undefined
   let reads = 0
   const leaks: ConfirmedLeak[] = []
@@ -38,7 +38,7 @@ function follow(steps: readonly { mb: number; climb?: Climb; holds?: Holdings }[
     reads++
     return now
   })
-  for (const [atMs, { mb, climb, holds }] of steps.entries()) {
+  for (const [at, { atMs = at, mb, climb, holds }] of steps.entries()) {
     now = holds
     const leak = confirmation.take({ atMs, usedBytes: mb * MB }, climb)
     if (leak) leaks.push(leak)
@@ -83,16 +83,25 @@ describe('a leak is reported', () => {
     assert.equal(leaks[0]?.growthBytes, 28 * MB)
   })
 
-  test('although the sites do not confirm it, once the heap has grown as much again', () => {
+  test('although the sites do not confirm it, once it has lasted a day and tripled', () => {
     const { leaks } = follow([
       { mb: 110, climb: suspicion, holds: before },
       { mb: 120, climb: leak, holds: turnedOver },
-      { mb: 130, holds: heap({ cache: count(400, 440) }) },
-      { mb: 141, holds: heap({ cache: count(500, 550) }) },
+      { mb: 161, holds: heap({ cache: count(400, 440) }) },
+      { atMs: UNCONFIRMED_MS, mb: 170, holds: heap({ cache: count(500, 550) }) },
     ])
     assert.equal(leaks.length, 1)
     assert.equal(leaks[0]?.confirmedBy, 'growth')
+    assert.equal(leaks[0]?.growthBytes, 70 * MB)
     assert.equal(leaks[0]?.sites[0]?.functionName, 'cache')
+  })
+
+  test('although the sites do not confirm it, once the trend finds a second one', () => {
+    const { leaks } = follow([
+      { mb: 120, climb: leak, holds: before },
+      { mb: 160, climb: climb(true, 60), holds: turnedOver },
+    ])
+    assert.deepEqual([leaks.length, leaks[0]?.confirmedBy], [1, 'growth'])
   })
 
   test('with paths that end in one function as one site, the largest first, five at most', () => {
@@ -133,6 +142,16 @@ describe('a leak is not reported', () => {
       { mb: 119, holds: turnedOver },
     ])
     assert.deepEqual(leaks, [])
+  })
+
+  test('without the sites, before it has lasted a day, or before it has tripled', () => {
+    const start = [
+      { mb: 110, climb: suspicion, holds: before },
+      { mb: 120, climb: leak, holds: turnedOver },
+    ]
+    const later = heap({ cache: count(500, 550) })
+    assert.deepEqual(follow([...start, { atMs: UNCONFIRMED_MS - 1, mb: 200, holds: later }]).leaks, [])
+    assert.deepEqual(follow([...start, { atMs: 2 * UNCONFIRMED_MS, mb: 159, holds: later }]).leaks, [])
   })
 
   test('after the heap has given half of the climb back', () => {

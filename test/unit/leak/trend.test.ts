@@ -68,7 +68,7 @@ test('the rule has these numbers', () => {
     growthShare: 0.25,
     mostGrowthBytes: 536_870_912,
     firstDayMs: 86_400_000,
-    doublingMs: 8_100_000,
+    doublingMs: 6_300_000,
     firstDayFactors: [0.7, 2],
     shortestMs: 1_500_000,
     longestMs: 475_200_000,
