@@ -3,7 +3,7 @@ import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:
 import { basename, join } from 'node:path'
 import type * as doctor from '../doctor/index'
 import { naming } from './answer'
-import { unfinishedHints } from './folder'
+import { unfinishedFiles, unfinishedHints } from './folder'
 import { openInput, readProfile } from './input'
 import { UnreadableError } from './json'
 import { listIncidents, writeList } from './list'
@@ -49,7 +49,7 @@ async function main(args: readonly string[]): Promise<void> {
       const listed = listIncidents(options)
       process.stdout.write(
         options.isJson
-          ? `${JSON.stringify({ incidents: listed }, null, 2)}\n`
+          ? `${JSON.stringify({ incidents: listed, unfinished: unfinishedFiles(options.directory) }, null, 2)}\n`
           : writeList(listed, unfinishedHints(options.directory)),
       )
       return
