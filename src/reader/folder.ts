@@ -28,10 +28,14 @@ export function readFolder(directory: string): Incident[] {
   return [...groups.values()].map(incidentOf).sort((one, other) => other.atMs - one.atMs)
 }
 
+/** Names of the files of a directory that the monitor has not finished. */
+export function unfinishedFiles(directory: string): string[] {
+  return readdirSync(directory).filter(isUnfinished).sort()
+}
+
 /** A hint for each dump of a directory that cannot be read yet. */
 export function unfinishedHints(directory: string): string[] {
-  const names = readdirSync(directory).filter(isUnfinished).sort()
-  return names.map(
+  return unfinishedFiles(directory).map(
     (name) => `${name} is still being written, unless its process was killed: look again later`,
   )
 }

@@ -3,7 +3,7 @@ import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:
 import { basename, join } from 'node:path'
 import type * as doctor from '../doctor/index'
 import { naming } from './answer'
-import { unfinishedHints } from './folder'
+import { unfinishedFiles, unfinishedHints } from './folder'
 import { openInput, readProfile } from './input'
 import { UnreadableError } from './json'
 import { listIncidents, writeList } from './list'
@@ -49,7 +49,8 @@ async function main(args: readonly string[]): Promise<void> {
       const listed = listIncidents(options)
       process.stdout.write(
         options.isJson
-          ? `${printableJson({ incidents: listed })}\n`
+          ? `${printableJson({ incidents: listed, unfinished: unfinishedFiles(options.directory) })}
+`
           : writeList(listed, unfinishedHints(options.directory)),
       )
       return

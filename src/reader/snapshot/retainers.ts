@@ -93,9 +93,18 @@ function ownerInWords(steps: readonly Step[], within: Within): string {
   if (isGlobal(named.holder)) return ', a global'
   const next = rest.findIndex(isNamed)
   const outer = rest[next]
-  if (!owner.startsWith('{') && owner !== 'Object') return ` of ${owner}${inFile(steps, within)}`
+  if (!isPlain(owner)) return ` of ${owner}${inFile(steps, within)}`
   if (outer === undefined) return ` of ${owner}`
-  return ` of \`${outer.edgeName}\`${isGlobal(outer.holder) ? ', a global' : inFile(rest.slice(next), within)}`
+  const of = ` of \`${outer.edgeName}\``
+  if (isGlobal(outer.holder)) return `${of}, a global`
+  const outerOwner = outer.holder.className()
+  const ofClass = outer.edgeType === 'property' && !isPlain(outerOwner) ? ` of ${outerOwner}` : ''
+  return `${of}${ofClass}${inFile(rest.slice(next), within)}`
+}
+
+/** An object without a class of its own. */
+function isPlain(className: string): boolean {
+  return className.startsWith('{') || className === 'Object'
 }
 
 /** Called `global`, and since Node 26 `global (global*)`. */

@@ -51,13 +51,13 @@ describe('what a heap snapshot holds', { timeout: 120_000 }, () => {
     assert.deepEqual(row.variables, ['page'])
     assert.ok(row.retainedBytes > 50 * 2000 * 8, String(row.retainedBytes))
     assert.match(row.place?.file ?? '', /keeps\.js$/)
-    assert.match(row.heldBy, /^Array `price` of `_events` in keeps\.js/)
+    assert.match(row.heldBy, /^Array `price` of `_events` of EventEmitter in keeps\.js/)
   })
 
   it('names the class of a variable of a block, whose name V8 does not keep', () => {
     const row = keeps.scopes.find(({ variables }) => variables.includes('(Order)'))
     assert.deepEqual([row?.name, row?.count], ['(anonymous)', 20])
-    assert.match(row?.heldBy ?? '', /^Array `order` of `_events`/)
+    assert.match(row?.heldBy ?? '', /^Array `order` of `_events` of EventEmitter in keeps\.js/)
   })
 
   it('counts the contexts of vm, and names their holder', () => {

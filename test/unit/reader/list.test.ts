@@ -121,6 +121,21 @@ describe('ls', { timeout: 60_000 }, () => {
     assert.match(stdout, /\ncpu-7-1700000009000\.cpuprofile\.partial is still being written/)
   })
 
+  it('names unfinished files with --json, and none where all are whole', async () => {
+    const unfinished = async (directory: string): Promise<unknown> => {
+      const { stdout } = await reader('ls', directory, '--json')
+      return (JSON.parse(stdout) as { unfinished: unknown }).unfinished
+    }
+    assert.deepEqual(await unfinished(folder), ['cpu-7-1700000009000.cpuprofile.partial'])
+    const whole = mkdtempSync(join(tmpdir(), 'whole-'))
+    try {
+      writeFileSync(join(whole, 'cpu-7-1700000000000.cpuprofile'), profile('render'))
+      assert.deepEqual(await unfinished(whole), [])
+    } finally {
+      rmSync(whole, { recursive: true, force: true })
+    }
+  })
+
   it('gives the name of a worker to no profile of the main thread', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'worker-'))
     try {

@@ -17,10 +17,11 @@ const NODE_TYPES = [
 const EDGE_TYPES = ['context', 'element', 'property', 'internal', 'hidden', 'shortcut', 'weak']
 const NODE_FIELDS = ['type', 'name', 'id', 'self_size', 'edge_count', 'trace_node_id', 'detachedness']
 
-/** The text of a heap snapshot as V8 writes it, of the given objects; the first is the root. */
+/** The text of a heap snapshot as V8 writes it, of the given objects; the first is the root. `more`: lists before the strings. */
 export function smallSnapshot(
   objects: readonly SmallNode[],
   change: Readonly<Record<string, unknown>> = {},
+  more: Readonly<Record<string, unknown>> = {},
 ): string {
   const strings = ['']
   const indexOf = (text: string): number => {
@@ -51,7 +52,7 @@ export function smallSnapshot(
     trace_function_count: 0,
     ...change,
   }
-  const lists = { trace_function_infos: [], trace_tree: [], samples: [], locations: [], strings }
+  const lists = { trace_function_infos: [], trace_tree: [], samples: [], locations: [], ...more, strings }
   return JSON.stringify({ snapshot, nodes, edges, ...lists })
 }
 

@@ -44,6 +44,17 @@ describe('a heap snapshot', () => {
     )
   })
 
+  it('reads over lists of numbers that a later V8 writes before the strings, and over nothing else', async () => {
+    const written = (more: object): string => smallSnapshot(parkedOrders(50), {}, { ...more })
+    assert.match(
+      (await analyse(written({ scopes: [7, -2, 0], scope_uses: [] }))).verdict.sentence,
+      /ParkedOrder/,
+    )
+    check(written({ scopes: [7, -2, 0] }))
+    for (const scopes of [['"strings":['], [[7]], [{ strings: [] }]])
+      assert.throws(() => check(written({ scopes })), UnreadableError)
+  })
+
   it('names nobody when nothing piles up', async () => {
     const [root, ...others] = parkedOrders(0)
     const spread = Array.from({ length: 20 }, (_, index) => ({
