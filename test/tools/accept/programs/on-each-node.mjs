@@ -26,7 +26,8 @@ export function onEachNode(program, ...args) {
   return figures.join('; ')
 }
 
-function nodeOf(major) {
+/** The binary of a Node.js by its major version, from npm if it is not the one that runs. */
+export function nodeOf(major) {
   if (process.versions.node.split('.')[0] === major) return process.execPath
   const name = `node-linux-${process.arch}`
   const prefix = join(here, '.built', `node-${major}`)
@@ -37,7 +38,7 @@ function nodeOf(major) {
     const { status } = spawnSync('npm', ['install', ...options, `${name}@${major}`], {
       stdio: ['ignore', 'ignore', 'inherit'],
     })
-    if (status !== 0) throw new Error(`Node ${major} was not to be had from npm`)
+    if (status !== 0) throw new Error(`Node ${major} could not be installed from npm`)
   }
   return binary
 }
