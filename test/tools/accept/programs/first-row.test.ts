@@ -12,7 +12,9 @@ describe('whether a first line names the first row of DevTools', () => {
   let judge: (judged: Judged) => string | undefined
 
   before(async () => {
-    ;({ judge } = (await import('./first-row.mjs')) as { judge: typeof judge })
+    // A variable, because there are no types of it.
+    const module: string = './first-row.mjs'
+    judge = ((await import(module)) as { judge: typeof judge }).judge
   })
 
   const rowsOf = (rows: Record<string, number>): Judged['rows'] =>
