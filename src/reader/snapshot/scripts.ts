@@ -52,7 +52,7 @@ function scriptOf(heap: Heap, closure: HeapNode): string | undefined {
   const shared = target(heap, closure, ['shared'])
   const script = shared && target(heap, shared, ['script', 'script_or_debug_info'])
   // The V8 of Chromium 156 begins it with the kind of object.
-  const name = script?.type() === 'code' ? script.rawName().replace(/^system \/ Script \/ /, '') : ''
+  const name = script?.type() === 'code' ? script.rawName().replace(/^system \/ Script(?: \/ )?/, '') : ''
   return name === '' ? undefined : pathOf(name)
 }
 

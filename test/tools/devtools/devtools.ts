@@ -14,6 +14,12 @@ export interface AllocationRow {
   readonly selfPercent: number
 }
 
+/** One row of the summary of a heap snapshot. */
+export interface ClassRow {
+  readonly name: string
+  readonly retainedPercent: number
+}
+
 /**
  * Chrome's own DevTools, reading files as a person would: each file goes into a freshly loaded DevTools window, so that
  * nothing of an earlier file can answer for a later one. A file counts as opened only when its rows are on the screen;
@@ -24,6 +30,8 @@ export interface DevTools {
   openCpuProfile(file: string): Promise<{ functions: CpuRow[] }>
   /** Opens a `.heapsnapshot` in the Memory panel: how many objects of a class its summary counts. */
   openHeapSnapshot(file: string, className: string): Promise<{ count: number }>
+  /** Opens a `.heapsnapshot` in the Memory panel: the uppermost rows of its summary, largest retained size first. */
+  openHeapSummary(file: string): Promise<{ classes: ClassRow[] }>
   /** Opens a `.heapprofile` in the Memory panel: the uppermost rows of "Heavy (bottom up)", largest self size first. */
   openHeapProfile(file: string): Promise<{ functions: AllocationRow[] }>
   /** Ends the browser. Idempotent. */
@@ -41,6 +49,7 @@ export async function startDevTools({ timeoutMs = 60_000 } = {}): Promise<DevToo
     openCpuProfile: (file) => show(browser, { file, panel: 'Performance', timeoutMs }, cpuRows),
     openHeapSnapshot: (file, className) =>
       show(browser, { file, panel: 'Memory', timeoutMs }, (page) => countInSummary(page, className)),
+    openHeapSummary: (file) => show(browser, { file, panel: 'Memory', timeoutMs }, summaryRows),
     openHeapProfile: (file) => show(browser, { file, panel: 'Memory', timeoutMs }, allocationRows),
     close: () => browser.close(),
   }
@@ -77,20 +86,36 @@ export async function show<T>(
 /** Selects Bottom-up and reads what it shows. */
 export async function cpuRows(page: Page): Promise<{ functions: CpuRow[] }> {
   const bottomUp = page.getByRole('tab', { name: 'Bottom-up' })
-  const rows = await dataRows(page, 'Activity', { before: () => select(bottomUp) })
+  const rows = await dataRows(page, 'Activity', {
+    before: () => select(bottomUp),
+    // The rows come first, and their order later.
+    please: (found) =>
+      found.length > 0 && found.every(([self], at) => selfOf(found[at - 1]) >= leadingNumber(self)),
+  })
   return { functions: rows.map(([self, , name]) => ({ name: firstLine(name), selfMs: leadingNumber(self) })) }
 }
 
 /** Selects the snapshot, filters its summary by the class and reads the count of the row that has exactly its name. */
 export async function countInSummary(page: Page, className: string): Promise<{ count: number }> {
-  // The item shows the size of the heap only once the whole snapshot is parsed; before, it shows how far parsing is.
-  await select(page.getByRole('treeitem').filter({ hasText: /\(\d[\d.,]*\s[kMG]?B\)/ }))
-  await dataRows(page, 'Constructor')
+  await summaryRows(page)
   await page.getByRole('textbox', { name: 'Filter by class' }).fill(className)
   // Absence is believed only when it lasts: the grid may be empty for a moment while it fills anew.
   const counts = (await filteredCounts(page, className)) ?? (await filteredCounts(page, className, 1000))
   if (counts === undefined) throw new Error(`DevTools shows no class ${className} in the heap summary`)
   return { count: counts.reduce((sum, count) => sum + count, 0) }
+}
+
+/** Selects the snapshot and reads its summary. */
+async function summaryRows(page: Page): Promise<{ classes: ClassRow[] }> {
+  // The item shows the size of the heap only once the whole snapshot is parsed; before, it shows how far parsing is.
+  await select(page.getByRole('treeitem').filter({ hasText: /\(\d[\d.,]*\s[kMG]?B\)/ }))
+  const rows = await dataRows(page, 'Constructor')
+  return {
+    classes: rows.map(([label, , , retained]) => ({
+      name: firstLine(label).replace(/×[\d,]+$/, ''),
+      retainedPercent: percentOf(retained ?? ''),
+    })),
+  }
 }
 
 /** Selects the sampling profile and reads its bottom-up list. */
@@ -101,6 +126,11 @@ export async function allocationRows(page: Page): Promise<{ functions: Allocatio
   return {
     functions: rows.map(([self, , name]) => ({ name: firstLine(name), selfPercent: percentOf(self ?? '') })),
   }
+}
+
+/** Of no row: more than of any. */
+function selfOf(row: readonly string[] | undefined): number {
+  return row === undefined ? Infinity : leadingNumber(row[0])
 }
 
 /** Rejects as soon as DevTools shows that it could not read the file: by an error dialog, or by an uncaught error. */

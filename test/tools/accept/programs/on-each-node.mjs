@@ -38,7 +38,7 @@ export function nodeOf(major) {
     const { status } = spawnSync('npm', ['install', ...options, `${name}@${major}`], {
       stdio: ['ignore', 'ignore', 'inherit'],
     })
-    if (status !== 0) throw new Error(`Node ${major} was not to be had from npm`)
+    if (status !== 0) throw new Error(`Node ${major} could not be installed from npm`)
   }
   return binary
 }
