@@ -11,7 +11,7 @@ import { whyNoInspector } from '../capture/main-thread/local-session'
 import { ownPackageDirectory } from '../capture/own-package'
 import { whyNoThreadOfOurs } from '../capture/thread-limit'
 import type { DumpRequest, DumpResult, Report } from '../dispatch/events'
-import { reportFoundDump } from '../dispatch/found-dump'
+import type * as foundDumpModule from '../dispatch/found-dump'
 import { Gate, processRegistry } from '../dispatch/gate'
 import { BIRTHS_KEPT } from '../makeup/roster'
 import { LocalReports } from '../watch/local-reports'
@@ -141,7 +141,7 @@ export class Watchdog implements Watch {
       case 'dump':
         return report.dump(message.dump)
       case 'found':
-        return reportFoundDump(message.found, process.pid, report)
+        return loadFoundDump().reportFoundDump(message.found, process.pid, report)
       case 'skip':
         return report.skip(message.skip)
       case 'failure':
@@ -274,6 +274,11 @@ export function startWatchAnywhere(given: StartParts): Watch {
   }
   const parts = { ...given, orders: () => (orders ??= buildOrders()) }
   return given.isThreadWanted ? startOnThread(parts, gate) : startHere(parts, gate, 'the main thread')
+}
+
+/** Late: hardly any process finds a dump, and the module loads others, crypto among them. */
+function loadFoundDump(): typeof foundDumpModule {
+  return require('../dispatch/found-dump') as typeof foundDumpModule
 }
 
 function startHere(

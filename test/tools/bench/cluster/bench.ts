@@ -1,7 +1,7 @@
 import { cpus, loadavg } from 'node:os'
+import { install, type Installed } from '../peers'
 import { type Absent, brokenPromises, combine, kindsOf, type Outcome } from './figures'
 import { measure } from './measure'
-import { install, type Installed } from '../peers'
 import { type Plan, type Turn, turnsOf } from './plan'
 import { formatTable, type Row } from './table'
 import { Undo } from './undo'
