@@ -87,14 +87,26 @@ export function heapLimitNote(
  * Why a worker's limit will hardly be reached, for a warning; `undefined` when it can be.
  *
  * @param execArgv - Node's options with which the workers are started.
+ * @param ownExecArgv - Those of this process.
  */
-export function limitAboveHeapLimit(limitBytes: number, execArgv: readonly string[]): string | undefined {
+export function limitAboveHeapLimit(
+  limitBytes: number,
+  execArgv: readonly string[],
+  ownExecArgv: readonly string[] = process.execArgv,
+): string | undefined {
   const { heap_size_limit: ownLimitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
-  // V8 takes the last of several.
-  const given = [...execArgv.join(' ').matchAll(/--max[-_]old[-_]space[-_]size=(\d+)/g)].at(-1)?.[1]
-  const heapLimitBytes = given === undefined ? ownLimitBytes : Number(given) * 1024 * 1024
+  const given = oldSpaceMib(execArgv)
+  // Without one of their own, workers have the primary's. V8's figure is above the option's: it has the young generation too.
+  const isAsHere = given === undefined || given === oldSpaceMib(ownExecArgv)
+  const heapLimitBytes = isAsHere ? ownLimitBytes : given * 1024 * 1024
   if (limitBytes > readLimits().totalMemoryBytes) return undefined
   return thresholdAboveHeapLimit("the workers' limit", limitBytes, heapLimitBytes, readRssBeside(heapBytes))
+}
+
+/** V8 takes the last of several. */
+function oldSpaceMib(execArgv: readonly string[]): number | undefined {
+  const given = [...execArgv.join(' ').matchAll(/--max[-_]old[-_]space[-_]size=(\d+)/g)].at(-1)?.[1]
+  return given === undefined ? undefined : Number(given)
 }
 
 function namesIn(directory: string): string[] {
