@@ -51,8 +51,8 @@ const LONG = [
   'test/e2e/monitor/permanent-overload.test.ts',
   // A fleet of processes; `npm run accept -- fleet-budget` has a larger one.
   'test/e2e/hooks/redis.test.ts',
-  // A real S3 that is killed and restarted, and times until the next attempt.
-  'test/e2e/hooks/s3-faults.test.ts',
+  // A real S3 that is killed, restarted, throttled or told the wrong time, and times until the next attempt.
+  ...['s3-faults', 's3-surroundings'].map((name) => `test/e2e/hooks/${name}.test.ts`),
   // Pack the package and install it as users do; the last two install other packages beside it.
   ...['package', 'bundlers', 'examples'].map((name) => `test/e2e/package/${name}.test.ts`),
   // Typedoc reads the types of the whole code.

@@ -182,8 +182,8 @@ async function sendOne(
     if (why !== undefined)
       finish(
         'unlisted',
-        `${join(place.directory, SENT_FILE)} cannot be written (${why}): remove what stands there, or another process ` +
-          'may send again what was sent',
+        `${join(place.directory, SENT_FILE)} cannot be written (${why}): until it can, another process may send ` +
+          'again what was sent',
       )
   } finally {
     opened.close()

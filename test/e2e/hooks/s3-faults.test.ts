@@ -138,7 +138,7 @@ describe('uploads to a real S3 that fails', { skip: noSwift }, () => {
     assert.equal(failures.length, 1)
     assert.match(
       failures[0] ?? '',
-      new RegExp(`^${list} cannot be written \\(E\\w+\\): remove what stands there`),
+      new RegExp(`^${list} cannot be written \\(E\\w+\\): until it can, another process`),
     )
   })
 

@@ -30,7 +30,7 @@ describe('uploads to a real S3', { skip: noSwift }, () => {
     await app.order('dumpCpu', 50)
     await app.order('dumpMemory')
     const names = artefacts(app)
-    assert.equal(names.length, 3)
+    assert.equal(names.length, 3, `${names.join()}\n${JSON.stringify(app.said('skip'))}`)
     await app.order('stop')
     const sent = puts(way.requests, bucket)
     assert.deepEqual(await bucket.keys(), [...sent].sort())
