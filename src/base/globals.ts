@@ -39,6 +39,11 @@ export function messageOf(error: unknown): string {
   }
 }
 
+/** The code of a system error, such as `ENOSPC`, without the path that its message has; the message of any other error. */
+export function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? messageOf(error)
+}
+
 /** The first line of {@link messageOf}: errors of native addons continue with a list of paths. */
 export function firstLineOf(error: unknown): string {
   return messageOf(error).split('\n', 1)[0] ?? ''

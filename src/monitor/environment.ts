@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { messageOf } from '../base/globals'
+import { codeOf, messageOf } from '../base/globals'
 import { ownPackageDirectory } from '../capture/own-package'
 import type { FleetPlan } from '../dispatch/fleet'
 import { S3_OPTIONS } from '../hooks/s3/declared'
@@ -138,8 +138,7 @@ function readConfig(text: string | undefined): Loose {
     return config as Loose
   } catch (error) {
     // Without the path: a URL of Redis may stand in its place.
-    const why = (error as NodeJS.ErrnoException).code ?? messageOf(error)
-    throw new Error(`CMM_CONFIG (JSON, or the path of a JSON file) cannot be read: ${why}`)
+    throw new Error(`CMM_CONFIG (JSON, or the path of a JSON file) cannot be read: ${codeOf(error)}`)
   }
 }
 

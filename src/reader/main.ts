@@ -49,8 +49,7 @@ async function main(args: readonly string[]): Promise<void> {
       const listed = listIncidents(options)
       process.stdout.write(
         options.isJson
-          ? `${printableJson({ incidents: listed, unfinished: unfinishedFiles(options.directory) })}
-`
+          ? `${printableJson({ incidents: listed, unfinished: unfinishedFiles(options.directory) })}\n`
           : writeList(listed, unfinishedHints(options.directory)),
       )
       return

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, openSync, renameSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { messageOf, parseJson, toJson } from '../../base/globals'
+import { codeOf, parseJson, toJson } from '../../base/globals'
 import { CREATE_NEW, write } from '../../files/disk'
 import { TOOL } from '../../files/expiry'
 import { readOwn } from './waiting'
@@ -68,13 +68,9 @@ function replaceFile(path: string, text: string): string | undefined {
     return undefined
   } catch (error) {
     removeQuietly(next)
+    // Without the path through the held directory, which means nothing to the operator.
     return codeOf(error)
   }
-}
-
-/** Without the path through the held directory, which means nothing to the operator. */
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? messageOf(error)
 }
 
 function removeQuietly(path: string): void {
