@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { limitedTo } from '../monitor/memory-cgroup'
+import { neighbourWithTurn } from '../monitor/neighbour'
 import { User } from './http-client'
 import { RunningCluster } from './running-cluster'
 
@@ -67,6 +68,20 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     const kinds = readdirSync(profileDir).map((name) => name.replace(/^.*?\./, ''))
     assert.deepEqual(kinds.sort(), ['heapprofile', 'heapprofile.json'])
     await running.says(/no heap snapshot of the worker with pid \d+: too little memory, \{.*"needBytes":\d+/)
+  })
+
+  test('while a neighbour under the same memory limit takes a heap dump, a worker waits with its own', async (t) => {
+    const group = limitedTo(t, 2e9)
+    if ('reason' in group) return t.skip(group.reason)
+    const neighbour = await neighbourWithTurn(t, group.procs)
+    const profileDir = folder(t)
+    const running = await start(t, { dump: { profileDir } }, { joinCgroup: group.procs })
+    await leak(t, running)
+    await neighbour.isWaitedFor()
+    assert.deepEqual(readdirSync(profileDir), [])
+    neighbour.kill()
+    await running.recycled(1)
+    assert.equal(snapshots(profileDir).length, 1)
   })
 
   test('all workers share one budget', async (t) => {

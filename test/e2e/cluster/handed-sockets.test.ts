@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import { Load, User } from './http-client'
+import { Load, PATIENCE_MS, User } from './http-client'
 import { RunningCluster } from './running-cluster'
 import { LONG_MS } from './under-load'
 
@@ -171,7 +171,7 @@ describe('sockets that the primary hands to its workers', { concurrency: 3 }, ()
       const scheme = kind === 'h2' ? 'https' : 'http'
       const session = http2.connect(`${scheme}://127.0.0.1:${port}`, { rejectUnauthorized: false })
       t.after(() => session.destroy())
-      const goaway = once(session, 'goaway')
+      const goaway = once(session, 'goaway', { signal: AbortSignal.timeout(PATIENCE_MS) })
       const request = async (path: string) => {
         let body = ''
         for await (const text of session.request({ ':path': path }).setEncoding('utf8')) body += String(text)

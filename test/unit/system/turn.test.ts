@@ -6,7 +6,7 @@ import { after, describe, test, type TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { type EndTurn, takeTurn, turnName } from '../../../src/system/turn'
 
-const LONG_MS = 60_000
+const LONG_MS = Number(process.env['CLUSTER_PATIENCE_MS'] ?? 60_000)
 let names = 0
 const newName = () => `\0cmm-test/${process.pid}/${++names}`
 const never = () => new AbortController().signal
@@ -17,7 +17,17 @@ async function taken(name: string): Promise<EndTurn> {
   return end
 }
 
-/** Another process that has the turn. */
+/** A program that loads the code under test, and what it does then. */
+function program(action: string): readonly string[] {
+  const file = join(__dirname, '../../../src/system/turn.ts')
+  const load = `const { takeTurn } = require('tsx/cjs/api').require(${JSON.stringify(file)}, ${JSON.stringify(__filename)})`
+  return ['-e', `${load}; ${action}`]
+}
+
+const termsOf = (name: string) =>
+  `{ name: ${JSON.stringify(name)}, longestMs: ${LONG_MS}, early: new AbortController().signal }`
+
+/** Another process that has the name of the turn. */
 async function holder(t: TestContext, name: string, uid?: number, how = ''): Promise<ChildProcess> {
   const args = [join(__dirname, 'programs/holds-a-name.js'), name.slice(1), uid ? String(uid) : '', how]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -91,7 +101,12 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
 
   test('ends with its process, in whatever way that ends', async (t) => {
     const name = newName()
-    const neighbour = await holder(t, name)
+    const takes = `takeTurn(${termsOf(name)}).then(() => console.log('taken')); setInterval(() => {}, 1000)`
+    const neighbour = spawn(process.execPath, program(takes), { stdio: ['ignore', 'pipe', 'inherit'] })
+    t.after(() => neighbour.kill('SIGKILL'))
+    await once(neighbour.stdout, 'data')
+    // Longer than it waits between two looks.
+    assert.equal(await takeTurn({ name, longestMs: 250, early: never() }), undefined)
     const next = taken(name)
     neighbour.kill('SIGKILL')
     ;(await next)()
@@ -127,11 +142,9 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
   })
 
   test('keeps no process alive, held or waited for', async () => {
-    const load = `const { takeTurn } = require('tsx/cjs/api').require(${JSON.stringify(join(__dirname, '../../../src/system/turn.ts'))}, ${JSON.stringify(__filename)})`
-    const terms = `{ name: ${JSON.stringify(newName())}, longestMs: ${LONG_MS}, early: new AbortController().signal }`
-    const child = spawn(process.execPath, ['-e', `${load}; takeTurn(${terms}); takeTurn(${terms})`], {
-      stdio: 'inherit',
-    })
+    const terms = termsOf(newName())
+    const takes = `takeTurn(${terms}); takeTurn(${terms})`
+    const child = spawn(process.execPath, program(takes), { stdio: 'inherit' })
     assert.deepEqual(await once(child, 'exit'), [0, null])
   })
 })
