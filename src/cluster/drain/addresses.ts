@@ -1,7 +1,7 @@
 import type { Socket } from 'node:dgram'
 import type { AddressInfo, Server } from 'node:net'
 import { setImmediate } from '../../base/time'
-import { tapBind, tapListen } from './taps'
+import { isThroughPrimary, tapBind, tapListen } from './taps'
 
 /** Takes addresses in words, such as `127.0.0.1:80`: the same text in all workers that listen there. */
 export interface AddressObserver {
@@ -41,15 +41,6 @@ export function watchAddresses(observer: AddressObserver): void {
   }
   tapListen(watch)
   tapBind((socket, target) => watch(socket, target, 'udp '))
-}
-
-/** @param target - The first argument of `listen` or `bind`: a port, a path, or an object. */
-function isThroughPrimary(target: unknown): boolean {
-  if (typeof target !== 'object' || target === null) return true
-  const { exclusive, reusePort, port, path } = target as Readonly<Record<string, unknown>>
-  // Otherwise it is a handle that is open already. Node's own have a descriptor too, by inheritance.
-  const isPlace = port !== undefined || path !== undefined || Object.hasOwn(target, 'fd')
-  return !exclusive && !reusePort && isPlace
 }
 
 function addressInWords(endpoint: Server | Socket, protocol: string): string | undefined {

@@ -3,11 +3,20 @@ import type { Server as HttpServer, ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
 import { type Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { monotonicMs, setTimeout } from '../../base/time'
+import { monotonicMs, setImmediate, setTimeout } from '../../base/time'
 import { Connections } from './connections'
 import { Datagrams } from './datagrams'
 import { markLastResponse, overruleKeepAlive, sendGoAway } from './last-response'
-import { closeListener, isHttp1, isTls, tapConnections, tapHandedSockets, tapListen } from './taps'
+import {
+  closeEmptied,
+  closeListener,
+  isHttp1,
+  isThroughPrimary,
+  isTls,
+  tapConnections,
+  tapHandedSockets,
+  tapListen,
+} from './taps'
 
 /** Interval at which a draining worker looks for idle connections, ms. */
 const SWEEP_MS = 50
@@ -32,6 +41,8 @@ interface RequestStart {
 export class Doors {
   /** Every server that was ever asked to listen or was given a connection. */
   readonly #met = new WeakSet<Server>()
+  /** Servers whose listening socket is the worker's own, with a queue in the kernel that ends with it. */
+  readonly #own = new WeakSet<Server>()
   /** Servers that listen, or have connections left that they accepted. */
   readonly #servers = new Set<Server>()
   /** Connections that no server accepted, each with the server that it was given to: Node does not count them. */
@@ -49,7 +60,11 @@ export class Doors {
 
   /** Begins to watch. Servers that already listen are missed. */
   watch(): void {
-    tapListen((server) => this.#meet(server))
+    tapListen((server, target) => {
+      if (isThroughPrimary(target)) this.#own.delete(server)
+      else this.#own.add(server)
+      this.#meet(server)
+    })
     tapConnections((server, socket) => this.#addConnection(server, socket))
     tapHandedSockets((socket) => this.#addGiven(socket, undefined))
     this.#datagrams.watch()
@@ -174,7 +189,9 @@ export class Doors {
 
   #closeServer(server: Server): void {
     holdIdle(server)
-    closeListener(server)
+    // The next turn of the event loop is the first in which the server accepts what waits by now.
+    if (this.#own.has(server)) setImmediate(() => closeEmptied(server))
+    else closeListener(server)
     this.#connections.get(server)?.beginDrain()
   }
 

@@ -2,6 +2,7 @@ import { Socket as DatagramSocket } from 'node:dgram'
 import type { EventEmitter } from 'node:events'
 import * as http from 'node:http'
 import { Server, Socket } from 'node:net'
+import { setImmediate } from '../../base/time'
 
 /** Calls back for every server that is asked to listen, of any class or framework, with the first argument of `listen`. */
 export function tapListen(onListen: (server: Server, target: unknown) => void): void {
@@ -82,6 +83,37 @@ function emitters(): readonly Server[] {
 /** Whether it is a socket: an application may give a server any stream. */
 function isSocket(given: unknown): given is Socket {
   return typeof (given as Partial<Socket> | null | undefined)?.once === 'function'
+}
+
+/**
+ * Whether a server listens through the primary, and so shares its socket with the other workers.
+ *
+ * @param target - The first argument of `listen` or `bind`: a port, a path, or an object.
+ */
+export function isThroughPrimary(target: unknown): boolean {
+  if (typeof target !== 'object' || target === null) return true
+  const { exclusive, reusePort, port, path } = target as Readonly<Record<string, unknown>>
+  // Otherwise it is a handle that is open already. Node's own have a descriptor too, by inheritance.
+  const isPlace = port !== undefined || path !== undefined || Object.hasOwn(target, 'fd')
+  return !exclusive && !reusePort && isPlace
+}
+
+/** Most connections that a server accepts between the order to drain and its end: Node's own length of the queue. */
+const MOST_LATE_CONNECTIONS = 511
+
+/**
+ * Closes a listening socket of the worker's own. The kernel resets the connections that wait for it, so the server
+ * accepts them first: it goes on until a turn of the event loop brings none. Node accepts one in each turn.
+ */
+export function closeEmptied(server: Server, turnsLeft = MOST_LATE_CONNECTIONS): void {
+  let isEmpty = true
+  const note = () => (isEmpty = false)
+  server.on('connection', note)
+  setImmediate(() => {
+    server.off('connection', note)
+    if (isEmpty || turnsLeft === 0) closeListener(server)
+    else closeEmptied(server, turnsLeft - 1)
+  })
 }
 
 /** Closes the listening socket only: HTTP servers' own `close()` would also end their idle connections. */

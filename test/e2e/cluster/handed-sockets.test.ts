@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
@@ -9,8 +9,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { freePort } from './datagram-client'
 import { Load, PATIENCE_MS, User } from './http-client'
-import { RunningCluster } from './running-cluster'
+import { type AppConfig, RunningCluster } from './running-cluster'
 import { LONG_MS } from './under-load'
 
 const often = { count: 2, minLifetime: 0, killTimeout: 4000 }
@@ -224,18 +225,16 @@ describe('listeners that are not shared by port', { concurrency: 3 }, () => {
 
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   const hasReusePort = major > 22 || (major === 22 && minor >= 12)
-  for (const [name, own, skip] of [
-    ['exclusive', { port: 0, exclusive: true }, false],
-    ['reusePort', { port: 0, reusePort: true }, !hasReusePort && 'reusePort came with Node 22.12'],
+  for (const [name, skip] of [
+    ['exclusive', false],
+    ['reusePort', !hasReusePort && 'reusePort came with Node 22.12'],
   ] as const) {
     test(
       `${name}: what a worker has accepted is answered, and its client asked to leave`,
       { skip },
       async (t) => {
-        const config = { start: 'own', own, clean: 'say', options: { ...often, count: 1 } }
-        const running = await RunningCluster.start(t, config)
-        await running.until('its port', () => running.said.some((line) => 'port' in line))
-        const user = new User(t, Number(running.said.find((line) => 'port' in line)?.['port']))
+        const running = await startOwn(t, { port: 0, [name]: true }, { clean: 'say' })
+        const user = new User(t, Number(ports(running)[0]?.port))
         await user.get('/leak?mb=150')
         const answer = await user.get('/slow?ms=1500')
         assert.equal(
@@ -246,5 +245,89 @@ describe('listeners that are not shared by port', { concurrency: 3 }, () => {
         await wentWithCode0(running)
       },
     )
+
+    test(`${name}: under load no request that a worker has begun fails`, { skip }, async (t) => {
+      const ACCEPTED_FILE = join(folder(t), 'accepted')
+      // A port for all of them, or one for each.
+      const port = name === 'reusePort' ? await freePort() : 0
+      const options = { count: 2, minLifetime: 0, killTimeout: LONG_MS }
+      const more = { limit: '140mb', options, env: { LEAK_KB: '1200', ACCEPTED_FILE } }
+      const running = await startOwn(t, { port, [name]: true }, more)
+      const loads = [...new Set(ports(running).map((line) => line.port))].map(
+        (each) => new Load(t, each, { users: 10, seconds: 120, mix: 'mixed', prefix: `${each}-` }),
+      )
+      await running.recycled(port === 0 ? 2 : 4, 120_000)
+      const results = await Promise.all(loads.map((load) => load.end()))
+      const begun = new Set(readFileSync(ACCEPTED_FILE, 'utf8').split('\n'))
+      assert.ok(results.every(({ ok }) => ok > 50))
+      assert.deepEqual(
+        results.flatMap(({ failedIds }) => failedIds).filter((id) => begun.has(id)),
+        [],
+      )
+      assert.ok(running.events('recycled').every(({ code }) => code === 0))
+      assert.equal(running.events('crash').length, 0)
+    })
+
+    test(
+      `${name}: connections that wait in the kernel at the order to drain are accepted and served`,
+      { skip },
+      async (t) => {
+        const [go, release] = ['go', 'release'].map((file) => join(folder(t), file)) as [string, string]
+        const options = { count: 2, minLifetime: 0, killTimeout: LONG_MS }
+        const running = await startOwn(t, { port: 0, [name]: true }, { go, options })
+        const { port, pid } = ports(running)[0] ?? { port: 0, pid: 0 }
+        await new User(t, port).get('/leak?mb=150')
+        await running.until('the replacement', () => running.events('recycle').length > 0)
+        await new User(t, port).get(`/block?file=${encodeURIComponent(release)}`)
+        await running.until('a loop that does not turn', () => existsSync(`${release}.blocks`))
+        writeFileSync(go, '')
+        await running.until('the order', () => running.events('drain').length > 0)
+        const answers = await Promise.all(Array.from({ length: 5 }, () => connectAndAsk(t, port)))
+        writeFileSync(release, '')
+        for (const { answer } of answers) {
+          assert.match(await answer, new RegExp(`^HTTP/1.1 200 OK\r\n[^]*Connection: close\r\n[^]*ok ${pid}`))
+        }
+        await wentWithCode0(running)
+      },
+    )
   }
 })
+
+function folder(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'own-listener-'))
+  t.after(() => rmSync(directory, { recursive: true }))
+  return directory
+}
+
+/** Two workers, each with a listening socket of its own. */
+async function startOwn(
+  t: TestContext,
+  own: object,
+  { env = {}, ...more }: AppConfig & { readonly env?: Record<string, string> },
+): Promise<RunningCluster> {
+  const running = await RunningCluster.start(t, { start: 'own', own, options: often, ...more }, { env })
+  await running.until('both to serve', () => ports(running).length >= 2 && running.ready() >= 2)
+  return running
+}
+
+/** The ports on which workers have listened so far. */
+function ports(running: RunningCluster): readonly { readonly port: number; readonly pid: number }[] {
+  return running.said.flatMap(({ port, pid }) =>
+    port === undefined ? [] : [{ port: Number(port), pid: Number(pid) }],
+  )
+}
+
+/** @returns The whole answer, once the kernel has made the connection and has the request. */
+async function connectAndAsk(t: TestContext, port: number): Promise<{ answer: Promise<string> }> {
+  const socket = net.connect(port, '127.0.0.1')
+  t.after(() => socket.destroy())
+  await once(socket, 'connect')
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  return { answer: textOf(socket) }
+}
+
+async function textOf(socket: net.Socket): Promise<string> {
+  let text = ''
+  for await (const piece of socket.setEncoding('utf8')) text += String(piece)
+  return text
+}

@@ -166,6 +166,14 @@ const MUTANTS: readonly Mutant[] = [
     name: 'TLS: connections that never carried a request end with the linger',
   },
   {
+    without: "a look at the kernel's queue of a listener of the worker's own",
+    file: 'dist/cluster/drain/servers.js',
+    find: 'if (this.#own.has(server))',
+    put: 'if (false)',
+    suite: 'e2e/cluster/handed-sockets',
+    name: 'exclusive: connections that wait in the kernel at the order to drain are accepted and served',
+  },
+  {
     without: 'an end of streams that stand for connections, as of socket.io',
     file: 'src/cluster/drain/servers.ts',
     find: ".once('finish', end)",

@@ -56,9 +56,11 @@ const starts = {
   descriptor: () => new Promise((resolve) => app.create().listen({ fd: 5 }, resolve)),
   /** A socket of the worker's own, which no primary knows. */
   own: async () => {
-    await new Promise((resolve) =>
-      (server = app.create()).listen({ ...config.own, host: '127.0.0.1' }, resolve),
-    )
+    const where = { ...config.own, host: '127.0.0.1' }
+    // A replacement waits until the test lets it serve.
+    const isHeld = () => config.go !== undefined && cluster.worker.id > config.options.count
+    while (isHeld() && !fs.existsSync(config.go)) await new Promise((resolve) => setTimeout(resolve, 20))
+    await new Promise((resolve) => (server = app.create()).listen(where, resolve))
     say({ port: server.address().port })
   },
   /** Answers each datagram after 300 ms, from the port to which it came. */
