@@ -7,7 +7,7 @@ import { callListeners, type Logger } from '../report/listeners'
 import { divertSockets } from './divert-sockets'
 import { heapLimitNote, limitAboveHeapLimit } from './dump/heap-limit'
 import { surviveDumpSignal } from './dump-signal'
-import type { Cluster, ClusterEvents, ClusterStats, WorkerIdentity } from './handle'
+import type { Cluster, ClusterEvents, ClusterStats, WorkerEnd, WorkerIdentity } from './handle'
 import { watchResidentSets } from './memory-check'
 import { createSecret, EVENT, fromWorker, seal, workerEnvironment } from './messages'
 import type { ClusterSettings } from './options'
@@ -16,9 +16,11 @@ import { Reconciler } from './plan/reconciler'
 import { isOver } from './plan/slot'
 import {
   createLogger,
+  cutLine,
   drainLine,
   LINES,
   type Publication,
+  spentLine,
   startWarnings,
   toPublication,
   warnAlways,
@@ -181,7 +183,10 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     const channel: EventEmitter = worker.process
     channel.on(EVENT, (message) => this.#take(key, message))
     worker.on('disconnect', () => this.#give({ type: 'disconnected', key }))
-    worker.on('exit', (code, signal) => this.#lose({ type: 'exit', key, code, signal }))
+    worker.on('exit', (code, signal) => {
+      this.#reportCut(key, { code, signal })
+      this.#lose({ type: 'exit', key, code, signal })
+    })
   }
 
   #failFork(key: WorkerKey, error: unknown): void {
@@ -192,6 +197,15 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   #lose(input: Extract<ClusterInput, { type: 'exit' | 'fork-failed' }>): void {
     this.#workers.delete(input.key)
     this.#give(input)
+  }
+
+  /** Reports a worker that was ordered to stop and did not end by itself. There is no event for it. */
+  #reportCut(key: WorkerKey, end: WorkerEnd): void {
+    const slot = this.#reconciler.slots.get(key)
+    if (slot?.state !== 'draining' || slot.recycling || end.code === 0) return
+    // It has reported no memory yet, so it has served nothing.
+    if (slot.rssBytes === 0) return
+    this.#report.warn(cutLine(this.#identify(key), end, this.settings.killTimeoutMs))
   }
 
   /** Handles a message. Must not throw on any message: an exception in a listener of the channel ends the primary. */
@@ -238,8 +252,17 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     const worker = this.#workers.get(key)
     // A worker that does not get the message, because it is dying for example, gets SIGKILL at its deadline.
     if (!worker?.isConnected()) return
-    const dump = ABOUT_MEMORY.has(reason) && (this.#dumpBudget?.tryRemoveToken() ?? false)
+    const dump = ABOUT_MEMORY.has(reason) && this.#spendOnDump(key)
     worker.process.send(seal({ kind: 'drain', reason, dump }, this.#secret), () => undefined)
+  }
+
+  /** Whether a worker is to write a dump, which costs a token. */
+  #spendOnDump(key: WorkerKey): boolean {
+    const budget = this.#dumpBudget
+    if (!budget) return false
+    const isGranted = budget.tryRemoveToken()
+    if (!isGranted) this.#report.warn(spentLine(this.#identify(key), budget.terms))
+    return isGranted
   }
 
   #identify(key: WorkerKey): WorkerIdentity {

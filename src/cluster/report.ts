@@ -2,9 +2,10 @@
 
 import { availableParallelism } from 'node:os'
 import { formatSize } from '../base/size'
+import type { Budget } from '../dispatch/budget'
 import { type Logger, say, stderrLogger } from '../report/listeners'
 import { readLimits } from '../system/limits'
-import type { ClusterEvents, WorkerIdentity } from './handle'
+import type { ClusterEvents, WorkerEnd, WorkerIdentity } from './handle'
 import type { ClusterSettings } from './options'
 import type { ClusterNews } from './plan/events'
 
@@ -106,6 +107,26 @@ function ending(code: number | null, signal: string | null): string {
 /** Log line for a signal that ends the cluster; there is no event for it. */
 export function drainLine(signal: NodeJS.Signals, workers: number, killTimeoutMs: number): string {
   return `${signal}: ${workers} workers finish their requests and end, within ${killTimeoutMs} ms; a second one ends them now`
+}
+
+/** Log line for a worker that ended with another code than 0, or by a signal, while the cluster stopped. */
+export function cutLine(
+  { id, pid }: WorkerIdentity,
+  { code, signal }: WorkerEnd,
+  killTimeoutMs: number,
+): string {
+  return (
+    `worker ${id} (pid ${pid}) ended with ${signal ?? `code ${code}`} while the cluster stopped: ` +
+    `its last requests may have been cut (killTimeout: ${killTimeoutMs} ms)`
+  )
+}
+
+/** Log line for a worker that is replaced for its memory and writes no dump. */
+export function spentLine({ id, pid }: WorkerIdentity, { tokensPerInterval, intervalMs }: Budget): string {
+  return (
+    `no heap snapshot of worker ${id} (pid ${pid}): ` +
+    `limited, at most ${tokensPerInterval} in ${intervalMs / 1000} s (dump.limiter)`
+  )
 }
 
 /** Warnings for settings that the machine can probably not bear. */

@@ -2,6 +2,7 @@ import cluster, { type Worker } from 'node:cluster'
 import type { EventEmitter } from 'node:events'
 import { readRss } from '../base/rss'
 import { clearTimeout, setImmediate, setTimeout } from '../base/time'
+import { whyNotWritable } from '../files/directory'
 import type { Logger } from '../report/listeners'
 import { watchAddresses } from './drain/addresses'
 import { type CleanContext, type CleanFunction, drain } from './drain/drain'
@@ -55,6 +56,8 @@ class WorkerSide {
     if (dump) {
       const writesLine = logger !== false
       this.#evidence = new Evidence({ ...dump, limitBytes, report: this.#report, writesLine })
+      // One worker's line is enough. A worker's, whose user and directory `cluster.setupPrimary` may change.
+      if (this.worker.id === 1) this.#warnOfDirectory(dump.directory)
     }
     this.#doors.watch()
     watchAddresses({
@@ -78,6 +81,11 @@ class WorkerSide {
         `the worker with pid ${process.pid} was forked by another cluster's primary, which does not replace it when it grows`,
       )
     })
+  }
+
+  #warnOfDirectory(directory: string): void {
+    const why = whyNotWritable(directory)
+    if (why !== undefined) this.#report.warn(`${directory} cannot be written, dumps to it will fail: ${why}`)
   }
 
   #listen(): void {

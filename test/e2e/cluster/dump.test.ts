@@ -52,6 +52,7 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.ok(why.details.reading > why.details.threshold)
     assert.equal(running.census.leastAccepting, 2)
     await running.says(/the memory of the worker with pid \d+ is in \S+\.heapsnapshot and \S+\.heapprofile/)
+    assert.doesNotMatch(running.stderr, /cannot be written|no heap snapshot/)
     assert.match(readFileSync(join(profileDir, profile), 'utf8'), /"functionName":"leakObjects"/)
   })
 
@@ -84,18 +85,26 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.equal(snapshots(profileDir).length, 1)
   })
 
-  test('all workers share one budget', async (t) => {
+  test('all workers share one budget, and a line reports a dump that it does not allow', async (t) => {
     const profileDir = folder(t)
     const running = await start(t, { dump: { profileDir, limiter: [1, 'hour'] } })
     await leak(t, running)
     await running.recycled(1)
-    await leak(t, running)
+    assert.doesNotMatch(running.stderr, /no heap snapshot/)
+    const pid = await leak(t, running)
     await running.recycled(2)
     assert.equal(snapshots(profileDir).length, 1)
     assert.deepEqual(
       running.events('recycled').map(({ code }) => code),
       [0, 0],
     )
+    await running.says(
+      new RegExp(
+        `no heap snapshot of worker \\d+ \\(pid ${pid}\\): limited, at most 1 in 3600 s \\(dump\\.limiter\\)$`,
+        'm',
+      ),
+    )
+    assert.equal(running.stderr.match(/no heap snapshot/g)?.length, 1)
   })
 
   test('a worker that goes for another reason leaves none', async (t) => {
@@ -108,14 +117,17 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.deepEqual(readdirSync(profileDir), [])
   })
 
-  test('a directory that cannot be written to is logged, and the worker goes with code 0', async (t) => {
+  test('a directory that cannot be written to is reported once at start and at each dump, and the worker goes with code 0', async (t) => {
     const file = join(folder(t), 'file')
     writeFileSync(file, '')
-    const running = await start(t, { dump: { profileDir: join(file, 'below') } })
+    const directory = join(file, 'below')
+    const running = await start(t, { dump: { profileDir: directory } })
+    await running.says(/cannot be written, dumps to it will fail: .*ENOTDIR/)
     await leak(t, running)
     await running.recycled(1)
     assert.equal(running.events('recycled')[0]?.code, 0)
     await running.says(/no heap snapshot of the worker with pid \d+: .*ENOTDIR/)
+    assert.equal(running.stderr.match(/cannot be written/g)?.length, 1)
   })
 
   test('writing that takes longer than its deadline is cut, and has delayed no replacement', async (t) => {

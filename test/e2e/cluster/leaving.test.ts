@@ -84,8 +84,38 @@ describe('leaving', { concurrency: 3 }, () => {
       assert.deepEqual(drainLines(running), [
         `${signal}: 2 workers finish their requests and end, within 3000 ms`,
       ])
+      assert.doesNotMatch(running.stderr, /may have been cut/)
     })
   }
+
+  test('SIGTERM while a request takes longer than killTimeout: it is cut, and a line reports its worker', async (t) => {
+    const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 700 } })
+    await running.allReady()
+    const user = new User(t, running.port)
+    const { pid } = await user.get('/')
+    const cut = assert.rejects(user.get('/slow?ms=30000'))
+    await wait(200)
+    running.kill('SIGTERM')
+    await cut
+    assert.deepEqual(await running.gone(), { code: 0, signal: null })
+    await running.says(
+      new RegExp(
+        `worker \\d+ \\(pid ${pid}\\) ended with code 1 while the cluster stopped: .* \\(killTimeout: 700 ms\\)$`,
+        'm',
+      ),
+    )
+    assert.equal(running.stderr.match(/may have been cut/g)?.length, 1)
+  })
+
+  test('SIGTERM while workers have yet to call run and die of it: no line speaks of their requests', async (t) => {
+    const running = await RunningCluster.start(t, { options: { count: 1 } }, { program: 'runs-late.js' })
+    await running.until('the fork', () => running.times('fork') > 0)
+    const pid = running.entries.find(({ ev }) => ev === 'fork')?.pid ?? 0
+    running.kill('SIGTERM')
+    process.kill(pid, 'SIGKILL')
+    assert.deepEqual(await running.gone(), { code: 0, signal: null })
+    assert.doesNotMatch(running.stderr, /may have been cut/)
+  })
 
   test('SIGTERM to the whole group, as a supervisor sends it, ends no request either', async (t) => {
     const running = await RunningCluster.start(t, { options: { count: 2, killTimeout: 3000 } })
