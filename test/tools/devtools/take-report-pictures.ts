@@ -48,7 +48,7 @@ async function main(folder: string): Promise<void> {
         )
         await take(page, await topOf(heading(page, OWNERS)), await endOf(circumstances), 'report-owners.png')
       }
-      await circumstances.evaluate((section) => section.setAttribute('hidden', ''))
+      await page.evaluate("document.querySelector('main > section').hidden = true")
       await take(page, 0, await endOf(page.locator('tr.culprit').first()), picture)
     }
     const { page: html } = await writeReport(await profileOfWorker(scratch), 'guiltyWorker')
