@@ -27,7 +27,7 @@ export function textOf({ setting, parameters, rows }: Report<Rows>): string {
   const { snapshot, profile } = rows
   return [
     settingInWords(setting),
-    `${parameters['rounds']} rounds, the readers in turn, median (least-most)`,
+    `rounds: ${parameters['rounds']}, the readers in turn; median (least-most)`,
     '',
     formatTable(
       [`a heap snapshot of ${digits(snapshot.fileMb)} MB`, 's', 'peak MB'],
