@@ -4,7 +4,7 @@
 //
 //   npm run bench -- reader [--mb 600] [--seconds 30] [--rounds 1] [--json <file>]
 //
-// With the defaults 10 minutes, and 10 GB of memory while V8 writes the snapshot. memlab comes from npm, once. A shorter run:
+// With the defaults 10 minutes, and some 4 GB of memory. memlab comes from npm, once. A shorter run:
 // --mb 100 --seconds 5.
 import { parseArgs } from 'node:util'
 import { require as requireTs } from 'tsx/cjs/api'
