@@ -202,7 +202,9 @@ function table({ title, columns, rows, details }: Table, culprit: string | undef
   }
   const cell = (text: string, column: number, row: number): Html => {
     const detail = column === textColumn ? (details?.[row] ?? '') : ''
-    const below = detail === '' ? '' : html`<span class="below">${shown(detail)}</span>`
+    // A percent sign alone on a line reads badly, and the column is narrow.
+    const unbroken = shown(detail).replaceAll(' %', '\u00a0%')
+    const below = detail === '' ? '' : html`<span class="below">${unbroken}</span>`
     return html`<td class="${classOf(column)}">${shown(text)}${below}</td>`
   }
   return html`<h3>${shown(title)}</h3>

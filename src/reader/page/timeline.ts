@@ -98,6 +98,8 @@ function draw(panel: Panel, { fromMs, toMs, dumpAtMs }: Span): Html {
   const y = (value: number): number => HEIGHT - BOTTOM - (value / highest) * (HEIGHT - TOP - BOTTOM)
   const at = ({ atMs, value }: Point): string => `${x(atMs).toFixed(1)},${y(value).toFixed(1)}`
   const summary = summaryOf(panel, (toMs - fromMs) / 1000)
+  // A line on the axis shows nothing that the words do not.
+  if (valuesOf(panel).every((value) => value === 0)) return html`<p class="note">${summary}.</p>`
   return html`<figure>
     <figcaption>${summary}.</figcaption>
     <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${summary}">

@@ -66,6 +66,9 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
     )
     writeFileSync(at('recorded/cpu-12-1700000000000.cpuprofile.json'), sidecar(RECORDED))
     await write(at('recorded'), 'recorded.html')
+    const quiet = { ...RECORDED, flight: { ...RECORDED.flight, gcPercent: [0, 0, null, 0] } }
+    writeFileSync(at('recorded/cpu-12-1700000000000.cpuprofile.json'), sidecar(quiet))
+    await write(at('recorded'), 'quiet.html')
     writeFileSync(at('turns.cpuprofile'), turns())
     await write(at('turns.cpuprofile'), 'turns.html')
     await written('tools/devtools/programs/heap-profile.js', at('parcels.heapprofile'))
@@ -133,6 +136,16 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
     assert.equal(await page.locator('.dump').count(), 3)
     // A reading that is not known interrupts the curve.
     assert.equal(await figures.nth(2).locator('polyline').count(), 2)
+    await page.close()
+  })
+
+  it('says in words, without a drawing, that a figure was zero all the time', async () => {
+    const page = await open('quiet.html')
+    const note = page.getByText(
+      'CPU for garbage collection, 4 readings over 3 s before the dump: from 0.0 % to 0.0 %.',
+    )
+    assert.equal(await note.count(), 1)
+    assert.equal(await page.locator('figure', { hasText: 'garbage collection' }).count(), 0)
     await page.close()
   })
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { copyFileSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, extname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -36,6 +36,12 @@ describe('Chrome DevTools', { skip: missingChromium(), concurrency: 2, timeout: 
     assert.equal(functions[0]?.name, 'searchForPrimes')
     assert.ok(functions[0].selfMs > 0)
     assert.ok(functions.every(({ selfMs }) => Number.isFinite(selfMs)))
+  })
+
+  it('counts the time of functions that take turns once, and not a second time for their caller', async () => {
+    const { functions } = await devTools.openCpuProfile(turnsOf(join(folder, 'turns.cpuprofile')))
+    assert.deepEqual(functions.map(({ name }) => name).sort(), ['first', 'second'])
+    for (const { selfMs } of functions) assert.ok(Math.abs(selfMs - 501) < 1, `${selfMs} ms`)
   })
 
   it('counts the instances of a class in a heap snapshot', async () => {
@@ -89,6 +95,26 @@ async function written(
   })
   assert.equal(stdout.trim(), 'written')
   return fixtureArguments[0]
+}
+
+/** Two functions with one caller, of whom each runs for 501 ms, a sample each in turn. */
+function turnsOf(file: string): string {
+  const [root, caller, first, second] = ['(root)', 'caller', 'first', 'second'].map((functionName, at) => ({
+    id: at + 1,
+    hitCount: 0,
+    callFrame: { functionName, scriptId: '7', url: 'file:///turns.js', lineNumber: at, columnNumber: 0 },
+  }))
+  const samples = Array.from({ length: 1000 }, (_, at) => 3 + (at % 2))
+  const startTime = 72_950_113_007
+  const profile = {
+    nodes: [{ ...root, children: [2] }, { ...caller, children: [3, 4] }, first, second],
+    samples,
+    startTime,
+    endTime: startTime + 1002 * samples.length,
+    timeDeltas: samples.map((_, at) => (at === 0 ? 0 : 1002)),
+  }
+  writeFileSync(file, JSON.stringify(profile))
+  return file
 }
 
 function cut(file: string, where: string, sizeOf: (size: number) => number): string {

@@ -1,6 +1,8 @@
-import { open } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
 import type { Browser, Locator, Page } from 'playwright-core'
 import { launchChromium } from './chromium'
+import { withExactTimes } from './exact-times'
 
 /** One row of Bottom-up in the Performance panel. */
 export interface CpuRow {
@@ -26,7 +28,10 @@ export interface ClassRow {
  * each method rejects when DevTools reports an error, when the rows do not come in time, and when the file is cut short.
  */
 export interface DevTools {
-  /** Opens a `.cpuprofile` in the Performance panel: the uppermost rows of Bottom-up, most self time first. */
+  /**
+   * Opens a `.cpuprofile` in the Performance panel: the uppermost rows of Bottom-up, most self time first. It gets the file
+   * with times that it adds up without error.
+   */
   openCpuProfile(file: string): Promise<{ functions: CpuRow[] }>
   /** Opens a `.heapsnapshot` in the Memory panel: how many objects of a class its summary counts. */
   openHeapSnapshot(file: string, className: string): Promise<{ count: number }>
@@ -74,13 +79,19 @@ export async function show<T>(
     await page.goto('devtools://devtools/bundled/js_app.html')
     await select(page.getByRole('tab', { name: panel, exact: true }).first())
     const refused = refusal(page, file)
-    await page.locator('input[type=file]').first().setInputFiles(file)
+    const given = panel === 'Performance' ? await withExactTimesOf(file) : file
+    await page.locator('input[type=file]').first().setInputFiles(given)
     const shown = await Promise.race([refused, expiry(page, file, timeoutMs), read(page)])
     await expectClosingBrace(file)
     return shown
   } finally {
     await page.close()
   }
+}
+
+async function withExactTimesOf(file: string): Promise<{ name: string; mimeType: string; buffer: Buffer }> {
+  const text = withExactTimes(await readFile(file, 'utf8'))
+  return { name: basename(file), mimeType: 'application/json', buffer: Buffer.from(text) }
 }
 
 /** Selects Bottom-up and reads what it shows. */

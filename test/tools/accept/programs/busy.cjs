@@ -2,6 +2,7 @@
 // Uses the CPU in one way: node busy.cjs <shape> [wait]. With `wait` it stays, and `run()` is a global.
 const { pbkdf2Sync } = require('node:crypto')
 const { setTimeout: pause } = require('node:timers/promises')
+const { runInThisContext } = require('node:vm')
 const { Worker } = require('node:worker_threads')
 
 const BUSY_MS = 1000
@@ -53,6 +54,23 @@ function sortPrices() {
   return Array.from({ length: 5000 }, (_, at) => (at * 7919) % 5003).sort(byPrice)
 }
 
+/** Thirty functions, each with a line of its own and as much to do as any other. */
+const steps = runInThisContext(
+  `[${Array.from(
+    { length: 30 },
+    (_, number) => `function step${number}() {
+      let sum = ${number}
+      for (let at = 0; at < 100000; at++) sum = (sum + at * (at % 97)) % 1000003
+      return sum
+    }`,
+  )}]`,
+  { filename: 'steps.js' },
+)
+
+function takeAllSteps() {
+  for (const step of steps) step()
+}
+
 let kept = []
 
 function collectGarbage() {
@@ -68,6 +86,7 @@ const shapes = {
   json: () => untilOver(saveOrders),
   sort: () => untilOver(sortPrices),
   garbage: () => untilOver(collectGarbage),
+  flat: () => untilOver(takeAllSteps),
   idle: () => pause(2 * BUSY_MS),
   async asynchronous() {
     for (let at = 0; at < 20; at++) {

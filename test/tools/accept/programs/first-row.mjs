@@ -27,24 +27,25 @@ const WORDS = {
  * - of the summary of a heap snapshot: the first row of 20 % of the heap or more that is neither V8's nor a container.
  *
  * A line that no function stands out is right if the first row has less than 20 % as well; that no class does, if it names the
- * first row that is not V8's; and that the thread was idle, if the rows have less than 10 % of the time.
+ * first row that is not V8's; and that the thread was idle, if the row `(idle)` has 90 % of the time or more.
  *
- * @param rows - Name and share or size, the largest first.
+ * @param rows - Name and percent, of a CPU profile ms; the largest first. DevTools shows some ten of them, so they do not add up
+ * to the whole.
  * @param durationMs - Of a CPU profile.
  */
 export function judge({ kind, line, rows, durationMs }) {
   const own = rows.filter(({ name }) => name !== '(idle)' && (kind !== 'heapsnapshot' || !OF_V8.test(name)))
   const [first] = own
   if (first === undefined) return 'DevTools shows no row'
-  const all = own.reduce((sum, { value }) => sum + value, 0)
+  const idleMs = rows.find(({ name }) => name === '(idle)')?.value ?? 0
   if (/^No function stands out: this thread was idle /.test(line)) {
-    const busyPercent = (all / durationMs) * 100
+    const busyPercent = (1 - idleMs / durationMs) * 100
     return busyPercent <= 100 - MOSTLY_IDLE_PERCENT
       ? undefined
       : `DevTools shows ${busyPercent} % busy: ${line}`
   }
   if (/^No single function stands out: the largest, /.test(line)) {
-    const percent = (first.value / all) * 100
+    const percent = kind === 'cpuprofile' ? (first.value / (durationMs - idleMs)) * 100 : first.value
     return percent < STANDS_OUT_PERCENT ? undefined : `${first.name} stands out with ${percent} %: ${line}`
   }
   const named =

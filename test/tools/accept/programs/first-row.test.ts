@@ -32,14 +32,26 @@ describe('whether a first line names the first row of DevTools', () => {
     const line = 'No single function stands out: the largest, one, used 10.0 % of the busy CPU time.'
     const many = Object.fromEntries(Array.from({ length: 10 }, (_, at) => [`step${at}`, 10]))
     assert.equal(judge({ kind: 'cpuprofile', line, rows: rowsOf(many), durationMs: 100 }), undefined)
-    const rows = rowsOf({ render: 80, parse: 20 })
-    assert.match(judge({ kind: 'cpuprofile', line, rows, durationMs: 100 }) ?? '', /render stands out/)
+    const rows = rowsOf({ '(idle)': 900, render: 80, parse: 20 })
+    assert.match(
+      judge({ kind: 'cpuprofile', line, rows, durationMs: 1000 }) ?? '',
+      /render stands out with 80 %/,
+    )
+  })
+
+  it('takes the share of the first row of the whole time, of which the other rows are not all', () => {
+    const line = 'No single function stands out: the largest, one, used 10.0 % of the busy CPU time.'
+    const rows = rowsOf({ one: 10, two: 9, three: 8 })
+    assert.equal(judge({ kind: 'cpuprofile', line, rows, durationMs: 100 }), undefined)
+    assert.equal(judge({ kind: 'heapprofile', line, rows }), undefined)
   })
 
   it('accepts an idle thread where DevTools shows little, and not where it shows much', () => {
     const line = 'No function stands out: this thread was idle for 95.0 % of the time.'
-    const judgeBusy = (busy: number): string | undefined =>
-      judge({ kind: 'cpuprofile', line, rows: rowsOf({ render: busy }), durationMs: 1000 })
+    const judgeBusy = (busy: number): string | undefined => {
+      const rows = rowsOf({ '(idle)': 1000 - busy, render: busy })
+      return judge({ kind: 'cpuprofile', line, rows, durationMs: 1000 })
+    }
     assert.equal(judgeBusy(50), undefined)
     assert.match(judgeBusy(500) ?? '', /50 % busy/)
   })

@@ -13,7 +13,7 @@ const hoards = here('hoards.cjs')
 export const ARTEFACTS = [
   ...['primes', 'regular-expression', 'garbage'].map((shape) => cpuProf('20', shape)),
   ...['json', 'idle'].map((shape) => cpuProf('22', shape)),
-  ...['password', 'recursion', 'worker'].map((shape) => cpuProf('24', shape)),
+  ...['password', 'flat', 'worker'].map((shape) => cpuProf('24', shape)),
   ...['sort', 'asynchronous'].map((shape) => cpuProf('26', shape)),
   heapProf('20', 'sessions'),
   heapProf('22', 'uploads'),

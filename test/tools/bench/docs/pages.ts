@@ -4,6 +4,7 @@ import { textOf as heapLimit } from '../heap-limit/text'
 import { textOf as idle } from '../idle/bench'
 import { textOf as install } from '../install/bench'
 import { digits } from '../output/statistics'
+import { textOf as reader } from '../reader/figures'
 import { percentOfCore, type Rows as Watchdog, textOf as watchdog } from '../watchdog/text'
 
 interface HeapDump {
@@ -24,6 +25,7 @@ const TEXTS: Readonly<Record<string, () => string>> = {
   install: () => install(resultOf('install')),
   detect: () => detect(resultOf('detect')),
   'heap-limit': () => heapLimit(resultOf('heap-limit')),
+  reader: () => reader(resultOf('reader')),
 }
 
 /** A figure in running text: each match of a pattern has it in its first group. */
