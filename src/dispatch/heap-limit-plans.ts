@@ -25,6 +25,10 @@ import { type FoundDump, foundDump } from './found-dump'
 const LOOK_EVERY_MS = 60_000
 /** The same interval while a child of another process is writing a dump, ms. */
 const LOOK_AGAIN_MS = 5000
+/** Longest time for which a plan stays in force while the process is calm, ms. */
+const PLAN_LASTS_MS = 10_000
+/** Largest change of RSS, as a share, in a calm process. */
+const CALM_CHANGE = 0.01
 
 export interface HeapLimitPlansParts {
   readonly heapLimit: HeapLimitToWatch
@@ -41,11 +45,15 @@ export interface HeapLimitPlansParts {
   readonly onFound: (found: FoundDump) => void
   /** Describes the process as it is now. @default no description */
   readonly picture?: () => Picture
+  /** @default the result of `loadForkHelper()` */
+  readonly fork?: ReturnType<typeof loadForkHelper>
+  /** RSS of the process, bytes. @default as Node reads it */
+  readonly rssBytes?: () => number
 }
 
 /**
- * Renews, with each memory reading, the plan for V8's heap limit (whether and how to dump there), and finds the dumps that
- * earlier processes left in the directory.
+ * Renews the plan for V8's heap limit (whether and how to dump there) with each memory reading, in a calm process every 10 s,
+ * and finds the dumps that earlier processes left in the directory.
  *
  * @returns The function for one round, which a loop calls at each memory reading. It never rejects.
  */
@@ -54,10 +62,11 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
   const readings = new ReadingLog()
   // A dump that was just reported is still to be read, as after any other dump.
   const keepNewest = keep === false ? false : Math.max(1, keep)
-  const loaded = loadForkHelper()
+  const { fork: loaded = loadForkHelper(), rssBytes: readRssBytes = () => process.memoryUsage.rss() } = parts
   const bornAtMs = epochMs() - process.uptime() * 1000
   let recentDumps = 0
   let lookAtMs = 0
+  let planned: { readonly rssBytes: number; readonly untilMs: number } | undefined
   let isFailing = false
   let isIncomplete = false
 
@@ -65,7 +74,9 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
     const nowMs = epochMs()
     const { intervalMs } = parts.budget()
     const dumps = await readHeapLimitDumps(directory, where.host, nowMs, intervalMs, reportIncomplete)
-    recentDumps = countRecentDumps(dumps, nowMs, intervalMs)
+    const counted = countRecentDumps(dumps, nowMs, intervalMs)
+    if (counted !== recentDumps) planned = undefined
+    recentDumps = counted
     lookAtMs = monotonicMs() + (dumps.some((dump) => dump.isBeingWritten) ? LOOK_AGAIN_MS : LOOK_EVERY_MS)
     const whole = dumps.filter((dump) => !dump.isBeingWritten && dump.unreported.length > 0)
     for (const dump of whole)
@@ -84,14 +95,17 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
     // The unref'd timer lets a process that is about to end do so first.
     await pause(0)
     try {
-      const rssBytes = process.memoryUsage.rss()
+      const rssBytes = readRssBytes()
       readings.add({ atEpochMs: epochMs(), value: rssBytes })
       if (monotonicMs() >= lookAtMs) await lookAround()
       if (heapLimit.arming === undefined || !('helper' in loaded)) return
+      // A heap on the way to its limit shows in RSS. A calm process is spared the reading of its cgroup, threads and disk.
+      if (planned && isCalm(planned.rssBytes, rssBytes) && monotonicMs() < planned.untilMs) return
       const plan = await planFor(parts, rssBytes, recentDumps, readings)
       const ended = loaded.helper.prepareHeapLimit?.({ ...plan, arming: heapLimit.arming })
       // A child has ended and the process lived on: the next round reports the child's dump.
       if (ended !== undefined) lookAtMs = 0
+      planned = { rssBytes, untilMs: monotonicMs() + PLAN_LASTS_MS }
       isFailing = false
     } catch (error) {
       if (!isFailing)
@@ -100,6 +114,10 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
     }
   }
   return round
+}
+
+function isCalm(thenBytes: number, nowBytes: number): boolean {
+  return Math.abs(nowBytes - thenBytes) < thenBytes * CALM_CHANGE
 }
 
 async function planFor(
