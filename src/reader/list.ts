@@ -81,7 +81,7 @@ function quickVerdict({ files, circumstances }: Incident): string {
   try {
     const input = open(profile)
     if (input.sizeBytes > MAX_READ_BYTES) return `${of}The profile is too large to be read for a list.`
-    return `${of}${readProfilePart(input, NO_SOURCE_MAPS).verdict.sentence}`
+    return `${of}${readProfilePart(input, NO_SOURCE_MAPS, MAX_READ_BYTES).verdict.sentence}`
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error
     return `Unreadable: ${basename(profile)} ${error.message.replace(`${profile} `, '')}`

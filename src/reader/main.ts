@@ -23,14 +23,6 @@ import { formatBytes, printable, printableJson } from './units'
 
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
 
-let running: Analysis | undefined
-
-for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    running?.cancel()
-    process.exit(EXIT_CODES[signal])
-  })
-}
 // A reader of the output that closes it early, such as head, is no error.
 process.stdout.on('error', () => process.exit())
 
@@ -83,13 +75,23 @@ async function writeReport(options: ReportOptions): Promise<void> {
       paths,
       ...(sourceMaps !== undefined && { sourceMaps }),
       onProgress: progress.show,
-      onAnalysis: (analysis) => (running = analysis),
+      onAnalysis: endWithThis,
     })
     progress.clear()
     if (out !== undefined) writeWhole(out, writePage(report, readAssets()))
     process.stdout.write(formatted(report, format))
   } finally {
     progress.clear()
+  }
+}
+
+/** Not before there is a process to end: while a profile is read nothing turns, so a listener would keep Ctrl-C from ending that. */
+function endWithThis(analysis: Analysis): void {
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      analysis.cancel()
+      process.exit(EXIT_CODES[signal])
+    })
   }
 }
 

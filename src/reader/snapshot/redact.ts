@@ -10,12 +10,14 @@ import {
 } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { readDisk } from '../../files/directory'
 import { openScratch } from '../../files/scratch'
 import { redactSnapshot } from '../../redact/snapshot'
 import { named, open } from '../answer'
 import type { Input } from '../input'
 import { openRegular, streamOf } from '../input'
 import { UnreadableError } from '../json'
+import { formatBytes } from '../units'
 import { SnapshotCheck } from './check'
 
 /** The snapshot that was written. */
@@ -35,15 +37,18 @@ export async function redactFile(path: string, out = redactedName(path)): Promis
   if (input.kind !== 'snapshot')
     throw new UnreadableError(`${path} is no heap snapshot: only those hold contents`)
   if (isSameFile(path, out)) throw new UnreadableError(`${out} is the snapshot itself: name another file`)
+  const directory = dirname(resolve(out))
+  let contentBytes: number
   try {
-    await check(input)
+    contentBytes = await check(input)
   } catch (error) {
     throw named(path, error)
   }
+  await expectRoom(directory, input.isCompressed ? 2 * contentBytes : contentBytes)
   const partial = `${out}.${process.pid}.partial`
   try {
     const sizeBytes = input.isCompressed
-      ? await withContent(input, dirname(resolve(out)), (fd) => write(fd, partial))
+      ? await withContent(input, directory, (fd) => write(fd, partial))
       : withFile(openRegular(path).fd, (fd) => write(fd, partial))
     renameSync(partial, out)
     return { file: out, sizeBytes }
@@ -54,10 +59,25 @@ export async function redactFile(path: string, out = redactedName(path)): Promis
   }
 }
 
-async function check(input: Input): Promise<void> {
+/** @returns Size of the content, bytes; a gzip file of a few MB can hold more than the disk. */
+async function check(input: Input): Promise<number> {
   const checking = new SnapshotCheck()
-  for await (const chunk of streamOf(input) as AsyncIterable<Buffer>) checking.push(chunk)
+  let contentBytes = 0
+  for await (const chunk of streamOf(input) as AsyncIterable<Buffer>) {
+    checking.push(chunk)
+    contentBytes += chunk.length
+  }
   checking.end()
+  return contentBytes
+}
+
+/** Before anything is written: a service may need the same disk. */
+async function expectRoom(directory: string, needBytes: number): Promise<void> {
+  const { freeBytes } = await readDisk(directory).catch(() => ({ freeBytes: Infinity }))
+  if (needBytes <= freeBytes) return
+  throw new UnreadableError(
+    `${directory} has no room for the redacted snapshot: it may need ${formatBytes(needBytes)}, ${formatBytes(freeBytes)} are free`,
+  )
 }
 
 /** The content of a compressed file, in a file without a name. */
