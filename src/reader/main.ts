@@ -23,6 +23,8 @@ import { formatBytes, printable, printableJson } from './units'
 
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
 
+let running: Analysis | undefined
+
 // A reader of the output that closes it early, such as head, is no error.
 process.stdout.on('error', () => process.exit())
 
@@ -75,7 +77,8 @@ async function writeReport(options: ReportOptions): Promise<void> {
       paths,
       ...(sourceMaps !== undefined && { sourceMaps }),
       onProgress: progress.show,
-      onAnalysis: endWithThis,
+      beforeAnalysis: listenToSignals,
+      onAnalysis: (analysis) => (running = analysis),
     })
     progress.clear()
     if (out !== undefined) writeWhole(out, writePage(report, readAssets()))
@@ -86,10 +89,10 @@ async function writeReport(options: ReportOptions): Promise<void> {
 }
 
 /** Not before there is a process to end: while a profile is read nothing turns, so a listener would keep Ctrl-C from ending that. */
-function endWithThis(analysis: Analysis): void {
+function listenToSignals(): void {
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
-      analysis.cancel()
+      running?.cancel()
       process.exit(EXIT_CODES[signal])
     })
   }

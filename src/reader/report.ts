@@ -19,6 +19,8 @@ export interface ReportRequest {
   readonly paths: readonly string[]
   readonly sourceMaps?: string
   readonly onProgress: (text: string) => void
+  /** Called before the process of an analysis is started. */
+  readonly beforeAnalysis?: () => void
   /** Called with a function that cancels the analysis that runs. */
   readonly onAnalysis: (analysis: Analysis) => void
 }
@@ -75,9 +77,10 @@ function incidentsIn(directory: string): Incident[] {
 
 async function partsOf(
   inputs: readonly Input[],
-  { sourceMaps, onProgress, onAnalysis }: ReportRequest,
+  { sourceMaps, onProgress, beforeAnalysis, onAnalysis }: ReportRequest,
 ): Promise<{ parts: readonly Part[]; notes: readonly string[] }> {
   if (inputs.every(({ kind }) => kind === 'snapshot')) {
+    beforeAnalysis?.()
     const analysis = analyseInChild(inputs, { onProgress, ...(sourceMaps !== undefined && { sourceMaps }) })
     onAnalysis(analysis)
     return analysis.result
