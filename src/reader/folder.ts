@@ -10,6 +10,8 @@ export interface Incident {
   /** Absolute paths; of a memory dump the snapshot before the sampling profile, of threads the one that was the busiest first. */
   readonly files: readonly string[]
   readonly sizeBytes: number
+  /** Users to whom the files belong. Whoever may write in a directory can leave files there that look like dumps. */
+  readonly owners: readonly number[]
   readonly atMs: number
   readonly kind: 'cpu' | 'memory'
   /** What asked for the dump; `undefined` for files that are not of the monitor. */
@@ -43,6 +45,16 @@ export function unfinishedHints(directory: string): string[] {
   )
 }
 
+/** Whether files of more than one user lie there. */
+export function haveSeveralOwners(incidents: readonly Incident[]): boolean {
+  return new Set(incidents.flatMap(({ owners }) => owners)).size > 1
+}
+
+/** `user 1000`, `users 0 and 1000`. */
+export function ownersInWords({ owners }: Incident): string {
+  return `${owners.length > 1 ? 'users' : 'user'} ${owners.join(' and ')}`
+}
+
 function incidentOf(paths: readonly string[]): Incident {
   const found = paths.map((path) => ({ path, busyMs: readCircumstances(path)?.busyMs ?? 0 }))
   const sorted = found.sort((one, other) => rank(one.path) - rank(other.path) || other.busyMs - one.busyMs)
@@ -54,6 +66,7 @@ function incidentOf(paths: readonly string[]): Incident {
   return {
     files,
     sizeBytes: stats.reduce((sum, { size }) => sum + size, 0),
+    owners: [...new Set(stats.map(({ uid }) => uid))],
     // A name, and a file system with times of 64 bits, can have later ones.
     atMs: Math.min(LATEST_MS, name?.startedAtMs ?? Math.max(0, ...stats.map(({ mtimeMs }) => mtimeMs))),
     kind: name?.kind ?? (/\.cpuprofile/.test(main) ? 'cpu' : 'memory'),

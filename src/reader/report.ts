@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { named, open, readProfilePart } from './answer'
 import { readCircumstances, readName } from './artefact'
 import type { Incident } from './folder'
-import { readFolder, unfinishedHints } from './folder'
+import { haveSeveralOwners, ownersInWords, readFolder, unfinishedHints } from './folder'
 import type { Input } from './input'
 import { readProfile } from './input'
 import { UnreadableError } from './json'
@@ -44,13 +44,16 @@ export async function createReport(request: ReportRequest): Promise<Report> {
 }
 
 async function reportFolder(directory: string, request: ReportRequest): Promise<Report> {
-  const [newest, ...others] = incidentsIn(directory)
+  const incidents = incidentsIn(directory)
+  const [newest, ...others] = incidents
   if (newest === undefined) {
     const nothing = `${directory} holds no .cpuprofile, .heapprofile or .heapsnapshot file`
     throw new UnreadableError([nothing, ...unfinishedHints(directory)].join('; '))
   }
   const parts: Part[] = []
   const notes: string[] = unfinishedHints(directory)
+  if (haveSeveralOwners(incidents))
+    notes.push(`The dumps here belong to several users, those of this incident to ${ownersInWords(newest)}.`)
   const failures: Error[] = []
   for (const file of newest.files) {
     try {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, beforeEach, describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -114,6 +114,27 @@ describe('the reader of files that others have written', { timeout: 60_000 }, ()
     for (let look = 0; look < 3000; look++) readFolder(folder)
   })
 
+  it(
+    'shows whose the dumps are where they belong to several users, and not where they belong to one',
+    { skip: isNotRoot() && 'only root may give files away' },
+    async () => {
+      writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
+      writeFileSync(at('cpu-8-2000.cpuprofile'), JSON.stringify(PROFILE))
+      const both = async () => [await reader('ls', folder), await reader('report', folder)]
+      for (const { stdout } of await both()) assert.doesNotMatch(stdout, /users?\b/)
+      chownSync(at('cpu-8-2000.cpuprofile'), 65_534, 65_534)
+      const [list, report] = await both()
+      assert.match(
+        list?.stdout ?? '',
+        /cpu-8-.*\n +Of user 65534: render .*\n.*cpu-7-.*\n +Of user 0: render /,
+      )
+      assert.match(report?.stdout ?? '', /Note: The dumps here belong to several users, .* to user 65534\./)
+      // One that joins the dump of another user.
+      writeFileSync(at('cpu-8-2000-worker-1.cpuprofile'), JSON.stringify(PROFILE))
+      assert.match((await reader('ls', folder)).stdout, /Of users 0 and 65534: render /)
+    },
+  )
+
   it('refuses a snapshot that goes on with the hole of a sparse file', async () => {
     const file = at('x.heapsnapshot')
     writeFileSync(file, smallSnapshot(parkedOrders(3)).replace(/"edges":[^]*/, '"edges":['))
@@ -145,5 +166,9 @@ describe('the reader of files that others have written', { timeout: 60_000 }, ()
 })
 
 function noMount(): string | false {
-  return (process.platform !== 'linux' || process.getuid?.() !== 0) && 'only root may mount a small disk'
+  return (process.platform !== 'linux' || isNotRoot()) && 'only root may mount a small disk'
+}
+
+function isNotRoot(): boolean {
+  return process.getuid?.() !== 0
 }
