@@ -8,8 +8,8 @@ import { readHeapProfile } from './profile/heap-profile'
 import type { Locator } from './source-maps'
 
 /** Reads a CPU profile or a sampling heap profile; the content decides which, not the name. */
-export function readProfilePart(input: Input, locator: Locator): Part {
-  const content = readProfile(input)
+export function readProfilePart(input: Input, locator: Locator, maxBytes?: number): Part {
+  const content = readProfile(input, maxBytes)
   const file = basename(input.path)
   if (isObject(content) && Array.isArray(content['nodes'])) return readCpuProfile(content, file, locator)
   if (isObject(content) && isObject(content['head'])) return readHeapProfile(content, file, locator)

@@ -26,12 +26,12 @@ const COLUMNS = [
 ] as const
 
 /** Kinds of threads that have no name of their own. */
-const THREAD_KINDS: Readonly<Record<string, string>> = {
-  main: 'main thread',
-  pool: 'thread pool',
-  v8: 'V8 (collection, compilation)',
-  monitor: 'the monitor',
-}
+const THREAD_KINDS: ReadonlyMap<string, string> = new Map([
+  ['main', 'main thread'],
+  ['pool', 'thread pool'],
+  ['v8', 'V8 (collection, compilation)'],
+  ['monitor', 'the monitor'],
+])
 
 /** The parts of an artefact's name. */
 export interface NameFacts {
@@ -148,7 +148,7 @@ function threadsOf(makeup: unknown): Circumstances['threads'] {
 
 function threadName(thread: JsonObject): string {
   const kind = textOr(thread['kind'], '')
-  const name = threadOf(thread) ?? THREAD_KINDS[kind] ?? shortText(textOr(thread['name'], 'unknown'))
+  const name = threadOf(thread) ?? THREAD_KINDS.get(kind) ?? shortText(textOr(thread['name'], 'unknown'))
   const count = numberOr(thread['count'], 1)
   return count > 1 ? `${name} (${count} threads)` : name
 }

@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync } from 'node:fs'
+import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
 import { isUnfinished, LATEST_MS, readCircumstances, readName } from './artefact'
 import type { Circumstances } from './model'
@@ -10,6 +10,8 @@ export interface Incident {
   /** Absolute paths; of a memory dump the snapshot before the sampling profile, of threads the one that was the busiest first. */
   readonly files: readonly string[]
   readonly sizeBytes: number
+  /** Users to whom the files belong. Whoever may write in a directory can leave files there that look like dumps. */
+  readonly owners: readonly number[]
   readonly atMs: number
   readonly kind: 'cpu' | 'memory'
   /** What asked for the dump; `undefined` for files that are not of the monitor. */
@@ -21,9 +23,12 @@ export interface Incident {
 export function readFolder(directory: string): Incident[] {
   const groups = new Map<string, string[]>()
   for (const name of readdirSync(directory).sort()) {
-    if (!EXTENSION.test(name) || !lstatSync(join(directory, name)).isFile()) continue
+    const path = join(directory, name)
+    if (!EXTENSION.test(name) || statOf(path)?.isFile() !== true) continue
     const key = readName(name)?.incident ?? name
-    groups.set(key, [...(groups.get(key) ?? []), join(directory, name)])
+    const group = groups.get(key)
+    if (group) group.push(path)
+    else groups.set(key, [path])
   }
   return [...groups.values()].map(incidentOf).sort((one, other) => other.atMs - one.atMs)
 }
@@ -40,6 +45,16 @@ export function unfinishedHints(directory: string): string[] {
   )
 }
 
+/** Whether files of more than one user lie there. */
+export function haveSeveralOwners(incidents: readonly Incident[]): boolean {
+  return new Set(incidents.flatMap(({ owners }) => owners)).size > 1
+}
+
+/** `user 1000`, `users 0 and 1000`. */
+export function ownersInWords({ owners }: Incident): string {
+  return `${owners.length > 1 ? 'users' : 'user'} ${owners.join(' and ')}`
+}
+
 function incidentOf(paths: readonly string[]): Incident {
   const found = paths.map((path) => ({ path, busyMs: readCircumstances(path)?.busyMs ?? 0 }))
   const sorted = found.sort((one, other) => rank(one.path) - rank(other.path) || other.busyMs - one.busyMs)
@@ -47,16 +62,22 @@ function incidentOf(paths: readonly string[]): Incident {
   const [main = ''] = files
   const name = readName(main)
   const circumstances = readCircumstances(main)
-  const stats = files.map((file) => lstatSync(file))
+  const stats = files.flatMap((file) => statOf(file) ?? [])
   return {
     files,
     sizeBytes: stats.reduce((sum, { size }) => sum + size, 0),
+    owners: [...new Set(stats.map(({ uid }) => uid))],
     // A name, and a file system with times of 64 bits, can have later ones.
-    atMs: Math.min(LATEST_MS, name?.startedAtMs ?? Math.max(...stats.map(({ mtimeMs }) => mtimeMs))),
+    atMs: Math.min(LATEST_MS, name?.startedAtMs ?? Math.max(0, ...stats.map(({ mtimeMs }) => mtimeMs))),
     kind: name?.kind ?? (/\.cpuprofile/.test(main) ? 'cpu' : 'memory'),
     ...(name && { rule: name.rule }),
     ...(circumstances && { circumstances }),
   }
+}
+
+/** `undefined` when it was deleted since the directory was listed. */
+function statOf(path: string): Stats | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })
 }
 
 function rank(path: string): number {

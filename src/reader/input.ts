@@ -16,6 +16,15 @@ import { formatBytes } from './units'
 /** A larger CPU or heap profile is refused: it would not fit into a JavaScript string together with its objects. */
 export const MAX_PROFILE_BYTES = 256 * 1024 * 1024
 
+/** Levels of objects and lists. A heap profile has two for each frame of a stack, and V8 records at most a few thousand frames. */
+const DEEPEST = 100_000
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const OPEN_LIST = 0x5b
+const CLOSE_LIST = 0x5d
+const OPEN_OBJECT = 0x7b
+const CLOSE_OBJECT = 0x7d
+
 /** Bytes of a file that are read to recognise its kind. */
 const HEAD_BYTES = 64 * 1024
 /** The length of the content modulo 2^32 is at the end of a gzip file. */
@@ -57,11 +66,17 @@ export function openInput(path: string): Input {
   }
 }
 
-/** The parsed content of a profile. */
-export function readProfile({ path, isCompressed, sizeBytes }: Input): unknown {
-  if (sizeBytes > MAX_PROFILE_BYTES) throw new UnreadableError(tooLarge(sizeBytes))
-  const content = readRegular(path, MAX_PROFILE_BYTES)
-  return parseJson((isCompressed ? gunzip(content) : content).toString('utf8'))
+/**
+ * The parsed content of a profile.
+ *
+ * @param maxBytes - A larger one is refused. A gzip file may hold more than it states.
+ */
+export function readProfile({ path, isCompressed, sizeBytes }: Input, maxBytes = MAX_PROFILE_BYTES): unknown {
+  if (sizeBytes > maxBytes) throw new UnreadableError(tooLarge(maxBytes, sizeBytes))
+  const content = readRegular(path, maxBytes)
+  const json = isCompressed ? gunzip(content, maxBytes) : content
+  if (isTooDeep(json)) throw new UnreadableError('is damaged: it is nested deeper than any stack of calls')
+  return parseJson(json.toString('utf8'))
 }
 
 /** The bytes of a snapshot, decompressed. */
@@ -73,19 +88,39 @@ export function streamOf({ path, isCompressed }: Pick<Input, 'path' | 'isCompres
   return raw.pipe(content)
 }
 
-function gunzip(content: Buffer): Buffer {
+/** Whether JSON is nested so deep that to parse it takes minutes and all memory: each level is an object of its own. */
+function isTooDeep(json: Buffer): boolean {
+  let depth = 0
+  for (let at = 0; at < json.length; at += 1) {
+    const byte = json[at]
+    if (byte === QUOTE) at = endOfString(json, at)
+    else if (byte === OPEN_LIST || byte === OPEN_OBJECT) depth += 1
+    else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth -= 1
+    if (depth > DEEPEST) return true
+  }
+  return false
+}
+
+/** Where the string ends that begins there; behind all of it when it does not end. */
+function endOfString(json: Buffer, from: number): number {
+  let at = from + 1
+  while (at < json.length && json[at] !== QUOTE) at += json[at] === BACKSLASH ? 2 : 1
+  return at
+}
+
+function gunzip(content: Buffer, maxBytes: number): Buffer {
   try {
-    return gunzipSync(content, { maxOutputLength: MAX_PROFILE_BYTES })
+    return gunzipSync(content, { maxOutputLength: maxBytes })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
-      throw new UnreadableError(tooLarge())
+      throw new UnreadableError(tooLarge(maxBytes))
     throw new UnreadableError('is damaged: its gzip data is cut or wrong')
   }
 }
 
-function tooLarge(sizeBytes?: number): string {
+function tooLarge(maxBytes: number, sizeBytes?: number): string {
   const size = sizeBytes === undefined ? 'more than that' : formatBytes(sizeBytes)
-  return `is too large for a profile: ${size}, the limit is ${formatBytes(MAX_PROFILE_BYTES)}`
+  return `is too large for a profile: ${size}, the limit is ${formatBytes(maxBytes)}`
 }
 
 /** The beginning of what a gzip file holds, from the beginning of the file. */

@@ -2,7 +2,7 @@ import { basename } from 'node:path'
 import { named, open, readProfilePart } from './answer'
 import { readName } from './artefact'
 import type { Incident } from './folder'
-import { readFolder } from './folder'
+import { haveSeveralOwners, ownersInWords, readFolder } from './folder'
 import { UnreadableError } from './json'
 import type { ListOptions } from './options'
 import { NO_SOURCE_MAPS } from './source-maps'
@@ -28,7 +28,9 @@ export interface Listed {
  * @throws UnreadableError if the directory cannot be read.
  */
 export function listIncidents({ directory, sinceMs, sort }: ListOptions): Listed[] {
-  const incidents = read(directory).filter(({ atMs }) => atMs >= sinceMs)
+  const all = read(directory)
+  const isMixed = haveSeveralOwners(all)
+  const incidents = all.filter(({ atMs }) => atMs >= sinceMs)
   if (sort === 'size') incidents.sort((one, other) => other.sizeBytes - one.sizeBytes)
   if (sort === 'kind') incidents.sort((one, other) => one.kind.localeCompare(other.kind))
   return incidents.map((incident) => ({
@@ -37,7 +39,7 @@ export function listIncidents({ directory, sinceMs, sort }: ListOptions): Listed
     ...(incident.rule !== undefined && { rule: incident.rule }),
     files: incident.files.map((file) => basename(file)),
     sizeBytes: incident.sizeBytes,
-    verdict: quickVerdict(incident),
+    verdict: (isMixed ? `Of ${ownersInWords(incident)}: ` : '') + quickVerdict(incident),
   }))
 }
 
@@ -81,7 +83,7 @@ function quickVerdict({ files, circumstances }: Incident): string {
   try {
     const input = open(profile)
     if (input.sizeBytes > MAX_READ_BYTES) return `${of}The profile is too large to be read for a list.`
-    return `${of}${readProfilePart(input, NO_SOURCE_MAPS).verdict.sentence}`
+    return `${of}${readProfilePart(input, NO_SOURCE_MAPS, MAX_READ_BYTES).verdict.sentence}`
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error
     return `Unreadable: ${basename(profile)} ${error.message.replace(`${profile} `, '')}`

@@ -25,12 +25,6 @@ const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
 
 let running: Analysis | undefined
 
-for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    running?.cancel()
-    process.exit(EXIT_CODES[signal])
-  })
-}
 // A reader of the output that closes it early, such as head, is no error.
 process.stdout.on('error', () => process.exit())
 
@@ -83,6 +77,7 @@ async function writeReport(options: ReportOptions): Promise<void> {
       paths,
       ...(sourceMaps !== undefined && { sourceMaps }),
       onProgress: progress.show,
+      beforeAnalysis: listenToSignals,
       onAnalysis: (analysis) => (running = analysis),
     })
     progress.clear()
@@ -90,6 +85,16 @@ async function writeReport(options: ReportOptions): Promise<void> {
     process.stdout.write(formatted(report, format))
   } finally {
     progress.clear()
+  }
+}
+
+/** Not before there is a process to end: while a profile is read nothing turns, so a listener would keep Ctrl-C from ending that. */
+function listenToSignals(): void {
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      running?.cancel()
+      process.exit(EXIT_CODES[signal])
+    })
   }
 }
 

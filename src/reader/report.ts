@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { named, open, readProfilePart } from './answer'
 import { readCircumstances, readName } from './artefact'
 import type { Incident } from './folder'
-import { readFolder, unfinishedHints } from './folder'
+import { haveSeveralOwners, ownersInWords, readFolder, unfinishedHints } from './folder'
 import type { Input } from './input'
 import { readProfile } from './input'
 import { UnreadableError } from './json'
@@ -19,6 +19,8 @@ export interface ReportRequest {
   readonly paths: readonly string[]
   readonly sourceMaps?: string
   readonly onProgress: (text: string) => void
+  /** Called before the process of an analysis is started. */
+  readonly beforeAnalysis?: () => void
   /** Called with a function that cancels the analysis that runs. */
   readonly onAnalysis: (analysis: Analysis) => void
 }
@@ -42,13 +44,16 @@ export async function createReport(request: ReportRequest): Promise<Report> {
 }
 
 async function reportFolder(directory: string, request: ReportRequest): Promise<Report> {
-  const [newest, ...others] = incidentsIn(directory)
+  const incidents = incidentsIn(directory)
+  const [newest, ...others] = incidents
   if (newest === undefined) {
     const nothing = `${directory} holds no .cpuprofile, .heapprofile or .heapsnapshot file`
     throw new UnreadableError([nothing, ...unfinishedHints(directory)].join('; '))
   }
   const parts: Part[] = []
   const notes: string[] = unfinishedHints(directory)
+  if (haveSeveralOwners(incidents))
+    notes.push(`The dumps here belong to several users, those of this incident to ${ownersInWords(newest)}.`)
   const failures: Error[] = []
   for (const file of newest.files) {
     try {
@@ -75,9 +80,10 @@ function incidentsIn(directory: string): Incident[] {
 
 async function partsOf(
   inputs: readonly Input[],
-  { sourceMaps, onProgress, onAnalysis }: ReportRequest,
+  { sourceMaps, onProgress, beforeAnalysis, onAnalysis }: ReportRequest,
 ): Promise<{ parts: readonly Part[]; notes: readonly string[] }> {
   if (inputs.every(({ kind }) => kind === 'snapshot')) {
+    beforeAnalysis?.()
     const analysis = analyseInChild(inputs, { onProgress, ...(sourceMaps !== undefined && { sourceMaps }) })
     onAnalysis(analysis)
     return analysis.result

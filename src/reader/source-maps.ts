@@ -57,12 +57,17 @@ export function createLocator(directory: string | undefined): Locator {
 function byFile(places: Iterable<Place>): Map<string, Place[]> {
   const files = new Map<string, Place[]>()
   for (const place of places) {
-    if (!isAbsolute(place.file) || place.line <= 0) continue
+    if (!isAbsolute(place.file) || isRemote(place.file) || place.line <= 0) continue
     const known = files.get(place.file)
     if (known === undefined) files.set(place.file, [place])
     else known.push(place)
   }
   return files
+}
+
+/** A share of another machine on Windows: to look at it signs in there, wherever the file of a stranger leads. */
+function isRemote(path: string): boolean {
+  return /^[\\/]{2}/.test(path)
 }
 
 function chooseMap(
@@ -117,7 +122,7 @@ function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
 /** The lines of a source, from the map or from the disk. */
 function linesOf(map: TraceMap, source: string): readonly string[] | undefined {
   const path = pathOf(source)
-  const text = sourceContentFor(map, source) ?? readIfSmall(path)
+  const text = sourceContentFor(map, source) ?? (isRemote(path) ? undefined : readIfSmall(path))
   return text?.split('\n')
 }
 
@@ -154,7 +159,7 @@ function mapNamedIn(file: string): Candidate | undefined {
   }
   if (/^[a-z][a-z\d+.-]+:/i.test(url)) return undefined
   const path = resolve(dirname(file), url)
-  return isSmallFile(path) ? { path, read: () => readText(path) } : undefined
+  return !isRemote(path) && isSmallFile(path) ? { path, read: () => readText(path) } : undefined
 }
 
 /** Maps with the name of the file, those with the most similar path first. */

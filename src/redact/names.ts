@@ -9,8 +9,10 @@ const FIXED = new Set([
   ...['(concatenated string)', '(sliced string)', 'concatenated string', 'sliced string'],
 ])
 
-const WEAK_PAIR =
-  /^(\d+) \/ part of key \([^]* (@\d+)\) -> value \([^]* (@\d+)\) pair in WeakMap \((table @\d+)\)$/
+/** Between the key and the value of such a name stands only this; both can contain anything. */
+const WEAK_PAIR = ') -> value ('
+const WEAK_KEY = /^(\d+) \/ part of key \([^]* (@\d+)$/
+const WEAK_VALUE = / (@\d+)\) pair in WeakMap \((table @\d+)\)$/
 
 /** Whether V8 gives this name to all values of a type. */
 export function isFixedName(text: string): boolean {
@@ -47,14 +49,19 @@ export function isGlobalName(text: string): boolean {
 /** What stays of a name that stays: no part of it that V8 or a browser composed from values. */
 export function withoutContent(text: string): string {
   if (text.includes(' / part of key (')) {
-    const [, index, key, value, table] = WEAK_PAIR.exec(text) ?? []
-    if (index === undefined) return `${/^\d*/.exec(text)?.[0] ?? ''} / part of key (redacted)`
+    const between = text.lastIndexOf(WEAK_PAIR)
+    const [, index, key] = WEAK_KEY.exec(text.slice(0, Math.max(0, between))) ?? []
+    const [, value, table] = WEAK_VALUE.exec(text.slice(between)) ?? []
+    if (index === undefined || value === undefined)
+      return `${/^\d*/.exec(text)?.[0] ?? ''} / part of key (redacted)`
     return `${index} / part of key (redacted ${key}) -> value (redacted ${value}) pair in WeakMap (${table})`
   }
-  if (/^data:/i.test(text)) return 'data:(redacted)'
+  if (/^\s*data:/i.test(text)) return 'data:(redacted)'
   // The attributes of an element in a snapshot of a browser.
   if (/^<\S+\s/.test(text) && symbolIn(text) === undefined) return `${/^<\S+/.exec(text)?.[0] ?? ''}>`
-  return text.includes('://') ? text.replace(/[?#][^]*$/, '') : text
+  return text.includes('://')
+    ? text.replace(/[?#][^]*$/, '').replace(/:\/\/[^/\s]+@/g, '://(redacted)@')
+    : text
 }
 
 function symbolIn(text: string): string | undefined {

@@ -1,8 +1,8 @@
 import { withoutContent } from './names'
 
 /**
- * JSON without the data in names of files: queries of URLs, and the content of `data:` URLs. A profile has no other contents of
- * the process.
+ * JSON without the data in names of files: queries and credentials of URLs, and the content of `data:` URLs. A profile has no other
+ * contents of the process.
  */
 export function withoutUrlContents(json: string): string {
   const { done, open } = cleaned(json, 0)

@@ -1,4 +1,4 @@
-import { readlinkSync, statSync } from 'node:fs'
+import { closeSync, openSync, readlinkSync, readSync, statSync } from 'node:fs'
 import { createServer, Server } from 'node:net'
 import { hasDescriptor } from '../base/descriptors'
 import { Promise } from '../base/globals'
@@ -13,6 +13,8 @@ const LOOK_MS = 100
  * held by a stopped process or by another user, who must not delay a dump by more than this.
  */
 const MOST_DEFERRALS = 10
+/** Bytes of the kernel's list of sockets that are read in one look: any user can make it longer, and 30 MiB take two seconds. */
+const MOST_LIST_BYTES = 1024 * 1024
 
 /** Ends a turn, so that the next process can take it. */
 export type EndTurn = () => void
@@ -31,7 +33,9 @@ export interface TurnTerms {
  * is an abstract Unix socket that listens: the kernel gives its name to one process, and frees it when that process
  * ends in any way. So is a place in the queue, whose name ends with the time at which the waiting began: who came first is next.
  *
- * Any user can occupy such a name. A turn that is held by no process of this user is ignored.
+ * Any user can occupy such a name, and by a line break in another name write lines into the list in which holders are looked up. So a
+ * name is free when it can be taken, whatever the list says, and a turn is ignored that is held by no process of this user, or of which
+ * the list does not show one holder.
  *
  * @returns `undefined` when another process had the turn for all of `longestMs`. Otherwise a function that ends the
  * turn; also when the wait was ended early or there is nothing to wait for.
@@ -50,10 +54,10 @@ export async function takeTurn({
     for (;;) {
       const { holder, places } = readQueue(name)
       const isNext = !places.some((other) => !place || other < place.name)
-      if (isNext || deferrals >= MOST_DEFERRALS) {
+      if (isNext || holder !== undefined || deferrals >= MOST_DEFERRALS) {
         const occupied = await occupy(name)
         if (occupied !== 'taken') return occupied
-      } else if (holder === undefined) deferrals++
+      } else deferrals++
       if (early.aborted || (holder !== undefined && holders.isStranger(holder))) return nothing
       if (monotonicMs() >= until) return undefined
       place ??= await takePlace(name)
@@ -143,23 +147,46 @@ class Holders {
   }
 }
 
-/**
- * The inode of the socket that is the turn, and the names of the places. A line of `/proc/net/unix` ends with inode and name; the
- * name's first character and padding are shown as `@`.
- */
+/** Stands for a holder where the list shows several, or is too long. No process has a socket of this inode. */
+const UNKNOWN_HOLDER = 'unknown'
+
+/** A stream socket that is bound and not connected, in `/proc/net/unix`: its inode, and its name with an `@` for each zero byte. */
+const BOUND_SOCKET = /^[\da-f]+: [\da-f]+ [\da-f]+ [\da-f]+ 0001 01 +(\d+) @(.*)$/
+
+/** The inode of the socket that is the turn, and the names of the places. */
 function readQueue(name: string): {
   readonly holder: string | undefined
   readonly places: readonly string[]
 } {
   const turn = name.slice(1)
   const places: string[] = []
+  const list = readSocketList()
+  if (list === undefined) return { holder: UNKNOWN_HOLDER, places }
   let holder: string | undefined
-  for (const line of (readKernelFile('/proc/net/unix') ?? '').split('\n')) {
-    const at = line.indexOf(`@${turn}`)
-    if (at < 0) continue
-    const shown = line.slice(at + 1).replace(/@+$/, '')
-    if (shown === turn) holder ??= line.slice(0, at).trimEnd().split(' ').at(-1)
+  for (const line of list.split('\n')) {
+    if (!line.includes(turn)) continue
+    const [, inode, padded = ''] = BOUND_SOCKET.exec(line) ?? []
+    const shown = padded.replace(/@+$/, '')
+    if (shown === turn) holder = holder === undefined ? inode : UNKNOWN_HOLDER
     else if (shown.startsWith(`${turn}/`)) places.push(`\0${shown}`)
   }
   return { holder, places }
+}
+
+/** @returns `undefined` when the list is too long; an empty one where there is none. */
+function readSocketList(): string | undefined {
+  const buffer = Buffer.allocUnsafe(MOST_LIST_BYTES)
+  let length = 0
+  try {
+    const fd = openSync('/proc/net/unix', 'r')
+    try {
+      for (let count = -1; count !== 0 && length < MOST_LIST_BYTES; length += count)
+        count = readSync(fd, buffer, length, MOST_LIST_BYTES - length, null)
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    return ''
+  }
+  return length < MOST_LIST_BYTES ? buffer.toString('latin1', 0, length) : undefined
 }

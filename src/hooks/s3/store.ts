@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream'
 import type * as s3 from '@aws-sdk/client-s3'
 import type * as libStorage from '@aws-sdk/lib-storage'
 import { AbortController } from '../../base/globals'
+import { formatSize } from '../../base/size'
 import { clearTimeout, setTimeout } from '../../base/time'
 import { loadPackage, type ResolvedPackage, resolvePackage } from '../../capture/engines'
 import type { UploadSettings } from './options'
@@ -56,6 +57,8 @@ const PARTS_AT_A_TIME = 2
 const LONGEST_PUT_MS = 3_600_000
 /** Attempts of one request. */
 const ATTEMPTS = 3
+/** Longest answer, bytes; those of S3 have a few KiB. The SDK collects the whole text of an error before it looks at it. */
+const MOST_ANSWER_BYTES = 1024 * 1024
 
 /**
  * Opens the bucket.
@@ -118,16 +121,25 @@ function clientConfig(settings: UploadSettings, isOnThread: boolean): s3.S3Clien
   }
 }
 
-/** Ends each connection on which nothing moves, while it is being made as well. The SDK's own limits differ by version. */
+/**
+ * Ends each connection on which nothing moves, while it is being made as well, and each on which an answer does not end. The SDK's own
+ * limits differ by version, and it has none for an answer.
+ */
 function guarded<Agent extends HttpAgent>(agent: Agent, timeoutMs: number, isOnThread: boolean): Agent {
   type Create = (...values: unknown[]) => Socket
   const create = (agent as unknown as { createConnection: Create }).createConnection.bind(agent)
+  /** Bytes received on a connection before the answer that comes now. */
+  const before = new WeakMap<Socket, number>()
+  agent.on('free', (socket: Socket) => before.set(socket, socket.bytesRead))
   const createConnection: Create = (...values) => {
     const socket = create(...values)
-    const late = (): void => {
-      socket.destroy(Object.assign(new Error(`nothing moved for ${timeoutMs} ms`), { code: 'ETIMEDOUT' }))
-    }
-    socket.setTimeout(timeoutMs).on('timeout', late)
+    const end = (why: string, code: string): void =>
+      void socket.destroy(Object.assign(new Error(why), { code }))
+    socket.setTimeout(timeoutMs).on('timeout', () => end(`nothing moved for ${timeoutMs} ms`, 'ETIMEDOUT'))
+    socket.on('data', () => {
+      if (socket.bytesRead - (before.get(socket) ?? 0) <= MOST_ANSWER_BYTES) return
+      end(`its answer has more than ${formatSize(MOST_ANSWER_BYTES)}`, 'EMSGSIZE')
+    })
     return isOnThread ? socket : socket.unref()
   }
   return Object.assign(agent, { createConnection })

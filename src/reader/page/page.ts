@@ -9,11 +9,11 @@ import { drawMakeup } from './makeup'
 import type { PackedFlame, PackedGraph } from './packed'
 import { drawTimeline } from './timeline'
 
-const COLORS: Readonly<Record<string, string>> = {
-  [APPLICATION]: '#ffb27d',
-  [NODE]: '#b7d7a8',
-  [V8]: '#cfccc6',
-}
+const COLORS: ReadonlyMap<string, string> = new Map([
+  [APPLICATION, '#ffb27d'],
+  [NODE, '#b7d7a8'],
+  [V8, '#cfccc6'],
+])
 const PACKAGE_COLORS = [
   '#9fc5e8',
   '#d5a6bd',
@@ -259,7 +259,9 @@ function pack({ flame, total }: CallTree, unit: PackedGraph['unit'], overTime?: 
     unit,
     total,
     groups,
-    colors: groups.map((name) => COLORS[name] ?? PACKAGE_COLORS[next++ % PACKAGE_COLORS.length] ?? '#cccccc'),
+    colors: groups.map(
+      (name) => COLORS.get(name) ?? PACKAGE_COLORS[next++ % PACKAGE_COLORS.length] ?? '#cccccc',
+    ),
     highlight: HIGHLIGHT,
     places: trees
       .flatMap(({ places }) => places)

@@ -159,7 +159,9 @@ function childIds(byId: ReadonlyMap<number, JsonObject>): Map<number, number[]> 
         ids.map((child) => numberOr(child, NaN)),
       )
     } else if (typeof node['parent'] === 'number') {
-      children.set(node['parent'], [...(children.get(node['parent']) ?? []), id])
+      const siblings = children.get(node['parent'])
+      if (siblings) siblings.push(id)
+      else children.set(node['parent'], [id])
     }
   }
   return children

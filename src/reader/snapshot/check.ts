@@ -96,7 +96,8 @@ export class SnapshotCheck {
       const byte = chunk[index] ?? 0
       if (name === undefined) {
         if (byte === 0x7d) this.#isOver = true
-        else if (byte > 0x20) throw new UnreadableError('is damaged: something follows its table of strings')
+        else if (!isSpace(byte))
+          throw new UnreadableError('is damaged: something follows its table of strings')
         continue
       }
       this.#between += String.fromCharCode(byte)
@@ -193,6 +194,11 @@ export class SnapshotCheck {
   }
 }
 
+/** As JSON has it. A hole in a sparse file, which may be of any size, reads as zero bytes. */
+function isSpace(byte: number): boolean {
+  return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
+}
+
 function ignore(): void {
   return
 }
@@ -239,7 +245,7 @@ class Numbers implements Section {
         this.isClosed = true
         return index + 1
       }
-      if (byte !== 0x2c && byte > 0x20)
+      if (byte !== 0x2c && !isSpace(byte))
         throw new UnreadableError('is damaged: a list of numbers holds something else')
     }
     return chunk.length
@@ -274,7 +280,7 @@ class Strings implements Section {
         this.#note(index - at)
         this.isClosed = true
         return index + 1
-      } else if (byte !== 0x2c && byte > 0x20) {
+      } else if (byte !== 0x2c && !isSpace(byte)) {
         throw new UnreadableError('is damaged: its table of strings holds something else')
       }
     }

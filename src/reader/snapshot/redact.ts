@@ -8,6 +8,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { openScratch } from '../../files/scratch'
@@ -16,6 +17,7 @@ import { named, open } from '../answer'
 import type { Input } from '../input'
 import { openRegular, streamOf } from '../input'
 import { UnreadableError } from '../json'
+import { formatBytes } from '../units'
 import { SnapshotCheck } from './check'
 
 /** The snapshot that was written. */
@@ -35,15 +37,18 @@ export async function redactFile(path: string, out = redactedName(path)): Promis
   if (input.kind !== 'snapshot')
     throw new UnreadableError(`${path} is no heap snapshot: only those hold contents`)
   if (isSameFile(path, out)) throw new UnreadableError(`${out} is the snapshot itself: name another file`)
+  const directory = dirname(resolve(out))
+  let contentBytes: number
   try {
-    await check(input)
+    contentBytes = await check(input)
   } catch (error) {
     throw named(path, error)
   }
   const partial = `${out}.${process.pid}.partial`
   try {
+    await expectRoom(directory, input.isCompressed ? 2 * contentBytes : contentBytes)
     const sizeBytes = input.isCompressed
-      ? await withContent(input, dirname(resolve(out)), (fd) => write(fd, partial))
+      ? await withContent(input, directory, (fd) => write(fd, partial))
       : withFile(openRegular(path).fd, (fd) => write(fd, partial))
     renameSync(partial, out)
     return { file: out, sizeBytes }
@@ -54,10 +59,24 @@ export async function redactFile(path: string, out = redactedName(path)): Promis
   }
 }
 
-async function check(input: Input): Promise<void> {
+/** @returns Size of the content, bytes; a gzip file of a few MB can hold more than the disk. */
+async function check(input: Input): Promise<number> {
   const checking = new SnapshotCheck()
-  for await (const chunk of streamOf(input) as AsyncIterable<Buffer>) checking.push(chunk)
+  let contentBytes = 0
+  for await (const chunk of streamOf(input) as AsyncIterable<Buffer>) {
+    checking.push(chunk)
+    contentBytes += chunk.length
+  }
   checking.end()
+  return contentBytes
+}
+
+/** Before anything is written: a service may need the same disk. */
+async function expectRoom(directory: string, needBytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(directory)
+  const freeBytes = bavail * bsize
+  if (needBytes <= freeBytes) return
+  throw new Error(`it may need ${formatBytes(needBytes)}, ${formatBytes(freeBytes)} are free`)
 }
 
 /** The content of a compressed file, in a file without a name. */

@@ -145,6 +145,24 @@ describe('source maps', { timeout: 120_000 }, () => {
     assert.deepEqual(locator.notes(), [])
   })
 
+  it('are not looked for on another machine, which a path of Windows can name', () => {
+    const place = { name: 'run', file: at('near.js'), line: 1, column: 1 }
+    const map = {
+      version: 3,
+      sources: ['far.js'],
+      names: [],
+      mappings: 'AAEA',
+      sourcesContent: ['\n\nrun()'],
+    }
+    writeFileSync(at('near.js.map'), JSON.stringify(map))
+    const locator = createLocator(undefined)
+    // Here two slashes are one; on Windows the first name behind them is that of a machine.
+    const far = { ...place, file: `/${at('near.js')}` }
+    locator.learn([place, far])
+    assert.deepEqual(locator.locate(place), { ...place, file: at('far.js'), line: 3 })
+    assert.deepEqual(locator.locate(far), far)
+  })
+
   it('name functions of a minifier', () => {
     writeFileSync(
       at('small.js.map'),

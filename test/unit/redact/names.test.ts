@@ -43,6 +43,11 @@ describe('a name in a snapshot', () => {
     assert.equal(withoutContent('3 / part of key (cut off sec'), '3 / part of key (redacted)')
     assert.equal(withoutContent('data:text/javascript,secret'), 'data:(redacted)')
     assert.equal(withoutContent('https://shop.example/a.js?token=secret'), 'https://shop.example/a.js')
+    assert.equal(
+      withoutContent('https://ann:secret@shop.example/a.js'),
+      'https://(redacted)@shop.example/a.js',
+    )
+    assert.equal(withoutContent(' data:text/javascript,secret'), 'data:(redacted)')
     assert.equal(withoutContent('<div id="secret">'), '<div>')
   })
 
@@ -70,8 +75,15 @@ describe('a name in a snapshot', () => {
       'a <b c',
       '<div>',
       'what?',
+      'webpack://@shop/cart/a.js',
+      'file:///app/node_modules/@shop/cart@1/a.js',
     ])
       assert.equal(withoutContent(name), name)
+  })
+
+  it('is cleaned in linear time, however often the parts of a composed one are repeated', () => {
+    const parts = '1 / part of key (' + ' @1) -> value ('.repeat(100_000)
+    assert.equal(withoutContent(parts), '1 / part of key (redacted)')
   })
 
   it('of the global object is known on every Node, and that of no other', () => {

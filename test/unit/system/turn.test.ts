@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync, readlinkSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, describe, test, type TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
@@ -34,6 +36,26 @@ async function holder(t: TestContext, name: string, uid?: number, how = ''): Pro
   t.after(() => child.kill('SIGKILL'))
   await once(child.stdout, 'data')
   return child
+}
+
+/** A line of the list for each takes 160 bytes: more than a look reads. */
+const SOCKETS = 8000
+
+function noRoom(): string | false {
+  const [, , hard = '0'] =
+    /^Max open files +(\S+) +(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
+  return Number(hard) < SOCKETS + 100 && `a process may have no ${SOCKETS} sockets here`
+}
+
+/** Names that show as a line of their own, by which a socket of this process is the turn. */
+async function forgedLines(t: TestContext, name: string): Promise<string[]> {
+  const server = createServer().listen(0, '127.0.0.1')
+  t.after(() => server.close())
+  await once(server, 'listening')
+  const { fd } = (server as unknown as { _handle: { fd: number } })._handle
+  const [inode] = /\d+/.exec(readlinkSync(`/proc/self/fd/${fd}`)) ?? []
+  const line = `0000000000000001: 00000002 00000000 00010000 0001 01 ${inode} @${name.slice(1)}`
+  return Array.from({ length: 12 }, (_, number) => `${number}\n${line}`)
 }
 
 const isLinux = process.platform === 'linux' || 'abstract Unix sockets are of Linux'
@@ -129,6 +151,29 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
       const name = newName()
       await holder(t, name, 65_534, 'anew')
       assert.ok(await takeTurn({ name, longestMs: 2000, early: never() }))
+    },
+  )
+
+  test(
+    'cannot be had by another user who writes into the list of sockets that this user has it',
+    { skip: isRoot === true ? false : isRoot },
+    async (t) => {
+      for (const held of ['', '/0000000000000001']) {
+        const name = newName()
+        // The list has the order of a hash: some of the lines come before that of the name itself.
+        await holder(t, [name + held, ...(await forgedLines(t, name))].join('\t'), 65_534)
+        assert.ok(await takeTurn({ name, longestMs: 5000, early: never() }), `holds ${held || 'the turn'}`)
+      }
+    },
+  )
+
+  test(
+    'is ignored where other users have made the list of sockets longer than a look reads',
+    { skip: isRoot === true ? noRoom() : isRoot },
+    async (t) => {
+      const name = newName()
+      await holder(t, name, 65_534, String(SOCKETS))
+      assert.ok(await takeTurn({ name, longestMs: 5000, early: never() }))
     },
   )
 

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, it, type TestContext } from 'node:test'
+import { resolveUploadOptions } from '../../../../src/hooks/s3/options'
+import { findPeers, openStore, type Store } from '../../../../src/hooks/s3/store'
+
+const MB = 1024 * 1024
+
+describe('the store', () => {
+  for (const status of [200, 400])
+    it(`ends an answer of ${status} that does not end, before it fills the memory`, async (t) => {
+      let [sentBytes, most] = [0, 0]
+      const { store } = await storeOf(t, (answer) => {
+        sentBytes = 0
+        answer.writeHead(status, { 'content-type': 'application/xml' })
+        const chunk = Buffer.alloc(64 * 1024, '<a/>')
+        const more = (): void => {
+          // An end, so that a client that takes everything makes the test fail, and not the machine.
+          if (sentBytes > 64 * MB) return void answer.end()
+          most = Math.max(most, (sentBytes += chunk.length))
+          if (answer.write(chunk)) setImmediate(more)
+          else answer.once('drain', more)
+        }
+        more()
+      })
+      await assert.rejects(put(store))
+      // Beyond the limit lies what the kernel holds on the way.
+      assert.ok(most < 32 * MB, `${most} bytes were taken`)
+    })
+
+  it('takes any number of answers on one connection', async (t) => {
+    let connections = 0
+    const { store, server } = await storeOf(t, (answer) => answer.end(Buffer.alloc(MB / 2, ' ')))
+    server.on('connection', () => (connections += 1))
+    for (let number = 0; number < 5; number++) await put(store)
+    assert.equal(connections, 1)
+  })
+})
+
+const put = (store: Store): Promise<void> =>
+  store.put({ key: 'a', body: 'content', contentType: 'text/plain', metadata: {} })
+
+async function storeOf(t: TestContext, respond: (answer: ServerResponse) => void) {
+  const server = createServer((request: IncomingMessage, answer) => {
+    answer.on('error', () => undefined)
+    request.on('error', () => undefined).resume()
+    respond(answer)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const settings = resolveUploadOptions({
+    bucket: 'evidence',
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
+  })
+  const store = openStore(settings, findPeers(), true)
+  t.after(() => {
+    store.close()
+    server.closeAllConnections()
+    server.close()
+  })
+  return { store, server }
+}

@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, beforeEach, describe, it } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { readFolder } from '../../../src/reader/folder'
+import { reader, scratch, startReader } from '../../e2e/reader/command'
+import { parkedOrders, smallSnapshot } from './small-snapshot'
+
+const { folder, remove } = scratch()
+const at = (name: string): string => join(folder, name)
+after(remove)
+
+const MB = 1024 * 1024
+const frame = (functionName: string, url = 'file:///app/a.js') => ({
+  callFrame: { functionName, url, lineNumber: 6, columnNumber: 0 },
+})
+const PROFILE = {
+  nodes: [
+    { id: 1, ...frame('(root)', ''), children: [2] },
+    { id: 2, ...frame('render'), hitCount: 9 },
+  ],
+  startTime: 0,
+  endTime: 9000,
+}
+
+describe('the reader of files that others have written', { timeout: 60_000 }, () => {
+  beforeEach(() => {
+    rmSync(folder, { recursive: true, force: true })
+    mkdirSync(folder)
+  })
+
+  it('reads a profile whose nodes all name one caller as soon as one whose nodes are its children', async () => {
+    const nodes = Array.from({ length: 200_000 }, (_, index) => ({
+      ...{ id: index + 1, ...frame(`f${index}`), hitCount: 1 },
+      ...(index > 0 && { parent: 1 }),
+    }))
+    writeFileSync(at('x.cpuprofile'), JSON.stringify({ ...PROFILE, nodes }))
+    const { code, stdout } = await reader('ls', folder)
+    assert.equal(code, 0)
+    assert.match(stdout, /No single function stands out/)
+  })
+
+  it('names a thread of a kind that is a name of Object.prototype', async () => {
+    writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
+    const threads = ['constructor', '__proto__', 'toString'].map((kind) => ({ kind, cpuPercent: 5 }))
+    writeFileSync(
+      at('cpu-7-1000.cpuprofile.json'),
+      JSON.stringify({ tool: 'cpu-memory-monitor', why: { kind: 'cpu' }, makeup: { threads } }),
+    )
+    const { code, stdout, stderr } = await reader('report', folder, '--out', at('page.html'))
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /CPU: unknown 5\.0 %, unknown 5\.0 %, unknown 5\.0 %\n/)
+    assert.match(readFileSync(at('page.html'), 'utf8'), /<td class="short">unknown<\/td>/)
+  })
+
+  it('reads no more of a gzip file for a list than of any other, whatever it states', async () => {
+    const large = Buffer.concat([gzipSync(`{"x":"${'a'.repeat(40 * MB)}`), gzipSync('"}')])
+    writeFileSync(at('large.cpuprofile.gz'), large)
+    writeFileSync(at('small.cpuprofile.gz'), gzipSync(JSON.stringify(PROFILE)))
+    const { stdout } = await reader('ls', folder)
+    assert.match(stdout, /large\.cpuprofile\.gz is too large for a profile/)
+    assert.match(stdout, /render \(\/app\/a\.js:7\) used 100\.0 %/)
+  })
+
+  it('refuses a profile that is nested without end, and reads one that is nested as deep as a stack', async () => {
+    writeFileSync(at('nested.cpuprofile'), `{"nodes":${'['.repeat(30 * MB)}`)
+    const refused = await reader('report', at('nested.cpuprofile'))
+    assert.equal(refused.code, 1)
+    assert.match(refused.stderr, /nested\.cpuprofile is damaged: it is nested deeper/)
+    const depth = 10_000
+    const open = `{${JSON.stringify(frame('"}{[')).slice(1, -1)},"selfSize":1,"children":[`
+    writeFileSync(at('deep.heapprofile'), `{"head":${open.repeat(depth)}${']}'.repeat(depth)}}`)
+    const { code, stderr } = await reader('report', at('deep.heapprofile'))
+    assert.equal(code, 0, stderr)
+  })
+
+  it('can be ended while a profile is parsed', async (t) => {
+    writeFileSync(at('x.cpuprofile'), JSON.stringify(PROFILE))
+    const parks = `const parse = JSON.parse
+      JSON.parse = (text) => {
+        if (!text.includes('callFrame')) return parse(text)
+        require('fs').writeSync(1, 'parses')
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+      }`
+    writeFileSync(at('parks.js'), parks)
+    const before = process.env['NODE_OPTIONS']
+    process.env['NODE_OPTIONS'] = `--require ${at('parks.js')}`
+    const child = startReader('report', at('x.cpuprofile'))
+    if (before === undefined) delete process.env['NODE_OPTIONS']
+    else process.env['NODE_OPTIONS'] = before
+    t.after(() => child.kill('SIGKILL'))
+    await once(child.stdout ?? child, 'data')
+    child.kill('SIGTERM')
+    assert.deepEqual(await once(child, 'exit'), [null, 'SIGTERM'])
+  })
+
+  it('lists a directory in which files come and go', async (t) => {
+    const program = `const fs = require('fs')
+      for (let n = 0; ; n = (n + 1) % 50) {
+        const file = ${JSON.stringify(folder)} + '/memory-7-' + (1000 + n) + '.heapprofile'
+        fs.writeFileSync(file, '{')
+        if (n === 0) fs.writeSync(1, '.')
+        fs.unlinkSync(file)
+      }`
+    const child = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+    t.after(async () => {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    })
+    await once(child.stdout, 'data')
+    for (let look = 0; look < 3000; look++) readFolder(folder)
+  })
+
+  it(
+    'shows whose the dumps are where they belong to several users, and not where they belong to one',
+    { skip: isNotRoot() && 'only root may give files away' },
+    async () => {
+      writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
+      writeFileSync(at('cpu-8-2000.cpuprofile'), JSON.stringify(PROFILE))
+      const both = async () => [await reader('ls', folder), await reader('report', folder)]
+      for (const { stdout } of await both()) assert.doesNotMatch(stdout, /users?\b/)
+      chownSync(at('cpu-8-2000.cpuprofile'), 65_534, 65_534)
+      const [list, report] = await both()
+      assert.match(
+        list?.stdout ?? '',
+        /cpu-8-.*\n +Of user 65534: render .*\n.*cpu-7-.*\n +Of user 0: render /,
+      )
+      assert.match(report?.stdout ?? '', /Note: The dumps here belong to several users, .* to user 65534\./)
+      // One that joins the dump of another user.
+      writeFileSync(at('cpu-8-2000-worker-1.cpuprofile'), JSON.stringify(PROFILE))
+      assert.match((await reader('ls', folder)).stdout, /Of users 0 and 65534: render /)
+    },
+  )
+
+  it('refuses a snapshot that goes on with the hole of a sparse file', async () => {
+    const file = at('x.heapsnapshot')
+    writeFileSync(file, smallSnapshot(parkedOrders(3)).replace(/"edges":[^]*/, '"edges":['))
+    truncateSync(file, 2 ** 38)
+    const { code, stderr } = await reader('redact', file)
+    assert.equal(code, 1)
+    assert.match(stderr, /is damaged: a list of numbers holds something else/)
+  })
+
+  it(
+    'redacts no snapshot that holds more than the disk, and fills no disk with it',
+    { skip: noMount() },
+    async (t) => {
+      const small = at('small')
+      mkdirSync(small)
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=20m', 'cmm-test', small])
+      t.after(() => execFileSync('umount', [small]))
+      const snapshot = smallSnapshot(parkedOrders(3))
+      const file = join(small, 'x.heapsnapshot.gz')
+      writeFileSync(file, gzipSync(snapshot.replace('"edges":[', `"edges":[${' '.repeat(30 * MB)}`)))
+      const { code, stderr } = await reader('redact', file)
+      assert.equal(code, 1)
+      assert.match(stderr, / cannot be written: it may need 62\.9 MB, 2\d\.\d MB are free/)
+      assert.deepEqual(readdirSync(small), ['x.heapsnapshot.gz'])
+      writeFileSync(file, gzipSync(snapshot))
+      assert.equal((await reader('redact', file)).code, 0)
+    },
+  )
+})
+
+function noMount(): string | false {
+  return (process.platform !== 'linux' || isNotRoot()) && 'only root may mount a small disk'
+}
+
+function isNotRoot(): boolean {
+  return process.getuid?.() !== 0
+}
