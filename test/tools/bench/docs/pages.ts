@@ -3,6 +3,8 @@ import { textOf as detect } from '../detect/text'
 import { textOf as heapLimit } from '../heap-limit/text'
 import { textOf as idle } from '../idle/bench'
 import { textOf as install } from '../install/bench'
+import { type Rows as Leak, textOf as leak } from '../leak/text'
+import type { Report } from '../output/report'
 import { digits } from '../output/statistics'
 import { percentOfCore, type Rows as Watchdog, textOf as watchdog } from '../watchdog/text'
 
@@ -24,6 +26,10 @@ const TEXTS: Readonly<Record<string, () => string>> = {
   install: () => install(resultOf('install')),
   detect: () => detect(resultOf('detect')),
   'heap-limit': () => heapLimit(resultOf('heap-limit')),
+  leak: () => {
+    const { parameters, rows } = resultOf<Report<Leak>>('leak')
+    return leak(parameters, rows)
+  },
 }
 
 /** A figure in running text: each match of a pattern has it in its first group. */
