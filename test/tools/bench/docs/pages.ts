@@ -3,6 +3,8 @@ import { textOf as detect } from '../detect/text'
 import { textOf as heapLimit } from '../heap-limit/text'
 import { textOf as idle } from '../idle/bench'
 import { textOf as install } from '../install/bench'
+import { type Rows as Leak, textOf as leak } from '../leak/text'
+import type { Report } from '../output/report'
 import { digits } from '../output/statistics'
 import { textOf as reader } from '../reader/figures'
 import { percentOfCore, type Rows as Watchdog, textOf as watchdog } from '../watchdog/text'
@@ -26,6 +28,10 @@ const TEXTS: Readonly<Record<string, () => string>> = {
   detect: () => detect(resultOf('detect')),
   'heap-limit': () => heapLimit(resultOf('heap-limit')),
   reader: () => reader(resultOf('reader')),
+  leak: () => {
+    const { parameters, rows } = resultOf<Report<Leak>>('leak')
+    return leak(parameters, rows)
+  },
 }
 
 /** A figure in running text: each match of a pattern has it in its first group. */
