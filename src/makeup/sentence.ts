@@ -81,7 +81,8 @@ function hintOf(owner: CpuOwner, makeup: Makeup): string {
 export function memorySentence({ memory }: Makeup): string {
   const parts = memoryParts(memory)
   const [first, ...others] = parts
-  if (!first) return `memory ${formatSize(memory.rss)}`
+  // Before the main thread's first report nothing can be taken from the rest.
+  if (!first || memory.heapTotal === undefined) return `memory ${formatSize(memory.rss)}`
   const next = others.slice(0, 2).map(({ words, bytes }) => `${words} ${formatSize(bytes)}`)
   const total = `memory ${formatSize(memory.rss)}: ${first.words} ${formatSize(first.bytes)}`
   return `${[total, ...next].join(', ')}${HINTS[first.owner] ?? ''}`

@@ -160,6 +160,8 @@ function memoryOf(makeup: unknown): Circumstances['memory'] {
   const bytes = (key: string): number => numberOr(memory[key], 0)
   const workers = Array.isArray(memory['workers']) ? (memory['workers'] as unknown[]).filter(isObject) : []
   const buffers = Math.min(bytes('arrayBuffers'), bytes('external'))
+  // Before the main thread's first report nothing of its memory can be taken from the rest.
+  const isDivided = memory['heapTotal'] !== undefined || memory['external'] !== undefined
   return [
     { name: 'heap of the main thread', bytes: bytes('heapTotal') },
     { name: 'Buffers and ArrayBuffers', bytes: buffers },
@@ -168,7 +170,7 @@ function memoryOf(makeup: unknown): Circumstances['memory'] {
       name: `heap of ${threadOf({ ...worker, kind: 'worker' }) ?? ''}`,
       bytes: numberOr(worker['heapTotal'], 0),
     })),
-    { name: 'native memory and code', bytes: bytes('rest') },
+    { name: isDivided ? 'native memory and code' : 'not divided', bytes: bytes('rest') },
   ]
     .filter((part) => part.bytes > 0)
     .sort((one, other) => other.bytes - one.bytes)

@@ -9,6 +9,8 @@ interface Bar {
   readonly value: number
 }
 
+const WHOLE_CORE_PERCENT = 100
+
 /** CPU by thread and memory by owner, each as a table with bars. */
 export function drawMakeup({ threads, memory }: Circumstances): Html[] {
   return [
@@ -16,6 +18,7 @@ export function drawMakeup({ threads, memory }: Circumstances): Html[] {
       'CPU by thread, percent of a core',
       'Thread',
       threads.map(({ name, percent }) => ({ name, amount: formatPercent(percent), value: percent })),
+      WHOLE_CORE_PERCENT,
     ),
     ...bars(
       'Resident memory by owner',
@@ -25,10 +28,10 @@ export function drawMakeup({ threads, memory }: Circumstances): Html[] {
   ]
 }
 
-/** The longest bar is the largest amount. */
-function bars(title: string, name: string, rows: readonly Bar[]): Html[] {
+/** A whole bar is the largest amount, or more. */
+function bars(title: string, name: string, rows: readonly Bar[], atLeast = 0): Html[] {
   if (rows.length === 0) return []
-  const most = Math.max(...rows.map(({ value }) => value))
+  const most = Math.max(atLeast, ...rows.map(({ value }) => value))
   return [
     html`<h3>${title}</h3>
       <div class="table" tabindex="0" role="region" aria-label="${title}">

@@ -62,7 +62,7 @@ export function writePage(report: Report, { script, style }: PageAssets): string
       <body>
         <header>
           <p class="kicker">${shown(title)}</p>
-          <h1>${shown(verdict.sentence)}</h1>
+          <h1>${headline(verdict.sentence)}</h1>
           ${verdict.hint === undefined ? '' : html`<p class="hint">${shown(verdict.hint)}</p>`}
         </header>
         <main>
@@ -238,6 +238,16 @@ function item(line: string): Html {
 }
 
 /** Text of a file without characters that change how other text is shown. */
+/** Names between backticks as code, and paths that may break after each folder. */
+function headline(sentence: string): Html[] {
+  return shown(sentence)
+    .split('`')
+    .map((text, index) => {
+      const pieces = text.split('/').map((piece, at) => (at === 0 ? html`${piece}` : html`/<wbr />${piece}`))
+      return index % 2 === 1 ? html`<code>${pieces}</code>` : html`${pieces}`
+    })
+}
+
 function shown(text: string): string {
   return printable(text)
 }

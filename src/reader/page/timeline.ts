@@ -125,9 +125,9 @@ function draw(panel: Panel, { fromMs, toMs, dumpAtMs }: Span): Html {
           />`,
       )}
       <line class="dump" x1="${x(dumpAtMs)}" x2="${x(dumpAtMs)}" y1="${TOP}" y2="${y(0)}" />
-      <text class="label" x="${LEFT}" y="${HEIGHT - 10}">${timeOf(fromMs)}</text>
+      <text class="label" x="${LEFT}" y="${HEIGHT - 10}">${timeOf(fromMs)} UTC</text>
       <text class="label" x="${x(dumpAtMs)}" y="${HEIGHT - 10}" text-anchor="end">
-        ${timeOf(dumpAtMs)}, the dump begins
+        ${timeOf(dumpAtMs)} UTC, the dump begins
       </text>
     </svg>
   </figure>`
@@ -137,14 +137,14 @@ function draw(panel: Panel, { fromMs, toMs, dumpAtMs }: Span): Html {
 function summaryOf({ title, unit, lines, readings, threshold }: Panel, seconds: number): string {
   const ranges = lines.map(({ name, points }, index) => {
     const values = points.map(({ value }) => value).filter((value) => !Number.isNaN(value))
-    const range = `from ${formatFigure(unit, Math.min(...values))} to ${formatFigure(unit, Math.max(...values))}`
+    const range = `between ${formatFigure(unit, Math.min(...values))} and ${formatFigure(unit, Math.max(...values))}`
     return lines.length === 1 ? range : `${name}${index === 0 ? '' : ' (dashed)'} ${range}`
   })
   const count = lines[0]?.points.length ?? 0
   const text = `${title}, ${count} readings over ${Math.round(seconds)} s before the dump: ${ranges.join(', ')}`
   if (threshold === undefined) return text
   const breaches = readings.filter(({ value }) => value > threshold).length
-  return `${text}, threshold ${formatFigure(unit, threshold)}, ${breaches} readings of the rule above it`
+  return `${text}, threshold ${formatFigure(unit, threshold)}, circles: the rule's readings, ${breaches} above it`
 }
 
 function valuesOf({ lines, readings }: Panel): number[] {

@@ -18,6 +18,8 @@ export const MOSTLY_IDLE_PERCENT = 90
 /** With fewer samples, shares mean nothing. */
 export const LEAST_SAMPLES = 5
 
+/** From this share of a function's own time, a line of it is part of the answer, percent. */
+const MOSTLY_ONE_LINE_PERCENT = 50
 /** From this share of a function's own time, the line of an inlined function is part of the answer, percent. */
 const MOSTLY_INLINED_PERCENT = 50
 
@@ -244,11 +246,18 @@ function judgeTop(top: FunctionRow, tree: CallTree): Verdict {
   const calledBy = caller === undefined ? '' : `, called by ${describePlace(caller)}`
   return {
     found: true,
-    sentence: `${describePlace(top.place)} used ${formatPercent(top.selfPercent)} of the busy CPU time${calledBy}.`,
+    sentence: `${describePlace(top.place)} used ${formatPercent(top.selfPercent)} of the busy CPU time${calledBy}${atLine(top)}.`,
     place: top.place,
     sharePercent: top.selfPercent,
     ...inlinedHint(top),
   }
+}
+
+/** The line that a function spent most of its time at. Its place is where it begins. */
+function atLine({ place, hotLine }: FunctionRow): string {
+  if (!hotLine || hotLine.isInlined || !isUserCode(place)) return ''
+  if (hotLine.line === place.line || hotLine.percent < MOSTLY_ONE_LINE_PERCENT) return ''
+  return `, ${formatPercent(hotLine.percent)} of that at line ${hotLine.line}`
 }
 
 /** Where most of the time of a function was spent in the code of another. */

@@ -41,7 +41,7 @@ describe('report', { timeout: 300_000 }, () => {
   it('names the hot function of a CPU profile in its first line', async () => {
     assert.match(
       await firstLine(at('whole.cpuprofile')),
-      /^searchForPrimes \(.*\/tools\/devtools\/programs\/cpu-profile\.js:6\) used \d+\.\d % of the busy CPU time\.$/,
+      /^searchForPrimes \(.*\/tools\/devtools\/programs\/cpu-profile\.js:6\) used \d+\.\d % of the busy CPU time, \d+\.\d % of that at line 10\.$/,
     )
   })
 
