@@ -30,14 +30,20 @@ export class ThreadHistory {
   readonly #marks: Mark[] = []
 
   add({ atMs, cpuMs, gcMs, threads }: ProcessMark): void {
-    const tids = Int32Array.from(threads, ({ tid }) => tid)
-    const times = new Float64Array(threads.length * 2)
-    for (const [at, thread] of threads.entries()) {
-      times[at * 2] = thread.cpuMs
-      times[at * 2 + 1] = thread.waitMs
+    const dropped = this.#marks.length < MARKS_KEPT ? undefined : this.#marks.shift()
+    const { length } = threads
+    // Used again: V8 frees memory of this age only with a full collection, which a calm thread does not see for an hour.
+    const mark =
+      dropped?.tids.length === length
+        ? dropped
+        : { figures: new Float64Array(3), tids: new Int32Array(length), times: new Float64Array(length * 2) }
+    mark.figures.set([atMs, cpuMs, gcMs])
+    for (const [at, { tid, cpuMs, waitMs }] of threads.entries()) {
+      mark.tids[at] = tid
+      mark.times[at * 2] = cpuMs
+      mark.times[at * 2 + 1] = waitMs
     }
-    this.#marks.push({ atMs, cpuMs, gcMs, tids, times })
-    if (this.#marks.length > MARKS_KEPT) this.#marks.shift()
+    this.#marks.push(mark)
   }
 
   /** Whether a thread is in one of the marks. */
@@ -70,26 +76,27 @@ export class ThreadHistory {
       }
       before = now
     }
-    return {
-      spanMs: last.atMs - from.atMs,
-      cpuMs: last.cpuMs - from.cpuMs,
-      gcMs: last.gcMs - from.gcMs,
-      threads,
-    }
+    const [spanMs, cpuMs, gcMs] = [0, 1, 2].map((at) => (last.figures[at] ?? NaN) - (from.figures[at] ?? NaN))
+    return { spanMs: spanMs ?? NaN, cpuMs: cpuMs ?? NaN, gcMs: gcMs ?? NaN, threads }
   }
 
   /** Index of the mark nearest to that moment; never of the latest one. */
   #nearest(sinceMs: number): number {
     let nearest = 0
     for (let at = 1; at < this.#marks.length - 1; at++) {
-      const [best, mark] = [this.#marks[nearest], this.#marks[at]]
-      if (best && mark && Math.abs(mark.atMs - sinceMs) <= Math.abs(best.atMs - sinceMs)) nearest = at
+      if (this.#distance(at, sinceMs) <= this.#distance(nearest, sinceMs)) nearest = at
     }
     return nearest
   }
+
+  #distance(at: number, sinceMs: number): number {
+    return Math.abs((this.#marks[at]?.figures[0] ?? NaN) - sinceMs)
+  }
 }
 
-interface Mark extends Omit<ProcessMark, 'threads'> {
+interface Mark {
+  /** `atMs`, `cpuMs` and `gcMs`. */
+  readonly figures: Float64Array
   readonly tids: Int32Array
   /** CPU time and waiting time of each thread. */
   readonly times: Float64Array

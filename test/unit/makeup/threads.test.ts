@@ -65,6 +65,15 @@ test('keeps a bounded number of marks', () => {
   assert.equal(kept.since(-1e9)?.spanMs, MARKS_KEPT - 1)
 })
 
+test('marks that follow dropped ones have their own figures, also when threads come and go', () => {
+  const marks = Array.from({ length: MARKS_KEPT * 2 + 7 }, (_, at) =>
+    at % 3 === 0 ? mark(at, thread(1, at)) : mark(at, thread(1, at), thread(2, at * 2, at)),
+  )
+  const [many, few] = [history(...marks), history(...marks.slice(-MARKS_KEPT))]
+  for (const sinceMs of [-1, MARKS_KEPT + 100, MARKS_KEPT * 2])
+    assert.deepEqual(many.since(sinceMs), few.since(sinceMs))
+})
+
 test('shares are of the span, threads of one name are one entry, the largest comes first', () => {
   const span = history(
     mark(0, thread(1, 0, 0), thread(2, 0, 0), thread(3, 0, 0), thread(4, 0, 0)),
