@@ -67,7 +67,7 @@ test('keeps a bounded number of marks', () => {
 
 test('marks that follow dropped ones have their own figures, also when threads come and go', () => {
   const marks = Array.from({ length: MARKS_KEPT * 2 + 7 }, (_, at) =>
-    at % 3 === 0 ? mark(at, thread(1, at)) : mark(at, thread(1, at), thread(2, at * 2, at)),
+    at % 7 === 0 ? mark(at, thread(1, at)) : mark(at, thread(1, at), thread(2, at * 2, at)),
   )
   const [many, few] = [history(...marks), history(...marks.slice(-MARKS_KEPT))]
   for (const sinceMs of [-1, MARKS_KEPT + 100, MARKS_KEPT * 2])
