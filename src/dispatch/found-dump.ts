@@ -17,7 +17,7 @@ export function foundDump({ unreported }: HeapLimitDump, isEarlier: boolean): Fo
 }
 
 /**
- * Reports those artefacts of a found dump that this process can claim. On the thread on which the application's listeners
+ * Reports a found dump if this process can claim its main artefact, with the others that it can claim. On the thread on which the application's listeners
  * run: a process that dies between the claim and the report would suppress the report for ever, so both are made within
  * one call, and a process whose event loop never turns claims nothing. If a process is killed within that call, the
  * report is lost; without a claim, each process that shares the directory would make one.
@@ -27,9 +27,11 @@ export function reportFoundDump(
   pid: number,
   report: Pick<Report, 'dump'>,
 ): void {
-  const claimed = artefacts.filter(({ file }) => claimReport(file, pid, epochMs()))
-  const [main] = claimed
-  if (!main) return
+  const canClaim = ({ file }: (typeof artefacts)[number]): boolean => claimReport(file, pid, epochMs())
+  const [main, ...others] = artefacts
+  // Two processes that look at once would otherwise claim, and report, one artefact each.
+  if (!main || !canClaim(main)) return
+  const claimed = [main, ...others.filter(canClaim)]
   const { way, passedOver, pauseMs, sizeBytes } = main.how
   const dump: Dump = {
     kind: 'memory',
