@@ -2,11 +2,15 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import type { ForkHelper } from '../../../src/capture/heap/fork/helper'
 import { createHeapLimitPlans } from '../../../src/dispatch/heap-limit-plans'
 
 const MIB = 1024 * 1024
+
+// A round waits for timers that do not keep the process alive.
+const hold = setInterval(() => undefined, 1000)
+after(() => clearInterval(hold))
 
 test("a calm process keeps its plan for V8's heap limit, and one whose memory changes gets a new one", async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'heap-limit-plans-'))
