@@ -52,8 +52,8 @@ export interface UploadOptions {
   /** ms without a byte from or to S3 that end a request: a whole number from 1 to 2147483647. @defaultValue 30000 */
   timeout?: number | undefined
   /**
-   * Send heap snapshots without the contents of strings, numbers and regular expressions, and profiles without queries of URLs and
-   * `data:` URLs. What stays on disk is whole.
+   * Send heap snapshots without the contents of strings, numbers and regular expressions, and profiles without queries and
+   * credentials of URLs and without `data:` URLs. What stays on disk is whole.
    *
    * @defaultValue false
    */
