@@ -17,10 +17,10 @@ export function foundDump({ unreported }: HeapLimitDump, isEarlier: boolean): Fo
 }
 
 /**
- * Reports a found dump if this process can claim its main artefact, with the others that it can claim. On the thread on which the application's listeners
- * run: a process that dies between the claim and the report would suppress the report for ever, so both are made within
- * one call, and a process whose event loop never turns claims nothing. If a process is killed within that call, the
- * report is lost; without a claim, each process that shares the directory would make one.
+ * Reports a found dump if this process can claim its main artefact, with the others that it can claim. On the thread on
+ * which the application's listeners run: a process that dies between the claim and the report would suppress the report
+ * for ever, so both are made within one call, and a process whose event loop never turns claims nothing. If a process is
+ * killed within that call, the report is lost; without a claim, each process that shares the directory would make one.
  */
 export function reportFoundDump(
   { artefacts, isEarlier }: FoundDump,

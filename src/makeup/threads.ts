@@ -32,7 +32,7 @@ export class ThreadHistory {
   add({ atMs, cpuMs, gcMs, threads }: ProcessMark): void {
     const dropped = this.#marks.length < MARKS_KEPT ? undefined : this.#marks.shift()
     const { length } = threads
-    // Used again: V8 frees memory of this age only with a full collection, which a calm thread does not see for an hour.
+    // Used again: V8 frees memory of this age only with a full collection, and a calm thread saw none for 40 minutes.
     const mark =
       dropped?.tids.length === length
         ? dropped

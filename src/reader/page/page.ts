@@ -237,7 +237,6 @@ function item(line: string): Html {
   return html`<li>${shown(line)}</li>`
 }
 
-/** Text of a file without characters that change how other text is shown. */
 /** Names between backticks as code, and paths that may break after each folder. */
 function headline(sentence: string): Html[] {
   return shown(sentence)
@@ -248,6 +247,7 @@ function headline(sentence: string): Html[] {
     })
 }
 
+/** Text of a file without characters that change how other text is shown. */
 function shown(text: string): string {
   return printable(text)
 }

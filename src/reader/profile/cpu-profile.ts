@@ -18,10 +18,8 @@ export const MOSTLY_IDLE_PERCENT = 90
 /** With fewer samples, shares mean nothing. */
 export const LEAST_SAMPLES = 5
 
-/** From this share of a function's own time, a line of it is part of the answer, percent. */
+/** From this share of a function's own time, its hottest line is part of the answer, percent. */
 const MOSTLY_ONE_LINE_PERCENT = 50
-/** From this share of a function's own time, the line of an inlined function is part of the answer, percent. */
-const MOSTLY_INLINED_PERCENT = 50
 
 const IDLE = '(idle)'
 const PROGRAM = '(program)'
@@ -262,7 +260,7 @@ function atLine({ place, hotLine }: FunctionRow): string {
 
 /** Where most of the time of a function was spent in the code of another. */
 function inlinedHint({ hotLine }: FunctionRow): { hint?: string } {
-  if (hotLine?.isInlined !== true || hotLine.percent < MOSTLY_INLINED_PERCENT) return {}
+  if (hotLine?.isInlined !== true || hotLine.percent < MOSTLY_ONE_LINE_PERCENT) return {}
   return {
     hint:
       `${formatPercent(hotLine.percent)} of that was spent at line ${hotLine.line}, before the function begins: ` +
