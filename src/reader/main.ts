@@ -23,8 +23,6 @@ import { formatBytes, printable, printableJson } from './units'
 
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
 
-let running: Analysis | undefined
-
 // A reader of the output that closes it early, such as head, is no error.
 process.stdout.on('error', () => process.exit())
 
@@ -64,6 +62,7 @@ async function main(args: readonly string[]): Promise<void> {
 /** A bundle of its own: it has the code of the monitor, which finds its thread and its helper from where it lies. */
 async function writeExamination({ isJson }: DoctorOptions): Promise<void> {
   const { asText, examine } = require('../doctor/index') as typeof doctor
+  listenToSignals()
   const examination = await examine(process.env)
   process.stdout.write(isJson ? `${printableJson(examination)}\n` : asText(examination.findings))
 }
@@ -77,8 +76,7 @@ async function writeReport(options: ReportOptions): Promise<void> {
       paths,
       ...(sourceMaps !== undefined && { sourceMaps }),
       onProgress: progress.show,
-      beforeAnalysis: listenToSignals,
-      onAnalysis: (analysis) => (running = analysis),
+      runAnalysis,
     })
     progress.clear()
     if (out !== undefined) writeWhole(out, writePage(report, readAssets()))
@@ -88,14 +86,32 @@ async function writeReport(options: ReportOptions): Promise<void> {
   }
 }
 
-/** Not before there is a process to end: while a profile is read nothing turns, so a listener would keep Ctrl-C from ending that. */
-function listenToSignals(): void {
-  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      running?.cancel()
-      process.exit(EXIT_CODES[signal])
-    })
+/** Ctrl-C ends the process of the analysis too. */
+async function runAnalysis(start: () => Analysis): Analysis['result'] {
+  let analysis: Analysis | undefined
+  const stopListening = listenToSignals(() => analysis?.cancel())
+  try {
+    analysis = start()
+    return await analysis.result
+  } finally {
+    stopListening()
   }
+}
+
+/**
+ * Exits at a signal, so that what is to be done at the exit is done. Only while this process waits: where it computes nothing turns,
+ * and a listener would keep Ctrl-C from ending it.
+ */
+function listenToSignals(before: () => void = () => undefined): () => void {
+  const listeners = Object.entries(EXIT_CODES).map(([signal, code]) => {
+    const exit = (): void => {
+      before()
+      process.exit(code)
+    }
+    process.once(signal, exit)
+    return () => void process.removeListener(signal, exit)
+  })
+  return () => listeners.forEach((remove) => remove())
 }
 
 /** Writes the profile for other tools. */

@@ -19,10 +19,8 @@ export interface ReportRequest {
   readonly paths: readonly string[]
   readonly sourceMaps?: string
   readonly onProgress: (text: string) => void
-  /** Called before the process of an analysis is started. */
-  readonly beforeAnalysis?: () => void
-  /** Called with a function that cancels the analysis that runs. */
-  readonly onAnalysis: (analysis: Analysis) => void
+  /** Runs an analysis of snapshots, which may be cancelled. */
+  readonly runAnalysis: (start: () => Analysis) => Analysis['result']
 }
 
 /**
@@ -80,13 +78,12 @@ function incidentsIn(directory: string): Incident[] {
 
 async function partsOf(
   inputs: readonly Input[],
-  { sourceMaps, onProgress, beforeAnalysis, onAnalysis }: ReportRequest,
+  { sourceMaps, onProgress, runAnalysis }: ReportRequest,
 ): Promise<{ parts: readonly Part[]; notes: readonly string[] }> {
   if (inputs.every(({ kind }) => kind === 'snapshot')) {
-    beforeAnalysis?.()
-    const analysis = analyseInChild(inputs, { onProgress, ...(sourceMaps !== undefined && { sourceMaps }) })
-    onAnalysis(analysis)
-    return analysis.result
+    return runAnalysis(() =>
+      analyseInChild(inputs, { onProgress, ...(sourceMaps !== undefined && { sourceMaps }) }),
+    )
   }
   const locator = createLocator(sourceMaps)
   const [before, after] = inputs

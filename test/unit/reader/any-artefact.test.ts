@@ -102,7 +102,9 @@ describe('a broken file', { timeout: 1_200_000 }, () => {
       const file = join(folder, 'any.profile')
       await tried(brokenOf(sample), runs(400), async (bytes) => {
         writeFileSync(file, bytes)
-        assertShowable(await createReport({ paths: [file], onProgress: ignore, onAnalysis: ignore }))
+        assertShowable(
+          await createReport({ paths: [file], onProgress: ignore, runAnalysis: (start) => start().result }),
+        )
         const stacks = readStacks(readProfile(openInput(file)), 'any', NO_SOURCE_MAPS)
         JSON.parse(toSpeedscope(stacks))
         assert.ok(toPprof(stacks).length > 0)
@@ -130,7 +132,9 @@ describe('a broken file', { timeout: 1_200_000 }, () => {
       fc.asyncProperty(brokenOf(SIDECAR), async (bytes) => {
         rmSync(`${file}.json`, { force: true })
         writeFileSync(`${file}.json`, bytes)
-        assertShowable(await createReport({ paths: [file], onProgress: ignore, onAnalysis: ignore }))
+        assertShowable(
+          await createReport({ paths: [file], onProgress: ignore, runAnalysis: (start) => start().result }),
+        )
         assertPrintable(
           writeList(listIncidents({ command: 'ls', directory, sinceMs: 0, sort: 'time', isJson: false })),
         )

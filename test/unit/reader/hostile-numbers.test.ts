@@ -72,7 +72,7 @@ async function pageOf(
   const report = await createReport({
     paths: [directory],
     onProgress: () => undefined,
-    onAnalysis: () => undefined,
+    runAnalysis: (start) => start().result,
   })
   return { page: writePage(report, { script: '', style: '' }), text: writeText(report) }
 }
