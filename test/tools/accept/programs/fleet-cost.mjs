@@ -9,6 +9,7 @@ import * as s3 from '@aws-sdk/client-s3'
 
 const SIZE_BYTES = 200_000_000
 const BUCKET = 'cost'
+const MAX_MS = 120_000
 
 /** @returns {Promise<number>} CPU of the main thread from the start of a round to its end, percent of a core. */
 export async function mainThreadShare({ endpoint }, credentials, program) {
@@ -36,6 +37,7 @@ export async function mainThreadShare({ endpoint }, credentials, program) {
         if (/^sent memory-/.test(text ?? '')) resolve()
       })
       child.once('exit', () => reject(new Error('it ended before it had sent')))
+      setTimeout(() => reject(new Error('it has sent nothing')), MAX_MS).unref()
     })
     // From the start of the process to the first look nothing happens on the main thread; its start is not the upload's.
     await once(lines, 'line')
@@ -68,6 +70,7 @@ function leaveSnapshot(directory) {
     ...{ tool: 'cpu-memory-monitor', version: '2.0.0', artefact },
     why: { kind: 'memory', rule: 'threshold', details: {}, readings: [] },
     where: { host: hostname(), directory },
+    how: { sizeBytes: SIZE_BYTES },
   }
   writeFileSync(join(directory, `${artefact}.json`), JSON.stringify(sidecar), { mode: 0o600 })
 }
