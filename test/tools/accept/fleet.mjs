@@ -268,7 +268,8 @@ function dumpsOf(said) {
     if (event.name === 'failure' && event.stage === 'fleet') isAway = true
     if (event.name === 'line' && event.text.endsWith('is used again')) isAway = false
     if (event.name !== 'dump') return []
-    const [, startedAtMs] = /-(\d+)(?:-worker-\d+)?(?:-\d+)?\.\w+$/.exec(event.file) ?? []
+    const [, startedAtMs] = /-\d+-(\d{13})(?:-worker-\d+)?(?:-\d+)?\.\w+$/.exec(event.file) ?? []
+    assert.ok(startedAtMs, `no time in ${event.file}`)
     return [{ kind: event.kind, startedAtMs: Number(startedAtMs), isInsured: isAway }]
   })
 }
