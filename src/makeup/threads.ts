@@ -38,10 +38,12 @@ export class ThreadHistory {
         ? dropped
         : { figures: new Float64Array(3), tids: new Int32Array(length), times: new Float64Array(length * 2) }
     mark.figures.set([atMs, cpuMs, gcMs])
-    for (const [at, { tid, cpuMs, waitMs }] of threads.entries()) {
+    let at = 0
+    for (const { tid, cpuMs, waitMs } of threads) {
       mark.tids[at] = tid
       mark.times[at * 2] = cpuMs
       mark.times[at * 2 + 1] = waitMs
+      at++
     }
     this.#marks.push(mark)
   }

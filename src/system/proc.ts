@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 
 /**
  * Reads a small file of the kernel, from `/proc` or the cgroup file system.
@@ -14,11 +14,32 @@ export type ReadKernelFile = (path: string, onError?: (code: string) => void) =>
  */
 export const readKernelFile: ReadKernelFile = (path, onError) => {
   try {
-    return readFileSync(path, 'utf8')
+    return readWhole(path)
   } catch (error) {
     const { code = 'unknown error' } = error as NodeJS.ErrnoException
     if (code !== 'ENOENT') onError?.(code)
     return undefined
+  }
+}
+
+/**
+ * As large as the largest file so far. Used again and again: what `readFileSync` leaves of each reading, one per thread and second, V8
+ * keeps in the old generation, and a calm thread has no full collection for an hour.
+ */
+let buffer = Buffer.allocUnsafeSlow(4096)
+
+function readWhole(path: string): string {
+  const fd = openSync(path, 'r')
+  try {
+    let length = 0
+    for (;;) {
+      if (length === buffer.length) buffer = Buffer.concat([buffer], 2 * length)
+      const count = readSync(fd, buffer, length, buffer.length - length, null)
+      if (count === 0) return buffer.toString('utf8', 0, length)
+      length += count
+    }
+  } finally {
+    closeSync(fd)
   }
 }
 

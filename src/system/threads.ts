@@ -40,20 +40,20 @@ export function threadName(tid: number): string | undefined {
  * the kernel keeps it, else from `stat`, which has ticks.
  */
 export function readThreadTimes(): ThreadTime[] {
-  return listThreads()
-    .slice(0, MOST_THREADS)
-    .flatMap((tid) => {
-      const time = timeOf(tid)
-      return time ? [{ tid, ...time }] : []
-    })
+  const times: ThreadTime[] = []
+  for (const tid of listThreads().slice(0, MOST_THREADS)) {
+    const time = timeOf(tid)
+    if (time) times.push(time)
+  }
+  return times
 }
 
-function timeOf(tid: number): Omit<ThreadTime, 'tid'> | undefined {
+function timeOf(tid: number): ThreadTime | undefined {
   const schedstat = readSchedstat(tid)
   // A kernel that does not count these times shows zeros.
-  if (schedstat && schedstat.ranMs > 0) return { cpuMs: schedstat.ranMs, waitMs: schedstat.waitedMs }
+  if (schedstat && schedstat.ranMs > 0) return { tid, cpuMs: schedstat.ranMs, waitMs: schedstat.waitedMs }
   const stat = readThreadStat(`${TASKS}/${tid}`)
-  return stat && { cpuMs: stat.cpuTicks * TICK_MS, waitMs: NaN }
+  return stat && { tid, cpuMs: stat.cpuTicks * TICK_MS, waitMs: NaN }
 }
 
 function linkNumber(path: string): number | undefined {

@@ -226,7 +226,8 @@ function launch(index, seed, given) {
 }
 
 async function endPod({ child, said }) {
-  const ended = once(child, 'exit')
+  // Not 'exit', after which its last lines may still come.
+  const ended = once(child, 'close')
   child.send({ order: 'end' })
   const [code] = await ended
   children.delete(child)
