@@ -46,6 +46,8 @@ export function findingsOf(facts: Facts): Finding[] {
   ]
 }
 
+const ONE_THREAD_PERCENT = 100
+
 function watched({ node, platform, settings }: Facts): Finding {
   const rules = (['cpu', 'memory'] as const).flatMap((kind) => {
     const { rule } = settings[kind]
@@ -53,7 +55,11 @@ function watched({ node, platform, settings }: Facts): Finding {
   })
   const named = settings.rules.map(({ name }) => name)
   const all = [...rules, ...named].join('; ') || 'nothing but the signal'
-  return { subject: 'watched', level: 'ok', text: `${all}; Node.js ${node} on ${platform}` }
+  const several =
+    (settings.cpu.rule?.threshold ?? 0) > ONE_THREAD_PERCENT
+      ? `; a single busy thread uses ${ONE_THREAD_PERCENT}% of a core at most`
+      : ''
+  return { subject: 'watched', level: 'ok', text: `${all}${several}; Node.js ${node} on ${platform}` }
 }
 
 /** The start warned of the same thresholds. */

@@ -2,9 +2,14 @@
 import { UnreadableError } from '../json'
 import { createLocator } from '../source-maps'
 import { analyseSnapshots } from './analysis'
-import type { Answer, Question } from './messages'
+import type { Answer, Message, Question } from './messages'
 
-process.once('message', (question: Question) => void answer(question))
+const checked = new Promise<void>((resolve) => {
+  process.on('message', (message: Message) => {
+    if (message.type === 'checked') resolve()
+    else void answer(message)
+  })
+})
 // The reader has received the answer, or has ended.
 process.once('disconnect', () => process.exit())
 // Ctrl-C reaches all processes of a terminal; the reader ends this one.
@@ -14,10 +19,11 @@ async function answer({ inputs, sourceMaps }: Question): Promise<void> {
   let last = ''
   try {
     const locator = createLocator(sourceMaps)
-    const parts = await analyseSnapshots(inputs, locator, (text) => {
+    const onProgress = (text: string): void => {
       if (text !== last) send({ type: 'progress', text })
       last = text
-    })
+    }
+    const parts = await analyseSnapshots(inputs, locator, { onProgress, checked })
     send({ type: 'result', parts, notes: locator.notes() })
   } catch (error) {
     const isExpected = error instanceof UnreadableError

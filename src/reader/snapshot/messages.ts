@@ -1,8 +1,11 @@
 import type { Input } from '../input'
 import type { Part } from '../model'
 
-/** The request to the child that analyses. */
+/** The request to the child that analyses, and then the word that the reader has checked what the child has loaded meanwhile. */
+export type Message = Question | { readonly type: 'checked' }
+
 export interface Question {
+  readonly type: 'question'
   readonly inputs: readonly Input[]
   readonly sourceMaps?: string
 }

@@ -6,7 +6,8 @@ import type { Input } from '../input'
 import { UnreadableError } from '../json'
 import type { Part } from '../model'
 import { formatBytes } from '../units'
-import type { Answer, Question } from './messages'
+import { checkSnapshots } from './content'
+import type { Answer, Message } from './messages'
 
 /** Memory of the child: a fixed part, and a part per byte of the snapshot (measured: 65 MB took 370 MB). */
 const BASE_BYTES = 150_000_000
@@ -52,15 +53,35 @@ export function analyseInChild(inputs: readonly Input[], options: AnalysisOption
     env: { ...process.env, NODE_OPTIONS: '' },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
-  const question: Question = {
-    inputs,
-    ...(options.sourceMaps !== undefined && { sourceMaps: options.sourceMaps }),
-  }
-  child.send(question)
+  const send = (message: Message): void => void (child.connected && child.send(message))
+  const { sourceMaps } = options
+  send({ type: 'question', inputs, ...(sourceMaps !== undefined && { sourceMaps }) })
+  const result = resultOf(child, inputs, heapMib, options.onProgress)
   return {
-    result: resultOf(child, inputs, heapMib, options.onProgress),
+    result: checkMeanwhile(checkSnapshots(inputs), result, {
+      passed: () => send({ type: 'checked' }),
+      failed: () => child.kill('SIGKILL'),
+    }),
     cancel: () => void child.kill('SIGKILL'),
   }
+}
+
+/** The child loads what this process checks. What is wrong with a file says more than what the child makes of it. */
+async function checkMeanwhile(
+  check: Promise<void>,
+  result: Analysis['result'],
+  { passed, failed }: { readonly passed: () => void; readonly failed: () => void },
+): Analysis['result'] {
+  // Handled below, when the check has ended.
+  result.catch(() => undefined)
+  try {
+    await check
+  } catch (error) {
+    failed()
+    throw error
+  }
+  passed()
+  return result
 }
 
 /** Estimated memory of the analysis of a snapshot, bytes. */

@@ -179,3 +179,15 @@ test('problems come first, and a line has all of a finding', () => {
     'doctor: ok: a: fine',
   ])
 })
+
+test('a CPU threshold that one busy thread cannot exceed is named as such, another is not', () => {
+  const watchedWith = (threshold: number): string => {
+    const cpu = { ...settings.cpu, rule: { ...rule, threshold } }
+    return findingsOf({ ...good, settings: { ...settings, cpu } })[0]?.text ?? ''
+  }
+  assert.match(
+    watchedWith(180),
+    /cpu above 180% of a core .*; a single busy thread uses 100% of a core at most/,
+  )
+  assert.doesNotMatch(watchedWith(90), /single busy thread/)
+})

@@ -118,7 +118,7 @@ describe('a broken file', { timeout: 1_200_000 }, () => {
       writeFileSync(file, bytes)
       const input = openInput(file)
       if (input.kind !== 'snapshot') return
-      const parts = await analyseSnapshots([input], NO_SOURCE_MAPS, ignore)
+      const parts = await analyseSnapshots([input], NO_SOURCE_MAPS, { onProgress: ignore })
       assertShowable({ verdict: parts[0]!.verdict, title: 'any', parts, others: [], notes: [] })
     })
   })
