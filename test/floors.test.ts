@@ -83,7 +83,7 @@ const FLOORS: Record<string, readonly string[]> = {
   // Asks a monitor what it has found.
   doctor: ['base', 'system', 'files', 'capture*', 'dispatch', 'report', 'monitor'],
   // Entries of their own; nothing else imports them.
-  'hooks/metrics': ['monitor/monitor', 'cluster/handle'],
+  'hooks/metrics': ['monitor/monitor', 'cluster/handle', 'capture/engines'],
   'cluster/plan': ['base'],
   'cluster/drain': ['base', 'report', 'cluster/plan'],
   'cluster/dump': ['base', 'system', 'files', 'capture*', 'dispatch', 'report', 'cluster/handle'],

@@ -13,6 +13,8 @@ const LOOK_MS = 100
  * held by a stopped process or by another user, who must not delay a dump by more than this.
  */
 const MOST_DEFERRALS = 10
+/** Looks in a row that find the turn taken by a socket that does not listen. A turn that was just taken does at the next look. */
+const MOST_UNSEEN = 10
 /** Bytes of the kernel's list of sockets that are read in one look: any user can make it longer, and 30 MiB take two seconds. */
 const MOST_LIST_BYTES = 1024 * 1024
 
@@ -35,7 +37,7 @@ export interface TurnTerms {
  *
  * Any user can occupy such a name, and by a line break in another name write lines into the list in which holders are looked up. So a
  * name is free when it can be taken, whatever the list says, and a turn is ignored that is held by no process of this user, or of which
- * the list does not show one holder.
+ * the list does not show one holder that listens.
  *
  * @returns `undefined` when another process had the turn for all of `longestMs`. Otherwise a function that ends the
  * turn; also when the wait was ended early or there is nothing to wait for.
@@ -50,6 +52,7 @@ export async function takeTurn({
   const holders = new Holders()
   let place: Place | undefined
   let deferrals = 0
+  let unseen = 0
   try {
     for (;;) {
       const { holder, places } = readQueue(name)
@@ -57,8 +60,10 @@ export async function takeTurn({
       if (isNext || holder !== undefined || deferrals >= MOST_DEFERRALS) {
         const occupied = await occupy(name)
         if (occupied !== 'taken') return occupied
+        unseen = holder === undefined ? unseen + 1 : 0
       } else deferrals++
-      if (early.aborted || (holder !== undefined && holders.isStranger(holder))) return nothing
+      if (early.aborted || (holder !== undefined && holders.isStranger(holder)) || unseen >= MOST_UNSEEN)
+        return nothing
       if (monotonicMs() >= until) return undefined
       place ??= await takePlace(name)
       await pause(LOOK_MS, early)
@@ -135,7 +140,9 @@ class Holders {
    */
   isStranger(inode: string): boolean {
     if (inode === this.#known) return false
-    const isOwn = hasDescriptor((path) => readlinkSync(path) === `socket:[${inode}]`)
+    const isOwn = hasDescriptor(
+      (path, pid) => readlinkSync(path) === `socket:[${inode}]` && isStartedByUser(pid),
+    )
     if (isOwn) {
       this.#known = inode
       this.#doubts = 0
@@ -145,6 +152,12 @@ class Holders {
     this.#suspect = inode
     return this.#doubts >= 3
   }
+}
+
+/** A program such as `su` runs as root and keeps the descriptors of the user who started it. That user is its real one. */
+function isStartedByUser(pid: number): boolean {
+  const [, real] = /^Uid:\t(\d+)\t/m.exec(readKernelFile(`/proc/${pid}/status`) ?? '') ?? []
+  return real !== undefined && Number(real) === process.getuid?.()
 }
 
 /** Stands for a holder where the list shows several, or is too long. No process has a socket of this inode. */

@@ -1,3 +1,4 @@
+import { loadPackage, resolvePackage } from '../../capture/engines'
 import { type Point, prometheusName, type Series, seriesFor, type Stats } from './series'
 
 /** A monitor, or what `run` of `cpu-memory-monitor/cluster` returns. */
@@ -63,11 +64,16 @@ function instrumentOf(meter: Meter, { name, kind, unit, description }: Series): 
  * Puts the series of a monitor or a cluster into a registry of `prom-client`. They are read when it is scraped; no timer is started.
  *
  * @param registry - Such as `register` of `prom-client`, its default registry.
+ * @param client - The package `prom-client`, where it is part of a bundle. @defaultValue the one that is installed beside this package or
+ * the program
  * @returns Takes them out again.
  * @throws Error when `prom-client` is not installed, or when the registry has a metric of one of the names already; it is unchanged then.
  */
-export function register(source: Source, registry: Registry): () => void {
-  const client = loadPromClient()
+export function register(
+  source: Source,
+  registry: Registry,
+  client: PromClient = loadPromClient(),
+): () => void {
   const names: string[] = []
   const unregister = (): void => names.splice(0).forEach((name) => registry.removeSingleMetric(name))
   try {
@@ -99,15 +105,18 @@ type MetricClass = new (configuration: {
   readonly collect: (this: Metric) => void
 }) => unknown
 
-type PromClient = Readonly<Record<'Gauge' | 'Counter', MetricClass>>
+/** The part of the package `prom-client`, 14 or later, that is used. */
+export type PromClient = Readonly<Record<'Gauge' | 'Counter', new (configuration: never) => unknown>>
 
-/** In a `try`, so that bundlers accept that the package is missing. */
+/** Not by a plain `require`, which takes a package that another user has put into a directory above. */
 function loadPromClient(): PromClient {
-  try {
-    return require('prom-client') as PromClient
-  } catch (error) {
-    throw new Error('register() needs the package prom-client, 14 or later', { cause: error })
-  }
+  const refused: string[] = []
+  const found = resolvePackage('prom-client', refused)
+  if (found) return loadPackage(found) as PromClient
+  const why = refused.length > 0 ? ` (${refused.join(', ')})` : ''
+  throw new Error(
+    `register() needs the package prom-client, 14 or later${why}; of a bundle, as its third argument`,
+  )
 }
 
 function addMetric(
@@ -117,7 +126,8 @@ function addMetric(
   { kind, description, labels: labelNames, read }: Series,
   source: Source,
 ): void {
-  new client[kind === 'counter' ? 'Counter' : 'Gauge']({
+  const Class = client[kind === 'counter' ? 'Counter' : 'Gauge'] as MetricClass
+  new Class({
     name,
     help: description,
     labelNames,

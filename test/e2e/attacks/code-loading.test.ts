@@ -90,6 +90,20 @@ describe('packages', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () => {
     })
   }
 
+  test('F1 no prom-client is loaded from above the application, where another user could make a node_modules', (t) => {
+    const parent = makeDirectory(scratch(t), 'tmp', 0o1777)
+    const mark = join(scratch(t), 'mark')
+    const { directory } = install(parent)
+    const modules = join(parent, 'node_modules')
+    plantPackage(modules, 'prom-client', mark)
+    execFileSync('chown', ['-R', `${evil().uid}:${evil().gid}`, modules])
+    const script = "require('cpu-memory-monitor/metrics').register({ stats: () => ({ workers: [] }) }, {})"
+    const { status, stderr } = run(['-e', script], { cwd: directory })
+    assert.equal(loadedBy(mark), '')
+    assert.equal(status, 1)
+    assert.match(stderr, /needs the package prom-client.*belongs to another user/)
+  })
+
   test('F1 but packages of the owner of the application are used, also by root', async (t) => {
     const parent = scratch(t)
     const mark = join(parent, 'mark')

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, readlinkSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test, type TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
@@ -57,6 +58,51 @@ async function forgedLines(t: TestContext, name: string): Promise<string[]> {
   const line = `0000000000000001: 00000002 00000000 00010000 0001 01 ${inode} @${name.slice(1)}`
   return Array.from({ length: 12 }, (_, number) => `${number}\n${line}`)
 }
+
+/** Ways to occupy a name. In each the list does not show that it is another user's. */
+const SOCKETS_OF_OTHERS = {
+  connected: 'is connected instead of listening',
+  handed: 'a program with the set-user-ID bit keeps',
+}
+
+/** Another user who has the name of the turn in that way. */
+async function occupied(
+  t: TestContext,
+  name: string,
+  how: keyof typeof SOCKETS_OF_OTHERS,
+): Promise<ChildProcess> {
+  const directory = mkdtempSync(join(tmpdir(), 'occupies-'))
+  t.after(() => rmSync(directory, { recursive: true }))
+  chmodSync(directory, 0o755)
+  const file = join(directory, 'occupies-a-name')
+  const { status, stderr } = spawnSync(CC, ['-o', file, join(__dirname, 'programs/occupies-a-name.c')])
+  assert.equal(status, 0, String(stderr))
+  chmodSync(file, 0o4755)
+  const plain = join(directory, 'plain')
+  copyFileSync(file, plain)
+  chmodSync(plain, 0o755)
+  const args = [name.slice(1), '65534', String(await lengthOf(name)), how, file]
+  const child = spawn(plain, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  return child
+}
+
+/** Length that this Node gives to the name of a socket: the list shows an `@` for each zero. */
+async function lengthOf(name: string): Promise<number> {
+  const server = createServer().listen(name)
+  await once(server, 'listening')
+  const shown = readFileSync('/proc/net/unix', 'latin1')
+    .split('\n')
+    .map((line) => line.slice(line.indexOf('@')))
+    .find((each) => each.startsWith(`@${name.slice(1)}`))
+  server.close()
+  await once(server, 'close')
+  return shown?.length ?? 0
+}
+
+const CC = process.env['CC'] ?? 'cc'
+const noCompiler = spawnSync(CC, ['--version']).status === 0 ? false : `no C compiler: ${CC}`
 
 const isLinux = process.platform === 'linux' || 'abstract Unix sockets are of Linux'
 const isRoot = process.getuid?.() === 0 || 'only root may start a process as another user'
@@ -176,6 +222,17 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
       assert.ok(await takeTurn({ name, longestMs: 5000, early: never() }))
     },
   )
+
+  for (const how of ['connected', 'handed'] as const)
+    test(
+      `cannot be had by another user whose socket ${SOCKETS_OF_OTHERS[how]}`,
+      { skip: isRoot === true ? noCompiler : isRoot },
+      async (t) => {
+        const name = newName()
+        await occupied(t, name, how)
+        assert.ok(await takeTurn({ name, longestMs: LONG_MS, early: never() }))
+      },
+    )
 
   test('is not waited for any more when the waiting is ended early', async (t) => {
     const name = newName()

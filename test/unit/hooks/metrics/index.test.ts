@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AggregationTemporality, InMemoryMetricExporter } from '@opentelemetry/sdk-metrics'
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics'
-import { Counter, Registry } from 'prom-client'
+import client, { Counter, Registry } from 'prom-client'
 import type { ClusterStats } from '../../../../src/cluster/handle'
 import { observe, register, type Source } from '../../../../src/hooks/metrics'
 
@@ -45,4 +45,10 @@ test('a registry of prom-client is a registry, and is left as it was when it can
   new Counter({ name: 'cpu_memory_monitor_cluster_crashes_total', help: 'taken', registers: [taken] })
   assert.throws(() => register(source(), taken), /cluster_crashes_total has already been registered/)
   assert.equal(taken.getMetricsAsArray().length, 1)
+})
+
+test('the package itself can be handed over, as in a bundle', async () => {
+  const registry = new Registry()
+  register(source(), registry, client)
+  assert.match(await registry.metrics(), /^# HELP cpu_memory_monitor_/m)
 })
