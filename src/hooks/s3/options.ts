@@ -43,8 +43,8 @@ export interface UploadOptions {
   /** Delete each artefact and its `.json` from the disk when both are in the bucket. @defaultValue false */
   deleteAfterUpload?: boolean | undefined
   /**
-   * Most that may wait in a directory while S3 takes nothing: bytes, a size such as `'10gb'`, or `false`. What is beyond it is
-   * deleted, the oldest first, but neither dumps by hand nor the newest one.
+   * Most that may stay unsent in a directory, while S3 takes nothing or of what it refuses: bytes, a size such as `'10gb'`, or
+   * `false`. What is beyond it is deleted, the oldest first, but neither dumps by hand nor the newest one.
    *
    * @defaultValue '10gb'
    */

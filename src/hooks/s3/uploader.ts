@@ -2,7 +2,7 @@ import { Promise } from '../../base/globals'
 import { clearTimeout, setTimeout } from '../../base/time'
 import type { Failure } from '../../dispatch/events'
 import type { Surroundings } from '../../report/on-dump'
-import type { RoundEnd, RoundNews } from './round'
+import type { Done, RoundEnd, RoundNews } from './round'
 import type { Round } from './rounds'
 import { delayMs, type Verdict } from './verdict'
 
@@ -16,7 +16,7 @@ export const LONGEST_WAIT_MS = 50_000
 export interface UploaderParts {
   readonly startRound: (
     directories: readonly string[],
-    done: Set<string>,
+    done: Map<string, Done>,
     tell: (news: RoundNews) => void,
     onNoThread: (why: string) => void,
   ) => Round
@@ -43,7 +43,7 @@ export class Uploader {
   /** What was reported of the failures in a row. */
   readonly #reported = new Set<Verdict['kind']>()
   #hasReportedNoThread = false
-  readonly #done = new Set<string>()
+  readonly #done = new Map<string, Done>()
   /** Directories in which what was sent cannot be noted. */
   readonly #unlisted = new Set<string>()
   #onSettled: (() => void)[] = []
@@ -136,7 +136,7 @@ export class Uploader {
   #tell(news: RoundNews): void {
     if (news.type === 'sent') return this.#report.info(news.line)
     if (news.type === 'lost') return this.#fail(news.message)
-    this.#done.add(news.file)
+    this.#done.set(news.file, news.type)
     if (news.type === 'unlisted') {
       if (this.#unlisted.has(news.directory)) return
       this.#unlisted.add(news.directory)

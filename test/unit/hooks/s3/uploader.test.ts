@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { RoundEnd, RoundNews } from '../../../../src/hooks/s3/round'
+import type { Done, RoundEnd, RoundNews } from '../../../../src/hooks/s3/round'
 import { Uploader } from '../../../../src/hooks/s3/uploader'
 
 interface Begun {
   readonly directories: readonly string[]
-  readonly done: ReadonlySet<string>
+  readonly done: ReadonlyMap<string, Done>
   readonly end: (end: RoundEnd) => Promise<void>
   readonly tell: (news: RoundNews) => void
   isStopped: boolean
@@ -20,11 +20,15 @@ function stage() {
     failure: ({ stage: at, message }: { stage: string; message: string }) =>
       void said.push(`${at} ${message}`),
   }
-  const startRound = (directories: readonly string[], done: Set<string>, tell: (news: RoundNews) => void) => {
+  const startRound = (
+    directories: readonly string[],
+    done: Map<string, Done>,
+    tell: (news: RoundNews) => void,
+  ) => {
     let resolve: (end: RoundEnd) => void = () => undefined
     const ended = new Promise<RoundEnd>((settle) => (resolve = settle))
     const begun: Begun = {
-      ...{ directories, tell, isStopped: false, done: new Set(done) },
+      ...{ directories, tell, isStopped: false, done: new Map(done) },
       async end(end) {
         resolve(end)
         await new Promise(setImmediate)
@@ -82,7 +86,7 @@ test('what no list has, and what is another file, is reported once and left out 
   for (const file of ['/a/1', '/a/2']) round(0).tell({ ...unlisted, file })
   round(0).tell({ ...unlisted, directory: '/b', file: '/b/1' })
   for (const file of ['/a/3', '/a/4'])
-    round(0).tell({ type: 'refused', directory: '/a', file, message: `${file} is another file` })
+    round(0).tell({ type: 'another', directory: '/a', file, message: `${file} is another file` })
   assert.deepEqual(said, [
     'upload the list cannot be written',
     'upload the list cannot be written',
@@ -92,7 +96,7 @@ test('what no list has, and what is another file, is reported once and left out 
   assert.deepEqual([...round(0).done], [])
   await round(0).end({ type: 'done' })
   void uploader.send('/a')
-  assert.deepEqual([...round(1).done], ['/a/1', '/a/2', '/b/1', '/a/3', '/a/4'])
+  assert.deepEqual([...round(1).done.keys()], ['/a/1', '/a/2', '/b/1', '/a/3', '/a/4'])
 })
 
 test('the end of the last monitor ends the round, and a result that comes later changes nothing', async () => {
