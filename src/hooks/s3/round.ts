@@ -1,5 +1,5 @@
 import { lstatSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { messageOf, parseJson } from '../../base/globals'
 import { formatSize } from '../../base/size'
@@ -34,24 +34,38 @@ export interface RoundOrder {
   readonly isOnThread: boolean
   /** Full paths of artefacts that are not to be sent, whatever the directory lists, and why. Grows with the round. */
   readonly done: Map<string, Done>
+  /** Full paths of artefacts at which earlier rounds failed. They are sent last: the failure may be due to one of them. */
+  readonly last: ReadonlySet<string>
 }
 
 /**
  * Why an artefact is not to be sent by this process. `unlisted`: it was sent, and cannot be noted in the directory. `another`: it is
- * another file than the monitor wrote. `refused`: S3 or a proxy before it does not take this one.
+ * another file than the monitor wrote. `unsendable`: S3 or a proxy before it does not take this one, or it cannot be read or redacted.
  */
-export type Done = 'unlisted' | 'another' | 'refused'
+export type Done = 'unlisted' | 'another' | 'unsendable'
 
 /** How a round ended. `busy`: another process sends what lies in a directory. */
 export type RoundEnd =
-  { readonly type: 'done' | 'busy' } | { readonly type: 'failed'; readonly verdict: Verdict }
+  | {
+      readonly type: 'done' | 'busy'
+      /** S3 has answered. Not where nothing waited, or a neighbour sent it all. */
+      readonly hasAnswered: boolean
+    }
+  | Failed
 
-/** What the operator should read. */
+interface Failed {
+  readonly type: 'failed'
+  readonly verdict: Verdict
+  /** Full path of the artefact that was to be sent. */
+  readonly file?: string
+}
+
+/** What the operator should read. `failing`: the file cannot be read now, and is tried again. */
 export type RoundNews =
   | { readonly type: 'sent'; readonly line: string }
   | { readonly type: 'lost'; readonly message: string }
   | {
-      readonly type: Done
+      readonly type: Done | 'failing'
       readonly directory: string
       /** Full path of the artefact, for {@link RoundOrder.done}. */
       readonly file: string
@@ -66,6 +80,7 @@ interface Round extends RoundOrder {
   readonly store: () => Store
   readonly tell: (news: RoundNews) => void
   readonly early: AbortSignal
+  hasAnswered: boolean
 }
 
 /**
@@ -80,21 +95,23 @@ export async function runRound(
 ): Promise<RoundEnd> {
   let store: Store | undefined
   let isBusy = false
-  let verdict: Verdict | undefined
+  let failed: Failed | undefined
   const open = (): Store => (store ??= openStore(order.settings, order.peers, order.isOnThread))
-  const round: Round = { ...order, store: open, tell, early }
+  const round: Round = { ...order, store: open, tell, early, hasAnswered: false }
   const closeEarly = (): void => store?.close()
   early.addEventListener('abort', closeEarly)
   try {
-    for (const directory of order.directories) {
+    const isSuspect = (directory: string): boolean =>
+      [...order.last].some((file) => dirname(file) === directory)
+    for (const directory of lastOf(order.directories, isSuspect)) {
       const work = async (place: Place): Promise<void> => {
-        verdict ??= await sendAll(place, round)
-        await makeRoom(place, round, verdict !== undefined)
+        failed ??= await sendAll(place, round)
+        await makeRoom(place, round, failed !== undefined)
       }
       const end = await within(directory, (place) => inTurn({ directory, place }, round, work))
       isBusy ||= end === 'busy'
     }
-    return verdict ? { type: 'failed', verdict } : { type: isBusy ? 'busy' : 'done' }
+    return failed ?? { type: isBusy ? 'busy' : 'done', hasAnswered: round.hasAnswered }
   } catch (error) {
     return { type: 'failed', verdict: judge(error, order.settings.bucket) }
   } finally {
@@ -137,17 +154,23 @@ async function inTurn(
 }
 
 /** @returns Why nothing can be sent at the moment, if so. What S3 has against one artefact does not keep back the others. */
-async function sendAll(place: Place, round: Round): Promise<Verdict | undefined> {
-  try {
-    // Read anew in the turn: a neighbour may have sent some of it.
-    for (const waiting of await listUnsent(place, round, [])) {
-      if (round.early.aborted) break
+async function sendAll(place: Place, round: Round): Promise<Failed | undefined> {
+  const fileOf = ({ name }: Waiting): string => join(place.directory, name.artefact)
+  // Read anew in the turn: a neighbour may have sent some of it.
+  const unsent = await listUnsent(place, round, [])
+  for (const waiting of lastOf(unsent, (one) => round.last.has(fileOf(one)))) {
+    if (round.early.aborted) break
+    try {
       await sendOne(waiting, place, round)
+    } catch (error) {
+      return { type: 'failed', verdict: judge(error, round.settings.bucket), file: fileOf(waiting) }
     }
-    return undefined
-  } catch (error) {
-    return judge(error, round.settings.bucket)
   }
+  return undefined
+}
+
+function lastOf<T>(items: readonly T[], isLast: (item: T) => boolean): T[] {
+  return [...items.filter((item) => !isLast(item)), ...items.filter(isLast)]
 }
 
 /** @param more - What is listed too, although it is not to be sent. */
@@ -182,8 +205,8 @@ async function sendOne({ name }: Waiting, place: Place, round: Round): Promise<v
   // Deleted in the meantime.
   if (!opened) return
   const file = join(place.directory, name.artefact)
-  const finish = (type: Done, message: string): void => {
-    round.done.set(file, type)
+  const finish = (type: Done | 'failing', message: string): void => {
+    if (type !== 'failing') round.done.set(file, type)
     tell({ type, directory: place.directory, file, message })
   }
   try {
@@ -192,14 +215,15 @@ async function sendOne({ name }: Waiting, place: Place, round: Round): Promise<v
     const keys = keysOf({ ...settings, host }, name)
     if (!(await round.store().has(keys.sidecar))) {
       const problem = await put(opened, name.extension, keys, round)
-      if (problem?.by === 's3') return finish('refused', `${file} is not sent: ${problem.message}`)
-      if (problem) return tell({ type: 'lost', message: `${file}: ${problem.message}` })
+      if (problem)
+        return finish(problem.passes ? 'failing' : 'unsendable', `${file} is not sent: ${problem.message}`)
       const size = formatSize(opened.stats.size)
       tell({
         type: 'sent',
         line: `sent ${name.artefact} (${size}) to s3://${settings.bucket}/${keys.artefact}`,
       })
     }
+    round.hasAnswered = true
     const isReported = name.rule !== 'heap-limit' || opened.sidecar.reported !== undefined
     if (settings.deleteAfterUpload && isReported) deleteArtefact(place.place, name, opened.stats)
     const why = sentOf(place, settings).add(name.artefact, (artefact) => isThere(join(place.place, artefact)))
@@ -214,10 +238,11 @@ async function sendOne({ name }: Waiting, place: Place, round: Round): Promise<v
   }
 }
 
-/** What is wrong with one artefact: its file cannot be read, or S3 does not take it. */
+/** What is wrong with one artefact: its file cannot be read or redacted, or S3 does not take it. */
 interface Problem {
-  readonly by: 'file' | 's3'
   readonly message: string
+  /** It may be over at the next attempt: an error of the file system. */
+  readonly passes: boolean
 }
 
 /** @throws What is wrong with S3 as a whole. */
@@ -225,8 +250,9 @@ async function put(
   { fd, sidecarText }: OpenWaiting,
   extension: ArtefactExtension,
   keys: { readonly artefact: string; readonly sidecar: string },
-  { settings, isOnThread, store }: Round,
+  round: Round,
 ): Promise<Problem | undefined> {
+  const { settings, isOnThread, store } = round
   const { redact } = settings
   const description = redact ? withoutUrlContents(sidecarText) : sidecarText
   const { why, makeup } = parseJson(description) as Sidecar
@@ -240,7 +266,7 @@ async function put(
   const stepBytes = isOnThread ? STEP_BYTES : STEP_BYTES_ON_MAIN
   const content = redact ? redactedChunksOf(fd, extension, stepBytes) : chunksOf(fd, stepBytes)
   let problem: Problem | undefined
-  const noted = noting(content, (error) => (problem = { by: 'file', message: messageOf(error) }))
+  const noted = noting(content, (error) => (problem = problemOf(error)))
   const body = Readable.from(gzipped(noted)).on('error', () => undefined)
   try {
     await store().put({ key: keys.artefact, body, contentType: 'application/gzip', metadata })
@@ -250,8 +276,14 @@ async function put(
   } catch (error) {
     if (problem) return problem
     if (!isOfOne(error)) throw error
-    return { by: 's3', message: judge(error, settings.bucket).message }
+    round.hasAnswered = true
+    return { message: judge(error, settings.bucket).message, passes: false }
   }
+}
+
+function problemOf(error: unknown): Problem {
+  const { code } = Object(error) as { readonly code?: unknown }
+  return { message: messageOf(error), passes: typeof code === 'string' }
 }
 
 /** Tells an error of the file apart from one of the connection, which it would pass through. */
@@ -275,14 +307,15 @@ function sentenceOf({ makeup, why: { kind } }: Pick<Sidecar, 'makeup' | 'why'>):
 }
 
 /**
- * Deletes the oldest of what stays unsent, as far as it exceeds the limit: what S3 refuses, and all that waits while it takes nothing.
+ * Deletes the oldest of what stays unsent, as far as it exceeds the limit: what cannot be sent, and all that waits while S3 takes
+ * nothing.
  */
 async function makeRoom(place: Place, round: Round, isFailed: boolean): Promise<void> {
   const { settings, done, early, tell } = round
   if (early.aborted) return
-  const unsent = await listUnsent(place, round, ['refused'])
+  const unsent = await listUnsent(place, round, ['unsendable'])
   const stays = ({ name }: Waiting): boolean =>
-    isFailed || done.get(join(place.directory, name.artefact)) === 'refused'
+    isFailed || done.get(join(place.directory, name.artefact)) === 'unsendable'
   for (const { name } of chooseOverflow(unsent.filter(stays), settings.maxBytes)) {
     const stats = lstatSync(join(place.place, name.artefact), { throwIfNoEntry: false })
     if (stats && deleteArtefact(place.place, name, stats))

@@ -20,10 +20,10 @@ describe('a round', () => {
     const s3 = await bucketOf(t)
     s3.refuse = (key) => (key.includes('-1000.') ? tooLarge : undefined)
     const { end, news } = await s3.round([large, other])
-    assert.equal(end.type, 'done')
+    assert.deepEqual(end, { type: 'done', hasAnswered: true })
     assert.deepEqual(
       news.map(({ type }) => type),
-      ['refused', 'sent', 'sent'],
+      ['unsendable', 'sent', 'sent'],
     )
     assert.match(
       textOf(news[0]),
@@ -33,7 +33,7 @@ describe('a round', () => {
     assert.equal(s3.keys().length, 4)
     for (const name of [names[1] ?? '', elsewhere]) assert.ok(s3.keys().some((key) => key.includes(name)))
     s3.requests.length = 0
-    assert.deepEqual(await s3.round([large, other]), { end: { type: 'done' }, news: [] })
+    assert.deepEqual(await s3.round([large, other]), { end: { type: 'done', hasAnswered: false }, news: [] })
     assert.deepEqual(s3.requests, [])
   })
 
@@ -62,6 +62,36 @@ describe('a round', () => {
     s3.refuseHead = 400
     const { end, news } = await s3.round([directory])
     assert.deepEqual([end.type, news], ['failed', []])
+  })
+
+  it('what failed before is sent last, and so is what lies beside it', async (t) => {
+    const [first, second] = [scratch(t), scratch(t)]
+    for (const ms of [1000, 2000]) leave(first, { ms, bytes: 1000 })
+    leave(second, { ms: 3000, bytes: 1000 })
+    const s3 = await bucketOf(t)
+    s3.last.add(join(first, 'memory-7-1000.heapsnapshot'))
+    s3.refuse = (key) => (key.includes('-1000.') ? [504, ''] : undefined)
+    const { end, news } = await s3.round([first, second])
+    assert.deepEqual(
+      news.map((one) => /memory-7-\d+/.exec(textOf(one))?.[0]),
+      ['memory-7-3000', 'memory-7-2000'],
+    )
+    assert.equal(end.type === 'failed' && end.file, join(first, 'memory-7-1000.heapsnapshot'))
+  })
+
+  it('what cannot be redacted is reported and asked for once, and the others are sent', async (t) => {
+    const directory = scratch(t)
+    leave(directory, { ms: 1000, content: 'no snapshot' })
+    leave(directory, { ms: 2000, name: 'memory-7-2000.heapprofile', content: '{}' })
+    const s3 = await bucketOf(t, { redact: true })
+    const { news } = await s3.round([directory])
+    assert.deepEqual(
+      news.map(({ type }) => type),
+      ['unsendable', 'sent'],
+    )
+    s3.requests.length = 0
+    assert.deepEqual((await s3.round([directory])).news, [])
+    assert.deepEqual(s3.requests, [])
   })
 
   it('while S3 is away each directory is kept within its bytes', async (t) => {
@@ -114,12 +144,17 @@ async function bucketOf(t: TestContext, more: object = {}) {
   const bucket = {
     requests: [] as string[],
     refuse: undefined as ((key: string) => [number, string] | undefined) | undefined,
+    last: new Set<string>(),
     refuseHead: undefined as number | undefined,
     keys: () => [...objects.keys()],
     round: async (directories: readonly string[]): Promise<{ end: RoundEnd; news: RoundNews[] }> => {
       const news: RoundNews[] = []
       const tell = (one: RoundNews): void => void news.push(one)
-      const end = await runRound({ ...order, directories }, tell, new AbortController().signal)
+      const end = await runRound(
+        { ...order, last: bucket.last, directories },
+        tell,
+        new AbortController().signal,
+      )
       return { end, news }
     },
   }
@@ -149,7 +184,7 @@ async function bucketOf(t: TestContext, more: object = {}) {
     credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
     ...more,
   })
-  const order: Omit<RoundOrder, 'directories'> = {
+  const order: Omit<RoundOrder, 'directories' | 'last'> = {
     ...{ host: hostname(), settings, peers: findPeers(), isOnThread: false, done: new Map() },
   }
   return bucket
