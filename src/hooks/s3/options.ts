@@ -17,8 +17,8 @@ export interface UploadOptions {
   /** @defaultValue those that the AWS SDK finds: environment, IAM role, configuration files */
   credentials?: UploadCredentials | undefined
   /**
-   * Template of the keys. It may contain `<prefix>`, `<host>`, `<service>`, `<kind>`, `<rule>`, `<pid>`, `<ms>` and must contain
-   * `<name>`. An artefact has `.gz` behind it, the file that describes it `.json`.
+   * Template of the keys. It must contain `<host>` and `<name>`, by which any two artefacts differ, and may contain `<prefix>`,
+   * `<service>`, `<kind>`, `<rule>`, `<pid>` and `<ms>`. An artefact has `.gz` behind it, the file that describes it `.json`.
    *
    * @defaultValue '<prefix>/<host>/<pid>-<ms>-<name>'
    */
