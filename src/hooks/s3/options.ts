@@ -40,7 +40,12 @@ export interface UploadOptions {
   kmsKeyId?: string | undefined
   /** Canned ACL of each object. @defaultValue none */
   acl?: string | undefined
-  /** Delete each artefact and its `.json` from the disk when both are in the bucket. @defaultValue false */
+  /**
+   * Delete each artefact and its `.json` from the disk when both are in the bucket: a dump at V8's heap limit once it is reported too,
+   * and without its `.json`.
+   *
+   * @defaultValue false
+   */
   deleteAfterUpload?: boolean | undefined
   /**
    * Most that may stay unsent in a directory, while S3 takes nothing or of what it refuses: bytes, a size such as `'10gb'`, or

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { messageOf, parseJson } from '../../base/globals'
 import { formatSize } from '../../base/size'
 import { holdDirectory } from '../../files/directory'
-import type { ArtefactExtension } from '../../files/names'
+import { type ArtefactExtension, parseArtefactName, type ParsedName } from '../../files/names'
 import { SENT_FILE } from '../../files/sent-list'
 import type { Sidecar } from '../../files/sidecar'
 import { cpuSentence, memorySentence } from '../../makeup/sentence'
@@ -105,11 +105,14 @@ export async function runRound(
     const isSuspect = (directory: string): boolean =>
       [...order.last].some((file) => dirname(file) === directory)
     for (const directory of lastOf(order.directories, isSuspect)) {
-      const work = async (place: Place): Promise<void> => {
+      const send = async (place: Place): Promise<void> => {
         failed ??= await sendAll(place, round)
         await makeRoom(place, round, failed !== undefined)
       }
-      const end = await within(directory, (place) => inTurn({ directory, place }, round, work))
+      const end = await within(directory, (place) => {
+        if (order.settings.deleteAfterUpload) deleteReported({ directory, place }, order.settings)
+        return inTurn({ directory, place }, round, send)
+      })
       isBusy ||= end === 'busy'
     }
     return failed ?? { type: isBusy ? 'busy' : 'done', hasAnswered: round.hasAnswered }
@@ -159,10 +162,12 @@ async function sendAll(place: Place, round: Round): Promise<Failed | undefined> 
   const fileOf = ({ name }: Waiting): string => join(place.directory, name.artefact)
   // Read anew in the turn: a neighbour may have sent some of it.
   const unsent = await listUnsent(place, round, [])
+  const sent = sentOf(place, round.settings)
+  sent.prune((artefact) => isThere(join(place.place, artefact)))
   for (const waiting of lastOf(unsent, (one) => round.last.has(fileOf(one)))) {
     if (round.early.aborted) break
     try {
-      await sendOne(waiting, place, round)
+      await sendOne(waiting, place, round, sent)
     } catch (error) {
       return { type: 'failed', verdict: judge(error, round.settings.bucket), file: fileOf(waiting) }
     }
@@ -200,7 +205,7 @@ function turnName(place: string): string | undefined {
   return `\0cpu-memory-monitor/${process.geteuid?.()}/s3/${dev}:${ino}`
 }
 
-async function sendOne({ name }: Waiting, place: Place, round: Round): Promise<void> {
+async function sendOne({ name }: Waiting, place: Place, round: Round, sent: SentList): Promise<void> {
   const { settings, host, tell } = round
   const opened = openWaiting(place.place, name.artefact)
   // Deleted in the meantime.
@@ -225,9 +230,9 @@ async function sendOne({ name }: Waiting, place: Place, round: Round): Promise<v
       })
     }
     round.hasAnswered = true
-    const isReported = name.rule !== 'heap-limit' || opened.sidecar.reported !== undefined
-    if (settings.deleteAfterUpload && isReported) deleteArtefact(place.place, name, opened.stats)
-    const why = sentOf(place, settings).add(name.artefact, (artefact) => isThere(join(place.place, artefact)))
+    if (settings.deleteAfterUpload && isReported(name, opened))
+      deleteArtefact(place.place, name, opened.stats)
+    const why = sent.add(name.artefact)
     if (why !== undefined)
       finish(
         'unlisted',
@@ -236,6 +241,26 @@ async function sendOne({ name }: Waiting, place: Place, round: Round): Promise<v
       )
   } finally {
     opened.close()
+  }
+}
+
+/**
+ * Whether the artefact may be deleted once it is sent. A dump at the heap limit is reported by the next process to start there, which
+ * reads it for that.
+ */
+function isReported(name: ParsedName, { sidecar }: OpenWaiting): boolean {
+  return name.rule !== 'heap-limit' || sidecar.reported !== undefined
+}
+
+/** Deletes dumps at the heap limit that were sent before they were reported. */
+function deleteReported(place: Place, settings: UploadSettings): void {
+  for (const artefact of sentOf(place, settings).names) {
+    const name = parseArtefactName(artefact)
+    if (name?.rule !== 'heap-limit') continue
+    const opened = openWaiting(place.place, artefact)
+    if (opened && opened.whyAnother === undefined && isReported(name, opened))
+      deleteArtefact(place.place, name, opened.stats)
+    opened?.close()
   }
 }
 

@@ -26,10 +26,14 @@ export class SentList {
     this.names = new Set(this.#all[destination])
   }
 
-  /** @returns Why it could not be written, if so. */
-  add(artefact: string, isThere: (artefact: string) => boolean): string | undefined {
-    this.names.add(artefact)
+  /** Forgets what is no longer there, with the next {@link add}. */
+  prune(isThere: (artefact: string) => boolean): void {
     for (const name of this.names) if (!isThere(name)) this.names.delete(name)
+  }
+
+  /** @returns Why it could not be written, if so. */
+  add(artefact: string): string | undefined {
+    this.names.add(artefact)
     const sent = { ...this.#all, [this.#destination]: [...this.names].slice(-MOST_NAMES) }
     return replaceFile(join(this.#place, SENT_FILE), toJson({ tool: TOOL, sent }))
   }

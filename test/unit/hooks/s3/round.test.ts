@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
+import { readSent } from '../../../../src/files/sent-list'
 import { resolveUploadOptions } from '../../../../src/hooks/s3/options'
 import { type RoundEnd, type RoundNews, type RoundOrder, runRound } from '../../../../src/hooks/s3/round'
 import { findPeers } from '../../../../src/hooks/s3/store'
@@ -92,6 +93,42 @@ describe('a round', () => {
     s3.requests.length = 0
     assert.deepEqual((await s3.round([directory])).news, [])
     assert.deepEqual(s3.requests, [])
+  })
+
+  for (const deleteAfterUpload of [true, false])
+    it(`a dump at the heap limit ${deleteAfterUpload ? 'goes' : 'stays'} once it is sent and reported`, async (t) => {
+      const directory = scratch(t)
+      const name = leave(directory, { name: 'heap-limit-memory-7-1000.heapsnapshot', bytes: 1000 })
+      const [file, description] = [join(directory, name), join(directory, `${name}.json`)]
+      const s3 = await bucketOf(t, { deleteAfterUpload })
+      const { news } = await s3.round([directory])
+      assert.deepEqual(
+        news.map(({ type }) => type),
+        ['sent'],
+      )
+      await s3.round([directory])
+      assert.ok(existsSync(file), 'it is not reported yet')
+      const sidecar = JSON.parse(readFileSync(description, 'utf8')) as object
+      writeFileSync(description, JSON.stringify({ ...sidecar, reported: { pid: 8 } }))
+      assert.deepEqual((await s3.round([directory])).news, [])
+      assert.equal(existsSync(file), !deleteAfterUpload)
+      // By it the budget of such dumps is counted.
+      assert.ok(existsSync(description))
+    })
+
+  it('the list of what was sent forgets what is gone, and asks for nothing again', async (t) => {
+    const directory = scratch(t)
+    const [first, second] = [1000, 2000].map((ms) => leave(directory, { ms, bytes: 1000 }))
+    const s3 = await bucketOf(t)
+    await s3.round([directory])
+    const listed = () => Object.values(readSent(directory)).flat()
+    assert.deepEqual(listed(), [first, second])
+    for (const file of [`${first}`, `${first}.json`]) rmSync(join(directory, file))
+    const third = leave(directory, { ms: 3000, bytes: 1000 })
+    s3.requests.length = 0
+    await s3.round([directory])
+    assert.deepEqual(listed(), [second, third])
+    assert.equal(s3.requests.length, 3)
   })
 
   it('while S3 is away each directory is kept within its bytes', async (t) => {
