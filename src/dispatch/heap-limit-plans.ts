@@ -36,6 +36,8 @@ export interface HeapLimitPlansParts {
   /** The budget in force: `update()` can change it. */
   readonly budget: () => Budget
   readonly keep: number | false
+  /** Dumps are sent from the directory: what is deleted unsent is reported. */
+  readonly isSent?: boolean | undefined
   /** Write snapshots without the contents of strings. */
   readonly redact?: boolean | undefined
   readonly where: HeapLimitJobFacts['where']
@@ -58,7 +60,7 @@ export interface HeapLimitPlansParts {
  * @returns The function for one round, which a loop calls at each memory reading. It never rejects.
  */
 export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<void> {
-  const { heapLimit, directory, where, keep, report } = parts
+  const { heapLimit, directory, where, keep, isSent, report } = parts
   const readings = new ReadingLog()
   // A dump that was just reported is still to be read, as after any other dump.
   const keepNewest = keep === false ? false : Math.max(1, keep)
@@ -81,8 +83,11 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
     const whole = dumps.filter((dump) => !dump.isBeingWritten && dump.unreported.length > 0)
     for (const dump of whole)
       parts.onFound(foundDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs))
-    if (whole.length > 0)
-      await deleteExpired(directory, where.host, { keep: keepNewest, only: 'heap-limit-memory' })
+    if (whole.length === 0) return
+    const { loss } = await deleteExpired(directory, where.host, {
+      ...{ keep: keepNewest, only: 'heap-limit-memory', isSent },
+    })
+    if (loss !== undefined) report.failure({ stage: 'retention', kind: 'memory', message: loss })
   }
 
   const reportIncomplete = (why: string): void => {

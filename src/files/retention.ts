@@ -8,6 +8,7 @@ import type { Evidence } from './expiry'
 import { chooseExpired, isStalePartial } from './expiry'
 import type { ParsedName } from './names'
 import { parseArtefactName, PARTIAL_SUFFIX, partialName, SIDECAR_SUFFIX, sidecarName } from './names'
+import { readSent } from './sent-list'
 import { readSidecar } from './sidecar'
 
 /** Most names that are examined in one directory, files of other programs included. */
@@ -21,6 +22,8 @@ const NAMES_AT_A_TIME = 256
 export interface Deletions {
   /** Full paths of the deleted files, sidecars not counted. */
   readonly deleted: readonly string[]
+  /** What the operator should read of deleted files that were to be sent, and were not. */
+  readonly loss?: string | undefined
   readonly failures: readonly { readonly file: string; readonly error: Error }[]
   /** Set when the directory holds too many names, or too many of other users, so that own files may remain. */
   readonly incomplete?: string | undefined
@@ -34,6 +37,8 @@ export interface Expiry {
   readonly made?: string | undefined
   /** The one kind of name to delete; all of them if absent. */
   readonly only?: ParsedName['prefix']
+  /** The dumps of the directory are sent: {@link Deletions.loss} names those that were not, by the list of what was. */
+  readonly isSent?: boolean | undefined
 }
 
 /**
@@ -46,16 +51,29 @@ export interface Expiry {
 export async function deleteExpired(
   directory: string,
   host: string,
-  { keep, made, only }: Expiry,
+  { keep, made, only, isSent }: Expiry,
 ): Promise<Deletions> {
   if (keep === false) return { deleted: [], failures: [] }
-  return deleteChosen(directory, 'sidecar', (names, place) => {
+  let sent: readonly string[] = []
+  const deletions = await deleteChosen(directory, 'sidecar', (names, place) => {
     const asked = names.filter(({ prefix }) => only === undefined || prefix === only)
     const evidence = asked.map(({ artefact }) => readPublished(place, artefact)).filter(isThere)
     const occasion = { nowMs: epochMs(), made: made && parseArtefactName(basename(made))?.baseName }
     const expired = chooseExpired(evidence, keep, { host, directory }, occasion)
+    if (isSent && expired.length > 0) sent = Object.values(readSent(place)).flat()
     return expired.map((artefact) => ({ artefact, name: artefact }))
   })
+  if (!isSent) return deletions
+  const unsent = deletions.deleted.filter((file) => !sent.includes(basename(file)))
+  return { ...deletions, loss: lossOf(unsent, keep, directory) }
+}
+
+function lossOf(unsent: readonly string[], keep: number, directory: string): string | undefined {
+  const { length: count } = unsent
+  if (count === 0) return undefined
+  const files = count === 1 ? '1 unsent file was' : `${count} unsent files were`
+  const names = unsent.map((file) => basename(file)).join(', ')
+  return `${files} deleted in ${directory}, because keep is ${keep}: ${names}; keep: false leaves them to maxBytes`
 }
 
 /**

@@ -16,6 +16,7 @@ import { chooseReadings, type ChosenReadings } from '../leak/choose-readings'
 import type * as leakTrend from '../leak/trend'
 import type * as leakWatch from '../leak/watch'
 import { threadsAtStart, v8PoolSizeOf } from '../makeup/roster'
+import { BEGIN } from '../report/on-dump'
 import { type Limits, readLimits } from '../system/limits'
 import { listThreads, mainThreadId } from '../system/threads'
 import { watchWorkerBirths } from '../system/worker-births'
@@ -297,7 +298,7 @@ function watchSettingsOf(
   limits: Limits,
   heapLimit: ArmedHeapLimit | undefined,
 ): Omit<WatchSettings, 'board'> {
-  const { keep, rules, fleet } = settings
+  const { keep, rules, fleet, onDump } = settings
   return {
     ...numbersOf(settings, limits),
     rules: rules.map(withoutFunction),
@@ -306,6 +307,7 @@ function watchSettingsOf(
     fleet: fleet && { ...fleet },
     engines,
     keep,
+    isSent: onDump?.[BEGIN] !== undefined,
     where: {
       node: process.version,
       v8: process.versions.v8,

@@ -36,16 +36,22 @@ export async function prepareDirectories(
   }
 }
 
-/** Builds the function that deletes a directory's oldest dumps after a good one. */
+/**
+ * Builds the function that deletes a directory's oldest dumps after a good one.
+ *
+ * @param isSent - Dumps are sent from the directories: what is deleted unsent is reported.
+ */
 export function retainer(
   host: string,
   keep: number | false,
   report: Report,
+  isSent = false,
 ): (directory: string, made: string) => Promise<void> {
   const reported = new Set<string>()
   return async (directory, made) => {
-    const { failures, incomplete } = await deleteExpired(directory, host, { keep, made })
+    const { failures, incomplete, loss } = await deleteExpired(directory, host, { keep, made, isSent })
     reportFailures(failures, report)
+    if (loss !== undefined) report.failure({ stage: 'retention', message: loss })
     if (incomplete === undefined || reported.has(directory)) return
     reported.add(directory)
     report.notice(`old dumps may remain in ${directory}: ${incomplete}`)

@@ -90,6 +90,8 @@ export interface WatchSettings {
   readonly engines: Engines
   /** Number of dumps kept of each kind; `false`: all. */
   readonly keep: number | false
+  /** Dumps are sent from their directories, by what `uploadTo()` has made. */
+  readonly isSent?: boolean | undefined
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
 }
 
@@ -152,7 +154,7 @@ const waitForTurn = (early: AbortSignal) => takeTurn({ longestMs: LONGEST_TURN_M
 
 /** Builds samplers, loops, captures and the dispatcher on the calling thread. */
 export function startWatch(settings: WatchSettings, surroundings: WatchSurroundings): LocalWatch {
-  const { cpu, memory, engines, keep, where } = settings
+  const { cpu, memory, engines, keep, isSent, where } = settings
   const { mainThread, gate, report, main, isTakingOver, onRunning, onChild } = surroundings
   const directories = [cpu.directory, memory.directory]
   const isLeftAlone = isTakingOver || settings.isPreloaded
@@ -186,7 +188,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
     },
     where,
     picture: (sinceMs, early) => takePicture(record, mainThread, sinceMs, early),
-    retain: retainer(where.host, keep, report),
+    retain: retainer(where.host, keep, report, isSent),
     onRunning,
   })
   const board = new Board(settings.board, boardRules(settings.rules))
@@ -239,6 +241,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       directory,
       budget: () => watched.get('memory')?.budget.terms ?? rule.budget,
       keep,
+      isSent: settings.isSent,
       redact: memory.redact,
       where,
       probe,

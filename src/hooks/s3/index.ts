@@ -32,8 +32,8 @@ export function uploadTo(options: UploadOptions): OnDump<Dump> {
   const host = hostname()
   const uploader = new Uploader(
     {
-      startRound: (directories, done, ...report) =>
-        startRound({ directories, done, host, settings, peers }, ...report),
+      startRound: (directories, done, last, ...report) =>
+        startRound({ directories, done, last, host, settings, peers }, ...report),
       random: Math.random,
     },
     TO_STDERR,

@@ -7,6 +7,9 @@ export const DEFAULT_KEY = '<prefix>/<host>/<pid>-<ms>-<name>'
 /** Names that a template may contain, in angle brackets. */
 export const KEY_PARTS = ['prefix', 'host', 'service', 'kind', 'rule', 'pid', 'ms', 'name'] as const
 
+/** Parts that together differ for any two artefacts: in containers all processes have the same pid, and may dump in the same ms. */
+const NEEDED_PARTS = ['name', 'host'] as const
+
 /** Longest value of one entry of metadata. S3 takes 2 KiB of it in all. */
 const MOST_METADATA_LENGTH = 400
 
@@ -43,7 +46,8 @@ export function whyNoTemplate(template: string): string | undefined {
   const unknown = names.find((name) => !(KEY_PARTS as readonly string[]).includes(name))
   if (unknown !== undefined)
     return `<${unknown}> is none of ${KEY_PARTS.map((part) => `<${part}>`).join(', ')}`
-  return names.includes('name') ? undefined : 'without <name> one artefact would replace another'
+  const missing = NEEDED_PARTS.find((part) => !names.includes(part))
+  return missing && `without <${missing}> one artefact would take the place of another`
 }
 
 /** Metadata as an HTTP header can have it: one line of ASCII. Entries without a text are left out. */

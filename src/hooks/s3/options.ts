@@ -17,8 +17,8 @@ export interface UploadOptions {
   /** @defaultValue those that the AWS SDK finds: environment, IAM role, configuration files */
   credentials?: UploadCredentials | undefined
   /**
-   * Template of the keys. It may contain `<prefix>`, `<host>`, `<service>`, `<kind>`, `<rule>`, `<pid>`, `<ms>` and must contain
-   * `<name>`. An artefact has `.gz` behind it, the file that describes it `.json`.
+   * Template of the keys. It must contain `<host>` and `<name>`, by which any two artefacts differ, and may contain `<prefix>`,
+   * `<service>`, `<kind>`, `<rule>`, `<pid>` and `<ms>`. An artefact has `.gz` behind it, the file that describes it `.json`.
    *
    * @defaultValue '<prefix>/<host>/<pid>-<ms>-<name>'
    */
@@ -40,11 +40,16 @@ export interface UploadOptions {
   kmsKeyId?: string | undefined
   /** Canned ACL of each object. @defaultValue none */
   acl?: string | undefined
-  /** Delete each artefact and its `.json` from the disk when both are in the bucket. @defaultValue false */
+  /**
+   * Delete each artefact and its `.json` from the disk when both are in the bucket: a dump at V8's heap limit once it is reported too,
+   * and without its `.json`.
+   *
+   * @defaultValue false
+   */
   deleteAfterUpload?: boolean | undefined
   /**
-   * Most that may wait in a directory while S3 takes nothing: bytes, a size such as `'10gb'`, or `false`. What is beyond it is
-   * deleted, the oldest first, but neither dumps by hand nor the newest one.
+   * Most that may stay unsent in a directory, while S3 takes nothing or of what it refuses: bytes, a size such as `'10gb'`, or
+   * `false`. What is beyond it is deleted, the oldest first, but neither dumps by hand nor the newest one.
    *
    * @defaultValue '10gb'
    */

@@ -1,10 +1,11 @@
 import { lstatSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { messageOf, parseJson } from '../../base/globals'
 import { formatSize } from '../../base/size'
 import { holdDirectory } from '../../files/directory'
-import type { ArtefactExtension } from '../../files/names'
+import { type ArtefactExtension, parseArtefactName, type ParsedName } from '../../files/names'
+import { SENT_FILE } from '../../files/sent-list'
 import type { Sidecar } from '../../files/sidecar'
 import { cpuSentence, memorySentence } from '../../makeup/sentence'
 import { withoutUrlContents } from '../../redact/urls'
@@ -12,9 +13,9 @@ import { takeTurn } from '../../system/turn'
 import { keysOf, metadataOf } from './key'
 import type { UploadSettings } from './options'
 import { chunksOf, gzipped, redactedChunksOf, STEP_BYTES, STEP_BYTES_ON_MAIN } from './packed'
-import { SENT_FILE, SentList } from './sent'
+import { SentList } from './sent'
 import { openStore, type Peers, type Store } from './store'
-import { judge, type Verdict } from './verdict'
+import { isOfOne, judge, type Verdict } from './verdict'
 import {
   chooseOverflow,
   deleteArtefact,
@@ -32,23 +33,40 @@ export interface RoundOrder {
   readonly settings: UploadSettings
   readonly peers: Peers
   readonly isOnThread: boolean
-  /** Full paths of artefacts that are not to be sent, whatever the directory lists. Grows with the round. */
-  readonly done: Set<string>
+  /** Full paths of artefacts that are not to be sent, whatever the directory lists, and why. Grows with the round. */
+  readonly done: Map<string, Done>
+  /** Full paths of artefacts at which earlier rounds failed. They are sent last: the failure may be due to one of them. */
+  readonly last: ReadonlySet<string>
 }
+
+/**
+ * Why an artefact is not to be sent by this process. `unlisted`: it was sent, and cannot be noted in the directory. `another`: it is
+ * another file than the monitor wrote. `unsendable`: S3 or a proxy before it does not take this one, or it cannot be read or redacted.
+ */
+export type Done = 'unlisted' | 'another' | 'unsendable'
 
 /** How a round ended. `busy`: another process sends what lies in a directory. */
 export type RoundEnd =
-  { readonly type: 'done' | 'busy' } | { readonly type: 'failed'; readonly verdict: Verdict }
+  | {
+      readonly type: 'done' | 'busy'
+      /** S3 has answered. Not where nothing waited, or a neighbour sent it all. */
+      readonly hasAnswered: boolean
+    }
+  | Failed
 
-/**
- * What the operator should read. `unlisted`: the artefact was sent, and cannot be noted in the directory. `refused`: it is another
- * file than the monitor wrote.
- */
+interface Failed {
+  readonly type: 'failed'
+  readonly verdict: Verdict
+  /** Full path of the artefact that was to be sent. */
+  readonly file?: string
+}
+
+/** What the operator should read. `failing`: the file cannot be read now, and is tried again. */
 export type RoundNews =
   | { readonly type: 'sent'; readonly line: string }
   | { readonly type: 'lost'; readonly message: string }
   | {
-      readonly type: 'unlisted' | 'refused'
+      readonly type: Done | 'failing'
       readonly directory: string
       /** Full path of the artefact, for {@link RoundOrder.done}. */
       readonly file: string
@@ -57,6 +75,14 @@ export type RoundNews =
 
 /** A neighbour that has its turn longer than this has more to send, ms. */
 const TURN_MS = 300
+
+/** What the functions of a round share. */
+interface Round extends RoundOrder {
+  readonly store: () => Store
+  readonly tell: (news: RoundNews) => void
+  readonly early: AbortSignal
+  hasAnswered: boolean
+}
 
 /**
  * Sends all that waits in the directories, one artefact after the other. Never rejects.
@@ -70,15 +96,26 @@ export async function runRound(
 ): Promise<RoundEnd> {
   let store: Store | undefined
   let isBusy = false
+  let failed: Failed | undefined
   const open = (): Store => (store ??= openStore(order.settings, order.peers, order.isOnThread))
+  const round: Round = { ...order, store: open, tell, early, hasAnswered: false }
   const closeEarly = (): void => store?.close()
   early.addEventListener('abort', closeEarly)
   try {
-    for (const directory of order.directories) {
-      const end = await within(directory, (place) => sendAll({ directory, place }, order, open, tell, early))
+    const isSuspect = (directory: string): boolean =>
+      [...order.last].some((file) => dirname(file) === directory)
+    for (const directory of lastOf(order.directories, isSuspect)) {
+      const send = async (place: Place): Promise<void> => {
+        failed ??= await sendAll(place, round)
+        await makeRoom(place, round, failed !== undefined)
+      }
+      const end = await within(directory, (place) => {
+        if (order.settings.deleteAfterUpload) deleteReported({ directory, place }, order.settings)
+        return inTurn({ directory, place }, round, send)
+      })
       isBusy ||= end === 'busy'
     }
-    return { type: isBusy ? 'busy' : 'done' }
+    return failed ?? { type: isBusy ? 'busy' : 'done', hasAnswered: round.hasAnswered }
   } catch (error) {
     return { type: 'failed', verdict: judge(error, order.settings.bucket) }
   } finally {
@@ -102,41 +139,62 @@ async function within<T>(directory: string, work: (place: string) => Promise<T>)
   }
 }
 
-async function sendAll(
+/** One process at a time sends from a directory and deletes there: the kernel takes the turn back from one that dies. */
+async function inTurn(
   place: Place,
-  order: RoundOrder,
-  open: () => Store,
-  tell: (news: RoundNews) => void,
-  early: AbortSignal,
+  round: Round,
+  work: (place: Place) => Promise<void>,
 ): Promise<'busy' | undefined> {
-  // What cannot be read cannot be sent; the monitor reports it.
-  const list = (): Promise<Waiting[]> => {
-    const { names } = sentOf(place, order)
-    const isDone = (artefact: string): boolean =>
-      names.has(artefact) || order.done.has(join(place.directory, artefact))
-    return listWaiting(place, order.host, isDone).catch(() => [])
-  }
-  if ((await list()).length === 0) return undefined
-  // One process at a time sends from a directory: the kernel takes the turn back from one that dies.
+  const { early } = round
+  if (early.aborted || (await listUnsent(place, round, [])).length === 0) return undefined
   const endTurn = await takeTurn({ longestMs: TURN_MS, early, name: turnName(place.place) })
   if (!endTurn) return 'busy'
   try {
-    // Read anew: a neighbour may have sent some of it.
-    for (const waiting of await list()) {
-      if (early.aborted) break
-      await sendOne(waiting, place, order, open(), tell)
-    }
+    await work(place)
     return undefined
-  } catch (error) {
-    makeRoom(await list(), place, order, tell)
-    throw error
   } finally {
     endTurn()
   }
 }
 
-function sentOf({ place }: Place, { settings }: RoundOrder): SentList {
-  const { endpoint = '', bucket, prefix } = settings
+/** @returns Why nothing can be sent at the moment, if so. What S3 has against one artefact does not keep back the others. */
+async function sendAll(place: Place, round: Round): Promise<Failed | undefined> {
+  const fileOf = ({ name }: Waiting): string => join(place.directory, name.artefact)
+  // Read anew in the turn: a neighbour may have sent some of it.
+  const unsent = await listUnsent(place, round, [])
+  const sent = sentOf(place, round.settings)
+  sent.prune((artefact) => isThere(join(place.place, artefact)))
+  for (const waiting of lastOf(unsent, (one) => round.last.has(fileOf(one)))) {
+    if (round.early.aborted) break
+    try {
+      await sendOne(waiting, place, round, sent)
+    } catch (error) {
+      return { type: 'failed', verdict: judge(error, round.settings.bucket), file: fileOf(waiting) }
+    }
+  }
+  return undefined
+}
+
+function lastOf<T>(items: readonly T[], isLast: (item: T) => boolean): T[] {
+  return [...items.filter((item) => !isLast(item)), ...items.filter(isLast)]
+}
+
+/** @param more - What is listed too, although it is not to be sent. */
+async function listUnsent(
+  place: Place,
+  { settings, host, done }: Pick<Round, 'settings' | 'host' | 'done'>,
+  more: readonly Done[],
+): Promise<Waiting[]> {
+  const { names } = sentOf(place, settings)
+  const isDone = (artefact: string): boolean => {
+    const why = done.get(join(place.directory, artefact))
+    return names.has(artefact) || (why !== undefined && !more.includes(why))
+  }
+  // What cannot be read cannot be sent; the monitor reports it.
+  return listWaiting(place, host, isDone).catch(() => [])
+}
+
+function sentOf({ place }: Place, { endpoint = '', bucket, prefix }: UploadSettings): SentList {
   return new SentList(place, `${endpoint}/${bucket}/${prefix}`)
 }
 
@@ -147,38 +205,34 @@ function turnName(place: string): string | undefined {
   return `\0cpu-memory-monitor/${process.geteuid?.()}/s3/${dev}:${ino}`
 }
 
-async function sendOne(
-  { name }: Waiting,
-  place: Place,
-  order: RoundOrder,
-  store: Store,
-  tell: (news: RoundNews) => void,
-): Promise<void> {
-  const { settings, host } = order
+async function sendOne({ name }: Waiting, place: Place, round: Round, sent: SentList): Promise<void> {
+  const { settings, host, tell } = round
   const opened = openWaiting(place.place, name.artefact)
   // Deleted in the meantime.
   if (!opened) return
   const file = join(place.directory, name.artefact)
-  const finish = (type: 'unlisted' | 'refused', message: string): void => {
-    order.done.add(file)
+  const finish = (type: Done | 'failing', message: string): void => {
+    if (type !== 'failing') round.done.set(file, type)
     tell({ type, directory: place.directory, file, message })
   }
   try {
     if (opened.whyAnother !== undefined)
-      return finish('refused', `${file} is not sent: ${opened.whyAnother}, so it is another file`)
+      return finish('another', `${file} is not sent: ${opened.whyAnother}, so it is another file`)
     const keys = keysOf({ ...settings, host }, name)
-    if (!(await store.has(keys.sidecar))) {
-      const failure = await put(opened, name.extension, keys, order, store)
-      if (failure !== undefined) return tell({ type: 'lost', message: `${file}: ${messageOf(failure)}` })
+    if (!(await round.store().has(keys.sidecar))) {
+      const problem = await put(opened, name.extension, keys, round)
+      if (problem)
+        return finish(problem.passes ? 'failing' : 'unsendable', `${file} is not sent: ${problem.message}`)
       const size = formatSize(opened.stats.size)
       tell({
         type: 'sent',
         line: `sent ${name.artefact} (${size}) to s3://${settings.bucket}/${keys.artefact}`,
       })
     }
-    const isReported = name.rule !== 'heap-limit' || opened.sidecar.reported !== undefined
-    if (settings.deleteAfterUpload && isReported) deleteArtefact(place.place, name, opened.stats)
-    const why = sentOf(place, order).add(name.artefact, (artefact) => isThere(join(place.place, artefact)))
+    round.hasAnswered = true
+    if (settings.deleteAfterUpload && isReported(name, opened))
+      deleteArtefact(place.place, name, opened.stats)
+    const why = sent.add(name.artefact)
     if (why !== undefined)
       finish(
         'unlisted',
@@ -190,14 +244,41 @@ async function sendOne(
   }
 }
 
-/** @returns What is wrong with the file; what is wrong with S3 is thrown. */
+/**
+ * Whether the artefact may be deleted once it is sent. A dump at the heap limit is reported by the next process to start there, which
+ * reads it for that.
+ */
+function isReported(name: ParsedName, { sidecar }: OpenWaiting): boolean {
+  return name.rule !== 'heap-limit' || sidecar.reported !== undefined
+}
+
+/** Deletes dumps at the heap limit that were sent before they were reported. */
+function deleteReported(place: Place, settings: UploadSettings): void {
+  for (const artefact of sentOf(place, settings).names) {
+    const name = parseArtefactName(artefact)
+    if (name?.rule !== 'heap-limit') continue
+    const opened = openWaiting(place.place, artefact)
+    if (opened && opened.whyAnother === undefined && isReported(name, opened))
+      deleteArtefact(place.place, name, opened.stats)
+    opened?.close()
+  }
+}
+
+/** What is wrong with one artefact: its file cannot be read or redacted, or S3 does not take it. */
+interface Problem {
+  readonly message: string
+  /** It may be over at the next attempt: an error of the file system. */
+  readonly passes: boolean
+}
+
+/** @throws What is wrong with S3 as a whole. */
 async function put(
   { fd, sidecarText }: OpenWaiting,
   extension: ArtefactExtension,
   keys: { readonly artefact: string; readonly sidecar: string },
-  { settings, isOnThread }: RoundOrder,
-  store: Store,
-): Promise<unknown> {
+  round: Round,
+): Promise<Problem | undefined> {
+  const { settings, isOnThread, store } = round
   const { redact } = settings
   const description = redact ? withoutUrlContents(sidecarText) : sidecarText
   const { why, makeup } = parseJson(description) as Sidecar
@@ -210,20 +291,25 @@ async function put(
   })
   const stepBytes = isOnThread ? STEP_BYTES : STEP_BYTES_ON_MAIN
   const content = redact ? redactedChunksOf(fd, extension, stepBytes) : chunksOf(fd, stepBytes)
-  let failure: unknown
-  const body = Readable.from(gzipped(noting(content, (error) => (failure = error)))).on(
-    'error',
-    () => undefined,
-  )
+  let problem: Problem | undefined
+  const noted = noting(content, (error) => (problem = problemOf(error)))
+  const body = Readable.from(gzipped(noted)).on('error', () => undefined)
   try {
-    await store.put({ key: keys.artefact, body, contentType: 'application/gzip', metadata })
+    await store().put({ key: keys.artefact, body, contentType: 'application/gzip', metadata })
+    // Last: the sign that the artefact is whole.
+    await store().put({ key: keys.sidecar, body: description, contentType: 'application/json', metadata })
+    return undefined
   } catch (error) {
-    if (failure !== undefined) return failure
-    throw error
+    if (problem) return problem
+    if (!isOfOne(error)) throw error
+    round.hasAnswered = true
+    return { message: judge(error, settings.bucket).message, passes: false }
   }
-  // Last: the sign that the artefact is whole.
-  await store.put({ key: keys.sidecar, body: description, contentType: 'application/json', metadata })
-  return undefined
+}
+
+function problemOf(error: unknown): Problem {
+  const { code } = Object(error) as { readonly code?: unknown }
+  return { message: messageOf(error), passes: typeof code === 'string' }
 }
 
 /** Tells an error of the file apart from one of the connection, which it would pass through. */
@@ -246,19 +332,22 @@ function sentenceOf({ makeup, why: { kind } }: Pick<Sidecar, 'makeup' | 'why'>):
   }
 }
 
-/** While S3 takes nothing, no more than so much may wait. */
-function makeRoom(
-  waiting: readonly Waiting[],
-  { directory, place }: Place,
-  { settings }: RoundOrder,
-  tell: (news: RoundNews) => void,
-): void {
-  for (const { name } of chooseOverflow(waiting, settings.maxBytes)) {
-    const stats = lstatSync(join(place, name.artefact), { throwIfNoEntry: false })
-    if (stats && deleteArtefact(place, name, stats))
+/**
+ * Deletes the oldest of what stays unsent, as far as it exceeds the limit: what cannot be sent, and all that waits while S3 takes
+ * nothing.
+ */
+async function makeRoom(place: Place, round: Round, isFailed: boolean): Promise<void> {
+  const { settings, done, early, tell } = round
+  if (early.aborted) return
+  const unsent = await listUnsent(place, round, ['unsendable'])
+  const stays = ({ name }: Waiting): boolean =>
+    isFailed || done.get(join(place.directory, name.artefact)) === 'unsendable'
+  for (const { name } of chooseOverflow(unsent.filter(stays), settings.maxBytes)) {
+    const stats = lstatSync(join(place.place, name.artefact), { throwIfNoEntry: false })
+    if (stats && deleteArtefact(place.place, name, stats))
       tell({
         type: 'lost',
-        message: `${join(directory, name.artefact)} was deleted unsent: more than ${formatSize(settings.maxBytes)} wait`,
+        message: `${join(place.directory, name.artefact)} was deleted unsent: more than ${formatSize(settings.maxBytes)} wait`,
       })
   }
 }

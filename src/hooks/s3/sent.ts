@@ -1,13 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, openSync, renameSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { codeOf, parseJson, toJson } from '../../base/globals'
+import { codeOf, toJson } from '../../base/globals'
 import { CREATE_NEW, write } from '../../files/disk'
 import { TOOL } from '../../files/expiry'
-import { readOwn } from './waiting'
-
-/** Lists what has been sent, in the directory of the artefacts. */
-export const SENT_FILE = '.cpu-memory-monitor-sent.json'
+import { readSent, SENT_FILE } from '../../files/sent-list'
 
 /** Names that are remembered for one destination; the directory itself is read up to 100000. */
 const MOST_NAMES = 100_000
@@ -25,33 +22,21 @@ export class SentList {
   constructor(place: string, destination: string) {
     this.#place = place
     this.#destination = destination
-    this.#all = readAll(place)
+    this.#all = readSent(place)
     this.names = new Set(this.#all[destination])
   }
 
-  /** @returns Why it could not be written, if so. */
-  add(artefact: string, isThere: (artefact: string) => boolean): string | undefined {
-    this.names.add(artefact)
+  /** Forgets what is no longer there, with the next {@link add}. */
+  prune(isThere: (artefact: string) => boolean): void {
     for (const name of this.names) if (!isThere(name)) this.names.delete(name)
+  }
+
+  /** @returns Why it could not be written, if so. */
+  add(artefact: string): string | undefined {
+    this.names.add(artefact)
     const sent = { ...this.#all, [this.#destination]: [...this.names].slice(-MOST_NAMES) }
     return replaceFile(join(this.#place, SENT_FILE), toJson({ tool: TOOL, sent }))
   }
-}
-
-function readAll(place: string): Record<string, readonly string[]> {
-  try {
-    const { sent } = parseJson(readOwn(join(place, SENT_FILE), 16 * 1024 * 1024) ?? '{}') as {
-      sent?: unknown
-    }
-    const entries = Object.entries(Object(sent) as object).filter(([, names]) => isListOfTexts(names))
-    return Object.fromEntries(entries)
-  } catch {
-    return {}
-  }
-}
-
-function isListOfTexts(value: unknown): boolean {
-  return Array.isArray(value) && value.every((each) => typeof each === 'string')
 }
 
 /** By another name and a rename: the file is always whole. The name cannot be guessed, and a link under the old one is replaced. */

@@ -2,7 +2,7 @@ import { Promise } from '../../base/globals'
 import { clearTimeout, setTimeout } from '../../base/time'
 import type { Failure } from '../../dispatch/events'
 import type { Surroundings } from '../../report/on-dump'
-import type { RoundEnd, RoundNews } from './round'
+import type { Done, RoundEnd, RoundNews } from './round'
 import type { Round } from './rounds'
 import { delayMs, type Verdict } from './verdict'
 
@@ -16,7 +16,8 @@ export const LONGEST_WAIT_MS = 50_000
 export interface UploaderParts {
   readonly startRound: (
     directories: readonly string[],
-    done: Set<string>,
+    done: Map<string, Done>,
+    last: ReadonlySet<string>,
     tell: (news: RoundNews) => void,
     onNoThread: (why: string) => void,
   ) => Round
@@ -43,9 +44,11 @@ export class Uploader {
   /** What was reported of the failures in a row. */
   readonly #reported = new Set<Verdict['kind']>()
   #hasReportedNoThread = false
-  readonly #done = new Set<string>()
-  /** Directories in which what was sent cannot be noted. */
-  readonly #unlisted = new Set<string>()
+  readonly #done = new Map<string, Done>()
+  /** Artefacts at which the rounds failed. */
+  readonly #last = new Set<string>()
+  /** Artefacts of which a failure was reported, and directories in which what was sent cannot be noted. */
+  readonly #told = new Set<string>()
   #onSettled: (() => void)[] = []
 
   /** @param report - For dumps that come without a monitor. */
@@ -73,8 +76,11 @@ export class Uploader {
    */
   send(directory: string): Promise<void> {
     this.#directories.add(directory)
-    // The next attempt has its time.
-    if (this.#failures > 0) return Promise.resolve()
+    if (this.#failures > 0 && (this.#round || this.#timer)) {
+      // The next attempt has its time. One that runs may have looked there already.
+      this.#isWanted = true
+      return Promise.resolve()
+    }
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, LONGEST_WAIT_MS).unref()
       this.#onSettled.push(() => {
@@ -93,6 +99,7 @@ export class Uploader {
     const round = this.#parts.startRound(
       [...this.#directories],
       this.#done,
+      this.#last,
       (news) => this.#tell(news),
       (why) => this.#noThread(why),
     )
@@ -105,13 +112,22 @@ export class Uploader {
   }
 
   #ended(end: RoundEnd): void {
-    if (end.type === 'failed') return this.#failed(end.verdict)
-    if (this.#failures > 0) this.#report.info('S3 takes what is sent again')
-    this.#failures = 0
-    this.#reported.clear()
+    if (end.type === 'failed') {
+      if (end.file !== undefined) this.#last.add(end.file)
+      return this.#failed(end.verdict)
+    }
+    // A round in which a neighbour sent, or nothing waited, does not show that S3 is back.
+    if (end.hasAnswered) this.#recover()
     if (this.#isWanted) return this.#start()
     if (end.type === 'busy') return this.#later(BUSY_DELAY_MS)
     this.#settle()
+  }
+
+  #recover(): void {
+    if (this.#failures > 0) this.#report.info('S3 takes what is sent again')
+    this.#failures = 0
+    this.#reported.clear()
+    this.#last.clear()
   }
 
   /** An S3 that is away is one failure, however long it is away. */
@@ -126,7 +142,10 @@ export class Uploader {
 
   #later(delay: number): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#start(), delay).unref()
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.#start()
+    }, delay).unref()
   }
 
   #settle(): void {
@@ -136,11 +155,10 @@ export class Uploader {
   #tell(news: RoundNews): void {
     if (news.type === 'sent') return this.#report.info(news.line)
     if (news.type === 'lost') return this.#fail(news.message)
-    this.#done.add(news.file)
-    if (news.type === 'unlisted') {
-      if (this.#unlisted.has(news.directory)) return
-      this.#unlisted.add(news.directory)
-    }
+    if (news.type !== 'failing') this.#done.set(news.file, news.type)
+    const what = news.type === 'unlisted' ? news.directory : news.file
+    if (this.#told.has(what)) return
+    this.#told.add(what)
     this.#fail(news.message)
   }
 

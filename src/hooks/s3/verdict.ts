@@ -1,6 +1,6 @@
 // What an error of S3 means, and when to try again.
 
-import { messageOf } from '../../base/globals'
+import { firstLineOf } from '../../base/globals'
 
 /**
  * Why nothing can be sent at the moment. `away`: S3 does not answer, or not now. `refused`: it answers and does not take what is
@@ -35,10 +35,24 @@ const OTHER_REGION = [
 ]
 /** The server is busy, or gave up waiting: the only refusals that end by themselves. */
 const PASSING = [408, 425, 429]
+/** Refusals of the place, the method or the login, whatever the object. */
+const OF_ALL = [401, 403, 404, 405, 407, 409]
+/** Refusals of what is the same for all objects: the login, the region, the way to S3, and what the options ask for. */
+const NAMES_OF_ALL = [
+  ...REJECTED_KEYS,
+  ...OTHER_REGION,
+  ...['RequestTimeout', 'IncompleteBody', 'BadDigest', 'XAmzContentSHA256Mismatch'],
+  ...[
+    'InvalidBucketName',
+    'AccessControlListNotSupported',
+    'MalformedACLError',
+    'InvalidEncryptionAlgorithmError',
+  ],
+]
 
 export function judge(error: unknown, bucket: string): Verdict {
   const { name, code, status } = factsOf(error)
-  const message = messageOf(error)
+  const message = firstLineOf(error)
   const refused = (text: string): Verdict => ({ kind: 'refused', message: text })
   if (name === 'NoSuchBucket')
     return refused(`the bucket ${bucket} does not exist: create it, or correct \`bucket\``)
@@ -57,9 +71,25 @@ export function judge(error: unknown, bucket: string): Verdict {
     return refused(
       `access to the bucket ${bucket} is denied (${name}): allow s3:PutObject, and the use of the key of KMS, to these credentials`,
     )
-  if (status !== undefined && status >= 400 && status < 500 && !PASSING.includes(status))
-    return refused(`S3 refuses what is sent (${status} ${name}): ${message}`)
+  if (isRefusal(status)) return refused(`S3 refuses what is sent (${status} ${name}): ${message}`)
+  if (name === 'AbortError') return { kind: 'away', message: 'it was not sent within an hour' }
   return { kind: 'away', message: `S3 does not answer (${status ?? code ?? name}): ${message}` }
+}
+
+function isRefusal(status: number | undefined): status is number {
+  return status !== undefined && status >= 400 && status < 500 && !PASSING.includes(status)
+}
+
+/**
+ * Whether an error of a PUT may be that of this object alone: S3, or a proxy before it, finds it too large, or it takes too long. Not
+ * of a HEAD, whose answer names no reason: an expired token is a mere 400 there.
+ */
+export function isOfOne(error: unknown): boolean {
+  const { name, status } = factsOf(error)
+  if (name === 'AbortError') return true
+  return (
+    isRefusal(status) && !OF_ALL.includes(status) && !NAMES_OF_ALL.includes(name) && !name.startsWith('KMS.')
+  )
 }
 
 /** A key that is missing, which a HEAD without permission to list cannot tell from one that is there. */
@@ -75,8 +105,10 @@ interface Facts {
 }
 
 function factsOf(error: unknown): Facts {
-  const { name, code, $metadata } = Object(error) as Record<string, unknown>
-  const { httpStatusCode } = Object($metadata) as Record<string, unknown>
+  const { name, code, $metadata, $response } = Object(error) as Record<string, unknown>
+  // The former when the answer is not XML: that of a proxy.
+  const { statusCode } = Object($response) as Record<string, unknown>
+  const { httpStatusCode = statusCode } = Object($metadata) as Record<string, unknown>
   return {
     name: typeof name === 'string' ? name : 'unknown error',
     code: typeof code === 'string' ? code : undefined,

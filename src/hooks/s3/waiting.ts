@@ -1,11 +1,11 @@
-import { closeSync, fstatSync, lstatSync, openSync, type Stats, unlinkSync } from 'node:fs'
+import { closeSync, fstatSync, lstatSync, type Stats, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseJson } from '../../base/globals'
-import { OPEN_TO_READ, read } from '../../files/disk'
 import { isOurs } from '../../files/expiry'
 import { type ParsedName, sidecarName } from '../../files/names'
+import { openOwn, readOwn } from '../../files/own'
 import { readOwnNames, readPublished } from '../../files/retention'
-import { isOwnAlone, MAX_SIDECAR_BYTES, type Sidecar } from '../../files/sidecar'
+import type { Sidecar } from '../../files/sidecar'
 
 /** An artefact that lies whole in a directory and has not been sent. */
 export interface Waiting {
@@ -124,30 +124,4 @@ export function deleteArtefact(place: string, name: ParsedName, stats: Pick<Stat
   } catch {
     return false
   }
-}
-
-/** The text of a small file of this user. */
-export function readOwn(path: string, mostBytes = MAX_SIDECAR_BYTES): string | undefined {
-  const fd = openOwn(path)
-  if (fd === undefined) return undefined
-  try {
-    const { size } = fstatSync(fd)
-    return size <= mostBytes ? read(fd, 0, size).toString('utf8') : undefined
-  } catch {
-    return undefined
-  } finally {
-    closeSync(fd)
-  }
-}
-
-function openOwn(path: string): number | undefined {
-  let fd: number | undefined
-  try {
-    fd = openSync(path, OPEN_TO_READ)
-    if (isOwnAlone(fstatSync(fd))) return fd
-  } catch {
-    // It is not there, or it is a link.
-  }
-  if (fd !== undefined) closeSync(fd)
-  return undefined
 }

@@ -40,6 +40,24 @@ describe('uploads to a real S3 that fails', { skip: noSwift }, () => {
     assert.equal((await bucket.keys()).length, 4)
   })
 
+  it('what keep deletes while S3 is away is one failure that names it, and none where nothing is sent', async (t) => {
+    const bucket = await newBucket()
+    for (const isSent of [true, false]) {
+      const directory = scratch(t)
+      const [first, second] = [1000, 2000, 3000].map((ms) => leave(directory, { ms }))
+      const args = isSent ? [bucket.options('http://127.0.0.1:1')] : []
+      const app = startApp(t, SENDS, { keep: 1 }, { directory, args })
+      await app.order('dumpCpu', 20)
+      await until(() => !existsSync(join(directory, second ?? '')))
+      await app.order('stop')
+      const lost = app.said('failure').filter(({ stage }) => stage === 'retention')
+      assert.deepEqual(
+        lost.map(({ message }) => message.split('; ')[0]),
+        isSent ? [`2 unsent files were deleted in ${directory}, because keep is 1: ${first}, ${second}`] : [],
+      )
+    }
+  })
+
   it('a process that is killed amid a part leaves the rest to the next start', async (t) => {
     const [bucket, way, directory] = [await newBucket(), await road(t, service.swift.endpoint), scratch(t)]
     const name = leave(directory, { bytes: 30_000_000 })

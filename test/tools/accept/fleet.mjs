@@ -15,6 +15,7 @@ import { gunzipSync } from 'node:zlib'
 import * as s3 from '@aws-sdk/client-s3'
 import { startRedis, whyNoRedis } from '../services/redis.mjs'
 import { CREDENTIALS, startSwift, whyNoSwift } from '../services/swift.mjs'
+import { expectAtMost } from './programs/at-most.mjs'
 import { mainThreadShare } from './programs/fleet-cost.mjs'
 import { openRoad } from './programs/fleet-road.mjs'
 
@@ -281,27 +282,18 @@ function expectWithinBudget(pods, lives) {
     // A Redis that was killed has lost what was spent.
     lives.forEach((life, at) => {
       const isOfLife = ({ startedAtMs }) => startedAtMs >= life && startedAtMs < (lives[at + 1] ?? Infinity)
-      expectAtMost(
-        BUDGET,
-        dumps.filter((dump) => dump.kind === kind && !dump.isInsured && isOfLife(dump)),
-      )
+      const ofLife = dumps.filter((dump) => dump.kind === kind && !dump.isInsured && isOfLife(dump))
+      expectAtMost(ofLife, { tokens: BUDGET, intervalMs: INTERVAL_MS, lateMs: LATE_MS })
     })
-    for (const process of pods.keys())
-      expectAtMost(
-        INSURANCE,
-        dumps.filter((dump) => dump.kind === kind && dump.isInsured && dump.process === process),
+    for (const process of pods.keys()) {
+      const ofProcess = dumps.filter(
+        (dump) => dump.kind === kind && dump.isInsured && dump.process === process,
       )
+      expectAtMost(ofProcess, { tokens: INSURANCE, intervalMs: INTERVAL_MS, lateMs: LATE_MS })
+    }
   }
   const insured = dumps.filter(({ isInsured }) => isInsured).length
   return { insured, budgeted: dumps.length - insured }
-}
-
-/** An interval begins with a dump, or later. */
-function expectAtMost(tokens, dumps) {
-  const starts = dumps.map(({ startedAtMs }) => startedAtMs)
-  const spanMs = starts.length > 0 ? Math.max(...starts) - Math.min(...starts) : 0
-  const most = tokens * (Math.floor((spanMs + LATE_MS) / INTERVAL_MS) + 1)
-  assert.ok(dumps.length <= most, `${dumps.length} dumps within ${spanMs} ms: ${JSON.stringify(dumps)}`)
 }
 
 /** As the next start in each directory does: for processes that were killed, or whose next attempt was not due. */

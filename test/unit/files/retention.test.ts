@@ -79,6 +79,39 @@ test('keep 0 leaves nothing but manual dumps; keep false leaves all', async (t) 
   ])
 })
 
+test('of dumps that are to be sent, those that go unsent are named; those that were sent are not', async (t) => {
+  const directory = scratch(t)
+  for (const ms of [1, 2, 3, 4]) await publish(directory, `cpu-1-${ms}.cpuprofile`)
+  const sent = { 'https://s3/evidence/': ['cpu-1-1.cpuprofile'], 'https://s3/other/': [] }
+  writeFileSync(join(directory, '.cpu-memory-monitor-sent.json'), JSON.stringify({ sent }), { mode: 0o600 })
+  const { deleted, loss } = await deleteExpired(directory, HOST, { keep: 1, isSent: true })
+  assert.equal(deleted.length, 3)
+  assert.equal(
+    loss,
+    `2 unsent files were deleted in ${directory}, because keep is 1: cpu-1-2.cpuprofile, cpu-1-3.cpuprofile; ` +
+      'keep: false leaves them to maxBytes',
+  )
+  // Without a list nothing has been sent.
+  rmSync(join(directory, '.cpu-memory-monitor-sent.json'))
+  assert.match(
+    (await deleteExpired(directory, HOST, { keep: 0, isSent: true })).loss ?? '',
+    /^1 unsent file was deleted in .*: cpu-1-4\.cpuprofile;/,
+  )
+})
+
+for (const [what, sent, isSent] of [
+  ['were sent', ['cpu-1-1.cpuprofile'], true],
+  ['are not to be sent', [], false],
+] as const)
+  test(`of dumps that ${what} none is named`, async (t) => {
+    const directory = scratch(t)
+    await publish(directory, 'cpu-1-1.cpuprofile')
+    const list = join(directory, '.cpu-memory-monitor-sent.json')
+    writeFileSync(list, JSON.stringify({ sent: { there: sent } }), { mode: 0o600 })
+    const { deleted, loss } = await deleteExpired(directory, HOST, { keep: 0, isSent })
+    assert.deepEqual([deleted.length, loss], [1, undefined])
+  })
+
 test('dumps at the heap limit go without their sidecars, which a budget counts', async (t) => {
   const directory = scratch(t)
   for (const ms of [1, 2]) await publish(directory, `heap-limit-memory-1-${ms}.heapprofile`)

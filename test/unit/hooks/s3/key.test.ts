@@ -26,9 +26,13 @@ test('an empty part leaves no empty level, and nothing climbs out of the prefix'
   assert.match(keysOf({ ...source, prefix: '../x', host: 'a/../b?' }, name).artefact, /^_\/x\/a_\.\._b_\/7-/)
 })
 
-test('a template without the name, or with a part that does not exist, is refused', () => {
+test('a template without the name or the host, or with a part that does not exist, is refused', () => {
   assert.equal(whyNoTemplate(DEFAULT_KEY), undefined)
-  assert.match(whyNoTemplate('<prefix>/<host>') ?? '', /^without <name> one artefact would replace another$/)
+  const replaces = (part: string): string => `without <${part}> one artefact would take the place of another`
+  assert.equal(whyNoTemplate('<prefix>/<host>'), replaces('name'))
+  // Of two containers both have the pid 1.
+  assert.equal(whyNoTemplate('<prefix>/<service>/<pid>-<ms>-<name>'), replaces('host'))
+  assert.equal(whyNoTemplate('<host>/<name>'), undefined)
   assert.match(whyNoTemplate('<nmae>') ?? '', /^<nmae> is none of <prefix>, .*<name>$/)
 })
 

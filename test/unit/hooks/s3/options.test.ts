@@ -40,6 +40,7 @@ test('a wrong option is refused, with its name, the rule and the value, but neve
     [{ bucket: 'b', prefix: 'a\nb' }, /^RangeError: options\.prefix must be a text of one line/],
     [{ bucket: 'b', endpoint: 'minio:9000' }, /^RangeError: options\.endpoint must be a URL/],
     [{ bucket: 'b', key: '<host>' }, /^RangeError: options\.key must be a template .*without <name>/],
+    [{ bucket: 'b', key: 'all/<name>' }, /^RangeError: options\.key must be a template .*without <host>/],
     [{ bucket: 'b', checksums: 'none' }, /^RangeError: options\.checksums must be 'supported' or 'required'/],
     [{ bucket: 'b', maxBytes: '5 apples' }, /^RangeError: options\.maxBytes must be/],
     [{ bucket: 'b', maxBytes: true }, /^TypeError: options\.maxBytes must be/],

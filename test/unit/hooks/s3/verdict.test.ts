@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import {
   delayMs,
   FIRST_DELAY_MS,
+  isOfOne,
   isUnknownKey,
   judge,
   LONGEST_DELAY_MS,
@@ -63,4 +64,24 @@ test('a key that cannot be looked at counts as not there', () => {
   assert.ok(isUnknownKey(answered('Unknown', 403)))
   assert.ok(!isUnknownKey(answered('InternalError', 500)))
   assert.ok(!isUnknownKey(new Error('socket hang up')))
+})
+
+test('an object that is too large, or takes too long, is refused alone; a login, a place or a key of KMS is not', () => {
+  const ofOne = [
+    answered('EntityTooLarge', 400),
+    answered('MetadataTooLarge', 400),
+    answered('SyntaxError', 413),
+    // Of an SDK that does not note the status of an answer that it cannot read.
+    Object.assign(new Error('<'), { name: 'SyntaxError', $response: { statusCode: 413 } }),
+    Object.assign(new Error('Upload aborted.'), { name: 'AbortError' }),
+  ]
+  const ofAll = [
+    ...[answered('NoSuchBucket', 404), answered('AccessDenied', 403), answered('Unauthorized', 401)],
+    ...[answered('ExpiredToken', 400), answered('AuthorizationHeaderMalformed', 400)],
+    ...[answered('KMS.NotFoundException', 400), answered('AccessControlListNotSupported', 400)],
+    ...[answered('RequestTimeout', 400), answered('TooManyRequests', 429), answered('MethodNotAllowed', 405)],
+    ...[answered('InternalError', 500), new Error('socket hang up'), undefined],
+  ]
+  for (const error of ofOne) assert.ok(isOfOne(error), String(error))
+  for (const error of ofAll) assert.ok(!isOfOne(error), String(error))
 })

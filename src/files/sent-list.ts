@@ -1,0 +1,24 @@
+import { join } from 'node:path'
+import { parseJson } from '../base/globals'
+import { readOwn } from './own'
+
+/** Lists the artefacts that have been sent, in their directory. */
+export const SENT_FILE = '.cpu-memory-monitor-sent.json'
+
+/** Longest list that is read, bytes. */
+const MOST_BYTES = 16 * 1024 * 1024
+
+/** @returns The names of a directory's artefacts that have been sent, by destination. Empty without a list. */
+export function readSent(place: string): Record<string, readonly string[]> {
+  try {
+    const { sent } = parseJson(readOwn(join(place, SENT_FILE), MOST_BYTES) ?? '{}') as { sent?: unknown }
+    const entries = Object.entries(Object(sent) as object).filter(([, names]) => isListOfTexts(names))
+    return Object.fromEntries(entries)
+  } catch {
+    return {}
+  }
+}
+
+function isListOfTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string')
+}

@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import { readSent } from '../../../../src/files/sent-list'
+import { resolveUploadOptions } from '../../../../src/hooks/s3/options'
+import { type RoundEnd, type RoundNews, type RoundOrder, runRound } from '../../../../src/hooks/s3/round'
+import { findPeers } from '../../../../src/hooks/s3/store'
+import { leave } from '../../../e2e/hooks/bucket'
+import { scratch } from '../../files/scratch'
+
+describe('a round', () => {
+  it('goes on after an artefact that a proxy does not take, and reports that one once', async (t) => {
+    const [large, other] = [scratch(t), scratch(t)]
+    const names = [1000, 2000].map((ms) => leave(large, { ms, bytes: 1000 }))
+    const elsewhere = leave(other, { ms: 3000, bytes: 1000 })
+    const s3 = await bucketOf(t)
+    s3.refuse = (key) => (key.includes('-1000.') ? tooLarge : undefined)
+    const { end, news } = await s3.round([large, other])
+    assert.deepEqual(end, { type: 'done', hasAnswered: true })
+    assert.deepEqual(
+      news.map(({ type }) => type),
+      ['unsendable', 'sent', 'sent'],
+    )
+    assert.match(
+      textOf(news[0]),
+      /memory-7-1000\.heapsnapshot is not sent: S3 refuses what is sent \(413 \w+\): ./,
+    )
+    assert.doesNotMatch(textOf(news[0]), /\n/)
+    assert.equal(s3.keys().length, 4)
+    for (const name of [names[1] ?? '', elsewhere]) assert.ok(s3.keys().some((key) => key.includes(name)))
+    s3.requests.length = 0
+    assert.deepEqual(await s3.round([large, other]), { end: { type: 'done', hasAnswered: false }, news: [] })
+    assert.deepEqual(s3.requests, [])
+  })
+
+  it('ends where S3 takes nothing: what waits behind it is not tried', async (t) => {
+    const directory = scratch(t)
+    for (const ms of [1000, 2000]) leave(directory, { ms, bytes: 1000 })
+    const refusals: Record<string, [number, string]> = {
+      'a bucket that is not there': [404, '<Error><Code>NoSuchBucket</Code></Error>'],
+      'a login': [403, '<Error><Code>AccessDenied</Code></Error>'],
+      'a token of yesterday': [400, '<Error><Code>ExpiredToken</Code></Error>'],
+      'a key of KMS': [400, '<Error><Code>KMS.DisabledException</Code></Error>'],
+    }
+    for (const [what, answer] of Object.entries(refusals)) {
+      const s3 = await bucketOf(t)
+      s3.refuse = () => answer
+      const { end, news } = await s3.round([directory])
+      assert.deepEqual([end.type, news], ['failed', []], what)
+      assert.deepEqual(new Set(s3.requests.map(keyOf)).size, 1, what)
+    }
+  })
+
+  it('an answer without a reason to a HEAD is that of S3 as a whole', async (t) => {
+    const directory = scratch(t)
+    leave(directory, { bytes: 1000 })
+    const s3 = await bucketOf(t)
+    s3.refuseHead = 400
+    const { end, news } = await s3.round([directory])
+    assert.deepEqual([end.type, news], ['failed', []])
+  })
+
+  it('what failed before is sent last, and so is what lies beside it', async (t) => {
+    const [first, second] = [scratch(t), scratch(t)]
+    for (const ms of [1000, 2000]) leave(first, { ms, bytes: 1000 })
+    leave(second, { ms: 3000, bytes: 1000 })
+    const s3 = await bucketOf(t)
+    s3.last.add(join(first, 'memory-7-1000.heapsnapshot'))
+    s3.refuse = (key) => (key.includes('-1000.') ? [504, ''] : undefined)
+    const { end, news } = await s3.round([first, second])
+    assert.deepEqual(
+      news.map((one) => /memory-7-\d+/.exec(textOf(one))?.[0]),
+      ['memory-7-3000', 'memory-7-2000'],
+    )
+    assert.equal(end.type === 'failed' && end.file, join(first, 'memory-7-1000.heapsnapshot'))
+  })
+
+  it('what cannot be redacted is reported and asked for once, and the others are sent', async (t) => {
+    const directory = scratch(t)
+    leave(directory, { ms: 1000, content: 'no snapshot' })
+    leave(directory, { ms: 2000, name: 'memory-7-2000.heapprofile', content: '{}' })
+    const s3 = await bucketOf(t, { redact: true })
+    const { news } = await s3.round([directory])
+    assert.deepEqual(
+      news.map(({ type }) => type),
+      ['unsendable', 'sent'],
+    )
+    s3.requests.length = 0
+    assert.deepEqual((await s3.round([directory])).news, [])
+    assert.deepEqual(s3.requests, [])
+  })
+
+  for (const deleteAfterUpload of [true, false])
+    it(`a dump at the heap limit ${deleteAfterUpload ? 'goes' : 'stays'} once it is sent and reported`, async (t) => {
+      const directory = scratch(t)
+      const name = leave(directory, { name: 'heap-limit-memory-7-1000.heapsnapshot', bytes: 1000 })
+      const [file, description] = [join(directory, name), join(directory, `${name}.json`)]
+      const s3 = await bucketOf(t, { deleteAfterUpload })
+      const { news } = await s3.round([directory])
+      assert.deepEqual(
+        news.map(({ type }) => type),
+        ['sent'],
+      )
+      await s3.round([directory])
+      assert.ok(existsSync(file), 'it is not reported yet')
+      const sidecar = JSON.parse(readFileSync(description, 'utf8')) as object
+      writeFileSync(description, JSON.stringify({ ...sidecar, reported: { pid: 8 } }))
+      assert.deepEqual((await s3.round([directory])).news, [])
+      assert.equal(existsSync(file), !deleteAfterUpload)
+      // By it the budget of such dumps is counted.
+      assert.ok(existsSync(description))
+    })
+
+  it('the list of what was sent forgets what is gone, and asks for nothing again', async (t) => {
+    const directory = scratch(t)
+    const [first, second] = [1000, 2000].map((ms) => leave(directory, { ms, bytes: 1000 }))
+    const s3 = await bucketOf(t)
+    await s3.round([directory])
+    const listed = () => Object.values(readSent(directory)).flat()
+    assert.deepEqual(listed(), [first, second])
+    for (const file of [`${first}`, `${first}.json`]) rmSync(join(directory, file))
+    const third = leave(directory, { ms: 3000, bytes: 1000 })
+    s3.requests.length = 0
+    await s3.round([directory])
+    assert.deepEqual(listed(), [second, third])
+    assert.equal(s3.requests.length, 3)
+  })
+
+  it('while S3 is away each directory is kept within its bytes', async (t) => {
+    const directories = [scratch(t), scratch(t), scratch(t)]
+    const left = directories.map((directory) =>
+      [1000, 2000, 3000].map((ms) => join(directory, leave(directory, { ms, bytes: 1000 }))),
+    )
+    const s3 = await bucketOf(t, { maxBytes: 2000 })
+    s3.refuse = () => [503, '']
+    const { end, news } = await s3.round(directories)
+    assert.equal(end.type, 'failed')
+    assert.deepEqual(
+      left.map((files) => files.map((file) => existsSync(file))),
+      directories.map(() => [false, true, true]),
+    )
+    assert.deepEqual(
+      news.map(textOf),
+      left.map(([file]) => `${file} was deleted unsent: more than 2KB wait`),
+    )
+    // The twin: what is sent needs no room.
+    s3.refuse = undefined
+    const twin = await s3.round(directories)
+    assert.deepEqual(twin.end.type, 'done')
+    assert.ok(left.every(([, second, third]) => existsSync(second ?? '') && existsSync(third ?? '')))
+  })
+
+  it('what S3 never takes is kept within the bytes too, and is the only thing that is deleted', async (t) => {
+    const directory = scratch(t)
+    const files = [1000, 2000, 3000, 4000].map((ms) => join(directory, leave(directory, { ms, bytes: 1000 })))
+    const s3 = await bucketOf(t, { maxBytes: 1000 })
+    s3.refuse = (key) => (/-(1000|3000)\./.test(key) ? tooLarge : undefined)
+    const { news } = await s3.round([directory])
+    assert.equal(news.filter(({ type }) => type === 'sent').length, 2)
+    assert.deepEqual(
+      files.map((file) => existsSync(file)),
+      [false, true, true, true],
+    )
+  })
+})
+
+const tooLarge: [number, string] = [413, '<html>\n<body>Request Entity Too Large</body></html>']
+
+const textOf = (news: RoundNews | undefined): string =>
+  news === undefined ? '' : news.type === 'sent' ? news.line : news.message
+const keyOf = (request: string): string => request.split(' ')[1]?.replace(/\.(gz|json)$/, '') ?? ''
+
+/** What a bucket does with small objects, and what a proxy before it may do. */
+async function bucketOf(t: TestContext, more: object = {}) {
+  const objects = new Map<string, Buffer>()
+  const bucket = {
+    requests: [] as string[],
+    refuse: undefined as ((key: string) => [number, string] | undefined) | undefined,
+    last: new Set<string>(),
+    refuseHead: undefined as number | undefined,
+    keys: () => [...objects.keys()],
+    round: async (directories: readonly string[]): Promise<{ end: RoundEnd; news: RoundNews[] }> => {
+      const news: RoundNews[] = []
+      const tell = (one: RoundNews): void => void news.push(one)
+      const end = await runRound(
+        { ...order, last: bucket.last, directories },
+        tell,
+        new AbortController().signal,
+      )
+      return { end, news }
+    },
+  }
+  const respond = async (request: IncomingMessage, answer: ServerResponse): Promise<void> => {
+    const { method, url = '' } = request
+    const key = url.split('?')[0] ?? ''
+    bucket.requests.push(`${method} ${key}`)
+    const parts: Buffer[] = []
+    for await (const part of request) parts.push(part as Buffer)
+    if (method === 'HEAD') answer.writeHead(bucket.refuseHead ?? (objects.has(key) ? 200 : 404)).end()
+    else {
+      const [status, body] = bucket.refuse?.(key) ?? [200, '']
+      if (status === 200) objects.set(key, Buffer.concat(parts))
+      answer.writeHead(status).end(body)
+    }
+  }
+  const server = createServer((request, answer) => void respond(request, answer).catch(() => undefined))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const settings = resolveUploadOptions({
+    bucket: 'evidence',
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
+    ...more,
+  })
+  const order: Omit<RoundOrder, 'directories' | 'last'> = {
+    ...{ host: hostname(), settings, peers: findPeers(), isOnThread: false, done: new Map() },
+  }
+  return bucket
+}
