@@ -1,3 +1,5 @@
+import type { CpuOwner, MemoryOwner } from '../makeup/sentence'
+
 /** A function or class and where it stands in the code. Lines and columns count from 1; 0 means unknown. */
 export interface Place {
   readonly name: string
@@ -218,6 +220,12 @@ export interface Circumstances {
   readonly threshold?: number
   /** The worker thread that the artefact is about, such as `worker 3 'resizer'`; absent for the main thread. */
   readonly thread?: string
+  /** Its `threadId`. */
+  readonly worker?: number
+  /** Whether the rule is about the main thread, not about the process. */
+  readonly isOfMain: boolean
+  /** Owner of most of the CPU time or memory of the process; absent if it is not known, and for a rule about the main thread. */
+  readonly owner?: Owner
   /** CPU time of the thread during a CPU dump, ms. */
   readonly busyMs?: number
   readonly readings: readonly { readonly atMs: number; readonly value: number }[]
@@ -234,6 +242,15 @@ export interface Circumstances {
   readonly pid?: number
   readonly host?: string
   readonly node?: string
+}
+
+/** The owner of most of the CPU time or memory of the process, which the artefact may not show. */
+export interface Owner {
+  readonly kind: CpuOwner | MemoryOwner
+  /** `threadId` of the worker thread that it is. */
+  readonly worker?: number
+  /** The whole answer. */
+  readonly sentence: string
 }
 
 /** What the flight recorder kept: figures of equal length, the oldest reading first. */
