@@ -1,12 +1,12 @@
 // The one file of the reader that knows what the monitor writes.
 import { basename } from 'node:path'
-import { parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
+import { OWN_RULES, parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
 import type { MemoryUse, ThreadKind, ThreadUse, WorkerHeap } from '../makeup/makeup'
 import { cpuOwner, cpuSentence, guiltyWorker, type MemoryOwner, memoryOwner } from '../makeup/sentence'
 import { readRegular } from './input'
 import type { JsonObject } from './json'
 import { isObject, numberOr, textOr } from './json'
-import type { Circumstances, Flight, Owner, Series } from './model'
+import type { Circumstances, Flight, Metric, Owner, Series } from './model'
 import { formatBytes, formatReading } from './units'
 
 /** Longest description that is read, bytes. The monitor's have a few KiB. */
@@ -35,8 +35,24 @@ const THREAD_KINDS: ReadonlyMap<ThreadKind, string> = new Map([
   ['monitor', 'the monitor'],
 ])
 
-/** Rules about the main thread: its own figures show the cause, whichever thread uses most of the CPU or memory. */
-const RULES_OF_MAIN: ReadonlySet<string> = new Set(['blocked', 'leak', 'heap-limit'])
+/** The quantities that rules read. Those of the flight recorder have the titles of its drawings. */
+const METRICS: ReadonlyMap<string, Metric> = new Map([
+  ['cpu', { name: 'CPU', unit: 'percent' }],
+  ['memory', { name: 'Memory', unit: 'bytes' }],
+  ['heap', { name: "Used part of V8's heap limit", unit: 'percent' }],
+  ['external', { name: 'External memory', unit: 'bytes' }],
+  ['eventLoopDelay', { name: 'Delay of the event loop', unit: 'ms' }],
+  ['eventLoopUtilization', { name: 'Utilization of the event loop', unit: 'percent' }],
+  ['container', { name: "Used part of the container's memory limit", unit: 'percent' }],
+])
+
+/**
+ * Rules and metrics about the main thread: its own figures show the cause, whichever thread uses most of the CPU or memory.
+ */
+const OF_MAIN: ReadonlySet<string> = new Set([
+  ...['blocked', 'leak', 'heap-limit'],
+  ...['heap', 'eventLoopDelay', 'eventLoopUtilization'],
+])
 
 /** The parts of an artefact's name. */
 export interface NameFacts {
@@ -87,15 +103,18 @@ function circumstancesOf(sidecar: unknown): Circumstances | undefined {
   const details = isObject(why['details']) ? why['details'] : {}
   const kind = why['kind'] === 'cpu' ? 'cpu' : 'memory'
   const rule = textOr(why['rule'], 'unknown')
-  const isOfMain = RULES_OF_MAIN.has(rule)
+  // A rule without a name reads what its kind says; the sidecars of earlier versions give named ones no metric.
+  const metricName = textOr(details['metric'], OWN_RULES.some((own) => own === rule) ? kind : '')
+  const metric = METRICS.get(metricName)
+  const isOfMain = OF_MAIN.has(rule) || OF_MAIN.has(metricName)
   const makeup = isObject(sidecar['makeup']) ? sidecar['makeup'] : {}
   return {
     kind,
     rule,
     details: Object.entries(details)
       .slice(0, 20)
-      .map(([name, value]) => ({ name, text: detailText(kind, name, value) })),
-    ...present({ threshold: thresholdOf(details) }),
+      .map(([name, value]) => ({ name, text: detailText(metric, name, value) })),
+    ...present({ threshold: thresholdOf(details), metric }),
     readings: readingsOf(why['readings']),
     ...present({ flight: flightOf(sidecar['flight']) }),
     threads: threadsOf(makeup),
@@ -296,11 +315,12 @@ function thresholdOf(details: JsonObject): number | undefined {
   return finite(details['threshold'])
 }
 
-/** A threshold and a reading in the unit of their kind; anything else as it is. */
-function detailText(kind: Circumstances['kind'], name: string, value: unknown): string {
-  const isReading = ['threshold', 'reading', 'heapLimit', 'heapUsed'].includes(name)
-  const number = isReading ? finite(value) : undefined
-  return number === undefined ? shortText(value) : formatReading(kind, number)
+/** A threshold and a reading in the unit of their metric, sizes as such; anything else as it is. */
+function detailText(metric: Metric | undefined, name: string, value: unknown): string {
+  const number = finite(value)
+  if (number !== undefined && ['threshold', 'reading'].includes(name)) return formatReading(metric, number)
+  if (number !== undefined && ['heapLimit', 'heapUsed'].includes(name)) return formatBytes(number)
+  return shortText(value)
 }
 
 /** At most 200 characters. */

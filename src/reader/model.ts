@@ -218,6 +218,8 @@ export interface Circumstances {
   readonly rule: string
   readonly details: readonly { readonly name: string; readonly text: string }[]
   readonly threshold?: number
+  /** What threshold and readings are about; absent for a rule whose metric has no unit or is not known. */
+  readonly metric?: Metric
   /** The worker thread that the artefact is about, such as `worker 3 'resizer'`; absent for the main thread. */
   readonly thread?: string
   /** Its `threadId`. */
@@ -242,6 +244,13 @@ export interface Circumstances {
   readonly pid?: number
   readonly host?: string
   readonly node?: string
+}
+
+/** The quantity that a rule reads. */
+export interface Metric {
+  /** Title of a drawing. */
+  readonly name: string
+  readonly unit: Series['unit']
 }
 
 /** The owner of most of the CPU time or memory of the process, which the artefact may not show. */

@@ -153,15 +153,15 @@ export function summaryOf(part: Part): string {
 
 /** Why, when and where, one fact per line. */
 export function circumstancesLines(facts: Circumstances): string[] {
-  const { rule, details, readings, threshold, startedAtMs, pid, host, node, way, pauseMs } = facts
-  const values = readings.slice(-5).map(({ value }) => formatReading(facts.kind, value))
+  const { rule, details, readings, threshold, metric, startedAtMs, pid, host, node, way, pauseMs } = facts
+  const values = readings.slice(-5).map(({ value }) => formatReading(metric, value))
   const lines = [
     `Why: ${rule} ${facts.kind}${details.length > 0 ? ` (${details.map(({ name, text: value }) => `${name} ${value}`).join(', ')})` : ''}`,
     `When: ${startedAtMs > 0 ? new Date(startedAtMs).toISOString() : 'unknown'}`,
     `Where: pid ${pid ?? 'unknown'}${host === undefined ? '' : ` on ${host}`}${node === undefined ? '' : `, Node.js ${node}`}`,
   ]
   if (values.length > 0) {
-    const limit = threshold === undefined ? '' : `, threshold ${formatReading(facts.kind, threshold)}`
+    const limit = threshold === undefined ? '' : `, threshold ${formatReading(metric, threshold)}`
     lines.push(`Last readings: ${values.join(', ')}${limit}`)
   }
   if (way !== undefined)

@@ -55,14 +55,16 @@ interface Given {
   readonly busyMs?: number
   readonly kind?: 'cpu' | 'memory'
   readonly rule?: string
+  readonly metric?: string
 }
 
 /** The `.json` beside a file of a dump. */
 function description(given: Given): string {
-  const { thread = MAIN, threads = [], gcPercent, memory, busyMs, kind = 'cpu', rule = 'threshold' } = given
+  const { thread = MAIN, threads = [], gcPercent, memory, busyMs, kind = 'cpu' } = given
+  const { rule = 'threshold', metric } = given
   return JSON.stringify({
     tool: 'cpu-memory-monitor',
-    why: { kind, rule, details: {}, readings: [] },
+    why: { kind, rule, details: { metric }, readings: [] },
     thread,
     how: { way: 'inspector', notes: { busyMs } },
     where: { pid: 7 },
@@ -177,16 +179,19 @@ describe('the first line of a CPU dump', { timeout: 300_000 }, () => {
     assert.match(verdict.hint ?? '', /^main thread: parse /)
   })
 
-  it('is what blocks the main thread, for that rule, whichever thread is busy meanwhile', async () => {
-    const rule = 'blocked'
-    const blocked = (name: string): string => `blocked-${name}`
-    const directory = dump({
-      [blocked(CPU)]: [profile('execSync'), { ...busy(0, 97), rule, busyMs: 0 }],
-      [blocked(CPU_OF_WORKER)]: [profile('resize'), { ...busy(0, 97), rule, thread: RESIZER, busyMs: 970 }],
+  for (const [rule, metric] of [
+    ['blocked', undefined],
+    ['slow-loop', 'eventLoopDelay'],
+  ] as const)
+    it(`is what the main thread did, for the rule ${rule}, whichever thread is busy meanwhile`, async () => {
+      const given = { ...busy(0, 97), rule, ...(metric && { metric }) }
+      const directory = dump({
+        [`${rule}-${CPU}`]: [profile('execSync'), { ...given, busyMs: 0 }],
+        [`${rule}-${CPU_OF_WORKER}`]: [profile('resize'), { ...given, thread: RESIZER, busyMs: 970 }],
+      })
+      assert.match((await report(directory)).verdict.sentence, /^execSync /)
+      assert.match(listed(directory), /^execSync /)
     })
-    assert.match((await report(directory)).verdict.sentence, /^execSync /)
-    assert.match(listed(directory), /^execSync /)
-  })
 
   it('is the function where the description has no thread that used the CPU', async () => {
     for (const threads of [[], [{}], [{ kind: 'main', cpuPercent: -1 }]]) {
