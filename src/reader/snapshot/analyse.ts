@@ -16,6 +16,10 @@ import type { Heap } from './toolkit'
 const ROWS = 60
 /** A growth below this share of the heap has no clear cause, percent. */
 const GROWTH_STANDS_OUT_PERCENT = 5
+/** They grow with what they hold, which explains the growth better. */
+const CONTAINERS: ReadonlySet<string> = new Set([
+  ...['Array', 'Object', 'Map', 'Set', 'WeakMap', 'WeakSet', 'Function', 'global'],
+])
 
 /** Reports what fills a loaded heap. */
 export function analyseHeap(heap: Heap, file: string, locator = NO_SOURCE_MAPS): SnapshotPart {
@@ -171,12 +175,18 @@ function judge(classes: readonly ClassRow[], pile: Accumulation | undefined, tot
 }
 
 function judgeGrowth(rows: GrowthPart['classes'], grownBytes: number, after: SnapshotPart): Verdict {
-  const grown = rows.filter(({ name, countGrowth }) => countGrowth > 0 && !isSystemClass(name))
+  const shareOf = ({ retainedGrowth }: { readonly retainedGrowth: number }): number =>
+    percent(retainedGrowth, after.totalBytes)
+  const grown = rows.filter(
+    (row) => row.countGrowth > 0 && !isSystemClass(row.name) && shareOf(row) >= GROWTH_STANDS_OUT_PERCENT,
+  )
   const pile = after.accumulation
-  // Containers grow with what they hold: the class that accumulates explains the growth better than a larger Map does.
-  const top = grown.find(({ name }) => name === pile?.className) ?? grown[0]
-  const share = percent(top?.retainedGrowth ?? 0, after.totalBytes)
-  if (top === undefined || share < GROWTH_STANDS_OUT_PERCENT) {
+  // The largest pile may have stood there before: it counts only by its own growth.
+  const top =
+    grown.find(({ name }) => name === pile?.className) ??
+    grown.find(({ name }) => !CONTAINERS.has(name)) ??
+    grown[0]
+  if (top === undefined) {
     return {
       found: false,
       sentence: `No single class stands out: the heap grew by ${formatBytes(grownBytes)}, no class by ${GROWTH_STANDS_OUT_PERCENT} % of it.`,
@@ -189,7 +199,7 @@ function judgeGrowth(rows: GrowthPart['classes'], grownBytes: number, after: Sna
     found: true,
     sentence: `${what} grew by ${formatCount(top.countGrowth, 'object')} to ${top.count}, retaining ${formatBytes(top.retainedGrowth)} more${held}.`,
     ...(top.place && { place: top.place }),
-    sharePercent: share,
+    sharePercent: shareOf(top),
   }
 }
 

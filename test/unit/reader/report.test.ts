@@ -66,6 +66,13 @@ describe('report', { timeout: 300_000 }, () => {
     )
   })
 
+  it('says of two snapshots that nothing grew, whatever fills the heap', async () => {
+    assert.match(
+      await firstLine(at('late.heapsnapshot'), at('late.heapsnapshot')),
+      /^No single class stands out: the heap grew by 0 B, no class by 5 % of it\.$/,
+    )
+  })
+
   for (const [shape, expected] of [
     ['chain', /^20000 objects of class Link .* held by property `kept`, a global\.$/],
     ['buffer', /^One object of class Buffer .* retains 67\.1 MB/],

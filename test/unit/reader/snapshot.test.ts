@@ -8,7 +8,7 @@ import { SnapshotCheck } from '../../../src/reader/snapshot/check'
 import { loadHeap } from '../../../src/reader/snapshot/load'
 import { analyseInChild } from '../../../src/reader/snapshot/run-child'
 import type { Heap } from '../../../src/reader/snapshot/toolkit'
-import { parkedOrders, smallSnapshot } from './small-snapshot'
+import { parkedOrders, type SmallNode, smallSnapshot } from './small-snapshot'
 
 const CHUNK_BYTES = 7
 
@@ -82,6 +82,28 @@ describe('a heap snapshot', () => {
     const same = compareHeaps(earlier, analyseHeap(before, 'two'), classTotals(before))
     assert.equal(same.verdict.found, false)
     assert.deepEqual(same.classes, [])
+  })
+
+  it('names the class that grew, not a larger one that stood there before', async () => {
+    const [before, after] = [
+      await load(smallSnapshot(shop(500, 1))),
+      await load(smallSnapshot(shop(501, 301))),
+    ]
+    const part = analyseHeap(after, 'two')
+    assert.match(part.verdict.sentence, /^501 objects of class CacheEntry /)
+    const earlier = { file: 'one', classes: classTotals(before), bytes: before.totalSize }
+    const { verdict } = compareHeaps(earlier, part, classTotals(after))
+    // The array that holds a session retains more than the session.
+    assert.equal(verdict.sentence, 'LeakedSession grew by 300 objects to 301, retaining 150.0 kB more.')
+    const still = compareHeaps(
+      { file: 'one', classes: classTotals(after), bytes: after.totalSize },
+      part,
+      classTotals(after),
+    )
+    assert.equal(still.verdict.found, false)
+    const onlyPile = analyseHeap(await load(smallSnapshot(shop(560, 1))), 'two')
+    const grown = compareHeaps(earlier, onlyPile, classTotals(await load(smallSnapshot(shop(560, 1)))))
+    assert.match(grown.verdict.sentence, /^CacheEntry grew by 60 objects to 560, .* held by Array `cache`/)
   })
 
   it('counts strings that occur more than once', async () => {
@@ -172,6 +194,33 @@ describe('a damaged heap snapshot', () => {
     assert.ok(outcomes.refused > 100 && outcomes.analysed > 20, JSON.stringify(outcomes))
   })
 })
+
+/** A cache of entries of 1 kB, and sessions of 0.5 kB, each in an array of its own. */
+function shop(entries: number, sessions: number): SmallNode[] {
+  const firstSession = 4 + entries
+  const object = (name: string, selfSize: number, edges: SmallNode['edges'] = []): SmallNode => ({
+    type: 'object',
+    name,
+    selfSize,
+    edges,
+  })
+  const elements = (count: number, first: number): NonNullable<SmallNode['edges']> =>
+    Array.from({ length: count }, (_, at) => ({ type: 'element', name: at, to: first + at }))
+  return [
+    { type: 'synthetic', name: '', selfSize: 0, edges: [{ type: 'element', name: 1, to: 1 }] },
+    object('global', 10, [
+      { type: 'property', name: 'cache', to: 2 },
+      { type: 'property', name: 'sessions', to: 3 },
+    ]),
+    object('Array', 100, elements(entries, 4)),
+    object('SessionStore', 100, elements(sessions, firstSession)),
+    ...Array.from({ length: entries }, () => object('CacheEntry', 1000)),
+    ...Array.from({ length: sessions }, (_, at) =>
+      object('Array', 50, [{ type: 'element', name: 0, to: firstSession + sessions + at }]),
+    ),
+    ...Array.from({ length: sessions }, () => object('LeakedSession', 500)),
+  ]
+}
 
 /** Replaces a few characters by others that a snapshot is made of. */
 function mutate(text: string, seed: number): string {
