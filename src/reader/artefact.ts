@@ -79,9 +79,14 @@ export function isUnfinished(name: string): boolean {
   return parseArtefactName(name)?.part === 'partial'
 }
 
+/** Where the description of an artefact may stand. */
+export function descriptionsOf(path: string): readonly string[] {
+  return [path + SIDECAR_SUFFIX, path.replace(/\.gz$/, '') + SIDECAR_SUFFIX]
+}
+
 /** Reads the description beside an artefact. `undefined` if there is none of the monitor's; never throws. */
 export function readCircumstances(path: string): Circumstances | undefined {
-  for (const candidate of [path + SIDECAR_SUFFIX, path.replace(/\.gz$/, '') + SIDECAR_SUFFIX]) {
+  for (const candidate of descriptionsOf(path)) {
     try {
       const found = circumstancesOf(JSON.parse(readRegular(candidate, MAX_SIDECAR_BYTES).toString('utf8')))
       if (found !== undefined) return found

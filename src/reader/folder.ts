@@ -1,6 +1,6 @@
-import { lstatSync, readdirSync, type Stats } from 'node:fs'
+import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { isUnfinished, LATEST_MS, readCircumstances, readName } from './artefact'
+import { descriptionsOf, isUnfinished, LATEST_MS, readCircumstances, readName } from './artefact'
 import type { Circumstances } from './model'
 
 const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
@@ -34,6 +34,12 @@ export function readFolder(directory: string): Incident[] {
     else groups.set(key, [path])
   }
   return [...groups.values()].map(incidentOf).sort((one, other) => other.atMs - one.atMs)
+}
+
+/** The artefacts that a path names, of a directory all, and where their descriptions may stand. */
+export function evidenceIn(path: string): string[] {
+  const files = statSync(path).isDirectory() ? readFolder(path).flatMap((incident) => incident.files) : [path]
+  return files.flatMap((file) => [file, ...descriptionsOf(file)])
 }
 
 /** Names of the files of a directory that the monitor has not finished. */
