@@ -190,12 +190,15 @@ export interface GrowthPart {
   readonly notes: readonly string[]
 }
 
-/** How the share of each function changed between two CPU profiles. */
+/** How the share and the time of each function changed between two CPU profiles. */
 export interface CpuGrowthPart {
   readonly kind: 'cpu-growth'
   readonly before: string
   readonly file: string
   readonly verdict: Verdict
+  /** Share of each profile's duration in which the thread was busy, percent. */
+  readonly beforeBusyPercent: number
+  readonly busyPercent: number
   /** Functions with the largest change of their share first, percent of the busy time. */
   readonly grown: readonly FunctionGrowth[]
   readonly shrunk: readonly FunctionGrowth[]
@@ -208,6 +211,9 @@ export interface FunctionGrowth {
   readonly beforePercent: number
   readonly percent: number
   readonly growthPercent: number
+  /** CPU time per second of the profile's duration, idle time included, ms. */
+  readonly beforeMs: number
+  readonly ms: number
 }
 
 export type Part = CpuPart | CpuGrowthPart | AllocationPart | SnapshotPart | GrowthPart

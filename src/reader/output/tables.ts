@@ -102,8 +102,8 @@ export function tablesOf(part: Part): Table[] {
       ]
     case 'cpu-growth':
       return [
-        growthTable(`Functions with a larger share than in ${part.before}`, part.grown),
-        growthTable(`Functions with a smaller share than in ${part.before}`, part.shrunk),
+        growthTable(`Functions with a larger share or more time than in ${part.before}`, part.grown),
+        growthTable(`Functions with a smaller share or less time than in ${part.before}`, part.shrunk),
       ]
     case 'growth':
       return [
@@ -145,7 +145,10 @@ export function summaryOf(part: Part): string {
     case 'snapshot':
       return `Heap snapshot ${part.file}: ${formatBytes(part.totalBytes)} in ${part.objects} objects`
     case 'cpu-growth':
-      return `CPU profile ${part.file} compared with ${part.before}`
+      return (
+        `CPU profile ${part.file} compared with ${part.before}: ` +
+        `busy ${formatPercent(part.beforeBusyPercent)} before, ${formatPercent(part.busyPercent)} now`
+      )
     case 'growth':
       return `From ${part.before} to ${part.file} the heap grew by ${formatBytes(part.grownBytes)}`
   }
@@ -240,14 +243,18 @@ function growthTable(title: string, functions: readonly FunctionGrowth[]): Table
       number('Change'),
       number('Before'),
       number('Now'),
+      number('Per second before'),
+      number('Per second now'),
       text('Function'),
       text('Where'),
       text('Package'),
     ],
-    rows: functions.map(({ place, group, beforePercent, percent, growthPercent }) => [
+    rows: functions.map(({ place, group, beforePercent, percent, growthPercent, beforeMs, ms }) => [
       signed(growthPercent, formatPercent),
       formatPercent(beforePercent),
       formatPercent(percent),
+      formatFigure('ms', beforeMs),
+      formatFigure('ms', ms),
       place.name,
       where(place),
       group,
