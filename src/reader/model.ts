@@ -132,7 +132,10 @@ export interface SnapshotPart {
   readonly kind: 'snapshot'
   readonly file: string
   readonly verdict: Verdict
+  /** Size of all objects, with the memory outside of the heap that they own. */
   readonly totalBytes: number
+  /** Of that, what lies outside of the heap: contents of Buffers for the most part. */
+  readonly nativeBytes: number
   readonly objects: number
   readonly makeup: readonly { readonly name: string; readonly bytes: number }[]
   readonly classes: readonly ClassRow[]

@@ -29,9 +29,14 @@ export function formatFigure(unit: Series['unit'], value: number): string {
   return unit === 'percent' ? formatPercent(value) : formatBytes(value)
 }
 
-/** `1 object`, `2000 objects`. */
+/** A whole number: `2,000`. */
+export function formatNumber(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',')
+}
+
+/** `1 object`, `2,000 objects`. */
 export function formatCount(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
+  return `${formatNumber(count)} ${noun}${count === 1 ? '' : 's'}`
 }
 
 /** Besides the control characters of ASCII: C1, marks that change the direction of writing, separators of lines, a BOM. */

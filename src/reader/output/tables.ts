@@ -1,6 +1,13 @@
 import type { CallTree, Circumstances, Flight, FunctionGrowth, FunctionRow, Part, Place } from '../model'
 import { describePlace, isUserCode, locationOf } from '../place'
-import { formatBytes, formatFigure, formatMicroseconds, formatPercent, formatReading } from '../units'
+import {
+  formatBytes,
+  formatCount,
+  formatFigure,
+  formatMicroseconds,
+  formatPercent,
+  formatReading,
+} from '../units'
 
 /** A table as every output shows it. */
 export interface Table {
@@ -51,7 +58,7 @@ export function tablesOf(part: Part): Table[] {
             ]),
         },
         {
-          title: 'What the heap is made of',
+          title: 'What is in the snapshot',
           columns: [number('Size'), text('Kind')],
           rows: part.makeup.map(({ name, bytes }) => [formatBytes(bytes), name]),
         },
@@ -136,21 +143,24 @@ export function summaryOf(part: Part): string {
     case 'cpu': {
       const { busy, idle, collector, program } = part.shares
       return (
-        `CPU profile ${part.file}: ${(part.durationMs / 1000).toFixed(1)} s, ${part.samples} samples; busy ${formatPercent(busy)}, ` +
+        `CPU profile ${part.file}: ${(part.durationMs / 1000).toFixed(1)} s, ${formatCount(part.samples, 'sample')}; busy ${formatPercent(busy)}, ` +
         `idle ${formatPercent(idle)}, garbage collector ${formatPercent(collector)}, native ${formatPercent(program)}`
       )
     }
     case 'allocation':
       return `Sampling heap profile ${part.file}: ${formatBytes(part.bytes)} alive`
     case 'snapshot':
-      return `Heap snapshot ${part.file}: ${formatBytes(part.totalBytes)} in ${part.objects} objects`
+      return (
+        `Heap snapshot ${part.file}: ${formatBytes(part.totalBytes)} in ${formatCount(part.objects, 'object')}, ` +
+        `${formatBytes(part.nativeBytes)} of it outside of the heap`
+      )
     case 'cpu-growth':
       return (
         `CPU profile ${part.file} compared with ${part.before}: ` +
         `busy ${formatPercent(part.beforeBusyPercent)} before, ${formatPercent(part.busyPercent)} now`
       )
     case 'growth':
-      return `From ${part.before} to ${part.file} the heap grew by ${formatBytes(part.grownBytes)}`
+      return `From ${part.before} to ${part.file} the snapshot grew by ${formatBytes(part.grownBytes)}`
   }
 }
 

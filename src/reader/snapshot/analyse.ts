@@ -2,7 +2,7 @@ import type { Accumulation, ClassRow, GrowthPart, Place, SnapshotPart, Verdict }
 import { describePlace, isUserCode } from '../place'
 import { percent } from '../profile/call-tree'
 import { NO_SOURCE_MAPS } from '../source-maps'
-import { formatBytes, formatCount, formatPercent } from '../units'
+import { formatBytes, formatCount, formatNumber, formatPercent } from '../units'
 import type { Pile } from './accumulation'
 import { findPile, isSystemClass } from './accumulation'
 import { largeArrays } from './contents/arrays'
@@ -32,6 +32,7 @@ export function analyseHeap(heap: Heap, file: string, locator = NO_SOURCE_MAPS):
     file,
     verdict: judge(classes, accumulation, heap.totalSize),
     totalBytes: heap.totalSize,
+    nativeBytes: heap.getStatistics().native.total,
     objects: heap.nodes.length / heap.nodeFieldCount,
     makeup: makeupOf(heap),
     classes: classes.slice(0, ROWS),
@@ -152,7 +153,7 @@ function judge(classes: readonly ClassRow[], pile: Accumulation | undefined, tot
     const rest =
       largest === undefined
         ? ''
-        : ` the largest, ${nameOf(largest)}, retains ${formatPercent(largest.retainedPercent)} of ${formatBytes(totalBytes)}.`
+        : ` the largest, ${nameOf(largest)}, retains ${formatPercent(largest.retainedPercent)} of the ${formatBytes(totalBytes)} in the snapshot.`
     return {
       found: false,
       sentence: `No single class stands out:${rest}`,
@@ -161,7 +162,7 @@ function judge(classes: readonly ClassRow[], pile: Accumulation | undefined, tot
   }
   const { place, count, retainedBytes, heldBy } = pile
   const what = nameOf({ name: pile.className, ...(place && { place }) })
-  const size = `${formatBytes(retainedBytes)}, ${formatPercent(pile.percent)} of the heap`
+  const size = `${formatBytes(retainedBytes)}, ${formatPercent(pile.percent)} of the ${formatBytes(totalBytes)} in the snapshot`
   const held = heldBy === '' ? '' : `, held by ${heldBy}`
   return {
     found: true,
@@ -189,7 +190,7 @@ function judgeGrowth(rows: GrowthPart['classes'], grownBytes: number, after: Sna
   if (top === undefined) {
     return {
       found: false,
-      sentence: `No single class stands out: the heap grew by ${formatBytes(grownBytes)}, no class by ${GROWTH_STANDS_OUT_PERCENT} % of it.`,
+      sentence: `No single class stands out: the snapshot grew by ${formatBytes(grownBytes)} to ${formatBytes(after.totalBytes)}, no class by ${GROWTH_STANDS_OUT_PERCENT} % of that.`,
       hint: 'Take the second snapshot later, or under more load.',
     }
   }
@@ -197,7 +198,7 @@ function judgeGrowth(rows: GrowthPart['classes'], grownBytes: number, after: Sna
   const held = pile?.className === top.name && pile.heldBy !== '' ? `, held by ${pile.heldBy}` : ''
   return {
     found: true,
-    sentence: `${what} grew by ${formatCount(top.countGrowth, 'object')} to ${top.count}, retaining ${formatBytes(top.retainedGrowth)} more${held}.`,
+    sentence: `${what} grew by ${formatCount(top.countGrowth, 'object')} to ${formatNumber(top.count)}, retaining ${formatBytes(top.retainedGrowth)} more${held}.`,
     ...(top.place && { place: top.place }),
     sharePercent: shareOf(top),
   }

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { describe, it } from 'node:test'
 import { UnreadableError } from '../../../src/reader/json'
 import type { SnapshotPart } from '../../../src/reader/model'
+import { summaryOf } from '../../../src/reader/output/tables'
 import { analyseHeap, classTotals, compareHeaps } from '../../../src/reader/snapshot/analyse'
 import { SnapshotCheck } from '../../../src/reader/snapshot/check'
 import { loadHeap } from '../../../src/reader/snapshot/load'
@@ -36,7 +37,7 @@ describe('a heap snapshot', () => {
     const part = await analyse(smallSnapshot(parkedOrders(50)))
     assert.equal(
       part.verdict.sentence,
-      '50 objects of class ParkedOrder retain 50.0 kB, 99.8 % of the heap, held by Array `parked`, a global.',
+      '50 objects of class ParkedOrder retain 50.0 kB, 99.8 % of the 50.1 kB in the snapshot, held by Array `parked`, a global.',
     )
     assert.deepEqual(
       part.accumulation?.path.map(({ text }) => text.replace(/\d+/, 'N')),
@@ -82,6 +83,25 @@ describe('a heap snapshot', () => {
     const same = compareHeaps(earlier, analyseHeap(before, 'two'), classTotals(before))
     assert.equal(same.verdict.found, false)
     assert.deepEqual(same.classes, [])
+  })
+
+  it('separates thousands, and counts Buffers as what they are: outside of the heap', async () => {
+    const [root, global, array, ...orders] = parkedOrders(1500)
+    const withContents = orders.map((order, at) => ({
+      ...order,
+      edges: [{ type: 'internal' as const, name: 'backing_store', to: 3 + orders.length + at }],
+    }))
+    const contents: SmallNode = { type: 'native', name: 'system / JSArrayBufferData', selfSize: 6000 }
+    const all = [root!, global!, array!, ...withContents, ...orders.map(() => contents)]
+    const part = await analyse(smallSnapshot(all))
+    assert.match(
+      part.verdict.sentence,
+      /^1,500 objects of class ParkedOrder .* of the 10\.5 MB in the snapshot/,
+    )
+    assert.equal(
+      summaryOf(part),
+      'Heap snapshot a: 10.5 MB in 3,003 objects, 9.0 MB of it outside of the heap',
+    )
   })
 
   it('names the class that grew, not a larger one that stood there before', async () => {
