@@ -104,7 +104,7 @@ const FLOORS: Record<string, readonly string[]> = {
     'monitor/declared',
   ],
   // The command line; the monitor loads nothing of it.
-  reader: ['files/names', 'reader*', 'doctor/index'],
+  reader: ['files/names', 'makeup', 'reader*', 'doctor/index'],
   'reader/output': ['reader'],
   'reader/page': ['reader', 'reader/output'],
   'reader/profile': ['reader'],

@@ -38,6 +38,8 @@ export interface WatchedRule {
   /** `cpu`, `memory`, or the name that the user gave. */
   readonly name: string
   readonly kind: DumpKind
+  /** The quantity that is read, for the sidecar: it gives threshold and readings their unit. @default none is written */
+  readonly metric?: string | undefined
   readonly rule: ThresholdRule
   readonly budget: DumpBudget
 }
@@ -107,7 +109,7 @@ export class Dispatcher {
     const { gate, clock, report } = this.#parts
     const state = this.#rules.get(name)
     if (!state || this.#isStopped) return
-    const { kind, rule } = state.watched
+    const { kind, metric, rule } = state.watched
     state.readings.add({ atEpochMs: clock.epochMs(), value })
     if (!gate.isCalm(sinceMs)) {
       state.interrupt()
@@ -116,7 +118,8 @@ export class Dispatcher {
     const { trips, endsEpisode, breachingSinceMs } = state.observe(value, sinceMs)
     if (endsEpisode) report.notice(`${name} is back at or below its threshold of ${rule.threshold}`)
     if (!trips) return
-    const details = { threshold: rule.threshold, counter: rule.counter, reading: value }
+    const numbers = { threshold: rule.threshold, counter: rule.counter, reading: value }
+    const details = { ...numbers, ...(metric !== undefined && { metric }) }
     void this.request({ kind, rule: requestRule(name, kind), details, sinceMs: breachingSinceMs })
   }
 

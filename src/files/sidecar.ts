@@ -34,7 +34,7 @@ export interface Sidecar {
   readonly why: {
     readonly kind: 'cpu' | 'memory'
     readonly rule: DumpRule
-    /** Text and numbers of the rule: threshold, counter, trend, signal. */
+    /** Text and numbers of the rule: threshold, counter, reading, and the metric that gives them their unit; trend; signal. */
     readonly details: Readonly<Record<string, unknown>>
     /** The latest readings before the trip, oldest first. */
     readonly readings: readonly { readonly at: string; readonly value: number }[]

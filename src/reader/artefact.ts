@@ -1,11 +1,13 @@
 // The one file of the reader that knows what the monitor writes.
 import { basename } from 'node:path'
-import { parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
+import { OWN_RULES, parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
+import type { MemoryUse, ThreadKind, ThreadUse, WorkerHeap } from '../makeup/makeup'
+import { cpuOwner, cpuSentence, guiltyWorker, type MemoryOwner, memoryOwner } from '../makeup/sentence'
 import { readRegular } from './input'
 import type { JsonObject } from './json'
 import { isObject, numberOr, textOr } from './json'
-import type { Circumstances, Flight, Series } from './model'
-import { formatReading } from './units'
+import type { Circumstances, Flight, Metric, Owner, Series } from './model'
+import { formatBytes, formatReading } from './units'
 
 /** Longest description that is read, bytes. The monitor's have a few KiB. */
 const MAX_SIDECAR_BYTES = 1024 * 1024
@@ -26,11 +28,30 @@ const COLUMNS = [
 ] as const
 
 /** Kinds of threads that have no name of their own. */
-const THREAD_KINDS: ReadonlyMap<string, string> = new Map([
+const THREAD_KINDS: ReadonlyMap<ThreadKind, string> = new Map([
   ['main', 'main thread'],
   ['pool', 'thread pool'],
   ['v8', 'V8 (collection, compilation)'],
   ['monitor', 'the monitor'],
+])
+
+/** The quantities that rules read. Those of the flight recorder have the titles of its drawings. */
+const METRICS: ReadonlyMap<string, Metric> = new Map([
+  ['cpu', { name: 'CPU', unit: 'percent' }],
+  ['memory', { name: 'Memory', unit: 'bytes' }],
+  ['heap', { name: "Used part of V8's heap limit", unit: 'percent' }],
+  ['external', { name: 'External memory', unit: 'bytes' }],
+  ['eventLoopDelay', { name: 'Delay of the event loop', unit: 'ms' }],
+  ['eventLoopUtilization', { name: 'Utilization of the event loop', unit: 'percent' }],
+  ['container', { name: "Used part of the container's memory limit", unit: 'percent' }],
+])
+
+/**
+ * Rules and metrics about the main thread: its own figures show the cause, whichever thread uses most of the CPU or memory.
+ */
+const OF_MAIN: ReadonlySet<string> = new Set([
+  ...['blocked', 'leak', 'heap-limit'],
+  ...['heap', 'eventLoopDelay', 'eventLoopUtilization'],
 ])
 
 /** The parts of an artefact's name. */
@@ -58,9 +79,14 @@ export function isUnfinished(name: string): boolean {
   return parseArtefactName(name)?.part === 'partial'
 }
 
+/** Where the description of an artefact may stand. */
+export function descriptionsOf(path: string): readonly string[] {
+  return [path + SIDECAR_SUFFIX, path.replace(/\.gz$/, '') + SIDECAR_SUFFIX]
+}
+
 /** Reads the description beside an artefact. `undefined` if there is none of the monitor's; never throws. */
 export function readCircumstances(path: string): Circumstances | undefined {
-  for (const candidate of [path + SIDECAR_SUFFIX, path.replace(/\.gz$/, '') + SIDECAR_SUFFIX]) {
+  for (const candidate of descriptionsOf(path)) {
     try {
       const found = circumstancesOf(JSON.parse(readRegular(candidate, MAX_SIDECAR_BYTES).toString('utf8')))
       if (found !== undefined) return found
@@ -81,18 +107,27 @@ function circumstancesOf(sidecar: unknown): Circumstances | undefined {
   const where = isObject(sidecar['where']) ? sidecar['where'] : {}
   const details = isObject(why['details']) ? why['details'] : {}
   const kind = why['kind'] === 'cpu' ? 'cpu' : 'memory'
+  const rule = textOr(why['rule'], 'unknown')
+  // A rule without a name reads what its kind says; the sidecars of earlier versions give named ones no metric.
+  const metricName = textOr(details['metric'], OWN_RULES.some((own) => own === rule) ? kind : '')
+  const metric = METRICS.get(metricName)
+  const isOfMain = OF_MAIN.has(rule) || OF_MAIN.has(metricName)
+  const makeup = isObject(sidecar['makeup']) ? sidecar['makeup'] : {}
   return {
     kind,
-    rule: textOr(why['rule'], 'unknown'),
+    rule,
     details: Object.entries(details)
       .slice(0, 20)
-      .map(([name, value]) => ({ name, text: detailText(kind, name, value) })),
-    ...present({ threshold: thresholdOf(details) }),
+      .map(([name, value]) => ({ name, text: detailText(metric, name, value) })),
+    ...present({ threshold: thresholdOf(details), metric }),
     readings: readingsOf(why['readings']),
     ...present({ flight: flightOf(sidecar['flight']) }),
-    threads: threadsOf(sidecar['makeup']),
-    memory: memoryOf(sidecar['makeup']),
-    ...present({ thread: threadOf(sidecar['thread']), busyMs: finite(notes['busyMs']) }),
+    threads: threadsOf(makeup),
+    memory: memoryOf(makeup),
+    isOfMain,
+    ...present({ owner: isOfMain ? undefined : ownerOf(kind, makeup) }),
+    ...present({ thread: threadOf(sidecar['thread']), worker: workerOf(sidecar['thread']) }),
+    ...present({ busyMs: finite(notes['busyMs']) }),
     startedAtMs: Date.parse(textOr(where['startedAt'], '')) || 0,
     ...present({
       durationMs: finite(how['durationMs']),
@@ -135,67 +170,162 @@ function numbersOf(value: unknown): number[] {
   return (value as unknown[]).slice(-MOST_READINGS).map((entry) => numberOr(entry, NaN))
 }
 
-function threadsOf(makeup: unknown): Circumstances['threads'] {
-  const threads = isObject(makeup) ? makeup['threads'] : undefined
-  if (!Array.isArray(threads)) return []
-  return (threads as unknown[])
-    .filter(isObject)
-    .slice(0, MOST_ROWS)
-    .map((thread) => ({ name: threadName(thread), percent: numberOr(thread['cpuPercent'], 0) }))
+function threadsOf(makeup: JsonObject): Circumstances['threads'] {
+  return usesOf(makeup)
+    .map((use) => ({ name: threadName(use), percent: use.cpuPercent }))
     .filter(({ percent }) => percent > 0)
     .sort((one, other) => other.percent - one.percent)
 }
 
-function threadName(thread: JsonObject): string {
-  const kind = textOr(thread['kind'], '')
-  const name = threadOf(thread) ?? THREAD_KINDS.get(kind) ?? shortText(textOr(thread['name'], 'unknown'))
-  const count = numberOr(thread['count'], 1)
-  return count > 1 ? `${name} (${count} threads)` : name
+function usesOf({ threads }: JsonObject): ThreadUse[] {
+  if (!Array.isArray(threads)) return []
+  return (threads as unknown[])
+    .filter(isObject)
+    .slice(0, MOST_ROWS)
+    .map((thread) => ({
+      kind: kindOf(thread['kind']),
+      name: shortText(textOr(thread['name'], '')),
+      cpuPercent: Math.max(0, numberOr(thread['cpuPercent'], 0)),
+      ...present({
+        id: finite(thread['id']),
+        count: finite(thread['count']),
+        waitPercent: finite(thread['waitPercent']),
+      }),
+    }))
+}
+
+function kindOf(kind: unknown): ThreadKind {
+  if (kind === 'worker') return kind
+  return [...THREAD_KINDS.keys()].find((known) => known === kind) ?? 'other'
+}
+
+function threadName(use: ThreadUse): string {
+  const { kind, name, count = 1 } = use
+  const own = name === '' ? 'unknown' : name
+  const words = kind === 'worker' ? workerName(use) : (THREAD_KINDS.get(kind) ?? own)
+  return count > 1 ? `${words} (${count} threads)` : words
+}
+
+/** Words for each owner of memory but a worker, which has a name. */
+const MEMORY_WORDS: Readonly<Record<Exclude<MemoryOwner, 'worker'>, string>> = {
+  main: 'heap of the main thread',
+  buffers: 'Buffers and ArrayBuffers',
+  external: 'other external memory',
+  rest: 'native memory and code',
 }
 
 /** Parts that do not overlap: their sum is the resident memory, or more where memory was reserved and never touched. */
-function memoryOf(makeup: unknown): Circumstances['memory'] {
-  const memory = isObject(makeup) ? makeup['memory'] : undefined
-  if (!isObject(memory)) return []
-  const bytes = (key: string): number => numberOr(memory[key], 0)
-  const workers = Array.isArray(memory['workers']) ? (memory['workers'] as unknown[]).filter(isObject) : []
-  const buffers = Math.min(bytes('arrayBuffers'), bytes('external'))
+function memoryOf(makeup: JsonObject): Circumstances['memory'] {
+  const memory = memoryUseOf(makeup)
+  if (memory === undefined) return []
+  const { heapTotal, external, arrayBuffers = 0, workers, rest } = memory
+  const buffers = Math.min(arrayBuffers, external ?? 0)
   // Before the main thread's first report nothing of its memory can be taken from the rest.
-  const isDivided = memory['heapTotal'] !== undefined || memory['external'] !== undefined
+  const isDivided = heapTotal !== undefined || external !== undefined
   return [
-    { name: 'heap of the main thread', bytes: bytes('heapTotal') },
-    { name: 'Buffers and ArrayBuffers', bytes: buffers },
-    { name: 'other external memory', bytes: bytes('external') - buffers },
-    ...workers.slice(0, MOST_ROWS).map((worker) => ({
-      name: `heap of ${threadOf({ ...worker, kind: 'worker' }) ?? ''}`,
-      bytes: numberOr(worker['heapTotal'], 0),
-    })),
-    { name: isDivided ? 'native memory and code' : 'not divided', bytes: bytes('rest') },
+    { name: MEMORY_WORDS.main, bytes: heapTotal ?? 0 },
+    { name: MEMORY_WORDS.buffers, bytes: buffers },
+    { name: MEMORY_WORDS.external, bytes: (external ?? 0) - buffers },
+    ...workers.map((worker) => ({ name: heapOf(worker), bytes: worker.heapTotal })),
+    { name: isDivided ? MEMORY_WORDS.rest : 'not divided', bytes: rest },
   ]
     .filter((part) => part.bytes > 0)
     .sort((one, other) => other.bytes - one.bytes)
 }
 
+function memoryUseOf({ memory }: JsonObject): MemoryUse | undefined {
+  if (!isObject(memory)) return undefined
+  const workers = Array.isArray(memory['workers']) ? (memory['workers'] as unknown[]).filter(isObject) : []
+  const bytes = (key: string): number => numberOr(memory[key], 0)
+  return {
+    rss: bytes('rss'),
+    rest: bytes('rest'),
+    workers: workers.slice(0, MOST_ROWS).map((worker) => ({
+      id: numberOr(worker['id'], 0),
+      name: shortText(textOr(worker['name'], '')),
+      heapUsed: numberOr(worker['heapUsed'], 0),
+      heapTotal: numberOr(worker['heapTotal'], 0),
+    })),
+    ...present({
+      heapTotal: finite(memory['heapTotal']),
+      external: finite(memory['external']),
+      arrayBuffers: finite(memory['arrayBuffers']),
+      restAtStart: finite(memory['restAtStart']),
+    }),
+  }
+}
+
+function heapOf(worker: WorkerHeap): string {
+  return `heap of ${workerName(worker)}`
+}
+
+/** Owner of most of the CPU time or memory; `undefined` if the description names none. */
+function ownerOf(kind: Circumstances['kind'], makeup: JsonObject): Owner | undefined {
+  return kind === 'cpu' ? ownerOfCpu(makeup) : ownerOfMemory(makeup)
+}
+
+function ownerOfCpu(makeup: JsonObject): Owner | undefined {
+  const threads = usesOf(makeup)
+  const cpuPercent = threads.reduce((sum, thread) => sum + thread.cpuPercent, 0)
+  if (cpuPercent === 0) return undefined
+  const gcPercent = finite(makeup['gcPercent'])
+  const noMemory: MemoryUse = { rss: 0, workers: [], rest: 0 }
+  const whole = { spanMs: 0, cpuPercent, threads, memory: noMemory, ...present({ gcPercent }) }
+  const kind = cpuOwner(whole)
+  const [worker] = threads
+    .filter((thread) => thread.kind === 'worker')
+    .sort((one, other) => other.cpuPercent - one.cpuPercent)
+  return {
+    kind,
+    ...present({ worker: kind === 'worker' ? worker?.id : undefined }),
+    sentence: `${cpuSentence(whole)}.`,
+  }
+}
+
+function ownerOfMemory(makeup: JsonObject): Owner | undefined {
+  const memory = memoryUseOf(makeup)
+  if (memory?.heapTotal === undefined) return undefined
+  const kind = memoryOwner(memory)
+  const worker = guiltyWorker(memory)
+  const words = worker ? heapOf(worker) : kind === 'worker' ? '' : MEMORY_WORDS[kind]
+  const rows = memoryOf(makeup)
+  const first = rows.find(({ name }) => name === words)
+  if (first === undefined) return undefined
+  const others = rows.filter((row) => row !== first).slice(0, 2)
+  const parts = [first, ...others].map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(', ')
+  const total = memory.rss > 0 ? memory.rss : rows.reduce((sum, { bytes }) => sum + bytes, 0)
+  const hint = kind === 'rest' ? '; no snapshot shows native memory' : ''
+  return {
+    kind,
+    ...present({ worker: worker?.id }),
+    sentence: `Memory ${formatBytes(total)}: ${parts}${hint}.`,
+  }
+}
+
 /** Only of a worker: the main thread needs no name. */
 function threadOf(value: unknown): string | undefined {
   if (!isObject(value) || value['kind'] !== 'worker') return undefined
-  const name = shortText(textOr(value['name'], ''))
-  return `worker${spaced(finite(value['id']))}${name === '' ? '' : ` '${name}'`}`
+  return workerName({ name: shortText(textOr(value['name'], '')), ...present({ id: finite(value['id']) }) })
 }
 
-function spaced(id: number | undefined): string {
-  return id === undefined ? '' : ` ${id}`
+function workerOf(value: unknown): number | undefined {
+  return isObject(value) && value['kind'] === 'worker' ? finite(value['id']) : undefined
+}
+
+function workerName({ id, name }: { readonly id?: number; readonly name: string }): string {
+  return `worker${id === undefined ? '' : ` ${id}`}${name === '' ? '' : ` '${name}'`}`
 }
 
 function thresholdOf(details: JsonObject): number | undefined {
   return finite(details['threshold'])
 }
 
-/** A threshold and a reading in the unit of their kind; anything else as it is. */
-function detailText(kind: Circumstances['kind'], name: string, value: unknown): string {
-  const isReading = ['threshold', 'reading', 'heapLimit', 'heapUsed'].includes(name)
-  const number = isReading ? finite(value) : undefined
-  return number === undefined ? shortText(value) : formatReading(kind, number)
+/** A threshold and a reading in the unit of their metric, sizes as such; anything else as it is. */
+function detailText(metric: Metric | undefined, name: string, value: unknown): string {
+  const number = finite(value)
+  if (number !== undefined && ['threshold', 'reading'].includes(name)) return formatReading(metric, number)
+  if (number !== undefined && ['heapLimit', 'heapUsed'].includes(name)) return formatBytes(number)
+  return shortText(value)
 }
 
 /** At most 200 characters. */

@@ -1,13 +1,16 @@
-import { lstatSync, readdirSync, type Stats } from 'node:fs'
+import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { isUnfinished, LATEST_MS, readCircumstances, readName } from './artefact'
+import { descriptionsOf, isUnfinished, LATEST_MS, readCircumstances, readName } from './artefact'
 import type { Circumstances } from './model'
 
 const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
 
 /** The files of one dump, or one file of other origin. */
 export interface Incident {
-  /** Absolute paths; of a memory dump the snapshot before the sampling profile, of threads the one that was the busiest first. */
+  /**
+   * Absolute paths, the thread at fault first: the busiest one, the one whose heap holds most of the memory, or, for a rule about the
+   * main thread, that. Of a thread the snapshot comes before the sampling profile.
+   */
   readonly files: readonly string[]
   readonly sizeBytes: number
   /** Users to whom the files belong. Whoever may write in a directory can leave files there that look like dumps. */
@@ -33,6 +36,12 @@ export function readFolder(directory: string): Incident[] {
   return [...groups.values()].map(incidentOf).sort((one, other) => other.atMs - one.atMs)
 }
 
+/** The artefacts that a path names, of a directory all, and where their descriptions may stand. */
+export function evidenceIn(path: string): string[] {
+  const files = statSync(path).isDirectory() ? readFolder(path).flatMap((incident) => incident.files) : [path]
+  return files.flatMap((file) => [file, ...descriptionsOf(file)])
+}
+
 /** Names of the files of a directory that the monitor has not finished. */
 export function unfinishedFiles(directory: string): string[] {
   return readdirSync(directory).filter(isUnfinished).sort()
@@ -56,12 +65,17 @@ export function ownersInWords({ owners }: Incident): string {
 }
 
 function incidentOf(paths: readonly string[]): Incident {
-  const found = paths.map((path) => ({ path, busyMs: readCircumstances(path)?.busyMs ?? 0 }))
-  const sorted = found.sort((one, other) => rank(one.path) - rank(other.path) || other.busyMs - one.busyMs)
+  const found = paths.map((path) => ({ path, circumstances: readCircumstances(path) }))
+  const sorted = found.sort(
+    (one, other) =>
+      Number(isOfAnother(one.circumstances)) - Number(isOfAnother(other.circumstances)) ||
+      rank(one.path) - rank(other.path) ||
+      (other.circumstances?.busyMs ?? 0) - (one.circumstances?.busyMs ?? 0),
+  )
   const files = sorted.map(({ path }) => path)
   const [main = ''] = files
   const name = readName(main)
-  const circumstances = readCircumstances(main)
+  const circumstances = sorted[0]?.circumstances
   const stats = files.flatMap((file) => statOf(file) ?? [])
   return {
     files,
@@ -78,6 +92,14 @@ function incidentOf(paths: readonly string[]): Incident {
 /** `undefined` when it was deleted since the directory was listed. */
 function statOf(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false })
+}
+
+/** Whether a file is of another thread than the rule, or than most of the memory. */
+function isOfAnother(circumstances: Circumstances | undefined): boolean {
+  if (circumstances === undefined) return false
+  const { isOfMain, kind, owner, worker } = circumstances
+  if (isOfMain) return worker !== undefined
+  return kind === 'memory' && owner?.worker !== undefined && owner.worker !== worker
 }
 
 function rank(path: string): number {

@@ -183,6 +183,16 @@ export function readRegular(path: string, maxBytes: number): Buffer {
   }
 }
 
+/** Whether two paths lead to one file. */
+export function isSameFile(one: string, other: string): boolean {
+  try {
+    const [first, second] = [statSync(one, { bigint: true }), statSync(other, { bigint: true })]
+    return first.dev === second.dev && first.ino === second.ino
+  } catch {
+    return false
+  }
+}
+
 function sizeOf(stats: Pick<Stats, 'isFile' | 'size'>): number {
   if (!stats.isFile()) throw new UnreadableError('is not a regular file')
   if (stats.size === 0) throw new UnreadableError('is empty')

@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import { named, open, readProfilePart } from './answer'
+import { answerOf, named, ofThread, open, readProfilePart } from './answer'
 import { readName } from './artefact'
 import type { Incident } from './folder'
 import { haveSeveralOwners, ownersInWords, readFolder } from './folder'
@@ -18,7 +18,7 @@ export interface Listed {
   readonly rule?: string
   readonly files: readonly string[]
   readonly sizeBytes: number
-  /** The answer of its profile, if it has one; snapshots are not read for the list. */
+  /** The owner of the CPU time or memory, or the answer of its profile; snapshots are not read for the list. */
   readonly verdict: string
 }
 
@@ -78,12 +78,14 @@ function quickVerdict({ files, circumstances }: Incident): string {
   const [main = ''] = files
   const worker = readName(main)?.worker
   const profile = files.find((file) => !/\.heapsnapshot/.test(file) && readName(file)?.worker === worker)
-  const of = circumstances?.thread === undefined ? '' : `${circumstances.thread}: `
-  if (profile === undefined) return `${of}Read it with: report ${basename(main)}`
+  const thread = circumstances?.thread === undefined ? '' : `${circumstances.thread}: `
+  const owner = circumstances?.owner === undefined ? thread : `${circumstances.owner.sentence} `
+  if (profile === undefined) return `${owner}Read it with: report ${basename(main)}`
   try {
     const input = open(profile)
-    if (input.sizeBytes > MAX_READ_BYTES) return `${of}The profile is too large to be read for a list.`
-    return `${of}${readProfilePart(input, NO_SOURCE_MAPS, MAX_READ_BYTES).verdict.sentence}`
+    if (input.sizeBytes > MAX_READ_BYTES) return `${owner}The profile is too large to be read for a list.`
+    const part = ofThread(readProfilePart(input, NO_SOURCE_MAPS, MAX_READ_BYTES), circumstances)
+    return answerOf(part, circumstances).sentence
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error
     return `Unreadable: ${basename(profile)} ${error.message.replace(`${profile} `, '')}`

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { fstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type * as doctor from '../doctor/index'
 import { naming } from './answer'
-import { unfinishedFiles, unfinishedHints } from './folder'
-import { openInput, readProfile } from './input'
+import { evidenceIn, unfinishedFiles, unfinishedHints } from './folder'
+import { isSameFile, openInput, readProfile } from './input'
 import { UnreadableError } from './json'
 import { listIncidents, writeList } from './list'
 import type { Report } from './model'
@@ -22,9 +22,14 @@ import { createLocator } from './source-maps'
 import { formatBytes, printable, printableJson } from './units'
 
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
+const STDOUT = 1
 
-// A reader of the output that closes it early, such as head, is no error.
-process.stdout.on('error', () => process.exit())
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // A reader of the output that closes it early, such as head, is no error.
+  if (error.code === 'EPIPE') process.exit()
+  process.stderr.write(`${unwritten('the standard output', error).message}\n`)
+  process.exit(1)
+})
 
 main(process.argv.slice(2)).catch((error: unknown) => {
   process.stderr.write(`${messageOf(error)}\n`)
@@ -35,11 +40,11 @@ async function main(args: readonly string[]): Promise<void> {
   const options = readOptions(args, Date.now())
   switch (options.command) {
     case 'help':
-      process.stdout.write(USAGE)
+      print(USAGE)
       return
     case 'ls': {
       const listed = listIncidents(options)
-      process.stdout.write(
+      print(
         options.isJson
           ? `${printableJson({ incidents: listed, unfinished: unfinishedFiles(options.directory) })}\n`
           : writeList(listed, unfinishedHints(options.directory)),
@@ -51,7 +56,7 @@ async function main(args: readonly string[]): Promise<void> {
       return
     case 'redact': {
       const { file, sizeBytes } = await redactFile(options.path, options.out)
-      process.stdout.write(`${printable(file)}  ${formatBytes(sizeBytes)}\n`)
+      print(`${printable(file)}  ${formatBytes(sizeBytes)}\n`)
       return
     }
     case 'report':
@@ -64,11 +69,12 @@ async function writeExamination({ isJson }: DoctorOptions): Promise<void> {
   const { asText, examine } = require('../doctor/index') as typeof doctor
   listenToSignals()
   const examination = await examine(process.env)
-  process.stdout.write(isJson ? `${printableJson(examination)}\n` : asText(examination.findings))
+  print(isJson ? `${printableJson(examination)}\n` : asText(examination.findings))
 }
 
 async function writeReport(options: ReportOptions): Promise<void> {
   const { paths, format, out, sourceMaps } = options
+  expectNoEvidence(options)
   exportProfile(options)
   const progress = createProgress()
   try {
@@ -80,9 +86,19 @@ async function writeReport(options: ReportOptions): Promise<void> {
     })
     progress.clear()
     if (out !== undefined) writeWhole(out, writePage(report, readAssets()))
-    process.stdout.write(formatted(report, format))
+    print(formatted(report, format))
   } finally {
     progress.clear()
+  }
+}
+
+/** @throws UnreadableError if a file that is to be written is one of those that are read. */
+function expectNoEvidence({ paths, out, speedscope, pprof }: ReportOptions): void {
+  for (const target of [out, speedscope, pprof]) {
+    if (target === undefined) continue
+    const evidence = paths.flatMap((path) => naming(path, () => evidenceIn(path)))
+    if (evidence.some((file) => isSameFile(file, target)))
+      throw new UnreadableError(`${target} is a file of the dump itself: name another file`)
   }
 }
 
@@ -151,10 +167,27 @@ function writeWhole(file: string, content: string | Buffer): void {
     renameSync(partial, file)
   } catch (error) {
     rmSync(partial, { force: true })
-    throw new UnreadableError(
-      `${file} cannot be written: ${error instanceof Error ? error.message : String(error)}`,
-    )
+    throw unwritten(file, error)
   }
+}
+
+/** Writes the result. Node.js takes a write to a file that a full disk has cut short for a whole one. */
+function print(text: string): void {
+  if (!fstatSync(STDOUT).isFile()) {
+    process.stdout.write(text)
+    return
+  }
+  try {
+    writeFileSync(STDOUT, text)
+  } catch (error) {
+    throw unwritten('the standard output', error)
+  }
+}
+
+function unwritten(what: string, error: unknown): UnreadableError {
+  return new UnreadableError(
+    `${what} cannot be written: ${error instanceof Error ? error.message : String(error)}`,
+  )
 }
 
 /** One line on a terminal's stderr that is overwritten; elsewhere nothing. */

@@ -1,3 +1,5 @@
+import type { CpuOwner, MemoryOwner } from '../makeup/sentence'
+
 /** A function or class and where it stands in the code. Lines and columns count from 1; 0 means unknown. */
 export interface Place {
   readonly name: string
@@ -130,7 +132,10 @@ export interface SnapshotPart {
   readonly kind: 'snapshot'
   readonly file: string
   readonly verdict: Verdict
+  /** Size of all objects, with the memory outside of the heap that they own. */
   readonly totalBytes: number
+  /** Of that, what lies outside of the heap: contents of Buffers for the most part. */
+  readonly nativeBytes: number
   readonly objects: number
   readonly makeup: readonly { readonly name: string; readonly bytes: number }[]
   readonly classes: readonly ClassRow[]
@@ -188,12 +193,15 @@ export interface GrowthPart {
   readonly notes: readonly string[]
 }
 
-/** How the share of each function changed between two CPU profiles. */
+/** How the share and the time of each function changed between two CPU profiles. */
 export interface CpuGrowthPart {
   readonly kind: 'cpu-growth'
   readonly before: string
   readonly file: string
   readonly verdict: Verdict
+  /** Share of each profile's duration in which the thread was busy, percent. */
+  readonly beforeBusyPercent: number
+  readonly busyPercent: number
   /** Functions with the largest change of their share first, percent of the busy time. */
   readonly grown: readonly FunctionGrowth[]
   readonly shrunk: readonly FunctionGrowth[]
@@ -206,6 +214,9 @@ export interface FunctionGrowth {
   readonly beforePercent: number
   readonly percent: number
   readonly growthPercent: number
+  /** CPU time per second of the profile's duration, idle time included, ms. */
+  readonly beforeMs: number
+  readonly ms: number
 }
 
 export type Part = CpuPart | CpuGrowthPart | AllocationPart | SnapshotPart | GrowthPart
@@ -216,8 +227,16 @@ export interface Circumstances {
   readonly rule: string
   readonly details: readonly { readonly name: string; readonly text: string }[]
   readonly threshold?: number
+  /** What threshold and readings are about; absent for a rule whose metric has no unit or is not known. */
+  readonly metric?: Metric
   /** The worker thread that the artefact is about, such as `worker 3 'resizer'`; absent for the main thread. */
   readonly thread?: string
+  /** Its `threadId`. */
+  readonly worker?: number
+  /** Whether the rule is about the main thread, not about the process. */
+  readonly isOfMain: boolean
+  /** Owner of most of the CPU time or memory of the process; absent if it is not known, and for a rule about the main thread. */
+  readonly owner?: Owner
   /** CPU time of the thread during a CPU dump, ms. */
   readonly busyMs?: number
   readonly readings: readonly { readonly atMs: number; readonly value: number }[]
@@ -234,6 +253,22 @@ export interface Circumstances {
   readonly pid?: number
   readonly host?: string
   readonly node?: string
+}
+
+/** The quantity that a rule reads. */
+export interface Metric {
+  /** Title of a drawing. */
+  readonly name: string
+  readonly unit: Series['unit']
+}
+
+/** The owner of most of the CPU time or memory of the process, which the artefact may not show. */
+export interface Owner {
+  readonly kind: CpuOwner | MemoryOwner
+  /** `threadId` of the worker thread that it is. */
+  readonly worker?: number
+  /** The whole answer. */
+  readonly sentence: string
 }
 
 /** What the flight recorder kept: figures of equal length, the oldest reading first. */

@@ -44,7 +44,8 @@ export interface HelpOptions {
 
 export const USAGE = `Usage:
   cpu-memory-monitor report <file|directory> [<later file>] [options]
-      The first line of the answer names the function or class at fault.
+      The first line of the answer names the function or class at fault, or the owner of the CPU or memory where that
+      is not in the file.
       --out <file.html>     write one self-contained page as well
       --md, --json, --text  format of the answer (default: text)
       --source-maps <dir>   look for source maps in this directory as well

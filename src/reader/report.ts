@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { basename } from 'node:path'
-import { named, open, readProfilePart } from './answer'
+import { answerOf, named, ofThread, open, readProfilePart } from './answer'
 import { readCircumstances, readName } from './artefact'
 import type { Incident } from './folder'
 import { haveSeveralOwners, ownersInWords, readFolder, unfinishedHints } from './folder'
@@ -38,7 +38,11 @@ export async function createReport(request: ReportRequest): Promise<Report> {
     )
   }
   const { parts, notes } = await partsOf(inputs, request)
-  return compose(request.paths.at(-1) ?? first, parts, [], notes)
+  const path = second ?? first
+  const [part] = parts
+  // What has changed is the answer of a comparison, whatever else fills the later process.
+  const verdict = part && (second === undefined ? answerOf(part, readCircumstances(path)) : part.verdict)
+  return compose(path, verdict, parts, [], notes)
 }
 
 async function reportFolder(directory: string, request: ReportRequest): Promise<Report> {
@@ -53,9 +57,14 @@ async function reportFolder(directory: string, request: ReportRequest): Promise<
   if (haveSeveralOwners(incidents))
     notes.push(`The dumps here belong to several users, those of this incident to ${ownersInWords(newest)}.`)
   const failures: Error[] = []
+  const [first = directory] = newest.files
+  const answers: { readonly isOfFirst: boolean; readonly verdict: Verdict }[] = []
   for (const file of newest.files) {
     try {
       const read = await partsOf([open(file)], request)
+      const isOfFirst = readName(file)?.worker === readName(first)?.worker
+      for (const part of read.parts)
+        answers.push({ isOfFirst, verdict: answerOf(part, readCircumstances(file)) })
       parts.push(...read.parts)
       notes.push(...read.notes)
     } catch (error) {
@@ -65,7 +74,10 @@ async function reportFolder(directory: string, request: ReportRequest): Promise<
     }
   }
   if (parts.length === 0 && failures[0] !== undefined) throw failures[0]
-  return compose(newest.files[0] ?? directory, parts, others.map(lineOf), notes)
+  // A function of another thread is no answer, however clear it is there.
+  const ofFirst = answers.filter(({ isOfFirst }) => isOfFirst)
+  const { verdict } = ofFirst.find((answer) => answer.verdict.found) ?? ofFirst[0] ?? answers[0] ?? {}
+  return compose(first, verdict, parts, others.map(lineOf), notes)
 }
 
 function incidentsIn(directory: string): Incident[] {
@@ -76,7 +88,17 @@ function incidentsIn(directory: string): Incident[] {
   }
 }
 
+/** The parts on a file, or on two that are compared. */
 async function partsOf(
+  inputs: readonly Input[],
+  request: ReportRequest,
+): Promise<{ parts: readonly Part[]; notes: readonly string[] }> {
+  const { parts, notes } = await readParts(inputs, request)
+  const circumstances = readCircumstances(inputs.at(-1)?.path ?? '')
+  return { parts: parts.map((part) => ofThread(part, circumstances)), notes }
+}
+
+async function readParts(
   inputs: readonly Input[],
   { sourceMaps, onProgress, runAnalysis }: ReportRequest,
 ): Promise<{ parts: readonly Part[]; notes: readonly string[] }> {
@@ -113,25 +135,20 @@ function readNamed(input: Input, locator: Locator): Part {
 
 function compose(
   path: string,
+  verdict: Verdict = { found: false, sentence: 'There is nothing to report.' },
   parts: readonly Part[],
   others: readonly string[],
   notes: readonly string[],
 ): Report {
   const circumstances = readCircumstances(path)
   return {
-    verdict: verdictOf(parts),
+    verdict,
     title: basename(path),
     ...(circumstances && { circumstances }),
     parts,
     others,
     notes,
   }
-}
-
-/** The verdict of the first part that names a culprit is the verdict of the report. */
-function verdictOf(parts: readonly Part[]): Verdict {
-  const part = parts.find(({ verdict }) => verdict.found) ?? parts[0]
-  return part?.verdict ?? { found: false, sentence: 'There is nothing to report.' }
 }
 
 /** One line on an incident that is not reported in full. */

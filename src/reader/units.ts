@@ -1,4 +1,4 @@
-import type { Series } from './model'
+import type { Metric, Series } from './model'
 
 /** One decimal, for shares: `96.5 %`. */
 export function formatPercent(value: number): string {
@@ -18,9 +18,9 @@ export function formatBytes(value: number): string {
   return size >= 1e3 ? `${(value / 1e3).toFixed(1)} kB` : `${Math.round(value)} B`
 }
 
-/** A reading of the monitor: percent of a core, or bytes. */
-export function formatReading(kind: 'cpu' | 'memory', value: number): string {
-  return kind === 'cpu' ? formatPercent(value) : formatBytes(value)
+/** A reading of a rule in the unit of its metric; without one, the number alone. */
+export function formatReading(metric: Metric | undefined, value: number): string {
+  return metric === undefined ? String(value) : formatFigure(metric.unit, value)
 }
 
 /** A figure in its unit: `96.5 %`, `33.4 MB`, `120 ms`. */
@@ -29,9 +29,14 @@ export function formatFigure(unit: Series['unit'], value: number): string {
   return unit === 'percent' ? formatPercent(value) : formatBytes(value)
 }
 
-/** `1 object`, `2000 objects`. */
+/** A whole number: `2,000`. */
+export function formatNumber(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',')
+}
+
+/** `1 object`, `2,000 objects`. */
 export function formatCount(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
+  return `${formatNumber(count)} ${noun}${count === 1 ? '' : 's'}`
 }
 
 /** Besides the control characters of ASCII: C1, marks that change the direction of writing, separators of lines, a BOM. */

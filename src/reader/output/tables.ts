@@ -1,6 +1,13 @@
 import type { CallTree, Circumstances, Flight, FunctionGrowth, FunctionRow, Part, Place } from '../model'
 import { describePlace, isUserCode, locationOf } from '../place'
-import { formatBytes, formatFigure, formatMicroseconds, formatPercent, formatReading } from '../units'
+import {
+  formatBytes,
+  formatCount,
+  formatFigure,
+  formatMicroseconds,
+  formatPercent,
+  formatReading,
+} from '../units'
 
 /** A table as every output shows it. */
 export interface Table {
@@ -51,7 +58,7 @@ export function tablesOf(part: Part): Table[] {
             ]),
         },
         {
-          title: 'What the heap is made of',
+          title: 'What is in the snapshot',
           columns: [number('Size'), text('Kind')],
           rows: part.makeup.map(({ name, bytes }) => [formatBytes(bytes), name]),
         },
@@ -102,8 +109,8 @@ export function tablesOf(part: Part): Table[] {
       ]
     case 'cpu-growth':
       return [
-        growthTable(`Functions with a larger share than in ${part.before}`, part.grown),
-        growthTable(`Functions with a smaller share than in ${part.before}`, part.shrunk),
+        growthTable(`Functions with a larger share or more time than in ${part.before}`, part.grown),
+        growthTable(`Functions with a smaller share or less time than in ${part.before}`, part.shrunk),
       ]
     case 'growth':
       return [
@@ -136,32 +143,38 @@ export function summaryOf(part: Part): string {
     case 'cpu': {
       const { busy, idle, collector, program } = part.shares
       return (
-        `CPU profile ${part.file}: ${(part.durationMs / 1000).toFixed(1)} s, ${part.samples} samples; busy ${formatPercent(busy)}, ` +
+        `CPU profile ${part.file}: ${(part.durationMs / 1000).toFixed(1)} s, ${formatCount(part.samples, 'sample')}; busy ${formatPercent(busy)}, ` +
         `idle ${formatPercent(idle)}, garbage collector ${formatPercent(collector)}, native ${formatPercent(program)}`
       )
     }
     case 'allocation':
       return `Sampling heap profile ${part.file}: ${formatBytes(part.bytes)} alive`
     case 'snapshot':
-      return `Heap snapshot ${part.file}: ${formatBytes(part.totalBytes)} in ${part.objects} objects`
+      return (
+        `Heap snapshot ${part.file}: ${formatBytes(part.totalBytes)} in ${formatCount(part.objects, 'object')}, ` +
+        `${formatBytes(part.nativeBytes)} of it outside of the heap`
+      )
     case 'cpu-growth':
-      return `CPU profile ${part.file} compared with ${part.before}`
+      return (
+        `CPU profile ${part.file} compared with ${part.before}: ` +
+        `busy ${formatPercent(part.beforeBusyPercent)} before, ${formatPercent(part.busyPercent)} now`
+      )
     case 'growth':
-      return `From ${part.before} to ${part.file} the heap grew by ${formatBytes(part.grownBytes)}`
+      return `From ${part.before} to ${part.file} the snapshot grew by ${formatBytes(part.grownBytes)}`
   }
 }
 
 /** Why, when and where, one fact per line. */
 export function circumstancesLines(facts: Circumstances): string[] {
-  const { rule, details, readings, threshold, startedAtMs, pid, host, node, way, pauseMs } = facts
-  const values = readings.slice(-5).map(({ value }) => formatReading(facts.kind, value))
+  const { rule, details, readings, threshold, metric, startedAtMs, pid, host, node, way, pauseMs } = facts
+  const values = readings.slice(-5).map(({ value }) => formatReading(metric, value))
   const lines = [
     `Why: ${rule} ${facts.kind}${details.length > 0 ? ` (${details.map(({ name, text: value }) => `${name} ${value}`).join(', ')})` : ''}`,
     `When: ${startedAtMs > 0 ? new Date(startedAtMs).toISOString() : 'unknown'}`,
     `Where: pid ${pid ?? 'unknown'}${host === undefined ? '' : ` on ${host}`}${node === undefined ? '' : `, Node.js ${node}`}`,
   ]
   if (values.length > 0) {
-    const limit = threshold === undefined ? '' : `, threshold ${formatReading(facts.kind, threshold)}`
+    const limit = threshold === undefined ? '' : `, threshold ${formatReading(metric, threshold)}`
     lines.push(`Last readings: ${values.join(', ')}${limit}`)
   }
   if (way !== undefined)
@@ -240,14 +253,18 @@ function growthTable(title: string, functions: readonly FunctionGrowth[]): Table
       number('Change'),
       number('Before'),
       number('Now'),
+      number('Per second before'),
+      number('Per second now'),
       text('Function'),
       text('Where'),
       text('Package'),
     ],
-    rows: functions.map(({ place, group, beforePercent, percent, growthPercent }) => [
+    rows: functions.map(({ place, group, beforePercent, percent, growthPercent, beforeMs, ms }) => [
       signed(growthPercent, formatPercent),
       formatPercent(beforePercent),
       formatPercent(percent),
+      formatFigure('ms', beforeMs),
+      formatFigure('ms', ms),
       place.name,
       where(place),
       group,

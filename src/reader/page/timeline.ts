@@ -41,7 +41,8 @@ interface Span {
 
 /**
  * The minutes before the dump as drawings, one below the other; nothing if there are fewer than two readings. The readings
- * of the rule stand in the drawing of what the rule watches, with its threshold.
+ * of the rule stand in the drawing of its metric, with its threshold, or in one of their own if the flight recorder does not
+ * keep the metric.
  */
 export function drawTimeline(circumstances: Circumstances): Html[] {
   const panels = panelsOf(circumstances).filter(({ lines }) => lines.some(({ points }) => points.length > 1))
@@ -56,38 +57,26 @@ export function drawTimeline(circumstances: Circumstances): Html[] {
   return panels.map((panel) => draw(panel, span))
 }
 
-function panelsOf({ kind, readings, threshold, flight }: Circumstances): Panel[] {
+function panelsOf({ metric, readings, threshold, flight }: Circumstances): Panel[] {
   const rule = { readings, ...(threshold !== undefined && { threshold }) }
-  const none = { readings: [] }
-  if (flight === undefined) {
-    const title = kind === 'cpu' ? 'CPU' : 'Memory'
-    return [
-      {
-        title,
-        unit: kind === 'cpu' ? 'percent' : 'bytes',
-        lines: [{ name: title, points: readings }],
-        ...rule,
-      },
-    ]
-  }
-  const panel = (
-    title: string,
-    names: readonly string[],
-    ofRule: Pick<Panel, 'readings' | 'threshold'>,
-  ): Panel[] => {
-    const series = flight.series.filter(({ name }) => names.includes(name))
+  const panel = (title: string, names: readonly string[]): Panel[] => {
+    const series = flight?.series.filter(({ name }) => names.includes(name)) ?? []
     const lines = series.map(({ name, values }) => ({
       name,
-      points: flight.atMs.map((atMs, index) => ({ atMs, value: values[index] ?? NaN })),
+      points: flight?.atMs.map((atMs, index) => ({ atMs, value: values[index] ?? NaN })) ?? [],
     }))
+    const ofRule = title === metric?.name ? rule : { readings: [] }
     return series[0] === undefined ? [] : [{ title, unit: series[0].unit, lines, ...ofRule }]
   }
-  return [
-    ...panel('CPU', ['CPU'], kind === 'cpu' ? rule : none),
-    ...panel('Memory', ['resident memory', 'used heap'], kind === 'memory' ? rule : none),
-    ...panel('Delay of the event loop', ['event loop delay'], none),
-    ...panel('CPU for garbage collection', ['garbage collection'], none),
+  const recorded = [
+    ...panel('CPU', ['CPU']),
+    ...panel('Memory', ['resident memory', 'used heap']),
+    ...panel('Delay of the event loop', ['event loop delay']),
+    ...panel('CPU for garbage collection', ['garbage collection']),
   ]
+  if (metric === undefined || recorded.some(({ title }) => title === metric.name)) return recorded
+  const { name, unit } = metric
+  return [{ title: name, unit, lines: [{ name, points: readings }], ...rule }, ...recorded]
 }
 
 function draw(panel: Panel, { fromMs, toMs, dumpAtMs }: Span): Html {

@@ -1,13 +1,16 @@
-import type { CpuGrowthPart, Place, Verdict } from '../model'
+import type { CpuGrowthPart, FunctionGrowth, Place, Verdict } from '../model'
 import { describePlace, groupOf } from '../place'
+import type { Locator } from '../source-maps'
 import { NO_SOURCE_MAPS } from '../source-maps'
-import { formatPercent } from '../units'
+import { formatCount, formatFigure, formatPercent } from '../units'
 import { percent } from './call-tree'
 import type { CpuCalls } from './cpu-profile'
-import { isIdle, readCpuCalls } from './cpu-profile'
+import { isIdle, LEAST_SAMPLES, MOSTLY_IDLE_PERCENT, readCpuCalls } from './cpu-profile'
 
 /** From this growth of its share of the busy time, a function stands out, percent. */
 export const GROWTH_STANDS_OUT_PERCENT = 5
+/** And from this growth of its CPU time per second, ms. */
+const GROWTH_STANDS_OUT_MS = 50
 const ROWS = 40
 
 /** A CPU profile to be compared. */
@@ -17,7 +20,8 @@ export interface ProfileToCompare {
 }
 
 /**
- * Compares two CPU profiles by the share that each function itself has of the busy time.
+ * Compares two CPU profiles by the share that each function itself has of the busy time, which does not depend on the load, and by its
+ * CPU time per second.
  *
  * @throws UnreadableError for anything that is no CPU profile.
  */
@@ -26,63 +30,117 @@ export function compareCpuProfiles(
   after: ProfileToCompare,
   locator = NO_SOURCE_MAPS,
 ): CpuGrowthPart {
-  const [old, now] = [before, after].map(({ profile }) => sharesOf(readCpuCalls(profile, locator)))
-  const keys = new Set([...(old?.keys() ?? []), ...(now?.keys() ?? [])])
-  const functions = [...keys]
-    .flatMap((key) => {
-      const place = (now?.get(key) ?? old?.get(key))?.place
+  const [old, now] = [measured(before, locator), measured(after, locator)]
+  const functions = [...new Set([...old.functions.keys(), ...now.functions.keys()])]
+    .flatMap((key): FunctionGrowth[] => {
+      const [then, here] = [old.functions.get(key), now.functions.get(key)]
+      const place = (here ?? then)?.place
       if (place === undefined) return []
-      const [beforePercent, nowPercent] = [old?.get(key)?.share ?? 0, now?.get(key)?.share ?? 0]
+      const [beforePercent, nowPercent] = [then?.share ?? 0, here?.share ?? 0]
       const growthPercent = nowPercent - beforePercent
-      return [{ place, group: groupOf(place), beforePercent, percent: nowPercent, growthPercent }]
+      const shares = { beforePercent, percent: nowPercent, growthPercent }
+      return [{ place, group: groupOf(place), ...shares, beforeMs: then?.ms ?? 0, ms: here?.ms ?? 0 }]
     })
-    .sort((one, other) => other.growthPercent - one.growthPercent)
+    .sort((one, other) => other.growthPercent - one.growthPercent || growthMs(other) - growthMs(one))
   return {
     kind: 'cpu-growth',
     before: before.file,
     file: after.file,
-    verdict: judge(functions[0]),
-    grown: functions.filter(({ growthPercent }) => growthPercent > 0).slice(0, ROWS),
+    verdict: judge(functions, old, now),
+    beforeBusyPercent: old.busyPercent,
+    busyPercent: now.busyPercent,
+    grown: functions.filter((one) => (one.growthPercent || growthMs(one)) > 0).slice(0, ROWS),
     shrunk: functions
-      .filter(({ growthPercent }) => growthPercent < 0)
+      .filter((one) => (one.growthPercent || growthMs(one)) < 0)
       .reverse()
       .slice(0, ROWS),
     notes: [
-      'Shares are of the busy time of each profile. A function is the same in both by its name and file, on whichever line it stands.',
+      'Shares are of the busy time of each profile, ms are CPU time per second. A function is the same in both by its name and file, on whichever line it stands.',
     ],
   }
 }
 
-/** Percent of the busy time, by function. */
-function sharesOf({
-  calls,
-}: CpuCalls): ReadonlyMap<string, { readonly place: Place; readonly share: number }> {
-  const shares = new Map<string, { place: Place; share: number }>()
+interface Measured {
+  readonly file: string
+  readonly samples: number
+  readonly busyPercent: number
+  /** Each with its share of the busy time, percent, and its CPU time per second, ms. */
+  readonly functions: ReadonlyMap<
+    string,
+    { readonly place: Place; readonly share: number; readonly ms: number }
+  >
+}
+
+function measured({ profile, file }: ProfileToCompare, locator: Locator): Measured {
+  const { calls, samples }: CpuCalls = readCpuCalls(profile, locator)
   const busy = calls.filter(({ place }) => !isIdle(place))
-  const all = busy.reduce((sum, { self }) => sum + self, 0)
+  const all = calls.reduce((sum, { self }) => sum + self, 0)
+  const allBusy = busy.reduce((sum, { self }) => sum + self, 0)
+  const functions = new Map<string, { place: Place; share: number; ms: number }>()
   for (const { place, self } of busy) {
     if (self === 0) continue
     // The line tells the anonymous functions of a file apart, and is no part of a name that an edit moves.
     const key = `${place.name}\n${place.file}\n${place.name === '(anonymous)' ? place.line : ''}`
-    const known = shares.get(key)
-    shares.set(key, { place: known?.place ?? place, share: (known?.share ?? 0) + percent(self, all) })
+    const known = functions.get(key)
+    functions.set(key, {
+      place: known?.place ?? place,
+      share: (known?.share ?? 0) + percent(self, allBusy),
+      ms: (known?.ms ?? 0) + percent(self, all) * 10,
+    })
   }
-  return shares
+  return { file, samples, busyPercent: percent(allBusy, all), functions }
 }
 
-function judge(top: CpuGrowthPart['grown'][number] | undefined): Verdict {
-  if (top === undefined || top.growthPercent < GROWTH_STANDS_OUT_PERCENT) {
+function growthMs({ beforeMs, ms }: FunctionGrowth): number {
+  return ms - beforeMs
+}
+
+function judge(functions: readonly FunctionGrowth[], old: Measured, now: Measured): Verdict {
+  const few = [old, now].find(({ samples }) => samples < LEAST_SAMPLES)
+  if (few !== undefined) {
+    const sentence = `${few.file} has ${formatCount(few.samples, 'sample')}, too few to compare.`
+    return { found: false, sentence, hint: 'Take a longer one: dumpCpu(10000), or the option cpu.duration.' }
+  }
+  const busy = `The thread was busy for ${formatPercent(old.busyPercent)} of the time before, ${formatPercent(now.busyPercent)} now.`
+  if (isMostlyIdle(now)) {
     return {
       found: false,
-      sentence: `No single function stands out: none grew by ${GROWTH_STANDS_OUT_PERCENT} % of the busy CPU time.`,
-      hint: 'Compare the functions below, or the idle time of the two profiles.',
+      sentence: `No function stands out: the thread of the later profile was idle for ${formatPercent(100 - now.busyPercent)} of the time.`,
+      hint: busy,
     }
   }
-  const { place, beforePercent, percent: nowPercent } = top
-  return {
-    found: true,
-    sentence: `${describePlace(place)} grew from ${formatPercent(beforePercent)} to ${formatPercent(nowPercent)} of the busy CPU time.`,
-    place,
-    sharePercent: nowPercent,
+  const grown = functions.filter((one) => growthMs(one) > 0)
+  const byShare = isMostlyIdle(old)
+    ? undefined
+    : grown.find(({ growthPercent }) => growthPercent >= GROWTH_STANDS_OUT_PERCENT)
+  if (byShare !== undefined) {
+    const { beforePercent, percent: nowPercent } = byShare
+    const shares = `from ${formatPercent(beforePercent)} to ${formatPercent(nowPercent)} of the busy CPU time`
+    return { ...found(byShare, `${shares}, ${timesOf(byShare)}`), hint: busy }
   }
+  const [byTime] = [...grown].sort((one, other) => growthMs(other) - growthMs(one))
+  if (byTime !== undefined && growthMs(byTime) >= GROWTH_STANDS_OUT_MS) {
+    const more = isMostlyIdle(old)
+      ? ''
+      : ` Its share of the busy time grew by less than ${GROWTH_STANDS_OUT_PERCENT} %.`
+    return { ...found(byTime, timesOf(byTime)), hint: busy + more }
+  }
+  return {
+    found: false,
+    sentence: `No single function stands out: none grew by ${GROWTH_STANDS_OUT_PERCENT} % of the busy CPU time, or by ${GROWTH_STANDS_OUT_MS} ms per second.`,
+    hint: `${busy} Compare the functions below.`,
+  }
+}
+
+/** Shares of a few busy samples mean nothing. */
+function isMostlyIdle({ busyPercent }: Measured): boolean {
+  return 100 - busyPercent >= MOSTLY_IDLE_PERCENT
+}
+
+function found({ place, percent: sharePercent }: FunctionGrowth, growth: string): Verdict {
+  return { found: true, sentence: `${describePlace(place)} grew ${growth}.`, place, sharePercent }
+}
+
+function timesOf({ beforeMs, ms }: FunctionGrowth): string {
+  return `from ${formatFigure('ms', beforeMs)} to ${formatFigure('ms', ms)} of CPU time per second`
 }

@@ -2,7 +2,7 @@ import type { Accumulation, ClassRow, GrowthPart, Place, SnapshotPart, Verdict }
 import { describePlace, isUserCode } from '../place'
 import { percent } from '../profile/call-tree'
 import { NO_SOURCE_MAPS } from '../source-maps'
-import { formatBytes, formatCount, formatPercent } from '../units'
+import { formatBytes, formatCount, formatNumber, formatPercent } from '../units'
 import type { Pile } from './accumulation'
 import { findPile, isSystemClass } from './accumulation'
 import { largeArrays } from './contents/arrays'
@@ -16,6 +16,10 @@ import type { Heap } from './toolkit'
 const ROWS = 60
 /** A growth below this share of the heap has no clear cause, percent. */
 const GROWTH_STANDS_OUT_PERCENT = 5
+/** They grow with what they hold, which explains the growth better. */
+const CONTAINERS: ReadonlySet<string> = new Set([
+  ...['Array', 'Object', 'Map', 'Set', 'WeakMap', 'WeakSet', 'Function', 'global'],
+])
 
 /** Reports what fills a loaded heap. */
 export function analyseHeap(heap: Heap, file: string, locator = NO_SOURCE_MAPS): SnapshotPart {
@@ -28,6 +32,7 @@ export function analyseHeap(heap: Heap, file: string, locator = NO_SOURCE_MAPS):
     file,
     verdict: judge(classes, accumulation, heap.totalSize),
     totalBytes: heap.totalSize,
+    nativeBytes: heap.getStatistics().native.total,
     objects: heap.nodes.length / heap.nodeFieldCount,
     makeup: makeupOf(heap),
     classes: classes.slice(0, ROWS),
@@ -148,7 +153,7 @@ function judge(classes: readonly ClassRow[], pile: Accumulation | undefined, tot
     const rest =
       largest === undefined
         ? ''
-        : ` the largest, ${nameOf(largest)}, retains ${formatPercent(largest.retainedPercent)} of ${formatBytes(totalBytes)}.`
+        : ` the largest, ${nameOf(largest)}, retains ${formatPercent(largest.retainedPercent)} of the ${formatBytes(totalBytes)} in the snapshot.`
     return {
       found: false,
       sentence: `No single class stands out:${rest}`,
@@ -157,7 +162,7 @@ function judge(classes: readonly ClassRow[], pile: Accumulation | undefined, tot
   }
   const { place, count, retainedBytes, heldBy } = pile
   const what = nameOf({ name: pile.className, ...(place && { place }) })
-  const size = `${formatBytes(retainedBytes)}, ${formatPercent(pile.percent)} of the heap`
+  const size = `${formatBytes(retainedBytes)}, ${formatPercent(pile.percent)} of the ${formatBytes(totalBytes)} in the snapshot`
   const held = heldBy === '' ? '' : `, held by ${heldBy}`
   return {
     found: true,
@@ -171,15 +176,21 @@ function judge(classes: readonly ClassRow[], pile: Accumulation | undefined, tot
 }
 
 function judgeGrowth(rows: GrowthPart['classes'], grownBytes: number, after: SnapshotPart): Verdict {
-  const grown = rows.filter(({ name, countGrowth }) => countGrowth > 0 && !isSystemClass(name))
+  const shareOf = ({ retainedGrowth }: { readonly retainedGrowth: number }): number =>
+    percent(retainedGrowth, after.totalBytes)
+  const grown = rows.filter(
+    (row) => row.countGrowth > 0 && !isSystemClass(row.name) && shareOf(row) >= GROWTH_STANDS_OUT_PERCENT,
+  )
   const pile = after.accumulation
-  // Containers grow with what they hold: the class that accumulates explains the growth better than a larger Map does.
-  const top = grown.find(({ name }) => name === pile?.className) ?? grown[0]
-  const share = percent(top?.retainedGrowth ?? 0, after.totalBytes)
-  if (top === undefined || share < GROWTH_STANDS_OUT_PERCENT) {
+  // The largest pile may have stood there before: it counts only by its own growth.
+  const top =
+    grown.find(({ name }) => name === pile?.className) ??
+    grown.find(({ name }) => !CONTAINERS.has(name)) ??
+    grown[0]
+  if (top === undefined) {
     return {
       found: false,
-      sentence: `No single class stands out: the heap grew by ${formatBytes(grownBytes)}, no class by ${GROWTH_STANDS_OUT_PERCENT} % of it.`,
+      sentence: `No single class stands out: the snapshot grew by ${formatBytes(grownBytes)} to ${formatBytes(after.totalBytes)}, no class by ${GROWTH_STANDS_OUT_PERCENT} % of that.`,
       hint: 'Take the second snapshot later, or under more load.',
     }
   }
@@ -187,9 +198,9 @@ function judgeGrowth(rows: GrowthPart['classes'], grownBytes: number, after: Sna
   const held = pile?.className === top.name && pile.heldBy !== '' ? `, held by ${pile.heldBy}` : ''
   return {
     found: true,
-    sentence: `${what} grew by ${formatCount(top.countGrowth, 'object')} to ${top.count}, retaining ${formatBytes(top.retainedGrowth)} more${held}.`,
+    sentence: `${what} grew by ${formatCount(top.countGrowth, 'object')} to ${formatNumber(top.count)}, retaining ${formatBytes(top.retainedGrowth)} more${held}.`,
     ...(top.place && { place: top.place }),
-    sharePercent: share,
+    sharePercent: shareOf(top),
   }
 }
 

@@ -1,13 +1,4 @@
-import {
-  closeSync,
-  createWriteStream,
-  fsyncSync,
-  openSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { closeSync, createWriteStream, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -15,7 +6,7 @@ import { openScratch } from '../../files/scratch'
 import { redactSnapshot } from '../../redact/snapshot'
 import { named, open } from '../answer'
 import type { Input } from '../input'
-import { openRegular, streamOf } from '../input'
+import { isSameFile, openRegular, streamOf } from '../input'
 import { UnreadableError } from '../json'
 import { formatBytes } from '../units'
 import { SnapshotCheck } from './check'
@@ -108,12 +99,4 @@ function withFile(fd: number, use: (fd: number) => number): number {
 
 function redactedName(path: string): string {
   return `${path.replace(/\.gz$/, '').replace(/\.heapsnapshot$/, '')}.redacted.heapsnapshot`
-}
-
-function isSameFile(one: string, other: string): boolean {
-  try {
-    return realpathSync(one) === realpathSync(other)
-  } catch {
-    return false
-  }
 }

@@ -60,7 +60,7 @@ describe('the packed package, installed in an empty project', { timeout: 240_000
     ])
     assert.match(
       (await installed.run(command, ['report', snapshot])).stdout,
-      /^2000 objects of class SessionRecord/,
+      /^2,000 objects of class SessionRecord/,
     )
   })
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Finished, runToEnd } from '../../harness/program'
 
-const CLI = join(__dirname, '../../../dist/reader/cli.js')
+export const CLI = join(__dirname, '../../../dist/reader/cli.js')
 const TEST = join(__dirname, '../..')
 
 /** Runs the built command to its end. */

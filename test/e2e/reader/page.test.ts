@@ -175,7 +175,7 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
     const page = await open('snapshot.html')
     assert.match(
       await page.locator('h1').innerText(),
-      /^2000 objects of class SessionRecord .* held by Map sessions/,
+      /^2,000 objects of class SessionRecord .* held by Map sessions/,
     )
     assert.match(await page.locator('ol').innerText(), /variable `sessions`/)
     assert.ok((await page.locator('table').first().innerText()).includes('SessionRecord'))

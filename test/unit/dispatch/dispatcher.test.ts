@@ -126,7 +126,7 @@ function scene(given: Given = {}) {
       ? [
           watched('cpu', 'cpu', 60),
           watched('memory', 'memory', 1000),
-          ...(named ? [watched(named, 'memory', 5)] : []),
+          ...(named ? [{ ...watched(named, 'memory', 5), metric: 'heap' }] : []),
         ]
       : [],
     picture,
@@ -246,7 +246,8 @@ describe('a rule with a name of its own', () => {
     await readings(named, 6)
     assert.equal(memory.last.job.baseName, 'heap-high-memory-42-1700000101000')
     const { why } = memory.last.job.sidecar
-    assert.deepEqual([why.rule, why.details['reading'], why.readings.length], [named, 6, 1])
+    assert.deepEqual(why.details, { threshold: 5, counter: 1, reading: 6, metric: 'heap' })
+    assert.deepEqual([why.rule, why.readings.length], [named, 1])
     memory.last.finish()
     await turn()
     assert.deepEqual(

@@ -55,26 +55,33 @@ describe('report', { timeout: 300_000 }, () => {
   it('names the class that piles up in a snapshot, its constructor, and what holds it', async () => {
     assert.match(
       await firstLine(at('late.heapsnapshot')),
-      /^2000 objects of class SessionRecord \(.*\/hoard\.js:8\) retain 3\d\.\d MB, \d\d\.\d % of the heap, held by Map `sessions` in hoard\.js, via closure of login\.$/,
+      /^2,000 objects of class SessionRecord \(.*\/hoard\.js:8\) retain 3\d\.\d MB, \d\d\.\d % of the 3\d\.\d MB in the snapshot, held by Map `sessions` in hoard\.js, via closure of login\.$/,
     )
   })
 
   it('says what grew between two snapshots', async () => {
     assert.match(
       await firstLine(at('early.heapsnapshot'), at('late.heapsnapshot')),
-      /^SessionRecord \(.*hoard\.js:8\) grew by 1500 objects to 2000, retaining 2\d\.\d MB more, held by Map `sessions`/,
+      /^SessionRecord \(.*hoard\.js:8\) grew by 1,500 objects to 2,000, retaining 2\d\.\d MB more, held by Map `sessions`/,
+    )
+  })
+
+  it('says of two snapshots that nothing grew, whatever fills the heap', async () => {
+    assert.match(
+      await firstLine(at('late.heapsnapshot'), at('late.heapsnapshot')),
+      /^No single class stands out: the snapshot grew by 0 B to 3\d\.\d MB, no class by 5 % of that\.$/,
     )
   })
 
   for (const [shape, expected] of [
-    ['chain', /^20000 objects of class Link .* held by property `kept`, a global\.$/],
+    ['chain', /^20,000 objects of class Link .* held by property `kept`, a global\.$/],
     ['buffer', /^One object of class Buffer .* retains 67\.1 MB/],
-    ['strings', /^200000 objects of class \((concatenated )?string\) .* held by Array `kept`, a global\.$/],
-    ['closures', /^100000 objects of class closure onDone \(.*shapes\.js:\d+\) retain/],
-    ['plain', /^100000 objects of class \{.*lines.*\} retain/],
+    ['strings', /^200,000 objects of class \((concatenated )?string\) .* held by Array `kept`, a global\.$/],
+    ['closures', /^100,000 objects of class closure onDone \(.*shapes\.js:\d+\) retain/],
+    ['plain', /^100,000 objects of class \{.*lines.*\} retain/],
     [
       'property',
-      /^100000 objects of class Bare \(.*shapes\.js:\d+\) .* held by Array `cache` of `kept`, a global\.$/,
+      /^100,000 objects of class Bare \(.*shapes\.js:\d+\) .* held by Array `cache` of `kept`, a global\.$/,
     ],
     ['nothing', /^No single class stands out/],
   ] as const) {
@@ -88,7 +95,7 @@ describe('report', { timeout: 300_000 }, () => {
     writeFileSync(at('a.gz'), gzipSync(readFileSync(at('whole.cpuprofile'))))
     assert.match(await firstLine(at('a.gz')), /^searchForPrimes/)
     writeFileSync(at('b'), gzipSync(readFileSync(at('late.heapsnapshot'))))
-    assert.match(await firstLine(at('b')), /^2000 objects of class SessionRecord/)
+    assert.match(await firstLine(at('b')), /^2,000 objects of class SessionRecord/)
   })
 
   it('writes JSON and Markdown with the same answer', async () => {
@@ -153,7 +160,7 @@ describe('report', { timeout: 300_000 }, () => {
     writeFileSync(join(directory, 'notes.txt'), 'not an artefact')
     const { code, stdout, stderr } = await reader('report', directory)
     assert.equal(code, 0, stderr)
-    assert.match(stdout, /^2000 objects of class SessionRecord/)
+    assert.match(stdout, /^2,000 objects of class SessionRecord/)
     assert.match(stdout, /hoardParcels .* allocated/)
     assert.match(stdout, /2023-11-14T22:13:20\.000Z {2}threshold cpu {2}cpu-12-1700000000000\.cpuprofile/)
     assert.doesNotMatch(stdout, /notes\.txt|still being written/)

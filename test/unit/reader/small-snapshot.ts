@@ -1,6 +1,6 @@
 /** An object of a made-up heap: what it refers to, by name, and its size. */
 export interface SmallNode {
-  readonly type: 'synthetic' | 'object' | 'string' | 'closure' | 'code' | 'array'
+  readonly type: 'synthetic' | 'object' | 'string' | 'closure' | 'code' | 'array' | 'native'
   readonly name: string
   readonly selfSize: number
   readonly edges?: readonly {

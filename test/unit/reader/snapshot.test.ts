@@ -3,12 +3,13 @@ import { Readable } from 'node:stream'
 import { describe, it } from 'node:test'
 import { UnreadableError } from '../../../src/reader/json'
 import type { SnapshotPart } from '../../../src/reader/model'
+import { summaryOf } from '../../../src/reader/output/tables'
 import { analyseHeap, classTotals, compareHeaps } from '../../../src/reader/snapshot/analyse'
 import { SnapshotCheck } from '../../../src/reader/snapshot/check'
 import { loadHeap } from '../../../src/reader/snapshot/load'
 import { analyseInChild } from '../../../src/reader/snapshot/run-child'
 import type { Heap } from '../../../src/reader/snapshot/toolkit'
-import { parkedOrders, smallSnapshot } from './small-snapshot'
+import { parkedOrders, type SmallNode, smallSnapshot } from './small-snapshot'
 
 const CHUNK_BYTES = 7
 
@@ -36,7 +37,7 @@ describe('a heap snapshot', () => {
     const part = await analyse(smallSnapshot(parkedOrders(50)))
     assert.equal(
       part.verdict.sentence,
-      '50 objects of class ParkedOrder retain 50.0 kB, 99.8 % of the heap, held by Array `parked`, a global.',
+      '50 objects of class ParkedOrder retain 50.0 kB, 99.8 % of the 50.1 kB in the snapshot, held by Array `parked`, a global.',
     )
     assert.deepEqual(
       part.accumulation?.path.map(({ text }) => text.replace(/\d+/, 'N')),
@@ -82,6 +83,47 @@ describe('a heap snapshot', () => {
     const same = compareHeaps(earlier, analyseHeap(before, 'two'), classTotals(before))
     assert.equal(same.verdict.found, false)
     assert.deepEqual(same.classes, [])
+  })
+
+  it('separates thousands, and counts Buffers as what they are: outside of the heap', async () => {
+    const [root, global, array, ...orders] = parkedOrders(1500)
+    const withContents = orders.map((order, at) => ({
+      ...order,
+      edges: [{ type: 'internal' as const, name: 'backing_store', to: 3 + orders.length + at }],
+    }))
+    const contents: SmallNode = { type: 'native', name: 'system / JSArrayBufferData', selfSize: 6000 }
+    const all = [root!, global!, array!, ...withContents, ...orders.map(() => contents)]
+    const part = await analyse(smallSnapshot(all))
+    assert.match(
+      part.verdict.sentence,
+      /^1,500 objects of class ParkedOrder .* of the 10\.5 MB in the snapshot/,
+    )
+    assert.equal(
+      summaryOf(part),
+      'Heap snapshot a: 10.5 MB in 3,003 objects, 9.0 MB of it outside of the heap',
+    )
+  })
+
+  it('names the class that grew, not a larger one that stood there before', async () => {
+    const [before, after] = [
+      await load(smallSnapshot(shop(500, 1))),
+      await load(smallSnapshot(shop(501, 301))),
+    ]
+    const part = analyseHeap(after, 'two')
+    assert.match(part.verdict.sentence, /^501 objects of class CacheEntry /)
+    const earlier = { file: 'one', classes: classTotals(before), bytes: before.totalSize }
+    const { verdict } = compareHeaps(earlier, part, classTotals(after))
+    // The array that holds a session retains more than the session.
+    assert.equal(verdict.sentence, 'LeakedSession grew by 300 objects to 301, retaining 150.0 kB more.')
+    const still = compareHeaps(
+      { file: 'one', classes: classTotals(after), bytes: after.totalSize },
+      part,
+      classTotals(after),
+    )
+    assert.equal(still.verdict.found, false)
+    const onlyPile = analyseHeap(await load(smallSnapshot(shop(560, 1))), 'two')
+    const grown = compareHeaps(earlier, onlyPile, classTotals(await load(smallSnapshot(shop(560, 1)))))
+    assert.match(grown.verdict.sentence, /^CacheEntry grew by 60 objects to 560, .* held by Array `cache`/)
   })
 
   it('counts strings that occur more than once', async () => {
@@ -172,6 +214,33 @@ describe('a damaged heap snapshot', () => {
     assert.ok(outcomes.refused > 100 && outcomes.analysed > 20, JSON.stringify(outcomes))
   })
 })
+
+/** A cache of entries of 1 kB, and sessions of 0.5 kB, each in an array of its own. */
+function shop(entries: number, sessions: number): SmallNode[] {
+  const firstSession = 4 + entries
+  const object = (name: string, selfSize: number, edges: SmallNode['edges'] = []): SmallNode => ({
+    type: 'object',
+    name,
+    selfSize,
+    edges,
+  })
+  const elements = (count: number, first: number): NonNullable<SmallNode['edges']> =>
+    Array.from({ length: count }, (_, at) => ({ type: 'element', name: at, to: first + at }))
+  return [
+    { type: 'synthetic', name: '', selfSize: 0, edges: [{ type: 'element', name: 1, to: 1 }] },
+    object('global', 10, [
+      { type: 'property', name: 'cache', to: 2 },
+      { type: 'property', name: 'sessions', to: 3 },
+    ]),
+    object('Array', 100, elements(entries, 4)),
+    object('SessionStore', 100, elements(sessions, firstSession)),
+    ...Array.from({ length: entries }, () => object('CacheEntry', 1000)),
+    ...Array.from({ length: sessions }, (_, at) =>
+      object('Array', 50, [{ type: 'element', name: 0, to: firstSession + sessions + at }]),
+    ),
+    ...Array.from({ length: sessions }, () => object('LeakedSession', 500)),
+  ]
+}
 
 /** Replaces a few characters by others that a snapshot is made of. */
 function mutate(text: string, seed: number): string {

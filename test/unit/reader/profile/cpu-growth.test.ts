@@ -30,12 +30,12 @@ const compare = (before: unknown, after: unknown) =>
 
 describe('two CPU profiles', () => {
   it('name the function whose share of the busy time grew most, wherever it has moved', () => {
-    const before = profileOf({ render: 60, pack: 40, '(idle)': 900 })
+    const before = profileOf({ render: 60, pack: 40, '(idle)': 100 })
     const after = profileOf({ pack: 30, render: 30, validate: 40, '(idle)': 0 }, 100)
     const { verdict, grown, shrunk } = compare(before, after)
     assert.equal(
       verdict.sentence,
-      'validate (/app/shop.js:105) grew from 0.0 % to 40.0 % of the busy CPU time.',
+      'validate (/app/shop.js:105) grew from 0.0 % to 40.0 % of the busy CPU time, from 0 ms to 400 ms of CPU time per second.',
     )
     assert.deepEqual(
       grown.map(({ place, growthPercent }) => [place.name, Math.round(growthPercent)]),
@@ -50,14 +50,60 @@ describe('two CPU profiles', () => {
     )
   })
 
-  it('name none when no share grew, however idle the thread was', () => {
-    const { verdict, grown } = compare(
-      profileOf({ render: 6, pack: 4, '(idle)': 900 }),
-      profileOf({ render: 62, pack: 38 }),
-    )
+  it('name the function that took more time where no share grew', () => {
+    for (const idle of [9900, 400]) {
+      const { verdict, grown, beforeBusyPercent, busyPercent } = compare(
+        profileOf({ render: 100, '(idle)': idle }),
+        profileOf({ render: 10_000 }),
+      )
+      const [beforeMs, share] = [100_000 / (100 + idle), (100 / (100 + idle)) * 100]
+      assert.equal(
+        verdict.sentence,
+        `render (/app/shop.js:4) grew from ${beforeMs} ms to 1000 ms of CPU time per second.`,
+      )
+      assert.match(
+        verdict.hint ?? '',
+        new RegExp(`^The thread was busy for ${share}\\.0 % of the time before, 100\\.0 % now\\.`),
+      )
+      assert.deepEqual([beforeBusyPercent, busyPercent], [share, 100])
+      assert.deepEqual(
+        grown.map(({ place, ms }) => [place.name, ms]),
+        [['render', 1000]],
+      )
+    }
+  })
+
+  it('name none when neither share nor time grew', () => {
+    for (const [before, after] of [
+      [
+        { render: 600, pack: 400 },
+        { render: 620, pack: 380 },
+      ],
+      // The share of pack grew, and its time shrank.
+      [
+        { render: 600, pack: 400 },
+        { render: 100, pack: 100, '(idle)': 800 },
+      ],
+    ]) {
+      const { verdict } = compare(profileOf(before ?? {}), profileOf(after ?? {}))
+      assert.equal(verdict.found, false)
+      assert.match(
+        verdict.sentence,
+        /^No single function stands out: none grew by 5 % of the busy CPU time, or by 50 ms per second\.$/,
+      )
+    }
+  })
+
+  it('name none by a few busy samples', () => {
+    const idle = { '(idle)': 9998 }
+    for (const before of [{ work: 2, ...idle }, { work: 5000 }]) {
+      const { verdict } = compare(profileOf(before), profileOf({ other: 2, ...idle }))
+      assert.equal(verdict.found, false)
+      assert.match(verdict.sentence, /^No function stands out: the thread of the later profile was idle/)
+    }
+    const { verdict } = compare(profileOf({ work: 5000 }), profileOf({ other: 4 }))
     assert.equal(verdict.found, false)
-    assert.match(verdict.sentence, /^No single function stands out/)
-    assert.equal(grown[0]?.place.name, 'render')
+    assert.equal(verdict.sentence, 'after has 4 samples, too few to compare.')
   })
 
   it('are refused when one is something else', () => {
