@@ -18,16 +18,20 @@ export interface ThreadUse {
   readonly waitPercent?: number
 }
 
-/** Heap of a worker thread, bytes. */
+/** Memory of a worker thread, bytes. */
 export interface WorkerHeap {
   readonly id: number
   readonly name: string
   readonly heapUsed: number
   readonly heapTotal: number
+  /** Memory outside of the heap that objects of the heap own, `arrayBuffers` included. */
+  readonly external: number
+  /** Contents of ArrayBuffers and Buffers. */
+  readonly arrayBuffers: number
 }
 
 /**
- * Memory of the process, bytes. `rss` is the sum of `heapTotal`, `external`, each worker's `heapTotal`, and `rest`. External memory
+ * Memory of the process, bytes. `rss` is the sum of `heapTotal`, `external`, each worker's `heapTotal` and `external`, and `rest`. External memory
  * that was allocated and never touched is not resident; the sum is then larger.
  */
 export interface MemoryUse {
@@ -44,7 +48,7 @@ export interface MemoryUse {
   readonly arrayBuffers?: number
   /** Age of the main thread's figures, ms. A blocked main thread reports none. */
   readonly ageMs?: number
-  /** Worker threads that reported their heap. The memory of others is in `rest`. */
+  /** Worker threads that answered. The memory of others is in `rest`. */
   readonly workers: readonly WorkerHeap[]
   /** Native memory, code, stacks, and memory that was freed and not returned to the system. */
   readonly rest: number

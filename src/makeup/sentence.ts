@@ -50,7 +50,7 @@ export function memoryOwner(memory: MemoryUse): MemoryOwner {
   return memoryParts(memory)[0]?.owner ?? 'rest'
 }
 
-/** The worker thread whose heap holds the most memory; `undefined` when that is elsewhere. */
+/** The worker thread whose heap, or what its objects own, holds the most memory; `undefined` when that is elsewhere. */
 export function guiltyWorker(memory: MemoryUse): WorkerHeap | undefined {
   return memoryParts(memory)[0]?.worker
 }
@@ -85,42 +85,48 @@ export function memorySentence({ memory }: Makeup): string {
   if (!first || memory.heapTotal === undefined) return `memory ${formatSize(memory.rss)}`
   const next = others.slice(0, 2).map(({ words, bytes }) => `${words} ${formatSize(bytes)}`)
   const total = `memory ${formatSize(memory.rss)}: ${first.words} ${formatSize(first.bytes)}`
-  return `${[total, ...next].join(', ')}${HINTS[first.owner] ?? ''}`
+  return `${[total, ...next].join(', ')}${first.hint ?? ''}`
 }
 
-const HINTS: Partial<Record<MemoryOwner, string>> = {
-  buffers: '; a snapshot shows what refers to them, not their contents',
-  rest: '; no snapshot shows native memory',
-}
+const BUFFERS_HINT = '; a snapshot shows what refers to them, not their contents'
+const REST_HINT = '; no snapshot shows native memory'
 
 interface Part {
   readonly owner: MemoryOwner
   readonly words: string
   readonly bytes: number
+  /** For the log line, when this part is the largest. */
+  readonly hint?: string
   readonly worker?: WorkerHeap
 }
 
 /** Largest first, without what Node.js takes by itself: in a small process that would be the largest part. */
-function memoryParts({ heapTotal, external, arrayBuffers = 0, workers, ...memory }: MemoryUse): Part[] {
+function memoryParts({ heapTotal, external = 0, arrayBuffers = 0, workers, ...memory }: MemoryUse): Part[] {
   const { rest, restAtStart = 0 } = memory
-  const parts: Part[] = [{ owner: 'rest', words: 'native memory and code', bytes: rest }]
-  if (heapTotal !== undefined)
+  const parts: Part[] = [{ owner: 'rest', words: 'native memory and code', bytes: rest, hint: REST_HINT }]
+  if (heapTotal !== undefined) {
     parts.push({ owner: 'main', words: 'heap of the main thread', bytes: heapTotal })
-  if (external !== undefined) {
-    const others = Math.max(0, external - arrayBuffers)
-    parts.push({
-      owner: 'buffers',
-      words: 'Buffers and ArrayBuffers',
-      bytes: Math.min(arrayBuffers, external),
-    })
-    if (others > 0) parts.push({ owner: 'external', words: 'other external memory', bytes: others })
+    for (const part of externalParts({ external, arrayBuffers })) parts.push(part)
   }
   for (const worker of workers) {
-    const words = `heap of ${workerName(worker)}`
-    parts.push({ owner: 'worker', words, bytes: worker.heapTotal, worker })
+    const name = workerName(worker)
+    parts.push({ owner: 'worker', words: `heap of ${name}`, bytes: worker.heapTotal, worker })
+    for (const { words, ...part } of externalParts(worker))
+      parts.push({ ...part, owner: 'worker', words: `${words} of ${name}`, worker })
   }
   const weightOf = ({ owner, bytes }: Part): number => (owner === 'rest' ? bytes - restAtStart : bytes)
   return parts.sort((one, other) => weightOf(other) - weightOf(one))
+}
+
+function externalParts({ external, arrayBuffers }: Pick<WorkerHeap, 'external' | 'arrayBuffers'>): Part[] {
+  // Memory that was transferred to another thread counts in this one's arrayBuffers, and in the external of that one.
+  const buffers = Math.min(arrayBuffers, external)
+  return [
+    { owner: 'buffers', words: 'Buffers and ArrayBuffers', bytes: buffers, hint: BUFFERS_HINT },
+    ...(external > buffers
+      ? [{ owner: 'external' as const, words: 'other external memory', bytes: external - buffers }]
+      : []),
+  ]
 }
 
 /** Sorts by CPU use, largest first, without the monitor's own thread unless busy: it works while others wait. */

@@ -3,8 +3,9 @@ import { readRss } from '../base/rss'
 import { type HeapFigures, OWN_THREAD_NAME, type ThreadTime, type WorkerBirth } from '../base/thread-figures'
 import { epochMs, monotonicMs } from '../base/time'
 import { loadForkHelper } from '../capture/heap/fork/helper'
-import type { MemoryOfThreads } from '../capture/threads/list-workers'
+import type { MemoryOfThreads, ThreadMemory } from '../capture/threads/list-workers'
 import type { Picture } from '../dispatch/events'
+import type { WorkerHeap } from '../makeup/makeup'
 import { memoryUse } from '../makeup/memory'
 import { FlightRecorder } from '../makeup/recorder'
 import { type KnownThreads, Roster } from '../makeup/roster'
@@ -137,9 +138,7 @@ export class ProcessRecord {
     this.#addMark(now)
     const heaps = workers
       .filter(isOfApplication)
-      .flatMap(({ id, name, heapUsed, heapTotal }) =>
-        heapUsed === undefined || heapTotal === undefined ? [] : [{ id, name, heapUsed, heapTotal }],
-      )
+      .flatMap(({ id, name, memory }) => (memory ? [workerHeap({ id, name }, memory)] : []))
     const rss = main?.rss ?? readRss() ?? this.#rss
     const reported = this.#main.figures
     const figures = reported && main ? { ...reported, ...main, atMs: now.atMs } : reported
@@ -182,6 +181,13 @@ export class ProcessRecord {
 /** Neither the calling thread nor another one of this package. */
 function isOfApplication({ id, name }: { readonly id: number; readonly name: string }): boolean {
   return name !== OWN_THREAD_NAME && (isMainThread || id !== threadId)
+}
+
+function workerHeap(
+  { id, name }: { readonly id: number; readonly name: string },
+  { heapUsed, heapTotal, external, arrayBuffers }: ThreadMemory,
+): WorkerHeap {
+  return { id, name, heapUsed, heapTotal, external, arrayBuffers }
 }
 
 function readTimes(gcTimeMs: () => number): Times {

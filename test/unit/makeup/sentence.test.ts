@@ -108,6 +108,10 @@ describe('CPU', () => {
 
 describe('memory', () => {
   const of = (given: Partial<MemoryUse>) => ({ ...cpu([]), memory: { ...memory, ...given } })
+  const worker = (given: Partial<MemoryUse['workers'][number]>) => ({
+    ...{ id: 3, name: 'cache', heapUsed: MB, heapTotal: MB, external: 0, arrayBuffers: 0 },
+    ...given,
+  })
   const main = { heapUsed: 30 * MB, heapTotal: 40 * MB, external: 10 * MB, arrayBuffers: 8 * MB }
   const cases: [string, ReturnType<typeof of>, ReturnType<typeof memoryOwner>, string][] = [
     [
@@ -115,11 +119,30 @@ describe('memory', () => {
       of({
         ...main,
         rss: 400 * MB,
-        workers: [{ id: 3, name: 'cache', heapUsed: 290 * MB, heapTotal: 300 * MB }],
+        workers: [worker({ heapTotal: 300 * MB })],
         rest: 50 * MB,
       }),
       'worker',
       "memory 400MB: heap of worker 3 'cache' 300MB, native memory and code 50MB, heap of the main thread 40MB",
+    ],
+    [
+      'the Buffers of a worker',
+      of({
+        ...main,
+        rss: 440 * MB,
+        workers: [worker({ heapTotal: 15 * MB, external: 330 * MB, arrayBuffers: 320 * MB })],
+        rest: 50 * MB,
+      }),
+      'worker',
+      "memory 440MB: Buffers and ArrayBuffers of worker 3 'cache' 320MB, native memory and code 50MB, " +
+        'heap of the main thread 40MB; a snapshot shows what refers to them, not their contents',
+    ],
+    [
+      'memory that was transferred to a worker',
+      of({ ...main, rss: 400 * MB, workers: [worker({ external: 200 * MB })], rest: 50 * MB }),
+      'worker',
+      "memory 400MB: other external memory of worker 3 'cache' 200MB, native memory and code 50MB, " +
+        'heap of the main thread 40MB',
     ],
     [
       'the heap of the main thread',
