@@ -4,8 +4,9 @@
  */
 export type ThreadKind = 'main' | 'worker' | 'pool' | 'v8' | 'monitor' | 'other'
 
-/** CPU use of one thread, or of several of one kind that have no names of their own. */
+/** CPU use of one thread, or of several of one kind: those of one name, and beyond 24 entries the least busy. */
 export interface ThreadUse {
+  /** Empty for a worker without a name, and where the entry stands for threads of several names. */
   readonly name: string
   readonly kind: ThreadKind
   /** `threadId` of a worker. */
@@ -48,9 +49,12 @@ export interface MemoryUse {
   readonly arrayBuffers?: number
   /** Age of the main thread's figures, ms. A blocked main thread reports none. */
   readonly ageMs?: number
-  /** Worker threads that answered. The memory of others is in `rest`. */
+  /** Worker threads that answered. */
   readonly workers: readonly WorkerHeap[]
-  /** Native memory, code, stacks, and memory that was freed and not returned to the system. */
+  /**
+   * Native memory, code, stacks, SharedArrayBuffers, memory that was freed and not returned to the system, and all memory of workers
+   * that did not answer.
+   */
   readonly rest: number
   /** `rest` when the watch began: what Node.js and the loaded program take by themselves. Absent while it is not known. */
   readonly restAtStart?: number

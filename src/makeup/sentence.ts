@@ -1,5 +1,6 @@
 import { formatSize } from '../base/size'
 import type { Makeup, MemoryUse, ThreadUse, WorkerHeap } from './makeup'
+import { NOT_READ } from './threads'
 
 /** Owner of most of the CPU time. `waiting`: the process used next to none. */
 export type CpuOwner = 'main' | 'worker' | 'pool' | 'gc' | 'v8' | 'monitor' | 'other' | 'waiting'
@@ -11,6 +12,8 @@ export type MemoryOwner = 'main' | 'worker' | 'buffers' | 'external' | 'rest'
 const WAITING_PERCENT = 15
 /** From this share of the CPU time of the main thread and V8's threads on, garbage collection is the owner, percent. */
 const GC_BOUND_PERCENT = 30
+/** From this share of its own CPU time in collections on, V8's threads collect for the main thread too, percent. */
+const COLLECTING_PERCENT = 15
 /** Shortest wait for a CPU that the log line mentions, percent of the time. */
 const LEAST_WAIT_PERCENT = 20
 /** Longest name of a thread in a log line, characters. */
@@ -32,17 +35,18 @@ function isWaiting(cpuPercent: number, top: ThreadUse): boolean {
 
 /**
  * Share of garbage collection in the CPU time of the main thread and V8's threads, percent. V8's threads do most of a
- * collection while the main thread waits for them; the CPU time that they compile is small beside it.
+ * collection, but they compile too: only the main thread's own share shows which of the two it was.
  */
 function gcShare({ threads, gcPercent }: Makeup): number {
   if (gcPercent === undefined) return 0
   const percentOf = (wanted: ThreadUse['kind']): number =>
     threads.filter(({ kind }) => kind === wanted).reduce((sum, { cpuPercent }) => sum + cpuPercent, 0)
-  const v8Percent = percentOf('v8')
-  const usedPercent = percentOf('main') + v8Percent
+  const [mainPercent, v8Percent] = [percentOf('main'), percentOf('v8')]
+  const usedPercent = mainPercent + v8Percent
   // V8's threads also compile, which is most of the work of a process that has just started and is idle.
   if (usedPercent < WAITING_PERCENT) return 0
-  return Math.min(100, ((gcPercent + v8Percent) / usedPercent) * 100)
+  const isCollecting = (gcPercent / mainPercent) * 100 >= COLLECTING_PERCENT
+  return Math.min(100, ((gcPercent + (isCollecting ? v8Percent : 0)) / usedPercent) * 100)
 }
 
 /** Returns the owner of most of the memory. */
@@ -64,7 +68,8 @@ export function cpuSentence(makeup: Makeup): string {
   if (!top) return total
   if (owner === 'waiting')
     return `${total}: the process mostly waited (for a child process, a lock, a disk, the network)${waitOf(threads)}`
-  const share = (use: ThreadUse) => `${whole((use.cpuPercent / cpuPercent) * 100)} %`
+  // A thread that waits for a CPU all the time may have used none.
+  const share = (use: ThreadUse) => `${cpuPercent > 0 ? whole((use.cpuPercent / cpuPercent) * 100) : 0} %`
   const main = threads.find(({ kind }) => kind === 'main')
   const beside = main && main !== top ? `, the main thread ${share(main)}` : ''
   const used = `${total}: ${nameOf(top)} used ${share(top)} of it${beside}`
@@ -142,17 +147,17 @@ function nameOf(use: ThreadUse): string {
     case 'main':
       return 'the main thread'
     case 'worker':
-      return workerName({ id: id ?? 0, name })
+      return id === undefined ? `${count} workers together` : workerName({ id, name })
     case 'pool':
       return 'the thread pool (crypto, zlib, fs, dns)'
     case 'v8':
-      return "V8's threads (garbage collection, compilation)"
+      return "V8's threads (compilation or collection)"
     case 'monitor':
       return "the monitor's thread"
     case 'other':
-      return count > 1
-        ? `${count} threads named ${quoted(name)}`
-        : `a thread that is neither Node's nor a known worker's (${quoted(name)})`
+      if (name === NOT_READ) return name
+      if (count === 1) return `a thread that is neither Node's nor a known worker's (${quoted(name)})`
+      return name === '' ? `${count} other threads together` : `${count} threads named ${quoted(name)}`
   }
 }
 
