@@ -22,9 +22,10 @@ export interface MainReports {
   delayMs(nowMs: number): number
   /** Sets whether the main thread keeps reporting figures. */
   wantFigures(areWanted: boolean): void
-  /** State of the main thread's event loop, reported once {@link wantLoop} was called. */
-  readonly loop: LoopReport | undefined
-  /** Returns `loop` with the largest delay since the previous call. */
+  /**
+   * Returns the latest state of the main thread's event loop, with the largest delay since the previous call. Absent
+   * until {@link wantLoop} was called, and a report has come.
+   */
   takeLoop(): LoopReport | undefined
   wantLoop(): void
 }
