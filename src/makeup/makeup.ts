@@ -56,7 +56,10 @@ export interface MemoryUse {
    * that did not answer.
    */
   readonly rest: number
-  /** `rest` when the watch began: what Node.js and the loaded program take by themselves. Absent while it is not known. */
+  /**
+   * `rest` when the watch began: what Node.js and the loaded program take by themselves. At most 60 MB where worker threads are older
+   * than the watch. Absent while it is not known.
+   */
   readonly restAtStart?: number
 }
 

@@ -50,6 +50,9 @@ const LEAST_MARK_GAP_MS = 200
 /** Number of thread names that are remembered, those of ended threads included. */
 const NAMES_KEPT = 1024
 
+/** What Node.js takes by itself beside heap and external memory, with this library, about, bytes. */
+export const USUAL_REST = 60 * 1024 * 1024
+
 /** Stand for the kernel's ids of two threads where there is no /proc. */
 const MAIN = 1
 const MONITOR = 2
@@ -77,6 +80,8 @@ export class ProcessRecord {
   #markedAtMs = -Infinity
   #readings = 0
   #restAtStart: number | undefined
+  /** Whether a worker may be older than the first reading. The watch's own thread is the first of a process without one. */
+  #hasOlderWorkers = !isMainThread && threadId > 1
   /** The latest that could be read, bytes. */
   #rss = 0
 
@@ -101,7 +106,11 @@ export class ProcessRecord {
     const { figures } = this.#main
     const rss = readRss()
     this.#rss = rss ?? this.#rss
-    if (figures && rss !== undefined) this.#restAtStart ??= memoryUse(rss, figures, [], now.atMs).rest
+    if (figures && rss !== undefined && this.#restAtStart === undefined) {
+      const { rest } = memoryUse(rss, figures, [], now.atMs)
+      // Workers are only asked at a dump, so older ones are in this rest with all their memory.
+      this.#restAtStart = this.#hasOlderWorkers ? Math.min(rest, USUAL_REST) : rest
+    }
     this.#recorder.add({
       atEpochMs: epochMs(),
       cpuPercent,
@@ -125,6 +134,7 @@ export class ProcessRecord {
   /** Called when the main thread has started a worker thread. */
   noteWorker(birth: WorkerBirth): void {
     this.#roster.addWorker(birth)
+    if (birth.name !== OWN_THREAD_NAME) this.#hasOlderWorkers = true
   }
 
   /**
