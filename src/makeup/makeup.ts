@@ -4,8 +4,9 @@
  */
 export type ThreadKind = 'main' | 'worker' | 'pool' | 'v8' | 'monitor' | 'other'
 
-/** CPU use of one thread, or of several of one kind that have no names of their own. */
+/** CPU use of one thread, or of several of one kind: those of one name, and beyond 24 entries the least busy. */
 export interface ThreadUse {
+  /** Empty for a worker without a name, and where the entry stands for threads of several names. */
   readonly name: string
   readonly kind: ThreadKind
   /** `threadId` of a worker. */
@@ -18,16 +19,20 @@ export interface ThreadUse {
   readonly waitPercent?: number
 }
 
-/** Heap of a worker thread, bytes. */
+/** Memory of a worker thread, bytes. */
 export interface WorkerHeap {
   readonly id: number
   readonly name: string
   readonly heapUsed: number
   readonly heapTotal: number
+  /** Memory outside of the heap that objects of the heap own, `arrayBuffers` included. */
+  readonly external: number
+  /** Contents of ArrayBuffers and Buffers. */
+  readonly arrayBuffers: number
 }
 
 /**
- * Memory of the process, bytes. `rss` is the sum of `heapTotal`, `external`, each worker's `heapTotal`, and `rest`. External memory
+ * Memory of the process, bytes. `rss` is the sum of `heapTotal`, `external`, each worker's `heapTotal` and `external`, and `rest`. External memory
  * that was allocated and never touched is not resident; the sum is then larger.
  */
 export interface MemoryUse {
@@ -44,11 +49,17 @@ export interface MemoryUse {
   readonly arrayBuffers?: number
   /** Age of the main thread's figures, ms. A blocked main thread reports none. */
   readonly ageMs?: number
-  /** Worker threads that reported their heap. The memory of others is in `rest`. */
+  /** Worker threads that answered. */
   readonly workers: readonly WorkerHeap[]
-  /** Native memory, code, stacks, and memory that was freed and not returned to the system. */
+  /**
+   * Native memory, code, stacks, SharedArrayBuffers, memory that was freed and not returned to the system, and all memory of workers
+   * that did not answer.
+   */
   readonly rest: number
-  /** `rest` when the watch began: what Node.js and the loaded program take by themselves. Absent while it is not known. */
+  /**
+   * `rest` when the watch began: what Node.js and the loaded program take by themselves. At most 60 MB where worker threads are older
+   * than the watch. Absent while it is not known.
+   */
   readonly restAtStart?: number
 }
 

@@ -14,7 +14,7 @@ export function memoryUse(
   nowMs: number,
   restAtStart?: number,
 ): MemoryUse {
-  const ofWorkers = workers.reduce((sum, { heapTotal }) => sum + heapTotal, 0)
+  const ofWorkers = workers.reduce((sum, { heapTotal, external }) => sum + heapTotal + external, 0)
   if (figures === undefined) return { rss, workers, rest: Math.max(0, rss - ofWorkers) }
   const { atMs, heapUsed, heapTotal, heapLimit, external, arrayBuffers } = figures
   // V8 counts pages of the heap that it has not touched yet; those are not in the resident set.

@@ -1,5 +1,6 @@
 import { formatSize } from '../base/size'
 import type { Makeup, MemoryUse, ThreadUse, WorkerHeap } from './makeup'
+import { NOT_READ } from './threads'
 
 /** Owner of most of the CPU time. `waiting`: the process used next to none. */
 export type CpuOwner = 'main' | 'worker' | 'pool' | 'gc' | 'v8' | 'monitor' | 'other' | 'waiting'
@@ -11,6 +12,8 @@ export type MemoryOwner = 'main' | 'worker' | 'buffers' | 'external' | 'rest'
 const WAITING_PERCENT = 15
 /** From this share of the CPU time of the main thread and V8's threads on, garbage collection is the owner, percent. */
 const GC_BOUND_PERCENT = 30
+/** From this share of its own CPU time in collections on, V8's threads collect for the main thread too, percent. */
+const COLLECTING_PERCENT = 15
 /** Shortest wait for a CPU that the log line mentions, percent of the time. */
 const LEAST_WAIT_PERCENT = 20
 /** Longest name of a thread in a log line, characters. */
@@ -32,17 +35,18 @@ function isWaiting(cpuPercent: number, top: ThreadUse): boolean {
 
 /**
  * Share of garbage collection in the CPU time of the main thread and V8's threads, percent. V8's threads do most of a
- * collection while the main thread waits for them; the CPU time that they compile is small beside it.
+ * collection, but they compile too: only the main thread's own share shows which of the two it was.
  */
 function gcShare({ threads, gcPercent }: Makeup): number {
   if (gcPercent === undefined) return 0
   const percentOf = (wanted: ThreadUse['kind']): number =>
     threads.filter(({ kind }) => kind === wanted).reduce((sum, { cpuPercent }) => sum + cpuPercent, 0)
-  const v8Percent = percentOf('v8')
-  const usedPercent = percentOf('main') + v8Percent
+  const [mainPercent, v8Percent] = [percentOf('main'), percentOf('v8')]
+  const usedPercent = mainPercent + v8Percent
   // V8's threads also compile, which is most of the work of a process that has just started and is idle.
   if (usedPercent < WAITING_PERCENT) return 0
-  return Math.min(100, ((gcPercent + v8Percent) / usedPercent) * 100)
+  const isCollecting = (gcPercent / mainPercent) * 100 >= COLLECTING_PERCENT
+  return Math.min(100, ((gcPercent + (isCollecting ? v8Percent : 0)) / usedPercent) * 100)
 }
 
 /** Returns the owner of most of the memory. */
@@ -50,7 +54,7 @@ export function memoryOwner(memory: MemoryUse): MemoryOwner {
   return memoryParts(memory)[0]?.owner ?? 'rest'
 }
 
-/** The worker thread whose heap holds the most memory; `undefined` when that is elsewhere. */
+/** The worker thread whose heap, or what its objects own, holds the most memory; `undefined` when that is elsewhere. */
 export function guiltyWorker(memory: MemoryUse): WorkerHeap | undefined {
   return memoryParts(memory)[0]?.worker
 }
@@ -64,7 +68,8 @@ export function cpuSentence(makeup: Makeup): string {
   if (!top) return total
   if (owner === 'waiting')
     return `${total}: the process mostly waited (for a child process, a lock, a disk, the network)${waitOf(threads)}`
-  const share = (use: ThreadUse) => `${whole((use.cpuPercent / cpuPercent) * 100)} %`
+  // A thread that waits for a CPU all the time may have used none.
+  const share = (use: ThreadUse) => `${cpuPercent > 0 ? whole((use.cpuPercent / cpuPercent) * 100) : 0} %`
   const main = threads.find(({ kind }) => kind === 'main')
   const beside = main && main !== top ? `, the main thread ${share(main)}` : ''
   const used = `${total}: ${nameOf(top)} used ${share(top)} of it${beside}`
@@ -85,42 +90,48 @@ export function memorySentence({ memory }: Makeup): string {
   if (!first || memory.heapTotal === undefined) return `memory ${formatSize(memory.rss)}`
   const next = others.slice(0, 2).map(({ words, bytes }) => `${words} ${formatSize(bytes)}`)
   const total = `memory ${formatSize(memory.rss)}: ${first.words} ${formatSize(first.bytes)}`
-  return `${[total, ...next].join(', ')}${HINTS[first.owner] ?? ''}`
+  return `${[total, ...next].join(', ')}${first.hint ?? ''}`
 }
 
-const HINTS: Partial<Record<MemoryOwner, string>> = {
-  buffers: '; a snapshot shows what refers to them, not their contents',
-  rest: '; no snapshot shows native memory',
-}
+const BUFFERS_HINT = '; a snapshot shows what refers to them, not their contents'
+const REST_HINT = '; no snapshot shows native memory'
 
 interface Part {
   readonly owner: MemoryOwner
   readonly words: string
   readonly bytes: number
+  /** For the log line, when this part is the largest. */
+  readonly hint?: string
   readonly worker?: WorkerHeap
 }
 
 /** Largest first, without what Node.js takes by itself: in a small process that would be the largest part. */
-function memoryParts({ heapTotal, external, arrayBuffers = 0, workers, ...memory }: MemoryUse): Part[] {
+function memoryParts({ heapTotal, external = 0, arrayBuffers = 0, workers, ...memory }: MemoryUse): Part[] {
   const { rest, restAtStart = 0 } = memory
-  const parts: Part[] = [{ owner: 'rest', words: 'native memory and code', bytes: rest }]
-  if (heapTotal !== undefined)
+  const parts: Part[] = [{ owner: 'rest', words: 'native memory and code', bytes: rest, hint: REST_HINT }]
+  if (heapTotal !== undefined) {
     parts.push({ owner: 'main', words: 'heap of the main thread', bytes: heapTotal })
-  if (external !== undefined) {
-    const others = Math.max(0, external - arrayBuffers)
-    parts.push({
-      owner: 'buffers',
-      words: 'Buffers and ArrayBuffers',
-      bytes: Math.min(arrayBuffers, external),
-    })
-    if (others > 0) parts.push({ owner: 'external', words: 'other external memory', bytes: others })
+    for (const part of externalParts({ external, arrayBuffers })) parts.push(part)
   }
   for (const worker of workers) {
-    const words = `heap of ${workerName(worker)}`
-    parts.push({ owner: 'worker', words, bytes: worker.heapTotal, worker })
+    const name = workerName(worker)
+    parts.push({ owner: 'worker', words: `heap of ${name}`, bytes: worker.heapTotal, worker })
+    for (const { words, ...part } of externalParts(worker))
+      parts.push({ ...part, owner: 'worker', words: `${words} of ${name}`, worker })
   }
   const weightOf = ({ owner, bytes }: Part): number => (owner === 'rest' ? bytes - restAtStart : bytes)
   return parts.sort((one, other) => weightOf(other) - weightOf(one))
+}
+
+function externalParts({ external, arrayBuffers }: Pick<WorkerHeap, 'external' | 'arrayBuffers'>): Part[] {
+  // Memory that was transferred to another thread counts in this one's arrayBuffers, and in the external of that one.
+  const buffers = Math.min(arrayBuffers, external)
+  return [
+    { owner: 'buffers', words: 'Buffers and ArrayBuffers', bytes: buffers, hint: BUFFERS_HINT },
+    ...(external > buffers
+      ? [{ owner: 'external' as const, words: 'other external memory', bytes: external - buffers }]
+      : []),
+  ]
 }
 
 /** Sorts by CPU use, largest first, without the monitor's own thread unless busy: it works while others wait. */
@@ -136,17 +147,17 @@ function nameOf(use: ThreadUse): string {
     case 'main':
       return 'the main thread'
     case 'worker':
-      return workerName({ id: id ?? 0, name })
+      return id === undefined ? `${count} workers together` : workerName({ id, name })
     case 'pool':
       return 'the thread pool (crypto, zlib, fs, dns)'
     case 'v8':
-      return "V8's threads (garbage collection, compilation)"
+      return "V8's threads (compilation or collection)"
     case 'monitor':
       return "the monitor's thread"
     case 'other':
-      return count > 1
-        ? `${count} threads named ${quoted(name)}`
-        : `a thread that is neither Node's nor a known worker's (${quoted(name)})`
+      if (name === NOT_READ) return name
+      if (count === 1) return `a thread that is neither Node's nor a known worker's (${quoted(name)})`
+      return name === '' ? `${count} other threads together` : `${count} threads named ${quoted(name)}`
   }
 }
 

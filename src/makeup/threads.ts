@@ -116,8 +116,13 @@ function growth(start: number | undefined, end: number): number {
   return start === undefined || end < start ? end : end - start
 }
 
-/** Longest list of threads; the smallest ones beyond it are combined into one entry. */
+/** Longest list of threads; the smallest workers, and the smallest threads of addons, are then combined. */
 export const MOST_ENTRIES = 24
+/** In a longer list, workers and threads of addons with an entry each: besides, there is one of each kind, and two combined. */
+const MOST_SINGLE = MOST_ENTRIES - 6
+
+/** Name of the entry for CPU time that no thread accounts for. */
+export const NOT_READ = 'threads that ended or could not be read'
 
 /** CPU time that no thread accounts for gets an entry from this on, ms, and from this share of the process's time. */
 const LEAST_MISSING_MS = 30
@@ -145,17 +150,37 @@ export function threadUses(
   }
   const missingMs = cpuMs - knownMs
   if (missingMs > Math.max(LEAST_MISSING_MS, cpuMs * LEAST_MISSING_SHARE)) {
-    const identity = { kind: 'other', name: 'threads that ended or could not be read' } as const
+    const identity = { kind: 'other', name: NOT_READ } as const
     groups.set('', { identity, cpuMs: missingMs, waitMs: NaN, count: 1 })
   }
-  const sorted = [...groups.values()].sort((one, other) => other.cpuMs - one.cpuMs)
-  const rest = sorted.splice(MOST_ENTRIES - 1)
-  if (rest.length > 0) {
-    const sum = rest.reduce((total, group) => total + group.cpuMs, 0)
-    const count = rest.reduce((total, group) => total + group.count, 0)
-    sorted.push({ identity: { kind: 'other', name: 'all others' }, cpuMs: sum, waitMs: NaN, count })
-  }
-  return sorted.map((group) => useOf(group, spanMs))
+  return bounded([...groups.values()].sort(largestFirst)).map((group) => useOf(group, spanMs))
+}
+
+function largestFirst(one: Group, other: Group): number {
+  return other.cpuMs - one.cpuMs
+}
+
+/** The main thread keeps its entry, however small: the log line compares with it. */
+function bounded(groups: readonly Group[]): readonly Group[] {
+  if (groups.length <= MOST_ENTRIES) return groups
+  const isOfMany = ({ identity }: Group): boolean => COMBINED_KINDS.some((kind) => kind === identity.kind)
+  const rest = groups.filter(isOfMany).slice(MOST_SINGLE)
+  const kept = groups.filter((group) => !rest.includes(group))
+  const combined = COMBINED_KINDS.flatMap((kind) =>
+    combine(rest.filter(({ identity }) => identity.kind === kind)),
+  )
+  return [...kept, ...combined].sort(largestFirst)
+}
+
+const COMBINED_KINDS = ['worker', 'other'] as const
+
+/** @param groups - All of one kind. */
+function combine(groups: readonly Group[]): readonly Group[] {
+  const [first, ...others] = groups
+  if (!first || others.length === 0) return groups
+  const cpuMs = groups.reduce((sum, group) => sum + group.cpuMs, 0)
+  const count = groups.reduce((sum, group) => sum + group.count, 0)
+  return [{ identity: { kind: first.identity.kind, name: '' }, cpuMs, waitMs: NaN, count }]
 }
 
 interface Group {
@@ -172,7 +197,8 @@ function useOf({ identity: { kind, name, id }, cpuMs, waitMs, count }: Group, sp
     ...(id === undefined ? {} : { id }),
     ...(count === 1 ? {} : { count }),
     cpuPercent: percent(cpuMs, spanMs),
-    ...(Number.isNaN(waitMs) ? {} : { waitPercent: percent(waitMs, spanMs) }),
+    // The kernel's clock and ours differ a little.
+    ...(Number.isNaN(waitMs) ? {} : { waitPercent: Math.min(100, percent(waitMs, spanMs)) }),
   }
 }
 

@@ -72,16 +72,11 @@ export class Beats implements MainReports {
     else Atomics.and(this.#words, WANTED, ~WANT_FIGURES)
   }
 
-  get loop(): LoopReport | undefined {
+  takeLoop(): LoopReport | undefined {
     const [atMs = 0, delayMs = 0] = [this.#figures[LOOP_AT], this.#figures[DELAY]]
     const [idleMs = 0, activeMs = 0] = [this.#figures[IDLE], this.#figures[ACTIVE]]
-    return atMs === 0 ? undefined : { atMs, delayMs, idleMs, activeMs }
-  }
-
-  takeLoop(): LoopReport | undefined {
-    const { loop } = this
     this.#figures[DELAY] = 0
-    return loop
+    return atMs === 0 ? undefined : { atMs, delayMs, idleMs, activeMs }
   }
 
   wantLoop(): void {

@@ -12,10 +12,6 @@ export class LocalReports implements MainReports {
     return readHeapFigures()
   }
 
-  get loop(): LoopReport {
-    return this.#meter.report()
-  }
-
   /** Delay of the event loop, ms: as a reading is made by that loop, it is late by as much. */
   delayMs(nowMs: number): number {
     const readAtMs = this.#readAtMs ?? nowMs
@@ -24,7 +20,7 @@ export class LocalReports implements MainReports {
   }
 
   takeLoop(): LoopReport {
-    return this.loop
+    return this.#meter.report()
   }
 
   wantFigures(): void {

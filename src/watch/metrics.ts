@@ -1,4 +1,5 @@
 import { readContainerUse } from '../system/container'
+import type { LoopReport } from '../system/loop-meter'
 import type { Sampler } from '../system/usage'
 import type { MainReports } from './process-record'
 
@@ -6,8 +7,8 @@ import type { MainReports } from './process-record'
 export type Metric =
   'heap' | 'external' | 'eventLoopDelay' | 'eventLoopUtilization' | 'container' | 'function'
 
-/** Builds the sampler of each metric for a threshold. */
-export type Samplers = Readonly<Record<Exclude<Metric, 'function'>, (threshold: number) => Sampler>>
+/** Builds the sampler of each metric for a threshold, which may change. */
+export type Samplers = Readonly<Record<Exclude<Metric, 'function'>, (threshold: () => number) => Sampler>>
 
 /**
  * Samplers for the metrics of named rules. A report of the main thread counts as a reading only when it is new: a
@@ -28,6 +29,7 @@ export function createMetrics(main: MainReports): Samplers {
       },
     }
   }
+  const ofLoop = loopSamplers(main)
   return {
     heap: () =>
       whenNew(
@@ -39,24 +41,45 @@ export function createMetrics(main: MainReports): Samplers {
         () => main.figures,
         ({ external }) => external,
       ),
-    eventLoopDelay: () =>
-      whenNew(
-        () => main.takeLoop(),
-        ({ delayMs }) => delayMs,
-      ),
+    eventLoopDelay: () => ofLoop(({ delayMs }) => delayMs),
     eventLoopUtilization: () => {
       let before: { readonly idleMs: number; readonly activeMs: number } | undefined
-      return whenNew(
-        () => main.loop,
-        (loop) => {
-          const from = before
-          before = loop
-          if (!from) return undefined
-          const activeMs = loop.activeMs - from.activeMs
-          return (activeMs / (activeMs + loop.idleMs - from.idleMs)) * 100
-        },
-      )
+      return ofLoop((loop) => {
+        const from = before
+        before = loop
+        if (!from) return undefined
+        const activeMs = loop.activeMs - from.activeMs
+        return (activeMs / (activeMs + loop.idleMs - from.idleMs)) * 100
+      })
     },
-    container: (threshold) => ({ sample: () => readContainerUse(threshold) }),
+    container: (threshold) => ({ sample: () => readContainerUse(threshold()) }),
+  }
+}
+
+/** Taking a report of the event loop empties its meter, so each report is passed to all samplers. */
+function loopSamplers(
+  main: Pick<MainReports, 'takeLoop'>,
+): (valueOf: (loop: LoopReport) => number | undefined) => Sampler {
+  /** For each sampler the latest report, with the largest delay since the sampler's previous reading. */
+  const pending: { loop?: LoopReport | undefined }[] = []
+  let takenAtMs = -Infinity
+  const take = (): void => {
+    const loop = main.takeLoop()
+    if (!loop || loop.atMs <= takenAtMs) return
+    takenAtMs = loop.atMs
+    for (const each of pending)
+      each.loop = { ...loop, delayMs: Math.max(loop.delayMs, each.loop?.delayMs ?? 0) }
+  }
+  return (valueOf) => {
+    const own: { loop?: LoopReport | undefined } = {}
+    pending.push(own)
+    return {
+      sample() {
+        take()
+        const { loop } = own
+        own.loop = undefined
+        return loop && valueOf(loop)
+      },
+    }
   }
 }

@@ -3,8 +3,9 @@ import { readRss } from '../base/rss'
 import { type HeapFigures, OWN_THREAD_NAME, type ThreadTime, type WorkerBirth } from '../base/thread-figures'
 import { epochMs, monotonicMs } from '../base/time'
 import { loadForkHelper } from '../capture/heap/fork/helper'
-import type { MemoryOfThreads } from '../capture/threads/list-workers'
+import type { MemoryOfThreads, ThreadMemory } from '../capture/threads/list-workers'
 import type { Picture } from '../dispatch/events'
+import type { WorkerHeap } from '../makeup/makeup'
 import { memoryUse } from '../makeup/memory'
 import { FlightRecorder } from '../makeup/recorder'
 import { type KnownThreads, Roster } from '../makeup/roster'
@@ -21,9 +22,10 @@ export interface MainReports {
   delayMs(nowMs: number): number
   /** Sets whether the main thread keeps reporting figures. */
   wantFigures(areWanted: boolean): void
-  /** State of the main thread's event loop, reported once {@link wantLoop} was called. */
-  readonly loop: LoopReport | undefined
-  /** Returns `loop` with the largest delay since the previous call. */
+  /**
+   * Returns the latest state of the main thread's event loop, with the largest delay since the previous call. Absent
+   * until {@link wantLoop} was called, and a report has come.
+   */
   takeLoop(): LoopReport | undefined
   wantLoop(): void
 }
@@ -47,6 +49,9 @@ const IDLE_READINGS = 10
 const LEAST_MARK_GAP_MS = 200
 /** Number of thread names that are remembered, those of ended threads included. */
 const NAMES_KEPT = 1024
+
+/** What Node.js takes by itself beside heap and external memory, with this library, about, bytes. */
+export const USUAL_REST = 60 * 1024 * 1024
 
 /** Stand for the kernel's ids of two threads where there is no /proc. */
 const MAIN = 1
@@ -75,6 +80,8 @@ export class ProcessRecord {
   #markedAtMs = -Infinity
   #readings = 0
   #restAtStart: number | undefined
+  /** Whether a worker may be older than the first reading. The watch's own thread is the first of a process without one. */
+  #hasOlderWorkers = !isMainThread && threadId > 1
   /** The latest that could be read, bytes. */
   #rss = 0
 
@@ -99,7 +106,11 @@ export class ProcessRecord {
     const { figures } = this.#main
     const rss = readRss()
     this.#rss = rss ?? this.#rss
-    if (figures && rss !== undefined) this.#restAtStart ??= memoryUse(rss, figures, [], now.atMs).rest
+    if (figures && rss !== undefined && this.#restAtStart === undefined) {
+      const { rest } = memoryUse(rss, figures, [], now.atMs)
+      // Workers are only asked at a dump, so older ones are in this rest with all their memory.
+      this.#restAtStart = this.#hasOlderWorkers ? Math.min(rest, USUAL_REST) : rest
+    }
     this.#recorder.add({
       atEpochMs: epochMs(),
       cpuPercent,
@@ -123,6 +134,7 @@ export class ProcessRecord {
   /** Called when the main thread has started a worker thread. */
   noteWorker(birth: WorkerBirth): void {
     this.#roster.addWorker(birth)
+    if (birth.name !== OWN_THREAD_NAME) this.#hasOlderWorkers = true
   }
 
   /**
@@ -137,9 +149,7 @@ export class ProcessRecord {
     this.#addMark(now)
     const heaps = workers
       .filter(isOfApplication)
-      .flatMap(({ id, name, heapUsed, heapTotal }) =>
-        heapUsed === undefined || heapTotal === undefined ? [] : [{ id, name, heapUsed, heapTotal }],
-      )
+      .flatMap(({ id, name, memory }) => (memory ? [workerHeap({ id, name }, memory)] : []))
     const rss = main?.rss ?? readRss() ?? this.#rss
     const reported = this.#main.figures
     const figures = reported && main ? { ...reported, ...main, atMs: now.atMs } : reported
@@ -182,6 +192,13 @@ export class ProcessRecord {
 /** Neither the calling thread nor another one of this package. */
 function isOfApplication({ id, name }: { readonly id: number; readonly name: string }): boolean {
   return name !== OWN_THREAD_NAME && (isMainThread || id !== threadId)
+}
+
+function workerHeap(
+  { id, name }: { readonly id: number; readonly name: string },
+  { heapUsed, heapTotal, external, arrayBuffers }: ThreadMemory,
+): WorkerHeap {
+  return { id, name, heapUsed, heapTotal, external, arrayBuffers }
 }
 
 function readTimes(gcTimeMs: () => number): Times {

@@ -212,9 +212,10 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
     ...createMetrics(main),
   }
   const stopLoops = rules.flatMap((rule) => {
-    const sampler = rule.metric === 'function' ? undefined : samplers[rule.metric](rule.threshold)
-    if (!sampler) return []
     const { name, intervalMs } = rule
+    const threshold = (): number => watched.get(name)?.rule.threshold ?? rule.threshold
+    const sampler = rule.metric === 'function' ? undefined : samplers[rule.metric](threshold)
+    if (!sampler) return []
     const isMean = MEAN_METRICS.has(rule.metric)
     const onReading = () => record.mark()
     return startReadingLoop({

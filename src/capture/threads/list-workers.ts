@@ -10,13 +10,12 @@ export interface ListedWorker {
   readonly id: number
   /** Name of the worker; empty if it has none. */
   readonly name: string
-  /** Heap of the worker, bytes. Absent when it did not answer in time. */
-  readonly heapUsed?: number
-  readonly heapTotal?: number
+  /** Absent when it did not answer in time. */
+  readonly memory?: ThreadMemory
 }
 
-/** Memory of the main thread, and the resident set of the process at the same moment, bytes. */
-export interface MainMemory {
+/** Memory of one thread, and the resident set of the process at the same moment, bytes. */
+export interface ThreadMemory {
   readonly rss: number
   readonly heapUsed: number
   readonly heapTotal: number
@@ -28,7 +27,7 @@ export interface MainMemory {
 export interface MemoryOfThreads {
   readonly workers: readonly ListedWorker[]
   /** Absent when it did not answer in time. */
-  readonly main?: MainMemory
+  readonly main?: ThreadMemory
 }
 
 /** Longest time for a list, ms. Idle and spinning workers answer within 10 ms, one in a long native call does not. */
@@ -65,11 +64,14 @@ export async function listWorkers(
   }
 }
 
-/** V8 keeps the text of every expression that it evaluates, so it is always the same. */
+/**
+ * V8 keeps the text of every expression that it evaluates, so it is always the same. `Runtime.getHeapUsage` says nothing of a
+ * thread's Buffers before Node 24.
+ */
 const MEMORY_USAGE = { expression: 'process.memoryUsage()', returnByValue: true }
 
 async function listOver(session: Session, early: AbortSignal): Promise<MemoryOfThreads> {
-  let main: MainMemory | undefined
+  let main: ThreadMemory | undefined
   // Before the workers are listed: by then it is answered.
   session.post('Runtime.evaluate', MEMORY_USAGE, (error, answer?: Partial<Runtime.EvaluateReturnType>) => {
     if (!error) main = memoryOf(answer?.result?.value)
@@ -78,8 +80,9 @@ async function listOver(session: Session, early: AbortSignal): Promise<MemoryOfT
   const asked: Promise<void>[] = []
   const ask = async (worker: AttachedWorker): Promise<void> => {
     try {
-      const usage = await worker.ask<HeapUsage>('Runtime.getHeapUsage')
-      workers.set(worker, { id: worker.id, name: worker.name, ...heapOf(usage) })
+      const answer = await worker.ask<Partial<Runtime.EvaluateReturnType>>('Runtime.evaluate', MEMORY_USAGE)
+      const memory = memoryOf(answer.result?.value)
+      if (memory) workers.set(worker, { id: worker.id, name: worker.name, memory })
     } catch {
       return
     }
@@ -106,20 +109,9 @@ async function listOver(session: Session, early: AbortSignal): Promise<MemoryOfT
 }
 
 /** The application may have replaced what was called. */
-function memoryOf(usage: unknown): MainMemory | undefined {
-  const { rss, heapUsed, heapTotal, external, arrayBuffers } = Object(usage) as Partial<MainMemory>
+function memoryOf(usage: unknown): ThreadMemory | undefined {
+  const { rss, heapUsed, heapTotal, external, arrayBuffers } = Object(usage) as Partial<ThreadMemory>
   const memory = { rss, heapUsed, heapTotal, external, arrayBuffers }
   const areNumbers = Object.values(memory).every((bytes) => typeof bytes === 'number')
-  return areNumbers ? (memory as MainMemory) : undefined
-}
-
-interface HeapUsage {
-  readonly usedSize?: unknown
-  readonly totalSize?: unknown
-}
-
-function heapOf({ usedSize, totalSize }: HeapUsage): Pick<ListedWorker, 'heapUsed' | 'heapTotal'> {
-  return typeof usedSize === 'number' && typeof totalSize === 'number'
-    ? { heapUsed: usedSize, heapTotal: totalSize }
-    : {}
+  return areNumbers ? (memory as ThreadMemory) : undefined
 }

@@ -21,6 +21,9 @@ const LEAST_AGE_MS = 1000
 /** Number of workers that a dump considers, at most. */
 const MOST_WORKERS = 1024
 
+/** A profiled worker gives its profile up to one that has used this many times its CPU time, when all are taken. */
+const CLEARLY_BUSIER = 2
+
 /** A profile with a smaller busy share is of an idle worker, where the system shows no CPU time of threads. */
 const LEAST_BUSY_SHARE = 0.05
 
@@ -98,7 +101,6 @@ class WorkerProfiles implements RunningWorkerProfiles {
   #failure: string | undefined
   /** Whether the workers that there were at the beginning are known: all others are born later. */
   #isListed = false
-  #begun = 0
 
   constructor(parts: WorkerProfilesParts) {
     this.#parts = parts
@@ -123,23 +125,20 @@ class WorkerProfiles implements RunningWorkerProfiles {
     this.#over.abort()
     const done = new AbortController()
     const late = pause(deadlineMs, done.signal)
-    const [profiles, notes]: [WorkerProfile[], WorkerNote[]] = [[], []]
-    // Profiles are written one after the other: each passes through the main thread and this thread as text.
-    const watched = [...this.#workers.values()].map((worker) => ({ worker, busyMs: worker.busyMs }))
-    for (const { worker } of guiltiestFirst(watched)) {
-      const profile = await worker.stop(late)
-      if (profile && worker.isIdle(profile)) continue
-      if (profile) profiles.push(worker.describe(profile))
-      const note = worker.note()
-      if (note) notes.push(note)
-    }
+    // The busiest first: profiles are written one after the other, and an early end may leave no time for the last ones.
+    const workers = guiltiestFirst([...this.#workers.values()])
+    // All at once: a worker in one long native call must not use up the time of the others.
+    const stopped = await Promise.all(workers.map((worker) => worker.stop(late)))
     done.abort()
     this.abandon()
+    const profiles = stopped.flatMap(({ profile }) => profile ?? [])
+    const notes = stopped.flatMap(({ note }) => note ?? [])
     return { profiles, notes, ...(this.#failure === undefined ? {} : { failure: this.#failure }) }
   }
 
   abandon(): void {
     this.#over.abort()
+    for (const worker of this.#workers.values()) worker.abandon()
     this.#session?.disconnect()
     this.#session = undefined
   }
@@ -147,12 +146,8 @@ class WorkerProfiles implements RunningWorkerProfiles {
   #attached(worker: AttachedWorker): void {
     if (worker.id === this.#parts.ownThreadId || worker.name === OWN_THREAD_NAME) return
     if (this.#over.signal.aborted || this.#workers.size >= MOST_WORKERS) return
-    const watched = new Watched(
-      worker,
-      this.#parts,
-      { beganAtMs: this.#beganAtMs, wasThere: !this.#isListed },
-      this.#over.signal,
-    )
+    const dump = { beganAtMs: this.#beganAtMs, wasThere: !this.#isListed }
+    const watched = new Watched(worker, this.#parts, dump)
     this.#workers.set(worker, watched)
     void watched.identify().then((isKnown) => {
       if (!isKnown) this.#begin(watched)
@@ -163,19 +158,25 @@ class WorkerProfiles implements RunningWorkerProfiles {
     const { signal } = this.#over
     while (!signal.aborted) {
       await pause(LOOK_EVERY_MS, signal)
-      for (const worker of this.#workers.values()) if (!signal.aborted && worker.isBusy()) this.#begin(worker)
+      if (signal.aborted) return
+      const busy = [...this.#workers.values()].filter((worker) => worker.look())
+      for (const worker of guiltiestFirst(busy)) this.#begin(worker)
     }
   }
 
+  /** All profiles taken, a worker gets that of the one with the least CPU time, if it has used clearly more. */
   #begin(worker: Watched): void {
-    if (this.#begun < this.#parts.most) {
-      this.#begun++
-      worker.begin()
-    } else {
-      worker.leaveOut(
-        `more than ${this.#parts.most} workers were busy, or the disk has no room for more profiles`,
-      )
+    const { most } = this.#parts
+    const profiled = [...this.#workers.values()].filter(({ isProfiled }) => isProfiled)
+    if (profiled.length >= most) {
+      const least = guiltiestFirst(profiled).at(-1)
+      const why = `more than ${most} workers were busy, or the disk has no room for more profiles`
+      const isClearlyBusier =
+        least && worker.busyMs < Infinity && worker.busyMs >= CLEARLY_BUSIER * least.busyMs
+      if (!isClearlyBusier) return worker.passOver(why)
+      least.giveUp(why)
     }
+    worker.begin()
   }
 }
 
@@ -185,13 +186,16 @@ class Watched {
   readonly #parts: WorkerProfilesParts
   readonly #beganAtMs: number
   readonly #wasThere: boolean
-  readonly #over: AbortSignal
+  readonly #over = new AbortController()
+  #settleEnd: () => void = () => undefined
+  /** Resolves when the worker has ended: it answers nothing any more. */
+  readonly #end = new Promise<void>((resolve) => (this.#settleEnd = resolve))
   #threadId: number | undefined
   readonly #attachedAtMs = monotonicMs()
   #cpuMsBefore = 0
   #cpuMsLast = 0
   #busy: BusyWatch | undefined
-  #state: 'unknown' | 'watched' | 'starting' | 'running' | 'ended' | 'leftOut' = 'unknown'
+  #state: 'unknown' | 'watched' | 'starting' | 'running' | 'stopped' | 'ended' | 'leftOut' = 'unknown'
   #startedAtMs = 0
   #why: string | undefined
   #hasForgotten = false
@@ -201,18 +205,20 @@ class Watched {
     worker: AttachedWorker,
     parts: WorkerProfilesParts,
     dump: { readonly beganAtMs: number; readonly wasThere: boolean },
-    over: AbortSignal,
   ) {
     this.#worker = worker
     this.#parts = parts
     this.#beganAtMs = dump.beganAtMs
     this.#wasThere = dump.wasThere
-    this.#over = over
   }
 
+  /** CPU time since the dump began, as of the latest look. A worker whose CPU use is unknown counts as the busiest. */
   get busyMs(): number {
-    this.#readCpu()
-    return this.#cpuMsLast - this.#cpuMsBefore
+    return this.#threadId === undefined ? Infinity : this.#cpuMsLast - this.#cpuMsBefore
+  }
+
+  get isProfiled(): boolean {
+    return this.#state === 'starting' || this.#state === 'running'
   }
 
   /** @returns `false` where the system does not show the CPU time of this worker. */
@@ -236,27 +242,52 @@ class Watched {
     }
   }
 
-  isBusy(): boolean {
+  /** Reads the CPU time. @returns Whether the worker is busy, and not profiled. */
+  look(): boolean {
+    this.#readCpu()
     if (this.#state !== 'watched' || !this.#busy) return false
     if (!this.#wasThere && monotonicMs() - this.#attachedAtMs < LEAST_AGE_MS) return false
-    this.#readCpu()
     return this.#busy.isBusy(monotonicMs(), this.#cpuMsLast)
   }
 
   begin(): void {
     this.#state = 'starting'
-    this.#start().catch((error: unknown) => this.leaveOut(messageOf(error)))
+    this.#why = undefined
+    this.#start().catch((error: unknown) => {
+      if (this.isProfiled) this.#leaveOut(messageOf(error))
+    })
   }
 
-  leaveOut(why: string): void {
-    if (this.#state !== 'ended') this.#state = 'leftOut'
-    this.#why ??= why
+  /** Notes why the worker is not profiled now. It may be later in the dump. */
+  passOver(why: string): void {
+    this.#why = why
+  }
+
+  /** Discards the profile, for good: two workers that are busy by turns would else lose theirs by turns. */
+  giveUp(why: string): void {
+    this.#leaveOut(why)
+    // Nothing of the profile is sent.
+    this.#worker.ask('Profiler.disable').catch(() => undefined)
+  }
+
+  #leaveOut(why: string): void {
+    this.#state = 'leftOut'
+    this.#why = why
+    this.abandon()
+  }
+
+  /** Ends what runs beside the profile. */
+  abandon(): void {
+    this.#over.abort()
   }
 
   /** The worker has ended, and its profile is lost. */
   ended(): void {
-    if (this.#state === 'running' || this.#state === 'starting') this.#why = 'it ended during the dump'
+    if (this.#state === 'stopped') return
+    if (this.isProfiled) this.#why = 'it ended during the dump'
     this.#state = 'ended'
+    this.#settleEnd()
+    this.abandon()
   }
 
   async #start(): Promise<void> {
@@ -271,7 +302,7 @@ class Watched {
     this.#startedAtMs = monotonicMs()
     const cpuMs = (): number | undefined =>
       this.#threadId === undefined ? undefined : this.#parts.cpuMs(this.#threadId)
-    if (!(await waitForLongStretch({ turn: () => this.#turn(), cpuMs }, this.#over))) return
+    if (!(await waitForLongStretch({ turn: () => this.#turn(), cpuMs }, this.#over.signal))) return
     this.#hasForgotten = true
     // If this fails, the profile is still useful.
     for (const answer of forgetOptimizedCode((method) => this.#worker.ask(method)))
@@ -289,27 +320,38 @@ class Watched {
     })
   }
 
+  /** Ends the profile. CPU time counts until this call, however late the answer comes. */
+  async stop(late: Promise<void>): Promise<{ readonly profile?: WorkerProfile; readonly note?: WorkerNote }> {
+    this.#readCpu()
+    const profile = await this.#stopped(late)
+    if (profile && this.#isIdle(profile)) return {}
+    const note = this.#note()
+    return { ...(profile && { profile: this.#describe(profile) }), ...(note && { note }) }
+  }
+
   /** @returns `undefined` when there is no profile, or it did not come in time. */
-  async stop(late: Promise<void>): Promise<Profiler.Profile | undefined> {
+  async #stopped(late: Promise<void>): Promise<Profiler.Profile | undefined> {
+    this.abandon()
     if (this.#state === 'starting')
       this.#why = 'it did not answer Profiler.start: it was in one long native call'
     if (this.#state !== 'running') return undefined
     const answer = this.#worker
       .ask<{ profile: Profiler.Profile }>('Profiler.stop')
       .catch((error: unknown) => {
-        this.#why = messageOf(error)
+        this.#why ??= messageOf(error)
       })
-    const stopped = await Promise.race([answer, late])
-    if (!stopped) this.#why ??= 'it did not answer Profiler.stop in time'
+    const stopped = await Promise.race([answer, late, this.#end])
+    if (stopped && this.#state === 'running') this.#state = 'stopped'
+    else this.#why ??= 'it did not answer Profiler.stop in time'
     return stopped?.profile
   }
 
   /** Decided here only where the system shows no CPU time: elsewhere only busy workers are profiled. */
-  isIdle(profile: Profiler.Profile): boolean {
+  #isIdle(profile: Profiler.Profile): boolean {
     return this.#threadId === undefined && busyTime(profile).share < LEAST_BUSY_SHARE
   }
 
-  describe(profile: Profiler.Profile): WorkerProfile {
+  #describe(profile: Profiler.Profile): WorkerProfile {
     const { id, name } = this.#worker
     return {
       ...{ id, name, profile },
@@ -320,10 +362,9 @@ class Watched {
   }
 
   /** @returns `undefined` for a worker that was idle. */
-  note(): WorkerNote | undefined {
+  #note(): WorkerNote | undefined {
     const { id, name } = this.#worker
-    if (this.#state === 'watched') return undefined
-    if (this.#state === 'ended' && this.#why === undefined) return undefined
+    if ((this.#state === 'watched' || this.#state === 'ended') && this.#why === undefined) return undefined
     if (this.#state === 'unknown') {
       // A worker that has just been attached may not have come to the question yet.
       if (monotonicMs() - this.#attachedAtMs < ORDER_TIMEOUT_MS) return undefined
@@ -337,7 +378,8 @@ class Watched {
   }
 
   #readCpu(): void {
-    if (this.#threadId !== undefined) this.#cpuMsLast = this.#parts.cpuMs(this.#threadId) ?? this.#cpuMsLast
+    if (this.#threadId === undefined || this.#state === 'ended') return
+    this.#cpuMsLast = this.#parts.cpuMs(this.#threadId) ?? this.#cpuMsLast
   }
 }
 

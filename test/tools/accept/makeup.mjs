@@ -1,4 +1,4 @@
-// Eight programs with one guilty part each, on each Node: the log line, the event and the .json name it. CMM_NODES, CMM_SHAPES.
+// Programs with one guilty part each, on each Node: the log line, the event and the .json name it. CMM_NODES, CMM_SHAPES.
 import assert from 'node:assert/strict'
 import { onEachNode } from './programs/on-each-node.mjs'
 

@@ -457,7 +457,7 @@ describe('whose CPU and memory', () => {
 })
 
 describe('a worker whose heap holds most of the memory', () => {
-  const workers = [{ id: 3, name: 'cache', heapUsed: 8, heapTotal: 9 }]
+  const workers = [{ id: 3, name: 'cache', heapUsed: 8, heapTotal: 9, external: 0, arrayBuffers: 0 }]
   const makeup = { spanMs: 1, cpuPercent: 1, threads: [], memory: { rss: 10, workers, rest: 1 } }
   const picture = () => Promise.resolve({ makeup })
 

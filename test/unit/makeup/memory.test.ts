@@ -12,7 +12,7 @@ const figures = {
   arrayBuffers: 15,
   threadCpuMs: NaN,
 }
-const worker = { id: 3, name: 'resizer', heapUsed: 90, heapTotal: 100 }
+const worker = { id: 3, name: 'resizer', heapUsed: 60, heapTotal: 70, external: 30, arrayBuffers: 25 }
 
 test('the resident set is the sum of heaps, external memory and the rest', () => {
   assert.deepEqual(memoryUse(200, figures, [worker], 1250), {

@@ -54,7 +54,7 @@ describe('CPU', () => {
       'collections, most of them on the threads of V8',
       cpu([use('v8', 60), use('main', 40)], 10),
       'gc',
-      "CPU 100 % of a core: V8's threads (garbage collection, compilation) used 60 % of it, the main thread 40 %; " +
+      "CPU 100 % of a core: V8's threads (compilation or collection) used 60 % of it, the main thread 40 %; " +
         "garbage collection took 70 % of the time of the main thread and V8's threads",
     ],
     [
@@ -62,6 +62,34 @@ describe('CPU', () => {
       cpu([use('main', 60), use('v8', 40)]),
       'main',
       'CPU 100 % of a core: the main thread used 60 % of it',
+    ],
+    [
+      'compilation',
+      cpu([use('v8', 13.7), use('main', 11), monitor], 0.7),
+      'v8',
+      "CPU 26 % of a core: V8's threads (compilation or collection) used 53 % of it, the main thread 43 %",
+    ],
+    [
+      'many workers, of which none stands out',
+      cpu([
+        use('worker', 84, { name: '', count: 42 }),
+        use('worker', 2, { id: 7, name: 'a' }),
+        use('main', 4),
+      ]),
+      'worker',
+      'CPU 90 % of a core: 42 workers together used 93 % of it, the main thread 4 %',
+    ],
+    [
+      'many threads of addons',
+      cpu([use('other', 84, { name: '', count: 30 }), use('main', 6)]),
+      'other',
+      'CPU 90 % of a core: 30 other threads together used 93 % of it, the main thread 7 %',
+    ],
+    [
+      'threads that have ended',
+      cpu([use('other', 84, { name: 'threads that ended or could not be read' }), use('main', 6)]),
+      'other',
+      'CPU 90 % of a core: threads that ended or could not be read used 93 % of it, the main thread 7 %',
     ],
     [
       'the main thread, with collections by the way',
@@ -81,6 +109,12 @@ describe('CPU', () => {
       cpu([use('monitor', 2), use('main', 1)]),
       'waiting',
       'CPU 3 % of a core: the process mostly waited (for a child process, a lock, a disk, the network)',
+    ],
+    [
+      'a machine that leaves no CPU at all',
+      cpu([use('main', 0, { waitPercent: 100 })]),
+      'main',
+      'CPU 0 % of a core: the main thread used 0 % of it; the busiest thread was ready to run but had no CPU for 100 % of the time',
     ],
     [
       'a machine whose CPU others use',
@@ -108,6 +142,10 @@ describe('CPU', () => {
 
 describe('memory', () => {
   const of = (given: Partial<MemoryUse>) => ({ ...cpu([]), memory: { ...memory, ...given } })
+  const worker = (given: Partial<MemoryUse['workers'][number]>) => ({
+    ...{ id: 3, name: 'cache', heapUsed: MB, heapTotal: MB, external: 0, arrayBuffers: 0 },
+    ...given,
+  })
   const main = { heapUsed: 30 * MB, heapTotal: 40 * MB, external: 10 * MB, arrayBuffers: 8 * MB }
   const cases: [string, ReturnType<typeof of>, ReturnType<typeof memoryOwner>, string][] = [
     [
@@ -115,11 +153,30 @@ describe('memory', () => {
       of({
         ...main,
         rss: 400 * MB,
-        workers: [{ id: 3, name: 'cache', heapUsed: 290 * MB, heapTotal: 300 * MB }],
+        workers: [worker({ heapTotal: 300 * MB })],
         rest: 50 * MB,
       }),
       'worker',
       "memory 400MB: heap of worker 3 'cache' 300MB, native memory and code 50MB, heap of the main thread 40MB",
+    ],
+    [
+      'the Buffers of a worker',
+      of({
+        ...main,
+        rss: 440 * MB,
+        workers: [worker({ heapTotal: 15 * MB, external: 330 * MB, arrayBuffers: 320 * MB })],
+        rest: 50 * MB,
+      }),
+      'worker',
+      "memory 440MB: Buffers and ArrayBuffers of worker 3 'cache' 320MB, native memory and code 50MB, " +
+        'heap of the main thread 40MB; a snapshot shows what refers to them, not their contents',
+    ],
+    [
+      'memory that was transferred to a worker',
+      of({ ...main, rss: 400 * MB, workers: [worker({ external: 200 * MB })], rest: 50 * MB }),
+      'worker',
+      "memory 400MB: other external memory of worker 3 'cache' 200MB, native memory and code 50MB, " +
+        'heap of the main thread 40MB',
     ],
     [
       'the heap of the main thread',

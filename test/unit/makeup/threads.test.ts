@@ -104,15 +104,56 @@ test('a difference within the error of the two counters has none', () => {
   )
 })
 
+const crowd = (kindOf: (tid: number) => Identity, timeOf: (tid: number) => number, count = 300) => {
+  const times = Array.from({ length: count }, (_, at) => [at, { cpuMs: timeOf(at), waitMs: 0 }] as const)
+  const cpuMs = times.reduce((sum, [, time]) => sum + time.cpuMs, 0)
+  return threadUses({ spanMs: 1000, cpuMs, gcMs: NaN, threads: new Map(times) }, kindOf)
+}
+const inCrowd = (tid: number): Identity => {
+  if (tid === 0) return { kind: 'main', name: 'main thread' }
+  if (tid === 1) return { kind: 'monitor', name: 'cpu-memory-monitor' }
+  return tid < 250 ? { kind: 'worker', id: tid, name: `w${tid}` } : { kind: 'other', name: `addon-${tid}` }
+}
+
 test('hundreds of workers are a bounded list whose sum is that of the process', () => {
-  const times = new Map(Array.from({ length: 300 }, (_, at) => [at, { cpuMs: 10, waitMs: 0 }]))
-  const list = threadUses({ spanMs: 1000, cpuMs: 3000, gcMs: NaN, threads: times }, (tid) => ({
-    kind: 'worker',
-    id: tid,
-    name: '',
-  }))
-  assert.equal(list.length, MOST_ENTRIES)
-  const last = list.at(-1)
-  assert.deepEqual([last?.name, last?.count], ['all others', 300 - MOST_ENTRIES + 1])
+  const list = crowd(inCrowd, () => 10)
+  assert.ok(list.length <= MOST_ENTRIES)
   assert.equal(Math.round(list.reduce((sum, { cpuPercent }) => sum + cpuPercent, 0)), 300)
+})
+
+test('of a crowd the main thread and the monitor keep their entries, and so do the busiest', () => {
+  const list = crowd(inCrowd, (tid) => (tid === 249 ? 900 : tid < 2 ? 1 : 10))
+  assert.deepEqual(list.find(({ name }) => name === 'w249')?.cpuPercent, 90)
+  for (const kind of ['main', 'monitor']) assert.equal(list.find((use) => use.kind === kind)?.cpuPercent, 0.1)
+})
+
+test('of a crowd the others are together, by their kind, and have no name', () => {
+  const list = crowd(inCrowd, () => 10)
+  const together = list.filter(({ name }) => name === '')
+  assert.deepEqual(
+    together.map(({ kind, id, count = 0 }) => [kind, id, count > 40]),
+    [
+      ['worker', undefined, true],
+      ['other', undefined, true],
+    ],
+  )
+  assert.deepEqual(
+    list.map(({ cpuPercent }) => cpuPercent),
+    list.map(({ cpuPercent }) => cpuPercent).sort((one, other) => other - one),
+  )
+})
+
+test('a list that is just full names all of its threads, and one more that is alone of its kind keeps its name', () => {
+  const list = crowd(inCrowd, () => 10, MOST_ENTRIES)
+  assert.ok(list.every(({ name }) => name !== ''))
+  const kindOf = (tid: number): Identity => (tid === 24 ? { kind: 'other', name: 'alone' } : inCrowd(tid))
+  const longer = crowd(kindOf, (tid) => 100 - tid, MOST_ENTRIES + 1)
+  assert.ok(longer.some(({ name }) => name === 'alone'))
+  assert.equal(longer.find(({ name }) => name === '')?.count, 4)
+})
+
+test('no thread waits for more than all of the time', () => {
+  const threads = new Map([[1, { cpuMs: 0, waitMs: 1030 }]])
+  const [use] = threadUses({ spanMs: 1000, cpuMs: 0, gcMs: NaN, threads }, identify)
+  assert.equal(use?.waitPercent, 100)
 })

@@ -48,10 +48,17 @@ const shapes = {
     named: 'CachedPage',
     worker: 'cache',
   },
+  'leaking buffers of a worker': {
+    options: { memory: { ...memory, threshold: '220mb' } },
+    part: 'worker',
+    words: /: Buffers and ArrayBuffers of worker \d+ 'cache'.*; a snapshot shows what refers to them/,
+    named: 'CachedFile',
+    worker: 'cache',
+  },
   'leaking buffers': {
     options: { memory: { ...memory, threshold: '220mb' } },
     part: 'buffers',
-    words: /: Buffers and ArrayBuffers/,
+    words: /: Buffers and ArrayBuffers \d/,
   },
   'leaking main': {
     options: { memory: { ...memory, threshold: '200mb' } },
@@ -84,7 +91,9 @@ function judge(shape, dump, line, sidecar) {
   const parts = {
     worker: Math.max(
       0,
-      ...of.workers.filter(({ name }) => name === 'cache').map(({ heapTotal }) => heapTotal),
+      ...of.workers
+        .filter(({ name }) => name === 'cache')
+        .map(({ heapTotal, external }) => heapTotal + external),
     ),
     main: of.heapTotal,
     buffers: of.arrayBuffers,
@@ -94,7 +103,7 @@ function judge(shape, dump, line, sidecar) {
   const used = makeup.threads.reduce((sum, { cpuPercent }) => sum + cpuPercent, 0)
   if (differ(used, makeup.cpuPercent)) wrong.push(`threads use ${used} %, the process ${makeup.cpuPercent} %`)
   const held = of.workers.reduce(
-    (sum, { heapTotal }) => sum + heapTotal,
+    (sum, { heapTotal, external }) => sum + heapTotal + external,
     of.heapTotal + of.external + of.rest,
   )
   if (differ(held, of.rss)) wrong.push(`the parts are ${held} bytes, the process ${of.rss}`)

@@ -34,6 +34,19 @@ const fillMap = `
   }
   fill()`
 
+const fillBuffers = `
+  class CachedFile {
+    constructor(number) {
+      this.contents = Buffer.alloc(${2 * MB}, number % 256)
+    }
+  }
+  const map = new Map()
+  const fill = () => {
+    map.set(map.size, new CachedFile(map.size))
+    if (map.size * ${2 * MB} < ${MOST_BYTES}) setTimeout(fill, 20)
+  }
+  fill()`
+
 const shapes = {
   'hot worker'() {
     calmWorker()
@@ -70,6 +83,10 @@ const shapes = {
   'leaking worker'() {
     calmWorker()
     inWorker('cache', fillMap)
+  },
+  'leaking buffers of a worker'() {
+    calmWorker()
+    inWorker('cache', fillBuffers)
   },
   'leaking buffers'() {
     const kept = []

@@ -21,6 +21,7 @@ async function startWorker(t: TestContext, text: string, name?: string, ready = 
   return worker.threadId
 }
 
+const BUFFER_BYTES = 64 * 1024 * 1024
 const IDLE = 'setInterval(() => {}, 1000)'
 const NESTED = IDLE + READY
 
@@ -44,9 +45,32 @@ test('lists workers with their names and heaps, those of workers too', async (t)
   const byId = new Map(listed.map((worker) => [worker.id, worker]))
   assert.equal(byId.get(plain)?.name, '')
   assert.equal(byId.get(large)?.name, 'cache [2]\nline')
-  assert.ok((byId.get(large)?.heapUsed ?? 0) > (byId.get(plain)?.heapUsed ?? 0))
+  const heapOf = (id: number) => byId.get(id)?.memory?.heapUsed ?? 0
+  assert.ok(heapOf(large) > heapOf(plain))
   assert.ok(listed.some(({ name }) => name === 'nested'))
-  assert.ok(listed.every(({ heapUsed = 0, heapTotal = 0 }) => heapUsed > 0 && heapTotal >= heapUsed))
+  assert.ok(
+    listed.every(({ memory }) => memory && memory.heapUsed > 0 && memory.heapTotal >= memory.heapUsed),
+  )
+})
+
+test('lists what the objects of a worker own outside of its heap', async (t) => {
+  const plain = await startWorker(t, IDLE)
+  const cache = await startWorker(t, `globalThis.kept = Buffer.alloc(${BUFFER_BYTES}, 1); ${IDLE}`)
+  const { workers } = await listWorkers(mainThread, never)
+  const outsideOf = (wanted: number) => workers.find(({ id }) => id === wanted)?.memory
+  for (const kind of ['external', 'arrayBuffers'] as const) {
+    assert.ok((outsideOf(cache)?.[kind] ?? 0) >= BUFFER_BYTES)
+    assert.ok((outsideOf(plain)?.[kind] ?? Infinity) < BUFFER_BYTES)
+  }
+})
+
+test('a worker whose process.memoryUsage the application has replaced is listed without its memory', async (t) => {
+  const id = await startWorker(t, `process.memoryUsage = () => { throw new Error('not here') }; ${IDLE}`)
+  const { workers } = await listWorkers(mainThread, never)
+  assert.deepEqual(
+    workers.find((worker) => worker.id === id),
+    { id, name: '' },
+  )
 })
 
 test('a main thread that does not answer is not waited for once the list is worth nothing', async () => {

@@ -69,10 +69,15 @@ describe('profiles of workers', () => {
   const keepAlive = setInterval(() => {}, 1000)
   after(() => clearInterval(keepAlive))
 
-  const start = (
-    { session }: { session: Session },
-    { most = 16, cpuMs = () => undefined as number | undefined, ownThreadId = 1 } = {},
-  ) => startWorkerProfiles({ connect: () => session, ownThreadId, samplingIntervalUs: 1000, most, cpuMs })
+  const none: (thread?: number) => number | undefined = () => undefined
+  const start = ({ session }: { session: Session }, { most = 16, cpuMs = none, ownThreadId = 1 } = {}) =>
+    startWorkerProfiles({ connect: () => session, ownThreadId, samplingIntervalUs: 1000, most, cpuMs })
+  const until = async (isSo: () => boolean) => {
+    for (let tries = 0; !isSo(); tries++) {
+      assert.ok(tries < 500, 'it did not come')
+      await awhile(10)
+    }
+  }
   const awhile = (ms = 50) => new Promise((later) => setTimeout(later, ms))
 
   it('leaves out the own thread, and those of another copy of the library', async () => {
@@ -172,6 +177,125 @@ describe('profiles of workers', () => {
       [4],
     )
     assert.match(notes.find(({ id }) => id === 3)?.why ?? '', /no profiler/)
+  })
+
+  it('a worker that does not answer costs the others nothing', async () => {
+    const silent = (method: string) => (method === 'Profiler.stop' ? undefined : answering(BUSY)(method))
+    const workers = [
+      { title: '[worker 3]', answer: silent },
+      { title: '[worker 4]', answer: answering(BUSY) },
+      { title: '[worker 5]', answer: answering(BUSY) },
+    ]
+    const profiles = start(sessionTo(workers))
+    await awhile()
+    const { profiles: ended, notes } = await profiles.stop(50)
+    assert.deepEqual(
+      ended.map(({ id }) => id),
+      [4, 5],
+    )
+    assert.deepEqual(
+      notes.map(({ id, why }) => [id, why]),
+      [
+        [3, 'it did not answer Profiler.stop in time'],
+        [4, undefined],
+        [5, undefined],
+      ],
+    )
+  })
+
+  it('does not wait for a worker that ends while its profile is awaited', { timeout: 10_000 }, async () => {
+    const answer = (method: string) => (method === 'Profiler.stop' ? undefined : answering(BUSY)(method))
+    const main = sessionTo([{ title: '[worker 3]', answer }])
+    const profiles = start(main)
+    await awhile()
+    const stopped = profiles.stop(60_000)
+    main.ends(0)
+    const { profiles: ended, notes } = await stopped
+    assert.deepEqual(ended, [])
+    assert.equal(notes[0]?.why, 'it ended during the dump')
+  })
+
+  it('counts CPU time until the end of the dump, however late a worker answers', async () => {
+    let used = 0
+    const workers = [{ title: '[worker 3]', answer: answering(BUSY, '7/task/8') }]
+    const calls: string[] = []
+    const profiles = start(sessionTo(workers, calls), { cpuMs: () => used })
+    await awhile()
+    used = 600
+    await until(() => calls.includes('0 Profiler.start'))
+    await awhile()
+    const stopped = profiles.stop(1000)
+    used = 1778
+    const { profiles: ended, notes } = await stopped
+    assert.equal(ended[0]?.busyMs, 600)
+    assert.equal(notes[0]?.cpuMs, 600)
+  })
+
+  const crowd = (count: number) =>
+    Array.from({ length: count }, (_, at) => ({
+      title: `[worker ${at + 1}]`,
+      answer: answering(BUSY, `7/task/${at + 1}`),
+    }))
+
+  it('profiles the hottest of many busy workers, whatever their order', async () => {
+    const calls: string[] = []
+    let usedMs = 0
+    const cpuMs = (thread?: number) => (thread === 21 ? 10 * usedMs : usedMs)
+    const profiles = start(sessionTo(crowd(21), calls), { cpuMs, ownThreadId: 0 })
+    await awhile()
+    usedMs = 100
+    await until(() => calls.filter((call) => call.endsWith('Profiler.start')).length >= 16)
+    await awhile()
+    const { profiles: ended, notes } = await profiles.stop(1000)
+    assert.equal(ended.length, 16)
+    assert.equal(ended[0]?.id, 21)
+    assert.equal(notes.length, 21)
+  })
+
+  it('gives a profile to a worker that becomes the hottest later, and keeps it from one that does not', async () => {
+    const used = new Map([
+      [1, 0],
+      [2, 0],
+      [3, 0],
+    ])
+    const calls: string[] = []
+    const cpuMs = (thread?: number) => used.get(thread ?? 0)
+    const profiles = start(sessionTo(crowd(3), calls), { cpuMs, ownThreadId: 0, most: 1 })
+    await awhile()
+    used.set(1, 100)
+    await until(() => calls.includes('0 Profiler.start'))
+    used.set(2, 150).set(3, 300)
+    await until(() => calls.includes('2 Profiler.start'))
+    used.set(2, 590)
+    await awhile(500)
+    const { profiles: ended, notes } = await profiles.stop(1000)
+    assert.deepEqual(
+      ended.map(({ id }) => id),
+      [3],
+    )
+    assert.ok(calls.includes('0 Profiler.disable') && !calls.includes('1 Profiler.start'))
+    assert.deepEqual(
+      notes.map(({ id, why = '' }) => [id, why.replace(/,.*/, '')]),
+      [
+        [2, 'more than 1 workers were busy'],
+        [3, ''],
+        [1, 'more than 1 workers were busy'],
+      ],
+    )
+  })
+
+  it('leaves no warning about listeners, however many workers it profiles', async (t) => {
+    const warnings: Error[] = []
+    const note = (warning: Error) => void warnings.push(warning)
+    process.on('warning', note)
+    t.after(() => process.removeListener('warning', note))
+    const calls: string[] = []
+    const workers = crowd(16).map(({ title }) => ({ title, answer: answering(BUSY) }))
+    const profiles = start(sessionTo(workers, calls), { ownThreadId: 0 })
+    await until(() => calls.filter((call) => call.endsWith('Profiler.start')).length >= 16)
+    await awhile()
+    await profiles.stop(1000)
+    assert.deepEqual(warnings, [])
   })
 
   it('says why it knows of no workers', async () => {
