@@ -219,18 +219,30 @@ function memoryOf(makeup: JsonObject): Circumstances['memory'] {
   const memory = memoryUseOf(makeup)
   if (memory === undefined) return []
   const { heapTotal, external, arrayBuffers = 0, workers, rest } = memory
-  const buffers = Math.min(arrayBuffers, external ?? 0)
   // Before the main thread's first report nothing of its memory can be taken from the rest.
   const isDivided = heapTotal !== undefined || external !== undefined
   return [
     { name: MEMORY_WORDS.main, bytes: heapTotal ?? 0 },
-    { name: MEMORY_WORDS.buffers, bytes: buffers },
-    { name: MEMORY_WORDS.external, bytes: (external ?? 0) - buffers },
-    ...workers.map((worker) => ({ name: heapOf(worker), bytes: worker.heapTotal })),
+    ...externalParts({ external: external ?? 0, arrayBuffers }),
+    ...workers.flatMap((worker) => [
+      { name: heapOf(worker), bytes: worker.heapTotal },
+      ...externalParts(worker).map(({ name, bytes }) => ({
+        name: `${name} of ${workerName(worker)}`,
+        bytes,
+      })),
+    ]),
     { name: isDivided ? MEMORY_WORDS.rest : 'not divided', bytes: rest },
   ]
     .filter((part) => part.bytes > 0)
     .sort((one, other) => other.bytes - one.bytes)
+}
+
+function externalParts({ external, arrayBuffers }: Pick<WorkerHeap, 'external' | 'arrayBuffers'>) {
+  const buffers = Math.min(arrayBuffers, external)
+  return [
+    { name: MEMORY_WORDS.buffers, bytes: buffers },
+    { name: MEMORY_WORDS.external, bytes: external - buffers },
+  ]
 }
 
 function memoryUseOf({ memory }: JsonObject): MemoryUse | undefined {
@@ -245,6 +257,8 @@ function memoryUseOf({ memory }: JsonObject): MemoryUse | undefined {
       name: shortText(textOr(worker['name'], '')),
       heapUsed: numberOr(worker['heapUsed'], 0),
       heapTotal: numberOr(worker['heapTotal'], 0),
+      external: numberOr(worker['external'], 0),
+      arrayBuffers: numberOr(worker['arrayBuffers'], 0),
     })),
     ...present({
       heapTotal: finite(memory['heapTotal']),
