@@ -10,8 +10,8 @@ import { delayMs, type Verdict } from './verdict'
 export const FIRST_LOOK_MS = 5000
 /** Time until a directory in which a neighbour sends is looked at again, ms. */
 export const BUSY_DELAY_MS = 5000
-/** The longest that `stop()` of the monitor waits for what is being sent, ms. Below the deadline of `onDump`. */
-export const LONGEST_WAIT_MS = 50_000
+/** The longest that `stop()` of the monitor waits for what is being sent, ms. Kubernetes kills 30 s after its signal. */
+export const LONGEST_WAIT_MS = 20_000
 
 export interface UploaderParts {
   readonly startRound: (

@@ -92,7 +92,7 @@ export function isOfOne(error: unknown): boolean {
   )
 }
 
-/** A key that is missing, which a HEAD without permission to list cannot tell from one that is there. */
+/** A key that is missing. Without the permission to list, HEAD answers 403 for it, and finds the others all the same. */
 export function isUnknownKey(error: unknown): boolean {
   const { status } = factsOf(error)
   return status === 404 || status === 403

@@ -265,4 +265,24 @@ describe('the first line of a memory dump', { timeout: 300_000 }, () => {
       /^Memory 400\.0 MB: heap of worker 3 'resizer' 300\.0 MB, native/,
     )
   })
+
+  it('is of the worker whose Buffers hold the memory', async () => {
+    const worker = {
+      ...RESIZER,
+      heapUsed: 5 * MB,
+      heapTotal: 10 * MB,
+      external: 290 * MB,
+      arrayBuffers: 290 * MB,
+    }
+    const directory = dump({
+      [SNAPSHOT]: [snapshot, holding({ workers: [worker], rest: 80 * MB, restAtStart: 50 * MB })],
+    })
+    assert.match(
+      await firstLine(directory),
+      /^Memory 400\.0 MB: Buffers and ArrayBuffers of worker 3 'resizer' 290\.0 MB, native/,
+    )
+    const { circumstances } = await report(directory)
+    const shown = circumstances?.memory.map(({ name }) => name)
+    assert.ok(shown?.includes("Buffers and ArrayBuffers of worker 3 'resizer'"), String(shown))
+  })
 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Done, RoundEnd, RoundNews } from '../../../../src/hooks/s3/round'
-import { Uploader } from '../../../../src/hooks/s3/uploader'
+import { LONGEST_WAIT_MS, Uploader } from '../../../../src/hooks/s3/uploader'
 
 // The attempts rest on unref'd timers.
 const hold = setInterval(() => undefined, 1000)
@@ -62,6 +62,10 @@ const AT_ONCE = -1
 async function begun(rounds: readonly Begun[], count: number): Promise<void> {
   while (rounds.length < count) await pause(1)
 }
+
+test('the promised number: stop() waits for less than the 30 s that Kubernetes grants', () => {
+  assert.equal(LONGEST_WAIT_MS, 20_000)
+})
 
 test('a dump starts a round, and one that comes meanwhile another round after it', async () => {
   const { uploader, rounds, round } = stage()
