@@ -184,7 +184,7 @@ test('the collection that reading the sites forces is no reading', () => {
     wallClock: () => nowMs,
     readHoldings() {
       looks++
-      return new Map()
+      return { run: 1, byPath: new Map() }
     },
     onLeak: () => {},
     dump: (evidence) => Promise.resolve(void dumps.push(evidence)),
