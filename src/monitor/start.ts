@@ -401,10 +401,7 @@ function startLeaksNow(
       )
     },
     onLeak: (leak) => voice.leak(leak),
-    async dump(evidence) {
-      const result = await watch.request({ kind: 'memory', rule: 'leak', ...evidence })
-      return 'file' in result ? result.file : undefined
-    },
+    dump: (evidence) => watch.request({ kind: 'memory', rule: 'leak', ...evidence }),
     // With `keep: 1` the second snapshot would replace the first.
     isPairWanted: leakPair && (keep === false || keep >= 2),
     onFailure: leakFailure(voice),
