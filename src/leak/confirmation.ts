@@ -48,8 +48,8 @@ interface Waiting {
  * objects confirm the leak.
  *
  * Reading them costs a full collection, so they are read only on a suspicion. A climb that the sites do not confirm is
- * dropped when the heap has shrunk by half of it. It is reported when it has lasted a day and tripled, or when the
- * trend finds a second leak.
+ * dropped when the heap has shrunk by half of it. It is reported when it has lasted a day and tripled, or when a second
+ * climb follows it.
  */
 export class LeakConfirmation {
   readonly #readHoldings: () => Holdings | undefined
@@ -61,7 +61,7 @@ export class LeakConfirmation {
     this.#readHoldings = readHoldings
   }
 
-  /** Takes each reading, with the climb that it completes; returns a leak once it may be reported. */
+  /** Takes each reading, with the climb that it completes; returns a leak once it may be reported, and then only once. */
   take(reading: GcReading, climb: Climb | undefined): ConfirmedLeak | undefined {
     if (this.#suspected !== undefined && reading.usedBytes < this.#suspected.startBytes)
       this.#suspected = undefined
@@ -85,7 +85,7 @@ export class LeakConfirmation {
     if (after === undefined) return { ...climb, sites: [], confirmedBy: 'none' }
     const { isConfirmed, keepers, growing } = compare(before, after)
     if (isConfirmed) return { ...climb, sites: keepers, confirmedBy: 'sites' }
-    // The trend requires more growth for a second leak: by now the heap has grown by the climb and as much again.
+    // The second climb counts from the top of the first, of which the heap has not given half back.
     if (hasWaited) return { ...climb, sites: growing, confirmedBy: 'growth' }
     this.#waiting = { climb, before: after, nextLookBytes: nextLookBytes(reading, climb) }
     return undefined

@@ -170,6 +170,11 @@ export class LeakTrend {
     return suspicion
   }
 
+  /** Notes that a leak was reported: the next one must grow by `nextFactor` more. Not every climb is reported. */
+  noteReport(): void {
+    this.#demandFactor *= this.#rule.nextFactor
+  }
+
   #closeRound(reading: GcReading): Floor | undefined {
     const lowest = lower(this.#lowest ?? reading, reading)
     this.#lowest = lowest
@@ -239,7 +244,6 @@ export class LeakTrend {
   #forget(): void {
     this.#ladders = newLadders()
     this.#triple = []
-    this.#demandFactor *= this.#rule.nextFactor
   }
 }
 

@@ -59,7 +59,10 @@ export function startLeakWatch(watch: LeakWatch): () => void {
     if (reading.atMs <= forcedUntilMs) return
     latest.add({ atEpochMs: toEpochMs(reading.atMs), value: reading.usedBytes })
     const leak = confirmation.take(reading, trend.read(reading))
-    if (leak !== undefined) pair.begin(reading, leak.growthBytes, report(leak))
+    if (leak !== undefined) {
+      trend.noteReport()
+      pair.begin(reading, leak.growthBytes, report(leak))
+    }
     const due = pair.take(reading)
     if (due !== undefined) due.settle(await dump(evidence(due.details)))
   }

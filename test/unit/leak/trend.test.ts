@@ -9,13 +9,14 @@ const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 
-/** Readings one by one; returns the climbs with the time at which each was returned. */
-function climbsOf(readings: Iterable<{ atMs: number; usedMb: number }>, rule = LEAK_RULE) {
+/** Readings one by one; returns the climbs with the time at which each was returned. Each leak is reported, or none. */
+function climbsOf(readings: Iterable<{ atMs: number; usedMb: number }>, rule = LEAK_RULE, isReported = true) {
   const trend = new LeakTrend(0, rule)
   const climbs: (Climb & { toldMs: number })[] = []
   for (const { atMs, usedMb } of readings) {
     const climb = trend.read({ atMs, usedBytes: usedMb * MB })
     if (climb !== undefined) climbs.push({ ...climb, toldMs: atMs })
+    if (climb?.isLeak && isReported) trend.noteReport()
   }
   return climbs
 }
@@ -147,6 +148,16 @@ describe('a leak is found', () => {
     const wave = (atMs: number) => 10 * (1 - Math.cos((2 * Math.PI * atMs) / DAY_MS))
     const leaks = run(60 * DAY_MS, (atMs) => 100 + wave(atMs) + (atMs / DAY_MS) * 12, 5 * MINUTE_MS)
     assert.ok(leaks.some((leak) => leak.toldMs > 2 * DAY_MS))
+  })
+
+  test('again after less growth when the first one was not reported', () => {
+    const [reported, silent] = [true, false].map((isReported) => {
+      const readings = every(MINUTE_MS, 10 * HOUR_MS, (atMs) => 40 + (atMs / HOUR_MS) * 20)
+      return climbsOf(readings, LEAK_RULE, isReported).filter(({ isLeak }) => isLeak)
+    })
+    assert.ok(reported?.[1] && silent?.[1])
+    assert.deepEqual(silent[0], reported[0])
+    assert.ok(silent[1].growthBytes < reported[1].growthBytes, `${silent[1].growthBytes}`)
   })
 
   test('again only after twice the growth', () => {

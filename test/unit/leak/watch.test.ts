@@ -154,6 +154,15 @@ test('the report has dates of the wall clock, the evidence has the latest readin
   assert.equal(evidence.readings.length, READINGS_KEPT)
 })
 
+test('after a report, the next leak must have grown by twice as much', async () => {
+  // By as much again it would be the third leak, after 390 minutes.
+  const { leaks } = await leakByScript(400)
+  assert.deepEqual(
+    leaks.map(({ growth }) => growth),
+    [51 * MB, 150 * MB],
+  )
+})
+
 test('no leak is reported within the first rounds', async () => {
   assert.deepEqual((await leakByScript(35)).leaks, [])
 })
