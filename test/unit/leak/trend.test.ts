@@ -160,6 +160,17 @@ describe('a leak is found', () => {
     assert.ok(silent[1].growthBytes < reported[1].growthBytes, `${silent[1].growthBytes}`)
   })
 
+  test('although one job, more than the longest climb ago, held ten times as much', () => {
+    const [job, soon] = [DAY_MS, 2 * DAY_MS]
+    const leaks = run(12 * DAY_MS, (atMs) => {
+      if (atMs >= job && atMs < job + 40 * MINUTE_MS) return 1000
+      return 100 + Math.max(0, ((atMs - soon) / HOUR_MS) * 2)
+    })
+    assert.ok(leaks[0])
+    assert.ok(leaks[0].toldMs > job + LEAK_RULE.longestMs)
+    assert.ok(leaks[0].growthBytes < 200 * MB)
+  })
+
   test('again only after twice the growth', () => {
     const leaks = run(10 * HOUR_MS, (atMs) => 40 + (atMs / HOUR_MS) * 60)
     assert.ok(leaks.length >= 2)
@@ -248,6 +259,20 @@ describe('no leak is found', () => {
   silent('for two steep climbs with a flat hour between', 7 * DAY_MS, (atMs) => {
     const climb = (fromMs: number) => 25 * Math.min(1, Math.max(0, (atMs - fromMs) / (20 * MINUTE_MS)))
     return 50 + climb(HOUR_MS) + climb(2.5 * HOUR_MS)
+  })
+
+  test('for a job every five days that climbs for six hours, after the first one has shown its height', () => {
+    const leaks = run(40 * DAY_MS, (atMs) => {
+      const intoMs = atMs % (5 * DAY_MS)
+      return (
+        100 + (intoMs > 2 * DAY_MS && intoMs < 2.25 * DAY_MS ? ((intoMs - 2 * DAY_MS) / HOUR_MS) * 50 : 0)
+      )
+    })
+    assert.ok(leaks.length >= 1, 'not even the first one: this shows nothing')
+    assert.deepEqual(
+      leaks.filter((leak) => leak.toldMs > 5 * DAY_MS),
+      [],
+    )
   })
 
   test('for daily waves, after the first one has shown its height', () => {
