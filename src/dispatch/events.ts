@@ -86,7 +86,8 @@ export interface Leak {
   readonly reason: string
   /**
    * The functions that hold more than before, with their growth in bytes (estimated from samples), at most five, the largest
-   * first. Empty when allocations are not sampled (`memory.sampling: false`, or a Node without inspector).
+   * first. Empty when allocations are not sampled (`memory.sampling: false`, or a Node without inspector), and when
+   * another user of V8's sampling profiler has stopped it since the latest look at the sites.
    */
   readonly sites: readonly GrowingSite[]
 }

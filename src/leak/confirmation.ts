@@ -1,8 +1,13 @@
 import type { GrowingSite, SiteHolding } from '../capture/heap/allocation-sites'
 import type { Climb, GcReading } from './trend'
 
-/** Memory in use by allocation site; the key is the profiler's number of the call path. */
-export type Holdings = ReadonlyMap<number, SiteHolding>
+/** Memory in use by allocation site. */
+export interface Holdings {
+  /** Number of the sampler's start. V8 numbers call paths and samples anew after each: two runs cannot be compared. */
+  readonly run: number
+  /** By V8's number of the call path. */
+  readonly byPath: ReadonlyMap<number, SiteHolding>
+}
 
 /** A leak to report. */
 export interface ConfirmedLeak extends Climb {
@@ -43,8 +48,8 @@ interface Waiting {
  * objects confirm the leak.
  *
  * Reading them costs a full collection, so they are read only on a suspicion. A climb that the sites do not confirm is
- * dropped when the heap has shrunk by half of it. It is reported when it has lasted a day and tripled, or when the
- * trend finds a second leak.
+ * dropped when the heap has shrunk by half of it. It is reported when it has lasted a day and tripled, or when a second
+ * climb follows it.
  */
 export class LeakConfirmation {
   readonly #readHoldings: () => Holdings | undefined
@@ -56,7 +61,7 @@ export class LeakConfirmation {
     this.#readHoldings = readHoldings
   }
 
-  /** Takes each reading, with the climb that it completes; returns a leak once it may be reported. */
+  /** Takes each reading, with the climb that it completes; returns a leak once it may be reported, and then only once. */
   take(reading: GcReading, climb: Climb | undefined): ConfirmedLeak | undefined {
     if (this.#suspected !== undefined && reading.usedBytes < this.#suspected.startBytes)
       this.#suspected = undefined
@@ -78,10 +83,10 @@ export class LeakConfirmation {
     this.#forget()
     const after = this.#readHoldings()
     if (after === undefined) return { ...climb, sites: [], confirmedBy: 'none' }
-    const change = before && compare(before, after)
-    if (change?.isConfirmed) return { ...climb, sites: change.keepers, confirmedBy: 'sites' }
-    // The trend requires more growth for a second leak: by now the heap has grown by the climb and as much again.
-    if (hasWaited) return { ...climb, sites: change?.growing ?? [], confirmedBy: 'growth' }
+    const { isConfirmed, keepers, growing } = compare(before, after)
+    if (isConfirmed) return { ...climb, sites: keepers, confirmedBy: 'sites' }
+    // The second climb counts from the top of the first, of which the heap has not given half back.
+    if (hasWaited) return { ...climb, sites: growing, confirmedBy: 'growth' }
     this.#waiting = { climb, before: after, nextLookBytes: nextLookBytes(reading, climb) }
     return undefined
   }
@@ -124,7 +129,13 @@ interface Change {
   readonly growing: readonly GrowingSite[]
 }
 
-function compare(before: Holdings, after: Holdings): Change {
+const UNKNOWN: Change = { isConfirmed: false, keepers: [], growing: [] }
+
+function compare(before: Holdings | undefined, after: Holdings): Change {
+  return before?.run === after.run ? compareRun(before.byPath, after.byPath) : UNKNOWN
+}
+
+function compareRun(before: Holdings['byPath'], after: Holdings['byPath']): Change {
   const keepers: GrowingSite[] = []
   const growing: GrowingSite[] = []
   let totalBytes = 0

@@ -1,41 +1,85 @@
-import type { ConfirmedLeak } from './confirmation'
+import { owns } from '../base/globals'
+import type { DumpResult } from '../dispatch/events'
 import type { GcReading } from './trend'
 
 /** Growth of the heap between the two snapshots of a leak, as a share of the growth that revealed the leak. */
 export const PAIR_GROWTH_SHARE = 0.5
+/** A snapshot that was refused because another dump was being made is due again after this time, ms. */
+export const BUSY_RETRY_MS = 60_000
 
-/** The second snapshot of a pair is due. */
-export interface PairDue {
-  /** File of the first snapshot. */
-  readonly pairOf: string
-  /** Growth of the heap since the first snapshot, bytes. */
-  readonly growthBytes: number
+/** Details of a snapshot for its sidecar. */
+export type SnapshotDetails = Readonly<Record<string, unknown>>
+
+/** A snapshot is due. */
+export interface DueSnapshot {
+  readonly details: SnapshotDetails
+  /** Takes the result. Until then, no other snapshot of the pair is due. */
+  readonly settle: (result: DumpResult) => void
+}
+
+/** The next snapshot of a pair. */
+interface Pending {
+  /** File of the first snapshot; absent until it is made. */
+  readonly pairOf?: string
+  /** Of the first snapshot. */
+  readonly details: SnapshotDetails
+  readonly fromBytes: number
+  readonly stepBytes: number
+  dueBytes: number
+  dueMs: number
 }
 
 /**
- * Decides when a leak's second snapshot is due: after further growth, so that the difference between the two is the leak. If no
- * snapshot could be made (the budget was spent, for example), it is due again after the same growth.
+ * Decides when the snapshots of a leak are due: the first one at once, the second after further growth, so that the
+ * difference between the two is the leak. If a snapshot could not be made (the budget was spent, for example), it is
+ * due again after the same growth, or a minute later when only another dump was in the way.
  */
 export class LeakPair {
-  #waiting:
-    | { readonly file: string; readonly fromBytes: number; readonly stepBytes: number; dueBytes: number }
-    | undefined
+  readonly #isSecondWanted: boolean
+  #pending: Pending | undefined
 
-  /** Begins a pair with the snapshot in `file`; the last full collection before it left `fromBytes` in the heap. */
-  begin(file: string, fromBytes: number, { growthBytes }: ConfirmedLeak): void {
+  constructor(isSecondWanted: boolean) {
+    this.#isSecondWanted = isSecondWanted
+  }
+
+  /**
+   * Begins the pair of a leak, in place of an earlier one.
+   *
+   * @param growthBytes - Growth that revealed the leak.
+   * @param details - Of the first snapshot.
+   */
+  begin({ usedBytes }: GcReading, growthBytes: number, details: SnapshotDetails): void {
     const stepBytes = PAIR_GROWTH_SHARE * growthBytes
-    this.#waiting = { file, fromBytes, stepBytes, dueBytes: fromBytes + stepBytes }
+    this.#pending = { details, fromBytes: usedBytes, stepBytes, dueBytes: usedBytes, dueMs: 0 }
   }
 
-  take({ usedBytes }: GcReading): PairDue | undefined {
-    const waiting = this.#waiting
-    if (waiting === undefined || usedBytes < waiting.dueBytes) return undefined
-    waiting.dueBytes = usedBytes + waiting.stepBytes
-    return { pairOf: waiting.file, growthBytes: usedBytes - waiting.fromBytes }
+  take(reading: GcReading): DueSnapshot | undefined {
+    const pending = this.#pending
+    if (!pending || reading.usedBytes < pending.dueBytes || reading.atMs < pending.dueMs) return undefined
+    pending.dueBytes = Infinity
+    return {
+      details: detailsOf(pending, reading),
+      settle: (result) => {
+        if (!owns(result, 'file')) postpone(pending, reading, result.skipped)
+        else if (this.#pending === pending) this.#pending = this.#second(pending, reading, result.file)
+      },
+    }
   }
 
-  /** Ends the pair whose first snapshot is `file`: the second has been made. */
-  end(file: string): void {
-    if (this.#waiting?.file === file) this.#waiting = undefined
+  #second(first: Pending, { usedBytes }: GcReading, pairOf: string): Pending | undefined {
+    if (first.pairOf !== undefined || !this.#isSecondWanted) return undefined
+    return { ...first, pairOf, fromBytes: usedBytes, dueBytes: usedBytes + first.stepBytes, dueMs: 0 }
   }
+}
+
+function detailsOf({ pairOf, details, fromBytes }: Pending, { usedBytes }: GcReading): SnapshotDetails {
+  if (pairOf === undefined) return details
+  const reason = 'the heap has grown further since the first snapshot'
+  return { pairOf, growthBytes: usedBytes - fromBytes, reason }
+}
+
+function postpone(pending: Pending, { atMs, usedBytes }: GcReading, why: string): void {
+  const isBusy = why === 'busy'
+  pending.dueBytes = isBusy ? 0 : usedBytes + pending.stepBytes
+  pending.dueMs = isBusy ? atMs + BUSY_RETRY_MS : 0
 }

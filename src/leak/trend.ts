@@ -53,7 +53,7 @@ export interface LeakRule {
   readonly firstDayFactors: readonly [number, number]
   /** Shortest climb, ms: a cache may fill within less, and the memory threshold catches a faster leak. */
   readonly shortestMs: number
-  /** Longest climb, ms: growth over weeks comes from more users. */
+  /** Longest climb, ms: growth over weeks comes from more users. A peak is forgotten after this time. */
   readonly longestMs: number
   /** With each leak reported, the next one must grow by this factor more. */
   readonly nextFactor: number
@@ -113,7 +113,7 @@ export const LEAK_RULE_ALONE: LeakRule = Object.freeze({
 
 /** The lowest reading of a round. */
 interface Floor extends GcReading {
-  /** The highest floor of all rounds before this one, bytes. */
+  /** The highest floor of the rounds before this one, as far back as a climb may last, bytes. */
   readonly ceilingBytes: number
 }
 
@@ -122,7 +122,7 @@ interface Floor extends GcReading {
  * garbage and bursts can only raise a reading. Rounds are joined in pairs and in threes, and these again in pairs, so
  * that each time scale has floors, and a leak slower than the noise shows on a longer one. Some floors in a row, each
  * clearly above the one before it: a wave or a sawtooth that repeats does not pass its own peak. After a leak the climb
- * counts anew.
+ * counts anew. A peak counts for as long as the longest climb, so that one large job does not hide a slow leak for ever.
  *
  * Slopes are per time and not per reading: a heap that leaks steadily collects ever more seldom, each time that it has
  * grown by a share of itself.
@@ -140,7 +140,8 @@ export class LeakTrend {
   #lowest: GcReading | undefined
   #firstFloor: Floor | undefined
   #roundEndMs: number
-  #ceilingBytes = 0
+  /** Floors, each of which is above all later ones; the first is the highest. */
+  #ceilings: readonly GcReading[] = []
   #demandFactor = 1
 
   /**
@@ -170,14 +171,20 @@ export class LeakTrend {
     return suspicion
   }
 
+  /** Notes that a leak was reported: the next one must grow by `nextFactor` more. Not every climb is reported. */
+  noteReport(): void {
+    this.#demandFactor *= this.#rule.nextFactor
+  }
+
   #closeRound(reading: GcReading): Floor | undefined {
     const lowest = lower(this.#lowest ?? reading, reading)
     this.#lowest = lowest
     if (reading.atMs - this.#roundEndMs < this.#rule.roundMs) return undefined
     this.#roundEndMs = reading.atMs
     this.#lowest = undefined
-    const floor = { ...lowest, ceilingBytes: this.#ceilingBytes }
-    this.#ceilingBytes = Math.max(this.#ceilingBytes, floor.usedBytes)
+    const known = this.#ceilings.filter(({ atMs }) => atMs >= lowest.atMs - this.#rule.longestMs)
+    const floor = { ...lowest, ceilingBytes: known[0]?.usedBytes ?? 0 }
+    this.#ceilings = [...known.filter(({ usedBytes }) => usedBytes > lowest.usedBytes), lowest]
     this.#firstFloor ??= floor
     return floor
   }
@@ -239,7 +246,6 @@ export class LeakTrend {
   #forget(): void {
     this.#ladders = newLadders()
     this.#triple = []
-    this.#demandFactor *= this.#rule.nextFactor
   }
 }
 

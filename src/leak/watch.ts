@@ -1,8 +1,8 @@
 import { ReadingLog, sidecarReadings } from '../dispatch/dispatcher'
-import type { Leak } from '../dispatch/events'
+import type { DumpResult, Leak } from '../dispatch/events'
 import type { Sidecar } from '../files/sidecar'
 import { type ConfirmedLeak, type Holdings, LeakConfirmation } from './confirmation'
-import { LeakPair } from './pair'
+import { LeakPair, type SnapshotDetails } from './pair'
 import type { GcReadings } from './readings'
 import { type GcReading, LEAK_RULE, type LeakRule, LeakTrend } from './trend'
 
@@ -26,8 +26,8 @@ export interface LeakWatch {
   readonly readHoldings: () => Holdings | undefined
   /** Called once for each leak. */
   readonly onLeak: (leak: Leak) => void
-  /** Takes a heap snapshot; resolves to its file, or `undefined` when none was made. */
-  readonly dump: (evidence: LeakEvidence) => Promise<string | undefined>
+  /** Takes a heap snapshot. Never rejects. */
+  readonly dump: (evidence: LeakEvidence) => Promise<DumpResult>
   /** Whether to take a second snapshot after further growth. */
   readonly isPairWanted: boolean
   /** Called with each error of these functions. Must not throw. */
@@ -45,7 +45,7 @@ export interface LeakWatch {
 export function startLeakWatch(watch: LeakWatch): () => void {
   const { source, now, readHoldings, onLeak, dump, isPairWanted, onFailure, rule = LEAK_RULE } = watch
   const trend = new LeakTrend(now(), rule)
-  const pair = new LeakPair()
+  const pair = new LeakPair(isPairWanted)
   const latest = new ReadingLog()
   let forcedUntilMs = -Infinity
   const confirmation = new LeakConfirmation(() => {
@@ -59,25 +59,24 @@ export function startLeakWatch(watch: LeakWatch): () => void {
     if (reading.atMs <= forcedUntilMs) return
     latest.add({ atEpochMs: toEpochMs(reading.atMs), value: reading.usedBytes })
     const leak = confirmation.take(reading, trend.read(reading))
-    if (leak !== undefined) return takeFirst(reading, leak)
+    if (leak !== undefined) {
+      trend.noteReport()
+      pair.begin(reading, leak.growthBytes, report(leak))
+    }
     const due = pair.take(reading)
-    if (due === undefined) return
-    const file = await dump(
-      evidence({ ...due, reason: 'the heap has grown further since the first snapshot' }),
-    )
-    if (file !== undefined) pair.end(due.pairOf)
+    if (due !== undefined) due.settle(await dump(evidence(due.details)))
   }
 
-  async function takeFirst(reading: GcReading, leak: ConfirmedLeak): Promise<void> {
+  /** @returns The details of the leak's first snapshot. */
+  function report(leak: ConfirmedLeak): SnapshotDetails {
     const { growthBytes, sites, confirmedBy } = leak
     const [start, end] = [new Date(toEpochMs(leak.startMs)), new Date(toEpochMs(leak.endMs))]
     const reason = `${leak.reason}; ${CONFIRMED_BY[confirmedBy]}`
     onLeak({ start, end, growth: growthBytes, reason, sites })
-    const file = await dump(evidence({ reason, growthBytes, sites, confirmedBy, rule }))
-    if (file !== undefined && isPairWanted) pair.begin(file, reading.usedBytes, leak)
+    return { reason, growthBytes, sites, confirmedBy, rule }
   }
 
-  function evidence(details: Readonly<Record<string, unknown>>): LeakEvidence {
+  function evidence(details: SnapshotDetails): LeakEvidence {
     return { details: { ...details, source: source.source }, readings: sidecarReadings(latest) }
   }
 

@@ -5,7 +5,12 @@ import { clearTimeout, setTimeout, systemClock } from '../base/time'
 import { type Engines, type ResolvedPackage, resolveEngines } from '../capture/engines'
 import { loadForkHelper } from '../capture/heap/fork/helper'
 import { thresholdAboveHeapLimit } from '../capture/heap/limit/allowance'
-import { createHeapSampler, type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampler'
+import {
+  createHeapSampler,
+  type HeapSampler,
+  SAMPLING_INTERVAL_BYTES,
+  STARTED_AGAIN,
+} from '../capture/heap/sampler'
 import type * as carryOut from '../capture/main-thread/carry-out'
 import { openLocalSession, whyNoInspector } from '../capture/main-thread/local-session'
 import { poolSize } from '../capture/thread-limit'
@@ -382,25 +387,40 @@ function startLeaksNow(
   const { startLeakWatch } = require('../leak/watch') as typeof leakWatch
   const { LEAK_RULE, LEAK_RULE_ALONE } = require('../leak/trend') as typeof leakTrend
   const gate = new Gate(processRegistry().gate)
+  const isSampling = sampling && whyNoInspector() === undefined
+  const readSites = siteReader(orders, voice)
   return startLeakWatch({
     source: readings,
-    rule: sampling && whyNoInspector() === undefined ? LEAK_RULE : LEAK_RULE_ALONE,
+    rule: isSampling ? LEAK_RULE : LEAK_RULE_ALONE,
     now: systemClock.monotonicMs,
     wallClock: systemClock.epochMs,
     readHoldings() {
+      if (!isSampling) return undefined
       // The collection that this forces must not be mistaken for a blocked event loop.
-      const { holdings } = gate.duringOrder(() => orders().allocationSites({}))
-      return holdings && new Map(holdings.map((holding) => [holding.path, holding]))
+      const { sampled } = gate.duringOrder(() => readSites({}))
+      return (
+        sampled && { run: sampled.run, byPath: new Map(sampled.holdings.map((each) => [each.path, each])) }
+      )
     },
     onLeak: (leak) => voice.leak(leak),
-    async dump(evidence) {
-      const result = await watch.request({ kind: 'memory', rule: 'leak', ...evidence })
-      return 'file' in result ? result.file : undefined
-    },
+    dump: (evidence) => watch.request({ kind: 'memory', rule: 'leak', ...evidence }),
     // With `keep: 1` the second snapshot would replace the first.
     isPairWanted: leakPair && (keep === false || keep >= 2),
     onFailure: leakFailure(voice),
   })
+}
+
+/** A sampler that another user has stopped is started again: until it has samples to compare, a leak waits. */
+function siteReader(orders: () => carryOut.OrderTable, voice: Voice): carryOut.OrderTable['allocationSites'] {
+  let isStopReported = false
+  return () => {
+    const read = orders().allocationSites({})
+    if (read.sampled) return read
+    orders().startSampling({ intervalBytes: SAMPLING_INTERVAL_BYTES })
+    if (!isStopReported) voice.notice(STARTED_AGAIN)
+    isStopReported = true
+    return orders().allocationSites({})
+  }
 }
 
 function leakFailure(voice: Voice): (error: unknown) => void {

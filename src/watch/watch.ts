@@ -7,6 +7,7 @@ import { createCpuCapturer } from '../capture/cpu/capturer'
 import type { Engines } from '../capture/engines'
 import { createHeapCapturer } from '../capture/heap/ladder'
 import type { HeapLimitToWatch } from '../capture/heap/limit/allowance'
+import { STARTED_AGAIN } from '../capture/heap/sampler'
 import type { MainThread } from '../capture/main-thread/orders'
 import { ORDER_TIMEOUT_MS } from '../capture/main-thread/patient'
 import { createRoomProbe } from '../capture/room-probe'
@@ -342,8 +343,7 @@ function observerFor(report: Report, onChild: WatchSurroundings['onChild']): Cap
           `it is in one long native call, or gets no CPU; the wait goes on`,
       ),
     childAtWork: (pid) => onChild?.(pid),
-    samplingWasStopped: () =>
-      report.notice('another user of the sampling heap profiler stopped it; it has been started again'),
+    samplingWasStopped: () => report.notice(STARTED_AGAIN),
     samplingFailed: (error) =>
       report.failure({ stage: 'sampling profile', kind: 'memory', message: error.message, error }),
   }

@@ -6,6 +6,10 @@ import type { SamplingProfile } from './allocation-sites'
 /** Mean number of bytes between two samples: no measurable cost, and leaks of a few MB show. */
 export const SAMPLING_INTERVAL_BYTES = 512 * 1024
 
+/** Log line. */
+export const STARTED_AGAIN =
+  'another user of the sampling heap profiler stopped it; it has been started again'
+
 /** V8's sampling heap profiler, of which a process has one for all its users. Synchronous, for the calling thread. */
 export interface HeapSampler {
   /** Starts sampling, unless it is known to run already. */
@@ -15,6 +19,8 @@ export interface HeapSampler {
   /** Reads the samples as an object; `undefined` while the profiler does not run: then no GC is forced. */
   profile(): SamplingProfile | undefined
   state(): SamplerState
+  /** Number of the latest start, from 1. V8 numbers call paths and samples anew after each. */
+  run(): number
   /** Stops the profiler if this sampler started it. Idempotent. */
   stop(): void
 }
@@ -31,6 +37,7 @@ export interface HeapSampler {
 export function createHeapSampler(openSession: () => Session): HeapSampler {
   let session: Session | undefined
   let sampler: SamplerState = 'stopped'
+  let run = 0
 
   const letGo = (): void => {
     session?.disconnect()
@@ -48,6 +55,7 @@ export function createHeapSampler(openSession: () => Session): HeapSampler {
     start(intervalBytes) {
       if (sampler !== 'stopped') return sampler
       letGo()
+      run++
       session = openSession()
       if (readProfile(session)) return (sampler = 'foreign')
       startSampling(session, intervalBytes)
@@ -60,6 +68,7 @@ export function createHeapSampler(openSession: () => Session): HeapSampler {
     },
     profile,
     state: () => sampler,
+    run: () => run,
     stop: letGo,
   }
 }

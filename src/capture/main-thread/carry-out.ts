@@ -65,7 +65,7 @@ export function createOrders(
     },
     allocationSites: () => {
       const profile = sampler.profile()
-      return profile === undefined ? {} : { holdings: holdingsOf(profile) }
+      return profile === undefined ? {} : { sampled: { run: sampler.run(), holdings: holdingsOf(profile) } }
     },
     stopSampling: () => {
       sampler.stop()

@@ -41,8 +41,14 @@ export interface Orders {
     input: { target: MarkedFile }
     output: { pauseMs: number; samples: number; writtenBytes: number; sampler: SamplerState }
   }
-  /** Memory held by each call path. Forces one full GC; without a sampler, forces none and returns no holdings. */
-  allocationSites: { input: Nothing; output: { holdings?: readonly PathHolding[] } }
+  /**
+   * Memory held by each call path, and the number of the sampler's start, with which the numbers of paths and samples
+   * begin anew. Forces one full GC; without a sampler, forces none and returns nothing.
+   */
+  allocationSites: {
+    input: Nothing
+    output: { sampled?: { readonly run: number; readonly holdings: readonly PathHolding[] } }
+  }
   /** Stops the sampling heap profiler if this library started it. */
   stopSampling: { input: Nothing; output: Nothing }
   /**

@@ -43,6 +43,18 @@ describe('the heap', { concurrency: 2 }, () => {
     assert.deepEqual(app.said('failure'), [])
   })
 
+  test(`of a program that leaks is reported with the site although another user has stopped the sampler`, async (t) => {
+    const app = startApp(t, PROGRAM, { memory }, { execArgv, lifetimeMs })
+    await app.until('line', ({ text }) => text.startsWith('watching'))
+    await app.order('stopSampler')
+    await app.order('leak')
+    const { sites, reason } = (await app.until('leak')) as Leak
+    assert.equal(sites[0]?.functionName, 'openSession', reason)
+    const restarts = app.said('line').filter(({ text }) => text.includes('has been started again'))
+    assert.equal(restarts.length, 1)
+    assert.deepEqual(app.said('failure'), [])
+  })
+
   test(`of a program that ends its sessions after fifteen minutes is not`, async (t) => {
     const app = startApp(t, PROGRAM, { memory }, { execArgv, lifetimeMs })
     await app.until('line', ({ text }) => text.startsWith('watching'))

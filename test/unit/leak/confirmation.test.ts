@@ -6,13 +6,13 @@ import type { Climb } from '../../../src/leak/trend'
 
 const MB = 1024 * 1024
 
-/** Samples of 1 MB each with these ordinals, by function. */
-function heap(sites: Readonly<Record<string, readonly number[]>>): Holdings {
+/** Samples of 1 MB each with these ordinals, by function. `run`: number of the sampler's start. */
+function heap(sites: Readonly<Record<string, readonly number[]>>, run = 1): Holdings {
   const holdings = Object.entries(sites).map(([functionName, ordinals], path) => {
     const samples = ordinals.map((ordinal) => [ordinal, MB] as const)
     return [path, { functionName, url: 'file:///app.js', line: 7, samples }] as const
   })
-  return new Map(holdings)
+  return { run, byPath: new Map(holdings) }
 }
 
 const count = (from: number, to: number) => Array.from({ length: to - from }, (_, at) => from + at)
@@ -83,6 +83,19 @@ describe('a leak is reported', () => {
     assert.equal(leaks[0]?.growthBytes, 28 * MB)
   })
 
+  test('after two more looks when the sampler was started again since the suspicion', () => {
+    const { leaks } = follow([
+      { mb: 110, climb: suspicion, holds: heap({ cache: count(1, 59) }, 1) },
+      { mb: 120, climb: leak, holds: heap({}, 2) },
+      { mb: 127, holds: heap({ cache: count(1, 8) }, 2) },
+      { mb: 134, holds: heap({ cache: count(1, 15) }, 2) },
+    ])
+    assert.deepEqual(
+      leaks.map(({ confirmedBy, sites }) => [confirmedBy, sites[0]?.growth]),
+      [['sites', 7 * MB]],
+    )
+  })
+
   test('although the sites do not confirm it, once it has lasted a day and tripled', () => {
     const { leaks } = follow([
       { mb: 110, climb: suspicion, holds: before },
@@ -111,8 +124,8 @@ describe('a leak is reported', () => {
       sites.map((at) => [at, site(at, [at, ...count(100 * at + 100, 100 * at + 101 + at)])]),
     )
     const { leaks } = follow([
-      { mb: 110, climb: suspicion, holds: small },
-      { mb: 150, climb: leak, holds: large },
+      { mb: 110, climb: suspicion, holds: { run: 1, byPath: small } },
+      { mb: 150, climb: leak, holds: { run: 1, byPath: large } },
     ])
     assert.deepEqual(
       leaks[0]?.sites.map(({ functionName, growth }) => [functionName, growth / MB]),
@@ -160,6 +173,15 @@ describe('a leak is not reported', () => {
       { mb: 120, climb: leak, holds: turnedOver },
       { mb: 105 },
       { mb: 150, holds: leaked },
+    ])
+    assert.deepEqual(leaks, [])
+  })
+
+  test('by objects from before a restart of the sampler, with which its numbers begin anew', () => {
+    const { leaks } = follow([
+      { mb: 110, climb: suspicion, holds: heap({ cache: count(1, 59) }, 1) },
+      { mb: 120, climb: leak, holds: heap({ cache: count(1, 159) }, 2) },
+      { mb: 130, holds: heap({ cache: count(1, 259) }, 3) },
     ])
     assert.deepEqual(leaks, [])
   })

@@ -9,13 +9,14 @@ const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 
-/** Readings one by one; returns the climbs with the time at which each was returned. */
-function climbsOf(readings: Iterable<{ atMs: number; usedMb: number }>, rule = LEAK_RULE) {
+/** Readings one by one; returns the climbs with the time at which each was returned. Each leak is reported, or none. */
+function climbsOf(readings: Iterable<{ atMs: number; usedMb: number }>, rule = LEAK_RULE, isReported = true) {
   const trend = new LeakTrend(0, rule)
   const climbs: (Climb & { toldMs: number })[] = []
   for (const { atMs, usedMb } of readings) {
     const climb = trend.read({ atMs, usedBytes: usedMb * MB })
     if (climb !== undefined) climbs.push({ ...climb, toldMs: atMs })
+    if (climb?.isLeak && isReported) trend.noteReport()
   }
   return climbs
 }
@@ -149,6 +150,27 @@ describe('a leak is found', () => {
     assert.ok(leaks.some((leak) => leak.toldMs > 2 * DAY_MS))
   })
 
+  test('again after less growth when the first one was not reported', () => {
+    const [reported, silent] = [true, false].map((isReported) => {
+      const readings = every(MINUTE_MS, 10 * HOUR_MS, (atMs) => 40 + (atMs / HOUR_MS) * 20)
+      return climbsOf(readings, LEAK_RULE, isReported).filter(({ isLeak }) => isLeak)
+    })
+    assert.ok(reported?.[1] && silent?.[1])
+    assert.deepEqual(silent[0], reported[0])
+    assert.ok(silent[1].growthBytes < reported[1].growthBytes, `${silent[1].growthBytes}`)
+  })
+
+  test('although one job, more than the longest climb ago, held ten times as much', () => {
+    const [job, soon] = [DAY_MS, 2 * DAY_MS]
+    const leaks = run(12 * DAY_MS, (atMs) => {
+      if (atMs >= job && atMs < job + 40 * MINUTE_MS) return 1000
+      return 100 + Math.max(0, ((atMs - soon) / HOUR_MS) * 2)
+    })
+    assert.ok(leaks[0])
+    assert.ok(leaks[0].toldMs > job + LEAK_RULE.longestMs)
+    assert.ok(leaks[0].growthBytes < 200 * MB)
+  })
+
   test('again only after twice the growth', () => {
     const leaks = run(10 * HOUR_MS, (atMs) => 40 + (atMs / HOUR_MS) * 60)
     assert.ok(leaks.length >= 2)
@@ -237,6 +259,20 @@ describe('no leak is found', () => {
   silent('for two steep climbs with a flat hour between', 7 * DAY_MS, (atMs) => {
     const climb = (fromMs: number) => 25 * Math.min(1, Math.max(0, (atMs - fromMs) / (20 * MINUTE_MS)))
     return 50 + climb(HOUR_MS) + climb(2.5 * HOUR_MS)
+  })
+
+  test('for a job every five days that climbs for six hours, after the first one has shown its height', () => {
+    const leaks = run(40 * DAY_MS, (atMs) => {
+      const intoMs = atMs % (5 * DAY_MS)
+      return (
+        100 + (intoMs > 2 * DAY_MS && intoMs < 2.25 * DAY_MS ? ((intoMs - 2 * DAY_MS) / HOUR_MS) * 50 : 0)
+      )
+    })
+    assert.ok(leaks.length >= 1, 'not even the first one: this shows nothing')
+    assert.deepEqual(
+      leaks.filter((leak) => leak.toldMs > 5 * DAY_MS),
+      [],
+    )
   })
 
   test('for daily waves, after the first one has shown its height', () => {

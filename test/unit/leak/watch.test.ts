@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { READINGS_KEPT } from '../../../src/dispatch/dispatcher.js'
-import type { Leak } from '../../../src/dispatch/events.js'
+import type { Dump, Leak, SkipReason } from '../../../src/dispatch/events.js'
 import type { GcReading } from '../../../src/leak/trend.js'
 import type { LeakEvidence } from '../../../src/leak/watch.js'
 import { startLeakWatch } from '../../../src/leak/watch.js'
@@ -97,10 +97,14 @@ for (const { engine, skip } of ENGINES) {
   })
 }
 
-/** A watch on scripted readings: one a minute, 1 MB more each. `made` says whether the nth dump is made. */
+/** A watch on scripted readings: one a minute, 1 MB more each. `refused`: why the nth dump is not made. */
 async function leakByScript(
   minutes: number,
-  { pair = true, made = (dump: number): boolean => dump > 0 } = {},
+  {
+    pair = true,
+    isEndless = false,
+    refused = () => undefined,
+  }: { pair?: boolean; isEndless?: boolean; refused?: (dump: number) => SkipReason | undefined } = {},
 ) {
   let nowMs = 0
   let feed: (reading: GcReading) => void = () => {}
@@ -119,7 +123,11 @@ async function leakByScript(
     wallClock: () => Date.UTC(2026, 0, 1) + nowMs,
     readHoldings: () => undefined,
     onLeak: (leak) => leaks.push(leak),
-    dump: (evidence) => Promise.resolve(made(dumps.push(evidence)) ? `snapshot ${dumps.length}` : undefined),
+    dump(evidence) {
+      const skipped = refused(dumps.push(evidence))
+      if (isEndless) return new Promise(() => {})
+      return Promise.resolve(skipped ? { skipped } : ({ file: `snapshot ${dumps.length}` } as Dump))
+    },
     isPairWanted: pair,
     onFailure: (error) => assert.fail(error as Error),
   })
@@ -146,8 +154,64 @@ test('the report has dates of the wall clock, the evidence has the latest readin
   assert.equal(evidence.readings.length, READINGS_KEPT)
 })
 
+test('after a report, the next leak must have grown by twice as much', async () => {
+  // By as much again it would be the third leak, after 390 minutes.
+  const { leaks } = await leakByScript(400)
+  assert.deepEqual(
+    leaks.map(({ growth }) => growth),
+    [51 * MB, 150 * MB],
+  )
+})
+
 test('no leak is reported within the first rounds', async () => {
   assert.deepEqual((await leakByScript(35)).leaks, [])
+})
+
+describe('the first snapshot of a leak, when it could not be made,', () => {
+  const reasons = (dumps: readonly LeakEvidence[]) => dumps.map(({ details }) => details.reason)
+
+  test('is tried again after half as much growth, with the evidence of the leak, and then has its second', async () => {
+    const { leaks, dumps } = await leakByScript(115, {
+      refused: (dump) => (dump === 1 ? 'limited' : undefined),
+    })
+    assert.deepEqual(
+      leaks.map(({ growth }) => growth),
+      [51 * MB],
+    )
+    assert.deepEqual(reasons(dumps), [
+      leaks[0]?.reason,
+      leaks[0]?.reason,
+      'the heap has grown further since the first snapshot',
+    ])
+    assert.equal(dumps[1]?.details.confirmedBy, 'none')
+    assert.equal(dumps[1].readings.at(-1)?.at, '2026-01-01T01:26:00.000Z')
+    assert.equal(dumps[2]?.details.pairOf, 'snapshot 2')
+  })
+
+  test('is tried again a minute later when another dump was being made', async () => {
+    const refused = (dump: number) => (dump <= 2 ? 'busy' : undefined)
+    const { dumps } = await leakByScript(80, { refused })
+    assert.deepEqual(
+      dumps.map(({ readings }) => readings.at(-1)?.at),
+      ['2026-01-01T01:00:00.000Z', '2026-01-01T01:01:00.000Z', '2026-01-01T01:02:00.000Z'],
+    )
+  })
+
+  test('is tried again although no second one is wanted, and then no more', async () => {
+    const refused = (dump: number) => (dump === 1 ? 'limited' : undefined)
+    const { leaks, dumps } = await leakByScript(140, { pair: false, refused })
+    assert.deepEqual(reasons(dumps), [leaks[0]?.reason, leaks[0]?.reason])
+  })
+
+  test('is not tried again before the heap has grown', async () => {
+    const { dumps } = await leakByScript(85, { refused: () => 'memory' })
+    assert.equal(dumps.length, 1)
+  })
+})
+
+test('no snapshot of a leak is ordered while one is being made', async () => {
+  const { dumps } = await leakByScript(140, { isEndless: true })
+  assert.equal(dumps.length, 1)
 })
 
 describe('the second snapshot of a leak', () => {
@@ -163,12 +227,8 @@ describe('the second snapshot of a leak', () => {
     assert.deepEqual(pairs((await leakByScript(100, { pair: false })).dumps), [undefined])
   })
 
-  test('is not taken when the first one was not made', async () => {
-    assert.deepEqual(pairs((await leakByScript(100, { made: () => false })).dumps), [undefined])
-  })
-
   test('is tried again after as much growth when it could not be made', async () => {
-    const { dumps } = await leakByScript(115, { made: (dump) => dump !== 2 })
+    const { dumps } = await leakByScript(115, { refused: (dump) => (dump === 2 ? 'limited' : undefined) })
     assert.deepEqual(pairs(dumps), [undefined, 'snapshot 1', 'snapshot 1'])
   })
 })
@@ -184,10 +244,10 @@ test('the collection that reading the sites forces is no reading', () => {
     wallClock: () => nowMs,
     readHoldings() {
       looks++
-      return new Map()
+      return { run: 1, byPath: new Map() }
     },
     onLeak: () => {},
-    dump: (evidence) => Promise.resolve(void dumps.push(evidence)),
+    dump: (evidence) => Promise.resolve({ file: `snapshot ${dumps.push(evidence)}` } as Dump),
     isPairWanted: false,
     onFailure: (error) => assert.fail(error as Error),
   })

@@ -7,6 +7,7 @@ const bornNs = readNs()
 process.hrtime.bigint = () => bornNs + (readNs() - bornNs) * BigInt(SPEED)
 const nowMs = () => (Number(readNs() - bornNs) / 1e6) * SPEED
 
+const inspector = require('node:inspector')
 const { obey, start } = require('./stage')
 
 let collections = 0
@@ -36,6 +37,13 @@ function pass() {
 pass()
 
 obey({
+  // As another user of V8's one sampling profiler would.
+  stopSampler() {
+    const session = new inspector.Session()
+    session.connect()
+    session.post('HeapProfiler.stopSampling')
+    session.disconnect()
+  },
   leak: () => void (leaks = true),
   passed: () => ({ hours: nowMs() / HOUR_MS, collections }),
 })

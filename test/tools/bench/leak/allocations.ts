@@ -32,7 +32,7 @@ export class SampledHeap {
       const samples = this.#alive[at].map((ordinal) => [ordinal, SAMPLE_BYTES] as const)
       return [at, { functionName: `part ${at}`, url: '', line: 0, samples }] as const
     })
-    return new Map(sites)
+    return { run: 1, byPath: new Map(sites) }
   }
 
   #renew(alive: readonly number[], bytes: number, turnovers: number): number[] {

@@ -20,7 +20,9 @@ export const OURS: Rule = {
     const confirmation = new LeakConfirmation(() => heap.read(latest.atMs / HOUR_MS, latest.usedBytes))
     return (reading) => {
       latest = reading
-      return confirmation.take(reading, trend.read(reading)) !== undefined
+      const isReported = confirmation.take(reading, trend.read(reading)) !== undefined
+      if (isReported) trend.noteReport()
+      return isReported
     }
   },
 }
@@ -30,7 +32,11 @@ export const TREND_ALONE: Rule = {
   name: 'this library, memory.sampling: false',
   start() {
     const trend = new LeakTrend(0, LEAK_RULE_ALONE)
-    return (reading) => trend.read(reading)?.isLeak === true
+    return (reading) => {
+      const isReported = trend.read(reading)?.isLeak === true
+      if (isReported) trend.noteReport()
+      return isReported
+    }
   },
 }
 

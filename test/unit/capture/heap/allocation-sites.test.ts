@@ -91,7 +91,7 @@ describe('the order for allocation sites', () => {
     orders.startSampling({ intervalBytes: 4096 })
     try {
       remember()
-      const read = () => orders.allocationSites({}).holdings ?? []
+      const read = () => orders.allocationSites({}).sampled?.holdings ?? []
       const mine = () => read().find(({ functionName }) => functionName === 'remember')
       const [first, second] = [mine(), mine()]
       assert.ok(first && second)
@@ -104,6 +104,21 @@ describe('the order for allocation sites', () => {
       orders.stopSampling({})
     }
     assert.equal(kept.length, 20_000)
+  })
+
+  it('has another run after a restart, with which V8 numbers the samples anew', () => {
+    const orders = createOrders(resolveEngines('builtin', []))
+    const read = () => {
+      orders.startSampling({ intervalBytes: 4096 })
+      remember()
+      const { run, holdings } = orders.allocationSites({}).sampled ?? assert.fail('nothing is sampled')
+      orders.stopSampling({})
+      const ordinals = holdings.flatMap(({ samples }) => samples.map(([ordinal]) => ordinal))
+      return { run, lowest: Math.min(...ordinals), highest: Math.max(...ordinals) }
+    }
+    const [first, second] = [read(), read()]
+    assert.notEqual(first.run, second.run)
+    assert.ok(second.lowest < first.highest, 'numbers go on: then runs could be compared')
   })
 
   it('has no holdings while nothing is sampled', () => {

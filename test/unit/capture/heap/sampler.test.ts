@@ -66,6 +66,22 @@ describe('heap sampler', () => {
     assert.equal(v8.sessions, 1)
   })
 
+  it('numbers its starts, and only those', () => {
+    const { v8, openSession } = fakeV8()
+    const sampler = createHeapSampler(openSession)
+    sampler.start(1024)
+    sampler.start(1024)
+    sampler.profile()
+    assert.equal(sampler.run(), 1)
+    v8.runs = false
+    sampler.profile()
+    sampler.start(1024)
+    assert.equal(sampler.run(), 2)
+    sampler.stop()
+    sampler.start(1024)
+    assert.equal(sampler.run(), 3)
+  })
+
   it('has nothing before it starts, and writes no JSON when nothing was sampled', () => {
     const { v8, openSession } = fakeV8()
     const sampler = createHeapSampler(openSession)

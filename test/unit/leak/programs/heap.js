@@ -64,7 +64,7 @@ async function main() {
     },
     async dump(evidence) {
       result.dumps.push(evidence.details)
-      return `snapshot ${result.dumps.length}`
+      return { file: `snapshot ${result.dumps.length}` }
     },
     isPairWanted: true,
     onFailure: (error) => result.failures.push(error.message),

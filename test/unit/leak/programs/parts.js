@@ -34,7 +34,10 @@ const chooseReadings = (engine, now) => leak.chooseReadings(resolveEngines(engin
 function holdingsReader() {
   const sampler = createHeapSampler(openLocalSession)
   sampler.start(16 * 1024)
-  return () => new Map(holdingsOf(sampler.profile()).map((holding) => [holding.path, holding]))
+  return () => {
+    const holdings = holdingsOf(sampler.profile())
+    return { run: sampler.run(), byPath: new Map(holdings.map((holding) => [holding.path, holding])) }
+  }
 }
 
 module.exports = { MINUTE_MS, clock, now, allocate, turn, untilFullGc, chooseReadings, holdingsReader }

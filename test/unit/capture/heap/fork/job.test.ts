@@ -50,6 +50,7 @@ describe('the job of a forked child', () => {
     },
     profile: () => undefined,
     state: () => (samples > 0 ? 'ours' : 'stopped'),
+    run: () => 1,
     stop: () => {},
   })
   const run = (sampler = samplerThatRead(3), withProfile = true): ChildReport => {
