@@ -301,9 +301,11 @@ function ownerOfMemory(makeup: JsonObject): Owner | undefined {
   if (memory?.heapTotal === undefined) return undefined
   const kind = memoryOwner(memory)
   const worker = guiltyWorker(memory)
-  const words = worker ? heapOf(worker) : kind === 'worker' ? '' : MEMORY_WORDS[kind]
   const rows = memoryOf(makeup)
-  const first = rows.find(({ name }) => name === words)
+  // The largest of a worker's parts: its heap, or what its objects own.
+  const first = rows.find(({ name }) =>
+    worker ? name.endsWith(` of ${workerName(worker)}`) : kind !== 'worker' && name === MEMORY_WORDS[kind],
+  )
   if (first === undefined) return undefined
   const others = rows.filter((row) => row !== first).slice(0, 2)
   const parts = [first, ...others].map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(', ')
