@@ -30,6 +30,8 @@ const HEAD_BYTES = 64 * 1024
 /** The length of the content modulo 2^32 is at the end of a gzip file. */
 const GZIP_LENGTH_BYTES = 4
 
+const CHUNKS = { highWaterMark: 1024 * 1024 }
+
 /** A file to report on. */
 export interface Input {
   readonly path: string
@@ -45,24 +47,29 @@ export interface Input {
  * @throws UnreadableError if it is no regular file, or neither JSON nor gzip.
  */
 export function openInput(path: string): Input {
-  const { fd, sizeBytes: fileBytes } = openRegular(path)
+  const file = openRegular(path)
   try {
-    const head = readAt(fd, 0, HEAD_BYTES)
-    const isCompressed = head[0] === 0x1f && head[1] === 0x8b
-    const start = (isCompressed ? headOf(head) : head).toString('latin1').trimStart()
-    if (!start.startsWith('{'))
-      throw new UnreadableError('is neither a profile nor a snapshot: it is not a JSON object')
-    const sizeBytes = isCompressed
-      ? readAt(fd, Math.max(0, fileBytes - GZIP_LENGTH_BYTES), GZIP_LENGTH_BYTES).readUInt32LE(0)
-      : fileBytes
-    return {
-      path,
-      isCompressed,
-      sizeBytes,
-      kind: /^\{\s*"snapshot"\s*:/.test(start) ? 'snapshot' : 'profile',
-    }
+    return inspect(path, file)
   } finally {
-    closeSync(fd)
+    closeSync(file.fd)
+  }
+}
+
+/** Like {@link openInput}, of a file that is open already. */
+export function inspect(path: string, { fd, sizeBytes: fileBytes }: RegularFile): Input {
+  const head = readAt(fd, 0, HEAD_BYTES)
+  const isCompressed = head[0] === 0x1f && head[1] === 0x8b
+  const start = (isCompressed ? headOf(head) : head).toString('latin1').trimStart()
+  if (!start.startsWith('{'))
+    throw new UnreadableError('is neither a profile nor a snapshot: it is not a JSON object')
+  const sizeBytes = isCompressed
+    ? readAt(fd, Math.max(0, fileBytes - GZIP_LENGTH_BYTES), GZIP_LENGTH_BYTES).readUInt32LE(0)
+    : fileBytes
+  return {
+    path,
+    isCompressed,
+    sizeBytes,
+    kind: /^\{\s*"snapshot"\s*:/.test(start) ? 'snapshot' : 'profile',
   }
 }
 
@@ -81,7 +88,15 @@ export function readProfile({ path, isCompressed, sizeBytes }: Input, maxBytes =
 
 /** The bytes of a snapshot, decompressed. */
 export function streamOf({ path, isCompressed }: Pick<Input, 'path' | 'isCompressed'>): Readable {
-  const raw = createReadStream(path, { fd: openRegular(path).fd, highWaterMark: 1024 * 1024 })
+  return contentOf(createReadStream(path, { fd: openRegular(path).fd, ...CHUNKS }), isCompressed)
+}
+
+/** Like {@link streamOf}, of a file that is open already and stays open. */
+export function streamFrom(fd: number, isCompressed: boolean): Readable {
+  return contentOf(createReadStream('', { fd, start: 0, autoClose: false, ...CHUNKS }), isCompressed)
+}
+
+function contentOf(raw: Readable, isCompressed: boolean): Readable {
   if (!isCompressed) return raw
   const content = createGunzip({ chunkSize: 1024 * 1024 })
   raw.on('error', (error) => content.destroy(error))

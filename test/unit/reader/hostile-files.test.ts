@@ -3,7 +3,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, beforeEach, describe, it } from 'node:test'
+import { after, beforeEach, describe, it, type TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { readFolder } from '../../../src/reader/folder'
 import { reader, scratch, startReader } from '../../e2e/reader/command'
@@ -85,12 +85,7 @@ describe('the reader of files that others have written', { timeout: 60_000 }, ()
         require('fs').writeSync(1, 'parses')
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
       }`
-    writeFileSync(at('parks.js'), parks)
-    const before = process.env['NODE_OPTIONS']
-    process.env['NODE_OPTIONS'] = `--require ${at('parks.js')}`
-    const child = startReader('report', at('x.cpuprofile'))
-    if (before === undefined) delete process.env['NODE_OPTIONS']
-    else process.env['NODE_OPTIONS'] = before
+    const child = await withPreload(parks, () => startReader('report', at('x.cpuprofile')))
     t.after(() => child.kill('SIGKILL'))
     await once(child.stdout ?? child, 'data')
     child.kill('SIGTERM')
@@ -148,10 +143,7 @@ describe('the reader of files that others have written', { timeout: 60_000 }, ()
     'redacts no snapshot that holds more than the disk, and fills no disk with it',
     { skip: noMount() },
     async (t) => {
-      const small = at('small')
-      mkdirSync(small)
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=20m', 'cmm-test', small])
-      t.after(() => execFileSync('umount', [small]))
+      const small = mountSmall(t)
       const snapshot = smallSnapshot(parkedOrders(3))
       const file = join(small, 'x.heapsnapshot.gz')
       writeFileSync(file, gzipSync(snapshot.replace('"edges":[', `"edges":[${' '.repeat(30 * MB)}`)))
@@ -163,7 +155,73 @@ describe('the reader of files that others have written', { timeout: 60_000 }, ()
       assert.equal((await reader('redact', file)).code, 0)
     },
   )
+
+  for (const [how, exchange] of [
+    ['gets the name of another', 'fs.renameSync(bomb, file)'],
+    ['is overwritten', 'fs.writeFileSync(file, fs.readFileSync(bomb))'],
+  ] as const) {
+    it(`fills no disk with a snapshot that ${how} after it was checked`, { skip: noMount() }, async (t) => {
+      const small = mountSmall(t)
+      const file = join(small, 'x.heapsnapshot.gz')
+      const snapshot = smallSnapshot(parkedOrders(3))
+      writeFileSync(file, gzipSync(snapshot))
+      writeFileSync(
+        join(small, 'bomb'),
+        gzipSync(snapshot.replace('"edges":[', `"edges":[${' '.repeat(90 * MB)}`)),
+      )
+      const exchanges = `const fs = require('fs')
+        const { openSync } = fs
+        fs.openSync = (path, ...rest) => {
+          const [file, bomb] = ${JSON.stringify([file, join(small, 'bomb')])}
+          if (String(path).endsWith('.scratch')) { ${exchange} }
+          return openSync(path, ...rest)
+        }`
+      const { code, stderr } = await withPreload(exchanges, () => reader('redact', file))
+      assert.doesNotMatch(stderr, /ENOSPC/)
+      if (code === 0) assert.match(readFileSync(join(small, 'x.redacted.heapsnapshot'), 'utf8'), /"ParkedOrder"/)
+      else assert.match(stderr, /cannot be written: (the snapshot grew|\S+ is damaged|unexpected end)/)
+      assert.deepEqual(
+        readdirSync(small).filter((name) => /partial|scratch/.test(name)),
+        [],
+      )
+    })
+  }
+
+  it(
+    'fills no disk with a snapshot of short strings, which become longer ones',
+    { skip: noMount() },
+    async (t) => {
+      const small = mountSmall(t)
+      const file = join(small, 'x.heapsnapshot')
+      const short = Array.from({ length: 1_000_000 }, (_, index) => `"${index.toString(36)}"`)
+      writeFileSync(file, smallSnapshot(parkedOrders(3)).replace('"strings":[', `$&"a",${short.join(',')},`))
+      const { code, stderr } = await reader('redact', file)
+      assert.equal(code, 1)
+      assert.match(stderr, /cannot be written: it takes more than \d+\.\d MB/)
+      assert.deepEqual(readdirSync(small), ['x.heapsnapshot'])
+    },
+  )
 })
+
+/** A disk of 20 MiB. */
+function mountSmall(t: TestContext): string {
+  const small = at('small')
+  mkdirSync(small)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=20m', 'cmm-test', small])
+  t.after(() => execFileSync('umount', [small]))
+  return small
+}
+
+/** Runs a command that loads a program first. */
+async function withPreload<T>(program: string, run: () => T): Promise<Awaited<T>> {
+  writeFileSync(at('preload.js'), program)
+  const before = process.env['NODE_OPTIONS']
+  process.env['NODE_OPTIONS'] = `--require ${at('preload.js')}`
+  const running = run()
+  if (before === undefined) delete process.env['NODE_OPTIONS']
+  else process.env['NODE_OPTIONS'] = before
+  return await running
+}
 
 function noMount(): string | false {
   return (process.platform !== 'linux' || isNotRoot()) && 'only root may mount a small disk'
