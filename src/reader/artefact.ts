@@ -8,7 +8,9 @@ import type { Circumstances, Flight, Series } from './model'
 import { formatReading } from './units'
 
 /** Longest description that is read, bytes. The monitor's have a few KiB. */
-const MAX_SIDECAR_BYTES = 1024 * 1024
+const MAX_SIDECAR_BYTES = 256 * 1024
+/** Characters of a text that are kept. */
+const MOST_CHARACTERS = 200
 /** Readings, threads and owners of memory that are read. The monitor writes at most 300 readings and 24 threads. */
 const MOST_READINGS = 1000
 const MOST_ROWS = 50
@@ -62,13 +64,21 @@ export function isUnfinished(name: string): boolean {
 export function readCircumstances(path: string): Circumstances | undefined {
   for (const candidate of [path + SIDECAR_SUFFIX, path.replace(/\.gz$/, '') + SIDECAR_SUFFIX]) {
     try {
-      const found = circumstancesOf(JSON.parse(readRegular(candidate, MAX_SIDECAR_BYTES).toString('utf8')))
+      const found = circumstancesOf(parse(readRegular(candidate, MAX_SIDECAR_BYTES)))
       if (found !== undefined) return found
     } catch {
       continue // Missing, or not JSON: the artefact is read without it.
     }
   }
   return undefined
+}
+
+/** Parses a description: texts are cut, and what has a long name is left out. */
+function parse(content: Buffer): unknown {
+  return JSON.parse(content.toString('utf8'), (key, value: unknown) => {
+    if (key.length > MOST_CHARACTERS) return undefined
+    return typeof value === 'string' ? shortText(value) : value
+  })
 }
 
 /** The well-formed parts of a description. */
@@ -198,10 +208,12 @@ function detailText(kind: Circumstances['kind'], name: string, value: unknown): 
   return number === undefined ? shortText(value) : formatReading(kind, number)
 }
 
-/** At most 200 characters. */
+/** The beginning, where it is long. */
 function shortText(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text
+  if (text.length <= MOST_CHARACTERS) return text
+  // A copy: V8's slice would keep the whole text in memory.
+  return `${Buffer.from(text.slice(0, MOST_CHARACTERS)).toString()}…`
 }
 
 function finite(value: unknown): number | undefined {

@@ -1,7 +1,6 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
 import { isUnfinished, LATEST_MS, readCircumstances, readName } from './artefact'
-import type { Circumstances } from './model'
 
 const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
 
@@ -16,8 +15,11 @@ export interface Incident {
   readonly kind: 'cpu' | 'memory'
   /** What asked for the dump; `undefined` for files that are not of the monitor. */
   readonly rule?: string
-  readonly circumstances?: Circumstances
 }
+
+const MOST_HINTS = 100
+/** When descriptions have been read for this time, the files of the other dumps are in the order of their names, ms. */
+const READ_MS = 10_000
 
 /** What lies in a directory, the newest first. Symbolic links are not followed. */
 export function readFolder(directory: string): Incident[] {
@@ -30,7 +32,10 @@ export function readFolder(directory: string): Incident[] {
     if (group) group.push(path)
     else groups.set(key, [path])
   }
-  return [...groups.values()].map(incidentOf).sort((one, other) => other.atMs - one.atMs)
+  const endMs = performance.now() + READ_MS
+  return [...groups.values()]
+    .map((paths) => incidentOf(paths, endMs))
+    .sort((one, other) => other.atMs - one.atMs)
 }
 
 /** Names of the files of a directory that the monitor has not finished. */
@@ -40,9 +45,11 @@ export function unfinishedFiles(directory: string): string[] {
 
 /** A hint for each dump of a directory that cannot be read yet. */
 export function unfinishedHints(directory: string): string[] {
-  return unfinishedFiles(directory).map(
-    (name) => `${name} is still being written, unless its process was killed: look again later`,
-  )
+  const names = unfinishedFiles(directory)
+  const hints = names
+    .slice(0, MOST_HINTS)
+    .map((name) => `${name} is still being written, unless its process was killed: look again later`)
+  return names.length > MOST_HINTS ? [...hints, `and ${names.length - MOST_HINTS} more`] : hints
 }
 
 /** Whether files of more than one user lie there. */
@@ -55,13 +62,14 @@ export function ownersInWords({ owners }: Incident): string {
   return `${owners.length > 1 ? 'users' : 'user'} ${owners.join(' and ')}`
 }
 
-function incidentOf(paths: readonly string[]): Incident {
-  const found = paths.map((path) => ({ path, busyMs: readCircumstances(path)?.busyMs ?? 0 }))
+function incidentOf(paths: readonly string[], endMs: number): Incident {
+  const isRead = (): boolean => paths.length > 1 && performance.now() < endMs
+  // Nothing else of a description is kept: there can be a hundred thousand.
+  const found = paths.map((path) => ({ path, busyMs: (isRead() && readCircumstances(path)?.busyMs) || 0 }))
   const sorted = found.sort((one, other) => rank(one.path) - rank(other.path) || other.busyMs - one.busyMs)
   const files = sorted.map(({ path }) => path)
   const [main = ''] = files
   const name = readName(main)
-  const circumstances = readCircumstances(main)
   const stats = files.flatMap((file) => statOf(file) ?? [])
   return {
     files,
@@ -71,7 +79,6 @@ function incidentOf(paths: readonly string[]): Incident {
     atMs: Math.min(LATEST_MS, name?.startedAtMs ?? Math.max(0, ...stats.map(({ mtimeMs }) => mtimeMs))),
     kind: name?.kind ?? (/\.cpuprofile/.test(main) ? 'cpu' : 'memory'),
     ...(name && { rule: name.rule }),
-    ...(circumstances && { circumstances }),
   }
 }
 

@@ -25,6 +25,9 @@ const CLOSE_LIST = 0x5d
 const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d
 
+/** Bytes for each object or list, of the largest file that is read: an empty list has two, and takes 50 when it is parsed. */
+const BYTES_PER_OBJECT = 40
+
 /** Bytes of a file that are read to recognise its kind. */
 const HEAD_BYTES = 64 * 1024
 /** The length of the content modulo 2^32 is at the end of a gzip file. */
@@ -82,8 +85,7 @@ export function readProfile({ path, isCompressed, sizeBytes }: Input, maxBytes =
   if (sizeBytes > maxBytes) throw new UnreadableError(tooLarge(maxBytes, sizeBytes))
   const content = readRegular(path, maxBytes)
   const json = isCompressed ? gunzip(content, maxBytes) : content
-  if (isTooDeep(json)) throw new UnreadableError('is damaged: it is nested deeper than any stack of calls')
-  return parseJson(json.toString('utf8'))
+  return parseWithin(json, maxBytes)
 }
 
 /** The bytes of a snapshot, decompressed. */
@@ -103,17 +105,27 @@ function contentOf(raw: Readable, isCompressed: boolean): Readable {
   return raw.pipe(content)
 }
 
-/** Whether JSON is nested so deep that to parse it takes minutes and all memory: each level is an object of its own. */
-function isTooDeep(json: Buffer): boolean {
-  let depth = 0
+/**
+ * Parses JSON that takes no more memory than its size lets expect. Each level and each list is an object of its own: nested deep, a few
+ * MB take minutes and all memory.
+ *
+ * @param maxBytes - Size of the largest file that is read.
+ */
+export function parseWithin(json: Buffer, maxBytes: number): unknown {
+  const mostObjects = Math.floor(maxBytes / BYTES_PER_OBJECT)
+  let [depth, objects] = [0, 0]
   for (let at = 0; at < json.length; at += 1) {
     const byte = json[at]
     if (byte === QUOTE) at = endOfString(json, at)
-    else if (byte === OPEN_LIST || byte === OPEN_OBJECT) depth += 1
-    else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth -= 1
-    if (depth > DEEPEST) return true
+    else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
+      depth += 1
+      objects += 1
+    } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth -= 1
+    if (depth > DEEPEST) throw new UnreadableError('is damaged: it is nested deeper than any stack of calls')
+    if (objects > mostObjects)
+      throw new UnreadableError(`is too large: it has more than ${mostObjects} objects and lists`)
   }
-  return false
+  return parseJson(json.toString('utf8'))
 }
 
 /** Where the string ends that begins there; behind all of it when it does not end. */

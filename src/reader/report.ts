@@ -15,6 +15,10 @@ import type { Locator } from './source-maps'
 import { createLocator } from './source-maps'
 import { formatBytes } from './units'
 
+/** Incidents that cannot be read, and others, of which a report has a line each. */
+const MOST_FAILURES = 3
+const MOST_OTHERS = 1000
+
 export interface ReportRequest {
   readonly paths: readonly string[]
   readonly sourceMaps?: string
@@ -41,15 +45,39 @@ export async function createReport(request: ReportRequest): Promise<Report> {
   return compose(request.paths.at(-1) ?? first, parts, [], notes)
 }
 
+/** The newest incident that can be read: whoever may write in the directory can leave files there that look newer. */
 async function reportFolder(directory: string, request: ReportRequest): Promise<Report> {
   const incidents = incidentsIn(directory)
-  const [newest, ...others] = incidents
-  if (newest === undefined) {
-    const nothing = `${directory} holds no .cpuprofile, .heapprofile or .heapsnapshot file`
-    throw new UnreadableError([nothing, ...unfinishedHints(directory)].join('; '))
-  }
-  const parts: Part[] = []
   const notes: string[] = unfinishedHints(directory)
+  if (incidents.length === 0) {
+    const nothing = `${directory} holds no .cpuprofile, .heapprofile or .heapsnapshot file`
+    throw new UnreadableError([nothing, ...notes].join('; '))
+  }
+  let failure: unknown
+  for (const [index, incident] of incidents.entries()) {
+    try {
+      return await reportIncident(directory, incident, incidents, notes, request)
+    } catch (error) {
+      failure ??= error
+      const why = error instanceof Error ? error.message : String(error)
+      if (index < MOST_FAILURES) notes.push(`Passed over, though newer: ${why}.`)
+      if (index === MOST_FAILURES) notes.push('Passed over, though newer: more that cannot be read.')
+    }
+  }
+  throw failure
+}
+
+/** @throws Error when no file of the incident can be read: the first one's. */
+async function reportIncident(
+  directory: string,
+  newest: Incident,
+  incidents: readonly Incident[],
+  before: readonly string[],
+  request: ReportRequest,
+): Promise<Report> {
+  const others = incidents.filter((incident) => incident !== newest)
+  const parts: Part[] = []
+  const notes: string[] = [...before]
   if (haveSeveralOwners(incidents))
     notes.push(`The dumps here belong to several users, those of this incident to ${ownersInWords(newest)}.`)
   const failures: Error[] = []
@@ -65,7 +93,7 @@ async function reportFolder(directory: string, request: ReportRequest): Promise<
     }
   }
   if (parts.length === 0 && failures[0] !== undefined) throw failures[0]
-  return compose(newest.files[0] ?? directory, parts, others.map(lineOf), notes)
+  return compose(newest.files[0] ?? directory, parts, linesOf(others), notes)
 }
 
 function incidentsIn(directory: string): Incident[] {
@@ -132,6 +160,11 @@ function compose(
 function verdictOf(parts: readonly Part[]): Verdict {
   const part = parts.find(({ verdict }) => verdict.found) ?? parts[0]
   return part?.verdict ?? { found: false, sentence: 'There is nothing to report.' }
+}
+
+function linesOf(others: readonly Incident[]): string[] {
+  const lines = others.slice(0, MOST_OTHERS).map(lineOf)
+  return others.length > MOST_OTHERS ? [...lines, `and ${others.length - MOST_OTHERS} more: see ls`] : lines
 }
 
 /** One line on an incident that is not reported in full. */

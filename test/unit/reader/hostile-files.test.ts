@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, beforeEach, describe, it, type TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { readFolder } from '../../../src/reader/folder'
-import { reader, scratch, startReader } from '../../e2e/reader/command'
+import { reader, scratch, startReader, withPreload } from '../../e2e/reader/command'
 import { parkedOrders, smallSnapshot } from './small-snapshot'
 
 const { folder, remove } = scratch()
@@ -26,7 +26,7 @@ const PROFILE = {
   endTime: 9000,
 }
 
-describe('the reader of files that others have written', { timeout: 60_000 }, () => {
+describe('the reader of files that others have written', { timeout: 180_000 }, () => {
   beforeEach(() => {
     rmSync(folder, { recursive: true, force: true })
     mkdirSync(folder)
@@ -38,7 +38,7 @@ describe('the reader of files that others have written', { timeout: 60_000 }, ()
       ...(index > 0 && { parent: 1 }),
     }))
     writeFileSync(at('x.cpuprofile'), JSON.stringify({ ...PROFILE, nodes }))
-    const { code, stdout } = await reader('ls', folder)
+    const { code, stdout } = await reader('report', at('x.cpuprofile'))
     assert.equal(code, 0)
     assert.match(stdout, /No single function stands out/)
   })
@@ -85,7 +85,7 @@ describe('the reader of files that others have written', { timeout: 60_000 }, ()
         require('fs').writeSync(1, 'parses')
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
       }`
-    const child = await withPreload(parks, () => startReader('report', at('x.cpuprofile')))
+    const child = withPreload(at('parks.js'), parks, () => startReader('report', at('x.cpuprofile')))
     t.after(() => child.kill('SIGKILL'))
     await once(child.stdout ?? child, 'data')
     child.kill('SIGTERM')
@@ -176,9 +176,10 @@ describe('the reader of files that others have written', { timeout: 60_000 }, ()
           if (String(path).endsWith('.scratch')) { ${exchange} }
           return openSync(path, ...rest)
         }`
-      const { code, stderr } = await withPreload(exchanges, () => reader('redact', file))
+      const { code, stderr } = await withPreload(at('exchanges.js'), exchanges, () => reader('redact', file))
       assert.doesNotMatch(stderr, /ENOSPC/)
-      if (code === 0) assert.match(readFileSync(join(small, 'x.redacted.heapsnapshot'), 'utf8'), /"ParkedOrder"/)
+      if (code === 0)
+        assert.match(readFileSync(join(small, 'x.redacted.heapsnapshot'), 'utf8'), /"ParkedOrder"/)
       else assert.match(stderr, /cannot be written: (the snapshot grew|\S+ is damaged|unexpected end)/)
       assert.deepEqual(
         readdirSync(small).filter((name) => /partial|scratch/.test(name)),
@@ -210,17 +211,6 @@ function mountSmall(t: TestContext): string {
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=20m', 'cmm-test', small])
   t.after(() => execFileSync('umount', [small]))
   return small
-}
-
-/** Runs a command that loads a program first. */
-async function withPreload<T>(program: string, run: () => T): Promise<Awaited<T>> {
-  writeFileSync(at('preload.js'), program)
-  const before = process.env['NODE_OPTIONS']
-  process.env['NODE_OPTIONS'] = `--require ${at('preload.js')}`
-  const running = run()
-  if (before === undefined) delete process.env['NODE_OPTIONS']
-  else process.env['NODE_OPTIONS'] = before
-  return await running
 }
 
 function noMount(): string | false {
