@@ -1,4 +1,5 @@
 // The one file of the reader that knows what the monitor writes.
+import { lstatSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
 import { readRegular } from './input'
@@ -60,11 +61,31 @@ export function isUnfinished(name: string): boolean {
   return parseArtefactName(name)?.part === 'partial'
 }
 
-/** Reads the description beside an artefact. `undefined` if there is none of the monitor's; never throws. */
+/** Where the description of an artefact may stand; the monitor writes the first. */
+function descriptionsOf(path: string): readonly string[] {
+  return [path.replace(/\.gz$/, '') + SIDECAR_SUFFIX, path + SIDECAR_SUFFIX]
+}
+
+/** A note where another user has left a description, or a link, beside an artefact. */
+export function foreignDescription(path: string): readonly string[] {
+  const owner = statSync(path, { throwIfNoEntry: false })?.uid
+  const isForeign = descriptionsOf(path).some((candidate) => {
+    const stats = lstatSync(candidate, { throwIfNoEntry: false })
+    return stats !== undefined && (stats.isSymbolicLink() || stats.uid !== owner)
+  })
+  if (!isForeign) return []
+  return [`The .json of ${basename(path)} belongs to another user, or is a link, and was not read.`]
+}
+
+/**
+ * Reads the description beside an artefact. `undefined` if there is none of the monitor's, or it belongs to another user than the
+ * artefact; never throws.
+ */
 export function readCircumstances(path: string): Circumstances | undefined {
-  for (const candidate of [path + SIDECAR_SUFFIX, path.replace(/\.gz$/, '') + SIDECAR_SUFFIX]) {
+  for (const candidate of descriptionsOf(path)) {
     try {
-      const found = circumstancesOf(parse(readRegular(candidate, MAX_SIDECAR_BYTES)))
+      const owner = statSync(path).uid
+      const found = circumstancesOf(parse(readRegular(candidate, MAX_SIDECAR_BYTES, owner)))
       if (found !== undefined) return found
     } catch {
       continue // Missing, or not JSON: the artefact is read without it.

@@ -3,6 +3,7 @@ import {
   constants,
   createReadStream,
   fstatSync,
+  lstatSync,
   openSync,
   readSync,
   type Stats,
@@ -177,14 +178,18 @@ export interface RegularFile {
  * Opens a regular file that has content. What a dump names, and what lies in a directory of other users, may be anything: a FIFO and
  * some files of /proc wait for ever, a device may act when it is opened.
  *
+ * @param owner - A symbolic link, and a file of another user than this one, are refused.
  * @throws UnreadableError for anything else, files of /proc included, whose size is 0; else the file system's error.
  */
-export function openRegular(path: string): RegularFile {
-  sizeOf(statSync(path))
+export function openRegular(path: string, owner?: number): RegularFile {
+  sizeOf(owner === undefined ? statSync(path) : lstatSync(path))
   // Looked at again: another user may have exchanged it.
-  const fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+  const follow = owner === undefined ? 0 : (constants.O_NOFOLLOW ?? 0)
+  const fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | follow)
   try {
-    return { fd, sizeBytes: sizeOf(fstatSync(fd)) }
+    const stats = fstatSync(fd)
+    if (owner !== undefined && stats.uid !== owner) throw new UnreadableError('belongs to another user')
+    return { fd, sizeBytes: sizeOf(stats) }
   } catch (error) {
     closeSync(fd)
     throw error
@@ -196,8 +201,8 @@ export function openRegular(path: string): RegularFile {
  *
  * @throws Like {@link openRegular}, and UnreadableError for one of more than `maxBytes`.
  */
-export function readRegular(path: string, maxBytes: number): Buffer {
-  const { fd, sizeBytes } = openRegular(path)
+export function readRegular(path: string, maxBytes: number, owner?: number): Buffer {
+  const { fd, sizeBytes } = openRegular(path, owner)
   try {
     if (sizeBytes > maxBytes) throw new UnreadableError(`is too large: ${formatBytes(sizeBytes)}`)
     const content = Buffer.allocUnsafe(sizeBytes)

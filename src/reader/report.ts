@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { named, open, readProfilePart } from './answer'
-import { readCircumstances, readName } from './artefact'
+import { foreignDescription, readCircumstances, readName } from './artefact'
 import type { Incident } from './folder'
 import { haveSeveralOwners, ownersInWords, readFolder, unfinishedHints } from './folder'
 import type { Input } from './input'
@@ -152,7 +152,7 @@ function compose(
     ...(circumstances && { circumstances }),
     parts,
     others,
-    notes,
+    notes: [...notes, ...foreignDescription(path)],
   }
 }
 

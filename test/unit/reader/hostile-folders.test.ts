@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { linkSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, beforeEach, describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { unfinishedHints } from '../../../src/reader/folder'
 import { type Listed, listIncidents, writeList } from '../../../src/reader/list'
+import { createReport } from '../../../src/reader/report'
 import { reader, scratch, withHeap, withPreload } from '../../e2e/reader/command'
 
 const { folder, remove } = scratch()
@@ -19,6 +20,12 @@ const PROFILE = {
   ],
   startTime: 0,
   endTime: 9000,
+}
+
+const REQUEST = {
+  paths: [folder],
+  onProgress: () => undefined,
+  runAnalysis: () => Promise.reject(new Error('there is no snapshot')),
 }
 
 describe('a directory in which others have left files', { timeout: 180_000 }, () => {
@@ -63,6 +70,33 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
     writeFileSync(at('cpu-7-2000.cpuprofile'), JSON.stringify(PROFILE))
     assert.doesNotMatch((await reader('report', folder)).stdout, /Passed over|is empty/)
   })
+
+  it(
+    'reads a .json of the user of its dump, and no other',
+    { skip: process.getuid?.() !== 0 && 'only root may give files away' },
+    async () => {
+      const file = at('cpu-7-1000.cpuprofile.gz')
+      writeFileSync(file, gzipSync(JSON.stringify(PROFILE)))
+      const put = (name: string, host: string): void => {
+        const sidecar = { tool: 'cpu-memory-monitor', why: { kind: 'cpu' }, where: { host, pid: 7 } }
+        writeFileSync(name, JSON.stringify(sidecar))
+      }
+      const [own, foreign] = [at('cpu-7-1000.cpuprofile.json'), `${file}.json`]
+      put(own, 'own-host')
+      put(foreign, 'forged-host')
+      const report = async () => (await createReport(REQUEST)).circumstances?.host
+      const notes = async () => (await createReport(REQUEST)).notes.join()
+      assert.deepEqual([await report(), await notes()], ['own-host', ''])
+      rmSync(own)
+      assert.deepEqual([await report(), await notes()], ['forged-host', ''])
+      chownSync(foreign, 65_534, 65_534)
+      assert.equal(await report(), undefined)
+      assert.match(await notes(), /The \.json of cpu-7-1000\.cpuprofile\.gz belongs to another user.* was not read/)
+      put(at('elsewhere'), 'linked-host')
+      symlinkSync(at('elsewhere'), own)
+      assert.equal(await report(), undefined)
+    },
+  )
 
   it('lists the others where a file goes between two looks at it', async () => {
     writeFileSync(at('going.cpuprofile'), JSON.stringify(PROFILE))
