@@ -156,6 +156,13 @@ describe('the reader of files that others have written', { timeout: 180_000 }, (
     },
   )
 
+  it('writes nothing that a terminal obeys where it fails itself, and keeps the lines of the stack', async () => {
+    const fails = `process.stdout.write = () => { throw new Error('red \\u001b[31m') }`
+    const { code, stderr } = await withPreload(at('fails.js'), fails, () => reader('--help'))
+    assert.equal(code, 1)
+    assert.match(stderr, /^Error: red \\u\{1b\}\[31m\n {4}at /)
+  })
+
   for (const [how, exchange] of [
     ['gets the name of another', 'fs.renameSync(bomb, file)'],
     ['is overwritten', 'fs.writeFileSync(file, fs.readFileSync(bomb))'],
