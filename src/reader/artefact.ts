@@ -1,4 +1,5 @@
 // The one file of the reader that knows what the monitor writes.
+import { lstatSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { OWN_RULES, parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
 import type { MemoryUse, ThreadKind, ThreadUse, WorkerHeap } from '../makeup/makeup'
@@ -10,7 +11,9 @@ import type { Circumstances, Flight, Metric, Owner, Series } from './model'
 import { formatBytes, formatReading } from './units'
 
 /** Longest description that is read, bytes. The monitor's have a few KiB. */
-const MAX_SIDECAR_BYTES = 1024 * 1024
+const MAX_SIDECAR_BYTES = 256 * 1024
+/** Characters of a text that are kept. */
+const MOST_CHARACTERS = 200
 /** Readings, threads and owners of memory that are read. The monitor writes at most 300 readings and 24 threads. */
 const MOST_READINGS = 1000
 const MOST_ROWS = 50
@@ -79,22 +82,45 @@ export function isUnfinished(name: string): boolean {
   return parseArtefactName(name)?.part === 'partial'
 }
 
-/** Where the description of an artefact may stand. */
+/** Where the description of an artefact may stand; the monitor writes the first. */
 export function descriptionsOf(path: string): readonly string[] {
-  return [path + SIDECAR_SUFFIX, path.replace(/\.gz$/, '') + SIDECAR_SUFFIX]
+  return [path.replace(/\.gz$/, '') + SIDECAR_SUFFIX, path + SIDECAR_SUFFIX]
 }
 
-/** Reads the description beside an artefact. `undefined` if there is none of the monitor's; never throws. */
+/** A note where another user has left a description, or a link, beside an artefact. */
+export function foreignDescription(path: string): readonly string[] {
+  const owner = statSync(path, { throwIfNoEntry: false })?.uid
+  const isForeign = descriptionsOf(path).some((candidate) => {
+    const stats = lstatSync(candidate, { throwIfNoEntry: false })
+    return stats !== undefined && (stats.isSymbolicLink() || stats.uid !== owner)
+  })
+  if (!isForeign) return []
+  return [`The .json of ${basename(path)} belongs to another user, or is a link, and was not read.`]
+}
+
+/**
+ * Reads the description beside an artefact. `undefined` if there is none of the monitor's, or it belongs to another user than the
+ * artefact; never throws.
+ */
 export function readCircumstances(path: string): Circumstances | undefined {
   for (const candidate of descriptionsOf(path)) {
     try {
-      const found = circumstancesOf(JSON.parse(readRegular(candidate, MAX_SIDECAR_BYTES).toString('utf8')))
+      const owner = statSync(path).uid
+      const found = circumstancesOf(parse(readRegular(candidate, MAX_SIDECAR_BYTES, owner)))
       if (found !== undefined) return found
     } catch {
       continue // Missing, or not JSON: the artefact is read without it.
     }
   }
   return undefined
+}
+
+/** Parses a description: texts are cut, and what has a long name is left out. */
+function parse(content: Buffer): unknown {
+  return JSON.parse(content.toString('utf8'), (key, value: unknown) => {
+    if (key.length > MOST_CHARACTERS) return undefined
+    return typeof value === 'string' ? shortText(value) : value
+  })
 }
 
 /** The well-formed parts of a description. */
@@ -344,10 +370,12 @@ function detailText(metric: Metric | undefined, name: string, value: unknown): s
   return shortText(value)
 }
 
-/** At most 200 characters. */
+/** The beginning, where it is long. */
 function shortText(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text
+  if (text.length <= MOST_CHARACTERS) return text
+  // A copy: V8's slice would keep the whole text in memory.
+  return `${Buffer.from(text.slice(0, MOST_CHARACTERS)).toString()}…`
 }
 
 function finite(value: unknown): number | undefined {

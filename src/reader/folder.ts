@@ -19,8 +19,11 @@ export interface Incident {
   readonly kind: 'cpu' | 'memory'
   /** What asked for the dump; `undefined` for files that are not of the monitor. */
   readonly rule?: string
-  readonly circumstances?: Circumstances
 }
+
+const MOST_HINTS = 100
+/** When descriptions have been read for this time, the files of the other dumps are in the order of their names, ms. */
+const READ_MS = 10_000
 
 /** What lies in a directory, the newest first. Symbolic links are not followed. */
 export function readFolder(directory: string): Incident[] {
@@ -33,7 +36,10 @@ export function readFolder(directory: string): Incident[] {
     if (group) group.push(path)
     else groups.set(key, [path])
   }
-  return [...groups.values()].map(incidentOf).sort((one, other) => other.atMs - one.atMs)
+  const endMs = performance.now() + READ_MS
+  return [...groups.values()]
+    .map((paths) => incidentOf(paths, endMs))
+    .sort((one, other) => other.atMs - one.atMs)
 }
 
 /** The artefacts that a path names, of a directory all, and where their descriptions may stand. */
@@ -49,9 +55,11 @@ export function unfinishedFiles(directory: string): string[] {
 
 /** A hint for each dump of a directory that cannot be read yet. */
 export function unfinishedHints(directory: string): string[] {
-  return unfinishedFiles(directory).map(
-    (name) => `${name} is still being written, unless its process was killed: look again later`,
-  )
+  const names = unfinishedFiles(directory)
+  const hints = names
+    .slice(0, MOST_HINTS)
+    .map((name) => `${name} is still being written, unless its process was killed: look again later`)
+  return names.length > MOST_HINTS ? [...hints, `and ${names.length - MOST_HINTS} more`] : hints
 }
 
 /** Whether files of more than one user lie there. */
@@ -64,18 +72,22 @@ export function ownersInWords({ owners }: Incident): string {
   return `${owners.length > 1 ? 'users' : 'user'} ${owners.join(' and ')}`
 }
 
-function incidentOf(paths: readonly string[]): Incident {
-  const found = paths.map((path) => ({ path, circumstances: readCircumstances(path) }))
+function incidentOf(paths: readonly string[], endMs: number): Incident {
+  const isRead = (): boolean => paths.length > 1 && performance.now() < endMs
+  // Nothing else of a description is kept: there can be a hundred thousand.
+  const found = paths.map((path) => {
+    const circumstances = isRead() ? readCircumstances(path) : undefined
+    return { path, isOfAnother: isOfAnother(circumstances), busyMs: circumstances?.busyMs ?? 0 }
+  })
   const sorted = found.sort(
     (one, other) =>
-      Number(isOfAnother(one.circumstances)) - Number(isOfAnother(other.circumstances)) ||
+      Number(one.isOfAnother) - Number(other.isOfAnother) ||
       rank(one.path) - rank(other.path) ||
-      (other.circumstances?.busyMs ?? 0) - (one.circumstances?.busyMs ?? 0),
+      other.busyMs - one.busyMs,
   )
   const files = sorted.map(({ path }) => path)
   const [main = ''] = files
   const name = readName(main)
-  const circumstances = sorted[0]?.circumstances
   const stats = files.flatMap((file) => statOf(file) ?? [])
   return {
     files,
@@ -85,7 +97,6 @@ function incidentOf(paths: readonly string[]): Incident {
     atMs: Math.min(LATEST_MS, name?.startedAtMs ?? Math.max(0, ...stats.map(({ mtimeMs }) => mtimeMs))),
     kind: name?.kind ?? (/\.cpuprofile/.test(main) ? 'cpu' : 'memory'),
     ...(name && { rule: name.rule }),
-    ...(circumstances && { circumstances }),
   }
 }
 

@@ -3,12 +3,13 @@ import {
   constants,
   createReadStream,
   fstatSync,
+  lstatSync,
   openSync,
   readSync,
   type Stats,
   statSync,
 } from 'node:fs'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { createGunzip, gunzipSync } from 'node:zlib'
 import { parseJson, UnreadableError } from './json'
 import { formatBytes } from './units'
@@ -25,10 +26,15 @@ const CLOSE_LIST = 0x5d
 const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d
 
+/** Bytes for each object or list, of the largest file that is read: an empty list has two, and takes 50 when it is parsed. */
+const BYTES_PER_OBJECT = 40
+
 /** Bytes of a file that are read to recognise its kind. */
 const HEAD_BYTES = 64 * 1024
 /** The length of the content modulo 2^32 is at the end of a gzip file. */
 const GZIP_LENGTH_BYTES = 4
+
+const CHUNKS = { highWaterMark: 1024 * 1024 }
 
 /** A file to report on. */
 export interface Input {
@@ -45,24 +51,29 @@ export interface Input {
  * @throws UnreadableError if it is no regular file, or neither JSON nor gzip.
  */
 export function openInput(path: string): Input {
-  const { fd, sizeBytes: fileBytes } = openRegular(path)
+  const file = openRegular(path)
   try {
-    const head = readAt(fd, 0, HEAD_BYTES)
-    const isCompressed = head[0] === 0x1f && head[1] === 0x8b
-    const start = (isCompressed ? headOf(head) : head).toString('latin1').trimStart()
-    if (!start.startsWith('{'))
-      throw new UnreadableError('is neither a profile nor a snapshot: it is not a JSON object')
-    const sizeBytes = isCompressed
-      ? readAt(fd, Math.max(0, fileBytes - GZIP_LENGTH_BYTES), GZIP_LENGTH_BYTES).readUInt32LE(0)
-      : fileBytes
-    return {
-      path,
-      isCompressed,
-      sizeBytes,
-      kind: /^\{\s*"snapshot"\s*:/.test(start) ? 'snapshot' : 'profile',
-    }
+    return inspect(path, file)
   } finally {
-    closeSync(fd)
+    closeSync(file.fd)
+  }
+}
+
+/** Like {@link openInput}, of a file that is open already. */
+export function inspect(path: string, { fd, sizeBytes: fileBytes }: RegularFile): Input {
+  const head = readAt(fd, 0, HEAD_BYTES)
+  const isCompressed = head[0] === 0x1f && head[1] === 0x8b
+  const start = (isCompressed ? headOf(head) : head).toString('latin1').trimStart()
+  if (!start.startsWith('{'))
+    throw new UnreadableError('is neither a profile nor a snapshot: it is not a JSON object')
+  const sizeBytes = isCompressed
+    ? readAt(fd, Math.max(0, fileBytes - GZIP_LENGTH_BYTES), GZIP_LENGTH_BYTES).readUInt32LE(0)
+    : fileBytes
+  return {
+    path,
+    isCompressed,
+    sizeBytes,
+    kind: /^\{\s*"snapshot"\s*:/.test(start) ? 'snapshot' : 'profile',
   }
 }
 
@@ -75,30 +86,57 @@ export function readProfile({ path, isCompressed, sizeBytes }: Input, maxBytes =
   if (sizeBytes > maxBytes) throw new UnreadableError(tooLarge(maxBytes, sizeBytes))
   const content = readRegular(path, maxBytes)
   const json = isCompressed ? gunzip(content, maxBytes) : content
-  if (isTooDeep(json)) throw new UnreadableError('is damaged: it is nested deeper than any stack of calls')
-  return parseJson(json.toString('utf8'))
+  return parseWithin(json, maxBytes)
 }
 
 /** The bytes of a snapshot, decompressed. */
 export function streamOf({ path, isCompressed }: Pick<Input, 'path' | 'isCompressed'>): Readable {
-  const raw = createReadStream(path, { fd: openRegular(path).fd, highWaterMark: 1024 * 1024 })
+  return contentOf(createReadStream(path, { fd: openRegular(path).fd, ...CHUNKS }), isCompressed)
+}
+
+/** Like {@link streamOf}, of a file that is open already and stays open. */
+export function streamFrom(fd: number, isCompressed: boolean): Readable {
+  return contentOf(Readable.from(chunksFrom(fd), { objectMode: false }), isCompressed)
+}
+
+/** Not by a stream of the file system: that closes the descriptor when its reader stops. */
+function* chunksFrom(fd: number): Generator<Buffer> {
+  for (let position = 0; ;) {
+    const chunk = readAt(fd, position, CHUNKS.highWaterMark)
+    if (chunk.length === 0) return
+    yield chunk
+    position += chunk.length
+  }
+}
+
+function contentOf(raw: Readable, isCompressed: boolean): Readable {
   if (!isCompressed) return raw
   const content = createGunzip({ chunkSize: 1024 * 1024 })
   raw.on('error', (error) => content.destroy(error))
   return raw.pipe(content)
 }
 
-/** Whether JSON is nested so deep that to parse it takes minutes and all memory: each level is an object of its own. */
-function isTooDeep(json: Buffer): boolean {
-  let depth = 0
+/**
+ * Parses JSON that takes no more memory than its size lets expect. Each level and each list is an object of its own: nested deep, a few
+ * MB take minutes and all memory.
+ *
+ * @param maxBytes - Size of the largest file that is read.
+ */
+export function parseWithin(json: Buffer, maxBytes: number): unknown {
+  const mostObjects = Math.floor(maxBytes / BYTES_PER_OBJECT)
+  let [depth, objects] = [0, 0]
   for (let at = 0; at < json.length; at += 1) {
     const byte = json[at]
     if (byte === QUOTE) at = endOfString(json, at)
-    else if (byte === OPEN_LIST || byte === OPEN_OBJECT) depth += 1
-    else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth -= 1
-    if (depth > DEEPEST) return true
+    else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
+      depth += 1
+      objects += 1
+    } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth -= 1
+    if (depth > DEEPEST) throw new UnreadableError('is damaged: it is nested deeper than any stack of calls')
+    if (objects > mostObjects)
+      throw new UnreadableError(`is too large: it has more than ${mostObjects} objects and lists`)
   }
-  return false
+  return parseJson(json.toString('utf8'))
 }
 
 /** Where the string ends that begins there; behind all of it when it does not end. */
@@ -150,14 +188,18 @@ export interface RegularFile {
  * Opens a regular file that has content. What a dump names, and what lies in a directory of other users, may be anything: a FIFO and
  * some files of /proc wait for ever, a device may act when it is opened.
  *
+ * @param owner - A symbolic link, and a file of another user than this one, are refused.
  * @throws UnreadableError for anything else, files of /proc included, whose size is 0; else the file system's error.
  */
-export function openRegular(path: string): RegularFile {
-  sizeOf(statSync(path))
+export function openRegular(path: string, owner?: number): RegularFile {
+  sizeOf(owner === undefined ? statSync(path) : lstatSync(path))
   // Looked at again: another user may have exchanged it.
-  const fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+  const follow = owner === undefined ? 0 : (constants.O_NOFOLLOW ?? 0)
+  const fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | follow)
   try {
-    return { fd, sizeBytes: sizeOf(fstatSync(fd)) }
+    const stats = fstatSync(fd)
+    if (owner !== undefined && stats.uid !== owner) throw new UnreadableError('belongs to another user')
+    return { fd, sizeBytes: sizeOf(stats) }
   } catch (error) {
     closeSync(fd)
     throw error
@@ -169,8 +211,8 @@ export function openRegular(path: string): RegularFile {
  *
  * @throws Like {@link openRegular}, and UnreadableError for one of more than `maxBytes`.
  */
-export function readRegular(path: string, maxBytes: number): Buffer {
-  const { fd, sizeBytes } = openRegular(path)
+export function readRegular(path: string, maxBytes: number, owner?: number): Buffer {
+  const { fd, sizeBytes } = openRegular(path, owner)
   try {
     if (sizeBytes > maxBytes) throw new UnreadableError(`is too large: ${formatBytes(sizeBytes)}`)
     const content = Buffer.allocUnsafe(sizeBytes)

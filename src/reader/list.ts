@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import { answerOf, named, ofThread, open, readProfilePart } from './answer'
-import { readName } from './artefact'
+import { readCircumstances, readName } from './artefact'
 import type { Incident } from './folder'
 import { haveSeveralOwners, ownersInWords, readFolder } from './folder'
 import { UnreadableError } from './json'
@@ -8,8 +8,10 @@ import type { ListOptions } from './options'
 import { NO_SOURCE_MAPS } from './source-maps'
 import { formatBytes, printable } from './units'
 
-/** A larger profile is not read for the list. */
-const MAX_READ_BYTES = 32 * 1024 * 1024
+/** A larger profile is not read for the list: whatever lies in one, it fits into a heap of 280 MB. Common ones have 1 MB. */
+const MAX_READ_BYTES = 8 * 1024 * 1024
+/** When profiles have been read for this time, the others are only named, ms. */
+const READ_MS = 30_000
 
 /** One incident of the list, as `--json` has it. */
 export interface Listed {
@@ -23,23 +25,27 @@ export interface Listed {
 }
 
 /**
- * Lists the incidents of a directory.
+ * Lists the incidents of a directory. No file that lies there keeps the others from being listed.
  *
+ * @param readMs - For how long profiles are read.
  * @throws UnreadableError if the directory cannot be read.
  */
-export function listIncidents({ directory, sinceMs, sort }: ListOptions): Listed[] {
+export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs = READ_MS): Listed[] {
   const all = read(directory)
   const isMixed = haveSeveralOwners(all)
   const incidents = all.filter(({ atMs }) => atMs >= sinceMs)
   if (sort === 'size') incidents.sort((one, other) => other.sizeBytes - one.sizeBytes)
   if (sort === 'kind') incidents.sort((one, other) => one.kind.localeCompare(other.kind))
+  const endMs = performance.now() + readMs
   return incidents.map((incident) => ({
     at: new Date(incident.atMs).toISOString(),
     kind: incident.kind,
     ...(incident.rule !== undefined && { rule: incident.rule }),
     files: incident.files.map((file) => basename(file)),
     sizeBytes: incident.sizeBytes,
-    verdict: (isMixed ? `Of ${ownersInWords(incident)}: ` : '') + quickVerdict(incident),
+    verdict:
+      (isMixed ? `Of ${ownersInWords(incident)}: ` : '') +
+      (performance.now() < endMs ? quickVerdict(incident) : nameOnly(incident)),
   }))
 }
 
@@ -56,7 +62,7 @@ export function writeList(listed: readonly Listed[], hints: readonly string[] = 
     verdict,
   }))
   const widths = [0, 1, 2, 3, 4].map((column) =>
-    Math.max(...rows.map(({ cells }) => cells[column]?.length ?? 0)),
+    rows.reduce((width, { cells }) => Math.max(width, cells[column]?.length ?? 0), 0),
   )
   const lines = rows.map(({ cells, verdict }) => {
     const line = cells.map((cell, column) => printable(cell).padEnd(widths[column] ?? 0)).join('  ')
@@ -74,8 +80,9 @@ function read(directory: string): Incident[] {
 }
 
 /** From a profile of the thread that the first file is about: a snapshot takes too long to be read for a list. */
-function quickVerdict({ files, circumstances }: Incident): string {
+function quickVerdict({ files }: Incident): string {
   const [main = ''] = files
+  const circumstances = readCircumstances(main)
   const worker = readName(main)?.worker
   const profile = files.find((file) => !/\.heapsnapshot/.test(file) && readName(file)?.worker === worker)
   const thread = circumstances?.thread === undefined ? '' : `${circumstances.thread}: `
@@ -87,7 +94,11 @@ function quickVerdict({ files, circumstances }: Incident): string {
     const part = ofThread(readProfilePart(input, NO_SOURCE_MAPS, MAX_READ_BYTES), circumstances)
     return answerOf(part, circumstances).sentence
   } catch (error) {
-    if (!(error instanceof UnreadableError)) throw error
-    return `Unreadable: ${basename(profile)} ${error.message.replace(`${profile} `, '')}`
+    const { message } = error instanceof UnreadableError ? error : named(profile, error)
+    return `Unreadable: ${basename(profile)} ${message.replace(`${profile} `, '')}`
   }
+}
+
+function nameOnly({ files: [main = ''] }: Incident): string {
+  return `Not read, the profiles before it took long. Read it with: report ${basename(main)}`
 }

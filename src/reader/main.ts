@@ -204,5 +204,6 @@ function createProgress(): { show: (text: string) => void; clear: () => void } {
 function messageOf(error: unknown): string {
   if (error instanceof UsageError) return `${printable(error.message)}\nTry: cpu-memory-monitor --help`
   if (error instanceof UnreadableError) return printable(error.message)
-  return error instanceof Error ? String(error.stack) : String(error)
+  const stack = error instanceof Error ? String(error.stack) : String(error)
+  return stack.split('\n').map(printable).join('\n')
 }

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { answerOf, named, ofThread, open, readProfilePart } from './answer'
-import { readCircumstances, readName } from './artefact'
+import { foreignDescription, readCircumstances, readName } from './artefact'
 import type { Incident } from './folder'
 import { haveSeveralOwners, ownersInWords, readFolder, unfinishedHints } from './folder'
 import type { Input } from './input'
@@ -14,6 +14,10 @@ import { analyseInChild } from './snapshot/run-child'
 import type { Locator } from './source-maps'
 import { createLocator } from './source-maps'
 import { formatBytes } from './units'
+
+/** Incidents that cannot be read, and others, of which a report has a line each. */
+const MOST_FAILURES = 3
+const MOST_OTHERS = 1000
 
 export interface ReportRequest {
   readonly paths: readonly string[]
@@ -45,15 +49,39 @@ export async function createReport(request: ReportRequest): Promise<Report> {
   return compose(path, verdict, parts, [], notes)
 }
 
+/** The newest incident that can be read: whoever may write in the directory can leave files there that look newer. */
 async function reportFolder(directory: string, request: ReportRequest): Promise<Report> {
   const incidents = incidentsIn(directory)
-  const [newest, ...others] = incidents
-  if (newest === undefined) {
-    const nothing = `${directory} holds no .cpuprofile, .heapprofile or .heapsnapshot file`
-    throw new UnreadableError([nothing, ...unfinishedHints(directory)].join('; '))
-  }
-  const parts: Part[] = []
   const notes: string[] = unfinishedHints(directory)
+  if (incidents.length === 0) {
+    const nothing = `${directory} holds no .cpuprofile, .heapprofile or .heapsnapshot file`
+    throw new UnreadableError([nothing, ...notes].join('; '))
+  }
+  let failure: unknown
+  for (const [index, incident] of incidents.entries()) {
+    try {
+      return await reportIncident(directory, incident, incidents, notes, request)
+    } catch (error) {
+      failure ??= error
+      const why = error instanceof Error ? error.message : String(error)
+      if (index < MOST_FAILURES) notes.push(`Passed over, though newer: ${why}.`)
+      if (index === MOST_FAILURES) notes.push('Passed over, though newer: more that cannot be read.')
+    }
+  }
+  throw failure
+}
+
+/** @throws Error when no file of the incident can be read: the first one's. */
+async function reportIncident(
+  directory: string,
+  newest: Incident,
+  incidents: readonly Incident[],
+  before: readonly string[],
+  request: ReportRequest,
+): Promise<Report> {
+  const others = incidents.filter((incident) => incident !== newest)
+  const parts: Part[] = []
+  const notes: string[] = [...before]
   if (haveSeveralOwners(incidents))
     notes.push(`The dumps here belong to several users, those of this incident to ${ownersInWords(newest)}.`)
   const failures: Error[] = []
@@ -77,7 +105,7 @@ async function reportFolder(directory: string, request: ReportRequest): Promise<
   // A function of another thread is no answer, however clear it is there.
   const ofFirst = answers.filter(({ isOfFirst }) => isOfFirst)
   const { verdict } = ofFirst.find((answer) => answer.verdict.found) ?? ofFirst[0] ?? answers[0] ?? {}
-  return compose(first, verdict, parts, others.map(lineOf), notes)
+  return compose(first, verdict, parts, linesOf(others), notes)
 }
 
 function incidentsIn(directory: string): Incident[] {
@@ -147,8 +175,13 @@ function compose(
     ...(circumstances && { circumstances }),
     parts,
     others,
-    notes,
+    notes: [...notes, ...foreignDescription(path)],
   }
+}
+
+function linesOf(others: readonly Incident[]): string[] {
+  const lines = others.slice(0, MOST_OTHERS).map(lineOf)
+  return others.length > MOST_OTHERS ? [...lines, `and ${others.length - MOST_OTHERS} more: see ls`] : lines
 }
 
 /** One line on an incident that is not reported in full. */

@@ -1,8 +1,14 @@
 import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { originalPositionFor, sourceContentFor, TraceMap } from '@jridgewell/trace-mapping'
-import { readRegular } from './input'
+import {
+  originalPositionFor,
+  sourceContentFor,
+  type SourceMapInput,
+  TraceMap,
+} from '@jridgewell/trace-mapping'
+import { parseWithin, readRegular } from './input'
+import { isObject, textOr } from './json'
 import type { Place } from './model'
 import { pathOf } from './place'
 
@@ -20,6 +26,12 @@ export const NO_SOURCE_MAPS: Locator = { learn: () => undefined, locate: (place)
 
 /** Larger files are not read for the sake of a map. */
 const MAX_BYTES = 64 * 1024 * 1024
+/**
+ * Characters of all paths that the maps of a report name, each below its root: the library holds them all. A map of the largest
+ * applications has a million.
+ */
+const MOST_CHARACTERS = 16 * 1024 * 1024
+const MOST_REFUSALS = 100
 /** Entries of `--source-maps` that are looked at. */
 const MAX_ENTRIES = 20_000
 /** Shorter names come from a minifier and identify no function of the source. */
@@ -28,7 +40,7 @@ const SHORTEST_NAME = 3
 interface Candidate {
   /** Where the map is, for messages and for the paths in it. */
   readonly path: string
-  readonly read: () => string
+  readonly read: () => Buffer
 }
 
 /**
@@ -37,20 +49,21 @@ interface Candidate {
 export function createLocator(directory: string | undefined): Locator {
   const maps = new Map<string, TraceMap | undefined>()
   const refusals: string[] = []
+  const room = { characters: MOST_CHARACTERS }
   let inDirectory: readonly string[] | undefined
   return {
     learn: (places) => {
       for (const [file, ofFile] of byFile(places)) {
         if (maps.has(file)) continue
         inDirectory ??= directory === undefined ? [] : mapsBelow(directory)
-        maps.set(file, chooseMap(file, ofFile, candidatesFor(file, inDirectory), refusals))
+        maps.set(file, chooseMap(file, ofFile, candidatesFor(file, inDirectory), room, refusals))
       }
     },
     locate: (place) => {
       const map = maps.get(place.file)
       return (map && translate(map, place)) ?? place
     },
-    notes: () => refusals,
+    notes: () => refusals.slice(0, MOST_REFUSALS),
   }
 }
 
@@ -74,11 +87,18 @@ function chooseMap(
   file: string,
   places: readonly Place[],
   candidates: readonly Candidate[],
+  room: { characters: number },
   refusals: string[],
 ): TraceMap | undefined {
   for (const { path, read } of candidates) {
     try {
-      const map = new TraceMap(read(), pathToFileURL(path).href)
+      const [content, url] = [parseWithin(read(), MAX_BYTES), pathToFileURL(path).href]
+      room.characters -= charactersOf(content, url)
+      if (room.characters < 0) {
+        refusals.push(`The source map ${path} is refused: the paths of the sources would take too much memory.`)
+        continue
+      }
+      const map = new TraceMap(content as SourceMapInput, url)
       const refusal = judgeMap(map, places)
       if (refusal === undefined) return map
       refusals.push(`The source map ${path} does not belong to ${file}: ${refusal}.`)
@@ -87,6 +107,14 @@ function chooseMap(
     }
   }
   return undefined
+}
+
+/** Characters of the paths of a map's sources when each has its root in front: half a MB of JSON can name a GB. */
+function charactersOf(map: unknown, url: string): number {
+  if (!isObject(map) || !Array.isArray(map['sources'])) return 0
+  const sources = map['sources'] as unknown[]
+  const root = url.length + textOr(map['sourceRoot'], '').length
+  return sources.reduce<number>((sum, source) => sum + root + textOr(source, '').length, 0)
 }
 
 /**
@@ -142,7 +170,7 @@ function candidatesFor(file: string, inDirectory: readonly string[]): Candidate[
   const named = mapNamedIn(file)
   const beside = `${file}.map`
   const paths = [...(isSmallFile(beside) ? [beside] : []), ...sameName(file, inDirectory)]
-  const others = paths.map((path): Candidate => ({ path, read: () => readText(path) }))
+  const others = paths.map((path): Candidate => ({ path, read: () => readRegular(path, MAX_BYTES) }))
   return [...(named === undefined ? [] : [named]), ...others.filter(({ path }) => path !== named?.path)]
 }
 
@@ -155,11 +183,11 @@ function mapNamedIn(file: string): Candidate | undefined {
   const url = code.slice(at).split(/\s/)[1]?.replace('sourceMappingURL=', '') ?? ''
   const inline = /^data:application\/json;(?:charset=[\w-]+;)?base64,/.exec(url)
   if (inline !== null) {
-    return { path: file, read: () => Buffer.from(url.slice(inline[0].length), 'base64').toString('utf8') }
+    return { path: file, read: () => Buffer.from(url.slice(inline[0].length), 'base64') }
   }
   if (/^[a-z][a-z\d+.-]+:/i.test(url)) return undefined
   const path = resolve(dirname(file), url)
-  return !isRemote(path) && isSmallFile(path) ? { path, read: () => readText(path) } : undefined
+  return !isRemote(path) && isSmallFile(path) ? { path, read: () => readRegular(path, MAX_BYTES) } : undefined
 }
 
 /** Maps with the name of the file, those with the most similar path first. */
@@ -191,11 +219,9 @@ function mapsBelow(directory: string): string[] {
   return found
 }
 
-const readText = (path: string): string => readRegular(path, MAX_BYTES).toString('utf8')
-
 function readIfSmall(path: string): string | undefined {
   try {
-    return readText(path)
+    return readRegular(path, MAX_BYTES).toString('utf8')
   } catch {
     return undefined
   }

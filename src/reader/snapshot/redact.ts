@@ -1,12 +1,12 @@
-import { closeSync, createWriteStream, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { pipeline } from 'node:stream/promises'
+import { write as writeAt } from '../../files/disk'
 import { openScratch } from '../../files/scratch'
 import { redactSnapshot } from '../../redact/snapshot'
-import { named, open } from '../answer'
-import type { Input } from '../input'
-import { isSameFile, openRegular, streamOf } from '../input'
+import { named, naming } from '../answer'
+import type { RegularFile } from '../input'
+import { inspect, isSameFile, openRegular, streamFrom } from '../input'
 import { UnreadableError } from '../json'
 import { formatBytes } from '../units'
 import { SnapshotCheck } from './check'
@@ -24,23 +24,36 @@ export interface Redacted {
  * @throws UnreadableError when it is no whole snapshot, or the new file cannot be written.
  */
 export async function redactFile(path: string, out = redactedName(path)): Promise<Redacted> {
-  const input = open(path)
+  const file = naming(path, () => openRegular(path))
+  try {
+    return await redactOpened(path, file, out)
+  } finally {
+    closeSync(file.fd)
+  }
+}
+
+/** The name may lead to another file at any time: what is checked and what is written are read through one descriptor. */
+async function redactOpened(path: string, opened: RegularFile, out: string): Promise<Redacted> {
+  const input = naming(path, () => inspect(path, opened))
   if (input.kind !== 'snapshot')
     throw new UnreadableError(`${path} is no heap snapshot: only those hold contents`)
   if (isSameFile(path, out)) throw new UnreadableError(`${out} is the snapshot itself: name another file`)
   const directory = dirname(resolve(out))
   let contentBytes: number
   try {
-    contentBytes = await check(input)
+    contentBytes = await check(opened.fd, input.isCompressed)
   } catch (error) {
     throw named(path, error)
   }
   const partial = `${out}.${process.pid}.partial`
   try {
-    await expectRoom(directory, input.isCompressed ? 2 * contentBytes : contentBytes)
+    const scratchBytes = input.isCompressed ? contentBytes : 0
+    const freeBytes = await expectRoom(directory, scratchBytes + contentBytes)
+    // Short strings become longer ones.
+    const mostBytes = Math.max(contentBytes, (freeBytes - scratchBytes) / 2)
     const sizeBytes = input.isCompressed
-      ? await withContent(input, directory, (fd) => write(fd, partial))
-      : withFile(openRegular(path).fd, (fd) => write(fd, partial))
+      ? await withContent(opened.fd, contentBytes, directory, (fd) => write(fd, partial, mostBytes))
+      : write(opened.fd, partial, mostBytes)
     renameSync(partial, out)
     return { file: out, sizeBytes }
   } catch (error) {
@@ -51,10 +64,10 @@ export async function redactFile(path: string, out = redactedName(path)): Promis
 }
 
 /** @returns Size of the content, bytes; a gzip file of a few MB can hold more than the disk. */
-async function check(input: Input): Promise<number> {
+async function check(fd: number, isCompressed: boolean): Promise<number> {
   const checking = new SnapshotCheck()
   let contentBytes = 0
-  for await (const chunk of streamOf(input) as AsyncIterable<Buffer>) {
+  for await (const chunk of streamFrom(fd, isCompressed) as AsyncIterable<Buffer>) {
     checking.push(chunk)
     contentBytes += chunk.length
   }
@@ -62,38 +75,48 @@ async function check(input: Input): Promise<number> {
   return contentBytes
 }
 
-/** Before anything is written: a service may need the same disk. */
-async function expectRoom(directory: string, needBytes: number): Promise<void> {
+/** Before anything is written: a service may need the same disk. Returns what is free, bytes. */
+async function expectRoom(directory: string, needBytes: number): Promise<number> {
   const { bavail, bsize } = await statfs(directory)
   const freeBytes = bavail * bsize
-  if (needBytes <= freeBytes) return
+  if (needBytes <= freeBytes) return freeBytes
   throw new Error(`it may need ${formatBytes(needBytes)}, ${formatBytes(freeBytes)} are free`)
 }
 
-/** The content of a compressed file, in a file without a name. */
-async function withContent(input: Input, directory: string, use: (fd: number) => number): Promise<number> {
+/** The content of a compressed file, no more than was checked of it, in a file without a name. */
+async function withContent(
+  from: number,
+  contentBytes: number,
+  directory: string,
+  use: (fd: number) => number,
+): Promise<number> {
   const scratch = openScratch(directory)
   try {
-    await pipeline(streamOf(input), createWriteStream('', { fd: scratch.fd, autoClose: false }))
+    let written = 0
+    for await (const chunk of streamFrom(from, true) as AsyncIterable<Buffer>) {
+      if (written + chunk.length > contentBytes) throw new Error('the snapshot grew while it was read')
+      writeAt(scratch.fd, chunk, written)
+      written += chunk.length
+    }
     return use(scratch.fd)
   } finally {
     scratch.close()
   }
 }
 
-function write(from: number, partial: string): number {
-  return withFile(openSync(partial, 'wx', 0o600), (to) => {
-    const sizeBytes = redactSnapshot(from, (chunk) => writeFileSync(to, chunk))
+function write(from: number, partial: string, mostBytes: number): number {
+  const to = openSync(partial, 'wx', 0o600)
+  try {
+    let written = 0
+    const sizeBytes = redactSnapshot(from, (chunk) => {
+      written += chunk.length
+      if (written > mostBytes) throw new Error(`it takes more than ${formatBytes(mostBytes)}`)
+      writeFileSync(to, chunk)
+    })
     fsyncSync(to)
     return sizeBytes
-  })
-}
-
-function withFile(fd: number, use: (fd: number) => number): number {
-  try {
-    return use(fd)
   } finally {
-    closeSync(fd)
+    closeSync(to)
   }
 }
 

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Finished, runToEnd } from '../../harness/program'
@@ -32,4 +32,26 @@ export function scratch(): { folder: string; remove: () => void } {
 
 function run(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Finished> {
   return runToEnd([process.execPath, ...args], { env: { ...process.env, ...environment } })
+}
+
+/** Runs a command that loads a program first, which is written to that file. */
+export function withPreload<T>(file: string, program: string, start: () => T): T {
+  writeFileSync(file, program)
+  return withOptions(`--require ${file}`, start)
+}
+
+/** Runs a command in a heap of so many MB. */
+export function withHeap<T>(megabytes: number, start: () => T): T {
+  return withOptions(`--max-old-space-size=${megabytes}`, start)
+}
+
+function withOptions<T>(options: string, start: () => T): T {
+  const before = process.env['NODE_OPTIONS']
+  process.env['NODE_OPTIONS'] = options
+  try {
+    return start()
+  } finally {
+    if (before === undefined) delete process.env['NODE_OPTIONS']
+    else process.env['NODE_OPTIONS'] = before
+  }
 }

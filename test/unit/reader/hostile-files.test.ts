@@ -3,10 +3,10 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, beforeEach, describe, it } from 'node:test'
+import { after, beforeEach, describe, it, type TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { readFolder } from '../../../src/reader/folder'
-import { reader, scratch, startReader } from '../../e2e/reader/command'
+import { reader, scratch, startReader, withPreload } from '../../e2e/reader/command'
 import { parkedOrders, smallSnapshot } from './small-snapshot'
 
 const { folder, remove } = scratch()
@@ -26,7 +26,7 @@ const PROFILE = {
   endTime: 9000,
 }
 
-describe('the reader of files that others have written', { timeout: 60_000 }, () => {
+describe('the reader of files that others have written', { timeout: 180_000 }, () => {
   beforeEach(() => {
     rmSync(folder, { recursive: true, force: true })
     mkdirSync(folder)
@@ -38,7 +38,7 @@ describe('the reader of files that others have written', { timeout: 60_000 }, ()
       ...(index > 0 && { parent: 1 }),
     }))
     writeFileSync(at('x.cpuprofile'), JSON.stringify({ ...PROFILE, nodes }))
-    const { code, stdout } = await reader('ls', folder)
+    const { code, stdout } = await reader('report', at('x.cpuprofile'))
     assert.equal(code, 0)
     assert.match(stdout, /No single function stands out/)
   })
@@ -85,12 +85,7 @@ describe('the reader of files that others have written', { timeout: 60_000 }, ()
         require('fs').writeSync(1, 'parses')
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
       }`
-    writeFileSync(at('parks.js'), parks)
-    const before = process.env['NODE_OPTIONS']
-    process.env['NODE_OPTIONS'] = `--require ${at('parks.js')}`
-    const child = startReader('report', at('x.cpuprofile'))
-    if (before === undefined) delete process.env['NODE_OPTIONS']
-    else process.env['NODE_OPTIONS'] = before
+    const child = withPreload(at('parks.js'), parks, () => startReader('report', at('x.cpuprofile')))
     t.after(() => child.kill('SIGKILL'))
     await once(child.stdout ?? child, 'data')
     child.kill('SIGTERM')
@@ -148,10 +143,7 @@ describe('the reader of files that others have written', { timeout: 60_000 }, ()
     'redacts no snapshot that holds more than the disk, and fills no disk with it',
     { skip: noMount() },
     async (t) => {
-      const small = at('small')
-      mkdirSync(small)
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=20m', 'cmm-test', small])
-      t.after(() => execFileSync('umount', [small]))
+      const small = mountSmall(t)
       const snapshot = smallSnapshot(parkedOrders(3))
       const file = join(small, 'x.heapsnapshot.gz')
       writeFileSync(file, gzipSync(snapshot.replace('"edges":[', `"edges":[${' '.repeat(30 * MB)}`)))
@@ -163,7 +155,70 @@ describe('the reader of files that others have written', { timeout: 60_000 }, ()
       assert.equal((await reader('redact', file)).code, 0)
     },
   )
+
+  it('writes nothing that a terminal obeys where it fails itself, and keeps the lines of the stack', async () => {
+    const fails = `process.stdout.write = () => { throw new Error('red \\u001b[31m') }`
+    const { code, stderr } = await withPreload(at('fails.js'), fails, () => reader('--help'))
+    assert.equal(code, 1)
+    assert.match(stderr, /^Error: red \\u\{1b\}\[31m\n {4}at /)
+  })
+
+  for (const [how, exchange] of [
+    ['gets the name of another', 'fs.renameSync(bomb, file)'],
+    ['is overwritten', 'fs.writeFileSync(file, fs.readFileSync(bomb))'],
+  ] as const) {
+    it(`fills no disk with a snapshot that ${how} after it was checked`, { skip: noMount() }, async (t) => {
+      const small = mountSmall(t)
+      const file = join(small, 'x.heapsnapshot.gz')
+      const snapshot = smallSnapshot(parkedOrders(3))
+      writeFileSync(file, gzipSync(snapshot))
+      writeFileSync(
+        join(small, 'bomb'),
+        gzipSync(snapshot.replace('"edges":[', `"edges":[${' '.repeat(90 * MB)}`)),
+      )
+      const exchanges = `const fs = require('fs')
+        const { openSync } = fs
+        fs.openSync = (path, ...rest) => {
+          const [file, bomb] = ${JSON.stringify([file, join(small, 'bomb')])}
+          if (String(path).endsWith('.scratch')) { ${exchange} }
+          return openSync(path, ...rest)
+        }`
+      const { code, stderr } = await withPreload(at('exchanges.js'), exchanges, () => reader('redact', file))
+      assert.doesNotMatch(stderr, /ENOSPC/)
+      if (code === 0)
+        assert.match(readFileSync(join(small, 'x.redacted.heapsnapshot'), 'utf8'), /"ParkedOrder"/)
+      else assert.match(stderr, /cannot be written: (the snapshot grew|\S+ is damaged|unexpected end)/)
+      assert.deepEqual(
+        readdirSync(small).filter((name) => /partial|scratch/.test(name)),
+        [],
+      )
+    })
+  }
+
+  it(
+    'fills no disk with a snapshot of short strings, which become longer ones',
+    { skip: noMount() },
+    async (t) => {
+      const small = mountSmall(t)
+      const file = join(small, 'x.heapsnapshot')
+      const short = Array.from({ length: 1_000_000 }, (_, index) => `"${index.toString(36)}"`)
+      writeFileSync(file, smallSnapshot(parkedOrders(3)).replace('"strings":[', `$&"a",${short.join(',')},`))
+      const { code, stderr } = await reader('redact', file)
+      assert.equal(code, 1)
+      assert.match(stderr, /cannot be written: it takes more than \d+\.\d MB/)
+      assert.deepEqual(readdirSync(small), ['x.heapsnapshot'])
+    },
+  )
 })
+
+/** A disk of 20 MiB. */
+function mountSmall(t: TestContext): string {
+  const small = at('small')
+  mkdirSync(small)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=20m', 'cmm-test', small])
+  t.after(() => execFileSync('umount', [small]))
+  return small
+}
 
 function noMount(): string | false {
   return (process.platform !== 'linux' || isNotRoot()) && 'only root may mount a small disk'

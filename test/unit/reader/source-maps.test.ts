@@ -163,6 +163,28 @@ describe('source maps', { timeout: 120_000 }, () => {
     assert.deepEqual(locator.locate(far), far)
   })
 
+  it('are refused where a small file names paths of a GB, and those of one that names thousands are read', () => {
+    const map = { version: 3, names: [], mappings: 'AAEAA', sourcesContent: ['\n\nrun()'] }
+    const sources = Array.from({ length: 2000 }, (_, index) => `source-${index}.js`)
+    writeFileSync(at('usual.js.map'), JSON.stringify({ ...map, names: ['run'], sources }))
+    const sourceRoot = `${'r'.repeat(500_000)}/`
+    writeFileSync(at('rooted.js.map'), JSON.stringify({ ...map, names: ['run'], sources, sourceRoot }))
+    const lists = new Array<readonly never[]>(2_000_000).fill([])
+    writeFileSync(at('lists.js.map'), JSON.stringify({ ...map, sources, lists }))
+    const locator = createLocator(undefined)
+    const place = { name: 'run', file: at('usual.js'), line: 1, column: 1 }
+    const rooted = { ...place, file: at('rooted.js') }
+    const ofLists = { ...place, file: at('lists.js') }
+    locator.learn([ofLists, place, rooted])
+    assert.deepEqual(locator.locate(place), { ...place, file: at('source-0.js'), line: 3 })
+    assert.deepEqual(locator.locate(rooted), rooted)
+    assert.deepEqual(locator.locate(ofLists), ofLists)
+    assert.deepEqual(locator.notes(), [
+      `The source map ${at('lists.js.map')} cannot be read.`,
+      `The source map ${at('rooted.js.map')} is refused: the paths of the sources would take too much memory.`,
+    ])
+  })
+
   it('name functions of a minifier', () => {
     writeFileSync(
       at('small.js.map'),

@@ -274,14 +274,16 @@ describe('the first line of a memory dump', { timeout: 300_000 }, () => {
       external: 290 * MB,
       arrayBuffers: 290 * MB,
     }
+    const makeup = holding({ workers: [worker], rest: 80 * MB, restAtStart: 50 * MB })
     const directory = dump({
-      [SNAPSHOT]: [snapshot, holding({ workers: [worker], rest: 80 * MB, restAtStart: 50 * MB })],
+      [SNAPSHOT]: [snapshot, makeup],
     })
     assert.match(
       await firstLine(directory),
       /^Memory 400\.0 MB: Buffers and ArrayBuffers of worker 3 'resizer' 290\.0 MB, native/,
     )
-    const { circumstances } = await report(directory)
+    const sampled = dump({ [SAMPLED]: [heapProfile('load'), makeup] })
+    const { circumstances } = await report(sampled)
     const shown = circumstances?.memory.map(({ name }) => name)
     assert.ok(shown?.includes("Buffers and ArrayBuffers of worker 3 'resizer'"), String(shown))
   })

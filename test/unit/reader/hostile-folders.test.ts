@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict'
+import { chownSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, beforeEach, describe, it } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { unfinishedHints } from '../../../src/reader/folder'
+import { type Listed, listIncidents, writeList } from '../../../src/reader/list'
+import { createReport } from '../../../src/reader/report'
+import { reader, scratch, withHeap, withPreload } from '../../e2e/reader/command'
+
+const { folder, remove } = scratch()
+const at = (name: string): string => join(folder, name)
+after(remove)
+
+const MB = 1024 * 1024
+const PROFILE = {
+  nodes: [
+    { id: 1, callFrame: { functionName: '(root)', url: '' }, children: [2] },
+    { id: 2, callFrame: { functionName: 'render', url: 'file:///app/a.js', lineNumber: 6 }, hitCount: 9 },
+  ],
+  startTime: 0,
+  endTime: 9000,
+}
+
+const REQUEST = {
+  paths: [folder],
+  onProgress: () => undefined,
+  runAnalysis: () => Promise.reject(new Error('there is no snapshot')),
+}
+
+describe('a directory in which others have left files', { timeout: 180_000 }, () => {
+  beforeEach(() => {
+    rmSync(folder, { recursive: true, force: true })
+    mkdirSync(folder)
+  })
+
+  it('writes a list of 150,000 files', () => {
+    const one = {
+      at: new Date(0).toISOString(),
+      kind: 'cpu' as const,
+      files: ['a'],
+      sizeBytes: 0,
+      verdict: '',
+    }
+    assert.equal(writeList(new Array<Listed>(150_000).fill(one)).match(/\n/g)?.length, 300_000)
+    for (let index = 0; index < 300; index++) writeFileSync(at(`cpu-${index}-1000.cpuprofile.partial`), '')
+    assert.deepEqual([unfinishedHints(folder).length, unfinishedHints(folder).at(-1)], [101, 'and 200 more'])
+  })
+
+  it('lists and reports a dump among files that look newer and are empty', async () => {
+    writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
+    for (let index = 0; index < 1500; index++) writeFileSync(at(`${index}.cpuprofile`), '')
+    const list = await reader('ls', folder)
+    assert.equal(list.code, 0, list.stderr)
+    assert.match(list.stdout, /cpu-7-1000\.cpuprofile\n {4}render \(/)
+    assert.equal(list.stdout.match(/Unreadable: \d+\.cpuprofile is empty\n/g)?.length, 1500)
+    const report = await reader('report', folder)
+    assert.equal(report.code, 0, report.stderr)
+    assert.match(report.stdout, /^render \(\/app\/a\.js:7\)/)
+    assert.match(report.stdout, /\n {2}and 500 more: see ls\n/)
+    assert.match(report.stdout, /Note: Passed over, though newer: \S+\/\d+\.cpuprofile is empty\.\n/)
+    assert.match(report.stdout, /Note: Passed over, though newer: more that cannot be read\.\n/)
+  })
+
+  it('reports the newest dump, and nothing older, where it can be read; and why not, where none can', async () => {
+    writeFileSync(at('cpu-7-1000.cpuprofile'), '')
+    const none = await reader('report', folder)
+    assert.equal(none.code, 1)
+    assert.match(none.stderr, /cpu-7-1000\.cpuprofile is empty\n$/)
+    writeFileSync(at('cpu-7-2000.cpuprofile'), JSON.stringify(PROFILE))
+    assert.doesNotMatch((await reader('report', folder)).stdout, /Passed over|is empty/)
+  })
+
+  it(
+    'reads a .json of the user of its dump, and no other',
+    { skip: process.getuid?.() !== 0 && 'only root may give files away' },
+    async () => {
+      const file = at('cpu-7-1000.cpuprofile.gz')
+      writeFileSync(file, gzipSync(JSON.stringify(PROFILE)))
+      const put = (name: string, host: string): void => {
+        const sidecar = { tool: 'cpu-memory-monitor', why: { kind: 'cpu' }, where: { host, pid: 7 } }
+        writeFileSync(name, JSON.stringify(sidecar))
+      }
+      const [own, foreign] = [at('cpu-7-1000.cpuprofile.json'), `${file}.json`]
+      put(own, 'own-host')
+      put(foreign, 'forged-host')
+      const report = async () => (await createReport(REQUEST)).circumstances?.host
+      const notes = async () => (await createReport(REQUEST)).notes.join()
+      assert.deepEqual([await report(), await notes()], ['own-host', ''])
+      rmSync(own)
+      assert.deepEqual([await report(), await notes()], ['forged-host', ''])
+      chownSync(foreign, 65_534, 65_534)
+      assert.equal(await report(), undefined)
+      assert.match(await notes(), /The \.json of cpu-7-1000\.cpuprofile\.gz belongs to another user.* was not read/)
+      put(at('elsewhere'), 'linked-host')
+      symlinkSync(at('elsewhere'), own)
+      assert.equal(await report(), undefined)
+    },
+  )
+
+  it('lists the others where a file goes between two looks at it', async () => {
+    writeFileSync(at('going.cpuprofile'), JSON.stringify(PROFILE))
+    writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
+    const removes = `const fs = require('fs')
+      const { closeSync } = fs
+      fs.closeSync = (fd) => {
+        const isGoing = fs.readlinkSync('/proc/self/fd/' + fd) === ${JSON.stringify(at('going.cpuprofile'))}
+        closeSync(fd)
+        if (isGoing) fs.rmSync(${JSON.stringify(at('going.cpuprofile'))}, { force: true })
+      }`
+    const { code, stdout, stderr } = await withPreload(at('removes.js'), removes, () => reader('ls', folder))
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /Unreadable: going\.cpuprofile cannot be read: there is no such file\n/)
+    assert.match(stdout, /cpu-7-1000\.cpuprofile\n {4}render \(/)
+  })
+
+  it('lists the others where a small gzip file unpacks to millions of lists, in a heap of 280 MB', async () => {
+    writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
+    for (const [name, megabytes] of Object.entries({ large: 31, small: 7 })) {
+      const lists = `${JSON.stringify(PROFILE).slice(0, -1)},"x":[${'[],'.repeat((megabytes * MB) / 3)}0]}`
+      writeFileSync(at(`${name}.cpuprofile.gz`), gzipSync(lists))
+    }
+    const { code, stdout, stderr } = await withHeap(280, () => reader('ls', folder))
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /The profile is too large to be read for a list\./)
+    assert.match(
+      stdout,
+      /Unreadable: small\.cpuprofile\.gz is too large: it has more than \d+ objects and lists\n/,
+    )
+    assert.match(stdout, /cpu-7-1000\.cpuprofile\n {4}render \(/)
+  })
+
+  it('lists 600 dumps that share a .json of 250 kB, in a heap of 60 MB', async () => {
+    const long = 'a'.repeat(100_000)
+    const why = { kind: 'cpu', details: { [long.slice(0, 1000)]: long } }
+    const sidecar = { tool: 'cpu-memory-monitor', why, thread: { kind: 'worker', id: 3, name: long } }
+    writeFileSync(at('json'), JSON.stringify({ ...sidecar, where: { host: long.slice(0, 50_000) } }))
+    for (let index = 0; index < 600; index++) {
+      for (const worker of ['', '-worker-3']) {
+        const name = at(`cpu-7-${1000 + index}${worker}.cpuprofile`)
+        writeFileSync(name, JSON.stringify(PROFILE))
+        linkSync(at('json'), `${name}.json`)
+      }
+    }
+    const { code, stdout, stderr } = await withHeap(60, () => reader('ls', folder))
+    assert.equal(code, 0, stderr)
+    assert.equal(stdout.match(/^ {4}worker 3 'a{200}…': render /gm)?.length, 600)
+  })
+
+  it('reads profiles for a list as long as there is time, and names the others', () => {
+    writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
+    const options = { command: 'ls', directory: folder, isJson: false, sinceMs: 0, sort: 'time' } as const
+    assert.match(listIncidents(options)[0]?.verdict ?? '', /^render /)
+    assert.match(listIncidents(options, 0)[0]?.verdict ?? '', /^Not read, .* report cpu-7-1000\.cpuprofile$/)
+  })
+})
