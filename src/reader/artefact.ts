@@ -227,7 +227,7 @@ function kindOf(kind: unknown): ThreadKind {
 
 function threadName(use: ThreadUse): string {
   const { kind, name, count = 1 } = use
-  const own = name === '' ? 'unknown' : name
+  const own = name === '' ? (count > 1 ? 'others' : 'unknown') : name
   const words = kind === 'worker' ? workerName(use) : (THREAD_KINDS.get(kind) ?? own)
   return count > 1 ? `${words} (${count} threads)` : words
 }

@@ -1,5 +1,6 @@
 // RSS of a calm server over an hour, with the monitor at its default settings and without, in pairs that run at the same time.
-// The slope counts from the tenth minute, when the young generation and the code have found their size.
+// The slope counts from the tenth minute, when the young generation and the code have found their size. It may be smaller than that of
+// the process without: the slopes of equal processes differ by 11 MB/h, because their heaps have grown to different sizes by then.
 // CMM_MINUTES (60), CMM_PAIRS (3).
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -32,8 +33,8 @@ try {
       `crest ${mb(of('watched', 'crest'))} MB, without ${mb(of('alone', 'mean'))} and ${mb(of('alone', 'crest'))}`,
   )
   assert.ok(
-    Math.abs(difference) <= LARGEST_DIFFERENCE_MB_PER_H,
-    `the slopes differ by ${mb(difference)} MB/h`,
+    difference <= LARGEST_DIFFERENCE_MB_PER_H,
+    `with the monitor it grows by ${mb(difference)} MB/h more`,
   )
 } finally {
   for (const child of children) child.kill('SIGKILL')

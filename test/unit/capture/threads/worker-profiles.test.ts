@@ -78,7 +78,11 @@ describe('profiles of workers', () => {
       await awhile(10)
     }
   }
-  const awhile = (ms = 50) => new Promise((later) => setTimeout(later, ms))
+  /** Answers come by immediates: on a busy machine a timer alone may fire before them. */
+  const awhile = async (ms = 50) => {
+    await new Promise((later) => setTimeout(later, ms))
+    for (let turn = 0; turn < 20; turn++) await new Promise((later) => setImmediate(later))
+  }
 
   it('leaves out the own thread, and those of another copy of the library', async () => {
     const calls: string[] = []
