@@ -19,6 +19,8 @@ export interface FleetPlan {
   /** File of the entry that has made it, and that opens it. */
   readonly file: string
   readonly settings: unknown
+  /** No dump is made where the budget cannot be opened, as with `insurance: 0`. */
+  readonly isRequired?: boolean | undefined
   /** For the start line. */
   readonly inWords: string
 }

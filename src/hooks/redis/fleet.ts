@@ -25,6 +25,8 @@ export interface StoreFleetParts {
   /** Dumps per kind and interval without an answer. `undefined`: the process's own budget decides alone. */
   readonly insurance: number | undefined
   readonly store: Store
+  /** The longest that a question to the store takes, ms. */
+  readonly timeoutMs: number
   /** Name of the store, for lines. */
   readonly place: string
   readonly report: Pick<Report, 'failure' | 'notice'>
@@ -104,10 +106,13 @@ export class StoreFleet implements FleetBudget {
     return isAllowed ? { giveBack: () => undefined } : { refused: this.#uninsured(kind) }
   }
 
-  /** In the interval that it was taken from, and no later. Without an answer it comes back when the budget is renewed. */
+  /**
+   * In the interval that it was taken from, and no later: it would count for the next one. Just before the end, or without an answer,
+   * it comes back when the budget is renewed.
+   */
   #giveBack(kind: DumpKind, renewsAtMs: number): void {
-    const { store, now } = this.#parts
-    if (now() < renewsAtMs) store.giveBack(kind).catch(() => undefined)
+    const { store, now, timeoutMs } = this.#parts
+    if (now() + timeoutMs < renewsAtMs) store.giveBack(kind).catch(() => undefined)
   }
 
   #leave(error: unknown): void {

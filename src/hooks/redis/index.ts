@@ -29,6 +29,7 @@ export function redisBudget(options: RedisOptions): FleetPlan {
   const plan: FleetPlan = {
     file: join(ownPackageDirectory(), 'dist', 'hooks', 'redis', 'index.js'),
     settings: { settings, packages } satisfies Opened,
+    isRequired: settings.insurance === 0,
     inWords: inWords(settings, packages),
   }
   return Object.defineProperty(plan, FLEET_PLAN, { value: true })

@@ -28,7 +28,7 @@ function scene({ insurance, random = 0 }: { insurance?: number; random?: number 
     },
   }
   const fleet = new StoreFleet({
-    ...{ budgets, insurance, store, place: 'redis:6379' },
+    ...{ budgets, insurance, store, timeoutMs: 1000, place: 'redis:6379' },
     report: {
       failure: ({ stage: at, message, error }) => {
         told.push(`${at}: ${message}`)
@@ -92,7 +92,7 @@ describe('while the store answers', () => {
     const { asked } = scene()
     const fleet = new StoreFleet({
       budgets: { ...budgets, cpu: { tokensPerInterval: 0, intervalMs: hour } },
-      ...{ insurance: undefined, place: '', now: () => 0, random: () => 0 },
+      ...{ insurance: undefined, timeoutMs: 1000, place: '', now: () => 0, random: () => 0 },
       store: { take: () => assert.fail('asked'), giveBack: () => assert.fail('asked') },
       report: { failure: () => undefined, notice: () => undefined },
     })
@@ -100,11 +100,11 @@ describe('while the store answers', () => {
     assert.deepEqual(asked, [])
   })
 
-  test('a token goes back to the interval that it came from, and not to the next', async () => {
+  test('a token goes back to the interval that it came from, and not where it could come to the next', async () => {
     const { fleet, stage, asked } = scene()
     stage.renewsInMs = 5000
     const [first, second] = [await fleet.take('cpu'), await fleet.take('cpu')]
-    stage.nowMs += 4999
+    stage.nowMs += 3999
     if ('giveBack' in first) first.giveBack()
     stage.nowMs += 1
     if ('giveBack' in second) second.giveBack()

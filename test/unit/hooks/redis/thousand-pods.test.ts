@@ -62,7 +62,7 @@ async function release({ hours, insurance, isAway = () => false, fails = () => f
   const now = () => nowMs
   const pods = Array.from(
     { length: PODS },
-    () => new StoreFleet({ budgets, insurance, store, place: '', report, now, random }),
+    () => new StoreFleet({ budgets, insurance, store, timeoutMs: 1000, place: '', report, now, random }),
   )
   const dumps: { readonly atMs: number; readonly isGood: boolean }[] = []
   for (; nowMs < hours * HOUR_MS; nowMs += TRIP_MS) {
