@@ -95,7 +95,9 @@ function chooseMap(
       const [content, url] = [parseWithin(read(), MAX_BYTES), pathToFileURL(path).href]
       room.characters -= charactersOf(content, url)
       if (room.characters < 0) {
-        refusals.push(`The source map ${path} is refused: the paths of the sources would take too much memory.`)
+        refusals.push(
+          `The source map ${path} is refused: the paths of the sources would take too much memory.`,
+        )
         continue
       }
       const map = new TraceMap(content as SourceMapInput, url)

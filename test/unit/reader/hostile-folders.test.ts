@@ -91,7 +91,10 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
       assert.deepEqual([await report(), await notes()], ['forged-host', ''])
       chownSync(foreign, 65_534, 65_534)
       assert.equal(await report(), undefined)
-      assert.match(await notes(), /The \.json of cpu-7-1000\.cpuprofile\.gz belongs to another user.* was not read/)
+      assert.match(
+        await notes(),
+        /The \.json of cpu-7-1000\.cpuprofile\.gz belongs to another user.* was not read/,
+      )
       put(at('elsewhere'), 'linked-host')
       symlinkSync(at('elsewhere'), own)
       assert.equal(await report(), undefined)
