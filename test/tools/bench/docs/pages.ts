@@ -56,7 +56,11 @@ export const FIGURES: readonly Figure[] = [
   { page: 'README.md', pattern: /Watching takes ([\d.]+) % of a core/g, value: watching('watchdog') },
   { page: 'README.md', pattern: /pauses for ([\d.]+) ms/g, value: forked },
   { page: 'README.md', pattern: /`v8\.writeHeapSnapshot` takes ([\d.]+) s/g, value: inPlace },
-  { page: 'docs/README.zh-CN.md', pattern: /监视占用主线程 ([\d.]+) %/g, value: watching('watchdog') },
+  {
+    page: 'docs/README.zh-CN.md',
+    pattern: /监视在主线程上只占用单核的 ([\d.]+) %/g,
+    value: watching('watchdog'),
+  },
   { page: 'docs/README.zh-CN.md', pattern: /进程停顿 ([\d.]+) ms/g, value: forked },
   { page: 'docs/README.zh-CN.md', pattern: /`v8\.writeHeapSnapshot` 需要 ([\d.]+) s/g, value: inPlace },
   { page: 'docs/costs.md', pattern: /On the main thread ([\d.]+) % of a core/g, value: watching('watchdog') },
