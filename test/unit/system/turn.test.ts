@@ -173,8 +173,8 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
     const neighbour = spawn(process.execPath, program(takes), { stdio: ['ignore', 'pipe', 'inherit'] })
     t.after(() => neighbour.kill('SIGKILL'))
     await once(neighbour.stdout, 'data')
-    // Longer than it waits between two looks.
-    assert.equal(await takeTurn({ name, longestMs: 250, early: never() }), undefined)
+    // Longer than it waits for a name that is taken, and that the list does not show.
+    assert.equal(await takeTurn({ name, longestMs: 2500, early: never() }), undefined)
     const next = taken(name)
     neighbour.kill('SIGKILL')
     ;(await next)()
