@@ -89,7 +89,7 @@ describe('uploads that are redacted', { skip: noSwift }, () => {
     const app = startApp(t, SENDS, {}, { directory, args })
     const { stage, message } = await app.until('failure')
     assert.equal(stage, 'upload')
-    assert.match(message, new RegExp(`${name}: the snapshot cannot be redacted: it `))
+    assert.match(message, new RegExp(`${name} is not sent: the snapshot cannot be redacted: it `))
     await until(async () => (await bucket.keys()).length === 2)
     assert.deepEqual(await bucket.keys(), [`${keyOf(whole)}.gz`, `${keyOf(whole)}.json`])
     assert.ok(readdirSync(directory).includes(name))
