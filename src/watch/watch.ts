@@ -309,8 +309,8 @@ function rulesOf({ cpu, memory, rules }: WatchSettings): RuleToWatch[] {
   ]
 }
 
-function watchedRule({ name, kind, threshold, counter, budget }: RuleToWatch): WatchedRule {
-  return { name, kind, rule: new ThresholdRule(threshold, counter), budget: new DumpBudget(budget) }
+function watchedRule({ name, kind, metric, threshold, counter, budget }: RuleToWatch): WatchedRule {
+  return { name, kind, metric, rule: new ThresholdRule(threshold, counter), budget: new DumpBudget(budget) }
 }
 
 /** Shortest span of CPU shares in a picture, ms: over a shorter one they are noise. */

@@ -20,7 +20,7 @@ describe('rules with names of their own', { concurrency: 1 }, () => {
 
       const { why } = sidecarOf(queue?.file ?? '')
       assert.deepEqual([why.kind, why.rule], ['cpu', 'queue'])
-      assert.deepEqual(why.details, { threshold: 1000, counter: 2, reading: 1500 })
+      assert.deepEqual(why.details, { threshold: 1000, counter: 2, reading: 1500, metric: 'function' })
       assert.ok(why.readings.length >= 2 && why.readings.every(({ value }) => value === 1500))
 
       await app.until('line', ({ text }) => text.startsWith('queue cpu dump: '))
