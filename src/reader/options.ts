@@ -63,7 +63,7 @@ export const USAGE = `Usage:
       that are data. (default: <name>.redacted.heapsnapshot beside it)
 
 Reads .cpuprofile, .heapprofile and .heapsnapshot files of any origin, also gzipped. Two snapshots, or two CPU
-profiles, are compared: the earlier one first.
+profiles, are compared: the earlier one first, where their names do not tell.
 `
 
 const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }

@@ -33,9 +33,9 @@ export interface ReportRequest {
  * @throws UnreadableError when nothing of it can be read.
  */
 export async function createReport(request: ReportRequest): Promise<Report> {
-  const [first = '', second] = request.paths
+  const [first = '', second] = inOrder(request.paths)
   if (second === undefined && isDirectory(first)) return reportFolder(first, request)
-  const inputs = request.paths.map((path) => open(path))
+  const inputs = (second === undefined ? [first] : [first, second]).map((path) => open(path))
   if (new Set(inputs.map(({ kind }) => kind)).size > 1) {
     throw new UnreadableError(
       'two files can be compared if both are heap snapshots, or both are CPU profiles',
@@ -47,6 +47,12 @@ export async function createReport(request: ReportRequest): Promise<Report> {
   // What has changed is the answer of a comparison, whatever else fills the later process.
   const verdict = part && (second === undefined ? answerOf(part, readCircumstances(path)) : part.verdict)
   return compose(path, verdict, parts, [], notes)
+}
+
+/** The earlier one first, where the names of both have their time. */
+function inOrder(paths: readonly string[]): readonly string[] {
+  const [first, second] = paths.map((path) => readName(path)?.startedAtMs)
+  return first !== undefined && second !== undefined && first > second ? [...paths].reverse() : paths
 }
 
 /** The newest incident that can be read: whoever may write in the directory can leave files there that look newer. */

@@ -66,6 +66,17 @@ describe('report', { timeout: 300_000 }, () => {
     )
   })
 
+  it('takes the earlier of two dumps as the earlier one, in whichever order they are named', async () => {
+    const [early, late] = ['manual-memory-7-1000.heapsnapshot', 'manual-memory-7-2000.heapsnapshot']
+    copyFileSync(at('early.heapsnapshot'), at(early))
+    copyFileSync(at('late.heapsnapshot'), at(late))
+    for (const paths of [
+      [at(early), at(late)],
+      [at(late), at(early)],
+    ])
+      assert.match(await firstLine(...paths), /^SessionRecord \(.*\) grew by 1,500 objects to 2,000/)
+  })
+
   it('says of two snapshots that nothing grew, whatever fills the heap', async () => {
     assert.match(
       await firstLine(at('late.heapsnapshot'), at('late.heapsnapshot')),
