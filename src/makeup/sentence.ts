@@ -96,7 +96,8 @@ export function memorySentence({ memory }: Makeup): string {
 const BUFFERS_HINT = '; a snapshot shows what refers to them, not their contents'
 const REST_HINT = '; no snapshot shows native memory'
 
-interface Part {
+/** A part of the memory that one owner has. */
+export interface MemoryPart {
   readonly owner: MemoryOwner
   readonly words: string
   readonly bytes: number
@@ -105,25 +106,37 @@ interface Part {
   readonly worker?: WorkerHeap
 }
 
-/** Largest first, without what Node.js takes by itself: in a small process that would be the largest part. */
-function memoryParts({ heapTotal, external = 0, arrayBuffers = 0, workers, ...memory }: MemoryUse): Part[] {
+/**
+ * Divides the memory into parts that do not overlap. Largest first, without what Node.js takes by itself: in a small process that would
+ * be the largest part.
+ *
+ * @param nameOfWorker - Names a worker in the words of its parts.
+ */
+export function memoryParts(
+  { heapTotal, external, arrayBuffers = 0, workers, ...memory }: MemoryUse,
+  nameOfWorker: (worker: WorkerHeap) => string = workerName,
+): MemoryPart[] {
   const { rest, restAtStart = 0 } = memory
-  const parts: Part[] = [{ owner: 'rest', words: 'native memory and code', bytes: rest, hint: REST_HINT }]
-  if (heapTotal !== undefined) {
+  const parts: MemoryPart[] = [
+    { owner: 'rest', words: 'native memory and code', bytes: rest, hint: REST_HINT },
+  ]
+  if (heapTotal !== undefined)
     parts.push({ owner: 'main', words: 'heap of the main thread', bytes: heapTotal })
-    for (const part of externalParts({ external, arrayBuffers })) parts.push(part)
-  }
+  if (external !== undefined) for (const part of externalParts({ external, arrayBuffers })) parts.push(part)
   for (const worker of workers) {
-    const name = workerName(worker)
+    const name = nameOfWorker(worker)
     parts.push({ owner: 'worker', words: `heap of ${name}`, bytes: worker.heapTotal, worker })
     for (const { words, ...part } of externalParts(worker))
       parts.push({ ...part, owner: 'worker', words: `${words} of ${name}`, worker })
   }
-  const weightOf = ({ owner, bytes }: Part): number => (owner === 'rest' ? bytes - restAtStart : bytes)
+  const weightOf = ({ owner, bytes }: MemoryPart): number => (owner === 'rest' ? bytes - restAtStart : bytes)
   return parts.sort((one, other) => weightOf(other) - weightOf(one))
 }
 
-function externalParts({ external, arrayBuffers }: Pick<WorkerHeap, 'external' | 'arrayBuffers'>): Part[] {
+function externalParts({
+  external,
+  arrayBuffers,
+}: Pick<WorkerHeap, 'external' | 'arrayBuffers'>): MemoryPart[] {
   // Memory that was transferred to another thread counts in this one's arrayBuffers, and in the external of that one.
   const buffers = Math.min(arrayBuffers, external)
   return [

@@ -2,8 +2,8 @@
 import { lstatSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { OWN_RULES, parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
-import type { MemoryUse, ThreadKind, ThreadUse, WorkerHeap } from '../makeup/makeup'
-import { cpuOwner, cpuSentence, guiltyWorker, type MemoryOwner, memoryOwner } from '../makeup/sentence'
+import type { MemoryUse, ThreadKind, ThreadUse } from '../makeup/makeup'
+import { cpuOwner, cpuSentence, type MemoryPart, memoryParts } from '../makeup/sentence'
 import { readRegular } from './input'
 import type { JsonObject } from './json'
 import { isObject, numberOr, textOr } from './json'
@@ -232,43 +232,20 @@ function threadName(use: ThreadUse): string {
   return count > 1 ? `${words} (${count} threads)` : words
 }
 
-/** Words for each owner of memory but a worker, which has a name. */
-const MEMORY_WORDS: Readonly<Record<Exclude<MemoryOwner, 'worker'>, string>> = {
-  main: 'heap of the main thread',
-  buffers: 'Buffers and ArrayBuffers',
-  external: 'other external memory',
-  rest: 'native memory and code',
-}
-
 /** Parts that do not overlap: their sum is the resident memory, or more where memory was reserved and never touched. */
 function memoryOf(makeup: JsonObject): Circumstances['memory'] {
   const memory = memoryUseOf(makeup)
   if (memory === undefined) return []
-  const { heapTotal, external, arrayBuffers = 0, workers, rest } = memory
   // Before the main thread's first report nothing of its memory can be taken from the rest.
-  const isDivided = heapTotal !== undefined || external !== undefined
-  return [
-    { name: MEMORY_WORDS.main, bytes: heapTotal ?? 0 },
-    ...externalParts({ external: external ?? 0, arrayBuffers }),
-    ...workers.flatMap((worker) => [
-      { name: heapOf(worker), bytes: worker.heapTotal },
-      ...externalParts(worker).map(({ name, bytes }) => ({
-        name: `${name} of ${workerName(worker)}`,
-        bytes,
-      })),
-    ]),
-    { name: isDivided ? MEMORY_WORDS.rest : 'not divided', bytes: rest },
-  ]
-    .filter((part) => part.bytes > 0)
-    .sort((one, other) => other.bytes - one.bytes)
+  const isDivided = memory.heapTotal !== undefined || memory.external !== undefined
+  return largestFirst(memoryParts(memory, workerName)).map(({ owner, words, bytes }) => ({
+    name: owner === 'rest' && !isDivided ? 'not divided' : words,
+    bytes,
+  }))
 }
 
-function externalParts({ external, arrayBuffers }: Pick<WorkerHeap, 'external' | 'arrayBuffers'>) {
-  const buffers = Math.min(arrayBuffers, external)
-  return [
-    { name: MEMORY_WORDS.buffers, bytes: buffers },
-    { name: MEMORY_WORDS.external, bytes: external - buffers },
-  ]
+function largestFirst(parts: readonly MemoryPart[]): MemoryPart[] {
+  return parts.filter(({ bytes }) => bytes > 0).sort((one, other) => other.bytes - one.bytes)
 }
 
 function memoryUseOf({ memory }: JsonObject): MemoryUse | undefined {
@@ -293,10 +270,6 @@ function memoryUseOf({ memory }: JsonObject): MemoryUse | undefined {
       restAtStart: finite(memory['restAtStart']),
     }),
   }
-}
-
-function heapOf(worker: WorkerHeap): string {
-  return `heap of ${workerName(worker)}`
 }
 
 /** Owner of most of the CPU time or memory; `undefined` if the description names none. */
@@ -325,22 +298,17 @@ function ownerOfCpu(makeup: JsonObject): Owner | undefined {
 function ownerOfMemory(makeup: JsonObject): Owner | undefined {
   const memory = memoryUseOf(makeup)
   if (memory?.heapTotal === undefined) return undefined
-  const kind = memoryOwner(memory)
-  const worker = guiltyWorker(memory)
-  const rows = memoryOf(makeup)
-  // The largest of a worker's parts: its heap, or what its objects own.
-  const first = rows.find(({ name }) =>
-    worker ? name.endsWith(` of ${workerName(worker)}`) : kind !== 'worker' && name === MEMORY_WORDS[kind],
-  )
-  if (first === undefined) return undefined
-  const others = rows.filter((row) => row !== first).slice(0, 2)
-  const parts = [first, ...others].map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(', ')
+  const parts = memoryParts(memory, workerName)
+  const [first] = parts
+  if (first === undefined || first.bytes <= 0) return undefined
+  const rows = largestFirst(parts)
+  const shown = [first, ...rows.filter((row) => row !== first).slice(0, 2)]
   const total = memory.rss > 0 ? memory.rss : rows.reduce((sum, { bytes }) => sum + bytes, 0)
-  const hint = kind === 'rest' ? '; no snapshot shows native memory' : ''
+  const hint = first.owner === 'rest' ? (first.hint ?? '') : ''
   return {
-    kind,
-    ...present({ worker: worker?.id }),
-    sentence: `Memory ${formatBytes(total)}: ${parts}${hint}.`,
+    kind: first.owner,
+    ...present({ worker: first.worker?.id }),
+    sentence: `Memory ${formatBytes(total)}: ${shown.map(({ words, bytes }) => `${words} ${formatBytes(bytes)}`).join(', ')}${hint}.`,
   }
 }
 
