@@ -106,8 +106,10 @@ export async function runRound(
       [...order.last].some((file) => dirname(file) === directory)
     for (const directory of lastOf(order.directories, isSuspect)) {
       const send = async (place: Place): Promise<void> => {
-        failed ??= await sendAll(place, round)
-        await makeRoom(place, round, failed !== undefined)
+        // Read anew in the turn: a neighbour may have sent some of it.
+        const sent = sentOf(place, order.settings)
+        failed ??= await sendAll(place, round, sent)
+        await makeRoom(place, round, sent, failed !== undefined)
       }
       const end = await within(directory, (place) => {
         if (order.settings.deleteAfterUpload) deleteReported({ directory, place }, order.settings)
@@ -146,7 +148,8 @@ async function inTurn(
   work: (place: Place) => Promise<void>,
 ): Promise<'busy' | undefined> {
   const { early } = round
-  if (early.aborted || (await listUnsent(place, round, [])).length === 0) return undefined
+  if (early.aborted || (await listUnsent(place, round, sentOf(place, round.settings))).length === 0)
+    return undefined
   const endTurn = await takeTurn({ longestMs: TURN_MS, early, name: turnName(place.place) })
   if (!endTurn) return 'busy'
   try {
@@ -158,11 +161,9 @@ async function inTurn(
 }
 
 /** @returns Why nothing can be sent at the moment, if so. What S3 has against one artefact does not keep back the others. */
-async function sendAll(place: Place, round: Round): Promise<Failed | undefined> {
+async function sendAll(place: Place, round: Round, sent: SentList): Promise<Failed | undefined> {
   const fileOf = ({ name }: Waiting): string => join(place.directory, name.artefact)
-  // Read anew in the turn: a neighbour may have sent some of it.
-  const unsent = await listUnsent(place, round, [])
-  const sent = sentOf(place, round.settings)
+  const unsent = await listUnsent(place, round, sent)
   sent.prune((artefact) => isThere(join(place.place, artefact)))
   for (const waiting of lastOf(unsent, (one) => round.last.has(fileOf(one)))) {
     if (round.early.aborted) break
@@ -182,10 +183,10 @@ function lastOf<T>(items: readonly T[], isLast: (item: T) => boolean): T[] {
 /** @param more - What is listed too, although it is not to be sent. */
 async function listUnsent(
   place: Place,
-  { settings, host, done }: Pick<Round, 'settings' | 'host' | 'done'>,
-  more: readonly Done[],
+  { host, done }: Pick<Round, 'host' | 'done'>,
+  { names }: Pick<SentList, 'names'>,
+  more: readonly Done[] = [],
 ): Promise<Waiting[]> {
-  const { names } = sentOf(place, settings)
   const isDone = (artefact: string): boolean => {
     const why = done.get(join(place.directory, artefact))
     return names.has(artefact) || (why !== undefined && !more.includes(why))
@@ -336,10 +337,10 @@ function sentenceOf({ makeup, why: { kind } }: Pick<Sidecar, 'makeup' | 'why'>):
  * Deletes the oldest of what stays unsent, as far as it exceeds the limit: what cannot be sent, and all that waits while S3 takes
  * nothing.
  */
-async function makeRoom(place: Place, round: Round, isFailed: boolean): Promise<void> {
+async function makeRoom(place: Place, round: Round, sent: SentList, isFailed: boolean): Promise<void> {
   const { settings, done, early, tell } = round
   if (early.aborted) return
-  const unsent = await listUnsent(place, round, ['unsendable'])
+  const unsent = await listUnsent(place, round, sent, ['unsendable'])
   const stays = ({ name }: Waiting): boolean =>
     isFailed || done.get(join(place.directory, name.artefact)) === 'unsendable'
   for (const { name } of chooseOverflow(unsent.filter(stays), settings.maxBytes)) {
