@@ -84,9 +84,8 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
     for (const dump of whole)
       parts.onFound(foundDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs))
     if (whole.length === 0) return
-    const { loss } = await deleteExpired(directory, where.host, {
-      ...{ keep: keepNewest, only: 'heap-limit-memory', isSent },
-    })
+    const expiry = { keep: keepNewest, only: 'heap-limit-memory', isSent } as const
+    const { loss } = await deleteExpired(directory, where.host, expiry)
     if (loss !== undefined) report.failure({ stage: 'retention', kind: 'memory', message: loss })
   }
 

@@ -3,6 +3,11 @@ export class UnreadableError extends Error {
   override readonly name = 'UnreadableError'
 }
 
+/** The message of an error, or what was thrown in place of one. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
 export type JsonObject = Readonly<Record<string, unknown>>
 
 export function parseJson(text: string): unknown {

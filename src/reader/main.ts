@@ -5,7 +5,7 @@ import type * as doctor from '../doctor/index'
 import { naming } from './answer'
 import { evidenceIn, unfinishedFiles, unfinishedHints } from './folder'
 import { isSameFile, openInput, readProfile } from './input'
-import { UnreadableError } from './json'
+import { reasonOf, UnreadableError } from './json'
 import { listIncidents, writeList } from './list'
 import type { Report } from './model'
 import type { DoctorOptions, ReportOptions } from './options'
@@ -185,9 +185,7 @@ function print(text: string): void {
 }
 
 function unwritten(what: string, error: unknown): UnreadableError {
-  return new UnreadableError(
-    `${what} cannot be written: ${error instanceof Error ? error.message : String(error)}`,
-  )
+  return new UnreadableError(`${what} cannot be written: ${reasonOf(error)}`)
 }
 
 /** One line on a terminal's stderr that is overwritten; elsewhere nothing. */

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { reasonOf } from './json'
 
 /** The command line is wrong. */
 export class UsageError extends Error {
@@ -165,6 +166,6 @@ function parsed(
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error))
+    throw new UsageError(reasonOf(error))
   }
 }

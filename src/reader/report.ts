@@ -6,7 +6,7 @@ import type { Incident } from './folder'
 import { haveSeveralOwners, ownersInWords, readFolder, unfinishedHints } from './folder'
 import type { Input } from './input'
 import { readProfile } from './input'
-import { UnreadableError } from './json'
+import { reasonOf, UnreadableError } from './json'
 import type { Part, Report, Verdict } from './model'
 import { compareCpuProfiles } from './profile/cpu-growth'
 import type { Analysis } from './snapshot/run-child'
@@ -33,20 +33,19 @@ export interface ReportRequest {
  * @throws UnreadableError when nothing of it can be read.
  */
 export async function createReport(request: ReportRequest): Promise<Report> {
-  const [first = '', second] = inOrder(request.paths)
+  const paths = inOrder(request.paths)
+  const [first = '', second] = paths
   if (second === undefined && isDirectory(first)) return reportFolder(first, request)
-  const inputs = (second === undefined ? [first] : [first, second]).map((path) => open(path))
+  const inputs = paths.map((path) => open(path))
   if (new Set(inputs.map(({ kind }) => kind)).size > 1) {
     throw new UnreadableError(
       'two files can be compared if both are heap snapshots, or both are CPU profiles',
     )
   }
-  const { parts, notes } = await partsOf(inputs, request)
-  const path = second ?? first
-  const [part] = parts
+  const { parts, answers, notes } = await partsOf(inputs, request)
   // What has changed is the answer of a comparison, whatever else fills the later process.
-  const verdict = part && (second === undefined ? answerOf(part, readCircumstances(path)) : part.verdict)
-  return compose(path, verdict, parts, [], notes)
+  const verdict = second === undefined ? answers[0] : parts[0]?.verdict
+  return compose(second ?? first, verdict, parts, [], notes)
 }
 
 /** The earlier one first, where the names of both have their time. */
@@ -69,7 +68,7 @@ async function reportFolder(directory: string, request: ReportRequest): Promise<
       return await reportIncident(directory, incident, incidents, notes, request)
     } catch (error) {
       failure ??= error
-      const why = error instanceof Error ? error.message : String(error)
+      const why = reasonOf(error)
       if (index < MOST_FAILURES) notes.push(`Passed over, though newer: ${why}.`)
       if (index === MOST_FAILURES) notes.push('Passed over, though newer: more that cannot be read.')
     }
@@ -97,8 +96,7 @@ async function reportIncident(
     try {
       const read = await partsOf([open(file)], request)
       const isOfFirst = readName(file)?.worker === readName(first)?.worker
-      for (const part of read.parts)
-        answers.push({ isOfFirst, verdict: answerOf(part, readCircumstances(file)) })
+      answers.push(...read.answers.map((verdict) => ({ isOfFirst, verdict })))
       parts.push(...read.parts)
       notes.push(...read.notes)
     } catch (error) {
@@ -122,20 +120,25 @@ function incidentsIn(directory: string): Incident[] {
   }
 }
 
+interface Parts {
+  readonly parts: readonly Part[]
+  /** What each part says of the incident. */
+  readonly answers: readonly Verdict[]
+  readonly notes: readonly string[]
+}
+
 /** The parts on a file, or on two that are compared. */
-async function partsOf(
-  inputs: readonly Input[],
-  request: ReportRequest,
-): Promise<{ parts: readonly Part[]; notes: readonly string[] }> {
-  const { parts, notes } = await readParts(inputs, request)
+async function partsOf(inputs: readonly Input[], request: ReportRequest): Promise<Parts> {
+  const read = await readParts(inputs, request)
   const circumstances = readCircumstances(inputs.at(-1)?.path ?? '')
-  return { parts: parts.map((part) => ofThread(part, circumstances)), notes }
+  const parts = read.parts.map((part) => ofThread(part, circumstances))
+  return { parts, answers: parts.map((part) => answerOf(part, circumstances)), notes: read.notes }
 }
 
 async function readParts(
   inputs: readonly Input[],
   { sourceMaps, onProgress, runAnalysis }: ReportRequest,
-): Promise<{ parts: readonly Part[]; notes: readonly string[] }> {
+): Promise<Omit<Parts, 'answers'>> {
   if (inputs.every(({ kind }) => kind === 'snapshot')) {
     return runAnalysis(() =>
       analyseInChild(inputs, { onProgress, ...(sourceMaps !== undefined && { sourceMaps }) }),

@@ -243,7 +243,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       directory,
       budget: () => watched.get('memory')?.budget.terms ?? rule.budget,
       keep,
-      isSent: settings.isSent,
+      isSent,
       redact: memory.redact,
       where,
       probe,

@@ -7,7 +7,7 @@ import { redactSnapshot } from '../../redact/snapshot'
 import { named, naming } from '../answer'
 import type { RegularFile } from '../input'
 import { inspect, isSameFile, openRegular, streamFrom } from '../input'
-import { UnreadableError } from '../json'
+import { reasonOf, UnreadableError } from '../json'
 import { formatBytes } from '../units'
 import { SnapshotCheck } from './check'
 
@@ -58,8 +58,7 @@ async function redactOpened(path: string, opened: RegularFile, out: string): Pro
     return { file: out, sizeBytes }
   } catch (error) {
     rmSync(partial, { force: true })
-    const why = error instanceof Error ? error.message : String(error)
-    throw new UnreadableError(`${out} cannot be written: ${why}`)
+    throw new UnreadableError(`${out} cannot be written: ${reasonOf(error)}`)
   }
 }
 
