@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import type { TestContext } from 'node:test'
+import { compileTo, noCompiler } from '../../harness/compiler'
 import { evil, noSecondUser } from './second-user'
 
 /** What the attacker reports when it is called off. */
@@ -40,16 +41,9 @@ process.once('exit', () => rmSync(compiled, { recursive: true, force: true }))
 /** Compiles a program of the folder `programs`. */
 export function compile(source: string, output: string, ...flags: string[]): string {
   const file = join(compiled, output)
-  const command = ['-O2', '-Wall', '-Wextra', ...flags, '-o', file, join(__dirname, 'programs', source)]
-  const { status, stderr } = spawnSync(CC, command, { encoding: 'utf8' })
-  assert.equal(status, 0, stderr)
+  compileTo(file, join(__dirname, 'programs', source), '-O2', ...flags)
   return file
 }
-
-const CC = process.env['CC'] ?? 'cc'
-
-/** For the `skip` of a test that compiles something. */
-export const noCompiler = spawnSync(CC, ['--version']).status === 0 ? false : `no C compiler: ${CC}`
 
 /** For the `skip` of a test that has an attacker. */
 export const noAttacker = noSecondUser || noCompiler

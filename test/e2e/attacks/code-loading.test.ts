@@ -5,7 +5,8 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
-import { compile, noCompiler, SIDE_BY_SIDE } from './attacker'
+import { noCompiler } from '../../harness/compiler'
+import { compile, SIDE_BY_SIDE } from './attacker'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
 import { cleanEnvironment, install, PACKAGE, plantPackage, startVictim, type Victim } from './victim'
 

@@ -18,7 +18,8 @@ import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, test, type TestContext } from 'node:test'
-import { compile, isLong, noCompiler, SIDE_BY_SIDE } from './attacker'
+import { noCompiler } from '../../harness/compiler'
+import { compile, isLong, SIDE_BY_SIDE } from './attacker'
 import { evil, makeDirectory, noSecondUser, scratch } from './second-user'
 import {
   childrenOf,

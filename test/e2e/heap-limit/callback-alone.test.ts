@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { compileTo, noCompiler } from '../../harness/compiler'
 import { programs } from './heap-limit'
 
 const sources = join(__dirname, '../../../src/native')
-const compiler = process.env['CC'] ?? 'cc'
-const isMissing = spawnSync(compiler, ['--version']).status !== 0
-const skip = process.platform !== 'linux' ? 'needs Linux' : isMissing && `no ${compiler}`
+const skip = process.platform !== 'linux' ? 'needs Linux' : noCompiler
 
 const LINE = "cpu-memory-monitor: the heap has reached V8's limit of 100 MB: "
 const FIRST_PLAN = 'the watch has not begun yet'
@@ -21,8 +20,8 @@ describe('a process that lives on after its heap limit', { skip }, () => {
     directory = mkdtempSync(join(tmpdir(), 'callback-alone-'))
     const program = join(directory, 'program')
     // glibc 2.28 has threads in a library of their own.
-    const flags = ['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', '-pthread', '-I', sources]
-    execFileSync(compiler, [...flags, join(programs, 'callback-alone.c'), '-o', program])
+    const flags = ['-std=gnu11', '-O1', '-Werror', '-pthread', '-I', sources]
+    compileTo(program, join(programs, 'callback-alone.c'), ...flags)
   })
   after(() => rmSync(directory, { recursive: true }))
 

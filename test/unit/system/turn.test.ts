@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { after, describe, test, type TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { type EndTurn, takeTurn, turnName } from '../../../src/system/turn'
+import { compileTo, noCompiler } from '../../harness/compiler'
 
 const LONG_MS = Number(process.env['CLUSTER_PATIENCE_MS'] ?? 60_000)
 let names = 0
@@ -75,8 +76,7 @@ async function occupied(
   t.after(() => rmSync(directory, { recursive: true }))
   chmodSync(directory, 0o755)
   const file = join(directory, 'occupies-a-name')
-  const { status, stderr } = spawnSync(CC, ['-o', file, join(__dirname, 'programs/occupies-a-name.c')])
-  assert.equal(status, 0, String(stderr))
+  compileTo(file, join(__dirname, 'programs/occupies-a-name.c'))
   chmodSync(file, 0o4755)
   const plain = join(directory, 'plain')
   copyFileSync(file, plain)
@@ -100,9 +100,6 @@ async function lengthOf(name: string): Promise<number> {
   await once(server, 'close')
   return shown?.length ?? 0
 }
-
-const CC = process.env['CC'] ?? 'cc'
-const noCompiler = spawnSync(CC, ['--version']).status === 0 ? false : `no C compiler: ${CC}`
 
 const isLinux = process.platform === 'linux' || 'abstract Unix sockets are of Linux'
 const isRoot = process.getuid?.() === 0 || 'only root may start a process as another user'
