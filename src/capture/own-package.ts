@@ -8,6 +8,7 @@ const PACKAGE_NAME = 'cpu-memory-monitor'
  */
 const OWN_PATHS = [
   ['dist', 'index.js'],
+  ['dist', 'index-late.js'],
   ['dist', 'cluster', 'index.js'],
   ['dist', 'doctor', 'index.js'],
   ['dist', 'thread', 'watchdog-thread.js'],
