@@ -10,6 +10,9 @@ export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediat
 /** The longest delay that a timer of Node can hold, ms; a timer with a longer one fires at once. */
 export const MAX_TIMER_MS = 2_147_483_647
 
+/** Time from a start until code is loaded that only a longer life needs, ms: most processes of a build are over by then. */
+export const AFTER_START_MS = 1000
+
 /** Resolves after `delayMs`, or as soon as the signal `early` is aborted. Does not keep the process alive. */
 export function pause(delayMs: number, early?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 import * as v8 from 'node:v8'
 import { messageOf } from '../base/globals'
 import { readRssBeside } from '../base/rss'
-import { clearTimeout, setTimeout } from '../base/time'
+import { AFTER_START_MS, clearTimeout, setTimeout } from '../base/time'
 import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
 import {
   type HeapLimitToWatch,
@@ -97,7 +97,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
     return otherwise(withoutHelper(messageOf(error), sampler))
   }
   // Loaded before the child, which is short of memory, needs it, but not during the application's start.
-  const loading = setTimeout(() => void loadJob(), 0).unref()
+  const loading = setTimeout(loadJobIfPossible, AFTER_START_MS).unref()
   let isOver = false
   return {
     toWatch: { ...common, arming },
@@ -114,6 +114,14 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
 
 function loadJob(): typeof heapLimitJob {
   return require('../capture/heap/limit/job') as typeof heapLimitJob
+}
+
+function loadJobIfPossible(): void {
+  try {
+    loadJob()
+  } catch {
+    // The process is without a free descriptor: the child tries again.
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { messageOf, Promise } from '../base/globals'
 import { createStopList } from '../base/stop-list'
-import { clearTimeout, setTimeout, systemClock } from '../base/time'
+import { AFTER_START_MS, clearTimeout, setTimeout, systemClock } from '../base/time'
 import { type Engines, type ResolvedPackage, resolveEngines } from '../capture/engines'
 import { loadForkHelper } from '../capture/heap/fork/helper'
 import { thresholdAboveHeapLimit } from '../capture/heap/limit/allowance'
@@ -361,7 +361,7 @@ function loadOrders(): typeof carryOut {
   return require('../capture/main-thread/carry-out') as typeof carryOut
 }
 
-/** Starts the leak watch in a later turn of the event loop, so that the application's start need not load its code. */
+/** Starts the leak watch once the application has started, which need not wait for its code to be loaded. */
 function startLeaks(...parts: Parameters<typeof startLeaksNow>): () => void {
   let stop = (): void => undefined
   const timer = setTimeout(() => {
@@ -370,7 +370,7 @@ function startLeaks(...parts: Parameters<typeof startLeaksNow>): () => void {
     } catch (error) {
       leakFailure(parts[4])(error)
     }
-  }, 0).unref()
+  }, AFTER_START_MS).unref()
   return () => {
     clearTimeout(timer)
     stop()

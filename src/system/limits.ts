@@ -29,7 +29,8 @@ export interface Limits {
 }
 
 /** Reads what the process may use. A file that cannot be read or parsed counts as setting no limit. Never throws. */
-export function readLimits(read: ReadKernelFile = readKernelFile): Limits {
+export function readLimits(readFile: ReadKernelFile = readKernelFile): Limits {
+  const read = readingOnce(readFile)
   const totalMemoryBytes = readTotalMemory(read)
   const groups = { memory: readGroups(read, 'memory'), cpu: readGroups(read, 'cpu') }
   const ofPaths = pathProblems(read)
@@ -45,6 +46,22 @@ export function readLimits(read: ReadKernelFile = readKernelFile): Limits {
     }),
     ...readCpus(read, groups.cpu, problems.cpu.length > 0 ? 'unknown' : 'machine'),
     ...(all.length > 0 && { problems: all.join(', ') }),
+  }
+}
+
+/** Reads each file at most once; a start that reads the limits needs most of them two or three times. */
+function readingOnce(read: ReadKernelFile): ReadKernelFile {
+  const files = new Map<string, { text: string | undefined; code: string | undefined }>()
+  return (path, onError) => {
+    let file = files.get(path)
+    if (file === undefined) {
+      let code: string | undefined
+      const text = read(path, (error) => (code = error))
+      file = { text, code }
+      files.set(path, file)
+    }
+    if (file.code !== undefined) onError?.(file.code)
+    return file.text
   }
 }
 

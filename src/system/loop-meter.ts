@@ -1,4 +1,5 @@
-import { type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import { createRequire } from 'node:module'
+import type * as perfHooks from 'node:perf_hooks'
 import { monotonicMs } from '../base/time'
 
 /** State of the calling thread's event loop. */
@@ -17,10 +18,10 @@ const RESOLUTION_MS = 20
 
 /** Measures the delay of the calling thread's event loop, from the first report on. */
 export class LoopMeter {
-  #histogram: IntervalHistogram | undefined
+  #histogram: perfHooks.IntervalHistogram | undefined
 
   report(): LoopReport {
-    const { idle, active } = performance.eventLoopUtilization()
+    const { idle, active } = loadPerfHooks().performance.eventLoopUtilization()
     const histogram = (this.#histogram ??= startHistogram())
     // The histogram holds the time between two timer calls, the interval included.
     const delayMs = histogram.count === 0 ? 0 : Math.max(0, histogram.percentile(99) / 1e6 - RESOLUTION_MS)
@@ -34,8 +35,13 @@ export class LoopMeter {
   }
 }
 
-function startHistogram(): IntervalHistogram {
-  const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
+function startHistogram(): perfHooks.IntervalHistogram {
+  const histogram = loadPerfHooks().monitorEventLoopDelay({ resolution: RESOLUTION_MS })
   histogram.enable()
   return histogram
+}
+
+/** Late: Node needs 1 ms to load it, and most processes have no rule on the loop. */
+function loadPerfHooks(): typeof perfHooks {
+  return createRequire(__filename)('node:perf_hooks') as typeof perfHooks
 }

@@ -12,6 +12,7 @@ import { ownPackageDirectory } from '../capture/own-package'
 import { whyNoThreadOfOurs } from '../capture/thread-limit'
 import type { DumpRequest, DumpResult, Report } from '../dispatch/events'
 import type * as foundDumpModule from '../dispatch/found-dump'
+import type { FoundDump } from '../dispatch/found-dump'
 import { Gate, processRegistry } from '../dispatch/gate'
 import { BIRTHS_KEPT } from '../makeup/roster'
 import { LocalReports } from '../watch/local-reports'
@@ -141,7 +142,7 @@ export class Watchdog implements Watch {
       case 'dump':
         return report.dump(message.dump)
       case 'found':
-        return loadFoundDump().reportFoundDump(message.found, process.pid, report)
+        return reportFound(message.found, report)
       case 'skip':
         return report.skip(message.skip)
       case 'failure':
@@ -276,9 +277,16 @@ export function startWatchAnywhere(given: StartParts): Watch {
   return given.isThreadWanted ? startOnThread(parts, gate) : startHere(parts, gate, 'the main thread')
 }
 
-/** Late: hardly any process finds a dump, and the module loads others, crypto among them. */
-function loadFoundDump(): typeof foundDumpModule {
-  return require('../dispatch/found-dump') as typeof foundDumpModule
+/** Loads its code late: hardly any process finds a dump, and the module loads others, crypto among them. */
+function reportFound(found: FoundDump, report: Report): void {
+  try {
+    const { reportFoundDump } = require('../dispatch/found-dump') as typeof foundDumpModule
+    reportFoundDump(found, process.pid, report)
+  } catch (error) {
+    // Unreported, it is found again at the next start.
+    const message = `a dump of an earlier process cannot be reported: ${firstLineOf(error)}`
+    report.failure({ stage: 'watchdog', message, error })
+  }
 }
 
 function startHere(
@@ -362,15 +370,16 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
   }
   const start = (): Watch => {
     try {
-      const onReady = (ways: Ways): void =>
+      const onReady = (ways: Ways): void => {
+        locateLimiter()
         onStarted({ thread: 'a thread of its own', isOnOwnThread: true, ways })
+      }
       return new Watchdog({ settings, gate, orders, report, onBeat, onReady, onLost: moveHere })
     } catch (error) {
       return startHere(parts, gate, withoutThread(messageOf(error)))
     }
   }
   let current = start()
-  locateLimiter()
   return {
     update(latest) {
       changes = { ...changes, ...latest }
@@ -390,7 +399,10 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
   }
 }
 
-/** Node remembers for good that a package was not found, also when it only had no descriptor to look with. */
+/**
+ * Looks for the package that a watch on this thread would need, while there are descriptors: Node remembers for good that a
+ * package was not found, also when it only had no descriptor to look with. Once the thread is ready, since it takes 1.5 ms.
+ */
 function locateLimiter(): void {
   try {
     require.resolve('limiter')

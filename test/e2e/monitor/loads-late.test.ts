@@ -30,7 +30,7 @@ async function loadedBy(t: TestContext, options: object): Promise<{ files: strin
 
 /** A share that no warning speaks of: a line with a size in it loads the package that formats sizes. */
 const SHARES = { cpu: { threshold: '90%' }, memory: { threshold: '1%' } }
-const SLOW = ['NativeModule crypto', 'NativeModule net', 'NativeModule child_process']
+const SLOW = ['crypto', 'net', 'child_process', 'perf_hooks'].map((name) => `NativeModule ${name}`)
 
 test('the call loads one file, and nothing of what only a dump or the thread needs', async (t) => {
   const { files, builtins } = await loadedBy(t, SHARES)
@@ -51,5 +51,6 @@ test('a size loads the package that reads it, and a watch on the main thread the
     files.some((file) => file.endsWith(join('bytes', 'index.js'))),
     files.join(),
   )
+  assert.ok(files.includes(join('dist', 'index-late.js')), files.join())
   assert.ok(builtins.includes('NativeModule crypto'), builtins.join())
 })
