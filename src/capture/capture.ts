@@ -57,7 +57,7 @@ export interface Captured {
   readonly refusal?: Refusal
 }
 
-/** A capture that fits. Making a plan costs one order to the main thread; `take` does the work. */
+/** A capture for which there is enough memory and disk. To make the plan, the main thread was asked once; `take` captures. */
 export interface Plan {
   /** The refusal, if the best artefact does not fit and only a lesser one will be taken. */
   readonly refusal?: Refusal

@@ -59,7 +59,7 @@ export function openScratch(directory: string): Scratch {
   }
 }
 
-/** Whoever may rename in the directory can have moved the file before its name was taken away. */
+/** @throws When the file still has a name after `unlink`: a user who may rename in the directory has moved or linked it before. */
 function refuseToKeepAName(fd: number): void {
   if (process.platform === 'win32') return
   const { nlink } = fstatSync(fd)

@@ -28,7 +28,7 @@ export interface LeakRule {
   readonly warmUpMs: number
   /** Readings are grouped into rounds of at least this length, ms. */
   readonly roundMs: number
-  /** Numbers of rises in a row that make a climb. With fewer rises, the required growth is multiplied by the factor. */
+  /** How many rises in a row make a climb, and by which factor the required growth is then multiplied: the fewer, the larger. */
   readonly climbs: readonly { readonly rises: number; readonly factor: number }[]
   /** Slope of each rise, as a share of the mean slope of the climb, at least: a straight line has 1, a plateau 0. */
   readonly riseShare: number

@@ -6,7 +6,7 @@
 
 #include <limits.h>
 
-/* Longest text for the job, and longest reason for not dumping, bytes. */
+/* Longest JSON with facts that the parent hands to the code in the child, and longest reason for not dumping, bytes. */
 #define HEAP_LIMIT_FACTS_BYTES 16384
 #define HEAP_LIMIT_REFUSAL_BYTES 512
 

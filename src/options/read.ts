@@ -36,7 +36,9 @@ export function readObject(value: unknown, name: string, keys: readonly string[]
   for (const key of Object.keys(value)) {
     if (!keys.includes(key)) {
       // Any other text may be the value of an option, in the place of its name.
-      const unknown = NAME_OF_OPTION.test(key) ? `${name}.${key}` : `${name}: one of its names`
+      const unknown = NAME_OF_OPTION.test(key)
+        ? `${name}.${key}`
+        : `${name}: a name that may be a secret, and is not shown,`
       throw new TypeError(`${unknown} is not an option; ${name} takes ${keys.join(', ')}`)
     }
   }

@@ -157,8 +157,8 @@ function gunzip(content: Buffer, maxBytes: number): Buffer {
 }
 
 function tooLarge(maxBytes: number, sizeBytes?: number): string {
-  const size = sizeBytes === undefined ? 'more than that' : formatBytes(sizeBytes)
-  return `is too large for a profile: ${size}, the limit is ${formatBytes(maxBytes)}`
+  const size = sizeBytes === undefined ? 'unpacked' : `with ${formatBytes(sizeBytes)}`
+  return `is too large for a profile ${size}: the limit is ${formatBytes(maxBytes)}`
 }
 
 /** The beginning of what a gzip file holds, from the beginning of the file. */

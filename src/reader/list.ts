@@ -90,7 +90,8 @@ function quickVerdict({ files }: Incident): string {
   if (profile === undefined) return `${owner}Read it with: report ${basename(main)}`
   try {
     const input = open(profile)
-    if (input.sizeBytes > MAX_READ_BYTES) return `${owner}The profile is too large to be read for a list.`
+    if (input.sizeBytes > MAX_READ_BYTES)
+      return `${owner}Too large to be read here; read it with: report ${basename(main)}`
     const part = ofThread(readProfilePart(input, NO_SOURCE_MAPS, MAX_READ_BYTES), circumstances)
     return answerOf(part, circumstances).sentence
   } catch (error) {

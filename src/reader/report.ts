@@ -69,8 +69,8 @@ async function reportFolder(directory: string, request: ReportRequest): Promise<
     } catch (error) {
       failure ??= error
       const why = reasonOf(error)
-      if (index < MOST_FAILURES) notes.push(`Passed over, though newer: ${why}.`)
-      if (index === MOST_FAILURES) notes.push('Passed over, though newer: more that cannot be read.')
+      if (index < MOST_FAILURES) notes.push(`A newer dump cannot be read: ${why}.`)
+      if (index === MOST_FAILURES) notes.push('More newer dumps cannot be read.')
     }
   }
   throw failure

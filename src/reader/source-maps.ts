@@ -176,7 +176,7 @@ function candidatesFor(file: string, inDirectory: readonly string[]): Candidate[
   return [...(named === undefined ? [] : [named]), ...others.filter(({ path }) => path !== named?.path)]
 }
 
-/** The map that the last lines of the code name, if the code is here: inline, or a file. */
+/** The map, inline or a file, to which the `sourceMappingURL` at the end of the code points. `undefined` where the code cannot be read. */
 function mapNamedIn(file: string): Candidate | undefined {
   const code = readIfSmall(file)
   if (code === undefined) return undefined

@@ -97,7 +97,7 @@ export class Input {
     }
   }
 
-  /** The bytes from here on, at most as many; valid until the next call. */
+  /** Reads the next bytes, at most `most` of them. They are valid until the next call. */
   take(most: number): Buffer {
     if (this.#at >= this.#length) this.#fill()
     const taken = this.#buffer.subarray(this.#at, Math.min(this.#length, this.#at + most))

@@ -217,7 +217,7 @@ function* readEdges(input: Input, heap: Heap): Generator<Buffer, void> {
   if (input.number() >= 0) throw damaged('it has more references than its objects say')
 }
 
-/** @returns For each string that stays as a name, and was a value too, the place of the value. */
+/** @returns Of each string that is a name and a value: its index in the table of strings, and the index that its value now has. */
 function* writeNodes(
   input: Input,
   output: Output,

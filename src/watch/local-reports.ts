@@ -12,7 +12,7 @@ export class LocalReports implements MainReports {
     return readHeapFigures()
   }
 
-  /** Delay of the event loop, ms: as a reading is made by that loop, it is late by as much. */
+  /** Delay of the event loop, ms: by how much this reading is late. The loop makes the readings, so what blocks it delays them. */
   delayMs(nowMs: number): number {
     const readAtMs = this.#readAtMs ?? nowMs
     this.#readAtMs = nowMs

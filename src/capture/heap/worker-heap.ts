@@ -94,7 +94,7 @@ function whyNoRoom({ numbers: { needBytes = 0, haveBytes = 0 } }: Refusal): stri
   return `needs ${formatSize(needBytes)} of memory, ${formatSize(haveBytes)} available`
 }
 
-/** A worker that is asked for as long as it lives and its answers are wanted. */
+/** Sends inspector commands to one worker, until it ends or the dump is ended early. */
 interface ReachedWorker {
   /** Rejects when the answer is late, the worker ends, or the dump is ended early. */
   ask<Result>(method: string, params?: object, deadlineMs?: number): Promise<Result>

@@ -161,7 +161,7 @@ function startProfile(profiler: ProfilerPackage, title: string, samplingInterval
   profiler.startProfiling(title, true)
 }
 
-/** Does nothing while coverage is collected, which this would end; profiles by the package do not end it otherwise. */
+/** Does nothing while the application collects coverage, because it would end the collection. A profile by the package does not. */
 function forgetOptimizedCode(): void {
   if (process.env['NODE_V8_COVERAGE'] !== undefined || whyNoInspector() !== undefined) return
   forgetOptimizedCodeHere(openLocalSession)

@@ -98,7 +98,7 @@ export function isThroughPrimary(target: unknown): boolean {
   return !exclusive && !reusePort && isPlace
 }
 
-/** Most connections that a server accepts between the order to drain and its end: Node's own length of the queue. */
+/** Most connections that a draining server still accepts from the kernel's queue: Node's default length of that queue. */
 const MOST_LATE_CONNECTIONS = 511
 
 /**

@@ -178,7 +178,9 @@ export function circumstancesLines(facts: Circumstances): string[] {
     lines.push(`Last readings: ${values.join(', ')}${limit}`)
   }
   if (way !== undefined)
-    lines.push(`How: ${way}${pauseMs === undefined ? '' : `, pause ${Math.round(pauseMs)} ms`}`)
+    lines.push(
+      `How: ${way}${pauseMs === undefined ? '' : `, which paused the thread for ${Math.round(pauseMs)} ms`}`,
+    )
   return lines
 }
 

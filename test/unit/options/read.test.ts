@@ -51,7 +51,10 @@ test('an unknown name is shown when it can be a misspelt option, and else not', 
   }
   assert.equal(refused({ 'max-url': 1 }), 'options.max-url is not an option; options takes url')
   for (const name of [SECRET, 's3cret/'.repeat(6), 's3cret0'.repeat(6)])
-    assert.equal(refused({ [name]: 1 }), 'options: one of its names is not an option; options takes url')
+    assert.equal(
+      refused({ [name]: 1 }),
+      'options: a name that may be a secret, and is not shown, is not an option; options takes url',
+    )
 })
 
 test('an option of another prototype is no option: only own keys are read', () => {
