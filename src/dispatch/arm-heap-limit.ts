@@ -4,13 +4,7 @@ import { messageOf } from '../base/globals'
 import { readRssBeside } from '../base/rss'
 import { AFTER_START_MS, clearTimeout, setTimeout } from '../base/time'
 import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
-import {
-  type HeapLimitToWatch,
-  HOLD_UNTIL_COLLECTED_MS,
-  HOLD_UNTIL_PLANNED_MS,
-  isLeftToNode,
-} from '../capture/heap/limit/allowance'
-import { endsItsChildrenHere } from '../capture/heap/limit/ends-children'
+import { type HeapLimitToWatch, HOLD_UNTIL_PLANNED_MS, isLeftToNode } from '../capture/heap/limit/allowance'
 import type * as heapLimitJob from '../capture/heap/limit/job'
 import { createHeapSampler, type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampler'
 import { openLocalSession } from '../capture/main-thread/local-session'
@@ -57,13 +51,11 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   const { holdMs, writesLine, sampler, signal, isThreadWanted, fork = loadForkHelper() } = parts
   const { heap_size_limit: limitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
   const baseBytes = readRssBeside(heapBytes)
-  const holdsToEnd = endsItsChildrenHere()
-  const hold = { holdMs: holdsToEnd ? holdMs : HOLD_UNTIL_COLLECTED_MS, holdsToEnd }
   const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]
   const common = {
     limitBytes,
     baseBytes,
-    ...hold,
+    holdMs,
     writesLine,
     hasProfile: sampler !== undefined,
     ignoredSignal,

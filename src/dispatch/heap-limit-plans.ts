@@ -8,8 +8,10 @@ import {
   decideAtHeapLimit,
   type HeapLimitDecision,
   type HeapLimitToWatch,
+  HOLD_UNTIL_COLLECTED_MS,
 } from '../capture/heap/limit/allowance'
 import { countRecentDumps, readHeapLimitDumps } from '../capture/heap/limit/earlier-dumps'
+import { endsItsChildrenHere } from '../capture/heap/limit/ends-children'
 import type { HeapLimitJobFacts } from '../capture/heap/limit/job'
 import { cutToBytes, factsText, MOST_REFUSAL_BYTES } from '../capture/heap/limit/texts'
 import type { RoomProbe } from '../capture/room-probe'
@@ -64,6 +66,7 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
   const readings = new ReadingLog()
   // A dump that was just reported is still to be read, as after any other dump.
   const keepNewest = keep === false ? false : Math.max(1, keep)
+  const holdsToEnd = endsItsChildrenHere()
   const { fork: loaded = loadForkHelper(), rssBytes: readRssBytes = () => process.memoryUsage.rss() } = parts
   const bornAtMs = epochMs() - process.uptime() * 1000
   let recentDumps = 0
@@ -105,7 +108,7 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
       if (heapLimit.arming === undefined || !('helper' in loaded)) return
       // A heap on the way to its limit shows in RSS. A calm process is spared the reading of its cgroup, threads and disk.
       if (planned && isCalm(planned.rssBytes, rssBytes) && monotonicMs() < planned.untilMs) return
-      const plan = await planFor(parts, rssBytes, recentDumps, readings)
+      const plan = await planFor(parts, holdsToEnd, rssBytes, recentDumps, readings)
       const ended = loaded.helper.prepareHeapLimit?.({ ...plan, arming: heapLimit.arming })
       // A child has ended and the process lived on: the next round reports the child's dump.
       if (ended !== undefined) lookAtMs = 0
@@ -126,13 +129,15 @@ function isCalm(thenBytes: number, nowBytes: number): boolean {
 
 async function planFor(
   parts: HeapLimitPlansParts,
+  holdsToEnd: boolean,
   rssBytes: number,
   recentDumps: number,
   readings: ReadingLog,
 ): Promise<Omit<HeapLimitPlan, 'arming'>> {
   const { heapLimit, directory, where, probe, redact = false } = parts
   const budget = parts.budget()
-  const { limitBytes, baseBytes, holdMs, holdsToEnd, writesLine, hasProfile, ignoredSignal } = heapLimit
+  const { limitBytes, baseBytes, writesLine, hasProfile, ignoredSignal } = heapLimit
+  const holdMs = holdsToEnd ? heapLimit.holdMs : HOLD_UNTIL_COLLECTED_MS
   const isKilledAsOne = probe.isKilledAsOne()
   const disk = await diskOf(probe, directory)
   const decision: HeapLimitDecision =

@@ -21,7 +21,7 @@ test("a calm process keeps its plan for V8's heap limit, and one whose memory ch
   const helper = { prepareHeapLimit: () => void plans.push(rssBytes) } as Partial<ForkHelper> as ForkHelper
   const round = createHeapLimitPlans({
     heapLimit: {
-      ...{ arming: 1, limitBytes: 200 * MIB, baseBytes: 40 * MIB, holdMs: 1, holdsToEnd: false },
+      ...{ arming: 1, limitBytes: 200 * MIB, baseBytes: 40 * MIB, holdMs: 1 },
       ...{ writesLine: false, hasProfile: true, ignoredSignal: 0 },
     },
     directory,

@@ -30,9 +30,8 @@ export interface HeapLimitToWatch {
   readonly limitBytes: number
   /** Memory of the process beside its heap, bytes. */
   readonly baseBytes: number
-  /** Longest time that the process is held, ms, and whether it is held until the child has ended. */
+  /** Longest time that the process is held if its end would also end the child, ms. */
   readonly holdMs: number
-  readonly holdsToEnd: boolean
   readonly writesLine: boolean
   readonly hasProfile: boolean
   /** Number of a signal that the child ignores; 0: none. `pkill` finds the child by the application's command line. */
