@@ -16,6 +16,18 @@ describe('limits of each machine of the table', () => {
   }
 })
 
+test('each file is read once, since a start waits for it', () => {
+  const paths: string[] = []
+  const { files } = Object.values(CGROUP_ROOTS)[0] ?? assert.fail()
+  const read = readerOf(files)
+  readLimits((path, onError) => {
+    paths.push(path)
+    return read(path, onError)
+  })
+  assert.deepEqual(paths, [...new Set(paths)])
+  assert.ok(paths.includes('/proc/self/mountinfo'), paths.join())
+})
+
 test('a machine without files has the limits that Node knows, and no problem', () => {
   assert.deepEqual(readLimits(readerOf({})), {
     totalMemoryBytes: os.totalmem(),
