@@ -49,7 +49,7 @@ static napi_value throw_type_error(napi_env env, const char *message) {
   return NULL;
 }
 
-/* Throws an Error with the negated errno as its property `errno`. The C libraries have different functions for the errno's name. */
+/* Throws an Error with the negated errno as its property `errno`. C libraries have different functions for the errno's name. */
 static napi_value throw_errno(napi_env env, const char *action, int error) {
   char text[64];
   int length = snprintf(text, sizeof text, "%s failed with errno %d", action, error);

@@ -54,7 +54,7 @@
  * ended that way, with it none in 16 trials.
  */
 #define SWEEP_MS 50
-/* Most forks for one dump: a child that needs a thread that was not forked is followed by another. The second usually succeeds. */
+/* Most forks for one dump: a child that needed a thread that was not forked is followed by another. Mostly the second succeeds. */
 #define MOST_FORKS 5
 /*
  * Least time between two dumps, and between two log lines about refused dumps, of a process that lives on, ms: V8 can call the

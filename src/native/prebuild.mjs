@@ -80,7 +80,7 @@ function compile({ arch, libc, compiler }) {
   console.log(`built ${relative(rootDirectory, output)} with ${compiler}`)
 }
 
-/** Throws if the binary needs a newer glibc than the oldest supported one. It names the symbol versions it needs in plain text. */
+/** Throws if the binary needs a newer glibc than OLDEST_GLIBC: a binary names the symbol versions it needs in plain text. */
 function refuseNewerGlibc(file) {
   const newer = [...readFileSync(file, 'latin1').matchAll(/GLIBC_(\d+)\.(\d+)/g)].filter(
     ([, major, minor]) => Number(major) > OLDEST_GLIBC[0] || Number(minor) > OLDEST_GLIBC[1],

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { reasonOf } from './json'
 
-/** The command line is wrong. */
+/** An error in the command line. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
@@ -10,10 +10,10 @@ export interface ReportOptions {
   readonly command: 'report'
   readonly paths: readonly string[]
   readonly format: 'text' | 'md' | 'json'
-  /** Where the page goes, if one is wanted. */
+  /** File to write the HTML page to, if one is wanted. */
   readonly out?: string
   readonly sourceMaps?: string
-  /** Where the profile goes in the formats of other tools. */
+  /** Files to write the profile to, in the formats of these tools. */
   readonly speedscope?: string
   readonly pprof?: string
 }
@@ -22,7 +22,7 @@ export interface ListOptions {
   readonly command: 'ls'
   readonly directory: string
   readonly isJson: boolean
-  /** Incidents before this time are left out, ms since 1970. */
+  /** Dumps before this time are left out, ms since 1970. */
   readonly sinceMs: number
   readonly sort: 'time' | 'size' | 'kind'
 }
@@ -35,7 +35,7 @@ export interface DoctorOptions {
 export interface RedactOptions {
   readonly command: 'redact'
   readonly path: string
-  /** Where the new snapshot goes. */
+  /** File to write the redacted snapshot to. */
   readonly out?: string
 }
 
@@ -73,7 +73,7 @@ const SORTS = ['time', 'size', 'kind'] as const
 /**
  * Reads the command line.
  *
- * @throws UsageError naming what is wrong.
+ * @throws UsageError that names the mistake.
  */
 export function readOptions(
   args: readonly string[],
