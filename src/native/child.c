@@ -27,7 +27,7 @@
 /* The child's name in `ps -o comm`; at most 15 characters. `ps -o args` still shows the application's arguments. */
 static const char process_name[] = "heap-snapshot";
 
-/* The child copies at most this many bytes of shared memory, all mappings together. The rest becomes read-only in the child. */
+/* Maximum size of shared memory that the child copies, all mappings together, bytes. The rest becomes read-only in the child. */
 #define COPIES_BYTES ((size_t)16 << 20)
 /*
  * Shared mappings up to this size, bytes, are copied before larger ones: they are ring buffers and indexes, to which native

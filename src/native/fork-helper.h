@@ -36,7 +36,7 @@ enum child_exit {
 };
 
 /*
- * Longest result of the job in the child, bytes. The child sends it through a pipe, which the parent reads only when the child
+ * Maximum length of the job's result, bytes. The child sends it through a pipe, which the parent reads only when the child
  * has closed it. A pipe takes 65536 bytes before the writer has to wait, so the child never waits.
  */
 #define RESULT_CAPACITY_BYTES 4096

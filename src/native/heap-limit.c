@@ -54,14 +54,17 @@
  * ended that way, with it none in 16 trials.
  */
 #define SWEEP_MS 50
-/* Most forks for one dump: a child that needed a thread that was not forked is followed by another. Mostly the second succeeds. */
+/* Maximum number of forks for one dump, of children that need a thread that was not forked. In practice the second succeeds. */
 #define MOST_FORKS 5
 /*
- * Least time between two dumps, and between two log lines about refused dumps, of a process that lives on, ms: V8 can call the
- * callback several times in a row. A dump that becomes possible after a refusal is made at once.
+ * Minimum time between two dumps, and between two log lines about refused dumps, ms: V8 can call the callback several times in a
+ * row, if the process lives on. A dump that becomes possible after a refusal is made at once.
  */
 #define SETTLING_MS 60000
-/* Least raise of V8's heap limit in the child, bytes. The job needs a few MB; a native call under way, up to the heap's size. */
+/*
+ * Minimum by which V8's heap limit is raised in the child, bytes. The job needs a few MB; a native call that is under way may
+ * need as much memory as the heap has.
+ */
 #define LEAST_RAISE_BYTES ((size_t)256 << 20)
 /* Interval at which the callback checks whether JavaScript has made a second plan, ms. */
 #define PLAN_PAUSE_MS 10

@@ -18,7 +18,7 @@ struct heap_limit_plan {
   /* The number that heap_limit_arm returned in `arming`. A plan with another number is ignored. */
   unsigned arming;
   struct child_options options;
-  /* Longest time for which the callback holds the process to wait for the child, ms; in the first plan, for the second plan. */
+  /* Maximum time for which the callback stops the process to wait for the child (in the first plan, for the second plan), ms. */
   unsigned hold_ms;
   /* Whether the process is held until the child has ended, not only until the end of the child's first collection. */
   bool holds_to_end;

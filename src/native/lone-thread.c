@@ -4,9 +4,9 @@
  * fork. A child that runs into one of these would hang until its deadline.
  *
  * So the child calls the functions below in place of the C library's that lock, wake and wait. In a process with one thread
- *   - every lock is free, whatever its state says. Most often a worker thread of V8 that was just waking up held the lock of
- *     V8's task queue. If the owner of a lock was in the middle of a change, the child may crash, as it may for other reasons;
- *     the parent forks again.
+ *   - every lock is free, even if its state says that it is held. Usually this is the lock of V8's task queue, which a worker
+ *     thread of V8 held while it woke up. If the owner of a lock was in the middle of a change, the child may crash, as it may
+ *     for other reasons; the parent forks again.
  *   - waking other threads does nothing: there are none.
  *   - work for the thread pool is dropped. libuv would start its threads again and wait for them. An addon that V8 calls after
  *     each collection (node-memwatch) queues such work, and a snapshot begins with a collection.

@@ -1,4 +1,4 @@
-// Parses the names of the monitor's files and the `.json` description beside each; no other file of the reader knows the format.
+// Parses the names of the monitor's files, and the `.json` description beside each. Other files of the reader do not know them.
 import { lstatSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { OWN_RULES, parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
@@ -10,11 +10,11 @@ import { isObject, numberOr, textOr } from './json'
 import type { Circumstances, Flight, Metric, Owner, Series } from './model'
 import { formatBytes, formatReading } from './units'
 
-/** Largest `.json` description that is read, bytes. Those that the monitor writes have a few KiB. */
+/** Maximum size of a `.json` description, bytes. The monitor writes a few KiB. Larger files are not read. */
 const MAX_SIDECAR_BYTES = 256 * 1024
 /** Longer texts of a description are cut to this number of characters. */
 const MOST_CHARACTERS = 200
-/** Most readings, and most threads or workers, that are read. The monitor writes at most 300 readings and 24 threads. */
+/** Maximum number of readings, and of threads, in a description; others are ignored. The monitor writes at most 300 and 24. */
 const MOST_READINGS = 1000
 const MOST_ROWS = 50
 const MB = 1024 * 1024

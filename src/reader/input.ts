@@ -14,10 +14,10 @@ import { createGunzip, gunzipSync } from 'node:zlib'
 import { parseJson, UnreadableError } from './json'
 import { formatBytes } from './units'
 
-/** Largest CPU or heap profile that is read, bytes: the text and the objects of a larger one would take too much memory. */
+/** Maximum size of a CPU or heap profile, bytes: the text and the objects of a larger one would take too much memory. */
 export const MAX_PROFILE_BYTES = 256 * 1024 * 1024
 
-/** Most levels of nested objects and lists. A heap profile has two per stack frame, and V8 records at most a few thousand. */
+/** Maximum depth of nested objects and lists. A heap profile has two levels per stack frame, for at most a few thousand frames. */
 const DEEPEST = 100_000
 const QUOTE = 0x22
 const BACKSLASH = 0x5c

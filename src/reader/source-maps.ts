@@ -24,17 +24,17 @@ export interface Locator {
 /** A locator that uses no source maps: it returns every place as it is. */
 export const NO_SOURCE_MAPS: Locator = { learn: () => undefined, locate: (place) => place, notes: () => [] }
 
-/** Largest source map, code file and source file that is read, bytes. */
+/** Maximum size of a source map, code file or source file, bytes. Larger files are not read. */
 const MAX_BYTES = 64 * 1024 * 1024
 /**
- * Most characters of all source paths in the source maps of a report, because the library keeps all these paths in memory. The
- * map of one of the largest applications has a million.
+ * Maximum number of characters of all source paths in the source maps of a report: the library keeps all these paths in memory.
+ * The map of one of the largest applications has a million.
  */
 const MOST_CHARACTERS = 16 * 1024 * 1024
 const MOST_REFUSALS = 100
-/** Most entries of the directory of `--source-maps`, subdirectories included, that are searched for maps. */
+/** Maximum number of directory entries that are searched for maps below the directory of `--source-maps`. */
 const MAX_ENTRIES = 20_000
-/** Shortest function name by which a map is judged, characters. Shorter names mostly come from a minifier. */
+/** Minimum length of a function name to judge a map by, characters. Shorter names come from a minifier and identify nothing. */
 const SHORTEST_NAME = 3
 
 interface Candidate {

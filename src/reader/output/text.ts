@@ -4,7 +4,7 @@ import { printable } from '../units'
 import type { Table } from './tables'
 import { circumstancesLines, figureLines, summaryOf, tablesOf } from './tables'
 
-/** Most rows of each table in the text; the page and JSON have more. */
+/** Maximum number of rows in each table of the text; the page and JSON have more. */
 const ROWS = 10
 
 /** Formats the report for a terminal. The first line is the verdict. */

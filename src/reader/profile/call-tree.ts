@@ -16,19 +16,19 @@ export interface LineTicks {
   readonly ticks: number
 }
 
-/** A span of time in which one call was on top of the stack, or the bytes that one call allocated. */
+/** A span of time in which one call was on top of the stack, or memory that one call allocated. */
 export interface Moment {
   /** Index of the call in the list of call nodes. */
   readonly call: number
   readonly value: number
 }
 
-/** Most rows of each table. */
+/** Maximum number of rows in each table. */
 const ROWS = 40
 const CALLERS = 3
 /** Frames that are narrower than this share of the flame graph's width are left out. */
 const NARROWEST = 0.0005
-/** Most levels of a flame graph. Deeper frames are too small to be distinguished, and recursion would make the page huge. */
+/** Maximum depth of a flame graph. Deeper frames are too small to be distinguished, and recursion would make the page huge. */
 const DEEPEST = 250
 
 interface Tally {

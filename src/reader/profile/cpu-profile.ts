@@ -15,7 +15,7 @@ export const STANDS_OUT_PERCENT = 20
 /** If the thread was idle for at least this share of the profile, percent, no function is blamed. */
 export const MOSTLY_IDLE_PERCENT = 90
 
-/** Fewest samples of a profile that gets a verdict: with fewer, shares mean nothing. */
+/** A profile with fewer samples than this gets no verdict, because its shares mean nothing. */
 export const LEAST_SAMPLES = 5
 
 /** The verdict names the hottest line of a function if it has at least this share of the function's own time, percent. */

@@ -8,7 +8,7 @@ import { keyOf } from './call-tree'
 import { readCpuCalls } from './cpu-profile'
 import { readHeapCalls } from './heap-profile'
 
-/** Most frames in all stacks of a profile together: a hostile file may nest calls very deeply. */
+/** Maximum number of frames in all stacks of a profile together: a hostile file may nest calls very deeply. */
 const MOST_FRAMES = 20_000_000
 const NANOSECONDS = 1000
 

@@ -3,9 +3,9 @@ import { groupOf } from '../place'
 import type { CallNode, Moment } from './call-tree'
 import { keyOf } from './call-tree'
 
-/** Most columns of the graph, each for an equal part of the time: a screen hardly shows more. */
+/** Maximum number of columns in the graph, each for an equal part of the time: a screen hardly shows more. */
 const COLUMNS = 800
-/** Most levels, and most frames, of the graph: the deepest frames are left out. */
+/** Maximum depth of the graph, and maximum number of its frames: the deepest frames are left out. */
 const DEEPEST = 250
 const MOST_FRAMES = 10_000
 

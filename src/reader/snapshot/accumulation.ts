@@ -2,7 +2,7 @@ import type { Heap, HeapNode } from './toolkit'
 
 /** Objects stand out if together they retain at least this share of the heap, 0 to 1. */
 export const STANDS_OUT = 0.2
-/** Fewest large objects of one class that are reported as a chain, such as a linked list, in which each object holds the next. */
+/** At least this many large objects of one class count as a chain, such as a linked list, in which each object holds the next. */
 const CHAIN = 20
 
 /** Objects that accumulate in a heap: many of one class, one large object, or a chain. */

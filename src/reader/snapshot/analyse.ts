@@ -14,7 +14,7 @@ import { readScripts } from './scripts'
 import type { Heap } from './toolkit'
 
 const ROWS = 60
-/** Least growth of a class that the verdict names, percent of the heap. */
+/** The verdict names a class if it grew by at least this much, percent of the heap. */
 const GROWTH_STANDS_OUT_PERCENT = 5
 /** General classes, which the verdict avoids: they grow with the objects that they hold, and those explain the growth better. */
 const CONTAINERS: ReadonlySet<string> = new Set([

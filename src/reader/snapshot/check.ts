@@ -1,11 +1,11 @@
 import { isObject, numberOr, parseJson, UnreadableError } from '../json'
 import { formatBytes } from '../units'
 
-/** Longest header of a snapshot (its format and counts), bytes. V8 writes 2 KiB. */
+/** Maximum length of a snapshot's header (its format and counts), bytes. V8 writes 2 KiB. */
 const MAX_HEADER_BYTES = 1024 * 1024
-/** Longest text before the header, `{"snapshot":` with spaces, bytes. */
+/** Maximum length of the text before the header, bytes: `{"snapshot":`, possibly with spaces. */
 const MAX_PREFIX_BYTES = 100
-/** Largest table of strings, bytes: the parser makes one JavaScript string of it, and V8 limits the length of a string. */
+/** Maximum size of the table of strings, bytes: the parser makes it one JavaScript string, and V8 limits a string's length. */
 export const MAX_STRINGS_BYTES = 500_000_000
 
 const REQUIRED_NODE_FIELDS = ['type', 'name', 'id', 'self_size', 'edge_count']

@@ -1,4 +1,4 @@
-// The child process that analyses heap snapshots. It has a heap limit of its own, and the reader may end it at any time.
+// The child process that analyses heap snapshots. It has a heap limit of its own, and its parent may end it at any time.
 import { UnreadableError } from '../json'
 import { createLocator } from '../source-maps'
 import { analyseSnapshots } from './analysis'
@@ -10,9 +10,9 @@ const checked = new Promise<void>((resolve) => {
     else void answer(message)
   })
 })
-// The reader closes the channel when it has received the answer, or when it ends.
+// The parent closes the IPC channel when it has received the answer, or when it ends.
 process.once('disconnect', () => process.exit())
-// A terminal sends Ctrl-C to this process too, but it is the reader that ends this process.
+// A terminal sends SIGINT (Ctrl-C) to this process too, but the parent ends this process.
 process.on('SIGINT', () => undefined)
 
 async function answer({ inputs, sourceMaps }: Question): Promise<void> {

@@ -15,7 +15,7 @@ export interface Content {
   readonly sizeBytes: number
 }
 
-/** Checks whole snapshot files. @throws UnreadableError for a file that is no whole snapshot. */
+/** Checks snapshot files. @throws UnreadableError for a file that is no whole snapshot. */
 export async function checkSnapshots(inputs: readonly Input[]): Promise<void> {
   for (const input of inputs) {
     try {

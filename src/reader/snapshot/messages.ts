@@ -1,7 +1,7 @@
 import type { Input } from '../input'
 import type { Part } from '../model'
 
-/** Messages to the child process: first the request, then `checked` when the reader has found the snapshot files to be whole. */
+/** Messages to the child process: first the request, then `checked` when the parent has found the snapshot files to be whole. */
 export type Message = Question | { readonly type: 'checked' }
 
 export interface Question {

@@ -4,9 +4,9 @@ import { isUserCode } from '../place'
 import type { Scripts } from './scripts'
 import type { Heap, HeapNode } from './toolkit'
 
-/** Most steps of the path from an object to a root that are shown. */
+/** Maximum number of steps shown of the path from an object to a root. */
 const LONGEST_PATH = 30
-/** Most closures that are examined for one scope. */
+/** Maximum number of closures that are examined for one scope. */
 const MOST_CLOSURES = 1000
 /** The toolkit gives an object that only V8 itself holds at least this distance from the roots. */
 const SYSTEM_DISTANCE = 100_000_000

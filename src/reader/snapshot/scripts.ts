@@ -5,7 +5,7 @@ import type { Heap, HeapNode } from './toolkit'
 
 type Location = NonNullable<ReturnType<Heap['getLocation']>>
 
-/** Most functions by which it is judged whether source maps belong to the code. */
+/** Maximum number of functions that are used to judge whether source maps belong to the code. */
 const MOST_PLACES = 100_000
 
 /** Finds where the functions and constructors of a heap snapshot are in the code. */

@@ -90,7 +90,7 @@ export async function buildHeap(loader: Loader): Promise<Heap> {
     new toolkit.SecondaryInitManager(port2)
     return await loader.buildSnapshot(port1)
   } finally {
-    // An open channel would keep the process alive.
+    // An open MessageChannel would keep the process alive.
     port1.close()
     port2.close()
   }

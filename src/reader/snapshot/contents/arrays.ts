@@ -7,9 +7,9 @@ import type { Heap, HeapNode } from '../toolkit'
 type ArrayRow = SnapshotPart['arrays'][number]
 
 const ROWS = 10
-/** Smallest array or buffer that is listed, bytes. Node.js itself has some of 50 to 70 kB. */
+/** Minimum size of an array or buffer to be listed, bytes. Node.js itself has some of 50 to 70 kB. */
 const LEAST_BYTES = 100_000
-/** Most objects that are examined, the largest first. More than are listed, because some may belong to V8. */
+/** Number of objects that are examined, the largest first. It exceeds ROWS, because some of these objects may belong to V8. */
 const CANDIDATES = 100
 const ELEMENT_CLASSES = 2
 

@@ -6,7 +6,7 @@ import type { Scripts } from '../scripts'
 import type { Heap, HeapNode } from '../toolkit'
 
 const ROWS = 10
-/** Least memory that the scopes of one place in the code retain in sum to be listed, bytes. */
+/** The scopes of one place in the code are listed if together they retain at least this much memory, bytes. */
 const LEAST_BYTES = 100_000
 const VARIABLES = 3
 
