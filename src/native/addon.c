@@ -361,9 +361,9 @@ static napi_value survey(napi_env env, napi_callback_info info) {
 /* ---- wait(pid) --------------------------------------------------------------------------------------------------- */
 
 /*
- * The JavaScript function `wait`: reaps a child by its pid, without blocking. libuv does the same for its own children, so
- * neither reaps a child of the other. Returns nothing while the child runs, then its exit code, its signal, or `lost` if another
- * waitpid(2) has reaped it (ECHILD). Any thread may call it.
+ * The JavaScript function `wait`: reaps a forked child without blocking. Waits for its pid only, as libuv does for its own
+ * children, so that neither reaps a child of the other. Returns undefined while the child runs, then its exit code, its signal,
+ * or `lost` if another waitpid(2) has reaped it (ECHILD). Any thread may call it.
  */
 static napi_value wait_for_child(napi_env env, napi_callback_info info) {
   size_t count = 1;

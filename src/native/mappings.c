@@ -105,7 +105,7 @@ static int take_marked(struct mapping mapping, enum kind kind, const char *flags
 static int find_marked(struct mapping_list *marked) {
   struct marks marks = {0};
   int error = read_mappings("/proc/self/smaps", take_marked, &marks);
-  /* On a kernel, or an emulation of one, without VmFlags nothing shows which mappings are marked MADV_DONTFORK. */
+  /* A kernel, or an emulation of one, that writes no VmFlags does not show which mappings are marked MADV_DONTFORK. */
   if (error == 0 && !marks.flags_seen) error = ENOTSUP;
   *marked = marks.marked;
   return error;

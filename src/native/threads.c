@@ -1,7 +1,7 @@
 /*
- * Finds out how many threads this process could start now. The kernel limits threads by RLIMIT_NPROC, which counts all
- * processes of the user, and by pids.max, which counts those of the cgroup and its parents. No number in /proc shows how many
- * threads are left, only a trial does.
+ * Finds out how many threads this process could start now. The kernel limits threads by RLIMIT_NPROC, which counts the threads
+ * of all processes of the user, and by the pids.max of each cgroup that contains the process. No number in /proc shows how
+ * many threads are left, only a trial does.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"

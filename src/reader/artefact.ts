@@ -1,4 +1,4 @@
-// Parses the names of the monitor's files, and the `.json` description beside each. Other files of the reader do not know them.
+// Parses the names of the monitor's files, and the `.json` description beside each. No other file of the reader does so.
 import { lstatSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { OWN_RULES, parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
@@ -14,7 +14,7 @@ import { formatBytes, formatReading } from './units'
 const MAX_SIDECAR_BYTES = 256 * 1024
 /** Longer texts of a description are cut to this number of characters. */
 const MOST_CHARACTERS = 200
-/** Maximum number of readings, and of threads, in a description; others are ignored. The monitor writes at most 300 and 24. */
+/** Maximum number of readings, and of threads, in a description. The monitor writes at most 300 readings and 24 threads. */
 const MOST_READINGS = 1000
 const MOST_ROWS = 50
 const MB = 1024 * 1024
@@ -234,7 +234,7 @@ function threadName(use: ThreadUse): string {
 function memoryOf(makeup: JsonObject): Circumstances['memory'] {
   const memory = memoryUseOf(makeup)
   if (memory === undefined) return []
-  // Without a report of the main thread, its memory is still contained in the rest.
+  // Until the main thread has reported its memory, this memory is part of the rest.
   const isDivided = memory.heapTotal !== undefined || memory.external !== undefined
   return largestFirst(memoryParts(memory, workerName)).map(({ owner, words, bytes }) => ({
     name: owner === 'rest' && !isDivided ? 'not divided' : words,
@@ -270,7 +270,7 @@ function memoryUseOf({ memory }: JsonObject): MemoryUse | undefined {
   }
 }
 
-/** The thread or kind of memory with most of the CPU time or memory; `undefined` if the description has no such figures. */
+/** The thread with most of the CPU time, or the owner of most of the memory; `undefined` if the description has no figures. */
 function ownerOf(kind: Circumstances['kind'], makeup: JsonObject): Owner | undefined {
   return kind === 'cpu' ? ownerOfCpu(makeup) : ownerOfMemory(makeup)
 }

@@ -17,7 +17,7 @@ import { formatBytes } from './units'
 /** Maximum size of a CPU or heap profile, bytes: the text and the objects of a larger one would take too much memory. */
 export const MAX_PROFILE_BYTES = 256 * 1024 * 1024
 
-/** Maximum depth of nested objects and lists. A heap profile has two levels per stack frame, for at most a few thousand frames. */
+/** Maximum depth of nested objects and lists. A heap profile has two levels per stack frame, for some thousand frames at most. */
 const DEEPEST = 100_000
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -27,8 +27,8 @@ const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d
 
 /**
- * A file may have one object or list for this many bytes of the largest size allowed. An empty list has two bytes in the file,
- * and takes 50 when it is parsed.
+ * The maximum size of a file, divided by this, is the maximum number of objects and lists in it. An empty list has two bytes in
+ * the file, and takes 50 when it is parsed.
  */
 const BYTES_PER_OBJECT = 40
 

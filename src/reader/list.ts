@@ -8,7 +8,7 @@ import type { ListOptions } from './options'
 import { NO_SOURCE_MAPS } from './source-maps'
 import { formatBytes, printable } from './units'
 
-/** Maximum size of a profile that is read for the list, bytes: its objects take up to 280 MB of heap. Usual profiles have 1 MB. */
+/** Maximum size of a profile that is read for the list, bytes: its objects take up to 280 MB of heap. Most profiles have 1 MB. */
 const MAX_READ_BYTES = 8 * 1024 * 1024
 /** Time for reading profiles for the list, ms. The remaining dumps are listed without a verdict. */
 const READ_MS = 30_000

@@ -9,7 +9,7 @@ export interface Place {
   readonly column: number
 }
 
-/** What a report answers: the function or class to blame, in one sentence. */
+/** The answer of a report: the function or class to blame, in one sentence. */
 export interface Verdict {
   /** Whether one function or class stands out. */
   readonly found: boolean
@@ -31,7 +31,7 @@ export interface FunctionRow {
   readonly selfPercent: number
   readonly totalPercent: number
   readonly callers: readonly { readonly place: Place; readonly percent: number }[]
-  /** The line with most samples of the function itself. Absent without samples by line, or if a source map changes the lines. */
+  /** The function's line with most samples. Absent if the profile has no samples by line, or a source map changes the lines. */
   readonly hotLine?: HotLine
 }
 
@@ -45,7 +45,7 @@ export interface HotLine {
 
 /** A frame of a flame graph. Frames too narrow to be seen are left out. */
 export interface Flame {
-  /** Index into the table of places. */
+  /** Index into the list of functions and their places in the code. */
   readonly place: number
   value: number
   readonly children: Flame[]
@@ -63,7 +63,7 @@ export interface CallTree {
   readonly flame: FlameTree
 }
 
-/** A flame graph with the places of its frames and their groups. */
+/** A flame graph, the functions of its frames with their places in the code, and the group of each: the owner of the code. */
 export interface FlameTree {
   readonly places: readonly Place[]
   readonly groups: readonly string[]
@@ -274,7 +274,7 @@ export interface Owner {
 /** Readings of the flight recorder, which keeps the minutes before a dump. Lists of equal length, the oldest reading first. */
 export interface Flight {
   readonly atMs: readonly number[]
-  /** The figures, without those that have no known reading. */
+  /** One list of readings per figure, such as the CPU use. Figures without any known reading are left out. */
   readonly series: readonly Series[]
 }
 

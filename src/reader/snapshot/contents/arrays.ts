@@ -13,7 +13,7 @@ const LEAST_BYTES = 100_000
 const CANDIDATES = 100
 const ELEMENT_CLASSES = 2
 
-/** Names of references from an object to the array that stores its content. The toolkit adds its size to the object's own. */
+/** Names of the references from an object to V8's arrays of its content, whose size heap-snapshot-toolkit adds to the object. */
 const STORAGES = ['elements', 'table', 'properties']
 /** Size of an empty Array with its storage, and size of one element, bytes, on 64-bit machines. */
 const HEAD_BYTES = 48
