@@ -135,7 +135,8 @@ export function parseWithin(json: Buffer, maxBytes: number): unknown {
       depth += 1
       objects += 1
     } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth -= 1
-    if (depth > DEEPEST) throw new UnreadableError('is damaged: it is nested deeper than any stack of calls')
+    if (depth > DEEPEST)
+      throw new UnreadableError(`is damaged: it is nested more than ${DEEPEST} levels deep`)
     if (objects > mostObjects)
       throw new UnreadableError(`is too large: it has more than ${mostObjects} objects and lists`)
   }

@@ -91,7 +91,7 @@ function quickVerdict({ files }: Incident): string {
   try {
     const input = open(profile)
     if (input.sizeBytes > MAX_READ_BYTES)
-      return `${owner}Too large to be read here; read it with: report ${basename(main)}`
+      return `${owner}The profile is too large for this list; read it with: report ${basename(main)}`
     const part = ofThread(readProfilePart(input, NO_SOURCE_MAPS, MAX_READ_BYTES), circumstances)
     return answerOf(part, circumstances).sentence
   } catch (error) {
@@ -101,5 +101,5 @@ function quickVerdict({ files }: Incident): string {
 }
 
 function nameOnly({ files: [main = ''] }: Incident): string {
-  return `Not read, the profiles before it took long. Read it with: report ${basename(main)}`
+  return `Not read, because the other profiles took too long. Read it with: report ${basename(main)}`
 }

@@ -137,7 +137,7 @@ function exportProfile({ paths: [path = ''], sourceMaps, speedscope, pprof }: Re
   const stacks = naming(path, () => {
     const input = statSync(path).isFile() ? openInput(path) : undefined
     if (input?.kind !== 'profile')
-      throw new UnreadableError('is no profile: --speedscope and --pprof take one')
+      throw new UnreadableError('is no profile: --speedscope and --pprof convert a CPU or heap profile')
     return readStacks(readProfile(input), basename(path), createLocator(sourceMaps))
   })
   if (speedscope !== undefined) writeWhole(speedscope, toSpeedscope(stacks))

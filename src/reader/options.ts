@@ -53,18 +53,18 @@ export const USAGE = `Usage:
       --speedscope <file>   write the CPU or heap profile for speedscope as well
       --pprof <file>        write the CPU or heap profile for pprof as well, gzipped
   cpu-memory-monitor ls [directory] [options]
-      Lists what lies there, the newest first.
+      Lists the dumps in the directory, the newest first.
       --since <time>        1h, 2d, or a date: leave out what is older
       --sort <key>          time, size or kind
       --json                one JSON object
   cpu-memory-monitor doctor [--json]
-      What would happen here: ways, limits, directory, and what to do. Reads the CMM_* variables.
+      Checks how dumps would be made here: methods, limits, directory, and what to do. Reads the CMM_* variables.
   cpu-memory-monitor redact <snapshot> [--out <file.heapsnapshot>]
       Writes the heap snapshot again without the contents of strings, regular expressions and numbers, and without keys
       that are data. (default: <name>.redacted.heapsnapshot beside it)
 
 Reads .cpuprofile, .heapprofile and .heapsnapshot files of any origin, also gzipped. Two snapshots, or two CPU
-profiles, are compared: the earlier one first, where their names do not tell.
+profiles, are compared: give the earlier one first, unless their names contain the time.
 `
 
 const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }

@@ -156,7 +156,7 @@ function comparedCpu(before: Input, after: Input, locator: Locator): Part[] {
   const [old, now] = [before, after].map((input) => {
     const part = readNamed(input, locator)
     if (part.kind !== 'cpu')
-      throw named(input.path, new UnreadableError('is no CPU profile: only those are compared'))
+      throw named(input.path, new UnreadableError('is no CPU profile: heap profiles cannot be compared'))
     return { part, profile: readProfile(input), file: part.file }
   })
   return old === undefined || now === undefined ? [] : [compareCpuProfiles(old, now, locator), now.part]
@@ -190,7 +190,9 @@ function compose(
 
 function linesOf(others: readonly Incident[]): string[] {
   const lines = others.slice(0, MOST_OTHERS).map(lineOf)
-  return others.length > MOST_OTHERS ? [...lines, `and ${others.length - MOST_OTHERS} more: see ls`] : lines
+  return others.length > MOST_OTHERS
+    ? [...lines, `and ${others.length - MOST_OTHERS} more: ls lists them`]
+    : lines
 }
 
 /** One line on a dump that is not reported in full. */

@@ -198,7 +198,7 @@ function credit(
   return timed.map(({ id, at }, index) => {
     const call = byId.get(numberOr(id, NaN)) ?? -1
     const node = nodes[call]
-    if (node === undefined) throw new UnreadableError(`is damaged: a sample names a node that is missing`)
+    if (node === undefined) throw new UnreadableError(`is damaged: a sample refers to a node that is missing`)
     const until = timed[index + 1]?.at ?? Math.max(end, at)
     node.self += until - at
     return { call, value: until - at }

@@ -97,7 +97,7 @@ export class SnapshotCheck {
       if (name === undefined) {
         if (byte === 0x7d) this.#isOver = true
         else if (!isSpace(byte))
-          throw new UnreadableError('is damaged: something follows its table of strings')
+          throw new UnreadableError('is damaged: it has more data after its table of strings')
         continue
       }
       this.#between += String.fromCharCode(byte)
@@ -113,7 +113,7 @@ export class SnapshotCheck {
       } else if (found !== undefined && name === 'strings') {
         // V8 of Chromium 156 writes lists of scopes before the strings, and later versions may write more lists.
         this.#section = new Numbers(ignore, ignore, true)
-      } else throw new UnreadableError(`is damaged: it has no list of ${name} where one belongs`)
+      } else throw new UnreadableError(`is damaged: its list of ${name} is missing`)
       return index + 1
     }
     return chunk.length
@@ -179,7 +179,7 @@ export class SnapshotCheck {
         }
         if (field === nameAt && isNamed && value > this.#highestName) this.#highestName = value
         if (field === toAt && (value >= limit || value % nodeFields.length !== 0)) {
-          throw new UnreadableError('is damaged: a reference leads to no object')
+          throw new UnreadableError('is damaged: a reference does not point to an object')
         }
         field = field + 1 === edgeFields.length ? 0 : field + 1
       },

@@ -50,7 +50,7 @@ export async function eachChunk(
   try {
     for await (const chunk of open() as AsyncIterable<Buffer>) {
       read += chunk.length
-      if (read > sizeBytes * SLACK) throw new UnreadableError('holds more than the size that it states')
+      if (read > sizeBytes * SLACK) throw new UnreadableError('is larger than the size that it states')
       await use(chunk)
     }
   } catch (error) {

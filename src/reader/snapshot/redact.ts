@@ -36,7 +36,7 @@ export async function redactFile(path: string, out = redactedName(path)): Promis
 async function redactOpened(path: string, opened: RegularFile, out: string): Promise<Redacted> {
   const input = naming(path, () => inspect(path, opened))
   if (input.kind !== 'snapshot')
-    throw new UnreadableError(`${path} is no heap snapshot: only those hold contents`)
+    throw new UnreadableError(`${path} is no heap snapshot: only heap snapshots can be redacted`)
   if (isSameFile(path, out)) throw new UnreadableError(`${out} is the snapshot itself: name another file`)
   const directory = dirname(resolve(out))
   let contentBytes: number
