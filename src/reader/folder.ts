@@ -5,27 +5,27 @@ import type { Circumstances } from './model'
 
 const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
 
-/** The files of one dump, or one file of other origin. */
+/** All files of one dump, or a single file that the monitor did not write. */
 export interface Incident {
   /**
-   * Absolute paths, the thread at fault first: the busiest one, the one whose heap holds most of the memory, or, for a rule about the
-   * main thread, that. Of a thread the snapshot comes before the sampling profile.
+   * Paths, those of the thread at fault first: the busiest thread, the thread whose heap holds most of the memory, or, for a rule
+   * about the main thread, the main thread. The snapshot of a thread comes before its sampling profile.
    */
   readonly files: readonly string[]
   readonly sizeBytes: number
-  /** Users to whom the files belong. Whoever may write in a directory can leave files there that look like dumps. */
+  /** Ids of the users that own the files. Any user who may write in the directory can leave files there that look like dumps. */
   readonly owners: readonly number[]
   readonly atMs: number
   readonly kind: 'cpu' | 'memory'
-  /** What asked for the dump; `undefined` for files that are not of the monitor. */
+  /** The rule that asked for the dump; `undefined` for files that the monitor did not write. */
   readonly rule?: string
 }
 
 const MOST_HINTS = 100
-/** When descriptions have been read for this time, the files of the other dumps are in the order of their names, ms. */
+/** Time for reading the descriptions in a directory, ms. Files of the remaining dumps are not sorted by thread, but by name. */
 const READ_MS = 10_000
 
-/** What lies in a directory, the newest first. Symbolic links are not followed. */
+/** Lists the dumps in a directory, the newest first. Does not follow symbolic links. */
 export function readFolder(directory: string): Incident[] {
   const groups = new Map<string, string[]>()
   for (const name of readdirSync(directory).sort()) {
@@ -42,18 +42,18 @@ export function readFolder(directory: string): Incident[] {
     .sort((one, other) => other.atMs - one.atMs)
 }
 
-/** The artefacts that a path names, of a directory all, and where their descriptions may stand. */
+/** Paths of the file, or of all profiles and snapshots in the directory, and of their `.json` descriptions, existing or not. */
 export function evidenceIn(path: string): string[] {
   const files = statSync(path).isDirectory() ? readFolder(path).flatMap((incident) => incident.files) : [path]
   return files.flatMap((file) => [file, ...descriptionsOf(file)])
 }
 
-/** Names of the files of a directory that the monitor has not finished. */
+/** Names of the files in a directory that the monitor has not finished, sorted. */
 export function unfinishedFiles(directory: string): string[] {
   return readdirSync(directory).filter(isUnfinished).sort()
 }
 
-/** A hint for each dump of a directory that cannot be read yet. */
+/** One line for each unfinished file in a directory: it cannot be read yet. */
 export function unfinishedHints(directory: string): string[] {
   const names = unfinishedFiles(directory)
   const hints = names
@@ -62,19 +62,19 @@ export function unfinishedHints(directory: string): string[] {
   return names.length > MOST_HINTS ? [...hints, `and ${names.length - MOST_HINTS} more`] : hints
 }
 
-/** Whether files of more than one user lie there. */
+/** Whether the files of these dumps belong to more than one user. */
 export function haveSeveralOwners(incidents: readonly Incident[]): boolean {
   return new Set(incidents.flatMap(({ owners }) => owners)).size > 1
 }
 
-/** `user 1000`, `users 0 and 1000`. */
+/** The owners of a dump's files in words: `user 1000`, `users 0 and 1000`. */
 export function ownersInWords({ owners }: Incident): string {
   return `${owners.length > 1 ? 'users' : 'user'} ${owners.join(' and ')}`
 }
 
 function incidentOf(paths: readonly string[], endMs: number): Incident {
   const isRead = (): boolean => paths.length > 1 && performance.now() < endMs
-  // Nothing else of a description is kept: there can be a hundred thousand.
+  // Keeps only two values of each description, because a directory can have a hundred thousand descriptions.
   const found = paths.map((path) => {
     const circumstances = isRead() ? readCircumstances(path) : undefined
     return { path, isOfAnother: isOfAnother(circumstances), busyMs: circumstances?.busyMs ?? 0 }
@@ -93,19 +93,19 @@ function incidentOf(paths: readonly string[], endMs: number): Incident {
     files,
     sizeBytes: stats.reduce((sum, { size }) => sum + size, 0),
     owners: [...new Set(stats.map(({ uid }) => uid))],
-    // A name, and a file system with times of 64 bits, can have later ones.
+    // The time in a file name, or of a file system with 64-bit times, can be later than any Date.
     atMs: Math.min(LATEST_MS, name?.startedAtMs ?? Math.max(0, ...stats.map(({ mtimeMs }) => mtimeMs))),
     kind: name?.kind ?? (/\.cpuprofile/.test(main) ? 'cpu' : 'memory'),
     ...(name && { rule: name.rule }),
   }
 }
 
-/** `undefined` when it was deleted since the directory was listed. */
+/** `undefined` if the file was deleted since the directory was listed. */
 function statOf(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false })
 }
 
-/** Whether a file is of another thread than the rule, or than most of the memory. */
+/** Whether a file is about another thread than the rule is, or than the one that holds most of the memory. */
 function isOfAnother(circumstances: Circumstances | undefined): boolean {
   if (circumstances === undefined) return false
   const { isOfMain, kind, owner, worker } = circumstances

@@ -8,26 +8,26 @@ import type { ListOptions } from './options'
 import { NO_SOURCE_MAPS } from './source-maps'
 import { formatBytes, printable } from './units'
 
-/** A larger profile is not read for the list: whatever lies in one, it fits into a heap of 280 MB. Common ones have 1 MB. */
+/** Maximum size of a profile that is read for the list, bytes: its objects take up to 280 MB of heap. Most profiles have 1 MB. */
 const MAX_READ_BYTES = 8 * 1024 * 1024
-/** When profiles have been read for this time, the others are only named, ms. */
+/** Time for reading profiles for the list, ms. The remaining dumps are listed without a verdict. */
 const READ_MS = 30_000
 
-/** One incident of the list, as `--json` has it. */
+/** One dump in the list, as `ls --json` prints it. */
 export interface Listed {
   readonly at: string
   readonly kind: 'cpu' | 'memory'
   readonly rule?: string
   readonly files: readonly string[]
   readonly sizeBytes: number
-  /** The owner of the CPU time or memory, or the answer of its profile; snapshots are not read for the list. */
+  /** What used the CPU time or the memory, from the description or from a profile; snapshots are not read for the list. */
   readonly verdict: string
 }
 
 /**
- * Lists the incidents of a directory. No file that lies there keeps the others from being listed.
+ * Lists the dumps in a directory. A file that cannot be read does not prevent the others from being listed.
  *
- * @param readMs - For how long profiles are read.
+ * @param readMs - Time for reading profiles, ms.
  * @throws UnreadableError if the directory cannot be read.
  */
 export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs = READ_MS): Listed[] {
@@ -50,9 +50,9 @@ export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs 
 }
 
 /**
- * The list for a terminal.
+ * Formats the list of dumps for a terminal.
  *
- * @param hints - What follows it, a line each.
+ * @param hints - Lines that follow the list.
  */
 export function writeList(listed: readonly Listed[], hints: readonly string[] = []): string {
   const after = hints.map((hint) => `${printable(hint)}\n`).join('')
@@ -79,7 +79,7 @@ function read(directory: string): Incident[] {
   }
 }
 
-/** From a profile of the thread that the first file is about: a snapshot takes too long to be read for a list. */
+/** The verdict on a dump from the profile of the thread at fault. A snapshot is not read: that takes too long for a list. */
 function quickVerdict({ files }: Incident): string {
   const [main = ''] = files
   const circumstances = readCircumstances(main)
@@ -91,7 +91,7 @@ function quickVerdict({ files }: Incident): string {
   try {
     const input = open(profile)
     if (input.sizeBytes > MAX_READ_BYTES)
-      return `${owner}Too large to be read here; read it with: report ${basename(main)}`
+      return `${owner}The profile is too large for this list; read it with: report ${basename(main)}`
     const part = ofThread(readProfilePart(input, NO_SOURCE_MAPS, MAX_READ_BYTES), circumstances)
     return answerOf(part, circumstances).sentence
   } catch (error) {
@@ -101,5 +101,5 @@ function quickVerdict({ files }: Incident): string {
 }
 
 function nameOnly({ files: [main = ''] }: Incident): string {
-  return `Not read, the profiles before it took long. Read it with: report ${basename(main)}`
+  return `Not read, because the other profiles took too long. Read it with: report ${basename(main)}`
 }

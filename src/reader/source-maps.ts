@@ -14,37 +14,37 @@ import { pathOf } from './place'
 
 /** Maps places in compiled code to the sources that it was compiled from. */
 export interface Locator {
-  /** Looks for the maps of these places' files, and judges each map by them. To be called before `locate`. */
+  /** Looks for source maps of the files of these places, and refuses a map that does not fit the places. Call before `locate`. */
   learn(places: Iterable<Place>): void
   locate(place: Place): Place
-  /** The maps that were refused, and why. */
+  /** One sentence for each source map that was refused: which and why. */
   notes(): readonly string[]
 }
 
-/** Leaves every place as it is. */
+/** A locator that uses no source maps: it returns every place as it is. */
 export const NO_SOURCE_MAPS: Locator = { learn: () => undefined, locate: (place) => place, notes: () => [] }
 
-/** Larger files are not read for the sake of a map. */
+/** Maximum size of a source map, code file or source file, bytes. Larger files are not read. */
 const MAX_BYTES = 64 * 1024 * 1024
 /**
- * Characters of all paths that the maps of a report name, each below its root: the library holds them all. A map of the largest
- * applications has a million.
+ * Maximum number of characters of all source paths in the source maps of a report: the library keeps all these paths in memory.
+ * The map of one of the largest applications has a million.
  */
 const MOST_CHARACTERS = 16 * 1024 * 1024
 const MOST_REFUSALS = 100
-/** Entries of `--source-maps` that are looked at. */
+/** Maximum number of directory entries that are searched for maps below the directory of `--source-maps`. */
 const MAX_ENTRIES = 20_000
-/** Shorter names come from a minifier and identify no function of the source. */
+/** Minimum length of a function name to judge a map by, characters. Shorter names come from a minifier and identify nothing. */
 const SHORTEST_NAME = 3
 
 interface Candidate {
-  /** Where the map is, for messages and for the paths in it. */
+  /** The file that contains the map. Source paths in the map are relative to it. */
   readonly path: string
   readonly read: () => Buffer
 }
 
 /**
- * Finds source maps as the code names them, beside the code, or in a directory. A map that does not fit the places is refused.
+ * Creates a locator. It looks for the source map that the code names, for `<file>.map` beside the code, and in the directory.
  */
 export function createLocator(directory: string | undefined): Locator {
   const maps = new Map<string, TraceMap | undefined>()
@@ -78,7 +78,7 @@ function byFile(places: Iterable<Place>): Map<string, Place[]> {
   return files
 }
 
-/** A share of another machine on Windows: to look at it signs in there, wherever the file of a stranger leads. */
+/** Whether a path is a Windows share: reading it logs in to that machine, and a file of a stranger may name any machine. */
 function isRemote(path: string): boolean {
   return /^[\\/]{2}/.test(path)
 }
@@ -111,7 +111,7 @@ function chooseMap(
   return undefined
 }
 
-/** Characters of the paths of a map's sources when each has its root in front: half a MB of JSON can name a GB. */
+/** Characters of all source paths of a map, each with the root in front: half a MB of JSON can expand to a GB. */
 function charactersOf(map: unknown, url: string): number {
   if (!isObject(map) || !Array.isArray(map['sources'])) return 0
   const sources = map['sources'] as unknown[]
@@ -120,8 +120,8 @@ function charactersOf(map: unknown, url: string): number {
 }
 
 /**
- * Why a map cannot belong to the code that has these places; `undefined` if it can. Functions that it does not map, such as a
- * compiler's helpers, are ignored, unless there are no others.
+ * Returns why a source map cannot belong to the code that contains these places; `undefined` if it can. Functions that the map
+ * does not contain, such as a compiler's helpers, are ignored, unless it contains none.
  */
 function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
   const distinct = new Map(places.map((place) => [`${place.line}:${place.column}`, place]))
@@ -140,7 +140,7 @@ function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
     }
     const name = place.name.split('.').at(-1) ?? ''
     if (!/^[\w$]+$/.test(name) || name.length < SHORTEST_NAME) continue
-    // A name may stand on the line before, as that of the property or the variable.
+    // The name may be on the line before, as the name of a property or variable to which the function is assigned.
     const near = lines.slice(Math.max(0, found.line - 2), found.line).join('\n')
     if (near.includes(name) || found.name === name) fitting += 1
     else other += 1
@@ -149,7 +149,7 @@ function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
   return other > fitting ? `${other} of ${other + fitting} functions are not where it says` : undefined
 }
 
-/** The lines of a source, from the map or from the disk. */
+/** The lines of a source file, from the source map or from the disk; `undefined` if neither has it. */
 function linesOf(map: TraceMap, source: string): readonly string[] | undefined {
   const path = pathOf(source)
   const text = sourceContentFor(map, source) ?? (isRemote(path) ? undefined : readIfSmall(path))
@@ -176,7 +176,7 @@ function candidatesFor(file: string, inDirectory: readonly string[]): Candidate[
   return [...(named === undefined ? [] : [named]), ...others.filter(({ path }) => path !== named?.path)]
 }
 
-/** The map, inline or a file, to which the `sourceMappingURL` at the end of the code points. `undefined` where the code cannot be read. */
+/** The source map, inline or a file, that `sourceMappingURL` at the end of the code names. `undefined` if there is none. */
 function mapNamedIn(file: string): Candidate | undefined {
   const code = readIfSmall(file)
   if (code === undefined) return undefined
@@ -192,7 +192,7 @@ function mapNamedIn(file: string): Candidate | undefined {
   return !isRemote(path) && isSmallFile(path) ? { path, read: () => readRegular(path, MAX_BYTES) } : undefined
 }
 
-/** Maps with the name of the file, those with the most similar path first. */
+/** The paths whose name is `<file>.map`, those with the most similar directories first. */
 function sameName(file: string, paths: readonly string[]): string[] {
   const folders = dirname(file).split('/')
   const similarity = (path: string): number => {
