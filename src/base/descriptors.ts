@@ -11,7 +11,7 @@ export function hasDescriptor(matches: (path: string, pid: number) => boolean): 
   const uid = process.geteuid?.()
   return numbersIn('/proc').some((pid) => {
     const directory = `/proc/${pid}`
-    // Processes of other users are skipped early: on a large machine they are the most.
+    // Processes of other users are skipped early: on a large machine they are the majority.
     if (!isTrue(() => statSync(directory).uid === uid)) return false
     return numbersIn(`${directory}/fd`).some((fd) => isTrue(() => matches(`${directory}/fd/${fd}`, pid)))
   })
