@@ -47,7 +47,10 @@ export interface ClusterEvents {
   recycled: [WorkerMemory & WorkerEnd & { readonly reason: RecycleReason; readonly ms: number }]
   /** A worker was lost: it ended unexpectedly, could not be started, or lost its channel to the primary. */
   crash: [WorkerIdentity & WorkerEnd & WorkerLoss]
-  /** Workers ended soon after they were ready: no worker is forked for `ms`. `step`: number of such failures in a row. */
+  /**
+   * Workers ended before or soon after they were ready: no worker is forked for `ms`. `step`: number of such failures
+   * in a row.
+   */
   backoff: [{ readonly ms: number; readonly step: number }]
   /**
    * A worker was above the limit within `minLifetime` after it was ready: the next replacement waits for `ms`.

@@ -20,7 +20,7 @@ import type { BackoffSettings } from './plan/backoff'
 /** Called once in each worker, to start the application. Its result is awaited. */
 export type RunFunction = () => unknown
 
-/** Exponential delays before a new worker is forked after one that ended soon after it was ready. */
+/** Exponential delays before a new worker is forked after one that ended before or soon after it was ready. */
 export interface BackoffOptions {
   /** First delay, ms: a whole number from 1 to 2147483647. Doubled with every further failure. @defaultValue 1000 */
   base?: number | undefined
@@ -100,8 +100,8 @@ export interface ClusterOptions {
    */
   minLifetime?: number | undefined
   /**
-   * Delays before a fork when workers end within `minUptime`, and before a replacement when one came within
-   * `minLifetime`.
+   * Delays of a fork after a worker ended before or soon after it was ready (`minUptime`), and of a replacement after
+   * one exceeded the limit within `minLifetime`.
    */
   backoff?: BackoffOptions | undefined
   /**

@@ -35,8 +35,8 @@ export function runPrimary(settings: ClusterSettings): Cluster {
 }
 
 /**
- * Delay before a worker's wish to leave counts, ms: a signal to the process group also reaches the primary, which is to
- * act first.
+ * Delay before the primary acts on a worker's message 'asked', ms. A signal to the process group causes one, but also
+ * reaches the primary itself, which is to act first.
  */
 const GROUP_SIGNAL_MS = 100
 
@@ -235,7 +235,10 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     }
   }
 
-  /** Answers 'enough' of a worker with 'last'. From now on its sockets go to a serving worker, so that 'last' is true. */
+  /**
+   * Answers a worker's message 'enough' (no more sockets) with 'last'. From now on its sockets go to a serving worker,
+   * so that none follows 'last'.
+   */
   #handNoMore(key: WorkerKey): void {
     const worker = this.#workers.get(key)
     if (!worker?.isConnected()) return

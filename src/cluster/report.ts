@@ -32,7 +32,7 @@ export type Publication = {
   [Name in keyof ClusterEvents]: { readonly name: Name; readonly event: ClusterEvents[Name][0] }
 }[keyof ClusterEvents]
 
-/** Converts the reconciler's news to public events; times are rounded to whole ms. */
+/** Converts a report of the reconciler to a public event; times are rounded to whole ms. */
 export function toPublication(news: ClusterNews, identity: WorkerIdentity, limitBytes: number): Publication {
   switch (news.name) {
     case 'ready':

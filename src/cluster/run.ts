@@ -32,8 +32,8 @@ export function run(
 ): Cluster {
   checkFunctions(runFunc, cleanFunc)
   const settings = resolveClusterOptions(limit, options)
-  // In a worker thread `cluster.isPrimary` is true, even in a cluster worker. Its file would start the same thread,
-  // which would fork again, without end.
+  // In a worker thread `cluster.isPrimary` is true, even within a cluster worker: workers forked there would start the
+  // same thread, and fork without end.
   if (!isMainThread) throw new Error('run was called in a worker thread; call it on the main thread')
   claimProcess()
   if (cluster.isPrimary) return runPrimary(settings)

@@ -59,8 +59,8 @@ class WorkerSide {
     if (dump) {
       const writesLine = logger !== false
       this.#evidence = new Evidence({ ...dump, limitBytes, report: this.#report, writesLine })
-      // One worker checks, because one line is enough. The primary cannot: `cluster.setupPrimary` may give workers
-      // another user or directory.
+      // Only one worker checks, for one log line. The primary cannot: `cluster.setupPrimary` may give workers another
+      // user or directory.
       if (this.worker.id === 1) this.#warnOfDirectory(dump.directory)
     }
     this.#doors.watch()
@@ -75,9 +75,8 @@ class WorkerSide {
   }
 
   /**
-   * Warns that this worker's primary does not use `run`, unless the channel is closed by the next turn of the event
-   * loop. A primary that died while this worker started is no longer its parent, but is no other cluster's primary
-   * either.
+   * Warns that this worker's primary does not use `run`. Waits one turn of the event loop, in which Node notices a
+   * closed channel: a primary that died while this worker started is no longer its parent, but did use `run`.
    */
   #warnOfForeignPrimary(): void {
     setImmediate(() => {

@@ -2,14 +2,14 @@ import type { Socket } from 'node:dgram'
 import { tapBind } from './taps'
 
 /**
- * Node's internal handle of a UDP socket. `recvStop` stops reading and still allows sending; no public function of Node
- * does.
+ * Node's internal handle of a UDP socket. `recvStop` stops reading and still allows sending; no public function does
+ * that.
  */
 interface Handle {
   recvStop(): unknown
 }
 
-/** The UDP sockets on which this worker receives datagrams. While it drains, it leaves them to the other workers. */
+/** The UDP sockets on which this worker receives datagrams. A draining worker leaves datagrams to the other workers. */
 export class Datagrams {
   readonly #sockets = new Set<Socket>()
   #isClosing = false

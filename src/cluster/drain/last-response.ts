@@ -6,16 +6,16 @@ import { clearTimeout, setTimeout } from '../../base/time'
 const QUIET_MS = 1000
 
 /**
- * Makes Node write `Connection: close` in this response and end the connection after it, with any framework. If the
- * headers have been sent, the next response on the connection has to be marked.
+ * Makes Node write `Connection: close` in this response and end the connection after it, with any framework. Has no
+ * effect once the headers have been sent: then the next response on the connection must be marked.
  */
 export function markLastResponse(response: ServerResponse): void {
   if (!response.headersSent) response.shouldKeepAlive = false
 }
 
 /**
- * From now on, replaces a `Connection: keep-alive` that the application writes itself by `close`: proxies that copy
- * headers do so, and it would overrule Node. The replacement is made in `writeHead`, because no earlier step sees all
+ * From now on, sends `Connection: close` in place of a `keep-alive` that the application writes itself. Proxies that
+ * copy headers write it, and it overrules Node. The header is replaced in `writeHead`, because no earlier step sees all
  * headers.
  */
 export function overruleKeepAlive(): void {

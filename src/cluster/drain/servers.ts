@@ -34,7 +34,7 @@ interface RequestStart {
 
 /**
  * Everything through which clients reach this worker: its servers, their connections and the responses under way, of
- * any framework. A connection counts if a server accepted it, and also if the application gave it to one as
+ * any framework. A connection counts if a server accepted it, and also if the application passes it to a server as
  * 'connection', as with sockets that the primary hands to its workers. `watch` is called before the application starts,
  * so that none is missed.
  */
@@ -189,7 +189,7 @@ export class Doors {
 
   #closeServer(server: Server): void {
     holdIdle(server)
-    // In the next turn of the event loop at the earliest, the server accepts the connections that wait in its backlog now.
+    // The server accepts the connections in its backlog in the next turn of the event loop at the earliest.
     if (this.#own.has(server)) setImmediate(() => closeEmptied(server))
     else closeListener(server)
     this.#connections.get(server)?.beginDrain()

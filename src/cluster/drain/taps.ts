@@ -25,8 +25,8 @@ export function tapBind(onBind: (socket: DatagramSocket, target: unknown) => voi
 }
 
 /**
- * Whether a UDP socket is bound to a port of its own that the kernel chooses, as sending does. Such a socket is a
- * client: its requests under way need the answers, so it is still read in a drain.
+ * Whether a UDP socket is bound to a port of its own that the kernel chooses; sending binds a socket so. It is then a
+ * client's: requests under way need the answers, so it is read even in a drain.
  */
 function isForAnswers(target: unknown): boolean {
   if (typeof target !== 'object' || target === null) return false

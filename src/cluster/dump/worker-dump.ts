@@ -52,8 +52,8 @@ export class Evidence {
   }
 
   /**
-   * Writes the dump. Waits while a monitor in this worker writes one; if that is a dump of its memory, writes no other.
-   * Never rejects: the worker ends afterwards in any case.
+   * Writes the dump. Waits while a monitor in this worker writes a dump; if that is a memory dump, writes none of its
+   * own. Never rejects: the worker ends afterwards in any case.
    *
    * @param reason - Why the worker is replaced.
    */

@@ -20,9 +20,9 @@ export function backoffMs(step: number, settings: BackoffSettings, random: () =>
 }
 
 /**
- * Delays forks after workers that died soon after they were ready. All deaths during one delay count as one step, such
- * as those of all workers at the same moment. The back-off never gives up: a cluster that gave up would stay dead after
- * the cause is repaired.
+ * Delays forks after workers that died before or soon after they were ready. All deaths during one delay count as one
+ * step, such as those of all workers at the same moment. The back-off never gives up: a cluster that gave up would stay
+ * dead after the cause is repaired.
  */
 export class CrashBackoff {
   #step = 0
@@ -51,7 +51,7 @@ export class CrashBackoff {
     return true
   }
 
-  /** Resets the count: a worker has lived long enough, so the next death is a first step. A wait under way goes on. */
+  /** Resets the count of steps, because a worker has lived long enough. A delay that has begun still applies. */
   calm(): void {
     this.#step = 0
   }

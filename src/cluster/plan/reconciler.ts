@@ -17,7 +17,7 @@ import {
   type StartingSlot,
 } from './slot'
 
-/** Time allowed from a closed channel to 'exit', ms. A worker that lives on after it counts as lost. */
+/** Time allowed from a closed channel to the worker's 'exit', ms. A worker that lives on after it counts as lost. */
 export const DISCONNECT_GRACE_MS = 250
 
 export interface ReconcilerSettings extends ReplacementSettings, RosterSettings {
@@ -38,7 +38,7 @@ export interface ReconcilerSettings extends ReplacementSettings, RosterSettings 
  *               └──────────── exit ──────────────┴──────── exit ───────┴──→ gone
  *
  *     starting, ready ── channel closed, and no exit within the grace ──→ leaving
- *     starting, ready ── exit ──→ gone: a crash; its place is open, at once or after a back-off
+ *     starting, ready ── exit ──→ gone: a crash; a successor is forked, at once or after a back-off
  *
  * A pure state machine: its inputs are events and the time, its outputs are actions. Every input ends in the same
  * `settle`, which compares the wanted state with the actual one; so it does not matter in which order a worker's 'exit'
@@ -51,7 +51,7 @@ export class Reconciler {
   readonly #crashes: CrashBackoff
   #isUnreachableReported = false
   #isStopping = false
-  /** Deadline of all workers after `stop`. */
+  /** Deadline of all workers after `stop`, monotonic ms. */
   #stopBy = Infinity
   #isFinished = false
 
@@ -133,8 +133,7 @@ export class Reconciler {
         return
       case 'joined':
         if (slot.state === 'starting') slot.joined = true
-        // A worker did not receive the order before it joined: it is sent again. Only `stop` drains a worker that is
-        // not ready.
+        // An order sent before the worker joined was lost, so it is repeated. Only `stop` drains a worker that is not ready.
         else if (slot.state === 'draining') this.#roster.order(slot.key, 'stop')
         return
       case 'started':

@@ -27,7 +27,8 @@ type Lease =
   | { readonly phase: 'draining'; readonly old: WorkerKey }
 
 /**
- * Replaces workers on purpose, one at a time (a lease), with or without surge (one more worker for a while).
+ * Replaces running workers, one at a time; the replacement under way is called the lease. With surge, there is one more
+ * worker for a while.
  *
  *     with surge:     begin → starting ── replacement ready ──→ draining ── old one gone, or writes its dump ──→ free
  *                                │ replacement lost, or needed for another gap
@@ -58,7 +59,7 @@ export class Replacement {
     return this.#lease?.phase === 'starting' ? this.#lease.standIn : undefined
   }
 
-  /** How many workers there are beyond the wanted number because of the replacement under way; negative below that number. */
+  /** Number of workers above the wanted number that the replacement under way causes: -1 if one is missing because of it. */
   get surplus(): number {
     if (this.#lease?.phase === 'starting') return 1
     return this.#lease?.phase === 'closing' ? -1 : 0

@@ -18,7 +18,7 @@ export interface RosterSettings {
   readonly startTimeoutMs: number
 }
 
-/** The workers of a cluster, and the actions ordered since the last `takeActions`. */
+/** The workers of a cluster, and the actions for the primary that were ordered since the last `takeActions`. */
 export class Roster {
   readonly #slots = new Map<WorkerKey, Slot>()
   #actions: ClusterAction[] = []
@@ -58,7 +58,7 @@ export class Roster {
 
   drain(slot: HoldingSlot, reason: DrainReason, now: number, recycling?: Recycling): void {
     this.retire(slot, 'draining', now, recycling)
-    // The event comes before the order, so that its listeners can leave the worker out before it drains.
+    // Reported before the order is sent, so that listeners can leave the worker out before it drains.
     this.report({ name: 'drain', key: slot.key, reason, rssBytes: slot.rssBytes })
     this.order(slot.key, reason)
   }
@@ -113,7 +113,7 @@ const NOTHING: ReadonlySet<string> = new Set()
 export class Vacancies {
   #open: Vacancy[] = []
 
-  /** Earliest time at which any of them may be forked. */
+  /** Earliest time at which a missing worker may be forked, monotonic ms; `undefined` when none is missing. */
   get nextAt(): number | undefined {
     return this.#open.length === 0 ? undefined : Math.min(...this.#open.map((vacancy) => vacancy.notBefore))
   }
@@ -123,7 +123,7 @@ export class Vacancies {
     this.#open.push(vacancy)
   }
 
-  /** Adds or removes entries until there are `missing`: added ones are due at once, the latest ones are removed. */
+  /** Adds or removes missing workers until there are `missing`: added ones are due at once, the latest are removed. */
   fit(missing: number, now: number): void {
     while (this.#open.length < missing) this.#open.push({ notBefore: now, expects: NOTHING })
     if (this.#open.length > missing) {
@@ -132,7 +132,7 @@ export class Vacancies {
     }
   }
 
-  /** Removes and returns the entries that are due. */
+  /** Removes and returns the missing workers that may be forked now. */
   takeDue(now: number): readonly Vacancy[] {
     const due = this.#open.filter((vacancy) => vacancy.notBefore <= now)
     this.#open = this.#open.filter((vacancy) => vacancy.notBefore > now)

@@ -23,7 +23,7 @@ interface AnySlot {
   readonly addresses: Set<string>
   /** Latest known resident set, bytes. */
   rssBytes: number
-  /** Number of readings by the primary since the worker's last message. */
+  /** Number of memory readings by the primary since the worker's last message. */
   silentReadings: number
   /** Whether the worker was sent SIGKILL. Its state does not change before it has exited. */
   killed: boolean
