@@ -11,7 +11,7 @@ import type { ClusterNews } from './plan/events'
 
 const PREFIX = 'cluster:'
 
-/** More workers per core only wait for each other: more likely a mistake, or a variable meant for another tool. */
+/** Workers per core above which a warning is logged: more only wait for each other, so the number is probably a mistake. */
 export const USUAL_WORKERS_PER_CORE = 4
 
 /** @returns A logger that never throws: a line that cannot be written is lost. */
@@ -22,7 +22,7 @@ export function createLogger(logger: Logger | false | undefined): Logger {
   return { info: guarded('info'), warn: guarded('warn'), error: guarded('error') }
 }
 
-/** Warns even with `logger: false`: a limit that cannot be enforced is a mistake in the call. */
+/** Logs a warning even with `logger: false`: a limit that cannot be enforced is a mistake in the call of `run`. */
 export function warnAlways(logger: Logger | false | undefined, line: string): void {
   createLogger(logger === false ? undefined : logger).warn(line)
 }
@@ -32,7 +32,7 @@ export type Publication = {
   [Name in keyof ClusterEvents]: { readonly name: Name; readonly event: ClusterEvents[Name][0] }
 }[keyof ClusterEvents]
 
-/** Converts the reconciler's news to public events; times are rounded to whole ms. */
+/** Converts a report of the reconciler to a public event; times are rounded to whole ms. */
 export function toPublication(news: ClusterNews, identity: WorkerIdentity, limitBytes: number): Publication {
   switch (news.name) {
     case 'ready':
@@ -99,7 +99,7 @@ export const LINES: Lines = {
 /** Events whose line is a warning. */
 export const WARNINGS: ReadonlySet<keyof ClusterEvents> = new Set(['crash', 'backoff', 'thrash'])
 
-/** @returns Code or signal of the end; empty for a worker that still runs. */
+/** @returns Exit code or signal as text; empty for a worker that still runs. */
 function ending(code: number | null, signal: string | null): string {
   return code === null && signal === null ? '' : `${signal ?? `code ${code}`}, `
 }
@@ -121,7 +121,7 @@ export function cutLine(
   )
 }
 
-/** Log line for a worker that is replaced for its memory and writes no dump. */
+/** Log line for a worker that is replaced for its memory without a dump, because the budget is spent. */
 export function spentLine({ id, pid }: WorkerIdentity, { tokensPerInterval, intervalMs }: Budget): string {
   return (
     `no heap snapshot of worker ${id} (pid ${pid}): ` +
@@ -129,7 +129,7 @@ export function spentLine({ id, pid }: WorkerIdentity, { tokensPerInterval, inte
   )
 }
 
-/** Warnings for settings that the machine can probably not bear. */
+/** Returns warnings for settings that ask for more memory or cores than the machine has. */
 export function startWarnings(
   settings: Pick<ClusterSettings, 'count' | 'maxSurge' | 'limitBytes'>,
   limits = readLimits(),
@@ -140,7 +140,7 @@ export function startWarnings(
   )
 }
 
-/** Warns when all workers at their limit plus one replacement do not fit into the memory. */
+/** Returns a warning when all workers at their limit, plus a replacement, need more than the available memory. */
 function tooLittleMemory(
   { count, maxSurge, limitBytes }: Pick<ClusterSettings, 'count' | 'maxSurge' | 'limitBytes'>,
   limits: ReturnType<typeof readLimits>,
