@@ -85,6 +85,25 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.equal(snapshots(profileDir).length, 1)
   })
 
+  test('where a neighbour under the same memory limit keeps its turn, a worker waits for half of the deadline and goes with code 0, with a line', async (t) => {
+    const group = limitedTo(t, 2e9)
+    if ('reason' in group) return t.skip(group.reason)
+    await neighbourWithTurn(t, group.procs)
+    const profileDir = folder(t)
+    const options = { dump: { profileDir, deadline: 6000 } }
+    const running = await start(t, options, { joinCgroup: group.procs })
+    const pid = await leak(t, running)
+    await running.recycled(1)
+    assert.deepEqual([running.events('recycled')[0]?.pid, running.events('recycled')[0]?.code], [pid, 0])
+    assert.deepEqual(readdirSync(profileDir), [])
+    await running.says(
+      new RegExp(
+        `no heap snapshot of the worker with pid ${pid}: processes under the same memory limit were writing theirs$`,
+        'm',
+      ),
+    )
+  })
+
   test('all workers share one budget, and a line reports a dump that it does not allow', async (t) => {
     const profileDir = folder(t)
     const running = await start(t, { dump: { profileDir, limiter: [1, 'hour'] } })
