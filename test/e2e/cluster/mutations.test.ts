@@ -174,6 +174,14 @@ const MUTANTS: readonly Mutant[] = [
     name: 'exclusive: connections that wait in the kernel at the order to drain are accepted and served',
   },
   {
+    without: "the linger of connections to a listener of the worker's own",
+    file: 'dist/cluster/drain/servers.js',
+    find: 'server.closeIdleConnections = () => undefined',
+    put: 'server.closeIdleConnections()',
+    suite: 'e2e/cluster/handed-sockets',
+    name: 'exclusive: one of three workers is replaced under requests: none that was accepted fails, and the others serve on',
+  },
+  {
     without: 'an end of streams that stand for connections, as of socket.io',
     file: 'src/cluster/drain/servers.ts',
     find: ".once('finish', end)",
