@@ -26,7 +26,10 @@ export interface WorkerLoss {
   readonly cause: CrashCause
   /** ms from the time when the worker was ready to its end; 0 when it never was. */
   readonly uptime: number
-  /** With `'start-timeout'`: the addresses of the worker that it was to replace, if it did not listen on them. */
+  /**
+   * With `'start-timeout'`: those addresses of the worker that it was to replace on which it did not listen. Empty when
+   * what `runFunc` returned had not settled.
+   */
   readonly missing: readonly string[]
 }
 

@@ -238,6 +238,14 @@ const MUTANTS: readonly Mutant[] = [
     name: 'has a cause of its own and a line that names the file',
   },
   {
+    without: 'a word for a runFunc that does not settle',
+    file: 'dist/cluster/report.js',
+    find: "if (cause !== 'start-timeout')",
+    put: 'if (true)',
+    suite: 'e2e/cluster/faults',
+    name: 'a worker whose runFunc does not settle in time gets SIGKILL, with a line that reports so',
+  },
+  {
     without: 'a word for a foreign primary',
     file: 'dist/cluster/worker.js',
     find: 'this.#warnOfForeignPrimary();',
