@@ -133,6 +133,19 @@ export function cutLine(
   )
 }
 
+/** Log line for a worker without a primary that reaches its deadline. */
+export function unfinishedLine(pid: number, killTimeoutMs: number): string {
+  return (
+    `the worker with pid ${pid} ends with code 1 before it has finished: ` +
+    `its last requests may have been cut (killTimeout: ${killTimeoutMs} ms)`
+  )
+}
+
+/** Log line for a worker that reaches the deadline of its dump. */
+export function unwrittenLine(pid: number, deadlineMs: number): string {
+  return `the worker with pid ${pid} ends with code 1 before its dump is written (dump.deadline: ${deadlineMs} ms)`
+}
+
 /** Log line for a worker that is replaced for its memory and writes no dump. */
 export function spentLine({ id, pid }: WorkerIdentity, { tokensPerInterval, intervalMs }: Budget): string {
   return (

@@ -294,6 +294,22 @@ const MUTANTS: readonly Mutant[] = [
     name: 'SIGTERM while a request takes longer than killTimeout: it is cut, and a line reports its worker',
   },
   {
+    without: 'a word of a worker that is cut and has no primary',
+    file: 'dist/cluster/worker.js',
+    find: 'this.#report.warn((0, report_1.unfinishedLine)(process.pid, this.settings.killTimeoutMs))',
+    put: 'void 0',
+    suite: 'e2e/cluster/leaving',
+    name: 'an orphan that cannot finish ends itself at killTimeout, and reports so',
+  },
+  {
+    without: 'a word for a dump that is cut',
+    file: 'dist/cluster/worker.js',
+    find: 'this.#report.warn((0, report_1.unwrittenLine)(process.pid, deadlineMs))',
+    put: 'void 0',
+    suite: 'e2e/cluster/dump',
+    name: 'writing that takes longer than its deadline is cut, with a line, and has delayed no replacement',
+  },
+  {
     without: 'silence on the requests of a worker that had none',
     file: 'dist/cluster/primary.js',
     find: 'if (slot.rssBytes === 0)',
