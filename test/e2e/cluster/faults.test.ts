@@ -25,7 +25,8 @@ describe('what goes wrong', { concurrency: 3 }, () => {
     const running = await RunningCluster.start(t, {
       start: 'failing',
       failFile,
-      options: { count: 2, ...often },
+      // The delays begin anew once the others have lived for this long.
+      options: { count: 2, ...often, minUptime: 120_000 },
     })
     await running.allReady()
     writeFileSync(failFile, '')

@@ -53,6 +53,25 @@ async function wentWithCode0(running: RunningCluster): Promise<void> {
   assert.equal(running.events('recycled')[0]?.code, 0, running.story())
 }
 
+/** A request that comes before the drain and is answered in it, however late the drain begins. */
+async function isAnsweredInTheDrain(t: TestContext, running: RunningCluster, port: number): Promise<void> {
+  const release = join(folder(t), 'release')
+  const user = new User(t, port)
+  await user.get('/leak?mb=150')
+  const answer = user.get(`/held?file=${encodeURIComponent(release)}`)
+  await draining(running)
+  // A worker that does not wait for the answer is gone by then.
+  await wait(1500)
+  assert.equal(
+    running.said.some((line) => 'drained' in line),
+    false,
+  )
+  writeFileSync(release, '')
+  const { status, isLast } = await answer
+  assert.deepEqual([status, isLast], [200, true])
+  await wentWithCode0(running)
+}
+
 describe('sockets that the primary hands to its workers', { concurrency: 3 }, () => {
   test('when the cluster stops and the primary accepts no more, no request that was accepted is dropped', async (t) => {
     const directory = mkdtempSync(join(tmpdir(), 'hand-over-'))
@@ -112,16 +131,8 @@ describe('sockets that the primary hands to its workers', { concurrency: 3 }, ()
   })
 
   test('drained waits for the last answer, and the client is asked to leave', async (t) => {
-    const [running, port] = await start(t, {})
-    const user = new User(t, port)
-    await user.get('/leak?mb=150')
-    const answer = await user.get('/slow?ms=1500')
-    assert.equal(
-      running.said.some((line) => 'drained' in line),
-      false,
-    )
-    assert.deepEqual([answer.status, answer.isLast], [200, true])
-    await wentWithCode0(running)
+    const [running, port] = await start(t, {}, { options: { ...often, killTimeout: LONG_MS } })
+    await isAnsweredInTheDrain(t, running, port)
     assert.ok(running.said.some((line) => 'drained' in line))
   })
 
@@ -235,16 +246,9 @@ describe('listeners that are not shared by port', { concurrency: 3 }, () => {
       `${name}: what a worker has accepted is answered, and its client asked to leave`,
       { skip },
       async (t) => {
-        const running = await startOwn(t, { port: 0, [name]: true }, { clean: 'say' })
-        const user = new User(t, Number(ports(running)[0]?.port))
-        await user.get('/leak?mb=150')
-        const answer = await user.get('/slow?ms=1500')
-        assert.equal(
-          running.said.some((line) => 'drained' in line),
-          false,
-        )
-        assert.deepEqual([answer.status, answer.isLast], [200, true])
-        await wentWithCode0(running)
+        const options = { ...often, killTimeout: LONG_MS }
+        const running = await startOwn(t, { port: 0, [name]: true }, { clean: 'say', options })
+        await isAnsweredInTheDrain(t, running, Number(ports(running)[0]?.port))
       },
     )
 
