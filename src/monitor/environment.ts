@@ -19,6 +19,9 @@ export const PRELOAD_DEFAULTS: Options = {
 /** Variables that are not options. `CMM_DOCTOR` also counts for a monitor that is started by code. */
 const OTHER_VARIABLES = ['CMM_ENABLED', 'CMM_CONFIG', 'CMM_DOCTOR']
 
+/** Groups that are switched off and on. */
+const GROUPS: readonly string[] = ['cpu', 'memory']
+
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** Options while they are collected: their values are checked later. */
@@ -135,11 +138,18 @@ function readConfig(text: string | undefined): Loose {
     const config = parseConfig(text.trimStart().startsWith('{') ? text : readFileSync(text, 'utf8'))
     if (typeof config !== 'object' || config === null || Array.isArray(config))
       throw new Error('the JSON must be an object')
-    return config as Loose
+    return withoutSwitches(config as Loose)
   } catch (error) {
     // Without the path: a URL of Redis may stand in its place.
     throw new Error(`CMM_CONFIG (JSON, or the path of a JSON file) cannot be read: ${codeOf(error)}`)
   }
+}
+
+/** JSON has no `undefined`, by which code leaves a group out. */
+function withoutSwitches(config: Loose): Loose {
+  const switched = GROUPS.filter((group) => typeof config[group] === 'boolean')
+  const groups = switched.map((group) => [group, config[group] === true ? {} : undefined] as const)
+  return { ...config, ...Object.fromEntries(groups) }
 }
 
 /** V8's own error shows a piece of the JSON, which may be a password. */
@@ -162,7 +172,7 @@ function put(options: Loose, option: string, value: unknown): void {
 }
 
 function isGroup(option: string): boolean {
-  return option === 'cpu' || option === 'memory'
+  return GROUPS.includes(option)
 }
 
 /** Finds the variable whose value an error message is about. */
