@@ -197,6 +197,13 @@ describe('the entry for S3', () => {
       app.stderr,
       'cpu-memory-monitor/s3 needs @aws-sdk/client-s3 @aws-sdk/lib-storage: npm install @aws-sdk/client-s3 @aws-sdk/lib-storage\n',
     )
+    const withoutCode = ['--require', 'cpu-memory-monitor/register', '--eval', '0']
+    const preloaded = new Program(t, [process.execPath, ...withoutCode], {
+      cwd: application,
+      env: programEnvironment({ CMM_S3_BUCKET: 'evidence' }),
+    })
+    await preloaded.ended
+    assert.equal(preloaded.stderr, `cpu-memory-monitor: not started: CMM_S3_*: ${app.stderr}`)
   })
 })
 
