@@ -39,6 +39,7 @@ export function findingsOf(facts: Facts): Finding[] {
     memoryRoom(facts),
     heapLimit(facts),
     ...facts.directories.flatMap((directory) => directoryFindings(directory, facts)),
+    ...fleet(facts),
     signal(facts),
     children(facts),
     ...permission(facts),
@@ -237,6 +238,19 @@ function directoryFindings(facts: DirectoryFacts, { settings, heapLimitBytes }: 
             advice: 'use a directory that only this user can write, and so each one above it',
           },
         ]),
+  ]
+}
+
+/** The trial neither sends a dump nor spends a token. */
+function fleet({ settings: { fleet }, sentTo }: Facts): Finding[] {
+  const notTried = (subject: string, text: string): Finding => ({
+    subject,
+    level: 'ok',
+    text: `${text}; not tried`,
+  })
+  return [
+    ...(sentTo === undefined ? [] : [notTried('uploads', `dumps are sent to ${sentTo}`)]),
+    ...(fleet === undefined ? [] : [notTried('fleet', fleet.inWords)]),
   ]
 }
 

@@ -12,6 +12,7 @@ import { PRELOAD_DEFAULTS, readEnvironment } from '../monitor/environment'
 import { resolveOptions, type Settings } from '../monitor/options'
 import { type Monitoring, startMonitoring } from '../monitor/start'
 import { type MonitorEvents, Voice } from '../monitor/voice'
+import { DESTINATION } from '../report/on-dump'
 import { betterOnes, type Finding, findingsOf, inWords } from './findings'
 import { lookAround } from './look'
 
@@ -56,7 +57,11 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Examinati
     for (const kind of KINDS) tried.push(await tryOut(monitoring, kind, trials[kind] !== undefined))
     await monitoring.stop()
     const real = { cpu: settings.cpu.directory, memory: settings.memory.directory }
-    const inReal = { ...facts, settings: withDirectories(facts.settings, real) }
+    const inReal = {
+      ...facts,
+      settings: withDirectories(facts.settings, real),
+      sentTo: settings.onDump?.[DESTINATION],
+    }
     const all = [...findings, ...failed, ...findingsOf(inReal), ...tried]
     return { node: process.version, pid: process.pid, findings: all }
   } finally {

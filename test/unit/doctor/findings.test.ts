@@ -52,6 +52,7 @@ const good: Facts = {
   endsItsChildren: false,
   refused: undefined,
   signalListeners: 1,
+  sentTo: undefined,
 }
 
 /** What is not in order when a part differs. */
@@ -67,6 +68,19 @@ function withMemoryWays(available: readonly string[], why: string): Partial<Fact
 
 test('a process in which nothing is in the way has no problem, and lacks no optional package', () => {
   assert.deepEqual(wrong({}), [])
+})
+
+test('the bucket and the budget of the fleet are named, as far as there are any', () => {
+  const about = (change: Partial<Facts>) =>
+    findingsOf({ ...good, ...change }).flatMap(({ level, subject, text }) =>
+      ['uploads', 'fleet'].includes(subject) ? [`${level}: ${subject}: ${text}`] : [],
+    )
+  assert.deepEqual(about({}), [])
+  const fleet = { file: '', settings: 1, inWords: 'of all processes of shop at most 3' }
+  assert.deepEqual(about({ sentTo: 's3://evidence/shop', settings: { ...settings, fleet } }), [
+    'ok: uploads: dumps are sent to s3://evidence/shop; not tried',
+    'ok: fleet: of all processes of shop at most 3; not tried',
+  ])
 })
 
 const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = {
