@@ -13,7 +13,8 @@ import { resolveOptions, type Settings } from '../monitor/options'
 import { type Monitoring, startMonitoring } from '../monitor/start'
 import { type MonitorEvents, Voice } from '../monitor/voice'
 import { DESTINATION } from '../report/on-dump'
-import { betterOnes, type Finding, findingsOf, inWords } from './findings'
+import { turnHolder } from '../system/turn'
+import { betterOnes, type Finding, findingsOf, inWords, lateTrial } from './findings'
 import { lookAround } from './look'
 
 export { asText } from './text'
@@ -163,8 +164,8 @@ async function tryOut(monitoring: Monitoring, kind: DumpKind, hasDirectory: bool
   if (!hasDirectory) return { subject, level: 'problem', text: 'not made: its directory cannot be written' }
   const result = await within(monitoring.dumpByHand(kind, { askedBy: 'doctor' }, PROFILE_MS))
   if (result === undefined) {
-    const text = `not made within ${TRIAL_MS / 1000} s: another process under the same memory limit may be dumping`
-    return { subject, level: 'note', text, advice: 'try again' }
+    // CPU profiles do not take turns.
+    return { subject, level: 'note', ...lateTrial(TRIAL_MS, kind === 'memory' ? turnHolder() : 'nobody') }
   }
   if ('skipped' in result) {
     const text = `not made: ${'message' in result ? result.message : result.skipped}`
