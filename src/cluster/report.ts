@@ -146,7 +146,7 @@ export function unwrittenLine(pid: number, deadlineMs: number): string {
   return `the worker with pid ${pid} ends with code 1 before its dump is written (dump.deadline: ${deadlineMs} ms)`
 }
 
-/** Log line for a worker that is replaced for its memory and writes no dump. */
+/** Log line for a worker that is replaced for its memory without a dump, because the budget is spent. */
 export function spentLine({ id, pid }: WorkerIdentity, { tokensPerInterval, intervalMs }: Budget): string {
   return (
     `no heap snapshot of worker ${id} (pid ${pid}): ` +

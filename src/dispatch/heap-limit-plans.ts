@@ -88,8 +88,8 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
       parts.onFound(foundDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs))
     if (whole.length === 0) return
     const expiry = { keep: keepNewest, only: 'heap-limit-memory', isSent } as const
-    const { loss } = await deleteExpired(directory, where.host, expiry)
-    if (loss !== undefined) report.failure({ stage: 'retention', kind: 'memory', message: loss })
+    const { losses = [] } = await deleteExpired(directory, where.host, expiry)
+    for (const message of losses) report.failure({ stage: 'retention', kind: 'memory', message })
   }
 
   const reportIncomplete = (why: string): void => {

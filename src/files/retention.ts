@@ -1,4 +1,4 @@
-import { lstatSync, opendirSync, statSync, unlinkSync } from 'node:fs'
+import { lstatSync, opendirSync, readlinkSync, statSync, unlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { hasDescriptor } from '../base/descriptors'
 import { ownOnly } from '../base/globals'
@@ -23,7 +23,7 @@ export interface Deletions {
   /** Full paths of the deleted files, sidecars not counted. */
   readonly deleted: readonly string[]
   /** What the operator should read of deleted files that were to be sent, and were not. */
-  readonly loss?: string | undefined
+  readonly losses?: readonly string[]
   readonly failures: readonly { readonly file: string; readonly error: Error }[]
   /** Set when the directory holds too many names, or too many of other users, so that own files may remain. */
   readonly incomplete?: string | undefined
@@ -37,7 +37,7 @@ export interface Expiry {
   readonly made?: string | undefined
   /** The one kind of name to delete; all of them if absent. */
   readonly only?: ParsedName['prefix']
-  /** The dumps of the directory are sent: {@link Deletions.loss} names those that were not, by the list of what was. */
+  /** The dumps of the directory are sent: {@link Deletions.losses} names those that were not, by the list of what was. */
   readonly isSent?: boolean | undefined
 }
 
@@ -54,26 +54,50 @@ export async function deleteExpired(
   { keep, made, only, isSent }: Expiry,
 ): Promise<Deletions> {
   if (keep === false) return { deleted: [], failures: [] }
-  let sent: readonly string[] = []
   const deletions = await deleteChosen(directory, 'sidecar', (names, place) => {
     const asked = names.filter(({ prefix }) => only === undefined || prefix === only)
     const evidence = asked.map(({ artefact }) => readPublished(place, artefact)).filter(isThere)
     const occasion = { nowMs: epochMs(), made: made && parseArtefactName(basename(made))?.baseName }
     const expired = chooseExpired(evidence, keep, { host, directory }, occasion)
-    if (isSent && expired.length > 0) sent = Object.values(readSent(place)).flat()
     return expired.map((artefact) => ({ artefact, name: artefact }))
   })
   if (!isSent) return deletions
-  const unsent = deletions.deleted.filter((file) => !sent.includes(basename(file)))
-  return { ...deletions, loss: lossOf(unsent, keep, directory) }
+  const names = deletions.deleted.map((file) => basename(file))
+  return { ...deletions, losses: lossesOf(names, keep, directory) }
 }
 
-function lossOf(unsent: readonly string[], keep: number, directory: string): string | undefined {
-  const { length: count } = unsent
-  if (count === 0) return undefined
-  const files = count === 1 ? '1 unsent file was' : `${count} unsent files were`
-  const names = unsent.map((file) => basename(file)).join(', ')
-  return `${files} deleted in ${directory}, because keep is ${keep}: ${names}; keep: false leaves them to maxBytes`
+function lossesOf(names: readonly string[], keep: number, directory: string): string[] {
+  const unsentOf = (deleted: readonly string[]): string[] => {
+    const sent = deleted.length === 0 ? [] : Object.values(readSent(directory)).flat()
+    return deleted.filter((name) => !sent.includes(name))
+  }
+  const read = deletedAndRead(unsentOf(names))
+  // The list once more: what was sent after a first look would be neither read nor listed.
+  const unsent = unsentOf(names)
+  const isRead = (name: string): boolean => read.has(name)
+  const isUnread = (name: string): boolean => !read.has(name)
+  const why = `deleted in ${directory}, because keep is ${keep}`
+  const inWords = (files: readonly string[], adjective: string, how: string, what: string): string[] => {
+    const count = files.length === 1 ? `1 ${adjective}file was` : `${files.length} ${adjective}files were`
+    return files.length === 0 ? [] : [`${count} ${why}${how}: ${files.join(', ')}; ${what}`]
+  }
+  const whileRead = ', while a process was reading, perhaps to send'
+  return [
+    ...inWords(unsent.filter(isUnread), 'unsent ', '', 'keep: false leaves them to maxBytes'),
+    ...inWords(unsent.filter(isRead), '', whileRead, 'what no line reports as sent is lost'),
+  ]
+}
+
+/** Those of the deleted files that a process of this user still has open, as one that sends it has. */
+function deletedAndRead(names: readonly string[]): ReadonlySet<string> {
+  const read = new Set<string>()
+  if (names.length === 0) return read
+  hasDescriptor((descriptor) => {
+    const [, name] = /([^/]+) \(deleted\)$/.exec(readlinkSync(descriptor)) ?? []
+    if (name !== undefined && names.includes(name)) read.add(name)
+    return read.size === names.length
+  })
+  return read
 }
 
 /**

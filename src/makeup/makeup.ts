@@ -31,6 +31,9 @@ export interface WorkerHeap {
   readonly arrayBuffers: number
 }
 
+/** A worker thread of which no more is known. */
+export type UnreadWorker = Pick<WorkerHeap, 'id' | 'name'>
+
 /**
  * Memory of the process, bytes. `rss` is the sum of `heapTotal`, `external`, each worker's `heapTotal` and `external`, and `rest`. External memory
  * that was allocated and never touched is not resident; the sum is then larger.
@@ -52,8 +55,13 @@ export interface MemoryUse {
   /** Worker threads that answered. */
   readonly workers: readonly WorkerHeap[]
   /**
-   * Native memory, code, stacks, SharedArrayBuffers, memory that was freed and not returned to the system, and all memory of workers
-   * that did not answer.
+   * Worker threads whose memory could not be read, because they did not answer in time or have another `process.memoryUsage`. Absent
+   * when there is none.
+   */
+  readonly unread?: readonly UnreadWorker[]
+  /**
+   * Native memory, code, stacks, SharedArrayBuffers, memory that was freed and not returned to the system, and all memory of `unread`
+   * workers.
    */
   readonly rest: number
   /**

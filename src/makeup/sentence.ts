@@ -1,5 +1,5 @@
 import { formatSize } from '../base/size'
-import type { Makeup, MemoryUse, ThreadUse, WorkerHeap } from './makeup'
+import type { Makeup, MemoryUse, ThreadUse, UnreadWorker, WorkerHeap } from './makeup'
 import { NOT_READ } from './threads'
 
 /** Owner of most of the CPU time. `waiting`: the process used next to none. */
@@ -113,12 +113,12 @@ export interface MemoryPart {
  * @param nameOfWorker - Names a worker in the words of its parts.
  */
 export function memoryParts(
-  { heapTotal, external, arrayBuffers = 0, workers, ...memory }: MemoryUse,
-  nameOfWorker: (worker: WorkerHeap) => string = workerName,
+  { heapTotal, external, arrayBuffers = 0, workers, unread = [], ...memory }: MemoryUse,
+  nameOfWorker: (worker: UnreadWorker) => string = workerName,
 ): MemoryPart[] {
   const { rest, restAtStart = 0 } = memory
   const parts: MemoryPart[] = [
-    { owner: 'rest', words: 'native memory and code', bytes: rest, hint: REST_HINT },
+    { owner: 'rest', words: restInWords(unread, nameOfWorker), bytes: rest, hint: REST_HINT },
   ]
   if (heapTotal !== undefined)
     parts.push({ owner: 'main', words: 'heap of the main thread', bytes: heapTotal })
@@ -131,6 +131,16 @@ export function memoryParts(
   }
   const weightOf = ({ owner, bytes }: MemoryPart): number => (owner === 'rest' ? bytes - restAtStart : bytes)
   return parts.sort((one, other) => weightOf(other) - weightOf(one))
+}
+
+function restInWords(
+  unread: readonly UnreadWorker[],
+  nameOfWorker: (worker: UnreadWorker) => string,
+): string {
+  const [first] = unread
+  if (first === undefined) return 'native memory and code'
+  const workers = unread.length === 1 ? nameOfWorker(first) : `${unread.length} workers`
+  return `native memory, code and ${workers} (not readable)`
 }
 
 function externalParts({

@@ -19,6 +19,9 @@ export const PRELOAD_DEFAULTS: Options = {
 /** Variables that are not options. `CMM_DOCTOR` also counts for a monitor that is started by code. */
 const OTHER_VARIABLES = ['CMM_ENABLED', 'CMM_CONFIG', 'CMM_DOCTOR']
 
+/** Groups that are switched off and on. */
+const GROUPS: readonly string[] = ['cpu', 'memory']
+
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** Options while they are collected: their values are checked later. */
@@ -56,17 +59,12 @@ export function readEnvironment(
     ...given.filter(({ option }) => isGroup(option)),
   ]
   for (const { option, value } of ordered) put(options, option, value)
-  try {
-    const { redis, s3, ...ofMonitor } = options
-    const onDump = s3 === undefined ? undefined : uploadBy(loadUploadTo(), s3)
-    return resolveOptions({
-      ...ofMonitor,
-      ...(redis !== undefined && { fleet: makeFleet(redis) }),
-      ...(onDump && { onDump }),
-    })
-  } catch (error) {
-    throw new Error(`${placeOf(given, messageOf(error))}: ${messageOf(error)}`)
-  }
+  const { redis, s3, ...ofMonitor } = options
+  const onDump = s3 === undefined ? undefined : placed(given, 's3', () => uploadBy(loadUploadTo(), s3))
+  const fleet = redis === undefined ? undefined : placed(given, 'redis', () => makeFleet(redis))
+  return placed(given, undefined, () =>
+    resolveOptions({ ...ofMonitor, ...(fleet && { fleet }), ...(onDump && { onDump }) }),
+  )
 }
 
 /** By the entry of the package, which most processes do not load. */
@@ -135,11 +133,18 @@ function readConfig(text: string | undefined): Loose {
     const config = parseConfig(text.trimStart().startsWith('{') ? text : readFileSync(text, 'utf8'))
     if (typeof config !== 'object' || config === null || Array.isArray(config))
       throw new Error('the JSON must be an object')
-    return config as Loose
+    return withoutSwitches(config as Loose)
   } catch (error) {
     // Without the path: a URL of Redis may stand in its place.
     throw new Error(`CMM_CONFIG (JSON, or the path of a JSON file) cannot be read: ${codeOf(error)}`)
   }
+}
+
+/** JSON has no `undefined`, by which code leaves a group out. */
+function withoutSwitches(config: Loose): Loose {
+  const switched = GROUPS.filter((group) => typeof config[group] === 'boolean')
+  const groups = switched.map((group) => [group, config[group] === true ? {} : undefined] as const)
+  return { ...config, ...Object.fromEntries(groups) }
 }
 
 /** V8's own error shows a piece of the JSON, which may be a password. */
@@ -162,16 +167,26 @@ function put(options: Loose, option: string, value: unknown): void {
 }
 
 function isGroup(option: string): boolean {
-  return option === 'cpu' || option === 'memory'
+  return GROUPS.includes(option)
 }
 
-/** Finds the variable whose value an error message is about. */
-function placeOf(given: readonly Given[], message: string): string {
+/** Puts the variable before the message of an error. @param group - The one that is made, of the entries' groups. */
+function placed<Made>(given: readonly Given[], group: 'redis' | 's3' | undefined, make: () => Made): Made {
+  try {
+    return make()
+  } catch (error) {
+    throw new Error(`${placeOf(given, group, messageOf(error))}: ${messageOf(error)}`)
+  }
+}
+
+/** Finds the variable whose value an error message is about; where it is about none, as of a missing package, those of its group. */
+function placeOf(given: readonly Given[], group: string | undefined, message: string): string {
   const isAbout = (option: string) =>
     new RegExp(`^options\\.${option.replace('.', '\\.')}(?![\\w.])`).test(message)
   const found = given.find(({ option }) => isAbout(option))
   if (found) return variableOf(found.option)
-  const isOf = (group: string): boolean => given.some(({ option }) => option.startsWith(`${group}.`))
-  if (message.startsWith('options.redis') && isOf('redis')) return 'CMM_REDIS_*'
-  return isOf('s3') && isAbout('s3.bucket') ? variableOf('s3.bucket') : 'CMM_CONFIG'
+  if (group === undefined || !given.some(({ option }) => option.startsWith(`${group}.`))) return 'CMM_CONFIG'
+  if (isAbout('s3.bucket')) return variableOf('s3.bucket')
+  // The bucket is all that S3 demands: another option that no variable has set is one of the configuration.
+  return message.startsWith('options.s3.') ? 'CMM_CONFIG' : `CMM_${group.toUpperCase()}_*`
 }

@@ -17,6 +17,8 @@ export interface Started extends Watched {
   /** The thread on which the reading loops and the dispatcher run. */
   readonly thread: string
   readonly ways: Ways
+  /** Where dumps are sent, in words. */
+  readonly sentTo?: string | undefined
   /** The optional packages that are used, now or by a dump. */
   readonly packages?: readonly ResolvedPackage[]
   /** The preferred sources of the leak watch's readings that are not available. */
@@ -36,7 +38,7 @@ interface Limits {
 
 /** The log line at start: rules, thresholds, limiters, directories, methods, thread, source of readings, packages. */
 export function startLine(started: Started): string {
-  const { memory, rules = [], signal, thread, ways } = started
+  const { memory, rules = [], signal, thread, ways, sentTo } = started
   const watched = (['cpu', 'memory'] as const).flatMap((kind) => {
     const { rule, directory } = started[kind]
     if (!rule) return []
@@ -51,8 +53,9 @@ export function startLine(started: Started): string {
   const all = [...watched, ...named, ...manual, ...fleet].join('; ') || 'nothing'
   const { atHeapLimit } = started
   const atLimit = atHeapLimit === undefined ? '' : `; at V8's heap limit: ${atHeapLimit}`
+  const sent = sentTo === undefined ? '' : `; dumps are sent to ${sentTo}`
   const readings = ways.cpuReadings === undefined ? '' : `; CPU readings by ${ways.cpuReadings}`
-  return `watching ${all}; on ${thread}${atLimit}${readings}${packageFiles(started)}${passedOver(started)}`
+  return `watching ${all}; on ${thread}${sent}${atLimit}${readings}${packageFiles(started)}${passedOver(started)}`
 }
 
 /** A rule in words, such as `cpu above 90% of a core (at once, at most 3 per 3600 s)`. */

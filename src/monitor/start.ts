@@ -21,7 +21,7 @@ import { chooseReadings, type ChosenReadings } from '../leak/choose-readings'
 import type * as leakTrend from '../leak/trend'
 import type * as leakWatch from '../leak/watch'
 import { threadsAtStart, v8PoolSizeOf } from '../makeup/roster'
-import { BEGIN } from '../report/on-dump'
+import { BEGIN, DESTINATION } from '../report/on-dump'
 import { type Limits, readLimits } from '../system/limits'
 import { listThreads, mainThreadId } from '../system/threads'
 import { watchWorkerBirths } from '../system/worker-births'
@@ -73,6 +73,8 @@ export interface StartFacts {
   readonly signal: NodeJS.Signals | undefined
   /** Absent when the option `heapLimit` is off. */
   readonly atHeapLimit: AtHeapLimit | undefined
+  /** Where dumps are sent, in words. */
+  readonly sentTo: string | undefined
 }
 
 type Placed = Pick<StartFacts, 'thread' | 'isOnOwnThread' | 'ways'>
@@ -137,6 +139,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
     isPreloaded,
     board: boardMemory,
   }
+  const sentTo = settings.onDump?.[DESTINATION]
   let inForce = settings
   let place: Placed | undefined
   let setPlaced!: (place: Placed) => void
@@ -159,6 +162,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
         signal: settings.signal,
         packages,
         leakPassedOver,
+        sentTo,
         atHeapLimit: heapLimit?.atLimit.inWords,
       }
       voice.info(startLine({ ...watchSettings, ...at, ...also }))
@@ -229,6 +233,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
       unlikely,
       signal: settings.signal,
       atHeapLimit: heapLimit?.atLimit,
+      sentTo,
     }),
     abandon() {
       isStopping = true

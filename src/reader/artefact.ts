@@ -2,7 +2,7 @@
 import { lstatSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { OWN_RULES, parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
-import type { MemoryUse, ThreadKind, ThreadUse } from '../makeup/makeup'
+import type { MemoryUse, ThreadKind, ThreadUse, UnreadWorker } from '../makeup/makeup'
 import { cpuOwner, cpuSentence, type MemoryPart, memoryParts } from '../makeup/sentence'
 import { readRegular } from './input'
 import type { JsonObject } from './json'
@@ -248,14 +248,15 @@ function largestFirst(parts: readonly MemoryPart[]): MemoryPart[] {
 
 function memoryUseOf({ memory }: JsonObject): MemoryUse | undefined {
   if (!isObject(memory)) return undefined
-  const workers = Array.isArray(memory['workers']) ? (memory['workers'] as unknown[]).filter(isObject) : []
+  const workers = objectsIn(memory['workers'])
+  const unread = objectsIn(memory['unread'])
   const bytes = (key: string): number => numberOr(memory[key], 0)
   return {
     rss: bytes('rss'),
     rest: bytes('rest'),
+    unread: unread.slice(0, MOST_ROWS).map(identityOf),
     workers: workers.slice(0, MOST_ROWS).map((worker) => ({
-      id: numberOr(worker['id'], 0),
-      name: shortText(textOr(worker['name'], '')),
+      ...identityOf(worker),
       heapUsed: numberOr(worker['heapUsed'], 0),
       heapTotal: numberOr(worker['heapTotal'], 0),
       external: numberOr(worker['external'], 0),
@@ -268,6 +269,14 @@ function memoryUseOf({ memory }: JsonObject): MemoryUse | undefined {
       restAtStart: finite(memory['restAtStart']),
     }),
   }
+}
+
+function objectsIn(value: unknown): JsonObject[] {
+  return Array.isArray(value) ? (value as unknown[]).filter(isObject) : []
+}
+
+function identityOf(worker: JsonObject): UnreadWorker {
+  return { id: numberOr(worker['id'], 0), name: shortText(textOr(worker['name'], '')) }
 }
 
 /** The thread with most of the CPU time, or the owner of most of the memory; `undefined` if the description has no figures. */

@@ -8,6 +8,9 @@ export const ON_DUMP_DEADLINE_MS = 60_000
 /** Key of {@link OnDump}'s own beginning; the same for all copies of the package. */
 export const BEGIN = Symbol.for('cpu-memory-monitor:begin')
 
+/** Key of the place that {@link OnDump} sends dumps to; the same for all copies of the package. */
+export const DESTINATION = Symbol.for('cpu-memory-monitor:destination')
+
 /** What an {@link OnDump} of this package learns of the monitor that calls it. */
 export interface Surroundings {
   /** Directories that the monitor writes to, absolute. */
@@ -19,6 +22,8 @@ export interface Surroundings {
 export type OnDump<Dump> = ((dump: Dump) => unknown) & {
   /** @returns Ends what it has begun. Must not throw. */
   readonly [BEGIN]?: (surroundings: Surroundings) => () => void
+  /** Where dumps are sent, in words without a secret. */
+  readonly [DESTINATION]?: string
 }
 
 /**

@@ -86,6 +86,20 @@ export function turnName(read: ReadKernelFile = readKernelFile): string | undefi
   }
 }
 
+/** Who has a turn, as far as the kernel's list shows it. `unknown`: it shows several, or is too long. */
+export type TurnHolder = 'nobody' | 'this process' | 'another' | 'unknown'
+
+/** Looks up who has the turn now. Never throws. */
+export function turnHolder(name = turnName()): TurnHolder {
+  const holder = name === undefined ? undefined : readQueue(name).holder
+  if (holder === undefined) return 'nobody'
+  if (holder === UNKNOWN_HOLDER) return 'unknown'
+  const isOurs = hasDescriptor(
+    (path, pid) => pid === process.pid && readlinkSync(path) === `socket:[${holder}]`,
+  )
+  return isOurs ? 'this process' : 'another'
+}
+
 /** `listen` as it was when this module was loaded: a cluster worker replaces it to track the application's servers. */
 // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the server as `this` below
 const { listen } = Server.prototype

@@ -49,9 +49,9 @@ export function retainer(
 ): (directory: string, made: string) => Promise<void> {
   const reported = new Set<string>()
   return async (directory, made) => {
-    const { failures, incomplete, loss } = await deleteExpired(directory, host, { keep, made, isSent })
+    const { failures, incomplete, losses = [] } = await deleteExpired(directory, host, { keep, made, isSent })
     reportFailures(failures, report)
-    if (loss !== undefined) report.failure({ stage: 'retention', message: loss })
+    for (const message of losses) report.failure({ stage: 'retention', message })
     if (incomplete === undefined || reported.has(directory)) return
     reported.add(directory)
     report.notice(`old dumps may remain in ${directory}: ${incomplete}`)

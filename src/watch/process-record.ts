@@ -147,13 +147,16 @@ export class ProcessRecord {
     this.#roster.nameWorkers(workers)
     const now = readTimes(this.#gcTimeMs)
     this.#addMark(now)
-    const heaps = workers
-      .filter(isOfApplication)
-      .flatMap(({ id, name, memory }) => (memory ? [workerHeap({ id, name }, memory)] : []))
+    const listed = workers.filter(isOfApplication)
+    const heaps = listed.flatMap(({ id, name, memory }) => (memory ? [workerHeap({ id, name }, memory)] : []))
+    const unread = listed.flatMap(({ id, name, memory }) => (memory ? [] : [{ id, name }]))
     const rss = main?.rss ?? readRss() ?? this.#rss
     const reported = this.#main.figures
     const figures = reported && main ? { ...reported, ...main, atMs: now.atMs } : reported
-    const memory = memoryUse(rss, figures, heaps, now.atMs, this.#restAtStart)
+    const memory = {
+      ...memoryUse(rss, figures, heaps, now.atMs, this.#restAtStart),
+      ...(unread.length > 0 && { unread }),
+    }
     const flight = this.#recorder.flight((atEpochMs) => new Date(atEpochMs).toISOString())
     const span = this.#history.since(sinceMs)
     if (!span) return { makeup: { spanMs: 0, cpuPercent: 0, threads: [], memory }, flight }

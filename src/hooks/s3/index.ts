@@ -3,7 +3,8 @@ import { dirname } from 'node:path'
 import type { Dump } from '../../dispatch/events'
 import { lines } from '../../report/lines'
 import { say, stderrLogger } from '../../report/listeners'
-import { BEGIN, type OnDump, type Surroundings } from '../../report/on-dump'
+import { BEGIN, DESTINATION, type OnDump, type Surroundings } from '../../report/on-dump'
+import { placeOf } from './key'
 import { resolveUploadOptions, type UploadOptions } from './options'
 import { startRound } from './rounds'
 import { findPeers } from './store'
@@ -39,5 +40,8 @@ export function uploadTo(options: UploadOptions): OnDump<Dump> {
     TO_STDERR,
   )
   const onDump = ({ file }: Dump): Promise<void> => uploader.send(dirname(file))
-  return Object.assign(onDump, { [BEGIN]: (surroundings: Surroundings) => uploader.begin(surroundings) })
+  return Object.assign(onDump, {
+    [BEGIN]: (surroundings: Surroundings) => uploader.begin(surroundings),
+    [DESTINATION]: placeOf(settings),
+  })
 }

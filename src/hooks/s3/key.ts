@@ -28,16 +28,28 @@ export interface KeySource {
   readonly service: string
 }
 
+interface Destination extends Pick<KeySource, 'template' | 'prefix'> {
+  readonly bucket: string
+  readonly endpoint: string | undefined
+}
+
 export function keysOf({ template, prefix, host, service }: KeySource, name: ParsedName): Keys {
   const { kind, rule, pid, startedAtMs: ms, artefact } = name
   const parts: Record<(typeof KEY_PARTS)[number], string> = {
-    ...{ prefix: prefix.split('/').map(plain).join('/'), host: plain(host), service: plain(service) },
+    ...{ prefix: plainPath(prefix), host: plain(host), service: plain(service) },
     ...{ kind, rule, pid: String(pid), ms: String(ms), name: artefact },
   }
   const filled = template.replace(/<(\w+)>/g, (_whole, part: keyof typeof parts) => parts[part])
   // A part that is empty leaves no empty level.
   const base = filled.split('/').filter(Boolean).join('/')
   return { artefact: `${base}.gz`, sidecar: `${base}.json` }
+}
+
+/** The place in S3 that all keys begin with, for lines: what else is in the URL of `endpoint` may be secret. */
+export function placeOf({ bucket, prefix, template, endpoint }: Destination): string {
+  const levels = template.startsWith('<prefix>') ? plainPath(prefix).split('/').filter(Boolean) : []
+  const at = endpoint === undefined ? '' : ` at ${new URL(endpoint).host}`
+  return `s3://${[bucket, ...levels].join('/')}${at}`
 }
 
 /** @returns Why a template cannot be used; `undefined` when it can. */
@@ -57,6 +69,10 @@ export function metadataOf(entries: Readonly<Record<string, string>>): Record<st
     return [name, line.slice(0, MOST_METADATA_LENGTH)] as const
   })
   return Object.fromEntries(plainEntries.filter(([, text]) => text !== ''))
+}
+
+function plainPath(path: string): string {
+  return path.split('/').map(plain).join('/')
 }
 
 /** Characters that are safe in keys and in URLs. No name is `.` or `..`: some clients take them for directories. */

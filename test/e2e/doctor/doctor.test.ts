@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, existsSync, mkdirSync, readdirSync, watch, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import type { Examination, Finding } from '../../../dist/doctor/index.js'
@@ -122,6 +123,23 @@ describe('doctor', { concurrency: 1 }, () => {
     assert.match(wrong.about('trial of a cpu dump').text, /^made/)
     const missing = await examine(t, { env: { CMM_ENGINE: 'packages' } })
     assert.match(missing.about('start').text, /heapdump \(not installed\)/)
+  })
+
+  test('names the bucket that dumps would be sent to, and sends nothing', async (t) => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => server.close())
+    server.on('connection', () => assert.fail('it was connected to'))
+    const { port } = server.address() as AddressInfo
+    const ofBucket = { CMM_S3_BUCKET: 'evidence', CMM_S3_PREFIX: 'shop' }
+    const env = { ...ofBucket, CMM_S3_ENDPOINT: `http://user:s3cret@127.0.0.1:${port}` }
+    const { about, findings } = await examine(t, { env })
+    assert.equal(
+      about('uploads').text,
+      `dumps are sent to s3://evidence/shop at 127.0.0.1:${port}; not tried`,
+    )
+    assert.match(about('trial of a cpu dump').text, /^made/)
+    assert.doesNotMatch(JSON.stringify(findings), /s3cret/)
   })
 
   test('a preload in its own process stands back', async (t) => {

@@ -80,6 +80,18 @@ test('a group can be switched off and on, whatever else is given for it', () => 
   assert.equal(on?.memory.rule, undefined)
 })
 
+test('a configuration switches a group by true and false too, and by nothing else', () => {
+  const off = readEnvironment({ CMM_CONFIG: '{"cpu":false,"memory":true}' })
+  assert.deepEqual(off, resolveOptions({ memory: {} }))
+  const on = readEnvironment({ CMM_CONFIG: '{"cpu":false}', CMM_CPU_COUNTER: '7' })
+  assert.equal(on?.cpu.rule?.counter, 7)
+  for (const value of ['null', '0', '"false"'])
+    assert.throws(
+      () => readEnvironment({ CMM_CONFIG: `{"cpu":${value}}` }),
+      /^Error: CMM_CONFIG: options\.cpu must be an object/,
+    )
+})
+
 test('a configuration, as JSON or in a file, takes the place of the defaults; variables go before it', (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'environment-'))
   t.after(() => rmSync(directory, { recursive: true, force: true }))

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test, type TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { type EndTurn, takeTurn, turnName } from '../../../src/system/turn'
+import { type EndTurn, takeTurn, turnHolder, turnName } from '../../../src/system/turn'
 import { compileTo, noCompiler } from '../../harness/compiler'
 
 const LONG_MS = Number(process.env['CLUSTER_PATIENCE_MS'] ?? 60_000)
@@ -132,6 +132,23 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
     end()
     ;(await next)()
     assert.deepEqual(steps, ['ends', 'next'])
+  })
+
+  test('shows who has it', async (t) => {
+    const name = newName()
+    assert.equal(turnHolder(name), 'nobody')
+    const end = await taken(name)
+    assert.equal(turnHolder(name), 'this process')
+    end()
+    const other = newName()
+    await holder(t, other)
+    assert.equal(turnHolder(other), 'another')
+  })
+
+  test('does not show it where the list may be forged', async (t) => {
+    const name = newName()
+    await holder(t, [name, ...(await forgedLines(t, name))].join('\t'))
+    assert.equal(turnHolder(name), 'unknown')
   })
 
   test('is for who came first, and who comes when it is free does not overtake those who wait', async () => {
