@@ -13,7 +13,7 @@ const LOOK_MS = 100
  * look. A process that is stopped, or another user, may occupy a place in the queue, and can delay a dump only this long.
  */
 const MOST_DEFERRALS = 10
-/** Looks that find the name taken but no listening socket, after which the name is ignored. A new socket listens one look later. */
+/** Looks that find the name taken but no listening socket, until it is ignored. A new socket listens one look later. */
 const MOST_UNSEEN = 10
 /** Most bytes of `/proc/net/unix` that are read at once: any user can make the list longer, and 30 MiB take two seconds. */
 const MOST_LIST_BYTES = 1024 * 1024

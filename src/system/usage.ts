@@ -213,9 +213,9 @@ function assertOwnProc(): void {
 }
 
 /**
- * Returns why pidusage cannot use `getconf`, if so. pidusage starts it through a shell at its first reading, and prints two stacks
- * to stderr when `getconf` is missing. With a relative or empty entry in PATH, the shell could start a program named `getconf` that
- * another user has put below the working directory.
+ * Returns why pidusage cannot use `getconf`, if so. pidusage starts it through a shell at its first reading, and prints two
+ * stacks to stderr when `getconf` is missing. With a relative or empty entry in PATH, the shell could start a program named
+ * `getconf` that another user has put below the working directory.
  */
 function whyNoGetconf(): string | undefined {
   const directories = (process.env.PATH ?? '/usr/bin:/bin').split(':')
