@@ -5,8 +5,8 @@ export type DumpKind = 'cpu' | 'memory'
 export const OWN_RULES = ['threshold', 'blocked', 'leak', 'manual', 'heap-limit'] as const
 
 /**
- * The reason for a dump: `threshold`, `blocked`, `leak`, `manual`, `heap-limit`, or the name of a rule of the user. The
- * intersection with `{}` keeps the literals in an editor's completions.
+ * The reason for a dump: `threshold`, `blocked`, `leak`, `manual`, `heap-limit`, or the name of a user-defined
+ * rule. The intersection with `{}` keeps the literals in an editor's completions.
  */
 export type DumpRule = (typeof OWN_RULES)[number] | (string & {})
 

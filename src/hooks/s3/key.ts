@@ -7,7 +7,7 @@ export const DEFAULT_KEY = '<prefix>/<host>/<pid>-<ms>-<name>'
 /** Placeholders that a template of keys may contain, in angle brackets. */
 export const KEY_PARTS = ['prefix', 'host', 'service', 'kind', 'rule', 'pid', 'ms', 'name'] as const
 
-/** Placeholders that a template must contain. In containers, processes have the same pid and may dump in the same ms. */
+/** Placeholders that a template must contain: in containers, all processes have the same pid and may dump in the same ms. */
 const NEEDED_PARTS = ['name', 'host'] as const
 
 /** Longest value of one metadata entry, characters. S3 allows 2 KiB for all metadata of an object. */

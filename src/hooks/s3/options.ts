@@ -37,7 +37,7 @@ export interface UploadOptions {
    * @defaultValue 'supported'
    */
   checksums?: 'supported' | 'required' | undefined
-  /** Encryption at rest, in S3's words: `'AES256'`, `'aws:kms'`. @defaultValue the bucket's setting */
+  /** Encryption at rest, as S3 names it: `'AES256'`, `'aws:kms'`. @defaultValue the bucket's setting */
   sse?: string | undefined
   /** KMS key for `sse: 'aws:kms'`. @defaultValue the bucket's setting */
   kmsKeyId?: string | undefined

@@ -58,7 +58,7 @@ export class Uploader {
     this.#report = report
   }
 
-  /** Starts uploads for a monitor. @returns A function for its stop; the last monitor's stop ends the uploads. */
+  /** Starts uploads for a monitor. @returns A function to call when that monitor stops; the last call ends the uploads. */
   begin({ directories, report }: Surroundings): () => void {
     this.#report = report
     this.#users += 1
