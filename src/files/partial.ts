@@ -98,7 +98,10 @@ export function createPartial(
  */
 export function refuseBorrowedUser(): void {
   const [uid, effective] = [process.getuid?.(), process.geteuid?.()]
-  if (uid !== effective) throw new Error(`the process acts for another user: ${effective}, its own is ${uid}`)
+  if (uid !== effective)
+    throw new Error(
+      `no dump while the process acts for another user: effective uid ${effective}, real uid ${uid}`,
+    )
 }
 
 function createUnder(

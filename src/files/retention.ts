@@ -73,7 +73,7 @@ function lossOf(unsent: readonly string[], keep: number, directory: string): str
   if (count === 0) return undefined
   const files = count === 1 ? '1 unsent file was' : `${count} unsent files were`
   const names = unsent.map((file) => basename(file)).join(', ')
-  return `${files} deleted in ${directory}, because keep is ${keep}: ${names}; keep: false leaves them to maxBytes`
+  return `${files} deleted in ${directory}, because keep is ${keep}: ${names}; with keep: false, only maxBytes deletes unsent files`
 }
 
 /**

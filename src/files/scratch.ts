@@ -63,5 +63,5 @@ export function openScratch(directory: string): Scratch {
 function refuseToKeepAName(fd: number): void {
   if (process.platform === 'win32') return
   const { nlink } = fstatSync(fd)
-  if (nlink !== 0) throw new Error('the scratch file has a name that another user gave it')
+  if (nlink !== 0) throw new Error('another user has linked or renamed the temporary file of the dump')
 }

@@ -18,7 +18,7 @@ export async function* withoutUrlContentsOf(chunks: AsyncIterable<Buffer>): Asyn
     open = next.open
     yield Buffer.from(next.done, 'latin1')
   }
-  if (open !== '') throw new Error('it ends within a string')
+  if (open !== '') throw new Error('its JSON ends within a string')
 }
 
 /**
