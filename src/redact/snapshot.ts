@@ -11,7 +11,7 @@ import {
 } from './names'
 import { Output } from './output'
 
-/** Flags of a string in the snapshot's string table. First: the string looks like a name that a programmer wrote. */
+/** First of the flags kept for each string of the snapshot: it looks like a name that a programmer wrote. */
 const LOOKS_WRITTEN = 1
 /** One of V8's shapes (hidden classes) has a property with this name. */
 const IN_A_SHAPE = 2
@@ -147,7 +147,7 @@ function* readStrings(input: Input, heap: Heap): Generator<Buffer, void> {
 }
 
 function judge(raw: Buffer): number {
-  // No name has more than 500 bytes.
+  // A string of more than 500 bytes gets no flags: most of them are content, and decoding takes time.
   if (raw.length > 500) return 0
   const text = textOf(raw)
   let flags = looksWritten(text) ? LOOKS_WRITTEN : 0
