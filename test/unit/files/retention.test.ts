@@ -90,7 +90,7 @@ test('of dumps that are to be sent, those that go unsent are named; those that w
   assert.equal(deleted.length, 3)
   assert.deepEqual(losses, [
     `2 unsent files were deleted in ${directory}, because keep is 1: cpu-1-2.cpuprofile, cpu-1-3.cpuprofile; ` +
-      'keep: false leaves them to maxBytes',
+      'with keep: false, only maxBytes deletes unsent files',
   ])
   // Without a list nothing has been sent.
   rmSync(join(directory, '.cpu-memory-monitor-sent.json'))
