@@ -12,7 +12,7 @@ import { isMainThread } from 'node:worker_threads'
  */
 export function whyNoInspector(): string | undefined {
   if (!process.features.inspector) return 'this Node was built without the inspector'
-  // Node 26 has a flag that allows it; earlier versions have none.
+  // Only Node 26 has a flag that allows the inspector together with --permission.
   const permission = process.permission as { has(scope: string): boolean } | undefined
   if (permission !== undefined && !permission.has('inspector')) return '--permission refuses the inspector'
   return isMainThread ? whyNoSession() : undefined

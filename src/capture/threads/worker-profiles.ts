@@ -307,7 +307,7 @@ class Watched {
       this.#threadId === undefined ? undefined : this.#parts.cpuMs(this.#threadId)
     if (!(await waitForLongStretch({ turn: () => this.#turn(), cpuMs }, this.#over.signal))) return
     this.#hasForgotten = true
-    // If this fails, the profile is still useful.
+    // If this fails, the profile lacks names of functions, but is still useful.
     for (const answer of forgetOptimizedCode((method) => this.#worker.ask(method)))
       answer.catch(() => undefined)
   }

@@ -230,7 +230,7 @@ function readInterpreter(file: string): string | undefined {
     for (let at = 0; at < table.length; at += entrySize) {
       if (table.readUInt32LE(at) !== PT_INTERP) continue
       const [offset, length] = [table.readBigUInt64LE(at + 8), table.readBigUInt64LE(at + 32)]
-      // The last byte is the terminating zero.
+      // Without the last byte, the terminating zero of the path.
       return read(Number(offset), Number(length) - 1).toString('latin1')
     }
     return undefined
