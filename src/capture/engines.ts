@@ -171,7 +171,8 @@ function findStrangers(modules: string, name: string, file: string, place: strin
 export function loadPackage(resolved: ResolvedPackage): unknown {
   const { name, file } = resolved
   if (handedOver.has(resolved)) return handedOver.get(resolved)
-  if (file === undefined) throw new Error(`${name} was passed to the monitor on another thread`)
+  if (file === undefined)
+    throw new Error(`${name} can be used only on the thread that passed it to the monitor`)
   const load = (): unknown => createRequire(file)(file)
   return name === 'heapdump' ? withoutItsSignal(load) : load()
 }

@@ -96,7 +96,7 @@ async function startProfile(
   // V8's profiler samples on a thread of its own. If that thread cannot start, Node 24 and 26 abort, and Node 20 and 22
   // record nothing.
   const noThread = whyNoThreads(1)
-  if (noThread !== undefined) throw new Error(`V8's profiler needs a thread: ${noThread}`)
+  if (noThread !== undefined) throw new Error(`V8's CPU profiler cannot start its thread: ${noThread}`)
   const startedAtMs = monotonicMs()
   const open = openArtefact(job.directory, artefactName(job.baseName, '.cpuprofile'), job.sidecar)
   try {

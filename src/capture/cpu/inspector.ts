@@ -98,7 +98,7 @@ function postStop(session: Session): { answered: Promise<void>; profile: () => S
   return {
     answered,
     profile() {
-      if (!profile) throw failure ?? new Error('Profiler.stop gave no profile')
+      if (!profile) throw failure ?? new Error('the inspector answered Profiler.stop without a profile')
       const { ms: busyMs } = busyTime(profile)
       return { stopPauseMs: stoppedAtMs - acceptedAtMs, busyMs, pieces: profileJson(profile) }
     },

@@ -74,7 +74,7 @@ export async function captureWorkerHeap(
     const { usedSize } = await reached.ask<{ readonly usedSize: number }>('Runtime.getHeapUsage')
     refusal = await judgeRoom(parts.probe, job.directory, worker.id, usedSize)
     if (!refusal && !parts.redact) return await writeSnapshot(reached, job, worker, usedSize, early)
-    const why = refusal ? whyNoRoom(refusal) : 'a snapshot of a worker is not redacted'
+    const why = refusal ? whyNoRoom(refusal) : 'a worker thread cannot write a redacted snapshot'
     const outcome = refusal ? { refusal } : { failure: noSnapshot(worker, why) }
     if (!parts.sampling || refusal?.skip === 'disk') return outcome
     const samplingMs = parts.samplingMs ?? WORKER_SAMPLING_MS
@@ -140,9 +140,9 @@ async function reach(
         if (worker.id === id) resolve(worker)
       },
       detached: (worker) => {
-        if (worker.id === id) giveUp(new Error('it ended during the dump'))
+        if (worker.id === id) giveUp(new Error('the worker ended during the dump'))
       },
-      listed: (error) => reject(error ?? new Error('it has ended')),
+      listed: (error) => reject(error ?? new Error('the worker has ended')),
     }),
   )
   const worker = await within(attached, answerMs, 'NodeWorker.enable')

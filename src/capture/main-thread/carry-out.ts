@@ -108,8 +108,8 @@ export function runOrder(orders: OrderTable, name: string, inputJson: string): s
   try {
     const loaded = loadForkHelper()
     if ('helper' in loaded && loaded.helper.isForkedChild?.() === true)
-      throw new Error('this is a forked child')
-    if (!hasOwn(orders, name)) throw new Error(`no such order: ${name}`)
+      throw new Error('a forked child does not carry out requests to the application')
+    if (!hasOwn(orders, name)) throw new Error(`unknown request to the main thread: ${name}`)
     const run = orders[name as OrderName] as (input: unknown) => unknown
     return toJson({ output: run(parseJson(inputJson)) })
   } catch (error) {
@@ -144,7 +144,7 @@ function readHeapStatistics(): HeapStatistics {
 
 function writeWithHeapdump(engines: Engines, file: string): void {
   const heapdump = enginePackage(engines, 'memory') as HeapdumpPackage
-  let outcome: Error | null = new Error('heapdump did not call back')
+  let outcome: Error | null = new Error('heapdump.writeSnapshot returned without calling its callback')
   heapdump.writeSnapshot(file, (error) => (outcome = error))
   if (outcome) throw outcome
 }

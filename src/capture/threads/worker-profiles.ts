@@ -287,7 +287,7 @@ class Watched {
   /** Called when the worker has ended. A profile that was still running is lost. */
   ended(): void {
     if (this.#state === 'stopped') return
-    if (this.isProfiled) this.#why = 'it ended during the dump'
+    if (this.isProfiled) this.#why = 'the worker ended during the dump'
     this.#state = 'ended'
     this.#settleEnd()
     this.abandon()
@@ -336,7 +336,7 @@ class Watched {
   async #stopped(late: Promise<void>): Promise<Profiler.Profile | undefined> {
     this.abandon()
     if (this.#state === 'starting')
-      this.#why = 'it did not answer Profiler.start: it was in one long native call'
+      this.#why = 'the worker did not answer Profiler.start: it was in one long native call'
     if (this.#state !== 'running') return undefined
     const answer = this.#worker
       .ask<{ profile: Profiler.Profile }>('Profiler.stop')
@@ -345,7 +345,7 @@ class Watched {
       })
     const stopped = await Promise.race([answer, late, this.#end])
     if (stopped && this.#state === 'running') this.#state = 'stopped'
-    else this.#why ??= 'it did not answer Profiler.stop in time'
+    else this.#why ??= 'the worker did not answer Profiler.stop in time'
     return stopped?.profile
   }
 
@@ -371,7 +371,7 @@ class Watched {
     if (this.#state === 'unknown') {
       // A worker that was attached less than 500 ms ago may not have had time to answer.
       if (monotonicMs() - this.#attachedAtMs < ORDER_TIMEOUT_MS) return undefined
-      this.#why = 'it did not answer: it was in one long native call'
+      this.#why = 'the worker did not answer: it was in one long native call'
     }
     return {
       ...{ id, name },

@@ -190,12 +190,13 @@ function explain(
     return { kind: 'stuck', why: 'the child waited for a thread that was not forked' }
   if (signal === undefined) return { kind: 'failed', why: `the child ended without a report: code ${code}` }
   if (signal === SIGALRM) return { kind: 'late', why: WHY.late }
-  if (signal === SIGSYS) return { kind: 'failed', why: 'the child made a system call that is forbidden here' }
+  if (signal === SIGSYS)
+    return { kind: 'failed', why: 'the child made a system call that a seccomp filter forbids' }
   if (signal === SIGKILL)
     return { kind: 'out of memory', why: 'the child was killed, as the kernel does when memory runs out' }
   if (mayStarve && BY_V8.has(signal))
-    return { kind: 'out of memory', why: `the child found no memory (signal ${signal})` }
+    return { kind: 'out of memory', why: `the child could not allocate memory (signal ${signal})` }
   if (BY_V8.has(signal) || CRASHED.has(signal))
-    return { kind: 'stuck', why: `the child ended by signal ${signal}` }
+    return { kind: 'stuck', why: `the child crashed (signal ${signal})` }
   return { kind: 'ended', why: `the child was ended by signal ${signal}` }
 }
