@@ -27,7 +27,7 @@ export interface Job {
   readonly sidecar: KnownBefore
   /** Length of a CPU profile, ms. Heap captures ignore it. */
   readonly durationMs: number
-  /** Of a memory dump: the worker thread whose heap holds most of the memory, if one does. */
+  /** For a memory dump: the worker thread whose heap holds most of the process's memory, if there is one. */
   readonly worker?: WorkerToDump | undefined
 }
 

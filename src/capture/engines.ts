@@ -143,7 +143,7 @@ function findAbove(place: string, name: string, refused: string[]): string | und
       if (file !== undefined && stranger === undefined) return file
       if (stranger !== undefined) refused.push(`${stranger} belongs to another user`)
     } catch {
-      // The package has no entry that Node can load; another copy may lie further up.
+      // The package has no entry point that Node can load. Another copy may be in a parent directory.
     }
     if (directory === dirname(directory)) return undefined
   }

@@ -27,7 +27,7 @@ import { type CpuProfileRequest, type CpuWay, type RunningProfile, samplingInter
 /** Assumed size of a `.cpuprofile`, bytes: enough for the call tree of a large code base and the most samples. */
 export const PROFILE_FILE_BYTES = 16 * 1024 * 1024
 
-/** The parts of a CPU capturer. */
+/** What a CPU capturer needs. */
 export interface CpuCapturerParts {
   readonly mainThread: MainThread
   /** The package for CPU profiles: `engines.cpu` of `resolveEngines`. */

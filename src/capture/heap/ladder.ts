@@ -18,7 +18,7 @@ import { type HeapCapture, type HeapDump, type HeapRung, type Incapable, passOve
 import { type HeapSampling, SAMPLING_WAY, startHeapSampling } from './sampling'
 import { captureWorkerHeap, WORKER_WAY, type WorkerHeapCapture } from './worker-heap'
 
-/** The parts of a heap capturer. */
+/** What a heap capturer needs. */
 export interface HeapCapturerParts {
   readonly mainThread: MainThread
   /** The package for heap snapshots: `engines.memory` of `resolveEngines`. */

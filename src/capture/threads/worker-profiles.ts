@@ -28,7 +28,7 @@ const CLEARLY_BUSIER = 2
 const LEAST_BUSY_SHARE = 0.05
 
 export interface WorkerProfilesParts {
-  /** Opens a session to the main thread. */
+  /** Opens an inspector session to the main thread. */
   readonly connect: () => Session
   /** `threadId` of the calling thread. */
   readonly ownThreadId: number

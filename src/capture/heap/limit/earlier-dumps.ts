@@ -38,7 +38,7 @@ interface FoundDump extends HeapLimitDump {
 
 /** Ending of a claim's name. A claim is a file that one process creates while it marks a sidecar (`.json`) as reported. */
 const CLAIM_SUFFIX = '.reported'
-/** Age from which on a claim (see `CLAIM_SUFFIX`) counts as left behind by a process that died, ms. */
+/** Age from which on a claim, a file that exists while a process marks a sidecar, counts as left by a dead process, ms. */
 const STALE_CLAIM_MS = 60_000
 
 type Marked = (DraftSidecar | Sidecar) & { readonly reported?: unknown }
@@ -232,7 +232,7 @@ function removeStale(claim: string, nowMs: number): void {
     // The difference counts in either direction, because the clock may have been set back.
     if (Math.abs(nowMs - lstatSync(claim).mtimeMs) > STALE_CLAIM_MS) unlinkSync(claim)
   } catch {
-    // There is no such file.
+    // There is no claim to remove.
   }
 }
 
