@@ -121,7 +121,7 @@ test('of a dump that goes while it is read, as one that is being sent, it is not
   t.after(() => closeSync(fd))
   const { losses } = await deleteExpired(directory, HOST, { keep: 1, isSent: true })
   assert.deepEqual(losses, [
-    `1 unsent file was deleted in ${directory}, because keep is 1: cpu-1-2.cpuprofile; keep: false leaves them to maxBytes`,
+    `1 unsent file was deleted in ${directory}, because keep is 1: cpu-1-2.cpuprofile; with keep: false, only maxBytes deletes unsent files`,
     `1 file was deleted in ${directory}, because keep is 1, while a process was reading, perhaps to send: ` +
       'cpu-1-1.cpuprofile; what no line reports as sent is lost',
   ])
