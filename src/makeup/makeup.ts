@@ -63,8 +63,8 @@ export interface MemoryUse {
    */
   readonly unread?: readonly UnreadWorker[]
   /**
-   * All other memory of the process: native memory, code, stacks, SharedArrayBuffers, memory that was freed and not returned to the system, and all memory of `unread`
-   * workers.
+   * All other memory of the process: native memory, code, stacks, SharedArrayBuffers, memory that was freed and not returned to
+   * the system, and all memory of `unread` workers.
    */
   readonly rest: number
   /**
