@@ -93,7 +93,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
     arming = arm((child) => loadJob().writeHeapLimitDump(child, sampler, collectGarbage))
     prepare(firstPlan(arming, writesLine, isThreadWanted))
   } catch (error) {
-    // If only `prepare` failed, the callback is installed. If it is not, this call does nothing.
+    // If `prepare` failed, the callback is installed and must be removed. If `arm` failed, this call does nothing.
     disarm()
     unclaim()
     return otherwise(withoutHelper(messageOf(error), sampler))
@@ -122,7 +122,7 @@ function loadJobIfPossible(): void {
   try {
     loadJob()
   } catch {
-    // The process has no free file descriptor: the child tries again.
+    // Loading fails without a free file descriptor, for example. The forked child then tries again.
   }
 }
 

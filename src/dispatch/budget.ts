@@ -8,7 +8,7 @@ export interface Budget {
 }
 
 /**
- * Token bucket that limits the dumps of one rule.
+ * Token bucket that limits the number of dumps, for example those of one rule.
  *
  * Uses `tryRemoveTokens` of the package `limiter`, which never waits. `removeTokens` would wait for a token, and the
  * dump would be made hours after the spike that it should explain. The limiter is created with the first dump, because

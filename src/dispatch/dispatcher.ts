@@ -133,7 +133,7 @@ export class Dispatcher {
     const request = ownOnly(given)
     if (this.#isStopped) return Promise.resolve(this.#skip(request, 'stopped'))
     if (request.rule === 'manual') return this.#queue(request)
-    // Checked before the gate is entered: no reading counts while a request holds the gate, even if it is refused later.
+    // The budget is checked before the gate is entered, because no reading counts while a request holds the gate.
     const budget = this.#ruleOf(request)?.watched.budget
     if (budget?.isSpent) return Promise.resolve(this.#skip(request, 'limited', { ...budget.terms }))
     const refused = this.#parts.fleet?.refusal(request.kind)
@@ -328,7 +328,7 @@ export class Dispatcher {
     if (this.#running) this.#running.reported ??= result
   }
 
-  /** Returns the time now, ms since 1970, but each time once: file names contain it and must differ. */
+  /** Returns the time now, ms since 1970, and never the same time twice, because the names of a dump's files contain it. */
   #nextStartEpochMs(): number {
     this.#lastStartEpochMs = Math.max(Math.trunc(this.#parts.clock.epochMs()), this.#lastStartEpochMs + 1)
     return this.#lastStartEpochMs

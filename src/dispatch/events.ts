@@ -85,9 +85,9 @@ export interface Leak {
   /** Growth, time, growth per hour, the readings, and what confirms the leak, in words. */
   readonly reason: string
   /**
-   * The functions that hold more than before, with their growth in bytes (estimated from samples), at most five, the largest
-   * first. Empty when allocations are not sampled (`memory.sampling: false`, or a Node without inspector), and when
-   * another user of V8's sampling profiler has stopped it since the latest look at the sites.
+   * Functions whose allocations take more heap than before, with that growth in bytes (estimated from samples): at most
+   * five, the largest first. Empty when allocations are not sampled (`memory.sampling: false`, or a Node without inspector),
+   * and when other code has stopped V8's sampling profiler since the functions were last read.
    */
   readonly sites: readonly GrowingSite[]
 }

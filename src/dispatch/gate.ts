@@ -56,7 +56,7 @@ export class Gate {
     this.evict(this.id)
   }
 
-  /** Frees the gate if the holder with this id has it, for example after its thread has died. */
+  /** Frees the gate (lock for dumps) if the holder with this id has it, for example after its thread has died. */
   evict(id: number): void {
     for (const kind of ['cpu', 'memory'] as const) {
       Atomics.compareExchange(this.#words, HOLDER, held(id, kind), NOBODY)

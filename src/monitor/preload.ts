@@ -36,7 +36,7 @@ export function preload(environment: Readonly<Record<string, string | undefined>
   }
 }
 
-/** Calls `standBack` when the program is a cluster's primary. Runs after the program's start, which loads `cluster`. */
+/** Stops the preloaded monitor in a cluster's primary. Runs after the program's start, in which a primary loads `cluster`. */
 function watchForWorkers(standBack: () => void): void {
   try {
     const { moduleLoadList } = process as unknown as { moduleLoadList?: readonly string[] }

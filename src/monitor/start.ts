@@ -271,8 +271,8 @@ function kindsWatched(settings: Settings): DumpKind[] {
 }
 
 /**
- * Returns the optional packages for the start line. memwatch is listed only if it was loaded. The others are loaded by the
- * first dump and are listed before.
+ * Returns the optional packages for the start line. memwatch is listed only if it could be loaded. The other packages are
+ * listed anyway, because only the first dump loads them.
  */
 function usedPackages({ cpu, memory, leak }: Engines, leakReadings?: ChosenReadings): ResolvedPackage[] {
   const isLeakUsed = leakReadings?.readings.source === leak.package?.name

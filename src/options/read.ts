@@ -26,7 +26,7 @@ export const RESERVED_SIGNALS = new Set([
   'SIGTRAP',
 ])
 
-/** Unknown names that error messages show. Others may be secrets: AWS keys are longer, and URLs have other characters. */
+/** Matches unknown option names that may be shown. Others may be secrets: AWS keys are longer, URLs have other characters. */
 const NAME_OF_OPTION = /^[\w-]{1,32}$/
 
 export function readObject(value: unknown, name: string, keys: readonly string[]): Record<string, unknown> {

@@ -42,7 +42,7 @@ export class ExitWait {
    * Like {@link hold}, but for an inspector session to the main thread.
    *
    * @returns `false`, without a hold, when the main thread may have ended. A dump that began before the exit, and for
-   * which the main thread waits, may still hold.
+   * which the main thread waits, may still open sessions.
    */
   tryHold(): boolean {
     const holdsBefore = Atomics.add(this.#words, HOLDS, 1)
@@ -76,7 +76,7 @@ export class ExitWait {
     return Atomics.load(this.#words, PHASE) !== RUNNING
   }
 
-  /** Called once on the main thread when the process exits. Afterwards no new dump begins, and no session for one. */
+  /** Called once on the main thread when the process exits. Afterwards no new dump begins and opens a session. */
   begin(): void {
     Atomics.store(this.#words, PHASE, EXITING)
   }

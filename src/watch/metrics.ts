@@ -56,7 +56,7 @@ export function createMetrics(main: MainReports): Samplers {
   }
 }
 
-/** Builds the samplers of event loop metrics. Reading a report resets its largest delay, so all samplers share each report. */
+/** Builds the samplers of event loop metrics. Taking a report resets the largest delay, so each report goes to all samplers. */
 function loopSamplers(
   main: Pick<MainReports, 'takeLoop'>,
 ): (valueOf: (loop: LoopReport) => number | undefined) => Sampler {

@@ -38,7 +38,7 @@ import {
 /** Settings of a rule: when to make a dump automatically. */
 export interface RuleSettings<Threshold = number> {
   readonly intervalMs: number
-  /** A number is in the unit of the metric, such as percent of one core or bytes. */
+  /** Readings above it count. If a number, in the unit of the metric, such as percent of one core or bytes. */
   readonly threshold: Threshold
   readonly counter: number
   readonly budget: Budget
