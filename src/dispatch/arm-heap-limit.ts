@@ -81,7 +81,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   if (!('helper' in fork)) return otherwise(withoutHelper(fork.unavailable, sampler))
   const { armHeapLimit: arm, prepareHeapLimit: prepare, disarmHeapLimit: disarm } = fork.helper
   if (!arm || !prepare || !disarm)
-    return otherwise(withoutHelper('the fork helper is of another version', sampler))
+    return otherwise(withoutHelper('the native fork helper is of another version of this package', sampler))
   let unclaim: () => void
   try {
     unclaim = claim(['heap-limit'])
@@ -164,7 +164,7 @@ function firstPlan(arming: number, writesLine: boolean, isThreadWanted: boolean)
     directory: '',
     facts: '',
   }
-  return { arming, options, ...nothing, writesLine, refusal: 'the watch has not begun yet' }
+  return { arming, options, ...nothing, writesLine, refusal: 'the monitor has taken no memory reading yet' }
 }
 
 /**

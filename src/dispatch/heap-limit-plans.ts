@@ -91,7 +91,7 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
 
   const reportIncomplete = (why: string): void => {
     if (!isIncomplete)
-      report.notice(`dumps at V8's heap limit in ${directory} may go uncounted and unreported: ${why}`)
+      report.notice(`dumps at V8's heap limit in ${directory} may be neither counted nor reported: ${why}`)
     isIncomplete = true
   }
 

@@ -31,7 +31,7 @@ export function readLimiter(value: unknown = DEFAULT_LIMITER, name: string): Bud
     throw typeError(name, "an array [n, interval] such as [3, 'hour']", value)
   }
   if (value.length !== 2) {
-    throw rangeError(name, "an array of two, [n, interval], such as [3, 'hour']", value)
+    throw rangeError(name, "an array of two values [n, interval] such as [3, 'hour']", value)
   }
   const [tokens, interval] = value as [unknown, unknown]
   return {

@@ -38,7 +38,7 @@ export function readObject(value: unknown, name: string, keys: readonly string[]
       // The user may have put the value of an option in the place of its name.
       const unknown = NAME_OF_OPTION.test(key)
         ? `${name}.${key}`
-        : `${name}: a name that may be a secret, and is not shown,`
+        : `${name}: a key that is not shown, because it may be a secret,`
       throw new TypeError(`${unknown} is not an option; ${name} takes ${keys.join(', ')}`)
     }
   }

@@ -10,7 +10,7 @@ export const lines = {
     const late =
       lateMs === undefined
         ? ''
-        : `, began ${Math.round(lateMs)} ms late: the main thread accepted no order before`
+        : `, began ${Math.round(lateMs)} ms late: the main thread did not respond before`
     const took = `pause ${Math.round(pauseMs)} ms, took ${Math.round(durationMs)} ms${late}`
     return `${rule} ${kind} dump: ${files.join(', ')} (${way}, ${formatSize(sizeBytes)}, ${took})${inWords(dump)}`
   },

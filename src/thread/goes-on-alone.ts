@@ -4,5 +4,5 @@ export function goesOnAlone(childPid: number): string {
   // When the first process of a container exits, the kernel kills all others in it.
   return process.pid === 1
     ? `the process is PID 1 and exits, which also ends ${child}, before its heap snapshot is complete`
-    : `the process exits; ${child} writes the heap snapshot to its end`
+    : `the process exits; ${child} completes the heap snapshot`
 }

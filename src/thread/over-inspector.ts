@@ -104,7 +104,7 @@ function evaluate(session: Session, expression: string): Promise<string> {
       if (error) {
         reject(error)
       } else if (answer.exceptionDetails) {
-        reject(new Error(`the main thread's hook failed: ${causeOf(answer.exceptionDetails)}`))
+        reject(new Error(`the monitor's call on the main thread failed: ${causeOf(answer.exceptionDetails)}`))
       } else {
         resolve(String(answer.result.value))
       }
@@ -146,7 +146,7 @@ export function createOrderHook(
     while ((mail = receiveMessageOnPort(port) as typeof mail)) posted.set(mail.message.slot, mail.message)
     const order = posted.get(slot)
     posted.delete(slot)
-    if (!order) return toJson({ error: 'the order did not arrive' })
+    if (!order) return toJson({ error: 'the request to the main thread did not arrive' })
     const { runOrder } = require('../capture/main-thread/carry-out') as typeof carryOut
     return runOrder(orders(), order.name, order.input)
   }

@@ -304,7 +304,7 @@ function startHere(
   const onChild = (pid: number | undefined): void => void (childPid = pid)
   const main = new LocalReports()
   const watch = startWatch(settings, { mainThread, gate, report, main, onChild, isTakingOver })
-  const unseen = settings.cpu.blockedMs === undefined ? '' : ', where a blocked event loop goes unseen'
+  const unseen = settings.cpu.blockedMs === undefined ? '' : ' (a blocked event loop is not detected there)'
   onStarted({ thread: thread + unseen, isOnOwnThread: false, ways: watch.ways() })
   return endingAtExit(watch, report, main, () => childPid)
 }

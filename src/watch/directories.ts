@@ -22,7 +22,7 @@ export async function prepareDirectories(
     if (mode !== undefined)
       report.notice(
         `other users can read dumps in ${directory}: its file system gives files the mode ${mode}; ` +
-          'mount it so that they get 0600, or choose another profileDir',
+          'mount it so that files get the mode 0600, or choose another profileDir',
       )
     return why === undefined
   })

@@ -344,8 +344,8 @@ function observerFor(report: Report, onChild: WatchSurroundings['onChild']): Cap
   return {
     orderLate: (order) =>
       report.notice(
-        `the main thread has not accepted the order ${order} for ${ORDER_TIMEOUT_MS} ms: ` +
-          `it is in one long native call, or gets no CPU; the wait goes on`,
+        `the main thread has not responded to the call ${order} for ${ORDER_TIMEOUT_MS} ms: ` +
+          `it is in one long native call, or gets no CPU; the monitor keeps waiting`,
       ),
     childAtWork: (pid) => onChild?.(pid),
     samplingWasStopped: () => report.notice(STARTED_AGAIN),
