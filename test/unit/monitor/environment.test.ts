@@ -153,7 +153,10 @@ test('no error shows a piece of CMM_CONFIG, which may hold a password', () => {
     [`{"redis":{"url":"${url}"},}`, /cannot be read: the JSON is damaged at position 45$/],
     [`{"cpu":"${url}"}`, /^CMM_CONFIG: options\.cpu must be an object; received a text, which is not shown$/],
     [`{"fleet":{"url":"${url}"}}`, /^CMM_CONFIG: options\.fleet must be .*; received an object$/],
-    [`{"${url}":1}`, /^CMM_CONFIG: options: a name that may be a secret, and is not shown, is not an option/],
+    [
+      `{"${url}":1}`,
+      /^CMM_CONFIG: options: a key that is not shown, because it may be a secret, is not an option/,
+    ],
   ]
   for (const [CMM_CONFIG, message] of cases)
     assert.throws(
