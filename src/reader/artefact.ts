@@ -1,5 +1,5 @@
 // Parses the names of the monitor's files, and the `.json` description beside each. No other file of the reader does so.
-import { lstatSync, statSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { basename } from 'node:path'
 import { OWN_RULES, parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
 import type { MemoryUse, ThreadKind, ThreadUse, UnreadWorker } from '../makeup/makeup'
@@ -85,9 +85,8 @@ export function descriptionsOf(path: string): readonly string[] {
   return [path.replace(/\.gz$/, '') + SIDECAR_SUFFIX, path + SIDECAR_SUFFIX]
 }
 
-/** Returns a note for the report if the description beside an artefact is a symbolic link or belongs to another user. */
-export function foreignDescription(path: string): readonly string[] {
-  const owner = statSync(path, { throwIfNoEntry: false })?.uid
+/** Returns a note for the report if the description beside an artefact is a symbolic link or belongs to another user than `owner`. */
+export function foreignDescription(path: string, owner: number): readonly string[] {
   const isForeign = descriptionsOf(path).some((candidate) => {
     const stats = lstatSync(candidate, { throwIfNoEntry: false })
     return stats !== undefined && (stats.isSymbolicLink() || stats.uid !== owner)
@@ -99,11 +98,12 @@ export function foreignDescription(path: string): readonly string[] {
 /**
  * Reads the `.json` description beside an artefact. `undefined` if the monitor wrote none, or if its owner is not the artefact's.
  * Never throws.
+ *
+ * @param owner - Id of the user that owned the artefact when it was read or listed. By now another file may have its name.
  */
-export function readCircumstances(path: string): Circumstances | undefined {
+export function readCircumstances(path: string, owner: number): Circumstances | undefined {
   for (const candidate of descriptionsOf(path)) {
     try {
-      const owner = statSync(path).uid
       const found = circumstancesOf(parse(readRegular(candidate, MAX_SIDECAR_BYTES, owner)))
       if (found !== undefined) return found
     } catch {

@@ -83,16 +83,16 @@ function read(directory: string): Incident[] {
 }
 
 /** The verdict on a dump from the profile of the thread at fault. A snapshot is not read: that takes too long for a list. */
-function quickVerdict({ files }: Incident): string {
+function quickVerdict({ files, owners }: Incident): string {
   const [main = ''] = files
-  const circumstances = readCircumstances(main)
+  const circumstances = owners[0] === undefined ? undefined : readCircumstances(main, owners[0])
   const worker = readName(main)?.worker
   const profile = files.find((file) => !/\.heapsnapshot/.test(file) && readName(file)?.worker === worker)
   const thread = circumstances?.thread === undefined ? '' : `${circumstances.thread}: `
   const owner = circumstances?.owner === undefined ? thread : `${circumstances.owner.sentence} `
   if (profile === undefined) return `${owner}Read it with: report ${basename(main)}`
   try {
-    const input = open(profile)
+    const input = open(profile, owners[files.indexOf(profile)])
     if (input.sizeBytes > MAX_READ_BYTES)
       return `${owner}The profile is too large for this list; read it with: report ${basename(main)}`
     const part = ofThread(readProfilePart(input, NO_SOURCE_MAPS, MAX_READ_BYTES), circumstances)

@@ -69,6 +69,15 @@ describe('doctor', { concurrency: 1 }, () => {
     assert.match(stdout, /problem +trial of a memory dump: not made: its directory cannot be written/)
   })
 
+  test('shows what a terminal obeys as text', async (t) => {
+    const directory = join(scratch(t), 'a\u001b]0;title\u0007b')
+    mkdirSync(directory)
+    const env = programEnvironment({ CMM_PROFILE_DIR: directory })
+    const { stdout } = await runToEnd([process.execPath, CLI, 'doctor'], { cwd: directory, env })
+    assert.ok(stdout.includes('a\\u{1b}]0;title\\u{7}b'), stdout)
+    assert.ok(!stdout.includes('\u001b'))
+  })
+
   test('the defaults are no finding, a number above the heap limit is one', async (t) => {
     const small = { execArgv: ['--max-old-space-size=80'] }
     const usual = await examine(t, small)

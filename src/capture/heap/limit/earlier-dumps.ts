@@ -218,7 +218,8 @@ function readSidecarWhole(path: string): Marked | undefined {
     const stats = fstatSync(descriptor)
     if (!isOwnAlone(stats) || stats.size > MAX_SIDECAR_BYTES) return undefined
     const json = parseJson(readFileSync(descriptor, 'utf8')) as Partial<Marked> | null
-    const isSidecar = typeof json?.where?.host === 'string' && typeof json.where.limits === 'object'
+    const { host, limits }: Partial<Marked['where']> = json?.where ?? {}
+    const isSidecar = typeof host === 'string' && typeof limits === 'object' && (limits as unknown) !== null
     return isSidecar ? (json as Marked) : undefined
   } catch {
     return undefined
