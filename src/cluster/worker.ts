@@ -222,7 +222,8 @@ class WorkerSide {
       this.#report.warn(unwrittenLine(process.pid, deadlineMs))
       process.exit(1)
     }, deadlineMs)
-    await this.#evidence?.write(reason)
+    const isBegun = await this.#evidence?.write(reason)
+    if (isBegun === false) this.#send({ kind: 'undumped' })
   }
 
   /**

@@ -62,6 +62,13 @@ export class DumpBudget {
     return this.#startInterval().tryRemoveTokens(1)
   }
 
+  /** Returns the token of a dump that was not made. The interval begins anew. */
+  returnToken(): void {
+    const spent = this.#terms.tokensPerInterval - this.left
+    this.#limiter = undefined
+    if (spent > 1) this.#startInterval().tryRemoveTokens(spent - 1)
+  }
+
   /** Returns the limiter. The first call creates it, and so begins the interval. */
   #startInterval(): RateLimiter {
     const { tokensPerInterval, intervalMs } = this.#terms

@@ -88,9 +88,9 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
   test('where a neighbour under the same memory limit keeps its turn, a worker waits for half of the deadline and goes with code 0, with a line', async (t) => {
     const group = limitedTo(t, 2e9)
     if ('reason' in group) return t.skip(group.reason)
-    await neighbourWithTurn(t, group.procs)
+    const neighbour = await neighbourWithTurn(t, group.procs)
     const profileDir = folder(t)
-    const options = { dump: { profileDir, deadline: 6000 } }
+    const options = { dump: { profileDir, deadline: 6000, limiter: [1, 'hour'] as const } }
     const running = await start(t, options, { joinCgroup: group.procs })
     const pid = await leak(t, running)
     await running.recycled(1)
@@ -102,6 +102,11 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
         'm',
       ),
     )
+    // That dump was not made, so the next worker may still write the one that the budget allows.
+    neighbour.kill()
+    await leak(t, running)
+    await running.recycled(2)
+    assert.equal(snapshots(profileDir).length, 1)
   })
 
   test('all workers share one budget, and a line reports a dump that it does not allow', async (t) => {

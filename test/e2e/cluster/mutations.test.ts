@@ -22,6 +22,14 @@ interface Mutant {
 
 const MUTANTS: readonly Mutant[] = [
   {
+    without: 'the token that a dump gives back that was not begun',
+    file: 'dist/cluster/worker.js',
+    find: 'if (isBegun === false)',
+    put: 'if (false)',
+    suite: 'e2e/cluster/dump',
+    name: 'where a neighbour under the same memory limit keeps its turn, a worker waits for half of the deadline and goes with code 0, with a line',
+  },
+  {
     without: 'the linger',
     file: 'dist/cluster/drain/connections.js',
     find: 'now >= allFrom && idleMs >= GRACE_MS',
