@@ -1,22 +1,19 @@
-import { closeSync, openSync, readlinkSync, readSync, statSync } from 'node:fs'
-import { createServer, Server } from 'node:net'
-import { hasDescriptor } from '../base/descriptors'
-import { Promise } from '../base/globals'
+import { statSync } from 'node:fs'
 import { monotonicMs, pause } from '../base/time'
+import { type HeldSocket, loadForkHelper, type SocketHelper } from '../capture/heap/fork/helper'
 import { limitedGroups, readTotalMemory } from './limits'
 import { type ReadKernelFile, readKernelFile } from './proc'
 
 /** Interval at which a process that waits for its turn tries again, ms. */
 const LOOK_MS = 100
 /**
- * Looks at which a process leaves a free turn to those who came before it. They take it at their next look; but a place may be
- * held by a stopped process or by another user, who must not delay a dump by more than this.
+ * Looks in a row that find nobody of this user with the turn, after which a process that is not the next tries to take it, and goes on
+ * without it where it cannot. Whoever is the next takes it at the next look; but a place may be held by a stopped process or by another
+ * user, who must not delay a dump by more than this, and so may the name of the turn.
  */
-const MOST_DEFERRALS = 10
-/** Looks in a row that find the turn taken by a socket that does not listen. A turn that was just taken does at the next look. */
-const MOST_UNSEEN = 10
-/** Bytes of the kernel's list of sockets that are read in one look: any user can make it longer, and 30 MiB take two seconds. */
-const MOST_LIST_BYTES = 1024 * 1024
+const MOST_IDLE_LOOKS = 10
+/** Processes whose order is kept. A few microseconds each for one that comes. */
+const MOST_PLACES = 32
 
 /** Ends a turn, so that the next process can take it. */
 export type EndTurn = () => void
@@ -26,20 +23,19 @@ export interface TurnTerms {
   readonly longestMs: number
   /** Ends the wait early when it is aborted. */
   readonly early: AbortSignal
-  /** Name of the socket that represents the turn; absent where processes share no memory limit. */
+  /** Name of the socket that represents the turn, with the effective user in it; absent where processes share no memory limit. */
   readonly name?: string | undefined
 }
 
 /**
  * Waits for this process's turn: of the processes under one memory limit, one at a time takes a heap snapshot. A turn
  * is an abstract Unix socket that listens: the kernel gives its name to one process, and frees it when that process
- * ends in any way. So is a place in the queue, whose name ends with the time at which the waiting began: who came first is next.
+ * ends in any way. So is a place in the queue.
  *
- * Any user can occupy such a name, and by a line break in another name write lines into the list in which holders are looked up. So a
- * name is free when it can be taken, whatever the list says, and a turn is ignored that is held by no process of this user, or of which
- * the list does not show one holder that listens.
+ * Any user can occupy such names. So nothing is waited for but a turn whose holder is of this user by the word of the kernel; others
+ * can take the order away, and no dump.
  *
- * @returns `undefined` when another process had the turn for all of `longestMs`. Otherwise a function that ends the
+ * @returns `undefined` when another process of this user had the turn when `longestMs` were over. Otherwise a function that ends the
  * turn; also when the wait was ended early or there is nothing to wait for.
  */
 export async function takeTurn({
@@ -47,29 +43,32 @@ export async function takeTurn({
   early,
   name = turnName(),
 }: TurnTerms): Promise<EndTurn | undefined> {
-  if (name === undefined) return nothing
+  const sockets = socketsOf(loadForkHelper())
+  if (name === undefined || !sockets) return nothing
   const until = monotonicMs() + longestMs
-  const holders = new Holders()
-  let place: Place | undefined
-  let deferrals = 0
-  let unseen = 0
+  const queue = new Queue(sockets, name)
+  const holder = new Holder(sockets, name)
+  let idleLooks = 0
   try {
     for (;;) {
-      const { holder, places } = readQueue(name)
-      const isNext = !places.some((other) => !place || other < place.name)
-      if (isNext || holder !== undefined || deferrals >= MOST_DEFERRALS) {
-        const occupied = await occupy(name)
-        if (occupied !== 'taken') return occupied
-        unseen = holder === undefined ? unseen + 1 : 0
-      } else deferrals++
-      if (early.aborted || (holder !== undefined && holders.isStranger(holder)) || unseen >= MOST_UNSEEN)
-        return nothing
-      if (monotonicMs() >= until) return undefined
-      place ??= await takePlace(name)
+      const isLate = monotonicMs() >= until
+      const isLast = isLate || idleLooks >= MOST_IDLE_LOOKS
+      if (queue.advance() || isLast) {
+        const turn = sockets.listenAt(name)
+        if (turn) return () => sockets.closeSocket(turn)
+      }
+      const who = holder.look()
+      if (early.aborted || who === 'other' || (who === 'nobody' && isLast)) return nothing
+      if (isLate) return undefined
+      idleLooks = who === 'nobody' ? idleLooks + 1 : 0
       await pause(LOOK_MS, early)
     }
+  } catch {
+    // No such socket can be made: by the limit of descriptors, or by a filter of system calls.
+    return nothing
   } finally {
-    place?.leave()
+    queue.leave()
+    holder.leave()
   }
 }
 
@@ -80,126 +79,92 @@ export function turnName(read: ReadKernelFile = readKernelFile): string | undefi
   try {
     // Device and inode are the same through every mount of the hierarchy.
     const { dev, ino } = statSync(group.directory)
-    return `\0cpu-memory-monitor/${process.geteuid?.()}/${dev}:${ino}`
+    return `cpu-memory-monitor/${process.geteuid?.()}/${dev}:${ino}`
   } catch {
     return undefined
   }
 }
 
-/** `listen` as it was when this module was loaded: a cluster worker replaces it to track the application's servers. */
-// eslint-disable-next-line @typescript-eslint/unbound-method -- called with the server as `this` below
-const { listen } = Server.prototype
-
-function occupy(name: string): Promise<EndTurn | 'taken'> {
-  return new Promise((resolve) => {
-    const server = createServer((socket) => socket.destroy())
-    server.once('error', ({ code }: NodeJS.ErrnoException) =>
-      // Where no such socket can be created, as with --permission, processes do not take turns.
-      resolve(code === 'EADDRINUSE' ? 'taken' : nothing),
-    )
-    server.once('listening', () => {
-      server.unref()
-      resolve(() => server.close())
-    })
-    try {
-      // Exclusive: otherwise a cluster worker would ask its primary to listen.
-      listen.call(server, { path: name, exclusive: true })
-      server.unref()
-    } catch {
-      resolve(nothing)
-    }
-  })
-}
-
 const nothing: EndTurn = () => undefined
 
-interface Place {
-  /** Sorts behind the names of those who came before. */
-  readonly name: string
-  readonly leave: () => void
+function socketsOf(loaded: ReturnType<typeof loadForkHelper>): SocketHelper | undefined {
+  const { helper } = { helper: undefined, ...loaded }
+  return helper?.listenAt && (helper as SocketHelper)
 }
 
-/** The clock is the kernel's, the same in all processes. */
-async function takePlace(name: string): Promise<Place | undefined> {
-  const place = `${name}/${Math.floor(monotonicMs() * 1000)
-    .toString()
-    .padStart(16, '0')}`
-  const leave = await occupy(place)
-  return leave === 'taken' ? undefined : { name: place, leave }
+/**
+ * Places in the order of their numbers, each a socket: the process at the first is the next. One that comes starts behind the last, and
+ * moves as long as the place before it is free, so that it overtakes nobody.
+ */
+class Queue {
+  readonly #sockets: SocketHelper
+  readonly #name: string
+  #number = MOST_PLACES + 1
+  #place: HeldSocket | undefined
+
+  constructor(sockets: SocketHelper, name: string) {
+    this.#sockets = sockets
+    this.#name = name
+  }
+
+  /** @returns Whether this process is the next. */
+  advance(): boolean {
+    while (this.#number > 1) {
+      const next = this.#sockets.listenAt(`${this.#name}/${this.#number - 1}`)
+      if (!next) return false
+      this.leave()
+      this.#place = next
+      this.#number--
+    }
+    return true
+  }
+
+  leave(): void {
+    if (this.#place) this.#sockets.closeSocket(this.#place)
+  }
 }
 
-/** Judges whether a process of this user holds a name, once per holder: it reads the descriptors of all of them. */
-class Holders {
-  #known: string | undefined
-  #suspect: string | undefined
-  #doubts = 0
+/** Finds out who has the turn. */
+class Holder {
+  readonly #sockets: SocketHelper
+  readonly #name: string
+  #connection: HeldSocket | undefined
+
+  constructor(sockets: SocketHelper, name: string) {
+    this.#sockets = sockets
+    this.#name = name
+  }
 
   /**
-   * Whether no holder is among this user's processes, by two checks of one holder or three of several in a row: a process of this
-   * user may have ended just before a check, and another user may take the name anew between two.
+   * The credentials of a connection are those with which its other side began to listen: they do not change with the process that has
+   * the socket by now, such as a program with the set-user-ID bit. This user's own processes listen with this effective user, which is
+   * in the name, and root's with none other; so root is no exception.
+   *
+   * A connection stays open until the holder ends its turn: a new one at each look would fill the list of those that wait there.
    */
-  isStranger(inode: string): boolean {
-    if (inode === this.#known) return false
-    const isOwn = hasDescriptor(
-      (path, pid) => readlinkSync(path) === `socket:[${inode}]` && isStartedByUser(pid),
-    )
-    if (isOwn) {
-      this.#known = inode
-      this.#doubts = 0
-      return false
-    }
-    this.#doubts += inode === this.#suspect ? 2 : 1
-    this.#suspect = inode
-    return this.#doubts >= 3
+  look(): 'own' | 'other' | 'nobody' {
+    if (this.#connection && this.#sockets.isConnected(this.#connection)) return 'own'
+    this.leave()
+    this.#connection = this.#sockets.connectTo(this.#name)
+    if (!this.#connection) return 'nobody'
+    return isOwnUser(this.#sockets.peerUid(this.#connection)) ? 'own' : 'other'
+  }
+
+  leave(): void {
+    if (this.#connection) this.#sockets.closeSocket(this.#connection)
+    this.#connection = undefined
   }
 }
 
-/** A program such as `su` runs as root and keeps the descriptors of the user who started it. That user is its real one. */
-function isStartedByUser(pid: number): boolean {
-  const [, real] = /^Uid:\t(\d+)\t/m.exec(readKernelFile(`/proc/${pid}/status`) ?? '') ?? []
-  return real !== undefined && Number(real) === process.getuid?.()
-}
+const ALL_USERS = /^ *0 +0 +4294967295\n$/
 
-/** Stands for a holder where the list shows several, or is too long. No process has a socket of this inode. */
-const UNKNOWN_HOLDER = 'unknown'
-
-/** A stream socket that is bound and not connected, in `/proc/net/unix`: its inode, and its name with an `@` for each zero byte. */
-const BOUND_SOCKET = /^[\da-f]+: [\da-f]+ [\da-f]+ [\da-f]+ 0001 01 +(\d+) @(.*)$/
-
-/** The inode of the socket that is the turn, and the names of the places. */
-function readQueue(name: string): {
-  readonly holder: string | undefined
-  readonly places: readonly string[]
-} {
-  const turn = name.slice(1)
-  const places: string[] = []
-  const list = readSocketList()
-  if (list === undefined) return { holder: UNKNOWN_HOLDER, places }
-  let holder: string | undefined
-  for (const line of list.split('\n')) {
-    if (!line.includes(turn)) continue
-    const [, inode, padded = ''] = BOUND_SOCKET.exec(line) ?? []
-    const shown = padded.replace(/@+$/, '')
-    if (shown === turn) holder = holder === undefined ? inode : UNKNOWN_HOLDER
-    else if (shown.startsWith(`${turn}/`)) places.push(`\0${shown}`)
-  }
-  return { holder, places }
-}
-
-/** @returns `undefined` when the list is too long; an empty one where there is none. */
-function readSocketList(): string | undefined {
-  const buffer = Buffer.allocUnsafe(MOST_LIST_BYTES)
-  let length = 0
-  try {
-    const fd = openSync('/proc/net/unix', 'r')
-    try {
-      for (let count = -1; count !== 0 && length < MOST_LIST_BYTES; length += count)
-        count = readSync(fd, buffer, length, MOST_LIST_BYTES - length, null)
-    } finally {
-      closeSync(fd)
-    }
-  } catch {
-    return ''
-  }
-  return length < MOST_LIST_BYTES ? buffer.toString('latin1', 0, length) : undefined
+/** In a user namespace the kernel shows all users that it does not map as one. A process that is that one cannot tell its own. */
+export function isOwnUser(
+  uid: number,
+  own = process.geteuid?.(),
+  read: ReadKernelFile = readKernelFile,
+): boolean {
+  if (uid !== own) return false
+  const unmapped = Number(read('/proc/sys/kernel/overflowuid') ?? 65_534)
+  return uid !== unmapped || ALL_USERS.test(read('/proc/self/uid_map') ?? '')
 }

@@ -203,7 +203,7 @@ function sentOf({ place }: Place, { endpoint = '', bucket, prefix }: UploadSetti
 function turnName(place: string): string | undefined {
   if (process.platform !== 'linux') return undefined
   const { dev, ino } = statSync(place)
-  return `\0cpu-memory-monitor/${process.geteuid?.()}/s3/${dev}:${ino}`
+  return `cpu-memory-monitor/${process.geteuid?.()}/s3/${dev}:${ino}`
 }
 
 async function sendOne({ name }: Waiting, place: Place, round: Round, sent: SentList): Promise<void> {

@@ -123,8 +123,38 @@ export interface GcTimeHelper {
   gcTimeMs(): number
 }
 
+/** A socket of the native part. It is closed at the latest when its thread ends. */
+export interface HeldSocket {
+  readonly isHeldSocket?: never
+}
+
+/**
+ * Abstract Unix sockets, by which processes take turns. None of the calls blocks. From any thread. A name has 1 to 107 bytes,
+ * without the zero byte before it.
+ */
+export interface SocketHelper {
+  /**
+   * Takes the name, and listens there. Connections are left to wait.
+   *
+   * @returns `undefined` when another socket has the name.
+   * @throws An `Error` with `errno` where there can be no such socket.
+   */
+  listenAt(name: string): HeldSocket | undefined
+  /**
+   * @returns `undefined` when no socket with that name listens, or too many connections wait there.
+   * @throws An `Error` with `errno` where there can be no such socket.
+   */
+  connectTo(name: string): HeldSocket | undefined
+  /** Whether the socket to which a connection leads is still open. */
+  isConnected(socket: HeldSocket): boolean
+  /** The effective user of the process to whose socket a connection leads, at the time when it began to listen. */
+  peerUid(socket: HeldSocket): number
+  /** Idempotent. */
+  closeSocket(socket: HeldSocket): void
+}
+
 /** The native part, in C: see `src/native/fork-helper.h`. */
-export interface ForkHelper extends Partial<HeapLimitHelper>, Partial<GcTimeHelper> {
+export interface ForkHelper extends Partial<HeapLimitHelper>, Partial<GcTimeHelper>, Partial<SocketHelper> {
   /**
    * Finds the memory that V8 keeps out of forks, so that the next `fork` need not. Takes as long as the fork itself:
    * call it shortly before, on a thread other than the main one. Without it `fork` does this itself.
