@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { messageOf, parseJson } from '../../base/globals'
 import { formatSize } from '../../base/size'
+import { epochMs } from '../../base/time'
 import { holdDirectory } from '../../files/directory'
 import { type ArtefactExtension, parseArtefactName, type ParsedName } from '../../files/names'
 import { SENT_FILE } from '../../files/sent-list'
@@ -75,6 +76,8 @@ export type RoundNews =
 
 /** A neighbour that has its turn longer than this has more to send, ms. */
 const TURN_MS = 300
+/** What waits longer than this while a neighbour has its turn counts as what stays, ms: the neighbour may hang. */
+const LONG_WAIT_MS = 600_000
 
 /** What the functions of a round share. */
 interface Round extends RoundOrder {
@@ -109,13 +112,14 @@ export async function runRound(
         // Read anew in the turn: a neighbour may have sent some of it.
         const sent = sentOf(place, order.settings)
         failed ??= await sendAll(place, round, sent)
-        await makeRoom(place, round, sent, failed !== undefined)
       }
-      const end = await within(directory, (place) => {
-        if (order.settings.deleteAfterUpload) deleteReported({ directory, place }, order.settings)
-        return inTurn({ directory, place }, round, send)
+      await within(directory, async (path) => {
+        const place = { directory, place: path }
+        if (order.settings.deleteAfterUpload) deleteReported(place, order.settings)
+        const end = await inTurn(place, round, send)
+        isBusy ||= end === 'busy'
+        await makeRoom(place, round, failed ? Infinity : end === 'busy' ? epochMs() - LONG_WAIT_MS : 0)
       })
-      isBusy ||= end === 'busy'
     }
     return failed ?? { type: isBusy ? 'busy' : 'done', hasAnswered: round.hasAnswered }
   } catch (error) {
@@ -141,7 +145,7 @@ async function within<T>(directory: string, work: (place: string) => Promise<T>)
   }
 }
 
-/** One process at a time sends from a directory and deletes there: the kernel takes the turn back from one that dies. */
+/** One process at a time sends from a directory: the kernel takes the turn back from one that dies. */
 async function inTurn(
   place: Place,
   round: Round,
@@ -334,15 +338,17 @@ function sentenceOf({ makeup, why: { kind } }: Pick<Sidecar, 'makeup' | 'why'>):
 }
 
 /**
- * Deletes the oldest of what stays unsent, as far as it exceeds the limit: what cannot be sent, and all that waits while S3 takes
- * nothing.
+ * Deletes the oldest of what stays unsent, as far as it exceeds the limit: what cannot be sent, and what waits while S3 takes nothing.
+ * Needs no turn: two processes choose the same artefacts, and the later one finds nothing to delete.
+ *
+ * @param beforeMs - Artefacts from before this time count as what stays.
  */
-async function makeRoom(place: Place, round: Round, sent: SentList, isFailed: boolean): Promise<void> {
+async function makeRoom(place: Place, round: Round, beforeMs: number): Promise<void> {
   const { settings, done, early, tell } = round
   if (early.aborted) return
-  const unsent = await listUnsent(place, round, sent, ['unsendable'])
+  const unsent = await listUnsent(place, round, sentOf(place, settings), ['unsendable'])
   const stays = ({ name }: Waiting): boolean =>
-    isFailed || done.get(join(place.directory, name.artefact)) === 'unsendable'
+    name.startedAtMs < beforeMs || done.get(join(place.directory, name.artefact)) === 'unsendable'
   for (const { name } of chooseOverflow(unsent.filter(stays), settings.maxBytes)) {
     const stats = lstatSync(join(place.place, name.artefact), { throwIfNoEntry: false })
     if (stats && deleteArtefact(place.place, name, stats))
