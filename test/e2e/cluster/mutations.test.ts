@@ -302,6 +302,14 @@ const MUTANTS: readonly Mutant[] = [
     name: 'cannot be had by another user: a name that one occupies stops nothing',
   },
   {
+    without: 'a new look at who has the turn once the holder has ended',
+    file: 'dist/system/turn.js',
+    find: 'this.#connection && this.#sockets.isConnected(this.#connection)',
+    put: 'this.#connection',
+    suite: 'unit/system/turn',
+    name: 'cannot be had by another user who takes the name from a neighbour that ends',
+  },
+  {
     without: 'a look at the memory after the turn, not before it',
     file: 'src/dispatch/dump-once.ts',
     find: 'const endTurn = await dump.takeTurn(dump.early)',

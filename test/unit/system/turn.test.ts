@@ -134,7 +134,9 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
       const end = await taken(name)
       const next = taken(name)
       end()
-      ;(await next)()
+      const endNext = await next
+      assert.equal(await takeTurn({ name, longestMs: 250, early: never() }), undefined, 'it is its own turn')
+      endNext()
     },
   )
 
@@ -174,6 +176,20 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
       const name = newName()
       await holder(t, name, 65_534, 'anew')
       assert.ok(await takeTurn({ name, longestMs: 2000, early: never() }))
+    },
+  )
+
+  test(
+    'cannot be had by another user who takes the name from a neighbour that ends',
+    { skip: isRoot === true ? false : isRoot },
+    async (t) => {
+      const name = newName()
+      const neighbour = await holder(t, name)
+      // Tries again every ms.
+      await holder(t, name, 65_534)
+      const next = taken(name)
+      neighbour.kill('SIGKILL')
+      ;(await next)()
     },
   )
 
