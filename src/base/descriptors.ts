@@ -1,16 +1,17 @@
 import { readdirSync, statSync } from 'node:fs'
 
 /**
- * Whether a process of this user has a descriptor that matches. Other users' descriptors cannot be listed. `false` where there is
- * no /proc.
+ * Whether any process of this user has an open file descriptor that matches. Other users' descriptors cannot be listed.
+ * `false` where there is no /proc.
  *
- * @param matches - Gets the path of a descriptor in /proc, and the process. Where it throws, the descriptor was closed meanwhile.
+ * @param matches - Called with a path such as `/proc/1/fd/3`, and the process id. An error it throws counts as no
+ * match: the descriptor was closed in the meantime.
  */
 export function hasDescriptor(matches: (path: string, pid: number) => boolean): boolean {
   const uid = process.geteuid?.()
   return numbersIn('/proc').some((pid) => {
     const directory = `/proc/${pid}`
-    // Of a large machine this saves most of the work.
+    // Processes of other users are skipped early: on a large machine they are the majority.
     if (!isTrue(() => statSync(directory).uid === uid)) return false
     return numbersIn(`${directory}/fd`).some((fd) => isTrue(() => matches(`${directory}/fd/${fd}`, pid)))
   })
@@ -26,7 +27,7 @@ function numbersIn(directory: string): readonly number[] {
   }
 }
 
-/** A process may end, and a descriptor be closed, at any moment. */
+/** Returns the result of `look`, or `false` if it throws: a process may end, and a descriptor be closed, at any moment. */
 function isTrue(look: () => boolean): boolean {
   try {
     return look()

@@ -1,7 +1,7 @@
 /**
- * Globals that the monitor needs after its start, as they were when this module was loaded. Applications replace them,
- * delete them (`delete globalThis.Atomics` is found in hardening snippets) or freeze `globalThis`, after which Node can
- * no longer define the globals that it creates on first use (AbortController).
+ * Globals, saved when this module is loaded, before an application replaces them, deletes them (hardening snippets
+ * contain `delete globalThis.Atomics`) or freezes `globalThis`. On a frozen `globalThis` Node cannot define the globals
+ * that it creates on first use, such as AbortController.
  */
 export const { AbortController, Atomics, Promise } = globalThis
 
@@ -25,8 +25,8 @@ export function ownOnly<Given extends object>(given: Given): Given {
 }
 
 /**
- * Text of an error for a log line. Takes any thrown value, also an error of another vm context, for which `instanceof`
- * is false. Never throws, and never returns the bare word "undefined".
+ * Returns the text of an error for a log line. Accepts any thrown value, even an error of another vm context, for which
+ * `instanceof Error` is false. Never throws, and never returns the bare word "undefined".
  */
 export function messageOf(error: unknown): string {
   try {
@@ -39,12 +39,12 @@ export function messageOf(error: unknown): string {
   }
 }
 
-/** The code of a system error, such as `ENOSPC`, without the path that its message has; the message of any other error. */
+/** Returns the code of a system error, such as `ENOSPC`: its message would contain a path. For other errors, the message. */
 export function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? messageOf(error)
 }
 
-/** The first line of {@link messageOf}: errors of native addons continue with a list of paths. */
+/** Returns the first line of {@link messageOf}: errors of native addons continue with a list of paths. */
 export function firstLineOf(error: unknown): string {
   return messageOf(error).split('\n', 1)[0] ?? ''
 }

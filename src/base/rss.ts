@@ -1,6 +1,6 @@
 const residentSetSize = process.memoryUsage.rss.bind(process)
 
-/** Resident set size of the process, bytes; `undefined` without a free descriptor, for Node opens a file to read it. */
+/** Resident set size of this process, bytes. `undefined` without a free file descriptor: Node opens a file to read it. */
 export function readRss(): number | undefined {
   try {
     return residentSetSize()
@@ -9,7 +9,7 @@ export function readRss(): number | undefined {
   }
 }
 
-/** Memory of the process beside a heap of that size, bytes. */
+/** Resident memory of this process outside a V8 heap of `heapBytes`, bytes; never negative. */
 export function readRssBeside(heapBytes: number): number {
   return Math.max(0, (readRss() ?? 0) - heapBytes)
 }

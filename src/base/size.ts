@@ -1,8 +1,8 @@
 import type bytesPackage from 'bytes'
 
 /**
- * The package `bytes` parses as much of a string as it can and ignores the rest: `'1.2gbb'` and `'1g'` give 1, `'512m'`
- * gives 512. So the whole string is checked first.
+ * Matches a size such as `'1.2gb'` as a whole. The package `bytes` alone parses the number at the start and ignores the
+ * rest: `'1.2gbb'` and `'1g'` give 1, `'512m'` gives 512.
  */
 const WHOLE_SIZE = /^\s*\d+(?:\.\d+)?\s*(?:b|kb|mb|gb|tb|pb)?\s*$/i
 
@@ -10,21 +10,21 @@ const WHOLE_SIZE = /^\s*\d+(?:\.\d+)?\s*(?:b|kb|mb|gb|tb|pb)?\s*$/i
 export function parseSize(text: string): number | undefined {
   if (!WHOLE_SIZE.test(text)) return undefined
   const sizeBytes = bytes().parse(text.trim()) ?? undefined
-  // Hundreds of digits are Infinity, a threshold that nothing passes.
+  // Hundreds of digits give Infinity: such a threshold would never be exceeded.
   return Number.isFinite(sizeBytes) ? sizeBytes : undefined
 }
 
-/** Formats bytes to be read by people, e.g. `1.2GB`. */
+/** Formats a number of bytes for people, e.g. `1.2GB`. */
 export function formatSize(sizeBytes: number): string {
   try {
     return bytes().format(sizeBytes, { decimalPlaces: 1 }) ?? `${sizeBytes}B`
   } catch {
-    // Without a free descriptor the package cannot be loaded; a line with plain bytes is better than none.
+    // The package cannot be loaded without a free file descriptor; a log line with plain bytes is better than none.
     return `${sizeBytes}B`
   }
 }
 
-/** Loads the package on first use: an application whose thresholds are percentages does not need it. */
+/** Loads the package `bytes` on first use: an application whose thresholds are percentages does not need it. */
 function bytes(): typeof bytesPackage {
   return require('bytes') as typeof bytesPackage
 }

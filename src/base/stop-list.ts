@@ -1,13 +1,13 @@
 type Stop = () => void | Promise<void>
 
-/** Functions that stop what has been started, called in reverse order. */
+/** A list of functions that stop what was started; they are called in reverse order. */
 export interface StopList {
   add(stop: Stop): void
-  /** Idempotent, never rejects. The first function is called synchronously, each other one after the previous. */
+  /** Calls all functions, the first one synchronously, each other one after the previous. Idempotent, never rejects. */
   stop(): Promise<void>
 }
 
-/** @param onFailure - Called with each error of a stop function; the others are still called. Must not throw. */
+/** @param onFailure - Called with each error of a stop function; the other functions are still called. Must not throw. */
 export function createStopList(onFailure: (error: unknown) => void): StopList {
   const stops: Stop[] = []
   let stopping: Promise<void> | undefined

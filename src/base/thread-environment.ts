@@ -2,9 +2,9 @@ import type { WorkerOptions } from 'node:worker_threads'
 import { OWN_THREAD_NAME } from './thread-figures'
 
 /**
- * Environment variables for a thread that this library starts: the application's, without NODE_OPTIONS, which would run
- * the application's preloads and loaders a second time, and NODE_V8_COVERAGE, which would make the thread write a
- * coverage file.
+ * Returns the environment variables for a worker thread of this library: the application's, without NODE_OPTIONS and
+ * NODE_V8_COVERAGE. NODE_OPTIONS would run the application's preloads and loaders a second time. NODE_V8_COVERAGE would
+ * make the thread write a coverage file.
  */
 export function threadEnvironment<Value>(
   environment: Readonly<Record<string, Value>>,
@@ -14,8 +14,8 @@ export function threadEnvironment<Value>(
 }
 
 /**
- * How a thread of this library is started beside the application: the application's preloads and loaders must not run a
- * second time, and an empty `execArgv` alone does not stop those of NODE_OPTIONS. Its output goes nowhere.
+ * Returns the options for a worker thread of this library. The application's preloads and loaders must not run a second
+ * time: `execArgv` drops those of the command line, `env` those of NODE_OPTIONS. The thread's output is discarded.
  */
 export function ownThreadOptions(): WorkerOptions {
   return {

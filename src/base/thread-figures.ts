@@ -1,9 +1,9 @@
-// The readings of threads that the folder `system` takes and the folder `makeup` combines.
+// Types of readings about threads: `src/system` takes the readings, `src/makeup` combines them.
 
-/** The `name` of each thread that this package starts, in whichever copy of it: none is a worker of the application. */
+/** `name` of each worker thread that any copy of this package starts: these threads are not workers of the application. */
 export const OWN_THREAD_NAME = 'cpu-memory-monitor'
 
-/** Heap of a thread, read on that thread, bytes. */
+/** Heap sizes of a thread, read on that thread, bytes. */
 export interface HeapFigures {
   /** Time of the reading, monotonic clock, ms. */
   readonly atMs: number

@@ -2,15 +2,15 @@ import * as nodeTimers from 'node:timers'
 import { Promise } from './globals'
 
 /**
- * Node's timers as they were when this module was loaded. Applications and their tests replace the global ones. With
- * fake timers the watch would take no readings, a dump would never end, and the main thread would look blocked.
+ * Node's timers, saved when this module is loaded, before applications and their tests replace the global ones. With
+ * fake timers no reading would be taken, a dump would never end, and the main thread would look blocked.
  */
 export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = nodeTimers
 
-/** The longest delay that a timer of Node can hold, ms; a timer with a longer one fires at once. */
+/** Longest delay of a Node timer, ms; a timer with a longer delay fires at once. */
 export const MAX_TIMER_MS = 2_147_483_647
 
-/** Time from a start until code is loaded that only a longer life needs, ms: most processes of a build are over by then. */
+/** Delay after the start before code for long-lived processes is loaded, ms: most processes of a build end sooner. */
 export const AFTER_START_MS = 1000
 
 /** Resolves after `delayMs`, or as soon as the signal `early` is aborted. Does not keep the process alive. */
@@ -27,7 +27,7 @@ export function pause(delayMs: number, early?: AbortSignal): Promise<void> {
   })
 }
 
-/** The clocks that are passed to code that depends on time, ms. */
+/** Clocks and a timer, passed as a parameter to code that depends on time. */
 export interface Clock {
   /** Monotonic clock, which is never set back. */
   readonly monotonicMs: () => number
@@ -37,7 +37,7 @@ export interface Clock {
   readonly later: (delayMs: number, callback: () => void) => void
 }
 
-/** Node's clocks as they were when this module was loaded: applications and their tests replace them too. */
+/** Node's clocks, saved when this module is loaded, before applications and their tests replace them. */
 const readMonotonicNs = process.hrtime.bigint.bind(process.hrtime)
 const readEpochMs = Date.now.bind(Date)
 
@@ -67,10 +67,10 @@ export function tenths(ms: number): number {
 
 /**
  * Repeats an asynchronous function. The timer is one-shot and re-armed after each round, so a slow round delays the
- * next one instead of overlapping it, and unref'd, so it does not keep the process alive.
+ * next one instead of overlapping it. The timer is unref'd, so it does not keep the process alive.
  *
  * @param intervalMs - Time from the end of one round to the start of the next, ms.
- * @param round - Must not reject.
+ * @param round - The function to repeat. Must not reject.
  * @returns A function that stops the loop; its promise resolves when a round that is under way has ended.
  */
 export function startLoop(intervalMs: number, round: () => Promise<void>): () => Promise<void> {

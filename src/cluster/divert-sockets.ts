@@ -2,8 +2,11 @@ import type { ChildProcess } from 'node:child_process'
 import { Socket } from 'node:net'
 
 /**
- * From now on a socket that the application's code in the primary sends to this worker goes to another one, in the same
- * call. When there is no other, or the message carries no socket, the worker gets it as before.
+ * Wraps `worker.send` in the primary: a socket that the application sends to this draining worker goes to another
+ * worker, in the same call. A message without a socket goes to this worker as before, and so does a socket when there
+ * is no other worker.
+ *
+ * @param other - Returns the worker that gets the socket.
  */
 export function divertSockets(worker: ChildProcess, other: () => ChildProcess | undefined): void {
   const sendToWorker = worker.send.bind(worker) as Send

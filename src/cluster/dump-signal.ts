@@ -1,8 +1,8 @@
 const SIGNAL = 'SIGUSR2'
 
 /**
- * Keeps a process alive that gets the monitor's default signal and does not listen for it. Sent to all processes of a
- * service (`pkill -USR2 -f server.js`), the signal also reaches the primary and workers without a monitor, and would
+ * Keeps a process without a monitor alive when it gets SIGUSR2, the monitor's default signal. Sent to all processes of
+ * a service (`pkill -USR2 -f server.js`), the signal also reaches the primary and workers without a monitor, and would
  * end them. The listener is removed, and not added again, when the application or a monitor adds one. Does not keep the
  * event loop running.
  *
@@ -15,14 +15,14 @@ export function surviveDumpSignal(onSignal: () => void): () => void {
     process.off('newListener', stepAside)
     process.off(SIGNAL, listener)
   }
-  // In a later tick, when the other listener is there: without any, a signal in between would end the process.
+  // Removed in the next tick, when the new listener is in place: a signal that finds no listener ends the process.
   const stepAside = (event: string | symbol) => {
     if (event === SIGNAL) process.nextTick(remove)
   }
   try {
     process.on(SIGNAL, listener)
   } catch {
-    // Windows has no such signal.
+    // Windows has no SIGUSR2.
     return () => undefined
   }
   process.on('newListener', stepAside)

@@ -2,9 +2,9 @@ import type { EventEmitter } from 'node:events'
 import type { CrashCause, DrainReason, RecycleReason } from './plan/events'
 import type { SlotState } from './plan/slot'
 
-/** The worker of an event. */
+/** Identifies the worker of an event. */
 export interface WorkerIdentity {
-  /** Key in `cluster.workers`; 0 for a worker that could not be started. */
+  /** Key of the worker in `cluster.workers`; 0 for a worker that could not be started. */
   readonly id: number
   /** Process id; 0 for a worker that could not be started. */
   readonly pid: number
@@ -24,35 +24,44 @@ export interface WorkerEnd {
 /** Why a worker was lost. */
 export interface WorkerLoss {
   readonly cause: CrashCause
-  /** ms from the time when the worker was ready to its end; 0 when it never was. */
+  /** Time from when the worker was ready to its end, ms; 0 when it never was ready. */
   readonly uptime: number
-  /** With `'start-timeout'`: the addresses of the worker that it was to replace, if it did not listen on them. */
+  /**
+   * With `'start-timeout'`: the addresses of the worker to be replaced on which this worker did not listen. Empty if what
+   * `runFunc` returned had not settled.
+   */
   readonly missing: readonly string[]
 }
 
 /** Events of the primary's handle. A listener that throws is logged and affects nothing else. */
 export interface ClusterEvents {
-  /** A worker is ready: it serves. */
+  /** A worker is ready and serves. */
   ready: [WorkerMemory]
   /** A worker is above its limit and waits for its replacement. */
   over: [WorkerMemory & { readonly limit: number }]
-  /** The replacement of a worker begins. */
+  /** The replacement of a worker begins: a new worker is forked, or, with `maxSurge: 0`, this worker drains first. */
   recycle: [WorkerMemory & { readonly reason: RecycleReason }]
   /**
-   * A worker is about to be ordered to drain: it accepts no more connections. Code of the application that hands
-   * sockets to workers should leave it out from now on, except for clients with a session there.
+   * A worker is about to drain: it will accept no more connections. Application code that hands sockets to workers
+   * should skip this worker from now on, except for clients with a session there.
    */
   drain: [WorkerMemory & { readonly reason: DrainReason }]
-  /** A replaced worker has ended. `ms`: time since the order to drain; `rss`: bytes when the order was given. */
+  /** A replaced worker has ended. `ms`: time from the order to drain to the end; `rss`: bytes at the time of the order. */
   recycled: [WorkerMemory & WorkerEnd & { readonly reason: RecycleReason; readonly ms: number }]
-  /** A worker was lost: it ended without an order, could not be started, or lost its channel to the primary. */
+  /** A worker was lost: it ended unexpectedly, could not be started, or lost its channel to the primary. */
   crash: [WorkerIdentity & WorkerEnd & WorkerLoss]
-  /** Workers end soon after they were ready: none is forked for `ms`. */
+  /**
+   * Workers ended before or soon after they were ready: no worker is forked for `ms`. `step`: number of such failures
+   * in a row.
+   */
   backoff: [{ readonly ms: number; readonly step: number }]
-  /** A worker was above the limit as soon as it was ready: replacing it cannot help, so it stays. Emitted once. */
+  /**
+   * A worker was above the limit within `minLifetime` after it was ready: the next replacement waits for `ms`.
+   * `lifetime`: time from ready to above the limit, ms.
+   */
   thrash: [WorkerIdentity & { readonly lifetime: number; readonly ms: number }]
   /**
-   * A worker was above the limit as soon as it was ready: its replacement would be too, so it is not replaced. Emitted
+   * A worker was above the limit as soon as it was ready, and its replacement would be too: it is not replaced. Emitted
    * once.
    */
   'limit-unreachable': [WorkerMemory & { readonly limit: number }]
@@ -69,7 +78,7 @@ export interface WorkerStats extends WorkerMemory {
 
 /** State of the cluster now, and counts since the start. */
 export interface ClusterStats {
-  /** Number of workers that are to serve. */
+  /** Wanted number of workers. */
   readonly count: number
   readonly workers: readonly WorkerStats[]
   readonly forks: number
@@ -78,8 +87,8 @@ export interface ClusterStats {
 }
 
 /**
- * Result of `run`. In a worker it is inert: it emits nothing, `stats()` is empty and `stop()` does nothing, so that the
- * same code can run in both.
+ * Result of `run`. In a worker it is inert, so that the same code can run in primary and worker: it emits nothing,
+ * `stats()` is empty and `stop()` does nothing.
  */
 export interface Cluster extends EventEmitter<ClusterEvents> {
   stats(): ClusterStats

@@ -26,7 +26,7 @@ namespace memory {
 }
 
 declare const exports: { run: unknown }
-// Never used: Node reads this line without running it, to find the export for `import { run }`.
+// Has no effect at run time: Node scans the text of this file for `exports.run` to support `import { run }`.
 exports.run = run
 
 export = memory

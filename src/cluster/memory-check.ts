@@ -5,14 +5,14 @@ import { processUsage } from '../system/usage'
 export interface MemoryCheck {
   readonly limitBytes: number
   readonly intervalMs: number
-  /** Number of readings in a row above the limit that count as being over it. */
+  /** Number of readings above the limit in a row after which the worker counts as over the limit. */
   readonly confirm: number
-  /** Reads the memory, bytes; `undefined` when there is no reading now, which leaves the count of readings as it is. */
+  /** Returns the resident set size, bytes; `undefined` when it cannot be read now: the reading is then skipped. */
   readonly readRss: () => number | undefined
   readonly onReading: (rssBytes: number, isOver: boolean) => void
 }
 
-/** Reads, in a worker, its own memory at an interval. Does not keep the process alive. */
+/** Reads the memory of this worker at an interval. Does not keep the process alive. Returns a function that stops it. */
 export function startMemoryCheck(check: MemoryCheck): () => void {
   let breaches = 0
   const stop = startLoop(check.intervalMs, () => {
@@ -28,7 +28,7 @@ export function startMemoryCheck(check: MemoryCheck): () => void {
 
 export interface ResidentSetWatch<Key> {
   readonly intervalMs: number
-  /** Returns the processes to read now. */
+  /** Returns the process ids of the workers to read now. */
   readonly pids: () => ReadonlyMap<Key, number>
   readonly onReadings: (rssBytes: ReadonlyMap<Key, number>) => void
   /** Called once when readings begin to fail, and not again until one has succeeded. */
@@ -36,8 +36,8 @@ export interface ResidentSetWatch<Key> {
 }
 
 /**
- * Reads, in the primary, the memory of all workers in one call per interval, because a worker that hangs does not
- * report its own.
+ * Reads in the primary the memory of all workers, in one call per interval: a worker that hangs does not report its
+ * own.
  *
  * @returns A function that stops the readings.
  */
@@ -63,7 +63,7 @@ export function watchResidentSets<Key>(watch: ResidentSetWatch<Key>): () => void
   return () => void stop()
 }
 
-/** Used where pidusage would end the process: it would be the first to start libuv's pool, which cannot start. */
+/** Replaces pidusage where libuv's thread pool cannot start: pidusage would start the pool, and that ends the process. */
 const withoutPidusage = (): Promise<Map<number, never>> => Promise.resolve(new Map<number, never>())
 
 function rssByKey<Key>(

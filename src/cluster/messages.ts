@@ -2,17 +2,18 @@ import { randomUUID } from 'node:crypto'
 import type { DrainReason } from './plan/events'
 
 /**
- * Node delivers a message whose `cmd` begins with `NODE_` as 'internalMessage', never as 'message', on both ends of a
- * channel and with both serializations; its own handlers ignore a command that they do not know
+ * Event that carries the messages of this library. Node delivers a message whose `cmd` begins with `NODE_` as
+ * 'internalMessage', never as 'message', on both ends of a channel and with both serializations; Node's own handlers
+ * ignore a command that they do not know
  * (https://nodejs.org/api/child_process.html#subprocesssendmessage-sendhandle-options-callback, `isInternal` in
  * https://github.com/nodejs/node/blob/v24.0.0/lib/internal/child_process.js). So no listener of the application for
- * 'message', on `process`, `cluster`, `worker` or `cluster.worker`, receives a message of this library, and no listener here
- * receives one of the application's.
+ * 'message' (on `process`, `cluster`, `worker` or `cluster.worker`) receives a message of this library, and no listener
+ * here receives one of the application's.
  */
 export const EVENT = 'internalMessage'
 const COMMAND = 'NODE_CPU_MEMORY_MONITOR'
 
-/** Environment variable with the primary's process id and the cluster's secret, for its workers. */
+/** Environment variable that gives the workers the primary's process id and the cluster's secret. */
 const VARIABLE = 'CPU_MEMORY_MONITOR_PRIMARY'
 
 const SIZES = ['started', 'reading', 'over'] as const
@@ -33,7 +34,7 @@ export type FromWorker =
    * - joined: the worker has called `run`
    * - asked: a signal or the application asks the worker to leave
    * - closed: the worker drains and accepts no more connections
-   * - enough: the primary's code is to hand the worker no more sockets
+   * - enough: the primary is to hand this worker no more sockets; it answers with 'last'
    * - drained: the worker has finished its work and begins to write a dump
    */
   | { readonly kind: (typeof SIGNS)[number] }
@@ -45,23 +46,22 @@ export type FromPrimary =
       /** Whether to write a heap snapshot when the last connection has ended. */
       readonly dump: boolean
     }
-  /** The answer to 'enough': all sockets that were handed to the worker came before this message. */
+  /** Answers the worker's 'enough': every socket handed to the worker was sent before this message. */
   | { readonly kind: 'last' }
 
-/** @returns A word that only this cluster's processes know: users may forge messages that an application forwards. */
+/** @returns A random secret that authenticates messages: users may forge messages that an application forwards. */
 export function createSecret(): string {
   return randomUUID()
 }
 
-/** @returns The variable for the environment of a worker. */
+/** @returns The environment variable for a worker. */
 export function workerEnvironment(secret: string): Record<string, string> {
   return { [VARIABLE]: `${process.pid}:${secret}` }
 }
 
 /**
- * Removes the secret from the environment, so that processes started by this worker do not inherit it. A process that
- * was started before `run` was called has inherited it, but is no child of the primary: its parent's process id
- * differs.
+ * Reads the secret and removes it from the environment, so that processes started by this worker do not inherit it. A
+ * process that was started before that has inherited the variable, but gets no secret: its parent is not the primary.
  *
  * @returns `undefined` when this worker was not forked by `run`, as under PM2 in cluster mode.
  */
@@ -99,7 +99,7 @@ export function fromPrimary(received: unknown, secret: string): FromPrimary | un
   return { kind: 'drain', reason, dump }
 }
 
-/** Reads own properties only: `Object.prototype` may be polluted. */
+/** Returns the fields of a message of this cluster. Reads own properties only: `Object.prototype` may be polluted. */
 function unseal(received: unknown, secret: string): Record<string, unknown> | undefined {
   if (typeof received !== 'object' || received === null) return undefined
   if (own(received, 'cmd') !== COMMAND || own(received, 'secret') !== secret) return undefined

@@ -20,7 +20,7 @@ import type { BackoffSettings } from './plan/backoff'
 /** Called once in each worker, to start the application. Its result is awaited. */
 export type RunFunction = () => unknown
 
-/** First and longest delay before a worker is forked again that ended soon after it was ready. */
+/** Exponential delays before a new worker is forked after one that ended before or soon after it was ready. */
 export interface BackoffOptions {
   /** First delay, ms: a whole number from 1 to 2147483647. Doubled with every further failure. @defaultValue 1000 */
   base?: number | undefined
@@ -36,15 +36,15 @@ export interface ClusterDumpOptions {
    * @defaultValue 60000
    */
   deadline?: number | undefined
-  /** Budget of dumps for all workers together. @defaultValue [3, 'hour'] */
+  /** Budget of dumps for all workers together: a number of dumps per interval. @defaultValue [3, 'hour'] */
   limiter?: LimiterOption | undefined
   /** Directory for the files; created if missing. @defaultValue process.cwd() */
   profileDir?: string | undefined
-  /** Number of such dumps kept in the directory: a whole number, at least 0, or `false` for all. @defaultValue 10 */
+  /** Number of these dumps kept in the directory: a whole number, at least 0, or `false` for all. @defaultValue 10 */
   keep?: number | false | undefined
   /**
-   * Write snapshots without the contents of strings, numbers and regular expressions, as `memory.redact` of the monitor.
-   * Also those at V8's heap limit, which a monitor in the worker leaves to the cluster.
+   * Write snapshots without the contents of strings, numbers and regular expressions, like the monitor's
+   * `memory.redact`. Applies also to snapshots at V8's heap limit, which a monitor in the worker leaves to the cluster.
    *
    * @defaultValue false
    */
@@ -81,38 +81,42 @@ export interface ClusterOptions {
    */
   linger?: number | undefined
   /**
-   * Deadline for a worker to be ready, ms: 1 to 2147483647; then SIGKILL. Environment: `START_TIMEOUT`.
+   * Deadline for a worker to become ready, ms: 1 to 2147483647; then the primary sends SIGKILL. Environment:
+   * `START_TIMEOUT`.
    *
    * @defaultValue 30000
    */
   startTimeout?: number | undefined
   /**
-   * A worker that ends within this time after it was ready makes its successor wait, ms. From 0.
+   * A worker that ends within this time after it was ready, ms, delays the fork of its successor. From 0.
    *
    * @defaultValue 10000
    */
   minUptime?: number | undefined
   /**
-   * A worker above the limit within this time after it was ready makes the next replacement wait, ms. From 0.
+   * A worker that exceeds the limit within this time after it was ready, ms, delays the next replacement. From 0.
    *
    * @defaultValue 10000
    */
   minLifetime?: number | undefined
-  /** Delays after workers that ended soon after they were ready, and between replacements that follow too soon. */
+  /**
+   * Delays of a fork after a worker ended before or soon after it was ready (`minUptime`), and of a replacement after
+   * one exceeded the limit within `minLifetime`.
+   */
   backoff?: BackoffOptions | undefined
   /**
-   * 1: the replacement serves before the old worker drains, so the machine must have memory for one more worker. 0: it
-   * is forked when the old one has stopped accepting; needs at least two workers.
+   * 1: the replacement serves before the old worker drains, so the machine must have memory for one more worker. 0: the
+   * replacement is forked when the old worker has stopped accepting; needs at least two workers.
    *
    * @defaultValue 1
    */
   maxSurge?: 0 | 1 | undefined
-  /** Number of readings in a row above the limit that make a worker ask to be replaced: at least 1. @defaultValue 1 */
+  /** A worker asks to be replaced after this many readings above the limit in a row: at least 1. @defaultValue 1 */
   confirm?: number | undefined
   /**
-   * Bytes or a size such as `'600mb'`, above the limit, or 0 for none. The primary reads the memory of all workers
-   * itself; a worker above this is replaced before all others, and gets SIGKILL if it hangs. About 1.5 times the limit
-   * is sensible.
+   * A second limit above the first: bytes or a size such as `'600mb'`, or 0 for none. The primary reads the memory of
+   * all workers itself. A worker above this limit is replaced before all others, and gets SIGKILL if it hangs. About
+   * 1.5 times the limit is sensible.
    *
    * @defaultValue 0
    */
@@ -124,19 +128,20 @@ export interface ClusterOptions {
    */
   signals?: readonly NodeJS.Signals[] | undefined
   /**
-   * A thread in each worker (10 to 18 MB) that ends the process when the primary is gone and the event loop stuck.
+   * Start a thread in each worker (10 to 18 MB) that ends the worker when the primary is gone and the worker's event
+   * loop is stuck.
    *
    * @defaultValue false
    */
   watchdog?: boolean | undefined
   /**
-   * Write a heap snapshot of a worker that was above the limit, when its last connection has ended. It delays neither
-   * the worker's replacement nor the next one. `{}` uses the defaults.
+   * Write a heap snapshot of a worker that was above the limit, when its last connection has ended. The snapshot delays
+   * neither the worker's replacement nor the next one. `{}` uses the defaults.
    *
    * @defaultValue false
    */
   dump?: ClusterDumpOptions | false | undefined
-  /** Receives one line per event; `false`: no lines. @defaultValue a line per event to stderr */
+  /** Receives one log line per event; `false`: no lines. @defaultValue a line per event to stderr */
   logger?: Logger | false | undefined
 }
 
@@ -167,12 +172,12 @@ export interface ClusterSettings {
   readonly confirm: number
   readonly signals: readonly NodeJS.Signals[]
   readonly watchdog: boolean
-  /** Settings of dumps; `undefined`: no dumps. */
+  /** Settings of dumps; `undefined`: no dumps are written. */
   readonly dump: ClusterDumpSettings | undefined
   readonly logger: Logger | false | undefined
 }
 
-/** Other tools use the name `CPU_COUNT` too: a larger value is meant for them, or a mistake. */
+/** Maximum number of workers. A larger `CPU_COUNT` is a mistake, or meant for another tool that reads the same variable. */
 export const MAX_COUNT = 1024
 export const DEFAULT_CHECK_INTERVAL_MS = 5000
 export const DEFAULT_KILL_TIMEOUT_MS = 5000
@@ -243,7 +248,7 @@ export function resolveClusterOptions(
   })
 }
 
-/** @throws TypeError when one of the two is not a function. */
+/** @throws TypeError when `runFunc` is no function, or `cleanFunc` is given and is none. */
 export function checkFunctions(runFunc: unknown, cleanFunc: unknown): void {
   if (typeof runFunc !== 'function') throw typeError('runFunc', 'a function', runFunc)
   if (cleanFunc !== undefined && typeof cleanFunc !== 'function') {

@@ -5,14 +5,14 @@ import type { OrphanThreadData } from './orphan-watchdog'
 /** Interval at which the thread checks whether the primary still exists, ms. */
 const POLL_MS = 200
 
-/** A main thread that has not noticed the primary's end after this time (ms) is stuck. */
+/** If the main thread has not noticed the primary's end after this time, ms, its event loop is stuck. */
 const STUCK_MS = 1000
 
 const { parentPid, known, deadlineMs } = workerData as OrphanThreadData
 
 let orphanedMs = 0
 
-// Counted in ticks, not by a clock: while the process is stopped, no time passes for the main thread either.
+// Counts ticks instead of reading a clock: while the process is stopped (SIGSTOP), the main thread cannot run either.
 setInterval(() => {
   if (process.ppid === parentPid) return
   orphanedMs += POLL_MS

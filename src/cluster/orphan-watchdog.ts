@@ -5,7 +5,7 @@ import { ownPackageDirectory } from '../capture/own-package'
 import { whyNoThreadOfOurs } from '../capture/thread-limit'
 import { KILL_GRACE_MS } from './plan/roster'
 
-/** Data with which the thread is started. */
+/** Data passed to the thread at its start. */
 export interface OrphanThreadData {
   readonly parentPid: number
   /** Shared with the main thread. Its one element is 1 when the main thread has noticed that the primary is gone. */
@@ -15,13 +15,13 @@ export interface OrphanThreadData {
 }
 
 export interface OrphanWatchdog {
-  /** Called when the main thread has noticed that the primary is gone, and drains. */
+  /** To be called when the main thread has noticed that the primary is gone, and drains. */
   noteOrphaned(): void
 }
 
 /**
- * Guards against a worker that outlives its primary with a stuck event loop: no timer of the main thread can end it, and no
- * primary is left to send SIGKILL. A thread of its own can.
+ * Starts a thread that ends this worker when it outlives its primary with a stuck event loop: no timer of the main
+ * thread fires then, and no primary is left to send SIGKILL.
  *
  * @param onFailure - Called when the thread cannot start or dies; the worker then runs without it.
  */

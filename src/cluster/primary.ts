@@ -18,6 +18,7 @@ import {
   createLogger,
   cutLine,
   drainLine,
+  type LineFacts,
   LINES,
   type Publication,
   spentLine,
@@ -27,25 +28,28 @@ import {
   WARNINGS,
 } from './report'
 
-/** Forks the workers and keeps their number constant. */
+/** Forks the workers and keeps their number constant. Returns the handle of the cluster. */
 export function runPrimary(settings: ClusterSettings): Cluster {
   const primary = new Primary(settings)
   primary.start()
   return primary
 }
 
-/** Delay before a worker's signal counts, ms: of a signal to the process group, the primary's own copy comes first. */
+/**
+ * Delay before the primary acts on a worker's message 'asked', ms. A signal to the process group causes one, but also
+ * reaches the primary itself, which is to act first.
+ */
 const GROUP_SIGNAL_MS = 100
 
-/** A second signal within this time (ms) is the same Ctrl-C, forwarded by a launcher: no user is that fast. */
+/** A second signal within this time, ms, is the same Ctrl-C, forwarded by a launcher: no user is that fast. */
 const SAME_SIGNAL_MS = 500
 
-/** Reasons to drain a worker that a heap snapshot can explain. */
+/** Reasons to drain a worker for which a heap snapshot is written: the others have nothing to do with memory. */
 const ABOUT_MEMORY: ReadonlySet<DrainReason> = new Set<DrainReason>(['over', 'hard-limit'])
 
 const NO_WORKER: WorkerIdentity = { id: 0, pid: 0 }
 
-/** Carries out what the reconciler decides; only this class touches processes, timers and signals. */
+/** Executes the actions of the reconciler, a pure state machine. Only this class touches processes, timers and signals. */
 class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   readonly #reconciler: Reconciler
   readonly #workers = new Map<WorkerKey, Worker>()
@@ -53,7 +57,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   readonly #inputs: ClusterInput[] = []
   readonly #secret = createSecret()
   readonly #report: Logger
-  /** One budget for all workers: they share the machine. */
+  /** Budget of dumps for all workers together, because they share the machine. */
   readonly #dumpBudget: DumpBudget | undefined
   readonly #counts = { forks: 0, recycled: 0, crashes: 0 }
   #isStepping = false
@@ -119,7 +123,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     })
   }
 
-  /** Passes an input to the reconciler. One that an action or a listener causes waits until the step has ended. */
+  /** Passes an input to the reconciler and executes the actions it returns. An input that comes in between is queued. */
   #give(input: ClusterInput): void {
     this.#inputs.push(input)
     if (this.#isStepping) return
@@ -135,7 +139,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     this.#arm()
   }
 
-  /** Forgets the identities of workers that are gone. They outlive the workers, because the last event comes later. */
+  /** Deletes the identities of ended workers; each is kept until the worker's last event has been emitted. */
   #forgetGone(): void {
     for (const key of this.#identities.keys()) {
       if (!this.#reconciler.slots.has(key)) this.#identities.delete(key)
@@ -172,7 +176,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     try {
       worker = cluster.fork(workerEnvironment(this.#secret))
     } catch (error) {
-      // A fork without memory for one more process throws here; other failures come as an 'error' event.
+      // cluster.fork() throws when there is no memory for one more process; other failures come as an 'error' event.
       return this.#failFork(key, error)
     }
     this.#workers.set(key, worker)
@@ -199,16 +203,16 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     this.#give(input)
   }
 
-  /** Reports a worker that was ordered to stop and did not end by itself. There is no event for it. */
+  /** Logs a worker that did not end with code 0 while the cluster stopped. There is no event for it. */
   #reportCut(key: WorkerKey, end: WorkerEnd): void {
     const slot = this.#reconciler.slots.get(key)
     if (slot?.state !== 'draining' || slot.recycling || end.code === 0) return
-    // It has reported no memory yet, so it has served nothing.
+    // A worker that has reported no memory yet has not served any request.
     if (slot.rssBytes === 0) return
     this.#report.warn(cutLine(this.#identify(key), end, this.settings.killTimeoutMs))
   }
 
-  /** Handles a message. Must not throw on any message: an exception in a listener of the channel ends the primary. */
+  /** Handles a worker's message. Must not throw on any input: an exception in a listener of the channel ends the primary. */
   #take(key: WorkerKey, received: unknown): void {
     const message = fromWorker(received, this.#secret)
     if (!message) return
@@ -232,7 +236,10 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     }
   }
 
-  /** From now on sockets for this worker go to one that serves: only then is it certain that the last one has come. */
+  /**
+   * Answers a worker's message 'enough' (no more sockets) with 'last'. From now on its sockets go to a serving worker,
+   * so that none follows 'last'.
+   */
   #handNoMore(key: WorkerKey): void {
     const worker = this.#workers.get(key)
     if (!worker?.isConnected()) return
@@ -250,13 +257,13 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
 
   #send(key: WorkerKey, reason: DrainReason): void {
     const worker = this.#workers.get(key)
-    // A worker that does not get the message, because it is dying for example, gets SIGKILL at its deadline.
+    // A worker that misses the order to drain, because it is dying for example, gets SIGKILL at its deadline.
     if (!worker?.isConnected()) return
     const dump = ABOUT_MEMORY.has(reason) && this.#spendOnDump(key)
     worker.process.send(seal({ kind: 'drain', reason, dump }, this.#secret), () => undefined)
   }
 
-  /** Whether a worker is to write a dump, which costs a token. */
+  /** Takes a token from the budget of dumps; returns whether the worker is to write a dump, and logs a refusal. */
   #spendOnDump(key: WorkerKey): boolean {
     const budget = this.#dumpBudget
     if (!budget) return false
@@ -289,11 +296,12 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   }
 
   #write({ name, event }: Publication): void {
-    // This failure has already been logged with its error.
+    // A failed fork has already been logged with its error.
     if (name === 'crash' && event.cause === 'fork-failed') return
-    const workerFile = cluster.settings.exec ?? 'the file'
+    const { startTimeoutMs } = this.settings
+    const facts = { workerFile: cluster.settings.exec ?? 'the file', startTimeoutMs }
     const note = name === 'crash' ? heapLimitNote(event, this.settings.dump?.directory) : ''
-    const line = (LINES[name] as (event: unknown, workerFile: string) => string)(event, workerFile) + note
+    const line = (LINES[name] as (event: unknown, facts: LineFacts) => string)(event, facts) + note
     if (name === 'limit-unreachable') warnAlways(this.settings.logger, line)
     else if (WARNINGS.has(name)) this.#report.warn(line)
     else this.#report.info(line)

@@ -5,13 +5,13 @@ import { formatSize } from '../base/size'
 import type { Budget } from '../dispatch/budget'
 import { type Logger, say, stderrLogger } from '../report/listeners'
 import { readLimits } from '../system/limits'
-import type { ClusterEvents, WorkerEnd, WorkerIdentity } from './handle'
+import type { ClusterEvents, WorkerEnd, WorkerIdentity, WorkerLoss } from './handle'
 import type { ClusterSettings } from './options'
 import type { ClusterNews } from './plan/events'
 
 const PREFIX = 'cluster:'
 
-/** More workers per core only wait for each other: more likely a mistake, or a variable meant for another tool. */
+/** Workers per core above which a warning is logged: more only wait for each other, so the number is probably a mistake. */
 export const USUAL_WORKERS_PER_CORE = 4
 
 /** @returns A logger that never throws: a line that cannot be written is lost. */
@@ -22,7 +22,7 @@ export function createLogger(logger: Logger | false | undefined): Logger {
   return { info: guarded('info'), warn: guarded('warn'), error: guarded('error') }
 }
 
-/** Warns even with `logger: false`: a limit that cannot be enforced is a mistake in the call. */
+/** Logs a warning even with `logger: false`: a limit that cannot be enforced is a mistake in the call of `run`. */
 export function warnAlways(logger: Logger | false | undefined, line: string): void {
   createLogger(logger === false ? undefined : logger).warn(line)
 }
@@ -32,7 +32,7 @@ export type Publication = {
   [Name in keyof ClusterEvents]: { readonly name: Name; readonly event: ClusterEvents[Name][0] }
 }[keyof ClusterEvents]
 
-/** Converts the reconciler's news to public events; times are rounded to whole ms. */
+/** Converts a report of the reconciler to a public event; times are rounded to whole ms. */
 export function toPublication(news: ClusterNews, identity: WorkerIdentity, limitBytes: number): Publication {
   switch (news.name) {
     case 'ready':
@@ -64,8 +64,14 @@ export function toPublication(news: ClusterNews, identity: WorkerIdentity, limit
   }
 }
 
-/** @param workerFile - The file that the workers execute. */
-type Line<Event> = (event: Event, workerFile: string) => string
+/** What lines report of the cluster itself. */
+export interface LineFacts {
+  /** The file that the workers execute. */
+  readonly workerFile: string
+  readonly startTimeoutMs: number
+}
+
+type Line<Event> = (event: Event, facts: LineFacts) => string
 
 type Lines = { readonly [Name in keyof ClusterEvents]: Line<ClusterEvents[Name][0]> }
 
@@ -79,13 +85,10 @@ export const LINES: Lines = {
     `worker ${id} (pid ${pid}) finishes its requests and ends, reason: ${reason}`,
   recycled: ({ id, pid, ms, code, signal }) =>
     `worker ${id} (pid ${pid}) has been replaced: it ended after ${ms} ms with ${signal ?? `code ${code}`}`,
-  crash: ({ id, pid, cause, code, signal, uptime, missing }, workerFile) =>
-    `worker ${id} (pid ${pid}) is lost: ${cause}, ${ending(code, signal)}` +
-    (uptime === 0 ? 'before it was ready' : `${uptime} ms after it was ready`) +
-    (missing.length > 0 ? `: it did not listen on ${missing.join(', ')}` : '') +
-    (cause === 'run-not-called'
-      ? `: ${workerFile} did not call run() in time; the file that workers execute (exec of cluster.setupPrimary) must call it`
-      : ''),
+  crash: (loss, facts) =>
+    `worker ${loss.id} (pid ${loss.pid}) is lost: ${loss.cause}, ${ending(loss.code, loss.signal)}` +
+    (loss.uptime === 0 ? 'before it was ready' : `${loss.uptime} ms after it was ready`) +
+    whyNotReady(loss, facts),
   backoff: ({ ms, step }) =>
     `workers end soon after their start: the next is forked in ${ms} ms (attempt ${step})`,
   thrash: ({ id, lifetime, ms }) =>
@@ -99,7 +102,16 @@ export const LINES: Lines = {
 /** Events whose line is a warning. */
 export const WARNINGS: ReadonlySet<keyof ClusterEvents> = new Set(['crash', 'backoff', 'thrash'])
 
-/** @returns Code or signal of the end; empty for a worker that still runs. */
+/** @returns What was missing of a worker that was not ready in time; empty for other losses. */
+function whyNotReady({ cause, missing }: WorkerLoss, { workerFile, startTimeoutMs }: LineFacts): string {
+  if (cause === 'run-not-called')
+    return `: ${workerFile} did not call run() in time; the file that workers execute (exec of cluster.setupPrimary) must call it`
+  if (cause !== 'start-timeout') return ''
+  if (missing.length > 0) return `: it did not listen on ${missing.join(', ')}`
+  return `: runFunc had not settled ${startTimeoutMs} ms after the fork (startTimeout)`
+}
+
+/** @returns Exit code or signal as text; empty for a worker that still runs. */
 function ending(code: number | null, signal: string | null): string {
   return code === null && signal === null ? '' : `${signal ?? `code ${code}`}, `
 }
@@ -121,7 +133,20 @@ export function cutLine(
   )
 }
 
-/** Log line for a worker that is replaced for its memory and writes no dump. */
+/** Log line for a worker without a primary that reaches its deadline. */
+export function unfinishedLine(pid: number, killTimeoutMs: number): string {
+  return (
+    `the worker with pid ${pid} ends with code 1 before it has finished: ` +
+    `its last requests may have been cut (killTimeout: ${killTimeoutMs} ms)`
+  )
+}
+
+/** Log line for a worker that reaches the deadline of its dump. */
+export function unwrittenLine(pid: number, deadlineMs: number): string {
+  return `the worker with pid ${pid} ends with code 1 before its dump is written (dump.deadline: ${deadlineMs} ms)`
+}
+
+/** Log line for a worker that is replaced for its memory without a dump, because the budget is spent. */
 export function spentLine({ id, pid }: WorkerIdentity, { tokensPerInterval, intervalMs }: Budget): string {
   return (
     `no heap snapshot of worker ${id} (pid ${pid}): ` +
@@ -129,7 +154,7 @@ export function spentLine({ id, pid }: WorkerIdentity, { tokensPerInterval, inte
   )
 }
 
-/** Warnings for settings that the machine can probably not bear. */
+/** Returns warnings for settings that ask for more memory or cores than the machine has. */
 export function startWarnings(
   settings: Pick<ClusterSettings, 'count' | 'maxSurge' | 'limitBytes'>,
   limits = readLimits(),
@@ -140,7 +165,7 @@ export function startWarnings(
   )
 }
 
-/** Warns when all workers at their limit plus one replacement do not fit into the memory. */
+/** Returns a warning when all workers at their limit, plus a replacement, need more than the available memory. */
 function tooLittleMemory(
   { count, maxSurge, limitBytes }: Pick<ClusterSettings, 'count' | 'maxSurge' | 'limitBytes'>,
   limits: ReturnType<typeof readLimits>,

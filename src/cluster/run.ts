@@ -12,8 +12,8 @@ import { runWorker } from './worker'
  * Runs an application in several processes and replaces each that grows above a limit, without dropping a request and
  * without a moment below full capacity.
  *
- * The file that calls it runs in the primary and in every worker. In the primary it forks the workers; in a worker it
- * calls `runFunc`.
+ * The file that calls `run` is executed in the primary and in every worker. In the primary `run` forks the workers; in
+ * a worker it calls `runFunc`.
  *
  * @param limit - Resident set size above which a worker is replaced: bytes, or a size such as `'400mb'`. It must leave
  * room for one more worker, and lie well above what a fresh worker takes.
@@ -32,8 +32,8 @@ export function run(
 ): Cluster {
   checkFunctions(runFunc, cleanFunc)
   const settings = resolveClusterOptions(limit, options)
-  // Node takes a worker thread for the primary, even in a worker, whose file would start the same thread and fork
-  // without end.
+  // In a worker thread `cluster.isPrimary` is true, even within a cluster worker: workers forked there would start the
+  // same thread, and fork without end.
   if (!isMainThread) throw new Error('run was called in a worker thread; call it on the main thread')
   claimProcess()
   if (cluster.isPrimary) return runPrimary(settings)
@@ -41,14 +41,14 @@ export function run(
   return new InertCluster()
 }
 
-/** Two clusters would fork each other's applications, because every worker runs the file that calls `run`. */
+/** Throws on a second call of `run`: two clusters would fork each other's applications, since each worker calls `run` too. */
 function claimProcess(): void {
   const { claims } = processRegistry()
   if (claims.has('cluster')) throw new Error('run was called already: a process can run only one cluster')
   claims.add('cluster')
 }
 
-/** The handle in a worker, which has nothing to control. */
+/** The handle in a worker, where there is nothing to control. */
 class InertCluster extends EventEmitter<ClusterEvents> implements Cluster {
   stats(): ClusterStats {
     return { count: 0, workers: [], forks: 0, recycled: 0, crashes: 0 }

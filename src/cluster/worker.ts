@@ -13,9 +13,9 @@ import { startMemoryCheck } from './memory-check'
 import { EVENT, fromPrimary, type FromWorker, seal, takeSecret } from './messages'
 import type { ClusterSettings, RunFunction } from './options'
 import { type OrphanWatchdog, startOrphanWatchdog } from './orphan-watchdog'
-import { createLogger } from './report'
+import { createLogger, unfinishedLine, unwrittenLine } from './report'
 
-/** Starts the application in this worker and drains it when the primary orders it. */
+/** Starts the application in this worker, and drains the worker when the primary orders it. */
 export function runWorker(
   settings: ClusterSettings,
   runFunc: RunFunction,
@@ -28,7 +28,10 @@ export function runWorker(
 class WorkerSide {
   readonly #doors = new Doors()
   readonly #report: Logger
-  /** `undefined` below a primary that does not use `run`: it cannot replace this worker or understand its messages. */
+  /**
+   * Secret of the cluster's messages. `undefined` under a primary that does not use `run`: it cannot replace this
+   * worker or understand its messages.
+   */
   readonly #secret = takeSecret()
   readonly #disconnect: () => void
   #evidence: Evidence | undefined
@@ -56,7 +59,8 @@ class WorkerSide {
     if (dump) {
       const writesLine = logger !== false
       this.#evidence = new Evidence({ ...dump, limitBytes, report: this.#report, writesLine })
-      // One worker's line is enough. A worker's, whose user and directory `cluster.setupPrimary` may change.
+      // Only one worker checks, for one log line. The primary cannot: `cluster.setupPrimary` may give workers another
+      // user or directory.
       if (this.worker.id === 1) this.#warnOfDirectory(dump.directory)
     }
     this.#doors.watch()
@@ -71,8 +75,8 @@ class WorkerSide {
   }
 
   /**
-   * Warns, in a later turn, when Node has noticed a closed channel: a primary that died while this worker started is no
-   * longer the parent, but is not another cluster's either.
+   * Warns that this worker's primary does not use `run`. Waits one turn of the event loop, in which Node notices a
+   * closed channel: a primary that died while this worker started is no longer its parent, but did use `run`.
    */
   #warnOfForeignPrimary(): void {
     setImmediate(() => {
@@ -117,8 +121,8 @@ class WorkerSide {
   /**
    * Wraps `worker.disconnect()`, which applications call to retire a worker, after an error for example. Node would
    * close the worker's servers at once and inform the primary when the last connection has ended; until then a worker
-   * would be missing. Here the replacement comes first, as for any other reason. A worker that does not serve yet ends
-   * at once.
+   * would be missing. The wrapper asks the primary for a replacement first. A worker that does not serve yet ends at
+   * once.
    */
   #tapDisconnect(): void {
     this.worker.disconnect = () => {
@@ -129,8 +133,8 @@ class WorkerSide {
   }
 
   /**
-   * Lets the worker finish its requests when the primary dies: Node's own listener for the same event would end it in
-   * the middle of them, unless it is marked as leaving.
+   * Drains the worker when the primary has died. Node's own 'disconnect' listener would end the worker in the middle of
+   * its requests, unless `exitedAfterDisconnect` is set.
    */
   #outlivePrimary(): void {
     this.worker.exitedAfterDisconnect = true
@@ -139,9 +143,9 @@ class WorkerSide {
   }
 
   /**
-   * Handles a signal. Signals to the process group, as from Ctrl-C, reach the workers too, but the primary decides when
-   * each ends. A primary that does not use `run` sends a signal to this worker on purpose: PM2 stops and reloads with
-   * SIGINT.
+   * Handles a signal to end: asks the primary for a replacement. SIGINT is ignored: Ctrl-C also reaches the primary,
+   * which decides when each worker ends. Under a primary that does not use `run`, any signal drains the worker: PM2
+   * stops and reloads with SIGINT.
    */
   #askToLeave(signal: NodeJS.Signals): void {
     if (this.#secret === undefined) this.#drain('stop', false)
@@ -165,8 +169,8 @@ class WorkerSide {
         this.#send({ kind: 'started', rssBytes: readRss() ?? 0 })
       },
       (error: unknown) => {
-        // Thrown outside of the promise, so that it is an uncaught exception, with the application's own handlers, and
-        // ends the worker.
+        // Thrown outside the promise, to be an uncaught exception: the application's own handlers see it, or it ends
+        // the worker.
         setImmediate(() => {
           throw error
         })
@@ -178,7 +182,7 @@ class WorkerSide {
     if (this.#isDraining) return
     this.#isDraining = true
     this.#stopCheck?.()
-    const killTimer = setTimeout(() => process.exit(1), this.settings.killTimeoutMs)
+    const killTimer = setTimeout(() => this.#endUnfinished(), this.settings.killTimeoutMs)
     const { settings, cleanFunc } = this
     const cutOff = () => this.#cutOff()
     const done = drain(reason, { doors: this.#doors, cutOff, cleanFunc, settings, report: this.#report })
@@ -192,7 +196,14 @@ class WorkerSide {
     })
   }
 
-  /** Messages keep their order: sockets that the primary handed to this worker arrive before its answer. */
+  /** Ends the worker at its deadline. A living primary reports it; without one, only the worker itself can. */
+  #endUnfinished(): void {
+    if (this.#secret === undefined || !process.connected)
+      this.#report.warn(unfinishedLine(process.pid, this.settings.killTimeoutMs))
+    process.exit(1)
+  }
+
+  /** Asks the primary to hand over no more sockets. Resolves with the answer, which arrives after all sockets sent before. */
   #cutOff(): Promise<void> {
     if (this.#secret === undefined || !process.connected) return Promise.resolve()
     this.#cut ??= new Promise((resolve) => {
@@ -206,13 +217,17 @@ class WorkerSide {
   /** Writes the dump. The primary is informed first, so that the next replacement does not wait for the dump. */
   async #dump(reason: CleanContext['reason']): Promise<void> {
     this.#send({ kind: 'drained' })
-    setTimeout(() => process.exit(1), this.settings.dump?.deadlineMs)
+    const deadlineMs = this.settings.dump?.deadlineMs ?? 0
+    setTimeout(() => {
+      this.#report.warn(unwrittenLine(process.pid, deadlineMs))
+      process.exit(1)
+    }, deadlineMs)
     await this.#evidence?.write(reason)
   }
 
   /**
-   * Ends the worker after a round trip with the primary: connections that the primary has just handed to this worker go
-   * back and to another one (https://github.com/nodejs/node/issues/21746).
+   * Ends the worker after a round trip with the primary: connections that the primary has just handed to this worker
+   * are returned and go to another worker (https://github.com/nodejs/node/issues/21746).
    */
   #leave(): void {
     if (!process.connected) process.exit(0)
@@ -226,7 +241,6 @@ class WorkerSide {
   }
 }
 
-/** If the channel closes at this moment, 'disconnect' reports it. */
 function ignoreError(): void {
-  // The event 'disconnect' follows.
+  // The channel is closed, and the event 'disconnect' follows.
 }

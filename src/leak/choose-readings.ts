@@ -6,17 +6,18 @@ import { type Memwatch, memwatchReadings } from './memwatch'
 import type { GcReadings } from './readings'
 import { sentinelReadings } from './sentinel'
 
-/** The source chosen, and the preferred ones that are not available. */
+/** The source of heap readings in use, and the preferred sources that are not available. */
 export interface ChosenReadings {
   readonly readings: GcReadings
   readonly passedOver: readonly PassedOver[]
 }
 
 /**
- * Chooses where full-GC readings come from: the memwatch package if there is one and it loads, else Node.
+ * Chooses the source of heap readings after full GCs: the memwatch package if it is installed and loads, otherwise
+ * Node.
  *
- * @param engine - `engines.leak` of `resolveEngines`.
- * @param now - Monotonic ms.
+ * @param engine - The memwatch package to use, if any: `engines.leak` of `resolveEngines`.
+ * @param now - Returns monotonic ms.
  */
 export function chooseReadings(engine: Engine, now: () => number): ChosenReadings {
   const passedOver = [...engine.passedOver]

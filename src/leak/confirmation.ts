@@ -1,39 +1,48 @@
 import type { GrowingSite, SiteHolding } from '../capture/heap/allocation-sites'
 import type { Climb, GcReading } from './trend'
 
-/** Memory in use by allocation site. */
+/** Heap in use, by allocation site (the call path that allocated the objects). */
 export interface Holdings {
-  /** Number of the sampler's start. V8 numbers call paths and samples anew after each: two runs cannot be compared. */
+  /** Number of starts of V8's heap sampler. Each start numbers call paths and samples anew: two runs cannot be compared. */
   readonly run: number
-  /** By V8's number of the call path. */
+  /** Key: V8's number of the call path. */
   readonly byPath: ReadonlyMap<number, SiteHolding>
 }
 
-/** A leak to report. */
+/** A leak that is to be reported. */
 export interface ConfirmedLeak extends Climb {
-  /** The sites that grew, the largest growth first; empty when allocations are not sampled. */
+  /** Allocation sites that grew, the largest growth first; empty when allocations are not sampled. */
   readonly sites: readonly GrowingSite[]
   /**
-   * `sites`: allocation sites that freed nothing account for most of the growth. `growth`: no site confirmed the leak,
-   * but the heap kept growing. `none`: allocations are not sampled.
+   * Why the growth counts as a leak. `sites`: allocation sites that freed nothing account for most of the growth.
+   * `growth`: no site confirmed the leak, but the heap kept growing. `none`: allocations are not sampled.
    */
   readonly confirmedBy: 'sites' | 'growth' | 'none'
 }
 
-/** A site counts as having freed nothing while it holds this share of what it held: samples include some garbage. */
+/**
+ * A site counts as having freed nothing if this share of its earlier samples is still alive. Not all, as samples
+ * include garbage.
+ */
 export const KEPT_SHARE = 0.8
-/** Sites that grew and freed nothing confirm a leak when they account for this share of the heap's growth. */
+/** Allocation sites that grew and freed nothing confirm a leak if they hold this share of the growth of all sites. */
 export const EXPLAINED_SHARE = 0.5
-/** Until they confirm a leak, the sites are read again each time that the heap has grown by this share of the climb. */
+/**
+ * While no allocation site confirms a leak, the sites are read again each time the heap has grown by this share of the
+ * climb.
+ */
 export const NEXT_LOOK_SHARE = 1 / 3
-/** A leak that the sites do not confirm is reported after the climb has lasted this long: load has a low once a day, ms ... */
+/**
+ * Growth that no allocation site confirms must last this long to be reported, ms: most services have a low of load each
+ * day.
+ */
 export const UNCONFIRMED_MS = 24 * 3_600_000
-/** ... and the heap has grown by this many times the climb. */
+/** Growth that no allocation site confirms must also reach this multiple of its first size to be reported. */
 export const UNCONFIRMED_GROWTH = 3
-/** A leak names at most this many sites. */
+/** Maximum number of allocation sites in the report of a leak. */
 export const SITES_NAMED = 5
 
-/** A climb (a steady growth of the heap) that waits for the sites to confirm it. */
+/** A climb (a steady growth of the heap) that no allocation site has confirmed yet. */
 interface Waiting {
   readonly climb: Climb
   before: Holdings
@@ -41,27 +50,29 @@ interface Waiting {
 }
 
 /**
- * Confirms by allocation site that a climb (a steady growth of the heap) is a leak, or postpones it. The heap's size
- * alone cannot distinguish a leak from load that rises by the hour, such as the sessions of a morning. Under load the
- * objects that were alive an hour ago are gone; a leak holds each of them. So allocations are read once when the trend
- * suspects a leak, and compared when it reports one: call paths that hold more than before and still hold the earlier
- * objects confirm the leak.
+ * Decides from the allocation sites whether a climb (a steady growth of the heap) is a leak. The heap's size alone
+ * cannot distinguish a leak from load that rises for hours, such as the sessions of a morning. Under load, the objects
+ * of an hour ago have been freed; a leak keeps each of them. So the sites are read once when the trend suspects a leak,
+ * and again when the trend reports it. Sites that grew and still hold their earlier objects confirm the leak.
  *
- * Reading them costs a full collection, so they are read only on a suspicion. A climb that the sites do not confirm is
- * dropped when the heap has shrunk by half of it. It is reported when it has lasted a day and tripled, or when a second
- * climb follows it.
+ * Reading the sites forces a full GC, so they are read only on a suspicion. An unconfirmed climb is dropped when the
+ * heap has lost half of the growth. It is reported when it has lasted a day and tripled, or when a second climb
+ * follows.
  */
 export class LeakConfirmation {
   readonly #readHoldings: () => Holdings | undefined
   #suspected: { readonly before: Holdings; readonly startBytes: number } | undefined
   #waiting: Waiting | undefined
 
-  /** @param readHoldings - Forces a full collection; returns `undefined` when allocations are not sampled. */
+  /** @param readHoldings - Reads the sites after a forced full GC; returns `undefined` when allocations are not sampled. */
   constructor(readHoldings: () => Holdings | undefined) {
     this.#readHoldings = readHoldings
   }
 
-  /** Takes each reading, with the climb that it completes; returns a leak once it may be reported, and then only once. */
+  /**
+   * Processes a reading, and the climb that it completes, if any. Returns a leak when it is to be reported, each leak
+   * once.
+   */
   take(reading: GcReading, climb: Climb | undefined): ConfirmedLeak | undefined {
     if (this.#suspected !== undefined && reading.usedBytes < this.#suspected.startBytes)
       this.#suspected = undefined
@@ -85,7 +96,7 @@ export class LeakConfirmation {
     if (after === undefined) return { ...climb, sites: [], confirmedBy: 'none' }
     const { isConfirmed, keepers, growing } = compare(before, after)
     if (isConfirmed) return { ...climb, sites: keepers, confirmedBy: 'sites' }
-    // The second climb counts from the top of the first, of which the heap has not given half back.
+    // A second climb starts above the top of the first, and the heap has not lost half of the first in between.
     if (hasWaited) return { ...climb, sites: growing, confirmedBy: 'growth' }
     this.#waiting = { climb, before: after, nextLookBytes: nextLookBytes(reading, climb) }
     return undefined
@@ -123,9 +134,9 @@ function nextLookBytes({ usedBytes }: GcReading, { growthBytes }: Climb): number
 
 interface Change {
   readonly isConfirmed: boolean
-  /** Sites that grew and freed nothing. */
+  /** Sites that grew and freed nothing (see `KEPT_SHARE`). */
   readonly keepers: readonly GrowingSite[]
-  /** All sites that hold more than before. */
+  /** All sites that hold more than at the earlier reading. */
   readonly growing: readonly GrowingSite[]
 }
 
@@ -164,7 +175,7 @@ function bytesOf({ samples }: SiteHolding): number {
   return samples.reduce((sum, [, bytes]) => sum + bytes, 0)
 }
 
-/** Call paths that end in the same function are one site. */
+/** Merges call paths that end in the same function into one site; returns the sites with the largest growth. */
 function largestSites(paths: readonly GrowingSite[]): GrowingSite[] {
   const sites = new Map<string, GrowingSite>()
   for (const path of paths) {

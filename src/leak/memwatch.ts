@@ -1,22 +1,23 @@
 import type { GcReadings } from './readings'
 
-/** The part of the memwatch packages' exports that is used here. */
+/** The exports of a memwatch package that are used here. */
 export interface Memwatch {
   on(event: 'stats', listener: (stats: MemwatchStats) => void): unknown
   removeListener(event: 'stats', listener: (stats: MemwatchStats) => void): unknown
 }
 
-/** Heap statistics of V8, which the package takes at the end of a garbage collection. */
+/** V8's heap statistics, which the package reads at the end of a garbage collection. */
 export interface MemwatchStats {
   /** Heap in use after the GC, bytes. */
   readonly used_heap_size: number
 }
 
 /**
- * Readings from the `stats` event of a memwatch package, which comes after full GCs only. Loading the package installs native
- * GC hooks that stay in the process: after each full GC they send one empty task through libuv's pool.
+ * Creates a source of heap readings from the `stats` event of a memwatch package, which is emitted after full GCs only.
+ * Loading the package installs native GC hooks that cannot be removed: after each full GC they send one empty task
+ * through libuv's thread pool.
  *
- * @param now - Monotonic ms.
+ * @param now - Returns monotonic ms.
  */
 export function memwatchReadings(name: string, memwatch: Memwatch, now: () => number): GcReadings {
   return {

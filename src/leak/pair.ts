@@ -2,26 +2,29 @@ import { owns } from '../base/globals'
 import type { DumpResult } from '../dispatch/events'
 import type { GcReading } from './trend'
 
-/** Growth of the heap between the two snapshots of a leak, as a share of the growth that revealed the leak. */
+/**
+ * The second snapshot of a leak is taken when the heap has grown further by this share of the growth that revealed the
+ * leak.
+ */
 export const PAIR_GROWTH_SHARE = 0.5
-/** A snapshot that was refused because another dump was being made is due again after this time, ms. */
+/** A snapshot that was refused because another dump was in progress is retried after this time, ms. */
 export const BUSY_RETRY_MS = 60_000
 
-/** Details of a snapshot for its sidecar. */
+/** Fields about a snapshot for its sidecar (the `.json` file beside it). */
 export type SnapshotDetails = Readonly<Record<string, unknown>>
 
-/** A snapshot is due. */
+/** A snapshot that is to be taken now. */
 export interface DueSnapshot {
   readonly details: SnapshotDetails
-  /** Takes the result. Until then, no other snapshot of the pair is due. */
+  /** To be called with the result of the dump. Until then, no other snapshot of the pair is due. */
   readonly settle: (result: DumpResult) => void
 }
 
-/** The next snapshot of a pair. */
+/** The next snapshot of a pair, not yet taken. */
 interface Pending {
-  /** File of the first snapshot; absent until it is made. */
+  /** File of the first snapshot; absent until that is written. */
   readonly pairOf?: string
-  /** Of the first snapshot. */
+  /** Sidecar fields of the first snapshot. */
   readonly details: SnapshotDetails
   readonly fromBytes: number
   readonly stepBytes: number
@@ -30,9 +33,9 @@ interface Pending {
 }
 
 /**
- * Decides when the snapshots of a leak are due: the first one at once, the second after further growth, so that the
- * difference between the two is the leak. If a snapshot could not be made (the budget was spent, for example), it is
- * due again after the same growth, or a minute later when only another dump was in the way.
+ * Decides when the two snapshots of a leak are due: the first at once, the second after further growth, so that their
+ * difference shows the leaked objects. A snapshot that could not be taken (the budget was spent, for example) is due
+ * again after the same growth, or a minute later if another dump was in progress.
  */
 export class LeakPair {
   readonly #isSecondWanted: boolean
@@ -43,10 +46,10 @@ export class LeakPair {
   }
 
   /**
-   * Begins the pair of a leak, in place of an earlier one.
+   * Starts a pair of snapshots for a leak; replaces an unfinished pair.
    *
-   * @param growthBytes - Growth that revealed the leak.
-   * @param details - Of the first snapshot.
+   * @param growthBytes - Growth of the heap that revealed the leak.
+   * @param details - Sidecar fields of the first snapshot.
    */
   begin({ usedBytes }: GcReading, growthBytes: number, details: SnapshotDetails): void {
     const stepBytes = PAIR_GROWTH_SHARE * growthBytes

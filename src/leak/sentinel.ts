@@ -1,21 +1,20 @@
 import { getHeapSpaceStatistics } from 'node:v8'
 import type { GcReadings } from './readings'
 
-/** Keeps the registries alive: one that nothing refers to is collected, and its callbacks never run. */
+/** Strong references to the active registries: V8 collects an unreferenced registry, and its callbacks never run. */
 const registries = new Set<FinalizationRegistry<undefined>>()
 
 /**
- * Readings by Node's own means. A sentinel (an object that nothing refers to) lies in the old generation; only a full
- * GC finds it dead, and its finalizer takes the reading and creates the next sentinel. Between two full GCs nothing
- * runs.
+ * Creates a source of heap readings that needs no package. A sentinel (a symbol that nothing refers to) lies in the old
+ * generation, so only a full GC collects it. Its finalizer takes the reading and creates the next sentinel. Nothing
+ * runs between two full GCs.
  *
- * Why not a `PerformanceObserver` for `gc`: it makes an entry for every scavenge too, and it is reported to set off GC
- * after GC on Node 24 and later (https://github.com/nodejs/node/issues/62721).
+ * Why not a `PerformanceObserver` for `gc`: it creates an entry for every scavenge (young-generation GC) too, and is
+ * reported to cause GC after GC on Node 24 and later (https://github.com/nodejs/node/issues/62721).
  *
- * Full GCs that follow each other within one turn of the event loop give one reading, as the finalizer waits for the
- * turn to end.
+ * Several full GCs within one turn of the event loop give one reading, because the finalizer runs after the turn.
  *
- * @param now - Monotonic ms.
+ * @param now - Returns monotonic ms.
  */
 export function sentinelReadings(now: () => number): GcReadings {
   return {
@@ -27,8 +26,7 @@ export function sentinelReadings(now: () => number): GcReadings {
         layOut()
         onFullGc({ atMs: now(), usedBytes: oldGenerationBytes() })
       })
-      // V8 creates symbols in the old generation. An object starts in the young one, where a scavenge frees it since
-      // Node 26.
+      // V8 creates symbols in the old generation, but objects in the young one, where since Node 26 a scavenge frees them.
       const layOut = () => registry.register(Symbol('cpu-memory-monitor: full GC'), undefined, token)
       registries.add(registry)
       layOut()
@@ -41,10 +39,9 @@ export function sentinelReadings(now: () => number): GcReadings {
 }
 
 /**
- * Heap in use after the last full GC, bytes. A full GC moves all survivors to the old generation, and nearly all that
- * is allocated between its end and the finalizer starts in the young one: so the old generation alone is that heap,
- * even when the finalizer runs late. (V8 creates some kinds of objects old; they raise a late reading, as garbage
- * does.)
+ * Returns the heap in use after the last full GC, bytes. A full GC moves all survivors to the old generation, and
+ * nearly everything allocated later starts in the young one. So the size of the old generation is that heap, even when
+ * the finalizer runs late. (V8 creates some kinds of objects old; like garbage, they raise a late reading.)
  */
 function oldGenerationBytes(): number {
   const old = getHeapSpaceStatistics().filter((space) => !space.space_name.startsWith('new_'))

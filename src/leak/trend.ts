@@ -6,9 +6,9 @@ export interface GcReading {
   readonly usedBytes: number
 }
 
-/** A steady climb of the heap. */
+/** A steady growth of the heap over several rounds of readings. */
 export interface Climb {
-  /** Whether the heap has grown enough for a leak. Otherwise the climb is a suspicion: at least half of that growth. */
+  /** `true`: the growth is large enough for a leak. `false`: the climb is a suspicion, with at least half of that growth. */
   readonly isLeak: boolean
   /** Time of the climb's first floor (lowest reading of a round), monotonic ms. */
   readonly startMs: number
@@ -16,48 +16,48 @@ export interface Climb {
   readonly startBytes: number
   /** Time of the climb's last floor, monotonic ms. */
   readonly endMs: number
-  /** From the first floor to the last, bytes. */
+  /** Growth from the first floor to the last, bytes. */
   readonly growthBytes: number
-  /** Growth, time, projection per hour and the floors, in words. */
+  /** Text about the climb: growth, duration, growth per hour and the floors. */
   readonly reason: string
 }
 
-/** The numbers of the rule of {@link LeakTrend}. */
+/** Numbers by which {@link LeakTrend} judges whether the heap leaks. */
 export interface LeakRule {
-  /** Readings in this time after the start do not count, ms. */
+  /** Readings within this time after the start are ignored, ms: the application is still loading. */
   readonly warmUpMs: number
   /** Readings are grouped into rounds of at least this length, ms. */
   readonly roundMs: number
-  /** How many rises in a row make a climb, and by which factor the required growth is then multiplied: the fewer, the larger. */
+  /** Number of rises in a row that make a climb, with a factor for the required growth: larger for fewer rises. */
   readonly climbs: readonly { readonly rises: number; readonly factor: number }[]
-  /** Slope of each rise, as a share of the mean slope of the climb, at least: a straight line has 1, a plateau 0. */
+  /** Minimum slope of each rise, as a share of the climb's mean slope: a straight line has 1, a plateau 0. */
   readonly riseShare: number
-  /** Slope of the climb's second half, as a share of the slope of its first half, at least. */
+  /** Minimum slope of the climb's second half, as a share of the slope of its first half. */
   readonly slowing: number
-  /** Slope of the climb, as a share of the mean slope from the first floor of the process to the climb, at least. */
+  /** Minimum slope of the climb, as a share of the mean slope from the first floor of the process to the climb. */
   readonly slowingSinceStart: number
-  /** A climb must be at least this high, bytes ... */
+  /** Minimum growth of a climb, bytes. */
   readonly growthBytes: number
-  /** ... and at least this share of the level that it starts from; more on the first day ... */
+  /** Minimum growth of a climb, as a share of the heap's highest level before it; larger on the first day. */
   readonly growthShare: number
-  /** ... but more than this is never required, bytes. */
+  /** Upper bound of the growth that `growthShare` requires, bytes. */
   readonly mostGrowthBytes: number
-  /** Length of the first day of the process, ms: until it is over, the daily peak is not known. */
+  /** Length of the first day of the process, ms: before its end the daily peak of the heap is unknown. */
   readonly firstDayMs: number
-  /** Up to this age of the process a climb must double the heap, ms; then less, in proportion to the age. */
+  /** Up to this age of the process, ms, a climb must double the heap. Later the share falls in proportion to the age. */
   readonly doublingMs: number
   /**
-   * On the first day the required growth is multiplied: by the first number for a climb that began with the process, by
-   * the second for one that began in the second half of its life.
+   * On the first day, the required share is multiplied by the first number for a climb that began with the process, and
+   * by the second for a climb that began in the second half of the process's life; in between, linearly.
    */
   readonly firstDayFactors: readonly [number, number]
-  /** Shortest climb, ms: a cache may fill within less, and the memory threshold catches a faster leak. */
+  /** Minimum duration of a climb, ms: a cache may fill within less, and the memory threshold catches a faster leak. */
   readonly shortestMs: number
-  /** Longest climb, ms: growth over weeks comes from more users. A peak is forgotten after this time. */
+  /** Maximum duration of a climb, ms: growth over weeks comes from more users. Older peaks are forgotten. */
   readonly longestMs: number
-  /** With each leak reported, the next one must grow by this factor more. */
+  /** Factor for the required growth, applied once more after each reported leak. */
   readonly nextFactor: number
-  /** A climb is a suspicion from this share of the required growth on. */
+  /** A climb with this share of the required growth is a suspicion. */
   readonly suspicionShare: number
 }
 
@@ -66,20 +66,20 @@ const HOUR_MS = 60 * MINUTE_MS
 const MIB = 1024 * 1024
 
 /**
- * The rule in use; `npm run bench -- leak` shows what it finds and what it costs in false alarms.
+ * The rule in use; `npm run bench -- leak` shows which leaks it finds and how many false alarms it raises.
  *
- * - `warmUpMs` and `roundMs`: start-up is over after some minutes; collections seconds apart show the same heap.
- * - `climbs`: a process that allocates little besides its leak runs a full GC each time that the heap has grown by up
- *   to 37 %. Over six readings such a heap grows fivefold, over four 2.6-fold, which few healthy programs do in a
- *   straight line.
- * - `riseShare` and `slowing`: noise bends single rises; caches that fill slow down.
+ * - `warmUpMs` and `roundMs`: start-up takes some minutes; collections seconds apart show the same heap.
+ * - `climbs`: a process that allocates little besides its leak runs a full GC each time the heap has grown by up to
+ *   37 %. Over six readings such a heap grows fivefold, over four 2.6-fold. Few healthy programs do so in a straight
+ *   line.
+ * - `riseShare` and `slowing`: noise bends single rises; a cache that fills slows down.
  * - `firstDayFactors`: most false alarms come on the first day, from the first wave of traffic and from caches. A leak
- *   that has been there since the start climbs from the first reading on, a wave later.
+ *   present from the start climbs from the first reading on, a wave later.
  * - `doublingMs`: half an hour less finds leaks 15 to 36 minutes sooner in the median, and raises an alarm in 0.6 to
- *   3 % more of the clean runs, as measured on three sets of drawn series.
- * - `growthShare`: a heap that stays within 11 % of some level, on either side, can never grow by 25 %.
- * - `longestMs`: six rounds of 21 h, in each of which a daily wave has its trough.
- * - `mostGrowthBytes`: a quarter of a heap of 3 GB would leave no room for a snapshot.
+ *   3 % more of the runs without a leak (three sets of randomly generated series).
+ * - `growthShare`: a heap that stays within 11 % of some level, on either side, never grows by 25 %.
+ * - `longestMs`: six rounds of 21 h, each of which contains the low of a daily wave.
+ * - `mostGrowthBytes`: requiring a quarter of a 3 GB heap would leave no memory for a snapshot.
  */
 export const LEAK_RULE: LeakRule = Object.freeze({
   warmUpMs: 5 * MINUTE_MS,
@@ -104,33 +104,34 @@ export const LEAK_RULE: LeakRule = Object.freeze({
   suspicionShare: 0.5,
 })
 
-/** The rule where nothing but the trend decides, because allocations are not sampled: it waits longer on the first day. */
+/** Rule for processes whose allocations are not sampled, where the trend alone decides: stricter on the first day. */
 export const LEAK_RULE_ALONE: LeakRule = Object.freeze({
   ...LEAK_RULE,
   doublingMs: 6 * HOUR_MS,
   firstDayFactors: [0.7, 3] as const,
 })
 
-/** The lowest reading of a round. */
+/** The lowest reading of a round of readings. */
 interface Floor extends GcReading {
-  /** The highest floor of the rounds before this one, as far back as a climb may last, bytes. */
+  /** Highest floor of the earlier rounds within `longestMs`, bytes. */
   readonly ceilingBytes: number
 }
 
 /**
- * Judges whether the heap leaks. Readings are grouped into rounds, and a round counts as its lowest reading, the floor:
- * garbage and bursts can only raise a reading. Rounds are joined in pairs and in threes, and these again in pairs, so
- * that each time scale has floors, and a leak slower than the noise shows on a longer one. Some floors in a row, each
- * clearly above the one before it: a wave or a sawtooth that repeats does not pass its own peak. After a leak the climb
- * counts anew. A peak counts for as long as the longest climb, so that one large job does not hide a slow leak for ever.
+ * Judges from heap readings whether the heap leaks. Readings are grouped into rounds. A round counts as its lowest
+ * reading, the floor, because garbage and bursts can only raise a reading. Floors are merged in pairs and in threes,
+ * and the results again in pairs: on these longer time scales a leak that is slower than the noise shows. A climb is
+ * several floors in a row, each clearly above the one before and all growth above the highest earlier floor: a
+ * repeating wave or sawtooth never passes its own peak. After a leak, climbs are counted anew. Peaks older than the
+ * longest climb are forgotten, so that one large job does not hide a slow leak for ever.
  *
- * Slopes are per time and not per reading: a heap that leaks steadily collects ever more seldom, each time that it has
- * grown by a share of itself.
+ * Slopes are per time, not per reading: V8 collects a heap each time it has grown by a share of itself, so a steady
+ * leak gives readings at ever longer intervals.
  *
  * Source: the rule of memwatch's `leak` event, "the heap grew over five consecutive garbage collections", applied to
- * floors of rounds in place of single collections, because five growing collections are what every start-up looks like.
- * It cannot distinguish a leak from a first, steady rise that doubles the heap within hours (a cache that fills in a
- * straight line, the first morning of a large daily wave). The same rise later is known, and silent.
+ * floors instead of single collections, because at start-up every heap grows over five collections. The trend mistakes
+ * one thing for a leak: a first, steady rise that doubles the heap within hours (a cache that fills in a straight line,
+ * the first morning of a large daily wave). The same rise later is known, and not reported.
  */
 export class LeakTrend {
   readonly #rule: LeakRule
@@ -140,12 +141,12 @@ export class LeakTrend {
   #lowest: GcReading | undefined
   #firstFloor: Floor | undefined
   #roundEndMs: number
-  /** Floors, each of which is above all later ones; the first is the highest. */
+  /** Earlier floors that are higher than all later ones; the first is the highest. */
   #ceilings: readonly GcReading[] = []
   #demandFactor = 1
 
   /**
-   * @param startMs - When the process began to be watched, monotonic ms: the warm-up counts from here.
+   * @param startMs - Start of the watch, monotonic ms: the warm-up counts from here.
    * @param rule - Default {@link LEAK_RULE}.
    */
   constructor(startMs: number, rule: LeakRule = LEAK_RULE) {
@@ -154,7 +155,7 @@ export class LeakTrend {
     this.#roundEndMs = startMs + rule.warmUpMs
   }
 
-  /** Takes the next reading; returns the climb that it completes, if any: each leak once, a suspicion repeatedly. */
+  /** Processes the next reading; returns the climb that it completes, if any: each leak once, a suspicion repeatedly. */
   read(reading: GcReading): Climb | undefined {
     if (reading.atMs < this.#startMs + this.#rule.warmUpMs) return undefined
     const floor = this.#closeRound(reading)
@@ -171,7 +172,7 @@ export class LeakTrend {
     return suspicion
   }
 
-  /** Notes that a leak was reported: the next one must grow by `nextFactor` more. Not every climb is reported. */
+  /** To be called for each reported leak (not every climb is reported): the next one must grow by `nextFactor` more. */
   noteReport(): void {
     this.#demandFactor *= this.#rule.nextFactor
   }
@@ -189,7 +190,7 @@ export class LeakTrend {
     return floor
   }
 
-  /** The latest floors of each time scale that the new one extends. Threes give lengths between those of pairs. */
+  /** Yields the latest floors of each time scale that the new floor extends. Threes give lengths between those of pairs. */
   *#windows(floor: Floor): Generator<readonly Floor[]> {
     yield* this.#ladders.pairs.add(floor)
     this.#triple.push(floor)
@@ -214,7 +215,7 @@ export class LeakTrend {
     return suspicion
   }
 
-  /** Growth of the window above the highest floor known before it, as a share of the required growth. */
+  /** Growth of the window above the highest earlier floor, as a share of the required growth. */
   #grownShare(window: readonly Floor[], factor: number): number {
     const { growthBytes, mostGrowthBytes, shortestMs, longestMs } = this.#rule
     const [first, last] = endsOf(window)
@@ -225,7 +226,7 @@ export class LeakTrend {
     return (last.usedBytes - knownBytes) / Math.max(growthBytes, this.#demandFactor * wantedBytes)
   }
 
-  /** A cache that fills for days climbs in nearly straight lines, but each is less steep than the climb before it. */
+  /** Whether the window rises clearly less steeply than the heap did before it, as with a cache that fills for days. */
   #slows(window: readonly Floor[]): boolean {
     const [first] = endsOf(window)
     const start = this.#firstFloor ?? first
@@ -249,14 +250,14 @@ export class LeakTrend {
   }
 }
 
-/** One floor more than the longest climb has rises. */
+/** Floors kept per time scale: one more than the five rises of the longest climb. */
 const FLOORS_KEPT = 6
 
-/** Floors on time scales, each twice as long as the one before. */
+/** Floors on several time scales, each twice as long as the one before. */
 class Ladder {
   readonly #scales: { readonly floors: Floor[]; single: Floor | undefined }[] = [];
 
-  /** Adds a floor to the first scale, and each second one of a scale, joined with its twin, to the next. */
+  /** Adds a floor to the scale `level` and merges every two floors into one of the next scale; yields each changed scale. */
   *add(floor: Floor, level = 0): Generator<readonly Floor[]> {
     const scale = (this.#scales[level] ??= { floors: [], single: undefined })
     scale.floors.push(floor)
@@ -268,7 +269,7 @@ class Ladder {
       yield* this.add(join(twin, floor), level + 1)
       return
     }
-    // The new floor is the first half of the next scale's floor: a leak need not wait for the second half.
+    // The new floor is half of the next scale's floor. It is used there already, so that a leak need not wait for the rest.
     const next = this.#scales[level + 1]
     if (next !== undefined) yield [...next.floors, floor]
   }
@@ -291,7 +292,7 @@ function climbsSteadily(window: readonly Floor[], { riseShare, slowing }: LeakRu
   return isSteady && slopeOf(window.slice(-half - 1)) >= slowing * slopeOf(window.slice(0, half + 1))
 }
 
-/** Bytes per ms from the first floor to the last. */
+/** Slope from the first floor to the last, bytes per ms. */
 function slopeOf(window: readonly Floor[]): number {
   const [first, last] = endsOf(window)
   return (last.usedBytes - first.usedBytes) / (last.atMs - first.atMs)

@@ -6,13 +6,13 @@ import { LeakPair, type SnapshotDetails } from './pair'
 import type { GcReadings } from './readings'
 import { type GcReading, LEAK_RULE, type LeakRule, LeakTrend } from './trend'
 
-/** Reason for a leak's snapshot, as its sidecar (the `.json` beside it) holds it. */
+/** The reason for a leak's snapshot, as written to its sidecar (the `.json` file beside it). */
 export type LeakEvidence = Pick<Sidecar['why'], 'details' | 'readings'>
 
-/** Readings are ignored for this time after the sites were read, ms: they are of the collection that this forced. */
+/** Readings are ignored for this long after the allocation sites were read, ms: reading the sites forces a full GC. */
 export const FORCED_GC_MS = 1000
 
-/** Parts of the leak watch. */
+/** The inputs of {@link startLeakWatch}. */
 export interface LeakWatch {
   readonly source: GcReadings
   /** Monotonic clock, ms. */
@@ -20,7 +20,7 @@ export interface LeakWatch {
   /** Wall clock, ms since 1970. */
   readonly wallClock: () => number
   /**
-   * Reads the memory in use by allocation site; forces a full collection. `undefined` when allocations are not sampled:
+   * Reads the heap in use by allocation site, after a forced full GC. `undefined` when allocations are not sampled:
    * then the trend alone decides.
    */
   readonly readHoldings: () => Holdings | undefined
@@ -30,17 +30,17 @@ export interface LeakWatch {
   readonly dump: (evidence: LeakEvidence) => Promise<DumpResult>
   /** Whether to take a second snapshot after further growth. */
   readonly isPairWanted: boolean
-  /** Called with each error of these functions. Must not throw. */
+  /** Called with each error of the functions above. Must not throw. */
   readonly onFailure: (error: unknown) => void
-  /** Numbers by which the trend judges. @default {@link LEAK_RULE} */
+  /** Numbers of the leak rule. @default {@link LEAK_RULE} */
   readonly rule?: LeakRule
 }
 
 /**
- * Watches the heap of the calling thread for leaks. Forces no GC before it suspects a leak, holds no timer, does not
- * keep the process alive, and throws nothing into it.
+ * Watches the heap of the calling thread for leaks. Forces no GC before it suspects a leak, has no timer, does not keep
+ * the process alive, and never throws into the application.
  *
- * @returns Stops the watch. Idempotent.
+ * @returns A function that stops the watch. Idempotent.
  */
 export function startLeakWatch(watch: LeakWatch): () => void {
   const { source, now, readHoldings, onLeak, dump, isPairWanted, onFailure, rule = LEAK_RULE } = watch
@@ -67,7 +67,7 @@ export function startLeakWatch(watch: LeakWatch): () => void {
     if (due !== undefined) due.settle(await dump(evidence(due.details)))
   }
 
-  /** @returns The details of the leak's first snapshot. */
+  /** Calls `onLeak`; returns the sidecar fields of the leak's first snapshot. */
   function report(leak: ConfirmedLeak): SnapshotDetails {
     const { growthBytes, sites, confirmedBy } = leak
     const [start, end] = [new Date(toEpochMs(leak.startMs)), new Date(toEpochMs(leak.endMs))]

@@ -1,7 +1,6 @@
 /*
- * The functions and constants for JavaScript: `survey`, `fork`, `isForkedChild`, `wait`, `threadsAvailable`, the heap limit's
- * `armHeapLimit`, `prepareHeapLimit`, `disarmHeapLimit`, the sockets by which processes take turns, and the exit codes of a child
- * that did not finish. Their types and their meaning for the caller are in src/capture/heap/fork/helper.ts.
+ * The Node-API addon: exports the functions of this directory to JavaScript, and the exit codes of a forked child that did not
+ * finish. The TypeScript types of all exports, and their description for callers, are in src/capture/heap/fork/helper.ts.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -40,7 +39,7 @@ static bool get_boolean(napi_env env, napi_value object, const char *name, bool 
          napi_get_value_bool(env, boolean, value) == napi_ok;
 }
 
-/* Copies a whole string, or returns false: a path that is cut would be another path. */
+/* Copies a string property into `text`. Returns false if it does not fit: a truncated path would name another file. */
 static bool get_text(napi_env env, napi_value object, const char *name, char *text, size_t capacity) {
   napi_value string;
   size_t length;
@@ -54,7 +53,7 @@ static napi_value throw_type_error(napi_env env, const char *message) {
   return NULL;
 }
 
-/* Throws an error with the errno: JavaScript knows its name, for which the C libraries have different functions. */
+/* Throws an Error with the negated errno as its property `errno`. C libraries have different functions for the errno's name. */
 static napi_value throw_errno(napi_env env, const char *action, int error) {
   char text[64];
   int length = snprintf(text, sizeof text, "%s failed with errno %d", action, error);
@@ -75,8 +74,9 @@ static napi_value throw_errno(napi_env env, const char *action, int error) {
 static pid_t loaded_by;
 
 /*
- * Orders to the main thread that were queued before the fork are interrupts of V8, which the child serves like its own. They are
- * meant for the application: the child must not fork in turn, and not overwrite what the application is writing.
+ * Returns whether this process is a forked child. Requests to the main thread that were queued before the fork are interrupts of
+ * V8, and V8 runs them in the child too. They are meant for the application: the child must not fork again, nor overwrite a file
+ * that the application is writing.
  */
 static napi_value is_forked_child(napi_env env, napi_callback_info info) {
   (void)info;
@@ -84,7 +84,7 @@ static napi_value is_forked_child(napi_env env, napi_callback_info info) {
   return napi_get_boolean(env, getpid() != loaded_by, &is_child) == napi_ok ? is_child : NULL;
 }
 
-/* The function by which the job reads the pause of the application. */
+/* The JavaScript function `pauseMs`: returns for how long the fork stopped the application's main thread, ms. */
 static napi_value read_pause(napi_env env, napi_callback_info info) {
   void *pause;
   napi_value pause_ms;
@@ -111,7 +111,7 @@ static bool read_options(napi_env env, napi_value object, struct child_options *
   return true;
 }
 
-/* Writes the result in one piece: it fits into the pipe, so write(2) neither waits nor writes a part. */
+/* Sends the job's result to the parent. The text fits into the empty pipe, so write(2) neither blocks nor writes only a part. */
 static bool send_result(napi_env env, napi_value result, int descriptor) {
   static char text[RESULT_CAPACITY_BYTES + 1];
   size_t length;
@@ -122,15 +122,15 @@ static bool send_result(napi_env env, napi_value result, int descriptor) {
 }
 
 /*
- * Runs the job, which is all the JavaScript that the child runs. It must not return into the application's code, of
- * which it is a copy: the child ends here, even if the job throws, without exit handlers and without flushing buffers
- * that the parent will flush.
+ * In the child: runs the job, the only JavaScript that the child runs, and exits, even if the job throws. A return would
+ * continue the application's code in this copy of the process. _exit(2) skips exit handlers, and does not flush the copied
+ * buffers, which the parent will flush.
  */
 _Noreturn static void run_job(napi_env env, napi_value job, const struct forked *forked) {
   napi_value undefined;
   napi_value pause_ms;
   napi_value result;
-  /* Node-API takes the data as not const; read_pause only reads it. */
+  /* napi_create_function takes a pointer that is not const; read_pause only reads through it. */
   void *pause = (void *)(uintptr_t)forked->pause;
   bool done = napi_get_undefined(env, &undefined) == napi_ok &&
               napi_create_function(env, "pauseMs", NAPI_AUTO_LENGTH, read_pause, pause, &pause_ms) == napi_ok &&
@@ -154,7 +154,7 @@ static napi_value fork_and_run(napi_env env, napi_callback_info info) {
     return throw_type_error(env, "fork: the job must be a function");
   }
   if (getpid() != loaded_by) return throw_type_error(env, "fork: this is a forked child");
-  /* Only the thread that forks exists in the child: the child of a worker thread would have no main heap. */
+  /* fork(2) copies only the calling thread: forked from a worker thread, the child could not use the main thread's heap. */
   if (syscall(SYS_gettid) != getpid()) return throw_type_error(env, "fork: only the main thread can fork");
 
   napi_value result;
@@ -226,7 +226,10 @@ static napi_value describe_child(napi_env env, const struct heap_limit_child *ch
   return about;
 }
 
-/* Runs as an interrupt of V8, with a handle scope of V8's, but, unlike a call from JavaScript, none of Node-API's. */
+/*
+ * In the child at the heap limit: runs the job and exits. V8 calls this function as an interrupt, so it has to open the handle
+ * scope that Node-API opens around a call from JavaScript.
+ */
 _Noreturn static void run_heap_limit_job(const struct heap_limit_child *child) {
   napi_env env = heap_limit.env;
   napi_handle_scope scope;
@@ -319,7 +322,7 @@ static napi_value prepare_heap_limit(napi_env env, napi_callback_info info) {
 
 /* ---- watchGc(), unwatchGc(), gcTimeMs() --------------------------------------------------------------------------- */
 
-/* Number of monitors that count the time of collections: one for CPU and one for memory can run side by side. */
+/* Number of monitors that count the time of garbage collections: one for CPU and one for memory can run at the same time. */
 static int gc_watchers;
 
 static void forget_gc(void *data) {
@@ -362,8 +365,9 @@ static napi_value survey(napi_env env, napi_callback_info info) {
 /* ---- wait(pid) --------------------------------------------------------------------------------------------------- */
 
 /*
- * Waits for this one child by its pid, as libuv does for its own, so that neither takes a child of the other. From any
- * thread. ECHILD means that another waitpid(2) has reaped the child.
+ * The JavaScript function `wait`: reaps a forked child without blocking. Waits for its pid only, as libuv does for its own
+ * children, so that neither reaps a child of the other. Returns undefined while the child runs, then its exit code, its signal,
+ * or `lost` if another waitpid(2) has reaped it (ECHILD). Any thread may call it.
  */
 static napi_value wait_for_child(napi_env env, napi_callback_info info) {
   size_t count = 1;
@@ -404,14 +408,14 @@ static napi_value count_threads(napi_env env, napi_callback_info info) {
   return napi_create_uint32(env, threads_available(wanted), &result) == napi_ok ? result : NULL;
 }
 
-/* ---- listenAt(name), connectTo(name), isConnected(socket), peerUid(socket), closeSocket(socket) ------------------ */
+/* ---- listenAt(name), connectTo(name), isConnected(socket), peerOf(socket), closeSocket(socket) ------------------- */
 
 static void close_held(int *descriptor) {
   if (*descriptor >= 0) (void)close(*descriptor);
   *descriptor = -1;
 }
 
-/* Runs when JavaScript has lost the socket, and at the end of its thread: a turn must not outlive the thread that has it. */
+/* Runs when the socket is garbage collected, and when its thread ends: a turn must not outlive the thread that has it. */
 static void forget_socket(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
@@ -419,7 +423,7 @@ static void forget_socket(napi_env env, void *data, void *hint) {
   free(data);
 }
 
-/* Takes over the descriptor: it is closed here when there is no value for it. */
+/* Wraps the descriptor in a value for JavaScript, or closes it when no such value can be made. */
 static napi_value hold_socket(napi_env env, int descriptor) {
   napi_value socket;
   int *held = malloc(sizeof *held);
@@ -445,7 +449,7 @@ static int *get_socket(napi_env env, napi_callback_info info) {
   return held;
 }
 
-/* An abstract name begins with a zero byte, and has no other end than the length of the address. */
+/* An abstract name begins with a zero byte. It is not terminated: the length of the address ends it. */
 static bool get_address(napi_env env, napi_callback_info info, struct sockaddr_un *address, socklen_t *length) {
   size_t count = 1;
   napi_value argument;
@@ -463,7 +467,7 @@ static bool get_address(napi_env env, napi_callback_info info, struct sockaddr_u
   return true;
 }
 
-/* -1 with an exception pending when there is none. */
+/* Returns -1 and throws when the system refuses. */
 static int open_socket(napi_env env) {
   int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (descriptor < 0) (void)throw_errno(env, "socket", errno);
@@ -475,7 +479,7 @@ static napi_value listen_at(napi_env env, napi_callback_info info) {
   socklen_t length;
   int descriptor;
   if (!get_address(env, info, &address, &length) || (descriptor = open_socket(env)) < 0) return NULL;
-  /* Connections are not accepted, they wait: as many as the system allows. */
+  /* Connections are never accepted. As many as the system allows can wait. */
   if (bind(descriptor, (const struct sockaddr *)&address, length) == 0 && listen(descriptor, INT_MAX) == 0)
     return hold_socket(env, descriptor);
   int error = errno;
@@ -493,7 +497,7 @@ static napi_value connect_to(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-/* The other side sends nothing: there is either nothing to read, or an end. */
+/* The other end sends nothing: either there is nothing to read yet, or the connection is over. */
 static napi_value is_connected(napi_env env, napi_callback_info info) {
   const int *held = get_socket(env, info);
   napi_value answer;
@@ -503,14 +507,17 @@ static napi_value is_connected(napi_env env, napi_callback_info info) {
   return napi_get_boolean(env, is_up, &answer) == napi_ok ? answer : NULL;
 }
 
-static napi_value peer_uid(napi_env env, napi_callback_info info) {
+static napi_value peer_of(napi_env env, napi_callback_info info) {
   const int *held = get_socket(env, info);
-  napi_value uid;
+  napi_value result;
   struct ucred peer;
   socklen_t length = sizeof peer;
   if (held == NULL) return NULL;
   if (getsockopt(*held, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return throw_errno(env, "getsockopt", errno);
-  return napi_create_uint32(env, peer.uid, &uid) == napi_ok ? uid : NULL;
+  if (napi_create_object(env, &result) != napi_ok) return NULL;
+  set_number(env, result, "pid", peer.pid);
+  set_number(env, result, "uid", peer.uid);
+  return result;
 }
 
 static napi_value close_socket(napi_env env, napi_callback_info info) {
@@ -547,7 +554,7 @@ NAPI_MODULE_INIT() {
       {"listenAt", NULL, listen_at, NULL, NULL, NULL, napi_enumerable, NULL},
       {"connectTo", NULL, connect_to, NULL, NULL, NULL, napi_enumerable, NULL},
       {"isConnected", NULL, is_connected, NULL, NULL, NULL, napi_enumerable, NULL},
-      {"peerUid", NULL, peer_uid, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"peerOf", NULL, peer_of, NULL, NULL, NULL, napi_enumerable, NULL},
       {"closeSocket", NULL, close_socket, NULL, NULL, NULL, napi_enumerable, NULL},
       {"exitCodes", NULL, NULL, NULL, NULL, exit_codes(env), napi_enumerable, NULL},
   };

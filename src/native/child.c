@@ -1,11 +1,11 @@
 /*
- * The child is a copy of a running server, and with what it inherits it could do as much harm as the server: hold its port,
- * answer on its connections, change its files, run its signal handlers, use up its memory limit. Each function below prevents
- * one of these. The job is not the only danger: a snapshot begins with a full collection, which runs the destructors of all
- * objects that the application forgot to close, those of addons included.
+ * The child is a copy of a running server. With what it inherits it could do harm: hold the server's port, answer on its
+ * connections, change its files, run its signal handlers, use up its memory limit. Each function below prevents one of these.
+ * The job is not the only danger: a snapshot begins with a full collection, which runs the destructors of all objects that the
+ * application forgot to close, those of addons included.
  *
- * Only system calls and memory on the stack are used: threads that are gone may have held locks of the C library, and not
- * every C library frees all of them in a forked child.
+ * This file uses only system calls and memory on the stack: a thread that fork(2) did not copy may have held a lock of the C
+ * library, and not every C library frees all its locks in a forked child.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -24,15 +24,18 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* The name in `ps -o comm`; at most 15 characters. `ps -o args` still shows the application's arguments. */
+/* The child's name in `ps -o comm`; at most 15 characters. `ps -o args` still shows the application's arguments. */
 static const char process_name[] = "heap-snapshot";
 
-/* Limit for all copies of shared memory together, bytes. Shared memory beyond it becomes read-only. */
+/* Maximum size of shared memory that the child copies, all mappings together, bytes. The rest becomes read-only in the child. */
 #define COPIES_BYTES ((size_t)16 << 20)
-/* Mappings up to this size, bytes, are copied first: rings and indexes, to which native code writes when it closes a resource. */
+/*
+ * Shared mappings up to this size, bytes, are copied before larger ones: they are ring buffers and indexes, to which native
+ * code writes when it closes a resource.
+ */
 #define SMALL_BYTES ((size_t)1 << 20)
 
-/* The kernel's layout of a directory entry, for which each C library has another name. */
+/* The kernel's layout of a directory entry (getdents64(2)). Each C library gives this struct another name. */
 struct kernel_dirent {
   uint64_t inode;
   int64_t offset;
@@ -41,7 +44,7 @@ struct kernel_dirent {
   char name[];
 };
 
-/* Parses a decimal number. -1 if the text is not one. */
+/* Parses the name of an entry of /proc/self/fd. Returns -1 if the name is not a decimal number. */
 static int parse_descriptor(const char *text) {
   int number = 0;
   if (*text == '\0') return -1;
@@ -52,7 +55,10 @@ static int parse_descriptor(const char *text) {
   return number;
 }
 
-/* By a system call: the C library's fstat has a symbol version that older glibc lack. The layouts are the same. */
+/*
+ * Whether a descriptor is a regular file or a block device. Makes the system call itself: fstat(3) has a symbol version that
+ * older glibc lack. The kernel's struct stat and the C library's are the same.
+ */
 static bool is_file(int descriptor) {
   struct stat status;
   return syscall(SYS_fstat, descriptor, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
@@ -68,16 +74,17 @@ static int replace(int descriptor, int harmless) {
 }
 
 /*
- * Replaces every descriptor but one by a harmless one. 0, 1 and 2 too, because a reader of the application's output waits
- * until the last holder is gone, and because V8 prints to 2 when it runs out of memory. A listening socket that stayed open
- * here would hold the port after the application's end. They become /dev/null and are not closed, because libuv aborts the
- * process when a write to one of its own descriptors fails.
+ * Replaces every file descriptor except `kept` by a harmless one. 0, 1 and 2 are replaced too: a reader of the application's
+ * output waits until the last holder has closed it, and V8 prints to 2 when it runs out of memory. A listening socket that
+ * stayed open here would hold the port after the application's end. Sockets, pipes and terminals become /dev/null and are not
+ * closed, because libuv aborts the process when a write to one of its own descriptors fails.
  *
- * Regular files are different: operations on them must fail. A database that the collection closes (node:sqlite has one) asks
- * for locks; on /dev/null it would get each of them, conclude that it is the last user, and remove the write-ahead log of the
- * others. A descriptor opened with O_PATH answers EBADF to every operation on a file's content or its locks. Only its size can
- * be read, and must be large: a database removes, by its path, a journal that is too short to hold an entry. So it leads to
- * the running program, which is longer than any header. The size of "/" would not do: it is 6 bytes on some file systems.
+ * Regular files are different: operations on them must fail. A database that the full collection closes (node:sqlite has one)
+ * asks for locks. On /dev/null it would get each lock, conclude that it is the last user, and remove the write-ahead log of
+ * the other users. A descriptor opened with O_PATH answers EBADF to every operation on a file's content or its locks. Only the
+ * file's size can be read, and it must be large: a database removes, by its path, a journal that is too short to hold an
+ * entry. So regular files become the running program, which is longer than any header. "/" would not do: its size is 6 bytes
+ * on some file systems.
  */
 static int neutralise_descriptors(int kept) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -105,11 +112,11 @@ static int neutralise_descriptors(int kept) {
   return 0;
 }
 
-/* Replaces memory that is shared with the parent by a copy of the child's own. */
+/* Replaces a mapping that is shared with the parent by a private copy at the same address. Returns false if that fails. */
 static bool make_private(const struct mapping *mapping) {
   void *copy = mmap(NULL, mapping->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (copy == MAP_FAILED) return false;
-  /* Not memcpy(3): a mapping may be longer than its file, and access behind that raises SIGBUS. That part stays 0. */
+  /* Not memcpy(3): a mapping may be longer than its file, and access past the file's end raises SIGBUS. That part stays 0. */
   struct iovec from = {.iov_base = (void *)mapping->start, .iov_len = mapping->length};
   struct iovec to = {.iov_base = copy, .iov_len = mapping->length};
   if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) >= 0 &&
@@ -130,9 +137,9 @@ static void unshare_those(const struct mapping_list *shared, bool small, size_t 
 }
 
 /*
- * The child must not change memory that both processes see (a database's index of its log, libuv's rings of io_uring). Memory
- * that cannot be copied becomes read-only, and a write to it ends the child by SIGSEGV. At most COPIES_BYTES are copied,
- * because reading a mapping fills its holes with pages, which count for the application too.
+ * Makes shared memory private: the child must not change memory that both processes see (a database's index of its log, libuv's
+ * rings of io_uring). Memory that cannot be copied becomes read-only, and a write to it ends the child by SIGSEGV. At most
+ * COPIES_BYTES are copied, because reading a sparse mapping allocates its missing pages, which count for the application too.
  */
 static void unshare_memory(const struct mapping_list *shared) {
   size_t left_bytes = COPIES_BYTES;
@@ -143,10 +150,10 @@ static void unshare_memory(const struct mapping_list *shared) {
 /*
  * Gives each signal its default effect, because the handlers belong to the application, with these exceptions.
  *
- * SIGPIPE and SIGXFSZ are ignored, as in all of Node.js: the parent may be gone when the result is written, a file may
- * grow too large, and the failed call shows it. SIGHUP is ignored because the dump outlives the application, so it may
- * outlive a terminal. The signal that triggers dumps is ignored because `pkill` sends it to the child as well, which
- * has the application's command line. SIGALRM, by which the kernel ends a late child, is never ignored.
+ * SIGPIPE and SIGXFSZ are ignored, as everywhere in Node.js: if the parent is gone when the result is written, or a file grows
+ * too large, the system call returns an error instead. SIGHUP is ignored because the child may outlive the application and its
+ * terminal. The signal that triggers dumps is ignored because `pkill` sends it to the child as well, which has the
+ * application's command line. SIGALRM, by which the kernel ends a late child, is never ignored.
  */
 static void reset_signals(int ignored_signal) {
   struct sigaction by_default = {.sa_handler = SIG_DFL};
@@ -185,9 +192,9 @@ static int set_limit(int resource, rlim_t wanted) {
 }
 
 /*
- * Prevents a core dump with content: it would hold the application's heap. RLIMIT_CORE does not stop one that is piped
- * to a program (systemd-coredump, apport), so the core's filter excludes all memory. PR_SET_DUMPABLE would hide the
- * child from its parent where /proc is mounted with hidepid.
+ * Prevents a core dump, which would contain the application's heap. RLIMIT_CORE does not stop a core dump that is piped to a
+ * program (systemd-coredump, apport), so coredump_filter excludes all memory as well. PR_SET_DUMPABLE is not used: it would
+ * hide the child from its parent where /proc is mounted with hidepid.
  */
 static int leave_no_core(void) {
   write_to("/proc/self/coredump_filter", "0");
@@ -195,8 +202,8 @@ static int leave_no_core(void) {
 }
 
 /*
- * Reads the size of this process's writable memory, its small stack included. Not from /proc/self/status, where the
- * user's groups come first and can fill pages. Returns 0, or an errno.
+ * Reads the size of this process's writable memory, including the stack, which is small. Not from /proc/self/status: the list
+ * of the user's groups stands before that figure there, and can be longer than any buffer. Returns 0, or an errno.
  */
 static int read_data_bytes(uint64_t *bytes) {
   /* Seven numbers of pages: size, resident, shared, text, 0, data and stack, 0. */
@@ -223,10 +230,10 @@ static int read_data_bytes(uint64_t *bytes) {
 }
 
 /*
- * V8 needs several times the heap in new memory to write a snapshot. Past the allowance the child's allocations fail and it
- * ends by itself, before the kernel chooses a process to kill: with memory.oom.group, as Kubernetes sets it, the kernel would
- * kill the whole container. The kernel counts writable address space, used or not, and V8 reserves much that it does not use,
- * so the limit starts at what the process has already.
+ * Limits the memory that the child may allocate: to write a snapshot, V8 needs several times the size of the heap. Beyond the
+ * allowance, allocations fail and the child ends by itself, before the kernel chooses a process to kill: with memory.oom.group,
+ * as Kubernetes sets it, the kernel would kill the whole container. RLIMIT_DATA counts writable address space, used or not, and
+ * V8 reserves much that it does not use, so the allowance is added to what the process has already.
  */
 static int limit_memory(uint64_t allowance_bytes) {
   uint64_t data_bytes = 0;

@@ -4,12 +4,12 @@
  *
  * V8 is not made to be forked. Each obstacle has a file:
  *
- *   mappings.c     V8 excludes its heap from every fork. It has to be included before the fork, and excluded again after it.
+ *   mappings.c     V8 excludes its heap from every fork. The heap has to be included before the fork, and excluded again after.
  *   fork.c         The parent's side: steps before fork(2), and their reversal after it.
  *   lone-thread.c  Only the forking thread exists in the child. A wait for another thread would never end.
  *   relocations.c  How the child's calls are redirected: a walk over the relocation tables of all loaded objects.
- *   child.c        The child is a copy of a server: its sockets, files, shared memory, signal handlers and place in the memory
- *                  limit have to go.
+ *   child.c        The child is a copy of a server: it has to give up the server's sockets, files, shared memory and signal
+ *                  handlers, and to leave the server its share of the memory limit.
  *   heap-limit.c   The fork of a process that V8 is about to end because its heap is full.
  *   threads.c      Node.js and V8 end a process that cannot start a thread: this tries beforehand whether it can.
  *   gc-time.c      No part of a fork: the main thread's CPU time in garbage collections.
@@ -25,19 +25,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Exit codes of a child that did not finish its job; from sysexits.h where one fits. */
+/* Exit codes of a child that did not finish its job; taken from sysexits.h where one fits. */
 enum child_exit {
   /* The job threw, or its result did not fit into RESULT_CAPACITY_BYTES. */
   CHILD_EXIT_JOB_FAILED = 70,
-  /* The child could not be cut off from the application, so it ended before the job. */
+  /* child_detach failed: the child still shared files, memory or signals with the application, and ended before the job. */
   CHILD_EXIT_NOT_DETACHED = 71,
   /* The child needed a thread that was not forked. Another fork, at another moment, may succeed. */
   CHILD_EXIT_WAITED_FOR_THREAD = 75
 };
 
 /*
- * Longest result of the job, bytes. The child sends it through a pipe, which the parent reads when the child has closed
- * it. A pipe takes 65536 bytes before the writer has to wait, so the child never waits.
+ * Maximum length of the job's result, bytes. The child sends it through a pipe, which the parent reads only when the child
+ * has closed it. A pipe takes 65536 bytes before the writer has to wait, so the child never waits.
  */
 #define RESULT_CAPACITY_BYTES 4096
 
@@ -55,26 +55,26 @@ struct mapping_list {
 };
 
 /*
- * Lists the mappings that fork(2) would leave out, for the next fork. From any thread, best not the one that forks,
- * because it takes as long as the fork. Returns 0, or an errno.
+ * Lists the memory mappings that V8 excludes from fork(2), for use by the next fork. Any thread may call it, but better not the
+ * one that forks, because the search takes as long as the fork. Returns 0, or an errno.
  */
 int mappings_survey(void);
 
 /*
- * From now on fork(2) copies all private memory. Lists the mappings to exclude again afterwards, by the latest survey; makes a
- * survey now if there is none since the last fork. Also lists the mappings that the child would share with this process and
- * could write to. Returns 0, or an errno and nothing changed.
+ * Makes fork(2) copy all private memory from now on. Lists in `marked` the mappings to exclude again afterwards, as the latest
+ * survey found them; makes a survey if there was none since the last fork. Lists in `shared` the mappings that the child would
+ * share with this process and could write to. Returns 0, or an errno if nothing was changed.
  */
 int mappings_let_in(struct mapping_list *marked, struct mapping_list *shared);
 
-/* From now on fork(2) excludes these mappings, as V8 had marked them. */
+/* Makes fork(2) exclude these mappings again, as V8 had marked them. */
 void mappings_leave_out(const struct mapping_list *marked);
 
 void mappings_free(struct mapping_list *list);
 
 /* ---- relocations.c ---------------------------------------------------------------------------------------------- */
 
-/* A function of another object, and what to call instead. */
+/* The name of a function of another loaded object (a shared library or the executable), and the function to call instead. */
 struct replacement {
   const char *name;
   void *function;
@@ -92,10 +92,10 @@ struct call_slot_list {
   size_t capacity;
 };
 
-/* Lists the pointers through which this process calls these functions. Takes the linker's lock. Returns 0 or an errno. */
+/* Lists the pointers through which this process calls these functions. Takes the dynamic linker's lock. Returns 0 or an errno. */
 int relocations_find(const struct replacement *replacements, size_t count, struct call_slot_list *list);
 
-/* Redirects the calls. Neither allocates nor locks. */
+/* Sets the listed pointers to the replacements. Neither allocates nor takes a lock, so it can run in the child. */
 void relocations_apply(const struct call_slot_list *list);
 
 void relocations_free(struct call_slot_list *list);
@@ -103,19 +103,19 @@ void relocations_free(struct call_slot_list *list);
 /* ---- lone-thread.c ---------------------------------------------------------------------------------------------- */
 
 /*
- * In the parent: lists the calls that lock, wake and wait. Once the child has applied the list, all locks are free in
- * it, and a wait that no thread could end ends the process instead. Returns 0, or an errno.
+ * In the parent: lists the calls that lock a mutex, wake a thread or wait for one. Once the child has applied the list, every
+ * lock is free in the child, and a wait that no thread could end makes the child exit. Returns 0, or an errno.
  */
 int lone_thread_find_calls(struct call_slot_list *list);
 
 /* ---- child.c ---------------------------------------------------------------------------------------------------- */
 
 struct child_options {
-  /* Writable memory that the child may map beyond what it has at the fork, bytes; copies of shared memory count. */
+  /* Writable memory that the child may map in addition to what it has at the fork, bytes; copies of shared memory count. */
   uint64_t data_allowance_bytes;
-  /* The kernel ends the child after this time. */
+  /* The kernel ends the child after this time, by SIGALRM. */
   unsigned deadline_seconds;
-  /* Added to the parent's niceness. */
+  /* What nice(2) adds to the parent's niceness, 0 to 19. */
   int niceness;
   /* Whether the kernel should kill the child before all others when memory runs out. */
   bool first_for_oom_killer;
@@ -124,14 +124,14 @@ struct child_options {
 };
 
 /*
- * Cuts the child off from everything that it shares with the application, but for one descriptor. Signals are blocked when
- * this is called and unblocked when it returns. Returns 0, or an errno, after which the child must end.
+ * Cuts the child off from everything that it shares with the application, except the descriptor `kept_descriptor`. Signals must
+ * be blocked before the call; they are unblocked when it returns 0. Otherwise it returns an errno, and the child must end.
  */
 int child_detach(const struct child_options *options, const struct mapping_list *shared, int kept_descriptor);
 
 /* ---- fork.c ----------------------------------------------------------------------------------------------------- */
 
-/* The pause of the parent's thread: begins before the fork and ends after it. */
+/* How long the fork stops the application's main thread: from before fork(2) until after it. */
 struct pause;
 
 struct forked {
@@ -139,22 +139,25 @@ struct forked {
   pid_t pid;
   /* In the parent the read end of the pipe, in the child the write end. */
   int result_descriptor;
-  /* The pause of the parent's thread. The child can read it too, once it has ended. */
+  /* In memory that both processes share, so that the child can read the parent's pause too. */
   const struct pause *pause;
 };
 
-/* Forks. Returns in both processes, in the child after it has been cut off: 0, or in the parent an errno. */
+/*
+ * Forks, V8's heap included. On success returns 0 in both processes, in the child after child_detach. On failure returns an
+ * errno in the parent.
+ */
 int fork_with_heap(const struct child_options *options, struct forked *forked);
 
-/* The pause of the parent's thread, ms; the pause so far if it has not ended yet. */
+/* How long the fork has stopped the parent's main thread, ms; the time so far if the pause has not ended yet. */
 double pause_read_ms(const struct pause *pause);
 
-/* Unmaps the parent's copy; the child keeps its own. */
+/* Unmaps the pause in the calling process only. */
 void pause_free(const struct pause *pause);
 
 /* ---- threads.c -------------------------------------------------------------------------------------------------- */
 
-/* Starts up to `wanted` threads at a time, which end at once. Returns the number that could be started. */
+/* Tries to start `wanted` threads that exist at the same time, and ends them. Returns how many could be started. */
 unsigned threads_available(unsigned wanted);
 
 #endif

@@ -17,9 +17,9 @@ static double now_ms(void) {
 }
 
 /*
- * Time for which the application's thread stood still, for the child's report. Only the parent can measure it, and only
- * after the fork, so it writes the value into a page that both processes share. The page is mapped after the scan for
- * shared memory, so that the scan does not find it.
+ * Time for which the fork stopped the application's main thread; the child reports it. Only the parent can measure the pause,
+ * and only after the fork, so the parent writes it into a page that both processes share. The page is mapped after the scan
+ * for shared memory: the child would replace a page that the scan finds by a copy.
  */
 struct pause {
   double started_ms;
@@ -45,7 +45,7 @@ double pause_read_ms(const struct pause *pause) {
 
 void pause_free(const struct pause *pause) { (void)munmap((void *)(uintptr_t)pause, sizeof *pause); }
 
-/* Data that the parent collects before the fork, and that the child needs to cut itself off. */
+/* Data that the parent collects before the fork. The child needs it to cut itself off, the parent to mark V8's heap again. */
 struct findings {
   struct call_slot_list calls;
   struct mapping_list marked;
@@ -66,21 +66,21 @@ static void forget(struct findings *found) {
 /* Runs in the child, with all signals blocked and one thread left. Ends the child if it cannot be cut off. */
 static void become_child(const struct child_options *options, const struct findings *found, const int pipe_ends[2]) {
   relocations_apply(&found->calls);
-  /* The application may have few descriptors left, and the child needs three. */
+  /* Frees a descriptor: the application may have few left, and child_detach needs three. */
   (void)close(pipe_ends[0]);
   if (child_detach(options, &found->shared, pipe_ends[1]) != 0) _exit(CHILD_EXIT_NOT_DETACHED);
 }
 
 /*
- * The application's handlers must not run in the child, where libuv's would write into a pipe that both processes share:
- * all signals stay blocked until the child has put the default actions in their place.
+ * Forks while all signals are blocked. In the child they stay blocked until child_detach has replaced the application's signal
+ * handlers by the default actions: libuv's handlers would write into a pipe that both processes share.
  */
 static int fork_with_signals_blocked(const struct child_options *options, const struct findings *found,
                                      const int pipe_ends[2], struct forked *forked) {
   sigset_t all;
   sigset_t before;
   (void)sigfillset(&all);
-  /* On Linux sigprocmask is the calling thread's; pthread_sigmask has a symbol version that older glibc lack. */
+  /* On Linux sigprocmask sets only the calling thread's mask; pthread_sigmask has a symbol version that older glibc lack. */
   (void)sigprocmask(SIG_SETMASK, &all, &before);
   pid_t pid = fork();
   int error = pid < 0 ? errno : 0;
@@ -91,7 +91,7 @@ static int fork_with_signals_blocked(const struct child_options *options, const 
 }
 
 static int fork_with_pipe(const struct child_options *options, const struct findings *found, struct forked *forked) {
-  /* Close-on-exec: a program that the application starts at the same time must not hold the pipe open. */
+  /* Close-on-exec: a program that another thread of the application starts meanwhile must not hold the pipe open. */
   int pipe_ends[2];
   if (pipe2(pipe_ends, O_CLOEXEC) != 0) return errno;
 
@@ -100,7 +100,7 @@ static int fork_with_pipe(const struct child_options *options, const struct find
     forked->result_descriptor = pipe_ends[1];
     return 0;
   }
-  /* Once the parent has closed its copy the child holds the last one, and the pipe ends when the child ends. */
+  /* Once the parent has closed its write end, the child holds the last one: the parent's reads end when the child ends. */
   (void)close(pipe_ends[1]);
   if (error != 0) (void)close(pipe_ends[0]);
   else forked->result_descriptor = pipe_ends[0];
@@ -110,7 +110,7 @@ static int fork_with_pipe(const struct child_options *options, const struct find
 int fork_with_heap(const struct child_options *options, struct forked *forked) {
   double started_ms = now_ms();
   struct pause *pause = NULL;
-  /* Everything that takes the C library's own locks is done here, in the parent, where other threads can release them. */
+  /* Calls that take locks of the C library are made here, in the parent, where the threads that hold them can release them. */
   struct findings found = {0};
   int error = find_out(&found);
   if (error == 0) {

@@ -1,8 +1,8 @@
 /*
- * Counts the main thread's CPU time in garbage collections. CPU time, because on a busy machine a short collection in
- * which the thread loses its CPU would look like a long one. V8 calls two functions of this file on that thread, before
- * and after each collection; other threads read the sum. A PerformanceObserver would run JavaScript on the main thread
- * for each collection.
+ * Counts the CPU time that the main thread spends in garbage collections. CPU time, because a short collection during which
+ * the kernel gives the CPU to another thread would look like a long one. V8 calls two functions of this file on the main
+ * thread, before and after each collection; other threads read the sum. A PerformanceObserver would run JavaScript on the main
+ * thread for each collection.
  */
 #define _GNU_SOURCE
 #include "gc-time.h"
@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The C++ functions of V8 by their mangled names, as in heap-limit.c: weak, and NULL where the executable does not export them. */
+/* Declares a C++ function of V8 by its mangled name, as a weak reference: NULL if the executable does not export it. */
 #define EXPORTED_BY_V8(name) __asm__(name) __attribute__((weak, visibility("default")))
 
 typedef void gc_callback(void *isolate, int type, int flags, void *data);
@@ -31,18 +31,21 @@ extern void remove_prologue(void *isolate, gc_callback *callback, void *data)
 extern void remove_epilogue(void *isolate, gc_callback *callback, void *data)
     EXPORTED_BY_V8("_ZN2v87Isolate24RemoveGCEpilogueCallbackEPFvPS0_NS_6GCTypeENS_15GCCallbackFlagsEPvES4_");
 
-/* Scavenges, minor mark-sweeps and mark-sweep-compacts: bits of v8::GCType, the same from Node.js 20 to 26. */
+/*
+ * The collections to count, as bits of v8::GCType, which are the same from Node.js 20 to 26: scavenges, minor mark-sweeps and
+ * mark-sweep-compacts.
+ */
 #define COLLECTIONS 7
 
 static void *watched;
 static _Atomic bool was_watched;
-/* Number of collections under way: one may begin within another. */
+/* Number of collections under way: a collection may begin within another. */
 static int depth;
 static _Atomic uint64_t sum_ns;
 /* CPU time of the main thread when the collection under way began, ns; 0 when there is none. */
 static _Atomic uint64_t began_ns;
 
-/* The kernel's id of a thread's CPU clock. By hand, as new glibc have a new version of pthread_getcpuclockid(3). */
+/* The kernel's id of a thread's CPU clock, because pthread_getcpuclockid(3) has a symbol version that older glibc lack. */
 #define THREAD_CPU_CLOCK(tid) ((clockid_t)((~(unsigned)(tid) << 3) | 6U))
 
 /* The main thread's CPU clock; any thread can read it. */
@@ -93,7 +96,7 @@ void gc_time_unwatch(void) {
 
 double gc_time_ms(void) {
   if (!was_watched) return NAN;
-  /* In this order a collection that ends between the two reads is missing once, and never counted twice. */
+  /* In this order, a collection that ends between the two reads may be missing from this result, but is never counted twice. */
   uint64_t began = atomic_load(&began_ns);
   uint64_t sum = atomic_load(&sum_ns);
   uint64_t now = now_ns();

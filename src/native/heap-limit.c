@@ -4,21 +4,20 @@
  * this file does not: it forks, and the child writes a heap profile and a heap snapshot that show what filled the heap.
  *
  * V8 runs the callback on the thread of the isolate, inside or right after a collection, with the current limit; it
- * returns the new limit, and one that is not higher changes nothing. V8 forbids JavaScript and allocation on the heap
- * in it. So everything is decided beforehand, in the plan, and this file only makes system calls, allocates small
- * amounts with malloc(3), and waits for a bounded time (with two exceptions, below).
+ * returns the new limit, and a limit that is not higher changes nothing. Inside the callback V8 forbids JavaScript and
+ * allocation on its heap. So everything is decided beforehand, in the plan, and this file only makes system calls,
+ * allocates small amounts with malloc(3), and waits for a bounded time (with two exceptions, below).
  *
- *   - The fork is made at once. A process that is given more heap to go on with may be inside one native call that
- *     fills that as well (an array that doubles, JSON.parse of a giant), and never reach a point at which it could be
- *     asked to fork.
- *   - The parent's limit stays as it is, so V8 ends it the way it would have ended it. With a higher limit it would
- *     live on, in a state that no application was tested in.
- *   - The child's limit is raised. It returns into the code that asked for memory, which V8 lets continue up to the
- *     next loop turn or function entry. There V8 serves interrupts, and the one requested here runs the job. A native
- *     call that is under way ends first; the child has nothing left that such a call could damage (child.c).
- *   - The parent is held until the child is past its first collection and has its profile on disk. Until then the child
- *     may need a thread of V8's that was not forked with it (mostly a sweeper), end with CHILD_EXIT_WAITED_FOR_THREAD,
- *     and need another fork, which only a parent that still exists can make.
+ *   - The fork is made at once. A process that got more heap to go on might be inside one native call that fills the
+ *     new heap too (an array that doubles, JSON.parse of a huge text), and never reach a point where it could fork.
+ *   - The parent's limit stays as it is, so V8 ends the parent as it would without this library. With a higher limit
+ *     the parent would live on, in a state that no application was tested in.
+ *   - The child's limit is raised. The child returns into the code that asked for memory, and V8 lets this code run up to
+ *     the next loop iteration or function entry. There V8 runs interrupts, and the interrupt requested here runs the job. A
+ *     native call that is under way ends first; the child has nothing left that such a call could damage (child.c).
+ *   - The parent is held until the child has ended its first collection and written its profile to disk. Until then the
+ *     child may need a thread of V8 that was not forked (mostly a sweeper) and exit with CHILD_EXIT_WAITED_FOR_THREAD.
+ *     Then another fork is needed, which only a living parent can make.
  *
  * Two waits of the parent have no bound, because only the thread that holds the lock could end them:
  *
@@ -28,10 +27,10 @@
  *   - fork(2) waits for the C library's lock of malloc(3), which threads hold for microseconds, and runs the handlers of
  *     pthread_atfork(3) that the application's native libraries have registered, as each fork of the process does.
  *
- * A timer that ended the wait would have to end the process, by another signal than V8's.
+ * A timer could not end these waits without ending the process, by another signal than V8 would.
  *
  * V8 also calls the callback before a collection of last resort, after which a process can live on. Then the child is
- * an ordinary forked child: it finishes, and is reaped later. Until it has ended, no other is forked here.
+ * an ordinary forked child: it finishes, and is reaped later. Until it has ended, this file forks no other child.
  */
 #define _GNU_SOURCE
 #include "heap-limit.h"
@@ -50,21 +49,24 @@
 #include <unistd.h>
 
 /*
- * Pause before the first fork, ms. V8 has just collected, and its threads are still sweeping the heap. A child that is
- * forked in the middle waits for them in its own collection: half of all first children ended that way without this
- * pause, none in 16 trials with it.
+ * Pause before the first fork, ms. V8 has just collected garbage, and its threads are still sweeping the heap. A child that is
+ * forked meanwhile waits for these threads in its own collection, and exits. Without this pause half of all first children
+ * ended that way, with it none in 16 trials.
  */
 #define SWEEP_MS 50
-/* Number of forks for one dump, at most. In practice the second one succeeds. */
+/* Maximum number of forks for one dump, of children that need a thread that was not forked. In practice the second succeeds. */
 #define MOST_FORKS 5
 /*
- * V8 can call several times in a row. A process that lives on has its next dump after at least this time, ms, and the
- * next line about a dump that is refused. A dump that has become possible after a refusal is made at once.
+ * Minimum time between two dumps, and between two log lines about refused dumps, ms: V8 can call the callback several times in a
+ * row, if the process lives on. A dump that becomes possible after a refusal is made at once.
  */
 #define SETTLING_MS 60000
-/* Least raise of the child's limit. Its job needs a few MB; a native call under way may need as much as the heap. */
+/*
+ * Minimum by which V8's heap limit is raised in the child, bytes. The job needs a few MB; a native call that is under way may
+ * need as much memory as the heap has.
+ */
 #define LEAST_RAISE_BYTES ((size_t)256 << 20)
-/* Interval at which the callback looks for a second plan, ms. */
+/* Interval at which the callback checks whether JavaScript has made a second plan, ms. */
 #define PLAN_PAUSE_MS 10
 /* Interval at which the parent tries to reap a child that has closed its pipe, ms. */
 #define REAP_PAUSE_MS 2
@@ -72,8 +74,8 @@
 /* ---- V8 ---------------------------------------------------------------------------------------------------------- */
 
 /*
- * C++ functions of V8 by their mangled names, which every Node.js from 20 to 26 exports, so that no V8 header is needed
- * and one binary serves all of them. The references are weak: in an executable without these symbols they are NULL.
+ * Declares a C++ function of V8 by its mangled name, which every Node.js from 20 to 26 exports: no V8 header is needed, and
+ * one binary serves all these versions. The reference is weak: NULL in an executable that does not export the function.
  */
 #define EXPORTED_BY_V8(name) __asm__(name) __attribute__((weak, visibility("default")))
 
@@ -83,7 +85,7 @@ typedef void interrupt_callback(void *isolate, void *data);
 extern void *get_current_isolate(void) EXPORTED_BY_V8("_ZN2v87Isolate10GetCurrentEv");
 extern void add_callback(void *isolate, near_heap_limit_callback *callback, void *data)
     EXPORTED_BY_V8("_ZN2v87Isolate24AddNearHeapLimitCallbackEPFmPvmmES1_");
-/* A `limit_bytes` of 0 leaves the limit as it is. */
+/* With a `limit_bytes` of 0, V8's heap limit stays as it is. */
 extern void remove_callback(void *isolate, near_heap_limit_callback *callback, size_t limit_bytes)
     EXPORTED_BY_V8("_ZN2v87Isolate27RemoveNearHeapLimitCallbackEPFmPvmmEm");
 extern void request_interrupt(void *isolate, interrupt_callback *callback, void *data)
@@ -92,35 +94,35 @@ extern void request_interrupt(void *isolate, interrupt_callback *callback, void 
 /* ---- state ------------------------------------------------------------------------------------------------------- */
 
 static struct {
-  /* The isolate whose callback is armed; NULL when none is. */
+  /* The V8 isolate on which the callback is registered; NULL if none. */
   void *isolate;
   pid_t pid;
   void (*job)(const struct heap_limit_child *);
 } armed;
 
 /*
- * Guards the plan, which the thread that reads the memory writes, and the callback copies. No thread waits while it
- * holds this lock.
+ * Guards the latest plan: the thread that samples the memory use writes it, the callback copies it. No thread blocks while
+ * it holds this lock.
  */
 static pthread_mutex_t plan_lock = PTHREAD_MUTEX_INITIALIZER;
-/* Number of plans for the current arming. */
+/* Number of plans received since the callback was armed. */
 static unsigned long plans;
 static struct heap_limit_plan next_plan;
-/* Number of the current or, after disarming, of the next arming, from 1. */
+/* How many times the callback has been armed, the current time included; after heap_limit_disarm, the next time included. */
 static unsigned arming = 1;
 
-/* Used by the callback only. Static, because it may run with little stack left. */
+/* The callback's copy of the plan, and its child. Static, because the callback may run with little stack left. */
 static struct heap_limit_plan plan;
 static struct heap_limit_child child;
-/* Files that the child has reported. */
+/* Which files the child has reported as written. */
 static bool has_written_profile;
 static bool has_written_snapshot;
 static double last_dump_ms;
 static double last_refusal_ms;
 
-/* Pid of a child whose parent has lived on; 0 when there is none. */
+/* Pid of a child forked at the heap limit that still has to be reaped, because this process lived on; 0 if there is none. */
 static _Atomic pid_t unreaped;
-/* Pid of the latest ordinary forked child; 0 before the first. */
+/* Pid of the latest child that was forked for a snapshot before the heap limit was reached; 0 before the first. */
 static _Atomic pid_t ordinary_child;
 
 void heap_limit_prepare(const struct heap_limit_plan *prepared) {
@@ -149,7 +151,7 @@ static double read_clock_ms(clockid_t clock) {
 
 static double now_ms(void) { return read_clock_ms(CLOCK_MONOTONIC); }
 
-/* Copies the latest plan. Returns the number of plans so far. */
+/* Copies the latest plan for the callback. Returns the number of plans received since the callback was armed. */
 static unsigned long copy_plan(void) {
   (void)pthread_mutex_lock(&plan_lock);
   unsigned long count = plans;
@@ -161,9 +163,9 @@ static unsigned long copy_plan(void) {
 static bool is_settling(double since_ms) { return since_ms != 0 && now_ms() - since_ms < SETTLING_MS; }
 
 /*
- * Takes the latest plan. The first plan, made when the callback is armed, by the thread that now stands still, refuses.
- * The watch's thread makes the second one, and the callback waits for that as long as the first one allows, once: a
- * process can fill its heap as it starts.
+ * Copies the latest plan; returns false if there is none. The first plan, made when the callback was armed, refuses every
+ * dump. The watchdog thread makes the second plan with its first reading. A process can fill its heap before that, so the
+ * callback waits for the second plan, at most for the first plan's `hold_ms`, and not again after a refusal.
  */
 static bool take_plan(void) {
   double called_ms = now_ms();
@@ -176,8 +178,8 @@ static bool take_plan(void) {
 /* ---- the line ---------------------------------------------------------------------------------------------------- */
 
 /*
- * Writes a log line to stderr's descriptor, because the event loop has stopped. Does not wait for a full pipe whose
- * reader stands still. (V8's own lines would wait there, but that is not this library's doing.)
+ * Writes a log line directly to stderr's descriptor, because the event loop has stopped. Omits the line if stderr is a full
+ * pipe whose reader does not read. (V8's own lines would block there, but that is not this library's doing.)
  */
 static void write_line(size_t limit_bytes, const char *what) {
   static char line[PATH_MAX * 2 + 1024];
@@ -192,7 +194,7 @@ static void write_line(size_t limit_bytes, const char *what) {
   (void)written;
 }
 
-/* Writes a line with "<directory>/heap-limit-memory-<pid>-<ms>" and the extensions of the files, at least one. */
+/* Writes a log line with "<directory>/heap-limit-memory-<pid>-<ms>" and the extensions of the files, at least one. */
 static void write_files_line(const char *what, bool has_profile, bool has_snapshot) {
   static char text[PATH_MAX + 256];
   const char *extensions = has_profile && has_snapshot ? ".heapprofile and .heapsnapshot"
@@ -212,9 +214,9 @@ static void write_failure_line(const char *what, int number, unsigned forks) {
 /* ---- the child --------------------------------------------------------------------------------------------------- */
 
 /*
- * Until the job runs, the child cannot open a file: it may still be in the application's code, which may write to a
- * path, and V8 may end it for want of memory, with a diagnostic report (--report-on-fatalerror) beside that of the
- * process. Descriptors that are open stay usable.
+ * The limit of open files to restore when the job runs. Until then the child cannot open a file: it may still be inside the
+ * application's code, which may write to a path, and V8 may end it when memory runs out, with a second diagnostic report
+ * (--report-on-fatalerror) beside the parent's. Descriptors that are open stay usable.
  */
 static struct rlimit descriptors;
 
@@ -231,7 +233,10 @@ static void run_job(void *isolate, void *data) {
   armed.job(&child);
 }
 
-/* The parent waits until the child has collected, so until then the child keeps the parent's priority. */
+/*
+ * In the child: sends a report to the parent. Lowers the child's priority only after its first collection, because the parent
+ * waits until then.
+ */
 void heap_limit_report(const struct heap_limit_child *of, enum heap_limit_report report) {
   char character = (char)report;
   ssize_t written = write(of->forked.result_descriptor, &character, 1);
@@ -248,17 +253,17 @@ static size_t raised(size_t limit_bytes) {
 /* ---- the parent -------------------------------------------------------------------------------------------------- */
 
 enum progress {
-  /* Neither past the collection nor ended when the time was over. */
+  /* When the time was over, the child had neither ended its first collection nor exited. */
   AT_WORK,
   PAST_COLLECTION,
   DONE,
-  /* Ended, but another fork may succeed. */
+  /* The child ended before it finished, but another fork may succeed. */
   STUCK,
-  /* Ended in a way that another fork would not change. */
+  /* The child ended before it finished, and another fork would end in the same way. */
   LOST,
-  /* Ended after its report: what it had written until then is there, and another fork would write it twice. */
+  /* The child ended after its first collection: the files written by then stay, and another fork would write them twice. */
   CUT_SHORT,
-  /* Found the budget spent, and ended. */
+  /* Other processes had spent the budget of dumps, so the child ended without a file. */
   SPENT
 };
 
@@ -277,19 +282,19 @@ static enum progress judge(int status) {
   }
 }
 
-/* Reaps the child: its pipe ends a moment before that is possible. */
+/* Waits until the child can be reaped, which is a moment after its pipe has closed. Returns how the child ended. */
 static enum progress reap(pid_t pid, double until_ms, int *status) {
   for (;;) {
     pid_t ended = waitpid(pid, status, WNOHANG);
     if (ended == pid) return judge(*status);
-    /* ECHILD: another part of the process has reaped the child. How it ended is not known. */
+    /* ECHILD: another part of the process has reaped the child, so its exit status is not known. */
     if (ended < 0 && errno != EINTR) return DONE;
     if (now_ms() >= until_ms) return AT_WORK;
     (void)poll(NULL, 0, REAP_PAUSE_MS);
   }
 }
 
-/* Reads the child's reports until the child is past its collection, or, where the plan demands it, has ended. */
+/* Reads the child's reports until the first collection is over or, if the plan's `holds_to_end` is set, until the child ends. */
 static enum progress follow(double until_ms, int *status) {
   bool is_past = false;
   bool is_spent = false;
@@ -323,7 +328,7 @@ static enum progress follow(double until_ms, int *status) {
 
 static void finish(enum progress progress, int status) {
   bool has_written = has_written_profile || has_written_snapshot;
-  /* Past the collection the profile is there, or has failed. */
+  /* The child writes its profile before it reports the end of its first collection. */
   bool is_profile_due = progress == AT_WORK ? plan.has_profile : has_written_profile;
   switch (progress) {
     case DONE:
@@ -350,10 +355,10 @@ static void finish(enum progress progress, int status) {
   }
 }
 
-/* Forks and waits. Returns true in the child. */
+/* Forks a child and waits for its reports; forks another if the child got stuck. Returns true in the child, else false. */
 static bool dump(void) {
   double until_ms = now_ms() + plan.hold_ms;
-  /* However short the hold is, and however busy the machine: one fork is made. */
+  /* Lets V8's threads finish sweeping, but not longer than the process may be held. The first fork is made in any case. */
   (void)poll(NULL, 0, SWEEP_MS < plan.hold_ms ? SWEEP_MS : 0);
   struct child_options options = plan.options;
   options.niceness = 0;
@@ -364,7 +369,7 @@ static bool dump(void) {
   child.fork = 0;
   do {
     child.fork++;
-    /* Whole ms: the job makes the file names from it as well. */
+    /* Whole ms, because the job makes the file names from this time too. */
     child.started_at_ms = (double)(int64_t)read_clock_ms(CLOCK_REALTIME);
     int error = fork_with_heap(&options, &child.forked);
     if (error != 0) {
@@ -389,12 +394,12 @@ static bool is_at_work(pid_t pid) {
   return pid != 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
 }
 
-/* Why nothing is dumped; NULL if a dump is allowed. */
+/* Returns why no dump is made, or NULL if a dump is allowed. */
 static const char *refuse(void) {
   if (plan.refusal[0] != '\0') return plan.refusal;
   (void)heap_limit_reap();
   if (atomic_load(&unreaped) != 0) return "the child of an earlier dump is still writing";
-  /* The plan's room is that of one child. Where the kernel would kill all processes together, two must not share it. */
+  /* The plan's memory allowance is for one child. If the kernel would kill all processes together, two must not share it. */
   if (!plan.options.first_for_oom_killer && is_at_work(atomic_load(&ordinary_child)))
     return "memory: another child is writing a snapshot";
   return NULL;
@@ -403,7 +408,7 @@ static const char *refuse(void) {
 static size_t near_heap_limit(void *data, size_t limit_bytes, size_t initial_bytes) {
   (void)data;
   (void)initial_bytes;
-  /* The child again: a native call from which it has not returned needs more heap. Only its allowance stops it. */
+  /* In the child: a native call under way needs even more heap. The limit is raised again; only the memory allowance ends it. */
   if (getpid() != armed.pid) return raised(limit_bytes);
 
   if (is_settling(last_dump_ms) || !take_plan()) return limit_bytes;
@@ -429,7 +434,7 @@ pid_t heap_limit_reap(void) {
   pid_t pid = atomic_load(&unreaped);
   int status;
   if (pid == 0 || waitpid(pid, &status, WNOHANG) == 0) return 0;
-  /* If several threads look, one of them reports it. */
+  /* If several threads call this function, only one of them returns the pid. */
   return atomic_compare_exchange_strong(&unreaped, &pid, 0) ? pid : 0;
 }
 
@@ -440,14 +445,14 @@ const char *heap_limit_arm(void (*job)(const struct heap_limit_child *), unsigne
   if (get_current_isolate == NULL || add_callback == NULL || remove_callback == NULL || request_interrupt == NULL) {
     return "this Node.js does not export the functions of V8 that it needs";
   }
-  /* Only the thread that forks exists in the child. On isolates of worker threads Node.js has a callback of its own. */
+  /* fork(2) copies only the calling thread. On the isolates of worker threads Node.js has a callback of its own. */
   if (syscall(SYS_gettid) != getpid()) return "only the main thread can be forked";
   armed.isolate = get_current_isolate();
   armed.pid = getpid();
   armed.job = job;
   last_dump_ms = 0;
   last_refusal_ms = 0;
-  /* Only this thread changes it. */
+  /* Read without the lock, because only this thread changes it. */
   *number = arming;
   add_callback(armed.isolate, near_heap_limit, NULL);
   return NULL;

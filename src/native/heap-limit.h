@@ -1,4 +1,4 @@
-/* The mechanics of a dump at V8's heap limit. addon.c has the functions for JavaScript. */
+/* Dumps the heap when it has reached V8's limit. addon.c exports these functions to JavaScript. */
 #ifndef HEAP_LIMIT_H
 #define HEAP_LIMIT_H
 
@@ -6,32 +6,32 @@
 
 #include <limits.h>
 
-/* Longest JSON with facts that the parent hands to the code in the child, and longest reason for not dumping, bytes. */
+/* Sizes of the texts `facts` and `refusal` of a plan, bytes, the final 0 included. */
 #define HEAP_LIMIT_FACTS_BYTES 16384
 #define HEAP_LIMIT_REFUSAL_BYTES 512
 
 /*
- * All decisions for the heap limit, made beforehand, because no JavaScript runs when it is reached. JavaScript renews
- * the plan with each memory reading.
+ * All decisions about a dump at the heap limit. They are made beforehand, because no JavaScript can run when the limit is
+ * reached. JavaScript makes a new plan with each memory reading.
  */
 struct heap_limit_plan {
-  /* Number of the arming that the plan is for. */
+  /* The number that heap_limit_arm returned in `arming`. A plan with another number is ignored. */
   unsigned arming;
   struct child_options options;
-  /* Longest time that the process is held, ms. In the first plan, which refuses: until the second plan. */
+  /* Maximum time for which the callback stops the process to wait for the child (in the first plan, for the second plan), ms. */
   unsigned hold_ms;
-  /* Whether the process is held until the child has ended, instead of until the child is past its first collection. */
+  /* Whether the process is held until the child has ended, not only until the end of the child's first collection. */
   bool holds_to_end;
-  /* Whether a log line is written to stderr. */
+  /* Whether log lines are written to stderr. */
   bool writes_line;
   /* Which files the child will write. */
   bool has_profile;
   bool has_snapshot;
-  /* Why nothing is dumped; empty when a dump is allowed. */
+  /* Why no dump may be made; empty if a dump is allowed. */
   char refusal[HEAP_LIMIT_REFUSAL_BYTES];
-  /* Directory of the files. */
+  /* Where the child writes its files. */
   char directory[PATH_MAX];
-  /* JSON for the job; not read here. */
+  /* JSON that the job in the child parses; the native code does not. */
   char facts[HEAP_LIMIT_FACTS_BYTES];
 };
 
@@ -39,53 +39,53 @@ struct heap_limit_plan {
 struct heap_limit_child {
   /* V8's limit for the old generation, bytes. */
   size_t limit_bytes;
-  /* Wall clock when V8 called, ms since the epoch. */
+  /* Wall clock when V8 called the callback, ms since the epoch. */
   double reached_at_ms;
   /* Wall clock at the fork, ms since the epoch: part of the file names. */
   double started_at_ms;
-  /* Number of this fork, from 1. */
+  /* Number of this fork, from 1: a child that got stuck is followed by another. */
   unsigned fork;
   const char *facts;
   struct forked forked;
 };
 
 /*
- * Arms the callback on the isolate of the calling thread, which must be the main thread. `job` runs in the child, at a
- * point where JavaScript is allowed, and must not return. Returns NULL and the number of this arming, or why the
- * callback could not be armed.
+ * Registers the callback for V8's heap limit on the main thread's isolate; must be called on that thread. `job` runs in the
+ * child, at a point where JavaScript is allowed, and must not return. Sets `arming` to how many times this has been done, and
+ * returns NULL; or returns why the callback could not be registered.
  */
 const char *heap_limit_arm(void (*job)(const struct heap_limit_child *), unsigned *arming);
 
-/* Removes the callback. On the thread that armed it. Does nothing when it is not armed. */
+/* Removes the callback, and does nothing if there is none. Must be called on the main thread. */
 void heap_limit_disarm(void);
 
 /*
- * Replaces the plan. From any thread. A plan for an earlier arming is ignored: the watch of a monitor that was stopped may
- * still be making one when the next monitor starts.
+ * Replaces the plan. Any thread may call it. A plan with the number of an earlier arming is ignored: the watchdog thread of a
+ * stopped monitor may still be making a plan when the next monitor starts.
  */
 void heap_limit_prepare(const struct heap_limit_plan *plan);
 
 /*
- * For a process that lived on after its limit was reached: reaps a child that has ended since. Returns its pid, or 0.
- * From any thread.
+ * For a process that lived on after its heap limit was reached: reaps the child of that dump if it has ended. Returns its pid,
+ * or 0. Any thread may call it.
  */
 pid_t heap_limit_reap(void);
 
 /* Reports of the child to its parent, by one character each. */
 enum heap_limit_report {
-  /* The first collection is over: no other fork is needed. Lowers the child's priority to the plan's niceness. */
+  /* The child's first collection is over, so no other fork is needed. Lowers the child's priority to the plan's niceness. */
   HEAP_LIMIT_COLLECTED = 'c',
   /* A file has its final name. */
   HEAP_LIMIT_PROFILE = 'p',
   HEAP_LIMIT_SNAPSHOT = 's',
-  /* The budget has been spent since the plan was made. The child ends without a file. */
+  /* Other processes have spent the budget of dumps since the plan was made. The child ends without a file. */
   HEAP_LIMIT_SPENT = 'l'
 };
 
-/* In the child. */
+/* Sends a report to the parent. Called in the child. */
 void heap_limit_report(const struct heap_limit_child *child, enum heap_limit_report report);
 
-/* Notes an ordinary forked child, whose memory counts when the next one is forked at the limit. */
+/* Remembers a child that was forked for a snapshot before the limit was reached: both children may not fit into memory. */
 void heap_limit_note_child(pid_t pid);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * A list that grows: a struct with the members items, count and capacity. For use before a fork only, since it allocates.
+ * A list that grows: any struct with the members items, count and capacity. Not for use in a forked child, because it allocates.
  */
 #ifndef LIST_H
 #define LIST_H

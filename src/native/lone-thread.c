@@ -3,14 +3,14 @@
  * unfinished, and glibc's condition variables block even inside pthread_cond_signal, waiting for waiters that existed at the
  * fork. A child that runs into one of these would hang until its deadline.
  *
- * So the child calls the functions below instead of those that lock, wake and wait. In a process with one thread
- *   - every lock is free, whatever its state says. Most often it is the lock of the queue through which V8 hands work to its
- *     worker threads, held by a worker that was just waking up. If the owner was in the middle of a change, the child may
- *     crash, as it may for other reasons; the parent forks again.
+ * So the child calls the functions below in place of the C library's that lock, wake and wait. In a process with one thread
+ *   - every lock is free, even if its state says that it is held. Usually this is the lock of V8's task queue, which a worker
+ *     thread of V8 held while it woke up. If the owner of a lock was in the middle of a change, the child may crash, as it may
+ *     for other reasons; the parent forks again.
  *   - waking other threads does nothing: there are none.
- *   - work for the thread pool stays undone. libuv would start its threads again and wait for them; an addon that is called
- *     after each collection (node-memwatch) queues some, and a snapshot begins with a collection.
- *   - a wait without a time limit never ends, a wait for V8's workers during a collection, for example. It ends the child at
+ *   - work for the thread pool is dropped. libuv would start its threads again and wait for them. An addon that V8 calls after
+ *     each collection (node-memwatch) queues such work, and a snapshot begins with a collection.
+ *   - a wait without a time limit would never end, such as a wait for V8's workers during a collection. It ends the child at
  *     once, with an exit code that makes the parent fork again: a heap in the middle of a collection gives no snapshot.
  */
 #define _GNU_SOURCE
@@ -25,14 +25,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* From linux/futex.h, which musl's headers do not include. */
+/* Constants of linux/futex.h, a header that musl does not have. */
 #define FUTEX_WAIT 0
 #define FUTEX_WAIT_BITSET 9
 #define FUTEX_FLAGS (128 | 256)
 
 /*
- * glibc 2.34 added a newer version of this symbol, and the linker would choose it. The old version is in every glibc, so the
- * binary loads wherever Node.js does (2.28).
+ * glibc 2.34 added a newer version of sem_trywait, and the linker would choose it. Every glibc has the old version, so the
+ * binary loads wherever Node.js does (glibc 2.28).
  */
 #if defined(__GLIBC__) && defined(__x86_64__)
 __asm__(".symver sem_trywait, sem_trywait@GLIBC_2.2.5");
@@ -43,8 +43,8 @@ __asm__(".symver sem_trywait, sem_trywait@GLIBC_2.17");
 _Noreturn static void give_up(void) { _exit(CHILD_EXIT_WAITED_FOR_THREAD); }
 
 /*
- * A wait with a time limit returns at once, as if the time had passed. Its caller may try again, as a spinning lock
- * does, and waste CPU: in a process with one thread this many time-outs mean a wait without end.
+ * Replaces every wait with a time limit: returns at once, as if the time had passed. A caller that waits again and again, as
+ * a spin lock does, would waste CPU for ever, so the child exits after 1000 such waits.
  */
 static int time_out(void) {
   static int timed_waits;
@@ -52,7 +52,7 @@ static int time_out(void) {
   return ETIMEDOUT;
 }
 
-/* Replaces functions with one to four arguments, which the calling conventions allow. */
+/* Returns 0 for success. Can replace functions of one to four arguments: the calling conventions let it ignore them. */
 static int do_nothing(void) { return 0; }
 
 static int wait_for_condition(pthread_cond_t *condition, pthread_mutex_t *mutex) {
@@ -93,7 +93,10 @@ static int join_thread(pthread_t thread, void **result) {
   give_up();
 }
 
-/* Behaves as the kernel does where the word has changed already: the wait returns. Any other wait would sleep. */
+/*
+ * Replaces the futex(2) system call that waits until a word in memory changes. Fails with EAGAIN, as in the kernel, if the word
+ * has changed already. Any other wait would sleep: it ends the child, or times out if it has a time limit.
+ */
 static long wait_on_futex(const uint32_t *word, uint32_t expected, const struct timespec *timeout) {
   if (__atomic_load_n(word, __ATOMIC_SEQ_CST) != expected) {
     errno = EAGAIN;
@@ -104,7 +107,10 @@ static long wait_on_futex(const uint32_t *word, uint32_t expected, const struct 
   return -1;
 }
 
-/* Abseil, inside V8 since Node 26, and the standard library of Rust have locks of their own, made of bare futexes. */
+/*
+ * Replaces syscall(2), to catch waits on futexes: Abseil (inside V8 since Node 26) and the standard library of Rust make their
+ * own locks of bare futexes.
+ */
 static long call_kernel(long number, ...) {
   long arguments[6];
   va_list list;
@@ -118,11 +124,11 @@ static long call_kernel(long number, ...) {
       return wait_on_futex((const uint32_t *)arguments[0], (uint32_t)arguments[2], (const struct timespec *)arguments[3]);
     }
   }
-  /* The C library's own function: relocations_find skips the object that contains this call. */
+  /* Not a recursion: relocations_find skips this addon, so its own calls of syscall(2) are not replaced. */
   return syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
 }
 
-/* A function as a pointer to data, as dlsym(3) returns it. */
+/* Stores a function as a pointer to data, as dlsym(3) does. */
 #define REPLACEMENT(name, function) \
   { name, (void *)(uintptr_t)(function) }
 

@@ -1,15 +1,15 @@
 /*
  * V8 marks the memory of its heaps MADV_DONTFORK, so that child_process.spawn, which forks before it executes, does not have to
- * copy the page tables of a large heap. A child that continues as JavaScript needs that memory: without it, it crashes at the
- * first object it touches. So the marks are cleared before the fork and restored after it; otherwise each later spawn of the
- * application would take as long as a fork of its whole heap.
+ * copy the page tables of a large heap. A child that goes on to run JavaScript needs that memory: without it, the child crashes
+ * at the first object it touches. So the marks are cleared before the fork and restored after it; otherwise each later spawn of
+ * the application would take as long as a fork of its whole heap.
  *
  * Only the VmFlags of /proc/self/smaps show which mappings have the mark (dc: do not copy on fork). To produce that file the
- * kernel walks over every page of the process, which takes as long as the fork itself. Therefore it is read in advance, in a
- * survey that another thread can make while the main thread works. Between the survey and the fork, mappings come and go. The
- * mark is cleared for what is mapped at the fork; it is restored where the survey saw it and the mapping is still the same. A
- * mapping that is newer than the survey stays unmarked, which makes a later spawn a little slower; marking memory that is not
- * V8's would take it away from children that need it.
+ * kernel walks over every page of the process, which takes as long as the fork itself. So the file is read in advance: this is
+ * the survey, which another thread can make while the main thread works. Between the survey and the fork, mappings come and go.
+ * The mark is cleared on every mapping that exists at the fork. It is restored on a mapping that the survey saw marked and that
+ * is still the same. A mapping that is newer than the survey stays unmarked, which makes a later spawn a little slower; marking
+ * memory that is not V8's would take it away from children that need it.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -47,8 +47,8 @@ enum kind {
 };
 
 /*
- * Reads the first line of a mapping, `7f5c3a000000-7f5c3a021000 rw-p 00000000 00:00 0`, followed by a path if there is
- * a file. False for any other line: those begin with a name.
+ * Parses the first line of a mapping, such as `7f5c3a000000-7f5c3a021000 rw-p 00000000 00:00 0`, with a path at the end if a file
+ * is mapped. Returns false for every other line of /proc/self/smaps: these begin with a name.
  */
 static bool parse_first_line(const char *line, struct mapping *mapping, enum kind *kind) {
   const char *at = line;
@@ -66,7 +66,10 @@ static bool parse_first_line(const char *line, struct mapping *mapping, enum kin
   return true;
 }
 
-/* Calls `take` for each mapping in a file like /proc/self/maps, with its flags if there are any. Returns 0 or an errno. */
+/*
+ * Reads /proc/self/maps or /proc/self/smaps, and calls `take` for each mapping, with NULL; in smaps also a second time, with the
+ * mapping's VmFlags. Returns 0 or an errno.
+ */
 static int read_mappings(const char *path, int (*take)(struct mapping, enum kind, const char *flags, void *), void *lists) {
   static const char flags_prefix[] = "VmFlags:";
   FILE *file = fopen(path, "re");
@@ -102,7 +105,7 @@ static int take_marked(struct mapping mapping, enum kind kind, const char *flags
 static int find_marked(struct mapping_list *marked) {
   struct marks marks = {0};
   int error = read_mappings("/proc/self/smaps", take_marked, &marks);
-  /* A kernel, or an emulation of one, without VmFlags: there is no way to know which mappings have the mark. */
+  /* A kernel, or an emulation of one, that writes no VmFlags does not show which mappings are marked MADV_DONTFORK. */
   if (error == 0 && !marks.flags_seen) error = ENOTSUP;
   *marked = marks.marked;
   return error;
@@ -120,7 +123,7 @@ static int take_present(struct mapping mapping, enum kind kind, const char *flag
   return kind == SHARED_WRITABLE ? append(present->shared_writable, mapping) : 0;
 }
 
-/* The latest survey, until a fork uses it. Written and used on different threads. */
+/* The latest survey of marked mappings, until a fork takes it. One thread writes it, another takes it. */
 static struct {
   pthread_mutex_t lock;
   bool made;
@@ -152,7 +155,7 @@ static bool take_survey(struct mapping_list *marked) {
   return made;
 }
 
-/* Removes each mapping that is not in the other list with the same bounds. Both lists are sorted by address. */
+/* Removes from `list` each mapping that `other` does not have with the same bounds. Both lists are sorted by address. */
 static void keep_common(struct mapping_list *list, const struct mapping_list *other) {
   size_t kept = 0;
   size_t at = 0;
@@ -165,7 +168,7 @@ static void keep_common(struct mapping_list *list, const struct mapping_list *ot
   list->count = kept;
 }
 
-/* If another thread has unmapped a range since, there is nothing to advise, and the error can be ignored. */
+/* Calls madvise(2) for each mapping. Ignores its errors: another thread may have unmapped the range since it was listed. */
 static void advise(const struct mapping_list *list, int advice) {
   for (size_t index = 0; index < list->count; index++) {
     const struct mapping *mapping = &list->items[index];

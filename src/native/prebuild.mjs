@@ -1,13 +1,13 @@
-// Compiles the fork helper into prebuilds/, from where src/capture/heap/fork/helper.ts loads it.
+// Compiles the fork helper, the C addon in this directory, into prebuilds/. src/capture/heap/fork/helper.ts loads it from there.
 //
 //   node src/native/prebuild.mjs             for this machine, with `cc` (or $CC)
 //   node src/native/prebuild.mjs --release   for every target whose compiler is installed; names the missing ones
 //   node src/native/prebuild.mjs --all       for every target, or an error
 //
-// Plain compiler calls instead of node-gyp: the helper needs nothing of Node.js but the headers of Node-API, which are a
-// package, so it builds without Python, without a download, and for other processors with the same ten lines.
+// Calls the compiler directly instead of node-gyp: the helper needs only the headers of Node-API, which an npm package contains.
+// So it builds without Python and without a download, for other processors too.
 //
-// The same sources and compiler give the same bytes, in whatever directory.
+// The build is reproducible: the same sources and compiler give the same bytes, in whatever directory.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
@@ -20,7 +20,7 @@ const rootDirectory = join(sourceDirectory, '..', '..')
 /** The oldest glibc on which Node.js 20 runs; a binary that needs a newer one would not load there. */
 const OLDEST_GLIBC = [2, 28]
 
-/** Compilers as Debian names them, and the packages that contain them. */
+/** Platforms to build for, with the compiler as Debian names it and the Debian packages that contain it. */
 const TARGETS = [
   { arch: 'x64', libc: 'glibc', compiler: 'x86_64-linux-gnu-gcc', packages: 'gcc' },
   {
@@ -41,7 +41,7 @@ const TARGETS = [
 const COMPILER_FLAGS = [
   ...['-std=gnu11', '-O2', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=8'],
   ...['-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-Wshadow', '-Wstrict-prototypes', '-Werror'],
-  // Undefined first: some distributions define it in the compiler, and defining it twice is a warning.
+  // -U first: some distributions define _FORTIFY_SOURCE in the compiler, and a second definition is a warning, here an error.
   ...['-fstack-protector-strong', '-U_FORTIFY_SOURCE', '-D_FORTIFY_SOURCE=2'],
   ...[`-ffile-prefix-map=${rootDirectory}=.`, '-isystem', nodeApiHeaders.include_dir],
 ]
@@ -80,7 +80,7 @@ function compile({ arch, libc, compiler }) {
   console.log(`built ${relative(rootDirectory, output)} with ${compiler}`)
 }
 
-/** A binary contains the names of the symbol versions that it needs as plain text. */
+/** Throws if the binary needs a newer glibc than OLDEST_GLIBC: a binary names the symbol versions it needs in plain text. */
 function refuseNewerGlibc(file) {
   const newer = [...readFileSync(file, 'latin1').matchAll(/GLIBC_(\d+)\.(\d+)/g)].filter(
     ([, major, minor]) => Number(major) > OLDEST_GLIBC[0] || Number(minor) > OLDEST_GLIBC[1],
@@ -92,7 +92,7 @@ function refuseNewerGlibc(file) {
   }
 }
 
-/** For this machine's own target `cc` may be used; the others need the compiler of that name. */
+/** Replaces a missing compiler by `cc` (or $CC) if the target is this machine; other targets need the compiler that they name. */
 function withCompiler(target) {
   const host = hostTarget()
   const isHost = target.arch === host.arch && target.libc === host.libc

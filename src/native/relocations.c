@@ -1,8 +1,8 @@
 /*
- * Finds and redirects the calls of a process to functions of other objects. The dynamic linker wrote the functions' addresses
- * into pointers; every loaded object (the executable, libstdc++, other addons) lists in its relocation tables which of its
- * pointers holds the address of which symbol. Changing these pointers redirects the calls, in this process only: after a fork
- * the pages are the child's own.
+ * Redirects calls from one loaded object (the executable, libstdc++, an addon) to functions of another. Such calls go through
+ * pointers, into which the dynamic linker wrote the functions' addresses. The relocation tables of each object list which of
+ * its pointers holds the address of which symbol. Changing a pointer redirects the calls. In a forked child this does not
+ * change the parent, because the child has its own copy of the pages.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -50,8 +50,9 @@ static bool contains(const struct dl_phdr_info *object, uintptr_t address) {
 }
 
 /*
- * An address in the dynamic section. glibc's linker makes it absolute when it loads the object, musl's leaves it relative to
- * the object's start; in an executable that is not position-independent both are the same.
+ * Returns the absolute form of an address in an object's dynamic section. When it loads the object, glibc's linker makes the
+ * address absolute, and musl's leaves it relative to the object's start. In an executable that is not position-independent
+ * both are the same.
  */
 static uintptr_t resolve(const struct dl_phdr_info *object, ElfW(Addr) address) {
   return contains(object, address) ? address : object->dlpi_addr + address;
@@ -61,7 +62,7 @@ static uintptr_t resolve(const struct dl_phdr_info *object, ElfW(Addr) address) 
 struct relocations {
   const ElfW(Sym) *symbols;
   const char *names;
-  /* The relocations of the procedure linkage table, and all others. */
+  /* First the relocations of the procedure linkage table (PLT), then all others. */
   struct {
     const ElfW(Rela) *items;
     size_t count;
@@ -97,7 +98,7 @@ static int find_in_object(struct dl_phdr_info *object, size_t size, void *data) 
   (void)size;
   const struct search *search = data;
   const ElfW(Dyn) *dynamic = find_dynamic_section(object);
-  /* The functions of this file's own object may call those that they replace. */
+  /* Skips this addon: its replacements may call the functions that they replace. */
   if (dynamic == NULL || contains(object, (uintptr_t)&find_in_object)) return 0;
 
   struct relocations relocations = read_dynamic_section(object, dynamic);
@@ -126,8 +127,9 @@ int relocations_find(const struct replacement *replacements, size_t count, struc
 }
 
 /*
- * The linker made the page read-only after filling it in (RELRO). If another thread unloaded an object between the search and
- * the fork, its pages are gone and mprotect fails.
+ * Writes the replacements into the pointers. Each page is made writable first, because the linker made it read-only after
+ * filling it in (RELRO). If another thread unloaded an object between the search and the fork, its pages are gone, mprotect
+ * fails, and the pointer is skipped.
  */
 void relocations_apply(const struct call_slot_list *list) {
   uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);

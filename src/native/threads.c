@@ -1,7 +1,7 @@
 /*
- * Finds out how many threads this process could start now. The kernel counts processes and threads against RLIMIT_NPROC
- * and pids.max, of this process, of others of the same user, and of other containers: no number in /proc shows the
- * result, only a trial does.
+ * Finds out how many threads this process could start now. The kernel limits threads by RLIMIT_NPROC, which counts the threads
+ * of all processes of the user, and by the pids.max of each cgroup that contains the process. No number in /proc shows how
+ * many threads are left, only a trial does.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 /*
- * glibc 2.34 added newer versions of these symbols, and the linker would choose them. The old versions are in every glibc, so the
- * binary loads wherever Node.js does (2.28).
+ * glibc 2.34 added newer versions of these functions, and the linker would choose them. Every glibc has the old versions, so the
+ * binary loads wherever Node.js does (glibc 2.28).
  */
 #if defined(__GLIBC__) && defined(__x86_64__)
 __asm__(".symver pthread_create, pthread_create@GLIBC_2.2.5");
@@ -40,8 +40,8 @@ static void *wait_for_the_others(void *argument) {
 }
 
 /*
- * The kernel still counts a thread for a moment after pthread_join has returned, until its id is unknown. The wait for
- * that is bounded, in case the id is given to another thread at once.
+ * Joins the thread, then waits until the kernel no longer counts it: pthread_join returns a moment before. The thread no longer
+ * counts when its id is unknown. The wait has a limit, in case the kernel gives the id to another thread at once.
  */
 static void end(const struct trial *trial) {
   static const struct timespec moment = {0, 20000};
@@ -58,7 +58,7 @@ unsigned threads_available(unsigned wanted) {
   sigset_t all;
   sigset_t before;
   (void)sigfillset(&all);
-  /* sigprocmask sets the calling thread's mask. New threads inherit it: no handler of the application runs on them. */
+  /* The new threads inherit this signal mask, so that no signal handler of the application runs on them. */
   (void)sigprocmask(SIG_SETMASK, &all, &before);
   (void)pthread_mutex_lock(&gate);
   unsigned started = 0;

@@ -7,7 +7,7 @@ import { readCpuProfile } from './profile/cpu-profile'
 import { readHeapProfile } from './profile/heap-profile'
 import type { Locator } from './source-maps'
 
-/** Reads a CPU profile or a sampling heap profile; the content decides which, not the name. */
+/** Reads a CPU profile or a sampling heap profile into a part of the report; the content decides which, not the file's name. */
 export function readProfilePart(input: Input, locator: Locator, maxBytes?: number): Part {
   const content = readProfile(input, maxBytes)
   const file = basename(input.path)
@@ -16,7 +16,7 @@ export function readProfilePart(input: Input, locator: Locator, maxBytes?: numbe
   throw new UnreadableError('is neither a CPU profile, a sampling heap profile, nor a heap snapshot')
 }
 
-/** A part with its thread in the verdict, if that is not the main thread. */
+/** Puts the name of the worker thread that a part of the report is about before its verdict; no name for the main thread. */
 export function ofThread<Any extends Part>(part: Any, circumstances: Circumstances | undefined): Any {
   if (circumstances?.thread === undefined) return part
   const { verdict } = part
@@ -24,11 +24,11 @@ export function ofThread<Any extends Part>(part: Any, circumstances: Circumstanc
 }
 
 /**
- * The verdict on an incident: that of its file, if the file shows the owner of the CPU time or the memory; else the owner, and the
- * verdict of the file second.
+ * Returns the verdict on a dump. If the file can show what used the CPU time or the memory, this is the file's own verdict. Else
+ * the verdict names the owner, such as another thread, and the file's verdict follows as the hint.
  *
  * @param part - From {@link ofThread}.
- * @param circumstances - The description beside its file.
+ * @param circumstances - The content of the `.json` description beside the file.
  */
 export function answerOf(part: Part, circumstances: Circumstances | undefined): Verdict {
   const { verdict } = part
@@ -42,7 +42,11 @@ export function answerOf(part: Part, circumstances: Circumstances | undefined): 
   }
 }
 
-/** @param worker - `threadId` of the thread that the part is about; `undefined` for the main thread. */
+/**
+ * Whether the file behind a part can show what the owner did.
+ *
+ * @param worker - `threadId` of the thread that the part is about; `undefined` for the main thread.
+ */
 function showsOwner({ kind }: Part, worker: number | undefined, owner: Owner): boolean {
   switch (owner.kind) {
     case 'main':
@@ -51,7 +55,7 @@ function showsOwner({ kind }: Part, worker: number | undefined, owner: Owner): b
       return worker === owner.worker
     case 'buffers':
     case 'external':
-      // A snapshot shows the objects that own them; a sampling profile has the heap alone.
+      // A snapshot shows the objects that own buffers and external memory; a sampling heap profile shows only V8's heap.
       return worker === undefined && kind === 'snapshot'
     case 'waiting':
       return true
@@ -65,12 +69,16 @@ function showsOwner({ kind }: Part, worker: number | undefined, owner: Owner): b
   }
 }
 
-/** Opens a file; the message of a failure begins with the file's name. */
-export function open(path: string): Input {
-  return naming(path, () => openInput(path))
+/**
+ * Opens a file to report on. If that fails, the error's message begins with the file's path.
+ *
+ * @param owner - A symbolic link, and a file of another user than this one, are refused.
+ */
+export function open(path: string, owner?: number): Input {
+  return naming(path, () => openInput(path, owner))
 }
 
-/** Runs something that reads a file; the message of its failure begins with the file's name. */
+/** Runs `read`. If it throws, the error that is passed on begins with the file's path. */
 export function naming<T>(path: string, read: () => T): T {
   try {
     return read()

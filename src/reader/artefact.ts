@@ -1,8 +1,8 @@
-// The one file of the reader that knows what the monitor writes.
-import { lstatSync, statSync } from 'node:fs'
+// Parses the names of the monitor's files, and the `.json` description beside each. No other file of the reader does so.
+import { lstatSync } from 'node:fs'
 import { basename } from 'node:path'
 import { OWN_RULES, parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
-import type { MemoryUse, ThreadKind, ThreadUse } from '../makeup/makeup'
+import type { MemoryUse, ThreadKind, ThreadUse, UnreadWorker } from '../makeup/makeup'
 import { cpuOwner, cpuSentence, type MemoryPart, memoryParts } from '../makeup/sentence'
 import { readRegular } from './input'
 import type { JsonObject } from './json'
@@ -10,18 +10,18 @@ import { isObject, numberOr, textOr } from './json'
 import type { Circumstances, Flight, Metric, Owner, Series } from './model'
 import { formatBytes, formatReading } from './units'
 
-/** Longest description that is read, bytes. The monitor's have a few KiB. */
+/** Maximum size of a `.json` description, bytes. The monitor writes a few KiB. Larger files are not read. */
 const MAX_SIDECAR_BYTES = 256 * 1024
-/** Characters of a text that are kept. */
+/** Longer texts of a description are cut to this number of characters. */
 const MOST_CHARACTERS = 200
-/** Readings, threads and owners of memory that are read. The monitor writes at most 300 readings and 24 threads. */
+/** Maximum number of readings, and of threads, in a description. The monitor writes at most 300 readings and 24 threads. */
 const MOST_READINGS = 1000
 const MOST_ROWS = 50
 const MB = 1024 * 1024
-/** The last moment that a Date can have. */
+/** The last moment that a Date can have, ms since 1970. */
 export const LATEST_MS = 8.64e15
 
-/** Columns of the flight recorder, what they are called, and their unit. */
+/** Columns of the flight recorder (the figures of the minutes before a dump), their titles, units and factors to those units. */
 const COLUMNS = [
   { column: 'cpuPercent', name: 'CPU', unit: 'percent', factor: 1 },
   { column: 'rssMb', name: 'resident memory', unit: 'bytes', factor: MB },
@@ -30,7 +30,7 @@ const COLUMNS = [
   { column: 'gcPercent', name: 'garbage collection', unit: 'percent', factor: 1 },
 ] as const
 
-/** Kinds of threads that have no name of their own. */
+/** How the report calls the kinds of threads that have no name of their own. */
 const THREAD_KINDS: ReadonlyMap<ThreadKind, string> = new Map([
   ['main', 'main thread'],
   ['pool', 'thread pool'],
@@ -38,7 +38,7 @@ const THREAD_KINDS: ReadonlyMap<ThreadKind, string> = new Map([
   ['monitor', 'the monitor'],
 ])
 
-/** The quantities that rules read. Those of the flight recorder have the titles of its drawings. */
+/** Title and unit of each quantity that a rule compares with its threshold. The page draws equal titles in one drawing. */
 const METRICS: ReadonlyMap<string, Metric> = new Map([
   ['cpu', { name: 'CPU', unit: 'percent' }],
   ['memory', { name: 'Memory', unit: 'bytes' }],
@@ -49,17 +49,15 @@ const METRICS: ReadonlyMap<string, Metric> = new Map([
   ['container', { name: "Used part of the container's memory limit", unit: 'percent' }],
 ])
 
-/**
- * Rules and metrics about the main thread: its own figures show the cause, whichever thread uses most of the CPU or memory.
- */
+/** Rules and metrics about the main thread alone: its files show the cause, even if another thread uses more CPU or memory. */
 const OF_MAIN: ReadonlySet<string> = new Set([
   ...['blocked', 'leak', 'heap-limit'],
   ...['heap', 'eventLoopDelay', 'eventLoopUtilization'],
 ])
 
-/** The parts of an artefact's name. */
+/** What the name of an artefact (a profile or snapshot that the monitor wrote) tells about it. */
 export interface NameFacts {
-  /** The part that the names of all files of one dump share. */
+  /** The beginning that the names of all files of one dump share. */
   readonly incident: string
   readonly kind: 'cpu' | 'memory'
   readonly rule: string
@@ -69,7 +67,7 @@ export interface NameFacts {
   readonly worker?: number
 }
 
-/** Parses a file name that the monitor gave, with or without a `.gz` at the end. */
+/** Parses the name of an artefact, with or without `.gz` at the end. `undefined` if the monitor does not name files like this. */
 export function readName(path: string): NameFacts | undefined {
   const parsed = parseArtefactName(basename(path).replace(/\.gz$/, ''))
   if (parsed === undefined || parsed.part !== 'artefact') return undefined
@@ -77,19 +75,18 @@ export function readName(path: string): NameFacts | undefined {
   return { incident: baseName, kind, rule, pid, startedAtMs, ...(worker !== undefined && { worker }) }
 }
 
-/** Whether the monitor gave the name to a file that it has not finished. */
+/** Whether the name is one that the monitor gives to a file while it writes it. */
 export function isUnfinished(name: string): boolean {
   return parseArtefactName(name)?.part === 'partial'
 }
 
-/** Where the description of an artefact may stand; the monitor writes the first. */
+/** Paths where the `.json` description of an artefact may be; the monitor writes to the first. */
 export function descriptionsOf(path: string): readonly string[] {
   return [path.replace(/\.gz$/, '') + SIDECAR_SUFFIX, path + SIDECAR_SUFFIX]
 }
 
-/** A note where another user has left a description, or a link, beside an artefact. */
-export function foreignDescription(path: string): readonly string[] {
-  const owner = statSync(path, { throwIfNoEntry: false })?.uid
+/** Returns a note for the report if the description beside an artefact is a symbolic link or belongs to another user than `owner`. */
+export function foreignDescription(path: string, owner: number): readonly string[] {
   const isForeign = descriptionsOf(path).some((candidate) => {
     const stats = lstatSync(candidate, { throwIfNoEntry: false })
     return stats !== undefined && (stats.isSymbolicLink() || stats.uid !== owner)
@@ -99,23 +96,24 @@ export function foreignDescription(path: string): readonly string[] {
 }
 
 /**
- * Reads the description beside an artefact. `undefined` if there is none of the monitor's, or it belongs to another user than the
- * artefact; never throws.
+ * Reads the `.json` description beside an artefact. `undefined` if the monitor wrote none, or if its owner is not the artefact's.
+ * Never throws.
+ *
+ * @param owner - Id of the user that owned the artefact when it was read or listed. By now another file may have its name.
  */
-export function readCircumstances(path: string): Circumstances | undefined {
+export function readCircumstances(path: string, owner: number): Circumstances | undefined {
   for (const candidate of descriptionsOf(path)) {
     try {
-      const owner = statSync(path).uid
       const found = circumstancesOf(parse(readRegular(candidate, MAX_SIDECAR_BYTES, owner)))
       if (found !== undefined) return found
     } catch {
-      continue // Missing, or not JSON: the artefact is read without it.
+      continue // The description is missing or not JSON: the artefact is read without it.
     }
   }
   return undefined
 }
 
-/** Parses a description: texts are cut, and what has a long name is left out. */
+/** Parses the JSON of a description. Long texts are cut, properties with long names left out. */
 function parse(content: Buffer): unknown {
   return JSON.parse(content.toString('utf8'), (key, value: unknown) => {
     if (key.length > MOST_CHARACTERS) return undefined
@@ -123,7 +121,7 @@ function parse(content: Buffer): unknown {
   })
 }
 
-/** The well-formed parts of a description. */
+/** Takes the well-formed parts of a description. `undefined` if it is not the monitor's. */
 function circumstancesOf(sidecar: unknown): Circumstances | undefined {
   if (!isObject(sidecar) || sidecar['tool'] !== 'cpu-memory-monitor' || !isObject(sidecar['why']))
     return undefined
@@ -134,7 +132,7 @@ function circumstancesOf(sidecar: unknown): Circumstances | undefined {
   const details = isObject(why['details']) ? why['details'] : {}
   const kind = why['kind'] === 'cpu' ? 'cpu' : 'memory'
   const rule = textOr(why['rule'], 'unknown')
-  // A rule without a name reads what its kind says; the sidecars of earlier versions give named ones no metric.
+  // The metric of a built-in rule is its kind, unless the details name another. Earlier versions wrote no metric for named rules.
   const metricName = textOr(details['metric'], OWN_RULES.some((own) => own === rule) ? kind : '')
   const metric = METRICS.get(metricName)
   const isOfMain = OF_MAIN.has(rule) || OF_MAIN.has(metricName)
@@ -157,7 +155,7 @@ function circumstancesOf(sidecar: unknown): Circumstances | undefined {
     startedAtMs: Date.parse(textOr(where['startedAt'], '')) || 0,
     ...present({
       durationMs: finite(how['durationMs']),
-      // 0: not measured.
+      // 0 means that the pause was not measured.
       pauseMs: finite(how['pauseMs']) || undefined,
       way: text(how['way']),
       pid: finite(where['pid']),
@@ -232,11 +230,11 @@ function threadName(use: ThreadUse): string {
   return count > 1 ? `${words} (${count} threads)` : words
 }
 
-/** Parts that do not overlap: their sum is the resident memory, or more where memory was reserved and never touched. */
+/** Memory by owner, without overlaps. With reserved memory that was never touched, the sum exceeds the resident memory. */
 function memoryOf(makeup: JsonObject): Circumstances['memory'] {
   const memory = memoryUseOf(makeup)
   if (memory === undefined) return []
-  // Before the main thread's first report nothing of its memory can be taken from the rest.
+  // Until the main thread has reported its memory, this memory is part of the rest.
   const isDivided = memory.heapTotal !== undefined || memory.external !== undefined
   return largestFirst(memoryParts(memory, workerName)).map(({ owner, words, bytes }) => ({
     name: owner === 'rest' && !isDivided ? 'not divided' : words,
@@ -250,14 +248,15 @@ function largestFirst(parts: readonly MemoryPart[]): MemoryPart[] {
 
 function memoryUseOf({ memory }: JsonObject): MemoryUse | undefined {
   if (!isObject(memory)) return undefined
-  const workers = Array.isArray(memory['workers']) ? (memory['workers'] as unknown[]).filter(isObject) : []
+  const workers = objectsIn(memory['workers'])
+  const unread = objectsIn(memory['unread'])
   const bytes = (key: string): number => numberOr(memory[key], 0)
   return {
     rss: bytes('rss'),
     rest: bytes('rest'),
+    unread: unread.slice(0, MOST_ROWS).map(identityOf),
     workers: workers.slice(0, MOST_ROWS).map((worker) => ({
-      id: numberOr(worker['id'], 0),
-      name: shortText(textOr(worker['name'], '')),
+      ...identityOf(worker),
       heapUsed: numberOr(worker['heapUsed'], 0),
       heapTotal: numberOr(worker['heapTotal'], 0),
       external: numberOr(worker['external'], 0),
@@ -272,7 +271,15 @@ function memoryUseOf({ memory }: JsonObject): MemoryUse | undefined {
   }
 }
 
-/** Owner of most of the CPU time or memory; `undefined` if the description names none. */
+function objectsIn(value: unknown): JsonObject[] {
+  return Array.isArray(value) ? (value as unknown[]).filter(isObject) : []
+}
+
+function identityOf(worker: JsonObject): UnreadWorker {
+  return { id: numberOr(worker['id'], 0), name: shortText(textOr(worker['name'], '')) }
+}
+
+/** The thread with most of the CPU time, or the owner of most of the memory; `undefined` if the description has no figures. */
 function ownerOf(kind: Circumstances['kind'], makeup: JsonObject): Owner | undefined {
   return kind === 'cpu' ? ownerOfCpu(makeup) : ownerOfMemory(makeup)
 }
@@ -312,7 +319,7 @@ function ownerOfMemory(makeup: JsonObject): Owner | undefined {
   }
 }
 
-/** Only of a worker: the main thread needs no name. */
+/** The name of a worker thread; `undefined` for the main thread, which needs no name. */
 function threadOf(value: unknown): string | undefined {
   if (!isObject(value) || value['kind'] !== 'worker') return undefined
   return workerName({ name: shortText(textOr(value['name'], '')), ...present({ id: finite(value['id']) }) })
@@ -330,7 +337,7 @@ function thresholdOf(details: JsonObject): number | undefined {
   return finite(details['threshold'])
 }
 
-/** A threshold and a reading in the unit of their metric, sizes as such; anything else as it is. */
+/** Formats one detail of the reason: a threshold or reading in the unit of its metric, a size in bytes, anything else as text. */
 function detailText(metric: Metric | undefined, name: string, value: unknown): string {
   const number = finite(value)
   if (number !== undefined && ['threshold', 'reading'].includes(name)) return formatReading(metric, number)
@@ -338,7 +345,7 @@ function detailText(metric: Metric | undefined, name: string, value: unknown): s
   return shortText(value)
 }
 
-/** The beginning, where it is long. */
+/** The value as text, cut if it is long. */
 function shortText(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
   if (text.length <= MOST_CHARACTERS) return text
@@ -355,7 +362,7 @@ function text(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-/** Without the keys whose value is undefined. */
+/** Copies an object without the keys whose value is undefined. */
 function present<T extends object>(values: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
     [Key in keyof T]?: Exclude<T[Key], undefined>

@@ -1,4 +1,5 @@
-// Bundles the reader with its libraries into dist/reader, and writes their licences beside it: node src/reader/build.mjs
+// Bundles the reader (the command line tool) with its libraries into dist/reader, and writes their licences beside it:
+// node src/reader/build.mjs
 import {
   chmodSync,
   copyFileSync,
@@ -33,7 +34,7 @@ const { metafile } = await build({
   metafile: true,
 })
 
-// The page's script stands in the page itself. keepNames: d3-flame-graph knows its own data by the name of their class.
+// Bundles the script that the HTML page contains. keepNames: d3-flame-graph recognises its own data by the name of their class.
 const page = await build({
   absWorkingDir: root,
   entryPoints: { page: join(source, 'page/browser.ts') },
@@ -60,7 +61,7 @@ writeFileSync(
   licences([...new Set([...packagesIn(metafile), ...packagesIn(page.metafile)])].sort()),
 )
 
-/** Folders of the packages that went into the bundles. */
+/** Directories of the npm packages that went into a bundle. */
 function packagesIn({ inputs, outputs }) {
   const used = new Set(Object.values(outputs).flatMap((output) => Object.keys(output.inputs)))
   const folders = Object.keys(inputs)
@@ -82,7 +83,7 @@ function licences(folders) {
     .concat('\n')
 }
 
-/** Also those of code that a package has taken over from others. */
+/** Licence files of a package, including those of third-party code that the package contains. */
 function licenceFiles(directory) {
   const here = readdirSync(directory, { withFileTypes: true })
   const thirdParty = join(directory, 'thirdparty')

@@ -5,55 +5,58 @@ import type { Circumstances } from './model'
 
 const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
 
-/** The files of one dump, or one file of other origin. */
+/** All files of one dump, or a single file that the monitor did not write. */
 export interface Incident {
   /**
-   * Absolute paths, the thread at fault first: the busiest one, the one whose heap holds most of the memory, or, for a rule about the
-   * main thread, that. Of a thread the snapshot comes before the sampling profile.
+   * Paths, those of the thread at fault first: the busiest thread, the thread whose heap holds most of the memory, or, for a rule
+   * about the main thread, the main thread. The snapshot of a thread comes before its sampling profile.
    */
   readonly files: readonly string[]
   readonly sizeBytes: number
-  /** Users to whom the files belong. Whoever may write in a directory can leave files there that look like dumps. */
+  /** Id of the user that owns each of the files. Any user who may write in the directory can leave files there that look like dumps. */
   readonly owners: readonly number[]
   readonly atMs: number
   readonly kind: 'cpu' | 'memory'
-  /** What asked for the dump; `undefined` for files that are not of the monitor. */
+  /** The rule that asked for the dump; `undefined` for files that the monitor did not write. */
   readonly rule?: string
 }
 
 const MOST_HINTS = 100
-/** When descriptions have been read for this time, the files of the other dumps are in the order of their names, ms. */
+/** Time for reading the descriptions in a directory, ms. Files of the remaining dumps are not sorted by thread, but by name. */
 const READ_MS = 10_000
 
-/** What lies in a directory, the newest first. Symbolic links are not followed. */
+/** Lists the dumps in a directory, the newest first. Does not follow symbolic links. */
 export function readFolder(directory: string): Incident[] {
-  const groups = new Map<string, string[]>()
+  const groups = new Map<string, FoundFile[]>()
   for (const name of readdirSync(directory).sort()) {
     const path = join(directory, name)
-    if (!EXTENSION.test(name) || statOf(path)?.isFile() !== true) continue
+    const stats = EXTENSION.test(name) ? statOf(path) : undefined
+    if (stats?.isFile() !== true) continue
+    const { uid, size: sizeBytes, mtimeMs } = stats
+    const file = { path, uid, sizeBytes, mtimeMs }
     const key = readName(name)?.incident ?? name
     const group = groups.get(key)
-    if (group) group.push(path)
-    else groups.set(key, [path])
+    if (group) group.push(file)
+    else groups.set(key, [file])
   }
   const endMs = performance.now() + READ_MS
   return [...groups.values()]
-    .map((paths) => incidentOf(paths, endMs))
+    .map((files) => incidentOf(files, endMs))
     .sort((one, other) => other.atMs - one.atMs)
 }
 
-/** The artefacts that a path names, of a directory all, and where their descriptions may stand. */
+/** Paths of the file, or of all profiles and snapshots in the directory, and of their `.json` descriptions, existing or not. */
 export function evidenceIn(path: string): string[] {
   const files = statSync(path).isDirectory() ? readFolder(path).flatMap((incident) => incident.files) : [path]
   return files.flatMap((file) => [file, ...descriptionsOf(file)])
 }
 
-/** Names of the files of a directory that the monitor has not finished. */
+/** Names of the files in a directory that the monitor has not finished, sorted. */
 export function unfinishedFiles(directory: string): string[] {
   return readdirSync(directory).filter(isUnfinished).sort()
 }
 
-/** A hint for each dump of a directory that cannot be read yet. */
+/** One line for each unfinished file in a directory: it cannot be read yet. */
 export function unfinishedHints(directory: string): string[] {
   const names = unfinishedFiles(directory)
   const hints = names
@@ -62,22 +65,31 @@ export function unfinishedHints(directory: string): string[] {
   return names.length > MOST_HINTS ? [...hints, `and ${names.length - MOST_HINTS} more`] : hints
 }
 
-/** Whether files of more than one user lie there. */
+/** Whether the files of these dumps belong to more than one user. */
 export function haveSeveralOwners(incidents: readonly Incident[]): boolean {
   return new Set(incidents.flatMap(({ owners }) => owners)).size > 1
 }
 
-/** `user 1000`, `users 0 and 1000`. */
-export function ownersInWords({ owners }: Incident): string {
+/** The owners of a dump's files in words: `user 1000`, `users 0 and 1000`. */
+export function ownersInWords(incident: Incident): string {
+  const owners = [...new Set(incident.owners)]
   return `${owners.length > 1 ? 'users' : 'user'} ${owners.join(' and ')}`
 }
 
-function incidentOf(paths: readonly string[], endMs: number): Incident {
-  const isRead = (): boolean => paths.length > 1 && performance.now() < endMs
-  // Nothing else of a description is kept: there can be a hundred thousand.
-  const found = paths.map((path) => {
-    const circumstances = isRead() ? readCircumstances(path) : undefined
-    return { path, isOfAnother: isOfAnother(circumstances), busyMs: circumstances?.busyMs ?? 0 }
+/** A file of the directory as it was listed. */
+interface FoundFile {
+  readonly path: string
+  readonly uid: number
+  readonly sizeBytes: number
+  readonly mtimeMs: number
+}
+
+function incidentOf(listed: readonly FoundFile[], endMs: number): Incident {
+  const isRead = (): boolean => listed.length > 1 && performance.now() < endMs
+  // Keeps only two values of each description, because a directory can have a hundred thousand descriptions.
+  const found = listed.map((file) => {
+    const circumstances = isRead() ? readCircumstances(file.path, file.uid) : undefined
+    return { ...file, isOfAnother: isOfAnother(circumstances), busyMs: circumstances?.busyMs ?? 0 }
   })
   const sorted = found.sort(
     (one, other) =>
@@ -88,24 +100,23 @@ function incidentOf(paths: readonly string[], endMs: number): Incident {
   const files = sorted.map(({ path }) => path)
   const [main = ''] = files
   const name = readName(main)
-  const stats = files.flatMap((file) => statOf(file) ?? [])
   return {
     files,
-    sizeBytes: stats.reduce((sum, { size }) => sum + size, 0),
-    owners: [...new Set(stats.map(({ uid }) => uid))],
-    // A name, and a file system with times of 64 bits, can have later ones.
-    atMs: Math.min(LATEST_MS, name?.startedAtMs ?? Math.max(0, ...stats.map(({ mtimeMs }) => mtimeMs))),
+    sizeBytes: sorted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    owners: sorted.map(({ uid }) => uid),
+    // The time in a file name, or of a file system with 64-bit times, can be later than any Date.
+    atMs: Math.min(LATEST_MS, name?.startedAtMs ?? Math.max(0, ...sorted.map(({ mtimeMs }) => mtimeMs))),
     kind: name?.kind ?? (/\.cpuprofile/.test(main) ? 'cpu' : 'memory'),
     ...(name && { rule: name.rule }),
   }
 }
 
-/** `undefined` when it was deleted since the directory was listed. */
+/** `undefined` if the file was deleted since the directory was listed. */
 function statOf(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false })
 }
 
-/** Whether a file is of another thread than the rule, or than most of the memory. */
+/** Whether a file is about another thread than the rule is, or than the one that holds most of the memory. */
 function isOfAnother(circumstances: Circumstances | undefined): boolean {
   if (circumstances === undefined) return false
   const { isOfMain, kind, owner, worker } = circumstances

@@ -14,10 +14,10 @@ import { createGunzip, gunzipSync } from 'node:zlib'
 import { parseJson, UnreadableError } from './json'
 import { formatBytes } from './units'
 
-/** A larger CPU or heap profile is refused: it would not fit into a JavaScript string together with its objects. */
+/** Maximum size of a CPU or heap profile, bytes: the text and the objects of a larger one would take too much memory. */
 export const MAX_PROFILE_BYTES = 256 * 1024 * 1024
 
-/** Levels of objects and lists. A heap profile has two for each frame of a stack, and V8 records at most a few thousand frames. */
+/** Maximum depth of nested objects and lists. A heap profile has two levels per stack frame, for some thousand frames at most. */
 const DEEPEST = 100_000
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -26,12 +26,15 @@ const CLOSE_LIST = 0x5d
 const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d
 
-/** Bytes for each object or list, of the largest file that is read: an empty list has two, and takes 50 when it is parsed. */
+/**
+ * The maximum size of a file, divided by this, is the maximum number of objects and lists in it. An empty list has two bytes in
+ * the file, and takes 50 when it is parsed.
+ */
 const BYTES_PER_OBJECT = 40
 
-/** Bytes of a file that are read to recognise its kind. */
+/** How much of a file is read to recognise its kind. */
 const HEAD_BYTES = 64 * 1024
-/** The length of the content modulo 2^32 is at the end of a gzip file. */
+/** A gzip file ends with the length of its content modulo 2^32, in 4 bytes. */
 const GZIP_LENGTH_BYTES = 4
 
 const CHUNKS = { highWaterMark: 1024 * 1024 }
@@ -40,18 +43,27 @@ const CHUNKS = { highWaterMark: 1024 * 1024 }
 export interface Input {
   readonly path: string
   readonly isCompressed: boolean
-  /** Size of the content, bytes; of a compressed file the size that it states. */
+  /** Size of the content, bytes; for a gzip file, the size that its last bytes state. */
   readonly sizeBytes: number
   readonly kind: 'profile' | 'snapshot'
+  readonly id: FileId
+}
+
+/** What tells one file from another that has taken its name since, and whose it is. */
+export interface FileId {
+  readonly dev: number
+  readonly ino: number
+  readonly uid: number
 }
 
 /**
- * Looks at a file's content; its name does not matter.
+ * Recognises the kind of a file by its content; its name does not matter.
  *
- * @throws UnreadableError if it is no regular file, or neither JSON nor gzip.
+ * @param owner - As for {@link openRegular}.
+ * @throws UnreadableError if the file is not a regular file, or neither JSON nor gzip.
  */
-export function openInput(path: string): Input {
-  const file = openRegular(path)
+export function openInput(path: string, owner?: number): Input {
+  const file = openRegular(path, owner)
   try {
     return inspect(path, file)
   } finally {
@@ -59,8 +71,8 @@ export function openInput(path: string): Input {
   }
 }
 
-/** Like {@link openInput}, of a file that is open already. */
-export function inspect(path: string, { fd, sizeBytes: fileBytes }: RegularFile): Input {
+/** Recognises the kind of a file that is open already, by its content. */
+export function inspect(path: string, { fd, sizeBytes: fileBytes, id }: RegularFile): Input {
   const head = readAt(fd, 0, HEAD_BYTES)
   const isCompressed = head[0] === 0x1f && head[1] === 0x8b
   const start = (isCompressed ? headOf(head) : head).toString('latin1').trimStart()
@@ -74,32 +86,34 @@ export function inspect(path: string, { fd, sizeBytes: fileBytes }: RegularFile)
     isCompressed,
     sizeBytes,
     kind: /^\{\s*"snapshot"\s*:/.test(start) ? 'snapshot' : 'profile',
+    id,
   }
 }
 
 /**
- * The parsed content of a profile.
+ * Reads and parses a profile.
  *
- * @param maxBytes - A larger one is refused. A gzip file may hold more than it states.
+ * @param maxBytes - Largest content that is read, checked again after decompression: a gzip file may hold more than it states.
  */
-export function readProfile({ path, isCompressed, sizeBytes }: Input, maxBytes = MAX_PROFILE_BYTES): unknown {
+export function readProfile(input: Input, maxBytes = MAX_PROFILE_BYTES): unknown {
+  const { isCompressed, sizeBytes } = input
   if (sizeBytes > maxBytes) throw new UnreadableError(tooLarge(maxBytes, sizeBytes))
-  const content = readRegular(path, maxBytes)
+  const content = readAndClose(openAgain(input), maxBytes)
   const json = isCompressed ? gunzip(content, maxBytes) : content
   return parseWithin(json, maxBytes)
 }
 
-/** The bytes of a snapshot, decompressed. */
-export function streamOf({ path, isCompressed }: Pick<Input, 'path' | 'isCompressed'>): Readable {
-  return contentOf(createReadStream(path, { fd: openRegular(path).fd, ...CHUNKS }), isCompressed)
+/** Streams the content of a snapshot file, decompressed. */
+export function streamOf(input: Pick<Input, 'path' | 'isCompressed' | 'id'>): Readable {
+  return contentOf(createReadStream(input.path, { fd: openAgain(input).fd, ...CHUNKS }), input.isCompressed)
 }
 
-/** Like {@link streamOf}, of a file that is open already and stays open. */
+/** Streams the content of a file that is open already, decompressed. The descriptor stays open. */
 export function streamFrom(fd: number, isCompressed: boolean): Readable {
   return contentOf(Readable.from(chunksFrom(fd), { objectMode: false }), isCompressed)
 }
 
-/** Not by a stream of the file system: that closes the descriptor when its reader stops. */
+/** Reads a file in chunks. Not with fs.createReadStream, which closes the descriptor when its consumer stops. */
 function* chunksFrom(fd: number): Generator<Buffer> {
   for (let position = 0; ;) {
     const chunk = readAt(fd, position, CHUNKS.highWaterMark)
@@ -117,10 +131,10 @@ function contentOf(raw: Readable, isCompressed: boolean): Readable {
 }
 
 /**
- * Parses JSON that takes no more memory than its size lets expect. Each level and each list is an object of its own: nested deep, a few
- * MB take minutes and all memory.
+ * Parses JSON, but refuses it if it has too many or too deeply nested objects and lists: a few MB of these can take minutes and
+ * all memory.
  *
- * @param maxBytes - Size of the largest file that is read.
+ * @param maxBytes - Largest size allowed for such a file; the number of objects and lists allowed is in proportion to it.
  */
 export function parseWithin(json: Buffer, maxBytes: number): unknown {
   const mostObjects = Math.floor(maxBytes / BYTES_PER_OBJECT)
@@ -132,14 +146,15 @@ export function parseWithin(json: Buffer, maxBytes: number): unknown {
       depth += 1
       objects += 1
     } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth -= 1
-    if (depth > DEEPEST) throw new UnreadableError('is damaged: it is nested deeper than any stack of calls')
+    if (depth > DEEPEST)
+      throw new UnreadableError(`is damaged: it is nested more than ${DEEPEST} levels deep`)
     if (objects > mostObjects)
       throw new UnreadableError(`is too large: it has more than ${mostObjects} objects and lists`)
   }
   return parseJson(json.toString('utf8'))
 }
 
-/** Where the string ends that begins there; behind all of it when it does not end. */
+/** Offset of the quote that ends the string that begins at `from`; past the end of the JSON if there is no such quote. */
 function endOfString(json: Buffer, from: number): number {
   let at = from + 1
   while (at < json.length && json[at] !== QUOTE) at += json[at] === BACKSLASH ? 2 : 1
@@ -161,7 +176,7 @@ function tooLarge(maxBytes: number, sizeBytes?: number): string {
   return `is too large for a profile ${size}: the limit is ${formatBytes(maxBytes)}`
 }
 
-/** The beginning of what a gzip file holds, from the beginning of the file. */
+/** Decompresses the first bytes of a gzip file. */
 function headOf(head: Buffer): Buffer {
   try {
     return gunzipSync(head, {
@@ -178,41 +193,54 @@ function readAt(fd: number, position: number, length: number): Buffer {
   return buffer.subarray(0, readSync(fd, buffer, 0, length, position))
 }
 
-/** An open file, and its size at that moment. */
+/** An open file, and its size when it was opened. */
 export interface RegularFile {
   readonly fd: number
   readonly sizeBytes: number
+  readonly id: FileId
 }
 
 /**
- * Opens a regular file that has content. What a dump names, and what lies in a directory of other users, may be anything: a FIFO and
- * some files of /proc wait for ever, a device may act when it is opened.
+ * Opens a regular file that is not empty. A path in a dump, or a file of another user, may lead to anything: reading a FIFO or
+ * some files of /proc can block for ever, and opening a device may have an effect.
  *
- * @param owner - A symbolic link, and a file of another user than this one, are refused.
- * @throws UnreadableError for anything else, files of /proc included, whose size is 0; else the file system's error.
+ * @param owner - Id of the user that must own the file. If given, symbolic links are refused too.
+ * @throws UnreadableError for any other file, files of /proc included, because their size is 0; or the file system's error.
  */
 export function openRegular(path: string, owner?: number): RegularFile {
   sizeOf(owner === undefined ? statSync(path) : lstatSync(path))
-  // Looked at again: another user may have exchanged it.
+  // Checks the opened file again, because another user may have replaced the file meanwhile.
   const follow = owner === undefined ? 0 : (constants.O_NOFOLLOW ?? 0)
   const fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | follow)
   try {
     const stats = fstatSync(fd)
     if (owner !== undefined && stats.uid !== owner) throw new UnreadableError('belongs to another user')
-    return { fd, sizeBytes: sizeOf(stats) }
+    const { dev, ino, uid } = stats
+    return { fd, sizeBytes: sizeOf(stats), id: { dev, ino, uid } }
   } catch (error) {
     closeSync(fd)
     throw error
   }
 }
 
+/** Opens the file of an input once more. Whoever may write in its directory can have given the name to another file since. */
+function openAgain({ path, id }: Pick<Input, 'path' | 'id'>): RegularFile {
+  const file = openRegular(path)
+  if (file.id.dev === id.dev && file.id.ino === id.ino && file.id.uid === id.uid) return file
+  closeSync(file.fd)
+  throw new UnreadableError('was replaced by another file while it was read')
+}
+
 /**
- * Reads a whole regular file, no more than it had when it was opened.
+ * Reads a whole regular file; bytes that are appended meanwhile are not read.
  *
- * @throws Like {@link openRegular}, and UnreadableError for one of more than `maxBytes`.
+ * @throws Like {@link openRegular}, and UnreadableError if the file has more than `maxBytes`.
  */
 export function readRegular(path: string, maxBytes: number, owner?: number): Buffer {
-  const { fd, sizeBytes } = openRegular(path, owner)
+  return readAndClose(openRegular(path, owner), maxBytes)
+}
+
+function readAndClose({ fd, sizeBytes }: RegularFile, maxBytes: number): Buffer {
   try {
     if (sizeBytes > maxBytes) throw new UnreadableError(`is too large: ${formatBytes(sizeBytes)}`)
     const content = Buffer.allocUnsafe(sizeBytes)
@@ -225,7 +253,7 @@ export function readRegular(path: string, maxBytes: number, owner?: number): Buf
   }
 }
 
-/** Whether two paths lead to one file. */
+/** Whether two paths lead to the same file. */
 export function isSameFile(one: string, other: string): boolean {
   try {
     const [first, second] = [statSync(one, { bigint: true }), statSync(other, { bigint: true })]

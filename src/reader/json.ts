@@ -1,9 +1,9 @@
-/** The content of a file is not what its name promises. The message completes "<file> ". */
+/** A file cannot be read, or is not what was expected. The message follows the file's path: "is empty", for example. */
 export class UnreadableError extends Error {
   override readonly name = 'UnreadableError'
 }
 
-/** The message of an error, or what was thrown in place of one. */
+/** The message of an error; if something else was thrown, that as text. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
@@ -26,7 +26,7 @@ export function textOr(value: unknown, otherwise: string): string {
   return typeof value === 'string' ? value : otherwise
 }
 
-/** A number from which sums and shares can be made without ever becoming infinite, or the default. */
+/** The value if it is a number of at most 2^53 - 1, so that sums of such numbers are never infinite; else the default. */
 export function numberOr(value: unknown, otherwise: number): number {
   return typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER ? value : otherwise
 }

@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import { answerOf, named, ofThread, open, readProfilePart } from './answer'
-import { readCircumstances, readName } from './artefact'
+import { foreignDescription, readCircumstances, readName } from './artefact'
 import type { Incident } from './folder'
 import { haveSeveralOwners, ownersInWords, readFolder } from './folder'
 import { UnreadableError } from './json'
@@ -8,26 +8,28 @@ import type { ListOptions } from './options'
 import { NO_SOURCE_MAPS } from './source-maps'
 import { formatBytes, printable } from './units'
 
-/** A larger profile is not read for the list: whatever lies in one, it fits into a heap of 280 MB. Common ones have 1 MB. */
+/** Maximum size of a profile that is read for the list, bytes: its objects take up to 280 MB of heap. Most profiles have 1 MB. */
 const MAX_READ_BYTES = 8 * 1024 * 1024
-/** When profiles have been read for this time, the others are only named, ms. */
+/** Time for reading profiles for the list, ms. The remaining dumps are listed without a verdict. */
 const READ_MS = 30_000
 
-/** One incident of the list, as `--json` has it. */
+/** One dump in the list, as `ls --json` prints it. */
 export interface Listed {
   readonly at: string
   readonly kind: 'cpu' | 'memory'
   readonly rule?: string
   readonly files: readonly string[]
   readonly sizeBytes: number
-  /** The owner of the CPU time or memory, or the answer of its profile; snapshots are not read for the list. */
+  /** What used the CPU time or the memory, from the description or from a profile; snapshots are not read for the list. */
   readonly verdict: string
+  /** What was not read for the verdict, and why. Absent where there is nothing of it. */
+  readonly notes?: readonly string[]
 }
 
 /**
- * Lists the incidents of a directory. No file that lies there keeps the others from being listed.
+ * Lists the dumps in a directory. A file that cannot be read does not prevent the others from being listed.
  *
- * @param readMs - For how long profiles are read.
+ * @param readMs - Time for reading profiles, ms.
  * @throws UnreadableError if the directory cannot be read.
  */
 export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs = READ_MS): Listed[] {
@@ -46,27 +48,28 @@ export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs 
     verdict:
       (isMixed ? `Of ${ownersInWords(incident)}: ` : '') +
       (performance.now() < endMs ? quickVerdict(incident) : nameOnly(incident)),
+    ...notesOn(incident, endMs),
   }))
 }
 
 /**
- * The list for a terminal.
+ * Formats the list of dumps for a terminal.
  *
- * @param hints - What follows it, a line each.
+ * @param hints - Lines that follow the list.
  */
 export function writeList(listed: readonly Listed[], hints: readonly string[] = []): string {
   const after = hints.map((hint) => `${printable(hint)}\n`).join('')
   if (listed.length === 0) return `No .cpuprofile, .heapprofile or .heapsnapshot file.\n${after}`
-  const rows = listed.map(({ at, kind, rule, sizeBytes, files, verdict }) => ({
+  const rows = listed.map(({ at, kind, rule, sizeBytes, files, verdict, notes = [] }) => ({
     cells: [at.slice(0, 19).replace('T', ' '), kind, rule ?? '-', formatBytes(sizeBytes), files[0] ?? ''],
-    verdict,
+    below: [verdict, ...notes],
   }))
   const widths = [0, 1, 2, 3, 4].map((column) =>
     rows.reduce((width, { cells }) => Math.max(width, cells[column]?.length ?? 0), 0),
   )
-  const lines = rows.map(({ cells, verdict }) => {
+  const lines = rows.map(({ cells, below }) => {
     const line = cells.map((cell, column) => printable(cell).padEnd(widths[column] ?? 0)).join('  ')
-    return `${line.trimEnd()}\n    ${printable(verdict)}\n`
+    return [line.trimEnd(), ...below.map((text) => `    ${printable(text)}`), ''].join('\n')
   })
   return lines.join('') + after
 }
@@ -79,19 +82,19 @@ function read(directory: string): Incident[] {
   }
 }
 
-/** From a profile of the thread that the first file is about: a snapshot takes too long to be read for a list. */
-function quickVerdict({ files }: Incident): string {
+/** The verdict on a dump from the profile of the thread at fault. A snapshot is not read: that takes too long for a list. */
+function quickVerdict({ files, owners }: Incident): string {
   const [main = ''] = files
-  const circumstances = readCircumstances(main)
+  const circumstances = owners[0] === undefined ? undefined : readCircumstances(main, owners[0])
   const worker = readName(main)?.worker
   const profile = files.find((file) => !/\.heapsnapshot/.test(file) && readName(file)?.worker === worker)
   const thread = circumstances?.thread === undefined ? '' : `${circumstances.thread}: `
   const owner = circumstances?.owner === undefined ? thread : `${circumstances.owner.sentence} `
   if (profile === undefined) return `${owner}Read it with: report ${basename(main)}`
   try {
-    const input = open(profile)
+    const input = open(profile, owners[files.indexOf(profile)])
     if (input.sizeBytes > MAX_READ_BYTES)
-      return `${owner}Too large to be read here; read it with: report ${basename(main)}`
+      return `${owner}The profile is too large for this list; read it with: report ${basename(main)}`
     const part = ofThread(readProfilePart(input, NO_SOURCE_MAPS, MAX_READ_BYTES), circumstances)
     return answerOf(part, circumstances).sentence
   } catch (error) {
@@ -100,6 +103,11 @@ function quickVerdict({ files }: Incident): string {
   }
 }
 
+function notesOn({ files }: Incident, endMs: number): Pick<Listed, 'notes'> {
+  const notes = performance.now() < endMs ? files.flatMap(foreignDescription) : []
+  return notes.length === 0 ? {} : { notes }
+}
+
 function nameOnly({ files: [main = ''] }: Incident): string {
-  return `Not read, the profiles before it took long. Read it with: report ${basename(main)}`
+  return `Not read, because the other profiles took too long. Read it with: report ${basename(main)}`
 }

@@ -25,7 +25,7 @@ const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
 const STDOUT = 1
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // A reader of the output that closes it early, such as head, is no error.
+  // A consumer of the output that closes the pipe early, such as `head`, is no error.
   if (error.code === 'EPIPE') process.exit()
   process.stderr.write(`${unwritten('the standard output', error).message}\n`)
   process.exit(1)
@@ -64,12 +64,24 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-/** A bundle of its own: it has the code of the monitor, which finds its thread and its helper from where it lies. */
+/** Runs `doctor`, a bundle of its own: the monitor's code in it finds its watchdog thread and native addon by its own path. */
 async function writeExamination({ isJson }: DoctorOptions): Promise<void> {
   const { asText, examine } = require('../doctor/index') as typeof doctor
   listenToSignals()
   const examination = await examine(process.env)
-  print(isJson ? `${printableJson(examination)}\n` : asText(examination.findings))
+  print(isJson ? `${printableJson(examination)}\n` : asText(examination.findings.map(printableFinding)))
+}
+
+type Finding = Parameters<typeof doctor.asText>[0][number]
+
+/** A finding names directories, whose names can have control characters. */
+function printableFinding({ subject, text, advice, ...finding }: Finding): Finding {
+  return {
+    ...finding,
+    subject: printable(subject),
+    text: printable(text),
+    ...(advice !== undefined && { advice: printable(advice) }),
+  }
 }
 
 async function writeReport(options: ReportOptions): Promise<void> {
@@ -92,7 +104,7 @@ async function writeReport(options: ReportOptions): Promise<void> {
   }
 }
 
-/** @throws UnreadableError if a file that is to be written is one of those that are read. */
+/** @throws UnreadableError if an output file is one of the files that the report reads, and would be overwritten. */
 function expectNoEvidence({ paths, out, speedscope, pprof }: ReportOptions): void {
   for (const target of [out, speedscope, pprof]) {
     if (target === undefined) continue
@@ -102,7 +114,7 @@ function expectNoEvidence({ paths, out, speedscope, pprof }: ReportOptions): voi
   }
 }
 
-/** Ctrl-C ends the process of the analysis too. */
+/** Starts the analysis of snapshots in a child process, and ends that process too at Ctrl-C. */
 async function runAnalysis(start: () => Analysis): Analysis['result'] {
   let analysis: Analysis | undefined
   const stopListening = listenToSignals(() => analysis?.cancel())
@@ -115,8 +127,9 @@ async function runAnalysis(start: () => Analysis): Analysis['result'] {
 }
 
 /**
- * Exits at a signal, so that what is to be done at the exit is done. Only while this process waits: where it computes nothing turns,
- * and a listener would keep Ctrl-C from ending it.
+ * Makes SIGHUP, SIGINT and SIGTERM call `before` and then process.exit(), which runs the exit handlers. Returns a function that
+ * removes the listeners. To be used only while this process waits: while it computes, the event loop stands still, and a listener
+ * would keep Ctrl-C from ending the process.
  */
 function listenToSignals(before: () => void = () => undefined): () => void {
   const listeners = Object.entries(EXIT_CODES).map(([signal, code]) => {
@@ -130,13 +143,13 @@ function listenToSignals(before: () => void = () => undefined): () => void {
   return () => listeners.forEach((remove) => remove())
 }
 
-/** Writes the profile for other tools. */
+/** Writes the profile in the formats of speedscope and pprof, if the options ask for them. */
 function exportProfile({ paths: [path = ''], sourceMaps, speedscope, pprof }: ReportOptions): void {
   if (speedscope === undefined && pprof === undefined) return
   const stacks = naming(path, () => {
     const input = statSync(path).isFile() ? openInput(path) : undefined
     if (input?.kind !== 'profile')
-      throw new UnreadableError('is no profile: --speedscope and --pprof take one')
+      throw new UnreadableError('is no profile: --speedscope and --pprof convert a CPU or heap profile')
     return readStacks(readProfile(input), basename(path), createLocator(sourceMaps))
   })
   if (speedscope !== undefined) writeWhole(speedscope, toSpeedscope(stacks))
@@ -171,7 +184,7 @@ function writeWhole(file: string, content: string | Buffer): void {
   }
 }
 
-/** Writes the result. Node.js takes a write to a file that a full disk has cut short for a whole one. */
+/** Prints the result. Writes to a file directly, because process.stdout does not notice that a full disk cut a write short. */
 function print(text: string): void {
   if (!fstatSync(STDOUT).isFile()) {
     process.stdout.write(text)
@@ -188,7 +201,7 @@ function unwritten(what: string, error: unknown): UnreadableError {
   return new UnreadableError(`${what} cannot be written: ${reasonOf(error)}`)
 }
 
-/** One line on a terminal's stderr that is overwritten; elsewhere nothing. */
+/** Shows progress in one line on stderr, which each text overwrites, if stderr is a terminal; else shows nothing. */
 function createProgress(): { show: (text: string) => void; clear: () => void } {
   const { stderr } = process
   if (!stderr.isTTY) return { show: () => undefined, clear: () => undefined }

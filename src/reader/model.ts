@@ -9,11 +9,11 @@ export interface Place {
   readonly column: number
 }
 
-/** The function or class to blame, in one sentence. */
+/** The answer of a report: the function or class to blame, in one sentence. */
 export interface Verdict {
   /** Whether one function or class stands out. */
   readonly found: boolean
-  /** The whole answer. */
+  /** The answer, as a whole sentence. */
   readonly sentence: string
   readonly place?: Place
   readonly sharePercent?: number
@@ -21,49 +21,49 @@ export interface Verdict {
   readonly hint?: string
 }
 
-/** A function with what was counted for it: microseconds of CPU, or bytes. */
+/** A function with its CPU time, microseconds, or the memory that it allocated, bytes. */
 export interface FunctionRow {
   readonly place: Place
   readonly group: string
   readonly self: number
   readonly total: number
-  /** Self and total as a share of everything counted except idle time, percent. */
+  /** `self` and `total` as a share of everything except idle time, percent. */
   readonly selfPercent: number
   readonly totalPercent: number
   readonly callers: readonly { readonly place: Place; readonly percent: number }[]
-  /** The line that ran most often while the function was on top. Absent where the profile or the source has no lines. */
+  /** The function's line with most samples. Absent if the profile has no samples by line, or a source map changes the lines. */
   readonly hotLine?: HotLine
 }
 
 export interface HotLine {
   readonly line: number
-  /** Share of the function's own samples. */
+  /** Share of the function's own samples at this line, percent. */
   readonly percent: number
-  /** Whether the line stands before the function begins: it is of a function that V8 inlined. */
+  /** Whether the line is before the beginning of the function: it belongs to another function, which V8 inlined. */
   readonly isInlined: boolean
 }
 
 /** A frame of a flame graph. Frames too narrow to be seen are left out. */
 export interface Flame {
-  /** Index into the table of places. */
+  /** Index into the list of functions and their places in the code. */
   readonly place: number
   value: number
   readonly children: Flame[]
 }
 
-/** Everything that is reported of a tree of calls: of its CPU time or of its bytes. */
+/** The tables and the flame graph of a profile: of CPU time, microseconds, or of allocated memory, bytes. */
 export interface CallTree {
   readonly total: number
-  /** Rows with the largest own share first. */
+  /** The functions with the largest `self` first. */
   readonly bySelf: readonly FunctionRow[]
   readonly byTotal: readonly FunctionRow[]
-  /** The application's code, each package, Node.js, V8. */
+  /** Sums of `self` by owner of the code: the application, each package, Node.js, V8. */
   readonly groups: readonly { readonly name: string; readonly self: number; readonly percent: number }[]
-  /** Callees of one caller are merged, the largest first. */
+  /** Equal callees of a caller are merged into one frame, the largest first. */
   readonly flame: FlameTree
 }
 
-/** A flame graph with the places of its frames and their groups. */
+/** A flame graph, the functions of its frames with their places in the code, and the group of each: the owner of the code. */
 export interface FlameTree {
   readonly places: readonly Place[]
   readonly groups: readonly string[]
@@ -84,7 +84,7 @@ export interface CpuPart {
     readonly program: number
   }
   readonly calls: CallTree
-  /** The stacks in the order of the time, idle time included; absent for a profile without times. */
+  /** A flame graph in chronological order, idle time included; absent if the profile has no times. */
   readonly overTime?: FlameTree
   readonly notes: readonly string[]
 }
@@ -100,17 +100,17 @@ export interface AllocationPart {
 
 export interface ClassRow {
   readonly name: string
-  /** The place of its constructor, if the snapshot has it. */
+  /** Where the constructor of the class is in the code, if the snapshot has it. */
   readonly place?: Place
   readonly count: number
   readonly shallowBytes: number
   readonly retainedBytes: number
   readonly retainedPercent: number
-  /** Objects of V8 itself: compiled code, object shapes, hidden objects. */
+  /** Whether the objects are V8's own: compiled code, object shapes, hidden objects. */
   readonly isSystem: boolean
 }
 
-/** One step on the way from an object to a root. */
+/** One step on the path from an object to a root of the garbage collector. */
 export interface Retainer {
   readonly text: string
   readonly place?: Place
@@ -123,7 +123,7 @@ export interface Accumulation {
   readonly count: number
   readonly retainedBytes: number
   readonly percent: number
-  /** In plain words, e.g. "Map `sessions` in shop.js, via closure of login"; empty if unknown. */
+  /** What keeps the objects alive, e.g. "Map `sessions` in shop.js, via closure of login"; empty if unknown. */
   readonly heldBy: string
   readonly path: readonly Retainer[]
 }
@@ -132,37 +132,37 @@ export interface SnapshotPart {
   readonly kind: 'snapshot'
   readonly file: string
   readonly verdict: Verdict
-  /** Size of all objects, with the memory outside of the heap that they own. */
+  /** Size of all objects, including the memory outside of V8's heap that they own, bytes. */
   readonly totalBytes: number
-  /** Of that, what lies outside of the heap: contents of Buffers for the most part. */
+  /** The part of `totalBytes` that lies outside of V8's heap: mostly contents of Buffers. */
   readonly nativeBytes: number
   readonly objects: number
   readonly makeup: readonly { readonly name: string; readonly bytes: number }[]
   readonly classes: readonly ClassRow[]
-  /** What the verdict is about; without one, the largest class of the application. */
+  /** What accumulates in the heap and stands out. If nothing does, the largest class of the application. */
   readonly accumulation?: Accumulation
-  /** Single objects with the largest size of their own: arrays, buffers, strings. */
+  /** The single objects with the largest shallow size: arrays, buffers, strings. */
   readonly largest: readonly { readonly name: string; readonly bytes: number }[]
   /** Arrays, Maps, Sets, objects with many keys, and buffers with the largest storage. */
   readonly arrays: readonly {
     readonly name: string
     readonly bytes: number
-    /** Elements for which an array has room. */
+    /** Number of elements for which V8 has reserved memory; only for arrays. */
     readonly slots?: number
-    /** The classes of most elements; none for numbers and bytes. */
+    /** The most frequent classes of the elements; numbers and bytes have no class. */
     readonly elements: readonly { readonly className: string; readonly count: number }[]
-    /** In plain words; empty if unknown. */
+    /** What keeps the object alive, in plain words; empty if unknown. */
     readonly heldBy: string
   }[]
-  /** Variables that functions keep alive, by the place of the function in the code; and contexts of `vm`, as one row. */
+  /** Variables that closures keep alive, one row per place in the code; and all contexts of the module `vm`, in one row. */
   readonly scopes: readonly {
-    /** A function that keeps the variables, or `vm context`. */
+    /** A function that keeps the variables alive, or `vm context`. */
     readonly name: string
     readonly place?: Place
-    /** How many scopes of this place in the code are alive. */
+    /** Number of scopes of this place in the code that are alive: one per call. */
     readonly count: number
     readonly retainedBytes: number
-    /** Those that retain the most. */
+    /** Names of the variables that retain the most memory. */
     readonly variables: readonly string[]
     readonly heldBy: string
   }[]
@@ -202,7 +202,7 @@ export interface CpuGrowthPart {
   /** Share of each profile's duration in which the thread was busy, percent. */
   readonly beforeBusyPercent: number
   readonly busyPercent: number
-  /** Functions with the largest change of their share first, percent of the busy time. */
+  /** Functions whose share of the busy time grew; the largest change first. */
   readonly grown: readonly FunctionGrowth[]
   readonly shrunk: readonly FunctionGrowth[]
   readonly notes: readonly string[]
@@ -221,30 +221,30 @@ export interface FunctionGrowth {
 
 export type Part = CpuPart | CpuGrowthPart | AllocationPart | SnapshotPart | GrowthPart
 
-/** What the description beside an artefact adds: the reason and the circumstances of the dump. */
+/** Why and when a dump was made, from the `.json` description that the monitor writes beside each profile or snapshot. */
 export interface Circumstances {
   readonly kind: 'cpu' | 'memory'
   readonly rule: string
   readonly details: readonly { readonly name: string; readonly text: string }[]
   readonly threshold?: number
-  /** What threshold and readings are about; absent for a rule whose metric has no unit or is not known. */
+  /** The quantity of `threshold` and `readings`; absent if the metric of the rule is not known or has no unit. */
   readonly metric?: Metric
   /** The worker thread that the artefact is about, such as `worker 3 'resizer'`; absent for the main thread. */
   readonly thread?: string
-  /** Its `threadId`. */
+  /** The `threadId` of that worker thread. */
   readonly worker?: number
-  /** Whether the rule is about the main thread, not about the process. */
+  /** Whether the rule is about the main thread, not about the whole process. */
   readonly isOfMain: boolean
-  /** Owner of most of the CPU time or memory of the process; absent if it is not known, and for a rule about the main thread. */
+  /** What used most CPU time or memory of the process; absent if that is not known, or if the rule is about the main thread. */
   readonly owner?: Owner
   /** CPU time of the thread during a CPU dump, ms. */
   readonly busyMs?: number
   readonly readings: readonly { readonly atMs: number; readonly value: number }[]
-  /** The minutes before the dump; absent if the description has none. */
+  /** Figures of the minutes before the dump; absent if the description has none. */
   readonly flight?: Flight
   /** CPU by thread, percent of one core. */
   readonly threads: readonly { readonly name: string; readonly percent: number }[]
-  /** Resident memory by owner. */
+  /** Resident memory by what uses it, such as V8's heap, buffers, worker threads. */
   readonly memory: readonly { readonly name: string; readonly bytes: number }[]
   readonly startedAtMs: number
   readonly durationMs?: number
@@ -255,34 +255,34 @@ export interface Circumstances {
   readonly node?: string
 }
 
-/** The quantity that a rule reads. */
+/** The quantity that a rule compares with its threshold. */
 export interface Metric {
-  /** Title of a drawing. */
+  /** Title of the quantity's drawing in the page. */
   readonly name: string
   readonly unit: Series['unit']
 }
 
-/** The owner of most of the CPU time or memory of the process, which the artefact may not show. */
+/** What used most of the CPU time or memory of the process. The profile or snapshot may not show it. */
 export interface Owner {
   readonly kind: CpuOwner | MemoryOwner
-  /** `threadId` of the worker thread that it is. */
+  /** `threadId`, if the owner is a worker thread. */
   readonly worker?: number
-  /** The whole answer. */
+  /** The answer, as a whole sentence. */
   readonly sentence: string
 }
 
-/** What the flight recorder kept: figures of equal length, the oldest reading first. */
+/** Readings of the flight recorder, which keeps the minutes before a dump. Lists of equal length, the oldest reading first. */
 export interface Flight {
   readonly atMs: readonly number[]
-  /** Those of which at least one reading is known. */
+  /** One list of readings per figure, such as the CPU use. Figures without any known reading are left out. */
   readonly series: readonly Series[]
 }
 
-/** One figure over the time. */
+/** One figure over time, such as the CPU use. */
 export interface Series {
   readonly name: string
   readonly unit: 'percent' | 'bytes' | 'ms'
-  /** NaN: not known. */
+  /** NaN where the reading is not known. */
   readonly values: readonly number[]
 }
 
@@ -292,7 +292,7 @@ export interface Report {
   readonly title: string
   readonly circumstances?: Circumstances
   readonly parts: readonly Part[]
-  /** Other incidents in the folder, one line each. */
+  /** Other dumps in the directory, one line each. */
   readonly others: readonly string[]
   readonly notes: readonly string[]
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { reasonOf } from './json'
 
-/** The command line is wrong. */
+/** An error in the command line. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
@@ -10,10 +10,10 @@ export interface ReportOptions {
   readonly command: 'report'
   readonly paths: readonly string[]
   readonly format: 'text' | 'md' | 'json'
-  /** Where the page goes, if one is wanted. */
+  /** File to write the HTML page to, if one is wanted. */
   readonly out?: string
   readonly sourceMaps?: string
-  /** Where the profile goes in the formats of other tools. */
+  /** Files to write the profile to, in the formats of these tools. */
   readonly speedscope?: string
   readonly pprof?: string
 }
@@ -22,7 +22,7 @@ export interface ListOptions {
   readonly command: 'ls'
   readonly directory: string
   readonly isJson: boolean
-  /** Incidents before this time are left out, ms since 1970. */
+  /** Dumps before this time are left out, ms since 1970. */
   readonly sinceMs: number
   readonly sort: 'time' | 'size' | 'kind'
 }
@@ -35,7 +35,7 @@ export interface DoctorOptions {
 export interface RedactOptions {
   readonly command: 'redact'
   readonly path: string
-  /** Where the new snapshot goes. */
+  /** File to write the redacted snapshot to. */
   readonly out?: string
 }
 
@@ -53,18 +53,18 @@ export const USAGE = `Usage:
       --speedscope <file>   write the CPU or heap profile for speedscope as well
       --pprof <file>        write the CPU or heap profile for pprof as well, gzipped
   cpu-memory-monitor ls [directory] [options]
-      Lists what lies there, the newest first.
+      Lists the dumps in the directory, the newest first.
       --since <time>        1h, 2d, or a date: leave out what is older
       --sort <key>          time, size or kind
       --json                one JSON object
   cpu-memory-monitor doctor [--json]
-      What would happen here: ways, limits, directory, and what to do. Reads the CMM_* variables.
+      Checks how dumps would be made here: methods, limits, directory, and what to do. Reads the CMM_* variables.
   cpu-memory-monitor redact <snapshot> [--out <file.heapsnapshot>]
       Writes the heap snapshot again without the contents of strings, regular expressions and numbers, and without keys
       that are data. (default: <name>.redacted.heapsnapshot beside it)
 
 Reads .cpuprofile, .heapprofile and .heapsnapshot files of any origin, also gzipped. Two snapshots, or two CPU
-profiles, are compared: the earlier one first, where their names do not tell.
+profiles, are compared: give the earlier one first, unless their names contain the time.
 `
 
 const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -73,7 +73,7 @@ const SORTS = ['time', 'size', 'kind'] as const
 /**
  * Reads the command line.
  *
- * @throws UsageError naming what is wrong.
+ * @throws UsageError that names the mistake.
  */
 export function readOptions(
   args: readonly string[],

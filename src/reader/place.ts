@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import type { Place } from './model'
 
-/** What a profile of V8 calls a frame; its lines and columns count from 0. */
+/** A stack frame as V8's profiles describe it. Lines and columns count from 0. */
 export interface CallFrame {
   readonly functionName: string
   readonly url: string
@@ -9,11 +9,11 @@ export interface CallFrame {
   readonly columnNumber: number
 }
 
-/** Name under which frames of the application's own code are added up. */
+/** Names of the groups into which functions are added up, by the owner of their code. */
 export const APPLICATION = 'application'
 export const NODE = 'Node.js'
 export const V8 = 'V8 and native code'
-/** Node itself runs some: its HTTP parser and undici's. */
+/** WebAssembly is not counted as user code, because Node.js itself contains some: its HTTP parser and undici's. */
 const WEBASSEMBLY = 'WebAssembly'
 
 export function placeOf({ functionName, url, lineNumber, columnNumber }: CallFrame): Place {
@@ -25,7 +25,7 @@ export function placeOf({ functionName, url, lineNumber, columnNumber }: CallFra
   }
 }
 
-/** A `file:` URL as a path; anything else as it is. */
+/** Converts a `file:` URL to a path, and returns anything else unchanged. */
 export function pathOf(url: string): string {
   if (!url.startsWith('file://')) return url
   try {
@@ -46,7 +46,7 @@ export function describePlace(place: Place): string {
   return location === '' ? place.name : `${place.name} (${location})`
 }
 
-/** The owner of the code: the application, a package by its name, Node, or V8. */
+/** The group of a function, by the owner of its code: the application, a package (by its name), Node.js, or V8. */
 export function groupOf({ file }: Place): string {
   if (file === '' || file === 'native' || file.startsWith('extensions::')) return V8
   if (file.startsWith('node:')) return NODE
@@ -58,7 +58,7 @@ export function groupOf({ file }: Place): string {
   return first.startsWith('@') ? `${first}/${second}` : first
 }
 
-/** Whether the code is written by users of Node: the application's or a package's. */
+/** Whether the code belongs to the application or to a package, not to Node.js or V8. */
 export function isUserCode(place: Place): boolean {
   return ![NODE, V8, WEBASSEMBLY].includes(groupOf(place))
 }

@@ -15,22 +15,26 @@ import type { Locator } from './source-maps'
 import { createLocator } from './source-maps'
 import { formatBytes } from './units'
 
-/** Incidents that cannot be read, and others, of which a report has a line each. */
+/** A report has a line for at most this many dumps that cannot be read, and for at most this many other dumps. */
 const MOST_FAILURES = 3
 const MOST_OTHERS = 1000
+/** When incidents that could not be read have taken this time, no further one is read, ms. */
+const READ_MS = 60_000
 
 export interface ReportRequest {
   readonly paths: readonly string[]
   readonly sourceMaps?: string
   readonly onProgress: (text: string) => void
-  /** Runs an analysis of snapshots, which may be cancelled. */
+  /** Time after which no further dump is opened if none could be read, ms. @default 60 s */
+  readonly readMs?: number
+  /** Starts the analysis of snapshots, and cancels it if the user ends the command. */
   readonly runAnalysis: (start: () => Analysis) => Analysis['result']
 }
 
 /**
- * Reads what the paths name: one file, one directory, or two snapshots or CPU profiles.
+ * Creates the report on one file, on the newest dump in a directory, or on two snapshots or CPU profiles to compare.
  *
- * @throws UnreadableError when nothing of it can be read.
+ * @throws UnreadableError when none of the files can be read.
  */
 export async function createReport(request: ReportRequest): Promise<Report> {
   const paths = inOrder(request.paths)
@@ -43,19 +47,23 @@ export async function createReport(request: ReportRequest): Promise<Report> {
     )
   }
   const { parts, answers, notes } = await partsOf(inputs, request)
-  // What has changed is the answer of a comparison, whatever else fills the later process.
+  // The verdict of a comparison is about what changed between the two files, not about what is largest in the later one.
   const verdict = second === undefined ? answers[0] : parts[0]?.verdict
-  return compose(second ?? first, verdict, parts, [], notes)
+  return compose(second ?? first, inputs.at(-1)?.id.uid, verdict, parts, [], notes)
 }
 
-/** The earlier one first, where the names of both have their time. */
+/** Puts the earlier of two files first, if the names of both contain their time. */
 function inOrder(paths: readonly string[]): readonly string[] {
   const [first, second] = paths.map((path) => readName(path)?.startedAtMs)
   return first !== undefined && second !== undefined && first > second ? [...paths].reverse() : paths
 }
 
-/** The newest incident that can be read: whoever may write in the directory can leave files there that look newer. */
-async function reportFolder(directory: string, request: ReportRequest): Promise<Report> {
+/** Reports the newest dump that can be read. Users who may write in the directory can leave files there that look newer. */
+async function reportFolder(
+  directory: string,
+  request: ReportRequest,
+  { readMs = READ_MS } = request,
+): Promise<Report> {
   const incidents = incidentsIn(directory)
   const notes: string[] = unfinishedHints(directory)
   if (incidents.length === 0) {
@@ -63,7 +71,10 @@ async function reportFolder(directory: string, request: ReportRequest): Promise<
     throw new UnreadableError([nothing, ...notes].join('; '))
   }
   let failure: unknown
+  const endMs = performance.now() + readMs
   for (const [index, incident] of incidents.entries()) {
+    if (failure !== undefined && performance.now() >= endMs)
+      throw new UnreadableError(tookTooLong(index, failure))
     try {
       return await reportIncident(directory, incident, incidents, notes, request)
     } catch (error) {
@@ -76,7 +87,11 @@ async function reportFolder(directory: string, request: ReportRequest): Promise<
   throw failure
 }
 
-/** @throws Error when no file of the incident can be read: the first one's. */
+function tookTooLong(count: number, failure: unknown): string {
+  return `the newest ${count} dumps cannot be read, and trying took long: list them all with ls, and report one of its files (${reasonOf(failure)})`
+}
+
+/** Reports one dump. @throws Error of the first file, if none of its files can be read. */
 async function reportIncident(
   directory: string,
   newest: Incident,
@@ -92,9 +107,9 @@ async function reportIncident(
   const failures: Error[] = []
   const [first = directory] = newest.files
   const answers: { readonly isOfFirst: boolean; readonly verdict: Verdict }[] = []
-  for (const file of newest.files) {
+  for (const [index, file] of newest.files.entries()) {
     try {
-      const read = await partsOf([open(file)], request)
+      const read = await partsOf([open(file, newest.owners[index])], request)
       const isOfFirst = readName(file)?.worker === readName(first)?.worker
       answers.push(...read.answers.map((verdict) => ({ isOfFirst, verdict })))
       parts.push(...read.parts)
@@ -106,10 +121,10 @@ async function reportIncident(
     }
   }
   if (parts.length === 0 && failures[0] !== undefined) throw failures[0]
-  // A function of another thread is no answer, however clear it is there.
+  // The verdict comes from the thread at fault, even if the file of another thread has a clearer one.
   const ofFirst = answers.filter(({ isOfFirst }) => isOfFirst)
   const { verdict } = ofFirst.find((answer) => answer.verdict.found) ?? ofFirst[0] ?? answers[0] ?? {}
-  return compose(first, verdict, parts, linesOf(others), notes)
+  return compose(first, newest.owners[0], verdict, parts, linesOf(others), notes)
 }
 
 function incidentsIn(directory: string): Incident[] {
@@ -122,15 +137,16 @@ function incidentsIn(directory: string): Incident[] {
 
 interface Parts {
   readonly parts: readonly Part[]
-  /** What each part says of the incident. */
+  /** The verdict on the dump from each part. */
   readonly answers: readonly Verdict[]
   readonly notes: readonly string[]
 }
 
-/** The parts on a file, or on two that are compared. */
+/** Reads the parts of a report on one file, or on two files that are compared. */
 async function partsOf(inputs: readonly Input[], request: ReportRequest): Promise<Parts> {
   const read = await readParts(inputs, request)
-  const circumstances = readCircumstances(inputs.at(-1)?.path ?? '')
+  const last = inputs.at(-1)
+  const circumstances = last && readCircumstances(last.path, last.id.uid)
   const parts = read.parts.map((part) => ofThread(part, circumstances))
   return { parts, answers: parts.map((part) => answerOf(part, circumstances)), notes: read.notes }
 }
@@ -151,12 +167,12 @@ async function readParts(
   return { parts: inputs.map((input) => readNamed(input, locator)), notes: locator.notes() }
 }
 
-/** What changed, and the later profile. */
+/** Two parts: what changed between two CPU profiles, and the later profile. */
 function comparedCpu(before: Input, after: Input, locator: Locator): Part[] {
   const [old, now] = [before, after].map((input) => {
     const part = readNamed(input, locator)
     if (part.kind !== 'cpu')
-      throw named(input.path, new UnreadableError('is no CPU profile: only those are compared'))
+      throw named(input.path, new UnreadableError('is no CPU profile: heap profiles cannot be compared'))
     return { part, profile: readProfile(input), file: part.file }
   })
   return old === undefined || now === undefined ? [] : [compareCpuProfiles(old, now, locator), now.part]
@@ -170,30 +186,35 @@ function readNamed(input: Input, locator: Locator): Part {
   }
 }
 
+/** @param owner - User to whom the file belongs that the report is about. */
 function compose(
   path: string,
+  owner: number | undefined,
   verdict: Verdict = { found: false, sentence: 'There is nothing to report.' },
   parts: readonly Part[],
   others: readonly string[],
   notes: readonly string[],
 ): Report {
-  const circumstances = readCircumstances(path)
+  const circumstances = owner === undefined ? undefined : readCircumstances(path, owner)
+  const foreign = owner === undefined ? [] : foreignDescription(path, owner)
   return {
     verdict,
     title: basename(path),
     ...(circumstances && { circumstances }),
     parts,
     others,
-    notes: [...notes, ...foreignDescription(path)],
+    notes: [...notes, ...foreign],
   }
 }
 
 function linesOf(others: readonly Incident[]): string[] {
   const lines = others.slice(0, MOST_OTHERS).map(lineOf)
-  return others.length > MOST_OTHERS ? [...lines, `and ${others.length - MOST_OTHERS} more: see ls`] : lines
+  return others.length > MOST_OTHERS
+    ? [...lines, `and ${others.length - MOST_OTHERS} more: ls lists them`]
+    : lines
 }
 
-/** One line on an incident that is not reported in full. */
+/** One line on a dump that is not reported in full. */
 function lineOf({ files, atMs, rule, sizeBytes }: Incident): string {
   const [main = ''] = files
   const why = rule === undefined ? 'file' : `${rule} ${readName(main)?.kind ?? ''}`.trim()

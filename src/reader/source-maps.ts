@@ -11,59 +11,96 @@ import { parseWithin, readRegular } from './input'
 import { isObject, textOr } from './json'
 import type { Place } from './model'
 import { pathOf } from './place'
+import { formatBytes } from './units'
 
 /** Maps places in compiled code to the sources that it was compiled from. */
 export interface Locator {
-  /** Looks for the maps of these places' files, and judges each map by them. To be called before `locate`. */
+  /** Looks for source maps of the files of these places, and refuses a map that does not fit the places. Call before `locate`. */
   learn(places: Iterable<Place>): void
   locate(place: Place): Place
-  /** The maps that were refused, and why. */
+  /** One sentence for each source map that was refused: which and why. */
   notes(): readonly string[]
 }
 
-/** Leaves every place as it is. */
+/** A locator that uses no source maps: it returns every place as it is. */
 export const NO_SOURCE_MAPS: Locator = { learn: () => undefined, locate: (place) => place, notes: () => [] }
 
-/** Larger files are not read for the sake of a map. */
+/** Maximum size of a source map, code file or source file, bytes. Larger files are not read. */
 const MAX_BYTES = 64 * 1024 * 1024
+/** Bytes of all code, maps and sources that are read for one report: a profile of a few KB can name a thousand large files. */
+const MOST_BYTES = 256 * 1024 * 1024
 /**
- * Characters of all paths that the maps of a report name, each below its root: the library holds them all. A map of the largest
- * applications has a million.
+ * Maximum number of characters of all source paths in the source maps of a report: the library keeps all these paths in memory.
+ * The map of one of the largest applications has a million.
  */
 const MOST_CHARACTERS = 16 * 1024 * 1024
 const MOST_REFUSALS = 100
-/** Entries of `--source-maps` that are looked at. */
+/** Maximum number of directory entries that are searched for maps below the directory of `--source-maps`. */
 const MAX_ENTRIES = 20_000
-/** Shorter names come from a minifier and identify no function of the source. */
+/** Minimum length of a function name to judge a map by, characters. Shorter names come from a minifier and identify nothing. */
 const SHORTEST_NAME = 3
 
 interface Candidate {
-  /** Where the map is, for messages and for the paths in it. */
+  /** The file that contains the map. Source paths in the map are relative to it. */
   readonly path: string
   readonly read: () => Buffer
 }
 
+/** What the maps of one report may still take. */
+class Allowance {
+  characters = MOST_CHARACTERS
+  #bytes = MOST_BYTES
+  /** Whether a file was left unread for its sake. */
+  isSpent = false
+
+  /** @throws UnreadableError for a file that is too large, or no regular file; else the file system's error. */
+  read(path: string): Buffer {
+    const content = readRegular(path, Math.min(MAX_BYTES, this.#bytes))
+    this.#bytes -= content.length
+    return content
+  }
+
+  readText(path: string): string | undefined {
+    try {
+      return this.read(path).toString('utf8')
+    } catch {
+      this.isSpent ||= isSmallFile(path) && !isSmallFile(path, this.#bytes)
+      return undefined
+    }
+  }
+}
+
 /**
- * Finds source maps as the code names them, beside the code, or in a directory. A map that does not fit the places is refused.
+ * Creates a locator. It looks for the source map that the code names, for `<file>.map` beside the code, and in the directory.
  */
 export function createLocator(directory: string | undefined): Locator {
   const maps = new Map<string, TraceMap | undefined>()
   const refusals: string[] = []
-  const room = { characters: MOST_CHARACTERS }
+  const allowance = new Allowance()
   let inDirectory: readonly string[] | undefined
   return {
     learn: (places) => {
       for (const [file, ofFile] of byFile(places)) {
         if (maps.has(file)) continue
         inDirectory ??= directory === undefined ? [] : mapsBelow(directory)
-        maps.set(file, chooseMap(file, ofFile, candidatesFor(file, inDirectory), room, refusals))
+        maps.set(
+          file,
+          chooseMap(file, ofFile, candidatesFor(file, inDirectory, allowance), allowance, refusals),
+        )
       }
     },
     locate: (place) => {
       const map = maps.get(place.file)
       return (map && translate(map, place)) ?? place
     },
-    notes: () => refusals.slice(0, MOST_REFUSALS),
+    notes: () => [
+      ...refusals.slice(0, MOST_REFUSALS),
+      ...(allowance.isSpent
+        ? [
+            `Some source maps or sources were not read: a report reads at most ${formatBytes(MOST_BYTES)} of them.`,
+          ]
+        : []),
+    ],
   }
 }
 
@@ -78,7 +115,7 @@ function byFile(places: Iterable<Place>): Map<string, Place[]> {
   return files
 }
 
-/** A share of another machine on Windows: to look at it signs in there, wherever the file of a stranger leads. */
+/** Whether a path is a Windows share: reading it logs in to that machine, and a file of a stranger may name any machine. */
 function isRemote(path: string): boolean {
   return /^[\\/]{2}/.test(path)
 }
@@ -87,21 +124,21 @@ function chooseMap(
   file: string,
   places: readonly Place[],
   candidates: readonly Candidate[],
-  room: { characters: number },
+  allowance: Allowance,
   refusals: string[],
 ): TraceMap | undefined {
   for (const { path, read } of candidates) {
     try {
       const [content, url] = [parseWithin(read(), MAX_BYTES), pathToFileURL(path).href]
-      room.characters -= charactersOf(content, url)
-      if (room.characters < 0) {
+      allowance.characters -= charactersOf(content, url)
+      if (allowance.characters < 0) {
         refusals.push(
           `The source map ${path} is refused: the paths of the sources would take too much memory.`,
         )
         continue
       }
       const map = new TraceMap(content as SourceMapInput, url)
-      const refusal = judgeMap(map, places)
+      const refusal = judgeMap(map, places, allowance)
       if (refusal === undefined) return map
       refusals.push(`The source map ${path} does not belong to ${file}: ${refusal}.`)
     } catch {
@@ -111,7 +148,7 @@ function chooseMap(
   return undefined
 }
 
-/** Characters of the paths of a map's sources when each has its root in front: half a MB of JSON can name a GB. */
+/** Characters of all source paths of a map, each with the root in front: half a MB of JSON can expand to a GB. */
 function charactersOf(map: unknown, url: string): number {
   if (!isObject(map) || !Array.isArray(map['sources'])) return 0
   const sources = map['sources'] as unknown[]
@@ -120,18 +157,18 @@ function charactersOf(map: unknown, url: string): number {
 }
 
 /**
- * Why a map cannot belong to the code that has these places; `undefined` if it can. Functions that it does not map, such as a
- * compiler's helpers, are ignored, unless there are no others.
+ * Returns why a source map cannot belong to the code that contains these places; `undefined` if it can. Functions that the map
+ * does not contain, such as a compiler's helpers, are ignored, unless it contains none.
  */
-function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
+function judgeMap(map: TraceMap, places: readonly Place[], allowance: Allowance): string | undefined {
   const distinct = new Map(places.map((place) => [`${place.line}:${place.column}`, place]))
   const sources = new Map<string, readonly string[] | undefined>()
   let [mapped, fitting, other] = [0, 0, 0]
   for (const place of distinct.values()) {
-    const found = originalPositionFor(map, { line: place.line, column: Math.max(0, place.column - 1) })
-    if (found.source === null) continue
+    const found = originalPlace(map, place)
+    if (found === undefined) continue
     mapped += 1
-    if (!sources.has(found.source)) sources.set(found.source, linesOf(map, found.source))
+    if (!sources.has(found.source)) sources.set(found.source, linesOf(map, found.source, allowance))
     const lines = sources.get(found.source)
     if (lines === undefined) continue
     const line = lines[found.line - 1]
@@ -140,7 +177,7 @@ function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
     }
     const name = place.name.split('.').at(-1) ?? ''
     if (!/^[\w$]+$/.test(name) || name.length < SHORTEST_NAME) continue
-    // A name may stand on the line before, as that of the property or the variable.
+    // The name may be on the line before, as the name of a property or variable to which the function is assigned.
     const near = lines.slice(Math.max(0, found.line - 2), found.line).join('\n')
     if (near.includes(name) || found.name === name) fitting += 1
     else other += 1
@@ -149,36 +186,59 @@ function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
   return other > fitting ? `${other} of ${other + fitting} functions are not where it says` : undefined
 }
 
-/** The lines of a source, from the map or from the disk. */
-function linesOf(map: TraceMap, source: string): readonly string[] | undefined {
+/** The lines of a source file, from the source map or from the disk; `undefined` if neither has it. */
+function linesOf(map: TraceMap, source: string, allowance: Allowance): readonly string[] | undefined {
   const path = pathOf(source)
-  const text = sourceContentFor(map, source) ?? (isRemote(path) ? undefined : readIfSmall(path))
+  const text = sourceContentFor(map, source) ?? (isRemote(path) ? undefined : allowance.readText(path))
   return text?.split('\n')
 }
 
-function translate(map: TraceMap, place: Place): Place | undefined {
-  const found = originalPositionFor(map, { line: place.line, column: Math.max(0, place.column - 1) })
-  if (found.source === null) return undefined
-  const isMinified = place.name.length < SHORTEST_NAME && found.name !== null
+/** A place in a source. `line` counts from 1, `column` from 0. */
+interface OriginalPlace {
+  readonly source: string
+  readonly line: number
+  readonly column: number
+  readonly name: string | undefined
+}
+
+/** Where a map leads from a place; `undefined` when nowhere, or not to a place. The library takes a map's values as they are. */
+function originalPlace(map: TraceMap, place: Place): OriginalPlace | undefined {
+  const found: Record<string, unknown> = {
+    ...originalPositionFor(map, { line: place.line, column: Math.max(0, place.column - 1) }),
+  }
+  const { source, line, column, name } = found
+  if (typeof source !== 'string' || !Number.isSafeInteger(line) || !Number.isSafeInteger(column))
+    return undefined
   return {
-    name: isMinified ? (found.name ?? place.name) : place.name,
+    source,
+    line: Number(line),
+    column: Number(column),
+    name: typeof name === 'string' ? name : undefined,
+  }
+}
+
+function translate(map: TraceMap, place: Place): Place | undefined {
+  const found = originalPlace(map, place)
+  if (found === undefined) return undefined
+  return {
+    name: place.name.length < SHORTEST_NAME ? (found.name ?? place.name) : place.name,
     file: pathOf(found.source),
     line: found.line,
     column: found.column + 1,
   }
 }
 
-function candidatesFor(file: string, inDirectory: readonly string[]): Candidate[] {
-  const named = mapNamedIn(file)
+function candidatesFor(file: string, inDirectory: readonly string[], allowance: Allowance): Candidate[] {
+  const named = mapNamedIn(file, allowance)
   const beside = `${file}.map`
   const paths = [...(isSmallFile(beside) ? [beside] : []), ...sameName(file, inDirectory)]
-  const others = paths.map((path): Candidate => ({ path, read: () => readRegular(path, MAX_BYTES) }))
+  const others = paths.map((path): Candidate => ({ path, read: () => allowance.read(path) }))
   return [...(named === undefined ? [] : [named]), ...others.filter(({ path }) => path !== named?.path)]
 }
 
-/** The map, inline or a file, to which the `sourceMappingURL` at the end of the code points. `undefined` where the code cannot be read. */
-function mapNamedIn(file: string): Candidate | undefined {
-  const code = readIfSmall(file)
+/** The source map, inline or a file, that `sourceMappingURL` at the end of the code names. `undefined` if there is none. */
+function mapNamedIn(file: string, allowance: Allowance): Candidate | undefined {
+  const code = allowance.readText(file)
   if (code === undefined) return undefined
   const at = code.lastIndexOf('//# sourceMappingURL=')
   if (at < 0) return undefined
@@ -189,10 +249,10 @@ function mapNamedIn(file: string): Candidate | undefined {
   }
   if (/^[a-z][a-z\d+.-]+:/i.test(url)) return undefined
   const path = resolve(dirname(file), url)
-  return !isRemote(path) && isSmallFile(path) ? { path, read: () => readRegular(path, MAX_BYTES) } : undefined
+  return !isRemote(path) && isSmallFile(path) ? { path, read: () => allowance.read(path) } : undefined
 }
 
-/** Maps with the name of the file, those with the most similar path first. */
+/** The paths whose name is `<file>.map`, those with the most similar directories first. */
 function sameName(file: string, paths: readonly string[]): string[] {
   const folders = dirname(file).split('/')
   const similarity = (path: string): number => {
@@ -221,15 +281,7 @@ function mapsBelow(directory: string): string[] {
   return found
 }
 
-function readIfSmall(path: string): string | undefined {
-  try {
-    return readRegular(path, MAX_BYTES).toString('utf8')
-  } catch {
-    return undefined
-  }
-}
-
-function isSmallFile(path: string): boolean {
+function isSmallFile(path: string, maxBytes = MAX_BYTES): boolean {
   const stats = statSync(path, { throwIfNoEntry: false })
-  return stats !== undefined && stats.isFile() && stats.size <= MAX_BYTES
+  return stats !== undefined && stats.isFile() && stats.size <= maxBytes
 }

@@ -4,39 +4,42 @@ import { type HeldSocket, loadForkHelper, type SocketHelper } from '../capture/h
 import { limitedGroups, readTotalMemory } from './limits'
 import { type ReadKernelFile, readKernelFile } from './proc'
 
-/** Interval at which a process that waits for its turn tries again, ms. */
+/** Interval at which a waiting process looks again whether its turn to take a heap snapshot has come, ms. */
 const LOOK_MS = 100
 /**
- * Looks in a row that find nobody of this user with the turn, after which a process that is not the next tries to take it, and goes on
- * without it where it cannot. Whoever is the next takes it at the next look; but a place may be held by a stopped process or by another
- * user, who must not delay a dump by more than this, and so may the name of the turn.
+ * Number of looks in a row that find the turn with no process of this user. After them a process takes the turn although others are
+ * before it, or goes on without it. The next process in the queue normally takes a free turn at its next look. A process that is
+ * stopped, or another user, may occupy a place in the queue or the name of the turn, and can delay a dump only this long.
  */
 const MOST_IDLE_LOOKS = 10
-/** Processes whose order is kept. A few microseconds each for one that comes. */
+/** Number of waiting processes whose order is kept. At its first look a process tries each place: two microseconds each. */
 const MOST_PLACES = 32
 
-/** Ends a turn, so that the next process can take it. */
+/** Closes the socket that stands for this process's turn, so that the next waiting process can go on. */
 export type EndTurn = () => void
 
 export interface TurnTerms {
-  /** Longest wait for other processes under the same memory limit, ms. */
+  /** Longest wait for the turns of other processes, ms. */
   readonly longestMs: number
-  /** Ends the wait early when it is aborted. */
+  /** Aborting this signal ends the wait early. */
   readonly early: AbortSignal
-  /** Name of the socket that represents the turn, with the effective user in it; absent where processes share no memory limit. */
+  /**
+   * Name of the abstract Unix socket that stands for the turn. It must contain the effective user. By default it names the cgroup whose
+   * memory limit is shared.
+   */
   readonly name?: string | undefined
 }
 
 /**
- * Waits for this process's turn: of the processes under one memory limit, one at a time takes a heap snapshot. A turn
- * is an abstract Unix socket that listens: the kernel gives its name to one process, and frees it when that process
- * ends in any way. So is a place in the queue.
+ * Waits until this process may take a heap snapshot: of the processes under one memory limit, one at a time does (its turn). The
+ * turn is a listening abstract Unix socket: the kernel gives the socket's name to one process, and frees it when that process
+ * ends in any way. Each place in the queue of waiting processes is such a socket too.
  *
- * Any user can occupy such names. So nothing is waited for but a turn whose holder is of this user by the word of the kernel; others
- * can take the order away, and no dump.
+ * Other users can occupy these names. So a process waits only while the kernel says that the holder of the turn belongs to this
+ * user. Other users can change the order of dumps, but cannot prevent one.
  *
- * @returns `undefined` when another process of this user had the turn when `longestMs` were over. Otherwise a function that ends the
- * turn; also when the wait was ended early or there is nothing to wait for.
+ * @returns A function that ends the turn, also when the wait was ended early or there is nothing to wait for. `undefined`
+ * when another process of this user still had the turn after `longestMs`.
  */
 export async function takeTurn({
   longestMs,
@@ -64,7 +67,7 @@ export async function takeTurn({
       await pause(LOOK_MS, early)
     }
   } catch {
-    // No such socket can be made: by the limit of descriptors, or by a filter of system calls.
+    // If no abstract socket can be made (no free descriptor, a filter of system calls), processes do not wait for each other.
     return nothing
   } finally {
     queue.leave()
@@ -72,7 +75,7 @@ export async function takeTurn({
   }
 }
 
-/** Names the socket after the outermost cgroup with a memory limit: it contains all processes that share a limit. */
+/** Names the socket after the outermost cgroup with a memory limit, which contains all processes that share a limit. */
 export function turnName(read: ReadKernelFile = readKernelFile): string | undefined {
   const group = limitedGroups(read, readTotalMemory(read)).at(-1)
   if (process.platform !== 'linux' || !group) return undefined
@@ -85,6 +88,24 @@ export function turnName(read: ReadKernelFile = readKernelFile): string | undefi
   }
 }
 
+/** Which process of this user has a turn. */
+export type TurnHolder = 'nobody' | 'this process' | 'another'
+
+/** Looks up who has the turn now. Never throws. */
+export function turnHolder(name = turnName()): TurnHolder {
+  const sockets = socketsOf(loadForkHelper())
+  if (name === undefined || !sockets) return 'nobody'
+  const holder = new Holder(sockets, name)
+  try {
+    if (holder.look() !== 'own') return 'nobody'
+    return holder.pid === process.pid ? 'this process' : 'another'
+  } catch {
+    return 'nobody'
+  } finally {
+    holder.leave()
+  }
+}
+
 const nothing: EndTurn = () => undefined
 
 function socketsOf(loaded: ReturnType<typeof loadForkHelper>): SocketHelper | undefined {
@@ -93,8 +114,8 @@ function socketsOf(loaded: ReturnType<typeof loadForkHelper>): SocketHelper | un
 }
 
 /**
- * Places in the order of their numbers, each a socket: the process at the first is the next. One that comes starts behind the last, and
- * moves as long as the place before it is free, so that it overtakes nobody.
+ * The queue of waiting processes: numbered places, each a socket. The process at place 1 is next. A new process starts behind the
+ * last place, and moves forward while the place before it is free, so it cannot overtake another process.
  */
 class Queue {
   readonly #sockets: SocketHelper
@@ -124,7 +145,7 @@ class Queue {
   }
 }
 
-/** Finds out who has the turn. */
+/** Asks the kernel who has the turn. */
 class Holder {
   readonly #sockets: SocketHelper
   readonly #name: string
@@ -135,19 +156,25 @@ class Holder {
     this.#name = name
   }
 
+  /** The process that had the turn at the last look. */
+  pid: number | undefined
+
   /**
-   * The credentials of a connection are those with which its other side began to listen: they do not change with the process that has
-   * the socket by now, such as a program with the set-user-ID bit. This user's own processes listen with this effective user, which is
-   * in the name, and root's with none other; so root is no exception.
+   * The kernel shows the credentials that the holder had when it called listen(2). They do not change when another program inherits
+   * the socket, such as one with the set-user-ID bit. Processes of this user listen with its effective user, which is part of the
+   * name. So nobody else counts, not even root.
    *
-   * A connection stays open until the holder ends its turn: a new one at each look would fill the list of those that wait there.
+   * The connection is kept until the holder ends its turn: connections are never accepted, so a new one for each look would fill the
+   * holder's queue.
    */
   look(): 'own' | 'other' | 'nobody' {
     if (this.#connection && this.#sockets.isConnected(this.#connection)) return 'own'
     this.leave()
     this.#connection = this.#sockets.connectTo(this.#name)
     if (!this.#connection) return 'nobody'
-    return isOwnUser(this.#sockets.peerUid(this.#connection)) ? 'own' : 'other'
+    const { pid, uid } = this.#sockets.peerOf(this.#connection)
+    this.pid = pid
+    return isOwnUser(uid) ? 'own' : 'other'
   }
 
   leave(): void {
@@ -158,7 +185,7 @@ class Holder {
 
 const ALL_USERS = /^ *0 +0 +4294967295\n$/
 
-/** In a user namespace the kernel shows all users that it does not map as one. A process that is that one cannot tell its own. */
+/** A user namespace shows all users that it does not map as one and the same. A process of that user cannot tell them from itself. */
 export function isOwnUser(
   uid: number,
   own = process.geteuid?.(),

@@ -3,18 +3,19 @@ import type { AddressInfo, Server } from 'node:net'
 import { setImmediate } from '../../base/time'
 import { isThroughPrimary, tapBind, tapListen } from './taps'
 
-/** Takes addresses in words, such as `127.0.0.1:80`: the same text in all workers that listen there. */
+/** Receives addresses as text, such as `127.0.0.1:80`: the same text in all workers that listen there. */
 export interface AddressObserver {
   listening(address: string): void
-  /** Nothing listens there any more. */
+  /** Nothing in this process listens on the address any more. */
   shut(address: string): void
 }
 
 /**
- * Reports where this process listens from now on, and where it no longer does. Node's own report to the primary is a message
- * like any other, which an application that forwards messages of its users can forge.
+ * Reports each address on which this process starts or stops listening. Node's own report to the primary is not used:
+ * it is a message like any other, which an application that forwards messages of its users can forge.
  *
- * What listens by itself, not through the primary, is left out, as Node does: a port for each worker, for example.
+ * A server that does not listen through the primary (on a separate port for each worker, for example) is left out, as
+ * in Node's own report.
  */
 export function watchAddresses(observer: AddressObserver): void {
   const shared = new WeakMap<Server | Socket, boolean>()
@@ -27,8 +28,8 @@ export function watchAddresses(observer: AddressObserver): void {
       const address = shared.get(endpoint) ? addressInWords(endpoint, protocol) : undefined
       if (address === undefined) return
       open.set(endpoint, address)
-      // Node's own report is sent by a later listener of this event. After it, for the application's sake: by the time that a
-      // replacement counts as ready, cluster has emitted 'listening'.
+      // Wait until Node's own listener for this event, which runs later, has informed the primary: when a replacement
+      // counts as ready, `cluster` has emitted 'listening' to the application.
       setImmediate(() => {
         if (open.get(endpoint) === address) observer.listening(address)
       })
@@ -50,7 +51,7 @@ function addressInWords(endpoint: Server | Socket, protocol: string): string | u
   return `${protocol}${host}:${address.port}`
 }
 
-/** An earlier listener may have closed it: a UDP socket throws then. */
+/** Returns the address, or `null` if an earlier listener has closed the socket: `address()` of a closed UDP socket throws. */
 function addressOf(endpoint: Server | Socket): AddressInfo | string | null {
   try {
     return endpoint.address()

@@ -12,11 +12,14 @@ interface Use {
   bytesRead: number
 }
 
-/** Time from which idle connections of a server are ended. */
+/** When the idle connections of a server are ended. */
 export interface IdleRule {
   /** From this time on all idle connections are ended, monotonic ms. */
   readonly allFrom: number
-  /** A connection that never carried a byte ends this long after the drain began: Node's keepAliveTimeout does not apply to it. */
+  /**
+   * Time from the drain's beginning after which a connection that never carried a byte is ended, ms: Node's
+   * keepAliveTimeout does not apply to it.
+   */
   readonly unusedMs: number
 }
 

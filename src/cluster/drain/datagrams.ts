@@ -1,22 +1,25 @@
 import type { Socket } from 'node:dgram'
 import { tapBind } from './taps'
 
-/** Stops libuv from reading a socket. No public call of Node does so and still lets the socket send. */
+/**
+ * Node's internal handle of a UDP socket. `recvStop` stops reading and still allows sending; no public function does
+ * that.
+ */
 interface Handle {
   recvStop(): unknown
 }
 
-/** The UDP sockets through which this worker serves. While it drains it leaves datagrams to the other workers. */
+/** The UDP sockets on which this worker receives datagrams. A draining worker leaves datagrams to the other workers. */
 export class Datagrams {
   readonly #sockets = new Set<Socket>()
   #isClosing = false
 
-  /** Begins to watch. Sockets that are already bound are missed. */
+  /** Starts to record the UDP sockets that are bound from now on; those bound earlier are missed. */
   watch(): void {
     tapBind((socket) => this.#add(socket))
   }
 
-  /** Stops the reading. Answers can still be sent. Datagrams read so far have reached the application. */
+  /** Stops reading from the sockets. Answers can still be sent. Datagrams read so far have reached the application. */
   readNoMore(): void {
     this.#isClosing = true
     for (const socket of this.#sockets) stopReading(socket)
@@ -40,7 +43,7 @@ function stopReading(socket: Socket): void {
   }
 }
 
-/** Whether the socket is connected: it then has one peer, whose answers requests under way may need. */
+/** Whether the socket is connected to one peer. Then it is still read: requests under way may need the peer's answers. */
 function isConnected(socket: Socket): boolean {
   try {
     socket.remoteAddress()

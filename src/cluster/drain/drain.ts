@@ -8,17 +8,16 @@ import type { Doors } from './servers'
 export interface CleanContext {
   /** Why the worker drains; `'orphaned'`: the primary is gone. */
   readonly reason: DrainReason | 'orphaned'
-  /** Resolves when the last connection has ended and no more can come. Close what requests still need only after it. */
+  /** Resolves when the last connection has ended and no more can come. Close what requests need only afterwards. */
   readonly drained: Promise<void>
 }
 
-/** Called in a worker as soon as it drains. Its result is awaited, up to the worker's deadline. */
+/** Called in a worker as soon as it begins to drain. Its result is awaited, up to the worker's deadline. */
 export type CleanFunction = (context: CleanContext) => unknown
 
 /**
- * Code of the application in the primary that hands sockets to workers may keep handing them to a draining one, because
- * clients with a session there come back to it. The worker takes them until none comes, at most for this share of its
- * time, so that the last request has the other half.
+ * Share of `killTimeoutMs` for which a draining worker takes sockets that the application's code in the primary hands
+ * to it: clients with a session in this worker come back to it. The rest of the time is left for the last request.
  */
 const HAND_OVER_SHARE = 0.5
 
@@ -30,7 +29,7 @@ interface DrainSettings {
 
 export interface DrainParts {
   readonly doors: Doors
-  /** Resolves when the primary hands this worker no more sockets, and those that it handed have arrived. Idempotent. */
+  /** Asks the primary to hand over no more sockets; resolves when those that it has handed over have arrived. Idempotent. */
   readonly cutOff: () => Promise<void>
   readonly cleanFunc: CleanFunction | undefined
   readonly settings: DrainSettings
@@ -38,8 +37,8 @@ export interface DrainParts {
 }
 
 /**
- * Ends a worker's work without dropping any of it: clean-up begins, no more connections are accepted, requests that
- * have arrived are answered.
+ * Finishes a worker's work without dropping a request: calls `cleanFunc`, accepts no more connections, and lets the
+ * requests that have arrived be answered.
  *
  * @returns A promise that resolves when all connections have ended and the application has cleaned up.
  */
@@ -65,7 +64,7 @@ export function longestLinger(killTimeoutMs: number): number {
   return Math.max(killTimeoutMs - 500, killTimeoutMs * 0.8)
 }
 
-/** A clean-up that fails is logged, and the drain goes on. */
+/** Calls `cleanFunc`. An error of it is logged, and the drain goes on. */
 async function clean(
   cleanFunc: CleanFunction | undefined,
   context: CleanContext,

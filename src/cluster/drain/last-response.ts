@@ -2,21 +2,21 @@ import { ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
 import { clearTimeout, setTimeout } from '../../base/time'
 
-/** A client of HTTP/2 that opens no stream for this time (ms) is asked to leave at once. */
+/** An HTTP/2 client that opens no stream for this time, ms, is sent the GOAWAY without further waiting. */
 const QUIET_MS = 1000
 
 /**
- * Asks an HTTP/1.1 client to leave with this response: Node then writes `Connection: close` and ends the connection
- * after the response, with any framework. If the headers have been sent, the next response on the connection asks.
+ * Makes Node write `Connection: close` in this response and end the connection after it, with any framework. Has no
+ * effect once the headers have been sent: then the next response on the connection must be marked.
  */
 export function markLastResponse(response: ServerResponse): void {
   if (!response.headersSent) response.shouldKeepAlive = false
 }
 
 /**
- * From now on `Connection: close` is sent instead of the `keep-alive` that an application writes itself, as proxies
- * that copy headers do, and that overrules Node. Headers are replaced when they are sent, because no earlier place sees
- * all of them.
+ * From now on, sends `Connection: close` in place of a `keep-alive` that the application writes itself. Proxies that
+ * copy headers write it, and it overrules Node. The header is replaced in `writeHead`, because no earlier step sees all
+ * headers.
  */
 export function overruleKeepAlive(): void {
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the response as `this` below
@@ -36,7 +36,7 @@ function closeInHeaders(given: unknown): unknown {
   return headers
 }
 
-/** As Node does, takes a list for one of pairs if its first entry is a list. */
+/** Treats the list as one of pairs if its first entry is a list, as Node does; otherwise as names and values in turn. */
 function closeInList(list: readonly unknown[]): unknown[] {
   if (Array.isArray(list[0])) return list.map((pair) => (Array.isArray(pair) ? closeInPair(pair) : pair))
   return list.map((each, index) => (index % 2 === 1 ? closeInPair([list[index - 1], each])[1] : each))
@@ -46,7 +46,7 @@ function closeInPair([name, value]: readonly unknown[]): unknown[] {
   return [name, isKeepAlive(name, value) ? 'close' : value]
 }
 
-/** @param value - Text, or a list of texts, as in the `headersDistinct` that a proxy copies. */
+/** @param value - A text, or a list of texts, as in the `headersDistinct` that a proxy copies. */
 function isKeepAlive(name: unknown, value: unknown): boolean {
   if (typeof name !== 'string' || name.toLowerCase() !== 'connection') return false
   const texts: readonly unknown[] = Array.isArray(value) ? value : [value]
@@ -54,10 +54,10 @@ function isKeepAlive(name: unknown, value: unknown): boolean {
 }
 
 /**
- * Asks an HTTP/2 client to leave with a GOAWAY: streams that have begun are finished, no more are accepted. After a
- * GOAWAY Node refuses every new stream, even one that was on the wire, and the client may send it elsewhere. So the
- * GOAWAY waits for the next stream: a client that waits for an answer is least likely to send another. A quiet client
- * gets it after `QUIET_MS`.
+ * Asks an HTTP/2 client to leave with a GOAWAY frame: streams that have begun are finished, no more are accepted. After
+ * a GOAWAY Node refuses every new stream, even one that was on the wire, and the client may send it elsewhere. So the
+ * GOAWAY is sent when the next stream begins: a client that waits for an answer is least likely to send another. A
+ * client without a new stream gets it after `QUIET_MS`.
  */
 export function sendGoAway(session: Http2Session): void {
   if (session.destroyed || session.closed) return

@@ -21,7 +21,7 @@ import {
 /** Interval at which a draining worker looks for idle connections, ms. */
 const SWEEP_MS = 50
 
-/** Node itself leaves a connection open for this much longer than its server's `keepAliveTimeout`, ms. */
+/** Node itself keeps an idle connection open for this much longer than its server's `keepAliveTimeout`, ms. */
 const KEEP_ALIVE_MARGIN_MS = 1000
 
 const REQUEST_START = 'http.server.request.start'
@@ -33,19 +33,19 @@ interface RequestStart {
 }
 
 /**
- * All ways by which clients reach this worker: its servers, their connections and the responses under way, of any
- * framework. Connections count whether a server accepted them or the application gave them to it as 'connection', as
- * with sockets that the primary hands to its workers. The watch begins before the application starts, so that it misses
- * none.
+ * Everything through which clients reach this worker: its servers, their connections and the responses under way, of
+ * any framework. A connection counts if a server accepted it, and also if the application passes it to a server as
+ * 'connection', as with sockets that the primary hands to its workers. `watch` is called before the application starts,
+ * so that none is missed.
  */
 export class Doors {
-  /** Every server that was ever asked to listen or was given a connection. */
+  /** Every server that was ever asked to listen or was given a connection: it is observed already. */
   readonly #met = new WeakSet<Server>()
-  /** Servers whose listening socket is the worker's own, with a queue in the kernel that ends with it. */
+  /** Servers that share their listening socket with no other worker: the kernel discards its backlog when it is closed. */
   readonly #own = new WeakSet<Server>()
   /** Servers that listen, or have connections left that they accepted. */
   readonly #servers = new Set<Server>()
-  /** Connections that no server accepted, each with the server that it was given to: Node does not count them. */
+  /** Connections that no server accepted, each with the server that the application gave it to. Node does not count them. */
   readonly #given = new Map<Socket, Server | undefined>()
   /** Connections of each HTTP/1.1 server. */
   readonly #connections = new WeakMap<Server, Connections>()
@@ -58,7 +58,7 @@ export class Doors {
 
   constructor(private readonly now: () => number = monotonicMs) {}
 
-  /** Begins to watch. Servers that already listen are missed. */
+  /** Starts to observe servers and connections. Servers that listen already are missed. */
   watch(): void {
     tapListen((server, target) => {
       if (isThroughPrimary(target)) this.#own.delete(server)
@@ -72,12 +72,12 @@ export class Doors {
   }
 
   /**
-   * To be called before the application cleans up: no more datagrams are read, so that the application can count those
+   * To be called before the application cleans up. No more datagrams are read, so that the application can count those
    * that it has to answer.
    *
    * Since Node 19 an HTTP server's own `close()` destroys idle connections at once, and with them requests that are on
-   * the wire (https://github.com/nodejs/node/issues/53939). From now on it keeps them, even when the application or its
-   * framework calls it.
+   * the wire (https://github.com/nodejs/node/issues/53939). From now on `close()` keeps idle connections, even when the
+   * application or its framework calls it.
    */
   prepare(): void {
     this.#datagrams.readNoMore()
@@ -101,7 +101,7 @@ export class Doors {
     return this.empty()
   }
 
-  /** @returns A promise that resolves when no connection is left. Servers may get new ones afterwards. */
+  /** @returns A promise that resolves when no connection is left. Servers may get new connections afterwards. */
   empty(): Promise<void> {
     return new Promise((resolve) => {
       this.#onEmpty = resolve
@@ -115,12 +115,12 @@ export class Doors {
     return new Set([...this.#servers, ...given])
   }
 
-  /** The event listeners stay on the server: it may close and listen again any number of times. */
+  /** Observes a server. The event listeners stay on the server: it may close and listen again any number of times. */
   #meet(server: Server): void {
     if (this.#met.has(server)) return
     this.#met.add(server)
     if (this.#isClosing) holdIdle(server)
-    // The server counts from 'listening' on, not from the call of listen(): if that fails, no 'close' follows.
+    // The server counts from 'listening' on, not from the call of listen(): a failed call is followed by no 'close'.
     server.on('listening', () => this.#addServer(server))
     server.on('close', () => this.#removeServer(server))
     server.on('session', this.#addSession)
@@ -137,7 +137,7 @@ export class Doors {
     this.#checkEmpty()
   }
 
-  /** Called before the server itself takes the connection. */
+  /** Called for each connection, before the server's own listeners for it. */
   #addConnection(server: Server, socket: Socket): void {
     this.#meet(server)
     // Node counts the connections that a server accepted, and closes the server when the last one has ended.
@@ -155,7 +155,7 @@ export class Doors {
       this.#checkEmpty()
     }
     socket.once('close', end)
-    // A stream that represents a connection of another process may stay open after its last answer.
+    // A stream that is no socket, but stands for a connection of another process, may stay open after its last answer.
     if (!(socket instanceof Socket)) (socket as Duplex).once('finish', end)
   }
 
@@ -166,7 +166,7 @@ export class Doors {
   #watchConnections(server: Server): void {
     const connections = new Connections(this.now)
     this.#connections.set(server, connections)
-    // Over TLS the outer socket counts the bytes of the handshake too: only the inner one shows whether a request came.
+    // Over TLS, `bytesRead` of the outer socket includes the handshake: only the inner socket shows whether a request came.
     server.on(isTls(server) ? 'secureConnection' : 'connection', (socket: Socket) => connections.add(socket))
   }
 
@@ -189,7 +189,7 @@ export class Doors {
 
   #closeServer(server: Server): void {
     holdIdle(server)
-    // The next turn of the event loop is the first in which the server accepts what waits by now.
+    // The server accepts the connections in its backlog in the next turn of the event loop at the earliest.
     if (this.#own.has(server)) setImmediate(() => closeEmptied(server))
     else closeListener(server)
     this.#connections.get(server)?.beginDrain()
@@ -198,7 +198,7 @@ export class Doors {
   #sweep(): void {
     for (const server of this.#open()) {
       const { keepAliveTimeout } = server as HttpServer
-      // Node takes 0 for no timeout.
+      // In Node, a `keepAliveTimeout` of 0 means no timeout.
       const unusedMs = keepAliveTimeout > 0 ? keepAliveTimeout + KEEP_ALIVE_MARGIN_MS : Infinity
       this.#connections.get(server)?.endIdle({ allFrom: this.#lingerUntil, unusedMs })
     }

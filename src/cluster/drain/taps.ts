@@ -24,7 +24,10 @@ export function tapBind(onBind: (socket: DatagramSocket, target: unknown) => voi
   }
 }
 
-/** A port of its own, chosen by the kernel: a client, whose requests under way need what comes back. Sending binds so, too. */
+/**
+ * Whether a UDP socket is bound to a port of its own that the kernel chooses; sending binds a socket so. It is then a
+ * client's: requests under way need the answers, so it is read even in a drain.
+ */
 function isForAnswers(target: unknown): boolean {
   if (typeof target !== 'object' || target === null) return false
   const { exclusive, port, fd } = target as { exclusive?: unknown; port?: unknown; fd?: unknown }
@@ -32,8 +35,9 @@ function isForAnswers(target: unknown): boolean {
 }
 
 /**
- * Calls back for every connection that any server gets, before the server's own listeners: one that it accepted, or one
- * that `server.emit('connection', socket)` gives it. The same connection may be reported several times.
+ * Calls back for every connection that any server gets, before the server's own listeners: a connection that it
+ * accepted, or one that the application gives it by `server.emit('connection', socket)`. The same connection may be
+ * reported several times.
  */
 export function tapConnections(onConnection: (server: Server, socket: Socket) => void): void {
   for (const prototype of emitters()) {
@@ -47,15 +51,15 @@ export function tapConnections(onConnection: (server: Server, socket: Socket) =>
 }
 
 /**
- * Calls back for every socket that the primary sends with a message, before the application gets it. The application
- * may give it to a server later, or serve it without one.
+ * Calls back for every socket that the primary sends with a message, before the application gets the socket. The
+ * application may give it to a server later, or serve it without a server.
  */
 export function tapHandedSockets(onSocket: (socket: Socket) => void): void {
   const channel: EventEmitter = process
   channel.on('internalMessage', (message: { cmd?: unknown; type?: unknown }, handle?: object) => {
     if (message.cmd !== 'NODE_HANDLE' || message.type !== 'net.Socket' || !handle) return
-    // Node has created the socket already, and stored it on the handle. A listener for 'message' would also get the
-    // application's.
+    // Node has created the socket already, and stored it on the handle. 'message' is not used: a listener for it would
+    // also get the application's messages.
     const owner = Object.getOwnPropertySymbols(handle).find(
       ({ description }) => description === 'owner_symbol',
     )
@@ -65,9 +69,9 @@ export function tapHandedSockets(onSocket: (socket: Socket) => void): void {
 }
 
 /**
- * Lists the classes whose `emit` is to be wrapped. Tracers that were loaded earlier wrap the `emit` of HTTP servers,
- * and their wrapper does not call that of `net.Server`. A module that is not loaded yet has no wrapper, and need not be
- * loaded for this.
+ * Returns the prototypes whose `emit` is to be wrapped. Tracers that were loaded earlier wrap the `emit` of HTTP
+ * servers, and their wrapper does not call that of `net.Server`. A module that is not loaded yet has no wrapper, and
+ * need not be loaded for this.
  */
 function emitters(): readonly Server[] {
   const { moduleLoadList = [] } = process as { readonly moduleLoadList?: readonly string[] }
@@ -80,7 +84,7 @@ function emitters(): readonly Server[] {
   return [Server.prototype, ...wrapped]
 }
 
-/** Whether it is a socket: an application may give a server any stream. */
+/** Whether the value is used as a socket: an application may give a server any stream as a connection. */
 function isSocket(given: unknown): given is Socket {
   return typeof (given as Partial<Socket> | null | undefined)?.once === 'function'
 }
@@ -93,17 +97,17 @@ function isSocket(given: unknown): given is Socket {
 export function isThroughPrimary(target: unknown): boolean {
   if (typeof target !== 'object' || target === null) return true
   const { exclusive, reusePort, port, path } = target as Readonly<Record<string, unknown>>
-  // Otherwise it is a handle that is open already. Node's own have a descriptor too, by inheritance.
+  // Without port, path or fd, the target is an open handle. Node's own handles have an `fd` too, but an inherited one.
   const isPlace = port !== undefined || path !== undefined || Object.hasOwn(target, 'fd')
   return !exclusive && !reusePort && isPlace
 }
 
-/** Most connections that a draining server still accepts from the kernel's queue: Node's default length of that queue. */
+/** Maximum number of connections that a draining server still accepts from the kernel's backlog: Node's default backlog. */
 const MOST_LATE_CONNECTIONS = 511
 
 /**
- * Closes a listening socket of the worker's own. The kernel resets the connections that wait for it, so the server
- * accepts them first: it goes on until a turn of the event loop brings none. Node accepts one in each turn.
+ * Closes a listening socket that this worker shares with no other. The kernel would reset the connections in its
+ * backlog, so the server first accepts them: until a turn of the event loop brings none. Node accepts one in each turn.
  */
 export function closeEmptied(server: Server, turnsLeft = MOST_LATE_CONNECTIONS): void {
   let isEmpty = true
@@ -116,7 +120,7 @@ export function closeEmptied(server: Server, turnsLeft = MOST_LATE_CONNECTIONS):
   })
 }
 
-/** Closes the listening socket only: HTTP servers' own `close()` would also end their idle connections. */
+/** Closes only the listening socket of a server: an HTTP server's own `close()` would also end its idle connections. */
 export function closeListener(server: Server): void {
   if (server.listening) Server.prototype.close.call(server)
 }

@@ -16,11 +16,14 @@ import { lines } from '../../report/lines'
 import type { Logger } from '../../report/listeners'
 import { readLimits } from '../../system/limits'
 
-/** Interval at which a worker renews its plan for the heap limit, ms. */
+/** Interval at which a worker renews its plan for a dump at V8's heap limit, ms. */
 const PLAN_EVERY_MS = 1000
-/** A dump of a worker that was just lost began within this time, ms: an earlier process may have had the same pid. */
+/**
+ * A dump is of a worker that was just lost only if it began within this time, ms: an earlier process may have had its
+ * pid.
+ */
 const JUST_LOST_MS = 60_000
-/** Signals with which V8 ends a process: abort(3), or the trap after it. */
+/** Signals that end a process when V8 aborts it: that of abort(3), or of the trap instruction after it. */
 const ENDED_BY_V8: readonly (string | null)[] = ['SIGABRT', 'SIGTRAP', 'SIGILL', 'SIGSEGV']
 const ABORT_CODE = 134
 
@@ -36,12 +39,12 @@ export interface WorkerHeapLimit {
   readonly sampler: HeapSampler
 }
 
-/** Makes a worker dump at V8's heap limit, as long as it lives. */
+/** Makes this worker write a dump when its heap reaches V8's limit. Applies until the worker ends. */
 export function dumpAtHeapLimit(settings: WorkerHeapLimit): void {
   const { directory, budget, keep, redact, report, writesLine, sampler } = settings
   const { toWatch, atLimit } = armHeapLimit({
     ...{ holdMs: DEFAULT_HOLD_MS, writesLine, sampler },
-    // `kill -USR2` at all processes of a cluster must not end a child at work.
+    // `kill -USR2` to all processes of a cluster must not end a forked child that is writing a snapshot.
     signal: 'SIGUSR2',
     isThreadWanted: false,
   })
@@ -62,7 +65,7 @@ export function dumpAtHeapLimit(settings: WorkerHeapLimit): void {
   void round().then(arm)
 }
 
-/** Addition to the log line of a lost worker that reached V8's heap limit; empty when it left no dump. */
+/** Returns an addition to the log line of a lost worker whose heap reached V8's limit; empty when it left no dump. */
 export function heapLimitNote(
   {
     pid,
@@ -84,10 +87,11 @@ export function heapLimitNote(
 }
 
 /**
- * Why a worker's limit will hardly be reached, for a warning; `undefined` when it can be.
+ * Returns a warning when V8's heap limit probably ends a worker before its memory reaches the cluster's limit;
+ * otherwise `undefined`.
  *
  * @param execArgv - Node's options with which the workers are started.
- * @param ownExecArgv - Those of this process.
+ * @param ownExecArgv - Node's options of this process.
  */
 export function limitAboveHeapLimit(
   limitBytes: number,
@@ -96,14 +100,15 @@ export function limitAboveHeapLimit(
 ): string | undefined {
   const { heap_size_limit: ownLimitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
   const given = oldSpaceMib(execArgv)
-  // Without one of their own, workers have the primary's. V8's figure is above the option's: it has the young generation too.
+  // Without a heap limit of their own, workers have the primary's. V8's figure also counts the young generation, so it
+  // is above the option's.
   const isAsHere = given === undefined || given === oldSpaceMib(ownExecArgv)
   const heapLimitBytes = isAsHere ? ownLimitBytes : given * 1024 * 1024
   if (limitBytes > readLimits().totalMemoryBytes) return undefined
   return thresholdAboveHeapLimit("the workers' limit", limitBytes, heapLimitBytes, readRssBeside(heapBytes))
 }
 
-/** V8 takes the last of several. */
+/** Returns the value of `--max-old-space-size`, MiB. If it is given several times, the last one counts, as in V8. */
 function oldSpaceMib(execArgv: readonly string[]): number | undefined {
   const given = [...execArgv.join(' ').matchAll(/--max[-_]old[-_]space[-_]size=(\d+)/g)].at(-1)?.[1]
   return given === undefined ? undefined : Number(given)

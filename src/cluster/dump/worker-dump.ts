@@ -31,13 +31,14 @@ export interface EvidenceSettings {
   /** Budget of dumps at V8's heap limit, counted by the files in the directory. */
   readonly budget: Budget
   readonly report: Logger
-  /** Whether the line at V8's heap limit, which passes the logger by, is written to stderr. */
+  /** Whether a line is written to stderr at V8's heap limit, where no logger can be called. */
   readonly writesLine: boolean
 }
 
 /**
- * Dump of a worker that is replaced for its memory: a sampling heap profile and a heap snapshot, by the same methods as
- * the monitor's. To be created when the worker starts, because the sampling profile covers only later allocations.
+ * Writes the dump of a worker that is replaced for its memory: a sampling heap profile and a heap snapshot, by the same
+ * methods as the monitor's. To be created when the worker starts, because the sampling profile covers only later
+ * allocations.
  */
 export class Evidence {
   readonly #settings: EvidenceSettings
@@ -51,8 +52,8 @@ export class Evidence {
   }
 
   /**
-   * Writes the dump. If a monitor in the worker is writing one, waits for it, and is content with a memory dump. Never
-   * rejects: the worker ends afterwards in any case.
+   * Writes the dump. Waits while a monitor in this worker writes a dump; if that is a memory dump, writes none of its
+   * own. Never rejects: the worker ends afterwards in any case.
    *
    * @param reason - Why the worker is replaced.
    */
@@ -81,7 +82,7 @@ export class Evidence {
         capturer: this.#capturer,
         directory,
         early: new AbortController().signal,
-        // The other half of the time is for the dump itself.
+        // At most half of the deadline is spent on waiting for other processes' dumps; the rest is for the dump itself.
         takeTurn: (early) => takeTurn({ longestMs: deadlineMs / 2, early }),
         begin: () => job,
       })
@@ -90,7 +91,7 @@ export class Evidence {
       if (captured.failure) report.error(failed(captured.failure))
       const files = captured.artefacts.map(({ file }) => file).join(' and ')
       report.info(`the memory of ${who()} is in ${files} (paused ${Math.round(captured.pauseMs)} ms)`)
-      // Files of other kinds belong to a monitor, which has a `keep` of its own.
+      // Only memory dumps are deleted: other kinds belong to a monitor, which has its own `keep`.
       const made = captured.artefacts[0].file
       await deleteExpired(directory, job.sidecar.where.host, { keep, made, only: 'memory' })
     } catch (error) {

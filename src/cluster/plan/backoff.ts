@@ -8,7 +8,9 @@ export interface BackoffSettings {
 export const BACKOFF_SPREAD = 0.25
 
 /**
- * @param step - 0: no delay; 1: the base; doubled with every further step up to the longest.
+ * Returns the delay of an exponential back-off, ms.
+ *
+ * @param step - 0: no delay; 1: the first delay; doubled with every further step, up to the longest.
  * @param random - Returns a number from 0 to below 1, as `Math.random` does.
  */
 export function backoffMs(step: number, settings: BackoffSettings, random: () => number): number {
@@ -18,8 +20,9 @@ export function backoffMs(step: number, settings: BackoffSettings, random: () =>
 }
 
 /**
- * Counts deaths of workers soon after they were ready, in steps: when all of a cluster's workers die in the same
- * moment, that is one step. It never gives up: a cluster that gave up would stay dead after the cause is repaired.
+ * Delays forks after workers that died before or soon after they were ready. All deaths during one delay count as one
+ * step, such as those of all workers at the same moment. The back-off never gives up: a cluster that gave up would stay
+ * dead after the cause is repaired.
  */
 export class CrashBackoff {
   #step = 0
@@ -30,17 +33,17 @@ export class CrashBackoff {
     private readonly random: () => number,
   ) {}
 
-  /** Number of steps in a row that have failed. */
+  /** Number of failed steps in a row. */
   get step(): number {
     return this.#step
   }
 
-  /** Time before which there is no new attempt. */
+  /** Time before which no worker is forked in place of a dead one, monotonic ms. */
   get until(): number {
     return this.#until
   }
 
-  /** @returns Whether this death began a new step. */
+  /** Counts a death. @returns Whether it began a new step; a death during a delay does not. */
   note(now: number): boolean {
     if (this.#step > 0 && now < this.#until) return false
     this.#step += 1
@@ -48,12 +51,12 @@ export class CrashBackoff {
     return true
   }
 
-  /** Resets the count: a worker has lived long enough, so the next death is a first step. A wait under way goes on. */
+  /** Resets the count of steps, because a worker has lived long enough. A delay that has begun still applies. */
   calm(): void {
     this.#step = 0
   }
 
-  /** Delay of the first step, for the workers that are still missing when one is ready. */
+  /** Delay of the first step, ms; 0 if no step has failed. Used for the workers still missing when one is ready. */
   baseDelayMs(): number {
     return backoffMs(Math.min(1, this.#step), this.settings, this.random)
   }

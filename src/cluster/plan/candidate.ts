@@ -1,6 +1,6 @@
 import type { ReadySlot } from './slot'
 
-/** The next worker to replace. An urgent one does not wait for the spacing between replacements. */
+/** The next worker to replace. An urgent one does not wait for the delay between replacements. */
 export type Candidate =
   | { readonly slot: ReadySlot; readonly reason: 'hard-limit' | 'asked'; readonly urgent: true }
   | {
@@ -17,13 +17,13 @@ export interface MemoryLimits {
   readonly hardLimitBytes: number
 }
 
-/** A worker that has sent nothing for this many of the primary's readings counts as hung. */
+/** A worker hangs if it sent no message during this many consecutive memory readings by the primary. */
 export const SILENT_READINGS = 3
 
 /**
- * Chooses the worker to replace next: first one above the hard limit, then one that was asked to leave, then one over
- * the limit; the largest first. A worker that was above a limit when it became ready is not chosen: its replacement
- * would be no smaller.
+ * Chooses the worker to replace next: a worker above the hard limit, else one that was asked to leave, else one over
+ * the limit; of several the largest. A worker that was above a limit when it became ready is not chosen: its
+ * replacement would be no smaller.
  */
 export function chooseCandidate(ready: readonly ReadySlot[], limits: MemoryLimits): Candidate | undefined {
   const largestFirst = [...ready].sort((a, b) => b.rssBytes - a.rssBytes)
@@ -45,7 +45,7 @@ export function isUnreachable(slot: ReadySlot, limits: MemoryLimits): boolean {
   return slot.birthRssBytes >= limits.limitBytes
 }
 
-/** Whether the worker is too large and silent: it would not receive an order to drain either. */
+/** Whether the worker is above the hard limit and hangs: it would not receive an order to drain either. */
 export function isHung(slot: ReadySlot, limits: MemoryLimits): boolean {
   return isOverHardLimit(slot, limits) && slot.silentReadings >= SILENT_READINGS
 }

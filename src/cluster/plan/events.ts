@@ -7,7 +7,7 @@ export type RecycleReason = 'over' | 'hard-limit' | 'asked'
 /** Why a worker is ordered to drain. */
 export type DrainReason = RecycleReason | 'stop'
 
-/** Inputs of the reconciler in the primary. Those that a worker reports are named like the worker's messages. */
+/** Inputs of the reconciler in the primary. Inputs that come from a worker have the names of its messages. */
 export type ClusterInput =
   | { readonly type: 'start' }
   /** A worker's server listens on an address. */
@@ -40,11 +40,11 @@ export type ClusterInput =
   | { readonly type: 'fork-failed'; readonly key: WorkerKey }
   /** The primary's own reading of all workers' resident sets. */
   | { readonly type: 'seen'; readonly rssBytes: ReadonlyMap<WorkerKey, number> }
-  /** The time `wakeAt` has come. */
+  /** The reconciler's time `wakeAt` has come. */
   | { readonly type: 'tick' }
   | { readonly type: 'stop' }
 
-/** Actions for the primary, in this order. */
+/** Actions that the reconciler returns; the primary executes them in the order given. */
 export type ClusterAction =
   | { readonly type: 'fork'; readonly key: WorkerKey }
   | { readonly type: 'drain'; readonly key: WorkerKey; readonly reason: DrainReason }
@@ -54,7 +54,7 @@ export type ClusterAction =
   | { readonly type: 'finished' }
 
 /**
- * Why a worker that was not ordered to leave has ended, or has to. `'run-not-called'`: like `'start-timeout'`, but its
+ * Why a worker was lost that was not ordered to leave. `'run-not-called'`: like `'start-timeout'`, but the worker's
  * file did not even call `run`.
  */
 export type CrashCause = 'exit' | 'disconnect' | 'start-timeout' | 'run-not-called' | 'fork-failed'
@@ -93,7 +93,7 @@ export type ClusterNews =
       readonly signal: string | null
       /** Time from ready to the end; 0 when the worker was never ready. */
       readonly uptimeMs: number
-      /** For 'start-timeout': the addresses on which it should have listened and did not. */
+      /** With 'start-timeout': addresses on which it should listen and does not; none: `runFunc` has not settled. */
       readonly missing: readonly string[]
     }
   | { readonly name: 'backoff'; readonly delayMs: number; readonly step: number }

@@ -17,7 +17,7 @@ import {
   type StartingSlot,
 } from './slot'
 
-/** Time from a closed channel to 'exit' in a crash, ms. A worker that lives on after it counts as lost. */
+/** Time allowed from a closed channel to the worker's 'exit', ms. A worker that lives on after it counts as lost. */
 export const DISCONNECT_GRACE_MS = 250
 
 export interface ReconcilerSettings extends ReplacementSettings, RosterSettings {
@@ -38,7 +38,7 @@ export interface ReconcilerSettings extends ReplacementSettings, RosterSettings 
  *               └──────────── exit ──────────────┴──────── exit ───────┴──→ gone
  *
  *     starting, ready ── channel closed, and no exit within the grace ──→ leaving
- *     starting, ready ── exit ──→ gone: a crash; its place is open, at once or after a back-off
+ *     starting, ready ── exit ──→ gone: a crash; a successor is forked, at once or after a back-off
  *
  * A pure state machine: its inputs are events and the time, its outputs are actions. Every input ends in the same
  * `settle`, which compares the wanted state with the actual one; so it does not matter in which order a worker's 'exit'
@@ -51,7 +51,7 @@ export class Reconciler {
   readonly #crashes: CrashBackoff
   #isUnreachableReported = false
   #isStopping = false
-  /** Deadline of all workers after `stop`. */
+  /** Deadline of all workers after `stop`, monotonic ms. */
   #stopBy = Infinity
   #isFinished = false
 
@@ -64,14 +64,14 @@ export class Reconciler {
     this.#crashes = new CrashBackoff(settings.backoff, random)
   }
 
-  /** Processes one input. The actions are to be carried out in order. */
+  /** Processes one input. Returns the actions to execute, in order. */
   step(input: ClusterInput, now: number): readonly ClusterAction[] {
     this.#takeIn(input, now)
     this.#settle(now)
     return this.#roster.takeActions()
   }
 
-  /** Time at which `step` needs a `tick`, if there is no other input before. */
+  /** Time at which `step` needs the input `tick`, if no other input comes earlier. */
   get wakeAt(): number | undefined {
     const times: (number | undefined)[] = [this.#replacement.wakeAt]
     if (!this.#isStopping) times.push(this.#vacancies.nextAt)
@@ -85,7 +85,7 @@ export class Reconciler {
     return this.#roster.slots
   }
 
-  /** The replacement that starts and does not yet hold a place of its own. */
+  /** Key of the replacement that is starting, while the worker to be replaced still serves. */
   get standIn(): WorkerKey | undefined {
     return this.#replacement.standIn
   }
@@ -121,6 +121,8 @@ export class Reconciler {
   #takeFromWorker(input: WorkerInput, now: number): void {
     const slot = this.#roster.slots.get(input.key)
     if (!slot) return
+    // Why it is lost is decided by what it had done in time.
+    if (slot.state === 'starting' && slot.killed) return
     slot.silentReadings = 0
     if ('rssBytes' in input) slot.rssBytes = input.rssBytes
     switch (input.type) {
@@ -128,12 +130,12 @@ export class Reconciler {
         slot.addresses.add(input.address)
         return
       case 'shut':
-        // A draining worker closes everything, but its successor needs the addresses that it had.
+        // A draining worker closes all addresses, but its successor needs those that it had: they are kept.
         if (isHolding(slot)) slot.addresses.delete(input.address)
         return
       case 'joined':
         if (slot.state === 'starting') slot.joined = true
-        // Before, it did not receive the order: only `stop` drains a worker that is not ready.
+        // An order sent before the worker joined was lost, so it is repeated. Only `stop` drains a worker that is not ready.
         else if (slot.state === 'draining') this.#roster.order(slot.key, 'stop')
         return
       case 'started':
@@ -143,7 +145,7 @@ export class Reconciler {
         if (slot.state === 'ready' && input.rssBytes <= this.settings.limitBytes) slot.overAt = undefined
         return
       case 'over':
-        // A worker may use more memory while it starts than when it serves; if not, its next reading shows it.
+        // 'over' of a starting worker is ignored: it may use less memory once it serves; if not, its next reading shows it.
         if (slot.state === 'ready') this.#noteOver(slot, now)
         return
       case 'asked':
@@ -182,7 +184,7 @@ export class Reconciler {
     }
   }
 
-  /** Compares the wanted state with the actual one, and orders what is missing. Idempotent. */
+  /** Compares the wanted state with the actual one, and orders the actions that are missing. Idempotent. */
   #settle(now: number): void {
     this.#keepDeadlines(now)
     for (const slot of this.#roster.slots.values()) if (slot.state === 'starting') this.#makeReady(slot, now)
@@ -203,12 +205,16 @@ export class Reconciler {
     if (slot.state === 'ready') {
       slot.proveAt = undefined
       this.#crashes.calm()
-    } else if (!this.#servesPartly(slot)) this.#roster.kill(slot)
+    } else if (!this.#mayServe(slot)) this.#roster.kill(slot)
   }
 
-  /** Ready but for an address that its predecessor had: better than no worker, unless the predecessor still serves. */
-  #servesPartly(slot: Slot): boolean {
-    return slot.state === 'starting' && slot.startedRssBytes !== undefined && slot.key !== this.standIn
+  /**
+   * Whether a started worker that is not ready in time is kept: one that lacks addresses of its predecessor is better than none,
+   * unless the predecessor still serves.
+   */
+  #mayServe(slot: Slot): boolean {
+    if (slot.state !== 'starting' || slot.startedRssBytes === undefined) return false
+    return slot.key !== this.standIn || missingAddresses(slot).length === 0
   }
 
   #makeReady(slot: StartingSlot, now: number): void {
@@ -245,7 +251,10 @@ export class Reconciler {
     if (slot && isHolding(slot)) slot.lostAt = now + DISCONNECT_GRACE_MS
   }
 
-  /** The worker may finish its work, but gets no new connections and no order to drain: its place is free. */
+  /**
+   * Counts a worker with a closed channel as lost. It may finish its work, but gets no new connections: another is
+   * forked.
+   */
   #cutOff(slot: HoldingSlot, now: number): void {
     this.#noteCrash(slot, 'disconnect', NO_EXIT, now)
     this.#roster.retire(slot, 'leaving', now)
@@ -261,7 +270,10 @@ export class Reconciler {
     this.#roster.report({ name: 'recycled', key, reason, rssBytes, durationMs, code, signal })
   }
 
-  /** Notes that a worker that held a place is lost. A replacement that did not hold one yet leaves no gap. */
+  /**
+   * Reports a lost worker, and plans its successor. A replacement that was only starting has no successor: the old
+   * worker still serves.
+   */
   #noteCrash(slot: HoldingSlot, cause: CrashCause, { code, signal }: Exit, now: number): void {
     const uptimeMs = slot.state === 'ready' ? now - slot.readyAt : 0
     this.#roster.report({ name: 'crash', key: slot.key, ...lossOf(slot, cause), code, signal, uptimeMs })
@@ -277,7 +289,7 @@ export class Reconciler {
     this.#roster.report({ name: 'backoff', delayMs: until - now, step })
   }
 
-  /** Restores the number of workers. A starting replacement fills the first gap: the old worker still serves. */
+  /** Restores the number of workers. A starting replacement counts as the first missing one: its old worker still serves. */
   #heal(now: number): void {
     let missing = this.settings.count - (this.#roster.holding() - this.#replacement.surplus)
     if (missing > 0 && this.#replacement.fillGap()) missing -= 1
@@ -308,7 +320,7 @@ const NO_EXIT = { code: null, signal: null } as const
 /** Exit code and signal of a process. */
 type Exit = Pick<Extract<ClusterInput, { type: 'exit' }>, 'code' | 'signal'>
 
-/** Inputs that a living worker reports, or that are reported about it. */
+/** Inputs that come from a worker's messages. */
 type WorkerInput = Extract<
   ClusterInput,
   {
@@ -316,14 +328,14 @@ type WorkerInput = Extract<
   }
 >
 
-/** Time at which the worker is ended if nothing else happens. */
+/** Time of the worker's next deadline: it is killed or counts as lost, or, if ready, the count of crashes is reset. */
 function deadlineOf(slot: Slot): number | undefined {
   if (slot.killed) return undefined
   if (slot.state === 'starting') return slot.lostAt ?? slot.startBy
   return slot.state === 'ready' ? (slot.lostAt ?? slot.proveAt) : slot.killAt
 }
 
-/** A worker that was not ready in time was ended for that, whatever its exit code and signal are. */
+/** Returns the cause of a loss. A worker killed while it was starting was not ready in time, whatever its exit code is. */
 function lossOf(slot: HoldingSlot, cause: CrashCause): { cause: CrashCause; missing: readonly string[] } {
   if (slot.state === 'ready' || !slot.killed) return { cause, missing: [] }
   if (!slot.joined) return { cause: 'run-not-called', missing: [] }

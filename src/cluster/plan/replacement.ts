@@ -8,26 +8,27 @@ export interface ReplacementSettings extends MemoryLimits {
   readonly count: number
   readonly minLifetimeMs: number
   readonly backoff: BackoffSettings
-  /** 1: the replacement serves before the old worker drains. 0: it is forked when the old one has stopped accepting. */
+  /** 1: the replacement serves before the old worker drains. 0: it is forked when the old worker has stopped accepting. */
   readonly maxSurge: 0 | 1
 }
 
-/** The replacement that is under way; there is at most one. */
+/** The state of the replacement that is under way; there is at most one. */
 type Lease =
-  /** The replacement starts, the old worker serves. */
+  /** The replacement is starting, the old worker serves. */
   | {
       readonly phase: 'starting'
       readonly old: WorkerKey
       readonly candidate: Candidate
       readonly standIn: WorkerKey
     }
-  /** Without surge: the old worker drains but still accepts, nothing is forked yet. */
+  /** Without surge: the old worker drains but still accepts connections, and nothing is forked yet. */
   | { readonly phase: 'closing'; readonly old: WorkerKey }
-  /** The old worker drains, the replacement has taken its place. */
+  /** The old worker drains. Its replacement serves, or, without surge, may be forked now. */
   | { readonly phase: 'draining'; readonly old: WorkerKey }
 
 /**
- * Replaces workers on purpose, one at a time (a lease), with or without surge (one more worker for a while).
+ * Replaces running workers, one at a time; the replacement under way is called the lease. With surge, there is one more
+ * worker for a while.
  *
  *     with surge:     begin → starting ── replacement ready ──→ draining ── old one gone, or writes its dump ──→ free
  *                                │ replacement lost, or needed for another gap
@@ -36,9 +37,9 @@ type Lease =
  */
 export class Replacement {
   #lease: Lease | undefined
-  /** Number of replacements in a row that came too soon. */
+  /** Number of replacements in a row whose worker was above the limit within `minLifetimeMs`. */
   #thrash = 0
-  /** Time before which no worker over the soft limit is replaced. */
+  /** Time before which no worker above the limit (but not the hard limit) is replaced, monotonic ms. */
   #spacedUntil = -Infinity
   #wakeAt: number | undefined
 
@@ -48,17 +49,17 @@ export class Replacement {
     private readonly random: () => number,
   ) {}
 
-  /** Time for which a candidate waits; `undefined` when none does. */
+  /** Time until which the next replacement is delayed; `undefined` when no worker waits for one. */
   get wakeAt(): number | undefined {
     return this.#wakeAt
   }
 
-  /** The replacement that starts and does not yet hold a place: the worker that it will replace still serves. */
+  /** Key of the replacement that is starting, while the worker to be replaced still serves. */
   get standIn(): WorkerKey | undefined {
     return this.#lease?.phase === 'starting' ? this.#lease.standIn : undefined
   }
 
-  /** Workers that hold a place beyond the wanted number (below it: negative), while a replacement is under way. */
+  /** Number of workers above the wanted number that the replacement under way causes: -1 if one is missing because of it. */
   get surplus(): number {
     if (this.#lease?.phase === 'starting') return 1
     return this.#lease?.phase === 'closing' ? -1 : 0
@@ -67,7 +68,7 @@ export class Replacement {
   /**
    * Begins the next replacement, when no worker is missing and none is being replaced.
    *
-   * @param retryAt - Earliest time after a replacement failed: that counts as a crash, with the same back-off.
+   * @param retryAt - Earliest time, monotonic ms: a failed replacement counts as a crash, with the same back-off.
    */
   begin(retryAt: number, now: number): void {
     this.#wakeAt = undefined
@@ -82,7 +83,7 @@ export class Replacement {
   }
 
   /**
-   * Ends a hung worker above the hard limit. While a worker is missing no replacement begins, so a hung worker whose
+   * Kills hung workers above the hard limit. While a worker is missing no replacement begins, so a hung worker whose
    * memory the starting ones need would stay for ever. It serves no requests, so none is lost.
    */
   #endHung(ready: readonly ReadySlot[]): void {
@@ -106,7 +107,7 @@ export class Replacement {
     }
   }
 
-  /** Lets the old worker go, once the replacement serves. */
+  /** Drains the old worker, once its replacement serves. */
   handOver(now: number): void {
     const lease = this.#lease
     if (lease?.phase !== 'starting' || this.roster.slots.get(lease.standIn)?.state !== 'ready') return
@@ -122,7 +123,7 @@ export class Replacement {
     else this.roster.drain(old, reason, now, recycling)
   }
 
-  /** Delays the next replacement when workers grow over the limit too soon: replacing them faster does not help. */
+  /** Delays the next replacement when workers exceed the limit too soon: replacing them faster does not help. */
   #space({ key, readyAt }: ReadySlot, overAt: number, now: number): void {
     const lifetimeMs = overAt - readyAt
     this.#thrash = lifetimeMs < this.settings.minLifetimeMs ? this.#thrash + 1 : 0
@@ -132,10 +133,9 @@ export class Replacement {
   }
 
   /**
-   * Without surge: the old worker accepts no more connections, so its place is free.
+   * To be called when a worker accepts no more connections. Without surge, its successor can be forked now.
    *
-   * @returns The addresses on which its successor must listen, or `undefined` when no replacement waits for this
-   * worker.
+   * @returns The addresses on which the successor must listen; `undefined` when none is to be forked for this worker.
    */
   close(old: Slot): ReadonlySet<string> | undefined {
     if (this.#lease?.phase !== 'closing' || this.#lease.old !== old.key) return undefined
@@ -143,17 +143,21 @@ export class Replacement {
     return sharedAddresses(old, this.roster.ready())
   }
 
-  /** Ends the replacement of a worker that has drained, and has ended or only writes its dump. */
+  /** Ends the replacement once the old worker has ended, or has drained and only writes its dump. */
   freeAfter(old: WorkerKey): void {
     if (this.#lease?.old === old && this.#lease.phase !== 'starting') this.#lease = undefined
   }
 
-  /** Gives the replacement up, because the new worker is lost; the old one keeps serving. */
+  /** Gives up the replacement, because the new worker is lost; the old one keeps serving. */
   failWith(standIn: WorkerKey): void {
     if (this.standIn === standIn) this.#lease = undefined
   }
 
-  /** @returns Whether a starting replacement now fills a gap; the worker that it was to replace asks again. */
+  /**
+   * Uses a starting replacement for a missing worker. The worker to be replaced serves on, and asks again.
+   *
+   * @returns Whether there was one.
+   */
   fillGap(): boolean {
     if (this.standIn === undefined) return false
     this.#lease = undefined

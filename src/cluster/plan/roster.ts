@@ -18,7 +18,7 @@ export interface RosterSettings {
   readonly startTimeoutMs: number
 }
 
-/** The workers of a cluster, and the actions ordered since the last `takeActions`. */
+/** The workers of a cluster, and the actions for the primary that were ordered since the last `takeActions`. */
 export class Roster {
   readonly #slots = new Map<WorkerKey, Slot>()
   #actions: ClusterAction[] = []
@@ -35,7 +35,7 @@ export class Roster {
     return [...this.#slots.values()].filter((slot) => slot.state === 'ready' && !slot.killed) as ReadySlot[]
   }
 
-  /** Number of workers that hold a place of the cluster, or will. */
+  /** Number of workers that serve or are starting. */
   holding(): number {
     return [...this.#slots.values()].filter(isHolding).length
   }
@@ -47,7 +47,7 @@ export class Roster {
     return key
   }
 
-  /** Replaces a worker's state. */
+  /** Adds a worker, or replaces its state. */
   put(slot: Slot): void {
     this.#slots.set(slot.key, slot)
   }
@@ -58,17 +58,17 @@ export class Roster {
 
   drain(slot: HoldingSlot, reason: DrainReason, now: number, recycling?: Recycling): void {
     this.retire(slot, 'draining', now, recycling)
-    // Reported before the order, so that listeners can leave the worker out before it drains.
+    // Reported before the order is sent, so that listeners can leave the worker out before it drains.
     this.report({ name: 'drain', key: slot.key, reason, rssBytes: slot.rssBytes })
     this.order(slot.key, reason)
   }
 
-  /** Sends the order to drain; a worker that drains already ignores it. */
+  /** Orders a worker to drain; a worker that drains already ignores the message. */
   order(key: WorkerKey, reason: DrainReason): void {
     this.#actions.push({ type: 'drain', key, reason })
   }
 
-  /** Takes a worker's place from it, and gives it the same time as a draining one. */
+  /** Counts a worker no longer as one of the cluster's. It has the time of a draining worker to end before SIGKILL. */
   retire(slot: HoldingSlot, state: OutgoingSlot['state'], now: number, recycling?: Recycling): OutgoingSlot {
     const outgoing = outgoingSlot(slot, state, now + this.settings.killTimeoutMs + KILL_GRACE_MS, recycling)
     this.put(outgoing)
@@ -96,34 +96,34 @@ export class Roster {
   }
 }
 
-/** A place in the cluster that no worker holds. */
+/** A missing worker, which is to be forked. */
 export interface Vacancy {
-  /** Earliest time at which the place may be filled. */
+  /** Earliest time of the fork, monotonic ms. */
   readonly notBefore: number
-  /** Addresses on which the last holder listened: the next one is ready when it listens on them too. */
+  /** Addresses on which the previous worker listened: the new worker is ready when it listens on them too. */
   readonly expects: ReadonlySet<string>
 }
 
 const NOTHING: ReadonlySet<string> = new Set()
 
 /**
- * The places to fill. `fit` sets their number from a count of the workers that serve, never from a count of events, so
- * that the 'exit' and the 'disconnect' of one worker, in whichever order, do not make two.
+ * The missing workers. `fit` sets their number from a count of the workers that exist, never from a count of events, so
+ * that the 'exit' and the 'disconnect' of one worker, in either order, do not count as two missing workers.
  */
 export class Vacancies {
   #open: Vacancy[] = []
 
-  /** The earliest time at which any of them may be filled. */
+  /** Earliest time at which a missing worker may be forked, monotonic ms; `undefined` when none is missing. */
   get nextAt(): number | undefined {
     return this.#open.length === 0 ? undefined : Math.min(...this.#open.map((vacancy) => vacancy.notBefore))
   }
 
-  /** Adds a place that has just become free, with its conditions. */
+  /** Adds a worker that is missing from now on. */
   open(vacancy: Vacancy): void {
     this.#open.push(vacancy)
   }
 
-  /** Adds or removes places until their number is `missing`: added ones are due at once, the latest are removed. */
+  /** Adds or removes missing workers until there are `missing`: added ones are due at once, the latest are removed. */
   fit(missing: number, now: number): void {
     while (this.#open.length < missing) this.#open.push({ notBefore: now, expects: NOTHING })
     if (this.#open.length > missing) {
@@ -132,14 +132,14 @@ export class Vacancies {
     }
   }
 
-  /** Removes and returns the places that may be filled now. */
+  /** Removes and returns the missing workers that may be forked now. */
   takeDue(now: number): readonly Vacancy[] {
     const due = this.#open.filter((vacancy) => vacancy.notBefore <= now)
     this.#open = this.#open.filter((vacancy) => vacancy.notBefore > now)
     return due
   }
 
-  /** Brings later times forward: once one worker is ready, the others need not wait out their old delays. */
+  /** Brings later forks forward: once one worker is ready, the others need not wait out their old delays. */
   hasten(notAfter: number): void {
     this.#open = this.#open.map((vacancy) => ({
       ...vacancy,

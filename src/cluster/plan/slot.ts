@@ -4,14 +4,14 @@ import type { RecycleReason, WorkerKey } from './events'
  * - starting: forked, not yet serving
  * - ready: serving
  * - draining: ordered to leave; accepts no more connections, finishes its work
- * - leaving: drained and still writing a dump, or cut off from the primary and still finishing its work; holds no place
+ * - leaving: drained and still writing a dump, or cut off from the primary and still finishing its work
  */
 export type SlotState = 'starting' | 'ready' | 'draining' | 'leaving'
 
 /** State of one worker in the primary. Times are monotonic ms. */
 export type Slot = StartingSlot | ReadySlot | OutgoingSlot
 
-/** A worker that holds one of the cluster's places, or will once it is ready. */
+/** A worker that counts as one of the cluster's: it serves, or will once it is ready. */
 export type HoldingSlot = StartingSlot | ReadySlot
 
 interface AnySlot {
@@ -23,15 +23,15 @@ interface AnySlot {
   readonly addresses: Set<string>
   /** Latest known resident set, bytes. */
   rssBytes: number
-  /** Number of readings by the primary since the worker's last message. */
+  /** Number of memory readings by the primary since the worker's last message. */
   silentReadings: number
-  /** Whether the worker was sent SIGKILL; until it has exited it stays in its state. */
+  /** Whether the worker was sent SIGKILL. Its state does not change before it has exited. */
   killed: boolean
 }
 
 interface AnyHoldingSlot extends AnySlot {
   askedToLeave: boolean
-  /** Time after the worker's channel has closed: if the worker still exists then, it counts as lost. */
+  /** Set when the worker's channel has closed: the time from which the worker counts as lost if it still exists. */
   lostAt: number | undefined
 }
 
@@ -50,9 +50,9 @@ export interface ReadySlot extends AnyHoldingSlot {
   readonly readyAt: number
   /** Resident set when the worker became ready, bytes. */
   readonly birthRssBytes: number
-  /** Time at which the count of crashes is reset if the worker still lives; `undefined` once that is done. */
+  /** Time at which the count of crashes is reset if the worker still lives; `undefined` after the reset. */
   proveAt: number | undefined
-  /** Time at which the worker asked to be replaced for its memory: the end of its lifetime, however long it waits. */
+  /** Time at which the worker asked to be replaced for its memory. Its lifetime ends here, not with the replacement. */
   overAt: number | undefined
 }
 
@@ -114,7 +114,7 @@ export function readySlot(slot: StartingSlot, readyAt: number, minUptimeMs: numb
   }
 }
 
-/** The state of a worker that gets no new connections from now on, and whose channel may close. */
+/** Returns the state of a worker that gets no new connections from now on, and whose channel may close. */
 export function outgoingSlot(
   slot: Slot,
   state: OutgoingSlot['state'],
@@ -140,9 +140,9 @@ export function missingAddresses(slot: Slot): readonly string[] {
 }
 
 /**
- * Addresses on which the successor of a worker must listen: those on which the worker listens now and at least one
- * other worker does too. A port or a socket file of its own, named after its id, cannot be taken over by another
- * process.
+ * Addresses on which the successor of a worker must listen: those that the worker shares with another worker now, or
+ * all of them when no other worker listens. An address that no other worker has, such as a port or socket file named
+ * after the worker's id, cannot be taken over.
  */
 export function sharedAddresses(slot: Slot, ready: readonly Slot[]): ReadonlySet<string> {
   const others = ready.filter((other) => other.key !== slot.key && other.addresses.size > 0)

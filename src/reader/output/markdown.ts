@@ -6,7 +6,7 @@ import { circumstancesLines, figureLines, summaryOf, tablesOf } from './tables'
 
 const ROWS = 20
 
-/** The report as Markdown, for an issue or a chat. The first line is the answer. */
+/** Formats the report as Markdown, for an issue or a chat. The first line is the verdict. */
 export function writeMarkdown({ verdict, circumstances, parts, others, notes }: Report): string {
   const blocks = [`**${escape(verdict.sentence)}**`]
   if (verdict.hint !== undefined) blocks.push(escape(verdict.hint))
@@ -47,7 +47,7 @@ function list(lines: readonly string[]): string {
   return lines.map((text) => `- ${escape(text)}`).join('\n')
 }
 
-/** Text of a file shows as it is: no markup, no HTML, no line breaks. */
+/** Escapes text from a file, so that it cannot act as Markdown, HTML or a line break. */
 function escape(text: string): string {
   return printable(text).replace(/[\\`*_[\]<>|#&~]/g, (character) => `\\${character}`)
 }

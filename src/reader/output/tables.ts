@@ -9,19 +9,19 @@ import {
   formatReading,
 } from '../units'
 
-/** A table as every output shows it. */
+/** A table of the report, for all output formats. */
 export interface Table {
   readonly title: string
   readonly columns: readonly { readonly name: string; readonly isNumber: boolean }[]
   readonly rows: readonly (readonly string[])[]
-  /** A line below each row, such as the callers; empty for none. */
+  /** One text below each row, such as the callers of a function; an empty text is not shown. */
   readonly details?: readonly string[]
 }
 
 const number = (name: string) => ({ name, isNumber: true })
 const text = (name: string) => ({ name, isNumber: false })
 
-/** The tables of a part, the most useful first. */
+/** The tables on one file of the report, the most useful first. */
 export function tablesOf(part: Part): Table[] {
   switch (part.kind) {
     case 'cpu':
@@ -137,7 +137,7 @@ export function tablesOf(part: Part): Table[] {
   }
 }
 
-/** The summary of a part, in one line. */
+/** A summary of one file of the report, in one line. */
 export function summaryOf(part: Part): string {
   switch (part.kind) {
     case 'cpu': {
@@ -164,7 +164,7 @@ export function summaryOf(part: Part): string {
   }
 }
 
-/** Why, when and where, one fact per line. */
+/** Why, when and where the dump was made, one fact per line. */
 export function circumstancesLines(facts: Circumstances): string[] {
   const { rule, details, readings, threshold, metric, startedAtMs, pid, host, node, way, pauseMs } = facts
   const values = readings.slice(-5).map(({ value }) => formatReading(metric, value))
@@ -184,7 +184,7 @@ export function circumstancesLines(facts: Circumstances): string[] {
   return lines
 }
 
-/** What the page draws, in words: the minutes before the dump, and whose CPU and memory it was. */
+/** In words, what the HTML page draws: the minutes before the dump, and the CPU by thread and memory by owner. */
 export function figureLines({ flight, threads, memory }: Circumstances): string[] {
   const lines: string[] = []
   if (flight !== undefined) lines.push(`Before: ${rangesOf(flight)}`)
@@ -195,7 +195,7 @@ export function figureLines({ flight, threads, memory }: Circumstances): string[
   return lines
 }
 
-/** The range of each figure in the minutes before the dump. */
+/** The lowest and highest reading of each figure in the minutes before the dump, in words. */
 function rangesOf({ atMs, series }: Flight): string {
   const seconds = Math.round(((atMs.at(-1) ?? 0) - (atMs[0] ?? 0)) / 1000)
   const ranges = series.map(({ name, unit, values }) => {

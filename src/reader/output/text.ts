@@ -4,10 +4,10 @@ import { printable } from '../units'
 import type { Table } from './tables'
 import { circumstancesLines, figureLines, summaryOf, tablesOf } from './tables'
 
-/** Rows of each table; the page and JSON have more. */
+/** Maximum number of rows in each table of the text; the page and JSON have more. */
 const ROWS = 10
 
-/** The report for a terminal. The first line is the answer. */
+/** Formats the report for a terminal. The first line is the verdict. */
 export function writeText({ verdict, circumstances, parts, others, notes }: Report): string {
   const lines = [verdict.sentence, ...(verdict.hint === undefined ? [] : [verdict.hint]), '']
   if (circumstances !== undefined)

@@ -1,5 +1,5 @@
-// Runs in the report's page: draws the flame graphs and lets the keyboard walk through them. Without it the page still
-// shows everything else.
+// The script of the HTML report: draws the flame graphs and moves through them by the keyboard. Without it the page still shows
+// everything else.
 import type { FlameGraph, Frame } from 'd3-flame-graph'
 import flamegraph from 'd3-flame-graph'
 import { select } from 'd3-selection'
@@ -72,7 +72,7 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
     mark()
   }).observe(canvas)
 
-  /** Draws one of the two orders from its beginning: the library keeps the zoom in its data. */
+  /** Draws the frames by size or in chronological order. Always draws a new graph: the library keeps the zoom in the old data. */
   function show(order: Pick<PackedGraph, 'root' | 'total'>): FlameGraph<Datum> {
     total = order.total
     const fresh: FlameGraph<Datum> = flamegraph<Datum>()
@@ -104,7 +104,7 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
     return `${name}${location === '' ? '' : ` (${location})`}: ${share}, ${amount}`
   }
 
-  /** The frame that a key leads to; Enter zooms into the current one. */
+  /** Returns the frame that a key leads to; `undefined` for other keys. Enter zooms into the current frame. */
   function step(key: string): DatumFrame | undefined {
     const frame = current ?? top()
     const siblings = frame.parent === null ? [frame] : calleesOf(frame.parent)
@@ -135,7 +135,7 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
     mark()
   }
 
-  /** Outlines the current frame, which drawing anew removes, and ends the library's animation of new frames. */
+  /** Outlines the current frame, needed after each drawing, and sets new frames to their final width, ending their animation. */
   function mark(): void {
     for (const element of canvas.querySelectorAll('g.frame')) {
       element.querySelector('rect')?.setAttribute('width', element.getAttribute('width') ?? '0')
@@ -180,12 +180,12 @@ function matches({ data: { place } }: DatumFrame, term: string, { places }: Pack
   return `${name} ${location}`.toLowerCase().includes(term.toLowerCase())
 }
 
-/** Without the gaps, which have no name and stand for the caller's own time. */
+/** The callees of a frame, without the nameless gaps, which stand for the frame's own time. */
 function calleesOf({ children = [] }: DatumFrame): readonly DatumFrame[] {
   return children.filter(({ data }) => data.name !== '')
 }
 
-/** The library binds its data to the elements, as d3 does. */
+/** The frame that an element shows: the drawing library stores it in the element's `__data__`, as d3 does. */
 function frameOf(target: EventTarget | null): DatumFrame | undefined {
   const element = target instanceof Element ? target.closest('g.frame') : null
   return (element as unknown as { __data__?: DatumFrame } | null)?.__data__

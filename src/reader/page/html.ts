@@ -6,12 +6,12 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
-/** Markup that is safe to be put into a page. */
+/** Markup that can be put into the page without escaping. */
 export class Html {
   constructor(readonly text: string) {}
 }
 
-/** A template of markup. Values that are not markup are escaped. */
+/** Template tag for markup. Values that are not {@link Html} are escaped. */
 export function html(
   parts: TemplateStringsArray,
   ...values: readonly (string | number | Html | readonly Html[])[]
@@ -25,7 +25,7 @@ function markup(value: string | number | Html | readonly Html[]): string {
   return String(value).replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
 }
 
-/** JSON that cannot end the element that it stands in. */
+/** JSON for a `<script>` element. Characters that could end the element are escaped. */
 export function scriptJson(value: unknown): Html {
   return new Html(JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, unicodeEscape))
 }

@@ -1,4 +1,4 @@
-// Types of the functions that the page uses of its drawing libraries, which have no types of their own.
+// Types of those functions of d3-selection and d3-flame-graph that the page uses. The packages contain no types.
 
 declare module 'd3-selection' {
   export interface Selection {
@@ -9,7 +9,7 @@ declare module 'd3-selection' {
 }
 
 declare module 'd3-flame-graph' {
-  /** A frame that is drawn. */
+  /** A frame of the flame graph, as drawn. */
   export interface Frame<Data> {
     readonly data: Data
     readonly parent: Frame<Data> | null

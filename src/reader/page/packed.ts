@@ -1,7 +1,7 @@
-/** A frame: its place, its value, its callees. */
+/** A frame of a flame graph: index of its function in `places`, CPU time or bytes, callees. */
 export type PackedFlame = readonly [place: number, value: number, children: readonly PackedFlame[]]
 
-/** A flame graph in the form that the page's script reads. */
+/** A flame graph as JSON for the page's script. */
 export interface PackedGraph {
   readonly unit: 'microseconds' | 'bytes'
   readonly total: number
@@ -11,6 +11,6 @@ export interface PackedGraph {
   readonly colors: readonly string[]
   readonly highlight: string
   readonly root: PackedFlame
-  /** The same in the order of the time, and the whole time; only of CPU profiles. */
+  /** The same profile in chronological order, and its whole duration; only for CPU profiles. */
   readonly overTime?: { readonly root: PackedFlame; readonly total: number }
 }

@@ -25,20 +25,20 @@ const PACKAGE_COLORS = [
   '#d9d59a',
 ]
 const HIGHLIGHT = '#ff5fd2'
-/** Columns that are hidden on a narrow screen. */
+/** Table columns that are hidden on a narrow screen. */
 const OPTIONAL = new Set(['Package', 'Shallow', 'Amount'])
 
 const TEXT_CLASSES: Readonly<Record<string, string>> = { Package: 'short', Where: 'where' }
 
-/** The script and the style of the page, as built. */
+/** Script and style sheet of the page, from dist/reader. */
 export interface PageAssets {
   readonly script: string
   readonly style: string
 }
 
 /**
- * The report as one page that needs nothing else: no network, no files. Everything but the flame graph is in the markup;
- * the one script is allowed by its hash.
+ * Writes the report as one HTML page, which loads nothing from the network or from files. Only the flame graph needs a script.
+ * The page's content security policy allows this script by its hash.
  */
 export function writePage(report: Report, { script, style }: PageAssets): string {
   const { verdict, title, circumstances, parts, others, notes } = report
@@ -112,7 +112,7 @@ export function writePage(report: Report, { script, style }: PageAssets): string
   return page.text
 }
 
-/** Without a space around the content, of which the policy has the hash. */
+/** A `<style>` or `<script>` element. No space around the content: the content security policy has the content's hash. */
 function element(name: 'style' | 'script', content: string): Html {
   return new Html(`<${name}>${content}</${name}>`)
 }
@@ -187,7 +187,7 @@ function retainers({ accumulation }: SnapshotPart): Html {
     </ol>`
 }
 
-/** The name in the row that the verdict is about. */
+/** The name of the function or class in the verdict, to mark its table row; `undefined` if none stands out. */
 function culpritOf(part: Part): string | undefined {
   if (!part.verdict.found) return undefined
   return part.kind === 'snapshot' ? part.accumulation?.className : part.verdict.place?.name
@@ -202,7 +202,7 @@ function table({ title, columns, rows, details }: Table, culprit: string | undef
   }
   const cell = (text: string, column: number, row: number): Html => {
     const detail = column === textColumn ? (details?.[row] ?? '') : ''
-    // A percent sign alone on a line reads badly, and the column is narrow.
+    // A no-break space keeps the percent sign on the line of its number, because the column is narrow.
     const unbroken = shown(detail).replaceAll(' %', '\u00a0%')
     const below = detail === '' ? '' : html`<span class="below">${unbroken}</span>`
     return html`<td class="${classOf(column)}">${shown(text)}${below}</td>`
@@ -237,7 +237,7 @@ function item(line: string): Html {
   return html`<li>${shown(line)}</li>`
 }
 
-/** Names between backticks as code, and paths that may break after each folder. */
+/** The verdict as markup: names between backticks become `<code>`, and long paths may break before each slash. */
 function headline(sentence: string): Html[] {
   return shown(sentence)
     .split('`')
@@ -247,7 +247,7 @@ function headline(sentence: string): Html[] {
     })
 }
 
-/** Text of a file without characters that change how other text is shown. */
+/** Text from a file, with characters escaped that would change how other text is shown. */
 function shown(text: string): string {
   return printable(text)
 }
@@ -288,7 +288,7 @@ function pack({ flame, total }: CallTree, unit: PackedGraph['unit'], overTime?: 
 }
 
 /**
- * Not deeper than the tree was built: see the limit there.
+ * Converts a frame and its callees for the page's script. The recursion is safe: `Flame` trees have a limited depth.
  *
  * @param offset - Number of places before those of this tree.
  */

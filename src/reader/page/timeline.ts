@@ -9,7 +9,7 @@ const LEFT = 90
 const RIGHT = 20
 const TOP = 20
 const BOTTOM = 36
-/** A dump that began longer after the last reading than this has another cause, or the clock was set. */
+/** If a dump began later than this after the last reading, ms, it had another cause or the clock was set. */
 const LONGEST_WAIT_MS = 10 * 60_000
 
 interface Point {
@@ -22,7 +22,7 @@ interface Line {
   readonly points: readonly Point[]
 }
 
-/** One drawing: figures of one unit. */
+/** One drawing of the timeline: curves with the same unit. */
 interface Panel {
   readonly title: string
   readonly unit: Series['unit']
@@ -32,7 +32,7 @@ interface Panel {
   readonly threshold?: number
 }
 
-/** The time that all drawings share. */
+/** The range of time that all drawings of the timeline show. */
 interface Span {
   readonly fromMs: number
   readonly toMs: number
@@ -40,9 +40,9 @@ interface Span {
 }
 
 /**
- * The minutes before the dump as drawings, one below the other; nothing if there are fewer than two readings. The readings
- * of the rule stand in the drawing of its metric, with its threshold, or in one of their own if the flight recorder does not
- * keep the metric.
+ * Draws the minutes before the dump, one drawing per quantity; nothing if there are fewer than two readings. The drawing of the
+ * rule's metric also shows the rule's readings and threshold. If the flight recorder, which keeps figures of the last minutes,
+ * does not keep this metric, the rule gets a drawing of its own.
  */
 export function drawTimeline(circumstances: Circumstances): Html[] {
   const panels = panelsOf(circumstances).filter(({ lines }) => lines.some(({ points }) => points.length > 1))
@@ -87,7 +87,7 @@ function draw(panel: Panel, { fromMs, toMs, dumpAtMs }: Span): Html {
   const y = (value: number): number => HEIGHT - BOTTOM - (value / highest) * (HEIGHT - TOP - BOTTOM)
   const at = ({ atMs, value }: Point): string => `${x(atMs).toFixed(1)},${y(value).toFixed(1)}`
   const summary = summaryOf(panel, (toMs - fromMs) / 1000)
-  // A line on the axis shows nothing that the words do not.
+  // If all values are 0, the summary says everything, and no curve is drawn.
   if (valuesOf(panel).every((value) => value === 0)) return html`<p class="note">${summary}.</p>`
   return html`<figure>
     <figcaption>${summary}.</figcaption>
@@ -122,7 +122,7 @@ function draw(panel: Panel, { fromMs, toMs, dumpAtMs }: Span): Html {
   </figure>`
 }
 
-/** The drawing in words: each figure with its range, the threshold, and how many readings were above it. */
+/** A drawing in words: the range of each curve, the threshold, and how many readings were above the threshold. */
 function summaryOf({ title, unit, lines, readings, threshold }: Panel, seconds: number): string {
   const ranges = lines.map(({ name, points }, index) => {
     const values = points.map(({ value }) => value).filter((value) => !Number.isNaN(value))
@@ -142,7 +142,7 @@ function valuesOf({ lines, readings }: Panel): number[] {
     .filter((value) => !Number.isNaN(value))
 }
 
-/** A curve is interrupted where a reading is not known. */
+/** Divides a curve into runs of known readings: the curve is interrupted where a reading is not known. */
 function knownRuns(points: readonly Point[]): Point[][] {
   const runs: Point[][] = [[]]
   for (const point of points) {

@@ -1,10 +1,10 @@
 import { isObject, numberOr, textOr, UnreadableError } from '../json'
 import type { CallFrame } from '../place'
 
-/** Longer names are cut: a hostile file must not fill the report. */
+/** Longer function names are cut to this number of characters, because a hostile file must not fill the report. */
 const LONGEST_NAME = 500
 
-/** Reads the `callFrame` of a profile's node. */
+/** Reads the `callFrame` (function, URL, line) of a node of a V8 profile. */
 export function readCallFrame(value: unknown): CallFrame {
   if (!isObject(value)) throw new UnreadableError('is not a profile: a node has no callFrame')
   return {

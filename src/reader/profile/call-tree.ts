@@ -1,13 +1,13 @@
 import type { CallTree, Flame, FunctionRow, HotLine, Place } from '../model'
 import { groupOf, isUserCode } from '../place'
 
-/** One node of a profile's tree. A parent stands before its children. */
+/** One node of a profile's call tree. In a list of nodes, callers come before their callees. */
 export interface CallNode {
   readonly place: Place
-  /** Index of the caller's node; -1 for the root. */
+  /** Index of the caller's node in the list; -1 for the root. */
   readonly parent: number
   self: number
-  /** Samples by line; absent where the profile has none, or where the lines are those of compiled code. */
+  /** Samples by line; absent if the profile has none, or if they are of compiled code and `place` is of the source. */
   readonly ticks?: readonly LineTicks[]
 }
 
@@ -16,19 +16,19 @@ export interface LineTicks {
   readonly ticks: number
 }
 
-/** A time in which one call was on top. */
+/** A span of time in which one call was on top of the stack, or memory that one call allocated. */
 export interface Moment {
-  /** Index of the call. */
+  /** Index of the call in the list of call nodes. */
   readonly call: number
   readonly value: number
 }
 
-/** Rows of each table. */
+/** Maximum number of rows in each table. */
 const ROWS = 40
 const CALLERS = 3
-/** Frames narrower than this share of a flame graph are left out. */
+/** Frames that are narrower than this share of the flame graph's width are left out. */
 const NARROWEST = 0.0005
-/** Deeper frames are left out: they are too small to be distinguished, and recursion would make the page huge. */
+/** Maximum depth of a flame graph. Deeper frames are too small to be distinguished, and recursion would make the page huge. */
 const DEEPEST = 250
 
 interface Tally {
@@ -40,9 +40,9 @@ interface Tally {
 }
 
 /**
- * Adds up a tree of calls per function. A recursive function is counted once per stack in its total.
+ * Adds up a call tree by function. The total of a recursive function counts each stack once.
  *
- * @param isCounted - False for nodes that are left out because no code ran in them, such as idle time.
+ * @param isCounted - Returns false for nodes to leave out, in which no code ran, such as idle time.
  */
 export function addUpCalls(nodes: readonly CallNode[], isCounted: (place: Place) => boolean): CallTree {
   const below = subtreeTotals(nodes, isCounted)
@@ -89,7 +89,7 @@ export function addUpCalls(nodes: readonly CallNode[], isCounted: (place: Place)
   }
 }
 
-/** Identifies a function by name and position, so that the anonymous functions of a file are distinct. */
+/** A key that identifies a function by name and position: the anonymous functions of a file differ by position. */
 export function keyOf({ name, file, line, column }: Place): string {
   return `${name}\n${file}\n${line}\n${column}`
 }
@@ -107,7 +107,7 @@ function subtreeTotals(nodes: readonly CallNode[], isCounted: (place: Place) => 
   return totals
 }
 
-/** For each node, whether its function is not already further up on the stack. Iterative: stacks may be very deep. */
+/** For each node, whether it is the outermost call of its function in the stack. Not recursive: stacks may be very deep. */
 function outermost(nodes: readonly CallNode[], keys: readonly string[]): boolean[] {
   const children = childrenOf(nodes)
   const result = new Array<boolean>(nodes.length).fill(false)
@@ -153,7 +153,10 @@ function rowOf({ place, self, total, callers, ticks }: Tally, all: number): Func
   }
 }
 
-/** Code of an inlined function is credited to the function into which V8 inlined it; only the lines tell the two apart. */
+/**
+ * The line of a function with most samples. V8 counts the samples of an inlined function for the function that contains it; only
+ * a line before the function's beginning shows this.
+ */
 function hotLineOf(ticks: ReadonlyMap<number, number>, place: Place): HotLine | undefined {
   const all = [...ticks.values()].reduce((sum, count) => sum + count, 0)
   const [hottest] = [...ticks].sort(([, one], [, other]) => other - one)
@@ -172,7 +175,7 @@ function groupsOf(rows: readonly FunctionRow[], all: number): CallTree['groups']
     .slice(0, ROWS)
 }
 
-/** The tree with equal callees of one caller merged, the largest first. */
+/** Makes a flame graph of the call tree: equal callees of a caller become one frame, the largest first. */
 function flameOf(
   nodes: readonly CallNode[],
   keys: readonly string[],
@@ -222,8 +225,8 @@ function flameOf(
 }
 
 /**
- * The function of the application or of a package that caused most of another function's own share, directly or through
- * functions of Node.
+ * The function of the application or of a package that called `callee`, directly or through functions of Node.js, for most of the
+ * callee's own time or bytes.
  */
 export function nearestUserCode({ flame: { places, root } }: CallTree, callee: Place): Place | undefined {
   const shares = new Map<Place, number>()

@@ -7,9 +7,9 @@ import { percent } from './call-tree'
 import type { CpuCalls } from './cpu-profile'
 import { isIdle, LEAST_SAMPLES, MOSTLY_IDLE_PERCENT, readCpuCalls } from './cpu-profile'
 
-/** From this growth of its share of the busy time, a function stands out, percent. */
+/** A function stands out if its share of the busy time grew by at least this much, percent of the busy time. */
 export const GROWTH_STANDS_OUT_PERCENT = 5
-/** And from this growth of its CPU time per second, ms. */
+/** A function also stands out if its CPU time per second grew by at least this much, ms. */
 const GROWTH_STANDS_OUT_MS = 50
 const ROWS = 40
 
@@ -20,7 +20,7 @@ export interface ProfileToCompare {
 }
 
 /**
- * Compares two CPU profiles by the share that each function itself has of the busy time, which does not depend on the load, and by its
+ * Compares two CPU profiles, function by function: its own share of the busy time, which does not depend on the load, and its own
  * CPU time per second.
  *
  * @throws UnreadableError for anything that is no CPU profile.
@@ -64,7 +64,7 @@ interface Measured {
   readonly file: string
   readonly samples: number
   readonly busyPercent: number
-  /** Each with its share of the busy time, percent, and its CPU time per second, ms. */
+  /** Functions with their own share of the busy time, percent, and their own CPU time per second, ms. */
   readonly functions: ReadonlyMap<
     string,
     { readonly place: Place; readonly share: number; readonly ms: number }
@@ -79,7 +79,7 @@ function measured({ profile, file }: ProfileToCompare, locator: Locator): Measur
   const functions = new Map<string, { place: Place; share: number; ms: number }>()
   for (const { place, self } of busy) {
     if (self === 0) continue
-    // The line tells the anonymous functions of a file apart, and is no part of a name that an edit moves.
+    // Only anonymous functions are identified by their line: an edit of the file moves the lines of named functions.
     const key = `${place.name}\n${place.file}\n${place.name === '(anonymous)' ? place.line : ''}`
     const known = functions.get(key)
     functions.set(key, {
@@ -132,7 +132,7 @@ function judge(functions: readonly FunctionGrowth[], old: Measured, now: Measure
   }
 }
 
-/** Shares of a few busy samples mean nothing. */
+/** Whether the thread was idle for most of the profile: shares of the few busy samples mean nothing. */
 function isMostlyIdle({ busyPercent }: Measured): boolean {
   return 100 - busyPercent >= MOSTLY_IDLE_PERCENT
 }

@@ -10,15 +10,15 @@ import type { CallNode, LineTicks, Moment } from './call-tree'
 import { addUpCalls, nearestUserCode, percent } from './call-tree'
 import { flameOverTime } from './over-time'
 
-/** From this share of the time that was not idle, one function stands out, percent. */
+/** A function stands out if it has at least this share of the busy time, percent. */
 export const STANDS_OUT_PERCENT = 20
-/** From this share of idle time, the profile shows a thread that did not use the CPU, percent. */
+/** If the thread was idle for at least this share of the profile, percent, no function is blamed. */
 export const MOSTLY_IDLE_PERCENT = 90
 
-/** With fewer samples, shares mean nothing. */
+/** A profile with fewer samples than this gets no verdict, because its shares mean nothing. */
 export const LEAST_SAMPLES = 5
 
-/** From this share of a function's own time, its hottest line is part of the answer, percent. */
+/** The verdict names the hottest line of a function if it has at least this share of the function's own time, percent. */
 const MOSTLY_ONE_LINE_PERCENT = 50
 
 const IDLE = '(idle)'
@@ -59,11 +59,11 @@ export function readCpuProfile(profile: unknown, file: string, locator = NO_SOUR
   }
 }
 
-/** A CPU profile as a tree of calls, and as the calls one after the other. */
+/** A CPU profile as a call tree, and as calls in chronological order. */
 export interface CpuCalls {
-  /** Parents before children. */
+  /** The nodes of the call tree, callers before callees. */
   readonly calls: readonly CallNode[]
-  /** Which call was on top, and for how long, µs. Empty for a profile without times. */
+  /** Which call was on top of the stack, and for how long, µs. Empty for a profile without times. */
   readonly timeline: readonly Moment[]
   readonly samples: number
   readonly durationMs: number
@@ -86,14 +86,14 @@ export function readCpuCalls(profile: unknown, locator = NO_SOURCE_MAPS): CpuCal
   }
 }
 
-/** Lines of compiled code are left out where a source map leads to another file or line. */
+/** Maps a node to its place in the source. If this differs from the compiled place, the samples by line are left out. */
 function located({ place, parent, self, ticks }: ProfileNode, locator: Locator): CallNode {
   const source = locator.locate(place)
   const isSame = source.file === place.file && source.line === place.line
   return { place: source, parent, self, ...(isSame && ticks && { ticks }) }
 }
 
-/** Whether no code ran: the thread waited for events. */
+/** Whether a place stands for idle time, in which the thread waited for events. */
 export function isIdle(place: Place): boolean {
   return isMeta(place, IDLE)
 }
@@ -103,7 +103,7 @@ interface ProfileNode extends CallNode {
   readonly id: number
 }
 
-/** The nodes with parents before children. @throws UnreadableError when they do not form a tree. */
+/** Sorts the nodes of a profile: parents before children. @throws UnreadableError when they do not form a tree. */
 function orderNodes(raw: readonly unknown[]): ProfileNode[] {
   const byId = new Map<number, JsonObject>()
   for (const node of raw) {
@@ -147,7 +147,7 @@ function ticksOf(node: JsonObject): LineTicks[] {
     .filter(({ line, ticks }) => line > 0 && ticks > 0)
 }
 
-/** V8 writes `children`; some exporters write `parent` instead. */
+/** The children of each node, by id. V8 writes `children` into a profile; some exporters write `parent` instead. */
 function childIds(byId: ReadonlyMap<number, JsonObject>): Map<number, number[]> {
   const children = new Map<number, number[]>()
   const hasChildren = [...byId.values()].some((node) => Array.isArray(node['children']))
@@ -173,8 +173,8 @@ function arrayOf(profile: JsonObject, key: string): readonly unknown[] {
 }
 
 /**
- * Gives each node the microseconds for which it was on top: from its sample to the next one. Without times, each hit
- * counts the same.
+ * Adds to each node the microseconds for which it was on top of the stack: from each of its samples to the next sample. Without
+ * times in the profile, every hit counts the same. Returns these spans in chronological order, none without times.
  */
 function credit(
   nodes: readonly ProfileNode[],
@@ -193,12 +193,12 @@ function credit(
   const byId = new Map(nodes.map((node, index) => [node.id, index]))
   let now = start
   const timed = samples.map((id, index) => ({ id, at: (now += numberOr(deltas[index], 0)) }))
-  // V8 may write a sample late, with a negative delta.
+  // V8 may write a sample after a later one, with a negative delta.
   timed.sort((one, other) => one.at - other.at)
   return timed.map(({ id, at }, index) => {
     const call = byId.get(numberOr(id, NaN)) ?? -1
     const node = nodes[call]
-    if (node === undefined) throw new UnreadableError(`is damaged: a sample names a node that is missing`)
+    if (node === undefined) throw new UnreadableError(`is damaged: a sample refers to a node that is missing`)
     const until = timed[index + 1]?.at ?? Math.max(end, at)
     node.self += until - at
     return { call, value: until - at }
@@ -251,14 +251,14 @@ function judgeTop(top: FunctionRow, tree: CallTree): Verdict {
   }
 }
 
-/** The line that a function spent most of its time at. Its place is where it begins. */
+/** For the verdict: the line where a function spent most of its own time. Empty if this is the function's first line. */
 function atLine({ place, hotLine }: FunctionRow): string {
   if (!hotLine || hotLine.isInlined || !isUserCode(place)) return ''
   if (hotLine.line === place.line || hotLine.percent < MOSTLY_ONE_LINE_PERCENT) return ''
   return `, ${formatPercent(hotLine.percent)} of that at line ${hotLine.line}`
 }
 
-/** Where most of the time of a function was spent in the code of another. */
+/** A hint if a function spent most of its own time in the code of another function, which V8 had inlined. */
 function inlinedHint({ hotLine }: FunctionRow): { hint?: string } {
   if (hotLine?.isInlined !== true || hotLine.percent < MOSTLY_ONE_LINE_PERCENT) return {}
   return {
@@ -296,7 +296,7 @@ function judgeFlat(tree: CallTree): Verdict {
   }
 }
 
-/** The application's function below which most of the time was spent, the innermost if several cover the same time. */
+/** For the hint: the application's function with the largest total time, the innermost of several with nearly the same total. */
 function largestBelow(tree: CallTree): string {
   const user = tree.byTotal.filter(({ place }) => isUserCode(place))
   const most = user[0]?.total ?? 0

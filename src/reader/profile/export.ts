@@ -8,17 +8,17 @@ import { keyOf } from './call-tree'
 import { readCpuCalls } from './cpu-profile'
 import { readHeapCalls } from './heap-profile'
 
-/** More frames in all stacks together are refused: a hostile file may nest them without end. */
+/** Maximum number of frames in all stacks of a profile together: a hostile file may nest calls very deeply. */
 const MOST_FRAMES = 20_000_000
 const NANOSECONDS = 1000
 
 /** A profile to be written for another tool. */
 export interface Stacks {
   readonly file: string
-  /** µs of CPU, or bytes that are alive. */
+  /** Unit of the values: µs of CPU time, or bytes of memory that are still in use. */
   readonly unit: 'microseconds' | 'bytes'
   readonly calls: readonly CallNode[]
-  /** What was counted, in the order of the time where that is known. */
+  /** Value of each call on top of the stack, in chronological order if the profile has times. */
   readonly moments: readonly Moment[]
 }
 
@@ -32,7 +32,7 @@ export function readStacks(profile: unknown, file: string, locator: Locator): St
   return { file, unit: 'bytes', calls, moments: counted(calls) }
 }
 
-/** The profile for https://www.speedscope.app, in its own format. */
+/** Converts the profile to the JSON format of https://www.speedscope.app. */
 export function toSpeedscope({ file, unit, calls, moments }: Stacks): string {
   const { places, frames } = framesOf(calls)
   const stacks = stacksOf(calls, frames, moments)
@@ -63,7 +63,7 @@ export function toSpeedscope({ file, unit, calls, moments }: Stacks): string {
   })
 }
 
-/** The profile for pprof and what reads its format, gzipped. */
+/** Converts the profile to the gzipped format of pprof, which other tools read too. */
 export function toPprof({ unit, calls }: Stacks): Buffer {
   const { places, frames } = framesOf(calls)
   const moments = counted(calls)
@@ -110,7 +110,7 @@ function counted(calls: readonly CallNode[]): Moment[] {
   return calls.flatMap(({ self }, call) => (self > 0 ? [{ call, value: self }] : []))
 }
 
-/** The functions, and for each call the index of its function. */
+/** Lists the distinct functions, and for each call the index of its function. */
 function framesOf(calls: readonly CallNode[]): { places: readonly Place[]; frames: Int32Array } {
   const known = new Map<string, number>()
   const places: Place[] = []
@@ -123,7 +123,7 @@ function framesOf(calls: readonly CallNode[]): { places: readonly Place[]; frame
   return { places, frames }
 }
 
-/** The stack of each call that was on top, outermost first, without the root of the tree. */
+/** The stack of each call that was on top: a list of functions, outermost first, without the root of the call tree. */
 function stacksOf(
   calls: readonly CallNode[],
   frames: Int32Array,

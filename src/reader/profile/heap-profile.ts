@@ -9,7 +9,7 @@ import { addUpCalls, nearestUserCode } from './call-tree'
 import { STANDS_OUT_PERCENT } from './cpu-profile'
 
 /**
- * Reads a `.heapprofile`: what is alive, by the function that allocated it.
+ * Reads a `.heapprofile`: the memory that is still in use, by the function that allocated it.
  *
  * @param profile - The parsed file.
  * @param file - Its name, for the report.
@@ -39,7 +39,7 @@ export function readHeapCalls(profile: unknown, locator = NO_SOURCE_MAPS): CallN
   return flat.map((node) => ({ ...node, place: locator.locate(node.place) }))
 }
 
-/** The tree as a list, parents first. Iterative: a hostile file may be nested deeper than any stack. */
+/** The call tree as a list, callers first. Not recursive, because a hostile file may be nested too deeply for that. */
 function flatten(head: unknown): CallNode[] {
   const nodes: CallNode[] = []
   const todo = [{ node: head, parent: -1 }]

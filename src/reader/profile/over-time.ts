@@ -3,26 +3,26 @@ import { groupOf } from '../place'
 import type { CallNode, Moment } from './call-tree'
 import { keyOf } from './call-tree'
 
-/** Columns into which the time is divided: a screen hardly shows more. */
+/** Maximum number of columns in the graph, each for an equal part of the time: a screen hardly shows more. */
 const COLUMNS = 800
-/** Deeper frames are left out, and above this number of frames the deepest ones. */
+/** Maximum depth of the graph, and maximum number of its frames: the deepest frames are left out. */
 const DEEPEST = 250
 const MOST_FRAMES = 10_000
 
-/** Index of the place that stands for a function's own time before it calls another: a gap below its frame. */
+/** Index in `places` of the gap below a frame: the function's own time before it calls another function. */
 const GAP = 1
 
-/** A frame that may still grow: the following column may have it too. */
+/** A frame that ends at the current column. It grows if the next column contains the same frame. */
 interface Open {
   readonly flame: Flame
   readonly key: string
-  /** Own time since the last callee. */
+  /** The function's own time since its last callee returned, µs. */
   own: number
 }
 
 /**
- * The stacks in the order of the time, neighbours with the same callers joined. Of a profile with more samples than columns,
- * a column has the stack that was on top for most of its time.
+ * Makes a flame graph in chronological order. Equal frames of neighbouring columns with the same callers become one frame. If the
+ * profile has more samples than columns, a column shows the stack that ran for most of the column's time.
  *
  * @returns `undefined` for a profile without times.
  */
@@ -73,7 +73,7 @@ function named(name: string): Place {
   return { name, file: '', line: 0, column: 0 }
 }
 
-/** The time in columns of equal width; few samples are columns themselves. */
+/** Divides the time into columns of equal width. If there are fewer samples than columns, each sample is a column. */
 function columnsOf(timeline: readonly Moment[]): readonly Moment[] {
   const moments = timeline.filter(({ value }) => value > 0)
   const total = moments.reduce((sum, { value }) => sum + value, 0)
@@ -94,7 +94,7 @@ function columnsOf(timeline: readonly Moment[]): readonly Moment[] {
       times = new Map()
     }
   }
-  // Sums of fractions seldom end exactly at the end of the last column.
+  // Because of rounding, the last column is mostly not quite full.
   if (columns.length < COLUMNS && times.size > 0) columns.push({ call: longest(times), value: width })
   return columns
 }
@@ -103,7 +103,7 @@ function longest(times: ReadonlyMap<number, number>): number {
   return [...times].reduce((one, other) => (other[1] > one[1] ? other : one), [0, 0] as const)[0]
 }
 
-/** The calls from the outermost one, without the root of the tree. Callers stand before their callees in the list. */
+/** Returns a function that lists the stack of a call: the calls from the outermost one on, without the root of the call tree. */
 function stacksOf(calls: readonly CallNode[]): (call: number) => readonly number[] {
   const depths = new Int32Array(calls.length)
   const cut = new Int32Array(calls.length)
@@ -122,7 +122,7 @@ function stacksOf(calls: readonly CallNode[]): (call: number) => readonly number
   }
 }
 
-/** The depth down to which all frames together are few enough. */
+/** The number of levels to show, so that the graph has at most MOST_FRAMES frames. */
 function deepestShown(stacks: readonly (readonly number[])[], keys: readonly string[]): number {
   const counts = new Array<number>(DEEPEST).fill(0)
   let before: readonly number[] = []
@@ -137,7 +137,7 @@ function deepestShown(stacks: readonly (readonly number[])[], keys: readonly str
   return tooDeep < 0 ? DEEPEST : tooDeep
 }
 
-/** How many of the outermost frames two neighbours share. */
+/** How many frames, from the outermost one on, are the same in two neighbouring stacks. */
 function commonLength(
   open: readonly { readonly key: string }[],
   stack: readonly number[],

@@ -1,28 +1,28 @@
 import type { Heap, HeapNode } from './toolkit'
 
-/** From this share of the heap, an accumulation stands out. */
+/** Objects stand out if together they retain at least this share of the heap, 0 to 1. */
 export const STANDS_OUT = 0.2
-/** A chain, such as a linked list, is recognised by this many objects of one class, each holding the next. */
+/** At least this many large objects of one class count as a chain, such as a linked list, in which each object holds the next. */
 const CHAIN = 20
 
-/** A place where memory accumulates. */
+/** Objects that accumulate in a heap: many of one class, one large object, or a chain. */
 export interface Pile {
   readonly className: string
-  /** One of the objects. */
+  /** Index of one of the objects in the snapshot's nodes. */
   readonly sample: number
   readonly count: number
   readonly retainedBytes: number
-  /** Each object holds the next; the count is of those that retain a large share. */
+  /** Whether each object holds the next. Then `count` is the number of objects that retain a large share of the heap. */
   readonly isChain?: boolean
 }
 
-/** An object that retains a large share of the heap, below the nearest object that a programmer knows. */
+/** An object that retains a large share of the heap. `owner` is the nearest object above it whose class programmers know. */
 interface Large {
   readonly index: number
   readonly owner?: Pile
 }
 
-/** Classes that V8 has for itself; no application creates them as such. */
+/** Whether a class is internal to V8, such as `(compiled code)`: no application creates objects of it. */
 export function isSystemClass(name: string): boolean {
   return (
     name.startsWith('system /') ||
@@ -31,15 +31,15 @@ export function isSystemClass(name: string): boolean {
   )
 }
 
-/** The name of an object's class as a user knows it; closures are distinguished by their function. */
+/** The class of an object, by the name that the report shows; of a closure, with the name of its function. */
 function classNameOf(node: HeapNode): string {
   if (node.type() === 'closure') return node.name() === '' ? 'closure (anonymous)' : `closure ${node.name()}`
   return node.className()
 }
 
 /**
- * Follows the dominator tree through the objects that each retain a large share of the heap, down to where the share divides
- * into many objects of one class: that class accumulates.
+ * Finds the class whose objects accumulate in a heap. Follows the dominator tree through the objects that each retain a large
+ * share of the heap, to where such a share consists of many small objects of one class.
  */
 export function findPile(heap: Heap): Pile | undefined {
   const least = heap.totalSize * STANDS_OUT
@@ -57,7 +57,7 @@ export function findPile(heap: Heap): Pile | undefined {
     const className = classNameOf(node)
     if (index !== heap.rootNodeIndexInternal && !isSystemClass(className) && node.type() !== 'synthetic') {
       const here: Pile = { className, sample: index, count: 1, retainedBytes }
-      // A programmer knows the buffer of a block of bytes, and not the objects between the two.
+      // An ArrayBuffer is reported as its owner, such as a Buffer, because this is the object that programmers know.
       if (owner === undefined || className !== 'ArrayBuffer') owner = here
       const chain = chains.get(className) ?? { count: 0, first: here }
       chain.count += 1
@@ -78,7 +78,7 @@ export function findPile(heap: Heap): Pile | undefined {
   return best ?? single
 }
 
-/** The largest group of equal objects right below a node; objects that are large themselves are looked into later. */
+/** Of the objects that a node directly dominates, the class that retains the most. Single large objects go to `onLarge`. */
 function largestGroup(
   heap: Heap,
   index: number,

@@ -14,9 +14,9 @@ import { readScripts } from './scripts'
 import type { Heap } from './toolkit'
 
 const ROWS = 60
-/** A growth below this share of the heap has no clear cause, percent. */
+/** The verdict names a class if it grew by at least this much, percent of the heap. */
 const GROWTH_STANDS_OUT_PERCENT = 5
-/** They grow with what they hold, which explains the growth better. */
+/** General classes, which the verdict avoids: they grow with the objects that they hold, and those explain the growth better. */
 const CONTAINERS: ReadonlySet<string> = new Set([
   ...['Array', 'Object', 'Map', 'Set', 'WeakMap', 'WeakSet', 'Function', 'global'],
 ])
@@ -47,7 +47,7 @@ export function analyseHeap(heap: Heap, file: string, locator = NO_SOURCE_MAPS):
   }
 }
 
-/** The classes of a heap by name, for a later comparison. */
+/** Sums of the classes of a heap, by class name, to compare two snapshots. */
 export function classTotals(heap: Heap): ReadonlyMap<string, ClassRow> {
   return mergeByName(classesOf(heap, { placeOf: () => undefined }))
 }
@@ -106,7 +106,7 @@ function classesOf(heap: Heap, scripts: Scripts): ClassRow[] {
     .sort((one, other) => other.retainedBytes - one.retainedBytes)
 }
 
-/** Two classes of one name, from different files, are added up. */
+/** Adds up classes that have the same name but come from different files. */
 function mergeByName(rows: readonly ClassRow[]): Map<string, ClassRow> {
   const merged = new Map<string, ClassRow>()
   for (const row of rows) {
@@ -182,7 +182,7 @@ function judgeGrowth(rows: GrowthPart['classes'], grownBytes: number, after: Sna
     (row) => row.countGrowth > 0 && !isSystemClass(row.name) && shareOf(row) >= GROWTH_STANDS_OUT_PERCENT,
   )
   const pile = after.accumulation
-  // The largest pile may have stood there before: it counts only by its own growth.
+  // What accumulates in the later snapshot may have been there before, so the verdict names it only if it has grown.
   const top =
     grown.find(({ name }) => name === pile?.className) ??
     grown.find(({ name }) => !CONTAINERS.has(name)) ??

@@ -8,10 +8,10 @@ import { contentOf } from './content'
 import type { Loading } from './load'
 import { loadHeap } from './load'
 
-/** How snapshots are loaded: see {@link Loading}. */
+/** Progress callback, and the result of another process's check, for every snapshot to load: see {@link Loading}. */
 export type Loads = Pick<Loading, 'onProgress' | 'checked'>
 
-/** One snapshot is analysed; of two, the earlier one is only remembered by its classes. */
+/** Analyses one snapshot, or compares two: of the earlier one, only the sums of its classes stay in memory. */
 export async function analyseSnapshots(
   inputs: readonly Input[],
   locator: Locator,

@@ -1,11 +1,11 @@
 import { isObject, numberOr, parseJson, UnreadableError } from '../json'
 import { formatBytes } from '../units'
 
-/** Longest header of a snapshot, bytes. V8's have 2 KiB. */
+/** Maximum length of a snapshot's header (its format and counts), bytes. V8 writes 2 KiB. */
 const MAX_HEADER_BYTES = 1024 * 1024
-/** Before the header stands its name. */
+/** Maximum length of the text before the header, bytes: `{"snapshot":`, possibly with spaces. */
 const MAX_PREFIX_BYTES = 100
-/** The table of strings becomes one JavaScript string while it is parsed, and V8 has a limit for those. */
+/** Maximum size of the table of strings, bytes: the parser makes it one JavaScript string, and V8 limits a string's length. */
 export const MAX_STRINGS_BYTES = 500_000_000
 
 const REQUIRED_NODE_FIELDS = ['type', 'name', 'id', 'self_size', 'edge_count']
@@ -26,22 +26,22 @@ interface Header {
   readonly edgeTypes: number
   readonly nodeCount: number
   readonly edgeCount: number
-  /** Types of references whose name is a string; those of elements and hidden ones are numbers. */
+  /** Types of references that have a string as their name; element and hidden references have a number. */
   readonly namedTypes: ReadonlySet<number>
-  /** The lists of the file, in V8's order. */
+  /** Names of the lists in the file (nodes, edges, strings …), in V8's order. */
   readonly sections: readonly string[]
 }
 
 /**
- * Checks a snapshot before it is analysed: the analysis trusts every number, and never ends if the end of the file is
- * missing. Takes the content in chunks and keeps none of them.
+ * Checks that a heap snapshot is whole and consistent, because the analysis trusts every number, and never ends if the end of the
+ * file is missing. Takes the content in chunks, and keeps none of them in memory.
  */
 export class SnapshotCheck {
   #header: Header | undefined
   #beginning = Buffer.alloc(0)
   #section: Section | undefined
   #left: string[] = []
-  /** The bytes since the last section, to find the name of the next. */
+  /** The text since the last list, to find the name of the next list. */
   #between = ''
   #strings = 0
   #references = 0
@@ -54,7 +54,7 @@ export class SnapshotCheck {
     while (at < rest.length) at = this.#section === undefined ? this.#seek(rest, at) : this.#read(rest, at)
   }
 
-  /** @throws UnreadableError when the snapshot is not whole. */
+  /** Call after the last chunk. @throws UnreadableError when the snapshot is not whole. */
   end(): void {
     if (this.#header === undefined)
       throw new UnreadableError('is not a whole heap snapshot: it ends within its header')
@@ -68,7 +68,7 @@ export class SnapshotCheck {
     }
   }
 
-  /** Collects the header; returns what follows it. */
+  /** Collects chunks until the header is complete. Returns the bytes that follow the header. */
   #pushHeader(chunk: Buffer): Buffer {
     this.#beginning = Buffer.concat([this.#beginning, chunk])
     const text = this.#beginning.subarray(0, MAX_HEADER_BYTES).toString('latin1')
@@ -89,7 +89,7 @@ export class SnapshotCheck {
     return rest
   }
 
-  /** Looks for the name and the bracket of the next section; returns where its content begins. */
+  /** Looks for the name and the opening bracket of the next list. Returns the offset of the list's content. */
   #seek(chunk: Buffer, at: number): number {
     const [name] = this.#left
     for (let index = at; index < chunk.length; index += 1) {
@@ -97,7 +97,7 @@ export class SnapshotCheck {
       if (name === undefined) {
         if (byte === 0x7d) this.#isOver = true
         else if (!isSpace(byte))
-          throw new UnreadableError('is damaged: something follows its table of strings')
+          throw new UnreadableError('is damaged: it has more data after its table of strings')
         continue
       }
       this.#between += String.fromCharCode(byte)
@@ -111,9 +111,9 @@ export class SnapshotCheck {
         this.#left.shift()
         this.#section = this.#open(name)
       } else if (found !== undefined && name === 'strings') {
-        // The V8 of Chromium 156 writes lists of scopes here, and later ones may write more.
+        // V8 of Chromium 156 writes lists of scopes before the strings, and later versions may write more lists.
         this.#section = new Numbers(ignore, ignore, true)
-      } else throw new UnreadableError(`is damaged: it has no list of ${name} where one belongs`)
+      } else throw new UnreadableError(`is damaged: its list of ${name} is missing`)
       return index + 1
     }
     return chunk.length
@@ -179,7 +179,7 @@ export class SnapshotCheck {
         }
         if (field === nameAt && isNamed && value > this.#highestName) this.#highestName = value
         if (field === toAt && (value >= limit || value % nodeFields.length !== 0)) {
-          throw new UnreadableError('is damaged: a reference leads to no object')
+          throw new UnreadableError('is damaged: a reference does not point to an object')
         }
         field = field + 1 === edgeFields.length ? 0 : field + 1
       },
@@ -194,7 +194,7 @@ export class SnapshotCheck {
   }
 }
 
-/** As JSON has it. A hole in a sparse file, which may be of any size, reads as zero bytes. */
+/** Whether a byte is white space in JSON. A zero byte is not: a hole in a sparse file reads as zeros, and may be of any size. */
 function isSpace(byte: number): boolean {
   return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
 }
@@ -203,10 +203,10 @@ function ignore(): void {
   return
 }
 
-/** A list in the file, read in chunks. */
+/** Checks one list of the snapshot file, which arrives in chunks. */
 interface Section {
   readonly isClosed: boolean
-  /** Takes bytes from an offset on; returns where the list, or the chunk, ends. */
+  /** Takes the bytes of a chunk from an offset on. Returns the offset where the list ends, or the chunk's length. */
   push(chunk: Buffer, at: number): number
   finish(): void
 }
@@ -220,7 +220,7 @@ class Numbers implements Section {
   constructor(
     private readonly onNumber: (value: number) => void,
     private readonly onEnd: (count: number) => void,
-    /** Whether numbers below zero may be in it; they are counted as if they were above. */
+    /** Whether the list may contain negative numbers. Their minus sign is ignored. */
     private readonly isSigned = false,
   ) {}
 
@@ -300,7 +300,7 @@ class Strings implements Section {
   }
 }
 
-/** A list of lists of numbers. */
+/** Checks a list of nested lists of numbers. */
 class Nested implements Section {
   isClosed = false
   #depth = 1
@@ -379,7 +379,7 @@ function countIn(counts: Readonly<Record<string, unknown>>, key: string): number
   throw new UnreadableError(`is damaged: its header has no usable ${key}`)
 }
 
-/** Where the object that begins at a position ends, without parsing it. */
+/** Offset just after the JSON object that begins at `from`, found without parsing. `undefined` if the object does not end. */
 function endOfObject(text: string, from: number): number | undefined {
   let depth = 0
   for (let index = from; index < text.length; index += 1) {

@@ -1,4 +1,4 @@
-// The process that analyses heap snapshots: it has a heap limit of its own, and may be ended at any time.
+// The child process that analyses heap snapshots. It has a heap limit of its own, and its parent may end it at any time.
 import { UnreadableError } from '../json'
 import { createLocator } from '../source-maps'
 import { analyseSnapshots } from './analysis'
@@ -10,9 +10,9 @@ const checked = new Promise<void>((resolve) => {
     else void answer(message)
   })
 })
-// The reader has received the answer, or has ended.
+// The parent closes the IPC channel when it has received the answer, or when it ends.
 process.once('disconnect', () => process.exit())
-// Ctrl-C reaches all processes of a terminal; the reader ends this one.
+// A terminal sends SIGINT (Ctrl-C) to this process too, but the parent ends this process.
 process.on('SIGINT', () => undefined)
 
 async function answer({ inputs, sourceMaps }: Question): Promise<void> {

@@ -5,17 +5,17 @@ import { streamOf } from '../input'
 import { UnreadableError } from '../json'
 import { SnapshotCheck } from './check'
 
-/** A snapshot larger than its stated size times this is refused: a gzip file can hold more than it states. */
+/** A snapshot may have at most its stated size times this: a gzip file can hold more than the size that it states. */
 const SLACK = 1.01
 
 export interface Content {
-  /** Opens the content once more: it is read twice. */
+  /** Opens a new stream of the content, because the content is read twice: to check it, and to load it. */
   readonly open: () => Readable
-  /** Size of the content that memory was reserved for, bytes. */
+  /** Stated size of the content, bytes. The memory for the analysis is estimated from it. */
   readonly sizeBytes: number
 }
 
-/** @throws UnreadableError for a file that is no whole snapshot. */
+/** Checks snapshot files. @throws UnreadableError for a file that is no whole snapshot. */
 export async function checkSnapshots(inputs: readonly Input[]): Promise<void> {
   for (const input of inputs) {
     try {
@@ -30,14 +30,18 @@ export function contentOf(input: Input): Content {
   return { open: () => streamOf(input), sizeBytes: input.sizeBytes }
 }
 
-/** @throws UnreadableError for content that is no whole snapshot. */
+/** Checks the content of one snapshot. @throws UnreadableError for content that is no whole snapshot. */
 export async function checkContent(content: Content): Promise<void> {
   const check = new SnapshotCheck()
   await eachChunk(content, (chunk) => check.push(chunk))
   check.end()
 }
 
-/** @throws UnreadableError for content that is larger than it states, or is no gzip. */
+/**
+ * Calls `use` for each chunk of the content.
+ *
+ * @throws UnreadableError for content that is larger than its stated size, or whose gzip data is damaged.
+ */
 export async function eachChunk(
   { open, sizeBytes }: Content,
   use: (chunk: Buffer) => void | Promise<void>,
@@ -46,7 +50,7 @@ export async function eachChunk(
   try {
     for await (const chunk of open() as AsyncIterable<Buffer>) {
       read += chunk.length
-      if (read > sizeBytes * SLACK) throw new UnreadableError('holds more than the size that it states')
+      if (read > sizeBytes * SLACK) throw new UnreadableError('is larger than the size that it states')
       await use(chunk)
     }
   } catch (error) {

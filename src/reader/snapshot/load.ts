@@ -7,7 +7,7 @@ import { buildHeap, createLoader } from './toolkit'
 
 export interface Loading extends Content {
   readonly onProgress: (text: string) => void
-  /** Resolves when another process has checked the content. @default it is checked here, before it is loaded */
+  /** Resolves when another process has checked the content. @default this process checks the content before it loads it */
   readonly checked?: Promise<void>
 }
 
@@ -20,16 +20,16 @@ export async function loadHeap({ onProgress, checked, ...content }: Loading): Pr
   if (checked === undefined) await checkContent(content)
   const loader = createLoader(onProgress)
   const decoder = new StringDecoder('utf8')
-  // Rejections are handled below, when the whole file has been given to the loader.
+  // Prevents an unhandled rejection: the promise is awaited only after the whole file has been passed to the loader.
   loader.parsingComplete.catch(() => undefined)
   await eachChunk(content, async (chunk) => {
     loader.write(decoder.write(chunk))
-    // The loader takes each chunk in a later turn of the loop; without the wait it would hold the whole file.
+    // Waits for the next turn of the event loop, in which the loader parses the chunk. Else chunks would pile up in memory.
     await turn()
   })
   loader.close()
   await loader.parsingComplete
-  // The analysis trusts every number.
+  // The analysis trusts every number of the file, so it starts only after the check.
   await checked
   return buildHeap(loader)
 }

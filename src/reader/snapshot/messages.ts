@@ -1,7 +1,7 @@
 import type { Input } from '../input'
 import type { Part } from '../model'
 
-/** The request to the child that analyses, and then the word that the reader has checked what the child has loaded meanwhile. */
+/** Messages to the child process: first the request, then `checked` when the parent has found the snapshot files to be whole. */
 export type Message = Question | { readonly type: 'checked' }
 
 export interface Question {
@@ -10,7 +10,7 @@ export interface Question {
   readonly sourceMaps?: string
 }
 
-/** Its answers: progress any number of times, then one result or one failure. */
+/** Messages from the child process: progress any number of times, then one result or one failure. */
 export type Answer =
   | { readonly type: 'progress'; readonly text: string }
   | { readonly type: 'result'; readonly parts: readonly Part[]; readonly notes: readonly string[] }

@@ -11,7 +11,7 @@ import { reasonOf, UnreadableError } from '../json'
 import { formatBytes } from '../units'
 import { SnapshotCheck } from './check'
 
-/** The snapshot that was written. */
+/** The redacted snapshot that was written. */
 export interface Redacted {
   readonly file: string
   readonly sizeBytes: number
@@ -20,8 +20,8 @@ export interface Redacted {
 /**
  * Writes a heap snapshot again without the contents of strings. The original stays as it is.
  *
- * @param out - Where it goes. @default `<name>.redacted.heapsnapshot` beside the original
- * @throws UnreadableError when it is no whole snapshot, or the new file cannot be written.
+ * @param out - Path of the new file. @default `<name>.redacted.heapsnapshot` beside the original
+ * @throws UnreadableError when the file is no whole snapshot, or the new file cannot be written.
  */
 export async function redactFile(path: string, out = redactedName(path)): Promise<Redacted> {
   const file = naming(path, () => openRegular(path))
@@ -32,11 +32,11 @@ export async function redactFile(path: string, out = redactedName(path)): Promis
   }
 }
 
-/** The name may lead to another file at any time: what is checked and what is written are read through one descriptor. */
+/** Checks and redacts a snapshot through one file descriptor, because another process may replace the file at this path. */
 async function redactOpened(path: string, opened: RegularFile, out: string): Promise<Redacted> {
   const input = naming(path, () => inspect(path, opened))
   if (input.kind !== 'snapshot')
-    throw new UnreadableError(`${path} is no heap snapshot: only those hold contents`)
+    throw new UnreadableError(`${path} is no heap snapshot: only heap snapshots can be redacted`)
   if (isSameFile(path, out)) throw new UnreadableError(`${out} is the snapshot itself: name another file`)
   const directory = dirname(resolve(out))
   let contentBytes: number
@@ -49,7 +49,7 @@ async function redactOpened(path: string, opened: RegularFile, out: string): Pro
   try {
     const scratchBytes = input.isCompressed ? contentBytes : 0
     const freeBytes = await expectRoom(directory, scratchBytes + contentBytes)
-    // Short strings become longer ones.
+    // The new file may become larger than the old one: redacted strings can be longer than short ones.
     const mostBytes = Math.max(contentBytes, (freeBytes - scratchBytes) / 2)
     const sizeBytes = input.isCompressed
       ? await withContent(opened.fd, contentBytes, directory, (fd) => write(fd, partial, mostBytes))
@@ -62,7 +62,7 @@ async function redactOpened(path: string, opened: RegularFile, out: string): Pro
   }
 }
 
-/** @returns Size of the content, bytes; a gzip file of a few MB can hold more than the disk. */
+/** Checks that a snapshot is whole. Returns its size when decompressed, bytes: a small gzip file can hold more than the disk. */
 async function check(fd: number, isCompressed: boolean): Promise<number> {
   const checking = new SnapshotCheck()
   let contentBytes = 0
@@ -74,7 +74,7 @@ async function check(fd: number, isCompressed: boolean): Promise<number> {
   return contentBytes
 }
 
-/** Before anything is written: a service may need the same disk. Returns what is free, bytes. */
+/** Throws if the disk has less free space than needed: a service may use the same disk. Returns the free space, bytes. */
 async function expectRoom(directory: string, needBytes: number): Promise<number> {
   const { bavail, bsize } = await statfs(directory)
   const freeBytes = bavail * bsize
@@ -82,7 +82,7 @@ async function expectRoom(directory: string, needBytes: number): Promise<number>
   throw new Error(`it may need ${formatBytes(needBytes)}, ${formatBytes(freeBytes)} are free`)
 }
 
-/** The content of a compressed file, no more than was checked of it, in a file without a name. */
+/** Decompresses a file into a temporary, nameless file, and calls `use` on it. Throws if the content has become longer. */
 async function withContent(
   from: number,
   contentBytes: number,

@@ -4,11 +4,11 @@ import { isUserCode } from '../place'
 import type { Scripts } from './scripts'
 import type { Heap, HeapNode } from './toolkit'
 
-/** Steps of a path that are shown. */
+/** Maximum number of steps shown of the path from an object to a root. */
 const LONGEST_PATH = 30
-/** Functions of one scope that are looked at. */
+/** Maximum number of closures that are examined for one scope. */
 const MOST_CLOSURES = 1000
-/** From this distance on, only V8 itself holds an object. */
+/** The toolkit gives an object that only V8 itself holds at least this distance from the roots. */
 const SYSTEM_DISTANCE = 100_000_000
 
 interface Step {
@@ -20,11 +20,11 @@ interface Step {
 interface Within {
   readonly heap: Heap
   readonly scripts: Scripts
-  /** The class that is held. Its constructor shares the scope of the holder and is no explanation. */
+  /** The class of the held object. Its constructor may share the scope that holds the object, but is no explanation. */
   readonly className: string
 }
 
-/** What holds an object: in a few words, and step by step down to a root. */
+/** Explains what keeps an object alive: in a few words, and step by step to a root of the garbage collector. */
 export function explainRetainers(
   heap: Heap,
   nodeIndex: number,
@@ -39,7 +39,7 @@ export function explainRetainers(
   }
 }
 
-/** Follows the retainer that is nearest to a root, from step to step. Weak references hold nothing. */
+/** The path to a root: from each object to its retainer that is nearest to a root. Weak references keep nothing alive. */
 function shortestPath(heap: Heap, nodeIndex: number): Step[] {
   const steps: Step[] = []
   const seen = new Set([nodeIndex])
@@ -63,15 +63,15 @@ function shortestPath(heap: Heap, nodeIndex: number): Step[] {
 }
 
 /**
- * The nearest to a root first. Roots of V8 and code come last: while V8 compiles or runs a function, they hold the function's
- * objects for that time only.
+ * Sort key of a retainer: its distance from the roots. Roots of V8 and compiled code come last, because they hold a function's
+ * objects only while V8 compiles or runs the function.
  */
 function rank(holder: HeapNode): number {
   const type = holder.type()
   return holder.distance() + (type === 'code' || type === 'synthetic' ? 2 * SYSTEM_DISTANCE : 0)
 }
 
-/** The first holder with a name that a programmer knows: "Map `sessions` in shop.js, via closure of login". */
+/** Describes the first named variable or property on the path: "Map `sessions` in shop.js, via closure of login". */
 function inWords(steps: readonly Step[], within: Within): string {
   const at = steps.findIndex(isNamed)
   const named = steps[at]
@@ -84,7 +84,7 @@ function inWords(steps: readonly Step[], within: Within): string {
   return `${kind} \`${named.edgeName}\`${ownerInWords(steps.slice(at), within)}`
 }
 
-/** The owner of a property or variable. A plain object is described by its own holder. */
+/** Describes the owner of a property or variable. If the owner is a plain object, describes what holds this object. */
 function ownerInWords(steps: readonly Step[], within: Within): string {
   const [named, ...rest] = steps
   if (named === undefined) return ''
@@ -102,12 +102,12 @@ function ownerInWords(steps: readonly Step[], within: Within): string {
   return `${of}${ofClass}${inFile(rest.slice(next), within)}`
 }
 
-/** An object without a class of its own. */
+/** Whether objects of this class are plain objects, without a class of the program. */
 function isPlain(className: string): boolean {
   return className.startsWith('{') || className === 'Object'
 }
 
-/** Called `global`, and since Node 26 `global (global*)`. */
+/** Whether the holder is the global object: V8 calls it `global`, and since Node 26 `global (global*)`. */
 function isGlobal(holder: HeapNode): boolean {
   return /^global( \(|$)/.test(holder.className())
 }
@@ -116,7 +116,7 @@ function isNamed({ edgeType }: Step): boolean {
   return edgeType === 'property' || edgeType === 'context'
 }
 
-/** The file and the function through which a variable or a property is reached. */
+/** Names the file and the function through which a variable or a property is reached: " in shop.js, via closure of login". */
 function inFile(steps: readonly Step[], { heap, scripts, className }: Within): string {
   const [named] = steps
   const onPath = steps.map(({ holder }) => holder).filter((holder) => holder.type() === 'closure')
@@ -132,7 +132,7 @@ function inFile(steps: readonly Step[], { heap, scripts, className }: Within): s
   return ''
 }
 
-/** The functions that share a scope, the nearest to a root first. */
+/** The closures that share a scope, the nearest to a root first. */
 export function closuresOf(heap: Heap, scope: HeapNode): HeapNode[] {
   const closures: HeapNode[] = []
   for (const retainers = scope.retainers(); retainers.hasNext(); retainers.next()) {

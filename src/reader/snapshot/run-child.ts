@@ -9,13 +9,13 @@ import { formatBytes } from '../units'
 import { checkSnapshots } from './content'
 import type { Answer, Message } from './messages'
 
-/** Memory of the child: a fixed part, and a part per byte of the snapshot (measured: 65 MB took 370 MB). */
+/** Memory that the child process needs: a fixed part, plus FACTOR per byte of the snapshot (measured: 65 MB took 370 MB). */
 const BASE_BYTES = 150_000_000
 const FACTOR = 5
-/** Part of the child's memory that lies in V8's heap, the rest being typed arrays. */
+/** Share of the child's memory that lies in V8's heap; the rest is in typed arrays, outside of the heap. */
 const HEAP_SHARE = 0.75
 const LEAST_HEAP_BYTES = 512 * 1024 * 1024
-/** A child that reports nothing for this time hangs, ms. The longest step of a 600 MB snapshot takes 20 s on two busy cores. */
+/** A child that sends no message for this time hangs, ms. The longest step of a 600 MB snapshot takes 20 s on two busy cores. */
 const SILENCE_MS = 300_000
 const KEPT_STDERR = 4096
 
@@ -27,14 +27,14 @@ export interface AnalysisOptions {
 
 export interface Analysis {
   readonly result: Promise<{ readonly parts: readonly Part[]; readonly notes: readonly string[] }>
-  /** Ends the child. */
+  /** Ends the child process. */
   cancel(): void
 }
 
 /**
  * Analyses snapshots in a child process with its own heap limit.
  *
- * @throws UnreadableError before it starts, if there is too little memory.
+ * @throws UnreadableError before the child is started, if there is too little memory.
  */
 export function analyseInChild(inputs: readonly Input[], options: AnalysisOptions): Analysis {
   const largest = Math.max(...inputs.map(({ sizeBytes }) => sizeBytes))
@@ -49,7 +49,7 @@ export function analyseInChild(inputs: readonly Input[], options: AnalysisOption
   const heapMib = Math.ceil(Math.max(LEAST_HEAP_BYTES, needBytes * HEAP_SHARE) / (1024 * 1024))
   const child = fork(join(__dirname, 'snapshot-child.js'), [], {
     execArgv: [`--max-old-space-size=${heapMib}`],
-    // NODE_OPTIONS may preload an application's code.
+    // Emptied, because NODE_OPTIONS may preload an application's code.
     env: { ...process.env, NODE_OPTIONS: '' },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
@@ -66,13 +66,13 @@ export function analyseInChild(inputs: readonly Input[], options: AnalysisOption
   }
 }
 
-/** The child loads what this process checks. What is wrong with a file says more than what the child makes of it. */
+/** Checks the files while the child loads them. A failed check is reported instead of the child's error, because it says more. */
 async function checkMeanwhile(
   check: Promise<void>,
   result: Analysis['result'],
   { passed, failed }: { readonly passed: () => void; readonly failed: () => void },
 ): Analysis['result'] {
-  // Handled below, when the check has ended.
+  // Prevents an unhandled rejection: the result is returned only when the check has ended.
   result.catch(() => undefined)
   try {
     await check
@@ -89,7 +89,7 @@ function memoryNeed(snapshotBytes: number): number {
   return BASE_BYTES + FACTOR * snapshotBytes
 }
 
-/** Memory that this process may still use, bytes; within its cgroup where Node supports that. */
+/** Memory that this process may still use, bytes; within its cgroup's limit if Node.js has `process.availableMemory`. */
 function availableMemory(): number {
   const { availableMemory: read } = process as { availableMemory?: () => number }
   return read?.() ?? freemem()

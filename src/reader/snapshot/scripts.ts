@@ -5,18 +5,18 @@ import type { Heap, HeapNode } from './toolkit'
 
 type Location = NonNullable<ReturnType<Heap['getLocation']>>
 
-/** Functions by which source maps are judged. */
+/** Maximum number of functions that are used to judge whether source maps belong to the code. */
 const MOST_PLACES = 100_000
 
-/** Finds where the functions and constructors of a heap stand in the code. */
+/** Finds where the functions and constructors of a heap snapshot are in the code. */
 export interface Scripts {
-  /** Place of a closure, or of the constructor of an object. */
+  /** File and line of a closure, or of the constructor of an object; `undefined` if the snapshot does not have them. */
   placeOf(node: HeapNode, name: string): Place | undefined
 }
 
 /**
- * The snapshot gives a script's number and a position with each closure; the script's name is reached through the
- * closure's shared function. One closure per script is enough.
+ * Reads the names of the scripts in a snapshot. Each closure has a script number and a position. The script's name is reached
+ * through the closure's shared function info; one closure per script is enough.
  */
 export function readScripts(heap: Heap, locator: Locator): Scripts {
   const files = new Map<number, string>()
@@ -51,7 +51,7 @@ function placeAt({ lineNumber, columnNumber }: Location, file: string, name: str
 function scriptOf(heap: Heap, closure: HeapNode): string | undefined {
   const shared = target(heap, closure, ['shared'])
   const script = shared && target(heap, shared, ['script', 'script_or_debug_info'])
-  // The V8 of Chromium 156 begins it with the kind of object.
+  // V8 of Chromium 156 puts the kind of object before the script's name.
   const name = script?.type() === 'code' ? script.rawName().replace(/^system \/ Script(?: \/ )?/, '') : ''
   return name === '' ? undefined : pathOf(name)
 }

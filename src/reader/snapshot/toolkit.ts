@@ -1,4 +1,4 @@
-// The functions that the reader uses of heap-snapshot-toolkit, which is Chrome DevTools' own analysis.
+// Typed access to the npm package heap-snapshot-toolkit, which is the snapshot analysis of Chrome DevTools.
 import { DevToolsAPI } from 'heap-snapshot-toolkit'
 
 /** A list of 32-bit numbers that may be longer than one typed array. */
@@ -83,20 +83,20 @@ export function createLoader(onProgress: (text: string) => void): Loader {
   })
 }
 
-/** Analyses a loaded snapshot: sizes, distances, dominators. */
+/** Computes sizes, distances and dominators of a loaded snapshot. */
 export async function buildHeap(loader: Loader): Promise<Heap> {
   const { port1, port2 } = new MessageChannel()
   try {
     new toolkit.SecondaryInitManager(port2)
     return await loader.buildSnapshot(port1)
   } finally {
-    // An open channel would keep the process alive.
+    // An open MessageChannel would keep the process alive.
     port1.close()
     port2.close()
   }
 }
 
-/** Progress comes as JSON of a text with values to put in. */
+/** Converts a progress message of the toolkit to text. The message is JSON: a text with placeholders, and their values. */
 function readProgress(data: unknown): string {
   try {
     const { string, values } = JSON.parse(String(data)) as { string: string; values?: Record<string, string> }

@@ -7,21 +7,21 @@ import type { Heap, HeapNode } from '../toolkit'
 type ArrayRow = SnapshotPart['arrays'][number]
 
 const ROWS = 10
-/** Smaller ones are not large. Node itself has some of 50 to 70 kB. */
+/** Minimum size of an array or buffer to be listed, bytes. Node.js itself has some of 50 to 70 kB. */
 const LEAST_BYTES = 100_000
-/** Looked at in the order of their size: some of the largest may belong to V8. */
+/** Number of objects that are examined, the largest first. It exceeds ROWS, because some of these objects may belong to V8. */
 const CANDIDATES = 100
 const ELEMENT_CLASSES = 2
 
-/** References from an object to the storage of its content. The toolkit adds the size of the storage to the object's own. */
+/** Names of the references from an object to V8's arrays of its content, whose size heap-snapshot-toolkit adds to the object. */
 const STORAGES = ['elements', 'table', 'properties']
-/** Size of an Array and of the head of its storage, and of one element, on 64-bit machines, bytes. */
+/** Size of an empty Array with its storage, and size of one element, bytes, on 64-bit machines. */
 const HEAD_BYTES = 48
 const SLOT_BYTES = 8
 
 const BUFFER_CONTENT = 'system / JSArrayBufferData'
 
-/** Arrays, Maps, Sets, objects with many keys, and buffers, those with the largest content first. */
+/** Lists the arrays, Maps, Sets, objects with many keys, and buffers with the largest content, the largest first. */
 export function largeArrays(heap: Heap, scripts: Scripts): SnapshotPart['arrays'] {
   const node = heap.createNode(0)
   const found: { index: number; bytes: number }[] = []
@@ -53,7 +53,7 @@ function rowOf(node: HeapNode, heap: Heap, scripts: Scripts): ArrayRow | undefin
   }
 }
 
-/** The ArrayBuffer of a content. */
+/** The ArrayBuffer object that owns a block of bytes. */
 function ownerOf(content: HeapNode, heap: Heap): HeapNode | undefined {
   for (const retainers = content.retainers(); retainers.hasNext(); retainers.next()) {
     const edge = retainers.item()
@@ -73,7 +73,7 @@ function storagesOf(owner: HeapNode, heap: Heap): HeapNode[] {
   return storages
 }
 
-/** The classes of most elements, keys included; numbers have none. */
+/** The most frequent classes of the elements, with their counts. Keys count as elements; numbers have no class. */
 function elementsOf(storages: readonly HeapNode[], heap: Heap): ArrayRow['elements'] {
   const counts = new Map<string, number>()
   const element = heap.createNode(0)

@@ -6,24 +6,24 @@ import type { Scripts } from '../scripts'
 import type { Heap, HeapNode } from '../toolkit'
 
 const ROWS = 10
-/** Scopes that retain less in sum are left out. */
+/** The scopes of one place in the code are listed if together they retain at least this much memory, bytes. */
 const LEAST_BYTES = 100_000
 const VARIABLES = 3
 
 type ScopeRow = SnapshotPart['scopes'][number]
 
-/** All scopes of one place in the code, such as those that a function leaves at each of its calls. */
+/** All scopes (the variables of one call each) of one place in the code. */
 interface Group {
   readonly count: number
   readonly retainedBytes: number
-  /** The one that retains the most. */
+  /** Node index of the scope that retains the most. */
   readonly largest: number
   readonly largestBytes: number
 }
 
 /**
- * The variables that functions keep alive after the call that made them has returned, and the contexts of the module `vm`.
- * Those that retain the most come first.
+ * Lists the variables that closures keep alive after the call that created them has returned, and the contexts of the module
+ * `vm`. Those that retain the most memory come first.
  */
 export function keptScopes(heap: Heap, scripts: Scripts): SnapshotPart['scopes'] {
   const { scopes, vmContexts } = groupsOf(heap)
@@ -36,7 +36,7 @@ export function keptScopes(heap: Heap, scripts: Scripts): SnapshotPart['scopes']
   return [...(vmRow ? [vmRow] : []), ...rows].sort((one, other) => other.retainedBytes - one.retainedBytes)
 }
 
-/** Scopes grouped by V8's description of their place in the code, and the contexts of `vm` as one group. */
+/** Groups scopes by V8's scope info, which all scopes of one place in the code share. All contexts of `vm` are one group. */
 function groupsOf(heap: Heap): { scopes: Iterable<Group>; vmContexts: Group | undefined } {
   const scopes = new Map<number, Group>()
   const native: number[] = []
@@ -53,7 +53,7 @@ function groupsOf(heap: Heap): { scopes: Iterable<Group>; vmContexts: Group | un
   const vmContexts = native
     .map((index) => heap.createNode(index))
     .sort((one, other) => one.id() - other.id())
-    // The first one is the main context, in which the program itself runs.
+    // Leaves out the first context: it is the main context, in which the program itself runs.
     .slice(1)
     .reduce<Group | undefined>(enlarged, undefined)
   return { scopes: scopes.values(), vmContexts }
@@ -78,7 +78,7 @@ function enlarged(group: Group | undefined, node: HeapNode): Group {
   }
 }
 
-/** The row of scopes of the application or a package; those of Node itself explain nothing. */
+/** The table row of a group of scopes; `undefined` if their code is not the application's or a package's. */
 function rowOf(group: Group, heap: Heap, scripts: Scripts): ScopeRow | undefined {
   const scope = heap.createNode(group.largest)
   for (const closure of closuresOf(heap, scope)) {
@@ -98,7 +98,7 @@ function figuresOf(
   return { count, retainedBytes, heldBy: explainRetainers(heap, largest, scripts).heldBy }
 }
 
-/** Names of the variables that retain the most. V8 names none of a block: the class of the value stands for those. */
+/** Names of the variables that retain the most. Variables of a block have no name in V8: the class of the value is used. */
 function variablesOf(heap: Heap, scope: HeapNode): string[] {
   const variables: { name: string; bytes: number }[] = []
   for (const edges = scope.edges(); edges.hasNext(); edges.next()) {

@@ -4,7 +4,7 @@ import type { Heap } from '../toolkit'
 const ROWS = 20
 const LONGEST_STRING = 120
 
-/** Strings with the same content. The snapshot may cut long strings, so that equal beginnings count as equal. */
+/** Lists strings that exist several times. A snapshot may cut long strings, so that equal beginnings count as equal. */
 export function duplicateStrings(heap: Heap): SnapshotPart['duplicateStrings'] {
   const node = heap.createNode(0)
   const seen = new Map<string, { count: number; bytes: number }>()
