@@ -12,6 +12,8 @@ const FLOORS: Record<string, readonly string[]> = {
   base: [],
   options: ['base', 'dispatch/budget', 'report/listeners'],
   system: ['base'],
+  // Asks the helper, to which alone the kernel says whose a socket is.
+  'system/turn': ['base', 'system', 'capture/heap/fork/helper'],
   makeup: ['base'],
   files: ['base', 'makeup'],
   // Artefacts without the data of the application: for the command line, the monitor's own files, and what is sent.

@@ -138,11 +138,6 @@ export function lateTrial(trialMs: number, holder: TurnHolder): Required<Pick<Fi
   switch (holder) {
     case 'another':
       return { text: `${late}: another process under the same memory limit is dumping`, advice: 'try again' }
-    case 'unknown':
-      return {
-        text: `${late}: another process under the same memory limit may be dumping, or CPU is short`,
-        advice: 'try again when less CPU is in use',
-      }
     case 'this process':
     case 'nobody':
       return {

@@ -10,9 +10,13 @@
 #include <errno.h>
 #include <node_api.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -404,6 +408,124 @@ static napi_value count_threads(napi_env env, napi_callback_info info) {
   return napi_create_uint32(env, threads_available(wanted), &result) == napi_ok ? result : NULL;
 }
 
+/* ---- listenAt(name), connectTo(name), isConnected(socket), peerOf(socket), closeSocket(socket) ------------------- */
+
+static void close_held(int *descriptor) {
+  if (*descriptor >= 0) (void)close(*descriptor);
+  *descriptor = -1;
+}
+
+/* Runs when the socket is garbage collected, and when its thread ends: a turn must not outlive the thread that has it. */
+static void forget_socket(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  close_held(data);
+  free(data);
+}
+
+/* Wraps the descriptor in a value for JavaScript, or closes it when no such value can be made. */
+static napi_value hold_socket(napi_env env, int descriptor) {
+  napi_value socket;
+  int *held = malloc(sizeof *held);
+  if (held != NULL) {
+    *held = descriptor;
+    if (napi_create_external(env, held, forget_socket, NULL, &socket) == napi_ok) return socket;
+    free(held);
+  }
+  (void)close(descriptor);
+  return throw_errno(env, "socket", ENOMEM);
+}
+
+static int *get_socket(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  napi_valuetype type;
+  void *held;
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || napi_typeof(env, argument, &type) != napi_ok ||
+      type != napi_external || napi_get_value_external(env, argument, &held) != napi_ok) {
+    (void)throw_type_error(env, "not a socket of the helper");
+    return NULL;
+  }
+  return held;
+}
+
+/* An abstract name begins with a zero byte. It is not terminated: the length of the address ends it. */
+static bool get_address(napi_env env, napi_callback_info info, struct sockaddr_un *address, socklen_t *length) {
+  size_t count = 1;
+  napi_value argument;
+  char name[sizeof address->sun_path];
+  size_t bytes;
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok ||
+      napi_get_value_string_utf8(env, argument, NULL, 0, &bytes) != napi_ok || bytes < 1 || bytes >= sizeof name ||
+      napi_get_value_string_utf8(env, argument, name, sizeof name, &bytes) != napi_ok) {
+    (void)throw_type_error(env, "the name of a socket must be a string of 1 to 107 bytes");
+    return false;
+  }
+  *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+  memcpy(address->sun_path + 1, name, bytes);
+  *length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + bytes);
+  return true;
+}
+
+/* Returns -1 and throws when the system refuses. */
+static int open_socket(napi_env env) {
+  int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (descriptor < 0) (void)throw_errno(env, "socket", errno);
+  return descriptor;
+}
+
+static napi_value listen_at(napi_env env, napi_callback_info info) {
+  struct sockaddr_un address;
+  socklen_t length;
+  int descriptor;
+  if (!get_address(env, info, &address, &length) || (descriptor = open_socket(env)) < 0) return NULL;
+  /* Connections are never accepted. As many as the system allows can wait. */
+  if (bind(descriptor, (const struct sockaddr *)&address, length) == 0 && listen(descriptor, INT_MAX) == 0)
+    return hold_socket(env, descriptor);
+  int error = errno;
+  (void)close(descriptor);
+  return error == EADDRINUSE ? NULL : throw_errno(env, "bind", error);
+}
+
+static napi_value connect_to(napi_env env, napi_callback_info info) {
+  struct sockaddr_un address;
+  socklen_t length;
+  int descriptor;
+  if (!get_address(env, info, &address, &length) || (descriptor = open_socket(env)) < 0) return NULL;
+  if (connect(descriptor, (const struct sockaddr *)&address, length) == 0) return hold_socket(env, descriptor);
+  (void)close(descriptor);
+  return NULL;
+}
+
+/* The other end sends nothing: either there is nothing to read yet, or the connection is over. */
+static napi_value is_connected(napi_env env, napi_callback_info info) {
+  const int *held = get_socket(env, info);
+  napi_value answer;
+  char byte;
+  if (held == NULL) return NULL;
+  bool is_up = recv(*held, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+  return napi_get_boolean(env, is_up, &answer) == napi_ok ? answer : NULL;
+}
+
+static napi_value peer_of(napi_env env, napi_callback_info info) {
+  const int *held = get_socket(env, info);
+  napi_value result;
+  struct ucred peer;
+  socklen_t length = sizeof peer;
+  if (held == NULL) return NULL;
+  if (getsockopt(*held, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return throw_errno(env, "getsockopt", errno);
+  if (napi_create_object(env, &result) != napi_ok) return NULL;
+  set_number(env, result, "pid", peer.pid);
+  set_number(env, result, "uid", peer.uid);
+  return result;
+}
+
+static napi_value close_socket(napi_env env, napi_callback_info info) {
+  int *held = get_socket(env, info);
+  if (held != NULL) close_held(held);
+  return NULL;
+}
+
 /* ---- module ------------------------------------------------------------------------------------------------------ */
 
 static napi_value exit_codes(napi_env env) {
@@ -429,6 +551,11 @@ NAPI_MODULE_INIT() {
       {"unwatchGc", NULL, unwatch_gc, NULL, NULL, NULL, napi_enumerable, NULL},
       {"gcTimeMs", NULL, read_gc_time, NULL, NULL, NULL, napi_enumerable, NULL},
       {"wait", NULL, wait_for_child, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"listenAt", NULL, listen_at, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"connectTo", NULL, connect_to, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"isConnected", NULL, is_connected, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"peerOf", NULL, peer_of, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"closeSocket", NULL, close_socket, NULL, NULL, NULL, napi_enumerable, NULL},
       {"exitCodes", NULL, NULL, NULL, NULL, exit_codes(env), napi_enumerable, NULL},
   };
   if (napi_define_properties(env, exports, sizeof properties / sizeof properties[0], properties) != napi_ok) return NULL;

@@ -1,22 +1,19 @@
-import { closeSync, openSync, readlinkSync, readSync, statSync } from 'node:fs'
-import { createServer, Server } from 'node:net'
-import { hasDescriptor } from '../base/descriptors'
-import { Promise } from '../base/globals'
+import { statSync } from 'node:fs'
 import { monotonicMs, pause } from '../base/time'
+import { type HeldSocket, loadForkHelper, type SocketHelper } from '../capture/heap/fork/helper'
 import { limitedGroups, readTotalMemory } from './limits'
 import { type ReadKernelFile, readKernelFile } from './proc'
 
 /** Interval at which a waiting process looks again whether its turn to take a heap snapshot has come, ms. */
 const LOOK_MS = 100
 /**
- * Number of looks at which a process leaves a free turn to processes that have waited longer. They normally take it at their next
- * look. A process that is stopped, or another user, may occupy a place in the queue, and can delay a dump only this long.
+ * Number of looks in a row that find the turn with no process of this user. After them a process takes the turn although others are
+ * before it, or goes on without it. The next process in the queue normally takes a free turn at its next look. A process that is
+ * stopped, or another user, may occupy a place in the queue or the name of the turn, and can delay a dump only this long.
  */
-const MOST_DEFERRALS = 10
-/** Looks that find the name taken but no listening socket, until it is ignored. A new socket listens one look later. */
-const MOST_UNSEEN = 10
-/** Most bytes of `/proc/net/unix` that are read at once: any user can make the list longer, and 30 MiB take two seconds. */
-const MOST_LIST_BYTES = 1024 * 1024
+const MOST_IDLE_LOOKS = 10
+/** Number of waiting processes whose order is kept. At its first look a process tries each place: two microseconds each. */
+const MOST_PLACES = 32
 
 /** Closes the socket that stands for this process's turn, so that the next waiting process can go on. */
 export type EndTurn = () => void
@@ -26,50 +23,55 @@ export interface TurnTerms {
   readonly longestMs: number
   /** Aborting this signal ends the wait early. */
   readonly early: AbortSignal
-  /** Name of the abstract Unix socket that stands for the turn. By default it names the cgroup whose memory limit is shared. */
+  /**
+   * Name of the abstract Unix socket that stands for the turn. It must contain the effective user. By default it names the cgroup whose
+   * memory limit is shared.
+   */
   readonly name?: string | undefined
 }
 
 /**
  * Waits until this process may take a heap snapshot: of the processes under one memory limit, one at a time does (its turn). The
  * turn is a listening abstract Unix socket: the kernel gives the socket's name to one process, and frees it when that process
- * ends in any way. Each waiting process has such a socket too, whose name ends with the start of its wait; the oldest is next.
+ * ends in any way. Each place in the queue of waiting processes is such a socket too.
  *
- * Other users can occupy these names, and can write false lines into `/proc/net/unix`, where holders are looked up, by a line
- * break in a socket's name. So only binding a name proves that it is free. A turn is ignored if no process of this user holds it,
- * or if the list does not show exactly one listening holder.
+ * Other users can occupy these names. So a process waits only while the kernel says that the holder of the turn belongs to this
+ * user. Other users can change the order of dumps, but cannot prevent one.
  *
  * @returns A function that ends the turn, also when the wait was ended early or there is nothing to wait for. `undefined`
- * when another process had the turn for all of `longestMs`.
+ * when another process of this user still had the turn after `longestMs`.
  */
 export async function takeTurn({
   longestMs,
   early,
   name = turnName(),
 }: TurnTerms): Promise<EndTurn | undefined> {
-  if (name === undefined) return nothing
+  const sockets = socketsOf(loadForkHelper())
+  if (name === undefined || !sockets) return nothing
   const until = monotonicMs() + longestMs
-  const holders = new Holders()
-  let place: Place | undefined
-  let deferrals = 0
-  let unseen = 0
+  const queue = new Queue(sockets, name)
+  const holder = new Holder(sockets, name)
+  let idleLooks = 0
   try {
     for (;;) {
-      const { holder, places } = readQueue(name)
-      const isNext = !places.some((other) => !place || other < place.name)
-      if (isNext || holder !== undefined || deferrals >= MOST_DEFERRALS) {
-        const occupied = await occupy(name)
-        if (occupied !== 'taken') return occupied
-        unseen = holder === undefined ? unseen + 1 : 0
-      } else deferrals++
-      if (early.aborted || (holder !== undefined && holders.isStranger(holder)) || unseen >= MOST_UNSEEN)
-        return nothing
-      if (monotonicMs() >= until) return undefined
-      place ??= await takePlace(name)
+      const isLate = monotonicMs() >= until
+      const isLast = isLate || idleLooks >= MOST_IDLE_LOOKS
+      if (queue.advance() || isLast) {
+        const turn = sockets.listenAt(name)
+        if (turn) return () => sockets.closeSocket(turn)
+      }
+      const who = holder.look()
+      if (early.aborted || who === 'other' || (who === 'nobody' && isLast)) return nothing
+      if (isLate) return undefined
+      idleLooks = who === 'nobody' ? idleLooks + 1 : 0
       await pause(LOOK_MS, early)
     }
+  } catch {
+    // If no abstract socket can be made (no free descriptor, a filter of system calls), processes do not wait for each other.
+    return nothing
   } finally {
-    place?.leave()
+    queue.leave()
+    holder.leave()
   }
 }
 
@@ -80,140 +82,116 @@ export function turnName(read: ReadKernelFile = readKernelFile): string | undefi
   try {
     // Device and inode are the same through every mount of the hierarchy.
     const { dev, ino } = statSync(group.directory)
-    return `\0cpu-memory-monitor/${process.geteuid?.()}/${dev}:${ino}`
+    return `cpu-memory-monitor/${process.geteuid?.()}/${dev}:${ino}`
   } catch {
     return undefined
   }
 }
 
-/** Who has a turn, as far as the kernel's list shows it. `unknown`: it shows several, or is too long. */
-export type TurnHolder = 'nobody' | 'this process' | 'another' | 'unknown'
+/** Which process of this user has a turn. */
+export type TurnHolder = 'nobody' | 'this process' | 'another'
 
 /** Looks up who has the turn now. Never throws. */
 export function turnHolder(name = turnName()): TurnHolder {
-  const holder = name === undefined ? undefined : readQueue(name).holder
-  if (holder === undefined) return 'nobody'
-  if (holder === UNKNOWN_HOLDER) return 'unknown'
-  const isOurs = hasDescriptor(
-    (path, pid) => pid === process.pid && readlinkSync(path) === `socket:[${holder}]`,
-  )
-  return isOurs ? 'this process' : 'another'
-}
-
-/** Original `Server.prototype.listen`, saved here because a cluster worker replaces it to track the application's servers. */
-// eslint-disable-next-line @typescript-eslint/unbound-method -- called with the server as `this` below
-const { listen } = Server.prototype
-
-function occupy(name: string): Promise<EndTurn | 'taken'> {
-  return new Promise((resolve) => {
-    const server = createServer((socket) => socket.destroy())
-    server.once('error', ({ code }: NodeJS.ErrnoException) =>
-      // If no abstract socket can be created, as with --permission, processes do not wait for each other.
-      resolve(code === 'EADDRINUSE' ? 'taken' : nothing),
-    )
-    server.once('listening', () => {
-      server.unref()
-      resolve(() => server.close())
-    })
-    try {
-      // Without `exclusive`, a worker of node:cluster would ask its primary to listen.
-      listen.call(server, { path: name, exclusive: true })
-      server.unref()
-    } catch {
-      resolve(nothing)
-    }
-  })
+  const sockets = socketsOf(loadForkHelper())
+  if (name === undefined || !sockets) return 'nobody'
+  const holder = new Holder(sockets, name)
+  try {
+    if (holder.look() !== 'own') return 'nobody'
+    return holder.pid === process.pid ? 'this process' : 'another'
+  } catch {
+    return 'nobody'
+  } finally {
+    holder.leave()
+  }
 }
 
 const nothing: EndTurn = () => undefined
 
-interface Place {
-  /** Name of the socket that is this process's place in the queue. It sorts behind the names of processes that came before. */
-  readonly name: string
-  readonly leave: () => void
+function socketsOf(loaded: ReturnType<typeof loadForkHelper>): SocketHelper | undefined {
+  const { helper } = { helper: undefined, ...loaded }
+  return helper?.listenAt && (helper as SocketHelper)
 }
 
-/** Joins the queue with a socket named by the current time, from the kernel's monotonic clock, which all processes share. */
-async function takePlace(name: string): Promise<Place | undefined> {
-  const place = `${name}/${Math.floor(monotonicMs() * 1000)
-    .toString()
-    .padStart(16, '0')}`
-  const leave = await occupy(place)
-  return leave === 'taken' ? undefined : { name: place, leave }
+/**
+ * The queue of waiting processes: numbered places, each a socket. The process at place 1 is next. A new process starts behind the
+ * last place, and moves forward while the place before it is free, so it cannot overtake another process.
+ */
+class Queue {
+  readonly #sockets: SocketHelper
+  readonly #name: string
+  #number = MOST_PLACES + 1
+  #place: HeldSocket | undefined
+
+  constructor(sockets: SocketHelper, name: string) {
+    this.#sockets = sockets
+    this.#name = name
+  }
+
+  /** @returns Whether this process is the next. */
+  advance(): boolean {
+    while (this.#number > 1) {
+      const next = this.#sockets.listenAt(`${this.#name}/${this.#number - 1}`)
+      if (!next) return false
+      this.leave()
+      this.#place = next
+      this.#number--
+    }
+    return true
+  }
+
+  leave(): void {
+    if (this.#place) this.#sockets.closeSocket(this.#place)
+  }
 }
 
-/** Finds out whether a process of this user holds a socket, once per socket, because it reads all their file descriptors. */
-class Holders {
-  #known: string | undefined
-  #suspect: string | undefined
-  #doubts = 0
+/** Asks the kernel who has the turn. */
+class Holder {
+  readonly #sockets: SocketHelper
+  readonly #name: string
+  #connection: HeldSocket | undefined
+
+  constructor(sockets: SocketHelper, name: string) {
+    this.#sockets = sockets
+    this.#name = name
+  }
+
+  /** The process that had the turn at the last look. */
+  pid: number | undefined
 
   /**
-   * Whether no process of this user holds the socket with this inode. Several checks in a row must agree, two of one inode or
-   * three of changing ones: the holder may have ended just before a check, or another user may bind the name anew.
+   * The kernel shows the credentials that the holder had when it called listen(2). They do not change when another program inherits
+   * the socket, such as one with the set-user-ID bit. Processes of this user listen with its effective user, which is part of the
+   * name. So nobody else counts, not even root.
+   *
+   * The connection is kept until the holder ends its turn: connections are never accepted, so a new one for each look would fill the
+   * holder's queue.
    */
-  isStranger(inode: string): boolean {
-    if (inode === this.#known) return false
-    const isOwn = hasDescriptor(
-      (path, pid) => readlinkSync(path) === `socket:[${inode}]` && isStartedByUser(pid),
-    )
-    if (isOwn) {
-      this.#known = inode
-      this.#doubts = 0
-      return false
-    }
-    this.#doubts += inode === this.#suspect ? 2 : 1
-    this.#suspect = inode
-    return this.#doubts >= 3
+  look(): 'own' | 'other' | 'nobody' {
+    if (this.#connection && this.#sockets.isConnected(this.#connection)) return 'own'
+    this.leave()
+    this.#connection = this.#sockets.connectTo(this.#name)
+    if (!this.#connection) return 'nobody'
+    const { pid, uid } = this.#sockets.peerOf(this.#connection)
+    this.pid = pid
+    return isOwnUser(uid) ? 'own' : 'other'
+  }
+
+  leave(): void {
+    if (this.#connection) this.#sockets.closeSocket(this.#connection)
+    this.#connection = undefined
   }
 }
 
-/** Whether the process's real user is ours. A program such as `su` runs as root, with the descriptors of its real user. */
-function isStartedByUser(pid: number): boolean {
-  const [, real] = /^Uid:\t(\d+)\t/m.exec(readKernelFile(`/proc/${pid}/status`) ?? '') ?? []
-  return real !== undefined && Number(real) === process.getuid?.()
-}
+const ALL_USERS = /^ *0 +0 +4294967295\n$/
 
-/** Used instead of an inode when `/proc/net/unix` is too long or shows several holders. It matches no process's socket. */
-const UNKNOWN_HOLDER = 'unknown'
-
-/** Line of `/proc/net/unix` for a listening stream socket. Captures its inode and its name, with `@` for each zero byte. */
-const BOUND_SOCKET = /^[\da-f]+: [\da-f]+ [\da-f]+ [\da-f]+ 0001 01 +(\d+) @(.*)$/
-
-/** Reads from `/proc/net/unix` the inode of the socket that stands for the turn, and the names of the sockets in the queue. */
-function readQueue(name: string): {
-  readonly holder: string | undefined
-  readonly places: readonly string[]
-} {
-  const turn = name.slice(1)
-  const places: string[] = []
-  const list = readSocketList()
-  if (list === undefined) return { holder: UNKNOWN_HOLDER, places }
-  let holder: string | undefined
-  for (const line of list.split('\n')) {
-    if (!line.includes(turn)) continue
-    const [, inode, padded = ''] = BOUND_SOCKET.exec(line) ?? []
-    const shown = padded.replace(/@+$/, '')
-    if (shown === turn) holder = holder === undefined ? inode : UNKNOWN_HOLDER
-    else if (shown.startsWith(`${turn}/`)) places.push(`\0${shown}`)
-  }
-  return { holder, places }
-}
-
-/** Reads `/proc/net/unix`. @returns `undefined` when it is too long; an empty text when it cannot be read. */
-function readSocketList(): string | undefined {
-  const buffer = Buffer.allocUnsafe(MOST_LIST_BYTES)
-  let length = 0
-  try {
-    const fd = openSync('/proc/net/unix', 'r')
-    try {
-      for (let count = -1; count !== 0 && length < MOST_LIST_BYTES; length += count)
-        count = readSync(fd, buffer, length, MOST_LIST_BYTES - length, null)
-    } finally {
-      closeSync(fd)
-    }
-  } catch {
-    return ''
-  }
-  return length < MOST_LIST_BYTES ? buffer.toString('latin1', 0, length) : undefined
+/** A user namespace shows all users that it does not map as one and the same. A process of that user cannot tell them from itself. */
+export function isOwnUser(
+  uid: number,
+  own = process.geteuid?.(),
+  read: ReadKernelFile = readKernelFile,
+): boolean {
+  if (uid !== own) return false
+  const unmapped = Number(read('/proc/sys/kernel/overflowuid') ?? 65_534)
+  return uid !== unmapped || ALL_USERS.test(read('/proc/self/uid_map') ?? '')
 }

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { messageOf, parseJson } from '../../base/globals'
 import { formatSize } from '../../base/size'
+import { epochMs } from '../../base/time'
 import { holdDirectory } from '../../files/directory'
 import { type ArtefactExtension, parseArtefactName, type ParsedName } from '../../files/names'
 import { SENT_FILE } from '../../files/sent-list'
@@ -75,6 +76,8 @@ export type RoundNews =
 
 /** Longest wait for another process that uploads from the same directory, ms. After it, the directory counts as busy. */
 const TURN_MS = 300
+/** While another process has its turn, only dumps older than this count for `maxBytes`, ms: younger ones it is about to upload. */
+const LONG_WAIT_MS = 600_000
 
 /** State that the functions of an upload round share. */
 interface Round extends RoundOrder {
@@ -109,13 +112,14 @@ export async function runRound(
         // Read the list of sent files again after the wait: another process may have sent some of them.
         const sent = sentOf(place, order.settings)
         failed ??= await sendAll(place, round, sent)
-        await makeRoom(place, round, sent, failed !== undefined)
       }
-      const end = await within(directory, (place) => {
-        if (order.settings.deleteAfterUpload) deleteReported({ directory, place }, order.settings)
-        return inTurn({ directory, place }, round, send)
+      await within(directory, async (path) => {
+        const place = { directory, place: path }
+        if (order.settings.deleteAfterUpload) deleteReported(place, order.settings)
+        const end = await inTurn(place, round, send)
+        isBusy ||= end === 'busy'
+        await makeRoom(place, round, failed ? Infinity : end === 'busy' ? epochMs() - LONG_WAIT_MS : 0)
       })
-      isBusy ||= end === 'busy'
     }
     return failed ?? { type: isBusy ? 'busy' : 'done', hasAnswered: round.hasAnswered }
   } catch (error) {
@@ -141,7 +145,7 @@ async function within<T>(directory: string, work: (place: string) => Promise<T>)
   }
 }
 
-/** Runs `work` while no other process uploads from or deletes in the directory. If the process dies, the kernel ends its turn. */
+/** Runs `work` while no other process uploads from the directory. If the process dies, the kernel ends its turn. */
 async function inTurn(
   place: Place,
   round: Round,
@@ -205,7 +209,7 @@ function sentOf({ place }: Place, { endpoint = '', bucket, prefix }: UploadSetti
 function turnName(place: string): string | undefined {
   if (process.platform !== 'linux') return undefined
   const { dev, ino } = statSync(place)
-  return `\0cpu-memory-monitor/${process.geteuid?.()}/s3/${dev}:${ino}`
+  return `cpu-memory-monitor/${process.geteuid?.()}/s3/${dev}:${ino}`
 }
 
 async function sendOne({ name }: Waiting, place: Place, round: Round, sent: SentList): Promise<void> {
@@ -337,14 +341,16 @@ function sentenceOf({ makeup, why: { kind } }: Pick<Sidecar, 'makeup' | 'why'>):
 
 /**
  * Deletes the oldest unsent dump files while they exceed `maxBytes`. Files that S3 rejects count; if uploads fail, all that wait
- * count.
+ * count. Needs no turn: two processes choose the same files, and the second one finds nothing to delete.
+ *
+ * @param beforeMs - Dumps that were started before this time count too.
  */
-async function makeRoom(place: Place, round: Round, sent: SentList, isFailed: boolean): Promise<void> {
+async function makeRoom(place: Place, round: Round, beforeMs: number): Promise<void> {
   const { settings, done, early, tell } = round
   if (early.aborted) return
-  const unsent = await listUnsent(place, round, sent, ['unsendable'])
+  const unsent = await listUnsent(place, round, sentOf(place, settings), ['unsendable'])
   const stays = ({ name }: Waiting): boolean =>
-    isFailed || done.get(join(place.directory, name.artefact)) === 'unsendable'
+    name.startedAtMs < beforeMs || done.get(join(place.directory, name.artefact)) === 'unsendable'
   for (const { name } of chooseOverflow(unsent.filter(stays), settings.maxBytes)) {
     const stats = lstatSync(join(place.place, name.artefact), { throwIfNoEntry: false })
     if (stats && deleteArtefact(place.place, name, stats))

@@ -7,12 +7,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test, type TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { type EndTurn, takeTurn, turnHolder, turnName } from '../../../src/system/turn'
+import { Worker } from 'node:worker_threads'
+// Built: only from there is the helper found, which asks the kernel.
+import { type EndTurn, isOwnUser, takeTurn, turnHolder, turnName } from '../../../dist/system/turn.js'
 import { compileTo, noCompiler } from '../../harness/compiler'
 
 const LONG_MS = Number(process.env['CLUSTER_PATIENCE_MS'] ?? 60_000)
 let names = 0
-const newName = () => `\0cmm-test/${process.pid}/${++names}`
+const newName = () => `cmm-test/${process.pid}/${++names}`
 const never = () => new AbortController().signal
 
 async function taken(name: string): Promise<EndTurn> {
@@ -23,9 +25,8 @@ async function taken(name: string): Promise<EndTurn> {
 
 /** A program that loads the code under test, and what it does then. */
 function program(action: string): readonly string[] {
-  const file = join(__dirname, '../../../src/system/turn.ts')
-  const load = `const { takeTurn } = require('tsx/cjs/api').require(${JSON.stringify(file)}, ${JSON.stringify(__filename)})`
-  return ['-e', `${load}; ${action}`]
+  const file = require.resolve('../../../dist/system/turn.js')
+  return ['-e', `const { takeTurn } = require(${JSON.stringify(file)}); ${action}`]
 }
 
 const termsOf = (name: string) =>
@@ -33,20 +34,11 @@ const termsOf = (name: string) =>
 
 /** Another process that has the name of the turn. */
 async function holder(t: TestContext, name: string, uid?: number, how = ''): Promise<ChildProcess> {
-  const args = [join(__dirname, 'programs/holds-a-name.js'), name.slice(1), uid ? String(uid) : '', how]
+  const args = [join(__dirname, 'programs/holds-a-name.js'), name, uid ? String(uid) : '', how]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   t.after(() => child.kill('SIGKILL'))
   await once(child.stdout, 'data')
   return child
-}
-
-/** A line of the list for each takes 160 bytes: more than a look reads. */
-const SOCKETS = 8000
-
-function noRoom(): string | false {
-  const [, , hard = '0'] =
-    /^Max open files +(\S+) +(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
-  return Number(hard) < SOCKETS + 100 && `a process may have no ${SOCKETS} sockets here`
 }
 
 /** Names that show as a line of their own, by which a socket of this process is the turn. */
@@ -56,58 +48,46 @@ async function forgedLines(t: TestContext, name: string): Promise<string[]> {
   await once(server, 'listening')
   const { fd } = (server as unknown as { _handle: { fd: number } })._handle
   const [inode] = /\d+/.exec(readlinkSync(`/proc/self/fd/${fd}`)) ?? []
-  const line = `0000000000000001: 00000002 00000000 00010000 0001 01 ${inode} @${name.slice(1)}`
+  const line = `0000000000000001: 00000002 00000000 00010000 0001 01 ${inode} @${name}`
   return Array.from({ length: 12 }, (_, number) => `${number}\n${line}`)
 }
 
-/** Ways to occupy a name. In each the list does not show that it is another user's. */
+/** Ways to occupy a name by a socket that is no plain one. */
 const SOCKETS_OF_OTHERS = {
+  bound: 'does not listen',
   connected: 'is connected instead of listening',
+  full: 'has no room for a connection',
   handed: 'a program with the set-user-ID bit keeps',
 }
 
-/** Another user who has the name of the turn in that way. */
+/** Another user who has these names in that way. */
 async function occupied(
   t: TestContext,
-  name: string,
+  names: readonly string[],
   how: keyof typeof SOCKETS_OF_OTHERS,
 ): Promise<ChildProcess> {
   const directory = mkdtempSync(join(tmpdir(), 'occupies-'))
   t.after(() => rmSync(directory, { recursive: true }))
   chmodSync(directory, 0o755)
-  const file = join(directory, 'occupies-a-name')
-  compileTo(file, join(__dirname, 'programs/occupies-a-name.c'))
+  const file = join(directory, 'occupies-names')
+  compileTo(file, join(__dirname, 'programs/occupies-names.c'))
   chmodSync(file, 0o4755)
   const plain = join(directory, 'plain')
   copyFileSync(file, plain)
   chmodSync(plain, 0o755)
-  const args = [name.slice(1), '65534', String(await lengthOf(name)), how, file]
-  const child = spawn(plain, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(plain, ['65534', how, file, ...names], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.after(() => child.kill('SIGKILL'))
   await once(child.stdout, 'data')
   return child
 }
 
-/** Length that this Node gives to the name of a socket: the list shows an `@` for each zero. */
-async function lengthOf(name: string): Promise<number> {
-  const server = createServer().listen(name)
-  await once(server, 'listening')
-  const shown = readFileSync('/proc/net/unix', 'latin1')
-    .split('\n')
-    .map((line) => line.slice(line.indexOf('@')))
-    .find((each) => each.startsWith(`@${name.slice(1)}`))
-  server.close()
-  await once(server, 'close')
-  return shown?.length ?? 0
-}
-
-/** Names of the places in the queue for a turn. */
+/** Names of the places in the queue for a turn that are occupied. */
 function placesFor(name: string): string[] {
-  const place = `@${name.slice(1)}/`
+  const place = `@${name}/`
   return readFileSync('/proc/net/unix', 'latin1')
     .split('\n')
     .filter((line) => line.includes(place))
-    .map((line) => line.slice(line.indexOf(place)).replace(/@+$/, ''))
+    .map((line) => line.slice(line.indexOf(place)))
 }
 
 const isLinux = process.platform === 'linux' || 'abstract Unix sockets are of Linux'
@@ -145,10 +125,10 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
     assert.equal(turnHolder(other), 'another')
   })
 
-  test('does not show it where the list may be forged', async (t) => {
+  test('is not shown as had by another user', { skip: isRoot === true ? false : isRoot }, async (t) => {
     const name = newName()
-    await holder(t, [name, ...(await forgedLines(t, name))].join('\t'))
-    assert.equal(turnHolder(name), 'unknown')
+    await holder(t, name, 65_534)
+    assert.equal(turnHolder(name), 'nobody')
   })
 
   test('is for who came first, and who comes when it is free does not overtake those who wait', async () => {
@@ -192,11 +172,13 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
     { skip: isRoot === true ? false : isRoot },
     async (t) => {
       const name = newName()
-      await holder(t, `${name}/0000000000000001`, 65_534)
+      await holder(t, `${name}/1`, 65_534)
       const end = await taken(name)
       const next = taken(name)
       end()
-      ;(await next)()
+      const endNext = await next
+      assert.equal(await takeTurn({ name, longestMs: 250, early: never() }), undefined, 'it is its own turn')
+      endNext()
     },
   )
 
@@ -212,7 +194,7 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
     const neighbour = spawn(process.execPath, program(takes), { stdio: ['ignore', 'pipe', 'inherit'] })
     t.after(() => neighbour.kill('SIGKILL'))
     await once(neighbour.stdout, 'data')
-    // Longer than it waits for a name that is taken, and that the list does not show.
+    // Longer than it waits for a name that is taken by nobody of this user.
     assert.equal(await takeTurn({ name, longestMs: 2500, early: never() }), undefined)
     const next = taken(name)
     neighbour.kill('SIGKILL')
@@ -240,38 +222,79 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
   )
 
   test(
-    'cannot be had by another user who writes into the list of sockets that this user has it',
+    'cannot be had by another user who takes the name from a neighbour that ends',
     { skip: isRoot === true ? false : isRoot },
     async (t) => {
-      for (const held of ['', '/0000000000000001']) {
-        const name = newName()
-        // The list has the order of a hash: some of the lines come before that of the name itself.
-        await holder(t, [name + held, ...(await forgedLines(t, name))].join('\t'), 65_534)
-        assert.ok(await takeTurn({ name, longestMs: 5000, early: never() }), `holds ${held || 'the turn'}`)
-      }
+      const name = newName()
+      const neighbour = await holder(t, name)
+      // Tries again every ms.
+      await holder(t, name, 65_534)
+      const next = taken(name)
+      neighbour.kill('SIGKILL')
+      ;(await next)()
     },
   )
+
+  test('ends with the thread that has it', async () => {
+    const name = newName()
+    const takes = `takeTurn(${termsOf(name)}).then(() => require('node:worker_threads').parentPort.postMessage('taken'))`
+    const [, code = ''] = program(`${takes}; setInterval(() => {}, 1000)`)
+    const thread = new Worker(code, { eval: true })
+    await once(thread, 'message')
+    assert.equal(await takeTurn({ name, longestMs: 250, early: never() }), undefined)
+    const next = taken(name)
+    await thread.terminate()
+    ;(await next)()
+  })
+
+  test('of a neighbour whose thread stands still is waited for, by more than the queue has places for', async (t) => {
+    const name = newName()
+    const takes = `takeTurn(${termsOf(name)}).then(() => { console.log('taken'); for (;;); })`
+    const neighbour = spawn(process.execPath, program(takes), { stdio: ['ignore', 'pipe', 'inherit'] })
+    t.after(() => neighbour.kill('SIGKILL'))
+    await once(neighbour.stdout, 'data')
+    const waits = Array.from({ length: 40 }, () => takeTurn({ name, longestMs: 1500, early: never() }))
+    assert.deepEqual(new Set(await Promise.all(waits)), new Set([undefined]))
+  })
 
   test(
-    'is ignored where other users have made the list of sockets longer than a look reads',
-    { skip: isRoot === true ? noRoom() : isRoot },
+    'cannot be had by another user who writes into the list of sockets that this user has it',
+    { skip: isRoot === true ? noCompiler : isRoot },
     async (t) => {
       const name = newName()
-      await holder(t, name, 65_534, String(SOCKETS))
-      assert.ok(await takeTurn({ name, longestMs: 5000, early: never() }))
+      // The list has the order of a hash: some of the lines come before that of the name itself.
+      await holder(t, (await forgedLines(t, name)).join('\t'), 65_534)
+      await occupied(t, [name], 'connected')
+      assert.ok(await takeTurn({ name, longestMs: LONG_MS, early: never() }))
     },
   )
 
-  for (const how of ['connected', 'handed'] as const)
+  for (const [how, what] of Object.entries(SOCKETS_OF_OTHERS) as [keyof typeof SOCKETS_OF_OTHERS, string][])
     test(
-      `cannot be had by another user whose socket ${SOCKETS_OF_OTHERS[how]}`,
+      `cannot be had by another user whose socket ${what}`,
       { skip: isRoot === true ? noCompiler : isRoot },
       async (t) => {
         const name = newName()
-        await occupied(t, name, how)
-        assert.ok(await takeTurn({ name, longestMs: LONG_MS, early: never() }))
+        await occupied(t, [name], how)
+        // As short as an upload waits, and as long as a dump does.
+        for (const longestMs of [300, LONG_MS]) assert.ok(await takeTurn({ name, longestMs, early: never() }))
       },
     )
+
+  test(
+    'is had soon where another user has all places, whatever his sockets do',
+    { skip: isRoot === true ? noCompiler : isRoot },
+    async (t) => {
+      const name = newName()
+      const places = Array.from({ length: 100 }, (_, number) => `${name}/${number}`)
+      await occupied(t, places, 'connected')
+      const end = await taken(name)
+      assert.equal(await takeTurn({ name, longestMs: 250, early: never() }), undefined, 'it is his own turn')
+      const next = [taken(name), taken(name)].map(async (one) => (await one)())
+      end()
+      await Promise.all(next)
+    },
+  )
 
   test('is not waited for any more when the waiting is ended early', async (t) => {
     const name = newName()
@@ -318,6 +341,26 @@ describe('the name of a turn', { skip: isLinux === true ? false : isLinux }, () 
     const nameIn = namesIn(t, ['shop', 'mail'])
     assert.ok(nameIn('shop'))
     assert.notEqual(nameIn('mail'), nameIn('shop'))
+  })
+})
+
+describe('the user of a socket', () => {
+  const readerOf = (map: string) => (path: string) => (path.endsWith('uid_map') ? map : '65534\n')
+  const all = readerOf('         0          0 4294967295\n')
+  const some = readerOf('         0     100000      65536\n')
+
+  test('is this one when the numbers are the same', () => {
+    assert.deepEqual(
+      [isOwnUser(1000, 1000, some), isOwnUser(65_534, 65_534, all), isOwnUser(0, 0, some)],
+      [true, true, true],
+    )
+  })
+
+  test('is another when they are not, for root too, and where the number is that of all who have none', () => {
+    assert.deepEqual(
+      [isOwnUser(0, 1000, all), isOwnUser(1000, 0, all), isOwnUser(65_534, 65_534, some)],
+      [false, false, false],
+    )
   })
 })
 

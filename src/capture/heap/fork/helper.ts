@@ -124,8 +124,38 @@ export interface GcTimeHelper {
   gcTimeMs(): number
 }
 
+/** A Unix socket that the native helper holds. It is closed when the thread that opened it ends, at the latest. */
+export interface HeldSocket {
+  readonly isHeldSocket?: never
+}
+
+/**
+ * Abstract Unix sockets, by which processes take turns. No call blocks; any thread may call them. A name has 1 to 107 bytes, without
+ * the leading zero byte.
+ */
+export interface SocketHelper {
+  /**
+   * Binds the name and listens. Connections are never accepted.
+   *
+   * @returns `undefined` when another socket has the name.
+   * @throws An `Error` with `errno` when such a socket cannot be made.
+   */
+  listenAt(name: string): HeldSocket | undefined
+  /**
+   * @returns `undefined` when no socket of that name listens, or its queue of connections is full.
+   * @throws An `Error` with `errno` when such a socket cannot be made.
+   */
+  connectTo(name: string): HeldSocket | undefined
+  /** Whether the listening socket at the other end of a connection is still open. */
+  isConnected(socket: HeldSocket): boolean
+  /** The process that listens at the other end of a connection, and its effective user, when it called listen(2). */
+  peerOf(socket: HeldSocket): { readonly pid: number; readonly uid: number }
+  /** Idempotent. */
+  closeSocket(socket: HeldSocket): void
+}
+
 /** The native helper, an addon in C: see `src/native/fork-helper.h`. */
-export interface ForkHelper extends Partial<HeapLimitHelper>, Partial<GcTimeHelper> {
+export interface ForkHelper extends Partial<HeapLimitHelper>, Partial<GcTimeHelper>, Partial<SocketHelper> {
   /**
    * Finds the memory that V8 keeps out of forks, so that the next `fork` does not have to. This takes as long as the fork
    * itself, so call it shortly before, on a thread other than the main thread.

@@ -4,6 +4,6 @@ require('node:fs').writeFileSync(process.argv[2], String(process.pid))
 const { takeTurn, turnName } = require('../../../../dist/system/turn.js')
 
 takeTurn({ longestMs: 60_000, early: new AbortController().signal }).then(() =>
-  console.log(JSON.stringify({ turn: turnName().slice(1) })),
+  console.log(JSON.stringify({ turn: turnName() })),
 )
 setInterval(() => {}, 1000)

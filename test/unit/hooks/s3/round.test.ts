@@ -1,17 +1,22 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
+// Built: only from there is the helper found, by which neighbours take turns.
+import { runRound } from '../../../../dist/hooks/s3/round.js'
+import { takeTurn } from '../../../../dist/system/turn.js'
 import { readSent } from '../../../../src/files/sent-list'
 import { resolveUploadOptions } from '../../../../src/hooks/s3/options'
-import { type RoundEnd, type RoundNews, type RoundOrder, runRound } from '../../../../src/hooks/s3/round'
+import type { RoundEnd, RoundNews, RoundOrder } from '../../../../src/hooks/s3/round'
 import { findPeers } from '../../../../src/hooks/s3/store'
 import { leave } from '../../../e2e/hooks/bucket'
 import { scratch } from '../../files/scratch'
+
+const noTurns = process.platform !== 'linux' && 'turns are of Linux'
 
 describe('a round', () => {
   it('goes on after an artefact that a proxy does not take, and reports that one once', async (t) => {
@@ -166,6 +171,55 @@ describe('a round', () => {
       files.map((file) => existsSync(file)),
       [false, true, true, true],
     )
+  })
+})
+
+describe('while a neighbour has the turn', { skip: noTurns }, () => {
+  for (const [what, firstMs] of [
+    ['what has waited for long is kept within the bytes', 1000],
+    ['what has come of late stays, because the neighbour sends it', Date.now()],
+  ] as const)
+    it(what, async (t) => {
+      const directory = scratch(t)
+      const files = [0, 1, 2].map((ms) =>
+        join(directory, leave(directory, { ms: firstMs + ms, bytes: 1000 })),
+      )
+      const { dev, ino } = statSync(directory)
+      const name = `cpu-memory-monitor/${process.geteuid?.()}/s3/${dev}:${ino}`
+      const endTurn = await takeTurn({ name, longestMs: 0, early: new AbortController().signal })
+      const s3 = await bucketOf(t, { maxBytes: 2000 })
+      const { end, news } = await s3.round([directory])
+      assert.equal(end.type, 'busy')
+      const isKept = files.map((file) => existsSync(file))
+      assert.deepEqual(isKept, [firstMs !== 1000, true, true])
+      assert.deepEqual(
+        news.map(textOf),
+        firstMs === 1000 ? [`${files[0]} was deleted unsent: more than 2KB wait`] : [],
+      )
+      assert.deepEqual(s3.requests, [])
+      endTurn?.()
+      assert.equal(
+        (await s3.round([directory])).news.length,
+        isKept.filter(Boolean).length,
+        'then they are sent',
+      )
+    })
+
+  it('two processes that make room at once delete what one of them would', async (t) => {
+    const directory = scratch(t)
+    const files = Array.from({ length: 12 }, (_, ms) =>
+      join(directory, leave(directory, { ms: 1000 + ms, bytes: 1000 })),
+    )
+    const s3 = await bucketOf(t, { maxBytes: 4000 })
+    s3.refuse = () => [503, '']
+    const rounds = await Promise.all([1, 2, 3].map(() => s3.round([directory])))
+    assert.deepEqual(
+      files.map((file) => existsSync(file)),
+      files.map((_, index) => index >= 8),
+    )
+    const told = rounds.flatMap(({ news }) => news.map(textOf))
+    assert.deepEqual(new Set(told).size, told.length, 'each is told once')
+    assert.equal(told.length, 8)
   })
 })
 

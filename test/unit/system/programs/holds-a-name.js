@@ -1,22 +1,24 @@
-// Occupies abstract Unix sockets until it is killed, as the user of the second argument. With `anew` as the third it gives the name
-// back and takes it again all the time; with a number it occupies so many names beside, of the longest kind.
-const net = require('node:net')
+// Occupies abstract Unix sockets until it is killed, as the user of the second argument. With `anew` as the third it gives each name
+// back and takes it again all the time.
+const { helper } = require('../../../../dist/capture/heap/fork/helper.js').loadForkHelper()
 const [joined, uid, how] = process.argv.slice(2)
-const names = joined.split('\t')
-const LONGEST_NAME = 100
-for (let number = 0; number < Number(how); number++)
-  names.push(`${process.pid}/${number}`.padEnd(LONGEST_NAME, 'x'))
 if (uid) process.setuid(Number(uid))
-let missing = names.length
 
-function hold(name, isFirst) {
-  const server = net.createServer()
-  // Another process has it.
-  server.on('error', () => setTimeout(hold, 1, name, false))
-  server.listen(`\0${name}`, () => {
-    if (isFirst && --missing === 0) console.log('held')
-    if (how === 'anew') setTimeout(() => server.close(() => hold(name, false)), 30)
-  })
+// Kept: a socket that is lost is closed.
+const held = new Map()
+
+function hold(name) {
+  const socket = helper.listenAt(name)
+  held.set(name, socket)
+  // Without one another process has it.
+  if (!socket) return setTimeout(hold, 1, name)
+  if (how !== 'anew') return
+  setTimeout(() => {
+    helper.closeSocket(socket)
+    hold(name)
+  }, 30)
 }
 
-for (const name of names) hold(name, true)
+for (const name of joined.split('\t')) hold(name)
+setInterval(() => held, 1000)
+console.log('held')

@@ -9,7 +9,8 @@ import { scratch } from '../../../../harness/program'
 import { installLibrary, repository } from '../../package-copy'
 
 const FUNCTIONS =
-  'survey fork isForkedChild armHeapLimit prepareHeapLimit disarmHeapLimit threadsAvailable watchGc unwatchGc gcTimeMs wait exitCodes'
+  'survey fork isForkedChild armHeapLimit prepareHeapLimit disarmHeapLimit threadsAvailable watchGc unwatchGc ' +
+  'gcTimeMs wait listenAt connectTo isConnected peerOf closeSocket exitCodes'
 const BINARY = `fork-helper.napi.${readLibc()}.node`
 const OWN_BINARY = path.join('prebuilds', `linux-${process.arch}`, BINARY)
 
