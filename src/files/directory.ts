@@ -13,7 +13,7 @@ const MAX_LINKS = 40
 /**
  * Creates a directory, and those above it, if it is missing: each for its owner only. Idempotent.
  *
- * @throws The file system's error, or one that names a symbolic link of another user.
+ * @throws The file system's error, or one that names a symbolic link that another user may have put there.
  */
 export function makeDirectory(directory: string): void {
   const path = resolve(directory)
@@ -34,7 +34,7 @@ export interface HeldDirectory {
  * Holds an existing directory. The owner of a level above it can put a symbolic link in its place at any moment, and what is then
  * created or deleted by its name is created or deleted wherever the link leads.
  *
- * @throws The file system's error, or one that names a symbolic link of another user.
+ * @throws The file system's error, or one that names a symbolic link that another user may have put there.
  */
 export function holdDirectory(directory: string): HeldDirectory {
   const isPossible = process.platform === 'linux' && isAbsolute(directory) && canReachDescriptors()
@@ -72,7 +72,7 @@ function canReachDescriptors(): boolean {
 /**
  * One level at a time, each held by a descriptor: between two calls by path, a user who can write in one of the levels could
  * put a symbolic link in the way, and root would create directories wherever it leads. For the same reason, a link of another
- * user is not followed.
+ * user is not followed, nor one in a directory where another user can rename.
  *
  * @param canBeMade - Create what is missing.
  * @returns A descriptor of the directory.
@@ -125,16 +125,28 @@ function enter(above: Level, { name, canBeMade }: Name): Level | { readonly targ
     if (stats.isDirectory()) return { fd, path }
     fs.closeSync(fd)
     if (!stats.isSymbolicLink()) throw new Error(`ENOTDIR: ${path} is not a directory`)
+    if (isAnothers(stats)) throw new Error(`${path} is a symbolic link of another user`)
+    refuseExchange(above, path)
     const target = fs.readlinkSync(reached)
-    // Looked at again: the link that was read must be the one that was checked.
-    if (isAnothers(stats) || fs.lstatSync(reached).ino !== stats.ino)
-      throw new Error(`${path} is a symbolic link of another user`)
+    // Looked at again: in a sticky directory another user can put a link of his in the place of one that its owner has just removed.
+    if (fs.lstatSync(reached).ino !== stats.ino) throw new Error(`${path} was replaced while it was read`)
     return { target }
   } catch (error) {
     // The path as the operator knows it.
     if (error instanceof Error) error.message = error.message.replace(reached, path)
     throw error
   }
+}
+
+/**
+ * A link is read by its name. Whoever can rename in its directory can exchange it for another and back, faster than any two looks at
+ * it, so that one link is examined and another one read.
+ */
+function refuseExchange(above: Level, path: string): void {
+  const uid = process.geteuid?.()
+  const why = uid === undefined ? undefined : whyOpen(fs.fstatSync(above.fd), uid)
+  if (why === undefined) return
+  throw new Error(`${path} is a symbolic link that others can exchange: ${above.path} ${why}`)
 }
 
 function openLevel(path: string, canBeMade: boolean): number {

@@ -232,7 +232,15 @@ export function writeSidecar(sidecarFd: number, sidecar: Sidecar): void {
  * @returns The name given.
  */
 export function giveFinalName(partial: PartialArtefact, sidecarFd: number, sidecar: Sidecar): string {
-  const { directory, fileName, otherNames, partialMark, sidecarMark } = partial
+  return within(partial.directory, (place) => giveFinalNameIn(place, partial, sidecarFd, sidecar))
+}
+
+function giveFinalNameIn(
+  directory: string,
+  { fileName, otherNames, partialMark, sidecarMark }: PartialArtefact,
+  sidecarFd: number,
+  sidecar: Sidecar,
+): string {
   const from = join(directory, partialName(fileName))
   return withFirstFree([fileName, ...otherNames], (name) => {
     if (name === fileName) {
@@ -271,9 +279,13 @@ export function findPublished({
 
 /** Removes what {@link createPartial} made, and only that. The sidecar of a finished artefact stays. Never throws. */
 export function removePartial({ directory, fileName, partialMark, sidecarMark }: PartialArtefact): void {
-  removeMarked(join(directory, partialName(fileName)), partialMark)
-  if (!bears(join(directory, fileName), partialMark))
-    removeMarked(join(directory, sidecarName(fileName)), sidecarMark)
+  ignoringErrors(() =>
+    within(directory, (place) => {
+      removeMarked(join(place, partialName(fileName)), partialMark)
+      if (!bears(join(place, fileName), partialMark))
+        removeMarked(join(place, sidecarName(fileName)), sidecarMark)
+    }),
+  )
 }
 
 /** Whether the file that {@link createPartial} made still has its name. */

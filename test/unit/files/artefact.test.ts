@@ -551,6 +551,25 @@ test('nothing is created where a link of another user leads', (t) => {
   assert.deepEqual(readdirSync(elsewhere), [])
 })
 
+test('a directory that is exchanged as the artefact is named: it gets its name in the one that was opened', async (t) => {
+  if (process.platform !== 'linux') return t.skip('directories are held through /proc')
+  const [parent, elsewhere] = [scratch(t), scratch(t)]
+  const [directory, aside] = [join(parent, 'dumps'), join(parent, 'aside')]
+  mkdirSync(directory)
+  const artefact = written(directory)
+  const link = fs.linkSync.bind(fs)
+  const mocked = t.mock.method(fs, 'linkSync', (...args: Parameters<typeof link>) => {
+    renameSync(directory, aside)
+    for (const name of readdirSync(aside)) writeFileSync(join(elsewhere, name), 'precious')
+    symlinkSync(elsewhere, directory)
+    link(...args)
+  })
+  await artefact.publish(HOW)
+  assert.equal(mocked.mock.callCount(), 1)
+  assert.deepEqual(readdirSync(aside).sort(), [NAMES.final, NAMES.sidecar])
+  assert.deepEqual(readdirSync(elsewhere).sort(), [NAMES.sidecar, NAMES.partial])
+})
+
 test('nothing is created while the process acts for another user, who could read it', (t) => {
   if (process.getuid?.() !== 0) return t.skip('only root can act for another user')
   const directory = scratch(t)

@@ -18,6 +18,7 @@ import { hostname } from 'node:os'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import {
+  holdDirectory,
   makeDirectory,
   modeForOthers,
   readDisk,
@@ -88,6 +89,46 @@ test('nothing is created behind a symlink of another user', { skip: !isRoot && '
   })
   assert.deepEqual(readdirSync(join(directory, 'real')), [])
 })
+
+/** Directories that hold a link of root's, and whether another user can exchange it there. */
+const HOLDERS: readonly (readonly [string, number, number, number, RegExp | undefined])[] = [
+  ['of root', 0o755, 0, 0, undefined],
+  ['of root, sticky and writable for all, as /tmp', 0o1777, 0, 0, undefined],
+  ["another user's", 0o755, OTHER_UID, OTHER_UID, /belongs to the user 54321$/],
+  ["another user's, and sticky", 0o1777, OTHER_UID, OTHER_UID, /belongs to the user 54321$/],
+  ['writable for all', 0o777, 0, 0, /is writable for all users and has no sticky bit$/],
+  ['writable for a group', 0o775, 0, OTHER_UID, /is writable for the group 54321 and has no sticky bit$/],
+]
+
+for (const [what, bits, uid, gid, expected] of HOLDERS) {
+  const skip = !isRoot && 'only root can give a directory away'
+  test(`a link in a directory ${what}: ${expected ? 'refused' : 'followed'}`, { skip }, (t) => {
+    const directory = scratch(t)
+    const [holder, real] = [join(directory, 'holder'), join(directory, 'real')]
+    for (const each of [holder, real]) mkdirSync(each)
+    const link = join(holder, 'current')
+    symlinkSync(real, link)
+    chownSync(holder, uid, gid)
+    chmodSync(holder, bits)
+    const why = whyNotWritable(join(link, 'dumps'))
+    assert.deepEqual(readdirSync(real), expected ? [] : ['dumps'])
+    if (expected === undefined) return void assert.equal(why, undefined)
+    assert.ok(why?.startsWith(`${link} is a symbolic link that others can exchange: ${holder} `), why)
+    assert.match(why, expected)
+    assert.throws(() => holdDirectory(link), { message: why })
+  })
+}
+
+test(
+  "another user's directory without a link on the way is entered",
+  { skip: !isRoot && 'needs root' },
+  (t) => {
+    const directory = join(scratch(t), 'theirs')
+    mkdirSync(directory)
+    chownSync(directory, OTHER_UID, OTHER_UID)
+    assert.equal(whyNotWritable(join(directory, 'dumps')), undefined)
+  },
+)
 
 test('no descriptor stays open, whether the directory can be made or not', (t) => {
   const directory = scratch(t)
