@@ -326,10 +326,33 @@ function whyOpen(stats: fs.Stats, uid: number): string | undefined {
   // In a sticky directory only the owner of a file, of the directory, and root can rename or delete it.
   if (stats.isSymbolicLink() || (stats.mode & STICKY) !== 0) return undefined
   if ((stats.mode & OTHERS_WRITE) !== 0) return 'is writable for all users and has no sticky bit'
-  // A group numbered as its owner is that user's private group by convention; group 0 is root's.
-  const isPrivate = stats.gid === stats.uid || stats.gid === 0
-  const isOpen = (stats.mode & GROUP_WRITES) !== 0 && !isPrivate
+  const isOpen = (stats.mode & GROUP_WRITES) !== 0 && !isPrivate(stats.gid, stats.uid)
   return isOpen ? `is writable for the group ${stats.gid} and has no sticky bit` : undefined
+}
+
+/**
+ * Whether a group has the owner as its one member. By convention the private group of a user has his number; it is not taken for one
+ * when /etc names another member. Group 0 is nobody's: on OpenShift the users of all containers are in it.
+ */
+function isPrivate(gid: number, uid: number): boolean {
+  if (gid !== uid || gid === 0) return false
+  const users = readTable('/etc/passwd')
+  const owners = users.filter(([, , id]) => id === `${uid}`).map(([name]) => name)
+  const [, , , members = ''] = readTable('/etc/group').find(([, , id]) => id === `${gid}`) ?? []
+  const isAlsoOf = users.some(([, , id, group]) => group === `${gid}` && id !== `${uid}`)
+  return !isAlsoOf && members.split(',').every((name) => name === '' || owners.includes(name))
+}
+
+/** passwd(5) and group(5): fields between colons. */
+function readTable(file: string): string[][] {
+  try {
+    return fs
+      .readFileSync(file, 'utf8')
+      .split('\n')
+      .map((line) => line.split(':'))
+  } catch {
+    return []
+  }
 }
 
 /** The file system of a directory, as far as a dump depends on it. */

@@ -320,7 +320,7 @@ const NOBODY = 65534
 const LEVELS: readonly (readonly [string, number, number, number, RegExp | undefined])[] = [
   ['own, for the owner only', 0o700, 0, 0, undefined],
   ['readable for all', 0o755, 0, 0, undefined],
-  ['writable for its private group', 0o775, 0, 0, undefined],
+  ['writable for group 0', 0o775, 0, 0, /is writable for the group 0 and has no sticky bit/],
   ['writable for another group', 0o775, 0, NOBODY, /is writable for the group 65534/],
   ['sticky and writable for all, as /tmp', 0o1777, 0, 0, undefined],
   ['writable for all without the sticky bit', 0o777, 0, 0, /is writable for all users and has no sticky bit/],
@@ -344,6 +344,32 @@ for (const [what, bits, uid, gid, expected] of LEVELS) {
       else assert.equal(found, undefined)
       if (expected) assert.ok(found?.startsWith(level))
     }
+  })
+}
+
+for (const [what, users, groups, isNamed] of [
+  ['nobody else is in', 'service:x:54321:54321:::', 'service:x:54321:', false],
+  ['only the owner is in', 'service:x:54321:54321:::', 'service:x:54321:service', false],
+  ['/etc does not know', 'root:x:0:0:::', 'root:x:0:', false],
+  ['another user is in', 'service:x:54321:54321:::', 'service:x:54321:service,other', true],
+  ['another user has as his first', 'service:x:54321:54321:::\nother:x:7:54321:::', 'service:x:54321:', true],
+] as const) {
+  const skip = !isRoot && 'only root can give a directory away'
+  const named = isNamed ? 'named' : 'no word of it'
+  test(`a level that is writable for a group of its owner's number that ${what}: ${named}`, { skip }, (t) => {
+    const level = join(scratch(t), 'level')
+    mkdirSync(level)
+    chownSync(level, OTHER_UID, OTHER_UID)
+    chmodSync(level, 0o775)
+    const read = fs.readFileSync.bind(fs) as (path: unknown, ...rest: unknown[]) => unknown
+    t.mock.method(fs, 'readFileSync', (path: unknown, ...rest: unknown[]) => {
+      if (path === '/etc/passwd') return users
+      return path === '/etc/group' ? groups : read(path, ...rest)
+    })
+    t.mock.method(process, 'geteuid', () => OTHER_UID)
+    const found = whoCanTamper(level)
+    if (isNamed) assert.match(found ?? '', /is writable for the group 54321/)
+    else assert.equal(found, undefined)
   })
 }
 
