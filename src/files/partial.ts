@@ -85,11 +85,15 @@ export function createPartial(
   if (parseArtefactName(fileName)?.part !== 'artefact')
     throw new RangeError(`${fileName} is not the name of an artefact`)
   refuseBorrowedUser()
-  const random = Array.from({ length: RANDOM_NUMBERS }, () => randomInt(PLAIN_NUMBERS.length + 2, MAX_NUMBER))
+  const random = Array.from({ length: RANDOM_NUMBERS }, randomNumber)
   const names = [fileName, ...[...PLAIN_NUMBERS, ...random].map((number) => numberedName(fileName, number))]
   return within(directory, (place) =>
     withFirstFree(names, (name, otherNames) => createUnder(name, otherNames, { directory, place }, about)),
   )
+}
+
+function randomNumber(): number {
+  return randomInt(PLAIN_NUMBERS.length + 2, MAX_NUMBER)
 }
 
 /**
@@ -111,18 +115,30 @@ function createUnder(
     ...({ tool: TOOL, version: VERSION, artefact: fileName } as const),
     ...{ why, makeup, flight, thread, where },
   }
-  refuseExisting(join(place, fileName))
-  const sidecar = createFile(join(place, sidecarName(fileName)), serialise(draft))
+  const [artefact, sidecar, partial] = [fileName, sidecarName(fileName), partialName(fileName)].map((name) =>
+    join(place, name),
+  ) as [string, string, string]
+  refuseExisting(artefact)
+  const sidecarFd = fs.openSync(sidecar, disk.CREATE_NEW, OWNER_ONLY)
+  let partialFd: number | undefined
   try {
-    refuseOpenToOthers(directory, sidecar.mark.mode)
-    const partial = createFile(join(place, partialName(fileName)), '')
-    return {
-      ...{ directory, fileName, otherNames, draft, partialMark: partial.mark, sidecarMark: sidecar.mark },
-      ...{ partialFd: partial.fd, sidecarFd: sidecar.fd },
-    }
+    // At once: a user who sees the sidecar's name could take this one.
+    partialFd = fs.openSync(partial, disk.CREATE_NEW, OWNER_ONLY)
+    const sidecarMark = markForOwner(sidecarFd)
+    refuseOpenToOthers(directory, sidecarMark.mode)
+    disk.write(sidecarFd, Buffer.from(serialise(draft)), 0)
+    const partialMark = markForOwner(partialFd)
+    return { directory, fileName, otherNames, draft, partialMark, sidecarMark, partialFd, sidecarFd }
   } catch (error) {
-    fs.closeSync(sidecar.fd)
-    removeMarked(join(place, sidecarName(fileName)), sidecar.mark)
+    for (const [fd, path] of [
+      [partialFd, partial],
+      [sidecarFd, sidecar],
+    ] as const) {
+      if (fd === undefined) continue
+      const mark = markOf(fd)
+      fs.closeSync(fd)
+      removeMarked(path, mark)
+    }
     throw error
   }
 }
@@ -241,25 +257,56 @@ function giveFinalNameIn(
   sidecarFd: number,
   sidecar: Sidecar,
 ): string {
-  const from = join(directory, partialName(fileName))
-  return withFirstFree([fileName, ...otherNames], (name) => {
-    if (name === fileName) {
-      moveWithoutOverwriting(from, join(directory, name), partialMark)
+  const at = (name: string): string => join(directory, name)
+  const from = at(partialName(fileName))
+  const draft = at(sidecarName(fileName))
+  let told = draft
+  try {
+    return withFirstFree([fileName, ...otherNames], (name) => {
+      if (name === fileName) {
+        linkOrRename(from, at(name))
+        expectMoved(from, at(name), partialMark)
+        removeMarked(from, partialMark)
+        return name
+      }
+      const described = at(sidecarName(name))
+      for (const path of [at(name), described]) refuseExisting(path)
+      writeSidecar(sidecarFd, { ...sidecar, artefact: name })
+      disk.fsyncNow(sidecarFd)
+      // The sidecar's name is first, as ever. A user who sees it has only until the next call to take the artefact's.
+      const isLinked = linkOrRename(told, described)
+      try {
+        linkOrRename(from, at(name))
+        expectMoved(told, described, sidecarMark)
+        expectMoved(from, at(name), partialMark)
+      } catch (error) {
+        removeMarked(at(name), partialMark)
+        // The draft's name was not given up for it: it could not be had again.
+        if (isLinked) removeMarked(described, sidecarMark)
+        else told = described
+        throw error
+      }
+      removeMarked(from, partialMark)
+      removeMarked(draft, sidecarMark)
       return name
-    }
-    writeSidecar(sidecarFd, { ...sidecar, artefact: name })
-    disk.fsyncNow(sidecarFd)
-    // The sidecar's name comes first: a user who sees the artefact's could take it.
-    const [draft, described] = [sidecarName(fileName), sidecarName(name)].map((each) => join(directory, each))
-    moveWithoutOverwriting(draft ?? '', described ?? '', sidecarMark)
-    try {
-      moveWithoutOverwriting(from, join(directory, name), partialMark)
-    } catch (error) {
-      moveWithoutOverwriting(described ?? '', draft ?? '', sidecarMark)
-      throw error
-    }
-    return name
-  })
+    })
+  } catch (error) {
+    if (told !== draft) removeMarked(told, sidecarMark)
+    throw (error as NodeJS.ErrnoException).code === 'EEXIST'
+      ? keepNameless(directory, fileName, partialMark)
+      : error
+  }
+}
+
+/** @returns The error to throw. */
+function keepNameless(directory: string, fileName: string, mark: FileMark): Error {
+  // One name cannot be taken between two. Without a sidecar nothing deletes it.
+  const kept = partialName(numberedName(fileName, randomNumber()))
+  const from = join(directory, partialName(fileName))
+  linkOrRename(from, join(directory, kept))
+  expectMoved(from, join(directory, kept), mark)
+  removeMarked(from, mark)
+  return new Error(`other files took each name of the dump, which is whole, and kept as ${kept}`)
 }
 
 /** The finished artefact, by its mark and not by its name, wherever {@link giveFinalName} put it. */
@@ -303,22 +350,12 @@ function withFirstFree<T>(names: readonly string[], use: (name: string, others: 
   }
 }
 
-function createFile(path: string, text: string): { fd: number; mark: FileMark } {
-  const fd = fs.openSync(path, disk.CREATE_NEW, OWNER_ONLY)
-  let mark = markOf(fd)
-  try {
-    if (mark.mode !== OWNER_ONLY) {
-      // The umask removed bits, or the file system has no permissions and refuses.
-      ignoringErrors(() => fs.fchmodSync(fd, OWNER_ONLY))
-      mark = markOf(fd)
-    }
-    disk.write(fd, Buffer.from(text), 0)
-    return { fd, mark }
-  } catch (error) {
-    fs.closeSync(fd)
-    removeMarked(path, mark)
-    throw error
-  }
+function markForOwner(fd: number): FileMark {
+  const mark = markOf(fd)
+  if (mark.mode === OWNER_ONLY) return mark
+  // The umask removed bits, or the file system has no permissions and refuses.
+  ignoringErrors(() => fs.fchmodSync(fd, OWNER_ONLY))
+  return markOf(fd)
 }
 
 function expectMark(path: string, fd: number, expected: FileMark): void {
@@ -329,23 +366,23 @@ function expectMark(path: string, fd: number, expected: FileMark): void {
     throw new Error(`the mode of ${path} was changed from ${octal(expected.mode)} to ${octal(held.mode)}`)
 }
 
-function moveWithoutOverwriting(from: string, to: string, mark: FileMark): void {
-  linkOrRename(from, to)
-  if (!bears(to, mark)) {
-    // `from` was replaced between the check and the move; only the new name may be removed.
-    ignoringErrors(() => fs.unlinkSync(to))
-    throw new Error(`${from} was replaced while it was renamed`)
-  }
-  removeMarked(from, mark)
+function expectMoved(from: string, to: string, mark: FileMark): void {
+  if (bears(to, mark)) return
+  // `from` was replaced between the check and the move; only the new name may be removed.
+  ignoringErrors(() => fs.unlinkSync(to))
+  throw new Error(`${from} was replaced while it was renamed`)
 }
 
-function linkOrRename(from: string, to: string): void {
+/** @returns `false` when the file was renamed, because it can have no second name. Overwrites nothing. */
+function linkOrRename(from: string, to: string): boolean {
   try {
     fs.linkSync(from, to)
+    return true
   } catch (error) {
     if (!NO_HARD_LINK.includes((error as NodeJS.ErrnoException).code)) throw error
     refuseExisting(to)
     fs.renameSync(from, to)
+    return false
   }
 }
 

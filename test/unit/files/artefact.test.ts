@@ -139,6 +139,37 @@ for (const [way, publish] of Object.entries(WAYS)) {
     assert.equal(readFileSync(file, 'utf8'), PROFILE)
   })
 
+  test(`${way}: when each of its names is taken, the whole file stays under one that says so`, async (t) => {
+    const directory = scratch(t)
+    const artefact = written(directory)
+    const taken = [NAME, ...artefact.partial.otherNames]
+    for (const name of taken) writeFileSync(join(directory, name), 'theirs')
+    const error: Error = await publish(artefact).then(() => assert.fail('published'), Object)
+    const [, kept = ''] =
+      /whole, and kept as (cpu-7-1000-\d+\.cpuprofile\.partial)$/.exec(error.message) ?? []
+    assert.equal(readFileSync(join(directory, kept), 'utf8'), PROFILE)
+    assert.deepEqual(readdirSync(directory).sort(), [...taken, kept].sort())
+  })
+
+  test(`${way}: an artefact's name that is taken as its sidecar's appears: the next, and the draft's names until then`, async (t) => {
+    const directory = scratch(t)
+    const artefact = written(directory)
+    writeFileSync(join(directory, NAME), 'theirs')
+    const link = fs.linkSync.bind(fs)
+    const seen: boolean[] = []
+    t.mock.method(fs, 'linkSync', (from: string, to: string) => {
+      link(from, to)
+      if (!to.endsWith('.json')) return
+      seen.push(existsSync(join(directory, NAMES.sidecar)) && existsSync(join(directory, NAMES.partial)))
+      if (seen.length <= 3) writeFileSync(to.slice(0, -'.json'.length), 'theirs', { flag: 'wx' })
+    })
+    const { file } = await publish(artefact)
+    assert.deepEqual(seen, [true, true, true, true])
+    assert.equal(readFileSync(file, 'utf8'), PROFILE)
+    assert.equal((JSON.parse(readFileSync(`${file}.json`, 'utf8')) as Sidecar).artefact, basename(file))
+    assert.equal(readdirSync(directory).length, 6)
+  })
+
   for (const [what, stranger] of [
     ["a sidecar's name", 'cpu-7-1000-2.cpuprofile.json'],
     ["an artefact's name", 'cpu-7-1000-2.cpuprofile'],
