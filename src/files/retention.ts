@@ -3,6 +3,7 @@ import { basename, join } from 'node:path'
 import { hasDescriptor } from '../base/descriptors'
 import { ownOnly } from '../base/globals'
 import { epochMs, pause } from '../base/time'
+import { readStartTicks, TICK_MS } from '../system/proc'
 import { holdDirectory } from './directory'
 import type { Evidence } from './expiry'
 import { chooseExpired, isStalePartial } from './expiry'
@@ -232,15 +233,32 @@ function exists(path: string): boolean {
   }
 }
 
-/** Whether the process that began a partial still runs. In a container the same pid is soon used again, often by this process. */
+/** Longest time by which the start of a process, in whole ticks, may seem later than a file that it began, ms. */
+const START_ERROR_MS = 1000
+
+/**
+ * Whether the process that began a partial still runs. Its number is soon used again: in a container often by this process, elsewhere
+ * by any user, who keeps it as long as he likes.
+ */
 function writerLives({ pid, startedAtMs }: ParsedName): boolean {
-  if (pid === process.pid) return startedAtMs >= epochMs() - process.uptime() * 1000
+  if (pid === process.pid) return startedAtMs >= ownStartMs()
   try {
     process.kill(pid, 0)
-    return true
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
   }
+  return (startMsOf(pid) ?? 0) <= startedAtMs + START_ERROR_MS
+}
+
+function ownStartMs(): number {
+  return epochMs() - process.uptime() * 1000
+}
+
+/** Counted from the start of this process: LXC shows another uptime of the machine than the one that `stat` counts from. */
+function startMsOf(pid: number): number | undefined {
+  const [own, other] = [readStartTicks('/proc/self'), readStartTicks(`/proc/${pid}`)]
+  if (own === undefined || other === undefined) return undefined
+  return ownStartMs() + (other - own) * TICK_MS
 }
 
 /** Whether another process of this user has the file open, as a forked child has the one that it writes. */

@@ -43,6 +43,9 @@ function readWhole(path: string): string {
   }
 }
 
+/** Length of the kernel's clock tick, ms; the same on each Linux that Node.js runs on. */
+export const TICK_MS = 10
+
 /** State and CPU time of a process, or of one thread, from its file `stat`. */
 export interface ThreadStat {
   /** R runs, S sleeps, D waits for a disk, T is stopped, Z has ended. */
@@ -60,10 +63,20 @@ export function readThreadStat(directory: string): ThreadStat | undefined {
   return stat === undefined ? undefined : parseThreadStat(stat)
 }
 
+/** When a process began, kernel ticks after the start of the machine; `undefined` when there is none, or no /proc. */
+export function readStartTicks(directory: string): number | undefined {
+  const stat = readKernelFile(`${directory}/stat`)
+  return stat === undefined ? undefined : parsePositive(fieldsOf(stat)[19] ?? '')
+}
+
 /** Parses a file `stat`. The name in brackets may hold brackets too; fields after the last one have a fixed order. */
 export function parseThreadStat(stat: string): ThreadStat {
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const fields = fieldsOf(stat)
   return { state: fields[0] ?? '', cpuTicks: Number(fields[11]) + Number(fields[12]) }
+}
+
+function fieldsOf(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
 /**

@@ -1,15 +1,12 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { ThreadTime } from '../base/thread-figures'
-import { readKernelFile, readSchedstat, readThreadStat } from './proc'
+import { readKernelFile, readSchedstat, readThreadStat, TICK_MS } from './proc'
 
 const TASKS = '/proc/self/task'
 
 /** Number of threads that one reading covers, at most: 256 cost the calling thread about 3 ms. */
 export const MOST_THREADS = 256
-
-/** Length of the kernel's clock tick, ms; the same on each Linux that Node.js runs on. */
-const TICK_MS = 10
 
 /** The kernel's ids of all threads of this process; none where there is no /proc. */
 export function listThreads(): number[] {
