@@ -147,6 +147,20 @@ export function readResidentBytes(pid: number): number | undefined {
   return statusBytes(status ?? '', 'VmRSS')
 }
 
+/**
+ * Reads the anonymous memory of a process of this user, bytes: a process makes its resident set as large as it likes by mapping one file
+ * many times. Where the kernel does not tell them apart (gVisor), the resident set.
+ *
+ * @returns `undefined` for a process of another user, or one that has ended or cannot be read.
+ */
+export function readPrivateBytes(pid: number, read: ReadKernelFile = readKernelFile): number | undefined {
+  const status = read(`/proc/${pid}/status`) ?? ''
+  const [, real, effective] = /^Uid:\s+(\d+)\s+(\d+)/m.exec(status) ?? []
+  const uid = String(process.geteuid?.())
+  if (real !== uid || effective !== uid) return undefined
+  return statusBytes(status, 'RssAnon') ?? statusBytes(status, 'VmRSS')
+}
+
 function statusBytes(status: string, key: string): number | undefined {
   const kibibytes = new RegExp(`^${key}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]
   return kibibytes === undefined ? undefined : Number(kibibytes) * 1024
