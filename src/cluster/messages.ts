@@ -18,7 +18,7 @@ const VARIABLE = 'CPU_MEMORY_MONITOR_PRIMARY'
 
 const SIZES = ['started', 'reading', 'over'] as const
 const PLACES = ['listening', 'shut'] as const
-const SIGNS = ['joined', 'asked', 'closed', 'enough', 'drained'] as const
+const SIGNS = ['joined', 'asked', 'closed', 'enough', 'drained', 'undumped'] as const
 const REASONS: readonly DrainReason[] = ['over', 'hard-limit', 'asked', 'stop']
 
 export type FromWorker =
@@ -36,6 +36,7 @@ export type FromWorker =
    * - closed: the worker drains and accepts no more connections
    * - enough: the primary is to hand this worker no more sockets; it answers with 'last'
    * - drained: the worker has finished its work and begins to write a dump
+   * - undumped: the worker ends without the dump that it was ordered to write, because there was no room for it
    */
   | { readonly kind: (typeof SIGNS)[number] }
 

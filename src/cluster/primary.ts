@@ -18,6 +18,7 @@ import {
   createLogger,
   cutLine,
   drainLine,
+  type LineFacts,
   LINES,
   type Publication,
   spentLine,
@@ -58,6 +59,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   readonly #report: Logger
   /** Budget of dumps for all workers together, because they share the machine. */
   readonly #dumpBudget: DumpBudget | undefined
+  /** Workers that were ordered to write a dump. */
+  readonly #dumping = new Set<WorkerKey>()
   readonly #counts = { forks: 0, recycled: 0, crashes: 0 }
   #isStepping = false
   #timer: NodeJS.Timeout | undefined
@@ -199,6 +202,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
 
   #lose(input: Extract<ClusterInput, { type: 'exit' | 'fork-failed' }>): void {
     this.#workers.delete(input.key)
+    this.#dumping.delete(input.key)
     this.#give(input)
   }
 
@@ -228,6 +232,9 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
         return this.#give({ type: message.kind, key, address: message.address })
       case 'enough':
         return this.#handNoMore(key)
+      case 'undumped':
+        if (this.#dumping.delete(key)) this.#dumpBudget?.returnToken()
+        return
       case 'joined':
       case 'closed':
       case 'drained':
@@ -267,6 +274,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     const budget = this.#dumpBudget
     if (!budget) return false
     const isGranted = budget.tryRemoveToken()
+    if (isGranted) this.#dumping.add(key)
     if (!isGranted) this.#report.warn(spentLine(this.#identify(key), budget.terms))
     return isGranted
   }
@@ -297,9 +305,10 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   #write({ name, event }: Publication): void {
     // A failed fork has already been logged with its error.
     if (name === 'crash' && event.cause === 'fork-failed') return
-    const workerFile = cluster.settings.exec ?? 'the file'
+    const { startTimeoutMs } = this.settings
+    const facts = { workerFile: cluster.settings.exec ?? 'the file', startTimeoutMs }
     const note = name === 'crash' ? heapLimitNote(event, this.settings.dump?.directory) : ''
-    const line = (LINES[name] as (event: unknown, workerFile: string) => string)(event, workerFile) + note
+    const line = (LINES[name] as (event: unknown, facts: LineFacts) => string)(event, facts) + note
     if (name === 'limit-unreachable') warnAlways(this.settings.logger, line)
     else if (WARNINGS.has(name)) this.#report.warn(line)
     else this.#report.info(line)

@@ -56,15 +56,20 @@ export class Evidence {
    * own. Never rejects: the worker ends afterwards in any case.
    *
    * @param reason - Why the worker is replaced.
+   * @returns Whether a dump was begun, which counts for the budget even if it failed.
    */
-  async write(reason: string): Promise<void> {
+  async write(reason: string): Promise<boolean> {
     const gate = new Gate(processRegistry().gate)
     while (!gate.enter('memory')) {
-      if (gate.heldFor === 'memory') return this.#leaveItToTheMonitor(gate)
+      if (gate.heldFor === 'memory') {
+        await this.#leaveItToTheMonitor(gate)
+        return false
+      }
       await retryLater()
     }
-    await this.#writeFiles(reason)
+    const isBegun = await this.#writeFiles(reason)
     gate.leave()
+    return isBegun
   }
 
   async #leaveItToTheMonitor(gate: Gate): Promise<void> {
@@ -72,9 +77,10 @@ export class Evidence {
     while (gate.heldFor === 'memory') await retryLater()
   }
 
-  /** Writes the files, and logs them or the reason why there are none. */
-  async #writeFiles(reason: string): Promise<void> {
+  /** Writes the files, and logs them or the reason why there are none. Returns whether the capture was begun. */
+  async #writeFiles(reason: string): Promise<boolean> {
     const { directory, limitBytes, keep, deadlineMs, report } = this.#settings
+    let isBegun = false
     try {
       const reading = process.memoryUsage.rss()
       const job = describeJob(directory, { cluster: reason, threshold: limitBytes, reading })
@@ -84,10 +90,13 @@ export class Evidence {
         early: new AbortController().signal,
         // At most half of the deadline is spent on waiting for other processes' dumps; the rest is for the dump itself.
         takeTurn: (early) => takeTurn({ longestMs: deadlineMs / 2, early }),
-        begin: () => job,
+        begin: () => {
+          isBegun = true
+          return job
+        },
       })
       if (refusal) report.warn(refused(refusal))
-      if (!captured) return
+      if (!captured) return isBegun
       if (captured.failure) report.error(failed(captured.failure))
       const files = captured.artefacts.map(({ file }) => file).join(' and ')
       report.info(`the memory of ${who()} is in ${files} (paused ${Math.round(captured.pauseMs)} ms)`)
@@ -97,6 +106,7 @@ export class Evidence {
     } catch (error) {
       report.error(failed(error))
     }
+    return isBegun
   }
 }
 

@@ -40,6 +40,18 @@ test('what is left, and what a change of the terms leaves of it', () => {
   assert.equal(new DumpBudget({ tokensPerInterval: 0, intervalMs: 1000 }).left, 0)
 })
 
+test('a token that is returned can be taken again, and one that was never taken is not added', () => {
+  const budget = new DumpBudget({ tokensPerInterval: 2, intervalMs: 3_600_000 })
+  budget.returnToken()
+  assert.deepEqual([budget.left, spend(budget, 3)], [2, [true, true, false]])
+  budget.returnToken()
+  assert.deepEqual([budget.left, spend(budget, 2)], [1, [true, false]])
+  budget.returnToken()
+  budget.returnToken()
+  budget.returnToken()
+  assert.deepEqual(spend(budget, 3), [true, true, false])
+})
+
 test('a change before the first dump spends nothing', () => {
   const budget = new DumpBudget({ tokensPerInterval: 3, intervalMs: 3_600_000 })
   budget.change({ tokensPerInterval: 2, intervalMs: 3_600_000 })
