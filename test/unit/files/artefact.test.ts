@@ -144,7 +144,10 @@ for (const [way, publish] of Object.entries(WAYS)) {
     const artefact = written(directory)
     const taken = [NAME, ...artefact.partial.otherNames]
     for (const name of taken) writeFileSync(join(directory, name), 'theirs')
-    const error: Error = await publish(artefact).then(() => assert.fail('published'), Object)
+    const error = await publish(artefact).then(
+      () => assert.fail('published'),
+      (reason: unknown) => reason as Error,
+    )
     const [, kept = ''] =
       /whole, and kept as (cpu-7-1000-\d+\.cpuprofile\.partial)$/.exec(error.message) ?? []
     assert.equal(readFileSync(join(directory, kept), 'utf8'), PROFILE)

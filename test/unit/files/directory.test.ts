@@ -113,8 +113,9 @@ for (const [what, bits, uid, gid, expected] of HOLDERS) {
     const why = whyNotWritable(join(link, 'dumps'))
     assert.deepEqual(readdirSync(real), expected ? [] : ['dumps'])
     if (expected === undefined) return void assert.equal(why, undefined)
-    assert.ok(why?.startsWith(`${link} is a symbolic link that others can exchange: ${holder} `), why)
-    assert.match(why, expected)
+    const beginning = `${link} is a symbolic link that others can exchange: ${holder} `
+    assert.equal(why?.slice(0, beginning.length), beginning)
+    assert.match(why ?? '', expected)
     assert.throws(() => holdDirectory(link), { message: why })
   })
 }
@@ -242,7 +243,8 @@ test(
       },
     )
     const { why, opened, deleted } = JSON.parse(output) as Record<string, unknown>
-    assert.deepEqual([why, opened, deleted], ['writable', 'cpu-1-1.cpuprofile.partial', []])
+    assert.match(String(opened), /^cpu-\d+-\d+\.cpuprofile\.partial$/)
+    assert.deepEqual([why, deleted], ['writable', []])
     assert.ok(names.every((name) => readdirSync(directory).includes(name)))
   },
 )
@@ -366,7 +368,7 @@ for (const [what, users, groups, isNamed] of [
       if (path === '/etc/passwd') return users
       return path === '/etc/group' ? groups : read(path, ...rest)
     })
-    t.mock.method(process, 'geteuid', () => OTHER_UID)
+    t.mock.method(process as Required<NodeJS.Process>, 'geteuid', () => OTHER_UID)
     const found = whoCanTamper(level)
     if (isNamed) assert.match(found ?? '', /is writable for the group 54321/)
     else assert.equal(found, undefined)
