@@ -13,7 +13,7 @@ const MAX_LINKS = 40
 /**
  * Creates a directory and its missing parents, each with mode 0700. Idempotent.
  *
- * @throws The file system's error, or an error that names a symbolic link of another user in the path.
+ * @throws The file system's error, or an error that names a symbolic link that another user controls in the path.
  */
 export function makeDirectory(directory: string): void {
   const path = resolve(directory)
@@ -34,7 +34,7 @@ export interface HeldDirectory {
  * Opens an existing directory and returns a path through its file descriptor. With the plain path, the owner of a parent
  * directory could replace the directory with a symbolic link and so redirect what is created or deleted in it.
  *
- * @throws The file system's error, or an error that names a symbolic link of another user in the path.
+ * @throws The file system's error, or an error that names a symbolic link that another user controls in the path.
  */
 export function holdDirectory(directory: string): HeldDirectory {
   const isPossible = process.platform === 'linux' && isAbsolute(directory) && canReachDescriptors()
@@ -72,7 +72,7 @@ function canReachDescriptors(): boolean {
 /**
  * Opens a directory level by level, each through the descriptor of the level above. With calls by path, a user who can write
  * in one of the levels could insert a symbolic link between two calls, and root would create directories wherever it leads.
- * For the same reason, a symbolic link of another user is not followed.
+ * For the same reason, a symbolic link is not followed if it belongs to another user, or if another user can rename it.
  *
  * @param canBeMade - Create missing levels.
  * @returns A file descriptor of the directory.
@@ -125,16 +125,28 @@ function enter(above: Level, { name, canBeMade }: Name): Level | { readonly targ
     if (stats.isDirectory()) return { fd, path }
     fs.closeSync(fd)
     if (!stats.isSymbolicLink()) throw new Error(`ENOTDIR: ${path} is not a directory`)
+    if (isAnothers(stats)) throw new Error(`${path} is a symbolic link of another user`)
+    refuseExchange(above, path)
     const target = fs.readlinkSync(reached)
-    // Check the inode again: the link that readlink has read must be the one whose owner was checked.
-    if (isAnothers(stats) || fs.lstatSync(reached).ino !== stats.ino)
-      throw new Error(`${path} is a symbolic link of another user`)
+    // Check the inode again: in a sticky directory another user can create a link in place of one that its owner has just removed.
+    if (fs.lstatSync(reached).ino !== stats.ino) throw new Error(`${path} was replaced while it was read`)
     return { target }
   } catch (error) {
     // Show the operator the configured path, not the one through /proc.
     if (error instanceof Error) error.message = error.message.replace(reached, path)
     throw error
   }
+}
+
+/**
+ * Throws if another user can rename in the directory of a symbolic link. readlink(2) takes a path: such a user can exchange the link
+ * for another and back, so that the link that is checked is not the one that is read.
+ */
+function refuseExchange(above: Level, path: string): void {
+  const uid = process.geteuid?.()
+  const why = uid === undefined ? undefined : whyOpen(fs.fstatSync(above.fd), uid)
+  if (why === undefined) return
+  throw new Error(`${path} is a symbolic link that others can exchange: ${above.path} ${why}`)
 }
 
 function openLevel(path: string, canBeMade: boolean): number {
@@ -314,10 +326,33 @@ function whyOpen(stats: fs.Stats, uid: number): string | undefined {
   // In a directory with the sticky bit, only root, the directory's owner and a file's owner can rename or delete that file.
   if (stats.isSymbolicLink() || (stats.mode & STICKY) !== 0) return undefined
   if ((stats.mode & OTHERS_WRITE) !== 0) return 'is writable for all users and has no sticky bit'
-  // By convention, a group with the same number as the owner is that user's private group; group 0 is root's.
-  const isPrivate = stats.gid === stats.uid || stats.gid === 0
-  const isOpen = (stats.mode & GROUP_WRITES) !== 0 && !isPrivate
+  const isOpen = (stats.mode & GROUP_WRITES) !== 0 && !isPrivate(stats.gid, stats.uid)
   return isOpen ? `is writable for the group ${stats.gid} and has no sticky bit` : undefined
+}
+
+/**
+ * Whether the owner is the only member of a group. By convention a user's private group has the same number as the user, unless
+ * /etc lists another member. Group 0 is never private: on OpenShift the users of all containers are members.
+ */
+function isPrivate(gid: number, uid: number): boolean {
+  if (gid !== uid || gid === 0) return false
+  const users = readTable('/etc/passwd')
+  const owners = users.filter(([, , id]) => id === `${uid}`).map(([name]) => name)
+  const [, , , members = ''] = readTable('/etc/group').find(([, , id]) => id === `${gid}`) ?? []
+  const isAlsoOf = users.some(([, , id, group]) => group === `${gid}` && id !== `${uid}`)
+  return !isAlsoOf && members.split(',').every((name) => name === '' || owners.includes(name))
+}
+
+/** Reads a table in the format of passwd(5) or group(5): one entry per line, fields separated by colons. */
+function readTable(file: string): string[][] {
+  try {
+    return fs
+      .readFileSync(file, 'utf8')
+      .split('\n')
+      .map((line) => line.split(':'))
+  } catch {
+    return []
+  }
 }
 
 /** Properties of the file system of a directory that decide whether a dump fits there. */

@@ -85,11 +85,15 @@ export function createPartial(
   if (parseArtefactName(fileName)?.part !== 'artefact')
     throw new RangeError(`${fileName} is not the name of an artefact`)
   refuseBorrowedUser()
-  const random = Array.from({ length: RANDOM_NUMBERS }, () => randomInt(PLAIN_NUMBERS.length + 2, MAX_NUMBER))
+  const random = Array.from({ length: RANDOM_NUMBERS }, randomNumber)
   const names = [fileName, ...[...PLAIN_NUMBERS, ...random].map((number) => numberedName(fileName, number))]
   return within(directory, (place) =>
     withFirstFree(names, (name, otherNames) => createUnder(name, otherNames, { directory, place }, about)),
   )
+}
+
+function randomNumber(): number {
+  return randomInt(PLAIN_NUMBERS.length + 2, MAX_NUMBER)
 }
 
 /**
@@ -114,18 +118,30 @@ function createUnder(
     ...({ tool: TOOL, version: VERSION, artefact: fileName } as const),
     ...{ why, makeup, flight, thread, where },
   }
-  refuseExisting(join(place, fileName))
-  const sidecar = createFile(join(place, sidecarName(fileName)), serialise(draft))
+  const [artefact, sidecar, partial] = [fileName, sidecarName(fileName), partialName(fileName)].map((name) =>
+    join(place, name),
+  ) as [string, string, string]
+  refuseExisting(artefact)
+  const sidecarFd = fs.openSync(sidecar, disk.CREATE_NEW, OWNER_ONLY)
+  let partialFd: number | undefined
   try {
-    refuseOpenToOthers(directory, sidecar.mark.mode)
-    const partial = createFile(join(place, partialName(fileName)), '')
-    return {
-      ...{ directory, fileName, otherNames, draft, partialMark: partial.mark, sidecarMark: sidecar.mark },
-      ...{ partialFd: partial.fd, sidecarFd: sidecar.fd },
-    }
+    // Immediately after the sidecar: another user who sees its name could take this one.
+    partialFd = fs.openSync(partial, disk.CREATE_NEW, OWNER_ONLY)
+    const sidecarMark = markForOwner(sidecarFd)
+    refuseOpenToOthers(directory, sidecarMark.mode)
+    disk.write(sidecarFd, Buffer.from(serialise(draft)), 0)
+    const partialMark = markForOwner(partialFd)
+    return { directory, fileName, otherNames, draft, partialMark, sidecarMark, partialFd, sidecarFd }
   } catch (error) {
-    fs.closeSync(sidecar.fd)
-    removeMarked(join(place, sidecarName(fileName)), sidecar.mark)
+    for (const [fd, path] of [
+      [partialFd, partial],
+      [sidecarFd, sidecar],
+    ] as const) {
+      if (fd === undefined) continue
+      const mark = markOf(fd)
+      fs.closeSync(fd)
+      removeMarked(path, mark)
+    }
     throw error
   }
 }
@@ -235,26 +251,70 @@ export function writeSidecar(sidecarFd: number, sidecar: Sidecar): void {
  * @returns The new name.
  */
 export function giveFinalName(partial: PartialArtefact, sidecarFd: number, sidecar: Sidecar): string {
-  const { directory, fileName, otherNames, partialMark, sidecarMark } = partial
-  const from = join(directory, partialName(fileName))
-  return withFirstFree([fileName, ...otherNames], (name) => {
-    if (name === fileName) {
-      moveWithoutOverwriting(from, join(directory, name), partialMark)
+  return within(partial.directory, (place) => giveFinalNameIn(place, partial, sidecarFd, sidecar))
+}
+
+function giveFinalNameIn(
+  directory: string,
+  { fileName, otherNames, partialMark, sidecarMark }: PartialArtefact,
+  sidecarFd: number,
+  sidecar: Sidecar,
+): string {
+  const at = (name: string): string => join(directory, name)
+  const from = at(partialName(fileName))
+  const draft = at(sidecarName(fileName))
+  let told = draft
+  try {
+    return withFirstFree([fileName, ...otherNames], (name) => {
+      if (name === fileName) {
+        linkOrRename(from, at(name))
+        expectMoved(from, at(name), partialMark)
+        removeMarked(from, partialMark)
+        return name
+      }
+      const described = at(sidecarName(name))
+      for (const path of [at(name), described]) refuseExisting(path)
+      writeSidecar(sidecarFd, { ...sidecar, artefact: name })
+      disk.fsyncNow(sidecarFd)
+      // Name the sidecar first, because readers look for it. Another user who sees it has only until the next call to take the
+      // artefact's name.
+      const isLinked = linkOrRename(told, described)
+      try {
+        linkOrRename(from, at(name))
+        expectMoved(told, described, sidecarMark)
+        expectMoved(from, at(name), partialMark)
+      } catch (error) {
+        removeMarked(at(name), partialMark)
+        // The draft keeps its own name until the end: another user could take a name that is freed.
+        if (isLinked) removeMarked(described, sidecarMark)
+        else told = described
+        throw error
+      }
+      removeMarked(from, partialMark)
+      removeMarked(draft, sidecarMark)
       return name
-    }
-    writeSidecar(sidecarFd, { ...sidecar, artefact: name })
-    disk.fsyncNow(sidecarFd)
-    // Rename the sidecar first: another user who sees the artefact under its new name could occupy the sidecar's name.
-    const [draft, described] = [sidecarName(fileName), sidecarName(name)].map((each) => join(directory, each))
-    moveWithoutOverwriting(draft ?? '', described ?? '', sidecarMark)
-    try {
-      moveWithoutOverwriting(from, join(directory, name), partialMark)
-    } catch (error) {
-      moveWithoutOverwriting(described ?? '', draft ?? '', sidecarMark)
-      throw error
-    }
-    return name
-  })
+    })
+  } catch (error) {
+    if (told !== draft) removeMarked(told, sidecarMark)
+    throw (error as NodeJS.ErrnoException).code === 'EEXIST'
+      ? keepNameless(directory, fileName, partialMark)
+      : error
+  }
+}
+
+/**
+ * Keeps a whole artefact for which no name was free as a `.partial` without sidecar, which nothing deletes. It needs only one name,
+ * so another user cannot see one half of a pair and take the other.
+ *
+ * @returns The error to throw.
+ */
+function keepNameless(directory: string, fileName: string, mark: FileMark): Error {
+  const kept = partialName(numberedName(fileName, randomNumber()))
+  const from = join(directory, partialName(fileName))
+  linkOrRename(from, join(directory, kept))
+  expectMoved(from, join(directory, kept), mark)
+  removeMarked(from, mark)
+  return new Error(`other files took each name of the dump, which is whole, and kept as ${kept}`)
 }
 
 /** Finds the finished artefact by its inode, under whichever name {@link giveFinalName} has given it. */
@@ -274,9 +334,13 @@ export function findPublished({
 
 /** Removes the two files that {@link createPartial} made, except the sidecar of a published artefact. Never throws. */
 export function removePartial({ directory, fileName, partialMark, sidecarMark }: PartialArtefact): void {
-  removeMarked(join(directory, partialName(fileName)), partialMark)
-  if (!bears(join(directory, fileName), partialMark))
-    removeMarked(join(directory, sidecarName(fileName)), sidecarMark)
+  ignoringErrors(() =>
+    within(directory, (place) => {
+      removeMarked(join(place, partialName(fileName)), partialMark)
+      if (!bears(join(place, fileName), partialMark))
+        removeMarked(join(place, sidecarName(fileName)), sidecarMark)
+    }),
+  )
 }
 
 /** Whether `<name>.partial` exists and still is the file that {@link createPartial} made. */
@@ -294,22 +358,12 @@ function withFirstFree<T>(names: readonly string[], use: (name: string, others: 
   }
 }
 
-function createFile(path: string, text: string): { fd: number; mark: FileMark } {
-  const fd = fs.openSync(path, disk.CREATE_NEW, OWNER_ONLY)
-  let mark = markOf(fd)
-  try {
-    if (mark.mode !== OWNER_ONLY) {
-      // Restore bits that the umask removed. A file system without permissions refuses, which is ignored.
-      ignoringErrors(() => fs.fchmodSync(fd, OWNER_ONLY))
-      mark = markOf(fd)
-    }
-    disk.write(fd, Buffer.from(text), 0)
-    return { fd, mark }
-  } catch (error) {
-    fs.closeSync(fd)
-    removeMarked(path, mark)
-    throw error
-  }
+function markForOwner(fd: number): FileMark {
+  const mark = markOf(fd)
+  if (mark.mode === OWNER_ONLY) return mark
+  // Restore bits that the umask removed. A file system without permissions refuses, which is ignored.
+  ignoringErrors(() => fs.fchmodSync(fd, OWNER_ONLY))
+  return markOf(fd)
 }
 
 function expectMark(path: string, fd: number, expected: FileMark): void {
@@ -320,23 +374,23 @@ function expectMark(path: string, fd: number, expected: FileMark): void {
     throw new Error(`the mode of ${path} was changed from ${octal(expected.mode)} to ${octal(held.mode)}`)
 }
 
-function moveWithoutOverwriting(from: string, to: string, mark: FileMark): void {
-  linkOrRename(from, to)
-  if (!bears(to, mark)) {
-    // Another file took the name `from` between the check and the rename: only the new name may be removed.
-    ignoringErrors(() => fs.unlinkSync(to))
-    throw new Error(`${from} was replaced while it was renamed`)
-  }
-  removeMarked(from, mark)
+function expectMoved(from: string, to: string, mark: FileMark): void {
+  if (bears(to, mark)) return
+  // Another file took the name `from` between the check and the rename: only the new name may be removed.
+  ignoringErrors(() => fs.unlinkSync(to))
+  throw new Error(`${from} was replaced while it was renamed`)
 }
 
-function linkOrRename(from: string, to: string): void {
+/** Overwrites no file. @returns `false` if the file was renamed, because the file system has no hard links. */
+function linkOrRename(from: string, to: string): boolean {
   try {
     fs.linkSync(from, to)
+    return true
   } catch (error) {
     if (!NO_HARD_LINK.includes((error as NodeJS.ErrnoException).code)) throw error
     refuseExisting(to)
     fs.renameSync(from, to)
+    return false
   }
 }
 

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path'
 import { hasDescriptor } from '../base/descriptors'
 import { ownOnly } from '../base/globals'
 import { epochMs, pause } from '../base/time'
+import { readStartTicks, TICK_MS } from '../system/proc'
 import { holdDirectory } from './directory'
 import type { Evidence } from './expiry'
 import { chooseExpired, isStalePartial } from './expiry'
@@ -261,15 +262,32 @@ function exists(path: string): boolean {
   }
 }
 
-/** Whether the process that began a `.partial` still runs. In containers pids repeat: an older file with this pid is not ours. */
+/** Tolerance when the start of a process is compared with the time in a file's name, ms: the kernel counts in ticks. */
+const START_ERROR_MS = 1000
+
+/**
+ * Whether the process that began a `.partial` still runs. Pids repeat, and any user may have a process with that pid: a process that
+ * started after the file is not its writer.
+ */
 function writerLives({ pid, startedAtMs }: ParsedName): boolean {
-  if (pid === process.pid) return startedAtMs >= epochMs() - process.uptime() * 1000
+  if (pid === process.pid) return startedAtMs >= ownStartMs()
   try {
     process.kill(pid, 0)
-    return true
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
   }
+  return (startMsOf(pid) ?? 0) <= startedAtMs + START_ERROR_MS
+}
+
+function ownStartMs(): number {
+  return epochMs() - process.uptime() * 1000
+}
+
+/** Relative to the start of this process: in LXC, `/proc/uptime` is not the clock that `stat` counts from. */
+function startMsOf(pid: number): number | undefined {
+  const [own, other] = [readStartTicks('/proc/self'), readStartTicks(`/proc/${pid}`)]
+  if (own === undefined || other === undefined) return undefined
+  return ownStartMs() + (other - own) * TICK_MS
 }
 
 /** Whether another process of this user has the file open, such as a forked child that is writing it. */

@@ -1,13 +1,13 @@
 import { limitedGroups, readTotalMemory, workingSetBytes } from './limits'
-import { type ReadKernelFile, readKernelFile, readResidentBytes } from './proc'
+import { type ReadKernelFile, readKernelFile,readPrivateBytes } from './proc'
 
 /** Most processes of a container whose memory is compared with this process's. */
 const MOST_PROCESSES = 512
 
 /** Functions that read the processes of the same container. */
 export interface Neighbours {
-  /** Resident set of a process, bytes; `undefined` when it has ended or cannot be read. */
-  readonly rssOf: (pid: number) => number | undefined
+  /** Memory of a process of this user, bytes; `undefined` when it is another's, has ended or cannot be read. */
+  readonly sizeOf: (pid: number) => number | undefined
   /** Whether this library is active in a process. */
   readonly isWatching: (pid: number) => boolean
 }
@@ -37,25 +37,19 @@ export function readContainerUse(
   return isLargest(read(`${group.directory}/cgroup.procs`) ?? '', neighbours) ? percent : undefined
 }
 
-function isLargest(processes: string, { rssOf, isWatching }: Neighbours): boolean {
-  const own = rssOf(process.pid) ?? Infinity
+function isLargest(processes: string, { sizeOf, isWatching }: Neighbours): boolean {
+  const own = sizeOf(process.pid) ?? Infinity
   const others = processes.split('\n').map(Number)
   return !others
     .filter((pid) => pid > 0 && pid !== process.pid)
     .slice(0, MOST_PROCESSES)
-    .some((pid) => (rssOf(pid) ?? 0) > own && isWatching(pid))
+    .some((pid) => (sizeOf(pid) ?? 0) > own && isWatching(pid))
 }
 
 /** Reads processes through /proc. One in which this library is active has its native addon mapped into memory. */
 function neighboursBy(read: ReadKernelFile): Neighbours {
   return {
-    rssOf(pid) {
-      try {
-        return readResidentBytes(pid)
-      } catch {
-        return undefined
-      }
-    },
+    sizeOf: (pid) => readPrivateBytes(pid, read),
     isWatching: (pid) => (read(`/proc/${pid}/maps`) ?? '').includes('/fork-helper.napi.'),
   }
 }

@@ -43,6 +43,9 @@ function readWhole(path: string): string {
   }
 }
 
+/** Length of the kernel's clock tick, ms; the same on every Linux that Node.js runs on. */
+export const TICK_MS = 10
+
 /** State and CPU time of a process or of one thread, read from `/proc/…/stat`. */
 export interface ThreadStat {
   /** State letter of proc_pid_stat(5): R running, S sleeping, D waiting for a disk, T stopped, Z zombie. */
@@ -62,10 +65,20 @@ export function readThreadStat(directory: string): ThreadStat | undefined {
   return stat === undefined ? undefined : parseThreadStat(stat)
 }
 
+/** Reads when a process started, kernel ticks since boot; `undefined` if there is no such process, or no /proc. */
+export function readStartTicks(directory: string): number | undefined {
+  const stat = readKernelFile(`${directory}/stat`)
+  return stat === undefined ? undefined : parsePositive(fieldsOf(stat)[19] ?? '')
+}
+
 /** Parses `/proc/…/stat`. The program name in brackets may contain brackets; the fields after the last `)` have fixed places. */
 export function parseThreadStat(stat: string): ThreadStat {
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const fields = fieldsOf(stat)
   return { state: fields[0] ?? '', cpuTicks: Number(fields[11]) + Number(fields[12]) }
+}
+
+function fieldsOf(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
 /**
@@ -134,6 +147,20 @@ export function readResidentBytes(pid: number): number | undefined {
     if (code !== 'ESRCH') throw new Error(`${path} cannot be read (${code})`)
   })
   return statusBytes(status ?? '', 'VmRSS')
+}
+
+/**
+ * Reads the anonymous memory of a process of this user, bytes. The resident set also counts file pages, and counts a page once per
+ * mapping, so a process can make it as large as it likes. It is used where the kernel reports nothing else (gVisor).
+ *
+ * @returns `undefined` for a process of another user, or one that has ended or cannot be read.
+ */
+export function readPrivateBytes(pid: number, read: ReadKernelFile = readKernelFile): number | undefined {
+  const status = read(`/proc/${pid}/status`) ?? ''
+  const [, real, effective] = /^Uid:\s+(\d+)\s+(\d+)/m.exec(status) ?? []
+  const uid = String(process.geteuid?.())
+  if (real !== uid || effective !== uid) return undefined
+  return statusBytes(status, 'RssAnon') ?? statusBytes(status, 'VmRSS')
 }
 
 function statusBytes(status: string, key: string): number | undefined {

@@ -1,15 +1,12 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { ThreadTime } from '../base/thread-figures'
-import { readKernelFile, readSchedstat, readThreadStat } from './proc'
+import { readKernelFile, readSchedstat, readThreadStat, TICK_MS } from './proc'
 
 const TASKS = '/proc/self/task'
 
 /** Most threads whose CPU times are read at once. Reading 256 takes the calling thread about 3 ms. */
 export const MOST_THREADS = 256
-
-/** Length of the kernel's clock tick, ms; the same on every Linux that Node.js runs on. */
-const TICK_MS = 10
 
 /** Lists the kernel's ids of all threads of this process; empty without /proc. */
 export function listThreads(): number[] {

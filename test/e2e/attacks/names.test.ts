@@ -55,6 +55,24 @@ describe('names in a sticky directory', { skip: noAttacker, concurrency: SIDE_BY
     })
   })
 
+  for (const [order, share] of [
+    ['dumpCpu', 0.6],
+    ['dumpMemory', 0.1],
+  ] as const) {
+    test(`F9 nor names that are taken as they appear, and the moment one is free: ${order}`, async (t) => {
+      const directory = makeDirectory(scratch(t), 'tmp', 0o1777)
+      const victim = await startVictim(t, { profileDir: directory })
+      await race(t, roundsOr(5, share), async () => {
+        const attacker = await attack(t, 'seize', directory, '.json', '-')
+        const result = await victim.order(order, 20)
+        const loot = await attacker.end()
+        const lost = 'file' in result ? foreign(result.file) : JSON.stringify(result)
+        for (const name of filesIn(directory)) rmSync(join(directory, name))
+        return { loot, lost }
+      })
+    })
+  }
+
   test('F9 a CPU profile finds another name too', async (t) => {
     const directory = makeDirectory(scratch(t), 'tmp', 0o1777)
     const victim = await startVictim(t, { profileDir: directory })

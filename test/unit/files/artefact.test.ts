@@ -139,6 +139,40 @@ for (const [way, publish] of Object.entries(WAYS)) {
     assert.equal(readFileSync(file, 'utf8'), PROFILE)
   })
 
+  test(`${way}: when each of its names is taken, the whole file stays under one that says so`, async (t) => {
+    const directory = scratch(t)
+    const artefact = written(directory)
+    const taken = [NAME, ...artefact.partial.otherNames]
+    for (const name of taken) writeFileSync(join(directory, name), 'theirs')
+    const error = await publish(artefact).then(
+      () => assert.fail('published'),
+      (reason: unknown) => reason as Error,
+    )
+    const [, kept = ''] =
+      /whole, and kept as (cpu-7-1000-\d+\.cpuprofile\.partial)$/.exec(error.message) ?? []
+    assert.equal(readFileSync(join(directory, kept), 'utf8'), PROFILE)
+    assert.deepEqual(readdirSync(directory).sort(), [...taken, kept].sort())
+  })
+
+  test(`${way}: an artefact's name that is taken as its sidecar's appears: the next, and the draft's names until then`, async (t) => {
+    const directory = scratch(t)
+    const artefact = written(directory)
+    writeFileSync(join(directory, NAME), 'theirs')
+    const link = fs.linkSync.bind(fs)
+    const seen: boolean[] = []
+    t.mock.method(fs, 'linkSync', (from: string, to: string) => {
+      link(from, to)
+      if (!to.endsWith('.json')) return
+      seen.push(existsSync(join(directory, NAMES.sidecar)) && existsSync(join(directory, NAMES.partial)))
+      if (seen.length <= 3) writeFileSync(to.slice(0, -'.json'.length), 'theirs', { flag: 'wx' })
+    })
+    const { file } = await publish(artefact)
+    assert.deepEqual(seen, [true, true, true, true])
+    assert.equal(readFileSync(file, 'utf8'), PROFILE)
+    assert.equal((JSON.parse(readFileSync(`${file}.json`, 'utf8')) as Sidecar).artefact, basename(file))
+    assert.equal(readdirSync(directory).length, 6)
+  })
+
   for (const [what, stranger] of [
     ["a sidecar's name", 'cpu-7-1000-2.cpuprofile.json'],
     ["an artefact's name", 'cpu-7-1000-2.cpuprofile'],
@@ -549,6 +583,25 @@ test('nothing is created where a link of another user leads', (t) => {
   fs.lchownSync(directory, 65534, 65534)
   assert.throws(() => openArtefact(directory, NAME, about(directory)), /is a symbolic link of another user/)
   assert.deepEqual(readdirSync(elsewhere), [])
+})
+
+test('a directory that is exchanged as the artefact is named: it gets its name in the one that was opened', async (t) => {
+  if (process.platform !== 'linux') return t.skip('directories are held through /proc')
+  const [parent, elsewhere] = [scratch(t), scratch(t)]
+  const [directory, aside] = [join(parent, 'dumps'), join(parent, 'aside')]
+  mkdirSync(directory)
+  const artefact = written(directory)
+  const link = fs.linkSync.bind(fs)
+  const mocked = t.mock.method(fs, 'linkSync', (...args: Parameters<typeof link>) => {
+    renameSync(directory, aside)
+    for (const name of readdirSync(aside)) writeFileSync(join(elsewhere, name), 'precious')
+    symlinkSync(elsewhere, directory)
+    link(...args)
+  })
+  await artefact.publish(HOW)
+  assert.equal(mocked.mock.callCount(), 1)
+  assert.deepEqual(readdirSync(aside).sort(), [NAMES.final, NAMES.sidecar])
+  assert.deepEqual(readdirSync(elsewhere).sort(), [NAMES.sidecar, NAMES.partial])
 })
 
 test('nothing is created while the process acts for another user, who could read it', (t) => {

@@ -18,6 +18,7 @@ import { hostname } from 'node:os'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import {
+  holdDirectory,
   makeDirectory,
   modeForOthers,
   readDisk,
@@ -88,6 +89,47 @@ test('nothing is created behind a symlink of another user', { skip: !isRoot && '
   })
   assert.deepEqual(readdirSync(join(directory, 'real')), [])
 })
+
+/** Directories that hold a link of root's, and whether another user can exchange it there. */
+const HOLDERS: readonly (readonly [string, number, number, number, RegExp | undefined])[] = [
+  ['of root', 0o755, 0, 0, undefined],
+  ['of root, sticky and writable for all, as /tmp', 0o1777, 0, 0, undefined],
+  ["another user's", 0o755, OTHER_UID, OTHER_UID, /belongs to the user 54321$/],
+  ["another user's, and sticky", 0o1777, OTHER_UID, OTHER_UID, /belongs to the user 54321$/],
+  ['writable for all', 0o777, 0, 0, /is writable for all users and has no sticky bit$/],
+  ['writable for a group', 0o775, 0, OTHER_UID, /is writable for the group 54321 and has no sticky bit$/],
+]
+
+for (const [what, bits, uid, gid, expected] of HOLDERS) {
+  const skip = !isRoot && 'only root can give a directory away'
+  test(`a link in a directory ${what}: ${expected ? 'refused' : 'followed'}`, { skip }, (t) => {
+    const directory = scratch(t)
+    const [holder, real] = [join(directory, 'holder'), join(directory, 'real')]
+    for (const each of [holder, real]) mkdirSync(each)
+    const link = join(holder, 'current')
+    symlinkSync(real, link)
+    chownSync(holder, uid, gid)
+    chmodSync(holder, bits)
+    const why = whyNotWritable(join(link, 'dumps'))
+    assert.deepEqual(readdirSync(real), expected ? [] : ['dumps'])
+    if (expected === undefined) return void assert.equal(why, undefined)
+    const beginning = `${link} is a symbolic link that others can exchange: ${holder} `
+    assert.equal(why?.slice(0, beginning.length), beginning)
+    assert.match(why ?? '', expected)
+    assert.throws(() => holdDirectory(link), { message: why })
+  })
+}
+
+test(
+  "another user's directory without a link on the way is entered",
+  { skip: !isRoot && 'needs root' },
+  (t) => {
+    const directory = join(scratch(t), 'theirs')
+    mkdirSync(directory)
+    chownSync(directory, OTHER_UID, OTHER_UID)
+    assert.equal(whyNotWritable(join(directory, 'dumps')), undefined)
+  },
+)
 
 test('no descriptor stays open, whether the directory can be made or not', (t) => {
   const directory = scratch(t)
@@ -201,7 +243,8 @@ test(
       },
     )
     const { why, opened, deleted } = JSON.parse(output) as Record<string, unknown>
-    assert.deepEqual([why, opened, deleted], ['writable', 'cpu-1-1.cpuprofile.partial', []])
+    assert.match(String(opened), /^cpu-\d+-\d+\.cpuprofile\.partial$/)
+    assert.deepEqual([why, deleted], ['writable', []])
     assert.ok(names.every((name) => readdirSync(directory).includes(name)))
   },
 )
@@ -279,7 +322,7 @@ const NOBODY = 65534
 const LEVELS: readonly (readonly [string, number, number, number, RegExp | undefined])[] = [
   ['own, for the owner only', 0o700, 0, 0, undefined],
   ['readable for all', 0o755, 0, 0, undefined],
-  ['writable for its private group', 0o775, 0, 0, undefined],
+  ['writable for group 0', 0o775, 0, 0, /is writable for the group 0 and has no sticky bit/],
   ['writable for another group', 0o775, 0, NOBODY, /is writable for the group 65534/],
   ['sticky and writable for all, as /tmp', 0o1777, 0, 0, undefined],
   ['writable for all without the sticky bit', 0o777, 0, 0, /is writable for all users and has no sticky bit/],
@@ -303,6 +346,32 @@ for (const [what, bits, uid, gid, expected] of LEVELS) {
       else assert.equal(found, undefined)
       if (expected) assert.ok(found?.startsWith(level))
     }
+  })
+}
+
+for (const [what, users, groups, isNamed] of [
+  ['nobody else is in', 'service:x:54321:54321:::', 'service:x:54321:', false],
+  ['only the owner is in', 'service:x:54321:54321:::', 'service:x:54321:service', false],
+  ['/etc does not know', 'root:x:0:0:::', 'root:x:0:', false],
+  ['another user is in', 'service:x:54321:54321:::', 'service:x:54321:service,other', true],
+  ['another user has as his first', 'service:x:54321:54321:::\nother:x:7:54321:::', 'service:x:54321:', true],
+] as const) {
+  const skip = !isRoot && 'only root can give a directory away'
+  const named = isNamed ? 'named' : 'no word of it'
+  test(`a level that is writable for a group of its owner's number that ${what}: ${named}`, { skip }, (t) => {
+    const level = join(scratch(t), 'level')
+    mkdirSync(level)
+    chownSync(level, OTHER_UID, OTHER_UID)
+    chmodSync(level, 0o775)
+    const read = fs.readFileSync.bind(fs) as (path: unknown, ...rest: unknown[]) => unknown
+    t.mock.method(fs, 'readFileSync', (path: unknown, ...rest: unknown[]) => {
+      if (path === '/etc/passwd') return users
+      return path === '/etc/group' ? groups : read(path, ...rest)
+    })
+    t.mock.method(process as Required<NodeJS.Process>, 'geteuid', () => OTHER_UID)
+    const found = whoCanTamper(level)
+    if (isNamed) assert.match(found ?? '', /is writable for the group 54321/)
+    else assert.equal(found, undefined)
   })
 }
 

@@ -399,9 +399,20 @@ test('a stale partial with the number of this process, from before it began, goe
   assert.deepEqual(readdirSync(directory), [])
 })
 
+test(
+  'and so does one with the number of another process, from before that began',
+  { skip: process.platform !== 'linux' && 'only Linux shows when a process began' },
+  async (t) => {
+    const directory = scratch(t)
+    leavePartial(directory, `cpu-${process.ppid}-${LONG_AGO_MS}.cpuprofile`)
+    await sweepStalePartials(directory, HOST, Date.now())
+    assert.deepEqual(readdirSync(directory), [])
+  },
+)
+
 for (const [what, name, nowMs] of [
   ['that is not old enough', `cpu-${DEAD_PID}-${LONG_AGO_MS}.cpuprofile`, LONG_AGO_MS + 180_000],
-  ['of another process that lives', `cpu-${process.ppid}-${LONG_AGO_MS}.cpuprofile`, Date.now()],
+  ['of another process that lives', `cpu-${process.ppid}-${Date.now()}.cpuprofile`, Date.now() + 3_600_000],
   ['that this process is writing', `cpu-${process.pid}-${Date.now()}.cpuprofile`, Date.now() + 3_600_000],
 ] as const) {
   test(`a partial ${what} stays`, async (t) => {

@@ -21,7 +21,7 @@ function container(usedMib: number, others: readonly number[] = [], limit = `${1
 
 /** This process has 250 MiB. */
 const neighbours = (sizes: Readonly<Record<number, number>>, watching: readonly number[]) => ({
-  rssOf: (pid: number) => (pid === process.pid ? 250 * MIB : sizes[pid] && sizes[pid] * MIB),
+  sizeOf: (pid: number) => (pid === process.pid ? 250 * MIB : sizes[pid] && sizes[pid] * MIB),
   isWatching: (pid: number) => watching.includes(pid),
 })
 
@@ -54,3 +54,36 @@ test('a larger process that does not watch, or has ended, does not count', () =>
   const pids = [8_000_001, 8_000_002]
   assert.equal(readContainerUse(90, container(950, pids), neighbours({ 8_000_001: 900 }, [8_000_002])), 95)
 })
+
+/** Files of two processes of this container as the kernel shows them, both with the library in their memory. */
+function twoProcesses(other: { readonly uid: number; readonly anonMib?: number }) {
+  const pid = 8_000_001
+  const status = (uid: number, mappedMib: number, anonMib?: number): string =>
+    [
+      `Uid:\t${uid}\t${uid}\t${uid}\t${uid}`,
+      `VmRSS:\t${(mappedMib + (anonMib ?? 0)) * 1024} kB`,
+      ...(anonMib === undefined ? [] : [`RssAnon:\t${anonMib * 1024} kB`]),
+      '',
+    ].join('\n')
+  const uid = process.geteuid?.() ?? 0
+  const files: Record<string, string> = {
+    [`/proc/${process.pid}/status`]: status(uid, 50, 200),
+    [`/proc/${pid}/status`]: status(other.uid, 1200, other.anonMib),
+    [`/proc/${pid}/maps`]: '7f00-7f01 r-xp 0 0:1 1 /app/fork-helper.napi.glibc.node\n',
+  }
+  const kernel = container(950, [pid])
+  return (path: string) => files[path] ?? kernel(path)
+}
+
+for (const [what, other, expected] of [
+  ['a larger one of this user takes the reading', { uid: process.geteuid?.() ?? 0, anonMib: 300 }, undefined],
+  [
+    'memory that is a file, mapped many times, does not count',
+    { uid: process.geteuid?.() ?? 0, anonMib: 100 },
+    95,
+  ],
+  ["another user's process does not count", { uid: 54_321, anonMib: 300 }, 95],
+  ['a kernel that does not tell them apart: all of it counts', { uid: process.geteuid?.() ?? 0 }, undefined],
+] as const) {
+  test(what, () => assert.equal(readContainerUse(90, twoProcesses(other)), expected))
+}

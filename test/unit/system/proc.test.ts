@@ -10,7 +10,9 @@ import {
   readChildUsage,
   readKernelFile,
   readResidentBytes,
+  readStartTicks,
   readThreadStat,
+  TICK_MS,
 } from '../../../src/system/proc'
 
 test('a file is read by its path', () => {
@@ -43,6 +45,16 @@ test('reads a process, and one thread of it', { skip: process.platform !== 'linu
     assert.match(stat?.state ?? '', /^[RSD]$/)
     assert.ok((stat?.cpuTicks ?? -1) >= 0)
   }
+})
+
+test('reads when a process began', { skip: process.platform !== 'linux' }, async (t) => {
+  const child = spawn('sleep', ['100'])
+  t.after(() => child.kill('SIGKILL'))
+  await once(child, 'spawn')
+  const [own = NaN, other = NaN] = ['self', child.pid].map((pid) => readStartTicks(`/proc/${pid}`))
+  const laterMs = (other - own) * TICK_MS
+  assert.ok(laterMs >= 0 && laterMs <= process.uptime() * 1000 + 1000, `${laterMs}`)
+  assert.equal(readStartTicks('/proc/0'), undefined)
 })
 
 test('undefined for a thread that does not exist', () => {

@@ -3,12 +3,15 @@
  *
  *   attacker swap DIRECTORY SUFFIX own|link|fifo|pipe appears|beside|exchange|MS [TARGET]
  *   attacker take DIRECTORY SUFFIX NAMES
+ *   attacker seize DIRECTORY SUFFIX -
  *   attacker flip DIRECTORY NAME TARGET
  *
  * swap  puts something else in the place of each file whose name ends in SUFFIX: a file of the attacker's own, a symlink to TARGET,
  *       a FIFO without a reader, a FIFO that is read. When: as soon as the file appears, as soon as a .heapprofile stands beside it,
  *       MS milliseconds after it appeared, or over and over, there and back, as long as it exists.
  * take  creates a file at the final name, and at the next NAMES - 1 that a dump may take, as soon as a .partial appears.
+ * seize creates a file at the name of each artefact whose .json appears, at the next two, and at that of its .partial, and creates the
+ *       .json itself in the moment in which its name is free. It does not sleep.
  * flip  replaces the directory NAME by a symlink to TARGET as soon as it exists.
  *
  * It prints "ready", goes on until its stdin ends, and prints what it did as JSON: `tries`, `hits`, and the `bytes` that it got to
@@ -129,6 +132,28 @@ static void on_take(const char *name, const char *suffix, int names) {
   }
 }
 
+#define SEEN 4
+
+static char seen[SEEN][LONGEST];
+
+static void on_seize(const char *name, const char *suffix) {
+  static char path[LONGEST];
+  static int count;
+  int length = (int)(strlen(name) - strlen(suffix));
+  if (!ends_in(name, suffix) || name[0] == '.') return;
+  snprintf(path, LONGEST, "%s/%.*s", directory, length, name);
+  create(path);
+  snprintf(path, LONGEST, "%s/%.*s.partial", directory, length, name);
+  create(path);
+  const char *extension = memrchr(name, '.', (size_t)length);
+  int base = (int)(extension - name), tail = length - base;
+  for (int n = 2; n <= 3; n++) {
+    snprintf(path, LONGEST, "%s/%.*s-%d%.*s", directory, base, name, n, tail, extension);
+    create(path);
+  }
+  snprintf(seen[count++ % SEEN], LONGEST, "%s/%s", directory, name);
+}
+
 static void flip(const char *name) {
   static char path[LONGEST], away[LONGEST];
   snprintf(path, LONGEST, "%s/%s", directory, name);
@@ -151,7 +176,9 @@ static void watch(char **argv) {
   struct pollfd both[2] = {{.fd = 0, .events = POLLIN}, {.fd = events, .events = POLLIN}};
   while (!is_over()) {
     _Alignas(struct inotify_event) static char buffer[1 << 16];
-    poll(both, 2, owned > 0 ? 5 : -1);
+    int is_awake = strcmp(argv[1], "seize") == 0;
+    for (int i = 0; is_awake && i < SEEN && seen[i][0] != 0; i++) create(seen[i]);
+    poll(both, 2, is_awake ? 0 : owned > 0 ? 5 : -1);
     drain();
     ssize_t got = read(events, buffer, sizeof buffer);
     for (char *at = buffer; got > 0 && at < buffer + got;) {
@@ -160,6 +187,7 @@ static void watch(char **argv) {
       int is_beside = event->len > 0 && strcmp(when, "beside") == 0;
       if (strcmp(argv[1], "swap") == 0 && (is_new || is_beside)) on_swap(event->name, argv[3]);
       if (strcmp(argv[1], "take") == 0 && is_new) on_take(event->name, argv[3], atoi(argv[4]));
+      if (strcmp(argv[1], "seize") == 0 && is_new) on_seize(event->name, argv[3]);
       at += sizeof *event + event->len;
     }
   }

@@ -11,7 +11,8 @@ process.setuid(NOBODY)
 
 function open() {
   try {
-    return basename(openArtefact(directory, 'cpu-1-1.cpuprofile', JSON.parse(about)).target.file)
+    const name = `cpu-${process.pid}-${Date.now()}.cpuprofile`
+    return basename(openArtefact(directory, name, JSON.parse(about)).target.file)
   } catch (error) {
     return error.code
   }
