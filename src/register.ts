@@ -46,7 +46,8 @@ function withFile(text: string, before: string, flag: string | undefined, gap: s
 
 function fileFor(flag: string): string {
   if (flag !== '--import') return __filename
-  return (require('url') as { pathToFileURL(path: string): { href: string } }).pathToFileURL(__filename).href
+  const url = require('url') as { pathToFileURL(path: string): { href: string } }
+  return url.pathToFileURL(__filename).href
 }
 
 function isWanted(): boolean {
