@@ -9,7 +9,7 @@ export const MAX_AWAY_MS = 10_000
 
 /** The budgets of the fleet, wherever they are kept. */
 export interface Store {
-  /** Rejects when there is no answer. */
+  /** Rejects when there is no answer, with an error whose text can be shown. */
   take(kind: DumpKind): Promise<StoreAnswer>
   giveBack(kind: DumpKind): Promise<void>
 }
@@ -124,7 +124,7 @@ export class StoreFleet implements FleetBudget {
       insurance === undefined
         ? 'the budget of each process decides'
         : `each process makes at most ${insurance} dumps of a kind per interval`
-    const message = `the budget in Redis at ${place} cannot be used: ${reasonOf(error)}; until it can, ${decides}`
+    const message = `the budget in Redis at ${place} cannot be used: ${firstLineOf(error)}; until it can, ${decides}`
     // Without the client's error: ioredis puts the command into it, which may be AUTH with the password.
     report.failure({ stage: 'fleet', message })
   }
@@ -134,10 +134,4 @@ export class StoreFleet implements FleetBudget {
     this.#isAway = false
     this.#parts.report.notice(`the budget in Redis at ${this.#parts.place} is used again`)
   }
-}
-
-/** Of a name with several addresses Node reports one error, which has a code and no text. */
-function reasonOf(error: unknown): string {
-  const { code, message } = error as Partial<Record<'code' | 'message', unknown>>
-  return message === '' && typeof code === 'string' ? code : firstLineOf(error)
 }
