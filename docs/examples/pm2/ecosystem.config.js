@@ -5,7 +5,7 @@ module.exports = {
       name: 'shop',
       script: 'server.js',
       cwd: __dirname,
-      node_args: ['--require', require.resolve('cpu-memory-monitor/register')],
+      node_args: '--require cpu-memory-monitor/register',
       env: {
         CMM_PROFILE_DIR: './evidence',
         CMM_CPU_THRESHOLD: '60',
