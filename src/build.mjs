@@ -1,7 +1,7 @@
-// Bundles what runs in an application: one file for each entry and each thread, in place of the module that tsc has put there.
-// Reading a hundred files takes longer than running them. Code that a start does not need stays in its wrapper until a late
-// require() of it; that of `index`, which every process starts, is a file of its own, because V8 would have to scan it. Names and
-// lines are kept, so that stack traces can be read.
+// Bundles the code for applications with esbuild: one file for each entry and each thread replaces the module that tsc wrote to
+// dist. At start, reading a hundred files would take longer than running them. A module that only a late require() reaches runs
+// when that call is made. For `index`, which every process loads, such modules are in a second file, because V8 would have to scan
+// them at start. Nothing is minified, so that stack traces can be read.
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -9,8 +9,8 @@ import { build } from 'esbuild'
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 
 /**
- * Each entry. `exports`: the names of its `import { name }`, which Node finds in the text of a CommonJS file. `opens`: the files and
- * folders that it opens by path, which @vercel/nft finds in the text; it copies an application file by file.
+ * The entries. `exports`: names that an ES module can import, which Node searches in the text of a CommonJS file. `opens`: files and
+ * folders that the entry opens by path. @vercel/nft, which copies the files that an application needs, searches them in the text.
  */
 const ENTRIES = {
   index: { opens: ['thread/watchdog-thread.js', '../prebuilds'] },
@@ -24,11 +24,11 @@ const ENTRIES = {
   'thread/watchdog-thread': {},
 }
 const LATE_ENTRY = 'index-late'
-/** Loaded by a late require() of `index`, but part of each start by `register`. */
+/** Modules that `index` loads with a late require(), but that stay in the first file, because `register` needs them at start. */
 const NOT_LATE = ['src/monitor/preload.ts']
 
 for (const [entry, { exports = [], opens = [] }] of Object.entries(ENTRIES)) {
-  // Never run: a bundle hides the assignments and the paths.
+  // Lines for Node and @vercel/nft, which search this text and cannot see exports and paths in bundled code. They do nothing.
   const texts = [
     ...exports.map((name) => `0 && (exports.${name} = 0)`),
     ...opens.map((path) => `;() => { __dirname + '/${path}' }`),
@@ -57,8 +57,8 @@ function bundle(entry, options) {
 }
 
 /**
- * Bundles an entry into two files. The first has the modules that a start needs, the second those that only a late require()
- * reaches. A module has one copy, for some have state: the second file gets those of the first from a table.
+ * Bundles an entry into two files: the first has the modules that a start needs, the second those that only a late require()
+ * reaches. Some modules have state and must exist only once, so the second file gets those of the first from a table.
  */
 async function bundleInTwo(entry, lateEntry, options) {
   const late = new Set()
@@ -74,7 +74,7 @@ async function bundleInTwo(entry, lateEntry, options) {
   await bundle(lateEntry, { stdin: lateModules([...late]), plugins: [fromTable(shared)] })
 }
 
-/** In the first file: a late require() loads the second one. The paths of what it asks for are added to `late`. */
+/** Plugin for the first file: turns each late require() into a load from the second file, and adds its module to `late`. */
 function lateRequires(late, file) {
   return {
     name: 'late-requires',
@@ -95,7 +95,7 @@ function lateRequires(late, file) {
   }
 }
 
-/** The table of the modules in the first file, each run when it is asked for. */
+/** Plugin that adds the table of the first file's modules: for each path a function that runs the module on first use. */
 function tableOf(shared) {
   return {
     name: 'table',
@@ -117,7 +117,7 @@ exports.load = (path, table) => {
   return { contents, resolveDir: root }
 }
 
-/** In the second file: a module of the first one comes from the table. */
+/** Plugin for the second file: takes the modules that the first file contains from the table. */
 function fromTable(shared) {
   return {
     name: 'from-table',

@@ -1,91 +1,91 @@
 import type { Artefact, EvidentThread, KnownBefore } from '../files/sidecar'
 
-/** Why one way of capturing (an engine, a package) was not used. */
+/** A way of capturing (an engine, a package) that was not used, and the reason. */
 export interface PassedOver {
   readonly way: string
   readonly why: string
 }
 
-/** Joins the reasons into one text, for when no way was left. */
+/** Joins the reasons why each way of capturing was not used, for an error that says that none is left. */
 export function whyNone(passedOver: readonly PassedOver[]): string {
   return passedOver.map(({ way, why }) => `${way}: ${why}`).join('; ')
 }
 
-/** A dump that is not made, and the numbers for which it is not. */
+/** Why a dump is not made, with the numbers that decided it. */
 export interface Refusal {
   readonly skip: 'memory' | 'disk' | 'busy'
-  /** Needed, available and reserved bytes, by name. `worker`: `threadId` of the worker whose heap it is about. */
+  /** Needed, available and reserved bytes, by name. `worker`: `threadId` of the worker whose heap does not fit. */
   readonly numbers: Readonly<Record<string, number>>
 }
 
-/** A capture that the dispatcher orders: where, and the known part of its sidecar. */
+/** A dump to capture: the directory and the name of its files, and the known part of the sidecar (`.json`) of each. */
 export interface Job {
   readonly directory: string
   /** Name without extension, as `files/names` builds it. */
   readonly baseName: string
-  /** The part of the sidecar that the dispatcher knows: why, where, and whose CPU and memory. */
+  /** The part of the sidecar known before the capture: why and where, and the CPU and memory use by thread. */
   readonly sidecar: KnownBefore
   /** Length of a CPU profile, ms. Heap captures ignore it. */
   readonly durationMs: number
-  /** Of a memory dump: the worker thread whose heap holds most of the memory, if one does. */
+  /** For a memory dump: the worker thread whose heap holds most of the process's memory, if there is one. */
   readonly worker?: WorkerToDump | undefined
 }
 
 export type WorkerToDump = Pick<EvidentThread, 'id' | 'name'>
 
-/** The result of a capture: whole files, and their cost. */
+/** The result of a capture: complete files, and what they cost the application. */
 export interface Captured {
-  /** The guiltiest artefact first. Each is whole, synced and under its final name. */
+  /** Files of the dump, that of the thread with the largest use first. Each is complete, synced and has its final name. */
   readonly artefacts: readonly [Artefact, ...Artefact[]]
-  /** The way taken, e.g. `inspector`, `v8-profiler-next`, `fork`, `heapdump`, `v8`, `sampling`. */
+  /** How the dump was captured, e.g. `inspector`, `v8-profiler-next`, `fork`, `heapdump`, `v8`, `sampling`. */
   readonly way: string
   readonly passedOver: readonly PassedOver[]
   /** Pause of the main thread for the dump, ms. */
   readonly pauseMs: number
-  /** From the beginning of the capture to the last rename, ms. */
+  /** Time from the start of the capture until the last file had its final name, ms. */
   readonly durationMs: number
   /**
-   * Time until the main thread accepted the first order, ms, when that was longer than the order timeout: it was in one
-   * long native call, or had no CPU.
+   * Time until the main thread accepted the first order (request), ms. Present only when that exceeded the order timeout
+   * of 500 ms: the main thread was in one long native call, or had no CPU.
    */
   readonly lateMs?: number
-  /** Peak of the forked child's private memory, bytes: without the pages that it shares with the application. */
+  /** Peak of the forked child's private memory, bytes. Pages that it shares with the application do not count. */
   readonly childPeakBytes?: number
-  /** The failure, if the planned artefact failed and only a lesser one, taken before it, exists. */
+  /** Why the planned file (a heap snapshot, say) failed, if only a lesser file (a sampling profile) exists. */
   readonly failure?: Error
-  /** The refusal, if the best artefact turned out not to fit during the capture and only a lesser one exists. */
+  /** Why the planned file did not fit into memory or onto the disk during the capture, if only a lesser file exists. */
   readonly refusal?: Refusal
 }
 
-/** A capture for which there is enough memory and disk. To make the plan, the main thread was asked once; `take` captures. */
+/** A capture for which there is enough memory and disk space. Nothing is captured before `take` is called. */
 export interface Plan {
-  /** The refusal, if the best artefact does not fit and only a lesser one will be taken. */
+  /** Why the best file (a heap snapshot) does not fit, if only a lesser one (a sampling profile) will be captured. */
   readonly refusal?: Refusal
   /**
-   * Captures. A failure leaves no incomplete file.
+   * Captures the dump. A failure leaves no incomplete file.
    *
-   * @param early - Aborted to end a CPU profile before its time, with a whole file.
-   * @returns The result; a refusal when nothing turned out to fit, and then no file is left.
-   * @throws When nothing could be captured: the file system's error, or the main thread's.
+   * @param early - Aborted to end a CPU profile before its time; its file is then complete all the same.
+   * @returns The result; a refusal, without a file, when nothing fitted into memory or onto the disk any more.
+   * @throws The file system's error, or the main thread's, when nothing could be captured.
    */
   take(job: Job, early: AbortSignal): Promise<Captured | Refusal>
 }
 
 /**
- * Makes one kind of dump. The dispatcher, which decides whether to dump, sees only this interface, not the ways of
- * capturing and their threads. A capture that waits keeps no thread alive.
+ * Makes one kind of dump (CPU or memory). The dispatcher, which decides whether to dump, knows only this interface. A
+ * capture that waits does not keep its thread's event loop alive.
  */
 export interface Capturer {
   /** Reads the free disk space and memory, and decides what fits now. */
   plan(directory: string): Promise<Plan | Refusal>
-  /** Names of the ways of capturing that this machine has, best first, and of those that it lacks, with the reason. */
+  /** Names of the ways of capturing that work on this machine, best first, and those that do not, with the reason. */
   ways(): { readonly available: readonly string[]; readonly passedOver: readonly PassedOver[] }
   /**
-   * For a process that exits during `take`: ends that capture within the call, with a whole file, where this thread
-   * can. The promise of `take` settles as well. Absent where a capture cannot be ended early.
+   * Ends a running `take` synchronously, because the process exits, and completes its file if this thread can do so. The
+   * promise of `take` settles too. Absent where a capture cannot be ended early.
    *
-   * @param isTimeOver - When it returns `true`, the capture is left incomplete.
-   * @returns `undefined` when there is nothing to end, or the time was over.
+   * @param isTimeOver - Returns `true` when the exit can wait no longer; the file is then left incomplete.
+   * @returns `undefined` when no capture runs, or the time was over.
    * @throws The error that `take` would have rejected with.
    */
   endNow?(isTimeOver: () => boolean): Captured | undefined
@@ -93,9 +93,9 @@ export interface Capturer {
 
 /** Receives a capturer's progress, for log lines and events. Must not throw. */
 export interface CaptureObserver {
-  /** The main thread has not accepted an order within the order timeout. Called once per order; the wait goes on. */
+  /** The main thread has not accepted an order (request) within 500 ms. Called once per order; the wait goes on. */
   orderLate(order: string): void
-  /** A forked child makes the dump, and finishes it even if this process ends; `undefined` when the child has ended. */
+  /** Called with the pid of a forked child that makes the dump, even if this process ends; with `undefined` when it has ended. */
   childAtWork(pid: number | undefined): void
   /** Another user of V8's sampling heap profiler has stopped it, and it has been started again. Called once. */
   samplingWasStopped(): void
@@ -103,7 +103,7 @@ export interface CaptureObserver {
   samplingFailed(error: Error): void
 }
 
-/** Thrown when an order cannot be given because the process exits. The dump is then skipped, and is not a failure. */
+/** Thrown when an order (request to the main thread) cannot be sent because the process exits. The dump counts as skipped. */
 export class ExitingError extends Error {
   constructor() {
     super('the process is exiting')

@@ -4,15 +4,15 @@ import { dirname, isAbsolute, join } from 'node:path'
 import { firstLineOf } from '../base/globals'
 import type { PassedOver } from './capture'
 
-/** How to use the optional packages. An object means `'auto'`, with packages by name from the application. */
+/** How to use the optional packages. An object means `'auto'`, with packages that the application passes in, by name. */
 export type EngineChoice = 'auto' | 'packages' | 'builtin' | HandedPackages
 
 export type HandedPackages = Readonly<Record<string, object>>
 
-/** The kinds of work that a package can do. */
+/** The kinds of work for which an optional package can be used. */
 export type EngineKind = 'cpu' | 'memory' | 'leak'
 
-/** The package for one kind of work, if any, and why no other one. Plain JSON, so that it can be sent to a thread. */
+/** The package for one kind of work, or why there is none. Plain JSON, so that it can be sent to a thread. */
 export interface Engine {
   readonly package?: ResolvedPackage
   readonly passedOver: readonly PassedOver[]
@@ -20,7 +20,7 @@ export interface Engine {
 
 export type Engines = Readonly<Record<EngineKind, Engine>>
 
-/** Names under which each package may be installed, best first. */
+/** Names of the packages for each kind of work, preferred name first. */
 const PACKAGE_NAMES: Readonly<Record<EngineKind, readonly [string, ...string[]]>> = {
   cpu: ['v8-profiler-next'],
   memory: ['heapdump'],
@@ -28,12 +28,12 @@ const PACKAGE_NAMES: Readonly<Record<EngineKind, readonly [string, ...string[]]>
 }
 
 /**
- * Chooses the packages. `'packages'` requires those for the configured kinds of work; a manual CPU profile or snapshot
- * is always possible, and uses the packages that are installed.
+ * Chooses the optional package for each kind of work. With `'packages'`, the packages for the configured kinds (`kinds`)
+ * are required. A manual CPU profile or snapshot is possible in any case, and uses the packages that are installed.
  *
  * With `'auto'` an installed package is loaded on first use, because v8-profiler-next alone costs 49 ms and 12 MB. If
- * it does not load then, the dump is made without it. With `'packages'` each package is loaded at once: only loading
- * shows whether an addon fits this Node, and the call must throw if one does not.
+ * the package does not load then, the dump is made without it. With `'packages'` each package is loaded at once, because
+ * only loading shows whether an addon fits this Node.
  *
  * @throws Error with `'packages'`, naming every package that is missing or does not load.
  */
@@ -94,10 +94,10 @@ export interface ResolvedPackage {
   readonly file: string | undefined
 }
 
-/** Packages that were passed in. The watchdog thread gets only name and file: a module cannot be sent to it. */
+/** Packages that the application passed in, for this thread. A loaded module cannot be sent to the watchdog thread. */
 const handedOver = new WeakMap<ResolvedPackage, unknown>()
 
-/** Takes a package that the application passed in. {@link loadPackage} returns it, on this thread only. */
+/** Registers a package that the application passed in: {@link loadPackage} on this thread then returns it. */
 function takeOver(name: string, exports: object): ResolvedPackage {
   const module = Object.values(require.cache).find((each) => each?.exports === exports)
   const resolved = { name, file: module?.filename }
@@ -106,9 +106,9 @@ function takeOver(name: string, exports: object): ResolvedPackage {
 }
 
 /**
- * Finds an optional package in a parent directory of this library, or else of the program that runs: the library may be
- * linked or hoisted to a place from which the application's packages cannot be seen. Neither the working directory nor
- * a command-line argument is searched, because either may belong to another user.
+ * Finds an optional package in the `node_modules` of a parent directory of this library, or else of the main program: a
+ * library that is linked or hoisted may lie outside of the application's directory. Neither the working directory nor a
+ * command-line argument is searched, because either may belong to another user.
  *
  * @param refused - Receives the reason why a package that was found is not used.
  */
@@ -120,7 +120,7 @@ export function resolvePackage(name: string, refused: string[]): ResolvedPackage
   return undefined
 }
 
-/** The real path of the program. None for `node -e`, standard input, a preload and an ES module. */
+/** Returns the real path of the main program; `undefined` for `node -e`, standard input, a preload and an ES module. */
 function mainProgram(): string | undefined {
   try {
     return require.main ? realpathSync(require.main.filename) : undefined
@@ -129,30 +129,30 @@ function mainProgram(): string | undefined {
   }
 }
 
-/** Searches each `node_modules` upwards, as Node does, but unlike Node not NODE_PATH or the home directory. */
+/** Searches each `node_modules` from `place` upwards. Unlike Node it does not search NODE_PATH and the home directory. */
 function findAbove(place: string, name: string, refused: string[]): string | undefined {
-  // Some bundlers make `__filename` relative, which would count from the working directory.
+  // Some bundlers make `__filename` relative: it would be resolved against the working directory.
   if (!isAbsolute(place)) return undefined
   const { resolve } = createRequire(place)
   for (let directory = dirname(place); ; directory = dirname(directory)) {
     const folder = join(directory, 'node_modules', name)
     try {
-      // Most directories have none, and a failed resolve() costs a hundred times as much as this check.
+      // Most directories do not have the package, and a failed resolve() costs a hundred times as much as existsSync().
       const file = existsSync(folder) ? resolve(folder) : undefined
       const stranger = file && findStrangers(join(directory, 'node_modules'), name, file, place)
       if (file !== undefined && stranger === undefined) return file
       if (stranger !== undefined) refused.push(`${stranger} belongs to another user`)
     } catch {
-      // The package has no entry that Node can load; another copy may lie further up.
+      // The package has no entry point that Node can load. Another copy may be in a parent directory.
     }
     if (directory === dirname(directory)) return undefined
   }
 }
 
 /**
- * Finds the first level of a package's path that belongs to another user: in a parent directory of the application,
- * such as /tmp, any user may be able to create a `node_modules`. Trusted are root, the user of this process, and the
- * owner of `place`.
+ * Returns the first directory or file on a package's path that belongs to an untrusted user: in a parent directory of
+ * the application, such as /tmp, any user may be able to create a `node_modules`. Trusted users are root, the user of
+ * this process, and the owner of `place`.
  */
 function findStrangers(modules: string, name: string, file: string, place: string): string | undefined {
   const uid = process.geteuid?.()
@@ -164,21 +164,22 @@ function findStrangers(modules: string, name: string, file: string, place: strin
 }
 
 /**
- * Loads a package that was found, or returns the one that was passed in.
+ * Loads an optional package that was found, or returns the one that the application passed in.
  *
  * @throws The package's own error, for example when its addon was not built for this Node.
  */
 export function loadPackage(resolved: ResolvedPackage): unknown {
   const { name, file } = resolved
   if (handedOver.has(resolved)) return handedOver.get(resolved)
-  if (file === undefined) throw new Error(`${name} was passed to the monitor on another thread`)
+  if (file === undefined)
+    throw new Error(`${name} can be used only on the thread that passed it to the monitor`)
   const load = (): unknown => createRequire(file)(file)
   return name === 'heapdump' ? withoutItsSignal(load) : load()
 }
 
 /**
- * Whether heapdump handles SIGUSR2 too, because the application has loaded it. It does not if this library loaded it,
- * nor with `NODE_HEAPDUMP_OPTIONS=nosignal` in the environment.
+ * Whether the heapdump package handles SIGUSR2 as well, because the application has loaded it. The package does not if
+ * this library loaded it, or with `NODE_HEAPDUMP_OPTIONS=nosignal` in the environment.
  */
 export function isHeapdumpListening(): boolean {
   if (loadedQuietly || process.env['NODE_HEAPDUMP_OPTIONS'] === 'nosignal') return false
@@ -192,11 +193,11 @@ function isHeapdumpAddon(file: string): boolean {
 }
 
 /**
- * Keeps heapdump from handling SIGUSR2. On load it installs a native handler, which JavaScript can neither see nor
- * remove, so one signal would make two dumps. An environment variable prevents it, and is read only during the load.
+ * Loads heapdump without its handler for SIGUSR2. Normally the package installs a native handler, which JavaScript can
+ * neither see nor remove, so one signal would make two dumps. It reads NODE_HEAPDUMP_OPTIONS only while it loads.
  */
 function withoutItsSignal<T>(load: () => T): T {
-  // If the application loaded heapdump before, the handler is there already, and loading again changes nothing.
+  // If the application has loaded heapdump, the handler is installed already, and loading again changes nothing.
   if (Object.keys(require.cache).some(isHeapdumpAddon)) return load()
   loadedQuietly = true
   const before = process.env['NODE_HEAPDUMP_OPTIONS']

@@ -3,8 +3,8 @@ import { isAbsolute, join, sep } from 'node:path'
 
 const PACKAGE_NAME = 'cpu-memory-monitor'
 /**
- * The files of this package that may contain this code: the entries, which the build bundles, and the module itself. An
- * application's bundler puts the code into a file of another package.
+ * The files of this package that may contain this module: each entry point, because the build bundles it, and the module
+ * itself. An application's bundler puts the module into a file of another package.
  */
 const OWN_PATHS = [
   ['dist', 'index.js'],
@@ -18,10 +18,10 @@ const OWN_PATHS = [
 ].map((names) => join(...names))
 
 /**
- * Returns the directory of this package. Code is loaded from it by full path, and from nowhere else.
+ * Returns the directory of this package, from which its threads and native code are loaded by full path.
  *
- * @throws Error when this file is not in its package. Files beside an application's bundle do not belong to this
- * package, and another user may be able to put some there.
+ * @throws Error when this file is not in its package, because an application's bundler moved it. Files beside such a
+ * bundle are not this package's, and another user may be able to put files there.
  */
 export function ownPackageDirectory(): string {
   const ownPath = OWN_PATHS.find((path) => __filename.endsWith(`${sep}${path}`))

@@ -6,19 +6,19 @@ import { readKernelFile } from '../system/proc'
 import { judgeDisk, type MemoryRoom, roomBeside, type RoomVerdict } from './room'
 import { whyNoThreadPool } from './thread-limit'
 
-/** Major version of the running Node: how much memory a snapshot needs depends on it. */
+/** Major version of the running Node. The memory that a heap snapshot needs depends on it. */
 export const NODE_MAJOR = Number.parseInt(process.versions.node, 10)
 
-/** Reads the memory and disk space that are available now. Tests supply their own numbers. */
+/** Reads the memory and disk space that are available now. Tests use a probe with numbers of their own. */
 export interface RoomProbe {
   memory(): MemoryRoom
   /** Whether the kernel kills all processes of this process's cgroup when it kills one for lack of memory. */
   isKilledAsOne(): boolean
-  /** The free space of the directory's file system, and whether that is memory-backed. */
+  /** Returns the free space of the directory's file system, and whether that file system is memory-backed (tmpfs). */
   disk(directory: string): Promise<Disk>
 }
 
-/** The space for a file of `fileBytes`, and the memory beside it: less where the file lies in memory too. */
+/** Judges whether a file of `fileBytes` fits onto the disk. `memory` returns the memory left: less if the disk is a tmpfs. */
 export async function roomFor(
   probe: Pick<RoomProbe, 'memory' | 'disk'>,
   directory: string,
@@ -39,7 +39,7 @@ export function createRoomProbe(): RoomProbe {
       return { availableBytes, limitBytes }
     },
     isKilledAsOne: () => isKilledAsOne(readKernelFile),
-    /** The first use of libuv's thread pool by a dump: where the pool cannot start, libuv would abort the process. */
+    /** Rejects if libuv's thread pool cannot start: a dump first needs the pool here, and libuv would abort the process. */
     disk: (directory) => {
       const why = whyNoThreadPool()
       return why === undefined ? readDisk(directory) : Promise.reject(new Error(why))

@@ -1,29 +1,29 @@
 const MIB = 1024 * 1024
 
-/** Memory that a dump always leaves free, whatever the limit, bytes. */
+/** Memory that a dump leaves free at least, whatever the memory limit, bytes. */
 export const MEMORY_RESERVE_FLOOR_BYTES = 64 * MIB
-/** Share of the memory limit that a dump always leaves free. */
+/** Share of the memory limit that a dump leaves free, if that is more than the floor: 0.05 is 5 %. */
 export const MEMORY_RESERVE_SHARE = 0.05
 /** Disk space that is left free after a dump, bytes. */
 export const DISK_FLOOR_BYTES = 256 * MIB
 
 /**
- * Memory that a snapshot in place needs at its peak, beyond what the process has, as a multiple of the heap in use.
- * Measured on each Node by `node test/tools/bench/snapshot-need.mjs 100` with the worst shape of heap (many small
- * objects), plus a tenth: V8 reports the size of a heap, not the number of its objects. Large strings need a fiftieth
- * of this.
+ * Peak memory that a heap snapshot in the application's own process needs in addition, as a multiple of the used heap,
+ * by major version of Node. Measured by `node test/tools/bench/snapshot-need.mjs 100` with the worst shape of heap (many
+ * small objects), plus a tenth: V8 reports the size of a heap, not the number of its objects. Large strings need a
+ * fiftieth of this.
  */
 export const SNAPSHOT_NEED_FACTORS: Readonly<Record<number, number>> = { 20: 28, 22: 28, 24: 26, 26: 29 }
 /** Factor for a version of Node that was not measured: the largest measured one. */
 const UNMEASURED_NEED_FACTOR = Math.max(...Object.values(SNAPSHOT_NEED_FACTORS))
-/** Memory that a snapshot of an empty process needs, bytes: code and built-ins are in the snapshot too. */
+/** Memory that the snapshot of an empty program needs, bytes: a snapshot also contains code and built-in objects. */
 const SNAPSHOT_NEED_FLOOR_BYTES = 64 * MIB
 
-/** Size of a `.heapsnapshot` as a multiple of the heap in use, in the worst case (large arrays); by the same command. */
+/** Size of a `.heapsnapshot` as a multiple of the used heap, in the worst case (large arrays); by snapshot-need.mjs too. */
 export const SNAPSHOT_FILE_FACTOR = 4
 const SNAPSHOT_FILE_FLOOR_BYTES = 16 * MIB
 
-/** Memory that the limits of the process and the machine leave. */
+/** Memory that the process may still use, by its limits and the machine's. */
 export interface MemoryRoom {
   /** Memory that can still be allocated before a cgroup's limit is reached or the machine has none left, bytes. */
   readonly availableBytes: number
@@ -31,68 +31,67 @@ export interface MemoryRoom {
   readonly limitBytes: number
 }
 
-/** Whether a dump fits, with the numbers behind it, bytes by name. */
+/** Whether a dump fits into memory or onto the disk, with the numbers that decided it: bytes by name. */
 export interface RoomVerdict {
   readonly fits: boolean
   readonly numbers: Readonly<Record<string, number>>
 }
 
-/** Whether an in-place snapshot of a heap of `usedBytes` fits into the available memory. */
+/** Judges whether a heap of `usedBytes` can be written as a snapshot by this process itself, without a fork. */
 export function judgeMemory(usedBytes: number, nodeMajor: number, room: MemoryRoom): RoomVerdict {
   return judgeNeed(usedBytes, snapshotNeedBytes(usedBytes, nodeMajor), room)
 }
 
 /**
- * Least memory that a forked child needs, as a multiple of the heap in use: the full collection before the sampling
- * profile touches most of the heap, and each page that child or application writes is copied. The snapshot may need
- * more, and gets it if there is more: the child is limited to the available memory, and ends before the application
- * suffers.
+ * Least memory that must be available for a forked child, as a multiple of the used heap: the full GC before the
+ * sampling profile touches most pages of the heap, and each page that child or application writes to is copied. The
+ * snapshot may need more. The child is limited to the available memory, and ends before the application suffers.
  */
 export const FORK_NEED_FACTOR = 1.25
 
 /**
- * Memory that a child may allocate: all that is available, less the copies. A page that it shares with the application
- * is copied when either writes to it, and no limit of the kernel counts that. Below the floor V8 could not start.
+ * Returns how much memory a forked child may allocate, bytes: all available memory, less `sharedBytes`, the pages that it
+ * shares with the application. Such a page is copied when either process writes to it, which no kernel limit counts.
  */
 export function forkAllowanceBytes(haveBytes: number, sharedBytes: number): number {
   return Math.max(FORK_ALLOWANCE_FLOOR_BYTES, haveBytes - sharedBytes)
 }
 
-/** Least memory that a forked child is allowed to allocate, bytes. */
+/** Least memory that a forked child is allowed to allocate, bytes: V8 could not start with less. */
 export const FORK_ALLOWANCE_FLOOR_BYTES = 32 * MIB
 
-/** Whether a child may be forked from a process with a heap of `usedBytes`. `haveBytes`: memory that it may use. */
+/** Judges whether a process with a heap of `usedBytes` may fork a child. `numbers.haveBytes`: memory for the child. */
 export function judgeFork(usedBytes: number, room: MemoryRoom): RoomVerdict {
   return judgeNeed(usedBytes, Math.ceil(usedBytes * FORK_NEED_FACTOR), room)
 }
 
-/** Whether a file of `estimateBytes` fits onto a disk with `freeBytes`, and leaves the floor free. */
+/** Judges whether a file of `estimateBytes` fits onto a disk and leaves at least {@link DISK_FLOOR_BYTES} of it free. */
 export function judgeDisk(estimateBytes: number, freeBytes: number): RoomVerdict {
   const fits = estimateBytes + DISK_FLOOR_BYTES <= freeBytes
   return { fits, numbers: { estimateBytes, freeBytes, floorBytes: DISK_FLOOR_BYTES } }
 }
 
-/** Peak memory that an in-place snapshot needs beyond the memory that the process has, bytes. */
+/** Returns the peak memory that a snapshot by this process itself, without a fork, needs in addition, bytes. */
 export function snapshotNeedBytes(usedBytes: number, nodeMajor: number): number {
   const factor = SNAPSHOT_NEED_FACTORS[nodeMajor] ?? UNMEASURED_NEED_FACTOR
   return Math.ceil(SNAPSHOT_NEED_FLOOR_BYTES + usedBytes * factor)
 }
 
-/** The room left for a dump whose file takes memory too: a file on a tmpfs remains after its writer has ended. */
+/** Returns the memory that remains beside a dump's file on a tmpfs, which stays in memory when its writer has ended. */
 export function roomBeside(fileBytes: number, room: MemoryRoom): MemoryRoom {
   return { ...room, availableBytes: Math.max(0, room.availableBytes - fileBytes) }
 }
 
 /**
- * Largest size of the `.heapsnapshot` of a heap of `usedBytes` while it is written, bytes: beside a redacted snapshot lies
- * the whole one.
+ * Returns the most disk space that the `.heapsnapshot` of a heap of `usedBytes` takes while it is written, bytes. A
+ * redacted snapshot takes twice as much: it is made from a complete one on the same disk.
  */
 export function snapshotFileBytes(usedBytes: number, isRedacted = false): number {
   const fileBytes = Math.ceil(SNAPSHOT_FILE_FLOOR_BYTES + usedBytes * SNAPSHOT_FILE_FACTOR)
   return isRedacted ? 2 * fileBytes : fileBytes
 }
 
-/** Memory that a dump always leaves free under a memory limit, bytes. */
+/** Returns the memory that a dump leaves free under a memory limit, bytes. */
 export function memoryReserveBytes(limitBytes: number): number {
   return Math.max(MEMORY_RESERVE_FLOOR_BYTES, Math.ceil(limitBytes * MEMORY_RESERVE_SHARE))
 }

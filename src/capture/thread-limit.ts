@@ -2,21 +2,21 @@ import { stat } from 'node:fs'
 import { listThreads } from '../system/threads'
 import { loadForkHelper } from './heap/fork/helper'
 
-/** Threads of libuv's pool where UV_THREADPOOL_SIZE is not set. */
+/** Number of threads in libuv's pool if UV_THREADPOOL_SIZE is not set. */
 const DEFAULT_POOL_SIZE = 4
 const MAX_POOL_SIZE = 1024
 
-/** Threads and processes that the application must still be able to start after a thread of this library. */
+/** Number of threads or processes that the application must be able to start after this library has started a thread. */
 const LEFT_TO_THE_APPLICATION = 4
 
 let isPoolStarted = false
 
 /**
- * Returns why `wanted` threads cannot be started now; `undefined` when they can, or when that cannot be tried, without
- * the fork helper.
+ * Returns why this process cannot start `wanted` more threads now; `undefined` when it can, or when the native fork
+ * helper, which would try it, is missing.
  *
- * To be called before anything that starts a thread. libuv (its pool, at the first asynchronous use of a file) and V8
- * (the CPU profiler) abort the process when a start fails, under a limit such as RLIMIT_NPROC or pids.max.
+ * Call it before anything that starts a thread. Under a limit such as RLIMIT_NPROC or pids.max, libuv (whose pool starts
+ * at the first asynchronous use of a file) and V8 (whose CPU profiler starts one) abort the process if a start fails.
  */
 export function whyNoThreads(wanted: number): string | undefined {
   const loaded = loadForkHelper()
@@ -27,14 +27,14 @@ export function whyNoThreads(wanted: number): string | undefined {
     : undefined
 }
 
-/** {@link whyNoThreads} for one thread of this library, for libuv's pool, and for what the application starts. */
+/** {@link whyNoThreads} for one thread of this library, plus libuv's pool, plus a few that the application may start. */
 export function whyNoThreadOfOurs(): string | undefined {
   return whyNoThreads(1 + poolSize() + LEFT_TO_THE_APPLICATION)
 }
 
 /**
- * {@link whyNoThreads} for libuv's pool, which the caller uses next and so starts. Node does not show whether the pool
- * runs; once it does, it starts no further threads.
+ * Returns why libuv's pool cannot be started; `undefined` when it can, or when an earlier call found that it can. The
+ * caller then uses the pool, which starts it. Node does not show whether the pool runs; it starts its threads only once.
  */
 export function whyNoThreadPool(): string | undefined {
   if (isPoolStarted) return undefined
@@ -44,11 +44,11 @@ export function whyNoThreadPool(): string | undefined {
 }
 
 /**
- * Starts libuv's pool within the call, before other threads take its place under the limit.
+ * Starts libuv's thread pool before this call returns, while the limit on threads still allows it.
  *
- * @returns The kernel's ids of its threads; none when the pool ran already, or when other threads started at the same
- * time.
- * @throws Error when it cannot be started.
+ * @returns The kernel's ids of the pool's threads; none when the pool ran already, or when other threads started at the
+ * same time.
+ * @throws Error when the pool cannot be started.
  */
 export function startThreadPool(): readonly number[] {
   const why = whyNoThreadPool()
@@ -59,7 +59,7 @@ export function startThreadPool(): readonly number[] {
   return added.length === poolSize() ? added : []
 }
 
-/** Size of libuv's pool, as libuv reads it at the first use. */
+/** Returns the number of threads in libuv's pool, from UV_THREADPOOL_SIZE as libuv reads it. */
 export function poolSize(): number {
   const { UV_THREADPOOL_SIZE } = process.env
   if (UV_THREADPOOL_SIZE === undefined) return DEFAULT_POOL_SIZE

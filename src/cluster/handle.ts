@@ -26,7 +26,10 @@ export interface WorkerLoss {
   readonly cause: CrashCause
   /** Time from when the worker was ready to its end, ms; 0 when it never was ready. */
   readonly uptime: number
-  /** With `'start-timeout'`: the addresses of the worker to be replaced on which this worker did not listen. */
+  /**
+   * With `'start-timeout'`: the addresses of the worker to be replaced on which this worker did not listen. Empty if what
+   * `runFunc` returned had not settled.
+   */
   readonly missing: readonly string[]
 }
 

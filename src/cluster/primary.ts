@@ -18,6 +18,7 @@ import {
   createLogger,
   cutLine,
   drainLine,
+  type LineFacts,
   LINES,
   type Publication,
   spentLine,
@@ -297,9 +298,10 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   #write({ name, event }: Publication): void {
     // A failed fork has already been logged with its error.
     if (name === 'crash' && event.cause === 'fork-failed') return
-    const workerFile = cluster.settings.exec ?? 'the file'
+    const { startTimeoutMs } = this.settings
+    const facts = { workerFile: cluster.settings.exec ?? 'the file', startTimeoutMs }
     const note = name === 'crash' ? heapLimitNote(event, this.settings.dump?.directory) : ''
-    const line = (LINES[name] as (event: unknown, workerFile: string) => string)(event, workerFile) + note
+    const line = (LINES[name] as (event: unknown, facts: LineFacts) => string)(event, facts) + note
     if (name === 'limit-unreachable') warnAlways(this.settings.logger, line)
     else if (WARNINGS.has(name)) this.#report.warn(line)
     else this.#report.info(line)

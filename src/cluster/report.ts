@@ -5,7 +5,7 @@ import { formatSize } from '../base/size'
 import type { Budget } from '../dispatch/budget'
 import { type Logger, say, stderrLogger } from '../report/listeners'
 import { readLimits } from '../system/limits'
-import type { ClusterEvents, WorkerEnd, WorkerIdentity } from './handle'
+import type { ClusterEvents, WorkerEnd, WorkerIdentity, WorkerLoss } from './handle'
 import type { ClusterSettings } from './options'
 import type { ClusterNews } from './plan/events'
 
@@ -64,8 +64,14 @@ export function toPublication(news: ClusterNews, identity: WorkerIdentity, limit
   }
 }
 
-/** @param workerFile - The file that the workers execute. */
-type Line<Event> = (event: Event, workerFile: string) => string
+/** What lines report of the cluster itself. */
+export interface LineFacts {
+  /** The file that the workers execute. */
+  readonly workerFile: string
+  readonly startTimeoutMs: number
+}
+
+type Line<Event> = (event: Event, facts: LineFacts) => string
 
 type Lines = { readonly [Name in keyof ClusterEvents]: Line<ClusterEvents[Name][0]> }
 
@@ -79,13 +85,10 @@ export const LINES: Lines = {
     `worker ${id} (pid ${pid}) finishes its requests and ends, reason: ${reason}`,
   recycled: ({ id, pid, ms, code, signal }) =>
     `worker ${id} (pid ${pid}) has been replaced: it ended after ${ms} ms with ${signal ?? `code ${code}`}`,
-  crash: ({ id, pid, cause, code, signal, uptime, missing }, workerFile) =>
-    `worker ${id} (pid ${pid}) is lost: ${cause}, ${ending(code, signal)}` +
-    (uptime === 0 ? 'before it was ready' : `${uptime} ms after it was ready`) +
-    (missing.length > 0 ? `: it did not listen on ${missing.join(', ')}` : '') +
-    (cause === 'run-not-called'
-      ? `: ${workerFile} did not call run() in time; the file that workers execute (exec of cluster.setupPrimary) must call it`
-      : ''),
+  crash: (loss, facts) =>
+    `worker ${loss.id} (pid ${loss.pid}) is lost: ${loss.cause}, ${ending(loss.code, loss.signal)}` +
+    (loss.uptime === 0 ? 'before it was ready' : `${loss.uptime} ms after it was ready`) +
+    whyNotReady(loss, facts),
   backoff: ({ ms, step }) =>
     `workers end soon after their start: the next is forked in ${ms} ms (attempt ${step})`,
   thrash: ({ id, lifetime, ms }) =>
@@ -98,6 +101,15 @@ export const LINES: Lines = {
 
 /** Events whose line is a warning. */
 export const WARNINGS: ReadonlySet<keyof ClusterEvents> = new Set(['crash', 'backoff', 'thrash'])
+
+/** @returns What was missing of a worker that was not ready in time; empty for other losses. */
+function whyNotReady({ cause, missing }: WorkerLoss, { workerFile, startTimeoutMs }: LineFacts): string {
+  if (cause === 'run-not-called')
+    return `: ${workerFile} did not call run() in time; the file that workers execute (exec of cluster.setupPrimary) must call it`
+  if (cause !== 'start-timeout') return ''
+  if (missing.length > 0) return `: it did not listen on ${missing.join(', ')}`
+  return `: runFunc had not settled ${startTimeoutMs} ms after the fork (startTimeout)`
+}
 
 /** @returns Exit code or signal as text; empty for a worker that still runs. */
 function ending(code: number | null, signal: string | null): string {
@@ -119,6 +131,19 @@ export function cutLine(
     `worker ${id} (pid ${pid}) ended with ${signal ?? `code ${code}`} while the cluster stopped: ` +
     `its last requests may have been cut (killTimeout: ${killTimeoutMs} ms)`
   )
+}
+
+/** Log line for a worker without a primary that reaches its deadline. */
+export function unfinishedLine(pid: number, killTimeoutMs: number): string {
+  return (
+    `the worker with pid ${pid} ends with code 1 before it has finished: ` +
+    `its last requests may have been cut (killTimeout: ${killTimeoutMs} ms)`
+  )
+}
+
+/** Log line for a worker that reaches the deadline of its dump. */
+export function unwrittenLine(pid: number, deadlineMs: number): string {
+  return `the worker with pid ${pid} ends with code 1 before its dump is written (dump.deadline: ${deadlineMs} ms)`
 }
 
 /** Log line for a worker that is replaced for its memory without a dump, because the budget is spent. */

@@ -13,7 +13,7 @@ import { startMemoryCheck } from './memory-check'
 import { EVENT, fromPrimary, type FromWorker, seal, takeSecret } from './messages'
 import type { ClusterSettings, RunFunction } from './options'
 import { type OrphanWatchdog, startOrphanWatchdog } from './orphan-watchdog'
-import { createLogger } from './report'
+import { createLogger, unfinishedLine, unwrittenLine } from './report'
 
 /** Starts the application in this worker, and drains the worker when the primary orders it. */
 export function runWorker(
@@ -182,7 +182,7 @@ class WorkerSide {
     if (this.#isDraining) return
     this.#isDraining = true
     this.#stopCheck?.()
-    const killTimer = setTimeout(() => process.exit(1), this.settings.killTimeoutMs)
+    const killTimer = setTimeout(() => this.#endUnfinished(), this.settings.killTimeoutMs)
     const { settings, cleanFunc } = this
     const cutOff = () => this.#cutOff()
     const done = drain(reason, { doors: this.#doors, cutOff, cleanFunc, settings, report: this.#report })
@@ -194,6 +194,13 @@ class WorkerSide {
       }
       this.#leave()
     })
+  }
+
+  /** Ends the worker at its deadline. A living primary reports it; without one, only the worker itself can. */
+  #endUnfinished(): void {
+    if (this.#secret === undefined || !process.connected)
+      this.#report.warn(unfinishedLine(process.pid, this.settings.killTimeoutMs))
+    process.exit(1)
   }
 
   /** Asks the primary to hand over no more sockets. Resolves with the answer, which arrives after all sockets sent before. */
@@ -210,7 +217,11 @@ class WorkerSide {
   /** Writes the dump. The primary is informed first, so that the next replacement does not wait for the dump. */
   async #dump(reason: CleanContext['reason']): Promise<void> {
     this.#send({ kind: 'drained' })
-    setTimeout(() => process.exit(1), this.settings.dump?.deadlineMs)
+    const deadlineMs = this.settings.dump?.deadlineMs ?? 0
+    setTimeout(() => {
+      this.#report.warn(unwrittenLine(process.pid, deadlineMs))
+      process.exit(1)
+    }, deadlineMs)
     await this.#evidence?.write(reason)
   }
 

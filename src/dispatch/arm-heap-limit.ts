@@ -10,42 +10,44 @@ import { createHeapSampler, type HeapSampler, SAMPLING_INTERVAL_BYTES } from '..
 import { openLocalSession } from '../capture/main-thread/local-session'
 import { claim } from './gate'
 
+/** Result of {@link armHeapLimit}. */
 export interface ArmedHeapLimit {
+  /** Data that the watch needs to plan dumps at the heap limit. */
   readonly toWatch: HeapLimitToWatch
   readonly atLimit: AtHeapLimit
-  /** Undoes the arming within the call. Idempotent. */
+  /** Removes the callback at the heap limit before it returns. Idempotent. */
   readonly disarm: () => void
 }
 
 /** What happens at V8's heap limit. */
 export interface AtHeapLimit {
-  /** For the log line at start. */
+  /** What will be dumped and by which process, as a phrase for the start line of the log. */
   readonly inWords: string
   /** Whether a dump will be written, by this library or by Node itself. */
   readonly hasDump: boolean
 }
 
 export interface HeapLimitParts {
-  /** Longest time that a process is held whose end would also end its children, ms. */
+  /** Longest time, ms, that a process at its heap limit waits for the dump, if the end of the process would end the child. */
   readonly holdMs: number
-  /** Whether the line at the limit may be written to stderr. */
+  /** Whether a line may be written to stderr when the heap limit is reached. */
   readonly writesLine: boolean
   /** The sampling heap profiler to read from, if it runs. */
   readonly sampler: HeapSampler | undefined
   /** The signal that triggers dumps; the forked child ignores it. */
   readonly signal: NodeJS.Signals | undefined
-  /** Whether the watch gets a thread of its own, which can decide while the main thread stands still. */
+  /** Whether the watch gets a thread of its own, which can plan the dump while the main thread is blocked. */
   readonly isThreadWanted: boolean
   /** @default the result of `loadForkHelper()` */
   readonly fork?: ReturnType<typeof loadForkHelper>
 }
 
-/** A method that Node 26.9 added to V8: https://github.com/nodejs/node/pull/64676 */
+/** `node:v8` with the method that Node 26.9 added: https://github.com/nodejs/node/pull/64676 */
 type V8OfToday = typeof v8 & { readonly setHeapProfileNearHeapLimit?: (dumps: number) => void }
 
 /**
- * Arms the dump at V8's heap limit, or the best substitute for it. On the main thread. Never throws: the monitor works
- * without it as well.
+ * Installs the callback that makes a dump at V8's heap limit, or the best substitute for it. Call it on the main thread.
+ * Never throws: without this dump the rest of the monitor still works.
  */
 export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   const { holdMs, writesLine, sampler, signal, isThreadWanted, fork = loadForkHelper() } = parts
@@ -71,7 +73,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   if (!('helper' in fork)) return otherwise(withoutHelper(fork.unavailable, sampler))
   const { armHeapLimit: arm, prepareHeapLimit: prepare, disarmHeapLimit: disarm } = fork.helper
   if (!arm || !prepare || !disarm)
-    return otherwise(withoutHelper('the fork helper is of another version', sampler))
+    return otherwise(withoutHelper('the native fork helper is of another version of this package', sampler))
   let unclaim: () => void
   try {
     unclaim = claim(['heap-limit'])
@@ -83,12 +85,12 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
     arming = arm((child) => loadJob().writeHeapLimitDump(child, sampler, collectGarbage))
     prepare(firstPlan(arming, writesLine, isThreadWanted))
   } catch (error) {
-    // It may be armed already, and only the plan have failed. Does nothing otherwise.
+    // If `prepare` failed, the callback is installed and must be removed. If `arm` failed, this call does nothing.
     disarm()
     unclaim()
     return otherwise(withoutHelper(messageOf(error), sampler))
   }
-  // Loaded before the child, which is short of memory, needs it, but not during the application's start.
+  // The forked child is short of memory, so its code is loaded beforehand, but after the application's start.
   const loading = setTimeout(loadJobIfPossible, AFTER_START_MS).unref()
   let isOver = false
   return {
@@ -112,13 +114,15 @@ function loadJobIfPossible(): void {
   try {
     loadJob()
   } catch {
-    // The process is without a free descriptor: the child tries again.
+    // Loading fails without a free file descriptor, for example. The forked child then tries again.
   }
 }
 
 /**
- * The substitute without the fork helper: Node 26.9 and later write the profile of this library's sampler into a
- * directory of their own. No call undoes this, but once the sampler has stopped there is nothing to write.
+ * The substitute without the fork helper: Node 26.9 and later can write the profile of this library's sampler to
+ * `--diagnostic-dir`. Node has no call to switch that off, but it writes nothing once the sampler has stopped.
+ *
+ * @param why - Why the fork helper cannot be used.
  */
 function withoutHelper(why: string, sampler: HeapSampler | undefined): AtHeapLimit {
   const { setHeapProfileNearHeapLimit } = v8 as V8OfToday
@@ -132,7 +136,10 @@ function withoutHelper(why: string, sampler: HeapSampler | undefined): AtHeapLim
   }
 }
 
-/** The plan until the first reading makes another, for which the process waits if the watch has its own thread. */
+/**
+ * The plan before the first memory reading: no dump. A process that reaches the heap limit this early waits for the
+ * next plan, if the watch has a thread of its own that can make it.
+ */
 function firstPlan(arming: number, writesLine: boolean, isThreadWanted: boolean): HeapLimitPlan {
   const options = {
     dataAllowanceBytes: 0,
@@ -149,13 +156,13 @@ function firstPlan(arming: number, writesLine: boolean, isThreadWanted: boolean)
     directory: '',
     facts: '',
   }
-  return { arming, options, ...nothing, writesLine, refusal: 'the watch has not begun yet' }
+  return { arming, options, ...nothing, writesLine, refusal: 'the monitor has taken no memory reading yet' }
 }
 
 /**
- * Collects garbage in a child without a sampling profile: the parent waits until that is done. Reading a sampler
- * collects within the call; `HeapProfiler.collectGarbage` would do so in a later turn of the event loop, and the child
- * has no event loop.
+ * Collects garbage in a forked child that has no sampling profile to read; the parent waits until that is done. Reading a
+ * sampler collects garbage before it returns. `HeapProfiler.collectGarbage` would do so in a later iteration of the event
+ * loop, and the child runs no event loop.
  */
 function collectGarbage(): void {
   try {
@@ -164,6 +171,6 @@ function collectGarbage(): void {
     sampler.read()
     sampler.stop()
   } catch {
-    // A Node without the inspector: taking the snapshot collects garbage as well.
+    // This Node has no inspector. The heap snapshot that follows also collects garbage.
   }
 }

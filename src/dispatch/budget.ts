@@ -8,18 +8,18 @@ export interface Budget {
 }
 
 /**
- * The token bucket of one kind of dump.
+ * Token bucket that limits the number of dumps, for example those of one rule.
  *
- * Uses `tryRemoveTokens` of the package `limiter`, which never waits; its `removeTokens` queues, and a queued dump
- * comes hours after the spike that it should explain. The interval is counted from the first dump, so the limiter is
- * created then.
+ * Uses `tryRemoveTokens` of the package `limiter`, which never waits. `removeTokens` would wait for a token, and the
+ * dump would be made hours after the spike that it should explain. The limiter is created with the first dump, because
+ * the interval is counted from there.
  */
 export class DumpBudget {
   #terms: Budget
   readonly #package: typeof limiterPackage
   #limiter: RateLimiter | undefined
 
-  /** @throws When the package cannot be loaded: without a free descriptor, for example. Another try may succeed. */
+  /** @throws When `limiter` cannot be loaded, for example for lack of a free file descriptor. A later try may succeed. */
   constructor(terms: Budget) {
     this.#terms = terms
     this.#package = loadLimiter()
@@ -29,7 +29,7 @@ export class DumpBudget {
     return this.#terms
   }
 
-  /** Number of dumps that may still be made now. Reading it spends nothing. */
+  /** Number of dumps that may still be made now. Reading it spends no token. */
   get left(): number {
     const { tokensPerInterval } = this.#terms
     const limiter = this.#limiter
@@ -43,7 +43,7 @@ export class DumpBudget {
     return least
   }
 
-  /** Changes the terms; as many dumps stay spent as before. The interval begins anew. */
+  /** Changes size and interval of the budget. The tokens that were spent stay spent, and the interval begins anew. */
   change(terms: Budget): void {
     const spent = this.#terms.tokensPerInterval - this.left
     this.#terms = terms
@@ -52,24 +52,24 @@ export class DumpBudget {
     if (still > 0) this.#startInterval().tryRemoveTokens(still)
   }
 
-  /** Whether {@link tryRemoveToken} would fail now. Reading it spends nothing. */
+  /** Whether {@link tryRemoveToken} would fail now. Reading it spends no token. */
   get isSpent(): boolean {
     return this.terms.tokensPerInterval < 1 || (this.#limiter?.getWaitTime(1) ?? 0) > 0
   }
 
-  /** @returns `true` when a dump may be made; its token is then spent. */
+  /** Takes a token for a dump. @returns `false` when none is left: the dump must not be made. */
   tryRemoveToken(): boolean {
     return this.#startInterval().tryRemoveTokens(1)
   }
 
-  /** Begins the interval with the first dump. */
+  /** Returns the limiter. The first call creates it, and so begins the interval. */
   #startInterval(): RateLimiter {
     const { tokensPerInterval, intervalMs } = this.#terms
     return (this.#limiter ??= new this.#package.RateLimiter({ tokensPerInterval, interval: intervalMs }))
   }
 }
 
-/** Not imported: an import that failed once would fail for good. */
+/** Loads with `require`, which can be tried again after it failed; an `import` at the top of the file cannot. */
 function loadLimiter(): typeof limiterPackage {
   return require('limiter') as typeof limiterPackage
 }

@@ -23,10 +23,10 @@ import type { FleetBudget } from './fleet'
 import { type Gate, SETTLING_MS } from './gate'
 import type { ThresholdRule, ThresholdVerdict } from './threshold-rule'
 
-/** Interval at which a waiting manual dump tries again when another copy of the package holds the gate, ms. */
+/** Interval, ms, at which a manual dump tries again to begin while another copy of the package makes a dump. */
 export const GATE_RETRY_MS = 100
 
-/** The parts that the dispatcher needs for one kind of dump. */
+/** What the dispatcher needs for one kind of dump. */
 export interface KindParts {
   readonly capturer: Capturer
   readonly directory: string
@@ -38,7 +38,11 @@ export interface WatchedRule {
   /** `cpu`, `memory`, or the name that the user gave. */
   readonly name: string
   readonly kind: DumpKind
-  /** The quantity that is read, for the sidecar: it gives threshold and readings their unit. @default none is written */
+  /**
+   * The quantity that the rule reads. The sidecar (JSON file of the dump) names it, so that its readings have a unit.
+   *
+   * @default none is written
+   */
   readonly metric?: string | undefined
   readonly rule: ThresholdRule
   readonly budget: DumpBudget
@@ -47,21 +51,22 @@ export interface WatchedRule {
 export interface DispatcherParts {
   readonly cpu: KindParts
   readonly memory: KindParts
-  /** A kind without a rule of its name is dumped only on a manual request, or for another rule. */
+  /** All rules. Without a rule `cpu` or `memory`, that kind is dumped only on a manual request or for a named rule. */
   readonly rules: readonly WatchedRule[]
   readonly gate: Gate
-  /** A budget that other processes share. @default none */
+  /** A budget that many processes share (option `fleet`). @default none */
   readonly fleet?: FleetBudget | undefined
   readonly clock: Clock
   readonly report: Report
   /** Length of a CPU profile when the request names none, ms. */
   readonly profileDurationMs: number
-  /** Process and machine, for the sidecar; directory and start time are added per dump. */
+  /** Describes process and machine in the sidecar of each dump. */
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
-  /** Deletes old dumps in a directory after a good one, whose main file is `made`. Does not reject. */
+  /** Deletes the oldest dumps in a directory after a new dump, whose main file is `made`. Does not reject. */
   readonly retain: (directory: string, made: string) => Promise<void>
   /**
-   * Describes the process since that monotonic time, ms. Called when a dump begins. Does not reject.
+   * Describes CPU use and memory of the process since the monotonic time `sinceMs`, for the sidecar. Called when a dump
+   * begins. Does not reject.
    *
    * @default no description
    */
@@ -71,12 +76,12 @@ export interface DispatcherParts {
 }
 
 /**
- * Decides whether to dump. The one owner of rules, gate, budgets and queue; it does not depend on the thread on which
- * it runs.
+ * Decides whether to dump. The only owner of rules, gate, budgets and queue. It can run on any thread.
  *
- * Every request passes the same steps: gate (one dump at a time) → room (disk, memory) → limiter → fleet → capture. One
- * whose budget is spent is refused before the gate. A skip costs no token, a failed capture costs one of its own budget
- * and none of the fleet's. Manual dumps cost none, and wait while another dump runs.
+ * Every request passes the same steps: gate (one dump at a time) → room (free disk and memory) → fleet (budget shared by
+ * processes) → limiter (budget of the rule) → capture. A request whose budget is spent is refused before the gate. A
+ * dump that is skipped before the capture costs no token. A failed capture costs a token of the rule's budget and none of
+ * the fleet's. Manual dumps cost no token, and wait while another dump runs.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
@@ -84,7 +89,7 @@ export class Dispatcher {
   readonly #waiting: WaitingRequest[] = []
   #isStopped = false
   #endQuestions: () => void = () => undefined
-  /** Resolves with the stop: nothing waits for the fleet's answer then. */
+  /** Resolves when the dispatcher is stopped, so that no dump waits any longer for the answer of the fleet's budget. */
   readonly #stopped = new Promise<undefined>((resolve) => (this.#endQuestions = () => resolve(undefined)))
   #running: RunningDump | undefined
   #lastStartEpochMs = 0
@@ -102,8 +107,8 @@ export class Dispatcher {
   /**
    * Takes a reading of a rule, and requests a dump if the rule trips (enough readings above its threshold in a row).
    *
-   * @param sinceMs - Monotonic time at which the span of the reading began. CPU use is a mean over a span, memory a
-   * moment.
+   * @param sinceMs - Monotonic time at which the span of the reading began: CPU use is a mean over a span. Memory is read
+   * at one moment, which is then also the beginning.
    */
   observe(name: string, value: number, sinceMs: number): void {
     const { gate, clock, report } = this.#parts
@@ -123,13 +128,12 @@ export class Dispatcher {
     void this.request({ kind, rule: requestRule(name, kind), details, sinceMs: breachingSinceMs })
   }
 
-  /** Makes a dump, or resolves to the reason why not. Never rejects. */
+  /** Makes a dump. Resolves to the dump, or to the reason why there is none. Never rejects. */
   request(given: DumpRequest): Promise<DumpResult> {
     const request = ownOnly(given)
     if (this.#isStopped) return Promise.resolve(this.#skip(request, 'stopped'))
     if (request.rule === 'manual') return this.#queue(request)
-    // Checked before the gate is entered: while a dump holds the gate, even one that is refused in the end, no reading
-    // counts.
+    // The budget is checked before the gate is entered, because no reading counts while a request holds the gate.
     const budget = this.#ruleOf(request)?.watched.budget
     if (budget?.isSpent) return Promise.resolve(this.#skip(request, 'limited', { ...budget.terms }))
     const refused = this.#parts.fleet?.refusal(request.kind)
@@ -138,7 +142,7 @@ export class Dispatcher {
     return this.#run(request)
   }
 
-  /** Ends a running CPU profile early, refuses waiting requests, resolves when the last file is closed. Idempotent. */
+  /** Ends a running CPU profile early, refuses waiting requests, and resolves when the last dump is complete. Idempotent. */
   async stop(): Promise<void> {
     this.#isStopped = true
     this.#endQuestions()
@@ -148,12 +152,12 @@ export class Dispatcher {
   }
 
   /**
-   * Ends the running dump of an exiting process, on the thread that exits: its event loop has stopped, and no promise
-   * settles. A capture that can be ended is ended within the call and reported. One that cannot, and all waiting
-   * requests, are reported as skipped. Never throws.
+   * Ends the running dump when the process exits, without promises: the event loop of the exiting thread has stopped. A
+   * capture that can be ended early is completed before the call returns, and reported as a dump. Any other capture, and
+   * all waiting requests, are reported as skipped. Never throws.
    *
-   * @param isTimeOver - When it returns `true`, the process ends and leaves a `.partial`.
-   * @param goesOnAlone - The running dump no longer needs this process: it is neither ended nor reported as skipped.
+   * @param isTimeOver - Once it returns `true`, the capture is abandoned and leaves an unfinished `.partial` file.
+   * @param goesOnAlone - Whether a forked child finishes the dump without this process: it is not reported as skipped.
    */
   endNow(isTimeOver: () => boolean, goesOnAlone = false): void {
     this.#isStopped = true
@@ -198,7 +202,7 @@ export class Dispatcher {
     void this.#run(next.request).then(next.settle)
   }
 
-  /** Called after the gate has been entered. */
+  /** Starts a dump. The caller has entered the gate; the dump leaves it when it ends. */
   #run(request: DumpRequest): Promise<DumpResult> {
     const early = new AbortController()
     const unknown = { done: undefined, reported: undefined, picture: undefined, giveBack: undefined }
@@ -241,7 +245,7 @@ export class Dispatcher {
       return error instanceof ExitingError ? this.#skip(request, 'stopped') : this.#fail(request, error)
     } finally {
       if (!running.reported || !owns(running.reported, 'file')) running.giveBack?.()
-      // Cleared before the gate is left: the next dump sets this field.
+      // Cleared first: once the gate is free, the next dump sets this field.
       this.#running = undefined
       gate.leave(isCaptured ? clock.monotonicMs() + SETTLING_MS : undefined)
       onRunning?.(false)
@@ -249,7 +253,11 @@ export class Dispatcher {
     }
   }
 
-  /** Returns why a dump that fits is not made: the budget is spent, or the monitor was stopped. */
+  /**
+   * Takes the tokens for a dump for which there is enough memory and disk.
+   *
+   * @returns The reported reason if the dump must not be made: a budget is spent, or the monitor was stopped.
+   */
   async #decline(running: RunningDump): Promise<DumpResult | undefined> {
     const { request } = running
     const budget = this.#ruleOf(request)?.watched.budget
@@ -259,7 +267,7 @@ export class Dispatcher {
     if (fleet && budget?.isSpent === false) {
       const question = fleet.take(request.kind)
       const answer = await Promise.race([question, this.#stopped])
-      // An exit has reported it already.
+      // `endNow` has reported the outcome at exit, or the monitor was stopped: a token that comes later is given back.
       if (running.reported || !answer || this.#isStopped) {
         void question.then((late) => owns(late, 'giveBack') && late.giveBack())
         return running.reported ?? this.#skip(request, 'stopped')
@@ -277,7 +285,7 @@ export class Dispatcher {
     const { readings = this.#ruleOf(request)?.sidecarReadings() ?? [] } = request
     const { directory } = this.#parts[kind]
     const startedAtMs = this.#nextStartEpochMs()
-    // A leak is found in the heap of the main thread, however large another is.
+    // Leaks are searched for in the heap of the main thread only, so their dump is never one of a worker thread.
     const isOfProcess = kind === 'memory' && rule !== 'leak'
     const worker = isOfProcess && picture ? guiltyWorker(picture.makeup.memory) : undefined
     return {
@@ -300,24 +308,27 @@ export class Dispatcher {
     return dump
   }
 
-  /** Reported once per episode, like a skip: a failure before the capture costs no token and recurs with each trip. */
+  /**
+   * Reports a failed dump, once per episode (time above the threshold): a failure before the capture costs no token, so
+   * it can recur every few readings.
+   */
   #fail(request: DumpRequest, error: unknown): DumpResult {
     const { kind } = request
     const message = messageOf(error)
     const result = { skipped: 'failed', message } as const
     this.#setReported(result)
-    // File names and waiting times differ each time; without their digits the same failure has the same text.
+    // File names and waiting times in a message differ each time. Without digits the same failure has the same text.
     if (this.#isNews(request, `failed: ${message.replace(/\d+/g, '')}`))
       this.#parts.report.failure({ stage: 'capture', kind, message, error })
     return result
   }
 
-  /** Called before the report: a listener may exit the process, which must not report this dump as skipped. */
+  /** Keeps the outcome. Called before listeners run: if one exits the process, `endNow` must not report a second outcome. */
   #setReported(result: DumpResult): void {
     if (this.#running) this.#running.reported ??= result
   }
 
-  /** File names contain the ms of their start, so two dumps never share one. */
+  /** Returns the time now, ms since 1970, and never the same time twice, because the names of a dump's files contain it. */
   #nextStartEpochMs(): number {
     this.#lastStartEpochMs = Math.max(Math.trunc(this.#parts.clock.epochMs()), this.#lastStartEpochMs + 1)
     return this.#lastStartEpochMs
@@ -335,19 +346,22 @@ export class Dispatcher {
     return { skipped: reason }
   }
 
-  /** For requests of thresholds each reason is reported once per episode; for all others always. */
+  /**
+   * Whether an outcome is to be reported. For a rule, each reason is reported once per episode (time above the
+   * threshold). For other requests, such as manual ones, each outcome is reported.
+   */
   #isNews(request: DumpRequest, reason: string): boolean {
     const isOfThreshold = request.rule === 'threshold' || this.#rules.has(request.rule)
     return (isOfThreshold ? this.#ruleOf(request)?.watched.rule.isNews(reason) : undefined) ?? true
   }
 
-  /** The rule that made a request; for a request of no rule, the rule of its kind, whose budget it spends. */
+  /** Returns the rule that made the request. Other requests (a leak, say) spend the budget of the rule `cpu` or `memory`. */
   #ruleOf({ kind, rule }: DumpRequest): RuleState | undefined {
     return this.#rules.get(rule) ?? this.#rules.get(kind)
   }
 }
 
-/** The rules `cpu` and `memory` are named `threshold` in events, files and sidecars. */
+/** Returns the name of a rule for events and files: the rules `cpu` and `memory` are named `threshold` there. */
 function requestRule(name: string, kind: DumpKind): DumpRule {
   return name === kind ? 'threshold' : name
 }
@@ -429,7 +443,7 @@ export class ReadingLog {
   }
 }
 
-/** The latest readings in the form of a sidecar, with `at` in ISO 8601. */
+/** Converts readings to the form of the sidecar (JSON file of a dump), with `at` in ISO 8601. */
 export function sidecarReadings(log: ReadingLog): Sidecar['why']['readings'] {
   return log.latest().map(({ atEpochMs, value }) => ({ at: new Date(atEpochMs).toISOString(), value }))
 }

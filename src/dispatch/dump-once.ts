@@ -1,28 +1,29 @@
 import { ownOnly, owns } from '../base/globals'
 import type { Captured, Capturer, Job, Refusal } from '../capture/capture'
 
-/** The parts of one dump, from the plan to the file. */
+/** What {@link dumpOnce} needs to make one dump. */
 export interface DumpOnce<Declined extends { readonly declined: unknown }> {
   readonly capturer: Capturer
   readonly directory: string
-  /** Ends a CPU profile early, with a whole file. */
+  /** When aborted, a CPU profile ends before its time; its file is complete. */
   readonly early: AbortSignal
   /**
    * Waits until no other process under the same memory limit takes a heap snapshot, and returns the function that lets
    * the next process do so; `undefined` after the longest wait. Absent for dumps that need not wait.
    */
   readonly takeTurn?: ((early: AbortSignal) => Promise<(() => void) | undefined>) | undefined
-  /** Called when the dump fits and is about to begin. Returns its job, or declines it. */
+  /** Called when there is enough memory and disk, before the capture. Returns the parameters of the capture, or declines. */
   readonly begin: () => Job | Declined | Promise<Job | Declined>
 }
 
-/** Outcome of a dump to report: a result, a refusal, or both when only a lesser artefact was made. */
+/** Outcome of a dump: its files, a refusal, or both when only a lesser file was made (a profile instead of a snapshot). */
 export type DumpOutcome =
   | { readonly captured: Captured; readonly refusal: Refusal | undefined }
   | { readonly captured: undefined; readonly refusal: Refusal }
 
 /**
- * Plans a dump, takes it, and decides what to report. A failure that left a lesser artefact is in `captured.failure`.
+ * Plans a dump, makes it, and returns the outcome to report. If the planned file failed but a lesser one exists,
+ * `captured.failure` is the error.
  *
  * @throws When nothing could be captured.
  */
@@ -30,7 +31,7 @@ export async function dumpOnce<Declined extends { readonly declined: unknown } =
   dump: DumpOnce<Declined>,
 ): Promise<DumpOutcome | Declined> {
   if (!dump.takeTurn) return planAndTake(dump)
-  // Waited for before the plan: memory that another process's dump uses now is not available.
+  // Waits before the plan is made: memory that the dump of another process uses now would count as unavailable.
   const endTurn = await dump.takeTurn(dump.early)
   if (!endTurn) return { captured: undefined, refusal: { skip: 'busy', numbers: {} } }
   try {
@@ -52,7 +53,7 @@ async function planAndTake<Declined extends { readonly declined: unknown }>({
   if (isDeclined(job)) return job
   const captured = ownOnly(await plan.take(job, early))
   if ('skip' in captured) return { captured: undefined, refusal: captured }
-  // The capture's refusal is later than the plan's: its numbers decided.
+  // If plan and capture both refused the better file, the capture measured memory and disk last.
   return { captured, refusal: captured.refusal ?? plan.refusal }
 }
 

@@ -38,29 +38,29 @@ export interface Dump {
   readonly pauseMs: number
   /** From the beginning of the capture to the last rename, ms. */
   readonly durationMs: number
-  /** Peak of the forked child's private memory, bytes: without the pages that it shares with the application. */
+  /** Peak private memory of the forked child, bytes. Pages that the child shares with the application do not count. */
   readonly childPeakBytes?: number
   /**
    * Time until the main thread accepted the capture, ms. Present only when it was long: the thread was in one native
    * call that V8 cannot interrupt, or had no CPU.
    */
   readonly lateMs?: number
-  /** The dump is of an earlier process, which reached V8's heap limit. It was found in the directory at the start. */
+  /** An earlier process made the dump at V8's heap limit. This process found it in the directory and reports it. */
   readonly earlier?: true
 }
 
-/** Payload of `'skip'`: a dump was requested and not made. For thresholds, once per reason and episode. */
+/** Payload of `'skip'`: a dump was requested and not made. For a rule, each reason is reported once per episode. */
 export interface Skip {
   readonly kind: DumpKind
   readonly rule: DumpRule
   readonly reason: SkipReason
   /** The numbers behind the reason, e.g. needed and available bytes. */
   readonly numbers: Readonly<Record<string, number>>
-  /** Memory by owner, with the reason `memory`. */
+  /** Memory by owner, for a dump skipped for lack of memory (reason `memory`). */
   readonly makeup?: Makeup
 }
 
-/** Payload of `'failure'`: a part of the monitor did not work. Monitoring goes on. */
+/** Payload of `'failure'`: a part of the monitor failed. Monitoring goes on. */
 export interface Failure {
   /**
    * The part that failed: `sampling`, `sampling profile`, `capture`, `retention`, `listener`, `onDump`, `watchdog`,
@@ -85,9 +85,9 @@ export interface Leak {
   /** Growth, time, growth per hour, the readings, and what confirms the leak, in words. */
   readonly reason: string
   /**
-   * The functions that hold more than before, with their growth in bytes (estimated from samples), at most five, the largest
-   * first. Empty when allocations are not sampled (`memory.sampling: false`, or a Node without inspector), and when
-   * another user of V8's sampling profiler has stopped it since the latest look at the sites.
+   * Functions whose allocations take more heap than before, with that growth in bytes (estimated from samples): at most
+   * five, the largest first. Empty when allocations are not sampled (`memory.sampling: false`, or a Node without inspector),
+   * and when other code has stopped V8's sampling profiler since the functions were last read.
    */
   readonly sites: readonly GrowingSite[]
 }
@@ -102,18 +102,18 @@ export interface Reading {
   readonly rule: string
   /** Percent of one core for `cpu`, bytes of resident memory for `memory`. */
   readonly value: number
-  /** In the unit of the value. */
+  /** Threshold of the rule, in the unit of `value`. */
   readonly threshold: number
   /** Time of the reading, ms since 1970. */
   readonly atEpochMs: number
 }
 
-/** Receives the outcome of each decision, to make events and log lines of it. */
+/** Receives the outcomes of requests and the failures of the monitor, and turns them into events and log lines. */
 export interface Report {
   dump(dump: Dump): void
   skip(skip: Skip): void
   failure(failure: Failure): void
-  /** A log line for the operator, once per cause. */
+  /** Logs a line for the operator. Callers log each cause only once. */
   notice(line: string): void
   /** Called only while the event `'reading'` has a subscriber. */
   reading?(reading: Reading): void
@@ -125,19 +125,19 @@ export interface Report {
 export interface DumpRequest {
   readonly kind: DumpKind
   readonly rule: DumpRule
-  /** Why the dump was requested, in names and numbers, for the sidecar. */
+  /** Names and numbers that say why the dump was requested, such as threshold and reading. For the sidecar. */
   readonly details: Readonly<Record<string, unknown>>
-  /** The readings that led to the request, if they are not the latest readings of the kind. */
+  /** The readings that led to the request. @default the latest readings of the rule */
   readonly readings?: Sidecar['why']['readings'] | undefined
-  /** Monotonic time at which the cause began, ms: CPU use counts from there. */
+  /** Monotonic time at which the cause began, ms. The sidecar gives CPU use since then. */
   readonly sinceMs?: number | undefined
   /** Length of a CPU profile, ms. */
   readonly durationMs?: number | undefined
-  /** Ends a CPU profile early, with a whole file. */
+  /** When aborted, a CPU profile ends before its time; its file is complete. */
   readonly early?: AbortSignal | undefined
 }
 
-/** CPU use by thread, memory by owner, and the last minutes, at the time of a dump. */
+/** Description of the process at the time of a dump: CPU use by thread, memory by owner, and the minutes before. */
 export interface Picture {
   readonly makeup: Makeup
   readonly flight?: Flight | undefined
@@ -147,13 +147,13 @@ export interface Picture {
 export interface RunningDump {
   readonly request: DumpRequest
   readonly early: AbortController
-  /** Result of the dump; set when the dump has begun. */
+  /** Promise of the result; set right after the dump has begun. */
   done: Promise<DumpResult> | undefined
   /** CPU use by thread and memory by owner, once they have been read. */
   picture: Picture | undefined
-  /** Gives the token that was taken from the fleet's budget back; set when one is taken. */
+  /** Gives the token back to the budget of the fleet; set once a token was taken. */
   giveBack: (() => void) | undefined
-  /** The reported outcome. Set early by `endNow` when the process exits. */
+  /** The outcome that was reported. At exit `endNow` sets it before the capture has ended. */
   reported: DumpResult | undefined
 }
 

@@ -1,32 +1,35 @@
 import type { DumpKind, Report } from './events'
 
-/** The figures of a refusal: the budget, and when it is renewed. */
+/** Figures for the report of a refusal: size of the budget, and when it is renewed. */
 export type FleetRefusal = Readonly<Record<string, number>>
 
-/** A token, or why there is none. */
+/** Answer to a request for a token: `giveBack` returns the token that was taken; `refused` holds the figures of a refusal. */
 export type FleetAnswer = { readonly refused: FleetRefusal } | { readonly giveBack: () => void }
 
-/** One budget of dumps for many processes. It is asked after the own one. */
+/** A budget of dumps that many processes share (option `fleet`), for example in Redis. */
 export interface FleetBudget {
-  /** Why there would be no token now, as far as that is known without a question. */
+  /** Returns the refusal if this process already knows that no token is left; otherwise only `take` can tell. */
   refusal(kind: DumpKind): FleetRefusal | undefined
-  /** Asks for a token. Answers within a bounded time, never rejects. */
+  /** Requests a token. Resolves within a bounded time, never rejects. */
   take(kind: DumpKind): Promise<FleetAnswer>
 }
 
-/** A budget of the fleet as the option `fleet` takes it. Plain data: it travels to the thread that dumps. */
+/** Value of the option `fleet`: how to open the shared budget. Plain data, because it is sent to the thread that dumps. */
 export interface FleetPlan {
-  /** File of the entry that has made it, and that opens it. */
+  /** Absolute path of the package's module that made this plan. Its `openFleet` opens the budget. */
   readonly file: string
   readonly settings: unknown
-  /** No dump is made where the budget cannot be opened, as with `insurance: 0`. */
+  /** Whether no dump is made when the budget cannot be opened, as with `insurance: 0`. */
   readonly isRequired?: boolean | undefined
-  /** For the start line. */
+  /** The budget as a phrase for the start line of the log. */
   readonly inWords: string
 }
 
-/** Marks a plan that an entry of this package has made: its file is loaded, and JSON has no symbols. */
+/**
+ * Marks plans that were made by this package. The file named in a plan is loaded as code, so a plan from JSON, which
+ * cannot hold a symbol, is refused.
+ */
 export const FLEET_PLAN = Symbol.for('cpu-memory-monitor:fleet')
 
-/** What the entry exports for the thread that dumps. */
+/** Opens the shared budget, on the thread that decides about dumps. Exported by the module that {@link FleetPlan.file} names. */
 export type OpenFleet = (settings: unknown, report: Pick<Report, 'failure' | 'notice'>) => FleetBudget

@@ -3,11 +3,11 @@ import { claimReport, type HeapLimitDump } from '../capture/heap/limit/earlier-d
 import type { Sidecar } from '../files/sidecar'
 import type { Dump, Report } from './events'
 
-/** A whole dump at V8's heap limit that was found in the directory, as plain data that can be sent to another thread. */
+/** A complete dump at V8's heap limit that was found in the directory, as plain data that can be sent to another thread. */
 export interface FoundDump {
   /** Artefacts that were not reported when the directory was read, the main one first. */
   readonly artefacts: readonly { readonly file: string; readonly how: Sidecar['how'] }[]
-  /** Whether an earlier process left it, not this one, which reached the limit and lived on. */
+  /** Whether an earlier process made the dump. If not, this process reached the heap limit and lived on. */
   readonly isEarlier: boolean
 }
 
@@ -17,10 +17,11 @@ export function foundDump({ unreported }: HeapLimitDump, isEarlier: boolean): Fo
 }
 
 /**
- * Reports a found dump if this process can claim its main artefact, with the others that it can claim. On the thread on
- * which the application's listeners run: a process that dies between the claim and the report would suppress the report
- * for ever, so both are made within one call, and a process whose event loop never turns claims nothing. If a process is
- * killed within that call, the report is lost; without a claim, each process that shares the directory would make one.
+ * Reports a found dump, unless another process has reported it. Each process that shares the directory finds the dump,
+ * so the reporting process first claims each artefact by a mark in its sidecar, and reports those that it could claim.
+ *
+ * Runs on the main thread, where the listeners are called, so that claim and report happen within one call: a process
+ * that died in between would suppress the report for ever.
  */
 export function reportFoundDump(
   { artefacts, isEarlier }: FoundDump,
@@ -29,7 +30,7 @@ export function reportFoundDump(
 ): void {
   const canClaim = ({ file }: (typeof artefacts)[number]): boolean => claimReport(file, pid, epochMs())
   const [main, ...others] = artefacts
-  // Two processes that look at once would otherwise claim, and report, one artefact each.
+  // Without the main artefact nothing is reported: two processes could otherwise each claim one artefact of the dump.
   if (!main || !canClaim(main)) return
   const claimed = [main, ...others.filter(canClaim)]
   const { way, passedOver, pauseMs, sizeBytes } = main.how

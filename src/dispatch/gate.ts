@@ -2,33 +2,33 @@ import { runInThisContext } from 'node:vm'
 import { Atomics } from '../base/globals'
 import type { DumpKind } from './events'
 
-/** Time after a dump in which no reading counts as above its threshold, ms: the dump itself used CPU and memory. */
+/** Time after a dump, ms, in which no reading counts, because the dump itself used CPU and memory. */
 export const SETTLING_MS = 5000
 
-/** Bytes of shared memory that a gate needs. */
+/** Bytes of shared memory that a gate needs: two 32-bit words, a 64-bit time, and a 32-bit word. */
 export const GATE_BYTES = 20
 
 const HOLDER = 0
 const LAST_ID = 1
 const NOBODY = 0
 
-/** Holder of the gate and kind of its dump, in one word, so that they change in one step. */
+/** Encodes holder of the gate and kind of its dump in one word, so that both change in one atomic step. */
 const held = (id: number, kind: DumpKind): number => id * 2 + (kind === 'memory' ? 1 : 0)
 
 /**
- * Lets one dump at a time run in the whole process, whichever thread or copy of the package orders it.
+ * A lock that lets one dump at a time run in the whole process, on whichever thread or for whichever copy of the package.
  *
- * The state lies in shared memory, so that entering is one atomic step on any thread. Times are monotonic ms of
+ * The state is in shared memory, so that any thread can enter in one atomic step. Times are monotonic ms of
  * `process.hrtime`, the same in all threads of the process (`performance.now` starts at 0 in each thread).
  */
 export class Gate {
-  /** Identifies the holder that enters through this object, so that the hold of a dead thread can be released. */
+  /** Identifies this object as holder, so that {@link evict} can free the gate after its thread has died. */
   readonly id: number
   readonly #words: Int32Array
   readonly #settledAt: Float64Array
   readonly #orders: Int32Array
 
-  /** @param shared - The memory of the process's only gate, of `GATE_BYTES`. */
+  /** @param shared - `ProcessRegistry.gate`: memory of `GATE_BYTES`, the same for all gates in the process. */
   constructor(shared: SharedArrayBuffer) {
     this.#words = new Int32Array(shared, 0, 2)
     this.#settledAt = new Float64Array(shared, 8, 1)
@@ -37,6 +37,8 @@ export class Gate {
   }
 
   /**
+   * Takes the gate for a dump.
+   *
    * @param kind - Kind of the dump that begins; shown to other copies of the package.
    * @returns `false` when a dump is running.
    */
@@ -47,21 +49,21 @@ export class Gate {
   /**
    * Lets the next dump begin.
    *
-   * @param settlesAtMs - Time from which readings count again; absent when nothing was captured.
+   * @param settlesAtMs - Monotonic time from which readings count again, ms; absent when nothing was captured.
    */
   leave(settlesAtMs?: number): void {
     if (settlesAtMs !== undefined) this.#settledAt[0] = settlesAtMs
     this.evict(this.id)
   }
 
-  /** Frees the gate if the holder with this id has it, for example because its thread has died. */
+  /** Frees the gate (lock for dumps) if the holder with this id has it, for example after its thread has died. */
   evict(id: number): void {
     for (const kind of ['cpu', 'memory'] as const) {
       Atomics.compareExchange(this.#words, HOLDER, held(id, kind), NOBODY)
     }
   }
 
-  /** On the main thread: carries out an order for a dump, and meanwhile shows all threads that it does. */
+  /** Calls a function on the main thread that works for a dump, and meanwhile shows other threads that it runs. */
   duringOrder<Output>(order: () => Output): Output {
     Atomics.add(this.#orders, 0, 1)
     try {
@@ -71,7 +73,7 @@ export class Gate {
     }
   }
 
-  /** Whether the main thread carries out an order now, so that the monitor itself blocks it. */
+  /** Whether the main thread works for a dump now: then the monitor itself blocks the event loop. */
   get isMainThreadAtOrder(): boolean {
     return Atomics.load(this.#orders, 0) > 0
   }
@@ -88,7 +90,7 @@ export class Gate {
   }
 
   /**
-   * Whether readings over a span of time are undisturbed by dumps: none was running or settling in it.
+   * Whether a reading over a span of time counts: in that span no dump ran, and none had ended shortly before.
    *
    * @param sinceMs - Beginning of the span; it ends now.
    */
@@ -99,13 +101,16 @@ export class Gate {
 
 /** State that all copies of this package in one process share, under one `Symbol.for` key. */
 export interface ProcessRegistry {
-  /** Memory of the process's only gate. */
+  /** Shared memory for {@link Gate}. */
   readonly gate: SharedArrayBuffer
   /** The keys in use, such as `cpu`, `memory` and `cluster`: each can be used only once in a process. */
   readonly claims: Set<string>
-  /** Hooks on the main thread by name, for orders through the inspector. Called with the order's slot; return JSON. */
+  /**
+   * Functions that the watchdog thread calls on the main thread through the inspector, by name. The argument is the slot
+   * of the request in shared memory; the result is JSON.
+   */
   readonly hooks: Map<string, (slot: number) => string>
-  /** The monitor that was started without code. */
+  /** The monitor that was started by preload (`node -r cpu-memory-monitor/register`), if there is one. */
   preloaded?: { standBack(): void } | undefined
 }
 
@@ -113,7 +118,7 @@ export interface ProcessRegistry {
 export const REGISTRY_KEY = 'cpu-memory-monitor:2'
 
 export function processRegistry(): ProcessRegistry {
-  // Not `globalThis`: this copy may be loaded in another vm context, as by Jest. The inspector sees the main context.
+  // Not `globalThis`: Jest, for example, loads this copy in another vm context, and the inspector sees the main context.
   const shelf = runInThisContext('globalThis') as { [key: symbol]: ProcessRegistry | undefined }
   const key = Symbol.for(REGISTRY_KEY)
   const found = shelf[key]
@@ -128,10 +133,10 @@ export function processRegistry(): ProcessRegistry {
 }
 
 /**
- * Claims keys for a monitor.
+ * Reserves keys such as `cpu` or `memory` for a monitor, in all copies of the package in this process.
  *
- * @returns Releases them. Idempotent.
- * @throws Error when one of them is in use: two samplers would spend two budgets on one incident.
+ * @returns A function that releases the keys. Idempotent.
+ * @throws Error when a key is in use: two monitors would spend two budgets on one incident.
  */
 export function claim(keys: readonly string[]): () => void {
   const { claims } = processRegistry()

@@ -25,11 +25,11 @@ import { type FoundDump, foundDump } from './found-dump'
 
 /** Interval at which the dump directory is read, ms, to count recent dumps and find those of other processes. */
 const LOOK_EVERY_MS = 60_000
-/** The same interval while a child of another process is writing a dump, ms. */
+/** Interval at which the dump directory is read while a forked child is writing a dump at the heap limit, ms. */
 const LOOK_AGAIN_MS = 5000
-/** Longest time for which a plan stays in force while the process is calm, ms. */
+/** Time after which a plan is renewed even if RSS has hardly changed, ms. */
 const PLAN_LASTS_MS = 10_000
-/** Largest change of RSS, as a share, in a calm process. */
+/** Share by which RSS may differ from that of the plan before the plan is renewed: 1 %. */
 const CALM_CHANGE = 0.01
 
 export interface HeapLimitPlansParts {
@@ -38,14 +38,14 @@ export interface HeapLimitPlansParts {
   /** The budget in force: `update()` can change it. */
   readonly budget: () => Budget
   readonly keep: number | false
-  /** Dumps are sent from the directory: what is deleted unsent is reported. */
+  /** Whether dumps are uploaded from the directory: then the deletion of a dump that was not uploaded is reported. */
   readonly isSent?: boolean | undefined
-  /** Write snapshots without the contents of strings. */
+  /** Whether snapshots are written without the contents of strings. */
   readonly redact?: boolean | undefined
   readonly where: HeapLimitJobFacts['where']
   readonly probe: Pick<RoomProbe, 'memory' | 'isKilledAsOne' | 'disk'>
   readonly report: Pick<Report, 'failure' | 'notice'>
-  /** Called for each whole dump in the directory that is not reported yet, at each look anew. */
+  /** Called for each complete dump that was not reported yet, whenever the directory is read. */
   readonly onFound: (found: FoundDump) => void
   /** Describes the process as it is now. @default no description */
   readonly picture?: () => Picture
@@ -56,15 +56,15 @@ export interface HeapLimitPlansParts {
 }
 
 /**
- * Renews the plan for V8's heap limit (whether and how to dump there) with each memory reading, in a calm process every 10 s,
- * and finds the dumps that earlier processes left in the directory.
+ * Creates the function that keeps the plan for V8's heap limit (whether and how to dump there) up to date, and finds dumps that
+ * earlier processes left in the directory. While RSS hardly changes, the plan is renewed every 10 s only.
  *
- * @returns The function for one round, which a loop calls at each memory reading. It never rejects.
+ * @returns A function to call with each memory reading. It never rejects.
  */
 export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<void> {
   const { heapLimit, directory, where, keep, isSent, report } = parts
   const readings = new ReadingLog()
-  // A dump that was just reported is still to be read, as after any other dump.
+  // The newest dump is kept even with `keep: 0`: it has just been reported, and its reader has not seen it yet.
   const keepNewest = keep === false ? false : Math.max(1, keep)
   const holdsToEnd = endsItsChildrenHere()
   const { fork: loaded = loadForkHelper(), rssBytes: readRssBytes = () => process.memoryUsage.rss() } = parts
@@ -88,29 +88,29 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
       parts.onFound(foundDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs))
     if (whole.length === 0) return
     const expiry = { keep: keepNewest, only: 'heap-limit-memory', isSent } as const
-    const { loss } = await deleteExpired(directory, where.host, expiry)
-    if (loss !== undefined) report.failure({ stage: 'retention', kind: 'memory', message: loss })
+    const { losses = [] } = await deleteExpired(directory, where.host, expiry)
+    for (const message of losses) report.failure({ stage: 'retention', kind: 'memory', message })
   }
 
   const reportIncomplete = (why: string): void => {
     if (!isIncomplete)
-      report.notice(`dumps at V8's heap limit in ${directory} may go uncounted and unreported: ${why}`)
+      report.notice(`dumps at V8's heap limit in ${directory} may be neither counted nor reported: ${why}`)
     isIncomplete = true
   }
 
   const round = async (): Promise<void> => {
-    // The unref'd timer lets a process that is about to end do so first.
+    // The timer behind `pause` is unref'd: a process that is about to end does so before the work below.
     await pause(0)
     try {
       const rssBytes = readRssBytes()
       readings.add({ atEpochMs: epochMs(), value: rssBytes })
       if (monotonicMs() >= lookAtMs) await lookAround()
       if (heapLimit.arming === undefined || !('helper' in loaded)) return
-      // A heap on the way to its limit shows in RSS. A calm process is spared the reading of its cgroup, threads and disk.
+      // A heap that grows towards its limit raises RSS. While RSS stays the same, cgroup, threads and disk are not read.
       if (planned && isCalm(planned.rssBytes, rssBytes) && monotonicMs() < planned.untilMs) return
       const plan = await planFor(parts, holdsToEnd, rssBytes, recentDumps, readings)
       const ended = loaded.helper.prepareHeapLimit?.({ ...plan, arming: heapLimit.arming })
-      // A child has ended and the process lived on: the next round reports the child's dump.
+      // A child has written a dump and this process lived on: the next call reads the directory and reports the dump.
       if (ended !== undefined) lookAtMs = 0
       planned = { rssBytes, untilMs: monotonicMs() + PLAN_LASTS_MS }
       isFailing = false
@@ -165,14 +165,14 @@ async function planFor(
   return {
     options: { ...limitsOfChild(deadlineMs, allowanceBytes, isKilledAsOne), ignoredSignal },
     ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot },
-    // A path that is too long for the system is the reason of a refusal.
+    // Empty if refused: one reason is a path that is too long for the system, and the native plan could not hold it.
     directory: decision.refusal === undefined ? directory : '',
     refusal: cutToBytes(decision.refusal ?? nothingToWrite, MOST_REFUSAL_BYTES),
     facts: factsText({ ...facts, ...parts.picture?.() }),
   }
 }
 
-/** The directory may come into being with the dump only: then the space is that of the place in which it will be. */
+/** Reads the free disk space for the dump directory. A directory that does not exist yet has that of its nearest parent. */
 async function diskOf(
   probe: Pick<RoomProbe, 'disk'>,
   directory: string,

@@ -1,17 +1,17 @@
-/** Meaning of a reading for a rule. */
+/** Result of comparing one reading with the threshold of a rule. */
 export interface ThresholdVerdict {
   /** Enough readings in a row were above the threshold: a dump is due. */
   readonly trips: boolean
-  /** This reading ended the episode. */
+  /** This reading ended the episode: `counter` readings in a row were at or below the threshold. */
   readonly endsEpisode: boolean
 }
 
 /**
  * Applies `threshold` and `counter` of a rule to its readings.
  *
- * A single high reading is noise; `counter` of them in a row are a condition. A lasting condition is one episode: it
- * begins with a trip (the dump is due), trips again once every `counter` readings, and ends after `counter` readings in
- * a row at or below the threshold.
+ * A single high reading is noise, so the rule trips (a dump is due) after `counter` readings in a row above the
+ * threshold. An episode begins with a trip, trips again after every further `counter` readings above the threshold, and
+ * ends after `counter` readings in a row at or below it.
  */
 export class ThresholdRule {
   #threshold: number
@@ -22,7 +22,7 @@ export class ThresholdRule {
 
   /**
    * @param threshold - A reading above it is a breach; one equal to it is not.
-   * @param counter - Breaches in a row that make a trip, at least 1.
+   * @param counter - Number of breaches in a row after which the rule trips, at least 1.
    */
   constructor(threshold: number, counter: number) {
     this.#threshold = threshold
@@ -62,13 +62,13 @@ export class ThresholdRule {
     return { trips, endsEpisode }
   }
 
-  /** Called when a reading is discarded: the counts of readings in a row begin anew. */
+  /** Sets the counts of readings in a row to 0. Called when a reading is discarded. */
   interrupt(): void {
     this.#breaches.interrupt()
     this.#calm.interrupt()
   }
 
-  /** @returns `true` the first time in this episode that this reason for not dumping occurs. */
+  /** Whether this reason for not dumping occurs for the first time in this episode. Each call counts as an occurrence. */
   isNews(reason: string): boolean {
     if (this.#reported.has(reason)) return false
     this.#reported.add(reason)
@@ -76,7 +76,10 @@ export class ThresholdRule {
   }
 }
 
-/** Counts consecutive readings of one sort. A reading of the other sort resets the count, and so does a full row. */
+/**
+ * Counts readings in a row of one sort: above the threshold, or at or below it. A reading of the other sort sets the
+ * count to 0, and so does a reading that completes the row of `length`.
+ */
 class Row {
   length: number
   #count = 0
@@ -89,7 +92,7 @@ class Row {
     return this.#count
   }
 
-  /** @returns `true` when this reading fills the row. */
+  /** Counts a reading. @returns `true` when this reading completes the row. */
   observe(isInRow: boolean): boolean {
     this.#count = isInRow ? this.#count + 1 : 0
     if (this.#count < this.length) return false

@@ -11,6 +11,7 @@ import {
 } from '../capture/room'
 import type { DumpKind } from '../dispatch/events'
 import { ruleInWords, uncertainLimits, unreachableThresholds } from '../monitor/start-line'
+import type { TurnHolder } from '../system/turn'
 import type { DirectoryFacts, Facts } from './look'
 
 /** One answer of the doctor. */
@@ -39,6 +40,7 @@ export function findingsOf(facts: Facts): Finding[] {
     memoryRoom(facts),
     heapLimit(facts),
     ...facts.directories.flatMap((directory) => directoryFindings(directory, facts)),
+    ...fleet(facts),
     signal(facts),
     children(facts),
     ...permission(facts),
@@ -128,6 +130,26 @@ function ways(kind: DumpKind, facts: Facts): Finding {
 /** The ways that were not taken and would have been better. */
 export function betterOnes(passedOver: readonly PassedOver[]): PassedOver[] {
   return passedOver.filter(({ way }) => !OPTIONAL_PACKAGES.includes(way))
+}
+
+/** Why a trial was not made in time, by who had the turn to dump at its end. */
+export function lateTrial(trialMs: number, holder: TurnHolder): Required<Pick<Finding, 'text' | 'advice'>> {
+  const late = `not made within ${trialMs / 1000} s`
+  switch (holder) {
+    case 'another':
+      return { text: `${late}: another process under the same memory limit is dumping`, advice: 'try again' }
+    case 'unknown':
+      return {
+        text: `${late}: another process under the same memory limit may be dumping, or CPU is short`,
+        advice: 'try again when less CPU is in use',
+      }
+    case 'this process':
+    case 'nobody':
+      return {
+        text: `${late}, although no other process under the same memory limit is dumping: CPU is short, or the disk slow`,
+        advice: 'allow more CPU, or try again when less is in use',
+      }
+  }
 }
 
 export function inWords(passedOver: readonly PassedOver[]): string[] {
@@ -237,6 +259,19 @@ function directoryFindings(facts: DirectoryFacts, { settings, heapLimitBytes }: 
             advice: 'use a directory that only this user can write, and so each one above it',
           },
         ]),
+  ]
+}
+
+/** The trial neither sends a dump nor spends a token. */
+function fleet({ settings: { fleet }, sentTo }: Facts): Finding[] {
+  const notTried = (subject: string, text: string): Finding => ({
+    subject,
+    level: 'ok',
+    text: `${text}; not tried`,
+  })
+  return [
+    ...(sentTo === undefined ? [] : [notTried('uploads', `dumps are sent to ${sentTo}`)]),
+    ...(fleet === undefined ? [] : [notTried('fleet', fleet.inWords)]),
   ]
 }
 

@@ -12,7 +12,9 @@ import { PRELOAD_DEFAULTS, readEnvironment } from '../monitor/environment'
 import { resolveOptions, type Settings } from '../monitor/options'
 import { type Monitoring, startMonitoring } from '../monitor/start'
 import { type MonitorEvents, Voice } from '../monitor/voice'
-import { betterOnes, type Finding, findingsOf, inWords } from './findings'
+import { DESTINATION } from '../report/on-dump'
+import { turnHolder } from '../system/turn'
+import { betterOnes, type Finding, findingsOf, inWords, lateTrial } from './findings'
 import { lookAround } from './look'
 
 export { asText } from './text'
@@ -56,7 +58,11 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Examinati
     for (const kind of KINDS) tried.push(await tryOut(monitoring, kind, trials[kind] !== undefined))
     await monitoring.stop()
     const real = { cpu: settings.cpu.directory, memory: settings.memory.directory }
-    const inReal = { ...facts, settings: withDirectories(facts.settings, real) }
+    const inReal = {
+      ...facts,
+      settings: withDirectories(facts.settings, real),
+      sentTo: settings.onDump?.[DESTINATION],
+    }
     const all = [...findings, ...failed, ...findingsOf(inReal), ...tried]
     return { node: process.version, pid: process.pid, findings: all }
   } finally {
@@ -158,8 +164,8 @@ async function tryOut(monitoring: Monitoring, kind: DumpKind, hasDirectory: bool
   if (!hasDirectory) return { subject, level: 'problem', text: 'not made: its directory cannot be written' }
   const result = await within(monitoring.dumpByHand(kind, { askedBy: 'doctor' }, PROFILE_MS))
   if (result === undefined) {
-    const text = `not made within ${TRIAL_MS / 1000} s: another process under the same memory limit may be dumping`
-    return { subject, level: 'note', text, advice: 'try again' }
+    // CPU profiles do not take turns.
+    return { subject, level: 'note', ...lateTrial(TRIAL_MS, kind === 'memory' ? turnHolder() : 'nobody') }
   }
   if ('skipped' in result) {
     const text = `not made: ${'message' in result ? result.message : result.skipped}`

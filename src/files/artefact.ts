@@ -19,52 +19,55 @@ import {
 } from './partial'
 import type { Artefact, How, KnownBefore, Sidecar } from './sidecar'
 
-/** A file of evidence that is being written under `<name>.partial`. End it with `publish`, `publishNow` or `abandon`. */
+/** A profile or heap snapshot while it is written as `<name>.partial`. End it with `publish`, `publishNow` or `abandon`. */
 export interface OpenArtefact {
-  /** The artefact as plain data, for {@link reopenArtefact} in a forked child. */
+  /** The artefact as plain data, which a forked child passes to {@link reopenArtefact}. */
   readonly partial: PartialArtefact
-  /** The empty file of mode 0600, for a writer on another thread, which must open it with `openMarked`. */
+  /** Path and inode of the `.partial` file (mode 0600). A writer on another thread must open it with `openMarked`. */
   readonly target: MarkedFile
-  /** A path for a writer that accepts no descriptor. It leads to this file whatever happens to its name, see `pathThrough`. */
+  /** Path for code that accepts no file descriptor. It leads to the file even after a rename, see `pathThrough`. */
   readonly writePath: string
 
   /**
-   * Appends a whole chunk.
+   * Appends all bytes of a chunk to the file.
    *
-   * @throws The file system's error. `publish` then throws it too.
+   * @throws The file system's error. A later `publish` throws the same error.
    */
   write(chunk: string | Uint8Array): void
 
   /**
-   * Checks that the file is whole, makes it durable, completes its sidecar and gives it its final name, or a numbered name
-   * when another file has taken the final one.
+   * Checks that the file is complete, fills in its sidecar (`<name>.json`), syncs both to disk and renames the file to its
+   * final name, or to a numbered name when the final one is taken.
    *
-   * @param sizeBytes - Size that the file must have if another writer wrote it. Heap snapshots are checked by their ends.
-   * @throws When the file is not whole, was replaced or had its mode changed, or the file system fails. Nothing is left then.
+   * @param sizeBytes - Expected size when other code than {@link write} wrote the file. Not used for heap snapshots, which
+   * are checked by their first and last bytes.
+   * @throws When the file is incomplete, was replaced or had its mode changed, or the file system fails. Both files are
+   * then removed.
    */
   publish(how: How, sizeBytes?: number): Promise<Artefact>
 
   /**
-   * {@link publish} within the call: for a forked child, and for an exiting process, which may be in the middle of
-   * `publish`. It closes no descriptor: an fsync of `publish` may still wait in the thread pool, and would then reach the
-   * file that an 'exit' handler of the application opens under the same number. The process ends soon.
+   * Synchronous {@link publish}, for a forked child and for an exiting process, in which `publish` may be half done. It
+   * leaves the file descriptors open: an fsync of `publish` may still wait in libuv's thread pool, and after a close it would
+   * hit the file that an 'exit' handler of the application opens under the same number. The process ends soon anyway.
    */
   publishNow(how: How, sizeBytes?: number): Artefact
 
-  /** Closes and removes the `.partial` and its sidecar, but nothing that was published. Idempotent, never throws. */
+  /** Closes and removes the `.partial` and its sidecar. Published files stay. Idempotent, never throws. */
   abandon(): void
 }
 
 /**
- * Creates the files of a new artefact: `<name>.partial`, opened exclusively, mode 0600 whatever the umask, and its sidecar.
+ * Creates the two files of a new artefact: `<name>.partial` (opened with O_EXCL, mode 0600 whatever the umask) and its
+ * sidecar `<name>.json`.
  *
- * All calls but fsync are synchronous: they take microseconds, and the caller usually has its own thread. With
- * `watchdog: false` a network file system that hangs blocks the event loop here.
+ * All file system calls except fsync are synchronous: each takes microseconds, and the caller usually runs on a thread of
+ * this library. With `watchdog: false` it runs on the main thread: a hanging network file system then blocks the event loop.
  *
  * @param directory - An absolute path.
- * @param fileName - A name from `files/names`, with its extension. If it is taken, the artefact gets a number.
- * @param about - The part of the sidecar that is known beforehand: why the dump is made, and where.
- * @throws RangeError when the name is not an artefact's; else the file system's error. Nothing is left then.
+ * @param fileName - A name built by `files/names`, with its extension. If it is taken, a number is added.
+ * @param about - The part of the sidecar that is known before the capture: why and where the dump is made.
+ * @throws RangeError when `fileName` is no artefact name; otherwise the file system's error. No file is left behind.
  */
 export function openArtefact(directory: string, fileName: string, about: KnownBefore): OpenArtefact {
   const { partialFd, sidecarFd, ...partial } = createPartial(directory, fileName, about)
@@ -72,9 +75,9 @@ export function openArtefact(directory: string, fileName: string, about: KnownBe
 }
 
 /**
- * Opens an artefact once more, in a forked child, which has none of its parent's descriptors.
+ * Opens the two files of an artefact again in a forked child, which has none of its parent's file descriptors.
  *
- * @throws When one of its files is no longer the one that {@link openArtefact} created.
+ * @throws When a path no longer leads to the file that {@link openArtefact} created.
  */
 export function reopenArtefact(partial: PartialArtefact): OpenArtefact {
   return new HeldArtefact(partial, reopenPartial(partial))
@@ -147,7 +150,7 @@ class HeldArtefact implements OpenArtefact {
     removePartial(this.partial)
   }
 
-  /** Checks the content, and writes the sidecar that describes it. */
+  /** Checks that the artefact is complete, then writes and returns its complete sidecar. */
   #complete(how: How, expectedBytes = this.#writtenBytes): Sidecar {
     this.#expectUsable()
     const { fileName, draft } = this.partial
@@ -163,7 +166,7 @@ class HeldArtefact implements OpenArtefact {
     return sidecar
   }
 
-  /** The name comes last: a file under its final name is whole and durable. */
+  /** Renames the artefact to its final name. This is the last step: a file under a final name is complete and synced. */
   #name(sidecar: Sidecar): Artefact {
     expectUnchanged(this.partial, this.descriptors)
     const { directory } = this.partial
@@ -179,10 +182,10 @@ class HeldArtefact implements OpenArtefact {
 }
 
 /**
- * Writes a text into the marked file, and into no other file that has taken its name.
+ * Replaces the content of a file with a text, after checking by the inode that no other file has its path.
  *
  * @returns Size of the text, bytes.
- * @throws When the file is gone or was replaced.
+ * @throws When the file is gone or another file has its path.
  */
 export function overwrite(target: MarkedFile, text: string): number {
   return withMarked(target, (fd) => {
@@ -193,7 +196,7 @@ export function overwrite(target: MarkedFile, text: string): number {
   })
 }
 
-/** Lets code that accepts only a path write into the marked file. @throws Like {@link overwrite}. */
+/** Lets code that accepts only a path write into the file, after the check of its inode. @throws Like {@link overwrite}. */
 export function writeByPath(target: MarkedFile, writeTo: (path: string) => void): void {
   withMarked(target, (fd) => writeTo(pathThrough(fd, target.file)))
 }
@@ -212,7 +215,7 @@ function whyNotWritten(sizeBytes: number, expectedBytes: number): string | undef
   return sizeBytes === expectedBytes ? undefined : `it has ${sizeBytes} of ${expectedBytes} bytes`
 }
 
-/** Makes the new name durable. Windows and some network file systems refuse to open or sync a directory. */
+/** Syncs a directory, so that a new file name in it survives a crash. Windows and some network file systems refuse: ignored. */
 async function syncDirectory(path: string): Promise<void> {
   try {
     const fd = openDirectory(path)
@@ -222,15 +225,15 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** V8 writes a snapshot as a header, arrays of numbers and, last, an array of strings. */
+/** First and last bytes of a complete heap snapshot: V8 writes a header, arrays of numbers and, last, an array of strings. */
 const HEAD = '{"snapshot":{"meta":{'
 const TAIL = '"]}'
 
 /**
- * Checks a heap snapshot by its first and last bytes. V8 writes it, so its expected size is unknown, and heapdump
- * reports no error on a full disk.
+ * Checks a heap snapshot by its first and last bytes. V8 writes the file, so its expected size is unknown; and the package
+ * heapdump reports no error on a full disk.
  *
- * @returns Why the snapshot is not whole, or `undefined` if it is.
+ * @returns Why the snapshot is incomplete, or `undefined` if it is complete.
  */
 export function whyNotWhole(fd: number, sizeBytes: number): string | undefined {
   if (sizeBytes === 0) return 'it is empty'

@@ -5,36 +5,36 @@ import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { CREATE_NEW } from './disk'
 
-/** `O_PATH`, open(2): a descriptor for a place in the tree, without permission to read there. Node does not name it. */
+/** Flag of open(2) that Node does not export: opens a descriptor of a path without needing permission to read there. */
 const O_PATH = 0o10000000
-/** As many symbolic links as the kernel follows on one path, path_resolution(7). */
+/** Most symbolic links that are followed on one path. The kernel has the same limit, path_resolution(7). */
 const MAX_LINKS = 40
 
 /**
- * Creates a directory, and those above it, if it is missing: each for its owner only. Idempotent.
+ * Creates a directory and its missing parents, each with mode 0700. Idempotent.
  *
- * @throws The file system's error, or one that names a symbolic link of another user.
+ * @throws The file system's error, or an error that names a symbolic link of another user in the path.
  */
 export function makeDirectory(directory: string): void {
   const path = resolve(directory)
-  // For its error: level by level, a path that is too long for any other call could be made.
+  // Throws ENAMETOOLONG. The creation below goes level by level, so it would accept a path too long for every other call.
   fs.lstatSync(path, { throwIfNoEntry: false })
   if (process.platform !== 'linux' || !canReachDescriptors()) makeByPath(path)
   else fs.closeSync(openByLevels(path, true))
 }
 
-/** A directory that is held while something is done in it. */
+/** A directory that is kept open while files in it are created or deleted. */
 export interface HeldDirectory {
-  /** A path that leads to the directory even when its name leads elsewhere by now. Without /proc it is the name. */
+  /** Path `/proc/self/fd/<n>`, which leads to the directory even after a rename. Without /proc it is the plain path. */
   readonly place: string
   close(): void
 }
 
 /**
- * Holds an existing directory. The owner of a level above it can put a symbolic link in its place at any moment, and what is then
- * created or deleted by its name is created or deleted wherever the link leads.
+ * Opens an existing directory and returns a path through its file descriptor. With the plain path, the owner of a parent
+ * directory could replace the directory with a symbolic link and so redirect what is created or deleted in it.
  *
- * @throws The file system's error, or one that names a symbolic link of another user.
+ * @throws The file system's error, or an error that names a symbolic link of another user in the path.
  */
 export function holdDirectory(directory: string): HeldDirectory {
   const isPossible = process.platform === 'linux' && isAbsolute(directory) && canReachDescriptors()
@@ -43,13 +43,13 @@ export function holdDirectory(directory: string): HeldDirectory {
   return { place: `/proc/self/fd/${fd}`, close: () => fs.closeSync(fd) }
 }
 
-/** {@link holdDirectory} for the time of a call, which is given the place. */
+/** Holds a directory open with {@link holdDirectory} while `work` runs, and passes the path through its descriptor. */
 export function within<T>(directory: string, work: (place: string) => T): T {
   const held = holdDirectory(directory)
   try {
     return work(held.place)
   } catch (error) {
-    // The path as the operator knows it.
+    // Show the operator the configured path, not the one through /proc.
     if (error instanceof Error) error.message = error.message.replaceAll(held.place, directory)
     throw error
   } finally {
@@ -57,7 +57,7 @@ export function within<T>(directory: string, work: (place: string) => T): T {
   }
 }
 
-/** Not without /proc, nor where Node's permission model forbids it. */
+/** Whether paths below `/proc/self/fd` can be used: /proc must exist, and Node's permission model must allow them. */
 function canReachDescriptors(): boolean {
   const { permission } = process as { permission?: { has(scope: string, reference: string): boolean } }
   if (permission?.has('fs.write', '/proc/self/fd') === false) return false
@@ -70,12 +70,12 @@ function canReachDescriptors(): boolean {
 }
 
 /**
- * One level at a time, each held by a descriptor: between two calls by path, a user who can write in one of the levels could
- * put a symbolic link in the way, and root would create directories wherever it leads. For the same reason, a link of another
- * user is not followed.
+ * Opens a directory level by level, each through the descriptor of the level above. With calls by path, a user who can write
+ * in one of the levels could insert a symbolic link between two calls, and root would create directories wherever it leads.
+ * For the same reason, a symbolic link of another user is not followed.
  *
- * @param canBeMade - Create what is missing.
- * @returns A descriptor of the directory.
+ * @param canBeMade - Create missing levels.
+ * @returns A file descriptor of the directory.
  */
 function openByLevels(path: string, canBeMade: boolean): number {
   let links = 0
@@ -105,17 +105,17 @@ function openByLevels(path: string, canBeMade: boolean): number {
 
 interface Name {
   readonly name: string
-  /** Not for what a symbolic link leads to: a dangling link stays one. */
+  /** Create the level if it is missing. `false` for the target of a symbolic link: a dangling link is not repaired. */
   readonly canBeMade: boolean
 }
 
 interface Level {
   readonly fd: number
-  /** For error messages only. */
+  /** Path of the level, for error messages only. */
   readonly path: string
 }
 
-/** @returns The next level, created if it was missing, or the target of the symbolic link that stands there. */
+/** Opens the directory `name` in `above`, or creates it. @returns The open directory; for a symbolic link, its target. */
 function enter(above: Level, { name, canBeMade }: Name): Level | { readonly target: string } {
   const path = join(above.path, name)
   const reached = `/proc/self/fd/${above.fd}/${name}`
@@ -126,12 +126,12 @@ function enter(above: Level, { name, canBeMade }: Name): Level | { readonly targ
     fs.closeSync(fd)
     if (!stats.isSymbolicLink()) throw new Error(`ENOTDIR: ${path} is not a directory`)
     const target = fs.readlinkSync(reached)
-    // Looked at again: the link that was read must be the one that was checked.
+    // Check the inode again: the link that readlink has read must be the one whose owner was checked.
     if (isAnothers(stats) || fs.lstatSync(reached).ino !== stats.ino)
       throw new Error(`${path} is a symbolic link of another user`)
     return { target }
   } catch (error) {
-    // The path as the operator knows it.
+    // Show the operator the configured path, not the one through /proc.
     if (error instanceof Error) error.message = error.message.replace(reached, path)
     throw error
   }
@@ -146,33 +146,33 @@ function openLevel(path: string, canBeMade: boolean): number {
   }
   const isMade = makeOne(path)
   const fd = fs.openSync(path, flags)
-  // A umask such as 0777 takes the owner's rights away. Through the descriptor, so that it is one directory that is examined and gets them.
+  // A umask such as 0777 removes the owner's permissions too. Both calls use the descriptor, so both reach the same directory.
   if (isMade && isNewUnderUmask(fs.fstatSync(fd))) fs.chmodSync(`/proc/self/fd/${fd}`, 0o700)
   return fd
 }
 
-/** Exactly as mkdir(2) leaves it: the owner of the level above can put another directory of ours in its place. */
+/** Whether a directory is as mkdir(2) left it. The owner of its parent can replace it with another directory of ours. */
 function isNewUnderUmask(stats: fs.Stats): boolean {
   const umask = readUmask()
   const isOurs = stats.isDirectory() && stats.uid === process.geteuid?.() && stats.nlink <= 2
   return isOurs && (umask & 0o700) !== 0 && (stats.mode & 0o777) === (0o700 & ~umask)
 }
 
-/** process.umask() would set it to 0 for a moment. */
+/** Reads this process's umask from /proc, because process.umask() sets it to 0 for a moment. */
 function readUmask(): number {
   const [, octal = '0'] = /^Umask:\s*([0-7]+)/m.exec(fs.readFileSync('/proc/self/status', 'utf8')) ?? []
   return Number.parseInt(octal, 8)
 }
 
 function makeByPath(directory: string): void {
-  // One level at a time: with `recursive` Node retries for ever where nothing can be created, as in /proc.
+  // Without `recursive`, with which Node retries for ever where nothing can be created, as in /proc.
   if (fs.statSync(directory, { throwIfNoEntry: false })) return
   const parent = dirname(directory)
   if (parent !== directory) makeByPath(parent)
   makeOne(directory)
 }
 
-/** @returns `false` if something stands there already. */
+/** Creates one directory of mode 0700. @returns `false` if the path exists already. */
 function makeOne(path: string): boolean {
   try {
     fs.mkdirSync(path, { mode: 0o700 })
@@ -193,9 +193,9 @@ function namesOf(path: string, canBeMade: boolean): Name[] {
 }
 
 /**
- * Creates a directory if it is missing, and writes a file there that never stays.
+ * Creates a directory if it is missing, and tests it by writing a temporary file that is unlinked at once.
  *
- * @returns Why dumps to it will fail, or `undefined` if nothing is known against it. Never throws.
+ * @returns Why dumps to this directory will fail, or `undefined` if the test passed. Never throws.
  */
 export function whyNotWritable(directory: string): string | undefined {
   try {
@@ -208,9 +208,9 @@ export function whyNotWritable(directory: string): string | undefined {
 }
 
 /**
- * access(2) is not enough: a read-only mount, a quota and a full disk stop root and the owner too.
+ * Writes a temporary file. A check by access(2) is not enough: a read-only mount, a quota and a full disk also stop root.
  *
- * @returns The mode that a file has there.
+ * @returns The permission bits that the file system gave to the file; 0600 was requested.
  */
 function tryOut(directory: string): number {
   return within(directory, (place) => {
@@ -227,10 +227,10 @@ function tryOut(directory: string): number {
 }
 
 /**
- * Looks for a file system that does not keep the modes of files (vfat, CIFS, some of FUSE), in a directory that other users can
- * enter.
+ * Finds out whether other users can read files that this process creates in a directory. They can where the file system
+ * ignores file modes (vfat, CIFS, some of FUSE) and every level of the path lets them in.
  *
- * @returns The mode that it gives to files, if others can read them, e.g. `0755`. Never throws.
+ * @returns The mode that new files get, e.g. `0755`; `undefined` if others cannot read them. Never throws.
  */
 export function modeForOthers(directory: string): string | undefined {
   try {
@@ -241,7 +241,7 @@ export function modeForOthers(directory: string): string | undefined {
     )
     return isOpenToOthers(mode) && !isClosed ? octal(mode) : undefined
   } catch {
-    // A directory that cannot be examined cannot be used either, and is reported for that.
+    // A directory that cannot be examined cannot be written to either, and another check reports that.
     return undefined
   }
 }
@@ -255,26 +255,26 @@ export function octal(mode: number): string {
 }
 
 /**
- * Looks for other users that can rename or delete in a directory or in one above it. They cannot read a dump, nor redirect
- * it, because a dump is written through a descriptor; but they can delete it.
+ * Looks for other users that can rename or delete entries of a directory or of one of its parents. They can delete a dump, but
+ * neither read nor redirect it, because it is written through a file descriptor.
  *
- * @returns The level and the reason, e.g. `/data belongs to the user 1001`; `undefined` if only this user and root can.
+ * @returns The directory and the reason, e.g. `/data belongs to the user 1001`; `undefined` if only this user and root can.
  */
 export function whoCanTamper(directory: string): string | undefined {
   try {
     return findTamperer(directory)
   } catch {
-    // A directory that cannot be examined cannot be used either, and is reported for that.
+    // A directory that cannot be examined cannot be written to either, and another check reports that.
     return undefined
   }
 }
 
-/** {@link whoCanTamper}. @throws The file system's error, when a level cannot be examined. */
+/** Like {@link whoCanTamper}, but throws the file system's error when a directory cannot be examined. */
 export function findTamperer(directory: string): string | undefined {
   return findLevel(directory, whyOpen)
 }
 
-/** {@link findTamperer}, only for a level of another user, who decides what file system the directory is on. */
+/** Like {@link findTamperer}, but only finds directories of another user, who can choose the file system mounted there. */
 export function findStranger(directory: string): string | undefined {
   return findLevel(directory, whyAnothers)
 }
@@ -301,7 +301,7 @@ function levelsOf(directory: string): string[] {
 const STICKY = 0o1000
 const GROUP_WRITES = 0o020
 const OTHERS_WRITE = 0o002
-/** By a group or by all. */
+/** Execute bits that let a group or all users enter a directory. */
 const ENTERED = 0o011
 
 function whyAnothers(stats: fs.Stats, uid: number): string | undefined {
@@ -311,35 +311,35 @@ function whyAnothers(stats: fs.Stats, uid: number): string | undefined {
 function whyOpen(stats: fs.Stats, uid: number): string | undefined {
   const why = whyAnothers(stats, uid)
   if (why !== undefined) return why
-  // In a sticky directory only the owner of a file, of the directory, and root can rename or delete it.
+  // In a directory with the sticky bit, only root, the directory's owner and a file's owner can rename or delete that file.
   if (stats.isSymbolicLink() || (stats.mode & STICKY) !== 0) return undefined
   if ((stats.mode & OTHERS_WRITE) !== 0) return 'is writable for all users and has no sticky bit'
-  // A group numbered as its owner is that user's private group by convention; group 0 is root's.
+  // By convention, a group with the same number as the owner is that user's private group; group 0 is root's.
   const isPrivate = stats.gid === stats.uid || stats.gid === 0
   const isOpen = (stats.mode & GROUP_WRITES) !== 0 && !isPrivate
   return isOpen ? `is writable for the group ${stats.gid} and has no sticky bit` : undefined
 }
 
-/** The file system of a directory, as far as a dump depends on it. */
+/** Properties of the file system of a directory that decide whether a dump fits there. */
 export interface Disk {
   /** Space that an unprivileged process may still use, bytes. */
   readonly freeBytes: number
-  /** Memory-backed (tmpfs): files written there count as the writer's memory. `/tmp` is one on many systems. */
+  /** Memory-backed (tmpfs): files written there count as the writer's memory. `/tmp` is a tmpfs on many systems. */
   readonly isMemory: boolean
 }
 
-/** `f_type` of tmpfs, statfs(2). */
+/** Value of `f_type` in the result of statfs(2) for a tmpfs. */
 const TMPFS_MAGIC = 0x01021994
 
-/** The directory, or the one in which it would be created. */
+/** Returns the directory if it exists, otherwise its closest existing parent. */
 export function nearestExisting(directory: string): string {
   const parent = dirname(directory)
   return fs.existsSync(directory) || parent === directory ? directory : nearestExisting(parent)
 }
 
-/** @throws The file system's error. */
+/** Reads free space and type of a directory's file system. @throws The file system's error. */
 export async function readDisk(directory: string): Promise<Disk> {
-  // On a thread of this library not through the thread pool, which the application may have filled.
+  // Synchronous on a thread of this library: libuv's thread pool may be full of the application's work.
   const { bavail, bsize, type } = isMainThread ? await statfs(directory) : fs.statfsSync(directory)
   return { freeBytes: bavail * bsize, isMemory: process.platform === 'linux' && type === TMPFS_MAGIC }
 }

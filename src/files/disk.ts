@@ -1,24 +1,24 @@
 import * as fs from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
 
-// Windows has no such flags, and hardly any symlinks.
+// Flags of open(2), 0 on Windows, which has neither these flags nor many symbolic links.
 const NO_FOLLOW = fs.constants.O_NOFOLLOW ?? 0
 const NO_WAIT = fs.constants.O_NONBLOCK ?? 0
 const DIRECTORY_ONLY = fs.constants.O_DIRECTORY ?? 0
 
-/** Creates and opens for reading and writing. Fails when anything, a symlink included, stands at the path. */
+/** Flags of open(2): create a file for reading and writing; fail if the path exists, even as a symbolic link. */
 export const CREATE_NEW = fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_RDWR | NO_FOLLOW
 
-/** Opens an existing file for reading and writing. Follows no symlink and waits for no FIFO or device. */
+/** Flags of open(2): open an existing file for reading and writing; follow no symbolic link, wait for no FIFO or device. */
 export const OPEN_EXISTING = fs.constants.O_RDWR | NO_FOLLOW | NO_WAIT
 
-/** The same through a link of /proc, which stands for an open file. */
+/** Flags of open(2): open the file behind `/proc/self/fd/<n>`, a link that must be followed, for reading and writing. */
 export const OPEN_THROUGH = fs.constants.O_RDWR | NO_WAIT
 
-/** Opens an existing file for reading. Follows no symlink and waits for no FIFO or device. */
+/** Flags of open(2): open an existing file for reading; follow no symbolic link, wait for no FIFO or device. */
 export const OPEN_TO_READ = fs.constants.O_RDONLY | NO_FOLLOW | NO_WAIT
 
-/** Reads a whole range. A file that ends earlier gives fewer bytes. */
+/** Reads `lengthBytes` from a position of a file; fewer only if the file ends earlier. */
 export function read(fd: number, position: number, lengthBytes: number): Buffer {
   const buffer = Buffer.allocUnsafe(lengthBytes)
   let readBytes = 0
@@ -30,7 +30,7 @@ export function read(fd: number, position: number, lengthBytes: number): Buffer 
   return buffer.subarray(0, readBytes)
 }
 
-/** Writes a whole chunk. A disk that is nearly full first accepts a part, and fails only at the next write. */
+/** Writes all bytes of a chunk, in several calls if needed: a nearly full disk first accepts a part, then fails. */
 export function write(fd: number, bytes: Uint8Array, position: number): void {
   let writtenBytes = 0
   while (writtenBytes < bytes.length) {
@@ -42,8 +42,8 @@ export function write(fd: number, bytes: Uint8Array, position: number): void {
 }
 
 /**
- * Makes a file durable. The one slow call here, so the main thread awaits it. A thread of this library waits for it in the call: the
- * thread pool may be what the application has filled, and would take the call only when the incident is over.
+ * Syncs a file to disk. Asynchronous on the main thread, because fsync is slow. Synchronous on a thread of this library:
+ * libuv's thread pool may be full of the application's work, and would run the fsync only when the incident is over.
  */
 export function fsync(fd: number): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -64,7 +64,7 @@ export function fsync(fd: number): Promise<void> {
   })
 }
 
-/** {@link fsync} within the call. */
+/** Synchronous {@link fsync}. */
 export function fsyncNow(fd: number): void {
   try {
     fs.fsyncSync(fd)
@@ -73,12 +73,12 @@ export function fsyncNow(fd: number): void {
   }
 }
 
-/** Opens a directory, to make a new or changed entry in it durable. Nothing else that stands there: a FIFO would wait for a writer. */
+/** Opens a directory for {@link fsync}. Fails for any other kind of file: opening a FIFO would wait for a writer. */
 export function openDirectory(path: string): number {
   return fs.openSync(path, fs.constants.O_RDONLY | DIRECTORY_ONLY)
 }
 
-/** Under `--permission` Node refuses fsync altogether; the file is whole without it. */
+/** Whether Node refused fsync, as always under `--permission`. The error is ignored: the file is complete without fsync. */
 function isForbidden({ code }: NodeJS.ErrnoException): boolean {
   return code === 'ERR_ACCESS_DENIED'
 }

@@ -1,12 +1,12 @@
 import type { ParsedName } from './names'
 import { parseArtefactName } from './names'
 
-/** Marks a sidecar as this library's. */
+/** Value of `tool` in each sidecar (the `.json` beside an artefact) that this library has written. */
 export const TOOL = 'cpu-memory-monitor'
 
-/** Longest time that a forked child may work on a dump before it is killed, ms; longer for a large heap. */
+/** Longest time that a forked child may work on a dump before it is killed, ms; a large heap gets more. */
 export const CHILD_DEADLINE_MS = 120_000
-/** Three times the 0.09 to 0.11 s per MiB that `npm run bench -- heap-dump` measures for small objects. */
+/** Child's deadline for each MiB of a heap, ms: three times the 90 to 110 ms of small objects (`npm run bench -- heap-dump`). */
 const DEADLINE_MS_PER_MIB = 300
 
 /** Longest time that a child may work on a snapshot of a heap of `usedBytes`, ms; twice as long when it is redacted. */
@@ -15,10 +15,10 @@ export function childDeadlineMs(usedBytes: number, isRedacted = false): number {
   return isRedacted ? 2 * deadlineMs : deadlineMs
 }
 
-/** Grace period after the child's deadline before a `.partial` counts as stale, ms. */
+/** Time after the forked child's deadline until its unfinished file (`.partial`) counts as stale, ms. */
 export const STALE_GRACE_MS = 60_000
 
-/** The facts of a sidecar by which its artefact is kept or deleted. */
+/** The fields of a sidecar that decide whether its artefact is kept or deleted. */
 export interface Evidence {
   /** Name of the artefact according to the directory: the sidecar's own name less `.json`. */
   readonly fileName: string
@@ -28,30 +28,31 @@ export interface Evidence {
   readonly rule: string
   readonly host: string
   readonly directory: string
-  /** Deadline of the forked child that writes it, if one does: ms from the time in its name. */
+  /** Deadline of the forked child that writes the artefact, ms after the time in its name. Absent without a child. */
   readonly childDeadlineMs?: number | undefined
 }
 
-/** The place of a choice. Evidence from other places is not touched. */
+/** Host and directory in which artefacts may be deleted. Artefacts of other hosts and directories are not touched. */
 export interface Place {
   readonly host: string
   /** Absolute path, spelled as in the sidecars. */
   readonly directory: string
 }
 
-/** The moment of a choice. */
+/** Time at which artefacts are chosen for deletion, and the dump that was made before. */
 export interface Occasion {
-  /** Wall clock, ms since the epoch, as in the names. */
+  /** Current wall-clock time, ms since the epoch, the clock of the times in file names. */
   readonly nowMs: number
   /** Base name of the dump that has just been made. It is kept, and it counts as the newest of its kind. */
   readonly made?: string | undefined
 }
 
 /**
- * Chooses the artefacts to delete. The newest dumps of each kind of name stay; the artefacts of one dump (a snapshot and
- * its sampling profile) count once and are deleted together. A manual dump is never chosen, because a person asked for it.
+ * Chooses the artefacts to delete. The newest dumps of each name prefix, such as `leak-memory`, stay. The artefacts of one
+ * dump (a snapshot and its sampling profile) count once and are deleted together. A manual dump is never chosen, because a
+ * person asked for it.
  *
- * @param keep - Dumps kept per kind of name; 0 keeps only the one just made, `false` keeps all.
+ * @param keep - Number of dumps kept per name prefix; 0 keeps only the dump just made, `false` keeps all.
  * @returns Names of artefacts, oldest first.
  */
 export function chooseExpired(
@@ -62,7 +63,7 @@ export function chooseExpired(
 ): readonly string[] {
   if (keep === false) return []
   const names = evidence.filter((one) => isOurs(one, place) && one.rule !== 'manual').map(nameOf)
-  // A name later than now was given before the clock was corrected: it counts as the oldest.
+  // A dump with a time in the future was named before the clock was corrected: it counts as the oldest.
   const ageKey = ({ baseName, startedAtMs }: ParsedName): number => {
     if (baseName === made) return Infinity
     return startedAtMs > nowMs ? -1 : startedAtMs
@@ -77,9 +78,9 @@ export function chooseExpired(
 /**
  * Whether a `.partial` was left behind by a process that has ended.
  *
- * @param evidence - The facts of its sidecar; without one a `.partial` is not touched.
- * @param writerLives - Whether the process named in the sidecar still runs here. A CPU profile or a large snapshot may
- * take longer than any deadline, so a file of a living process is not stale.
+ * @param evidence - Fields of its sidecar. A `.partial` without a sidecar is never deleted.
+ * @param writerLives - Whether the process that wrote the file still runs. A CPU profile or a large snapshot may take
+ * longer than any deadline, so the file of a running process is not stale.
  * @param nowMs - Wall clock, as in the names: ms since the epoch.
  */
 export function isStalePartial(
@@ -94,7 +95,7 @@ export function isStalePartial(
   return nowMs - name.startedAtMs > deadlineMs + STALE_GRACE_MS
 }
 
-/** Whether it describes the artefact beside it, and was written by this library in that place. */
+/** Whether a sidecar names the artefact beside it and was written by this library on this host, in this directory. */
 export function isOurs(evidence: Evidence, place: Place): boolean {
   return (
     evidence.tool === TOOL &&

@@ -1,16 +1,19 @@
-/** What a dump holds. */
+/** What a dump shows: CPU use or memory use. */
 export type DumpKind = 'cpu' | 'memory'
 
-/** The reasons for a dump that are no rule of the user's. */
+/** Reasons for a dump that the library itself defines; the user's own rules come in addition. */
 export const OWN_RULES = ['threshold', 'blocked', 'leak', 'manual', 'heap-limit'] as const
 
-/** The reason for a dump: `threshold`, `blocked`, `leak`, `manual`, `heap-limit`, or the name of a rule. The intersection keeps the literals in completions. */
+/**
+ * The reason for a dump: `threshold`, `blocked`, `leak`, `manual`, `heap-limit`, or the name of a user-defined
+ * rule. The intersection with `{}` keeps the literals in an editor's completions.
+ */
 export type DumpRule = (typeof OWN_RULES)[number] | (string & {})
 
-/** Names of the user's rules: letters, digits and inner hyphens, so that a file name can be taken apart again. */
+/** Allowed names of the user's rules: lower-case letters, digits and inner hyphens, so that file names can be parsed. */
 export const RULE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/
 
-/** The dump that an artefact's name describes. */
+/** The facts about a dump that are part of its file names. */
 export interface DumpName {
   readonly kind: DumpKind
   readonly rule: DumpRule
@@ -20,31 +23,31 @@ export interface DumpName {
   readonly startedAtMs: number
 }
 
-/** How an artefact's name ends; each names one format that Chrome DevTools opens. */
+/** File name extension of an artefact. Each stands for one format that Chrome DevTools opens. */
 export type ArtefactExtension = '.cpuprofile' | '.heapsnapshot' | '.heapprofile'
 
-/** A file name taken apart. */
+/** The parts of a parsed file name. */
 export interface ParsedName extends DumpName {
-  /** Which of the three files of an artefact this is. */
+  /** Which file this is: the finished artefact, the unfinished `.partial`, or the `.json` that describes it. */
   readonly part: 'artefact' | 'partial' | 'sidecar'
   readonly extension: ArtefactExtension
-  /** Kind and rule as they stand in the name, e.g. `leak-memory`. */
+  /** First part of the name, made of rule and kind, e.g. `leak-memory`. */
   readonly prefix: string
-  /** Name without extension, worker and number: shared by the artefacts of one dump. */
+  /** Name without extension, worker thread and number: the same for all artefacts of one dump. */
   readonly baseName: string
   /** `threadId` of the worker thread that the artefact is about; absent for the main thread. */
   readonly worker?: number
-  /** Full name of the artefact, whichever of its files was parsed. */
+  /** Full name of the artefact, even when the name of its `.partial` or `.json` was parsed. */
   readonly artefact: string
 }
 
-/** Suffix of an artefact's name until the artefact is whole. */
+/** Suffix of an artefact's file name until the file is complete. */
 export const PARTIAL_SUFFIX = '.partial'
 
-/** Suffix, to an artefact's full name, of the file that describes it. */
+/** Suffix that turns an artefact's full name into the name of its sidecar, the JSON file that describes the artefact. */
 export const SIDECAR_SUFFIX = '.json'
 
-/** The extensions of each kind of dump. */
+/** The extensions that artefacts of each kind of dump can have. */
 export const EXTENSIONS: Readonly<Record<DumpKind, readonly ArtefactExtension[]>> = {
   cpu: ['.cpuprofile'],
   memory: ['.heapsnapshot', '.heapprofile'],
@@ -56,7 +59,7 @@ const SHAPE =
 const IMPOSSIBLE_PREFIXES: readonly string[] = ['leak-cpu', 'blocked-memory', 'heap-limit-cpu']
 
 /**
- * Names a dump: `cpu-<pid>-<ms>`, with the rule in front when it is not the threshold.
+ * Builds the name of a dump, `cpu-<pid>-<ms>`, preceded by the rule unless that is `threshold`.
  *
  * @returns The name that all artefacts of the dump share, without extension.
  */
@@ -64,13 +67,13 @@ export function artefactBaseName(dump: DumpName): string {
   return `${prefixOf(dump.kind, dump.rule)}-${dump.pid}-${dump.startedAtMs}`
 }
 
-/** Names an artefact of a dump: `cpu-7-1000.cpuprofile`, or of a worker thread `cpu-7-1000-worker-3.cpuprofile`. */
+/** Builds the file name of an artefact: `cpu-7-1000.cpuprofile`, for a worker thread `cpu-7-1000-worker-3.cpuprofile`. */
 export function artefactName(baseName: string, extension: ArtefactExtension, worker?: number): string {
   return worker === undefined ? baseName + extension : `${baseName}-worker-${worker}${extension}`
 }
 
 /**
- * Another name for an artefact whose own name is taken: `cpu-7-1000-2.cpuprofile`.
+ * Builds another name for an artefact whose own name is taken: `cpu-7-1000-2.cpuprofile`.
  *
  * @param number - From 2 to 999,999,999.
  */
@@ -89,10 +92,10 @@ export function sidecarName(artefact: string): string {
 }
 
 /**
- * Parses a file name. Strict on purpose, because retention may delete what parses: it accepts only names that
- * {@link artefactName} and {@link numberedName} build, in their one spelling.
+ * Parses a file name. Strict, because files whose names parse may be deleted as old dumps: it accepts only names exactly as
+ * {@link artefactName} and {@link numberedName} build them, and those with the suffix `.partial` or `.json`.
  *
- * @returns `undefined` for every other name.
+ * @returns The parts of the name; `undefined` for every other name.
  */
 export function parseArtefactName(fileName: string): ParsedName | undefined {
   const groups = SHAPE.exec(fileName)?.groups
@@ -110,7 +113,7 @@ export function parseArtefactName(fileName: string): ParsedName | undefined {
   const artefact = number === undefined ? name : numberedName(name, Number(number))
   if (number !== undefined && Number(number) < 2) return undefined
   const suffix = groups['suffix'] ?? ''
-  // Numbers with leading zeros, or too large to be exact, do not survive the round trip.
+  // The name is built again and compared: this rejects numbers with leading zeros or too large to be exact.
   if (artefact + suffix !== fileName) return undefined
   const thread = worker === undefined ? {} : { worker }
   return { ...dump, part: partOf(suffix), extension, prefix, baseName, ...thread, artefact }

@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync } from 'node:fs'
 import { OPEN_TO_READ, read } from './disk'
 import { isOwnAlone, MAX_SIDECAR_BYTES } from './sidecar'
 
-/** The text of a small file of this user. */
+/** Reads a file of this user as text. Returns `undefined` if it cannot be read or has more than `mostBytes` bytes. */
 export function readOwn(path: string, mostBytes = MAX_SIDECAR_BYTES): string | undefined {
   const fd = openOwn(path)
   if (fd === undefined) return undefined
@@ -16,14 +16,14 @@ export function readOwn(path: string, mostBytes = MAX_SIDECAR_BYTES): string | u
   }
 }
 
-/** A descriptor of a file of this user; `undefined` when it is not there, or is a link. */
+/** Opens a file for reading. Returns `undefined` if it is missing, a symbolic link, or not only this user's. */
 export function openOwn(path: string): number | undefined {
   let fd: number | undefined
   try {
     fd = openSync(path, OPEN_TO_READ)
     if (isOwnAlone(fstatSync(fd))) return fd
   } catch {
-    // It is not there, or it is a link.
+    // The file is missing, unreadable or a symbolic link.
   }
   if (fd !== undefined) closeSync(fd)
   return undefined

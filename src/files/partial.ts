@@ -18,17 +18,17 @@ import {
 
 /** Identifies a file independently of its name. */
 export interface FileMark {
-  /** Device and inode. */
+  /** Device and inode number, as `<device>:<inode>`. */
   readonly inode: string
-  /** Permission bits that the file system gave at creation: 0600 wherever it has permissions. */
+  /** Permission bits after creation: 0600 on every file system that has permissions. */
   readonly mode: number
 }
 
-/** A file to write to: its name, and the mark of the one file that may be written there. */
+/** A file to write to: its path, and the mark by which a writer checks that the path still leads to this file. */
 export interface MarkedFile {
   readonly file: string
   readonly mark: FileMark
-  /** The path leads to a descriptor of this process, whose number another file may have by now. */
+  /** Set for a path `/proc/self/fd/<n>`: another file may have the number by now, so the mark is checked here too. */
   readonly isOpen?: true
 }
 
@@ -37,14 +37,14 @@ export interface PartialArtefact {
   readonly directory: string
   /** The final name, with extension. */
   readonly fileName: string
-  /** Names for the finished artefact when another file has taken `fileName` in the meantime. */
+  /** Names to use for the finished artefact if another file has taken `fileName` by then. */
   readonly otherNames: readonly string[]
   readonly draft: DraftSidecar
   readonly partialMark: FileMark
   readonly sidecarMark: FileMark
 }
 
-/** The two descriptors through which an artefact is written and checked. */
+/** Open file descriptors of the `.partial` of an artefact and of its sidecar. */
 export interface Descriptors {
   readonly partialFd: number
   readonly sidecarFd: number
@@ -53,12 +53,12 @@ export interface Descriptors {
 const OWNER_ONLY = 0o600
 const MODE_BITS = 0o777n
 
-/** Two numbers that read well, then numbers that another user cannot occupy beforehand. */
+/** Numbers added to a file name that is taken: 2 and 3, then random ones, which another user cannot occupy in advance. */
 const PLAIN_NUMBERS = [2, 3]
 const RANDOM_NUMBERS = 12
 const MAX_NUMBER = 1_000_000_000
 
-/** link(2) fails with these where there are no hard links, no more of them, or no inode or quota left for one. */
+/** Error codes of link(2) where hard links are not supported or used up, or no inode or quota is left for a new link. */
 const NO_HARD_LINK: readonly unknown[] = [
   'EPERM',
   'ENOTSUP',
@@ -72,10 +72,10 @@ const NO_HARD_LINK: readonly unknown[] = [
 ]
 
 /**
- * Creates the sidecar and then `<name>.partial`, so that the partial is recognised if this process dies. When one of
- * their names is taken, it goes on with the next name.
+ * Creates the sidecar and then `<name>.partial`. In this order, a `.partial` that a dead process leaves always has a sidecar
+ * by which it is recognised. If one of the two names is taken, the next numbered name is tried.
  *
- * @throws The file system's error. Nothing is left then.
+ * @throws The file system's error. No file is left behind.
  */
 export function createPartial(
   directory: string,
@@ -93,12 +93,15 @@ export function createPartial(
 }
 
 /**
- * File servers take the user of a client for a moment, by seteuid(2): a file that is created then belongs to that user, who could
- * read the whole process in it.
+ * Throws while the process acts for another user. File servers switch to a client's user with seteuid(2) for a moment: a dump
+ * created then would belong to the client, who could read the memory of the process in it.
  */
 export function refuseBorrowedUser(): void {
   const [uid, effective] = [process.getuid?.(), process.geteuid?.()]
-  if (uid !== effective) throw new Error(`the process acts for another user: ${effective}, its own is ${uid}`)
+  if (uid !== effective)
+    throw new Error(
+      `no dump while the process acts for another user: effective uid ${effective}, real uid ${uid}`,
+    )
 }
 
 function createUnder(
@@ -128,8 +131,8 @@ function createUnder(
 }
 
 /**
- * A file system that does not keep modes may have been chosen by another user, for what others can read there. Where only this
- * user and root can have chosen it, the start has named it, and the dump is worth more.
+ * Throws if other users can read new files and another user may have chosen the file system in order to read them. If only
+ * this user and root can have chosen it, the dump is written: the risk was logged at start, and the dump is worth more.
  */
 export function refuseOpenToOthers(directory: string, mode: number): void {
   const stranger = isOpenToOthers(mode) ? findStranger(directory) : undefined
@@ -139,7 +142,7 @@ export function refuseOpenToOthers(directory: string, mode: number): void {
   )
 }
 
-/** Opens the two files of an artefact by name, and only if they are the files that {@link createPartial} made. */
+/** Opens the two files of an artefact by path. Throws if one of them is not the file that {@link createPartial} made. */
 export function reopenPartial({
   directory,
   fileName,
@@ -157,9 +160,9 @@ export function reopenPartial({
 }
 
 /**
- * Opens a file by its name, for writing, if it is the one that was created there.
+ * Opens a file by its path for writing, and checks its inode.
  *
- * @throws When it is another: other users may rename in a shared directory.
+ * @throws When another file has the path: in a shared directory other users can rename files.
  */
 export function openMarked({ file, mark, isOpen }: MarkedFile): number {
   const fd = fs.openSync(file, isOpen ? disk.OPEN_THROUGH : disk.OPEN_EXISTING)
@@ -173,10 +176,10 @@ export function openMarked({ file, mark, isOpen }: MarkedFile): number {
 }
 
 /**
- * A path for code that can only write to a path, such as V8's. It leads to the open file even when the file's name leads
- * elsewhere by now. Without /proc, and where `--permission` forbids it, that is the name itself.
+ * Returns a path to an open file, for code that accepts no file descriptor, such as V8's. `/proc/self/fd/<n>` leads to the
+ * file even after a rename. Without /proc, or where `--permission` forbids it, the file's own path is returned.
  *
- * @throws When the path has to be the name, and other users could make it lead elsewhere.
+ * @throws When only the file's own path is left and other users could make it lead elsewhere.
  */
 export function pathThrough(fd: number, file: string): string {
   const path = reachThrough(fd)
@@ -186,7 +189,7 @@ export function pathThrough(fd: number, file: string): string {
   return file
 }
 
-/** A path that leads to an open file even when it has no name; `undefined` without /proc, and where `--permission` forbids it. */
+/** Returns `/proc/self/fd/<n>`, which works even for an unlinked file; `undefined` without /proc or by `--permission`. */
 export function reachThrough(fd: number): string | undefined {
   const path = `/proc/self/fd/${fd}`
   return isWritable(path, fd) ? path : undefined
@@ -211,14 +214,14 @@ function whyOthersCanRename(directory: string): string | undefined {
   }
 }
 
-/** @throws When the file or its name was changed since {@link createPartial}. */
+/** Checks paths and modes of both files. @throws When one was replaced or changed since {@link createPartial}. */
 export function expectUnchanged(partial: PartialArtefact, { partialFd, sidecarFd }: Descriptors): void {
   const { directory, fileName, partialMark, sidecarMark } = partial
   expectMark(join(directory, partialName(fileName)), partialFd, partialMark)
   expectMark(join(directory, sidecarName(fileName)), sidecarFd, sidecarMark)
 }
 
-/** Writes a complete sidecar over the draft, for an artefact that is called `fileName`. */
+/** Overwrites the draft of a sidecar with the complete one. */
 export function writeSidecar(sidecarFd: number, sidecar: Sidecar): void {
   const bytes = Buffer.from(serialise(sidecar))
   disk.write(sidecarFd, bytes, 0)
@@ -226,10 +229,10 @@ export function writeSidecar(sidecarFd: number, sidecar: Sidecar): void {
 }
 
 /**
- * Gives a checked artefact, whose sidecar is complete and durable, its final name, or the first other name that is free.
- * Overwrites nothing.
+ * Renames a finished `.partial` to its final name, or to the first of `otherNames` that is free. Overwrites no file. The
+ * sidecar must be complete and synced before.
  *
- * @returns The name given.
+ * @returns The new name.
  */
 export function giveFinalName(partial: PartialArtefact, sidecarFd: number, sidecar: Sidecar): string {
   const { directory, fileName, otherNames, partialMark, sidecarMark } = partial
@@ -241,7 +244,7 @@ export function giveFinalName(partial: PartialArtefact, sidecarFd: number, sidec
     }
     writeSidecar(sidecarFd, { ...sidecar, artefact: name })
     disk.fsyncNow(sidecarFd)
-    // The sidecar's name comes first: a user who sees the artefact's could take it.
+    // Rename the sidecar first: another user who sees the artefact under its new name could occupy the sidecar's name.
     const [draft, described] = [sidecarName(fileName), sidecarName(name)].map((each) => join(directory, each))
     moveWithoutOverwriting(draft ?? '', described ?? '', sidecarMark)
     try {
@@ -254,7 +257,7 @@ export function giveFinalName(partial: PartialArtefact, sidecarFd: number, sidec
   })
 }
 
-/** The finished artefact, by its mark and not by its name, wherever {@link giveFinalName} put it. */
+/** Finds the finished artefact by its inode, under whichever name {@link giveFinalName} has given it. */
 export function findPublished({
   directory,
   fileName,
@@ -269,14 +272,14 @@ export function findPublished({
   return undefined
 }
 
-/** Removes what {@link createPartial} made, and only that. The sidecar of a finished artefact stays. Never throws. */
+/** Removes the two files that {@link createPartial} made, except the sidecar of a published artefact. Never throws. */
 export function removePartial({ directory, fileName, partialMark, sidecarMark }: PartialArtefact): void {
   removeMarked(join(directory, partialName(fileName)), partialMark)
   if (!bears(join(directory, fileName), partialMark))
     removeMarked(join(directory, sidecarName(fileName)), sidecarMark)
 }
 
-/** Whether the file that {@link createPartial} made still has its name. */
+/** Whether `<name>.partial` exists and still is the file that {@link createPartial} made. */
 export function isPartialThere({ directory, fileName, partialMark }: PartialArtefact): boolean {
   return bears(join(directory, partialName(fileName)), partialMark)
 }
@@ -296,7 +299,7 @@ function createFile(path: string, text: string): { fd: number; mark: FileMark } 
   let mark = markOf(fd)
   try {
     if (mark.mode !== OWNER_ONLY) {
-      // The umask removed bits, or the file system has no permissions and refuses.
+      // Restore bits that the umask removed. A file system without permissions refuses, which is ignored.
       ignoringErrors(() => fs.fchmodSync(fd, OWNER_ONLY))
       mark = markOf(fd)
     }
@@ -320,7 +323,7 @@ function expectMark(path: string, fd: number, expected: FileMark): void {
 function moveWithoutOverwriting(from: string, to: string, mark: FileMark): void {
   linkOrRename(from, to)
   if (!bears(to, mark)) {
-    // `from` was replaced between the check and the move; only the new name may be removed.
+    // Another file took the name `from` between the check and the rename: only the new name may be removed.
     ignoringErrors(() => fs.unlinkSync(to))
     throw new Error(`${from} was replaced while it was renamed`)
   }
@@ -357,7 +360,7 @@ function removeMarked(path: string, mark: FileMark): void {
   })
 }
 
-/** For cleaning up: a file that cannot be removed is found later by its sidecar. */
+/** Runs cleanup work and ignores its errors: a file that cannot be removed now is found later by its sidecar. */
 export function ignoringErrors(work: () => void): void {
   try {
     work()
@@ -370,10 +373,10 @@ function replaced(path: string): Error {
   return new Error(`${path} is no longer the file that was created there`)
 }
 
-/** JSON for people: indented, and a list of numbers on one line. */
+/** Formats a sidecar as JSON that people can read: indented, each array of numbers on one line. */
 export function serialise(sidecar: object): string {
   const text = toJson(sidecar, undefined, 2)
-  // Within a text a line break is written as \n, so only a list has one after its bracket.
+  // JSON escapes a line break in a string, so `[` followed by a real line break always starts an array.
   return `${text.replace(/\[\n(?:\s*(?:-?[\d.]+|null),?\n)+\s*\]/g, onOneLine)}\n`
 }
 

@@ -1,4 +1,4 @@
-import { lstatSync, opendirSync, statSync, unlinkSync } from 'node:fs'
+import { lstatSync, opendirSync, readlinkSync, statSync, unlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { hasDescriptor } from '../base/descriptors'
 import { ownOnly } from '../base/globals'
@@ -11,40 +11,40 @@ import { parseArtefactName, PARTIAL_SUFFIX, partialName, SIDECAR_SUFFIX, sidecar
 import { readSent } from './sent-list'
 import { readSidecar } from './sidecar'
 
-/** Most names that are examined in one directory, files of other programs included. */
+/** Most entries that are examined in one directory, files of other programs included. */
 export const MAX_NAMES = 100_000
-/** After this many names of other users' files that look like dumps, the rest of a directory is not read. */
+/** Reading a directory ends after this many files of other users that are named like dumps. */
 export const MAX_FOREIGN_NAMES = 5_000
-/** Names read from a directory at a time. Other work of the thread runs between two reads. */
+/** Directory entries read in one step. The event loop of the thread runs between two steps. */
 const NAMES_AT_A_TIME = 256
 
 /** The files that were deleted, and those that could not be. */
 export interface Deletions {
-  /** Full paths of the deleted files, sidecars not counted. */
+  /** Full paths of the deleted files, without their sidecars. */
   readonly deleted: readonly string[]
-  /** What the operator should read of deleted files that were to be sent, and were not. */
-  readonly loss?: string | undefined
+  /** Messages for the operator about files that were deleted before they were uploaded. */
+  readonly losses?: readonly string[]
   readonly failures: readonly { readonly file: string; readonly error: Error }[]
-  /** Set when the directory holds too many names, or too many of other users, so that own files may remain. */
+  /** Why only part of the directory was read: too many entries, or too many of other users. Own files may remain. */
   readonly incomplete?: string | undefined
 }
 
-/** A choice among the dumps in a directory. */
+/** Which dumps of a directory {@link deleteExpired} keeps. */
 export interface Expiry {
-  /** Dumps kept per kind of name; 0 keeps only the one just made, `false` keeps all and reads nothing. */
+  /** Dumps kept per name prefix such as `leak-memory`; 0 keeps only the one just made, `false` keeps all and reads nothing. */
   readonly keep: number | false
-  /** Full path of a file of the dump just made, which is not deleted. */
+  /** Full path of one file of the dump just made. No file of that dump is deleted. */
   readonly made?: string | undefined
-  /** The one kind of name to delete; all of them if absent. */
+  /** Delete only dumps with this name prefix, such as `leak-memory`; all if absent. */
   readonly only?: ParsedName['prefix']
-  /** The dumps of the directory are sent: {@link Deletions.loss} names those that were not, by the list of what was. */
+  /** Dumps of this directory are uploaded: {@link Deletions.losses} then names the deleted files that were not yet uploaded. */
   readonly isSent?: boolean | undefined
 }
 
 /**
- * Deletes the dumps of this host and directory beyond the newest `keep` of each kind of name, with their sidecars; those
- * of dumps at V8's heap limit stay, because they count for a budget. To be called after a good dump. Manual dumps, and
- * everything without a readable sidecar of this library, stay. Never rejects.
+ * Deletes the dumps of this host in a directory, except the newest `keep` of each name prefix, with their sidecars. The
+ * sidecars of dumps at V8's heap limit stay, because a budget counts them. Manual dumps stay too, and so does every file
+ * without a readable sidecar of this library. Call it after a successful dump. Never rejects.
  *
  * @param directory - Absolute path, spelled as in the sidecars' `where.directory`.
  */
@@ -54,30 +54,59 @@ export async function deleteExpired(
   { keep, made, only, isSent }: Expiry,
 ): Promise<Deletions> {
   if (keep === false) return { deleted: [], failures: [] }
-  let sent: readonly string[] = []
   const deletions = await deleteChosen(directory, 'sidecar', (names, place) => {
     const asked = names.filter(({ prefix }) => only === undefined || prefix === only)
     const evidence = asked.map(({ artefact }) => readPublished(place, artefact)).filter(isThere)
     const occasion = { nowMs: epochMs(), made: made && parseArtefactName(basename(made))?.baseName }
     const expired = chooseExpired(evidence, keep, { host, directory }, occasion)
-    if (isSent && expired.length > 0) sent = Object.values(readSent(place)).flat()
     return expired.map((artefact) => ({ artefact, name: artefact }))
   })
   if (!isSent) return deletions
-  const unsent = deletions.deleted.filter((file) => !sent.includes(basename(file)))
-  return { ...deletions, loss: lossOf(unsent, keep, directory) }
+  const names = deletions.deleted.map((file) => basename(file))
+  return { ...deletions, losses: lossesOf(names, keep, directory) }
 }
 
-function lossOf(unsent: readonly string[], keep: number, directory: string): string | undefined {
-  const { length: count } = unsent
-  if (count === 0) return undefined
-  const files = count === 1 ? '1 unsent file was' : `${count} unsent files were`
-  const names = unsent.map((file) => basename(file)).join(', ')
-  return `${files} deleted in ${directory}, because keep is ${keep}: ${names}; keep: false leaves them to maxBytes`
+function lossesOf(names: readonly string[], keep: number, directory: string): string[] {
+  const unsentOf = (deleted: readonly string[]): string[] => {
+    const sent = deleted.length === 0 ? [] : Object.values(readSent(directory)).flat()
+    return deleted.filter((name) => !sent.includes(name))
+  }
+  const read = deletedAndRead(unsentOf(names))
+  // The list once more: what was sent after a first look would be neither read nor listed.
+  const unsent = unsentOf(names)
+  const isRead = (name: string): boolean => read.has(name)
+  const isUnread = (name: string): boolean => !read.has(name)
+  const why = `deleted in ${directory}, because keep is ${keep}`
+  const inWords = (files: readonly string[], adjective: string, how: string, what: string): string[] => {
+    const count = files.length === 1 ? `1 ${adjective}file was` : `${files.length} ${adjective}files were`
+    return files.length === 0 ? [] : [`${count} ${why}${how}: ${files.join(', ')}; ${what}`]
+  }
+  const whileRead = ', while a process was reading, perhaps to send'
+  return [
+    ...inWords(
+      unsent.filter(isUnread),
+      'unsent ',
+      '',
+      'with keep: false, only maxBytes deletes unsent files',
+    ),
+    ...inWords(unsent.filter(isRead), '', whileRead, 'what no line reports as sent is lost'),
+  ]
+}
+
+/** Those of the deleted files that a process of this user still has open, as one that sends it has. */
+function deletedAndRead(names: readonly string[]): ReadonlySet<string> {
+  const read = new Set<string>()
+  if (names.length === 0) return read
+  hasDescriptor((descriptor) => {
+    const [, name] = /([^/]+) \(deleted\)$/.exec(readlinkSync(descriptor)) ?? []
+    if (name !== undefined && names.includes(name)) read.add(name)
+    return read.size === names.length
+  })
+  return read
 }
 
 /**
- * Deletes the `.partial` files of dead processes of this host, with their sidecars. To be called at start. Never rejects.
+ * Deletes the `.partial` files of dead processes of this host, with their sidecars. Call it at start. Never rejects.
  *
  * @param directory - Absolute path, spelled as in the sidecars' `where.directory`.
  * @param nowMs - Wall clock, ms since the epoch.
@@ -89,13 +118,13 @@ export async function sweepStalePartials(directory: string, host: string, nowMs:
       const facts = readSidecar(join(place, sidecarName(artefact)), artefact)
       const name = partialName(artefact)
       const isStale = facts && isStalePartial(facts, { host, directory }, writerLives(each), nowMs)
-      // A clock that was put right makes a file look old whose writer has just begun: a child that outlived its parent.
+      // A corrected clock makes new files look old. A forked child that outlived its parent may still have this one open.
       return isStale && !isOpenElsewhere(join(place, name)) ? [{ artefact, name }] : []
     }),
   )
 }
 
-/** The names of one kind in a directory whose files belong to this process's user. */
+/** The names in a directory that end with `.partial`, or with `.json`, and whose files belong to this process's user. */
 export interface OwnNames {
   readonly names: readonly ParsedName[]
   /** Why the rest of the directory was not read, if so. */
@@ -103,9 +132,9 @@ export interface OwnNames {
 }
 
 /**
- * Reads a directory one name at a time and keeps only names of files that belong to this process's user, so that names
- * that another user plants in a shared directory cost bounded time and no memory. Synchronous between unref'd timers: a
- * pending request to the file system would keep the process alive.
+ * Reads a directory and keeps only names of files that belong to this process's user. Names that another user creates in a
+ * shared directory thus take bounded time and no memory. The reads are synchronous, with unref'd timers in between: a
+ * pending asynchronous read would keep the process alive.
  *
  * @throws The file system's error.
  */
@@ -118,7 +147,7 @@ export async function readOwnNames(directory: string, part: 'partial' | 'sidecar
   }
 }
 
-/** {@link readOwnNames} within the call, for a forked child. */
+/** Synchronous {@link readOwnNames}, for a forked child. */
 export function readOwnNamesNow(directory: string, part: 'partial' | 'sidecar'): OwnNames {
   const reading = readInPieces(directory, part)
   for (;;) {
@@ -127,7 +156,7 @@ export function readOwnNamesNow(directory: string, part: 'partial' | 'sidecar'):
   }
 }
 
-/** Yields after each piece. */
+/** Reads a directory and yields after each {@link NAMES_AT_A_TIME} entries. */
 function* readInPieces(directory: string, part: 'partial' | 'sidecar'): Generator<undefined, OwnNames> {
   const names: ParsedName[] = []
   const suffix = part === 'partial' ? PARTIAL_SUFFIX : SIDECAR_SUFFIX
@@ -154,7 +183,7 @@ function* readInPieces(directory: string, part: 'partial' | 'sidecar'): Generato
 
 interface Doomed {
   readonly artefact: string
-  /** The file, deleted before its sidecar: without the sidecar it would never be found again. */
+  /** Name of the file to delete. It goes before its sidecar: without the sidecar, a leftover would never be found again. */
   readonly name: string
 }
 
@@ -190,14 +219,14 @@ async function deleteChosen(
 }
 
 /**
- * Whether the sidecar stays without its artefact. The budget of dumps at V8's heap limit counts sidecars, and must not be
- * renewed by `keep`; `readHeapLimitDumps` removes them after the budget's interval.
+ * Whether the sidecar stays when its artefact is deleted. Sidecars of dumps at V8's heap limit stay, because a budget counts
+ * them; `readHeapLimitDumps` removes them after the budget's interval.
  */
 function countsOn(artefact: string): boolean {
   return parseArtefactName(artefact)?.rule === 'heap-limit'
 }
 
-/** @returns `false` when it does not exist: other processes delete in the same directory. */
+/** Deletes a file. @returns `false` when it does not exist: other processes delete in the same directory. */
 function remove(file: string): boolean {
   try {
     unlinkSync(file)
@@ -208,7 +237,7 @@ function remove(file: string): boolean {
   }
 }
 
-/** A sidecar counts only beside its artefact: that of a file still being written, or moved away by hand, does not. */
+/** Reads the sidecar of a finished artefact. Returns `undefined` if the artefact is missing or still being written. */
 export function readPublished(directory: string, artefact: string): Evidence | undefined {
   if (!isOwnFile(join(directory, artefact))) return undefined
   if (exists(join(directory, partialName(artefact)))) return undefined
@@ -232,7 +261,7 @@ function exists(path: string): boolean {
   }
 }
 
-/** Whether the process that began a partial still runs. In a container the same pid is soon used again, often by this process. */
+/** Whether the process that began a `.partial` still runs. In containers pids repeat: an older file with this pid is not ours. */
 function writerLives({ pid, startedAtMs }: ParsedName): boolean {
   if (pid === process.pid) return startedAtMs >= epochMs() - process.uptime() * 1000
   try {
@@ -243,7 +272,7 @@ function writerLives({ pid, startedAtMs }: ParsedName): boolean {
   }
 }
 
-/** Whether another process of this user has the file open, as a forked child has the one that it writes. */
+/** Whether another process of this user has the file open, such as a forked child that is writing it. */
 function isOpenElsewhere(path: string): boolean {
   const file = lstatSync(path, { bigint: true, throwIfNoEntry: false })
   if (!file) return false

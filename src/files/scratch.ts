@@ -12,23 +12,23 @@ import {
   refuseOpenToOthers,
 } from './partial'
 
-/** A file for content that must not be found on the disk: it has no name, and ends with the process at the latest. */
+/** A temporary file for content that must not stay on disk. It has no name, so the kernel frees it when the process ends. */
 export interface Scratch {
   readonly fd: number
-  /** For a writer that accepts only a path, on any thread of this process. `undefined` without /proc. */
+  /** Path `/proc/self/fd/<n>`, for code on any thread that accepts no file descriptor. `undefined` without /proc. */
   readonly target: MarkedFile | undefined
-  /** Gives its space back. Idempotent. */
+  /** Closes the file, which frees its disk space. Idempotent. */
   close(): void
 }
 
 /**
- * Opens a file of mode 0600 in a directory and takes its name away before anything is written. Where an open file keeps its name, as
- * on Windows, the name goes with the close.
+ * Creates a file of mode 0600 in a directory and unlinks it before anything is written. On Windows, where an open file cannot
+ * be unlinked, `close` unlinks it.
  *
- * The checks are those of an artefact, and made anew: its directory can be another one by now, and whoever opens the file before
- * its name is taken away can read all that is written afterwards.
+ * The directory is checked again as for an artefact, because it may have been replaced: another user who opens the file before
+ * the unlink could read everything that is written later.
  *
- * @throws The file system's error, or when another user could open the file or has given it another name.
+ * @throws The file system's error, or an error when another user could open the file or has given it another name.
  */
 export function openScratch(directory: string): Scratch {
   const name = `.${randomBytes(8).toString('hex')}.scratch`
@@ -59,9 +59,9 @@ export function openScratch(directory: string): Scratch {
   }
 }
 
-/** @throws When the file still has a name after `unlink`: a user who may rename in the directory has moved or linked it before. */
+/** @throws When the unlinked file still has a name: a user who may rename in the directory has moved or linked it before. */
 function refuseToKeepAName(fd: number): void {
   if (process.platform === 'win32') return
   const { nlink } = fstatSync(fd)
-  if (nlink !== 0) throw new Error('the scratch file has a name that another user gave it')
+  if (nlink !== 0) throw new Error('another user has linked or renamed the temporary file of the dump')
 }

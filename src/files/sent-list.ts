@@ -2,13 +2,13 @@ import { join } from 'node:path'
 import { parseJson } from '../base/globals'
 import { readOwn } from './own'
 
-/** Lists the artefacts that have been sent, in their directory. */
+/** Name of the file in each dump directory that lists the artefacts already uploaded. */
 export const SENT_FILE = '.cpu-memory-monitor-sent.json'
 
-/** Longest list that is read, bytes. */
+/** Largest list of uploaded artefacts that is read, bytes. */
 const MOST_BYTES = 16 * 1024 * 1024
 
-/** @returns The names of a directory's artefacts that have been sent, by destination. Empty without a list. */
+/** Reads the list of uploaded artefacts of a directory. @returns Their names by destination; empty without a list. */
 export function readSent(place: string): Record<string, readonly string[]> {
   try {
     const { sent } = parseJson(readOwn(join(place, SENT_FILE), MOST_BYTES) ?? '{}') as { sent?: unknown }

@@ -15,18 +15,18 @@ export interface Artefact {
 /** The thread that an artefact is about. */
 export interface EvidentThread {
   readonly kind: 'main' | 'worker'
-  /** Its `threadId`; 0 for the main thread. */
+  /** `threadId` of the thread in node:worker_threads; 0 for the main thread. */
   readonly id: number
-  /** As the application named it; empty for the main thread. */
+  /** Name that the application gave to the thread; empty for the main thread. */
   readonly name: string
 }
 
-/** The thread of all artefacts but those of workers. */
+/** The thread of every artefact that is not about a worker thread. */
 export const MAIN_THREAD: EvidentThread = { kind: 'main', id: 0, name: '' }
 
 /** The content of `<full file name>.json`, which stands beside each artefact. */
 export interface Sidecar {
-  /** Marks the file as this library's; retention deletes nothing without it. */
+  /** Marks the file as written by this library. Artefacts without this mark are never deleted. */
   readonly tool: 'cpu-memory-monitor'
   readonly version: string
   /** Full name of the artefact that this file describes. */
@@ -34,9 +34,9 @@ export interface Sidecar {
   readonly why: {
     readonly kind: 'cpu' | 'memory'
     readonly rule: DumpRule
-    /** Text and numbers of the rule: threshold, counter, reading, and the metric that gives them their unit; trend; signal. */
+    /** What made the rule act: threshold, counter, reading and the metric that gives their unit; or a trend, or a signal. */
     readonly details: Readonly<Record<string, unknown>>
-    /** The latest readings before the trip, oldest first. */
+    /** The latest readings before the rule asked for the dump, oldest first. */
     readonly readings: readonly { readonly at: string; readonly value: number }[]
   }
   /**
@@ -45,9 +45,9 @@ export interface Sidecar {
    * @default the main thread
    */
   readonly thread?: EvidentThread | undefined
-  /** Whose CPU and whose memory it was. */
+  /** How the CPU time and the memory of the process were divided among its threads. */
   readonly makeup?: Makeup | undefined
-  /** The last minutes. */
+  /** Readings of the last minutes before the dump. */
   readonly flight?: Flight | undefined
   readonly how: {
     readonly way: string
@@ -56,7 +56,7 @@ export interface Sidecar {
     readonly pauseMs: number
     readonly durationMs: number
     readonly sizeBytes: number
-    /** Facts that only some ways have, e.g. the child's peak memory, or that one full GC was forced. */
+    /** Facts that only some capture methods report, e.g. the child's peak memory, or that one full GC was forced. */
     readonly notes?: Readonly<Record<string, unknown>>
   }
   readonly where: {
@@ -74,13 +74,13 @@ export interface Sidecar {
 /** The sidecar of an artefact that is still being written, before `how` is known. */
 export type DraftSidecar = Omit<Sidecar, 'how'>
 
-/** The part that is known before the capture. */
+/** The part of a sidecar that is known before the capture. */
 export type KnownBefore = Pick<Sidecar, 'why' | 'thread' | 'makeup' | 'flight' | 'where'>
 
-/** The capturer's part of `how`; the size is measured by the artefact. */
+/** The part of `how` that the capturing code supplies; the size is measured when the file is published. */
 export type How = Omit<Sidecar['how'], 'sizeBytes'>
 
-/** Version of this package from its package.json; `unknown` in an application's bundle, which leaves that file behind. */
+/** Version from this package's package.json; `unknown` when the application is bundled without that file. */
 export const VERSION =
   [join(__dirname, '..'), join(__dirname, '..', '..')]
     .map(versionIn)
@@ -123,8 +123,9 @@ export function readSidecar(path: string, fileName: string): Evidence | undefine
 }
 
 /**
- * Whether a regular file is this process's user's and its content too. In a shared directory another user can give a file of ours that
- * all may write to, such as a lock file, a second name. One name and all rights is what every file has on file systems without rights.
+ * Whether a regular file belongs to this process's user and only that user can have written to it. In a shared directory another
+ * user can hard-link one of our files that all may write to, such as a lock file, so such a file with two links is refused.
+ * Write permission alone is not: every file has it on a file system without permissions.
  */
 export function isOwnAlone(stats: Stats): boolean {
   if (!stats.isFile()) return false

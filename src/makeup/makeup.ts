@@ -1,21 +1,24 @@
 /**
- * Kind of a thread. `pool`: libuv's, which runs crypto, zlib, fs and dns; `v8`: garbage collection and compilation;
- * `monitor`: the thread of this library; `other`: a thread of an addon, or one that cannot be identified.
+ * Kind of a thread. `pool`: libuv's thread pool, which runs crypto, zlib, fs and dns; `v8`: garbage collection and
+ * compilation; `monitor`: a thread of this library; `other`: a thread of an addon, or one that cannot be identified.
  */
 export type ThreadKind = 'main' | 'worker' | 'pool' | 'v8' | 'monitor' | 'other'
 
-/** CPU use of one thread, or of several of one kind: those of one name, and beyond 24 entries the least busy. */
+/**
+ * CPU use of one thread, or of several threads of one kind that share an entry: threads with the same name, and, in a
+ * list that would exceed 24 entries, the least busy workers and the least busy threads of addons.
+ */
 export interface ThreadUse {
-  /** Empty for a worker without a name, and where the entry stands for threads of several names. */
+  /** Name of the thread. Empty for a worker without a name, and for threads with different names that share an entry. */
   readonly name: string
   readonly kind: ThreadKind
   /** `threadId` of a worker. */
   readonly id?: number
-  /** Number of threads that this entry stands for. Absent: one. */
+  /** Number of threads that share this entry; absent for a single thread. */
   readonly count?: number
   /** CPU use, percent of one core. */
   readonly cpuPercent: number
-  /** Time in which a thread was ready to run but had no CPU, percent of the span. Absent where it is not counted. */
+  /** Time in which the thread was ready to run but had no CPU, percent of `spanMs`. Absent where it is not known. */
   readonly waitPercent?: number
 }
 
@@ -25,53 +28,61 @@ export interface WorkerHeap {
   readonly name: string
   readonly heapUsed: number
   readonly heapTotal: number
-  /** Memory outside of the heap that objects of the heap own, `arrayBuffers` included. */
+  /** Memory outside of the V8 heap that JavaScript objects own, `arrayBuffers` included. */
   readonly external: number
   /** Contents of ArrayBuffers and Buffers. */
   readonly arrayBuffers: number
 }
 
+/** A worker thread of which no more is known. */
+export type UnreadWorker = Pick<WorkerHeap, 'id' | 'name'>
+
 /**
- * Memory of the process, bytes. `rss` is the sum of `heapTotal`, `external`, each worker's `heapTotal` and `external`, and `rest`. External memory
- * that was allocated and never touched is not resident; the sum is then larger.
+ * Memory of the process, bytes. `rss` is the sum of `heapTotal`, `external`, each worker's `heapTotal` and `external`, and
+ * `rest`. The sum is larger than `rss` if external memory was allocated but never touched, because it is not resident.
  */
 export interface MemoryUse {
   readonly rss: number
-  /** This and the next five figures are the main thread's; absent until it has reported them. */
+  /** Used part of the main thread's heap. Absent, like the next five figures, until the main thread has reported them. */
   readonly heapUsed?: number
-  /** Of the heap, what is resident: V8 counts pages that it has not touched, which are left out here. */
+  /** Resident part of the main thread's heap. V8's own figure also counts pages that were never touched. */
   readonly heapTotal?: number
-  /** V8's limit for the whole heap. */
+  /** V8's limit for the main thread's whole heap. */
   readonly heapLimit?: number
-  /** Memory outside of the heap that objects of the heap own, `arrayBuffers` included. */
+  /** Memory outside of the V8 heap that JavaScript objects own, `arrayBuffers` included. */
   readonly external?: number
   /** Contents of ArrayBuffers and Buffers. */
   readonly arrayBuffers?: number
-  /** Age of the main thread's figures, ms. A blocked main thread reports none. */
+  /** Age of the main thread's figures, ms. A blocked main thread reports no new ones. */
   readonly ageMs?: number
-  /** Worker threads that answered. */
+  /** Memory of the worker threads that answered when they were asked for it. */
   readonly workers: readonly WorkerHeap[]
   /**
-   * Native memory, code, stacks, SharedArrayBuffers, memory that was freed and not returned to the system, and all memory of workers
-   * that did not answer.
+   * Worker threads whose memory could not be read, because they did not answer in time or have another `process.memoryUsage`. Absent
+   * when there is none.
+   */
+  readonly unread?: readonly UnreadWorker[]
+  /**
+   * All other memory of the process: native memory, code, stacks, SharedArrayBuffers, memory that was freed and not returned to
+   * the system, and all memory of `unread` workers.
    */
   readonly rest: number
   /**
-   * `rest` when the watch began: what Node.js and the loaded program take by themselves. At most 60 MB where worker threads are older
-   * than the watch. Absent while it is not known.
+   * `rest` at the start of monitoring: memory that Node.js and the loaded program take by themselves. At most 60 MB if worker
+   * threads were already running then, because their memory counts as `rest` too. Absent while it is not known.
    */
   readonly restAtStart?: number
 }
 
-/** CPU use by thread, and memory by owner. */
+/** CPU use of a process by thread, and its memory by owner. */
 export interface Makeup {
-  /** Length of the time that `threads` covers, ms: that of the readings above the threshold, else the last seconds. */
+  /** Length of the time that `threads` covers, ms: the time of the readings above the threshold, else the last seconds. */
   readonly spanMs: number
-  /** CPU use of the whole process over that time, percent of one core. */
+  /** CPU use of the whole process during `spanMs`, percent of one core. */
   readonly cpuPercent: number
-  /** Largest first. The sum of `cpuPercent` is the process's use. */
+  /** Threads, largest CPU use first. The sum of their `cpuPercent` is the CPU use of the process. */
   readonly threads: readonly ThreadUse[]
-  /** CPU that the main thread used for garbage collections, percent of one core. Absent without the fork helper. */
+  /** CPU that the main thread used for garbage collections, percent of one core. Absent without the native fork helper. */
   readonly gcPercent?: number
   readonly memory: MemoryUse
 }

@@ -2,10 +2,10 @@ import type { HeapFigures } from '../base/thread-figures'
 import type { MemoryUse, WorkerHeap } from './makeup'
 
 /**
- * Divides the resident set among its owners.
+ * Divides the resident set of the process among its owners: the main thread, each worker, and the rest.
  *
- * @param figures - The main thread's latest report; absent before its first one.
- * @param restAtStart - The rest when the watch began; absent while it is not known.
+ * @param figures - The main thread's latest report; `undefined` before its first report.
+ * @param restAtStart - `rest` at the start of monitoring; `undefined` while it is not known.
  */
 export function memoryUse(
   rss: number,
@@ -17,7 +17,7 @@ export function memoryUse(
   const ofWorkers = workers.reduce((sum, { heapTotal, external }) => sum + heapTotal + external, 0)
   if (figures === undefined) return { rss, workers, rest: Math.max(0, rss - ofWorkers) }
   const { atMs, heapUsed, heapTotal, heapLimit, external, arrayBuffers } = figures
-  // V8 counts pages of the heap that it has not touched yet; those are not in the resident set.
+  // V8 also counts pages of the heap that it has not touched yet. Such pages are not in the resident set.
   const untouched = Math.max(0, heapTotal + external + ofWorkers - rss)
   const resident = Math.max(heapUsed, heapTotal - untouched)
   const ofMain = { heapUsed, heapTotal: resident, heapLimit, external, arrayBuffers }

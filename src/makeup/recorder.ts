@@ -1,8 +1,8 @@
-/** One reading of the flight recorder. NaN: not known. */
+/** One reading of the flight recorder, which keeps the last five minutes. A figure that is not known is NaN. */
 export interface FlightReading {
   /** Wall clock, ms since 1970. */
   readonly atEpochMs: number
-  /** Percent of one core since the previous reading. */
+  /** CPU use of the process since the previous reading, percent of one core. */
   readonly cpuPercent: number
   /** Resident set size, bytes. */
   readonly rss: number
@@ -14,7 +14,7 @@ export interface FlightReading {
   readonly gcPercent: number
 }
 
-/** The last minutes as columns of equal length, oldest reading first. `null`: not known. */
+/** The readings of the last minutes: one array per figure, all of equal length, oldest reading first. `null`: not known. */
 export interface Flight {
   /** Time of the latest reading, ISO 8601. */
   readonly endedAt: string
@@ -22,14 +22,15 @@ export interface Flight {
   readonly secondsAgo: readonly number[]
   /** CPU use, percent of one core. */
   readonly cpuPercent: readonly (number | null)[]
-  /** Resident set size, MB (1024 × 1024 bytes), and the used part of the main thread's heap. */
+  /** Resident set size, MB (1024 × 1024 bytes). */
   readonly rssMb: readonly (number | null)[]
+  /** Used part of the main thread's heap, MB. */
   readonly heapUsedMb: readonly (number | null)[]
   readonly loopDelayMs: readonly (number | null)[]
   readonly gcPercent: readonly (number | null)[]
 }
 
-/** Number of readings kept: five minutes. */
+/** Number of readings that the flight recorder keeps: one a second for five minutes. */
 export const FLIGHT_READINGS = 300
 
 const COLUMNS = ['atEpochMs', 'cpuPercent', 'rss', 'heapUsed', 'loopDelayMs', 'gcPercent'] as const
@@ -49,8 +50,8 @@ export class FlightRecorder {
   /**
    * Returns the latest readings for the sidecar, the `.json` beside a dump.
    *
-   * @param toIso - Formats a wall clock.
-   * @param most - Number of readings, the latest ones.
+   * @param toIso - Formats a time, ms since 1970, as ISO 8601.
+   * @param most - Number of readings to return, at most.
    * @returns `undefined` before the first reading.
    */
   flight(toIso: (epochMs: number) => string, most = FLIGHT_READINGS): Flight | undefined {

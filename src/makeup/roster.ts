@@ -9,7 +9,7 @@ export interface Identity {
   readonly id?: number | undefined
 }
 
-/** The kernel's ids of the threads whose kind is known from how they were started. */
+/** The kernel's ids (tids) of the threads whose kind is known from the order of their start, and not from a name. */
 export interface KnownThreads {
   readonly main?: number | undefined
   readonly monitor?: number | undefined
@@ -17,13 +17,13 @@ export interface KnownThreads {
   readonly pool: readonly number[]
 }
 
-/** Number of workers remembered, those that ended included. */
+/** Number of workers that the roster remembers, including workers that have ended. Beyond it the oldest is forgotten. */
 export const BIRTHS_KEPT = 1024
 
 /**
- * Identifies threads. Node names its threads from version 24 on (the pool's from 22.23 on). Before, all have the name
- * of the program, and only their origin identifies them: the order in which Node starts them, and when a worker or the
- * pool appears.
+ * Identifies threads by kind and name. Node names its threads from version 24 on (the threads of the pool from 22.23
+ * on). In earlier versions all threads have the name of the program. There the roster identifies a thread by the order
+ * in which Node starts its threads, and by the moment at which a worker or the pool starts.
  */
 export class Roster {
   readonly #kinds = new Map<number, ThreadKind>()
@@ -43,7 +43,7 @@ export class Roster {
 
   addWorker({ tid, id, name }: WorkerBirth): void {
     if (this.#kinds.get(tid) === 'monitor') return
-    // The kernel reuses ids: the thread that had this one before has ended.
+    // The kernel reuses thread ids: an earlier thread with this id has ended.
     this.#kinds.delete(tid)
     this.#workers.delete(tid)
     this.#workers.set(tid, { id, name })
@@ -51,13 +51,17 @@ export class Roster {
     if (this.#workers.size > BIRTHS_KEPT && oldest !== undefined) this.#workers.delete(oldest)
   }
 
-  /** Takes the names of workers, by their `threadId`, from a source that has them. */
+  /** Sets the names of workers by `threadId`, for workers whose start was reported without a name (before Node 22.17). */
   nameWorkers(workers: readonly { readonly id: number; readonly name: string }[]): void {
     this.#names.clear()
     for (const { id, name } of workers) this.#names.set(id, name)
   }
 
-  /** @param comm - The kernel's name of the thread; `undefined` when it has ended. */
+  /**
+   * Returns the kind and the name of a thread.
+   *
+   * @param comm - Name of the thread in the kernel; `undefined` when the thread has ended.
+   */
   identify(tid: number, comm: string | undefined): Identity {
     const kind = this.#kinds.get(tid)
     const worker = this.#workers.get(tid)
@@ -65,7 +69,7 @@ export class Roster {
     if (kind === 'monitor') return MONITOR
     if (worker) {
       const { id, name = this.#names.get(id) ?? '' } = worker
-      // Of the monitor's threads only one is known by its id: the S3 upload and the cluster start others.
+      // The S3 upload and the cluster start threads of this library too, whose ids the roster does not know.
       if (name === OWN_THREAD_NAME) return MONITOR
       return { kind: 'worker', id, name: isNodesName(name) ? '' : name }
     }
@@ -92,10 +96,10 @@ function isNodesName(name: string): boolean {
   return name === 'WorkerThread'
 }
 
-/** The kernel cuts names of threads after this many characters. */
+/** Longest name of a thread in the kernel, characters. The kernel cuts longer names. */
 const LONGEST_COMM = 15
 
-/** Kind of a thread by the name that Node gave it. */
+/** Returns the kind of a thread that Node or this library has named; `undefined` for any other name. */
 function kindByName(comm: string | undefined): 'v8' | 'pool' | 'monitor' | undefined {
   if (comm === undefined) return undefined
   if (comm === 'libuv-worker') return 'pool'
@@ -104,13 +108,13 @@ function kindByName(comm: string | undefined): 'v8' | 'pool' | 'monitor' | undef
 }
 
 /**
- * Finds V8's threads and the thread pool among the threads with which Node starts a process. In the order of their ids:
- * the main thread, the scheduler of delayed tasks, V8's threads, the one that waits for SIGUSR1, and, where the program
- * is an ES module, the thread pool.
+ * Finds V8's threads and the thread pool among the threads with which Node starts a process. Node starts them in this
+ * order, so with ascending ids: the main thread, the scheduler of delayed tasks, V8's threads, the thread that waits for
+ * SIGUSR1, and, if the program is an ES module, the thread pool.
  *
- * @param tids - All threads of the process, as early as possible.
- * @param v8PoolSize - `--v8-pool-size`; at 0 V8 chooses the number, and no thread can be identified.
- * @param uvPoolSize - `UV_THREADPOOL_SIZE`.
+ * @param tids - Kernel ids of all threads of the process, listed as early as possible.
+ * @param v8PoolSize - Value of `--v8-pool-size`. With 0, V8 chooses the number, and no thread can be identified.
+ * @param uvPoolSize - Value of `UV_THREADPOOL_SIZE`.
  */
 export function threadsAtStart(
   tids: readonly number[],
@@ -127,7 +131,7 @@ export function threadsAtStart(
 
 const DEFAULT_V8_POOL_SIZE = 4
 
-/** Reads `--v8-pool-size` from the options of a Node process. */
+/** Returns the value of `--v8-pool-size` in the options of a Node process; without the option, Node's default. */
 export function v8PoolSizeOf(options: readonly string[]): number {
   const text = options.join(' ')
   const size = [...text.matchAll(/(?:^| )--v8[-_]pool[-_]size[= ](\d+)/g)].at(-1)?.[1]

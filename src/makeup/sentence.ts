@@ -1,20 +1,20 @@
 import { formatSize } from '../base/size'
-import type { Makeup, MemoryUse, ThreadUse, WorkerHeap } from './makeup'
+import type { Makeup, MemoryUse, ThreadUse, UnreadWorker, WorkerHeap } from './makeup'
 import { NOT_READ } from './threads'
 
-/** Owner of most of the CPU time. `waiting`: the process used next to none. */
+/** Kind of thread, or kind of work (`gc`), that used most of the CPU time. `waiting`: the process used next to none. */
 export type CpuOwner = 'main' | 'worker' | 'pool' | 'gc' | 'v8' | 'monitor' | 'other' | 'waiting'
 
 /** Owner of most of the memory. `buffers`: ArrayBuffers and Buffers; `rest`: native memory, code and stacks. */
 export type MemoryOwner = 'main' | 'worker' | 'buffers' | 'external' | 'rest'
 
-/** Below this CPU use, percent of one core, a thread counts as mostly waiting for something else than a CPU. */
+/** A process or thread with less CPU use than this counts as waiting: for I/O, a lock, a timer. Percent of one core. */
 const WAITING_PERCENT = 15
-/** From this share of the CPU time of the main thread and V8's threads on, garbage collection is the owner, percent. */
+/** Garbage collection is the owner of the CPU time from this share on: percent of the time of main and V8's threads. */
 const GC_BOUND_PERCENT = 30
-/** From this share of its own CPU time in collections on, V8's threads collect for the main thread too, percent. */
+/** V8's threads count as collecting, not compiling, if the main thread spends this share of its CPU time collecting, %. */
 const COLLECTING_PERCENT = 15
-/** Shortest wait for a CPU that the log line mentions, percent of the time. */
+/** The log line leaves out a thread's wait for a CPU below this share of the time, percent. */
 const LEAST_WAIT_PERCENT = 20
 /** Longest name of a thread in a log line, characters. */
 const MOST_NAME_LENGTH = 40
@@ -28,14 +28,14 @@ export function cpuOwner(makeup: Makeup): CpuOwner {
   return top.kind
 }
 
-/** Where other processes take the CPUs, a busy thread uses little CPU, but is ready to run all the time. */
+/** Whether the process waits. Time ready to run counts as use: other processes may take the CPUs from a busy thread. */
 function isWaiting(cpuPercent: number, top: ThreadUse): boolean {
   return cpuPercent < WAITING_PERCENT && top.cpuPercent + (top.waitPercent ?? 0) < WAITING_PERCENT
 }
 
 /**
- * Share of garbage collection in the CPU time of the main thread and V8's threads, percent. V8's threads do most of a
- * collection, but they compile too: only the main thread's own share shows which of the two it was.
+ * Share of garbage collection in the CPU time of the main thread and V8's threads, percent. V8's threads both collect
+ * and compile. The CPU time that the main thread itself spends collecting shows which of the two they did.
  */
 function gcShare({ threads, gcPercent }: Makeup): number {
   if (gcPercent === undefined) return 0
@@ -43,7 +43,7 @@ function gcShare({ threads, gcPercent }: Makeup): number {
     threads.filter(({ kind }) => kind === wanted).reduce((sum, { cpuPercent }) => sum + cpuPercent, 0)
   const [mainPercent, v8Percent] = [percentOf('main'), percentOf('v8')]
   const usedPercent = mainPercent + v8Percent
-  // V8's threads also compile, which is most of the work of a process that has just started and is idle.
+  // In an idle process that has just started, most CPU time is V8's compilation.
   if (usedPercent < WAITING_PERCENT) return 0
   const isCollecting = (gcPercent / mainPercent) * 100 >= COLLECTING_PERCENT
   return Math.min(100, ((gcPercent + (isCollecting ? v8Percent : 0)) / usedPercent) * 100)
@@ -54,12 +54,12 @@ export function memoryOwner(memory: MemoryUse): MemoryOwner {
   return memoryParts(memory)[0]?.owner ?? 'rest'
 }
 
-/** The worker thread whose heap, or what its objects own, holds the most memory; `undefined` when that is elsewhere. */
+/** Returns the worker that owns the largest part of the memory; `undefined` when no worker owns the largest part. */
 export function guiltyWorker(memory: MemoryUse): WorkerHeap | undefined {
   return memoryParts(memory)[0]?.worker
 }
 
-/** Names the owner of the CPU time, for the log line. */
+/** Text for the log line: the CPU use of the process, and which thread used most of it. */
 export function cpuSentence(makeup: Makeup): string {
   const { cpuPercent, threads } = makeup
   const [top] = byUse(threads)
@@ -68,7 +68,7 @@ export function cpuSentence(makeup: Makeup): string {
   if (!top) return total
   if (owner === 'waiting')
     return `${total}: the process mostly waited (for a child process, a lock, a disk, the network)${waitOf(threads)}`
-  // A thread that waits for a CPU all the time may have used none.
+  // The total is 0 when all threads waited for a CPU the whole time.
   const share = (use: ThreadUse) => `${cpuPercent > 0 ? whole((use.cpuPercent / cpuPercent) * 100) : 0} %`
   const main = threads.find(({ kind }) => kind === 'main')
   const beside = main && main !== top ? `, the main thread ${share(main)}` : ''
@@ -82,11 +82,11 @@ function hintOf(owner: CpuOwner, makeup: Makeup): string {
   return owner === 'pool' ? '; no CPU profile shows the work of the thread pool' : ''
 }
 
-/** Names the owners of the memory, for the log line. */
+/** Text for the log line: the memory of the process, and the three largest parts of it. */
 export function memorySentence({ memory }: Makeup): string {
   const parts = memoryParts(memory)
   const [first, ...others] = parts
-  // Before the main thread's first report nothing can be taken from the rest.
+  // Until the main thread has reported its heap, `rest` contains that heap too.
   if (!first || memory.heapTotal === undefined) return `memory ${formatSize(memory.rss)}`
   const next = others.slice(0, 2).map(({ words, bytes }) => `${words} ${formatSize(bytes)}`)
   const total = `memory ${formatSize(memory.rss)}: ${first.words} ${formatSize(first.bytes)}`
@@ -101,24 +101,24 @@ export interface MemoryPart {
   readonly owner: MemoryOwner
   readonly words: string
   readonly bytes: number
-  /** For the log line, when this part is the largest. */
+  /** Appended to the log line when this part is the largest. */
   readonly hint?: string
   readonly worker?: WorkerHeap
 }
 
 /**
- * Divides the memory into parts that do not overlap. Largest first, without what Node.js takes by itself: in a small process that would
- * be the largest part.
+ * Divides the memory into parts that do not overlap, largest first. For this order, the memory that Node.js takes by itself
+ * (`restAtStart`) is not counted as native memory: otherwise that would be the largest part of any small process.
  *
- * @param nameOfWorker - Names a worker in the words of its parts.
+ * @param nameOfWorker - Returns the name of a worker in the texts (`words`) of its parts.
  */
 export function memoryParts(
-  { heapTotal, external, arrayBuffers = 0, workers, ...memory }: MemoryUse,
-  nameOfWorker: (worker: WorkerHeap) => string = workerName,
+  { heapTotal, external, arrayBuffers = 0, workers, unread = [], ...memory }: MemoryUse,
+  nameOfWorker: (worker: UnreadWorker) => string = workerName,
 ): MemoryPart[] {
   const { rest, restAtStart = 0 } = memory
   const parts: MemoryPart[] = [
-    { owner: 'rest', words: 'native memory and code', bytes: rest, hint: REST_HINT },
+    { owner: 'rest', words: restInWords(unread, nameOfWorker), bytes: rest, hint: REST_HINT },
   ]
   if (heapTotal !== undefined)
     parts.push({ owner: 'main', words: 'heap of the main thread', bytes: heapTotal })
@@ -133,11 +133,21 @@ export function memoryParts(
   return parts.sort((one, other) => weightOf(other) - weightOf(one))
 }
 
+function restInWords(
+  unread: readonly UnreadWorker[],
+  nameOfWorker: (worker: UnreadWorker) => string,
+): string {
+  const [first] = unread
+  if (first === undefined) return 'native memory and code'
+  const workers = unread.length === 1 ? nameOfWorker(first) : `${unread.length} workers`
+  return `native memory, code and ${workers} (not readable)`
+}
+
 function externalParts({
   external,
   arrayBuffers,
 }: Pick<WorkerHeap, 'external' | 'arrayBuffers'>): MemoryPart[] {
-  // Memory that was transferred to another thread counts in this one's arrayBuffers, and in the external of that one.
+  // An ArrayBuffer transferred to another thread stays in the sender's arrayBuffers, and counts in the receiver's external.
   const buffers = Math.min(arrayBuffers, external)
   return [
     { owner: 'buffers', words: 'Buffers and ArrayBuffers', bytes: buffers, hint: BUFFERS_HINT },
@@ -147,7 +157,7 @@ function externalParts({
   ]
 }
 
-/** Sorts by CPU use, largest first, without the monitor's own thread unless busy: it works while others wait. */
+/** Sorts threads by CPU use, largest first. Leaves out this library's thread unless it is busy: it runs while others idle. */
 function byUse(threads: readonly ThreadUse[]): ThreadUse[] {
   return threads
     .filter(({ kind, cpuPercent }) => kind !== 'monitor' || cpuPercent >= WAITING_PERCENT)
@@ -178,7 +188,7 @@ function workerName({ id, name }: { readonly id: number; readonly name: string }
   return name === '' ? `worker ${id}` : `worker ${id} ${quoted(name)}`
 }
 
-/** Quotes a name, which the application chose: replaces unprintable characters, and cuts it. */
+/** Quotes a thread's name, which the application chose: replaces unprintable characters by `?`, and cuts long names. */
 function quoted(name: string): string {
   const text = name.replace(/[^\x20-\x7e\u00a0-\ud7ff\ue000-\uffff]/g, '?')
   return `'${text.length > MOST_NAME_LENGTH ? `${text.slice(0, MOST_NAME_LENGTH)}…` : text}'`

@@ -22,17 +22,17 @@ export interface CpuSpan {
   readonly threads: ReadonlyMap<number, { readonly cpuMs: number; readonly waitMs: number }>
 }
 
-/** Number of marks kept: five minutes of one a second, or half of that where a second reading adds one. */
+/** Number of marks (readings of CPU times) kept: five minutes at one a second, half of that at two a second. */
 export const MARKS_KEPT = 300
 
-/** Keeps the latest marks of all threads. Numbers only, so that a process of 100 threads costs less than 1 MB. */
+/** Keeps the latest CPU times of all threads. It stores numbers only: 100 threads take less than 1 MB. */
 export class ThreadHistory {
   readonly #marks: Mark[] = []
 
   add({ atMs, cpuMs, gcMs, threads }: ProcessMark): void {
     const dropped = this.#marks.length < MARKS_KEPT ? undefined : this.#marks.shift()
     const { length } = threads
-    // Used again: V8 frees memory of this age only with a full collection, and a calm thread saw none for 40 minutes.
+    // Reuse the arrays: V8 frees arrays this old only in a full GC, and a thread with little work had none for 40 minutes.
     const mark =
       dropped?.tids.length === length
         ? dropped
@@ -48,16 +48,16 @@ export class ThreadHistory {
     this.#marks.push(mark)
   }
 
-  /** Whether a thread is in one of the marks. */
+  /** Whether one of the marks (readings) includes the thread with this kernel id. */
   has(tid: number): boolean {
     return this.#marks.some(({ tids }) => tids.includes(tid))
   }
 
   /**
-   * Adds up the CPU time of each thread from the mark nearest to `sinceMs` to the latest mark, threads that ended
-   * included.
+   * Returns the CPU time that each thread used from the mark (reading) nearest to `sinceMs` to the latest mark. Threads
+   * that have ended are included.
    *
-   * @returns `undefined` when there are no two marks.
+   * @returns `undefined` when there are fewer than two marks.
    */
   since(sinceMs: number): CpuSpan | undefined {
     const last = this.#marks.at(-1)
@@ -82,7 +82,7 @@ export class ThreadHistory {
     return { spanMs: spanMs ?? NaN, cpuMs: cpuMs ?? NaN, gcMs: gcMs ?? NaN, threads }
   }
 
-  /** Index of the mark nearest to that moment; never of the latest one. */
+  /** Index of the mark nearest to `sinceMs`, among all marks but the latest. */
   #nearest(sinceMs: number): number {
     let nearest = 0
     for (let at = 1; at < this.#marks.length - 1; at++) {
@@ -97,10 +97,10 @@ export class ThreadHistory {
 }
 
 interface Mark {
-  /** `atMs`, `cpuMs` and `gcMs`. */
+  /** `atMs`, `cpuMs` and `gcMs` of the process, in this order. */
   readonly figures: Float64Array
   readonly tids: Int32Array
-  /** CPU time and waiting time of each thread. */
+  /** CPU time and waiting time of each thread in turn, ms. */
   readonly times: Float64Array
 }
 
@@ -111,24 +111,24 @@ function timesOf({ tids, times }: Mark) {
   return all
 }
 
-/** Growth of a thread's time between two marks. A smaller time than before means a new thread with a reused id. */
+/** Growth of a thread's time between two readings, ms. A time that became smaller means a new thread with a reused id. */
 function growth(start: number | undefined, end: number): number {
   return start === undefined || end < start ? end : end - start
 }
 
-/** Longest list of threads; the smallest workers, and the smallest threads of addons, are then combined. */
+/** Most entries in a list of threads. In a longer list, the least busy workers share an entry, and so do threads of addons. */
 export const MOST_ENTRIES = 24
-/** In a longer list, workers and threads of addons with an entry each: besides, there is one of each kind, and two combined. */
+/** Workers and threads of addons that then keep their own entry. The other 6: main, pool, V8, monitor, and two shared ones. */
 const MOST_SINGLE = MOST_ENTRIES - 6
 
 /** Name of the entry for CPU time that no thread accounts for. */
 export const NOT_READ = 'threads that ended or could not be read'
 
-/** CPU time that no thread accounts for gets an entry from this on, ms, and from this share of the process's time. */
+/** CPU time that no thread accounts for gets an entry above this many ms and above this share of the process's CPU time. */
 const LEAST_MISSING_MS = 30
 const LEAST_MISSING_SHARE = 0.03
 
-/** Lists threads by CPU use, largest first; threads of one name that have no `threadId` share an entry. */
+/** Lists the CPU use of threads, largest first. Threads of the same kind and name share an entry, except workers. */
 export function threadUses(
   { spanMs, cpuMs, threads }: CpuSpan,
   identify: (tid: number) => Identity,
@@ -142,7 +142,7 @@ export function threadUses(
     groups.set(key, {
       identity,
       cpuMs: group.cpuMs + time.cpuMs,
-      // Of several threads, the longest wait: a sum would describe none of them.
+      // Several threads that share an entry: their longest wait, because a sum would describe none of them.
       waitMs: Math.max(group.waitMs, time.waitMs),
       count: group.count + 1,
     })
@@ -160,7 +160,7 @@ function largestFirst(one: Group, other: Group): number {
   return other.cpuMs - one.cpuMs
 }
 
-/** The main thread keeps its entry, however small: the log line compares with it. */
+/** Cuts the list to 24 entries. The main thread always keeps its entry: the log line compares the busiest thread with it. */
 function bounded(groups: readonly Group[]): readonly Group[] {
   if (groups.length <= MOST_ENTRIES) return groups
   const isOfMany = ({ identity }: Group): boolean => COMBINED_KINDS.some((kind) => kind === identity.kind)
@@ -174,7 +174,7 @@ function bounded(groups: readonly Group[]): readonly Group[] {
 
 const COMBINED_KINDS = ['worker', 'other'] as const
 
-/** @param groups - All of one kind. */
+/** Combines threads of one kind into one entry without a name. */
 function combine(groups: readonly Group[]): readonly Group[] {
   const [first, ...others] = groups
   if (!first || others.length === 0) return groups
@@ -197,7 +197,7 @@ function useOf({ identity: { kind, name, id }, cpuMs, waitMs, count }: Group, sp
     ...(id === undefined ? {} : { id }),
     ...(count === 1 ? {} : { count }),
     cpuPercent: percent(cpuMs, spanMs),
-    // The kernel's clock and ours differ a little.
+    // At most 100: the kernel's clock, which measures the wait, differs a little from the clock of the span.
     ...(Number.isNaN(waitMs) ? {} : { waitPercent: Math.min(100, percent(waitMs, spanMs)) }),
   }
 }

@@ -1,16 +1,16 @@
-/** An option, as declared for the checks, the environment variables and the documentation. */
+/** Declaration of an option. The checks, the environment variables and the documentation are made from it. */
 export interface DeclaredOption {
   /** Path of the option, such as `cpu.threshold`. */
   readonly option: string
   /**
-   * How the option's environment variable is read. `value`: as JSON if the text is JSON (a number, `true`, `false`, an
-   * array, an object), else as text. `text`: always as text. `none`: there is no variable, only code can set the
-   * option.
+   * How the option's environment variable is read. `value`: as JSON if the text is valid JSON (a number, `true`, `false`,
+   * an array, an object), else as a string. `text`: always as a string. `none`: the option has no variable, and only code
+   * can set it.
    */
   readonly variable: 'value' | 'text' | 'none'
   /** An example of the variable's value, for the documentation. */
   readonly example: string
-  /** Whether the option can be changed while the monitor runs. */
+  /** Whether `update()` can change the option while the monitor runs. */
   readonly isLive?: true
 }
 
@@ -43,7 +43,7 @@ export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'memory.redact', variable: 'value', example: 'true' },
   { option: 'memory.heapLimit', variable: 'value', example: '{"hold": 20000}' },
   { option: 'memory.leakPair', variable: 'value', example: 'false' },
-  // What `redisBudget()` takes. Together they are the option `fleet`.
+  // Options of `redisBudget()`, which makes the option `fleet` of them.
   { option: 'redis.url', variable: 'text', example: 'redis://redis:6379' },
   { option: 'redis.service', variable: 'text', example: 'shop' },
   { option: 'redis.cpu', variable: 'value', example: '[5, "hour"]' },
@@ -53,7 +53,7 @@ export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'redis.client', variable: 'text', example: 'ioredis' },
 ]
 
-/** @returns Names of the options of a group, or, without a group, of the top level. */
+/** Returns the names of the options in a group, such as `threshold`, or without a group those of the top level. */
 export function optionsOf(group?: 'cpu' | 'memory' | 'redis', options = DECLARED_OPTIONS): string[] {
   const names = options.map(({ option }) => option.split('.'))
   return group === undefined
@@ -61,7 +61,7 @@ export function optionsOf(group?: 'cpu' | 'memory' | 'redis', options = DECLARED
     : names.flatMap(([first, inner]) => (first === group && inner !== undefined ? [inner] : []))
 }
 
-/** @returns Name of the option's environment variable, such as `CMM_MEMORY_HEAP_LIMIT`. */
+/** Returns the name of an option's environment variable, such as `CMM_MEMORY_HEAP_LIMIT`. */
 export function variableOf(option: string): string {
   return `CMM_${option.replace('.', '_').replace(/[A-Z]/g, '_$&').toUpperCase()}`
 }

@@ -10,32 +10,35 @@ import { describe } from '../options/read'
 import { DECLARED_OPTIONS, type DeclaredOption, variableOf } from './declared'
 import { type Options, resolveOptions, type Settings } from './options'
 
-/** Options when neither a variable nor a configuration sets any. */
+/** Options of a monitor that is started by preload without `CMM_CONFIG`. */
 export const PRELOAD_DEFAULTS: Options = {
   cpu: { threshold: '90%', counter: 3 },
   memory: { threshold: '85%', counter: 3 },
 }
 
-/** Variables that are not options. `CMM_DOCTOR` also counts for a monitor that is started by code. */
+/** Variables that set no option. `CMM_DOCTOR` also affects a monitor that the application starts by code. */
 const OTHER_VARIABLES = ['CMM_ENABLED', 'CMM_CONFIG', 'CMM_DOCTOR']
+
+/** Groups that are switched off and on. */
+const GROUPS: readonly string[] = ['cpu', 'memory']
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Options while they are collected: their values are checked later. */
+/** Options that were collected from the environment and are not checked yet. */
 type Loose = Record<string, unknown>
 
-/** Options that have variables: the monitor's, and those of what takes its dumps. */
+/** All options that can have a variable: those of the monitor and those of the upload to S3. */
 const DECLARED = [...DECLARED_OPTIONS, ...S3_OPTIONS]
 
-/** `uploadTo` of `cpu-memory-monitor/s3`. */
+/** Type of the function `uploadTo` in `cpu-memory-monitor/s3`. */
 export type UploadTo = (options: unknown) => Options['onDump']
 
 /**
  * Reads the configuration of a monitor that is started by preload. `CMM_CONFIG` replaces the defaults, and each
  * variable overrides both. An empty variable counts as absent.
  *
- * @param makeFleet - Makes the option `fleet` of those of the group `redis`.
- * @param loadUploadTo - Loads what makes `onDump` of those of the group `s3`.
+ * @param makeFleet - Makes the option `fleet` from the options in the group `redis`.
+ * @param loadUploadTo - Loads the function that makes the option `onDump` from the options in the group `s3`.
  * @returns `undefined` when the monitor is switched off.
  * @throws Error that names the variable, if it does not exist or has a wrong value.
  */
@@ -50,26 +53,21 @@ export function readEnvironment(
     throw new Error(`CMM_ENABLED must be true or false; received ${describe(isOn)}`)
   const given = givenOptions(environment)
   const options: Loose = readConfig(environment['CMM_CONFIG'] || undefined)
-  // Groups such as CMM_CPU come last, so that the order of the variables does not matter.
+  // `CMM_CPU` and `CMM_MEMORY` are applied last: `CMM_CPU=false` must win over `CMM_CPU_THRESHOLD` in any order.
   const ordered = [
     ...given.filter(({ option }) => !isGroup(option)),
     ...given.filter(({ option }) => isGroup(option)),
   ]
   for (const { option, value } of ordered) put(options, option, value)
-  try {
-    const { redis, s3, ...ofMonitor } = options
-    const onDump = s3 === undefined ? undefined : uploadBy(loadUploadTo(), s3)
-    return resolveOptions({
-      ...ofMonitor,
-      ...(redis !== undefined && { fleet: makeFleet(redis) }),
-      ...(onDump && { onDump }),
-    })
-  } catch (error) {
-    throw new Error(`${placeOf(given, messageOf(error))}: ${messageOf(error)}`)
-  }
+  const { redis, s3, ...ofMonitor } = options
+  const onDump = s3 === undefined ? undefined : placed(given, 's3', () => uploadBy(loadUploadTo(), s3))
+  const fleet = redis === undefined ? undefined : placed(given, 'redis', () => makeFleet(redis))
+  return placed(given, undefined, () =>
+    resolveOptions({ ...ofMonitor, ...(fleet && { fleet }), ...(onDump && { onDump }) }),
+  )
 }
 
-/** By the entry of the package, which most processes do not load. */
+/** Makes the option `fleet`. Loads `cpu-memory-monitor/redis` for that, which most processes do not need. */
 function redisBudget(options: unknown): FleetPlan {
   return loadEntry<{ redisBudget(options: unknown): FleetPlan }>('redis').redisBudget(options)
 }
@@ -82,12 +80,12 @@ function uploadBy(uploadTo: UploadTo, options: unknown): Options['onDump'] {
   }
 }
 
-/** By the entry of the package, which most processes do not load. */
+/** Loads `uploadTo` from `cpu-memory-monitor/s3`, which most processes do not need. */
 function loadFromPackage(): UploadTo {
   return loadEntry<{ uploadTo: UploadTo }>('s3').uploadTo
 }
 
-/** Loads the file that the application would load itself. */
+/** Loads an entry of this package, such as `redis`, from the file that an application would get by `require`. */
 function loadEntry<Entry>(name: string): Entry {
   const file = join(ownPackageDirectory(), 'dist', 'hooks', name, 'index.js')
   return createRequire(file)(file) as Entry
@@ -135,14 +133,21 @@ function readConfig(text: string | undefined): Loose {
     const config = parseConfig(text.trimStart().startsWith('{') ? text : readFileSync(text, 'utf8'))
     if (typeof config !== 'object' || config === null || Array.isArray(config))
       throw new Error('the JSON must be an object')
-    return config as Loose
+    return withoutSwitches(config as Loose)
   } catch (error) {
-    // Without the path: a URL of Redis may stand in its place.
+    // The path is not shown: the user may have put a secret there, such as a Redis URL.
     throw new Error(`CMM_CONFIG (JSON, or the path of a JSON file) cannot be read: ${codeOf(error)}`)
   }
 }
 
-/** V8's own error shows a piece of the JSON, which may be a password. */
+/** JSON has no `undefined`, by which code leaves a group out. */
+function withoutSwitches(config: Loose): Loose {
+  const switched = GROUPS.filter((group) => typeof config[group] === 'boolean')
+  const groups = switched.map((group) => [group, config[group] === true ? {} : undefined] as const)
+  return { ...config, ...Object.fromEntries(groups) }
+}
+
+/** Parses JSON. Throws an error of its own, because V8's error quotes a part of the JSON, which may hold a password. */
 function parseConfig(json: string): unknown {
   try {
     return JSON.parse(json)
@@ -152,7 +157,7 @@ function parseConfig(json: string): unknown {
   }
 }
 
-/** Sets an option. `CMM_CPU=false` removes the whole group, whatever else is given for it; `true` adds the group. */
+/** Sets an option in `options`. For a group, `false` (as in `CMM_CPU=false`) removes the whole group, and `true` adds it. */
 function put(options: Loose, option: string, value: unknown): void {
   const [group = '', name] = option.split('.')
   if (name !== undefined) options[group] = { ...(options[group] as Loose | undefined), [name]: value }
@@ -162,16 +167,26 @@ function put(options: Loose, option: string, value: unknown): void {
 }
 
 function isGroup(option: string): boolean {
-  return option === 'cpu' || option === 'memory'
+  return GROUPS.includes(option)
 }
 
-/** Finds the variable whose value an error message is about. */
-function placeOf(given: readonly Given[], message: string): string {
+/** Puts the variable before the message of an error. @param group - The one that is made, of the entries' groups. */
+function placed<Made>(given: readonly Given[], group: 'redis' | 's3' | undefined, make: () => Made): Made {
+  try {
+    return make()
+  } catch (error) {
+    throw new Error(`${placeOf(given, group, messageOf(error))}: ${messageOf(error)}`)
+  }
+}
+
+/** Finds the variable whose value an error message is about; where it is about none, as of a missing package, those of its group. */
+function placeOf(given: readonly Given[], group: string | undefined, message: string): string {
   const isAbout = (option: string) =>
     new RegExp(`^options\\.${option.replace('.', '\\.')}(?![\\w.])`).test(message)
   const found = given.find(({ option }) => isAbout(option))
   if (found) return variableOf(found.option)
-  const isOf = (group: string): boolean => given.some(({ option }) => option.startsWith(`${group}.`))
-  if (message.startsWith('options.redis') && isOf('redis')) return 'CMM_REDIS_*'
-  return isOf('s3') && isAbout('s3.bucket') ? variableOf('s3.bucket') : 'CMM_CONFIG'
+  if (group === undefined || !given.some(({ option }) => option.startsWith(`${group}.`))) return 'CMM_CONFIG'
+  if (isAbout('s3.bucket')) return variableOf('s3.bucket')
+  // The bucket is all that S3 demands: another option that no variable has set is one of the configuration.
+  return message.startsWith('options.s3.') ? 'CMM_CONFIG' : `CMM_${group.toUpperCase()}_*`
 }

@@ -16,9 +16,10 @@ import { type MonitorEvents, Voice } from './voice'
 export type MonitorStats = WatchStats & Counts
 
 /**
- * A running monitor: its events report what it does, its methods take manual dumps and stop it.
+ * A running monitor. Its events report what it does; its methods take dumps on request, change its settings, and stop it.
  *
- * After the start it throws nothing into the application. A listener that throws or rejects becomes one `'failure'`.
+ * After the start the monitor never throws into the application, except for wrong arguments of `update()`. A listener that
+ * throws or rejects becomes one `'failure'`.
  */
 export class Monitor extends EventEmitter<MonitorEvents> {
   readonly #monitoring: Monitoring | undefined
@@ -47,11 +48,11 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Takes a CPU profile on request. Exempt from the limiter; waits for a running dump. Keeps the process alive until it
-   * is done.
+   * Takes a CPU profile on request. The limiter does not apply. The profile begins when a running dump has ended. The
+   * process is kept alive until the profile is complete.
    *
-   * @param durationMs - Whole ms from 1 to 2147483647. Default: `cpu.duration`. A call while another requested profile
-   * waits for a running dump resolves to that profile, whatever its length.
+   * @param durationMs - Whole ms from 1 to 2147483647. Default: `cpu.duration`. If another requested profile still waits
+   * for a running dump, the call resolves to that profile, whatever its length.
    * @returns The dump, or why there is none. Never rejects.
    */
   async dumpCpu(durationMs?: number): Promise<DumpResult> {
@@ -63,8 +64,8 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Takes a heap snapshot on request. Exempt from the limiter; waits for a running dump. Keeps the process alive until
-   * it is done.
+   * Takes a heap snapshot on request. The limiter does not apply. The snapshot begins when a running dump has ended. The
+   * process is kept alive until the snapshot is complete.
    *
    * @returns The dump, or why there is none. Never rejects.
    */
@@ -73,8 +74,8 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Returns readings, counters and budgets since the start, as plain data. It only reads memory, so it can be called as
-   * often as you like.
+   * Returns latest readings, counts since the start, and budgets, as plain data. The call only reads memory, so you can
+   * make it as often as you like.
    */
   stats(): MonitorStats {
     return { ...(this.#monitoring?.stats() ?? { rules: {} }), ...this.#voice.tally.counts() }
@@ -94,11 +95,11 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Stops the monitor and undoes all that it installed; a running CPU profile is ended early and written whole.
+   * Stops the monitor and undoes all that it installed. A running CPU profile ends early, and its file is complete.
    * Idempotent, never rejects.
    *
-   * Until it resolves the manual signal has no effect. Afterwards it has its default effect again, which for SIGUSR2 is
-   * to end the process.
+   * Until the promise resolves, the signal that triggers heap snapshots has no effect. Afterwards it has its default
+   * effect again, which for SIGUSR2 is to end the process.
    *
    * @returns Resolves when the last file is closed, and calls of `onDump` have settled or are past their deadline.
    */
@@ -113,7 +114,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Makes way for another monitor of this process, within the call.
+   * Stops this monitor, before the call returns, as far as needed for another monitor of this process to start.
    *
    * @internal
    */
@@ -132,14 +133,14 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 }
 
-/** Late: most processes do not ask it. */
+/** Loads the start report (`CMM_DOCTOR=1`) on use, because few processes need it. */
 function loadDoctor(): typeof doctor {
   return require('../doctor/at-start') as typeof doctor
 }
 
 function whyNothingIsWatched(): string | undefined {
   if (!isMainThread) return "the monitor was called in a worker thread; call it on the process's main thread"
-  // Atomics are missing with the option `--no-harmony-atomics`, up to Node 20.
+  // Up to Node 20, the option `--no-harmony-atomics` removes `Atomics`.
   return Atomics === undefined ? 'this Node.js was started without Atomics' : undefined
 }
 
@@ -148,8 +149,8 @@ function isDuration(value: unknown): value is number {
 }
 
 /**
- * Keeps the process alive until a promise settles. What the monitor does by itself does not keep it alive, but what the
- * application awaits must: otherwise `await monitor.stop()` at the end of a program would end it with exit code 13.
+ * Keeps the process alive until a promise settles. The monitor's own timers are unref'd, so without this a program that
+ * ends with `await monitor.stop()` would exit with code 13 before the promise settles.
  */
 async function holdProcessUntil<T>(promise: Promise<T>): Promise<T> {
   const hold = setInterval(() => undefined, MAX_TIMER_MS)

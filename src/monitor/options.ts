@@ -28,19 +28,19 @@ import type { CpuSettings, MemorySettings, RuleSettings } from '../watch/watch'
 
 /** Options for watching the CPU use of the process. */
 export interface CpuOptions {
-  /** ms between readings: a whole number from 1 to 2147483647. @defaultValue 1000 */
+  /** Time between two readings of CPU use, ms: a whole number from 1 to 2147483647. @defaultValue 1000 */
   interval?: number | undefined
-  /** ms of CPU profile: a whole number from 1 to 2147483647. @defaultValue 30000 */
+  /** Length of a CPU profile, ms: a whole number from 1 to 2147483647. @defaultValue 30000 */
   duration?: number | undefined
   /**
-   * Readings above the threshold count. A number, at least 0: percent of one core for the whole process (250 is two and
-   * a half cores). A string such as `'80%'`, above 0 and up to 100: of the CPU that the process may use (cgroup quota,
-   * else cores).
+   * CPU use of the process above which a reading counts. A number, at least 0: percent of one core (250 is two and a half
+   * cores). A string such as `'80%'`, above 0 and up to 100: share of the CPU that the process may use (cgroup quota, else
+   * all cores).
    *
    * @defaultValue 90
    */
   threshold?: number | string | undefined
-  /** Directory for the files; created if missing. @defaultValue the top-level `profileDir`, else `process.cwd()` */
+  /** Directory for CPU dumps; created if missing. @defaultValue the top-level `profileDir`, else `process.cwd()` */
   profileDir?: string | undefined
   /**
    * Number of readings above the threshold in a row that trigger a dump: a whole number, at least 1.
@@ -48,11 +48,11 @@ export interface CpuOptions {
    * @defaultValue 1
    */
   counter?: number | undefined
-  /** Budget of CPU dumps. @defaultValue [3, 'hour'] */
+  /** Most CPU dumps per interval, as `[dumps, interval]`. @defaultValue [3, 'hour'] */
   limiter?: LimiterOption | undefined
   /**
-   * ms without a sign of life from the main thread's event loop that trigger a CPU dump: a whole number from 1 to
-   * 2147483647, or `false`. Needs the watchdog thread.
+   * Time for which the main thread's event loop must be blocked before a CPU dump is made, ms: a whole number from 1 to
+   * 2147483647, or `false` for no such dump. Needs the watchdog thread (option `watchdog`).
    *
    * @defaultValue 5000
    */
@@ -61,17 +61,17 @@ export interface CpuOptions {
 
 /** Options for watching the memory use of the process, and its heap for a leak. */
 export interface MemoryOptions {
-  /** ms between readings: a whole number from 1 to 2147483647. @defaultValue 1000 */
+  /** Time between two readings of memory use, ms: a whole number from 1 to 2147483647. @defaultValue 1000 */
   interval?: number | undefined
   /**
-   * Readings of the resident set size above it count. A number of bytes, at least 0, or a size such as `'1.2gb'`; or a
-   * percentage such as `'85%'`, above 0 and up to 100, of the memory that the process may use (cgroup limit, else
-   * total).
+   * Resident set size (RSS) above which a reading counts. A number of bytes, at least 0, or a size such as `'1.2gb'`; or a
+   * percentage such as `'85%'`, above 0 and up to 100, of the memory that the process may use (cgroup limit, else the
+   * memory of the machine).
    *
    * @defaultValue '1.2gb'
    */
   threshold?: number | string | undefined
-  /** Directory for the files; created if missing. @defaultValue the top-level `profileDir`, else `process.cwd()` */
+  /** Directory for memory dumps; created if missing. @defaultValue the top-level `profileDir`, else `process.cwd()` */
   profileDir?: string | undefined
   /**
    * Number of readings above the threshold in a row that trigger a dump: a whole number, at least 1.
@@ -79,7 +79,7 @@ export interface MemoryOptions {
    * @defaultValue 1
    */
   counter?: number | undefined
-  /** Budget of memory dumps, leak dumps included. @defaultValue [3, 'hour'] */
+  /** Most memory dumps per interval, leak dumps included, as `[dumps, interval]`. @defaultValue [3, 'hour'] */
   limiter?: LimiterOption | undefined
   /**
    * Whether to keep V8's sampling heap profiler on, so that every memory dump has a `.heapprofile`.
@@ -88,80 +88,81 @@ export interface MemoryOptions {
    */
   sampling?: boolean | undefined
   /**
-   * Write heap snapshots without the contents of strings, numbers and regular expressions, and without keys that are data. What was
-   * not redacted never has a name on the disk. Takes twice the disk space while it is written. Needs `/proc`; without it there is no
-   * snapshot.
+   * Whether to write heap snapshots without the contents of strings, numbers and regular expressions, and without keys that
+   * are data. The unredacted snapshot is only ever in a file without a name. Needs twice the disk space during the dump.
+   * Needs `/proc`; without it no snapshot is made.
    *
    * @defaultValue false
    */
   redact?: boolean | undefined
   /**
-   * Whether to take a second heap snapshot of a leak, when the heap has grown by half as much again: the difference
-   * between the two shows the leak. It costs a token of the budget like any dump; none is taken when `keep` is 0 or 1.
+   * Whether to take a second heap snapshot of a leak, when the heap has grown by half as much again. The difference
+   * between both shows the leak. The second snapshot also costs a token of the `limiter`, and is not taken if `keep` is 0
+   * or 1.
    *
    * @defaultValue true
    */
   leakPair?: boolean | undefined
   /**
-   * Whether to dump when V8 is about to end the process because its heap has reached its limit. The process then ends
-   * as it would have ended without this. `{ hold }`: also sets how long a process may be held whose end would end its
-   * children (PID 1). Needs Linux and the fork helper.
+   * Whether to dump when V8 is about to end the process because the heap has reached its limit. The process still ends as
+   * it would without the dump. `{ hold }`: also sets how long a process may wait for its dump if its end would end the
+   * dumping child (PID 1). Needs Linux and the fork helper.
    *
    * @defaultValue true
    */
   heapLimit?: boolean | HeapLimitOptions | undefined
 }
 
-/** Options for a process at V8's heap limit. */
+/** Options for the dump at V8's heap limit. */
 export interface HeapLimitOptions {
   /**
-   * Longest time, ms, that a process with PID 1, or the child of a container's init, is held until its dump is written:
-   * a whole number from 1 to 2147483647.
+   * Longest time, ms, that a process at its heap limit waits until its dump is written, if it has PID 1 or is the child of
+   * a container's init: a whole number from 1 to 2147483647.
    *
    * @defaultValue 10000
    */
   hold?: number | undefined
 }
 
-/** Options of the monitor. Only what is configured is watched; every key is optional. */
+/** Options of the monitor. All are optional. CPU and memory are watched only if their option is given. */
 export interface Options {
-  /** Watch CPU. Absent: no CPU readings. */
+  /** How to watch CPU use. Absent: CPU is not watched. */
   cpu?: CpuOptions | undefined
-  /** Watch memory and leaks. Absent: no memory readings, no leak watch. */
+  /** How to watch memory and leaks. Absent: neither is watched. */
   memory?: MemoryOptions | undefined
   /** Further rules, each with a metric and a threshold, that trigger dumps. @defaultValue [] */
   rules?: readonly RuleOptions[] | undefined
-  /** Directory for the files of both. @defaultValue process.cwd() */
+  /** Directory for all dumps; `cpu` and `memory` can each have their own. @defaultValue process.cwd() */
   profileDir?: string | undefined
-  /** Signal that triggers a heap snapshot, or `false`. @defaultValue 'SIGUSR2' */
+  /** Signal that triggers a heap snapshot, or `false` for none. @defaultValue 'SIGUSR2' */
   signal?: NodeJS.Signals | false | undefined
-  /** Whether to take readings and decisions on a thread of its own. @defaultValue true */
+  /** Whether a thread of its own takes the readings and decides about dumps, instead of the main thread. @defaultValue true */
   watchdog?: boolean | undefined
   /**
-   * `'auto'`: v8-profiler-next, heapdump and memwatch where the application has installed them, else what Node has.
-   * `'packages'`: require them; the call throws when one that is needed is missing. `'builtin'`: ignore them. An
-   * object: as `'auto'`, with the packages in it. Installed packages are searched in the `node_modules` of all parent
-   * directories of this library and of the program, never from the working directory.
+   * Which code makes the dumps. `'auto'`: the packages v8-profiler-next, heapdump and memwatch if the application has
+   * installed them, else Node's own means. `'packages'`: the packages; the call throws if a needed one is missing.
+   * `'builtin'`: Node's own means. An object: as `'auto'`, with the packages that it holds. Packages are searched in the
+   * `node_modules` of all parent directories of this library and of the program, never from the working directory.
    *
    * @defaultValue 'auto'
    */
   engine?: Engine | undefined
   /**
-   * Dumps kept of each kind: a whole number, at least 0, or `false` for all. Manual ones are always kept.
+   * Number of dumps kept of each kind: a whole number, at least 0, or `false` for all. Manual dumps are always kept.
    *
    * @defaultValue 10
    */
   keep?: number | false | undefined
-  /** Receives one line per event; `false`: no lines. @defaultValue a line per event to stderr */
+  /** Receives one log line per event; `false`: nothing is logged. @defaultValue a line per event to stderr */
   logger?: Logger | false | undefined
   /**
-   * Called with each dump, on the main thread; may return a promise. If it throws, rejects or has not settled within
-   * 60000 ms, that is one `'failure'`. `stop()` waits for it.
+   * Function that is called with each dump, on the main thread. It may return a promise, for which `stop()` waits. If the
+   * function throws, rejects or does not settle within 60000 ms, one `'failure'` is reported.
    */
   onDump?: ((dump: Dump) => unknown) | undefined
   /**
-   * A budget of dumps that many processes share, such as `redisBudget({ url, service })` of `cpu-memory-monitor/redis`. It is asked
-   * after the `limiter`. Manual dumps and those at V8's heap limit do not spend it.
+   * A budget of dumps that many processes share, such as `redisBudget({ url, service })` of `cpu-memory-monitor/redis`. A dump needs
+   * a token of it and of the `limiter`. Manual dumps and those at V8's heap limit need no token of it.
    *
    * @defaultValue none
    */
@@ -171,9 +172,9 @@ export interface Options {
 export type Engine = 'auto' | 'packages' | 'builtin' | EnginePackages
 
 /**
- * Optional packages that the application passes in, each as `require` returns it: `{ heapdump: require('heapdump') }`.
- * For packages that the monitor cannot find, because the library is linked or bundled. A key that is absent or
- * `undefined` is searched for.
+ * Optional packages that the application passes in, each as `require` returns it: `{ heapdump: require('heapdump') }`. For
+ * packages that the monitor cannot find itself, because the library is linked or bundled. A package that is absent or
+ * `undefined` here is searched for.
  */
 export interface EnginePackages {
   'v8-profiler-next'?: object | undefined
@@ -191,7 +192,7 @@ export interface Settings {
   readonly cpu: CpuSettings<Threshold>
   readonly memory: MemorySettings<Threshold>
   readonly rules: readonly RuleToRead[]
-  /** `undefined`: nothing is done at V8's heap limit. */
+  /** How to dump at V8's heap limit; `undefined`: no dump there. */
   readonly heapLimit: { readonly holdMs: number } | undefined
   /** Whether to take a second heap snapshot of a leak after further growth. */
   readonly leakPair: boolean
@@ -199,7 +200,7 @@ export interface Settings {
   readonly watchdog: boolean
   readonly engine: Exclude<Engine, EnginePackages> | Readonly<Record<string, object>>
   readonly keep: number | false
-  /** `undefined`: the default, a line per event to stderr. */
+  /** Logger of the application; `undefined`: the default, a line per event to stderr; `false`: nothing is logged. */
   readonly logger: Logger | false | undefined
   readonly onDump: OnDump<Dump> | undefined
   readonly fleet: FleetPlan | undefined
@@ -242,8 +243,9 @@ export function resolveOptions(options: Options = {}): Settings {
 }
 
 /**
+ * Returns a threshold as the number with which readings are compared.
+ *
  * @param whole - All CPU or memory that the process may use, in the unit of the result.
- * @returns The number with which readings are compared.
  */
 export function absoluteThreshold(threshold: Threshold, whole: number): number {
   return threshold.unit === 'absolute' ? threshold.value : (threshold.percent / 100) * whole
@@ -325,8 +327,7 @@ function readSignal(value: unknown = DEFAULT_SIGNAL): NodeJS.Signals | undefined
   const name = 'options.signal'
   if (typeof value !== 'string')
     throw typeError(name, "the name of a signal such as 'SIGUSR2', or false", value)
-  // A platform may lack the default (Windows has no SIGUSR2). That is reported at start, because it is no mistake of
-  // the user.
+  // A platform that lacks the default signal (Windows has no SIGUSR2) is no mistake of the user: it is only logged at start.
   const isKnown = value === DEFAULT_SIGNAL || Object.hasOwn(constants.signals, value)
   if (!isKnown)
     throw rangeError(name, "the name of a signal of this platform such as 'SIGUSR2', or false", value)
@@ -347,7 +348,7 @@ function readFleet(value: unknown): FleetPlan | undefined {
   throw typeError('options.fleet', "what redisBudget() of 'cpu-memory-monitor/redis' returns", value)
 }
 
-/** Functions by which a package is recognised: those that the monitor calls, and one that no event emitter has. */
+/** Functions that a passed package must have. Of memwatch also `HeapDiff`, because every event emitter has the others. */
 const MEMWATCH_FUNCTIONS = ['on', 'removeListener', 'HeapDiff']
 const PACKAGE_FUNCTIONS: Readonly<Record<keyof EnginePackages, readonly string[]>> = {
   'v8-profiler-next': ['setGenerateType', 'setSamplingInterval', 'startProfiling', 'stopProfiling'],

@@ -7,17 +7,17 @@ import { readEnvironment } from './environment'
 import { Monitor } from './monitor'
 
 /**
- * Starts a monitor by preload (`--require`, `--import`), as the environment configures it. Never throws: an error is
- * one log line, and the process runs without a monitor.
+ * Starts a monitor by preload (`--require`, `--import`) with options from environment variables. Never throws: an error is
+ * logged in one line, and the process runs without a monitor.
  *
- * The process may be one that the monitor is not meant for, because NODE_OPTIONS reaches every Node.js. So nothing is
- * printed before there is something to report, a monitor that the application starts itself replaces this one, and in a
- * cluster's primary this one stops, as the workers have monitors of their own.
+ * NODE_OPTIONS reaches every Node.js process, also those that the user did not mean. So nothing is logged before the first
+ * event, a monitor that the application starts itself replaces this one, and in a cluster's primary this monitor stops,
+ * because each worker has its own.
  */
 export function preload(environment: Readonly<Record<string, string | undefined>>): void {
   try {
     const registry = processRegistry()
-    // Another copy of the package, or an earlier preload, has started one.
+    // Another copy of the package, or an earlier preload, has started a monitor in this process.
     if (registry.preloaded || registry.claims.size > 0) return
     const settings = readEnvironment(environment)
     if (!settings) return
@@ -36,7 +36,7 @@ export function preload(environment: Readonly<Record<string, string | undefined>
   }
 }
 
-/** Checks, after the program has started, for a cluster's primary, which has loaded `cluster` by then. */
+/** Stops the preloaded monitor in a cluster's primary. Runs after the program's start, in which a primary loads `cluster`. */
 function watchForWorkers(standBack: () => void): void {
   try {
     const { moduleLoadList } = process as unknown as { moduleLoadList?: readonly string[] }

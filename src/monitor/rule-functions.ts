@@ -5,15 +5,14 @@ import { kindOf } from '../options/read'
 import type { Watch } from '../watch/watch'
 import type { RuleToRead } from './rules'
 
-/** Deadline for a function of a rule to return a number, ms. */
+/** Time within which the function of a rule must return its number, ms. Later the reading counts as failed. */
 export const FUNCTION_DEADLINE_MS = 10_000
 
 /**
- * Calls the functions of the rules, each at its interval and never twice at once, and passes their numbers to the
- * watch.
+ * Calls the functions of rules, each at the interval of its rule, and passes their numbers to the watch.
  *
- * A function that throws, rejects, does not settle in time or returns no number is reported once, until it returns a
- * number again. One that has not settled is not called again before it has.
+ * A function that throws, rejects, returns no number or does not settle before its deadline is reported once, until it
+ * returns a number again. It is never called again before its last promise has settled.
  *
  * @returns A function that stops the calls.
  */

@@ -19,31 +19,32 @@ export const DEFAULT_COUNTER = 1
 /** A function of the application that returns a reading: called on the main thread, once per `interval`. */
 export type RuleFunction = () => number | Promise<number>
 
-/** A rule beside `cpu` and `memory`: the quantity to read, and the dump to make when it is too high. */
+/** A rule of the option `rules`: the quantity to read, and the dump to make when readings are above a threshold. */
 export interface RuleOptions {
   /**
-   * Name of the rule in events and files, `<name>-cpu-…` or `<name>-memory-…`: at most 32 characters of `a` to `z`, `0`
-   * to `9` and `-`, no `-` at either end; not `cpu`, `memory`, `threshold`, `blocked`, `leak`, `manual` or
+   * Name of the rule in events and file names (`<name>-cpu-…`, `<name>-memory-…`). At most 32 characters of `a` to `z`, `0`
+   * to `9` and `-`, without `-` at either end. Reserved: `cpu`, `memory`, `threshold`, `blocked`, `leak`, `manual` and
    * `heap-limit`.
    */
   name: string
   /**
-   * The quantity that is read. `'heap'`: the used part of V8's heap limit. `'external'`: memory outside of the heap
-   * that the main thread's objects own, mostly Buffers. `'eventLoopDelay'`: the 99th percentile of the delay of the
-   * main thread's event loop. `'eventLoopUtilization'`: the share of the time in which that loop had work.
-   * `'container'`: the memory that all processes of the cgroup closest to its limit use together, as a share of that
-   * limit; only the largest of the monitored processes dumps. Or a function that returns the number.
+   * The quantity that is read. `'heap'`: used heap as a share of V8's heap limit. `'external'`: memory outside of the heap
+   * that belongs to objects of the main thread, mostly Buffers. `'eventLoopDelay'`: 99th percentile of the delay of the
+   * main thread's event loop. `'eventLoopUtilization'`: share of the time in which that event loop had work.
+   * `'container'`: memory that all processes of a cgroup use, as a share of the cgroup's limit; if several cgroups limit
+   * the process, the one closest to its limit. Only the largest of the monitored processes dumps. A function: the number
+   * that it returns.
    */
   metric: Exclude<Metric, 'function'> | RuleFunction
   /**
-   * Readings above the threshold count. For `'heap'`, `'eventLoopUtilization'` and `'container'` a string such as
-   * `'85%'`, above 0 and up to 100; for `'external'` a number of bytes, at least 0, or a size such as `'500mb'`; for
-   * `'eventLoopDelay'` a number of ms, at least 0; for a function a number.
+   * Value above which a reading counts. For `'heap'`, `'eventLoopUtilization'` and `'container'` a string such as `'85%'`,
+   * above 0 and up to 100. For `'external'` a number of bytes, at least 0, or a size such as `'500mb'`. For
+   * `'eventLoopDelay'` a number of ms, at least 0. For a function a number.
    */
   threshold: number | string
-  /** Kind of the dump. */
+  /** What the rule dumps: a CPU profile or a heap snapshot. */
   dump: 'cpu' | 'memory'
-  /** ms between readings: a whole number from 1 to 2147483647. @defaultValue 1000 */
+  /** Time between two readings, ms: a whole number from 1 to 2147483647. @defaultValue 1000 */
   interval?: number | undefined
   /**
    * Number of readings above the threshold in a row that trigger a dump: a whole number, at least 1.
@@ -51,11 +52,11 @@ export interface RuleOptions {
    * @defaultValue 1
    */
   counter?: number | undefined
-  /** Budget of this rule's dumps. @defaultValue [3, 'hour'] */
+  /** Most dumps of this rule per interval, as `[dumps, interval]`. @defaultValue [3, 'hour'] */
   limiter?: LimiterOption | undefined
 }
 
-/** A named rule, with its function if its metric is one. */
+/** A rule of the option `rules`, with the function that returns its readings if its metric is a function. */
 export interface RuleToRead extends NamedRule {
   readonly read?: RuleFunction | undefined
 }
@@ -70,7 +71,7 @@ const METRICS: readonly unknown[] = [
 ] satisfies Metric[]
 const RESERVED: readonly string[] = ['cpu', 'memory', ...OWN_RULES]
 
-/** Reads the option `rules`. */
+/** Checks the option `rules` and completes its rules with defaults. */
 export function readRules(value: unknown): readonly RuleToRead[] {
   if (value === undefined) return []
   if (!Array.isArray(value)) throw typeError('options.rules', 'an array of rules', value)
@@ -91,7 +92,7 @@ export function refuseFixed(name: string, given: Record<string, unknown>, live: 
   )
 }
 
-/** What an update changes of a rule; what is absent in it stays. */
+/** Returns threshold, counter and budget of a rule after an update. Values that the update does not contain stay. */
 export function changesOf<Threshold>(
   { threshold: inForce, counter, budget }: RuleSettings<Threshold>,
   given: Record<string, unknown>,
@@ -106,13 +107,13 @@ export function changesOf<Threshold>(
   }
 }
 
-/** What can be changed of a rule while the monitor runs. */
+/** Options of a rule that `update()` can change while the monitor runs. */
 const LIVE_KEYS = ['threshold', 'counter', 'limiter']
 
 /**
- * `rules` of an update.
+ * Checks `rules` in the argument of `update()`.
  *
- * @returns All rules, those that the update names with what it changes.
+ * @returns All rules of the monitor, with the changes of the update.
  */
 export function changeRules(value: unknown, rules: readonly RuleToRead[]): readonly RuleToRead[] {
   if (value === undefined) return rules

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { isHeapdumpListening } from '../capture/engines'
 
-/** Number of dumps requested by signals and not done, at most: one that runs, and one that waits. */
+/** Largest number of dumps that signals have requested and that are not complete: one that runs, and one that waits. */
 export const MAX_SIGNAL_DUMPS = 2
 
-/** The parts that the signal watch needs. */
+/** Parameters of {@link watchSignal}. */
 export interface SignalWatchParts {
   readonly signal: NodeJS.Signals
   /** Receives a log line for the operator. */
@@ -15,30 +15,29 @@ export interface SignalWatchParts {
 /** The listener for the signal that triggers a heap snapshot. */
 export interface SignalWatch {
   /**
-   * From now on the signal triggers a dump. Before, it has no effect.
+   * From this call on, the signal triggers a dump. Before, the signal has no effect.
    *
-   * @param onSignal - Called for each signal that is meant for this monitor. Resolves when the dump is done; must not
-   * reject.
+   * @param onSignal - Makes a dump. Called with each signal that this monitor handles. Must not reject.
    */
   serve(onSignal: () => Promise<unknown>): void
-  /** From now on the signal has no effect: it triggers no dump, and does not end the process either. */
+  /** From this call on, the signal has no effect: no dump is made, and the process does not end. */
   ignore(): void
   /** Removes the listener. The signal then has its default effect again, which for SIGUSR2 is to end the process. */
   stop(): void
 }
 
-/** Marks the listeners of all monitors in the process, of all copies of this package. `true`: takes signals. */
+/** Key that marks the signal listeners of all monitors, of all copies of this package. Value `true`: it handles signals. */
 const OURS = Symbol.for('cpu-memory-monitor:signal-listener')
 
 /**
  * Listens for the signal that triggers a heap snapshot. From this call on the signal does not end the process.
  *
- * The monitor starts first in the entry file, before the application adds its own handlers. nodemon restarts with
- * SIGUSR2, and recluster and close-with-grace use it too. So with each signal the listener checks again whether to
- * leave it to another. Of several monitors in the process the oldest takes it; when that one stops, the next does.
+ * Other code may use the same signal: nodemon, recluster and close-with-grace use SIGUSR2. The application usually adds its
+ * handlers after the monitor has started, so the listener checks with each signal whether it has another listener, and then
+ * does nothing. If several monitors in the process listen, the oldest handles the signal until it stops.
  *
- * A signal that arrives while {@link MAX_SIGNAL_DUMPS} are not done is dropped before any memory is allocated for it:
- * the waiting dump answers it as well, and a flood of signals costs no memory.
+ * A signal is dropped while {@link MAX_SIGNAL_DUMPS} dumps are not complete: the waiting dump also answers that signal, and
+ * a flood of signals costs no memory.
  */
 export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
   if (isTakenNatively(signal)) {
@@ -83,7 +82,7 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
   }
 }
 
-/** The signal watch of a monitor that leaves the signal to another listener. */
+/** Used when the monitor does not listen for a signal: its functions do nothing. */
 export const NO_WATCH: SignalWatch = {
   serve: () => undefined,
   ignore: () => undefined,
@@ -99,9 +98,9 @@ function takesSignals(listener: object): boolean {
 }
 
 /**
- * Whether heapdump has a native handler for SIGUSR2: with a second listener one signal would make two files. Before the
- * monitor's listener is installed, the kernel's list of caught signals shows that handler (Linux). Node itself catches
- * other signals.
+ * Whether SIGUSR2 has a native handler, as the package heapdump installs one: a second listener would make a second file
+ * for each signal. Reads the kernel's mask of caught signals (Linux), in which SIGUSR2 is set by a native handler, because
+ * Node itself does not catch it and no JavaScript listens for it.
  */
 function isTakenNatively(signal: NodeJS.Signals): boolean {
   if (signal !== 'SIGUSR2' || process.listenerCount(signal) > 0) return false

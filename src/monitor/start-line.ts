@@ -4,11 +4,11 @@ import type { ResolvedPackage } from '../capture/engines'
 import type { DumpKind } from '../dispatch/events'
 import type { KindSettings, NamedRule, RuleSettings, Ways } from '../watch/watch'
 
-/** The rules that are watched. */
+/** What the monitor watches: the two kinds, further rules, and the shared budget. */
 type Watched = Readonly<Record<DumpKind, KindSettings>> & {
-  /** The rules of `rules`, which have names of their own. */
+  /** The rules of the option `rules`. */
   readonly rules?: readonly NamedRule[]
-  /** The budget that other processes share. */
+  /** The budget that many processes share (option `fleet`). */
   readonly fleet?: { readonly inWords: string } | undefined
 }
 
@@ -17,15 +17,17 @@ export interface Started extends Watched {
   /** The thread on which the reading loops and the dispatcher run. */
   readonly thread: string
   readonly ways: Ways
-  /** The optional packages that are used, now or by a dump. */
+  /** Where dumps are sent, in words. */
+  readonly sentTo?: string | undefined
+  /** Optional packages that the monitor uses, for dumps or for readings of the leak watch. */
   readonly packages?: readonly ResolvedPackage[]
-  /** The preferred sources of the leak watch's readings that are not available. */
+  /** Sources of heap readings that the leak watch would prefer but that are not available, with the reason. */
   readonly leakPassedOver?: readonly PassedOver[]
-  /** What happens at V8's heap limit; absent when the option `heapLimit` is off. */
+  /** What is dumped at V8's heap limit, as a phrase; absent when the option `heapLimit` is off. */
   readonly atHeapLimit?: string | undefined
 }
 
-/** The part of the process's limits that the warnings at start need. */
+/** Limits of memory and CPU that apply to the process, as far as the warnings at start need them. */
 interface Limits {
   readonly memoryLimitBytes?: number
   readonly totalMemoryBytes: number
@@ -34,9 +36,9 @@ interface Limits {
   readonly problems?: string
 }
 
-/** The log line at start: rules, thresholds, limiters, directories, methods, thread, source of readings, packages. */
+/** Returns the log line at start: rules, thresholds, limiters, directories, methods, thread, source of readings, packages. */
 export function startLine(started: Started): string {
-  const { memory, rules = [], signal, thread, ways } = started
+  const { memory, rules = [], signal, thread, ways, sentTo } = started
   const watched = (['cpu', 'memory'] as const).flatMap((kind) => {
     const { rule, directory } = started[kind]
     if (!rule) return []
@@ -51,30 +53,31 @@ export function startLine(started: Started): string {
   const all = [...watched, ...named, ...manual, ...fleet].join('; ') || 'nothing'
   const { atHeapLimit } = started
   const atLimit = atHeapLimit === undefined ? '' : `; at V8's heap limit: ${atHeapLimit}`
+  const sent = sentTo === undefined ? '' : `; dumps are sent to ${sentTo}`
   const readings = ways.cpuReadings === undefined ? '' : `; CPU readings by ${ways.cpuReadings}`
-  return `watching ${all}; on ${thread}${atLimit}${readings}${packageFiles(started)}${passedOver(started)}`
+  return `watching ${all}; on ${thread}${sent}${atLimit}${readings}${packageFiles(started)}${passedOver(started)}`
 }
 
-/** A rule in words, such as `cpu above 90% of a core (at once, at most 3 per 3600 s)`. */
+/** Describes the rule `cpu` or `memory`, such as `cpu above 90% of a core (at once, at most 3 per 3600 s)`. */
 export function ruleInWords(kind: DumpKind, rule: RuleSettings): string {
   return `${kind} above ${amount(kind, rule.threshold)} (${limits(rule)})`
 }
 
-/** Such as `queue: function above 100 (at once, at most 3 per 3600 s)`. */
+/** Describes a rule of the option `rules`, such as `queue: function above 100 (at once, at most 3 per 3600 s)`. */
 export function namedRuleInWords(rule: NamedRule): string {
   return `${rule.name}: ${rule.metric} above ${amountOf(rule)} (${limits(rule)})`
 }
 
-/** Log lines at start that warn of thresholds that can never be exceeded, and of limits that could not be read. */
+/** Returns log lines that warn of thresholds that can never be exceeded, and of limits that could not be read. */
 export function startWarnings(watched: Watched, limits: Limits): string[] {
   const uncertain = uncertainLimits(limits)
   return [...(uncertain === undefined ? [] : [uncertain]), ...unreachableThresholds(watched, limits)]
 }
 
-/** The default, 1.2 GB, can be more than a small container has. */
+/** Advice for a memory threshold that is too large, as the default of 1.2 GB is in a small container. */
 const MEMORY_ADVICE = "set a smaller one, or a share such as '85%' of that memory"
 
-/** The warnings of thresholds that can never be exceeded. */
+/** Returns a log line for each threshold that can never be exceeded. */
 export function unreachableThresholds({ cpu, memory, rules = [] }: Watched, limits: Limits): string[] {
   return [
     cpu.rule && unreachableCpu(cpu.rule.threshold, limits),
@@ -83,7 +86,7 @@ export function unreachableThresholds({ cpu, memory, rules = [] }: Watched, limi
   ].filter((line): line is string => line !== undefined)
 }
 
-/** The warning of limits that could not be read. */
+/** Returns a log line if limits of the process could not be read. */
 export function uncertainLimits({ problems }: Limits): string | undefined {
   return problems && `the limits of this process are uncertain: ${problems}; no limit is assumed there`
 }
@@ -97,7 +100,7 @@ const SOURCES = {
 
 function unreachableCpu(percent: number, { cpus, cpusSource }: Limits): string | undefined {
   if (percent < cpus * 100) return undefined
-  // A number is a share of one core, a percentage a share of all that the process may use. They are easily confused.
+  // Users confuse a number (percent of one core) with a string such as '80%' (share of all cores), so both are explained.
   const share = percent < 100 ? rounded(percent) : 90
   return (
     `the CPU threshold of ${rounded(percent)}% of a core can never be exceeded: ${SOURCES[cpusSource]} allows ` +
@@ -167,7 +170,7 @@ function limits({ counter, budget: { tokensPerInterval, intervalMs } }: RuleSett
   return `${row}, at most ${tokensPerInterval} per ${intervalMs / 1000} s`
 }
 
-/** Names the file of each package, to show an operator the origin of code that runs in the application. */
+/** Names the file of each optional package, so that an operator sees where the code comes from. */
 function packageFiles({ packages = [] }: Started): string {
   const files = packages.map(
     ({ name, file }) => `${name} ${file ? `from ${file}` : 'passed in by the application'}`,
@@ -175,7 +178,7 @@ function packageFiles({ packages = [] }: Started): string {
   return files.length > 0 ? `; optional packages: ${files.join(', ')}` : ''
 }
 
-/** Names the capture methods that cannot be used, of the kinds that are watched or that the signal can trigger. */
+/** Names the methods that cannot be used, with the reason: those of watched kinds, and of the snapshot by signal. */
 function passedOver({ cpu, memory, signal, ways, leakPassedOver = [] }: Started): string {
   const ofCpu = cpu.rule ? ways.cpu.passedOver : []
   const ofMemory = memory.rule || signal !== undefined ? ways.memory.passedOver : []

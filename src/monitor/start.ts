@@ -21,7 +21,7 @@ import { chooseReadings, type ChosenReadings } from '../leak/choose-readings'
 import type * as leakTrend from '../leak/trend'
 import type * as leakWatch from '../leak/watch'
 import { threadsAtStart, v8PoolSizeOf } from '../makeup/roster'
-import { BEGIN } from '../report/on-dump'
+import { BEGIN, DESTINATION } from '../report/on-dump'
 import { type Limits, readLimits } from '../system/limits'
 import { listThreads, mainThreadId } from '../system/threads'
 import { watchWorkerBirths } from '../system/worker-births'
@@ -36,7 +36,7 @@ import { namedRuleInWords, ruleInWords, startLine, startWarnings } from './start
 import { resolveUpdate, type Update } from './update'
 import type { Voice } from './voice'
 
-/** The implementation behind a `Monitor`. */
+/** The running parts of a `Monitor`, and the functions that its methods call. */
 export interface Monitoring {
   /** Takes a dump that the user requested. Never rejects. */
   dumpByHand(
@@ -44,67 +44,70 @@ export interface Monitoring {
     details: Readonly<Record<string, unknown>>,
     durationMs?: number,
   ): Promise<DumpResult>
-  /** Returns the readings so far, and the settings in force. */
+  /** Returns latest readings and counts, and the current settings. */
   stats(): WatchStats
   /**
-   * Changes the settings in force.
+   * Changes settings of the running monitor.
    *
-   * @throws For a wrong update, before anything has been changed.
+   * @throws For a wrong update. Then nothing has changed.
    */
   update(update: Update): void
-  /** Stops everything. Idempotent, never rejects. */
+  /** Stops all parts of the monitor. Idempotent, never rejects. */
   stop(): Promise<void>
-  /** What the start has found, once the watch has started. Pending for ever when it is stopped before. */
+  /** Resolves to facts for `doctor` when the watch has started. Never settles if the monitor is stopped before. */
   facts(): Promise<StartFacts>
-  /** Stops, within the call, all that would disturb another monitor of this process, and the rest soon after. */
+  /** Stops, before it returns, all parts that would disturb another monitor of this process. The others stop soon after. */
   abandon(): void
 }
 
-/** What a start has found here, for `doctor`. */
+/** Facts about a started monitor and its process, from which `doctor` makes its findings. */
 export interface StartFacts {
   readonly settings: WatchSettings
   readonly limits: Limits
-  /** The thread on which the watch runs, in words. */
+  /** The thread on which the watch runs, as a phrase for a log line. */
   readonly thread: string
   readonly isOnOwnThread: boolean
   readonly ways: Ways
-  /** The warning for a memory threshold that V8's heap limit makes unlikely to be exceeded. */
+  /** A warning, if V8's heap limit will probably end the process before the memory threshold is exceeded. */
   readonly unlikely: string | undefined
   readonly signal: NodeJS.Signals | undefined
-  /** Absent when the option `heapLimit` is off. */
+  /** What is dumped at V8's heap limit. Absent when the option `heapLimit` is off. */
   readonly atHeapLimit: AtHeapLimit | undefined
+  /** Where dumps are sent, in words. */
+  readonly sentTo: string | undefined
 }
 
 type Placed = Pick<StartFacts, 'thread' | 'isOnOwnThread' | 'ways'>
 
 /** Settings and readings of one rule. */
 export interface RuleStats {
-  /** Percent of one core for `cpu`, bytes for `memory`; of a named rule in the unit of its metric. */
+  /** Percent of one core for `cpu`, bytes for `memory`; for a rule of the option `rules`, in the unit of its metric. */
   readonly threshold: number
   readonly counter: number
   /** Number of readings since the start. */
   readonly readings: number
   /** The latest reading, in the unit of the threshold. Absent before the first. */
   readonly latest?: { readonly value: number; readonly atEpochMs: number }
-  /** Readings above the threshold in a row. */
+  /** Number of readings in a row above the threshold. */
   readonly breaches: number
   /** `left`: number of dumps that the budget still allowed at the latest reading. */
   readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number; readonly left: number }
 }
 
 export interface WatchStats {
-  /** Thread on which readings and decisions are made, in words. Absent until the watch has started. */
+  /** The thread that takes the readings and decides about dumps, as a phrase. Absent until the watch has started. */
   readonly thread?: string
-  /** Methods by which each kind can be dumped here, best first. Absent until the watch has started. */
+  /** For each kind of dump, the methods that can be used, best first. Absent until the watch has started. */
   readonly ways?: Readonly<Record<DumpKind, readonly string[]>>
-  /** Settings and readings by rule: `cpu` and `memory`, as far as they are watched, and the named rules. */
+  /** Settings and readings by name of the rule: `cpu` and `memory` if they are watched, and those of the option `rules`. */
   readonly rules: Readonly<Record<string, RuleStats | undefined>>
 }
 
 /**
  * Starts all parts of a monitor from its settings, and stops them in reverse order.
  *
- * @param isPreloaded - Started by preload, perhaps in a process that it is not meant for: no directory is tested.
+ * @param isPreloaded - Whether the monitor was started by preload, perhaps in a process that the user did not mean: then
+ * no dump directory is created or tested at start.
  * @throws Error when this process already watches `cpu` or `memory`, or when `engine: 'packages'` misses a package.
  * Then nothing has been started.
  */
@@ -118,8 +121,8 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   started.add(unclaim)
   const leakReadings = settings.memory.rule && chooseReadings(engines.leak, systemClock.monotonicMs)
 
-  // Caught before the start line is logged: an operator may send the signal right away, and uncaught it ends the
-  // process. Stopped late, for the same reason: a dump for which `stop()` waits can take minutes.
+  // The signal is caught before the start line is logged and until other parts have stopped, because an uncaught signal
+  // ends the process. An operator may send it right after the start line, or while `stop()` waits minutes for a dump.
   const signal = catchSignal(settings, voice)
   started.add(() => signal.stop())
 
@@ -137,6 +140,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
     isPreloaded,
     board: boardMemory,
   }
+  const sentTo = settings.onDump?.[DESTINATION]
   let inForce = settings
   let place: Placed | undefined
   let setPlaced!: (place: Placed) => void
@@ -159,6 +163,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
         signal: settings.signal,
         packages,
         leakPassedOver,
+        sentTo,
         atHeapLimit: heapLimit?.atLimit.inWords,
       }
       voice.info(startLine({ ...watchSettings, ...at, ...also }))
@@ -171,7 +176,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   let isStopping = false
   const dumpByHand: Monitoring['dumpByHand'] = async (kind, details, durationMs) => {
     if (!isStopping) return watch.request({ kind, rule: 'manual', details, durationMs })
-    // The watch itself accepts requests until its loops have ended, or, on a thread that starts late, even longer.
+    // Skipped here, because the watch itself accepts requests until it has stopped, which can take a while.
     voice.skip({ kind, rule: 'manual', reason: 'stopped', numbers: {} })
     return { skipped: 'stopped' }
   }
@@ -181,7 +186,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
 
   const unlikely = heapLimitFirst(settings, watchSettings, limits, heapLimit)
   let warnings: readonly string[] = []
-  /** Logs the warnings for these thresholds that were not true of the thresholds before. */
+  /** Logs the warnings about the given thresholds. Those that were already true of the earlier thresholds are not repeated. */
   const warn = (watched: Parameters<typeof startWarnings>[0], unlikely: string | undefined): void => {
     const before = warnings
     warnings = [...startWarnings(watched, limits), ...(unlikely === undefined ? [] : [unlikely])]
@@ -229,13 +234,14 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
       unlikely,
       signal: settings.signal,
       atHeapLimit: heapLimit?.atLimit,
+      sentTo,
     }),
     abandon() {
       isStopping = true
       stopLeaks()
       signal.stop()
       heapLimit?.disarm()
-      // Stopped before the other monitor starts its sampler: V8 has one profiler for all.
+      // Must stop before the other monitor starts its own: V8 has only one sampling heap profiler per thread.
       sampler.stop()
       unclaim()
       void started.stop()
@@ -248,7 +254,7 @@ function heapLimitParts({ logger, memory, signal, watchdog }: Settings, sampler:
   return { writesLine: logger !== false, sampler: ofSampling, signal, isThreadWanted: watchdog }
 }
 
-/** The warning for a memory threshold that the process will probably not exceed before V8's heap limit ends it. */
+/** Returns a warning if V8's heap limit will probably end the process before the memory threshold is exceeded. */
 function heapLimitFirst(
   settings: Settings,
   { memory }: Pick<WatchSettings, 'memory'>,
@@ -257,9 +263,9 @@ function heapLimitFirst(
 ): string | undefined {
   const threshold = memory.rule?.threshold
   if (threshold === undefined || !heapLimit) return undefined
-  // A share, such as the default without code, is meant for memory outside of the heap too; the heap has its own dump.
+  // A threshold such as '85%' also guards memory outside of the heap, and the heap limit has a dump of its own.
   if (settings.memory.rule?.threshold.unit === 'share' && heapLimit.atLimit.hasDump) return undefined
-  // A threshold above the memory that the process may use is reported by startWarnings.
+  // `startWarnings` already warns of a threshold above the memory that the process may use.
   if (threshold >= (limits.memoryLimitBytes ?? limits.totalMemoryBytes)) return undefined
   const { limitBytes, baseBytes } = heapLimit.toWatch
   return thresholdAboveHeapLimit('the memory threshold', threshold, limitBytes, baseBytes)
@@ -269,21 +275,24 @@ function kindsWatched(settings: Settings): DumpKind[] {
   return (['cpu', 'memory'] as const).filter((kind) => settings[kind].rule)
 }
 
-/** A memwatch package that did not load is left out. Whether the others load is only known with the first dump. */
+/**
+ * Returns the optional packages for the start line. memwatch is listed only if it could be loaded. The other packages are
+ * listed anyway, because only the first dump loads them.
+ */
 function usedPackages({ cpu, memory, leak }: Engines, leakReadings?: ChosenReadings): ResolvedPackage[] {
   const isLeakUsed = leakReadings?.readings.source === leak.package?.name
   const all = [cpu.package, memory.package, isLeakUsed ? leak.package : undefined]
   return all.filter((each) => each !== undefined)
 }
 
-/** Counts the time of garbage collections. @returns A function that stops the count. */
+/** Begins to measure the time of garbage collections, with the native helper. @returns A function that ends this. */
 function startGcTime(): () => void {
   const loaded = loadForkHelper()
   if (!('helper' in loaded) || loaded.helper.watchGc?.() !== true) return () => undefined
   return () => loaded.helper.unwatchGc?.()
 }
 
-/** The kernel's ids of threads, as far as the order in which Node starts threads shows their kinds. */
+/** Returns the kernel ids of the threads of V8 and of libuv's pool, as far as the order of their starts tells them apart. */
 function threadsNow(): WatchSettings['threads'] {
   const main = mainThreadId()
   const v8PoolSize = v8PoolSizeOf([...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(/\s+/)])
@@ -292,7 +301,7 @@ function threadsNow(): WatchSettings['threads'] {
   return { known }
 }
 
-/** A function cannot be sent to another thread. */
+/** Returns a rule without its function, because a function cannot be sent to the watchdog thread. */
 function withoutFunction(rule: RuleToRead): NamedRule {
   return { ...rule, read: undefined } as NamedRule
 }
@@ -323,12 +332,12 @@ function watchSettingsOf(
   }
 }
 
-/** The settings of both kinds with thresholds as numbers. */
+/** Returns the settings of CPU and memory with thresholds such as '80%' turned into percent of a core and bytes. */
 function numbersOf({ cpu, memory }: Pick<Settings, DumpKind>, limits: Limits): Pick<WatchSettings, DumpKind> {
   const memoryRule = withNumber(memory.rule, limits.memoryLimitBytes ?? limits.totalMemoryBytes)
   return {
     cpu: { ...cpu, rule: withNumber(cpu.rule, limits.cpus * 100) },
-    // A share of bytes has decimals, which would show in events and files.
+    // Rounded, because a share of the memory is rarely a whole number of bytes, and decimals would show in events and files.
     memory: { ...memory, rule: memoryRule && { ...memoryRule, threshold: Math.round(memoryRule.threshold) } },
   }
 }
@@ -340,14 +349,14 @@ function ruleStats(rule: RuleSettings | undefined, row: BoardRow): RuleStats | u
   return { threshold: rule.threshold, counter: rule.counter, ...read, budget }
 }
 
-/** @param whole - All CPU or memory that the process may use. */
+/** Returns a rule with its threshold as a number. @param whole - All CPU or memory that the process may use. */
 function withNumber(rule: RuleSettings<Threshold> | undefined, whole: number): RuleSettings | undefined {
   return rule && { ...rule, threshold: absoluteThreshold(rule.threshold, whole) }
 }
 
 /**
- * Starts the sampling heap profiler within the call, so that it covers the allocations of the application's start. The
- * watch, which restarts it when another user has stopped it, begins later, and reports if it could not be started.
+ * Starts the sampling heap profiler before the call returns, so that it covers the allocations of the application's start.
+ * Errors are ignored: the watch starts later, tries again, and reports a failure.
  */
 function startSamplingAtOnce(sampler: HeapSampler): void {
   try {
@@ -361,7 +370,7 @@ function loadOrders(): typeof carryOut {
   return require('../capture/main-thread/carry-out') as typeof carryOut
 }
 
-/** Starts the leak watch once the application has started, which need not wait for its code to be loaded. */
+/** Starts the leak watch a while after the application's start, which loading its code would delay. */
 function startLeaks(...parts: Parameters<typeof startLeaksNow>): () => void {
   let stop = (): void => undefined
   const timer = setTimeout(() => {
@@ -396,7 +405,7 @@ function startLeaksNow(
     wallClock: systemClock.epochMs,
     readHoldings() {
       if (!isSampling) return undefined
-      // The collection that this forces must not be mistaken for a blocked event loop.
+      // Reading the sampler forces a garbage collection, which must not be mistaken for a blocked event loop.
       const { sampled } = gate.duringOrder(() => readSites({}))
       return (
         sampled && { run: sampled.run, byPath: new Map(sampled.holdings.map((each) => [each.path, each])) }
@@ -404,13 +413,16 @@ function startLeaksNow(
     },
     onLeak: (leak) => voice.leak(leak),
     dump: (evidence) => watch.request({ kind: 'memory', rule: 'leak', ...evidence }),
-    // With `keep: 1` the second snapshot would replace the first.
+    // With `keep: 1` the second snapshot of a leak would replace the first.
     isPairWanted: leakPair && (keep === false || keep >= 2),
     onFailure: leakFailure(voice),
   })
 }
 
-/** A sampler that another user has stopped is started again: until it has samples to compare, a leak waits. */
+/**
+ * Creates the function with which the leak watch reads the sampling heap profiler. If other code has stopped the profiler,
+ * it is started again, and a leak can be confirmed only when there are new samples to compare.
+ */
 function siteReader(orders: () => carryOut.OrderTable, voice: Voice): carryOut.OrderTable['allocationSites'] {
   let isStopReported = false
   return () => {

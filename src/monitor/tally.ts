@@ -1,25 +1,25 @@
 import type { Dump, DumpKind, DumpRule, Skip, SkipReason } from '../dispatch/events'
 
-/** Numbers of events since the start. */
+/** Numbers of the monitor's events since the start. */
 export interface Counts {
   /** Number of dumps made, by kind. */
   readonly dumps: Readonly<Record<DumpKind, number>>
-  /** The same by what asked for them, as `rule` in the event; what has asked for none is absent. */
+  /** Number of dumps made, by kind and by `rule` of the event. A rule without dumps is absent. */
   readonly dumpsByRule: Readonly<Record<DumpKind, Readonly<Record<string, number>>>>
-  /** Dumps that were requested and not made, by reason; a reason that has not occurred is absent. */
+  /** Number of dumps that were requested and not made, by reason. A reason that has not occurred is absent. */
   readonly skips: Readonly<Partial<Record<SkipReason, number>>>
   readonly leaks: number
   readonly failures: number
 }
 
-/** Counts the events of a monitor. */
+/** Counts the events of a monitor since its start. */
 export class Tally {
   readonly #dumps = { cpu: new Map<DumpRule, number>(), memory: new Map<DumpRule, number>() }
   readonly #skips: Partial<Record<SkipReason, number>> = {}
   #leaks = 0
   #failures = 0
 
-  /** @param name - Name of the event. */
+  /** Counts an event. @param name - Name of the event, such as `dump`. */
   count(name: string, payload: unknown): void {
     if (name === 'dump') {
       const { kind, rule } = payload as Dump

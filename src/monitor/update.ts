@@ -5,28 +5,28 @@ import { DECLARED_OPTIONS, optionsOf } from './declared'
 import { readCpuThreshold, readMemoryThreshold, type Settings, type Threshold } from './options'
 import { changeRules, changesOf, refuseFixed } from './rules'
 
-/** Options of one kind that can be changed while the monitor runs. An absent one stays as it is. */
+/** Options of a rule that can be changed while the monitor runs. An option that is absent stays as it is. */
 export interface RuleUpdate {
-  /** As `threshold` in the options. */
+  /** New threshold, in the form that the option `threshold` of the rule has. */
   threshold?: number | string | undefined
-  /** As `counter` in the options. */
+  /** New number of readings in a row above the threshold that trigger a dump. */
   counter?: number | undefined
-  /** As `limiter` in the options. Tokens spent stay spent; the interval begins anew. */
+  /** New budget, in the form of the option `limiter`. Tokens that were spent stay spent; the interval begins anew. */
   limiter?: LimiterOption | undefined
 }
 
-/** Argument of `update()`: the kinds that are watched, each with its changes. */
+/** Argument of `update()`: the rules to change, each with its new options. */
 export interface Update {
   cpu?: (RuleUpdate & { duration?: number | undefined }) | undefined
   memory?: RuleUpdate | undefined
-  /** Rules by their names. A rule that is absent stays as it is. */
+  /** Changes to rules of the option `rules`, each with the name of its rule. A rule that is absent stays as it is. */
   rules?: readonly (RuleUpdate & { name: string })[] | undefined
 }
 
 const LIVE_OPTIONS = DECLARED_OPTIONS.filter(({ isLive }) => isLive)
 
 /**
- * Checks an update and applies it to the settings.
+ * Checks the argument of `update()` and returns the settings with its changes. The given settings stay as they are.
  *
  * @returns The settings after the update.
  * @throws TypeError for a wrong type, and for an option that does not exist or cannot be changed while the monitor

@@ -24,12 +24,12 @@ export interface MonitorEvents {
 
 const EVENTS = ['reading', 'dump', 'skip', 'leak', 'failure'] as const
 
-/** Number of lines that are held back at start, at most. */
+/** Largest number of log lines that are held back until the first event. Further lines are dropped. */
 const MAX_HELD = 20
 
 /**
- * Turns outcomes into events and log lines, and contains errors of the application's code: a listener that throws or
- * rejects becomes one `failure`, a failing logger is ignored.
+ * Turns the results of the monitor into events and log lines. Errors of the application's code do not get any further: a
+ * listener that throws or rejects becomes one `failure`, and a failing logger is ignored.
  */
 export class Voice implements Report {
   readonly #emitter: EventEmitter<MonitorEvents>
@@ -37,12 +37,12 @@ export class Voice implements Report {
   readonly #channels: Readonly<Record<keyof MonitorEvents, Channel>>
   readonly #hook: DumpHook<Dump> | undefined
   readonly tally = new Tally()
-  /** Log lines of the start that are held back. */
+  /** Log lines that are held back until the first event. `undefined`: lines are logged at once. */
   #held: [level: keyof Logger, line: string][] | undefined
 
   /**
-   * @param logger - `undefined`: a line per event to stderr.
-   * @param isHoldingBack - Whether the start line and warnings are logged only once an event follows.
+   * @param logger - `undefined`: a line per event is written to stderr. `false`: nothing is logged.
+   * @param isHoldingBack - Whether the start line and warnings are held back until the first event.
    */
   constructor(
     emitter: EventEmitter<MonitorEvents>,
@@ -70,12 +70,12 @@ export class Voice implements Report {
     this.#emit('reading', reading)
   }
 
-  /** Whether readings have a listener, of the event or of the diagnostics channel. */
+  /** Whether the event `'reading'`, or its diagnostics channel, has a listener. */
   wantsReadings(): boolean {
     return this.#emitter.listenerCount('reading') > 0 || this.#channels.reading.hasSubscribers
   }
 
-  /** The monitor has started. */
+  /** Called when the monitor has started. Starts an `onDump` function of this package, such as one made by `uploadTo()`. */
   beginHook(directories: readonly string[]): void {
     const report = {
       info: (line: string) => this.info(line),
@@ -88,12 +88,12 @@ export class Voice implements Report {
     this.#hook?.end()
   }
 
-  /** Resolves when the calls of `onDump` have ended. */
+  /** Resolves when all calls of `onDump` have settled or are past their deadline. */
   hooksSettled(): Promise<void> {
     return this.#hook?.settled() ?? Promise.resolve()
   }
 
-  /** A dump that is skipped because monitor or process end is no problem, and releases no held lines. */
+  /** Reports a skipped dump. If it was skipped because monitor or process end, this is no problem and releases no held lines. */
   skip(skip: Skip): void {
     if (skip.reason !== 'stopped') this.#release()
     this.#say(skip.reason === 'stopped' ? 'info' : 'warn', lines.skip(ownOnly(skip)))
@@ -128,7 +128,7 @@ export class Voice implements Report {
     callListeners(this.#emitter, name, payload, (error) => this.#listenerFailed(name, error))
   }
 
-  /** The failure of a `failure` listener is only logged: as an event it would call that listener again without end. */
+  /** Reports a failed listener. If it listens for `failure`, this is only logged: an event would call it again without end. */
   #listenerFailed(name: keyof MonitorEvents, error: unknown): void {
     const message = `a listener of '${name}': ${messageOf(error)}`
     if (name === 'failure') this.#say('error', lines.failure({ stage: 'listener', message }))
@@ -147,7 +147,7 @@ export class Voice implements Report {
   }
 }
 
-/** Diagnostics channels such as `cpu-memory-monitor:dump`, for tools that have no access to the monitor object. */
+/** Returns the diagnostics channels, such as `cpu-memory-monitor:dump`, for tools without access to the monitor object. */
 function openChannels(): Readonly<Record<keyof MonitorEvents, Channel>> {
   const { channel } = require('node:diagnostics_channel') as typeof diagnosticsChannel
   const channels = EVENTS.map((name) => [name, channel(`cpu-memory-monitor:${name}`)] as const)

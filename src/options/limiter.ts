@@ -24,14 +24,14 @@ const INTERVALS_MS: Readonly<Record<IntervalName, number>> = {
   day: 86_400_000,
 }
 
-/** Reads the option `limiter`, of a kind of dump of the monitor or of a cluster. */
+/** Checks an option `limiter` and returns the budget that it sets. */
 export function readLimiter(value: unknown = DEFAULT_LIMITER, name: string): Budget {
   const names = Object.keys(INTERVALS_MS)
   if (!Array.isArray(value)) {
     throw typeError(name, "an array [n, interval] such as [3, 'hour']", value)
   }
   if (value.length !== 2) {
-    throw rangeError(name, "an array of two, [n, interval], such as [3, 'hour']", value)
+    throw rangeError(name, "an array of two values [n, interval] such as [3, 'hour']", value)
   }
   const [tokens, interval] = value as [unknown, unknown]
   return {
@@ -56,7 +56,7 @@ function readInterval(value: unknown, name: string, names: readonly string[]): n
   return value
 }
 
-/** Reads the option `keep`: the number of dumps to keep, or `false` to keep all. */
+/** Checks the option `keep` and returns it: the number of dumps to keep, or `false` to keep all. */
 export function readKeep(value: unknown, name: string): number | false {
   if (value === false) return false
   return readWhole(value, name, 0, DEFAULT_KEEP)

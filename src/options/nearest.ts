@@ -1,7 +1,7 @@
-/** Share of changed characters up to which a name passes for a typo of another. */
+/** Largest share of a known name's characters that may differ for another name to count as a typo of it: 20 %. */
 const MOST_CHANGED = 0.2
 
-/** Finds the name that was probably meant. @returns `undefined` when none is similar. */
+/** Finds the known name that is most similar to a misspelt one. @returns `undefined` when none is similar. */
 export function nearestOf(name: string, known: readonly string[]): string | undefined {
   const ranked = known
     .map((candidate) => ({ candidate, changes: changesBetween(name, candidate) }))
@@ -10,7 +10,7 @@ export function nearestOf(name: string, known: readonly string[]): string | unde
   return best && best.changes <= MOST_CHANGED * best.candidate.length ? best.candidate : undefined
 }
 
-/** Levenshtein distance: characters to insert, delete or replace. */
+/** Returns the Levenshtein distance: the number of characters to insert, delete or replace. */
 function changesBetween(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, at) => at)
   for (const [at, letter] of [...one].entries()) {

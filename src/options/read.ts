@@ -5,9 +5,9 @@ import { parseSize } from '../base/size'
 import { MAX_TIMER_MS } from '../base/time'
 import type { Logger } from '../report/listeners'
 
-// Readers of option values. Each checks one value and returns it, or its default when it is absent. Each throws a
-// TypeError for a wrong type and a RangeError for a wrong value, which name the option, what was expected, and what was
-// received: a value of the wrong type by its type alone, because a text or an object in the wrong place may hold a secret.
+// Functions that check the value of one option and return it, or its default when it is absent. They throw a TypeError for
+// a wrong type and a RangeError for a wrong value. The message names the option, the expected and the received value. Of a
+// value with a wrong type only the type is shown, because the value may be a secret.
 
 /**
  * Signals that the monitor cannot listen for: SIGKILL and SIGSTOP cannot be caught, V8's profiler uses SIGPROF, Node's
@@ -26,7 +26,7 @@ export const RESERVED_SIGNALS = new Set([
   'SIGTRAP',
 ])
 
-/** Names that are shown: shorter than a key of AWS, and without the characters of a URL. */
+/** Matches unknown option names that may be shown. Others may be secrets: AWS keys are longer, URLs have other characters. */
 const NAME_OF_OPTION = /^[\w-]{1,32}$/
 
 export function readObject(value: unknown, name: string, keys: readonly string[]): Record<string, unknown> {
@@ -35,10 +35,10 @@ export function readObject(value: unknown, name: string, keys: readonly string[]
   }
   for (const key of Object.keys(value)) {
     if (!keys.includes(key)) {
-      // Any other text may be the value of an option, in the place of its name.
+      // The user may have put the value of an option in the place of its name.
       const unknown = NAME_OF_OPTION.test(key)
         ? `${name}.${key}`
-        : `${name}: a name that may be a secret, and is not shown,`
+        : `${name}: a key that is not shown, because it may be a secret,`
       throw new TypeError(`${unknown} is not an option; ${name} takes ${keys.join(', ')}`)
     }
   }
@@ -61,7 +61,7 @@ export function readWhole(value: unknown, name: string, least: number, otherwise
   return value
 }
 
-/** Reads a share such as `'85%'`, above 0 and up to 100. @returns The percentage. */
+/** Parses a percentage such as `'85%'`, above 0 and up to 100. @returns The number before the `%`. */
 export function readShare(text: string, name: string, expected: string): number {
   const percent = /^\s*(\d+(?:\.\d+)?)\s*%\s*$/.exec(text)?.[1]
   if (percent === undefined || Number(percent) <= 0 || Number(percent) > 100)
@@ -74,10 +74,10 @@ export function atLeastZero(value: number, name: string, expected: string): numb
   return value
 }
 
-/** Instead of a working directory that was removed: a path at which nothing can ever be created, and which shows the reason. */
+/** Used in place of a working directory that was removed. Nothing can be created at this path, and its name shows the reason. */
 const REMOVED_DIRECTORY = '/dev/null/working-directory-removed'
 
-/** @param otherwise - The default; without it the working directory. */
+/** Checks an option that is a path. @param otherwise - Returns the default. @default the working directory */
 export function readDirectory(value: unknown, name: string, otherwise = () => absolute('.')): string {
   if (value === undefined) return otherwise()
   const expected = 'a path, not empty'
@@ -86,7 +86,7 @@ export function readDirectory(value: unknown, name: string, otherwise = () => ab
   return absolute(value)
 }
 
-/** Bytes, at least 0, as a number or as a size such as `'500mb'`. */
+/** Checks a number of bytes, at least 0, or parses a size such as `'500mb'`. @returns The number of bytes. */
 export function readSize(value: unknown, name: string, expected: string): number {
   if (typeof value === 'number') return atLeastZero(value, name, expected)
   if (typeof value !== 'string') throw typeError(name, expected, value)
@@ -95,7 +95,7 @@ export function readSize(value: unknown, name: string, expected: string): number
   return sizeBytes
 }
 
-/** The working directory may have been removed: that fails dumps, as any directory does that cannot be used, and not the start. */
+/** Returns an absolute path. If the working directory was removed, dumps to that path fail, but the start does not. */
 function absolute(path: string): string {
   try {
     return resolve(path)
@@ -138,18 +138,18 @@ export function rangeError(name: string, expected: string, received: unknown): R
   return new RangeError(`${name} must be ${expected}; received ${describe(received)}`)
 }
 
-/** Characters of a text that are shown. */
+/** Number of characters of a received string that an error message shows. */
 const MOST_SHOWN = 80
-/** A URL, or a part of one with a user and a password. */
+/** Matches a URL, and a part of a URL that may hold a user name and a password. */
 const MAY_HOLD_A_SECRET = /@|:\/\//
 
-/** Describes a value of the right type for an error message. */
+/** Describes a received value for an error message. A string is shown unless it may hold a secret. */
 export function describe(value: unknown): string {
   if (typeof value !== 'string' || MAY_HOLD_A_SECRET.test(value)) return kindOf(value)
   return inspect(value.length > MOST_SHOWN ? `${value.slice(0, MOST_SHOWN)}…` : value)
 }
 
-/** Describes a value that may be a secret: by its type, unless the type leaves no room for one. Never throws. */
+/** Describes a value that may be a secret by its type. Numbers and booleans hold no secret and are shown. Never throws. */
 export function kindOf(value: unknown): string {
   if (typeof value === 'string') return 'a text, which is not shown'
   if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`
@@ -157,7 +157,7 @@ export function kindOf(value: unknown): string {
   return isArray(value) ? 'an array' : 'an object'
 }
 
-/** A proxy that was revoked throws. */
+/** Like `Array.isArray`, but `false` for a revoked proxy, for which that function throws. */
 function isArray(value: object): boolean {
   try {
     return Array.isArray(value)

@@ -69,9 +69,13 @@ function showsOwner({ kind }: Part, worker: number | undefined, owner: Owner): b
   }
 }
 
-/** Opens a file to report on. If that fails, the error's message begins with the file's path. */
-export function open(path: string): Input {
-  return naming(path, () => openInput(path))
+/**
+ * Opens a file to report on. If that fails, the error's message begins with the file's path.
+ *
+ * @param owner - A symbolic link, and a file of another user than this one, are refused.
+ */
+export function open(path: string, owner?: number): Input {
+  return naming(path, () => openInput(path, owner))
 }
 
 /** Runs `read`. If it throws, the error that is passed on begins with the file's path. */

@@ -1,8 +1,8 @@
 // Parses the names of the monitor's files, and the `.json` description beside each. No other file of the reader does so.
-import { lstatSync, statSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { basename } from 'node:path'
 import { OWN_RULES, parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
-import type { MemoryUse, ThreadKind, ThreadUse } from '../makeup/makeup'
+import type { MemoryUse, ThreadKind, ThreadUse, UnreadWorker } from '../makeup/makeup'
 import { cpuOwner, cpuSentence, type MemoryPart, memoryParts } from '../makeup/sentence'
 import { readRegular } from './input'
 import type { JsonObject } from './json'
@@ -85,9 +85,8 @@ export function descriptionsOf(path: string): readonly string[] {
   return [path.replace(/\.gz$/, '') + SIDECAR_SUFFIX, path + SIDECAR_SUFFIX]
 }
 
-/** Returns a note for the report if the description beside an artefact is a symbolic link or belongs to another user. */
-export function foreignDescription(path: string): readonly string[] {
-  const owner = statSync(path, { throwIfNoEntry: false })?.uid
+/** Returns a note for the report if the description beside an artefact is a symbolic link or belongs to another user than `owner`. */
+export function foreignDescription(path: string, owner: number): readonly string[] {
   const isForeign = descriptionsOf(path).some((candidate) => {
     const stats = lstatSync(candidate, { throwIfNoEntry: false })
     return stats !== undefined && (stats.isSymbolicLink() || stats.uid !== owner)
@@ -99,11 +98,12 @@ export function foreignDescription(path: string): readonly string[] {
 /**
  * Reads the `.json` description beside an artefact. `undefined` if the monitor wrote none, or if its owner is not the artefact's.
  * Never throws.
+ *
+ * @param owner - Id of the user that owned the artefact when it was read or listed. By now another file may have its name.
  */
-export function readCircumstances(path: string): Circumstances | undefined {
+export function readCircumstances(path: string, owner: number): Circumstances | undefined {
   for (const candidate of descriptionsOf(path)) {
     try {
-      const owner = statSync(path).uid
       const found = circumstancesOf(parse(readRegular(candidate, MAX_SIDECAR_BYTES, owner)))
       if (found !== undefined) return found
     } catch {
@@ -248,14 +248,15 @@ function largestFirst(parts: readonly MemoryPart[]): MemoryPart[] {
 
 function memoryUseOf({ memory }: JsonObject): MemoryUse | undefined {
   if (!isObject(memory)) return undefined
-  const workers = Array.isArray(memory['workers']) ? (memory['workers'] as unknown[]).filter(isObject) : []
+  const workers = objectsIn(memory['workers'])
+  const unread = objectsIn(memory['unread'])
   const bytes = (key: string): number => numberOr(memory[key], 0)
   return {
     rss: bytes('rss'),
     rest: bytes('rest'),
+    unread: unread.slice(0, MOST_ROWS).map(identityOf),
     workers: workers.slice(0, MOST_ROWS).map((worker) => ({
-      id: numberOr(worker['id'], 0),
-      name: shortText(textOr(worker['name'], '')),
+      ...identityOf(worker),
       heapUsed: numberOr(worker['heapUsed'], 0),
       heapTotal: numberOr(worker['heapTotal'], 0),
       external: numberOr(worker['external'], 0),
@@ -268,6 +269,14 @@ function memoryUseOf({ memory }: JsonObject): MemoryUse | undefined {
       restAtStart: finite(memory['restAtStart']),
     }),
   }
+}
+
+function objectsIn(value: unknown): JsonObject[] {
+  return Array.isArray(value) ? (value as unknown[]).filter(isObject) : []
+}
+
+function identityOf(worker: JsonObject): UnreadWorker {
+  return { id: numberOr(worker['id'], 0), name: shortText(textOr(worker['name'], '')) }
 }
 
 /** The thread with most of the CPU time, or the owner of most of the memory; `undefined` if the description has no figures. */

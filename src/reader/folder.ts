@@ -13,7 +13,7 @@ export interface Incident {
    */
   readonly files: readonly string[]
   readonly sizeBytes: number
-  /** Ids of the users that own the files. Any user who may write in the directory can leave files there that look like dumps. */
+  /** Id of the user that owns each of the files. Any user who may write in the directory can leave files there that look like dumps. */
   readonly owners: readonly number[]
   readonly atMs: number
   readonly kind: 'cpu' | 'memory'
@@ -27,18 +27,21 @@ const READ_MS = 10_000
 
 /** Lists the dumps in a directory, the newest first. Does not follow symbolic links. */
 export function readFolder(directory: string): Incident[] {
-  const groups = new Map<string, string[]>()
+  const groups = new Map<string, FoundFile[]>()
   for (const name of readdirSync(directory).sort()) {
     const path = join(directory, name)
-    if (!EXTENSION.test(name) || statOf(path)?.isFile() !== true) continue
+    const stats = EXTENSION.test(name) ? statOf(path) : undefined
+    if (stats?.isFile() !== true) continue
+    const { uid, size: sizeBytes, mtimeMs } = stats
+    const file = { path, uid, sizeBytes, mtimeMs }
     const key = readName(name)?.incident ?? name
     const group = groups.get(key)
-    if (group) group.push(path)
-    else groups.set(key, [path])
+    if (group) group.push(file)
+    else groups.set(key, [file])
   }
   const endMs = performance.now() + READ_MS
   return [...groups.values()]
-    .map((paths) => incidentOf(paths, endMs))
+    .map((files) => incidentOf(files, endMs))
     .sort((one, other) => other.atMs - one.atMs)
 }
 
@@ -68,16 +71,25 @@ export function haveSeveralOwners(incidents: readonly Incident[]): boolean {
 }
 
 /** The owners of a dump's files in words: `user 1000`, `users 0 and 1000`. */
-export function ownersInWords({ owners }: Incident): string {
+export function ownersInWords(incident: Incident): string {
+  const owners = [...new Set(incident.owners)]
   return `${owners.length > 1 ? 'users' : 'user'} ${owners.join(' and ')}`
 }
 
-function incidentOf(paths: readonly string[], endMs: number): Incident {
-  const isRead = (): boolean => paths.length > 1 && performance.now() < endMs
+/** A file of the directory as it was listed. */
+interface FoundFile {
+  readonly path: string
+  readonly uid: number
+  readonly sizeBytes: number
+  readonly mtimeMs: number
+}
+
+function incidentOf(listed: readonly FoundFile[], endMs: number): Incident {
+  const isRead = (): boolean => listed.length > 1 && performance.now() < endMs
   // Keeps only two values of each description, because a directory can have a hundred thousand descriptions.
-  const found = paths.map((path) => {
-    const circumstances = isRead() ? readCircumstances(path) : undefined
-    return { path, isOfAnother: isOfAnother(circumstances), busyMs: circumstances?.busyMs ?? 0 }
+  const found = listed.map((file) => {
+    const circumstances = isRead() ? readCircumstances(file.path, file.uid) : undefined
+    return { ...file, isOfAnother: isOfAnother(circumstances), busyMs: circumstances?.busyMs ?? 0 }
   })
   const sorted = found.sort(
     (one, other) =>
@@ -88,13 +100,12 @@ function incidentOf(paths: readonly string[], endMs: number): Incident {
   const files = sorted.map(({ path }) => path)
   const [main = ''] = files
   const name = readName(main)
-  const stats = files.flatMap((file) => statOf(file) ?? [])
   return {
     files,
-    sizeBytes: stats.reduce((sum, { size }) => sum + size, 0),
-    owners: [...new Set(stats.map(({ uid }) => uid))],
+    sizeBytes: sorted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    owners: sorted.map(({ uid }) => uid),
     // The time in a file name, or of a file system with 64-bit times, can be later than any Date.
-    atMs: Math.min(LATEST_MS, name?.startedAtMs ?? Math.max(0, ...stats.map(({ mtimeMs }) => mtimeMs))),
+    atMs: Math.min(LATEST_MS, name?.startedAtMs ?? Math.max(0, ...sorted.map(({ mtimeMs }) => mtimeMs))),
     kind: name?.kind ?? (/\.cpuprofile/.test(main) ? 'cpu' : 'memory'),
     ...(name && { rule: name.rule }),
   }

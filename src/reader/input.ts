@@ -46,15 +46,24 @@ export interface Input {
   /** Size of the content, bytes; for a gzip file, the size that its last bytes state. */
   readonly sizeBytes: number
   readonly kind: 'profile' | 'snapshot'
+  readonly id: FileId
+}
+
+/** What tells one file from another that has taken its name since, and whose it is. */
+export interface FileId {
+  readonly dev: number
+  readonly ino: number
+  readonly uid: number
 }
 
 /**
  * Recognises the kind of a file by its content; its name does not matter.
  *
+ * @param owner - As for {@link openRegular}.
  * @throws UnreadableError if the file is not a regular file, or neither JSON nor gzip.
  */
-export function openInput(path: string): Input {
-  const file = openRegular(path)
+export function openInput(path: string, owner?: number): Input {
+  const file = openRegular(path, owner)
   try {
     return inspect(path, file)
   } finally {
@@ -63,7 +72,7 @@ export function openInput(path: string): Input {
 }
 
 /** Recognises the kind of a file that is open already, by its content. */
-export function inspect(path: string, { fd, sizeBytes: fileBytes }: RegularFile): Input {
+export function inspect(path: string, { fd, sizeBytes: fileBytes, id }: RegularFile): Input {
   const head = readAt(fd, 0, HEAD_BYTES)
   const isCompressed = head[0] === 0x1f && head[1] === 0x8b
   const start = (isCompressed ? headOf(head) : head).toString('latin1').trimStart()
@@ -77,6 +86,7 @@ export function inspect(path: string, { fd, sizeBytes: fileBytes }: RegularFile)
     isCompressed,
     sizeBytes,
     kind: /^\{\s*"snapshot"\s*:/.test(start) ? 'snapshot' : 'profile',
+    id,
   }
 }
 
@@ -85,16 +95,17 @@ export function inspect(path: string, { fd, sizeBytes: fileBytes }: RegularFile)
  *
  * @param maxBytes - Largest content that is read, checked again after decompression: a gzip file may hold more than it states.
  */
-export function readProfile({ path, isCompressed, sizeBytes }: Input, maxBytes = MAX_PROFILE_BYTES): unknown {
+export function readProfile(input: Input, maxBytes = MAX_PROFILE_BYTES): unknown {
+  const { isCompressed, sizeBytes } = input
   if (sizeBytes > maxBytes) throw new UnreadableError(tooLarge(maxBytes, sizeBytes))
-  const content = readRegular(path, maxBytes)
+  const content = readAndClose(openAgain(input), maxBytes)
   const json = isCompressed ? gunzip(content, maxBytes) : content
   return parseWithin(json, maxBytes)
 }
 
 /** Streams the content of a snapshot file, decompressed. */
-export function streamOf({ path, isCompressed }: Pick<Input, 'path' | 'isCompressed'>): Readable {
-  return contentOf(createReadStream(path, { fd: openRegular(path).fd, ...CHUNKS }), isCompressed)
+export function streamOf(input: Pick<Input, 'path' | 'isCompressed' | 'id'>): Readable {
+  return contentOf(createReadStream(input.path, { fd: openAgain(input).fd, ...CHUNKS }), input.isCompressed)
 }
 
 /** Streams the content of a file that is open already, decompressed. The descriptor stays open. */
@@ -186,6 +197,7 @@ function readAt(fd: number, position: number, length: number): Buffer {
 export interface RegularFile {
   readonly fd: number
   readonly sizeBytes: number
+  readonly id: FileId
 }
 
 /**
@@ -203,11 +215,20 @@ export function openRegular(path: string, owner?: number): RegularFile {
   try {
     const stats = fstatSync(fd)
     if (owner !== undefined && stats.uid !== owner) throw new UnreadableError('belongs to another user')
-    return { fd, sizeBytes: sizeOf(stats) }
+    const { dev, ino, uid } = stats
+    return { fd, sizeBytes: sizeOf(stats), id: { dev, ino, uid } }
   } catch (error) {
     closeSync(fd)
     throw error
   }
+}
+
+/** Opens the file of an input once more. Whoever may write in its directory can have given the name to another file since. */
+function openAgain({ path, id }: Pick<Input, 'path' | 'id'>): RegularFile {
+  const file = openRegular(path)
+  if (file.id.dev === id.dev && file.id.ino === id.ino && file.id.uid === id.uid) return file
+  closeSync(file.fd)
+  throw new UnreadableError('was replaced by another file while it was read')
 }
 
 /**
@@ -216,7 +237,10 @@ export function openRegular(path: string, owner?: number): RegularFile {
  * @throws Like {@link openRegular}, and UnreadableError if the file has more than `maxBytes`.
  */
 export function readRegular(path: string, maxBytes: number, owner?: number): Buffer {
-  const { fd, sizeBytes } = openRegular(path, owner)
+  return readAndClose(openRegular(path, owner), maxBytes)
+}
+
+function readAndClose({ fd, sizeBytes }: RegularFile, maxBytes: number): Buffer {
   try {
     if (sizeBytes > maxBytes) throw new UnreadableError(`is too large: ${formatBytes(sizeBytes)}`)
     const content = Buffer.allocUnsafe(sizeBytes)

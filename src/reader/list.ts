@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import { answerOf, named, ofThread, open, readProfilePart } from './answer'
-import { readCircumstances, readName } from './artefact'
+import { foreignDescription, readCircumstances, readName } from './artefact'
 import type { Incident } from './folder'
 import { haveSeveralOwners, ownersInWords, readFolder } from './folder'
 import { UnreadableError } from './json'
@@ -22,6 +22,8 @@ export interface Listed {
   readonly sizeBytes: number
   /** What used the CPU time or the memory, from the description or from a profile; snapshots are not read for the list. */
   readonly verdict: string
+  /** What was not read for the verdict, and why. Absent where there is nothing of it. */
+  readonly notes?: readonly string[]
 }
 
 /**
@@ -46,6 +48,7 @@ export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs 
     verdict:
       (isMixed ? `Of ${ownersInWords(incident)}: ` : '') +
       (performance.now() < endMs ? quickVerdict(incident) : nameOnly(incident)),
+    ...notesOn(incident, endMs),
   }))
 }
 
@@ -57,16 +60,16 @@ export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs 
 export function writeList(listed: readonly Listed[], hints: readonly string[] = []): string {
   const after = hints.map((hint) => `${printable(hint)}\n`).join('')
   if (listed.length === 0) return `No .cpuprofile, .heapprofile or .heapsnapshot file.\n${after}`
-  const rows = listed.map(({ at, kind, rule, sizeBytes, files, verdict }) => ({
+  const rows = listed.map(({ at, kind, rule, sizeBytes, files, verdict, notes = [] }) => ({
     cells: [at.slice(0, 19).replace('T', ' '), kind, rule ?? '-', formatBytes(sizeBytes), files[0] ?? ''],
-    verdict,
+    below: [verdict, ...notes],
   }))
   const widths = [0, 1, 2, 3, 4].map((column) =>
     rows.reduce((width, { cells }) => Math.max(width, cells[column]?.length ?? 0), 0),
   )
-  const lines = rows.map(({ cells, verdict }) => {
+  const lines = rows.map(({ cells, below }) => {
     const line = cells.map((cell, column) => printable(cell).padEnd(widths[column] ?? 0)).join('  ')
-    return `${line.trimEnd()}\n    ${printable(verdict)}\n`
+    return [line.trimEnd(), ...below.map((text) => `    ${printable(text)}`), ''].join('\n')
   })
   return lines.join('') + after
 }
@@ -80,16 +83,16 @@ function read(directory: string): Incident[] {
 }
 
 /** The verdict on a dump from the profile of the thread at fault. A snapshot is not read: that takes too long for a list. */
-function quickVerdict({ files }: Incident): string {
+function quickVerdict({ files, owners }: Incident): string {
   const [main = ''] = files
-  const circumstances = readCircumstances(main)
+  const circumstances = owners[0] === undefined ? undefined : readCircumstances(main, owners[0])
   const worker = readName(main)?.worker
   const profile = files.find((file) => !/\.heapsnapshot/.test(file) && readName(file)?.worker === worker)
   const thread = circumstances?.thread === undefined ? '' : `${circumstances.thread}: `
   const owner = circumstances?.owner === undefined ? thread : `${circumstances.owner.sentence} `
   if (profile === undefined) return `${owner}Read it with: report ${basename(main)}`
   try {
-    const input = open(profile)
+    const input = open(profile, owners[files.indexOf(profile)])
     if (input.sizeBytes > MAX_READ_BYTES)
       return `${owner}The profile is too large for this list; read it with: report ${basename(main)}`
     const part = ofThread(readProfilePart(input, NO_SOURCE_MAPS, MAX_READ_BYTES), circumstances)
@@ -98,6 +101,11 @@ function quickVerdict({ files }: Incident): string {
     const { message } = error instanceof UnreadableError ? error : named(profile, error)
     return `Unreadable: ${basename(profile)} ${message.replace(`${profile} `, '')}`
   }
+}
+
+function notesOn({ files }: Incident, endMs: number): Pick<Listed, 'notes'> {
+  const notes = performance.now() < endMs ? files.flatMap(foreignDescription) : []
+  return notes.length === 0 ? {} : { notes }
 }
 
 function nameOnly({ files: [main = ''] }: Incident): string {

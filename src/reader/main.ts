@@ -69,7 +69,19 @@ async function writeExamination({ isJson }: DoctorOptions): Promise<void> {
   const { asText, examine } = require('../doctor/index') as typeof doctor
   listenToSignals()
   const examination = await examine(process.env)
-  print(isJson ? `${printableJson(examination)}\n` : asText(examination.findings))
+  print(isJson ? `${printableJson(examination)}\n` : asText(examination.findings.map(printableFinding)))
+}
+
+type Finding = Parameters<typeof doctor.asText>[0][number]
+
+/** A finding names directories, whose names can have control characters. */
+function printableFinding({ subject, text, advice, ...finding }: Finding): Finding {
+  return {
+    ...finding,
+    subject: printable(subject),
+    text: printable(text),
+    ...(advice !== undefined && { advice: printable(advice) }),
+  }
 }
 
 async function writeReport(options: ReportOptions): Promise<void> {

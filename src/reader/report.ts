@@ -18,11 +18,15 @@ import { formatBytes } from './units'
 /** A report has a line for at most this many dumps that cannot be read, and for at most this many other dumps. */
 const MOST_FAILURES = 3
 const MOST_OTHERS = 1000
+/** When incidents that could not be read have taken this time, no further one is read, ms. */
+const READ_MS = 60_000
 
 export interface ReportRequest {
   readonly paths: readonly string[]
   readonly sourceMaps?: string
   readonly onProgress: (text: string) => void
+  /** Time after which no further dump is opened if none could be read, ms. @default 60 s */
+  readonly readMs?: number
   /** Starts the analysis of snapshots, and cancels it if the user ends the command. */
   readonly runAnalysis: (start: () => Analysis) => Analysis['result']
 }
@@ -45,7 +49,7 @@ export async function createReport(request: ReportRequest): Promise<Report> {
   const { parts, answers, notes } = await partsOf(inputs, request)
   // The verdict of a comparison is about what changed between the two files, not about what is largest in the later one.
   const verdict = second === undefined ? answers[0] : parts[0]?.verdict
-  return compose(second ?? first, verdict, parts, [], notes)
+  return compose(second ?? first, inputs.at(-1)?.id.uid, verdict, parts, [], notes)
 }
 
 /** Puts the earlier of two files first, if the names of both contain their time. */
@@ -55,7 +59,11 @@ function inOrder(paths: readonly string[]): readonly string[] {
 }
 
 /** Reports the newest dump that can be read. Users who may write in the directory can leave files there that look newer. */
-async function reportFolder(directory: string, request: ReportRequest): Promise<Report> {
+async function reportFolder(
+  directory: string,
+  request: ReportRequest,
+  { readMs = READ_MS } = request,
+): Promise<Report> {
   const incidents = incidentsIn(directory)
   const notes: string[] = unfinishedHints(directory)
   if (incidents.length === 0) {
@@ -63,7 +71,10 @@ async function reportFolder(directory: string, request: ReportRequest): Promise<
     throw new UnreadableError([nothing, ...notes].join('; '))
   }
   let failure: unknown
+  const endMs = performance.now() + readMs
   for (const [index, incident] of incidents.entries()) {
+    if (failure !== undefined && performance.now() >= endMs)
+      throw new UnreadableError(tookTooLong(index, failure))
     try {
       return await reportIncident(directory, incident, incidents, notes, request)
     } catch (error) {
@@ -74,6 +85,10 @@ async function reportFolder(directory: string, request: ReportRequest): Promise<
     }
   }
   throw failure
+}
+
+function tookTooLong(count: number, failure: unknown): string {
+  return `the newest ${count} dumps cannot be read, and trying took long: list them all with ls, and report one of its files (${reasonOf(failure)})`
 }
 
 /** Reports one dump. @throws Error of the first file, if none of its files can be read. */
@@ -92,9 +107,9 @@ async function reportIncident(
   const failures: Error[] = []
   const [first = directory] = newest.files
   const answers: { readonly isOfFirst: boolean; readonly verdict: Verdict }[] = []
-  for (const file of newest.files) {
+  for (const [index, file] of newest.files.entries()) {
     try {
-      const read = await partsOf([open(file)], request)
+      const read = await partsOf([open(file, newest.owners[index])], request)
       const isOfFirst = readName(file)?.worker === readName(first)?.worker
       answers.push(...read.answers.map((verdict) => ({ isOfFirst, verdict })))
       parts.push(...read.parts)
@@ -109,7 +124,7 @@ async function reportIncident(
   // The verdict comes from the thread at fault, even if the file of another thread has a clearer one.
   const ofFirst = answers.filter(({ isOfFirst }) => isOfFirst)
   const { verdict } = ofFirst.find((answer) => answer.verdict.found) ?? ofFirst[0] ?? answers[0] ?? {}
-  return compose(first, verdict, parts, linesOf(others), notes)
+  return compose(first, newest.owners[0], verdict, parts, linesOf(others), notes)
 }
 
 function incidentsIn(directory: string): Incident[] {
@@ -130,7 +145,8 @@ interface Parts {
 /** Reads the parts of a report on one file, or on two files that are compared. */
 async function partsOf(inputs: readonly Input[], request: ReportRequest): Promise<Parts> {
   const read = await readParts(inputs, request)
-  const circumstances = readCircumstances(inputs.at(-1)?.path ?? '')
+  const last = inputs.at(-1)
+  const circumstances = last && readCircumstances(last.path, last.id.uid)
   const parts = read.parts.map((part) => ofThread(part, circumstances))
   return { parts, answers: parts.map((part) => answerOf(part, circumstances)), notes: read.notes }
 }
@@ -170,21 +186,24 @@ function readNamed(input: Input, locator: Locator): Part {
   }
 }
 
+/** @param owner - User to whom the file belongs that the report is about. */
 function compose(
   path: string,
+  owner: number | undefined,
   verdict: Verdict = { found: false, sentence: 'There is nothing to report.' },
   parts: readonly Part[],
   others: readonly string[],
   notes: readonly string[],
 ): Report {
-  const circumstances = readCircumstances(path)
+  const circumstances = owner === undefined ? undefined : readCircumstances(path, owner)
+  const foreign = owner === undefined ? [] : foreignDescription(path, owner)
   return {
     verdict,
     title: basename(path),
     ...(circumstances && { circumstances }),
     parts,
     others,
-    notes: [...notes, ...foreignDescription(path)],
+    notes: [...notes, ...foreign],
   }
 }
 

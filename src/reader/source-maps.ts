@@ -11,6 +11,7 @@ import { parseWithin, readRegular } from './input'
 import { isObject, textOr } from './json'
 import type { Place } from './model'
 import { pathOf } from './place'
+import { formatBytes } from './units'
 
 /** Maps places in compiled code to the sources that it was compiled from. */
 export interface Locator {
@@ -26,6 +27,8 @@ export const NO_SOURCE_MAPS: Locator = { learn: () => undefined, locate: (place)
 
 /** Maximum size of a source map, code file or source file, bytes. Larger files are not read. */
 const MAX_BYTES = 64 * 1024 * 1024
+/** Bytes of all code, maps and sources that are read for one report: a profile of a few KB can name a thousand large files. */
+const MOST_BYTES = 256 * 1024 * 1024
 /**
  * Maximum number of characters of all source paths in the source maps of a report: the library keeps all these paths in memory.
  * The map of one of the largest applications has a million.
@@ -43,27 +46,61 @@ interface Candidate {
   readonly read: () => Buffer
 }
 
+/** What the maps of one report may still take. */
+class Allowance {
+  characters = MOST_CHARACTERS
+  #bytes = MOST_BYTES
+  /** Whether a file was left unread for its sake. */
+  isSpent = false
+
+  /** @throws UnreadableError for a file that is too large, or no regular file; else the file system's error. */
+  read(path: string): Buffer {
+    const content = readRegular(path, Math.min(MAX_BYTES, this.#bytes))
+    this.#bytes -= content.length
+    return content
+  }
+
+  readText(path: string): string | undefined {
+    try {
+      return this.read(path).toString('utf8')
+    } catch {
+      this.isSpent ||= isSmallFile(path) && !isSmallFile(path, this.#bytes)
+      return undefined
+    }
+  }
+}
+
 /**
  * Creates a locator. It looks for the source map that the code names, for `<file>.map` beside the code, and in the directory.
  */
 export function createLocator(directory: string | undefined): Locator {
   const maps = new Map<string, TraceMap | undefined>()
   const refusals: string[] = []
-  const room = { characters: MOST_CHARACTERS }
+  const allowance = new Allowance()
   let inDirectory: readonly string[] | undefined
   return {
     learn: (places) => {
       for (const [file, ofFile] of byFile(places)) {
         if (maps.has(file)) continue
         inDirectory ??= directory === undefined ? [] : mapsBelow(directory)
-        maps.set(file, chooseMap(file, ofFile, candidatesFor(file, inDirectory), room, refusals))
+        maps.set(
+          file,
+          chooseMap(file, ofFile, candidatesFor(file, inDirectory, allowance), allowance, refusals),
+        )
       }
     },
     locate: (place) => {
       const map = maps.get(place.file)
       return (map && translate(map, place)) ?? place
     },
-    notes: () => refusals.slice(0, MOST_REFUSALS),
+    notes: () => [
+      ...refusals.slice(0, MOST_REFUSALS),
+      ...(allowance.isSpent
+        ? [
+            `Some source maps or sources were not read: a report reads at most ${formatBytes(MOST_BYTES)} of them.`,
+          ]
+        : []),
+    ],
   }
 }
 
@@ -87,21 +124,21 @@ function chooseMap(
   file: string,
   places: readonly Place[],
   candidates: readonly Candidate[],
-  room: { characters: number },
+  allowance: Allowance,
   refusals: string[],
 ): TraceMap | undefined {
   for (const { path, read } of candidates) {
     try {
       const [content, url] = [parseWithin(read(), MAX_BYTES), pathToFileURL(path).href]
-      room.characters -= charactersOf(content, url)
-      if (room.characters < 0) {
+      allowance.characters -= charactersOf(content, url)
+      if (allowance.characters < 0) {
         refusals.push(
           `The source map ${path} is refused: the paths of the sources would take too much memory.`,
         )
         continue
       }
       const map = new TraceMap(content as SourceMapInput, url)
-      const refusal = judgeMap(map, places)
+      const refusal = judgeMap(map, places, allowance)
       if (refusal === undefined) return map
       refusals.push(`The source map ${path} does not belong to ${file}: ${refusal}.`)
     } catch {
@@ -123,15 +160,15 @@ function charactersOf(map: unknown, url: string): number {
  * Returns why a source map cannot belong to the code that contains these places; `undefined` if it can. Functions that the map
  * does not contain, such as a compiler's helpers, are ignored, unless it contains none.
  */
-function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
+function judgeMap(map: TraceMap, places: readonly Place[], allowance: Allowance): string | undefined {
   const distinct = new Map(places.map((place) => [`${place.line}:${place.column}`, place]))
   const sources = new Map<string, readonly string[] | undefined>()
   let [mapped, fitting, other] = [0, 0, 0]
   for (const place of distinct.values()) {
-    const found = originalPositionFor(map, { line: place.line, column: Math.max(0, place.column - 1) })
-    if (found.source === null) continue
+    const found = originalPlace(map, place)
+    if (found === undefined) continue
     mapped += 1
-    if (!sources.has(found.source)) sources.set(found.source, linesOf(map, found.source))
+    if (!sources.has(found.source)) sources.set(found.source, linesOf(map, found.source, allowance))
     const lines = sources.get(found.source)
     if (lines === undefined) continue
     const line = lines[found.line - 1]
@@ -150,35 +187,58 @@ function judgeMap(map: TraceMap, places: readonly Place[]): string | undefined {
 }
 
 /** The lines of a source file, from the source map or from the disk; `undefined` if neither has it. */
-function linesOf(map: TraceMap, source: string): readonly string[] | undefined {
+function linesOf(map: TraceMap, source: string, allowance: Allowance): readonly string[] | undefined {
   const path = pathOf(source)
-  const text = sourceContentFor(map, source) ?? (isRemote(path) ? undefined : readIfSmall(path))
+  const text = sourceContentFor(map, source) ?? (isRemote(path) ? undefined : allowance.readText(path))
   return text?.split('\n')
 }
 
-function translate(map: TraceMap, place: Place): Place | undefined {
-  const found = originalPositionFor(map, { line: place.line, column: Math.max(0, place.column - 1) })
-  if (found.source === null) return undefined
-  const isMinified = place.name.length < SHORTEST_NAME && found.name !== null
+/** A place in a source. `line` counts from 1, `column` from 0. */
+interface OriginalPlace {
+  readonly source: string
+  readonly line: number
+  readonly column: number
+  readonly name: string | undefined
+}
+
+/** Where a map leads from a place; `undefined` when nowhere, or not to a place. The library takes a map's values as they are. */
+function originalPlace(map: TraceMap, place: Place): OriginalPlace | undefined {
+  const found: Record<string, unknown> = {
+    ...originalPositionFor(map, { line: place.line, column: Math.max(0, place.column - 1) }),
+  }
+  const { source, line, column, name } = found
+  if (typeof source !== 'string' || !Number.isSafeInteger(line) || !Number.isSafeInteger(column))
+    return undefined
   return {
-    name: isMinified ? (found.name ?? place.name) : place.name,
+    source,
+    line: Number(line),
+    column: Number(column),
+    name: typeof name === 'string' ? name : undefined,
+  }
+}
+
+function translate(map: TraceMap, place: Place): Place | undefined {
+  const found = originalPlace(map, place)
+  if (found === undefined) return undefined
+  return {
+    name: place.name.length < SHORTEST_NAME ? (found.name ?? place.name) : place.name,
     file: pathOf(found.source),
     line: found.line,
     column: found.column + 1,
   }
 }
 
-function candidatesFor(file: string, inDirectory: readonly string[]): Candidate[] {
-  const named = mapNamedIn(file)
+function candidatesFor(file: string, inDirectory: readonly string[], allowance: Allowance): Candidate[] {
+  const named = mapNamedIn(file, allowance)
   const beside = `${file}.map`
   const paths = [...(isSmallFile(beside) ? [beside] : []), ...sameName(file, inDirectory)]
-  const others = paths.map((path): Candidate => ({ path, read: () => readRegular(path, MAX_BYTES) }))
+  const others = paths.map((path): Candidate => ({ path, read: () => allowance.read(path) }))
   return [...(named === undefined ? [] : [named]), ...others.filter(({ path }) => path !== named?.path)]
 }
 
 /** The source map, inline or a file, that `sourceMappingURL` at the end of the code names. `undefined` if there is none. */
-function mapNamedIn(file: string): Candidate | undefined {
-  const code = readIfSmall(file)
+function mapNamedIn(file: string, allowance: Allowance): Candidate | undefined {
+  const code = allowance.readText(file)
   if (code === undefined) return undefined
   const at = code.lastIndexOf('//# sourceMappingURL=')
   if (at < 0) return undefined
@@ -189,7 +249,7 @@ function mapNamedIn(file: string): Candidate | undefined {
   }
   if (/^[a-z][a-z\d+.-]+:/i.test(url)) return undefined
   const path = resolve(dirname(file), url)
-  return !isRemote(path) && isSmallFile(path) ? { path, read: () => readRegular(path, MAX_BYTES) } : undefined
+  return !isRemote(path) && isSmallFile(path) ? { path, read: () => allowance.read(path) } : undefined
 }
 
 /** The paths whose name is `<file>.map`, those with the most similar directories first. */
@@ -221,15 +281,7 @@ function mapsBelow(directory: string): string[] {
   return found
 }
 
-function readIfSmall(path: string): string | undefined {
-  try {
-    return readRegular(path, MAX_BYTES).toString('utf8')
-  } catch {
-    return undefined
-  }
-}
-
-function isSmallFile(path: string): boolean {
+function isSmallFile(path: string, maxBytes = MAX_BYTES): boolean {
   const stats = statSync(path, { throwIfNoEntry: false })
-  return stats !== undefined && stats.isFile() && stats.size <= MAX_BYTES
+  return stats !== undefined && stats.isFile() && stats.size <= maxBytes
 }

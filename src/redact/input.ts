@@ -1,7 +1,7 @@
 import { readSync } from 'node:fs'
 
 const BUFFER_BYTES = 256 * 1024
-/** A longer string is passed over without its text, bytes. */
+/** Longest string of the snapshot that is read, bytes. A longer one is no name: it is skipped and read as empty. */
 const LONGEST_STRING_BYTES = 64 * 1024
 
 const QUOTE = 0x22
@@ -10,11 +10,11 @@ const CLOSE = 0x5d
 const ZERO = 0x30
 const NINE = 0x39
 
-/** Reads an open file from any position on, in pieces, and takes it apart. */
+/** Reads a heap snapshot (JSON) from an open file in pieces, and parses its lists of numbers and strings. */
 export class Input {
   readonly #fd: number
   readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES)
-  /** Position in the file of the buffer's first byte. */
+  /** Position of the buffer's first byte in the file. */
   #start = 0
   #length = 0
   #at = 0
@@ -33,7 +33,7 @@ export class Input {
     this.#at = 0
   }
 
-  /** The next number of a list; -1 at the list's end. @throws When something else is there. */
+  /** Reads the next number of a list. @returns The number; -1 at the end of the list. @throws On anything else. */
   number(): number {
     let value = -1
     for (;;) {
@@ -52,8 +52,10 @@ export class Input {
   }
 
   /**
-   * The next string of a list, as it is written between its quotes; `undefined` at the list's end, and an empty one for a string that
-   * is too long to be a name. The bytes are valid until the next call.
+   * Reads the next string of a list.
+   *
+   * @returns The bytes between the quotes, valid until the next call; no bytes for a string too long to be a name; `undefined`
+   * at the end of the list.
    */
   string(): Buffer | undefined {
     for (;;) {
@@ -84,7 +86,7 @@ export class Input {
     }
   }
 
-  /** Moves behind the next occurrence of a text. @throws When there is none. */
+  /** Moves the position behind the next occurrence of a text. @throws When the text does not occur. */
   find(text: string): void {
     for (;;) {
       const found = this.#buffer.indexOf(text, this.#at, 'latin1')
@@ -97,7 +99,7 @@ export class Input {
     }
   }
 
-  /** Reads the next bytes, at most `most` of them. They are valid until the next call. */
+  /** Reads at most `most` bytes. They are valid until the next call. */
   take(most: number): Buffer {
     if (this.#at >= this.#length) this.#fill()
     const taken = this.#buffer.subarray(this.#at, Math.min(this.#length, this.#at + most))
@@ -105,7 +107,7 @@ export class Input {
     return taken
   }
 
-  /** Reads more behind what is left. */
+  /** Fills the buffer: keeps the bytes not yet parsed and reads more after them. @returns `false` at the end of the file. */
   #fill(): boolean {
     this.#buffer.copyWithin(0, this.#at, this.#length)
     this.#start += this.#at
@@ -128,7 +130,7 @@ export class Input {
     return (at - first) % 2 === 1
   }
 
-  /** Within a string that is too long: to its end. */
+  /** Skips the rest of a string that is too long to be a name. */
   #passOver(): Buffer {
     let isEscaped = false
     for (;;) {

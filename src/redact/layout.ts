@@ -1,9 +1,9 @@
 import { parseJson } from '../base/globals'
 import { damaged, type Input } from './input'
 
-/** Longest header, bytes. V8's have 2 KiB. */
+/** Longest header of a snapshot that is read, bytes. V8 writes headers of about 2 KiB. */
 const MAX_HEADER_BYTES = 200 * 1024
-/** Keys of a header that describe the format and hold no text of the application. */
+/** Keys of the header that are kept: they describe the format and hold no text of the application. */
 const HEADER_KEYS = [
   'meta',
   'node_count',
@@ -13,39 +13,39 @@ const HEADER_KEYS = [
   'extra_native_bytes',
 ]
 
-/** Types of nodes whose name is a value, and not the name of code. */
+/** Types of nodes (objects in the snapshot) whose `name` field holds a value, such as a string, and not a name in the code. */
 const VALUE_TYPES: readonly unknown[] = [
   ...['string', 'concatenated string', 'sliced string', 'regexp', 'number', 'symbol', 'bigint'],
 ]
 
-/** The kinds of edges by how their name is treated. */
+/** Kinds of edges (references between objects); redaction treats the name of each kind differently. */
 export const ELEMENT = 0
 export const HIDDEN = 1
 export const PROPERTY = 2
 export const NAMED = 3
 
-/** Where the parts of a snapshot stand in its file, and what its numbers mean. */
+/** The format of one snapshot, from its header: positions of its parts in the file, and meanings of its numbers. */
 export interface Layout {
-  /** The header as it is written again. */
+  /** The header for the redacted snapshot. */
   readonly header: object
   readonly nodeCount: number
   readonly nodeFields: Fields<'type' | 'name' | 'self_size' | 'edge_count'>
   readonly edgeFields: Fields<'type' | 'name_or_index' | 'to_node'>
-  /** By the type of a node: its name is a value. */
+  /** Indexed by the type of a node: whether the node's name is a value of the application. */
   readonly isValue: readonly boolean[]
   readonly stringType: number
   readonly arrayType: number
-  /** By the type of an edge. */
+  /** Indexed by the type of an edge: one of ELEMENT, HIDDEN, PROPERTY, NAMED. */
   readonly edgeKinds: readonly number[]
-  /** The numbers of a traced function, and which of them are names. */
+  /** How many numbers describe a function in an allocation trace, and the positions of those that refer to a name. */
   readonly functionFields: { readonly length: number; readonly names: readonly number[] } | undefined
   readonly nodesAt: number
 }
 
-/** Positions of fields within an item, and the number of all its fields. */
+/** Positions of the named fields within a node or an edge, and `length`, the number of all its fields. */
 type Fields<Name extends string> = { readonly [Key in Name]: number } & { readonly length: number }
 
-/** Reads the header. @throws When it is not that of a snapshot. */
+/** Reads the header of a snapshot. @throws When the file does not begin with the header of a heap snapshot. */
 export function readLayout(input: Input): Layout {
   input.seek(0)
   const text = input.take(MAX_HEADER_BYTES).toString('latin1')

@@ -1,27 +1,27 @@
-/** Longest name of a property that is taken for a programmer's, characters. */
+/** Longest property name that can be one that a programmer wrote, characters. A longer name counts as data. */
 const LONGEST_NAME = 80
-/** A name with this many digits is an account number, a date or an identifier of data. */
+/** Most digits in a property name that a programmer wrote. A name with more is data: an account number, a date, an identifier. */
 const MOST_DIGITS = 5
 
-/** The nodes for values have these names in every snapshot; the rest of their names is content. */
+/** Names that V8 itself gives to nodes for values. Every other name of such a node is content and is redacted. */
 const FIXED = new Set([
   ...['symbol', 'bigint', 'heap number', 'number', 'smi number', 'int', 'double'],
   ...['(concatenated string)', '(sliced string)', 'concatenated string', 'sliced string'],
 ])
 
-/** Between the key and the value of such a name stands only this; both can contain anything. */
+/** V8 names the edge of a WeakMap entry after its key and its value. This text separates the two, which can contain anything. */
 const WEAK_PAIR = ') -> value ('
 const WEAK_KEY = /^(\d+) \/ part of key \([^]* (@\d+)$/
 const WEAK_VALUE = / (@\d+)\) pair in WeakMap \((table @\d+)\)$/
 
-/** Whether V8 gives this name to all values of a type. */
+/** Whether this is a name that V8 gives to all values of a type, so that it reveals nothing. */
 export function isFixedName(text: string): boolean {
   return FIXED.has(text)
 }
 
 /**
- * Whether a property's name looks like one that a programmer wrote. A small object that is used as a map has the same form in V8 as
- * an instance of a class, so its keys can only be recognised by their look: an address, a token, a date, a number.
+ * Whether a property name looks like one that a programmer wrote. V8 stores a small object that is used as a map like an
+ * instance of a class, so only the look of a key shows that it is data: an address, a token, a date, a number.
  */
 export function looksWritten(text: string): boolean {
   if (text.length > LONGEST_NAME || text.replace(/\D/g, '').length > MOST_DIGITS) return false
@@ -31,22 +31,22 @@ export function looksWritten(text: string): boolean {
     : symbol.split('.').every(isIdentifier)
 }
 
-/** Whether a property's name is that of a symbol: a programmer describes symbols, so it need not be found in a shape. */
+/** Whether a property name is a symbol's. A programmer wrote its description, so it is kept without a look at V8's shapes. */
 export function isSymbolName(text: string): boolean {
   return symbolIn(text) !== undefined
 }
 
-/** V8's name of the edge to a prototype. */
+/** Whether this is V8's name of the edge from an object to its prototype. */
 export function isPrototypeName(text: string): boolean {
   return text === '__proto__'
 }
 
-/** The global object of a context. Its properties are variables of the program. */
+/** Whether a node with this name is a global object. Its properties are variables of the program. */
 export function isGlobalName(text: string): boolean {
   return /^(?:Object|global|Window)(?: \/ | \(|\*|$)/.test(text) && text !== 'Object'
 }
 
-/** What stays of a name that stays: no part of it that V8 or a browser composed from values. */
+/** Removes from a name the parts that V8 or a browser composed from values, e.g. WeakMap keys, `data:` URLs and URL queries. */
 export function withoutContent(text: string): string {
   if (text.includes(' / part of key (')) {
     const between = text.lastIndexOf(WEAK_PAIR)
@@ -57,7 +57,7 @@ export function withoutContent(text: string): string {
     return `${index} / part of key (redacted ${key}) -> value (redacted ${value}) pair in WeakMap (${table})`
   }
   if (/^\s*data:/i.test(text)) return 'data:(redacted)'
-  // The attributes of an element in a snapshot of a browser.
+  // In a browser's snapshot, a DOM element is named `<tag attributes>`: keep the tag only.
   if (/^<\S+\s/.test(text) && symbolIn(text) === undefined) return `${/^<\S+/.exec(text)?.[0] ?? ''}>`
   return text.includes('://')
     ? text.replace(/[?#][^]*$/, '').replace(/:\/\/[^/\s]+@/g, '://(redacted)@')

@@ -1,19 +1,19 @@
-/** Bytes at which what is collected is handed on. */
+/** Number of collected bytes from which the caller takes them as one chunk. */
 const FULL_BYTES = 256 * 1024
-/** Longest number, and what stands beside it, bytes. */
+/** Space reserved for one number and a separator, bytes. */
 const NUMBER_BYTES = 20
 
-/** Collects what is written, so that it can be handed on in large chunks. */
+/** Collects small writes in a buffer, from which the caller takes large chunks. */
 export class Output {
   #buffer = Buffer.allocUnsafe(2 * FULL_BYTES)
   #length = 0
 
-  /** Whether it is time to {@link take}. */
+  /** Whether the buffer holds a full chunk, which the caller should {@link take}. */
   get isFull(): boolean {
     return this.#length >= FULL_BYTES
   }
 
-  /** Writes a whole number from 0 on. */
+  /** Writes a whole number, at least 0, in decimal digits. */
   number(value: number): void {
     this.#makeRoom(NUMBER_BYTES)
     let digits = 1
@@ -43,14 +43,14 @@ export class Output {
     this.#length += bytes.length
   }
 
-  /** What was written since the last time; valid until the next write. */
+  /** Returns the bytes written since the last call, and empties the buffer. They are valid until the next write. */
   take(): Buffer {
     const taken = this.#buffer.subarray(0, this.#length)
     this.#length = 0
     return taken
   }
 
-  /** A single item can be longer than what is left. */
+  /** Enlarges the buffer if `bytes` more do not fit: one string can be longer than the free space. */
   #makeRoom(bytes: number): void {
     if (this.#length + bytes <= this.#buffer.length) return
     const larger = Buffer.allocUnsafe(2 * (this.#length + bytes))

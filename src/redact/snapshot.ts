@@ -11,11 +11,11 @@ import {
 } from './names'
 import { Output } from './output'
 
-/** What is known of a string of the table: bits of a byte. */
+/** First of the flags kept for each string of the snapshot: it looks like a name that a programmer wrote. */
 const LOOKS_WRITTEN = 1
-/** Some shape of objects has a property of this name. */
+/** One of V8's shapes (hidden classes) has a property with this name. */
 const IN_A_SHAPE = 2
-/** It is the name of something other than a property or a value. */
+/** The string names something other than a property or a value, such as a class or a variable. */
 const IS_NAME = 4
 const IS_PROPERTY = 8
 const IS_FIXED = 16
@@ -23,13 +23,13 @@ const IS_GLOBAL = 32
 const IS_SHAPES = 64
 const IS_ELEMENTS = 128
 
-/** What is known of a node, beside its type: bits of a byte. */
+/** One byte per node (an object in the snapshot): its type in the low five bits, flags in the other three. */
 const TYPE_BITS = 31
 const HAS_SPARSE_ELEMENTS = 32
 const IS_GLOBAL_OBJECT = 64
 const IS_SHAPE = 128
 
-/** Items that are read in one step: a millisecond or two. */
+/** Nodes, edges or strings that are read in one step, which takes a millisecond or two. */
 const STEP_ITEMS = 16 * 1024
 const NOTHING = Buffer.alloc(0)
 
@@ -38,11 +38,11 @@ const COMMA = 0x2c
 const LINE = 0x0a
 const QUOTE = Buffer.from('"')
 
-/** What is remembered of a snapshot: nine bytes for each object and one for each string. */
+/** What is kept in memory of a snapshot: nine bytes for each object and one for each string. */
 interface Heap {
   readonly layout: Layout
   readonly nodes: Uint8Array
-  /** Of a string its index in the table, of an array its size in words, else the index of its name. */
+  /** One number per node: for an array its size in words, for every other node the index of its name in the string table. */
   readonly facts: Uint32Array
   readonly edgeCounts: Uint32Array
   readonly edgesAt: number
@@ -53,18 +53,18 @@ interface Heap {
 }
 
 /**
- * Writes a heap snapshot again without the contents of the heap. Names of classes, functions, files, variables and properties stay;
- * contents of strings, regular expressions and numbers, and keys of objects and maps that are data, are replaced. Every object, size
- * and reference stays as it is. Equal strings stay equal.
+ * Copies a heap snapshot without the contents of the heap. Names of classes, functions, files, variables and properties stay.
+ * Contents of strings, regular expressions and numbers are replaced, and so are keys of objects and maps that are data. Every
+ * object, size and reference stays as it is. Equal strings stay equal.
  *
- * A string of the table can be both a name and a value: then the value gets a new place in the table. The table comes last in the
- * file, so the file is read four times: objects, strings, references, and everything while it is written.
+ * A string in the snapshot's string table can be both a name and a value: the value then gets a new entry in the table. The table
+ * comes last in the file, so the file is read four times: objects, strings, references, and everything while the copy is written.
  *
- * In steps, so that a thread can do something else in between: the first ones yield nothing. Needs hardly any garbage collection.
+ * The generator works in steps, so that its thread can do other work in between. It causes hardly any garbage collection.
  *
- * @param from - Descriptor of the snapshot, a regular file.
- * @yields The new snapshot chunk by chunk, each valid until the next one.
- * @throws When the snapshot is not whole, or the file system's error.
+ * @param from - File descriptor of the snapshot, a regular file.
+ * @yields The copy chunk by chunk, each valid until the next one. Chunks of the first steps are empty.
+ * @throws When the snapshot is incomplete, or the file system's error.
  */
 export function* redactedChunks(from: number): Generator<Buffer, void> {
   const input = new Input(from)
@@ -81,10 +81,10 @@ export function* redactedChunks(from: number): Generator<Buffer, void> {
 }
 
 /**
- * The same within the call: it runs in the forked child too.
+ * Synchronous {@link redactedChunks}, also for the forked child.
  *
- * @param write - Takes the new snapshot chunk by chunk, each valid until it returns.
- * @returns Bytes written.
+ * @param write - Called with the copy chunk by chunk; each chunk is valid until the call returns.
+ * @returns Number of bytes written.
  * @throws What {@link redactedChunks} throws, and what `write` throws.
  */
 export function redactSnapshot(from: number, write: (chunk: Buffer) => void): number {
@@ -133,7 +133,7 @@ function* readNodes(input: Input, layout: Layout): Generator<Buffer, Heap> {
   return { ...common, strings: names, stringCount: 0 }
 }
 
-/** Notes what the text of each string says about it. */
+/** Reads the string table and stores flags for each string, judged by its text. */
 function* readStrings(input: Input, heap: Heap): Generator<Buffer, void> {
   input.seek(heap.stringsAt)
   let count = 0
@@ -147,20 +147,20 @@ function* readStrings(input: Input, heap: Heap): Generator<Buffer, void> {
 }
 
 function judge(raw: Buffer): number {
-  // Most strings are long, and no names.
+  // A string of more than 500 bytes gets no flags: most of them are content, and decoding takes time.
   if (raw.length > 500) return 0
   const text = textOf(raw)
   let flags = looksWritten(text) ? LOOKS_WRITTEN : 0
   if (isFixedName(text)) flags |= IS_FIXED
   if (isSymbolName(text) || isPrototypeName(text)) flags |= IN_A_SHAPE
   if (isGlobalName(text)) flags |= IS_GLOBAL
-  // The names of private fields are descriptions of symbols.
+  // The first two are V8's lists of property names. The description of a private symbol is the name of a private field.
   if (['system / DescriptorArray', '(map descriptors)', 'private symbol'].includes(text)) flags |= IS_SHAPES
   if (text === 'elements') flags |= IS_ELEMENTS
   return flags
 }
 
-/** Marks the names of functions and files in an allocation trace. */
+/** Marks the names of functions and files in an allocation trace, so that they are kept. */
 function readFunctions(input: Input, heap: Heap): void {
   const { functionFields } = heap.layout
   if (functionFields === undefined) return
@@ -172,7 +172,7 @@ function readFunctions(input: Input, heap: Heap): void {
   }
 }
 
-/** Finds the names that stay, and the objects whose elements have data for indices. */
+/** Reads all edges: marks the names that are kept, and the objects whose element indices are data. */
 function* readEdges(input: Input, heap: Heap): Generator<Buffer, void> {
   const { layout, nodes, facts, edgeCounts, strings } = heap
   const { edgeFields, edgeKinds, stringType, arrayType, nodeFields, isValue } = layout
@@ -211,13 +211,16 @@ function* readEdges(input: Input, heap: Heap): Generator<Buffer, void> {
       if ((bits & IS_SHAPE) !== 0 && ((nodes[to] ?? 0) & TYPE_BITS) === stringType)
         mark(heap, facts[to] ?? 0, IN_A_SHAPE)
     }
-    // An index beyond the storage of the elements is a key of a hash table.
+    // An index beyond the array that stores the elements is a key of a hash table, and so may be data.
     if (highestElement >= words) nodes[node] = bits | HAS_SPARSE_ELEMENTS
   }
   if (input.number() >= 0) throw damaged('it has more references than its objects say')
 }
 
-/** @returns Of each string that is a name and a value: its index in the table of strings, and the index that its value now has. */
+/**
+ * Writes all nodes. @returns For each string that is both a name and a value: its index in the string table, and the index of the
+ * new entry that stands for the value.
+ */
 function* writeNodes(
   input: Input,
   output: Output,
@@ -279,7 +282,7 @@ function* writeEdges(input: Input, output: Output, heap: Heap): Generator<Buffer
   output.text('],\n"trace_function_infos":[')
 }
 
-/** The lists of numbers between the references and the strings are copied. */
+/** Copies the lists of numbers between the edges and the strings, then writes the redacted string table. */
 function* writeStrings(
   input: Input,
   output: Output,
@@ -338,7 +341,7 @@ function mark({ strings }: Heap, index: number, flag: number): void {
   strings[index] = (strings[index] ?? 0) | flag
 }
 
-/** The text between the quotes; empty when it is no JSON. */
+/** Decodes the JSON string whose bytes between the quotes are `raw`; empty when they are not valid JSON. */
 function textOf(raw: Buffer): string {
   const text = raw.toString('utf8')
   if (!text.includes('\\')) return text

@@ -1,31 +1,31 @@
 import { withoutContent } from './names'
 
 /**
- * JSON without the data in names of files: queries and credentials of URLs, and the content of `data:` URLs. A profile has no other
- * contents of the process.
+ * Redacts a profile or its sidecar, given as JSON: removes queries and credentials of URLs, and the content of `data:` URLs, from
+ * all strings. A profile holds no other data of the process.
  */
 export function withoutUrlContents(json: string): string {
   const { done, open } = cleaned(json, 0)
   return done + open
 }
 
-/** The same in pieces. A piece ends where no string is cut. */
+/** {@link withoutUrlContents} for JSON that arrives in chunks. No yielded chunk ends inside a string. */
 export async function* withoutUrlContentsOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let open = ''
   for await (const chunk of chunks) {
-    // Bytes, whatever they encode: what is looked for is ASCII.
+    // Latin-1 maps each byte to one character, so that a cut UTF-8 sequence survives. All that is searched for is ASCII.
     const next = cleaned(open + chunk.toString('latin1'), open.length)
     open = next.open
     yield Buffer.from(next.done, 'latin1')
   }
-  if (open !== '') throw new Error('it ends within a string')
+  if (open !== '') throw new Error('its JSON ends within a string')
 }
 
 /**
- * Cleans the strings that end within a text.
+ * Redacts all complete JSON strings of a text, in linear time.
  *
- * @param lookedAt - The text begins with a string that does not end before this index.
- * @returns The text up to the string that does not end, and that string as it is. In linear time, whatever the strings contain.
+ * @param lookedAt - Index before which the string that starts the text is known not to end; 0 without such a string.
+ * @returns `done`: the redacted text up to a last string without an end; `open`: the start of that string, unchanged.
  */
 function cleaned(text: string, lookedAt: number): { readonly done: string; readonly open: string } {
   const parts: string[] = []
@@ -39,7 +39,7 @@ function cleaned(text: string, lookedAt: number): { readonly done: string; reado
   return { done: parts.join('') + text.slice(at), open: '' }
 }
 
-/** Index of the quote that ends the string which begins at `start`, -1 without one: the first with an even number of backslashes. */
+/** Index of the quote that ends the string at `start`: the first after an even number of backslashes; -1 without one. */
 function closingQuote(text: string, start: number, from: number): number {
   for (let at = text.indexOf('"', from); at >= 0; at = text.indexOf('"', at + 1)) {
     let before = at - 1

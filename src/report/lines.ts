@@ -2,7 +2,7 @@ import { formatSize } from '../base/size'
 import type { Dump, Failure, Leak, Skip } from '../dispatch/events'
 import { cpuSentence, memorySentence } from '../makeup/sentence'
 
-/** The log line of each event. */
+/** Functions that return the log line of an event, by the name of the event. */
 export const lines = {
   dump(dump: Dump): string {
     if (dump.earlier) return earlierDump(dump)
@@ -10,7 +10,7 @@ export const lines = {
     const late =
       lateMs === undefined
         ? ''
-        : `, began ${Math.round(lateMs)} ms late: the main thread accepted no order before`
+        : `, began ${Math.round(lateMs)} ms late: the main thread did not respond before`
     const took = `pause ${Math.round(pauseMs)} ms, took ${Math.round(durationMs)} ms${late}`
     return `${rule} ${kind} dump: ${files.join(', ')} (${way}, ${formatSize(sizeBytes)}, ${took})${inWords(dump)}`
   },
@@ -37,7 +37,7 @@ export const lines = {
   },
 }
 
-/** Names the owner of the CPU time or of the memory. */
+/** Returns the end of a log line: which thread used the CPU, or what holds the memory. */
 function inWords({ kind, makeup }: Pick<Dump, 'kind' | 'makeup'>): string {
   if (!makeup || (kind === 'cpu' && makeup.spanMs === 0)) return ''
   return `; ${kind === 'cpu' ? cpuSentence(makeup) : memorySentence(makeup)}`

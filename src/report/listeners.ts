@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events'
 import { writeSync } from 'node:fs'
 import { Promise } from '../base/globals'
 
-// Loggers and listeners are code of the application: each can throw anything, reject, or return anything.
+// Calls loggers and listeners. They are code of the application, so each call can throw, reject or return any value.
 
 /** Logs a line. Never throws and never rejects: a failing logger is ignored. */
 export function say(logger: Logger, level: keyof Logger, line: string): void {
@@ -14,8 +14,8 @@ export function say(logger: Logger, level: keyof Logger, line: string): void {
 }
 
 /**
- * Calls each listener, even if others fail. Not `emitter.emit`: there, a listener that throws prevents the calls of the
- * later ones, and throws into this library.
+ * Calls each listener of an event, even if others fail. `emitter.emit` is not used, because a listener that throws would
+ * prevent the calls of later listeners, and its error would reach this library.
  *
  * @param onFailed - Called with the error or rejection of a listener. Must not throw.
  */
@@ -34,17 +34,17 @@ export function callListeners<Events extends Record<keyof Events, unknown[]>>(
   }
 }
 
-/** Handles a rejection: unhandled, it would end the process. */
+/** Calls `handle` if `result` is a promise that rejects: an unhandled rejection would end the process. */
 function onRejection(result: unknown, handle: (error: unknown) => void): void {
   Promise.resolve(result).catch(handle)
 }
 
-/** Longest log line, characters. A server's error can be of any length. */
+/** Longest log line, characters. The error message of a server, for example, can be of any length. */
 const MOST_CHARACTERS = 8000
-/** Characters that a terminal obeys instead of showing them: a server's error or a file name can hold them. */
+/** Control and format characters, which can change the state of a terminal. Error messages and file names can contain them. */
 const OBEYED = /(?!\t)[\p{Cc}\p{Cf}]/gu
 
-/** Joins the lines of a text, since messages and paths can contain line breaks: each event is one log line. */
+/** Turns a text into one log line: joins its lines, replaces control characters by `?`, and cuts it to 8000 characters. */
 function oneLine(text: string): string {
   const start = text.slice(0, 2 * MOST_CHARACTERS)
   const line = start.replace(/\s*[\r\n]+\s*/g, ' ').replace(OBEYED, '?')
@@ -61,19 +61,18 @@ export interface Logger {
 const STDERR = 2
 
 /**
- * The default logger: a line per event to stderr.
+ * Creates the default logger, which writes a line per event to stderr.
  *
- * It writes to the descriptor. When the reader of stderr has gone, `process.stderr` and every console on it emit an
- * `'error'` event later. If the application does not listen to that event, a line of this library would end the
- * process.
+ * It writes to the file descriptor instead of `process.stderr`. When the reader of a pipe has gone, `process.stderr` emits
+ * `'error'`, and without a listener for that event a log line of this library would end the process.
  */
 export function stderrLogger(): Logger {
   const write = (line: string) => {
     try {
       writeSync(STDERR, `cpu-memory-monitor: ${line}\n`)
     } catch {
-      // The descriptor is closed, its reader has gone, or it is full and does not block: only the line is lost. A
-      // blocking pipe that is not read blocks the application, as it does with `console.error`.
+      // stderr is closed, has no reader any more, or is a full non-blocking pipe: only the line is lost. A full blocking
+      // pipe does not get here: it blocks the application, as with `console.error`.
     }
   }
   return { info: write, warn: write, error: write }

@@ -2,28 +2,33 @@ import { Promise } from '../base/globals'
 import { clearTimeout, setTimeout } from '../base/time'
 import type { Failure } from '../dispatch/events'
 
-/** Deadline of a call of `onDump`, ms. */
+/** Time within which a call of the option `onDump` must settle, ms. Later it counts as failed. */
 export const ON_DUMP_DEADLINE_MS = 60_000
 
-/** Key of {@link OnDump}'s own beginning; the same for all copies of the package. */
+/** Key of the start function that this package's own `onDump` functions have; the same in all copies of the package. */
 export const BEGIN = Symbol.for('cpu-memory-monitor:begin')
 
-/** What an {@link OnDump} of this package learns of the monitor that calls it. */
+/** Key of the place that {@link OnDump} sends dumps to; the same for all copies of the package. */
+export const DESTINATION = Symbol.for('cpu-memory-monitor:destination')
+
+/** What the monitor passes to an `onDump` function of this package at the start. */
 export interface Surroundings {
   /** Directories that the monitor writes to, absolute. */
   readonly directories: readonly string[]
   readonly report: { info(line: string): void; failure(failure: Failure): void }
 }
 
-/** A function that is called with each dump. One of this package's own also learns of the start and the end of the monitor. */
+/** The function in the option `onDump`. One that this package made, such as by `uploadTo()`, is also started and stopped. */
 export type OnDump<Dump> = ((dump: Dump) => unknown) & {
-  /** @returns Ends what it has begun. Must not throw. */
+  /** Called when the monitor has started. @returns A function to call when the monitor stops; it must not throw. */
   readonly [BEGIN]?: (surroundings: Surroundings) => () => void
+  /** Where dumps are sent, in words without a secret. */
+  readonly [DESTINATION]?: string
 }
 
 /**
- * Calls `onDump`, and keeps its errors away from the monitor and the process: an error, a rejection, or a call past its
- * deadline is a failure of that call alone.
+ * Calls the option `onDump`. If a call throws, rejects or does not settle before its deadline, this is reported as a
+ * failure, and neither the monitor nor the process is affected.
  */
 export class DumpHook<Dump> {
   readonly #onDump: OnDump<Dump>
@@ -32,7 +37,7 @@ export class DumpHook<Dump> {
   readonly #deadlineMs: number
   #end: (() => void) | undefined
 
-  /** @param onFailed - Called with each such failure. Must not throw. */
+  /** @param onFailed - Called with the error of each failed call. Must not throw. */
   constructor(
     onDump: OnDump<Dump>,
     onFailed: (error: unknown) => void,
@@ -43,7 +48,7 @@ export class DumpHook<Dump> {
     this.#deadlineMs = deadlineMs
   }
 
-  /** Never throws. */
+  /** Called when the monitor has started. Never throws. */
   begin(surroundings: Surroundings): void {
     try {
       this.#end = this.#onDump[BEGIN]?.(surroundings)
@@ -52,6 +57,7 @@ export class DumpHook<Dump> {
     }
   }
 
+  /** Called when the monitor has stopped. */
   end(): void {
     this.#end?.()
     this.#end = undefined

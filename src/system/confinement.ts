@@ -1,16 +1,16 @@
 import { type ReadKernelFile, readKernelFile } from './proc'
 
-/** What the kernel forbids this process, as far as a dump depends on it. */
+/** Restrictions that the kernel sets for this process and that can make a dump fail. */
 export interface Confinement {
-  /** RLIMIT_FSIZE: the largest file that it may write, bytes. Absent without a limit. */
+  /** RLIMIT_FSIZE: the largest file that the process may write, bytes. Absent without a limit. */
   readonly fileSizeBytes?: number
-  /** RLIMIT_AS: addresses that it may use, bytes. Absent without a limit. */
+  /** RLIMIT_AS: virtual address space that the process may use, bytes. Absent without a limit. */
   readonly addressSpaceBytes?: number
-  /** System calls are filtered by seccomp. */
+  /** Whether seccomp filters the system calls of the process. */
   readonly isFiltered: boolean
 }
 
-/** Where there is no `/proc`, nothing is known to be forbidden. */
+/** Reads these restrictions from `/proc`. Without `/proc` it returns none. */
 export function readConfinement(read: ReadKernelFile = readKernelFile): Confinement {
   const limits = read('/proc/self/limits') ?? ''
   const [fileSizeBytes, addressSpaceBytes] = ['file size', 'address space'].map((name) => {

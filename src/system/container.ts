@@ -1,10 +1,10 @@
 import { limitedGroups, readTotalMemory, workingSetBytes } from './limits'
 import { type ReadKernelFile, readKernelFile, readResidentBytes } from './proc'
 
-/** Number of processes of a container that are read, at most. */
+/** Most processes of a container whose memory is compared with this process's. */
 const MOST_PROCESSES = 512
 
-/** Readings of the other processes of the same container. */
+/** Functions that read the processes of the same container. */
 export interface Neighbours {
   /** Resident set of a process, bytes; `undefined` when it has ended or cannot be read. */
   readonly rssOf: (pid: number) => number | undefined
@@ -13,11 +13,12 @@ export interface Neighbours {
 }
 
 /**
- * Reads the memory that all processes of one cgroup use together, of the cgroup closest to its memory limit, in percent
- * of that limit. Page cache that the kernel can drop does not count. Above `threshold` only the largest of the
- * processes in which this library is active gets a reading, so that one process dumps and not each of them.
+ * Reads the memory use of the container: the memory that all processes of a cgroup use together, without page cache that the
+ * kernel can drop. Of several cgroups with a limit, the one closest to its limit counts.
  *
- * @returns `undefined` without a limit, and above the threshold where another such process is larger.
+ * @param threshold - Percent. Above it, only the largest of the processes in which this library is active gets a reading, so
+ * that one process dumps and not each of them.
+ * @returns Percent of the cgroup's memory limit; `undefined` without a limit, or above the threshold in a smaller process.
  */
 export function readContainerUse(
   threshold: number,
@@ -45,7 +46,7 @@ function isLargest(processes: string, { rssOf, isWatching }: Neighbours): boolea
     .some((pid) => (rssOf(pid) ?? 0) > own && isWatching(pid))
 }
 
-/** A process in which this library is active has the native helper mapped into its memory. */
+/** Reads processes through /proc. One in which this library is active has its native addon mapped into memory. */
 function neighboursBy(read: ReadKernelFile): Neighbours {
   return {
     rssOf(pid) {

@@ -2,7 +2,7 @@ import { getHeapStatistics } from 'node:v8'
 import type { HeapFigures } from '../base/thread-figures'
 import { monotonicMs } from '../base/time'
 
-/** Since Node 22.19 and 24.6: https://nodejs.org/api/process.html#processthreadcpuusagepreviousvalue */
+/** `threadCpuUsage` exists since Node 22.19 and 24.6: https://nodejs.org/api/process.html#processthreadcpuusagepreviousvalue */
 type ProcessOfToday = NodeJS.Process & { readonly threadCpuUsage?: () => NodeJS.CpuUsage }
 
 /** CPU time of the calling thread, ms; NaN where Node does not offer it. */
@@ -14,8 +14,8 @@ export function readOwnThreadCpuMs(): number {
 const memoryUsage = process.memoryUsage.bind(process)
 
 /**
- * Reads heap and CPU time of the calling thread; takes 20 µs. `undefined` without a free descriptor: Node reads the resident
- * set beside them, from a file.
+ * Reads heap and CPU time of the calling thread; takes 20 µs. Returns `undefined` when the process has no free file descriptor:
+ * process.memoryUsage() also reads the resident set, from a file.
  */
 export function readHeapFigures(): HeapFigures | undefined {
   const usage = readMemoryUsage()
@@ -28,7 +28,7 @@ export function readHeapFigures(): HeapFigures | undefined {
     heapLimit: getHeapStatistics().heap_size_limit,
     external,
     arrayBuffers,
-    // On Linux the CPU time of each thread is read from /proc instead.
+    // On Linux another function reads the CPU time of all threads from /proc.
     threadCpuMs: process.platform === 'linux' ? NaN : readOwnThreadCpuMs(),
   }
 }

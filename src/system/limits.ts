@@ -12,23 +12,23 @@ import {
   readKernelFile,
 } from './proc'
 
-/** Memory and CPU that the process may use. */
+/** Memory and CPU cores that this process may use. */
 export interface Limits {
-  /** The smallest memory limit of the process's cgroup and its ancestors, bytes. Absent when none limits it. */
+  /** The smallest memory limit of the process's cgroup and its ancestors, bytes. Absent without a limit. */
   readonly memoryLimitBytes?: number
   /** `'unknown'`: no limit was found, but a file that may hold one could not be read, see {@link Limits.problems}. */
   readonly memoryLimitSource: 'cgroup-v2' | 'cgroup-v1' | 'none' | 'unknown'
   /** Memory of the machine, bytes. */
   readonly totalMemoryBytes: number
-  /** Cores that the process may use, a fraction where a CPU quota sets it. Always above 0. */
+  /** CPU cores that the process may use; a fraction if a CPU quota limits them. Always above 0. */
   readonly cpus: number
   /** `'unknown'`: no quota was found, but a file that may hold one could not be read, see {@link Limits.problems}. */
   readonly cpusSource: 'cgroup-v2' | 'cgroup-v1' | 'machine' | 'unknown'
-  /** The cgroup files that could not be read or understood, each with the line or the error. Absent when there are none. */
+  /** The cgroup files that could not be read or parsed, each with the bad line or the error. Absent when there are none. */
   readonly problems?: string
 }
 
-/** Reads what the process may use. A file that cannot be read or parsed counts as setting no limit. Never throws. */
+/** Reads memory and CPU limits of this process. A file that cannot be read or parsed counts as no limit. Never throws. */
 export function readLimits(readFile: ReadKernelFile = readKernelFile): Limits {
   const read = readingOnce(readFile)
   const totalMemoryBytes = readTotalMemory(read)
@@ -49,7 +49,7 @@ export function readLimits(readFile: ReadKernelFile = readKernelFile): Limits {
   }
 }
 
-/** Reads each file at most once; a start that reads the limits needs most of them two or three times. */
+/** Caches the text of each file: reading the limits needs most of the files two or three times. */
 function readingOnce(read: ReadKernelFile): ReadKernelFile {
   const files = new Map<string, { text: string | undefined; code: string | undefined }>()
   return (path, onError) => {
@@ -100,8 +100,8 @@ function readCpus(
 }
 
 /**
- * Number of CPUs on which the scheduler may run the process. `os.availableParallelism()` is the last resort: from libuv
- * 1.49 on it rounds the cgroup's quota down to whole cores, 1.5 to 1 (https://github.com/libuv/libuv/pull/4746).
+ * Number of CPUs on which the scheduler may run the process. `os.availableParallelism()` is only used without /proc, because
+ * since libuv 1.49 it also rounds the cgroup's quota down to whole cores, 1.5 to 1 (https://github.com/libuv/libuv/pull/4746).
  */
 function readAllowedCpus(read: ReadKernelFile): number {
   return parseAllowedCpus(read('/proc/self/status') ?? '') || os.availableParallelism()
@@ -112,18 +112,18 @@ function readQuota(read: ReadKernelFile, { version, directory }: Group): number 
   return parseQuota(read(`${directory}/cpu.cfs_quota_us`) ?? '', read(`${directory}/cpu.cfs_period_us`) ?? '')
 }
 
-/** Memory that is left to the process. */
+/** Memory that this process can still use. */
 export interface MemoryLeft {
-  /** Memory that can still be allocated before a limit is reached or the machine has none left, bytes. */
+  /** Memory that can still be allocated before a cgroup limit or the end of the machine's memory is reached, bytes. */
   readonly availableBytes: number
-  /** Limit, hard or throttling, of the cgroup with the least memory left, bytes. Absent where none has a limit. */
+  /** Limit, hard or throttling, of the cgroup with the least memory left, bytes. Absent when no cgroup has a limit. */
   readonly limitBytes?: number
 }
 
 /**
- * Reads how much can still be allocated: the least of what each limited cgroup, the process's own and its ancestors, has
- * left, and of what the machine has. The cgroup with the least left need not have the smallest limit: neighbours in a larger
- * one use it up too. Reads the files at each call, since limits can change while a process runs; never throws.
+ * Reads how much memory can still be allocated: the least that the machine or one of the limited cgroups (the process's own and
+ * its ancestors) has left. The cgroup with the least memory left need not have the smallest limit, because other processes use
+ * memory of a larger cgroup too. Reads the files at each call, since limits can change at run time. Never throws.
  */
 export function readMemoryLeft(read: ReadKernelFile = readKernelFile): MemoryLeft {
   const machineBytes = readAvailable(read)
@@ -139,7 +139,7 @@ export function readMemoryLeft(read: ReadKernelFile = readKernelFile): MemoryLef
   return { limitBytes, availableBytes: Math.min(machineBytes, Math.max(0, leftBytes)) }
 }
 
-/** Memory that the machine can still give, bytes; on Linux this includes caches that it can drop. */
+/** Memory that the machine can still allocate, bytes; on Linux this includes caches that it can drop. */
 function readAvailable(read: ReadKernelFile): number {
   return parseMeminfo(read('/proc/meminfo') ?? '', 'MemAvailable') ?? os.freemem()
 }
@@ -147,7 +147,7 @@ function readAvailable(read: ReadKernelFile): number {
 type CgroupVersion = 'v1' | 'v2'
 type Controller = 'memory' | 'cpu'
 
-/** A directory of the cgroup file system for a cgroup that contains the process, directly or through a child cgroup. */
+/** A cgroup that contains the process, directly or through a child cgroup, and its directory in the cgroup file system. */
 interface Group {
   readonly version: CgroupVersion
   readonly directory: string
@@ -155,7 +155,7 @@ interface Group {
 
 interface Mount {
   readonly version: CgroupVersion
-  /** Path, within the hierarchy, of the part that is mounted. */
+  /** Path of the cgroup that is mounted at `mountPoint`, relative to the root of the cgroup hierarchy. */
   readonly root: string
   readonly mountPoint: string
   readonly options: readonly string[]
@@ -175,9 +175,9 @@ function readGroups(read: ReadKernelFile, controller: Controller): Group[] {
 }
 
 /**
- * Finds the cgroups that limit a process: its own first, then each ancestor up to where the hierarchy is mounted.
- * Ancestors count, because a cgroup can use no more than any of them allows. On a hybrid machine v1 and v2 are both
- * mounted; the controller is in one of them and its files are found there only, so both are listed.
+ * Finds the cgroups that limit a process: its own first, then each ancestor up to the mount point of the hierarchy. Ancestors
+ * count, because their limits apply to their children too. On a hybrid machine cgroup v1 and v2 are both mounted. Both are
+ * listed, since the files of a controller exist in only one of them.
  *
  * @param mountinfo - Text of `/proc/self/mountinfo`.
  * @param cgroup - Text of `/proc/self/cgroup`.
@@ -197,7 +197,7 @@ export function findGroups(mountinfo: string, cgroup: string, controller: Contro
 }
 
 /**
- * Lists the cgroups, the process's own and its ancestors, that have a memory limit.
+ * Lists the cgroups with a memory limit: the process's own and its ancestors.
  *
  * @param totalMemoryBytes - Limits at or above it are ignored: "unlimited" is a number near 2^63 in cgroup v1.
  * @param countsThrottling - Counts `memory.high` of cgroup v2 as a limit too. Above it the kernel kills no process, but
@@ -218,8 +218,8 @@ export function limitedGroups(
 }
 
 /**
- * Memory of a cgroup that the kernel cannot simply drop, bytes: its usage without the file pages that were not accessed
- * lately, which the kernel reclaims before it kills a process.
+ * Reads the memory of a cgroup that the kernel cannot simply drop, bytes: its usage without file pages that were not accessed
+ * lately, because the kernel reclaims those before it kills a process.
  */
 export function workingSetBytes(read: ReadKernelFile, { version, directory }: Group): number | undefined {
   const usage = parseAmount(
@@ -227,14 +227,14 @@ export function workingSetBytes(read: ReadKernelFile, { version, directory }: Gr
   )
   if (usage === undefined) return undefined
   const stat = read(`${directory}/memory.stat`) ?? ''
-  // In v1 the plain key is the group's own share, without its children; v2 always includes them.
+  // In cgroup v1 `inactive_file` excludes child cgroups and `total_inactive_file` includes them; v2 always includes them.
   const inactiveFile = parseKeyed(stat, version === 'v2' ? 'inactive_file' : 'total_inactive_file')
   return Math.max(0, usage - (inactiveFile ?? 0))
 }
 
 /**
- * Whether the kernel kills all processes of a cgroup together when it has to kill one for lack of memory, of the cgroup
- * or of the whole machine: `memory.oom.group` of cgroup v2, which Kubernetes sets for every container.
+ * Whether the kernel's OOM killer kills all processes of the cgroup together: `memory.oom.group` of cgroup v2, which Kubernetes
+ * sets for every container. It applies when the cgroup or the whole machine is out of memory.
  */
 export function isKilledAsOne(read: ReadKernelFile): boolean {
   return readGroups(read, 'memory').some(
@@ -243,7 +243,7 @@ export function isKilledAsOne(read: ReadKernelFile): boolean {
   )
 }
 
-/** The two files by which the cgroups of this process are found, and the form of their lines. */
+/** The two files that show the cgroups of this process, each with a pattern that all of its lines must match. */
 const PATH_FILES: Readonly<Record<string, RegExp>> = {
   [MOUNTINFO]: /^$|^\d+ \d+ \d+:\d+ \S+ \S+ .*- \S+ /,
   [MEMBERSHIP]: /^$|^\d+:[^:]*:\//,
@@ -251,7 +251,7 @@ const PATH_FILES: Readonly<Record<string, RegExp>> = {
 
 const AMOUNT = '[1-9]\\d{0,19}'
 
-/** The files that hold a limit, and the form of their lines; "no limit" is written as `max` or -1. */
+/** The files that hold a limit, each with a pattern that all of its lines must match. `max` and -1 mean "no limit". */
 const LIMIT_FILES: Readonly<Record<CgroupVersion, Readonly<Record<Controller, Record<string, RegExp>>>>> = {
   v2: {
     memory: { 'memory.max': new RegExp(`^(max|${AMOUNT})$`) },
@@ -267,10 +267,10 @@ const LIMIT_FILES: Readonly<Record<CgroupVersion, Readonly<Record<Controller, Re
 }
 
 /**
- * Lists the cgroup files that set this process's limits but cannot be read or parsed, each with the error or the bad
- * line. A limit in such a file goes unseen, which is not the same as no limit.
+ * Lists the cgroup files that set this process's limits but cannot be read or parsed, each with the error or the bad line. Such a
+ * file may hold a limit that this library does not know.
  *
- * @param ofPaths - Problems of {@link PATH_FILES}, which are the same for all controllers.
+ * @param ofPaths - Problems of the two {@link PATH_FILES}, which all controllers share.
  */
 export function limitProblems(
   read: ReadKernelFile,
@@ -286,7 +286,7 @@ export function limitProblems(
   return [...ofPaths, ...limitFiles.flatMap(([path, grammar]) => problemsOf(read, path, grammar))]
 }
 
-/** Lists such problems of {@link PATH_FILES}. */
+/** Lists those of the two {@link PATH_FILES} that cannot be read or parsed, each with the error or the bad line. */
 export function pathProblems(read: ReadKernelFile): string[] {
   return Object.entries(PATH_FILES).flatMap(([path, grammar]) => problemsOf(read, path, grammar))
 }
@@ -308,7 +308,7 @@ function problemsOf(read: ReadKernelFile, path: string, grammar: RegExp): string
 function readLimit(read: ReadKernelFile, group: Group): number | undefined {
   if (group.version === 'v2') return readAmount(read, group, 'memory.max')
   const own = readAmount(read, group, 'memory.limit_in_bytes')
-  // This value includes the ancestors, also those above the part of the hierarchy that a container can see.
+  // `hierarchical_memory_limit` includes the limits of all ancestors, even of those that a container cannot see.
   const inherited = parseKeyed(read(`${group.directory}/memory.stat`) ?? '', 'hierarchical_memory_limit')
   return smallest([own, inherited || undefined])
 }
@@ -328,8 +328,8 @@ function groupsOf(mounts: readonly Mount[], path: string | undefined): Group[] {
     .filter(({ root }) => isWithin(path, root))
     .sort((one, other) => one.root.length - other.root.length)
   if (widest !== undefined) return climb(widest, path.slice(widest.root === '/' ? 0 : widest.root.length))
-  // The path is below none of the mounts: it lies behind a cgroup namespace, or was mounted from outside of ours. In a
-  // container the first mount is the container's own group.
+  // The process's path is below none of the mounts, because of a cgroup namespace or a mount from outside of it. In a container
+  // the first mount is the container's own cgroup.
   const [given] = mounts
   return given === undefined ? [] : climb(given, '')
 }
@@ -347,7 +347,7 @@ function isWithin(path: string, root: string): boolean {
   return root === '/' || path === root || path.startsWith(`${root}/`)
 }
 
-/** Finds the process's path in one hierarchy. Lines read `<hierarchy>:<controllers>:<path>`; a path may hold colons. */
+/** Finds the process's path in one hierarchy. A line is `<hierarchy>:<controllers>:<path>`; the path may contain colons. */
 function membership(
   cgroup: string,
   isWanted: (hierarchyId: string, controllers: string) => boolean,
@@ -362,7 +362,7 @@ function membership(
 /** Each line is `id parent device root mountPoint options tags... - type source superOptions` (proc_pid_mountinfo(5)). */
 function parseMounts(mountinfo: string): Mount[] {
   return mountinfo.split('\n').flatMap((line) => {
-    // Most lines are of other file systems.
+    // Skip the mounts of other file systems, which are most lines.
     if (!line.includes(' - cgroup')) return []
     const [before, after] = line.split(' - ')
     const [, , , root, mountPoint] = before?.split(' ') ?? []
@@ -380,7 +380,7 @@ function parseMounts(mountinfo: string): Mount[] {
   })
 }
 
-/** Undoes an escape of the kernel, which writes space, tab, newline and backslash in octal. */
+/** Decodes a path in which the kernel has written space, tab, newline and backslash as octal escapes. */
 function unescapeSpaces(path: string): string {
   return path.replace(/\\(0[0-7]{2}|1[0-7]{2})/g, (_, octal: string) =>
     String.fromCharCode(parseInt(octal, 8)),

@@ -8,22 +8,22 @@ export interface LoopReport {
   readonly atMs: number
   /** 99th percentile of the loop's delay since the previous report, ms. */
   readonly delayMs: number
-  /** Time in which the loop waited for events (idle) and in which it worked (active) since it started, ms. */
+  /** Time since the start of the loop in which it waited for events (idle) and in which it ran code (active), ms. */
   readonly idleMs: number
   readonly activeMs: number
 }
 
-/** Interval of the timer by which Node measures the loop's delay, ms: costs about 0.02 % of a core. */
+/** Interval of the timer by which Node measures the event loop's delay, ms. It costs about 0.02 % of a core. */
 const RESOLUTION_MS = 20
 
-/** Measures the delay of the calling thread's event loop, from the first report on. */
+/** Measures the delay of the calling thread's event loop. The first call of `report` starts the measurement. */
 export class LoopMeter {
   #histogram: perfHooks.IntervalHistogram | undefined
 
   report(): LoopReport {
     const { idle, active } = loadPerfHooks().performance.eventLoopUtilization()
     const histogram = (this.#histogram ??= startHistogram())
-    // The histogram holds the time between two timer calls, the interval included.
+    // The histogram holds times between two timer calls, which include the timer's interval.
     const delayMs = histogram.count === 0 ? 0 : Math.max(0, histogram.percentile(99) / 1e6 - RESOLUTION_MS)
     histogram.reset()
     return { atMs: monotonicMs(), delayMs, idleMs: idle, activeMs: active }
@@ -41,7 +41,7 @@ function startHistogram(): perfHooks.IntervalHistogram {
   return histogram
 }
 
-/** Late: Node needs 1 ms to load it, and most processes have no rule on the loop. */
+/** Loads the module when first needed: it takes Node 1 ms, and most processes have no rule on the event loop. */
 function loadPerfHooks(): typeof perfHooks {
   return createRequire(__filename)('node:perf_hooks') as typeof perfHooks
 }

@@ -4,13 +4,13 @@ import { closeSync, openSync, readSync } from 'node:fs'
  * Reads a small file of the kernel, from `/proc` or the cgroup file system.
  *
  * @param onError - Called with an error code when the file exists but cannot be read.
- * @returns The text, or `undefined` when it cannot be read: monitoring goes on without it.
+ * @returns The text, or `undefined` when the file cannot be read: monitoring goes on without it.
  */
 export type ReadKernelFile = (path: string, onError?: (code: string) => void) => string | undefined
 
 /**
- * Reads from this machine. Synchronous: the kernel keeps these files in memory and a reading costs microseconds, while
- * an asynchronous one waits for libuv's thread pool, which the application may keep busy.
+ * Reads a kernel file of this machine, synchronously. The kernel makes these files in memory, so a read takes microseconds. An
+ * asynchronous read would wait for libuv's thread pool, which the application may keep busy.
  */
 export const readKernelFile: ReadKernelFile = (path, onError) => {
   try {
@@ -23,8 +23,8 @@ export const readKernelFile: ReadKernelFile = (path, onError) => {
 }
 
 /**
- * As large as the largest file so far. Used again and again: what `readFileSync` leaves of each reading, one per thread and second, V8
- * keeps in the old generation, and a calm thread has no full collection for an hour.
+ * Buffer for all reads, as large as the largest file so far. `readFileSync` would leave garbage for each thread and second. V8
+ * would move it to the old generation, which it may not collect for an hour in a thread with little to do.
  */
 let buffer = Buffer.allocUnsafeSlow(4096)
 
@@ -43,15 +43,17 @@ function readWhole(path: string): string {
   }
 }
 
-/** State and CPU time of a process, or of one thread, from its file `stat`. */
+/** State and CPU time of a process or of one thread, read from `/proc/…/stat`. */
 export interface ThreadStat {
-  /** R runs, S sleeps, D waits for a disk, T is stopped, Z has ended. */
+  /** State letter of proc_pid_stat(5): R running, S sleeping, D waiting for a disk, T stopped, Z zombie. */
   readonly state: string
   /** User and system time used so far, kernel ticks. */
   readonly cpuTicks: number
 }
 
 /**
+ * Reads state and CPU time of a process or a thread.
+ *
  * @param directory - `/proc/<pid>`, or `/proc/<pid>/task/<thread id>`.
  * @returns `undefined` when there is no such process, or no /proc.
  */
@@ -60,23 +62,23 @@ export function readThreadStat(directory: string): ThreadStat | undefined {
   return stat === undefined ? undefined : parseThreadStat(stat)
 }
 
-/** Parses a file `stat`. The name in brackets may hold brackets too; fields after the last one have a fixed order. */
+/** Parses `/proc/…/stat`. The program name in brackets may contain brackets; the fields after the last `)` have fixed places. */
 export function parseThreadStat(stat: string): ThreadStat {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return { state: fields[0] ?? '', cpuTicks: Number(fields[11]) + Number(fields[12]) }
 }
 
 /**
- * CPU time of one thread of this process, ms.
+ * Reads the CPU time of one thread of this process, ms.
  *
  * @param threadId - The kernel's id of the thread; for the main thread it is the process id.
- * @returns `undefined` when there is no such thread, or the kernel does not keep this time.
+ * @returns `undefined` when there is no such thread, or the kernel does not measure this time.
  */
 export function readThreadCpuMs(threadId: number): number | undefined {
   return readSchedstat(threadId)?.ranMs
 }
 
-/** Time that a thread of this process had a CPU, and waited for one, ms; `undefined` where it is not counted. */
+/** Reads how long a thread of this process ran on a CPU, and waited for one, ms; `undefined` where that is not measured. */
 export function readSchedstat(threadId: number): { ranMs: number; waitedMs: number } | undefined {
   const text = readKernelFile(`/proc/self/task/${threadId}/schedstat`)
   if (text === undefined) return undefined
@@ -86,13 +88,13 @@ export function readSchedstat(threadId: number): { ranMs: number; waitedMs: numb
 
 /** State, CPU time and memory of a child process. */
 export interface ChildUsage extends ThreadStat {
-  /** Whether the main thread of the process waits on a lock (futex(2)). Also false where that cannot be read. */
+  /** Whether the main thread of the process waits on a lock (futex(2)). `false` when that cannot be read. */
   readonly isLocked: boolean
   /** Anonymous memory in the page tables of the process, bytes. Includes pages that it shares with its parent. */
   readonly anonymousBytes: number
 }
 
-/** @returns `undefined` when there is no such process, or no /proc. */
+/** Reads a child process. @returns `undefined` when there is no such process, or no /proc. */
 export function readChildUsage(pid: number): ChildUsage | undefined {
   const stat = readThreadStat(`/proc/${pid}`)
   const status = readKernelFile(`/proc/${pid}/status`)
@@ -101,12 +103,12 @@ export function readChildUsage(pid: number): ChildUsage | undefined {
 }
 
 /**
- * Begins to measure the private memory of this process: pages that it shares with no other process, which are what a
- * forked child costs beyond its parent. /proc has no peak of them, so the larger of two figures is taken: the private
- * pages at the end (an allocator keeps most of what it freed), and the growth of the resident set from now to its peak.
+ * Starts to measure the peak of this process's private memory: pages shared with no other process, which are what a forked child
+ * needs in addition to its parent. /proc shows no such peak, so it is estimated as the larger of two figures: the private pages
+ * at the end (an allocator keeps most of what it freed), and the growth of the resident set from now to its peak.
  *
- * @returns A function that reads the peak so far, bytes; `undefined` where /proc shows neither figure. It reads
- * `/proc/self`, because in a forked child `process.pid` is still that of the parent.
+ * @returns A function that returns the peak so far, bytes; `undefined` if /proc shows neither figure. The function reads
+ * `/proc/self`, because `process.pid` in a forked child is still the parent's.
  */
 export function measurePrivatePeak(): () => number | undefined {
   const status = (key: string): number | undefined =>
@@ -143,9 +145,8 @@ function statusBytes(status: string, key: string): number | undefined {
 const FUTEX = process.arch === 'arm64' ? '98' : '202'
 
 /**
- * Whether the main thread of a process waits on a lock: judged by the kernel function in which it waits
- * (futex_wait_queue, futex_do_wait and others, by kernel version). Some kernels show 0 instead; there the system call
- * decides.
+ * Whether the main thread of a process waits on a lock. `wchan` shows the kernel function in which it waits (futex_wait_queue,
+ * futex_do_wait and others, by kernel version). Some kernels show 0 there; then the number of the system call decides.
  */
 function isLocked(pid: number): boolean {
   const waitsIn = readKernelFile(`/proc/${pid}/wchan`) ?? ''
@@ -153,7 +154,7 @@ function isLocked(pid: number): boolean {
 }
 
 /**
- * Parses the text of a file that holds one number.
+ * Parses the text of a kernel file that holds one number.
  *
  * @returns `undefined` for anything but a positive whole number: `max`, `-1`, an empty or incomplete text.
  */
@@ -164,18 +165,18 @@ export function parsePositive(text: string): number | undefined {
   return Number.isFinite(value) && value > 0 ? value : undefined
 }
 
-/** Parses the text of a file that holds one amount, which may be 0. */
+/** Parses the text of a kernel file that holds one whole number, 0 included. */
 export function parseAmount(text: string): number | undefined {
   return /^0+$/.test(text.trim()) ? 0 : parsePositive(text)
 }
 
-/** Parses one amount from a file of `<key> <amount>` lines such as `memory.stat`. */
+/** Finds the amount of one key in a text of `<key> <amount>` lines, such as `memory.stat`. */
 export function parseKeyed(text: string, key: string): number | undefined {
   const line = text.split('\n').find((candidate) => candidate.startsWith(`${key} `))
   return line === undefined ? undefined : parseAmount(line.slice(key.length))
 }
 
-/** Parses one amount, in bytes, from `/proc/meminfo`, whose lines have the form `<key>:   <amount> kB`. */
+/** Finds the amount of one key in `/proc/meminfo`, whose lines are `<key>:   <amount> kB`. @returns Bytes. */
 export function parseMeminfo(meminfo: string, key: string): number | undefined {
   const line = meminfo.split('\n').find((candidate) => candidate.startsWith(`${key}:`))
   const kibibytes =

@@ -5,13 +5,13 @@ import { readKernelFile, readSchedstat, readThreadStat } from './proc'
 
 const TASKS = '/proc/self/task'
 
-/** Number of threads that one reading covers, at most: 256 cost the calling thread about 3 ms. */
+/** Most threads whose CPU times are read at once. Reading 256 takes the calling thread about 3 ms. */
 export const MOST_THREADS = 256
 
-/** Length of the kernel's clock tick, ms; the same on each Linux that Node.js runs on. */
+/** Length of the kernel's clock tick, ms; the same on every Linux that Node.js runs on. */
 const TICK_MS = 10
 
-/** The kernel's ids of all threads of this process; none where there is no /proc. */
+/** Lists the kernel's ids of all threads of this process; empty without /proc. */
 export function listThreads(): number[] {
   try {
     return readdirSync(TASKS).map(Number)
@@ -20,12 +20,12 @@ export function listThreads(): number[] {
   }
 }
 
-/** The kernel's id of the calling thread. */
+/** The kernel's id of the calling thread; `undefined` without /proc. */
 export function ownThreadId(): number | undefined {
   return linkNumber('/proc/thread-self')
 }
 
-/** The kernel's id of the main thread: on Linux the process id, as /proc shows it. */
+/** The kernel's id of the main thread, which on Linux is the process id; `undefined` without /proc. */
 export function mainThreadId(): number | undefined {
   return linkNumber('/proc/self')
 }
@@ -36,8 +36,8 @@ export function threadName(tid: number): string | undefined {
 }
 
 /**
- * Reads the CPU times of at most {@link MOST_THREADS} threads of this process: from `schedstat`, which has ns, where
- * the kernel keeps it, else from `stat`, which has ticks.
+ * Reads the CPU times of at most {@link MOST_THREADS} threads of this process. The source is `schedstat`, which counts ns, or
+ * `stat`, which counts ticks of 10 ms, on kernels without `schedstat`.
  */
 export function readThreadTimes(): ThreadTime[] {
   const times: ThreadTime[] = []
@@ -50,7 +50,7 @@ export function readThreadTimes(): ThreadTime[] {
 
 function timeOf(tid: number): ThreadTime | undefined {
   const schedstat = readSchedstat(tid)
-  // A kernel that does not count these times shows zeros.
+  // A kernel that does not measure these times shows zeros.
   if (schedstat && schedstat.ranMs > 0) return { tid, cpuMs: schedstat.ranMs, waitMs: schedstat.waitedMs }
   const stat = readThreadStat(`${TASKS}/${tid}`)
   return stat && { tid, cpuMs: stat.cpuTicks * TICK_MS, waitMs: NaN }

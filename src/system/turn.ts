@@ -6,41 +6,41 @@ import { monotonicMs, pause } from '../base/time'
 import { limitedGroups, readTotalMemory } from './limits'
 import { type ReadKernelFile, readKernelFile } from './proc'
 
-/** Interval at which a process that waits for its turn tries again, ms. */
+/** Interval at which a waiting process looks again whether its turn to take a heap snapshot has come, ms. */
 const LOOK_MS = 100
 /**
- * Looks at which a process leaves a free turn to those who came before it. They take it at their next look; but a place may be
- * held by a stopped process or by another user, who must not delay a dump by more than this.
+ * Number of looks at which a process leaves a free turn to processes that have waited longer. They normally take it at their next
+ * look. A process that is stopped, or another user, may occupy a place in the queue, and can delay a dump only this long.
  */
 const MOST_DEFERRALS = 10
-/** Looks in a row that find the turn taken by a socket that does not listen. A turn that was just taken does at the next look. */
+/** Looks that find the name taken but no listening socket, until it is ignored. A new socket listens one look later. */
 const MOST_UNSEEN = 10
-/** Bytes of the kernel's list of sockets that are read in one look: any user can make it longer, and 30 MiB take two seconds. */
+/** Most bytes of `/proc/net/unix` that are read at once: any user can make the list longer, and 30 MiB take two seconds. */
 const MOST_LIST_BYTES = 1024 * 1024
 
-/** Ends a turn, so that the next process can take it. */
+/** Closes the socket that stands for this process's turn, so that the next waiting process can go on. */
 export type EndTurn = () => void
 
 export interface TurnTerms {
-  /** Longest wait for other processes under the same memory limit, ms. */
+  /** Longest wait for the turns of other processes, ms. */
   readonly longestMs: number
-  /** Ends the wait early when it is aborted. */
+  /** Aborting this signal ends the wait early. */
   readonly early: AbortSignal
-  /** Name of the socket that represents the turn; absent where processes share no memory limit. */
+  /** Name of the abstract Unix socket that stands for the turn. By default it names the cgroup whose memory limit is shared. */
   readonly name?: string | undefined
 }
 
 /**
- * Waits for this process's turn: of the processes under one memory limit, one at a time takes a heap snapshot. A turn
- * is an abstract Unix socket that listens: the kernel gives its name to one process, and frees it when that process
- * ends in any way. So is a place in the queue, whose name ends with the time at which the waiting began: who came first is next.
+ * Waits until this process may take a heap snapshot: of the processes under one memory limit, one at a time does (its turn). The
+ * turn is a listening abstract Unix socket: the kernel gives the socket's name to one process, and frees it when that process
+ * ends in any way. Each waiting process has such a socket too, whose name ends with the start of its wait; the oldest is next.
  *
- * Any user can occupy such a name, and by a line break in another name write lines into the list in which holders are looked up. So a
- * name is free when it can be taken, whatever the list says, and a turn is ignored that is held by no process of this user, or of which
- * the list does not show one holder that listens.
+ * Other users can occupy these names, and can write false lines into `/proc/net/unix`, where holders are looked up, by a line
+ * break in a socket's name. So only binding a name proves that it is free. A turn is ignored if no process of this user holds it,
+ * or if the list does not show exactly one listening holder.
  *
- * @returns `undefined` when another process had the turn for all of `longestMs`. Otherwise a function that ends the
- * turn; also when the wait was ended early or there is nothing to wait for.
+ * @returns A function that ends the turn, also when the wait was ended early or there is nothing to wait for. `undefined`
+ * when another process had the turn for all of `longestMs`.
  */
 export async function takeTurn({
   longestMs,
@@ -73,7 +73,7 @@ export async function takeTurn({
   }
 }
 
-/** Names the socket after the outermost cgroup with a memory limit: it contains all processes that share a limit. */
+/** Names the socket after the outermost cgroup with a memory limit, which contains all processes that share a limit. */
 export function turnName(read: ReadKernelFile = readKernelFile): string | undefined {
   const group = limitedGroups(read, readTotalMemory(read)).at(-1)
   if (process.platform !== 'linux' || !group) return undefined
@@ -86,7 +86,21 @@ export function turnName(read: ReadKernelFile = readKernelFile): string | undefi
   }
 }
 
-/** `listen` as it was when this module was loaded: a cluster worker replaces it to track the application's servers. */
+/** Who has a turn, as far as the kernel's list shows it. `unknown`: it shows several, or is too long. */
+export type TurnHolder = 'nobody' | 'this process' | 'another' | 'unknown'
+
+/** Looks up who has the turn now. Never throws. */
+export function turnHolder(name = turnName()): TurnHolder {
+  const holder = name === undefined ? undefined : readQueue(name).holder
+  if (holder === undefined) return 'nobody'
+  if (holder === UNKNOWN_HOLDER) return 'unknown'
+  const isOurs = hasDescriptor(
+    (path, pid) => pid === process.pid && readlinkSync(path) === `socket:[${holder}]`,
+  )
+  return isOurs ? 'this process' : 'another'
+}
+
+/** Original `Server.prototype.listen`, saved here because a cluster worker replaces it to track the application's servers. */
 // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the server as `this` below
 const { listen } = Server.prototype
 
@@ -94,7 +108,7 @@ function occupy(name: string): Promise<EndTurn | 'taken'> {
   return new Promise((resolve) => {
     const server = createServer((socket) => socket.destroy())
     server.once('error', ({ code }: NodeJS.ErrnoException) =>
-      // Where no such socket can be created, as with --permission, processes do not take turns.
+      // If no abstract socket can be created, as with --permission, processes do not wait for each other.
       resolve(code === 'EADDRINUSE' ? 'taken' : nothing),
     )
     server.once('listening', () => {
@@ -102,7 +116,7 @@ function occupy(name: string): Promise<EndTurn | 'taken'> {
       resolve(() => server.close())
     })
     try {
-      // Exclusive: otherwise a cluster worker would ask its primary to listen.
+      // Without `exclusive`, a worker of node:cluster would ask its primary to listen.
       listen.call(server, { path: name, exclusive: true })
       server.unref()
     } catch {
@@ -114,12 +128,12 @@ function occupy(name: string): Promise<EndTurn | 'taken'> {
 const nothing: EndTurn = () => undefined
 
 interface Place {
-  /** Sorts behind the names of those who came before. */
+  /** Name of the socket that is this process's place in the queue. It sorts behind the names of processes that came before. */
   readonly name: string
   readonly leave: () => void
 }
 
-/** The clock is the kernel's, the same in all processes. */
+/** Joins the queue with a socket named by the current time, from the kernel's monotonic clock, which all processes share. */
 async function takePlace(name: string): Promise<Place | undefined> {
   const place = `${name}/${Math.floor(monotonicMs() * 1000)
     .toString()
@@ -128,15 +142,15 @@ async function takePlace(name: string): Promise<Place | undefined> {
   return leave === 'taken' ? undefined : { name: place, leave }
 }
 
-/** Judges whether a process of this user holds a name, once per holder: it reads the descriptors of all of them. */
+/** Finds out whether a process of this user holds a socket, once per socket, because it reads all their file descriptors. */
 class Holders {
   #known: string | undefined
   #suspect: string | undefined
   #doubts = 0
 
   /**
-   * Whether no holder is among this user's processes, by two checks of one holder or three of several in a row: a process of this
-   * user may have ended just before a check, and another user may take the name anew between two.
+   * Whether no process of this user holds the socket with this inode. Several checks in a row must agree, two of one inode or
+   * three of changing ones: the holder may have ended just before a check, or another user may bind the name anew.
    */
   isStranger(inode: string): boolean {
     if (inode === this.#known) return false
@@ -154,19 +168,19 @@ class Holders {
   }
 }
 
-/** A program such as `su` runs as root and keeps the descriptors of the user who started it. That user is its real one. */
+/** Whether the process's real user is ours. A program such as `su` runs as root, with the descriptors of its real user. */
 function isStartedByUser(pid: number): boolean {
   const [, real] = /^Uid:\t(\d+)\t/m.exec(readKernelFile(`/proc/${pid}/status`) ?? '') ?? []
   return real !== undefined && Number(real) === process.getuid?.()
 }
 
-/** Stands for a holder where the list shows several, or is too long. No process has a socket of this inode. */
+/** Used instead of an inode when `/proc/net/unix` is too long or shows several holders. It matches no process's socket. */
 const UNKNOWN_HOLDER = 'unknown'
 
-/** A stream socket that is bound and not connected, in `/proc/net/unix`: its inode, and its name with an `@` for each zero byte. */
+/** Line of `/proc/net/unix` for a listening stream socket. Captures its inode and its name, with `@` for each zero byte. */
 const BOUND_SOCKET = /^[\da-f]+: [\da-f]+ [\da-f]+ [\da-f]+ 0001 01 +(\d+) @(.*)$/
 
-/** The inode of the socket that is the turn, and the names of the places. */
+/** Reads from `/proc/net/unix` the inode of the socket that stands for the turn, and the names of the sockets in the queue. */
 function readQueue(name: string): {
   readonly holder: string | undefined
   readonly places: readonly string[]
@@ -186,7 +200,7 @@ function readQueue(name: string): {
   return { holder, places }
 }
 
-/** @returns `undefined` when the list is too long; an empty one where there is none. */
+/** Reads `/proc/net/unix`. @returns `undefined` when it is too long; an empty text when it cannot be read. */
 function readSocketList(): string | undefined {
   const buffer = Buffer.allocUnsafe(MOST_LIST_BYTES)
   let length = 0

@@ -6,22 +6,21 @@ import { firstLineOf } from '../base/globals'
 import { clearTimeout, monotonicMs, setTimeout } from '../base/time'
 import { readResidentBytes } from './proc'
 
-/** CPU time of this whole process, all threads, since it started. */
+/** Reads the CPU time of this process, all threads, since it started. */
 export interface CpuTime {
-  /** Source of the readings, and the reason when it is not pidusage, for the log line at start. */
+  /** Where the readings come from, and why if not from pidusage; for the log line at start. */
   readonly source: string
-  /** @returns CPU time, ms. From pidusage on Linux in steps of 10 ms. */
+  /** @returns CPU time, ms. On Linux pidusage counts in steps of 10 ms. */
   read(): Promise<number>
 }
 
 /**
- * Chooses, once and without a reading, how the CPU time of this process is read: by pidusage on the watchdog thread,
- * else by Node's counters. On the main thread pidusage would be the instance that the application may use: its history
- * would be shared, and the file descriptor that it opens could not be closed. The watchdog thread has an instance of
- * its own.
+ * Chooses once how the CPU time of this process is read: by pidusage on the watchdog thread, otherwise by
+ * `process.cpuUsage()`. The watchdog thread has its own instance of pidusage. On the main thread the application may use the same
+ * instance: both would share its history, and the file descriptor that it opens could not be closed.
  *
- * @param onFailure - Called once, with the reason, when pidusage fails later. Node's counters count the same time, so
- * they continue where it stopped, and pidusage is not tried again.
+ * @param onFailure - Called once, with the reason, when pidusage fails later. `process.cpuUsage()` then continues, because it
+ * counts the same time, and pidusage is not tried again.
  */
 export function ownCpuTime(
   onFailure: (why: string) => void,
@@ -60,7 +59,7 @@ export interface ProcessUsage {
 
 let loaded: AskPidusage | string | undefined
 
-/** Loads pidusage once; a failure is final. */
+/** Reads processes with pidusage, which it loads at the first call. After a failure, every answer is empty. */
 const sharedPidusage: AskPidusage = async (pids) => {
   loaded ??= loadPidusage()
   if (typeof loaded === 'string') return new Map()
@@ -73,11 +72,10 @@ const sharedPidusage: AskPidusage = async (pids) => {
 }
 
 /**
- * Reads the memory of other processes, all of them in one call of pidusage. A pid that has ended is absent from the
- * answer.
+ * Reads the memory of other processes, all in one call of pidusage. Processes that have ended are absent from the result.
  *
- * For processes that are missing in pidusage's answer, `/proc/<pid>/status` is read: pidusage reports a process that it
- * could not read as ended, and a worker over its hard limit must be seen even then, and when pidusage fails.
+ * A process that is missing in pidusage's answer is read from `/proc/<pid>/status`. pidusage also reports a process that it could
+ * not read as ended, but a worker over its hard memory limit must be seen even then, and even when pidusage fails.
  *
  * @throws (as a rejection) When `/proc` is missing or belongs to another PID namespace, where only this process can be
  * read; and when a process exists but cannot be read.
@@ -97,23 +95,23 @@ export async function processUsage(
   )
 }
 
-/** Reads one number about this process. A sampler owns its baseline, never a timer: the caller decides when to read. */
+/** Reads one number about this process. It keeps the previous reading to compare with, but no timer: the caller decides when. */
 export interface Sampler {
   /**
    * Takes one reading.
    *
-   * @returns The reading in the sampler's unit, or `undefined` while there is no baseline to compare with.
-   * @throws When the operating system gives no answer. The next call has no baseline.
+   * @returns The reading in the sampler's unit, or `undefined` while there is no previous reading to compare with.
+   * @throws When the operating system gives no answer. The next call then has no previous reading.
    */
   sample(): number | undefined | Promise<number | undefined>
 }
 
-/** Samples the resident set size of this process, bytes. Every sample has a value, the first too. */
+/** Samples the resident set size of this process, bytes. Even the first sample has a value. */
 export function memorySampler(): Sampler {
   return { sample: () => process.memoryUsage.rss() }
 }
 
-/** CPU time that a process had used at some moment. */
+/** CPU time that a process had used at one moment. */
 interface CpuMark {
   /** Time of the mark, monotonic clock, ms. */
   readonly nowMs: number
@@ -121,13 +119,13 @@ interface CpuMark {
   readonly cpuMs: number
 }
 
-/** CPU time in `/proc` grows in steps of 10 ms: over a shorter time, a percentage is noise. */
+/** Shortest time between two readings for a CPU percentage, ms. CPU time in `/proc` grows in steps of 10 ms. */
 export const SHORTEST_SPAN_MS = 10
 
 /**
- * CPU use between two marks.
+ * Computes the CPU use between two moments.
  *
- * @returns Percent of one core (250 is two and a half cores), or `undefined` when the marks are closer than
+ * @returns Percent of one core (250 is two and a half cores), or `undefined` when the moments are closer than
  * {@link SHORTEST_SPAN_MS}.
  */
 export function cpuPercent(from: CpuMark, to: CpuMark): number | undefined {
@@ -137,17 +135,17 @@ export function cpuPercent(from: CpuMark, to: CpuMark): number | undefined {
 }
 
 /**
- * Samples the CPU use of this whole process, all threads, in percent of one core since the previous sample.
+ * Samples the CPU use of this process, all threads, in percent of one core since the previous sample.
  *
- * The first sample, and the first after a failed one, is `undefined`; so is one that follows the previous within 10 ms,
- * which then leaves the baseline where it is.
+ * The first sample is `undefined`, and so is the first after a failed one. A sample within 10 ms of the previous one is
+ * `undefined` too, and the next one still compares with the previous one.
  */
 export function cpuSampler(cpuTime: Pick<CpuTime, 'read'>, now: () => number = monotonicMs): Sampler {
   let baseline: CpuMark | undefined
   return {
     async sample() {
       const previous = baseline
-      // No baseline until the reading has succeeded: after a failure, the span would be unknown.
+      // If the reading fails, the next sample must not compare with an older one, so drop the baseline first.
       baseline = undefined
       const mark: CpuMark = { cpuMs: await cpuTime.read(), nowMs: now() }
       const percent = previous && cpuPercent(previous, mark)
@@ -157,7 +155,7 @@ export function cpuSampler(cpuTime: Pick<CpuTime, 'read'>, now: () => number = m
   }
 }
 
-/** Reading of one process by pidusage. */
+/** What pidusage reports about one process. */
 interface Status {
   /** CPU time of the process, ms. */
   readonly ctime: number
@@ -165,24 +163,23 @@ interface Status {
   readonly memory: number
 }
 
-/** Reads several processes in one call. A process that has ended, or that pidusage could not read, is absent. */
+/** Reads several processes in one call. A process that has ended, or that pidusage could not read, is absent from the result. */
 export type AskPidusage = (pids: readonly number[]) => Promise<Map<number, Status>>
 
-/** Deadline for an answer of pidusage, ms. It reads in libuv's thread pool, which the application may keep busy. */
+/** Deadline for an answer of pidusage, ms. pidusage reads in libuv's thread pool, which the application may keep busy. */
 export const ANSWER_DEADLINE_MS = 1000
 
 /**
- * Time that pidusage keeps the descriptor of a process after the last reading, ms. Only expiry closes it: `clear()`
- * leaves it open. Much longer than an event loop stands still: if an entry expires while it is being read, pidusage
- * later closes that descriptor's number a second time, when it may be the application's. With 0, a reading of pidusage
- * never ends.
+ * Time that pidusage keeps the file descriptor of a process open after the last reading, ms. Only expiry closes it; `clear()`
+ * leaves it open. The time is much longer than an event loop may be blocked: if an entry expires during a reading, pidusage later
+ * closes the same descriptor number again, which may then be the application's. With 0, a reading of pidusage never ends.
  */
 const MAX_AGE_MS = 10 * 60 * 1000
 
 /**
- * Loads pidusage and checks, without a reading, whether it can be used here.
+ * Loads pidusage and checks, without a reading, whether it works on this machine.
  *
- * @param platform - As `process.platform`.
+ * @param platform - Value of `process.platform`.
  * @param load - Loads the package.
  * @returns The function that reads, or the reason why pidusage cannot be used.
  */
@@ -193,7 +190,7 @@ export function loadPidusage(
   if (platform !== 'linux') return `pidusage would start a program for each reading on ${platform}`
   try {
     assertOwnProc()
-    // Set in this thread's copy of the environment, or pidusage prints a stack when it cannot start `getconf`.
+    // Without this, pidusage prints a stack when it cannot start `getconf`. Only this thread's copy of the environment changes.
     if (!isMainThread) process.env.PIDUSAGE_SILENT = 'true'
     const why = whyNoGetconf()
     if (why !== undefined) return why
@@ -203,12 +200,12 @@ export function loadPidusage(
   }
 }
 
-/** Loaded when first needed. By its literal name, so that a bundler includes it. */
+/** Loads pidusage when first needed. The literal name lets a bundler include the package. */
 function requirePidusage(): unknown {
   return require('pidusage')
 }
 
-/** @throws When `/proc` belongs to another PID namespace, where this process's pid belongs to another process. */
+/** @throws When `/proc` belongs to another PID namespace, in which this process's pid means another process. */
 function assertOwnProc(): void {
   const self = readlinkSync('/proc/self')
   if (self !== String(process.pid))
@@ -216,9 +213,9 @@ function assertOwnProc(): void {
 }
 
 /**
- * pidusage starts `getconf` through a shell at its first reading; where that is missing, it prints two stacks to
- * stderr. A relative or empty entry of PATH is below the working directory, where another user may have put a program
- * of that name.
+ * Returns why pidusage cannot use `getconf`, if so. pidusage starts it through a shell at its first reading, and prints two
+ * stacks to stderr when `getconf` is missing. With a relative or empty entry in PATH, the shell could start a program named
+ * `getconf` that another user has put below the working directory.
  */
 function whyNoGetconf(): string | undefined {
   const directories = (process.env.PATH ?? '/usr/bin:/bin').split(':')
@@ -231,14 +228,14 @@ function whyNoGetconf(): string | undefined {
 function asker(read: typeof pidusage): AskPidusage {
   return (pids) =>
     new Promise((resolve, reject) => {
-      // Without a free descriptor, pidusage prints a warning to stderr for each reading.
+      // Throws if no file descriptor is free: pidusage would print a warning to stderr for each reading.
       closeSync(openSync('/proc/uptime', 'r'))
       const timer = setTimeout(() => {
-        // The entry must not expire while its reading hangs, see MAX_AGE_MS.
+        // Forget pidusage's entry, which must not expire while its reading hangs, see MAX_AGE_MS.
         read.clear()
         reject(new Error(`no answer for ${ANSWER_DEADLINE_MS} ms`))
       }, ANSWER_DEADLINE_MS).unref()
-      // Both options are given: pidusage takes missing ones from PIDUSAGE_USE_PS and PIDUSAGE_MAXAGE.
+      // Pass both options: pidusage takes missing ones from the variables PIDUSAGE_USE_PS and PIDUSAGE_MAXAGE.
       read([...pids], { usePs: false, maxage: MAX_AGE_MS }, (error: Error | null | undefined, stats) => {
         clearTimeout(timer)
         if (error && !isGone(error)) reject(error)
@@ -259,7 +256,7 @@ function statusByPid(
   )
 }
 
-/** Whether a process ended: before its file was opened (ENOENT), or between that and the reading (ESRCH). */
+/** Whether the error means that the process has ended: before its file was opened (ENOENT), or before it was read (ESRCH). */
 function isGone({ code }: NodeJS.ErrnoException): boolean {
   return code === 'ENOENT' || code === 'ESRCH'
 }

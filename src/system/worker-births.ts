@@ -4,13 +4,13 @@ import type { WorkerBirth } from '../base/thread-figures'
 import { listThreads } from './threads'
 
 /**
- * Reports the kernel's thread id of each worker that the calling thread starts. Nothing else relates a `threadId` to
- * it.
+ * Reports the kernel's thread id of each worker thread that the calling thread starts. Node offers no other link between a
+ * worker's `threadId` and this id.
  *
- * Node publishes a worker in the call that has created its thread, so the newest thread of the process is that
- * worker's. Workers that were started before, or by another worker, are not seen. Keeps no reference to a worker.
+ * Node publishes a worker on a diagnostics channel within the call that has created its thread, so the newest thread of the
+ * process is that worker's. Workers started earlier, or by another worker, are not reported. Keeps no reference to a worker.
  *
- * @param onBirth - Must not throw.
+ * @param onBirth - Called with the ids of each new worker; must not throw.
  * @returns A function that ends the reports.
  */
 export function watchWorkerBirths(onBirth: (birth: WorkerBirth) => void): () => void {
@@ -24,7 +24,7 @@ export function watchWorkerBirths(onBirth: (birth: WorkerBirth) => void): () => 
     const name = typeof threadName === 'string' ? threadName : undefined
     if (Number.isFinite(tid)) onBirth({ tid, id, name })
   }
-  // Where there is no /proc, thread ids cannot be read.
+  // Without /proc, thread ids cannot be read.
   if (known.size === 0) return () => undefined
   workers.subscribe(onWorker)
   return () => void workers.unsubscribe(onWorker)

@@ -1,15 +1,15 @@
-/** Interval at which the main thread's event loop sends a sign of life (a beat), ms. */
+/** Interval at which a timer on the main thread counts up a beat (sign of life) for the watchdog thread, ms. */
 export const BEAT_MS = 1000
 
-/** Interval at which the watchdog checks for beats, ms. */
+/** Interval (tick) at which the watchdog thread checks for beats (signs of life) of the main thread, ms. */
 export const TICK_MS = 250
 
 /**
- * Judges from beats whether the main thread's event loop is blocked.
+ * Decides from beats (signs of life) whether the main thread's event loop is blocked.
  *
- * Time is counted in the watchdog's own ticks, never by a clock: when the process is stopped, suspended or throttled,
- * both threads stand still, and the main thread is not mistaken for blocked. Counting begins with the first beat: a
- * long synchronous start of the application is not an incident.
+ * Time is counted in ticks of the watchdog thread, never by a clock. When the process is stopped, suspended or throttled,
+ * both threads stand still, and the main thread must not be mistaken for blocked. Counting begins with the first beat, so
+ * that a long synchronous start of the application does not count.
  */
 export class BeatWatch {
   readonly #ticksUntilBlocked: number
@@ -18,23 +18,24 @@ export class BeatWatch {
   #isBlocked = false
 
   /**
-   * @param blockedMs - Time without a beat that counts as blocked. The last beat may have come up to one beat before the
-   * blockage began, so one beat is granted on top.
+   * @param blockedMs - Time without a beat after which the loop counts as blocked. One interval between beats is added,
+   * because the loop may have been blocked only just before the next beat was due.
    */
   constructor(blockedMs: number) {
     this.#ticksUntilBlocked = Math.ceil((blockedMs + BEAT_MS) / TICK_MS)
   }
 
-  /** Time without a beat, ms, counted in the watchdog's ticks. */
+  /** Time since the latest beat, ms, counted in ticks of the watchdog thread. */
   get silentMs(): number {
     return this.#ticksSinceBeat * TICK_MS
   }
 
   /**
-   * Called at each tick of the watchdog.
+   * Called every {@link TICK_MS} on the watchdog thread.
    *
-   * @param beats - Number of beats so far.
-   * @param isPaused - The main thread is stopped in a debugger or carries out an order: a missing beat is then no sign.
+   * @param beats - Number of beats since the start.
+   * @param isPaused - Whether a debugger or the monitor itself stops the main thread: then a tick does not count.
+   * @returns Whether the loop counts as blocked, or runs again, from this tick on. Otherwise `undefined`.
    */
   tick(beats: number, isPaused: boolean): 'blocks' | 'frees' | undefined {
     if (beats !== this.#beats) return this.#beat(beats)

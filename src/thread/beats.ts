@@ -12,7 +12,7 @@ const DEBUGGER = 1
 const WANTED = 2
 const WORDS_BYTES = 16
 
-/** Positions of the figures in the shared memory, in this order. */
+/** Figures in the shared memory, in the order of their positions: those of heap and CPU here, the others below. */
 const FIGURES = [
   ...(['atMs', 'heapUsed', 'heapTotal', 'heapLimit', 'external', 'arrayBuffers'] as const),
   'threadCpuMs',
@@ -24,14 +24,17 @@ const DELAY = LOOP_AT + 1
 const IDLE = DELAY + 1
 const ACTIVE = IDLE + 1
 
-/** Bits of the word by which the watchdog requests figures with each beat. */
+/** Bits of the word at `WANTED`: the watchdog thread sets them to get heap or event loop figures with each beat. */
 const WANT_FIGURES = 1
 const WANT_LOOP = 2
 
-/** Bytes of shared memory that the beats need. */
+/** Bytes of shared memory that {@link Beats} needs. */
 export const BEATS_BYTES = WORDS_BYTES + (ACTIVE + 1) * 8
 
-/** Beats and figures of the main thread for the watchdog, in shared memory: neither side ever waits for the other. */
+/**
+ * Signs of life (beats) and figures of the main thread, which the watchdog thread reads from shared memory. Neither thread
+ * ever waits for the other.
+ */
 export class Beats implements MainReports {
   readonly #words: Int32Array
   readonly #figures: Float64Array
@@ -45,20 +48,20 @@ export class Beats implements MainReports {
     return Atomics.load(this.#words, BEATS)
   }
 
-  /** Whether a debugger could attach to the main thread. `inspector.url()` is undefined on other threads. */
+  /** Whether the main thread's inspector is open to a debugger. `inspector.url()` tells only on the main thread. */
   get isDebuggerPossible(): boolean {
     return Atomics.load(this.#words, DEBUGGER) === 1
   }
 
-  /** Delay of the latest beat, or of the next one if that is larger already, ms: the event loop had other work. */
+  /** Delay of the event loop, ms: how late the latest beat was, or how overdue the next one is, whichever is more. */
   delayMs(nowMs: number): number {
     const [lateMs = 0, beatAtMs = 0] = [this.#figures[LATE], this.#figures[BEAT_AT]]
     return beatAtMs === 0 ? NaN : Math.max(lateMs, nowMs - beatAtMs - BEAT_MS)
   }
 
   /**
-   * The latest figures that came with a beat, `undefined` before the first. If a beat comes during this call, figures
-   * of two beats may be mixed.
+   * Latest heap figures that came with a beat; `undefined` before the first. If the main thread writes during this call,
+   * figures of two beats may be mixed.
    */
   get figures(): HeapFigures | undefined {
     const entries = FIGURES.map((name, at) => [name, this.#figures[at] ?? 0] as const)
@@ -66,7 +69,7 @@ export class Beats implements MainReports {
     return figures.atMs === 0 ? undefined : figures
   }
 
-  /** Sets whether beats bring figures. An idle main thread is spared that work. */
+  /** Sets whether the main thread measures heap figures with each beat, which an idle process is spared. */
   wantFigures(areWanted: boolean): void {
     if (areWanted) Atomics.or(this.#words, WANTED, WANT_FIGURES)
     else Atomics.and(this.#words, WANTED, ~WANT_FIGURES)
@@ -84,7 +87,7 @@ export class Beats implements MainReports {
   }
 
   /**
-   * Sends beats from the main thread's event loop, from its first turn on.
+   * Starts the timer on the main thread that counts up the beats. The first comes in the first iteration of the event loop.
    *
    * @param onBeat - Called with each beat. Must not throw.
    * @returns A function that stops the beats.
@@ -121,7 +124,7 @@ export class Beats implements MainReports {
   }
 
   #reportLoop({ atMs, delayMs, idleMs, activeMs }: LoopReport): void {
-    // The largest delay since the watchdog's last reading, which may cover several beats.
+    // Several beats may come before the watchdog thread reads: it gets the largest delay among them.
     this.#figures[DELAY] = Math.max(delayMs, this.#figures[DELAY] ?? 0)
     this.#figures[IDLE] = idleMs
     this.#figures[ACTIVE] = activeMs
@@ -129,7 +132,7 @@ export class Beats implements MainReports {
   }
 }
 
-/** Loads the inspector on use: a Node built without it has no such module, and an import would end the application. */
+/** Loads the inspector when needed. A Node built without it has no such module, and an `import` would end the application. */
 function loadInspector(): { url(): string | undefined } {
   return createRequire(__filename)('node:inspector') as { url(): string | undefined }
 }

@@ -27,12 +27,12 @@ export function startBlockedLoop(parts: BlockedLoopParts): () => Promise<void> {
 }
 
 /**
- * Makes one dump per blocked episode, and ends it early when the loop runs again. A CPU dump that is already being made
- * counts as that dump; after any other dump, a loop that is still blocked gets its own at once.
+ * Requests one CPU dump each time the event loop gets blocked, and ends the profile early when the loop runs again. A CPU
+ * dump that already runs counts as that dump. If a memory dump runs, the request is made when it has ended, provided that
+ * the loop is still blocked.
  *
- * A main thread in one long native call accepts the order when the call returns, and its loop often runs again right
- * after. That short profile is still evidence: it begins with the stack of the long call, on which V8 accepted the
- * order.
+ * If the main thread is in one long native call, the profile begins only when the call returns, and often ends right
+ * after. That short profile is still useful: it begins with the stack of the long call.
  */
 export class BlockedRule {
   readonly #parts: BlockedLoopParts
@@ -47,11 +47,10 @@ export class BlockedRule {
     this.#debuggerPause = new DebuggerPause(parts.beats)
   }
 
-  /** To be called every {@link TICK_MS}. */
+  /** Checks whether the loop is blocked. Must be called every {@link TICK_MS}. */
   tick(): void {
     const watch = this.#watch
-    // The monitor's own order, such as a snapshot in place, blocks the main thread. A forked snapshot does not, though
-    // it takes long.
+    // The monitor itself blocks the main thread while it takes a snapshot there. A forked child's snapshot does not block.
     const isOurDoing = this.#parts.gate.isMainThreadAtOrder
     const isPaused = this.#debuggerPause.isLikely(watch.silentMs) || isOurDoing
     const change = watch.tick(this.#parts.beats.count, isPaused)
@@ -61,7 +60,7 @@ export class BlockedRule {
     this.#serve()
   }
 
-  /** Ends the dump that was requested. */
+  /** Ends the CPU profile that was requested, if it still runs. */
   stop(): void {
     this.#episode?.abort()
     this.#episode = undefined
@@ -70,8 +69,7 @@ export class BlockedRule {
   #serve(): void {
     const { blockedMs, dispatcher, gate } = this.#parts
     const { silentMs } = this.#watch
-    // Longer than between two beats: a CPU profile under way shows this blockage, even if the loop runs again before
-    // the trip.
+    // The loop is late by more than a beat, so a CPU profile that runs now shows what blocks it. One profile is enough.
     if (silentMs > BEAT_MS && dispatcher.runningKind === 'cpu') this.#isServed = true
     if (!this.#episode || this.#isServed || gate.isHeld) return
     this.#isServed = true
@@ -81,7 +79,7 @@ export class BlockedRule {
   }
 }
 
-/** Judges whether the main thread stands at a breakpoint: it sends no beat, has an open inspector, and uses no CPU. */
+/** Guesses whether a debugger has paused the main thread: no beat comes, the inspector is open, and no CPU time is used. */
 class DebuggerPause {
   readonly #beats: Pick<Beats, 'isDebuggerPossible'>
   #cpuTicks: number | undefined

@@ -1,6 +1,6 @@
 import { Atomics } from '../base/globals'
 
-/** Longest time that an exiting process waits for the watchdog to finish, ms. Below the 500 ms that are promised. */
+/** Longest time that an exiting process waits for the watchdog thread, ms. The documentation promises at most 500 ms. */
 export const EXIT_WAIT_MS = 450
 
 const HOLDS = 0
@@ -11,38 +11,38 @@ const RUNNING = 0
 const EXITING = 1
 const OVER = 2
 
-/** Bytes of shared memory that an `ExitWait` needs. */
+/** Bytes of shared memory that an `ExitWait` needs: three 32-bit words. */
 export const EXIT_WAIT_BYTES = 12
 
 /**
- * Lets an exiting process wait, for a bounded time, until the watchdog has finished its dump and its sessions to the
- * main thread.
+ * Lets an exiting process wait, for a bounded time, until the watchdog thread has finished its dump and closed its
+ * inspector sessions to the main thread.
  *
- * Every dump and every inspector session to the main thread is a hold (a count in shared memory). In an `'exit'`
- * handler the event loop has stopped, so the main thread can only sleep on that memory; the inspector interrupts even
- * that sleep, so a session still works. A session that is open when the wait is over would make Node print "Waiting for
- * the debugger to disconnect" and, under `--inspect`, really wait.
+ * Each dump and each session counts as a hold in shared memory. In an `'exit'` handler the event loop has stopped, so the
+ * main thread sleeps on that memory (`Atomics.wait`); the inspector can interrupt this sleep, so sessions still work. With
+ * a session still open at the end, Node would print "Waiting for the debugger to disconnect" and, under `--inspect`,
+ * really wait.
  */
 export class ExitWait {
   readonly #words: Int32Array
-  /** Whether the latest dump began before the exit. One that began later must not open a session. */
+  /** Whether the latest dump began before the exit. A dump that began later must not open an inspector session. */
   #isHeldInTime = false
 
   constructor(shared: SharedArrayBuffer) {
     this.#words = new Int32Array(shared, 0, 3)
   }
 
-  /** On the watchdog thread: makes an exiting process wait for {@link release}. */
+  /** Called on the watchdog thread when a dump begins: an exiting process then waits for {@link release}. */
   hold(): void {
     Atomics.add(this.#words, HOLDS, 1)
     this.#isHeldInTime = Atomics.load(this.#words, PHASE) === RUNNING
   }
 
   /**
-   * Like {@link hold}, for a step that needs the main thread.
+   * Like {@link hold}, but for an inspector session to the main thread.
    *
-   * @returns `false`, with nothing held, when the main thread may have ended. While it waits for an earlier hold,
-   * further holds are allowed.
+   * @returns `false`, without a hold, when the main thread may have ended. A dump that began before the exit, and for
+   * which the main thread waits, may still open sessions.
    */
   tryHold(): boolean {
     const holdsBefore = Atomics.add(this.#words, HOLDS, 1)
@@ -57,11 +57,11 @@ export class ExitWait {
   }
 
   /**
-   * On the watchdog thread, within a hold: a forked child, which needs neither thread, now writes the dump, or, with
-   * `undefined`, has ended. In between an exiting process need not wait.
+   * Called on the watchdog thread, within a hold, when a forked child begins to write the dump, and with `undefined` when
+   * it has ended. In between an exiting process need not wait, because the child needs neither thread.
    */
   noteChild(pid: number | undefined): void {
-    // In this order an exit in between finds either the hold or the child.
+    // In this order, an exit between the two steps finds the hold, the pid, or both, but never neither.
     if (pid === undefined) this.hold()
     Atomics.store(this.#words, CHILD_PID, pid ?? 0)
     if (pid !== undefined) this.release()
@@ -76,17 +76,17 @@ export class ExitWait {
     return Atomics.load(this.#words, PHASE) !== RUNNING
   }
 
-  /** On the main thread, at exit, once. From then on no new dump and no new session begins. */
+  /** Called once on the main thread when the process exits. Afterwards no new dump begins and opens a session. */
   begin(): void {
     Atomics.store(this.#words, PHASE, EXITING)
   }
 
-  /** Whether the watchdog has a dump or a session to finish. */
+  /** Whether the watchdog thread has a dump to finish or a session to close. */
   get isHeld(): boolean {
     return Atomics.load(this.#words, HOLDS) > 0
   }
 
-  /** On the main thread, after {@link begin}. Returns when nothing is held any more, or after {@link EXIT_WAIT_MS}. */
+  /** Blocks the main thread, after {@link begin}, until there is no hold any more, at most for {@link EXIT_WAIT_MS}. */
   wait(nowMs: () => number): void {
     const deadlineMs = nowMs() + EXIT_WAIT_MS
     for (;;) {

@@ -1,8 +1,8 @@
-/** Log line for a process that exits while its forked child writes a snapshot. */
+/** Returns the log line for a process that exits while its forked child writes a heap snapshot. */
 export function goesOnAlone(childPid: number): string {
   const child = `its forked child with pid ${childPid}`
-  // The kernel ends a container with its first process.
+  // When the first process of a container exits, the kernel kills all others in it.
   return process.pid === 1
     ? `the process is PID 1 and exits, which also ends ${child}, before its heap snapshot is complete`
-    : `the process exits; ${child} writes the heap snapshot to its end`
+    : `the process exits; ${child} completes the heap snapshot`
 }

@@ -9,18 +9,18 @@ import { REGISTRY_KEY } from '../dispatch/gate'
 import type { ExitWait } from './exit-wait'
 import type { Turns } from './turns'
 
-/** The hook's answer, as JSON. */
+/** Answer of the function that {@link createOrderHook} creates, before it is turned into JSON. */
 type HookAnswer<Output> = { readonly output: Output } | { readonly error: string }
 
-/** Orders that finish a dump. An exiting process accepts no others: a snapshot would delay its exit by seconds. */
+/** Requests to the main thread that finish a dump. At exit no others are sent: a snapshot would delay the exit by seconds. */
 const FINISHING: ReadonlySet<OrderName> = new Set(['stopPackageProfile'])
 
 /**
- * Access to the main thread from the watchdog thread.
+ * Lets the watchdog thread call functions of this library on the main thread. Such a call is named an order.
  *
- * An order calls this library's hook there with `Runtime.evaluate`: V8 runs it at the next function entry or loop back
- * edge, so it reaches even a main thread that spins in a loop. Each order has a session of its own, disconnected at
- * once: an open one makes `process.exit` print "Waiting for the debugger to disconnect".
+ * An order is sent with the inspector's `Runtime.evaluate`. V8 runs it at the next function entry or loop back edge, so it
+ * also reaches a main thread that spins in a loop. Each order opens its own session and closes it at once, because an open
+ * session makes `process.exit` print "Waiting for the debugger to disconnect".
  */
 export class InspectorMainThread implements MainThread {
   readonly #hook: string
@@ -30,8 +30,8 @@ export class InspectorMainThread implements MainThread {
   readonly #slots = new Set<number>()
 
   /**
-   * @param hook - Name of the hook in the process registry.
-   * @param port - The watchdog's end of the channel for orders; the hook reads the other end.
+   * @param hook - Name in the process registry of the main thread's function that runs the orders.
+   * @param port - The end of the channel to which orders are posted; the hook reads the other end.
    */
   constructor(hook: string, port: MessagePort, exitWait: ExitWait, turns: Turns) {
     this.#hook = hook
@@ -76,9 +76,9 @@ export class InspectorMainThread implements MainThread {
   }
 }
 
-/** Opens a session to the main thread for whose end an exiting process waits. */
+/** Opens an inspector session to the main thread. An exiting process waits until it is closed. */
 function holdingSession(exitWait: ExitWait): Session {
-  // Loaded on first use: the main thread loads this file for its hook, and may have no inspector.
+  // Not imported: the main thread also loads this file, for `createOrderHook`, in a Node that may have no inspector.
   const { Session } = require('node:inspector') as typeof inspector
   const session = new Session()
   if (!exitWait.tryHold()) throw new ExitingError()
@@ -104,7 +104,7 @@ function evaluate(session: Session, expression: string): Promise<string> {
       if (error) {
         reject(error)
       } else if (answer.exceptionDetails) {
-        reject(new Error(`the main thread's hook failed: ${causeOf(answer.exceptionDetails)}`))
+        reject(new Error(`the monitor's call on the main thread failed: ${causeOf(answer.exceptionDetails)}`))
       } else {
         resolve(String(answer.result.value))
       }
@@ -112,16 +112,16 @@ function evaluate(session: Session, expression: string): Promise<string> {
   })
 }
 
-/** Text of an exception. `text` alone is the bare word "Uncaught". */
+/** Returns the first line of an exception's text. The field `text` is often the bare word "Uncaught". */
 export function causeOf({ text, exception }: Runtime.ExceptionDetails): string {
   const value =
     exception?.description ?? (exception && 'value' in exception ? String(exception.value) : undefined)
   return value === undefined ? text : (value.split('\n', 1)[0] ?? text)
 }
 
-/** An order that has been posted to the main thread. */
+/** Message that asks the main thread to run a function of this library. */
 export interface PostedOrder {
-  /** Number of the order among those under way, from 0. Free again when the order is answered. */
+  /** Number of the order, from 0. An answered order's number is used again. */
   readonly slot: number
   readonly name: OrderName
   /** Input of the order, as JSON. */
@@ -129,12 +129,12 @@ export interface PostedOrder {
 }
 
 /**
- * Creates the hook on the main thread, which carries out the order that was posted for a slot, and returns the answer
- * as JSON. The hook never throws.
+ * Creates the function that the watchdog thread calls on the main thread through the inspector. It runs the order that was
+ * posted with the given slot number, and returns the answer as JSON. It never throws.
  *
- * @param orders - Builds the orders, when the first one arrives.
- * @param port - The main thread's end of the channel for orders. The hook reads it synchronously: it interrupts the
- * main thread, whose event loop may be blocked.
+ * @param orders - Returns the functions that orders call. Called with each order.
+ * @param port - The main thread's end of the channel for orders. It is read synchronously, because the event loop may be
+ * blocked.
  */
 export function createOrderHook(
   orders: () => carryOut.OrderTable,
@@ -146,15 +146,15 @@ export function createOrderHook(
     while ((mail = receiveMessageOnPort(port) as typeof mail)) posted.set(mail.message.slot, mail.message)
     const order = posted.get(slot)
     posted.delete(slot)
-    if (!order) return toJson({ error: 'the order did not arrive' })
+    if (!order) return toJson({ error: 'the request to the main thread did not arrive' })
     const { runOrder } = require('../capture/main-thread/carry-out') as typeof carryOut
     return runOrder(orders(), order.name, order.input)
   }
 }
 
 /**
- * The expression by which the inspector calls the hook. V8 keeps the text of every expression it has evaluated, for the
- * life of the process. So the order itself is sent through the port, and there are only as many texts as slots.
+ * Returns the expression with which the inspector calls the hook. V8 keeps the text of each evaluated expression until the
+ * process ends. So the expression holds only a slot number, and the order itself is sent through the port.
  */
 export function hookCall(hook: string, slot: number): string {
   return `globalThis[Symbol.for(${toJson(REGISTRY_KEY)})].hooks.get(${toJson(hook)})(${slot})`

@@ -1,6 +1,6 @@
 import { Promise } from '../base/globals'
 
-/** Waits, on the watchdog thread, for turns of the main thread's event loop. */
+/** Lets the watchdog thread wait for the next iteration (turn) of the main thread's event loop. */
 export class Turns {
   readonly #ask: () => void
   #waiting: ((atMs: number) => void)[] = []
@@ -10,7 +10,7 @@ export class Turns {
     this.#ask = ask
   }
 
-  /** Resolves at the next turn of the main thread's event loop, to its monotonic time, ms. Never rejects. */
+  /** Resolves when the main thread's event loop has handled a message, to the monotonic time of that, ms. Never rejects. */
   next(): Promise<number> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve)
@@ -18,7 +18,7 @@ export class Turns {
     })
   }
 
-  /** Called when the main thread has answered. */
+  /** Called with the answer of the main thread. */
   turned(atMs: number): void {
     for (const resolve of this.#waiting.splice(0)) resolve(atMs)
   }

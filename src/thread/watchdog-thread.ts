@@ -14,14 +14,14 @@ import { Turns } from './turns'
 /** Data with which the watchdog thread is started. */
 export interface WatchdogData {
   readonly settings: WatchSettings
-  /** Port for messages. Not the thread's parent port: at exit the main thread reads this one without an event loop. */
+  /** Port for messages. Used instead of `parentPort`, because the main thread can read it at exit without an event loop. */
   readonly port: MessagePort
   readonly gate: SharedArrayBuffer
   readonly beats: SharedArrayBuffer
   readonly exit: SharedArrayBuffer
-  /** Name, in the process registry, of the main thread's hook that carries out orders. */
+  /** Name in the process registry of the main thread's function that runs orders (requests to the main thread). */
   readonly hook: string
-  /** Port through which that hook receives its orders. */
+  /** Port to which orders are posted. */
   readonly orderPort: MessagePort
 }
 
@@ -33,16 +33,16 @@ export type ToWatchdog =
   | { readonly type: 'reading'; readonly rule: string; readonly value: number; readonly sinceMs: number }
   | { readonly type: 'worker'; readonly birth: WorkerBirth }
   | { readonly type: 'stop' }
-  /** Answer to `turn`: the main thread's event loop turned at this monotonic time, ms. */
+  /** Answer to `turn`: the main thread's event loop handled that message at this monotonic time, ms. */
   | { readonly type: 'turned'; readonly atMs: number }
-  /** The process is exiting: end the running dump at once. The answer comes through the shared memory of `ExitWait`. */
+  /** The process exits: end the running dump at once. The main thread waits for that on the shared memory of `ExitWait`. */
   | { readonly type: 'exit' }
 
 /** Messages from the watchdog to the main thread. */
 export type FromWatchdog =
   | { readonly type: 'ready'; readonly ways: Ways; readonly gateId: number }
   | { readonly type: 'dump'; readonly dump: Dump }
-  /** A dump of an earlier process, which the main thread claims and reports. */
+  /** A dump of an earlier process, which the main thread is to report unless another process has done so. */
   | { readonly type: 'found'; readonly found: FoundDump }
   | { readonly type: 'skip'; readonly skip: Skip }
   | { readonly type: 'failure'; readonly failure: Failure }
@@ -50,12 +50,15 @@ export type FromWatchdog =
   | { readonly type: 'reading'; readonly reading: Reading }
   | { readonly type: 'result'; readonly id: number; readonly result: DumpResult }
   | { readonly type: 'stopped' }
-  /** Asks the main thread to answer `turned` in the next turn of its event loop. */
+  /** Asks for the answer `turned`, which shows that the main thread's event loop runs. */
   | { readonly type: 'turn' }
 
-/** Entry of the thread. It never ends by itself: a thread that exits while a session closes aborts the process. */
+/**
+ * Starts the watch on this thread. The thread never ends by itself, because a thread that exits while an inspector session
+ * closes aborts the process.
+ */
 function main(): void {
-  // libuv's thread pool is started now, because pidusage would otherwise start it while it starts a program.
+  // Starts libuv's thread pool now. Otherwise it would start when pidusage spawns a program.
   const pool = startThreadPool()
   const {
     settings: given,
@@ -67,7 +70,7 @@ function main(): void {
     orderPort,
   } = workerData as WatchdogData
   const { known } = given.threads
-  // In a program that is an ES module, the pool was running before this thread, and its threads are known.
+  // If the application is an ES module, the pool ran before this thread, and its thread ids are in `known`.
   const threads = { known: known.pool.length > 0 ? known : { ...known, pool } }
   const settings = { ...given, threads }
   const beats = new Beats(beatMemory)
@@ -129,7 +132,7 @@ function teller(port: MessagePort): Tell {
     try {
       port.postMessage(message)
     } catch {
-      // Only an error object that cannot be cloned fails here; its message can be sent.
+      // Only an error object that cannot be cloned fails here, so the failure is sent without it.
       if (message.type !== 'failure') return
       const failure = { ...message.failure, error: undefined }
       port.postMessage({ type: 'failure', failure } satisfies FromWatchdog)

@@ -24,28 +24,28 @@ import { goesOnAlone } from './goes-on-alone'
 import { createOrderHook } from './over-inspector'
 import type { FromWatchdog, ToWatchdog, WatchdogData } from './watchdog-thread'
 
-/** Limit of the watchdog thread's V8 heap, MB. A CPU profile passes through it twice, parsed and as text. */
+/** Heap limit of the watchdog thread, MB: enough for a large CPU profile both as objects and as JSON text. */
 const MAX_HEAP_MB = 192
 const MAX_YOUNG_MB = 4
 
 export interface WatchdogParts {
   readonly settings: WatchSettings
-  /** The main thread's access to the gate, to free it when the watchdog thread has died. */
+  /** Lock for dumps, which the main thread releases if the watchdog thread dies while it holds the lock. */
   readonly gate: Gate
-  /** Builds the orders that the watchdog thread may give. */
+  /** Returns the functions that the watchdog thread can call on the main thread (orders). */
   readonly orders: () => OrderTable
   readonly report: Report
-  /** Called about once a second. Must not throw. */
+  /** Called about once a second on the main thread. Must not throw. */
   readonly onBeat?: (() => void) | undefined
   readonly onReady: (ways: Ways) => void
-  /** Called when the thread could not start or has died: the caller has to watch from another thread. */
+  /** Called when the thread could not start or has died: the caller must then start the watch on another thread. */
   readonly onLost: (lost: LostWatchdog) => void
 }
 
-/** A watchdog thread that died, and the requests that it left unanswered. */
+/** Why the watchdog thread died, and the dump requests that it left unanswered. */
 export interface LostWatchdog {
   readonly why: string
-  /** Whether the thread had been watching. */
+  /** Whether the thread had started the watch before it died. */
   readonly wasReady: boolean
   readonly unanswered: readonly UnansweredRequest[]
 }
@@ -56,10 +56,9 @@ interface UnansweredRequest {
 }
 
 /**
- * The watch on a thread of its own, as the main thread uses it.
+ * Runs the watch on a thread of its own, because timers on the main thread do not fire while its event loop is blocked.
  *
- * An observer must not share the thread that it observes: a timer on the main thread is silent exactly when the event
- * loop is blocked. This class only passes messages; reading loops and dispatcher run on the watchdog thread
+ * This class is used on the main thread and only passes messages. Reading loops and dispatcher run on the watchdog thread
  * (`watchdog-thread`).
  */
 export class Watchdog implements Watch {
@@ -77,8 +76,10 @@ export class Watchdog implements Watch {
   #isOver = false
 
   /**
+   * Starts the thread.
+   *
    * @throws When the thread cannot be created: its file is missing (the package was bundled), `--permission` forbids
-   * threads, this process has no inspector, or a limit on threads is reached.
+   * threads, this Node has no inspector, or a limit on threads is reached.
    */
   constructor(parts: WatchdogParts) {
     this.#parts = parts
@@ -162,18 +163,18 @@ export class Watchdog implements Watch {
     }
   }
 
-  /** At exit the event loop has stopped: sleeps until the thread has finished, then reads its messages. */
+  /** Called at exit, without an event loop: blocks until the thread has finished its dump, then reads the thread's messages. */
   readonly #onExit = (): void => {
     this.#exitWait.begin()
     this.#tell({ type: 'exit' })
     this.#exitWait.wait(systemClock.monotonicMs)
-    // Including messages that the thread sent long ago, while the main thread was blocked.
+    // Messages that the thread sent while the main thread was blocked are still unread.
     this.#readMail()
     const { childPid } = this.#exitWait
     if (childPid !== undefined) this.#parts.report.notice(goesOnAlone(childPid))
   }
 
-  /** Reads first the messages that the thread sent before it died: they may hold answers. */
+  /** Called when the thread has died. First reads the messages that the thread sent before: they may answer requests. */
   #lost(why: string): void {
     if (this.#isOver) return
     this.#readMail()
@@ -195,7 +196,7 @@ export class Watchdog implements Watch {
     while ((mail = receiveMessageOnPort(this.#port) as typeof mail)) this.#take(mail.message)
   }
 
-  /** Ends the thread from the main thread: one that exits by itself right after a session aborts the process. */
+  /** Ends the thread from here: if it exited by itself right after an inspector session, the process would abort. */
   async #end(): Promise<void> {
     if (this.#isOver) return
     this.#letGo()
@@ -246,25 +247,25 @@ function startThread(entry: string, data: WatchdogData): Worker {
   return worker
 }
 
-/** Time between two attempts to move the watch to the main thread, ms. */
+/** Time between two attempts to move the watch to the main thread after its own thread has died, ms. */
 const MOVE_AGAIN_MS = 1000
 
 export interface StartParts {
   readonly settings: WatchSettings
   /** Whether to watch from a thread of its own if one can be started. */
   readonly isThreadWanted: boolean
-  /** Builds the orders: work that only the main thread can do. Called once, when the first order arrives. */
+  /** Builds the functions that only the main thread can run (orders), such as taking a snapshot. Called at most once. */
   readonly orders: () => carryOut.OrderTable
   readonly report: Report
-  /** Called about once a second while the watch is on its thread. */
+  /** Called about once a second while the watch runs on a thread of its own. */
   readonly onBeat?: (() => void) | undefined
-  /** Called with the thread on which the watch runs, at the start and when it has moved. */
+  /** Called when the watch has started, and again when it has moved to the main thread. `thread` is a phrase for the log. */
   readonly onStarted: (started: { thread: string; isOnOwnThread: boolean; ways: Ways }) => void
 }
 
 /**
- * Watches from a thread of its own, or from the calling thread where that is not wanted or not possible. If the thread
- * dies, the watch moves to the calling thread, with fresh budgets.
+ * Starts the watch on a thread of its own, or on the calling thread if a thread is not wanted or cannot be started. If the
+ * thread dies, the watch moves to the calling thread, with fresh budgets.
  */
 export function startWatchAnywhere(given: StartParts): Watch {
   const gate = new Gate(processRegistry().gate)
@@ -277,13 +278,13 @@ export function startWatchAnywhere(given: StartParts): Watch {
   return given.isThreadWanted ? startOnThread(parts, gate) : startHere(parts, gate, 'the main thread')
 }
 
-/** Loads its code late: hardly any process finds a dump, and the module loads others, crypto among them. */
+/** Reports a dump at V8's heap limit that an earlier process left. Few processes find one, so its code is loaded here. */
 function reportFound(found: FoundDump, report: Report): void {
   try {
     const { reportFoundDump } = require('../dispatch/found-dump') as typeof foundDumpModule
     reportFoundDump(found, process.pid, report)
   } catch (error) {
-    // Unreported, it is found again at the next start.
+    // The dump is not marked as reported, so the next process finds and reports it.
     const message = `a dump of an earlier process cannot be reported: ${firstLineOf(error)}`
     report.failure({ stage: 'watchdog', message, error })
   }
@@ -303,12 +304,15 @@ function startHere(
   const onChild = (pid: number | undefined): void => void (childPid = pid)
   const main = new LocalReports()
   const watch = startWatch(settings, { mainThread, gate, report, main, onChild, isTakingOver })
-  const unseen = settings.cpu.blockedMs === undefined ? '' : ', where a blocked event loop goes unseen'
+  const unseen = settings.cpu.blockedMs === undefined ? '' : ' (a blocked event loop is not detected there)'
   onStarted({ thread: thread + unseen, isOnOwnThread: false, ways: watch.ways() })
   return endingAtExit(watch, report, main, () => childPid)
 }
 
-/** Ends a running CPU dump within the `'exit'` handler: its session answers synchronously on this thread. */
+/**
+ * Adds an `'exit'` handler to a watch on this thread. The handler completes a running CPU dump before it returns, which
+ * works because an inspector session on its own thread answers synchronously.
+ */
 function endingAtExit(
   watch: LocalWatch,
   report: Report,
@@ -335,12 +339,12 @@ function endingAtExit(
   }
 }
 
-/** Watches on a thread of its own while it lives, and then on this thread. */
+/** Starts the watch on a thread of its own, and moves it to this thread if that thread dies. */
 function startOnThread(parts: StartParts, gate: Gate): Watch {
   const { settings, orders, report, onBeat, onStarted } = parts
   let changes: RuleChanges = {}
   let hasStopped = false
-  /** Worker threads started so far, for a new watch on this thread. */
+  /** Worker threads that were started so far. A watch that moves to this thread needs to know them. */
   const births: WorkerBirth[] = []
   const moveHere = ({ why, wasReady, unanswered }: LostWatchdog): void => {
     if (wasReady)
@@ -360,7 +364,7 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
       try {
         move()
       } catch (error) {
-        // It loads files, and a process may be without a free descriptor for a while.
+        // Moving loads files, which fails while the process has no free file descriptor.
         const message = `monitoring cannot move to the main thread yet: ${firstLineOf(error)}`
         if (isFirst) report.failure({ stage: 'watchdog', message, error })
         setTimeout(() => tryToMove(false), MOVE_AGAIN_MS).unref()
@@ -400,14 +404,14 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
 }
 
 /**
- * Looks for the package that a watch on this thread would need, while there are descriptors: Node remembers for good that a
- * package was not found, also when it only had no descriptor to look with. Once the thread is ready, since it takes 1.5 ms.
+ * Finds the package `limiter` while there are free file descriptors, in case the watch must move to this thread. If Node has no
+ * descriptor to search with, it remembers for good that there is no such package. Called late, because this takes 1.5 ms.
  */
 function locateLimiter(): void {
   try {
     require.resolve('limiter')
   } catch {
-    // In a bundle it is no file.
+    // Not found in a bundled application, where `limiter` is part of the bundle.
   }
 }
 

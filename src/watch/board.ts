@@ -1,31 +1,31 @@
 import { Atomics } from '../base/globals'
 
-/** Names of the rules, in the order of their rows. */
+/** Returns the names of all rules, in the order in which {@link Board} keeps their numbers. */
 export function boardRules(rules: readonly { readonly name: string }[]): readonly string[] {
   return ['cpu', 'memory', ...rules.map(({ name }) => name)]
 }
 
-/** Numbers kept of each rule. */
+/** Count of numbers that the shared memory holds for each rule, and their positions there. */
 const FIELDS = 5
 const [COUNT, VALUE, AT, BREACHES, LEFT] = [0, 1, 2, 3, 4] as const
-/** Bytes of the flag: one 32-bit word, and one more to align the numbers that follow. */
+/** Bytes before the rules' numbers: a 32-bit flag, and 4 bytes so that the 64-bit numbers are aligned. */
 const FLAG_BYTES = 8
 
-/** Counters and latest reading of one rule. */
+/** Counters and latest reading of one rule, as the main thread reads them. */
 export interface BoardRow {
   /** Number of readings since the start. */
   readonly readings: number
-  /** The latest one. Absent before the first. */
+  /** The latest reading. Absent before the first. */
   readonly latest?: { readonly value: number; readonly atEpochMs: number }
-  /** Readings above the threshold in a row. */
+  /** Number of readings in a row above the threshold. */
   readonly breaches: number
   /** Number of dumps that the budget still allowed at the latest reading. */
   readonly left: number
 }
 
 /**
- * The watch's counters in shared memory: the main thread can read them at any time, and readings cost no message. Each
- * number is consistent; numbers of two successive readings may be mixed.
+ * Counters and latest readings of all rules in shared memory. The watchdog thread writes them, and the main thread can
+ * read them at any time without a message. A read during a write may mix numbers of two successive readings.
  */
 export class Board {
   readonly #rules: readonly string[]
@@ -43,7 +43,7 @@ export class Board {
     return new SharedArrayBuffer(FLAG_BYTES + rules.length * FIELDS * Float64Array.BYTES_PER_ELEMENT)
   }
 
-  /** Whether each reading is also to be reported as an event. */
+  /** Flag that the main thread sets: whether each reading is also to be sent to it, for the event `'reading'`. */
   get isWanted(): boolean {
     return Atomics.load(this.#flag, 0) === 1
   }

@@ -4,8 +4,8 @@ import { modeForOthers, whoCanTamper, whyNotWritable } from '../files/directory'
 import { deleteExpired, type Deletions, sweepStalePartials } from '../files/retention'
 
 /**
- * Creates the directories, reports problems with them early, and deletes unfinished files that dead processes left in
- * them. Dumps do not wait for it. Never rejects.
+ * Prepares the dump directories: creates them, logs problems with them at the start, and deletes unfinished files that
+ * dead processes left there. Dumps do not wait for this function. Never rejects.
  */
 export async function prepareDirectories(
   directories: readonly string[],
@@ -22,11 +22,11 @@ export async function prepareDirectories(
     if (mode !== undefined)
       report.notice(
         `other users can read dumps in ${directory}: its file system gives files the mode ${mode}; ` +
-          'mount it so that they get 0600, or choose another profileDir',
+          'mount it so that files get the mode 0600, or choose another profileDir',
       )
     return why === undefined
   })
-  // The unref'd timer lets a process that is about to end do so first.
+  // The timer behind `pause` is unref'd: a process that is about to end does so before the work below.
   await pause(0)
   for (const directory of writable) {
     const { failures, incomplete } = await sweepStalePartials(directory, host, systemClock.epochMs())
@@ -39,7 +39,7 @@ export async function prepareDirectories(
 /**
  * Builds the function that deletes a directory's oldest dumps after a good one.
  *
- * @param isSent - Dumps are sent from the directories: what is deleted unsent is reported.
+ * @param isSent - Whether dumps are uploaded from there: then the deletion of a dump that was not uploaded is reported.
  */
 export function retainer(
   host: string,
@@ -49,9 +49,9 @@ export function retainer(
 ): (directory: string, made: string) => Promise<void> {
   const reported = new Set<string>()
   return async (directory, made) => {
-    const { failures, incomplete, loss } = await deleteExpired(directory, host, { keep, made, isSent })
+    const { failures, incomplete, losses = [] } = await deleteExpired(directory, host, { keep, made, isSent })
     reportFailures(failures, report)
-    if (loss !== undefined) report.failure({ stage: 'retention', message: loss })
+    for (const message of losses) report.failure({ stage: 'retention', message })
     if (incomplete === undefined || reported.has(directory)) return
     reported.add(directory)
     report.notice(`old dumps may remain in ${directory}: ${incomplete}`)

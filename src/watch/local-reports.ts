@@ -3,7 +3,7 @@ import { readHeapFigures } from '../system/figures'
 import { LoopMeter, type LoopReport } from '../system/loop-meter'
 import { type MainReports, RECORD_INTERVAL_MS } from './process-record'
 
-/** The main thread's reports about itself, for a watch that runs on the main thread: read on demand. */
+/** Heap figures and event loop delay of the main thread, for a watch that runs on that thread. Measured when read. */
 export class LocalReports implements MainReports {
   readonly #meter = new LoopMeter()
   #readAtMs: number | undefined
@@ -12,7 +12,7 @@ export class LocalReports implements MainReports {
     return readHeapFigures()
   }
 
-  /** Delay of the event loop, ms: by how much this reading is late. The loop makes the readings, so what blocks it delays them. */
+  /** Delay of the event loop, ms. A blocked loop also delays these calls, so their lateness is the delay. */
   delayMs(nowMs: number): number {
     const readAtMs = this.#readAtMs ?? nowMs
     this.#readAtMs = nowMs
@@ -27,7 +27,7 @@ export class LocalReports implements MainReports {
     return
   }
 
-  /** Begins to measure the delay of the event loop. */
+  /** Begins to measure the delay of the event loop: the first report starts the histogram. */
   wantLoop(): void {
     this.#meter.report()
   }

@@ -3,16 +3,16 @@ import type { LoopReport } from '../system/loop-meter'
 import type { Sampler } from '../system/usage'
 import type { MainReports } from './process-record'
 
-/** Quantity that a rule reads; `function`: the value that a function of the application returns. */
+/** Quantity that a rule of the option `rules` reads. `function`: the value that a function of the application returns. */
 export type Metric =
   'heap' | 'external' | 'eventLoopDelay' | 'eventLoopUtilization' | 'container' | 'function'
 
-/** Builds the sampler of each metric for a threshold, which may change. */
+/** For each metric, a function that builds its sampler. The argument reads the rule's threshold, which may change. */
 export type Samplers = Readonly<Record<Exclude<Metric, 'function'>, (threshold: () => number) => Sampler>>
 
 /**
- * Samplers for the metrics of named rules. A report of the main thread counts as a reading only when it is new: a
- * blocked main thread makes none.
+ * Creates the samplers for the metrics of the option `rules`. The main thread reports its own heap and event loop; each
+ * report is one reading. A blocked main thread sends no report, and then their samplers return `undefined`.
  */
 export function createMetrics(main: MainReports): Samplers {
   const whenNew = <Report extends { readonly atMs: number }>(
@@ -56,11 +56,11 @@ export function createMetrics(main: MainReports): Samplers {
   }
 }
 
-/** Taking a report of the event loop empties its meter, so each report is passed to all samplers. */
+/** Builds the samplers of event loop metrics. Taking a report resets the largest delay, so each report goes to all samplers. */
 function loopSamplers(
   main: Pick<MainReports, 'takeLoop'>,
 ): (valueOf: (loop: LoopReport) => number | undefined) => Sampler {
-  /** For each sampler the latest report, with the largest delay since the sampler's previous reading. */
+  /** For each sampler, the report that it has not read yet, with the largest delay since the sampler's previous reading. */
   const pending: { loop?: LoopReport | undefined }[] = []
   let takenAtMs = -Infinity
   const take = (): void => {

@@ -3,13 +3,16 @@ import { messageOf, Promise } from '../base/globals'
 import type { Report } from '../dispatch/events'
 import type { FleetBudget, FleetPlan, OpenFleet } from '../dispatch/fleet'
 
-/** In place of a budget that cannot be opened and without which no dump may be made. */
+/** A budget without tokens: replaces a required shared budget that cannot be opened, so that no dump is made. */
 const CLOSED: FleetBudget = {
   refusal: () => ({ insurance: 0 }),
   take: () => Promise.resolve({ refused: { insurance: 0 } }),
 }
 
-/** Opens the budget of the fleet on this thread. If it cannot be opened, each process has its own budget alone, or none. */
+/**
+ * Opens the budget that processes share (option `fleet`). If that fails, the process uses its own budget alone, or makes
+ * no dumps if the plan says that the shared budget is required.
+ */
 export function openFleet(plan: FleetPlan | undefined, report: Report): FleetBudget | undefined {
   if (!plan) return undefined
   try {

@@ -14,46 +14,47 @@ import { readOwnThreadCpuMs } from '../system/figures'
 import type { LoopReport } from '../system/loop-meter'
 import { listThreads, mainThreadId, ownThreadId, readThreadTimes, threadName } from '../system/threads'
 
-/** Reports of the main thread about itself, on whichever thread they are read. */
+/** Figures about heap and event loop that only the main thread can measure. May be read on another thread. */
 export interface MainReports {
-  /** The latest figures, `undefined` before the first. */
+  /** Latest heap figures of the main thread; `undefined` before the first report. */
   readonly figures: HeapFigures | undefined
   /** Delay of the main thread's event loop, ms. */
   delayMs(nowMs: number): number
-  /** Sets whether the main thread keeps reporting figures. */
+  /** Sets whether the main thread goes on reporting heap figures. */
   wantFigures(areWanted: boolean): void
   /**
-   * Returns the latest state of the main thread's event loop, with the largest delay since the previous call. Absent
-   * until {@link wantLoop} was called, and a report has come.
+   * Returns the latest state of the main thread's event loop, with the largest delay since the previous call.
+   * `undefined` until the first report after {@link wantLoop}.
    */
   takeLoop(): LoopReport | undefined
+  /** Makes the main thread measure and report the state of its event loop. */
   wantLoop(): void
 }
 
 export interface RecordParts {
   readonly main: MainReports
-  /** Threads that are known by the order in which they were started. */
+  /** Kernel ids of the threads of V8 and of libuv's pool, which can be told apart only by the order of their starts. */
   readonly known: Pick<KnownThreads, 'v8' | 'pool'>
-  /** Whether to read the figures of an idle main thread too, because a rule needs them. */
+  /** Whether an idle main thread must also report heap figures with each reading, because a rule needs them. */
   readonly needsFigures: boolean
 }
 
-/** Interval of the readings of the process, ms. */
+/** Interval at which CPU use, memory and event loop delay of the process are recorded, ms. */
 export const RECORD_INTERVAL_MS = 1000
 /** Time span that a picture (description of the process for a dump) covers when its request names none, ms. */
 export const DEFAULT_SPAN_MS = 10_000
-/** Below this CPU use, percent of a core, the main thread reports figures only every {@link IDLE_READINGS} readings. */
+/** The process is idle below this CPU use, percent of one core: then heap figures come only with every 10th reading. */
 const IDLE_PERCENT = 2
 const IDLE_READINGS = 10
-/** Shortest time between two records of the threads' CPU times, ms: closer ones add nothing. */
+/** Shortest time between two records of the threads' CPU times, ms: within a shorter time they hardly change. */
 const LEAST_MARK_GAP_MS = 200
-/** Number of thread names that are remembered, those of ended threads included. */
+/** Largest number of thread names that are remembered, those of ended threads included. */
 const NAMES_KEPT = 1024
 
-/** What Node.js takes by itself beside heap and external memory, with this library, about, bytes. */
+/** Estimated memory of Node.js and this library themselves, without heap and external memory, bytes. */
 export const USUAL_REST = 60 * 1024 * 1024
 
-/** Stand for the kernel's ids of two threads where there is no /proc. */
+/** Replace the kernel's thread ids of main thread and watchdog thread where there is no /proc. */
 const MAIN = 1
 const MONITOR = 2
 
@@ -64,8 +65,8 @@ interface Times {
 }
 
 /**
- * Records the last minutes of the process: the flight recorder, and the CPU time of its threads. Figures that any
- * thread can read are read here; those that only the main thread can read come with its reports.
+ * Records CPU use and memory of the process in the last minutes, and the CPU time of its threads, to describe the process in a
+ * dump. RSS and CPU times are read here, on any thread; heap and event loop are reported by the main thread.
  */
 export class ProcessRecord {
   readonly #main: MainReports
@@ -80,9 +81,9 @@ export class ProcessRecord {
   #markedAtMs = -Infinity
   #readings = 0
   #restAtStart: number | undefined
-  /** Whether a worker may be older than the first reading. The watch's own thread is the first of a process without one. */
+  /** Whether the application may have started a worker before the first reading. The watchdog thread then has an id above 1. */
   #hasOlderWorkers = !isMainThread && threadId > 1
-  /** The latest that could be read, bytes. */
+  /** Latest resident memory that could be read, bytes. */
   #rss = 0
 
   constructor({ main, known, needsFigures }: RecordParts) {
@@ -97,7 +98,7 @@ export class ProcessRecord {
     this.mark()
   }
 
-  /** Takes one reading for the flight recorder; called every {@link RECORD_INTERVAL_MS}. */
+  /** Records one reading of CPU use and memory. Called every {@link RECORD_INTERVAL_MS}. */
   read(): void {
     const [now, before] = [readTimes(this.#gcTimeMs), this.#latest]
     const spanMs = before ? now.atMs - before.atMs : NaN
@@ -108,7 +109,7 @@ export class ProcessRecord {
     this.#rss = rss ?? this.#rss
     if (figures && rss !== undefined && this.#restAtStart === undefined) {
       const { rest } = memoryUse(rss, figures, [], now.atMs)
-      // Workers are only asked at a dump, so older ones are in this rest with all their memory.
+      // The memory of workers is read only at a dump, so that of older workers is contained in this rest.
       this.#restAtStart = this.#hasOlderWorkers ? Math.min(rest, USUAL_REST) : rest
     }
     this.#recorder.add({
@@ -125,7 +126,7 @@ export class ProcessRecord {
     this.#readings++
   }
 
-  /** Records the CPU time of all threads, so that a picture can begin at this moment. */
+  /** Records the CPU times of all threads now, so that {@link picture} can give CPU use since this moment. */
   mark(): void {
     const now = readTimes(this.#gcTimeMs)
     if (now.atMs - this.#markedAtMs >= LEAST_MARK_GAP_MS) this.#addMark(now)
@@ -141,19 +142,22 @@ export class ProcessRecord {
    * Describes the process as it is now.
    *
    * @param sinceMs - Monotonic time from which CPU use counts, ms.
-   * @param asked - The threads' answers for this picture.
+   * @param asked - Memory that the threads have reported for this description.
    */
   picture(sinceMs: number, { workers, main }: MemoryOfThreads = { workers: [] }): Picture {
     this.#roster.nameWorkers(workers)
     const now = readTimes(this.#gcTimeMs)
     this.#addMark(now)
-    const heaps = workers
-      .filter(isOfApplication)
-      .flatMap(({ id, name, memory }) => (memory ? [workerHeap({ id, name }, memory)] : []))
+    const listed = workers.filter(isOfApplication)
+    const heaps = listed.flatMap(({ id, name, memory }) => (memory ? [workerHeap({ id, name }, memory)] : []))
+    const unread = listed.flatMap(({ id, name, memory }) => (memory ? [] : [{ id, name }]))
     const rss = main?.rss ?? readRss() ?? this.#rss
     const reported = this.#main.figures
     const figures = reported && main ? { ...reported, ...main, atMs: now.atMs } : reported
-    const memory = memoryUse(rss, figures, heaps, now.atMs, this.#restAtStart)
+    const memory = {
+      ...memoryUse(rss, figures, heaps, now.atMs, this.#restAtStart),
+      ...(unread.length > 0 && { unread }),
+    }
     const flight = this.#recorder.flight((atEpochMs) => new Date(atEpochMs).toISOString())
     const span = this.#history.since(sinceMs)
     if (!span) return { makeup: { spanMs: 0, cpuPercent: 0, threads: [], memory }, flight }
@@ -171,7 +175,10 @@ export class ProcessRecord {
     this.#markedAtMs = now.atMs
   }
 
-  /** A thread gets its name some time after its start; the name of a thread that has ended is remembered. */
+  /**
+   * Returns the name of a thread. It is read anew each time, because a thread gets its name some time after its start.
+   * For a thread that has ended, the last known name is returned.
+   */
   #nameNow(tid: number): string | undefined {
     const name = this.#hasProc ? threadName(tid) : undefined
     if (name === undefined) return this.#names.get(tid)
@@ -189,7 +196,7 @@ export class ProcessRecord {
   }
 }
 
-/** Neither the calling thread nor another one of this package. */
+/** Whether a worker thread was started by the application, not by this package. */
 function isOfApplication({ id, name }: { readonly id: number; readonly name: string }): boolean {
   return name !== OWN_THREAD_NAME && (isMainThread || id !== threadId)
 }

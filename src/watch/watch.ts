@@ -38,13 +38,13 @@ import {
 /** Settings of a rule: when to make a dump automatically. */
 export interface RuleSettings<Threshold = number> {
   readonly intervalMs: number
-  /** In the unit of the metric, such as percent of one core or bytes, once it is a number. */
+  /** Readings above it count. If a number, in the unit of the metric, such as percent of one core or bytes. */
   readonly threshold: Threshold
   readonly counter: number
   readonly budget: Budget
 }
 
-/** A rule of `rules`, with a name of its own. */
+/** A rule of the option `rules`. */
 export interface NamedRule<Threshold = number> extends RuleSettings<Threshold> {
   readonly name: string
   readonly metric: Metric
@@ -62,14 +62,17 @@ export interface KindSettings<Threshold = number> {
 
 export interface CpuSettings<Threshold = number> extends KindSettings<Threshold> {
   readonly profileDurationMs: number
-  /** Time without a beat of the main thread that triggers a CPU dump, ms. Only a watch on another thread can use it. */
+  /**
+   * Time for which the event loop must be blocked before a CPU dump is made, ms; `undefined`: no such dump. Works only if
+   * the watch runs on another thread.
+   */
   readonly blockedMs: number | undefined
 }
 
 export interface MemorySettings<Threshold = number> extends KindSettings<Threshold> {
   /** Whether to keep V8's sampling heap profiler on. */
   readonly sampling: boolean
-  /** Write heap snapshots without the contents of strings. */
+  /** Whether heap snapshots are written without the contents of strings. */
   readonly redact: boolean
 }
 
@@ -78,25 +81,28 @@ export interface WatchSettings {
   readonly cpu: CpuSettings
   readonly memory: MemorySettings
   readonly rules: readonly NamedRule[]
-  /** Threads that are known by the order in which they were started. */
+  /** Kernel ids of the threads of V8 and of libuv's pool. */
   readonly threads: Pick<RecordParts, 'known'>
-  /** A budget that other processes share. */
+  /** How to open the budget that many processes share (option `fleet`). */
   readonly fleet?: FleetPlan | undefined
   /** Settings of dumps at V8's heap limit; absent when nothing is done there. */
   readonly heapLimit?: HeapLimitToWatch | undefined
-  /** Started by preload, perhaps in a process that it is not meant for: the directories are left alone until a dump. */
+  /**
+   * Whether the monitor was started by preload. That may be in a process that the user did not mean, so nothing is
+   * created in the dump directories before the first dump.
+   */
   readonly isPreloaded?: boolean
   /** Shared memory from which the main thread reads the counters. */
   readonly board: SharedArrayBuffer
   readonly engines: Engines
   /** Number of dumps kept of each kind; `false`: all. */
   readonly keep: number | false
-  /** Dumps are sent from their directories, by what `uploadTo()` has made. */
+  /** Whether dumps are uploaded from their directories by a function that `uploadTo()` has made. */
   readonly isSent?: boolean | undefined
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
 }
 
-/** Methods by which each kind can be dumped here, best first, and those that cannot be used, with the reason. */
+/** For each kind of dump, the methods that can be used in this process, best first, and those that cannot, with the reason. */
 export type Ways = Readonly<
   Record<DumpKind, { readonly available: readonly string[]; readonly passedOver: readonly PassedOver[] }>
 > & {
@@ -104,14 +110,14 @@ export type Ways = Readonly<
   readonly cpuReadings?: string | undefined
 }
 
-/** The new settings of the rules that change. */
+/** New settings of running rules. A rule that is absent stays as it is. */
 export interface RuleChanges {
   readonly cpu?: Pick<CpuSettings, 'rule' | 'profileDurationMs'> | undefined
   readonly memory?: Pick<MemorySettings, 'rule'> | undefined
   readonly rules?: readonly NamedRule[] | undefined
 }
 
-/** Reading loops and dispatcher, on whichever thread they run. */
+/** Takes the readings of all rules and makes the dumps. May run on any thread. */
 export interface Watch {
   /** Changes rules while they run. */
   update(changes: RuleChanges): void
@@ -131,14 +137,14 @@ export interface LocalWatch extends Watch {
   ways(): Ways
 }
 
-/** Environment of a watch on its thread. */
+/** Objects that a watch needs on its thread: access to the main thread, and receivers of its results. */
 export interface WatchSurroundings {
   readonly mainThread: MainThread
   readonly gate: Gate
   readonly report: Report
   /** Reports of the main thread about itself. */
   readonly main: MainReports
-  /** Whether an earlier watch of this process has prepared the directories and reported about them. */
+  /** Whether an earlier watch of this process has already created the directories and reported problems with them. */
   readonly isTakingOver?: boolean
   /** Called when a dump begins and when it has ended. */
   readonly onRunning?: (isRunning: boolean) => void
@@ -148,12 +154,12 @@ export interface WatchSurroundings {
   readonly onFound?: (found: FoundDump) => void
 }
 
-/** Longest wait for another process's snapshot, ms: the time that a forked child may take. */
+/** Longest wait until another process has taken its heap snapshot, ms: the time that a forked child may take for it. */
 const LONGEST_TURN_MS = 120_000
 
 const waitForTurn = (early: AbortSignal) => takeTurn({ longestMs: LONGEST_TURN_MS, early })
 
-/** Builds samplers, loops, captures and the dispatcher on the calling thread. */
+/** Starts reading loops and dispatcher on the calling thread. */
 export function startWatch(settings: WatchSettings, surroundings: WatchSurroundings): LocalWatch {
   const { cpu, memory, engines, keep, isSent, where } = settings
   const { mainThread, gate, report, main, isTakingOver, onRunning, onChild } = surroundings
@@ -230,8 +236,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       onReading,
     })
   })
-  // On its own thread the record costs the application nothing; on the main thread it is kept only if something is
-  // watched.
+  // On a thread of its own, the record takes no time from the application. On the main thread it is kept only with rules.
   if (!isMainThread || rules.length > 0) stopLoops.push(startLoop(RECORD_INTERVAL_MS, read(record)))
   const { heapLimit } = settings
   if (heapLimit && memory.rule) {
@@ -287,14 +292,14 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
   }
 }
 
-/** A rule for the reading loops: `cpu` and `memory` too have a metric and a name here. */
+/** A rule in the form that the reading loops need: here the rules `cpu` and `memory` also have a name and a metric. */
 interface RuleToWatch extends RuleSettings {
   readonly name: string
   readonly kind: DumpKind
   readonly metric: DumpKind | Metric
 }
 
-/** Metrics whose reading is a mean since the previous one. Readings of the others are of a moment. */
+/** Metrics whose reading covers the time since the previous reading. Readings of all other metrics are of one moment. */
 const MEAN_METRICS: ReadonlySet<RuleToWatch['metric']> = new Set([
   'cpu',
   'eventLoopDelay',
@@ -313,7 +318,7 @@ function watchedRule({ name, kind, metric, threshold, counter, budget }: RuleToW
   return { name, kind, metric, rule: new ThresholdRule(threshold, counter), budget: new DumpBudget(budget) }
 }
 
-/** Shortest span of CPU shares in a picture, ms: over a shorter one they are noise. */
+/** Shortest time span for which a dump describes the CPU use of threads, ms: over less time the shares are noise. */
 const LEAST_SPAN_MS = 1000
 
 async function takePicture(
@@ -339,8 +344,8 @@ function observerFor(report: Report, onChild: WatchSurroundings['onChild']): Cap
   return {
     orderLate: (order) =>
       report.notice(
-        `the main thread has not accepted the order ${order} for ${ORDER_TIMEOUT_MS} ms: ` +
-          `it is in one long native call, or gets no CPU; the wait goes on`,
+        `the main thread has not responded to the call ${order} for ${ORDER_TIMEOUT_MS} ms: ` +
+          `it is in one long native call, or gets no CPU; the monitor keeps waiting`,
       ),
     childAtWork: (pid) => onChild?.(pid),
     samplingWasStopped: () => report.notice(STARTED_AGAIN),
@@ -353,7 +358,7 @@ export interface ReadingLoopParts {
   /** Name of the rule that the readings are for. */
   readonly name: string
   readonly intervalMs: number
-  /** Whether a reading is a mean since the previous one, not of a moment. */
+  /** Whether a reading covers the time since the previous reading, and not one moment. */
   readonly isMean: boolean
   readonly sampler: Sampler
   readonly dispatcher: Pick<Dispatcher, 'observe'>

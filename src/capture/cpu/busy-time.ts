@@ -1,6 +1,6 @@
 import type { Profiler } from 'node:inspector'
 
-/** Time of a profile in which the thread was not idle. */
+/** Returns the time of a CPU profile in which the thread was not idle, and its share of the profile, 0 to 1. */
 export function busyTime({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): {
   ms: number
   share: number

@@ -24,10 +24,10 @@ import { Recording, type StartedProfile } from './recording'
 import { createV8ProfilerWay } from './v8-profiler'
 import { type CpuProfileRequest, type CpuWay, type RunningProfile, samplingIntervalUs } from './way'
 
-/** Assumed size of a `.cpuprofile`, bytes: the call tree of a large code base and the most samples. */
+/** Assumed size of a `.cpuprofile`, bytes: enough for the call tree of a large code base and the most samples. */
 export const PROFILE_FILE_BYTES = 16 * 1024 * 1024
 
-/** The parts of a CPU capturer. */
+/** What a CPU capturer needs. */
 export interface CpuCapturerParts {
   readonly mainThread: MainThread
   /** The package for CPU profiles: `engines.cpu` of `resolveEngines`. */
@@ -43,8 +43,9 @@ export interface CpuCapturerParts {
 }
 
 /**
- * Takes CPU profiles: with v8-profiler-next where it is installed and loads, else with the inspector. If one cannot
- * start, the other is used for this dump. One that fails later fails the dump, because the incident has ended by then.
+ * Takes CPU profiles: with v8-profiler-next if that package is installed and loads, else with the inspector. If the
+ * package cannot start a profile, the inspector takes this one. A profile that fails after its start fails the dump,
+ * because the incident has ended by then.
  */
 export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
   const { engine, probe, observer, noInspector = whyNoInspector() } = parts
@@ -92,10 +93,10 @@ async function startProfile(
   early: AbortSignal,
 ): Promise<StartedProfile> {
   if (ways.length === 0) throw new Error(whyNone(passedOverBefore))
-  // V8's profiler samples on a thread of its own. If that cannot start, Node 24 and 26 abort; Node 20 and 22 record
-  // nothing.
+  // V8's profiler samples on a thread of its own. If that thread cannot start, Node 24 and 26 abort, and Node 20 and 22
+  // record nothing.
   const noThread = whyNoThreads(1)
-  if (noThread !== undefined) throw new Error(`V8's profiler needs a thread: ${noThread}`)
+  if (noThread !== undefined) throw new Error(`V8's CPU profiler cannot start its thread: ${noThread}`)
   const startedAtMs = monotonicMs()
   const open = openArtefact(job.directory, artefactName(job.baseName, '.cpuprofile'), job.sidecar)
   try {
@@ -110,7 +111,7 @@ async function startProfile(
   }
 }
 
-/** Starts the first way that can be started, and records why those before it could not. */
+/** Starts a profile in the first way that works (package, inspector), and records why the ways before it did not. */
 async function startFirst(
   ways: readonly CpuWay[],
   request: CpuProfileRequest,

@@ -1,18 +1,19 @@
 import type { Session } from 'node:inspector'
 
 /**
- * Makes V8 discard all optimized code, so that a running profiler learns of the code that replaces it.
+ * Makes V8 discard all optimized code. V8 then compiles the code again, and a running CPU profiler learns its names.
  *
- * A profiler that starts logs the functions that exist, but not code that replaced a running loop on the stack (OSR):
- * V8 keeps that in a cache, apart from its function. Samples in it are credited to the caller, so that the profile of
- * an endless loop names everything but the loop (seen on Node 20, 22, 24 and 26). Starting precise coverage deoptimizes
- * all code as a side effect; it is ended at once.
+ * A profiler lists the functions that exist when it starts, but not optimized code that has replaced a running loop (OSR,
+ * on-stack replacement): V8 keeps such code in a cache of its own. Samples in it are attributed to the caller, so the
+ * profile of an endless loop names everything but the loop (seen on Node 20, 22, 24 and 26). Starting precise coverage
+ * discards all optimized code as a side effect. The coverage is stopped at once.
  *
- * The cost is a walk over the heap at the start and at the end, each about as long as the profiler's own start, and a
- * second warm-up of the hot functions: a loaded server needs twice the CPU for its requests for seconds. Coverage that
- * the application collects is lost with any CPU profile anyway (microsoft/vscode#330740).
+ * The start and the stop each walk over the heap, which takes about as long as the start of the profiler. Hot functions
+ * must warm up again: for seconds, a loaded server needs twice the CPU for its requests. Coverage that the application
+ * collects is lost with any CPU profile anyway (microsoft/vscode#330740).
  *
- * @param post - Sends one call of the Profiler domain, which must be enabled.
+ * @param post - Sends one call of the inspector's Profiler domain, which must be enabled.
+ * @returns The answers to the start and to the stop.
  */
 export function forgetOptimizedCode<Answer>(
   post: (method: 'Profiler.startPreciseCoverage' | 'Profiler.stopPreciseCoverage') => Answer,

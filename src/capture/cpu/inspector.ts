@@ -7,16 +7,16 @@ import { forgetOptimizedCode } from './forget-optimized-code'
 import { profileJson } from './profile-json'
 import type { CpuProfileRequest, CpuWay, RunningProfile, StoppedProfile } from './way'
 
-/** Name in a dump's `.json` and in the log line at start. */
+/** Name of CPU profiles through the inspector, in a dump's `.json` and in the log line at start. */
 export const INSPECTOR_WAY = 'inspector'
 
 /**
- * CPU profiles by V8's own profiler, over a separate inspector session.
+ * Takes CPU profiles with V8's own profiler, through an inspector session for each profile.
  *
- * Profiles belong to sessions: a profile that another session (DevTools, an agent) records at the same time is not
- * touched, and keeps its own sampling interval. Coverage is shared: ending any session's profiler ends V8's precise
- * coverage for the whole isolate (microsoft/vscode#330740). The Debugger domain is never enabled. The session is
- * disconnected after each profile, because an open one from another thread makes the process print "Waiting for the
+ * A profile belongs to its session: a profile that another session (DevTools, an agent) records at the same time goes on,
+ * with its own sampling interval. Precise coverage is shared: when the profiler of any session ends, V8 ends the
+ * coverage of the whole isolate (microsoft/vscode#330740). The Debugger domain is never enabled. The session is
+ * disconnected after each profile, because an open session from another thread makes the process print "Waiting for the
  * debugger to disconnect" at exit.
  */
 export function createInspectorWay(mainThread: PatientMainThread): CpuWay {
@@ -34,7 +34,7 @@ export function createInspectorWay(mainThread: PatientMainThread): CpuWay {
   }
 }
 
-/** Starts the profile. Its calls are sent together: a busy main thread is interrupted once, not once per call. */
+/** Starts the profile. Sends its three calls together, so that a busy main thread is interrupted only once. */
 async function startProfile(
   session: Session,
   { samplingIntervalUs, early }: CpuProfileRequest,
@@ -51,8 +51,8 @@ async function startProfile(
     startPauseMs: ready.answeredAtMs - enabled.answeredAtMs,
     acceptedAfterMs: enabled.answeredAtMs - enabled.askedAtMs,
     async forgetOptimizedCode() {
-      // The profiler is enabled already, so this call has no effect: its answer shows when the thread accepts the
-      // calls.
+      // The profiler is enabled already, so this call has no effect. Its answer shows when the main thread accepts the
+      // calls: the pause begins then.
       const accepted = call((done) => session.post('Profiler.enable', done))
       const [, forgotten] = forgetOptimizedCode((method) => call((done) => session.post(method, done)))
       return (await forgotten).answeredAtMs - (await accepted).answeredAtMs
@@ -66,7 +66,7 @@ async function startProfile(
         session.disconnect()
       }
     },
-    // A session to the calling thread is answered before `post` returns.
+    // Possible only on the main thread: a session to the calling thread is answered before `post` returns.
     stopNow: mainThread.orderNow ? () => stopWithin(session) : undefined,
   }
 }
@@ -81,7 +81,7 @@ function stopWithin(session: Session): StoppedProfile {
   }
 }
 
-/** Stops the profile. The answer to `enable` shows when the main thread accepts the calls: the pause begins then. */
+/** Stops the profile. The answer to `Profiler.enable` shows when the main thread accepts the calls: its pause begins then. */
 function postStop(session: Session): { answered: Promise<void>; profile: () => StoppedProfile } {
   let [failure, profile]: [Error | null, Profiler.Profile | undefined] = [null, undefined]
   let [acceptedAtMs, stoppedAtMs] = [0, 0]
@@ -98,7 +98,7 @@ function postStop(session: Session): { answered: Promise<void>; profile: () => S
   return {
     answered,
     profile() {
-      if (!profile) throw failure ?? new Error('Profiler.stop gave no profile')
+      if (!profile) throw failure ?? new Error('the inspector answered Profiler.stop without a profile')
       const { ms: busyMs } = busyTime(profile)
       return { stopPauseMs: stoppedAtMs - acceptedAtMs, busyMs, pieces: profileJson(profile) }
     },
@@ -110,7 +110,7 @@ interface Call {
   readonly answeredAtMs: number
 }
 
-/** One inspector call as a promise. In a session to the calling thread, `post` returns after the answer. */
+/** Makes one inspector call. Returns the monotonic times of the call and of its answer, ms. */
 function call(post: (done: (error: Error | null) => void) => void): Promise<Call> {
   const askedAtMs = monotonicMs()
   return new Promise((resolve, reject) => {

@@ -2,31 +2,35 @@ import { Promise } from '../../base/globals'
 import { monotonicMs, pause } from '../../base/time'
 
 /**
- * CPU time of one turn of an event loop up to which the turn counts as short, ms. A loaded server of short requests
- * needs a quarter of it.
+ * CPU time that one iteration (turn) of an event loop may take and still count as short, ms. A loaded server with short
+ * requests needs a quarter of that per iteration.
  */
 export const SHORT_STRETCH_MS = 8
 
-/** Turns are long when their times above {@link SHORT_STRETCH_MS} exceed the times below it by this sum, ms. */
+/**
+ * A thread works in long stretches when the sum, over iterations of its event loop, of the CPU time above
+ * {@link SHORT_STRETCH_MS} reaches this, ms. A shorter iteration lowers the sum by the difference.
+ */
 export const LONG_STRETCH_MS = 50
 
-/** Interval at which the thread is checked, ms. */
+/** Interval at which the CPU time of the thread is checked, ms. */
 const LOOK_EVERY_MS = 25
 
-/** The thread that is checked. */
+/** A thread whose event loop is checked for long iterations (turns). */
 export interface TurningThread {
-  /** Resolves to the monotonic time of the next turn of its event loop, ms. Never rejects. */
+  /** Resolves in the next iteration of the thread's event loop, to the monotonic time of it, ms. Never rejects. */
   readonly turn: () => Promise<number>
-  /** CPU time of the thread so far, ms; `undefined` where the system does not show it: then only the clock counts. */
+  /** CPU time of the thread so far, ms. `undefined` where the system does not show it: elapsed time is then used instead. */
   readonly cpuMs: () => number | undefined
 }
 
 /**
- * Waits until the thread works in long stretches (turns of its event loop): in one that does not end, or in many, each
- * too long to consist of short requests. Only CPU time counts: a thread that waits for a CPU, or for a debugger, does
- * no work. The clock counts too, because the thread that checks may itself have to wait for a CPU.
+ * Waits until a thread works in long stretches (iterations of its event loop): in one that does not end, or in many that
+ * are too long to consist of short requests. The length of a stretch is its CPU time, because a thread that waits for a
+ * CPU or for a debugger does no work. It is at most the elapsed time: the checking thread may itself wait for a CPU, and
+ * read the CPU time late.
  *
- * @returns `true` for long stretches, `false` when the signal was aborted before that.
+ * @returns `true` for long stretches, `false` if `until` was aborted before that.
  */
 export async function waitForLongStretch(thread: TurningThread, until: AbortSignal): Promise<boolean> {
   let sumMs = 0

@@ -1,13 +1,13 @@
 import type { Profiler } from 'node:inspector'
 import { toJson } from '../../base/globals'
 
-/** Elements per piece: a piece takes 1-2 ms to build, so other work fits between two pieces. */
+/** Array elements per piece of JSON: a piece takes 1-2 ms to build, and other work can run between two pieces. */
 const NODES_PER_PIECE = 1000
 const NUMBERS_PER_PIECE = 20_000
 
 /**
- * Writes a CPU profile as JSON in pieces. On the main thread, one JSON.stringify of a long profile would itself block
- * the event loop.
+ * Returns a CPU profile as JSON text, in pieces. One JSON.stringify of a long profile would block the event loop of the
+ * thread that writes it.
  */
 export function* profileJson(profile: Profiler.Profile): Generator<string> {
   const { nodes, samples = [], timeDeltas = [], ...rest } = profile
@@ -18,7 +18,7 @@ export function* profileJson(profile: Profiler.Profile): Generator<string> {
   yield '}'
 }
 
-/** Writes `,"name":[…]`. The comma is always right, since a profile starts with its start and end time. */
+/** Returns `,"name":[…]` in pieces. The comma is correct because other members of the profile come first. */
 function* member(name: string, elements: readonly unknown[], perPiece: number): Generator<string> {
   yield `,${toJson(name)}:[`
   for (let at = 0; at < elements.length; at += perPiece) {

@@ -13,14 +13,17 @@ import { type TurningThread, waitForLongStretch } from './long-stretch'
 import { profileJson } from './profile-json'
 import type { RunningProfile, StoppedProfile } from './way'
 
-/** Longest wait of a dump for the profiles of all its workers together, ms. A spinning worker answers within 20 ms. */
+/** Longest wait for the CPU profiles of all workers together, ms. A worker that spins in a loop answers within 20 ms. */
 export const WORKERS_DEADLINE_MS = 10_000
-/** The same wait if the dump is ended early, until the last file is begun: an exiting process waits 450 ms in all. */
+/**
+ * Time for the CPU profiles of all workers when the dump is ended early, ms: no worker's file is begun later. An exiting
+ * process waits for a dump 450 ms in all.
+ */
 export const WORKERS_EARLY_DEADLINE_MS = 250
-/** Number of workers that the sidecar of the main thread's profile names, at most. */
+/** Number of workers listed in the sidecar (`.json`) of the main thread's profile, at most. */
 const WORKERS_NAMED = 64
 
-/** A profile that is being recorded, and the file for it. */
+/** A CPU profile that is being recorded, and the file for it. */
 export interface StartedProfile {
   readonly open: OpenArtefact
   readonly running: RunningProfile
@@ -30,7 +33,7 @@ export interface StartedProfile {
   readonly startedAtMs: number
 }
 
-/** Turns a running profile into a file. If the process exits before that, `finishNow` does so without an event loop. */
+/** Ends a running CPU profile and writes it to its file. `finishNow` does so synchronously, for a process that exits. */
 export class Recording {
   readonly #started: StartedProfile
   readonly #job: Job
@@ -44,7 +47,7 @@ export class Recording {
   #endedNow: { readonly captured: Captured } | { readonly error: unknown } | undefined
   #wake: () => void = () => undefined
 
-  /** @param workers - The worker profiles that run beside it, where they are possible. */
+  /** @param workers - The profiles of worker threads that are recorded at the same time; `undefined` where impossible. */
   constructor(
     started: StartedProfile,
     job: Job,
@@ -62,10 +65,10 @@ export class Recording {
 
   async finish(): Promise<Captured> {
     const { open, running } = this.#started
-    // If this fails, functions lack names, but the profile is whole.
+    // If this fails, the profile lacks names of functions, but is complete.
     this.#keepNames().catch(() => undefined)
     try {
-      // Ended early, the profile recorded so far is whole.
+      // An early end shortens the profile, and its file is complete all the same.
       await Promise.race([
         pause(this.#job.durationMs, this.#early),
         new Promise<void>((resolve) => (this.#wake = resolve)),
@@ -93,12 +96,12 @@ export class Recording {
     }
   }
 
-  /** {@link finish} within the call; `undefined` when the time is over, or when only another thread can finish. */
+  /** {@link finish}, synchronously. Returns `undefined` when the time is over, or when the profiled thread is another one. */
   finishNow(isTimeOver: () => boolean): Captured | undefined {
     const { open, running } = this.#started
     if (isTimeOver()) return undefined
     this.#over.abort()
-    // The workers' answers would need an event loop.
+    // Without an event loop no answer of a worker can arrive.
     this.#workers?.abandon()
     try {
       this.#stopped ??= running.stopNow?.(open.target)
@@ -119,18 +122,18 @@ export class Recording {
   }
 
   /**
-   * Discards optimized code once, when the main thread works for so long without a turn of its event loop that the code
-   * may hide a loop. A loaded server of short requests keeps its code: without it, each request costs twice the CPU for
-   * seconds.
+   * Makes V8 discard optimized code once, so that the profile names all functions. Waits until an iteration of the main
+   * thread's event loop takes long, which may be an endless loop. A loaded server with short requests keeps its optimized
+   * code: without it, each request would cost twice the CPU for seconds.
    */
   async #keepNames(): Promise<void> {
-    // A blocked event loop is such a case, and the rest of it may be short.
+    // If a blocked event loop caused the dump, do not wait: the block may end soon.
     const isBlocked = this.#job.sidecar.why.rule === 'blocked'
     if (!isBlocked && !(await waitForLongStretch(this.#mainThread, this.#over.signal))) return
     this.#forgetPauseMs = await this.#started.running.forgetOptimizedCode()
   }
 
-  /** Writes the files of the workers, as far as the time allows. A failure costs only that worker's file. */
+  /** Writes the profiles of the workers to files, as far as the time allows. A failure costs only that worker's file. */
   async #withWorkers(
     main: { readonly busyMs: number; readonly artefact: Artefact },
     workers: EndedWorkerProfiles | undefined,
@@ -164,7 +167,7 @@ export class Recording {
       return await open.publish({
         way: INSPECTOR_WAY,
         passedOver: [],
-        // That of a worker is not measured.
+        // The pause of a worker is not measured.
         pauseMs: 0,
         durationMs: (profile.endTime - profile.startTime) / 1000,
         notes: {
@@ -178,7 +181,7 @@ export class Recording {
     }
   }
 
-  /** A thread whose CPU use is unknown counts as the one that uses the most. */
+  /** Returns the busy time of the main thread during the profile, ms. `Infinity`, the largest use, if it is unknown. */
   #busyMs({ busyMs = Infinity }: StoppedProfile): number {
     const cpuMs = this.#mainThread.cpuMs()
     return cpuMs === undefined || this.#cpuMsBefore === undefined ? busyMs : cpuMs - this.#cpuMsBefore
@@ -217,7 +220,7 @@ function outcomeOf(ended: { readonly captured: Captured } | { readonly error: un
   return ended.captured
 }
 
-/** Lets other work of this thread run between two pieces. An unref'd immediate would wait for another event. */
+/** Lets other work of this thread run between two pieces. An unref'd immediate would wait until another event occurs. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve))
 }

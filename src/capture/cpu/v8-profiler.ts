@@ -4,8 +4,8 @@ import { ORDER_DEADLINE_MS, type PatientMainThread } from '../main-thread/patien
 import type { CpuWay, StoppedProfile } from './way'
 
 /**
- * Takes CPU profiles with the v8-profiler-next package. The package works only on the thread that it profiles, so to
- * start, to stop, and to turn the profile into JSON are orders to the main thread.
+ * Takes CPU profiles with the v8-profiler-next package. The package works only on the thread that it profiles. So the
+ * main thread is asked to start and to stop the profile, and to write it as JSON.
  */
 export function createV8ProfilerWay(mainThread: PatientMainThread): CpuWay {
   const { orderNow } = mainThread
@@ -22,7 +22,7 @@ export function createV8ProfilerWay(mainThread: PatientMainThread): CpuWay {
         startPauseMs: pauseMs,
         acceptedAfterMs: Math.max(0, monotonicMs() - askedAtMs - pauseMs),
         forgetOptimizedCode: async () => {
-          // No other part of the dump waits for this order.
+          // No other part of the dump waits for this order (request), so it is not reported as late.
           const wait = { deadlineMs: ORDER_DEADLINE_MS }
           return (await mainThread.order('forgetOptimizedCode', {}, wait)).pauseMs
         },

@@ -1,22 +1,22 @@
 import type { HeapProfiler } from 'node:inspector'
 
-/** A place in the code that allocates. */
+/** A function of the application that allocates memory. */
 export interface AllocationSite {
   readonly functionName: string
   readonly url: string
-  /** Line of the function, counted from 1; 0 where V8 gives none. */
+  /** Line where the function begins, counted from 1; 0 if V8 does not know it. */
   readonly line: number
 }
 
-/** Memory that one call path has allocated and the heap still holds, as far as it was sampled. */
+/** The sampled memory that one call path has allocated and the heap still holds. */
 export interface SiteHolding extends AllocationSite {
-  /** The samples that are alive: their numbers in the order of allocation, and the bytes that each represents. */
+  /** Samples whose objects are alive: the number of each in order of allocation, and the bytes that it represents. */
   readonly samples: readonly (readonly [ordinal: number, bytes: number])[]
 }
 
-/** A site that holds more memory than before. */
+/** An allocating function for which the heap holds more memory than before. */
 export interface GrowingSite extends AllocationSite {
-  /** Growth of that memory, bytes. */
+  /** Growth of the memory, bytes. */
   readonly growth: number
 }
 
@@ -25,7 +25,7 @@ export interface PathHolding extends SiteHolding {
   readonly path: number
 }
 
-/** V8's sampling heap profile. The types for Node 20 omit ids and samples; every supported Node has them. */
+/** V8's sampling heap profile. Node's own types omit ids and samples, but every supported Node returns them. */
 export interface SamplingProfile {
   readonly head: SamplingNode
   readonly samples: readonly { readonly size: number; readonly nodeId: number; readonly ordinal: number }[]
@@ -58,7 +58,7 @@ export function holdingsOf({ head, samples }: SamplingProfile): PathHolding[] {
   return holdings
 }
 
-/** Attributes what Node and V8 allocate for the application to the application's nearest function on the call path. */
+/** Returns the function of the call. For Node's and V8's own functions: the application's nearest caller, if there is one. */
 function siteOf({ callFrame }: SamplingNode, caller: AllocationSite | undefined): AllocationSite {
   const { functionName, url, lineNumber } = callFrame
   const isForeign = url === '' || url.startsWith('node:')

@@ -11,15 +11,15 @@ import { openWhole, type WholeSnapshot } from './redacted'
 import { type HeapDump, type HeapRung, passOver } from './rung'
 import { type HeapSampling, SAMPLING_WAY } from './sampling'
 
-/** V8 needs 55-110 ms per MB of heap on a quiet machine; a snapshot slower than this is given up. */
+/** A snapshot that takes longer than this is given up, ms per MB of heap. V8 needs 55-110 ms on a quiet machine. */
 const DEADLINE_MS_PER_MB = 1000
 
-/** Longest time that a snapshot in place of a heap of `usedBytes` may take, ms. */
+/** Returns the longest time that a snapshot of a heap of `usedBytes`, without a fork, may take, ms. */
 export function snapshotDeadlineMs(usedBytes: number): number {
   return ORDER_DEADLINE_MS + (usedBytes / 1024 / 1024) * DEADLINE_MS_PER_MB
 }
 
-/** The parts of in-place snapshots. */
+/** What in-place snapshots (by the application's own process) need. */
 export interface HeapInPlaceParts {
   readonly mainThread: PatientMainThread
   /** The package for heap snapshots: `engines.memory` of `resolveEngines`. */
@@ -60,7 +60,7 @@ export function createInPlaceRung(parts: HeapInPlaceParts): HeapRung {
 }
 
 /**
- * Whether the package loads decides between the two. A snapshot that fails is not tried again the other way, because
+ * Chooses the heapdump package if it loads, else V8. A snapshot that fails is not tried again the other way, because
  * each attempt stops the main thread for seconds.
  */
 async function chooseWay(

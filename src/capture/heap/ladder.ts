@@ -18,7 +18,7 @@ import { type HeapCapture, type HeapDump, type HeapRung, type Incapable, passOve
 import { type HeapSampling, SAMPLING_WAY, startHeapSampling } from './sampling'
 import { captureWorkerHeap, WORKER_WAY, type WorkerHeapCapture } from './worker-heap'
 
-/** The parts of a heap capturer. */
+/** What a heap capturer needs. */
 export interface HeapCapturerParts {
   readonly mainThread: MainThread
   /** The package for heap snapshots: `engines.memory` of `resolveEngines`. */
@@ -37,19 +37,20 @@ export interface HeapCapturerParts {
 
 /** A capturer that keeps a sampling heap profiler between dumps. */
 export interface HeapCapturer extends Capturer {
-  /** Stops the sampler. Idempotent. */
+  /** Stops the sampling heap profiler. Idempotent. */
   close(): Promise<void>
 }
 
 /**
- * Takes memory dumps by a ladder of methods (rungs), best first: the first that fits into the available memory takes
- * the snapshot; when none does, the sampling profile alone is taken, with a refusal for the snapshot.
+ * Takes memory dumps. It tries the methods of taking a heap snapshot (rungs) in order, best first: the first method that
+ * fits into the available memory takes the snapshot. If no method fits, it takes only the sampling profile, and returns
+ * the refusal of the snapshot.
  */
 export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
   const { probe, observer, redact } = parts
   const mainThread = patient(parts.mainThread, (order) => observer.orderLate(order))
   const { rungs, sampling, notHere } = buildLadder(parts, mainThread)
-  /** Of a dump that is at the heap of a worker. */
+  /** The finished capture of the main thread's heap, while the same dump captures the heap of a worker. */
   let ofMain: Captured | undefined
   return {
     async plan(directory) {
@@ -87,7 +88,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
       available: [...rungs.flatMap((rung) => rung.ways), ...(sampling ? [SAMPLING_WAY] : [])],
       passedOver: notHere,
     }),
-    // What the main thread has left is whole.
+    // The files of the main thread's heap are complete, even if those of the worker are not.
     endNow: () => ofMain,
     close: () => sampling?.close() ?? Promise.resolve(),
   }
@@ -97,7 +98,7 @@ interface Ladder {
   /** The methods of taking a snapshot, best first. */
   readonly rungs: readonly HeapRung[]
   readonly sampling: HeapSampling | undefined
-  /** Ways that this process lacks, whatever the dump. */
+  /** Ways of capturing that do not work in this process, with the reason. */
   readonly notHere: readonly PassedOver[]
 }
 
@@ -120,7 +121,7 @@ function buildLadder(parts: HeapCapturerParts, mainThread: PatientMainThread): L
   return { rungs: [inPlace], sampling, notHere }
 }
 
-/** The first order of a dump, and so the one for which a busy main thread makes the dump wait. */
+/** Asks the main thread for its heap size. This is the first request of a dump, so it waits for a busy main thread. */
 async function readHeap(
   mainThread: PatientMainThread,
 ): Promise<{ heap: HeapStatistics; late: Pick<Captured, 'lateMs'> }> {
@@ -135,7 +136,7 @@ interface FittingRung {
   readonly verdict: RoomVerdict
 }
 
-/** @returns The rungs (snapshot methods) that fit, and a refusal if there is none. */
+/** @returns The rungs (snapshot methods) that fit into `room`, the available memory; a refusal if none fits. */
 function chooseRungs(
   rungs: readonly HeapRung[],
   heap: HeapStatistics,
@@ -156,7 +157,7 @@ function chooseRungs(
   return { fitting, refusal: fitting.length === 0 ? refusal : undefined }
 }
 
-/** Takes the first rung (snapshot method) that succeeds; if memory is short for each, the sampling profile alone. */
+/** Tries the rungs (snapshot methods) in order until one succeeds. If memory is short, takes only the sampling profile. */
 async function descend(
   dump: HeapDump,
   fitting: readonly FittingRung[],
@@ -165,7 +166,7 @@ async function descend(
 ): Promise<HeapCapture | Refusal> {
   let refusal = refusalOfPlan
   for (const [at, { rung, verdict: planned }] of fitting.entries()) {
-    // Memory may have become short since the plan, which may be why the earlier rung failed.
+    // Check again after the first rung (snapshot method) failed: the available memory may have shrunk since the plan.
     const verdict = at === 0 ? planned : rung.fit(dump.heap, dump.room())
     const captured: HeapCapture | Incapable = ownOnly(
       verdict.fits ? await rung.take(dump, verdict) : { cannot: tooLittleRoom(verdict) },
@@ -183,8 +184,8 @@ async function descend(
 }
 
 /**
- * Takes the heap of the main thread, and then that of a worker. In this order, because a forked child endangers the process least.
- * A failure of one does not lose the other.
+ * Captures the heap of the main thread, and then that of a worker. The main thread comes first, because its snapshot by a
+ * forked child is the safer one. If one capture fails, the files of the other are kept.
  */
 async function withWorker(
   takeMain: () => Promise<HeapCapture | Refusal>,
@@ -218,7 +219,7 @@ async function withWorker(
   }
 }
 
-/** Takes the sampling profile in place of a snapshot. If it has no samples, only the refusal is reported. */
+/** Captures the sampling profile instead of a snapshot. If the profile has no samples, returns only the refusal. */
 async function takeProfileOnly(
   sampling: HeapSampling,
   { job, passedOver }: HeapDump,

@@ -4,7 +4,10 @@ import type { MarkedFile } from '../../files/partial'
 import { openScratch } from '../../files/scratch'
 import { redactSnapshot } from '../../redact/snapshot'
 
-/** V8 compiles hot code on threads that a forked child does not have; interpreted, a redaction takes ten times as long. */
+/**
+ * V8 options with which V8 compiles hot code on the main thread: a forked child does not have V8's compiler threads, and
+ * a redaction by interpreted code takes ten times as long.
+ */
 const COMPILE_HERE = [
   '--no-concurrent-recompilation',
   '--no-concurrent-osr',
@@ -12,17 +15,17 @@ const COMPILE_HERE = [
   '--no-maglev-osr',
 ]
 
-/** The whole snapshot of an artefact that is to be redacted. It has no name: whatever ends this process, nothing is left of it. */
+/** A complete snapshot before it is redacted. Its file has no name, so the kernel frees it when this process ends. */
 export interface WholeSnapshot {
-  /** Where V8 writes it, on any thread of this process. */
+  /** Path of the file, to which V8 writes on any thread of this process. */
   readonly target: MarkedFile
-  /** Writes it into the artefact without the contents of strings. @throws When it is not whole, or the file system's error. */
+  /** Copies the snapshot into the dump's file, without string contents. @throws If the snapshot is cut off; on file errors. */
   redact(): void
-  /** Gives its space back. Idempotent. */
+  /** Frees the file's disk space. Idempotent. */
   close(): void
 }
 
-/** @throws The file system's error, or where no file can be reached without a name. */
+/** Opens a nameless file for a snapshot. @throws The file system's error; an Error without /proc, which gives it a path. */
 export function openWhole(open: OpenArtefact): WholeSnapshot {
   const scratch = openScratch(open.partial.directory)
   const { fd, target } = scratch
@@ -33,7 +36,7 @@ export function openWhole(open: OpenArtefact): WholeSnapshot {
   throw new Error('memory.redact: a file without a name needs /proc/self/fd')
 }
 
-/** Writes a snapshot of this process into an artefact, within the call. @returns A note of what was done. */
+/** Writes a snapshot of this process into the dump's file, synchronously. @returns The notes for the sidecar (`.json`). */
 export function writeSnapshotHere(open: OpenArtefact, isRedacted: boolean | undefined): { redacted?: true } {
   if (!isRedacted) {
     writeHeapSnapshot(open.writePath)

@@ -2,25 +2,25 @@ import type { Captured, Job, PassedOver, Refusal } from '../capture'
 import type { HeapStatistics } from '../main-thread/orders'
 import type { MemoryRoom, RoomVerdict } from '../room'
 
-/** A memory dump that is being made, by one method (rung) after another. */
+/** A memory dump in progress. It tries one snapshot method (rung) after another. */
 export interface HeapDump {
   readonly job: Job
   readonly heap: HeapStatistics
   /** Reads the memory that is available now. */
   readonly room: () => MemoryRoom
-  /** The list for the whole dump: each rung adds the ways that it did not use, with `passOver`. */
+  /** Ways of capturing that the dump did not use, with the reason. Each snapshot method adds its own with `passOver`. */
   readonly passedOver: PassedOver[]
 }
 
 /** The result of one rung (snapshot method). */
 export type HeapCapture = Omit<Captured, 'durationMs' | 'lateMs' | 'passedOver'>
 
-/** Why a rung produced nothing. */
+/** Why a rung (snapshot method) produced no file, although another one may succeed. */
 export interface Incapable {
   readonly cannot: string
   /**
-   * The refusal, if a child ran out of memory. Then no method is tried that takes as much memory from the application
-   * itself, and and this refusal is reported.
+   * Present if a forked child ran out of memory. The dump then tries no further method, because the application itself
+   * would need as much memory, and reports this refusal.
    */
   readonly refusal?: Refusal
 }
@@ -29,19 +29,19 @@ export interface Incapable {
 export interface HeapRung {
   /** Names of the method's variants, best first, in a dump's `.json` and in the log line at start. */
   readonly ways: readonly string[]
-  /** Whether a snapshot of this heap fits into the available memory. */
+  /** Judges whether a snapshot of this heap fits into `room`, the available memory. */
   fit(heap: HeapStatistics, room: MemoryRoom): RoomVerdict
   /**
    * Takes the sampling profile, so that some evidence exists even if the snapshot fails, and then the snapshot.
    *
-   * @param verdict - The latest verdict of {@link fit}, a positive one.
-   * @returns The capture, or why there is none although another rung may succeed.
-   * @throws When no other rung could succeed, or none may be tried.
+   * @param verdict - The latest result of {@link fit}, which was that the snapshot fits.
+   * @returns The files, or why there are none; the dump then tries the next method.
+   * @throws When no other method could succeed, or none may be tried.
    */
   take(dump: HeapDump, verdict: RoomVerdict): Promise<HeapCapture | Incapable>
 }
 
-/** Adds the reason why a way was not taken. A later reason for the same way replaces the earlier one. */
+/** Adds the reason why a way of capturing was not used. A later reason for the same way replaces the earlier one. */
 export function passOver(passedOver: PassedOver[], way: string, why: string): void {
   const earlier = passedOver.findIndex((one) => one.way === way)
   if (earlier >= 0) passedOver.splice(earlier, 1)

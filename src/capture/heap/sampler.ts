@@ -3,36 +3,36 @@ import { toJson } from '../../base/globals'
 import type { SamplerState } from '../main-thread/orders'
 import type { SamplingProfile } from './allocation-sites'
 
-/** Mean number of bytes between two samples: no measurable cost, and leaks of a few MB show. */
+/** Mean number of allocated bytes between two samples: sampling then costs nothing measurable, and shows leaks of a few MB. */
 export const SAMPLING_INTERVAL_BYTES = 512 * 1024
 
-/** Log line. */
+/** Log line for when another user of V8's sampling heap profiler has stopped it. */
 export const STARTED_AGAIN =
   'another user of the sampling heap profiler stopped it; it has been started again'
 
-/** V8's sampling heap profiler, of which a process has one for all its users. Synchronous, for the calling thread. */
+/** V8's sampling heap profiler of the calling thread. V8 has one profiler for all its users. All methods are synchronous. */
 export interface HeapSampler {
-  /** Starts sampling, unless it is known to run already. */
+  /** Starts sampling, unless this sampler has started it already or knows that another user has. */
   start(intervalBytes: number): SamplerState
-  /** Reads the samples since the start; none if another user has stopped the profiler. Forces one full GC. */
+  /** Reads the samples since the start, as JSON; none if another user has stopped the profiler. Forces one full GC. */
   read(): { samples: number; json: string }
-  /** Reads the samples as an object; `undefined` while the profiler does not run: then no GC is forced. */
+  /** Reads the samples as an object. Forces one full GC; `undefined`, without a GC, while the profiler does not run. */
   profile(): SamplingProfile | undefined
   state(): SamplerState
-  /** Number of the latest start, from 1. V8 numbers call paths and samples anew after each. */
+  /** Number of times that sampling was started. V8 numbers call paths and samples anew after each start. */
   run(): number
   /** Stops the profiler if this sampler started it. Idempotent. */
   stop(): void
 }
 
 /**
- * Holds one inspector session for as long as it samples: disconnecting the session that started the profiler ends it.
- * The session is a local one of this thread; one from another thread would print "Waiting for the debugger to
- * disconnect" when the process exits.
+ * Creates a sampler, which holds one inspector session while it samples: V8 stops the profiler when the session that
+ * started it disconnects. The session belongs to this thread, because an open session from another thread would print
+ * "Waiting for the debugger to disconnect" when the process exits.
  *
- * V8 does not reveal which session started its one profiler. A start while it runs succeeds without effect and a stop
- * by any session stops it for all, so a user that sampled before this start counts as its owner until it stops. If
- * another user stops this sampler and starts its own between two calls, that is not noticed.
+ * V8 does not reveal which session started its one profiler. A second start succeeds without effect, and a stop by any
+ * session stops the profiler for all. So if the profiler runs before the first start here, another user counts as its
+ * owner until it stops. If another user stops this sampler and starts again between two calls, that is not noticed.
  */
 export function createHeapSampler(openSession: () => Session): HeapSampler {
   let session: Session | undefined
@@ -73,7 +73,7 @@ export function createHeapSampler(openSession: () => Session): HeapSampler {
   }
 }
 
-/** `undefined` while no sampler runs, which V8 reports as an error. */
+/** Reads the sampling profile; `undefined` while the profiler does not run, which V8 reports as an error. */
 function readProfile(session: Session): SamplingProfile | undefined {
   let profile: SamplingProfile | undefined
   session.post('HeapProfiler.getSamplingProfile', (_error, answer) => {

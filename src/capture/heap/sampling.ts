@@ -5,16 +5,16 @@ import type { CaptureObserver, Job, PassedOver } from '../capture'
 import type { PatientMainThread } from '../main-thread/patient'
 import { SAMPLING_INTERVAL_BYTES } from './sampler'
 
-/** Name in a dump's `.json` and in the log line at start. */
+/** Name of the sampling profile in a dump's `.json` and in the log line at start. */
 export const SAMPLING_WAY = 'sampling'
 
-/** A `.heapprofile`, or why there is none. */
+/** A `.heapprofile` file that was written, or the reason why there is none. */
 export type SamplingOutcome =
   { readonly artefact: Artefact; readonly pauseMs: number } | { readonly absent: Error }
 
 /** V8's sampling heap profiler, kept running so that some evidence can be written when memory is short. */
 export interface HeapSampling {
-  /** Writes `<base name>.heapprofile`. Forces one full GC on the main thread. Never rejects, leaves no incomplete file. */
+  /** Writes `<base name>.heapprofile`. Forces one full GC on the main thread. Never rejects; a failure leaves no file. */
   capture(job: Job, passedOver: readonly PassedOver[]): Promise<SamplingOutcome>
   /** Why sampling could not be started; `undefined` when it was. */
   failure(): Promise<Error | undefined>
@@ -24,7 +24,7 @@ export interface HeapSampling {
   close(): Promise<void>
 }
 
-/** Starts the sampler on the main thread, or reads the profile of another user's sampler that runs already. */
+/** Starts the sampling heap profiler on the main thread. If another user has started it, that user's profile is read. */
 export function startHeapSampling(mainThread: PatientMainThread, observer: CaptureObserver): HeapSampling {
   const start = async (): Promise<Error | undefined> => {
     try {
@@ -67,7 +67,7 @@ export function startHeapSampling(mainThread: PatientMainThread, observer: Captu
   return {
     failure: () => started,
     async restart() {
-      // Only the forked child noticed the stop. The main thread still counts its sampler as running, so stop it first.
+      // Only the forked child noticed that the sampler was stopped. The main thread still counts it as running: stop it there.
       await mainThread.order('stopSampling', {}).catch(() => {})
       await restart()
     },

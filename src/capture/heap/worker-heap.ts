@@ -16,25 +16,25 @@ import { snapshotDeadlineMs } from './in-place'
 import { SAMPLING_INTERVAL_BYTES } from './sampler'
 import { SAMPLING_WAY } from './sampling'
 
-/** Longest wait for a worker's answer, ms. One in JavaScript or in `Atomics.wait` answers within 20 ms. */
+/** Longest wait for a worker's answer, ms. A worker in JavaScript or in `Atomics.wait` answers within 20 ms. */
 export const WORKER_ANSWER_MS = 10_000
-/** Length of the sampling profile of a worker whose snapshot does not fit, ms: a heap that grows shows what it grows by. */
+/** Length of the sampling profile of a worker whose snapshot does not fit, ms: it shows what a growing heap grows by. */
 export const WORKER_SAMPLING_MS = 10_000
 
-/** Time from the last answer of a worker that ends to the report of its end, ms. */
+/** Longest time between the last answer of a worker that is ending and the inspector's report of its end, ms. */
 const END_MS = 100
 
-/** Name in the `.json`: the worker writes the snapshot itself, in place. */
+/** Name of a worker's snapshot in a dump's `.json`: the worker writes it itself, with V8. */
 export const WORKER_WAY = 'v8'
 
 export interface WorkerHeapParts {
   readonly mainThread: Pick<MainThread, 'connect'>
   readonly probe: Pick<RoomProbe, 'memory' | 'disk'>
-  /** Where the snapshot does not fit, sample the worker's allocations. */
+  /** Whether to sample the worker's allocations if its snapshot does not fit into memory. */
   readonly sampling: boolean
   /**
-   * Snapshots are to be redacted. A worker writes its own by name, whole, so none is taken then: its allocations are
-   * sampled.
+   * Whether snapshots must be redacted. A worker can only write a complete snapshot, so its allocations are sampled
+   * instead.
    */
   readonly redact?: boolean | undefined
   /** @default {@link WORKER_ANSWER_MS} */
@@ -43,20 +43,21 @@ export interface WorkerHeapParts {
   readonly samplingMs?: number
 }
 
-/** What became of a worker's heap. All absent: the dump was ended early. */
+/** The result of capturing a worker's heap. Empty if the dump was ended early. */
 export interface WorkerHeapCapture {
   readonly artefact?: Artefact
   readonly way?: string
-  /** The snapshot does not fit; the artefact, if there is one, is a sampling profile. */
+  /** Why the snapshot does not fit. `artefact`, if present, is then a sampling profile. */
   readonly refusal?: Refusal
   readonly failure?: Error
 }
 
 /**
- * Takes the heap of one worker thread, in place: a forked child has the main thread alone, so no other thread of it could collect
- * garbage or walk that heap. The snapshot stops the worker, and no other thread. Never rejects, leaves no incomplete file.
+ * Captures the heap of one worker thread in this process. A forked child could not: it has only a copy of the main thread,
+ * and only the worker itself can walk its heap. The snapshot stops the worker, and no other thread. Never rejects, leaves
+ * no incomplete file.
  *
- * @param early - Aborted to give the worker up.
+ * @param early - Aborted when the dump ends early: the capture is then given up.
  */
 export async function captureWorkerHeap(
   parts: WorkerHeapParts,
@@ -73,7 +74,7 @@ export async function captureWorkerHeap(
     const { usedSize } = await reached.ask<{ readonly usedSize: number }>('Runtime.getHeapUsage')
     refusal = await judgeRoom(parts.probe, job.directory, worker.id, usedSize)
     if (!refusal && !parts.redact) return await writeSnapshot(reached, job, worker, usedSize, early)
-    const why = refusal ? whyNoRoom(refusal) : 'a snapshot of a worker is not redacted'
+    const why = refusal ? whyNoRoom(refusal) : 'a worker thread cannot write a redacted snapshot'
     const outcome = refusal ? { refusal } : { failure: noSnapshot(worker, why) }
     if (!parts.sampling || refusal?.skip === 'disk') return outcome
     const samplingMs = parts.samplingMs ?? WORKER_SAMPLING_MS
@@ -98,7 +99,7 @@ function whyNoRoom({ numbers: { needBytes = 0, haveBytes = 0 } }: Refusal): stri
 interface ReachedWorker {
   /** Rejects when the answer is late, the worker ends, or the dump is ended early. */
   ask<Result>(method: string, params?: object, deadlineMs?: number): Promise<Result>
-  /** Rejects for the last two of these reasons. */
+  /** Waits. Rejects when the worker ends, or the dump is ended early. */
   pause(ms: number): Promise<void>
 }
 
@@ -125,7 +126,7 @@ async function reach(
     try {
       return await Promise.race([answer, over, late])
     } catch (error) {
-      // A worker that ends answers with an odd error first.
+      // A worker that is ending first answers with an unrelated error. Wait for the report of its end, to reject with that.
       await Promise.race([over, pause(END_MS)])
       throw error
     } finally {
@@ -139,9 +140,9 @@ async function reach(
         if (worker.id === id) resolve(worker)
       },
       detached: (worker) => {
-        if (worker.id === id) giveUp(new Error('it ended during the dump'))
+        if (worker.id === id) giveUp(new Error('the worker ended during the dump'))
       },
-      listed: (error) => reject(error ?? new Error('it has ended')),
+      listed: (error) => reject(error ?? new Error('the worker has ended')),
     }),
   )
   const worker = await within(attached, answerMs, 'NodeWorker.enable')
@@ -152,7 +153,7 @@ async function reach(
   }
 }
 
-/** @returns `undefined` when a snapshot in place fits. */
+/** @returns `undefined` when the worker's snapshot fits into memory and onto the disk, else the refusal. */
 async function judgeRoom(
   probe: WorkerHeapParts['probe'],
   directory: string,
@@ -183,7 +184,7 @@ async function writeSnapshot(
 ): Promise<WorkerHeapCapture> {
   const startedAtMs = monotonicMs()
   const open = openOf(job, worker, '.heapsnapshot')
-  // An exiting process settles no promise any more.
+  // Remove the file at once when the dump ends early: in an exiting process no promise settles any more.
   const abandon = (): void => open.abandon()
   early.addEventListener('abort', abandon)
   try {
@@ -202,7 +203,7 @@ async function writeSnapshot(
     const artefact = await open.publish({
       way: WORKER_WAY,
       passedOver: [],
-      // Of the worker: each sidecar has the pause of the thread that its file is about.
+      // The pause of the worker: each sidecar has the pause of the thread that its file describes.
       pauseMs,
       durationMs: monotonicMs() - startedAtMs,
       notes: { heapUsedBytes: usedBytes, estimatedNeedBytes: snapshotNeedBytes(usedBytes, NODE_MAJOR) },
@@ -215,11 +216,12 @@ async function writeSnapshot(
 }
 
 /**
- * Has the worker write its snapshot. As chunks over the inspector, the text of a whole heap would pass through the main thread, and
- * lie in memory whenever that is blocked. The worker opens the file by its name: a worker that comes to it after this dump was given
- * up finds none, and takes no snapshot.
+ * Returns JavaScript with which the worker writes its own snapshot to a file. Chunks over the inspector would pass through
+ * the main thread, and pile up in memory while that is blocked. The worker opens the file by its name. If the dump has been
+ * given up by then, the file is gone, and the worker takes no snapshot.
  *
- * @param isThroughDescriptor - /proc shows descriptors as paths, so that the name cannot be made to lead elsewhere.
+ * @param isThroughDescriptor - Whether /proc shows open descriptors as paths. The worker then writes to such a path, which
+ * another user cannot redirect by replacing the file.
  */
 function snapshotExpression({ file, mark }: MarkedFile, isThroughDescriptor: boolean): string {
   const path = isThroughDescriptor ? "'/proc/self/fd/' + fd" : toJson(file)
@@ -236,7 +238,7 @@ function snapshotExpression({ file, mark }: MarkedFile, isThroughDescriptor: boo
 })()`
 }
 
-/** Samples what the worker allocates from now on; where another user samples already, reads that profile and lets it go on. */
+/** Samples the worker's allocations for `samplingMs`. If another user samples already, reads that profile without ending it. */
 async function writeSamples(
   reached: ReachedWorker,
   job: Job,
@@ -246,13 +248,13 @@ async function writeSamples(
 ): Promise<Pick<WorkerHeapCapture, 'artefact' | 'way'>> {
   const startedAtMs = monotonicMs()
   const read = () => reached.ask<HeapProfiler.GetSamplingProfileReturnType>('HeapProfiler.getSamplingProfile')
-  // An error, without a collection, where nothing samples.
+  // If no profiler runs in the worker, this call fails, and forces no GC.
   const theirs = await read().catch(() => undefined)
   if (!theirs) {
     await reached.ask('HeapProfiler.startSampling', { samplingInterval: SAMPLING_INTERVAL_BYTES })
     await reached.pause(samplingMs)
   }
-  // The end of the session ends the sampler that it started.
+  // No stop: the profiler ends when the session that started it is disconnected.
   const readAtMs = monotonicMs()
   const { profile } = theirs ?? (await read())
   const pauseMs = theirs ? readAtMs - startedAtMs : monotonicMs() - readAtMs
@@ -264,7 +266,7 @@ async function writeSamples(
     const artefact = await open.publish({
       way: SAMPLING_WAY,
       passedOver: [{ way: WORKER_WAY, why: whyNoSnapshot }],
-      // Of the full collection that reading forces.
+      // The pause of the worker for the full GC that the reading of the profile forces.
       pauseMs,
       durationMs: monotonicMs() - startedAtMs,
       notes: {

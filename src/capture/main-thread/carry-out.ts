@@ -13,17 +13,17 @@ import { createHeapSampler, type HeapSampler } from '../heap/sampler'
 import { openLocalSession, whyNoInspector } from './local-session'
 import type { HeapStatistics, OrderName, Orders } from './orders'
 
-/** The implementation of the orders on the main thread: plain synchronous functions. */
+/** The functions, all synchronous, that carry out the orders (requests to the main thread) on the main thread. */
 export type OrderTable = {
   readonly [Name in OrderName]: (input: Orders[Name]['input']) => Orders[Name]['output']
 }
 
-/** The part of heapdump that is used here. */
+/** The functions of the package heapdump that are used here. */
 interface HeapdumpPackage {
   writeSnapshot(file: string, done: (error: Error | null) => void): unknown
 }
 
-/** The part of v8-profiler-next that is used here. */
+/** The functions of the package v8-profiler-next that are used here. */
 interface ProfilerPackage {
   setGenerateType(type: 1): void
   setSamplingInterval(intervalUs: number): void
@@ -32,9 +32,10 @@ interface ProfilerPackage {
 }
 
 /**
- * Builds the orders for this thread. Nothing is loaded and nothing started until an order asks for it.
+ * Builds the functions that carry out orders (requests) on the main thread. A package is loaded, and a profiler started,
+ * only when an order needs it.
  *
- * @param signal - The signal that triggers dumps, which a forked child ignores.
+ * @param signal - The signal that triggers dumps: a forked child ignores it.
  */
 export function createOrders(
   engines: Engines,
@@ -85,7 +86,7 @@ export function createOrders(
   }
 }
 
-/** Wraps the orders so that each is carried out within a call of `during`. */
+/** Wraps each function of an {@link OrderTable}, so that it runs inside a call of `during`. */
 export function ordersDuring(
   orders: OrderTable,
   during: <Output>(order: () => Output) => Output,
@@ -98,8 +99,8 @@ export function ordersDuring(
 }
 
 /**
- * Runs one order whose name and input came as text from another thread. Refuses in a forked child: an order that was
- * queued before the fork is served there as well as in the application that it is meant for.
+ * Carries out one order (request) that another thread sent, with its name and input as text. A forked child refuses: an
+ * order queued before the fork would run in the child and in the application, and only the application must run it.
  *
  * @returns JSON: `{"output": …}`, or `{"error": …}` with the message of the order's error. Never throws.
  */
@@ -107,8 +108,8 @@ export function runOrder(orders: OrderTable, name: string, inputJson: string): s
   try {
     const loaded = loadForkHelper()
     if ('helper' in loaded && loaded.helper.isForkedChild?.() === true)
-      throw new Error('this is a forked child')
-    if (!hasOwn(orders, name)) throw new Error(`no such order: ${name}`)
+      throw new Error('a forked child does not carry out requests to the application')
+    if (!hasOwn(orders, name)) throw new Error(`unknown request to the main thread: ${name}`)
     const run = orders[name as OrderName] as (input: unknown) => unknown
     return toJson({ output: run(parseJson(inputJson)) })
   } catch (error) {
@@ -116,7 +117,7 @@ export function runOrder(orders: OrderTable, name: string, inputJson: string): s
   }
 }
 
-/** Forks. The helper ensures that the child does only its job, and ends. */
+/** Forks this process for a heap dump. In the child, `fork` runs only the dump and then ends the process. */
 function forkHeapDump(
   { options, ...job }: Orders['forkHeapDump']['input'],
   sampler: HeapSampler,
@@ -125,7 +126,7 @@ function forkHeapDump(
   const loaded = loadForkHelper()
   if (!('helper' in loaded)) throw new Error(loaded.unavailable)
   const startedAtMs = monotonicMs()
-  // The dispatcher may have abandoned this order. Then a child would work for minutes for nothing.
+  // The dispatcher deletes the file when it abandons this order. A child would then work for minutes for nothing.
   if (!isPartialThere(job.snapshot))
     return { gone: 'the target file is gone (the request was abandoned, or the file was deleted)' }
   const checkMs = monotonicMs() - startedAtMs
@@ -143,7 +144,7 @@ function readHeapStatistics(): HeapStatistics {
 
 function writeWithHeapdump(engines: Engines, file: string): void {
   const heapdump = enginePackage(engines, 'memory') as HeapdumpPackage
-  let outcome: Error | null = new Error('heapdump did not call back')
+  let outcome: Error | null = new Error('heapdump.writeSnapshot returned without calling its callback')
   heapdump.writeSnapshot(file, (error) => (outcome = error))
   if (outcome) throw outcome
 }
@@ -153,24 +154,25 @@ function profilerPackage(engines: Engines): ProfilerPackage {
 }
 
 /**
- * setSamplingInterval throws while the package records any profile. It comes first, so that an application that records
- * with the package keeps its settings, and this dump is made without the package.
+ * Starts a CPU profile. setSamplingInterval comes first because it throws while the package records any profile: so an
+ * application that is recording with the package keeps its settings, and this dump is made without the package.
  */
 function startProfile(profiler: ProfilerPackage, title: string, samplingIntervalUs: number): void {
   profiler.setSamplingInterval(samplingIntervalUs)
   profiler.startProfiling(title, true)
 }
 
-/** Does nothing while the application collects coverage, because it would end the collection. A profile by the package does not. */
+/** Makes V8 discard optimized code. Does nothing while the application collects coverage, because the coverage would be lost. */
 function forgetOptimizedCode(): void {
   if (process.env['NODE_V8_COVERAGE'] !== undefined || whyNoInspector() !== undefined) return
   forgetOptimizedCodeHere(openLocalSession)
 }
 
 /**
- * The format is chosen when a profile is read: 1 is the one that DevTools opens today.
+ * Stops a CPU profile and writes it to the target file; without a target it is discarded. The generate type 1 makes the
+ * format that DevTools opens today.
  *
- * @returns Bytes written.
+ * @returns Number of bytes written.
  */
 function stopProfile(profiler: ProfilerPackage, title: string, target: MarkedFile | undefined): number {
   profiler.setGenerateType(1)

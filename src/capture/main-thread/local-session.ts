@@ -3,23 +3,22 @@ import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
 
 /**
- * Why this process has no inspector, and so no CPU profile by the inspector, no sampling heap profile, and no orders
- * from another thread; `undefined` when it has one.
+ * Returns why this process has no inspector; `undefined` when it has one. Without an inspector there are no CPU profiles
+ * through it, no sampling heap profiles, and no requests from another thread to the main thread.
  *
- * Call it on the main thread before any thread connects to it. Where there is no inspector, a session from another
- * thread does not throw but aborts the process. Node starts no inspector under `--permission`, and none for the parent
- * process of `node --test`. On another thread the answer is incomplete: a thread of this package exists only where the
- * main thread has an inspector.
+ * Call this function on the main thread before another thread connects to the main thread: without an inspector, such a
+ * session does not throw but aborts the process. Node starts no inspector under `--permission`, and none for the parent
+ * process of `node --test`. Other threads skip the last check: this package starts threads only where it has passed.
  */
 export function whyNoInspector(): string | undefined {
   if (!process.features.inspector) return 'this Node was built without the inspector'
-  // Node 26 has a flag that allows it; earlier versions have none.
+  // Only Node 26 has a flag that allows the inspector together with --permission.
   const permission = process.permission as { has(scope: string): boolean } | undefined
   if (permission !== undefined && !permission.has('inspector')) return '--permission refuses the inspector'
   return isMainThread ? whyNoSession() : undefined
 }
 
-/** A session to the calling thread never aborts the process. Node 20 to 24 throw a plain string here. */
+/** Tries to open a session to the calling thread, which never aborts the process. Node 20 to 24 throw a plain string. */
 function whyNoSession(): string | undefined {
   try {
     openLocalSession().disconnect()
@@ -29,7 +28,10 @@ function whyNoSession(): string | undefined {
   }
 }
 
-/** Loaded on first use: a Node built without the inspector has no such module, and most processes never need it. */
+/**
+ * Opens an inspector session to the calling thread. Loads `node:inspector` only here: a Node built without the inspector
+ * has no such module, and most processes never need it.
+ */
 export function openLocalSession(): inspector.Session {
   const { Session } = createRequire(__filename)('node:inspector') as typeof inspector
   const session = new Session()

@@ -10,40 +10,40 @@ export interface HeapStatistics {
 }
 
 /**
- * Owner of the running sampling heap profiler: this library, or another user (whose profile is read and never stopped);
- * `stopped`: none, because another user stopped this library's.
+ * Who started the running sampling heap profiler: `ours`: this library; `foreign`: another user of the profiler, so that
+ * this library reads its profile but never stops it. `stopped`: it does not run, because another user has stopped it.
  */
 export type SamplerState = 'ours' | 'foreign' | 'stopped'
 
-/** Input or output of an order that has none. */
+/** Input of an order (request) that takes none, or output of an order that returns none. */
 export type Nothing = Record<string, never>
 
 /**
- * The orders: work that only the main thread can do. Every order runs synchronously there, takes and returns plain
- * JSON, and writes large output to a file itself. So it can be sent from another thread, even to a thread that spins in
- * a loop. An order's target is a file that the caller created (0600, O_EXCL). The order opens it by name, but writes
- * only if it is still that file: the caller may have abandoned the order, or another user may have put another file in
- * its place.
+ * The orders: requests to the main thread for work that only the main thread can do. Every order runs synchronously,
+ * takes and returns plain JSON, and writes large output to a file itself. So another thread can send an order even to a
+ * main thread that spins in a loop. The `target` of an order is a file that the caller created (0600, O_EXCL). The main
+ * thread opens it by name, but writes only if the file is still the same: the caller may have abandoned the order, or
+ * another user may have replaced the file.
  */
 export interface Orders {
   heapStatistics: { input: Nothing; output: HeapStatistics }
-  /** Loads the optional package for that kind of dump. Fails if it does not load here. */
+  /** Loads the optional package for a kind of dump. Fails if the package does not load on the main thread. */
   loadPackage: { input: { kind: 'cpu' | 'memory' }; output: Nothing }
-  /** Writes a heap snapshot with V8 itself or with the heapdump package, in place. */
+  /** Writes a heap snapshot on the main thread, without a fork, with V8 itself or with the heapdump package. */
   heapSnapshot: { input: { way: 'v8' | 'heapdump'; target: MarkedFile }; output: { pauseMs: number } }
-  /** Starts the sampling heap profiler, unless one runs already. Forces one full GC if another user's does. */
+  /** Starts the sampling heap profiler, unless it runs already. Forces one full GC if another user has started it. */
   startSampling: { input: { intervalBytes: number }; output: { sampler: SamplerState } }
   /**
-   * Writes the profile of the sampling heap profiler; writes nothing if it has no samples. Forces one full GC unless the
-   * sampler is `stopped`.
+   * Writes the profile of the sampling heap profiler; writes nothing if there are no samples. Forces one full GC, unless
+   * the profiler has been stopped.
    */
   samplingProfile: {
     input: { target: MarkedFile }
     output: { pauseMs: number; samples: number; writtenBytes: number; sampler: SamplerState }
   }
   /**
-   * Memory held by each call path, and the number of the sampler's start, with which the numbers of paths and samples
-   * begin anew. Forces one full GC; without a sampler, forces none and returns nothing.
+   * Returns the sampled memory that each call path holds, and `run`, the number of times the sampler has been started: V8
+   * numbers paths and samples anew in each run. Forces one full GC. Without a running sampler it returns nothing, without a GC.
    */
   allocationSites: {
     input: Nothing
@@ -52,9 +52,9 @@ export interface Orders {
   /** Stops the sampling heap profiler if this library started it. */
   stopSampling: { input: Nothing; output: Nothing }
   /**
-   * Forks the process. The child writes the sampling profile, if it is given a file for it, and then the snapshot,
-   * checks and publishes both, and ends; its report, a `ChildReport` as JSON, comes through the descriptor. Fails,
-   * without a fork, when the file for the snapshot is no longer there.
+   * Forks the process. The child writes the sampling profile (if `profile` is given) and then the snapshot, checks both,
+   * gives them their final names, and ends. Its report, a `ChildReport` as JSON, comes through the pipe
+   * `resultDescriptor`. Does not fork when the file for the snapshot is no longer there.
    */
   forkHeapDump: {
     input: {
@@ -63,17 +63,17 @@ export interface Orders {
       passedOver: readonly PassedOver[]
       redact?: boolean
       pausedBeforeMs: number
-      /** Without the signal, which the main thread adds. */
+      /** Limits of the child. The main thread adds the number of the signal that the child ignores. */
       options: Omit<ForkOptions, 'ignoredSignal'>
     }
-    /** `gone`: why there was no fork: the file that the child was to write has been removed or replaced. */
+    /** `gone`: the reason why there was no fork, when the file for the snapshot has been removed or replaced. */
     output: { pid: number; resultDescriptor: number; pauseMs: number } | { gone: string }
   }
   /** Makes V8 discard its optimized code; does nothing without an inspector, or while coverage is collected. */
   forgetOptimizedCode: { input: Nothing; output: { pauseMs: number } }
-  /** Starts a CPU profile with v8-profiler-next. Fails if the application is recording with that package. */
+  /** Starts a CPU profile with v8-profiler-next. Fails if the application is recording a profile with that package. */
   startPackageProfile: { input: { title: string; samplingIntervalUs: number }; output: { pauseMs: number } }
-  /** Ends the CPU profile of that title and writes it; without a target it is discarded. */
+  /** Ends the CPU profile with this title and writes it to `target`; without a target the profile is discarded. */
   stopPackageProfile: {
     input: { title: string; target?: MarkedFile }
     output: { pauseMs: number; writtenBytes: number }
@@ -83,17 +83,17 @@ export interface Orders {
 export type OrderName = keyof Orders
 
 /**
- * Access to the main thread, from whichever thread the dispatcher runs on. On the main thread itself the orders are
- * plain calls; from the watchdog thread they are sent through the inspector.
+ * Access to the main thread for the dispatcher, which decides on dumps. If the dispatcher runs on the main thread, orders
+ * (requests) are plain calls; from the watchdog thread they are sent through the inspector.
  */
 export interface MainThread {
   /** Opens an inspector session to the main thread. The caller disconnects it. */
   connect(): Session
-  /** Runs one order on the main thread. Rejects with the order's own error. */
+  /** Runs one order (request) on the main thread. Rejects with the error that the order threw there. */
   order<Name extends OrderName>(name: Name, input: Orders[Name]['input']): Promise<Orders[Name]['output']>
-  /** Runs one order within the call, and throws its error. Only where the caller is on the main thread itself. */
+  /** Runs one order synchronously, and throws its error. Absent unless the caller is on the main thread itself. */
   readonly orderNow?:
     (<Name extends OrderName>(name: Name, input: Orders[Name]['input']) => Orders[Name]['output']) | undefined
-  /** Resolves at the next turn of the main thread's event loop, to its monotonic time, ms. Never rejects. */
+  /** Resolves in the next iteration of the main thread's event loop, to the monotonic time of it, ms. Never rejects. */
   turn(): Promise<number>
 }

@@ -2,41 +2,45 @@ import { ownOnly, Promise } from '../../base/globals'
 import { clearTimeout, monotonicMs, setTimeout } from '../../base/time'
 import type { MainThread, OrderName, Orders } from './orders'
 
-/** Longest time that the main thread may take to accept an order before the order is reported as late, ms. */
+/** Time that the main thread has to accept an order (request) before the order is reported as late, ms. */
 export const ORDER_TIMEOUT_MS = 500
-/** Longest wait for an order in all, ms. After it the capture fails. */
+/** Longest wait for the answer to an order (request to the main thread), ms. After it the capture fails. */
 export const ORDER_DEADLINE_MS = 120_000
 
 /** How to wait for one answer of the main thread. */
 export interface OrderWait<Output> {
-  /** Aborted when the order is no longer worth waiting for: it is then given {@link ORDER_TIMEOUT_MS} more. */
+  /** Aborted when the dump is to end early: the wait then fails after {@link ORDER_TIMEOUT_MS} more. */
   readonly early?: AbortSignal
   /**
-   * Deadline of an order that takes long by nature, and so is never reported as late, ms.
+   * Longest wait for the answer, ms. Set for an order that always takes long: such an order is never reported as late.
    *
    * @default {@link ORDER_DEADLINE_MS}
    */
   readonly deadlineMs?: number
-  /** Called if the main thread carries the order out after it was abandoned, to undo it. */
+  /** Called with the output of an order that the main thread carried out after the wait for it had failed: to undo it. */
   readonly onTooLate?: (output: Output) => void
 }
 
-/** The main thread, as the capturers use it: late orders are reported, and abandoned at their deadline. */
+/** Access to the main thread that limits each wait: a late order (request) is reported, and abandoned at its deadline. */
 export interface PatientMainThread extends Pick<MainThread, 'connect' | 'orderNow' | 'turn'> {
-  /** @throws The order's own error, or an Error with the order's name and the time that was waited. */
+  /**
+   * Runs one order (request) on the main thread.
+   *
+   * @throws The order's own error, or an Error with the order's name and the time waited in ms.
+   */
   order<Name extends OrderName>(
     name: Name,
     input: Orders[Name]['input'],
     wait?: OrderWait<Orders[Name]['output']>,
   ): Promise<Orders[Name]['output']>
-  /** Waits likewise for an answer that does not come from an order, such as that of an inspector session. */
+  /** Waits for another answer of the main thread, such as that of an inspector session, with the same limits. */
   answer<Output>(name: string, answer: Promise<Output>, wait?: OrderWait<Output>): Promise<Output>
 }
 
 /**
- * Decides, for all orders, how long to wait for the main thread.
+ * Wraps the access to the main thread, so that each wait for an order (request) has a time limit.
  *
- * @param onLate - Called once for each order that is late; the wait goes on.
+ * @param onLate - Called once for each order that is not accepted within 500 ms; the wait goes on.
  */
 export function patient(mainThread: MainThread, onLate: (order: string) => void): PatientMainThread {
   const { orderNow } = mainThread

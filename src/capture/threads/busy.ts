@@ -1,11 +1,11 @@
-/** Share of the time from which on a worker is busy: 50 ms of CPU within a second. */
+/** A worker thread is busy if it uses at least this share of one CPU: 0.05 is 50 ms within a second. */
 export const BUSY_SHARE = 0.05
-/** Longest time over which the share is taken, ms. */
+/** Longest time over which the CPU share of a worker is measured, ms. */
 export const BUSY_WINDOW_MS = 1000
-/** CPU time below which a worker is not busy, however short the time, ms: a timer or a collection takes that long. */
+/** A worker that used less CPU time than this is not busy, even within a short time, ms: a timer or a GC takes as long. */
 export const LEAST_BUSY_MS = 15
 
-/** Number of workers that one dump profiles, at most: each takes memory of this thread and a file. */
+/** Number of workers that one dump profiles, at most: each profile takes memory of the calling thread, and a file. */
 export const MOST_WORKER_PROFILES = 16
 
 /** Decides from readings of a worker's CPU time, at any intervals, whether the worker is busy. */
@@ -18,7 +18,7 @@ export class BusyWatch {
     this.#cpuMs = cpuMs
   }
 
-  /** @returns Whether the worker was busy within the window that has begun, or has just ended. */
+  /** @returns Whether the worker was busy since the window began. A window ends with the first reading after 1000 ms. */
   isBusy(nowMs: number, cpuMs: number): boolean {
     const usedMs = cpuMs - this.#cpuMs
     const passedMs = nowMs - this.#sinceMs

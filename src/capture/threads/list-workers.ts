@@ -10,7 +10,7 @@ export interface ListedWorker {
   readonly id: number
   /** Name of the worker; empty if it has none. */
   readonly name: string
-  /** Absent when it did not answer in time. */
+  /** Absent when the worker did not answer in time. */
   readonly memory?: ThreadMemory
 }
 
@@ -23,25 +23,25 @@ export interface ThreadMemory {
   readonly arrayBuffers: number
 }
 
-/** Whose memory there is at one moment. */
+/** Memory of each thread of the process at one moment. */
 export interface MemoryOfThreads {
   readonly workers: readonly ListedWorker[]
-  /** Absent when it did not answer in time. */
+  /** Absent when the main thread did not answer in time. */
   readonly main?: ThreadMemory
 }
 
-/** Longest time for a list, ms. Idle and spinning workers answer within 10 ms, one in a long native call does not. */
+/** Longest wait for the answers of all workers, ms. A worker answers within 10 ms, unless it is in a long native call. */
 export const LIST_DEADLINE_MS = 500
 
-/** Number of workers that are asked, at most. */
+/** Number of workers that are asked for their memory, at most. */
 const MOST_WORKERS = 256
 
 /**
- * Asks all threads of the process for their memory, workers of workers included. The main thread may be blocked in
- * JavaScript; its own reports come once a second or more rarely, and a leak may be fast. Never rejects: without an answer the list is
- * empty.
+ * Asks all threads of the process for their memory, workers of workers included. A main thread that is blocked in
+ * JavaScript answers too. The main thread is asked although it also reports its memory, because a report may be more than
+ * a second old, and a leak may be fast. Never rejects: without an answer the list is empty.
  *
- * @param early - Aborted when the list is no longer worth waiting for.
+ * @param early - Aborted when the dump ends early: the answers so far are returned.
  */
 export async function listWorkers(
   mainThread: Pick<MainThread, 'connect'>,
@@ -58,21 +58,21 @@ export async function listWorkers(
   } catch {
     return { workers: [] }
   } finally {
-    // No NodeWorker.disable: from another thread it does not return on Node 24 and 26; the end of the session detaches
-    // too.
+    // Disconnecting detaches from the workers. NodeWorker.disable would too, but from another thread that call does not
+    // return on Node 24 and 26.
     session.disconnect()
   }
 }
 
 /**
- * V8 keeps the text of every expression that it evaluates, so it is always the same. `Runtime.getHeapUsage` says nothing of a
- * thread's Buffers before Node 24.
+ * Inspector call that returns the memory of a thread. The expression is constant, because V8 keeps the text of every
+ * expression that it evaluates. `Runtime.getHeapUsage` does not include a thread's Buffers before Node 24.
  */
 const MEMORY_USAGE = { expression: 'process.memoryUsage()', returnByValue: true }
 
 async function listOver(session: Session, early: AbortSignal): Promise<MemoryOfThreads> {
   let main: ThreadMemory | undefined
-  // Before the workers are listed: by then it is answered.
+  // Ask the main thread first: then its answer has come by the time that the workers are listed.
   session.post('Runtime.evaluate', MEMORY_USAGE, (error, answer?: Partial<Runtime.EvaluateReturnType>) => {
     if (!error) main = memoryOf(answer?.result?.value)
   })
@@ -108,7 +108,7 @@ async function listOver(session: Session, early: AbortSignal): Promise<MemoryOfT
   return { workers: [...workers.values()], ...(main && { main }) }
 }
 
-/** The application may have replaced what was called. */
+/** Returns `undefined` for anything but numbers: the application may have replaced `process.memoryUsage`. */
 function memoryOf(usage: unknown): ThreadMemory | undefined {
   const { rss, heapUsed, heapTotal, external, arrayBuffers } = Object(usage) as Partial<ThreadMemory>
   const memory = { rss, heapUsed, heapTotal, external, arrayBuffers }

@@ -13,22 +13,22 @@ import { type AttachedWorker, attachToWorkers } from './worker-sessions'
 const LOOK_EVERY_MS = 200
 
 /**
- * Age from which on a worker that was born during the dump is profiled, ms. Node 20 can crash when a worker ends while it is
- * profiled, about once in a thousand such ends; of an application that starts short-lived workers all the time, few live so long.
+ * A worker that starts during the dump is profiled only when it is at least this old, ms. Node 20 can crash when a worker
+ * ends while it is profiled, about once in a thousand such ends. Most short-lived workers end before this age.
  */
 const LEAST_AGE_MS = 1000
 
-/** Number of workers that a dump considers, at most. */
+/** Number of workers whose CPU time a dump watches, at most. */
 const MOST_WORKERS = 1024
 
-/** A profiled worker gives its profile up to one that has used this many times its CPU time, when all are taken. */
+/** When no more workers may be profiled, a worker with this many times the CPU time of the least busy one replaces that. */
 const CLEARLY_BUSIER = 2
 
-/** A profile with a smaller busy share is of an idle worker, where the system shows no CPU time of threads. */
+/** A worker that was busy in less than this share of its profile counts as idle, if the system shows no CPU times. */
 const LEAST_BUSY_SHARE = 0.05
 
 export interface WorkerProfilesParts {
-  /** Opens a session to the main thread. */
+  /** Opens an inspector session to the main thread. */
   readonly connect: () => Session
   /** `threadId` of the calling thread. */
   readonly ownThreadId: number
@@ -39,7 +39,7 @@ export interface WorkerProfilesParts {
   readonly cpuMs: (threadId: number) => number | undefined
 }
 
-/** Outcome for one worker, for the sidecar. */
+/** What became of one worker's profile: an entry of the sidecar, the `.json` beside a dump. */
 export interface WorkerNote {
   readonly id: number
   readonly name: string
@@ -61,9 +61,9 @@ export interface WorkerProfile {
 
 export interface EndedWorkerProfiles {
   readonly profiles: readonly WorkerProfile[]
-  /** All workers that were busy or did not answer; idle ones are left out. */
+  /** One entry per worker that was busy or did not answer. Idle workers are left out. */
   readonly notes: readonly WorkerNote[]
-  /** Why nothing is known of the workers; absent otherwise. */
+  /** Why the workers could not be listed; absent when they could. */
   readonly failure?: string
 }
 
@@ -72,24 +72,24 @@ export interface RunningWorkerProfiles {
   /**
    * Ends the profiles. Never rejects.
    *
-   * @param deadlineMs - Longest wait for all answers together.
+   * @param deadlineMs - Longest wait for the answers of all workers together, ms.
    */
   stop(deadlineMs: number): Promise<EndedWorkerProfiles>
-  /** Ends the profiles, and discards what was recorded. Idempotent. */
+  /** Ends all profiles and discards their samples. Idempotent. */
   abandon(): void
 }
 
 /**
- * Begins to profile each worker of the application that is busy, or becomes so, during a CPU dump. An idle worker only
- * answers one question. A failure here costs the profile of a worker, not the dump.
+ * Starts a CPU profile of each worker of the application that is busy, or becomes busy, during a CPU dump. An idle worker
+ * only answers one inspector call. A failure here costs the profile of a worker, not the dump.
  */
 export function startWorkerProfiles(parts: WorkerProfilesParts): RunningWorkerProfiles {
   return new WorkerProfiles(parts)
 }
 
-/** Asks the worker for the kernel's id of its thread: nothing else relates that id to `threadId`. */
+/** Evaluated in the worker: ends with the kernel's id of its thread, which nothing else relates to `threadId`. */
 const WHICH_THREAD = "process.getBuiltinModule('node:fs').readlinkSync('/proc/thread-self')"
-/** Resolves in the next turn of the worker's event loop. */
+/** Evaluated in the worker: a promise that resolves in the next iteration of its event loop. */
 const NEXT_TURN = 'new Promise((resolve) => setImmediate(resolve)).then(() => 0)'
 
 class WorkerProfiles implements RunningWorkerProfiles {
@@ -99,7 +99,7 @@ class WorkerProfiles implements RunningWorkerProfiles {
   readonly #workers = new Map<AttachedWorker, Watched>()
   #session: Session | undefined
   #failure: string | undefined
-  /** Whether the workers that there were at the beginning are known: all others are born later. */
+  /** Whether all workers that existed when the dump began are attached. A worker attached later has just started. */
   #isListed = false
 
   constructor(parts: WorkerProfilesParts) {
@@ -125,9 +125,9 @@ class WorkerProfiles implements RunningWorkerProfiles {
     this.#over.abort()
     const done = new AbortController()
     const late = pause(deadlineMs, done.signal)
-    // The busiest first: profiles are written one after the other, and an early end may leave no time for the last ones.
+    // The busiest first: the caller writes one profile after the other, and an early end may leave no time for the last.
     const workers = guiltiestFirst([...this.#workers.values()])
-    // All at once: a worker in one long native call must not use up the time of the others.
+    // Stop all at once: a worker in one long native call must not use up the time for the other workers.
     const stopped = await Promise.all(workers.map((worker) => worker.stop(late)))
     done.abort()
     this.abandon()
@@ -164,7 +164,10 @@ class WorkerProfiles implements RunningWorkerProfiles {
     }
   }
 
-  /** All profiles taken, a worker gets that of the one with the least CPU time, if it has used clearly more. */
+  /**
+   * Starts the profile of a worker. If no more workers may be profiled, the least busy of them loses its profile, provided
+   * that the new worker has used clearly more CPU time.
+   */
   #begin(worker: Watched): void {
     const { most } = this.#parts
     const profiled = [...this.#workers.values()].filter(({ isProfiled }) => isProfiled)
@@ -188,7 +191,7 @@ class Watched {
   readonly #wasThere: boolean
   readonly #over = new AbortController()
   #settleEnd: () => void = () => undefined
-  /** Resolves when the worker has ended: it answers nothing any more. */
+  /** Resolves when the worker has ended, and so will not answer any more. */
   readonly #end = new Promise<void>((resolve) => (this.#settleEnd = resolve))
   #threadId: number | undefined
   readonly #attachedAtMs = monotonicMs()
@@ -200,7 +203,7 @@ class Watched {
   #why: string | undefined
   #hasForgotten = false
 
-  /** @param dump - When it began, monotonic clock, ms, and whether this worker was there before. */
+  /** @param dump - The time when the dump began, monotonic clock, ms, and whether this worker existed before. */
   constructor(
     worker: AttachedWorker,
     parts: WorkerProfilesParts,
@@ -212,7 +215,7 @@ class Watched {
     this.#wasThere = dump.wasThere
   }
 
-  /** CPU time since the dump began, as of the latest look. A worker whose CPU use is unknown counts as the busiest. */
+  /** CPU time since the dump began, as last read, ms. `Infinity` if it is unknown: the worker then counts as the busiest. */
   get busyMs(): number {
     return this.#threadId === undefined ? Infinity : this.#cpuMsLast - this.#cpuMsBefore
   }
@@ -221,7 +224,7 @@ class Watched {
     return this.#state === 'starting' || this.#state === 'running'
   }
 
-  /** @returns `false` where the system does not show the CPU time of this worker. */
+  /** Finds the worker's thread and its CPU time so far. @returns `false` if the system does not show that CPU time. */
   async identify(): Promise<boolean> {
     try {
       const { result } = await this.#worker.ask<Evaluated>('Runtime.evaluate', {
@@ -242,7 +245,7 @@ class Watched {
     }
   }
 
-  /** Reads the CPU time. @returns Whether the worker is busy, and not profiled. */
+  /** Reads the worker's CPU time. @returns Whether the worker is busy and not yet profiled. */
   look(): boolean {
     this.#readCpu()
     if (this.#state !== 'watched' || !this.#busy) return false
@@ -258,15 +261,15 @@ class Watched {
     })
   }
 
-  /** Notes why the worker is not profiled now. It may be later in the dump. */
+  /** Records why the worker is not profiled now. It may still be profiled later in the dump. */
   passOver(why: string): void {
     this.#why = why
   }
 
-  /** Discards the profile, for good: two workers that are busy by turns would else lose theirs by turns. */
+  /** Discards the worker's profile for the rest of the dump: two workers, busy in turn, must not end each other's profile. */
   giveUp(why: string): void {
     this.#leaveOut(why)
-    // Nothing of the profile is sent.
+    // Ends the profile without sending it.
     this.#worker.ask('Profiler.disable').catch(() => undefined)
   }
 
@@ -276,15 +279,15 @@ class Watched {
     this.abandon()
   }
 
-  /** Ends what runs beside the profile. */
+  /** Ends the wait for a long stretch, which runs beside the profile. The profile itself goes on. */
   abandon(): void {
     this.#over.abort()
   }
 
-  /** The worker has ended, and its profile is lost. */
+  /** Called when the worker has ended. A profile that was still running is lost. */
   ended(): void {
     if (this.#state === 'stopped') return
-    if (this.isProfiled) this.#why = 'it ended during the dump'
+    if (this.isProfiled) this.#why = 'the worker ended during the dump'
     this.#state = 'ended'
     this.#settleEnd()
     this.abandon()
@@ -304,12 +307,12 @@ class Watched {
       this.#threadId === undefined ? undefined : this.#parts.cpuMs(this.#threadId)
     if (!(await waitForLongStretch({ turn: () => this.#turn(), cpuMs }, this.#over.signal))) return
     this.#hasForgotten = true
-    // If this fails, the profile is still useful.
+    // If this fails, the profile lacks names of functions, but is still useful.
     for (const answer of forgetOptimizedCode((method) => this.#worker.ask(method)))
       answer.catch(() => undefined)
   }
 
-  /** Never rejects: a worker that cannot answer has no next turn either. */
+  /** Resolves in the next iteration (turn) of the worker's event loop; never, if the worker has ended. Never rejects. */
   #turn(): Promise<number> {
     const call = { expression: NEXT_TURN, awaitPromise: true, returnByValue: true }
     return new Promise((resolve) => {
@@ -320,7 +323,7 @@ class Watched {
     })
   }
 
-  /** Ends the profile. CPU time counts until this call, however late the answer comes. */
+  /** Ends the profile. The CPU time is read at this call, so a late answer does not change it. */
   async stop(late: Promise<void>): Promise<{ readonly profile?: WorkerProfile; readonly note?: WorkerNote }> {
     this.#readCpu()
     const profile = await this.#stopped(late)
@@ -329,11 +332,11 @@ class Watched {
     return { ...(profile && { profile: this.#describe(profile) }), ...(note && { note }) }
   }
 
-  /** @returns `undefined` when there is no profile, or it did not come in time. */
+  /** @returns The recorded profile; `undefined` when none was recorded, or it did not arrive in time. */
   async #stopped(late: Promise<void>): Promise<Profiler.Profile | undefined> {
     this.abandon()
     if (this.#state === 'starting')
-      this.#why = 'it did not answer Profiler.start: it was in one long native call'
+      this.#why = 'the worker did not answer Profiler.start: it was in one long native call'
     if (this.#state !== 'running') return undefined
     const answer = this.#worker
       .ask<{ profile: Profiler.Profile }>('Profiler.stop')
@@ -342,11 +345,11 @@ class Watched {
       })
     const stopped = await Promise.race([answer, late, this.#end])
     if (stopped && this.#state === 'running') this.#state = 'stopped'
-    else this.#why ??= 'it did not answer Profiler.stop in time'
+    else this.#why ??= 'the worker did not answer Profiler.stop in time'
     return stopped?.profile
   }
 
-  /** Decided here only where the system shows no CPU time: elsewhere only busy workers are profiled. */
+  /** Whether the profile shows an idle worker. Possible only without CPU times: with them, only busy workers are profiled. */
   #isIdle(profile: Profiler.Profile): boolean {
     return this.#threadId === undefined && busyTime(profile).share < LEAST_BUSY_SHARE
   }
@@ -361,14 +364,14 @@ class Watched {
     }
   }
 
-  /** @returns `undefined` for a worker that was idle. */
+  /** @returns The worker's entry in the sidecar (`.json`); `undefined` for a worker that was idle. */
   #note(): WorkerNote | undefined {
     const { id, name } = this.#worker
     if ((this.#state === 'watched' || this.#state === 'ended') && this.#why === undefined) return undefined
     if (this.#state === 'unknown') {
-      // A worker that has just been attached may not have come to the question yet.
+      // A worker that was attached less than 500 ms ago may not have had time to answer.
       if (monotonicMs() - this.#attachedAtMs < ORDER_TIMEOUT_MS) return undefined
-      this.#why = 'it did not answer: it was in one long native call'
+      this.#why = 'the worker did not answer: it was in one long native call'
     }
     return {
       ...{ id, name },

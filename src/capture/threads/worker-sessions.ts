@@ -8,9 +8,9 @@ export interface AttachedWorker {
   /** Name of the worker; empty if it has none. */
   readonly name: string
   /**
-   * Makes one call of an inspector domain in the worker.
+   * Calls one method of the inspector in the worker.
    *
-   * @returns Its result. A worker in a long native call answers after that call, a worker that ends never.
+   * @returns The method's result. A worker in a long native call answers after that call. A worker that ends never answers.
    */
   readonly ask: <Result>(method: string, params?: object) => Promise<Result>
 }
@@ -20,20 +20,20 @@ export interface WorkerListener {
   attached(worker: AttachedWorker): void
   /** Called when an attached worker has ended. */
   detached(worker: AttachedWorker): void
-  /** All workers that existed are attached; with an error, none can be. */
+  /** Called when all workers that existed at first are attached; with an error when no worker can be attached. */
   listed(error: Error | null): void
 }
 
-/** Name that Node 22 and later give to a worker without one. */
+/** Name that Node 22 and later give to a worker for which the application chose no name. */
 const NO_NAME = 'WorkerThread'
 
 /**
- * Attaches to all workers, this library's own included, through a session to the main thread and the inspector's
- * NodeWorker domain. From another thread that also works while the main thread spins, and includes the workers of
- * workers.
+ * Attaches to all workers, this library's own included, through an inspector session to the main thread and the
+ * inspector's NodeWorker domain. If the session belongs to another thread, this works even while the main thread spins in
+ * a loop, and includes the workers of workers.
  *
- * To detach, disconnect the session: `NodeWorker.disable` does not return there on Node 24 and 26. Sessions to one
- * worker do not disturb each other, so a debugger keeps its own.
+ * To detach, disconnect the session: `NodeWorker.disable` from another thread does not return on Node 24 and 26. Several
+ * sessions to one worker do not disturb each other, so a debugger keeps its session.
  */
 export function attachToWorkers(session: Pick<Session, 'on' | 'post'>, listener: WorkerListener): void {
   const workers = new Map<string, { worker: AttachedWorker; answered: (message: string) => void }>()
@@ -62,7 +62,7 @@ export function attachToWorkers(session: Pick<Session, 'on' | 'post'>, listener:
   })
 }
 
-/** The inspector's title of a worker is `[worker 3] name`. */
+/** Returns id and name of a worker from the title that the inspector gives it, such as `[worker 3] name`. */
 function identityOf({ title }: NodeWorker.WorkerInfo): Pick<AttachedWorker, 'id' | 'name'> | undefined {
   const [, id, name = ''] = /^\[worker (\d+)\] ?(.*)$/s.exec(title) ?? []
   return id === undefined ? undefined : { id: Number(id), name: name === NO_NAME ? '' : name }
@@ -74,7 +74,7 @@ interface Answer {
   readonly error?: { readonly message: string }
 }
 
-/** Speaks the inspector's protocol over a channel for messages. */
+/** Makes calls in the inspector's protocol through `send`, and matches each answer to its call by the call's id. */
 function createCalls(send: (message: string, failed: (error: Error) => void) => void) {
   const waiting = new Map<number, (answer: Answer) => void>()
   let lastId = 0

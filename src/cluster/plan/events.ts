@@ -93,7 +93,7 @@ export type ClusterNews =
       readonly signal: string | null
       /** Time from ready to the end; 0 when the worker was never ready. */
       readonly uptimeMs: number
-      /** For 'start-timeout': the addresses on which it should have listened and did not. */
+      /** With 'start-timeout': addresses on which it should listen and does not; none: `runFunc` has not settled. */
       readonly missing: readonly string[]
     }
   | { readonly name: 'backoff'; readonly delayMs: number; readonly step: number }

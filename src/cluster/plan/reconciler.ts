@@ -121,6 +121,8 @@ export class Reconciler {
   #takeFromWorker(input: WorkerInput, now: number): void {
     const slot = this.#roster.slots.get(input.key)
     if (!slot) return
+    // Why it is lost is decided by what it had done in time.
+    if (slot.state === 'starting' && slot.killed) return
     slot.silentReadings = 0
     if ('rssBytes' in input) slot.rssBytes = input.rssBytes
     switch (input.type) {
@@ -203,12 +205,16 @@ export class Reconciler {
     if (slot.state === 'ready') {
       slot.proveAt = undefined
       this.#crashes.calm()
-    } else if (!this.#servesPartly(slot)) this.#roster.kill(slot)
+    } else if (!this.#mayServe(slot)) this.#roster.kill(slot)
   }
 
-  /** Whether a started worker lacks only addresses of its predecessor. It is kept, unless the predecessor still serves. */
-  #servesPartly(slot: Slot): boolean {
-    return slot.state === 'starting' && slot.startedRssBytes !== undefined && slot.key !== this.standIn
+  /**
+   * Whether a started worker that is not ready in time is kept: one that lacks addresses of its predecessor is better than none,
+   * unless the predecessor still serves.
+   */
+  #mayServe(slot: Slot): boolean {
+    if (slot.state !== 'starting' || slot.startedRssBytes === undefined) return false
+    return slot.key !== this.standIn || missingAddresses(slot).length === 0
   }
 
   #makeReady(slot: StartingSlot, now: number): void {

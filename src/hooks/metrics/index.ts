@@ -1,12 +1,12 @@
 import { loadPackage, resolvePackage } from '../../capture/engines'
 import { type Point, prometheusName, type Series, seriesFor, type Stats } from './series'
 
-/** A monitor, or what `run` of `cpu-memory-monitor/cluster` returns. */
+/** A monitor, or the handle of a cluster that `run` of `cpu-memory-monitor/cluster` returns. */
 export interface Source {
   stats(): Stats
 }
 
-/** The part of a `Meter` of `@opentelemetry/api`, 1.3 or later, that is used. */
+/** The methods that are used of a `Meter` of `@opentelemetry/api`, 1.3 or later. */
 export interface Meter {
   createObservableGauge(name: string, options: InstrumentOptions): object
   createObservableCounter(name: string, options: InstrumentOptions): object
@@ -23,17 +23,17 @@ type BatchCallback = (result: {
   observe(instrument: never, value: number, attributes?: Record<string, string>): void
 }) => void
 
-/** The part of a `Registry` of `prom-client`, 14 or later, that is used. */
+/** The methods that are used of a `Registry` of `prom-client`, 14 or later. */
 export interface Registry {
   registerMetric(metric: never): void
   removeSingleMetric(name: string): void
 }
 
 /**
- * Offers the series of a monitor or a cluster to OpenTelemetry. They are read when the SDK collects; no timer is started.
+ * Offers the metrics of a monitor or a cluster to OpenTelemetry. They are read when the SDK collects; no timer is started.
  *
  * @param meter - Such as `metrics.getMeter('cpu-memory-monitor')` of `@opentelemetry/api`.
- * @returns Ends it: from then on nothing is observed.
+ * @returns A function that ends the observation.
  */
 export function observe(source: Source, meter: Meter): () => void {
   const observed = seriesFor(source.stats()).map((series) => ({
@@ -50,7 +50,7 @@ export function observe(source: Source, meter: Meter): () => void {
   return () => meter.removeBatchObservableCallback(callback, instruments)
 }
 
-/** `never`: its type is the meter's own. */
+/** Creates an OpenTelemetry instrument. Typed `never`, which fits every meter's own type of instruments. */
 function instrumentOf(meter: Meter, { name, kind, unit, description }: Series): never {
   const options = { unit, description }
   const instrument =
@@ -61,13 +61,15 @@ function instrumentOf(meter: Meter, { name, kind, unit, description }: Series): 
 }
 
 /**
- * Puts the series of a monitor or a cluster into a registry of `prom-client`. They are read when it is scraped; no timer is started.
+ * Adds the metrics of a monitor or a cluster to a registry of `prom-client`. They are read when Prometheus scrapes; no timer is
+ * started.
  *
  * @param registry - Such as `register` of `prom-client`, its default registry.
- * @param client - The package `prom-client`, where it is part of a bundle. @defaultValue the one that is installed beside this package or
- * the program
- * @returns Takes them out again.
- * @throws Error when `prom-client` is not installed, or when the registry has a metric of one of the names already; it is unchanged then.
+ * @param client - The package `prom-client`, needed when it is part of a bundle. @defaultValue the package that is installed
+ * beside this package or the program
+ * @returns A function that removes the metrics from the registry.
+ * @throws Error when `prom-client` is not installed, or when the registry already has a metric of the same name. The registry is
+ * then unchanged.
  */
 export function register(
   source: Source,
@@ -89,7 +91,7 @@ export function register(
   return unregister
 }
 
-/** The part of the classes of `prom-client` that is used. */
+/** The methods that are used of the classes `Gauge` and `Counter` of `prom-client`. */
 interface Metric {
   reset(): void
   remove(): void
@@ -105,10 +107,10 @@ type MetricClass = new (configuration: {
   readonly collect: (this: Metric) => void
 }) => unknown
 
-/** The part of the package `prom-client`, 14 or later, that is used. */
+/** The classes that are used of the package `prom-client`, 14 or later. */
 export type PromClient = Readonly<Record<'Gauge' | 'Counter', new (configuration: never) => unknown>>
 
-/** Not by a plain `require`, which takes a package that another user has put into a directory above. */
+/** Loads prom-client. A plain `require` would also load a package that another user has put into a parent directory. */
 function loadPromClient(): PromClient {
   const refused: string[] = []
   const found = resolvePackage('prom-client', refused)
@@ -134,7 +136,7 @@ function addMetric(
     registers: [registry],
     collect() {
       this.reset()
-      // A metric without labels is set to 0 by a reset, which would pass for a reading.
+      // `reset` sets a metric without labels to 0, which would look like a reading.
       if (labelNames.length === 0) this.remove()
       for (const { value, labels = {} } of read(source.stats())) {
         if (kind === 'counter') this.inc(labels, value)

@@ -3,33 +3,33 @@ import type { MonitorStats } from '../../monitor/monitor'
 
 export type Stats = MonitorStats | ClusterStats
 
-/** One number of a series, with the labels that distinguish it from the others of that series. */
+/** One number of a metric, with the labels that distinguish it from the metric's other numbers. */
 export interface Point {
   readonly value: number
   readonly labels?: Readonly<Record<string, string>>
 }
 
-/** One series of a metrics system: a name, and numbers under it. */
+/** One metric: its name, its description, and a function that reads its numbers. */
 export interface Series<Source = Stats> {
-  /** By the naming conventions of OpenTelemetry. */
+  /** Name that follows the conventions of OpenTelemetry. */
   readonly name: string
   readonly kind: 'gauge' | 'counter'
-  /** As in UCUM: `By` for bytes, `1` for a ratio, `{…}` for a number of things. */
+  /** Unit in UCUM notation: `By` for bytes, `1` for a ratio, `{…}` for a number of things. */
   readonly unit: string
   readonly description: string
   readonly labels: readonly string[]
   readonly read: (stats: Source) => readonly Point[]
 }
 
-/** The series of a monitor, or those of a cluster's primary. */
+/** Returns the metrics of a monitor, or those of a cluster's primary, depending on the kind of `stats`. */
 export function seriesFor(stats: Stats): readonly Series[] {
-  // Each list is read with stats of the kind that chose it.
+  // The cast is safe: each list is only read with the kind of stats by which it was chosen.
   return ('workers' in stats ? CLUSTER : MONITOR) as readonly Series[]
 }
 
 /**
- * The name of a series by the conventions of Prometheus, as OpenTelemetry's specification converts it: the unit and `total` become
- * suffixes.
+ * Converts the name of a metric to the conventions of Prometheus, as OpenTelemetry's specification does: the unit and `total`
+ * become suffixes.
  */
 export function prometheusName({ name, kind, unit }: Series): string {
   const suffixes = [UNIT_SUFFIXES[unit], kind === 'counter' ? 'total' : undefined]
@@ -39,8 +39,8 @@ export function prometheusName({ name, kind, unit }: Series): string {
 const UNIT_SUFFIXES: Readonly<Record<string, string>> = { By: 'bytes', '1': 'ratio' }
 
 /**
- * Present from the start with 0: a counter that first appears with 1 has no increase, so that no alert would see the first event.
- * Other reasons, such as the names of rules, appear with their first event.
+ * Reasons for dumps that are exported as 0 from the start. A counter that first appears with 1 shows no increase, so alerts would
+ * miss the first event. Other reasons, such as the names of the user's rules, appear with their first event.
  */
 const DUMP_REASONS = {
   cpu: ['threshold', 'blocked', 'manual'],
@@ -57,7 +57,7 @@ const SKIP_REASONS = [
 const WORKER_STATES = ['starting', 'ready', 'draining', 'leaving'] as const
 const KINDS = ['cpu', 'memory'] as const
 
-/** CPU is read in percent of one core. */
+/** Converts CPU use from percent of one core, as the monitor reads it, to a ratio. */
 const PERCENT = 0.01
 
 const MONITOR: readonly Series<MonitorStats>[] = [
@@ -79,7 +79,7 @@ const MONITOR: readonly Series<MonitorStats>[] = [
     '1',
     'Latest reading of a rule as a share of its threshold; above 1 is a breach',
     perRule(({ latest, threshold }) =>
-      // A share of 0 has no meaning.
+      // A ratio to a threshold of 0 has no meaning.
       latest !== undefined && threshold > 0 ? latest.value / threshold : undefined,
     ),
     ['rule'],
@@ -194,7 +194,7 @@ function series<Source>(
   return { name: `cpu_memory_monitor.${name}`, kind, unit, description, read, labels }
 }
 
-/** Without a value there is no point: 0 would pass for a reading. */
+/** Returns one number, or none for `undefined`: 0 would look like a reading. */
 function some(value: number | undefined): readonly Point[] {
   return value === undefined ? [] : [{ value }]
 }

@@ -1,18 +1,18 @@
 import { setImmediate } from '../../base/time'
 import type { ClientName } from './options'
 
-/** One connection to Redis, and what rate-limiter-flexible needs of it. */
+/** One connection to Redis, through one of the supported client packages. */
 export interface Connection {
-  /** The client of the package. */
+  /** The package's own client object, which rate-limiter-flexible uses. */
   readonly client: object
   connect(): Promise<unknown>
-  /** The error of the connection itself, if it has had one. */
+  /** Returns the first error that the client has emitted, if any. */
   cause(): unknown
-  /** Within the call. What waits for an answer rejects. */
+  /** Closes the connection synchronously. Commands that wait for an answer reject. */
   close(): void
 }
 
-/** What is used of ioredis, and of iovalkey, which has grown from it. */
+/** The members that are used of a client of ioredis, and of its fork iovalkey. */
 interface Ioredis {
   on(event: 'error', listener: (error: unknown) => void): void
   connect(): Promise<void>
@@ -20,7 +20,7 @@ interface Ioredis {
   readonly stream?: { unref?(): void; destroy?(): void } | null
 }
 
-/** What is used of redis, by either name of its close: `disconnect` up to version 4. */
+/** The members that are used of a client of the package redis. Up to version 4, `destroy` is called `disconnect`. */
 interface NodeRedis {
   on(event: 'error', listener: (error: unknown) => void): void
   connect(): Promise<unknown>
@@ -38,8 +38,8 @@ interface NodeRedisModule {
 }
 
 /**
- * Makes a client that connects once, keeps no process alive, and reports its errors to nobody else. A client without a listener for
- * `'error'` prints them, or ends the process.
+ * Creates a client that connects only once, does not keep the process alive, and whose errors reach only the caller. Without a
+ * listener for `'error'`, a client prints its errors or ends the process.
  */
 export function openConnection(name: ClientName, loaded: unknown, url: string): Connection {
   return name === 'redis' ? openNodeRedis(loaded as NodeRedisModule, url) : openIoredis(loaded as object, url)
@@ -51,7 +51,7 @@ function openIoredis(loaded: IoredisModule, url: string): Connection {
     lazyConnect: true,
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
-    // A server that is still loading answers with an error as well.
+    // No ready check: a server that is still loading its data answers commands with an error anyway.
     enableReadyCheck: false,
   })
   const cause = firstError(client)
@@ -59,14 +59,14 @@ function openIoredis(loaded: IoredisModule, url: string): Connection {
     client,
     connect() {
       const connected = client.connect()
-      // By then the socket exists. Nothing else reaches it while it connects.
+      // The socket exists after the current call. There is no other way to unref it while it connects.
       setImmediate(() => client.stream?.unref?.()).unref()
       return connected
     },
     cause,
     close() {
       client.disconnect()
-      // Alone it waits for the server to close the connection too, by a timer that keeps the process alive.
+      // `disconnect` alone waits until the server closes too, with a timer that keeps the process alive.
       client.stream?.destroy?.()
     },
   }
@@ -81,7 +81,7 @@ function openNodeRedis({ createClient }: NodeRedisModule, url: string): Connecti
     connect: () => client.connect(),
     cause,
     close() {
-      // Both fail when the connection is closed already.
+      // `destroy` and `disconnect` both fail when the connection is closed already.
       try {
         if (client.destroy) client.destroy()
         else client.disconnect().catch(() => undefined)

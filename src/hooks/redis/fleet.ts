@@ -3,41 +3,44 @@ import { type Budget, DumpBudget } from '../../dispatch/budget'
 import type { DumpKind, Report } from '../../dispatch/events'
 import type { FleetAnswer, FleetBudget, FleetRefusal } from '../../dispatch/fleet'
 
-/** The longest time for which a refusal, or the absence of an answer, is remembered, ms. */
+/** Longest times for which this process remembers a refusal by Redis, and that Redis did not answer, ms. */
 export const MAX_REFUSED_MS = 300_000
 export const MAX_AWAY_MS = 10_000
 
-/** The budgets of the fleet, wherever they are kept. */
+/** Where the dump budgets that all processes share are kept. */
 export interface Store {
-  /** Rejects when there is no answer, with an error whose text can be shown. */
+  /**
+   * Takes one token (the right to make one dump) from the budget. Rejects when the store does not answer, with an error whose text may
+   * be shown.
+   */
   take(kind: DumpKind): Promise<StoreAnswer>
   giveBack(kind: DumpKind): Promise<void>
 }
 
 export interface StoreAnswer {
   readonly isTaken: boolean
-  /** Until the interval is over, ms. */
+  /** Time until the interval is over and the budget is full again, ms. */
   readonly renewsInMs: number
 }
 
 export interface StoreFleetParts {
   readonly budgets: Readonly<Record<DumpKind, Budget>>
-  /** Dumps per kind and interval without an answer. `undefined`: the process's own budget decides alone. */
+  /** Dumps per kind and interval while the store does not answer. `undefined`: the process's own budget decides alone. */
   readonly insurance: number | undefined
   readonly store: Store
-  /** The longest that a question to the store takes, ms. */
+  /** Longest time that a request to the store takes, ms. */
   readonly timeoutMs: number
-  /** Name of the store, for lines. */
+  /** Host and port of the store, for log lines. */
   readonly place: string
   readonly report: Pick<Report, 'failure' | 'notice'>
   readonly now: () => number
-  /** From 0 up to 1. */
+  /** Returns a random number from 0 up to, but not including, 1. */
   readonly random: () => number
 }
 
 /**
- * Decides by a store whose answers may fail to come. A refusal is remembered for a while, and so is a missing answer: a rule that
- * stays above its threshold would ask every second, in a thousand processes.
+ * Asks a store, which may not answer, whether a dump is within the shared budget. It remembers a refusal for a while, and also a
+ * missing answer: otherwise a rule that stays above its threshold would ask every second, in each of a thousand processes.
  */
 export class StoreFleet implements FleetBudget {
   readonly #parts: StoreFleetParts
@@ -83,7 +86,10 @@ export class StoreFleet implements FleetBudget {
     return { refused: this.#refuse(kind, renewsAtMs - now()) }
   }
 
-  /** Spread, so that a fleet does not ask in one moment. Shorter than the interval: a token may be given back. */
+  /**
+   * Time until this process may ask again after a refusal, ms. Random, so that not all processes ask at once. It has an upper
+   * limit, because a token may be given back before the interval is over.
+   */
   #refusedForMs(kind: DumpKind, renewsInMs: number): number {
     const { budgets, random } = this.#parts
     const spread = random()
@@ -100,15 +106,15 @@ export class StoreFleet implements FleetBudget {
     return { insurance, intervalMs: budgets[kind].intervalMs }
   }
 
-  /** A token of the insurance is spent, whatever becomes of its dump. */
+  /** Decides without the store. A token of the `insurance` budget is spent even if no dump is made. */
   #insure(kind: DumpKind): FleetAnswer {
     const isAllowed = this.#insurance?.[kind].tryRemoveToken() ?? true
     return isAllowed ? { giveBack: () => undefined } : { refused: this.#uninsured(kind) }
   }
 
   /**
-   * In the interval that it was taken from, and no later: it would count for the next one. Just before the end, or without an answer,
-   * it comes back when the budget is renewed.
+   * Gives a token back, but only within the interval in which it was taken: later it would add to the next interval's budget.
+   * Just before the end, or if the store does not answer, the token is not given back; it returns when the budget is renewed.
    */
   #giveBack(kind: DumpKind, renewsAtMs: number): void {
     const { store, now, timeoutMs } = this.#parts
@@ -125,7 +131,7 @@ export class StoreFleet implements FleetBudget {
         ? 'the budget of each process decides'
         : `each process makes at most ${insurance} dumps of a kind per interval`
     const message = `the budget in Redis at ${place} cannot be used: ${firstLineOf(error)}; until it can, ${decides}`
-    // Without the client's error: ioredis puts the command into it, which may be AUTH with the password.
+    // Omit the client's error object: ioredis puts the command into it, which may be AUTH with the password.
     report.failure({ stage: 'fleet', message })
   }
 

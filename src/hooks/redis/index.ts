@@ -17,8 +17,8 @@ interface Opened {
 }
 
 /**
- * Makes the value of the monitor's option `fleet`: one budget of dumps, kept in Redis, for all processes of a service. Nothing is
- * connected before a dump is due.
+ * Creates the value of the monitor's option `fleet`: one budget of dumps, kept in Redis, for all processes of a service. It does
+ * not connect to Redis before a dump is due.
  *
  * @throws TypeError, RangeError for a wrong option.
  * @throws Error when `rate-limiter-flexible` or a client of Redis is not installed.
@@ -36,14 +36,14 @@ export function redisBudget(options: RedisOptions): FleetPlan {
 }
 
 /**
- * Opens it on the thread that dumps.
+ * Opens the shared budget on the thread that makes dumps.
  *
  * @internal
  */
 export const openFleet: OpenFleet = (opened, report) => {
   const { settings, packages } = opened as Opened
   const store = redisStore(settings, packages)
-  // With the start of the application; on a thread of its own it can wait until it is needed.
+  // On the main thread load the packages at start. On a thread of this library loading can wait: it blocks no application code.
   if (isMainThread) loadEarly(store)
   const place = placeOf(settings)
   return new StoreFleet({ ...settings, store, place, report, now: monotonicMs, random: Math.random })
@@ -53,7 +53,7 @@ function loadEarly(store: RedisStore): void {
   try {
     store.load()
   } catch {
-    // The first question fails in the same way, and that is reported.
+    // The first request to Redis fails with the same error, which is then reported.
     return
   }
 }

@@ -4,35 +4,35 @@ import { optionsOf } from '../../monitor/declared'
 import { type LimiterOption, readLimiter } from '../../options/limiter'
 import { kindOf, rangeError, readMs, readObject, readWhole, typeError } from '../../options/read'
 
-/** Packages that talk to Redis, best first. */
+/** Supported client packages for Redis, in the order in which they are tried. */
 export const CLIENTS = ['ioredis', 'redis', 'iovalkey'] as const
 
 export type ClientName = (typeof CLIENTS)[number]
 
 /** One budget of dumps for all processes of a service. */
 export interface RedisOptions {
-  /** Where Redis is: `redis://` or, with TLS, `rediss://`, with user, password and database where they are needed. */
+  /** URL of Redis: `redis://` or, with TLS, `rediss://`, with user, password and database if needed. */
   url: string
   /** Name of the service. All processes with this name share a budget. Letters, digits and `._:/-`, at most 100. */
   service: string
-  /** CPU dumps of the whole service. @defaultValue [3, 'hour'] */
+  /** Most CPU dumps of the whole service per interval. @defaultValue [3, 'hour'] */
   cpu?: LimiterOption | undefined
-  /** Memory dumps of the whole service. @defaultValue [3, 'hour'] */
+  /** Most memory dumps of the whole service per interval. @defaultValue [3, 'hour'] */
   memory?: LimiterOption | undefined
   /**
-   * Dumps of a kind that one process may make per interval while Redis does not answer: a whole number, at least 0. Its own
-   * `limiter` applies in any case.
+   * Dumps of each kind that one process may make per interval while Redis does not answer: a whole number, at least 0. The
+   * process's own `limiter` applies in any case.
    *
-   * @defaultValue no limit but its own
+   * @defaultValue only the process's own limiter
    */
   insurance?: number | undefined
-  /** ms that a dump waits for Redis, the connection included: a whole number from 1 to 2147483647. @defaultValue 1000 */
+  /** Longest wait of a dump for Redis, including the connection, ms: a whole number from 1 to 2147483647. @defaultValue 1000 */
   timeout?: number | undefined
-  /** The package that talks to Redis. @defaultValue the first that is installed, of ioredis, redis and iovalkey */
+  /** Client package for Redis. @defaultValue the first of ioredis, redis and iovalkey that is installed */
   client?: ClientName | undefined
 }
 
-/** The options, resolved. */
+/** The options after validation, with defaults. */
 export interface RedisSettings {
   readonly url: string
   readonly service: string
@@ -45,6 +45,8 @@ export interface RedisSettings {
 export const DEFAULT_TIMEOUT_MS = 1000
 
 /**
+ * Validates the user's options and fills in defaults.
+ *
  * @throws TypeError for a value of the wrong type, or an option that does not exist.
  * @throws RangeError for a value outside the option's range.
  */
@@ -65,7 +67,7 @@ export function resolveRedisOptions(options: RedisOptions): RedisSettings {
   }
 }
 
-/** Host and port, for lines: what else is in the URL may be secret. */
+/** Returns host and port of a URL, for log lines: its other parts may be secret. */
 export function placeOf({ url }: Pick<RedisSettings, 'url'>): string {
   const { hostname, port } = new URL(url)
   return `${hostname}:${port || 6379}`

@@ -1,7 +1,7 @@
 import { type ResolvedPackage, resolvePackage } from '../../capture/engines'
 import { type ClientName, CLIENTS } from './options'
 
-/** The optional packages that are used, by name and file. Plain data. */
+/** Names and files of the two optional packages in use, as plain data that can be sent to a thread. */
 export interface RedisPackages {
   readonly limiter: ResolvedPackage
   readonly client: ResolvedPackage & { readonly name: ClientName }
@@ -10,7 +10,7 @@ export interface RedisPackages {
 /**
  * Finds the optional packages without loading them.
  *
- * @throws Error that has the command by which the missing ones are installed.
+ * @throws Error with the command that installs the missing packages.
  */
 export function findPackages(wanted: ClientName | undefined, find = resolvePackage): RedisPackages {
   const refused: string[] = []

@@ -1,11 +1,12 @@
 import type { Budget } from '../../dispatch/budget'
 
 /**
- * Changes the number of tokens that are taken by ARGV[1], which is 1 or -1, in one step of the server. The answer is what
- * rate-limiter-flexible expects: the number then, and the ms until the interval is over.
+ * Returns a Lua script that atomically changes the number of taken tokens by ARGV[1], which is 1 or -1. The script returns what
+ * rate-limiter-flexible expects: the new number, and the ms until the interval is over.
  *
- * In place of its own script, which also counts what it refuses: a token that is given back would be lost under a thousand refusals.
- * A token of an interval that is over is not given back to the next. The limits are in the text, because not every version passes them.
+ * The script of rate-limiter-flexible also counts refused requests, so after a thousand of them a token that is given back would
+ * have no effect. This script does not, and gives no token back after its interval. The limits are part of the script's text,
+ * because not every version of the package passes them.
  */
 export function scriptOf({ tokensPerInterval, intervalMs }: Budget): string {
   return `

@@ -11,7 +11,7 @@ import { secretsOf, withoutSecrets } from './secrets'
 
 const KEY_PREFIX = 'cpu-memory-monitor'
 
-/** What is used of `rate-limiter-flexible`. A refusal rejects with an answer, which is no Error. */
+/** The methods that are used of `rate-limiter-flexible`. A refusal rejects with a {@link LimiterAnswer}, not with an Error. */
 interface Limiter {
   consume(key: string): Promise<LimiterAnswer>
   reward(key: string): Promise<unknown>
@@ -25,13 +25,13 @@ type LimiterClass = new (options: object) => Limiter
 
 /** Its errors show no user and no password. */
 export interface RedisStore extends Store {
-  /** Loads the packages, which the first question does otherwise. @throws what they throw */
+  /** Loads the packages, otherwise loaded by the first request. @throws Errors of the packages themselves. */
   load(): void
 }
 
 /**
- * The budget in Redis. Each question has a connection of its own: a process asks a few times an hour at most, a fleet would keep
- * thousands of idle connections, and one that is kept can be stale or reconnecting just when it is needed.
+ * Opens the dump budget that is kept in Redis. Each request opens a connection and closes it again. A process asks at most a few
+ * times an hour, so kept connections would be thousands of idle ones, and could be broken just when one is needed.
  */
 export function redisStore(settings: RedisSettings, packages: RedisPackages): RedisStore {
   const { service, budgets, timeoutMs } = settings
@@ -44,7 +44,7 @@ export function redisStore(settings: RedisSettings, packages: RedisPackages): Re
     kind: DumpKind,
     question: (limiter: Limiter, key: string) => Promise<T>,
   ): Promise<T> => {
-    // First, so that its time is not counted.
+    // Load the packages before the timeout starts to count.
     const { client, Limiter } = load()
     const connection = openConnection(packages.client.name, client, settings.url)
     const limiter = new Limiter({
@@ -55,7 +55,7 @@ export function redisStore(settings: RedisSettings, packages: RedisPackages): Re
       duration: Math.max(1, Math.ceil(budgets[kind].intervalMs / 1000)),
       customIncrTtlLuaScript: scriptOf(budgets[kind]),
     })
-    // The braces keep the keys of a service on one node of a sharded Redis.
+    // The braces (a hash tag) keep all keys of a service on one node of a Redis Cluster.
     const key = `{${service}}:${kind}`
     return within(timeoutMs, connection, async () => {
       await connection.connect()
@@ -72,7 +72,7 @@ export function redisStore(settings: RedisSettings, packages: RedisPackages): Re
   }
 }
 
-/** Of a name with several addresses Node reports one error, which has a code and no text. */
+/** Text of an error. For a host name with several addresses Node throws an error that has a code but no message. */
 function reasonOf(error: unknown): string {
   const { code, message } = Object(error) as Partial<Record<'code' | 'message', unknown>>
   return message === '' && typeof code === 'string' ? code : firstLineOf(error)
@@ -89,7 +89,9 @@ async function take(limiter: Limiter, key: string): Promise<StoreAnswer> {
   }
 }
 
-/** Closes the connection in any case. A command that the server has received may still be carried out. */
+/**
+ * Runs requests on a connection, rejects after `timeoutMs`, and always closes it. Redis may still run a command it has received.
+ */
 async function within<T>(timeoutMs: number, connection: Connection, work: () => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
@@ -98,7 +100,7 @@ async function within<T>(timeoutMs: number, connection: Connection, work: () => 
   try {
     return await Promise.race([work(), late])
   } catch (error) {
-    // Clients reject with no more than "Connection is closed".
+    // The client's own rejection only says "Connection is closed".
     throw connection.cause() ?? error
   } finally {
     clearTimeout(timer)

@@ -1,6 +1,8 @@
 import type { DeclaredOption } from '../../monitor/declared'
 
-/** All options of `uploadTo`, as members of a group, by which their variables begin with `CMM_S3_`. One that is not here is refused. */
+/**
+ * All options of `uploadTo`. The group `s3` gives their environment variables the prefix `CMM_S3_`. Other options are refused.
+ */
 export const S3_OPTIONS: readonly DeclaredOption[] = [
   { option: 's3.bucket', variable: 'text', example: 'evidence' },
   { option: 's3.prefix', variable: 'text', example: 'shop' },

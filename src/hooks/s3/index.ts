@@ -3,7 +3,8 @@ import { dirname } from 'node:path'
 import type { Dump } from '../../dispatch/events'
 import { lines } from '../../report/lines'
 import { say, stderrLogger } from '../../report/listeners'
-import { BEGIN, type OnDump, type Surroundings } from '../../report/on-dump'
+import { BEGIN, DESTINATION, type OnDump, type Surroundings } from '../../report/on-dump'
+import { placeOf } from './key'
 import { resolveUploadOptions, type UploadOptions } from './options'
 import { startRound } from './rounds'
 import { findPeers } from './store'
@@ -11,17 +12,17 @@ import { Uploader } from './uploader'
 
 export type { UploadCredentials, UploadOptions } from './options'
 
-/** Without a monitor that has begun it, as within a function of the application's. */
+/** Logs to stderr while no monitor has passed its logger, e.g. when the application itself calls the upload function. */
 const TO_STDERR: Surroundings['report'] = {
   info: (line) => say(stderrLogger(), 'info', line),
   failure: (failure) => say(stderrLogger(), 'error', lines.failure(failure)),
 }
 
 /**
- * Makes a function for the monitor's option `onDump` that sends each dump to a bucket of S3, with its `.json`, and after the start
- * what earlier processes have left in the monitor's directories.
+ * Creates a function for the monitor's option `onDump` that uploads each dump and its `.json` to an S3 bucket. After the start it
+ * also uploads dumps that earlier processes have left in the monitor's directories.
  *
- * A bucket that takes nothing is one `'failure'` of the monitor; what waits stays on disk, and is tried again.
+ * While uploads fail, the monitor reports one `'failure'`; the dumps stay on disk, and the upload is tried again.
  *
  * @throws TypeError, RangeError - for a wrong option.
  * @throws Error when `@aws-sdk/client-s3` or `@aws-sdk/lib-storage` is not installed.
@@ -39,5 +40,8 @@ export function uploadTo(options: UploadOptions): OnDump<Dump> {
     TO_STDERR,
   )
   const onDump = ({ file }: Dump): Promise<void> => uploader.send(dirname(file))
-  return Object.assign(onDump, { [BEGIN]: (surroundings: Surroundings) => uploader.begin(surroundings) })
+  return Object.assign(onDump, {
+    [BEGIN]: (surroundings: Surroundings) => uploader.begin(surroundings),
+    [DESTINATION]: placeOf(settings),
+  })
 }

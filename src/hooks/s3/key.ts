@@ -1,26 +1,26 @@
-// Where an artefact goes in the bucket, and what stands beside it.
+// Builds the S3 keys and the metadata of an artefact (a dump file).
 
 import type { ParsedName } from '../../files/names'
 
 export const DEFAULT_KEY = '<prefix>/<host>/<pid>-<ms>-<name>'
 
-/** Names that a template may contain, in angle brackets. */
+/** Placeholders that a template of keys may contain, in angle brackets. */
 export const KEY_PARTS = ['prefix', 'host', 'service', 'kind', 'rule', 'pid', 'ms', 'name'] as const
 
-/** Parts that together differ for any two artefacts: in containers all processes have the same pid, and may dump in the same ms. */
+/** Placeholders that a template must contain: in containers, all processes have the same pid and may dump in the same ms. */
 const NEEDED_PARTS = ['name', 'host'] as const
 
-/** Longest value of one entry of metadata. S3 takes 2 KiB of it in all. */
+/** Longest value of one metadata entry, characters. S3 allows 2 KiB for all metadata of an object. */
 const MOST_METADATA_LENGTH = 400
 
-/** Keys of an artefact, compressed, and of the file that describes it. */
+/** S3 keys of a compressed artefact and of its sidecar, the `.json` that describes it. */
 export interface Keys {
   readonly artefact: string
-  /** Put last: when it is there, the artefact is whole. */
+  /** The sidecar is uploaded last: if this key exists, the artefact is complete. */
   readonly sidecar: string
 }
 
-/** What is the same for all artefacts of a process. */
+/** The template of keys, and the values that all artefacts of a process share. */
 export interface KeySource {
   readonly template: string
   readonly prefix: string
@@ -28,19 +28,31 @@ export interface KeySource {
   readonly service: string
 }
 
+interface Destination extends Pick<KeySource, 'template' | 'prefix'> {
+  readonly bucket: string
+  readonly endpoint: string | undefined
+}
+
 export function keysOf({ template, prefix, host, service }: KeySource, name: ParsedName): Keys {
   const { kind, rule, pid, startedAtMs: ms, artefact } = name
   const parts: Record<(typeof KEY_PARTS)[number], string> = {
-    ...{ prefix: prefix.split('/').map(plain).join('/'), host: plain(host), service: plain(service) },
+    ...{ prefix: plainPath(prefix), host: plain(host), service: plain(service) },
     ...{ kind, rule, pid: String(pid), ms: String(ms), name: artefact },
   }
   const filled = template.replace(/<(\w+)>/g, (_whole, part: keyof typeof parts) => parts[part])
-  // A part that is empty leaves no empty level.
+  // Drop empty path segments, which empty values leave.
   const base = filled.split('/').filter(Boolean).join('/')
   return { artefact: `${base}.gz`, sidecar: `${base}.json` }
 }
 
-/** @returns Why a template cannot be used; `undefined` when it can. */
+/** The place in S3 that all keys begin with, for lines: what else is in the URL of `endpoint` may be secret. */
+export function placeOf({ bucket, prefix, template, endpoint }: Destination): string {
+  const levels = template.startsWith('<prefix>') ? plainPath(prefix).split('/').filter(Boolean) : []
+  const at = endpoint === undefined ? '' : ` at ${new URL(endpoint).host}`
+  return `s3://${[bucket, ...levels].join('/')}${at}`
+}
+
+/** Validates a template of keys. @returns Why the template cannot be used; `undefined` when it can. */
 export function whyNoTemplate(template: string): string | undefined {
   const names = [...template.matchAll(/<([^>]*)>/g)].map(([, name = '']) => name)
   const unknown = names.find((name) => !(KEY_PARTS as readonly string[]).includes(name))
@@ -50,7 +62,7 @@ export function whyNoTemplate(template: string): string | undefined {
   return missing && `without <${missing}> one artefact would take the place of another`
 }
 
-/** Metadata as an HTTP header can have it: one line of ASCII. Entries without a text are left out. */
+/** Converts metadata to values allowed in HTTP headers: one line of ASCII. Empty entries are omitted. */
 export function metadataOf(entries: Readonly<Record<string, string>>): Record<string, string> {
   const plainEntries = Object.entries(entries).map(([name, text]) => {
     const line = text.replace(/[^\x20-\x7e]+/g, '?').trim()
@@ -59,7 +71,11 @@ export function metadataOf(entries: Readonly<Record<string, string>>): Record<st
   return Object.fromEntries(plainEntries.filter(([, text]) => text !== ''))
 }
 
-/** Characters that are safe in keys and in URLs. No name is `.` or `..`: some clients take them for directories. */
+function plainPath(path: string): string {
+  return path.split('/').map(plain).join('/')
+}
+
+/** Replaces characters that are unsafe in keys or URLs, and the names `.` and `..`, which some clients treat as directories. */
 function plain(text: string): string {
   return text.replace(/[^A-Za-z0-9._-]/g, '_').replace(/^\.+$/, '_')
 }

@@ -2,23 +2,26 @@ import { rangeError, readBoolean, readMs, readObject, readSize, typeError } from
 import { S3_OPTIONS } from './declared'
 import { DEFAULT_KEY, whyNoTemplate } from './key'
 
-/** Where artefacts are sent, and how. */
+/** Where dump files are uploaded, and how. */
 export interface UploadOptions {
   /** Name of the bucket, which must exist. */
   bucket: string
-  /** Begins each key; may contain `/`. @defaultValue '' */
+  /** Value of `<prefix>`, with which each key begins by default; may contain `/`. @defaultValue '' */
   prefix?: string | undefined
-  /** Region of the bucket. @defaultValue that of the environment, such as `AWS_REGION`; with `endpoint` `'us-east-1'` */
+  /**
+   * Region of the bucket. @defaultValue the region set in the environment, such as `AWS_REGION`; with `endpoint` `'us-east-1'`
+   */
   region?: string | undefined
-  /** URL of an S3 other than Amazon's. @defaultValue Amazon's */
+  /** URL of an S3-compatible store that is not Amazon's. @defaultValue Amazon S3 */
   endpoint?: string | undefined
-  /** Put the bucket into the path instead of the host name. @defaultValue `true` with `endpoint`, else `false` */
+  /** Put the bucket's name into the URL's path instead of the host name. @defaultValue `true` with `endpoint`, else `false` */
   forcePathStyle?: boolean | undefined
-  /** @defaultValue those that the AWS SDK finds: environment, IAM role, configuration files */
+  /** Credentials for S3. @defaultValue those that the AWS SDK finds: environment, IAM role, configuration files */
   credentials?: UploadCredentials | undefined
   /**
-   * Template of the keys. It must contain `<host>` and `<name>`, by which any two artefacts differ, and may contain `<prefix>`,
-   * `<service>`, `<kind>`, `<rule>`, `<pid>` and `<ms>`. An artefact has `.gz` behind it, the file that describes it `.json`.
+   * Template of the S3 keys. It must contain `<host>` and `<name>`, so that any two files differ, and may contain `<prefix>`,
+   * `<service>`, `<kind>`, `<rule>`, `<pid>` and `<ms>`. The key of a dump file ends with `.gz`, that of its description with
+   * `.json`.
    *
    * @defaultValue '<prefix>/<host>/<pid>-<ms>-<name>'
    */
@@ -28,37 +31,39 @@ export interface UploadOptions {
   /** Version of the service, for metadata. @defaultValue '' */
   version?: string | undefined
   /**
-   * `'supported'`: checksums in every request, as the SDK computes them by default; `'required'`: only where S3 insists, for stores
-   * that do not know the others.
+   * Which requests have checksums. `'supported'`: all of them, the SDK's default. `'required'`: only those for which S3 requires
+   * checksums, for stores that reject the others.
    *
    * @defaultValue 'supported'
    */
   checksums?: 'supported' | 'required' | undefined
-  /** Encryption at rest, as S3 takes it: `'AES256'`, `'aws:kms'`. @defaultValue the bucket's */
+  /** Encryption at rest, as S3 names it: `'AES256'`, `'aws:kms'`. @defaultValue the bucket's setting */
   sse?: string | undefined
-  /** Key of KMS for `sse: 'aws:kms'`. @defaultValue the bucket's */
+  /** KMS key for `sse: 'aws:kms'`. @defaultValue the bucket's setting */
   kmsKeyId?: string | undefined
   /** Canned ACL of each object. @defaultValue none */
   acl?: string | undefined
   /**
-   * Delete each artefact and its `.json` from the disk when both are in the bucket: a dump at V8's heap limit once it is reported too,
-   * and without its `.json`.
+   * Delete each dump file and its `.json` from the disk when both are in the bucket. A dump at V8's heap limit is deleted only
+   * after it was reported as well, and its `.json` stays.
    *
    * @defaultValue false
    */
   deleteAfterUpload?: boolean | undefined
   /**
-   * Most that may stay unsent in a directory, while S3 takes nothing or of what it refuses: bytes, a size such as `'10gb'`, or
-   * `false`. What is beyond it is deleted, the oldest first, but neither dumps by hand nor the newest one.
+   * Most space in a directory for dumps that cannot be uploaded, because uploads fail or S3 refuses them: bytes, a size such as
+   * `'10gb'`, or `false` for no limit. Above it the oldest dumps are deleted, but neither manual dumps nor the newest one.
    *
    * @defaultValue '10gb'
    */
   maxBytes?: number | string | false | undefined
-  /** ms without a byte from or to S3 that end a request: a whole number from 1 to 2147483647. @defaultValue 30000 */
+  /**
+   * Time without a byte from or to S3 after which a request fails, ms: a whole number from 1 to 2147483647. @defaultValue 30000
+   */
   timeout?: number | undefined
   /**
-   * Send heap snapshots without the contents of strings, numbers and regular expressions, and profiles without queries and
-   * credentials of URLs and without `data:` URLs. What stays on disk is whole.
+   * Upload heap snapshots without the contents of strings, numbers and regular expressions, and profiles without queries and
+   * credentials of URLs and without `data:` URLs. The files on disk are not redacted.
    *
    * @defaultValue false
    */
@@ -72,7 +77,7 @@ export interface UploadCredentials {
   sessionToken?: string | undefined
 }
 
-/** The options, resolved. Plain data: they travel to a thread. */
+/** The options after validation, with defaults. Plain data, because they are sent to a thread. */
 export interface UploadSettings {
   readonly bucket: string
   readonly prefix: string
@@ -96,11 +101,11 @@ export interface UploadSettings {
 
 export const DEFAULT_MAX_BYTES = '10gb'
 export const DEFAULT_TIMEOUT_MS = 30_000
-/** Where an S3 other than Amazon's has no regions. */
+/** Region to send to an S3-compatible store, most of which have no regions. */
 const ANY_REGION = 'us-east-1'
 
 /**
- * Reads what the user wrote.
+ * Validates the user's options and fills in defaults.
  *
  * @throws TypeError, RangeError - which name the option, what was expected, and the value received.
  */
@@ -149,7 +154,7 @@ function readEndpoint(text: string | undefined): string | undefined {
   return text
 }
 
-/** Without the value in the error: it is a secret. */
+/** Validates credentials. Its errors do not contain the value, which is a secret. */
 function readCredentials(value: unknown): UploadSettings['credentials'] {
   if (value === undefined) return undefined
   const name = 'options.credentials'

@@ -7,19 +7,19 @@ import { redactedChunks } from '../../redact/snapshot'
 import { withoutUrlContentsOf } from '../../redact/urls'
 
 /**
- * Level of gzip. For 100 MB of a heap snapshot level 1 takes 0.35 s of CPU and leaves 13 MB, level 6 takes 1.2 s and leaves 12 MB.
- * Members of 1 MiB are no larger together than one stream.
+ * Level of gzip. For 100 MB of a heap snapshot, level 1 takes 0.35 s of CPU and yields 13 MB, level 6 takes 1.2 s and yields 12
+ * MB. Gzip members of 1 MiB each are in total no larger than one stream.
  */
 export const GZIP_LEVEL = 1
-/** Bytes that are read and compressed in one step on a thread of ours, and on the main thread. */
+/** Bytes that are read and compressed in one step, on a thread of this library and on the main thread. */
 export const STEP_BYTES = 1024 * 1024
 export const STEP_BYTES_ON_MAIN = 64 * 1024
 
 /**
- * The content of a file, step by step. Read within the call, and not through libuv's pool, which may be what the application has
- * filled. Between two steps the event loop turns.
+ * Reads a file in chunks, with synchronous calls: libuv's thread pool may be full of the application's work. The event loop runs
+ * between two chunks.
  *
- * @throws The file system's error, and when the file has become shorter.
+ * @throws The file system's error, or an error when the file has become shorter.
  */
 export async function* chunksOf(fd: number, stepBytes: number): AsyncGenerator<Buffer> {
   const { size } = fstatSync(fd)
@@ -35,10 +35,10 @@ export async function* chunksOf(fd: number, stepBytes: number): AsyncGenerator<B
 }
 
 /**
- * The content of an artefact without what it holds of the application's data. A snapshot is read four times; nothing is written to
- * the disk.
+ * Reads a dump file in chunks, without the application's data that it contains. A heap snapshot is read four times; nothing is
+ * written to disk.
  *
- * @throws What {@link chunksOf} throws, and for a snapshot that is not whole.
+ * @throws What {@link chunksOf} throws, or an error when a heap snapshot is incomplete.
  */
 export function redactedChunksOf(
   fd: number,
@@ -55,7 +55,7 @@ async function* redactedSnapshot(fd: number): AsyncGenerator<Buffer> {
   }
 }
 
-/** A gzip member for each chunk: together they are one gzip file. */
+/** Compresses each chunk to a gzip member. The members together are one gzip file. */
 export async function* gzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   for await (const chunk of chunks) yield gzipSync(chunk, { level: GZIP_LEVEL })
 }

@@ -26,30 +26,30 @@ import {
   type Waiting,
 } from './waiting'
 
-/** What a round needs to know. Plain data. */
+/** Input of an upload round, which sends everything that waits in the dump directories. Plain data, for a thread. */
 export interface RoundOrder {
   readonly directories: readonly string[]
   readonly host: string
   readonly settings: UploadSettings
   readonly peers: Peers
   readonly isOnThread: boolean
-  /** Full paths of artefacts that are not to be sent, whatever the directory lists, and why. Grows with the round. */
+  /** Full paths of dump files that must not be sent, each with the reason. The round adds entries. */
   readonly done: Map<string, Done>
-  /** Full paths of artefacts at which earlier rounds failed. They are sent last: the failure may be due to one of them. */
+  /** Full paths of dump files at which earlier rounds failed. They are sent last, because one of them may be the cause. */
   readonly last: ReadonlySet<string>
 }
 
 /**
- * Why an artefact is not to be sent by this process. `unlisted`: it was sent, and cannot be noted in the directory. `another`: it is
- * another file than the monitor wrote. `unsendable`: S3 or a proxy before it does not take this one, or it cannot be read or redacted.
+ * Why this process must not send a dump file. `unlisted`: it was sent, but the list of sent files cannot be written. `another`:
+ * it is not the file that the monitor wrote. `unsendable`: S3 or a proxy rejects this file, or it cannot be read or redacted.
  */
 export type Done = 'unlisted' | 'another' | 'unsendable'
 
-/** How a round ended. `busy`: another process sends what lies in a directory. */
+/** How an upload round ended. `busy`: another process is uploading the files of a directory. */
 export type RoundEnd =
   | {
       readonly type: 'done' | 'busy'
-      /** S3 has answered. Not where nothing waited, or a neighbour sent it all. */
+      /** Whether S3 has answered. `false` when no file waited, or when another process sent all files. */
       readonly hasAnswered: boolean
     }
   | Failed
@@ -57,26 +57,26 @@ export type RoundEnd =
 interface Failed {
   readonly type: 'failed'
   readonly verdict: Verdict
-  /** Full path of the artefact that was to be sent. */
+  /** Full path of the dump file that was being sent. */
   readonly file?: string
 }
 
-/** What the operator should read. `failing`: the file cannot be read now, and is tried again. */
+/** An event of a round, with text for the operator. `failing`: a file cannot be read now, and is tried again. */
 export type RoundNews =
   | { readonly type: 'sent'; readonly line: string }
   | { readonly type: 'lost'; readonly message: string }
   | {
       readonly type: Done | 'failing'
       readonly directory: string
-      /** Full path of the artefact, for {@link RoundOrder.done}. */
+      /** Full path of the dump file, the key in {@link RoundOrder.done}. */
       readonly file: string
       readonly message: string
     }
 
-/** A neighbour that has its turn longer than this has more to send, ms. */
+/** Longest wait for another process that uploads from the same directory, ms. After it, the directory counts as busy. */
 const TURN_MS = 300
 
-/** What the functions of a round share. */
+/** State that the functions of an upload round share. */
 interface Round extends RoundOrder {
   readonly store: () => Store
   readonly tell: (news: RoundNews) => void
@@ -85,9 +85,9 @@ interface Round extends RoundOrder {
 }
 
 /**
- * Sends all that waits in the directories, one artefact after the other. Never rejects.
+ * Uploads all dump files that wait in the directories, one after the other. Never rejects.
  *
- * The directories are the queue: what was not sent is found again by the next round, of this process or of the next one.
+ * The directories are the queue: the next round, of this process or of a later one, finds the files that were not sent.
  */
 export async function runRound(
   order: RoundOrder,
@@ -106,7 +106,7 @@ export async function runRound(
       [...order.last].some((file) => dirname(file) === directory)
     for (const directory of lastOf(order.directories, isSuspect)) {
       const send = async (place: Place): Promise<void> => {
-        // Read anew in the turn: a neighbour may have sent some of it.
+        // Read the list of sent files again after the wait: another process may have sent some of them.
         const sent = sentOf(place, order.settings)
         failed ??= await sendAll(place, round, sent)
         await makeRoom(place, round, sent, failed !== undefined)
@@ -126,7 +126,7 @@ export async function runRound(
   }
 }
 
-/** A directory that is not there, or cannot be read, holds nothing to send; the monitor reports it where it matters. */
+/** Runs `work` with a directory held open. Skips a directory that is missing or unreadable, which the monitor itself reports. */
 async function within<T>(directory: string, work: (place: string) => Promise<T>): Promise<T | undefined> {
   let held
   try {
@@ -141,7 +141,7 @@ async function within<T>(directory: string, work: (place: string) => Promise<T>)
   }
 }
 
-/** One process at a time sends from a directory and deletes there: the kernel takes the turn back from one that dies. */
+/** Runs `work` while no other process uploads from or deletes in the directory. If the process dies, the kernel ends its turn. */
 async function inTurn(
   place: Place,
   round: Round,
@@ -160,7 +160,9 @@ async function inTurn(
   }
 }
 
-/** @returns Why nothing can be sent at the moment, if so. What S3 has against one artefact does not keep back the others. */
+/**
+ * Sends all waiting files of a directory. @returns Why no file can be sent now, if so. A rejected file does not stop the others.
+ */
 async function sendAll(place: Place, round: Round, sent: SentList): Promise<Failed | undefined> {
   const fileOf = ({ name }: Waiting): string => join(place.directory, name.artefact)
   const unsent = await listUnsent(place, round, sent)
@@ -180,7 +182,7 @@ function lastOf<T>(items: readonly T[], isLast: (item: T) => boolean): T[] {
   return [...items.filter((item) => !isLast(item)), ...items.filter(isLast)]
 }
 
-/** @param more - What is listed too, although it is not to be sent. */
+/** Lists the files of a directory that wait. @param more - Also lists files that must not be sent for one of these reasons. */
 async function listUnsent(
   place: Place,
   { host, done }: Pick<Round, 'host' | 'done'>,
@@ -191,7 +193,7 @@ async function listUnsent(
     const why = done.get(join(place.directory, artefact))
     return names.has(artefact) || (why !== undefined && !more.includes(why))
   }
-  // What cannot be read cannot be sent; the monitor reports it.
+  // A directory that cannot be read has nothing to send; the monitor itself reports it.
   return listWaiting(place, host, isDone).catch(() => [])
 }
 
@@ -199,7 +201,7 @@ function sentOf({ place }: Place, { endpoint = '', bucket, prefix }: UploadSetti
   return new SentList(place, `${endpoint}/${bucket}/${prefix}`)
 }
 
-/** A name for the directory itself, whichever path leads to it. */
+/** Name of the abstract socket that stands for a directory: from device and inode, so the same for every path to it. */
 function turnName(place: string): string | undefined {
   if (process.platform !== 'linux') return undefined
   const { dev, ino } = statSync(place)
@@ -209,7 +211,7 @@ function turnName(place: string): string | undefined {
 async function sendOne({ name }: Waiting, place: Place, round: Round, sent: SentList): Promise<void> {
   const { settings, host, tell } = round
   const opened = openWaiting(place.place, name.artefact)
-  // Deleted in the meantime.
+  // The file was deleted in the meantime.
   if (!opened) return
   const file = join(place.directory, name.artefact)
   const finish = (type: Done | 'failing', message: string): void => {
@@ -246,14 +248,14 @@ async function sendOne({ name }: Waiting, place: Place, round: Round, sent: Sent
 }
 
 /**
- * Whether the artefact may be deleted once it is sent. A dump at the heap limit is reported by the next process to start there, which
- * reads it for that.
+ * Whether the dump file may be deleted once it is sent. A dump at V8's heap limit may not until the next process that starts with
+ * this directory has read and reported it.
  */
 function isReported(name: ParsedName, { sidecar }: OpenWaiting): boolean {
   return name.rule !== 'heap-limit' || sidecar.reported !== undefined
 }
 
-/** Deletes dumps at the heap limit that were sent before they were reported. */
+/** Deletes dumps at V8's heap limit that are now reported and were sent earlier. */
 function deleteReported(place: Place, settings: UploadSettings): void {
   for (const artefact of sentOf(place, settings).names) {
     const name = parseArtefactName(artefact)
@@ -265,14 +267,14 @@ function deleteReported(place: Place, settings: UploadSettings): void {
   }
 }
 
-/** What is wrong with one artefact: its file cannot be read or redacted, or S3 does not take it. */
+/** Why one dump file was not sent: it cannot be read or redacted, or S3 rejects it. */
 interface Problem {
   readonly message: string
-  /** It may be over at the next attempt: an error of the file system. */
+  /** Whether the next attempt may succeed, as after an error of the file system. */
   readonly passes: boolean
 }
 
-/** @throws What is wrong with S3 as a whole. */
+/** Uploads a dump file and its sidecar. @returns A problem of this file, if any. @throws An error that affects all files. */
 async function put(
   { fd, sidecarText }: OpenWaiting,
   extension: ArtefactExtension,
@@ -297,7 +299,7 @@ async function put(
   const body = Readable.from(gzipped(noted)).on('error', () => undefined)
   try {
     await store().put({ key: keys.artefact, body, contentType: 'application/gzip', metadata })
-    // Last: the sign that the artefact is whole.
+    // Upload the sidecar last: it shows that the dump file in the bucket is complete.
     await store().put({ key: keys.sidecar, body: description, contentType: 'application/json', metadata })
     return undefined
   } catch (error) {
@@ -313,7 +315,7 @@ function problemOf(error: unknown): Problem {
   return { message: messageOf(error), passes: typeof code === 'string' }
 }
 
-/** Tells an error of the file apart from one of the connection, which it would pass through. */
+/** Passes the chunks of a file on and reports its read error, which the upload would mix up with an error of the connection. */
 async function* noting<T>(source: AsyncIterable<T>, onFailed: (error: unknown) => void): AsyncGenerator<T> {
   try {
     yield* source
@@ -328,14 +330,14 @@ function sentenceOf({ makeup, why: { kind } }: Pick<Sidecar, 'makeup' | 'why'>):
     if (!makeup) return ''
     return kind === 'cpu' ? cpuSentence(makeup) : memorySentence(makeup)
   } catch {
-    // Written by another version.
+    // The sidecar was written by another version of this library.
     return ''
   }
 }
 
 /**
- * Deletes the oldest of what stays unsent, as far as it exceeds the limit: what cannot be sent, and all that waits while S3 takes
- * nothing.
+ * Deletes the oldest unsent dump files while they exceed `maxBytes`. Files that S3 rejects count; if uploads fail, all that wait
+ * count.
  */
 async function makeRoom(place: Place, round: Round, sent: SentList, isFailed: boolean): Promise<void> {
   const { settings, done, early, tell } = round

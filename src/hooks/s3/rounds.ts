@@ -7,15 +7,15 @@ import { whyNoThreadOfOurs } from '../../capture/thread-limit'
 import type * as roundModule from './round'
 import type { RoundEnd, RoundNews, RoundOrder } from './round'
 
-/** Most of V8's heap that the thread may use, MB. What is sent lies outside of it. */
+/** Largest V8 heap of the upload thread, MB: old and young generation. The data that is sent lies outside of the heap. */
 const MAX_HEAP_MB = 128
 const MAX_YOUNG_MB = 8
 
-/** A round that runs. */
+/** An upload round that is running. */
 export interface Round {
-  /** Never rejects. */
+  /** Resolves when the round has ended. Never rejects. */
   readonly ended: Promise<RoundEnd>
-  /** Ends it in the middle; what it was sending is sent anew by a later round. */
+  /** Aborts the round. A later round sends the unfinished file again. */
   stop(): void
 }
 
@@ -25,7 +25,7 @@ export type StartRound = (
   onNoThread: (why: string) => void,
 ) => Round
 
-/** Starts a round on a thread of its own, or on the main thread where none can be started. */
+/** Starts an upload round on a new thread, or on the main thread if no thread can be started. */
 export const startRound: StartRound = (order, tell, onNoThread) => {
   try {
     return startOnThread({ ...order, isOnThread: true }, tell)
@@ -56,7 +56,7 @@ function startOnThread(order: RoundOrder, tell: (news: RoundNews) => void): Roun
     worker.on('error', (error) => died(`died: ${messageOf(error)}`))
     worker.on('exit', (code) => died(`ended with code ${code}`))
   })
-  // Last: a listener to its messages refs it.
+  // Unref the worker last: adding a listener for 'message' refs it again.
   worker.unref()
   return { ended, stop }
 }

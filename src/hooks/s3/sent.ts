@@ -6,12 +6,12 @@ import { CREATE_NEW, write } from '../../files/disk'
 import { TOOL } from '../../files/expiry'
 import { readSent, SENT_FILE } from '../../files/sent-list'
 
-/** Names that are remembered for one destination; the directory itself is read up to 100000. */
+/** Most file names that are remembered for one bucket and prefix. A directory is read only up to 100000 entries too. */
 const MOST_NAMES = 100_000
 
 /**
- * The names of a directory's artefacts that are in the bucket. Only a memory: where it cannot be written or is lost, the bucket is
- * asked, so nothing is sent twice. Not in the `.json` of an artefact, because that must stay the one that was sent.
+ * List of a directory's dump files that are in the bucket. It is only a cache: if it cannot be written or is lost, the bucket is
+ * asked, so no file is sent twice. The `.json` of each file does not hold this fact, because it must stay as it was sent.
  */
 export class SentList {
   readonly #place: string
@@ -26,12 +26,12 @@ export class SentList {
     this.names = new Set(this.#all[destination])
   }
 
-  /** Forgets what is no longer there, with the next {@link add}. */
+  /** Removes names of files that no longer exist. The next {@link add} writes the shorter list. */
   prune(isThere: (artefact: string) => boolean): void {
     for (const name of this.names) if (!isThere(name)) this.names.delete(name)
   }
 
-  /** @returns Why it could not be written, if so. */
+  /** Adds a file and writes the list. @returns Error code if the list could not be written. */
   add(artefact: string): string | undefined {
     this.names.add(artefact)
     const sent = { ...this.#all, [this.#destination]: [...this.names].slice(-MOST_NAMES) }
@@ -39,7 +39,7 @@ export class SentList {
   }
 }
 
-/** By another name and a rename: the file is always whole. The name cannot be guessed, and a link under the old one is replaced. */
+/** Writes a new file and renames it, so that the file is always complete. The random name cannot be occupied by another user. */
 function replaceFile(path: string, text: string): string | undefined {
   const next = `${path}.${randomUUID()}`
   try {
@@ -53,7 +53,7 @@ function replaceFile(path: string, text: string): string | undefined {
     return undefined
   } catch (error) {
     removeQuietly(next)
-    // Without the path through the held directory, which means nothing to the operator.
+    // Return only the code: the message contains a path through /proc that means nothing to the operator.
     return codeOf(error)
   }
 }
@@ -62,6 +62,6 @@ function removeQuietly(path: string): void {
   try {
     unlinkSync(path)
   } catch {
-    // It was not created.
+    // The file was not created.
   }
 }

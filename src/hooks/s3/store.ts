@@ -11,19 +11,19 @@ import { loadPackage, type ResolvedPackage, resolvePackage } from '../../capture
 import type { UploadSettings } from './options'
 import { isUnknownKey } from './verdict'
 
-/** The optional packages, as they were found. */
+/** The two optional AWS packages, as found on disk. */
 export interface Peers {
   readonly client: ResolvedPackage
   readonly storage: ResolvedPackage
 }
 
-/** Its types leave no `sessionToken: undefined`. */
+/** A key pair in the SDK's type, which does not allow `sessionToken: undefined`. */
 type KeyPair = { accessKeyId: string; secretAccessKey: string; sessionToken?: string }
 
 const CLIENT = '@aws-sdk/client-s3'
 const STORAGE = '@aws-sdk/lib-storage'
 
-/** @throws Error that names the line that installs what is missing. */
+/** Finds the two AWS packages without loading them. @throws Error with the command that installs the missing ones. */
 export function findPeers(): Peers {
   const refused: string[] = []
   const [client, storage] = [CLIENT, STORAGE].map((name) => resolvePackage(name, refused))
@@ -33,7 +33,7 @@ export function findPeers(): Peers {
   throw new Error(`cpu-memory-monitor/s3 needs ${missing}${why}: npm install ${missing}`)
 }
 
-/** An object that is put. */
+/** An object to upload. */
 export interface ToPut {
   readonly key: string
   readonly body: Readable | string
@@ -41,30 +41,32 @@ export interface ToPut {
   readonly metadata: Record<string, string>
 }
 
-/** A bucket. Its methods throw the SDK's errors. */
+/** An S3 bucket. Its methods throw the SDK's errors. */
 export interface Store {
-  /** `false` also where HEAD is not allowed: then the object is put once more. */
+  /** Whether the bucket has this key. `false` also if HEAD is not allowed; the object is then uploaded again. */
   has(key: string): Promise<boolean>
   put(object: ToPut): Promise<void>
   close(): void
 }
 
-/** Size of a part, bytes; S3 takes 10000 parts at most, and none below 5 MiB but the last. */
+/** Size of a part of a multipart upload, bytes. S3 allows 10000 parts, each of at least 5 MiB except the last. */
 const PART_BYTES = 8 * 1024 * 1024
-/** Parts that are sent at the same time: with the one that is being filled, three are in memory. */
+/** Parts that are uploaded at the same time. Together with the part that is being filled, three are in memory. */
 const PARTS_AT_A_TIME = 2
-/** Longest time for one artefact, ms: a server that takes a byte now and then would never end it. */
+/**
+ * Longest time for the upload of one dump file, ms. Without it, a server that accepts a byte now and then would block uploads.
+ */
 const LONGEST_PUT_MS = 3_600_000
-/** Attempts of one request. */
+/** Attempts that the SDK makes for one request on a thread. */
 const ATTEMPTS = 3
-/** Longest answer, bytes; those of S3 have a few KiB. The SDK collects the whole text of an error before it looks at it. */
+/** Largest HTTP response that is accepted, bytes. S3 sends a few KiB, but the SDK collects a whole error response in memory. */
 const MOST_ANSWER_BYTES = 1024 * 1024
 
 /**
- * Opens the bucket.
+ * Loads the AWS SDK and creates a client for the bucket.
  *
- * @param isOnThread - On a thread of ours, which keeps no process alive. On the main thread neither a socket nor a timer may do so:
- * then the SDK, whose timers do, makes one attempt only, and a connection serves one request.
+ * @param isOnThread - Whether this is a thread of this library. On the main thread no socket or timer may keep the process alive.
+ * The SDK's retry timers would, so it makes one attempt only there, and each connection serves one request.
  */
 export function openStore(settings: UploadSettings, peers: Peers, isOnThread: boolean): Store {
   const { S3Client, HeadObjectCommand, PutObjectCommand } = loadPackage(peers.client) as typeof s3
@@ -109,7 +111,7 @@ function clientConfig(settings: UploadSettings, isOnThread: boolean): s3.S3Clien
     forcePathStyle,
     ...(region !== undefined && { region }),
     ...(endpoint !== undefined && { endpoint }),
-    // A copy: the SDK writes into it.
+    // Pass a copy, because the SDK writes into the object.
     ...(credentials && { credentials: { ...(credentials as KeyPair) } }),
     requestChecksumCalculation: when,
     responseChecksumValidation: when,
@@ -122,13 +124,13 @@ function clientConfig(settings: UploadSettings, isOnThread: boolean): s3.S3Clien
 }
 
 /**
- * Ends each connection on which nothing moves, while it is being made as well, and each on which an answer does not end. The SDK's own
- * limits differ by version, and it has none for an answer.
+ * Makes an HTTP agent close connections that transfer no byte for `timeoutMs` (even while connecting), and those whose response
+ * is too large. The SDK's own timeouts differ by version, and it does not limit the size of a response.
  */
 function guarded<Agent extends HttpAgent>(agent: Agent, timeoutMs: number, isOnThread: boolean): Agent {
   type Create = (...values: unknown[]) => Socket
   const create = (agent as unknown as { createConnection: Create }).createConnection.bind(agent)
-  /** Bytes received on a connection before the answer that comes now. */
+  /** Bytes that each reused connection had received before its current response. */
   const before = new WeakMap<Socket, number>()
   agent.on('free', (socket: Socket) => before.set(socket, socket.bytesRead))
   const createConnection: Create = (...values) => {

@@ -2,11 +2,11 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { AbortController } from '../../base/globals'
 import { type RoundEnd, type RoundNews, type RoundOrder, runRound } from './round'
 
-/** Entry of the thread that sends. It lives for one round, and is ended from outside. */
+/** Entry point of the upload thread. It runs one round, then the thread that started it terminates it. */
 function main(): void {
-  // Keeps the thread, but not the process: timers of this library keep neither.
+  // The listener keeps this thread alive, but not the process. The unref'd timers of this library keep neither alive.
   parentPort?.on('message', () => undefined)
-  // A warning that the SDK prints would hold the process: Node.js refs the thread's port for it.
+  // Discard output: for a warning that the SDK prints, Node.js refs the thread's port, which keeps the process alive.
   for (const stream of [process.stdout, process.stderr]) stream.write = () => true
   const tell = (message: RoundNews | RoundEnd): void => parentPort?.postMessage(message)
   void runRound(workerData as RoundOrder, tell, new AbortController().signal).then(tell)

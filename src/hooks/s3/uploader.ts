@@ -6,11 +6,11 @@ import type { Done, RoundEnd, RoundNews } from './round'
 import type { Round } from './rounds'
 import { delayMs, type Verdict } from './verdict'
 
-/** Time after the start at which what earlier processes left is looked for, ms: a process that ends sooner is none that dumps. */
+/** Time from the start to the first search for files left by earlier processes, ms. Short-lived processes end without it. */
 export const FIRST_LOOK_MS = 5000
-/** Time until a directory in which a neighbour sends is looked at again, ms. */
+/** Time until a directory from which another process is uploading is looked at again, ms. */
 export const BUSY_DELAY_MS = 5000
-/** The longest that `stop()` of the monitor waits for what is being sent, ms. Kubernetes kills 30 s after its signal. */
+/** Longest time that `stop()` of the monitor waits for an upload, ms. Kubernetes sends SIGKILL 30 s after SIGTERM. */
 export const LONGEST_WAIT_MS = 20_000
 
 export interface UploaderParts {
@@ -27,8 +27,9 @@ export interface UploaderParts {
 type Report = Surroundings['report']
 
 /**
- * Decides when to send: after each dump, soon after the start, and again after a time when it failed. What there is to send the
- * round finds in the directories. Kept here is only what they cannot show: which artefacts must not be sent although no list has them.
+ * Decides when to upload: after each dump, soon after the start, and again some time after a failure. Each upload round finds the
+ * files itself in the directories. This class only remembers which files must not be sent although the directories do not show
+ * it.
  */
 export class Uploader {
   readonly #parts: UploaderParts
@@ -36,28 +37,28 @@ export class Uploader {
   #report: Report
   #users = 0
   #round: Round | undefined
-  /** Something may have come since the round began. */
+  /** A file may have been added since the current round began, so another round must follow. */
   #isWanted = false
   #timer: NodeJS.Timeout | undefined
-  /** Rounds that failed in a row. */
+  /** Number of upload rounds that failed in a row. */
   #failures = 0
-  /** What was reported of the failures in a row. */
+  /** Kinds of failure that were already reported since the last success. */
   readonly #reported = new Set<Verdict['kind']>()
   #hasReportedNoThread = false
   readonly #done = new Map<string, Done>()
-  /** Artefacts at which the rounds failed. */
+  /** Full paths of files at which rounds failed. They are sent last. */
   readonly #last = new Set<string>()
-  /** Artefacts of which a failure was reported, and directories in which what was sent cannot be noted. */
+  /** Files whose failure was reported, and directories whose list of sent files cannot be written. Each is reported once. */
   readonly #told = new Set<string>()
   #onSettled: (() => void)[] = []
 
-  /** @param report - For dumps that come without a monitor. */
+  /** @param report - Logger to use before a monitor passes its own to {@link begin}. */
   constructor(parts: UploaderParts, report: Report) {
     this.#parts = parts
     this.#report = report
   }
 
-  /** @returns Ends it when its last monitor has stopped. */
+  /** Starts uploads for a monitor. @returns A function to call when that monitor stops; the last call ends the uploads. */
   begin({ directories, report }: Surroundings): () => void {
     this.#report = report
     this.#users += 1
@@ -70,14 +71,14 @@ export class Uploader {
   }
 
   /**
-   * Something has come into a directory. Never rejects.
+   * Starts an upload of the files in a directory. Never rejects.
    *
-   * @returns Resolves when it is sent, when it cannot be sent now, or after {@link LONGEST_WAIT_MS}.
+   * @returns Resolves when they are sent, when they cannot be sent now, or after {@link LONGEST_WAIT_MS}.
    */
   send(directory: string): Promise<void> {
     this.#directories.add(directory)
     if (this.#failures > 0 && (this.#round || this.#timer)) {
-      // The next attempt has its time. One that runs may have looked there already.
+      // The next attempt is already planned or running. A running one may have listed this directory before.
       this.#isWanted = true
       return Promise.resolve()
     }
@@ -116,7 +117,7 @@ export class Uploader {
       if (end.file !== undefined) this.#last.add(end.file)
       return this.#failed(end.verdict)
     }
-    // A round in which a neighbour sent, or nothing waited, does not show that S3 is back.
+    // A round in which no file waited, or another process sent them, does not show that S3 is back.
     if (end.hasAnswered) this.#recover()
     if (this.#isWanted) return this.#start()
     if (end.type === 'busy') return this.#later(BUSY_DELAY_MS)
@@ -130,7 +131,7 @@ export class Uploader {
     this.#last.clear()
   }
 
-  /** An S3 that is away is one failure, however long it is away. */
+  /** Reports a failed round, once per kind of failure until an upload succeeds, and plans the next attempt. */
   #failed({ kind, message }: Verdict): void {
     this.#failures += 1
     const delay = delayMs(this.#failures, this.#parts.random())

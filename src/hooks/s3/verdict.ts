@@ -1,14 +1,14 @@
-// What an error of S3 means, and when to try again.
+// Classifies errors of S3, and computes when to try again.
 
 import { firstLineOf } from '../../base/globals'
 
 /**
- * Why nothing can be sent at the moment. `away`: S3 does not answer, or not now. `refused`: it answers and does not take what is
- * sent, which only a person can change. Both are tried again.
+ * Why no file can be uploaded now. `away`: S3 does not answer, or is busy. `refused`: S3 answers and rejects the upload, which
+ * only a person can change. The upload is tried again in both cases.
  */
 export interface Verdict {
   readonly kind: 'away' | 'refused'
-  /** With what to do about it. */
+  /** Text for the operator, which says what to do. */
   readonly message: string
 }
 
@@ -16,8 +16,8 @@ export const FIRST_DELAY_MS = 5000
 export const LONGEST_DELAY_MS = 300_000
 
 /**
- * Time until the next attempt, ms: twice as long after each one that failed, and of different length for each process, because
- * all of a fleet lose S3 at the same moment.
+ * Time until the next attempt, ms. It doubles after each failure, and is random, because all processes of a service lose S3 at
+ * the same moment.
  *
  * @param failures - Attempts that failed in a row, at least 1.
  * @param random - From 0 up to 1.
@@ -33,11 +33,11 @@ const OTHER_REGION = [
   'AuthorizationHeaderMalformed',
   'IllegalLocationConstraintException',
 ]
-/** The server is busy, or gave up waiting: the only refusals that end by themselves. */
+/** HTTP status codes 4xx that mean a busy server or a timeout, so that a later attempt may succeed. */
 const PASSING = [408, 425, 429]
-/** Refusals of the place, the method or the login, whatever the object. */
+/** HTTP status codes that reject the bucket, the method or the login, and so affect every object. */
 const OF_ALL = [401, 403, 404, 405, 407, 409]
-/** Refusals of what is the same for all objects: the login, the region, the way to S3, and what the options ask for. */
+/** Names of S3 errors that affect every object: they reject the login, the region, the connection or the user's options. */
 const NAMES_OF_ALL = [
   ...REJECTED_KEYS,
   ...OTHER_REGION,
@@ -81,8 +81,8 @@ function isRefusal(status: number | undefined): status is number {
 }
 
 /**
- * Whether an error of a PUT may be that of this object alone: S3, or a proxy before it, finds it too large, or it takes too long. Not
- * of a HEAD, whose answer names no reason: an expired token is a mere 400 there.
+ * Whether an error of a PUT may concern this object alone: S3 or a proxy finds it too large, or the upload takes too long. Do not
+ * use it for a HEAD, whose response names no reason: an expired token is only a 400 there.
  */
 export function isOfOne(error: unknown): boolean {
   const { name, status } = factsOf(error)
@@ -92,7 +92,7 @@ export function isOfOne(error: unknown): boolean {
   )
 }
 
-/** A key that is missing. Without the permission to list, HEAD answers 403 for it, and finds the others all the same. */
+/** Whether a HEAD failed because the key does not exist. Without the permission to list, S3 answers 403 for a missing key. */
 export function isUnknownKey(error: unknown): boolean {
   const { status } = factsOf(error)
   return status === 404 || status === 403
@@ -106,7 +106,7 @@ interface Facts {
 
 function factsOf(error: unknown): Facts {
   const { name, code, $metadata, $response } = Object(error) as Record<string, unknown>
-  // The former when the answer is not XML: that of a proxy.
+  // `$response` has the status when the response is not XML, such as a proxy's.
   const { statusCode } = Object($response) as Record<string, unknown>
   const { httpStatusCode = statusCode } = Object($metadata) as Record<string, unknown>
   return {

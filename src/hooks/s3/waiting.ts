@@ -7,23 +7,23 @@ import { openOwn, readOwn } from '../../files/own'
 import { readOwnNames, readPublished } from '../../files/retention'
 import type { Sidecar } from '../../files/sidecar'
 
-/** An artefact that lies whole in a directory and has not been sent. */
+/** A complete dump file in a directory that has not been uploaded. */
 export interface Waiting {
   readonly name: ParsedName
   readonly sizeBytes: number
 }
 
-/** A directory that is held, and its name. */
+/** A directory that is held open, by its configured path and by a path through its descriptor. */
 export interface Place {
   readonly directory: string
-  /** A path that leads to it whatever its name leads to by now. */
+  /** Path `/proc/self/fd/<n>`, which leads to the directory even after a rename. Without /proc it is `directory`. */
   readonly place: string
 }
 
 /**
- * The artefacts of this host and user that wait to be sent, in the order in which they are sent.
+ * Lists the dump files of this host and user that wait to be uploaded, in the order in which they are uploaded.
  *
- * @param isDone - Whether an artefact of this name is in the bucket, or is never to be sent.
+ * @param isDone - Whether the file of this name is already in the bucket, or must never be uploaded.
  * @throws The file system's error.
  */
 export async function listWaiting(
@@ -42,7 +42,7 @@ export async function listWaiting(
   return inOrder(waiting)
 }
 
-/** The oldest dump first, and of one dump the smallest artefact first: then some of it is safe whatever follows. */
+/** Sorts the oldest dump first, and the smallest file of a dump first, so that at least one file is uploaded early. */
 export function inOrder(waiting: readonly Waiting[]): Waiting[] {
   return [...waiting].sort(
     (one, other) => one.name.startedAtMs - other.name.startedAtMs || one.sizeBytes - other.sizeBytes,
@@ -50,10 +50,10 @@ export function inOrder(waiting: readonly Waiting[]): Waiting[] {
 }
 
 /**
- * Chooses what to delete when too much waits: the oldest first. A dump by hand stays, because a person asked for it, and so do
- * the artefacts of the newest dump.
+ * Chooses the files to delete when waiting files exceed `maxBytes`, the oldest first. Manual dumps stay, because a person asked
+ * for them, and so do the files of the newest dump.
  *
- * @param waiting - In the order of {@link inOrder}.
+ * @param waiting - Waiting files, sorted by {@link inOrder}.
  */
 export function chooseOverflow(waiting: readonly Waiting[], maxBytes: number): Waiting[] {
   const newest = waiting.at(-1)?.name.baseName
@@ -65,21 +65,21 @@ export function chooseOverflow(waiting: readonly Waiting[], maxBytes: number): W
   })
 }
 
-/** An artefact that is open to be read, and the file that describes it. */
+/** A dump file that is open for reading, and its sidecar (the `.json` that describes it). */
 export interface OpenWaiting {
   readonly fd: number
   readonly stats: Stats
   readonly sidecarText: string
   readonly sidecar: Sidecar & { readonly reported?: unknown }
-  /** Why it is not the file that the monitor wrote, if so. It must not be sent. */
+  /** Why this is not the file that the monitor wrote, if so. Such a file must not be uploaded. */
   readonly whyAnother: string | undefined
   close(): void
 }
 
 /**
- * Opens what waits, and nothing else that has taken its name: no symbolic link, no file of another user, no FIFO.
+ * Opens a waiting dump file for reading. Refuses symbolic links, files of other users and FIFOs that have taken its name.
  *
- * @returns `undefined` when it is no longer there, or no longer ours.
+ * @returns `undefined` when the file or its sidecar is gone, or no longer ours.
  */
 export function openWaiting(place: string, artefact: string): OpenWaiting | undefined {
   const sidecarText = readOwn(join(place, sidecarName(artefact)))
@@ -98,8 +98,8 @@ export function openWaiting(place: string, artefact: string): OpenWaiting | unde
 }
 
 /**
- * Whoever may rename in the directory can put another file of this user in the place of an artefact. The monitor records the size of
- * what it wrote, and changes nothing of it afterwards. Not the inode: a directory that is restored or moved has other ones.
+ * Returns why a file is not the one that the monitor wrote, if so. Users who may rename in the directory can put another file of
+ * this user in its place. The sidecar records the size, not the inode, which changes when a directory is restored or moved.
  */
 function whyAnother({ size }: Stats, { how }: Sidecar): string | undefined {
   if (size === how.sizeBytes) return undefined
@@ -107,10 +107,10 @@ function whyAnother({ size }: Stats, { how }: Sidecar): string | undefined {
 }
 
 /**
- * Deletes an artefact that was sent, and the file that describes it, unless another file has taken its name. Of a dump at the
- * heap limit that file stays: the monitor counts such dumps by it.
+ * Deletes a dump file and its sidecar, unless another file has taken its name. The sidecar of a dump at V8's heap limit stays,
+ * because the monitor counts such dumps by their sidecars.
  *
- * @returns `false` when it could not be deleted.
+ * @returns `false` when the file could not be deleted.
  */
 export function deleteArtefact(place: string, name: ParsedName, stats: Pick<Stats, 'dev' | 'ino'>): boolean {
   try {

@@ -44,7 +44,7 @@ describe('planted names', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () 
       assert.equal(planted.length, CROWD, 'nothing of the other user is touched')
       const lines = victim
         .lines()
-        .filter((line) => !/^watching|\.heapsnapshot|has not accepted the order/.test(line))
+        .filter((line) => !/^watching|\.heapsnapshot|has not responded to the call/.test(line))
       assert.equal(lines.length, lineCount, lines.join('\n'))
       for (const line of lines) assert.ok(line.includes(directory))
       const grownMib = Math.round((after.rss - before.rss) / MIB)

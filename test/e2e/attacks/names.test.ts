@@ -168,7 +168,7 @@ async function noticesAbout(t: TestContext, directory: string): Promise<string[]
   // A dump comes after everything that the start has to do.
   await victim.order('dumpCpu', 10)
   // On a busy machine the main thread takes its orders late, which is a line too.
-  const isMore = (line: string): boolean => !/^watching|\.cpuprofile|has not accepted the order/.test(line)
+  const isMore = (line: string): boolean => !/^watching|\.cpuprofile|has not responded to the call/.test(line)
   return victim.lines().filter(isMore)
 }
 

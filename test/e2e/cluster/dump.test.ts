@@ -52,7 +52,7 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.ok(why.details.reading > why.details.threshold)
     assert.equal(running.census.leastAccepting, 2)
     await running.says(/the memory of the worker with pid \d+ is in \S+\.heapsnapshot and \S+\.heapprofile/)
-    assert.doesNotMatch(running.stderr, /cannot be written|no heap snapshot/)
+    assert.doesNotMatch(running.stderr, /cannot be written|no heap snapshot|before its dump is written/)
     assert.match(readFileSync(join(profileDir, profile), 'utf8'), /"functionName":"leakObjects"/)
   })
 
@@ -83,6 +83,25 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     neighbour.kill()
     await running.recycled(1)
     assert.equal(snapshots(profileDir).length, 1)
+  })
+
+  test('where a neighbour under the same memory limit keeps its turn, a worker waits for half of the deadline and goes with code 0, with a line', async (t) => {
+    const group = limitedTo(t, 2e9)
+    if ('reason' in group) return t.skip(group.reason)
+    await neighbourWithTurn(t, group.procs)
+    const profileDir = folder(t)
+    const options = { dump: { profileDir, deadline: 6000 } }
+    const running = await start(t, options, { joinCgroup: group.procs })
+    const pid = await leak(t, running)
+    await running.recycled(1)
+    assert.deepEqual([running.events('recycled')[0]?.pid, running.events('recycled')[0]?.code], [pid, 0])
+    assert.deepEqual(readdirSync(profileDir), [])
+    await running.says(
+      new RegExp(
+        `no heap snapshot of the worker with pid ${pid}: processes under the same memory limit were writing theirs$`,
+        'm',
+      ),
+    )
   })
 
   test('all workers share one budget, and a line reports a dump that it does not allow', async (t) => {
@@ -130,12 +149,18 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.equal(running.stderr.match(/cannot be written/g)?.length, 1)
   })
 
-  test('writing that takes longer than its deadline is cut, and has delayed no replacement', async (t) => {
+  test('writing that takes longer than its deadline is cut, with a line, and has delayed no replacement', async (t) => {
     const running = await start(t, { dump: { profileDir: folder(t), deadline: 1 } })
-    await leak(t, running)
+    const pid = await leak(t, running)
     await running.recycled(1)
     assert.equal(running.events('recycled')[0]?.code, 1)
     assert.equal(running.census.leastAccepting, 2)
+    await running.says(
+      new RegExp(
+        `the worker with pid ${pid} ends with code 1 before its dump is written \\(dump\\.deadline: 1 ms\\)$`,
+        'm',
+      ),
+    )
   })
 
   test('while a monitor in the worker writes a dump, that one is waited for, and none is added', async (t) => {

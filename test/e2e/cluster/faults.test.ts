@@ -25,7 +25,8 @@ describe('what goes wrong', { concurrency: 3 }, () => {
     const running = await RunningCluster.start(t, {
       start: 'failing',
       failFile,
-      options: { count: 2, ...often },
+      // The delays begin anew once the others have lived for this long.
+      options: { count: 2, ...often, minUptime: 120_000 },
     })
     await running.allReady()
     writeFileSync(failFile, '')
@@ -139,15 +140,16 @@ describe('what goes wrong', { concurrency: 3 }, () => {
     assert.equal(running.times('fork'), 3)
   })
 
-  test('a worker that does not become ready in time gets SIGKILL', async (t) => {
+  test('a worker whose runFunc does not settle in time gets SIGKILL, with a line that reports so', async (t) => {
     // Long enough to call run() in, also on a loaded machine.
     const options = { count: 1, startTimeout: 4000 }
     const running = await RunningCluster.start(t, { start: 'silent', options })
     await running.until('a crash', () => running.events('crash').length > 0)
     const [crash] = running.events('crash')
     assert.deepEqual([crash?.cause, crash?.signal, crash?.uptime], ['start-timeout', 'SIGKILL', 0])
-    const line = /is lost: start-timeout, SIGKILL, before it was ready$/m
-    await running.until('the line', () => line.test(running.stderr))
+    await running.says(
+      /is lost: start-timeout, SIGKILL, before it was ready: runFunc had not settled 4000 ms after the fork \(startTimeout\)$/m,
+    )
   })
 
   for (const [what, start, count] of [
@@ -175,6 +177,7 @@ describe('what goes wrong', { concurrency: 3 }, () => {
     await new User(t, running.port).get('/leak?mb=150')
     await running.until('a crash', () => running.events('crash').length > 0)
     await running.says(/start-timeout, SIGKILL, .*: it did not listen on \S+\/\d+\.sock\n/)
+    assert.doesNotMatch(running.stderr, /runFunc/)
     assert.equal(running.events('recycled').length, 0)
     assert.equal(running.census.serving, 1)
   })

@@ -169,5 +169,6 @@ describe('a worker file that never calls run()', () => {
     await running.says(
       /is lost: run-not-called, SIGKILL, before it was ready: \S*never-runs\.js did not call run\(\) in time; the file that workers execute/,
     )
+    assert.doesNotMatch(running.stderr, /runFunc/)
   })
 })

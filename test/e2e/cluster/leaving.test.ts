@@ -40,6 +40,7 @@ describe('leaving', { concurrency: 3 }, () => {
       running.said.map((line) => line['clean']).filter((reason) => reason !== undefined),
       ['orphaned', 'orphaned'],
     )
+    assert.doesNotMatch(running.stderr, /may have been cut/)
   })
 
   test('the primary is killed while a worker drains: that one finishes as well', async (t) => {
@@ -55,13 +56,20 @@ describe('leaving', { concurrency: 3 }, () => {
     await running.until('all workers to be gone', () => running.livePids().length === 0, 4000)
   })
 
-  test('an orphan that cannot finish ends itself at killTimeout', async (t) => {
+  test('an orphan that cannot finish ends itself at killTimeout, and reports so', async (t) => {
     const running = await RunningCluster.start(t, { options: { count: 1, killTimeout: 700 } })
     await running.allReady()
     const [answer] = await inFlight([new User(t, running.port)], '/slow?ms=30000')
     running.kill('SIGKILL')
     await running.until('the worker to be gone', () => running.livePids().length === 0, 3000)
     assert.match((await answer) ?? '', /ECONNRESET|socket hang up/)
+    const [pid] = running.census.allPids()
+    await running.says(
+      new RegExp(
+        `the worker with pid ${pid} ends with code 1 before it has finished: .* \\(killTimeout: 700 ms\\)$`,
+        'm',
+      ),
+    )
   })
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

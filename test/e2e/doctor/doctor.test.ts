@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, existsSync, mkdirSync, readdirSync, watch, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import type { Examination, Finding } from '../../../dist/doctor/index.js'
@@ -68,6 +69,15 @@ describe('doctor', { concurrency: 1 }, () => {
     assert.match(stdout, /problem +trial of a memory dump: not made: its directory cannot be written/)
   })
 
+  test('shows what a terminal obeys as text', async (t) => {
+    const directory = join(scratch(t), 'a\u001b]0;title\u0007b')
+    mkdirSync(directory)
+    const env = programEnvironment({ CMM_PROFILE_DIR: directory })
+    const { stdout } = await runToEnd([process.execPath, CLI, 'doctor'], { cwd: directory, env })
+    assert.ok(stdout.includes('a\\u{1b}]0;title\\u{7}b'), stdout)
+    assert.ok(!stdout.includes('\u001b'))
+  })
+
   test('the defaults are no finding, a number above the heap limit is one', async (t) => {
     const small = { execArgv: ['--max-old-space-size=80'] }
     const usual = await examine(t, small)
@@ -122,6 +132,23 @@ describe('doctor', { concurrency: 1 }, () => {
     assert.match(wrong.about('trial of a cpu dump').text, /^made/)
     const missing = await examine(t, { env: { CMM_ENGINE: 'packages' } })
     assert.match(missing.about('start').text, /heapdump \(not installed\)/)
+  })
+
+  test('names the bucket that dumps would be sent to, and sends nothing', async (t) => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => server.close())
+    server.on('connection', () => assert.fail('it was connected to'))
+    const { port } = server.address() as AddressInfo
+    const ofBucket = { CMM_S3_BUCKET: 'evidence', CMM_S3_PREFIX: 'shop' }
+    const env = { ...ofBucket, CMM_S3_ENDPOINT: `http://user:s3cret@127.0.0.1:${port}` }
+    const { about, findings } = await examine(t, { env })
+    assert.equal(
+      about('uploads').text,
+      `dumps are sent to s3://evidence/shop at 127.0.0.1:${port}; not tried`,
+    )
+    assert.match(about('trial of a cpu dump').text, /^made/)
+    assert.doesNotMatch(JSON.stringify(findings), /s3cret/)
   })
 
   test('a preload in its own process stands back', async (t) => {

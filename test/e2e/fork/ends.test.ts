@@ -101,7 +101,7 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
           .said('line')
           .map(({ text }) => text.replace(`pid ${child}`, 'pid PID'))
           .filter((text) => text.includes('pid PID') || !isOfTheStart(text)),
-        ['the process exits; its forked child with pid PID writes the heap snapshot to its end'],
+        ['the process exits; its forked child with pid PID completes the heap snapshot'],
       )
       assert.deepEqual([app.said('skip'), app.said('failure'), app.said('dump')], [[], [], []])
       await untilWhole(app)

@@ -11,7 +11,7 @@ const sources = join(__dirname, '../../../src/native')
 const skip = process.platform !== 'linux' ? 'needs Linux' : noCompiler
 
 const LINE = "cpu-memory-monitor: the heap has reached V8's limit of 100 MB: "
-const FIRST_PLAN = 'the watch has not begun yet'
+const FIRST_PLAN = 'the monitor has taken no memory reading yet'
 
 /** V8 can call before a collection that saves the process: then the process lives on, with a child at work. */
 describe('a process that lives on after its heap limit', { skip }, () => {

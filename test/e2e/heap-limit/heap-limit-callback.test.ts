@@ -68,7 +68,7 @@ describe("V8's callback at the heap limit", () => {
     const answers = JSON.parse(readFileSync(join(death.directory, 'answers'), 'utf8')) as object
     assert.deepEqual(answers, {
       forked: 'fork: this is a forked child',
-      ordered: '{"error":"this is a forked child"}',
+      ordered: '{"error":"a forked child does not carry out requests to the application"}',
     })
   })
 

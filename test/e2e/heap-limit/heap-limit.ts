@@ -49,7 +49,7 @@ const RUNS = 3
 export async function die(t: TestContext, options: DyingOptions = {}): Promise<Death> {
   for (let run = 1; ; run++) {
     const death = await dieOnce(t, options)
-    if (run === RUNS || !death.line?.includes('the watch has not begun yet')) return death
+    if (run === RUNS || !death.line?.includes('the monitor has taken no memory reading yet')) return death
   }
 }
 

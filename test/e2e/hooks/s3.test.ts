@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, it } from 'node:test'
-import { Program, programEnvironment } from '../../harness/program'
+import { describe, it, type TestContext } from 'node:test'
+import { Program, programEnvironment, runToEnd } from '../../harness/program'
 import { installLibrary, repository } from '../../unit/capture/package-copy'
 import { artefacts, scratch, startApp } from '../monitor/app'
 import {
@@ -197,6 +197,44 @@ describe('the entry for S3', () => {
       app.stderr,
       'cpu-memory-monitor/s3 needs @aws-sdk/client-s3 @aws-sdk/lib-storage: npm install @aws-sdk/client-s3 @aws-sdk/lib-storage\n',
     )
+    const withoutCode = ['--require', 'cpu-memory-monitor/register', '--eval', '0']
+    const preloaded = new Program(t, [process.execPath, ...withoutCode], {
+      cwd: application,
+      env: programEnvironment({ CMM_S3_BUCKET: 'evidence' }),
+    })
+    await preloaded.ended
+    assert.equal(preloaded.stderr, `cpu-memory-monitor: not started: CMM_S3_*: ${app.stderr}`)
+  })
+})
+
+describe('the start line', () => {
+  const start = `
+    const { uploadTo } = require('cpu-memory-monitor/s3')
+    const credentials = { accessKeyId: 'AKIAs3cret', secretAccessKey: 's3cret' }
+    const upload = uploadTo({ bucket: 'evidence', prefix: 'shop', endpoint: 'http://u:s3cret@127.0.0.1:9', credentials })
+    const onDump = process.argv[2] === 'own' ? (dump) => upload(dump) : upload
+    require('cpu-memory-monitor')({ signal: false, watchdog: false, onDump })`
+  const lineOf = async (t: TestContext, ...args: string[]): Promise<string> => {
+    const application = scratch(t)
+    installLibrary(application)
+    writeFileSync(join(application, 'app.js'), start)
+    const { code, stderr } = await runToEnd([process.execPath, 'app.js', ...args], {
+      cwd: application,
+      env: programEnvironment(),
+    })
+    assert.equal(code, 0, stderr)
+    return stderr
+  }
+
+  it('names bucket and prefix, and no secret', async (t) => {
+    assert.equal(
+      await lineOf(t),
+      'cpu-memory-monitor: watching nothing; on the main thread; dumps are sent to s3://evidence/shop at 127.0.0.1:9\n',
+    )
+  })
+
+  it('names none where the function is called by one of the application', async (t) => {
+    assert.doesNotMatch(await lineOf(t, 'own'), /evidence/)
   })
 })
 

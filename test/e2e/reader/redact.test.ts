@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { streamOf } from '../../../src/reader/input'
+import { openInput, streamOf } from '../../../src/reader/input'
 import { loadHeap } from '../../../src/reader/snapshot/load'
 import type { Heap } from '../../../src/reader/snapshot/toolkit'
 import { reader, scratch, written } from './command'
@@ -156,10 +156,10 @@ function without(list: readonly number[], fields: readonly string[], field: stri
 }
 
 function load(file: string): Promise<Heap> {
-  const input = { path: file, isCompressed: false }
+  const input = openInput(file)
   return loadHeap({
     open: () => streamOf(input),
-    sizeBytes: statSync(file).size,
+    sizeBytes: input.sizeBytes,
     onProgress: () => undefined,
   })
 }

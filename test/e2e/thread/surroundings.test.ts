@@ -248,7 +248,7 @@ describe('where no thread can be had, the main thread takes over and says why', 
   test('with watchdog: false, without a reason', async (t) => {
     const program = watch(t, { ...BLOCKED_ONLY, watchdog: false }, 'sleep')
     const { line } = await program.hears(({ line }) => /^watching/.test(line ?? ''))
-    assert.match(line ?? '', /on the main thread, where a blocked event loop goes unseen/)
+    assert.match(line ?? '', /on the main thread \(a blocked event loop is not detected there\)/)
     await stops(program)
   })
 })

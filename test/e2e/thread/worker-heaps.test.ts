@@ -102,7 +102,7 @@ describe('the heap of a worker', { concurrency: 1 }, () => {
     })
 
   for (const [name, why] of [
-    ['ends', /no heap snapshot of worker \d+: it ended during the dump/],
+    ['ends', /no heap snapshot of worker \d+: the worker ended during the dump/],
     ['refuses', /no heap snapshot of worker \d+: .*not here/],
   ] as const)
     test(`is missing of one that ${name}, with the reason, and the main thread's is there`, async (t) => {

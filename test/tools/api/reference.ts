@@ -32,7 +32,14 @@ export { run } from '../../../src/cluster/run'
 export type { Dump, DumpResult, Failure, Leak, Reading, Skip, SkipReason } from '../../../src/dispatch/events'
 export type { FleetPlan } from '../../../src/dispatch/fleet'
 export type { DumpKind, DumpRule } from '../../../src/files/names'
-export type { Makeup, MemoryUse, ThreadKind, ThreadUse, WorkerHeap } from '../../../src/makeup/makeup'
+export type {
+  Makeup,
+  MemoryUse,
+  ThreadKind,
+  ThreadUse,
+  UnreadWorker,
+  WorkerHeap,
+} from '../../../src/makeup/makeup'
 export type { Monitor, MonitorStats } from '../../../src/monitor/monitor'
 export type {
   CpuOptions,

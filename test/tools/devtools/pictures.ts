@@ -6,6 +6,8 @@ import { install } from '../bench/peers'
 /** Installed on first use, as the peers of the benchmarks are. */
 const UPNG = 'upng-js@2.1.0'
 const COLOURS = 256
+/** Of text and bars alone. */
+export const FEW_COLOURS = 16
 /** They are part of the package. */
 const MAX_BYTES = 60_000
 
@@ -14,7 +16,7 @@ const docs = join(repository, 'docs')
 
 /**
  * Copies a file of the demo, and its description if it has one. Where the repository lies on the machine on which the
- * pictures are taken is of no interest to readers: the demo is `/app` in them.
+ * pictures are taken is of no interest to readers: the demo, and the programs of the tests, are `/app` in them.
  *
  * @param name - Matches the name of one file of the folder.
  */
@@ -26,6 +28,7 @@ export function neutralCopy(folder: string, name: RegExp, into: string): string 
   const copy = (entry: string): void => {
     const text = readFileSync(join(folder, entry), 'utf8')
       .replaceAll(join(repository, 'test/tools/demo'), '/app')
+      .replaceAll(join(repository, 'test/e2e/monitor/programs'), '/app')
       .replaceAll(repository, '/app/node_modules/cpu-memory-monitor')
     writeFileSync(join(into, entry), text)
   }
@@ -42,10 +45,10 @@ interface Upng {
 }
 
 /** Puts a picture into docs/, with 256 colours: less than half of the bytes of a screenshot, and no difference to see. */
-export function savePicture(name: string, screenshot: Buffer): void {
+export function savePicture(name: string, screenshot: Buffer, colours = COLOURS): void {
   const upng = loadUpng()
   const image = upng.decode(new Uint8Array(screenshot).buffer)
-  const picture = Buffer.from(upng.encode(upng.toRGBA8(image), image.width, image.height, COLOURS))
+  const picture = Buffer.from(upng.encode(upng.toRGBA8(image), image.width, image.height, colours))
   if (picture.length > MAX_BYTES) throw new Error(`${name} has ${picture.length} bytes`)
   mkdirSync(docs, { recursive: true })
   writeFileSync(join(docs, name), picture)

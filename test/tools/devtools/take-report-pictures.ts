@@ -6,18 +6,12 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { pathToFileURL } from 'node:url'
-import type { Browser, Locator, Page } from 'playwright-core'
 import { writeReport } from '../demo/report'
 import { launchChromium } from './chromium'
-import { neutralCopy, savePicture } from './pictures'
+import { neutralCopy } from './pictures'
+import { endOf, heading, MARGIN, open, OWNERS, take, THREADS, topOf } from './strips'
 
-const WIDTH = 1000
-const MARGIN = 16
 const WORKERS = join(__dirname, '../../e2e/thread/programs/with-workers.js')
-
-const THREADS = 'CPU by thread'
-const OWNERS = 'Resident memory by owner'
 
 /** The incidents of the demo, and what each report has to name. */
 const INCIDENTS = [
@@ -59,39 +53,6 @@ async function main(folder: string): Promise<void> {
     await browser.close()
     rmSync(scratch, { recursive: true, force: true })
   }
-}
-
-async function open(browser: Browser, html: string): Promise<Page> {
-  const page = await browser.newPage({ viewport: { width: WIDTH, height: 800 }, colorScheme: 'light' })
-  await page.goto(pathToFileURL(html).href)
-  await page.evaluate('document.fonts.ready')
-  return page
-}
-
-function heading(page: Page, text: string): Locator {
-  return page.locator('h3').filter({ hasText: text }).first()
-}
-
-/** A strip of the page, with a little above what begins it. */
-async function take(page: Page, from: number, to: number, name: string): Promise<void> {
-  const y = Math.max(0, from - MARGIN)
-  const clip = { x: 0, y, width: WIDTH, height: to - y }
-  savePicture(name, await page.screenshot({ fullPage: true, clip }))
-}
-
-async function topOf(element: Locator): Promise<number> {
-  return Math.floor((await boxOf(element)).y)
-}
-
-async function endOf(element: Locator): Promise<number> {
-  const { y, height } = await boxOf(element)
-  return Math.ceil(y + height)
-}
-
-async function boxOf(element: Locator): Promise<{ y: number; height: number }> {
-  const box = await element.boundingBox()
-  if (box === null) throw new Error('a part of the page is missing')
-  return box
 }
 
 /** Profiles a process in which one of its workers is busy; gives the worker's profile. */

@@ -4,6 +4,7 @@ import { LINES, startWarnings, toPublication, USUAL_WORKERS_PER_CORE } from '../
 
 const who = { id: 4, pid: 44 }
 const LIMIT_BYTES = 150e6
+const facts = { workerFile: '/app/server.js', startTimeoutMs: 30_000 }
 
 test('times are whole ms', () => {
   const told = (news: Parameters<typeof toPublication>[0]) => toPublication(news, who, LIMIT_BYTES).event
@@ -45,10 +46,33 @@ test('only a worker that was never ready has no uptime', () => {
     } as const
     const told = toPublication(news, who, LIMIT_BYTES)
     assert.ok(told.name === 'crash')
-    return [told.event.uptime, LINES.crash(told.event, '/app/server.js')]
+    return [told.event.uptime, LINES.crash(told.event, facts)]
   }
   assert.deepEqual(uptime(0), [0, 'worker 4 (pid 44) is lost: exit, code 1, before it was ready'])
   assert.deepEqual(uptime(0.2), [1, 'worker 4 (pid 44) is lost: exit, code 1, 1 ms after it was ready'])
+})
+
+test('the line of a worker that was not ready in time reports what was missing, that of another loss nothing', () => {
+  const lossOf = (cause: 'start-timeout' | 'run-not-called' | 'exit', missing: readonly string[]) =>
+    LINES.crash({ ...who, cause, missing, code: null, signal: 'SIGKILL', uptime: 0 }, facts)
+  assert.deepEqual(
+    [
+      lossOf('start-timeout', []),
+      lossOf('start-timeout', ['4:127.0.0.1:80', '4:127.0.0.1:81']),
+      lossOf('run-not-called', []),
+      lossOf('exit', []),
+    ],
+    [
+      'worker 4 (pid 44) is lost: start-timeout, SIGKILL, before it was ready: ' +
+        'runFunc had not settled 30000 ms after the fork (startTimeout)',
+      'worker 4 (pid 44) is lost: start-timeout, SIGKILL, before it was ready: ' +
+        'it did not listen on 4:127.0.0.1:80, 4:127.0.0.1:81',
+      'worker 4 (pid 44) is lost: run-not-called, SIGKILL, before it was ready: ' +
+        '/app/server.js did not call run() in time; ' +
+        'the file that workers execute (exec of cluster.setupPrimary) must call it',
+      'worker 4 (pid 44) is lost: exit, SIGKILL, before it was ready',
+    ],
+  )
 })
 
 test('memory is in bytes, not rounded', () => {

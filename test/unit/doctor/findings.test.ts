@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { findingsOf } from '../../../src/doctor/findings'
+import { findingsOf, lateTrial } from '../../../src/doctor/findings'
 import type { Facts } from '../../../src/doctor/look'
 import { asLine, asText, inReadingOrder } from '../../../src/doctor/text'
 import type { WatchSettings } from '../../../src/watch/watch'
@@ -52,6 +52,7 @@ const good: Facts = {
   endsItsChildren: false,
   refused: undefined,
   signalListeners: 1,
+  sentTo: undefined,
 }
 
 /** What is not in order when a part differs. */
@@ -67,6 +68,27 @@ function withMemoryWays(available: readonly string[], why: string): Partial<Fact
 
 test('a process in which nothing is in the way has no problem, and lacks no optional package', () => {
   assert.deepEqual(wrong({}), [])
+})
+
+test('the bucket and the budget of the fleet are named, as far as there are any', () => {
+  const about = (change: Partial<Facts>) =>
+    findingsOf({ ...good, ...change }).flatMap(({ level, subject, text }) =>
+      ['uploads', 'fleet'].includes(subject) ? [`${level}: ${subject}: ${text}`] : [],
+    )
+  assert.deepEqual(about({}), [])
+  const fleet = { file: '', settings: 1, inWords: 'of all processes of shop at most 3' }
+  assert.deepEqual(about({ sentTo: 's3://evidence/shop', settings: { ...settings, fleet } }), [
+    'ok: uploads: dumps are sent to s3://evidence/shop; not tried',
+    'ok: fleet: of all processes of shop at most 3; not tried',
+  ])
+})
+
+test('a trial that is late blames another process only where that has the turn, or may have it', () => {
+  const textOf = (...late: Parameters<typeof lateTrial>) => lateTrial(...late).text
+  assert.match(textOf(30_000, 'another'), /^not made within 30 s: another process .* is dumping$/)
+  assert.match(textOf(30_000, 'unknown'), /another process .* may be dumping, or CPU is short$/)
+  for (const holder of ['nobody', 'this process'] as const)
+    assert.match(textOf(30_000, holder), /^not made within 30 s, although no other process .*: CPU is short/)
 })
 
 const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = {

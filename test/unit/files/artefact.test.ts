@@ -559,7 +559,7 @@ test('nothing is created while the process acts for another user, who could read
   try {
     assert.throws(
       () => openArtefact(directory, NAME, about(directory)),
-      /acts for another user: 65534, its own is 0/,
+      /acts for another user: effective uid 65534, real uid 0/,
     )
   } finally {
     process.seteuid?.(0)

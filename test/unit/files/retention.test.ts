@@ -4,9 +4,11 @@ import { once } from 'node:events'
 import type * as nodeFs from 'node:fs'
 import fs, {
   chownSync,
+  closeSync,
   cpSync,
   lchownSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -84,17 +86,16 @@ test('of dumps that are to be sent, those that go unsent are named; those that w
   for (const ms of [1, 2, 3, 4]) await publish(directory, `cpu-1-${ms}.cpuprofile`)
   const sent = { 'https://s3/evidence/': ['cpu-1-1.cpuprofile'], 'https://s3/other/': [] }
   writeFileSync(join(directory, '.cpu-memory-monitor-sent.json'), JSON.stringify({ sent }), { mode: 0o600 })
-  const { deleted, loss } = await deleteExpired(directory, HOST, { keep: 1, isSent: true })
+  const { deleted, losses } = await deleteExpired(directory, HOST, { keep: 1, isSent: true })
   assert.equal(deleted.length, 3)
-  assert.equal(
-    loss,
+  assert.deepEqual(losses, [
     `2 unsent files were deleted in ${directory}, because keep is 1: cpu-1-2.cpuprofile, cpu-1-3.cpuprofile; ` +
-      'keep: false leaves them to maxBytes',
-  )
+      'with keep: false, only maxBytes deletes unsent files',
+  ])
   // Without a list nothing has been sent.
   rmSync(join(directory, '.cpu-memory-monitor-sent.json'))
   assert.match(
-    (await deleteExpired(directory, HOST, { keep: 0, isSent: true })).loss ?? '',
+    (await deleteExpired(directory, HOST, { keep: 0, isSent: true })).losses?.join() ?? '',
     /^1 unsent file was deleted in .*: cpu-1-4\.cpuprofile;/,
   )
 })
@@ -108,9 +109,23 @@ for (const [what, sent, isSent] of [
     await publish(directory, 'cpu-1-1.cpuprofile')
     const list = join(directory, '.cpu-memory-monitor-sent.json')
     writeFileSync(list, JSON.stringify({ sent: { there: sent } }), { mode: 0o600 })
-    const { deleted, loss } = await deleteExpired(directory, HOST, { keep: 0, isSent })
-    assert.deepEqual([deleted.length, loss], [1, undefined])
+    const { deleted, losses = [] } = await deleteExpired(directory, HOST, { keep: 0, isSent })
+    assert.deepEqual([deleted.length, losses], [1, []])
   })
+
+test('of a dump that goes while it is read, as one that is being sent, it is not said that it went unsent', async (t) => {
+  if (process.platform !== 'linux') return t.skip('only Linux shows who reads a file')
+  const directory = scratch(t)
+  for (const ms of [1, 2, 3]) await publish(directory, `cpu-1-${ms}.cpuprofile`)
+  const fd = openSync(join(directory, 'cpu-1-1.cpuprofile'), 'r')
+  t.after(() => closeSync(fd))
+  const { losses } = await deleteExpired(directory, HOST, { keep: 1, isSent: true })
+  assert.deepEqual(losses, [
+    `1 unsent file was deleted in ${directory}, because keep is 1: cpu-1-2.cpuprofile; with keep: false, only maxBytes deletes unsent files`,
+    `1 file was deleted in ${directory}, because keep is 1, while a process was reading, perhaps to send: ` +
+      'cpu-1-1.cpuprofile; what no line reports as sent is lost',
+  ])
+})
 
 test('dumps at the heap limit go without their sidecars, which a budget counts', async (t) => {
   const directory = scratch(t)

@@ -21,7 +21,7 @@ describe('openScratch', () => {
       fs.renameSync(path, `${path}-kept`)
       unlinkSync(path)
     })
-    assert.throws(() => openScratch(directory), /a name that another user gave it/)
+    assert.throws(() => openScratch(directory), /another user has linked or renamed the temporary file/)
     assert.equal(readdirSync(directory).length, 1)
   })
 
@@ -31,7 +31,7 @@ describe('openScratch', () => {
     fs.chmodSync(directory, 0o777)
     process.seteuid?.(65534)
     try {
-      assert.throws(() => openScratch(directory), /acts for another user: 65534, its own is 0/)
+      assert.throws(() => openScratch(directory), /acts for another user: effective uid 65534, real uid 0/)
     } finally {
       process.seteuid?.(0)
     }

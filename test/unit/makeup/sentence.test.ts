@@ -199,6 +199,28 @@ describe('memory', () => {
         'no snapshot shows native memory',
     ],
     [
+      'native memory, in which a worker is that could not be read',
+      of({ ...main, rss: 400 * MB, rest: 350 * MB, unread: [{ id: 3, name: 'cache' }] }),
+      'rest',
+      "memory 400MB: native memory, code and worker 3 'cache' (not readable) 350MB, heap of the main thread 40MB, " +
+        'Buffers and ArrayBuffers 8MB; no snapshot shows native memory',
+    ],
+    [
+      'native memory, in which several workers are that could not be read',
+      of({
+        ...main,
+        rss: 400 * MB,
+        rest: 350 * MB,
+        unread: [
+          { id: 3, name: '' },
+          { id: 4, name: '' },
+        ],
+      }),
+      'rest',
+      'memory 400MB: native memory, code and 2 workers (not readable) 350MB, heap of the main thread 40MB, ' +
+        'Buffers and ArrayBuffers 8MB; no snapshot shows native memory',
+    ],
+    [
       'a small process, of which Node.js itself is the most',
       of({ ...main, rss: 200 * MB, heapTotal: 60 * MB, rest: 110 * MB, restAtStart: 100 * MB }),
       'main',

@@ -80,6 +80,18 @@ test('a group can be switched off and on, whatever else is given for it', () => 
   assert.equal(on?.memory.rule, undefined)
 })
 
+test('a configuration switches a group by true and false too, and by nothing else', () => {
+  const off = readEnvironment({ CMM_CONFIG: '{"cpu":false,"memory":true}' })
+  assert.deepEqual(off, resolveOptions({ memory: {} }))
+  const on = readEnvironment({ CMM_CONFIG: '{"cpu":false}', CMM_CPU_COUNTER: '7' })
+  assert.equal(on?.cpu.rule?.counter, 7)
+  for (const value of ['null', '0', '"false"'])
+    assert.throws(
+      () => readEnvironment({ CMM_CONFIG: `{"cpu":${value}}` }),
+      /^Error: CMM_CONFIG: options\.cpu must be an object/,
+    )
+})
+
 test('a configuration, as JSON or in a file, takes the place of the defaults; variables go before it', (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'environment-'))
   t.after(() => rmSync(directory, { recursive: true, force: true }))
@@ -141,7 +153,10 @@ test('no error shows a piece of CMM_CONFIG, which may hold a password', () => {
     [`{"redis":{"url":"${url}"},}`, /cannot be read: the JSON is damaged at position 45$/],
     [`{"cpu":"${url}"}`, /^CMM_CONFIG: options\.cpu must be an object; received a text, which is not shown$/],
     [`{"fleet":{"url":"${url}"}}`, /^CMM_CONFIG: options\.fleet must be .*; received an object$/],
-    [`{"${url}":1}`, /^CMM_CONFIG: options: a name that may be a secret, and is not shown, is not an option/],
+    [
+      `{"${url}":1}`,
+      /^CMM_CONFIG: options: a key that is not shown, because it may be a secret, is not an option/,
+    ],
   ]
   for (const [CMM_CONFIG, message] of cases)
     assert.throws(

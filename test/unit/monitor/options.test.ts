@@ -109,7 +109,7 @@ for (const [wrong, error, message] of [
   [{ memory: { threshold: 5n } }, TypeError, /^options\.memory\.threshold/],
   [{ memory: { counter: 0 } }, RangeError, /^options\.memory\.counter/],
   [{ memory: { counter: 1.5 } }, RangeError, /^options\.memory\.counter/],
-  [{ memory: { limiter: ['x'] } }, RangeError, /^options\.memory\.limiter must be an array of two/],
+  [{ memory: { limiter: ['x'] } }, RangeError, /^options\.memory\.limiter must be an array of two values/],
   [{ memory: { limiter: ['x', 'hour'] } }, TypeError, /^options\.memory\.limiter\[0\]/],
   [{ memory: { limiter: [undefined, 'hour'] } }, TypeError, /^options\.memory\.limiter\[0\]/],
   [{ memory: { limiter: [-1, 'hour'] } }, RangeError, /^options\.memory\.limiter\[0\]/],

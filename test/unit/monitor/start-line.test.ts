@@ -102,6 +102,14 @@ test('each optional package in use is named with its file, or as handed over', (
   assert.doesNotMatch(startLine({ ...idle, packages: [] }), /optional packages/)
 })
 
+test('the place that dumps are sent to is named', () => {
+  assert.equal(
+    startLine({ ...idle, sentTo: 's3://evidence/shop' }),
+    'watching nothing; on the main thread; dumps are sent to s3://evidence/shop',
+  )
+  assert.doesNotMatch(startLine({ ...idle, sentTo: undefined }), /sent/)
+})
+
 test('ways that cannot be taken are told with the reason, each once', () => {
   const passedOver = [{ way: 'heapdump', why: 'not installed' }]
   const kind = { available: [], passedOver }

@@ -53,7 +53,7 @@ test('an unknown name is shown when it can be a misspelt option, and else not', 
   for (const name of [SECRET, 's3cret/'.repeat(6), 's3cret0'.repeat(6)])
     assert.equal(
       refused({ [name]: 1 }),
-      'options: a name that may be a secret, and is not shown, is not an option; options takes url',
+      'options: a key that is not shown, because it may be a secret, is not an option; options takes url',
     )
 })
 

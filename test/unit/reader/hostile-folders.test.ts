@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { chownSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, beforeEach, describe, it } from 'node:test'
@@ -68,8 +69,47 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
     assert.equal(none.code, 1)
     assert.match(none.stderr, /cpu-7-1000\.cpuprofile is empty\n$/)
     writeFileSync(at('cpu-7-2000.cpuprofile'), JSON.stringify(PROFILE))
-    assert.doesNotMatch((await reader('report', folder)).stdout, /Passed over|is empty/)
+    assert.doesNotMatch((await reader('report', folder)).stdout, /cannot be read|is empty/)
   })
+
+  it('looks for a dump that can be read for a bounded time', async () => {
+    for (let index = 1; index <= 3; index++) writeFileSync(at(`cpu-${index}-1000.cpuprofile`), '')
+    await assert.rejects(
+      createReport({ ...REQUEST, readMs: 0 }),
+      /the newest 1 dumps cannot be read.*with ls/,
+    )
+    await assert.rejects(createReport(REQUEST), /^UnreadableError: \S+\.cpuprofile is empty$/)
+    writeFileSync(at('cpu-9-2000.cpuprofile'), JSON.stringify(PROFILE))
+    assert.match((await createReport({ ...REQUEST, readMs: 0 })).verdict.sentence, /^render /)
+  })
+
+  it(
+    'never takes the dump of one user for that of another, while its name goes to and fro between them',
+    { skip: process.getuid?.() !== 0 && 'only root may give files away' },
+    async () => {
+      const forged = JSON.stringify(PROFILE).replace('render', 'forged')
+      writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
+      writeFileSync(at('own'), JSON.stringify(PROFILE))
+      writeFileSync(at('his'), forged)
+      chownSync(at('his'), 12345, 12345)
+      const swapping = `const fs = require('node:fs'); const [, name, ...files] = process.argv
+        for (;;) for (const file of files) { fs.linkSync(file, name + '.next'); fs.renameSync(name + '.next', name) }`
+      const files = ['cpu-8-2000.cpuprofile', 'own', 'his'].map(at)
+      const swapper = spawn(process.execPath, ['-e', swapping, ...files], { stdio: 'ignore' })
+      try {
+        const seen = { render: 0, forged: 0 }
+        for (const endMs = performance.now() + 10_000; performance.now() < endMs && seen.forged < 50;) {
+          const { verdict, notes } = await createReport(REQUEST)
+          const isForged = /^forged /.test(verdict.sentence)
+          seen[isForged ? 'forged' : 'render']++
+          if (isForged) assert.match(notes.join(), /those of this incident to user 12345/)
+        }
+        assert.ok(seen.render > 0 && seen.forged > 0, JSON.stringify(seen))
+      } finally {
+        swapper.kill('SIGKILL')
+      }
+    },
+  )
 
   it(
     'reads a .json of the user of its dump, and no other',

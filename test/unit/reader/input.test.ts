@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
-import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, mkdtempSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { openInput, openRegular, readRegular } from '../../../src/reader/input'
+import { openInput, openRegular, readProfile, readRegular } from '../../../src/reader/input'
 import { createLocator } from '../../../src/reader/source-maps'
 
 const noProc = process.platform === 'linux' ? false : 'there is no /proc'
@@ -21,6 +21,17 @@ test('a regular file is read whole', (t) => {
   writeFileSync(path, 'x'.repeat(100_000))
   assert.equal(readRegular(path, 100_000).toString(), 'x'.repeat(100_000))
   assert.throws(() => readRegular(path, 99_999), /is too large: 100.0 kB/)
+})
+
+test('what is read is the file that was looked at, or nothing', (t) => {
+  const directory = scratch(t)
+  const [path, other] = [join(directory, 'a.cpuprofile'), join(directory, 'other')]
+  writeFileSync(path, '{"a":1}')
+  const input = openInput(path)
+  assert.deepEqual(readProfile(input), { a: 1 })
+  writeFileSync(other, '{"b":1}')
+  renameSync(other, path)
+  assert.throws(() => readProfile(input), /was replaced by another file while it was read/)
 })
 
 for (const [path, why] of [

@@ -65,6 +65,35 @@ describe('ls', { timeout: 60_000 }, () => {
     assert.match(verdicts[3] ?? '', /^Unreadable: mine\.cpuprofile is not whole JSON/)
   })
 
+  it('notes a description that is a link, under its dump alone', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'foreign-'))
+    try {
+      const description = JSON.stringify({
+        tool: 'cpu-memory-monitor',
+        why: { kind: 'cpu', rule: 'threshold' },
+      })
+      const [theirs, own] = ['cpu-7-1700000009000.cpuprofile', 'cpu-7-1700000000000.cpuprofile']
+      for (const name of [theirs, own]) writeFileSync(join(folder, name), profile('render'))
+      writeFileSync(join(folder, `${own}.json`), description)
+      symlinkSync(`${own}.json`, join(folder, `${theirs}.json`))
+      const note = `The .json of ${theirs} belongs to another user, or is a link, and was not read.`
+      const { stdout } = await reader('ls', folder, '--json')
+      const { incidents } = JSON.parse(stdout) as { incidents: Listed[] }
+      assert.deepEqual(
+        incidents.map(({ files: [name], notes }) => [name, notes]),
+        [
+          [theirs, [note]],
+          [own, undefined],
+        ],
+      )
+      const lines = (await reader('ls', folder)).stdout.split('\n')
+      assert.equal(lines[2], `    ${note}`)
+      assert.equal(lines.filter((line) => line.includes(note)).length, 1)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
   it('lists the files of the threads of one dump as one, the busiest first, and names a worker', async () => {
     const threads = mkdtempSync(join(tmpdir(), 'threads-'))
     try {

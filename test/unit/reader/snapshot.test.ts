@@ -190,7 +190,14 @@ describe('the check of a heap snapshot', () => {
 
 describe('the analysis of a snapshot', () => {
   it('is refused before it starts when there is too little memory, with both numbers', () => {
-    const input = { path: 'a.heapsnapshot', isCompressed: false, sizeBytes: 600e6, kind: 'snapshot' as const }
+    const id = { dev: 1, ino: 1, uid: 0 }
+    const input = {
+      path: 'a.heapsnapshot',
+      isCompressed: false,
+      sizeBytes: 600e6,
+      kind: 'snapshot',
+      id,
+    } as const
     assert.throws(
       () => analyseInChild([input], { onProgress: () => undefined, availableBytes: 1e9 }),
       /^UnreadableError: a\.heapsnapshot cannot be analysed: it takes about 3\.15 GB of memory, 1\.00 GB are available$/,

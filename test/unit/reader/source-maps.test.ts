@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import ts from 'typescript'
 import { createLocator } from '../../../src/reader/source-maps'
-import { reader, scratch, written } from '../../e2e/reader/command'
+import { reader, scratch, withHeap, written } from '../../e2e/reader/command'
 
 const { folder, remove } = scratch()
 const at = (name: string): string => join(folder, name)
@@ -201,4 +201,45 @@ describe('source maps', { timeout: 120_000 }, () => {
     locator.learn([place])
     assert.deepEqual(locator.locate(place), { name: 'priceOrders', file: at('big.js'), line: 3, column: 1 })
   })
+
+  it('takes no value of a map that is not what the format says', async () => {
+    writeFileSync(at('odd.js'), '1\n')
+    const map = { version: 3, file: 'odd.js', sources: ['nowhere.js'], names: [1], mappings: 'AAAAA' }
+    writeFileSync(at('odd.js.map'), JSON.stringify(map))
+    writeFileSync(at('odd.cpuprofile'), profileOf([frameAt('f', 'odd.js', 0)]))
+    assert.match((await firstLine(at('odd.cpuprofile'))).line, /^f \(\S+nowhere\.js:1\)/)
+  })
+
+  it('reads no more code and sources than a report may, and says so', async () => {
+    const links = Array.from({ length: 50 }, (_, index) => at(`link-${index}`))
+    writeFileSync(at('sparse'), '')
+    truncateSync(at('sparse'), 60 * 1024 * 1024)
+    for (const link of links) symlinkSync(at('sparse'), link)
+    writeFileSync(at('many.js'), '1\n')
+    const mappings = links.map((_, index) => (index === 0 ? 'AAAA' : 'ACAA')).join(';')
+    writeFileSync(at('many.js.map'), JSON.stringify({ version: 3, sources: links, names: [], mappings }))
+    const frames = links.map((_, line) => frameAt(`fn${line}`, 'many.js', line))
+    writeFileSync(at('many.cpuprofile'), profileOf(frames))
+    const { all } = await withHeap(400, () => firstLine(at('many.cpuprofile')))
+    assert.match(
+      all,
+      /Note: Some source maps or sources were not read: a report reads at most 268\.4 MB of them\./,
+    )
+    assert.doesNotMatch((await firstLine(profile)).all, /were not read/)
+  })
 })
+
+function frameAt(functionName: string, file: string, lineNumber: number): object {
+  return { functionName, scriptId: '1', url: `file://${at(file)}`, lineNumber, columnNumber: 0 }
+}
+
+/** A profile of functions that were busy for the same time each. */
+function profileOf(frames: readonly object[]): string {
+  const root = {
+    id: 1,
+    callFrame: { functionName: '(root)', url: '' },
+    children: frames.map((_, at) => at + 2),
+  }
+  const nodes = frames.map((callFrame, at) => ({ id: at + 2, callFrame, hitCount: 9 }))
+  return JSON.stringify({ nodes: [root, ...nodes], startTime: 0, endTime: 9000 })
+}

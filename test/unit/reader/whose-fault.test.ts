@@ -225,6 +225,16 @@ describe('the first line of a memory dump', { timeout: 300_000 }, () => {
     assert.equal(listed(directory), `${nativeLine} Read it with: report ${SNAPSHOT}`)
   })
 
+  it('names a worker that could not be read', async () => {
+    const unread = [{ id: 3, name: 'cache' }]
+    const silent = holding({ rest: 380 * MB, restAtStart: 50 * MB, unread })
+    assert.equal(
+      await firstLine(dump({ [SNAPSHOT]: [snapshot, silent] })),
+      "Memory 400.0 MB: native memory, code and worker 3 'cache' (not readable) 380.0 MB, " +
+        'heap of the main thread 20.0 MB; no snapshot shows native memory.',
+    )
+  })
+
   it('is the class where the heap is the owner, and `ls` names the heap', async () => {
     const heap = holding({ heapTotal: 300 * MB, rest: 100 * MB, restAtStart: 50 * MB })
     const directory = dump({ [SNAPSHOT]: [snapshot, heap] })

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test, type TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { type EndTurn, takeTurn, turnName } from '../../../src/system/turn'
+import { type EndTurn, takeTurn, turnHolder, turnName } from '../../../src/system/turn'
 import { compileTo, noCompiler } from '../../harness/compiler'
 
 const LONG_MS = Number(process.env['CLUSTER_PATIENCE_MS'] ?? 60_000)
@@ -101,6 +101,15 @@ async function lengthOf(name: string): Promise<number> {
   return shown?.length ?? 0
 }
 
+/** Names of the places in the queue for a turn. */
+function placesFor(name: string): string[] {
+  const place = `@${name.slice(1)}/`
+  return readFileSync('/proc/net/unix', 'latin1')
+    .split('\n')
+    .filter((line) => line.includes(place))
+    .map((line) => line.slice(line.indexOf(place)).replace(/@+$/, ''))
+}
+
 const isLinux = process.platform === 'linux' || 'abstract Unix sockets are of Linux'
 const isRoot = process.getuid?.() === 0 || 'only root may start a process as another user'
 
@@ -125,6 +134,23 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
     assert.deepEqual(steps, ['ends', 'next'])
   })
 
+  test('shows who has it', async (t) => {
+    const name = newName()
+    assert.equal(turnHolder(name), 'nobody')
+    const end = await taken(name)
+    assert.equal(turnHolder(name), 'this process')
+    end()
+    const other = newName()
+    await holder(t, other)
+    assert.equal(turnHolder(other), 'another')
+  })
+
+  test('does not show it where the list may be forged', async (t) => {
+    const name = newName()
+    await holder(t, [name, ...(await forgedLines(t, name))].join('\t'))
+    assert.equal(turnHolder(name), 'unknown')
+  })
+
   test('is for who came first, and who comes when it is free does not overtake those who wait', async () => {
     const name = newName()
     const order: number[] = []
@@ -143,6 +169,22 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
     }
     end()
     assert.deepEqual(order, [0, 1, 2, 3])
+  })
+
+  test('keeps its place in the queue for as long as it is waited for, and no longer', async () => {
+    const name = newName()
+    const end = await taken(name)
+    const next = taken(name)
+    // Longer than a process waits between two looks.
+    const afterLooks = () => takeTurn({ name, longestMs: 250, early: never() })
+    await afterLooks()
+    const places = placesFor(name)
+    await afterLooks()
+    assert.equal(places.length, 1)
+    assert.deepEqual(placesFor(name), places)
+    end()
+    ;(await next)()
+    assert.deepEqual(placesFor(name), [])
   })
 
   test(
@@ -245,6 +287,37 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
     const takes = `takeTurn(${terms}); takeTurn(${terms})`
     const child = spawn(process.execPath, program(takes), { stdio: 'inherit' })
     assert.deepEqual(await once(child, 'exit'), [0, null])
+  })
+})
+
+describe('the name of a turn', { skip: isLinux === true ? false : isLinux }, () => {
+  /** Makes cgroups with a limit each. @returns A function that gives the name of the turn in one of them. */
+  function namesIn(t: TestContext, cgroups: readonly string[]): (cgroup: string) => string | undefined {
+    const directory = mkdtempSync(join(tmpdir(), 'cgroups-'))
+    t.after(() => rmSync(directory, { recursive: true }))
+    for (const cgroup of cgroups) mkdirSync(join(directory, cgroup), { recursive: true })
+    const limits = cgroups.map((cgroup) => [`${directory}/${cgroup}/memory.max`, '700000000\n'] as const)
+    const mount = `31 23 0:28 / ${directory} rw - cgroup2 cgroup2 rw\n`
+    return (cgroup) => {
+      const files = new Map([
+        ['/proc/self/mountinfo', mount],
+        ['/proc/self/cgroup', `0::/${cgroup}\n`],
+        ...limits,
+      ])
+      return turnName((path) => files.get(path))
+    }
+  }
+
+  test('is the same in all cgroups below one limit, whatever limits of their own they have', (t) => {
+    const nameIn = namesIn(t, ['pod', 'pod/shop', 'pod/mail'])
+    assert.ok(nameIn('pod/shop'))
+    assert.equal(nameIn('pod/mail'), nameIn('pod/shop'))
+  })
+
+  test('is another one below another limit', (t) => {
+    const nameIn = namesIn(t, ['shop', 'mail'])
+    assert.ok(nameIn('shop'))
+    assert.notEqual(nameIn('mail'), nameIn('shop'))
   })
 })
 

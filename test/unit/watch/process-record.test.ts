@@ -83,10 +83,20 @@ describe('a picture', () => {
       external: 5 * MB,
       arrayBuffers: 4 * MB,
     }
-    const { rss, heapTotal, workers: listed, rest } = memoryOf(record, { workers, main })
+    const { rss, heapTotal, workers: listed, unread, rest } = memoryOf(record, { workers, main })
     assert.deepEqual([rss, heapTotal, rest], [500 * MB, 40 * MB, (500 - 40 - 5 - 320) * MB])
     const { heapUsed, heapTotal: ofCache, external, arrayBuffers } = memory
     assert.deepEqual(listed, [{ id: 3, name: 'cache', heapUsed, heapTotal: ofCache, external, arrayBuffers }])
+    assert.deepEqual(unread, [{ id: 4, name: 'silent' }])
+  })
+
+  test('names no worker as unread where all have answered', () => {
+    const { record } = recordOf()
+    const workers = [
+      { id: 3, name: 'cache', memory },
+      { id: 5, name: OWN_THREAD_NAME },
+    ]
+    assert.ok(!('unread' in memoryOf(record, { workers, main: memory })))
   })
 
   test('has the readings of the last minutes', () => {

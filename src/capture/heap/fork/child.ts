@@ -8,34 +8,34 @@ import type { ChildEnd, ForkHelper } from './helper'
 import type { ChildReport } from './job'
 import { type ChildLimits, type ChildVerdict, ChildWatch, type GuardVerdict } from './verdict'
 
-/** Verdicts of the guard (the timer that checks a running child) in words, for the log and the sidecar. */
+/** Texts for the log and the `.json` of a dump: why the guard, the timer that checks a forked child, has ended it. */
 const WHY: Readonly<Record<GuardVerdict, string>> = {
   stuck: 'the child made no progress',
   'out of memory': 'the child left too little memory for the application',
   late: 'the child was not done within its deadline',
 }
 
-/** Interval at which the guard checks a running child, ms. */
+/** Interval at which the guard, a timer of the parent, checks a running child, ms. */
 const GUARD_MS = 100
 /**
- * The pipe normally closes when the child ends. An application can break Node's sockets (`Object.prototype.reading`
- * does) so that the close is not reported: then the guard closes the pipe at this many checks after the child's end.
+ * Number of checks after the child's end at which the guard closes the child's pipe itself. Normally Node reports the
+ * close when the child ends, but an application can break Node's sockets (by setting `Object.prototype.reading`, say).
  */
 const LOOKS_AFTER_END = 3
-/** A child that has closed its pipe is about to end: how often to check for it, and how long to wait, ms. */
+/** A child that has closed its pipe ends soon: interval of the checks for its end, and longest wait, ms. */
 const REAP_EVERY_MS = 20
 const REAP_WITHIN_MS = 2000
 
-/** A child that was forked. */
+/** A forked child whose end is awaited. */
 export interface ChildToAwait {
   readonly pid: number
-  /** The read end of the pipe that carries the child's report. It is closed here. */
+  /** The read end of the pipe that carries the child's report. {@link awaitChild} closes it. */
   readonly resultDescriptor: number
 }
 
-/** The limits of a child, and the readings by which the guard judges it. */
+/** The limits of a forked child, and the memory readings with which the parent checks them. */
 export interface ChildGuard extends ChildLimits {
-  /** Memory that the child's job takes in the worst case, bytes. */
+  /** Memory that the child's snapshot takes in the worst case, bytes. */
   readonly needBytes: number
   /** Memory that is available now, bytes. */
   readonly availableBytes: () => number
@@ -44,22 +44,22 @@ export interface ChildGuard extends ChildLimits {
 /** How a child ended: with its report, or with the reason why there is none. */
 export type ChildOutcome = { readonly kind: 'reported'; readonly report: ChildReport } | ChildFailure
 
-/** A child without a report. */
+/** Why a forked child ended without a report. */
 export interface ChildFailure {
   readonly kind: ChildVerdict
   readonly why: string
-  /** Memory that was available when the guard ended the child for lack of it, bytes. */
+  /** Memory that was available when the parent ended the child because memory was short, bytes. */
   readonly leftBytes?: number
 }
 
 const { SIGABRT, SIGALRM, SIGBUS, SIGILL, SIGKILL, SIGSEGV, SIGSYS, SIGTRAP } = constants.signals
-/** Signals with which V8 ends a process when it finds no memory, or meets a state that must not occur. */
+/** Signals with which V8 ends a process when it cannot allocate memory, or when an internal check fails. */
 const BY_V8 = new Set([SIGABRT, SIGILL, SIGTRAP])
 const CRASHED = new Set([SIGSEGV, SIGBUS])
 
 /**
- * Waits for a forked child, on the calling thread. The wait is interrupted ten times a second by the guard, which ends
- * a child that is stuck, late, or uses memory that the application needs. Does not keep the process alive.
+ * Waits for a forked child, and returns its report or why there is none. Ten times a second a timer, the guard, checks the
+ * child, and ends it if it is stuck, late, or uses memory that the application needs. Does not keep the process alive.
  */
 export async function awaitChild(
   helper: Pick<ForkHelper, 'wait' | 'exitCodes'>,
@@ -78,7 +78,9 @@ export async function awaitChild(
 }
 
 /**
- * @param closePipe - Called when the child has ended and the pipe, which should have closed with it, has not.
+ * Starts the guard: a timer that checks the child and ends it when it is stuck, late, or uses too much memory.
+ *
+ * @param closePipe - Called when the child has ended but its pipe has not closed.
  * @returns A function that stops the guard, and returns why the guard ended the child, if it did.
  */
 function startGuard(
@@ -105,7 +107,7 @@ function startGuard(
   }
 }
 
-/** The child by its pid, which may belong to another process once the child has been reaped. */
+/** A forked child. Remembers its end, because the pid may belong to another process once the child has been reaped. */
 class ChildProcess {
   readonly #helper: Pick<ForkHelper, 'wait'>
   readonly pid: number
@@ -131,16 +133,16 @@ class ChildProcess {
   }
 }
 
-/** The text that arrives through the pipe until it closes. */
+/** A pipe from the child. `text` resolves, when the pipe closes, to all text that came through it. */
 interface ChildPipe {
   readonly text: Promise<string>
   readonly close: () => void
 }
 
-/** A socket instead of a file: reading a pipe as a file would occupy a thread of libuv's pool until the child ends. */
+/** Reads the pipe as a socket: reading it as a file would occupy a thread of libuv's pool until the child ends. */
 function openPipe(descriptor: number): ChildPipe {
-  // Node copies the options into an object with a prototype, where it would find a `signal` that the application put
-  // there.
+  // Set `signal`: Node copies the options into an object with a prototype, and would use an `Object.prototype.signal` that
+  // the application has set.
   const socket = new Socket({ fd: descriptor, readable: true, writable: false, signal: undefined })
   const close = (): void => void socket.destroy()
   const text = new Promise<string>((resolve) => {
@@ -153,7 +155,7 @@ function openPipe(descriptor: number): ChildPipe {
   return { text, close }
 }
 
-/** Reaps the child: its pipe closes shortly before that is possible. */
+/** Waits until the child can be reaped, shortly after its pipe has closed. Kills it if that takes more than 2 s. */
 async function reap(child: ChildProcess): Promise<ChildEnd> {
   for (let waitedMs = 0; ; waitedMs += REAP_EVERY_MS) {
     const end = child.end()
@@ -173,8 +175,10 @@ function parseReport(text: string): ChildReport | undefined {
 }
 
 /**
- * @param mayStarve - Whether the job may need more memory than the child was allowed. If not, V8 did not end it for
- * lack of memory. The kernel still may have: other processes can have taken what was available at the fork.
+ * Finds out, from its exit code or signal, why a child ended without a report.
+ *
+ * @param mayStarve - Whether the snapshot may need more memory than the child was allowed. If not, V8 did not end the
+ * child because memory was short. The kernel may have done so: other processes can have taken the available memory.
  */
 function explain(
   { exitCodes }: Pick<ForkHelper, 'exitCodes'>,
@@ -186,12 +190,13 @@ function explain(
     return { kind: 'stuck', why: 'the child waited for a thread that was not forked' }
   if (signal === undefined) return { kind: 'failed', why: `the child ended without a report: code ${code}` }
   if (signal === SIGALRM) return { kind: 'late', why: WHY.late }
-  if (signal === SIGSYS) return { kind: 'failed', why: 'the child made a system call that is forbidden here' }
+  if (signal === SIGSYS)
+    return { kind: 'failed', why: 'the child made a system call that a seccomp filter forbids' }
   if (signal === SIGKILL)
     return { kind: 'out of memory', why: 'the child was killed, as the kernel does when memory runs out' }
   if (mayStarve && BY_V8.has(signal))
-    return { kind: 'out of memory', why: `the child found no memory (signal ${signal})` }
+    return { kind: 'out of memory', why: `the child could not allocate memory (signal ${signal})` }
   if (BY_V8.has(signal) || CRASHED.has(signal))
-    return { kind: 'stuck', why: `the child ended by signal ${signal}` }
+    return { kind: 'stuck', why: `the child crashed (signal ${signal})` }
   return { kind: 'ended', why: `the child was ended by signal ${signal}` }
 }

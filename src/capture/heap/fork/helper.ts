@@ -7,17 +7,17 @@ import { ownPackageDirectory } from '../../own-package'
 /** Limits of the forked child. */
 export interface ForkOptions {
   /**
-   * Writable memory that the child may map beyond what it has at the fork, bytes; copies of shared memory count. At the
-   * limit it ends by itself.
+   * Writable memory that the child may map beyond what it has at the fork, bytes. Its copies of shared memory count. A
+   * child that reaches the limit ends itself.
    */
   readonly dataAllowanceBytes: number
-  /** The kernel ends the child after this time. Seconds, 1 to 86400. */
+  /** Time after which the kernel ends the child, seconds, 1 to 86400. */
   readonly deadlineSeconds: number
-  /** Added to the application's niceness, 0 to 19. */
+  /** Niceness of the child, added to the application's, 0 to 19. */
   readonly niceness: number
   /** Whether the kernel kills the child before all other processes when memory runs out. */
   readonly firstForOomKiller: boolean
-  /** Number of a signal that the child ignores, as it ignores SIGHUP; 0 for none. */
+  /** Number of a signal that the child ignores, besides SIGHUP; 0 for none. */
   readonly ignoredSignal: number
 }
 
@@ -25,31 +25,31 @@ export interface ForkOptions {
 export interface Forked {
   readonly pid: number
   /**
-   * The read end of a pipe, to be closed by the caller. It carries the result of the job, and ends when the child ends
-   * for any reason.
+   * Read end of a pipe that carries the result of the job, and closes when the child ends for any reason. The caller
+   * closes this descriptor.
    */
   readonly resultDescriptor: number
   /** Time for which the calling thread was blocked, ms. */
   readonly pauseMs: number
 }
 
-/** How a child ended: by itself, by a signal, or unknown, because another waitpid() reaped it. */
+/** How a child ended: with an exit code, by a signal, or unknown (`lost`), because another waitpid() reaped it. */
 export type ChildEnd =
   | { readonly code: number; readonly signal?: never; readonly lost?: never }
   | { readonly signal: number; readonly code?: never; readonly lost?: never }
   | { readonly lost: true; readonly code?: never; readonly signal?: never }
 
 /**
- * What to do when V8's heap limit is reached, decided beforehand: see `src/native/heap-limit.h`. Most bytes of the
- * texts: 511 (`refusal`), 4095 (`directory`), 16 KiB less one (`facts`).
+ * What the native helper does when V8's heap limit is reached, decided beforehand: see `src/native/heap-limit.h`.
+ * Longest texts, bytes: 511 (`refusal`), 4095 (`directory`), 16 KiB less one (`facts`).
  */
 export interface HeapLimitPlan {
-  /** Number of the arming that the plan is for, from `armHeapLimit`. Any other plan is ignored. */
+  /** The number that `armHeapLimit` returned. A plan with another number is ignored. */
   readonly arming: number
   readonly options: ForkOptions
-  /** Longest time that the process is held before V8 ends it, ms. In the first plan: until the next plan. */
+  /** Longest time that the process is held before V8 ends it, ms. In the first plan: longest wait for the second plan. */
   readonly holdMs: number
-  /** Whether the process is held until the child has ended, instead of until the child is past its first collection. */
+  /** Whether the process is held until the child has ended, instead of until the child has completed its first full GC. */
   readonly holdsToEnd: boolean
   /** Whether a log line is written to stderr. */
   readonly writesLine: boolean
@@ -58,111 +58,112 @@ export interface HeapLimitPlan {
   /** Why nothing is dumped; empty when a dump is allowed. */
   readonly refusal: string
   readonly directory: string
-  /** JSON for the job; the native part does not read it. */
+  /** JSON for the code in the child; the native helper does not read it. */
   readonly facts: string
 }
 
-/** Input of the job that the child runs at the heap limit. */
+/** Input of the code that runs in the child that was forked at V8's heap limit. */
 export interface HeapLimitChild {
   readonly facts: string
   /** Heap limit of V8, bytes. */
   readonly limitBytes: number
-  /** Wall clock when the limit was reached, ms. */
+  /** Wall clock when the limit was reached, ms since 1970. */
   readonly reachedAtMs: number
-  /** Wall clock at the fork, whole ms: the name of the files has it. */
+  /** Wall clock at the fork, whole ms since 1970: part of the file names. */
   readonly startedAtMs: number
   /** Number of this fork at the heap limit, from 1. */
   readonly fork: number
-  /** Time for which the application stood still, ms. */
+  /** Returns the time for which the application was blocked by the fork, ms. */
   pauseMs(): number
-  /** Reports to the process, while that is held. Does nothing once it has ended. */
+  /** Reports progress to the parent, while it is held at the heap limit. Does nothing once the parent has ended. */
   report(what: HeapLimitReport): void
 }
 
 /**
- * `collected`: the first collection is over, from then on no other fork is needed. `profile`, `snapshot`: the file has
- * its final name. `spent`: the budget has been spent since the plan was made, and the child ends without a file.
+ * Progress of the child at the heap limit. `collected`: the child has completed its first full GC, and so will not need
+ * another fork. `profile`, `snapshot`: the file is complete. `spent`: other processes have used up the budget of dumps
+ * since the plan was made, and the child ends without a file.
  */
 export type HeapLimitReport = 'collected' | 'profile' | 'snapshot' | 'spent'
 
-/** What the native part does at V8's heap limit. */
+/** The functions of the native helper for V8's heap limit. */
 export interface HeapLimitHelper {
   /**
-   * Arms the helper: when V8 is about to end the process because its heap has reached its limit, the process is forked,
-   * and the child calls `job`, which returns whether it has written something. The process then dies as it would have.
-   * Needs a plan.
+   * Installs V8's near-heap-limit callback. When the heap reaches its limit, the callback forks the process, and the child
+   * calls `job`, which returns whether it has written a file. V8 then ends the process as usual. The callback does
+   * nothing without a plan from `prepareHeapLimit`.
    *
-   * @returns The number of this arming, for its plans.
-   * @throws A `TypeError` when the job is no function, an `Error` outside of the main thread, when armed already, or
-   * where this Node does not export what is needed.
+   * @returns The number that the plans for this callback must have.
+   * @throws A `TypeError` when `job` is not a function; an `Error` outside of the main thread, when a callback is
+   * installed already, or when this Node does not export the functions needed.
    */
   armHeapLimit(job: (child: HeapLimitChild) => boolean): number
   /**
-   * Replaces the plan. From any thread.
+   * Sets or replaces the plan for the heap limit. May be called on any thread.
    *
-   * @returns The pid of a child that has ended while this process lived on, if there is one.
-   * @throws A `TypeError` when it is no plan or a text in it is too long; the earlier plan stays.
+   * @returns The pid of a child that was forked at the heap limit and has ended, if this process survived the limit.
+   * @throws A `TypeError` when the argument is not a plan, or a text in it is too long; the earlier plan stays.
    */
   prepareHeapLimit(plan: HeapLimitPlan): number | undefined
-  /** On the main thread. Idempotent. */
+  /** Removes the callback. Must be called on the main thread. Idempotent. */
   disarmHeapLimit(): void
 }
 
-/** CPU time of garbage collections, counted by the native part. */
+/** The functions of the native helper that count the CPU time of garbage collections. */
 export interface GcTimeHelper {
   /**
-   * Begins to count the CPU time that the main thread spends in garbage collections. On the main thread. Each call
-   * needs an `unwatchGc`.
+   * Starts counting the CPU time that the main thread spends in garbage collections. Must be called on the main thread.
+   * Each call needs an `unwatchGc`.
    *
-   * @returns `false` where this Node does not export what is needed.
+   * @returns `false` when this Node does not export the functions needed.
    */
   watchGc(): boolean
-  /** Ends a count that `watchGc` began. On the main thread. */
+  /** Undoes one `watchGc`. Must be called on the main thread. */
   unwatchGc(): void
-  /** The time so far, ms, a collection under way included; NaN before the first `watchGc`. From any thread. */
+  /** Returns the CPU time of collections so far, ms, a running one included; NaN before `watchGc`. For any thread. */
   gcTimeMs(): number
 }
 
-/** The native part, in C: see `src/native/fork-helper.h`. */
+/** The native helper, an addon in C: see `src/native/fork-helper.h`. */
 export interface ForkHelper extends Partial<HeapLimitHelper>, Partial<GcTimeHelper> {
   /**
-   * Finds the memory that V8 keeps out of forks, so that the next `fork` need not. Takes as long as the fork itself:
-   * call it shortly before, on a thread other than the main one. Without it `fork` does this itself.
+   * Finds the memory that V8 keeps out of forks, so that the next `fork` does not have to. This takes as long as the fork
+   * itself, so call it shortly before, on a thread other than the main thread.
    *
    * @throws An `Error` with `errno` when /proc cannot be read.
    */
   survey(): void
   /**
-   * Forks the process with its heap. In the child it calls `job`, sends the returned string through the pipe, and ends
-   * the process with code 0; it never returns there. In the parent it returns at once.
+   * Forks the process with its heap. In the child, this function calls `job`, sends the returned string through a pipe,
+   * and ends the process with code 0; it never returns. In the parent it returns at once.
    *
-   * The job runs alone: no other thread, no event loop, none of the application's descriptors, standard ones included.
-   * It may call only what is synchronous, and return at most 4096 bytes. A garbage collection in it runs the
-   * destructors of native objects that the application no longer references: their files are closed, and their shared
-   * memory is a copy.
+   * In the child there is no other thread, no event loop, and none of the application's file descriptors, stdout and
+   * stderr included. `job` may only make synchronous calls, and return at most 4096 bytes. A GC in the child runs the
+   * destructors of native objects that the application no longer references. They cannot harm the application: the child
+   * has its files closed and its shared memory copied.
    *
-   * @param job - Its argument returns the time for which the application was blocked, ms.
+   * @param job - Runs in the child. Its argument returns the time for which the application was blocked, ms.
    *
-   * @throws A `TypeError` for wrong arguments, outside of the main thread and in a forked child, an `Error` with `errno`
-   * when the system refuses. Then there is no child.
+   * @throws A `TypeError` for wrong arguments, outside of the main thread, and in a forked child; an `Error` with `errno`
+   * when the system refuses to fork. There is no child then.
    */
   fork(options: ForkOptions, job: (pauseMs: () => number) => string): Forked
-  /** Whether this process is a forked child, which must carry out no order that was meant for the application. */
+  /** Whether this process is a forked child, which must not carry out requests that were sent to the application. */
   isForkedChild?(): boolean
-  /** Reaps the child if it has ended, else returns `undefined`. Never blocks. From any thread, also after the end. */
+  /** Reaps the child if it has ended, else returns `undefined`. Never blocks. May be called on any thread, and repeatedly. */
   wait(pid: number): ChildEnd | undefined
   /**
-   * Tries how many threads this process can start at a time: starts and ends them. About 25 µs each.
+   * Returns how many threads this process can start at the same time. It starts and ends them, about 25 µs per thread.
    *
-   * @param wanted - 1 to 2048.
-   * @returns At most `wanted`.
+   * @param wanted - Number of threads to try, 1 to 2048.
+   * @returns Number of threads that could be started, at most `wanted`.
    */
   threadsAvailable(wanted: number): number
   /** Exit codes of a child that did not finish. */
   readonly exitCodes: {
-    /** The job threw, or returned too many bytes. */
+    /** `job` threw, or returned too many bytes. */
     readonly jobFailed: number
-    /** The child could not be separated from the application, and ended before the job began. */
+    /** The child could not be separated from the application (its descriptors, say), and ended before it called `job`. */
     readonly notDetached: number
     /** The child needed a thread that fork(2) does not copy. Another fork may succeed. */
     readonly waitedForThread: number
@@ -174,15 +175,15 @@ type LoadedHelper = { readonly helper: ForkHelper } | { readonly unavailable: st
 let loaded: LoadedHelper | undefined
 
 /**
- * Loads the native helper; later calls return the first result. Machines without it are common (another system or processor,
- * addons forbidden by `--permission` or `--no-addons`), so the reason is returned as a value, as text for the log.
+ * Loads the native helper; later calls return the first result. If it does not load, returns the reason as text for the
+ * log and does not throw: that is common (another system or processor, addons forbidden by `--permission` or `--no-addons`).
  */
 export function loadForkHelper(): LoadedHelper {
   loaded ??= load()
   return loaded
 }
 
-/** Loads one full path: neither environment, working directory nor parent directories can lead to another file. */
+/** Loads the helper by its full path, so that no environment variable and no other directory can lead to another file. */
 function load(): LoadedHelper {
   const { platform, arch } = process
   if (platform !== 'linux') return { unavailable: `forking a heap needs Linux, this is ${platform}` }
@@ -198,23 +199,23 @@ function load(): LoadedHelper {
   }
 }
 
-/** Program header that holds the path of the loader. */
+/** Type of the ELF program header that holds the path of the dynamic loader. */
 const PT_INTERP = 3
 
 /**
- * Finds the C library of a Linux executable, by default of this Node, from the loader that the executable asks for.
- * `process.report` shows the C library too, but waits for every worker thread: seconds, if one is in a long native
+ * Returns the C library of a Linux executable, by default of this Node, from the name of its dynamic loader.
+ * `process.report` shows the C library too, but waits for every worker thread: for seconds, if one is in a long native
  * call.
  *
  * @throws The file system's error, for example where `--permission` does not allow the file to be read.
  */
 export function readLibc(executable = '/proc/self/exe'): 'glibc' | 'musl' {
-  // In `ld-linux.so.2 node` the executable of the process is the loader itself, which asks for none.
+  // With the command `ld-linux.so.2 node`, the executable of the process is the loader itself, which names no loader.
   const loader = readInterpreter(executable) ?? readlinkSync(executable)
   return basename(loader).includes('musl') ? 'musl' : 'glibc'
 }
 
-/** Reads the loader's path from an ELF file of 64 bit, little endian, as on all processors with a prebuilt helper. */
+/** Reads the loader's path from a 64-bit little-endian ELF file: all processors with a prebuilt helper have that format. */
 function readInterpreter(file: string): string | undefined {
   const descriptor = openSync(file, 'r')
   const read = (position: number, length: number): Buffer => {
@@ -229,7 +230,7 @@ function readInterpreter(file: string): string | undefined {
     for (let at = 0; at < table.length; at += entrySize) {
       if (table.readUInt32LE(at) !== PT_INTERP) continue
       const [offset, length] = [table.readBigUInt64LE(at + 8), table.readBigUInt64LE(at + 32)]
-      // The last byte is the terminating zero.
+      // Without the last byte, the terminating zero of the path.
       return read(Number(offset), Number(length) - 1).toString('latin1')
     }
     return undefined

@@ -10,23 +10,23 @@ import { writeSnapshotHere } from '../redacted'
 import { type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../sampler'
 import { SAMPLING_WAY } from '../sampling'
 
-/** Name in a dump's `.json` and in the log line at start. */
+/** Name of snapshots by a forked child, in a dump's `.json` and in the log line at start. */
 export const FORK_WAY = 'fork'
 
-/** Outcome of one file in the child: it was published, or why not. */
+/** Outcome of one file in the forked child: its size when it is complete, or why it is not. */
 export type ChildFile = { readonly sizeBytes: number } | { readonly failed: string }
 
-/** The report of a child that ends by itself. */
+/** The report that a forked child sends to its parent before it ends. */
 export interface ChildReport {
   readonly profile?: ChildFile
   readonly snapshot: ChildFile
-  /** Whether the sampling heap profiler still ran. */
+  /** State of the sampling heap profiler in the child: `stopped` if another user has stopped it. */
   readonly sampler?: SamplerState
   /** Peak of the child's private memory, bytes. Absent where /proc does not show it. */
   readonly peakBytes?: number
 }
 
-/** The report has to fit into a pipe, so each reason is cut to this length. */
+/** Longest reason in a child's report, characters. The report has to fit into a pipe, so longer reasons are cut. */
 const LONGEST_REASON = 500
 
 export interface ForkJob {
@@ -40,12 +40,13 @@ export interface ForkJob {
 }
 
 /**
- * The job of the forked child, all of it synchronous: the child has no other thread, no thread pool and no event loop.
+ * Writes the sampling profile and the snapshot in the forked child, synchronously: the child has no other thread, no
+ * thread pool and no event loop.
  *
- * The sampling profile comes first, so that some evidence exists even if the snapshot fails. The full collection that it
- * forces happens in the child and costs the application nothing.
+ * The sampling profile comes first, so that some evidence exists even if the snapshot fails. The full GC that it forces
+ * happens in the child and costs the application nothing.
  *
- * @param forkPauseMs - Returns the application's pause for this fork, ms. Called after the pause has ended.
+ * @param forkPauseMs - Returns the application's pause for this fork, ms; known only after the pause has ended.
  * @returns A `ChildReport`, as JSON.
  */
 export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, forkPauseMs: () => number): string {
@@ -72,12 +73,12 @@ export function writeDumpInChild(job: ForkJob, sampler: HeapSampler, forkPauseMs
   return toJson(report)
 }
 
-/** The reason why the snapshot has no sampling profile, as an entry of `passedOver`. */
+/** Returns why there is no sampling profile beside the snapshot, as an entry of `passedOver`; nothing if there is one. */
 export function missing(profile: ChildFile | undefined): readonly PassedOver[] {
   return profile && owns(profile, 'failed') ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
 }
 
-/** Removes the file if it cannot be written or published. The application would do so too, but may be gone. */
+/** Writes a file and gives it its final name, or removes it. The application would remove it too, but may have ended. */
 function publishOrRemove(partial: PartialArtefact, publish: (open: OpenArtefact) => Artefact): ChildFile {
   try {
     return { sizeBytes: publish(reopenArtefact(partial)).sizeBytes }

@@ -15,14 +15,14 @@ import { awaitChild, type ChildFailure, type ChildGuard, type ChildOutcome } fro
 import type { ForkHelper, ForkOptions } from './helper'
 import { FORK_WAY, missing } from './job'
 
-/** Number of further forks after a child that got stuck. */
+/** Number of further forks for one dump, each made only if the child before got stuck. */
 export const FORK_RETRIES = 2
-/** Added to the application's niceness: the snapshot is not urgent. */
+/** Niceness of the forked child, added to the application's: the snapshot is not urgent. */
 export const CHILD_NICENESS = 10
-/** The kernel ends the child this much later than the parent does at its deadline, in case the parent is gone, s. */
+/** Time from the deadline, at which the parent ends the child, until the kernel does so, s: the parent may be gone. */
 const ALARM_GRACE_S = 5
 
-/** Limits that the kernel enforces, for a child with this deadline and allowance. */
+/** Returns the limits that the kernel enforces on a forked child with this deadline and this memory allowance. */
 export function limitsOfChild(
   deadlineMs: number,
   dataAllowanceBytes: number,
@@ -32,13 +32,13 @@ export function limitsOfChild(
     dataAllowanceBytes,
     deadlineSeconds: Math.ceil(deadlineMs / 1000) + ALARM_GRACE_S,
     niceness: CHILD_NICENESS,
-    // Where the kernel kills all processes of a group together, the child must not be the reason for it: another group may
-    // have used up the machine's memory.
+    // If the kernel kills all processes of a cgroup together, the child must not be chosen first: with it the application
+    // would die, even if another cgroup has used up the machine's memory.
     firstForOomKiller: !isKilledAsOne,
   }
 }
 
-/** The parts of forked snapshots. */
+/** What snapshots by a forked child need. */
 export interface HeapForkParts {
   readonly helper: ForkHelper
   readonly mainThread: PatientMainThread
@@ -50,8 +50,8 @@ export interface HeapForkParts {
 }
 
 /**
- * Heap snapshots from a forked child: the process forks, which takes milliseconds, and goes on; the child writes the sampling
- * profile and then the snapshot from its frozen copy of the heap, and publishes both itself, even if the application ends.
+ * Takes heap snapshots in a forked child. The process forks, which takes milliseconds, and goes on. The child writes the
+ * sampling profile and then the snapshot from its copy of the heap. It completes both files even if the application ends.
  */
 export function createForkRung(parts: HeapForkParts): HeapRung {
   return {
@@ -61,7 +61,7 @@ export function createForkRung(parts: HeapForkParts): HeapRung {
   }
 }
 
-/** State of one dump, over all its forks. */
+/** State of one dump, for which the process may be forked several times. */
 interface Progress {
   readonly startedAtMs: number
   readonly deadlineMs: number
@@ -81,7 +81,7 @@ async function forkUntilWhole(
   const progress: Progress = { startedAtMs: monotonicMs(), deadlineMs, forks: 0, pauseMs: 0 }
   let room = verdict
   let outcome = await forkOnce(parts, dump, progress, room)
-  // No retry for a child that got stuck after it had published the snapshot.
+  // No further fork if the child got stuck after its snapshot was complete.
   while (outcome.kind === 'stuck' && !progress.snapshot && progress.forks <= FORK_RETRIES) {
     room = judgeFork(dump.heap.usedBytes, dump.room())
     outcome = await forkOnce(parts, dump, progress, room)
@@ -106,7 +106,7 @@ async function forkOnce(
       await parts.sampling?.restart()
     return outcome
   } finally {
-    // The files decide, because a child may end after its work without a report.
+    // Look at the files, not at the report: a child may complete a file and end without a report.
     keepPublished(progress, 'snapshot', snapshot)
     keepPublished(progress, 'profile', profile)
   }
@@ -114,7 +114,7 @@ async function forkOnce(
 
 function open(extension: string, { job }: HeapDump, { startedAtMs, deadlineMs }: Progress): OpenArtefact {
   const { where } = job.sidecar
-  // Counted from the start of the dump, like the time in its name: this may not be the first fork.
+  // The deadline counts from the start of the dump, which is the time in the file name: this may not be the first fork.
   const childDeadlineMs = Math.ceil(monotonicMs() - startedAtMs) + deadlineMs
   const limits = { ...where.limits, childDeadlineMs }
   return openArtefact(job.directory, `${job.baseName}${extension}`, {
@@ -123,7 +123,7 @@ function open(extension: string, { job }: HeapDump, { startedAtMs, deadlineMs }:
   })
 }
 
-/** None without a sampler, or when an earlier child has published it already. */
+/** Opens the file for the sampling profile, unless sampling is off or an earlier child has completed that file. */
 async function openProfile(
   { sampling }: HeapForkParts,
   dump: HeapDump,
@@ -136,7 +136,7 @@ async function openProfile(
   return undefined
 }
 
-/** Keeps a published file, and removes an unfinished one. */
+/** Records a file that the child completed under its final name, and removes an unfinished one. */
 function keepPublished(
   progress: Progress,
   which: 'snapshot' | 'profile',
@@ -169,14 +169,14 @@ async function runChild(
         pausedBeforeMs: progress.pauseMs,
         options: limitsOfChild(progress.deadlineMs, guard.allowanceBytes, probe.isKilledAsOne()),
       },
-      // A child that was forked although the order was given up must be reaped.
+      // If the main thread forks after the wait for this order (request) has failed, the child must still be reaped.
       {
         onTooLate: (late) => {
           if (!owns(late, 'gone')) void awaitChild(helper, late, guard).catch(() => {})
         },
       },
     )
-    // By removing the file, another user must not be able to cause a snapshot in place, with its pause.
+    // `ended` tries no snapshot without a fork, which pauses the application: another user may have removed the file.
     if (owns(forked, 'gone')) return { kind: 'ended', why: forked.gone }
     progress.pauseMs += forked.pauseMs
     observer.childAtWork(forked.pid)
@@ -204,9 +204,10 @@ function guardFor(
 }
 
 /**
- * Surveys the process's memory before the fork. If the survey fails, the fork makes its own.
+ * Has the native helper find the memory that V8 keeps out of forks, so that the fork itself takes less time. If this
+ * fails, the fork does it.
  *
- * @returns The pause of the main thread, ms: none when the dispatcher has a thread of its own.
+ * @returns The pause of the main thread, ms: 0 when this runs on another thread.
  */
 function survey(helper: ForkHelper, mainThread: PatientMainThread): number {
   const startedAtMs = monotonicMs()
@@ -239,13 +240,13 @@ function conclude(
   }
   if (refusal) return { cannot: why, refusal }
   if (outcome.kind === 'stuck' || outcome.kind === 'failed') return { cannot: why }
-  // No fallback to a snapshot in place here. If the child could not write (full disk, say), the parent cannot either and
-  // would block for nothing; if it was too slow, so would the parent be; and a signal that ended the child probably means that
-  // the application is being shut down too.
+  // Do not fall back to a snapshot without a fork. If the child could not write (full disk, say), the parent cannot either,
+  // and would block for nothing. If the child was too slow, the parent would be too. If a signal ended the child, the
+  // application is probably being shut down.
   throw new Error(why)
 }
 
-/** A fork may start with less memory than a snapshot needs. If it runs out, the full need is reported. */
+/** Returns the refusal for a child that ran out of memory. It may have started with less than the full need, reported here. */
 function refuse(usedBytes: number, room: RoomVerdict, { leftBytes }: ChildFailure): Refusal {
   const numbers = { ...room.numbers, needBytes: snapshotNeedBytes(usedBytes, NODE_MAJOR) }
   return { skip: 'memory', numbers: leftBytes === undefined ? numbers : { ...numbers, leftBytes } }

@@ -1,24 +1,24 @@
 import type { ChildUsage } from '../../../system/proc'
 
-/** A child that waits on a lock this long without using CPU waits for a thread that fork(2) did not copy, ms. */
+/** A forked child that waits on a lock this long without using CPU waits for a thread that fork(2) did not copy, ms. */
 export const STUCK_AFTER_MS = 3000
-/** A child asleep elsewhere is given this long, ms: it may wait for a slow file system in user space (FUSE). */
+/** A forked child that sleeps, but not on a lock, is stuck after this, ms: it may wait for a slow file system (FUSE). */
 export const ASLEEP_AFTER_MS = 30_000
 
 /**
- * Why a child left no report:
- * - `stuck`: it was forked at an unlucky moment, so another fork may succeed
- * - `out of memory`: it used memory that the application needs, or found none
+ * Why a forked child left no report:
+ * - `stuck`: it waits for a thread that was not copied, or crashed; another fork may succeed
+ * - `out of memory`: it used memory that the application needs, or could not allocate memory
  * - `late`: it was past its deadline
- * - `ended`: another process, or another part of this one, ended or reaped it
- * - `failed`: it could not do its job, or could not be forked
+ * - `ended`: another process ended it, or another part of this process reaped it
+ * - `failed`: it could not write the dump, or could not be forked
  */
 export type ChildVerdict = 'stuck' | 'out of memory' | 'late' | 'ended' | 'failed'
 
-/** A reason for which the guard (the parent's timer that checks the child) ends a running child. */
+/** Why the guard, a timer of the parent that checks the child, ends a running child. */
 export type GuardVerdict = Extract<ChildVerdict, 'stuck' | 'out of memory' | 'late'>
 
-/** Readings of a child at one moment. */
+/** Readings of a forked child at one moment. */
 export interface ChildSight {
   /** Time of the readings, monotonic ms. */
   readonly atMs: number
@@ -35,13 +35,13 @@ export interface ChildLimits {
   /** Memory that must stay available for the application, bytes. */
   readonly reserveBytes: number
   /**
-   * Memory that the child may have beyond what it had at the fork, bytes. The kernel's own limit (RLIMIT_DATA) counts address
-   * space; this one counts memory.
+   * Memory that the child may use beyond what it had at the fork, bytes. This limit counts memory in use. The kernel's limit
+   * (RLIMIT_DATA), which is set too, counts address space.
    */
   readonly allowanceBytes: number
 }
 
-/** Judges a running child from readings at successive moments. */
+/** Decides from successive readings of a running child whether the child must be ended. */
 export class ChildWatch {
   readonly #startedAtMs: number
   readonly #limits: ChildLimits
@@ -69,7 +69,7 @@ export class ChildWatch {
   ): GuardVerdict | undefined {
     this.#anonymousAtFirst ??= anonymousBytes
     if (anonymousBytes - this.#anonymousAtFirst > this.#limits.allowanceBytes) return 'out of memory'
-    // Only sleep without CPU use counts as stuck: waiting for disk or CPU, or being stopped, resolves by itself.
+    // Only sleep (state S) without CPU use counts as stuck. A wait for a disk or a CPU, or a stop (SIGSTOP), ends by itself.
     if (cpuTicks !== this.#cpuTicks || state !== 'S') this.#progressAtMs = atMs
     this.#cpuTicks = cpuTicks
     const mostMs = isLocked ? STUCK_AFTER_MS : ASLEEP_AFTER_MS

@@ -8,73 +8,73 @@ import {
   snapshotFileBytes,
 } from '../../room'
 
-/** Longest time that a process is held at V8's heap limit until its child is past the first collection, ms. */
+/** Longest time that a process at V8's heap limit is held until its forked child has completed the first full GC, ms. */
 export const HOLD_UNTIL_COLLECTED_MS = 2000
-/** Longest hold of a process that reaches the heap limit before the first reading has made a plan, ms. */
+/** Longest time that a process is held if it reaches V8's heap limit before the first memory reading made a plan, ms. */
 export const HOLD_UNTIL_PLANNED_MS = 1000
-/** Default of the longest hold for a process whose end would also end its child: until the child has ended, ms. */
+/** Default of the longest time that a process at V8's heap limit is held until its child has ended, ms. */
 export const DEFAULT_HOLD_MS = 10_000
 /** Disk space that is reserved for a sampling profile, bytes. */
 const PROFILE_FILE_BYTES = 1024 * 1024
-/** Least memory for which a child is forked where the kernel would kill only the child, bytes. */
+/** Least available memory with which a child is forked, if the kernel would kill only the child when memory runs out, bytes. */
 export const HEAP_LIMIT_NEED_BYTES = 2 * FORK_ALLOWANCE_FLOOR_BYTES
 
-/** What the watch needs for dumps at the heap limit, as plain data that can be sent to another thread. */
+/** What the watchdog needs for dumps at V8's heap limit, as plain data that can be sent to another thread. */
 export interface HeapLimitToWatch {
   /**
-   * Number of the arming of the native callback, which needs plans; absent when it is not armed. Dumps of earlier
-   * processes are reported anyway.
+   * Number that `armHeapLimit` of the native helper returned; absent when its callback is not installed. Dumps that
+   * earlier processes made at their heap limit are reported in either case.
    */
   readonly arming?: number | undefined
   /** Heap limit of V8, bytes. */
   readonly limitBytes: number
-  /** Memory of the process beside its heap, bytes. */
+  /** Resident memory of the process outside of its heap, bytes. */
   readonly baseBytes: number
-  /** Longest time that the process is held if its end would also end the child, ms. */
+  /** Longest time that the process is held at the limit if its end would also end its child, ms. */
   readonly holdMs: number
   readonly writesLine: boolean
   readonly hasProfile: boolean
-  /** Number of a signal that the child ignores; 0: none. `pkill` finds the child by the application's command line. */
+  /** Number of a signal that the child ignores, because `pkill` for the application also finds the child; 0 for none. */
   readonly ignoredSignal: number
 }
 
-/** All facts that decide about a dump at the heap limit, as the latest reading found them. */
+/** All figures that decide about a dump at V8's heap limit, as of the latest memory reading. */
 export interface HeapLimitFacts {
   /** Heap limit of V8, bytes. */
   readonly limitBytes: number
   /** Resident memory of the process now, bytes. */
   readonly rssBytes: number
-  /** Memory of the process beside its heap, as measured at the start, bytes. */
+  /** Resident memory of the process outside of its heap, as measured at the start, bytes. */
   readonly baseBytes: number
   readonly room: MemoryRoom
   readonly disk: { readonly freeBytes: number; readonly isMemory: boolean }
-  /** Whether the kernel, when memory runs out, kills all processes of the cgroup. */
+  /** Whether the kernel kills all processes of the cgroup together when memory runs out. */
   readonly isKilledAsOne: boolean
-  /** The snapshot is written without the contents of strings. */
+  /** Whether the snapshot is written without the contents of strings. */
   readonly redact?: boolean | undefined
-  /** Dumps at the heap limit that lie in the directory and were made within the budget's interval. */
+  /** Number of dumps at the heap limit that were made within the budget's interval and lie in the directory. */
   readonly recentDumps: number
   readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number }
 }
 
-/** What to do when the limit is reached. */
+/** What to do when V8's heap limit is reached: dump nothing (`refusal`: why), or fork a child. */
 export type HeapLimitDecision =
   | { readonly refusal: string }
   | {
       readonly refusal?: undefined
       readonly hasSnapshot: boolean
-      /** Why there will be no snapshot. */
+      /** Why the child will write no snapshot, but only the sampling profile. */
       readonly noSnapshot?: string
       readonly allowanceBytes: number
     }
 
 /**
- * Decides beforehand what is done when the heap reaches V8's limit, because nothing can be decided then.
+ * Decides what is done when the heap reaches V8's limit. This is decided beforehand, because no JavaScript runs then.
  *
- * By then the heap will have grown, so the available memory is reduced by that growth. Beyond that the parent, which
- * dies within seconds, needs nothing: pages that it shared with the child become the child's, without a copy. So where
- * the kernel would kill the child alone, some memory is enough for a try. Where it would kill the whole cgroup, the
- * child must fit as in any other fork.
+ * The heap grows until it reaches the limit, so the available memory is reduced by that growth. The parent dies within
+ * seconds and needs no further memory: the pages that it shared with the child become the child's, without a copy. If the
+ * kernel, when memory runs out, would kill only the child, a little memory is enough for a try. If the kernel would kill
+ * the whole cgroup, the child must fit as in any other fork.
  */
 export function decideAtHeapLimit(facts: HeapLimitFacts): HeapLimitDecision {
   const { limitBytes, rssBytes, baseBytes, room, disk, isKilledAsOne, recentDumps, budget } = facts
@@ -108,8 +108,9 @@ export function decideAtHeapLimit(facts: HeapLimitFacts): HeapLimitDecision {
 }
 
 /**
- * Whether Node itself was asked, by `--heapsnapshot-near-heap-limit`, to write heap snapshots near the limit. V8 calls
- * only the callback that was added last, so ours would replace Node's. The last of several options counts; 0 is none.
+ * Whether the option `--heapsnapshot-near-heap-limit` makes Node itself write heap snapshots near the limit. V8 calls only
+ * the callback that was added last, so this library's callback would replace Node's. If the option is given several
+ * times, the last counts; its value 0 means no snapshots.
  *
  * @param nodeOptions - The value of NODE_OPTIONS, which the command line overrides.
  */
@@ -119,12 +120,12 @@ export function isLeftToNode(execArgv: readonly string[], nodeOptions: string | 
   return Number(given.at(-1)?.[1] ?? 0) > 0
 }
 
-/** V8 counts the young generation too, so that the figure is above the one given to `--max-old-space-size`. */
+/** Text for a heap limit. V8's limit includes the young generation, so it is larger than `--max-old-space-size`. */
 export function heapLimitInWords(limitBytes: number): string {
   return `${formatSize(limitBytes)}, young generation included`
 }
 
-/** Reported once at start when the heap limit will probably end the process before its memory reaches a threshold. */
+/** Returns a warning for the start, if V8's heap limit will probably end the process before it reaches the threshold. */
 export function thresholdAboveHeapLimit(
   what: string,
   thresholdBytes: number,

@@ -20,39 +20,39 @@ import { readOwnNames, readOwnNamesNow } from '../../../files/retention'
 import type { DraftSidecar, Sidecar } from '../../../files/sidecar'
 import { isOwnAlone, MAX_SIDECAR_BYTES } from '../../../files/sidecar'
 
-/** A dump that a process of this host has made at its heap limit, or is making. */
+/** A dump that a process of this host has made, or is making, at its V8 heap limit. */
 export interface HeapLimitDump {
   readonly pid: number
   readonly startedAtMs: number
-  /** Complete artefacts of the dump that no process has reported yet, the snapshot first. */
+  /** Complete files of the dump that no process has reported yet, the snapshot first. */
   readonly unreported: readonly { readonly file: string; readonly sidecar: Sidecar }[]
-  /** A child may still be working on one of its artefacts. */
+  /** Whether a forked child may still be writing one of the dump's files. */
   readonly isBeingWritten: boolean
 }
 
-/** {@link HeapLimitDump}, while its directory is held. */
+/** A dump at the heap limit, found in a directory that is still open. */
 interface FoundDump extends HeapLimitDump {
-  /** Paths through the held directory of sidecars whose artefact is gone or was never finished. They only count for the budget. */
+  /** Sidecars (`.json`) of the dump without their file, which is gone or was never finished. They count for the budget only. */
   readonly bareSidecars: readonly string[]
 }
 
-/** Ending of the name of the file that exists while a sidecar is marked as reported: its creator reports the dump. */
+/** Ending of a claim's name. A claim is a file that one process creates while it marks a sidecar (`.json`) as reported. */
 const CLAIM_SUFFIX = '.reported'
-/** A file of that name this old was left by a process that died, ms. */
+/** Age from which on a claim, a file that exists while a process marks a sidecar, counts as left by a dead process, ms. */
 const STALE_CLAIM_MS = 60_000
 
 type Marked = (DraftSidecar | Sidecar) & { readonly reported?: unknown }
 
 /**
- * Lists the dumps at the heap limit that processes of this host began in a directory, by their sidecars, oldest first.
- * A dump that left no file is missing. Never rejects: a directory that cannot be read counts as empty.
+ * Lists the dumps at the heap limit that processes of this host began in a directory, oldest first. They are found by
+ * their sidecars (`.json`). Never rejects: a directory that cannot be read counts as empty.
  *
- * Deletes the sidecars that counted for the budget alone, once the budget's interval is over: `keep` and an upload delete
- * artefacts without them. In the directory that was read, whatever its name leads to by then. What cannot be deleted is
- * tried again at the next look.
+ * Deletes sidecars without a dump file when the budget's interval is over. Until then they count for the budget: `keep` and
+ * an upload delete only the dump file. A sidecar that cannot be deleted is tried again at the next call. The directory is
+ * held open, so nothing is deleted elsewhere if its name leads to another directory meanwhile.
  *
- * @param intervalMs - The budget's interval.
- * @param onIncomplete - Called with the reason when the rest of the directory was not read.
+ * @param intervalMs - Interval of the budget (dumps per interval), ms.
+ * @param onIncomplete - Called with the reason when not all of the directory was read.
  */
 export async function readHeapLimitDumps(
   directory: string,
@@ -78,7 +78,7 @@ export async function readHeapLimitDumps(
   }
 }
 
-/** The same list within the call, for a forked child. Deletes nothing and never throws. */
+/** {@link readHeapLimitDumps}, synchronously, for a forked child. Deletes nothing and never throws. */
 export function readHeapLimitDumpsNow(
   directory: string,
   host: string,
@@ -111,8 +111,8 @@ function dumpsOf(
 }
 
 /**
- * Counts the dumps of the last interval. One with a time in the future, from before the clock was set back, does not
- * count: it would refuse every dump until that time.
+ * Counts the dumps of the last interval. A dump with a time in the future, made before the clock was set back, does not
+ * count: otherwise it could cause refusals until that time.
  */
 export function countRecentDumps(
   dumps: readonly Pick<HeapLimitDump, 'startedAtMs'>[],
@@ -123,15 +123,15 @@ export function countRecentDumps(
 }
 
 /**
- * Marks an artefact's sidecar as reported.
+ * Marks the sidecar (`.json`) of a dump's file as reported, so that only one process reports the file.
  *
- * Of several processes that start at the same time one succeeds: it writes the marked text to a file that only one of
- * them can create, and renames that file over the sidecar, which ends the claim in the same step. The file's name is
- * derived from the sidecar's text, which other users cannot read: in a shared directory they could occupy a name that
- * they can guess. The text is not synced: this runs on the application's thread, and a sync can take as long as the disk
- * is busy. After a power failure the dump may be reported again, or have an empty sidecar.
+ * If several processes start at the same time, one of them succeeds. It creates a file, the claim, which only one process
+ * can create, writes the marked text to it, and renames it over the sidecar. The claim's name is derived from the text of
+ * the sidecar, which other users cannot read: in a shared directory they could occupy a name that they can guess. The text
+ * is not synced, because this runs on the application's thread and a sync can take long on a busy disk. After a power
+ * failure the dump may be reported again, or have an empty sidecar.
  *
- * @returns `false` when the artefact has been reported, is being reported by another process, or cannot be marked.
+ * @returns `false` when the file has been reported, is being reported by another process, or cannot be marked.
  */
 export function claimReport(file: string, pid: number, nowMs: number): boolean {
   try {
@@ -155,7 +155,7 @@ function claim(file: string, pid: number, nowMs: number): boolean {
     return false
   }
   try {
-    // Read again after the claim: another process may have finished in between.
+    // Read the sidecar again: another process may have marked it before the claim was created here.
     const sidecar = readSidecarWhole(sidecarPath)
     if (!sidecar || sidecar.reported !== undefined) throw new Error('reported already')
     const reported = { at: new Date(nowMs).toISOString(), pid }
@@ -188,7 +188,7 @@ function dumpOf(described: readonly Described[], nowMs: number): FoundDump {
     return nowMs - startedAtMs <= deadlineMs + STALE_GRACE_MS
   }
   const isBeingWritten = described.some((each) => isInTime(each) && isThere(partialName(each.reached)))
-  // A writer creates the sidecar before the file: a young one may not be bare for long.
+  // A sidecar without its file counts only when it is old: a writer creates the sidecar first.
   const bareSidecars = described
     .filter((each) => !isInTime(each) && !isThere(each.reached) && !isThere(partialName(each.reached)))
     .map(({ reached }) => sidecarName(reached))
@@ -202,7 +202,7 @@ function isNews(file: string, sidecar: Marked): sidecar is Sidecar {
 const isSnapshot = (file: string): boolean => file.endsWith('.heapsnapshot')
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined
 
-/** Reads the sidecar of an artefact that this library wrote into this directory, or nothing. */
+/** Reads the sidecar (`.json`) of a dump's file; `undefined` unless this library wrote the file into this directory. */
 function readOwn(directory: string, place: string, artefact: string): Marked | undefined {
   const sidecar = readSidecarWhole(join(place, sidecarName(artefact)))
   const isOurs =
@@ -210,7 +210,7 @@ function readOwn(directory: string, place: string, artefact: string): Marked | u
   return isOurs ? sidecar : undefined
 }
 
-/** Like `readSidecar`, follows no symlink, and accepts only files of this process's user. */
+/** Reads a sidecar (`.json`). Like `readSidecar`, it follows no symlink and accepts only files of this process's user. */
 function readSidecarWhole(path: string): Marked | undefined {
   let descriptor: number | undefined
   try {
@@ -218,7 +218,8 @@ function readSidecarWhole(path: string): Marked | undefined {
     const stats = fstatSync(descriptor)
     if (!isOwnAlone(stats) || stats.size > MAX_SIDECAR_BYTES) return undefined
     const json = parseJson(readFileSync(descriptor, 'utf8')) as Partial<Marked> | null
-    const isSidecar = typeof json?.where?.host === 'string' && typeof json.where.limits === 'object'
+    const { host, limits }: Partial<Marked['where']> = json?.where ?? {}
+    const isSidecar = typeof host === 'string' && typeof limits === 'object' && (limits as unknown) !== null
     return isSidecar ? (json as Marked) : undefined
   } catch {
     return undefined
@@ -229,10 +230,10 @@ function readSidecarWhole(path: string): Marked | undefined {
 
 function removeStale(claim: string, nowMs: number): void {
   try {
-    // In either direction: the clock may have been set.
+    // The difference counts in either direction, because the clock may have been set back.
     if (Math.abs(nowMs - lstatSync(claim).mtimeMs) > STALE_CLAIM_MS) unlinkSync(claim)
   } catch {
-    // There is no such file.
+    // There is no claim to remove.
   }
 }
 
@@ -240,6 +241,6 @@ function removeQuietly(path: string): void {
   try {
     unlinkSync(path)
   } catch {
-    // Another process has removed it, or it is removed later, by its age.
+    // Another process has removed the file, or a later call removes it because of its age.
   }
 }

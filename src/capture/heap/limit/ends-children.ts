@@ -1,30 +1,30 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { readKernelFile } from '../../../system/proc'
 
-/** The machine's own PID namespace has this inode on every Linux: PROC_PID_INIT_INO. */
+/** Link of the machine's own PID namespace, the same on every Linux: its inode is PROC_PID_INIT_INO. */
 const INITIAL_PID_NAMESPACE = 'pid:[4026531836]'
-/** More ancestors than any process has: /proc can change while it is read. */
+/** Number of ancestors to read, at most: more than any process has. /proc can change meanwhile, which could make a loop. */
 const MOST_ANCESTORS = 100
 
-/** A process above this one, as far as it can be seen. */
+/** An ancestor of this process, as /proc shows it. */
 export interface Ancestor {
   /** Name of the program, at most 15 characters. */
   readonly name: string
-  /** Number of its children; `undefined` where the kernel does not list them. */
+  /** Number of child processes; `undefined` where the kernel does not list them. */
   readonly children: number | undefined
 }
 
-/** Inits of containers, which end when their first child does. They adopt orphans, and can so have several children. */
+/** Init programs of containers, which end when their first child ends. They adopt orphans, so they may have more children. */
 const CONTAINER_INITS: readonly string[] = ['tini', 'docker-init', 'dumb-init', 'catatonit', 'podman-init']
 
 /**
- * Whether the end of a process also ends its PID namespace, and thereby its children: if it is PID 1, or if all processes
- * between it and PID 1, and that itself, do nothing but wait for their child. Such are a container's init, and whatever
- * has one child only: a shell, npm, a script. A supervisor with several children goes on. One with a single child is held
- * in vain, and restarts that later.
+ * Whether the end of a process also ends its PID namespace, and so kills its children. That is so if the process is PID 1,
+ * or if each ancestor up to and including PID 1 presumably only waits for its child. An ancestor counts as such if it is
+ * the init of a container or has only one child: a shell, npm, a script. A supervisor with several children does not end
+ * with one of them. A supervisor with a single child is mistaken for a script: it then restarts that child a little later.
  *
- * @param isInitialNamespace - Whether the PID namespace is that of the machine, whose PID 1 does not end.
- * @param ancestors - From the parent to PID 1; `undefined` when PID 1 is no ancestor, as in `docker exec`.
+ * @param isInitialNamespace - Whether the PID namespace is that of the machine, whose PID 1 never ends.
+ * @param ancestors - From the parent to PID 1; `undefined` when PID 1 is not an ancestor, as in `docker exec`.
  */
 export function endsItsChildren(
   pid: number,
@@ -41,7 +41,7 @@ export function endsItsChildrenHere(): boolean {
   return endsItsChildren(process.pid, isInitialPidNamespace(), readAncestors())
 }
 
-/** Whether this process is in the machine's own PID namespace, not in that of a container. `false` where that is hidden. */
+/** Whether this process is in the machine's own PID namespace, not in a container's. `false` where /proc does not show it. */
 function isInitialPidNamespace(): boolean {
   try {
     return readlinkSync('/proc/self/ns/pid') === INITIAL_PID_NAMESPACE
@@ -51,16 +51,16 @@ function isInitialPidNamespace(): boolean {
 }
 
 /**
- * The processes above one, from its parent to PID 1.
+ * Returns the ancestors of this process, from its parent to PID 1.
  *
- * @returns `undefined` when PID 1 is not above it, or /proc does not show it.
+ * @returns `undefined` when PID 1 is not an ancestor, or /proc does not show all of them.
  */
 function readAncestors(): readonly Ancestor[] | undefined {
   const ancestors: Ancestor[] = []
   let pid = isProcOfOwnNamespace() ? process.ppid : 0
   while (pid > 0 && ancestors.length < MOST_ANCESTORS) {
     const stat = readKernelFile(`/proc/${pid}/stat`)
-    // The name may hold brackets too. Fields after it have a fixed order: state, parent.
+    // Format: `pid (name) state parent …`. The name may contain brackets and spaces.
     const [, name, parent] = /^\d+ \((.*)\) \S+ (\d+) /s.exec(stat ?? '') ?? []
     if (name === undefined) return undefined
     ancestors.push({ name, children: countChildren(pid) })
@@ -70,7 +70,7 @@ function readAncestors(): readonly Ancestor[] | undefined {
   return undefined
 }
 
-/** In a new PID namespace /proc can still be that of the old one, with other numbers. */
+/** Whether /proc is that of this PID namespace. In a new namespace it can still be the old one's, with other pids. */
 function isProcOfOwnNamespace(): boolean {
   try {
     return Number(readlinkSync('/proc/self')) === process.pid
@@ -79,7 +79,7 @@ function isProcOfOwnNamespace(): boolean {
   }
 }
 
-/** A process's children belong to the threads that forked them. */
+/** Counts the children of a process: of each of its threads, because the kernel lists children by the thread that forked. */
 function countChildren(pid: number): number | undefined {
   try {
     const lists = readdirSync(`/proc/${pid}/task`).map((id) =>

@@ -13,14 +13,14 @@ import { type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../sampler'
 import { SAMPLING_WAY } from '../sampling'
 import { countRecentDumps, readHeapLimitDumpsNow } from './earlier-dumps'
 
-/** Input of the job, prepared by the latest reading, as JSON in the plan's `facts`. */
+/** Input of {@link writeHeapLimitDump}, prepared at the latest memory reading, and passed as JSON in the plan's `facts`. */
 export interface HeapLimitJobFacts {
   readonly directory: string
   readonly hasProfile: boolean
   readonly hasSnapshot: boolean
   /** Write the snapshot without the contents of strings. */
   readonly redact?: boolean
-  /** The budget over lives: dumps of this host in the directory, per interval. */
+  /** Most dumps at the heap limit per interval, over all processes of this host that use the directory. */
   readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number }
   readonly passedOver: readonly PassedOver[]
   readonly readings: Sidecar['why']['readings']
@@ -30,24 +30,24 @@ export interface HeapLimitJobFacts {
 }
 
 /**
- * The work of the child of a process at its heap limit. Calls nothing that needs another thread or an event loop.
+ * Writes the sampling profile and the snapshot, in the child that was forked at V8's heap limit. Calls nothing that needs
+ * another thread or an event loop.
  *
- * The sampling profile comes first, so that some evidence exists even if the snapshot fails. Reading it forces the
- * first full collection, in which a child may find that it needs a thread; so no file is created before. The parent is
- * released once the profile is published: a supervisor that ends the children of a dead process then leaves the profile
- * whole.
+ * The sampling profile comes first, so that some evidence exists even if the snapshot fails. Reading it forces the first
+ * full GC, in which the child may turn out to need a thread that it does not have, so no file is created before that. The
+ * parent is released when the profile is complete: a supervisor may end the child as soon as the parent has died.
  *
- * The budget is counted once more before the first file: the plan may be a minute old, and processes that share a
- * directory, such as workers, die of the same load at the same time.
+ * The budget is checked again before the first file: the plan may be a minute old, and processes that share a directory,
+ * such as cluster workers, may reach their heap limits at the same time.
  *
- * @returns Whether something was written.
+ * @returns Whether a file was written.
  */
 export function writeHeapLimitDump(
   child: HeapLimitChild,
   sampler: HeapSampler | undefined,
   collectGarbage: () => void,
 ): boolean {
-  // A child that runs out of memory would write a diagnostic report into the application's working directory.
+  // Otherwise a child that runs out of memory writes a diagnostic report into the application's working directory.
   if (process.report) process.report.reportOnFatalError = false
   const facts = parseJson(child.facts) as HeapLimitJobFacts
   const startedAtMs = monotonicMs()
@@ -91,7 +91,7 @@ export function writeHeapLimitDump(
   return [profile, snapshot].some((outcome) => outcome && !('failed' in outcome))
 }
 
-/** An earlier child of this same dump may have left files before it ended: they do not count. */
+/** Whether the budget of dumps is used up. Files that an earlier child of this same dump has left do not count. */
 function isBudgetSpent(
   { reachedAtMs }: HeapLimitChild,
   { directory, where, budget }: HeapLimitJobFacts,
@@ -110,7 +110,7 @@ function howOf(
   return { passedOver, pauseMs: child.pauseMs(), durationMs: monotonicMs() - startedAtMs }
 }
 
-/** Removes a file that failed: the application, which would do so otherwise, is gone. */
+/** Writes a file and gives it its final name, or removes it: the application, which would remove it, has ended. */
 function writeArtefact(
   child: HeapLimitChild,
   facts: HeapLimitJobFacts,

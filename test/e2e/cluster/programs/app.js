@@ -60,7 +60,9 @@ const starts = {
     // A replacement waits until the test lets it serve.
     const isHeld = () => config.go !== undefined && cluster.worker.id > config.options.count
     while (isHeld() && !fs.existsSync(config.go)) await new Promise((resolve) => setTimeout(resolve, 20))
-    await new Promise((resolve) => (server = app.create()).listen(where, resolve))
+    server = app.create()
+    server.keepAliveTimeout = config.keepAliveTimeout ?? server.keepAliveTimeout
+    await new Promise((resolve) => server.listen(where, resolve))
     say({ port: server.address().port })
   },
   /** Answers each datagram after 300 ms, from the port to which it came. */

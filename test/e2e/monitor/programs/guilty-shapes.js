@@ -60,6 +60,11 @@ const shapes = {
     part: 'buffers',
     words: /: Buffers and ArrayBuffers \d/,
   },
+  'native memory': {
+    options: { memory: { ...memory, threshold: '220mb' } },
+    part: 'native',
+    words: /: native memory and code \d.*; no snapshot shows native memory/,
+  },
   'leaking main': {
     options: { memory: { ...memory, threshold: '200mb' } },
     part: 'main',
@@ -97,6 +102,7 @@ function judge(shape, dump, line, sidecar) {
     ),
     main: of.heapTotal,
     buffers: of.arrayBuffers,
+    native: of.rest,
   }
   const [largest] = Object.entries(parts).sort(([, one], [, other]) => other - one)
   if (part && largest[0] !== part) wrong.push(`most memory is in ${largest[0]}: ${JSON.stringify(of)}`)

@@ -96,6 +96,14 @@ const shapes = {
     }
     keep()
   },
+  'native memory'() {
+    const kept = []
+    const keep = () => {
+      kept.push(new Uint8Array(new SharedArrayBuffer(2 * MB)).fill(1))
+      if (kept.length * 2 * MB < MOST_BYTES) setTimeout(keep, 20)
+    }
+    keep()
+  },
   'leaking main'() {
     class StaleOrder {
       constructor(number) {

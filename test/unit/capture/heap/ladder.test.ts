@@ -252,7 +252,7 @@ describe('heap capturer', () => {
       }
       const main = captured(await take(good))
       assert.deepEqual(namesOf(main), ['memory-1-1.heapsnapshot'])
-      assert.match(main.failure?.message ?? '', /worker 0: it has ended/)
+      assert.match(main.failure?.message ?? '', /worker 0: the worker has ended/)
       await assert.rejects(take(capturerFor({ sampling: false, script: bad })), /ENOSPC/)
     })
 

@@ -200,7 +200,7 @@ describe('profiles of workers', () => {
     assert.deepEqual(
       notes.map(({ id, why }) => [id, why]),
       [
-        [3, 'it did not answer Profiler.stop in time'],
+        [3, 'the worker did not answer Profiler.stop in time'],
         [4, undefined],
         [5, undefined],
       ],
@@ -216,7 +216,7 @@ describe('profiles of workers', () => {
     main.ends(0)
     const { profiles: ended, notes } = await stopped
     assert.deepEqual(ended, [])
-    assert.equal(notes[0]?.why, 'it ended during the dump')
+    assert.equal(notes[0]?.why, 'the worker ended during the dump')
   })
 
   it('counts CPU time until the end of the dump, however late a worker answers', async () => {

@@ -39,7 +39,7 @@ describe('start', () => {
     assert.deepEqual(stage.killed, [1])
     stage.exit(1, null, 'SIGKILL')
     const crash = stage.news.find((news) => news.name === 'crash')
-    assert.equal(crash?.name === 'crash' && crash.cause, 'start-timeout')
+    assert.deepEqual(crash?.name === 'crash' && [crash.cause, crash.missing], ['start-timeout', []])
   })
 })
 
@@ -266,6 +266,38 @@ describe('what can go wrong with a replacement', () => {
     stage.exit(4, null, 'SIGKILL')
     const crash = stage.news.find((news) => news.name === 'crash')
     assert.deepEqual(crash?.name === 'crash' && crash.missing, ['4:127.0.0.1:80'])
+  })
+
+  test('it listens on the last address after its SIGKILL: that address still counts as missing', () => {
+    const stage = new Stage().settled()
+    const address = '4:127.0.0.1:80'
+    stage.give({ type: 'listening', key: 2, address })
+    stage.over(2)
+    stage.announce(4)
+    stage.pass(30_000)
+    assert.deepEqual(stage.killed, [4])
+    stage.give({ type: 'listening', key: 4, address })
+    assert.equal(stage.count('ready'), 3)
+    stage.exit(4, null, 'SIGKILL')
+    const crash = stage.news.find((news) => news.name === 'crash')
+    assert.deepEqual(crash?.name === 'crash' && crash.missing, [address])
+  })
+
+  test('it listens on the last address in the moment of its deadline: it is ready, and gets no SIGKILL', () => {
+    const stage = new Stage().settled()
+    const address = '4:127.0.0.1:80'
+    stage.give({ type: 'listening', key: 2, address })
+    stage.over(2)
+    stage.announce(4)
+    stage.pass(29_999)
+    // The timer is late, and the message comes before it.
+    stage.now += 2
+    stage.give({ type: 'listening', key: 4, address })
+    assert.deepEqual(stage.killed, [])
+    assert.deepEqual(
+      stage.drained.map(({ key }) => key),
+      [2],
+    )
   })
 
   test('the old worker dies before the replacement is ready: it takes the place, no second fork', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseArtefactName, type ParsedName } from '../../../../src/files/names'
-import { DEFAULT_KEY, keysOf, metadataOf, whyNoTemplate } from '../../../../src/hooks/s3/key'
+import { DEFAULT_KEY, keysOf, metadataOf, placeOf, whyNoTemplate } from '../../../../src/hooks/s3/key'
 
 const name = parseArtefactName('heap-limit-memory-7-1000.heapsnapshot') as ParsedName
 const source = { template: DEFAULT_KEY, prefix: 'a/b', host: 'web-0', service: 'shop' }
@@ -24,6 +24,15 @@ test('an empty part leaves no empty level, and nothing climbs out of the prefix'
   assert.match(keysOf({ ...source, prefix: '' }, name).artefact, /^web-0\/7-/)
   assert.match(keysOf({ ...source, prefix: '/x//y/' }, name).artefact, /^x\/y\/web-0\/7-/)
   assert.match(keysOf({ ...source, prefix: '../x', host: 'a/../b?' }, name).artefact, /^_\/x\/a_\.\._b_\/7-/)
+})
+
+test('the place is the bucket and the prefix that keys have, and the host of an endpoint without its secrets', () => {
+  const destination = { bucket: 'evidence', prefix: '', template: DEFAULT_KEY, endpoint: undefined }
+  assert.equal(placeOf(destination), 's3://evidence')
+  assert.equal(placeOf({ ...destination, prefix: '/a b//c/' }), 's3://evidence/a_b/c')
+  assert.equal(placeOf({ ...destination, prefix: 'shop', template: '<host>/<name>' }), 's3://evidence')
+  const endpoint = 'https://user:s3cret@minio:9000/path?key=s3cret'
+  assert.equal(placeOf({ ...destination, prefix: 'shop', endpoint }), 's3://evidence/shop at minio:9000')
 })
 
 test('a template without the name or the host, or with a part that does not exist, is refused', () => {

@@ -107,3 +107,18 @@ test('an error names the variable', () => {
   assert.throws(started({ CMM_S3_BUKET: 'b' }), /^Error: CMM_S3_BUKET is not a variable/)
   assert.throws(started({ CMM_CONFIG: '{"s3": {"bucket": 5}}' }), /^Error: CMM_CONFIG: options\.s3\.bucket/)
 })
+
+test('an error about a missing package names the variables that asked for it, or the configuration', () => {
+  const fail = (): never => {
+    throw new Error('cpu-memory-monitor/s3 needs @aws-sdk/client-s3: npm install @aws-sdk/client-s3')
+  }
+  const started = (environment: Record<string, string>) => () =>
+    readEnvironment(environment, fail, () => fail)
+  const needs = ': cpu-memory-monitor/s3 needs @aws-sdk/client-s3: npm install'
+  const inConfig = { CMM_CONFIG: '{"s3":{"bucket":"evidence"}}' }
+  assert.throws(started({ CMM_S3_BUCKET: 'evidence' }), { message: new RegExp(`^CMM_S3_\\*${needs}`) })
+  assert.throws(started(inConfig), { message: new RegExp(`^CMM_CONFIG${needs}`) })
+  assert.throws(started({ ...inConfig, CMM_CPU_COUNTER: '5' }), { message: /^CMM_CONFIG: / })
+  assert.throws(started({ CMM_REDIS_SERVICE: 'shop' }), { message: /^CMM_REDIS_\*: / })
+  assert.throws(started({ CMM_CONFIG: '{"redis":{}}' }), { message: /^CMM_CONFIG: / })
+})

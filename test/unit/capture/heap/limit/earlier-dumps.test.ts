@@ -66,6 +66,9 @@ test('the dumps of this host are found, whatever became of their files, and no o
   leave(directory, { extension: '.heapprofile' })
   leave(directory, { startedAtMs: now - 5000, isPartial: true })
   leave(directory, { startedAtMs: now - 3000, host: 'elsewhere' })
+  const damaged = leave(directory, { startedAtMs: now - 4000 })
+  const without = readFileSync(`${damaged}.json`, 'utf8').replace(/"limits":\{[^}]*\}/, '"limits":null')
+  writeFileSync(`${damaged}.json`, without)
   writeFileSync(join(directory, `heap-limit-memory-9-${now}.heapsnapshot.json`), '{}')
   const dumps = await readHeapLimitDumps(directory, 'here', now, Infinity)
   assert.deepEqual(
