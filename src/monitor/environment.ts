@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { codeOf, messageOf } from '../base/globals'
 import { ownPackageDirectory } from '../capture/own-package'
 import type { FleetPlan } from '../dispatch/fleet'
+import { readTrusted } from '../files/trusted'
 import { S3_OPTIONS } from '../hooks/s3/declared'
 import { nearestOf } from '../options/nearest'
 import { describe } from '../options/read'
@@ -18,6 +18,9 @@ export const PRELOAD_DEFAULTS: Options = {
 
 /** Variables that set no option. `CMM_DOCTOR` also affects a monitor that the application starts by code. */
 const OTHER_VARIABLES = ['CMM_ENABLED', 'CMM_CONFIG', 'CMM_DOCTOR']
+
+/** Longest file of options. */
+const MOST_CONFIG_BYTES = 1024 * 1024
 
 /** Groups that are switched off and on. */
 const GROUPS: readonly string[] = ['cpu', 'memory']
@@ -130,7 +133,7 @@ function valueOf(text: string, { variable }: DeclaredOption): unknown {
 function readConfig(text: string | undefined): Loose {
   if (text === undefined) return { cpu: { ...PRELOAD_DEFAULTS.cpu }, memory: { ...PRELOAD_DEFAULTS.memory } }
   try {
-    const config = parseConfig(text.trimStart().startsWith('{') ? text : readFileSync(text, 'utf8'))
+    const config = parseConfig(text.trimStart().startsWith('{') ? text : readConfigFile(text))
     if (typeof config !== 'object' || config === null || Array.isArray(config))
       throw new Error('the JSON must be an object')
     return withoutSwitches(config as Loose)
@@ -145,6 +148,15 @@ function withoutSwitches(config: Loose): Loose {
   const switched = GROUPS.filter((group) => typeof config[group] === 'boolean')
   const groups = switched.map((group) => [group, config[group] === true ? {} : undefined] as const)
   return { ...config, ...Object.fromEntries(groups) }
+}
+
+/** Children inherit the variable, with other working directories: below one that others can write to a relative path is their file. */
+function readConfigFile(path: string): string {
+  if (!isAbsolute(path))
+    throw new Error(
+      'the path must be absolute, such as /etc/shop/monitor.json, because child processes inherit it',
+    )
+  return readTrusted(path, MOST_CONFIG_BYTES)
 }
 
 /** Parses JSON. Throws an error of its own, because V8's error quotes a part of the JSON, which may hold a password. */

@@ -9,7 +9,10 @@ export const MAX_AWAY_MS = 10_000
 
 /** Where the dump budgets that all processes share are kept. */
 export interface Store {
-  /** Takes one token (the right to make one dump) from the budget. Rejects when the store does not answer. */
+  /**
+   * Takes one token (the right to make one dump) from the budget. Rejects when the store does not answer, with an error whose text may
+   * be shown.
+   */
   take(kind: DumpKind): Promise<StoreAnswer>
   giveBack(kind: DumpKind): Promise<void>
 }
@@ -127,7 +130,7 @@ export class StoreFleet implements FleetBudget {
       insurance === undefined
         ? 'the budget of each process decides'
         : `each process makes at most ${insurance} dumps of a kind per interval`
-    const message = `the budget in Redis at ${place} cannot be used: ${reasonOf(error)}; until it can, ${decides}`
+    const message = `the budget in Redis at ${place} cannot be used: ${firstLineOf(error)}; until it can, ${decides}`
     // Omit the client's error object: ioredis puts the command into it, which may be AUTH with the password.
     report.failure({ stage: 'fleet', message })
   }
@@ -137,10 +140,4 @@ export class StoreFleet implements FleetBudget {
     this.#isAway = false
     this.#parts.report.notice(`the budget in Redis at ${this.#parts.place} is used again`)
   }
-}
-
-/** Text of an error. For a host name with several addresses Node throws an error that has a code but no message. */
-function reasonOf(error: unknown): string {
-  const { code, message } = error as Partial<Record<'code' | 'message', unknown>>
-  return message === '' && typeof code === 'string' ? code : firstLineOf(error)
 }

@@ -1,4 +1,4 @@
-import { Promise } from '../../base/globals'
+import { firstLineOf, Promise } from '../../base/globals'
 import { clearTimeout, setTimeout } from '../../base/time'
 import { loadPackage } from '../../capture/engines'
 import type { DumpKind } from '../../dispatch/events'
@@ -7,6 +7,7 @@ import type { Store, StoreAnswer } from './fleet'
 import type { RedisSettings } from './options'
 import type { RedisPackages } from './packages'
 import { scriptOf } from './script'
+import { secretsOf, withoutSecrets } from './secrets'
 
 const KEY_PREFIX = 'cpu-memory-monitor'
 
@@ -22,6 +23,7 @@ interface LimiterAnswer {
 
 type LimiterClass = new (options: object) => Limiter
 
+/** Its errors show no user and no password. */
 export interface RedisStore extends Store {
   /** Loads the packages, otherwise loaded by the first request. @throws Errors of the packages themselves. */
   load(): void
@@ -33,6 +35,7 @@ export interface RedisStore extends Store {
  */
 export function redisStore(settings: RedisSettings, packages: RedisPackages): RedisStore {
   const { service, budgets, timeoutMs } = settings
+  const secrets = secretsOf(settings.url)
   const load = (): { client: unknown; Limiter: LimiterClass } => ({
     client: loadPackage(packages.client),
     Limiter: (loadPackage(packages.limiter) as { RateLimiterRedis: LimiterClass }).RateLimiterRedis,
@@ -59,11 +62,20 @@ export function redisStore(settings: RedisSettings, packages: RedisPackages): Re
       return question(limiter, key)
     })
   }
+  const tell = (error: unknown): never => {
+    throw new Error(withoutSecrets(reasonOf(error), secrets))
+  }
   return {
     load: () => void load(),
-    take: (kind) => ask(kind, take),
-    giveBack: (kind) => ask(kind, async (limiter, key) => void (await limiter.reward(key))),
+    take: (kind) => ask(kind, take).catch(tell),
+    giveBack: (kind) => ask(kind, async (limiter, key) => void (await limiter.reward(key))).catch(tell),
   }
+}
+
+/** Text of an error. For a host name with several addresses Node throws an error that has a code but no message. */
+function reasonOf(error: unknown): string {
+  const { code, message } = Object(error) as Partial<Record<'code' | 'message', unknown>>
+  return message === '' && typeof code === 'string' ? code : firstLineOf(error)
 }
 
 async function take(limiter: Limiter, key: string): Promise<StoreAnswer> {

@@ -14,7 +14,7 @@ import { takeTurn } from '../../system/turn'
 import { keysOf, metadataOf } from './key'
 import type { UploadSettings } from './options'
 import { chunksOf, gzipped, redactedChunksOf, STEP_BYTES, STEP_BYTES_ON_MAIN } from './packed'
-import { SentList } from './sent'
+import { destinationOf, SentList } from './sent'
 import { openStore, type Peers, type Store } from './store'
 import { isOfOne, judge, type Verdict } from './verdict'
 import {
@@ -201,8 +201,8 @@ async function listUnsent(
   return listWaiting(place, host, isDone).catch(() => [])
 }
 
-function sentOf({ place }: Place, { endpoint = '', bucket, prefix }: UploadSettings): SentList {
-  return new SentList(place, `${endpoint}/${bucket}/${prefix}`)
+function sentOf({ place }: Place, settings: UploadSettings): SentList {
+  return new SentList(place, destinationOf(settings))
 }
 
 /** Name of the abstract socket that stands for a directory: from device and inode, so the same for every path to it. */

@@ -5,9 +5,23 @@ import { codeOf, toJson } from '../../base/globals'
 import { CREATE_NEW, write } from '../../files/disk'
 import { TOOL } from '../../files/expiry'
 import { readSent, SENT_FILE } from '../../files/sent-list'
+import type { UploadSettings } from './options'
 
 /** Most file names that are remembered for one bucket and prefix. A directory is read only up to 100000 entries too. */
 const MOST_NAMES = 100_000
+
+/** Name of a destination in the list, without what an `endpoint` has of user and password: the list is a file. */
+export function destinationOf({ endpoint = '', bucket, prefix }: Destination): string {
+  return `${withoutLogin(endpoint)}/${bucket}/${prefix}`
+}
+
+type Destination = Pick<UploadSettings, 'endpoint' | 'bucket' | 'prefix'>
+
+function withoutLogin(endpoint: string): string {
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
+  if (!url || (url.username === '' && url.password === '')) return endpoint
+  return Object.assign(url, { username: '', password: '' }).href
+}
 
 /**
  * List of a directory's dump files that are in the bucket. It is only a cache: if it cannot be written or is lost, the bucket is

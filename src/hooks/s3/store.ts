@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type * as s3 from '@aws-sdk/client-s3'
 import type * as libStorage from '@aws-sdk/lib-storage'
-import { AbortController } from '../../base/globals'
+import { AbortController, Promise } from '../../base/globals'
 import { formatSize } from '../../base/size'
 import { clearTimeout, setTimeout } from '../../base/time'
 import { loadPackage, type ResolvedPackage, resolvePackage } from '../../capture/engines'
@@ -57,6 +57,8 @@ const PARTS_AT_A_TIME = 2
  * Longest time for the upload of one dump file, ms. Without it, a server that accepts a byte now and then would block uploads.
  */
 const LONGEST_PUT_MS = 3_600_000
+/** What an attempt may wait beside its own limit, before the SDK makes the next one, ms. */
+const BETWEEN_ATTEMPTS_MS = 5000
 /** Attempts that the SDK makes for one request on a thread. */
 const ATTEMPTS = 3
 /** Largest HTTP response that is accepted, bytes. S3 sends a few KiB, but the SDK collects a whole error response in memory. */
@@ -73,10 +75,12 @@ export function openStore(settings: UploadSettings, peers: Peers, isOnThread: bo
   const { Upload } = loadPackage(peers.storage) as typeof libStorage
   const client = new S3Client(clientConfig(settings, isOnThread))
   const common = commonParameters(settings)
+  const longestMs = ATTEMPTS * settings.timeoutMs + BETWEEN_ATTEMPTS_MS
   return {
     async has(Key) {
       try {
-        await client.send(new HeadObjectCommand({ Bucket: settings.bucket, Key }))
+        const command = new HeadObjectCommand({ Bucket: settings.bucket, Key })
+        await endedAfter(longestMs, (abortSignal) => client.send(command, { abortSignal }))
         return true
       } catch (error) {
         if (isUnknownKey(error)) return false
@@ -86,7 +90,8 @@ export function openStore(settings: UploadSettings, peers: Peers, isOnThread: bo
     async put({ key, body, contentType, metadata }) {
       const params = { ...common, Key: key, Body: body, ContentType: contentType, Metadata: metadata }
       if (typeof body === 'string') {
-        await client.send(new PutObjectCommand(params))
+        const command = new PutObjectCommand(params)
+        await endedAfter(longestMs, (abortSignal) => client.send(command, { abortSignal }))
         return
       }
       const abortController = new AbortController()
@@ -100,6 +105,27 @@ export function openStore(settings: UploadSettings, peers: Peers, isOnThread: bo
       }
     },
     close: () => client.destroy(),
+  }
+}
+
+/**
+ * Ends a small request. Without it, a server that sends a byte of its answer now and then would hold the request for ever. The SDK does
+ * not end an answer whose body it has begun to read; its connection ends with {@link Store.close}.
+ */
+async function endedAfter<T>(limitMs: number, send: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
+  const abortController = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      const error = new Error(`its answer did not end within ${limitMs / 1000} s`)
+      reject(Object.assign(error, { code: 'ETIMEDOUT' }))
+      abortController.abort()
+    }, limitMs).unref()
+  })
+  try {
+    return await Promise.race([send(abortController.signal), late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

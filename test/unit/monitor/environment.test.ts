@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -105,6 +105,27 @@ test('a configuration, as JSON or in a file, takes the place of the defaults; va
   }
 })
 
+test('the file of a configuration has an absolute path, and nobody else can write it', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'environment-'))
+  t.after(() => rmSync(directory, { recursive: true, force: true }))
+  const file = join(directory, 'monitor.json')
+  writeFileSync(file, '{"keep":4}', { mode: 0o644 })
+  const before = process.cwd()
+  process.chdir(directory)
+  t.after(() => process.chdir(before))
+  for (const relativePath of ['monitor.json', './monitor.json'])
+    assert.throws(() => readEnvironment({ CMM_CONFIG: relativePath }), {
+      message:
+        /^CMM_CONFIG .*: the path must be absolute, such as \/etc\/shop\/monitor\.json, because child processes/,
+    })
+  assert.equal(readEnvironment({ CMM_CONFIG: file })?.keep, 4)
+  chmodSync(file, 0o646)
+  assert.throws(() => readEnvironment({ CMM_CONFIG: file }), {
+    message:
+      /^CMM_CONFIG .*: it is writable for all users; it must belong to root or the user of the process/,
+  })
+})
+
 test('it can be switched off', () => {
   for (const text of ['false', '0']) assert.equal(readEnvironment({ CMM_ENABLED: text }), undefined)
   for (const text of ['true', '1', '']) assert.ok(readEnvironment({ CMM_ENABLED: text }), text)
@@ -148,7 +169,10 @@ test('what is wrong is refused by the name of the variable', () => {
 test('no error shows a piece of CMM_CONFIG, which may hold a password', () => {
   const url = 'redis://user:s3cret@redis'
   const cases: readonly [string, RegExp][] = [
-    [url, /cannot be read: ENOENT$/],
+    [
+      url,
+      /cannot be read: the path must be absolute, such as \/etc\/shop\/monitor\.json, because child processes/,
+    ],
     [`{"redis":{"url":${url}}}`, /cannot be read: the JSON is damaged$/],
     [`{"redis":{"url":"${url}"},}`, /cannot be read: the JSON is damaged at position 45$/],
     [`{"cpu":"${url}"}`, /^CMM_CONFIG: options\.cpu must be an object; received a text, which is not shown$/],

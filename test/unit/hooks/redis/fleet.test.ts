@@ -186,11 +186,4 @@ describe('while it does not', () => {
     assert.deepEqual(asked, ['cpu', 'cpu back', 'cpu'])
     assert.equal(told.length, 1)
   })
-
-  test('of a name with several addresses the code is the reason', async () => {
-    const { fleet, stage, told } = scene()
-    stage.answer = Object.assign(new AggregateError([], ''), { code: 'ECONNREFUSED' })
-    await fleet.take('cpu')
-    assert.match(told.join(), /cannot be used: ECONNREFUSED; until/)
-  })
 })

@@ -30,6 +30,47 @@ describe('the store', () => {
       assert.ok(most < 32 * MB, `${most} bytes were taken`)
     })
 
+  for (const [what, begin] of [
+    ['headers', (answer: ServerResponse) => answer.socket?.write('HTTP/1.1 200 OK\r\nX-Slow: ')],
+    [
+      'a body',
+      (answer: ServerResponse) => answer.socket?.write('HTTP/1.1 500 No\r\nContent-Length: 90000\r\n\r\n'),
+    ],
+  ] as const)
+    it(`ends a small request whose answer comes byte by byte in ${what}`, async (t) => {
+      const { store } = await storeOf(
+        t,
+        (answer) => {
+          begin(answer)
+          const timer = setInterval(() => answer.socket?.write('a'), 50)
+          answer.socket?.once('close', () => clearInterval(timer))
+        },
+        { timeout: 200 },
+      )
+      const late = { code: 'ETIMEDOUT', message: 'its answer did not end within 5.6 s' }
+      const asked = what === 'headers' ? [store.has('a'), put(store)] : [put(store)]
+      await Promise.all(asked.map((request) => assert.rejects(request, late)))
+    })
+
+  it('does not end one whose answer is slow and ends', async (t) => {
+    const { store } = await storeOf(
+      t,
+      (answer) => {
+        let bytes = 0
+        answer.writeHead(200, { 'content-length': 10 })
+        const timer = setInterval(() => {
+          answer.write('a')
+          if ((bytes += 1) < 10) return
+          clearInterval(timer)
+          answer.end()
+        }, 100)
+      },
+      { timeout: 5000 },
+    )
+    await put(store)
+    assert.equal(await store.has('a'), true)
+  })
+
   it('takes any number of answers on one connection', async (t) => {
     let connections = 0
     const { store, server } = await storeOf(t, (answer) => answer.end(Buffer.alloc(MB / 2, ' ')))
@@ -42,7 +83,7 @@ describe('the store', () => {
 const put = (store: Store): Promise<void> =>
   store.put({ key: 'a', body: 'content', contentType: 'text/plain', metadata: {} })
 
-async function storeOf(t: TestContext, respond: (answer: ServerResponse) => void) {
+async function storeOf(t: TestContext, respond: (answer: ServerResponse) => void, more = {}) {
   const server = createServer((request: IncomingMessage, answer) => {
     answer.on('error', () => undefined)
     request.on('error', () => undefined).resume()
@@ -53,6 +94,7 @@ async function storeOf(t: TestContext, respond: (answer: ServerResponse) => void
     bucket: 'evidence',
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
+    ...more,
   })
   const store = openStore(settings, findPeers(), true)
   t.after(() => {
