@@ -16,6 +16,8 @@ const FLOORS: Record<string, readonly string[]> = {
   'system/turn': ['base', 'system', 'capture/heap/fork/helper'],
   makeup: ['base'],
   files: ['base', 'makeup'],
+  // Asks when the process began whose number a file has, to tell whether it is the writer of that file.
+  'files/retention': ['base', 'files', 'system/proc'],
   // Artefacts without the data of the application: for the command line, the monitor's own files, and what is sent.
   redact: ['base'],
   capture: ['base', 'system', 'files', 'capture/thread-limit'],

@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import * as v8 from 'node:v8'
 import { messageOf } from '../base/globals'
+import { loadLate } from '../base/late'
 import { readRssBeside } from '../base/rss'
 import { AFTER_START_MS, clearTimeout, setTimeout } from '../base/time'
 import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
@@ -107,7 +108,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
 }
 
 function loadJob(): typeof heapLimitJob {
-  return require('../capture/heap/limit/job') as typeof heapLimitJob
+  return loadLate(() => require('../capture/heap/limit/job') as typeof heapLimitJob)
 }
 
 function loadJobIfPossible(): void {

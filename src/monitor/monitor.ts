@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { isMainThread } from 'node:worker_threads'
 import { Atomics, messageOf, Promise } from '../base/globals'
+import { loadLate } from '../base/late'
 import { clearInterval, MAX_TIMER_MS, setInterval } from '../base/time'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { processRegistry } from '../dispatch/gate'
@@ -135,7 +136,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
 
 /** Loads the start report (`CMM_DOCTOR=1`) on use, because few processes need it. */
 function loadDoctor(): typeof doctor {
-  return require('../doctor/at-start') as typeof doctor
+  return loadLate(() => require('../doctor/at-start') as typeof doctor)
 }
 
 function whyNothingIsWatched(): string | undefined {

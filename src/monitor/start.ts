@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { messageOf, Promise } from '../base/globals'
+import { loadLate } from '../base/late'
 import { createStopList } from '../base/stop-list'
 import { AFTER_START_MS, clearTimeout, setTimeout, systemClock } from '../base/time'
 import { type Engines, type ResolvedPackage, resolveEngines } from '../capture/engines'
@@ -367,7 +368,7 @@ function startSamplingAtOnce(sampler: HeapSampler): void {
 }
 
 function loadOrders(): typeof carryOut {
-  return require('../capture/main-thread/carry-out') as typeof carryOut
+  return loadLate(() => require('../capture/main-thread/carry-out') as typeof carryOut)
 }
 
 /** Starts the leak watch a while after the application's start, which loading its code would delay. */
@@ -393,8 +394,8 @@ function startLeaksNow(
   watch: Watch,
   voice: Voice,
 ): () => void {
-  const { startLeakWatch } = require('../leak/watch') as typeof leakWatch
-  const { LEAK_RULE, LEAK_RULE_ALONE } = require('../leak/trend') as typeof leakTrend
+  const { startLeakWatch } = loadLate(() => require('../leak/watch') as typeof leakWatch)
+  const { LEAK_RULE, LEAK_RULE_ALONE } = loadLate(() => require('../leak/trend') as typeof leakTrend)
   const gate = new Gate(processRegistry().gate)
   const isSampling = sampling && whyNoInspector() === undefined
   const readSites = siteReader(orders, voice)

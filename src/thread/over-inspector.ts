@@ -2,6 +2,8 @@ import type * as inspector from 'node:inspector'
 import type { Runtime, Session } from 'node:inspector'
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { toJson } from '../base/globals'
+import { isLoadingLate, loadLate } from '../base/late'
+import { pause } from '../base/time'
 import { ExitingError } from '../capture/capture'
 import type * as carryOut from '../capture/main-thread/carry-out'
 import type { MainThread, OrderName, Orders } from '../capture/main-thread/orders'
@@ -10,7 +12,15 @@ import type { ExitWait } from './exit-wait'
 import type { Turns } from './turns'
 
 /** Answer of the function that {@link createOrderHook} creates, before it is turned into JSON. */
-type HookAnswer<Output> = { readonly output: Output } | { readonly error: string }
+type HookAnswer<Output> =
+  | { readonly output: Output }
+  | { readonly error: string }
+  /** The call has interrupted the main thread while that loads the code for it. */
+  | { readonly isLoading: true }
+
+/** Time until an order is sent again that met a main thread that loads the code for it, ms. Loading takes about 5 ms. */
+const SEND_AGAIN_MS = 20
+const MOST_SENDINGS = 100
 
 /** Requests to the main thread that finish a dump. At exit no others are sent: a snapshot would delay the exit by seconds. */
 const FINISHING: ReadonlySet<OrderName> = new Set(['stopPackageProfile'])
@@ -54,10 +64,14 @@ export class InspectorMainThread implements MainThread {
     const slot = this.#takeSlot()
     try {
       this.#port.postMessage({ slot, name, input: JSON.stringify(input) } satisfies PostedOrder)
-      const text = await evaluate(session, hookCall(this.#hook, slot))
-      const answer = JSON.parse(text) as HookAnswer<Orders[Name]['output']>
-      if ('output' in answer) return answer.output
-      throw new Error(answer.error)
+      for (let sendings = 1; ; sendings++) {
+        const text = await evaluate(session, hookCall(this.#hook, slot))
+        const answer = JSON.parse(text) as HookAnswer<Orders[Name]['output']>
+        if ('output' in answer) return answer.output
+        if ('error' in answer) throw new Error(answer.error)
+        if (sendings === MOST_SENDINGS) throw new Error('the main thread does not finish loading its code')
+        await pause(SEND_AGAIN_MS)
+      }
     } finally {
       this.#slots.delete(slot)
       session.disconnect()
@@ -144,10 +158,11 @@ export function createOrderHook(
   return (slot) => {
     let mail: { message: PostedOrder } | undefined
     while ((mail = receiveMessageOnPort(port) as typeof mail)) posted.set(mail.message.slot, mail.message)
+    if (isLoadingLate()) return toJson({ isLoading: true })
     const order = posted.get(slot)
     posted.delete(slot)
     if (!order) return toJson({ error: 'the request to the main thread did not arrive' })
-    const { runOrder } = require('../capture/main-thread/carry-out') as typeof carryOut
+    const { runOrder } = loadLate(() => require('../capture/main-thread/carry-out') as typeof carryOut)
     return runOrder(orders(), order.name, order.input)
   }
 }

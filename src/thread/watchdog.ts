@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import { firstLineOf, messageOf, Promise } from '../base/globals'
+import { loadLate } from '../base/late'
 import { ownThreadOptions } from '../base/thread-environment'
 import type { WorkerBirth } from '../base/thread-figures'
 import { setTimeout, systemClock } from '../base/time'
@@ -271,7 +272,7 @@ export function startWatchAnywhere(given: StartParts): Watch {
   const gate = new Gate(processRegistry().gate)
   let orders: carryOut.OrderTable | undefined
   const buildOrders = (): carryOut.OrderTable => {
-    const { ordersDuring } = require('../capture/main-thread/carry-out') as typeof carryOut
+    const { ordersDuring } = loadLate(() => require('../capture/main-thread/carry-out') as typeof carryOut)
     return ordersDuring(given.orders(), (order) => gate.duringOrder(order))
   }
   const parts = { ...given, orders: () => (orders ??= buildOrders()) }
@@ -281,7 +282,7 @@ export function startWatchAnywhere(given: StartParts): Watch {
 /** Reports a dump at V8's heap limit that an earlier process left. Few processes find one, so its code is loaded here. */
 function reportFound(found: FoundDump, report: Report): void {
   try {
-    const { reportFoundDump } = require('../dispatch/found-dump') as typeof foundDumpModule
+    const { reportFoundDump } = loadLate(() => require('../dispatch/found-dump') as typeof foundDumpModule)
     reportFoundDump(found, process.pid, report)
   } catch (error) {
     // The dump is not marked as reported, so the next process finds and reports it.
@@ -297,8 +298,8 @@ function startHere(
   isTakingOver = false,
 ): Watch {
   // Loaded on first use: usually the watch runs on its own thread, which loads its own copy.
-  const { startWatch } = require('../watch/watch') as typeof watchModule
-  const { createDirectMainThread } = require('../capture/main-thread/direct') as typeof direct
+  const { startWatch } = loadLate(() => require('../watch/watch') as typeof watchModule)
+  const { createDirectMainThread } = loadLate(() => require('../capture/main-thread/direct') as typeof direct)
   const mainThread = createDirectMainThread(orders())
   let childPid: number | undefined
   const onChild = (pid: number | undefined): void => void (childPid = pid)

@@ -3,7 +3,10 @@ import { execFile } from 'node:child_process'
 import { resolve } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import { causeOf } from '../../../src/thread/over-inspector'
+import { MessageChannel } from 'node:worker_threads'
+import { loadLate } from '../../../src/base/late'
+import type { OrderTable } from '../../../src/capture/main-thread/carry-out'
+import { causeOf, createOrderHook, type PostedOrder } from '../../../src/thread/over-inspector'
 import { programEnvironment } from '../../harness/program'
 
 const MANY_ORDERS = resolve(__dirname, '../../e2e/thread/programs/many-orders.js')
@@ -27,4 +30,16 @@ test('the cause of a failed evaluation is the error, and never the bare word "Un
   )
   assert.equal(causeOf({ ...details, exception: { type: 'string', value: 'thrown' } }), 'thrown')
   assert.equal(causeOf({ ...details, text: 'Execution was terminated' }), 'Execution was terminated')
+})
+
+test('an order that interrupts the loading of late code is kept, and carried out when it is sent again', (t) => {
+  const { port1, port2 } = new MessageChannel()
+  t.after(() => port1.close())
+  const orders = { heapStatistics: () => ({ usedBytes: 7 }) } as Partial<OrderTable> as OrderTable
+  const hook = createOrderHook(() => orders, port1)
+  const posted: PostedOrder = { slot: 0, name: 'heapStatistics', input: '{}' }
+  port2.postMessage(posted)
+  loadLate(() => assert.deepEqual(JSON.parse(hook(0)), { isLoading: true }))
+  assert.deepEqual(JSON.parse(hook(0)), { output: { usedBytes: 7 } })
+  assert.match(hook(0), /did not arrive/)
 })
