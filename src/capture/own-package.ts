@@ -8,7 +8,6 @@ const PACKAGE_NAME = 'cpu-memory-monitor'
  */
 const OWN_PATHS = [
   ['dist', 'index.js'],
-  ['dist', 'index-late.js'],
   ['dist', 'cluster', 'index.js'],
   ['dist', 'doctor', 'index.js'],
   ['dist', 'thread', 'watchdog-thread.js'],

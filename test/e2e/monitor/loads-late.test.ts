@@ -51,6 +51,5 @@ test('a size loads the package that reads it, and a watch on the main thread the
     files.some((file) => file.endsWith(join('bytes', 'index.js'))),
     files.join(),
   )
-  assert.ok(files.includes(join('dist', 'index-late.js')), files.join())
   assert.ok(builtins.includes('NativeModule crypto'), builtins.join())
 })
