@@ -1,5 +1,5 @@
 import { limitedGroups, readTotalMemory, workingSetBytes } from './limits'
-import { type ReadKernelFile, readKernelFile,readPrivateBytes } from './proc'
+import { type ReadKernelFile, readKernelFile, readPrivateBytes } from './proc'
 
 /** Most processes of a container whose memory is compared with this process's. */
 const MOST_PROCESSES = 512
