@@ -13,6 +13,7 @@ const OWN_PATHS = [
   ['dist', 'thread', 'watchdog-thread.js'],
   ['dist', 'hooks', 'redis', 'index.js'],
   ['dist', 'hooks', 's3', 'index.js'],
+  ['dist', 'hooks', 's3', 'upload-thread.js'],
   ['dist', 'capture', 'own-package.js'],
 ].map((names) => join(...names))
 
