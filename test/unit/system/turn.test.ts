@@ -136,8 +136,8 @@ describe('a turn', { skip: isLinux === true ? false : isLinux }, () => {
     const order: number[] = []
     let end = await taken(name)
     const waiting = [0, 1, 2, 3].map(async (number) => {
-      // Each comes a look after the one before it.
-      await setTimeout(number * 110)
+      // Each comes less than a look after the one before it, and so looks before it in each later round.
+      await setTimeout(number * 90)
       const endTurn = await taken(name)
       order.push(number)
       return endTurn
