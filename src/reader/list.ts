@@ -103,8 +103,9 @@ function quickVerdict({ files, owners }: Incident): string {
   }
 }
 
-function notesOn({ files }: Incident, endMs: number): Pick<Listed, 'notes'> {
-  const notes = performance.now() < endMs ? files.flatMap(foreignDescription) : []
+function notesOn({ files, owners }: Incident, endMs: number): Pick<Listed, 'notes'> {
+  const isTime = performance.now() < endMs
+  const notes = isTime ? owners.flatMap((owner, at) => foreignDescription(files[at] ?? '', owner)) : []
   return notes.length === 0 ? {} : { notes }
 }
 

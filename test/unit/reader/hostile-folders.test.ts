@@ -141,6 +141,25 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
     },
   )
 
+  it(
+    'notes no description of the user of its dump, whoever that is and however many files the dump has',
+    { skip: process.getuid?.() !== 0 && 'only root may give files away' },
+    () => {
+      const files = ['cpu-7-1000.cpuprofile', 'cpu-7-1000-worker-3.cpuprofile'].map(at)
+      for (const file of files) {
+        writeFileSync(file, JSON.stringify(PROFILE))
+        writeFileSync(`${file}.json`, '{}')
+      }
+      const options = { command: 'ls', directory: folder, sinceMs: 0, sort: 'time', isJson: false } as const
+      const notes = () => listIncidents(options).map((incident) => incident.notes)
+      assert.deepEqual(notes(), [undefined])
+      for (const file of files) for (const path of [file, `${file}.json`]) chownSync(path, 12345, 12345)
+      assert.deepEqual(notes(), [undefined])
+      chownSync(`${files[0]}.json`, 0, 0)
+      assert.equal(notes()[0]?.length, 1)
+    },
+  )
+
   it('lists the others where a file goes between two looks at it', async () => {
     writeFileSync(at('going.cpuprofile'), JSON.stringify(PROFILE))
     writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
