@@ -45,11 +45,9 @@ export class DumpBudget {
 
   /** Changes size and interval of the budget. The tokens that were spent stay spent, and the interval begins anew. */
   change(terms: Budget): void {
-    const spent = this.#terms.tokensPerInterval - this.left
+    const spent = this.#spent
     this.#terms = terms
-    this.#limiter = undefined
-    const still = Math.min(spent, terms.tokensPerInterval)
-    if (still > 0) this.#startInterval().tryRemoveTokens(still)
+    this.#beginAnew(Math.min(spent, terms.tokensPerInterval))
   }
 
   /** Whether {@link tryRemoveToken} would fail now. Reading it spends no token. */
@@ -64,9 +62,17 @@ export class DumpBudget {
 
   /** Returns the token of a dump that was not made. The interval begins anew. */
   returnToken(): void {
-    const spent = this.#terms.tokensPerInterval - this.left
+    this.#beginAnew(this.#spent - 1)
+  }
+
+  get #spent(): number {
+    return this.#terms.tokensPerInterval - this.left
+  }
+
+  /** Begins a new interval in which this number of tokens is spent already. */
+  #beginAnew(spent: number): void {
     this.#limiter = undefined
-    if (spent > 1) this.#startInterval().tryRemoveTokens(spent - 1)
+    if (spent > 0) this.#startInterval().tryRemoveTokens(spent)
   }
 
   /** Returns the limiter. The first call creates it, and so begins the interval. */

@@ -41,7 +41,9 @@ function startHistogram(): perfHooks.IntervalHistogram {
   return histogram
 }
 
+let loaded: typeof perfHooks | undefined
+
 /** Loads the module when first needed: it takes Node 1 ms, and most processes have no rule on the event loop. */
 function loadPerfHooks(): typeof perfHooks {
-  return createRequire(__filename)('node:perf_hooks') as typeof perfHooks
+  return (loaded ??= createRequire(__filename)('node:perf_hooks') as typeof perfHooks)
 }
