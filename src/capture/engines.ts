@@ -164,15 +164,37 @@ function findStrangers(modules: string, name: string, file: string, place: strin
 }
 
 /**
+ * Returns the first folder that Node.js would search for packages of a trusted file, and that belongs to an untrusted user. There a
+ * package finds optional packages of its own that are not installed, for example ioredis `supports-color`.
+ */
+function findStrangerAbove(name: string, file: string): string | undefined {
+  const uid = process.geteuid?.()
+  if (uid === undefined) return undefined
+  const trusted = new Set([0, uid, statSync(file).uid])
+  return createRequire(file)
+    .resolve.paths(name)
+    ?.find((modules) => {
+      const stats = lstatSync(modules, { throwIfNoEntry: false })
+      return stats && !trusted.has(stats.uid)
+    })
+}
+
+/**
  * Loads an optional package that was found, or returns the one that the application passed in.
  *
- * @throws The package's own error, for example when its addon was not built for this Node.
+ * @throws The package's own error, for example when its addon was not built for this Node; or an error that names a
+ * `node_modules` of another user, in which the package would look for what it needs.
  */
 export function loadPackage(resolved: ResolvedPackage): unknown {
   const { name, file } = resolved
   if (handedOver.has(resolved)) return handedOver.get(resolved)
   if (file === undefined)
     throw new Error(`${name} can be used only on the thread that passed it to the monitor`)
+  const stranger = findStrangerAbove(name, file)
+  if (stranger !== undefined)
+    throw new Error(
+      `${name} is not loaded: it looks for packages in ${stranger}, which belongs to another user`,
+    )
   const load = (): unknown => createRequire(file)(file)
   return name === 'heapdump' ? withoutItsSignal(load) : load()
 }

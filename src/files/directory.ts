@@ -4,6 +4,7 @@ import { statfs } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { CREATE_NEW } from './disk'
+import { whyAnothers, whyExchangeable, whyOpen } from './owners'
 
 /** Flag of open(2) that Node does not export: opens a descriptor of a path without needing permission to read there. */
 const O_PATH = 0o10000000
@@ -125,8 +126,12 @@ function enter(above: Level, { name, canBeMade }: Name): Level | { readonly targ
     if (stats.isDirectory()) return { fd, path }
     fs.closeSync(fd)
     if (!stats.isSymbolicLink()) throw new Error(`ENOTDIR: ${path} is not a directory`)
-    if (isAnothers(stats)) throw new Error(`${path} is a symbolic link of another user`)
-    refuseExchange(above, path)
+    const uid = process.geteuid?.()
+    if (uid !== undefined && whyAnothers(stats, uid) !== undefined)
+      throw new Error(`${path} is a symbolic link of another user`)
+    const why = whyExchangeable(`/proc/self/fd/${above.fd}`)
+    if (why !== undefined)
+      throw new Error(`${path} is a symbolic link that others can exchange: ${above.path} ${why}`)
     const target = fs.readlinkSync(reached)
     // Check the inode again: in a sticky directory another user can create a link in place of one that its owner has just removed.
     if (fs.lstatSync(reached).ino !== stats.ino) throw new Error(`${path} was replaced while it was read`)
@@ -136,17 +141,6 @@ function enter(above: Level, { name, canBeMade }: Name): Level | { readonly targ
     if (error instanceof Error) error.message = error.message.replace(reached, path)
     throw error
   }
-}
-
-/**
- * Throws if another user can rename in the directory of a symbolic link. readlink(2) takes a path: such a user can exchange the link
- * for another and back, so that the link that is checked is not the one that is read.
- */
-function refuseExchange(above: Level, path: string): void {
-  const uid = process.geteuid?.()
-  const why = uid === undefined ? undefined : whyOpen(fs.fstatSync(above.fd), uid)
-  if (why === undefined) return
-  throw new Error(`${path} is a symbolic link that others can exchange: ${above.path} ${why}`)
 }
 
 function openLevel(path: string, canBeMade: boolean): number {
@@ -193,10 +187,6 @@ function makeOne(path: string): boolean {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     return false
   }
-}
-
-function isAnothers({ uid }: fs.Stats): boolean {
-  return uid !== 0 && uid !== process.geteuid?.()
 }
 
 function namesOf(path: string, canBeMade: boolean): Name[] {
@@ -310,50 +300,8 @@ function levelsOf(directory: string): string[] {
   return parent === directory ? [directory] : [...levelsOf(parent), directory]
 }
 
-const STICKY = 0o1000
-const GROUP_WRITES = 0o020
-const OTHERS_WRITE = 0o002
 /** Execute bits that let a group or all users enter a directory. */
 const ENTERED = 0o011
-
-function whyAnothers(stats: fs.Stats, uid: number): string | undefined {
-  return stats.uid !== uid && stats.uid !== 0 ? `belongs to the user ${stats.uid}` : undefined
-}
-
-function whyOpen(stats: fs.Stats, uid: number): string | undefined {
-  const why = whyAnothers(stats, uid)
-  if (why !== undefined) return why
-  // In a directory with the sticky bit, only root, the directory's owner and a file's owner can rename or delete that file.
-  if (stats.isSymbolicLink() || (stats.mode & STICKY) !== 0) return undefined
-  if ((stats.mode & OTHERS_WRITE) !== 0) return 'is writable for all users and has no sticky bit'
-  const isOpen = (stats.mode & GROUP_WRITES) !== 0 && !isPrivate(stats.gid, stats.uid)
-  return isOpen ? `is writable for the group ${stats.gid} and has no sticky bit` : undefined
-}
-
-/**
- * Whether the owner is the only member of a group. By convention a user's private group has the same number as the user, unless
- * /etc lists another member. Group 0 is never private: on OpenShift the users of all containers are members.
- */
-function isPrivate(gid: number, uid: number): boolean {
-  if (gid !== uid || gid === 0) return false
-  const users = readTable('/etc/passwd')
-  const owners = users.filter(([, , id]) => id === `${uid}`).map(([name]) => name)
-  const [, , , members = ''] = readTable('/etc/group').find(([, , id]) => id === `${gid}`) ?? []
-  const isAlsoOf = users.some(([, , id, group]) => group === `${gid}` && id !== `${uid}`)
-  return !isAlsoOf && members.split(',').every((name) => name === '' || owners.includes(name))
-}
-
-/** Reads a table in the format of passwd(5) or group(5): one entry per line, fields separated by colons. */
-function readTable(file: string): string[][] {
-  try {
-    return fs
-      .readFileSync(file, 'utf8')
-      .split('\n')
-      .map((line) => line.split(':'))
-  } catch {
-    return []
-  }
-}
 
 /** Properties of the file system of a directory that decide whether a dump fits there. */
 export interface Disk {

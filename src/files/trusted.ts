@@ -2,6 +2,7 @@ import { closeSync, fstatSync, lstatSync, openSync, readlinkSync, type Stats } f
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import { within } from './directory'
 import { OPEN_TO_READ, read } from './disk'
+import { whyExchangeable, whyOpen } from './owners'
 
 /** As many symbolic links as are followed where the name of the file leads, one after the other. */
 const MAX_LINKS = 40
@@ -29,15 +30,18 @@ function readOrFollow(path: string, mostBytes: number): { text: string } | { tar
   if (link.isSymbolicLink()) {
     const target = readlinkSync(path)
     // Looked at again: the link that was read must be the one that was checked.
-    if (whyOpen(link) !== undefined || lstatSync(path).ino !== link.ino)
+    if (whyNotOurs(link) !== undefined || lstatSync(path).ino !== link.ino)
       throw new Error('it is a symbolic link of another user')
+    const why = whyExchangeable(dirname(path))
+    if (why !== undefined)
+      throw new Error(`it is a symbolic link that others can exchange: its directory ${why}`)
     return { target }
   }
   const fd = openSync(path, OPEN_TO_READ)
   try {
     const stats = fstatSync(fd)
     if (!stats.isFile()) throw new Error('it is no regular file')
-    const why = whyOpen(stats)
+    const why = whyNotOurs(stats)
     if (why !== undefined)
       throw new Error(
         `it ${why}; it must belong to root or the user of the process, and only they may write it`,
@@ -49,13 +53,7 @@ function readOrFollow(path: string, mostBytes: number): { text: string } | { tar
   }
 }
 
-function whyOpen(stats: Stats): string | undefined {
-  const { uid, gid, mode } = stats
-  const own = process.geteuid?.()
-  if (own === undefined) return undefined
-  if (uid !== 0 && uid !== own) return `belongs to the user ${uid}`
-  if (stats.isSymbolicLink()) return undefined
-  if ((mode & 0o002) !== 0) return 'is writable for all users'
-  // A group numbered as its owner is that user's private group by convention; group 0 is root's.
-  return (mode & 0o020) !== 0 && gid !== uid && gid !== 0 ? `is writable for the group ${gid}` : undefined
+function whyNotOurs(stats: Stats): string | undefined {
+  const uid = process.geteuid?.()
+  return uid === undefined ? undefined : whyOpen(stats, uid)
 }

@@ -1,9 +1,10 @@
 import { createRequire } from 'node:module'
 import { isAbsolute, join } from 'node:path'
 import { codeOf, messageOf } from '../base/globals'
+import { loadLate } from '../base/late'
 import { ownPackageDirectory } from '../capture/own-package'
 import type { FleetPlan } from '../dispatch/fleet'
-import { readTrusted } from '../files/trusted'
+import type * as trusted from '../files/trusted'
 import { S3_OPTIONS } from '../hooks/s3/declared'
 import { nearestOf } from '../options/nearest'
 import { describe } from '../options/read'
@@ -156,6 +157,8 @@ function readConfigFile(path: string): string {
     throw new Error(
       'the path must be absolute, such as /etc/shop/monitor.json, because child processes inherit it',
     )
+  // Loaded here, because what it imports costs milliseconds in each process that has no such file.
+  const { readTrusted } = loadLate(() => require('../files/trusted') as typeof trusted)
   return readTrusted(path, MOST_CONFIG_BYTES)
 }
 

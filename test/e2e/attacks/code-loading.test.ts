@@ -105,6 +105,29 @@ describe('packages', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () => {
     assert.match(stderr, /needs the package prom-client.*belongs to another user/)
   })
 
+  for (const [what, isOthers] of [
+    ['no package is loaded that would look for its own in a node_modules above of another user', true],
+    ['but one is loaded that would look for its own in a node_modules above of the own user', false],
+  ] as const) {
+    test(`F1 ${what}`, async (t) => {
+      const parent = makeDirectory(scratch(t), 'tmp', 0o1777)
+      const mark = join(scratch(t), 'mark')
+      const { program, directory } = install(parent)
+      plantPackage(join(directory, 'node_modules'), 'memwatch-next', mark)
+      const index = join(directory, 'node_modules', 'memwatch-next', 'index.js')
+      writeFileSync(index, `try { require('supports-color') } catch {}\n${readFileSync(index, 'utf8')}`)
+      const above = join(parent, 'node_modules')
+      plantPackage(above, 'supports-color', mark)
+      if (isOthers) execFileSync('chown', ['-R', `${evil().uid}:${evil().gid}`, above])
+      const victim = await startVictim(t, { ...ALL, profileDir: scratch(t) }, { program })
+      await victim.until('the start line', () => victim.lines().some((line) => line.startsWith('watching')))
+      if (!isOthers) return assert.match(loadedBy(mark), /supports-color[^]*memwatch-next/)
+      assert.equal(loadedBy(mark), '')
+      const why = `memwatch-next is not loaded: it looks for packages in ${above}, which belongs to another user`
+      assert.ok(victim.lines().join('\n').includes(why), victim.lines().join('\n'))
+    })
+  }
+
   test('F1 but packages of the owner of the application are used, also by root', async (t) => {
     const parent = scratch(t)
     const mark = join(parent, 'mark')

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { readTrusted } from '../../../src/files/trusted'
+import { tmpfs } from './scratch'
 
 const STRANGER = 12_345
 const asRoot = { skip: process.getuid?.() !== 0 && 'gives files to another user' }
@@ -86,6 +87,24 @@ describe('a file that others may not have written', () => {
       assert.equal(readTrusted(reached, 1000), 'the text')
       lchownSync(path, STRANGER, STRANGER)
       assert.throws(() => readTrusted(reached, 1000), /symbolic link of another user/)
+    }
+  })
+
+  it('is not reached by a link that others can exchange, unless nobody can write there', asRoot, (t) => {
+    const disk = tmpfs(t, 1024 * 1024)
+    if (!disk) return
+    mkdirSync(join(disk.path, '..2026'))
+    writeFileSync(join(disk.path, '..2026/monitor.json'), 'of the volume')
+    symlinkSync('..2026', join(disk.path, '..data'))
+    symlinkSync('..data/monitor.json', join(disk.path, 'monitor.json'))
+    // So Kubernetes makes the directory of a ConfigMap, which it mounts read-only.
+    chmodSync(disk.path, 0o777)
+    for (const path of ['monitor.json', '..data/monitor.json']) {
+      const read = (): string => readTrusted(join(disk.path, path), 1000)
+      assert.throws(read, /a symbolic link that others can exchange: .*is writable for all users/)
+      const uncover = disk.coverReadOnly()
+      assert.equal(read(), 'of the volume')
+      uncover()
     }
   })
 })

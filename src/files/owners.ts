@@ -1,0 +1,71 @@
+import { accessSync, constants, readFileSync, type Stats, statSync } from 'node:fs'
+
+const STICKY = 0o1000
+const GROUP_WRITES = 0o020
+const OTHERS_WRITE = 0o002
+
+/** Why a file or directory is in the hands of another user than root and `uid`: its owner can change it and its mode. */
+export function whyAnothers(stats: Stats, uid: number): string | undefined {
+  return stats.uid !== uid && stats.uid !== 0 ? `belongs to the user ${stats.uid}` : undefined
+}
+
+/** Why other users than root and `uid` can write a file, or create, rename and delete entries of a directory. */
+export function whyOpen(stats: Stats, uid: number): string | undefined {
+  const why = whyAnothers(stats, uid)
+  if (why !== undefined || stats.isSymbolicLink()) return why
+  const isDirectory = stats.isDirectory()
+  // In a directory with the sticky bit, only root, the directory's owner and a file's owner can rename or delete that file.
+  if (isDirectory && (stats.mode & STICKY) !== 0) return undefined
+  const others = whoElseWrites(stats)
+  return others && `is writable for ${others}${isDirectory ? ' and has no sticky bit' : ''}`
+}
+
+function whoElseWrites({ mode, uid, gid }: Stats): string | undefined {
+  if ((mode & OTHERS_WRITE) !== 0) return 'all users'
+  return (mode & GROUP_WRITES) !== 0 && !isPrivate(gid, uid) ? `the group ${gid}` : undefined
+}
+
+/**
+ * Why other users can exchange the symbolic links of a directory. readlink(2) takes a path: such a user can exchange a link for another
+ * and back, so that the link that is checked is not the one that is read.
+ *
+ * In a read-only mount nobody can: Kubernetes mounts a ConfigMap so, whose directory has mode 0777 and whose files are symbolic links.
+ */
+export function whyExchangeable(directory: string): string | undefined {
+  const uid = process.geteuid?.()
+  const why = uid === undefined ? undefined : whyOpen(statSync(directory), uid)
+  return why !== undefined && isReadOnlyMount(directory) ? undefined : why
+}
+
+function isReadOnlyMount(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EROFS'
+  }
+}
+
+/**
+ * Whether the owner is the only member of a group. By convention a user's private group has the same number as the user, unless
+ * /etc lists another member. Group 0 is never private: on OpenShift the users of all containers are members.
+ */
+function isPrivate(gid: number, uid: number): boolean {
+  if (gid !== uid || gid === 0) return false
+  const users = readTable('/etc/passwd')
+  const owners = users.filter(([, , id]) => id === `${uid}`).map(([name]) => name)
+  const [, , , members = ''] = readTable('/etc/group').find(([, , id]) => id === `${gid}`) ?? []
+  const isAlsoOf = users.some(([, , id, group]) => group === `${gid}` && id !== `${uid}`)
+  return !isAlsoOf && members.split(',').every((name) => name === '' || owners.includes(name))
+}
+
+/** Reads a table in the format of passwd(5) or group(5): one entry per line, fields separated by colons. */
+function readTable(file: string): string[][] {
+  try {
+    return readFileSync(file, 'utf8')
+      .split('\n')
+      .map((line) => line.split(':'))
+  } catch {
+    return []
+  }
+}
