@@ -3,9 +3,14 @@ import type { Input } from './input'
 import { openInput, readProfile } from './input'
 import { isObject, UnreadableError } from './json'
 import type { Circumstances, Owner, Part, Verdict } from './model'
+import { describePlace } from './place'
 import { readCpuProfile } from './profile/cpu-profile'
 import { readHeapProfile } from './profile/heap-profile'
 import type { Locator } from './source-maps'
+import { formatMicroseconds } from './units'
+
+/** A main thread that began a profile later than this, ms, is said to have been held by the call in which the profile begins. */
+const HELD_MS = 1000
 
 /** Reads a CPU profile or a sampling heap profile into a part of the report; the content decides which, not the file's name. */
 export function readProfilePart(input: Input, locator: Locator, maxBytes?: number): Part {
@@ -24,7 +29,8 @@ export function ofThread<Any extends Part>(part: Any, circumstances: Circumstanc
 }
 
 /**
- * Returns the verdict on a dump. If the file can show what used the CPU time or the memory, this is the file's own verdict. Else
+ * Returns the verdict on a dump. If the main thread did not respond for long, and the profile begins in what held it, this is the
+ * verdict, and what ran afterwards is the hint. If the file can show what used the CPU time or the memory, this is the file's own verdict. Else
  * the verdict names the owner, such as another thread, and the file's verdict follows as the hint.
  *
  * @param part - From {@link ofThread}.
@@ -32,6 +38,8 @@ export function ofThread<Any extends Part>(part: Any, circumstances: Circumstanc
  */
 export function answerOf(part: Part, circumstances: Circumstances | undefined): Verdict {
   const { verdict } = part
+  const held = heldBy(part, circumstances)
+  if (held !== undefined) return held
   if (circumstances?.owner === undefined || showsOwner(part, circumstances.worker, circumstances.owner))
     return verdict
   const thread = circumstances.thread === undefined ? 'main thread: ' : ''
@@ -39,6 +47,22 @@ export function answerOf(part: Part, circumstances: Circumstances | undefined): 
     found: false,
     sentence: circumstances.owner.sentence,
     hint: `${thread}${[verdict.sentence, verdict.hint].filter((text) => text !== undefined).join(' ')}`,
+  }
+}
+
+/** A thread in a native call, such as execSync, takes an order when that call returns: the profile begins in the call that held it. */
+function heldBy(part: Part, { lateMs = 0, worker, owner }: Partial<Circumstances> = {}): Verdict | undefined {
+  const isOfMain = worker === undefined && ['main', 'waiting', undefined].includes(owner?.kind)
+  if (part.kind !== 'cpu' || part.begins === undefined || !isOfMain || lateMs < HELD_MS) return undefined
+  const { place, caller } = part.begins
+  const calledBy = caller === undefined ? '' : `, called by ${describePlace(caller)}`
+  return {
+    found: true,
+    sentence:
+      `The main thread did not respond for ${formatMicroseconds(lateMs * 1000)} before this profile, ` +
+      `which begins in ${describePlace(place)}${calledBy}.`,
+    place,
+    hint: `After that: ${part.verdict.sentence}`,
   }
 }
 

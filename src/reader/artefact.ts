@@ -151,7 +151,7 @@ function circumstancesOf(sidecar: unknown): Circumstances | undefined {
     isOfMain,
     ...present({ owner: isOfMain ? undefined : ownerOf(kind, makeup) }),
     ...present({ thread: threadOf(sidecar['thread']), worker: workerOf(sidecar['thread']) }),
-    ...present({ busyMs: finite(notes['busyMs']) }),
+    ...present({ busyMs: finite(notes['busyMs']), lateMs: finite(notes['lateMs']) }),
     startedAtMs: Date.parse(textOr(where['startedAt'], '')) || 0,
     ...present({
       durationMs: finite(how['durationMs']),

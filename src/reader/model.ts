@@ -86,6 +86,8 @@ export interface CpuPart {
   readonly calls: CallTree
   /** A flame graph in chronological order, idle time included; absent if the profile has no times. */
   readonly overTime?: FlameTree
+  /** What the thread was in when the profile began, with the code of the application that called it; absent if it was idle. */
+  readonly begins?: { readonly place: Place; readonly caller?: Place }
   readonly notes: readonly string[]
 }
 
@@ -239,6 +241,8 @@ export interface Circumstances {
   readonly owner?: Owner
   /** CPU time of the thread during a CPU dump, ms. */
   readonly busyMs?: number
+  /** Time from the order to the main thread until it began a CPU profile, ms. Absent if it began at once. */
+  readonly lateMs?: number
   readonly readings: readonly { readonly atMs: number; readonly value: number }[]
   /** Figures of the minutes before the dump; absent if the description has none. */
   readonly flight?: Flight

@@ -38,7 +38,8 @@ export function alterations<T>(sample: T): fc.Arbitrary<T> {
       const places = placesOf(copy)
       const { holder, key } = places[at % places.length] ?? assert.fail('nothing to alter')
       if (isRemoved && value === null) delete holder[key]
-      else holder[key] = value
+      // A copy, because a later change may be within it: a value of ODD would stay changed, or come to hold itself.
+      else holder[key] = structuredClone(value)
     }
     return copy
   })

@@ -21,6 +21,7 @@ export const LEAST_SAMPLES = 5
 /** The verdict names the hottest line of a function if it has at least this share of the function's own time, percent. */
 const MOSTLY_ONE_LINE_PERCENT = 50
 
+const ROOT = '(root)'
 const IDLE = '(idle)'
 const PROGRAM = '(program)'
 const COLLECTOR = '(garbage collector)'
@@ -46,6 +47,7 @@ export function readCpuProfile(profile: unknown, file: string, locator = NO_SOUR
     program: percent(time(PROGRAM), all),
   }
   const overTime = flameOverTime(calls, timeline)
+  const begins = beginningOf(calls, timeline)
   return {
     kind: 'cpu',
     file,
@@ -55,6 +57,7 @@ export function readCpuProfile(profile: unknown, file: string, locator = NO_SOUR
     shares,
     calls: tree,
     ...(overTime && { overTime }),
+    ...(begins && { begins }),
     notes: notesOn(tree, shares),
   }
 }
@@ -91,6 +94,15 @@ function located({ place, parent, self, ticks }: ProfileNode, locator: Locator):
   const source = locator.locate(place)
   const isSame = source.file === place.file && source.line === place.line
   return { place: source, parent, self, ...(isSame && ticks && { ticks }) }
+}
+
+function beginningOf(calls: readonly CallNode[], [first]: readonly Moment[]): CpuPart['begins'] {
+  const call = first && calls[first.call]
+  if (call === undefined || [IDLE, PROGRAM, COLLECTOR, ROOT].some((meta) => isMeta(call.place, meta)))
+    return undefined
+  let caller: CallNode | undefined = call
+  while (caller !== undefined && !isUserCode(caller.place)) caller = calls[caller.parent]
+  return { place: call.place, ...(caller && caller !== call && { caller: caller.place }) }
 }
 
 /** Whether a place stands for idle time, in which the thread waited for events. */

@@ -31,6 +31,7 @@ const WANTED: readonly Wanted[] = [
   { picture: 'makeup-main.png', shape: 'hot main', names: 'calculate', drawing: THREADS },
   { picture: 'makeup-pool.png', shape: 'hot pool', names: 'the thread pool', drawing: THREADS },
   { picture: 'makeup-gc.png', shape: 'collections', names: 'garbage collection took', drawing: THREADS },
+  { picture: 'makeup-waiting.png', shape: 'child process', names: 'execSync', drawing: THREADS },
   { picture: 'makeup-worker-heap.png', shape: 'leaking worker', names: 'CachedPage', drawing: OWNERS },
   { picture: 'makeup-main-heap.png', shape: 'leaking main', names: 'StaleOrder', drawing: OWNERS },
   { picture: 'makeup-native.png', shape: 'native memory', names: 'native memory', drawing: OWNERS },

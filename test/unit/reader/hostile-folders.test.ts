@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chownSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, beforeEach, describe, it } from 'node:test'
@@ -106,7 +107,10 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
         }
         assert.ok(seen.render > 0 && seen.forged > 0, JSON.stringify(seen))
       } finally {
+        const ended = once(swapper, 'exit')
         swapper.kill('SIGKILL')
+        // Until then it makes files, in which the next test would not find its directory empty.
+        await ended
       }
     },
   )

@@ -47,12 +47,29 @@ const heapProfile = (name: string): string =>
     },
   })
 
+/** Begins in execSync, which `render` has called; the function `react` runs from then on. */
+function heldProfile(): string {
+  const nodes = [
+    { id: 1, callFrame: frame('(root)'), children: [2, 4] },
+    { id: 2, callFrame: frame('render'), children: [3] },
+    { id: 3, callFrame: { ...frame('execSync'), url: 'node:child_process' } },
+    { id: 4, callFrame: frame('react') },
+  ]
+  const samples = [3, ...Array.from({ length: 49 }, () => 4)]
+  const timeDeltas = samples.map(() => 1000)
+  return JSON.stringify({ nodes, samples, timeDeltas, startTime: 0, endTime: 51_000 })
+}
+
+const HELD =
+  /^The main thread did not respond for 18\.90 s before this profile, which begins in execSync \(node:child_process:7\), called by render \(\/app\/a\.js:7\)\.$/
+
 interface Given {
   readonly thread?: object
   readonly threads?: readonly object[]
   readonly gcPercent?: number
   readonly memory?: object
   readonly busyMs?: number
+  readonly lateMs?: number
   readonly kind?: 'cpu' | 'memory'
   readonly rule?: string
   readonly metric?: string
@@ -60,13 +77,13 @@ interface Given {
 
 /** The `.json` beside a file of a dump. */
 function description(given: Given): string {
-  const { thread = MAIN, threads = [], gcPercent, memory, busyMs, kind = 'cpu' } = given
+  const { thread = MAIN, threads = [], gcPercent, memory, busyMs, lateMs, kind = 'cpu' } = given
   const { rule = 'threshold', metric } = given
   return JSON.stringify({
     tool: 'cpu-memory-monitor',
     why: { kind, rule, details: { metric }, readings: [] },
     thread,
-    how: { way: 'inspector', notes: { busyMs } },
+    how: { way: 'inspector', notes: { busyMs, lateMs } },
     where: { pid: 7 },
     makeup: { spanMs: 2000, cpuPercent: 100, threads, gcPercent, memory },
   })
@@ -177,6 +194,26 @@ describe('the first line of a CPU dump', { timeout: 300_000 }, () => {
     )
     assert.match(verdict.sentence, /garbage collection took 60 % of the time of the main thread/)
     assert.match(verdict.hint ?? '', /^main thread: parse /)
+  })
+
+  for (const [what, lateMs, isHeld] of [
+    ['what held the main thread, where it took the order late', 18_900, true],
+    ['what used the CPU, where it took the order almost at once', 700, false],
+  ] as const)
+    it(`is ${what}`, async () => {
+      const directory = dump({
+        [`blocked-${CPU}`]: [heldProfile(), { ...busy(1, 0), rule: 'blocked', lateMs }],
+      })
+      const { verdict } = await report(directory)
+      assert.equal(verdict.found, true)
+      assert.match(verdict.sentence, isHeld ? HELD : /^react .* used 98\.0 % of the busy CPU/)
+      assert.match(verdict.hint ?? '', isHeld ? /^After that: react / : /^$/)
+      assert.match(listed(directory), isHeld ? HELD : /^react /)
+    })
+
+  it('is the thread pool that used the CPU, although the main thread took the order late', async () => {
+    const directory = dump({ [CPU]: [heldProfile(), { ...busy(15, 0, 350), lateMs: 2000 }] })
+    assert.match((await report(directory)).verdict.sentence, /the thread pool .* used 96 % of it/)
   })
 
   for (const [rule, metric] of [

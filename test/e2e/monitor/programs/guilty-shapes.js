@@ -1,6 +1,8 @@
 // What the monitor has to report of each program in guilty.js: its options, the part that is to be named, the words, and, where a
-// profile or snapshot can name it, the function or class in the main file, and the worker that the file is of.
+// profile or snapshot can name it, the function or class in the main file, the worker that the file is of, and the reader's answer.
+const { execFileSync } = require('node:child_process')
 const { readFileSync } = require('node:fs')
+const { join } = require('node:path')
 
 const cpu = { interval: 500, duration: 1000, threshold: 10, counter: 3, limiter: [1, 'hour'], blocked: false }
 const memory = { interval: 250, limiter: [1, 'hour'], heapLimit: false }
@@ -40,6 +42,8 @@ const shapes = {
   'child process': {
     options: { cpu: { ...cpu, threshold: 10_000, blocked: 1500 } },
     words: /the process mostly waited/,
+    named: 'execSync',
+    answer: /^The main thread did not respond for .* which begins in execSync \(.*\), called by renderPdf \(/,
   },
   'leaking worker': {
     options: { memory: { ...memory, threshold: '220mb' } },
@@ -80,11 +84,12 @@ const shapes = {
  * @returns What is wrong, in words.
  */
 function judge(shape, dump, line, sidecar) {
-  const { top, part, words, named, worker = '' } = shapes[shape]
+  const { top, part, words, named, answer, worker = '' } = shapes[shape]
   const { makeup } = dump
   const wrong = []
   if (named && !readFileSync(dump.file, 'latin1').includes(`"${named}"`))
     wrong.push(`no ${named} in ${dump.file}`)
+  if (answer && !answer.test(report(dump.file))) wrong.push(`the report says ${report(dump.file)}`)
   if (sidecar.thread.name !== worker) wrong.push(`the main file is of ${JSON.stringify(sidecar.thread)}`)
   if (!worker && dump.files.some((file) => file.includes('-worker-')))
     wrong.push(`a worker is blamed: ${dump.files}`)
@@ -118,6 +123,11 @@ function judge(shape, dump, line, sidecar) {
   if (columns.length !== 6 || columns.some(({ length }) => length < 2 || length !== columns[0].length))
     wrong.push(`no flight: ${JSON.stringify(sidecar.flight)}`)
   return wrong
+}
+
+function report(file) {
+  const command = join(__dirname, '../../../../dist/reader/cli.js')
+  return execFileSync(process.execPath, [command, 'report', file], { encoding: 'utf8', timeout: 60_000 })
 }
 
 function differ(sum, whole) {

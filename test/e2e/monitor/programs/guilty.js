@@ -77,7 +77,7 @@ const shapes = {
       }
     })
   },
-  'child process'() {
+  'child process': function renderPdf() {
     execSync('sleep 5')
   },
   'leaking worker'() {
