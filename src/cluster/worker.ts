@@ -82,7 +82,7 @@ class WorkerSide {
     setImmediate(() => {
       if (!process.connected) return
       this.#report.warn(
-        `the worker with pid ${process.pid} was forked by another cluster's primary, which does not replace it when it grows`,
+        `the worker with pid ${process.pid} was forked by a primary that does not use this package's run(): nothing replaces it when it grows`,
       )
     })
   }

@@ -141,7 +141,7 @@ export function lateTrial(trialMs: number, holder: TurnHolder): Required<Pick<Fi
     case 'this process':
     case 'nobody':
       return {
-        text: `${late}, although no other process under the same memory limit is dumping: CPU is short, or the disk slow`,
+        text: `${late}, although no other process under the same memory limit is dumping: CPU is short, or the disk is slow`,
         advice: 'allow more CPU, or try again when less is in use',
       }
   }

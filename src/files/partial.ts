@@ -154,7 +154,7 @@ export function refuseOpenToOthers(directory: string, mode: number): void {
   const stranger = isOpenToOthers(mode) ? findStranger(directory) : undefined
   if (stranger === undefined) return
   throw new Error(
-    `other users could read the dump: the file system gives files the mode ${octal(mode)}, and ${stranger}`,
+    `the dump is not written, because other users could read it: the file system gives files the mode ${octal(mode)}, and ${stranger}`,
   )
 }
 

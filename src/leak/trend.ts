@@ -57,7 +57,7 @@ export interface LeakRule {
   readonly longestMs: number
   /** Factor for the required growth, applied once more after each reported leak. */
   readonly nextFactor: number
-  /** A climb with this share of the required growth is a suspicion. */
+  /** Share of the required growth, 0 to 1: a climb that has reached it is a suspicion, and a leak at the full growth. */
   readonly suspicionShare: number
 }
 

@@ -291,7 +291,7 @@ function readRule(
 export function readCpuThreshold(value: unknown = DEFAULT_CPU_THRESHOLD): Threshold {
   const name = 'options.cpu.threshold'
   const expected =
-    "a number of percent of one core, at least 0, or a string such as '80%', above 0% and up to 100%"
+    "a number, percent of one core, at least 0, or a string such as '80%', a share of all cores that the process may use, above 0% and up to 100%"
   if (typeof value === 'number') return { unit: 'absolute', value: atLeastZero(value, name, expected) }
   if (typeof value !== 'string') throw typeError(name, expected, value)
   return { unit: 'share', percent: readShare(value, name, expected) }

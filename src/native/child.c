@@ -241,10 +241,10 @@ static int limit_memory(uint64_t allowance_bytes) {
   return error != 0 ? error : set_limit(RLIMIT_DATA, (rlim_t)(data_bytes + allowance_bytes));
 }
 
-int child_detach(const struct child_options *options, const struct mapping_list *shared, int kept_descriptor) {
+static int detach(const struct child_options *options, const struct mapping_list *shared, int kept_descriptor) {
   /*
-   * The deadline comes first: from here on the kernel ends the child even if a later step hangs, on a file system that is gone,
-   * for example. The memory limit comes before the child's first mapping, so that it counts the copies of shared memory too.
+   * The deadline comes before what can hang: from then on the kernel ends the child even on a file system that is gone, for
+   * example. The memory limit comes before the child's first mapping, so that it counts the copies of shared memory too.
    */
   reset_signals(options->ignored_signal);
   (void)alarm(options->deadline_seconds);
@@ -261,4 +261,12 @@ int child_detach(const struct child_options *options, const struct mapping_list 
   int niceness = nice(options->niceness);
   (void)niceness;
   return 0;
+}
+
+void child_begin(const struct child_options *options, const struct call_slot_list *calls,
+                 const struct mapping_list *shared, const int pipe_ends[2]) {
+  relocations_apply(calls);
+  /* Frees a descriptor: the application may have few left, and `detach` needs three. */
+  (void)close(pipe_ends[0]);
+  if (detach(options, shared, pipe_ends[1]) != 0) _exit(CHILD_EXIT_NOT_DETACHED);
 }

@@ -29,7 +29,7 @@
 enum child_exit {
   /* The job threw, or its result did not fit into RESULT_CAPACITY_BYTES. */
   CHILD_EXIT_JOB_FAILED = 70,
-  /* child_detach failed: the child still shared files, memory or signals with the application, and ended before the job. */
+  /* child_begin failed: the child still shared files, memory or signals with the application, and ended before the job. */
   CHILD_EXIT_NOT_DETACHED = 71,
   /* The child needed a thread that was not forked. Another fork, at another moment, may succeed. */
   CHILD_EXIT_WAITED_FOR_THREAD = 75
@@ -124,10 +124,12 @@ struct child_options {
 };
 
 /*
- * Cuts the child off from everything that it shares with the application, except the descriptor `kept_descriptor`. Signals must
- * be blocked before the call; they are unblocked when it returns 0. Otherwise it returns an errno, and the child must end.
+ * The first that runs in the child: puts `calls` into effect, and cuts the child off from everything that it shares with the
+ * application, except the write end of the pipe. Signals must be blocked before the call; they are unblocked when it returns. If a
+ * step fails, it ends the child.
  */
-int child_detach(const struct child_options *options, const struct mapping_list *shared, int kept_descriptor);
+void child_begin(const struct child_options *options, const struct call_slot_list *calls,
+                 const struct mapping_list *shared, const int pipe_ends[2]);
 
 /* ---- fork.c ----------------------------------------------------------------------------------------------------- */
 
@@ -144,7 +146,7 @@ struct forked {
 };
 
 /*
- * Forks, V8's heap included. On success returns 0 in both processes, in the child after child_detach. On failure returns an
+ * Forks, V8's heap included. On success returns 0 in both processes, in the child after child_begin. On failure returns an
  * errno in the parent.
  */
 int fork_with_heap(const struct child_options *options, struct forked *forked);

@@ -1,4 +1,4 @@
-/* The parent's side of the fork. Except for `become_child`, all of it runs on the application's main thread. */
+/* The parent's side of the fork, on the application's main thread. What the child does first is in child.c. */
 #define _GNU_SOURCE
 #include "fork-helper.h"
 
@@ -63,16 +63,8 @@ static void forget(struct findings *found) {
   relocations_free(&found->calls);
 }
 
-/* Runs in the child, with all signals blocked and one thread left. Ends the child if it cannot be cut off. */
-static void become_child(const struct child_options *options, const struct findings *found, const int pipe_ends[2]) {
-  relocations_apply(&found->calls);
-  /* Frees a descriptor: the application may have few left, and child_detach needs three. */
-  (void)close(pipe_ends[0]);
-  if (child_detach(options, &found->shared, pipe_ends[1]) != 0) _exit(CHILD_EXIT_NOT_DETACHED);
-}
-
 /*
- * Forks while all signals are blocked. In the child they stay blocked until child_detach has replaced the application's signal
+ * Forks while all signals are blocked. In the child they stay blocked until child_begin has replaced the application's signal
  * handlers by the default actions: libuv's handlers would write into a pipe that both processes share.
  */
 static int fork_with_signals_blocked(const struct child_options *options, const struct findings *found,
@@ -84,7 +76,7 @@ static int fork_with_signals_blocked(const struct child_options *options, const 
   (void)sigprocmask(SIG_SETMASK, &all, &before);
   pid_t pid = fork();
   int error = pid < 0 ? errno : 0;
-  if (pid == 0) become_child(options, found, pipe_ends);
+  if (pid == 0) child_begin(options, &found->calls, &found->shared, pipe_ends);
   else (void)sigprocmask(SIG_SETMASK, &before, NULL);
   forked->pid = pid;
   return error;

@@ -237,7 +237,8 @@ export interface Circumstances {
   readonly worker?: number
   /** Whether the rule is about the main thread, not about the whole process. */
   readonly isOfMain: boolean
-  /** What used most CPU time or memory of the process; absent if that is not known, or if the rule is about the main thread. */
+  /** The thread or kind of memory with the largest share of the process's CPU or memory. Absent if unknown, or if the rule is about
+   * the main thread. */
   readonly owner?: Owner
   /** CPU time of the thread during a CPU dump, ms. */
   readonly busyMs?: number

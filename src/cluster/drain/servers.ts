@@ -39,7 +39,7 @@ interface RequestStart {
  * so that none is missed.
  */
 export class Doors {
-  /** Every server that was ever asked to listen or was given a connection: it is observed already. */
+  /** Servers that are observed already: each was asked to listen, or was given a connection, at least once. */
   readonly #met = new WeakSet<Server>()
   /** Servers that share their listening socket with no other worker: the kernel discards its backlog when it is closed. */
   readonly #own = new WeakSet<Server>()

@@ -22,7 +22,7 @@ export const SILENT_READINGS = 3
 
 /**
  * Chooses the worker to replace next: a worker above the hard limit, else one that was asked to leave, else one over
- * the limit; of several the largest. A worker that was above a limit when it became ready is not chosen: its
+ * the limit; of several the largest. A worker that was above a limit when it became ready is not chosen for that limit: its
  * replacement would be no smaller.
  */
 export function chooseCandidate(ready: readonly ReadySlot[], limits: MemoryLimits): Candidate | undefined {

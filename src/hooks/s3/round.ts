@@ -27,7 +27,7 @@ import {
   type Waiting,
 } from './waiting'
 
-/** Input of an upload round, which sends everything that waits in the dump directories. Plain data, for a thread. */
+/** Input of an upload round, which sends all dump files that wait in the dump directories. It can be sent to a thread. */
 export interface RoundOrder {
   readonly directories: readonly string[]
   readonly host: string

@@ -220,7 +220,7 @@ class Numbers implements Section {
   constructor(
     private readonly onNumber: (value: number) => void,
     private readonly onEnd: (count: number) => void,
-    /** Whether the list may contain negative numbers. Their minus sign is ignored. */
+    /** Whether numbers may be negative; else a minus sign means damage. `onNumber` gets the number without its sign. */
     private readonly isSigned = false,
   ) {}
 

@@ -162,7 +162,7 @@ describe('directories', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () =>
       assert.ok('skipped' in result, JSON.stringify(result))
       assert.match(
         result.message ?? '',
-        /other users could read the dump: .* the mode 0755, and .* belongs to/,
+        /because other users could read it: .* the mode 0755, and .* belongs to/,
       )
       assert.deepEqual(filesIn(directory), [])
     },

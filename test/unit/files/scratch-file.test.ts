@@ -50,7 +50,7 @@ describe('openScratch', () => {
     // The twin: where only this user and root can have chosen it, the start names it.
     openScratch(directory).close()
     fs.chownSync(directory, 65534, 65534)
-    assert.throws(() => openScratch(directory), /other users could read the dump: .* the mode 0755/)
+    assert.throws(() => openScratch(directory), /because other users could read it: .* the mode 0755/)
     assert.deepEqual(readdirSync(directory), [])
     mocked.mock.restore()
     openScratch(directory).close()

@@ -11,7 +11,7 @@ import { forkAllowanceBytes, judgeFork, type RoomVerdict, snapshotNeedBytes } fr
 import { NODE_MAJOR, type RoomProbe } from '../../room-probe'
 import { type HeapCapture, type HeapDump, type HeapRung, type Incapable, passOver } from '../rung'
 import { type HeapSampling, SAMPLING_WAY } from '../sampling'
-import { awaitChild, type ChildFailure, type ChildGuard, type ChildOutcome } from './child'
+import { awaitChild, type ChildFailure, type ChildGuard, type ChildOutcome } from './await-child'
 import type { ForkHelper, ForkOptions } from './helper'
 import { FORK_WAY, missing } from './job'
 
