@@ -1,7 +1,8 @@
-// Bundles the code for applications with esbuild: one file for each entry and each thread replaces the module that tsc wrote to
-// dist. At start, reading a hundred files would take longer than running them. A module that only a late require() reaches runs
-// when that call is made. It is in the same file, although V8 needs 4 ms to scan it there: a file that is read later is read by an
-// application whose prototypes a request can have polluted by then. Nothing is minified, so that stack traces can be read.
+// Builds the JavaScript that applications load: esbuild bundles each entry of the package, and the code of each thread, into one
+// file in dist, which replaces the module that tsc wrote there. Without bundles, a start would take most of its time to read a
+// hundred files. A bundle also contains the modules that are required late. V8 needs 4 ms to scan them at the start, and runs
+// them when require() is called. Separate files would be read late, when a request can already have polluted prototypes of the
+// application. Nothing is minified, so that stack traces stay readable.
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -9,8 +10,9 @@ import { build } from 'esbuild'
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 
 /**
- * The entries. `exports`: names that an ES module can import, which Node searches in the text of a CommonJS file. `opens`: files and
- * folders that the entry opens by path. @vercel/nft, which copies the files that an application needs, searches them in the text.
+ * The modules to bundle, as paths in src without extension. `exports`: names that ES modules can import. Node finds such names
+ * by a search of the CommonJS file's text. `opens`: files and folders that the module opens, as paths relative to its own folder.
+ * The tool @vercel/nft, which copies the files that an application needs, also finds them by a search of the text.
  */
 const ENTRIES = {
   index: { opens: ['thread/watchdog-thread.js', '../prebuilds'] },
@@ -25,7 +27,7 @@ const ENTRIES = {
 }
 
 for (const [entry, { exports = [], opens = [] }] of Object.entries(ENTRIES)) {
-  // Lines for Node and @vercel/nft, which search this text and cannot see exports and paths in bundled code. They do nothing.
+  // Lines in which Node and @vercel/nft find these names and paths. They cannot find them in bundled code. The lines do nothing.
   const texts = [
     ...exports.map((name) => `0 && (exports.${name} = 0)`),
     ...opens.map((path) => `;() => { __dirname + '/${path}' }`),

@@ -12,24 +12,25 @@ import type * as limiter from './options/limiter'
 import type * as logger from './report/listeners'
 
 /**
- * Watches this process's CPU and memory, and puts the evidence on disk when something goes wrong.
+ * Watches CPU and memory of this process. When a threshold is exceeded, it writes a dump (CPU profile or heap snapshot) to disk.
  *
- * Only what is configured is watched; without options only the manual signal is.
+ * Only what the options name is watched. Without options nothing is watched, and only the signal SIGUSR2 triggers a dump.
  *
  * @throws TypeError for an option of the wrong type or one that does not exist.
  * @throws RangeError for a value outside an option's range.
- * @throws Error when the key is already watched in this process, or when `engine: 'packages'` misses a package.
+ * @throws Error when CPU or memory of this process is already watched, or when `engine: 'packages'` needs a package that is
+ * missing.
  */
 function cpuMemoryMonitor(userOptions?: cpuMemoryMonitor.Options): cpuMemoryMonitor.Monitor {
   return new monitor.Monitor(options.resolveOptions(userOptions))
 }
 
-// For register.js, which is a script of its own: a second bundle would be a second copy.
+// Function by which register.js starts the monitor. If register.js contained the monitor itself, a process could have two copies.
 Object.defineProperty(cpuMemoryMonitor, Symbol.for('cpu-memory-monitor:preload'), {
   value: () => (require('./monitor/preload') as typeof preload).preload(process.env),
 })
 
-// A namespace is the one way to give types to a callable `export =`. The reference has the types themselves.
+// Only a namespace can add types to a function in `export =`. It is hidden, because docs/api.md lists the types themselves.
 /** @hidden */
 // eslint-disable-next-line @typescript-eslint/no-namespace
 declare namespace cpuMemoryMonitor {

@@ -1,30 +1,31 @@
-// For `node --require`, `node --import` and NODE_OPTIONS, which bring it into every Node.js of a machine: workers, package managers, and
-// versions that cannot read the rest of the package. So this file keeps to what the oldest of them understand, and loads the monitor
-// last.
+// Entry `cpu-memory-monitor/register`: starts the monitor in a process by `node --require`, `node --import` or NODE_OPTIONS.
+// NODE_OPTIONS also loads this file in worker threads, in package managers, and in versions of Node.js that are too old for the
+// rest of the package. So this file uses only what the oldest of these versions understand, and loads the monitor last.
 
 /** The oldest major version of Node.js that the package supports. */
 const OLDEST = 20
 
-/** The script of a package manager: its work is not the application's. With a version in yarn's own releases (`yarn-4.9.1.cjs`). */
+/** Matches the script of a package manager, which is not watched. Its name may contain a version (`yarn-4.9.1.cjs`). */
 const PACKAGE_MANAGER = /(^|[\\/])(npm|npx|yarn|yarnpkg|pnpm|pnpx|corepack)(-cli)?(-\d[^\\/]*)?(\.[cm]?js)?$/
 
-/** What is written after `--require` or `--import`, where the package is found by its name. */
+/** Name of this file after `--require` or `--import`, if the user names the package and not a path. Node resolves the name. */
 const NAME = 'cpu-memory-monitor/register'
-/** Such a word of NODE_OPTIONS, or a text in quotes, in which nothing is a word. */
+/** Matches an option in NODE_OPTIONS that loads this file by name. Also matches other quoted text, whose content is no option. */
 const WORD = /(^| )(-r|--require|--import)( +|=)("?)cpu-memory-monitor\/register\4(?= |$)|"(?:[^"\\]|\\.)*"/g
 
 nameThisFile()
 if (isWanted()) start()
 
 /**
- * A child inherits the name, and looks for it from its own working directory: there it finds nothing, and ends, or what another user has
- * put there. So the name becomes the path of this file, and nothing else changes.
+ * Replaces the name of this file by its absolute path in the options that child processes inherit. A child would resolve the name
+ * from its own working directory: it would find nothing and end, or find a file that another user has put there. Other options
+ * stay as they are.
  */
 function nameThisFile(): void {
   try {
     const given = process.env['NODE_OPTIONS']
     if (given && given.indexOf(NAME) >= 0) process.env['NODE_OPTIONS'] = given.replace(WORD, withFile)
-    // That of fork() and of a cluster.
+    // child_process.fork() and cluster pass process.execArgv on to child processes.
     const args = process.execArgv
     for (let i = 0; i < args.length; i++) {
       const [, flag = args[i - 1] || ''] = /^(--require|--import)=/.exec(args[i] || '') || []
@@ -33,7 +34,7 @@ function nameThisFile(): void {
       else if (isFlag && args[i] === flag + '=' + NAME) args[i] = flag + '=' + fileFor(flag)
     }
   } catch (error) {
-    // They stay as they are.
+    // Options that are not replaced yet stay as they are.
     void error
   }
 }
@@ -60,7 +61,7 @@ function isMainThread(): boolean {
   try {
     return (require('worker_threads') as { isMainThread: boolean }).isMainThread
   } catch (error) {
-    // A Node.js from before worker threads. A catch without a name is newer than the versions that get here.
+    // This Node.js is older than worker threads. It also does not know `catch` without a name, hence `void error`.
     void error
     return true
   }
@@ -68,7 +69,8 @@ function isMainThread(): boolean {
 
 function start(): void {
   const major = Number(process.versions.node.split('.')[0])
-  if (major < OLDEST) return report('needs Node.js ' + OLDEST + ' or later; this is ' + process.versions.node)
+  if (major < OLDEST)
+    return report('not started: needs Node.js ' + OLDEST + ' or later; this is ' + process.versions.node)
   try {
     const entry = require('./index') as { [key: symbol]: () => void }
     const preload = entry[Symbol.for('cpu-memory-monitor:preload')]
@@ -83,7 +85,7 @@ function report(line: string): void {
   try {
     fs.writeSync(2, 'cpu-memory-monitor: ' + line + '\n')
   } catch (error) {
-    // The reader of the line has gone.
+    // stderr cannot be written, for example because its reader has gone. The line is lost.
     void error
   }
 }

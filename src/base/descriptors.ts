@@ -1,8 +1,8 @@
 import { readdirSync, statSync } from 'node:fs'
 
 /**
- * Whether any process of this user has an open file descriptor that matches. Other users' descriptors cannot be listed.
- * `false` where there is no /proc.
+ * Whether any process of this user has an open file descriptor for which `matches` returns `true`. Processes of other
+ * users are left out: an ordinary user cannot list their descriptors. `false` where there is no /proc.
  *
  * @param matches - Called with a path such as `/proc/1/fd/3`, and the process id. An error it throws counts as no
  * match: the descriptor was closed in the meantime.
@@ -27,7 +27,7 @@ function numbersIn(directory: string): readonly number[] {
   }
 }
 
-/** Returns the result of `look`, or `false` if it throws: a process may end, and a descriptor be closed, at any moment. */
+/** Returns the result of `look`, or `false` if it throws: a process may end, and a descriptor may be closed, at any moment. */
 function isTrue(look: () => boolean): boolean {
   try {
     return look()

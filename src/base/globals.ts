@@ -39,7 +39,7 @@ export function messageOf(error: unknown): string {
   }
 }
 
-/** Returns the code of a system error, such as `ENOSPC`: its message would contain a path. For other errors, the message. */
+/** Returns the code of a system error, such as `ENOSPC`, because its message contains a path; of other errors, the message. */
 export function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? messageOf(error)
 }

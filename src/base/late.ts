@@ -1,8 +1,9 @@
 let running = 0
 
 /**
- * Runs a late `require()` on the main thread. An order of the watchdog thread can interrupt it anywhere; a second `require()` of the
- * same code would then get the part that is loaded so far.
+ * Runs `load`, which loads a module with `require()` on the main thread. Meanwhile {@link isLoadingLate} returns `true`: the
+ * watchdog thread can interrupt the main thread anywhere to run other code there, and a second `require()` of the same
+ * module would return only the part that is loaded so far.
  */
 export function loadLate<Code>(load: () => Code): Code {
   running++
@@ -13,7 +14,7 @@ export function loadLate<Code>(load: () => Code): Code {
   }
 }
 
-/** Whether this call interrupts a {@link loadLate}. */
+/** Whether {@link loadLate} is running: the caller has then interrupted it. */
 export function isLoadingLate(): boolean {
   return running > 0
 }

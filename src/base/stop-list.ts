@@ -1,9 +1,9 @@
 type Stop = () => void | Promise<void>
 
-/** A list of functions that stop what was started; they are called in reverse order. */
+/** A list of functions that stop what was started. The function that was added last is called first. */
 export interface StopList {
   add(stop: Stop): void
-  /** Calls all functions, the first one synchronously, each other one after the previous. Idempotent, never rejects. */
+  /** Calls all functions: the first one synchronously, each further one after the previous. Idempotent, never rejects. */
   stop(): Promise<void>
 }
 

@@ -1,6 +1,6 @@
 // Types of readings about threads: `src/system` takes the readings, `src/makeup` combines them.
 
-/** `name` of each worker thread that any copy of this package starts: these threads are not workers of the application. */
+/** `name` of every worker thread that this package, in any copy of it, starts. It tells them from the application's workers. */
 export const OWN_THREAD_NAME = 'cpu-memory-monitor'
 
 /** Heap sizes of a thread, read on that thread, bytes. */
@@ -16,7 +16,7 @@ export interface HeapFigures {
   readonly threadCpuMs: number
 }
 
-/** CPU time of one thread since it started. */
+/** CPU time of one thread since it started. `tid` is the thread's id in the kernel. */
 export interface ThreadTime {
   readonly tid: number
   readonly cpuMs: number

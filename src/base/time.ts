@@ -10,7 +10,7 @@ export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediat
 /** Longest delay of a Node timer, ms; a timer with a longer delay fires at once. */
 export const MAX_TIMER_MS = 2_147_483_647
 
-/** Delay after the start before code for long-lived processes is loaded, ms: most processes of a build end sooner. */
+/** Time from the start until code that only long-lived processes need is loaded, ms. Most processes of a build end sooner. */
 export const AFTER_START_MS = 1000
 
 /** Resolves after `delayMs`, or as soon as the signal `early` is aborted. Does not keep the process alive. */
@@ -29,9 +29,9 @@ export function pause(delayMs: number, early?: AbortSignal): Promise<void> {
 
 /** Clocks and a timer, passed as a parameter to code that depends on time. */
 export interface Clock {
-  /** Monotonic clock, which is never set back. */
+  /** Monotonic clock, ms; it is never set back. */
   readonly monotonicMs: () => number
-  /** Wall clock, since 1970. */
+  /** Wall clock, ms since 1970. */
   readonly epochMs: () => number
   /** Calls back once, after `delayMs`, without keeping the process alive. */
   readonly later: (delayMs: number, callback: () => void) => void
@@ -66,12 +66,12 @@ export function tenths(ms: number): number {
 }
 
 /**
- * Repeats an asynchronous function. The timer is one-shot and re-armed after each round, so a slow round delays the
- * next one instead of overlapping it. The timer is unref'd, so it does not keep the process alive.
+ * Calls an asynchronous function again and again. A one-shot timer is started when a call has ended, so a slow call
+ * delays the next one instead of overlapping it. The timer is unref'd, so it does not keep the process alive.
  *
- * @param intervalMs - Time from the end of one round to the start of the next, ms.
- * @param round - The function to repeat. Must not reject.
- * @returns A function that stops the loop; its promise resolves when a round that is under way has ended.
+ * @param intervalMs - Time from the end of one call to the start of the next, ms.
+ * @param round - The function to call. Must not reject.
+ * @returns A function that stops the loop; its promise resolves when a call that is under way has ended.
  */
 export function startLoop(intervalMs: number, round: () => Promise<void>): () => Promise<void> {
   let isStopped = false

@@ -1,12 +1,12 @@
 import type { Artefact, EvidentThread, KnownBefore } from '../files/sidecar'
 
-/** A way of capturing (an engine, a package) that was not used, and the reason. */
+/** A method of making a dump, such as `fork` or `heapdump`, that was not used, and the reason. */
 export interface PassedOver {
   readonly way: string
   readonly why: string
 }
 
-/** Joins the reasons why each way of capturing was not used, for an error that says that none is left. */
+/** Returns the message of the error for a dump that no method can make: each method, with the reason. */
 export function whyNone(passedOver: readonly PassedOver[]): string {
   return passedOver.map(({ way, why }) => `${way}: ${why}`).join('; ')
 }
@@ -14,20 +14,20 @@ export function whyNone(passedOver: readonly PassedOver[]): string {
 /** Why a dump is not made, with the numbers that decided it. */
 export interface Refusal {
   readonly skip: 'memory' | 'disk' | 'busy'
-  /** Needed, available and reserved bytes, by name. `worker`: `threadId` of the worker whose heap does not fit. */
+  /** Bytes needed, available and reserved, by name. `worker`: `threadId` of the worker thread whose snapshot does not fit. */
   readonly numbers: Readonly<Record<string, number>>
 }
 
 /** A dump to capture: the directory and the name of its files, and the known part of the sidecar (`.json`) of each. */
 export interface Job {
   readonly directory: string
-  /** Name without extension, as `files/names` builds it. */
+  /** Name of the dump's files without extension, such as `cpu-<pid>-<ms>`. */
   readonly baseName: string
   /** The part of the sidecar known before the capture: why and where, and the CPU and memory use by thread. */
   readonly sidecar: KnownBefore
   /** Length of a CPU profile, ms. Heap captures ignore it. */
   readonly durationMs: number
-  /** For a memory dump: the worker thread whose heap holds most of the process's memory, if there is one. */
+  /** For a memory dump: the worker thread that holds the largest part of the process's memory; absent when none does. */
   readonly worker?: WorkerToDump | undefined
 }
 
@@ -35,7 +35,7 @@ export type WorkerToDump = Pick<EvidentThread, 'id' | 'name'>
 
 /** The result of a capture: complete files, and what they cost the application. */
 export interface Captured {
-  /** Files of the dump, that of the thread with the largest use first. Each is complete, synced and has its final name. */
+  /** Files of the dump, complete, synced and under their final names. The thread with the largest use comes first. */
   readonly artefacts: readonly [Artefact, ...Artefact[]]
   /** How the dump was captured, e.g. `inspector`, `v8-profiler-next`, `fork`, `heapdump`, `v8`, `sampling`. */
   readonly way: string
@@ -45,15 +45,15 @@ export interface Captured {
   /** Time from the start of the capture until the last file had its final name, ms. */
   readonly durationMs: number
   /**
-   * Time until the main thread accepted the first order (request), ms. Present only when that exceeded the order timeout
-   * of 500 ms: the main thread was in one long native call, or had no CPU.
+   * Time until the main thread accepted the first request of the dump, ms. Present only above 500 ms: the main thread was
+   * in one long native call, or had no CPU.
    */
   readonly lateMs?: number
   /** Peak of the forked child's private memory, bytes. Pages that it shares with the application do not count. */
   readonly childPeakBytes?: number
-  /** Why the planned file (a heap snapshot, say) failed, if only a lesser file (a sampling profile) exists. */
+  /** Why one of the planned files could not be written, such as the profile of a worker, although the dump has others. */
   readonly failure?: Error
-  /** Why the planned file did not fit into memory or onto the disk during the capture, if only a lesser file exists. */
+  /** Why a planned snapshot did not fit into memory or onto the disk during the capture, although the dump has other files. */
   readonly refusal?: Refusal
 }
 
@@ -78,14 +78,14 @@ export interface Plan {
 export interface Capturer {
   /** Reads the free disk space and memory, and decides what fits now. */
   plan(directory: string): Promise<Plan | Refusal>
-  /** Names of the ways of capturing that work on this machine, best first, and those that do not, with the reason. */
+  /** Names of the methods of making a dump that work in this process, best first, and of the others, with the reason. */
   ways(): { readonly available: readonly string[]; readonly passedOver: readonly PassedOver[] }
   /**
    * Ends a running `take` synchronously, because the process exits, and completes its file if this thread can do so. The
    * promise of `take` settles too. Absent where a capture cannot be ended early.
    *
    * @param isTimeOver - Returns `true` when the exit can wait no longer; the file is then left incomplete.
-   * @returns `undefined` when no capture runs, or the time was over.
+   * @returns `undefined` when no capture runs, or when its file is left incomplete.
    * @throws The error that `take` would have rejected with.
    */
   endNow?(isTimeOver: () => boolean): Captured | undefined
@@ -95,9 +95,9 @@ export interface Capturer {
 export interface CaptureObserver {
   /** The main thread has not accepted an order (request) within 500 ms. Called once per order; the wait goes on. */
   orderLate(order: string): void
-  /** Called with the pid of a forked child that makes the dump, even if this process ends; with `undefined` when it has ended. */
+  /** Called with the pid when a forked child begins to write the dump, and with `undefined` when that child has ended. */
   childAtWork(pid: number | undefined): void
-  /** Another user of V8's sampling heap profiler has stopped it, and it has been started again. Called once. */
+  /** Other code in the process stopped V8's sampling heap profiler; this library has started it again. Called once. */
   samplingWasStopped(): void
   /** The sampling heap profiler could not be started: memory dumps have no `.heapprofile`. */
   samplingFailed(error: Error): void

@@ -4,7 +4,10 @@ import { dirname, isAbsolute, join } from 'node:path'
 import { firstLineOf } from '../base/globals'
 import type { PassedOver } from './capture'
 
-/** How to use the optional packages. An object means `'auto'`, with packages that the application passes in, by name. */
+/**
+ * Which optional packages to use. `'auto'`: those that are installed; `'packages'`: they must be installed; `'builtin'`:
+ * none. An object means `'auto'`, with packages that the application passes in, by name.
+ */
 export type EngineChoice = 'auto' | 'packages' | 'builtin' | HandedPackages
 
 export type HandedPackages = Readonly<Record<string, object>>
@@ -28,8 +31,9 @@ const PACKAGE_NAMES: Readonly<Record<EngineKind, readonly [string, ...string[]]>
 }
 
 /**
- * Chooses the optional package for each kind of work. With `'packages'`, the packages for the configured kinds (`kinds`)
- * are required. A manual CPU profile or snapshot is possible in any case, and uses the packages that are installed.
+ * Chooses the optional package for each kind of work. With `'packages'`, a package is required for each configured kind
+ * (`kinds`). Packages for CPU profiles and snapshots are also found for a kind that is not configured: manual dumps of that
+ * kind use them.
  *
  * With `'auto'` an installed package is loaded on first use, because v8-profiler-next alone costs 49 ms and 12 MB. If
  * the package does not load then, the dump is made without it. With `'packages'` each package is loaded at once, because
@@ -94,7 +98,7 @@ export interface ResolvedPackage {
   readonly file: string | undefined
 }
 
-/** Packages that the application passed in, for this thread. A loaded module cannot be sent to the watchdog thread. */
+/** Loaded modules that the application passed in. Only this thread can use them: a module cannot be sent to another thread. */
 const handedOver = new WeakMap<ResolvedPackage, unknown>()
 
 /** Registers a package that the application passed in: {@link loadPackage} on this thread then returns it. */
@@ -164,8 +168,9 @@ function findStrangers(modules: string, name: string, file: string, place: strin
 }
 
 /**
- * Returns the first folder that Node.js would search for packages of a trusted file, and that belongs to an untrusted user. There a
- * package finds optional packages of its own that are not installed, for example ioredis `supports-color`.
+ * Returns the first `node_modules` that belongs to an untrusted user, among those that Node searches for the dependencies
+ * of `file`. That user could put a package there that `file` looks for but that is not installed: ioredis, for example,
+ * looks for `supports-color`.
  */
 function findStrangerAbove(name: string, file: string): string | undefined {
   const uid = process.geteuid?.()
@@ -200,8 +205,8 @@ export function loadPackage(resolved: ResolvedPackage): unknown {
 }
 
 /**
- * Whether the heapdump package handles SIGUSR2 as well, because the application has loaded it. The package does not if
- * this library loaded it, or with `NODE_HEAPDUMP_OPTIONS=nosignal` in the environment.
+ * Whether the heapdump package also makes a snapshot on SIGUSR2, because the application has loaded it. The package does
+ * not if this library loaded it, or if the environment contains `NODE_HEAPDUMP_OPTIONS=nosignal`.
  */
 export function isHeapdumpListening(): boolean {
   if (loadedQuietly || process.env['NODE_HEAPDUMP_OPTIONS'] === 'nosignal') return false

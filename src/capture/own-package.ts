@@ -3,8 +3,8 @@ import { isAbsolute, join, sep } from 'node:path'
 
 const PACKAGE_NAME = 'cpu-memory-monitor'
 /**
- * The files of this package that may contain this module: each entry point, because the build bundles it, and the module
- * itself. An application's bundler puts the module into a file of another package.
+ * Files of this package that may contain this code: the module itself, and each entry point, because the build bundles
+ * the module into it. If an application's bundler has moved the code, it lies in a file of another package.
  */
 const OWN_PATHS = [
   ['dist', 'index.js'],

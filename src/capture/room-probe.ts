@@ -18,7 +18,10 @@ export interface RoomProbe {
   disk(directory: string): Promise<Disk>
 }
 
-/** Judges whether a file of `fileBytes` fits onto the disk. `memory` returns the memory left: less if the disk is a tmpfs. */
+/**
+ * Judges whether a file of `fileBytes` fits onto the disk. The function `memory` of the result returns the available memory,
+ * less the size of the file if the directory is on a memory-backed file system (tmpfs).
+ */
 export async function roomFor(
   probe: Pick<RoomProbe, 'memory' | 'disk'>,
   directory: string,
@@ -39,7 +42,7 @@ export function createRoomProbe(): RoomProbe {
       return { availableBytes, limitBytes }
     },
     isKilledAsOne: () => isKilledAsOne(readKernelFile),
-    /** Rejects if libuv's thread pool cannot start: a dump first needs the pool here, and libuv would abort the process. */
+    /** Rejects if libuv's thread pool cannot start: this call is a dump's first use of it, and libuv would abort the process. */
     disk: (directory) => {
       const why = whyNoThreadPool()
       return why === undefined ? readDisk(directory) : Promise.reject(new Error(why))

@@ -1,17 +1,17 @@
 const MIB = 1024 * 1024
 
-/** Memory that a dump leaves free at least, whatever the memory limit, bytes. */
+/** Least memory that a dump leaves free, whatever the memory limit is, bytes. */
 export const MEMORY_RESERVE_FLOOR_BYTES = 64 * MIB
-/** Share of the memory limit that a dump leaves free, if that is more than the floor: 0.05 is 5 %. */
+/** Share of the memory limit that a dump leaves free, if that is more than the 64 MiB above: 0.05 is 5 %. */
 export const MEMORY_RESERVE_SHARE = 0.05
 /** Disk space that is left free after a dump, bytes. */
 export const DISK_FLOOR_BYTES = 256 * MIB
 
 /**
- * Peak memory that a heap snapshot in the application's own process needs in addition, as a multiple of the used heap,
- * by major version of Node. Measured by `node test/tools/bench/snapshot-need.mjs 100` with the worst shape of heap (many
- * small objects), plus a tenth: V8 reports the size of a heap, not the number of its objects. Large strings need a
- * fiftieth of this.
+ * Additional memory that a process needs at the peak of its own heap snapshot (without a fork), as a multiple of the used
+ * heap, by major version of Node. The worst heap is assumed, one of many small objects, because V8 reports the size of a
+ * heap but not the number of its objects; large strings need a fiftieth. Measured with such a heap by
+ * `node test/tools/bench/snapshot-need.mjs 100`, plus a tenth.
  */
 export const SNAPSHOT_NEED_FACTORS: Readonly<Record<number, number>> = { 20: 28, 22: 28, 24: 26, 26: 29 }
 /** Factor for a version of Node that was not measured: the largest measured one. */
@@ -19,7 +19,7 @@ const UNMEASURED_NEED_FACTOR = Math.max(...Object.values(SNAPSHOT_NEED_FACTORS))
 /** Memory that the snapshot of an empty program needs, bytes: a snapshot also contains code and built-in objects. */
 const SNAPSHOT_NEED_FLOOR_BYTES = 64 * MIB
 
-/** Size of a `.heapsnapshot` as a multiple of the used heap, in the worst case (large arrays); by snapshot-need.mjs too. */
+/** Size of a `.heapsnapshot` as a multiple of the used heap, in the worst case (large arrays). Measured in the same way. */
 export const SNAPSHOT_FILE_FACTOR = 4
 const SNAPSHOT_FILE_FLOOR_BYTES = 16 * MIB
 
@@ -43,24 +43,26 @@ export function judgeMemory(usedBytes: number, nodeMajor: number, room: MemoryRo
 }
 
 /**
- * Least memory that must be available for a forked child, as a multiple of the used heap: the full GC before the
- * sampling profile touches most pages of the heap, and each page that child or application writes to is copied. The
- * snapshot may need more. The child is limited to the available memory, and ends before the application suffers.
+ * Least memory that must be available before a child is forked, as a multiple of the used heap. The child's full GC
+ * before the sampling profile writes to most pages of the heap, and the kernel copies each page that the child or the
+ * application writes to. The snapshot may need more: a child that exceeds the available memory ends itself, before the
+ * application suffers.
  */
 export const FORK_NEED_FACTOR = 1.25
 
 /**
  * Returns how much memory a forked child may allocate, bytes: all available memory, less `sharedBytes`, the pages that it
- * shares with the application. Such a page is copied when either process writes to it, which no kernel limit counts.
+ * shares with the application. The kernel copies such a page when either process writes to it, and the child's own limit
+ * (RLIMIT_DATA) does not count the copies.
  */
 export function forkAllowanceBytes(haveBytes: number, sharedBytes: number): number {
   return Math.max(FORK_ALLOWANCE_FLOOR_BYTES, haveBytes - sharedBytes)
 }
 
-/** Least memory that a forked child is allowed to allocate, bytes: V8 could not start with less. */
+/** Least memory that a forked child is allowed to allocate, bytes: with less, V8 in the child could not start to work. */
 export const FORK_ALLOWANCE_FLOOR_BYTES = 32 * MIB
 
-/** Judges whether a process with a heap of `usedBytes` may fork a child. `numbers.haveBytes`: memory for the child. */
+/** Judges whether a process with a heap of `usedBytes` may fork a child. `numbers.haveBytes`: memory that the child may use. */
 export function judgeFork(usedBytes: number, room: MemoryRoom): RoomVerdict {
   return judgeNeed(usedBytes, Math.ceil(usedBytes * FORK_NEED_FACTOR), room)
 }
@@ -77,7 +79,7 @@ export function snapshotNeedBytes(usedBytes: number, nodeMajor: number): number 
   return Math.ceil(SNAPSHOT_NEED_FLOOR_BYTES + usedBytes * factor)
 }
 
-/** Returns the memory that remains beside a dump's file on a tmpfs, which stays in memory when its writer has ended. */
+/** Returns the memory that remains when a dump's file is on a tmpfs. The file takes memory even after its writer has ended. */
 export function roomBeside(fileBytes: number, room: MemoryRoom): MemoryRoom {
   return { ...room, availableBytes: Math.max(0, room.availableBytes - fileBytes) }
 }

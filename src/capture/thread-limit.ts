@@ -15,15 +15,16 @@ let isPoolStarted = false
  * Returns why this process cannot start `wanted` more threads now; `undefined` when it can, or when the native fork
  * helper, which would try it, is missing.
  *
- * Call it before anything that starts a thread. Under a limit such as RLIMIT_NPROC or pids.max, libuv (whose pool starts
- * at the first asynchronous use of a file) and V8 (whose CPU profiler starts one) abort the process if a start fails.
+ * Call it before anything that starts a thread: at a limit such as RLIMIT_NPROC or pids.max, libuv aborts the process, and
+ * so does V8 in Node 24 and 26. libuv starts its pool at the first asynchronous use of a file, and V8's CPU profiler starts
+ * one thread.
  */
 export function whyNoThreads(wanted: number): string | undefined {
   const loaded = loadForkHelper()
   if (!('helper' in loaded)) return undefined
   const available = loaded.helper.threadsAvailable(wanted)
   return available < wanted
-    ? `the system lets this process start only ${available} of ${wanted} threads (RLIMIT_NPROC, pids.max)`
+    ? `the system lets this process start only ${available} of the ${wanted} threads needed (RLIMIT_NPROC or pids.max)`
     : undefined
 }
 
@@ -33,8 +34,8 @@ export function whyNoThreadOfOurs(): string | undefined {
 }
 
 /**
- * Returns why libuv's pool cannot be started; `undefined` when it can, or when an earlier call found that it can. The
- * caller then uses the pool, which starts it. Node does not show whether the pool runs; it starts its threads only once.
+ * Returns why libuv's thread pool cannot be started; `undefined` when it can. The caller must then use the pool, and so
+ * start it: later calls return `undefined` without a check, because Node does not show whether the pool runs.
  */
 export function whyNoThreadPool(): string | undefined {
   if (isPoolStarted) return undefined
@@ -44,7 +45,7 @@ export function whyNoThreadPool(): string | undefined {
 }
 
 /**
- * Starts libuv's thread pool before this call returns, while the limit on threads still allows it.
+ * Starts libuv's thread pool before this call returns. Later the limit on threads might be reached.
  *
  * @returns The kernel's ids of the pool's threads; none when the pool ran already, or when other threads started at the
  * same time.

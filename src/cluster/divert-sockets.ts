@@ -2,9 +2,9 @@ import type { ChildProcess } from 'node:child_process'
 import { Socket } from 'node:net'
 
 /**
- * Wraps `worker.send` in the primary: a socket that the application sends to this draining worker goes to another
- * worker, in the same call. A message without a socket goes to this worker as before, and so does a socket when there
- * is no other worker.
+ * Wraps the `send` of a draining worker in the primary: a socket that the application sends to this worker goes, with its
+ * message, to another worker. A message without a socket still goes to this worker, and so does a socket when there is no
+ * other worker.
  *
  * @param other - Returns the worker that gets the socket.
  */

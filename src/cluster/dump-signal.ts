@@ -1,10 +1,10 @@
 const SIGNAL = 'SIGUSR2'
 
 /**
- * Keeps a process without a monitor alive when it gets SIGUSR2, the monitor's default signal. Sent to all processes of
- * a service (`pkill -USR2 -f server.js`), the signal also reaches the primary and workers without a monitor, and would
- * end them. The listener is removed, and not added again, when the application or a monitor adds one. Does not keep the
- * event loop running.
+ * Adds a listener that keeps a process without a monitor alive when it gets SIGUSR2, by default the monitor's signal for a
+ * heap snapshot. If the signal is sent to all processes of a service (`pkill -USR2 -f server.js`), it also reaches the
+ * primary and workers without a monitor, and would end them. The listener is removed, and not added again, when the
+ * application or a monitor adds one. It does not keep the event loop running.
  *
  * @returns A function that removes the listener. Afterwards the signal has its default effect again.
  */

@@ -15,7 +15,7 @@ export interface WorkerMemory extends WorkerIdentity {
   readonly rss: number
 }
 
-/** Exit code or signal of a worker's process. */
+/** Exit code or signal of a worker's process. Both are `null` if the process still runs or was never started. */
 export interface WorkerEnd {
   readonly code: number | null
   readonly signal: string | null
@@ -27,17 +27,20 @@ export interface WorkerLoss {
   /** Time from when the worker was ready to its end, ms; 0 when it never was ready. */
   readonly uptime: number
   /**
-   * With `'start-timeout'`: the addresses of the worker to be replaced on which this worker did not listen. Empty if what
-   * `runFunc` returned had not settled.
+   * With `'start-timeout'`: the addresses on which this worker should have listened, as its predecessor did, but did not.
+   * Empty if the result of `runFunc` had not settled.
    */
   readonly missing: readonly string[]
 }
 
-/** Events of the primary's handle. A listener that throws is logged and affects nothing else. */
+/** Events of the primary's handle. An error that a listener throws is logged and affects nothing else. */
 export interface ClusterEvents {
   /** A worker is ready and serves. */
   ready: [WorkerMemory]
-  /** A worker is above its limit and waits for its replacement. */
+  /**
+   * A worker is above the limit. It waits for its replacement, unless it reached the limit as soon as it had started (see
+   * `'limit-unreachable'`).
+   */
   over: [WorkerMemory & { readonly limit: number }]
   /** The replacement of a worker begins: a new worker is forked, or, with `maxSurge: 0`, this worker drains first. */
   recycle: [WorkerMemory & { readonly reason: RecycleReason }]
@@ -51,18 +54,18 @@ export interface ClusterEvents {
   /** A worker was lost: it ended unexpectedly, could not be started, or lost its channel to the primary. */
   crash: [WorkerIdentity & WorkerEnd & WorkerLoss]
   /**
-   * Workers ended before or soon after they were ready: no worker is forked for `ms`. `step`: number of such failures
-   * in a row.
+   * A worker ended before or soon after it was ready: the fork of its successor waits for `ms` milliseconds. `step`:
+   * number of such waits in a row.
    */
   backoff: [{ readonly ms: number; readonly step: number }]
   /**
-   * A worker was above the limit within `minLifetime` after it was ready: the next replacement waits for `ms`.
-   * `lifetime`: time from ready to above the limit, ms.
+   * A worker was above the limit within `minLifetime` after it was ready: the next replacement waits for `ms`
+   * milliseconds. `lifetime`: time from ready to above the limit, ms.
    */
   thrash: [WorkerIdentity & { readonly lifetime: number; readonly ms: number }]
   /**
-   * A worker was above the limit as soon as it was ready, and its replacement would be too: it is not replaced. Emitted
-   * once.
+   * A worker reached the limit as soon as it had started. Its replacement would too, so this limit does not cause one.
+   * Emitted only once, for the first such worker.
    */
   'limit-unreachable': [WorkerMemory & { readonly limit: number }]
 }
@@ -70,7 +73,7 @@ export interface ClusterEvents {
 /** State of one worker, as the primary knows it. */
 export interface WorkerStats extends WorkerMemory {
   readonly state: SlotState
-  /** Whether the worker is above its limit and waits for its replacement. */
+  /** Whether the worker is above the limit, or drains because it was. */
   readonly over: boolean
   /** Time since the fork, ms. */
   readonly age: number
@@ -87,8 +90,8 @@ export interface ClusterStats {
 }
 
 /**
- * Result of `run`. In a worker it is inert, so that the same code can run in primary and worker: it emits nothing,
- * `stats()` is empty and `stop()` does nothing.
+ * Handle of the cluster, returned by `run`. In a worker it is inert, so that the same code can run in primary and worker:
+ * it emits nothing, `stats()` is empty and `stop()` does nothing.
  */
 export interface Cluster extends EventEmitter<ClusterEvents> {
   stats(): ClusterStats

@@ -36,8 +36,8 @@ export interface ResidentSetWatch<Key> {
 }
 
 /**
- * Reads in the primary the memory of all workers, in one call per interval: a worker that hangs does not report its
- * own.
+ * Reads the memory of all workers, in one call per interval. The primary does this because a worker that hangs does not
+ * report its own memory.
  *
  * @returns A function that stops the readings.
  */
@@ -63,7 +63,7 @@ export function watchResidentSets<Key>(watch: ResidentSetWatch<Key>): () => void
   return () => void stop()
 }
 
-/** Replaces pidusage where libuv's thread pool cannot start: pidusage would start the pool, and that ends the process. */
+/** Used in place of pidusage while libuv's thread pool cannot start: pidusage would start it, which would end the process. */
 const withoutPidusage = (): Promise<Map<number, never>> => Promise.resolve(new Map<number, never>())
 
 function rssByKey<Key>(

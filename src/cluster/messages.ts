@@ -24,8 +24,8 @@ const REASONS: readonly DrainReason[] = ['over', 'hard-limit', 'asked', 'stop']
 export type FromWorker =
   /**
    * - started: `runFunc` has settled
-   * - reading: the worker's memory, at or below the limit or not yet confirmed above it
-   * - over: the worker's memory, above the limit
+   * - reading: the worker's memory, at or below the limit, or above it but not yet `confirm` times in a row
+   * - over: the worker's memory, above the limit at least `confirm` times in a row
    */
   | { readonly kind: (typeof SIZES)[number]; readonly rssBytes: number }
   /** The worker listens on this address, or no longer does. */
@@ -36,7 +36,7 @@ export type FromWorker =
    * - closed: the worker drains and accepts no more connections
    * - enough: the primary is to hand this worker no more sockets; it answers with 'last'
    * - drained: the worker has finished its work and begins to write a dump
-   * - undumped: the worker ends without the dump that it was ordered to write, because there was no room for it
+   * - undumped: the worker ends without having begun the dump that it was ordered to write, so it spends no budget
    */
   | { readonly kind: (typeof SIGNS)[number] }
 
@@ -50,7 +50,7 @@ export type FromPrimary =
   /** Answers the worker's 'enough': every socket handed to the worker was sent before this message. */
   | { readonly kind: 'last' }
 
-/** @returns A random secret that authenticates messages: users may forge messages that an application forwards. */
+/** @returns A random secret that authenticates messages: an application may forward messages that its users have forged. */
 export function createSecret(): string {
   return randomUUID()
 }

@@ -17,21 +17,30 @@ import {
 import type { Logger } from '../report/listeners'
 import type { BackoffSettings } from './plan/backoff'
 
-/** Called once in each worker, to start the application. Its result is awaited. */
+/** Function that starts the application. It is called once in each worker, and its result is awaited. */
 export type RunFunction = () => unknown
 
-/** Exponential delays before a new worker is forked after one that ended before or soon after it was ready. */
+/**
+ * Exponentially growing delays before the next fork, when workers end before or soon after they are ready, and before
+ * the next replacement, when workers exceed the limit soon after they are ready.
+ */
 export interface BackoffOptions {
-  /** First delay, ms: a whole number from 1 to 2147483647. Doubled with every further failure. @defaultValue 1000 */
+  /**
+   * First delay, ms: a whole number from 1 to 2147483647. It doubles with every further failure, and each delay varies
+   * by up to 25 %.
+   *
+   * @defaultValue 1000
+   */
   base?: number | undefined
-  /** Longest delay, ms: a whole number from `base` to 2147483647. @defaultValue 30000 */
+  /** Longest delay, without its variation, ms: a whole number from `base` to 2147483647. @defaultValue 30000 */
   max?: number | undefined
 }
 
 /** Options for heap snapshots of workers that were above the limit. */
 export interface ClusterDumpOptions {
   /**
-   * Longest time to write the snapshot, ms, after the drain: 1 to 2147483647. Then the worker ends.
+   * Longest time in which a worker may write its snapshot after the drain, ms: 1 to 2147483647. After it, the worker
+   * ends without the snapshot.
    *
    * @defaultValue 60000
    */
@@ -40,11 +49,12 @@ export interface ClusterDumpOptions {
   limiter?: LimiterOption | undefined
   /** Directory for the files; created if missing. @defaultValue process.cwd() */
   profileDir?: string | undefined
-  /** Number of these dumps kept in the directory: a whole number, at least 0, or `false` for all. @defaultValue 10 */
+  /** Number of memory dumps kept in the directory: a whole number, at least 0, or `false` for all. @defaultValue 10 */
   keep?: number | false | undefined
   /**
-   * Write snapshots without the contents of strings, numbers and regular expressions, like the monitor's
-   * `memory.redact`. Applies also to snapshots at V8's heap limit, which a monitor in the worker leaves to the cluster.
+   * `true`: snapshots are written without the contents of strings, numbers and regular expressions, as with the
+   * monitor's `memory.redact`; `false`: with them. Applies also to snapshots at V8's heap limit, which a monitor in the
+   * worker leaves to the cluster.
    *
    * @defaultValue false
    */
@@ -67,56 +77,65 @@ export interface ClusterOptions {
    */
   checkInterval?: number | undefined
   /**
-   * Deadline of a draining worker, ms, from 1 to 2147483647; then it ends itself with code 1, and 2 s later the primary
-   * sends SIGKILL. Set it to your longest request. Environment: `KILL_TIMEOUT`.
+   * Longest time in which a worker may drain (finish its requests), ms: 1 to 2147483647. After it, the worker ends
+   * itself with code 1, and 2 s later the primary sends SIGKILL. Set it to the duration of your longest request.
+   * Environment: `KILL_TIMEOUT`.
    *
    * @defaultValue 5000
    */
   killTimeout?: number | undefined
   /**
-   * Time for which a draining worker keeps idle keep-alive connections, ms, so that a request on the wire is still
-   * answered: a whole number from 0 to below `killTimeout`. Node's own `keepAliveTimeout` may end them earlier.
+   * Time for which a draining worker keeps idle keep-alive connections open, ms: a whole number from 0 to below
+   * `killTimeout`. A request that is on its way is then still answered. Node's own `keepAliveTimeout` may end these
+   * connections earlier.
    *
-   * @defaultValue `killTimeout` - 500, or four fifths of it where that is more
+   * @defaultValue `killTimeout` - 500, or 80 % of `killTimeout` where that is more
    */
   linger?: number | undefined
   /**
-   * Deadline for a worker to become ready, ms: 1 to 2147483647; then the primary sends SIGKILL. Environment:
-   * `START_TIMEOUT`.
+   * Longest time in which a worker must become ready, ms: 1 to 2147483647. After it, the primary sends SIGKILL.
+   * Environment: `START_TIMEOUT`.
    *
    * @defaultValue 30000
    */
   startTimeout?: number | undefined
   /**
-   * A worker that ends within this time after it was ready, ms, delays the fork of its successor. From 0.
+   * Time after a worker became ready, ms: 0 to 2147483647. If the worker ends within this time, the fork of its
+   * successor is delayed.
    *
    * @defaultValue 10000
    */
   minUptime?: number | undefined
   /**
-   * A worker that exceeds the limit within this time after it was ready, ms, delays the next replacement. From 0.
+   * Time after a worker became ready, ms: 0 to 2147483647. If the worker exceeds the limit within this time, the next
+   * replacement is delayed.
    *
    * @defaultValue 10000
    */
   minLifetime?: number | undefined
   /**
-   * Delays of a fork after a worker ended before or soon after it was ready (`minUptime`), and of a replacement after
-   * one exceeded the limit within `minLifetime`.
+   * Delays of the next fork after a worker ended before it was ready or within `minUptime`, and of the next replacement
+   * after a worker exceeded the limit within `minLifetime`.
    */
   backoff?: BackoffOptions | undefined
   /**
-   * 1: the replacement serves before the old worker drains, so the machine must have memory for one more worker. 0: the
-   * replacement is forked when the old worker has stopped accepting; needs at least two workers.
+   * Number of workers above `count` during a replacement. 1: the replacement serves before the old worker drains, so the
+   * machine must have memory for one more worker. 0: the replacement is forked when the old worker accepts no more
+   * connections; needs at least two workers.
    *
    * @defaultValue 1
    */
   maxSurge?: 0 | 1 | undefined
-  /** A worker asks to be replaced after this many readings above the limit in a row: at least 1. @defaultValue 1 */
+  /**
+   * Number of readings above the limit in a row after which a worker asks to be replaced: a whole number, at least 1.
+   *
+   * @defaultValue 1
+   */
   confirm?: number | undefined
   /**
-   * A second limit above the first: bytes or a size such as `'600mb'`, or 0 for none. The primary reads the memory of
-   * all workers itself. A worker above this limit is replaced before all others, and gets SIGKILL if it hangs. About
-   * 1.5 times the limit is sensible.
+   * A second memory limit for each worker, above the first: bytes or a size such as `'600mb'`, or 0 for none. For this
+   * limit the primary reads the memory of all workers itself. A worker above it is replaced before all others, and gets
+   * SIGKILL if it hangs. About 1.5 times the first limit is sensible.
    *
    * @defaultValue 0
    */
@@ -128,20 +147,24 @@ export interface ClusterOptions {
    */
   signals?: readonly NodeJS.Signals[] | undefined
   /**
-   * Start a thread in each worker (10 to 18 MB) that ends the worker when the primary is gone and the worker's event
-   * loop is stuck.
+   * `true`: each worker starts a thread (10 to 18 MB of memory), which ends the worker when the primary is gone and the
+   * worker's event loop is stuck. `false`: no such thread is started.
    *
    * @defaultValue false
    */
   watchdog?: boolean | undefined
   /**
-   * Write a heap snapshot of a worker that was above the limit, when its last connection has ended. The snapshot delays
-   * neither the worker's replacement nor the next one. `{}` uses the defaults.
+   * Options of the heap snapshot that a worker above the limit writes when its last connection has ended. `{}`: with the
+   * defaults; `false`: no snapshot. The snapshot delays neither this worker's replacement nor the next one.
    *
    * @defaultValue false
    */
   dump?: ClusterDumpOptions | false | undefined
-  /** Receives one log line per event; `false`: no lines. @defaultValue a line per event to stderr */
+  /**
+   * Object that receives one log line per event. `false`: no lines, except the warning of `'limit-unreachable'`.
+   *
+   * @defaultValue a line per event to stderr
+   */
   logger?: Logger | false | undefined
 }
 
@@ -162,7 +185,7 @@ export interface ClusterSettings {
   readonly count: number
   readonly checkIntervalMs: number
   readonly killTimeoutMs: number
-  /** Time for which idle connections are kept, ms; `undefined`: as long as `killTimeoutMs` allows. */
+  /** Time for which a draining worker keeps idle connections, ms; `undefined`: as long as `killTimeoutMs` allows. */
   readonly lingerMs: number | undefined
   readonly startTimeoutMs: number
   readonly minUptimeMs: number
@@ -210,10 +233,11 @@ const KEYS = Object.keys({
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Resolves the options. An option takes precedence over its environment variable; an empty variable counts as none.
+ * Checks the options, and completes them with environment variables and defaults. An option takes precedence over its
+ * environment variable; an empty variable counts as absent.
  *
  * @throws TypeError for a value of the wrong type, or an option that does not exist.
- * @throws RangeError for a value outside its range. Both name the option, the rule and the value received.
+ * @throws RangeError for a value outside its range. Both messages name the option, and the expected and received value.
  */
 export function resolveClusterOptions(
   limit: number | string,
@@ -335,7 +359,11 @@ function readMaxSurge(value: unknown, count: number): 0 | 1 {
   if (typeof value !== 'number') throw typeError('options.maxSurge', '0 or 1', value)
   if (value !== 0 && value !== 1) throw rangeError('options.maxSurge', '0 or 1', value)
   if (value === 0 && count === 1) {
-    throw rangeError('options.maxSurge', '1 while there is only one worker (0 would leave none)', value)
+    throw rangeError(
+      'options.maxSurge',
+      '1 while there is only one worker (0 would stop it before its successor serves)',
+      value,
+    )
   }
   return value
 }

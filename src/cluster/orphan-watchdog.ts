@@ -5,10 +5,10 @@ import { ownPackageDirectory } from '../capture/own-package'
 import { whyNoThreadOfOurs } from '../capture/thread-limit'
 import { KILL_GRACE_MS } from './plan/roster'
 
-/** Data passed to the thread at its start. */
+/** Data passed to the watchdog thread of a worker at its start. */
 export interface OrphanThreadData {
   readonly parentPid: number
-  /** Shared with the main thread. Its one element is 1 when the main thread has noticed that the primary is gone. */
+  /** Shared with the main thread. Its only element is 1 when the main thread has noticed that the primary is gone, else 0. */
   readonly known: Int32Array
   /** Time from the primary's end until the orphaned worker is ended in any case, ms. */
   readonly deadlineMs: number

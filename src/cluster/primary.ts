@@ -36,20 +36,20 @@ export function runPrimary(settings: ClusterSettings): Cluster {
 }
 
 /**
- * Delay before the primary acts on a worker's message 'asked', ms. A signal to the process group causes one, but also
- * reaches the primary itself, which is to act first.
+ * Delay before the primary acts on a worker's message 'asked' (it asks to be replaced), ms. A signal to the whole process
+ * group makes every worker send this message. The delay lets the primary, which gets the same signal, act on that first.
  */
 const GROUP_SIGNAL_MS = 100
 
-/** A second signal within this time, ms, is the same Ctrl-C, forwarded by a launcher: no user is that fast. */
+/** A second signal within this time, ms, is taken for the first, forwarded by a launcher: no user presses Ctrl-C so fast. */
 const SAME_SIGNAL_MS = 500
 
-/** Reasons to drain a worker for which a heap snapshot is written: the others have nothing to do with memory. */
+/** Reasons to drain a worker that concern its memory. Only for these reasons is a heap snapshot written. */
 const ABOUT_MEMORY: ReadonlySet<DrainReason> = new Set<DrainReason>(['over', 'hard-limit'])
 
 const NO_WORKER: WorkerIdentity = { id: 0, pid: 0 }
 
-/** Executes the actions of the reconciler, a pure state machine. Only this class touches processes, timers and signals. */
+/** The primary: executes the actions of the reconciler, a pure state machine. Only it touches processes, timers and signals. */
 class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   readonly #reconciler: Reconciler
   readonly #workers = new Map<WorkerKey, Worker>()
@@ -88,8 +88,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     for (const signal of this.settings.signals) process.on(signal, this.#onSignal)
     this.#undoDumpSignal = surviveDumpSignal(() =>
       this.#report.warn(
-        `SIGUSR2 triggers no heap snapshot here: no monitor runs in the primary (pid ${process.pid}); ` +
-          'send it to a worker that has one, or SIGTERM to end the cluster',
+        `SIGUSR2 triggers no heap snapshot: no monitor runs in the primary (pid ${process.pid}). ` +
+          'Send SIGUSR2 to a worker with a monitor; to end the cluster, send SIGTERM',
       ),
     )
     this.#give({ type: 'start' })
@@ -121,11 +121,14 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       intervalMs: this.settings.checkIntervalMs,
       pids: () => new Map([...this.#identities].map(([key, { pid }]) => [key, pid])),
       onReadings: (rssBytes) => this.#give({ type: 'seen', rssBytes }),
-      onFailure: (error) => this.#report.error(`hardLimit cannot be enforced: ${messageOf(error)}`),
+      onFailure: (error) =>
+        this.#report.error(
+          `hardLimit is not enforced while the workers' memory cannot be read: ${messageOf(error)}`,
+        ),
     })
   }
 
-  /** Passes an input to the reconciler and executes the actions it returns. An input that comes in between is queued. */
+  /** Passes an input to the reconciler and executes the actions that it returns. An input that arrives meanwhile is queued. */
   #give(input: ClusterInput): void {
     this.#inputs.push(input)
     if (this.#isStepping) return
@@ -243,8 +246,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   }
 
   /**
-   * Answers a worker's message 'enough' (no more sockets) with 'last'. From now on its sockets go to a serving worker,
-   * so that none follows 'last'.
+   * Answers a draining worker's message 'enough' (no more sockets) with 'last'. From now on, sockets that the application
+   * sends to this worker go to a serving worker instead, so that none follows 'last'.
    */
   #handNoMore(key: WorkerKey): void {
     const worker = this.#workers.get(key)
@@ -317,7 +320,9 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   readonly #onSignal = (signal: NodeJS.Signals): void => {
     if (this.#signalledAtMs !== undefined) {
       if (monotonicMs() - this.#signalledAtMs < SAME_SIGNAL_MS) return
-      this.#report.warn(`a second ${signal}: all workers are ended at once`)
+      this.#report.warn(
+        `a second signal, ${signal}: all workers get SIGKILL now, and the primary exits with code 1`,
+      )
       return this.#leaveNow()
     }
     this.#signalledAtMs = monotonicMs()

@@ -11,7 +11,7 @@ import type { ClusterNews } from './plan/events'
 
 const PREFIX = 'cluster:'
 
-/** Workers per core above which a warning is logged: more only wait for each other, so the number is probably a mistake. */
+/** Number of workers per core above which a warning is logged: more only wait for each other, so it is probably a mistake. */
 export const USUAL_WORKERS_PER_CORE = 4
 
 /** @returns A logger that never throws: a line that cannot be written is lost. */
@@ -64,7 +64,7 @@ export function toPublication(news: ClusterNews, identity: WorkerIdentity, limit
   }
 }
 
-/** What lines report of the cluster itself. */
+/** Facts about the cluster that log lines contain. */
 export interface LineFacts {
   /** The file that the workers execute. */
   readonly workerFile: string
@@ -84,13 +84,13 @@ export const LINES: Lines = {
   drain: ({ id, pid, reason }) =>
     `worker ${id} (pid ${pid}) finishes its requests and ends, reason: ${reason}`,
   recycled: ({ id, pid, ms, code, signal }) =>
-    `worker ${id} (pid ${pid}) has been replaced: it ended after ${ms} ms with ${signal ?? `code ${code}`}`,
+    `worker ${id} (pid ${pid}) has been replaced: it ended ${ms} ms after the order to drain, with ${signal ?? `code ${code}`}`,
   crash: (loss, facts) =>
     `worker ${loss.id} (pid ${loss.pid}) is lost: ${loss.cause}, ${ending(loss.code, loss.signal)}` +
     (loss.uptime === 0 ? 'before it was ready' : `${loss.uptime} ms after it was ready`) +
     whyNotReady(loss, facts),
   backoff: ({ ms, step }) =>
-    `workers end soon after their start: the next is forked in ${ms} ms (attempt ${step})`,
+    `workers end soon after their start: the next is forked in ${ms} ms (failure ${step} in a row)`,
   thrash: ({ id, lifetime, ms }) =>
     `worker ${id} was above the limit ${lifetime} ms after it was ready: ` +
     `next replacement in ${ms} ms at the earliest`,
@@ -102,7 +102,7 @@ export const LINES: Lines = {
 /** Events whose line is a warning. */
 export const WARNINGS: ReadonlySet<keyof ClusterEvents> = new Set(['crash', 'backoff', 'thrash'])
 
-/** @returns What was missing of a worker that was not ready in time; empty for other losses. */
+/** @returns Text that says why a worker was not ready in time; empty for other losses. */
 function whyNotReady({ cause, missing }: WorkerLoss, { workerFile, startTimeoutMs }: LineFacts): string {
   if (cause === 'run-not-called')
     return `: ${workerFile} did not call run() in time; the file that workers execute (exec of cluster.setupPrimary) must call it`
@@ -118,7 +118,7 @@ function ending(code: number | null, signal: string | null): string {
 
 /** Log line for a signal that ends the cluster; there is no event for it. */
 export function drainLine(signal: NodeJS.Signals, workers: number, killTimeoutMs: number): string {
-  return `${signal}: ${workers} workers finish their requests and end, within ${killTimeoutMs} ms; a second one ends them now`
+  return `${signal}: ${workers} workers finish their requests and end, within ${killTimeoutMs} ms; a second signal kills them at once`
 }
 
 /** Log line for a worker that ended with another code than 0, or by a signal, while the cluster stopped. */
@@ -133,7 +133,7 @@ export function cutLine(
   )
 }
 
-/** Log line for a worker without a primary that reaches its deadline. */
+/** Log line for a worker that reaches the deadline of its drain while no primary can log it. */
 export function unfinishedLine(pid: number, killTimeoutMs: number): string {
   return (
     `the worker with pid ${pid} ends with code 1 before it has finished: ` +
@@ -146,11 +146,11 @@ export function unwrittenLine(pid: number, deadlineMs: number): string {
   return `the worker with pid ${pid} ends with code 1 before its dump is written (dump.deadline: ${deadlineMs} ms)`
 }
 
-/** Log line for a worker that is replaced for its memory without a dump, because the budget is spent. */
+/** Log line for a worker that is replaced for its memory without a dump, because the dump budget is spent. */
 export function spentLine({ id, pid }: WorkerIdentity, { tokensPerInterval, intervalMs }: Budget): string {
   return (
     `no heap snapshot of worker ${id} (pid ${pid}): ` +
-    `limited, at most ${tokensPerInterval} in ${intervalMs / 1000} s (dump.limiter)`
+    `the dump budget of all workers together is spent: at most ${tokensPerInterval} in ${intervalMs / 1000} s (dump.limiter)`
   )
 }
 
@@ -175,8 +175,8 @@ function tooLittleMemory(
   if (needBytes <= haveBytes) return undefined
   const source = limits.memoryLimitSource === 'none' ? 'machine' : limits.memoryLimitSource
   return (
-    `${count + maxSurge} workers at ${formatSize(limitBytes)} need ${formatSize(needBytes)}, ` +
-    `but there are ${formatSize(haveBytes)} (${source}): lower the limit or the number of workers`
+    `${count + maxSurge} workers (count + maxSurge) at the limit of ${formatSize(limitBytes)} need ${formatSize(needBytes)}, ` +
+    `but there are only ${formatSize(haveBytes)} (${source}): lower the limit or the number of workers`
   )
 }
 

@@ -9,14 +9,14 @@ import { runPrimary } from './primary'
 import { runWorker } from './worker'
 
 /**
- * Runs an application in several processes and replaces each that grows above a limit, without dropping a request and
- * without a moment below full capacity.
+ * Runs an application in several processes, the workers, and replaces each worker whose memory exceeds a limit, without
+ * dropping a request and without a moment below full capacity.
  *
  * The file that calls `run` is executed in the primary and in every worker. In the primary `run` forks the workers; in
  * a worker it calls `runFunc`.
  *
  * @param limit - Resident set size above which a worker is replaced: bytes, or a size such as `'400mb'`. It must leave
- * room for one more worker, and lie well above what a fresh worker takes.
+ * room for one more worker, and lie well above what a fresh worker uses.
  * @param runFunc - Starts the application; its result is awaited before the worker counts as ready.
  * @param cleanFunc - Called in a worker as soon as it begins to drain, while requests are still being answered.
  * @returns In the primary a handle that emits the cluster's events; in a worker an inert one.

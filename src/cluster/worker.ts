@@ -21,7 +21,8 @@ export function runWorker(
   runFunc: RunFunction,
   cleanFunc: CleanFunction | undefined,
 ): void {
-  if (!cluster.worker) throw new Error('run was called in a process that is neither a primary nor a worker')
+  if (!cluster.worker)
+    throw new Error('run was called in a process that is neither a cluster primary nor a cluster worker')
   new WorkerSide(cluster.worker, settings, cleanFunc).start(runFunc)
 }
 
@@ -29,8 +30,8 @@ class WorkerSide {
   readonly #doors = new Doors()
   readonly #report: Logger
   /**
-   * Secret of the cluster's messages. `undefined` under a primary that does not use `run`: it cannot replace this
-   * worker or understand its messages.
+   * Secret that authenticates the cluster's messages. `undefined` under a primary that does not use `run`: such a primary
+   * cannot replace this worker or understand its messages.
    */
   readonly #secret = takeSecret()
   readonly #disconnect: () => void
@@ -59,8 +60,8 @@ class WorkerSide {
     if (dump) {
       const writesLine = logger !== false
       this.#evidence = new Evidence({ ...dump, limitBytes, report: this.#report, writesLine })
-      // Only one worker checks, for one log line. The primary cannot: `cluster.setupPrimary` may give workers another
-      // user or directory.
+      // Only the first worker checks, so that there is one log line. The primary cannot check: `cluster.setupPrimary` may
+      // give workers another user or working directory.
       if (this.worker.id === 1) this.#warnOfDirectory(dump.directory)
     }
     this.#doors.watch()
@@ -75,14 +76,14 @@ class WorkerSide {
   }
 
   /**
-   * Warns that this worker's primary does not use `run`. Waits one turn of the event loop, in which Node notices a
-   * closed channel: a primary that died while this worker started is no longer its parent, but did use `run`.
+   * Warns that this worker's primary does not use `run`. First waits one turn of the event loop, in which Node notices a
+   * closed channel: if a primary that uses `run` died while this worker started, the warning would be wrong.
    */
   #warnOfForeignPrimary(): void {
     setImmediate(() => {
       if (!process.connected) return
       this.#report.warn(
-        `the worker with pid ${process.pid} was forked by a primary that does not use this package's run(): nothing replaces it when it grows`,
+        `the worker with pid ${process.pid} was forked by a primary that does not use this package's run(): this worker will not be replaced when it exceeds the limit`,
       )
     })
   }
@@ -106,7 +107,7 @@ class WorkerSide {
     for (const signal of this.settings.signals) process.on(signal, () => this.#askToLeave(signal))
     surviveDumpSignal(() =>
       this.#report.warn(
-        `SIGUSR2 triggers no heap snapshot here: no monitor runs in the worker with pid ${process.pid}`,
+        `SIGUSR2 triggers no heap snapshot: no monitor runs in the worker with pid ${process.pid}`,
       ),
     )
   }
@@ -114,7 +115,9 @@ class WorkerSide {
   #startWatchdog(): void {
     const longestMs = this.settings.killTimeoutMs + (this.settings.dump?.deadlineMs ?? 0)
     this.#watchdog = startOrphanWatchdog(longestMs, (error) =>
-      this.#report.error(`the watchdog of the worker with pid ${process.pid} failed: ${String(error)}`),
+      this.#report.error(
+        `the worker with pid ${process.pid} runs without its watchdog thread, which failed: ${String(error)}`,
+      ),
     )
   }
 
@@ -143,9 +146,9 @@ class WorkerSide {
   }
 
   /**
-   * Handles a signal to end: asks the primary for a replacement. SIGINT is ignored: Ctrl-C also reaches the primary,
-   * which decides when each worker ends. Under a primary that does not use `run`, any signal drains the worker: PM2
-   * stops and reloads with SIGINT.
+   * Handles a signal of the option `signals`: asks the primary for a replacement. SIGINT is ignored, because Ctrl-C also
+   * reaches the primary, which decides when each worker ends. Under a primary that does not use `run`, any of the signals
+   * drains the worker: PM2, for example, stops and reloads workers with SIGINT.
    */
   #askToLeave(signal: NodeJS.Signals): void {
     if (this.#secret === undefined) this.#drain('stop', false)
@@ -196,14 +199,14 @@ class WorkerSide {
     })
   }
 
-  /** Ends the worker at its deadline. A living primary reports it; without one, only the worker itself can. */
+  /** Ends the worker at its deadline. Logs that, unless a primary that uses `run` is connected, which then logs it. */
   #endUnfinished(): void {
     if (this.#secret === undefined || !process.connected)
       this.#report.warn(unfinishedLine(process.pid, this.settings.killTimeoutMs))
     process.exit(1)
   }
 
-  /** Asks the primary to hand over no more sockets. Resolves with the answer, which arrives after all sockets sent before. */
+  /** Asks the primary to hand over no more sockets. Resolves when the answer comes, and all earlier sockets with it. */
   #cutOff(): Promise<void> {
     if (this.#secret === undefined || !process.connected) return Promise.resolve()
     this.#cut ??= new Promise((resolve) => {

@@ -13,10 +13,10 @@ import { claim } from './gate'
 
 /** Result of {@link armHeapLimit}. */
 export interface ArmedHeapLimit {
-  /** Data that the watch needs to plan dumps at the heap limit. */
+  /** Data with which the thread that takes the readings plans dumps at the heap limit. */
   readonly toWatch: HeapLimitToWatch
   readonly atLimit: AtHeapLimit
-  /** Removes the callback at the heap limit before it returns. Idempotent. */
+  /** Removes the callback at the heap limit, synchronously. Idempotent. */
   readonly disarm: () => void
 }
 
@@ -29,7 +29,7 @@ export interface AtHeapLimit {
 }
 
 export interface HeapLimitParts {
-  /** Longest time, ms, that a process at its heap limit waits for the dump, if the end of the process would end the child. */
+  /** Longest time, ms, that a process at its heap limit waits for the dump, if its end would also end the dumping child. */
   readonly holdMs: number
   /** Whether a line may be written to stderr when the heap limit is reached. */
   readonly writesLine: boolean
@@ -37,9 +37,9 @@ export interface HeapLimitParts {
   readonly sampler: HeapSampler | undefined
   /** The signal that triggers dumps; the forked child ignores it. */
   readonly signal: NodeJS.Signals | undefined
-  /** Whether the watch gets a thread of its own, which can plan the dump while the main thread is blocked. */
+  /** Whether a thread of its own takes the readings. That thread can plan the dump while the main thread is blocked. */
   readonly isThreadWanted: boolean
-  /** @default the result of `loadForkHelper()` */
+  /** The native fork helper. @default the result of `loadForkHelper()` */
   readonly fork?: ReturnType<typeof loadForkHelper>
 }
 
@@ -79,7 +79,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   try {
     unclaim = claim(['heap-limit'])
   } catch {
-    return otherwise({ inWords: 'handled by another monitor in this process', hasDump: true })
+    return otherwise({ inWords: 'dump by another monitor in this process', hasDump: true })
   }
   let arming: number
   try {
@@ -120,8 +120,9 @@ function loadJobIfPossible(): void {
 }
 
 /**
- * The substitute without the fork helper: Node 26.9 and later can write the profile of this library's sampler to
- * `--diagnostic-dir`. Node has no call to switch that off, but it writes nothing once the sampler has stopped.
+ * Returns what happens at the heap limit without the fork helper. Node 26.9 and later can write the profile of this library's
+ * sampler to the directory of `--diagnostic-dir`. Node has no call to switch that off, but writes nothing once the sampler has
+ * stopped.
  *
  * @param why - Why the fork helper cannot be used.
  */
@@ -138,8 +139,8 @@ function withoutHelper(why: string, sampler: HeapSampler | undefined): AtHeapLim
 }
 
 /**
- * The plan before the first memory reading: no dump. A process that reaches the heap limit this early waits for the
- * next plan, if the watch has a thread of its own that can make it.
+ * Returns the plan that applies before the first memory reading: no dump. A process that reaches the heap limit this early waits
+ * for the next plan, if a thread of its own takes the readings and can make that plan.
  */
 function firstPlan(arming: number, writesLine: boolean, isThreadWanted: boolean): HeapLimitPlan {
   const options = {

@@ -60,7 +60,7 @@ export class DumpBudget {
     return this.#startInterval().tryRemoveTokens(1)
   }
 
-  /** Returns the token of a dump that was not made. The interval begins anew. */
+  /** Gives back the token of a dump that was not made. The interval begins anew. */
   returnToken(): void {
     this.#beginAnew(this.#spent - 1)
   }

@@ -26,7 +26,7 @@ import type { ThresholdRule, ThresholdVerdict } from './threshold-rule'
 /** Interval, ms, at which a manual dump tries again to begin while another copy of the package makes a dump. */
 export const GATE_RETRY_MS = 100
 
-/** What the dispatcher needs for one kind of dump. */
+/** Parts with which the dispatcher makes one kind of dump: CPU profiles or heap snapshots. */
 export interface KindParts {
   readonly capturer: Capturer
   readonly directory: string
@@ -62,7 +62,7 @@ export interface DispatcherParts {
   readonly profileDurationMs: number
   /** Describes process and machine in the sidecar of each dump. */
   readonly where: Omit<Sidecar['where'], 'directory' | 'startedAt'>
-  /** Deletes the oldest dumps in a directory after a new dump, whose main file is `made`. Does not reject. */
+  /** Deletes the oldest dumps (option `keep`) in a directory after a new dump, whose main file is `made`. Does not reject. */
   readonly retain: (directory: string, made: string) => Promise<void>
   /**
    * Describes CPU use and memory of the process since the monotonic time `sinceMs`, for the sidecar. Called when a dump
@@ -76,7 +76,8 @@ export interface DispatcherParts {
 }
 
 /**
- * Decides whether to dump. The only owner of rules, gate, budgets and queue. It can run on any thread.
+ * Decides whether a requested dump is made, and makes it. Holds rules, gate, budgets and waiting manual requests. It can run on
+ * any thread.
  *
  * Every request passes the same steps: gate (one dump at a time) → room (free disk and memory) → fleet (budget shared by
  * processes) → limiter (budget of the rule) → capture. A request whose budget is spent is refused before the gate. A
@@ -89,7 +90,7 @@ export class Dispatcher {
   readonly #waiting: WaitingRequest[] = []
   #isStopped = false
   #endQuestions: () => void = () => undefined
-  /** Resolves when the dispatcher is stopped, so that no dump waits any longer for the answer of the fleet's budget. */
+  /** Resolves when the dispatcher is stopped: a dump then no longer waits for an answer from the budget shared by processes. */
   readonly #stopped = new Promise<undefined>((resolve) => (this.#endQuestions = () => resolve(undefined)))
   #running: RunningDump | undefined
   #lastStartEpochMs = 0
@@ -107,8 +108,8 @@ export class Dispatcher {
   /**
    * Takes a reading of a rule, and requests a dump if the rule trips (enough readings above its threshold in a row).
    *
-   * @param sinceMs - Monotonic time at which the span of the reading began: CPU use is a mean over a span. Memory is read
-   * at one moment, which is then also the beginning.
+   * @param sinceMs - Monotonic time, ms, at which the time span of the reading began. CPU use is a mean over a span. Memory is
+   * read at one moment, which is then `sinceMs`.
    */
   observe(name: string, value: number, sinceMs: number): void {
     const { gate, clock, report } = this.#parts
@@ -133,7 +134,7 @@ export class Dispatcher {
     const request = ownOnly(given)
     if (this.#isStopped) return Promise.resolve(this.#skip(request, 'stopped'))
     if (request.rule === 'manual') return this.#queue(request)
-    // The budget is checked before the gate is entered, because no reading counts while a request holds the gate.
+    // Budgets are checked before the gate (lock for dumps) is entered, because no reading counts while a request holds the gate.
     const budget = this.#ruleOf(request)?.watched.budget
     if (budget?.isSpent) return Promise.resolve(this.#skip(request, 'limited', { ...budget.terms }))
     const refused = this.#parts.fleet?.refusal(request.kind)
@@ -152,12 +153,13 @@ export class Dispatcher {
   }
 
   /**
-   * Ends the running dump when the process exits, without promises: the event loop of the exiting thread has stopped. A
+   * Ends the running dump when the process exits. Uses no promises, because the event loop of the exiting thread has stopped. A
    * capture that can be ended early is completed before the call returns, and reported as a dump. Any other capture, and
    * all waiting requests, are reported as skipped. Never throws.
    *
    * @param isTimeOver - Once it returns `true`, the capture is abandoned and leaves an unfinished `.partial` file.
-   * @param goesOnAlone - Whether a forked child finishes the dump without this process: it is not reported as skipped.
+   * @param goesOnAlone - Whether a forked child completes the dump without this process. If so, the dump is not reported as
+   * skipped.
    */
   endNow(isTimeOver: () => boolean, goesOnAlone = false): void {
     this.#isStopped = true
@@ -180,7 +182,7 @@ export class Dispatcher {
     for (const { request, settle } of this.#waiting.splice(0)) settle(this.#skip(request, 'stopped'))
   }
 
-  /** Manual requests of one kind share one dump while it waits: all callers get the same file. */
+  /** Lets a manual request wait for its dump. Requests of one kind that wait at the same time get the same dump. */
   #queue(request: DumpRequest): Promise<DumpResult> {
     const twin = this.#waiting.find((waiting) => waiting.request.kind === request.kind)
     if (twin) return twin.result
@@ -202,7 +204,7 @@ export class Dispatcher {
     void this.#run(next.request).then(next.settle)
   }
 
-  /** Starts a dump. The caller has entered the gate; the dump leaves it when it ends. */
+  /** Starts a dump. The caller has entered the gate (lock for one dump at a time), and the end of the dump leaves it. */
   #run(request: DumpRequest): Promise<DumpResult> {
     const early = new AbortController()
     const unknown = { done: undefined, reported: undefined, picture: undefined, giveBack: undefined }
@@ -211,7 +213,7 @@ export class Dispatcher {
     return (running.done = this.#attempt(running))
   }
 
-  /** Makes the dump. Never rejects, and leaves the gate in every case. */
+  /** Makes the dump. Never rejects, and leaves the gate (lock for dumps) in every case. */
   async #attempt(running: RunningDump): Promise<DumpResult> {
     const { request, early } = running
     const { gate, clock, onRunning, picture } = this.#parts
@@ -285,7 +287,7 @@ export class Dispatcher {
     const { readings = this.#ruleOf(request)?.sidecarReadings() ?? [] } = request
     const { directory } = this.#parts[kind]
     const startedAtMs = this.#nextStartEpochMs()
-    // Leaks are searched for in the heap of the main thread only, so their dump is never one of a worker thread.
+    // Leaks are searched for only in the heap of the main thread, so the snapshot of a leak is never that of a worker thread.
     const isOfProcess = kind === 'memory' && rule !== 'leak'
     const worker = isOfProcess && picture ? guiltyWorker(picture.makeup.memory) : undefined
     return {
@@ -323,7 +325,7 @@ export class Dispatcher {
     return result
   }
 
-  /** Keeps the outcome. Called before listeners run: if one exits the process, `endNow` must not report a second outcome. */
+  /** Stores the outcome of a dump, before listeners run: if one exits the process, `endNow` must not report a second outcome. */
   #setReported(result: DumpResult): void {
     if (this.#running) this.#running.reported ??= result
   }

@@ -22,11 +22,11 @@ export interface Dump {
    * V8's heap limit, or `manual` (a signal or an API call).
    */
   readonly rule: DumpRule
-  /** Absolute path of the main artefact. */
+  /** Absolute path of the main file: the CPU profile or the heap snapshot, else the sampling heap profile. */
   readonly file: string
-  /** Absolute paths of all artefacts of this dump, the main one first. */
+  /** Absolute paths of all files of this dump except their `.json` sidecars, the main file first. */
   readonly files: readonly string[]
-  /** Size of the main artefact, bytes. */
+  /** Size of the main file, bytes. */
   readonly sizeBytes: number
   /** The method of capture, e.g. `inspector` or `heapdump`. */
   readonly way: string
@@ -36,7 +36,7 @@ export interface Dump {
   readonly makeup?: Makeup
   /** Pause of the main thread for the dump, ms. */
   readonly pauseMs: number
-  /** From the beginning of the capture to the last rename, ms. */
+  /** Time from the beginning of the capture until all files are complete under their final names, ms. */
   readonly durationMs: number
   /** Peak private memory of the forked child, bytes. Pages that the child shares with the application do not count. */
   readonly childPeakBytes?: number
@@ -45,11 +45,14 @@ export interface Dump {
    * call that V8 cannot interrupt, or had no CPU.
    */
   readonly lateMs?: number
-  /** An earlier process made the dump at V8's heap limit. This process found it in the directory and reports it. */
+  /** `true`: an earlier process made the dump at V8's heap limit, and this process reports it. Absent for all other dumps. */
   readonly earlier?: true
 }
 
-/** Payload of `'skip'`: a dump was requested and not made. For a rule, each reason is reported once per episode. */
+/**
+ * Payload of `'skip'`: a dump was requested and not made. For a rule, each reason is reported once per episode (time above
+ * the threshold).
+ */
 export interface Skip {
   readonly kind: DumpKind
   readonly rule: DumpRule
@@ -63,8 +66,8 @@ export interface Skip {
 /** Payload of `'failure'`: a part of the monitor failed. Monitoring goes on. */
 export interface Failure {
   /**
-   * The part that failed: `sampling`, `sampling profile`, `capture`, `retention`, `listener`, `onDump`, `watchdog`,
-   * `leak`, `fleet`, `upload` (of `cpu-memory-monitor/s3`) or `stop`.
+   * The part that failed: `sampling`, `sampling profile`, `capture`, `heap limit`, `retention`, `listener`, `onDump`,
+   * `watchdog`, `leak`, `fleet`, `upload` (of `cpu-memory-monitor/s3`) or `stop`.
    */
   readonly stage: string
   readonly kind?: DumpKind
@@ -74,15 +77,15 @@ export interface Failure {
   readonly error?: unknown
 }
 
-/** Payload of `'leak'`: the heap that remains after full collections keeps growing. */
+/** Payload of `'leak'`: the heap that remains after full garbage collections keeps growing. */
 export interface Leak {
   /** Time at which the growth began. */
   readonly start: Date
   /** Time of the last reading that showed the growth. */
   readonly end: Date
-  /** Heap gained from start to end, bytes. */
+  /** Growth of the heap from `start` to `end`, bytes. */
   readonly growth: number
-  /** Growth, time, growth per hour, the readings, and what confirms the leak, in words. */
+  /** Why a leak is suspected, in words: growth, time, growth per hour, the readings, and what confirms the leak. */
   readonly reason: string
   /**
    * Functions whose allocations take more heap than before, with that growth in bytes (estimated from samples): at most
@@ -100,7 +103,7 @@ export type DumpResult =
 export interface Reading {
   /** `cpu`, `memory`, or the name of a rule of `rules`. */
   readonly rule: string
-  /** Percent of one core for `cpu`, bytes of resident memory for `memory`. */
+  /** Percent of one core for `cpu`, bytes of resident memory for `memory`, for a rule of `rules` in the unit of its metric. */
   readonly value: number
   /** Threshold of the rule, in the unit of `value`. */
   readonly threshold: number
@@ -115,7 +118,7 @@ export interface Report {
   failure(failure: Failure): void
   /** Logs a line for the operator. Callers log each cause only once. */
   notice(line: string): void
-  /** Called only while the event `'reading'` has a subscriber. */
+  /** Reports a reading. Called only while the event `'reading'` has a subscriber. */
   reading?(reading: Reading): void
   /** Whether `'reading'` has a subscriber, where that can be seen from the calling thread. */
   wantsReadings?(): boolean
@@ -125,7 +128,7 @@ export interface Report {
 export interface DumpRequest {
   readonly kind: DumpKind
   readonly rule: DumpRule
-  /** Names and numbers that say why the dump was requested, such as threshold and reading. For the sidecar. */
+  /** Names and numbers that say why the dump was requested, such as threshold and reading. For the sidecar (`.json`). */
   readonly details: Readonly<Record<string, unknown>>
   /** The readings that led to the request. @default the latest readings of the rule */
   readonly readings?: Sidecar['why']['readings'] | undefined
@@ -137,7 +140,7 @@ export interface DumpRequest {
   readonly early?: AbortSignal | undefined
 }
 
-/** Description of the process at the time of a dump: CPU use by thread, memory by owner, and the minutes before. */
+/** Description of the process at the time of a dump: CPU use by thread, memory by owner, and readings of the last minutes. */
 export interface Picture {
   readonly makeup: Makeup
   readonly flight?: Flight | undefined

@@ -1,6 +1,6 @@
 import type { DumpKind, Report } from './events'
 
-/** Figures for the report of a refusal: size of the budget, and when it is renewed. */
+/** Figures that explain why the shared budget refused a dump: size of the budget, and when it is renewed. */
 export type FleetRefusal = Readonly<Record<string, number>>
 
 /** Answer to a request for a token: `giveBack` returns the token that was taken; `refused` holds the figures of a refusal. */
@@ -19,7 +19,7 @@ export interface FleetPlan {
   /** Absolute path of the package's module that made this plan. Its `openFleet` opens the budget. */
   readonly file: string
   readonly settings: unknown
-  /** Whether no dump is made when the budget cannot be opened, as with `insurance: 0`. */
+  /** Whether dumps are refused if the budget cannot be opened, as with `insurance: 0`. If not, they are then made without it. */
   readonly isRequired?: boolean | undefined
   /** The budget as a phrase for the start line of the log. */
   readonly inWords: string

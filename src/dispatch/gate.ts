@@ -73,7 +73,7 @@ export class Gate {
     }
   }
 
-  /** Whether the main thread works for a dump now: then the monitor itself blocks the event loop. */
+  /** Whether the main thread works for a dump now. If so, the monitor itself blocks the event loop. */
   get isMainThreadAtOrder(): boolean {
     return Atomics.load(this.#orders, 0) > 0
   }

@@ -35,12 +35,12 @@ const CALM_CHANGE = 0.01
 export interface HeapLimitPlansParts {
   readonly heapLimit: HeapLimitToWatch
   readonly directory: string
-  /** The budget in force: `update()` can change it. */
+  /** Returns the current budget, which `update()` can change. */
   readonly budget: () => Budget
   readonly keep: number | false
-  /** Whether dumps are uploaded from the directory: then the deletion of a dump that was not uploaded is reported. */
+  /** Whether dumps are uploaded from the directory. If so, the deletion of a dump that was not uploaded is reported. */
   readonly isSent?: boolean | undefined
-  /** Whether snapshots are written without the contents of strings. */
+  /** Whether snapshots are written without the contents of strings (option `memory.redact`). */
   readonly redact?: boolean | undefined
   readonly where: HeapLimitJobFacts['where']
   readonly probe: Pick<RoomProbe, 'memory' | 'isKilledAsOne' | 'disk'>
@@ -49,7 +49,7 @@ export interface HeapLimitPlansParts {
   readonly onFound: (found: FoundDump) => void
   /** Describes the process as it is now. @default no description */
   readonly picture?: () => Picture
-  /** @default the result of `loadForkHelper()` */
+  /** The native fork helper. @default the result of `loadForkHelper()` */
   readonly fork?: ReturnType<typeof loadForkHelper>
   /** RSS of the process, bytes. @default as Node reads it */
   readonly rssBytes?: () => number
@@ -64,7 +64,7 @@ export interface HeapLimitPlansParts {
 export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<void> {
   const { heapLimit, directory, where, keep, isSent, report } = parts
   const readings = new ReadingLog()
-  // The newest dump is kept even with `keep: 0`: it has just been reported, and its reader has not seen it yet.
+  // The newest dump is kept even with `keep: 0`: it has just been reported, and nobody has read it yet.
   const keepNewest = keep === false ? false : Math.max(1, keep)
   const holdsToEnd = endsItsChildrenHere()
   const { fork: loaded = loadForkHelper(), rssBytes: readRssBytes = () => process.memoryUsage.rss() } = parts
@@ -94,7 +94,9 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
 
   const reportIncomplete = (why: string): void => {
     if (!isIncomplete)
-      report.notice(`dumps at V8's heap limit in ${directory} may be neither counted nor reported: ${why}`)
+      report.notice(
+        `some dumps at V8's heap limit in ${directory} may not be counted in the limiter, nor be reported: ${why}`,
+      )
     isIncomplete = true
   }
 

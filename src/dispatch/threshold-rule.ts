@@ -2,7 +2,7 @@
 export interface ThresholdVerdict {
   /** Enough readings in a row were above the threshold: a dump is due. */
   readonly trips: boolean
-  /** This reading ended the episode: `counter` readings in a row were at or below the threshold. */
+  /** This reading ended an episode (time above the threshold): `counter` readings in a row were at or below the threshold. */
   readonly endsEpisode: boolean
 }
 
@@ -38,7 +38,7 @@ export class ThresholdRule {
     return this.#breaches.length
   }
 
-  /** Readings in a row above the threshold since the last trip. */
+  /** Number of the latest readings in a row that were above the threshold; 0 again after each trip (a dump is due). */
   get breaches(): number {
     return this.#breaches.count
   }
@@ -68,7 +68,7 @@ export class ThresholdRule {
     this.#calm.interrupt()
   }
 
-  /** Whether this reason for not dumping occurs for the first time in this episode. Each call counts as an occurrence. */
+  /** Whether a dump was skipped for this reason for the first time in this episode. Each call counts as one such skip. */
   isNews(reason: string): boolean {
     if (this.#reported.has(reason)) return false
     this.#reported.add(reason)

@@ -5,8 +5,9 @@ import { lookAround } from './look'
 import { asLine, inReadingOrder } from './text'
 
 /**
- * Logs what would happen in this process, a line per finding, problems first, once the watch has started. A logger that was
- * switched off does not keep it back: the operator has asked for it by a variable. Never throws, and holds no process.
+ * Logs the findings of the doctor (self-check) for this process, one line each, problems first, when the monitor has started.
+ * With `logger: false` they go to stderr, because the operator has requested them by the variable `CMM_DOCTOR`. Never throws,
+ * and does not keep the process alive.
  */
 export function reportAtStart(monitoring: Monitoring, logger: Logger | false | undefined): void {
   const to = logger || stderrLogger()
@@ -17,5 +18,7 @@ export function reportAtStart(monitoring: Monitoring, logger: Logger | false | u
     for (const finding of inReadingOrder(findingsOf(facts)))
       say(to, finding.level === 'ok' ? 'info' : 'warn', asLine(finding))
   }
-  report().catch((error: unknown) => say(to, 'error', `doctor: ${String(error)}`))
+  report().catch((error: unknown) =>
+    say(to, 'error', `doctor: its findings could not be collected: ${String(error)}`),
+  )
 }

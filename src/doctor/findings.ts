@@ -14,20 +14,21 @@ import { ruleInWords, uncertainLimits, unreachableThresholds } from '../monitor/
 import type { TurnHolder } from '../system/turn'
 import type { DirectoryFacts, Facts } from './look'
 
-/** One answer of the doctor. */
+/** One finding of the doctor: a fact about this process that decides whether dumps can be made, and how good they are. */
 export interface Finding {
+  /** What the finding is about, such as `directory`. */
   readonly subject: string
-  /** `problem`: evidence will be missing. `note`: it will be less, or needs care. */
+  /** `problem`: dumps will be missing. `note`: dumps will contain less, or need care. `ok`: nothing needs to be done. */
   readonly level: 'ok' | 'note' | 'problem'
   readonly text: string
-  /** What to do about it. */
+  /** What the operator can do about the finding. */
   readonly advice?: string
 }
 
-/** The packages that an application may add. Without them dumps are as good. */
+/** Packages that an application may add for dumps or heap readings. Without them dumps are as good. */
 const OPTIONAL_PACKAGES = ['v8-profiler-next', 'heapdump', 'memwatch-next']
 
-/** The findings of all subjects, each with what to do about it. */
+/** Makes the findings from the facts about a process. */
 export function findingsOf(facts: Facts): Finding[] {
   return [
     watched(facts),
@@ -56,7 +57,7 @@ function watched({ node, platform, settings }: Facts): Finding {
     return rule ? [ruleInWords(kind, rule)] : []
   })
   const named = settings.rules.map(({ name }) => name)
-  const all = [...rules, ...named].join('; ') || 'nothing but the signal'
+  const all = [...rules, ...named].join('; ') || 'nothing: dumps are made only on request'
   const several =
     (settings.cpu.rule?.threshold ?? 0) > ONE_THREAD_PERCENT
       ? `; a single busy thread uses ${ONE_THREAD_PERCENT}% of a core at most`
@@ -64,15 +65,15 @@ function watched({ node, platform, settings }: Facts): Finding {
   return { subject: 'watched', level: 'ok', text: `${all}${several}; Node.js ${node} on ${platform}` }
 }
 
-/** The start warned of the same thresholds. */
+/** Findings about thresholds that can never or hardly be exceeded. The monitor logs the same warnings at its start. */
 function thresholds({ settings, limits, unlikely }: Facts): Finding[] {
   const subject = 'threshold'
   const never = unreachableThresholds(settings, limits).map((text): Finding => {
-    const advice = "lower it, raise the limit, or give a share such as '85%', which follows the limit"
+    const advice = "lower the threshold, raise the limit, or set a share of the limit such as '85%'"
     return { subject, level: 'problem', text, advice }
   })
   if (unlikely === undefined) return never
-  const advice = "lower it, raise the heap limit, or add a rule with the metric 'heap'"
+  const advice = "lower the threshold, raise the heap limit, or add a rule with the metric 'heap'"
   return [...never, { subject, level: 'note', text: unlikely, advice }]
 }
 
@@ -87,14 +88,14 @@ function limits({
 }: Facts): Finding {
   const memory =
     memoryLimitBytes === undefined
-      ? `${formatSize(totalMemoryBytes)} of the machine's memory, no limit seen`
+      ? `${formatSize(totalMemoryBytes)} of memory (machine, no limit found)`
       : `${formatSize(memoryLimitBytes)} of memory (${memoryLimitSource})`
   const text = `${memory}; ${Math.round(cpus * 100) / 100} cores (${cpusSource})`
   if (cpus >= 1) return { subject: 'limits', level: 'ok', text }
   return {
     subject: 'limits',
     level: 'note',
-    text: `${text}: a heap snapshot shares less than one core with the application, and is given up after 120 s`,
+    text: `${text}: a heap snapshot shares less than one core with the application, and is abandoned if it takes longer than 120 s (more for a large heap)`,
     advice: 'allow at least one core, or expect snapshots of small heaps only',
   }
 }
@@ -102,11 +103,11 @@ function limits({
 function thread(facts: Facts): Finding {
   const { thread: text, isOnOwnThread, refused } = facts
   const subject = 'thread'
-  if (isOnOwnThread) return { subject, level: 'ok', text: `the watch runs on ${text}` }
+  if (isOnOwnThread) return { subject, level: 'ok', text: `the monitor takes its readings on ${text}` }
   const advice = refused
     ? adviceOnPermission(facts)
-    : 'leave `watchdog` on, and raise RLIMIT_NPROC or pids.max where the system refuses threads'
-  return { subject, level: 'note', text: `the watch runs on ${text}`, advice }
+    : 'leave the option `watchdog` on, and raise RLIMIT_NPROC or pids.max if the system refuses a thread'
+  return { subject, level: 'note', text: `the monitor takes its readings on ${text}`, advice }
 }
 
 function ways(kind: DumpKind, facts: Facts): Finding {
@@ -119,7 +120,7 @@ function ways(kind: DumpKind, facts: Facts): Finding {
     return {
       subject,
       level: 'problem',
-      text: ['none', ...whyNot].join('; '),
+      text: ['cannot be made', ...whyNot].join('; '),
       advice: adviceOn(better, facts),
     }
   const text = [[`by ${best}`, ...others.map((way) => `else by ${way}`)].join(', '), ...whyNot].join('; ')
@@ -127,12 +128,16 @@ function ways(kind: DumpKind, facts: Facts): Finding {
   return { subject, level: 'note', text, advice: adviceOn(better, facts) }
 }
 
-/** The ways that were not taken and would have been better. */
+/** Returns the methods of dumping that cannot be used although they are better. Optional packages are not better. */
 export function betterOnes(passedOver: readonly PassedOver[]): PassedOver[] {
   return passedOver.filter(({ way }) => !OPTIONAL_PACKAGES.includes(way))
 }
 
-/** Why a trial was not made in time, by who had the turn to dump at its end. */
+/**
+ * Describes a trial dump that was not complete in time.
+ *
+ * @param holder - Who takes a heap snapshot at the end of that time. Under one memory limit only one process at a time does.
+ */
 export function lateTrial(trialMs: number, holder: TurnHolder): Required<Pick<Finding, 'text' | 'advice'>> {
   const late = `not made within ${trialMs / 1000} s`
   switch (holder) {
@@ -141,8 +146,8 @@ export function lateTrial(trialMs: number, holder: TurnHolder): Required<Pick<Fi
     case 'this process':
     case 'nobody':
       return {
-        text: `${late}, although no other process under the same memory limit is dumping: CPU is short, or the disk is slow`,
-        advice: 'allow more CPU, or try again when less is in use',
+        text: `${late}, although no other process under the same memory limit is dumping: this process has too little CPU, or the disk is slow`,
+        advice: 'allow more CPU, or try again when the machine is less busy',
       }
   }
 }
@@ -154,25 +159,27 @@ export function inWords(passedOver: readonly PassedOver[]): string[] {
 function adviceOn(passedOver: readonly PassedOver[], facts: Facts): string {
   if (facts.refused) return adviceOnPermission(facts)
   const all = passedOver.map(({ why }) => why).join(' ')
-  if (/needs Linux/.test(all)) return 'only Linux has it; keep thresholds low enough for a snapshot in place'
+  if (/needs Linux/.test(all))
+    return 'only Linux can dump in a forked child; keep thresholds low enough for a snapshot by the process itself'
   if (/was the package bundled/.test(all)) return 'leave cpu-memory-monitor out of the bundle'
-  if (/no fork helper for/.test(all)) return 'install the package from npm, which brings it for x64 and arm64'
+  if (/no fork helper for/.test(all))
+    return 'install the package from npm, which contains the fork helper for x64 and arm64'
   if (/inspector/.test(all)) return 'run a Node.js with its inspector, and not as the parent of `node --test`'
   return 'look for a noexec mount, for --no-addons, or for a filter of system calls'
 }
 
-/** Before Node.js 26 no flag gives the inspector back. */
+/** Returns the flags that lift what Node's permission model refuses. Before Node.js 26 no flag allows the inspector. */
 function adviceOnPermission({ refused = [], node }: Pick<Facts, 'refused' | 'node'>): string {
   const hasFlag = Number.parseInt(node.slice(1), 10) >= 26
   const flags = { worker: '--allow-worker', addon: '--allow-addons', inspector: '--allow-inspector' }
   const missing = refused.filter((scope) => hasFlag || scope !== 'inspector').map((scope) => flags[scope])
-  const advice = missing.length > 0 ? `add ${missing.join(' ')}` : 'allow what the reason names'
+  const advice = missing.length > 0 ? `add ${missing.join(' ')}` : 'allow the access that the reason names'
   return hasFlag || !refused.includes('inspector')
     ? advice
-    : `${advice}; CPU profiles, samples and the thread need Node.js 26 with --allow-inspector`
+    : `${advice}; CPU profiles, heap sampling and the watchdog thread need Node.js 26 with --allow-inspector`
 }
 
-/** The heap at a memory threshold in the worst case, in which all of the memory is heap. */
+/** Size of the heap at the memory threshold in the worst case, in which all memory of the process is heap, bytes. */
 function fullHeapBytes({ settings, heapLimitBytes }: Pick<Facts, 'settings' | 'heapLimitBytes'>): number {
   return Math.min(settings.memory.rule?.threshold ?? Infinity, heapLimitBytes)
 }
@@ -189,18 +196,18 @@ function memoryRoom(facts: Facts): Finding {
   const { fits, numbers } = judgeFork(heapBytes, beside)
   const subject = 'memory for a snapshot'
   const text =
-    `a heap of ${formatSize(heapBytes)} needs ${formatSize(numbers['needBytes'] ?? 0)} in a forked child, ` +
-    `${formatSize(numbers['haveBytes'] ?? 0)} will be available${isMemory ? ' beside the file in memory' : ''}`
+    `a heap of ${formatSize(heapBytes)} needs ${formatSize(numbers['needBytes'] ?? 0)} of memory in a forked child, ` +
+    `${formatSize(numbers['haveBytes'] ?? 0)} will be available${isMemory ? ' beside the snapshot file, which is in memory too' : ''}`
   if (fits) return { subject, level: 'ok', text }
   const forBothBytes = room.availableBytes + rssBytes - memoryReserveBytes(room.limitBytes)
   const fittingBytes = Math.max(0, Math.floor(forBothBytes / (1 + FORK_NEED_FACTOR)))
   return {
     subject,
     level: 'note',
-    text: `${text}: if all of the memory is heap, only the sampling profile will be taken`,
+    text: `${text}: if all memory of the process is heap, only the sampling profile will be written`,
     advice: isMemory
-      ? 'choose a directory that is not a tmpfs, lower memory.threshold, or raise the limit'
-      : `lower memory.threshold to about ${formatSize(fittingBytes)}, or raise the limit`,
+      ? 'choose a directory that is not on a tmpfs, lower memory.threshold, or raise the memory limit'
+      : `lower memory.threshold to about ${formatSize(fittingBytes)}, or raise the memory limit`,
   }
 }
 
@@ -209,8 +216,8 @@ function heapLimit({ atHeapLimit, heapLimitBytes, settings }: Facts): Finding {
   const text = `${heapLimitInWords(heapLimitBytes)}; when it is reached: ${atHeapLimit?.inWords ?? 'no dump will be written'}`
   if (atHeapLimit?.hasDump) return { subject, level: 'ok', text }
   const advice = settings.memory.rule
-    ? 'it needs `memory.heapLimit` and the fork helper, see the memory dump above'
-    : 'watch memory; a heap that reaches the limit ends the process'
+    ? 'such a dump needs the option `memory.heapLimit` and the fork helper, see the finding "memory dump"'
+    : 'watch memory, so that a dump can be written when a heap that reaches the limit ends the process'
   return { subject, level: 'note', text, advice }
 }
 
@@ -232,7 +239,7 @@ function directoryFindings(facts: DirectoryFacts, { settings, heapLimitBytes }: 
   const hasRoom = disk === undefined || judgeDisk(fileBytes, disk.freeBytes).fits
   const state = exists ? 'can be written' : 'will be created with the first dump'
   const free = disk
-    ? `, ${formatSize(disk.freeBytes)} free${disk.isMemory ? ' (tmpfs: files are memory)' : ''}`
+    ? `, ${formatSize(disk.freeBytes)} free${disk.isMemory ? ' (tmpfs: files use memory)' : ''}`
     : ''
   const text = `${directory} ${state}${free}`
   return [
@@ -251,13 +258,14 @@ function directoryFindings(facts: DirectoryFacts, { settings, heapLimitBytes }: 
             subject,
             level: 'note' as const,
             text: `other users can delete or move dumps in ${directory}, but not read them: ${whoCanTamper}`,
-            advice: 'use a directory that only this user can write, and so each one above it',
+            advice:
+              'use a directory that only this user can write to, as well as to all directories above it',
           },
         ]),
   ]
 }
 
-/** The trial neither sends a dump nor spends a token. */
+/** Findings about uploads and the shared budget of dumps. Neither is tried: a trial dump is not uploaded and spends no token. */
 function fleet({ settings: { fleet }, sentTo }: Facts): Finding[] {
   const notTried = (subject: string, text: string): Finding => ({
     subject,
@@ -272,27 +280,30 @@ function fleet({ settings: { fleet }, sentTo }: Facts): Finding[] {
 
 function signal({ signal: name, signalListeners }: Facts): Finding {
   const subject = 'signal'
-  if (name === undefined) return { subject, level: 'ok', text: 'none orders a snapshot by hand' }
-  if (signalListeners === 1) return { subject, level: 'ok', text: `${name} orders a heap snapshot by hand` }
-  const owner = signalListeners === 0 ? 'a native handler, or this platform has none' : 'another listener'
+  if (name === undefined) return { subject, level: 'ok', text: 'no signal triggers a heap snapshot' }
+  if (signalListeners === 1) return { subject, level: 'ok', text: `${name} triggers a heap snapshot` }
+  const owner =
+    signalListeners === 0
+      ? 'a native handler takes it, or this platform does not have it'
+      : 'another listener takes it'
   return {
     subject,
     level: 'note',
-    text: `${name} orders no snapshot: ${owner}`,
-    advice: 'set `signal` to another one, or call dumpMemory()',
+    text: `${name} triggers no heap snapshot: ${owner}`,
+    advice: 'set the option `signal` to another signal, or call dumpMemory()',
   }
 }
 
 function children({ endsItsChildren }: Facts): Finding {
   const subject = 'PID 1'
   if (!endsItsChildren)
-    return { subject, level: 'ok', text: 'a forked child outlives this process, and finishes its dump' }
+    return { subject, level: 'ok', text: 'a forked child outlives this process, and completes its dump' }
   return {
     subject,
     level: 'note',
-    text: 'the end of this process ends its container, and with it a child that writes a dump',
+    text: 'the end of this process ends its container, and so also a forked child that is still writing a dump',
     advice:
-      'await monitor.stop() before the process exits, and give memory.heapLimit.hold time for a snapshot',
+      'await monitor.stop() before the process exits, and set memory.heapLimit.hold to the time that a snapshot takes',
   }
 }
 
@@ -324,7 +335,7 @@ function confinement({
     findings.push({
       subject: 'RLIMIT_AS',
       level: 'note',
-      text: `the process may use ${formatSize(addressSpaceBytes)} of addresses, of which V8 reserves many that it does not use`,
+      text: `the process may use ${formatSize(addressSpaceBytes)} of virtual address space, of which V8 reserves much more than it uses`,
       advice: 'limit memory by a cgroup instead (ulimit -v unlimited)',
     })
   findings.push(
@@ -332,8 +343,9 @@ function confinement({
       ? {
           subject: 'seccomp',
           level: 'note',
-          text: 'system calls are filtered; whether the filter allows what a dump needs shows only when one is made',
-          advice: 'see the trial, or make a dump by hand (the signal, dumpMemory()) before it matters',
+          text: 'system calls are filtered; only a dump can show whether the filter allows the calls that a dump needs',
+          advice:
+            'see the findings about trial dumps, if any, or trigger a dump (by the signal or dumpMemory()) before you need one',
         }
       : { subject: 'seccomp', level: 'ok', text: 'no system call is filtered' },
   )

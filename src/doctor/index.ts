@@ -20,33 +20,34 @@ import { lookAround } from './look'
 export { asText } from './text'
 export type { Finding }
 
-/** The answer of the doctor. */
+/** Result of {@link examine}: the process that was examined, and the findings about it. */
 export interface Examination {
   readonly node: string
   readonly pid: number
   readonly findings: readonly Finding[]
 }
 
-/** Length of the CPU profile that is tried, ms. */
+/** Length of the trial CPU profile, ms. */
 const PROFILE_MS = 100
-/** A dump waits for those of other processes under the same memory limit, ms. */
+/** Longest time to wait for a trial dump, ms. A heap snapshot waits for those of other processes under the same memory limit. */
 const TRIAL_MS = 30_000
 
 const KINDS = ['cpu', 'memory'] as const
 
 /**
- * Starts a monitor as `register` would with these variables, collects the facts of its start, takes a dump of each kind, and stops it.
- * The dumps go to directories of their own beside where dumps would go, which are removed.
+ * Starts a monitor as `cpu-memory-monitor/register` would with these environment variables, collects facts about the process,
+ * takes one trial dump of each kind, and stops the monitor. The trial dumps are written to temporary directories, which are then
+ * removed.
  */
 export async function examine(environment: NodeJS.ProcessEnv): Promise<Examination> {
-  // NODE_OPTIONS may have started one here too.
+  // NODE_OPTIONS may have started a monitor in this process too. A process can have only one.
   processRegistry().preloaded?.standBack()
   const { settings, findings } = readSettings(environment)
   const trials = makeTrialDirectories(settings)
   const removeTrials = (): void => remove(Object.values(trials))
-  // Ctrl-C exits the process.
+  // On Ctrl-C the process exits without the code below.
   process.once('exit', removeTrials)
-  // The monitor does not keep a process alive.
+  // This timer keeps the process alive, because the monitor does not.
   const hold = setInterval(() => undefined, MAX_TIMER_MS)
   try {
     const { monitoring, failed } = start(withDirectories(settings, trials))
@@ -81,13 +82,13 @@ function readSettings(environment: NodeJS.ProcessEnv): { settings: Settings; fin
     const settings = readEnvironment(environment)
     if (settings) return { settings, findings: [] }
     const text =
-      'CMM_ENABLED is false: a monitor that is started without code does not start; the defaults follow'
+      'CMM_ENABLED is false: cpu-memory-monitor/register starts no monitor; the other findings are for the default options'
     return {
       settings: defaults(),
       findings: [{ subject, level: 'note', text, advice: 'set CMM_ENABLED=true' }],
     }
   } catch (error) {
-    const text = `${messageOf(error)}; a monitor that is started without code does not start; the defaults follow`
+    const text = `${messageOf(error)}; cpu-memory-monitor/register starts no monitor; the other findings are for the default options`
     return {
       settings: defaults(),
       findings: [{ subject, level: 'problem', text, advice: 'correct the variable' }],
@@ -95,7 +96,7 @@ function readSettings(environment: NodeJS.ProcessEnv): { settings: Settings; fin
   }
 }
 
-/** In a process that can use no package, `engine: 'packages'` refuses to start. */
+/** Starts the monitor. If it does not start, as with `engine: 'packages'` without a package, starts it with `engine: 'auto'`. */
 function start(settings: Settings): { monitoring: Monitoring; failed: Finding[] } {
   const silent = (): Voice => new Voice(new EventEmitter<MonitorEvents>(), false)
   const quiet = { ...settings, logger: false, onDump: undefined } as const
@@ -103,7 +104,7 @@ function start(settings: Settings): { monitoring: Monitoring; failed: Finding[] 
     return { monitoring: startMonitoring(quiet, silent(), true), failed: [] }
   } catch (error) {
     const monitoring = startMonitoring({ ...quiet, engine: 'auto' }, silent(), true)
-    const text = `${messageOf(error)} Without code the monitor does not start; what follows is for 'auto'.`
+    const text = `${messageOf(error)} Until then, cpu-memory-monitor/register starts no monitor; the other findings are for 'auto'.`
     return {
       monitoring,
       failed: [{ subject: 'start', level: 'problem', text, advice: 'set CMM_ENGINE=auto' }],
@@ -118,7 +119,7 @@ function makeTrialDirectories(settings: Settings): TrialDirectories {
         const place = placeFor(settings[kind].directory)
         return [[kind, mkdtempSync(join(place, '.cpu-memory-monitor-doctor-'))]]
       } catch {
-        // The finding on the directory has the reason.
+        // The finding with the subject `directory` gives the reason.
         return []
       }
     }),
@@ -126,8 +127,9 @@ function makeTrialDirectories(settings: Settings): TrialDirectories {
 }
 
 /**
- * Where the trial of a directory goes. Whoever may rename in a directory could exchange the trial's for one of their own, whose
- * entries the removal would then follow by name.
+ * Returns where to create the directory for a trial dump: in the dump directory or its nearest existing parent, or, if other
+ * users can rename there, in the system's temporary directory. Such a user could replace the trial directory by one of their
+ * own, and its removal would then delete other files.
  */
 function placeFor(directory: string): string {
   const place = nearestExisting(directory)
@@ -137,7 +139,7 @@ function placeFor(directory: string): string {
   return tmpdir()
 }
 
-/** A child that still writes its dump can put a file there meanwhile. */
+/** Removes directories. Tries again if that fails, because a forked child may still create a file there. */
 function remove(directories: readonly string[]): void {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
 }
@@ -161,15 +163,15 @@ function withDirectories<Given extends WithDirectories>(
 
 async function tryOut(monitoring: Monitoring, kind: DumpKind, hasDirectory: boolean): Promise<Finding> {
   const subject = `trial of a ${kind} dump`
-  if (!hasDirectory) return { subject, level: 'problem', text: 'not made: its directory cannot be written' }
+  if (!hasDirectory) return { subject, level: 'problem', text: 'not made: its directory cannot be created' }
   const result = await within(monitoring.dumpByHand(kind, { askedBy: 'doctor' }, PROFILE_MS))
   if (result === undefined) {
-    // CPU profiles do not take turns.
+    // Only heap snapshots wait for those of other processes.
     return { subject, level: 'note', ...lateTrial(TRIAL_MS, kind === 'memory' ? turnHolder() : 'nobody') }
   }
   if ('skipped' in result) {
     const text = `not made: ${'message' in result ? result.message : result.skipped}`
-    return { subject, level: 'problem', text, advice: 'see the findings above' }
+    return { subject, level: 'problem', text, advice: 'see the other findings' }
   }
   const { way, sizeBytes, pauseMs } = result
   const made = `made by ${way}, ${formatSize(sizeBytes)}; the process stood still for ${pauseMs} ms`
@@ -179,7 +181,7 @@ async function tryOut(monitoring: Monitoring, kind: DumpKind, hasDirectory: bool
     subject,
     level: 'note',
     text: [made, ...inWords(better)].join('; '),
-    advice: 'see the findings above',
+    advice: 'see the other findings',
   }
 }
 

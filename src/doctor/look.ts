@@ -6,13 +6,13 @@ import { type Disk, nearestExisting, readDisk, whoCanTamper, whyNotWritable } fr
 import type { StartFacts } from '../monitor/start'
 import { type Confinement, readConfinement } from '../system/confinement'
 
-/** A directory that dumps go to. */
+/** Facts about a directory to which dumps are written. */
 export interface DirectoryFacts {
   readonly directory: string
   readonly exists: boolean
   readonly whyNotWritable: string | undefined
   readonly whoCanTamper: string | undefined
-  /** Absent where it cannot be read. */
+  /** Free space on the file system of the directory. Absent if it cannot be read. */
   readonly disk: Disk | undefined
 }
 
@@ -20,7 +20,7 @@ export interface DirectoryFacts {
 const SCOPES = ['worker', 'addon', 'inspector'] as const
 type Scope = (typeof SCOPES)[number]
 
-/** All that decides about a dump here. */
+/** Facts about a process that decide whether it can be dumped, and how. */
 export interface Facts extends StartFacts {
   readonly node: string
   readonly platform: string
@@ -30,18 +30,18 @@ export interface Facts extends StartFacts {
   readonly rssBytes: number
   /** V8's limit of the heap, bytes. */
   readonly heapLimitBytes: number
-  /** The kernel ends a forked child together with this process. */
+  /** Whether the kernel also ends a forked child when this process ends. */
   readonly endsItsChildren: boolean
-  /** What the permission model refuses; `undefined` without it. */
+  /** Scopes that Node's permission model refuses; `undefined` if the model is off. */
   readonly refused: readonly Scope[] | undefined
-  /** Listeners of the signal in this process, ours included. */
+  /** Number of JavaScript listeners for the signal in this process, the monitor's included. */
   readonly signalListeners: number
 }
 
 /**
- * Adds the other facts that decide about a dump to those of the start.
+ * Completes the facts about a started monitor with those about the process and the directories.
  *
- * Leaves nothing behind: a directory that is missing is not created, the nearest one above it is tried instead.
+ * Creates no directory: for one that is missing, the nearest existing parent is examined instead.
  */
 export async function lookAround(start: StartFacts, directories: readonly string[]): Promise<Facts> {
   const { signal } = start

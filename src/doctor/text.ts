@@ -1,12 +1,12 @@
 import type { Finding } from './findings'
 
-/** Those that need something done first. */
+/** Sorts findings: problems first, then notes, then the rest. */
 export function inReadingOrder(findings: readonly Finding[]): Finding[] {
   const order = ['problem', 'note', 'ok'] as const
   return order.flatMap((level) => findings.filter((finding) => finding.level === level))
 }
 
-/** All findings, a paragraph each. */
+/** Returns findings as text, one paragraph each. */
 export function asText(findings: readonly Finding[]): string {
   return inReadingOrder(findings)
     .map(({ level, subject, text, advice }) => {
@@ -16,7 +16,7 @@ export function asText(findings: readonly Finding[]): string {
     .join('')
 }
 
-/** One finding as one line of a log. */
+/** Returns a finding as one log line. */
 export function asLine({ level, subject, text, advice }: Finding): string {
   return `doctor: ${level}: ${subject}: ${text}${advice === undefined ? '' : `; to do: ${advice}`}`
 }

@@ -19,13 +19,13 @@ import {
 } from './partial'
 import type { Artefact, How, KnownBefore, Sidecar } from './sidecar'
 
-/** A profile or heap snapshot while it is written as `<name>.partial`. End it with `publish`, `publishNow` or `abandon`. */
+/** A profile or heap snapshot that is being written as `<name>.partial`. `publish`, `publishNow` or `abandon` must end it. */
 export interface OpenArtefact {
-  /** The artefact as plain data, which a forked child passes to {@link reopenArtefact}. */
+  /** The unfinished dump file as plain data. A forked child passes the data to {@link reopenArtefact} to write the file. */
   readonly partial: PartialArtefact
-  /** Path and inode of the `.partial` file (mode 0600). A writer on another thread must open it with `openMarked`. */
+  /** Path and inode of the `.partial` file. A writer on another thread must open it with `openMarked`, which checks the inode. */
   readonly target: MarkedFile
-  /** Path for code that accepts no file descriptor. It leads to the file even after a rename, see `pathThrough`. */
+  /** Path of the `.partial` for code that accepts no file descriptor. With /proc it leads to the file even after a rename. */
   readonly writePath: string
 
   /**
@@ -47,9 +47,9 @@ export interface OpenArtefact {
   publish(how: How, sizeBytes?: number): Promise<Artefact>
 
   /**
-   * Synchronous {@link publish}, for a forked child and for an exiting process, in which `publish` may be half done. It
-   * leaves the file descriptors open: an fsync of `publish` may still wait in libuv's thread pool, and after a close it would
-   * hit the file that an 'exit' handler of the application opens under the same number. The process ends soon anyway.
+   * Synchronous {@link publish}, for a forked child and for an exiting process, in which `publish` may be half done. The file
+   * descriptors stay open until the process ends: an fsync that `publish` started may still wait in libuv's thread pool. After
+   * a close, that fsync would act on the next file with the same number, such as one that an 'exit' handler opens.
    */
   publishNow(how: How, sizeBytes?: number): Artefact
 
@@ -158,7 +158,7 @@ class HeldArtefact implements OpenArtefact {
     const why = fileName.endsWith('.heapsnapshot')
       ? whyNotWhole(this.descriptors.partialFd, sizeBytes)
       : whyNotWritten(sizeBytes, expectedBytes)
-    if (why !== undefined) throw new Error(`${partialName(fileName)} is not whole: ${why}`)
+    if (why !== undefined) throw new Error(`${partialName(fileName)} is incomplete and is deleted: ${why}`)
     expectUnchanged(this.partial, this.descriptors)
     const [pauseMs, durationMs] = [tenths(how.pauseMs), tenths(how.durationMs)]
     const sidecar = { ...draft, how: { ...how, pauseMs, durationMs, sizeBytes } }
@@ -177,12 +177,12 @@ class HeldArtefact implements OpenArtefact {
 
   #expectUsable(): void {
     if (this.#failure !== undefined) throw this.#failure.error
-    if (this.#isClosed || this.#published) throw new Error(`${this.partial.fileName} is closed`)
+    if (this.#isClosed || this.#published) throw new Error(`${this.partial.fileName} is closed already`)
   }
 }
 
 /**
- * Replaces the content of a file with a text, after checking by the inode that no other file has its path.
+ * Replaces the content of a file with a text. First checks by the inode that the path still leads to this file.
  *
  * @returns Size of the text, bytes.
  * @throws When the file is gone or another file has its path.
@@ -196,7 +196,7 @@ export function overwrite(target: MarkedFile, text: string): number {
   })
 }
 
-/** Lets code that accepts only a path write into the file, after the check of its inode. @throws Like {@link overwrite}. */
+/** Checks the inode of a file, then lets code that accepts only a path write into it. @throws Like {@link overwrite}. */
 export function writeByPath(target: MarkedFile, writeTo: (path: string) => void): void {
   withMarked(target, (fd) => writeTo(pathThrough(fd, target.file)))
 }
@@ -215,7 +215,7 @@ function whyNotWritten(sizeBytes: number, expectedBytes: number): string | undef
   return sizeBytes === expectedBytes ? undefined : `it has ${sizeBytes} of ${expectedBytes} bytes`
 }
 
-/** Syncs a directory, so that a new file name in it survives a crash. Windows and some network file systems refuse: ignored. */
+/** Syncs a directory, so that a new file name in it survives a crash. Ignores errors: Windows and some file systems refuse. */
 async function syncDirectory(path: string): Promise<void> {
   try {
     const fd = openDirectory(path)
@@ -237,9 +237,11 @@ const TAIL = '"]}'
  */
 export function whyNotWhole(fd: number, sizeBytes: number): string | undefined {
   if (sizeBytes === 0) return 'it is empty'
-  if (text(fd, 0, HEAD.length) !== HEAD) return 'it does not begin as a heap snapshot does'
+  if (text(fd, 0, HEAD.length) !== HEAD) return 'it does not begin like a heap snapshot'
   const tailAt = Math.max(0, sizeBytes - TAIL.length)
-  return text(fd, tailAt, TAIL.length) === TAIL ? undefined : 'it does not end with its table of strings'
+  return text(fd, tailAt, TAIL.length) === TAIL
+    ? undefined
+    : 'it does not end with the table of strings of a heap snapshot'
 }
 
 function text(fd: number, position: number, lengthBytes: number): string {

@@ -6,7 +6,7 @@ import { isMainThread } from 'node:worker_threads'
 import { CREATE_NEW } from './disk'
 import { whyAnothers, whyExchangeable, whyOpen } from './owners'
 
-/** Flag of open(2) that Node does not export: opens a descriptor of a path without needing permission to read there. */
+/** Flag of open(2) that Node.js does not export. It opens a file or directory without permission to read it. */
 const O_PATH = 0o10000000
 /** Most symbolic links that are followed on one path. The kernel has the same limit, path_resolution(7). */
 const MAX_LINKS = 40
@@ -18,7 +18,7 @@ const MAX_LINKS = 40
  */
 export function makeDirectory(directory: string): void {
   const path = resolve(directory)
-  // Throws ENAMETOOLONG. The creation below goes level by level, so it would accept a path too long for every other call.
+  // Throws ENAMETOOLONG for a path that is too long. Creating level by level would accept it, but all later calls would fail.
   fs.lstatSync(path, { throwIfNoEntry: false })
   if (process.platform !== 'linux' || !canReachDescriptors()) makeByPath(path)
   else fs.closeSync(openByLevels(path, true))
@@ -71,11 +71,12 @@ function canReachDescriptors(): boolean {
 }
 
 /**
- * Opens a directory level by level, each through the descriptor of the level above. With calls by path, a user who can write
- * in one of the levels could insert a symbolic link between two calls, and root would create directories wherever it leads.
- * For the same reason, a symbolic link is not followed if it belongs to another user, or if another user can rename it.
+ * Opens a directory level by level (one part of the path at a time), each through the descriptor of the level above. With calls
+ * by path, a user who can write in one of the levels could insert a symbolic link between two calls, and a process of root would
+ * create directories wherever the link leads. For the same reason, a symbolic link is not followed if it belongs to another
+ * user, or if another user can replace it.
  *
- * @param canBeMade - Create missing levels.
+ * @param canBeMade - Whether missing levels are created. If not, a missing level is an error.
  * @returns A file descriptor of the directory.
  */
 function openByLevels(path: string, canBeMade: boolean): number {
@@ -91,7 +92,7 @@ function openByLevels(path: string, canBeMade: boolean): number {
         fs.closeSync(above.fd)
         continue
       }
-      if (++links > MAX_LINKS) throw new Error(`${path} has more than ${MAX_LINKS} symbolic links`)
+      if (++links > MAX_LINKS) throw new Error(`${path} leads through more than ${MAX_LINKS} symbolic links`)
       names = [...namesOf(next.target, false), ...names]
       if (!isAbsolute(next.target)) continue
       level = { fd: fs.openSync('/', O_PATH), path: '/' }
@@ -106,7 +107,7 @@ function openByLevels(path: string, canBeMade: boolean): number {
 
 interface Name {
   readonly name: string
-  /** Create the level if it is missing. `false` for the target of a symbolic link: a dangling link is not repaired. */
+  /** Whether the level is created if it is missing. `false` for the target of a symbolic link: a dangling link is an error. */
   readonly canBeMade: boolean
 }
 
@@ -128,13 +129,16 @@ function enter(above: Level, { name, canBeMade }: Name): Level | { readonly targ
     if (!stats.isSymbolicLink()) throw new Error(`ENOTDIR: ${path} is not a directory`)
     const uid = process.geteuid?.()
     if (uid !== undefined && whyAnothers(stats, uid) !== undefined)
-      throw new Error(`${path} is a symbolic link of another user`)
+      throw new Error(`${path} is not followed, because it is a symbolic link of another user`)
     const why = whyExchangeable(`/proc/self/fd/${above.fd}`)
     if (why !== undefined)
-      throw new Error(`${path} is a symbolic link that others can exchange: ${above.path} ${why}`)
+      throw new Error(
+        `${path} is not followed, because it is a symbolic link that other users can replace: ${above.path} ${why}`,
+      )
     const target = fs.readlinkSync(reached)
-    // Check the inode again: in a sticky directory another user can create a link in place of one that its owner has just removed.
-    if (fs.lstatSync(reached).ino !== stats.ino) throw new Error(`${path} was replaced while it was read`)
+    // Check the inode again: in a sticky directory another user can create a link in place of one that its owner has removed.
+    if (fs.lstatSync(reached).ino !== stats.ino)
+      throw new Error(`the symbolic link ${path} was replaced while it was read`)
     return { target }
   } catch (error) {
     // Show the operator the configured path, not the one through /proc.
@@ -152,12 +156,15 @@ function openLevel(path: string, canBeMade: boolean): number {
   }
   const isMade = makeOne(path)
   const fd = fs.openSync(path, flags)
-  // A umask such as 0777 removes the owner's permissions too. Both calls use the descriptor, so both reach the same directory.
+  // Restore the owner's permissions if the umask removed them. The descriptor leads check and chmod to the same directory.
   if (isMade && isNewUnderUmask(fs.fstatSync(fd))) fs.chmodSync(`/proc/self/fd/${fd}`, 0o700)
   return fd
 }
 
-/** Whether a directory is as mkdir(2) left it. The owner of its parent can replace it with another directory of ours. */
+/**
+ * Whether a directory is new and has the mode that mkdir(2) gives it under the umask. The owner of its parent may have put
+ * another directory of this user in its place, whose mode must not be changed.
+ */
 function isNewUnderUmask(stats: fs.Stats): boolean {
   const umask = readUmask()
   const isOurs = stats.isDirectory() && stats.uid === process.geteuid?.() && stats.nlink <= 2
@@ -171,7 +178,7 @@ function readUmask(): number {
 }
 
 function makeByPath(directory: string): void {
-  // Without `recursive`, with which Node retries for ever where nothing can be created, as in /proc.
+  // Not with the option `recursive`: Node.js would retry for ever where nothing can be created, such as in /proc.
   if (fs.statSync(directory, { throwIfNoEntry: false })) return
   const parent = dirname(directory)
   if (parent !== directory) makeByPath(parent)
@@ -210,7 +217,7 @@ export function whyNotWritable(directory: string): string | undefined {
 }
 
 /**
- * Writes a temporary file. A check by access(2) is not enough: a read-only mount, a quota and a full disk also stop root.
+ * Writes a temporary file. A check by access(2) is not enough: it notices neither an exhausted quota nor a full disk.
  *
  * @returns The permission bits that the file system gave to the file; 0600 was requested.
  */
@@ -230,7 +237,7 @@ function tryOut(directory: string): number {
 
 /**
  * Finds out whether other users can read files that this process creates in a directory. They can where the file system
- * ignores file modes (vfat, CIFS, some of FUSE) and every level of the path lets them in.
+ * ignores file modes (vfat, CIFS, some FUSE file systems) and every level of the path lets them in.
  *
  * @returns The mode that new files get, e.g. `0755`; `undefined` if others cannot read them. Never throws.
  */
@@ -243,7 +250,7 @@ export function modeForOthers(directory: string): string | undefined {
     )
     return isOpenToOthers(mode) && !isClosed ? octal(mode) : undefined
   } catch {
-    // A directory that cannot be examined cannot be written to either, and another check reports that.
+    // A directory that cannot be examined cannot be written to either, which `whyNotWritable` reports.
     return undefined
   }
 }
@@ -266,7 +273,7 @@ export function whoCanTamper(directory: string): string | undefined {
   try {
     return findTamperer(directory)
   } catch {
-    // A directory that cannot be examined cannot be written to either, and another check reports that.
+    // A directory that cannot be examined cannot be written to either, which `whyNotWritable` reports.
     return undefined
   }
 }
@@ -276,7 +283,7 @@ export function findTamperer(directory: string): string | undefined {
   return findLevel(directory, whyOpen)
 }
 
-/** Like {@link findTamperer}, but only finds directories of another user, who can choose the file system mounted there. */
+/** Like {@link findTamperer}, but finds only directories of another user, who may have mounted another file system there. */
 export function findStranger(directory: string): string | undefined {
   return findLevel(directory, whyAnothers)
 }
@@ -307,7 +314,7 @@ const ENTERED = 0o011
 export interface Disk {
   /** Space that an unprivileged process may still use, bytes. */
   readonly freeBytes: number
-  /** Memory-backed (tmpfs): files written there count as the writer's memory. `/tmp` is a tmpfs on many systems. */
+  /** Whether this is a tmpfs, as `/tmp` often is: its files take memory of the writer's cgroup instead of disk space. */
   readonly isMemory: boolean
 }
 

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
 
-// Flags of open(2), 0 on Windows, which has neither these flags nor many symbolic links.
+// Flags of open(2). Windows does not have them, so they are 0 there; symbolic links are rare on Windows.
 const NO_FOLLOW = fs.constants.O_NOFOLLOW ?? 0
 const NO_WAIT = fs.constants.O_NONBLOCK ?? 0
 const DIRECTORY_ONLY = fs.constants.O_DIRECTORY ?? 0
@@ -43,7 +43,7 @@ export function write(fd: number, bytes: Uint8Array, position: number): void {
 
 /**
  * Syncs a file to disk. Asynchronous on the main thread, because fsync is slow. Synchronous on a thread of this library:
- * libuv's thread pool may be full of the application's work, and would run the fsync only when the incident is over.
+ * libuv's thread pool may be full of the application's work, and would run the fsync only after that work.
  */
 export function fsync(fd: number): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -6,7 +6,7 @@ export const TOOL = 'cpu-memory-monitor'
 
 /** Longest time that a forked child may work on a dump before it is killed, ms; a large heap gets more. */
 export const CHILD_DEADLINE_MS = 120_000
-/** Child's deadline for each MiB of a heap, ms: three times the 90 to 110 ms of small objects (`npm run bench -- heap-dump`). */
+/** Child's deadline per MiB of heap, ms: three times what small objects take, 90 to 110 ms (`npm run bench -- heap-dump`). */
 const DEADLINE_MS_PER_MIB = 300
 
 /** Longest time that a child may work on a snapshot of a heap of `usedBytes`, ms; twice as long when it is redacted. */
@@ -20,7 +20,7 @@ export const STALE_GRACE_MS = 60_000
 
 /** The fields of a sidecar that decide whether its artefact is kept or deleted. */
 export interface Evidence {
-  /** Name of the artefact according to the directory: the sidecar's own name less `.json`. */
+  /** Name of the artefact according to the directory: the sidecar's own name without `.json`. */
   readonly fileName: string
   readonly tool: string
   /** Name of the artefact according to the sidecar. */
@@ -28,7 +28,7 @@ export interface Evidence {
   readonly rule: string
   readonly host: string
   readonly directory: string
-  /** Deadline of the forked child that writes the artefact, ms after the time in its name. Absent without a child. */
+  /** Deadline of the forked child that writes the artefact, ms after the time in the artefact's name. Absent without a child. */
   readonly childDeadlineMs?: number | undefined
 }
 
@@ -41,7 +41,7 @@ export interface Place {
 
 /** Time at which artefacts are chosen for deletion, and the dump that was made before. */
 export interface Occasion {
-  /** Current wall-clock time, ms since the epoch, the clock of the times in file names. */
+  /** Current wall-clock time, ms since the epoch. The times in file names are of the same clock. */
   readonly nowMs: number
   /** Base name of the dump that has just been made. It is kept, and it counts as the newest of its kind. */
   readonly made?: string | undefined
@@ -76,7 +76,7 @@ export function chooseExpired(
 }
 
 /**
- * Whether a `.partial` was left behind by a process that has ended.
+ * Whether an unfinished dump file (`.partial`) was left behind by a process that has ended.
  *
  * @param evidence - Fields of its sidecar. A `.partial` without a sidecar is never deleted.
  * @param writerLives - Whether the process that wrote the file still runs. A CPU profile or a large snapshot may take

@@ -31,7 +31,7 @@ export interface ParsedName extends DumpName {
   /** Which file this is: the finished artefact, the unfinished `.partial`, or the `.json` that describes it. */
   readonly part: 'artefact' | 'partial' | 'sidecar'
   readonly extension: ArtefactExtension
-  /** First part of the name, made of rule and kind, e.g. `leak-memory`. */
+  /** First part of the name: rule and kind, such as `leak-memory`; for the rule `threshold` the kind alone, such as `cpu`. */
   readonly prefix: string
   /** Name without extension, worker thread and number: the same for all artefacts of one dump. */
   readonly baseName: string

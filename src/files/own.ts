@@ -16,7 +16,7 @@ export function readOwn(path: string, mostBytes = MAX_SIDECAR_BYTES): string | u
   }
 }
 
-/** Opens a file for reading. Returns `undefined` if it is missing, a symbolic link, or not only this user's. */
+/** Opens a file for reading. Returns `undefined` if it is missing or no regular file, or if another user may have prepared it. */
 export function openOwn(path: string): number | undefined {
   let fd: number | undefined
   try {

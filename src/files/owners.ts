@@ -4,12 +4,15 @@ const STICKY = 0o1000
 const GROUP_WRITES = 0o020
 const OTHERS_WRITE = 0o002
 
-/** Why a file or directory is in the hands of another user than root and `uid`: its owner can change it and its mode. */
+/** Says which other user owns a file or directory, and so controls it. `undefined` if it belongs to root or the user `uid`. */
 export function whyAnothers(stats: Stats, uid: number): string | undefined {
   return stats.uid !== uid && stats.uid !== 0 ? `belongs to the user ${stats.uid}` : undefined
 }
 
-/** Why other users than root and `uid` can write a file, or create, rename and delete entries of a directory. */
+/**
+ * Says why users other than root and `uid` can write to a file, or can create, rename and delete entries of a directory.
+ * `undefined` if they cannot.
+ */
 export function whyOpen(stats: Stats, uid: number): string | undefined {
   const why = whyAnothers(stats, uid)
   if (why !== undefined || stats.isSymbolicLink()) return why
@@ -26,10 +29,11 @@ function whoElseWrites({ mode, uid, gid }: Stats): string | undefined {
 }
 
 /**
- * Why other users can exchange the symbolic links of a directory. readlink(2) takes a path: such a user can exchange a link for another
- * and back, so that the link that is checked is not the one that is read.
+ * Says why other users can replace symbolic links in a directory; `undefined` if they cannot. readlink(2) takes a path, not a
+ * descriptor: such a user could replace a link for the moment of its reading, so that another link is read than was checked.
  *
- * In a read-only mount nobody can: Kubernetes mounts a ConfigMap so, whose directory has mode 0777 and whose files are symbolic links.
+ * In a read-only mount nobody can replace a link. Kubernetes mounts a ConfigMap this way: the directory has mode 0777, and its
+ * files are symbolic links.
  */
 export function whyExchangeable(directory: string): string | undefined {
   const uid = process.geteuid?.()
@@ -47,8 +51,9 @@ function isReadOnlyMount(directory: string): boolean {
 }
 
 /**
- * Whether the owner is the only member of a group. By convention a user's private group has the same number as the user, unless
- * /etc lists another member. Group 0 is never private: on OpenShift the users of all containers are members.
+ * Whether the user `uid` is the only member of the group `gid`. By convention a group with the same number as the user is private
+ * to that user, unless /etc/passwd or /etc/group lists another member. Group 0 is never private: on OpenShift the users of all
+ * containers are members.
  */
 function isPrivate(gid: number, uid: number): boolean {
   if (gid !== uid || gid === 0) return false

@@ -28,7 +28,10 @@ export interface FileMark {
 export interface MarkedFile {
   readonly file: string
   readonly mark: FileMark
-  /** Set for a path `/proc/self/fd/<n>`: another file may have the number by now, so the mark is checked here too. */
+  /**
+   * `true` for a path `/proc/self/fd/<n>`, a link that must be followed; absent for other paths. The mark is checked for both: by
+   * now another file may have the descriptor's number.
+   */
   readonly isOpen?: true
 }
 
@@ -58,7 +61,7 @@ const PLAIN_NUMBERS = [2, 3]
 const RANDOM_NUMBERS = 12
 const MAX_NUMBER = 1_000_000_000
 
-/** Error codes of link(2) where hard links are not supported or used up, or no inode or quota is left for a new link. */
+/** Error codes of link(2) after which a file is renamed instead: hard links are unsupported or used up, or no space is left. */
 const NO_HARD_LINK: readonly unknown[] = [
   'EPERM',
   'ENOTSUP',
@@ -104,7 +107,7 @@ export function refuseBorrowedUser(): void {
   const [uid, effective] = [process.getuid?.(), process.geteuid?.()]
   if (uid !== effective)
     throw new Error(
-      `no dump while the process acts for another user: effective uid ${effective}, real uid ${uid}`,
+      `no dump is written while the process acts for another user: effective uid ${effective}, real uid ${uid}`,
     )
 }
 
@@ -125,7 +128,7 @@ function createUnder(
   const sidecarFd = fs.openSync(sidecar, disk.CREATE_NEW, OWNER_ONLY)
   let partialFd: number | undefined
   try {
-    // Immediately after the sidecar: another user who sees its name could take this one.
+    // Created immediately after the sidecar: another user who sees the sidecar's name could take the name of this file.
     partialFd = fs.openSync(partial, disk.CREATE_NEW, OWNER_ONLY)
     const sidecarMark = markForOwner(sidecarFd)
     refuseOpenToOthers(directory, sidecarMark.mode)
@@ -147,8 +150,9 @@ function createUnder(
 }
 
 /**
- * Throws if other users can read new files and another user may have chosen the file system in order to read them. If only
- * this user and root can have chosen it, the dump is written: the risk was logged at start, and the dump is worth more.
+ * Throws if other users can read the new files in a directory, and another user may have mounted its file system in order to read
+ * them. If only this user and root can have mounted it, the dump is written: the risk was logged at the start, and the dump is
+ * worth more.
  */
 export function refuseOpenToOthers(directory: string, mode: number): void {
   const stranger = isOpenToOthers(mode) ? findStranger(directory) : undefined
@@ -192,20 +196,22 @@ export function openMarked({ file, mark, isOpen }: MarkedFile): number {
 }
 
 /**
- * Returns a path to an open file, for code that accepts no file descriptor, such as V8's. `/proc/self/fd/<n>` leads to the
- * file even after a rename. Without /proc, or where `--permission` forbids it, the file's own path is returned.
+ * Returns a path to an open file, for code that accepts no file descriptor, such as V8's `writeHeapSnapshot`. The path
+ * `/proc/self/fd/<n>` leads to the file even after a rename. Without /proc, or where `--permission` forbids it, the file's own
+ * path is returned.
  *
- * @throws When only the file's own path is left and other users could make it lead elsewhere.
+ * @throws When only the file's own path is left, and other users could make that path lead elsewhere.
  */
 export function pathThrough(fd: number, file: string): string {
   const path = reachThrough(fd)
   if (path !== undefined) return path
   const why = whyOthersCanRename(dirname(file))
-  if (why !== undefined) throw new Error(`${file} cannot be written safely without /proc/self/fd: ${why}`)
+  if (why !== undefined)
+    throw new Error(`${file} is not written, because that is not safe without /proc/self/fd: ${why}`)
   return file
 }
 
-/** Returns `/proc/self/fd/<n>`, which works even for an unlinked file; `undefined` without /proc or by `--permission`. */
+/** Returns `/proc/self/fd/<n>`, which works even for an unlinked file. `undefined` where /proc is missing or not permitted. */
 export function reachThrough(fd: number): string | undefined {
   const path = `/proc/self/fd/${fd}`
   return isWritable(path, fd) ? path : undefined
@@ -230,7 +236,7 @@ function whyOthersCanRename(directory: string): string | undefined {
   }
 }
 
-/** Checks paths and modes of both files. @throws When one was replaced or changed since {@link createPartial}. */
+/** Checks paths and modes of the two files. @throws When one was replaced, or its mode changed, since {@link createPartial}. */
 export function expectUnchanged(partial: PartialArtefact, { partialFd, sidecarFd }: Descriptors): void {
   const { directory, fileName, partialMark, sidecarMark } = partial
   expectMark(join(directory, partialName(fileName)), partialFd, partialMark)
@@ -276,8 +282,8 @@ function giveFinalNameIn(
       for (const path of [at(name), described]) refuseExisting(path)
       writeSidecar(sidecarFd, { ...sidecar, artefact: name })
       disk.fsyncNow(sidecarFd)
-      // Name the sidecar first, because readers look for it. Another user who sees it has only until the next call to take the
-      // artefact's name.
+      // Give the sidecar its name first, because readers look for sidecars. Another user who sees that name has only until the
+      // next call to take the artefact's name.
       const isLinked = linkOrRename(told, described)
       try {
         linkOrRename(from, at(name))
@@ -303,8 +309,8 @@ function giveFinalNameIn(
 }
 
 /**
- * Keeps a whole artefact for which no name was free as a `.partial` without sidecar, which nothing deletes. It needs only one name,
- * so another user cannot see one half of a pair and take the other.
+ * Keeps a complete artefact for which no final name was free. It becomes a `.partial` without a sidecar, which this library never
+ * deletes. That takes one name only: of a pair of names, another user could see the first and take the second.
  *
  * @returns The error to throw.
  */
@@ -314,7 +320,7 @@ function keepNameless(directory: string, fileName: string, mark: FileMark): Erro
   linkOrRename(from, join(directory, kept))
   expectMoved(from, join(directory, kept), mark)
   removeMarked(from, mark)
-  return new Error(`other files took each name of the dump, which is whole, and kept as ${kept}`)
+  return new Error(`the dump is complete, but other files have taken all its names, so it is kept as ${kept}`)
 }
 
 /** Finds the finished artefact by its inode, under whichever name {@link giveFinalName} has given it. */
@@ -371,7 +377,9 @@ function expectMark(path: string, fd: number, expected: FileMark): void {
   if (held.inode !== expected.inode || inodeOf(fs.lstatSync(path, { bigint: true })) !== expected.inode)
     throw replaced(path)
   if (held.mode !== expected.mode)
-    throw new Error(`the mode of ${path} was changed from ${octal(expected.mode)} to ${octal(held.mode)}`)
+    throw new Error(
+      `the dump is deleted, because the mode of ${path} was changed from ${octal(expected.mode)} to ${octal(held.mode)}`,
+    )
 }
 
 function expectMoved(from: string, to: string, mark: FileMark): void {
@@ -381,7 +389,7 @@ function expectMoved(from: string, to: string, mark: FileMark): void {
   throw new Error(`${from} was replaced while it was renamed`)
 }
 
-/** Overwrites no file. @returns `false` if the file was renamed, because the file system has no hard links. */
+/** Adds a name by a hard link, or renames the file where that fails. Overwrites no file. @returns Whether it was a hard link. */
 function linkOrRename(from: string, to: string): boolean {
   try {
     fs.linkSync(from, to)

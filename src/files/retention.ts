@@ -14,7 +14,7 @@ import { readSidecar } from './sidecar'
 
 /** Most entries that are examined in one directory, files of other programs included. */
 export const MAX_NAMES = 100_000
-/** Reading a directory ends after this many files of other users that are named like dumps. */
+/** Most files of other users, named like dumps, in one directory. After them, the rest of the directory is not read. */
 export const MAX_FOREIGN_NAMES = 5_000
 /** Directory entries read in one step. The event loop of the thread runs between two steps. */
 const NAMES_AT_A_TIME = 256
@@ -26,7 +26,7 @@ export interface Deletions {
   /** Messages for the operator about files that were deleted before they were uploaded. */
   readonly losses?: readonly string[]
   readonly failures: readonly { readonly file: string; readonly error: Error }[]
-  /** Why only part of the directory was read: too many entries, or too many of other users. Own files may remain. */
+  /** Why only a part of the directory was read, so that files to delete may remain. Absent if all of it was read. */
   readonly incomplete?: string | undefined
 }
 
@@ -38,14 +38,14 @@ export interface Expiry {
   readonly made?: string | undefined
   /** Delete only dumps with this name prefix, such as `leak-memory`; all if absent. */
   readonly only?: ParsedName['prefix']
-  /** Dumps of this directory are uploaded: {@link Deletions.losses} then names the deleted files that were not yet uploaded. */
+  /** Whether this directory's dumps are uploaded. If so, {@link Deletions.losses} reports files deleted before their upload. */
   readonly isSent?: boolean | undefined
 }
 
 /**
- * Deletes the dumps of this host in a directory, except the newest `keep` of each name prefix, with their sidecars. The
- * sidecars of dumps at V8's heap limit stay, because a budget counts them. Manual dumps stay too, and so does every file
- * without a readable sidecar of this library. Call it after a successful dump. Never rejects.
+ * Deletes the dumps of this host in a directory, and their sidecars, except the newest `keep` dumps of each name prefix. The
+ * sidecars of dumps at V8's heap limit stay, because the budget of such dumps counts them. Manual dumps stay too, and so does
+ * every file without a readable sidecar of this library. Call it after a successful dump. Never rejects.
  *
  * @param directory - Absolute path, spelled as in the sidecars' `where.directory`.
  */
@@ -73,28 +73,33 @@ function lossesOf(names: readonly string[], keep: number, directory: string): st
     return deleted.filter((name) => !sent.includes(name))
   }
   const read = deletedAndRead(unsentOf(names))
-  // The list once more: what was sent after a first look would be neither read nor listed.
+  // Read the list of sent files again: a file whose upload ended after the first look is no longer open, but is in the list.
   const unsent = unsentOf(names)
   const isRead = (name: string): boolean => read.has(name)
   const isUnread = (name: string): boolean => !read.has(name)
-  const why = `deleted in ${directory}, because keep is ${keep}`
+  const why = `deleted in ${directory}, because the option keep is ${keep}`
   const inWords = (files: readonly string[], adjective: string, how: string, what: string): string[] => {
     const count = files.length === 1 ? `1 ${adjective}file was` : `${files.length} ${adjective}files were`
     return files.length === 0 ? [] : [`${count} ${why}${how}: ${files.join(', ')}; ${what}`]
   }
-  const whileRead = ', while a process was reading, perhaps to send'
+  const whileRead = ', while being read by a process, perhaps for an upload'
   return [
     ...inWords(
       unsent.filter(isUnread),
       'unsent ',
       '',
-      'with keep: false, only maxBytes deletes unsent files',
+      'with keep: false, unsent files are deleted only above maxBytes',
     ),
-    ...inWords(unsent.filter(isRead), '', whileRead, 'what no line reports as sent is lost'),
+    ...inWords(
+      unsent.filter(isRead),
+      '',
+      whileRead,
+      'a file is lost unless a log line says that it was sent',
+    ),
   ]
 }
 
-/** Those of the deleted files that a process of this user still has open, as one that sends it has. */
+/** Finds the deleted files that a process of this user still has open, such as a process that uploads them. */
 function deletedAndRead(names: readonly string[]): ReadonlySet<string> {
   const read = new Set<string>()
   if (names.length === 0) return read
@@ -119,16 +124,16 @@ export async function sweepStalePartials(directory: string, host: string, nowMs:
       const facts = readSidecar(join(place, sidecarName(artefact)), artefact)
       const name = partialName(artefact)
       const isStale = facts && isStalePartial(facts, { host, directory }, writerLives(each), nowMs)
-      // A corrected clock makes new files look old. A forked child that outlived its parent may still have this one open.
+      // A corrected clock makes new files look old, and a forked child that outlived its parent may still write to the file.
       return isStale && !isOpenElsewhere(join(place, name)) ? [{ artefact, name }] : []
     }),
   )
 }
 
-/** The names in a directory that end with `.partial`, or with `.json`, and whose files belong to this process's user. */
+/** The `.partial` files, or the sidecars (`.json`), of dumps in a directory that belong to this process's user. */
 export interface OwnNames {
   readonly names: readonly ParsedName[]
-  /** Why the rest of the directory was not read, if so. */
+  /** Why the rest of the directory was not read. Absent if all of it was read. */
   readonly incomplete?: string | undefined
 }
 
@@ -173,7 +178,7 @@ function* readInPieces(directory: string, part: 'partial' | 'sidecar'): Generato
       else if (++foreign > MAX_FOREIGN_NAMES)
         return {
           names,
-          incomplete: `it holds more than ${MAX_FOREIGN_NAMES} such names of other users' files`,
+          incomplete: `it holds more than ${MAX_FOREIGN_NAMES} files of other users that are named like dumps`,
         }
     }
     return { names }
@@ -266,8 +271,8 @@ function exists(path: string): boolean {
 const START_ERROR_MS = 1000
 
 /**
- * Whether the process that began a `.partial` still runs. Pids repeat, and any user may have a process with that pid: a process that
- * started after the file is not its writer.
+ * Whether the process that created a `.partial` still runs. The kernel reuses process ids, for any user: a process that started
+ * after the file was created is not its writer.
  */
 function writerLives({ pid, startedAtMs }: ParsedName): boolean {
   if (pid === process.pid) return startedAtMs >= ownStartMs()
@@ -283,7 +288,10 @@ function ownStartMs(): number {
   return epochMs() - process.uptime() * 1000
 }
 
-/** Relative to the start of this process: in LXC, `/proc/uptime` is not the clock that `stat` counts from. */
+/**
+ * Computes when another process started, ms since the epoch, from its distance to the start of this process: in LXC containers,
+ * `/proc/<pid>/stat` does not count from the same moment as `/proc/uptime`. `undefined` without /proc.
+ */
 function startMsOf(pid: number): number | undefined {
   const [own, other] = [readStartTicks('/proc/self'), readStartTicks(`/proc/${pid}`)]
   if (own === undefined || other === undefined) return undefined

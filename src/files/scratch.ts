@@ -15,7 +15,7 @@ import {
 /** A temporary file for content that must not stay on disk. It has no name, so the kernel frees it when the process ends. */
 export interface Scratch {
   readonly fd: number
-  /** Path `/proc/self/fd/<n>`, for code on any thread that accepts no file descriptor. `undefined` without /proc. */
+  /** Path `/proc/self/fd/<n>` and inode, for code that accepts no file descriptor. `undefined` where /proc cannot be used. */
   readonly target: MarkedFile | undefined
   /** Closes the file, which frees its disk space. Idempotent. */
   close(): void
@@ -59,9 +59,12 @@ export function openScratch(directory: string): Scratch {
   }
 }
 
-/** @throws When the unlinked file still has a name: a user who may rename in the directory has moved or linked it before. */
+/** @throws When the unlinked file still has a name: another user has renamed or linked it before it was unlinked. */
 function refuseToKeepAName(fd: number): void {
   if (process.platform === 'win32') return
   const { nlink } = fstatSync(fd)
-  if (nlink !== 0) throw new Error('another user has linked or renamed the temporary file of the dump')
+  if (nlink !== 0)
+    throw new Error(
+      'the temporary file of the dump is not used, because another user has linked or renamed it',
+    )
 }

@@ -8,7 +8,7 @@ export const SENT_FILE = '.cpu-memory-monitor-sent.json'
 /** Largest list of uploaded artefacts that is read, bytes. */
 const MOST_BYTES = 16 * 1024 * 1024
 
-/** Reads the list of uploaded artefacts of a directory. @returns Their names by destination; empty without a list. */
+/** Reads the list of uploaded artefacts of a directory. @returns Names by destination (bucket, prefix); empty without a list. */
 export function readSent(place: string): Record<string, readonly string[]> {
   try {
     const { sent } = parseJson(readOwn(join(place, SENT_FILE), MOST_BYTES) ?? '{}') as { sent?: unknown }

@@ -34,7 +34,10 @@ export interface Sidecar {
   readonly why: {
     readonly kind: 'cpu' | 'memory'
     readonly rule: DumpRule
-    /** What made the rule act: threshold, counter, reading and the metric that gives their unit; or a trend, or a signal. */
+    /**
+     * Why the dump was requested: threshold, counter (readings in a row), reading, and the metric that gives their unit; or a
+     * memory trend; or a signal.
+     */
     readonly details: Readonly<Record<string, unknown>>
     /** The latest readings before the rule asked for the dump, oldest first. */
     readonly readings: readonly { readonly at: string; readonly value: number }[]
@@ -47,7 +50,7 @@ export interface Sidecar {
   readonly thread?: EvidentThread | undefined
   /** How the CPU time and the memory of the process were divided among its threads. */
   readonly makeup?: Makeup | undefined
-  /** Readings of the last minutes before the dump. */
+  /** Readings of CPU, memory and event loop in the last five minutes before the dump, one a second. */
   readonly flight?: Flight | undefined
   readonly how: {
     readonly way: string
@@ -123,9 +126,10 @@ export function readSidecar(path: string, fileName: string): Evidence | undefine
 }
 
 /**
- * Whether a regular file belongs to this process's user and only that user can have written to it. In a shared directory another
- * user can hard-link one of our files that all may write to, such as a lock file, so such a file with two links is refused.
- * Write permission alone is not: every file has it on a file system without permissions.
+ * Whether a file is a regular file of this process's user that another user cannot have prepared. In a shared directory
+ * another user can hard-link a file of this user that all may write to, such as a lock file. So a file that others may write
+ * to is refused if it has several links. With one link it is accepted: on a file system without permissions, all may write to
+ * every file.
  */
 export function isOwnAlone(stats: Stats): boolean {
   if (!stats.isFile()) return false

@@ -4,37 +4,37 @@ import { within } from './directory'
 import { OPEN_TO_READ, read } from './disk'
 import { whyExchangeable, whyOpen } from './owners'
 
-/** As many symbolic links as are followed where the name of the file leads, one after the other. */
+/** Most symbolic links that are followed, one after the other, from the path to the file. */
 const MAX_LINKS = 40
 
 /**
- * The text of a regular file that only this user and root can write. It is opened once, and judged by its descriptor. A symbolic link of
- * another user is not followed.
+ * Reads a regular file that only this user and root can write to, as text. The check and the reading use one file descriptor, so
+ * the file cannot be replaced in between. A symbolic link of another user is not followed.
  *
  * @param path - An absolute path.
- * @throws The file system's error, or one that tells why the file is not read; it ends with what is expected.
+ * @throws The file system's error, or an error that says why the file is not read.
  */
 export function readTrusted(path: string, mostBytes: number): string {
   let at = path
   for (let links = 0; links <= MAX_LINKS; links += 1) {
     const next = within(dirname(at), (place) => readOrFollow(join(place, basename(at)), mostBytes))
     if ('text' in next) return next.text
-    // Not joined: `..` counts from where the directory before it leads.
+    // `join` is not used: it would drop `link/..`, although the kernel resolves `..` from the target of the link.
     at = isAbsolute(next.target) ? next.target : `${dirname(at)}/${next.target}`
   }
-  throw new Error(`it leads over more than ${MAX_LINKS} symbolic links`)
+  throw new Error(`its path leads through more than ${MAX_LINKS} symbolic links`)
 }
 
 function readOrFollow(path: string, mostBytes: number): { text: string } | { target: string } {
   const link = lstatSync(path)
   if (link.isSymbolicLink()) {
     const target = readlinkSync(path)
-    // Looked at again: the link that was read must be the one that was checked.
+    // Check the inode again: the link that was read must be the one that was checked.
     if (whyNotOurs(link) !== undefined || lstatSync(path).ino !== link.ino)
       throw new Error('it is a symbolic link of another user')
     const why = whyExchangeable(dirname(path))
     if (why !== undefined)
-      throw new Error(`it is a symbolic link that others can exchange: its directory ${why}`)
+      throw new Error(`it is a symbolic link that other users can replace: its directory ${why}`)
     return { target }
   }
   const fd = openSync(path, OPEN_TO_READ)
@@ -44,7 +44,7 @@ function readOrFollow(path: string, mostBytes: number): { text: string } | { tar
     const why = whyNotOurs(stats)
     if (why !== undefined)
       throw new Error(
-        `it ${why}; it must belong to root or the user of the process, and only they may write it`,
+        `it ${why}; it must belong to root or the user of the process, and only they may write to it`,
       )
     if (stats.size > mostBytes) throw new Error(`it has more than ${mostBytes} bytes`)
     return { text: read(fd, 0, stats.size).toString('utf8') }

@@ -13,8 +13,8 @@ export interface ChosenReadings {
 }
 
 /**
- * Chooses the source of heap readings after full GCs: the memwatch package if it is installed and loads, otherwise
- * Node.
+ * Chooses the source of heap readings after full GCs: the memwatch package if it is installed and loads, otherwise Node
+ * itself.
  *
  * @param engine - The memwatch package to use, if any: `engines.leak` of `resolveEngines`.
  * @param now - Returns monotonic ms.

@@ -21,23 +21,23 @@ export interface ConfirmedLeak extends Climb {
 }
 
 /**
- * A site counts as having freed nothing if this share of its earlier samples is still alive. Not all, as samples
- * include garbage.
+ * An allocation site counts as having freed nothing if it still holds at least this share, 0 to 1, of its earlier samples.
+ * The share is less than 1, because samples include garbage.
  */
 export const KEPT_SHARE = 0.8
-/** Allocation sites that grew and freed nothing confirm a leak if they hold this share of the growth of all sites. */
+/** A leak is confirmed if allocation sites that freed nothing account for this share, 0 to 1, of the growth of all sites. */
 export const EXPLAINED_SHARE = 0.5
 /**
- * While no allocation site confirms a leak, the sites are read again each time the heap has grown by this share of the
- * climb.
+ * While no allocation site confirms a leak, the sites are read again each time that the heap has grown further by this
+ * share, 0 to 1, of the climb (the growth that looks like a leak).
  */
 export const NEXT_LOOK_SHARE = 1 / 3
 /**
- * Growth that no allocation site confirms must last this long to be reported, ms: most services have a low of load each
- * day.
+ * Growth of the heap that no allocation site confirms is reported only when it has lasted this long, ms: most services have
+ * a low of load each day.
  */
 export const UNCONFIRMED_MS = 24 * 3_600_000
-/** Growth that no allocation site confirms must also reach this multiple of its first size to be reported. */
+/** Growth of the heap that no allocation site confirms is reported only at this multiple of its first size. */
 export const UNCONFIRMED_GROWTH = 3
 /** Maximum number of allocation sites in the report of a leak. */
 export const SITES_NAMED = 5
@@ -134,9 +134,9 @@ function nextLookBytes({ usedBytes }: GcReading, { growthBytes }: Climb): number
 
 interface Change {
   readonly isConfirmed: boolean
-  /** Sites that grew and freed nothing (see `KEPT_SHARE`). */
+  /** Sites that grew and freed nothing (see `KEPT_SHARE`), those with the largest growth first; at most `SITES_NAMED`. */
   readonly keepers: readonly GrowingSite[]
-  /** All sites that hold more than at the earlier reading. */
+  /** Sites that hold more than at the earlier reading, those with the largest growth first; at most `SITES_NAMED`. */
   readonly growing: readonly GrowingSite[]
 }
 

@@ -3,7 +3,7 @@ import type { DumpResult } from '../dispatch/events'
 import type { GcReading } from './trend'
 
 /**
- * The second snapshot of a leak is taken when the heap has grown further by this share of the growth that revealed the
+ * Further growth of the heap at which the second snapshot of a leak is taken, as a share of the growth that revealed the
  * leak.
  */
 export const PAIR_GROWTH_SHARE = 0.5

@@ -40,7 +40,7 @@ export function sentinelReadings(now: () => number): GcReadings {
 
 /**
  * Returns the heap in use after the last full GC, bytes. A full GC moves all survivors to the old generation, and
- * nearly everything allocated later starts in the young one. So the size of the old generation is that heap, even when
+ * nearly everything allocated later starts in the young one. So the size of the old generation equals that heap, even when
  * the finalizer runs late. (V8 creates some kinds of objects old; like garbage, they raise a late reading.)
  */
 function oldGenerationBytes(): number {

@@ -6,7 +6,7 @@ export interface GcReading {
   readonly usedBytes: number
 }
 
-/** A steady growth of the heap over several rounds of readings. */
+/** A steady growth of the heap over several rounds. A round is a group of successive readings. */
 export interface Climb {
   /** `true`: the growth is large enough for a leak. `false`: the climb is a suspicion, with at least half of that growth. */
   readonly isLeak: boolean
@@ -28,27 +28,30 @@ export interface LeakRule {
   readonly warmUpMs: number
   /** Readings are grouped into rounds of at least this length, ms. */
   readonly roundMs: number
-  /** Number of rises in a row that make a climb, with a factor for the required growth: larger for fewer rises. */
+  /**
+   * How many rises in a row, from one round to the next, make a climb. `factor` multiplies the required growth: it is larger
+   * for fewer rises.
+   */
   readonly climbs: readonly { readonly rises: number; readonly factor: number }[]
   /** Minimum slope of each rise, as a share of the climb's mean slope: a straight line has 1, a plateau 0. */
   readonly riseShare: number
   /** Minimum slope of the climb's second half, as a share of the slope of its first half. */
   readonly slowing: number
-  /** Minimum slope of the climb, as a share of the mean slope from the first floor of the process to the climb. */
+  /** Minimum slope of the climb, as a share of the heap's mean slope from the first round of the process to the climb. */
   readonly slowingSinceStart: number
   /** Minimum growth of a climb, bytes. */
   readonly growthBytes: number
-  /** Minimum growth of a climb, as a share of the heap's highest level before it; larger on the first day. */
+  /** Minimum growth of a climb, as a share of the heap's highest level before the climb; larger on the first day. */
   readonly growthShare: number
   /** Upper bound of the growth that `growthShare` requires, bytes. */
   readonly mostGrowthBytes: number
   /** Length of the first day of the process, ms: before its end the daily peak of the heap is unknown. */
   readonly firstDayMs: number
-  /** Up to this age of the process, ms, a climb must double the heap. Later the share falls in proportion to the age. */
+  /** Age of the process up to which a climb must double the heap, ms. Later less is required: at twice this age, half. */
   readonly doublingMs: number
   /**
-   * On the first day, the required share is multiplied by the first number for a climb that began with the process, and
-   * by the second for a climb that began in the second half of the process's life; in between, linearly.
+   * Factors for the required growth on the first day: the first number for a climb that began with the process, the second
+   * for a climb that began in the second half of the process's life, and linearly in between.
    */
   readonly firstDayFactors: readonly [number, number]
   /** Minimum duration of a climb, ms: a cache may fill within less, and the memory threshold catches a faster leak. */
@@ -66,7 +69,8 @@ const HOUR_MS = 60 * MINUTE_MS
 const MIB = 1024 * 1024
 
 /**
- * The rule in use; `npm run bench -- leak` shows which leaks it finds and how many false alarms it raises.
+ * Leak rule for processes with sampled allocations. `npm run bench -- leak` shows which leaks it finds and how many false
+ * alarms it raises. The reasons for its numbers:
  *
  * - `warmUpMs` and `roundMs`: start-up takes some minutes; collections seconds apart show the same heap.
  * - `climbs`: a process that allocates little besides its leak runs a full GC each time the heap has grown by up to
@@ -104,7 +108,7 @@ export const LEAK_RULE: LeakRule = Object.freeze({
   suspicionShare: 0.5,
 })
 
-/** Rule for processes whose allocations are not sampled, where the trend alone decides: stricter on the first day. */
+/** Leak rule for processes without sampled allocations. The trend alone decides there, so it is stricter on the first day. */
 export const LEAK_RULE_ALONE: LeakRule = Object.freeze({
   ...LEAK_RULE,
   doublingMs: 6 * HOUR_MS,
@@ -121,7 +125,7 @@ interface Floor extends GcReading {
  * Judges from heap readings whether the heap leaks. Readings are grouped into rounds. A round counts as its lowest
  * reading, the floor, because garbage and bursts can only raise a reading. Floors are merged in pairs and in threes,
  * and the results again in pairs: on these longer time scales a leak that is slower than the noise shows. A climb is
- * several floors in a row, each clearly above the one before and all growth above the highest earlier floor: a
+ * several floors in a row, each clearly above the one before. Only growth above the highest earlier floor counts: a
  * repeating wave or sawtooth never passes its own peak. After a leak, climbs are counted anew. Peaks older than the
  * longest climb are forgotten, so that one large job does not hide a slow leak for ever.
  *
@@ -131,7 +135,7 @@ interface Floor extends GcReading {
  * Source: the rule of memwatch's `leak` event, "the heap grew over five consecutive garbage collections", applied to
  * floors instead of single collections, because at start-up every heap grows over five collections. The trend mistakes
  * one thing for a leak: a first, steady rise that doubles the heap within hours (a cache that fills in a straight line,
- * the first morning of a large daily wave). The same rise later is known, and not reported.
+ * the first morning of a large daily wave). When the rise repeats, its peak is known, and it is not reported.
  */
 export class LeakTrend {
   readonly #rule: LeakRule
@@ -172,7 +176,7 @@ export class LeakTrend {
     return suspicion
   }
 
-  /** To be called for each reported leak (not every climb is reported): the next one must grow by `nextFactor` more. */
+  /** To be called for each reported leak (not every climb is reported): multiplies the required growth by `nextFactor`. */
   noteReport(): void {
     this.#demandFactor *= this.#rule.nextFactor
   }
@@ -190,7 +194,7 @@ export class LeakTrend {
     return floor
   }
 
-  /** Yields the latest floors of each time scale that the new floor extends. Threes give lengths between those of pairs. */
+  /** Yields the latest floors of each time scale that the new floor extends. Threes give scales between those of pairs. */
   *#windows(floor: Floor): Generator<readonly Floor[]> {
     yield* this.#ladders.pairs.add(floor)
     this.#triple.push(floor)
@@ -215,7 +219,7 @@ export class LeakTrend {
     return suspicion
   }
 
-  /** Growth of the window above the highest earlier floor, as a share of the required growth. */
+  /** Returns the growth over these floors, above the highest earlier floor, as a share of the required growth. */
   #grownShare(window: readonly Floor[], factor: number): number {
     const { growthBytes, mostGrowthBytes, shortestMs, longestMs } = this.#rule
     const [first, last] = endsOf(window)
@@ -226,7 +230,7 @@ export class LeakTrend {
     return (last.usedBytes - knownBytes) / Math.max(growthBytes, this.#demandFactor * wantedBytes)
   }
 
-  /** Whether the window rises clearly less steeply than the heap did before it, as with a cache that fills for days. */
+  /** Whether the heap rises clearly less steeply over these floors than before them, as with a cache that fills for days. */
   #slows(window: readonly Floor[]): boolean {
     const [first] = endsOf(window)
     const start = this.#firstFloor ?? first
@@ -250,7 +254,7 @@ export class LeakTrend {
   }
 }
 
-/** Floors kept per time scale: one more than the five rises of the longest climb. */
+/** Number of floors kept per time scale: one more than the five rises of the longest climb. */
 const FLOORS_KEPT = 6
 
 /** Floors on several time scales, each twice as long as the one before. */
@@ -269,7 +273,7 @@ class Ladder {
       yield* this.add(join(twin, floor), level + 1)
       return
     }
-    // The new floor is half of the next scale's floor. It is used there already, so that a leak need not wait for the rest.
+    // The new floor is half of the next scale's floor. Use it there already, so that a leak is found without the other half.
     const next = this.#scales[level + 1]
     if (next !== undefined) yield [...next.floors, floor]
   }

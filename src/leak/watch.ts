@@ -9,7 +9,7 @@ import { type GcReading, LEAK_RULE, type LeakRule, LeakTrend } from './trend'
 /** The reason for a leak's snapshot, as written to its sidecar (the `.json` file beside it). */
 export type LeakEvidence = Pick<Sidecar['why'], 'details' | 'readings'>
 
-/** Readings are ignored for this long after the allocation sites were read, ms: reading the sites forces a full GC. */
+/** Time for which heap readings are ignored after the allocation sites were read, ms: reading the sites forces a full GC. */
 export const FORCED_GC_MS = 1000
 
 /** The inputs of {@link startLeakWatch}. */
@@ -20,8 +20,8 @@ export interface LeakWatch {
   /** Wall clock, ms since 1970. */
   readonly wallClock: () => number
   /**
-   * Reads the heap in use by allocation site, after a forced full GC. `undefined` when allocations are not sampled:
-   * then the trend alone decides.
+   * Reads the heap in use by allocation site, after a forced full GC. Returns `undefined` when allocations are not sampled:
+   * then the trend of the heap's size alone decides.
    */
   readonly readHoldings: () => Holdings | undefined
   /** Called once for each leak. */
@@ -84,7 +84,7 @@ export function startLeakWatch(watch: LeakWatch): () => void {
 }
 
 const CONFIRMED_BY: Readonly<Record<ConfirmedLeak['confirmedBy'], string>> = {
-  sites: 'the allocation sites that grew have freed nothing',
-  growth: 'no allocation site confirms a leak, but the heap kept growing',
-  none: 'allocations are not sampled, so no site confirms a leak',
+  sites: 'confirmed: most of the growth comes from functions whose earlier objects are still in memory',
+  growth: 'not confirmed by samples of the allocations, but the heap kept growing',
+  none: 'not confirmed: allocations are not sampled',
 }

@@ -34,7 +34,7 @@ export interface WorkerHeap {
   readonly arrayBuffers: number
 }
 
-/** A worker thread of which no more is known. */
+/** A worker thread whose memory could not be read. */
 export type UnreadWorker = Pick<WorkerHeap, 'id' | 'name'>
 
 /**
@@ -43,7 +43,10 @@ export type UnreadWorker = Pick<WorkerHeap, 'id' | 'name'>
  */
 export interface MemoryUse {
   readonly rss: number
-  /** Used part of the main thread's heap. Absent, like the next five figures, until the main thread has reported them. */
+  /**
+   * Used part of the main thread's heap. Absent until the main thread has reported its figures, as are `heapTotal`,
+   * `heapLimit`, `external`, `arrayBuffers` and `ageMs`.
+   */
   readonly heapUsed?: number
   /** Resident part of the main thread's heap. V8's own figure also counts pages that were never touched. */
   readonly heapTotal?: number
@@ -58,13 +61,13 @@ export interface MemoryUse {
   /** Memory of the worker threads that answered when they were asked for it. */
   readonly workers: readonly WorkerHeap[]
   /**
-   * Worker threads whose memory could not be read, because they did not answer in time or have another `process.memoryUsage`. Absent
-   * when there is none.
+   * Worker threads whose memory could not be read, because they did not answer in time or the application has replaced
+   * their `process.memoryUsage`. Absent when there is none.
    */
   readonly unread?: readonly UnreadWorker[]
   /**
-   * All other memory of the process: native memory, code, stacks, SharedArrayBuffers, memory that was freed and not returned to
-   * the system, and all memory of `unread` workers.
+   * All other memory of the process: native memory, code, stacks, SharedArrayBuffers, memory that was freed but not returned
+   * to the system, and all memory of the `unread` workers.
    */
   readonly rest: number
   /**
@@ -76,7 +79,10 @@ export interface MemoryUse {
 
 /** CPU use of a process by thread, and its memory by owner. */
 export interface Makeup {
-  /** Length of the time that `threads` covers, ms: the time of the readings above the threshold, else the last seconds. */
+  /**
+   * Length of the time that `threads` covers, ms: the time since the cause of the dump began (the first reading above the
+   * threshold, the block of the event loop), or the last 10 s if there is no such time.
+   */
   readonly spanMs: number
   /** CPU use of the whole process during `spanMs`, percent of one core. */
   readonly cpuPercent: number

@@ -69,7 +69,7 @@ export class Roster {
     if (kind === 'monitor') return MONITOR
     if (worker) {
       const { id, name = this.#names.get(id) ?? '' } = worker
-      // The S3 upload and the cluster start threads of this library too, whose ids the roster does not know.
+      // The S3 upload and the cluster also start threads of this library. The roster knows them by name, not by id.
       if (name === OWN_THREAD_NAME) return MONITOR
       return { kind: 'worker', id, name: isNodesName(name) ? '' : name }
     }

@@ -10,11 +10,11 @@ export type MemoryOwner = 'main' | 'worker' | 'buffers' | 'external' | 'rest'
 
 /** A process or thread with less CPU use than this counts as waiting: for I/O, a lock, a timer. Percent of one core. */
 const WAITING_PERCENT = 15
-/** Garbage collection is the owner of the CPU time from this share on: percent of the time of main and V8's threads. */
+/** Garbage collection owns the CPU time if it takes at least this percentage of the CPU time of main and V8's threads. */
 const GC_BOUND_PERCENT = 30
-/** V8's threads count as collecting, not compiling, if the main thread spends this share of its CPU time collecting, %. */
+/** V8's threads count as collecting, not compiling, if the main thread collects for at least this percentage of its CPU time. */
 const COLLECTING_PERCENT = 15
-/** The log line leaves out a thread's wait for a CPU below this share of the time, percent. */
+/** The log line mentions a thread's wait for a CPU only if the thread waited for at least this percentage of the time. */
 const LEAST_WAIT_PERCENT = 20
 /** Longest name of a thread in a log line, characters. */
 const MOST_NAME_LENGTH = 40
@@ -28,7 +28,7 @@ export function cpuOwner(makeup: Makeup): CpuOwner {
   return top.kind
 }
 
-/** Whether the process waits. Time ready to run counts as use: other processes may take the CPUs from a busy thread. */
+/** Whether the process waits. A thread that is ready to run but has no CPU does not: other processes may have all CPUs. */
 function isWaiting(cpuPercent: number, top: ThreadUse): boolean {
   return cpuPercent < WAITING_PERCENT && top.cpuPercent + (top.waitPercent ?? 0) < WAITING_PERCENT
 }
@@ -93,7 +93,7 @@ export function memorySentence({ memory }: Makeup): string {
   return `${[total, ...next].join(', ')}${first.hint ?? ''}`
 }
 
-const BUFFERS_HINT = '; a snapshot shows what refers to them, not their contents'
+const BUFFERS_HINT = '; a heap snapshot shows what refers to Buffers, not their contents'
 const REST_HINT = '; no snapshot shows native memory'
 
 /** A part of the memory that one owner has. */
@@ -108,7 +108,7 @@ export interface MemoryPart {
 
 /**
  * Divides the memory into parts that do not overlap, largest first. For this order, the memory that Node.js takes by itself
- * (`restAtStart`) is not counted as native memory: otherwise that would be the largest part of any small process.
+ * (`restAtStart`) is not counted: otherwise native memory would be the largest part of any small process.
  *
  * @param nameOfWorker - Returns the name of a worker in the texts (`words`) of its parts.
  */
@@ -140,7 +140,7 @@ function restInWords(
   const [first] = unread
   if (first === undefined) return 'native memory and code'
   const workers = unread.length === 1 ? nameOfWorker(first) : `${unread.length} workers`
-  return `native memory, code and ${workers} (not readable)`
+  return `native memory, code and ${workers} (not measured separately)`
 }
 
 function externalParts({
@@ -157,7 +157,10 @@ function externalParts({
   ]
 }
 
-/** Sorts threads by CPU use, largest first. Leaves out this library's thread unless it is busy: it runs while others idle. */
+/**
+ * Sorts threads by CPU use, largest first. Leaves out this library's own thread unless it is busy: it also runs while all
+ * others are idle, and would then be the first.
+ */
 function byUse(threads: readonly ThreadUse[]): ThreadUse[] {
   return threads
     .filter(({ kind, cpuPercent }) => kind !== 'monitor' || cpuPercent >= WAITING_PERCENT)
@@ -174,7 +177,7 @@ function nameOf(use: ThreadUse): string {
     case 'pool':
       return 'the thread pool (crypto, zlib, fs, dns)'
     case 'v8':
-      return "V8's threads (compilation or collection)"
+      return "V8's threads (compilation or garbage collection)"
     case 'monitor':
       return "the monitor's thread"
     case 'other':

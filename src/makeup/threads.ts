@@ -118,13 +118,13 @@ function growth(start: number | undefined, end: number): number {
 
 /** Most entries in a list of threads. In a longer list, the least busy workers share an entry, and so do threads of addons. */
 export const MOST_ENTRIES = 24
-/** Workers and threads of addons that then keep their own entry. The other 6: main, pool, V8, monitor, and two shared ones. */
+/** Number of workers and threads of addons that then keep their own entry. The other 6: main, pool, V8, monitor, two shared. */
 const MOST_SINGLE = MOST_ENTRIES - 6
 
 /** Name of the entry for CPU time that no thread accounts for. */
 export const NOT_READ = 'threads that ended or could not be read'
 
-/** CPU time that no thread accounts for gets an entry above this many ms and above this share of the process's CPU time. */
+/** CPU time that no thread accounts for is listed if it exceeds this many ms and this share of the process's CPU time, 0 to 1. */
 const LEAST_MISSING_MS = 30
 const LEAST_MISSING_SHARE = 0.03
 
@@ -142,7 +142,7 @@ export function threadUses(
     groups.set(key, {
       identity,
       cpuMs: group.cpuMs + time.cpuMs,
-      // Several threads that share an entry: their longest wait, because a sum would describe none of them.
+      // If several threads share an entry, it has the longest of their waits: a sum would describe none of them.
       waitMs: Math.max(group.waitMs, time.waitMs),
       count: group.count + 1,
     })

@@ -43,7 +43,7 @@ export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'memory.redact', variable: 'value', example: 'true' },
   { option: 'memory.heapLimit', variable: 'value', example: '{"hold": 20000}' },
   { option: 'memory.leakPair', variable: 'value', example: 'false' },
-  // Options of `redisBudget()`, which makes the option `fleet` of them.
+  // Options of the function `redisBudget()`, which makes the option `fleet` from them.
   { option: 'redis.url', variable: 'text', example: 'redis://redis:6379' },
   { option: 'redis.service', variable: 'text', example: 'shop' },
   { option: 'redis.cpu', variable: 'value', example: '[5, "hour"]' },
@@ -53,7 +53,7 @@ export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'redis.client', variable: 'text', example: 'ioredis' },
 ]
 
-/** Returns the names of the options in a group, such as `threshold`, or without a group those of the top level. */
+/** Returns the names of the options in a group, such as `threshold` in `cpu`; without a group, those of the top level. */
 export function optionsOf(group?: 'cpu' | 'memory' | 'redis', options = DECLARED_OPTIONS): string[] {
   const names = options.map(({ option }) => option.split('.'))
   return group === undefined

@@ -11,7 +11,7 @@ import { describe } from '../options/read'
 import { DECLARED_OPTIONS, type DeclaredOption, variableOf } from './declared'
 import { type Options, resolveOptions, type Settings } from './options'
 
-/** Options of a monitor that is started by preload without `CMM_CONFIG`. */
+/** Options of a monitor that `cpu-memory-monitor/register` starts if the variable `CMM_CONFIG` is absent. */
 export const PRELOAD_DEFAULTS: Options = {
   cpu: { threshold: '90%', counter: 3 },
   memory: { threshold: '85%', counter: 3 },
@@ -20,10 +20,10 @@ export const PRELOAD_DEFAULTS: Options = {
 /** Variables that set no option. `CMM_DOCTOR` also affects a monitor that the application starts by code. */
 const OTHER_VARIABLES = ['CMM_ENABLED', 'CMM_CONFIG', 'CMM_DOCTOR']
 
-/** Longest file of options. */
+/** Largest size of the file that `CMM_CONFIG` names, bytes. */
 const MOST_CONFIG_BYTES = 1024 * 1024
 
-/** Groups that are switched off and on. */
+/** Groups of options that `true` or `false` switches on or off as a whole. */
 const GROUPS: readonly string[] = ['cpu', 'memory']
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -31,15 +31,15 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** Options that were collected from the environment and are not checked yet. */
 type Loose = Record<string, unknown>
 
-/** All options that can have a variable: those of the monitor and those of the upload to S3. */
+/** All options of the monitor and of the upload to S3. */
 const DECLARED = [...DECLARED_OPTIONS, ...S3_OPTIONS]
 
 /** Type of the function `uploadTo` in `cpu-memory-monitor/s3`. */
 export type UploadTo = (options: unknown) => Options['onDump']
 
 /**
- * Reads the configuration of a monitor that is started by preload. `CMM_CONFIG` replaces the defaults, and each
- * variable overrides both. An empty variable counts as absent.
+ * Reads the options of a monitor that `cpu-memory-monitor/register` starts. The JSON in `CMM_CONFIG` replaces the defaults, and
+ * each other variable overrides one option. An empty variable counts as absent.
  *
  * @param makeFleet - Makes the option `fleet` from the options in the group `redis`.
  * @param loadUploadTo - Loads the function that makes the option `onDump` from the options in the group `s3`.
@@ -144,20 +144,23 @@ function readConfig(text: string | undefined): Loose {
   }
 }
 
-/** JSON has no `undefined`, by which code leaves a group out. */
+/** Replaces `true` for a group by `{}` (on, with defaults) and `false` by `undefined` (off), which JSON cannot express. */
 function withoutSwitches(config: Loose): Loose {
   const switched = GROUPS.filter((group) => typeof config[group] === 'boolean')
   const groups = switched.map((group) => [group, config[group] === true ? {} : undefined] as const)
   return { ...config, ...Object.fromEntries(groups) }
 }
 
-/** Children inherit the variable, with other working directories: below one that others can write to a relative path is their file. */
+/**
+ * Reads the file that `CMM_CONFIG` names. The path must be absolute: child processes inherit the variable and may have a working
+ * directory in which another user can create a file with that name.
+ */
 function readConfigFile(path: string): string {
   if (!isAbsolute(path))
     throw new Error(
       'the path must be absolute, such as /etc/shop/monitor.json, because child processes inherit it',
     )
-  // Loaded here, because what it imports costs milliseconds in each process that has no such file.
+  // Loaded only here: its imports take milliseconds, and a process without such a file does not need them.
   const { readTrusted } = loadLate(() => require('../files/trusted') as typeof trusted)
   return readTrusted(path, MOST_CONFIG_BYTES)
 }
@@ -185,7 +188,11 @@ function isGroup(option: string): boolean {
   return GROUPS.includes(option)
 }
 
-/** Puts the variable before the message of an error. @param group - The one that is made, of the entries' groups. */
+/**
+ * Calls `make`. If that throws, puts the name of the variable that caused the error before the message.
+ *
+ * @param group - Group of options that `make` reads; absent if it reads the options of the monitor.
+ */
 function placed<Made>(given: readonly Given[], group: 'redis' | 's3' | undefined, make: () => Made): Made {
   try {
     return make()
@@ -194,7 +201,11 @@ function placed<Made>(given: readonly Given[], group: 'redis' | 's3' | undefined
   }
 }
 
-/** Finds the variable whose value an error message is about; where it is about none, as of a missing package, those of its group. */
+/**
+ * Returns the variable that an error message is about, such as `CMM_CPU_THRESHOLD`. For a message about no option, such as one
+ * about a missing package, returns the variables of the group, such as `CMM_REDIS_*`. Returns `CMM_CONFIG` if no variable has set
+ * the option.
+ */
 function placeOf(given: readonly Given[], group: string | undefined, message: string): string {
   const isAbout = (option: string) =>
     new RegExp(`^options\\.${option.replace('.', '\\.')}(?![\\w.])`).test(message)
@@ -202,6 +213,6 @@ function placeOf(given: readonly Given[], group: string | undefined, message: st
   if (found) return variableOf(found.option)
   if (group === undefined || !given.some(({ option }) => option.startsWith(`${group}.`))) return 'CMM_CONFIG'
   if (isAbout('s3.bucket')) return variableOf('s3.bucket')
-  // The bucket is all that S3 demands: another option that no variable has set is one of the configuration.
+  // `bucket` is the only required option of `s3`. Any other wrong option that no variable has set comes from `CMM_CONFIG`.
   return message.startsWith('options.s3.') ? 'CMM_CONFIG' : `CMM_${group.toUpperCase()}_*`
 }

@@ -20,7 +20,7 @@ export type MonitorStats = WatchStats & Counts
  * A running monitor. Its events report what it does; its methods take dumps on request, change its settings, and stop it.
  *
  * After the start the monitor never throws into the application, except for wrong arguments of `update()`. A listener that
- * throws or rejects becomes one `'failure'`.
+ * throws or rejects is reported as one event `'failure'`.
  */
 export class Monitor extends EventEmitter<MonitorEvents> {
   readonly #monitoring: Monitoring | undefined
@@ -40,7 +40,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
     preloaded?.standBack()
     if (preloaded)
       voice.notice(
-        'the application starts the monitor itself: its options are used, those of the environment are ignored',
+        'the application starts the monitor itself: the options in its code are used, those in environment variables are ignored',
       )
     this.#monitoring = startMonitoring(settings, voice, isPreloaded)
     voice.beginHook([...new Set([settings.cpu.directory, settings.memory.directory])])
@@ -49,11 +49,11 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Takes a CPU profile on request. The limiter does not apply. The profile begins when a running dump has ended. The
-   * process is kept alive until the profile is complete.
+   * Takes a CPU profile on request. The option `limiter` does not apply. If a dump is running, the profile begins after it.
+   * The process is kept alive until the profile is complete.
    *
-   * @param durationMs - Whole ms from 1 to 2147483647. Default: `cpu.duration`. If another requested profile still waits
-   * for a running dump, the call resolves to that profile, whatever its length.
+   * @param durationMs - Length of the profile, ms: a whole number from 1 to 2147483647. Default: the option `cpu.duration`. If
+   * an earlier requested profile still waits for a running dump, the call resolves to that profile, whatever its length.
    * @returns The dump, or why there is none. Never rejects.
    */
   async dumpCpu(durationMs?: number): Promise<DumpResult> {
@@ -65,8 +65,8 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Takes a heap snapshot on request. The limiter does not apply. The snapshot begins when a running dump has ended. The
-   * process is kept alive until the snapshot is complete.
+   * Takes a heap snapshot on request. The option `limiter` does not apply. If a dump is running, the snapshot begins after it.
+   * The process is kept alive until the snapshot is complete.
    *
    * @returns The dump, or why there is none. Never rejects.
    */
@@ -83,12 +83,12 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Changes thresholds, counters, limiters and the length of a CPU profile from the next reading on. Readings counted
-   * so far and tokens spent are kept.
+   * Changes thresholds, counters, limiters and the length of a CPU profile from the next reading on. Readings above a threshold
+   * still count for the counter, and dumps already made still count for the limiter.
    *
    * @throws TypeError, RangeError - for wrong options, as at the start, and for options that cannot be changed. Then
    * nothing has changed.
-   * @throws Error for a kind that this monitor does not watch.
+   * @throws Error for `cpu` or `memory` if this monitor does not watch it.
    */
   update(changes: Update): void {
     if (!this.#monitoring) throw new Error('this monitor watches nothing, so nothing can be changed')
@@ -134,7 +134,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 }
 
-/** Loads the start report (`CMM_DOCTOR=1`) on use, because few processes need it. */
+/** Loads the code of the doctor's report at start (`CMM_DOCTOR=1`) on use, because few processes need it. */
 function loadDoctor(): typeof doctor {
   return loadLate(() => require('../doctor/at-start') as typeof doctor)
 }

@@ -33,9 +33,9 @@ export interface CpuOptions {
   /** Length of a CPU profile, ms: a whole number from 1 to 2147483647. @defaultValue 30000 */
   duration?: number | undefined
   /**
-   * CPU use of the process above which a reading counts. A number, at least 0: percent of one core (250 is two and a half
-   * cores). A string such as `'80%'`, above 0 and up to 100: share of the CPU that the process may use (cgroup quota, else
-   * all cores).
+   * CPU use of the process above which a reading counts for `counter`. A number, at least 0: percent of one core (250 is two
+   * and a half cores). A string such as `'80%'`, above 0 and up to 100: share of the CPU that the process may use (cgroup
+   * quota, else all cores).
    *
    * @defaultValue 90
    */
@@ -64,9 +64,9 @@ export interface MemoryOptions {
   /** Time between two readings of memory use, ms: a whole number from 1 to 2147483647. @defaultValue 1000 */
   interval?: number | undefined
   /**
-   * Resident set size (RSS) above which a reading counts. A number of bytes, at least 0, or a size such as `'1.2gb'`; or a
-   * percentage such as `'85%'`, above 0 and up to 100, of the memory that the process may use (cgroup limit, else the
-   * memory of the machine).
+   * Resident set size (RSS) above which a reading counts for `counter`. A number of bytes, at least 0, or a size such as
+   * `'1.2gb'`; or a percentage such as `'85%'`, above 0 and up to 100, of the memory that the process may use (cgroup limit,
+   * else the memory of the machine).
    *
    * @defaultValue '1.2gb'
    */
@@ -82,31 +82,31 @@ export interface MemoryOptions {
   /** Most memory dumps per interval, leak dumps included, as `[dumps, interval]`. @defaultValue [3, 'hour'] */
   limiter?: LimiterOption | undefined
   /**
-   * Whether to keep V8's sampling heap profiler on, so that every memory dump has a `.heapprofile`.
+   * Whether to keep V8's sampling heap profiler on, so that every memory dump also has a file `.heapprofile`.
    *
    * @defaultValue true
    */
   sampling?: boolean | undefined
   /**
    * Whether to write heap snapshots without the contents of strings, numbers and regular expressions, and without keys that
-   * are data. The unredacted snapshot is only ever in a file without a name. Needs twice the disk space during the dump.
-   * Needs `/proc`; without it no snapshot is made.
+   * are data. The unredacted snapshot exists only during the dump, in a file without a name, so a dump needs twice the disk
+   * space. Needs `/proc`; without it no snapshot is made.
    *
    * @defaultValue false
    */
   redact?: boolean | undefined
   /**
-   * Whether to take a second heap snapshot of a leak, when the heap has grown by half as much again. The difference
-   * between both shows the leak. The second snapshot also costs a token of the `limiter`, and is not taken if `keep` is 0
-   * or 1.
+   * Whether to take a second heap snapshot of a leak, when the heap has grown further by half of the growth that revealed the
+   * leak. The difference between both shows the leak. Both snapshots count in the `limiter`. The second is not taken if `keep`
+   * is 0 or 1.
    *
    * @defaultValue true
    */
   leakPair?: boolean | undefined
   /**
    * Whether to dump when V8 is about to end the process because the heap has reached its limit. The process still ends as
-   * it would without the dump. `{ hold }`: also sets how long a process may wait for its dump if its end would end the
-   * dumping child (PID 1). Needs Linux and the fork helper.
+   * it would without the dump. An object `{ hold }`: as `true`, and sets how long the process may wait for its dump if its end
+   * would also end the dumping child process (as for PID 1). Needs Linux and the native fork helper of this package.
    *
    * @defaultValue true
    */
@@ -141,14 +141,15 @@ export interface Options {
   /**
    * Which code makes the dumps. `'auto'`: the packages v8-profiler-next, heapdump and memwatch if the application has
    * installed them, else Node's own means. `'packages'`: the packages; the call throws if a needed one is missing.
-   * `'builtin'`: Node's own means. An object: as `'auto'`, with the packages that it holds. Packages are searched in the
-   * `node_modules` of all parent directories of this library and of the program, never from the working directory.
+   * `'builtin'`: Node's own means. An object: as `'auto'`, but with the packages in the object. Other packages are searched in
+   * the `node_modules` of all parent directories of this library and of the program, never from the working directory.
    *
    * @defaultValue 'auto'
    */
   engine?: Engine | undefined
   /**
-   * Number of dumps kept of each kind: a whole number, at least 0, or `false` for all. Manual dumps are always kept.
+   * Number of dumps that are kept for each beginning of file names, such as `cpu` or `leak-memory`: a whole number, at least 0,
+   * or `false` for all. After a new dump, older ones are deleted. The new dump and manual dumps are always kept.
    *
    * @defaultValue 10
    */
@@ -161,8 +162,8 @@ export interface Options {
    */
   onDump?: ((dump: Dump) => unknown) | undefined
   /**
-   * A budget of dumps that many processes share, such as `redisBudget({ url, service })` of `cpu-memory-monitor/redis`. A dump needs
-   * a token of it and of the `limiter`. Manual dumps and those at V8's heap limit need no token of it.
+   * A budget of dumps that many processes share, such as `redisBudget({ url, service })` of `cpu-memory-monitor/redis`. A dump is
+   * made only if this budget and the `limiter` both allow it. Manual dumps and those at V8's heap limit do not use this budget.
    *
    * @defaultValue none
    */
@@ -300,7 +301,7 @@ export function readCpuThreshold(value: unknown = DEFAULT_CPU_THRESHOLD): Thresh
 export function readMemoryThreshold(value: unknown = DEFAULT_MEMORY_THRESHOLD): Threshold {
   const name = 'options.memory.threshold'
   const expected =
-    "a number of bytes, at least 0, a size such as '1.2gb' (b, kb, mb, gb, tb, pb), or a string such as '85%', above 0% and up to 100%"
+    "a number of bytes, at least 0, a size such as '1.2gb' (b, kb, mb, gb, tb, pb), or a string such as '85%', a share of the memory that the process may use, above 0% and up to 100%"
   if (typeof value === 'number') return { unit: 'absolute', value: atLeastZero(value, name, expected) }
   if (typeof value !== 'string') throw typeError(name, expected, value)
   const sizeBytes = parseSize(value)
@@ -327,7 +328,7 @@ function readSignal(value: unknown = DEFAULT_SIGNAL): NodeJS.Signals | undefined
   const name = 'options.signal'
   if (typeof value !== 'string')
     throw typeError(name, "the name of a signal such as 'SIGUSR2', or false", value)
-  // A platform that lacks the default signal (Windows has no SIGUSR2) is no mistake of the user: it is only logged at start.
+  // The default signal is accepted on a platform that lacks it (Windows has no SIGUSR2): this is only logged at start.
   const isKnown = value === DEFAULT_SIGNAL || Object.hasOwn(constants.signals, value)
   if (!isKnown)
     throw rangeError(name, "the name of a signal of this platform such as 'SIGUSR2', or false", value)
@@ -348,7 +349,7 @@ function readFleet(value: unknown): FleetPlan | undefined {
   throw typeError('options.fleet', "what redisBudget() of 'cpu-memory-monitor/redis' returns", value)
 }
 
-/** Functions that a passed package must have. Of memwatch also `HeapDiff`, because every event emitter has the others. */
+/** Functions by which a passed memwatch is recognised: `HeapDiff` too, because every event emitter has the other two. */
 const MEMWATCH_FUNCTIONS = ['on', 'removeListener', 'HeapDiff']
 const PACKAGE_FUNCTIONS: Readonly<Record<keyof EnginePackages, readonly string[]>> = {
   'v8-profiler-next': ['setGenerateType', 'setSamplingInterval', 'startProfiling', 'stopProfiling'],

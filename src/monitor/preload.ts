@@ -11,7 +11,7 @@ import { Monitor } from './monitor'
  * logged in one line, and the process runs without a monitor.
  *
  * NODE_OPTIONS reaches every Node.js process, also those that the user did not mean. So nothing is logged before the first
- * event, a monitor that the application starts itself replaces this one, and in a cluster's primary this monitor stops,
+ * dump or problem, a monitor that the application starts itself replaces this one, and in a cluster's primary this monitor stops,
  * because each worker has its own.
  */
 export function preload(environment: Readonly<Record<string, string | undefined>>): void {
@@ -36,7 +36,7 @@ export function preload(environment: Readonly<Record<string, string | undefined>
   }
 }
 
-/** Stops the preloaded monitor in a cluster's primary. Runs after the program's start, in which a primary loads `cluster`. */
+/** Stops the preloaded monitor in a cluster's primary. Called after the program's start, because that loads `cluster`. */
 function watchForWorkers(standBack: () => void): void {
   try {
     const { moduleLoadList } = process as unknown as { moduleLoadList?: readonly string[] }

@@ -5,11 +5,12 @@ import { kindOf } from '../options/read'
 import type { Watch } from '../watch/watch'
 import type { RuleToRead } from './rules'
 
-/** Time within which the function of a rule must return its number, ms. Later the reading counts as failed. */
+/** Time within which the function of a rule must return its number, ms. After that time the reading counts as failed. */
 export const FUNCTION_DEADLINE_MS = 10_000
 
 /**
- * Calls the functions of rules, each at the interval of its rule, and passes their numbers to the watch.
+ * Calls the functions that are the metric of a rule, each at the interval of its rule, and passes the returned numbers to
+ * `watch`, as readings of that rule.
  *
  * A function that throws, rejects, returns no number or does not settle before its deadline is reported once, until it
  * returns a number again. It is never called again before its last promise has settled.
@@ -65,7 +66,7 @@ function createRound(
 function within<Value>(reading: Promise<Value>, deadlineMs: number): Promise<Value> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
-      () => reject(new Error(`the function has not settled for ${deadlineMs} ms`)),
+      () => reject(new Error(`the function has not returned a number within ${deadlineMs} ms`)),
       deadlineMs,
     ).unref()
     reading.then(resolve, reject).finally(() => clearTimeout(timer))

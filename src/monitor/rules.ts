@@ -32,13 +32,13 @@ export interface RuleOptions {
    * that belongs to objects of the main thread, mostly Buffers. `'eventLoopDelay'`: 99th percentile of the delay of the
    * main thread's event loop. `'eventLoopUtilization'`: share of the time in which that event loop had work.
    * `'container'`: memory that all processes of a cgroup use, as a share of the cgroup's limit; if several cgroups limit
-   * the process, the one closest to its limit. Only the largest of the monitored processes dumps. A function: the number
-   * that it returns.
+   * the process, the one closest to its limit. Only the largest of the monitored processes there dumps. A function: the
+   * number that it returns.
    */
   metric: Exclude<Metric, 'function'> | RuleFunction
   /**
-   * Value above which a reading counts. For `'heap'`, `'eventLoopUtilization'` and `'container'` a string such as `'85%'`,
-   * above 0 and up to 100. For `'external'` a number of bytes, at least 0, or a size such as `'500mb'`. For
+   * Value above which a reading counts for `counter`. For `'heap'`, `'eventLoopUtilization'` and `'container'` a string such as
+   * `'85%'`, above 0 and up to 100. For `'external'` a number of bytes, at least 0, or a size such as `'500mb'`. For
    * `'eventLoopDelay'` a number of ms, at least 0. For a function a number.
    */
   threshold: number | string
@@ -148,7 +148,7 @@ function readRule(value: unknown, at: string): RuleToRead {
 }
 
 function readName(value: unknown, at: string): string {
-  const expected = `1 to 32 of a-z, 0-9 and -, without - at either end, and none of ${RESERVED.join(', ')}`
+  const expected = `1 to 32 characters of a-z, 0-9 and -, without - at either end, and none of the reserved names ${RESERVED.join(', ')}`
   if (typeof value !== 'string') throw typeError(at, expected, value)
   if (!RULE_NAME.test(value) || RESERVED.includes(value)) throw rangeError(at, expected, value)
   return value
@@ -174,7 +174,7 @@ function readThreshold(metric: Metric, value: unknown, at: string): number {
     case 'heap':
     case 'eventLoopUtilization':
     case 'container': {
-      const expected = "a string such as '85%', above 0% and up to 100%"
+      const expected = "a string such as '85%', above 0% and up to 100% of what the metric can reach"
       if (typeof value !== 'string') throw typeError(at, expected, value)
       return readShare(value, at, expected)
     }

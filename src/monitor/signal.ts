@@ -26,7 +26,7 @@ export interface SignalWatch {
   stop(): void
 }
 
-/** Key that marks the signal listeners of all monitors, of all copies of this package. Value `true`: it handles signals. */
+/** Key that marks the signal listeners of monitors, in all copies of this package. `true`: the listener handles signals now. */
 const OURS = Symbol.for('cpu-memory-monitor:signal-listener')
 
 /**
@@ -42,7 +42,7 @@ const OURS = Symbol.for('cpu-memory-monitor:signal-listener')
 export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
   if (isTakenNatively(signal)) {
     notice(
-      `${signal} has a native handler in this process, as heapdump installs one; the signal is left to that handler`,
+      `${signal} has a native handler in this process (heapdump installs one), so the signal triggers no dump of this monitor`,
     )
     return NO_WATCH
   }
@@ -60,7 +60,7 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
       return
     }
     if (!hasSteppedAside)
-      notice(`${signal} has another listener in this process; the signal is left to that listener`)
+      notice(`${signal} has another listener in this process, so the signal triggers no dump of this monitor`)
     hasSteppedAside = true
   }
   const mark = (isActive: boolean) =>
@@ -98,9 +98,9 @@ function takesSignals(listener: object): boolean {
 }
 
 /**
- * Whether SIGUSR2 has a native handler, as the package heapdump installs one: a second listener would make a second file
- * for each signal. Reads the kernel's mask of caught signals (Linux), in which SIGUSR2 is set by a native handler, because
- * Node itself does not catch it and no JavaScript listens for it.
+ * Whether SIGUSR2 has a native handler. The package heapdump installs one, and a listener of the monitor would then make a
+ * second file for each signal. Reads the kernel's mask of caught signals (Linux). If SIGUSR2 is set there, a native handler has
+ * set it, because Node itself does not catch SIGUSR2 and no JavaScript listens for it.
  */
 function isTakenNatively(signal: NodeJS.Signals): boolean {
   if (signal !== 'SIGUSR2' || process.listenerCount(signal) > 0) return false

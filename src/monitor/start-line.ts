@@ -4,7 +4,7 @@ import type { ResolvedPackage } from '../capture/engines'
 import type { DumpKind } from '../dispatch/events'
 import type { KindSettings, NamedRule, RuleSettings, Ways } from '../watch/watch'
 
-/** What the monitor watches: the two kinds, further rules, and the shared budget. */
+/** What the monitor watches: settings of CPU and memory, further rules, and the shared budget of dumps. */
 type Watched = Readonly<Record<DumpKind, KindSettings>> & {
   /** The rules of the option `rules`. */
   readonly rules?: readonly NamedRule[]
@@ -14,10 +14,10 @@ type Watched = Readonly<Record<DumpKind, KindSettings>> & {
 
 export interface Started extends Watched {
   readonly signal: string | undefined
-  /** The thread on which the reading loops and the dispatcher run. */
+  /** The thread that takes the readings and decides about dumps, as a phrase. */
   readonly thread: string
   readonly ways: Ways
-  /** Where dumps are sent, in words. */
+  /** Where dumps are uploaded to, as a phrase. Absent without an upload. */
   readonly sentTo?: string | undefined
   /** Optional packages that the monitor uses, for dumps or for readings of the leak watch. */
   readonly packages?: readonly ResolvedPackage[]
@@ -58,12 +58,12 @@ export function startLine(started: Started): string {
   return `watching ${all}; on ${thread}${sent}${atLimit}${readings}${packageFiles(started)}${passedOver(started)}`
 }
 
-/** Describes the rule `cpu` or `memory`, such as `cpu above 90% of a core (at once, at most 3 per 3600 s)`. */
+/** Describes the rule `cpu` or `memory`, such as `cpu above 90% of a core (1 reading, at most 3 dumps per 3600 s)`. */
 export function ruleInWords(kind: DumpKind, rule: RuleSettings): string {
   return `${kind} above ${amount(kind, rule.threshold)} (${limits(rule)})`
 }
 
-/** Describes a rule of the option `rules`, such as `queue: function above 100 (at once, at most 3 per 3600 s)`. */
+/** Describes a rule of the option `rules`, such as `queue: function above 100 (1 reading, at most 3 dumps per 3600 s)`. */
 export function namedRuleInWords(rule: NamedRule): string {
   return `${rule.name}: ${rule.metric} above ${amountOf(rule)} (${limits(rule)})`
 }
@@ -88,7 +88,10 @@ export function unreachableThresholds({ cpu, memory, rules = [] }: Watched, limi
 
 /** Returns a log line if limits of the process could not be read. */
 export function uncertainLimits({ problems }: Limits): string | undefined {
-  return problems && `the limits of this process are uncertain: ${problems}; no limit is assumed there`
+  return (
+    problems &&
+    `the limits of this process are uncertain: ${problems}; a limit that cannot be read is ignored`
+  )
 }
 
 const SOURCES = {
@@ -166,8 +169,8 @@ function amountOf({ metric, threshold }: NamedRule): string {
 }
 
 function limits({ counter, budget: { tokensPerInterval, intervalMs } }: RuleSettings): string {
-  const row = counter === 1 ? 'at once' : `${counter} readings in a row`
-  return `${row}, at most ${tokensPerInterval} per ${intervalMs / 1000} s`
+  const row = counter === 1 ? '1 reading' : `${counter} readings in a row`
+  return `${row}, at most ${tokensPerInterval} dumps per ${intervalMs / 1000} s`
 }
 
 /** Names the file of each optional package, so that an operator sees where the code comes from. */

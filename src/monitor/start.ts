@@ -37,7 +37,7 @@ import { namedRuleInWords, ruleInWords, startLine, startWarnings } from './start
 import { resolveUpdate, type Update } from './update'
 import type { Voice } from './voice'
 
-/** The running parts of a `Monitor`, and the functions that its methods call. */
+/** Functions that control the running parts of a monitor. The methods of `Monitor` and the doctor call them. */
 export interface Monitoring {
   /** Takes a dump that the user requested. Never rejects. */
   dumpByHand(
@@ -55,17 +55,17 @@ export interface Monitoring {
   update(update: Update): void
   /** Stops all parts of the monitor. Idempotent, never rejects. */
   stop(): Promise<void>
-  /** Resolves to facts for `doctor` when the watch has started. Never settles if the monitor is stopped before. */
+  /** Resolves to facts for the doctor when readings are being taken. Never settles if the monitor is stopped before. */
   facts(): Promise<StartFacts>
   /** Stops, before it returns, all parts that would disturb another monitor of this process. The others stop soon after. */
   abandon(): void
 }
 
-/** Facts about a started monitor and its process, from which `doctor` makes its findings. */
+/** Facts about a started monitor and its process, from which the doctor (self-check, `CMM_DOCTOR=1`) makes its findings. */
 export interface StartFacts {
   readonly settings: WatchSettings
   readonly limits: Limits
-  /** The thread on which the watch runs, as a phrase for a log line. */
+  /** The thread that takes the readings and decides about dumps, as a phrase for a log line. */
   readonly thread: string
   readonly isOnOwnThread: boolean
   readonly ways: Ways
@@ -74,7 +74,7 @@ export interface StartFacts {
   readonly signal: NodeJS.Signals | undefined
   /** What is dumped at V8's heap limit. Absent when the option `heapLimit` is off. */
   readonly atHeapLimit: AtHeapLimit | undefined
-  /** Where dumps are sent, in words. */
+  /** Where dumps are uploaded to, as a phrase. Absent without an upload. */
   readonly sentTo: string | undefined
 }
 
@@ -89,16 +89,16 @@ export interface RuleStats {
   readonly readings: number
   /** The latest reading, in the unit of the threshold. Absent before the first. */
   readonly latest?: { readonly value: number; readonly atEpochMs: number }
-  /** Number of readings in a row above the threshold. */
+  /** Number of the latest readings in a row that were above the threshold; 0 again when they have triggered a dump. */
   readonly breaches: number
-  /** `left`: number of dumps that the budget still allowed at the latest reading. */
+  /** Most dumps per interval. `left`: number of dumps that the budget still allowed at the latest reading. */
   readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number; readonly left: number }
 }
 
 export interface WatchStats {
-  /** The thread that takes the readings and decides about dumps, as a phrase. Absent until the watch has started. */
+  /** The thread that takes the readings and decides about dumps, as a phrase. Absent while the monitor is starting. */
   readonly thread?: string
-  /** For each kind of dump, the methods that can be used, best first. Absent until the watch has started. */
+  /** For each kind of dump, the methods that can be used, best first. Absent while the monitor is starting. */
   readonly ways?: Readonly<Record<DumpKind, readonly string[]>>
   /** Settings and readings by name of the rule: `cpu` and `memory` if they are watched, and those of the option `rules`. */
   readonly rules: Readonly<Record<string, RuleStats | undefined>>
@@ -107,10 +107,10 @@ export interface WatchStats {
 /**
  * Starts all parts of a monitor from its settings, and stops them in reverse order.
  *
- * @param isPreloaded - Whether the monitor was started by preload, perhaps in a process that the user did not mean: then
- * no dump directory is created or tested at start.
- * @throws Error when this process already watches `cpu` or `memory`, or when `engine: 'packages'` misses a package.
- * Then nothing has been started.
+ * @param isPreloaded - Whether the monitor was started by preload (`--require`), perhaps in a process that the user did not
+ * want to watch: then no dump directory is created or tested at start.
+ * @throws Error when this process already watches `cpu` or `memory`, or when `engine: 'packages'` needs a package that is
+ * missing. Then nothing has been started.
  */
 export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = false): Monitoring {
   const kinds = kindsWatched(settings)
@@ -187,7 +187,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
 
   const unlikely = heapLimitFirst(settings, watchSettings, limits, heapLimit)
   let warnings: readonly string[] = []
-  /** Logs the warnings about the given thresholds. Those that were already true of the earlier thresholds are not repeated. */
+  /** Logs the warnings about thresholds. Warnings that have not changed since the last call are not repeated. */
   const warn = (watched: Parameters<typeof startWarnings>[0], unlikely: string | undefined): void => {
     const before = warnings
     warnings = [...startWarnings(watched, limits), ...(unlikely === undefined ? [] : [unlikely])]
@@ -264,7 +264,7 @@ function heapLimitFirst(
 ): string | undefined {
   const threshold = memory.rule?.threshold
   if (threshold === undefined || !heapLimit) return undefined
-  // A threshold such as '85%' also guards memory outside of the heap, and the heap limit has a dump of its own.
+  // Not needed: a share such as '85%' also covers memory outside of the heap, and a dump is written at the heap limit anyway.
   if (settings.memory.rule?.threshold.unit === 'share' && heapLimit.atLimit.hasDump) return undefined
   // `startWarnings` already warns of a threshold above the memory that the process may use.
   if (threshold >= (limits.memoryLimitBytes ?? limits.totalMemoryBytes)) return undefined
@@ -286,7 +286,7 @@ function usedPackages({ cpu, memory, leak }: Engines, leakReadings?: ChosenReadi
   return all.filter((each) => each !== undefined)
 }
 
-/** Begins to measure the time of garbage collections, with the native helper. @returns A function that ends this. */
+/** Begins to measure the time of garbage collections, with the native helper. @returns A function that ends the measurement. */
 function startGcTime(): () => void {
   const loaded = loadForkHelper()
   if (!('helper' in loaded) || loaded.helper.watchGc?.() !== true) return () => undefined
@@ -333,7 +333,7 @@ function watchSettingsOf(
   }
 }
 
-/** Returns the settings of CPU and memory with thresholds such as '80%' turned into percent of a core and bytes. */
+/** Returns the settings of CPU and memory. Thresholds that are a share, such as '80%', become percent of one core or bytes. */
 function numbersOf({ cpu, memory }: Pick<Settings, DumpKind>, limits: Limits): Pick<WatchSettings, DumpKind> {
   const memoryRule = withNumber(memory.rule, limits.memoryLimitBytes ?? limits.totalMemoryBytes)
   return {
@@ -350,7 +350,11 @@ function ruleStats(rule: RuleSettings | undefined, row: BoardRow): RuleStats | u
   return { threshold: rule.threshold, counter: rule.counter, ...read, budget }
 }
 
-/** Returns a rule with its threshold as a number. @param whole - All CPU or memory that the process may use. */
+/**
+ * Returns a rule with its threshold as a number.
+ *
+ * @param whole - All CPU, in percent of one core, or all memory, in bytes, that the process may use.
+ */
 function withNumber(rule: RuleSettings<Threshold> | undefined, whole: number): RuleSettings | undefined {
   return rule && { ...rule, threshold: absoluteThreshold(rule.threshold, whole) }
 }
@@ -371,7 +375,7 @@ function loadOrders(): typeof carryOut {
   return loadLate(() => require('../capture/main-thread/carry-out') as typeof carryOut)
 }
 
-/** Starts the leak watch a while after the application's start, which loading its code would delay. */
+/** Starts the leak watch a while after the application's start, because loading the code of the watch would delay that start. */
 function startLeaks(...parts: Parameters<typeof startLeaksNow>): () => void {
   let stop = (): void => undefined
   const timer = setTimeout(() => {

@@ -7,11 +7,11 @@ import { changeRules, changesOf, refuseFixed } from './rules'
 
 /** Options of a rule that can be changed while the monitor runs. An option that is absent stays as it is. */
 export interface RuleUpdate {
-  /** New threshold, in the form that the option `threshold` of the rule has. */
+  /** New threshold, in the form of the rule's option `threshold`. */
   threshold?: number | string | undefined
   /** New number of readings in a row above the threshold that trigger a dump. */
   counter?: number | undefined
-  /** New budget, in the form of the option `limiter`. Tokens that were spent stay spent; the interval begins anew. */
+  /** New budget, in the form of the option `limiter`. Dumps made in this interval still count; a new interval begins. */
   limiter?: LimiterOption | undefined
 }
 

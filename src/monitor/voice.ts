@@ -14,22 +14,22 @@ export interface MonitorEvents {
   dump: [dump: Dump]
   /** A dump was requested and not made. */
   skip: [skip: Skip]
-  /** The heap that remains after full collections keeps growing. */
+  /** The heap that remains after full garbage collections keeps growing. */
   leak: [leak: Leak]
   /** A part of the monitor failed; monitoring continues. */
   failure: [failure: Failure]
-  /** A reading was taken. Readings are reported from at most a second after the first subscription on. */
+  /** A reading was taken. Readings are reported while this event has a listener, from at most a second after it was added. */
   reading: [reading: Reading]
 }
 
 const EVENTS = ['reading', 'dump', 'skip', 'leak', 'failure'] as const
 
-/** Largest number of log lines that are held back until the first event. Further lines are dropped. */
+/** Largest number of log lines that are held back until the first dump or problem. Further lines are dropped. */
 const MAX_HELD = 20
 
 /**
  * Turns the results of the monitor into events and log lines. Errors of the application's code do not get any further: a
- * listener that throws or rejects becomes one `failure`, and a failing logger is ignored.
+ * listener that throws or rejects is reported as one `failure`, and a failing logger is ignored.
  */
 export class Voice implements Report {
   readonly #emitter: EventEmitter<MonitorEvents>
@@ -37,12 +37,12 @@ export class Voice implements Report {
   readonly #channels: Readonly<Record<keyof MonitorEvents, Channel>>
   readonly #hook: DumpHook<Dump> | undefined
   readonly tally = new Tally()
-  /** Log lines that are held back until the first event. `undefined`: lines are logged at once. */
+  /** Log lines that are held back until the first dump or problem. `undefined`: lines are logged at once. */
   #held: [level: keyof Logger, line: string][] | undefined
 
   /**
    * @param logger - `undefined`: a line per event is written to stderr. `false`: nothing is logged.
-   * @param isHoldingBack - Whether the start line and warnings are held back until the first event.
+   * @param isHoldingBack - Whether log lines are held back until the first dump or problem, such as the line at start.
    */
   constructor(
     emitter: EventEmitter<MonitorEvents>,
@@ -93,7 +93,7 @@ export class Voice implements Report {
     return this.#hook?.settled() ?? Promise.resolve()
   }
 
-  /** Reports a skipped dump. If it was skipped because monitor or process end, this is no problem and releases no held lines. */
+  /** Reports a skipped dump. With the reason `stopped` it is no problem: its line is an `info`, and held lines stay held. */
   skip(skip: Skip): void {
     if (skip.reason !== 'stopped') this.#release()
     this.#say(skip.reason === 'stopped' ? 'info' : 'warn', lines.skip(ownOnly(skip)))
@@ -128,7 +128,7 @@ export class Voice implements Report {
     callListeners(this.#emitter, name, payload, (error) => this.#listenerFailed(name, error))
   }
 
-  /** Reports a failed listener. If it listens for `failure`, this is only logged: an event would call it again without end. */
+  /** Reports a failed listener. The failure of a `failure` listener is only logged: an event would call it again without end. */
   #listenerFailed(name: keyof MonitorEvents, error: unknown): void {
     const message = `a listener of '${name}': ${messageOf(error)}`
     if (name === 'failure') this.#say('error', lines.failure({ stage: 'listener', message }))

@@ -1,6 +1,6 @@
 /*
  * The Node-API addon: exports the functions of this directory to JavaScript, and the exit codes of a forked child that did not
- * finish. The TypeScript types of all exports, and their description for callers, are in src/capture/heap/fork/helper.ts.
+ * finish. src/capture/heap/fork/helper.ts describes all exports for callers, with their TypeScript types.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -39,7 +39,7 @@ static bool get_boolean(napi_env env, napi_value object, const char *name, bool 
          napi_get_value_bool(env, boolean, value) == napi_ok;
 }
 
-/* Copies a string property into `text`. Returns false if it does not fit: a truncated path would name another file. */
+/* Copies a string property into `text`. Returns false if it does not fit, because a truncated path would name another file. */
 static bool get_text(napi_env env, napi_value object, const char *name, char *text, size_t capacity) {
   napi_value string;
   size_t length;
@@ -53,7 +53,7 @@ static napi_value throw_type_error(napi_env env, const char *message) {
   return NULL;
 }
 
-/* Throws an Error with the negated errno as its property `errno`. C libraries have different functions for the errno's name. */
+/* Throws an Error with the negated errno as its property `errno`. Names no errno: C libraries differ in the function for it. */
 static napi_value throw_errno(napi_env env, const char *action, int error) {
   char text[64];
   int length = snprintf(text, sizeof text, "%s failed with errno %d", action, error);
@@ -70,13 +70,13 @@ static napi_value throw_errno(napi_env env, const char *action, int error) {
 
 /* ---- fork(options, job), isForkedChild() ------------------------------------------------------------------------- */
 
-/* The process that loaded this addon. A forked child is a copy of it with another pid. */
+/* Pid of the process that loaded this addon. A forked child is a copy of this process with another pid. */
 static pid_t loaded_by;
 
 /*
- * Returns whether this process is a forked child. Requests to the main thread that were queued before the fork are interrupts of
- * V8, and V8 runs them in the child too. They are meant for the application: the child must not fork again, nor overwrite a file
- * that the application is writing.
+ * Returns whether this process is a forked child, which must not carry out requests to the application's main thread. Requests
+ * that were queued before the fork are interrupts of V8, and V8 runs them in the child too. There they could fork again, or
+ * overwrite a file that the application is writing.
  */
 static napi_value is_forked_child(napi_env env, napi_callback_info info) {
   (void)info;
@@ -84,7 +84,7 @@ static napi_value is_forked_child(napi_env env, napi_callback_info info) {
   return napi_get_boolean(env, getpid() != loaded_by, &is_child) == napi_ok ? is_child : NULL;
 }
 
-/* The JavaScript function `pauseMs`: returns for how long the fork stopped the application's main thread, ms. */
+/* The JavaScript function `pauseMs`. Returns for how long the fork stopped the application's main thread, ms. */
 static napi_value read_pause(napi_env env, napi_callback_info info) {
   void *pause;
   napi_value pause_ms;
@@ -111,7 +111,7 @@ static bool read_options(napi_env env, napi_value object, struct child_options *
   return true;
 }
 
-/* Sends the job's result to the parent. The text fits into the empty pipe, so write(2) neither blocks nor writes only a part. */
+/* Sends the job's result to the parent; false if it cannot. The text fits into the empty pipe, so write(2) writes all of it. */
 static bool send_result(napi_env env, napi_value result, int descriptor) {
   static char text[RESULT_CAPACITY_BYTES + 1];
   size_t length;
@@ -122,9 +122,8 @@ static bool send_result(napi_env env, napi_value result, int descriptor) {
 }
 
 /*
- * In the child: runs the job, the only JavaScript that the child runs, and exits, even if the job throws. A return would
- * continue the application's code in this copy of the process. _exit(2) skips exit handlers, and does not flush the copied
- * buffers, which the parent will flush.
+ * In the child: runs the job, and exits even if the job throws. A return would continue the application's code in this copy of
+ * the process. _exit(2) skips exit handlers, and does not flush the copied buffers, which the parent flushes itself.
  */
 _Noreturn static void run_job(napi_env env, napi_value job, const struct forked *forked) {
   napi_value undefined;
@@ -153,8 +152,8 @@ static napi_value fork_and_run(napi_env env, napi_callback_info info) {
   if (napi_typeof(env, arguments[1], &job_type) != napi_ok || job_type != napi_function) {
     return throw_type_error(env, "fork: the job must be a function");
   }
-  if (getpid() != loaded_by) return throw_type_error(env, "fork: this is a forked child");
-  /* fork(2) copies only the calling thread: forked from a worker thread, the child could not use the main thread's heap. */
+  if (getpid() != loaded_by) return throw_type_error(env, "fork: a forked child must not fork again");
+  /* fork(2) copies only the calling thread. A child forked from a worker thread could not use the main thread's heap. */
   if (syscall(SYS_gettid) != getpid()) return throw_type_error(env, "fork: only the main thread can fork");
 
   napi_value result;
@@ -200,7 +199,7 @@ static napi_value report(napi_env env, napi_callback_info info) {
       return NULL;
     }
   }
-  return throw_type_error(env, "report: no such report");
+  return throw_type_error(env, "report: the argument must be 'collected', 'profile', 'snapshot' or 'spent'");
 }
 
 static napi_value describe_child(napi_env env, const struct heap_limit_child *child) {
@@ -227,8 +226,8 @@ static napi_value describe_child(napi_env env, const struct heap_limit_child *ch
 }
 
 /*
- * In the child at the heap limit: runs the job and exits. V8 calls this function as an interrupt, so it has to open the handle
- * scope that Node-API opens around a call from JavaScript.
+ * In the child at the heap limit: runs the job and exits. V8 calls this function as an interrupt. So it opens a handle scope
+ * itself, as Node-API does around a call from JavaScript.
  */
 _Noreturn static void run_heap_limit_job(const struct heap_limit_child *child) {
   napi_env env = heap_limit.env;
@@ -268,7 +267,7 @@ static napi_value arm_heap_limit(napi_env env, napi_callback_info info) {
   if (napi_create_reference(env, job, 1, &heap_limit.job) != napi_ok ||
       napi_add_env_cleanup_hook(env, forget_heap_limit, NULL) != napi_ok) {
     heap_limit_disarm();
-    (void)napi_throw_error(env, NULL, "armHeapLimit failed");
+    (void)napi_throw_error(env, NULL, "armHeapLimit: Node-API could not keep the job, so no callback is registered");
     return NULL;
   }
   napi_value number;
@@ -311,7 +310,7 @@ static napi_value prepare_heap_limit(napi_env env, napi_callback_info info) {
   napi_value argument;
   struct heap_limit_plan plan;
   if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || !read_plan(env, argument, &plan)) {
-    return throw_type_error(env, "prepareHeapLimit: not a plan, or a text in it is too long");
+    return throw_type_error(env, "prepareHeapLimit: the argument is not a plan, or a text in it is too long");
   }
   heap_limit_prepare(&plan);
   pid_t ended = heap_limit_reap();
@@ -322,7 +321,7 @@ static napi_value prepare_heap_limit(napi_env env, napi_callback_info info) {
 
 /* ---- watchGc(), unwatchGc(), gcTimeMs() --------------------------------------------------------------------------- */
 
-/* Number of monitors that count the time of garbage collections: one for CPU and one for memory can run at the same time. */
+/* Number of monitors that want garbage collections counted: one for CPU and one for memory can run at the same time. */
 static int gc_watchers;
 
 static void forget_gc(void *data) {
@@ -365,9 +364,9 @@ static napi_value survey(napi_env env, napi_callback_info info) {
 /* ---- wait(pid) --------------------------------------------------------------------------------------------------- */
 
 /*
- * The JavaScript function `wait`: reaps a forked child without blocking. Waits for its pid only, as libuv does for its own
- * children, so that neither reaps a child of the other. Returns undefined while the child runs, then its exit code, its signal,
- * or `lost` if another waitpid(2) has reaped it (ECHILD). Any thread may call it.
+ * The JavaScript function `wait`: reaps a forked child if it has ended, and never blocks. It waits for that pid only, as libuv
+ * does for its own children, so that neither reaps a child of the other. Returns undefined while the child runs, then its exit
+ * code, its signal, or `lost` if another waitpid(2) has reaped it (ECHILD). Any thread may call it.
  */
 static napi_value wait_for_child(napi_env env, napi_callback_info info) {
   size_t count = 1;
@@ -415,7 +414,7 @@ static void close_held(int *descriptor) {
   *descriptor = -1;
 }
 
-/* Runs when the socket is garbage collected, and when its thread ends: a turn must not outlive the thread that has it. */
+/* Closes a socket when it is garbage collected or its thread ends: a turn that it stands for must not outlive the thread. */
 static void forget_socket(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
@@ -423,7 +422,7 @@ static void forget_socket(napi_env env, void *data, void *hint) {
   free(data);
 }
 
-/* Wraps the descriptor in a value for JavaScript, or closes it when no such value can be made. */
+/* Wraps a socket's descriptor in a value for JavaScript. If no such value can be made, closes the descriptor and throws. */
 static napi_value hold_socket(napi_env env, int descriptor) {
   napi_value socket;
   int *held = malloc(sizeof *held);
@@ -443,13 +442,16 @@ static int *get_socket(napi_env env, napi_callback_info info) {
   void *held;
   if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || napi_typeof(env, argument, &type) != napi_ok ||
       type != napi_external || napi_get_value_external(env, argument, &held) != napi_ok) {
-    (void)throw_type_error(env, "not a socket of the helper");
+    (void)throw_type_error(env, "the argument must be a socket from listenAt or connectTo");
     return NULL;
   }
   return held;
 }
 
-/* An abstract name begins with a zero byte. It is not terminated: the length of the address ends it. */
+/*
+ * Makes the address of an abstract Unix socket from the name that JavaScript passed. In the address a zero byte precedes the
+ * name, and none ends it: the length of the address does. Returns false and throws if the name is not valid.
+ */
 static bool get_address(napi_env env, napi_callback_info info, struct sockaddr_un *address, socklen_t *length) {
   size_t count = 1;
   napi_value argument;
@@ -467,7 +469,7 @@ static bool get_address(napi_env env, napi_callback_info info, struct sockaddr_u
   return true;
 }
 
-/* Returns -1 and throws when the system refuses. */
+/* Opens a Unix socket. Returns -1 and throws if the system refuses. */
 static int open_socket(napi_env env) {
   int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (descriptor < 0) (void)throw_errno(env, "socket", errno);
@@ -479,7 +481,7 @@ static napi_value listen_at(napi_env env, napi_callback_info info) {
   socklen_t length;
   int descriptor;
   if (!get_address(env, info, &address, &length) || (descriptor = open_socket(env)) < 0) return NULL;
-  /* Connections are never accepted. As many as the system allows can wait. */
+  /* Connections are never accepted. They wait in the socket's queue, which gets the maximum length that the system allows. */
   if (bind(descriptor, (const struct sockaddr *)&address, length) == 0 && listen(descriptor, INT_MAX) == 0)
     return hold_socket(env, descriptor);
   int error = errno;
@@ -497,7 +499,7 @@ static napi_value connect_to(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-/* The other end sends nothing: either there is nothing to read yet, or the connection is over. */
+/* Returns whether a connection is still open. The other end never sends, so recv(2) fails with EAGAIN as long as it is open. */
 static napi_value is_connected(napi_env env, napi_callback_info info) {
   const int *held = get_socket(env, info);
   napi_value answer;

@@ -1,8 +1,8 @@
 /*
- * The child is a copy of a running server. With what it inherits it could do harm: hold the server's port, answer on its
- * connections, change its files, run its signal handlers, use up its memory limit. Each function below prevents one of these.
- * The job is not the only danger: a snapshot begins with a full collection, which runs the destructors of all objects that the
- * application forgot to close, those of addons included.
+ * Makes a forked child harmless. The child is a copy of a running server, and could hold the server's port, answer on its
+ * connections, change its files, run its signal handlers, or use up its memory limit. Each function below prevents one of
+ * these. The job is not the only danger: a snapshot begins with a full garbage collection, which runs the destructors of all
+ * objects that the application forgot to close, those of addons included.
  *
  * This file uses only system calls and memory on the stack: a thread that fork(2) did not copy may have held a lock of the C
  * library, and not every C library frees all its locks in a forked child.
@@ -27,15 +27,15 @@
 /* The child's name in `ps -o comm`; at most 15 characters. `ps -o args` still shows the application's arguments. */
 static const char process_name[] = "heap-snapshot";
 
-/* Maximum size of shared memory that the child copies, all mappings together, bytes. The rest becomes read-only in the child. */
+/* Maximum size of the shared memory that the child copies, in total, bytes. The rest becomes read-only in the child. */
 #define COPIES_BYTES ((size_t)16 << 20)
 /*
- * Shared mappings up to this size, bytes, are copied before larger ones: they are ring buffers and indexes, to which native
- * code writes when it closes a resource.
+ * Maximum size of a small shared mapping, bytes. Small ones are copied before larger ones, because they are ring buffers and
+ * indexes, to which native code writes when it closes a resource.
  */
 #define SMALL_BYTES ((size_t)1 << 20)
 
-/* The kernel's layout of a directory entry (getdents64(2)). Each C library gives this struct another name. */
+/* A directory entry of getdents64(2), as the kernel writes it. Each C library gives this struct another name. */
 struct kernel_dirent {
   uint64_t inode;
   int64_t offset;
@@ -56,14 +56,15 @@ static int parse_descriptor(const char *text) {
 }
 
 /*
- * Whether a descriptor is a regular file or a block device. Makes the system call itself: fstat(3) has a symbol version that
- * older glibc lack. The kernel's struct stat and the C library's are the same.
+ * Whether a descriptor refers to a regular file or a block device. Makes the system call itself: fstat(3) has a symbol version
+ * that older glibc lack. The kernel's struct stat and the C library's are the same.
  */
 static bool is_file(int descriptor) {
   struct stat status;
   return syscall(SYS_fstat, descriptor, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
 }
 
+/* Makes a descriptor refer to what `harmless` refers to, or closes it. Returns 0, or an errno. */
 static int replace(int descriptor, int harmless) {
   while (dup2(harmless, descriptor) < 0) {
     /* dup2 refuses numbers above RLIMIT_NOFILE, which may have been lowered since this descriptor was opened. */
@@ -74,17 +75,17 @@ static int replace(int descriptor, int harmless) {
 }
 
 /*
- * Replaces every file descriptor except `kept` by a harmless one. 0, 1 and 2 are replaced too: a reader of the application's
- * output waits until the last holder has closed it, and V8 prints to 2 when it runs out of memory. A listening socket that
- * stayed open here would hold the port after the application's end. Sockets, pipes and terminals become /dev/null and are not
- * closed, because libuv aborts the process when a write to one of its own descriptors fails.
+ * Replaces every file descriptor except `kept` by a harmless one. A listening socket that stayed open in the child would hold
+ * the port after the application's end. 0, 1 and 2 are replaced too: a reader of the application's output waits until the last
+ * process that holds the pipe has closed it, and V8 prints to 2 when it runs out of memory. Sockets, pipes and terminals are
+ * not closed but become /dev/null, because libuv aborts the process when a write to one of its own descriptors fails.
  *
- * Regular files are different: operations on them must fail. A database that the full collection closes (node:sqlite has one)
- * asks for locks. On /dev/null it would get each lock, conclude that it is the last user, and remove the write-ahead log of
- * the other users. A descriptor opened with O_PATH answers EBADF to every operation on a file's content or its locks. Only the
- * file's size can be read, and it must be large: a database removes, by its path, a journal that is too short to hold an
- * entry. So regular files become the running program, which is longer than any header. "/" would not do: its size is 6 bytes
- * on some file systems.
+ * With regular files and block devices, operations must fail. A database that the full garbage collection closes (such as one
+ * of node:sqlite) asks for locks. On /dev/null it would get each lock, conclude that it is the last user, and remove the
+ * write-ahead log of the other users. So these descriptors become one that was opened with O_PATH: it answers EBADF to every
+ * operation on a file's content or its locks. Only the file's size can be read, and the size must be large: a database removes,
+ * by its path, a journal that is too short to hold an entry. So the file is the running program, which is longer than the
+ * header of any journal. "/" would not do, because its size is 6 bytes on some file systems.
  */
 static int neutralise_descriptors(int kept) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -116,7 +117,7 @@ static int neutralise_descriptors(int kept) {
 static bool make_private(const struct mapping *mapping) {
   void *copy = mmap(NULL, mapping->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (copy == MAP_FAILED) return false;
-  /* Not memcpy(3): a mapping may be longer than its file, and access past the file's end raises SIGBUS. That part stays 0. */
+  /* Not memcpy(3): a mapping may be longer than its file, and reading past the file's end raises SIGBUS. That part stays 0. */
   struct iovec from = {.iov_base = (void *)mapping->start, .iov_len = mapping->length};
   struct iovec to = {.iov_base = copy, .iov_len = mapping->length};
   if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) >= 0 &&
@@ -137,9 +138,9 @@ static void unshare_those(const struct mapping_list *shared, bool small, size_t 
 }
 
 /*
- * Makes shared memory private: the child must not change memory that both processes see (a database's index of its log, libuv's
- * rings of io_uring). Memory that cannot be copied becomes read-only, and a write to it ends the child by SIGSEGV. At most
- * COPIES_BYTES are copied, because reading a sparse mapping allocates its missing pages, which count for the application too.
+ * Makes shared memory private: the child must not change memory that the application sees too (a database's index of its log,
+ * libuv's rings of io_uring). Memory that is not copied becomes read-only, and a write to it ends the child by SIGSEGV. At most
+ * COPIES_BYTES are copied: reading a sparse mapping allocates its missing pages, which count as the application's memory too.
  */
 static void unshare_memory(const struct mapping_list *shared) {
   size_t left_bytes = COPIES_BYTES;
@@ -148,16 +149,17 @@ static void unshare_memory(const struct mapping_list *shared) {
 }
 
 /*
- * Gives each signal its default effect, because the handlers belong to the application, with these exceptions.
+ * Gives each signal its default action, because the application's handlers must not run in the child, and unblocks all signals.
+ * Exceptions:
  *
  * SIGPIPE and SIGXFSZ are ignored, as everywhere in Node.js: if the parent is gone when the result is written, or a file grows
  * too large, the system call returns an error instead. SIGHUP is ignored because the child may outlive the application and its
- * terminal. The signal that triggers dumps is ignored because `pkill` sends it to the child as well, which has the
- * application's command line. SIGALRM, by which the kernel ends a late child, is never ignored.
+ * terminal. The signal that triggers dumps is ignored because the child has the application's command line, so `pkill` sends
+ * the signal to the child as well. SIGALRM, by which the kernel ends a late child, is never ignored.
  */
 static void reset_signals(int ignored_signal) {
   struct sigaction by_default = {.sa_handler = SIG_DFL};
-  /* Fails for SIGKILL, SIGSTOP and the C library's own two, which need no action. */
+  /* Fails for SIGKILL, SIGSTOP and the two signals that the C library reserves, which need no change. */
   for (int number = 1; number < NSIG; number++) (void)sigaction(number, &by_default, NULL);
 
   struct sigaction ignored = {.sa_handler = SIG_IGN};
@@ -179,7 +181,7 @@ static void write_to(const char *path, const char *text) {
   (void)close(file);
 }
 
-/* Makes the kernel kill this process before all others when memory runs out. Any process may raise its own score. */
+/* Makes the kernel kill this process before all others when memory runs out. Any process may raise its own score for this. */
 static void volunteer_for_oom_killer(void) { write_to("/proc/self/oom_score_adj", "1000"); }
 
 static int set_limit(int resource, rlim_t wanted) {
@@ -202,11 +204,11 @@ static int leave_no_core(void) {
 }
 
 /*
- * Reads the size of this process's writable memory, including the stack, which is small. Not from /proc/self/status: the list
- * of the user's groups stands before that figure there, and can be longer than any buffer. Returns 0, or an errno.
+ * Reads the size of this process's writable memory, bytes, including the stack, which is small. Not from /proc/self/status: the
+ * list of the user's groups precedes this figure there, and can be longer than any buffer. Returns 0, or an errno.
  */
 static int read_data_bytes(uint64_t *bytes) {
-  /* Seven numbers of pages: size, resident, shared, text, 0, data and stack, 0. */
+  /* The file has seven numbers of pages: size, resident, shared, text, 0, data with stack, 0. */
   enum { DATA_FIELD = 5 };
   char text[256];
   int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
@@ -231,9 +233,9 @@ static int read_data_bytes(uint64_t *bytes) {
 
 /*
  * Limits the memory that the child may allocate: to write a snapshot, V8 needs several times the size of the heap. Beyond the
- * allowance, allocations fail and the child ends by itself, before the kernel chooses a process to kill: with memory.oom.group,
+ * allowance, allocations fail and the child ends by itself, before the kernel chooses a process to kill. With memory.oom.group,
  * as Kubernetes sets it, the kernel would kill the whole container. RLIMIT_DATA counts writable address space, used or not, and
- * V8 reserves much that it does not use, so the allowance is added to what the process has already.
+ * V8 reserves much that it does not use. So the allowance is added to the address space that the process has already.
  */
 static int limit_memory(uint64_t allowance_bytes) {
   uint64_t data_bytes = 0;
@@ -243,8 +245,8 @@ static int limit_memory(uint64_t allowance_bytes) {
 
 static int detach(const struct child_options *options, const struct mapping_list *shared, int kept_descriptor) {
   /*
-   * The deadline comes before what can hang: from then on the kernel ends the child even on a file system that is gone, for
-   * example. The memory limit comes before the child's first mapping, so that it counts the copies of shared memory too.
+   * The deadline is set before any step that can hang, for example on a file system that is gone: the kernel then ends the
+   * child. The memory limit is set before the child's first mapping, so that it counts the copies of shared memory too.
    */
   reset_signals(options->ignored_signal);
   (void)alarm(options->deadline_seconds);
@@ -257,7 +259,7 @@ static int detach(const struct child_options *options, const struct mapping_list
 
   unshare_memory(shared);
   (void)prctl(PR_SET_NAME, process_name, 0, 0, 0);
-  /* nice(2) returns -1 for an error and for a niceness of -1; neither is a reason to stop. */
+  /* nice(2) returns -1 for an error, which is no reason to stop, and for a niceness of -1. */
   int niceness = nice(options->niceness);
   (void)niceness;
   return 0;
@@ -266,7 +268,7 @@ static int detach(const struct child_options *options, const struct mapping_list
 void child_begin(const struct child_options *options, const struct call_slot_list *calls,
                  const struct mapping_list *shared, const int pipe_ends[2]) {
   relocations_apply(calls);
-  /* Frees a descriptor: the application may have few left, and `detach` needs three. */
+  /* Closes the read end first, to free a descriptor: the application may have few left, and `detach` needs three. */
   (void)close(pipe_ends[0]);
   if (detach(options, shared, pipe_ends[1]) != 0) _exit(CHILD_EXIT_NOT_DETACHED);
 }

@@ -1,4 +1,4 @@
-/* The parent's side of the fork, on the application's main thread. What the child does first is in child.c. */
+/* The parent's side of the fork, on the application's main thread. The first steps of the child are in child.c. */
 #define _GNU_SOURCE
 #include "fork-helper.h"
 
@@ -17,9 +17,9 @@ static double now_ms(void) {
 }
 
 /*
- * Time for which the fork stopped the application's main thread; the child reports it. Only the parent can measure the pause,
- * and only after the fork, so the parent writes it into a page that both processes share. The page is mapped after the scan
- * for shared memory: the child would replace a page that the scan finds by a copy.
+ * Time for which the fork stopped the application's main thread. The child reports this pause, but only the parent can measure
+ * it, and only after the fork. So the parent writes it into a page of memory that both processes share. The page is mapped
+ * after the search for shared memory, because the child replaces all shared memory that the search finds by copies.
  */
 struct pause {
   double started_ms;
@@ -45,7 +45,10 @@ double pause_read_ms(const struct pause *pause) {
 
 void pause_free(const struct pause *pause) { (void)munmap((void *)(uintptr_t)pause, sizeof *pause); }
 
-/* Data that the parent collects before the fork. The child needs it to cut itself off, the parent to mark V8's heap again. */
+/*
+ * Data that the parent collects before the fork: for the child, the calls to redirect and the shared memory to copy; for the
+ * parent, the memory of V8's heap to exclude from forks again.
+ */
 struct findings {
   struct call_slot_list calls;
   struct mapping_list marked;
@@ -72,7 +75,7 @@ static int fork_with_signals_blocked(const struct child_options *options, const 
   sigset_t all;
   sigset_t before;
   (void)sigfillset(&all);
-  /* On Linux sigprocmask sets only the calling thread's mask; pthread_sigmask has a symbol version that older glibc lack. */
+  /* On Linux sigprocmask sets only the calling thread's mask. pthread_sigmask has a symbol version that older glibc lack. */
   (void)sigprocmask(SIG_SETMASK, &all, &before);
   pid_t pid = fork();
   int error = pid < 0 ? errno : 0;
@@ -102,7 +105,7 @@ static int fork_with_pipe(const struct child_options *options, const struct find
 int fork_with_heap(const struct child_options *options, struct forked *forked) {
   double started_ms = now_ms();
   struct pause *pause = NULL;
-  /* Calls that take locks of the C library are made here, in the parent, where the threads that hold them can release them. */
+  /* Makes all calls that take locks of the C library: in the parent, the threads that hold these locks can release them. */
   struct findings found = {0};
   int error = find_out(&found);
   if (error == 0) {

@@ -1,8 +1,8 @@
 /*
- * Counts the CPU time that the main thread spends in garbage collections. CPU time, because a short collection during which
- * the kernel gives the CPU to another thread would look like a long one. V8 calls two functions of this file on the main
- * thread, before and after each collection; other threads read the sum. A PerformanceObserver would run JavaScript on the main
- * thread for each collection.
+ * Counts the CPU time that the main thread spends in garbage collections. Not wall time: a short collection during which the
+ * kernel gives the CPU to another thread would look like a long one. V8 calls `begin` and `end` on the main thread, before and
+ * after each collection; other threads read the sum. A PerformanceObserver is not used, because it would run JavaScript on the
+ * main thread for each collection.
  */
 #define _GNU_SOURCE
 #include "gc-time.h"
@@ -37,6 +37,7 @@ extern void remove_epilogue(void *isolate, gc_callback *callback, void *data)
  */
 #define COLLECTIONS 7
 
+/* The V8 isolate whose collections are counted; NULL if none. */
 static void *watched;
 static _Atomic bool was_watched;
 /* Number of collections under way: a collection may begin within another. */
@@ -45,7 +46,7 @@ static _Atomic uint64_t sum_ns;
 /* CPU time of the main thread when the collection under way began, ns; 0 when there is none. */
 static _Atomic uint64_t began_ns;
 
-/* The kernel's id of a thread's CPU clock, because pthread_getcpuclockid(3) has a symbol version that older glibc lack. */
+/* The kernel's id of a thread's CPU clock; pthread_getcpuclockid(3) would have a symbol version that older glibc lack. */
 #define THREAD_CPU_CLOCK(tid) ((clockid_t)((~(unsigned)(tid) << 3) | 6U))
 
 /* The main thread's CPU clock; any thread can read it. */

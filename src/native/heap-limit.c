@@ -3,34 +3,34 @@
  * near heap limit"). Just before, it calls the near-heap-limit callback, which may raise the limit. The callback in
  * this file does not: it forks, and the child writes a heap profile and a heap snapshot that show what filled the heap.
  *
- * V8 runs the callback on the thread of the isolate, inside or right after a collection, with the current limit; it
- * returns the new limit, and a limit that is not higher changes nothing. Inside the callback V8 forbids JavaScript and
+ * V8 runs the callback on the isolate's thread, inside or right after a garbage collection. It passes the current limit, and
+ * the callback returns the new one; a limit that is not higher changes nothing. Inside the callback V8 forbids JavaScript and
  * allocation on its heap. So everything is decided beforehand, in the plan, and this file only makes system calls,
  * allocates small amounts with malloc(3), and waits for a bounded time (with two exceptions, below).
  *
- *   - The fork is made at once. A process that got more heap to go on might be inside one native call that fills the
- *     new heap too (an array that doubles, JSON.parse of a huge text), and never reach a point where it could fork.
+ *   - The fork is made at once, not later with a raised limit: the process might be inside one native call that fills the
+ *     added heap too (an array that doubles, JSON.parse of a huge text), and never reach a point where it could fork.
  *   - The parent's limit stays as it is, so V8 ends the parent as it would without this library. With a higher limit
  *     the parent would live on, in a state that no application was tested in.
- *   - The child's limit is raised. The child returns into the code that asked for memory, and V8 lets this code run up to
- *     the next loop iteration or function entry. There V8 runs interrupts, and the interrupt requested here runs the job. A
- *     native call that is under way ends first; the child has nothing left that such a call could damage (child.c).
- *   - The parent is held until the child has ended its first collection and written its profile to disk. Until then the
- *     child may need a thread of V8 that was not forked (mostly a sweeper) and exit with CHILD_EXIT_WAITED_FOR_THREAD.
- *     Then another fork is needed, which only a living parent can make.
+ *   - The child's limit is raised. The child returns into the code that asked for memory, which runs up to its next loop
+ *     iteration or function entry. There V8 runs interrupts, and the interrupt requested here runs the job, which writes the
+ *     files. A native call that is under way ends first; the child has nothing left that such a call could damage (child.c).
+ *   - The parent is held until the child has ended its first garbage collection and written its profile to disk. Until then
+ *     the child may need a thread of V8 that was not forked (mostly one that sweeps the heap). In that case it exits with
+ *     CHILD_EXIT_WAITED_FOR_THREAD, and another fork is needed, which only a living parent can make.
  *
- * Two waits of the parent have no bound, because only the thread that holds the lock could end them:
+ * Two waits of the parent have no bound, because only the thread that holds a lock could end them:
  *
- *   - The search for the calls to replace (dl_iterate_phdr(3)) waits for a thread that is inside dlopen(3). V8's own end
- *     waits for the same lock, as it looks up the names in its stack trace (dladdr(3)): with a library whose constructor
- *     takes 8 s on another thread, the process dies after 8 s with this library and without it.
+ *   - The search for the calls to replace (dl_iterate_phdr(3)) waits for a thread that is inside dlopen(3). V8 waits for
+ *     the same lock before it ends the process, because it looks up the names in its stack trace (dladdr(3)). So if an
+ *     addon's constructor takes 8 s on another thread, the process dies after 8 s even without this callback.
  *   - fork(2) waits for the C library's lock of malloc(3), which threads hold for microseconds, and runs the handlers of
  *     pthread_atfork(3) that the application's native libraries have registered, as each fork of the process does.
  *
- * A timer could not end these waits without ending the process, by another signal than V8 would.
+ * A timer could end these waits only by ending the process, and by another signal than V8 would.
  *
- * V8 also calls the callback before a collection of last resort, after which a process can live on. Then the child is
- * an ordinary forked child: it finishes, and is reaped later. Until it has ended, this file forks no other child.
+ * V8 also calls the callback before a last attempt at garbage collection, after which a process can live on. Then the child
+ * is an ordinary forked child: it finishes, and is reaped later. Until it has ended, this file forks no other child.
  */
 #define _GNU_SOURCE
 #include "heap-limit.h"
@@ -50,15 +50,15 @@
 
 /*
  * Pause before the first fork, ms. V8 has just collected garbage, and its threads are still sweeping the heap. A child that is
- * forked meanwhile waits for these threads in its own collection, and exits. Without this pause half of all first children
- * ended that way, with it none in 16 trials.
+ * forked meanwhile exits in its own first collection, which would wait for these threads. Without this pause half of all first
+ * children ended that way, with the pause none in 16 trials.
  */
 #define SWEEP_MS 50
-/* Maximum number of forks for one dump, of children that need a thread that was not forked. In practice the second succeeds. */
+/* Maximum number of forks for one dump. A child that needs a thread that was not forked ends; in practice the next succeeds. */
 #define MOST_FORKS 5
 /*
- * Minimum time between two dumps, and between two log lines about refused dumps, ms: V8 can call the callback several times in a
- * row, if the process lives on. A dump that becomes possible after a refusal is made at once.
+ * Minimum time between two dumps, and between two log lines about refused dumps, ms: if the process lives on, V8 can call the
+ * callback several times in a row. A dump that becomes possible after a refusal is made at once.
  */
 #define SETTLING_MS 60000
 /*
@@ -74,8 +74,8 @@
 /* ---- V8 ---------------------------------------------------------------------------------------------------------- */
 
 /*
- * Declares a C++ function of V8 by its mangled name, which every Node.js from 20 to 26 exports: no V8 header is needed, and
- * one binary serves all these versions. The reference is weak: NULL in an executable that does not export the function.
+ * Declares a C++ function of V8 by its mangled name, which every Node.js from 20 to 26 exports. So no V8 header is needed, and
+ * one binary serves all these versions. The reference is weak: it is NULL if the executable does not export the function.
  */
 #define EXPORTED_BY_V8(name) __asm__(name) __attribute__((weak, visibility("default")))
 
@@ -101,17 +101,17 @@ static struct {
 } armed;
 
 /*
- * Guards the latest plan: the thread that samples the memory use writes it, the callback copies it. No thread blocks while
- * it holds this lock.
+ * Lock of the latest plan. The thread that samples the memory use writes the plan, and the callback copies it. A thread that
+ * holds this lock never blocks.
  */
 static pthread_mutex_t plan_lock = PTHREAD_MUTEX_INITIALIZER;
 /* Number of plans received since the callback was armed. */
 static unsigned long plans;
 static struct heap_limit_plan next_plan;
-/* How many times the callback has been armed, the current time included; after heap_limit_disarm, the next time included. */
+/* Number of the current registration of the callback, from 1; after heap_limit_disarm, the number of the next one. */
 static unsigned arming = 1;
 
-/* The callback's copy of the plan, and its child. Static, because the callback may run with little stack left. */
+/* The callback's copy of the plan, and the input of its child. Static, because the callback may run with little stack left. */
 static struct heap_limit_plan plan;
 static struct heap_limit_child child;
 /* Which files the child has reported as written. */
@@ -120,7 +120,7 @@ static bool has_written_snapshot;
 static double last_dump_ms;
 static double last_refusal_ms;
 
-/* Pid of a child forked at the heap limit that still has to be reaped, because this process lived on; 0 if there is none. */
+/* Pid of a child that was forked at the heap limit and is still to be reaped; 0 if there is none. */
 static _Atomic pid_t unreaped;
 /* Pid of the latest child that was forked for a snapshot before the heap limit was reached; 0 before the first. */
 static _Atomic pid_t ordinary_child;
@@ -175,11 +175,11 @@ static bool take_plan(void) {
   return count > 0;
 }
 
-/* ---- the line ---------------------------------------------------------------------------------------------------- */
+/* ---- log lines --------------------------------------------------------------------------------------------------- */
 
 /*
- * Writes a log line directly to stderr's descriptor, because the event loop has stopped. Omits the line if stderr is a full
- * pipe whose reader does not read. (V8's own lines would block there, but that is not this library's doing.)
+ * Writes a log line directly to stderr's descriptor, because the event loop has stopped. Omits the line if stderr is a pipe
+ * that is full and that nobody reads from. (V8's own lines then block the process, with or without this library.)
  */
 static void write_line(size_t limit_bytes, const char *what) {
   static char line[PATH_MAX * 2 + 1024];
@@ -194,7 +194,7 @@ static void write_line(size_t limit_bytes, const char *what) {
   (void)written;
 }
 
-/* Writes a log line with "<directory>/heap-limit-memory-<pid>-<ms>" and the extensions of the files, at least one. */
+/* Writes a log line with "<directory>/heap-limit-memory-<pid>-<ms>" and the extensions of one or both files. */
 static void write_files_line(const char *what, bool has_profile, bool has_snapshot) {
   static char text[PATH_MAX + 256];
   const char *extensions = has_profile && has_snapshot ? ".heapprofile and .heapsnapshot"
@@ -207,16 +207,16 @@ static void write_files_line(const char *what, bool has_profile, bool has_snapsh
 
 static void write_failure_line(const char *what, int number, unsigned forks) {
   char text[128];
-  (void)snprintf(text, sizeof text, "no dump: %s %d at fork %u", what, number, forks);
+  (void)snprintf(text, sizeof text, "no dump: %s %d (attempt %u)", what, number, forks);
   write_line(child.limit_bytes, text);
 }
 
 /* ---- the child --------------------------------------------------------------------------------------------------- */
 
 /*
- * The limit of open files to restore when the job runs. Until then the child cannot open a file: it may still be inside the
- * application's code, which may write to a path, and V8 may end it when memory runs out, with a second diagnostic report
- * (--report-on-fatalerror) beside the parent's. Descriptors that are open stay usable.
+ * The limit of open files, which forbid_files sets to 0 in the child and the job restores. Until the job runs, the child must
+ * not open a file: the application's code that is under way may write to a path, and if memory runs out, V8 may write a second
+ * diagnostic report (--report-on-fatalerror) beside the parent's. Descriptors that are open stay usable.
  */
 static struct rlimit descriptors;
 
@@ -234,8 +234,8 @@ static void run_job(void *isolate, void *data) {
 }
 
 /*
- * In the child: sends a report to the parent. Lowers the child's priority only after its first collection, because the parent
- * waits until then.
+ * In the child: sends a report to the parent. The child's priority is lowered only when its first garbage collection is over,
+ * because the parent waits until then.
  */
 void heap_limit_report(const struct heap_limit_child *of, enum heap_limit_report report) {
   char character = (char)report;
@@ -253,17 +253,17 @@ static size_t raised(size_t limit_bytes) {
 /* ---- the parent -------------------------------------------------------------------------------------------------- */
 
 enum progress {
-  /* When the time was over, the child had neither ended its first collection nor exited. */
+  /* When the waiting time was over, the child had neither ended its first garbage collection nor exited. */
   AT_WORK,
   PAST_COLLECTION,
   DONE,
   /* The child ended before it finished, but another fork may succeed. */
   STUCK,
-  /* The child ended before it finished, and another fork would end in the same way. */
+  /* The child ended before it finished, and the child of another fork would end in the same way. */
   LOST,
-  /* The child ended after its first collection: the files written by then stay, and another fork would write them twice. */
+  /* The child ended after its first collection, but before it finished. Its files stay; another would write them again. */
   CUT_SHORT,
-  /* Other processes had spent the budget of dumps, so the child ended without a file. */
+  /* Other processes had used up the budget of dumps, so the child ended without a file. */
   SPENT
 };
 
@@ -282,19 +282,22 @@ static enum progress judge(int status) {
   }
 }
 
-/* Waits until the child can be reaped, which is a moment after its pipe has closed. Returns how the child ended. */
+/* Waits until the child can be reaped, which is a moment after its pipe has closed. Returns how it ended, or AT_WORK. */
 static enum progress reap(pid_t pid, double until_ms, int *status) {
   for (;;) {
     pid_t ended = waitpid(pid, status, WNOHANG);
     if (ended == pid) return judge(*status);
-    /* ECHILD: another part of the process has reaped the child, so its exit status is not known. */
+    /* ECHILD: another part of the process has reaped the child. Its exit status is not known, so only its reports count. */
     if (ended < 0 && errno != EINTR) return DONE;
     if (now_ms() >= until_ms) return AT_WORK;
     (void)poll(NULL, 0, REAP_PAUSE_MS);
   }
 }
 
-/* Reads the child's reports until the first collection is over or, if the plan's `holds_to_end` is set, until the child ends. */
+/*
+ * Reads the child's reports until the child ends or, without the plan's `holds_to_end`, until its first garbage collection is
+ * over.
+ */
 static enum progress follow(double until_ms, int *status) {
   bool is_past = false;
   bool is_spent = false;
@@ -328,25 +331,25 @@ static enum progress follow(double until_ms, int *status) {
 
 static void finish(enum progress progress, int status) {
   bool has_written = has_written_profile || has_written_snapshot;
-  /* The child writes its profile before it reports the end of its first collection. */
+  /* The child reports its profile before the end of its first collection. A profile not reported by then has failed. */
   bool is_profile_due = progress == AT_WORK ? plan.has_profile : has_written_profile;
   switch (progress) {
     case DONE:
       if (has_written) write_files_line("a forked child has written", has_written_profile, has_written_snapshot);
-      else write_line(child.limit_bytes, "no dump: the forked child ended without a report");
+      else write_line(child.limit_bytes, "no dump: the forked child ended and reported no file");
       break;
     case AT_WORK:
     case PAST_COLLECTION:
       if (!is_profile_due && !plan.has_snapshot) write_line(child.limit_bytes, "no dump: the forked child could not write its profile");
       else
-        write_files_line(plan.holds_to_end ? "the time is over for a forked child that was writing" : "a forked child is writing",
+        write_files_line(plan.holds_to_end ? "a forked child has not finished in time:" : "a forked child is writing",
                          is_profile_due, plan.has_snapshot);
       break;
     case CUT_SHORT:
-      if (has_written) write_files_line("a forked child ended while it wrote; whole is", has_written_profile, has_written_snapshot);
-      else write_line(child.limit_bytes, "no dump: a forked child ended while it wrote");
+      if (has_written) write_files_line("a forked child ended while writing; complete:", has_written_profile, has_written_snapshot);
+      else write_line(child.limit_bytes, "no dump: a forked child ended while writing");
       break;
-    case SPENT: write_line(child.limit_bytes, "no dump: limited: other processes have spent the budget meanwhile"); break;
+    case SPENT: write_line(child.limit_bytes, "no dump: limited: other processes have just used up the budget of dumps"); break;
     case STUCK:
     case LOST:
       if (WIFEXITED(status)) write_failure_line("the forked child ended with code", WEXITSTATUS(status), child.fork);
@@ -355,10 +358,10 @@ static void finish(enum progress progress, int status) {
   }
 }
 
-/* Forks a child and waits for its reports; forks another if the child got stuck. Returns true in the child, else false. */
+/* Forks a child and waits for its reports; forks another if it got stuck. Returns true in a child, and false in the parent. */
 static bool dump(void) {
   double until_ms = now_ms() + plan.hold_ms;
-  /* Lets V8's threads finish sweeping, but not longer than the process may be held. The first fork is made in any case. */
+  /* Lets V8's threads finish sweeping, unless the process may not be held that long. The first fork is made in any case. */
   (void)poll(NULL, 0, SWEEP_MS < plan.hold_ms ? SWEEP_MS : 0);
   struct child_options options = plan.options;
   options.niceness = 0;
@@ -369,7 +372,7 @@ static bool dump(void) {
   child.fork = 0;
   do {
     child.fork++;
-    /* Whole ms, because the job makes the file names from this time too. */
+    /* Whole ms, because the file names contain this time: in the log line here, and as the job makes them. */
     child.started_at_ms = (double)(int64_t)read_clock_ms(CLOCK_REALTIME);
     int error = fork_with_heap(&options, &child.forked);
     if (error != 0) {
@@ -401,14 +404,14 @@ static const char *refuse(void) {
   if (atomic_load(&unreaped) != 0) return "the child of an earlier dump is still writing";
   /* The plan's memory allowance is for one child. If the kernel would kill all processes together, two must not share it. */
   if (!plan.options.first_for_oom_killer && is_at_work(atomic_load(&ordinary_child)))
-    return "memory: another child is writing a snapshot";
+    return "memory: another forked child is writing a snapshot, and there may not be enough for two";
   return NULL;
 }
 
 static size_t near_heap_limit(void *data, size_t limit_bytes, size_t initial_bytes) {
   (void)data;
   (void)initial_bytes;
-  /* In the child: a native call under way needs even more heap. The limit is raised again; only the memory allowance ends it. */
+  /* In the child: a native call under way needs even more heap. Raise the limit again; only the memory allowance stops it. */
   if (getpid() != armed.pid) return raised(limit_bytes);
 
   if (is_settling(last_dump_ms) || !take_plan()) return limit_bytes;
@@ -441,12 +444,12 @@ pid_t heap_limit_reap(void) {
 /* ---- arming ------------------------------------------------------------------------------------------------------ */
 
 const char *heap_limit_arm(void (*job)(const struct heap_limit_child *), unsigned *number) {
-  if (armed.isolate != NULL) return "it is armed already";
+  if (armed.isolate != NULL) return "the callback for V8's heap limit is registered already";
   if (get_current_isolate == NULL || add_callback == NULL || remove_callback == NULL || request_interrupt == NULL) {
-    return "this Node.js does not export the functions of V8 that it needs";
+    return "this Node.js does not export the functions of V8 that the fork helper needs";
   }
-  /* fork(2) copies only the calling thread. On the isolates of worker threads Node.js has a callback of its own. */
-  if (syscall(SYS_gettid) != getpid()) return "only the main thread can be forked";
+  /* fork(2) copies only the calling thread. For the heap limits of worker threads, Node.js has a callback of its own. */
+  if (syscall(SYS_gettid) != getpid()) return "only the main thread can fork the process";
   armed.isolate = get_current_isolate();
   armed.pid = getpid();
   armed.job = job;

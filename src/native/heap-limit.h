@@ -1,4 +1,4 @@
-/* Dumps the heap when it has reached V8's limit. addon.c exports these functions to JavaScript. */
+/* Dumps the heap of a process when it has reached V8's heap limit. addon.c exports these functions to JavaScript. */
 #ifndef HEAP_LIMIT_H
 #define HEAP_LIMIT_H
 
@@ -6,21 +6,21 @@
 
 #include <limits.h>
 
-/* Sizes of the texts `facts` and `refusal` of a plan, bytes, the final 0 included. */
+/* Capacity of the texts `facts` and `refusal` of a plan, bytes, with the terminating zero byte. */
 #define HEAP_LIMIT_FACTS_BYTES 16384
 #define HEAP_LIMIT_REFUSAL_BYTES 512
 
 /*
- * All decisions about a dump at the heap limit. They are made beforehand, because no JavaScript can run when the limit is
- * reached. JavaScript makes a new plan with each memory reading.
+ * The plan: all decisions about a dump at the heap limit. JavaScript makes them beforehand, because no JavaScript can run when
+ * the limit is reached. It renews the plan as the memory use changes.
  */
 struct heap_limit_plan {
-  /* The number that heap_limit_arm returned in `arming`. A plan with another number is ignored. */
+  /* The number that heap_limit_arm wrote to its argument `arming`. A plan with another number is ignored. */
   unsigned arming;
   struct child_options options;
-  /* Maximum time for which the callback stops the process to wait for the child (in the first plan, for the second plan), ms. */
+  /* Maximum time for which the callback stops the process to wait for the child, ms. In the first plan: for the second plan. */
   unsigned hold_ms;
-  /* Whether the process is held until the child has ended, not only until the end of the child's first collection. */
+  /* Whether the process is held until the child has ended; otherwise until the end of the child's first garbage collection. */
   bool holds_to_end;
   /* Whether log lines are written to stderr. */
   bool writes_line;
@@ -31,19 +31,19 @@ struct heap_limit_plan {
   char refusal[HEAP_LIMIT_REFUSAL_BYTES];
   /* Where the child writes its files. */
   char directory[PATH_MAX];
-  /* JSON that the job in the child parses; the native code does not. */
+  /* JSON for the job in the child. The native code does not parse it. */
   char facts[HEAP_LIMIT_FACTS_BYTES];
 };
 
-/* Input of the job in the child. */
+/* Input of the job, the function that writes the dump in the child. */
 struct heap_limit_child {
   /* V8's limit for the old generation, bytes. */
   size_t limit_bytes;
   /* Wall clock when V8 called the callback, ms since the epoch. */
   double reached_at_ms;
-  /* Wall clock at the fork, ms since the epoch: part of the file names. */
+  /* Wall clock at the fork, whole ms since the epoch; part of the file names. */
   double started_at_ms;
-  /* Number of this fork, from 1: a child that got stuck is followed by another. */
+  /* Number of this fork for the dump, from 1. After a child that got stuck, another is forked. */
   unsigned fork;
   const char *facts;
   struct forked forked;
@@ -51,8 +51,8 @@ struct heap_limit_child {
 
 /*
  * Registers the callback for V8's heap limit on the main thread's isolate; must be called on that thread. `job` runs in the
- * child, at a point where JavaScript is allowed, and must not return. Sets `arming` to how many times this has been done, and
- * returns NULL; or returns why the callback could not be registered.
+ * child, at a point where JavaScript is allowed, and must not return. Sets `arming` to the number that the plans for this
+ * callback must have, and returns NULL; or returns why the callback could not be registered.
  */
 const char *heap_limit_arm(void (*job)(const struct heap_limit_child *), unsigned *arming);
 
@@ -60,32 +60,35 @@ const char *heap_limit_arm(void (*job)(const struct heap_limit_child *), unsigne
 void heap_limit_disarm(void);
 
 /*
- * Replaces the plan. Any thread may call it. A plan with the number of an earlier arming is ignored: the watchdog thread of a
- * stopped monitor may still be making a plan when the next monitor starts.
+ * Replaces the plan. Any thread may call it. A plan for an earlier callback (by its `arming`) is ignored: the watchdog thread
+ * of a stopped monitor may still be making a plan when the next monitor starts.
  */
 void heap_limit_prepare(const struct heap_limit_plan *plan);
 
 /*
- * For a process that lived on after its heap limit was reached: reaps the child of that dump if it has ended. Returns its pid,
- * or 0. Any thread may call it.
+ * For a process that lived on after its heap limit was reached: reaps the child that was forked there, if it has ended. Returns
+ * the pid of a reaped child, else 0. Any thread may call it.
  */
 pid_t heap_limit_reap(void);
 
-/* Reports of the child to its parent, by one character each. */
+/* Reports that the child at the heap limit sends to its parent, one character each. */
 enum heap_limit_report {
-  /* The child's first collection is over, so no other fork is needed. Lowers the child's priority to the plan's niceness. */
+  /* The child's first garbage collection is over, so no other fork is needed. From then on the plan's niceness applies. */
   HEAP_LIMIT_COLLECTED = 'c',
-  /* A file has its final name. */
+  /* The heap profile, or the heap snapshot, is complete and has its final name. */
   HEAP_LIMIT_PROFILE = 'p',
   HEAP_LIMIT_SNAPSHOT = 's',
-  /* Other processes have spent the budget of dumps since the plan was made. The child ends without a file. */
+  /* Other processes have used up the budget of dumps since the plan was made. The child ends without a file. */
   HEAP_LIMIT_SPENT = 'l'
 };
 
-/* Sends a report to the parent. Called in the child. */
+/* In the child: sends a report to the parent. */
 void heap_limit_report(const struct heap_limit_child *child, enum heap_limit_report report);
 
-/* Remembers a child that was forked for a snapshot before the limit was reached: both children may not fit into memory. */
+/*
+ * Remembers a child that was forked for a snapshot before the heap limit was reached: this child and one forked at the limit
+ * may not fit into memory together.
+ */
 void heap_limit_note_child(pid_t pid);
 
 #endif

@@ -1,6 +1,4 @@
-/*
- * A list that grows: any struct with the members items, count and capacity. Not for use in a forked child, because it allocates.
- */
+/* A growing list: any struct with the members items, count and capacity. Not for use in a forked child: it allocates memory. */
 #ifndef LIST_H
 #define LIST_H
 
@@ -10,7 +8,7 @@
 
 #define LIST_FIRST_CAPACITY 256
 
-/* Makes room for one more item. Returns 0, or ENOMEM and nothing changed. */
+/* Makes room for one more item. Returns 0; or ENOMEM, and then the list is unchanged. */
 #define LIST_RESERVE(list) list_reserve((void **)&(list)->items, &(list)->capacity, (list)->count, sizeof *(list)->items)
 
 static inline int list_reserve(void **items, size_t *capacity, size_t count, size_t item_size) {

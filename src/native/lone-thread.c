@@ -1,17 +1,18 @@
 /*
- * fork(2) copies one thread. In the child, locks that other threads held stay locked, work that they had begun stays
- * unfinished, and glibc's condition variables block even inside pthread_cond_signal, waiting for waiters that existed at the
- * fork. A child that runs into one of these would hang until its deadline.
+ * Keeps a forked child from waiting for threads that it does not have: fork(2) copies only the calling thread. In the child,
+ * locks that other threads held stay locked, work that they had begun stays unfinished, and glibc's pthread_cond_signal can
+ * block, because it waits for waiters that existed at the fork. A child that runs into one of these would hang until its
+ * deadline.
  *
- * So the child calls the functions below in place of the C library's that lock, wake and wait. In a process with one thread
- *   - every lock is free, even if its state says that it is held. Usually this is the lock of V8's task queue, which a worker
- *     thread of V8 held while it woke up. If the owner of a lock was in the middle of a change, the child may crash, as it may
- *     for other reasons; the parent forks again.
+ * So in the child the functions below replace those of the C library that lock, wake and wait. In a process with one thread
+ *   - every lock is free, even if its state says that it is held. A lock held at the fork is usually that of V8's task queue,
+ *     held by a worker thread of V8 that was waking up. If the owner of a lock was in the middle of a change, the child may
+ *     crash. The parent then forks again, as after other crashes of the child.
  *   - waking other threads does nothing: there are none.
- *   - work for the thread pool is dropped. libuv would start its threads again and wait for them. An addon that V8 calls after
- *     each collection (node-memwatch) queues such work, and a snapshot begins with a collection.
- *   - a wait without a time limit would never end, such as a wait for V8's workers during a collection. It ends the child at
- *     once, with an exit code that makes the parent fork again: a heap in the middle of a collection gives no snapshot.
+ *   - work for libuv's thread pool is dropped. libuv would start its threads again and wait for them. An addon that V8 calls
+ *     after each garbage collection (node-memwatch) queues such work, and a snapshot begins with a collection.
+ *   - a wait without a time limit, such as a wait for V8's workers during a collection, would never end. It ends the child at
+ *     once, with an exit code that makes the parent fork again: in the middle of a collection no snapshot can be taken.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -31,8 +32,8 @@
 #define FUTEX_FLAGS (128 | 256)
 
 /*
- * glibc 2.34 added a newer version of sem_trywait, and the linker would choose it. Every glibc has the old version, so the
- * binary loads wherever Node.js does (glibc 2.28).
+ * glibc 2.34 added a newer version of sem_trywait, and the linker would choose it. Every glibc has the old version, so with
+ * this one the binary loads wherever Node.js does (from glibc 2.28).
  */
 #if defined(__GLIBC__) && defined(__x86_64__)
 __asm__(".symver sem_trywait, sem_trywait@GLIBC_2.2.5");
@@ -43,8 +44,8 @@ __asm__(".symver sem_trywait, sem_trywait@GLIBC_2.17");
 _Noreturn static void give_up(void) { _exit(CHILD_EXIT_WAITED_FOR_THREAD); }
 
 /*
- * Replaces every wait with a time limit: returns at once, as if the time had passed. A caller that waits again and again, as
- * a spin lock does, would waste CPU for ever, so the child exits after 1000 such waits.
+ * Replaces every wait that has a time limit: returns ETIMEDOUT at once, as if the time had passed. A caller that repeats its
+ * wait, as a spin lock does, would use CPU for ever, so the child exits at the 1001st such wait.
  */
 static int time_out(void) {
   static int timed_waits;
@@ -52,7 +53,7 @@ static int time_out(void) {
   return ETIMEDOUT;
 }
 
-/* Returns 0 for success. Can replace functions of one to four arguments: the calling conventions let it ignore them. */
+/* Returns 0 (success). Can replace functions of one to four arguments, which the calling conventions let it ignore. */
 static int do_nothing(void) { return 0; }
 
 static int wait_for_condition(pthread_cond_t *condition, pthread_mutex_t *mutex) {
@@ -94,8 +95,8 @@ static int join_thread(pthread_t thread, void **result) {
 }
 
 /*
- * Replaces the futex(2) system call that waits until a word in memory changes. Fails with EAGAIN, as in the kernel, if the word
- * has changed already. Any other wait would sleep: it ends the child, or times out if it has a time limit.
+ * Replaces the futex(2) system call that waits until a word in memory changes. If the word has changed already, fails with
+ * EAGAIN, as the kernel does. Otherwise the wait would sleep: it ends the child, or times out if it has a time limit.
  */
 static long wait_on_futex(const uint32_t *word, uint32_t expected, const struct timespec *timeout) {
   if (__atomic_load_n(word, __ATOMIC_SEQ_CST) != expected) {
@@ -108,8 +109,8 @@ static long wait_on_futex(const uint32_t *word, uint32_t expected, const struct 
 }
 
 /*
- * Replaces syscall(2), to catch waits on futexes: Abseil (inside V8 since Node 26) and the standard library of Rust make their
- * own locks of bare futexes.
+ * Replaces syscall(2), to catch waits on futexes: Abseil (part of V8 since Node 26) and Rust's standard library build their
+ * locks on futex(2), without the C library's functions. Other system calls are passed on.
  */
 static long call_kernel(long number, ...) {
   long arguments[6];
@@ -124,7 +125,7 @@ static long call_kernel(long number, ...) {
       return wait_on_futex((const uint32_t *)arguments[0], (uint32_t)arguments[2], (const struct timespec *)arguments[3]);
     }
   }
-  /* Not a recursion: relocations_find skips this addon, so its own calls of syscall(2) are not replaced. */
+  /* This calls the C library, not this function again: relocations_find skips this addon, so its own calls are not replaced. */
   return syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
 }
 

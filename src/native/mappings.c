@@ -1,15 +1,16 @@
 /*
- * V8 marks the memory of its heaps MADV_DONTFORK, so that child_process.spawn, which forks before it executes, does not have to
- * copy the page tables of a large heap. A child that goes on to run JavaScript needs that memory: without it, the child crashes
- * at the first object it touches. So the marks are cleared before the fork and restored after it; otherwise each later spawn of
- * the application would take as long as a fork of its whole heap.
+ * Includes the memory of V8's heaps in a fork(2). V8 marks this memory MADV_DONTFORK, so that child_process.spawn, which forks
+ * before it starts the program, does not have to copy the page tables of a large heap. But a child that runs JavaScript needs
+ * this memory: without it, the child crashes at the first object it touches. So the marks are cleared before the fork and
+ * restored after it. If they were not restored, each later spawn of the application would take as long as a fork of its whole
+ * heap.
  *
  * Only the VmFlags of /proc/self/smaps show which mappings have the mark (dc: do not copy on fork). To produce that file the
  * kernel walks over every page of the process, which takes as long as the fork itself. So the file is read in advance: this is
  * the survey, which another thread can make while the main thread works. Between the survey and the fork, mappings come and go.
- * The mark is cleared on every mapping that exists at the fork. It is restored on a mapping that the survey saw marked and that
- * is still the same. A mapping that is newer than the survey stays unmarked, which makes a later spawn a little slower; marking
- * memory that is not V8's would take it away from children that need it.
+ * The mark is cleared on every private anonymous mapping that exists at the fork. It is restored on each mapping that had it at
+ * the survey and still has the same bounds. A mapping that is newer than the survey stays unmarked, which makes a later spawn a
+ * little slower. It is not marked on suspicion: if it is not V8's, children of the application may need it.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -47,8 +48,8 @@ enum kind {
 };
 
 /*
- * Parses the first line of a mapping, such as `7f5c3a000000-7f5c3a021000 rw-p 00000000 00:00 0`, with a path at the end if a file
- * is mapped. Returns false for every other line of /proc/self/smaps: these begin with a name.
+ * Parses the first line of a mapping, such as `7f5c3a000000-7f5c3a021000 rw-p 00000000 00:00 0`, with a path at the end if a
+ * file is mapped. Returns false for every other line of /proc/self/smaps, such as `Rss: 4 kB`.
  */
 static bool parse_first_line(const char *line, struct mapping *mapping, enum kind *kind) {
   const char *at = line;
@@ -67,8 +68,8 @@ static bool parse_first_line(const char *line, struct mapping *mapping, enum kin
 }
 
 /*
- * Reads /proc/self/maps or /proc/self/smaps, and calls `take` for each mapping, with NULL; in smaps also a second time, with the
- * mapping's VmFlags. Returns 0 or an errno.
+ * Reads /proc/self/maps or /proc/self/smaps, and calls `take` for each mapping with NULL as `flags`. In smaps it calls `take` a
+ * second time for the mapping, with its line of VmFlags. Returns 0, or an errno.
  */
 static int read_mappings(const char *path, int (*take)(struct mapping, enum kind, const char *flags, void *), void *lists) {
   static const char flags_prefix[] = "VmFlags:";
@@ -105,7 +106,7 @@ static int take_marked(struct mapping mapping, enum kind kind, const char *flags
 static int find_marked(struct mapping_list *marked) {
   struct marks marks = {0};
   int error = read_mappings("/proc/self/smaps", take_marked, &marks);
-  /* A kernel, or an emulation of one, that writes no VmFlags does not show which mappings are marked MADV_DONTFORK. */
+  /* Without VmFlags, as with some kernels and emulations of one, nothing shows which mappings are marked MADV_DONTFORK. */
   if (error == 0 && !marks.flags_seen) error = ENOTSUP;
   *marked = marks.marked;
   return error;
@@ -123,7 +124,7 @@ static int take_present(struct mapping mapping, enum kind kind, const char *flag
   return kind == SHARED_WRITABLE ? append(present->shared_writable, mapping) : 0;
 }
 
-/* The latest survey of marked mappings, until a fork takes it. One thread writes it, another takes it. */
+/* The latest survey of marked mappings, until a fork takes it. Another thread than the one that forks may have made it. */
 static struct {
   pthread_mutex_t lock;
   bool made;

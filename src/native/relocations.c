@@ -1,8 +1,8 @@
 /*
- * Redirects calls from one loaded object (the executable, libstdc++, an addon) to functions of another. Such calls go through
- * pointers, into which the dynamic linker wrote the functions' addresses. The relocation tables of each object list which of
- * its pointers holds the address of which symbol. Changing a pointer redirects the calls. In a forked child this does not
- * change the parent, because the child has its own copy of the pages.
+ * Redirects calls that one loaded object (the executable, libstdc++, an addon) makes to functions of another. Such calls go
+ * through pointers, into which the dynamic linker wrote the functions' addresses. The relocation tables of each object list its
+ * pointers, each with the symbol whose address it holds. A change of a pointer redirects the calls. In a forked child this does
+ * not change the parent, because the child has its own copy of the pages.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -26,7 +26,7 @@
 #error "The relocation types of this processor are not known here."
 #endif
 
-/* The symbols to find, and the pointers found so far. */
+/* The functions to replace, and the pointers to them that were found so far. */
 struct search {
   const struct replacement *replacements;
   size_t count;
@@ -50,15 +50,15 @@ static bool contains(const struct dl_phdr_info *object, uintptr_t address) {
 }
 
 /*
- * Returns the absolute form of an address in an object's dynamic section. When it loads the object, glibc's linker makes the
- * address absolute, and musl's leaves it relative to the object's start. In an executable that is not position-independent
- * both are the same.
+ * Returns the absolute form of an address in an object's dynamic section. glibc's dynamic linker makes these addresses absolute
+ * when it loads the object. musl's leaves them relative to the object's start. In an executable that is not
+ * position-independent both are the same.
  */
 static uintptr_t resolve(const struct dl_phdr_info *object, ElfW(Addr) address) {
   return contains(object, address) ? address : object->dlpi_addr + address;
 }
 
-/* The parts of an object's dynamic section that list which of its pointers hold which symbol. */
+/* The parts of an object's dynamic section that list its pointers to symbols. */
 struct relocations {
   const ElfW(Sym) *symbols;
   const char *names;
@@ -98,7 +98,7 @@ static int find_in_object(struct dl_phdr_info *object, size_t size, void *data) 
   (void)size;
   const struct search *search = data;
   const ElfW(Dyn) *dynamic = find_dynamic_section(object);
-  /* Skips this addon: its replacements may call the functions that they replace. */
+  /* Skips this addon, because its replacements may call the functions that they replace. */
   if (dynamic == NULL || contains(object, (uintptr_t)&find_in_object)) return 0;
 
   struct relocations relocations = read_dynamic_section(object, dynamic);
@@ -127,9 +127,9 @@ int relocations_find(const struct replacement *replacements, size_t count, struc
 }
 
 /*
- * Writes the replacements into the pointers. Each page is made writable first, because the linker made it read-only after
- * filling it in (RELRO). If another thread unloaded an object between the search and the fork, its pages are gone, mprotect
- * fails, and the pointer is skipped.
+ * Writes the replacements into the pointers. Each page is made writable first, because the linker made it read-only after it
+ * had filled it in (RELRO). If another thread unloaded an object between the search and the fork, the object's pages are gone:
+ * mprotect(2) fails, and the pointer is skipped.
  */
 void relocations_apply(const struct call_slot_list *list) {
   uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);

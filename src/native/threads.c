@@ -1,7 +1,7 @@
 /*
  * Finds out how many threads this process could start now. The kernel limits threads by RLIMIT_NPROC, which counts the threads
- * of all processes of the user, and by the pids.max of each cgroup that contains the process. No number in /proc shows how
- * many threads are left, only a trial does.
+ * of all processes of the user, and by the pids.max of each cgroup that contains the process. No file in /proc shows how many
+ * threads can still be started, so this code tries it.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 /*
- * glibc 2.34 added newer versions of these functions, and the linker would choose them. Every glibc has the old versions, so the
- * binary loads wherever Node.js does (glibc 2.28).
+ * glibc 2.34 added newer versions of these functions, and the linker would choose them. Every glibc has the old versions, so
+ * with these the binary loads wherever Node.js does (from glibc 2.28).
  */
 #if defined(__GLIBC__) && defined(__x86_64__)
 __asm__(".symver pthread_create, pthread_create@GLIBC_2.2.5");
@@ -40,8 +40,8 @@ static void *wait_for_the_others(void *argument) {
 }
 
 /*
- * Joins the thread, then waits until the kernel no longer counts it: pthread_join returns a moment before. The thread no longer
- * counts when its id is unknown. The wait has a limit, in case the kernel gives the id to another thread at once.
+ * Joins the thread, then waits until the kernel no longer counts it, a moment after pthread_join returns: tgkill(2) then no
+ * longer finds its id. The wait has a limit, in case the kernel gives the id to another thread at once.
  */
 static void end(const struct trial *trial) {
   static const struct timespec moment = {0, 20000};

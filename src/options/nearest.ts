@@ -1,4 +1,4 @@
-/** Largest share of a known name's characters that may differ for another name to count as a typo of it: 20 %. */
+/** Share of a known name's characters, 0 to 1: a name that differs from it in at most this share counts as a typo of it. */
 const MOST_CHANGED = 0.2
 
 /** Finds the known name that is most similar to a misspelt one. @returns `undefined` when none is similar. */

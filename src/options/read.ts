@@ -6,8 +6,8 @@ import { MAX_TIMER_MS } from '../base/time'
 import type { Logger } from '../report/listeners'
 
 // Functions that check the value of one option and return it, or its default when it is absent. They throw a TypeError for
-// a wrong type and a RangeError for a wrong value. The message names the option, the expected and the received value. Of a
-// value with a wrong type only the type is shown, because the value may be a secret.
+// a wrong type and a RangeError for a wrong value. The message names the option, the expected and the received value. If the
+// type is wrong, the message shows a received number or boolean, but only the type of any other value: it may be a secret.
 
 /**
  * Signals that the monitor cannot listen for: SIGKILL and SIGSTOP cannot be caught, V8's profiler uses SIGPROF, Node's
@@ -26,7 +26,7 @@ export const RESERVED_SIGNALS = new Set([
   'SIGTRAP',
 ])
 
-/** Matches unknown option names that may be shown. Others may be secrets: AWS keys are longer, URLs have other characters. */
+/** Matches an unknown name that messages may show. Others may be secrets: AWS keys are longer, URLs have other characters. */
 const NAME_OF_OPTION = /^[\w-]{1,32}$/
 
 export function readObject(value: unknown, name: string, keys: readonly string[]): Record<string, unknown> {
@@ -35,7 +35,7 @@ export function readObject(value: unknown, name: string, keys: readonly string[]
   }
   for (const key of Object.keys(value)) {
     if (!keys.includes(key)) {
-      // The user may have put the value of an option in the place of its name.
+      // The key may be a secret: the user may have put the value of an option in the place of its name.
       const unknown = NAME_OF_OPTION.test(key)
         ? `${name}.${key}`
         : `${name}: a key that is not shown, because it may be a secret,`
@@ -74,13 +74,13 @@ export function atLeastZero(value: number, name: string, expected: string): numb
   return value
 }
 
-/** Used in place of a working directory that was removed. Nothing can be created at this path, and its name shows the reason. */
+/** Path used in place of a removed working directory. Nothing can be created there, and its name shows the reason. */
 const REMOVED_DIRECTORY = '/dev/null/working-directory-removed'
 
 /** Checks an option that is a path. @param otherwise - Returns the default. @default the working directory */
 export function readDirectory(value: unknown, name: string, otherwise = () => absolute('.')): string {
   if (value === undefined) return otherwise()
-  const expected = 'a path, not empty'
+  const expected = 'a path, not empty and without a null character'
   if (typeof value !== 'string') throw typeError(name, expected, value)
   if (value === '' || value.includes('\0')) throw rangeError(name, expected, value)
   return absolute(value)
@@ -138,7 +138,7 @@ export function rangeError(name: string, expected: string, received: unknown): R
   return new RangeError(`${name} must be ${expected}; received ${describe(received)}`)
 }
 
-/** Number of characters of a received string that an error message shows. */
+/** Largest number of characters of a received string that an error message shows. */
 const MOST_SHOWN = 80
 /** Matches a URL, and a part of a URL that may hold a user name and a password. */
 const MAY_HOLD_A_SECRET = /@|:\/\//
@@ -151,7 +151,7 @@ export function describe(value: unknown): string {
 
 /** Describes a value that may be a secret by its type. Numbers and booleans hold no secret and are shown. Never throws. */
 export function kindOf(value: unknown): string {
-  if (typeof value === 'string') return 'a text, which is not shown'
+  if (typeof value === 'string') return 'a string (not shown, because it may be a secret)'
   if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`
   if (typeof value !== 'object' || value === null) return String(value)
   return isArray(value) ? 'an array' : 'an object'

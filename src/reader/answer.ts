@@ -9,7 +9,7 @@ import { readHeapProfile } from './profile/heap-profile'
 import type { Locator } from './source-maps'
 import { formatMicroseconds } from './units'
 
-/** A main thread that began a profile later than this, ms, is said to have been held by the call in which the profile begins. */
+/** If a profile of the main thread began this late or later, ms, the verdict blames the call in which the profile begins. */
 const HELD_MS = 1000
 
 /** Reads a CPU profile or a sampling heap profile into a part of the report; the content decides which, not the file's name. */
@@ -21,7 +21,7 @@ export function readProfilePart(input: Input, locator: Locator, maxBytes?: numbe
   throw new UnreadableError('is neither a CPU profile, a sampling heap profile, nor a heap snapshot')
 }
 
-/** Puts the name of the worker thread that a part of the report is about before its verdict; no name for the main thread. */
+/** Puts the name of the worker thread before the verdict on its file. A verdict on the main thread's file gets no name. */
 export function ofThread<Any extends Part>(part: Any, circumstances: Circumstances | undefined): Any {
   if (circumstances?.thread === undefined) return part
   const { verdict } = part
@@ -29,11 +29,11 @@ export function ofThread<Any extends Part>(part: Any, circumstances: Circumstanc
 }
 
 /**
- * Returns the verdict on a dump. If the main thread did not respond for long, and the profile begins in what held it, this is the
- * verdict, and what ran afterwards is the hint. If the file can show what used the CPU time or the memory, this is the file's own verdict. Else
- * the verdict names the owner, such as another thread, and the file's verdict follows as the hint.
+ * Returns the verdict on a dump. If the main thread did not respond for long and the profile begins in the call that held it, the
+ * verdict names this call, and the file's own verdict follows as the hint. Else, if the file can show what used the CPU time or
+ * the memory, the verdict is the file's own. Else it names the owner, such as another thread, with the file's own as the hint.
  *
- * @param part - From {@link ofThread}.
+ * @param part - The part of the report on the file, after {@link ofThread} has put a worker thread's name into its verdict.
  * @param circumstances - The content of the `.json` description beside the file.
  */
 export function answerOf(part: Part, circumstances: Circumstances | undefined): Verdict {
@@ -50,7 +50,10 @@ export function answerOf(part: Part, circumstances: Circumstances | undefined): 
   }
 }
 
-/** A thread in a native call, such as execSync, takes an order when that call returns: the profile begins in the call that held it. */
+/**
+ * The verdict on a profile that the main thread began late. A thread in a native call, such as execSync, begins an ordered
+ * profile when this call returns. The profile then begins in the call that held the thread.
+ */
 function heldBy(part: Part, { lateMs = 0, worker, owner }: Partial<Circumstances> = {}): Verdict | undefined {
   const isOfMain = worker === undefined && ['main', 'waiting', undefined].includes(owner?.kind)
   if (part.kind !== 'cpu' || part.begins === undefined || !isOfMain || lateMs < HELD_MS) return undefined
@@ -67,7 +70,7 @@ function heldBy(part: Part, { lateMs = 0, worker, owner }: Partial<Circumstances
 }
 
 /**
- * Whether the file behind a part can show what the owner did.
+ * Whether the file that a part of the report is about can show what the owner of the CPU time or memory did.
  *
  * @param worker - `threadId` of the thread that the part is about; `undefined` for the main thread.
  */
@@ -96,7 +99,7 @@ function showsOwner({ kind }: Part, worker: number | undefined, owner: Owner): b
 /**
  * Opens a file to report on. If that fails, the error's message begins with the file's path.
  *
- * @param owner - A symbolic link, and a file of another user than this one, are refused.
+ * @param owner - Id of the user that must own the file. If given, symbolic links are refused too.
  */
 export function open(path: string, owner?: number): Input {
   return naming(path, () => openInput(path, owner))

@@ -30,15 +30,15 @@ const COLUMNS = [
   { column: 'gcPercent', name: 'garbage collection', unit: 'percent', factor: 1 },
 ] as const
 
-/** How the report calls the kinds of threads that have no name of their own. */
+/** Names in the report for the kinds of threads that have no name of their own. */
 const THREAD_KINDS: ReadonlyMap<ThreadKind, string> = new Map([
   ['main', 'main thread'],
   ['pool', 'thread pool'],
-  ['v8', 'V8 (collection, compilation)'],
+  ['v8', 'V8 (garbage collection, compilation)'],
   ['monitor', 'the monitor'],
 ])
 
-/** Title and unit of each quantity that a rule compares with its threshold. The page draws equal titles in one drawing. */
+/** Title and unit of each quantity that a rule compares with its threshold. The page draws quantities of one title together. */
 const METRICS: ReadonlyMap<string, Metric> = new Map([
   ['cpu', { name: 'CPU', unit: 'percent' }],
   ['memory', { name: 'Memory', unit: 'bytes' }],
@@ -55,7 +55,7 @@ const OF_MAIN: ReadonlySet<string> = new Set([
   ...['heap', 'eventLoopDelay', 'eventLoopUtilization'],
 ])
 
-/** What the name of an artefact (a profile or snapshot that the monitor wrote) tells about it. */
+/** The facts in the name of an artefact (a profile or snapshot that the monitor wrote). */
 export interface NameFacts {
   /** The beginning that the names of all files of one dump share. */
   readonly incident: string
@@ -85,7 +85,7 @@ export function descriptionsOf(path: string): readonly string[] {
   return [path.replace(/\.gz$/, '') + SIDECAR_SUFFIX, path + SIDECAR_SUFFIX]
 }
 
-/** Returns a note for the report if the description beside an artefact is a symbolic link or belongs to another user than `owner`. */
+/** Returns a note for the report if the `.json` beside an artefact is a symbolic link or belongs to another user than `owner`. */
 export function foreignDescription(path: string, owner: number): readonly string[] {
   const isForeign = descriptionsOf(path).some((candidate) => {
     const stats = lstatSync(candidate, { throwIfNoEntry: false })
@@ -96,8 +96,8 @@ export function foreignDescription(path: string, owner: number): readonly string
 }
 
 /**
- * Reads the `.json` description beside an artefact. `undefined` if the monitor wrote none, or if its owner is not the artefact's.
- * Never throws.
+ * Reads the `.json` description beside an artefact. `undefined` if the monitor wrote none, or if it belongs to another user than
+ * `owner`. Never throws.
  *
  * @param owner - Id of the user that owned the artefact when it was read or listed. By now another file may have its name.
  */
@@ -121,7 +121,7 @@ function parse(content: Buffer): unknown {
   })
 }
 
-/** Takes the well-formed parts of a description. `undefined` if it is not the monitor's. */
+/** Takes the well-formed parts of a description. `undefined` if the monitor did not write it. */
 function circumstancesOf(sidecar: unknown): Circumstances | undefined {
   if (!isObject(sidecar) || sidecar['tool'] !== 'cpu-memory-monitor' || !isObject(sidecar['why']))
     return undefined
@@ -230,14 +230,14 @@ function threadName(use: ThreadUse): string {
   return count > 1 ? `${words} (${count} threads)` : words
 }
 
-/** Memory by owner, without overlaps. With reserved memory that was never touched, the sum exceeds the resident memory. */
+/** Memory by owner, without overlaps. Reserved memory counts even if it was never touched: the sum can exceed resident memory. */
 function memoryOf(makeup: JsonObject): Circumstances['memory'] {
   const memory = memoryUseOf(makeup)
   if (memory === undefined) return []
-  // Until the main thread has reported its memory, this memory is part of the rest.
+  // Until the main thread has reported its heap and external memory, these are part of the rest.
   const isDivided = memory.heapTotal !== undefined || memory.external !== undefined
   return largestFirst(memoryParts(memory, workerName)).map(({ owner, words, bytes }) => ({
-    name: owner === 'rest' && !isDivided ? 'not divided' : words,
+    name: owner === 'rest' && !isDivided ? 'not divided by owner' : words,
     bytes,
   }))
 }

@@ -34,7 +34,7 @@ const { metafile } = await build({
   metafile: true,
 })
 
-// Bundles the script that the HTML page contains. keepNames: d3-flame-graph recognises its own data by the name of their class.
+// Bundles the script that the HTML page contains. keepNames, because d3-flame-graph recognises its own data by their class name.
 const page = await build({
   absWorkingDir: root,
   entryPoints: { page: join(source, 'page/browser.ts') },
@@ -53,7 +53,7 @@ const page = await build({
 })
 copyFileSync(join(source, 'page/page.css'), join(out, 'page.css'))
 if (/<\/script|<!--/i.test(readFileSync(join(out, 'page.js'), 'utf8')))
-  throw new Error('page.js would end its element')
+  throw new Error('page.js holds </script or <!--, which would end its <script> element early')
 
 chmodSync(join(out, 'cli.js'), 0o755)
 writeFileSync(

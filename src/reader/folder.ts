@@ -8,12 +8,12 @@ const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
 /** All files of one dump, or a single file that the monitor did not write. */
 export interface Incident {
   /**
-   * Paths, those of the thread at fault first: the busiest thread, the thread whose heap holds most of the memory, or, for a rule
-   * about the main thread, the main thread. The snapshot of a thread comes before its sampling profile.
+   * Paths, those of the thread at fault first. This is the main thread if the rule is about it, else the busiest thread or the
+   * thread whose heap holds most of the memory. The snapshot of a thread comes before its sampling profile.
    */
   readonly files: readonly string[]
   readonly sizeBytes: number
-  /** Id of the user that owns each of the files. Any user who may write in the directory can leave files there that look like dumps. */
+  /** Id of the user that owns each file. Any user who may write in the directory can leave files there that look like dumps. */
   readonly owners: readonly number[]
   readonly atMs: number
   readonly kind: 'cpu' | 'memory'
@@ -56,7 +56,7 @@ export function unfinishedFiles(directory: string): string[] {
   return readdirSync(directory).filter(isUnfinished).sort()
 }
 
-/** One line for each unfinished file in a directory: it cannot be read yet. */
+/** One line for each unfinished file in a directory, which cannot be read yet; the lines after MOST_HINTS are only counted. */
 export function unfinishedHints(directory: string): string[] {
   const names = unfinishedFiles(directory)
   const hints = names
@@ -111,12 +111,12 @@ function incidentOf(listed: readonly FoundFile[], endMs: number): Incident {
   }
 }
 
-/** `undefined` if the file was deleted since the directory was listed. */
+/** The status of a file, not of a link's target; `undefined` if the file was deleted since the directory was listed. */
 function statOf(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false })
 }
 
-/** Whether a file is about another thread than the rule is, or than the one that holds most of the memory. */
+/** Whether a file shows the wrong thread: not the main thread that the rule is about, or not the one that holds most memory. */
 function isOfAnother(circumstances: Circumstances | undefined): boolean {
   if (circumstances === undefined) return false
   const { isOfMain, kind, owner, worker } = circumstances

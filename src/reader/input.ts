@@ -32,7 +32,7 @@ const CLOSE_OBJECT = 0x7d
  */
 const BYTES_PER_OBJECT = 40
 
-/** How much of a file is read to recognise its kind. */
+/** Size of the beginning of a file that is read to recognise its kind, bytes. */
 const HEAD_BYTES = 64 * 1024
 /** A gzip file ends with the length of its content modulo 2^32, in 4 bytes. */
 const GZIP_LENGTH_BYTES = 4
@@ -49,7 +49,7 @@ export interface Input {
   readonly id: FileId
 }
 
-/** What tells one file from another that has taken its name since, and whose it is. */
+/** Device, inode and owner of a file: they differ if another file has taken its name. */
 export interface FileId {
   readonly dev: number
   readonly ino: number
@@ -59,7 +59,7 @@ export interface FileId {
 /**
  * Recognises the kind of a file by its content; its name does not matter.
  *
- * @param owner - As for {@link openRegular}.
+ * @param owner - Id of the user that must own the file. If given, symbolic links are refused too.
  * @throws UnreadableError if the file is not a regular file, or neither JSON nor gzip.
  */
 export function openInput(path: string, owner?: number): Input {
@@ -93,7 +93,7 @@ export function inspect(path: string, { fd, sizeBytes: fileBytes, id }: RegularF
 /**
  * Reads and parses a profile.
  *
- * @param maxBytes - Largest content that is read, checked again after decompression: a gzip file may hold more than it states.
+ * @param maxBytes - Maximum size of the content, checked again after decompression: a gzip file may hold more than it states.
  */
 export function readProfile(input: Input, maxBytes = MAX_PROFILE_BYTES): unknown {
   const { isCompressed, sizeBytes } = input
@@ -172,7 +172,7 @@ function gunzip(content: Buffer, maxBytes: number): Buffer {
 }
 
 function tooLarge(maxBytes: number, sizeBytes?: number): string {
-  const size = sizeBytes === undefined ? 'unpacked' : `with ${formatBytes(sizeBytes)}`
+  const size = sizeBytes === undefined ? 'when unpacked' : `(${formatBytes(sizeBytes)})`
   return `is too large for a profile ${size}: the limit is ${formatBytes(maxBytes)}`
 }
 
@@ -223,7 +223,7 @@ export function openRegular(path: string, owner?: number): RegularFile {
   }
 }
 
-/** Opens the file of an input once more. Whoever may write in its directory can have given the name to another file since. */
+/** Opens the file of an input once more. Refuses another file under its name: other users may have put one in the directory. */
 function openAgain({ path, id }: Pick<Input, 'path' | 'id'>): RegularFile {
   const file = openRegular(path)
   if (file.id.dev === id.dev && file.id.ino === id.ino && file.id.uid === id.uid) return file

@@ -1,4 +1,4 @@
-/** A file cannot be read, or is not what was expected. The message follows the file's path: "is empty", for example. */
+/** Error about an unreadable or unexpected file. Most messages are the end of a sentence after the file's path: "is empty". */
 export class UnreadableError extends Error {
   override readonly name = 'UnreadableError'
 }

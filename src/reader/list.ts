@@ -20,9 +20,9 @@ export interface Listed {
   readonly rule?: string
   readonly files: readonly string[]
   readonly sizeBytes: number
-  /** What used the CPU time or the memory, from the description or from a profile; snapshots are not read for the list. */
+  /** A sentence on what used the CPU time or the memory, from the description or a profile. Snapshots are not read for it. */
   readonly verdict: string
-  /** What was not read for the verdict, and why. Absent where there is nothing of it. */
+  /** One note for each `.json` description that was not read for the verdict, and why. Absent if there is none. */
   readonly notes?: readonly string[]
 }
 
@@ -46,7 +46,7 @@ export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs 
     files: incident.files.map((file) => basename(file)),
     sizeBytes: incident.sizeBytes,
     verdict:
-      (isMixed ? `Of ${ownersInWords(incident)}: ` : '') +
+      (isMixed ? `Files of ${ownersInWords(incident)}: ` : '') +
       (performance.now() < endMs ? quickVerdict(incident) : nameOnly(incident)),
     ...notesOn(incident, endMs),
   }))

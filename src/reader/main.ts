@@ -64,7 +64,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-/** Runs `doctor`, a bundle of its own: the monitor's code in it finds its watchdog thread and native addon by its own path. */
+/** Runs the `doctor` command from a separate bundle, whose code finds the watchdog thread and the addon by its own path. */
 async function writeExamination({ isJson }: DoctorOptions): Promise<void> {
   const { asText, examine } = require('../doctor/index') as typeof doctor
   listenToSignals()
@@ -74,7 +74,7 @@ async function writeExamination({ isJson }: DoctorOptions): Promise<void> {
 
 type Finding = Parameters<typeof doctor.asText>[0][number]
 
-/** A finding names directories, whose names can have control characters. */
+/** Escapes control characters in the texts of a finding, because the directories named there can have some in their names. */
 function printableFinding({ subject, text, advice, ...finding }: Finding): Finding {
   return {
     ...finding,
@@ -110,7 +110,9 @@ function expectNoEvidence({ paths, out, speedscope, pprof }: ReportOptions): voi
     if (target === undefined) continue
     const evidence = paths.flatMap((path) => naming(path, () => evidenceIn(path)))
     if (evidence.some((file) => isSameFile(file, target)))
-      throw new UnreadableError(`${target} is a file of the dump itself: name another file`)
+      throw new UnreadableError(
+        `${target} is a file of the dump itself and is not overwritten: name another file`,
+      )
   }
 }
 

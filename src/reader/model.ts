@@ -39,13 +39,13 @@ export interface HotLine {
   readonly line: number
   /** Share of the function's own samples at this line, percent. */
   readonly percent: number
-  /** Whether the line is before the beginning of the function: it belongs to another function, which V8 inlined. */
+  /** Whether the line lies before the beginning of the function. Such a line belongs to another function, which V8 inlined. */
   readonly isInlined: boolean
 }
 
 /** A frame of a flame graph. Frames too narrow to be seen are left out. */
 export interface Flame {
-  /** Index into the list of functions and their places in the code. */
+  /** Index of the frame's function in `places` of the {@link FlameTree}. */
   readonly place: number
   value: number
   readonly children: Flame[]
@@ -86,7 +86,10 @@ export interface CpuPart {
   readonly calls: CallTree
   /** A flame graph in chronological order, idle time included; absent if the profile has no times. */
   readonly overTime?: FlameTree
-  /** What the thread was in when the profile began, with the code of the application that called it; absent if it was idle. */
+  /**
+   * The function in which the profile begins, and the function of the application or of a package that called it. Absent if the
+   * thread was idle, in garbage collection or in native code.
+   */
   readonly begins?: { readonly place: Place; readonly caller?: Place }
   readonly notes: readonly string[]
 }
@@ -118,7 +121,7 @@ export interface Retainer {
   readonly place?: Place
 }
 
-/** What accumulates in a heap: many objects of one class under one holder, or one large object. */
+/** Objects that accumulate in a heap: many of one class under one holder, a chain such as a linked list, or one large object. */
 export interface Accumulation {
   readonly className: string
   readonly place?: Place
@@ -141,7 +144,7 @@ export interface SnapshotPart {
   readonly objects: number
   readonly makeup: readonly { readonly name: string; readonly bytes: number }[]
   readonly classes: readonly ClassRow[]
-  /** What accumulates in the heap and stands out. If nothing does, the largest class of the application. */
+  /** The objects that accumulate in the heap and stand out. Absent if none do. */
   readonly accumulation?: Accumulation
   /** The single objects with the largest shallow size: arrays, buffers, strings. */
   readonly largest: readonly { readonly name: string; readonly bytes: number }[]
@@ -204,7 +207,7 @@ export interface CpuGrowthPart {
   /** Share of each profile's duration in which the thread was busy, percent. */
   readonly beforeBusyPercent: number
   readonly busyPercent: number
-  /** Functions whose share of the busy time grew; the largest change first. */
+  /** Functions whose share of the busy time grew, or whose CPU time did at an equal share. The largest change comes first. */
   readonly grown: readonly FunctionGrowth[]
   readonly shrunk: readonly FunctionGrowth[]
   readonly notes: readonly string[]
@@ -233,16 +236,15 @@ export interface Circumstances {
   readonly metric?: Metric
   /** The worker thread that the artefact is about, such as `worker 3 'resizer'`; absent for the main thread. */
   readonly thread?: string
-  /** The `threadId` of that worker thread. */
+  /** `threadId` of the worker thread that the artefact is about; absent for the main thread. */
   readonly worker?: number
   /** Whether the rule is about the main thread, not about the whole process. */
   readonly isOfMain: boolean
-  /** The thread or kind of memory with the largest share of the process's CPU or memory. Absent if unknown, or if the rule is about
-   * the main thread. */
+  /** The thread with most CPU time or the largest kind of memory. Absent if unknown, or if the rule is about the main thread. */
   readonly owner?: Owner
-  /** CPU time of the thread during a CPU dump, ms. */
+  /** CPU time of the artefact's thread during a CPU dump, ms. */
   readonly busyMs?: number
-  /** Time from the order to the main thread until it began a CPU profile, ms. Absent if it began at once. */
+  /** Delay with which the main thread began an ordered CPU profile, ms. Absent if it began at once. */
   readonly lateMs?: number
   readonly readings: readonly { readonly atMs: number; readonly value: number }[]
   /** Figures of the minutes before the dump; absent if the description has none. */
@@ -267,7 +269,7 @@ export interface Metric {
   readonly unit: Series['unit']
 }
 
-/** What used most of the CPU time or memory of the process. The profile or snapshot may not show it. */
+/** The thread or kind of memory with the largest share of the process's CPU time or memory. The dump may not show it. */
 export interface Owner {
   readonly kind: CpuOwner | MemoryOwner
   /** `threadId`, if the owner is a worker thread. */

@@ -45,8 +45,8 @@ export interface HelpOptions {
 
 export const USAGE = `Usage:
   cpu-memory-monitor report <file|directory> [<later file>] [options]
-      The first line of the answer names the function or class at fault, or the owner of the CPU or memory where that
-      is not in the file.
+      The first line of the answer names the function or class at fault. If the file does not show it, the line names
+      the thread that used most CPU time, or the largest kind of memory.
       --out <file.html>     write one self-contained page as well
       --md, --json, --text  format of the answer (default: text)
       --source-maps <dir>   look for source maps in this directory as well
@@ -139,7 +139,8 @@ function readList(args: readonly string[], nowMs: number): ListOptions {
 
 function readDoctor(args: readonly string[]): DoctorOptions {
   const { values, positionals } = parsed(args, { json: { type: 'boolean' } })
-  if (positionals.length > 0) throw new UsageError('doctor takes no file; it reads the CMM_* variables')
+  if (positionals.length > 0)
+    throw new UsageError('doctor takes no file; it reads the environment variables CMM_*')
   return { command: 'doctor', isJson: values['json'] === true }
 }
 

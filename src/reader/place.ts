@@ -9,11 +9,11 @@ export interface CallFrame {
   readonly columnNumber: number
 }
 
-/** Names of the groups into which functions are added up, by the owner of their code. */
+/** Names of the groups of functions in the report. A group has all functions whose code belongs to the same owner. */
 export const APPLICATION = 'application'
 export const NODE = 'Node.js'
 export const V8 = 'V8 and native code'
-/** WebAssembly is not counted as user code, because Node.js itself contains some: its HTTP parser and undici's. */
+/** WebAssembly does not count as application code, because Node.js itself contains some: its HTTP parser and undici's. */
 const WEBASSEMBLY = 'WebAssembly'
 
 export function placeOf({ functionName, url, lineNumber, columnNumber }: CallFrame): Place {

@@ -18,7 +18,7 @@ import { formatBytes } from './units'
 /** A report has a line for at most this many dumps that cannot be read, and for at most this many other dumps. */
 const MOST_FAILURES = 3
 const MOST_OTHERS = 1000
-/** When incidents that could not be read have taken this time, no further one is read, ms. */
+/** Time after which no further dump is opened if none could be read, ms. */
 const READ_MS = 60_000
 
 export interface ReportRequest {
@@ -58,7 +58,7 @@ function inOrder(paths: readonly string[]): readonly string[] {
   return first !== undefined && second !== undefined && first > second ? [...paths].reverse() : paths
 }
 
-/** Reports the newest dump that can be read. Users who may write in the directory can leave files there that look newer. */
+/** Reports the newest dump that can be read. Any user who may write in the directory can leave useless files that look newer. */
 async function reportFolder(
   directory: string,
   request: ReportRequest,
@@ -88,10 +88,10 @@ async function reportFolder(
 }
 
 function tookTooLong(count: number, failure: unknown): string {
-  return `the newest ${count} dumps cannot be read, and trying took long: list them all with ls, and report one of its files (${reasonOf(failure)})`
+  return `none of the newest ${count} dumps can be read, and the time for trying is over: list all dumps with ls, and report one of them (${reasonOf(failure)})`
 }
 
-/** Reports one dump. @throws Error of the first file, if none of its files can be read. */
+/** Reports one dump. @throws The error of the first file, if none of the dump's files can be read. */
 async function reportIncident(
   directory: string,
   newest: Incident,
@@ -103,7 +103,9 @@ async function reportIncident(
   const parts: Part[] = []
   const notes: string[] = [...before]
   if (haveSeveralOwners(incidents))
-    notes.push(`The dumps here belong to several users, those of this incident to ${ownersInWords(newest)}.`)
+    notes.push(
+      `The dumps here belong to several users, and the files of this incident belong to ${ownersInWords(newest)}.`,
+    )
   const failures: Error[] = []
   const [first = directory] = newest.files
   const answers: { readonly isOfFirst: boolean; readonly verdict: Verdict }[] = []
@@ -186,7 +188,7 @@ function readNamed(input: Input, locator: Locator): Part {
   }
 }
 
-/** @param owner - User to whom the file belongs that the report is about. */
+/** @param owner - Id of the user that owns the file that the report is about. */
 function compose(
   path: string,
   owner: number | undefined,

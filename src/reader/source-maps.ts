@@ -46,11 +46,11 @@ interface Candidate {
   readonly read: () => Buffer
 }
 
-/** What the maps of one report may still take. */
+/** The number of bytes and characters that the source maps of one report may still take. */
 class Allowance {
   characters = MOST_CHARACTERS
   #bytes = MOST_BYTES
-  /** Whether a file was left unread for its sake. */
+  /** Whether a file was not read because too few bytes were left. */
   isSpent = false
 
   /** @throws UnreadableError for a file that is too large, or no regular file; else the file system's error. */
@@ -71,7 +71,8 @@ class Allowance {
 }
 
 /**
- * Creates a locator. It looks for the source map that the code names, for `<file>.map` beside the code, and in the directory.
+ * Creates a locator. For each code file, it looks for the source map that the code names, for `<file>.map` beside the code, and
+ * for a file of that name anywhere in `directory`.
  */
 export function createLocator(directory: string | undefined): Locator {
   const maps = new Map<string, TraceMap | undefined>()
@@ -115,7 +116,7 @@ function byFile(places: Iterable<Place>): Map<string, Place[]> {
   return files
 }
 
-/** Whether a path is a Windows share: reading it logs in to that machine, and a file of a stranger may name any machine. */
+/** Whether a path is a Windows share: reading it logs in to that machine, and a stranger's profile may name any machine. */
 function isRemote(path: string): boolean {
   return /^[\\/]{2}/.test(path)
 }
@@ -201,7 +202,7 @@ interface OriginalPlace {
   readonly name: string | undefined
 }
 
-/** Where a map leads from a place; `undefined` when nowhere, or not to a place. The library takes a map's values as they are. */
+/** The place in a source to which a map leads; `undefined` if there is none, or it is malformed: the library checks no values. */
 function originalPlace(map: TraceMap, place: Place): OriginalPlace | undefined {
   const found: Record<string, unknown> = {
     ...originalPositionFor(map, { line: place.line, column: Math.max(0, place.column - 1) }),

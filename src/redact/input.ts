@@ -1,7 +1,7 @@
 import { readSync } from 'node:fs'
 
 const BUFFER_BYTES = 256 * 1024
-/** Longest string of the snapshot that is read, bytes. A longer one is no name: it is skipped and read as empty. */
+/** A string of more bytes than this cannot be a name. If its end is not in the buffer yet, it is skipped and read as empty. */
 const LONGEST_STRING_BYTES = 64 * 1024
 
 const QUOTE = 0x22
@@ -33,7 +33,7 @@ export class Input {
     this.#at = 0
   }
 
-  /** Reads the next number of a list. @returns The number; -1 at the end of the list. @throws On anything else. */
+  /** Reads the next number of a list. @returns The number; -1 at the end of the list. @throws When something else follows. */
   number(): number {
     let value = -1
     for (;;) {
@@ -54,8 +54,8 @@ export class Input {
   /**
    * Reads the next string of a list.
    *
-   * @returns The bytes between the quotes, valid until the next call; no bytes for a string too long to be a name; `undefined`
-   * at the end of the list.
+   * @returns The bytes between the quotes, valid until the next call; no bytes for a string that is too long to be a name;
+   * `undefined` at the end of the list.
    */
   string(): Buffer | undefined {
     for (;;) {
@@ -86,7 +86,7 @@ export class Input {
     }
   }
 
-  /** Moves the position behind the next occurrence of a text. @throws When the text does not occur. */
+  /** Moves the position to the end of the next occurrence of a text. @throws When the text does not follow. */
   find(text: string): void {
     for (;;) {
       const found = this.#buffer.indexOf(text, this.#at, 'latin1')
@@ -99,7 +99,7 @@ export class Input {
     }
   }
 
-  /** Reads at most `most` bytes. They are valid until the next call. */
+  /** Reads at most `most` bytes, none at the end of the file. They are valid until the next call. */
   take(most: number): Buffer {
     if (this.#at >= this.#length) this.#fill()
     const taken = this.#buffer.subarray(this.#at, Math.min(this.#length, this.#at + most))
@@ -130,7 +130,7 @@ export class Input {
     return (at - first) % 2 === 1
   }
 
-  /** Skips the rest of a string that is too long to be a name. */
+  /** Skips the rest of a string that is too long to be a name. @returns No bytes. */
   #passOver(): Buffer {
     let isEscaped = false
     for (;;) {

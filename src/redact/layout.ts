@@ -1,7 +1,7 @@
 import { parseJson } from '../base/globals'
 import { damaged, type Input } from './input'
 
-/** Longest header of a snapshot that is read, bytes. V8 writes headers of about 2 KiB. */
+/** Maximum length of a snapshot's header, bytes. V8 writes headers of about 2 KiB. */
 const MAX_HEADER_BYTES = 200 * 1024
 /** Keys of the header that are kept: they describe the format and hold no text of the application. */
 const HEADER_KEYS = [
@@ -18,13 +18,13 @@ const VALUE_TYPES: readonly unknown[] = [
   ...['string', 'concatenated string', 'sliced string', 'regexp', 'number', 'symbol', 'bigint'],
 ]
 
-/** Kinds of edges (references between objects); redaction treats the name of each kind differently. */
+/** Kinds of edges (references between objects). Redaction treats the names of each kind differently. */
 export const ELEMENT = 0
 export const HIDDEN = 1
 export const PROPERTY = 2
 export const NAMED = 3
 
-/** The format of one snapshot, from its header: positions of its parts in the file, and meanings of its numbers. */
+/** The format of one snapshot, as its header describes it: what the numbers of its nodes (objects) and edges mean. */
 export interface Layout {
   /** The header for the redacted snapshot. */
   readonly header: object
@@ -37,7 +37,7 @@ export interface Layout {
   readonly arrayType: number
   /** Indexed by the type of an edge: one of ELEMENT, HIDDEN, PROPERTY, NAMED. */
   readonly edgeKinds: readonly number[]
-  /** How many numbers describe a function in an allocation trace, and the positions of those that refer to a name. */
+  /** How many numbers describe a function in an allocation trace, and which refer to a name; `undefined` without a trace. */
   readonly functionFields: { readonly length: number; readonly names: readonly number[] } | undefined
   readonly nodesAt: number
 }
@@ -87,7 +87,7 @@ function kindOf(type: unknown): number {
 function fieldsOf<Name extends string>(value: unknown, names: readonly Name[]): Fields<Name> {
   const fields = listOf(value)
   const found = names.map((name) => [name, fields.indexOf(name)] as const)
-  if (found.some(([, at]) => at < 0)) throw damaged('its header describes other fields than those of V8')
+  if (found.some(([, at]) => at < 0)) throw damaged('its header lacks fields that V8 writes')
   return { ...(Object.fromEntries(found) as { [Key in Name]: number }), length: fields.length }
 }
 

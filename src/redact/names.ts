@@ -1,9 +1,9 @@
-/** Longest property name that can be one that a programmer wrote, characters. A longer name counts as data. */
+/** Maximum length of a property name that counts as written by a programmer, characters. A longer name counts as data. */
 const LONGEST_NAME = 80
-/** Most digits in a property name that a programmer wrote. A name with more is data: an account number, a date, an identifier. */
+/** Maximum number of digits in a property name that counts as a programmer's. More digits mean data: a date, an identifier. */
 const MOST_DIGITS = 5
 
-/** Names that V8 itself gives to nodes for values. Every other name of such a node is content and is redacted. */
+/** Names that V8 gives to nodes for values, such as numbers. Any other name of such a node is the value, and is redacted. */
 const FIXED = new Set([
   ...['symbol', 'bigint', 'heap number', 'number', 'smi number', 'int', 'double'],
   ...['(concatenated string)', '(sliced string)', 'concatenated string', 'sliced string'],
@@ -31,7 +31,7 @@ export function looksWritten(text: string): boolean {
     : symbol.split('.').every(isIdentifier)
 }
 
-/** Whether a property name is a symbol's. A programmer wrote its description, so it is kept without a look at V8's shapes. */
+/** Whether a property's key is a symbol. A programmer wrote the symbol's description, so no V8 shape needs to list the name. */
 export function isSymbolName(text: string): boolean {
   return symbolIn(text) !== undefined
 }
@@ -41,7 +41,7 @@ export function isPrototypeName(text: string): boolean {
   return text === '__proto__'
 }
 
-/** Whether a node with this name is a global object. Its properties are variables of the program. */
+/** Whether a node with this name is a global object, whose properties are the global variables of the program. */
 export function isGlobalName(text: string): boolean {
   return /^(?:Object|global|Window)(?: \/ | \(|\*|$)/.test(text) && text !== 'Object'
 }

@@ -1,4 +1,4 @@
-/** Number of collected bytes from which the caller takes them as one chunk. */
+/** When this many bytes have been collected, the caller takes them as one chunk. */
 const FULL_BYTES = 256 * 1024
 /** Space reserved for one number and a separator, bytes. */
 const NUMBER_BYTES = 20
@@ -50,7 +50,7 @@ export class Output {
     return taken
   }
 
-  /** Enlarges the buffer if `bytes` more do not fit: one string can be longer than the free space. */
+  /** Enlarges the buffer if `bytes` more do not fit, because one string can be longer than the free space. */
   #makeRoom(bytes: number): void {
     if (this.#length + bytes <= this.#buffer.length) return
     const larger = Buffer.allocUnsafe(2 * (this.#length + bytes))

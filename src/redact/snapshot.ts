@@ -11,9 +11,9 @@ import {
 } from './names'
 import { Output } from './output'
 
-/** First of the flags kept for each string of the snapshot: it looks like a name that a programmer wrote. */
+/** First flag of a string in the snapshot; the others follow. The string looks like a name that a programmer wrote. */
 const LOOKS_WRITTEN = 1
-/** One of V8's shapes (hidden classes) has a property with this name. */
+/** One of V8's shapes (hidden classes) lists a property with this name. Also set for symbols and `__proto__`, which need none. */
 const IN_A_SHAPE = 2
 /** The string names something other than a property or a value, such as a class or a variable. */
 const IS_NAME = 4
@@ -29,7 +29,7 @@ const HAS_SPARSE_ELEMENTS = 32
 const IS_GLOBAL_OBJECT = 64
 const IS_SHAPE = 128
 
-/** Nodes, edges or strings that are read in one step, which takes a millisecond or two. */
+/** Number of nodes, edges or strings that are read between two pauses of the generator. This takes a millisecond or two. */
 const STEP_ITEMS = 16 * 1024
 const NOTHING = Buffer.alloc(0)
 
@@ -38,7 +38,7 @@ const COMMA = 0x2c
 const LINE = 0x0a
 const QUOTE = Buffer.from('"')
 
-/** What is kept in memory of a snapshot: nine bytes for each object and one for each string. */
+/** The facts about a snapshot that are kept in memory: nine bytes for each object and one for each string. */
 interface Heap {
   readonly layout: Layout
   readonly nodes: Uint8Array
@@ -54,17 +54,17 @@ interface Heap {
 
 /**
  * Copies a heap snapshot without the contents of the heap. Names of classes, functions, files, variables and properties stay.
- * Contents of strings, regular expressions and numbers are replaced, and so are keys of objects and maps that are data. Every
- * object, size and reference stays as it is. Equal strings stay equal.
+ * Contents of strings, regular expressions and numbers are replaced. Keys of objects and maps are replaced if they are data.
+ * Every object, size and reference stays as it is. Equal strings stay equal.
  *
  * A string in the snapshot's string table can be both a name and a value: the value then gets a new entry in the table. The table
  * comes last in the file, so the file is read four times: objects, strings, references, and everything while the copy is written.
  *
- * The generator works in steps, so that its thread can do other work in between. It causes hardly any garbage collection.
+ * The generator pauses often, so that its thread can do other work in between. It causes hardly any garbage collection.
  *
  * @param from - File descriptor of the snapshot, a regular file.
- * @yields The copy chunk by chunk, each valid until the next one. Chunks of the first steps are empty.
- * @throws When the snapshot is incomplete, or the file system's error.
+ * @yields The copy chunk by chunk, each valid until the next one. Chunks are empty until the copy begins.
+ * @throws Error if the snapshot is incomplete or damaged; the file system's error if it cannot be read.
  */
 export function* redactedChunks(from: number): Generator<Buffer, void> {
   const input = new Input(from)
@@ -81,7 +81,7 @@ export function* redactedChunks(from: number): Generator<Buffer, void> {
 }
 
 /**
- * Synchronous {@link redactedChunks}, also for the forked child.
+ * Synchronous form of {@link redactedChunks}: copies the whole snapshot in one call, also in the forked child.
  *
  * @param write - Called with the copy chunk by chunk; each chunk is valid until the call returns.
  * @returns Number of bytes written.
@@ -172,7 +172,7 @@ function readFunctions(input: Input, heap: Heap): void {
   }
 }
 
-/** Reads all edges: marks the names that are kept, and the objects whose element indices are data. */
+/** Reads all edges (references). Marks the names that are kept, and the objects whose element indices are data. */
 function* readEdges(input: Input, heap: Heap): Generator<Buffer, void> {
   const { layout, nodes, facts, edgeCounts, strings } = heap
   const { edgeFields, edgeKinds, stringType, arrayType, nodeFields, isValue } = layout
@@ -211,7 +211,7 @@ function* readEdges(input: Input, heap: Heap): Generator<Buffer, void> {
       if ((bits & IS_SHAPE) !== 0 && ((nodes[to] ?? 0) & TYPE_BITS) === stringType)
         mark(heap, facts[to] ?? 0, IN_A_SHAPE)
     }
-    // An index beyond the array that stores the elements is a key of a hash table, and so may be data.
+    // If an index exceeds the size of the array for the elements, that array is a hash table. Its keys may be data.
     if (highestElement >= words) nodes[node] = bits | HAS_SPARSE_ELEMENTS
   }
   if (input.number() >= 0) throw damaged('it has more references than its objects say')
@@ -312,7 +312,7 @@ function* writeStrings(
     output.text(`,${placeholder(place)}\n`)
     if (output.isFull) yield output.take()
   }
-  // A snapshot ends with `"]}`, without a line break.
+  // A complete snapshot is recognised by its last bytes, `"]}`, so no line break follows this additional last string.
   output.text(',"(redacted)"]}')
 }
 

@@ -1,8 +1,8 @@
 import { withoutContent } from './names'
 
 /**
- * Redacts a profile or its sidecar, given as JSON: removes queries and credentials of URLs, and the content of `data:` URLs, from
- * all strings. A profile holds no other data of the process.
+ * Redacts a profile, or the `.json` sidecar beside a dump. From all strings of this JSON it removes queries and credentials of
+ * URLs, and the content of `data:` URLs. A profile holds no other data of the process.
  */
 export function withoutUrlContents(json: string): string {
   const { done, open } = cleaned(json, 0)
@@ -13,7 +13,7 @@ export function withoutUrlContents(json: string): string {
 export async function* withoutUrlContentsOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let open = ''
   for await (const chunk of chunks) {
-    // Latin-1 maps each byte to one character, so that a cut UTF-8 sequence survives. All that is searched for is ASCII.
+    // Latin-1 maps each byte to one character, so a UTF-8 sequence that two chunks share survives. The searched texts are ASCII.
     const next = cleaned(open + chunk.toString('latin1'), open.length)
     open = next.open
     yield Buffer.from(next.done, 'latin1')
@@ -24,8 +24,8 @@ export async function* withoutUrlContentsOf(chunks: AsyncIterable<Buffer>): Asyn
 /**
  * Redacts all complete JSON strings of a text, in linear time.
  *
- * @param lookedAt - Index before which the string that starts the text is known not to end; 0 without such a string.
- * @returns `done`: the redacted text up to a last string without an end; `open`: the start of that string, unchanged.
+ * @param lookedAt - Length of the `open` string that the text begins with: its end is searched for only after it. 0 without one.
+ * @returns `done`: the redacted text without a last string that has no end; `open`: the start of that string, unchanged, or ''.
  */
 function cleaned(text: string, lookedAt: number): { readonly done: string; readonly open: string } {
   const parts: string[] = []
@@ -39,7 +39,7 @@ function cleaned(text: string, lookedAt: number): { readonly done: string; reado
   return { done: parts.join('') + text.slice(at), open: '' }
 }
 
-/** Index of the quote that ends the string at `start`: the first after an even number of backslashes; -1 without one. */
+/** Index of the quote that ends the string at `start`: the first one after an even number of backslashes. -1 if there is none. */
 function closingQuote(text: string, start: number, from: number): number {
   for (let at = text.indexOf('"', from); at >= 0; at = text.indexOf('"', at + 1)) {
     let before = at - 1

@@ -2,23 +2,23 @@ import { Promise } from '../base/globals'
 import { clearTimeout, setTimeout } from '../base/time'
 import type { Failure } from '../dispatch/events'
 
-/** Time within which a call of the option `onDump` must settle, ms. Later it counts as failed. */
+/** Time within which a call of the option `onDump` must settle, ms. After that time the call counts as failed. */
 export const ON_DUMP_DEADLINE_MS = 60_000
 
-/** Key of the start function that this package's own `onDump` functions have; the same in all copies of the package. */
+/** Key of the start function of an `onDump` function that this package made. The same in all copies of the package. */
 export const BEGIN = Symbol.for('cpu-memory-monitor:begin')
 
-/** Key of the place that {@link OnDump} sends dumps to; the same for all copies of the package. */
+/** Key of the text that names where an `onDump` function sends dumps. The same in all copies of the package. */
 export const DESTINATION = Symbol.for('cpu-memory-monitor:destination')
 
-/** What the monitor passes to an `onDump` function of this package at the start. */
+/** Argument of the start function of an `onDump` function that this package made. */
 export interface Surroundings {
   /** Directories that the monitor writes to, absolute. */
   readonly directories: readonly string[]
   readonly report: { info(line: string): void; failure(failure: Failure): void }
 }
 
-/** The function in the option `onDump`. One that this package made, such as by `uploadTo()`, is also started and stopped. */
+/** The function in the option `onDump`. If this package made it, as `uploadTo()` does, it is also started and stopped. */
 export type OnDump<Dump> = ((dump: Dump) => unknown) & {
   /** Called when the monitor has started. @returns A function to call when the monitor stops; it must not throw. */
   readonly [BEGIN]?: (surroundings: Surroundings) => () => void

@@ -1,12 +1,12 @@
 import { type ReadKernelFile, readKernelFile } from './proc'
 
-/** Restrictions that the kernel sets for this process and that can make a dump fail. */
+/** Restrictions of this process, enforced by the kernel, that can make a dump fail. */
 export interface Confinement {
   /** RLIMIT_FSIZE: the largest file that the process may write, bytes. Absent without a limit. */
   readonly fileSizeBytes?: number
-  /** RLIMIT_AS: virtual address space that the process may use, bytes. Absent without a limit. */
+  /** RLIMIT_AS: the most virtual address space that the process may use, bytes. Absent without a limit. */
   readonly addressSpaceBytes?: number
-  /** Whether seccomp filters the system calls of the process. */
+  /** Whether seccomp restricts the system calls of the process. */
   readonly isFiltered: boolean
 }
 

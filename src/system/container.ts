@@ -1,12 +1,12 @@
 import { limitedGroups, readTotalMemory, workingSetBytes } from './limits'
 import { type ReadKernelFile, readKernelFile, readPrivateBytes } from './proc'
 
-/** Most processes of a container whose memory is compared with this process's. */
+/** Maximum number of processes of the container whose memory is compared with this process's memory. */
 const MOST_PROCESSES = 512
 
-/** Functions that read the processes of the same container. */
+/** Functions that read processes of the same container. */
 export interface Neighbours {
-  /** Memory of a process of this user, bytes; `undefined` when it is another's, has ended or cannot be read. */
+  /** Memory of a process of this user, bytes; `undefined` when the process is another user's, has ended or cannot be read. */
   readonly sizeOf: (pid: number) => number | undefined
   /** Whether this library is active in a process. */
   readonly isWatching: (pid: number) => boolean
@@ -16,9 +16,10 @@ export interface Neighbours {
  * Reads the memory use of the container: the memory that all processes of a cgroup use together, without page cache that the
  * kernel can drop. Of several cgroups with a limit, the one closest to its limit counts.
  *
- * @param threshold - Percent. Above it, only the largest of the processes in which this library is active gets a reading, so
- * that one process dumps and not each of them.
- * @returns Percent of the cgroup's memory limit; `undefined` without a limit, or above the threshold in a smaller process.
+ * @param threshold - Percent of the memory limit. Above it, only the largest of the processes in which this library is active
+ * gets a reading, so that one process dumps and not each of them.
+ * @returns Percent of the cgroup's memory limit. `undefined` without a limit, and above the threshold if this process is not the
+ * largest.
  */
 export function readContainerUse(
   threshold: number,
@@ -46,7 +47,7 @@ function isLargest(processes: string, { sizeOf, isWatching }: Neighbours): boole
     .some((pid) => (sizeOf(pid) ?? 0) > own && isWatching(pid))
 }
 
-/** Reads processes through /proc. One in which this library is active has its native addon mapped into memory. */
+/** Reads processes through /proc. A process in which this library is active has the library's native addon in its memory map. */
 function neighboursBy(read: ReadKernelFile): Neighbours {
   return {
     sizeOf: (pid) => readPrivateBytes(pid, read),

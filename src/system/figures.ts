@@ -2,7 +2,10 @@ import { getHeapStatistics } from 'node:v8'
 import type { HeapFigures } from '../base/thread-figures'
 import { monotonicMs } from '../base/time'
 
-/** `threadCpuUsage` exists since Node 22.19 and 24.6: https://nodejs.org/api/process.html#processthreadcpuusagepreviousvalue */
+/**
+ * `process` with the method that Node 22.19 and 24.6 added:
+ * https://nodejs.org/api/process.html#processthreadcpuusagepreviousvalue
+ */
 type ProcessOfToday = NodeJS.Process & { readonly threadCpuUsage?: () => NodeJS.CpuUsage }
 
 /** CPU time of the calling thread, ms; NaN where Node does not offer it. */
@@ -14,8 +17,8 @@ export function readOwnThreadCpuMs(): number {
 const memoryUsage = process.memoryUsage.bind(process)
 
 /**
- * Reads heap and CPU time of the calling thread; takes 20 µs. Returns `undefined` when the process has no free file descriptor:
- * process.memoryUsage() also reads the resident set, from a file.
+ * Reads heap sizes and CPU time of the calling thread; takes 20 µs. Returns `undefined` when the process has no free file
+ * descriptor, because process.memoryUsage() also reads the resident memory, and does so from a file.
  */
 export function readHeapFigures(): HeapFigures | undefined {
   const usage = readMemoryUsage()
@@ -28,7 +31,7 @@ export function readHeapFigures(): HeapFigures | undefined {
     heapLimit: getHeapStatistics().heap_size_limit,
     external,
     arrayBuffers,
-    // On Linux another function reads the CPU time of all threads from /proc.
+    // NaN on Linux, where the CPU time of all threads is read from /proc instead.
     threadCpuMs: process.platform === 'linux' ? NaN : readOwnThreadCpuMs(),
   }
 }

@@ -14,7 +14,7 @@ import {
 
 /** Memory and CPU cores that this process may use. */
 export interface Limits {
-  /** The smallest memory limit of the process's cgroup and its ancestors, bytes. Absent without a limit. */
+  /** The smallest memory limit of the process's cgroup and the cgroup's ancestors, bytes. Absent without a limit. */
   readonly memoryLimitBytes?: number
   /** `'unknown'`: no limit was found, but a file that may hold one could not be read, see {@link Limits.problems}. */
   readonly memoryLimitSource: 'cgroup-v2' | 'cgroup-v1' | 'none' | 'unknown'
@@ -49,7 +49,7 @@ export function readLimits(readFile: ReadKernelFile = readKernelFile): Limits {
   }
 }
 
-/** Caches the text of each file: reading the limits needs most of the files two or three times. */
+/** Returns a reader that reads each file only once: the code that reads the limits asks for most files two or three times. */
 function readingOnce(read: ReadKernelFile): ReadKernelFile {
   const files = new Map<string, { text: string | undefined; code: string | undefined }>()
   return (path, onError) => {
@@ -116,14 +116,14 @@ function readQuota(read: ReadKernelFile, { version, directory }: Group): number 
 export interface MemoryLeft {
   /** Memory that can still be allocated before a cgroup limit or the end of the machine's memory is reached, bytes. */
   readonly availableBytes: number
-  /** Limit, hard or throttling, of the cgroup with the least memory left, bytes. Absent when no cgroup has a limit. */
+  /** Hard or throttling limit of the cgroup with the least memory left, bytes. Absent when no cgroup has a limit. */
   readonly limitBytes?: number
 }
 
 /**
- * Reads how much memory can still be allocated: the least that the machine or one of the limited cgroups (the process's own and
- * its ancestors) has left. The cgroup with the least memory left need not have the smallest limit, because other processes use
- * memory of a larger cgroup too. Reads the files at each call, since limits can change at run time. Never throws.
+ * Reads how much memory this process can still allocate. That is what the machine has left, or less if a cgroup with a limit (the
+ * process's own or an ancestor) has less left. The cgroup with the least memory left need not have the smallest limit, because
+ * other processes use memory of a larger cgroup too. Reads the files at each call, since limits can change. Never throws.
  */
 export function readMemoryLeft(read: ReadKernelFile = readKernelFile): MemoryLeft {
   const machineBytes = readAvailable(read)
@@ -169,15 +169,15 @@ interface MemoryGroup extends Group {
 const MOUNTINFO = '/proc/self/mountinfo'
 const MEMBERSHIP = '/proc/self/cgroup'
 
-/** Finds the cgroups of this process with {@link findGroups}; none where the system has no such files. */
+/** Finds the cgroups of this process with {@link findGroups}; none where the system has no files about cgroups. */
 function readGroups(read: ReadKernelFile, controller: Controller): Group[] {
   return findGroups(read(MOUNTINFO) ?? '', read(MEMBERSHIP) ?? '', controller)
 }
 
 /**
  * Finds the cgroups that limit a process: its own first, then each ancestor up to the mount point of the hierarchy. Ancestors
- * count, because their limits apply to their children too. On a hybrid machine cgroup v1 and v2 are both mounted. Both are
- * listed, since the files of a controller exist in only one of them.
+ * count, because their limits apply to their children too. Where cgroup v1 and v2 are both mounted, the cgroups of both are
+ * listed. That is safe, because the files of a controller exist in only one of them.
  *
  * @param mountinfo - Text of `/proc/self/mountinfo`.
  * @param cgroup - Text of `/proc/self/cgroup`.
@@ -197,9 +197,10 @@ export function findGroups(mountinfo: string, cgroup: string, controller: Contro
 }
 
 /**
- * Lists the cgroups with a memory limit: the process's own and its ancestors.
+ * Lists those cgroups of this process (its own and the ancestors) that have a memory limit.
  *
- * @param totalMemoryBytes - Limits at or above it are ignored: "unlimited" is a number near 2^63 in cgroup v1.
+ * @param totalMemoryBytes - Memory of the machine. Limits at or above it are ignored: cgroup v1 writes "unlimited" as a number
+ * near 2^63.
  * @param countsThrottling - Counts `memory.high` of cgroup v2 as a limit too. Above it the kernel kills no process, but
  * makes all processes of the group wait while it reclaims memory.
  */
@@ -218,8 +219,8 @@ export function limitedGroups(
 }
 
 /**
- * Reads the memory of a cgroup that the kernel cannot simply drop, bytes: its usage without file pages that were not accessed
- * lately, because the kernel reclaims those before it kills a process.
+ * Reads the working set of a cgroup, bytes: its memory use without file pages that were not accessed lately, because the kernel
+ * drops those before it kills a process. `undefined` if the use cannot be read.
  */
 export function workingSetBytes(read: ReadKernelFile, { version, directory }: Group): number | undefined {
   const usage = parseAmount(
@@ -233,8 +234,9 @@ export function workingSetBytes(read: ReadKernelFile, { version, directory }: Gr
 }
 
 /**
- * Whether the kernel's OOM killer kills all processes of the cgroup together: `memory.oom.group` of cgroup v2, which Kubernetes
- * sets for every container. It applies when the cgroup or the whole machine is out of memory.
+ * Whether the kernel's OOM killer kills all processes of this process's cgroup or of an ancestor together, not just one of them.
+ * That is so with `memory.oom.group` of cgroup v2, which Kubernetes sets for every container, and applies when the cgroup or the
+ * whole machine is out of memory.
  */
 export function isKilledAsOne(read: ReadKernelFile): boolean {
   return readGroups(read, 'memory').some(
@@ -243,7 +245,7 @@ export function isKilledAsOne(read: ReadKernelFile): boolean {
   )
 }
 
-/** The two files that show the cgroups of this process, each with a pattern that all of its lines must match. */
+/** The two files that show the cgroups of this process, each with the pattern that every line of the file must match. */
 const PATH_FILES: Readonly<Record<string, RegExp>> = {
   [MOUNTINFO]: /^$|^\d+ \d+ \d+:\d+ \S+ \S+ .*- \S+ /,
   [MEMBERSHIP]: /^$|^\d+:[^:]*:\//,
@@ -251,7 +253,7 @@ const PATH_FILES: Readonly<Record<string, RegExp>> = {
 
 const AMOUNT = '[1-9]\\d{0,19}'
 
-/** The files that hold a limit, each with a pattern that all of its lines must match. `max` and -1 mean "no limit". */
+/** The files that hold a limit, each with the pattern that every line of the file must match. `max` and -1 mean "no limit". */
 const LIMIT_FILES: Readonly<Record<CgroupVersion, Readonly<Record<Controller, Record<string, RegExp>>>>> = {
   v2: {
     memory: { 'memory.max': new RegExp(`^(max|${AMOUNT})$`) },
@@ -267,8 +269,8 @@ const LIMIT_FILES: Readonly<Record<CgroupVersion, Readonly<Record<Controller, Re
 }
 
 /**
- * Lists the cgroup files that set this process's limits but cannot be read or parsed, each with the error or the bad line. Such a
- * file may hold a limit that this library does not know.
+ * Describes each cgroup file of this process's limits that cannot be read or parsed, with the error or the malformed line. Such
+ * a file may hold a limit that stays unknown.
  *
  * @param ofPaths - Problems of the two {@link PATH_FILES}, which all controllers share.
  */
@@ -286,7 +288,7 @@ export function limitProblems(
   return [...ofPaths, ...limitFiles.flatMap(([path, grammar]) => problemsOf(read, path, grammar))]
 }
 
-/** Lists those of the two {@link PATH_FILES} that cannot be read or parsed, each with the error or the bad line. */
+/** Describes each of the two {@link PATH_FILES} that cannot be read or parsed, with the error or the malformed line. */
 export function pathProblems(read: ReadKernelFile): string[] {
   return Object.entries(PATH_FILES).flatMap(([path, grammar]) => problemsOf(read, path, grammar))
 }
@@ -328,8 +330,8 @@ function groupsOf(mounts: readonly Mount[], path: string | undefined): Group[] {
     .filter(({ root }) => isWithin(path, root))
     .sort((one, other) => one.root.length - other.root.length)
   if (widest !== undefined) return climb(widest, path.slice(widest.root === '/' ? 0 : widest.root.length))
-  // The process's path is below none of the mounts, because of a cgroup namespace or a mount from outside of it. In a container
-  // the first mount is the container's own cgroup.
+  // The process's path is below none of the mounts: the process is in a cgroup namespace, or the mount was made outside of it. In
+  // a container the first mount is the container's own cgroup.
   const [given] = mounts
   return given === undefined ? [] : climb(given, '')
 }
@@ -347,7 +349,7 @@ function isWithin(path: string, root: string): boolean {
   return root === '/' || path === root || path.startsWith(`${root}/`)
 }
 
-/** Finds the process's path in one hierarchy. A line is `<hierarchy>:<controllers>:<path>`; the path may contain colons. */
+/** Finds the path of the process's cgroup in one hierarchy. Lines: `<hierarchy>:<controllers>:<path>`; a path may have colons. */
 function membership(
   cgroup: string,
   isWanted: (hierarchyId: string, controllers: string) => boolean,
@@ -359,7 +361,7 @@ function membership(
   return undefined
 }
 
-/** Each line is `id parent device root mountPoint options tags... - type source superOptions` (proc_pid_mountinfo(5)). */
+/** Parses the lines `id parent device root mountPoint options tags... - type source superOptions` (proc_pid_mountinfo(5)). */
 function parseMounts(mountinfo: string): Mount[] {
   return mountinfo.split('\n').flatMap((line) => {
     // Skip the mounts of other file systems, which are most lines.

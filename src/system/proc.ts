@@ -1,10 +1,10 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 
 /**
- * Reads a small file of the kernel, from `/proc` or the cgroup file system.
+ * A function that reads a small file of the kernel, from `/proc` or the cgroup file system.
  *
  * @param onError - Called with an error code when the file exists but cannot be read.
- * @returns The text, or `undefined` when the file cannot be read: monitoring goes on without it.
+ * @returns The text, or `undefined` when the file does not exist or cannot be read.
  */
 export type ReadKernelFile = (path: string, onError?: (code: string) => void) => string | undefined
 
@@ -23,8 +23,8 @@ export const readKernelFile: ReadKernelFile = (path, onError) => {
 }
 
 /**
- * Buffer for all reads, as large as the largest file so far. `readFileSync` would leave garbage for each thread and second. V8
- * would move it to the old generation, which it may not collect for an hour in a thread with little to do.
+ * Buffer for all reads, large enough for the largest file so far. `readFileSync` would allocate memory at each reading. V8 would
+ * move this garbage to the old generation of its heap, and may not collect it for an hour in a thread with little to do.
  */
 let buffer = Buffer.allocUnsafeSlow(4096)
 
@@ -43,14 +43,14 @@ function readWhole(path: string): string {
   }
 }
 
-/** Length of the kernel's clock tick, ms; the same on every Linux that Node.js runs on. */
+/** Length of the clock tick in which `/proc/…/stat` counts, ms; the same on every Linux that Node.js runs on. */
 export const TICK_MS = 10
 
 /** State and CPU time of a process or of one thread, read from `/proc/…/stat`. */
 export interface ThreadStat {
-  /** State letter of proc_pid_stat(5): R running, S sleeping, D waiting for a disk, T stopped, Z zombie. */
+  /** State letter of proc_pid_stat(5), such as R running, S sleeping, D waiting for a disk, T stopped, Z zombie. */
   readonly state: string
-  /** User and system time used so far, kernel ticks. */
+  /** User and system CPU time used so far, in ticks of {@link TICK_MS}. */
   readonly cpuTicks: number
 }
 
@@ -65,13 +65,17 @@ export function readThreadStat(directory: string): ThreadStat | undefined {
   return stat === undefined ? undefined : parseThreadStat(stat)
 }
 
-/** Reads when a process started, kernel ticks since boot; `undefined` if there is no such process, or no /proc. */
+/**
+ * Reads when a process started, in ticks of {@link TICK_MS} since boot; `undefined` if there is no such process, or no /proc.
+ *
+ * @param directory - `/proc/<pid>` or `/proc/self`.
+ */
 export function readStartTicks(directory: string): number | undefined {
   const stat = readKernelFile(`${directory}/stat`)
   return stat === undefined ? undefined : parsePositive(fieldsOf(stat)[19] ?? '')
 }
 
-/** Parses `/proc/…/stat`. The program name in brackets may contain brackets; the fields after the last `)` have fixed places. */
+/** Parses `/proc/…/stat`. The program's name in brackets may contain brackets, so fields are counted from the last `)`. */
 export function parseThreadStat(stat: string): ThreadStat {
   const fields = fieldsOf(stat)
   return { state: fields[0] ?? '', cpuTicks: Number(fields[11]) + Number(fields[12]) }
@@ -85,13 +89,16 @@ function fieldsOf(stat: string): string[] {
  * Reads the CPU time of one thread of this process, ms.
  *
  * @param threadId - The kernel's id of the thread; for the main thread it is the process id.
- * @returns `undefined` when there is no such thread, or the kernel does not measure this time.
+ * @returns `undefined` when there is no such thread, or the kernel has no `schedstat`.
  */
 export function readThreadCpuMs(threadId: number): number | undefined {
   return readSchedstat(threadId)?.ranMs
 }
 
-/** Reads how long a thread of this process ran on a CPU, and waited for one, ms; `undefined` where that is not measured. */
+/**
+ * Reads how long a thread of this process ran on a CPU, and how long it waited for one, ms. @returns `undefined` when there is no
+ * such thread, or the kernel has no `schedstat`.
+ */
 export function readSchedstat(threadId: number): { ranMs: number; waitedMs: number } | undefined {
   const text = readKernelFile(`/proc/self/task/${threadId}/schedstat`)
   if (text === undefined) return undefined
@@ -101,13 +108,13 @@ export function readSchedstat(threadId: number): { ranMs: number; waitedMs: numb
 
 /** State, CPU time and memory of a child process. */
 export interface ChildUsage extends ThreadStat {
-  /** Whether the main thread of the process waits on a lock (futex(2)). `false` when that cannot be read. */
+  /** Whether the main thread of the process waits for a lock (futex(2)). `false` also when that cannot be read. */
   readonly isLocked: boolean
   /** Anonymous memory in the page tables of the process, bytes. Includes pages that it shares with its parent. */
   readonly anonymousBytes: number
 }
 
-/** Reads a child process. @returns `undefined` when there is no such process, or no /proc. */
+/** Reads state, CPU time and memory of a child process. @returns `undefined` when there is no such process, or no /proc. */
 export function readChildUsage(pid: number): ChildUsage | undefined {
   const stat = readThreadStat(`/proc/${pid}`)
   const status = readKernelFile(`/proc/${pid}/status`)
@@ -116,9 +123,10 @@ export function readChildUsage(pid: number): ChildUsage | undefined {
 }
 
 /**
- * Starts to measure the peak of this process's private memory: pages shared with no other process, which are what a forked child
- * needs in addition to its parent. /proc shows no such peak, so it is estimated as the larger of two figures: the private pages
- * at the end (an allocator keeps most of what it freed), and the growth of the resident set from now to its peak.
+ * Starts to measure the peak of this process's private memory: pages that it shares with no other process. In a forked child
+ * these are the memory that it needs in addition to its parent's. /proc shows no such peak, so it is estimated as the larger of
+ * two figures: the private pages when the returned function is called (an allocator keeps most of what it freed), and the growth
+ * of resident memory from now to its peak.
  *
  * @returns A function that returns the peak so far, bytes; `undefined` if /proc shows neither figure. The function reads
  * `/proc/self`, because `process.pid` in a forked child is still the parent's.
@@ -136,7 +144,7 @@ export function measurePrivatePeak(): () => number | undefined {
 }
 
 /**
- * Reads the resident set size of any process, bytes.
+ * Reads the resident memory of any process, bytes.
  *
  * @returns `undefined` when the process has ended, or when there is no /proc.
  * @throws When the process may exist but cannot be read.
@@ -150,8 +158,9 @@ export function readResidentBytes(pid: number): number | undefined {
 }
 
 /**
- * Reads the anonymous memory of a process of this user, bytes. The resident set also counts file pages, and counts a page once per
- * mapping, so a process can make it as large as it likes. It is used where the kernel reports nothing else (gVisor).
+ * Reads the anonymous memory of a process of this user, bytes. Resident memory also counts file pages, and counts a page once per
+ * mapping, so a process can make it look as large as it likes. So it is only read where the kernel shows no anonymous memory
+ * (gVisor).
  *
  * @returns `undefined` for a process of another user, or one that has ended or cannot be read.
  */
@@ -172,8 +181,8 @@ function statusBytes(status: string, key: string): number | undefined {
 const FUTEX = process.arch === 'arm64' ? '98' : '202'
 
 /**
- * Whether the main thread of a process waits on a lock. `wchan` shows the kernel function in which it waits (futex_wait_queue,
- * futex_do_wait and others, by kernel version). Some kernels show 0 there; then the number of the system call decides.
+ * Whether the main thread of a process waits for a lock. `wchan` shows the kernel function in which the thread waits
+ * (futex_wait_queue, futex_do_wait and others, by kernel version). Where it shows none, the number of the system call decides.
  */
 function isLocked(pid: number): boolean {
   const waitsIn = readKernelFile(`/proc/${pid}/wchan`) ?? ''
@@ -183,7 +192,7 @@ function isLocked(pid: number): boolean {
 /**
  * Parses the text of a kernel file that holds one number.
  *
- * @returns `undefined` for anything but a positive whole number: `max`, `-1`, an empty or incomplete text.
+ * @returns The number, or `undefined` if it is not a positive whole number: for `max`, `-1`, 0, or an empty text.
  */
 export function parsePositive(text: string): number | undefined {
   const trimmed = text.trim()
@@ -192,7 +201,7 @@ export function parsePositive(text: string): number | undefined {
   return Number.isFinite(value) && value > 0 ? value : undefined
 }
 
-/** Parses the text of a kernel file that holds one whole number, 0 included. */
+/** Parses the text of a kernel file that holds one whole number, 0 included. @returns `undefined` for any other text. */
 export function parseAmount(text: string): number | undefined {
   return /^0+$/.test(text.trim()) ? 0 : parsePositive(text)
 }
@@ -227,7 +236,7 @@ export function parseQuota(quota: string, period: string): number | undefined {
   return cores !== undefined && cores > 0 ? cores : undefined
 }
 
-/** Counts the CPUs in a list such as `0-3,8`, the form of `Cpus_allowed_list` in `/proc/self/status`. */
+/** Counts the CPUs in the line `Cpus_allowed_list` of `/proc/self/status`, a list such as `0-3,8`. */
 export function parseAllowedCpus(status: string): number | undefined {
   const list = /^Cpus_allowed_list:\s*([\d,-]+)$/m.exec(status)?.[1]
   if (list === undefined) return undefined

@@ -5,7 +5,7 @@ import { readKernelFile, readSchedstat, readThreadStat, TICK_MS } from './proc'
 
 const TASKS = '/proc/self/task'
 
-/** Most threads whose CPU times are read at once. Reading 256 takes the calling thread about 3 ms. */
+/** Maximum number of threads whose CPU times are read at once. Reading 256 takes the calling thread about 3 ms. */
 export const MOST_THREADS = 256
 
 /** Lists the kernel's ids of all threads of this process; empty without /proc. */
@@ -27,14 +27,14 @@ export function mainThreadId(): number | undefined {
   return linkNumber('/proc/self')
 }
 
-/** The kernel's name of a thread, at most 15 characters; `undefined` when the thread has ended. */
+/** The kernel's name of a thread of this process, at most 15 characters; `undefined` when the thread has ended. */
 export function threadName(tid: number): string | undefined {
   return readKernelFile(`${TASKS}/${tid}/comm`)?.trimEnd()
 }
 
 /**
- * Reads the CPU times of at most {@link MOST_THREADS} threads of this process. The source is `schedstat`, which counts ns, or
- * `stat`, which counts ticks of 10 ms, on kernels without `schedstat`.
+ * Reads the CPU times of at most {@link MOST_THREADS} threads of this process from `schedstat`, which counts ns. On kernels
+ * without it the source is `stat`, which counts ticks of 10 ms.
  */
 export function readThreadTimes(): ThreadTime[] {
   const times: ThreadTime[] = []
@@ -47,7 +47,7 @@ export function readThreadTimes(): ThreadTime[] {
 
 function timeOf(tid: number): ThreadTime | undefined {
   const schedstat = readSchedstat(tid)
-  // A kernel that does not measure these times shows zeros.
+  // A kernel that does not measure these times shows zeros in `schedstat`.
   if (schedstat && schedstat.ranMs > 0) return { tid, cpuMs: schedstat.ranMs, waitMs: schedstat.waitedMs }
   const stat = readThreadStat(`${TASKS}/${tid}`)
   return stat && { tid, cpuMs: stat.cpuTicks * TICK_MS, waitMs: NaN }

@@ -4,42 +4,44 @@ import { type HeldSocket, loadForkHelper, type SocketHelper } from '../capture/h
 import { limitedGroups, readTotalMemory } from './limits'
 import { type ReadKernelFile, readKernelFile } from './proc'
 
-/** Interval at which a waiting process looks again whether its turn to take a heap snapshot has come, ms. */
+/** Interval at which a waiting process looks whether its turn has come, ms. */
 const LOOK_MS = 100
 /**
- * Number of looks in a row that find the turn with no process of this user. After them a process takes the turn although others are
- * before it, or goes on without it. The next process in the queue normally takes a free turn at its next look. A process that is
- * stopped, or another user, may occupy a place in the queue or the name of the turn, and can delay a dump only this long.
+ * Number of looks in a row at which no process has the turn, after which a waiting process takes the turn although others are
+ * before it, or goes on without one. Normally the first process in the queue takes a free turn at its next look. But a stopped
+ * process, or one of another user, may occupy a place in the queue or the turn's name. It can delay a turn only this long.
  */
 const MOST_IDLE_LOOKS = 10
-/** Number of waiting processes whose order is kept. At its first look a process tries each place: two microseconds each. */
+/** Number of waiting processes whose order is kept. At its first look a process tries each place, which takes 2 µs each. */
 const MOST_PLACES = 32
 
-/** Closes the socket that stands for this process's turn, so that the next waiting process can go on. */
+/** Ends this process's turn: closes the socket that stands for the turn, so that the next waiting process can go on. */
 export type EndTurn = () => void
 
 export interface TurnTerms {
-  /** Longest wait for the turns of other processes, ms. */
+  /** Longest time to wait while other processes have their turns, ms. */
   readonly longestMs: number
   /** Aborting this signal ends the wait early. */
   readonly early: AbortSignal
   /**
-   * Name of the abstract Unix socket that stands for the turn. It must contain the effective user. By default it names the cgroup whose
-   * memory limit is shared.
+   * Name of the abstract Unix socket that stands for the turn. It must contain the id of the effective user.
+   *
+   * @default the name for heap snapshots, from {@link turnName}
    */
   readonly name?: string | undefined
 }
 
 /**
- * Waits until this process may take a heap snapshot: of the processes under one memory limit, one at a time does (its turn). The
- * turn is a listening abstract Unix socket: the kernel gives the socket's name to one process, and frees it when that process
- * ends in any way. Each place in the queue of waiting processes is such a socket too.
+ * Waits for this process's turn to do what one process at a time should do: by default, to take a heap snapshot under a memory
+ * limit that several processes share. The turn is a listening abstract Unix socket: the kernel gives the socket's name to one
+ * process, and frees the name when that process ends in any way. Each place in the queue of waiting processes is such a socket
+ * too.
  *
- * Other users can occupy these names. So a process waits only while the kernel says that the holder of the turn belongs to this
- * user. Other users can change the order of dumps, but cannot prevent one.
+ * Processes of other users can occupy these names. So a process waits only while the kernel says that the process that has the
+ * turn belongs to this user. Other users can change the order of turns, but cannot prevent one.
  *
- * @returns A function that ends the turn, also when the wait was ended early or there is nothing to wait for. `undefined`
- * when another process of this user still had the turn after `longestMs`.
+ * @returns A function that ends the turn. It does nothing when the wait was ended early or there is nothing to wait for.
+ * `undefined` when another process of this user still had the turn after `longestMs`.
  */
 export async function takeTurn({
   longestMs,
@@ -67,7 +69,7 @@ export async function takeTurn({
       await pause(LOOK_MS, early)
     }
   } catch {
-    // If no abstract socket can be made (no free descriptor, a filter of system calls), processes do not wait for each other.
+    // No abstract socket can be made (no free descriptor, a filter of system calls): go on without a turn.
     return nothing
   } finally {
     queue.leave()
@@ -75,7 +77,11 @@ export async function takeTurn({
   }
 }
 
-/** Names the socket after the outermost cgroup with a memory limit, which contains all processes that share a limit. */
+/**
+ * Names the socket after the outermost cgroup with a memory limit, which contains all processes that share a limit.
+ *
+ * @returns `undefined` where no such cgroup is found. Processes then take no turns.
+ */
 export function turnName(read: ReadKernelFile = readKernelFile): string | undefined {
   const group = limitedGroups(read, readTotalMemory(read)).at(-1)
   if (process.platform !== 'linux' || !group) return undefined
@@ -88,10 +94,10 @@ export function turnName(read: ReadKernelFile = readKernelFile): string | undefi
   }
 }
 
-/** Which process of this user has a turn. */
+/** The process of this user that has a turn. */
 export type TurnHolder = 'nobody' | 'this process' | 'another'
 
-/** Looks up who has the turn now. Never throws. */
+/** Looks up which process of this user has the turn now, by default the turn to take a heap snapshot. Never throws. */
 export function turnHolder(name = turnName()): TurnHolder {
   const sockets = socketsOf(loadForkHelper())
   if (name === undefined || !sockets) return 'nobody'
@@ -114,8 +120,9 @@ function socketsOf(loaded: ReturnType<typeof loadForkHelper>): SocketHelper | un
 }
 
 /**
- * The queue of waiting processes: numbered places, each a socket. The process at place 1 is next. A new process starts behind the
- * last place, and moves forward while the place before it is free, so it cannot overtake another process.
+ * This process's place in the queue of waiting processes. The queue has numbered places, each a socket; the process at place 1 is
+ * next. A new process starts behind the last place, and moves forward while the place before it is free. So it cannot overtake
+ * another process.
  */
 class Queue {
   readonly #sockets: SocketHelper
@@ -128,7 +135,7 @@ class Queue {
     this.#name = name
   }
 
-  /** @returns Whether this process is the next. */
+  /** Moves forward while the places are free. @returns Whether this process is at place 1: the next turn is then its own. */
   advance(): boolean {
     while (this.#number > 1) {
       const next = this.#sockets.listenAt(`${this.#name}/${this.#number - 1}`)
@@ -145,7 +152,7 @@ class Queue {
   }
 }
 
-/** Asks the kernel who has the turn. */
+/** The process that has the turn, as the kernel shows it. */
 class Holder {
   readonly #sockets: SocketHelper
   readonly #name: string
@@ -156,16 +163,17 @@ class Holder {
     this.#name = name
   }
 
-  /** The process that had the turn at the last look. */
+  /** Pid of the process that had the turn at the last look. */
   pid: number | undefined
 
   /**
-   * The kernel shows the credentials that the holder had when it called listen(2). They do not change when another program inherits
-   * the socket, such as one with the set-user-ID bit. Processes of this user listen with its effective user, which is part of the
-   * name. So nobody else counts, not even root.
+   * Looks whether a process of this user (`own`), one of another user (`other`) or nobody has the turn. The kernel shows the
+   * credentials that the listening process had when it called listen(2). They do not change when another program inherits the
+   * socket, such as one with the set-user-ID bit. Only the effective user of the calling process is `own`, because the socket's
+   * name contains that user's id. Every other user is `other`, even root.
    *
-   * The connection is kept until the holder ends its turn: connections are never accepted, so a new one for each look would fill the
-   * holder's queue.
+   * The connection to the socket is kept until the turn ends. Connections are never accepted, so a new one for each look would
+   * fill the socket's queue.
    */
   look(): 'own' | 'other' | 'nobody' {
     if (this.#connection && this.#sockets.isConnected(this.#connection)) return 'own'
@@ -185,7 +193,10 @@ class Holder {
 
 const ALL_USERS = /^ *0 +0 +4294967295\n$/
 
-/** A user namespace shows all users that it does not map as one and the same. A process of that user cannot tell them from itself. */
+/**
+ * Whether a user id is certainly that of this process. A user namespace shows all users that it does not map as one and the same
+ * id. A process whose own id is this one cannot tell them from its own user, so the answer is `false`.
+ */
 export function isOwnUser(
   uid: number,
   own = process.geteuid?.(),

@@ -6,9 +6,9 @@ import { firstLineOf } from '../base/globals'
 import { clearTimeout, monotonicMs, setTimeout } from '../base/time'
 import { readResidentBytes } from './proc'
 
-/** Reads the CPU time of this process, all threads, since it started. */
+/** A reader of the CPU time that all threads of this process have used since it started. */
 export interface CpuTime {
-  /** Where the readings come from, and why if not from pidusage; for the log line at start. */
+  /** Source of the readings, and the reason if it is not pidusage; for the log line at start. */
   readonly source: string
   /** @returns CPU time, ms. On Linux pidusage counts in steps of 10 ms. */
   read(): Promise<number>
@@ -16,8 +16,8 @@ export interface CpuTime {
 
 /**
  * Chooses once how the CPU time of this process is read: by pidusage on the watchdog thread, otherwise by
- * `process.cpuUsage()`. The watchdog thread has its own instance of pidusage. On the main thread the application may use the same
- * instance: both would share its history, and the file descriptor that it opens could not be closed.
+ * `process.cpuUsage()`. The watchdog thread has its own instance of pidusage. On the main thread the instance may be that of the
+ * application: both would share its history, and the file descriptor that pidusage opens could not be closed.
  *
  * @param onFailure - Called once, with the reason, when pidusage fails later. `process.cpuUsage()` then continues, because it
  * counts the same time, and pidusage is not tried again.
@@ -59,7 +59,7 @@ export interface ProcessUsage {
 
 let loaded: AskPidusage | string | undefined
 
-/** Reads processes with pidusage, which it loads at the first call. After a failure, every answer is empty. */
+/** Reads processes with pidusage, loaded at the first call. After the first failure, every answer is empty. */
 const sharedPidusage: AskPidusage = async (pids) => {
   loaded ??= loadPidusage()
   if (typeof loaded === 'string') return new Map()
@@ -74,11 +74,12 @@ const sharedPidusage: AskPidusage = async (pids) => {
 /**
  * Reads the memory of other processes, all in one call of pidusage. Processes that have ended are absent from the result.
  *
- * A process that is missing in pidusage's answer is read from `/proc/<pid>/status`. pidusage also reports a process that it could
- * not read as ended, but a worker over its hard memory limit must be seen even then, and even when pidusage fails.
+ * A process that is missing in pidusage's answer is read from `/proc/<pid>/status`. pidusage omits not only processes that have
+ * ended, but also those that it could not read. A worker over its hard memory limit must be seen even then, and even when
+ * pidusage fails.
  *
- * @throws (as a rejection) When `/proc` is missing or belongs to another PID namespace, where only this process can be
- * read; and when a process exists but cannot be read.
+ * @throws (as a rejection) When the system is not Linux, when `/proc` is missing or belongs to another PID namespace, and when a
+ * process exists but cannot be read.
  */
 export async function processUsage(
   pids: readonly number[],
@@ -95,7 +96,7 @@ export async function processUsage(
   )
 }
 
-/** Reads one number about this process. It keeps the previous reading to compare with, but no timer: the caller decides when. */
+/** A reader of one figure about this process. It may keep the previous reading to compare with, but the caller decides when. */
 export interface Sampler {
   /**
    * Takes one reading.
@@ -106,7 +107,7 @@ export interface Sampler {
   sample(): number | undefined | Promise<number | undefined>
 }
 
-/** Samples the resident set size of this process, bytes. Even the first sample has a value. */
+/** Samples the resident memory of this process, bytes. Every sample has a value, even the first. */
 export function memorySampler(): Sampler {
   return { sample: () => process.memoryUsage.rss() }
 }
@@ -119,7 +120,7 @@ interface CpuMark {
   readonly cpuMs: number
 }
 
-/** Shortest time between two readings for a CPU percentage, ms. CPU time in `/proc` grows in steps of 10 ms. */
+/** Minimum time between two readings from which a CPU percentage is computed, ms. CPU time in `/proc` grows in steps of 10 ms. */
 export const SHORTEST_SPAN_MS = 10
 
 /**
@@ -166,13 +167,14 @@ interface Status {
 /** Reads several processes in one call. A process that has ended, or that pidusage could not read, is absent from the result. */
 export type AskPidusage = (pids: readonly number[]) => Promise<Map<number, Status>>
 
-/** Deadline for an answer of pidusage, ms. pidusage reads in libuv's thread pool, which the application may keep busy. */
+/** Maximum wait for an answer of pidusage, ms. pidusage reads in libuv's thread pool, which the application may keep busy. */
 export const ANSWER_DEADLINE_MS = 1000
 
 /**
- * Time that pidusage keeps the file descriptor of a process open after the last reading, ms. Only expiry closes it; `clear()`
- * leaves it open. The time is much longer than an event loop may be blocked: if an entry expires during a reading, pidusage later
- * closes the same descriptor number again, which may then be the application's. With 0, a reading of pidusage never ends.
+ * Time that pidusage keeps the file descriptor of a process open after the last reading, ms. The descriptor is closed only when
+ * this time is over; pidusage's `clear()` leaves it open. The time must be much longer than an event loop may be blocked: if it
+ * is over during a reading, pidusage later closes the same descriptor number again, which may then belong to a file of the
+ * application. With 0, a reading of pidusage never ends.
  */
 const MAX_AGE_MS = 10 * 60 * 1000
 
@@ -181,7 +183,7 @@ const MAX_AGE_MS = 10 * 60 * 1000
  *
  * @param platform - Value of `process.platform`.
  * @param load - Loads the package.
- * @returns The function that reads, or the reason why pidusage cannot be used.
+ * @returns The function that reads processes, or the reason why pidusage cannot be used.
  */
 export function loadPidusage(
   platform: NodeJS.Platform = process.platform,
@@ -190,7 +192,7 @@ export function loadPidusage(
   if (platform !== 'linux') return `pidusage would start a program for each reading on ${platform}`
   try {
     assertOwnProc()
-    // Without this, pidusage prints a stack when it cannot start `getconf`. Only this thread's copy of the environment changes.
+    // Without this variable, pidusage prints a stack trace if it cannot start `getconf`. Other threads do not see the variable.
     if (!isMainThread) process.env.PIDUSAGE_SILENT = 'true'
     const why = whyNoGetconf()
     if (why !== undefined) return why
@@ -209,33 +211,35 @@ function requirePidusage(): unknown {
 function assertOwnProc(): void {
   const self = readlinkSync('/proc/self')
   if (self !== String(process.pid))
-    throw new Error(`/proc is of another PID namespace: it shows process ${process.pid} as ${self}`)
+    throw new Error(
+      `/proc belongs to another PID namespace, in which this process has pid ${self} instead of ${process.pid}`,
+    )
 }
 
 /**
- * Returns why pidusage cannot use `getconf`, if so. pidusage starts it through a shell at its first reading, and prints two
- * stacks to stderr when `getconf` is missing. With a relative or empty entry in PATH, the shell could start a program named
- * `getconf` that another user has put below the working directory.
+ * Returns why pidusage cannot use the program `getconf`, or `undefined` if it can. pidusage starts this program through a shell
+ * at its first reading, and prints two stack traces to stderr when the program is missing. With a relative or empty entry in
+ * PATH, the shell could start another program named `getconf`, which another user has put below the working directory.
  */
 function whyNoGetconf(): string | undefined {
   const directories = (process.env.PATH ?? '/usr/bin:/bin').split(':')
   if (!directories.every((directory) => isAbsolute(directory)))
-    return 'pidusage starts the program getconf, and PATH includes the working directory'
+    return 'pidusage would start the program getconf, and PATH has an entry that depends on the working directory'
   const isThere = existsSync('/bin/sh') && directories.some((each) => existsSync(join(each, 'getconf')))
-  return isThere ? undefined : 'pidusage needs the program getconf, which is not in PATH'
+  return isThere ? undefined : 'pidusage needs the programs /bin/sh and getconf (in PATH), and one is missing'
 }
 
 function asker(read: typeof pidusage): AskPidusage {
   return (pids) =>
     new Promise((resolve, reject) => {
-      // Throws if no file descriptor is free: pidusage would print a warning to stderr for each reading.
+      // Throws if no file descriptor is free. pidusage would then print a warning to stderr for each reading.
       closeSync(openSync('/proc/uptime', 'r'))
       const timer = setTimeout(() => {
-        // Forget pidusage's entry, which must not expire while its reading hangs, see MAX_AGE_MS.
+        // Makes pidusage forget the process: its time must not be over while the reading hangs, see MAX_AGE_MS.
         read.clear()
-        reject(new Error(`no answer for ${ANSWER_DEADLINE_MS} ms`))
+        reject(new Error(`no answer within ${ANSWER_DEADLINE_MS} ms`))
       }, ANSWER_DEADLINE_MS).unref()
-      // Pass both options: pidusage takes missing ones from the variables PIDUSAGE_USE_PS and PIDUSAGE_MAXAGE.
+      // Both options are given: pidusage takes a missing one from the variable PIDUSAGE_USE_PS or PIDUSAGE_MAXAGE.
       read([...pids], { usePs: false, maxage: MAX_AGE_MS }, (error: Error | null | undefined, stats) => {
         clearTimeout(timer)
         if (error && !isGone(error)) reject(error)

@@ -4,11 +4,12 @@ import type { WorkerBirth } from '../base/thread-figures'
 import { listThreads } from './threads'
 
 /**
- * Reports the kernel's thread id of each worker thread that the calling thread starts. Node offers no other link between a
+ * Reports the kernel's thread id of each worker thread that the calling thread starts from now on. Node offers no link between a
  * worker's `threadId` and this id.
  *
- * Node publishes a worker on a diagnostics channel within the call that has created its thread, so the newest thread of the
- * process is that worker's. Workers started earlier, or by another worker, are not reported. Keeps no reference to a worker.
+ * Node publishes a worker on a diagnostics channel within the call that has created the worker's thread. So the newest thread of
+ * the process is that worker's. Workers that were started earlier, or by another worker, are not reported. Keeps no reference to
+ * a worker.
  *
  * @param onBirth - Called with the ids of each new worker; must not throw.
  * @returns A function that ends the reports.

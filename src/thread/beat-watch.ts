@@ -18,7 +18,7 @@ export class BeatWatch {
   #isBlocked = false
 
   /**
-   * @param blockedMs - Time without a beat after which the loop counts as blocked. One interval between beats is added,
+   * @param blockedMs - Time without a beat after which the loop counts as blocked, ms. One interval between beats is added,
    * because the loop may have been blocked only just before the next beat was due.
    */
   constructor(blockedMs: number) {
@@ -35,7 +35,7 @@ export class BeatWatch {
    *
    * @param beats - Number of beats since the start.
    * @param isPaused - Whether a debugger or the monitor itself stops the main thread: then a tick does not count.
-   * @returns Whether the loop counts as blocked, or runs again, from this tick on. Otherwise `undefined`.
+   * @returns `'blocks'` if the loop counts as blocked from this tick on, `'frees'` if it runs again, otherwise `undefined`.
    */
   tick(beats: number, isPaused: boolean): 'blocks' | 'frees' | undefined {
     if (beats !== this.#beats) return this.#beat(beats)

@@ -12,7 +12,7 @@ const DEBUGGER = 1
 const WANTED = 2
 const WORDS_BYTES = 16
 
-/** Figures in the shared memory, in the order of their positions: those of heap and CPU here, the others below. */
+/** Names of the figures in the shared memory, in the order of their positions: heap and CPU here, the others below. */
 const FIGURES = [
   ...(['atMs', 'heapUsed', 'heapTotal', 'heapLimit', 'external', 'arrayBuffers'] as const),
   'threadCpuMs',
@@ -48,12 +48,15 @@ export class Beats implements MainReports {
     return Atomics.load(this.#words, BEATS)
   }
 
-  /** Whether the main thread's inspector is open to a debugger. `inspector.url()` tells only on the main thread. */
+  /** Whether the main thread's inspector is open to a debugger. Only the main thread itself can ask `inspector.url()`. */
   get isDebuggerPossible(): boolean {
     return Atomics.load(this.#words, DEBUGGER) === 1
   }
 
-  /** Delay of the event loop, ms: how late the latest beat was, or how overdue the next one is, whichever is more. */
+  /**
+   * Delay of the event loop, ms: how late the latest beat was, or how overdue the next one is, whichever is more. NaN before
+   * the first beat.
+   */
   delayMs(nowMs: number): number {
     const [lateMs = 0, beatAtMs = 0] = [this.#figures[LATE], this.#figures[BEAT_AT]]
     return beatAtMs === 0 ? NaN : Math.max(lateMs, nowMs - beatAtMs - BEAT_MS)
@@ -69,7 +72,7 @@ export class Beats implements MainReports {
     return figures.atMs === 0 ? undefined : figures
   }
 
-  /** Sets whether the main thread measures heap figures with each beat, which an idle process is spared. */
+  /** Sets whether the main thread measures heap figures with each beat. In an idle process it mostly does not. */
   wantFigures(areWanted: boolean): void {
     if (areWanted) Atomics.or(this.#words, WANTED, WANT_FIGURES)
     else Atomics.and(this.#words, WANTED, ~WANT_FIGURES)

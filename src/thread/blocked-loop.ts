@@ -13,9 +13,9 @@ export interface BlockedLoopParts {
 }
 
 /**
- * Requests a CPU dump when the main thread's event loop is blocked. Runs on the watchdog thread.
+ * Begins to check whether the main thread's event loop is blocked, and then requests a CPU dump. Runs on the watchdog thread.
  *
- * @returns A function that stops this.
+ * @returns A function that stops the checks.
  */
 export function startBlockedLoop(parts: BlockedLoopParts): () => Promise<void> {
   const rule = new BlockedRule(parts)
@@ -69,7 +69,7 @@ export class BlockedRule {
   #serve(): void {
     const { blockedMs, dispatcher, gate } = this.#parts
     const { silentMs } = this.#watch
-    // The loop is late by more than a beat, so a CPU profile that runs now shows what blocks it. One profile is enough.
+    // The next beat (sign of life) is overdue, so a CPU profile that runs now shows what blocks the loop. One is enough.
     if (silentMs > BEAT_MS && dispatcher.runningKind === 'cpu') this.#isServed = true
     if (!this.#episode || this.#isServed || gate.isHeld) return
     this.#isServed = true
@@ -79,7 +79,7 @@ export class BlockedRule {
   }
 }
 
-/** Guesses whether a debugger has paused the main thread: no beat comes, the inspector is open, and no CPU time is used. */
+/** Guesses whether a debugger has paused the main thread: its inspector is open, and it sends no beats and uses no CPU time. */
 class DebuggerPause {
   readonly #beats: Pick<Beats, 'isDebuggerPossible'>
   #cpuTicks: number | undefined

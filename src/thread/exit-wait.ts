@@ -41,8 +41,8 @@ export class ExitWait {
   /**
    * Like {@link hold}, but for an inspector session to the main thread.
    *
-   * @returns `false`, without a hold, when the main thread may have ended. A dump that began before the exit, and for
-   * which the main thread waits, may still open sessions.
+   * @returns `false`, without a hold, when the process is exiting. Only a dump that began before the exit, and for which the
+   * main thread still waits, may open sessions then.
    */
   tryHold(): boolean {
     const holdsBefore = Atomics.add(this.#words, HOLDS, 1)
@@ -57,8 +57,9 @@ export class ExitWait {
   }
 
   /**
-   * Called on the watchdog thread, within a hold, when a forked child begins to write the dump, and with `undefined` when
-   * it has ended. In between an exiting process need not wait, because the child needs neither thread.
+   * Called on the watchdog thread during a hold: with the pid when a forked child begins to write the dump, and with
+   * `undefined` when the child has ended. In between there is no hold, because the child needs neither thread, and so an
+   * exiting process need not wait for it.
    */
   noteChild(pid: number | undefined): void {
     // In this order, an exit between the two steps finds the hold, the pid, or both, but never neither.
@@ -76,7 +77,7 @@ export class ExitWait {
     return Atomics.load(this.#words, PHASE) !== RUNNING
   }
 
-  /** Called once on the main thread when the process exits. Afterwards no new dump begins and opens a session. */
+  /** Called once on the main thread when the process exits. A dump that begins afterwards cannot open a session. */
   begin(): void {
     Atomics.store(this.#words, PHASE, EXITING)
   }

@@ -3,6 +3,6 @@ export function goesOnAlone(childPid: number): string {
   const child = `its forked child with pid ${childPid}`
   // When the first process of a container exits, the kernel kills all others in it.
   return process.pid === 1
-    ? `the process is PID 1 and exits, which also ends ${child}, before its heap snapshot is complete`
+    ? `the process exits; because it is PID 1, this also ends ${child}, and the heap snapshot stays incomplete`
     : `the process exits; ${child} completes the heap snapshot`
 }

@@ -15,10 +15,10 @@ import type { Turns } from './turns'
 type HookAnswer<Output> =
   | { readonly output: Output }
   | { readonly error: string }
-  /** The call has interrupted the main thread while that loads the code for it. */
+  /** The call has interrupted the main thread while it was loading this library's code. The order must be sent again. */
   | { readonly isLoading: true }
 
-/** Time until an order is sent again that met a main thread that loads the code for it, ms. Loading takes about 5 ms. */
+/** Time after which an order is sent again because the main thread was still loading code, ms. Loading takes about 5 ms. */
 const SEND_AGAIN_MS = 20
 const MOST_SENDINGS = 100
 
@@ -40,7 +40,7 @@ export class InspectorMainThread implements MainThread {
   readonly #slots = new Set<number>()
 
   /**
-   * @param hook - Name in the process registry of the main thread's function that runs the orders.
+   * @param hook - Name, in the process registry, of the main thread's function that runs the orders.
    * @param port - The end of the channel to which orders are posted; the hook reads the other end.
    */
   constructor(hook: string, port: MessagePort, exitWait: ExitWait, turns: Turns) {
@@ -69,7 +69,8 @@ export class InspectorMainThread implements MainThread {
         const answer = JSON.parse(text) as HookAnswer<Orders[Name]['output']>
         if ('output' in answer) return answer.output
         if ('error' in answer) throw new Error(answer.error)
-        if (sendings === MOST_SENDINGS) throw new Error('the main thread does not finish loading its code')
+        if (sendings === MOST_SENDINGS)
+          throw new Error("the main thread did not finish loading the monitor's code")
         await pause(SEND_AGAIN_MS)
       }
     } finally {
@@ -92,7 +93,7 @@ export class InspectorMainThread implements MainThread {
 
 /** Opens an inspector session to the main thread. An exiting process waits until it is closed. */
 function holdingSession(exitWait: ExitWait): Session {
-  // Not imported: the main thread also loads this file, for `createOrderHook`, in a Node that may have no inspector.
+  // Loaded here, not imported above: the main thread also loads this file, in a Node that may have no inspector.
   const { Session } = require('node:inspector') as typeof inspector
   const session = new Session()
   if (!exitWait.tryHold()) throw new ExitingError()

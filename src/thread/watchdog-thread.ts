@@ -19,7 +19,7 @@ export interface WatchdogData {
   readonly gate: SharedArrayBuffer
   readonly beats: SharedArrayBuffer
   readonly exit: SharedArrayBuffer
-  /** Name in the process registry of the main thread's function that runs orders (requests to the main thread). */
+  /** Name, in the process registry, of the main thread's function that runs orders (requests to the main thread). */
   readonly hook: string
   /** Port to which orders are posted. */
   readonly orderPort: MessagePort
@@ -42,7 +42,7 @@ export type ToWatchdog =
 export type FromWatchdog =
   | { readonly type: 'ready'; readonly ways: Ways; readonly gateId: number }
   | { readonly type: 'dump'; readonly dump: Dump }
-  /** A dump of an earlier process, which the main thread is to report unless another process has done so. */
+  /** A dump at V8's heap limit that an earlier process left. The main thread reports it, unless another process has. */
   | { readonly type: 'found'; readonly found: FoundDump }
   | { readonly type: 'skip'; readonly skip: Skip }
   | { readonly type: 'failure'; readonly failure: Failure }
@@ -58,7 +58,7 @@ export type FromWatchdog =
  * closes aborts the process.
  */
 function main(): void {
-  // Starts libuv's thread pool now. Otherwise it would start when pidusage spawns a program.
+  // Starts libuv's thread pool now, so that the ids of its threads are known. Otherwise pidusage would start it later.
   const pool = startThreadPool()
   const {
     settings: given,

@@ -279,7 +279,7 @@ export function startWatchAnywhere(given: StartParts): Watch {
   return given.isThreadWanted ? startOnThread(parts, gate) : startHere(parts, gate, 'the main thread')
 }
 
-/** Reports a dump at V8's heap limit that an earlier process left. Few processes find one, so its code is loaded here. */
+/** Reports a dump at V8's heap limit that an earlier process left. Few processes find one, so the code is loaded only here. */
 function reportFound(found: FoundDump, report: Report): void {
   try {
     const { reportFoundDump } = loadLate(() => require('../dispatch/found-dump') as typeof foundDumpModule)
@@ -311,8 +311,8 @@ function startHere(
 }
 
 /**
- * Adds an `'exit'` handler to a watch on this thread. The handler completes a running CPU dump before it returns, which
- * works because an inspector session on its own thread answers synchronously.
+ * Adds an `'exit'` handler to a watch on this thread. The handler completes a running CPU dump before it returns. That is
+ * possible because an inspector session to the calling thread answers synchronously.
  */
 function endingAtExit(
   watch: LocalWatch,
@@ -340,7 +340,7 @@ function endingAtExit(
   }
 }
 
-/** Starts the watch on a thread of its own, and moves it to this thread if that thread dies. */
+/** Starts the watch on a thread of its own. If that thread dies, moves the watch to the calling thread. */
 function startOnThread(parts: StartParts, gate: Gate): Watch {
   const { settings, orders, report, onBeat, onStarted } = parts
   let changes: RuleChanges = {}
@@ -366,7 +366,7 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
         move()
       } catch (error) {
         // Moving loads files, which fails while the process has no free file descriptor.
-        const message = `monitoring cannot move to the main thread yet: ${firstLineOf(error)}`
+        const message = `monitoring cannot move to the main thread yet (tried again every second): ${firstLineOf(error)}`
         if (isFirst) report.failure({ stage: 'watchdog', message, error })
         setTimeout(() => tryToMove(false), MOVE_AGAIN_MS).unref()
       }
@@ -405,8 +405,9 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
 }
 
 /**
- * Finds the package `limiter` while there are free file descriptors, in case the watch must move to this thread. If Node has no
- * descriptor to search with, it remembers for good that there is no such package. Called late, because this takes 1.5 ms.
+ * Finds the package `limiter` while there are free file descriptors, in case the watch must move to this thread. If Node has
+ * no descriptor to search with, it remembers for good that there is no such package. Called only once the watchdog thread
+ * runs, because this takes 1.5 ms.
  */
 function locateLimiter(): void {
   try {

@@ -5,7 +5,7 @@ export function boardRules(rules: readonly { readonly name: string }[]): readonl
   return ['cpu', 'memory', ...rules.map(({ name }) => name)]
 }
 
-/** Count of numbers that the shared memory holds for each rule, and their positions there. */
+/** Number of 64-bit numbers that the shared memory holds for each rule, and the position of each among them. */
 const FIELDS = 5
 const [COUNT, VALUE, AT, BREACHES, LEFT] = [0, 1, 2, 3, 4] as const
 /** Bytes before the rules' numbers: a 32-bit flag, and 4 bytes so that the 64-bit numbers are aligned. */

@@ -26,7 +26,7 @@ export async function prepareDirectories(
       )
     return why === undefined
   })
-  // The timer behind `pause` is unref'd: a process that is about to end does so before the work below.
+  // The timer behind `pause` is unref'd, so a process that is about to end exits here, without the work below.
   await pause(0)
   for (const directory of writable) {
     const { failures, incomplete } = await sweepStalePartials(directory, host, systemClock.epochMs())
@@ -37,9 +37,9 @@ export async function prepareDirectories(
 }
 
 /**
- * Builds the function that deletes a directory's oldest dumps after a good one.
+ * Builds the function that deletes a directory's oldest dumps. It is called after each successful dump.
  *
- * @param isSent - Whether dumps are uploaded from there: then the deletion of a dump that was not uploaded is reported.
+ * @param isSent - Whether dumps are uploaded from the directory. If so, the deletion of a dump not yet uploaded is reported.
  */
 export function retainer(
   host: string,

@@ -7,12 +7,13 @@ import type { MainReports } from './process-record'
 export type Metric =
   'heap' | 'external' | 'eventLoopDelay' | 'eventLoopUtilization' | 'container' | 'function'
 
-/** For each metric, a function that builds its sampler. The argument reads the rule's threshold, which may change. */
+/** For each metric, a function that builds its source of readings. The argument returns the rule's current threshold. */
 export type Samplers = Readonly<Record<Exclude<Metric, 'function'>, (threshold: () => number) => Sampler>>
 
 /**
- * Creates the samplers for the metrics of the option `rules`. The main thread reports its own heap and event loop; each
- * report is one reading. A blocked main thread sends no report, and then their samplers return `undefined`.
+ * Creates the samplers (sources of readings) for the metrics of the option `rules`. The main thread reports its own heap
+ * and event loop, and each report is one reading. While the main thread is blocked, it sends no report, and the samplers
+ * that need one return `undefined`.
  */
 export function createMetrics(main: MainReports): Samplers {
   const whenNew = <Report extends { readonly atMs: number }>(

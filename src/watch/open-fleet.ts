@@ -3,7 +3,7 @@ import { messageOf, Promise } from '../base/globals'
 import type { Report } from '../dispatch/events'
 import type { FleetBudget, FleetPlan, OpenFleet } from '../dispatch/fleet'
 
-/** A budget without tokens: replaces a required shared budget that cannot be opened, so that no dump is made. */
+/** A budget that allows no dump. It stands in for a required shared budget that cannot be opened. */
 const CLOSED: FleetBudget = {
   refusal: () => ({ insurance: 0 }),
   take: () => Promise.resolve({ refused: { insurance: 0 } }),

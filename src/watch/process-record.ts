@@ -54,7 +54,7 @@ const NAMES_KEPT = 1024
 /** Estimated memory of Node.js and this library themselves, without heap and external memory, bytes. */
 export const USUAL_REST = 60 * 1024 * 1024
 
-/** Replace the kernel's thread ids of main thread and watchdog thread where there is no /proc. */
+/** Substitutes for the kernel's ids of the main thread and the watchdog thread where there is no /proc to read them from. */
 const MAIN = 1
 const MONITOR = 2
 
@@ -65,8 +65,8 @@ interface Times {
 }
 
 /**
- * Records CPU use and memory of the process in the last minutes, and the CPU time of its threads, to describe the process in a
- * dump. RSS and CPU times are read here, on any thread; heap and event loop are reported by the main thread.
+ * Records CPU use and memory of the process in the last minutes, and the CPU time of its threads, to describe the process
+ * in a dump. RSS and CPU times are read here, on any thread; the main thread reports its heap and event loop.
  */
 export class ProcessRecord {
   readonly #main: MainReports
@@ -109,7 +109,7 @@ export class ProcessRecord {
     this.#rss = rss ?? this.#rss
     if (figures && rss !== undefined && this.#restAtStart === undefined) {
       const { rest } = memoryUse(rss, figures, [], now.atMs)
-      // The memory of workers is read only at a dump, so that of older workers is contained in this rest.
+      // The memory of workers is read only at a dump, so this rest contains the memory of workers that run already.
       this.#restAtStart = this.#hasOlderWorkers ? Math.min(rest, USUAL_REST) : rest
     }
     this.#recorder.add({

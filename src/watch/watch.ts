@@ -38,8 +38,9 @@ import {
 /** Settings of a rule: when to make a dump automatically. */
 export interface RuleSettings<Threshold = number> {
   readonly intervalMs: number
-  /** Readings above it count. If a number, in the unit of the metric, such as percent of one core or bytes. */
+  /** A reading above it counts towards a dump. Unit of a number: that of the metric, such as percent of one core, or bytes. */
   readonly threshold: Threshold
+  /** Number of readings in a row above the threshold that make a dump. */
   readonly counter: number
   readonly budget: Budget
 }
@@ -48,13 +49,13 @@ export interface RuleSettings<Threshold = number> {
 export interface NamedRule<Threshold = number> extends RuleSettings<Threshold> {
   readonly name: string
   readonly metric: Metric
-  /** Kind of the rule's dumps. */
+  /** Kind of dump that the rule makes. */
   readonly dump: DumpKind
 }
 
 /** Settings of one kind of dump. */
 export interface KindSettings<Threshold = number> {
-  /** Absolute path. Manual dumps need one even for a kind that is not watched. */
+  /** Absolute path of the dump directory. Set even for a kind that is not watched, because manual dumps need it. */
   readonly directory: string
   /** The rule for automatic dumps; absent when the kind is not watched. */
   readonly rule?: RuleSettings<Threshold> | undefined
@@ -64,7 +65,7 @@ export interface CpuSettings<Threshold = number> extends KindSettings<Threshold>
   readonly profileDurationMs: number
   /**
    * Time for which the event loop must be blocked before a CPU dump is made, ms; `undefined`: no such dump. Works only if
-   * the watch runs on another thread.
+   * the watch runs on a thread of its own, not on the main thread.
    */
   readonly blockedMs: number | undefined
 }
@@ -76,7 +77,7 @@ export interface MemorySettings<Threshold = number> extends KindSettings<Thresho
   readonly redact: boolean
 }
 
-/** All settings of a watch, as plain data that can be sent to another thread. */
+/** All settings of a {@link Watch}, as plain data that can be sent to another thread. */
 export interface WatchSettings {
   readonly cpu: CpuSettings
   readonly memory: MemorySettings
@@ -88,11 +89,11 @@ export interface WatchSettings {
   /** Settings of dumps at V8's heap limit; absent when nothing is done there. */
   readonly heapLimit?: HeapLimitToWatch | undefined
   /**
-   * Whether the monitor was started by preload. That may be in a process that the user did not mean, so nothing is
-   * created in the dump directories before the first dump.
+   * Whether the monitor was started by preload (`node -r`). Preload also reaches processes that the user did not mean, so
+   * nothing is created in the dump directories before the first dump.
    */
   readonly isPreloaded?: boolean
-  /** Shared memory from which the main thread reads the counters. */
+  /** Shared memory of a {@link Board}, from which the main thread reads the counters of the rules. */
   readonly board: SharedArrayBuffer
   readonly engines: Engines
   /** Number of dumps kept of each kind; `false`: all. */
@@ -123,7 +124,11 @@ export interface Watch {
   update(changes: RuleChanges): void
   /** Requests a dump. Never rejects. */
   request(request: Omit<DumpRequest, 'early'>): Promise<DumpResult>
-  /** Takes a reading of a rule whose metric is a function of the application. */
+  /**
+   * Receives a reading of a rule whose metric is a function of the application.
+   *
+   * @param sinceMs - Monotonic time at which the span that the reading covers began, ms.
+   */
   observe(rule: string, value: number, sinceMs: number): void
   /** Called when the main thread has started a worker thread. */
   noteWorker(birth: WorkerBirth): void
@@ -150,16 +155,16 @@ export interface WatchSurroundings {
   readonly onRunning?: (isRunning: boolean) => void
   /** Called when a forked child begins to write the dump, and, with `undefined`, when it has ended. */
   readonly onChild?: (pid: number | undefined) => void
-  /** Called for a dump of an earlier process. @default reports it from the calling thread */
+  /** Called for a dump at V8's heap limit that an earlier process left. @default reports it from the calling thread */
   readonly onFound?: (found: FoundDump) => void
 }
 
-/** Longest wait until another process has taken its heap snapshot, ms: the time that a forked child may take for it. */
+/** Longest wait for the heap snapshots of other processes, ms: the time that a forked child may take for one snapshot. */
 const LONGEST_TURN_MS = 120_000
 
 const waitForTurn = (early: AbortSignal) => takeTurn({ longestMs: LONGEST_TURN_MS, early })
 
-/** Starts reading loops and dispatcher on the calling thread. */
+/** Starts a watch on the calling thread: the loops that take readings, and the dispatcher, which decides on dumps. */
 export function startWatch(settings: WatchSettings, surroundings: WatchSurroundings): LocalWatch {
   const { cpu, memory, engines, keep, isSent, where } = settings
   const { mainThread, gate, report, main, isTakingOver, onRunning, onChild } = surroundings
@@ -236,7 +241,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
       onReading,
     })
   })
-  // On a thread of its own, the record takes no time from the application. On the main thread it is kept only with rules.
+  // On another thread the record costs the application no time. On the main thread it is kept only if there are rules.
   if (!isMainThread || rules.length > 0) stopLoops.push(startLoop(RECORD_INTERVAL_MS, read(record)))
   const { heapLimit } = settings
   if (heapLimit && memory.rule) {
@@ -358,7 +363,7 @@ export interface ReadingLoopParts {
   /** Name of the rule that the readings are for. */
   readonly name: string
   readonly intervalMs: number
-  /** Whether a reading covers the time since the previous reading, and not one moment. */
+  /** Whether a reading covers the time since the previous reading (`true`) or one moment (`false`). */
   readonly isMean: boolean
   readonly sampler: Sampler
   readonly dispatcher: Pick<Dispatcher, 'observe'>

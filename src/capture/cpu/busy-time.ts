@@ -1,6 +1,6 @@
 import type { Profiler } from 'node:inspector'
 
-/** Returns the time of a CPU profile in which the thread was not idle, and its share of the profile, 0 to 1. */
+/** Returns how long the thread was not idle during a CPU profile: in ms, and as a share of the profile, 0 to 1. */
 export function busyTime({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): {
   ms: number
   share: number

@@ -27,7 +27,7 @@ import { type CpuProfileRequest, type CpuWay, type RunningProfile, samplingInter
 /** Assumed size of a `.cpuprofile`, bytes: enough for the call tree of a large code base and the most samples. */
 export const PROFILE_FILE_BYTES = 16 * 1024 * 1024
 
-/** What a CPU capturer needs. */
+/** Parameters of {@link createCpuCapturer}. */
 export interface CpuCapturerParts {
   readonly mainThread: MainThread
   /** The package for CPU profiles: `engines.cpu` of `resolveEngines`. */
@@ -44,8 +44,8 @@ export interface CpuCapturerParts {
 
 /**
  * Takes CPU profiles: with v8-profiler-next if that package is installed and loads, else with the inspector. If the
- * package cannot start a profile, the inspector takes this one. A profile that fails after its start fails the dump,
- * because the incident has ended by then.
+ * package cannot start a profile, the inspector takes this one. If a profile fails after its start, the dump fails and is
+ * not tried again, because the incident has ended by then.
  */
 export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
   const { engine, probe, observer, noInspector = whyNoInspector() } = parts

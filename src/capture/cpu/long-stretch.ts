@@ -8,8 +8,8 @@ import { monotonicMs, pause } from '../../base/time'
 export const SHORT_STRETCH_MS = 8
 
 /**
- * A thread works in long stretches when the sum, over iterations of its event loop, of the CPU time above
- * {@link SHORT_STRETCH_MS} reaches this, ms. A shorter iteration lowers the sum by the difference.
+ * A thread counts as working in long stretches (iterations of its event loop) when a sum reaches this, ms. Each iteration
+ * adds its CPU time less {@link SHORT_STRETCH_MS} to the sum. So a short iteration lowers it, but never below 0.
  */
 export const LONG_STRETCH_MS = 50
 
@@ -27,8 +27,8 @@ export interface TurningThread {
 /**
  * Waits until a thread works in long stretches (iterations of its event loop): in one that does not end, or in many that
  * are too long to consist of short requests. The length of a stretch is its CPU time, because a thread that waits for a
- * CPU or for a debugger does no work. It is at most the elapsed time: the checking thread may itself wait for a CPU, and
- * read the CPU time late.
+ * CPU or for a debugger does no work. The elapsed time is the upper limit, because the checking thread may itself wait for
+ * a CPU and so read the CPU time late.
  *
  * @returns `true` for long stretches, `false` if `until` was aborted before that.
  */

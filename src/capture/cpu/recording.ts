@@ -16,8 +16,8 @@ import type { RunningProfile, StoppedProfile } from './way'
 /** Longest wait for the CPU profiles of all workers together, ms. A worker that spins in a loop answers within 20 ms. */
 export const WORKERS_DEADLINE_MS = 10_000
 /**
- * Time for the CPU profiles of all workers when the dump is ended early, ms: no worker's file is begun later. An exiting
- * process waits for a dump 450 ms in all.
+ * Longest wait for the CPU profiles of all workers when the dump is ended early, ms. No worker's file is begun after it. An
+ * exiting process waits 450 ms in all for a dump.
  */
 export const WORKERS_EARLY_DEADLINE_MS = 250
 /** Number of workers listed in the sidecar (`.json`) of the main thread's profile, at most. */
@@ -33,7 +33,7 @@ export interface StartedProfile {
   readonly startedAtMs: number
 }
 
-/** Ends a running CPU profile and writes it to its file. `finishNow` does so synchronously, for a process that exits. */
+/** Ends a running CPU profile when its time is over and writes its file. `finishNow` does so at once, synchronously, at exit. */
 export class Recording {
   readonly #started: StartedProfile
   readonly #job: Job
@@ -65,7 +65,7 @@ export class Recording {
 
   async finish(): Promise<Captured> {
     const { open, running } = this.#started
-    // If this fails, the profile lacks names of functions, but is complete.
+    // If this call fails, the profile is complete, but may lack names of functions.
     this.#keepNames().catch(() => undefined)
     try {
       // An early end shortens the profile, and its file is complete all the same.
@@ -96,7 +96,7 @@ export class Recording {
     }
   }
 
-  /** {@link finish}, synchronously. Returns `undefined` when the time is over, or when the profiled thread is another one. */
+  /** {@link finish}, synchronously. Returns `undefined` when the time is over, or when another thread is the profiled one. */
   finishNow(isTimeOver: () => boolean): Captured | undefined {
     const { open, running } = this.#started
     if (isTimeOver()) return undefined
@@ -122,9 +122,9 @@ export class Recording {
   }
 
   /**
-   * Makes V8 discard optimized code once, so that the profile names all functions. Waits until an iteration of the main
-   * thread's event loop takes long, which may be an endless loop. A loaded server with short requests keeps its optimized
-   * code: without it, each request would cost twice the CPU for seconds.
+   * Makes V8 discard optimized code once, so that the profile names all functions. First waits for long iterations of the
+   * main thread's event loop: one of them may be an endless loop. A loaded server with short requests has none and keeps
+   * its optimized code: without it, each request would cost twice the CPU for seconds.
    */
   async #keepNames(): Promise<void> {
     // If a blocked event loop caused the dump, do not wait: the block may end soon.
@@ -181,7 +181,7 @@ export class Recording {
     }
   }
 
-  /** Returns the busy time of the main thread during the profile, ms. `Infinity`, the largest use, if it is unknown. */
+  /** Returns the busy time of the main thread during the profile, ms. `Infinity` if unknown: it then counts as the busiest. */
   #busyMs({ busyMs = Infinity }: StoppedProfile): number {
     const cpuMs = this.#mainThread.cpuMs()
     return cpuMs === undefined || this.#cpuMsBefore === undefined ? busyMs : cpuMs - this.#cpuMsBefore
@@ -220,7 +220,7 @@ function outcomeOf(ended: { readonly captured: Captured } | { readonly error: un
   return ended.captured
 }
 
-/** Lets other work of this thread run between two pieces. An unref'd immediate would wait until another event occurs. */
+/** Lets other work of this thread run between two pieces of a file. An unref'd immediate would wait for another event. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve))
 }

@@ -10,7 +10,7 @@ export interface CpuProfileRequest {
   /** Identifies this profile among others in the process. */
   readonly title: string
   readonly samplingIntervalUs: number
-  /** Aborted when the dump is to end early: a start that the main thread has not accepted is then given up. */
+  /** Aborted when the dump is to end early. A start that the main thread does not answer within 500 ms is then given up. */
   readonly early: AbortSignal
 }
 
@@ -20,7 +20,7 @@ export interface StoppedProfile {
   readonly stopPauseMs: number
   /** Time in which the main thread was not idle, ms. Absent where it is not known. */
   readonly busyMs?: number
-  /** JSON text of the profile that the caller must write, in pieces. Empty if the main thread has written it to the file. */
+  /** JSON text of the profile, in pieces, for the caller to write. Empty if the main thread has written the file itself. */
   readonly pieces: Iterable<string>
   /** Number of bytes that the main thread wrote to the file; absent when it wrote none. */
   readonly writtenBytes?: number
@@ -46,7 +46,7 @@ export interface RunningProfile {
 
 /** One way to take a CPU profile: the package v8-profiler-next, or the inspector. */
 export interface CpuWay {
-  /** Name of the way in a dump's `.json` and in the log line at start. */
+  /** Name of this method in a dump's `.json` and in the log line at start. */
   readonly name: string
   start(request: CpuProfileRequest): Promise<RunningProfile>
 }

@@ -1,6 +1,6 @@
 import type { HeapProfiler } from 'node:inspector'
 
-/** A function of the application that allocates memory. */
+/** A function that allocates memory: for calls into Node or V8, the application's nearest caller, if there is one. */
 export interface AllocationSite {
   readonly functionName: string
   readonly url: string
@@ -8,24 +8,24 @@ export interface AllocationSite {
   readonly line: number
 }
 
-/** The sampled memory that one call path has allocated and the heap still holds. */
+/** Sampled memory of one call path (a chain of calls): what it has allocated and the heap still holds. */
 export interface SiteHolding extends AllocationSite {
-  /** Samples whose objects are alive: the number of each in order of allocation, and the bytes that it represents. */
+  /** Samples whose objects are alive: each sample's number, in order of allocation, and the bytes that it represents. */
   readonly samples: readonly (readonly [ordinal: number, bytes: number])[]
 }
 
-/** An allocating function for which the heap holds more memory than before. */
+/** An allocating function for which the heap holds more memory than at an earlier reading. */
 export interface GrowingSite extends AllocationSite {
-  /** Growth of the memory, bytes. */
+  /** Growth of that memory, bytes. */
   readonly growth: number
 }
 
-/** A call path with the number that the profiler gave it. */
+/** Sampled memory of one call path, with the number that V8 gave the path. */
 export interface PathHolding extends SiteHolding {
   readonly path: number
 }
 
-/** V8's sampling heap profile. Node's own types omit ids and samples, but every supported Node returns them. */
+/** V8's sampling heap profile. Node's TypeScript types omit ids and samples, but every supported Node returns them. */
 export interface SamplingProfile {
   readonly head: SamplingNode
   readonly samples: readonly { readonly size: number; readonly nodeId: number; readonly ordinal: number }[]
@@ -58,7 +58,7 @@ export function holdingsOf({ head, samples }: SamplingProfile): PathHolding[] {
   return holdings
 }
 
-/** Returns the function of the call. For Node's and V8's own functions: the application's nearest caller, if there is one. */
+/** Returns the function that allocated; for a function of Node or V8, the application's nearest caller, if there is one. */
 function siteOf({ callFrame }: SamplingNode, caller: AllocationSite | undefined): AllocationSite {
   const { functionName, url, lineNumber } = callFrame
   const isForeign = url === '' || url.startsWith('node:')

@@ -11,7 +11,7 @@ import { openWhole, type WholeSnapshot } from './redacted'
 import { type HeapDump, type HeapRung, passOver } from './rung'
 import { type HeapSampling, SAMPLING_WAY } from './sampling'
 
-/** A snapshot that takes longer than this is given up, ms per MB of heap. V8 needs 55-110 ms on a quiet machine. */
+/** Longest time for a snapshot, ms per MB of heap: after it the snapshot is given up. V8 needs 55-110 on a quiet machine. */
 const DEADLINE_MS_PER_MB = 1000
 
 /** Returns the longest time that a snapshot of a heap of `usedBytes`, without a fork, may take, ms. */
@@ -25,7 +25,7 @@ export interface HeapInPlaceParts {
   /** The package for heap snapshots: `engines.memory` of `resolveEngines`. */
   readonly engine: Engine
   readonly sampling: HeapSampling | undefined
-  /** Write snapshots without the contents of strings. */
+  /** Whether the contents of strings are left out of snapshots. @default false */
   readonly redact?: boolean | undefined
 }
 
@@ -33,7 +33,7 @@ type InPlaceWay = 'heapdump' | 'v8'
 
 /**
  * Takes heap snapshots while the main thread stands still: with the heapdump package where it is installed and loads,
- * else with V8. They are slow and need much memory, so only heaps that fit are dumped this way.
+ * else with V8. Such snapshots are slow and need much memory, so only heaps whose snapshot fits are dumped this way.
  */
 export function createInPlaceRung(parts: HeapInPlaceParts): HeapRung {
   return {

@@ -27,7 +27,7 @@ export interface HeapCapturerParts {
   readonly observer: CaptureObserver
   /** Whether to keep V8's sampling heap profiler on, so that every memory dump has a `.heapprofile`. */
   readonly sampling: boolean
-  /** Write snapshots without the contents of strings. @default false */
+  /** Whether the contents of strings are left out of snapshots. @default false */
   readonly redact?: boolean | undefined
   /** @default the result of `loadForkHelper()` */
   readonly fork?: ReturnType<typeof loadForkHelper>
@@ -219,7 +219,7 @@ async function withWorker(
   }
 }
 
-/** Captures the sampling profile instead of a snapshot. If the profile has no samples, returns only the refusal. */
+/** Captures the sampling profile instead of a snapshot. If that fails too, returns only the refusal of the snapshot. */
 async function takeProfileOnly(
   sampling: HeapSampling,
   { job, passedOver }: HeapDump,

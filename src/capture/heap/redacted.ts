@@ -25,7 +25,7 @@ export interface WholeSnapshot {
   close(): void
 }
 
-/** Opens a nameless file for a snapshot. @throws The file system's error; an Error without /proc, which gives it a path. */
+/** Opens a nameless file for a snapshot. @throws The file system's error; an Error if /proc/self/fd gives no path to it. */
 export function openWhole(open: OpenArtefact): WholeSnapshot {
   const scratch = openScratch(open.partial.directory)
   const { fd, target } = scratch
@@ -33,7 +33,9 @@ export function openWhole(open: OpenArtefact): WholeSnapshot {
   if (target !== undefined)
     return { target, redact: () => void redactSnapshot(fd, (chunk) => open.write(chunk)), close }
   close()
-  throw new Error('memory.redact: a file without a name needs /proc/self/fd')
+  throw new Error(
+    'memory.redact: no snapshot was written: its temporary file needs /proc/self/fd, which is not available',
+  )
 }
 
 /** Writes a snapshot of this process into the dump's file, synchronously. @returns The notes for the sidecar (`.json`). */

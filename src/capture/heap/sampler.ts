@@ -8,9 +8,12 @@ export const SAMPLING_INTERVAL_BYTES = 512 * 1024
 
 /** Log line for when another user of V8's sampling heap profiler has stopped it. */
 export const STARTED_AGAIN =
-  'another user of the sampling heap profiler stopped it; it has been started again'
+  "other code in this process stopped V8's sampling heap profiler; the profiler has been started again"
 
-/** V8's sampling heap profiler of the calling thread. V8 has one profiler for all its users. All methods are synchronous. */
+/**
+ * V8's sampling heap profiler of the calling thread. All its users in that thread (this library, the application, a
+ * debugger) share one profiler. All methods are synchronous.
+ */
 export interface HeapSampler {
   /** Starts sampling, unless this sampler has started it already or knows that another user has. */
   start(intervalBytes: number): SamplerState
@@ -32,7 +35,7 @@ export interface HeapSampler {
  *
  * V8 does not reveal which session started its one profiler. A second start succeeds without effect, and a stop by any
  * session stops the profiler for all. So if the profiler runs before the first start here, another user counts as its
- * owner until it stops. If another user stops this sampler and starts again between two calls, that is not noticed.
+ * owner until it stops. If another user stops the profiler and starts it again between two calls, that is not noticed.
  */
 export function createHeapSampler(openSession: () => Session): HeapSampler {
   let session: Session | undefined

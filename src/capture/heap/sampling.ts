@@ -18,13 +18,13 @@ export interface HeapSampling {
   capture(job: Job, passedOver: readonly PassedOver[]): Promise<SamplingOutcome>
   /** Why sampling could not be started; `undefined` when it was. */
   failure(): Promise<Error | undefined>
-  /** Starts the sampler again after a forked child found it stopped by another user, and reports so once. */
+  /** Starts the profiler again after a forked child found that another user of it had stopped it. Reports this once. */
   restart(): Promise<void>
-  /** Stops the sampler if this library started it. Idempotent, never rejects. */
+  /** Stops the profiler if this library started it. Idempotent, never rejects. */
   close(): Promise<void>
 }
 
-/** Starts the sampling heap profiler on the main thread. If another user has started it, that user's profile is read. */
+/** Starts V8's sampling heap profiler on the main thread. If other code has started it already, that profile is read. */
 export function startHeapSampling(mainThread: PatientMainThread, observer: CaptureObserver): HeapSampling {
   const start = async (): Promise<Error | undefined> => {
     try {
@@ -53,7 +53,7 @@ export function startHeapSampling(mainThread: PatientMainThread, observer: Captu
     if (sampler === 'stopped') {
       await restart()
       throw new Error(
-        'the sampling heap profiler was stopped by another user of it; it has been started again',
+        "there are no samples: other code in this process stopped V8's sampling heap profiler, which now runs again",
       )
     }
     if (samples === 0) throw new Error('the sampling heap profiler has no samples yet')
@@ -67,7 +67,7 @@ export function startHeapSampling(mainThread: PatientMainThread, observer: Captu
   return {
     failure: () => started,
     async restart() {
-      // Only the forked child noticed that the sampler was stopped. The main thread still counts it as running: stop it there.
+      // Only the forked child noticed that the profiler was stopped. For the main thread it still runs, so stop it there first.
       await mainThread.order('stopSampling', {}).catch(() => {})
       await restart()
     },

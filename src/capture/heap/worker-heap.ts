@@ -16,9 +16,9 @@ import { snapshotDeadlineMs } from './in-place'
 import { SAMPLING_INTERVAL_BYTES } from './sampler'
 import { SAMPLING_WAY } from './sampling'
 
-/** Longest wait for a worker's answer, ms. A worker in JavaScript or in `Atomics.wait` answers within 20 ms. */
+/** Longest wait for a worker's answer, ms. A worker that runs JavaScript or waits in `Atomics.wait` answers within 20 ms. */
 export const WORKER_ANSWER_MS = 10_000
-/** Length of the sampling profile of a worker whose snapshot does not fit, ms: it shows what a growing heap grows by. */
+/** Time for which the allocations of a worker without a snapshot are sampled, ms. They show what a growing heap grows by. */
 export const WORKER_SAMPLING_MS = 10_000
 
 /** Longest time between the last answer of a worker that is ending and the inspector's report of its end, ms. */
@@ -30,11 +30,11 @@ export const WORKER_WAY = 'v8'
 export interface WorkerHeapParts {
   readonly mainThread: Pick<MainThread, 'connect'>
   readonly probe: Pick<RoomProbe, 'memory' | 'disk'>
-  /** Whether to sample the worker's allocations if its snapshot does not fit into memory. */
+  /** Whether to sample the worker's allocations if its snapshot does not fit into memory, or must be redacted. */
   readonly sampling: boolean
   /**
-   * Whether snapshots must be redacted. A worker can only write a complete snapshot, so its allocations are sampled
-   * instead.
+   * Whether snapshots must be redacted (written without the contents of strings). A worker can only write a complete
+   * snapshot, so its allocations are sampled instead.
    */
   readonly redact?: boolean | undefined
   /** @default {@link WORKER_ANSWER_MS} */
@@ -126,7 +126,7 @@ async function reach(
     try {
       return await Promise.race([answer, over, late])
     } catch (error) {
-      // A worker that is ending first answers with an unrelated error. Wait for the report of its end, to reject with that.
+      // A worker that is ending first answers with an unrelated error. Wait for the report of its end, and reject with that.
       await Promise.race([over, pause(END_MS)])
       throw error
     } finally {
@@ -216,12 +216,12 @@ async function writeSnapshot(
 }
 
 /**
- * Returns JavaScript with which the worker writes its own snapshot to a file. Chunks over the inspector would pass through
- * the main thread, and pile up in memory while that is blocked. The worker opens the file by its name. If the dump has been
- * given up by then, the file is gone, and the worker takes no snapshot.
+ * Returns JavaScript with which the worker writes its own snapshot to a file. A snapshot sent over the inspector would pass
+ * through the main thread, and pile up in memory while the main thread is blocked. The worker opens the file by its name. If
+ * the dump has been given up by then, the file is gone, and the worker takes no snapshot.
  *
  * @param isThroughDescriptor - Whether /proc shows open descriptors as paths. The worker then writes to such a path, which
- * another user cannot redirect by replacing the file.
+ * another user cannot redirect by replacing the file; otherwise it writes to the file's name.
  */
 function snapshotExpression({ file, mark }: MarkedFile, isThroughDescriptor: boolean): string {
   const path = isThroughDescriptor ? "'/proc/self/fd/' + fd" : toJson(file)
@@ -238,7 +238,7 @@ function snapshotExpression({ file, mark }: MarkedFile, isThroughDescriptor: boo
 })()`
 }
 
-/** Samples the worker's allocations for `samplingMs`. If another user samples already, reads that profile without ending it. */
+/** Samples the worker's allocations for `samplingMs`. If other code samples them already, reads its profile without ending it. */
 async function writeSamples(
   reached: ReachedWorker,
   job: Job,
@@ -248,13 +248,13 @@ async function writeSamples(
 ): Promise<Pick<WorkerHeapCapture, 'artefact' | 'way'>> {
   const startedAtMs = monotonicMs()
   const read = () => reached.ask<HeapProfiler.GetSamplingProfileReturnType>('HeapProfiler.getSamplingProfile')
-  // If no profiler runs in the worker, this call fails, and forces no GC.
+  // If no sampling profiler runs in the worker, this call fails, and forces no GC.
   const theirs = await read().catch(() => undefined)
   if (!theirs) {
     await reached.ask('HeapProfiler.startSampling', { samplingInterval: SAMPLING_INTERVAL_BYTES })
     await reached.pause(samplingMs)
   }
-  // No stop: the profiler ends when the session that started it is disconnected.
+  // The profiler need not be stopped: it ends when the session that started it is disconnected.
   const readAtMs = monotonicMs()
   const { profile } = theirs ?? (await read())
   const pauseMs = theirs ? readAtMs - startedAtMs : monotonicMs() - readAtMs

@@ -13,7 +13,7 @@ import { createHeapSampler, type HeapSampler } from '../heap/sampler'
 import { openLocalSession, whyNoInspector } from './local-session'
 import type { HeapStatistics, OrderName, Orders } from './orders'
 
-/** The functions, all synchronous, that carry out the orders (requests to the main thread) on the main thread. */
+/** For each order (request to the main thread), the synchronous function that carries it out on the main thread. */
 export type OrderTable = {
   readonly [Name in OrderName]: (input: Orders[Name]['input']) => Orders[Name]['output']
 }
@@ -126,7 +126,7 @@ function forkHeapDump(
   const loaded = loadForkHelper()
   if (!('helper' in loaded)) throw new Error(loaded.unavailable)
   const startedAtMs = monotonicMs()
-  // The dispatcher deletes the file when it abandons this order. A child would then work for minutes for nothing.
+  // The file is deleted when this order (request) is abandoned. A child would then work for minutes for nothing.
   if (!isPartialThere(job.snapshot))
     return { gone: 'the target file is gone (the request was abandoned, or the file was deleted)' }
   const checkMs = monotonicMs() - startedAtMs
@@ -162,7 +162,7 @@ function startProfile(profiler: ProfilerPackage, title: string, samplingInterval
   profiler.startProfiling(title, true)
 }
 
-/** Makes V8 discard optimized code. Does nothing while the application collects coverage, because the coverage would be lost. */
+/** Makes V8 discard optimized code. Does nothing while the application collects coverage: the coverage would be lost. */
 function forgetOptimizedCode(): void {
   if (process.env['NODE_V8_COVERAGE'] !== undefined || whyNoInspector() !== undefined) return
   forgetOptimizedCodeHere(openLocalSession)

@@ -8,7 +8,8 @@ import { isMainThread } from 'node:worker_threads'
  *
  * Call this function on the main thread before another thread connects to the main thread: without an inspector, such a
  * session does not throw but aborts the process. Node starts no inspector under `--permission`, and none for the parent
- * process of `node --test`. Other threads skip the last check: this package starts threads only where it has passed.
+ * process of `node --test`. Other threads do not try to open a session: this package starts threads only where the main
+ * thread could open one.
  */
 export function whyNoInspector(): string | undefined {
   if (!process.features.inspector) return 'this Node was built without the inspector'
@@ -18,7 +19,7 @@ export function whyNoInspector(): string | undefined {
   return isMainThread ? whyNoSession() : undefined
 }
 
-/** Tries to open a session to the calling thread, which never aborts the process. Node 20 to 24 throw a plain string. */
+/** Tries to open an inspector session to the calling thread. That never aborts the process; Node 20 to 24 throw a string. */
 function whyNoSession(): string | undefined {
   try {
     openLocalSession().disconnect()

@@ -4,14 +4,14 @@ import type { PassedOver } from '../capture'
 import type { PathHolding } from '../heap/allocation-sites'
 import type { ForkOptions } from '../heap/fork/helper'
 
-/** State of the main thread's V8 heap, bytes. */
+/** Size of the main thread's V8 heap, bytes. */
 export interface HeapStatistics {
   readonly usedBytes: number
 }
 
 /**
- * Who started the running sampling heap profiler: `ours`: this library; `foreign`: another user of the profiler, so that
- * this library reads its profile but never stops it. `stopped`: it does not run, because another user has stopped it.
+ * State of V8's sampling heap profiler. `ours`: this library has started it. `foreign`: other code in the process has
+ * started it; this library reads the profile but never stops the profiler. `stopped`: it does not run.
  */
 export type SamplerState = 'ours' | 'foreign' | 'stopped'
 
@@ -31,7 +31,7 @@ export interface Orders {
   loadPackage: { input: { kind: 'cpu' | 'memory' }; output: Nothing }
   /** Writes a heap snapshot on the main thread, without a fork, with V8 itself or with the heapdump package. */
   heapSnapshot: { input: { way: 'v8' | 'heapdump'; target: MarkedFile }; output: { pauseMs: number } }
-  /** Starts the sampling heap profiler, unless it runs already. Forces one full GC if another user has started it. */
+  /** Starts the sampling heap profiler, unless it runs already. Forces one full GC if other code has started it. */
   startSampling: { input: { intervalBytes: number }; output: { sampler: SamplerState } }
   /**
    * Writes the profile of the sampling heap profiler; writes nothing if there are no samples. Forces one full GC, unless

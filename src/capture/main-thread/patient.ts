@@ -9,7 +9,7 @@ export const ORDER_DEADLINE_MS = 120_000
 
 /** How to wait for one answer of the main thread. */
 export interface OrderWait<Output> {
-  /** Aborted when the dump is to end early: the wait then fails after {@link ORDER_TIMEOUT_MS} more. */
+  /** Aborted when the dump is to end early: the wait then fails if no answer comes within {@link ORDER_TIMEOUT_MS}. */
   readonly early?: AbortSignal
   /**
    * Longest wait for the answer, ms. Set for an order that always takes long: such an order is never reported as late.
@@ -68,7 +68,7 @@ async function waitForAnswer<Output>(
     return await new Promise<Output>((resolve, reject) => {
       const giveUp = (): void => {
         const waitedMs = Math.round(monotonicMs() - startedAtMs)
-        reject(new Error(`the main thread did not answer ${name} within ${waitedMs} ms`))
+        reject(new Error(`the main thread did not answer the call ${name} within ${waitedMs} ms`))
         answer.then(onTooLate).catch(() => {})
       }
       hurry = () => after(ORDER_TIMEOUT_MS, giveUp)

@@ -2,7 +2,7 @@
 export const BUSY_SHARE = 0.05
 /** Longest time over which the CPU share of a worker is measured, ms. */
 export const BUSY_WINDOW_MS = 1000
-/** A worker that used less CPU time than this is not busy, even within a short time, ms: a timer or a GC takes as long. */
+/** Minimum CPU time of a busy worker, even within a short window, ms: a timer or a GC alone can use nearly as much. */
 export const LEAST_BUSY_MS = 15
 
 /** Number of workers that one dump profiles, at most: each profile takes memory of the calling thread, and a file. */

@@ -38,8 +38,8 @@ const MOST_WORKERS = 256
 
 /**
  * Asks all threads of the process for their memory, workers of workers included. A main thread that is blocked in
- * JavaScript answers too. The main thread is asked although it also reports its memory, because a report may be more than
- * a second old, and a leak may be fast. Never rejects: without an answer the list is empty.
+ * JavaScript answers too. The main thread is asked although it reports its memory regularly, because its latest report may
+ * be more than a second old, and a leak may be fast. Never rejects: without an answer the list is empty.
  *
  * @param early - Aborted when the dump ends early: the answers so far are returned.
  */

@@ -21,10 +21,13 @@ const LEAST_AGE_MS = 1000
 /** Number of workers whose CPU time a dump watches, at most. */
 const MOST_WORKERS = 1024
 
-/** When no more workers may be profiled, a worker with this many times the CPU time of the least busy one replaces that. */
+/**
+ * When no more workers may be profiled, a worker takes the place of the least busy profiled one if it has used at least this
+ * many times as much CPU time.
+ */
 const CLEARLY_BUSIER = 2
 
-/** A worker that was busy in less than this share of its profile counts as idle, if the system shows no CPU times. */
+/** A profile with less than this share of busy time, 0 to 1, is of an idle worker. Used where the system shows no CPU times. */
 const LEAST_BUSY_SHARE = 0.05
 
 export interface WorkerProfilesParts {
@@ -45,7 +48,7 @@ export interface WorkerNote {
   readonly name: string
   /** CPU time since the profile of the main thread began, ms. Absent where it is not known. */
   readonly cpuMs?: number
-  /** Why a busy worker has no profile, or a short one. */
+  /** Why the worker has no profile. */
   readonly why?: string
 }
 
@@ -61,7 +64,7 @@ export interface WorkerProfile {
 
 export interface EndedWorkerProfiles {
   readonly profiles: readonly WorkerProfile[]
-  /** One entry per worker that was busy or did not answer. Idle workers are left out. */
+  /** One entry per worker that was busy or did not answer. Idle workers have none. */
   readonly notes: readonly WorkerNote[]
   /** Why the workers could not be listed; absent when they could. */
   readonly failure?: string
@@ -87,9 +90,9 @@ export function startWorkerProfiles(parts: WorkerProfilesParts): RunningWorkerPr
   return new WorkerProfiles(parts)
 }
 
-/** Evaluated in the worker: ends with the kernel's id of its thread, which nothing else relates to `threadId`. */
+/** JavaScript for the worker. Its result ends with the kernel's id of the worker's thread; nothing else maps `threadId` to it. */
 const WHICH_THREAD = "process.getBuiltinModule('node:fs').readlinkSync('/proc/thread-self')"
-/** Evaluated in the worker: a promise that resolves in the next iteration of its event loop. */
+/** JavaScript for the worker: returns a promise that resolves in the next iteration of the worker's event loop. */
 const NEXT_TURN = 'new Promise((resolve) => setImmediate(resolve)).then(() => 0)'
 
 class WorkerProfiles implements RunningWorkerProfiles {
@@ -279,7 +282,7 @@ class Watched {
     this.abandon()
   }
 
-  /** Ends the wait for a long stretch, which runs beside the profile. The profile itself goes on. */
+  /** Ends the wait for a long stretch (iteration of the event loop), which runs beside the profile. The profile goes on. */
   abandon(): void {
     this.#over.abort()
   }

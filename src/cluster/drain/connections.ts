@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 
-/** Connections idle for less than this (ms) are kept for their client's next request, even when idle ones are ended. */
+/** Idle time, ms, below which a connection is kept for its client's next request, even when idle connections are ended. */
 const GRACE_MS = 200
 
 interface Use {
@@ -8,7 +8,7 @@ interface Use {
   active: number
   /** Time since which the connection is idle, monotonic ms. */
   idleSince: number
-  /** `bytesRead` of the socket when it became idle; a larger value means that a request is arriving. */
+  /** `bytesRead` of the socket when the connection became idle. A larger value now means that a request is arriving. */
   bytesRead: number
 }
 
@@ -17,8 +17,8 @@ export interface IdleRule {
   /** From this time on all idle connections are ended, monotonic ms. */
   readonly allFrom: number
   /**
-   * Time from the drain's beginning after which a connection that never carried a byte is ended, ms: Node's
-   * keepAliveTimeout does not apply to it.
+   * Time from the beginning of the drain after which a connection is ended on which the client has sent nothing, ms. Node's
+   * keepAliveTimeout does not apply to such a connection.
    */
   readonly unusedMs: number
 }

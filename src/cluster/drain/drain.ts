@@ -12,12 +12,12 @@ export interface CleanContext {
   readonly drained: Promise<void>
 }
 
-/** Called in a worker as soon as it begins to drain. Its result is awaited, up to the worker's deadline. */
+/** Function called in a worker as soon as the worker begins to drain. Its result is awaited, up to the worker's deadline. */
 export type CleanFunction = (context: CleanContext) => unknown
 
 /**
- * Share of `killTimeoutMs` for which a draining worker takes sockets that the application's code in the primary hands
- * to it: clients with a session in this worker come back to it. The rest of the time is left for the last request.
+ * Share of `killTimeoutMs`, 0 to 1, for which a draining worker still takes sockets that the application's code in the
+ * primary hands to it, because clients with a session in this worker come back to it. The rest is left for the last request.
  */
 const HAND_OVER_SHARE = 0.5
 
@@ -64,7 +64,7 @@ export function longestLinger(killTimeoutMs: number): number {
   return Math.max(killTimeoutMs - 500, killTimeoutMs * 0.8)
 }
 
-/** Calls `cleanFunc`. An error of it is logged, and the drain goes on. */
+/** Calls `cleanFunc`. If it fails, its error is logged, and the drain goes on. */
 async function clean(
   cleanFunc: CleanFunction | undefined,
   context: CleanContext,
@@ -73,6 +73,8 @@ async function clean(
   try {
     await cleanFunc?.(context)
   } catch (error) {
-    report.error(`cleanFunc failed in the worker with pid ${process.pid}: ${messageOf(error)}`)
+    report.error(
+      `cleanFunc failed in the worker with pid ${process.pid}, which goes on draining: ${messageOf(error)}`,
+    )
   }
 }

@@ -2,7 +2,7 @@ import { ServerResponse } from 'node:http'
 import type { Http2Session } from 'node:http2'
 import { clearTimeout, setTimeout } from '../../base/time'
 
-/** An HTTP/2 client that opens no stream for this time, ms, is sent the GOAWAY without further waiting. */
+/** Time without a new stream, ms, after which an HTTP/2 client is sent the GOAWAY frame. */
 const QUIET_MS = 1000
 
 /**
@@ -14,9 +14,9 @@ export function markLastResponse(response: ServerResponse): void {
 }
 
 /**
- * From now on, sends `Connection: close` in place of a `keep-alive` that the application writes itself. Proxies that
- * copy headers write it, and it overrules Node. The header is replaced in `writeHead`, because no earlier step sees all
- * headers.
+ * From now on, sends `Connection: close` in place of a `Connection: keep-alive` that the application writes itself. Proxies
+ * that copy headers write one, and it overrules Node's own header. It is replaced in `writeHead`, because no earlier step
+ * sees all headers.
  */
 export function overruleKeepAlive(): void {
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the response as `this` below

@@ -41,11 +41,11 @@ interface RequestStart {
 export class Doors {
   /** Servers that are observed already: each was asked to listen, or was given a connection, at least once. */
   readonly #met = new WeakSet<Server>()
-  /** Servers that share their listening socket with no other worker: the kernel discards its backlog when it is closed. */
+  /** Servers whose listening socket no other worker shares: closing it would reset the connections in its backlog. */
   readonly #own = new WeakSet<Server>()
   /** Servers that listen, or have connections left that they accepted. */
   readonly #servers = new Set<Server>()
-  /** Connections that no server accepted, each with the server that the application gave it to. Node does not count them. */
+  /** Connections that no server accepted, and the server, if any, that the application gave each to. Node does not count them. */
   readonly #given = new Map<Socket, Server | undefined>()
   /** Connections of each HTTP/1.1 server. */
   readonly #connections = new WeakMap<Server, Connections>()

@@ -25,8 +25,8 @@ export function tapBind(onBind: (socket: DatagramSocket, target: unknown) => voi
 }
 
 /**
- * Whether a UDP socket is bound to a port of its own that the kernel chooses; sending binds a socket so. It is then a
- * client's: requests under way need the answers, so it is read even in a drain.
+ * Whether a UDP socket is bound to a port of its own that the kernel chooses, as Node binds an unbound socket that sends.
+ * Such a socket is a client's. It is read even in a drain, because requests under way need the answers that it receives.
  */
 function isForAnswers(target: unknown): boolean {
   if (typeof target !== 'object' || target === null) return false
@@ -70,7 +70,7 @@ export function tapHandedSockets(onSocket: (socket: Socket) => void): void {
 
 /**
  * Returns the prototypes whose `emit` is to be wrapped. Tracers that were loaded earlier wrap the `emit` of HTTP
- * servers, and their wrapper does not call that of `net.Server`. A module that is not loaded yet has no wrapper, and
+ * servers, and their wrapper does not call the `emit` of `net.Server`. A module that is not loaded yet has no wrapper, and
  * need not be loaded for this.
  */
 function emitters(): readonly Server[] {
@@ -106,8 +106,8 @@ export function isThroughPrimary(target: unknown): boolean {
 const MOST_LATE_CONNECTIONS = 511
 
 /**
- * Closes a listening socket that this worker shares with no other. The kernel would reset the connections in its
- * backlog, so the server first accepts them: until a turn of the event loop brings none. Node accepts one in each turn.
+ * Closes a listening socket that this worker shares with no other. The kernel would reset the connections in the socket's
+ * backlog, so the server first accepts them, one in each turn of the event loop, until a turn brings none.
  */
 export function closeEmptied(server: Server, turnsLeft = MOST_LATE_CONNECTIONS): void {
   let isEmpty = true

@@ -19,8 +19,8 @@ import { readLimits } from '../../system/limits'
 /** Interval at which a worker renews its plan for a dump at V8's heap limit, ms. */
 const PLAN_EVERY_MS = 1000
 /**
- * A dump is of a worker that was just lost only if it began within this time, ms: an earlier process may have had its
- * pid.
+ * Longest time since a dump began, ms, for which the dump is taken for that of a worker just lost. An older dump with the
+ * same pid may be of an earlier process.
  */
 const JUST_LOST_MS = 60_000
 /** Signals that end a process when V8 aborts it: that of abort(3), or of the trap instruction after it. */
@@ -31,10 +31,10 @@ export interface WorkerHeapLimit {
   readonly directory: string
   readonly budget: Budget
   readonly keep: number | false
-  /** Write snapshots without the contents of strings. */
+  /** `true`: snapshots are written without the contents of strings; `false`: with them. */
   readonly redact: boolean
   readonly report: Logger
-  /** Whether the worker's line at the limit is written to stderr. */
+  /** Whether the worker writes a line to stderr when its heap reaches V8's limit. */
   readonly writesLine: boolean
   readonly sampler: HeapSampler
 }
@@ -49,7 +49,7 @@ export function dumpAtHeapLimit(settings: WorkerHeapLimit): void {
     isThreadWanted: false,
   })
   if (toWatch.arming === undefined)
-    report.info(`at V8's heap limit of the worker with pid ${process.pid}: ${atLimit.inWords}`)
+    report.info(`if the heap of the worker with pid ${process.pid} reaches V8's limit: ${atLimit.inWords}`)
   const { version: node, versions, pid } = process
   const round = createHeapLimitPlans({
     ...{ heapLimit: toWatch, directory, budget: () => budget, keep, redact },
@@ -100,8 +100,8 @@ export function limitAboveHeapLimit(
 ): string | undefined {
   const { heap_size_limit: ownLimitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
   const given = oldSpaceMib(execArgv)
-  // Without a heap limit of their own, workers have the primary's. V8's figure also counts the young generation, so it
-  // is above the option's.
+  // Workers that are given no heap limit have the primary's. V8's figure for that limit also counts the young generation,
+  // so it is larger than the value of the option.
   const isAsHere = given === undefined || given === oldSpaceMib(ownExecArgv)
   const heapLimitBytes = isAsHere ? ownLimitBytes : given * 1024 * 1024
   if (limitBytes > readLimits().totalMemoryBytes) return undefined

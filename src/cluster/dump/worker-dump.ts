@@ -24,7 +24,7 @@ export interface EvidenceSettings {
   readonly directory: string
   readonly limitBytes: number
   readonly keep: number | false
-  /** Write snapshots without the contents of strings. */
+  /** `true`: snapshots are written without the contents of strings; `false`: with them. */
   readonly redact: boolean
   /** Longest time for {@link Evidence.write}, ms; then the worker ends in any case. */
   readonly deadlineMs: number
@@ -52,8 +52,8 @@ export class Evidence {
   }
 
   /**
-   * Writes the dump. Waits while a monitor in this worker writes a dump; if that is a memory dump, writes none of its
-   * own. Never rejects: the worker ends afterwards in any case.
+   * Writes the dump. Waits while a monitor in this worker writes a dump; if the monitor's is a memory dump, no second one
+   * is written. Never rejects: the worker ends afterwards in any case.
    *
    * @param reason - Why the worker is replaced.
    * @returns Whether a dump was begun, which counts for the budget even if it failed.
@@ -73,7 +73,9 @@ export class Evidence {
   }
 
   async #leaveItToTheMonitor(gate: Gate): Promise<void> {
-    this.#settings.report.info(`the monitor of ${who()} is already writing a dump of its memory`)
+    this.#settings.report.info(
+      `the monitor in ${who()} is already writing a memory dump, so the cluster writes none`,
+    )
     while (gate.heldFor === 'memory') await retryLater()
   }
 
@@ -99,7 +101,9 @@ export class Evidence {
       if (!captured) return isBegun
       if (captured.failure) report.error(failed(captured.failure))
       const files = captured.artefacts.map(({ file }) => file).join(' and ')
-      report.info(`the memory of ${who()} is in ${files} (paused ${Math.round(captured.pauseMs)} ms)`)
+      report.info(
+        `the memory dump of ${who()} is in ${files} (the worker was paused for ${Math.round(captured.pauseMs)} ms)`,
+      )
       // Only memory dumps are deleted: other kinds belong to a monitor, which has its own `keep`.
       const made = captured.artefacts[0].file
       await deleteExpired(directory, job.sidecar.where.host, { keep, made, only: 'memory' })
@@ -115,7 +119,7 @@ const who = (): string => `the worker with pid ${process.pid}`
 const refused = ({ skip, numbers }: Refusal): string =>
   `no heap snapshot of ${who()}: ` +
   (skip === 'busy'
-    ? 'processes under the same memory limit were writing theirs'
+    ? 'other processes under the same memory limit were still writing theirs'
     : `too little ${skip}, ${JSON.stringify(numbers)}`)
 const failed = (error: unknown): string => `no heap snapshot of ${who()}: ${messageOf(error)}`
 
@@ -128,9 +132,12 @@ function createCapturer({ report, redact }: EvidenceSettings, sampler: HeapSampl
     probe: createRoomProbe(),
     observer: {
       childAtWork: () => undefined,
-      orderLate: (order) => report.warn(`the heap snapshot of ${who()} waits for its main thread (${order})`),
+      orderLate: (order) =>
+        report.warn(
+          `the main thread of ${who()} has not responded to the call ${order}: the heap snapshot waits for it`,
+        ),
       samplingWasStopped: () =>
-        report.info(`the sampling heap profiler of ${who()} was stopped by another user of it`),
+        report.info(`other code stopped the sampling heap profiler of ${who()}; it has been started again`),
       samplingFailed: (error) => report.warn(`no sampling heap profile of ${who()}: ${error.message}`),
     },
     sampling: true,

@@ -4,13 +4,13 @@ export interface BackoffSettings {
   readonly maxMs: number
 }
 
-/** Each delay varies by this share, up and down, so that hosts that fail together do not retry together. */
+/** Share of a delay, 0 to 1, by which it randomly varies up and down: hosts that fail together do not retry together. */
 export const BACKOFF_SPREAD = 0.25
 
 /**
- * Returns the delay of an exponential back-off, ms.
+ * Returns one delay of an exponential back-off, ms, randomly varied by {@link BACKOFF_SPREAD}.
  *
- * @param step - 0: no delay; 1: the first delay; doubled with every further step, up to the longest.
+ * @param step - 0: no delay; 1: the first delay. Every further step doubles the delay, up to the longest one.
  * @param random - Returns a number from 0 to below 1, as `Math.random` does.
  */
 export function backoffMs(step: number, settings: BackoffSettings, random: () => number): number {
@@ -20,9 +20,9 @@ export function backoffMs(step: number, settings: BackoffSettings, random: () =>
 }
 
 /**
- * Delays forks after workers that died before or soon after they were ready. All deaths during one delay count as one
- * step, such as those of all workers at the same moment. The back-off never gives up: a cluster that gave up would stay
- * dead after the cause is repaired.
+ * Delays forks after workers died before or soon after they were ready. Such a death is a step, which doubles the delay.
+ * Deaths during a delay are no further steps, so workers that die together count once. The back-off never gives up: a
+ * cluster that gave up would stay dead after the cause is repaired.
  */
 export class CrashBackoff {
   #step = 0
@@ -33,12 +33,12 @@ export class CrashBackoff {
     private readonly random: () => number,
   ) {}
 
-  /** Number of failed steps in a row. */
+  /** Number of steps in a row, since a worker last lived long enough. */
   get step(): number {
     return this.#step
   }
 
-  /** Time before which no worker is forked in place of a dead one, monotonic ms. */
+  /** End of the delay, monotonic ms: no successor of a worker that died early is forked before. */
   get until(): number {
     return this.#until
   }
@@ -56,7 +56,7 @@ export class CrashBackoff {
     this.#step = 0
   }
 
-  /** Delay of the first step, ms; 0 if no step has failed. Used for the workers still missing when one is ready. */
+  /** Delay of the first step, ms; 0 after no step. It applies to workers that are still missing when one has become ready. */
   baseDelayMs(): number {
     return backoffMs(Math.min(1, this.#step), this.settings, this.random)
   }

@@ -1,6 +1,6 @@
 import type { ReadySlot } from './slot'
 
-/** The next worker to replace. An urgent one does not wait for the delay between replacements. */
+/** The next worker to replace. `urgent`: its replacement does not wait for the delay between replacements. */
 export type Candidate =
   | { readonly slot: ReadySlot; readonly reason: 'hard-limit' | 'asked'; readonly urgent: true }
   | {
@@ -17,13 +17,13 @@ export interface MemoryLimits {
   readonly hardLimitBytes: number
 }
 
-/** A worker hangs if it sent no message during this many consecutive memory readings by the primary. */
+/** Number of memory readings by the primary in a row: a worker that sent no message during them counts as hung. */
 export const SILENT_READINGS = 3
 
 /**
- * Chooses the worker to replace next: a worker above the hard limit, else one that was asked to leave, else one over
- * the limit; of several the largest. A worker that was above a limit when it became ready is not chosen for that limit: its
- * replacement would be no smaller.
+ * Chooses the worker to replace next: a worker above the hard limit, else one that was asked to leave, else one above the
+ * limit; of several, the one that uses most memory. A worker that reached a limit as soon as it had started is not chosen
+ * for that limit, because its replacement would be no smaller.
  */
 export function chooseCandidate(ready: readonly ReadySlot[], limits: MemoryLimits): Candidate | undefined {
   const largestFirst = [...ready].sort((a, b) => b.rssBytes - a.rssBytes)
@@ -40,12 +40,12 @@ export function chooseCandidate(ready: readonly ReadySlot[], limits: MemoryLimit
   return undefined
 }
 
-/** Whether the worker was above the limit when it became ready: replacing it cannot help. */
+/** Whether the worker reached the limit as soon as it had started, so that replacing it cannot help. */
 export function isUnreachable(slot: ReadySlot, limits: MemoryLimits): boolean {
   return slot.birthRssBytes >= limits.limitBytes
 }
 
-/** Whether the worker is above the hard limit and hangs: it would not receive an order to drain either. */
+/** Whether the worker is above the hard limit and hangs, so that it would not act on an order to drain either. */
 export function isHung(slot: ReadySlot, limits: MemoryLimits): boolean {
   return isOverHardLimit(slot, limits) && slot.silentReadings >= SILENT_READINGS
 }

@@ -1,4 +1,4 @@
-/** The reconciler's own number of a worker, given before the worker is forked. */
+/** Number by which the reconciler identifies a worker. It is assigned before the worker is forked. */
 export type WorkerKey = number
 
 /** Why a worker is replaced. */
@@ -18,11 +18,11 @@ export type ClusterInput =
   | { readonly type: 'joined'; readonly key: WorkerKey }
   /** A worker's `runFunc` has settled. */
   | { readonly type: 'started'; readonly key: WorkerKey; readonly rssBytes: number }
-  /** A worker's own reading, at or below the limit or not yet confirmed above it. */
+  /** A worker's reading of its own memory: at or below the limit, or above it but not yet `confirm` times in a row. */
   | { readonly type: 'reading'; readonly key: WorkerKey; readonly rssBytes: number }
   /** A worker above its limit asks to be replaced. */
   | { readonly type: 'over'; readonly key: WorkerKey; readonly rssBytes: number }
-  /** A worker is asked to leave, by a signal that it got, or by the application. */
+  /** A worker is to leave, because it got a signal or because the application called its `disconnect()`. */
   | { readonly type: 'asked'; readonly key: WorkerKey }
   /** A draining worker accepts no more connections. */
   | { readonly type: 'closed'; readonly key: WorkerKey }
@@ -54,8 +54,8 @@ export type ClusterAction =
   | { readonly type: 'finished' }
 
 /**
- * Why a worker was lost that was not ordered to leave. `'run-not-called'`: like `'start-timeout'`, but the worker's
- * file did not even call `run`.
+ * Why a worker that was not ordered to leave was lost. `'start-timeout'`: it was not ready in time. `'run-not-called'`:
+ * the same, but its file did not even call `run`.
  */
 export type CrashCause = 'exit' | 'disconnect' | 'start-timeout' | 'run-not-called' | 'fork-failed'
 
@@ -80,7 +80,7 @@ export type ClusterNews =
       readonly key: WorkerKey
       readonly reason: RecycleReason
       readonly rssBytes: number
-      /** Time from the order to drain to the end of the worker. */
+      /** Time from the order to drain to the end of the worker, ms. */
       readonly durationMs: number
       readonly code: number | null
       readonly signal: string | null
@@ -93,7 +93,7 @@ export type ClusterNews =
       readonly signal: string | null
       /** Time from ready to the end; 0 when the worker was never ready. */
       readonly uptimeMs: number
-      /** With 'start-timeout': addresses on which it should listen and does not; none: `runFunc` has not settled. */
+      /** With 'start-timeout': addresses on which the worker should listen but does not. Empty if `runFunc` has not settled. */
       readonly missing: readonly string[]
     }
   | { readonly name: 'backoff'; readonly delayMs: number; readonly step: number }

@@ -17,7 +17,7 @@ import {
   type StartingSlot,
 } from './slot'
 
-/** Time allowed from a closed channel to the worker's 'exit', ms. A worker that lives on after it counts as lost. */
+/** Time allowed from a closed channel to the worker's 'exit', ms. A worker that still lives after it counts as lost. */
 export const DISCONNECT_GRACE_MS = 250
 
 export interface ReconcilerSettings extends ReplacementSettings, RosterSettings {
@@ -71,7 +71,7 @@ export class Reconciler {
     return this.#roster.takeActions()
   }
 
-  /** Time at which `step` needs the input `tick`, if no other input comes earlier. */
+  /** Time at which `step` needs the input `tick`, if no other input comes earlier, monotonic ms; `undefined` for never. */
   get wakeAt(): number | undefined {
     const times: (number | undefined)[] = [this.#replacement.wakeAt]
     if (!this.#isStopping) times.push(this.#vacancies.nextAt)
@@ -121,7 +121,7 @@ export class Reconciler {
   #takeFromWorker(input: WorkerInput, now: number): void {
     const slot = this.#roster.slots.get(input.key)
     if (!slot) return
-    // Why it is lost is decided by what it had done in time.
+    // Messages from a worker that was sent SIGKILL while starting come too late to change the reported cause of its loss.
     if (slot.state === 'starting' && slot.killed) return
     slot.silentReadings = 0
     if ('rssBytes' in input) slot.rssBytes = input.rssBytes
@@ -130,12 +130,13 @@ export class Reconciler {
         slot.addresses.add(input.address)
         return
       case 'shut':
-        // A draining worker closes all addresses, but its successor needs those that it had: they are kept.
+        // A draining worker stops listening on all addresses. They are kept, because its successor must listen on them.
         if (isHolding(slot)) slot.addresses.delete(input.address)
         return
       case 'joined':
         if (slot.state === 'starting') slot.joined = true
-        // An order sent before the worker joined was lost, so it is repeated. Only `stop` drains a worker that is not ready.
+        // An order to drain that was sent before the worker called `run` was lost, so it is repeated. The reason is always
+        // 'stop': nothing else drains a worker that is not ready.
         else if (slot.state === 'draining') this.#roster.order(slot.key, 'stop')
         return
       case 'started':
@@ -145,7 +146,7 @@ export class Reconciler {
         if (slot.state === 'ready' && input.rssBytes <= this.settings.limitBytes) slot.overAt = undefined
         return
       case 'over':
-        // 'over' of a starting worker is ignored: it may use less memory once it serves; if not, its next reading shows it.
+        // A starting worker may use less memory once it serves, so its 'over' is ignored. Otherwise it sends 'over' again.
         if (slot.state === 'ready') this.#noteOver(slot, now)
         return
       case 'asked':
@@ -209,8 +210,8 @@ export class Reconciler {
   }
 
   /**
-   * Whether a started worker that is not ready in time is kept: one that lacks addresses of its predecessor is better than none,
-   * unless the predecessor still serves.
+   * Whether a worker that is not ready in time is kept although it does not listen on all addresses of its predecessor. If
+   * its `runFunc` has settled, such a worker is better than none, unless the predecessor still serves.
    */
   #mayServe(slot: Slot): boolean {
     if (slot.state !== 'starting' || slot.startedRssBytes === undefined) return false
@@ -252,8 +253,8 @@ export class Reconciler {
   }
 
   /**
-   * Counts a worker with a closed channel as lost. It may finish its work, but gets no new connections: another is
-   * forked.
+   * Counts a worker with a closed channel as lost. It may finish its work, but gets no new connections, so another worker
+   * is forked.
    */
   #cutOff(slot: HoldingSlot, now: number): void {
     this.#noteCrash(slot, 'disconnect', NO_EXIT, now)
@@ -271,8 +272,8 @@ export class Reconciler {
   }
 
   /**
-   * Reports a lost worker, and plans its successor. A replacement that was only starting has no successor: the old
-   * worker still serves.
+   * Reports a lost worker, and plans its successor. A replacement that was still starting gets no successor, because the
+   * worker that it was to replace still serves.
    */
   #noteCrash(slot: HoldingSlot, cause: CrashCause, { code, signal }: Exit, now: number): void {
     const uptimeMs = slot.state === 'ready' ? now - slot.readyAt : 0
@@ -289,7 +290,7 @@ export class Reconciler {
     this.#roster.report({ name: 'backoff', delayMs: until - now, step })
   }
 
-  /** Restores the number of workers. A starting replacement counts as the first missing one: its old worker still serves. */
+  /** Forks the missing workers. A starting replacement fills the first gap: the worker that it was to replace serves on. */
   #heal(now: number): void {
     let missing = this.settings.count - (this.#roster.holding() - this.#replacement.surplus)
     if (missing > 0 && this.#replacement.fillGap()) missing -= 1

@@ -8,7 +8,7 @@ export interface ReplacementSettings extends MemoryLimits {
   readonly count: number
   readonly minLifetimeMs: number
   readonly backoff: BackoffSettings
-  /** 1: the replacement serves before the old worker drains. 0: it is forked when the old worker has stopped accepting. */
+  /** 1: the replacement serves before the old worker drains. 0: it is forked when the old one accepts no more connections. */
   readonly maxSurge: 0 | 1
 }
 
@@ -21,14 +21,14 @@ type Lease =
       readonly candidate: Candidate
       readonly standIn: WorkerKey
     }
-  /** Without surge: the old worker drains but still accepts connections, and nothing is forked yet. */
+  /** Only with `maxSurge: 0`: the old worker drains but still accepts connections, and its replacement is not forked yet. */
   | { readonly phase: 'closing'; readonly old: WorkerKey }
-  /** The old worker drains. Its replacement serves, or, without surge, may be forked now. */
+  /** The old worker drains. Its replacement serves or, with `maxSurge: 0`, may be forked now. */
   | { readonly phase: 'draining'; readonly old: WorkerKey }
 
 /**
- * Replaces running workers, one at a time; the replacement under way is called the lease. With surge, there is one more
- * worker for a while.
+ * Replaces running workers, one at a time; the replacement under way is called the lease. With surge (`maxSurge: 1`) there
+ * is one more worker for a while, without surge (`maxSurge: 0`) one less.
  *
  *     with surge:     begin → starting ── replacement ready ──→ draining ── old one gone, or writes its dump ──→ free
  *                                │ replacement lost, or needed for another gap
@@ -37,9 +37,9 @@ type Lease =
  */
 export class Replacement {
   #lease: Lease | undefined
-  /** Number of replacements in a row whose worker was above the limit within `minLifetimeMs`. */
+  /** Number of replaced workers in a row that were above the limit within `minLifetimeMs` after they were ready. */
   #thrash = 0
-  /** Time before which no worker above the limit (but not the hard limit) is replaced, monotonic ms. */
+  /** Time before which no worker above the limit is replaced, monotonic ms. It does not hold for workers above the hard limit. */
   #spacedUntil = -Infinity
   #wakeAt: number | undefined
 
@@ -49,7 +49,7 @@ export class Replacement {
     private readonly random: () => number,
   ) {}
 
-  /** Time until which the next replacement is delayed; `undefined` when no worker waits for one. */
+  /** Time until which the next replacement is delayed, monotonic ms; `undefined` when no worker waits for one. */
   get wakeAt(): number | undefined {
     return this.#wakeAt
   }
@@ -59,7 +59,7 @@ export class Replacement {
     return this.#lease?.phase === 'starting' ? this.#lease.standIn : undefined
   }
 
-  /** Number of workers above the wanted number that the replacement under way causes: -1 if one is missing because of it. */
+  /** Number of workers that the replacement under way adds to the wanted number: 1, 0, or -1 while one is missing for it. */
   get surplus(): number {
     if (this.#lease?.phase === 'starting') return 1
     return this.#lease?.phase === 'closing' ? -1 : 0
@@ -68,7 +68,7 @@ export class Replacement {
   /**
    * Begins the next replacement, when no worker is missing and none is being replaced.
    *
-   * @param retryAt - Earliest time, monotonic ms: a failed replacement counts as a crash, with the same back-off.
+   * @param retryAt - Earliest time for it, monotonic ms: a failed replacement counts as a crash, with the same back-off.
    */
   begin(retryAt: number, now: number): void {
     this.#wakeAt = undefined
@@ -83,8 +83,8 @@ export class Replacement {
   }
 
   /**
-   * Kills hung workers above the hard limit. While a worker is missing no replacement begins, so a hung worker whose
-   * memory the starting ones need would stay for ever. It serves no requests, so none is lost.
+   * Kills hung workers above the hard limit. While a worker is missing, no replacement begins: a hung worker would stay for
+   * ever if the starting workers needed its memory. It serves no requests, so no request is lost.
    */
   #endHung(ready: readonly ReadySlot[]): void {
     for (const slot of ready) {
@@ -133,7 +133,7 @@ export class Replacement {
   }
 
   /**
-   * To be called when a worker accepts no more connections. Without surge, its successor can be forked now.
+   * To be called when a worker accepts no more connections. With `maxSurge: 0`, its successor can be forked now.
    *
    * @returns The addresses on which the successor must listen; `undefined` when none is to be forked for this worker.
    */
@@ -154,9 +154,9 @@ export class Replacement {
   }
 
   /**
-   * Uses a starting replacement for a missing worker. The worker to be replaced serves on, and asks again.
+   * Uses a starting replacement for a missing worker. The worker that it was to replace serves on, and is replaced later.
    *
-   * @returns Whether there was one.
+   * @returns Whether a replacement was starting.
    */
   fillGap(): boolean {
     if (this.standIn === undefined) return false

@@ -68,7 +68,7 @@ export class Roster {
     this.#actions.push({ type: 'drain', key, reason })
   }
 
-  /** Counts a worker no longer as one of the cluster's. It has the time of a draining worker to end before SIGKILL. */
+  /** Counts a worker no longer as one of the cluster's. Like a draining worker, it gets SIGKILL if it does not end in time. */
   retire(slot: HoldingSlot, state: OutgoingSlot['state'], now: number, recycling?: Recycling): OutgoingSlot {
     const outgoing = outgoingSlot(slot, state, now + this.settings.killTimeoutMs + KILL_GRACE_MS, recycling)
     this.put(outgoing)
@@ -123,7 +123,7 @@ export class Vacancies {
     this.#open.push(vacancy)
   }
 
-  /** Adds or removes missing workers until there are `missing`: added ones are due at once, the latest are removed. */
+  /** Adds missing workers, to be forked at once, or removes those with the latest times, until there are `missing`. */
   fit(missing: number, now: number): void {
     while (this.#open.length < missing) this.#open.push({ notBefore: now, expects: NOTHING })
     if (this.#open.length > missing) {
@@ -139,7 +139,7 @@ export class Vacancies {
     return due
   }
 
-  /** Brings later forks forward: once one worker is ready, the others need not wait out their old delays. */
+  /** Moves forks that are due later to `notAfter`: once a worker is ready, the others need not wait out their old delays. */
   hasten(notAfter: number): void {
     this.#open = this.#open.map((vacancy) => ({
       ...vacancy,

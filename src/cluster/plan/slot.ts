@@ -48,7 +48,7 @@ export interface StartingSlot extends AnyHoldingSlot {
 export interface ReadySlot extends AnyHoldingSlot {
   readonly state: 'ready'
   readonly readyAt: number
-  /** Resident set when the worker became ready, bytes. */
+  /** Resident set when the worker's `runFunc` had settled, bytes. */
   readonly birthRssBytes: number
   /** Time at which the count of crashes is reset if the worker still lives; `undefined` after the reset. */
   proveAt: number | undefined
@@ -129,7 +129,7 @@ export function isHolding(slot: Slot): slot is HoldingSlot {
   return slot.state === 'starting' || slot.state === 'ready'
 }
 
-/** Whether the worker is above its limit: it waits for its replacement, or leaves for that reason. */
+/** Whether the worker is above the limit, or leaves because it was. */
 export function isOver(slot: Slot): boolean {
   if (slot.state === 'ready') return slot.overAt !== undefined
   return !isHolding(slot) && slot.recycling?.reason === 'over'

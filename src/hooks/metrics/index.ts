@@ -6,7 +6,7 @@ export interface Source {
   stats(): Stats
 }
 
-/** The methods that are used of a `Meter` of `@opentelemetry/api`, 1.3 or later. */
+/** The methods of a `Meter` of `@opentelemetry/api`, 1.3 or later, that this module calls. */
 export interface Meter {
   createObservableGauge(name: string, options: InstrumentOptions): object
   createObservableCounter(name: string, options: InstrumentOptions): object
@@ -23,16 +23,17 @@ type BatchCallback = (result: {
   observe(instrument: never, value: number, attributes?: Record<string, string>): void
 }) => void
 
-/** The methods that are used of a `Registry` of `prom-client`, 14 or later. */
+/** The methods of a `Registry` of `prom-client`, 14 or later, that this module calls. */
 export interface Registry {
   registerMetric(metric: never): void
   removeSingleMetric(name: string): void
 }
 
 /**
- * Offers the metrics of a monitor or a cluster to OpenTelemetry. They are read when the SDK collects; no timer is started.
+ * Offers the metrics of a monitor or a cluster to OpenTelemetry. They are read when the OpenTelemetry SDK collects metrics; no
+ * timer is started.
  *
- * @param meter - Such as `metrics.getMeter('cpu-memory-monitor')` of `@opentelemetry/api`.
+ * @param meter - A meter, such as `metrics.getMeter('cpu-memory-monitor')` of `@opentelemetry/api`.
  * @returns A function that ends the observation.
  */
 export function observe(source: Source, meter: Meter): () => void {
@@ -64,7 +65,7 @@ function instrumentOf(meter: Meter, { name, kind, unit, description }: Series): 
  * Adds the metrics of a monitor or a cluster to a registry of `prom-client`. They are read when Prometheus scrapes; no timer is
  * started.
  *
- * @param registry - Such as `register` of `prom-client`, its default registry.
+ * @param registry - A registry, such as `register` of `prom-client`, its default registry.
  * @param client - The package `prom-client`, needed when it is part of a bundle. @defaultValue the package that is installed
  * beside this package or the program
  * @returns A function that removes the metrics from the registry.
@@ -91,7 +92,7 @@ export function register(
   return unregister
 }
 
-/** The methods that are used of the classes `Gauge` and `Counter` of `prom-client`. */
+/** The methods of the classes `Gauge` and `Counter` of `prom-client` that this module calls. */
 interface Metric {
   reset(): void
   remove(): void
@@ -107,7 +108,7 @@ type MetricClass = new (configuration: {
   readonly collect: (this: Metric) => void
 }) => unknown
 
-/** The classes that are used of the package `prom-client`, 14 or later. */
+/** The classes of the package `prom-client`, 14 or later, that this module uses. */
 export type PromClient = Readonly<Record<'Gauge' | 'Counter', new (configuration: never) => unknown>>
 
 /** Loads prom-client. A plain `require` would also load a package that another user has put into a parent directory. */
@@ -117,7 +118,7 @@ function loadPromClient(): PromClient {
   if (found) return loadPackage(found) as PromClient
   const why = refused.length > 0 ? ` (${refused.join(', ')})` : ''
   throw new Error(
-    `register() needs the package prom-client, 14 or later${why}; of a bundle, as its third argument`,
+    `register() needs the package prom-client, 14 or later, but found no usable copy${why}; in a bundle, pass the package as third argument`,
   )
 }
 

@@ -57,7 +57,7 @@ const SKIP_REASONS = [
 const WORKER_STATES = ['starting', 'ready', 'draining', 'leaving'] as const
 const KINDS = ['cpu', 'memory'] as const
 
-/** Converts CPU use from percent of one core, as the monitor reads it, to a ratio. */
+/** Factor that converts CPU use from percent of one core, as the monitor reads it, to a ratio. */
 const PERCENT = 0.01
 
 const MONITOR: readonly Series<MonitorStats>[] = [
@@ -87,14 +87,14 @@ const MONITOR: readonly Series<MonitorStats>[] = [
   gauge(
     'rule.breaches',
     '{reading}',
-    'Readings above the threshold in a row',
+    'Consecutive readings above the threshold',
     perRule(({ breaches }) => breaches),
     ['rule'],
   ),
   gauge(
     'rule.breach_limit',
     '{reading}',
-    'Readings above the threshold in a row that make a dump',
+    'Consecutive readings above the threshold that trigger a dump',
     perRule(({ counter }) => counter),
     ['rule'],
   ),
@@ -122,7 +122,7 @@ const MONITOR: readonly Series<MonitorStats>[] = [
   counter(
     'dumps',
     '{dump}',
-    'Dumps made, by what asked for them',
+    'Dumps made, by kind and by reason: the rule or request that caused them',
     ({ dumpsByRule }) =>
       KINDS.flatMap((kind) =>
         counts(DUMP_REASONS[kind], dumpsByRule[kind]).map(([reason, value]) => ({
@@ -135,18 +135,16 @@ const MONITOR: readonly Series<MonitorStats>[] = [
   counter(
     'skips',
     '{dump}',
-    'Dumps that were due and were not made',
+    'Dumps that were due but were not made, by reason',
     ({ skips }) => counts(SKIP_REASONS, skips).map(([reason, value]) => ({ value, labels: { reason } })),
     ['reason'],
   ),
   counter('leaks', '{leak}', 'Leaks found', ({ leaks }) => some(leaks)),
-  counter('failures', '{failure}', 'Parts of the monitor that did not work', ({ failures }) =>
-    some(failures),
-  ),
+  counter('failures', '{failure}', 'Failures of parts of the monitor', ({ failures }) => some(failures)),
 ]
 
 const CLUSTER: readonly Series<ClusterStats>[] = [
-  gauge('cluster.target_workers', '{worker}', 'Workers that are to serve', ({ count }) => some(count)),
+  gauge('cluster.target_workers', '{worker}', 'Wanted number of workers', ({ count }) => some(count)),
   gauge(
     'cluster.workers',
     '{worker}',
@@ -166,7 +164,9 @@ const CLUSTER: readonly Series<ClusterStats>[] = [
   ),
   counter('cluster.forks', '{worker}', 'Workers forked', ({ forks }) => some(forks)),
   counter('cluster.recycled', '{worker}', 'Workers replaced', ({ recycled }) => some(recycled)),
-  counter('cluster.crashes', '{worker}', 'Workers lost', ({ crashes }) => some(crashes)),
+  counter('cluster.crashes', '{worker}', 'Workers that ended or failed unexpectedly', ({ crashes }) =>
+    some(crashes),
+  ),
 ]
 
 type Rule = NonNullable<MonitorStats['rules']['cpu']>

@@ -12,7 +12,7 @@ export interface Connection {
   close(): void
 }
 
-/** The members that are used of a client of ioredis, and of its fork iovalkey. */
+/** The members of a client of ioredis, and of its fork iovalkey, that this module uses. */
 interface Ioredis {
   on(event: 'error', listener: (error: unknown) => void): void
   connect(): Promise<void>
@@ -20,7 +20,7 @@ interface Ioredis {
   readonly stream?: { unref?(): void; destroy?(): void } | null
 }
 
-/** The members that are used of a client of the package redis. Up to version 4, `destroy` is called `disconnect`. */
+/** The members of a client of the package redis that this module uses. Up to version 4, `destroy` is called `disconnect`. */
 interface NodeRedis {
   on(event: 'error', listener: (error: unknown) => void): void
   connect(): Promise<unknown>
@@ -59,7 +59,7 @@ function openIoredis(loaded: IoredisModule, url: string): Connection {
     client,
     connect() {
       const connected = client.connect()
-      // The socket exists after the current call. There is no other way to unref it while it connects.
+      // ioredis creates the socket only after this call returns. There is no other way to unref the socket while it connects.
       setImmediate(() => client.stream?.unref?.()).unref()
       return connected
     },

@@ -3,15 +3,15 @@ import { type Budget, DumpBudget } from '../../dispatch/budget'
 import type { DumpKind, Report } from '../../dispatch/events'
 import type { FleetAnswer, FleetBudget, FleetRefusal } from '../../dispatch/fleet'
 
-/** Longest times for which this process remembers a refusal by Redis, and that Redis did not answer, ms. */
+/** Longest times for which this process does not ask Redis again, ms: after a refusal, and after Redis did not answer. */
 export const MAX_REFUSED_MS = 300_000
 export const MAX_AWAY_MS = 10_000
 
-/** Where the dump budgets that all processes share are kept. */
+/** A store, such as Redis, of the dump budgets that all processes of a service share. */
 export interface Store {
   /**
-   * Takes one token (the right to make one dump) from the budget. Rejects when the store does not answer, with an error whose text may
-   * be shown.
+   * Takes one token (the right to make one dump) from the budget. Rejects when the store does not answer; the text of the error
+   * contains no secret.
    */
   take(kind: DumpKind): Promise<StoreAnswer>
   giveBack(kind: DumpKind): Promise<void>
@@ -25,7 +25,10 @@ export interface StoreAnswer {
 
 export interface StoreFleetParts {
   readonly budgets: Readonly<Record<DumpKind, Budget>>
-  /** Dumps per kind and interval while the store does not answer. `undefined`: the process's own budget decides alone. */
+  /**
+   * Dumps of each kind that this process may make per interval while the store does not answer. `undefined`: only the process's
+   * own budget limits them.
+   */
   readonly insurance: number | undefined
   readonly store: Store
   /** Longest time that a request to the store takes, ms. */
@@ -128,9 +131,9 @@ export class StoreFleet implements FleetBudget {
     this.#isAway = true
     const decides =
       insurance === undefined
-        ? 'the budget of each process decides'
-        : `each process makes at most ${insurance} dumps of a kind per interval`
-    const message = `the budget in Redis at ${place} cannot be used: ${firstLineOf(error)}; until it can, ${decides}`
+        ? 'only the limiter of each process limits its dumps'
+        : `each process makes at most ${insurance} dumps of each kind per interval`
+    const message = `the shared dump budget in Redis at ${place} cannot be used: ${firstLineOf(error)}; until it can, ${decides}`
     // Omit the client's error object: ioredis puts the command into it, which may be AUTH with the password.
     report.failure({ stage: 'fleet', message })
   }
@@ -138,6 +141,6 @@ export class StoreFleet implements FleetBudget {
   #comeBack(): void {
     if (!this.#isAway) return
     this.#isAway = false
-    this.#parts.report.notice(`the budget in Redis at ${this.#parts.place} is used again`)
+    this.#parts.report.notice(`the shared dump budget in Redis at ${this.#parts.place} is used again`)
   }
 }

@@ -61,9 +61,9 @@ function loadEarly(store: RedisStore): void {
 function inWords(settings: RedisSettings, { client }: RedisPackages): string {
   const { service, budgets } = settings
   const most = ({ tokensPerInterval, intervalMs }: Budget) =>
-    `${tokensPerInterval} per ${intervalMs / 1000} s`
+    `${tokensPerInterval} dumps per ${intervalMs / 1000} s`
   return (
-    `of all processes of ${service} at most ${most(budgets.cpu)} for cpu and ${most(budgets.memory)} for memory, ` +
-    `by ${client.name} and Redis at ${placeOf(settings)}`
+    `all processes of ${service} together make at most ${most(budgets.cpu)} for cpu and ${most(budgets.memory)} for memory, ` +
+    `counted in Redis at ${placeOf(settings)} through ${client.name}`
   )
 }

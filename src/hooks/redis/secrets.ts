@@ -1,7 +1,7 @@
-/** Of a secret that a server repeats it may have cut the end: from so many of its characters on it counts as repeated. */
+/** Number of first characters by which a secret is recognised in an error text. A server may have cut off the rest. */
 const TELLING = 8
 
-/** What a URL of Redis holds that nobody may read: user and password, also as parameters, as they are written and as they are meant. */
+/** Returns the secrets in a Redis URL, longest first: user and password, also as parameters, in raw, decoded and encoded form. */
 export function secretsOf(url: string): string[] {
   const { username, password, searchParams } = new URL(url)
   const login = /^[^:]*:\/*([^/?#]*)@/.exec(url)?.[1] ?? ''
@@ -22,10 +22,10 @@ function decoded(text: string): string[] {
 }
 
 /**
- * Takes secrets out of the text of an error. A server before Redis 6 repeats the arguments of a command that it does not know, the
- * password of a login among them, and cuts them where they are long.
+ * Replaces secrets in the text of an error with `***`. A server before Redis 6 quotes the arguments of an unknown command, such
+ * as the password of a login, and cuts long ones. This quotation is removed.
  *
- * @param secrets - The longest first.
+ * @param secrets - Longest first.
  */
 export function withoutSecrets(text: string, secrets: readonly string[]): string {
   const [told = ''] = text.split(/,? with args beginning with/i)

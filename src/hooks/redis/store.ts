@@ -11,7 +11,7 @@ import { secretsOf, withoutSecrets } from './secrets'
 
 const KEY_PREFIX = 'cpu-memory-monitor'
 
-/** The methods that are used of `rate-limiter-flexible`. A refusal rejects with a {@link LimiterAnswer}, not with an Error. */
+/** The methods of `rate-limiter-flexible` that are called. A refusal rejects with a {@link LimiterAnswer}, not with an Error. */
 interface Limiter {
   consume(key: string): Promise<LimiterAnswer>
   reward(key: string): Promise<unknown>
@@ -23,15 +23,15 @@ interface LimiterAnswer {
 
 type LimiterClass = new (options: object) => Limiter
 
-/** Its errors show no user and no password. */
+/** The store in Redis. The texts of its errors contain no user name and no password. */
 export interface RedisStore extends Store {
-  /** Loads the packages, otherwise loaded by the first request. @throws Errors of the packages themselves. */
+  /** Loads the packages now. Without this call the first request loads them. @throws Errors of the packages themselves. */
   load(): void
 }
 
 /**
  * Opens the dump budget that is kept in Redis. Each request opens a connection and closes it again. A process asks at most a few
- * times an hour, so kept connections would be thousands of idle ones, and could be broken just when one is needed.
+ * times an hour: permanent connections would be idle by the thousands, and might be broken just when one is needed.
  */
 export function redisStore(settings: RedisSettings, packages: RedisPackages): RedisStore {
   const { service, budgets, timeoutMs } = settings
@@ -90,7 +90,8 @@ async function take(limiter: Limiter, key: string): Promise<StoreAnswer> {
 }
 
 /**
- * Runs requests on a connection, rejects after `timeoutMs`, and always closes it. Redis may still run a command it has received.
+ * Runs requests on a connection, and always closes the connection. Rejects after `timeoutMs`; Redis may still run a command that
+ * it has received.
  */
 async function within<T>(timeoutMs: number, connection: Connection, work: () => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined

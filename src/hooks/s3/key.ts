@@ -45,7 +45,7 @@ export function keysOf({ template, prefix, host, service }: KeySource, name: Par
   return { artefact: `${base}.gz`, sidecar: `${base}.json` }
 }
 
-/** The place in S3 that all keys begin with, for lines: what else is in the URL of `endpoint` may be secret. */
+/** Returns bucket and beginning of all keys, for log lines. Shows only the host of `endpoint`: the rest may be secret. */
 export function placeOf({ bucket, prefix, template, endpoint }: Destination): string {
   const levels = template.startsWith('<prefix>') ? plainPath(prefix).split('/').filter(Boolean) : []
   const at = endpoint === undefined ? '' : ` at ${new URL(endpoint).host}`
@@ -57,9 +57,9 @@ export function whyNoTemplate(template: string): string | undefined {
   const names = [...template.matchAll(/<([^>]*)>/g)].map(([, name = '']) => name)
   const unknown = names.find((name) => !(KEY_PARTS as readonly string[]).includes(name))
   if (unknown !== undefined)
-    return `<${unknown}> is none of ${KEY_PARTS.map((part) => `<${part}>`).join(', ')}`
+    return `<${unknown}> is not one of ${KEY_PARTS.map((part) => `<${part}>`).join(', ')}`
   const missing = NEEDED_PARTS.find((part) => !names.includes(part))
-  return missing && `without <${missing}> one artefact would take the place of another`
+  return missing && `without <${missing}> one dump file could overwrite another`
 }
 
 /** Converts metadata to values allowed in HTTP headers: one line of ASCII. Empty entries are omitted. */

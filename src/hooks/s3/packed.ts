@@ -31,7 +31,8 @@ export async function* chunksOf(fd: number, stepBytes: number): AsyncGenerator<B
     yield bytes
     await pause(0)
   }
-  if (position < size) throw new Error(`the file has only ${position} of the ${size} bytes that it had`)
+  if (position < size)
+    throw new Error(`the file was shortened while it was read, from ${size} to ${position} bytes`)
 }
 
 /**

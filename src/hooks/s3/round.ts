@@ -36,7 +36,7 @@ export interface RoundOrder {
   readonly isOnThread: boolean
   /** Full paths of dump files that must not be sent, each with the reason. The round adds entries. */
   readonly done: Map<string, Done>
-  /** Full paths of dump files at which earlier rounds failed. They are sent last, because one of them may be the cause. */
+  /** Full paths of dump files at which earlier rounds failed. They are sent last, because one may have caused the failure. */
   readonly last: ReadonlySet<string>
 }
 
@@ -62,7 +62,7 @@ interface Failed {
   readonly file?: string
 }
 
-/** An event of a round, with text for the operator. `failing`: a file cannot be read now, and is tried again. */
+/** An event of an upload round, with text for the operator. `failing`: a file cannot be read now, and is tried again. */
 export type RoundNews =
   | { readonly type: 'sent'; readonly line: string }
   | { readonly type: 'lost'; readonly message: string }
@@ -76,7 +76,7 @@ export type RoundNews =
 
 /** Longest wait for another process that uploads from the same directory, ms. After it, the directory counts as busy. */
 const TURN_MS = 300
-/** While another process has its turn, only dumps older than this count for `maxBytes`, ms: younger ones it is about to upload. */
+/** Age above which dumps count for `maxBytes` while another process uploads, ms. That one will soon upload younger dumps. */
 const LONG_WAIT_MS = 600_000
 
 /** State that the functions of an upload round share. */
@@ -145,7 +145,11 @@ async function within<T>(directory: string, work: (place: string) => Promise<T>)
   }
 }
 
-/** Runs `work` while no other process uploads from the directory. If the process dies, the kernel ends its turn. */
+/**
+ * Runs `work` as the only process that uploads from the directory (its turn). If the process dies, the kernel ends its turn.
+ *
+ * @returns `'busy'` if another process still had the turn after {@link TURN_MS}; `work` did not run then.
+ */
 async function inTurn(
   place: Place,
   round: Round,
@@ -165,7 +169,8 @@ async function inTurn(
 }
 
 /**
- * Sends all waiting files of a directory. @returns Why no file can be sent now, if so. A rejected file does not stop the others.
+ * Sends all waiting files of a directory. A rejected file does not stop the others. @returns Why no file can be sent now;
+ * `undefined` if nothing prevents it.
  */
 async function sendAll(place: Place, round: Round, sent: SentList): Promise<Failed | undefined> {
   const fileOf = ({ name }: Waiting): string => join(place.directory, name.artefact)
@@ -186,7 +191,7 @@ function lastOf<T>(items: readonly T[], isLast: (item: T) => boolean): T[] {
   return [...items.filter((item) => !isLast(item)), ...items.filter(isLast)]
 }
 
-/** Lists the files of a directory that wait. @param more - Also lists files that must not be sent for one of these reasons. */
+/** Lists a directory's files that wait for upload. @param more - Also lists files that are not sent for these reasons. */
 async function listUnsent(
   place: Place,
   { host, done }: Pick<Round, 'host' | 'done'>,
@@ -205,7 +210,7 @@ function sentOf({ place }: Place, settings: UploadSettings): SentList {
   return new SentList(place, destinationOf(settings))
 }
 
-/** Name of the abstract socket that stands for a directory: from device and inode, so the same for every path to it. */
+/** Name of the abstract Unix socket by which processes take turns in a directory: the same for every path to the directory. */
 function turnName(place: string): string | undefined {
   if (process.platform !== 'linux') return undefined
   const { dev, ino } = statSync(place)
@@ -224,7 +229,10 @@ async function sendOne({ name }: Waiting, place: Place, round: Round, sent: Sent
   }
   try {
     if (opened.whyAnother !== undefined)
-      return finish('another', `${file} is not sent: ${opened.whyAnother}, so it is another file`)
+      return finish(
+        'another',
+        `${file} is not sent: ${opened.whyAnother}, so another file has taken its place`,
+      )
     const keys = keysOf({ ...settings, host }, name)
     if (!(await round.store().has(keys.sidecar))) {
       const problem = await put(opened, name.extension, keys, round)
@@ -243,8 +251,8 @@ async function sendOne({ name }: Waiting, place: Place, round: Round, sent: Sent
     if (why !== undefined)
       finish(
         'unlisted',
-        `${join(place.directory, SENT_FILE)} cannot be written (${why}): until it can, another process may send ` +
-          'again what was sent',
+        `${join(place.directory, SENT_FILE)} cannot be written (${why}): until it can, another process may ` +
+          'upload the same files again',
       )
   } finally {
     opened.close()
@@ -252,8 +260,8 @@ async function sendOne({ name }: Waiting, place: Place, round: Round, sent: Sent
 }
 
 /**
- * Whether the dump file may be deleted once it is sent. A dump at V8's heap limit may not until the next process that starts with
- * this directory has read and reported it.
+ * Whether the dump file may be deleted once it is sent. A dump at V8's heap limit must stay until the next process that starts
+ * with this directory has read and reported it.
  */
 function isReported(name: ParsedName, { sidecar }: OpenWaiting): boolean {
   return name.rule !== 'heap-limit' || sidecar.reported !== undefined
@@ -274,7 +282,7 @@ function deleteReported(place: Place, settings: UploadSettings): void {
 /** Why one dump file was not sent: it cannot be read or redacted, or S3 rejects it. */
 interface Problem {
   readonly message: string
-  /** Whether the next attempt may succeed, as after an error of the file system. */
+  /** Whether the next attempt may succeed, as after a file system error. `false` if S3 rejects the file or it is damaged. */
   readonly passes: boolean
 }
 
@@ -319,7 +327,7 @@ function problemOf(error: unknown): Problem {
   return { message: messageOf(error), passes: typeof code === 'string' }
 }
 
-/** Passes the chunks of a file on and reports its read error, which the upload would mix up with an error of the connection. */
+/** Passes the chunks of a file on. Reports read errors, which the upload does not distinguish from errors of the connection. */
 async function* noting<T>(source: AsyncIterable<T>, onFailed: (error: unknown) => void): AsyncGenerator<T> {
   try {
     yield* source
@@ -340,10 +348,11 @@ function sentenceOf({ makeup, why: { kind } }: Pick<Sidecar, 'makeup' | 'why'>):
 }
 
 /**
- * Deletes the oldest unsent dump files while they exceed `maxBytes`. Files that S3 rejects count; if uploads fail, all that wait
- * count. Needs no turn: two processes choose the same files, and the second one finds nothing to delete.
+ * Deletes the oldest unsent dump files while those that count exceed `maxBytes` together. Files that S3 rejects always count.
+ * Other files count if their dump started before `beforeMs`. Processes need not take turns here: two of them choose the same
+ * files, and the second one finds nothing to delete.
  *
- * @param beforeMs - Dumps that were started before this time count too.
+ * @param beforeMs - Wall clock, ms since the epoch. `Infinity`: all files count; 0: only those that S3 rejects.
  */
 async function makeRoom(place: Place, round: Round, beforeMs: number): Promise<void> {
   const { settings, done, early, tell } = round
@@ -356,7 +365,7 @@ async function makeRoom(place: Place, round: Round, beforeMs: number): Promise<v
     if (stats && deleteArtefact(place.place, name, stats))
       tell({
         type: 'lost',
-        message: `${join(place.directory, name.artefact)} was deleted unsent: more than ${formatSize(settings.maxBytes)} wait`,
+        message: `${join(place.directory, name.artefact)} was deleted unsent: unsent files exceed maxBytes (${formatSize(settings.maxBytes)})`,
       })
   }
 }

@@ -7,7 +7,7 @@ import { whyNoThreadOfOurs } from '../../capture/thread-limit'
 import type * as roundModule from './round'
 import type { RoundEnd, RoundNews, RoundOrder } from './round'
 
-/** Largest V8 heap of the upload thread, MB: old and young generation. The data that is sent lies outside of the heap. */
+/** Limits of the upload thread's V8 heap, MB: its old, then its young generation. The data that is sent lies outside of it. */
 const MAX_HEAP_MB = 128
 const MAX_YOUNG_MB = 8
 
@@ -47,7 +47,7 @@ function startOnThread(order: RoundOrder, tell: (news: RoundNews) => void): Roun
   const stop = (): void => void worker.terminate().catch(() => undefined)
   const ended = new Promise<RoundEnd>((resolve) => {
     const died = (how: string): void =>
-      resolve({ type: 'failed', verdict: { kind: 'away', message: `the thread that sends ${how}` } })
+      resolve({ type: 'failed', verdict: { kind: 'away', message: `the upload thread ${how}` } })
     worker.on('message', (message: RoundNews | RoundEnd) => {
       if ('line' in message || 'message' in message) return tell(message)
       resolve(message)

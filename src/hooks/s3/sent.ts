@@ -10,7 +10,7 @@ import type { UploadSettings } from './options'
 /** Most file names that are remembered for one bucket and prefix. A directory is read only up to 100000 entries too. */
 const MOST_NAMES = 100_000
 
-/** Name of a destination in the list, without what an `endpoint` has of user and password: the list is a file. */
+/** Name of a destination in the list of sent files. User and password of the `endpoint` are left out: the list is on disk. */
 export function destinationOf({ endpoint = '', bucket, prefix }: Destination): string {
   return `${withoutLogin(endpoint)}/${bucket}/${prefix}`
 }
@@ -25,7 +25,8 @@ function withoutLogin(endpoint: string): string {
 
 /**
  * List of a directory's dump files that are in the bucket. It is only a cache: if it cannot be written or is lost, the bucket is
- * asked, so no file is sent twice. The `.json` of each file does not hold this fact, because it must stay as it was sent.
+ * asked for each file. A file is sent twice only if the credentials do not allow that request (HEAD). The `.json` of a file does
+ * not record the upload, because it must stay as it was sent.
  */
 export class SentList {
   readonly #place: string

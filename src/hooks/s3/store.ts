@@ -30,7 +30,9 @@ export function findPeers(): Peers {
   if (client && storage) return { client, storage }
   const missing = [client ? [] : [CLIENT], storage ? [] : [STORAGE]].flat().join(' ')
   const why = refused.length > 0 ? ` (${refused.join(', ')})` : ''
-  throw new Error(`cpu-memory-monitor/s3 needs ${missing}${why}: npm install ${missing}`)
+  throw new Error(
+    `cpu-memory-monitor/s3 needs packages that are not installed: ${missing}${why}. Run: npm install ${missing}`,
+  )
 }
 
 /** An object to upload. */
@@ -57,9 +59,9 @@ const PARTS_AT_A_TIME = 2
  * Longest time for the upload of one dump file, ms. Without it, a server that accepts a byte now and then would block uploads.
  */
 const LONGEST_PUT_MS = 3_600_000
-/** What an attempt may wait beside its own limit, before the SDK makes the next one, ms. */
+/** Time for the SDK's pauses between its attempts, ms. It is added to the time limits of the attempts themselves. */
 const BETWEEN_ATTEMPTS_MS = 5000
-/** Attempts that the SDK makes for one request on a thread. */
+/** Attempts that the SDK makes for one request on a thread of this library. On the main thread it makes one. */
 const ATTEMPTS = 3
 /** Largest HTTP response that is accepted, bytes. S3 sends a few KiB, but the SDK collects a whole error response in memory. */
 const MOST_ANSWER_BYTES = 1024 * 1024
@@ -68,7 +70,7 @@ const MOST_ANSWER_BYTES = 1024 * 1024
  * Loads the AWS SDK and creates a client for the bucket.
  *
  * @param isOnThread - Whether this is a thread of this library. On the main thread no socket or timer may keep the process alive.
- * The SDK's retry timers would, so it makes one attempt only there, and each connection serves one request.
+ * The SDK's retry timers would, so on the main thread it makes only one attempt, and each connection serves one request.
  */
 export function openStore(settings: UploadSettings, peers: Peers, isOnThread: boolean): Store {
   const { S3Client, HeadObjectCommand, PutObjectCommand } = loadPackage(peers.client) as typeof s3
@@ -109,15 +111,16 @@ export function openStore(settings: UploadSettings, peers: Peers, isOnThread: bo
 }
 
 /**
- * Ends a small request. Without it, a server that sends a byte of its answer now and then would hold the request for ever. The SDK does
- * not end an answer whose body it has begun to read; its connection ends with {@link Store.close}.
+ * Runs a small request and ends it at a time limit. Without the limit, a server that sends a byte of its response now and then
+ * would hold the request for ever. The SDK does not abort a response whose body it has begun to read: {@link Store.close} ends
+ * the connection.
  */
 async function endedAfter<T>(limitMs: number, send: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
   const abortController = new AbortController()
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
-      const error = new Error(`its answer did not end within ${limitMs / 1000} s`)
+      const error = new Error(`the response did not end within ${limitMs / 1000} s`)
       reject(Object.assign(error, { code: 'ETIMEDOUT' }))
       abortController.abort()
     }, limitMs).unref()
@@ -163,10 +166,10 @@ function guarded<Agent extends HttpAgent>(agent: Agent, timeoutMs: number, isOnT
     const socket = create(...values)
     const end = (why: string, code: string): void =>
       void socket.destroy(Object.assign(new Error(why), { code }))
-    socket.setTimeout(timeoutMs).on('timeout', () => end(`nothing moved for ${timeoutMs} ms`, 'ETIMEDOUT'))
+    socket.setTimeout(timeoutMs).on('timeout', () => end(`no data for ${timeoutMs} ms`, 'ETIMEDOUT'))
     socket.on('data', () => {
       if (socket.bytesRead - (before.get(socket) ?? 0) <= MOST_ANSWER_BYTES) return
-      end(`its answer has more than ${formatSize(MOST_ANSWER_BYTES)}`, 'EMSGSIZE')
+      end(`the response has more than ${formatSize(MOST_ANSWER_BYTES)}`, 'EMSGSIZE')
     })
     return isOnThread ? socket : socket.unref()
   }

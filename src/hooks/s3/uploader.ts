@@ -8,7 +8,7 @@ import { delayMs, type Verdict } from './verdict'
 
 /** Time from the start to the first search for files left by earlier processes, ms. Short-lived processes end without it. */
 export const FIRST_LOOK_MS = 5000
-/** Time until a directory from which another process is uploading is looked at again, ms. */
+/** Time until the next look at a directory from which another process is uploading, ms. */
 export const BUSY_DELAY_MS = 5000
 /** Longest time that `stop()` of the monitor waits for an upload, ms. Kubernetes sends SIGKILL 30 s after SIGTERM. */
 export const LONGEST_WAIT_MS = 20_000
@@ -37,7 +37,7 @@ export class Uploader {
   #report: Report
   #users = 0
   #round: Round | undefined
-  /** A file may have been added since the current round began, so another round must follow. */
+  /** Whether another round must follow, because a file may have been added since the current round began. */
   #isWanted = false
   #timer: NodeJS.Timeout | undefined
   /** Number of upload rounds that failed in a row. */
@@ -78,7 +78,7 @@ export class Uploader {
   send(directory: string): Promise<void> {
     this.#directories.add(directory)
     if (this.#failures > 0 && (this.#round || this.#timer)) {
-      // The next attempt is already planned or running. A running one may have listed this directory before.
+      // The next attempt is already planned or running. A running one may have listed the directory before the file was in it.
       this.#isWanted = true
       return Promise.resolve()
     }
@@ -117,7 +117,7 @@ export class Uploader {
       if (end.file !== undefined) this.#last.add(end.file)
       return this.#failed(end.verdict)
     }
-    // A round in which no file waited, or another process sent them, does not show that S3 is back.
+    // If no file waited, or another process sent all files, the round does not show that S3 is back.
     if (end.hasAnswered) this.#recover()
     if (this.#isWanted) return this.#start()
     if (end.type === 'busy') return this.#later(BUSY_DELAY_MS)
@@ -125,7 +125,7 @@ export class Uploader {
   }
 
   #recover(): void {
-    if (this.#failures > 0) this.#report.info('S3 takes what is sent again')
+    if (this.#failures > 0) this.#report.info('uploads to S3 succeed again')
     this.#failures = 0
     this.#reported.clear()
     this.#last.clear()
@@ -135,7 +135,8 @@ export class Uploader {
   #failed({ kind, message }: Verdict): void {
     this.#failures += 1
     const delay = delayMs(this.#failures, this.#parts.random())
-    if (!this.#reported.has(kind)) this.#fail(`${message}; it is tried again, and what waits stays on disk`)
+    if (!this.#reported.has(kind))
+      this.#fail(`${message}; the upload is tried again, and unsent dumps stay on disk`)
     this.#reported.add(kind)
     this.#settle()
     this.#later(delay)
@@ -164,7 +165,10 @@ export class Uploader {
   }
 
   #noThread(why: string): void {
-    if (!this.#hasReportedNoThread) this.#report.info(`dumps are sent from the main thread: ${why}`)
+    if (!this.#hasReportedNoThread)
+      this.#report.info(
+        `dumps are sent from the main thread, because no upload thread can be started: ${why}`,
+      )
     this.#hasReportedNoThread = true
   }
 

@@ -8,7 +8,7 @@ import { firstLineOf } from '../../base/globals'
  */
 export interface Verdict {
   readonly kind: 'away' | 'refused'
-  /** Text for the operator, which says what to do. */
+  /** Text for the operator, with what to do where that is known. */
   readonly message: string
 }
 
@@ -59,21 +59,21 @@ export function judge(error: unknown, bucket: string): Verdict {
   if (REJECTED_KEYS.includes(name))
     return refused(`the credentials are not accepted (${name}): renew or correct them`)
   if (name === 'RequestTimeTooSkewed')
-    return refused(`the clock of this machine differs too much from that of S3 (${name}): set it`)
+    return refused(`the clock of this machine differs too much from the clock of S3 (${name}): correct it`)
   if (name === 'CredentialsProviderError')
     return refused(
-      'no credentials were found: give the process an IAM role, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `credentials`',
+      'no credentials were found: give the process an IAM role, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or set `credentials`',
     )
   if (OTHER_REGION.includes(name) || status === 301)
     return refused(`the bucket ${bucket} is in another region (${name}): correct \`region\``)
   if (message === 'Region is missing') return refused('the region is not known: set `region` or AWS_REGION')
   if (status === 403)
     return refused(
-      `access to the bucket ${bucket} is denied (${name}): allow s3:PutObject, and the use of the key of KMS, to these credentials`,
+      `access to the bucket ${bucket} is denied (${name}): allow these credentials s3:PutObject and, with KMS encryption, the use of the KMS key`,
     )
-  if (isRefusal(status)) return refused(`S3 refuses what is sent (${status} ${name}): ${message}`)
-  if (name === 'AbortError') return { kind: 'away', message: 'it was not sent within an hour' }
-  return { kind: 'away', message: `S3 does not answer (${status ?? code ?? name}): ${message}` }
+  if (isRefusal(status)) return refused(`S3 rejects the upload (${status} ${name}): ${message}`)
+  if (name === 'AbortError') return { kind: 'away', message: 'the upload did not end within an hour' }
+  return { kind: 'away', message: `S3 does not answer or is busy (${status ?? code ?? name}): ${message}` }
 }
 
 function isRefusal(status: number | undefined): status is number {

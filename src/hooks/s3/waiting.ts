@@ -103,7 +103,7 @@ export function openWaiting(place: string, artefact: string): OpenWaiting | unde
  */
 function whyAnother({ size }: Stats, { how }: Sidecar): string | undefined {
   if (size === how.sizeBytes) return undefined
-  return `it has ${size} bytes, and ${how.sizeBytes} by its .json`
+  return `it has ${size} bytes, but ${how.sizeBytes} according to its .json`
 }
 
 /**

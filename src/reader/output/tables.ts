@@ -184,7 +184,7 @@ export function circumstancesLines(facts: Circumstances): string[] {
   return lines
 }
 
-/** In words, what the HTML page draws: the minutes before the dump, and the CPU by thread and memory by owner. */
+/** The figures that the HTML page draws, in words: the minutes before the dump, CPU by thread and memory by owner. */
 export function figureLines({ flight, threads, memory }: Circumstances): string[] {
   const lines: string[] = []
   if (flight !== undefined) lines.push(`Before: ${rangesOf(flight)}`)

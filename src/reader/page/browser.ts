@@ -104,7 +104,7 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
     return `${name}${location === '' ? '' : ` (${location})`}: ${share}, ${amount}`
   }
 
-  /** Returns the frame that a key leads to; `undefined` for other keys. Enter zooms into the current frame. */
+  /** Returns the frame that a key leads to; `undefined` for keys without a function. Enter also zooms into the current frame. */
   function step(key: string): DatumFrame | undefined {
     const frame = current ?? top()
     const siblings = frame.parent === null ? [frame] : calleesOf(frame.parent)
@@ -135,7 +135,7 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
     mark()
   }
 
-  /** Outlines the current frame, needed after each drawing, and sets new frames to their final width, ending their animation. */
+  /** Outlines the current frame, and gives new frames their final width, which ends their animation. Call after each drawing. */
   function mark(): void {
     for (const element of canvas.querySelectorAll('g.frame')) {
       element.querySelector('rect')?.setAttribute('width', element.getAttribute('width') ?? '0')

@@ -28,7 +28,7 @@ export function drawMakeup({ threads, memory }: Circumstances): Html[] {
   ]
 }
 
-/** A table with a bar per row. A bar of full width stands for the largest amount, and at least for `atLeast`. */
+/** A table with a bar per row. A bar of full width stands for the largest amount, or for `atLeast` if that is larger. */
 function bars(title: string, name: string, rows: readonly Bar[], atLeast = 0): Html[] {
   if (rows.length === 0) return []
   const most = Math.max(atLeast, ...rows.map(({ value }) => value))

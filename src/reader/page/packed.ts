@@ -1,4 +1,4 @@
-/** A frame of a flame graph: index of its function in `places`, CPU time or bytes, callees. */
+/** A frame of a flame graph: the index of its function in `places`, its value in the graph's `unit`, and its callees. */
 export type PackedFlame = readonly [place: number, value: number, children: readonly PackedFlame[]]
 
 /** A flame graph as JSON for the page's script. */
@@ -11,6 +11,6 @@ export interface PackedGraph {
   readonly colors: readonly string[]
   readonly highlight: string
   readonly root: PackedFlame
-  /** The same profile in chronological order, and its whole duration; only for CPU profiles. */
+  /** The same profile in chronological order, and its duration, microseconds. Absent if the profile has no times. */
   readonly overTime?: { readonly root: PackedFlame; readonly total: number }
 }

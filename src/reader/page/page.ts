@@ -141,9 +141,9 @@ function flameGraph(graph: PackedGraph, index: number): Html {
   return html`<h3>Flame graph</h3>
     <div data-flame="${index}">
       <p class="note">
-        Width is ${unit}, the widest callee first; a function stands below its caller.
-        ${graph.overTime === undefined ? '' : 'Over time, the width is the time of the profile from its beginning to its end, idle time included.'}
-        Arrow keys walk, Enter zooms in, Escape shows all.
+        The width of a function is its ${unit}. Each function stands below its caller, the widest first.
+        ${graph.overTime === undefined ? '' : '"Over time" shows the profile from its beginning to its end, idle time included.'}
+        Arrow keys go from function to function, Enter zooms in, Escape shows all.
       </p>
       <div class="toolbar">
         <label>Search <input type="search" autocomplete="off" /></label
@@ -290,7 +290,7 @@ function pack({ flame, total }: CallTree, unit: PackedGraph['unit'], overTime?: 
 /**
  * Converts a frame and its callees for the page's script. The recursion is safe: `Flame` trees have a limited depth.
  *
- * @param offset - Number of places before those of this tree.
+ * @param offset - Number of entries in the graph's list of places before those of this tree.
  */
 function packFlame({ place, value, children }: Flame, offset: number): PackedFlame {
   return [offset + place, Math.round(value), children.map((child) => packFlame(child, offset))]

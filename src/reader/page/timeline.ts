@@ -9,7 +9,10 @@ const LEFT = 90
 const RIGHT = 20
 const TOP = 20
 const BOTTOM = 36
-/** If a dump began later than this after the last reading, ms, it had another cause or the clock was set. */
+/**
+ * Maximum time from the last reading to the beginning of the dump, ms. If it is exceeded, the dump had another cause or the clock
+ * was set. The drawing then puts the dump at the last reading.
+ */
 const LONGEST_WAIT_MS = 10 * 60_000
 
 interface Point {
@@ -133,7 +136,7 @@ function summaryOf({ title, unit, lines, readings, threshold }: Panel, seconds: 
   const text = `${title}, ${count} readings over ${Math.round(seconds)} s before the dump: ${ranges.join(', ')}`
   if (threshold === undefined) return text
   const breaches = readings.filter(({ value }) => value > threshold).length
-  return `${text}, threshold ${formatFigure(unit, threshold)}, circles: the rule's readings, ${breaches} above it`
+  return `${text}, threshold ${formatFigure(unit, threshold)}; circles are the rule's readings, ${breaches} of them above the threshold`
 }
 
 function valuesOf({ lines, readings }: Panel): number[] {

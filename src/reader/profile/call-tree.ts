@@ -26,7 +26,7 @@ export interface Moment {
 /** Maximum number of rows in each table. */
 const ROWS = 40
 const CALLERS = 3
-/** Frames that are narrower than this share of the flame graph's width are left out. */
+/** Frames that are narrower than this share of the flame graph's width, 0 to 1, are left out. */
 const NARROWEST = 0.0005
 /** Maximum depth of a flame graph. Deeper frames are too small to be distinguished, and recursion would make the page huge. */
 const DEEPEST = 250
@@ -154,8 +154,8 @@ function rowOf({ place, self, total, callers, ticks }: Tally, all: number): Func
 }
 
 /**
- * The line of a function with most samples. V8 counts the samples of an inlined function for the function that contains it; only
- * a line before the function's beginning shows this.
+ * The line of a function with most samples. V8 counts the samples of an inlined function for the function into which it is
+ * inlined. This is visible only if the line lies before the beginning of that function.
  */
 function hotLineOf(ticks: ReadonlyMap<number, number>, place: Place): HotLine | undefined {
   const all = [...ticks.values()].reduce((sum, count) => sum + count, 0)

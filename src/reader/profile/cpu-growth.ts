@@ -7,7 +7,7 @@ import { percent } from './call-tree'
 import type { CpuCalls } from './cpu-profile'
 import { isIdle, LEAST_SAMPLES, MOSTLY_IDLE_PERCENT, readCpuCalls } from './cpu-profile'
 
-/** A function stands out if its share of the busy time grew by at least this much, percent of the busy time. */
+/** A function stands out if its share of the busy time grew by at least this much, percentage points. */
 export const GROWTH_STANDS_OUT_PERCENT = 5
 /** A function also stands out if its CPU time per second grew by at least this much, ms. */
 const GROWTH_STANDS_OUT_MS = 50
@@ -20,8 +20,8 @@ export interface ProfileToCompare {
 }
 
 /**
- * Compares two CPU profiles, function by function: its own share of the busy time, which does not depend on the load, and its own
- * CPU time per second.
+ * Compares two CPU profiles by function. Compares each function's own share of the busy time, which does not depend on the load,
+ * and its own CPU time per second.
  *
  * @throws UnreadableError for anything that is no CPU profile.
  */
@@ -55,7 +55,7 @@ export function compareCpuProfiles(
       .reverse()
       .slice(0, ROWS),
     notes: [
-      'Shares are of the busy time of each profile, ms are CPU time per second. A function is the same in both by its name and file, on whichever line it stands.',
+      'Shares are of the busy time of each profile. Milliseconds are CPU time per second. Functions with a name are matched by name and file, even if their line differs.',
     ],
   }
 }
@@ -79,7 +79,7 @@ function measured({ profile, file }: ProfileToCompare, locator: Locator): Measur
   const functions = new Map<string, { place: Place; share: number; ms: number }>()
   for (const { place, self } of busy) {
     if (self === 0) continue
-    // Only anonymous functions are identified by their line: an edit of the file moves the lines of named functions.
+    // Only anonymous functions are identified by their line too, because an edit of the file changes the lines of functions.
     const key = `${place.name}\n${place.file}\n${place.name === '(anonymous)' ? place.line : ''}`
     const known = functions.get(key)
     functions.set(key, {
@@ -99,7 +99,11 @@ function judge(functions: readonly FunctionGrowth[], old: Measured, now: Measure
   const few = [old, now].find(({ samples }) => samples < LEAST_SAMPLES)
   if (few !== undefined) {
     const sentence = `${few.file} has ${formatCount(few.samples, 'sample')}, too few to compare.`
-    return { found: false, sentence, hint: 'Take a longer one: dumpCpu(10000), or the option cpu.duration.' }
+    return {
+      found: false,
+      sentence,
+      hint: 'Take a longer profile: dumpCpu(10000), or the option cpu.duration.',
+    }
   }
   const busy = `The thread was busy for ${formatPercent(old.busyPercent)} of the time before, ${formatPercent(now.busyPercent)} now.`
   if (isMostlyIdle(now)) {
@@ -122,7 +126,7 @@ function judge(functions: readonly FunctionGrowth[], old: Measured, now: Measure
   if (byTime !== undefined && growthMs(byTime) >= GROWTH_STANDS_OUT_MS) {
     const more = isMostlyIdle(old)
       ? ''
-      : ` Its share of the busy time grew by less than ${GROWTH_STANDS_OUT_PERCENT} %.`
+      : ` Its share of the busy time grew by less than ${GROWTH_STANDS_OUT_PERCENT} percentage points.`
     return { ...found(byTime, timesOf(byTime)), hint: busy + more }
   }
   return {
@@ -132,7 +136,7 @@ function judge(functions: readonly FunctionGrowth[], old: Measured, now: Measure
   }
 }
 
-/** Whether the thread was idle for most of the profile: shares of the few busy samples mean nothing. */
+/** Whether the thread was idle for so much of the profile that shares of its few busy samples mean nothing. */
 function isMostlyIdle({ busyPercent }: Measured): boolean {
   return 100 - busyPercent >= MOSTLY_IDLE_PERCENT
 }

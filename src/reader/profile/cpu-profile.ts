@@ -15,7 +15,7 @@ export const STANDS_OUT_PERCENT = 20
 /** If the thread was idle for at least this share of the profile, percent, no function is blamed. */
 export const MOSTLY_IDLE_PERCENT = 90
 
-/** A profile with fewer samples than this gets no verdict, because its shares mean nothing. */
+/** If a profile has fewer samples than this, the verdict names no function, because shares of so few mean nothing. */
 export const LEAST_SAMPLES = 5
 
 /** The verdict names the hottest line of a function if it has at least this share of the function's own time, percent. */
@@ -27,7 +27,7 @@ const PROGRAM = '(program)'
 const COLLECTOR = '(garbage collector)'
 
 /**
- * Reads a `.cpuprofile`: which code used the CPU.
+ * Reads a `.cpuprofile` into the part of the report that shows which code used the CPU.
  *
  * @param profile - The parsed file.
  * @param file - Its name, for the report.
@@ -89,7 +89,7 @@ export function readCpuCalls(profile: unknown, locator = NO_SOURCE_MAPS): CpuCal
   }
 }
 
-/** Maps a node to its place in the source. If this differs from the compiled place, the samples by line are left out. */
+/** Maps a node to its place in the source. If that differs from the compiled place, the samples by line are left out. */
 function located({ place, parent, self, ticks }: ProfileNode, locator: Locator): CallNode {
   const source = locator.locate(place)
   const isSame = source.file === place.file && source.line === place.line
@@ -185,8 +185,8 @@ function arrayOf(profile: JsonObject, key: string): readonly unknown[] {
 }
 
 /**
- * Adds to each node the microseconds for which it was on top of the stack: from each of its samples to the next sample. Without
- * times in the profile, every hit counts the same. Returns these spans in chronological order, none without times.
+ * Adds to each node the microseconds for which it was on top of the stack: from each of its samples to the next sample. Returns
+ * these spans in chronological order. If the profile has no times, every hit counts the same, and no spans are returned.
  */
 function credit(
   nodes: readonly ProfileNode[],
@@ -226,7 +226,7 @@ function judgeFew(samples: number, durationMs: number): Verdict {
   return {
     found: false,
     sentence: `The profile has ${count} in ${formatMicroseconds(durationMs * 1000)}, too few to name a function.`,
-    hint: 'It was ended early, or the thread had no CPU meanwhile. Take a longer one: dumpCpu(10000), or the option cpu.duration.',
+    hint: 'The profile was ended early, or the thread had no CPU meanwhile. Take a longer one: dumpCpu(10000), or the option cpu.duration.',
   }
 }
 
@@ -238,7 +238,7 @@ function judge(tree: CallTree, shares: CpuPart['shares']): Verdict {
     return {
       found: false,
       sentence: `No single function stands out: the garbage collector used ${formatPercent(top.selfPercent)} of the busy CPU time.`,
-      hint: `Look at what allocates: take a heap profile or a heap snapshot.${largestBelow(tree)}`,
+      hint: `Look for the code that allocates: take a heap profile or a heap snapshot.${largestBelow(tree)}`,
     }
   }
   if (isMeta(top.place, PROGRAM)) {
@@ -263,7 +263,7 @@ function judgeTop(top: FunctionRow, tree: CallTree): Verdict {
   }
 }
 
-/** For the verdict: the line where a function spent most of its own time. Empty if this is the function's first line. */
+/** Words of the verdict: the line where a function spent most of its own time. Empty if it is the first line or there is none. */
 function atLine({ place, hotLine }: FunctionRow): string {
   if (!hotLine || hotLine.isInlined || !isUserCode(place)) return ''
   if (hotLine.line === place.line || hotLine.percent < MOSTLY_ONE_LINE_PERCENT) return ''
@@ -299,16 +299,19 @@ function judgeFlat(tree: CallTree): Verdict {
   const [top] = tree.bySelf
   const largest =
     top === undefined
-      ? ''
-      : ` the largest, ${describePlace(top.place)}, used ${formatPercent(top.selfPercent)} of the busy CPU time.`
+      ? '.'
+      : `: the largest, ${describePlace(top.place)}, used ${formatPercent(top.selfPercent)} of the busy CPU time.`
   return {
     found: false,
-    sentence: `No single function stands out:${largest}`,
+    sentence: `No single function stands out${largest}`,
     hint: `Look at the functions by total time and at the flame graph.${largestBelow(tree)}`,
   }
 }
 
-/** For the hint: the application's function with the largest total time, the innermost of several with nearly the same total. */
+/**
+ * A sentence of the hint: the function of the application or of a package with the largest total time; of several with nearly the
+ * same total, the innermost. Empty if its share is small.
+ */
 function largestBelow(tree: CallTree): string {
   const user = tree.byTotal.filter(({ place }) => isUserCode(place))
   const most = user[0]?.total ?? 0
@@ -321,7 +324,7 @@ function notesOn(tree: CallTree, shares: CpuPart['shares']): string[] {
   const notes: string[] = []
   if (shares.idle > 0) {
     notes.push(
-      '(idle) is time in which the thread waited for events. It is left out of all shares but its own.',
+      '(idle) is time in which the thread waited for events. All shares except its own leave this time out.',
     )
   }
   if (shares.program > 5) {
@@ -334,7 +337,7 @@ function notesOn(tree: CallTree, shares: CpuPart['shares']): string[] {
   }
   const shown = tree.bySelf.slice(0, 10)
   if (shown.some(({ place }) => place.name === '(anonymous)'))
-    notes.push('(anonymous) is a function without a name: the line shows which.')
+    notes.push('(anonymous) is a function without a name: its file and line show which one.')
   if (shown.some(({ place }) => isUserCode(place))) {
     notes.push(
       'V8 inlines small functions that are called often. An inlined function may have no row: its time is then in the ' +

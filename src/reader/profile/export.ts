@@ -18,7 +18,7 @@ export interface Stacks {
   /** Unit of the values: µs of CPU time, or bytes of memory that are still in use. */
   readonly unit: 'microseconds' | 'bytes'
   readonly calls: readonly CallNode[]
-  /** Value of each call on top of the stack, in chronological order if the profile has times. */
+  /** The calls that were on top of the stack, each with its value; in chronological order if the profile has times. */
   readonly moments: readonly Moment[]
 }
 
@@ -142,7 +142,10 @@ function stacksOf(
       stacks.set(call, stack.reverse())
     }
     written += stack.length
-    if (written > MOST_FRAMES) throw new UnreadableError(`has more than ${MOST_FRAMES} frames in its stacks`)
+    if (written > MOST_FRAMES)
+      throw new UnreadableError(
+        `is too large to be converted: its stacks have more than ${MOST_FRAMES} frames`,
+      )
   }
   return stacks
 }

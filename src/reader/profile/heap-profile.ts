@@ -9,7 +9,7 @@ import { addUpCalls, nearestUserCode } from './call-tree'
 import { STANDS_OUT_PERCENT } from './cpu-profile'
 
 /**
- * Reads a `.heapprofile`: the memory that is still in use, by the function that allocated it.
+ * Reads a `.heapprofile` into the part of the report that shows the memory still in use, by the function that allocated it.
  *
  * @param profile - The parsed file.
  * @param file - Its name, for the report.

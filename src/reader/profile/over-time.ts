@@ -5,7 +5,7 @@ import { keyOf } from './call-tree'
 
 /** Maximum number of columns in the graph, each for an equal part of the time: a screen hardly shows more. */
 const COLUMNS = 800
-/** Maximum depth of the graph, and maximum number of its frames: the deepest frames are left out. */
+/** Maximum depth of the graph, and maximum number of its frames. If there are more frames, the deepest ones are left out. */
 const DEEPEST = 250
 const MOST_FRAMES = 10_000
 
@@ -94,7 +94,7 @@ function columnsOf(timeline: readonly Moment[]): readonly Moment[] {
       times = new Map()
     }
   }
-  // Because of rounding, the last column is mostly not quite full.
+  // Because of rounding, the last column is often not quite full when the samples end.
   if (columns.length < COLUMNS && times.size > 0) columns.push({ call: longest(times), value: width })
   return columns
 }

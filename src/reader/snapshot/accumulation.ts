@@ -12,11 +12,11 @@ export interface Pile {
   readonly sample: number
   readonly count: number
   readonly retainedBytes: number
-  /** Whether each object holds the next. Then `count` is the number of objects that retain a large share of the heap. */
+  /** `true` if each object holds the next: `count` is then the number of objects that retain a large share of the heap. */
   readonly isChain?: boolean
 }
 
-/** An object that retains a large share of the heap. `owner` is the nearest object above it whose class programmers know. */
+/** An object that retains a large share of the heap. `owner` is the nearest object that dominates it and is not V8's own. */
 interface Large {
   readonly index: number
   readonly owner?: Pile
@@ -78,7 +78,10 @@ export function findPile(heap: Heap): Pile | undefined {
   return best ?? single
 }
 
-/** Of the objects that a node directly dominates, the class that retains the most. Single large objects go to `onLarge`. */
+/**
+ * Groups the objects that a node directly dominates by class, and returns the group that retains the most; `undefined` if none
+ * retains `least` bytes. Objects that retain as much alone are in no group: they are passed to `onLarge`.
+ */
 function largestGroup(
   heap: Heap,
   index: number,

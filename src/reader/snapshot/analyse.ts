@@ -14,9 +14,9 @@ import { readScripts } from './scripts'
 import type { Heap } from './toolkit'
 
 const ROWS = 60
-/** The verdict names a class if it grew by at least this much, percent of the heap. */
+/** The verdict names a class if its retained size grew by at least this share of the later snapshot's size, percent. */
 const GROWTH_STANDS_OUT_PERCENT = 5
-/** General classes, which the verdict avoids: they grow with the objects that they hold, and those explain the growth better. */
+/** General classes, which the verdict avoids: they grow with the objects that they hold, and these objects explain more. */
 const CONTAINERS: ReadonlySet<string> = new Set([
   ...['Array', 'Object', 'Map', 'Set', 'WeakMap', 'WeakSet', 'Function', 'global'],
 ])
@@ -42,7 +42,7 @@ export function analyseHeap(heap: Heap, file: string, locator = NO_SOURCE_MAPS):
     scopes: keptScopes(heap, scripts),
     duplicateStrings: duplicateStrings(heap),
     notes: [
-      'Retained size is what would be freed with the objects. Classes hold each other, so the sizes of a table add up to more than the heap.',
+      'Retained size is the memory that would be freed with the objects. Classes hold each other, so the sizes of a table add up to more than the heap.',
     ],
   }
 }
@@ -106,7 +106,7 @@ function classesOf(heap: Heap, scripts: Scripts): ClassRow[] {
     .sort((one, other) => other.retainedBytes - one.retainedBytes)
 }
 
-/** Adds up classes that have the same name but come from different files. */
+/** Adds up the counts and sizes of classes that have the same name but come from different files. */
 function mergeByName(rows: readonly ClassRow[]): Map<string, ClassRow> {
   const merged = new Map<string, ClassRow>()
   for (const row of rows) {
@@ -152,11 +152,11 @@ function judge(classes: readonly ClassRow[], pile: Accumulation | undefined, tot
       classes.find(({ isSystem, name }) => !isSystem && !/^global( \(|$)/.test(name))
     const rest =
       largest === undefined
-        ? ''
-        : ` the largest, ${nameOf(largest)}, retains ${formatPercent(largest.retainedPercent)} of the ${formatBytes(totalBytes)} in the snapshot.`
+        ? '.'
+        : `: the largest, ${nameOf(largest)}, retains ${formatPercent(largest.retainedPercent)} of the ${formatBytes(totalBytes)} in the snapshot.`
     return {
       found: false,
-      sentence: `No single class stands out:${rest}`,
+      sentence: `No single class stands out${rest}`,
       hint: 'Look at the classes by retained size, compare two snapshots of the process, or look at its native memory.',
     }
   }
@@ -182,7 +182,7 @@ function judgeGrowth(rows: GrowthPart['classes'], grownBytes: number, after: Sna
     (row) => row.countGrowth > 0 && !isSystemClass(row.name) && shareOf(row) >= GROWTH_STANDS_OUT_PERCENT,
   )
   const pile = after.accumulation
-  // What accumulates in the later snapshot may have been there before, so the verdict names it only if it has grown.
+  // Objects that accumulate in the later snapshot may have been there before: the verdict names their class only if it grew.
   const top =
     grown.find(({ name }) => name === pile?.className) ??
     grown.find(({ name }) => !CONTAINERS.has(name)) ??
@@ -190,7 +190,7 @@ function judgeGrowth(rows: GrowthPart['classes'], grownBytes: number, after: Sna
   if (top === undefined) {
     return {
       found: false,
-      sentence: `No single class stands out: the snapshot grew by ${formatBytes(grownBytes)} to ${formatBytes(after.totalBytes)}, no class by ${GROWTH_STANDS_OUT_PERCENT} % of that.`,
+      sentence: `No single class stands out: the snapshot grew by ${formatBytes(grownBytes)} to ${formatBytes(after.totalBytes)}, and no class by ${GROWTH_STANDS_OUT_PERCENT} % of the new size.`,
       hint: 'Take the second snapshot later, or under more load.',
     }
   }

@@ -8,10 +8,10 @@ import { contentOf } from './content'
 import type { Loading } from './load'
 import { loadHeap } from './load'
 
-/** Progress callback, and the result of another process's check, for every snapshot to load: see {@link Loading}. */
+/** The callback for progress, and a promise that resolves when another process has checked the snapshots that are loaded here. */
 export type Loads = Pick<Loading, 'onProgress' | 'checked'>
 
-/** Analyses one snapshot, or compares two: of the earlier one, only the sums of its classes stay in memory. */
+/** Analyses one snapshot, or compares two. Of the earlier one, only the sums of its classes stay in memory. */
 export async function analyseSnapshots(
   inputs: readonly Input[],
   locator: Locator,

@@ -33,8 +33,8 @@ interface Header {
 }
 
 /**
- * Checks that a heap snapshot is whole and consistent, because the analysis trusts every number, and never ends if the end of the
- * file is missing. Takes the content in chunks, and keeps none of them in memory.
+ * Checks that a heap snapshot is whole and consistent. The analysis depends on this: it trusts every number, and it never ends if
+ * the end of the file is missing. The check takes the content in chunks, and keeps none of them in memory.
  */
 export class SnapshotCheck {
   #header: Header | undefined
@@ -68,7 +68,7 @@ export class SnapshotCheck {
     }
   }
 
-  /** Collects chunks until the header is complete. Returns the bytes that follow the header. */
+  /** Collects chunks until the header is complete. Returns the bytes that follow the header, none before. */
   #pushHeader(chunk: Buffer): Buffer {
     this.#beginning = Buffer.concat([this.#beginning, chunk])
     const text = this.#beginning.subarray(0, MAX_HEADER_BYTES).toString('latin1')
@@ -89,7 +89,7 @@ export class SnapshotCheck {
     return rest
   }
 
-  /** Looks for the name and the opening bracket of the next list. Returns the offset of the list's content. */
+  /** Looks for the next list's name and opening bracket. Returns the offset of its content, or the chunk's length without one. */
   #seek(chunk: Buffer, at: number): number {
     const [name] = this.#left
     for (let index = at; index < chunk.length; index += 1) {
@@ -152,12 +152,12 @@ export class SnapshotCheck {
       (count) => {
         if (count !== nodeCount * nodeFields.length) {
           throw new UnreadableError(
-            `is damaged: it has ${count / nodeFields.length} objects, its header says ${nodeCount}`,
+            `is damaged: it has ${count / nodeFields.length} objects, but its header says ${nodeCount}`,
           )
         }
         if (this.#references !== edgeCount) {
           throw new UnreadableError(
-            `is damaged: its objects have ${this.#references} references, its header says ${edgeCount}`,
+            `is damaged: its objects have ${this.#references} references, but its header says ${edgeCount}`,
           )
         }
       },
@@ -186,7 +186,7 @@ export class SnapshotCheck {
       (count) => {
         if (count !== edgeCount * edgeFields.length) {
           throw new UnreadableError(
-            `is damaged: it has ${count / edgeFields.length} references, its header says ${edgeCount}`,
+            `is damaged: it has ${count / edgeFields.length} references, but its header says ${edgeCount}`,
           )
         }
       },
@@ -194,7 +194,7 @@ export class SnapshotCheck {
   }
 }
 
-/** Whether a byte is white space in JSON. A zero byte is not: a hole in a sparse file reads as zeros, and may be of any size. */
+/** Whether a byte is white space. A zero byte is not, because a hole in a sparse file reads as zeros and may have any size. */
 function isSpace(byte: number): boolean {
   return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
 }
@@ -300,7 +300,7 @@ class Strings implements Section {
   }
 }
 
-/** Checks a list of nested lists of numbers. */
+/** Finds the end of nested lists, and checks their depth. Does not check the numbers in them. */
 class Nested implements Section {
   isClosed = false
   #depth = 1
@@ -309,7 +309,8 @@ class Nested implements Section {
     for (let index = at; index < chunk.length; index += 1) {
       const byte = chunk[index] ?? 0
       if (byte === OPEN) this.#depth += 1
-      if (this.#depth > 1000) throw new UnreadableError('is damaged: its allocation trace is nested too deep')
+      if (this.#depth > 1000)
+        throw new UnreadableError('is damaged: its allocation trace is nested too deeply')
       if (byte !== CLOSE) continue
       this.#depth -= 1
       if (this.#depth > 0) continue
@@ -335,15 +336,17 @@ function readHeader(value: unknown): Header {
     REQUIRED_NODE_FIELDS.every((field) => nodeFields.includes(field)) &&
     REQUIRED_EDGE_FIELDS.every((field) => edgeFields.includes(field))
   if (!hasAll || nodeFields[0] !== 'type' || edgeFields[0] !== 'type') {
-    throw new UnreadableError('is not a heap snapshot: its header describes other fields than those of V8')
+    throw new UnreadableError(
+      'is not a heap snapshot: its header lacks fields that V8 writes, or lists another one first',
+    )
   }
   if (nodeTypes.length === 0 || edgeTypes.length === 0) {
-    throw new UnreadableError('is not a heap snapshot: its header has no types')
+    throw new UnreadableError('is not a heap snapshot: its header has no types of objects or references')
   }
   const nodeCount = countIn(counts, 'node_count')
   const root = numberOr(counts['root_index'], 0)
   if (root < 0 || root >= nodeCount * nodeFields.length || root % nodeFields.length !== 0) {
-    throw new UnreadableError('is damaged: its root is no object')
+    throw new UnreadableError('is damaged: its header names a root that is not among its objects')
   }
   return {
     nodeFields,

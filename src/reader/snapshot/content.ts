@@ -5,7 +5,7 @@ import { streamOf } from '../input'
 import { UnreadableError } from '../json'
 import { SnapshotCheck } from './check'
 
-/** A snapshot may have at most its stated size times this: a gzip file can hold more than the size that it states. */
+/** Maximum size of a snapshot's content, as a multiple of the size that its file states: a gzip file can hold more than that. */
 const SLACK = 1.01
 
 export interface Content {

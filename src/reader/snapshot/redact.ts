@@ -37,7 +37,8 @@ async function redactOpened(path: string, opened: RegularFile, out: string): Pro
   const input = naming(path, () => inspect(path, opened))
   if (input.kind !== 'snapshot')
     throw new UnreadableError(`${path} is no heap snapshot: only heap snapshots can be redacted`)
-  if (isSameFile(path, out)) throw new UnreadableError(`${out} is the snapshot itself: name another file`)
+  if (isSameFile(path, out))
+    throw new UnreadableError(`${out} is the snapshot itself and is not overwritten: name another file`)
   const directory = dirname(resolve(out))
   let contentBytes: number
   try {
@@ -49,7 +50,7 @@ async function redactOpened(path: string, opened: RegularFile, out: string): Pro
   try {
     const scratchBytes = input.isCompressed ? contentBytes : 0
     const freeBytes = await expectRoom(directory, scratchBytes + contentBytes)
-    // The new file may become larger than the old one: redacted strings can be longer than short ones.
+    // The new file can be larger than the old one, because a placeholder is longer than a short string.
     const mostBytes = Math.max(contentBytes, (freeBytes - scratchBytes) / 2)
     const sizeBytes = input.isCompressed
       ? await withContent(opened.fd, contentBytes, directory, (fd) => write(fd, partial, mostBytes))
@@ -62,7 +63,7 @@ async function redactOpened(path: string, opened: RegularFile, out: string): Pro
   }
 }
 
-/** Checks that a snapshot is whole. Returns its size when decompressed, bytes: a small gzip file can hold more than the disk. */
+/** Checks that a snapshot is whole. Returns its decompressed size, bytes: a small gzip file can hold more than the disk can. */
 async function check(fd: number, isCompressed: boolean): Promise<number> {
   const checking = new SnapshotCheck()
   let contentBytes = 0
@@ -79,10 +80,12 @@ async function expectRoom(directory: string, needBytes: number): Promise<number>
   const { bavail, bsize } = await statfs(directory)
   const freeBytes = bavail * bsize
   if (needBytes <= freeBytes) return freeBytes
-  throw new Error(`it may need ${formatBytes(needBytes)}, ${formatBytes(freeBytes)} are free`)
+  throw new Error(
+    `it may need ${formatBytes(needBytes)} of disk space, but only ${formatBytes(freeBytes)} are free`,
+  )
 }
 
-/** Decompresses a file into a temporary, nameless file, and calls `use` on it. Throws if the content has become longer. */
+/** Decompresses a file into a temporary, nameless file, and calls `use` on it. Throws if the content grew since its check. */
 async function withContent(
   from: number,
   contentBytes: number,
@@ -109,7 +112,8 @@ function write(from: number, partial: string, mostBytes: number): number {
     let written = 0
     const sizeBytes = redactSnapshot(from, (chunk) => {
       written += chunk.length
-      if (written > mostBytes) throw new Error(`it takes more than ${formatBytes(mostBytes)}`)
+      if (written > mostBytes)
+        throw new Error(`it takes more than the ${formatBytes(mostBytes)} that it may have`)
       writeFileSync(to, chunk)
     })
     fsyncSync(to)

@@ -4,7 +4,7 @@ import { isUserCode } from '../place'
 import type { Scripts } from './scripts'
 import type { Heap, HeapNode } from './toolkit'
 
-/** Maximum number of steps shown of the path from an object to a root. */
+/** Maximum number of steps that are shown of the path from an object to a root of the garbage collector. */
 const LONGEST_PATH = 30
 /** Maximum number of closures that are examined for one scope. */
 const MOST_CLOSURES = 1000
@@ -20,7 +20,7 @@ interface Step {
 interface Within {
   readonly heap: Heap
   readonly scripts: Scripts
-  /** The class of the held object. Its constructor may share the scope that holds the object, but is no explanation. */
+  /** The class of the held object. If its constructor shares the scope that holds the object, this explains nothing. */
   readonly className: string
 }
 

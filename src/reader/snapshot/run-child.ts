@@ -12,10 +12,10 @@ import type { Answer, Message } from './messages'
 /** Memory that the child process needs: a fixed part, plus FACTOR per byte of the snapshot (measured: 65 MB took 370 MB). */
 const BASE_BYTES = 150_000_000
 const FACTOR = 5
-/** Share of the child's memory that lies in V8's heap; the rest is in typed arrays, outside of the heap. */
+/** Share of the child's memory, 0 to 1, that lies in V8's heap. The rest is in typed arrays, outside of the heap. */
 const HEAP_SHARE = 0.75
 const LEAST_HEAP_BYTES = 512 * 1024 * 1024
-/** A child that sends no message for this time hangs, ms. The longest step of a 600 MB snapshot takes 20 s on two busy cores. */
+/** A child that sends no message for this time is killed, ms. The longest step for 600 MB takes 20 s on two busy cores. */
 const SILENCE_MS = 300_000
 const KEPT_STDERR = 4096
 
@@ -42,8 +42,8 @@ export function analyseInChild(inputs: readonly Input[], options: AnalysisOption
   const availableBytes = options.availableBytes ?? availableMemory()
   if (needBytes > availableBytes) {
     throw new UnreadableError(
-      `${inputs.map(({ path }) => path).join(' and ')} cannot be analysed: it takes about ${formatBytes(needBytes)} of memory, ` +
-        `${formatBytes(availableBytes)} are available`,
+      `${inputs.map(({ path }) => path).join(' and ')} cannot be analysed: that takes about ${formatBytes(needBytes)} of memory, ` +
+        `but only ${formatBytes(availableBytes)} are available`,
     )
   }
   const heapMib = Math.ceil(Math.max(LEAST_HEAP_BYTES, needBytes * HEAP_SHARE) / (1024 * 1024))
@@ -89,7 +89,7 @@ function memoryNeed(snapshotBytes: number): number {
   return BASE_BYTES + FACTOR * snapshotBytes
 }
 
-/** Memory that this process may still use, bytes; within its cgroup's limit if Node.js has `process.availableMemory`. */
+/** Memory that this process may still use, bytes. Its cgroup's limit counts only if Node.js has `process.availableMemory`. */
 function availableMemory(): number {
   const { availableMemory: read } = process as { availableMemory?: () => number }
   return read?.() ?? freemem()
@@ -126,7 +126,11 @@ function resultOf(
     function watch(): NodeJS.Timeout {
       return setTimeout(() => {
         child.kill('SIGKILL')
-        reject(new UnreadableError(`no progress for ${SILENCE_MS / 1000} s: the analysis was ended`))
+        reject(
+          new UnreadableError(
+            `the analysis was ended, because it made no progress for ${SILENCE_MS / 1000} s`,
+          ),
+        )
       }, SILENCE_MS)
     }
   })

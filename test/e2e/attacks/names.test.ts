@@ -172,7 +172,11 @@ describe(
         const victim = await startVictim(t, { profileDir: directory }, { execArgv })
         const result = await victim.order('dumpMemory')
         if (isOwn) assert.ok('file' in result, JSON.stringify(result))
-        else assert.match('message' in result ? (result.message ?? '') : '', /safely.* belongs to the user/)
+        else
+          assert.match(
+            'message' in result ? (result.message ?? '') : '',
+            /not safe without .* belongs to the user/,
+          )
         assert.equal(filesIn(directory).length, isOwn ? 2 : 0)
       })
     }

@@ -64,7 +64,7 @@ describe('a limit of processes', { skip, concurrency: SIDE_BY_SIDE }, () => {
     const { run, directory } = prepare(t)
     const options = { cpu: {}, memory: {}, profileDir: directory }
     const [narrow, wide] = await Promise.all([run(12, options, 'idle'), run(ENOUGH, options, 'idle')])
-    assert.match(narrow.lines.join('\n'), /main thread, because .* start only \d+ of 9 threads/)
+    assert.match(narrow.lines.join('\n'), /main thread, because .* start only \d+ of the 9 threads/)
     assert.match(wide.lines.join('\n'), /on a thread of its own/)
   })
 })

@@ -73,7 +73,7 @@ describe('the application', { concurrency: 3 }, () => {
       assert.deepEqual([code, stdout], [7, 'null'])
       assert.match(
         stderr,
-        /^cpu-memory-monitor: cluster: .* was forked by a primary that does not use this package's run\(\): nothing replaces it when it grows\n$/,
+        /^cpu-memory-monitor: cluster: .* was forked by a primary that does not use this package's run\(\): this worker will not be replaced when it exceeds the limit\n$/,
       )
     })
   }

@@ -36,7 +36,10 @@ describe('cleanFunc', { concurrency: 3 }, () => {
   })
 
   for (const [clean, why] of [
-    ['throws', /^cpu-memory-monitor: cluster: cleanFunc failed in .* \d+: cleanFunc threw on purpose$/m],
+    [
+      'throws',
+      /^cpu-memory-monitor: cluster: cleanFunc failed in .* \d+, which goes on draining: cleanFunc threw on purpose$/m,
+    ],
     ['rejects', /: cleanFunc rejected on purpose$/m],
     ['mumbles', /: an object was thrown that cannot be converted to a string$/m],
   ] as const) {

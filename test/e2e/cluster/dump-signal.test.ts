@@ -7,7 +7,7 @@ import { User } from './http-client'
 import { RunningCluster } from './running-cluster'
 
 const options = { count: 2 }
-const LINE = /SIGUSR2 triggers no heap snapshot here: no monitor runs in the (primary|worker)[^\n]*/g
+const LINE = /SIGUSR2 triggers no heap snapshot: no monitor runs in the (primary|worker)[^\n]*/g
 
 describe('SIGUSR2', { concurrency: 3 }, () => {
   test('ends neither a primary nor a worker without a monitor: each writes one line', async (t) => {
@@ -17,7 +17,7 @@ describe('SIGUSR2', { concurrency: 3 }, () => {
     running.kill('SIGUSR2')
     process.kill(pid, 'SIGUSR2')
     await running.until('both lines', () => running.stderr.match(LINE)?.length === 2)
-    await running.says(new RegExp(`in the primary \\(pid ${running.pid}\\); send it to a worker`))
+    await running.says(new RegExp(`in the primary \\(pid ${running.pid}\\)\\. Send SIGUSR2 to a worker`))
     await running.says(new RegExp(`in the worker with pid ${pid}$`, 'm'))
     assert.equal((await new User(t, running.port).get('/')).status, 200)
     assert.equal(running.exit, undefined)

@@ -51,7 +51,9 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.equal(why.details.cluster, 'over')
     assert.ok(why.details.reading > why.details.threshold)
     assert.equal(running.census.leastAccepting, 2)
-    await running.says(/the memory of the worker with pid \d+ is in \S+\.heapsnapshot and \S+\.heapprofile/)
+    await running.says(
+      /the memory dump of the worker with pid \d+ is in \S+\.heapsnapshot and \S+\.heapprofile/,
+    )
     assert.doesNotMatch(running.stderr, /cannot be written|no heap snapshot|before its dump is written/)
     assert.match(readFileSync(join(profileDir, profile), 'utf8'), /"functionName":"leakObjects"/)
   })
@@ -98,7 +100,7 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     assert.deepEqual(readdirSync(profileDir), [])
     await running.says(
       new RegExp(
-        `no heap snapshot of the worker with pid ${pid}: processes under the same memory limit were writing theirs$`,
+        `no heap snapshot of the worker with pid ${pid}: other processes under the same memory limit were still writing theirs$`,
         'm',
       ),
     )
@@ -124,7 +126,7 @@ describe('evidence of drained workers', { concurrency: 2 }, () => {
     )
     await running.says(
       new RegExp(
-        `no heap snapshot of worker \\d+ \\(pid ${pid}\\): limited, at most 1 in 3600 s \\(dump\\.limiter\\)$`,
+        `no heap snapshot of worker \\d+ \\(pid ${pid}\\): the dump budget of all workers together is spent: at most 1 in 3600 s \\(dump\\.limiter\\)$`,
         'm',
       ),
     )

@@ -144,7 +144,9 @@ describe('leaving', { concurrency: 3 }, () => {
     await wait(700)
     running.kill('SIGTERM')
     assert.deepEqual(await running.gone(2000), { code: 1, signal: null })
-    await running.says(/a second SIGTERM: all workers are ended at once/)
+    await running.says(
+      /a second signal, SIGTERM: all workers get SIGKILL now, and the primary exits with code 1/,
+    )
     await answer
     await running.until('nobody left', () => running.livePids().length === 0, 2000)
   })

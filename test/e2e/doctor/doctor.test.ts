@@ -66,7 +66,7 @@ describe('doctor', { concurrency: 1 }, () => {
     assert.equal(code, 0)
     assert.match(stdout, /^problem +directory: \/proc\/none cannot be created: .*\n +to do: set profileDir/)
     assert.match(stdout, /\nok +cpu dump: by inspector/)
-    assert.match(stdout, /problem +trial of a memory dump: not made: its directory cannot be written/)
+    assert.match(stdout, /problem +trial of a memory dump: not made: its directory cannot be created/)
   })
 
   test('shows what a terminal obeys as text', async (t) => {
@@ -300,7 +300,7 @@ describe('CMM_DOCTOR', { concurrency: 1 }, () => {
       assert.match(stderr, /^cpu-memory-monitor: doctor: ok: cpu dump: by inspector$/m)
       assert.match(
         stderr,
-        /^cpu-memory-monitor: doctor: note: signal: SIGUSR2 orders no snapshot: another listener; to do: /m,
+        /^cpu-memory-monitor: doctor: note: signal: SIGUSR2 triggers no heap snapshot: another listener takes it; to do: /m,
       )
       const lines = stderr.trimEnd().split('\n')
       for (const line of lines) assert.match(line, /^cpu-memory-monitor: doctor: /)

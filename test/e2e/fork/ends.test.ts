@@ -78,7 +78,7 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
     for (const pid of [child, app.pid]) process.kill(pid, 'SIGTERM')
     await app.until('SIGTERM')
     await dumping
-    assert.match(app.said('failure')[0]?.message ?? '', /the child was ended by signal 15/)
+    assert.match(app.said('failure')[0]?.message ?? '', /the forked child was ended by signal 15/)
     assert.deepEqual(
       app.said('dump').filter(({ way }) => way !== 'sampling'),
       [],

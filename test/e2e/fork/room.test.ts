@@ -27,7 +27,7 @@ describe('a forked snapshot', { skip: whyNoHelper(), concurrency: 1 }, () => {
     await untilForked(app)
     fill(join(disk.path, 'ballast'))
     await dumping
-    assert.match(app.said('failure')[0]?.message ?? '', /ENOSPC|not whole/)
+    assert.match(app.said('failure')[0]?.message ?? '', /ENOSPC|is incomplete/)
     assert.equal(app.said('failure').length, 1)
     const left = files({ directory: disk.path }).filter((name) => name !== 'ballast')
     assert.deepEqual(

@@ -181,7 +181,7 @@ describe("nothing is written at V8's heap limit", () => {
 
   it('after update() has taken the budget away', async (t) => {
     const death = await die(t, { program: 'updated.js', options: { ...WATCHED, memory: { interval: 100 } } })
-    assert.match(death.line ?? '', /no dump: limited: 0 of 0 dumps in 3600 s$/)
+    assert.match(death.line ?? '', /no dump: limited: 0 of 0 allowed dumps were made within 3600 s$/)
     assert.deepEqual(artefacts(death), [])
   })
 

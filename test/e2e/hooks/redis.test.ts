@@ -57,7 +57,7 @@ describe('the budget of a fleet', { skip }, () => {
     assert.equal(pod.stderr.match(/threshold cpu dump: /g)?.length, 1)
     assert.match(
       pod.stderr,
-      /of all processes of shop at most 1 per 3600 s for cpu .* by \w+ and Redis at 127\.0\.0\.1:/,
+      /all processes of shop together make at most 1 dumps per 3600 s for cpu .* in Redis at 127\.0\.0\.1:\d+ through \w+/,
     )
   })
 
@@ -108,9 +108,9 @@ describe('a fleet without its Redis', { skip }, () => {
     assert.deepEqual(
       pod.lines.map((line) => line.replace(/ at [\d.:]+ /, ' ')),
       [
-        `fleet failed: the budget in Redis cannot be used: connect ECONNREFUSED 127.0.0.1:${redis.port}; ` +
-          'until it can, each process makes at most 0 dumps of a kind per interval',
-        'the budget in Redis is used again',
+        `fleet failed: the shared dump budget in Redis cannot be used: connect ECONNREFUSED 127.0.0.1:${redis.port}; ` +
+          'until it can, each process makes at most 0 dumps of each kind per interval',
+        'the shared dump budget in Redis is used again',
       ],
     )
     assert.equal(pod.failures.length, 1)

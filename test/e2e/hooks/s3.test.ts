@@ -195,7 +195,8 @@ describe('the entry for S3', () => {
     await app.ended
     assert.equal(
       app.stderr,
-      'cpu-memory-monitor/s3 needs @aws-sdk/client-s3 @aws-sdk/lib-storage: npm install @aws-sdk/client-s3 @aws-sdk/lib-storage\n',
+      'cpu-memory-monitor/s3 needs packages that are not installed: @aws-sdk/client-s3 @aws-sdk/lib-storage. ' +
+        'Run: npm install @aws-sdk/client-s3 @aws-sdk/lib-storage\n',
     )
     const withoutCode = ['--require', 'cpu-memory-monitor/register', '--eval', '0']
     const preloaded = new Program(t, [process.execPath, ...withoutCode], {

@@ -85,7 +85,12 @@ describe('the manual signal', { concurrency: 2, skip }, () => {
       const aside = app.said('line').filter(({ text }) => text.includes('another listener'))
       assert.deepEqual(
         aside.map(({ level, text }) => [level, text]),
-        [['warn', 'SIGUSR2 has another listener in this process; the signal is left to that listener']],
+        [
+          [
+            'warn',
+            'SIGUSR2 has another listener in this process, so the signal triggers no dump of this monitor',
+          ],
+        ],
       )
     })
 

@@ -126,7 +126,7 @@ describe('the page of a report', { skip: missingChromium(), timeout: 300_000 }, 
     const figures = page.locator('figure')
     const captions = (await figures.allInnerTexts()).map((text) => /^[^\n]*/.exec(text)?.[0])
     assert.deepEqual(captions, [
-      "CPU, 4 readings over 3 s before the dump: between 10.0 % and 90.0 %, threshold 60.0 %, circles: the rule's readings, 2 above it.",
+      "CPU, 4 readings over 3 s before the dump: between 10.0 % and 90.0 %, threshold 60.0 %; circles are the rule's readings, 2 of them above the threshold.",
       'Memory, 4 readings over 3 s before the dump: resident memory between 104.9 MB and 419.4 MB, ' +
         'used heap (dashed) between 52.4 MB and 314.6 MB.',
       'Delay of the event loop, 4 readings over 3 s before the dump: between 2 ms and 40 ms.',

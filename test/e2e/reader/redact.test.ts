@@ -128,7 +128,7 @@ describe('redact', () => {
               [cli, 'redact', snapshot, '--out', join(small, 'out.heapsnapshot')],
               { stdio: 'pipe' },
             ),
-          /cannot be written: it may need \d+\.\d MB, 2\.\d MB are free/,
+          /cannot be written: it may need \d+\.\d MB of disk space, but only 2\.\d MB are free/,
         )
         assert.deepEqual(readdirSync(small), [])
       } finally {

@@ -119,7 +119,7 @@ describe('register', { concurrency: 1 }, () => {
       directory,
       `--require ${pretend} --require ${REGISTER}`,
     )
-    assert.equal(stderr, 'cpu-memory-monitor: needs Node.js 20 or later; this is 16.20.2\n')
+    assert.equal(stderr, 'cpu-memory-monitor: not started: needs Node.js 20 or later; this is 16.20.2\n')
     assert.equal(status, 0)
     // What TypeScript would have to rewrite for ES2015 is newer than that.
     const text = readFileSync(join(repository, 'dist/register.js'), 'utf8')

@@ -49,7 +49,7 @@ describe('a thread that dies in the middle of a dump', { concurrency: 2 }, () =>
     assert.ok(readProfile((result as DumpResult & { file: string }).file).samples.length > 0)
     const losses = program.said.filter(isLoss).map(({ failure }) => failure?.message ?? '')
     assert.equal(losses.length, 2, String(losses))
-    assert.match(losses[1] ?? '', /cannot move to the main thread yet: /)
+    assert.match(losses[1] ?? '', /cannot move to the main thread yet \(tried again every second\): /)
     await stopsCleanly(program)
   })
 

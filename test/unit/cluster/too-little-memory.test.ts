@@ -10,7 +10,7 @@ const MIB = 1024 * 1024
 async function warnings(t: TestContext, limit: number, config: object = {}): Promise<string[]> {
   const running = await RunningCluster.start(t, { limit, options: { count: 2 }, ...config })
   await running.allReady()
-  return running.stderr.match(/\d+ workers at .*/g) ?? []
+  return running.stderr.match(/\d+ workers \(count \+ maxSurge\) at .*/g) ?? []
 }
 
 describe('too little memory for all workers at their limit', { concurrency: 3 }, () => {
@@ -21,7 +21,7 @@ describe('too little memory for all workers at their limit', { concurrency: 3 },
     const [line, ...more] = await warnings(t, Math.floor(haveBytes / 3) + 1)
     assert.match(
       line ?? '',
-      /^3 workers at \S+B need \S+B, but there are \S+B \((machine|cgroup-v[12])\): lower the limit or the number of workers$/,
+      /^3 workers \(count \+ maxSurge\) at the limit of \S+B need \S+B, but there are only \S+B \((machine|cgroup-v[12])\): lower the limit or the number of workers$/,
     )
     assert.deepEqual(more, [])
   })
@@ -39,7 +39,7 @@ describe('too little memory for all workers at their limit', { concurrency: 3 },
     [
       200,
       [
-        '3 workers at 200MB need 600MB, but there are 512MB (cgroup-vN): lower the limit or the number of workers',
+        '3 workers (count + maxSurge) at the limit of 200MB need 600MB, but there are only 512MB (cgroup-vN): lower the limit or the number of workers',
       ],
     ],
     [170, []],

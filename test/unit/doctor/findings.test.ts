@@ -76,10 +76,10 @@ test('the bucket and the budget of the fleet are named, as far as there are any'
       ['uploads', 'fleet'].includes(subject) ? [`${level}: ${subject}: ${text}`] : [],
     )
   assert.deepEqual(about({}), [])
-  const fleet = { file: '', settings: 1, inWords: 'of all processes of shop at most 3' }
+  const fleet = { file: '', settings: 1, inWords: 'all processes of shop together make at most 3' }
   assert.deepEqual(about({ sentTo: 's3://evidence/shop', settings: { ...settings, fleet } }), [
     'ok: uploads: dumps are sent to s3://evidence/shop; not tried',
-    'ok: fleet: of all processes of shop at most 3; not tried',
+    'ok: fleet: all processes of shop together make at most 3; not tried',
   ])
 })
 
@@ -87,13 +87,16 @@ test('a trial that is late blames another process only where that has the turn',
   const textOf = (...late: Parameters<typeof lateTrial>) => lateTrial(...late).text
   assert.match(textOf(30_000, 'another'), /^not made within 30 s: another process .* is dumping$/)
   for (const holder of ['nobody', 'this process'] as const)
-    assert.match(textOf(30_000, holder), /^not made within 30 s, although no other process .*: CPU is short/)
+    assert.match(
+      textOf(30_000, holder),
+      /^not made within 30 s, although no other process .*: this process has too little CPU/,
+    )
 })
 
 const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = {
   'a threshold that can never trip': [
     { settings: { ...settings, cpu: { ...settings.cpu, rule: { ...rule, threshold: 300 } } } },
-    /^problem: threshold: .*\| lower it/,
+    /^problem: threshold: .*\| lower the threshold/,
   ],
   'a threshold above the heap limit': [
     { unlikely: 'the memory threshold of 5 bytes is unlikely to be reached' },
@@ -112,27 +115,30 @@ const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = 
   ],
   'no thread': [{ thread: 'the main thread', isOnOwnThread: false }, /^note: thread: .*RLIMIT_NPROC/],
   'another system': [
-    withMemoryWays(['v8'], 'forking a heap needs Linux, this is darwin'),
+    withMemoryWays(['v8'], 'a snapshot by a forked child needs Linux, but this is darwin'),
     /^note: memory dump: by v8; not by fork.*only Linux/,
   ],
   'a bundled package': [withMemoryWays(['v8'], 'x (was the package bundled?)'), /out of the bundle$/],
-  'a processor without a helper': [withMemoryWays(['v8'], 'no fork helper for s390x: …'), /x64 and arm64$/],
+  'a processor without a helper': [
+    withMemoryWays(['v8'], 'no fork helper for the processor s390x: …'),
+    /x64 and arm64$/,
+  ],
   'a helper that does not load': [withMemoryWays(['v8'], 'failed to map segment'), /noexec mount/],
-  'no way at all': [withMemoryWays([], 'x'), /^problem: memory dump: none; not by fork: x/],
+  'no way at all': [withMemoryWays([], 'x'), /^problem: memory dump: cannot be made; not by fork: x/],
   'no inspector': [
     withMemoryWays(['v8'], 'this Node was built without the inspector'),
     /a Node\.js with its inspector/,
   ],
   'too little memory for a child': [
     { room: { availableBytes: GIB, limitBytes: 1.1 * GIB } },
-    /^note: memory for a snapshot: a heap of 500MB needs 625MB in a forked child, 560MB will .*about 471\.1MB/,
+    /^note: memory for a snapshot: a heap of 500MB needs 625MB of memory in a forked child, 560MB will .*about 471\.1MB/,
   ],
   'a file that takes memory too': [
     {
       directories: [{ ...directory, disk: { freeBytes: 50 * GIB, isMemory: true } }],
       room: { availableBytes: 2 * GIB, limitBytes: 16 * GIB },
     },
-    /^note: memory for a snapshot: .* beside the file in memory.*not a tmpfs/,
+    /^note: memory for a snapshot: .* beside the snapshot file, which is in memory too.*not on a tmpfs/,
   ],
   'nothing at the heap limit': [
     { atHeapLimit: { inWords: 'nothing (x)', hasDump: false } },
@@ -154,7 +160,7 @@ const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = 
   ],
   'a signal of another': [
     { signalListeners: 2 },
-    /^note: signal: SIGUSR2 orders no snapshot: another listener/,
+    /^note: signal: SIGUSR2 triggers no heap snapshot: another listener takes it/,
   ],
   'a signal that is taken natively': [{ signalListeners: 0 }, /^note: signal: .*a native handler/],
   'PID 1': [{ endsItsChildren: true }, /^note: PID 1: /],

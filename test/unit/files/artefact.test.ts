@@ -99,7 +99,7 @@ for (const [way, publish] of Object.entries(WAYS)) {
     const directory = scratch(t)
     await assert.rejects(
       publish(written(directory, '')),
-      /cpu-7-1000\.cpuprofile\.partial is not whole: it is empty/,
+      /cpu-7-1000\.cpuprofile\.partial is incomplete and is deleted: it is empty/,
     )
     assert.deepEqual(readdirSync(directory), [])
   })
@@ -149,7 +149,7 @@ for (const [way, publish] of Object.entries(WAYS)) {
       (reason: unknown) => reason as Error,
     )
     const [, kept = ''] =
-      /whole, and kept as (cpu-7-1000-\d+\.cpuprofile\.partial)$/.exec(error.message) ?? []
+      /complete, .* kept as (cpu-7-1000-\d+\.cpuprofile\.partial)$/.exec(error.message) ?? []
     assert.equal(readFileSync(join(directory, kept), 'utf8'), PROFILE)
     assert.deepEqual(readdirSync(directory).sort(), [...taken, kept].sort())
   })
@@ -380,12 +380,12 @@ test('a file of another size than what was written is not whole', async (t) => {
   const directory = scratch(t)
   const artefact = written(directory)
   fs.truncateSync(artefact.target.file, PROFILE.length - 1)
-  const expected = new RegExp(`not whole: it has ${PROFILE.length - 1} of ${PROFILE.length} bytes`)
+  const expected = new RegExp(`incomplete .*: it has ${PROFILE.length - 1} of ${PROFILE.length} bytes`)
   await assert.rejects(artefact.publish(HOW), expected)
   assert.deepEqual(readdirSync(directory), [])
   const byAnother = openArtefact(directory, NAME, about(directory))
   writeFileSync(byAnother.target.file, PROFILE)
-  await assert.rejects(byAnother.publish(HOW, PROFILE.length + 1), /not whole/)
+  await assert.rejects(byAnother.publish(HOW, PROFILE.length + 1), /is incomplete/)
   assert.deepEqual(readdirSync(directory), [])
 })
 
@@ -469,7 +469,7 @@ test('a writer that reports success on a full disk and leaves an empty file is f
   if (disk === undefined) return
   const artefact = openArtefact(disk.path, NAME, about(disk.path))
   writeFileSync(artefact.target.file, '')
-  await assert.rejects(artefact.publish(HOW), /is not whole: it is empty/)
+  await assert.rejects(artefact.publish(HOW), /is incomplete and is deleted: it is empty/)
   assert.deepEqual(readdirSync(disk.path), [])
 })
 
@@ -500,7 +500,7 @@ test('a snapshot that V8 wrote by path is published in one turn from plain data;
   assert.doesNotThrow(() => JSON.parse(readFileSync(file, 'utf8')) as unknown)
 
   writeFileSync(join(directory, 'short'), readFileSync(file).subarray(0, -1))
-  assert.match(start('memory-1-2.heapsnapshot', join(directory, 'short')).error ?? '', /is not whole/)
+  assert.match(start('memory-1-2.heapsnapshot', join(directory, 'short')).error ?? '', /is incomplete/)
   assert.deepEqual(readdirSync(directory).sort(), [
     'memory-1-1.heapsnapshot',
     'memory-1-1.heapsnapshot.json',
@@ -570,7 +570,7 @@ test('without /proc the name is no path for a writer where another user can make
   t.after(() => mock.restoreAll())
   assert.throws(
     () => artefact.writePath,
-    /cannot be written safely without \/proc\/self\/fd: .* writable for all/,
+    /is not written, because that is not safe without \/proc\/self\/fd: .* writable for all/,
   )
   artefact.abandon()
 })

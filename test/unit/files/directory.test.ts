@@ -85,7 +85,7 @@ test('nothing is created behind a symlink of another user', { skip: !isRoot && '
   symlinkSync('real', join(directory, 'link'))
   lchownSync(join(directory, 'link'), OTHER_UID, OTHER_UID)
   assert.throws(() => makeDirectory(join(directory, 'link', 'a')), {
-    message: `${join(directory, 'link')} is a symbolic link of another user`,
+    message: `${join(directory, 'link')} is not followed, because it is a symbolic link of another user`,
   })
   assert.deepEqual(readdirSync(join(directory, 'real')), [])
 })
@@ -113,7 +113,7 @@ for (const [what, bits, uid, gid, expected] of HOLDERS) {
     const why = whyNotWritable(join(link, 'dumps'))
     assert.deepEqual(readdirSync(real), expected ? [] : ['dumps'])
     if (expected === undefined) return void assert.equal(why, undefined)
-    const beginning = `${link} is a symbolic link that others can exchange: ${holder} `
+    const beginning = `${link} is not followed, because it is a symbolic link that other users can replace: ${holder} `
     assert.equal(why?.slice(0, beginning.length), beginning)
     assert.match(why ?? '', expected)
     assert.throws(() => holdDirectory(link), { message: why })

@@ -89,8 +89,8 @@ test('of dumps that are to be sent, those that go unsent are named; those that w
   const { deleted, losses } = await deleteExpired(directory, HOST, { keep: 1, isSent: true })
   assert.equal(deleted.length, 3)
   assert.deepEqual(losses, [
-    `2 unsent files were deleted in ${directory}, because keep is 1: cpu-1-2.cpuprofile, cpu-1-3.cpuprofile; ` +
-      'with keep: false, only maxBytes deletes unsent files',
+    `2 unsent files were deleted in ${directory}, because the option keep is 1: cpu-1-2.cpuprofile, ` +
+      'cpu-1-3.cpuprofile; with keep: false, unsent files are deleted only above maxBytes',
   ])
   // Without a list nothing has been sent.
   rmSync(join(directory, '.cpu-memory-monitor-sent.json'))
@@ -121,9 +121,10 @@ test('of a dump that goes while it is read, as one that is being sent, it is not
   t.after(() => closeSync(fd))
   const { losses } = await deleteExpired(directory, HOST, { keep: 1, isSent: true })
   assert.deepEqual(losses, [
-    `1 unsent file was deleted in ${directory}, because keep is 1: cpu-1-2.cpuprofile; with keep: false, only maxBytes deletes unsent files`,
-    `1 file was deleted in ${directory}, because keep is 1, while a process was reading, perhaps to send: ` +
-      'cpu-1-1.cpuprofile; what no line reports as sent is lost',
+    `1 unsent file was deleted in ${directory}, because the option keep is 1: cpu-1-2.cpuprofile; ` +
+      'with keep: false, unsent files are deleted only above maxBytes',
+    `1 file was deleted in ${directory}, because the option keep is 1, while being read by a process, perhaps for an ` +
+      'upload: cpu-1-1.cpuprofile; a file is lost unless a log line says that it was sent',
   ])
 })
 
@@ -206,7 +207,7 @@ for (const [what, extension] of [
 
       plant(100, MAX_FOREIGN_NAMES + 2)
       const many = await clean()
-      assert.match(many.incomplete ?? '', /5000 such names of other users' files/)
+      assert.match(many.incomplete ?? '', /5000 files of other users that are named like dumps/)
       assert.deepEqual([many.deleted, many.failures], [[], []])
       assert.equal(readdirSync(directory).length, MAX_FOREIGN_NAMES + 1)
     },

@@ -21,7 +21,7 @@ describe('openScratch', () => {
       fs.renameSync(path, `${path}-kept`)
       unlinkSync(path)
     })
-    assert.throws(() => openScratch(directory), /another user has linked or renamed the temporary file/)
+    assert.throws(() => openScratch(directory), /is not used, because another user has linked or renamed it/)
     assert.equal(readdirSync(directory).length, 1)
   })
 

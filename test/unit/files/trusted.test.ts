@@ -101,7 +101,7 @@ describe('a file that others may not have written', () => {
     chmodSync(disk.path, 0o777)
     for (const path of ['monitor.json', '..data/monitor.json']) {
       const read = (): string => readTrusted(join(disk.path, path), 1000)
-      assert.throws(read, /a symbolic link that others can exchange: .*is writable for all users/)
+      assert.throws(read, /a symbolic link that other users can replace: .*is writable for all users/)
       const uncover = disk.coverReadOnly()
       assert.equal(read(), 'of the volume')
       uncover()

@@ -54,7 +54,7 @@ describe('CPU', () => {
       'collections, most of them on the threads of V8',
       cpu([use('v8', 60), use('main', 40)], 10),
       'gc',
-      "CPU 100 % of a core: V8's threads (compilation or collection) used 60 % of it, the main thread 40 %; " +
+      "CPU 100 % of a core: V8's threads (compilation or garbage collection) used 60 % of it, the main thread 40 %; " +
         "garbage collection took 70 % of the time of the main thread and V8's threads",
     ],
     [
@@ -67,7 +67,7 @@ describe('CPU', () => {
       'compilation',
       cpu([use('v8', 13.7), use('main', 11), monitor], 0.7),
       'v8',
-      "CPU 26 % of a core: V8's threads (compilation or collection) used 53 % of it, the main thread 43 %",
+      "CPU 26 % of a core: V8's threads (compilation or garbage collection) used 53 % of it, the main thread 43 %",
     ],
     [
       'many workers, of which none stands out',
@@ -169,7 +169,7 @@ describe('memory', () => {
       }),
       'worker',
       "memory 440MB: Buffers and ArrayBuffers of worker 3 'cache' 320MB, native memory and code 50MB, " +
-        'heap of the main thread 40MB; a snapshot shows what refers to them, not their contents',
+        'heap of the main thread 40MB; a heap snapshot shows what refers to Buffers, not their contents',
     ],
     [
       'memory that was transferred to a worker',
@@ -189,7 +189,7 @@ describe('memory', () => {
       of({ ...main, external: 310 * MB, arrayBuffers: 300 * MB, rss: 400 * MB, rest: 50 * MB }),
       'buffers',
       'memory 400MB: Buffers and ArrayBuffers 300MB, native memory and code 50MB, heap of the main thread 40MB; ' +
-        'a snapshot shows what refers to them, not their contents',
+        'a heap snapshot shows what refers to Buffers, not their contents',
     ],
     [
       'native memory',
@@ -202,7 +202,7 @@ describe('memory', () => {
       'native memory, in which a worker is that could not be read',
       of({ ...main, rss: 400 * MB, rest: 350 * MB, unread: [{ id: 3, name: 'cache' }] }),
       'rest',
-      "memory 400MB: native memory, code and worker 3 'cache' (not readable) 350MB, heap of the main thread 40MB, " +
+      "memory 400MB: native memory, code and worker 3 'cache' (not measured separately) 350MB, heap of the main thread 40MB, " +
         'Buffers and ArrayBuffers 8MB; no snapshot shows native memory',
     ],
     [
@@ -217,7 +217,7 @@ describe('memory', () => {
         ],
       }),
       'rest',
-      'memory 400MB: native memory, code and 2 workers (not readable) 350MB, heap of the main thread 40MB, ' +
+      'memory 400MB: native memory, code and 2 workers (not measured separately) 350MB, heap of the main thread 40MB, ' +
         'Buffers and ArrayBuffers 8MB; no snapshot shows native memory',
     ],
     [

@@ -92,7 +92,7 @@ for (const [wrong, error, message] of [
   [{ cpu: { interval: 1.5 } }, RangeError, /received 1\.5$/],
   [{ cpu: { interval: NaN } }, RangeError, /received NaN$/],
   [{ cpu: { interval: 2 ** 31 } }, RangeError, /options\.cpu\.interval.*2147483647/],
-  [{ cpu: { interval: '1000' } }, TypeError, /received a text, which is not shown$/],
+  [{ cpu: { interval: '1000' } }, TypeError, /received a string \(not shown, because it may be a secret\)$/],
   [{ cpu: { duration: 0 } }, RangeError, /^options\.cpu\.duration/],
   [{ cpu: { blocked: 0 } }, RangeError, /^options\.cpu\.blocked/],
   [{ cpu: { blocked: true } }, TypeError, /^options\.cpu\.blocked .*, or false; received true/],

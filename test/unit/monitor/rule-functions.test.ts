@@ -62,7 +62,7 @@ test('one that rejects, or returns no finite number, is one failure', async (t) 
   const rejects = () => Promise.reject(new Error('gone'))
   assert.deepEqual(await play(t, rejects, 1), ['sampling of queue: gone'])
   for (const [value, words] of [
-    ['5', 'a text, which is not shown'],
+    ['5', 'a string (not shown, because it may be a secret)'],
     [undefined, 'undefined'],
     [NaN, 'NaN'],
     [Infinity, 'Infinity'],
@@ -78,7 +78,9 @@ test('one that never settles is one failure, and is not called again', async (t)
     calls++
     return new Promise<number>(() => undefined)
   }
-  assert.deepEqual(await play(t, read, 1, 20), ['sampling of queue: the function has not settled for 20 ms'])
+  assert.deepEqual(await play(t, read, 1, 20), [
+    'sampling of queue: the function has not returned a number within 20 ms',
+  ])
   await new Promise((later) => setTimeout(later, 50))
   assert.equal(calls, 1)
 })
@@ -88,7 +90,7 @@ test('one that settles late is called again', async (t) => {
   const read = () =>
     ++calls > 1 ? calls : new Promise<number>((resolve) => setTimeout(() => resolve(0), 60))
   assert.deepEqual(await play(t, read, 3, 20), [
-    'sampling of queue: the function has not settled for 20 ms',
+    'sampling of queue: the function has not returned a number within 20 ms',
     'queue readings work again',
     'queue 2',
   ])

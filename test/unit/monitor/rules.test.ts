@@ -58,7 +58,7 @@ describe('what is wrong is named, with what was expected and what was received',
   })
 
   test('names', () => {
-    refuses({ name: undefined }, TypeError, /rules\[0\]\.name must be 1 to 32 of a-z/)
+    refuses({ name: undefined }, TypeError, /rules\[0\]\.name must be 1 to 32 characters of a-z/)
     for (const name of ['', 'Heap', '-a', 'a-', 'a_b', 'a.b', '../a', 'a\n', 'a'.repeat(33)])
       refuses({ name }, RangeError, /rules\[0\]\.name must be/)
     for (const name of ['cpu', 'memory', 'threshold', 'blocked', 'leak', 'manual', 'heap-limit'])

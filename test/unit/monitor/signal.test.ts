@@ -84,7 +84,7 @@ test('it is left to another listener, decided at each signal and said once', (t)
   send()
   assert.equal(heard.signals, 1)
   assert.deepEqual(heard.notices, [
-    `${SIGNAL} has another listener in this process; the signal is left to that listener`,
+    `${SIGNAL} has another listener in this process, so the signal triggers no dump of this monitor`,
   ])
 })
 

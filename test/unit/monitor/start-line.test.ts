@@ -42,7 +42,7 @@ test('a rule is named with its metric, threshold, limits, kind of dump and direc
   ] as const)
     assert.equal(
       startLine({ ...idle, rules: [ruleOf(metric, threshold)] }),
-      `watching mine: ${metric} above ${words} (3 readings in a row, at most 2 per 0.5 s), a memory dump to /memory; ` +
+      `watching mine: ${metric} above ${words} (3 readings in a row, at most 2 dumps per 0.5 s), a memory dump to /memory; ` +
         'on the main thread',
     )
 })
@@ -78,11 +78,11 @@ test('nothing configured is said as such', () => {
 test('each part that is watched is told with its threshold, limits, directory and ways', () => {
   assert.equal(
     startLine({ ...idle, ...cpuAbove(66.666, 3) }),
-    'watching cpu above 66.7% of a core (3 readings in a row, at most 3 per 3600 s) to /cpu by inspector; on the main thread',
+    'watching cpu above 66.7% of a core (3 readings in a row, at most 3 dumps per 3600 s) to /cpu by inspector; on the main thread',
   )
   assert.equal(
     startLine({ ...idle, ...memoryAbove(1536) }),
-    'watching memory above 1.5KB (at once, at most 2 per 0.5 s) to /memory by v8, sampling; on the main thread',
+    'watching memory above 1.5KB (1 reading, at most 2 dumps per 0.5 s) to /memory by v8, sampling; on the main thread',
   )
   assert.equal(
     startLine({ ...idle, signal: 'SIGUSR2' }),
@@ -189,7 +189,7 @@ test('nothing that is not watched is warned of', () => {
 test('limits that could not be read are one line, whatever is watched; limits that could be are none', () => {
   const problems = '/sys/fs/cgroup/memory.max line 1 is malformed ("512M")'
   assert.deepEqual(startWarnings(idle, { ...roomy, problems }), [
-    `the limits of this process are uncertain: ${problems}; no limit is assumed there`,
+    `the limits of this process are uncertain: ${problems}; a limit that cannot be read is ignored`,
   ])
   assert.deepEqual(startWarnings(idle, roomy), [])
 })

@@ -21,7 +21,7 @@ test('a value of the wrong type is named by its type, and by itself only where t
   const values = [SECRET, new URL(SECRET), { url: SECRET }, [SECRET], () => SECRET, Symbol(SECRET), proxy]
   assert.deepEqual(values.map(kindOf), [
     ...[
-      'a text, which is not shown',
+      'a string (not shown, because it may be a secret)',
       'an object',
       'an object',
       'an array',

@@ -121,12 +121,12 @@ describe('the reader of files that others have written', { timeout: 180_000 }, (
       const [list, report] = await both()
       assert.match(
         list?.stdout ?? '',
-        /cpu-8-.*\n +Of user 65534: render .*\n.*cpu-7-.*\n +Of user 0: render /,
+        /cpu-8-.*\n +Files of user 65534: render .*\n.*cpu-7-.*\n +Files of user 0: render /,
       )
       assert.match(report?.stdout ?? '', /Note: The dumps here belong to several users, .* to user 65534\./)
       // One that joins the dump of another user.
       writeFileSync(at('cpu-8-2000-worker-1.cpuprofile'), JSON.stringify(PROFILE))
-      assert.match((await reader('ls', folder)).stdout, /Of users 0 and 65534: render /)
+      assert.match((await reader('ls', folder)).stdout, /Files of users 0 and 65534: render /)
     },
   )
 
@@ -149,7 +149,10 @@ describe('the reader of files that others have written', { timeout: 180_000 }, (
       writeFileSync(file, gzipSync(snapshot.replace('"edges":[', `"edges":[${' '.repeat(30 * MB)}`)))
       const { code, stderr } = await reader('redact', file)
       assert.equal(code, 1)
-      assert.match(stderr, / cannot be written: it may need 62\.9 MB, 2\d\.\d MB are free/)
+      assert.match(
+        stderr,
+        / cannot be written: it may need 62\.9 MB of disk space, but only 2\d\.\d MB are free/,
+      )
       assert.deepEqual(readdirSync(small), ['x.heapsnapshot.gz'])
       writeFileSync(file, gzipSync(snapshot))
       assert.equal((await reader('redact', file)).code, 0)
@@ -205,7 +208,7 @@ describe('the reader of files that others have written', { timeout: 180_000 }, (
       writeFileSync(file, smallSnapshot(parkedOrders(3)).replace('"strings":[', `$&"a",${short.join(',')},`))
       const { code, stderr } = await reader('redact', file)
       assert.equal(code, 1)
-      assert.match(stderr, /cannot be written: it takes more than \d+\.\d MB/)
+      assert.match(stderr, /cannot be written: it takes more than the \d+\.\d MB that it may have/)
       assert.deepEqual(readdirSync(small), ['x.heapsnapshot'])
     },
   )

@@ -103,7 +103,7 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
           const { verdict, notes } = await createReport(REQUEST)
           const isForged = /^forged /.test(verdict.sentence)
           seen[isForged ? 'forged' : 'render']++
-          if (isForged) assert.match(notes.join(), /those of this incident to user 12345/)
+          if (isForged) assert.match(notes.join(), /files of this incident belong to user 12345/)
         }
         assert.ok(seen.render > 0 && seen.forged > 0, JSON.stringify(seen))
       } finally {

@@ -85,7 +85,7 @@ describe('a rule with a name of its own', () => {
     assert.equal(drawn.length, 1)
     assert.match(
       drawn[0] ?? '',
-      /^Delay of the event loop, 3 readings .* threshold 200 ms, circles: the rule&#39;s readings, 1 above it/,
+      /^Delay of the event loop, 3 readings .* threshold 200 ms; circles are the rule&#39;s readings, 1 of them above the threshold/,
     )
   })
 

@@ -80,7 +80,7 @@ describe('report', { timeout: 300_000 }, () => {
   it('says of two snapshots that nothing grew, whatever fills the heap', async () => {
     assert.match(
       await firstLine(at('late.heapsnapshot'), at('late.heapsnapshot')),
-      /^No single class stands out: the snapshot grew by 0 B to 3\d\.\d MB, no class by 5 % of that\.$/,
+      /^No single class stands out: the snapshot grew by 0 B to 3\d\.\d MB, and no class by 5 % of the new size\.$/,
     )
   })
 

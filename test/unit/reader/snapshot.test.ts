@@ -200,7 +200,7 @@ describe('the analysis of a snapshot', () => {
     } as const
     assert.throws(
       () => analyseInChild([input], { onProgress: () => undefined, availableBytes: 1e9 }),
-      /^UnreadableError: a\.heapsnapshot cannot be analysed: it takes about 3\.15 GB of memory, 1\.00 GB are available$/,
+      /^UnreadableError: a\.heapsnapshot cannot be analysed: that takes about 3\.15 GB of memory, but only 1\.00 GB are available$/,
     )
   })
 })

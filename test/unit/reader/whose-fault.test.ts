@@ -267,7 +267,7 @@ describe('the first line of a memory dump', { timeout: 300_000 }, () => {
     const silent = holding({ rest: 380 * MB, restAtStart: 50 * MB, unread })
     assert.equal(
       await firstLine(dump({ [SNAPSHOT]: [snapshot, silent] })),
-      "Memory 400.0 MB: native memory, code and worker 3 'cache' (not readable) 380.0 MB, " +
+      "Memory 400.0 MB: native memory, code and worker 3 'cache' (not measured separately) 380.0 MB, " +
         'heap of the main thread 20.0 MB; no snapshot shows native memory.',
     )
   })

@@ -66,7 +66,10 @@ describe('what report writes', { timeout: 300_000 }, () => {
         const { code, stdout, stderr } = await reader('report', file, option, target)
         assert.equal(code, 1, target)
         assert.equal(stdout, '')
-        assert.equal(stderr, `${target} is a file of the dump itself: name another file\n`)
+        assert.equal(
+          stderr,
+          `${target} is a file of the dump itself and is not overwritten: name another file\n`,
+        )
       }
       assert.deepEqual(readdirSync(directory), before)
       assert.equal(readFileSync(file, 'utf8'), PROFILE)

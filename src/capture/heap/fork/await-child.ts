@@ -8,22 +8,24 @@ import type { ChildEnd, ForkHelper } from './helper'
 import type { ChildReport } from './job'
 import { type ChildLimits, type ChildVerdict, ChildWatch, type GuardVerdict } from './verdict'
 
-/** Texts for the log and the `.json` of a dump: why the guard, the timer that checks a forked child, has ended it. */
+/** Reasons, for the log and a dump's `.json`, why the guard has ended a forked child. The guard is a timer that checks it. */
 const WHY: Readonly<Record<GuardVerdict, string>> = {
-  stuck: 'the child made no progress',
-  'out of memory': 'the child left too little memory for the application',
-  late: 'the child was not done within its deadline',
+  stuck: 'the forked child made no progress and was ended',
+  'out of memory': 'the forked child was ended because it left too little memory for the application',
+  late: 'the forked child was not done within its deadline and was ended',
 }
 
 /** Interval at which the guard, a timer of the parent, checks a running child, ms. */
 const GUARD_MS = 100
 /**
- * Number of checks after the child's end at which the guard closes the child's pipe itself. Normally Node reports the
- * close when the child ends, but an application can break Node's sockets (by setting `Object.prototype.reading`, say).
+ * Number of checks, after the child's end, that find its pipe still open: at the last one the guard closes the pipe itself.
+ * Normally Node reports the close when the child ends, but an application can break Node's sockets, for example by setting
+ * `Object.prototype.reading`.
  */
 const LOOKS_AFTER_END = 3
-/** A child that has closed its pipe ends soon: interval of the checks for its end, and longest wait, ms. */
+/** Interval at which a child that has closed its pipe, and so ends soon, is checked for its end, ms. */
 const REAP_EVERY_MS = 20
+/** Time after which a child that has closed its pipe, but has not ended, is killed, ms; after twice this time it is lost. */
 const REAP_WITHIN_MS = 2000
 
 /** A forked child whose end is awaited. */
@@ -33,7 +35,7 @@ export interface ChildToAwait {
   readonly resultDescriptor: number
 }
 
-/** The limits of a forked child, and the memory readings with which the parent checks them. */
+/** The limits of a forked child, and the memory figures with which the parent checks them. */
 export interface ChildGuard extends ChildLimits {
   /** Memory that the child's snapshot takes in the worst case, bytes. */
   readonly needBytes: number
@@ -58,8 +60,9 @@ const BY_V8 = new Set([SIGABRT, SIGILL, SIGTRAP])
 const CRASHED = new Set([SIGSEGV, SIGBUS])
 
 /**
- * Waits for a forked child, and returns its report or why there is none. Ten times a second a timer, the guard, checks the
- * child, and ends it if it is stuck, late, or uses memory that the application needs. Does not keep the process alive.
+ * Waits for a forked child, and returns its report or why there is none. A timer, the guard, checks the child ten times a
+ * second, and ends it if it is stuck, late, or uses memory that the application needs. The wait does not keep the process
+ * alive.
  */
 export async function awaitChild(
   helper: Pick<ForkHelper, 'wait' | 'exitCodes'>,
@@ -141,8 +144,8 @@ interface ChildPipe {
 
 /** Reads the pipe as a socket: reading it as a file would occupy a thread of libuv's pool until the child ends. */
 function openPipe(descriptor: number): ChildPipe {
-  // Set `signal`: Node copies the options into an object with a prototype, and would use an `Object.prototype.signal` that
-  // the application has set.
+  // `signal` is given, although undefined: Node copies the options into an object with a prototype, and would otherwise use
+  // an `Object.prototype.signal` that the application has set.
   const socket = new Socket({ fd: descriptor, readable: true, writable: false, signal: undefined })
   const close = (): void => void socket.destroy()
   const text = new Promise<string>((resolve) => {
@@ -155,7 +158,7 @@ function openPipe(descriptor: number): ChildPipe {
   return { text, close }
 }
 
-/** Waits until the child can be reaped, shortly after its pipe has closed. Kills it if that takes more than 2 s. */
+/** Reaps a child that has closed its pipe. Kills the child if it has not ended after 2 s, and gives up after 4 s. */
 async function reap(child: ChildProcess): Promise<ChildEnd> {
   for (let waitedMs = 0; ; waitedMs += REAP_EVERY_MS) {
     const end = child.end()
@@ -177,26 +180,34 @@ function parseReport(text: string): ChildReport | undefined {
 /**
  * Finds out, from its exit code or signal, why a child ended without a report.
  *
- * @param mayStarve - Whether the snapshot may need more memory than the child was allowed. If not, V8 did not end the
- * child because memory was short. The kernel may have done so: other processes can have taken the available memory.
+ * @param mayStarve - Whether the snapshot may need more memory than the child was allowed. If not, a signal by V8 does not
+ * count as lack of memory. SIGKILL does in either case, because other processes can have taken the available memory.
  */
 function explain(
   { exitCodes }: Pick<ForkHelper, 'exitCodes'>,
   { code, signal, lost }: ChildEnd,
   mayStarve: boolean,
 ): ChildFailure {
-  if (lost) return { kind: 'ended', why: 'the child was reaped by another part of this process' }
+  if (lost)
+    return { kind: 'ended', why: 'how the forked child ended is unknown: other code took its exit status' }
   if (code === exitCodes.waitedForThread)
-    return { kind: 'stuck', why: 'the child waited for a thread that was not forked' }
-  if (signal === undefined) return { kind: 'failed', why: `the child ended without a report: code ${code}` }
+    return { kind: 'stuck', why: 'the forked child waited for a thread that only its parent has' }
+  if (signal === undefined)
+    return { kind: 'failed', why: `the forked child ended without a report (exit code ${code})` }
   if (signal === SIGALRM) return { kind: 'late', why: WHY.late }
   if (signal === SIGSYS)
-    return { kind: 'failed', why: 'the child made a system call that a seccomp filter forbids' }
+    return {
+      kind: 'failed',
+      why: 'the forked child was ended: it made a system call that a seccomp filter forbids',
+    }
   if (signal === SIGKILL)
-    return { kind: 'out of memory', why: 'the child was killed, as the kernel does when memory runs out' }
+    return {
+      kind: 'out of memory',
+      why: 'the forked child was killed (SIGKILL), as the kernel does when memory runs out',
+    }
   if (mayStarve && BY_V8.has(signal))
-    return { kind: 'out of memory', why: `the child could not allocate memory (signal ${signal})` }
+    return { kind: 'out of memory', why: `the forked child could not allocate memory (signal ${signal})` }
   if (BY_V8.has(signal) || CRASHED.has(signal))
-    return { kind: 'stuck', why: `the child crashed (signal ${signal})` }
-  return { kind: 'ended', why: `the child was ended by signal ${signal}` }
+    return { kind: 'stuck', why: `the forked child crashed (signal ${signal})` }
+  return { kind: 'ended', why: `the forked child was ended by signal ${signal}` }
 }

@@ -7,15 +7,15 @@ import { ownPackageDirectory } from '../../own-package'
 /** Limits of the forked child. */
 export interface ForkOptions {
   /**
-   * Writable memory that the child may map beyond what it has at the fork, bytes. Its copies of shared memory count. A
-   * child that reaches the limit ends itself.
+   * Writable memory that the child may map beyond what it has at the fork, bytes. The copies that the child makes of shared
+   * memory count too. A child that reaches the limit ends itself.
    */
   readonly dataAllowanceBytes: number
   /** Time after which the kernel ends the child, seconds, 1 to 86400. */
   readonly deadlineSeconds: number
   /** Niceness of the child, added to the application's, 0 to 19. */
   readonly niceness: number
-  /** Whether the kernel kills the child before all other processes when memory runs out. */
+  /** Whether the kernel kills the child first when memory runs out. If not, it treats the child like the application. */
   readonly firstForOomKiller: boolean
   /** Number of a signal that the child ignores, besides SIGHUP; 0 for none. */
   readonly ignoredSignal: number
@@ -33,7 +33,7 @@ export interface Forked {
   readonly pauseMs: number
 }
 
-/** How a child ended: with an exit code, by a signal, or unknown (`lost`), because another waitpid() reaped it. */
+/** How a child ended: with an exit code, by a signal, or (`lost`) in an unknown way, because other code has reaped it. */
 export type ChildEnd =
   | { readonly code: number; readonly signal?: never; readonly lost?: never }
   | { readonly signal: number; readonly code?: never; readonly lost?: never }
@@ -47,9 +47,9 @@ export interface HeapLimitPlan {
   /** The number that `armHeapLimit` returned. A plan with another number is ignored. */
   readonly arming: number
   readonly options: ForkOptions
-  /** Longest time that the process is held before V8 ends it, ms. In the first plan: longest wait for the second plan. */
+  /** Longest time that the process waits at its heap limit for its child, ms; in the first plan: for the second plan. */
   readonly holdMs: number
-  /** Whether the process is held until the child has ended, instead of until the child has completed its first full GC. */
+  /** `true`: the process waits until the child has ended. `false`: only until the child has completed its first full GC. */
   readonly holdsToEnd: boolean
   /** Whether a log line is written to stderr. */
   readonly writesLine: boolean
@@ -62,7 +62,7 @@ export interface HeapLimitPlan {
   readonly facts: string
 }
 
-/** Input of the code that runs in the child that was forked at V8's heap limit. */
+/** Input of the code that runs in a child forked at V8's heap limit. */
 export interface HeapLimitChild {
   readonly facts: string
   /** Heap limit of V8, bytes. */
@@ -71,11 +71,11 @@ export interface HeapLimitChild {
   readonly reachedAtMs: number
   /** Wall clock at the fork, whole ms since 1970: part of the file names. */
   readonly startedAtMs: number
-  /** Number of this fork at the heap limit, from 1. */
+  /** Number of this fork, from 1: after a child that got stuck, the process is forked again. */
   readonly fork: number
   /** Returns the time for which the application was blocked by the fork, ms. */
   pauseMs(): number
-  /** Reports progress to the parent, while it is held at the heap limit. Does nothing once the parent has ended. */
+  /** Reports progress to the parent, which waits at its heap limit. Does nothing once the parent has ended. */
   report(what: HeapLimitReport): void
 }
 
@@ -120,7 +120,7 @@ export interface GcTimeHelper {
   watchGc(): boolean
   /** Undoes one `watchGc`. Must be called on the main thread. */
   unwatchGc(): void
-  /** Returns the CPU time of collections so far, ms, a running one included; NaN before `watchGc`. For any thread. */
+  /** Returns the CPU time of collections so far, ms, a running one included; NaN before `watchGc`. Any thread may call it. */
   gcTimeMs(): number
 }
 
@@ -130,25 +130,27 @@ export interface HeldSocket {
 }
 
 /**
- * Abstract Unix sockets, by which processes take turns. No call blocks; any thread may call them. A name has 1 to 107 bytes, without
- * the leading zero byte.
+ * Functions for abstract Unix sockets, with which processes take turns at heap snapshots. No function blocks, and any
+ * thread may call them. A name has 1 to 107 bytes, without the leading zero byte.
  */
 export interface SocketHelper {
   /**
-   * Binds the name and listens. Connections are never accepted.
+   * Opens a socket that listens at the name. Connections are never accepted.
    *
    * @returns `undefined` when another socket has the name.
    * @throws An `Error` with `errno` when such a socket cannot be made.
    */
   listenAt(name: string): HeldSocket | undefined
   /**
+   * Connects to the socket that listens at the name.
+   *
    * @returns `undefined` when no socket of that name listens, or its queue of connections is full.
    * @throws An `Error` with `errno` when such a socket cannot be made.
    */
   connectTo(name: string): HeldSocket | undefined
   /** Whether the listening socket at the other end of a connection is still open. */
   isConnected(socket: HeldSocket): boolean
-  /** The process that listens at the other end of a connection, and its effective user, when it called listen(2). */
+  /** Returns the pid and the effective user id that the process at the other end had when it called listen(2). */
   peerOf(socket: HeldSocket): { readonly pid: number; readonly uid: number }
   /** Idempotent. */
   closeSocket(socket: HeldSocket): void
@@ -157,8 +159,8 @@ export interface SocketHelper {
 /** The native helper, an addon in C: see `src/native/fork-helper.h`. */
 export interface ForkHelper extends Partial<HeapLimitHelper>, Partial<GcTimeHelper>, Partial<SocketHelper> {
   /**
-   * Finds the memory that V8 keeps out of forks, so that the next `fork` does not have to. This takes as long as the fork
-   * itself, so call it shortly before, on a thread other than the main thread.
+   * Finds the memory that V8 keeps out of forks, so that the next `fork` does not have to find it. This takes as long as the
+   * fork itself, so call it shortly before, and if possible on a thread other than the main thread.
    *
    * @throws An `Error` with `errno` when /proc cannot be read.
    */
@@ -170,7 +172,7 @@ export interface ForkHelper extends Partial<HeapLimitHelper>, Partial<GcTimeHelp
    * In the child there is no other thread, no event loop, and none of the application's file descriptors, stdout and
    * stderr included. `job` may only make synchronous calls, and return at most 4096 bytes. A GC in the child runs the
    * destructors of native objects that the application no longer references. They cannot harm the application: the child
-   * has its files closed and its shared memory copied.
+   * has none of the application's files open, and only copies of its shared memory.
    *
    * @param job - Runs in the child. Its argument returns the time for which the application was blocked, ms.
    *
@@ -193,7 +195,7 @@ export interface ForkHelper extends Partial<HeapLimitHelper>, Partial<GcTimeHelp
   readonly exitCodes: {
     /** `job` threw, or returned too many bytes. */
     readonly jobFailed: number
-    /** The child could not be separated from the application (its descriptors, say), and ended before it called `job`. */
+    /** The child could not be separated from the application (from its file descriptors, say), and ended before `job`. */
     readonly notDetached: number
     /** The child needed a thread that fork(2) does not copy. Another fork may succeed. */
     readonly waitedForThread: number
@@ -205,8 +207,9 @@ type LoadedHelper = { readonly helper: ForkHelper } | { readonly unavailable: st
 let loaded: LoadedHelper | undefined
 
 /**
- * Loads the native helper; later calls return the first result. If it does not load, returns the reason as text for the
- * log and does not throw: that is common (another system or processor, addons forbidden by `--permission` or `--no-addons`).
+ * Loads the native helper; later calls return the first result. If the helper does not load, returns the reason as text for
+ * the log and does not throw, because a failure is common (another system or processor, addons forbidden by `--permission`
+ * or `--no-addons`).
  */
 export function loadForkHelper(): LoadedHelper {
   loaded ??= load()
@@ -216,11 +219,12 @@ export function loadForkHelper(): LoadedHelper {
 /** Loads the helper by its full path, so that no environment variable and no other directory can lead to another file. */
 function load(): LoadedHelper {
   const { platform, arch } = process
-  if (platform !== 'linux') return { unavailable: `forking a heap needs Linux, this is ${platform}` }
+  if (platform !== 'linux')
+    return { unavailable: `a snapshot by a forked child needs Linux, but this is ${platform}` }
   try {
     const directory = join(ownPackageDirectory(), 'prebuilds', `linux-${arch}`)
     if (!existsSync(directory))
-      return { unavailable: `no fork helper for ${arch}: ${directory} does not exist` }
+      return { unavailable: `no fork helper for the processor ${arch}: ${directory} does not exist` }
     const file = join(directory, `fork-helper.napi.${readLibc()}.node`)
     if (!existsSync(file)) return { unavailable: `no fork helper for this C library: ${file} does not exist` }
     return { helper: createRequire(file)(file) as ForkHelper }
@@ -245,7 +249,7 @@ export function readLibc(executable = '/proc/self/exe'): 'glibc' | 'musl' {
   return basename(loader).includes('musl') ? 'musl' : 'glibc'
 }
 
-/** Reads the loader's path from a 64-bit little-endian ELF file: all processors with a prebuilt helper have that format. */
+/** Reads the loader's path from a 64-bit little-endian ELF file: all processors with a prebuilt helper use that format. */
 function readInterpreter(file: string): string | undefined {
   const descriptor = openSync(file, 'r')
   const read = (position: number, length: number): Buffer => {
@@ -260,7 +264,7 @@ function readInterpreter(file: string): string | undefined {
     for (let at = 0; at < table.length; at += entrySize) {
       if (table.readUInt32LE(at) !== PT_INTERP) continue
       const [offset, length] = [table.readBigUInt64LE(at + 8), table.readBigUInt64LE(at + 32)]
-      // Without the last byte, the terminating zero of the path.
+      // Leave out the last byte, the zero that terminates the path.
       return read(Number(offset), Number(length) - 1).toString('latin1')
     }
     return undefined

@@ -20,7 +20,7 @@ export type ChildFile = { readonly sizeBytes: number } | { readonly failed: stri
 export interface ChildReport {
   readonly profile?: ChildFile
   readonly snapshot: ChildFile
-  /** State of the sampling heap profiler in the child: `stopped` if another user has stopped it. */
+  /** State of V8's sampling heap profiler in the child: `stopped` if other code in the application has stopped it. */
   readonly sampler?: SamplerState
   /** Peak of the child's private memory, bytes. Absent where /proc does not show it. */
   readonly peakBytes?: number
@@ -33,9 +33,9 @@ export interface ForkJob {
   readonly snapshot: PartialArtefact
   readonly profile?: PartialArtefact
   readonly passedOver: readonly PassedOver[]
-  /** Write the snapshot without the contents of strings. */
+  /** Whether the contents of strings are left out of the snapshot. @default false */
   readonly redact?: boolean
-  /** Pauses of the application for earlier forks of this dump, ms. */
+  /** Time for which this dump has paused the application before this fork, ms. */
   readonly pausedBeforeMs: number
 }
 
@@ -43,8 +43,8 @@ export interface ForkJob {
  * Writes the sampling profile and the snapshot in the forked child, synchronously: the child has no other thread, no
  * thread pool and no event loop.
  *
- * The sampling profile comes first, so that some evidence exists even if the snapshot fails. The full GC that it forces
- * happens in the child and costs the application nothing.
+ * The sampling profile comes first, so that some evidence exists even if the snapshot fails. Reading it forces a full GC,
+ * which happens in the child and costs the application nothing.
  *
  * @param forkPauseMs - Returns the application's pause for this fork, ms; known only after the pause has ended.
  * @returns A `ChildReport`, as JSON.
@@ -78,7 +78,7 @@ export function missing(profile: ChildFile | undefined): readonly PassedOver[] {
   return profile && owns(profile, 'failed') ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
 }
 
-/** Writes a file and gives it its final name, or removes it. The application would remove it too, but may have ended. */
+/** Completes a file; after an error, removes it. The application would remove it too, but may have ended. */
 function publishOrRemove(partial: PartialArtefact, publish: (open: OpenArtefact) => Artefact): ChildFile {
   try {
     return { sizeBytes: publish(reopenArtefact(partial)).sizeBytes }

@@ -15,11 +15,11 @@ import { awaitChild, type ChildFailure, type ChildGuard, type ChildOutcome } fro
 import type { ForkHelper, ForkOptions } from './helper'
 import { FORK_WAY, missing } from './job'
 
-/** Number of further forks for one dump, each made only if the child before got stuck. */
+/** Number of further forks for one dump. Each is made only if the previous child got stuck. */
 export const FORK_RETRIES = 2
 /** Niceness of the forked child, added to the application's: the snapshot is not urgent. */
 export const CHILD_NICENESS = 10
-/** Time from the deadline, at which the parent ends the child, until the kernel does so, s: the parent may be gone. */
+/** Time after the child's deadline until the kernel ends the child, s: the parent does so at the deadline, unless it is gone. */
 const ALARM_GRACE_S = 5
 
 /** Returns the limits that the kernel enforces on a forked child with this deadline and this memory allowance. */
@@ -45,7 +45,7 @@ export interface HeapForkParts {
   readonly sampling: HeapSampling | undefined
   readonly probe: Pick<RoomProbe, 'memory' | 'isKilledAsOne'>
   readonly observer: CaptureObserver
-  /** Write snapshots without the contents of strings. */
+  /** Whether the contents of strings are left out of snapshots. @default false */
   readonly redact?: boolean | undefined
 }
 
@@ -106,7 +106,7 @@ async function forkOnce(
       await parts.sampling?.restart()
     return outcome
   } finally {
-    // Look at the files, not at the report: a child may complete a file and end without a report.
+    // Check the files rather than the report: a child may complete a file and end without a report.
     keepPublished(progress, 'snapshot', snapshot)
     keepPublished(progress, 'profile', profile)
   }
@@ -114,7 +114,7 @@ async function forkOnce(
 
 function open(extension: string, { job }: HeapDump, { startedAtMs, deadlineMs }: Progress): OpenArtefact {
   const { where } = job.sidecar
-  // The deadline counts from the start of the dump, which is the time in the file name: this may not be the first fork.
+  // The `.json` gives the deadline from the start of the dump, the time in the file name. This fork may not be the first.
   const childDeadlineMs = Math.ceil(monotonicMs() - startedAtMs) + deadlineMs
   const limits = { ...where.limits, childDeadlineMs }
   return openArtefact(job.directory, `${job.baseName}${extension}`, {
@@ -176,7 +176,8 @@ async function runChild(
         },
       },
     )
-    // `ended` tries no snapshot without a fork, which pauses the application: another user may have removed the file.
+    // The file is gone, perhaps because another user removed it. The kind `ended` avoids a further attempt without a fork,
+    // which would pause the application.
     if (owns(forked, 'gone')) return { kind: 'ended', why: forked.gone }
     progress.pauseMs += forked.pauseMs
     observer.childAtWork(forked.pid)
@@ -205,7 +206,7 @@ function guardFor(
 
 /**
  * Has the native helper find the memory that V8 keeps out of forks, so that the fork itself takes less time. If this
- * fails, the fork does it.
+ * fails, the fork finds it.
  *
  * @returns The pause of the main thread, ms: 0 when this runs on another thread.
  */
@@ -246,16 +247,16 @@ function conclude(
   throw new Error(why)
 }
 
-/** Returns the refusal for a child that ran out of memory. It may have started with less than the full need, reported here. */
+/** Returns the refusal for a child that ran out of memory. Its `needBytes` is the full need; a fork is tried with less. */
 function refuse(usedBytes: number, room: RoomVerdict, { leftBytes }: ChildFailure): Refusal {
   const numbers = { ...room.numbers, needBytes: snapshotNeedBytes(usedBytes, NODE_MAJOR) }
   return { skip: 'memory', numbers: leftBytes === undefined ? numbers : { ...numbers, leftBytes } }
 }
 
 function whyNoSnapshot(outcome: ChildOutcome, forks: number): string {
-  if (outcome.kind !== 'reported') return `${outcome.why}, at fork ${forks}`
+  if (outcome.kind !== 'reported') return `${outcome.why} (fork attempt ${forks})`
   const { snapshot } = outcome.report
   return owns(snapshot, 'failed')
     ? snapshot.failed
-    : 'the snapshot was published, and then deleted or replaced'
+    : 'the snapshot was complete, but its file has been deleted or replaced since'
 }

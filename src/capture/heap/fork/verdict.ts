@@ -1,16 +1,19 @@
 import type { ChildUsage } from '../../../system/proc'
 
-/** A forked child that waits on a lock this long without using CPU waits for a thread that fork(2) did not copy, ms. */
+/**
+ * Time after which a forked child that waits on a lock, and uses no CPU, counts as stuck, ms: it waits for a thread that
+ * fork(2) did not copy.
+ */
 export const STUCK_AFTER_MS = 3000
-/** A forked child that sleeps, but not on a lock, is stuck after this, ms: it may wait for a slow file system (FUSE). */
+/** Time after which a forked child that sleeps, but not on a lock, counts as stuck, ms: slow file systems (FUSE) need less. */
 export const ASLEEP_AFTER_MS = 30_000
 
 /**
  * Why a forked child left no report:
  * - `stuck`: it waits for a thread that was not copied, or crashed; another fork may succeed
- * - `out of memory`: it used memory that the application needs, or could not allocate memory
+ * - `out of memory`: it used memory that the application needs, could not allocate memory, or had too little to start
  * - `late`: it was past its deadline
- * - `ended`: another process ended it, or another part of this process reaped it
+ * - `ended`: another process ended it, other code in this process reaped it, or the dump's file was gone before the fork
  * - `failed`: it could not write the dump, or could not be forked
  */
 export type ChildVerdict = 'stuck' | 'out of memory' | 'late' | 'ended' | 'failed'

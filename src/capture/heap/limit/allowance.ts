@@ -8,15 +8,18 @@ import {
   snapshotFileBytes,
 } from '../../room'
 
-/** Longest time that a process at V8's heap limit is held until its forked child has completed the first full GC, ms. */
+/** Longest wait of a process at V8's heap limit until its forked child has completed the first full GC, ms. */
 export const HOLD_UNTIL_COLLECTED_MS = 2000
-/** Longest time that a process is held if it reaches V8's heap limit before the first memory reading made a plan, ms. */
+/** Longest wait of a process at V8's heap limit for the first memory reading, without which there is no plan to dump, ms. */
 export const HOLD_UNTIL_PLANNED_MS = 1000
-/** Default of the longest time that a process at V8's heap limit is held until its child has ended, ms. */
+/** Default of the longest wait of a process at V8's heap limit until its forked child has ended, ms. */
 export const DEFAULT_HOLD_MS = 10_000
-/** Disk space that is reserved for a sampling profile, bytes. */
+/** Disk space that a sampling profile is expected to take at most, bytes. */
 const PROFILE_FILE_BYTES = 1024 * 1024
-/** Least available memory with which a child is forked, if the kernel would kill only the child when memory runs out, bytes. */
+/**
+ * Least available memory for a fork at V8's heap limit, bytes, where the kernel would kill only the child when memory runs
+ * out. Where it would kill the whole cgroup, `judgeFork` decides.
+ */
 export const HEAP_LIMIT_NEED_BYTES = 2 * FORK_ALLOWANCE_FLOOR_BYTES
 
 /** What the watchdog needs for dumps at V8's heap limit, as plain data that can be sent to another thread. */
@@ -30,7 +33,7 @@ export interface HeapLimitToWatch {
   readonly limitBytes: number
   /** Resident memory of the process outside of its heap, bytes. */
   readonly baseBytes: number
-  /** Longest time that the process is held at the limit if its end would also end its child, ms. */
+  /** Longest wait of the process at the limit for the end of its child, ms. Used where the child would end with the process. */
   readonly holdMs: number
   readonly writesLine: boolean
   readonly hasProfile: boolean
@@ -38,7 +41,7 @@ export interface HeapLimitToWatch {
   readonly ignoredSignal: number
 }
 
-/** All figures that decide about a dump at V8's heap limit, as of the latest memory reading. */
+/** All figures that decide whether and how to dump at V8's heap limit, as of the latest memory reading. */
 export interface HeapLimitFacts {
   /** Heap limit of V8, bytes. */
   readonly limitBytes: number
@@ -48,11 +51,11 @@ export interface HeapLimitFacts {
   readonly baseBytes: number
   readonly room: MemoryRoom
   readonly disk: { readonly freeBytes: number; readonly isMemory: boolean }
-  /** Whether the kernel kills all processes of the cgroup together when memory runs out. */
+  /** Whether the kernel kills all processes of the cgroup together when memory runs out. If not, it kills the child first. */
   readonly isKilledAsOne: boolean
   /** Whether the snapshot is written without the contents of strings. */
   readonly redact?: boolean | undefined
-  /** Number of dumps at the heap limit that were made within the budget's interval and lie in the directory. */
+  /** Number of dumps in the directory that were made at the heap limit during the last `budget.intervalMs`. */
   readonly recentDumps: number
   readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number }
 }
@@ -71,20 +74,22 @@ export type HeapLimitDecision =
 /**
  * Decides what is done when the heap reaches V8's limit. This is decided beforehand, because no JavaScript runs then.
  *
- * The heap grows until it reaches the limit, so the available memory is reduced by that growth. The parent dies within
- * seconds and needs no further memory: the pages that it shared with the child become the child's, without a copy. If the
- * kernel, when memory runs out, would kill only the child, a little memory is enough for a try. If the kernel would kill
- * the whole cgroup, the child must fit as in any other fork.
+ * The heap will grow until it reaches the limit, so this growth is subtracted from the available memory. The parent dies
+ * within seconds and needs no further memory: the pages that it shared with the child become the child's, without a copy. If
+ * the kernel, when memory runs out, would kill only the child, a little memory is enough for an attempt. If the kernel would
+ * kill the whole cgroup, the child must fit into memory as in any other fork.
  */
 export function decideAtHeapLimit(facts: HeapLimitFacts): HeapLimitDecision {
   const { limitBytes, rssBytes, baseBytes, room, disk, isKilledAsOne, recentDumps, budget } = facts
   const { tokensPerInterval, intervalMs } = budget
   if (recentDumps >= tokensPerInterval) {
-    return { refusal: `limited: ${recentDumps} of ${tokensPerInterval} dumps in ${intervalMs / 1000} s` }
+    return {
+      refusal: `limited: ${recentDumps} of ${tokensPerInterval} allowed dumps were made within ${intervalMs / 1000} s`,
+    }
   }
   const fileBytes = snapshotFileBytes(limitBytes, facts.redact)
   if (!judgeDisk(PROFILE_FILE_BYTES, disk.freeBytes).fits) {
-    return { refusal: `disk: ${formatSize(disk.freeBytes)} free` }
+    return { refusal: `disk: ${formatSize(disk.freeBytes)} free, too little for a dump` }
   }
   const growthBytes = Math.max(0, baseBytes + limitBytes - rssBytes)
   const leftBytes = Math.max(0, room.availableBytes - growthBytes)
@@ -125,7 +130,7 @@ export function heapLimitInWords(limitBytes: number): string {
   return `${formatSize(limitBytes)}, young generation included`
 }
 
-/** Returns a warning for the start, if V8's heap limit will probably end the process before it reaches the threshold. */
+/** Returns a warning if the process will probably reach V8's heap limit, and end, before its memory reaches the threshold. */
 export function thresholdAboveHeapLimit(
   what: string,
   thresholdBytes: number,
@@ -136,6 +141,6 @@ export function thresholdAboveHeapLimit(
   return (
     `${what} of ${formatSize(thresholdBytes)} is unlikely to be reached, unless much of the memory is outside of the ` +
     `heap: V8 ends the process when its heap reaches about ${heapLimitInWords(limitBytes)}; ` +
-    'set a smaller one, or raise --max-old-space-size'
+    'set a smaller value, or raise --max-old-space-size'
   )
 }

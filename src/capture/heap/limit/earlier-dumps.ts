@@ -32,7 +32,7 @@ export interface HeapLimitDump {
 
 /** A dump at the heap limit, found in a directory that is still open. */
 interface FoundDump extends HeapLimitDump {
-  /** Sidecars (`.json`) of the dump without their file, which is gone or was never finished. They count for the budget only. */
+  /** Sidecars (`.json`) whose dump file is gone or was never finished. They only count for the budget of dumps. */
   readonly bareSidecars: readonly string[]
 }
 
@@ -47,11 +47,12 @@ type Marked = (DraftSidecar | Sidecar) & { readonly reported?: unknown }
  * Lists the dumps at the heap limit that processes of this host began in a directory, oldest first. They are found by
  * their sidecars (`.json`). Never rejects: a directory that cannot be read counts as empty.
  *
- * Deletes sidecars without a dump file when the budget's interval is over. Until then they count for the budget: `keep` and
- * an upload delete only the dump file. A sidecar that cannot be deleted is tried again at the next call. The directory is
- * held open, so nothing is deleted elsewhere if its name leads to another directory meanwhile.
+ * Deletes sidecars without a dump file when the interval of the budget is over. Until then they count for the budget, so that
+ * the option `keep` and an upload, which delete only the dump file, allow no further dump. A sidecar that cannot be deleted
+ * is tried again at the next call. The directory is held open, so nothing is deleted elsewhere if its name leads to another
+ * directory meanwhile.
  *
- * @param intervalMs - Interval of the budget (dumps per interval), ms.
+ * @param intervalMs - Interval of the budget, which limits the dumps per interval, ms.
  * @param onIncomplete - Called with the reason when not all of the directory was read.
  */
 export async function readHeapLimitDumps(
@@ -111,7 +112,7 @@ function dumpsOf(
 }
 
 /**
- * Counts the dumps of the last interval. A dump with a time in the future, made before the clock was set back, does not
+ * Counts the dumps of the budget's last interval. A dump with a time in the future, made before the clock was set back, does not
  * count: otherwise it could cause refusals until that time.
  */
 export function countRecentDumps(
@@ -128,7 +129,7 @@ export function countRecentDumps(
  * If several processes start at the same time, one of them succeeds. It creates a file, the claim, which only one process
  * can create, writes the marked text to it, and renames it over the sidecar. The claim's name is derived from the text of
  * the sidecar, which other users cannot read: in a shared directory they could occupy a name that they can guess. The text
- * is not synced, because this runs on the application's thread and a sync can take long on a busy disk. After a power
+ * is not synced, because this can run on the application's thread and a sync can take long on a busy disk. After a power
  * failure the dump may be reported again, or have an empty sidecar.
  *
  * @returns `false` when the file has been reported, is being reported by another process, or cannot be marked.
@@ -188,7 +189,7 @@ function dumpOf(described: readonly Described[], nowMs: number): FoundDump {
     return nowMs - startedAtMs <= deadlineMs + STALE_GRACE_MS
   }
   const isBeingWritten = described.some((each) => isInTime(each) && isThere(partialName(each.reached)))
-  // A sidecar without its file counts only when it is old: a writer creates the sidecar first.
+  // A recent sidecar without its dump file is not bare: a process that writes a dump creates the sidecar first.
   const bareSidecars = described
     .filter((each) => !isInTime(each) && !isThere(each.reached) && !isThere(partialName(each.reached)))
     .map(({ reached }) => sidecarName(reached))

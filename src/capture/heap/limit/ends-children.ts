@@ -1,9 +1,9 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { readKernelFile } from '../../../system/proc'
 
-/** Link of the machine's own PID namespace, the same on every Linux: its inode is PROC_PID_INIT_INO. */
+/** Target of `/proc/self/ns/pid` in the machine's own PID namespace. The kernel fixes its inode number (PROC_PID_INIT_INO). */
 const INITIAL_PID_NAMESPACE = 'pid:[4026531836]'
-/** Number of ancestors to read, at most: more than any process has. /proc can change meanwhile, which could make a loop. */
+/** Maximum number of ancestors to read, more than any process has: /proc can change meanwhile, which could make a loop. */
 const MOST_ANCESTORS = 100
 
 /** An ancestor of this process, as /proc shows it. */
@@ -21,7 +21,8 @@ const CONTAINER_INITS: readonly string[] = ['tini', 'docker-init', 'dumb-init', 
  * Whether the end of a process also ends its PID namespace, and so kills its children. That is so if the process is PID 1,
  * or if each ancestor up to and including PID 1 presumably only waits for its child. An ancestor counts as such if it is
  * the init of a container or has only one child: a shell, npm, a script. A supervisor with several children does not end
- * with one of them. A supervisor with a single child is mistaken for a script: it then restarts that child a little later.
+ * with one of them. A supervisor with a single child is mistaken for a script. Its child then waits longer before it ends, and
+ * is restarted a little later.
  *
  * @param isInitialNamespace - Whether the PID namespace is that of the machine, whose PID 1 never ends.
  * @param ancestors - From the parent to PID 1; `undefined` when PID 1 is not an ancestor, as in `docker exec`.

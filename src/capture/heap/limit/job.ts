@@ -18,7 +18,7 @@ export interface HeapLimitJobFacts {
   readonly directory: string
   readonly hasProfile: boolean
   readonly hasSnapshot: boolean
-  /** Write the snapshot without the contents of strings. */
+  /** Whether the contents of strings are left out of the snapshot. @default false */
   readonly redact?: boolean
   /** Most dumps at the heap limit per interval, over all processes of this host that use the directory. */
   readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number }
@@ -35,10 +35,10 @@ export interface HeapLimitJobFacts {
  *
  * The sampling profile comes first, so that some evidence exists even if the snapshot fails. Reading it forces the first
  * full GC, in which the child may turn out to need a thread that it does not have, so no file is created before that. The
- * parent is released when the profile is complete: a supervisor may end the child as soon as the parent has died.
+ * parent waits until the profile is complete, because a supervisor may end the child as soon as the parent has died.
  *
- * The budget is checked again before the first file: the plan may be a minute old, and processes that share a directory,
- * such as cluster workers, may reach their heap limits at the same time.
+ * The budget of dumps is checked again before the first file: the plan may be a minute old, and processes that share a
+ * directory, such as cluster workers, may reach their heap limits at the same time.
  *
  * @returns Whether a file was written.
  */
@@ -47,7 +47,7 @@ export function writeHeapLimitDump(
   sampler: HeapSampler | undefined,
   collectGarbage: () => void,
 ): boolean {
-  // Otherwise a child that runs out of memory writes a diagnostic report into the application's working directory.
+  // Without this, a child that runs out of memory writes a diagnostic report into the application's working directory.
   if (process.report) process.report.reportOnFatalError = false
   const facts = parseJson(child.facts) as HeapLimitJobFacts
   const startedAtMs = monotonicMs()
@@ -110,7 +110,7 @@ function howOf(
   return { passedOver, pauseMs: child.pauseMs(), durationMs: monotonicMs() - startedAtMs }
 }
 
-/** Writes a file and gives it its final name, or removes it: the application, which would remove it, has ended. */
+/** Completes a file; after an error, removes it: the application, which would otherwise remove it, has ended. */
 function writeArtefact(
   child: HeapLimitChild,
   facts: HeapLimitJobFacts,

@@ -19,7 +19,8 @@ export function cutToBytes(text: string, mostBytes: number): string {
 
 /**
  * Returns the input of the code in the child as JSON that fits into a plan for the heap limit. If it is too long, parts are
- * left out in this order: the flight recorder, the use by thread, and all readings but the latest.
+ * left out in this order: the readings of the flight recorder; the CPU and memory use by thread; all other readings but the
+ * latest, with the reasons why ways of capturing were passed over.
  */
 export function factsText(facts: HeapLimitJobFacts): string {
   const withoutFlight = { ...facts, flight: undefined }

@@ -13,9 +13,9 @@ const LEAST_BYTES = 100_000
 const CANDIDATES = 100
 const ELEMENT_CLASSES = 2
 
-/** Names of the references from an object to V8's arrays of its content, whose size heap-snapshot-toolkit adds to the object. */
+/** Names of the references from an object to V8's arrays with its content. The object's size in the toolkit includes them. */
 const STORAGES = ['elements', 'table', 'properties']
-/** Size of an empty Array with its storage, and size of one element, bytes, on 64-bit machines. */
+/** Size of an empty Array with its storage, bytes, and size of one element, bytes. Both are those of 64-bit machines. */
 const HEAD_BYTES = 48
 const SLOT_BYTES = 8
 

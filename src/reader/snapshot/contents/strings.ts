@@ -4,7 +4,7 @@ import type { Heap } from '../toolkit'
 const ROWS = 20
 const LONGEST_STRING = 120
 
-/** Lists strings that exist several times. A snapshot may cut long strings, so that equal beginnings count as equal. */
+/** Lists strings that exist several times. A snapshot may cut long strings, so equal beginnings can count as equal strings. */
 export function duplicateStrings(heap: Heap): SnapshotPart['duplicateStrings'] {
   const node = heap.createNode(0)
   const seen = new Map<string, { count: number; bytes: number }>()

@@ -55,7 +55,7 @@ const shapes = {
   'leaking buffers of a worker': {
     options: { memory: { ...memory, threshold: '220mb' } },
     part: 'worker',
-    words: /: Buffers and ArrayBuffers of worker \d+ 'cache'.*; a snapshot shows what refers to them/,
+    words: /: Buffers and ArrayBuffers of worker \d+ 'cache'.*; a heap snapshot shows what refers to Buffers/,
     named: 'CachedFile',
     worker: 'cache',
   },

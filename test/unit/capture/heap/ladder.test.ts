@@ -98,7 +98,7 @@ describe('heap capturer', () => {
 
   it('does not take a snapshot for whole that is empty', async () => {
     const heapSnapshot = () => ({ pauseMs: 1 })
-    await assert.rejects(take({ sampling: false, script: { heapSnapshot } }), /not whole/)
+    await assert.rejects(take({ sampling: false, script: { heapSnapshot } }), /is incomplete/)
     assert.deepEqual(readdirSync(directory), [])
   })
 

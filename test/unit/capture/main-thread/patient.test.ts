@@ -51,7 +51,7 @@ describe('a patient main thread', () => {
     const deadlineMs = ORDER_TIMEOUT_MS + 20
     await assert.rejects(
       mainThread.order('stopSampling', {}, { deadlineMs }),
-      /did not answer stopSampling within \d+ ms/,
+      /did not answer the call stopSampling within \d+ ms/,
     )
     assert.deepEqual(late, [])
   })
@@ -66,11 +66,11 @@ describe('a patient main thread', () => {
   it('gives up soon once the answer is no longer needed, before or after it began to wait', async () => {
     const { mainThread } = answering(NEVER)
     const early = AbortSignal.abort()
-    await assert.rejects(mainThread.order('stopSampling', {}, { early }), /did not answer stopSampling/)
+    await assert.rejects(mainThread.order('stopSampling', {}, { early }), /did not answer the call/)
     const later = new AbortController()
     const waiting = mainThread.order('stopSampling', {}, { early: later.signal })
     later.abort()
-    await assert.rejects(waiting, /did not answer stopSampling/)
+    await assert.rejects(waiting, /did not answer the call stopSampling/)
   })
 
   it('hands over the output of an order that was carried out after it was given up, and of no other', async () => {

@@ -123,8 +123,8 @@ describe('while it does not', () => {
       stage.nowMs += MAX_AWAY_MS
     }
     assert.deepEqual(told, [
-      'fleet: the budget in Redis at redis:6379 cannot be used: connect ECONNREFUSED; ' +
-        'until it can, the budget of each process decides',
+      'fleet: the shared dump budget in Redis at redis:6379 cannot be used: connect ECONNREFUSED; ' +
+        'until it can, only the limiter of each process limits its dumps',
     ])
   })
 
@@ -162,7 +162,7 @@ describe('while it does not', () => {
     assert.deepEqual(fleet.refusal('cpu'), uninsured)
     assert.equal(fleet.refusal('memory'), undefined)
     assert.ok(isToken(await fleet.take('memory')))
-    assert.match(told.join(), /until it can, each process makes at most 1 dumps of a kind per interval$/)
+    assert.match(told.join(), /until it can, each process makes at most 1 dumps of each kind per interval$/)
   })
 
   test('an insurance of 0 refuses, until the store answers', async () => {

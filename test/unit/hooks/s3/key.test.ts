@@ -37,12 +37,12 @@ test('the place is the bucket and the prefix that keys have, and the host of an 
 
 test('a template without the name or the host, or with a part that does not exist, is refused', () => {
   assert.equal(whyNoTemplate(DEFAULT_KEY), undefined)
-  const replaces = (part: string): string => `without <${part}> one artefact would take the place of another`
+  const replaces = (part: string): string => `without <${part}> one dump file could overwrite another`
   assert.equal(whyNoTemplate('<prefix>/<host>'), replaces('name'))
   // Of two containers both have the pid 1.
   assert.equal(whyNoTemplate('<prefix>/<service>/<pid>-<ms>-<name>'), replaces('host'))
   assert.equal(whyNoTemplate('<host>/<name>'), undefined)
-  assert.match(whyNoTemplate('<nmae>') ?? '', /^<nmae> is none of <prefix>, .*<name>$/)
+  assert.match(whyNoTemplate('<nmae>') ?? '', /^<nmae> is not one of <prefix>, .*<name>$/)
 })
 
 test('metadata is what a header can have', () => {

@@ -110,11 +110,13 @@ test('an error names the variable', () => {
 
 test('an error about a missing package names the variables that asked for it, or the configuration', () => {
   const fail = (): never => {
-    throw new Error('cpu-memory-monitor/s3 needs @aws-sdk/client-s3: npm install @aws-sdk/client-s3')
+    throw new Error(
+      'cpu-memory-monitor/s3 needs packages that are not installed: @aws-sdk/client-s3. Run: npm install',
+    )
   }
   const started = (environment: Record<string, string>) => () =>
     readEnvironment(environment, fail, () => fail)
-  const needs = ': cpu-memory-monitor/s3 needs @aws-sdk/client-s3: npm install'
+  const needs = ': cpu-memory-monitor/s3 needs packages that are not installed: @aws-sdk/client-s3'
   const inConfig = { CMM_CONFIG: '{"s3":{"bucket":"evidence"}}' }
   assert.throws(started({ CMM_S3_BUCKET: 'evidence' }), { message: new RegExp(`^CMM_S3_\\*${needs}`) })
   assert.throws(started(inConfig), { message: new RegExp(`^CMM_CONFIG${needs}`) })

@@ -33,7 +33,7 @@ describe('a round', () => {
     )
     assert.match(
       textOf(news[0]),
-      /memory-7-1000\.heapsnapshot is not sent: S3 refuses what is sent \(413 \w+\): ./,
+      /memory-7-1000\.heapsnapshot is not sent: S3 rejects the upload \(413 \w+\): ./,
     )
     assert.doesNotMatch(textOf(news[0]), /\n/)
     assert.equal(s3.keys().length, 4)
@@ -151,7 +151,7 @@ describe('a round', () => {
     )
     assert.deepEqual(
       news.map(textOf),
-      left.map(([file]) => `${file} was deleted unsent: more than 2KB wait`),
+      left.map(([file]) => `${file} was deleted unsent: unsent files exceed maxBytes (2KB)`),
     )
     // The twin: what is sent needs no room.
     s3.refuse = undefined
@@ -194,7 +194,7 @@ describe('while a neighbour has the turn', { skip: noTurns }, () => {
       assert.deepEqual(isKept, [firstMs !== 1000, true, true])
       assert.deepEqual(
         news.map(textOf),
-        firstMs === 1000 ? [`${files[0]} was deleted unsent: more than 2KB wait`] : [],
+        firstMs === 1000 ? [`${files[0]} was deleted unsent: unsent files exceed maxBytes (2KB)`] : [],
       )
       assert.deepEqual(s3.requests, [])
       endTurn?.()

@@ -47,7 +47,7 @@ describe('the store', () => {
         },
         { timeout: 200 },
       )
-      const late = { code: 'ETIMEDOUT', message: 'its answer did not end within 5.6 s' }
+      const late = { code: 'ETIMEDOUT', message: 'the response did not end within 5.6 s' }
       const asked = what === 'headers' ? [store.has('a'), put(store)] : [put(store)]
       await Promise.all(asked.map((request) => assert.rejects(request, late)))
     })

@@ -85,7 +85,9 @@ test('an S3 that is away is one failure, and a dump does not bring the next atte
   const { uploader, rounds, round, said } = stage()
   void uploader.send('/a')
   await round(0).end(away())
-  assert.deepEqual(said, ['upload S3 does not answer; it is tried again, and what waits stays on disk'])
+  assert.deepEqual(said, [
+    'upload S3 does not answer; the upload is tried again, and unsent dumps stay on disk',
+  ])
   // The next attempt has its time: a dump does not bring it forward, and is not waited for.
   await uploader.send('/a')
   assert.equal(rounds.length, 1)
@@ -108,10 +110,10 @@ test('an outage lasts until S3 has answered: not while a neighbour sends, nor wh
   await begun(rounds, 5)
   await round(4).end(away())
   await begun(rounds, 6)
-  const reported = 'upload S3 does not answer; it is tried again, and what waits stays on disk'
+  const reported = 'upload S3 does not answer; the upload is tried again, and unsent dumps stay on disk'
   assert.deepEqual(said, [reported])
   await round(5).end(DONE)
-  assert.deepEqual(said, [reported, 'info S3 takes what is sent again'])
+  assert.deepEqual(said, [reported, 'info uploads to S3 succeed again'])
   void uploader.send('/a')
   await round(6).end(away())
   assert.equal(said.filter((line) => line === reported).length, 2)

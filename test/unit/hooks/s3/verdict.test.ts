@@ -21,7 +21,7 @@ test('what only a person can change is refused, with what to do', () => {
     [answered('RequestTimeTooSkewed', 403), /^the clock of this machine/],
     [answered('PermanentRedirect', 301), /another region.*correct `region`$/],
     [answered('AuthorizationHeaderMalformed', 400), /another region/],
-    [answered('EntityTooLarge', 400), /^S3 refuses what is sent \(400 EntityTooLarge\): no$/],
+    [answered('EntityTooLarge', 400), /^S3 rejects the upload \(400 EntityTooLarge\): no$/],
     [new Error('Region is missing'), /^the region is not known: set `region` or AWS_REGION$/],
     [Object.assign(new Error('none'), { name: 'CredentialsProviderError' }), /^no credentials were found/],
   ]
@@ -46,7 +46,7 @@ test('what passes by itself is no refusal', () => {
   for (const error of away) {
     const { kind, message } = judge(error, 'b')
     assert.equal(kind, 'away', message)
-    assert.match(message, /^S3 does not answer \([^)]+\): ./)
+    assert.match(message, /^S3 does not answer or is busy \([^)]+\): ./)
   }
 })
 

@@ -54,7 +54,7 @@ test('a file of another size than its .json has is another file; the file of tha
   }
   assert.equal(why(), undefined)
   renameSync(join(directory, other), join(directory, name))
-  assert.equal(why(), 'it has 5 bytes, and 200000 by its .json')
+  assert.equal(why(), 'it has 5 bytes, but 200000 according to its .json')
   appendFileSync(join(directory, name), Buffer.alloc(199_995))
   assert.equal(why(), undefined)
   writeFileSync(join(directory, `${name}.json`), JSON.stringify({ artefact: name }))

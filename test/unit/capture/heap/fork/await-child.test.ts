@@ -90,14 +90,17 @@ describe('a forked child', { concurrency: 1 }, () => {
     const outcome = await running({ availableBytes: () => 99 }, 'exec sleep 60')
     assert.deepEqual(outcome, {
       kind: 'out of memory',
-      why: 'the child left too little memory for the application',
+      why: 'the forked child was ended because it left too little memory for the application',
       leftBytes: 99,
     })
   })
 
   it('is ended at its deadline', async () => {
     const outcome = await running({ deadlineMs: 1 }, 'exec sleep 60')
-    assert.deepEqual(outcome, { kind: 'late', why: 'the child was not done within its deadline' })
+    assert.deepEqual(outcome, {
+      kind: 'late',
+      why: 'the forked child was not done within its deadline and was ended',
+    })
   })
 
   it('is ended when it waits on a lock and makes no progress', async () => {
@@ -105,7 +108,7 @@ describe('a forked child', { concurrency: 1 }, () => {
     // Elsewhere it may sleep for longer than this deadline.
     const deadlineMs = ASLEEP_AFTER_MS / 2
     const outcome = await running({ deadlineMs }, `exec '${process.execPath}' --eval '${lock}'`)
-    assert.deepEqual(outcome, { kind: 'stuck', why: 'the child made no progress' })
+    assert.deepEqual(outcome, { kind: 'stuck', why: 'the forked child made no progress and was ended' })
   })
 
   it('is not ended as soon when it sleeps elsewhere, as in a slow file system', async () => {

@@ -89,7 +89,10 @@ test(
 
 test('for a processor without a binary it is unavailable, and says for which', (t) => {
   const directory = installLibrary(scratch(t))
-  assert.match(load(directory).text, new RegExp(`^no fork helper for ${process.arch}: .* does not exist$`))
+  assert.match(
+    load(directory).text,
+    new RegExp(`^no fork helper for the processor ${process.arch}: .* does not exist$`),
+  )
 })
 
 test(

@@ -135,7 +135,7 @@ describe('the job of a forked child', () => {
     snapshot = (file) => writeFileSync(file, SNAPSHOT.slice(0, -1))
     const report = run()
     assert.ok('failed' in report.snapshot)
-    assert.match(report.snapshot.failed, /not whole/)
+    assert.match(report.snapshot.failed, /is incomplete/)
     assert.ok(!existsSync(join(directory, 'memory-1-1.heapsnapshot')))
   })
 })

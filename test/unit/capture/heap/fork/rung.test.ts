@@ -226,7 +226,7 @@ describe('forked heap dumps', () => {
     assert.equal(forks(log), 1 + FORK_RETRIES)
     assert.equal(captured?.way, 'v8')
     assert.deepEqual(captured.passedOver, [
-      { way: 'fork', why: 'the child waited for a thread that was not forked, at fork 3' },
+      { way: 'fork', why: 'the forked child waited for a thread that only its parent has (fork attempt 3)' },
     ])
   })
 
@@ -239,7 +239,7 @@ describe('forked heap dumps', () => {
   it('end with the profile and a failure when every child got stuck after it', async () => {
     const { captured, log } = await take({ children: [{ ...STUCK, profile: true }, STUCK, STUCK] })
     assert.deepEqual([captured?.way, captured?.artefacts.length], ['sampling', 1])
-    assert.match(captured?.failure?.message ?? '', /waited for a thread.*at fork 3$/)
+    assert.match(captured?.failure?.message ?? '', /waited for a thread.*\(fork attempt 3\)$/)
     assert.equal(captured?.passedOver.at(-1)?.way, 'fork')
     assert.ok(!log.includes('heapSnapshot'))
   })
@@ -250,7 +250,7 @@ describe('forked heap dumps', () => {
   ] as const) {
     it(`are a failure, and nothing is taken in place, when the child was one that ${what}`, async () => {
       const { error, log, files } = await take({ children: [{ end }] })
-      assert.match(error?.message ?? '', /at fork 1$/)
+      assert.match(error?.message ?? '', /\(fork attempt 1\)$/)
       assert.ok(!log.includes('heapSnapshot') && !log.includes('samplingProfile'))
       assert.deepEqual(files, [])
     })
@@ -258,7 +258,7 @@ describe('forked heap dumps', () => {
     it(`keep the profile beside the failure when the child was one that ${what}`, async () => {
       const { captured, log, files } = await take({ children: [{ profile: true, end }] })
       assert.equal(captured?.way, 'sampling')
-      assert.match(captured.failure?.message ?? '', /at fork 1$/)
+      assert.match(captured.failure?.message ?? '', /\(fork attempt 1\)$/)
       assert.ok(!log.includes('heapSnapshot'))
       assert.deepEqual(files, names('heapprofile'))
     })
@@ -355,13 +355,13 @@ describe('forked heap dumps', () => {
   it('go in place when the system refuses to fork, and say why', async () => {
     const { captured, log } = await take({ children: [new Error('fork failed with errno 11')] })
     assert.equal(captured?.way, 'v8')
-    assert.equal(captured.passedOver[0]?.why, 'fork failed with errno 11, at fork 1')
+    assert.equal(captured.passedOver[0]?.why, 'fork failed with errno 11 (fork attempt 1)')
     assert.equal(forks(log), 1)
   })
 
   it('fail, and nothing is taken in place, when another user exchanged the file before the fork, back by now or not', async () => {
     const { error, log } = await take({ children: [{ gone: 'the target file is gone' }], sampling: false })
-    assert.match(error?.message ?? '', /file is gone, at fork 1/)
+    assert.match(error?.message ?? '', /file is gone \(fork attempt 1\)/)
     assert.ok(!log.includes('heapSnapshot'))
   })
 

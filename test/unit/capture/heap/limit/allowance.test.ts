@@ -33,7 +33,7 @@ test('what the heap still has to grow is not there for the child', () => {
 
 test('the budget is what lies in the directory', () => {
   assert.equal(refusalOf({ recentDumps: 2 }), undefined)
-  assert.equal(refusalOf({ recentDumps: 3 }), 'limited: 3 of 3 dumps in 3600 s')
+  assert.equal(refusalOf({ recentDumps: 3 }), 'limited: 3 of 3 allowed dumps were made within 3600 s')
   assert.match(refusalOf({ budget: { tokensPerInterval: 0, intervalMs: 1000 } }) ?? '', /^limited: 0 of 0/)
 })
 
@@ -97,7 +97,7 @@ test('a threshold above what the heap can become is reported, with both numbers'
   assert.equal(thresholdAboveHeapLimit('the limit', 160, 100, 60), undefined)
   assert.match(
     thresholdAboveHeapLimit('the limit', 161, 100, 60) ?? '',
-    /^the limit of 161B .* about 100B, young generation included; set a smaller one/,
+    /^the limit of 161B .* about 100B, young generation included; set a smaller value/,
   )
 })
 

@@ -214,7 +214,7 @@ test('a directory that is not read to its end is named', async (t) => {
   }
   const why: string[] = []
   await readHeapLimitDumps(directory, 'here', now, Infinity, (reason) => why.push(reason))
-  assert.match(why.join(), /^it holds more than 5000 such names of other users' files$/)
+  assert.match(why.join(), /^it holds more than 5000 files of other users that are named like dumps$/)
 })
 
 test('a file of ours that all may write to, linked to by another name, is no sidecar', async (t) => {
