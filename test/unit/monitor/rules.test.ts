@@ -62,7 +62,7 @@ describe('what is wrong is named, with what was expected and what was received',
     for (const name of ['', 'Heap', '-a', 'a-', 'a_b', 'a.b', '../a', 'a\n', 'a'.repeat(33)])
       refuses({ name }, RangeError, /rules\[0\]\.name must be/)
     for (const name of ['cpu', 'memory', 'threshold', 'blocked', 'leak', 'manual', 'heap-limit'])
-      refuses({ name }, RangeError, /none of cpu, memory/)
+      refuses({ name }, RangeError, /none of the reserved names cpu, memory/)
     assert.throws(() => readRules([whole, whole]), /rules\[1\]\.name must be a name that no other rule has/)
   })
 
@@ -76,7 +76,7 @@ describe('what is wrong is named, with what was expected and what was received',
     refuses({ metric: 'external', threshold: '85%' }, RangeError, /a size such as '500mb'/)
     refuses({ metric: 'external', threshold: -1 }, RangeError, /at least 0/)
     refuses({ metric: 'eventLoopDelay', threshold: '200ms' }, TypeError, /a number of milliseconds/)
-    refuses({ metric: () => 1, threshold: '5' }, TypeError, /must be a number; received a text/)
+    refuses({ metric: () => 1, threshold: '5' }, TypeError, /must be a number; received a string \(not shown/)
     refuses({ metric: () => 1, threshold: NaN }, RangeError, /a finite number/)
     refuses({ dump: undefined }, TypeError, /dump must be 'cpu' or 'memory'/)
     refuses({ dump: 'both' }, RangeError, /dump must be 'cpu' or 'memory'/)

@@ -77,7 +77,7 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
     for (let index = 1; index <= 3; index++) writeFileSync(at(`cpu-${index}-1000.cpuprofile`), '')
     await assert.rejects(
       createReport({ ...REQUEST, readMs: 0 }),
-      /the newest 1 dumps cannot be read.*with ls/,
+      /none of the newest 1 dumps can be read.*with ls/,
     )
     await assert.rejects(createReport(REQUEST), /^UnreadableError: \S+\.cpuprofile is empty$/)
     writeFileSync(at('cpu-9-2000.cpuprofile'), JSON.stringify(PROFILE))

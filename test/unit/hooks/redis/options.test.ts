@@ -54,18 +54,18 @@ test('what is wrong is refused by its name', () => {
 })
 
 test('no URL is shown, because it may hold a password', () => {
-  for (const url of ['http://user:secret@redis', 'redis//:secret@redis', 'redis://', 'secret'])
+  for (const url of ['http://user:pa55word@redis', 'redis//:pa55word@redis', 'redis://', 'pa55word'])
     assert.throws(
       () => resolveRedisOptions({ ...least, url }),
       (error) =>
-        error instanceof RangeError && !error.message.includes('secret') && /not shown/.test(error.message),
+        error instanceof RangeError && !error.message.includes('pa55word') && /not shown/.test(error.message),
     )
-  const secret = 'redis://user:secret@redis'
+  const secret = 'redis://user:pa55word@redis'
   for (const options of [secret, { ...least, url: new URL(secret) }, { ...least, cpu: secret }, [secret]])
     assert.throws(
       () => resolveRedisOptions(options as unknown as RedisOptions),
-      (error) => error instanceof TypeError && !error.message.includes('secret'),
+      (error) => error instanceof TypeError && !error.message.includes('pa55word'),
     )
-  assert.equal(placeOf({ url: 'redis://user:secret@redis/3' }), 'redis:6379')
+  assert.equal(placeOf({ url: 'redis://user:pa55word@redis/3' }), 'redis:6379')
   assert.equal(placeOf({ url: 'rediss://[::1]:7000' }), '[::1]:7000')
 })

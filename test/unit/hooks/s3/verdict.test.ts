@@ -15,7 +15,7 @@ const answered = (name: string, httpStatusCode: number, message = 'no') =>
 test('what only a person can change is refused, with what to do', () => {
   const cases: [unknown, RegExp][] = [
     [answered('NoSuchBucket', 404), /^the bucket b does not exist: create it, or correct `bucket`$/],
-    [answered('AccessDenied', 403), /is denied \(AccessDenied\): allow s3:PutObject/],
+    [answered('AccessDenied', 403), /is denied \(AccessDenied\): allow these credentials s3:PutObject/],
     [answered('SignatureDoesNotMatch', 403), /^the credentials are not accepted/],
     [answered('ExpiredToken', 400), /^the credentials are not accepted/],
     [answered('RequestTimeTooSkewed', 403), /^the clock of this machine/],

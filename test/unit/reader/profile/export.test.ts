@@ -135,5 +135,5 @@ it('a file that is no profile, or nested without end, is refused', () => {
     hitCount: 1,
   }))
   const stacks = readStacks({ nodes, startTime: 0, endTime: 1 }, 'a', NO_SOURCE_MAPS)
-  assert.throws(() => toSpeedscope(stacks), /has more than 20000000 frames/)
+  assert.throws(() => toSpeedscope(stacks), /its stacks have more than 20000000 frames/)
 })
