@@ -70,8 +70,8 @@ function passOver(kind: EngineKind, why: string): PassedOver[] {
 
 function requirePackages(engines: Engines, kinds: readonly EngineKind[]): void {
   const missing = kinds.flatMap((kind) => {
-    const { package: resolved } = engines[kind]
-    if (!resolved) return [`${PACKAGE_NAMES[kind].join(' or ')} (not installed)`]
+    const { package: resolved, passedOver } = engines[kind]
+    if (!resolved) return [`${PACKAGE_NAMES[kind].join(' or ')} (${passedOver[0]?.why ?? 'not installed'})`]
     const why = whyItDoesNotLoad(resolved)
     return why === undefined ? [] : [`${resolved.name} (${why})`]
   })

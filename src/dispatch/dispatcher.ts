@@ -122,7 +122,7 @@ export class Dispatcher {
       return
     }
     const { trips, endsEpisode, breachingSinceMs } = state.observe(value, sinceMs)
-    if (endsEpisode) report.notice(`${name} is back at or below its threshold of ${rule.threshold}`)
+    if (endsEpisode) report.notice(`${name} is back at or below its threshold`)
     if (!trips) return
     const numbers = { threshold: rule.threshold, counter: rule.counter, reading: value }
     const details = { ...numbers, ...(metric !== undefined && { metric }) }
