@@ -303,7 +303,7 @@ function children({ endsItsChildren }: Facts): Finding {
     level: 'note',
     text: 'the end of this process ends its container, and so also a forked child that is still writing a dump',
     advice:
-      'await monitor.stop() before the process exits, and set memory.heapLimit.hold to the time that a snapshot takes',
+      'await monitor.stop() before the process exits, and set memory.heapLimit.hold to the time of a snapshot',
   }
 }
 
