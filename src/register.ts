@@ -10,8 +10,6 @@ const PACKAGE_MANAGER = /(^|[\\/])(npm|npx|yarn|yarnpkg|pnpm|pnpx|corepack)(-cli
 
 /** Name of this file after `--require` or `--import`, if the user names the package and not a path. Node resolves the name. */
 const NAME = 'cpu-memory-monitor/register'
-/** Matches an option in NODE_OPTIONS that loads this file by name. Also matches other quoted text, whose content is no option. */
-const WORD = /(^| )(-r|--require|--import)( +|=)("?)cpu-memory-monitor\/register\4(?= |$)|"(?:[^"\\]|\\.)*"/g
 
 nameThisFile()
 if (isWanted()) start()
@@ -23,26 +21,67 @@ if (isWanted()) start()
  */
 function nameThisFile(): void {
   try {
-    const given = process.env['NODE_OPTIONS']
-    if (given && given.indexOf(NAME) >= 0) process.env['NODE_OPTIONS'] = given.replace(WORD, withFile)
+    const given = process.env['NODE_OPTIONS'] || ''
+    const named = withFileIn(given)
+    if (named !== given) process.env['NODE_OPTIONS'] = named
     // child_process.fork() and cluster pass process.execArgv on to child processes.
     const args = process.execArgv
-    for (let i = 0; i < args.length; i++) {
-      const [, flag = args[i - 1] || ''] = /^(--require|--import)=/.exec(args[i] || '') || []
-      const isFlag = flag === '-r' || flag === '--require' || flag === '--import'
-      if (isFlag && args[i] === NAME) args[i] = fileFor(flag)
-      else if (isFlag && args[i] === flag + '=' + NAME) args[i] = flag + '=' + fileFor(flag)
-    }
+    for (let i = 0; i < args.length; i++) args[i] = withFile(args[i] || '', args[i - 1] || '')
   } catch (error) {
     // Options that are not replaced yet stay as they are.
     void error
   }
 }
 
-function withFile(text: string, before: string, flag: string | undefined, gap: string): string {
-  if (!flag) return text
-  const file = fileFor(flag)
-  return before + flag + gap + (/[ "]/.test(file) ? '"' + file.replace(/[\\"]/g, '\\$&') + '"' : file)
+interface Word {
+  value: string
+  readonly begin: number
+  end: number
+}
+
+function withFileIn(options: string): string {
+  const words = wordsOf(options)
+  let text = options
+  for (let i = words.length - 1; i >= 0; i--) {
+    const { value, begin, end } = words[i] as Word
+    const named = withFile(value, i > 0 ? (words[i - 1] as Word).value : '')
+    if (named !== value) text = text.slice(0, begin) + quoted(named) + text.slice(end)
+  }
+  return text
+}
+
+/**
+ * Splits NODE_OPTIONS as Node does (ParseNodeOptionsEnvVar in src/node_options.cc): at spaces outside of double quotes, which may
+ * begin and end anywhere. Within quotes a backslash stands before a character that is taken as it is.
+ */
+function wordsOf(options: string): Word[] {
+  const words: Word[] = []
+  let word: Word | undefined
+  let isQuoted = false
+  for (let i = 0; i < options.length; i++) {
+    if (options[i] === ' ' && !isQuoted) {
+      word = undefined
+      continue
+    }
+    if (!word) words.push((word = { value: '', begin: i, end: i }))
+    if (options[i] === '"') isQuoted = !isQuoted
+    else word.value += isQuoted && options[i] === '\\' ? options[++i] || '' : options[i]
+    word.end = i + 1
+  }
+  return words.filter((each) => each.value !== '')
+}
+
+function quoted(word: string): string {
+  return /[ "]/.test(word) ? '"' + word.replace(/[\\"]/g, '\\$&') + '"' : word
+}
+
+/** Returns an option, or the value of the option `before`, with the path of this file in place of its name. */
+function withFile(option: string, before: string): string {
+  const match = /^(--require|--import)=/.exec(option)
+  const flag = match ? match[1] || '' : before
+  if (flag !== '-r' && flag !== '--require' && flag !== '--import') return option
+  if (option === NAME) return fileFor(flag)
+  return option === flag + '=' + NAME ? flag + '=' + fileFor(flag) : option
 }
 
 function fileFor(flag: string): string {

@@ -1,4 +1,5 @@
 import type bytesPackage from 'bytes'
+import { refuseStranger } from './strangers'
 
 /**
  * Matches a size such as `'1.2gb'` as a whole. The package `bytes` alone parses the number at the start and ignores the
@@ -26,5 +27,6 @@ export function formatSize(sizeBytes: number): string {
 
 /** Loads the package `bytes` on first use: an application whose thresholds are percentages does not need it. */
 function bytes(): typeof bytesPackage {
+  refuseStranger('bytes')
   return require('bytes') as typeof bytesPackage
 }

@@ -1,7 +1,8 @@
-import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, isAbsolute, join } from 'node:path'
 import { firstLineOf } from '../base/globals'
+import { firstOfStranger, levelsInModules } from '../base/strangers'
 import type { PassedOver } from './capture'
 
 /**
@@ -142,10 +143,15 @@ function findAbove(place: string, name: string, refused: string[]): string | und
     const folder = join(directory, 'node_modules', name)
     try {
       // Most directories do not have the package, and a failed resolve() costs a hundred times as much as existsSync().
-      const file = existsSync(folder) ? resolve(folder) : undefined
-      const stranger = file && findStrangers(join(directory, 'node_modules'), name, file, place)
-      if (file !== undefined && stranger === undefined) return file
-      if (stranger !== undefined) refused.push(`${stranger} belongs to another user`)
+      if (existsSync(folder)) {
+        const file = firstOfStranger(openedIn(folder), place) === undefined ? resolve(folder) : undefined
+        const stranger = firstOfStranger(
+          [...openedIn(folder), ...(file === undefined ? [] : [dirname(file), file])],
+          place,
+        )
+        if (file !== undefined && stranger === undefined) return file
+        if (stranger !== undefined) refused.push(`${stranger} belongs to another user`)
+      }
     } catch {
       // The package has no entry point that Node can load. Another copy may be in a parent directory.
     }
@@ -154,17 +160,12 @@ function findAbove(place: string, name: string, refused: string[]): string | und
 }
 
 /**
- * Returns the first directory or file on a package's path that belongs to an untrusted user: in a parent directory of
- * the application, such as /tmp, any user may be able to create a `node_modules`. Trusted users are root, the user of
- * this process, and the owner of `place`.
+ * Returns what Node.js opens to find the entry point of a package, with the directories on the way there. In a parent directory of the
+ * application, such as /tmp, any user may be able to create a `node_modules`.
  */
-function findStrangers(modules: string, name: string, file: string, place: string): string | undefined {
-  const uid = process.geteuid?.()
-  if (uid === undefined) return undefined
-  const trusted = new Set([0, uid, statSync(place).uid])
-  const folder = join(modules, name)
-  const levels = [modules, dirname(folder), folder, dirname(file), file]
-  return levels.find((level) => !trusted.has(lstatSync(level).uid))
+function openedIn(folder: string): string[] {
+  const real = realpathSync(folder)
+  return [...levelsInModules(folder).reverse(), real, join(real, 'package.json')]
 }
 
 /**
@@ -173,15 +174,7 @@ function findStrangers(modules: string, name: string, file: string, place: strin
  * looks for `supports-color`.
  */
 function findStrangerAbove(name: string, file: string): string | undefined {
-  const uid = process.geteuid?.()
-  if (uid === undefined) return undefined
-  const trusted = new Set([0, uid, statSync(file).uid])
-  return createRequire(file)
-    .resolve.paths(name)
-    ?.find((modules) => {
-      const stats = lstatSync(modules, { throwIfNoEntry: false })
-      return stats && !trusted.has(stats.uid)
-    })
+  return firstOfStranger(createRequire(file).resolve.paths(name) ?? [], file)
 }
 
 /**

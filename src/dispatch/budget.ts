@@ -1,5 +1,6 @@
 import type limiterPackage from 'limiter'
 import type { RateLimiter } from 'limiter'
+import { refuseStranger } from '../base/strangers'
 
 /** A budget of dumps: at most `tokensPerInterval` dumps per `intervalMs`. */
 export interface Budget {
@@ -84,5 +85,6 @@ export class DumpBudget {
 
 /** Loads with `require`, which can be tried again after it failed; an `import` at the top of the file cannot. */
 function loadLimiter(): typeof limiterPackage {
+  refuseStranger('limiter')
   return require('limiter') as typeof limiterPackage
 }

@@ -4,7 +4,7 @@ import { statfs } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { CREATE_NEW } from './disk'
-import { whyAnothers, whyExchangeable, whyOpen } from './owners'
+import { refuseBorrowedUser, whyAnothers, whyExchangeable, whyOpen } from './owners'
 
 /** Flag of open(2) that Node.js does not export. It opens a file or directory without permission to read it. */
 const O_PATH = 0o10000000
@@ -17,6 +17,7 @@ const MAX_LINKS = 40
  * @throws The file system's error, or an error that names a symbolic link that another user controls in the path.
  */
 export function makeDirectory(directory: string): void {
+  refuseBorrowedUser()
   const path = resolve(directory)
   // Throws ENAMETOOLONG for a path that is too long. Creating level by level would accept it, but all later calls would fail.
   fs.lstatSync(path, { throwIfNoEntry: false })
@@ -222,6 +223,7 @@ export function whyNotWritable(directory: string): string | undefined {
  * @returns The permission bits that the file system gave to the file; 0600 was requested.
  */
 function tryOut(directory: string): number {
+  refuseBorrowedUser()
   return within(directory, (place) => {
     const trial = join(place, `.cpu-memory-monitor-${process.pid}-${randomUUID()}`)
     const descriptor = fs.openSync(trial, CREATE_NEW, 0o600)

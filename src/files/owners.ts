@@ -74,3 +74,15 @@ function readTable(file: string): string[][] {
     return []
   }
 }
+
+/**
+ * Throws while the process acts for another user. File servers switch to a client's user with seteuid(2) for a moment: a dump
+ * created then would belong to the client, who could read the memory of the process in it.
+ */
+export function refuseBorrowedUser(): void {
+  const [uid, effective] = [process.getuid?.(), process.geteuid?.()]
+  if (uid !== effective)
+    throw new Error(
+      `no dump is written while the process acts for another user: effective uid ${effective}, real uid ${uid}`,
+    )
+}

@@ -7,6 +7,7 @@ import { findStranger, findTamperer, isOpenToOthers, octal, within } from './dir
 import * as disk from './disk'
 import { TOOL } from './expiry'
 import { numberedName, parseArtefactName, partialName, sidecarName } from './names'
+import { refuseBorrowedUser } from './owners'
 import {
   type Artefact,
   type DraftSidecar,
@@ -97,18 +98,6 @@ export function createPartial(
 
 function randomNumber(): number {
   return randomInt(PLAIN_NUMBERS.length + 2, MAX_NUMBER)
-}
-
-/**
- * Throws while the process acts for another user. File servers switch to a client's user with seteuid(2) for a moment: a dump
- * created then would belong to the client, who could read the memory of the process in it.
- */
-export function refuseBorrowedUser(): void {
-  const [uid, effective] = [process.getuid?.(), process.geteuid?.()]
-  if (uid !== effective)
-    throw new Error(
-      `no dump is written while the process acts for another user: effective uid ${effective}, real uid ${uid}`,
-    )
 }
 
 function createUnder(

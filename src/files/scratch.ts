@@ -3,14 +3,8 @@ import { closeSync, fstatSync, openSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { within } from './directory'
 import { CREATE_NEW } from './disk'
-import {
-  ignoringErrors,
-  type MarkedFile,
-  markOf,
-  reachThrough,
-  refuseBorrowedUser,
-  refuseOpenToOthers,
-} from './partial'
+import { refuseBorrowedUser } from './owners'
+import { ignoringErrors, type MarkedFile, markOf, reachThrough, refuseOpenToOthers } from './partial'
 
 /** A temporary file for content that must not stay on disk. It has no name, so the kernel frees it when the process ends. */
 export interface Scratch {

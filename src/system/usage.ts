@@ -3,6 +3,7 @@ import { isAbsolute, join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import type pidusage from 'pidusage'
 import { firstLineOf } from '../base/globals'
+import { refuseStranger } from '../base/strangers'
 import { clearTimeout, monotonicMs, setTimeout } from '../base/time'
 import { readResidentBytes } from './proc'
 
@@ -202,8 +203,13 @@ export function loadPidusage(
   }
 }
 
-/** Loads pidusage when first needed. The literal name lets a bundler include the package. */
+/**
+ * Loads pidusage when first needed. The literal name lets a bundler include the package.
+ *
+ * @throws When it is not installed with this library, and Node.js finds another user's above it.
+ */
 function requirePidusage(): unknown {
+  refuseStranger('pidusage')
   return require('pidusage')
 }
 

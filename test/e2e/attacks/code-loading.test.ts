@@ -1,7 +1,7 @@
 // Code that another user has planted where a careless search would find it. A line in the file `mark` names what was loaded.
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync, type SpawnSyncReturns } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
@@ -103,6 +103,31 @@ describe('packages', { skip: noSecondUser, concurrency: SIDE_BY_SIDE }, () => {
     assert.equal(loadedBy(mark), '')
     assert.equal(status, 1)
     assert.match(stderr, /needs the package prom-client.*belongs to another user/)
+  })
+
+  test('F1 nor is anything opened there, such as a FIFO', async (t) => {
+    const parent = makeDirectory(scratch(t), 'tmp', 0o1777)
+    const { program } = install(parent)
+    const folder = join(parent, 'node_modules', 'heapdump')
+    mkdirSync(folder, { recursive: true })
+    execFileSync('mkfifo', [join(folder, 'package.json')])
+    execFileSync('chown', ['-R', `${evil().uid}:${evil().gid}`, join(parent, 'node_modules')])
+    const victim = await startVictim(t, { ...ALL, profileDir: scratch(t) }, { program })
+    await victim.until('the start line', () => victim.lines().some((line) => line.startsWith('watching')))
+    assert.match(victim.lines().join('\n'), /heapdump \(.* belongs to another user\)/)
+  })
+
+  test('F1 nor what the library itself needs, where its installation lacks it', async (t) => {
+    const parent = makeDirectory(scratch(t), 'tmp', 0o1777)
+    const mark = join(scratch(t), 'mark')
+    const { program, directory } = install(parent)
+    unlinkSync(join(directory, 'node_modules', 'pidusage'))
+    plantPackage(join(parent, 'node_modules'), 'pidusage', mark)
+    execFileSync('chown', ['-R', `${evil().uid}:${evil().gid}`, join(parent, 'node_modules')])
+    const victim = await startVictim(t, { ...ALL, profileDir: scratch(t) }, { program })
+    await victim.until('the start line', () => victim.lines().some((line) => line.startsWith('watching')))
+    assert.equal(loadedBy(mark), '')
+    assert.match(victim.lines().join('\n'), /Node's counters \(pidusage failed: .* belongs to another user\)/)
   })
 
   for (const [what, isOthers] of [

@@ -73,5 +73,14 @@ describe('children of a preload', { concurrency: 1 }, () => {
     for (const word of [REGISTER, `./node_modules/cpu-memory-monitor/dist/register.js`])
       assert.deepEqual(shown(around(word)), [around(word), show])
     assert.deepEqual(shown(`--import ${NAME}`), [`--import ${pathToFileURL(REGISTER).href}`, show])
+    // However Node lets it be quoted.
+    for (const [given, named] of [
+      [`"--require=${NAME}"`, `--require=${REGISTER}`],
+      [`"--require" ${NAME}`, `"--require" ${REGISTER}`],
+      [`"-r" "" "${NAME}" --no-warnings`, `"-r" "" ${REGISTER} --no-warnings`],
+      ['--require cpu-memory-monitor/regist"e"r', `--require ${REGISTER}`],
+      [`--require "cpu-memory-monitor\\/register"`, `--require ${REGISTER}`],
+    ] as const)
+      assert.deepEqual(shown(given), [named, show], given)
   })
 })

@@ -16,6 +16,7 @@ import { basename, join } from 'node:path'
 import { mock, test } from 'node:test'
 import type { OpenArtefact } from '../../../src/files/artefact'
 import { openArtefact, reopenArtefact } from '../../../src/files/artefact.js'
+import { whyNotWritable } from '../../../src/files/directory'
 import { openDirectory } from '../../../src/files/disk.js'
 import { findPublished } from '../../../src/files/partial.js'
 import type { Artefact, Sidecar } from '../../../src/files/sidecar'
@@ -614,6 +615,7 @@ test('nothing is created while the process acts for another user, who could read
       () => openArtefact(directory, NAME, about(directory)),
       /acts for another user: effective uid 65534, real uid 0/,
     )
+    assert.match(whyNotWritable(join(directory, 'dumps')) ?? '', /acts for another user/)
   } finally {
     process.seteuid?.(0)
   }
