@@ -5,7 +5,7 @@ import type { Circumstances } from './model'
 
 const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
 
-/** All files of one dump, or a single file that the monitor did not write. */
+/** All files of one dump, which have one owner, or a single file that the monitor did not write. */
 export interface Incident {
   /**
    * Paths, those of the thread at fault first. This is the main thread if the rule is about it, else the busiest thread or the
@@ -13,8 +13,8 @@ export interface Incident {
    */
   readonly files: readonly string[]
   readonly sizeBytes: number
-  /** Id of the user that owns each file. Any user who may write in the directory can leave files there that look like dumps. */
-  readonly owners: readonly number[]
+  /** Id of the user that owns all files. Any user who may write in the directory can leave files there that look like dumps. */
+  readonly owner: number
   readonly atMs: number
   readonly kind: 'cpu' | 'memory'
   /** The rule that asked for the dump; `undefined` for files that the monitor did not write. */
@@ -27,14 +27,15 @@ const READ_MS = 10_000
 
 /** Lists the dumps in a directory, the newest first. Does not follow symbolic links. */
 export function readFolder(directory: string): Incident[] {
-  const groups = new Map<string, FoundFile[]>()
+  const groups = new Map<string, FoundFiles>()
   for (const name of readdirSync(directory).sort()) {
     const path = join(directory, name)
     const stats = EXTENSION.test(name) ? statOf(path) : undefined
     if (stats?.isFile() !== true) continue
     const { uid, size: sizeBytes, mtimeMs } = stats
     const file = { path, uid, sizeBytes, mtimeMs }
-    const key = readName(name)?.incident ?? name
+    // The owner is a part of it, else a file of another user could join a dump and be shown as its first file.
+    const key = `${uid}:${readName(name)?.incident ?? name}`
     const group = groups.get(key)
     if (group) group.push(file)
     else groups.set(key, [file])
@@ -67,13 +68,7 @@ export function unfinishedHints(directory: string): string[] {
 
 /** Whether the files of these dumps belong to more than one user. */
 export function haveSeveralOwners(incidents: readonly Incident[]): boolean {
-  return new Set(incidents.flatMap(({ owners }) => owners)).size > 1
-}
-
-/** The owners of a dump's files in words: `user 1000`, `users 0 and 1000`. */
-export function ownersInWords(incident: Incident): string {
-  const owners = [...new Set(incident.owners)]
-  return `${owners.length > 1 ? 'users' : 'user'} ${owners.join(' and ')}`
+  return new Set(incidents.map(({ owner }) => owner)).size > 1
 }
 
 /** A file of the directory as it was listed. */
@@ -84,7 +79,10 @@ interface FoundFile {
   readonly mtimeMs: number
 }
 
-function incidentOf(listed: readonly FoundFile[], endMs: number): Incident {
+/** The files of one dump: at least one, all of one owner. */
+type FoundFiles = [FoundFile, ...FoundFile[]]
+
+function incidentOf(listed: Readonly<FoundFiles>, endMs: number): Incident {
   const isRead = (): boolean => listed.length > 1 && performance.now() < endMs
   // Keeps only two values of each description, because a directory can have a hundred thousand descriptions.
   const found = listed.map((file) => {
@@ -103,7 +101,7 @@ function incidentOf(listed: readonly FoundFile[], endMs: number): Incident {
   return {
     files,
     sizeBytes: sorted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
-    owners: sorted.map(({ uid }) => uid),
+    owner: listed[0].uid,
     // The time in a file name, or of a file system with 64-bit times, can be later than any Date.
     atMs: Math.min(LATEST_MS, name?.startedAtMs ?? Math.max(0, ...sorted.map(({ mtimeMs }) => mtimeMs))),
     kind: name?.kind ?? (/\.cpuprofile/.test(main) ? 'cpu' : 'memory'),

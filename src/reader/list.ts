@@ -2,7 +2,7 @@ import { basename } from 'node:path'
 import { answerOf, named, ofThread, open, readProfilePart } from './answer'
 import { foreignDescription, readCircumstances, readName } from './artefact'
 import type { Incident } from './folder'
-import { haveSeveralOwners, ownersInWords, readFolder } from './folder'
+import { haveSeveralOwners, readFolder } from './folder'
 import { UnreadableError } from './json'
 import type { ListOptions } from './options'
 import { NO_SOURCE_MAPS } from './source-maps'
@@ -46,7 +46,7 @@ export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs 
     files: incident.files.map((file) => basename(file)),
     sizeBytes: incident.sizeBytes,
     verdict:
-      (isMixed ? `Files of ${ownersInWords(incident)}: ` : '') +
+      (isMixed ? `Files of user ${incident.owner}: ` : '') +
       (performance.now() < endMs ? quickVerdict(incident) : nameOnly(incident)),
     ...notesOn(incident, endMs),
   }))
@@ -83,16 +83,16 @@ function read(directory: string): Incident[] {
 }
 
 /** The verdict on a dump from the profile of the thread at fault. A snapshot is not read: that takes too long for a list. */
-function quickVerdict({ files, owners }: Incident): string {
+function quickVerdict({ files, owner: uid }: Incident): string {
   const [main = ''] = files
-  const circumstances = owners[0] === undefined ? undefined : readCircumstances(main, owners[0])
+  const circumstances = readCircumstances(main, uid)
   const worker = readName(main)?.worker
   const profile = files.find((file) => !/\.heapsnapshot/.test(file) && readName(file)?.worker === worker)
   const thread = circumstances?.thread === undefined ? '' : `${circumstances.thread}: `
   const owner = circumstances?.owner === undefined ? thread : `${circumstances.owner.sentence} `
   if (profile === undefined) return `${owner}Read it with: report ${basename(main)}`
   try {
-    const input = open(profile, owners[files.indexOf(profile)])
+    const input = open(profile, uid)
     if (input.sizeBytes > MAX_READ_BYTES)
       return `${owner}The profile is too large for this list; read it with: report ${basename(main)}`
     const part = ofThread(readProfilePart(input, NO_SOURCE_MAPS, MAX_READ_BYTES), circumstances)
@@ -103,9 +103,9 @@ function quickVerdict({ files, owners }: Incident): string {
   }
 }
 
-function notesOn({ files, owners }: Incident, endMs: number): Pick<Listed, 'notes'> {
+function notesOn({ files, owner }: Incident, endMs: number): Pick<Listed, 'notes'> {
   const isTime = performance.now() < endMs
-  const notes = isTime ? owners.flatMap((owner, at) => foreignDescription(files[at] ?? '', owner)) : []
+  const notes = isTime ? files.flatMap((file) => foreignDescription(file, owner)) : []
   return notes.length === 0 ? {} : { notes }
 }
 

@@ -15,6 +15,7 @@ export const NODE = 'Node.js'
 export const V8 = 'V8 and native code'
 /** WebAssembly does not count as application code, because Node.js itself contains some: its HTTP parser and undici's. */
 const WEBASSEMBLY = 'WebAssembly'
+const NODE_MODULES = 'node_modules'
 
 export function placeOf({ functionName, url, lineNumber, columnNumber }: CallFrame): Place {
   return {
@@ -25,13 +26,17 @@ export function placeOf({ functionName, url, lineNumber, columnNumber }: CallFra
   }
 }
 
-/** Converts a `file:` URL to a path, and returns anything else unchanged. */
+/** Longer paths and URLs are cut to this number of characters, because a hostile file must not fill the report. */
+export const LONGEST_PATH = 2000
+
+/** Converts a `file:` URL to a path, and returns anything else unchanged, but cut to {@link LONGEST_PATH}. */
 export function pathOf(url: string): string {
-  if (!url.startsWith('file://')) return url
+  const short = url.slice(0, LONGEST_PATH)
+  if (!short.startsWith('file://')) return short
   try {
-    return fileURLToPath(url)
+    return fileURLToPath(short)
   } catch {
-    return url
+    return short
   }
 }
 
@@ -51,10 +56,13 @@ export function groupOf({ file }: Place): string {
   if (file === '' || file === 'native' || file.startsWith('extensions::')) return V8
   if (file.startsWith('node:')) return NODE
   if (file.startsWith('wasm:')) return WEBASSEMBLY
-  const path = file.replaceAll('\\', '/')
-  const [, rest] = /.*\/node_modules\/(?!\.pnpm\/)(.*)$/.exec(path) ?? []
-  if (rest === undefined) return APPLICATION
-  const [first = '', second = ''] = rest.split('/')
+  // Not by a regular expression: one that looks for the last of something takes the square of the path's length.
+  const names = file.replaceAll('\\', '/').split('/')
+  const at = names.findLastIndex(
+    (name, index) => index > 1 && names[index - 1] === NODE_MODULES && name !== '.pnpm',
+  )
+  if (at < 0) return APPLICATION
+  const [first = '', second = ''] = names.slice(at)
   return first.startsWith('@') ? `${first}/${second}` : first
 }
 

@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { answerOf, named, ofThread, open, readProfilePart } from './answer'
 import { foreignDescription, readCircumstances, readName } from './artefact'
 import type { Incident } from './folder'
-import { haveSeveralOwners, ownersInWords, readFolder, unfinishedHints } from './folder'
+import { haveSeveralOwners, readFolder, unfinishedHints } from './folder'
 import type { Input } from './input'
 import { readProfile } from './input'
 import { reasonOf, UnreadableError } from './json'
@@ -104,14 +104,14 @@ async function reportIncident(
   const notes: string[] = [...before]
   if (haveSeveralOwners(incidents))
     notes.push(
-      `The dumps here belong to several users, and the files of this incident belong to ${ownersInWords(newest)}.`,
+      `The dumps here belong to several users, and the files of this incident belong to user ${newest.owner}.`,
     )
   const failures: Error[] = []
   const [first = directory] = newest.files
   const answers: { readonly isOfFirst: boolean; readonly verdict: Verdict }[] = []
-  for (const [index, file] of newest.files.entries()) {
+  for (const file of newest.files) {
     try {
-      const read = await partsOf([open(file, newest.owners[index])], request)
+      const read = await partsOf([open(file, newest.owner)], request)
       const isOfFirst = readName(file)?.worker === readName(first)?.worker
       answers.push(...read.answers.map((verdict) => ({ isOfFirst, verdict })))
       parts.push(...read.parts)
@@ -126,7 +126,7 @@ async function reportIncident(
   // The verdict comes from the thread at fault, even if the file of another thread has a clearer one.
   const ofFirst = answers.filter(({ isOfFirst }) => isOfFirst)
   const { verdict } = ofFirst.find((answer) => answer.verdict.found) ?? ofFirst[0] ?? answers[0] ?? {}
-  return compose(first, newest.owners[0], verdict, parts, linesOf(others), notes)
+  return compose(first, newest.owner, verdict, parts, linesOf(others), notes)
 }
 
 function incidentsIn(directory: string): Incident[] {

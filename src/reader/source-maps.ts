@@ -2,13 +2,13 @@ import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import {
+  type EncodedSourceMap,
   originalPositionFor,
   sourceContentFor,
-  type SourceMapInput,
   TraceMap,
 } from '@jridgewell/trace-mapping'
 import { parseWithin, readRegular } from './input'
-import { isObject, textOr } from './json'
+import { isObject, UnreadableError } from './json'
 import type { Place } from './model'
 import { pathOf } from './place'
 import { formatBytes } from './units'
@@ -130,7 +130,7 @@ function chooseMap(
 ): TraceMap | undefined {
   for (const { path, read } of candidates) {
     try {
-      const [content, url] = [parseWithin(read(), MAX_BYTES), pathToFileURL(path).href]
+      const [content, url] = [plainMap(parseWithin(read(), MAX_BYTES)), pathToFileURL(path).href]
       allowance.characters -= charactersOf(content, url)
       if (allowance.characters < 0) {
         refusals.push(
@@ -138,7 +138,7 @@ function chooseMap(
         )
         continue
       }
-      const map = new TraceMap(content as SourceMapInput, url)
+      const map = new TraceMap(content, url)
       const refusal = judgeMap(map, places, allowance)
       if (refusal === undefined) return map
       refusals.push(`The source map ${path} does not belong to ${file}: ${refusal}.`)
@@ -149,12 +149,37 @@ function chooseMap(
   return undefined
 }
 
+/**
+ * A copy of the properties that the format defines, of the types that it gives them. The library takes an object with
+ * `_decodedMemo` for a map that it has decoded itself, and loops for ever on a forged one.
+ *
+ * @throws UnreadableError if the value is no source map, or one with sections, which the library does not read.
+ */
+function plainMap(value: unknown): EncodedSourceMap {
+  if (!isObject(value) || typeof value['mappings'] !== 'string' || !Array.isArray(value['sources']))
+    throw new UnreadableError('is no source map')
+  const { mappings, sourceRoot, sourcesContent } = value
+  return {
+    version: 3,
+    mappings,
+    sources: textsIn(value['sources']),
+    // A name that is no text becomes an empty one and is kept, because the mappings refer to names by their position.
+    names: textsIn(value['names']).map((name) => name ?? ''),
+    ...(typeof sourceRoot === 'string' && { sourceRoot }),
+    ...(Array.isArray(sourcesContent) && { sourcesContent: textsIn(sourcesContent) }),
+  }
+}
+
+/** The items of a list, each that is no text as `null`; none if the value is no list. */
+function textsIn(value: unknown): (string | null)[] {
+  if (!Array.isArray(value)) return []
+  return (value as unknown[]).map((text) => (typeof text === 'string' ? text : null))
+}
+
 /** Characters of all source paths of a map, each with the root in front: half a MB of JSON can expand to a GB. */
-function charactersOf(map: unknown, url: string): number {
-  if (!isObject(map) || !Array.isArray(map['sources'])) return 0
-  const sources = map['sources'] as unknown[]
-  const root = url.length + textOr(map['sourceRoot'], '').length
-  return sources.reduce<number>((sum, source) => sum + root + textOr(source, '').length, 0)
+function charactersOf({ sources, sourceRoot = '' }: EncodedSourceMap, url: string): number {
+  const root = url.length + sourceRoot.length
+  return sources.reduce((sum, source) => sum + root + (source ?? '').length, 0)
 }
 
 /**
@@ -214,7 +239,7 @@ function originalPlace(map: TraceMap, place: Place): OriginalPlace | undefined {
     source,
     line: Number(line),
     column: Number(column),
-    name: typeof name === 'string' ? name : undefined,
+    name: typeof name === 'string' && name !== '' ? name : undefined,
   }
 }
 

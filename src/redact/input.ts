@@ -41,6 +41,7 @@ export class Input {
       const byte = this.#buffer[this.#at] ?? 0
       if (byte >= ZERO && byte <= NINE) {
         value = value < 0 ? byte - ZERO : value * 10 + (byte - ZERO)
+        if (value > Number.MAX_SAFE_INTEGER) throw damaged('a number in it is too large')
         this.#at += 1
         continue
       }

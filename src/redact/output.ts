@@ -13,8 +13,9 @@ export class Output {
     return this.#length >= FULL_BYTES
   }
 
-  /** Writes a whole number, at least 0, in decimal digits. */
+  /** Writes a whole number, at least 0, in decimal digits. @throws RangeError for any other: Infinity has no last digit. */
   number(value: number): void {
+    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} is no number of a snapshot`)
     this.#makeRoom(NUMBER_BYTES)
     let digits = 1
     for (let limit = 10; value >= limit; limit *= 10) digits += 1

@@ -124,9 +124,32 @@ describe('the reader of files that others have written', { timeout: 180_000 }, (
         /cpu-8-.*\n +Files of user 65534: render .*\n.*cpu-7-.*\n +Files of user 0: render /,
       )
       assert.match(report?.stdout ?? '', /Note: The dumps here belong to several users, .* to user 65534\./)
-      // One that joins the dump of another user.
-      writeFileSync(at('cpu-8-2000-worker-1.cpuprofile'), JSON.stringify(PROFILE))
-      assert.match((await reader('ls', folder)).stdout, /Files of users 0 and 65534: render /)
+    },
+  )
+
+  it(
+    'takes the files of one user for one dump, and that of another user with its name for another dump',
+    { skip: isNotRoot() && 'only root may give files away' },
+    async () => {
+      const own = ['cpu-7-1000.cpuprofile', 'cpu-7-1000-worker-1.cpuprofile']
+      for (const name of own) writeFileSync(at(name), JSON.stringify(PROFILE))
+      const incidents = () => readFolder(folder).map(({ owner, files }) => [owner, files.length])
+      assert.deepEqual(incidents(), [[0, 2]])
+      const forged = JSON.stringify(PROFILE).replace('render', 'forged')
+      writeFileSync(at('cpu-7-1000.cpuprofile.gz'), gzipSync(forged))
+      writeFileSync(at('cpu-7-1000-worker-2.cpuprofile'), forged)
+      const others = ['cpu-7-1000.cpuprofile.gz', 'cpu-7-1000-worker-2.cpuprofile']
+      assert.deepEqual(incidents(), [[0, 4]])
+      for (const name of others) chownSync(at(name), 65_534, 65_534)
+      assert.deepEqual(incidents().sort(), [
+        [0, 2],
+        [65_534, 2],
+      ])
+      const { stdout } = await reader('ls', folder)
+      assert.match(stdout, /Files of user 0: render /)
+      assert.match(stdout, /Files of user 65534: forged /)
+      const report = await reader('report', folder)
+      assert.ok(report.stdout.includes('render') !== report.stdout.includes('forged'), report.stdout)
     },
   )
 

@@ -202,6 +202,43 @@ describe('source maps', { timeout: 120_000 }, () => {
     assert.deepEqual(locator.locate(place), { name: 'priceOrders', file: at('big.js'), line: 3, column: 1 })
   })
 
+  it('are read by their mappings alone, and do not have the library take a forged map for its own', () => {
+    const own = {
+      version: 3,
+      sources: ['own.js'],
+      names: [],
+      mappings: 'AAEA',
+      sourcesContent: ['\n\nrun()'],
+    }
+    const forged = {
+      _decodedMemo: { lastKey: -1, lastNeedle: -1, lastIndex: -1 },
+      _decoded: [[[0, 0, 8, 0]]],
+      resolvedSources: ['/forged.js'],
+    }
+    // The library would search a list of this length, whose first item is at -1, for ever.
+    const endless = { ...forged, _decoded: [{ length: 2 ** 32, '-1': [-5] }], names: [] }
+    const maps = { plain: own, both: { ...own, ...forged }, forged: { ...forged, names: [] }, endless }
+    for (const [name, map] of Object.entries(maps))
+      writeFileSync(at(`${name}-memo.js.map`), JSON.stringify(map))
+    const places = Object.keys(maps).map((name) => ({
+      name: 'run',
+      file: at(`${name}-memo.js`),
+      line: 1,
+      column: 1,
+    }))
+    const [plain, both, ...others] = places
+    const locator = createLocator(undefined)
+    for (const place of places) {
+      locator.learn([place])
+      const isOwn = place === plain || place === both
+      assert.deepEqual(locator.locate(place), isOwn ? { ...place, file: at('own.js'), line: 3 } : place)
+    }
+    assert.deepEqual(
+      locator.notes(),
+      others.map(({ file }) => `The source map ${file}.map cannot be read.`),
+    )
+  })
+
   it('takes no value of a map that is not what the format says', async () => {
     writeFileSync(at('odd.js'), '1\n')
     const map = { version: 3, file: 'odd.js', sources: ['nowhere.js'], names: [1], mappings: 'AAAAA' }
