@@ -31,5 +31,14 @@ export interface FleetPlan {
  */
 export const FLEET_PLAN = Symbol.for('cpu-memory-monitor:fleet')
 
-/** Opens the shared budget, on the thread that decides about dumps. Exported by the module that {@link FleetPlan.file} names. */
-export type OpenFleet = (settings: unknown, report: Pick<Report, 'failure' | 'notice'>) => FleetBudget
+/**
+ * Opens the shared budget, on the thread that decides about dumps. Exported by the module that {@link FleetPlan.file} names.
+ *
+ * @param isCutOff - Whether the thread that used the budget before has died. Perhaps an answer of the server has ended it, and
+ * would end the main thread and the process next, so the budget then decides without the server.
+ */
+export type OpenFleet = (
+  settings: unknown,
+  report: Pick<Report, 'failure' | 'notice'>,
+  isCutOff?: boolean,
+) => FleetBudget

@@ -158,9 +158,12 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
     report: voice,
     onBeat: () => (board.isWanted = voice.wantsReadings()),
     onStarted(at) {
+      // At a second start the thread has died, and the shared budget is no longer used.
+      const fleet = place ? undefined : watchSettings.fleet
       place = at
       setPlaced(at)
       const also = {
+        fleet,
         signal: settings.signal,
         packages,
         leakPassedOver,

@@ -47,7 +47,9 @@ const OBEYED = /(?!\t)[\p{Cc}\p{Cf}]/gu
 /** Turns a text into one log line: joins its lines, replaces control characters by `?`, and cuts it to 8000 characters. */
 function oneLine(text: string): string {
   const start = text.slice(0, 2 * MOST_CHARACTERS)
-  const line = start.replace(/\s*[\r\n]+\s*/g, ' ').replace(OBEYED, '?')
+  // Each run of blanks is matched once, and then examined. With the line break inside the expression, V8 would search the rest
+  // of a run anew from each of its blanks, which is quadratic.
+  const line = start.replace(/\s+/g, (blanks) => (/[\r\n]/.test(blanks) ? ' ' : blanks)).replace(OBEYED, '?')
   return line.length > MOST_CHARACTERS ? `${line.slice(0, MOST_CHARACTERS)}…` : line
 }
 

@@ -12,12 +12,18 @@ const CLOSED: FleetBudget = {
 /**
  * Opens the budget that processes share (option `fleet`). If that fails, the process uses its own budget alone, or makes
  * no dumps if the plan says that the shared budget is required.
+ *
+ * @param isCutOff - Whether the thread that used the budget before has died: then no server is asked any more.
  */
-export function openFleet(plan: FleetPlan | undefined, report: Report): FleetBudget | undefined {
+export function openFleet(
+  plan: FleetPlan | undefined,
+  report: Report,
+  isCutOff = false,
+): FleetBudget | undefined {
   if (!plan) return undefined
   try {
     const entry = createRequire(plan.file)(plan.file) as { readonly openFleet: OpenFleet }
-    return entry.openFleet(plan.settings, report)
+    return entry.openFleet(plan.settings, report, isCutOff)
   } catch (error) {
     report.failure({ stage: 'fleet', message: messageOf(error), error })
     return plan.isRequired === true ? CLOSED : undefined

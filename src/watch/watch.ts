@@ -192,7 +192,7 @@ export function startWatch(settings: WatchSettings, surroundings: WatchSurroundi
     memory: { capturer: capturers.memory, directory: memory.directory, takeTurn: waitForTurn },
     rules: [...watched.values()],
     gate,
-    fleet: openFleet(settings.fleet, report),
+    fleet: openFleet(settings.fleet, report, isTakingOver),
     clock: systemClock,
     report,
     get profileDurationMs() {

@@ -30,7 +30,8 @@ export interface StoreFleetParts {
    * own budget limits them.
    */
   readonly insurance: number | undefined
-  readonly store: Store
+  /** `undefined`: no store is asked, now or later, as if it never answered. */
+  readonly store: Store | undefined
   /** Longest time that a request to the store takes, ms. */
   readonly timeoutMs: number
   /** Host and port of the store, for log lines. */
@@ -54,7 +55,8 @@ export class StoreFleet implements FleetBudget {
 
   constructor(parts: StoreFleetParts) {
     this.#parts = parts
-    const { budgets, insurance } = parts
+    const { budgets, insurance, store } = parts
+    if (!store) this.#cutOff()
     const insured = ({ intervalMs }: Budget) =>
       new DumpBudget({ tokensPerInterval: insurance ?? 0, intervalMs })
     if (insurance !== undefined)
@@ -73,7 +75,7 @@ export class StoreFleet implements FleetBudget {
   async take(kind: DumpKind): Promise<FleetAnswer> {
     const { store, now } = this.#parts
     const askedAtMs = now()
-    if (askedAtMs < this.#awayUntilMs) return this.#insure(kind)
+    if (!store || askedAtMs < this.#awayUntilMs) return this.#insure(kind)
     let answer: StoreAnswer
     try {
       answer = await store.take(kind)
@@ -121,21 +123,40 @@ export class StoreFleet implements FleetBudget {
    */
   #giveBack(kind: DumpKind, renewsAtMs: number): void {
     const { store, now, timeoutMs } = this.#parts
-    if (now() + timeoutMs < renewsAtMs) store.giveBack(kind).catch(() => undefined)
+    if (now() + timeoutMs < renewsAtMs) store?.giveBack(kind).catch(() => undefined)
   }
 
   #leave(error: unknown): void {
-    const { now, random, place, report, insurance } = this.#parts
+    const { now, random } = this.#parts
     this.#awayUntilMs = now() + (MAX_AWAY_MS * (1 + random())) / 2
     if (this.#isAway) return
     this.#isAway = true
+    const { insurance } = this.#parts
     const decides =
       insurance === undefined
         ? 'only the limiter of each process limits its dumps'
         : `each process makes at most ${insurance} dumps of each kind per interval`
-    const message = `the shared dump budget in Redis at ${place} cannot be used: ${firstLineOf(error)}; until it can, ${decides}`
-    // Omit the client's error object: ioredis puts the command into it, which may be AUTH with the password.
-    report.failure({ stage: 'fleet', message })
+    this.#fail(`cannot be used: ${firstLineOf(error)}; until it can, ${decides}`)
+  }
+
+  /** Decides without the store for good. */
+  #cutOff(): void {
+    this.#awayUntilMs = Infinity
+    const { insurance } = this.#parts
+    const decides =
+      insurance === undefined
+        ? 'only its limiter limits the dumps of this process'
+        : `this process makes at most ${insurance} dumps of each kind per interval`
+    this.#fail(
+      'is no longer asked by this process, because the thread that asked it has ended, perhaps by its answer; ' +
+        `from now on ${decides}`,
+    )
+  }
+
+  /** Omits the client's error object: ioredis puts the command into it, which may be AUTH with the password. */
+  #fail(what: string): void {
+    const { place, report } = this.#parts
+    report.failure({ stage: 'fleet', message: `the shared dump budget in Redis at ${place} ${what}` })
   }
 
   #comeBack(): void {

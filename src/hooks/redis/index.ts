@@ -40,11 +40,11 @@ export function redisBudget(options: RedisOptions): FleetPlan {
  *
  * @internal
  */
-export const openFleet: OpenFleet = (opened, report) => {
+export const openFleet: OpenFleet = (opened, report, isCutOff = false) => {
   const { settings, packages } = opened as Opened
-  const store = redisStore(settings, packages)
+  const store = isCutOff ? undefined : redisStore(settings, packages)
   // On the main thread load the packages at start. On a thread of this library loading can wait: it blocks no application code.
-  if (isMainThread) loadEarly(store)
+  if (isMainThread && store) loadEarly(store)
   const place = placeOf(settings)
   return new StoreFleet({ ...settings, store, place, report, now: monotonicMs, random: Math.random })
 }

@@ -66,6 +66,8 @@ interface Failed {
 export type RoundNews =
   | { readonly type: 'sent'; readonly line: string }
   | { readonly type: 'lost'; readonly message: string }
+  /** Not all of the directory was read. Told by each round, and several times, as long as that is so. */
+  | { readonly type: 'incomplete'; readonly directory: string; readonly message: string }
   | {
       readonly type: Done | 'failing'
       readonly directory: string
@@ -194,7 +196,7 @@ function lastOf<T>(items: readonly T[], isLast: (item: T) => boolean): T[] {
 /** Lists a directory's files that wait for upload. @param more - Also lists files that are not sent for these reasons. */
 async function listUnsent(
   place: Place,
-  { host, done }: Pick<Round, 'host' | 'done'>,
+  { host, done, tell }: Pick<Round, 'host' | 'done' | 'tell'>,
   { names }: Pick<SentList, 'names'>,
   more: readonly Done[] = [],
 ): Promise<Waiting[]> {
@@ -203,7 +205,11 @@ async function listUnsent(
     return names.has(artefact) || (why !== undefined && !more.includes(why))
   }
   // A directory that cannot be read has nothing to send; the monitor itself reports it.
-  return listWaiting(place, host, isDone).catch(() => [])
+  return listWaiting(place, host, isDone, (why) => {
+    const { directory } = place
+    const message = `uploads and maxBytes may miss dumps in ${directory}: ${why}`
+    tell({ type: 'incomplete', directory, message })
+  }).catch(() => [])
 }
 
 function sentOf({ place }: Place, settings: UploadSettings): SentList {

@@ -50,6 +50,9 @@ export class Uploader {
   readonly #last = new Set<string>()
   /** Files whose failure was reported, and directories whose list of sent files cannot be written. Each is reported once. */
   readonly #told = new Set<string>()
+  /** Directories of which the current round, and earlier ones, could not read all. Reported until a round has read all. */
+  readonly #incompleteNow = new Set<string>()
+  readonly #incomplete = new Set<string>()
   #onSettled: (() => void)[] = []
 
   /** @param report - Logger to use before a monitor passes its own to {@link begin}. */
@@ -97,6 +100,7 @@ export class Uploader {
     if (this.#round) return
     clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#incompleteNow.clear()
     const round = this.#parts.startRound(
       [...this.#directories],
       this.#done,
@@ -108,6 +112,9 @@ export class Uploader {
     void round.ended.then((end) => {
       if (this.#round !== round) return
       this.#round = undefined
+      // A round that failed may not have looked at all directories.
+      for (const directory of this.#incomplete)
+        if (end.type !== 'failed' && !this.#incompleteNow.has(directory)) this.#incomplete.delete(directory)
       this.#ended(end)
     })
   }
@@ -157,6 +164,12 @@ export class Uploader {
   #tell(news: RoundNews): void {
     if (news.type === 'sent') return this.#report.info(news.line)
     if (news.type === 'lost') return this.#fail(news.message)
+    if (news.type === 'incomplete') {
+      this.#incompleteNow.add(news.directory)
+      if (!this.#incomplete.has(news.directory)) this.#fail(news.message)
+      this.#incomplete.add(news.directory)
+      return
+    }
     if (news.type !== 'failing') this.#done.set(news.file, news.type)
     const what = news.type === 'unlisted' ? news.directory : news.file
     if (this.#told.has(what)) return

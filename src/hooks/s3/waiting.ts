@@ -24,14 +24,17 @@ export interface Place {
  * Lists the dump files of this host and user that wait to be uploaded, in the order in which they are uploaded.
  *
  * @param isDone - Whether the file of this name is already in the bucket, or must never be uploaded.
+ * @param onIncomplete - Called with the reason when not all of the directory was read.
  * @throws The file system's error.
  */
 export async function listWaiting(
   { directory, place }: Place,
   host: string,
   isDone: (artefact: string) => boolean,
+  onIncomplete: (why: string) => void,
 ): Promise<Waiting[]> {
-  const { names } = await readOwnNames(place, 'sidecar')
+  const { names, incomplete } = await readOwnNames(place, 'sidecar')
+  if (incomplete !== undefined) onIncomplete(incomplete)
   const waiting = names.flatMap((name) => {
     if (isDone(name.artefact)) return []
     const evidence = readPublished(place, name.artefact)

@@ -35,9 +35,10 @@ test('a budget whose entry does not load is one failure: without insurance no du
 
 test('one that loads is what its entry opens, and without a plan there is none', (t) => {
   const file = join(scratch(t), 'entry.js')
-  writeFileSync(file, 'exports.openFleet = (settings) => ({ opened: settings })')
+  writeFileSync(file, 'exports.openFleet = (settings, report, isCutOff) => ({ opened: settings, isCutOff })')
   const { report, failures } = listener()
-  assert.deepEqual(openFleet(plan(file, true), report), { opened: 5 })
+  assert.deepEqual(openFleet(plan(file, true), report), { opened: 5, isCutOff: false })
+  assert.deepEqual(openFleet(plan(file, true), report, true), { opened: 5, isCutOff: true })
   assert.equal(openFleet(undefined, report), undefined)
   assert.deepEqual(failures, [])
 })

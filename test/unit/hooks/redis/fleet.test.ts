@@ -187,3 +187,34 @@ describe('while it does not', () => {
     assert.equal(told.length, 1)
   })
 })
+
+describe('without a store, because the thread that asked it has died', () => {
+  for (const [insurance, decides] of [
+    [undefined, 'only its limiter limits the dumps of this process'],
+    [1, 'this process makes at most 1 dumps of each kind per interval'],
+  ] as const)
+    test(`insurance ${insurance}: decides alone for good, and says so once`, async () => {
+      const told: string[] = []
+      const stage = { nowMs: 0 }
+      const fleet = new StoreFleet({
+        ...{ budgets, insurance, store: undefined, timeoutMs: 1000, place: 'redis:6379' },
+        ...{ now: () => stage.nowMs, random: () => 0 },
+        report: {
+          failure: ({ stage: at, message }) => told.push(`${at}: ${message}`),
+          notice: (line) => told.push(line),
+        },
+      })
+      const answers: boolean[] = []
+      for (let time = 0; time < 3; time++) {
+        const answer = fleet.refusal('cpu') === undefined && (await fleet.take('cpu'))
+        if (answer && 'giveBack' in answer) answer.giveBack()
+        answers.push(answer !== false && isToken(answer))
+        stage.nowMs += 2 * MAX_AWAY_MS
+      }
+      assert.deepEqual(answers, insurance === undefined ? [true, true, true] : [true, false, false])
+      assert.deepEqual(told, [
+        'fleet: the shared dump budget in Redis at redis:6379 is no longer asked by this process, because the thread ' +
+          `that asked it has ended, perhaps by its answer; from now on ${decides}`,
+      ])
+    })
+})

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
@@ -9,6 +9,7 @@ import { describe, it, type TestContext } from 'node:test'
 // Built: only from there is the helper found, by which neighbours take turns.
 import { runRound } from '../../../../dist/hooks/s3/round.js'
 import { takeTurn } from '../../../../dist/system/turn.js'
+import { MAX_FOREIGN_NAMES } from '../../../../src/files/retention'
 import { readSent } from '../../../../src/files/sent-list'
 import { resolveUploadOptions } from '../../../../src/hooks/s3/options'
 import type { RoundEnd, RoundNews, RoundOrder } from '../../../../src/hooks/s3/round'
@@ -172,6 +173,29 @@ describe('a round', () => {
       [false, true, true, true],
     )
   })
+})
+
+describe('files of another user that are named like dumps', () => {
+  const skip = process.geteuid?.() !== 0 && 'only root can give files away'
+  for (const [count, isTold] of [
+    [MAX_FOREIGN_NAMES + 1, true],
+    [100, false],
+  ] as const)
+    it(`${count} are ${isTold ? 'told, because they hide others' : 'passed over'}`, { skip }, async (t) => {
+      const directory = scratch(t)
+      for (let n = 1; n <= count; n++) {
+        const file = join(directory, `cpu-${n}-1.cpuprofile.json`)
+        writeFileSync(file, '')
+        chownSync(file, 65534, 65534)
+      }
+      const s3 = await bucketOf(t)
+      const { end, news } = await s3.round([directory])
+      assert.equal(end.type, 'done')
+      const message =
+        `uploads and maxBytes may miss dumps in ${directory}: ` +
+        'it holds more than 5000 files of other users that are named like dumps'
+      assert.deepEqual(new Set(news.map(textOf)), new Set(isTold ? [message] : []))
+    })
 })
 
 describe('while a neighbour has the turn', { skip: noTurns }, () => {

@@ -198,3 +198,23 @@ test('the end of the last monitor ends the round, and a result that comes later 
   await round(0).end(away())
   assert.deepEqual([rounds.length, said], [1, []])
 })
+
+test('a directory of which not all is read is one failure, until a round has read all of it', async () => {
+  const { uploader, round, said } = stage()
+  const crowd = (at: number): void =>
+    round(at).tell({ type: 'incomplete', directory: '/a', message: 'not all of /a is read' })
+  const failure = 'upload not all of /a is read'
+  const next = async (at: number, isCrowded: boolean): Promise<void> => {
+    void uploader.send('/a')
+    if (isCrowded) for (let time = 0; time < 3; time++) crowd(at)
+    await round(at).end(DONE)
+  }
+  await next(0, false)
+  assert.deepEqual(said, [])
+  await next(1, true)
+  await next(2, true)
+  assert.deepEqual(said, [failure])
+  await next(3, false)
+  await next(4, true)
+  assert.deepEqual(said, [failure, failure])
+})
