@@ -164,7 +164,8 @@ function adviceOn(passedOver: readonly PassedOver[], facts: Facts): string {
   if (/was the package bundled/.test(all)) return 'leave cpu-memory-monitor out of the bundle'
   if (/no fork helper for/.test(all))
     return 'install the package from npm, which contains the fork helper for x64 and arm64'
-  if (/inspector/.test(all)) return 'run a Node.js with its inspector, and not as the parent of `node --test`'
+  if (/inspector/.test(all))
+    return 'use a Node.js that was built with the inspector; the parent process of `node --test` has none'
   return 'look for a noexec mount, for --no-addons, or for a filter of system calls'
 }
 

@@ -142,7 +142,9 @@ function loadDoctor(): typeof doctor {
 function whyNothingIsWatched(): string | undefined {
   if (!isMainThread) return "the monitor was called in a worker thread; call it on the process's main thread"
   // Up to Node 20, the option `--no-harmony-atomics` removes `Atomics`.
-  return Atomics === undefined ? 'this Node.js was started without Atomics' : undefined
+  return Atomics === undefined
+    ? 'this Node.js has no Atomics; start it without the option --no-harmony-atomics'
+    : undefined
 }
 
 function isDuration(value: unknown): value is number {

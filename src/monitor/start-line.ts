@@ -119,7 +119,7 @@ function unreachableRule({ name, metric, threshold }: NamedRule, limits: Limits)
       return threshold < 100 ? undefined : `${what} can never be exceeded: no reading is above 100%`
     case 'container':
       if (limits.memoryLimitBytes === undefined)
-        return `${what} can never be exceeded: no cgroup limits the memory of this process`
+        return `${what} can never be exceeded: no cgroup sets a memory limit for this process`
       return threshold < 100
         ? undefined
         : `${what} can never be exceeded: at 100% of the limit the kernel ends a process`

@@ -275,8 +275,8 @@ function inlinedHint({ hotLine }: FunctionRow): { hint?: string } {
   if (hotLine?.isInlined !== true || hotLine.percent < MOSTLY_ONE_LINE_PERCENT) return {}
   return {
     hint:
-      `${formatPercent(hotLine.percent)} of that was spent at line ${hotLine.line}, before the function begins: ` +
-      'V8 inlined the function of that line into this one.',
+      `${formatPercent(hotLine.percent)} of that was spent at line ${hotLine.line}, above the start of this function: ` +
+      'V8 inlined the function that contains that line into this one.',
   }
 }
 

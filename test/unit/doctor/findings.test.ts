@@ -127,7 +127,7 @@ const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = 
   'no way at all': [withMemoryWays([], 'x'), /^problem: memory dump: cannot be made; not by fork: x/],
   'no inspector': [
     withMemoryWays(['v8'], 'this Node was built without the inspector'),
-    /a Node\.js with its inspector/,
+    /a Node\.js that was built with the inspector/,
   ],
   'too little memory for a child': [
     { room: { availableBytes: GIB, limitBytes: 1.1 * GIB } },

@@ -54,7 +54,7 @@ test('a rule that can never trip is warned of, with the reason; one that can is 
     startWarnings({ ...idle, rules: [ruleOf(metric, threshold)] }, of).join()
   assert.match(warns('heap', 100, limits), /rule mine can never be exceeded: no reading is above 100%/)
   assert.match(warns('eventLoopUtilization', 100, limits), /no reading is above 100%/)
-  assert.match(warns('container', 90, limits), /no cgroup limits the memory/)
+  assert.match(warns('container', 90, limits), /no cgroup sets a memory limit/)
   assert.match(warns('container', 100, limited), /the kernel ends a process/)
   assert.match(
     warns('external', 1000, limited),

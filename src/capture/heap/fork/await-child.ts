@@ -35,7 +35,7 @@ export interface ChildToAwait {
   readonly resultDescriptor: number
 }
 
-/** The limits of a forked child, and the memory figures with which the parent checks them. */
+/** Limits of a forked child, and the figures by which the parent notices that memory is running out. */
 export interface ChildGuard extends ChildLimits {
   /** Memory that the child's snapshot takes in the worst case, bytes. */
   readonly needBytes: number

@@ -108,7 +108,7 @@ describe('a CPU profile', () => {
     assert.deepEqual(part.calls.bySelf[0]?.hotLine, { line: 4, percent: 75, isInlined: true })
     assert.equal(
       part.verdict.hint,
-      '75.0 % of that was spent at line 4, before the function begins: V8 inlined the function of that line into this one.',
+      '75.0 % of that was spent at line 4, above the start of this function: V8 inlined the function that contains that line into this one.',
     )
     assert.ok(part.notes.some((note) => /^V8 inlines small functions/.test(note)))
     const own = readCpuProfile(profileOf({ ...app('serve', 12, 100), ticks: { 4: 25, 14: 75 } }), 'a')
