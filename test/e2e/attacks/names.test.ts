@@ -66,7 +66,7 @@ describe('names in a sticky directory', { skip: noAttacker, concurrency: SIDE_BY
         const attacker = await attack(t, 'seize', directory, '.json', '-')
         const result = await victim.order(order, 20)
         const loot = await attacker.end()
-        const lost = 'file' in result ? foreign(result.file) : JSON.stringify(result)
+        const lost = 'file' in result ? foreign(result.file) : whyNotKept(directory, result)
         for (const name of filesIn(directory)) rmSync(join(directory, name))
         return { loot, lost }
       })
@@ -195,6 +195,12 @@ async function noticesAbout(t: TestContext, directory: string): Promise<string[]
 }
 
 const isAnswered = (victim: Victim): boolean => victim.dumps().length + victim.failures().length > 0
+
+/** What is wrong where no name was free: the whole dump has to be there as a `.partial`, which the failure names. */
+function whyNotKept(directory: string, result: object): string | undefined {
+  const [, kept] = /kept as ([^"]+\.partial)/.exec(JSON.stringify(result)) ?? []
+  return kept === undefined ? JSON.stringify(result) : foreign(join(directory, kept))
+}
 
 /** What is wrong with a file that was reported as a dump. */
 function foreign(file: string): string | undefined {
