@@ -144,13 +144,13 @@ function findAbove(place: string, name: string, refused: string[]): string | und
     try {
       // Most directories do not have the package, and a failed resolve() costs a hundred times as much as existsSync().
       if (existsSync(folder)) {
-        const file = firstOfStranger(openedIn(folder), place) === undefined ? resolve(folder) : undefined
-        const stranger = firstOfStranger(
-          [...openedIn(folder), ...(file === undefined ? [] : [dirname(file), file])],
-          place,
-        )
-        if (file !== undefined && stranger === undefined) return file
-        if (stranger !== undefined) refused.push(`${stranger} belongs to another user`)
+        let stranger = firstOfStranger(openedIn(folder), place)
+        if (stranger === undefined) {
+          const file = resolve(folder)
+          stranger = firstOfStranger([dirname(file), file], place)
+          if (stranger === undefined) return file
+        }
+        refused.push(`${stranger} belongs to another user`)
       }
     } catch {
       // The package has no entry point that Node can load. Another copy may be in a parent directory.

@@ -127,11 +127,10 @@ export class StoreFleet implements FleetBudget {
   }
 
   #leave(error: unknown): void {
-    const { now, random } = this.#parts
+    const { now, random, insurance } = this.#parts
     this.#awayUntilMs = now() + (MAX_AWAY_MS * (1 + random())) / 2
     if (this.#isAway) return
     this.#isAway = true
-    const { insurance } = this.#parts
     const decides =
       insurance === undefined
         ? 'only the limiter of each process limits its dumps'
