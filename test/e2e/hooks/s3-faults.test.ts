@@ -87,7 +87,10 @@ describe('uploads to a real S3 that fails', { skip: noSwift }, () => {
   it('credentials without a permission, and wrong ones, are one failure that names what to do', async (t) => {
     const bucket = await newBucket()
     for (const [credentials, advice] of [
-      [POWERLESS, /access to the bucket evidence-\d+ is denied \(AccessDenied\): allow these credentials s3:PutObject/],
+      [
+        POWERLESS,
+        /access to the bucket evidence-\d+ is denied \(AccessDenied\): allow these credentials s3:PutObject/,
+      ],
       [
         { ...POWERLESS, secretAccessKey: 'wrong' },
         /the credentials are not accepted \(SignatureDoesNotMatch\)/,
