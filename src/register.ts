@@ -98,6 +98,9 @@ function isWanted(): boolean {
 
 function isMainThread(): boolean {
   try {
+    // A worker thread has loaded this module. A main thread that has not need not: that would take its start 2 ms.
+    const loaded = (process as { moduleLoadList?: string[] }).moduleLoadList
+    if (loaded && loaded.indexOf('NativeModule worker_threads') < 0) return true
     return (require('worker_threads') as { isMainThread: boolean }).isMainThread
   } catch (error) {
     // This Node.js is older than worker threads. It also does not know `catch` without a name, hence `void error`.

@@ -72,8 +72,18 @@ const FLOORS: Record<string, readonly string[]> = {
   monitor: [
     'base',
     'options',
-    'system',
     'files',
+    'capture*',
+    'dispatch',
+    'watch',
+    'report',
+    'doctor/at-start',
+    'hooks/s3/declared',
+    'monitor/start',
+  ],
+  'monitor/start': [
+    'base',
+    'system',
     'makeup',
     'capture*',
     'dispatch',
@@ -81,11 +91,10 @@ const FLOORS: Record<string, readonly string[]> = {
     'thread',
     'leak',
     'report',
-    'doctor/at-start',
-    'hooks/s3/declared',
+    'monitor',
   ],
   // Asks a monitor what it has found.
-  doctor: ['base', 'system', 'files', 'capture*', 'dispatch', 'report', 'monitor'],
+  doctor: ['base', 'system', 'files', 'capture*', 'dispatch', 'report', 'monitor*'],
   // Entries of their own; nothing else imports them.
   'hooks/metrics': ['monitor/monitor', 'cluster/handle', 'capture/engines'],
   'cluster/plan': ['base'],
@@ -122,7 +131,7 @@ const FLOORS: Record<string, readonly string[]> = {
     'capture/own-package',
     'monitor/declared',
   ],
-  '': ['monitor', 'options', 'dispatch', 'report', 'makeup'],
+  '': ['monitor*', 'options', 'dispatch', 'report', 'makeup'],
 }
 
 /** Decide only: no Node, no clock, nothing global, and imports of other pure files alone; types may come from anywhere. */

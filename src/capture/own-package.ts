@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { isAbsolute, join, sep } from 'node:path'
+import { parseJson } from '../base/globals'
 
 const PACKAGE_NAME = 'cpu-memory-monitor'
 /**
@@ -10,6 +11,7 @@ const OWN_PATHS = [
   ['dist', 'index.js'],
   ['dist', 'cluster', 'index.js'],
   ['dist', 'doctor', 'index.js'],
+  ['dist', 'monitor', 'start', 'start.js'],
   ['dist', 'thread', 'watchdog-thread.js'],
   ['dist', 'hooks', 'redis', 'index.js'],
   ['dist', 'hooks', 's3', 'index.js'],
@@ -27,7 +29,7 @@ export function ownPackageDirectory(): string {
   const ownPath = OWN_PATHS.find((path) => __filename.endsWith(`${sep}${path}`))
   if (!isAbsolute(__filename) || ownPath === undefined) throw notThere()
   const directory = __filename.slice(0, -ownPath.length)
-  const { name } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as { name?: unknown }
+  const { name } = parseJson(readFileSync(join(directory, 'package.json'), 'utf8')) as { name?: unknown }
   if (name !== PACKAGE_NAME) throw notThere()
   return directory
 }

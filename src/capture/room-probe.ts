@@ -1,8 +1,6 @@
-import os from 'node:os'
-import { ownOnly, Promise } from '../base/globals'
+import { Promise } from '../base/globals'
 import { type Disk, readDisk } from '../files/directory'
-import { isKilledAsOne, readMemoryLeft } from '../system/limits'
-import { readKernelFile } from '../system/proc'
+import { isGroupKilledAsOne, readMemoryRoom } from './memory-room'
 import { judgeDisk, type MemoryRoom, roomBeside, type RoomVerdict } from './room'
 import { whyNoThreadPool } from './thread-limit'
 
@@ -37,11 +35,8 @@ export async function roomFor(
 /** Reads the limits of this process and machine at each call. */
 export function createRoomProbe(): RoomProbe {
   return {
-    memory() {
-      const { availableBytes, limitBytes = os.totalmem() } = ownOnly(readMemoryLeft())
-      return { availableBytes, limitBytes }
-    },
-    isKilledAsOne: () => isKilledAsOne(readKernelFile),
+    memory: readMemoryRoom,
+    isKilledAsOne: isGroupKilledAsOne,
     /** Rejects if libuv's thread pool cannot start: this call is a dump's first use of it, and libuv would abort the process. */
     disk: (directory) => {
       const why = whyNoThreadPool()

@@ -4,18 +4,30 @@ import { messageOf } from '../base/globals'
 import { loadLate } from '../base/late'
 import { readRssBeside } from '../base/rss'
 import { AFTER_START_MS, clearTimeout, setTimeout } from '../base/time'
-import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
-import { type HeapLimitToWatch, HOLD_UNTIL_PLANNED_MS, isLeftToNode } from '../capture/heap/limit/allowance'
+import { loadForkHelper } from '../capture/heap/fork/helper'
+import { type HeapLimitToWatch, isLeftToNode } from '../capture/heap/limit/allowance'
+import { endsItsChildrenHere } from '../capture/heap/limit/ends-children'
 import type * as heapLimitJob from '../capture/heap/limit/job'
 import { createHeapSampler, type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../capture/heap/sampler'
 import { openLocalSession } from '../capture/main-thread/local-session'
+import { isGroupKilledAsOne, readMemoryRoom } from '../capture/memory-room'
 import { claim } from './gate'
+import { planAtHeapLimit, type PlanParts } from './heap-limit-plan'
+
+/** The code that the forked child runs. */
+export type HeapLimitJob = typeof heapLimitJob
 
 /** Result of {@link armHeapLimit}. */
 export interface ArmedHeapLimit {
   /** Data with which the thread that takes the readings plans dumps at the heap limit. */
   readonly toWatch: HeapLimitToWatch
   readonly atLimit: AtHeapLimit
+  /**
+   * Loads the code of the forked child when the application has started: the child itself is short of memory.
+   *
+   * @param load - Loads that code from the caller's own bundle. @default loads the file of that code
+   */
+  readonly loadJobLater: (load?: () => HeapLimitJob) => void
   /** Removes the callback at the heap limit, synchronously. Idempotent. */
   readonly disarm: () => void
 }
@@ -37,11 +49,14 @@ export interface HeapLimitParts {
   readonly sampler: HeapSampler | undefined
   /** The signal that triggers dumps; the forked child ignores it. */
   readonly signal: NodeJS.Signals | undefined
-  /** Whether a thread of its own takes the readings. That thread can plan the dump while the main thread is blocked. */
-  readonly isThreadWanted: boolean
+  /** What the first plan is made from. */
+  readonly plan: FirstPlanParts
   /** The native fork helper. @default the result of `loadForkHelper()` */
   readonly fork?: ReturnType<typeof loadForkHelper>
 }
+
+/** What the first plan is made from. */
+export type FirstPlanParts = Omit<PlanParts, 'heapLimit' | 'holdsToEnd'>
 
 /** `node:v8` with the method that Node 26.9 added: https://github.com/nodejs/node/pull/64676 */
 type V8OfToday = typeof v8 & { readonly setHeapProfileNearHeapLimit?: (dumps: number) => void }
@@ -51,7 +66,7 @@ type V8OfToday = typeof v8 & { readonly setHeapProfileNearHeapLimit?: (dumps: nu
  * Never throws: without this dump the rest of the monitor still works.
  */
 export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
-  const { holdMs, writesLine, sampler, signal, isThreadWanted, fork = loadForkHelper() } = parts
+  const { holdMs, writesLine, sampler, signal, plan, fork = loadForkHelper() } = parts
   const { heap_size_limit: limitBytes, total_heap_size: heapBytes } = v8.getHeapStatistics()
   const baseBytes = readRssBeside(heapBytes)
   const ignoredSignal = signal === undefined ? 0 : constants.signals[signal]
@@ -66,6 +81,7 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   const otherwise = (atLimit: AtHeapLimit) => ({
     toWatch: common,
     atLimit,
+    loadJobLater: () => undefined,
     disarm: () => undefined,
   })
 
@@ -82,38 +98,43 @@ export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
     return otherwise({ inWords: 'dump by another monitor in this process', hasDump: true })
   }
   let arming: number
+  let loadJob = loadOwnJob
   try {
     arming = arm((child) => loadJob().writeHeapLimitDump(child, sampler, collectGarbage))
-    prepare(firstPlan(arming, writesLine, isThreadWanted))
+    prepare({ ...firstPlan(plan, common), arming })
   } catch (error) {
     // If `prepare` failed, the callback is installed and must be removed. If `arm` failed, this call does nothing.
     disarm()
     unclaim()
     return otherwise(withoutHelper(messageOf(error), sampler))
   }
-  // The forked child is short of memory, so its code is loaded beforehand, but after the application's start.
-  const loading = setTimeout(loadJobIfPossible, AFTER_START_MS).unref()
+  let loading: NodeJS.Timeout | undefined
   let isOver = false
   return {
     toWatch: { ...common, arming },
     atLimit: { inWords: `${sampler ? 'profile and snapshot' : 'snapshot'} by a forked child`, hasDump: true },
+    loadJobLater(load = loadOwnJob) {
+      if (isOver) return
+      loadJob = load
+      loading = setTimeout(() => loadIfPossible(load), AFTER_START_MS).unref()
+    },
     disarm: () => {
       if (isOver) return
       isOver = true
-      clearTimeout(loading)
+      if (loading) clearTimeout(loading)
       disarm()
       unclaim()
     },
   }
 }
 
-function loadJob(): typeof heapLimitJob {
+function loadOwnJob(): HeapLimitJob {
   return loadLate(() => require('../capture/heap/limit/job') as typeof heapLimitJob)
 }
 
-function loadJobIfPossible(): void {
+function loadIfPossible(load: () => HeapLimitJob): void {
   try {
-    loadJob()
+    load()
   } catch {
     // Loading fails without a free file descriptor, for example. The forked child then tries again.
   }
@@ -139,26 +160,20 @@ function withoutHelper(why: string, sampler: HeapSampler | undefined): AtHeapLim
 }
 
 /**
- * Returns the plan that applies before the first memory reading: no dump. A process that reaches the heap limit this early waits
- * for the next plan, if a thread of its own takes the readings and can make that plan.
+ * Makes the plan that applies until the thread that takes the readings makes the next: a program can fill its heap before its
+ * event loop turns for the first time. Free disk space is not read, because that could block on a network drive. The dumps of
+ * earlier processes are not counted here: the forked child counts them before it writes.
  */
-function firstPlan(arming: number, writesLine: boolean, isThreadWanted: boolean): HeapLimitPlan {
-  const options = {
-    dataAllowanceBytes: 0,
-    deadlineSeconds: 1,
-    niceness: 0,
-    firstForOomKiller: true,
-    ignoredSignal: 0,
-  }
-  const nothing = {
-    holdMs: isThreadWanted ? HOLD_UNTIL_PLANNED_MS : 1,
-    holdsToEnd: false,
-    hasProfile: false,
-    hasSnapshot: false,
-    directory: '',
-    facts: '',
-  }
-  return { arming, options, ...nothing, writesLine, refusal: 'the monitor has taken no memory reading yet' }
+function firstPlan(parts: FirstPlanParts, heapLimit: HeapLimitToWatch) {
+  return planAtHeapLimit(
+    { ...parts, heapLimit, holdsToEnd: endsItsChildrenHere() },
+    {
+      ...{ rssBytes: process.memoryUsage.rss(), recentDumps: 0, readings: [] },
+      disk: { freeBytes: Infinity, isMemory: false },
+      room: readMemoryRoom(),
+      isKilledAsOne: isGroupKilledAsOne(),
+    },
+  )
 }
 
 /**

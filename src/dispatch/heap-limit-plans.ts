@@ -1,27 +1,18 @@
 import { messageOf } from '../base/globals'
 import { epochMs, monotonicMs, pause } from '../base/time'
-import type { PassedOver } from '../capture/capture'
 import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
-import { FORK_WAY } from '../capture/heap/fork/job'
-import { limitsOfChild } from '../capture/heap/fork/rung'
-import {
-  decideAtHeapLimit,
-  type HeapLimitDecision,
-  type HeapLimitToWatch,
-  HOLD_UNTIL_COLLECTED_MS,
-} from '../capture/heap/limit/allowance'
+import type { HeapLimitToWatch } from '../capture/heap/limit/allowance'
 import { countRecentDumps, readHeapLimitDumps } from '../capture/heap/limit/earlier-dumps'
 import { endsItsChildrenHere } from '../capture/heap/limit/ends-children'
 import type { HeapLimitJobFacts } from '../capture/heap/limit/job'
-import { cutToBytes, factsText, MOST_REFUSAL_BYTES } from '../capture/heap/limit/texts'
 import type { RoomProbe } from '../capture/room-probe'
 import { type Disk, nearestExisting } from '../files/directory'
-import { childDeadlineMs } from '../files/expiry'
 import { deleteExpired } from '../files/retention'
 import type { Budget } from './budget'
 import { ReadingLog, sidecarReadings } from './dispatcher'
 import type { Picture, Report } from './events'
 import { type FoundDump, foundDump } from './found-dump'
+import { planAtHeapLimit } from './heap-limit-plan'
 
 /** Interval at which the dump directory is read, ms, to count recent dumps and find those of other processes. */
 const LOOK_EVERY_MS = 60_000
@@ -136,42 +127,17 @@ async function planFor(
   recentDumps: number,
   readings: ReadingLog,
 ): Promise<Omit<HeapLimitPlan, 'arming'>> {
-  const { heapLimit, directory, where, probe, redact = false } = parts
-  const budget = parts.budget()
-  const { limitBytes, baseBytes, writesLine, hasProfile, ignoredSignal } = heapLimit
-  const holdMs = holdsToEnd ? heapLimit.holdMs : HOLD_UNTIL_COLLECTED_MS
-  const isKilledAsOne = probe.isKilledAsOne()
-  const disk = await diskOf(probe, directory)
-  const decision: HeapLimitDecision =
-    'error' in disk
-      ? { refusal: `directory: ${disk.error}` }
-      : decideAtHeapLimit({
-          ...{ limitBytes, rssBytes, baseBytes, isKilledAsOne, redact, recentDumps, budget, disk },
-          room: probe.memory(),
-        })
-  const hasSnapshot = decision.refusal === undefined && decision.hasSnapshot
-  const allowanceBytes = decision.refusal === undefined ? decision.allowanceBytes : 0
-  const deadlineMs = childDeadlineMs(limitBytes, redact)
-  const limits = { ...where.limits, childDeadlineMs: deadlineMs }
-  const facts: HeapLimitJobFacts = {
-    directory,
-    hasProfile,
-    hasSnapshot,
-    redact,
-    budget,
-    passedOver: passedOverBy(decision),
-    readings: sidecarReadings(readings),
-    where: { ...where, limits },
-  }
-  const nothingToWrite = hasProfile || hasSnapshot ? '' : 'disk: too full for a snapshot'
-  return {
-    options: { ...limitsOfChild(deadlineMs, allowanceBytes, isKilledAsOne), ignoredSignal },
-    ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot },
-    // Empty if refused: one reason is a path that is too long for the system, and the native plan could not hold it.
-    directory: decision.refusal === undefined ? directory : '',
-    refusal: cutToBytes(decision.refusal ?? nothingToWrite, MOST_REFUSAL_BYTES),
-    facts: factsText({ ...facts, ...parts.picture?.() }),
-  }
+  const { probe } = parts
+  const disk = await diskOf(probe, parts.directory)
+  return planAtHeapLimit(
+    { ...parts, budget: parts.budget(), holdsToEnd },
+    {
+      ...{ rssBytes, recentDumps, disk, readings: sidecarReadings(readings) },
+      isKilledAsOne: probe.isKilledAsOne(),
+      room: probe.memory(),
+      ...parts.picture?.(),
+    },
+  )
 }
 
 /** Reads the free disk space for the dump directory. A directory that does not exist yet has that of its nearest parent. */
@@ -187,9 +153,4 @@ async function diskOf(
   } catch (error) {
     return { error: messageOf(error) }
   }
-}
-
-function passedOverBy(decision: HeapLimitDecision): readonly PassedOver[] {
-  const why = decision.refusal ?? decision.noSnapshot
-  return why === undefined ? [] : [{ way: FORK_WAY, why }]
 }

@@ -1,4 +1,4 @@
-import type { Monitoring } from '../monitor/start'
+import type { Monitoring } from '../monitor/start/start'
 import { type Logger, say, stderrLogger } from '../report/listeners'
 import { findingsOf } from './findings'
 import { lookAround } from './look'

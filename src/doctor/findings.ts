@@ -10,7 +10,7 @@ import {
   snapshotFileBytes,
 } from '../capture/room'
 import type { DumpKind } from '../dispatch/events'
-import { ruleInWords, uncertainLimits, unreachableThresholds } from '../monitor/start-line'
+import { ruleInWords, uncertainLimits, unreachableThresholds } from '../monitor/start/start-line'
 import type { TurnHolder } from '../system/turn'
 import type { DirectoryFacts, Facts } from './look'
 

@@ -3,7 +3,7 @@ import { endsItsChildrenHere } from '../capture/heap/limit/ends-children'
 import type { MemoryRoom } from '../capture/room'
 import { createRoomProbe } from '../capture/room-probe'
 import { type Disk, nearestExisting, readDisk, whoCanTamper, whyNotWritable } from '../files/directory'
-import type { StartFacts } from '../monitor/start'
+import type { StartFacts } from '../monitor/start/start'
 import { type Confinement, readConfinement } from '../system/confinement'
 
 /** Facts about a directory to which dumps are written. */

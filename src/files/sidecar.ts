@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
+import { parseJson } from '../base/globals'
 import type { Makeup } from '../makeup/makeup'
 import type { Flight } from '../makeup/recorder'
 import { OPEN_TO_READ, read } from './disk'
@@ -85,14 +86,15 @@ export type How = Omit<Sidecar['how'], 'sizeBytes'>
 
 /** Version from this package's package.json; `unknown` when the application is bundled without that file. */
 export const VERSION =
-  [join(__dirname, '..'), join(__dirname, '..', '..')]
-    .map(versionIn)
+  // The bundles lie at different depths.
+  ['..', '../..', '../../..', '../../../..']
+    .map((above) => versionIn(join(__dirname, above)))
     .find((version) => version !== 'unknown') ?? 'unknown'
 
 function versionIn(directory: string): string {
   const manifest = join(directory, 'package.json')
   try {
-    const { name, version } = JSON.parse(readFileSync(manifest, 'utf8')) as Record<string, unknown>
+    const { name, version } = parseJson(readFileSync(manifest, 'utf8')) as Record<string, unknown>
     return name === 'cpu-memory-monitor' && typeof version === 'string' ? version : 'unknown'
   } catch {
     return 'unknown'
@@ -116,7 +118,7 @@ export function readSidecar(path: string, fileName: string): Evidence | undefine
     try {
       const stats = fstatSync(fd)
       if (!isOwnAlone(stats) || stats.size > MAX_SIDECAR_BYTES) return undefined
-      return factsOf(JSON.parse(read(fd, 0, stats.size).toString('utf8')), fileName)
+      return factsOf(parseJson(read(fd, 0, stats.size).toString('utf8')), fileName)
     } finally {
       closeSync(fd)
     }

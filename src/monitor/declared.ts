@@ -22,6 +22,7 @@ export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'profileDir', variable: 'text', example: '/var/lib/shop/evidence' },
   { option: 'signal', variable: 'value', example: 'SIGUSR2' },
   { option: 'watchdog', variable: 'value', example: 'false' },
+  { option: 'startAtOnce', variable: 'value', example: 'true' },
   { option: 'engine', variable: 'text', example: 'builtin' },
   { option: 'keep', variable: 'value', example: '5' },
   { option: 'logger', variable: 'value', example: 'false' },

@@ -1,14 +1,15 @@
 import { EventEmitter } from 'node:events'
-import { isMainThread } from 'node:worker_threads'
 import { Atomics, messageOf, Promise } from '../base/globals'
 import { loadLate } from '../base/late'
+import { isOnMainThread } from '../base/main-thread'
 import { clearInterval, MAX_TIMER_MS, setInterval } from '../base/time'
 import type { DumpKind, DumpResult } from '../dispatch/events'
 import { processRegistry } from '../dispatch/gate'
 import type * as doctor from '../doctor/at-start'
 import { kindOf } from '../options/read'
 import type { Settings } from './options'
-import { type Monitoring, startMonitoring, type WatchStats } from './start'
+import { loadStart, startLater } from './start/later'
+import type { Monitoring, WatchStats } from './start/start'
 import type { Counts } from './tally'
 import type { Update } from './update'
 import { type MonitorEvents, Voice } from './voice'
@@ -42,7 +43,13 @@ export class Monitor extends EventEmitter<MonitorEvents> {
       voice.notice(
         'the application starts the monitor itself: the options in its code are used, those in environment variables are ignored',
       )
-    this.#monitoring = startMonitoring(settings, voice, isPreloaded)
+    // Only the rest of the monitor can tell whether a package is missing, for which this call throws.
+    const isNeeded = settings.startAtOnce || settings.engine === 'packages'
+    // Jest takes code that is loaded after the end of a test file for an error of that file.
+    const isStartedNow = isNeeded || process.env['JEST_WORKER_ID'] !== undefined
+    this.#monitoring = isStartedNow
+      ? loadStart().startMonitoring(settings, voice, isPreloaded)
+      : startLater(settings, voice, isPreloaded)
     voice.beginHook([...new Set([settings.cpu.directory, settings.memory.directory])])
     if (['1', 'true'].includes(process.env['CMM_DOCTOR'] ?? ''))
       loadDoctor().reportAtStart(this.#monitoring, settings.logger)
@@ -140,7 +147,8 @@ function loadDoctor(): typeof doctor {
 }
 
 function whyNothingIsWatched(): string | undefined {
-  if (!isMainThread) return "the monitor was called in a worker thread; call it on the process's main thread"
+  if (!isOnMainThread())
+    return "the monitor was called in a worker thread; call it on the process's main thread"
   // Up to Node 20, the option `--no-harmony-atomics` removes `Atomics`.
   return Atomics === undefined
     ? 'this Node.js has no Atomics; start it without the option --no-harmony-atomics'

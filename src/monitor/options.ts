@@ -139,6 +139,13 @@ export interface Options {
   /** Whether a thread of its own takes the readings and decides about dumps, instead of the main thread. @defaultValue true */
   watchdog?: boolean | undefined
   /**
+   * Whether the whole monitor starts before the call returns. By default most of it starts when the event loop turns for the
+   * first time. Until then only the dump at V8's heap limit is made. For programs that work for long without the event loop.
+   *
+   * @defaultValue false
+   */
+  startAtOnce?: boolean | undefined
+  /**
    * Which code makes the dumps. `'auto'`: the packages v8-profiler-next, heapdump and memwatch if the application has
    * installed them, else Node's own means. `'packages'`: the packages; the call throws if a needed one is missing.
    * `'builtin'`: Node's own means. An object: as `'auto'`, but with the packages in the object. Other packages are searched in
@@ -199,6 +206,7 @@ export interface Settings {
   readonly leakPair: boolean
   readonly signal: NodeJS.Signals | undefined
   readonly watchdog: boolean
+  readonly startAtOnce: boolean
   readonly engine: Exclude<Engine, EnginePackages> | Readonly<Record<string, object>>
   readonly keep: number | false
   /** Logger of the application; `undefined`: the default, a line per event to stderr; `false`: nothing is logged. */
@@ -235,6 +243,7 @@ export function resolveOptions(options: Options = {}): Settings {
     leakPair: memory !== undefined && readBoolean(memory['leakPair'], 'options.memory.leakPair', true),
     signal: readSignal(top['signal']),
     watchdog: readBoolean(top['watchdog'], 'options.watchdog', true),
+    startAtOnce: readBoolean(top['startAtOnce'], 'options.startAtOnce', false),
     engine: readEngine(top['engine']),
     keep: readKeep(top['keep'], 'options.keep'),
     logger: readLogger(top['logger']),

@@ -66,8 +66,6 @@
  * need as much memory as the heap has.
  */
 #define LEAST_RAISE_BYTES ((size_t)256 << 20)
-/* Interval at which the callback checks whether JavaScript has made a second plan, ms. */
-#define PLAN_PAUSE_MS 10
 /* Interval at which the parent tries to reap a child that has closed its pipe, ms. */
 #define REAP_PAUSE_MS 2
 
@@ -105,8 +103,8 @@ static struct {
  * holds this lock never blocks.
  */
 static pthread_mutex_t plan_lock = PTHREAD_MUTEX_INITIALIZER;
-/* Number of plans received since the callback was armed. */
-static unsigned long plans;
+/* Whether a plan was received since the callback was armed. */
+static bool has_plan;
 static struct heap_limit_plan next_plan;
 /* Number of the current registration of the callback, from 1; after heap_limit_disarm, the number of the next one. */
 static unsigned arming = 1;
@@ -129,14 +127,14 @@ void heap_limit_prepare(const struct heap_limit_plan *prepared) {
   (void)pthread_mutex_lock(&plan_lock);
   if (prepared->arming == arming) {
     next_plan = *prepared;
-    plans++;
+    has_plan = true;
   }
   (void)pthread_mutex_unlock(&plan_lock);
 }
 
 static void forget_plans(void) {
   (void)pthread_mutex_lock(&plan_lock);
-  plans = 0;
+  has_plan = false;
   arming++;
   (void)pthread_mutex_unlock(&plan_lock);
 }
@@ -151,29 +149,16 @@ static double read_clock_ms(clockid_t clock) {
 
 static double now_ms(void) { return read_clock_ms(CLOCK_MONOTONIC); }
 
-/* Copies the latest plan for the callback. Returns the number of plans received since the callback was armed. */
-static unsigned long copy_plan(void) {
+/* Copies the latest plan for the callback. Returns false if there is none. */
+static bool copy_plan(void) {
   (void)pthread_mutex_lock(&plan_lock);
-  unsigned long count = plans;
+  bool is_there = has_plan;
   plan = next_plan;
   (void)pthread_mutex_unlock(&plan_lock);
-  return count;
+  return is_there;
 }
 
 static bool is_settling(double since_ms) { return since_ms != 0 && now_ms() - since_ms < SETTLING_MS; }
-
-/*
- * Copies the latest plan; returns false if there is none. The first plan, made when the callback was armed, refuses every
- * dump. The watchdog thread makes the second plan with its first reading. A process can fill its heap before that, so the
- * callback waits for the second plan, at most for the first plan's `hold_ms`, and not again after a refusal.
- */
-static bool take_plan(void) {
-  double called_ms = now_ms();
-  unsigned long count;
-  while ((count = copy_plan()) == 1 && !is_settling(last_refusal_ms) && now_ms() - called_ms < plan.hold_ms)
-    (void)poll(NULL, 0, PLAN_PAUSE_MS);
-  return count > 0;
-}
 
 /* ---- log lines --------------------------------------------------------------------------------------------------- */
 
@@ -414,7 +399,7 @@ static size_t near_heap_limit(void *data, size_t limit_bytes, size_t initial_byt
   /* In the child: a native call under way needs even more heap. Raise the limit again; only the memory allowance stops it. */
   if (getpid() != armed.pid) return raised(limit_bytes);
 
-  if (is_settling(last_dump_ms) || !take_plan()) return limit_bytes;
+  if (is_settling(last_dump_ms) || !copy_plan()) return limit_bytes;
   child.limit_bytes = limit_bytes;
   child.reached_at_ms = read_clock_ms(CLOCK_REALTIME);
   child.facts = plan.facts;

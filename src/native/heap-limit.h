@@ -18,7 +18,7 @@ struct heap_limit_plan {
   /* The number that heap_limit_arm wrote to its argument `arming`. A plan with another number is ignored. */
   unsigned arming;
   struct child_options options;
-  /* Maximum time for which the callback stops the process to wait for the child, ms. In the first plan: for the second plan. */
+  /* Maximum time for which the callback stops the process to wait for the child, ms. */
   unsigned hold_ms;
   /* Whether the process is held until the child has ended; otherwise until the end of the child's first garbage collection. */
   bool holds_to_end;

@@ -1,5 +1,6 @@
 import os from 'node:os'
 import { posix } from 'node:path'
+import { toJson } from '../base/globals'
 import {
   parseAllowedCpus,
   parseAmount,
@@ -301,7 +302,7 @@ function problemsOf(read: ReadKernelFile, path: string, grammar: RegExp): string
   const lines = text?.trimEnd().split('\n') ?? []
   const bad = lines.findIndex((line) => !grammar.test(line))
   if (bad >= 0) {
-    const quoted = JSON.stringify((lines[bad] ?? '').slice(0, MAX_QUOTED))
+    const quoted = toJson((lines[bad] ?? '').slice(0, MAX_QUOTED))
     problems.push(`${path} line ${bad + 1} is malformed (${quoted})`)
   }
   return problems

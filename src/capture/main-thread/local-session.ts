@@ -1,6 +1,6 @@
 import type inspector from 'node:inspector'
 import { createRequire } from 'node:module'
-import { isMainThread } from 'node:worker_threads'
+import { isOnMainThread } from '../../base/main-thread'
 
 /**
  * Returns why this process has no inspector; `undefined` when it has one. Without an inspector there are no CPU profiles
@@ -16,7 +16,7 @@ export function whyNoInspector(): string | undefined {
   // Only Node 26 has a flag that allows the inspector together with --permission.
   const permission = process.permission as { has(scope: string): boolean } | undefined
   if (permission !== undefined && !permission.has('inspector')) return '--permission refuses the inspector'
-  return isMainThread ? whyNoSession() : undefined
+  return isOnMainThread() ? whyNoSession() : undefined
 }
 
 /** Tries to open an inspector session to the calling thread. That never aborts the process; Node 20 to 24 throw a string. */

@@ -42,18 +42,20 @@ export interface WorkerHeapLimit {
 /** Makes this worker write a dump when its heap reaches V8's limit. Applies until the worker ends. */
 export function dumpAtHeapLimit(settings: WorkerHeapLimit): void {
   const { directory, budget, keep, redact, report, writesLine, sampler } = settings
-  const { toWatch, atLimit } = armHeapLimit({
+  const { version: node, versions, pid } = process
+  const where = { node, v8: versions.v8, pid, host: hostname(), limits: { ...readLimits() } }
+  const { toWatch, atLimit, loadJobLater } = armHeapLimit({
     ...{ holdMs: DEFAULT_HOLD_MS, writesLine, sampler },
     // `kill -USR2` to all processes of a cluster must not end a forked child that is writing a snapshot.
     signal: 'SIGUSR2',
-    isThreadWanted: false,
+    plan: { directory, budget, redact, where },
   })
+  loadJobLater()
   if (toWatch.arming === undefined)
     report.info(`if the heap of the worker with pid ${process.pid} reaches V8's limit: ${atLimit.inWords}`)
-  const { version: node, versions, pid } = process
   const round = createHeapLimitPlans({
     ...{ heapLimit: toWatch, directory, budget: () => budget, keep, redact },
-    where: { node, v8: versions.v8, pid, host: hostname(), limits: { ...readLimits() } },
+    ...{ where },
     probe: createRoomProbe(),
     onFound: (found) => reportFoundDump(found, pid, { dump: (dump) => report.warn(lines.dump(dump)) }),
     report: {

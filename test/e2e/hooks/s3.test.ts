@@ -214,7 +214,7 @@ describe('the start line', () => {
     const credentials = { accessKeyId: 'AKIAs3cret', secretAccessKey: 's3cret' }
     const upload = uploadTo({ bucket: 'evidence', prefix: 'shop', endpoint: 'http://u:s3cret@127.0.0.1:9', credentials })
     const onDump = process.argv[2] === 'own' ? (dump) => upload(dump) : upload
-    require('cpu-memory-monitor')({ signal: false, watchdog: false, onDump })`
+    require('cpu-memory-monitor')({ signal: false, watchdog: false, startAtOnce: true, onDump })`
   const lineOf = async (t: TestContext, ...args: string[]): Promise<string> => {
     const application = scratch(t)
     installLibrary(application)

@@ -50,7 +50,7 @@ export type {
   Options,
 } from '../../../src/monitor/options'
 export type { RuleFunction, RuleOptions } from '../../../src/monitor/rules'
-export type { RuleStats, WatchStats } from '../../../src/monitor/start'
+export type { RuleStats, WatchStats } from '../../../src/monitor/start/start'
 export type { Counts } from '../../../src/monitor/tally'
 export type { RuleUpdate, Update } from '../../../src/monitor/update'
 export type { MonitorEvents } from '../../../src/monitor/voice'

@@ -3,7 +3,12 @@ import { test } from 'node:test'
 import type { ForkHelper } from '../../../src/capture/heap/fork/helper'
 import { armHeapLimit, type HeapLimitParts } from '../../../src/dispatch/arm-heap-limit'
 
-const common = { holdMs: 1, writesLine: false, sampler: undefined, signal: undefined, isThreadWanted: true }
+const plan = {
+  directory: '/dumps',
+  budget: { tokensPerInterval: 3, intervalMs: 3_600_000 },
+  where: { node: 'v20', v8: '11', pid: 1, host: 'here', limits: {} },
+}
+const common = { holdMs: 1, writesLine: false, sampler: undefined, signal: undefined, plan }
 
 /** The helper, which notes its calls. */
 function helperThat(prepareHeapLimit: () => undefined): { parts: HeapLimitParts; calls: string[] } {

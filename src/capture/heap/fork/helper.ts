@@ -4,6 +4,9 @@ import { basename, join } from 'node:path'
 import { firstLineOf } from '../../../base/globals'
 import { ownPackageDirectory } from '../../own-package'
 
+/** Name of snapshots by a forked child, in a dump's `.json` and in the log line at start. */
+export const FORK_WAY = 'fork'
+
 /** Limits of the forked child. */
 export interface ForkOptions {
   /**
@@ -47,7 +50,7 @@ export interface HeapLimitPlan {
   /** The number that `armHeapLimit` returned. A plan with another number is ignored. */
   readonly arming: number
   readonly options: ForkOptions
-  /** Longest time that the process waits at its heap limit for its child, ms; in the first plan: for the second plan. */
+  /** Longest time that the process waits at its heap limit for its child, ms. */
   readonly holdMs: number
   /** `true`: the process waits until the child has ended. `false`: only until the child has completed its first full GC. */
   readonly holdsToEnd: boolean

@@ -9,9 +9,7 @@ import type { SamplerState } from '../../main-thread/orders'
 import { writeSnapshotHere } from '../redacted'
 import { type HeapSampler, SAMPLING_INTERVAL_BYTES } from '../sampler'
 import { SAMPLING_WAY } from '../sampling'
-
-/** Name of snapshots by a forked child, in a dump's `.json` and in the log line at start. */
-export const FORK_WAY = 'fork'
+import { FORK_WAY } from './helper'
 
 /** Outcome of one file in the forked child: its size when it is complete, or why it is not. */
 export type ChildFile = { readonly sizeBytes: number } | { readonly failed: string }

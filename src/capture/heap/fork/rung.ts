@@ -12,32 +12,12 @@ import { NODE_MAJOR, type RoomProbe } from '../../room-probe'
 import { type HeapCapture, type HeapDump, type HeapRung, type Incapable, passOver } from '../rung'
 import { type HeapSampling, SAMPLING_WAY } from '../sampling'
 import { awaitChild, type ChildFailure, type ChildGuard, type ChildOutcome } from './await-child'
-import type { ForkHelper, ForkOptions } from './helper'
-import { FORK_WAY, missing } from './job'
+import { limitsOfChild } from './child-limits'
+import { FORK_WAY, type ForkHelper } from './helper'
+import { missing } from './job'
 
 /** Number of further forks for one dump. Each is made only if the previous child got stuck. */
 export const FORK_RETRIES = 2
-/** Niceness of the forked child, added to the application's: the snapshot is not urgent. */
-export const CHILD_NICENESS = 10
-/** Time after the child's deadline until the kernel ends the child, s: the parent does so at the deadline, unless it is gone. */
-const ALARM_GRACE_S = 5
-
-/** Returns the limits that the kernel enforces on a forked child with this deadline and this memory allowance. */
-export function limitsOfChild(
-  deadlineMs: number,
-  dataAllowanceBytes: number,
-  isKilledAsOne: boolean,
-): Omit<ForkOptions, 'ignoredSignal'> {
-  return {
-    dataAllowanceBytes,
-    deadlineSeconds: Math.ceil(deadlineMs / 1000) + ALARM_GRACE_S,
-    niceness: CHILD_NICENESS,
-    // If the kernel kills all processes of a cgroup together, the child must not be chosen first: with it the application
-    // would die, even if another cgroup has used up the machine's memory.
-    firstForOomKiller: !isKilledAsOne,
-  }
-}
-
 /** What snapshots by a forked child need. */
 export interface HeapForkParts {
   readonly helper: ForkHelper

@@ -10,8 +10,6 @@ import {
 
 /** Longest wait of a process at V8's heap limit until its forked child has completed the first full GC, ms. */
 export const HOLD_UNTIL_COLLECTED_MS = 2000
-/** Longest wait of a process at V8's heap limit for the first memory reading, without which there is no plan to dump, ms. */
-export const HOLD_UNTIL_PLANNED_MS = 1000
 /** Default of the longest wait of a process at V8's heap limit until its forked child has ended, ms. */
 export const DEFAULT_HOLD_MS = 10_000
 /** Disk space that a sampling profile is expected to take at most, bytes. */

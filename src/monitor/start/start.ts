@@ -1,41 +1,37 @@
-import { hostname } from 'node:os'
-import { messageOf, Promise } from '../base/globals'
-import { loadLate } from '../base/late'
-import { createStopList } from '../base/stop-list'
-import { AFTER_START_MS, clearTimeout, setTimeout, systemClock } from '../base/time'
-import { type Engines, type ResolvedPackage, resolveEngines } from '../capture/engines'
-import { loadForkHelper } from '../capture/heap/fork/helper'
-import { thresholdAboveHeapLimit } from '../capture/heap/limit/allowance'
+import { messageOf, Promise } from '../../base/globals'
+import { loadLate } from '../../base/late'
+import { createStopList } from '../../base/stop-list'
+import { AFTER_START_MS, clearTimeout, setTimeout, systemClock } from '../../base/time'
 import {
-  createHeapSampler,
-  type HeapSampler,
-  SAMPLING_INTERVAL_BYTES,
-  STARTED_AGAIN,
-} from '../capture/heap/sampler'
-import type * as carryOut from '../capture/main-thread/carry-out'
-import { openLocalSession, whyNoInspector } from '../capture/main-thread/local-session'
-import { poolSize } from '../capture/thread-limit'
-import { type ArmedHeapLimit, armHeapLimit, type AtHeapLimit } from '../dispatch/arm-heap-limit'
-import type { DumpKind, DumpResult } from '../dispatch/events'
-import { claim, Gate, processRegistry } from '../dispatch/gate'
-import { chooseReadings, type ChosenReadings } from '../leak/choose-readings'
-import type * as leakTrend from '../leak/trend'
-import type * as leakWatch from '../leak/watch'
-import { threadsAtStart, v8PoolSizeOf } from '../makeup/roster'
-import { BEGIN, DESTINATION } from '../report/on-dump'
-import { type Limits, readLimits } from '../system/limits'
-import { listThreads, mainThreadId } from '../system/threads'
-import { watchWorkerBirths } from '../system/worker-births'
-import { startWatchAnywhere } from '../thread/watchdog'
-import { Board, type BoardRow, boardRules } from '../watch/board'
-import type { NamedRule, RuleSettings, Watch, WatchSettings, Ways } from '../watch/watch'
-import { absoluteThreshold, type Settings, type Threshold } from './options'
-import { startRuleFunctions } from './rule-functions'
-import type { RuleToRead } from './rules'
-import { NO_WATCH, type SignalWatch, watchSignal } from './signal'
+  type Engines,
+  isHeapdumpListening,
+  type ResolvedPackage,
+  resolveEngines,
+} from '../../capture/engines'
+import { loadForkHelper } from '../../capture/heap/fork/helper'
+import { thresholdAboveHeapLimit } from '../../capture/heap/limit/allowance'
+import { SAMPLING_INTERVAL_BYTES, STARTED_AGAIN } from '../../capture/heap/sampler'
+import type * as carryOut from '../../capture/main-thread/carry-out'
+import { whyNoInspector } from '../../capture/main-thread/local-session'
+import type { ArmedHeapLimit, AtHeapLimit, HeapLimitJob } from '../../dispatch/arm-heap-limit'
+import type { DumpKind, DumpResult } from '../../dispatch/events'
+import { Gate, processRegistry } from '../../dispatch/gate'
+import { chooseReadings, type ChosenReadings } from '../../leak/choose-readings'
+import type * as leakTrend from '../../leak/trend'
+import type * as leakWatch from '../../leak/watch'
+import type { KnownThreads } from '../../makeup/roster'
+import { BEGIN, DESTINATION } from '../../report/on-dump'
+import { type Limits, readLimits } from '../../system/limits'
+import { startWatchAnywhere } from '../../thread/watchdog'
+import { Board, type BoardRow, boardRules } from '../../watch/board'
+import type { NamedRule, RuleSettings, Watch, WatchSettings, Ways } from '../../watch/watch'
+import { absoluteThreshold, type Settings, type Threshold } from '../options'
+import { startRuleFunctions } from '../rule-functions'
+import type { RuleToRead } from '../rules'
+import { resolveUpdate, type Update } from '../update'
+import type { Voice } from '../voice'
+import { type AtOnce, kindsWatched, startAtOnce, whereOf } from './at-once'
 import { namedRuleInWords, ruleInWords, startLine, startWarnings } from './start-line'
-import { resolveUpdate, type Update } from './update'
-import type { Voice } from './voice'
 
 /** Functions that control the running parts of a monitor. The methods of `Monitor` and the doctor call them. */
 export interface Monitoring {
@@ -109,35 +105,39 @@ export interface WatchStats {
  *
  * @param isPreloaded - Whether the monitor was started by preload (`--require`), perhaps in a process that the user did not
  * want to watch: then no dump directory is created or tested at start.
+ * @param atOnce - The parts that run already. @default starts them too
  * @throws Error when this process already watches `cpu` or `memory`, or when `engine: 'packages'` needs a package that is
  * missing. Then nothing has been started.
  */
-export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = false): Monitoring {
+export function startMonitoring(
+  settings: Settings,
+  voice: Voice,
+  isPreloaded = false,
+  atOnce?: AtOnce,
+): Monitoring {
   const kinds = kindsWatched(settings)
   const engines = resolveEngines(settings.engine, kinds.includes('memory') ? [...kinds, 'leak'] : kinds)
   const started = createStopList((error) =>
     voice.failure({ stage: 'stop', message: messageOf(error), error }),
   )
-  const unclaim = claim(kinds)
+  const { unclaim, signal, sampler, heapLimit, known, births } = atOnce ?? startAtOnce(settings, voice)
   started.add(unclaim)
+  const limits = readLimits()
   const leakReadings = settings.memory.rule && chooseReadings(engines.leak, systemClock.monotonicMs)
 
   // The signal is caught before the start line is logged and until other parts have stopped, because an uncaught signal
   // ends the process. An operator may send it right after the start line, or while `stop()` waits minutes for a dump.
-  const signal = catchSignal(settings, voice)
   started.add(() => signal.stop())
-
-  const limits = readLimits()
-  const sampler = createHeapSampler(openLocalSession)
-  const heapLimit =
-    settings.heapLimit && armHeapLimit({ ...settings.heapLimit, ...heapLimitParts(settings, sampler) })
-  if (heapLimit) started.add(() => heapLimit.disarm())
+  if (heapLimit) {
+    started.add(() => heapLimit.disarm())
+    heapLimit.loadJobLater(loadHeapLimitJob)
+  }
   started.add(startGcTime())
   const names = boardRules(settings.rules)
   const boardMemory = Board.create(names)
   const board = new Board(boardMemory, names)
   const watchSettings: WatchSettings = {
-    ...watchSettingsOf(settings, engines, limits, heapLimit),
+    ...watchSettingsOf(settings, engines, limits, heapLimit, known),
     isPreloaded,
     board: boardMemory,
   }
@@ -148,7 +148,6 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   const placed = new Promise<Parameters<typeof setPlaced>[0]>((resolve) => (setPlaced = resolve))
   let built: carryOut.OrderTable | undefined
   const orders = () => (built ??= loadOrders().createOrders(engines, settings.signal, sampler))
-  if (settings.memory.sampling) startSamplingAtOnce(sampler)
   const packages = usedPackages(engines, leakReadings)
   const leakPassedOver = leakReadings?.passedOver ?? []
   const watch = startWatchAnywhere({
@@ -174,7 +173,8 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
     },
   })
   started.add(() => watch.stop())
-  started.add(watchWorkerBirths((birth) => watch.noteWorker(birth)))
+  births.passTo((birth) => watch.noteWorker(birth))
+  started.add(() => births.stop())
   started.add(startRuleFunctions(settings.rules, watch, voice))
 
   let isStopping = false
@@ -184,7 +184,7 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
     voice.skip({ kind, rule: 'manual', reason: 'stopped', numbers: {} })
     return { skipped: 'stopped' }
   }
-  signal.serve(() => dumpByHand('memory', { askedBy: settings.signal }))
+  signal.serve(() => dumpByHand('memory', { askedBy: settings.signal }), isHeapdumpListening)
   const stopLeaks = leakReadings ? startLeaks(settings, leakReadings, orders, watch, voice) : () => undefined
   started.add(stopLeaks)
 
@@ -253,11 +253,6 @@ export function startMonitoring(settings: Settings, voice: Voice, isPreloaded = 
   }
 }
 
-function heapLimitParts({ logger, memory, signal, watchdog }: Settings, sampler: HeapSampler) {
-  const ofSampling = memory.sampling ? sampler : undefined
-  return { writesLine: logger !== false, sampler: ofSampling, signal, isThreadWanted: watchdog }
-}
-
 /** Returns a warning if V8's heap limit will probably end the process before the memory threshold is exceeded. */
 function heapLimitFirst(
   settings: Settings,
@@ -273,10 +268,6 @@ function heapLimitFirst(
   if (threshold >= (limits.memoryLimitBytes ?? limits.totalMemoryBytes)) return undefined
   const { limitBytes, baseBytes } = heapLimit.toWatch
   return thresholdAboveHeapLimit('the memory threshold', threshold, limitBytes, baseBytes)
-}
-
-function kindsWatched(settings: Settings): DumpKind[] {
-  return (['cpu', 'memory'] as const).filter((kind) => settings[kind].rule)
 }
 
 /**
@@ -296,15 +287,6 @@ function startGcTime(): () => void {
   return () => loaded.helper.unwatchGc?.()
 }
 
-/** Returns the kernel ids of the threads of V8 and of libuv's pool, as far as the order of their starts tells them apart. */
-function threadsNow(): WatchSettings['threads'] {
-  const main = mainThreadId()
-  const v8PoolSize = v8PoolSizeOf([...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(/\s+/)])
-  const known =
-    main === undefined ? { v8: [], pool: [] } : threadsAtStart(listThreads(), main, v8PoolSize, poolSize())
-  return { known }
-}
-
 /** Returns a rule without its function, because a function cannot be sent to the watchdog thread. */
 function withoutFunction(rule: RuleToRead): NamedRule {
   return { ...rule, read: undefined } as NamedRule
@@ -315,24 +297,19 @@ function watchSettingsOf(
   engines: Engines,
   limits: Limits,
   heapLimit: ArmedHeapLimit | undefined,
+  known: KnownThreads,
 ): Omit<WatchSettings, 'board'> {
   const { keep, rules, fleet, onDump } = settings
   return {
     ...numbersOf(settings, limits),
     rules: rules.map(withoutFunction),
-    threads: threadsNow(),
+    threads: { known },
     heapLimit: heapLimit?.toWatch,
     fleet: fleet && { ...fleet },
     engines,
     keep,
     isSent: onDump?.[BEGIN] !== undefined,
-    where: {
-      node: process.version,
-      v8: process.versions.v8,
-      pid: process.pid,
-      host: hostname(),
-      limits: { ...limits },
-    },
+    where: whereOf(limits),
   }
 }
 
@@ -362,20 +339,12 @@ function withNumber(rule: RuleSettings<Threshold> | undefined, whole: number): R
   return rule && { ...rule, threshold: absoluteThreshold(rule.threshold, whole) }
 }
 
-/**
- * Starts the sampling heap profiler before the call returns, so that it covers the allocations of the application's start.
- * Errors are ignored: the watch starts later, tries again, and reports a failure.
- */
-function startSamplingAtOnce(sampler: HeapSampler): void {
-  try {
-    sampler.start(SAMPLING_INTERVAL_BYTES)
-  } catch {
-    return
-  }
+function loadHeapLimitJob(): HeapLimitJob {
+  return loadLate(() => require('../../capture/heap/limit/job') as HeapLimitJob)
 }
 
 function loadOrders(): typeof carryOut {
-  return loadLate(() => require('../capture/main-thread/carry-out') as typeof carryOut)
+  return loadLate(() => require('../../capture/main-thread/carry-out') as typeof carryOut)
 }
 
 /** Starts the leak watch a while after the application's start, because loading the code of the watch would delay that start. */
@@ -401,8 +370,8 @@ function startLeaksNow(
   watch: Watch,
   voice: Voice,
 ): () => void {
-  const { startLeakWatch } = loadLate(() => require('../leak/watch') as typeof leakWatch)
-  const { LEAK_RULE, LEAK_RULE_ALONE } = loadLate(() => require('../leak/trend') as typeof leakTrend)
+  const { startLeakWatch } = loadLate(() => require('../../leak/watch') as typeof leakWatch)
+  const { LEAK_RULE, LEAK_RULE_ALONE } = loadLate(() => require('../../leak/trend') as typeof leakTrend)
   const gate = new Gate(processRegistry().gate)
   const isSampling = sampling && whyNoInspector() === undefined
   const readSites = siteReader(orders, voice)
@@ -445,9 +414,4 @@ function siteReader(orders: () => carryOut.OrderTable, voice: Voice): carryOut.O
 
 function leakFailure(voice: Voice): (error: unknown) => void {
   return (error) => voice.failure({ stage: 'leak', message: messageOf(error), error })
-}
-
-function catchSignal({ signal }: Settings, voice: Voice): SignalWatch {
-  if (signal === undefined) return NO_WATCH
-  return watchSignal({ signal, notice: (line) => voice.notice(line) })
 }

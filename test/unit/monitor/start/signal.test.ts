@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { MAX_SIGNAL_DUMPS, watchSignal } from '../../../src/monitor/signal.js'
+import { MAX_SIGNAL_DUMPS, watchSignal } from '../../../../src/monitor/start/signal.js'
 
 /**
  * One that the test runner does not use; that of Node 26 hears SIGUSR2 for reports. Emitting it by hand calls the listeners as
@@ -17,10 +17,13 @@ const send = () => void process.emit(SIGNAL, SIGNAL)
 function watch(t: TestContext, { signal = SIGNAL, onSignal = () => Promise.resolve() }: Partial<Given> = {}) {
   const heard = { signals: 0, notices: [] as string[] }
   const watching = watchSignal({ signal, notice: (line) => heard.notices.push(line) })
-  watching.serve(() => {
-    heard.signals++
-    return onSignal()
-  })
+  watching.serve(
+    () => {
+      heard.signals++
+      return onSignal()
+    },
+    () => false,
+  )
   const [stop, ignore] = [() => watching.stop(), () => watching.ignore()]
   t.after(stop)
   return { heard, stop, ignore }
@@ -44,7 +47,10 @@ test('until the monitor serves it the signal has no effect, and another monitor 
   const next = watch(t)
   send()
   assert.equal(next.heard.signals, 1)
-  watching.serve(() => Promise.resolve(signals++))
+  watching.serve(
+    () => Promise.resolve(signals++),
+    () => false,
+  )
   assert.equal(signals, 0)
   send()
   assert.deepEqual([signals, next.heard.signals], [1, 1])

@@ -1,8 +1,8 @@
-import { formatSize } from '../base/size'
-import type { PassedOver } from '../capture/capture'
-import type { ResolvedPackage } from '../capture/engines'
-import type { DumpKind } from '../dispatch/events'
-import type { KindSettings, NamedRule, RuleSettings, Ways } from '../watch/watch'
+import { formatSize } from '../../base/size'
+import type { PassedOver } from '../../capture/capture'
+import type { ResolvedPackage } from '../../capture/engines'
+import type { DumpKind } from '../../dispatch/events'
+import type { KindSettings, NamedRule, RuleSettings, Ways } from '../../watch/watch'
 
 /** What the monitor watches: settings of CPU and memory, further rules, and the shared budget of dumps. */
 type Watched = Readonly<Record<DumpKind, KindSettings>> & {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Started, startLine, startWarnings } from '../../../src/monitor/start-line'
-import type { NamedRule } from '../../../src/watch/watch'
+import { type Started, startLine, startWarnings } from '../../../../src/monitor/start/start-line'
+import type { NamedRule } from '../../../../src/watch/watch'
 
 const idle: Started = {
   cpu: { directory: '/cpu' },

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
-import { isHeapdumpListening } from '../capture/engines'
 
 /** Largest number of dumps that signals have requested and that are not complete: one that runs, and one that waits. */
 export const MAX_SIGNAL_DUMPS = 2
@@ -18,8 +17,9 @@ export interface SignalWatch {
    * From this call on, the signal triggers a dump. Before, the signal has no effect.
    *
    * @param onSignal - Makes a dump. Called with each signal that this monitor handles. Must not reject.
+   * @param isHeapdumpListening - Whether the package heapdump handles SIGUSR2, which no listener shows.
    */
-  serve(onSignal: () => Promise<unknown>): void
+  serve(onSignal: () => Promise<unknown>, isHeapdumpListening: () => boolean): void
   /** From this call on, the signal has no effect: no dump is made, and the process does not end. */
   ignore(): void
   /** Removes the listener. The signal then has its default effect again, which for SIGUSR2 is to end the process. */
@@ -49,6 +49,7 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
   let hasSteppedAside = false
   let dumps = 0
   let order = (): Promise<unknown> => Promise.resolve()
+  let isHeapdumpListening = (): boolean => false
   const listener = () => {
     if (dumps >= MAX_SIGNAL_DUMPS) return
     const listeners = process.listeners(signal)
@@ -73,8 +74,9 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
     return NO_WATCH
   }
   return {
-    serve(onSignal) {
+    serve(onSignal, isTakenByHeapdump) {
       order = onSignal
+      isHeapdumpListening = isTakenByHeapdump
       mark(true)
     },
     ignore: () => void mark(false),

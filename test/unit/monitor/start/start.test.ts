@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test, type TestContext } from 'node:test'
 import * as v8 from 'node:v8'
-import { type Options, resolveOptions } from '../../../src/monitor/options.js'
-import { startMonitoring } from '../../../src/monitor/start.js'
-import { type MonitorEvents, Voice } from '../../../src/monitor/voice.js'
-import { readLimits } from '../../../src/system/limits.js'
+import { type Options, resolveOptions } from '../../../../src/monitor/options.js'
+import { startMonitoring } from '../../../../src/monitor/start/start.js'
+import { type MonitorEvents, Voice } from '../../../../src/monitor/voice.js'
+import { readLimits } from '../../../../src/system/limits.js'
 
 const quiet = { watchdog: false, signal: false } as const
 /** The process of the tests is not to be profiled: that would spoil its coverage. */
