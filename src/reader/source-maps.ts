@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs'
+import { type Dirent, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import {
@@ -37,6 +37,7 @@ const MOST_CHARACTERS = 16 * 1024 * 1024
 const MOST_REFUSALS = 100
 /** Maximum number of directory entries that are searched for maps below the directory of `--source-maps`. */
 const MAX_ENTRIES = 20_000
+const WITH_TYPES = { withFileTypes: true } as const
 /** Minimum length of a function name to judge a map by, characters. Shorter names come from a minifier and identify nothing. */
 const SHORTEST_NAME = 3
 
@@ -297,7 +298,7 @@ function mapsBelow(directory: string): string[] {
   const todo = [directory]
   let seen = 0
   for (let next = todo.pop(); next !== undefined && seen < MAX_ENTRIES; next = todo.pop()) {
-    for (const entry of readdirSync(next, { withFileTypes: true })) {
+    for (const entry of next === directory ? readdirSync(next, WITH_TYPES) : entriesOf(next)) {
       seen += 1
       const path = join(next, entry.name)
       if (entry.isDirectory()) todo.push(path)
@@ -307,7 +308,21 @@ function mapsBelow(directory: string): string[] {
   return found
 }
 
+/** The entries of a directory below the one of `--source-maps`; none if it cannot be read. */
+function entriesOf(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, WITH_TYPES)
+  } catch {
+    return []
+  }
+}
+
+/** Whether a path leads to a regular file of at most `maxBytes`. No error prevents a report: a profile can name any path. */
 function isSmallFile(path: string, maxBytes = MAX_BYTES): boolean {
-  const stats = statSync(path, { throwIfNoEntry: false })
-  return stats !== undefined && stats.isFile() && stats.size <= maxBytes
+  try {
+    const stats = statSync(path)
+    return stats.isFile() && stats.size <= maxBytes
+  } catch {
+    return false
+  }
 }

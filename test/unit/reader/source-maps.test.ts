@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import fs, { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { after, before, describe, it, mock } from 'node:test'
 import ts from 'typescript'
 import { createLocator } from '../../../src/reader/source-maps'
 import { reader, scratch, withHeap, written } from '../../e2e/reader/command'
@@ -245,6 +245,61 @@ describe('source maps', { timeout: 120_000 }, () => {
     writeFileSync(at('odd.js.map'), JSON.stringify(map))
     writeFileSync(at('odd.cpuprofile'), profileOf([frameAt('f', 'odd.js', 0)]))
     assert.match((await firstLine(at('odd.cpuprofile'))).line, /^f \(\S+nowhere\.js:1\)/)
+  })
+
+  for (const [what, url] of [
+    ['a part that is too long', `file://${at('n'.repeat(300))}.js`],
+    ['a name that is too long with .map', `file://${at('n'.repeat(250))}.js`],
+    ['more characters than any path may have', `file:///${'app/'.repeat(1200)}a.js`],
+    ['a zero byte', `file://${at('a%00.js')}`],
+    ['a file in the place of a directory', `file://${compiled}/a.js`],
+  ] as const) {
+    it(`are not looked for at a path that cannot be: one with ${what}`, async () => {
+      writeFileSync(at('no-path.cpuprofile'), profileOf([{ ...frameAt('f', 'a.js', 0), url }]))
+      assert.match((await firstLine(at('no-path.cpuprofile'))).line, /^f \(/)
+    })
+  }
+
+  it('are not looked for where the code or the map names such a path, and are found beside the code', () => {
+    const name = 'n'.repeat(300)
+    const map = { version: 3, sources: [`${name}.ts`], names: [], mappings: 'AAEA' }
+    writeFileSync(at('long-source.js'), `run()\n//# sourceMappingURL=${name}.map\n`)
+    writeFileSync(at('long-source.js.map'), JSON.stringify(map))
+    const locator = createLocator(undefined)
+    const place = { name: 'run', file: at('long-source.js'), line: 1, column: 1 }
+    locator.learn([place])
+    assert.deepEqual(locator.locate(place), { ...place, file: at(`${name}.ts`), line: 3 })
+    assert.deepEqual(locator.notes(), [])
+  })
+
+  it('are found in the directory of --source-maps beside one that cannot be read', () => {
+    mkdirSync(at('some-maps/deep'), { recursive: true })
+    const map = {
+      version: 3,
+      sources: ['run.ts'],
+      names: [],
+      mappings: 'AAEA',
+      sourcesContent: ['\n\nrun()'],
+    }
+    writeFileSync(at('some-maps/deep/found.js.map'), JSON.stringify(map))
+    // Root may read every directory, but none that is not there any more.
+    const gone = at('some-maps/gone')
+    mkdirSync(gone)
+    const { readdirSync } = fs
+    const directories: unknown[] = []
+    const looked = mock.method(fs, 'readdirSync', (...args: Parameters<typeof readdirSync>) => {
+      directories.push(args[0])
+      if (args[0] === gone) rmSync(gone, { recursive: true, force: true })
+      return readdirSync(...args)
+    })
+    const locator = createLocator(at('some-maps'))
+    const place = { name: 'run', file: '/build/found.js', line: 1, column: 1 }
+    locator.learn([place])
+    looked.mock.restore()
+    assert.ok(directories.includes(gone))
+    assert.deepEqual(locator.locate(place), { ...place, file: at('some-maps/deep/run.ts'), line: 3 })
+    // The directory itself has to be there: its name may be mistyped.
+    assert.throws(() => createLocator(gone).learn([place]), /ENOENT/)
   })
 
   it('reads no more code and sources than a report may, and says so', async () => {
