@@ -34,6 +34,11 @@ const MOST_BYTES = 256 * 1024 * 1024
  * The map of one of the largest applications has a million.
  */
 const MOST_CHARACTERS = 16 * 1024 * 1024
+/**
+ * Maximum number of places and lines in all source maps of a report, each of which takes 50 to 280 bytes of memory: 64 MiB of `;`
+ * would be as many lists. The map of one of the largest applications has two million.
+ */
+const MOST_MAPPINGS = 4_000_000
 const MOST_REFUSALS = 100
 /** Maximum number of directory entries that are searched for maps below the directory of `--source-maps`. */
 const MAX_ENTRIES = 20_000
@@ -47,9 +52,10 @@ interface Candidate {
   readonly read: () => Buffer
 }
 
-/** The number of bytes and characters that the source maps of one report may still take. */
+/** The number of bytes, characters and mappings that the source maps of one report may still take. */
 class Allowance {
-  characters = MOST_CHARACTERS
+  #characters = MOST_CHARACTERS
+  #mappings = MOST_MAPPINGS
   #bytes = MOST_BYTES
   /** Whether a file was not read because too few bytes were left. */
   isSpent = false
@@ -59,6 +65,17 @@ class Allowance {
     const content = readRegular(path, Math.min(MAX_BYTES, this.#bytes))
     this.#bytes -= content.length
     return content
+  }
+
+  /** Takes what a source map needs in memory. Returns what is too much; then nothing is taken, and other maps can still be used. */
+  whyTooMuch(map: EncodedSourceMap, url: string): string | undefined {
+    const characters = charactersOf(map, url)
+    if (characters > this.#characters) return 'the paths of the sources'
+    const mappings = mappingsOf(map, this.#mappings)
+    if (mappings > this.#mappings) return 'its mappings'
+    this.#characters -= characters
+    this.#mappings -= mappings
+    return undefined
   }
 
   readText(path: string): string | undefined {
@@ -132,11 +149,9 @@ function chooseMap(
   for (const { path, read } of candidates) {
     try {
       const [content, url] = [plainMap(parseWithin(read(), MAX_BYTES)), pathToFileURL(path).href]
-      allowance.characters -= charactersOf(content, url)
-      if (allowance.characters < 0) {
-        refusals.push(
-          `The source map ${path} is refused: the paths of the sources would take too much memory.`,
-        )
+      const tooMuch = allowance.whyTooMuch(content, url)
+      if (tooMuch !== undefined) {
+        refusals.push(`The source map ${path} is refused: ${tooMuch} would take too much memory.`)
         continue
       }
       const map = new TraceMap(content, url)
@@ -181,6 +196,19 @@ function textsIn(value: unknown): (string | null)[] {
 function charactersOf({ sources, sourceRoot = '' }: EncodedSourceMap, url: string): number {
   const root = url.length + sourceRoot.length
   return sources.reduce((sum, source) => sum + root + (source ?? '').length, 0)
+}
+
+const COMMA = 0x2c
+const SEMICOLON = 0x3b
+
+/** The number of places and lines of a map, which commas and semicolons separate; counted only until there are more than `most`. */
+function mappingsOf({ mappings }: EncodedSourceMap, most: number): number {
+  let count = 1
+  for (let at = 0; at < mappings.length && count <= most; at += 1) {
+    const character = mappings.charCodeAt(at)
+    if (character === COMMA || character === SEMICOLON) count += 1
+  }
+  return count
 }
 
 /**

@@ -11,6 +11,7 @@ const at = (name: string): string => join(folder, name)
 after(remove)
 
 const LINE = 12
+const MB = 1024 * 1024
 /** A program whose lines are others after it is compiled: types and comments go. */
 const SOURCE = `interface Order {
   readonly id: number
@@ -185,6 +186,38 @@ describe('source maps', { timeout: 120_000 }, () => {
     ])
   })
 
+  it('are refused where they have millions of mappings, in a heap of 1 GB, and another one is read', async () => {
+    const many = mapsOf({ lines: ';'.repeat(60 * MB), places: 'AAEA,'.repeat(10 * MB), few: 'AAEA' })
+    writeFileSync(at('maps.cpuprofile'), profileOf(many.map((file) => frameAt('run', file, 0))))
+    const { all } = await withHeap(1000, () => firstLine(at('maps.cpuprofile')))
+    const refused = [
+      ...all.matchAll(
+        /The source map \S+\/(\w+)\.js\.map is refused: its mappings would take too much memory\./g,
+      ),
+    ]
+    assert.deepEqual(refused.map(([, name]) => name).sort(), ['lines', 'places'])
+    assert.match(all, /run \(\S+\/run\.ts:3\)/)
+  })
+
+  it('are refused where they have too many mappings with those before them, and a smaller one is read', () => {
+    const MILLION = 1_000_000
+    const files = mapsOf({
+      first: `AAEA${';'.repeat(3 * MILLION)}`,
+      second: `AAEA${',A'.repeat(2 * MILLION)}`,
+      third: `AAEA${',A'.repeat(MILLION / 2)}`,
+    })
+    const locator = createLocator(undefined)
+    const places = files.map((file) => ({ name: 'run', file: at(file), line: 1, column: 1 }))
+    locator.learn(places)
+    assert.deepEqual(
+      places.map((place) => locator.locate(place).file),
+      [at('run.ts'), at('second.js'), at('run.ts')],
+    )
+    assert.deepEqual(locator.notes(), [
+      `The source map ${at('second.js.map')} is refused: its mappings would take too much memory.`,
+    ])
+  })
+
   it('name functions of a minifier', () => {
     writeFileSync(
       at('small.js.map'),
@@ -320,6 +353,15 @@ describe('source maps', { timeout: 120_000 }, () => {
     assert.doesNotMatch((await firstLine(profile)).all, /were not read/)
   })
 })
+
+/** Writes a source map of each name and its mappings. Returns the names of the code files. */
+function mapsOf(mappings: Readonly<Record<string, string>>): string[] {
+  const map = { version: 3, sources: ['run.ts'], names: [], sourcesContent: ['\n\nrun()'] }
+  return Object.entries(mappings).map(([name, text]) => {
+    writeFileSync(at(`${name}.js.map`), JSON.stringify({ ...map, mappings: text }))
+    return `${name}.js`
+  })
+}
 
 function frameAt(functionName: string, file: string, lineNumber: number): object {
   return { functionName, scriptId: '1', url: `file://${at(file)}`, lineNumber, columnNumber: 0 }
