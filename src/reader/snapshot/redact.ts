@@ -42,7 +42,7 @@ async function redactOpened(path: string, opened: RegularFile, out: string): Pro
   const directory = dirname(resolve(out))
   let contentBytes: number
   try {
-    contentBytes = await check(opened.fd, input.isCompressed)
+    contentBytes = await check(opened, input.isCompressed)
   } catch (error) {
     throw named(path, error)
   }
@@ -53,8 +53,10 @@ async function redactOpened(path: string, opened: RegularFile, out: string): Pro
     // The new file can be larger than the old one, because a placeholder is longer than a short string.
     const mostBytes = Math.max(contentBytes, (freeBytes - scratchBytes) / 2)
     const sizeBytes = input.isCompressed
-      ? await withContent(opened.fd, contentBytes, directory, (fd) => write(fd, partial, mostBytes))
-      : write(opened.fd, partial, mostBytes)
+      ? await withContent(opened, contentBytes, directory, (fd) =>
+          write(fd, contentBytes, partial, mostBytes),
+        )
+      : write(opened.fd, contentBytes, partial, mostBytes)
     renameSync(partial, out)
     return { file: out, sizeBytes }
   } catch (error) {
@@ -64,10 +66,10 @@ async function redactOpened(path: string, opened: RegularFile, out: string): Pro
 }
 
 /** Checks that a snapshot is whole. Returns its decompressed size, bytes: a small gzip file can hold more than the disk can. */
-async function check(fd: number, isCompressed: boolean): Promise<number> {
+async function check(opened: RegularFile, isCompressed: boolean): Promise<number> {
   const checking = new SnapshotCheck()
   let contentBytes = 0
-  for await (const chunk of streamFrom(fd, isCompressed) as AsyncIterable<Buffer>) {
+  for await (const chunk of streamFrom(opened, isCompressed) as AsyncIterable<Buffer>) {
     checking.push(chunk)
     contentBytes += chunk.length
   }
@@ -87,7 +89,7 @@ async function expectRoom(directory: string, needBytes: number): Promise<number>
 
 /** Decompresses a file into a temporary, nameless file, and calls `use` on it. Throws if the content grew since its check. */
 async function withContent(
-  from: number,
+  from: RegularFile,
   contentBytes: number,
   directory: string,
   use: (fd: number) => number,
@@ -106,16 +108,18 @@ async function withContent(
   }
 }
 
-function write(from: number, partial: string, mostBytes: number): number {
+/** Reads no more than the bytes that were checked, and writes at most `mostBytes`. Returns the size of the new file, bytes. */
+function write(from: number, contentBytes: number, partial: string, mostBytes: number): number {
   const to = openSync(partial, 'wx', 0o600)
   try {
     let written = 0
-    const sizeBytes = redactSnapshot(from, (chunk) => {
+    const writeChunk = (chunk: Buffer): void => {
       written += chunk.length
       if (written > mostBytes)
         throw new Error(`it takes more than the ${formatBytes(mostBytes)} that it may have`)
       writeFileSync(to, chunk)
-    })
+    }
+    const sizeBytes = redactSnapshot(from, writeChunk, contentBytes)
     fsyncSync(to)
     return sizeBytes
   } finally {

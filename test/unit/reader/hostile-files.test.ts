@@ -162,6 +162,45 @@ describe('the reader of files that others have written', { timeout: 180_000 }, (
     assert.match(stderr, /is damaged: a list of numbers holds something else/)
   })
 
+  it('refuses a snapshot whose allocation trace goes on with the hole of a sparse file', async () => {
+    const file = at('x.heapsnapshot')
+    const snapshot = smallSnapshot(parkedOrders(3))
+    writeFileSync(file, snapshot.replace('"trace_tree":[]', '"trace_tree":[1, 2,\t[\n]]'))
+    assert.equal((await reader('redact', file)).code, 0)
+    writeFileSync(file, snapshot.replace(/"trace_tree":[^]*/, '"trace_tree":[1, 2,'))
+    truncateSync(file, 2 ** 38)
+    const { code, stderr } = await reader('redact', file)
+    assert.equal(code, 1)
+    assert.match(stderr, /is damaged: its allocation trace holds a control character/)
+  })
+
+  const asItIs = (content: string): string => content
+  for (const [command, packed, how, appended] of [
+    ['redact', asItIs, 'blanks', ' '.repeat(MB)],
+    ['redact', gzipSync, 'empty gzip files', gzipSync('')],
+    // Blanks are refused there: the content is larger than the size that the memory was estimated by.
+    ['report', gzipSync, 'empty gzip files', gzipSync('')],
+  ] as const) {
+    it(`ends to ${command} a snapshot to which another process appends ${how} all the time`, async (t) => {
+      const file = at('x.heapsnapshot')
+      writeFileSync(file, packed(smallSnapshot(parkedOrders(3))))
+      // Each reading of the file finds it longer than it was.
+      const grows = `const fs = require('fs')
+        const { readSync, read } = fs
+        const more = Buffer.from('${Buffer.from(appended).toString('base64')}', 'base64')
+        const grow = (fd) => {
+          if (fs.readlinkSync('/proc/self/fd/' + fd) === '${file}') fs.appendFileSync('${file}', more)
+        }
+        fs.readSync = (fd, ...rest) => (grow(fd), readSync(fd, ...rest))
+        fs.read = (fd, ...rest) => (grow(fd), read(fd, ...rest))`
+      const child = withPreload(at('grows.js'), grows, () => startReader(command, file))
+      t.after(() => child.kill('SIGKILL'))
+      child.stdout?.resume()
+      const [code] = (await once(child, 'exit', { signal: AbortSignal.timeout(10_000) })) as [number]
+      assert.equal(code, 0)
+    })
+  }
+
   it(
     'redacts no snapshot that holds more than the disk, and fills no disk with it',
     { skip: noMount() },
