@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { after, beforeEach, describe, it, type TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -259,6 +269,71 @@ describe('the reader of files that others have written', { timeout: 180_000 }, (
       )
     })
   }
+
+  for (const [name, packed] of [
+    ['x.heapsnapshot', (content: string) => content],
+    ['x.heapsnapshot.gz', gzipSync],
+  ] as const) {
+    it(
+      `redacts ${name} into the directory that it began with, and not where a link leads that takes its place`,
+      { skip: process.platform !== 'linux' && 'needs /proc' },
+      async () => {
+        const [shared, moved, own] = ['shared', 'moved', 'own'].map(at) as [string, string, string]
+        for (const directory of [shared, own]) mkdirSync(directory)
+        const file = join(shared, name)
+        writeFileSync(file, packed(smallSnapshot(parkedOrders(3))))
+        writeFileSync(join(own, 'x.redacted.heapsnapshot'), 'evidence')
+        const exchanges = `const fs = require('fs')
+          const { openSync } = fs
+          fs.openSync = (path, ...rest) => {
+            const fd = openSync(path, ...rest)
+            if (path === '${file}') {
+              fs.renameSync('${shared}', '${moved}')
+              fs.symlinkSync('${own}', '${shared}')
+            }
+            return fd
+          }`
+        const { code, stderr } = await withPreload(at('link.js'), exchanges, () => reader('redact', file))
+        assert.equal(code, 0, stderr)
+        assert.deepEqual(readdirSync(own), ['x.redacted.heapsnapshot'])
+        assert.equal(readFileSync(join(own, 'x.redacted.heapsnapshot'), 'utf8'), 'evidence')
+        assert.deepEqual(readdirSync(moved).sort(), [name, 'x.redacted.heapsnapshot'].sort())
+      },
+    )
+  }
+
+  it(
+    'redacts into the directory of a link of its own, and follows none of another user',
+    { skip: (process.platform !== 'linux' || isNotRoot()) && 'only root may give links away' },
+    async () => {
+      mkdirSync(at('own'))
+      symlinkSync(at('own'), at('link'))
+      writeFileSync(at('x.heapsnapshot'), smallSnapshot(parkedOrders(3)))
+      const out = join(at('link'), 'out.heapsnapshot')
+      assert.equal((await reader('redact', at('x.heapsnapshot'), '--out', out)).code, 0)
+      assert.deepEqual(readdirSync(at('own')), ['out.heapsnapshot'])
+      rmSync(out)
+      lchownSync(at('link'), 65_534, 65_534)
+      const { code, stderr } = await reader('redact', at('x.heapsnapshot'), '--out', out)
+      assert.equal(code, 1)
+      assert.match(stderr, /out\.heapsnapshot cannot be written: \S+ is not followed, .* of another user/)
+      assert.deepEqual(readdirSync(at('own')), [])
+    },
+  )
+
+  it('says that a snapshot is missing, and not its directory, and names a directory of --out that is', async () => {
+    const missing = await reader('redact', join(at('nowhere'), 'x.heapsnapshot'))
+    assert.match(missing.stderr, /nowhere\/x\.heapsnapshot (?!cannot be written).*no such file/)
+    writeFileSync(at('x.heapsnapshot'), smallSnapshot(parkedOrders(3)))
+    const out = join(at('nowhere'), 'out.heapsnapshot')
+    const { stderr } = await reader('redact', at('x.heapsnapshot'), '--out', out)
+    assert.match(stderr, /out\.heapsnapshot cannot be written: ENOENT: .*nowhere'/)
+    mkdirSync(at('taken'))
+    const taken = await reader('redact', at('x.heapsnapshot'), '--out', at('taken'))
+    assert.match(taken.stderr, /taken cannot be written: EISDIR: [^]*\/taken'/)
+    assert.doesNotMatch(taken.stderr, /\/proc\//)
+    assert.deepEqual(readdirSync(folder).sort(), ['taken', 'x.heapsnapshot'])
+  })
 
   it(
     'fills no disk with a snapshot of short strings, which become longer ones',
