@@ -121,7 +121,15 @@ const FLOORS: Record<string, readonly string[]> = {
   'reader/output': ['reader'],
   'reader/page': ['reader', 'reader/output'],
   'reader/profile': ['reader'],
-  'reader/snapshot': ['reader', 'reader/profile', 'redact', 'files/disk', 'files/scratch'],
+  'reader/snapshot': [
+    'reader',
+    'reader/profile',
+    'redact',
+    // What it writes lies in a directory that may be another user's.
+    'files/directory',
+    'files/disk',
+    'files/scratch',
+  ],
   // Entries of their own; the monitor loads nothing of them unless they are asked for.
   'hooks/redis': [
     'base',

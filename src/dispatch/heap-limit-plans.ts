@@ -2,7 +2,7 @@ import { messageOf } from '../base/globals'
 import { epochMs, monotonicMs, pause } from '../base/time'
 import { type HeapLimitPlan, loadForkHelper } from '../capture/heap/fork/helper'
 import type { HeapLimitToWatch } from '../capture/heap/limit/allowance'
-import { countRecentDumps, readHeapLimitDumps } from '../capture/heap/limit/earlier-dumps'
+import { countRecentDumps, readHeapLimitDumps, readKeptDumps } from '../capture/heap/limit/earlier-dumps'
 import { endsItsChildrenHere } from '../capture/heap/limit/ends-children'
 import type { HeapLimitJobFacts } from '../capture/heap/limit/job'
 import type { RoomProbe } from '../capture/room-probe'
@@ -65,6 +65,8 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
   let planned: { readonly rssBytes: number; readonly untilMs: number } | undefined
   let isFailing = false
   let isIncomplete = false
+  /** Paths of the dumps that {@link readKeptDumps} has found, each of which is reported once. */
+  const kept = new Set<string>()
 
   const lookAround = async (): Promise<void> => {
     const nowMs = epochMs()
@@ -74,6 +76,7 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
     if (counted !== recentDumps) planned = undefined
     recentDumps = counted
     lookAtMs = monotonicMs() + (dumps.some((dump) => dump.isBeingWritten) ? LOOK_AGAIN_MS : LOOK_EVERY_MS)
+    for (const file of await readKeptDumps(directory)) reportKept(file)
     const whole = dumps.filter((dump) => !dump.isBeingWritten && dump.unreported.length > 0)
     for (const dump of whole)
       parts.onFound(foundDump(dump, dump.pid !== where.pid || dump.startedAtMs < bornAtMs))
@@ -89,6 +92,15 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
         `some dumps at V8's heap limit in ${directory} may not be counted in the limiter, nor be reported: ${why}`,
       )
     isIncomplete = true
+  }
+
+  const reportKept = (file: string): void => {
+    if (kept.has(file)) return
+    kept.add(file)
+    const message =
+      `the dump at V8's heap limit ${file} is complete, but other files have taken all its names: ` +
+      'this line is written at each start until the file is moved or deleted'
+    report.failure({ stage: 'heap limit', kind: 'memory', message })
   }
 
   const round = async (): Promise<void> => {

@@ -25,20 +25,27 @@ export interface Scratch {
  * @throws The file system's error, or an error when another user could open the file or has given it another name.
  */
 export function openScratch(directory: string): Scratch {
+  return within(directory, (place) => openScratchIn(place, directory))
+}
+
+/**
+ * Like {@link openScratch}, in a directory that is held open.
+ *
+ * @param place - The directory's path through its descriptor.
+ * @param directory - Path by which the directory is checked.
+ */
+export function openScratchIn(place: string, directory = place): Scratch {
   const name = `.${randomBytes(8).toString('hex')}.scratch`
   refuseBorrowedUser()
-  const fd = within(directory, (place) => {
-    const created = openSync(join(place, name), CREATE_NEW, 0o600)
-    ignoringErrors(() => unlinkSync(join(place, name)))
-    try {
-      refuseOpenToOthers(directory, markOf(created).mode)
-      refuseToKeepAName(created)
-    } catch (error) {
-      closeSync(created)
-      throw error
-    }
-    return created
-  })
+  const fd = openSync(join(place, name), CREATE_NEW, 0o600)
+  ignoringErrors(() => unlinkSync(join(place, name)))
+  try {
+    refuseOpenToOthers(directory, markOf(fd).mode)
+    refuseToKeepAName(fd)
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
   const file = reachThrough(fd)
   let isOpen = true
   return {

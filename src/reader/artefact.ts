@@ -88,8 +88,12 @@ export function descriptionsOf(path: string): readonly string[] {
 /** Returns a note for the report if the `.json` beside an artefact is a symbolic link or belongs to another user than `owner`. */
 export function foreignDescription(path: string, owner: number): readonly string[] {
   const isForeign = descriptionsOf(path).some((candidate) => {
-    const stats = lstatSync(candidate, { throwIfNoEntry: false })
-    return stats !== undefined && (stats.isSymbolicLink() || stats.uid !== owner)
+    try {
+      const stats = lstatSync(candidate, { throwIfNoEntry: false })
+      return stats !== undefined && (stats.isSymbolicLink() || stats.uid !== owner)
+    } catch {
+      return false // With `.json` the name is too long for the file system, so there is no such file.
+    }
   })
   if (!isForeign) return []
   return [`The .json of ${basename(path)} belongs to another user, or is a link, and was not read.`]

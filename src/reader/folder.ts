@@ -1,5 +1,6 @@
 import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { PARTIAL_SUFFIX } from '../files/names'
 import { descriptionsOf, isUnfinished, LATEST_MS, readCircumstances, readName } from './artefact'
 import type { Circumstances } from './model'
 
@@ -57,13 +58,27 @@ export function unfinishedFiles(directory: string): string[] {
   return readdirSync(directory).filter(isUnfinished).sort()
 }
 
-/** One line for each unfinished file in a directory, which cannot be read yet; the lines after MOST_HINTS are only counted. */
+/** One line for each unfinished file in a directory; the lines after MOST_HINTS are only counted. */
 export function unfinishedHints(directory: string): string[] {
   const names = unfinishedFiles(directory)
-  const hints = names
-    .slice(0, MOST_HINTS)
-    .map((name) => `${name} is still being written, unless its process was killed: look again later`)
+  const hints = names.slice(0, MOST_HINTS).map((name) => hintAt(directory, name))
   return names.length > MOST_HINTS ? [...hints, `and ${names.length - MOST_HINTS} more`] : hints
+}
+
+function hintAt(directory: string, name: string): string {
+  const described = descriptionsOf(join(directory, name.slice(0, -PARTIAL_SUFFIX.length)))
+  // The monitor writes the `.json` first. It is missing beside a whole dump whose final names other files had taken.
+  if (described.some((path) => isThere(path)))
+    return `${name} is still being written, unless its process was killed: look again later`
+  return `${name} has no .json, so no process is writing it: report can read it if it is a dump whose names were taken`
+}
+
+function isThere(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch {
+    return false // The name is too long for the file system.
+  }
 }
 
 /** Whether the files of these dumps belong to more than one user. */

@@ -103,20 +103,21 @@ export function readProfile(input: Input, maxBytes = MAX_PROFILE_BYTES): unknown
   return parseWithin(json, maxBytes)
 }
 
-/** Streams the content of a snapshot file, decompressed. */
+/** Streams the content of a snapshot file, decompressed. Bytes that are appended meanwhile are not read. */
 export function streamOf(input: Pick<Input, 'path' | 'isCompressed' | 'id'>): Readable {
-  return contentOf(createReadStream(input.path, { fd: openAgain(input).fd, ...CHUNKS }), input.isCompressed)
+  const { fd, sizeBytes } = openAgain(input)
+  return contentOf(createReadStream(input.path, { fd, end: sizeBytes - 1, ...CHUNKS }), input.isCompressed)
 }
 
-/** Streams the content of a file that is open already, decompressed. The descriptor stays open. */
-export function streamFrom(fd: number, isCompressed: boolean): Readable {
-  return contentOf(Readable.from(chunksFrom(fd), { objectMode: false }), isCompressed)
+/** Streams the content of a file that is open already, like {@link streamOf}. The descriptor stays open. */
+export function streamFrom(file: Pick<RegularFile, 'fd' | 'sizeBytes'>, isCompressed: boolean): Readable {
+  return contentOf(Readable.from(chunksFrom(file), { objectMode: false }), isCompressed)
 }
 
 /** Reads a file in chunks. Not with fs.createReadStream, which closes the descriptor when its consumer stops. */
-function* chunksFrom(fd: number): Generator<Buffer> {
-  for (let position = 0; ;) {
-    const chunk = readAt(fd, position, CHUNKS.highWaterMark)
+function* chunksFrom({ fd, sizeBytes }: Pick<RegularFile, 'fd' | 'sizeBytes'>): Generator<Buffer> {
+  for (let position = 0; position < sizeBytes;) {
+    const chunk = readAt(fd, position, Math.min(CHUNKS.highWaterMark, sizeBytes - position))
     if (chunk.length === 0) return
     yield chunk
     position += chunk.length

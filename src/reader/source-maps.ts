@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs'
+import { type Dirent, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import {
@@ -34,9 +34,15 @@ const MOST_BYTES = 256 * 1024 * 1024
  * The map of one of the largest applications has a million.
  */
 const MOST_CHARACTERS = 16 * 1024 * 1024
+/**
+ * Maximum number of places and lines in all source maps of a report, each of which takes 50 to 280 bytes of memory: 64 MiB of `;`
+ * would be as many lists. The map of one of the largest applications has two million.
+ */
+const MOST_MAPPINGS = 4_000_000
 const MOST_REFUSALS = 100
 /** Maximum number of directory entries that are searched for maps below the directory of `--source-maps`. */
 const MAX_ENTRIES = 20_000
+const WITH_TYPES = { withFileTypes: true } as const
 /** Minimum length of a function name to judge a map by, characters. Shorter names come from a minifier and identify nothing. */
 const SHORTEST_NAME = 3
 
@@ -46,9 +52,10 @@ interface Candidate {
   readonly read: () => Buffer
 }
 
-/** The number of bytes and characters that the source maps of one report may still take. */
+/** The number of bytes, characters and mappings that the source maps of one report may still take. */
 class Allowance {
-  characters = MOST_CHARACTERS
+  #characters = MOST_CHARACTERS
+  #mappings = MOST_MAPPINGS
   #bytes = MOST_BYTES
   /** Whether a file was not read because too few bytes were left. */
   isSpent = false
@@ -58,6 +65,17 @@ class Allowance {
     const content = readRegular(path, Math.min(MAX_BYTES, this.#bytes))
     this.#bytes -= content.length
     return content
+  }
+
+  /** Takes what a source map needs in memory. Returns what is too much; then nothing is taken, and other maps can still be used. */
+  whyTooMuch(map: EncodedSourceMap, url: string): string | undefined {
+    const characters = charactersOf(map, url)
+    if (characters > this.#characters) return 'the paths of the sources'
+    const mappings = mappingsOf(map, this.#mappings)
+    if (mappings > this.#mappings) return 'its mappings'
+    this.#characters -= characters
+    this.#mappings -= mappings
+    return undefined
   }
 
   readText(path: string): string | undefined {
@@ -131,11 +149,9 @@ function chooseMap(
   for (const { path, read } of candidates) {
     try {
       const [content, url] = [plainMap(parseWithin(read(), MAX_BYTES)), pathToFileURL(path).href]
-      allowance.characters -= charactersOf(content, url)
-      if (allowance.characters < 0) {
-        refusals.push(
-          `The source map ${path} is refused: the paths of the sources would take too much memory.`,
-        )
+      const tooMuch = allowance.whyTooMuch(content, url)
+      if (tooMuch !== undefined) {
+        refusals.push(`The source map ${path} is refused: ${tooMuch} would take too much memory.`)
         continue
       }
       const map = new TraceMap(content, url)
@@ -180,6 +196,19 @@ function textsIn(value: unknown): (string | null)[] {
 function charactersOf({ sources, sourceRoot = '' }: EncodedSourceMap, url: string): number {
   const root = url.length + sourceRoot.length
   return sources.reduce((sum, source) => sum + root + (source ?? '').length, 0)
+}
+
+const COMMA = 0x2c
+const SEMICOLON = 0x3b
+
+/** The number of places and lines of a map, which commas and semicolons separate; counted only until there are more than `most`. */
+function mappingsOf({ mappings }: EncodedSourceMap, most: number): number {
+  let count = 1
+  for (let at = 0; at < mappings.length && count <= most; at += 1) {
+    const character = mappings.charCodeAt(at)
+    if (character === COMMA || character === SEMICOLON) count += 1
+  }
+  return count
 }
 
 /**
@@ -297,7 +326,7 @@ function mapsBelow(directory: string): string[] {
   const todo = [directory]
   let seen = 0
   for (let next = todo.pop(); next !== undefined && seen < MAX_ENTRIES; next = todo.pop()) {
-    for (const entry of readdirSync(next, { withFileTypes: true })) {
+    for (const entry of next === directory ? readdirSync(next, WITH_TYPES) : entriesOf(next)) {
       seen += 1
       const path = join(next, entry.name)
       if (entry.isDirectory()) todo.push(path)
@@ -307,7 +336,21 @@ function mapsBelow(directory: string): string[] {
   return found
 }
 
+/** The entries of a directory below the one of `--source-maps`; none if it cannot be read. */
+function entriesOf(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, WITH_TYPES)
+  } catch {
+    return []
+  }
+}
+
+/** Whether a path leads to a regular file of at most `maxBytes`. No error prevents a report: a profile can name any path. */
 function isSmallFile(path: string, maxBytes = MAX_BYTES): boolean {
-  const stats = statSync(path, { throwIfNoEntry: false })
-  return stats !== undefined && stats.isFile() && stats.size <= maxBytes
+  try {
+    const stats = statSync(path)
+    return stats.isFile() && stats.size <= maxBytes
+  } catch {
+    return false
+  }
 }

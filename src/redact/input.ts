@@ -1,4 +1,4 @@
-import { readSync } from 'node:fs'
+import { fstatSync, readSync } from 'node:fs'
 
 const BUFFER_BYTES = 256 * 1024
 /** A string of more bytes than this cannot be a name. If its end is not in the buffer yet, it is skipped and read as empty. */
@@ -13,14 +13,20 @@ const NINE = 0x39
 /** Reads a heap snapshot (JSON) from an open file in pieces, and parses its lists of numbers and strings. */
 export class Input {
   readonly #fd: number
+  readonly #sizeBytes: number
   readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES)
   /** Position of the buffer's first byte in the file. */
   #start = 0
   #length = 0
   #at = 0
 
-  constructor(fd: number) {
+  /**
+   * @param sizeBytes - Bytes after this many are not read: another process may lengthen the file while it is read.
+   * @default the size of the file now
+   */
+  constructor(fd: number, sizeBytes = fstatSync(fd).size) {
     this.#fd = fd
+    this.#sizeBytes = sizeBytes
   }
 
   get position(): number {
@@ -48,7 +54,7 @@ export class Input {
       if (value >= 0) return value
       this.#at += 1
       if (byte === CLOSE) return -1
-      if (byte !== 0x2c && byte > 0x20) throw damaged('a list of numbers holds something else')
+      if (byte !== 0x2c && !isSpace(byte)) throw damaged('a list of numbers holds something else')
     }
   }
 
@@ -65,7 +71,7 @@ export class Input {
       this.#at += 1
       if (byte === QUOTE) break
       if (byte === CLOSE) return undefined
-      if (byte !== 0x2c && byte > 0x20) throw damaged('its table of strings holds something else')
+      if (byte !== 0x2c && !isSpace(byte)) throw damaged('its table of strings holds something else')
     }
     let searched = this.#at
     for (;;) {
@@ -114,13 +120,9 @@ export class Input {
     this.#start += this.#at
     this.#length -= this.#at
     this.#at = 0
-    const count = readSync(
-      this.#fd,
-      this.#buffer,
-      this.#length,
-      BUFFER_BYTES - this.#length,
-      this.#start + this.#length,
-    )
+    const position = this.#start + this.#length
+    const most = Math.min(BUFFER_BYTES - this.#length, Math.max(0, this.#sizeBytes - position))
+    const count = readSync(this.#fd, this.#buffer, this.#length, most, position)
     this.#length += count
     return count > 0
   }
@@ -143,6 +145,11 @@ export class Input {
       else if (byte === QUOTE) return this.#buffer.subarray(0, 0)
     }
   }
+}
+
+function isSpace(byte: number): boolean {
+  // Not a zero byte, which is what the hole of a sparse file is read as.
+  return byte <= 0x20 && byte >= 0x09
 }
 
 export function damaged(how: string): Error {

@@ -63,11 +63,12 @@ interface Heap {
  * The generator pauses often, so that its thread can do other work in between. It causes hardly any garbage collection.
  *
  * @param from - File descriptor of the snapshot, a regular file.
+ * @param sizeBytes - Size of the snapshot; bytes after it are not read. @default the size of the file now
  * @yields The copy chunk by chunk, each valid until the next one. Chunks are empty until the copy begins.
  * @throws Error if the snapshot is incomplete or damaged; the file system's error if it cannot be read.
  */
-export function* redactedChunks(from: number): Generator<Buffer, void> {
-  const input = new Input(from)
+export function* redactedChunks(from: number, sizeBytes?: number): Generator<Buffer, void> {
+  const input = new Input(from, sizeBytes)
   const heap = yield* readNodes(input, readLayout(input))
   yield* readStrings(input, heap)
   readFunctions(input, heap)
@@ -87,9 +88,9 @@ export function* redactedChunks(from: number): Generator<Buffer, void> {
  * @returns Number of bytes written.
  * @throws What {@link redactedChunks} throws, and what `write` throws.
  */
-export function redactSnapshot(from: number, write: (chunk: Buffer) => void): number {
+export function redactSnapshot(from: number, write: (chunk: Buffer) => void, sizeBytes?: number): number {
   let written = 0
-  for (const chunk of redactedChunks(from)) {
+  for (const chunk of redactedChunks(from, sizeBytes)) {
     if (chunk.length > 0) write(chunk)
     written += chunk.length
   }

@@ -33,13 +33,12 @@ export function uploadTo(options: UploadOptions): OnDump<Dump> {
   const host = hostname()
   const uploader = new Uploader(
     {
-      startRound: (directories, done, last, ...report) =>
-        startRound({ directories, done, last, host, settings, peers }, ...report),
+      startRound: (order, ...report) => startRound({ ...order, host, settings, peers }, ...report),
       random: Math.random,
     },
     TO_STDERR,
   )
-  const onDump = ({ file }: Dump): Promise<void> => uploader.send(dirname(file))
+  const onDump = ({ file, files }: Dump): Promise<void> => uploader.send(dirname(file), files)
   return Object.assign(onDump, {
     [BEGIN]: (surroundings: Surroundings) => uploader.begin(surroundings),
     [DESTINATION]: placeOf(settings),

@@ -38,6 +38,8 @@ export interface RoundOrder {
   readonly done: Map<string, Done>
   /** Full paths of dump files at which earlier rounds failed. They are sent last, because one may have caused the failure. */
   readonly last: ReadonlySet<string>
+  /** Full paths of dump files of this process. They are sent even if the directory cannot be read to its end. */
+  readonly own: ReadonlySet<string>
 }
 
 /**
@@ -196,7 +198,7 @@ function lastOf<T>(items: readonly T[], isLast: (item: T) => boolean): T[] {
 /** Lists a directory's files that wait for upload. @param more - Also lists files that are not sent for these reasons. */
 async function listUnsent(
   place: Place,
-  { host, done, tell }: Pick<Round, 'host' | 'done' | 'tell'>,
+  { host, done, own, tell }: Pick<Round, 'host' | 'done' | 'own' | 'tell'>,
   { names }: Pick<SentList, 'names'>,
   more: readonly Done[] = [],
 ): Promise<Waiting[]> {
@@ -205,9 +207,9 @@ async function listUnsent(
     return names.has(artefact) || (why !== undefined && !more.includes(why))
   }
   // A directory that cannot be read has nothing to send; the monitor itself reports it.
-  return listWaiting(place, host, isDone, (why) => {
+  return listWaiting(place, host, own, isDone, (why) => {
     const { directory } = place
-    const message = `uploads and maxBytes may miss dumps in ${directory}: ${why}`
+    const message = `uploads and maxBytes may miss dumps of other processes in ${directory}: ${why}`
     tell({ type: 'incomplete', directory, message })
   }).catch(() => [])
 }

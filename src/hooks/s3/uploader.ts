@@ -2,7 +2,7 @@ import { Promise } from '../../base/globals'
 import { clearTimeout, setTimeout } from '../../base/time'
 import type { Failure } from '../../dispatch/events'
 import type { Surroundings } from '../../report/on-dump'
-import type { Done, RoundEnd, RoundNews } from './round'
+import type { Done, RoundEnd, RoundNews, RoundOrder } from './round'
 import type { Round } from './rounds'
 import { delayMs, type Verdict } from './verdict'
 
@@ -13,11 +13,12 @@ export const BUSY_DELAY_MS = 5000
 /** Longest time that `stop()` of the monitor waits for an upload, ms. Kubernetes sends SIGKILL 30 s after SIGTERM. */
 export const LONGEST_WAIT_MS = 20_000
 
+/** Most files of this process's own dumps that are remembered, the newest. Dumps are rare: this many take months. */
+export const MOST_OWN_FILES = 1000
+
 export interface UploaderParts {
   readonly startRound: (
-    directories: readonly string[],
-    done: Map<string, Done>,
-    last: ReadonlySet<string>,
+    order: Pick<RoundOrder, 'directories' | 'done' | 'last' | 'own'>,
     tell: (news: RoundNews) => void,
     onNoThread: (why: string) => void,
   ) => Round
@@ -48,6 +49,8 @@ export class Uploader {
   readonly #done = new Map<string, Done>()
   /** Full paths of files at which rounds failed. They are sent last. */
   readonly #last = new Set<string>()
+  /** Full paths of the files of this process's own dumps, the newest last. Those that were sent may remain. */
+  readonly #own = new Set<string>()
   /** Files whose failure was reported, and directories whose list of sent files cannot be written. Each is reported once. */
   readonly #told = new Set<string>()
   /** Directories of which the current round, and earlier ones, could not read all. Reported until a round has read all. */
@@ -76,10 +79,13 @@ export class Uploader {
   /**
    * Starts an upload of the files in a directory. Never rejects.
    *
+   * @param files - Full paths of the new dump's files in this directory.
    * @returns Resolves when they are sent, when they cannot be sent now, or after {@link LONGEST_WAIT_MS}.
    */
-  send(directory: string): Promise<void> {
+  send(directory: string, files: readonly string[] = []): Promise<void> {
     this.#directories.add(directory)
+    for (const file of files) this.#own.add(file)
+    for (const file of [...this.#own].slice(0, -MOST_OWN_FILES)) this.#own.delete(file)
     if (this.#failures > 0 && (this.#round || this.#timer)) {
       // The next attempt is already planned or running. A running one may have listed the directory before the file was in it.
       this.#isWanted = true
@@ -102,9 +108,7 @@ export class Uploader {
     this.#timer = undefined
     this.#incompleteNow.clear()
     const round = this.#parts.startRound(
-      [...this.#directories],
-      this.#done,
-      this.#last,
+      { directories: [...this.#directories], done: this.#done, last: this.#last, own: new Set(this.#own) },
       (news) => this.#tell(news),
       (why) => this.#noThread(why),
     )

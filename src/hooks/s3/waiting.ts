@@ -1,8 +1,8 @@
 import { closeSync, fstatSync, lstatSync, type Stats, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { parseJson } from '../../base/globals'
 import { isOurs } from '../../files/expiry'
-import { type ParsedName, sidecarName } from '../../files/names'
+import { parseArtefactName, type ParsedName, sidecarName } from '../../files/names'
 import { openOwn, readOwn } from '../../files/own'
 import { readOwnNames, readPublished } from '../../files/retention'
 import type { Sidecar } from '../../files/sidecar'
@@ -23,6 +23,8 @@ export interface Place {
 /**
  * Lists the dump files of this host and user that wait to be uploaded, in the order in which they are uploaded.
  *
+ * @param own - Full paths of files of this process's own dumps. They are found even if other users fill the directory with names
+ * until it is not read to its end.
  * @param isDone - Whether the file of this name is already in the bucket, or must never be uploaded.
  * @param onIncomplete - Called with the reason when not all of the directory was read.
  * @throws The file system's error.
@@ -30,12 +32,14 @@ export interface Place {
 export async function listWaiting(
   { directory, place }: Place,
   host: string,
+  own: ReadonlySet<string>,
   isDone: (artefact: string) => boolean,
   onIncomplete: (why: string) => void,
 ): Promise<Waiting[]> {
   const { names, incomplete } = await readOwnNames(place, 'sidecar')
   if (incomplete !== undefined) onIncomplete(incomplete)
-  const waiting = names.flatMap((name) => {
+  const all = new Map([...ownNames(own, directory), ...names].map((name) => [name.artefact, name]))
+  const waiting = [...all.values()].flatMap((name) => {
     if (isDone(name.artefact)) return []
     const evidence = readPublished(place, name.artefact)
     if (!evidence || !isOurs(evidence, { host, directory })) return []
@@ -43,6 +47,11 @@ export async function listWaiting(
     return stats ? [{ name, sizeBytes: stats.size }] : []
   })
   return inOrder(waiting)
+}
+
+function ownNames(own: ReadonlySet<string>, directory: string): ParsedName[] {
+  const files = [...own].filter((file) => dirname(file) === directory)
+  return files.flatMap((file) => parseArtefactName(basename(file)) ?? [])
 }
 
 /** Sorts the oldest dump first, and the smallest file of a dump first, so that at least one file is uploaded early. */

@@ -300,7 +300,7 @@ class Strings implements Section {
   }
 }
 
-/** Finds the end of nested lists, and checks their depth. Does not check the numbers in them. */
+/** Finds the end of nested lists, and checks their depth. Does not check the numbers in them, but refuses the hole of a sparse file. */
 class Nested implements Section {
   isClosed = false
   #depth = 1
@@ -308,6 +308,8 @@ class Nested implements Section {
   push(chunk: Buffer, at: number): number {
     for (let index = at; index < chunk.length; index += 1) {
       const byte = chunk[index] ?? 0
+      if (byte < 0x20 && !isSpace(byte))
+        throw new UnreadableError('is damaged: its allocation trace holds a control character')
       if (byte === OPEN) this.#depth += 1
       if (this.#depth > 1000)
         throw new UnreadableError('is damaged: its allocation trace is nested too deeply')

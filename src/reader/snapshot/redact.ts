@@ -1,12 +1,13 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
+import { type HeldDirectory, holdDirectory } from '../../files/directory'
 import { write as writeAt } from '../../files/disk'
-import { openScratch } from '../../files/scratch'
+import { openScratchIn } from '../../files/scratch'
 import { redactSnapshot } from '../../redact/snapshot'
 import { named, naming } from '../answer'
 import type { RegularFile } from '../input'
-import { inspect, isSameFile, openRegular, streamFrom } from '../input'
+import { inspect, isSameFile, openInput, openRegular, streamFrom } from '../input'
 import { reasonOf, UnreadableError } from '../json'
 import { formatBytes } from '../units'
 import { SnapshotCheck } from './check'
@@ -24,50 +25,82 @@ export interface Redacted {
  * @throws UnreadableError when the file is no whole snapshot, or the new file cannot be written.
  */
 export async function redactFile(path: string, out = redactedName(path)): Promise<Redacted> {
-  const file = naming(path, () => openRegular(path))
+  const held = holdFor(path, out)
   try {
-    return await redactOpened(path, file, out)
+    const file = naming(path, () => openRegular(path))
+    try {
+      return await redactOpened(path, file, out, held.place)
+    } finally {
+      closeSync(file.fd)
+    }
   } finally {
-    closeSync(file.fd)
+    held.close()
   }
 }
 
-/** Checks and redacts a snapshot through one file descriptor, because another process may replace the file at this path. */
-async function redactOpened(path: string, opened: RegularFile, out: string): Promise<Redacted> {
+/**
+ * Holds the directory of the new file open, before the snapshot is opened: its owner could put a link in the directory's place
+ * meanwhile, and so have files of the caller overwritten where the link leads.
+ */
+function holdFor(path: string, out: string): HeldDirectory {
+  try {
+    return holdDirectory(dirname(resolve(out)))
+  } catch (error) {
+    // A snapshot that cannot be read is the more helpful error.
+    naming(path, () => openInput(path))
+    throw unwritable(out, error)
+  }
+}
+
+/**
+ * Checks and redacts a snapshot through one file descriptor, because another process may replace the file at this path.
+ *
+ * @param place - Path to the directory of the new file, which is held open.
+ */
+async function redactOpened(
+  path: string,
+  opened: RegularFile,
+  out: string,
+  place: string,
+): Promise<Redacted> {
   const input = naming(path, () => inspect(path, opened))
   if (input.kind !== 'snapshot')
     throw new UnreadableError(`${path} is no heap snapshot: only heap snapshots can be redacted`)
-  if (isSameFile(path, out))
+  const target = join(place, basename(resolve(out)))
+  if (isSameFile(path, target))
     throw new UnreadableError(`${out} is the snapshot itself and is not overwritten: name another file`)
-  const directory = dirname(resolve(out))
   let contentBytes: number
   try {
-    contentBytes = await check(opened.fd, input.isCompressed)
+    contentBytes = await check(opened, input.isCompressed)
   } catch (error) {
     throw named(path, error)
   }
-  const partial = `${out}.${process.pid}.partial`
   try {
     const scratchBytes = input.isCompressed ? contentBytes : 0
-    const freeBytes = await expectRoom(directory, scratchBytes + contentBytes)
+    const freeBytes = await expectRoom(place, scratchBytes + contentBytes)
     // The new file can be larger than the old one, because a placeholder is longer than a short string.
     const mostBytes = Math.max(contentBytes, (freeBytes - scratchBytes) / 2)
     const sizeBytes = input.isCompressed
-      ? await withContent(opened.fd, contentBytes, directory, (fd) => write(fd, partial, mostBytes))
-      : write(opened.fd, partial, mostBytes)
-    renameSync(partial, out)
+      ? await withContent(opened, contentBytes, place, (fd) => write(fd, contentBytes, target, mostBytes))
+      : write(opened.fd, contentBytes, target, mostBytes)
     return { file: out, sizeBytes }
   } catch (error) {
-    rmSync(partial, { force: true })
-    throw new UnreadableError(`${out} cannot be written: ${reasonOf(error)}`)
+    throw unwritable(out, error, place)
   }
 }
 
+/** @param place - Path to the directory that is held open. The error names the directory by its own path instead. */
+function unwritable(out: string, error: unknown, place?: string): UnreadableError {
+  const reason =
+    place === undefined ? reasonOf(error) : reasonOf(error).replaceAll(place, dirname(resolve(out)))
+  return new UnreadableError(`${out} cannot be written: ${reason}`)
+}
+
 /** Checks that a snapshot is whole. Returns its decompressed size, bytes: a small gzip file can hold more than the disk can. */
-async function check(fd: number, isCompressed: boolean): Promise<number> {
+async function check(opened: RegularFile, isCompressed: boolean): Promise<number> {
   const checking = new SnapshotCheck()
   let contentBytes = 0
-  for await (const chunk of streamFrom(fd, isCompressed) as AsyncIterable<Buffer>) {
+  for await (const chunk of streamFrom(opened, isCompressed) as AsyncIterable<Buffer>) {
     checking.push(chunk)
     contentBytes += chunk.length
   }
@@ -76,8 +109,8 @@ async function check(fd: number, isCompressed: boolean): Promise<number> {
 }
 
 /** Throws if the disk has less free space than needed: a service may use the same disk. Returns the free space, bytes. */
-async function expectRoom(directory: string, needBytes: number): Promise<number> {
-  const { bavail, bsize } = await statfs(directory)
+async function expectRoom(place: string, needBytes: number): Promise<number> {
+  const { bavail, bsize } = await statfs(place)
   const freeBytes = bavail * bsize
   if (needBytes <= freeBytes) return freeBytes
   throw new Error(
@@ -87,12 +120,12 @@ async function expectRoom(directory: string, needBytes: number): Promise<number>
 
 /** Decompresses a file into a temporary, nameless file, and calls `use` on it. Throws if the content grew since its check. */
 async function withContent(
-  from: number,
+  from: RegularFile,
   contentBytes: number,
-  directory: string,
+  place: string,
   use: (fd: number) => number,
 ): Promise<number> {
-  const scratch = openScratch(directory)
+  const scratch = openScratchIn(place)
   try {
     let written = 0
     for await (const chunk of streamFrom(from, true) as AsyncIterable<Buffer>) {
@@ -106,18 +139,31 @@ async function withContent(
   }
 }
 
-function write(from: number, partial: string, mostBytes: number): number {
+/**
+ * Writes the new file under another name, and renames it when it is whole.
+ *
+ * @param contentBytes - Size of the snapshot when it was checked. No more is read.
+ * @param mostBytes - Maximum size of the new file.
+ * @returns Its size, bytes.
+ */
+function write(from: number, contentBytes: number, target: string, mostBytes: number): number {
+  const partial = `${target}.${process.pid}.partial`
   const to = openSync(partial, 'wx', 0o600)
   try {
     let written = 0
-    const sizeBytes = redactSnapshot(from, (chunk) => {
+    const writeChunk = (chunk: Buffer): void => {
       written += chunk.length
       if (written > mostBytes)
         throw new Error(`it takes more than the ${formatBytes(mostBytes)} that it may have`)
       writeFileSync(to, chunk)
-    })
+    }
+    const sizeBytes = redactSnapshot(from, writeChunk, contentBytes)
     fsyncSync(to)
+    renameSync(partial, target)
     return sizeBytes
+  } catch (error) {
+    rmSync(partial, { force: true })
+    throw error
   } finally {
     closeSync(to)
   }

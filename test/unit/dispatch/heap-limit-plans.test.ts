@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, test } from 'node:test'
+import { after, test, type TestContext } from 'node:test'
 import type { ForkHelper } from '../../../src/capture/heap/fork/helper'
 import { createHeapLimitPlans } from '../../../src/dispatch/heap-limit-plans'
 
@@ -13,12 +13,56 @@ const hold = setInterval(() => undefined, 1000)
 after(() => clearInterval(hold))
 
 test("a calm process keeps its plan for V8's heap limit, and one whose memory changes gets a new one", async (t) => {
+  const { round, use, plans, reports } = stage(t)
+  use(100)
+  await round()
+  use(100.5)
+  await round()
+  await round()
+  assert.deepEqual(plans, [100], 'a calm process was planned for again')
+
+  use(110.5)
+  await round()
+  await round()
+  use(90.5)
+  await round()
+  assert.deepEqual(plans, [100, 110.5, 90.5])
+  assert.deepEqual(reports, [])
+})
+
+test('a dump that is kept as a .partial is reported once, and one that is being written is not', async (t) => {
+  // Each child that has ended has the directory looked at again.
+  const { round, use, plans, reports, directory } = stage(t, { ended: true })
+  const name = 'heap-limit-memory-7-1000-123456.heapsnapshot.partial'
+  writeFileSync(join(directory, name), 'x')
+  const written = join(directory, 'heap-limit-memory-7-2000.heapsnapshot')
+  for (const suffix of ['.json', '.partial']) writeFileSync(written + suffix, '{}')
+  for (const megabytes of [100, 120, 140]) {
+    use(megabytes)
+    await round()
+  }
+  assert.equal(plans.length, 3)
+  assert.deepEqual(reports, [
+    {
+      ...{ stage: 'heap limit', kind: 'memory' },
+      message:
+        `the dump at V8's heap limit ${join(directory, name)} is complete, but other files have taken all its names: ` +
+        'this line is written at each start until the file is moved or deleted',
+    },
+  ])
+})
+
+function stage(t: TestContext, { ended }: { readonly ended?: true } = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'heap-limit-plans-'))
   t.after(() => rmSync(directory, { recursive: true, force: true }))
-  let rssBytes = 100 * MIB
+  let rssBytes = 0
   const plans: number[] = []
   const reports: unknown[] = []
-  const helper = { prepareHeapLimit: () => void plans.push(rssBytes) } as Partial<ForkHelper> as ForkHelper
+  const prepareHeapLimit = (): unknown => {
+    plans.push(rssBytes / MIB)
+    return ended
+  }
+  const helper = { prepareHeapLimit } as unknown as ForkHelper
   const round = createHeapLimitPlans({
     heapLimit: {
       ...{ arming: 1, limitBytes: 200 * MIB, baseBytes: 40 * MIB, holdMs: 1 },
@@ -38,17 +82,6 @@ test("a calm process keeps its plan for V8's heap limit, and one whose memory ch
     fork: { helper },
     rssBytes: () => rssBytes,
   })
-  await round()
-  rssBytes += MIB / 2
-  await round()
-  await round()
-  assert.deepEqual(plans, [100 * MIB], 'a calm process was planned for again')
-
-  rssBytes += 10 * MIB
-  await round()
-  await round()
-  rssBytes -= 20 * MIB
-  await round()
-  assert.deepEqual(plans, [100 * MIB, 110.5 * MIB, 90.5 * MIB])
-  assert.deepEqual(reports, [])
-})
+  const use = (megabytes: number): void => void (rssBytes = megabytes * MIB)
+  return { round, use, plans, reports, directory }
+}

@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { after, beforeEach, describe, it, type TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -162,6 +172,45 @@ describe('the reader of files that others have written', { timeout: 180_000 }, (
     assert.match(stderr, /is damaged: a list of numbers holds something else/)
   })
 
+  it('refuses a snapshot whose allocation trace goes on with the hole of a sparse file', async () => {
+    const file = at('x.heapsnapshot')
+    const snapshot = smallSnapshot(parkedOrders(3))
+    writeFileSync(file, snapshot.replace('"trace_tree":[]', '"trace_tree":[1, 2,\t[\n]]'))
+    assert.equal((await reader('redact', file)).code, 0)
+    writeFileSync(file, snapshot.replace(/"trace_tree":[^]*/, '"trace_tree":[1, 2,'))
+    truncateSync(file, 2 ** 38)
+    const { code, stderr } = await reader('redact', file)
+    assert.equal(code, 1)
+    assert.match(stderr, /is damaged: its allocation trace holds a control character/)
+  })
+
+  const asItIs = (content: string): string => content
+  for (const [command, packed, how, appended] of [
+    ['redact', asItIs, 'blanks', ' '.repeat(MB)],
+    ['redact', gzipSync, 'empty gzip files', gzipSync('')],
+    // Blanks are refused there: the content is larger than the size that the memory was estimated by.
+    ['report', gzipSync, 'empty gzip files', gzipSync('')],
+  ] as const) {
+    it(`ends to ${command} a snapshot to which another process appends ${how} all the time`, async (t) => {
+      const file = at('x.heapsnapshot')
+      writeFileSync(file, packed(smallSnapshot(parkedOrders(3))))
+      // Each reading of the file finds it longer than it was.
+      const grows = `const fs = require('fs')
+        const { readSync, read } = fs
+        const more = Buffer.from('${Buffer.from(appended).toString('base64')}', 'base64')
+        const grow = (fd) => {
+          if (fs.readlinkSync('/proc/self/fd/' + fd) === '${file}') fs.appendFileSync('${file}', more)
+        }
+        fs.readSync = (fd, ...rest) => (grow(fd), readSync(fd, ...rest))
+        fs.read = (fd, ...rest) => (grow(fd), read(fd, ...rest))`
+      const child = withPreload(at('grows.js'), grows, () => startReader(command, file))
+      t.after(() => child.kill('SIGKILL'))
+      child.stdout?.resume()
+      const [code] = (await once(child, 'exit', { signal: AbortSignal.timeout(10_000) })) as [number]
+      assert.equal(code, 0)
+    })
+  }
+
   it(
     'redacts no snapshot that holds more than the disk, and fills no disk with it',
     { skip: noMount() },
@@ -220,6 +269,71 @@ describe('the reader of files that others have written', { timeout: 180_000 }, (
       )
     })
   }
+
+  for (const [name, packed] of [
+    ['x.heapsnapshot', (content: string) => content],
+    ['x.heapsnapshot.gz', gzipSync],
+  ] as const) {
+    it(
+      `redacts ${name} into the directory that it began with, and not where a link leads that takes its place`,
+      { skip: process.platform !== 'linux' && 'needs /proc' },
+      async () => {
+        const [shared, moved, own] = ['shared', 'moved', 'own'].map(at) as [string, string, string]
+        for (const directory of [shared, own]) mkdirSync(directory)
+        const file = join(shared, name)
+        writeFileSync(file, packed(smallSnapshot(parkedOrders(3))))
+        writeFileSync(join(own, 'x.redacted.heapsnapshot'), 'evidence')
+        const exchanges = `const fs = require('fs')
+          const { openSync } = fs
+          fs.openSync = (path, ...rest) => {
+            const fd = openSync(path, ...rest)
+            if (path === '${file}') {
+              fs.renameSync('${shared}', '${moved}')
+              fs.symlinkSync('${own}', '${shared}')
+            }
+            return fd
+          }`
+        const { code, stderr } = await withPreload(at('link.js'), exchanges, () => reader('redact', file))
+        assert.equal(code, 0, stderr)
+        assert.deepEqual(readdirSync(own), ['x.redacted.heapsnapshot'])
+        assert.equal(readFileSync(join(own, 'x.redacted.heapsnapshot'), 'utf8'), 'evidence')
+        assert.deepEqual(readdirSync(moved).sort(), [name, 'x.redacted.heapsnapshot'].sort())
+      },
+    )
+  }
+
+  it(
+    'redacts into the directory of a link of its own, and follows none of another user',
+    { skip: (process.platform !== 'linux' || isNotRoot()) && 'only root may give links away' },
+    async () => {
+      mkdirSync(at('own'))
+      symlinkSync(at('own'), at('link'))
+      writeFileSync(at('x.heapsnapshot'), smallSnapshot(parkedOrders(3)))
+      const out = join(at('link'), 'out.heapsnapshot')
+      assert.equal((await reader('redact', at('x.heapsnapshot'), '--out', out)).code, 0)
+      assert.deepEqual(readdirSync(at('own')), ['out.heapsnapshot'])
+      rmSync(out)
+      lchownSync(at('link'), 65_534, 65_534)
+      const { code, stderr } = await reader('redact', at('x.heapsnapshot'), '--out', out)
+      assert.equal(code, 1)
+      assert.match(stderr, /out\.heapsnapshot cannot be written: \S+ is not followed, .* of another user/)
+      assert.deepEqual(readdirSync(at('own')), [])
+    },
+  )
+
+  it('says that a snapshot is missing, and not its directory, and names a directory of --out that is', async () => {
+    const missing = await reader('redact', join(at('nowhere'), 'x.heapsnapshot'))
+    assert.match(missing.stderr, /nowhere\/x\.heapsnapshot (?!cannot be written).*no such file/)
+    writeFileSync(at('x.heapsnapshot'), smallSnapshot(parkedOrders(3)))
+    const out = join(at('nowhere'), 'out.heapsnapshot')
+    const { stderr } = await reader('redact', at('x.heapsnapshot'), '--out', out)
+    assert.match(stderr, /out\.heapsnapshot cannot be written: ENOENT: .*nowhere'/)
+    mkdirSync(at('taken'))
+    const taken = await reader('redact', at('x.heapsnapshot'), '--out', at('taken'))
+    assert.match(taken.stderr, /taken cannot be written: EISDIR: [^]*\/taken'/)
+    assert.doesNotMatch(taken.stderr, /\/proc\//)
+    assert.deepEqual(readdirSync(folder).sort(), ['taken', 'x.heapsnapshot'])
+  })
 
   it(
     'fills no disk with a snapshot of short strings, which become longer ones',

@@ -164,6 +164,34 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
     },
   )
 
+  it('lists and reports a file whose name is too long for a .json beside it', async () => {
+    const name = `${'n'.repeat(240)}.cpuprofile`
+    writeFileSync(at(name), JSON.stringify(PROFILE))
+    writeFileSync(at('short.cpuprofile'), JSON.stringify(PROFILE))
+    const listed = listIncidents({
+      command: 'ls',
+      directory: folder,
+      sinceMs: 0,
+      sort: 'time',
+      isJson: false,
+    })
+    assert.deepEqual(
+      listed.map(({ files, notes }) => [...files, notes]).sort(),
+      [
+        [name, undefined],
+        ['short.cpuprofile', undefined],
+      ].sort(),
+    )
+    const { code, stdout, stderr } = await reader('report', at(name))
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /^render /)
+    symlinkSync('/nowhere', at('short.cpuprofile.json'))
+    assert.match(
+      (await reader('report', at('short.cpuprofile'))).stdout,
+      /\.json of short\.cpuprofile .* a link/,
+    )
+  })
+
   it('lists the others where a file goes between two looks at it', async () => {
     writeFileSync(at('going.cpuprofile'), JSON.stringify(PROFILE))
     writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))

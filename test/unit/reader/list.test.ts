@@ -36,6 +36,7 @@ function fill(): void {
   put('mine.cpuprofile', '{"nodes":')
   utimesSync(join(folder, 'mine.cpuprofile'), 1_600_000_000, 1_600_000_000)
   put('cpu-7-1700000009000.cpuprofile.partial', profile('unfinished'))
+  put('cpu-7-1700000009000.cpuprofile.json', '{}')
   symlinkSync('/etc/passwd', join(folder, 'link.cpuprofile'))
   mkdirSync(join(folder, 'directory.cpuprofile'))
 }

@@ -180,7 +180,8 @@ describe('report', { timeout: 300_000 }, () => {
   it('hints at a dump that is still being written, beside others and alone', async () => {
     const directory = at('writing')
     mkdirSync(directory)
-    writeFileSync(join(directory, 'memory-12-1700000002000.heapsnapshot.partial'), '{')
+    const unfinished = join(directory, 'memory-12-1700000002000.heapsnapshot')
+    for (const suffix of ['.json', '.partial']) writeFileSync(unfinished + suffix, '{')
     const hint = /memory-12-1700000002000\.heapsnapshot\.partial is still being written, unless .* killed/
     const alone = await reader('report', directory)
     assert.equal(alone.code, 1)
@@ -189,6 +190,20 @@ describe('report', { timeout: 300_000 }, () => {
     const { code, stdout } = await reader('report', directory)
     assert.equal(code, 0)
     assert.match(stdout, hint)
+  })
+
+  it('says that report can read a .partial without a .json, which is a dump whose names were taken', async () => {
+    const directory = at('kept')
+    mkdirSync(directory)
+    const name = 'cpu-12-1700000002000-123456.cpuprofile.partial'
+    copyFileSync(at('whole.cpuprofile'), join(directory, name))
+    const { stderr } = await reader('report', directory)
+    assert.match(
+      stderr,
+      new RegExp(`${name} has no \\.json, so no process is writing it: report can read it`),
+    )
+    assert.doesNotMatch(stderr, /still being written/)
+    assert.match((await reader('report', join(directory, name))).stdout, /^searchForPrimes /)
   })
 
   it('shows no control characters of a file', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import fs, { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { after, before, describe, it, mock } from 'node:test'
 import ts from 'typescript'
 import { createLocator } from '../../../src/reader/source-maps'
 import { reader, scratch, withHeap, written } from '../../e2e/reader/command'
@@ -11,6 +11,7 @@ const at = (name: string): string => join(folder, name)
 after(remove)
 
 const LINE = 12
+const MB = 1024 * 1024
 /** A program whose lines are others after it is compiled: types and comments go. */
 const SOURCE = `interface Order {
   readonly id: number
@@ -185,6 +186,38 @@ describe('source maps', { timeout: 120_000 }, () => {
     ])
   })
 
+  it('are refused where they have millions of mappings, in a heap of 1 GB, and another one is read', async () => {
+    const many = mapsOf({ lines: ';'.repeat(60 * MB), places: 'AAEA,'.repeat(10 * MB), few: 'AAEA' })
+    writeFileSync(at('maps.cpuprofile'), profileOf(many.map((file) => frameAt('run', file, 0))))
+    const { all } = await withHeap(1000, () => firstLine(at('maps.cpuprofile')))
+    const refused = [
+      ...all.matchAll(
+        /The source map \S+\/(\w+)\.js\.map is refused: its mappings would take too much memory\./g,
+      ),
+    ]
+    assert.deepEqual(refused.map(([, name]) => name).sort(), ['lines', 'places'])
+    assert.match(all, /run \(\S+\/run\.ts:3\)/)
+  })
+
+  it('are refused where they have too many mappings with those before them, and a smaller one is read', () => {
+    const MILLION = 1_000_000
+    const files = mapsOf({
+      first: `AAEA${';'.repeat(3 * MILLION)}`,
+      second: `AAEA${',A'.repeat(2 * MILLION)}`,
+      third: `AAEA${',A'.repeat(MILLION / 2)}`,
+    })
+    const locator = createLocator(undefined)
+    const places = files.map((file) => ({ name: 'run', file: at(file), line: 1, column: 1 }))
+    locator.learn(places)
+    assert.deepEqual(
+      places.map((place) => locator.locate(place).file),
+      [at('run.ts'), at('second.js'), at('run.ts')],
+    )
+    assert.deepEqual(locator.notes(), [
+      `The source map ${at('second.js.map')} is refused: its mappings would take too much memory.`,
+    ])
+  })
+
   it('name functions of a minifier', () => {
     writeFileSync(
       at('small.js.map'),
@@ -247,6 +280,61 @@ describe('source maps', { timeout: 120_000 }, () => {
     assert.match((await firstLine(at('odd.cpuprofile'))).line, /^f \(\S+nowhere\.js:1\)/)
   })
 
+  for (const [what, url] of [
+    ['a part that is too long', `file://${at('n'.repeat(300))}.js`],
+    ['a name that is too long with .map', `file://${at('n'.repeat(250))}.js`],
+    ['more characters than any path may have', `file:///${'app/'.repeat(1200)}a.js`],
+    ['a zero byte', `file://${at('a%00.js')}`],
+    ['a file in the place of a directory', `file://${compiled}/a.js`],
+  ] as const) {
+    it(`are not looked for at a path that cannot be: one with ${what}`, async () => {
+      writeFileSync(at('no-path.cpuprofile'), profileOf([{ ...frameAt('f', 'a.js', 0), url }]))
+      assert.match((await firstLine(at('no-path.cpuprofile'))).line, /^f \(/)
+    })
+  }
+
+  it('are not looked for where the code or the map names such a path, and are found beside the code', () => {
+    const name = 'n'.repeat(300)
+    const map = { version: 3, sources: [`${name}.ts`], names: [], mappings: 'AAEA' }
+    writeFileSync(at('long-source.js'), `run()\n//# sourceMappingURL=${name}.map\n`)
+    writeFileSync(at('long-source.js.map'), JSON.stringify(map))
+    const locator = createLocator(undefined)
+    const place = { name: 'run', file: at('long-source.js'), line: 1, column: 1 }
+    locator.learn([place])
+    assert.deepEqual(locator.locate(place), { ...place, file: at(`${name}.ts`), line: 3 })
+    assert.deepEqual(locator.notes(), [])
+  })
+
+  it('are found in the directory of --source-maps beside one that cannot be read', () => {
+    mkdirSync(at('some-maps/deep'), { recursive: true })
+    const map = {
+      version: 3,
+      sources: ['run.ts'],
+      names: [],
+      mappings: 'AAEA',
+      sourcesContent: ['\n\nrun()'],
+    }
+    writeFileSync(at('some-maps/deep/found.js.map'), JSON.stringify(map))
+    // Root may read every directory, but none that is not there any more.
+    const gone = at('some-maps/gone')
+    mkdirSync(gone)
+    const { readdirSync } = fs
+    const directories: unknown[] = []
+    const looked = mock.method(fs, 'readdirSync', (...args: Parameters<typeof readdirSync>) => {
+      directories.push(args[0])
+      if (args[0] === gone) rmSync(gone, { recursive: true, force: true })
+      return readdirSync(...args)
+    })
+    const locator = createLocator(at('some-maps'))
+    const place = { name: 'run', file: '/build/found.js', line: 1, column: 1 }
+    locator.learn([place])
+    looked.mock.restore()
+    assert.ok(directories.includes(gone))
+    assert.deepEqual(locator.locate(place), { ...place, file: at('some-maps/deep/run.ts'), line: 3 })
+    // The directory itself has to be there: its name may be mistyped.
+    assert.throws(() => createLocator(gone).learn([place]), /ENOENT/)
+  })
+
   it('reads no more code and sources than a report may, and says so', async () => {
     const links = Array.from({ length: 50 }, (_, index) => at(`link-${index}`))
     writeFileSync(at('sparse'), '')
@@ -265,6 +353,15 @@ describe('source maps', { timeout: 120_000 }, () => {
     assert.doesNotMatch((await firstLine(profile)).all, /were not read/)
   })
 })
+
+/** Writes a source map of each name and its mappings. Returns the names of the code files. */
+function mapsOf(mappings: Readonly<Record<string, string>>): string[] {
+  const map = { version: 3, sources: ['run.ts'], names: [], sourcesContent: ['\n\nrun()'] }
+  return Object.entries(mappings).map(([name, text]) => {
+    writeFileSync(at(`${name}.js.map`), JSON.stringify({ ...map, mappings: text }))
+    return `${name}.js`
+  })
+}
 
 function frameAt(functionName: string, file: string, lineNumber: number): object {
   return { functionName, scriptId: '1', url: `file://${at(file)}`, lineNumber, columnNumber: 0 }

@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict'
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { Input } from '../../../src/redact/input'
 import { Output } from '../../../src/redact/output'
-import { redactSnapshot } from '../../../src/redact/snapshot'
+import { redactedChunks, redactSnapshot } from '../../../src/redact/snapshot'
 import { parkedOrders, smallSnapshot } from '../reader/small-snapshot'
 
 const LARGEST = Number.MAX_SAFE_INTEGER
@@ -26,6 +34,30 @@ test('a number of 400 digits ends the redaction of a snapshot, and one of 400 ze
     )
   assert.ok(redacted('0') > 0)
   assert.throws(() => redacted('9'), /a number in it is too large/)
+})
+
+test('a zero byte between numbers and strings, the hole of a sparse file, ends the redaction, and spaces do not', (t) => {
+  const snapshot = smallSnapshot(parkedOrders(3))
+  for (const list of ['"nodes":[', '"edges":[', '"strings":[']) {
+    const redacted = (space: string): number =>
+      redactSnapshot(opened(t, snapshot.replace(list, list + space)), () => undefined)
+    assert.ok(redacted(' \t\r\n') > 0)
+    assert.throws(() => redacted('\0'), /holds something else/)
+  }
+})
+
+test('bytes that are appended while a snapshot is read are not read', (t) => {
+  const whole = smallSnapshot(parkedOrders(3))
+  const cut = whole.slice(0, -10)
+  const length = Buffer.byteLength(cut)
+  assert.ok(redactSnapshot(opened(t, whole), () => undefined) > 0)
+  assert.throws(() => redactSnapshot(opened(t, whole), () => undefined, length), /it ends within/)
+  const fd = opened(t, cut)
+  const chunks = redactedChunks(fd)
+  chunks.next()
+  const file = readlinkSync(`/proc/self/fd/${fd}`)
+  appendFileSync(file, whole.slice(-10))
+  assert.throws(() => [...chunks], /it ends within/)
 })
 
 test('a whole number is written in its digits, and nothing else is written', () => {

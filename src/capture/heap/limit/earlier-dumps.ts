@@ -79,6 +79,30 @@ export async function readHeapLimitDumps(
   }
 }
 
+/**
+ * Lists complete dumps at the heap limit that are kept as a `.partial`, because other users had taken all their names: these have
+ * no sidecar (`.json`), which each `.partial` that is being written has. The child that made such a dump could not report it. Never
+ * rejects: a directory that cannot be read counts as empty.
+ */
+export async function readKeptDumps(directory: string): Promise<readonly string[]> {
+  let held: HeldDirectory | undefined
+  try {
+    held = holdDirectory(directory)
+    const { place } = held
+    const { names } = await readOwnNames(place, 'partial')
+    // The `.partial` last: it goes before its sidecar when a file gets its final name.
+    const isKept = ({ rule, artefact }: ParsedName): boolean =>
+      rule === 'heap-limit' &&
+      !isThere(join(place, sidecarName(artefact))) &&
+      isThere(join(place, partialName(artefact)))
+    return names.filter(isKept).map(({ artefact }) => join(directory, partialName(artefact)))
+  } catch {
+    return []
+  } finally {
+    held?.close()
+  }
+}
+
 /** {@link readHeapLimitDumps}, synchronously, for a forked child. Deletes nothing and never throws. */
 export function readHeapLimitDumpsNow(
   directory: string,

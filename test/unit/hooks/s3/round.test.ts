@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { chownSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import fs, { chownSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
@@ -192,10 +192,58 @@ describe('files of another user that are named like dumps', () => {
       const { end, news } = await s3.round([directory])
       assert.equal(end.type, 'done')
       const message =
-        `uploads and maxBytes may miss dumps in ${directory}: ` +
+        `uploads and maxBytes may miss dumps of other processes in ${directory}: ` +
         'it holds more than 5000 files of other users that are named like dumps'
       assert.deepEqual(new Set(news.map(textOf)), new Set(isTold ? [message] : []))
     })
+})
+
+describe('the files of the own dumps', () => {
+  it('are sent and counted for maxBytes whatever others have put there, and those of others are not', async (t) => {
+    const [directory, elsewhere] = [scratch(t), scratch(t)]
+    // The directory is read until there are too many names: then nothing is found there.
+    t.mock.method(fs, 'opendirSync', () => ({ readSync: () => ({ name: 'x' }), closeSync: () => undefined }))
+    const [own, sent, other, gone] = [1000, 2000, 3000, 4000].map((ms) =>
+      leave(directory, { ms, bytes: 1000 }),
+    )
+    const inAnother = leave(elsewhere, { ms: 5000, bytes: 1000 })
+    const s3 = await bucketOf(t, { maxBytes: 1000 })
+    rmSync(join(directory, `${gone}`))
+    writeFileSync(join(directory, 'cpu-7-6000.cpuprofile'), 'without a .json')
+    s3.own = [`${own}`, `${sent}`, `${gone}`, 'cpu-7-6000.cpuprofile', '../x', ''].map((name) =>
+      join(directory, name),
+    )
+    s3.own.push(join(elsewhere, inAnother))
+    s3.refuse = () => [503, '']
+    await s3.round([directory])
+    assert.deepEqual(
+      [own, sent, other].map((name) => existsSync(join(directory, `${name}`))),
+      [false, true, true],
+    )
+    s3.refuse = undefined
+    const { end, news } = await s3.round([directory])
+    assert.deepEqual(end, { type: 'done', hasAnswered: true })
+    const lines = news.filter(({ type }) => type === 'sent').map(textOf)
+    assert.equal(lines.length, 1)
+    assert.match(lines[0] ?? '', new RegExp(`^sent ${sent} `))
+    // The next round sends none of them again.
+    assert.deepEqual(
+      (await s3.round([directory])).news.filter(({ type }) => type === 'sent'),
+      [],
+    )
+  })
+
+  it('are sent once where the directory shows them too', async (t) => {
+    const directory = scratch(t)
+    const names = [1000, 2000].map((ms) => leave(directory, { ms, bytes: 1000 }))
+    const s3 = await bucketOf(t)
+    s3.own = names.slice(1).map((name) => join(directory, name))
+    const { news } = await s3.round([directory])
+    assert.deepEqual(
+      news.map((one) => textOf(one).split(' ')[1]),
+      names,
+    )
+  })
 })
 
 describe('while a neighbour has the turn', { skip: noTurns }, () => {
@@ -260,13 +308,14 @@ async function bucketOf(t: TestContext, more: object = {}) {
     requests: [] as string[],
     refuse: undefined as ((key: string) => [number, string] | undefined) | undefined,
     last: new Set<string>(),
+    own: [] as string[],
     refuseHead: undefined as number | undefined,
     keys: () => [...objects.keys()],
     round: async (directories: readonly string[]): Promise<{ end: RoundEnd; news: RoundNews[] }> => {
       const news: RoundNews[] = []
       const tell = (one: RoundNews): void => void news.push(one)
       const end = await runRound(
-        { ...order, last: bucket.last, directories },
+        { ...order, last: bucket.last, own: new Set(bucket.own), directories },
         tell,
         new AbortController().signal,
       )
@@ -299,7 +348,7 @@ async function bucketOf(t: TestContext, more: object = {}) {
     credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
     ...more,
   })
-  const order: Omit<RoundOrder, 'directories' | 'last'> = {
+  const order: Omit<RoundOrder, 'directories' | 'last' | 'own'> = {
     ...{ host: hostname(), settings, peers: findPeers(), isOnThread: false, done: new Map() },
   }
   return bucket

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Done, RoundEnd, RoundNews } from '../../../../src/hooks/s3/round'
-import { LONGEST_WAIT_MS, Uploader } from '../../../../src/hooks/s3/uploader'
+import type { Done, RoundEnd, RoundNews, RoundOrder } from '../../../../src/hooks/s3/round'
+import { LONGEST_WAIT_MS, MOST_OWN_FILES, Uploader } from '../../../../src/hooks/s3/uploader'
 
 // The attempts rest on unref'd timers.
 const hold = setInterval(() => undefined, 1000)
@@ -12,6 +12,7 @@ interface Begun {
   readonly directories: readonly string[]
   readonly done: ReadonlyMap<string, Done>
   readonly last: readonly string[]
+  readonly own: readonly string[]
   readonly end: (end: RoundEnd) => Promise<void>
   readonly tell: (news: RoundNews) => void
   isStopped: boolean
@@ -27,15 +28,13 @@ function stage(random = 1) {
       void said.push(`${at} ${message}`),
   }
   const startRound = (
-    directories: readonly string[],
-    done: Map<string, Done>,
-    last: ReadonlySet<string>,
+    { directories, done, last, own }: Pick<RoundOrder, 'directories' | 'done' | 'last' | 'own'>,
     tell: (news: RoundNews) => void,
   ) => {
     let resolve: (end: RoundEnd) => void = () => undefined
     const ended = new Promise<RoundEnd>((settle) => (resolve = settle))
     const begun: Begun = {
-      ...{ directories, tell, isStopped: false, done: new Map(done), last: [...last] },
+      ...{ directories, tell, isStopped: false, done: new Map(done), last: [...last], own: [...own] },
       async end(end) {
         resolve(end)
         await new Promise(setImmediate)
@@ -79,6 +78,22 @@ test('a dump starts a round, and one that comes meanwhile another round after it
   await round(1).end(DONE)
   await Promise.all([first, second])
   assert.equal(rounds.length, 2)
+})
+
+test('each round has the files of the own dumps, also of those before, and no more than the newest 1000', async () => {
+  const { uploader, round } = stage()
+  void uploader.send('/a', ['/a/1', '/a/1-worker'])
+  await round(0).end(DONE)
+  void uploader.send('/b', ['/b/2'])
+  assert.deepEqual(round(0).own, ['/a/1', '/a/1-worker'])
+  assert.deepEqual(round(1).own, ['/a/1', '/a/1-worker', '/b/2'])
+  await round(1).end(DONE)
+  void uploader.send(
+    '/c',
+    Array.from({ length: 999 }, (_, index) => `/c/${index}`),
+  )
+  assert.equal(MOST_OWN_FILES, 1000)
+  assert.deepEqual([round(2).own.length, round(2).own[0], round(2).own[1]], [1000, '/b/2', '/c/0'])
 })
 
 test('an S3 that is away is one failure, and a dump does not bring the next attempt forward', async () => {

@@ -19,6 +19,7 @@ import {
   claimReport,
   countRecentDumps,
   readHeapLimitDumps,
+  readKeptDumps,
 } from '../../../../../src/capture/heap/limit/earlier-dumps'
 
 const open = fs.openSync
@@ -76,6 +77,33 @@ test('the dumps of this host are found, whatever became of their files, and no o
     [now - 5000, now - 1000],
   )
   assert.deepEqual(await readHeapLimitDumps(join(directory, 'none'), 'here', now, Infinity), [])
+})
+
+test('a dump that is kept as a .partial is found by its missing .json, and none of another rule or user', async (t) => {
+  const directory = scratch(t)
+  const [kept, removed] = [7, 8].map((pid) =>
+    join(directory, `heap-limit-memory-${pid}-1000-123456.heapsnapshot.partial`),
+  ) as [string, string]
+  writeFileSync(kept, 'x')
+  writeFileSync(removed, 'x')
+  leave(directory)
+  leave(directory, { startedAtMs: now - 5000, isPartial: true })
+  writeFileSync(join(directory, 'memory-7-1000-123456.heapsnapshot.partial'), 'x')
+  symlinkSync(kept, join(directory, 'heap-limit-memory-7-2000-123456.heapsnapshot.partial'))
+  if (process.geteuid?.() === 0) {
+    const others = join(directory, 'heap-limit-memory-7-3000-123456.heapsnapshot.partial')
+    writeFileSync(others, 'x')
+    chownSync(others, 65534, 65534)
+  }
+  assert.deepEqual([...(await readKeptDumps(directory))].sort(), [kept, removed])
+  // A file that gets its final name loses the `.partial` first, then the draft of its `.json`.
+  const { lstatSync } = fs
+  t.mock.method(fs, 'lstatSync', (...args: Parameters<typeof lstatSync>) => {
+    if (String(args[0]).endsWith(`${basename(removed, '.partial')}.json`)) rmSync(removed, { force: true })
+    return lstatSync(...args)
+  })
+  assert.deepEqual(await readKeptDumps(directory), [kept])
+  assert.deepEqual(await readKeptDumps(join(directory, 'none')), [])
 })
 
 test('a dump has its whole files, the snapshot first, until they are reported', async (t) => {
