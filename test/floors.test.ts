@@ -14,6 +14,8 @@ const FLOORS: Record<string, readonly string[]> = {
   system: ['base'],
   // Asks the helper, to which alone the kernel says whose a socket is.
   'system/turn': ['base', 'system', 'capture/heap/fork/helper'],
+  // Asks who can change the directories of PATH.
+  'system/usage': ['base', 'system', 'files/owners'],
   makeup: ['base'],
   files: ['base', 'makeup'],
   // Asks when the process began whose number a file has, to tell whether it is the writer of that file.

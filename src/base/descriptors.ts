@@ -1,29 +1,72 @@
-import { readdirSync, statSync } from 'node:fs'
+import { opendirSync, statSync } from 'node:fs'
+import { ownOnly } from './globals'
+import { pause } from './time'
 
 /**
- * Whether any process of this user has an open file descriptor for which `matches` returns `true`. Processes of other
- * users are left out: an ordinary user cannot list their descriptors. `false` where there is no /proc.
- *
- * @param matches - Called with a path such as `/proc/1/fd/3`, and the process id. An error it throws counts as no
- * match: the descriptor was closed in the meantime.
+ * Most processes and descriptors that one call looks at. Another user can start processes that count as root's, such as `su` waiting
+ * for a password, and let each inherit as many descriptors as it may have: without a limit, all of them would be looked at.
  */
-export function hasDescriptor(matches: (path: string, pid: number) => boolean): boolean {
-  const uid = process.geteuid?.()
-  return numbersIn('/proc').some((pid) => {
-    const directory = `/proc/${pid}`
-    // Processes of other users are skipped early: on a large machine they are the majority.
-    if (!isTrue(() => statSync(directory).uid === uid)) return false
-    return numbersIn(`${directory}/fd`).some((fd) => isTrue(() => matches(`${directory}/fd/${fd}`, pid)))
-  })
+export const MOST_LOOKS = 100_000
+/** Processes and descriptors that are looked at in one step. The event loop of the thread runs between two steps. */
+const LOOKS_AT_A_TIME = 256
+
+/**
+ * Looks at the open file descriptors of all processes of this user. Processes of other users are left out: an ordinary user cannot
+ * list their descriptors. Where there is no /proc, there is nothing to look at. Never rejects.
+ *
+ * @param isEnough - Called with a path such as `/proc/1/fd/3`, and the process id; returns `true` to end the look. An error that it
+ * throws is ignored: the descriptor was closed in the meantime.
+ * @returns `false` when there was more than `most` to look at, so that the rest is unknown.
+ */
+export async function lookAtDescriptors(
+  isEnough: (path: string, pid: number) => boolean,
+  most = MOST_LOOKS,
+): Promise<boolean> {
+  const looks = eachLook(isEnough)
+  for (let count = 1; ; count++) {
+    const { done } = looks.next()
+    if (done) return true
+    if (count >= most) {
+      looks.return()
+      return false
+    }
+    if (count % LOOKS_AT_A_TIME === 0) await pause(0)
+  }
 }
 
-function numbersIn(directory: string): readonly number[] {
+/** Yields after each process and each descriptor. */
+function* eachLook(isEnough: (path: string, pid: number) => boolean): Generator<undefined, void> {
+  const uid = process.geteuid?.()
+  for (const pid of numbersIn('/proc')) {
+    yield
+    const directory = `/proc/${pid}`
+    // Processes of other users are skipped early: on a large machine they are the majority.
+    if (!isTrue(() => statSync(directory).uid === uid)) continue
+    for (const fd of numbersIn(`${directory}/fd`)) {
+      yield
+      if (isTrue(() => isEnough(`${directory}/fd/${fd}`, pid))) return
+    }
+  }
+}
+
+/** Reads a directory entry by entry: one with a million descriptors takes a second to list. */
+function* numbersIn(path: string): Generator<number, void> {
+  let directory
   try {
-    return readdirSync(directory)
-      .map(Number)
-      .filter((number) => Number.isInteger(number))
+    directory = opendirSync(path, ownOnly({ bufferSize: LOOKS_AT_A_TIME }))
   } catch {
-    return []
+    return
+  }
+  try {
+    for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
+      const number = Number(entry.name)
+      if (Number.isInteger(number)) yield number
+    }
+  } catch {
+    // The process has ended.
+    return
+  } finally {
+    directory.closeSync()
   }
 }
 

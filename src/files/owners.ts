@@ -23,6 +23,12 @@ export function whyOpen(stats: Stats, uid: number): string | undefined {
   return others && `is writable for ${others}${isDirectory ? ' and has no sticky bit' : ''}`
 }
 
+/** Says why users other than root and `uid` can create entries in a directory, even one with the sticky bit. */
+export function whyCreatable(directory: Stats, uid: number): string | undefined {
+  const others = whoElseWrites(directory)
+  return whyAnothers(directory, uid) ?? (others && `is writable for ${others}`)
+}
+
 function whoElseWrites({ mode, uid, gid }: Stats): string | undefined {
   if ((mode & OTHERS_WRITE) !== 0) return 'all users'
   return (mode & GROUP_WRITES) !== 0 && !isPrivate(gid, uid) ? `the group ${gid}` : undefined

@@ -1,6 +1,6 @@
-import { lstatSync, opendirSync, readlinkSync, statSync, unlinkSync } from 'node:fs'
+import { type BigIntStats, lstatSync, opendirSync, readlinkSync, statSync, unlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { hasDescriptor } from '../base/descriptors'
+import { lookAtDescriptors, MOST_LOOKS } from '../base/descriptors'
 import { ownOnly } from '../base/globals'
 import { epochMs, pause } from '../base/time'
 import { readStartTicks, TICK_MS } from '../system/proc'
@@ -26,7 +26,7 @@ export interface Deletions {
   /** Messages for the operator about files that were deleted before they were uploaded. */
   readonly losses?: readonly string[]
   readonly failures: readonly { readonly file: string; readonly error: Error }[]
-  /** Why only a part of the directory was read, so that files to delete may remain. Absent if all of it was read. */
+  /** Why files to delete may remain, such as a directory of which only a part was read. Absent if none remain. */
   readonly incomplete?: string | undefined
 }
 
@@ -60,19 +60,19 @@ export async function deleteExpired(
     const evidence = asked.map(({ artefact }) => readPublished(place, artefact)).filter(isThere)
     const occasion = { nowMs: epochMs(), made: made && parseArtefactName(basename(made))?.baseName }
     const expired = chooseExpired(evidence, keep, { host, directory }, occasion)
-    return expired.map((artefact) => ({ artefact, name: artefact }))
+    return { doomed: expired.map((artefact) => ({ artefact, name: artefact })) }
   })
   if (!isSent) return deletions
   const names = deletions.deleted.map((file) => basename(file))
-  return { ...deletions, losses: lossesOf(names, keep, directory) }
+  return { ...deletions, losses: await lossesOf(names, keep, directory) }
 }
 
-function lossesOf(names: readonly string[], keep: number, directory: string): string[] {
+async function lossesOf(names: readonly string[], keep: number, directory: string): Promise<string[]> {
   const unsentOf = (deleted: readonly string[]): string[] => {
     const sent = deleted.length === 0 ? [] : Object.values(readSent(directory)).flat()
     return deleted.filter((name) => !sent.includes(name))
   }
-  const read = deletedAndRead(unsentOf(names))
+  const read = await deletedAndRead(unsentOf(names))
   // Read the list of sent files again: a file whose upload ended after the first look is no longer open, but is in the list.
   const unsent = unsentOf(names)
   const isRead = (name: string): boolean => read.has(name)
@@ -99,11 +99,14 @@ function lossesOf(names: readonly string[], keep: number, directory: string): st
   ]
 }
 
-/** Finds the deleted files that a process of this user still has open, such as a process that uploads them. */
-function deletedAndRead(names: readonly string[]): ReadonlySet<string> {
+/**
+ * Finds the deleted files that a process of this user still has open, such as a process that uploads them. A file that it does not
+ * find, because there are too many descriptors, is reported as deleted unsent: as the list of sent files has it.
+ */
+async function deletedAndRead(names: readonly string[]): Promise<ReadonlySet<string>> {
   const read = new Set<string>()
   if (names.length === 0) return read
-  hasDescriptor((descriptor) => {
+  await lookAtDescriptors((descriptor) => {
     const [, name] = /([^/]+) \(deleted\)$/.exec(readlinkSync(descriptor)) ?? []
     if (name !== undefined && names.includes(name)) read.add(name)
     return read.size === names.length
@@ -117,17 +120,24 @@ function deletedAndRead(names: readonly string[]): ReadonlySet<string> {
  * @param directory - Absolute path, spelled as in the sidecars' `where.directory`.
  * @param nowMs - Wall clock, ms since the epoch.
  */
-export async function sweepStalePartials(directory: string, host: string, nowMs: number): Promise<Deletions> {
-  return deleteChosen(directory, 'partial', (names, place) =>
-    names.flatMap((each) => {
+export async function sweepStalePartials(
+  directory: string,
+  host: string,
+  nowMs: number,
+  look = lookAtDescriptors,
+): Promise<Deletions> {
+  return deleteChosen(directory, 'partial', async (names, place) => {
+    const stale = names.flatMap((each) => {
       const { artefact } = each
       const facts = readSidecar(join(place, sidecarName(artefact)), artefact)
-      const name = partialName(artefact)
       const isStale = facts && isStalePartial(facts, { host, directory }, writerLives(each), nowMs)
-      // A corrected clock makes new files look old, and a forked child that outlived its parent may still write to the file.
-      return isStale && !isOpenElsewhere(join(place, name)) ? [{ artefact, name }] : []
-    }),
-  )
+      return isStale ? [{ artefact, name: partialName(artefact) }] : []
+    })
+    // A corrected clock makes new files look old, and a forked child that outlived its parent may still write to the file.
+    const unopened = await openNowhereElse(stale, place, look)
+    if (unopened) return { doomed: unopened }
+    return { doomed: [], incomplete: `more than ${MOST_LOOKS} open files would have to be checked` }
+  })
 }
 
 /** The `.partial` files, or the sidecars (`.json`), of dumps in a directory that belong to this process's user. */
@@ -193,10 +203,16 @@ interface Doomed {
   readonly name: string
 }
 
+/** What is deleted in a directory, and why more may have to be. */
+interface Choice {
+  readonly doomed: readonly Doomed[]
+  readonly incomplete?: string
+}
+
 async function deleteChosen(
   directory: string,
   part: 'partial' | 'sidecar',
-  choose: (names: readonly ParsedName[], place: string) => readonly Doomed[],
+  choose: (names: readonly ParsedName[], place: string) => Choice | Promise<Choice>,
 ): Promise<Deletions> {
   const deleted: string[] = []
   const failures: { file: string; error: Error }[] = []
@@ -204,7 +220,8 @@ async function deleteChosen(
     const held = holdDirectory(directory)
     try {
       const { names, incomplete } = await readOwnNames(held.place, part)
-      for (const { artefact, name } of choose(names, held.place)) {
+      const choice = await choose(names, held.place)
+      for (const { artefact, name } of choice.doomed) {
         let doomed = name
         try {
           if (remove(join(held.place, doomed))) deleted.push(join(directory, doomed))
@@ -214,7 +231,7 @@ async function deleteChosen(
           failures.push({ file: join(directory, doomed), error: error as Error })
         }
       }
-      return { deleted, failures, incomplete }
+      return { deleted, failures, incomplete: incomplete ?? choice.incomplete }
     } finally {
       held.close()
     }
@@ -298,15 +315,32 @@ function startMsOf(pid: number): number | undefined {
   return ownStartMs() + (other - own) * TICK_MS
 }
 
-/** Whether another process of this user has the file open, such as a forked child that is writing it. */
-function isOpenElsewhere(path: string): boolean {
-  const file = lstatSync(path, { bigint: true, throwIfNoEntry: false })
-  if (!file) return false
-  return hasDescriptor((descriptor, pid) => {
+/**
+ * Returns those of the files that no other process of this user has open, such as a forked child that is writing one. `undefined`
+ * when there are too many descriptors to find out: each of the files may be open then.
+ */
+async function openNowhereElse(
+  files: readonly Doomed[],
+  place: string,
+  look: typeof lookAtDescriptors,
+): Promise<readonly Doomed[] | undefined> {
+  const idOf = (stats: BigIntStats | undefined): string | undefined => stats && `${stats.dev}:${stats.ino}`
+  const sought = new Map(
+    files.map((file) => [
+      file,
+      idOf(lstatSync(join(place, file.name), { bigint: true, throwIfNoEntry: false })),
+    ]),
+  )
+  if (sought.size === 0) return []
+  const ids = new Set(sought.values())
+  const open = new Set<string | undefined>()
+  const isComplete = await look((descriptor, pid) => {
     if (pid === process.pid) return false
-    const { dev, ino } = statSync(descriptor, { bigint: true })
-    return dev === file.dev && ino === file.ino
+    const id = idOf(statSync(descriptor, { bigint: true }))
+    if (ids.has(id)) open.add(id)
+    return open.size === ids.size
   })
+  return isComplete ? files.filter((file) => !open.has(sought.get(file))) : undefined
 }
 
 function isThere<T>(value: T | undefined): value is T {

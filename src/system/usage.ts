@@ -1,10 +1,21 @@
-import { closeSync, existsSync, openSync, readlinkSync } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  openSync,
+  readlinkSync,
+  type Stats,
+  statSync,
+} from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import type pidusage from 'pidusage'
 import { firstLineOf } from '../base/globals'
 import { refuseStranger } from '../base/strangers'
 import { clearTimeout, monotonicMs, setTimeout } from '../base/time'
+import { whyCreatable, whyOpen } from '../files/owners'
 import { readResidentBytes } from './proc'
 
 /** A reader of the CPU time that all threads of this process have used since it started. */
@@ -224,15 +235,81 @@ function assertOwnProc(): void {
 
 /**
  * Returns why pidusage cannot use the program `getconf`, or `undefined` if it can. pidusage starts this program through a shell
- * at its first reading, and prints two stack traces to stderr when the program is missing. With a relative or empty entry in
- * PATH, the shell could start another program named `getconf`, which another user has put below the working directory.
+ * at its first reading, and prints two stack traces to stderr when the program is missing. The shell takes the first `getconf`
+ * in PATH, so another user must not be able to put a program of that name there.
  */
 function whyNoGetconf(): string | undefined {
   const directories = (process.env.PATH ?? '/usr/bin:/bin').split(':')
   if (!directories.every((directory) => isAbsolute(directory)))
     return 'pidusage would start the program getconf, and PATH has an entry that depends on the working directory'
-  const isThere = existsSync('/bin/sh') && directories.some((each) => existsSync(join(each, 'getconf')))
-  return isThere ? undefined : 'pidusage needs the programs /bin/sh and getconf (in PATH), and one is missing'
+  for (const directory of existsSync('/bin/sh') ? directories : []) {
+    // Judged before it is looked at: in each directory before the one with the program, another user could put one too.
+    const why = whyPlanted(`${directory}/getconf`)
+    if (why !== undefined) return `pidusage would start the program getconf, and in PATH ${why}`
+    if (isProgram(`${directory}/getconf`)) return undefined
+  }
+  return 'pidusage needs the programs /bin/sh and getconf (in PATH), and one is missing'
+}
+
+/** Whether a shell would start this file. */
+function isProgram(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return statSync(file).isFile()
+  } catch {
+    return false
+  }
+}
+
+/** Most symbolic links on the way to a program; the kernel follows as many. */
+const MAX_LINKS = 40
+
+/**
+ * Returns why another user can put a file of his own at this path, where there may be none yet; `undefined` if he cannot.
+ * Follows the path as the kernel does, and judges each directory and each symbolic link on the way.
+ */
+function whyPlanted(path: string): string | undefined {
+  const uid = process.geteuid?.() ?? 0
+  const names = path.split('/')
+  let [at, stats, links] = ['/', lstatSync('/'), 0]
+  const whyHere = (): string | undefined => {
+    const why = whyOpen(stats, uid)
+    return why && `${at} ${why}`
+  }
+  for (let name = names.shift(); name !== undefined; name = names.shift()) {
+    const why = whyHere()
+    if (why !== undefined) return why
+    if (name === '' || name === '.') continue
+    const above = stats
+    const next = join(at, name)
+    const entry = name === '..' ? lstatSync(next) : lookAt(next)
+    if (!entry) {
+      // A sticky bit keeps the entries that exist from other users, but each can make new ones.
+      const whyNew = whyCreatable(above, uid)
+      return whyNew && `${at} ${whyNew}`
+    }
+    if (!entry.isSymbolicLink()) {
+      at = next
+      stats = entry
+      continue
+    }
+    const whyLink = whyOpen(entry, uid)
+    if (whyLink !== undefined) return `${next} ${whyLink}`
+    if (++links > MAX_LINKS) return `${path} leads through more than ${MAX_LINKS} symbolic links`
+    const target = readlinkSync(next)
+    if (isAbsolute(target)) [at, stats] = ['/', lstatSync('/')]
+    names.unshift(...target.split('/'))
+  }
+  return whyHere()
+}
+
+/** @returns `undefined` for a file that does not exist or cannot be reached: the shell does not find it either. */
+function lookAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path)
+  } catch {
+    return undefined
+  }
 }
 
 function asker(read: typeof pidusage): AskPidusage {

@@ -63,8 +63,12 @@ const LONGEST_PUT_MS = 3_600_000
 const BETWEEN_ATTEMPTS_MS = 5000
 /** Attempts that the SDK makes for one request on a thread of this library. On the main thread it makes one. */
 const ATTEMPTS = 3
-/** Largest HTTP response that is accepted, bytes. S3 sends a few KiB, but the SDK collects a whole error response in memory. */
-const MOST_ANSWER_BYTES = 1024 * 1024
+/**
+ * Largest HTTP response that is accepted, bytes. S3 answers these requests with at most a few KiB, and proxies with a page. The SDK
+ * parses a response synchronously, in time that grows with the square of its size: a MiB of `<!DOCTYPE>` took a minute, and this
+ * much takes 40 ms.
+ */
+export const MOST_ANSWER_BYTES = 32 * 1024
 
 /**
  * Loads the AWS SDK and creates a client for the bucket.
@@ -159,18 +163,25 @@ function clientConfig(settings: UploadSettings, isOnThread: boolean): s3.S3Clien
 function guarded<Agent extends HttpAgent>(agent: Agent, timeoutMs: number, isOnThread: boolean): Agent {
   type Create = (...values: unknown[]) => Socket
   const create = (agent as unknown as { createConnection: Create }).createConnection.bind(agent)
-  /** Bytes that each reused connection had received before its current response. */
-  const before = new WeakMap<Socket, number>()
-  agent.on('free', (socket: Socket) => before.set(socket, socket.bytesRead))
+  /** Bytes of the current response that each connection has received. */
+  const received = new WeakMap<Socket, number>()
+  agent.on('free', (socket: Socket) => received.delete(socket))
   const createConnection: Create = (...values) => {
     const socket = create(...values)
     const end = (why: string, code: string): void =>
       void socket.destroy(Object.assign(new Error(why), { code }))
     socket.setTimeout(timeoutMs).on('timeout', () => end(`no data for ${timeoutMs} ms`, 'ETIMEDOUT'))
-    socket.on('data', () => {
-      if (socket.bytesRead - (before.get(socket) ?? 0) <= MOST_ANSWER_BYTES) return
+    const emit = socket.emit.bind(socket) as (...event: unknown[]) => boolean
+    // A listener for `'data'` would not do: the listener of Node's HTTP client runs all the same, and may end the response.
+    const emitBounded = (name: unknown, ...event: unknown[]): boolean => {
+      if (name !== 'data') return emit(name, ...event)
+      const bytes = (received.get(socket) ?? 0) + (event[0] as Buffer).length
+      received.set(socket, bytes)
+      if (bytes <= MOST_ANSWER_BYTES) return emit(name, ...event)
       end(`the response has more than ${formatSize(MOST_ANSWER_BYTES)}`, 'EMSGSIZE')
-    })
+      return false
+    }
+    Object.assign(socket, { emit: emitBounded })
     return isOnThread ? socket : socket.unref()
   }
   return Object.assign(agent, { createConnection })

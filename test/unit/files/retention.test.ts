@@ -20,6 +20,7 @@ import { createRequire } from 'node:module'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { after, test, type TestContext } from 'node:test'
+import { lookAtDescriptors } from '../../../src/base/descriptors.js'
 import { openArtefact } from '../../../src/files/artefact.js'
 import {
   deleteExpired,
@@ -392,6 +393,32 @@ test(
     assert.equal((await sweepStalePartials(directory, HOST, Date.now())).deleted.length, 1)
   },
 )
+
+test(
+  'a partial stays, and a line can say why, when more descriptors are open than are looked at',
+  { skip: noProc },
+  async (t) => {
+    const directory = scratch(t)
+    leavePartial(directory, `memory-${DEAD_PID}-${LONG_AGO_MS}.heapsnapshot`)
+    const lookAtFew = (isEnough: (path: string, pid: number) => boolean) => lookAtDescriptors(isEnough, 3)
+    const { deleted, incomplete } = await sweepStalePartials(directory, HOST, Date.now(), lookAtFew)
+    assert.deepEqual([deleted, incomplete], [[], 'more than 100000 open files would have to be checked'])
+    const swept = await sweepStalePartials(directory, HOST, Date.now())
+    assert.deepEqual([swept.deleted.length, swept.incomplete], [1, undefined])
+  },
+)
+
+test('the event loop turns while many open descriptors are looked at', { skip: noProc }, async (t) => {
+  const directory = scratch(t)
+  leavePartial(directory, `memory-${DEAD_PID}-${LONG_AGO_MS}.heapsnapshot`)
+  const descriptors = Array.from({ length: 1000 }, () => openSync('/dev/null', 'r'))
+  t.after(() => descriptors.forEach((fd) => closeSync(fd)))
+  let turns = 0
+  const timer = setInterval(() => turns++, 0)
+  t.after(() => clearInterval(timer))
+  const { deleted } = await sweepStalePartials(directory, HOST, Date.now())
+  assert.deepEqual([deleted.length, turns > 0], [1, true])
+})
 
 test('a stale partial with the number of this process, from before it began, goes too', async (t) => {
   const directory = scratch(t)

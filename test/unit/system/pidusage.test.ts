@@ -1,5 +1,17 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { test, type TestContext } from 'node:test'
 import { ANSWER_DEADLINE_MS, type AskPidusage, loadPidusage } from '../../../src/system/usage'
 
 type Answer = (error: Error | null, stats?: Record<string, unknown>) => void
@@ -40,6 +52,103 @@ for (const path of [
     assert.match(String(loadPidusage('linux')), /PATH has an entry that depends on the working directory/)
   })
 }
+
+const notRoot = process.getuid?.() === 0 ? false : 'only root can give a directory away'
+const ALICE = 65_533
+
+/** A directory with a program getconf, first in PATH, below one that only this user can change. */
+function putFirstInPath(t: TestContext): string {
+  const parent = mkdtempSync(join(tmpdir(), 'cmm-path-'))
+  const bin = join(parent, 'bin')
+  mkdirSync(bin, { mode: 0o755 })
+  writeFileSync(join(bin, 'getconf'), '#!/bin/sh\necho 100\n', { mode: 0o755 })
+  const { PATH } = process.env
+  process.env.PATH = `${bin}:${PATH}`
+  t.after(() => {
+    process.env.PATH = PATH
+    rmSync(parent, { recursive: true })
+  })
+  return bin
+}
+
+for (const [what, plant, why] of [
+  [
+    'belongs to another user',
+    (bin: string) => chownSync(bin, ALICE, ALICE),
+    /in PATH .*\/bin belongs to the user 65533$/,
+  ],
+  [
+    'belongs to another user, and has no getconf yet',
+    (bin: string) => {
+      rmSync(join(bin, 'getconf'))
+      chownSync(bin, ALICE, ALICE)
+    },
+    /in PATH .*\/bin belongs to the user 65533$/,
+  ],
+  [
+    'lies in a directory of another user',
+    (bin: string) => chownSync(dirname(bin), ALICE, ALICE),
+    /in PATH .*cmm-path-\w+ belongs to the user 65533$/,
+  ],
+  [
+    'holds a getconf of another user',
+    (bin: string) => chownSync(join(bin, 'getconf'), ALICE, ALICE),
+    /in PATH .*getconf belongs to the user 65533$/,
+  ],
+  [
+    'is a symbolic link into a directory of another user',
+    (bin: string) => {
+      renameSync(bin, `${bin}-real`)
+      symlinkSync('bin-real', bin)
+      chownSync(`${bin}-real`, ALICE, ALICE)
+    },
+    /in PATH .*\/bin-real belongs to the user 65533$/,
+  ],
+  [
+    'can be written by all, without a sticky bit',
+    (bin: string) => chmodSync(bin, 0o777),
+    /in PATH .*\/bin is writable for all users and has no sticky bit$/,
+  ],
+  [
+    'does not exist yet, below a sticky directory in which all can make one',
+    (bin: string) => {
+      chmodSync(dirname(bin), 0o1777)
+      rmSync(bin, { recursive: true })
+    },
+    /in PATH .*cmm-path-\w+ is writable for all users$/,
+  ],
+] as const)
+  test(`it is not used when a directory of PATH before getconf ${what}`, { skip: notRoot }, (t) => {
+    plant(putFirstInPath(t))
+    const answer = loadPidusage('linux')
+    assert.match(String(answer), why)
+  })
+
+for (const [what, prepare] of [
+  ['belongs to this user', () => undefined],
+  ['belongs to this user, below a sticky directory', (bin: string) => chmodSync(dirname(bin), 0o1777)],
+  ['does not exist', (bin: string) => rmSync(bin, { recursive: true })],
+  [
+    'is a symbolic link of this user to one of his own',
+    (bin: string) => {
+      renameSync(bin, `${bin}-real`)
+      symlinkSync(`../${basename(dirname(bin))}/bin-real`, bin)
+    },
+  ],
+  [
+    'comes after the one that has getconf, and belongs to another user',
+    (bin: string) => {
+      const later = `${bin}-later`
+      mkdirSync(later)
+      chownSync(later, ALICE, ALICE)
+      process.env.PATH = `${bin}:${later}:${process.env.PATH}`
+    },
+  ],
+] as const)
+  test(`it is used when a directory of PATH ${what}`, { skip: notRoot }, (t) => {
+    prepare(putFirstInPath(t))
+    assert.equal(typeof loadPidusage('linux'), 'function')
+  })
 
 test('without getconf it is not used: it would print two stacks to stderr', (t) => {
   const { PATH } = process.env

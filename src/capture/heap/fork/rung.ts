@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { messageOf, ownOnly, owns } from '../../../base/globals'
 import { monotonicMs } from '../../../base/time'
 import { type OpenArtefact, openArtefact } from '../../../files/artefact'
@@ -164,8 +165,29 @@ async function runChild(
     return await awaitChild(helper, forked, guard).finally(() => observer.childAtWork(undefined))
   } catch (error) {
     if (error instanceof ExitingError) throw error
-    return { kind: 'failed', why: messageOf(error) }
+    return whyNoFork(messageOf(error))
   }
+}
+
+const { EAGAIN, ENOMEM, EMFILE, ENFILE } = constants.errno
+/**
+ * Errors of a fork that pass: something is used up for now, perhaps by another user. A snapshot without a fork would pause the
+ * application for seconds, so that the other user could cause this pause. `ENOMEM` is a lack of memory like any other.
+ */
+const USED_UP = new Map<number, ChildFailure>([
+  [EAGAIN, { kind: 'ended', why: 'the kernel refused the fork: a limit of processes is reached (EAGAIN)' }],
+  [ENOMEM, { kind: 'out of memory', why: 'the kernel refused the fork: too little memory is left (ENOMEM)' }],
+  [EMFILE, { kind: 'ended', why: 'this process could not fork: it has too many open files (EMFILE)' }],
+  [
+    ENFILE,
+    { kind: 'ended', why: 'this process could not fork: the machine has too many open files (ENFILE)' },
+  ],
+])
+
+/** Judges a fork that failed, by the helper's message: the number of the error does not come through from another thread. */
+function whyNoFork(message: string): ChildFailure {
+  const [, errno] = /^fork failed with errno (\d+)$/.exec(message) ?? []
+  return USED_UP.get(Number(errno)) ?? { kind: 'failed', why: message }
 }
 
 function guardFor(
@@ -223,7 +245,7 @@ function conclude(
   if (outcome.kind === 'stuck' || outcome.kind === 'failed') return { cannot: why }
   // Do not fall back to a snapshot without a fork. If the child could not write (full disk, say), the parent cannot either,
   // and would block for nothing. If the child was too slow, the parent would be too. If a signal ended the child, the
-  // application is probably being shut down.
+  // application is probably being shut down. If processes or open files are used up, a later dump can fork again.
   throw new Error(why)
 }
 

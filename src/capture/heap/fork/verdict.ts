@@ -13,8 +13,9 @@ export const ASLEEP_AFTER_MS = 30_000
  * - `stuck`: it waits for a thread that was not copied, or crashed; another fork may succeed
  * - `out of memory`: it used memory that the application needs, could not allocate memory, or had too little to start
  * - `late`: it was past its deadline
- * - `ended`: another process ended it, other code in this process reaped it, or the dump's file was gone before the fork
- * - `failed`: it could not write the dump, or could not be forked
+ * - `ended`: another process ended it, other code in this process reaped it, or it was not forked, because the dump's file
+ *   was gone, or because processes or open files are used up for now
+ * - `failed`: it could not write the dump, or this system cannot fork it
  */
 export type ChildVerdict = 'stuck' | 'out of memory' | 'late' | 'ended' | 'failed'
 

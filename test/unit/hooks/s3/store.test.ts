@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
 import { resolveUploadOptions } from '../../../../src/hooks/s3/options'
-import { findPeers, openStore, type Store } from '../../../../src/hooks/s3/store'
+import { findPeers, MOST_ANSWER_BYTES, openStore, type Store } from '../../../../src/hooks/s3/store'
 
 const MB = 1024 * 1024
 
@@ -28,6 +28,24 @@ describe('the store', () => {
       await assert.rejects(put(store))
       // Beyond the limit lies what the kernel holds on the way.
       assert.ok(most < 32 * MB, `${most} bytes were taken`)
+    })
+
+  for (const [what, size, code] of [
+    ['does not have the SDK parse', MOST_ANSWER_BYTES, 'EMSGSIZE'],
+    ['has the SDK parse', MOST_ANSWER_BYTES - 1024, 'AccessDenied'],
+  ] as const)
+    it(`${what} an error of ${size} bytes that comes in one piece`, async (t) => {
+      const { store } = await storeOf(t, (answer) => {
+        const error = '<Error><Code>AccessDenied</Code><Message>'
+        const end = '</Message></Error>'
+        const body = `${error}${'a'.repeat(size - error.length - end.length)}${end}`
+        answer.writeHead(403, { 'content-type': 'application/xml', 'content-length': size })
+        answer.end(body)
+      })
+      await assert.rejects(put(store), (error: Error & { code?: string }) => {
+        assert.equal(error.code ?? error.name, code)
+        return true
+      })
     })
 
   for (const [what, begin] of [
@@ -73,7 +91,9 @@ describe('the store', () => {
 
   it('takes any number of answers on one connection', async (t) => {
     let connections = 0
-    const { store, server } = await storeOf(t, (answer) => answer.end(Buffer.alloc(MB / 2, ' ')))
+    const { store, server } = await storeOf(t, (answer) =>
+      answer.end(Buffer.alloc(MOST_ANSWER_BYTES / 2, ' ')),
+    )
     server.on('connection', () => (connections += 1))
     for (let number = 0; number < 5; number++) await put(store)
     assert.equal(connections, 1)

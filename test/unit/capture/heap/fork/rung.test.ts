@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, beforeEach, describe, it } from 'node:test'
 import type { Plan } from '../../../../../src/capture/capture'
@@ -354,10 +354,29 @@ describe('forked heap dumps', () => {
   })
 
   it('go in place when the system refuses to fork, and say why', async () => {
-    const { captured, log } = await take({ children: [new Error('fork failed with errno 11')] })
+    const { captured, log } = await take({ children: [new Error('fork failed with errno 38')] })
     assert.equal(captured?.way, 'v8')
-    assert.equal(captured.passedOver[0]?.why, 'fork failed with errno 11 (fork attempt 1)')
+    assert.equal(captured.passedOver[0]?.why, 'fork failed with errno 38 (fork attempt 1)')
     assert.equal(forks(log), 1)
+  })
+
+  for (const [name, why] of [
+    ['EAGAIN', 'a limit of processes is reached'],
+    ['EMFILE', 'it has too many open files'],
+    ['ENFILE', 'the machine has too many open files'],
+  ] as const)
+    it(`fail, and nothing is taken in place, when a fork is refused for now (${name})`, async () => {
+      const refused = new Error(`fork failed with errno ${constants.errno[name]}`)
+      const { error, log, files } = await take({ children: [refused] })
+      assert.match(error?.message ?? '', new RegExp(`${why} \\(${name}\\) \\(fork attempt 1\\)$`))
+      assert.deepEqual([forks(log), log.includes('heapSnapshot'), files], [1, false, []])
+    })
+
+  it('are skipped for want of memory, and not taken in place, when the kernel has none for a fork', async () => {
+    const without = new Error(`fork failed with errno ${constants.errno.ENOMEM}`)
+    const { refused, log } = await take({ children: [without], sampling: false })
+    assert.equal(refused?.skip, 'memory')
+    assert.deepEqual([forks(log), log.includes('heapSnapshot')], [1, false])
   })
 
   it('fail, and nothing is taken in place, when another user exchanged the file before the fork, back by now or not', async () => {
