@@ -18,7 +18,7 @@ const IDLE = { cpu: { threshold: 190 } }
 /** Runs a program that calls the monitor and then goes on with `body`, in a directory for the dumps. */
 function run(t: TestContext, options: object, body: string) {
   const directory = scratch(t)
-  const given = JSON.stringify({ profileDir: directory, logger: true, ...options, ...{ logger: undefined } })
+  const given = JSON.stringify({ profileDir: directory, ...options })
   const code = `const monitor = require(${JSON.stringify(library)})(${given});${body}`
   const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', code], {
     cwd: directory,
