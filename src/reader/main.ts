@@ -1,5 +1,14 @@
 #!/usr/bin/env node
-import { fstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
 import type * as doctor from '../doctor/index'
 import { naming } from './answer'
@@ -178,10 +187,18 @@ function readAssets(): PageAssets {
 function writeWhole(file: string, content: string | Buffer): void {
   const partial = `${file}.${process.pid}.partial`
   try {
-    writeFileSync(partial, content, { mode: 0o600, flag: 'wx' })
-    renameSync(partial, file)
+    const fd = openSync(partial, 'wx', 0o600)
+    // Only a file that was created here is removed: `wx` fails where there is one already, which may hold anything.
+    try {
+      writeFileSync(fd, content)
+      renameSync(partial, file)
+    } catch (error) {
+      rmSync(partial, { force: true })
+      throw error
+    } finally {
+      closeSync(fd)
+    }
   } catch (error) {
-    rmSync(partial, { force: true })
     throw unwritten(file, error)
   }
 }

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { after, beforeEach, describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -218,5 +227,29 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
     const options = { command: 'ls', directory: folder, isJson: false, sinceMs: 0, sort: 'time' } as const
     assert.match(listIncidents(options)[0]?.verdict ?? '', /^render /)
     assert.match(listIncidents(options, 0)[0]?.verdict ?? '', /^Not read, .* report cpu-7-1000\.cpuprofile$/)
+  })
+
+  it('keeps a .partial that was there before a page was to be written under its name', async () => {
+    const [file, out] = [at('cpu-7-1000.cpuprofile'), at('page.html')]
+    writeFileSync(file, JSON.stringify(PROFILE))
+    const takes = `require('fs').writeFileSync(${JSON.stringify(out)} + '.' + process.pid + '.partial', 'of another')`
+    const report = await withPreload(at('takes.js'), takes, () => reader('report', file, '--out', out))
+    assert.match(report.stderr, /page\.html cannot be written: EEXIST/)
+    const partials = (): string[] => readdirSync(folder).filter((name) => name.endsWith('.partial'))
+    assert.deepEqual(
+      partials().map((name) => readFileSync(at(name), 'utf8')),
+      ['of another'],
+    )
+  })
+
+  it('leaves no .partial of a page that cannot be renamed, or that is written', async () => {
+    const [file, out] = [at('cpu-7-1000.cpuprofile'), at('page.html')]
+    writeFileSync(file, JSON.stringify(PROFILE))
+    mkdirSync(out)
+    assert.match((await reader('report', file, '--out', out)).stderr, /page\.html cannot be written/)
+    assert.deepEqual(readdirSync(folder).sort(), ['cpu-7-1000.cpuprofile', 'page.html'])
+    rmSync(out, { recursive: true })
+    assert.equal((await reader('report', file, '--out', out)).code, 0)
+    assert.deepEqual(readdirSync(folder).sort(), ['cpu-7-1000.cpuprofile', 'page.html'])
   })
 })
