@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import { answerOf, named, ofThread, open, readProfilePart } from './answer'
 import { foreignDescription, readCircumstances, readName } from './artefact'
-import type { Incident } from './folder'
+import type { Folder, Incident } from './folder'
 import { haveSeveralOwners, readFolder } from './folder'
 import { UnreadableError } from './json'
 import type { ListOptions } from './options'
@@ -26,20 +26,27 @@ export interface Listed {
   readonly notes?: readonly string[]
 }
 
+/** The dumps in a directory. */
+export interface List {
+  readonly incidents: readonly Listed[]
+  /** One note for each entry of the directory that cannot be looked at. */
+  readonly notes: readonly string[]
+}
+
 /**
  * Lists the dumps in a directory. A file that cannot be read does not prevent the others from being listed.
  *
  * @param readMs - Time for reading profiles, ms.
  * @throws UnreadableError if the directory cannot be read.
  */
-export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs = READ_MS): Listed[] {
-  const all = read(directory)
+export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs = READ_MS): List {
+  const { incidents: all, notes } = read(directory)
   const isMixed = haveSeveralOwners(all)
   const incidents = all.filter(({ atMs }) => atMs >= sinceMs)
   if (sort === 'size') incidents.sort((one, other) => other.sizeBytes - one.sizeBytes)
   if (sort === 'kind') incidents.sort((one, other) => one.kind.localeCompare(other.kind))
   const endMs = performance.now() + readMs
-  return incidents.map((incident) => ({
+  const listed = incidents.map((incident) => ({
     at: new Date(incident.atMs).toISOString(),
     kind: incident.kind,
     ...(incident.rule !== undefined && { rule: incident.rule }),
@@ -50,6 +57,7 @@ export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs 
       (performance.now() < endMs ? quickVerdict(incident) : nameOnly(incident)),
     ...notesOn(incident, endMs),
   }))
+  return { incidents: listed, notes }
 }
 
 /**
@@ -57,8 +65,8 @@ export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs 
  *
  * @param hints - Lines that follow the list.
  */
-export function writeList(listed: readonly Listed[], hints: readonly string[] = []): string {
-  const after = hints.map((hint) => `${printable(hint)}\n`).join('')
+export function writeList({ incidents: listed, notes: unseen }: List, hints: readonly string[] = []): string {
+  const after = [...unseen, ...hints].map((hint) => `${printable(hint)}\n`).join('')
   if (listed.length === 0) return `No .cpuprofile, .heapprofile or .heapsnapshot file.\n${after}`
   const rows = listed.map(({ at, kind, rule, sizeBytes, files, verdict, notes = [] }) => ({
     cells: [at.slice(0, 19).replace('T', ' '), kind, rule ?? '-', formatBytes(sizeBytes), files[0] ?? ''],
@@ -74,7 +82,7 @@ export function writeList(listed: readonly Listed[], hints: readonly string[] = 
   return lines.join('') + after
 }
 
-function read(directory: string): Incident[] {
+function read(directory: string): Folder {
   try {
     return readFolder(directory)
   } catch (error) {

@@ -55,7 +55,7 @@ async function main(args: readonly string[]): Promise<void> {
       const listed = listIncidents(options)
       print(
         options.isJson
-          ? `${printableJson({ incidents: listed, unfinished: unfinishedFiles(options.directory) })}\n`
+          ? `${printableJson({ ...listed, unfinished: unfinishedFiles(options.directory) })}\n`
           : writeList(listed, unfinishedHints(options.directory)),
       )
       return

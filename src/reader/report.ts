@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { answerOf, named, ofThread, open, readProfilePart } from './answer'
 import { foreignDescription, readCircumstances, readName } from './artefact'
-import type { Incident } from './folder'
+import type { Folder, Incident } from './folder'
 import { haveSeveralOwners, readFolder, unfinishedHints } from './folder'
 import type { Input } from './input'
 import { readProfile } from './input'
@@ -64,8 +64,8 @@ async function reportFolder(
   request: ReportRequest,
   { readMs = READ_MS } = request,
 ): Promise<Report> {
-  const incidents = incidentsIn(directory)
-  const notes: string[] = unfinishedHints(directory)
+  const { incidents, notes: unseen } = read(directory)
+  const notes = [...unfinishedHints(directory), ...unseen]
   if (incidents.length === 0) {
     const nothing = `${directory} holds no .cpuprofile, .heapprofile or .heapsnapshot file`
     throw new UnreadableError([nothing, ...notes].join('; '))
@@ -129,7 +129,7 @@ async function reportIncident(
   return compose(first, newest.owner, verdict, parts, linesOf(others), notes)
 }
 
-function incidentsIn(directory: string): Incident[] {
+function read(directory: string): Folder {
   try {
     return readFolder(directory)
   } catch (error) {

@@ -53,7 +53,10 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
       sizeBytes: 0,
       verdict: '',
     }
-    assert.equal(writeList(new Array<Listed>(150_000).fill(one)).match(/\n/g)?.length, 300_000)
+    assert.equal(
+      writeList({ incidents: new Array<Listed>(150_000).fill(one), notes: [] }).match(/\n/g)?.length,
+      300_000,
+    )
     for (let index = 0; index < 300; index++) writeFileSync(at(`cpu-${index}-1000.cpuprofile.partial`), '')
     assert.deepEqual([unfinishedHints(folder).length, unfinishedHints(folder).at(-1)], [101, 'and 200 more'])
   })
@@ -164,7 +167,7 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
         writeFileSync(`${file}.json`, '{}')
       }
       const options = { command: 'ls', directory: folder, sinceMs: 0, sort: 'time', isJson: false } as const
-      const notes = () => listIncidents(options).map((incident) => incident.notes)
+      const notes = () => listIncidents(options).incidents.map((incident) => incident.notes)
       assert.deepEqual(notes(), [undefined])
       for (const file of files) for (const path of [file, `${file}.json`]) chownSync(path, 12345, 12345)
       assert.deepEqual(notes(), [undefined])
@@ -172,6 +175,36 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
       assert.equal(notes()[0]?.length, 1)
     },
   )
+
+  it('notes what cannot be looked at, and lists and reports the others', async () => {
+    for (const name of ['closed', 'cpu-7-1000'])
+      writeFileSync(at(`${name}.cpuprofile`), JSON.stringify(PROFILE))
+    // What lstat says of a mount of FUSE by another user, to root too.
+    const refuses = `const fs = require('fs')
+      const { lstatSync } = fs
+      fs.lstatSync = (path, ...rest) => {
+        if (path === ${JSON.stringify(at('closed.cpuprofile'))})
+          throw Object.assign(new Error('EACCES: permission denied, lstat'), { code: 'EACCES' })
+        return lstatSync(path, ...rest)
+      }`
+    const note = 'closed.cpuprofile cannot be looked at: EACCES: permission denied, lstat'
+    const asRoot = async (...args: string[]): Promise<string> => {
+      const program = () => reader(...args)
+      const { code, stdout, stderr } = await withPreload(at('refuses.js'), refuses, program)
+      assert.equal(code, 0, stderr)
+      return stdout
+    }
+    const list = await asRoot('ls', folder)
+    assert.match(list, /^.*cpu-7-1000\.cpuprofile\n {4}render \(/)
+    assert.ok(list.endsWith(`\n${note}\n`), list)
+    const json = JSON.parse(await asRoot('ls', folder, '--json')) as { incidents: unknown[]; notes: unknown }
+    assert.deepEqual([json.incidents.length, json.notes], [1, [note]])
+    assert.ok((await asRoot('report', folder)).includes(`Note: ${note}\n`))
+    assert.doesNotMatch(
+      (await reader('ls', folder)).stdout + (await reader('report', folder)).stdout,
+      /looked at/,
+    )
+  })
 
   it('lists the others where a file goes between two looks at it', async () => {
     writeFileSync(at('going.cpuprofile'), JSON.stringify(PROFILE))
@@ -225,8 +258,11 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
   it('reads profiles for a list as long as there is time, and names the others', () => {
     writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
     const options = { command: 'ls', directory: folder, isJson: false, sinceMs: 0, sort: 'time' } as const
-    assert.match(listIncidents(options)[0]?.verdict ?? '', /^render /)
-    assert.match(listIncidents(options, 0)[0]?.verdict ?? '', /^Not read, .* report cpu-7-1000\.cpuprofile$/)
+    assert.match(listIncidents(options).incidents[0]?.verdict ?? '', /^render /)
+    assert.match(
+      listIncidents(options, 0).incidents[0]?.verdict ?? '',
+      /^Not read, .* report cpu-7-1000\.cpuprofile$/,
+    )
   })
 
   it('keeps a .partial that was there before a page was to be written under its name', async () => {

@@ -126,7 +126,7 @@ describe('a number of a file that no process can have', () => {
       sinceMs: 0,
       sort: 'time',
       isJson: true,
-    })
+    }).incidents
     assert.match(at, /^\+275760-/)
   })
 })
