@@ -15,7 +15,7 @@ import { naming } from './answer'
 import { evidenceIn, unfinishedFiles, unfinishedHints } from './folder'
 import { isSameFile, openInput, readProfile } from './input'
 import { reasonOf, UnreadableError } from './json'
-import { listIncidents, writeList } from './list'
+import { jsonOfList, listIncidents, writeList } from './list'
 import type { Report } from './model'
 import type { DoctorOptions, ReportOptions } from './options'
 import { readOptions, USAGE, UsageError } from './options'
@@ -53,11 +53,10 @@ async function main(args: readonly string[]): Promise<void> {
       return
     case 'ls': {
       const listed = listIncidents(options)
-      print(
-        options.isJson
-          ? `${printableJson({ ...listed, unfinished: unfinishedFiles(options.directory) })}\n`
-          : writeList(listed, unfinishedHints(options.directory)),
-      )
+      const pieces = options.isJson
+        ? jsonOfList(listed, unfinishedFiles(options.directory))
+        : writeList(listed, unfinishedHints(options.directory))
+      for (const piece of pieces) print(piece)
       return
     }
     case 'doctor':

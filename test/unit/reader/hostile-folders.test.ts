@@ -54,7 +54,8 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
       verdict: '',
     }
     assert.equal(
-      writeList({ incidents: new Array<Listed>(150_000).fill(one), notes: [] }).match(/\n/g)?.length,
+      [...writeList({ incidents: new Array<Listed>(150_000).fill(one), notes: [] })].join('').match(/\n/g)
+        ?.length,
       300_000,
     )
     for (let index = 0; index < 300; index++) writeFileSync(at(`cpu-${index}-1000.cpuprofile.partial`), '')
@@ -175,6 +176,37 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
       assert.equal(notes()[0]?.length, 1)
     },
   )
+
+  it('lists 15,000 names of a profile whose names are long in the list, by name where the answers are too long', async () => {
+    const control = '\u202e'
+    const callFrame = { functionName: control.repeat(500), url: `/${control.repeat(1990)}`, lineNumber: 6 }
+    const [root, render] = PROFILE.nodes
+    const long = { ...PROFILE, nodes: [root, { ...render, callFrame }] }
+    writeFileSync(at('a.cpuprofile'), JSON.stringify(long))
+    for (let index = 1; index < 15_000; index++) linkSync(at('a.cpuprofile'), at(`a${index}.cpuprofile`))
+    const list = await reader('ls', folder)
+    assert.equal(list.code, 0, list.stderr)
+    assert.equal(list.stdout.match(/^\d{4}-\d\d-\d\d .* a\d*\.cpuprofile$/gm)?.length, 15_000)
+    assert.match(list.stdout, /Not read, because the answers of the other profiles are too long/)
+    const json = await reader('ls', folder, '--json')
+    assert.equal(json.code, 0, json.stderr)
+    const { incidents, notes } = JSON.parse(json.stdout) as { incidents: unknown[]; notes: string[] }
+    assert.equal(incidents.length, 15_000)
+    assert.match(notes.join(), /^The list is long: [\d,]+ answers left out\.$/)
+  })
+
+  it('gives the answers of a list that is not too long, and names of the files of one dump at most 1000', () => {
+    const options = { command: 'ls', directory: folder, isJson: false, sinceMs: 0, sort: 'time' } as const
+    writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
+    const [one] = listIncidents(options, undefined, 1).incidents
+    assert.deepEqual([one?.verdict.slice(0, 7), one?.files.length, one?.notes], ['render ', 1, undefined])
+    assert.deepEqual(listIncidents(options).notes, [])
+    assert.match(listIncidents(options, undefined, 0).incidents[0]?.verdict ?? '', /^Not read, .* too long/)
+    for (let worker = 1; worker <= 1100; worker++)
+      linkSync(at('cpu-7-1000.cpuprofile'), at(`cpu-7-1000-worker-${worker}.cpuprofile`))
+    const [crowd] = listIncidents(options).incidents
+    assert.deepEqual([crowd?.files.length, crowd?.notes], [1000, ['101 more files of this dump.']])
+  })
 
   it('notes what cannot be looked at, and lists and reports the others', async () => {
     for (const name of ['closed', 'cpu-7-1000'])
