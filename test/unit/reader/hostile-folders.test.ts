@@ -208,6 +208,32 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
     assert.deepEqual([crowd?.files.length, crowd?.notes], [1000, ['101 more files of this dump.']])
   })
 
+  it('reads the files of one dump for a bounded time, and at most 100, and says what it left out', async () => {
+    const worker = (id: number): string => at(`cpu-7-2000-worker-${id}.cpuprofile`)
+    for (const id of [1, 2]) writeFileSync(worker(id), '')
+    writeFileSync(worker(3), JSON.stringify(PROFILE))
+    await assert.rejects(
+      createReport({ ...REQUEST, readMs: 0 }),
+      /worker-1\.cpuprofile is empty; 2 more files of this dump not read, from \S+-worker-2\.cpuprofile on, because the others took too long$/,
+    )
+    const found = await createReport(REQUEST)
+    assert.match(found.verdict.sentence, /^render /)
+    assert.doesNotMatch(found.notes.join(), /not read/)
+    for (let id = 1; id <= 105; id++) writeFileSync(worker(id), JSON.stringify(PROFILE))
+    const crowd = await createReport(REQUEST)
+    assert.equal(crowd.parts.length, 100)
+    assert.match(
+      crowd.notes.join(),
+      /^5 more files of this dump not read, from \S+ on, because there are too many: report/,
+    )
+    const cut = await createReport({ ...REQUEST, dumpReadMs: 0 })
+    assert.equal(cut.parts.length, 1)
+    assert.match(
+      cut.notes.join(),
+      /^104 more files of this dump not read, .* took too long: report them one by one\.$/,
+    )
+  })
+
   it('notes what cannot be looked at, and lists and reports the others', async () => {
     for (const name of ['closed', 'cpu-7-1000'])
       writeFileSync(at(`${name}.cpuprofile`), JSON.stringify(PROFILE))
