@@ -12,7 +12,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { basename, dirname, join, relative } from 'node:path'
+import { delimiter, basename, dirname, join, relative } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
@@ -104,7 +104,13 @@ if (helper.status !== 0) {
 const packages = run([join(root, 'test/packages/install.mjs')], { stdio: ['ignore', 'pipe', 'inherit'] })
 if (packages.status !== 0) process.exit(packages.status ?? 1)
 
-const env = { ...process.env, CMM_TEST_PACKAGES: packages.stdout.toString().trim() }
+// npm puts the node_modules/.bin of each directory above into PATH, /tmp/node_modules/.bin for a clone there. Other users can make
+// that one, and pidusage is not used with such a PATH.
+const PATH = (process.env.PATH ?? '')
+  .split(delimiter)
+  .filter((entry) => !entry.endsWith(join('node_modules', '.bin')))
+  .join(delimiter)
+const env = { ...process.env, PATH, CMM_TEST_PACKAGES: packages.stdout.toString().trim() }
 const coverage = join(root, 'coverage')
 rmSync(coverage, { recursive: true, force: true })
 

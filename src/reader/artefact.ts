@@ -21,6 +21,17 @@ const MB = 1024 * 1024
 /** The last moment that a Date can have, ms since 1970. */
 export const LATEST_MS = 8.64e15
 
+/**
+ * The largest number that a process can have, by unit; the least is 0. Far above what is real: an address space of 48 bits, ten
+ * years, ten thousand cores. `count` is for numbers of processes and threads, and for how many threads there are.
+ */
+const MOST = {
+  bytes: 2 ** 48,
+  ms: 10 * 366 * 24 * 3600 * 1000,
+  percent: 1_000_000,
+  count: 2 ** 32 - 1,
+} as const
+
 /** Columns of the flight recorder (the figures of the minutes before a dump), their titles, units and factors to those units. */
 const COLUMNS = [
   { column: 'cpuPercent', name: 'CPU', unit: 'percent', factor: 1 },
@@ -147,35 +158,35 @@ function circumstancesOf(sidecar: unknown): Circumstances | undefined {
     details: Object.entries(details)
       .slice(0, 20)
       .map(([name, value]) => ({ name, text: detailText(metric, name, value) })),
-    ...present({ threshold: thresholdOf(details), metric }),
-    readings: readingsOf(why['readings']),
+    ...present({ threshold: reading(metric, details['threshold']), metric }),
+    readings: readingsOf(metric, why['readings']),
     ...present({ flight: flightOf(sidecar['flight']) }),
     threads: threadsOf(makeup),
     memory: memoryOf(makeup),
     isOfMain,
     ...present({ owner: isOfMain ? undefined : ownerOf(kind, makeup) }),
     ...present({ thread: threadOf(sidecar['thread']), worker: workerOf(sidecar['thread']) }),
-    ...present({ busyMs: finite(notes['busyMs']), lateMs: finite(notes['lateMs']) }),
+    ...present({ busyMs: figure('ms', notes['busyMs']), lateMs: figure('ms', notes['lateMs']) }),
     startedAtMs: Date.parse(textOr(where['startedAt'], '')) || 0,
     ...present({
-      durationMs: finite(how['durationMs']),
+      durationMs: figure('ms', how['durationMs']),
       // 0 means that the pause was not measured.
-      pauseMs: finite(how['pauseMs']) || undefined,
+      pauseMs: figure('ms', how['pauseMs']) || undefined,
       way: text(how['way']),
-      pid: finite(where['pid']),
+      pid: figure('count', where['pid']),
       host: text(where['host']),
       node: text(where['node']),
     }),
   }
 }
 
-function readingsOf(value: unknown): Circumstances['readings'] {
+function readingsOf(metric: Metric | undefined, value: unknown): Circumstances['readings'] {
   if (!Array.isArray(value)) return []
   return (value as unknown[])
     .filter(isObject)
-    .map((reading) => ({
-      atMs: Date.parse(textOr(reading['at'], '')),
-      value: numberOr(reading['value'], NaN),
+    .map(({ at, value: read }) => ({
+      atMs: Date.parse(textOr(at, '')),
+      value: reading(metric, read) ?? NaN,
     }))
     .filter(({ atMs, value }) => Number.isFinite(atMs) && Number.isFinite(value))
     .slice(-MOST_READINGS)
@@ -184,18 +195,21 @@ function readingsOf(value: unknown): Circumstances['readings'] {
 function flightOf(value: unknown): Flight | undefined {
   if (!isObject(value)) return undefined
   const endedAtMs = Date.parse(textOr(value['endedAt'], ''))
-  const atMs = numbersOf(value['secondsAgo']).map((seconds) => endedAtMs - seconds * 1000)
+  const atMs = numbersOf('ms', value['secondsAgo'], 1000).map((ms) => endedAtMs - ms)
   if (atMs.length === 0 || !atMs.every((ms) => Math.abs(ms) <= LATEST_MS)) return undefined
   const series = COLUMNS.map(({ column, name, unit, factor }): Series => {
-    const values = numbersOf(value[column])
-    return { name, unit, values: atMs.map((_, index) => (values[index] ?? NaN) * factor) }
+    const values = numbersOf(unit, value[column], factor)
+    return { name, unit, values: atMs.map((_, index) => values[index] ?? NaN) }
   })
   return { atMs, series: series.filter(({ values }) => !values.every(Number.isNaN)) }
 }
 
-function numbersOf(value: unknown): number[] {
+/** The numbers of a list in their unit, of which each in the file is so many. NaN for one that no process can have. */
+function numbersOf(unit: keyof typeof MOST, value: unknown, factor: number): number[] {
   if (!Array.isArray(value)) return []
-  return (value as unknown[]).slice(-MOST_READINGS).map((entry) => numberOr(entry, NaN))
+  return (value as unknown[])
+    .slice(-MOST_READINGS)
+    .map((entry) => figure(unit, numberOr(entry, NaN) * factor) ?? NaN)
 }
 
 function threadsOf(makeup: JsonObject): Circumstances['threads'] {
@@ -213,11 +227,11 @@ function usesOf({ threads }: JsonObject): ThreadUse[] {
     .map((thread) => ({
       kind: kindOf(thread['kind']),
       name: shortText(textOr(thread['name'], '')),
-      cpuPercent: Math.max(0, numberOr(thread['cpuPercent'], 0)),
+      cpuPercent: figure('percent', thread['cpuPercent']) ?? 0,
       ...present({
-        id: finite(thread['id']),
-        count: finite(thread['count']),
-        waitPercent: finite(thread['waitPercent']),
+        id: figure('count', thread['id']),
+        count: figure('count', thread['count']),
+        waitPercent: figure('percent', thread['waitPercent']),
       }),
     }))
 }
@@ -254,23 +268,23 @@ function memoryUseOf({ memory }: JsonObject): MemoryUse | undefined {
   if (!isObject(memory)) return undefined
   const workers = objectsIn(memory['workers'])
   const unread = objectsIn(memory['unread'])
-  const bytes = (key: string): number => numberOr(memory[key], 0)
+  const bytes = (of: JsonObject, key: string): number => figure('bytes', of[key]) ?? 0
   return {
-    rss: bytes('rss'),
-    rest: bytes('rest'),
+    rss: bytes(memory, 'rss'),
+    rest: bytes(memory, 'rest'),
     unread: unread.slice(0, MOST_ROWS).map(identityOf),
     workers: workers.slice(0, MOST_ROWS).map((worker) => ({
       ...identityOf(worker),
-      heapUsed: numberOr(worker['heapUsed'], 0),
-      heapTotal: numberOr(worker['heapTotal'], 0),
-      external: numberOr(worker['external'], 0),
-      arrayBuffers: numberOr(worker['arrayBuffers'], 0),
+      heapUsed: bytes(worker, 'heapUsed'),
+      heapTotal: bytes(worker, 'heapTotal'),
+      external: bytes(worker, 'external'),
+      arrayBuffers: bytes(worker, 'arrayBuffers'),
     })),
     ...present({
-      heapTotal: finite(memory['heapTotal']),
-      external: finite(memory['external']),
-      arrayBuffers: finite(memory['arrayBuffers']),
-      restAtStart: finite(memory['restAtStart']),
+      heapTotal: figure('bytes', memory['heapTotal']),
+      external: figure('bytes', memory['external']),
+      arrayBuffers: figure('bytes', memory['arrayBuffers']),
+      restAtStart: figure('bytes', memory['restAtStart']),
     }),
   }
 }
@@ -280,7 +294,7 @@ function objectsIn(value: unknown): JsonObject[] {
 }
 
 function identityOf(worker: JsonObject): UnreadWorker {
-  return { id: numberOr(worker['id'], 0), name: shortText(textOr(worker['name'], '')) }
+  return { id: figure('count', worker['id']) ?? 0, name: shortText(textOr(worker['name'], '')) }
 }
 
 /** The thread with most of the CPU time, or the owner of most of the memory; `undefined` if the description has no figures. */
@@ -292,7 +306,7 @@ function ownerOfCpu(makeup: JsonObject): Owner | undefined {
   const threads = usesOf(makeup)
   const cpuPercent = threads.reduce((sum, thread) => sum + thread.cpuPercent, 0)
   if (cpuPercent === 0) return undefined
-  const gcPercent = finite(makeup['gcPercent'])
+  const gcPercent = figure('percent', makeup['gcPercent'])
   const noMemory: MemoryUse = { rss: 0, workers: [], rest: 0 }
   const whole = { spanMs: 0, cpuPercent, threads, memory: noMemory, ...present({ gcPercent }) }
   const kind = cpuOwner(whole)
@@ -326,27 +340,33 @@ function ownerOfMemory(makeup: JsonObject): Owner | undefined {
 /** The name of a worker thread; `undefined` for the main thread, which needs no name. */
 function threadOf(value: unknown): string | undefined {
   if (!isObject(value) || value['kind'] !== 'worker') return undefined
-  return workerName({ name: shortText(textOr(value['name'], '')), ...present({ id: finite(value['id']) }) })
+  return workerName({
+    name: shortText(textOr(value['name'], '')),
+    ...present({ id: figure('count', value['id']) }),
+  })
 }
 
 function workerOf(value: unknown): number | undefined {
-  return isObject(value) && value['kind'] === 'worker' ? finite(value['id']) : undefined
+  return isObject(value) && value['kind'] === 'worker' ? figure('count', value['id']) : undefined
 }
 
 function workerName({ id, name }: { readonly id?: number; readonly name: string }): string {
   return `worker${id === undefined ? '' : ` ${id}`}${name === '' ? '' : ` '${name}'`}`
 }
 
-function thresholdOf(details: JsonObject): number | undefined {
-  return finite(details['threshold'])
+/** A threshold, or a reading of the quantity that it is for. One without a unit, of a function of the application, can be anything. */
+function reading(metric: Metric | undefined, value: unknown): number | undefined {
+  return figure(metric?.unit, value)
 }
 
 /** Formats one detail of the reason: a threshold or reading in the unit of its metric, a size in bytes, anything else as text. */
 function detailText(metric: Metric | undefined, name: string, value: unknown): string {
-  const number = finite(value)
-  if (number !== undefined && ['threshold', 'reading'].includes(name)) return formatReading(metric, number)
-  if (number !== undefined && ['heapLimit', 'heapUsed'].includes(name)) return formatBytes(number)
-  return shortText(value)
+  const isReading = ['threshold', 'reading'].includes(name)
+  if (typeof value !== 'number' || (!isReading && !['heapLimit', 'heapUsed'].includes(name)))
+    return shortText(value)
+  const number = isReading ? reading(metric, value) : figure('bytes', value)
+  if (number === undefined) return 'unknown'
+  return isReading ? formatReading(metric, number) : formatBytes(number)
 }
 
 /** The value as text, cut if it is long. */
@@ -357,9 +377,14 @@ function shortText(value: unknown): string {
   return `${Buffer.from(text.slice(0, MOST_CHARACTERS)).toString()}…`
 }
 
-function finite(value: unknown): number | undefined {
+/** A number in its unit; `undefined` for anything else, and for a number that no process can have. */
+function figure(unit: keyof typeof MOST | undefined, value: unknown): number | undefined {
   const number = numberOr(value, NaN)
-  return Number.isNaN(number) ? undefined : number
+  if (Number.isNaN(number)) return undefined
+  if (unit === undefined) return number
+  return number < 0 || number > MOST[unit] || (unit === 'count' && !Number.isInteger(number))
+    ? undefined
+    : number
 }
 
 function text(value: unknown): string | undefined {

@@ -2,6 +2,7 @@ import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { PARTIAL_SUFFIX } from '../files/names'
 import { descriptionsOf, isUnfinished, LATEST_MS, readCircumstances, readName } from './artefact'
+import { reasonOf } from './json'
 import type { Circumstances } from './model'
 
 const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
@@ -26,12 +27,29 @@ const MOST_HINTS = 100
 /** Time for reading the descriptions in a directory, ms. Files of the remaining dumps are not sorted by thread, but by name. */
 const READ_MS = 10_000
 
-/** Lists the dumps in a directory, the newest first. Does not follow symbolic links. */
-export function readFolder(directory: string): Incident[] {
+/** The dumps in a directory. */
+export interface Folder {
+  /** The newest first. */
+  readonly incidents: Incident[]
+  /** One note for each entry that cannot be looked at; those after MOST_HINTS are only counted. */
+  readonly notes: readonly string[]
+}
+
+/** Looks for the dumps in a directory. Does not follow symbolic links. */
+export function readFolder(directory: string): Folder {
   const groups = new Map<string, FoundFiles>()
+  const unseen: string[] = []
   for (const name of readdirSync(directory).sort()) {
+    if (!EXTENSION.test(name)) continue
     const path = join(directory, name)
-    const stats = EXTENSION.test(name) ? statOf(path) : undefined
+    let stats: Stats | undefined
+    try {
+      stats = statOf(path)
+    } catch (error) {
+      // Another user can leave such an entry: a mount of FUSE is closed to root too.
+      unseen.push(`${name} cannot be looked at: ${reasonOf(error)}`)
+      continue
+    }
     if (stats?.isFile() !== true) continue
     const { uid, size: sizeBytes, mtimeMs } = stats
     const file = { path, uid, sizeBytes, mtimeMs }
@@ -42,14 +60,17 @@ export function readFolder(directory: string): Incident[] {
     else groups.set(key, [file])
   }
   const endMs = performance.now() + READ_MS
-  return [...groups.values()]
+  const incidents = [...groups.values()]
     .map((files) => incidentOf(files, endMs))
     .sort((one, other) => other.atMs - one.atMs)
+  return { incidents, notes: firstOf(unseen) }
 }
 
 /** Paths of the file, or of all profiles and snapshots in the directory, and of their `.json` descriptions, existing or not. */
 export function evidenceIn(path: string): string[] {
-  const files = statSync(path).isDirectory() ? readFolder(path).flatMap((incident) => incident.files) : [path]
+  const files = statSync(path).isDirectory()
+    ? readFolder(path).incidents.flatMap((incident) => incident.files)
+    : [path]
   return files.flatMap((file) => [file, ...descriptionsOf(file)])
 }
 
@@ -59,10 +80,14 @@ export function unfinishedFiles(directory: string): string[] {
 }
 
 /** One line for each unfinished file in a directory; the lines after MOST_HINTS are only counted. */
-export function unfinishedHints(directory: string): string[] {
-  const names = unfinishedFiles(directory)
-  const hints = names.slice(0, MOST_HINTS).map((name) => hintAt(directory, name))
-  return names.length > MOST_HINTS ? [...hints, `and ${names.length - MOST_HINTS} more`] : hints
+export function unfinishedHints(directory: string): readonly string[] {
+  return firstOf(unfinishedFiles(directory).map((name) => hintAt(directory, name)))
+}
+
+/** The first of the lines, and one with the number of the others. */
+function firstOf(lines: readonly string[]): readonly string[] {
+  const first = lines.slice(0, MOST_HINTS)
+  return lines.length > MOST_HINTS ? [...first, `and ${lines.length - MOST_HINTS} more`] : first
 }
 
 function hintAt(directory: string, name: string): string {
@@ -124,7 +149,11 @@ function incidentOf(listed: Readonly<FoundFiles>, endMs: number): Incident {
   }
 }
 
-/** The status of a file, not of a link's target; `undefined` if the file was deleted since the directory was listed. */
+/**
+ * The status of a file, not of a link's target; `undefined` if the file was deleted since the directory was listed.
+ *
+ * @throws The error of the file system for any other reason.
+ */
 function statOf(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false })
 }

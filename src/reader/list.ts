@@ -1,17 +1,25 @@
 import { basename } from 'node:path'
 import { answerOf, named, ofThread, open, readProfilePart } from './answer'
 import { foreignDescription, readCircumstances, readName } from './artefact'
-import type { Incident } from './folder'
+import type { Folder, Incident } from './folder'
 import { haveSeveralOwners, readFolder } from './folder'
 import { UnreadableError } from './json'
 import type { ListOptions } from './options'
 import { NO_SOURCE_MAPS } from './source-maps'
-import { formatBytes, printable } from './units'
+import { formatBytes, formatCount, printable, printableJson } from './units'
 
 /** Maximum size of a profile that is read for the list, bytes: its objects take up to 280 MB of heap. Most profiles have 1 MB. */
 const MAX_READ_BYTES = 8 * 1024 * 1024
 /** Time for reading profiles for the list, ms. The remaining dumps are listed without a verdict. */
 const READ_MS = 30_000
+
+/**
+ * Characters of all answers and notes of a list. Later dumps are listed without, by their names alone: these have a bound of their
+ * own, that of the file system.
+ */
+const MOST_CHARACTERS = 4 * 1024 * 1024
+/** Files of one dump that are named. The monitor writes two for each thread that it dumps. */
+const MOST_FILES = 1000
 
 /** One dump in the list, as `ls --json` prints it. */
 export interface Listed {
@@ -26,40 +34,65 @@ export interface Listed {
   readonly notes?: readonly string[]
 }
 
+/** The dumps in a directory. */
+export interface List {
+  readonly incidents: readonly Listed[]
+  /** One note for each entry of the directory that cannot be looked at. */
+  readonly notes: readonly string[]
+}
+
 /**
  * Lists the dumps in a directory. A file that cannot be read does not prevent the others from being listed.
  *
  * @param readMs - Time for reading profiles, ms.
+ * @param mostCharacters - Characters of all answers and notes.
  * @throws UnreadableError if the directory cannot be read.
  */
-export function listIncidents({ directory, sinceMs, sort }: ListOptions, readMs = READ_MS): Listed[] {
-  const all = read(directory)
+export function listIncidents(
+  { directory, sinceMs, sort }: ListOptions,
+  readMs = READ_MS,
+  mostCharacters = MOST_CHARACTERS,
+): List {
+  const { incidents: all, notes } = read(directory)
   const isMixed = haveSeveralOwners(all)
   const incidents = all.filter(({ atMs }) => atMs >= sinceMs)
   if (sort === 'size') incidents.sort((one, other) => other.sizeBytes - one.sizeBytes)
   if (sort === 'kind') incidents.sort((one, other) => one.kind.localeCompare(other.kind))
   const endMs = performance.now() + readMs
-  return incidents.map((incident) => ({
-    at: new Date(incident.atMs).toISOString(),
-    kind: incident.kind,
-    ...(incident.rule !== undefined && { rule: incident.rule }),
-    files: incident.files.map((file) => basename(file)),
-    sizeBytes: incident.sizeBytes,
-    verdict:
-      (isMixed ? `Files of user ${incident.owner}: ` : '') +
-      (performance.now() < endMs ? quickVerdict(incident) : nameOnly(incident)),
-    ...notesOn(incident, endMs),
-  }))
+  let characters = mostCharacters
+  let left = 0
+  const listed = incidents.map((incident): Listed => {
+    const isRead = characters > 0 && performance.now() < endMs
+    if (characters <= 0) left += 1
+    const answer = isRead ? quickVerdict(incident) : nameOnly(incident, characters <= 0)
+    const found = isRead ? notesOn(incident) : []
+    characters -= isRead ? found.reduce((sum, { length }) => sum + length, answer.length) : 0
+    const more = incident.files.length - MOST_FILES
+    const notesHere = more > 0 ? [...found, `${formatCount(more, 'more file')} of this dump.`] : found
+    return {
+      at: new Date(incident.atMs).toISOString(),
+      kind: incident.kind,
+      ...(incident.rule !== undefined && { rule: incident.rule }),
+      files: incident.files.slice(0, MOST_FILES).map((file) => basename(file)),
+      sizeBytes: incident.sizeBytes,
+      verdict: (isMixed ? `Files of user ${incident.owner}: ` : '') + answer,
+      ...(notesHere.length > 0 && { notes: notesHere }),
+    }
+  })
+  const cut = left === 0 ? [] : [`The list is long: ${formatCount(left, 'answer')} left out.`]
+  return { incidents: listed, notes: [...notes, ...cut] }
 }
 
 /**
- * Formats the list of dumps for a terminal.
+ * Formats the list of dumps for a terminal. In pieces, because the names of many files alone can be longer than a string can.
  *
  * @param hints - Lines that follow the list.
  */
-export function writeList(listed: readonly Listed[], hints: readonly string[] = []): string {
-  const after = hints.map((hint) => `${printable(hint)}\n`).join('')
-  if (listed.length === 0) return `No .cpuprofile, .heapprofile or .heapsnapshot file.\n${after}`
+export function* writeList(
+  { incidents: listed, notes: unseen }: List,
+  hints: readonly string[] = [],
+): Generator<string> {
+  if (listed.length === 0) yield 'No .cpuprofile, .heapprofile or .heapsnapshot file.\n'
   const rows = listed.map(({ at, kind, rule, sizeBytes, files, verdict, notes = [] }) => ({
     cells: [at.slice(0, 19).replace('T', ' '), kind, rule ?? '-', formatBytes(sizeBytes), files[0] ?? ''],
     below: [verdict, ...notes],
@@ -67,14 +100,32 @@ export function writeList(listed: readonly Listed[], hints: readonly string[] = 
   const widths = [0, 1, 2, 3, 4].map((column) =>
     rows.reduce((width, { cells }) => Math.max(width, cells[column]?.length ?? 0), 0),
   )
-  const lines = rows.map(({ cells, below }) => {
+  for (const { cells, below } of rows) {
     const line = cells.map((cell, column) => printable(cell).padEnd(widths[column] ?? 0)).join('  ')
-    return [line.trimEnd(), ...below.map((text) => `    ${printable(text)}`), ''].join('\n')
-  })
-  return lines.join('') + after
+    yield [line.trimEnd(), ...below.map((text) => `    ${printable(text)}`), ''].join('\n')
+  }
+  for (const hint of [...unseen, ...hints]) yield `${printable(hint)}\n`
 }
 
-function read(directory: string): Incident[] {
+/** Formats the list of dumps as JSON, in pieces too. */
+export function* jsonOfList({ incidents, notes }: List, unfinished: readonly string[]): Generator<string> {
+  yield '{\n'
+  yield* jsonOfItems('incidents', incidents)
+  yield ',\n'
+  yield* jsonOfItems('notes', notes)
+  yield ',\n'
+  yield* jsonOfItems('unfinished', unfinished)
+  yield '\n}\n'
+}
+
+function* jsonOfItems(name: string, items: readonly unknown[]): Generator<string> {
+  yield `  "${name}": [`
+  for (const [index, item] of items.entries())
+    yield `${index === 0 ? '' : ','}\n    ${printableJson(item).replaceAll('\n', '\n    ')}`
+  yield items.length === 0 ? ']' : '\n  ]'
+}
+
+function read(directory: string): Folder {
   try {
     return readFolder(directory)
   } catch (error) {
@@ -103,12 +154,11 @@ function quickVerdict({ files, owner: uid }: Incident): string {
   }
 }
 
-function notesOn({ files, owner }: Incident, endMs: number): Pick<Listed, 'notes'> {
-  const isTime = performance.now() < endMs
-  const notes = isTime ? files.flatMap((file) => foreignDescription(file, owner)) : []
-  return notes.length === 0 ? {} : { notes }
+function notesOn({ files, owner }: Incident): readonly string[] {
+  return files.slice(0, MOST_FILES).flatMap((file) => foreignDescription(file, owner))
 }
 
-function nameOnly({ files: [main = ''] }: Incident): string {
-  return `Not read, because the other profiles took too long. Read it with: report ${basename(main)}`
+function nameOnly({ files: [main = ''] }: Incident, isLong: boolean): string {
+  const why = isLong ? 'the answers of the other profiles are too long' : 'the other profiles took too long'
+  return `Not read, because ${why}. Read it with: report ${basename(main)}`
 }

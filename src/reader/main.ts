@@ -1,12 +1,21 @@
 #!/usr/bin/env node
-import { fstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
 import type * as doctor from '../doctor/index'
 import { naming } from './answer'
 import { evidenceIn, unfinishedFiles, unfinishedHints } from './folder'
 import { isSameFile, openInput, readProfile } from './input'
 import { reasonOf, UnreadableError } from './json'
-import { listIncidents, writeList } from './list'
+import { jsonOfList, listIncidents, writeList } from './list'
 import type { Report } from './model'
 import type { DoctorOptions, ReportOptions } from './options'
 import { readOptions, USAGE, UsageError } from './options'
@@ -44,11 +53,10 @@ async function main(args: readonly string[]): Promise<void> {
       return
     case 'ls': {
       const listed = listIncidents(options)
-      print(
-        options.isJson
-          ? `${printableJson({ incidents: listed, unfinished: unfinishedFiles(options.directory) })}\n`
-          : writeList(listed, unfinishedHints(options.directory)),
-      )
+      const pieces = options.isJson
+        ? jsonOfList(listed, unfinishedFiles(options.directory))
+        : writeList(listed, unfinishedHints(options.directory))
+      for (const piece of pieces) print(piece)
       return
     }
     case 'doctor':
@@ -178,10 +186,18 @@ function readAssets(): PageAssets {
 function writeWhole(file: string, content: string | Buffer): void {
   const partial = `${file}.${process.pid}.partial`
   try {
-    writeFileSync(partial, content, { mode: 0o600, flag: 'wx' })
-    renameSync(partial, file)
+    const fd = openSync(partial, 'wx', 0o600)
+    // Only a file that was created here is removed: `wx` fails where there is one already, which may hold anything.
+    try {
+      writeFileSync(fd, content)
+      renameSync(partial, file)
+    } catch (error) {
+      rmSync(partial, { force: true })
+      throw error
+    } finally {
+      closeSync(fd)
+    }
   } catch (error) {
-    rmSync(partial, { force: true })
     throw unwritten(file, error)
   }
 }

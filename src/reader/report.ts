@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { answerOf, named, ofThread, open, readProfilePart } from './answer'
 import { foreignDescription, readCircumstances, readName } from './artefact'
-import type { Incident } from './folder'
+import type { Folder, Incident } from './folder'
 import { haveSeveralOwners, readFolder, unfinishedHints } from './folder'
 import type { Input } from './input'
 import { readProfile } from './input'
@@ -13,20 +13,26 @@ import type { Analysis } from './snapshot/run-child'
 import { analyseInChild } from './snapshot/run-child'
 import type { Locator } from './source-maps'
 import { createLocator } from './source-maps'
-import { formatBytes } from './units'
+import { formatBytes, formatCount } from './units'
 
 /** A report has a line for at most this many dumps that cannot be read, and for at most this many other dumps. */
 const MOST_FAILURES = 3
 const MOST_OTHERS = 1000
-/** Time after which no further dump is opened if none could be read, ms. */
+/** Time after which no further file is opened if none could be read, ms. */
 const READ_MS = 60_000
+/** Time after which no further file of a dump is opened, though others could be read, ms. A large snapshot takes minutes. */
+const DUMP_READ_MS = 10 * 60_000
+/** A report reads at most this many files of a dump. The monitor writes two for each thread that it dumps. */
+const MOST_FILES = 100
 
 export interface ReportRequest {
   readonly paths: readonly string[]
   readonly sourceMaps?: string
   readonly onProgress: (text: string) => void
-  /** Time after which no further dump is opened if none could be read, ms. @default 60 s */
+  /** Time after which no further file is opened if none could be read, ms. @default 60 s */
   readonly readMs?: number
+  /** Time after which no further file of a dump is opened, though others could be read, ms. @default 10 min */
+  readonly dumpReadMs?: number
   /** Starts the analysis of snapshots, and cancels it if the user ends the command. */
   readonly runAnalysis: (start: () => Analysis) => Analysis['result']
 }
@@ -64,8 +70,8 @@ async function reportFolder(
   request: ReportRequest,
   { readMs = READ_MS } = request,
 ): Promise<Report> {
-  const incidents = incidentsIn(directory)
-  const notes: string[] = unfinishedHints(directory)
+  const { incidents, notes: unseen } = read(directory)
+  const notes = [...unfinishedHints(directory), ...unseen]
   if (incidents.length === 0) {
     const nothing = `${directory} holds no .cpuprofile, .heapprofile or .heapsnapshot file`
     throw new UnreadableError([nothing, ...notes].join('; '))
@@ -76,7 +82,7 @@ async function reportFolder(
     if (failure !== undefined && performance.now() >= endMs)
       throw new UnreadableError(tookTooLong(index, failure))
     try {
-      return await reportIncident(directory, incident, incidents, notes, request)
+      return await reportIncident(directory, incident, incidents, notes, request, endMs)
     } catch (error) {
       failure ??= error
       const why = reasonOf(error)
@@ -91,14 +97,22 @@ function tookTooLong(count: number, failure: unknown): string {
   return `none of the newest ${count} dumps can be read, and the time for trying is over: list all dumps with ls, and report one of them (${reasonOf(failure)})`
 }
 
-/** Reports one dump. @throws The error of the first file, if none of the dump's files can be read. */
+/**
+ * Reports one dump.
+ *
+ * @param endMs - After that no further file is opened if none could be read.
+ * @throws The error of the first file, if none of the dump's files can be read.
+ */
 async function reportIncident(
   directory: string,
   newest: Incident,
   incidents: readonly Incident[],
   before: readonly string[],
   request: ReportRequest,
+  endMs: number,
 ): Promise<Report> {
+  const { dumpReadMs = DUMP_READ_MS } = request
+  const dumpEndMs = performance.now() + dumpReadMs
   const others = incidents.filter((incident) => incident !== newest)
   const parts: Part[] = []
   const notes: string[] = [...before]
@@ -106,10 +120,18 @@ async function reportIncident(
     notes.push(
       `The dumps here belong to several users, and the files of this incident belong to user ${newest.owner}.`,
     )
-  const failures: Error[] = []
+  let failure: Error | undefined
+  let failed = 0
+  let unread: string | undefined
   const [first = directory] = newest.files
   const answers: { readonly isOfFirst: boolean; readonly verdict: Verdict }[] = []
-  for (const file of newest.files) {
+  for (const [index, file] of newest.files.entries()) {
+    const isOver = performance.now() >= (parts.length === 0 ? endMs : dumpEndMs)
+    if (index === MOST_FILES || (index > 0 && isOver)) {
+      const why = isOver ? 'the others took too long' : 'there are too many'
+      unread = `${formatCount(newest.files.length - index, 'more file')} of this dump not read, from ${basename(file)} on, because ${why}`
+      break
+    }
     try {
       const read = await partsOf([open(file, newest.owner)], request)
       const isOfFirst = readName(file)?.worker === readName(first)?.worker
@@ -118,18 +140,23 @@ async function reportIncident(
       notes.push(...read.notes)
     } catch (error) {
       if (!(error instanceof UnreadableError)) throw error
-      failures.push(error)
-      notes.push(error.message)
+      failure ??= error
+      failed += 1
+      if (failed <= MOST_FAILURES) notes.push(error.message)
     }
   }
-  if (parts.length === 0 && failures[0] !== undefined) throw failures[0]
+  if (parts.length === 0 && failure !== undefined)
+    throw unread === undefined ? failure : new UnreadableError(`${failure.message}; ${unread}`)
+  if (unread !== undefined) notes.push(`${unread}: report them one by one.`)
+  if (failed > MOST_FAILURES)
+    notes.push(`${formatCount(failed - MOST_FAILURES, 'more file')} of this dump cannot be read.`)
   // The verdict comes from the thread at fault, even if the file of another thread has a clearer one.
   const ofFirst = answers.filter(({ isOfFirst }) => isOfFirst)
   const { verdict } = ofFirst.find((answer) => answer.verdict.found) ?? ofFirst[0] ?? answers[0] ?? {}
   return compose(first, newest.owner, verdict, parts, linesOf(others), notes)
 }
 
-function incidentsIn(directory: string): Incident[] {
+function read(directory: string): Folder {
   try {
     return readFolder(directory)
   } catch (error) {

@@ -484,7 +484,13 @@ const ROOT = resolve(__dirname, '../../..')
 const PARTS = ['dist', 'prebuilds', 'src', 'test/e2e', 'test/harness', 'test/unit', 'package.json']
 const isNeeded = (path: string) => !path.endsWith('.map')
 /** Entries that the build bundles. In a copy they are as before: then they load the file with the change. */
-const BUNDLED = ['index', 'cluster/index', 'thread/watchdog-thread']
+const BUNDLED = [
+  'index',
+  'cluster/index',
+  'thread/watchdog-thread',
+  'monitor/start/start',
+  'capture/heap/limit/job',
+]
 
 /** Inside the project, so that the copy finds the packages. */
 function copyProject(t: TestContext): string {

@@ -136,7 +136,11 @@ describe('a broken file', { timeout: 1_200_000 }, () => {
           await createReport({ paths: [file], onProgress: ignore, runAnalysis: (start) => start().result }),
         )
         assertPrintable(
-          writeList(listIncidents({ command: 'ls', directory, sinceMs: 0, sort: 'time', isJson: false })),
+          [
+            ...writeList(
+              listIncidents({ command: 'ls', directory, sinceMs: 0, sort: 'time', isJson: false }),
+            ),
+          ].join(''),
         )
         // What retention goes by.
         const facts = readSidecar(`${file}.json`, SIDECAR.artefact)

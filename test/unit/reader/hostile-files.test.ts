@@ -143,7 +143,7 @@ describe('the reader of files that others have written', { timeout: 180_000 }, (
     async () => {
       const own = ['cpu-7-1000.cpuprofile', 'cpu-7-1000-worker-1.cpuprofile']
       for (const name of own) writeFileSync(at(name), JSON.stringify(PROFILE))
-      const incidents = () => readFolder(folder).map(({ owner, files }) => [owner, files.length])
+      const incidents = () => readFolder(folder).incidents.map(({ owner, files }) => [owner, files.length])
       assert.deepEqual(incidents(), [[0, 2]])
       const forged = JSON.stringify(PROFILE).replace('render', 'forged')
       writeFileSync(at('cpu-7-1000.cpuprofile.gz'), gzipSync(forged))

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { after, beforeEach, describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -44,7 +53,11 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
       sizeBytes: 0,
       verdict: '',
     }
-    assert.equal(writeList(new Array<Listed>(150_000).fill(one)).match(/\n/g)?.length, 300_000)
+    assert.equal(
+      [...writeList({ incidents: new Array<Listed>(150_000).fill(one), notes: [] })].join('').match(/\n/g)
+        ?.length,
+      300_000,
+    )
     for (let index = 0; index < 300; index++) writeFileSync(at(`cpu-${index}-1000.cpuprofile.partial`), '')
     assert.deepEqual([unfinishedHints(folder).length, unfinishedHints(folder).at(-1)], [101, 'and 200 more'])
   })
@@ -155,7 +168,7 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
         writeFileSync(`${file}.json`, '{}')
       }
       const options = { command: 'ls', directory: folder, sinceMs: 0, sort: 'time', isJson: false } as const
-      const notes = () => listIncidents(options).map((incident) => incident.notes)
+      const notes = () => listIncidents(options).incidents.map((incident) => incident.notes)
       assert.deepEqual(notes(), [undefined])
       for (const file of files) for (const path of [file, `${file}.json`]) chownSync(path, 12345, 12345)
       assert.deepEqual(notes(), [undefined])
@@ -168,7 +181,7 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
     const name = `${'n'.repeat(240)}.cpuprofile`
     writeFileSync(at(name), JSON.stringify(PROFILE))
     writeFileSync(at('short.cpuprofile'), JSON.stringify(PROFILE))
-    const listed = listIncidents({
+    const { incidents: listed } = listIncidents({
       command: 'ls',
       directory: folder,
       sinceMs: 0,
@@ -189,6 +202,93 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
     assert.match(
       (await reader('report', at('short.cpuprofile'))).stdout,
       /\.json of short\.cpuprofile .* a link/,
+    )
+  })
+
+  it('lists 15,000 names of a profile whose names are long in the list, by name where the answers are too long', async () => {
+    const control = '\u202e'
+    const callFrame = { functionName: control.repeat(500), url: `/${control.repeat(1990)}`, lineNumber: 6 }
+    const [root, render] = PROFILE.nodes
+    const long = { ...PROFILE, nodes: [root, { ...render, callFrame }] }
+    writeFileSync(at('a.cpuprofile'), JSON.stringify(long))
+    for (let index = 1; index < 15_000; index++) linkSync(at('a.cpuprofile'), at(`a${index}.cpuprofile`))
+    const list = await reader('ls', folder)
+    assert.equal(list.code, 0, list.stderr)
+    assert.equal(list.stdout.match(/^\d{4}-\d\d-\d\d .* a\d*\.cpuprofile$/gm)?.length, 15_000)
+    assert.match(list.stdout, /Not read, because the answers of the other profiles are too long/)
+    const json = await reader('ls', folder, '--json')
+    assert.equal(json.code, 0, json.stderr)
+    const { incidents, notes } = JSON.parse(json.stdout) as { incidents: unknown[]; notes: string[] }
+    assert.equal(incidents.length, 15_000)
+    assert.match(notes.join(), /^The list is long: [\d,]+ answers left out\.$/)
+  })
+
+  it('gives the answers of a list that is not too long, and names of the files of one dump at most 1000', () => {
+    const options = { command: 'ls', directory: folder, isJson: false, sinceMs: 0, sort: 'time' } as const
+    writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
+    const [one] = listIncidents(options, undefined, 1).incidents
+    assert.deepEqual([one?.verdict.slice(0, 7), one?.files.length, one?.notes], ['render ', 1, undefined])
+    assert.deepEqual(listIncidents(options).notes, [])
+    assert.match(listIncidents(options, undefined, 0).incidents[0]?.verdict ?? '', /^Not read, .* too long/)
+    for (let worker = 1; worker <= 1100; worker++)
+      linkSync(at('cpu-7-1000.cpuprofile'), at(`cpu-7-1000-worker-${worker}.cpuprofile`))
+    const [crowd] = listIncidents(options).incidents
+    assert.deepEqual([crowd?.files.length, crowd?.notes], [1000, ['101 more files of this dump.']])
+  })
+
+  it('reads the files of one dump for a bounded time, and at most 100, and says what it left out', async () => {
+    const worker = (id: number): string => at(`cpu-7-2000-worker-${id}.cpuprofile`)
+    for (const id of [1, 2]) writeFileSync(worker(id), '')
+    writeFileSync(worker(3), JSON.stringify(PROFILE))
+    await assert.rejects(
+      createReport({ ...REQUEST, readMs: 0 }),
+      /worker-1\.cpuprofile is empty; 2 more files of this dump not read, from \S+-worker-2\.cpuprofile on, because the others took too long$/,
+    )
+    const found = await createReport(REQUEST)
+    assert.match(found.verdict.sentence, /^render /)
+    assert.doesNotMatch(found.notes.join(), /not read/)
+    for (let id = 1; id <= 105; id++) writeFileSync(worker(id), JSON.stringify(PROFILE))
+    const crowd = await createReport(REQUEST)
+    assert.equal(crowd.parts.length, 100)
+    assert.match(
+      crowd.notes.join(),
+      /^5 more files of this dump not read, from \S+ on, because there are too many: report/,
+    )
+    const cut = await createReport({ ...REQUEST, dumpReadMs: 0 })
+    assert.equal(cut.parts.length, 1)
+    assert.match(
+      cut.notes.join(),
+      /^104 more files of this dump not read, .* took too long: report them one by one\.$/,
+    )
+  })
+
+  it('notes what cannot be looked at, and lists and reports the others', async () => {
+    for (const name of ['closed', 'cpu-7-1000'])
+      writeFileSync(at(`${name}.cpuprofile`), JSON.stringify(PROFILE))
+    // What lstat says of a mount of FUSE by another user, to root too.
+    const refuses = `const fs = require('fs')
+      const { lstatSync } = fs
+      fs.lstatSync = (path, ...rest) => {
+        if (path === ${JSON.stringify(at('closed.cpuprofile'))})
+          throw Object.assign(new Error('EACCES: permission denied, lstat'), { code: 'EACCES' })
+        return lstatSync(path, ...rest)
+      }`
+    const note = 'closed.cpuprofile cannot be looked at: EACCES: permission denied, lstat'
+    const asRoot = async (...args: string[]): Promise<string> => {
+      const program = () => reader(...args)
+      const { code, stdout, stderr } = await withPreload(at('refuses.js'), refuses, program)
+      assert.equal(code, 0, stderr)
+      return stdout
+    }
+    const list = await asRoot('ls', folder)
+    assert.match(list, /^.*cpu-7-1000\.cpuprofile\n {4}render \(/)
+    assert.ok(list.endsWith(`\n${note}\n`), list)
+    const json = JSON.parse(await asRoot('ls', folder, '--json')) as { incidents: unknown[]; notes: unknown }
+    assert.deepEqual([json.incidents.length, json.notes], [1, [note]])
+    assert.ok((await asRoot('report', folder)).includes(`Note: ${note}\n`))
+    assert.doesNotMatch(
+      (await reader('ls', folder)).stdout + (await reader('report', folder)).stdout,
+      /looked at/,
     )
   })
 
@@ -244,7 +344,34 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
   it('reads profiles for a list as long as there is time, and names the others', () => {
     writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
     const options = { command: 'ls', directory: folder, isJson: false, sinceMs: 0, sort: 'time' } as const
-    assert.match(listIncidents(options)[0]?.verdict ?? '', /^render /)
-    assert.match(listIncidents(options, 0)[0]?.verdict ?? '', /^Not read, .* report cpu-7-1000\.cpuprofile$/)
+    assert.match(listIncidents(options).incidents[0]?.verdict ?? '', /^render /)
+    assert.match(
+      listIncidents(options, 0).incidents[0]?.verdict ?? '',
+      /^Not read, .* report cpu-7-1000\.cpuprofile$/,
+    )
+  })
+
+  it('keeps a .partial that was there before a page was to be written under its name', async () => {
+    const [file, out] = [at('cpu-7-1000.cpuprofile'), at('page.html')]
+    writeFileSync(file, JSON.stringify(PROFILE))
+    const takes = `require('fs').writeFileSync(${JSON.stringify(out)} + '.' + process.pid + '.partial', 'of another')`
+    const report = await withPreload(at('takes.js'), takes, () => reader('report', file, '--out', out))
+    assert.match(report.stderr, /page\.html cannot be written: EEXIST/)
+    const partials = (): string[] => readdirSync(folder).filter((name) => name.endsWith('.partial'))
+    assert.deepEqual(
+      partials().map((name) => readFileSync(at(name), 'utf8')),
+      ['of another'],
+    )
+  })
+
+  it('leaves no .partial of a page that cannot be renamed, or that is written', async () => {
+    const [file, out] = [at('cpu-7-1000.cpuprofile'), at('page.html')]
+    writeFileSync(file, JSON.stringify(PROFILE))
+    mkdirSync(out)
+    assert.match((await reader('report', file, '--out', out)).stderr, /page\.html cannot be written/)
+    assert.deepEqual(readdirSync(folder).sort(), ['cpu-7-1000.cpuprofile', 'page.html'])
+    rmSync(out, { recursive: true })
+    assert.equal((await reader('report', file, '--out', out)).code, 0)
+    assert.deepEqual(readdirSync(folder).sort(), ['cpu-7-1000.cpuprofile', 'page.html'])
   })
 })

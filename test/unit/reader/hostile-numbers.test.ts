@@ -108,6 +108,30 @@ describe('a number of a file that no process can have', () => {
         for (const output of [page, text]) assert.doesNotMatch(output, /NaN|Infinity/)
       })
 
+  it('is left out where it has the wrong sign, is no whole number, or is too large', async () => {
+    const hostile = (key: string): string =>
+      sidecar('20')
+        .replace('"pid":20', '"pid":-1.5')
+        .replace('"pauseMs":20', '"pauseMs":-1e15')
+        .replace('"threshold":20', '"threshold":9e14')
+        .replace('"cpuPercent":20', '"cpuPercent":9e15')
+        .replace('"heapTotal":20', '"heapTotal":-9e15')
+        .replace('"id":20', '"id":1.5')
+        .replaceAll('"rule":"threshold"', `"rule":"${key}"`)
+    const { text } = await pageOf('cpu-signs', cpuProfile('100'), hostile('threshold'))
+    assert.doesNotMatch(text, /-1\.5|\d{14}|-\d+ ms|worker 1\.5/)
+    assert.match(text, /threshold unknown/)
+    const own = await pageOf(
+      'cpu-signs-own',
+      cpuProfile('100'),
+      sidecar('20').replace('"pid":20', '"pid":4194304'),
+    )
+    assert.match(own.text, /4194304/)
+    assert.match(own.text, /20 ms/)
+    const named = sidecar('-5').replace('"rule":"threshold"', '"rule":"balance"')
+    assert.match((await pageOf('cpu-named', cpuProfile('100'), named)).text, /threshold -5/)
+  })
+
   it('and the numbers of a process are drawn as they are', async () => {
     const { page, text } = await pageOf('cpu-own', cpuProfile('100'), sidecar('20'))
     assert.match(text, /^work .* used 60\.0 % of the busy/)
@@ -126,7 +150,7 @@ describe('a number of a file that no process can have', () => {
       sinceMs: 0,
       sort: 'time',
       isJson: true,
-    })
+    }).incidents
     assert.match(at, /^\+275760-/)
   })
 })

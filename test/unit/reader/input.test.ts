@@ -5,7 +5,7 @@ import { closeSync, constants, mkdtempSync, openSync, renameSync, rmSync, writeF
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { openInput, openRegular, readProfile, readRegular } from '../../../src/reader/input'
+import { openInput, openRegular, parseWithin, readProfile, readRegular } from '../../../src/reader/input'
 import { createLocator } from '../../../src/reader/source-maps'
 
 const noProc = process.platform === 'linux' ? false : 'there is no /proc'
@@ -42,6 +42,17 @@ for (const [path, why] of [
 ] as const) {
   test(`${path} is not read`, { skip: noProc }, () => assert.throws(() => openRegular(path), why))
 }
+
+test('JSON is parsed where its lists and objects hold as much as a file of its size may, and refused for more', () => {
+  const items = Buffer.from(JSON.stringify({ samples: new Array<number>(1001).fill(1) }))
+  const properties = Buffer.from(
+    JSON.stringify(Object.fromEntries(Array.from({ length: 1001 }, (_, index) => [`a${index}`, 1]))),
+  )
+  assert.throws(() => parseWithin(items, 40 * 999), /is too large: its lists have more than 999 items/)
+  assert.throws(() => parseWithin(properties, 16 * 999), /its objects have more than 999 properties/)
+  assert.deepEqual(parseWithin(items, 40 * 1001), JSON.parse(items.toString()))
+  assert.deepEqual(parseWithin(properties, 16 * 1001), JSON.parse(properties.toString()))
+})
 
 test('a FIFO that took the place of a file is not waited at', { skip: noProc }, (t) => {
   const [path, fifo] = [join(scratch(t), 'a.cpuprofile'), join(scratch(t), 'fifo')]

@@ -111,7 +111,8 @@ function report(path: string): Promise<Report> {
 }
 
 function listed(directory: string): string {
-  const [incident] = listIncidents({ command: 'ls', directory, sinceMs: 0, sort: 'time', isJson: true })
+  const options = { command: 'ls', directory, sinceMs: 0, sort: 'time', isJson: true } as const
+  const [incident] = listIncidents(options).incidents
   return incident?.verdict ?? ''
 }
 
