@@ -1,8 +1,9 @@
 // What the monitor adds to the start of a process, by code and by register: npm run bench -- startup [rounds] [node …]
 //
-// Each round starts one process of each kind, so that a change of the machine's load meets all of them. The program is empty:
-// the wall time of a process is from its spawn to its end; that of the call is measured around require and call, in the process,
-// with the CPU that the main thread used for it (Linux), which depends less on what else the machine does.
+// Each round starts one process of each kind, so that a change of the machine's load meets all of them. One program is empty,
+// the other returns to the event loop for 200 ms, which is when most of the monitor starts. The wall time of a process is from
+// its spawn to its end; that of the call is measured around require and call, in the process, with the CPU that the main thread
+// used for it (Linux), which depends less on what else the machine does.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, loadavg, tmpdir } from 'node:os'
@@ -18,7 +19,10 @@ const options = {
   memory: { threshold: '85%', counter: 3 },
   profileDir: directory,
 }
-const program = write('program.js', '')
+const PROGRAMS = {
+  'an empty program': write('empty-program.js', ''),
+  'a program of 200 ms': write('program.js', 'setTimeout(() => undefined, 200)'),
+}
 const around = (work) => `const { readFileSync, writeSync } = require('node:fs')
 const cpuNs = () => process.platform === 'linux' ? Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[0]) : NaN
 const [beganAt, cpuBefore] = [process.hrtime.bigint(), cpuNs()]
@@ -38,12 +42,13 @@ try {
   console.log(
     `load ${loadavg()[0].toFixed(1)} on ${availableParallelism()} processors, ${rounds} rounds, medians, ms`,
   )
-  for (const node of nodes.length > 0 ? nodes : [process.execPath]) measure(resolve(node))
+  for (const node of nodes.length > 0 ? nodes : [process.execPath])
+    for (const [name, program] of Object.entries(PROGRAMS)) measure(resolve(node), name, program)
 } finally {
   rmSync(directory, { recursive: true, force: true })
 }
 
-function measure(node) {
+function measure(node, what, program) {
   const walls = Object.fromEntries(Object.keys(CASES).map((name) => [name, []]))
   const calls = Object.fromEntries(Object.keys(CASES).map((name) => [name, []]))
   for (let round = 0; round < Number(rounds); round++) {
@@ -61,6 +66,7 @@ function measure(node) {
   }
   const { stdout } = spawnSync(node, ['--version'])
   const empty = median(walls.empty)
+  console.log(`${String(stdout).trim()}, ${what}:`)
   for (const name of Object.keys(CASES)) {
     const wall = median(walls[name])
     const [callWall, callCpu] = ['wall', 'cpu'].map((clock) => median(calls[name].map((call) => call[clock])))
@@ -68,7 +74,7 @@ function measure(node) {
       name === 'empty'
         ? ''
         : `, ${round1(wall - empty)} more; call ${round1(callWall)}, CPU of the main thread ${round1(callCpu)}`
-    console.log(`${String(stdout).trim()} ${name}: process ${round1(wall)}${more}`)
+    console.log(`  ${name}: process ${round1(wall)}${more}`)
   }
 }
 
