@@ -45,7 +45,11 @@ export class Doors {
   readonly #own = new WeakSet<Server>()
   /** Servers that listen, or have connections left that they accepted. */
   readonly #servers = new Set<Server>()
-  /** Connections that no server accepted, and the server, if any, that the application gave each to. Node does not count them. */
+  /**
+   * Connections that reached this worker by another way than a server's accept, such as a socket that the primary has sent.
+   * The value is the server to which the application has passed the connection; `undefined` while it has passed it to none.
+   * Node closes a server without waiting for these connections.
+   */
   readonly #given = new Map<Socket, Server | undefined>()
   /** Connections of each HTTP/1.1 server. */
   readonly #connections = new WeakMap<Server, Connections>()

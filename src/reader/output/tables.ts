@@ -143,8 +143,8 @@ export function summaryOf(part: Part): string {
     case 'cpu': {
       const { busy, idle, collector, program } = part.shares
       return (
-        `CPU profile ${part.file}: ${(part.durationMs / 1000).toFixed(1)} s, ${formatCount(part.samples, 'sample')}; busy ${formatPercent(busy)}, ` +
-        `idle ${formatPercent(idle)}, garbage collector ${formatPercent(collector)}, native ${formatPercent(program)}`
+        `CPU profile ${part.file}: ${(part.durationMs / 1000).toFixed(1)} s, ${formatCount(part.samples, 'sample')}; idle ${formatPercent(idle)}, ` +
+        `busy ${formatPercent(busy)} (of it garbage collector ${formatPercent(collector)}, native code ${formatPercent(program)})`
       )
     }
     case 'allocation':
