@@ -51,8 +51,16 @@ const LONG = [
   'test/e2e/monitor/permanent-overload.test.ts',
   // A fleet of processes; `npm run accept -- fleet-budget` has a larger one.
   'test/e2e/hooks/redis.test.ts',
-  // A real S3 that is killed, restarted, throttled or told the wrong time, and times until the next attempt.
-  ...['s3-faults', 's3-surroundings'].map((name) => `test/e2e/hooks/${name}.test.ts`),
+  // A real S3, which takes long to start; killed, restarted, throttled or told the wrong time, and times until the next attempt.
+  ...['s3', 's3-redact', 's3-faults', 's3-surroundings'].map((name) => `test/e2e/hooks/${name}.test.ts`),
+  // A profile of a minute, and one program for each guilty part; `npm run accept -- makeup` has those on every Node.
+  ...['unit/capture/cpu/long-stretch', 'e2e/monitor/makeup', 'e2e/monitor/event-loop-rules'].map(
+    (name) => `test/${name}.test.ts`,
+  ),
+  // Heaps and profiles of many worker threads, one after the other.
+  ...['worker-heaps', 'workers'].map((name) => `test/e2e/thread/${name}.test.ts`),
+  // Each optional package in processes of its own.
+  'test/e2e/engines/behaviour.test.ts',
   // Pack the package and install it as users do; the last two install other packages beside it.
   ...['package', 'bundlers', 'examples'].map((name) => `test/e2e/package/${name}.test.ts`),
   // Typedoc reads the types of the whole code.
