@@ -387,7 +387,10 @@ static const char *refuse(void) {
   if (plan.refusal[0] != '\0') return plan.refusal;
   (void)heap_limit_reap();
   if (atomic_load(&unreaped) != 0) return "the child of an earlier dump is still writing";
-  /* The plan's memory allowance is for one child. If the kernel would kill all processes together, two must not share it. */
+  /*
+   * The plan's memory allowance is for one child. Where the kernel, when memory runs out, kills all processes of the cgroup
+   * together (memory.oom.group), no child is first for the OOM killer, and two children must not share the allowance.
+   */
   if (!plan.options.first_for_oom_killer && is_at_work(atomic_load(&ordinary_child)))
     return "memory: another forked child is writing a snapshot, and there may not be enough for two";
   return NULL;

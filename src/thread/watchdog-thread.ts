@@ -21,7 +21,7 @@ export interface WatchdogData {
   readonly exit: SharedArrayBuffer
   /** Name, in the process registry, of the main thread's function that runs orders (requests to the main thread). */
   readonly hook: string
-  /** Port to which orders are posted. */
+  /** Port on which this thread sends orders to the main thread. */
   readonly orderPort: MessagePort
 }
 

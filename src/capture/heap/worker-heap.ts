@@ -37,7 +37,7 @@ export interface WorkerHeapParts {
    * snapshot, so its allocations are sampled instead.
    */
   readonly redact?: boolean | undefined
-  /** @default {@link WORKER_ANSWER_MS} */
+  /** Longest wait for a worker's answer, ms. @default {@link WORKER_ANSWER_MS} */
   readonly answerMs?: number
   /** @default {@link WORKER_SAMPLING_MS} */
   readonly samplingMs?: number
