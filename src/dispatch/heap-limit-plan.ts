@@ -40,15 +40,13 @@ export interface PlanFigures extends Pick<HeapLimitJobFacts, 'readings' | 'makeu
 /** Makes the plan that the native helper carries out at V8's heap limit, where no JavaScript can run to decide anything. */
 export function planAtHeapLimit(parts: PlanParts, figures: PlanFigures): Omit<HeapLimitPlan, 'arming'> {
   const { heapLimit, directory, budget, redact = false, where, holdsToEnd } = parts
-  const { rssBytes, recentDumps, disk, room, isKilledAsOne, readings, makeup, flight } = figures
+  const { disk, isKilledAsOne, readings, makeup, flight } = figures
   const { limitBytes, baseBytes, writesLine, hasProfile, ignoredSignal } = heapLimit
   const holdMs = holdsToEnd ? heapLimit.holdMs : HOLD_UNTIL_COLLECTED_MS
   const decision: HeapLimitDecision =
     'error' in disk
       ? { refusal: `directory: ${disk.error}` }
-      : decideAtHeapLimit({
-          ...{ limitBytes, rssBytes, baseBytes, room, isKilledAsOne, redact, recentDumps, budget, disk },
-        })
+      : decideAtHeapLimit({ ...figures, limitBytes, baseBytes, redact, budget, disk })
   const hasSnapshot = decision.refusal === undefined && decision.hasSnapshot
   const allowanceBytes = decision.refusal === undefined ? decision.allowanceBytes : 0
   const deadlineMs = childDeadlineMs(limitBytes, redact)

@@ -54,8 +54,7 @@ export function dumpAtHeapLimit(settings: WorkerHeapLimit): void {
   if (toWatch.arming === undefined)
     report.info(`if the heap of the worker with pid ${process.pid} reaches V8's limit: ${atLimit.inWords}`)
   const round = createHeapLimitPlans({
-    ...{ heapLimit: toWatch, directory, budget: () => budget, keep, redact },
-    ...{ where },
+    ...{ heapLimit: toWatch, directory, budget: () => budget, keep, redact, where },
     probe: createRoomProbe(),
     onFound: (found) => reportFoundDump(found, pid, { dump: (dump) => report.warn(lines.dump(dump)) }),
     report: {

@@ -19,6 +19,7 @@ import { missing } from './job'
 
 /** Number of further forks for one dump. Each is made only if the previous child got stuck. */
 export const FORK_RETRIES = 2
+
 /** What snapshots by a forked child need. */
 export interface HeapForkParts {
   readonly helper: ForkHelper
