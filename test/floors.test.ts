@@ -119,7 +119,8 @@ const FLOORS: Record<string, readonly string[]> = {
     'monitor/declared',
   ],
   // The command line; the monitor loads nothing of it.
-  reader: ['files/names', 'makeup', 'reader*', 'doctor/index'],
+  // What it writes lies in a directory that may be another user's.
+  reader: ['files/directory', 'files/names', 'makeup', 'reader*', 'doctor/index'],
   'reader/output': ['reader'],
   'reader/page': ['reader', 'reader/output'],
   'reader/profile': ['reader'],
@@ -127,7 +128,6 @@ const FLOORS: Record<string, readonly string[]> = {
     'reader',
     'reader/profile',
     'redact',
-    // What it writes lies in a directory that may be another user's.
     'files/directory',
     'files/disk',
     'files/scratch',

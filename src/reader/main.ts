@@ -9,8 +9,9 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type * as doctor from '../doctor/index'
+import { within } from '../files/directory'
 import { naming } from './answer'
 import { evidenceIn, unfinishedFiles, unfinishedHints } from './folder'
 import { isSameFile, openInput, readProfile } from './input'
@@ -184,21 +185,27 @@ function readAssets(): PageAssets {
 
 /** Writes a file whole or not at all. Only its owner may read it, because it shows the content of the artefact. */
 function writeWhole(file: string, content: string | Buffer): void {
-  const partial = `${file}.${process.pid}.partial`
+  const path = resolve(file)
   try {
-    const fd = openSync(partial, 'wx', 0o600)
-    // Only a file that was created here is removed: `wx` fails where there is one already, which may hold anything.
-    try {
-      writeFileSync(fd, content)
-      renameSync(partial, file)
-    } catch (error) {
-      rmSync(partial, { force: true })
-      throw error
-    } finally {
-      closeSync(fd)
-    }
+    within(dirname(path), (place) => writeIn(place, basename(path), content))
   } catch (error) {
     throw unwritten(file, error)
+  }
+}
+
+/** @param place - Path to the directory, which is held open. */
+function writeIn(place: string, name: string, content: string | Buffer): void {
+  const partial = join(place, `${name}.${process.pid}.partial`)
+  const fd = openSync(partial, 'wx', 0o600)
+  // Only a file that was created here is removed: `wx` fails where there is one already, which may hold anything.
+  try {
+    writeFileSync(fd, content)
+    renameSync(partial, join(place, name))
+  } catch (error) {
+    rmSync(partial, { force: true })
+    throw error
+  } finally {
+    closeSync(fd)
   }
 }
 

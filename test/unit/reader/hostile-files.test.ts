@@ -321,6 +321,32 @@ describe('the reader of files that others have written', { timeout: 180_000 }, (
     },
   )
 
+  it(
+    'writes a page and a converted profile into the directory of a link of its own, and follows none of another user',
+    { skip: (process.platform !== 'linux' || isNotRoot()) && 'only root may give links away' },
+    async () => {
+      mkdirSync(at('own'))
+      symlinkSync(at('own'), at('link'))
+      const file = at('cpu-7-1000.cpuprofile')
+      writeFileSync(file, JSON.stringify(PROFILE))
+      const options = [
+        ['--out', join(at('link'), 'page.html')],
+        ['--speedscope', join(at('link'), 'x.speedscope.json')],
+        ['--pprof', join(at('link'), 'x.pb.gz')],
+      ]
+      for (const option of options) assert.equal((await reader('report', file, ...option)).code, 0)
+      assert.deepEqual(readdirSync(at('own')).sort(), ['page.html', 'x.pb.gz', 'x.speedscope.json'])
+      for (const name of readdirSync(at('own'))) rmSync(join(at('own'), name))
+      lchownSync(at('link'), 65_534, 65_534)
+      for (const option of options) {
+        const { code, stderr } = await reader('report', file, ...option)
+        assert.equal(code, 1)
+        assert.match(stderr, /cannot be written: \S+ is not followed, .* of another user/)
+      }
+      assert.deepEqual(readdirSync(at('own')), [])
+    },
+  )
+
   it('says that a snapshot is missing, and not its directory, and names a directory of --out that is', async () => {
     const missing = await reader('redact', join(at('nowhere'), 'x.heapsnapshot'))
     assert.match(missing.stderr, /nowhere\/x\.heapsnapshot (?!cannot be written).*no such file/)
