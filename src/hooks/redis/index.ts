@@ -61,7 +61,7 @@ function loadEarly(store: RedisStore): void {
 function inWords(settings: RedisSettings, { client }: RedisPackages): string {
   const { service, budgets } = settings
   const most = ({ tokensPerInterval, intervalMs }: Budget) =>
-    `${tokensPerInterval} dumps per ${intervalMs / 1000} s`
+    `${tokensPerInterval} ${tokensPerInterval === 1 ? 'dump' : 'dumps'} per ${intervalMs / 1000} s`
   return (
     `all processes of ${service} together make at most ${most(budgets.cpu)} for cpu and ${most(budgets.memory)} for memory, ` +
     `counted in Redis at ${placeOf(settings)} through ${client.name}`

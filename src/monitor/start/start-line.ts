@@ -43,12 +43,12 @@ export function startLine(started: Started): string {
     const { rule, directory } = started[kind]
     if (!rule) return []
     const by = ways[kind].available.join(', ') || 'nothing'
-    return `${ruleInWords(kind, rule)} to ${directory} by ${by}`
+    return `${head(kind, rule)} (${dumps(rule, kind)} to ${directory} by ${by})`
   })
   const named = rules.map(
-    (rule) => `${namedRuleInWords(rule)}, a ${rule.dump} dump to ${started[rule.dump].directory}`,
+    (rule) => `${namedHead(rule)} (${dumps(rule, rule.dump)} to ${started[rule.dump].directory})`,
   )
-  const manual = signal === undefined ? [] : [`${signal} for a heap snapshot to ${memory.directory}`]
+  const manual = signal === undefined ? [] : [`${signal} (a heap snapshot to ${memory.directory})`]
   const fleet = started.fleet ? [started.fleet.inWords] : []
   const all = [...watched, ...named, ...manual, ...fleet].join('; ') || 'nothing'
   const { atHeapLimit } = started
@@ -58,14 +58,14 @@ export function startLine(started: Started): string {
   return `watching ${all}; on ${thread}${sent}${atLimit}${readings}${packageFiles(started)}${passedOver(started)}`
 }
 
-/** Describes the rule `cpu` or `memory`, such as `cpu above 90% of a core (1 reading, at most 3 dumps per 3600 s)`. */
+/** Describes the rule `cpu` or `memory`, such as `cpu above 90% of a core in 1 reading (at most 3 cpu dumps per 3600 s)`. */
 export function ruleInWords(kind: DumpKind, rule: RuleSettings): string {
-  return `${kind} above ${amount(kind, rule.threshold)} (${limits(rule)})`
+  return `${head(kind, rule)} (${dumps(rule, kind)})`
 }
 
-/** Describes a rule of the option `rules`, such as `queue: function above 100 (1 reading, at most 3 dumps per 3600 s)`. */
+/** Describes a rule of the option `rules`, such as `queue: function above 100 in 1 reading (at most 3 cpu dumps per 3600 s)`. */
 export function namedRuleInWords(rule: NamedRule): string {
-  return `${rule.name}: ${rule.metric} above ${amountOf(rule)} (${limits(rule)})`
+  return `${namedHead(rule)} (${dumps(rule, rule.dump)})`
 }
 
 /** Returns log lines that warn of thresholds that can never be exceeded, and of limits that could not be read. */
@@ -168,9 +168,20 @@ function amountOf({ metric, threshold }: NamedRule): string {
   }
 }
 
-function limits({ counter, budget: { tokensPerInterval, intervalMs } }: RuleSettings): string {
-  const row = counter === 1 ? '1 reading' : `${counter} readings in a row`
-  return `${row}, at most ${tokensPerInterval} dumps per ${intervalMs / 1000} s`
+function head(kind: DumpKind, rule: RuleSettings): string {
+  return `${kind} above ${amount(kind, rule.threshold)} ${readings(rule)}`
+}
+
+function namedHead(rule: NamedRule): string {
+  return `${rule.name}: ${rule.metric} above ${amountOf(rule)} ${readings(rule)}`
+}
+
+function readings({ counter }: RuleSettings): string {
+  return counter === 1 ? 'in 1 reading' : `in ${counter} readings in a row`
+}
+
+function dumps({ budget: { tokensPerInterval, intervalMs } }: RuleSettings, kind: DumpKind): string {
+  return `at most ${tokensPerInterval} ${kind} ${tokensPerInterval === 1 ? 'dump' : 'dumps'} per ${intervalMs / 1000} s`
 }
 
 /** Names the file of each optional package, so that an operator sees where the code comes from. */

@@ -51,7 +51,7 @@ describe('doctor', { concurrency: 1 }, () => {
   test('has tried what it reports, where nothing is in the way', async (t) => {
     const { about, findings, stderr } = await examine(t, { env: { CMM_MEMORY_THRESHOLD: '300mb' } })
     assert.equal(stderr, '')
-    assert.match(about('watched').text, /memory above 300MB \(3 readings in a row.*on linux/)
+    assert.match(about('watched').text, /memory above 300MB in 3 readings in a row.*on linux/)
     assert.match(about('cpu dump').text, /^by inspector/)
     assert.match(about('thread').text, /a thread of its own/)
     assert.deepEqual([about('PID 1').level, about('signal').level], ['ok', 'ok'])

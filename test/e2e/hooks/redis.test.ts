@@ -57,7 +57,7 @@ describe('the budget of a fleet', { skip }, () => {
     assert.equal(pod.stderr.match(/threshold cpu dump: /g)?.length, 1)
     assert.match(
       pod.stderr,
-      /all processes of shop together make at most 1 dumps per 3600 s for cpu .* in Redis at 127\.0\.0\.1:\d+ through \w+/,
+      /all processes of shop together make at most 1 dump per 3600 s for cpu .* in Redis at 127\.0\.0\.1:\d+ through \w+/,
     )
   })
 

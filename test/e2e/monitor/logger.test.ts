@@ -9,7 +9,7 @@ describe('what stands on stdout and stderr', { concurrency: 2 }, () => {
         const app = startApp(t, 'speaks.js', { watchdog }, { takesOrders: false, args: [how] })
         assert.deepEqual(await app.ended, { code: 0, signal: null })
         const [start, dump, ...more] = app.stderr().split('\n')
-        assert.match(start ?? '', /^cpu-memory-monitor: watching SIGUSR2 for a heap snapshot to /)
+        assert.match(start ?? '', /^cpu-memory-monitor: watching SIGUSR2 \(a heap snapshot to /)
         assert.match(dump ?? '', /^cpu-memory-monitor: manual cpu dump: .*\.cpuprofile \(.*\); CPU /)
         assert.deepEqual([more, app.stdout()], [[''], ''])
       })

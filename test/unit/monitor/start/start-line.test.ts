@@ -42,7 +42,7 @@ test('a rule is named with its metric, threshold, limits, kind of dump and direc
   ] as const)
     assert.equal(
       startLine({ ...idle, rules: [ruleOf(metric, threshold)] }),
-      `watching mine: ${metric} above ${words} (3 readings in a row, at most 2 dumps per 0.5 s), a memory dump to /memory; ` +
+      `watching mine: ${metric} above ${words} in 3 readings in a row (at most 2 memory dumps per 0.5 s to /memory); ` +
         'on the main thread',
     )
 })
@@ -78,15 +78,15 @@ test('nothing configured is said as such', () => {
 test('each part that is watched is told with its threshold, limits, directory and ways', () => {
   assert.equal(
     startLine({ ...idle, ...cpuAbove(66.666, 3) }),
-    'watching cpu above 66.7% of a core (3 readings in a row, at most 3 dumps per 3600 s) to /cpu by inspector; on the main thread',
+    'watching cpu above 66.7% of a core in 3 readings in a row (at most 3 cpu dumps per 3600 s to /cpu by inspector); on the main thread',
   )
   assert.equal(
     startLine({ ...idle, ...memoryAbove(1536) }),
-    'watching memory above 1.5KB (1 reading, at most 2 dumps per 0.5 s) to /memory by v8, sampling; on the main thread',
+    'watching memory above 1.5KB in 1 reading (at most 2 memory dumps per 0.5 s to /memory by v8, sampling); on the main thread',
   )
   assert.equal(
     startLine({ ...idle, signal: 'SIGUSR2' }),
-    'watching SIGUSR2 for a heap snapshot to /memory; on the main thread',
+    'watching SIGUSR2 (a heap snapshot to /memory); on the main thread',
   )
 })
 
@@ -118,7 +118,7 @@ test('ways that cannot be taken are told with the reason, each once', () => {
     ...cpuAbove(1),
     ways: { cpu: kind, memory: kind },
   })
-  assert.match(line, /by nothing; on the main thread; not used: heapdump \(not installed\)$/)
+  assert.match(line, /by nothing\); on the main thread; not used: heapdump \(not installed\)$/)
 })
 
 test('ways that nobody could ask for are not named as not used', () => {
