@@ -31,7 +31,7 @@ function sourcesIn(path) {
   return /\.(ts|c|h)$/.test(path) ? [path] : []
 }
 
-/** Neighbouring line comments are one. */
+/** Neighbouring line comments are one. What speaks to a tool alone is none. */
 function commentsOf(file) {
   const text = readFileSync(file, 'utf8')
   const pattern = /\/\*[\s\S]*?\*\/|(?:^|(?<=\s))\/\/.*(?:\n\s*\/\/.*)*/gm
@@ -43,7 +43,7 @@ function commentsOf(file) {
         .replace(/\s*\*\/$/, '')
         .trim(),
     }))
-    .filter((comment) => !comment.text.startsWith('eslint-'))
+    .filter(({ text }) => !/^(eslint-|@\w+$)/.test(text))
 }
 
 /** Texts of several words that are part of no type; parts that are only known at run time are shown as `…`. */
