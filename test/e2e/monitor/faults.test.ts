@@ -138,7 +138,8 @@ function start(t: TestContext, profileDir: string, watchdog: boolean): App {
 /** Does the damage while a profile is being recorded, and sees that it becomes one failure. */
 async function faulty(app: App, message: RegExp, damage: (partial: string) => void): Promise<void> {
   await app.until('line', isWatching)
-  const directory = /snapshot to (.*); on/.exec(app.said('line').find(isWatching)?.text ?? '')?.[1] ?? ''
+  const directory = /snapshot to (.*)\); on/.exec(app.said('line').find(isWatching)?.text ?? '')?.[1]
+  assert.ok(directory !== undefined, 'the start line names the directory')
   const before = app.said('failure').length
   const dumping = app.order<DumpResult>('dumpCpu', 3000)
   let partial: string | undefined

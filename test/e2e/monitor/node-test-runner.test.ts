@@ -38,7 +38,7 @@ describe('node --test with the monitor preloaded', { concurrency: 1 }, () => {
       assert.equal(parent.length, 1)
       const line = parent[0] ?? ''
       assert.match(line, /on the main thread, because the watchdog thread could not be started: Node started/)
-      assert.match(line, /memory above .* by .*v8[;,]/)
+      assert.match(line, /memory above .* by .*v8[),]/)
       assert.match(line, /; not used: .*\binspector \(Node started this process without an inspector\)/)
       assert.match(line, /\bsampling \(Node started this process without an inspector\)/)
       assert.ok(

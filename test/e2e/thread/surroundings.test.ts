@@ -212,7 +212,7 @@ describe('where no thread can be had, the main thread takes over and says why', 
     const flags = [PERMISSION, '--allow-fs-read=*', '--allow-fs-write=*']
     const program = watch(t, { ...BLOCKED_ONLY, memory: {} }, 'sleep', { flags })
     const { line } = await program.hears(({ line }) => /^watching/.test(line ?? ''))
-    assert.match(line ?? '', /cpu above .* by nothing; memory above .* by v8[;,] /)
+    assert.match(line ?? '', /cpu above .* by nothing\); memory above .* by v8[),]/)
     assert.match(line ?? '', /; not used: .*inspector \(--permission refuses the inspector\)/)
     assert.match(line ?? '', /sampling \(--permission refuses the inspector\)/)
     await stops(program)
