@@ -43,10 +43,11 @@ const LONG = [
   ...['test/e2e/heap-limit', 'test/e2e/cluster/heap-limit.test.ts'],
   // A second user of the machine, and races run again and again; `npm run accept -- attacks` does it on every Node.
   'test/e2e/attacks',
-  // Real heaps, minute by minute.
+  // Real heaps, again and again, or minute by minute.
+  ...['test/unit/reader/report.test.ts', 'test/e2e/cluster/dump.test.ts'],
   'test/unit/leak/watch.test.ts',
-  // The whole suite of replacements against mutants, and under load with each framework.
-  ...['mutations', 'frameworks'].map((name) => `test/e2e/cluster/${name}.test.ts`),
+  // The whole suite of replacements against mutants, and under load with each framework and each way to hand a socket over.
+  ...['mutations', 'frameworks', 'handed-sockets'].map((name) => `test/e2e/cluster/${name}.test.ts`),
   // Overload that has to last until budgets are spent.
   'test/e2e/monitor/permanent-overload.test.ts',
   // A fleet of processes; `npm run accept -- fleet-budget` has a larger one.
@@ -59,8 +60,11 @@ const LONG = [
   ),
   // Heaps and profiles of many worker threads, one after the other.
   ...['worker-heaps', 'workers'].map((name) => `test/e2e/thread/${name}.test.ts`),
-  // Each optional package in processes of its own.
-  'test/e2e/engines/behaviour.test.ts',
+  // Each optional package, flag of Node.js, tampered global or foreign pidusage in processes of its own.
+  ...['engines/behaviour', 'monitor/hostile-globals', 'thread/surroundings'].map(
+    (name) => `test/e2e/${name}.test.ts`,
+  ),
+  'test/unit/system/foreign-pidusage.test.ts',
   // Pack the package and install it as users do; the last two install other packages beside it.
   ...['package', 'bundlers', 'examples'].map((name) => `test/e2e/package/${name}.test.ts`),
   // Typedoc reads the types of the whole code.
@@ -84,10 +88,17 @@ const NODE_INDEPENDENT = [
   'test/floors.test.ts',
 ]
 
-/** Rooms whose tests share one process each: they start next to no processes, and loading tsx would take longer than they do. */
+/**
+ * Folders whose tests share one process each, those below them included: they start next to no processes, and loading tsx would
+ * take longer than they do.
+ */
 const TOGETHER = [
-  ...['base', 'cluster/plan', 'dispatch', 'files', 'monitor', 'options', 'report', 'thread', 'watch'],
-].map((room) => `test/unit/${room}`)
+  ...['base', 'cluster/drain', 'cluster/plan', 'dispatch', 'files', 'makeup', 'monitor', 'options', 'redact'],
+  ...['capture/heap/limit', 'capture/main-thread', 'capture/threads', 'hooks/metrics', 'reader/profile'],
+  ...['report', 'thread', 'watch'],
+]
+  .map((room) => `test/unit/${room}`)
+  .concat('test/tools/bench')
 
 /** A test file that takes longer hangs, ms. */
 const FILE_TIMEOUT_MS = 600_000
@@ -171,10 +182,13 @@ async function runGroup(group, env) {
 }
 
 function nameOf(group) {
-  return group.length > 1 ? `${dirname(group[0])} (${group.length} files)` : group[0]
+  const [first = ''] = group
+  return group.length > 1
+    ? `${TOGETHER.find((room) => first.startsWith(`${room}/`))} (${group.length} files)`
+    : first
 }
 
-/** The files of a room of TOGETHER are one group, each other file is one. Long ones come first, so that none ends alone. */
+/** The files below a folder of TOGETHER are one group, each other file is one. Long ones come first, so that none ends alone. */
 function groupsOf(files) {
   const isLong = (file) => LONG.some((entry) => file === entry || file.startsWith(`${entry}/`))
   const ranked = [
@@ -184,7 +198,7 @@ function groupsOf(files) {
   ].flat()
   const groups = new Map()
   for (const file of ranked) {
-    const key = TOGETHER.includes(dirname(file)) ? dirname(file) : file
+    const key = TOGETHER.find((room) => file.startsWith(`${room}/`)) ?? file
     groups.set(key, [...(groups.get(key) ?? []), file])
   }
   return [...groups.values()]
