@@ -14,7 +14,8 @@ import type * as logger from './report/listeners'
 /**
  * Watches CPU and memory of this process. When a threshold is exceeded, it writes a dump (CPU profile or heap snapshot) to disk.
  *
- * Only what the options name is watched. Without options nothing is watched, and only the signal SIGUSR2 triggers a dump.
+ * Only what the options name is watched. Without options nothing is watched, and dumps are made only on request: by the signal
+ * SIGUSR2, `dumpCpu()` or `dumpMemory()`.
  *
  * @throws TypeError for an option of the wrong type or one that does not exist.
  * @throws RangeError for a value outside an option's range.
@@ -25,12 +26,13 @@ function cpuMemoryMonitor(userOptions?: cpuMemoryMonitor.Options): cpuMemoryMoni
   return new monitor.Monitor(options.resolveOptions(userOptions))
 }
 
-// Function by which register.js starts the monitor. If register.js contained the monitor itself, a process could have two copies.
+// The function with which register.js (preload) starts a monitor. If register.js contained the code of the monitor itself, a
+// process could have two copies of it.
 Object.defineProperty(cpuMemoryMonitor, Symbol.for('cpu-memory-monitor:preload'), {
   value: () => (require('./monitor/preload') as typeof preload).preload(process.env),
 })
 
-// Only a namespace can add types to a function in `export =`. It is hidden, because docs/api.md lists the types themselves.
+// Only a namespace can add types to a function in `export =`. It is hidden from docs/api.md, which lists the types themselves.
 /** @hidden */
 // eslint-disable-next-line @typescript-eslint/no-namespace
 declare namespace cpuMemoryMonitor {

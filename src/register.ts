@@ -52,7 +52,7 @@ function withFileIn(options: string): string {
 
 /**
  * Splits NODE_OPTIONS as Node does (ParseNodeOptionsEnvVar in src/node_options.cc): at spaces outside of double quotes, which may
- * begin and end anywhere. Within quotes a backslash stands before a character that is taken as it is.
+ * begin and end anywhere. Within quotes, the character after a backslash is taken as it is.
  */
 function wordsOf(options: string): Word[] {
   const words: Word[] = []
@@ -75,7 +75,11 @@ function quoted(word: string): string {
   return /[ "]/.test(word) ? '"' + word.replace(/[\\"]/g, '\\$&') + '"' : word
 }
 
-/** Returns an option, or the value of the option `before`, with the path of this file in place of its name. */
+/**
+ * Returns one word of the options. If it names this file for `-r`, `--require` or `--import`, the file's path replaces the name.
+ *
+ * @param before - The word before it, which can be such an option.
+ */
 function withFile(option: string, before: string): string {
   const match = /^(--require|--import)=/.exec(option)
   const flag = match ? match[1] || '' : before
@@ -98,7 +102,8 @@ function isWanted(): boolean {
 
 function isMainThread(): boolean {
   try {
-    // A worker thread has loaded this module. A main thread that has not need not: that would take its start 2 ms.
+    // In a worker thread, Node has loaded `worker_threads` before this code runs. If it is not loaded, this is the main thread,
+    // and the 2 ms that the load takes are saved.
     const loaded = (process as { moduleLoadList?: string[] }).moduleLoadList
     if (loaded && loaded.indexOf('NativeModule worker_threads') < 0) return true
     return (require('worker_threads') as { isMainThread: boolean }).isMainThread

@@ -124,14 +124,7 @@ const FLOORS: Record<string, readonly string[]> = {
   'reader/output': ['reader'],
   'reader/page': ['reader', 'reader/output'],
   'reader/profile': ['reader'],
-  'reader/snapshot': [
-    'reader',
-    'reader/profile',
-    'redact',
-    'files/directory',
-    'files/disk',
-    'files/scratch',
-  ],
+  'reader/snapshot': ['reader', 'reader/profile', 'redact', 'files/directory', 'files/disk', 'files/scratch'],
   // Entries of their own; the monitor loads nothing of them unless they are asked for.
   'hooks/redis': [
     'base',

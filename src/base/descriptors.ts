@@ -3,20 +3,23 @@ import { ownOnly } from './globals'
 import { pause } from './time'
 
 /**
- * Most processes and descriptors that one call looks at. Another user can start processes that count as root's, such as `su` waiting
- * for a password, and let each inherit as many descriptors as it may have: without a limit, all of them would be looked at.
+ * Largest number of processes and descriptors, counted together, that one call looks at. If this process runs as root, any user
+ * can start processes that count as root's, such as `su` waiting for a password, and let each inherit as many descriptors as it
+ * may have. Without a limit, all of them would be looked at.
  */
 export const MOST_LOOKS = 100_000
-/** Processes and descriptors that are looked at in one step. The event loop of the thread runs between two steps. */
+/** Number of processes and descriptors looked at in one step. Between two steps, other work of the event loop can run. */
 const LOOKS_AT_A_TIME = 256
 
 /**
- * Looks at the open file descriptors of all processes of this user. Processes of other users are left out: an ordinary user cannot
- * list their descriptors. Where there is no /proc, there is nothing to look at. Never rejects.
+ * Calls `isEnough` for each open file descriptor of each process of this user, until it returns `true`. Leaves out the
+ * processes of other users, because an ordinary user cannot list their descriptors. Does nothing where there is no /proc. Never
+ * rejects.
  *
- * @param isEnough - Called with a path such as `/proc/1/fd/3`, and the process id; returns `true` to end the look. An error that it
- * throws is ignored: the descriptor was closed in the meantime.
- * @returns `false` when there was more than `most` to look at, so that the rest is unknown.
+ * @param isEnough - Receives a path such as `/proc/1/fd/3`, and the process id; returns `true` to end the search. If it throws,
+ * the next descriptor follows: this one may have been closed in the meantime.
+ * @param most - Largest number of processes and descriptors, counted together, to look at.
+ * @returns `false` when the search was given up after `most` of them, so that the remaining descriptors are unknown.
  */
 export async function lookAtDescriptors(
   isEnough: (path: string, pid: number) => boolean,
@@ -34,7 +37,7 @@ export async function lookAtDescriptors(
   }
 }
 
-/** Yields after each process and each descriptor. */
+/** Calls `isEnough` for each descriptor. Yields for each process and each descriptor, so that the caller can count and pause. */
 function* eachLook(isEnough: (path: string, pid: number) => boolean): Generator<undefined, void> {
   const uid = process.geteuid?.()
   for (const pid of numbersIn('/proc')) {
@@ -49,7 +52,7 @@ function* eachLook(isEnough: (path: string, pid: number) => boolean): Generator<
   }
 }
 
-/** Reads a directory entry by entry: one with a million descriptors takes a second to list. */
+/** Yields the names in a directory that are integers. Reads it entry by entry: to list a million descriptors takes a second. */
 function* numbersIn(path: string): Generator<number, void> {
   let directory
   try {

@@ -9,7 +9,7 @@ export const parseJson = JSON.parse.bind(JSON) as (text: string) => unknown
 export const toJson = JSON.stringify.bind(JSON)
 export const { hasOwn } = Object
 
-/** Like `key in given`, but ignores properties that an application has added to `Object.prototype`. */
+/** Whether an object itself has a property. Properties that an application has added to `Object.prototype` do not count. */
 export function owns<Given extends object, Key extends PropertyKey>(
   given: Given,
   key: Key,
@@ -19,7 +19,7 @@ export function owns<Given extends object, Key extends PropertyKey>(
 
 const { assign, create } = Object
 
-/** Copies an object without its prototype, so that additions to `Object.prototype` are not read from it. */
+/** Copies an object's own properties to an object without a prototype, from which no addition to `Object.prototype` is read. */
 export function ownOnly<Given extends object>(given: Given): Given {
   return assign(create(null) as Given, given)
 }
@@ -39,12 +39,12 @@ export function messageOf(error: unknown): string {
   }
 }
 
-/** Returns the code of a system error, such as `ENOSPC`, because its message contains a path; of other errors, the message. */
+/** Returns the code of a system error, such as `ENOSPC`: its message contains a path. Returns the message of any other error. */
 export function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? messageOf(error)
 }
 
-/** Returns the first line of {@link messageOf}: errors of native addons continue with a list of paths. */
+/** Returns the first line of an error's text for a log line. In errors of native addons, a list of paths follows it. */
 export function firstLineOf(error: unknown): string {
   return messageOf(error).split('\n', 1)[0] ?? ''
 }

@@ -14,7 +14,7 @@ export function loadLate<Code>(load: () => Code): Code {
   }
 }
 
-/** Whether {@link loadLate} is running: the caller has then interrupted it. */
+/** Whether {@link loadLate} is loading a module. If so, the caller has interrupted the load, and must not load one itself. */
 export function isLoadingLate(): boolean {
   return running > 0
 }

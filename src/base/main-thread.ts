@@ -1,8 +1,8 @@
 import type * as workerThreads from 'node:worker_threads'
 
 /**
- * Whether the calling thread is the main thread. Worker threads have loaded `node:worker_threads`; a main thread that has not
- * need not load it for this question, which would take a start 2 ms.
+ * Whether the calling thread is the main thread. Node has loaded `node:worker_threads` in each worker thread, so a thread in
+ * which it is not loaded is the main thread. This check comes first, because loading the module would delay a start by 2 ms.
  */
 export function isOnMainThread(): boolean {
   const { moduleLoadList } = process as unknown as { readonly moduleLoadList?: readonly string[] }

@@ -7,11 +7,11 @@ import { refuseStranger } from './strangers'
  */
 const WHOLE_SIZE = /^\s*\d+(?:\.\d+)?\s*(?:b|kb|mb|gb|tb|pb)?\s*$/i
 
-/** @returns The size in bytes, or `undefined` when the text as a whole is not a size such as `'1.2gb'` or `'512 MB'`. */
+/** Converts a size such as `'1.2gb'` or `'512 MB'` to bytes. `undefined` when the text as a whole is not a finite size. */
 export function parseSize(text: string): number | undefined {
   if (!WHOLE_SIZE.test(text)) return undefined
   const sizeBytes = bytes().parse(text.trim()) ?? undefined
-  // Hundreds of digits give Infinity: such a threshold would never be exceeded.
+  // A number of hundreds of digits becomes Infinity. A threshold of Infinity would never be exceeded.
   return Number.isFinite(sizeBytes) ? sizeBytes : undefined
 }
 
@@ -25,7 +25,7 @@ export function formatSize(sizeBytes: number): string {
   }
 }
 
-/** Loads the package `bytes` on first use: an application whose thresholds are percentages does not need it. */
+/** Loads the package `bytes` when a size is first converted. Refuses a copy of the package that belongs to another user. */
 function bytes(): typeof bytesPackage {
   refuseStranger('bytes')
   return require('bytes') as typeof bytesPackage

@@ -1,9 +1,12 @@
 type Stop = () => void | Promise<void>
 
-/** A list of functions that stop what was started. The function that was added last is called first. */
+/** A list of functions, each of which stops or removes something that was started, such as a timer or a thread. */
 export interface StopList {
   add(stop: Stop): void
-  /** Calls all functions: the first one synchronously, each further one after the previous. Idempotent, never rejects. */
+  /**
+   * Calls all functions in reverse order of their addition. Calls the first before it returns, and each other one when the
+   * promise of the previous has settled. Idempotent, never rejects.
+   */
   stop(): Promise<void>
 }
 

@@ -3,9 +3,9 @@ import { createRequire } from 'node:module'
 import { basename, dirname } from 'node:path'
 
 /**
- * Returns the first existing path of a list that belongs to an untrusted user. Trusted users are root, the user of this process, and
- * the owner of the file `place`, which runs already. A symbolic link is judged by its own owner. Nothing is opened: another user can
- * have put a FIFO there, at which opening waits for ever.
+ * Returns the first existing path of a list that belongs to an untrusted user, or `undefined`. Trusted users are root, the user
+ * of this process, and the owner of the file `place`, whose code this process runs already. A symbolic link is judged by its
+ * own owner. No path is opened: another user could have put a FIFO there, and opening a FIFO can wait for ever.
  */
 export function firstOfStranger(paths: readonly string[], place: string): string | undefined {
   const uid = process.geteuid?.()
@@ -17,21 +17,22 @@ export function firstOfStranger(paths: readonly string[], place: string): string
   })
 }
 
-/** Returns a file of a package, its directories, and the `node_modules` that they lie in. */
+/** Returns a path and each directory above it, up to the nearest `node_modules`; up to the root where there is none. */
 export function levelsInModules(file: string): string[] {
   const above = dirname(file)
   const isLast = basename(file) === 'node_modules' || above === file
   return isLast ? [file] : [file, ...levelsInModules(above)]
 }
 
-/** Matches a file of this library as it is installed. Its dependencies are not searched in a bundle, which contains them. */
+/** Matches the path of a file of this library where npm installs it. A bundle has another path, and contains the dependencies. */
 const INSTALLED = /[\\/]node_modules[\\/]cpu-memory-monitor[\\/]dist[\\/]/
 
 /**
- * Checks a package that this library needs, before it is loaded. If its installation lacks the package, Node.js searches the
- * directories above, in which another user may have made a `node_modules`.
+ * Checks who owns a package that this library needs, before the package is loaded. If it is missing where npm installs it,
+ * Node.js searches the parent directories, in which another user may have made a `node_modules`. Does nothing in a bundle.
  *
- * @throws When the package is not found; or when its file, or a directory on the way to it, belongs to another user.
+ * @throws When the package is not found; or when its file, or a directory above it up to `node_modules`, belongs to a user
+ * other than root, the user of this process, and the owner of this library.
  */
 export function refuseStranger(name: string): void {
   if (!INSTALLED.test(__filename)) return

@@ -1,9 +1,9 @@
 // Types of readings about threads: `src/system` takes the readings, `src/makeup` combines them.
 
-/** `name` of every worker thread that this package, in any copy of it, starts. It tells them from the application's workers. */
+/** Name of each worker thread that this package starts. By it, every copy of the package tells them from the application's. */
 export const OWN_THREAD_NAME = 'cpu-memory-monitor'
 
-/** Heap sizes of a thread, read on that thread, bytes. */
+/** Sizes of a thread's V8 heap and of its memory outside of the heap, in bytes. Read on that thread itself. */
 export interface HeapFigures {
   /** Time of the reading, monotonic clock, ms. */
   readonly atMs: number
@@ -12,11 +12,11 @@ export interface HeapFigures {
   readonly heapLimit: number
   readonly external: number
   readonly arrayBuffers: number
-  /** CPU time of the thread, ms; NaN where Node does not offer it (before 22.19 and 24.6). */
+  /** CPU time of the thread, ms. NaN on Linux, where /proc shows it, and where Node does not offer it (before 22.19 and 24.6). */
   readonly threadCpuMs: number
 }
 
-/** CPU time of one thread since it started. `tid` is the thread's id in the kernel. */
+/** CPU time, and time of waiting for a CPU, of one thread since it started. `tid` is the thread's id in the kernel. */
 export interface ThreadTime {
   readonly tid: number
   readonly cpuMs: number

@@ -7,10 +7,10 @@ import { Promise } from './globals'
  */
 export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = nodeTimers
 
-/** Longest delay of a Node timer, ms; a timer with a longer delay fires at once. */
+/** Longest delay of a Node timer, ms; a timer with a longer delay fires after 1 ms. */
 export const MAX_TIMER_MS = 2_147_483_647
 
-/** Time from the start until code that only long-lived processes need is loaded, ms. Most processes of a build end sooner. */
+/** Delay before code is loaded that only long-lived processes need, ms. Most processes of a build end before that. */
 export const AFTER_START_MS = 1000
 
 /** Resolves after `delayMs`, or as soon as the signal `early` is aborted. Does not keep the process alive. */
@@ -27,7 +27,7 @@ export function pause(delayMs: number, early?: AbortSignal): Promise<void> {
   })
 }
 
-/** Clocks and a timer, passed as a parameter to code that depends on time. */
+/** Clocks and a timer, passed as a parameter to code that depends on time, so that tests can pass others. */
 export interface Clock {
   /** Monotonic clock, ms; it is never set back. */
   readonly monotonicMs: () => number
@@ -41,7 +41,7 @@ export interface Clock {
 const readMonotonicNs = process.hrtime.bigint.bind(process.hrtime)
 const readEpochMs = Date.now.bind(Date)
 
-/** Monotonic clock, ms. The same in all threads of the process, unlike `performance.now()`. */
+/** Time of the monotonic clock, ms. It is the same in all threads; `performance.now()` counts from the start of each thread. */
 export function monotonicMs(): number {
   return Number(readMonotonicNs()) / 1e6
 }
@@ -51,7 +51,7 @@ export function epochMs(): number {
   return readEpochMs()
 }
 
-/** The clocks of this process. */
+/** The real clocks and the real timer, for every use except in tests. */
 export const systemClock: Clock = {
   monotonicMs,
   epochMs,
@@ -66,8 +66,8 @@ export function tenths(ms: number): number {
 }
 
 /**
- * Calls an asynchronous function again and again. A one-shot timer is started when a call has ended, so a slow call
- * delays the next one instead of overlapping it. The timer is unref'd, so it does not keep the process alive.
+ * Calls an asynchronous function at once, and then again and again until the loop is stopped. A one-shot timer is started when a
+ * call has ended, so a slow call delays the next one and does not overlap it. The timer does not keep the process alive.
  *
  * @param intervalMs - Time from the end of one call to the start of the next, ms.
  * @param round - The function to call. Must not reject.

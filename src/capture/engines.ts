@@ -7,13 +7,13 @@ import type { PassedOver } from './capture'
 
 /**
  * Which optional packages to use. `'auto'`: those that are installed; `'packages'`: they must be installed; `'builtin'`:
- * none. An object means `'auto'`, with packages that the application passes in, by name.
+ * none. An object holds loaded packages by name, which are used first; for the others it means `'auto'`.
  */
 export type EngineChoice = 'auto' | 'packages' | 'builtin' | HandedPackages
 
 export type HandedPackages = Readonly<Record<string, object>>
 
-/** The kinds of work for which an optional package can be used. */
+/** The kinds of work for which an optional package can be used: CPU profiles, heap snapshots, and the search for leaks. */
 export type EngineKind = 'cpu' | 'memory' | 'leak'
 
 /** The package for one kind of work, or why there is none. Plain JSON, so that it can be sent to a thread. */
@@ -160,7 +160,8 @@ function findAbove(place: string, name: string, refused: string[]): string | und
 }
 
 /**
- * Returns what Node.js opens to find the entry point of a package, with the directories on the way there. In a parent directory of the
+ * Returns the paths that Node.js opens to find the entry point of a package, so that their owners can be checked:
+ * `node_modules`, the package's directory, its target if it is a symbolic link, and `package.json`. In a parent directory of the
  * application, such as /tmp, any user may be able to create a `node_modules`.
  */
 function openedIn(folder: string): string[] {
@@ -180,8 +181,9 @@ function findStrangerAbove(name: string, file: string): string | undefined {
 /**
  * Loads an optional package that was found, or returns the one that the application passed in.
  *
- * @throws The package's own error, for example when its addon was not built for this Node; or an error that names a
- * `node_modules` of another user, in which the package would look for what it needs.
+ * @throws The package's own error, for example when its addon was not built for this Node; an error that names a
+ * `node_modules` of another user, in which the package would look for its dependencies; or an error when the application passed
+ * the package in on another thread, and no file of it is known.
  */
 export function loadPackage(resolved: ResolvedPackage): unknown {
   const { name, file } = resolved

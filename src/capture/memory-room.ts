@@ -4,7 +4,7 @@ import { isKilledAsOne, readMemoryLeft } from '../system/limits'
 import { readKernelFile } from '../system/proc'
 import type { MemoryRoom } from './room'
 
-/** Reads the memory that this process may still use, by its limits and the machine's. */
+/** Reads how much memory this process can still allocate, and the memory limit (of its cgroup or the machine) that applies. */
 export function readMemoryRoom(): MemoryRoom {
   const { availableBytes, limitBytes = os.totalmem() } = ownOnly(readMemoryLeft())
   return { availableBytes, limitBytes }

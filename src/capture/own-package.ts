@@ -4,8 +4,8 @@ import { parseJson } from '../base/globals'
 
 const PACKAGE_NAME = 'cpu-memory-monitor'
 /**
- * Files of this package that may contain this code: the module itself, and each entry point, because the build bundles
- * the module into it. If an application's bundler has moved the code, it lies in a file of another package.
+ * Files of this package that may contain this code: the module's own file, and each file into which the build bundles the
+ * module. If an application's bundler has copied the code, it runs from a file that is not in this list.
  */
 const OWN_PATHS = [
   ['dist', 'index.js'],
@@ -22,8 +22,8 @@ const OWN_PATHS = [
 /**
  * Returns the directory of this package, from which its threads and native code are loaded by full path.
  *
- * @throws Error when this file is not in its package, because an application's bundler moved it. Files beside such a
- * bundle are not this package's, and another user may be able to put files there.
+ * @throws Error when this code is not in a file of its package, because an application's bundler copied it. The files
+ * beside such a bundle are not this package's, and another user may be able to put files there.
  */
 export function ownPackageDirectory(): string {
   const ownPath = OWN_PATHS.find((path) => __filename.endsWith(`${sep}${path}`))

@@ -32,12 +32,12 @@ export async function roomFor(
   }
 }
 
-/** Reads the limits of this process and machine at each call. */
+/** Returns a probe that reads the memory limits and the disk of this machine anew at each call. */
 export function createRoomProbe(): RoomProbe {
   return {
     memory: readMemoryRoom,
     isKilledAsOne: isGroupKilledAsOne,
-    /** Rejects if libuv's thread pool cannot start: this call is a dump's first use of it, and libuv would abort the process. */
+    /** Rejects if libuv's thread pool cannot start: this is a dump's first use of the pool, and libuv would abort the process. */
     disk: (directory) => {
       const why = whyNoThreadPool()
       return why === undefined ? readDisk(directory) : Promise.reject(new Error(why))

@@ -12,12 +12,12 @@ const LEFT_TO_THE_APPLICATION = 4
 let isPoolStarted = false
 
 /**
- * Returns why this process cannot start `wanted` more threads now; `undefined` when it can, or when the native fork
- * helper, which would try it, is missing.
+ * Returns why this process cannot start `wanted` more threads now; `undefined` when it can. Also returns `undefined` when
+ * the native fork helper, which makes the test, is missing.
  *
- * Call it before anything that starts a thread: at a limit such as RLIMIT_NPROC or pids.max, libuv aborts the process, and
- * so does V8 in Node 24 and 26. libuv starts its pool at the first asynchronous use of a file, and V8's CPU profiler starts
- * one thread.
+ * Call it before anything that starts a thread: if a limit such as RLIMIT_NPROC or pids.max allows no more threads, libuv
+ * aborts the process, and so does V8 in Node 24 and 26. libuv starts its pool at the first asynchronous use of a file, and
+ * V8's CPU profiler starts one thread.
  */
 export function whyNoThreads(wanted: number): string | undefined {
   const loaded = loadForkHelper()
@@ -28,7 +28,10 @@ export function whyNoThreads(wanted: number): string | undefined {
     : undefined
 }
 
-/** {@link whyNoThreads} for one thread of this library, plus libuv's pool, plus a few that the application may start. */
+/**
+ * Returns why this library must not start a thread of its own now; `undefined` when it may. It may if the process can start
+ * that thread, the threads of libuv's pool, and 4 more, which are left to the application.
+ */
 export function whyNoThreadOfOurs(): string | undefined {
   return whyNoThreads(1 + poolSize() + LEFT_TO_THE_APPLICATION)
 }
@@ -45,7 +48,7 @@ export function whyNoThreadPool(): string | undefined {
 }
 
 /**
- * Starts libuv's thread pool before this call returns. Later the limit on threads might be reached.
+ * Starts libuv's thread pool before this call returns, because later the limit on threads may be reached.
  *
  * @returns The kernel's ids of the pool's threads; none when the pool ran already, or when other threads started at the
  * same time.

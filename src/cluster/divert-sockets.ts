@@ -6,7 +6,7 @@ import { Socket } from 'node:net'
  * message, to another worker. A message without a socket still goes to this worker, and so does a socket when there is no
  * other worker.
  *
- * @param other - Returns the worker that gets the socket.
+ * @param other - Returns the worker that gets the socket; `undefined` when there is no other worker.
  */
 export function divertSockets(worker: ChildProcess, other: () => ChildProcess | undefined): void {
   const sendToWorker = worker.send.bind(worker) as Send

@@ -5,8 +5,8 @@ import { run } from './run'
 
 const memory = { run }
 
-// `export =` gives require() and both forms of import the same object; the namespace gives TypeScript the names of its
-// types.
+// With `export =`, require() and both forms of import get the same object. The namespace of the same name lets TypeScript
+// code refer to the types of this module, such as `memory.ClusterOptions`.
 // eslint-disable-next-line @typescript-eslint/no-namespace
 namespace memory {
   export type Cluster = handle.Cluster
@@ -26,7 +26,7 @@ namespace memory {
 }
 
 declare const exports: { run: unknown }
-// Has no effect at run time: Node scans the text of this file for `exports.run` to support `import { run }`.
+// This line has no effect when it runs. Node looks for `exports.run` in the text of this file, to allow `import { run }`.
 exports.run = run
 
 export = memory

@@ -12,7 +12,7 @@ export interface MemoryCheck {
   readonly onReading: (rssBytes: number, isOver: boolean) => void
 }
 
-/** Reads the memory of this worker at an interval. Does not keep the process alive. Returns a function that stops it. */
+/** Reads the memory of this worker at an interval, without keeping the process alive. Returns a function that stops this. */
 export function startMemoryCheck(check: MemoryCheck): () => void {
   let breaches = 0
   const stop = startLoop(check.intervalMs, () => {
@@ -31,7 +31,7 @@ export interface ResidentSetWatch<Key> {
   /** Returns the process ids of the workers to read now. */
   readonly pids: () => ReadonlyMap<Key, number>
   readonly onReadings: (rssBytes: ReadonlyMap<Key, number>) => void
-  /** Called once when readings begin to fail, and not again until one has succeeded. */
+  /** Called at the first reading that fails, and not again until a reading has succeeded. */
   readonly onFailure: (error: unknown) => void
 }
 
@@ -63,7 +63,7 @@ export function watchResidentSets<Key>(watch: ResidentSetWatch<Key>): () => void
   return () => void stop()
 }
 
-/** Used in place of pidusage while libuv's thread pool cannot start: pidusage would start it, which would end the process. */
+/** Replaces the package pidusage while libuv's thread pool cannot start: pidusage would use the pool, and libuv would abort. */
 const withoutPidusage = (): Promise<Map<number, never>> => Promise.resolve(new Map<number, never>())
 
 function rssByKey<Key>(

@@ -28,15 +28,18 @@ export type FromWorker =
    * - over: the worker's memory, above the limit at least `confirm` times in a row
    */
   | { readonly kind: (typeof SIZES)[number]; readonly rssBytes: number }
-  /** The worker listens on this address, or no longer does. */
+  /**
+   * - listening: the worker listens on this address
+   * - shut: the worker no longer listens on this address
+   */
   | { readonly kind: (typeof PLACES)[number]; readonly address: string }
   /**
    * - joined: the worker has called `run`
    * - asked: a signal or the application asks the worker to leave
    * - closed: the worker drains and accepts no more connections
-   * - enough: the primary is to hand this worker no more sockets; it answers with 'last'
+   * - enough: the primary must send this worker no more sockets; the primary answers with 'last'
    * - drained: the worker has finished its work and begins to write a dump
-   * - undumped: the worker ends without having begun the dump that it was ordered to write, so it spends no budget
+   * - undumped: the worker ends without having begun the dump that it was ordered to write; the budget gets the dump back
    */
   | { readonly kind: (typeof SIGNS)[number] }
 
@@ -44,25 +47,25 @@ export type FromPrimary =
   | {
       readonly kind: 'drain'
       readonly reason: DrainReason
-      /** Whether to write a heap snapshot when the last connection has ended. */
+      /** Whether the worker is to write a dump of its memory when its last connection has ended. */
       readonly dump: boolean
     }
   /** Answers the worker's 'enough': every socket handed to the worker was sent before this message. */
   | { readonly kind: 'last' }
 
-/** @returns A random secret that authenticates messages: an application may forward messages that its users have forged. */
+/** @returns A random secret for the cluster's messages: an application may forward messages that its users have forged. */
 export function createSecret(): string {
   return randomUUID()
 }
 
-/** @returns The environment variable for a worker. */
+/** @returns The environment variable by which a worker gets this process's id and the cluster's secret. */
 export function workerEnvironment(secret: string): Record<string, string> {
   return { [VARIABLE]: `${process.pid}:${secret}` }
 }
 
 /**
- * Reads the secret and removes it from the environment, so that processes started by this worker do not inherit it. A
- * process that was started before that has inherited the variable, but gets no secret: its parent is not the primary.
+ * Reads the cluster's secret and removes it from the environment, so that processes started later by this worker do not
+ * inherit it. A process started earlier has inherited the variable, but gets no secret: its parent is not the primary.
  *
  * @returns `undefined` when this worker was not forked by `run`, as under PM2 in cluster mode.
  */
@@ -72,12 +75,12 @@ export function takeSecret(): string | undefined {
   return pid === String(process.ppid) ? secret : undefined
 }
 
-/** @returns The message in the form in which it is sent. */
+/** @returns The message in the form in which it is sent, with the cluster's secret. */
 export function seal(message: FromWorker | FromPrimary, secret: string): object {
   return { cmd: COMMAND, secret, ...message }
 }
 
-/** @returns The message, or `undefined` when it is not from this cluster. */
+/** @returns The worker's message that the primary received; `undefined` when it is not from this cluster, or malformed. */
 export function fromWorker(received: unknown, secret: string): FromWorker | undefined {
   const content = unseal(received, secret)
   if (!content) return undefined
@@ -90,7 +93,7 @@ export function fromWorker(received: unknown, secret: string): FromWorker | unde
   return sign && { kind: sign }
 }
 
-/** @returns The message, or `undefined` when it is not from this cluster. */
+/** @returns The primary's message that a worker received; `undefined` when it is not from this cluster, or malformed. */
 export function fromPrimary(received: unknown, secret: string): FromPrimary | undefined {
   const content = unseal(received, secret)
   if (content?.['kind'] === 'last') return { kind: 'last' }
@@ -100,7 +103,7 @@ export function fromPrimary(received: unknown, secret: string): FromPrimary | un
   return { kind: 'drain', reason, dump }
 }
 
-/** Returns the fields of a message of this cluster. Reads own properties only: `Object.prototype` may be polluted. */
+/** Returns a message's own properties (`Object.prototype` may be polluted); `undefined` if it is not from this cluster. */
 function unseal(received: unknown, secret: string): Record<string, unknown> | undefined {
   if (typeof received !== 'object' || received === null) return undefined
   if (own(received, 'cmd') !== COMMAND || own(received, 'secret') !== secret) return undefined

@@ -21,8 +21,8 @@ import type { BackoffSettings } from './plan/backoff'
 export type RunFunction = () => unknown
 
 /**
- * Exponentially growing delays before the next fork, when workers end before or soon after they are ready, and before
- * the next replacement, when workers exceed the limit soon after they are ready.
+ * Exponentially growing delays: before the next fork, when workers end before they are ready or within `minUptime`; and
+ * before the next replacement, when workers exceed the limit within `minLifetime`.
  */
 export interface BackoffOptions {
   /**
@@ -32,20 +32,24 @@ export interface BackoffOptions {
    * @defaultValue 1000
    */
   base?: number | undefined
-  /** Longest delay, without its variation, ms: a whole number from `base` to 2147483647. @defaultValue 30000 */
+  /**
+   * Longest delay, without its variation of up to 25 %, ms: a whole number from `base` to 2147483647.
+   *
+   * @defaultValue 30000, or `base` where that is more
+   */
   max?: number | undefined
 }
 
-/** Options for heap snapshots of workers that were above the limit. */
+/** Options for the memory dumps of workers: of those that are replaced for their memory, and at V8's heap limit. */
 export interface ClusterDumpOptions {
   /**
-   * Longest time in which a worker may write its snapshot after the drain, ms: 1 to 2147483647. After it, the worker
-   * ends without the snapshot.
+   * Longest time in which a worker may write its snapshot after the drain, ms: 1 to 2147483647. After this time, the
+   * worker ends without the snapshot.
    *
    * @defaultValue 60000
    */
   deadline?: number | undefined
-  /** Budget of dumps for all workers together: a number of dumps per interval. @defaultValue [3, 'hour'] */
+  /** Largest number of dumps of all workers together, and the interval for which it holds. @defaultValue [3, 'hour'] */
   limiter?: LimiterOption | undefined
   /** Directory for the files; created if missing. @defaultValue process.cwd() */
   profileDir?: string | undefined
@@ -77,9 +81,9 @@ export interface ClusterOptions {
    */
   checkInterval?: number | undefined
   /**
-   * Longest time in which a worker may drain (finish its requests), ms: 1 to 2147483647. After it, the worker ends
-   * itself with code 1, and 2 s later the primary sends SIGKILL. Set it to the duration of your longest request.
-   * Environment: `KILL_TIMEOUT`.
+   * Longest time in which a worker may drain (finish its requests), ms: 1 to 2147483647. After this time, the worker ends
+   * itself with code 1; if it still exists 2 s later, the primary sends SIGKILL. Set the option to the duration of your
+   * longest request. Environment: `KILL_TIMEOUT`.
    *
    * @defaultValue 5000
    */
@@ -93,8 +97,9 @@ export interface ClusterOptions {
    */
   linger?: number | undefined
   /**
-   * Longest time in which a worker must become ready, ms: 1 to 2147483647. After it, the primary sends SIGKILL.
-   * Environment: `START_TIMEOUT`.
+   * Longest time from a worker's fork until it is ready, ms: 1 to 2147483647. Then a worker whose `runFunc` has not settled
+   * gets SIGKILL, and so does a replacement that does not listen on the addresses of the old worker. Environment:
+   * `START_TIMEOUT`.
    *
    * @defaultValue 30000
    */
@@ -108,7 +113,7 @@ export interface ClusterOptions {
   minUptime?: number | undefined
   /**
    * Time after a worker became ready, ms: 0 to 2147483647. If the worker exceeds the limit within this time, the next
-   * replacement is delayed.
+   * replacement of a worker above the limit is delayed.
    *
    * @defaultValue 10000
    */
@@ -134,8 +139,8 @@ export interface ClusterOptions {
   confirm?: number | undefined
   /**
    * A second memory limit for each worker, above the first: bytes or a size such as `'600mb'`, or 0 for none. For this
-   * limit the primary reads the memory of all workers itself. A worker above it is replaced before all others, and gets
-   * SIGKILL if it hangs. About 1.5 times the first limit is sensible.
+   * limit the primary reads the memory of all workers itself. A worker above this limit is replaced before all others, and
+   * gets SIGKILL if it hangs. About 1.5 times the first limit is sensible.
    *
    * @defaultValue 0
    */
@@ -154,8 +159,9 @@ export interface ClusterOptions {
    */
   watchdog?: boolean | undefined
   /**
-   * Options of the heap snapshot that a worker above the limit writes when its last connection has ended. `{}`: with the
-   * defaults; `false`: no snapshot. The snapshot delays neither this worker's replacement nor the next one.
+   * Options of the heap snapshot that a worker above the limit writes when its last connection has ended, and of snapshots
+   * at V8's heap limit. `{}`: snapshots with the defaults; `false`: no snapshots. A snapshot delays neither this worker's
+   * replacement nor the next one.
    *
    * @defaultValue false
    */
@@ -200,7 +206,7 @@ export interface ClusterSettings {
   readonly logger: Logger | false | undefined
 }
 
-/** Maximum number of workers. A larger `CPU_COUNT` is a mistake, or meant for another tool that reads the same variable. */
+/** Maximum number of workers. A larger `CPU_COUNT` is a mistake, or meant for another program that reads this variable. */
 export const MAX_COUNT = 1024
 export const DEFAULT_CHECK_INTERVAL_MS = 5000
 export const DEFAULT_KILL_TIMEOUT_MS = 5000
@@ -237,7 +243,8 @@ type Environment = Readonly<Record<string, string | undefined>>
  * environment variable; an empty variable counts as absent.
  *
  * @throws TypeError for a value of the wrong type, or an option that does not exist.
- * @throws RangeError for a value outside its range. Both messages name the option, and the expected and received value.
+ * @throws RangeError for a value outside its range. The message about a value names the option or variable, and what was
+ * expected and received.
  */
 export function resolveClusterOptions(
   limit: number | string,

@@ -5,14 +5,15 @@ import type { OrphanThreadData } from './orphan-watchdog'
 /** Interval at which the thread checks whether the primary still exists, ms. */
 const POLL_MS = 200
 
-/** If the main thread has not noticed the primary's end after this time, ms, its event loop is stuck. */
+/** If the main thread has not noticed the primary's end after this time, ms, its event loop counts as stuck. */
 const STUCK_MS = 1000
 
 const { parentPid, known, deadlineMs } = workerData as OrphanThreadData
 
 let orphanedMs = 0
 
-// Counts ticks instead of reading a clock: while the process is stopped (SIGSTOP), the main thread cannot run either.
+// The time is counted in ticks of this timer, not read from a clock: while the whole process is stopped (SIGSTOP), the
+// main thread cannot notice the primary's end, and no ticks are counted.
 setInterval(() => {
   if (process.ppid === parentPid) return
   orphanedMs += POLL_MS

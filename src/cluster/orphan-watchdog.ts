@@ -8,21 +8,22 @@ import { KILL_GRACE_MS } from './plan/roster'
 /** Data passed to the watchdog thread of a worker at its start. */
 export interface OrphanThreadData {
   readonly parentPid: number
-  /** Shared with the main thread. Its only element is 1 when the main thread has noticed that the primary is gone, else 0. */
+  /** Shared with the main thread. The only element is 1 once the main thread has noticed that the primary is gone, else 0. */
   readonly known: Int32Array
   /** Time from the primary's end until the orphaned worker is ended in any case, ms. */
   readonly deadlineMs: number
 }
 
 export interface OrphanWatchdog {
-  /** To be called when the main thread has noticed that the primary is gone, and drains. */
+  /** Must be called when the main thread notices that the primary is gone, and so begins to drain the worker. */
   noteOrphaned(): void
 }
 
 /**
- * Starts a thread that ends this worker when it outlives its primary with a stuck event loop: no timer of the main
- * thread fires then, and no primary is left to send SIGKILL.
+ * Starts a thread that kills this worker after its primary is gone, if the worker's event loop is stuck or the worker has not
+ * ended in time. With a stuck event loop no timer of the main thread fires, and no primary is left to send SIGKILL.
  *
+ * @param killTimeoutMs - Time that an orphaned worker has to end, ms; the thread kills it 2 s later.
  * @param onFailure - Called when the thread cannot start or dies; the worker then runs without it.
  */
 export function startOrphanWatchdog(

@@ -28,7 +28,11 @@ import {
   WARNINGS,
 } from './report'
 
-/** Forks the workers and keeps their number constant. Returns the handle of the cluster. */
+/**
+ * Starts the primary of a cluster. The primary forks the workers, and replaces workers that end or exceed the memory limit.
+ *
+ * @returns The object that emits the cluster's events and has its methods `stats` and `stop`.
+ */
 export function runPrimary(settings: ClusterSettings): Cluster {
   const primary = new Primary(settings)
   primary.start()
@@ -36,20 +40,27 @@ export function runPrimary(settings: ClusterSettings): Cluster {
 }
 
 /**
- * Delay before the primary acts on a worker's message 'asked' (it asks to be replaced), ms. A signal to the whole process
- * group makes every worker send this message. The delay lets the primary, which gets the same signal, act on that first.
+ * Delay before the primary acts on a worker's message 'asked' (the worker asks to be replaced), ms. A signal to the whole
+ * process group, such as SIGTERM, makes every worker send this message. The primary gets the same signal within the delay, and
+ * stops the cluster instead of replacing each worker.
  */
 const GROUP_SIGNAL_MS = 100
 
-/** A second signal within this time, ms, is taken for the first, forwarded by a launcher: no user presses Ctrl-C so fast. */
+/**
+ * Time after the first signal in which a further signal is ignored, ms. A launcher may forward a signal that the primary has
+ * got already, and no user presses Ctrl-C twice so fast.
+ */
 const SAME_SIGNAL_MS = 500
 
-/** Reasons to drain a worker that concern its memory. Only for these reasons is a heap snapshot written. */
+/** Reasons for draining that concern a worker's memory. A draining worker writes a heap snapshot only for these reasons. */
 const ABOUT_MEMORY: ReadonlySet<DrainReason> = new Set<DrainReason>(['over', 'hard-limit'])
 
 const NO_WORKER: WorkerIdentity = { id: 0, pid: 0 }
 
-/** The primary: executes the actions of the reconciler, a pure state machine. Only it touches processes, timers and signals. */
+/**
+ * The primary of a cluster. It passes events to the reconciler and executes the actions that the reconciler returns. The
+ * reconciler is a pure state machine: it touches no process, timer or signal itself.
+ */
 class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   readonly #reconciler: Reconciler
   readonly #workers = new Map<WorkerKey, Worker>()
@@ -57,9 +68,9 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   readonly #inputs: ClusterInput[] = []
   readonly #secret = createSecret()
   readonly #report: Logger
-  /** Budget of dumps for all workers together, because they share the machine. */
+  /** Budget of dumps for all workers together, because they share the machine. `undefined` without the option `dump`. */
   readonly #dumpBudget: DumpBudget | undefined
-  /** Workers that were ordered to write a dump. */
+  /** Workers that were ordered to write a dump and have not ended. If one begins no dump, its token returns to the budget. */
   readonly #dumping = new Set<WorkerKey>()
   readonly #counts = { forks: 0, recycled: 0, crashes: 0 }
   #isStepping = false
@@ -128,7 +139,10 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     })
   }
 
-  /** Passes an input to the reconciler and executes the actions that it returns. An input that arrives meanwhile is queued. */
+  /**
+   * Passes an input to the reconciler, and executes the actions that the reconciler returns. An input that comes during an
+   * action, for example when a listener calls `stop()`, is queued.
+   */
   #give(input: ClusterInput): void {
     this.#inputs.push(input)
     if (this.#isStepping) return
@@ -144,7 +158,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     this.#arm()
   }
 
-  /** Deletes the identities of ended workers; each is kept until the worker's last event has been emitted. */
+  /** Deletes id and pid of ended workers. They are kept until the worker's last event, which contains them, has been emitted. */
   #forgetGone(): void {
     for (const key of this.#identities.keys()) {
       if (!this.#reconciler.slots.has(key)) this.#identities.delete(key)
@@ -181,7 +195,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     try {
       worker = cluster.fork(workerEnvironment(this.#secret))
     } catch (error) {
-      // cluster.fork() throws when there is no memory for one more process; other failures come as an 'error' event.
+      // cluster.fork() throws some errors, such as ENOMEM. Others, such as EAGAIN, come as an 'error' event.
       return this.#failFork(key, error)
     }
     this.#workers.set(key, worker)
@@ -209,11 +223,11 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     this.#give(input)
   }
 
-  /** Logs a worker that did not end with code 0 while the cluster stopped. There is no event for it. */
+  /** Logs that a worker ended with another code than 0, or by a signal, while the cluster stopped. No event reports this. */
   #reportCut(key: WorkerKey, end: WorkerEnd): void {
     const slot = this.#reconciler.slots.get(key)
     if (slot?.state !== 'draining' || slot.recycling || end.code === 0) return
-    // A worker that has reported no memory yet has not served any request.
+    // There is no reading of the worker's memory: it has only just been started, and probably served no request.
     if (slot.rssBytes === 0) return
     this.#report.warn(cutLine(this.#identify(key), end, this.settings.killTimeoutMs))
   }
@@ -246,8 +260,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   }
 
   /**
-   * Answers a draining worker's message 'enough' (no more sockets) with 'last'. From now on, sockets that the application
-   * sends to this worker go to a serving worker instead, so that none follows 'last'.
+   * Answers a draining worker's message 'enough' (hand over no more sockets) with 'last', after which no socket should follow.
+   * So from now on, a socket that the application sends to this worker goes to a serving worker instead, if there is one.
    */
   #handNoMore(key: WorkerKey): void {
     const worker = this.#workers.get(key)
@@ -266,13 +280,14 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
 
   #send(key: WorkerKey, reason: DrainReason): void {
     const worker = this.#workers.get(key)
-    // A worker that misses the order to drain, because it is dying for example, gets SIGKILL at its deadline.
+    // Without a channel, for example because the worker is dying, the order is lost. A worker that lives on gets SIGKILL at its
+    // deadline.
     if (!worker?.isConnected()) return
     const dump = ABOUT_MEMORY.has(reason) && this.#spendOnDump(key)
     worker.process.send(seal({ kind: 'drain', reason, dump }, this.#secret), () => undefined)
   }
 
-  /** Takes a token from the budget of dumps; returns whether the worker is to write a dump, and logs a refusal. */
+  /** Takes a token for a dump of this worker from the budget, and logs it if none is left. Returns whether to write the dump. */
   #spendOnDump(key: WorkerKey): boolean {
     const budget = this.#dumpBudget
     if (!budget) return false

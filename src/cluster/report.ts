@@ -1,4 +1,4 @@
-// Log lines for the operator, and the events of the handle.
+// Builds the log lines of a cluster, and the events that the handle returned by `run` emits.
 
 import { availableParallelism } from 'node:os'
 import { formatSize } from '../base/size'
@@ -14,7 +14,10 @@ const PREFIX = 'cluster:'
 /** Number of workers per core above which a warning is logged: more only wait for each other, so it is probably a mistake. */
 export const USUAL_WORKERS_PER_CORE = 4
 
-/** @returns A logger that never throws: a line that cannot be written is lost. */
+/**
+ * Creates the cluster's logger from the option `logger`: `false` for no lines, `undefined` for stderr. Each line begins with
+ * `cluster:`. The logger never throws: a line that cannot be written is lost.
+ */
 export function createLogger(logger: Logger | false | undefined): Logger {
   if (logger === false) return { info: ignore, warn: ignore, error: ignore }
   const target = logger ?? stderrLogger()
@@ -22,12 +25,12 @@ export function createLogger(logger: Logger | false | undefined): Logger {
   return { info: guarded('info'), warn: guarded('warn'), error: guarded('error') }
 }
 
-/** Logs a warning even with `logger: false`: a limit that cannot be enforced is a mistake in the call of `run`. */
+/** Logs a warning, with `logger: false` to stderr. Used for a memory limit so low that replacing workers cannot enforce it. */
 export function warnAlways(logger: Logger | false | undefined, line: string): void {
   createLogger(logger === false ? undefined : logger).warn(line)
 }
 
-/** An event of the handle, with its name. */
+/** Name and payload of an event that the cluster's handle emits. */
 export type Publication = {
   [Name in keyof ClusterEvents]: { readonly name: Name; readonly event: ClusterEvents[Name][0] }
 }[keyof ClusterEvents]
@@ -64,7 +67,7 @@ export function toPublication(news: ClusterNews, identity: WorkerIdentity, limit
   }
 }
 
-/** Facts about the cluster that log lines contain. */
+/** Settings of the cluster that the log line of a lost worker names, because its event does not contain them. */
 export interface LineFacts {
   /** The file that the workers execute. */
   readonly workerFile: string
@@ -99,7 +102,7 @@ export const LINES: Lines = {
     `replacing workers cannot help, so those that start above the limit are not replaced`,
 }
 
-/** Events whose line is a warning. */
+/** Events whose log line is a warning. The warning of 'limit-unreachable' is logged by {@link warnAlways} instead. */
 export const WARNINGS: ReadonlySet<keyof ClusterEvents> = new Set(['crash', 'backoff', 'thrash'])
 
 /** @returns Text that says why a worker was not ready in time; empty for other losses. */
@@ -111,7 +114,7 @@ function whyNotReady({ cause, missing }: WorkerLoss, { workerFile, startTimeoutM
   return `: runFunc had not settled ${startTimeoutMs} ms after the fork (startTimeout)`
 }
 
-/** @returns Exit code or signal as text; empty for a worker that still runs. */
+/** @returns Exit code or signal as text; empty for a worker that still runs or was never started. */
 function ending(code: number | null, signal: string | null): string {
   return code === null && signal === null ? '' : `${signal ?? `code ${code}`}, `
 }
@@ -133,7 +136,10 @@ export function cutLine(
   )
 }
 
-/** Log line for a worker that reaches the deadline of its drain while no primary can log it. */
+/**
+ * Log line for a worker that ends itself at the deadline of its drain (`killTimeout`). The worker writes it only when no
+ * primary that uses `run` is connected, which would log the exit.
+ */
 export function unfinishedLine(pid: number, killTimeoutMs: number): string {
   return (
     `the worker with pid ${pid} ends with code 1 before it has finished: ` +
@@ -141,7 +147,7 @@ export function unfinishedLine(pid: number, killTimeoutMs: number): string {
   )
 }
 
-/** Log line for a worker that reaches the deadline of its dump. */
+/** Log line for a worker that ends itself at the deadline of its dump (`dump.deadline`), before the dump is complete. */
 export function unwrittenLine(pid: number, deadlineMs: number): string {
   return `the worker with pid ${pid} ends with code 1 before its dump is written (dump.deadline: ${deadlineMs} ms)`
 }

@@ -60,8 +60,8 @@ class WorkerSide {
     if (dump) {
       const writesLine = logger !== false
       this.#evidence = new Evidence({ ...dump, limitBytes, report: this.#report, writesLine })
-      // Only the first worker checks, so that there is one log line. The primary cannot check: `cluster.setupPrimary` may
-      // give workers another user or working directory.
+      // Only the first worker checks the directory, so that there is one log line. The primary cannot check it:
+      // `cluster.setupPrimary` may give workers another user or working directory.
       if (this.worker.id === 1) this.#warnOfDirectory(dump.directory)
     }
     this.#doors.watch()
@@ -76,8 +76,9 @@ class WorkerSide {
   }
 
   /**
-   * Warns that this worker's primary does not use `run`. First waits one turn of the event loop, in which Node notices a
-   * closed channel: if a primary that uses `run` died while this worker started, the warning would be wrong.
+   * Warns that this worker's primary does not use `run`. The secret is also missing if a primary that uses `run` died while
+   * this worker started. So this waits one turn of the event loop, in which Node notices a closed channel, and logs nothing if
+   * the channel is closed.
    */
   #warnOfForeignPrimary(): void {
     setImmediate(() => {
@@ -122,10 +123,10 @@ class WorkerSide {
   }
 
   /**
-   * Wraps `worker.disconnect()`, which applications call to retire a worker, after an error for example. Node would
-   * close the worker's servers at once and inform the primary when the last connection has ended; until then a worker
-   * would be missing. The wrapper asks the primary for a replacement first. A worker that does not serve yet ends at
-   * once.
+   * Replaces `worker.disconnect()`, which applications call to retire a worker, for example after an error. Node's method
+   * closes the worker's servers at once, and informs the primary only when the last connection has ended; until then the
+   * cluster would have one serving worker less. So a worker that is ready asks the primary to be replaced instead. Any other
+   * worker still calls Node's method.
    */
   #tapDisconnect(): void {
     this.worker.disconnect = () => {
@@ -137,7 +138,7 @@ class WorkerSide {
 
   /**
    * Drains the worker when the primary has died. Node's own 'disconnect' listener would end the worker in the middle of
-   * its requests, unless `exitedAfterDisconnect` is set.
+   * its requests, so this sets `exitedAfterDisconnect`, which prevents that.
    */
   #outlivePrimary(): void {
     this.worker.exitedAfterDisconnect = true
@@ -172,8 +173,8 @@ class WorkerSide {
         this.#send({ kind: 'started', rssBytes: readRss() ?? 0 })
       },
       (error: unknown) => {
-        // Thrown outside the promise, to be an uncaught exception: the application's own handlers see it, or it ends
-        // the worker.
+        // Thrown outside the promise, so that it is an uncaught exception: a handler of the application gets it, or, if there
+        // is none, it ends the worker.
         setImmediate(() => {
           throw error
         })
@@ -199,14 +200,17 @@ class WorkerSide {
     })
   }
 
-  /** Ends the worker at its deadline. Logs that, unless a primary that uses `run` is connected, which then logs it. */
+  /** Ends the worker with code 1 at the deadline of its drain. Logs it only if no primary that uses `run` can log the exit. */
   #endUnfinished(): void {
     if (this.#secret === undefined || !process.connected)
       this.#report.warn(unfinishedLine(process.pid, this.settings.killTimeoutMs))
     process.exit(1)
   }
 
-  /** Asks the primary to hand over no more sockets. Resolves when the answer comes, and all earlier sockets with it. */
+  /**
+   * Asks the primary to hand this worker no more sockets. Resolves when the primary has answered, after all sockets that it
+   * sent before, or when the channel closes. Resolves at once without a connected primary that uses `run`.
+   */
   #cutOff(): Promise<void> {
     if (this.#secret === undefined || !process.connected) return Promise.resolve()
     this.#cut ??= new Promise((resolve) => {
@@ -217,7 +221,10 @@ class WorkerSide {
     return this.#cut
   }
 
-  /** Writes the dump. The primary is informed first, so that the next replacement does not wait for the dump. */
+  /**
+   * Writes the dump; ends the worker if that takes longer than `dump.deadline`. The primary is informed before the dump, so that
+   * the next replacement does not wait for it.
+   */
   async #dump(reason: CleanContext['reason']): Promise<void> {
     this.#send({ kind: 'drained' })
     const deadlineMs = this.settings.dump?.deadlineMs ?? 0
@@ -230,8 +237,8 @@ class WorkerSide {
   }
 
   /**
-   * Ends the worker after a round trip with the primary: connections that the primary has just handed to this worker
-   * are returned and go to another worker (https://github.com/nodejs/node/issues/21746).
+   * Ends the worker by Node's `disconnect`, which waits for an answer of the primary. Connections that the primary has just
+   * handed to this worker are thus given back, and go to another worker (https://github.com/nodejs/node/issues/21746).
    */
   #leave(): void {
     if (!process.connected) process.exit(0)

@@ -14,7 +14,7 @@ import { isGroupKilledAsOne, readMemoryRoom } from '../capture/memory-room'
 import { claim } from './gate'
 import { planAtHeapLimit, type PlanParts } from './heap-limit-plan'
 
-/** The code that the forked child runs. */
+/** The module that a child forked at V8's heap limit runs to write the dump. */
 export type HeapLimitJob = typeof heapLimitJob
 
 /** Result of {@link armHeapLimit}. */
@@ -23,7 +23,8 @@ export interface ArmedHeapLimit {
   readonly toWatch: HeapLimitToWatch
   readonly atLimit: AtHeapLimit
   /**
-   * Loads the code of the forked child when the application has started: the child itself is short of memory.
+   * Makes this process load the code of the forked child a second after this call, so that the child, which is short of memory,
+   * need not load it.
    *
    * @param load - Loads that code from the caller's own bundle. @default loads the file of that code
    */
@@ -49,21 +50,22 @@ export interface HeapLimitParts {
   readonly sampler: HeapSampler | undefined
   /** The signal that triggers dumps; the forked child ignores it. */
   readonly signal: NodeJS.Signals | undefined
-  /** What the first plan is made from. */
+  /** Directory, budget and other data from which the first plan for a dump at the heap limit is made. */
   readonly plan: FirstPlanParts
   /** The native fork helper. @default the result of `loadForkHelper()` */
   readonly fork?: ReturnType<typeof loadForkHelper>
 }
 
-/** What the first plan is made from. */
+/** Directory, budget, redaction and process data for the first plan. {@link armHeapLimit} fills in the omitted fields. */
 export type FirstPlanParts = Omit<PlanParts, 'heapLimit' | 'holdsToEnd'>
 
 /** `node:v8` with the method that Node 26.9 added: https://github.com/nodejs/node/pull/64676 */
 type V8OfToday = typeof v8 & { readonly setHeapProfileNearHeapLimit?: (dumps: number) => void }
 
 /**
- * Installs the callback that makes a dump at V8's heap limit, or the best substitute for it. Call it on the main thread.
- * Never throws: without this dump the rest of the monitor still works.
+ * Installs the callback that V8 calls at its heap limit, which forks a child that writes a dump. Where that is impossible, lets
+ * Node.js itself write a heap profile there, if this Node.js can. Call it on the main thread. Never throws: without this dump the
+ * rest of the monitor still works.
  */
 export function armHeapLimit(parts: HeapLimitParts): ArmedHeapLimit {
   const { holdMs, writesLine, sampler, signal, plan, fork = loadForkHelper() } = parts
@@ -141,9 +143,9 @@ function loadIfPossible(load: () => HeapLimitJob): void {
 }
 
 /**
- * Returns what happens at the heap limit without the fork helper. Node 26.9 and later can write the profile of this library's
- * sampler to the directory of `--diagnostic-dir`. Node has no call to switch that off, but writes nothing once the sampler has
- * stopped.
+ * Makes Node itself write a profile at the heap limit, for the case that the fork helper cannot be used, and returns what will
+ * happen there. Only Node 26.9 and later can: they write the profile of this library's sampler to the directory of
+ * `--diagnostic-dir`. Node has no call to switch that off, but writes nothing once the sampler has stopped.
  *
  * @param why - Why the fork helper cannot be used.
  */
@@ -160,9 +162,10 @@ function withoutHelper(why: string, sampler: HeapSampler | undefined): AtHeapLim
 }
 
 /**
- * Makes the plan that applies until the thread that takes the readings makes the next: a program can fill its heap before its
- * event loop turns for the first time. Free disk space is not read, because that could block on a network drive. The dumps of
- * earlier processes are not counted here: the forked child counts them before it writes.
+ * Makes the first plan: whether and how to dump at the heap limit until the thread that takes the readings makes the next plan.
+ * Without it there would be no dump of a program that fills its heap before its event loop turns for the first time. Free disk
+ * space is not read, because that could block on a network drive. The dumps of earlier processes are not counted here: the forked
+ * child counts them before it writes.
  */
 function firstPlan(parts: FirstPlanParts, heapLimit: HeapLimitToWatch) {
   return planAtHeapLimit(

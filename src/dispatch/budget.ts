@@ -9,11 +9,11 @@ export interface Budget {
 }
 
 /**
- * Token bucket that limits the number of dumps, for example those of one rule.
+ * Token bucket that limits the number of dumps, for example those of one rule. Each of these dumps takes one token.
  *
- * Uses `tryRemoveTokens` of the package `limiter`, which never waits. `removeTokens` would wait for a token, and the
- * dump would be made hours after the spike that it should explain. The limiter is created with the first dump, because
- * the interval is counted from there.
+ * Uses the method `tryRemoveTokens` of the package `limiter`, because it never waits. `removeTokens` would wait for a token,
+ * and the dump would be made hours after the spike that it should explain. The limiter is created with the first dump,
+ * because the interval is counted from there.
  */
 export class DumpBudget {
   #terms: Budget
@@ -83,7 +83,7 @@ export class DumpBudget {
   }
 }
 
-/** Loads with `require`, which can be tried again after it failed; an `import` at the top of the file cannot. */
+/** Loads the package `limiter` with `require`, which can be tried again after a failure; an `import` at the top cannot. */
 function loadLimiter(): typeof limiterPackage {
   refuseStranger('limiter')
   return require('limiter') as typeof limiterPackage

@@ -33,7 +33,7 @@ export interface KindParts {
   readonly takeTurn?: DumpOnce<never>['takeTurn']
 }
 
-/** One rule: readings of one metric, and the dumps that they trigger. */
+/** One rule: its readings are compared with a threshold and can trigger dumps of one kind, within a budget. */
 export interface WatchedRule {
   /** `cpu`, `memory`, or the name that the user gave. */
   readonly name: string
@@ -51,7 +51,7 @@ export interface WatchedRule {
 export interface DispatcherParts {
   readonly cpu: KindParts
   readonly memory: KindParts
-  /** All rules. Without a rule `cpu` or `memory`, that kind is dumped only on a manual request or for a named rule. */
+  /** All rules: `cpu` and `memory`, if those are watched, and the rules of the option `rules`. */
   readonly rules: readonly WatchedRule[]
   readonly gate: Gate
   /** A budget that many processes share (option `fleet`). @default none */
@@ -79,10 +79,10 @@ export interface DispatcherParts {
  * Decides whether a requested dump is made, and makes it. Holds rules, gate, budgets and waiting manual requests. It can run on
  * any thread.
  *
- * Every request passes the same steps: gate (one dump at a time) → room (free disk and memory) → fleet (budget shared by
+ * A request passes these steps: gate (one dump at a time) → room (free disk and memory) → fleet (budget shared by
  * processes) → limiter (budget of the rule) → capture. A request whose budget is spent is refused before the gate. A
  * dump that is skipped before the capture costs no token. A failed capture costs a token of the rule's budget and none of
- * the fleet's. Manual dumps cost no token, and wait while another dump runs.
+ * the fleet's. A manual request skips the steps fleet and limiter, so it costs no token, and waits while another dump runs.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
@@ -311,8 +311,8 @@ export class Dispatcher {
   }
 
   /**
-   * Reports a failed dump, once per episode (time above the threshold): a failure before the capture costs no token, so
-   * it can recur every few readings.
+   * Reports a failed dump. For a rule, the same failure is reported once per episode (time above the threshold): a failure
+   * before the capture costs no token, so it can recur every few readings.
    */
   #fail(request: DumpRequest, error: unknown): DumpResult {
     const { kind } = request
@@ -330,7 +330,10 @@ export class Dispatcher {
     if (this.#running) this.#running.reported ??= result
   }
 
-  /** Returns the time now, ms since 1970, and never the same time twice, because the names of a dump's files contain it. */
+  /**
+   * Returns the time now, ms since 1970, or the first later time that it has not returned yet: file names contain the time, and
+   * must differ from dump to dump.
+   */
   #nextStartEpochMs(): number {
     this.#lastStartEpochMs = Math.max(Math.trunc(this.#parts.clock.epochMs()), this.#lastStartEpochMs + 1)
     return this.#lastStartEpochMs
@@ -357,7 +360,10 @@ export class Dispatcher {
     return (isOfThreshold ? this.#ruleOf(request)?.watched.rule.isNews(reason) : undefined) ?? true
   }
 
-  /** Returns the rule that made the request. Other requests (a leak, say) spend the budget of the rule `cpu` or `memory`. */
+  /**
+   * Returns the rule that made the request. For any other request, such as that of a leak, returns the rule `cpu` or `memory`,
+   * according to the kind of the dump: such a request spends the budget of that rule.
+   */
   #ruleOf({ kind, rule }: DumpRequest): RuleState | undefined {
     return this.#rules.get(rule) ?? this.#rules.get(kind)
   }
@@ -428,7 +434,7 @@ export interface LoggedReading {
   readonly value: number
 }
 
-/** Number of the latest readings that a dump's sidecar holds. */
+/** Maximum number of readings that a dump's sidecar holds: the latest ones. */
 export const READINGS_KEPT = 60
 
 /** The latest readings, oldest first. */

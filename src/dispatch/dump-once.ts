@@ -1,18 +1,22 @@
 import { ownOnly, owns } from '../base/globals'
 import type { Captured, Capturer, Job, Refusal } from '../capture/capture'
 
-/** What {@link dumpOnce} needs to make one dump. */
+/** Parameters of {@link dumpOnce}. */
 export interface DumpOnce<Declined extends { readonly declined: unknown }> {
   readonly capturer: Capturer
   readonly directory: string
   /** When aborted, a CPU profile ends before its time; its file is complete. */
   readonly early: AbortSignal
   /**
-   * Waits until no other process under the same memory limit takes a heap snapshot, and returns the function that lets
-   * the next process do so; `undefined` after the longest wait. Absent for dumps that need not wait.
+   * Waits until no other process under the same memory limit takes a heap snapshot. Resolves to a function that lets the
+   * next process take one, or to `undefined` if the longest wait is over: no dump is then made. Absent for dumps that need not
+   * wait.
    */
   readonly takeTurn?: ((early: AbortSignal) => Promise<(() => void) | undefined>) | undefined
-  /** Called when there is enough memory and disk, before the capture. Returns the parameters of the capture, or declines. */
+  /**
+   * Called when there is enough memory and disk, before the capture. Returns the parameters of the capture, or, if no dump is
+   * to be made, an object with the key `declined`, which {@link dumpOnce} returns.
+   */
   readonly begin: () => Job | Declined | Promise<Job | Declined>
 }
 

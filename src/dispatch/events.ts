@@ -9,8 +9,8 @@ export type { DumpKind, DumpRule }
 
 /**
  * Why a dump was not made: `limited` (the budget is spent), `fleet` (the budget of the option `fleet` is spent), `busy`
- * (another dump runs in this process, or has run for two minutes in another process under the same memory limit),
- * `memory` or `disk` (it does not fit), `stopped` (the monitor was stopped, or the process exits).
+ * (another dump runs in this process, or a heap snapshot has waited two minutes for those of other processes under the
+ * same memory limit), `memory` or `disk` (it does not fit), `stopped` (the monitor was stopped, or the process exits).
  */
 export type SkipReason = 'limited' | 'fleet' | 'busy' | 'memory' | 'disk' | 'stopped'
 
@@ -32,7 +32,7 @@ export interface Dump {
   readonly way: string
   /** The better methods that were not used, and why. */
   readonly passedOver: readonly PassedOver[]
-  /** CPU use by thread, and memory by owner. Absent for a dump that an earlier process left. */
+  /** CPU use by thread, and memory by owner. Absent for a dump at V8's heap limit. */
   readonly makeup?: Makeup
   /** Pause of the main thread for the dump, ms. */
   readonly pauseMs: number
@@ -66,8 +66,8 @@ export interface Skip {
 /** Payload of `'failure'`: a part of the monitor failed. Monitoring goes on. */
 export interface Failure {
   /**
-   * The part that failed: `sampling`, `sampling profile`, `capture`, `heap limit`, `retention`, `listener`, `onDump`,
-   * `watchdog`, `leak`, `fleet`, `upload` (of `cpu-memory-monitor/s3`) or `stop`.
+   * The part that failed: `start`, `sampling`, `sampling profile`, `capture`, `heap limit`, `retention`, `listener`,
+   * `onDump`, `watchdog`, `leak`, `fleet`, `upload` (of `cpu-memory-monitor/s3`) or `stop`.
    */
   readonly stage: string
   readonly kind?: DumpKind
@@ -116,11 +116,11 @@ export interface Report {
   dump(dump: Dump): void
   skip(skip: Skip): void
   failure(failure: Failure): void
-  /** Logs a line for the operator. Callers log each cause only once. */
+  /** Logs a warning for the operator about something that is neither a dump, a skipped dump nor a failure. */
   notice(line: string): void
   /** Reports a reading. Called only while the event `'reading'` has a subscriber. */
   reading?(reading: Reading): void
-  /** Whether `'reading'` has a subscriber, where that can be seen from the calling thread. */
+  /** Whether the event `'reading'` has a subscriber. Absent on a thread that cannot see the subscribers. */
   wantsReadings?(): boolean
 }
 

@@ -1,6 +1,9 @@
 import type { DumpKind, Report } from './events'
 
-/** Figures that explain why the shared budget refused a dump: size of the budget, and when it is renewed. */
+/**
+ * Named numbers that explain why the shared budget refused a dump, such as `tokensPerInterval`, `intervalMs` (length of the
+ * interval, ms) and `renewsInMs` (time until the budget is full again, ms).
+ */
 export type FleetRefusal = Readonly<Record<string, number>>
 
 /** Answer to a request for a token: `giveBack` returns the token that was taken; `refused` holds the figures of a refusal. */

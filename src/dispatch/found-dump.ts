@@ -5,7 +5,10 @@ import type { Dump, Report } from './events'
 
 /** A complete dump at V8's heap limit that was found in the directory, as plain data that can be sent to another thread. */
 export interface FoundDump {
-  /** Files of the dump that were not reported when the directory was read, the main file first, each with data of its sidecar. */
+  /**
+   * The dump's files that were not reported when the directory was read, the main file first. `how` (method, size, duration and
+   * pause of the capture) comes from the file's sidecar (`.json`).
+   */
   readonly artefacts: readonly { readonly file: string; readonly how: Sidecar['how'] }[]
   /** Whether an earlier process made the dump. If not, this process reached the heap limit and lived on. */
   readonly isEarlier: boolean

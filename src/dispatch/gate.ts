@@ -5,14 +5,17 @@ import type { DumpKind } from './events'
 /** Time after a dump, ms, in which no reading counts, because the dump itself used CPU and memory. */
 export const SETTLING_MS = 5000
 
-/** Bytes of shared memory that a gate needs: two 32-bit words, a 64-bit time, and a 32-bit word. */
+/**
+ * Bytes of shared memory that a gate needs: the holder and the last id given (32 bits each), the time from which readings count
+ * again (64 bits), and the number of running calls of {@link Gate.duringOrder} (32 bits).
+ */
 export const GATE_BYTES = 20
 
 const HOLDER = 0
 const LAST_ID = 1
 const NOBODY = 0
 
-/** Encodes holder of the gate and kind of its dump in one word, so that both change in one atomic step. */
+/** Encodes the id of the gate's holder and the kind of its dump in one word, so that both change in one atomic step. */
 const held = (id: number, kind: DumpKind): number => id * 2 + (kind === 'memory' ? 1 : 0)
 
 /**
@@ -63,7 +66,10 @@ export class Gate {
     }
   }
 
-  /** Calls a function on the main thread that works for a dump, and meanwhile shows other threads that it runs. */
+  /**
+   * Calls a function with which the monitor blocks the main thread, for example for a dump. Until the function returns,
+   * {@link isMainThreadAtOrder} is `true` on every thread.
+   */
   duringOrder<Output>(order: () => Output): Output {
     Atomics.add(this.#orders, 0, 1)
     try {
@@ -73,7 +79,7 @@ export class Gate {
     }
   }
 
-  /** Whether the main thread works for a dump now. If so, the monitor itself blocks the event loop. */
+  /** Whether the monitor itself blocks the main thread's event loop now, for example for a dump. */
   get isMainThreadAtOrder(): boolean {
     return Atomics.load(this.#orders, 0) > 0
   }
@@ -90,7 +96,8 @@ export class Gate {
   }
 
   /**
-   * Whether a reading over a span of time counts: in that span no dump ran, and none had ended shortly before.
+   * Whether a reading over a span of time counts: no dump runs now, and the last capture ended at least {@link SETTLING_MS}
+   * before the span.
    *
    * @param sinceMs - Beginning of the span; it ends now.
    */
@@ -103,7 +110,7 @@ export class Gate {
 export interface ProcessRegistry {
   /** Shared memory for {@link Gate}. */
   readonly gate: SharedArrayBuffer
-  /** The keys in use, such as `cpu`, `memory` and `cluster`: each can be used only once in a process. */
+  /** The keys in use, such as `cpu`, `memory` and `cluster`. Only one monitor or cluster of the process can use each of them. */
   readonly claims: Set<string>
   /**
    * Functions that the watchdog thread calls on the main thread through the inspector, by name. The argument is the slot
@@ -114,11 +121,12 @@ export interface ProcessRegistry {
   preloaded?: { standBack(): void } | undefined
 }
 
-/** The key is versioned: a copy with another layout uses a registry of its own instead of misreading this one. */
+/** Key of the registry, with a version, so that a copy of the package with another layout does not misread this registry. */
 export const REGISTRY_KEY = 'cpu-memory-monitor:2'
 
 export function processRegistry(): ProcessRegistry {
-  // Not `globalThis`: Jest, for example, loads this copy in another vm context, and the inspector sees the main context.
+  // Jest, for example, loads this package in a vm context with another `globalThis`. The registry must be in the main context,
+  // which the inspector sees.
   const shelf = runInThisContext('globalThis') as { [key: symbol]: ProcessRegistry | undefined }
   const key = Symbol.for(REGISTRY_KEY)
   const found = shelf[key]

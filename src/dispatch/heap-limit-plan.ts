@@ -14,7 +14,10 @@ import type { Disk } from '../files/directory'
 import { childDeadlineMs } from '../files/expiry'
 import type { Budget } from './budget'
 
-/** What a plan for V8's heap limit is made from, and what does not change from plan to plan. */
+/**
+ * Input of {@link planAtHeapLimit} that comes from the options and the process. {@link PlanFigures} is its input that comes from
+ * the latest memory reading.
+ */
 export interface PlanParts {
   readonly heapLimit: HeapLimitToWatch
   readonly directory: string
@@ -22,11 +25,14 @@ export interface PlanParts {
   /** Whether snapshots are written without the contents of strings (option `memory.redact`). */
   readonly redact?: boolean | undefined
   readonly where: HeapLimitJobFacts['where']
-  /** Whether the end of the process would also end the dumping child. The process then waits for the end of the child. */
+  /**
+   * Whether the end of the process would also end the dumping child. If so, the process waits for the child to end, for at most
+   * `heapLimit.holdMs`.
+   */
   readonly holdsToEnd: boolean
 }
 
-/** The process at the latest reading. */
+/** Memory, disk, and dumps in the directory at the latest memory reading of the process, and data for the sidecar. */
 export interface PlanFigures extends Pick<HeapLimitJobFacts, 'readings' | 'makeup' | 'flight'> {
   readonly rssBytes: number
   /** Number of dumps in the directory that were made at the heap limit during the interval of the budget. */

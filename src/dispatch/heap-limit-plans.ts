@@ -20,7 +20,7 @@ const LOOK_EVERY_MS = 60_000
 const LOOK_AGAIN_MS = 5000
 /** Time after which a plan is renewed even if RSS has hardly changed, ms. */
 const PLAN_LASTS_MS = 10_000
-/** Share by which RSS may differ from that of the plan before the plan is renewed: 1 %. */
+/** Share of RSS, 0 to 1. If RSS has changed by at least this share since the last plan, the plan is renewed at once. */
 const CALM_CHANGE = 0.01
 
 export interface HeapLimitPlansParts {
@@ -65,7 +65,7 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
   let planned: { readonly rssBytes: number; readonly untilMs: number } | undefined
   let isFailing = false
   let isIncomplete = false
-  /** Paths of the dumps that {@link readKeptDumps} has found, each of which is reported once. */
+  /** Paths of complete dumps kept as `.partial`, because other files had taken all their names. Each is reported only once. */
   const kept = new Set<string>()
 
   const lookAround = async (): Promise<void> => {
@@ -115,7 +115,8 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
       if (planned && isCalm(planned.rssBytes, rssBytes) && monotonicMs() < planned.untilMs) return
       const plan = await planFor(parts, holdsToEnd, rssBytes, recentDumps, readings)
       const ended = loaded.helper.prepareHeapLimit?.({ ...plan, arming: heapLimit.arming })
-      // A child has written a dump and this process lived on: the next call reads the directory and reports the dump.
+      // A child was forked at the heap limit and has ended, and this process lived on. The next call reads the directory, and
+      // reports the dump if the child has made one.
       if (ended !== undefined) lookAtMs = 0
       planned = { rssBytes, untilMs: monotonicMs() + PLAN_LASTS_MS }
       isFailing = false

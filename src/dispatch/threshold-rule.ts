@@ -10,8 +10,8 @@ export interface ThresholdVerdict {
  * Applies `threshold` and `counter` of a rule to its readings.
  *
  * A single high reading is noise, so the rule trips (a dump is due) after `counter` readings in a row above the
- * threshold. An episode begins with a trip, trips again after every further `counter` readings above the threshold, and
- * ends after `counter` readings in a row at or below it.
+ * threshold. The first trip begins an episode. The episode ends after `counter` readings in a row at or below the threshold;
+ * until then, the rule trips again after each further `counter` readings in a row above it.
  */
 export class ThresholdRule {
   #threshold: number
@@ -68,7 +68,10 @@ export class ThresholdRule {
     this.#calm.interrupt()
   }
 
-  /** Whether a dump was skipped for this reason for the first time in this episode. Each call counts as one such skip. */
+  /**
+   * Whether this reason for a missing dump is new in this episode (time above the threshold): `true` for the first call with the
+   * reason, then `false` until the episode ends.
+   */
   isNews(reason: string): boolean {
     if (this.#reported.has(reason)) return false
     this.#reported.add(reason)

@@ -28,7 +28,7 @@ export interface Finding {
 /** Packages that an application may add for dumps or heap readings. Without them dumps are as good. */
 const OPTIONAL_PACKAGES = ['v8-profiler-next', 'heapdump', 'memwatch-next']
 
-/** Makes the findings from the facts about a process. */
+/** Derives the findings from the settings of the monitor and the state of the process, its limits and its directories. */
 export function findingsOf(facts: Facts): Finding[] {
   return [
     watched(facts),
@@ -128,13 +128,13 @@ function ways(kind: DumpKind, facts: Facts): Finding {
   return { subject, level: 'note', text, advice: adviceOn(better, facts) }
 }
 
-/** Returns the methods of dumping that cannot be used although they are better. Optional packages are not better. */
+/** Returns the methods that are better than the one used, but cannot be used. Leaves out optional packages: none is better. */
 export function betterOnes(passedOver: readonly PassedOver[]): PassedOver[] {
   return passedOver.filter(({ way }) => !OPTIONAL_PACKAGES.includes(way))
 }
 
 /**
- * Describes a trial dump that was not complete in time.
+ * Returns text and advice of the finding about a trial dump that was not complete after `trialMs`.
  *
  * @param holder - Who takes a heap snapshot at the end of that time. Under one memory limit only one process at a time does.
  */
@@ -169,7 +169,7 @@ function adviceOn(passedOver: readonly PassedOver[], facts: Facts): string {
   return 'look for a noexec mount, for --no-addons, or for a filter of system calls'
 }
 
-/** Returns the flags that lift what Node's permission model refuses. Before Node.js 26 no flag allows the inspector. */
+/** Names the flags that make Node's permission model allow what it refuses. Before Node.js 26 no flag allows the inspector. */
 function adviceOnPermission({ refused = [], node }: Pick<Facts, 'refused' | 'node'>): string {
   const hasFlag = Number.parseInt(node.slice(1), 10) >= 26
   const flags = { worker: '--allow-worker', addon: '--allow-addons', inspector: '--allow-inspector' }

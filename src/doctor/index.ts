@@ -35,17 +35,17 @@ const TRIAL_MS = 30_000
 const KINDS = ['cpu', 'memory'] as const
 
 /**
- * Starts a monitor as `cpu-memory-monitor/register` would with these environment variables, collects facts about the process,
- * takes one trial dump of each kind, and stops the monitor. The trial dumps are written to temporary directories, which are then
- * removed.
+ * Starts a monitor as `cpu-memory-monitor/register` would with these environment variables, examines the limits and directories
+ * of the process, takes one trial dump of each kind, and stops the monitor. The trial dumps are written to temporary
+ * directories, which are then removed.
  */
 export async function examine(environment: NodeJS.ProcessEnv): Promise<Examination> {
-  // NODE_OPTIONS may have started a monitor in this process too. A process can have only one.
+  // NODE_OPTIONS may have started a monitor in this process too. It is stopped, because a process can have only one.
   processRegistry().preloaded?.standBack()
   const { settings, findings } = readSettings(environment)
   const trials = makeTrialDirectories(settings)
   const removeTrials = (): void => remove(Object.values(trials))
-  // On Ctrl-C the process exits without the code below.
+  // On Ctrl-C the process exits before `finally` below, so the directories are also removed at the event 'exit'.
   process.once('exit', removeTrials)
   // This timer keeps the process alive, because the monitor does not.
   const hold = setInterval(() => undefined, MAX_TIMER_MS)
@@ -104,7 +104,7 @@ function start(settings: Settings): { monitoring: Monitoring; failed: Finding[] 
     return { monitoring: startMonitoring(quiet, silent(), true), failed: [] }
   } catch (error) {
     const monitoring = startMonitoring({ ...quiet, engine: 'auto' }, silent(), true)
-    const text = `${messageOf(error)} Until then, cpu-memory-monitor/register starts no monitor; the other findings are for 'auto'.`
+    const text = `${messageOf(error)} Until that is done, cpu-memory-monitor/register starts no monitor; the other findings are for the engine 'auto'.`
     return {
       monitoring,
       failed: [{ subject: 'start', level: 'problem', text, advice: 'set CMM_ENGINE=auto' }],

@@ -6,7 +6,7 @@ import { type Disk, nearestExisting, readDisk, whoCanTamper, whyNotWritable } fr
 import type { StartFacts } from '../monitor/start/start'
 import { type Confinement, readConfinement } from '../system/confinement'
 
-/** Facts about a directory to which dumps are written. */
+/** State of a directory to which dumps are written. If it is missing, the last three fields describe its nearest parent. */
 export interface DirectoryFacts {
   readonly directory: string
   readonly exists: boolean
@@ -16,11 +16,11 @@ export interface DirectoryFacts {
   readonly disk: Disk | undefined
 }
 
-/** The scopes of Node's permission model that a dump can need. */
+/** Names of the permissions (scopes) in Node's permission model that a dump can need. */
 const SCOPES = ['worker', 'addon', 'inspector'] as const
 type Scope = (typeof SCOPES)[number]
 
-/** Facts about a process that decide whether it can be dumped, and how. */
+/** State of the monitor, the process and its system, by which the doctor judges whether dumps can be made, and how. */
 export interface Facts extends StartFacts {
   readonly node: string
   readonly platform: string
@@ -39,7 +39,7 @@ export interface Facts extends StartFacts {
 }
 
 /**
- * Completes the facts about a started monitor with those about the process and the directories.
+ * Collects what the doctor (self-check) judges: the state of the started monitor, of the process and of the dump directories.
  *
  * Creates no directory: for one that is missing, the nearest existing parent is examined instead.
  */

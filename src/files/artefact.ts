@@ -47,9 +47,10 @@ export interface OpenArtefact {
   publish(how: How, sizeBytes?: number): Promise<Artefact>
 
   /**
-   * Synchronous {@link publish}, for a forked child and for an exiting process, in which `publish` may be half done. The file
-   * descriptors stay open until the process ends: an fsync that `publish` started may still wait in libuv's thread pool. After
-   * a close, that fsync would act on the next file with the same number, such as one that an 'exit' handler opens.
+   * Checks, completes, syncs and renames the files as {@link publish} does, but synchronously. For a forked child, and for an
+   * exiting process, in which `publish` may be half done. The file descriptors stay open until the process ends: an fsync that
+   * `publish` started may still wait in libuv's thread pool. After a close, that fsync would act on the next file with the same
+   * descriptor number, such as one that an 'exit' handler opens.
    */
   publishNow(how: How, sizeBytes?: number): Artefact
 
@@ -196,7 +197,11 @@ export function overwrite(target: MarkedFile, text: string): number {
   })
 }
 
-/** Checks the inode of a file, then lets code that accepts only a path write into it. @throws Like {@link overwrite}. */
+/**
+ * Checks the inode of a file, then lets code that accepts only a path write into it.
+ *
+ * @throws When the file is gone or another file has its path.
+ */
 export function writeByPath(target: MarkedFile, writeTo: (path: string) => void): void {
   withMarked(target, (fd) => writeTo(pathThrough(fd, target.file)))
 }
@@ -225,8 +230,9 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** First and last bytes of a complete heap snapshot: V8 writes a header, arrays of numbers and, last, an array of strings. */
+/** First bytes of every heap snapshot that V8 writes: the beginning of its header. */
 const HEAD = '{"snapshot":{"meta":{'
+/** Last bytes of a complete heap snapshot: the end of its table of strings, which V8 writes last. */
 const TAIL = '"]}'
 
 /**

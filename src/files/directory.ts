@@ -8,7 +8,7 @@ import { refuseBorrowedUser, whyAnothers, whyExchangeable, whyOpen } from './own
 
 /** Flag of open(2) that Node.js does not export. It opens a file or directory without permission to read it. */
 const O_PATH = 0o10000000
-/** Most symbolic links that are followed on one path. The kernel has the same limit, path_resolution(7). */
+/** Largest number of symbolic links that are followed on one path. The kernel has the same limit, path_resolution(7). */
 const MAX_LINKS = 40
 
 /**
@@ -19,7 +19,8 @@ const MAX_LINKS = 40
 export function makeDirectory(directory: string): void {
   refuseBorrowedUser()
   const path = resolve(directory)
-  // Throws ENAMETOOLONG for a path that is too long. Creating level by level would accept it, but all later calls would fail.
+  // Throws ENAMETOOLONG for a path that is too long. The code below could create it level by level, but all later calls that use
+  // the whole path would fail.
   fs.lstatSync(path, { throwIfNoEntry: false })
   if (process.platform !== 'linux' || !canReachDescriptors()) makeByPath(path)
   else fs.closeSync(openByLevels(path, true))
@@ -45,7 +46,7 @@ export function holdDirectory(directory: string): HeldDirectory {
   return { place: `/proc/self/fd/${fd}`, close: () => fs.closeSync(fd) }
 }
 
-/** Holds a directory open with {@link holdDirectory} while `work` runs, and passes the path through its descriptor. */
+/** Holds a directory open while `work` runs, and passes `work` a path through the descriptor ({@link HeldDirectory.place}). */
 export function within<T>(directory: string, work: (place: string) => T): T {
   const held = holdDirectory(directory)
   try {
@@ -157,14 +158,15 @@ function openLevel(path: string, canBeMade: boolean): number {
   }
   const isMade = makeOne(path)
   const fd = fs.openSync(path, flags)
-  // Restore the owner's permissions if the umask removed them. The descriptor leads check and chmod to the same directory.
+  // Restore the owner's permissions if the umask removed them. The check and chmod both go through the descriptor, so both apply
+  // to the same directory.
   if (isMade && isNewUnderUmask(fs.fstatSync(fd))) fs.chmodSync(`/proc/self/fd/${fd}`, 0o700)
   return fd
 }
 
 /**
- * Whether a directory is new and has the mode that mkdir(2) gives it under the umask. The owner of its parent may have put
- * another directory of this user in its place, whose mode must not be changed.
+ * Whether a directory looks like one just made, from which the umask has removed permissions of the owner. The owner of its
+ * parent may have put another directory of this user in its place, whose mode must not be changed.
  */
 function isNewUnderUmask(stats: fs.Stats): boolean {
   const umask = readUmask()
@@ -280,12 +282,22 @@ export function whoCanTamper(directory: string): string | undefined {
   }
 }
 
-/** Like {@link whoCanTamper}, but throws the file system's error when a directory cannot be examined. */
+/**
+ * Returns the first of a directory and its parents whose entries another user can rename or delete, with the reason, e.g.
+ * `/data belongs to the user 1001`. `undefined` if only this user and root can.
+ *
+ * @throws The file system's error when a directory cannot be examined.
+ */
 export function findTamperer(directory: string): string | undefined {
   return findLevel(directory, whyOpen)
 }
 
-/** Like {@link findTamperer}, but finds only directories of another user, who may have mounted another file system there. */
+/**
+ * Returns the first of a directory and its parents that belongs to another user, who may have mounted a file system there, with
+ * the reason, e.g. `/data belongs to the user 1001`. `undefined` if all belong to this user or root.
+ *
+ * @throws The file system's error when a directory cannot be examined.
+ */
 export function findStranger(directory: string): string | undefined {
   return findLevel(directory, whyAnothers)
 }

@@ -30,7 +30,7 @@ export function read(fd: number, position: number, lengthBytes: number): Buffer 
   return buffer.subarray(0, readBytes)
 }
 
-/** Writes all bytes of a chunk, in several calls if needed: a nearly full disk first accepts a part, then fails. */
+/** Writes all bytes of a chunk at a position, in several calls if needed: a nearly full disk accepts a part, then fails. */
 export function write(fd: number, bytes: Uint8Array, position: number): void {
   let writtenBytes = 0
   while (writtenBytes < bytes.length) {
@@ -64,7 +64,7 @@ export function fsync(fd: number): Promise<void> {
   })
 }
 
-/** Synchronous {@link fsync}. */
+/** Syncs a file to disk before it returns. Ignores the error with which Node's permission model refuses fsync. */
 export function fsyncNow(fd: number): void {
   try {
     fs.fsyncSync(fd)
@@ -78,7 +78,7 @@ export function openDirectory(path: string): number {
   return fs.openSync(path, fs.constants.O_RDONLY | DIRECTORY_ONLY)
 }
 
-/** Whether Node refused fsync, as always under `--permission`. The error is ignored: the file is complete without fsync. */
+/** Whether Node's permission model refused fsync. Callers ignore that error, because the file is complete without fsync. */
 function isForbidden({ code }: NodeJS.ErrnoException): boolean {
   return code === 'ERR_ACCESS_DENIED'
 }

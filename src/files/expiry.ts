@@ -4,12 +4,15 @@ import { parseArtefactName } from './names'
 /** Value of `tool` in each sidecar (the `.json` beside an artefact) that this library has written. */
 export const TOOL = 'cpu-memory-monitor'
 
-/** Longest time that a forked child may work on a dump before it is killed, ms; a large heap gets more. */
+/** Shortest deadline of a forked child, ms. A child is killed at its deadline. For a large heap the deadline is later. */
 export const CHILD_DEADLINE_MS = 120_000
-/** Child's deadline per MiB of heap, ms: three times what small objects take, 90 to 110 ms (`npm run bench -- heap-dump`). */
+/**
+ * Time that a forked child may take per MiB of heap, ms. A heap of small objects takes 90 to 110 ms per MiB
+ * (`npm run bench -- heap-dump`); three times that is allowed.
+ */
 const DEADLINE_MS_PER_MIB = 300
 
-/** Longest time that a child may work on a snapshot of a heap of `usedBytes`, ms; twice as long when it is redacted. */
+/** Returns the deadline of a child for a snapshot of a heap of `usedBytes`, ms; it is doubled when the snapshot is redacted. */
 export function childDeadlineMs(usedBytes: number, isRedacted = false): number {
   const deadlineMs = Math.max(CHILD_DEADLINE_MS, Math.ceil(usedBytes / (1024 * 1024)) * DEADLINE_MS_PER_MIB)
   return isRedacted ? 2 * deadlineMs : deadlineMs
@@ -39,7 +42,7 @@ export interface Place {
   readonly directory: string
 }
 
-/** Time at which artefacts are chosen for deletion, and the dump that was made before. */
+/** Time at which artefacts are chosen for deletion, and the new dump after which they are chosen. */
 export interface Occasion {
   /** Current wall-clock time, ms since the epoch. The times in file names are of the same clock. */
   readonly nowMs: number
@@ -76,7 +79,8 @@ export function chooseExpired(
 }
 
 /**
- * Whether an unfinished dump file (`.partial`) was left behind by a process that has ended.
+ * Whether an unfinished dump file (`.partial`) was left behind by a process that has ended: its writer no longer runs, and the
+ * deadline of a forked child that may write on is over.
  *
  * @param evidence - Fields of its sidecar. A `.partial` without a sidecar is never deleted.
  * @param writerLives - Whether the process that wrote the file still runs. A CPU profile or a large snapshot may take

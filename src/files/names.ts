@@ -10,10 +10,10 @@ export const OWN_RULES = ['threshold', 'blocked', 'leak', 'manual', 'heap-limit'
  */
 export type DumpRule = (typeof OWN_RULES)[number] | (string & {})
 
-/** Allowed names of the user's rules: lower-case letters, digits and inner hyphens, so that file names can be parsed. */
+/** Allowed names of the user's rules: 1 to 32 lower-case letters, digits and inner hyphens, so that file names can be parsed. */
 export const RULE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/
 
-/** The facts about a dump that are part of its file names. */
+/** Kind, rule, process and start time of a dump, from which its file names are built. */
 export interface DumpName {
   readonly kind: DumpKind
   readonly rule: DumpRule

@@ -2,7 +2,10 @@ import { closeSync, fstatSync, openSync } from 'node:fs'
 import { OPEN_TO_READ, read } from './disk'
 import { isOwnAlone, MAX_SIDECAR_BYTES } from './sidecar'
 
-/** Reads a file of this user as text. Returns `undefined` if it cannot be read or has more than `mostBytes` bytes. */
+/**
+ * Reads a file of this user as text. Returns `undefined` if it cannot be read, has more than `mostBytes` bytes, is no regular
+ * file, or may have been prepared by another user.
+ */
 export function readOwn(path: string, mostBytes = MAX_SIDECAR_BYTES): string | undefined {
   const fd = openOwn(path)
   if (fd === undefined) return undefined

@@ -10,7 +10,7 @@ export function whyAnothers(stats: Stats, uid: number): string | undefined {
 }
 
 /**
- * Says why users other than root and `uid` can write to a file, or can create, rename and delete entries of a directory.
+ * Says why users other than root and `uid` can write to a file, or can rename and delete other users' entries in a directory.
  * `undefined` if they cannot.
  */
 export function whyOpen(stats: Stats, uid: number): string | undefined {

@@ -57,9 +57,11 @@ export interface Descriptors {
 const OWNER_ONLY = 0o600
 const MODE_BITS = 0o777n
 
-/** Numbers added to a file name that is taken: 2 and 3, then random ones, which another user cannot occupy in advance. */
+/** Numbers that are added, one after the other, to a file name that is taken. */
 const PLAIN_NUMBERS = [2, 3]
+/** How many random numbers are tried after {@link PLAIN_NUMBERS}: another user cannot occupy random names in advance. */
 const RANDOM_NUMBERS = 12
+/** Random numbers are below this one, because the number in a file name has at most nine digits. */
 const MAX_NUMBER = 1_000_000_000
 
 /** Error codes of link(2) after which a file is renamed instead: hard links are unsupported or used up, or no space is left. */
@@ -77,7 +79,7 @@ const NO_HARD_LINK: readonly unknown[] = [
 
 /**
  * Creates the sidecar and then `<name>.partial`. In this order, a `.partial` that a dead process leaves always has a sidecar
- * by which it is recognised. If one of the two names is taken, the next numbered name is tried.
+ * by which it is recognised. If one of the two names or the final name `<name>` is taken, the next numbered name is tried.
  *
  * @throws The file system's error. No file is left behind.
  */
@@ -312,7 +314,7 @@ function keepNameless(directory: string, fileName: string, mark: FileMark): Erro
   return new Error(`the dump is complete, but other files have taken all its names, so it is kept as ${kept}`)
 }
 
-/** Finds the finished artefact by its inode, under whichever name {@link giveFinalName} has given it. */
+/** Finds the finished artefact by its inode, under any of its possible final names. `undefined` if it has none of them. */
 export function findPublished({
   directory,
   fileName,
@@ -373,7 +375,7 @@ function expectMark(path: string, fd: number, expected: FileMark): void {
 
 function expectMoved(from: string, to: string, mark: FileMark): void {
   if (bears(to, mark)) return
-  // Another file took the name `from` between the check and the rename: only the new name may be removed.
+  // Another file took the name `from` between the check and the rename, and now has the name `to`. Remove only this name.
   ignoringErrors(() => fs.unlinkSync(to))
   throw new Error(`${from} was replaced while it was renamed`)
 }
@@ -411,7 +413,7 @@ function removeMarked(path: string, mark: FileMark): void {
   })
 }
 
-/** Runs cleanup work and ignores its errors: a file that cannot be removed now is found later by its sidecar. */
+/** Runs work that may fail, such as cleanup, and ignores its errors. A file that is not removed is found later by its sidecar. */
 export function ignoringErrors(work: () => void): void {
   try {
     work()

@@ -12,33 +12,33 @@ import { parseArtefactName, PARTIAL_SUFFIX, partialName, SIDECAR_SUFFIX, sidecar
 import { readSent } from './sent-list'
 import { readSidecar } from './sidecar'
 
-/** Most entries that are examined in one directory, files of other programs included. */
+/** Maximum number of entries that are examined in one directory, files of other programs included. */
 export const MAX_NAMES = 100_000
-/** Most files of other users, named like dumps, in one directory. After them, the rest of the directory is not read. */
+/** Maximum number of files of other users, named like dumps, in one directory. After more, the rest of it is not read. */
 export const MAX_FOREIGN_NAMES = 5_000
-/** Directory entries read in one step. The event loop of the thread runs between two steps. */
+/** Number of directory entries read in one step. {@link readOwnNames} lets the event loop run between two steps. */
 const NAMES_AT_A_TIME = 256
 
 /** The files that were deleted, and those that could not be. */
 export interface Deletions {
   /** Full paths of the deleted files, without their sidecars. */
   readonly deleted: readonly string[]
-  /** Messages for the operator about files that were deleted before they were uploaded. */
+  /** Messages for the operator about deleted files that are not in the list of uploaded files. */
   readonly losses?: readonly string[]
   readonly failures: readonly { readonly file: string; readonly error: Error }[]
-  /** Why files to delete may remain, such as a directory of which only a part was read. Absent if none remain. */
+  /** Why not all files to delete may have been found, such as that only a part of the directory was read. Absent if all were. */
   readonly incomplete?: string | undefined
 }
 
 /** Which dumps of a directory {@link deleteExpired} keeps. */
 export interface Expiry {
-  /** Dumps kept per name prefix such as `leak-memory`; 0 keeps only the one just made, `false` keeps all and reads nothing. */
+  /** Number of dumps kept per name prefix such as `leak-memory`. 0: only the one just made. `false`: all; nothing is read. */
   readonly keep: number | false
   /** Full path of one file of the dump just made. No file of that dump is deleted. */
   readonly made?: string | undefined
   /** Delete only dumps with this name prefix, such as `leak-memory`; all if absent. */
   readonly only?: ParsedName['prefix']
-  /** Whether this directory's dumps are uploaded. If so, {@link Deletions.losses} reports files deleted before their upload. */
+  /** Whether this directory's dumps are uploaded. If so, {@link Deletions.losses} names files deleted before their upload. */
   readonly isSent?: boolean | undefined
 }
 
@@ -100,8 +100,8 @@ async function lossesOf(names: readonly string[], keep: number, directory: strin
 }
 
 /**
- * Finds the deleted files that a process of this user still has open, such as a process that uploads them. A file that it does not
- * find, because there are too many descriptors, is reported as deleted unsent: as the list of sent files has it.
+ * Finds the deleted files that a process of this user still has open, such as a process that uploads them. If there are too many
+ * open descriptors to examine all, the result may lack a file, which is then reported as deleted before its upload.
  */
 async function deletedAndRead(names: readonly string[]): Promise<ReadonlySet<string>> {
   const read = new Set<string>()
@@ -133,7 +133,8 @@ export async function sweepStalePartials(
       const isStale = facts && isStalePartial(facts, { host, directory }, writerLives(each), nowMs)
       return isStale ? [{ artefact, name: partialName(artefact) }] : []
     })
-    // A corrected clock makes new files look old, and a forked child that outlived its parent may still write to the file.
+    // A file that a process has open is not deleted: a corrected clock can make a new file look old, and a forked child that
+    // outlived its parent may still write to the file.
     const unopened = await openNowhereElse(stale, place, look)
     if (unopened) return { doomed: unopened }
     return { doomed: [], incomplete: `more than ${MOST_LOOKS} open files would have to be checked` }
@@ -163,7 +164,12 @@ export async function readOwnNames(directory: string, part: 'partial' | 'sidecar
   }
 }
 
-/** Synchronous {@link readOwnNames}, for a forked child. */
+/**
+ * Reads a directory without pauses, for a forked child, which has no event loop. Keeps only names of files that belong to this
+ * process's user.
+ *
+ * @throws The file system's error.
+ */
 export function readOwnNamesNow(directory: string, part: 'partial' | 'sidecar'): OwnNames {
   const reading = readInPieces(directory, part)
   for (;;) {
@@ -172,7 +178,7 @@ export function readOwnNamesNow(directory: string, part: 'partial' | 'sidecar'):
   }
 }
 
-/** Reads a directory and yields after each {@link NAMES_AT_A_TIME} entries. */
+/** Reads a directory and keeps names of this user's files. Yields after every 256 entries, so that the caller can pause. */
 function* readInPieces(directory: string, part: 'partial' | 'sidecar'): Generator<undefined, OwnNames> {
   const names: ParsedName[] = []
   const suffix = part === 'partial' ? PARTIAL_SUFFIX : SIDECAR_SUFFIX
@@ -199,11 +205,11 @@ function* readInPieces(directory: string, part: 'partial' | 'sidecar'): Generato
 
 interface Doomed {
   readonly artefact: string
-  /** Name of the file to delete. It goes before its sidecar: without the sidecar, a leftover would never be found again. */
+  /** Name of the file to delete. It is deleted before its sidecar: without a sidecar, a remaining file is never found again. */
   readonly name: string
 }
 
-/** What is deleted in a directory, and why more may have to be. */
+/** The files to delete in a directory. `incomplete` is the reason if it could not be found out which files to delete. */
 interface Choice {
   readonly doomed: readonly Doomed[]
   readonly incomplete?: string
@@ -260,7 +266,10 @@ function remove(file: string): boolean {
   }
 }
 
-/** Reads the sidecar of a finished artefact. Returns `undefined` if the artefact is missing or still being written. */
+/**
+ * Reads the sidecar of a finished artefact. Returns `undefined` if the artefact is missing, still being written or a file of
+ * another user, or if its sidecar cannot be read.
+ */
 export function readPublished(directory: string, artefact: string): Evidence | undefined {
   if (!isOwnFile(join(directory, artefact))) return undefined
   if (exists(join(directory, partialName(artefact)))) return undefined

@@ -6,10 +6,13 @@ import { CREATE_NEW } from './disk'
 import { refuseBorrowedUser } from './owners'
 import { ignoringErrors, type MarkedFile, markOf, reachThrough, refuseOpenToOthers } from './partial'
 
-/** A temporary file for content that must not stay on disk. It has no name, so the kernel frees it when the process ends. */
+/**
+ * A temporary file for content that must not stay on disk, such as a heap snapshot before it is redacted. Except on Windows the
+ * file has no name, so the kernel frees its disk space when the process ends.
+ */
 export interface Scratch {
   readonly fd: number
-  /** Path `/proc/self/fd/<n>` and inode, for code that accepts no file descriptor. `undefined` where /proc cannot be used. */
+  /** Path `/proc/self/fd/<n>` and inode, for code that needs a path, not a descriptor. `undefined` where /proc cannot be used. */
   readonly target: MarkedFile | undefined
   /** Closes the file, which frees its disk space. Idempotent. */
   close(): void
@@ -19,20 +22,20 @@ export interface Scratch {
  * Creates a file of mode 0600 in a directory and unlinks it before anything is written. On Windows, where an open file cannot
  * be unlinked, `close` unlinks it.
  *
- * The directory is checked again as for an artefact, because it may have been replaced: another user who opens the file before
- * the unlink could read everything that is written later.
+ * Another user who opens the file before the unlink could read everything that is written later. So the call fails if the file
+ * system ignores the mode and another user may have mounted it, or if another user has given the file a second name.
  *
- * @throws The file system's error, or an error when another user could open the file or has given it another name.
+ * @throws The file system's error, or an error that says how another user could read the file.
  */
 export function openScratch(directory: string): Scratch {
   return within(directory, (place) => openScratchIn(place, directory))
 }
 
 /**
- * Like {@link openScratch}, in a directory that is held open.
+ * Creates the temporary file that {@link openScratch} describes, for a caller that holds the directory open already.
  *
  * @param place - The directory's path through its descriptor.
- * @param directory - Path by which the directory is checked.
+ * @param directory - The directory's own path. The owners of its levels are checked; on Windows, `close` unlinks the file by it.
  */
 export function openScratchIn(place: string, directory = place): Scratch {
   const name = `.${randomBytes(8).toString('hex')}.scratch`
@@ -60,7 +63,7 @@ export function openScratchIn(place: string, directory = place): Scratch {
   }
 }
 
-/** @throws When the unlinked file still has a name: another user has renamed or linked it before it was unlinked. */
+/** @throws When the unlinked file still has a name: another user has renamed or hard-linked it before it was unlinked. */
 function refuseToKeepAName(fd: number): void {
   if (process.platform === 'win32') return
   const { nlink } = fstatSync(fd)

@@ -22,7 +22,7 @@ export interface EvidentThread {
   readonly name: string
 }
 
-/** The thread of every artefact that is not about a worker thread. */
+/** Value of `thread` in the sidecar of each artefact that is not about a worker thread. */
 export const MAIN_THREAD: EvidentThread = { kind: 'main', id: 0, name: '' }
 
 /** The content of `<full file name>.json`, which stands beside each artefact. */
@@ -36,11 +36,11 @@ export interface Sidecar {
     readonly kind: 'cpu' | 'memory'
     readonly rule: DumpRule
     /**
-     * Why the dump was requested: threshold, counter (readings in a row), reading, and the metric that gives their unit; or a
-     * memory trend; or a signal.
+     * Values that explain why the dump was requested. They depend on `rule`, for example: for a threshold, the threshold, the
+     * counter (required readings in a row) and the latest reading; for a leak, the growth of the heap; for `manual`, who asked.
      */
     readonly details: Readonly<Record<string, unknown>>
-    /** The latest readings before the rule asked for the dump, oldest first. */
+    /** The latest readings of the watched value before the dump was requested, oldest first. `at`: time in ISO 8601. */
     readonly readings: readonly { readonly at: string; readonly value: number }[]
   }
   /**
@@ -60,7 +60,7 @@ export interface Sidecar {
     readonly pauseMs: number
     readonly durationMs: number
     readonly sizeBytes: number
-    /** Facts that only some capture methods report, e.g. the child's peak memory, or that one full GC was forced. */
+    /** Values that only some capture methods record, such as `childPeakBytes` (memory of a forked child) or `redacted: true`. */
     readonly notes?: Readonly<Record<string, unknown>>
   }
   readonly where: {
@@ -78,15 +78,15 @@ export interface Sidecar {
 /** The sidecar of an artefact that is still being written, before `how` is known. */
 export type DraftSidecar = Omit<Sidecar, 'how'>
 
-/** The part of a sidecar that is known before the capture. */
+/** The fields of a sidecar that are known before the capture. */
 export type KnownBefore = Pick<Sidecar, 'why' | 'thread' | 'makeup' | 'flight' | 'where'>
 
-/** The part of `how` that the capturing code supplies; the size is measured when the file is published. */
+/** The fields of `how` that the capturing code supplies. The size is measured when the file gets its final name. */
 export type How = Omit<Sidecar['how'], 'sizeBytes'>
 
 /** Version from this package's package.json; `unknown` when the application is bundled without that file. */
 export const VERSION =
-  // The bundles lie at different depths.
+  // The built files lie at different depths below the package's directory.
   ['..', '../..', '../../..', '../../../..']
     .map((above) => versionIn(join(__dirname, above)))
     .find((version) => version !== 'unknown') ?? 'unknown'
@@ -101,15 +101,15 @@ function versionIn(directory: string): string {
   }
 }
 
-/** Longest sidecar that is read, bytes. A sidecar of this library has a few KiB. */
+/** Largest size of a sidecar that is read, bytes. A sidecar of this library has a few KiB. */
 export const MAX_SIDECAR_BYTES = 1024 * 1024
 
 /**
- * Reads a file that may be a sidecar. Follows no symlink, does not wait on a FIFO, reads at most {@link MAX_SIDECAR_BYTES}, and
- * trusts only files of this process's user: in a shared directory other users can write any content.
+ * Reads a file that may be a sidecar. It follows no symlink, does not wait on a FIFO, and refuses a file that is larger than
+ * {@link MAX_SIDECAR_BYTES} or belongs to another user: in a shared directory other users can create files with any content.
  *
  * @param path - Path of the file.
- * @param fileName - Name of the artefact that it must describe.
+ * @param fileName - Name that the artefact should have: the sidecar's own name without `.json`. It is returned unchecked.
  * @returns `undefined` for a file that cannot be read or is not a sidecar. Never throws.
  */
 export function readSidecar(path: string, fileName: string): Evidence | undefined {
@@ -131,7 +131,7 @@ export function readSidecar(path: string, fileName: string): Evidence | undefine
  * Whether a file is a regular file of this process's user that another user cannot have prepared. In a shared directory
  * another user can hard-link a file of this user that all may write to, such as a lock file. So a file that others may write
  * to is refused if it has several links. With one link it is accepted: on a file system without permissions, all may write to
- * every file.
+ * every file. On Windows, which has no user ids, each regular file is accepted.
  */
 export function isOwnAlone(stats: Stats): boolean {
   if (!stats.isFile()) return false

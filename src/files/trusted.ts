@@ -4,12 +4,12 @@ import { within } from './directory'
 import { OPEN_TO_READ, read } from './disk'
 import { whyExchangeable, whyOpen } from './owners'
 
-/** Most symbolic links that are followed, one after the other, from the path to the file. */
+/** Maximum number of symbolic links that are followed, one after the other, from the path to the file. */
 const MAX_LINKS = 40
 
 /**
  * Reads a regular file that only this user and root can write to, as text. The check and the reading use one file descriptor, so
- * the file cannot be replaced in between. A symbolic link of another user is not followed.
+ * the file cannot be replaced in between. A symbolic link that another user owns or can replace is not followed.
  *
  * @param path - An absolute path.
  * @throws The file system's error, or an error that says why the file is not read.

@@ -13,8 +13,8 @@ export interface ChosenReadings {
 }
 
 /**
- * Chooses the source of heap readings after full GCs: the memwatch package if it is installed and loads, otherwise Node
- * itself.
+ * Chooses the source of heap readings after full GCs: a memwatch package if one is installed and loads, otherwise a source
+ * that needs no package.
  *
  * @param engine - The memwatch package to use, if any: `engines.leak` of `resolveEngines`.
  * @param now - Returns monotonic ms.

@@ -3,7 +3,7 @@ import type { Climb, GcReading } from './trend'
 
 /** Heap in use, by allocation site (the call path that allocated the objects). */
 export interface Holdings {
-  /** Number of starts of V8's heap sampler. Each start numbers call paths and samples anew: two runs cannot be compared. */
+  /** Number of starts of V8's heap sampler. Each start numbers call paths and samples anew, so two runs cannot be compared. */
   readonly run: number
   /** Key: V8's number of the call path. */
   readonly byPath: ReadonlyMap<number, SiteHolding>
@@ -25,7 +25,7 @@ export interface ConfirmedLeak extends Climb {
  * The share is less than 1, because samples include garbage.
  */
 export const KEPT_SHARE = 0.8
-/** A leak is confirmed if allocation sites that freed nothing account for this share, 0 to 1, of the growth of all sites. */
+/** A leak is confirmed if allocation sites that freed nothing account for at least this share, 0 to 1, of all growth. */
 export const EXPLAINED_SHARE = 0.5
 /**
  * While no allocation site confirms a leak, the sites are read again each time that the heap has grown further by this
@@ -33,16 +33,17 @@ export const EXPLAINED_SHARE = 0.5
  */
 export const NEXT_LOOK_SHARE = 1 / 3
 /**
- * Growth of the heap that no allocation site confirms is reported only when it has lasted this long, ms: most services have
- * a low of load each day.
+ * Growth of the heap that no allocation site confirms is reported when it has lasted this long, ms, and has reached
+ * {@link UNCONFIRMED_GROWTH}: most services have a low of load each day. It is reported earlier if a second climb (a further
+ * steady growth) follows.
  */
 export const UNCONFIRMED_MS = 24 * 3_600_000
-/** Growth of the heap that no allocation site confirms is reported only at this multiple of its first size. */
+/** Growth that no allocation site confirms is reported after {@link UNCONFIRMED_MS} if it is this multiple of its first size. */
 export const UNCONFIRMED_GROWTH = 3
 /** Maximum number of allocation sites in the report of a leak. */
 export const SITES_NAMED = 5
 
-/** A climb (a steady growth of the heap) that no allocation site has confirmed yet. */
+/** A climb (a steady growth of the heap) that is large enough for a leak, but that no allocation site has confirmed yet. */
 interface Waiting {
   readonly climb: Climb
   before: Holdings
@@ -55,9 +56,8 @@ interface Waiting {
  * of an hour ago have been freed; a leak keeps each of them. So the sites are read once when the trend suspects a leak,
  * and again when the trend reports it. Sites that grew and still hold their earlier objects confirm the leak.
  *
- * Reading the sites forces a full GC, so they are read only on a suspicion. An unconfirmed climb is dropped when the
- * heap has lost half of the growth. It is reported when it has lasted a day and tripled, or when a second climb
- * follows.
+ * Reading the sites forces a full GC, so they are not read without such a suspicion. An unconfirmed climb is dropped when the
+ * heap has lost half of the growth. It is reported when it has lasted a day and tripled, or when a second climb follows.
  */
 export class LeakConfirmation {
   readonly #readHoldings: () => Holdings | undefined
@@ -70,8 +70,10 @@ export class LeakConfirmation {
   }
 
   /**
-   * Processes a reading, and the climb that it completes, if any. Returns a leak when it is to be reported, each leak
-   * once.
+   * Processes a reading of the heap. To be called for each reading.
+   *
+   * @param climb - The climb that `LeakTrend` has found with this reading, if any.
+   * @returns A leak if one is to be reported now. Each leak is returned once.
    */
   take(reading: GcReading, climb: Climb | undefined): ConfirmedLeak | undefined {
     if (this.#suspected !== undefined && reading.usedBytes < this.#suspected.startBytes)
@@ -96,7 +98,7 @@ export class LeakConfirmation {
     if (after === undefined) return { ...climb, sites: [], confirmedBy: 'none' }
     const { isConfirmed, keepers, growing } = compare(before, after)
     if (isConfirmed) return { ...climb, sites: keepers, confirmedBy: 'sites' }
-    // A second climb starts above the top of the first, and the heap has not lost half of the first in between.
+    // Report a second climb even unconfirmed: it starts above the first, and the heap has not lost half of the first in between.
     if (hasWaited) return { ...climb, sites: growing, confirmedBy: 'growth' }
     this.#waiting = { climb, before: after, nextLookBytes: nextLookBytes(reading, climb) }
     return undefined
@@ -134,7 +136,7 @@ function nextLookBytes({ usedBytes }: GcReading, { growthBytes }: Climb): number
 
 interface Change {
   readonly isConfirmed: boolean
-  /** Sites that grew and freed nothing (see `KEPT_SHARE`), those with the largest growth first; at most `SITES_NAMED`. */
+  /** Sites that grew and freed nothing (kept at least `KEPT_SHARE`), the largest growth first; at most `SITES_NAMED`. */
   readonly keepers: readonly GrowingSite[]
   /** Sites that hold more than at the earlier reading, those with the largest growth first; at most `SITES_NAMED`. */
   readonly growing: readonly GrowingSite[]
@@ -175,7 +177,7 @@ function bytesOf({ samples }: SiteHolding): number {
   return samples.reduce((sum, [, bytes]) => sum + bytes, 0)
 }
 
-/** Merges call paths that end in the same function into one site; returns the sites with the largest growth. */
+/** Merges call paths that end at the same function and line into one site. @returns The sites with the largest growth. */
 function largestSites(paths: readonly GrowingSite[]): GrowingSite[] {
   const sites = new Map<string, GrowingSite>()
   for (const path of paths) {

@@ -1,6 +1,6 @@
 import type { GcReadings } from './readings'
 
-/** The exports of a memwatch package that are used here. */
+/** The exports of a memwatch package that this module uses. */
 export interface Memwatch {
   on(event: 'stats', listener: (stats: MemwatchStats) => void): unknown
   removeListener(event: 'stats', listener: (stats: MemwatchStats) => void): unknown

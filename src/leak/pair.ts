@@ -3,8 +3,8 @@ import type { DumpResult } from '../dispatch/events'
 import type { GcReading } from './trend'
 
 /**
- * Further growth of the heap at which the second snapshot of a leak is taken, as a share of the growth that revealed the
- * leak.
+ * Further growth of the heap at which the second snapshot of a leak is taken, as a share (1: all) of the growth that revealed
+ * the leak.
  */
 export const PAIR_GROWTH_SHARE = 0.5
 /** A snapshot that was refused because another dump was in progress is retried after this time, ms. */
@@ -16,7 +16,7 @@ export type SnapshotDetails = Readonly<Record<string, unknown>>
 /** A snapshot that is to be taken now. */
 export interface DueSnapshot {
   readonly details: SnapshotDetails
-  /** To be called with the result of the dump. Until then, no other snapshot of the pair is due. */
+  /** To be called with the result of the dump. Until then, no other snapshot of this pair is due. */
   readonly settle: (result: DumpResult) => void
 }
 
@@ -33,9 +33,9 @@ interface Pending {
 }
 
 /**
- * Decides when the two snapshots of a leak are due: the first at once, the second after further growth, so that their
- * difference shows the leaked objects. A snapshot that could not be taken (the budget was spent, for example) is due
- * again after the same growth, or a minute later if another dump was in progress.
+ * Decides when the two snapshots of a leak are due: the first at once, the second after further growth
+ * (`PAIR_GROWTH_SHARE`), so that their difference shows the leaked objects. A snapshot that could not be taken (the budget was
+ * spent, for example) is due again after growth of that size, or a minute later if another dump was in progress.
  */
 export class LeakPair {
   readonly #isSecondWanted: boolean
@@ -48,7 +48,7 @@ export class LeakPair {
   /**
    * Starts a pair of snapshots for a leak; replaces an unfinished pair.
    *
-   * @param growthBytes - Growth of the heap that revealed the leak.
+   * @param growthBytes - Growth of the heap that revealed the leak, bytes.
    * @param details - Sidecar fields of the first snapshot.
    */
   begin({ usedBytes }: GcReading, growthBytes: number, details: SnapshotDetails): void {

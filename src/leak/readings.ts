@@ -1,6 +1,6 @@
 import type { GcReading } from './trend'
 
-/** A source of heap readings, taken right after full garbage collections of the thread that calls `start`. */
+/** A source of heap readings, which are taken after full garbage collections of the thread that calls `start`. */
 export interface GcReadings {
   /** Name of the source, for the log and the sidecar: `builtin` or the package's name. */
   readonly source: string

@@ -1,7 +1,7 @@
 import { getHeapSpaceStatistics } from 'node:v8'
 import type { GcReadings } from './readings'
 
-/** Strong references to the active registries: V8 collects an unreferenced registry, and its callbacks never run. */
+/** Keeps the active registries alive: V8 collects a registry that nothing refers to, and its callback then never runs. */
 const registries = new Set<FinalizationRegistry<undefined>>()
 
 /**
@@ -40,8 +40,8 @@ export function sentinelReadings(now: () => number): GcReadings {
 
 /**
  * Returns the heap in use after the last full GC, bytes. A full GC moves all survivors to the old generation, and
- * nearly everything allocated later starts in the young one. So the size of the old generation equals that heap, even when
- * the finalizer runs late. (V8 creates some kinds of objects old; like garbage, they raise a late reading.)
+ * nearly everything allocated later starts in the young one. So the size of the old generation nearly equals that heap, even
+ * when the finalizer runs late. (V8 creates some kinds of objects in the old generation: they make a late reading higher.)
  */
 function oldGenerationBytes(): number {
   const old = getHeapSpaceStatistics().filter((space) => !space.space_name.startsWith('new_'))

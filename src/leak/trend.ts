@@ -29,8 +29,8 @@ export interface LeakRule {
   /** Readings are grouped into rounds of at least this length, ms. */
   readonly roundMs: number
   /**
-   * How many rises in a row, from one round to the next, make a climb. `factor` multiplies the required growth: it is larger
-   * for fewer rises.
+   * Numbers of rises in a row, from one round to the next, that make a climb. `factor` multiplies the growth that is required
+   * with this number: with fewer rises, more growth is required.
    */
   readonly climbs: readonly { readonly rises: number; readonly factor: number }[]
   /** Minimum slope of each rise, as a share of the climb's mean slope: a straight line has 1, a plateau 0. */
@@ -41,13 +41,16 @@ export interface LeakRule {
   readonly slowingSinceStart: number
   /** Minimum growth of a climb, bytes. */
   readonly growthBytes: number
-  /** Minimum growth of a climb, as a share of the heap's highest level before the climb; larger on the first day. */
+  /** Minimum growth of a climb, as a share (1: doubling) of the heap's highest level before the climb; more on the first day. */
   readonly growthShare: number
   /** Upper bound of the growth that `growthShare` requires, bytes. */
   readonly mostGrowthBytes: number
   /** Length of the first day of the process, ms: before its end the daily peak of the heap is unknown. */
   readonly firstDayMs: number
-  /** Age of the process up to which a climb must double the heap, ms. Later less is required: at twice this age, half. */
+  /**
+   * Time since the start of the watch, ms, up to which a climb must double the heap. On the first day the required growth falls
+   * in proportion: at twice this time it is half as large. `firstDayFactors` multiply it.
+   */
   readonly doublingMs: number
   /**
    * Factors for the required growth on the first day: the first number for a climb that began with the process, the second
@@ -56,9 +59,9 @@ export interface LeakRule {
   readonly firstDayFactors: readonly [number, number]
   /** Minimum duration of a climb, ms: a cache may fill within less, and the memory threshold catches a faster leak. */
   readonly shortestMs: number
-  /** Maximum duration of a climb, ms: growth over weeks comes from more users. Older peaks are forgotten. */
+  /** Maximum duration of a climb, ms: growth over weeks comes from more users. Peaks of the heap older than this do not count. */
   readonly longestMs: number
-  /** Factor for the required growth, applied once more after each reported leak. */
+  /** After each reported leak, the required growth is multiplied once more by this factor. */
   readonly nextFactor: number
   /** Share of the required growth, 0 to 1: a climb that has reached it is a suspicion, and a leak at the full growth. */
   readonly suspicionShare: number
@@ -134,7 +137,7 @@ interface Floor extends GcReading {
  *
  * Source: the rule of memwatch's `leak` event, "the heap grew over five consecutive garbage collections", applied to
  * floors instead of single collections, because at start-up every heap grows over five collections. The trend mistakes
- * one thing for a leak: a first, steady rise that doubles the heap within hours (a cache that fills in a straight line,
+ * one pattern for a leak: a first, steady rise that doubles the heap within hours (a cache that fills in a straight line,
  * the first morning of a large daily wave). When the rise repeats, its peak is known, and it is not reported.
  */
 export class LeakTrend {
@@ -159,7 +162,12 @@ export class LeakTrend {
     this.#roundEndMs = startMs + rule.warmUpMs
   }
 
-  /** Processes the next reading; returns the climb that it completes, if any: each leak once, a suspicion repeatedly. */
+  /**
+   * Processes the next reading, and compares the heap's lowest readings whenever the reading ends a round.
+   *
+   * @returns The climb that the reading completes, if any. A climb that is large enough for a leak (`isLeak`) is returned once:
+   * the next one is counted from new readings. A smaller climb (a suspicion) may be returned again at the end of later rounds.
+   */
   read(reading: GcReading): Climb | undefined {
     if (reading.atMs < this.#startMs + this.#rule.warmUpMs) return undefined
     const floor = this.#closeRound(reading)
@@ -194,7 +202,10 @@ export class LeakTrend {
     return floor
   }
 
-  /** Yields the latest floors of each time scale that the new floor extends. Threes give scales between those of pairs. */
+  /**
+   * Adds a floor (the lowest reading of a round) to the time scales, and yields the latest floors of each scale that it changes.
+   * Merging threes of floors gives scales between those that pairs give.
+   */
   *#windows(floor: Floor): Generator<readonly Floor[]> {
     yield* this.#ladders.pairs.add(floor)
     this.#triple.push(floor)
@@ -219,7 +230,10 @@ export class LeakTrend {
     return suspicion
   }
 
-  /** Returns the growth over these floors, above the highest earlier floor, as a share of the required growth. */
+  /**
+   * Returns the growth over these floors, above the highest earlier floor, as a share of the required growth: with 1 or more, the
+   * growth is large enough for a leak. 0 if the floors cover too short or too long a time.
+   */
   #grownShare(window: readonly Floor[], factor: number): number {
     const { growthBytes, mostGrowthBytes, shortestMs, longestMs } = this.#rule
     const [first, last] = endsOf(window)
@@ -254,7 +268,7 @@ export class LeakTrend {
   }
 }
 
-/** Number of floors kept per time scale: one more than the five rises of the longest climb. */
+/** Number of floors (lowest readings of rounds) kept per time scale: one more than the five rises of the longest climb. */
 const FLOORS_KEPT = 6
 
 /** Floors on several time scales, each twice as long as the one before. */

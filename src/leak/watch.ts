@@ -28,11 +28,11 @@ export interface LeakWatch {
   readonly onLeak: (leak: Leak) => void
   /** Takes a heap snapshot. Never rejects. */
   readonly dump: (evidence: LeakEvidence) => Promise<DumpResult>
-  /** Whether to take a second snapshot after further growth. */
+  /** Whether a leak gets a second snapshot after further growth. `false`: only the first one, when the leak is found. */
   readonly isPairWanted: boolean
   /** Called with each error of the functions above. Must not throw. */
   readonly onFailure: (error: unknown) => void
-  /** Numbers of the leak rule. @default {@link LEAK_RULE} */
+  /** Limits by which the trend decides whether growth is a leak. @default {@link LEAK_RULE} */
   readonly rule?: LeakRule
 }
 

@@ -39,16 +39,16 @@ export type UnreadWorker = Pick<WorkerHeap, 'id' | 'name'>
 
 /**
  * Memory of the process, bytes. `rss` is the sum of `heapTotal`, `external`, each worker's `heapTotal` and `external`, and
- * `rest`. The sum is larger than `rss` if external memory was allocated but never touched, because it is not resident.
+ * `rest`. The sum can be larger if memory was allocated but never touched, such as a new Buffer: it is not resident.
  */
 export interface MemoryUse {
   readonly rss: number
   /**
-   * Used part of the main thread's heap. Absent until the main thread has reported its figures, as are `heapTotal`,
-   * `heapLimit`, `external`, `arrayBuffers` and `ageMs`.
+   * Used part of the main thread's heap. `heapUsed`, `heapTotal`, `heapLimit`, `external`, `arrayBuffers` and `ageMs` are absent
+   * until the main thread has reported its memory for the first time.
    */
   readonly heapUsed?: number
-  /** Resident part of the main thread's heap. V8's own figure also counts pages that were never touched. */
+  /** Main thread's heap without the pages that were probably never touched, which V8's own number includes. */
   readonly heapTotal?: number
   /** V8's limit for the main thread's whole heap. */
   readonly heapLimit?: number
@@ -56,7 +56,7 @@ export interface MemoryUse {
   readonly external?: number
   /** Contents of ArrayBuffers and Buffers. */
   readonly arrayBuffers?: number
-  /** Age of the main thread's figures, ms. A blocked main thread reports no new ones. */
+  /** Time since the main thread reported its memory, ms. A blocked main thread makes no new reports. */
   readonly ageMs?: number
   /** Memory of the worker threads that answered when they were asked for it. */
   readonly workers: readonly WorkerHeap[]
@@ -67,7 +67,7 @@ export interface MemoryUse {
   readonly unread?: readonly UnreadWorker[]
   /**
    * All other memory of the process: native memory, code, stacks, SharedArrayBuffers, memory that was freed but not returned
-   * to the system, and all memory of the `unread` workers.
+   * to the system, and all memory of the `unread` workers. Until the main thread has reported its memory, also that.
    */
   readonly rest: number
   /**
@@ -86,7 +86,7 @@ export interface Makeup {
   readonly spanMs: number
   /** CPU use of the whole process during `spanMs`, percent of one core. */
   readonly cpuPercent: number
-  /** Threads, largest CPU use first. The sum of their `cpuPercent` is the CPU use of the process. */
+  /** Threads, largest CPU use first. The sum of their `cpuPercent` is about the CPU use of the process. */
   readonly threads: readonly ThreadUse[]
   /** CPU that the main thread used for garbage collections, percent of one core. Absent without the native fork helper. */
   readonly gcPercent?: number

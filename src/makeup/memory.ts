@@ -2,9 +2,9 @@ import type { HeapFigures } from '../base/thread-figures'
 import type { MemoryUse, WorkerHeap } from './makeup'
 
 /**
- * Divides the resident set of the process among its owners: the main thread, each worker, and the rest.
+ * Divides the resident set of the process among the main thread, each worker, and the rest.
  *
- * @param figures - The main thread's latest report; `undefined` before its first report.
+ * @param figures - The main thread's latest report of its memory. `undefined` before its first: its memory is then in the rest.
  * @param restAtStart - `rest` at the start of monitoring; `undefined` while it is not known.
  */
 export function memoryUse(

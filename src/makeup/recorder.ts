@@ -1,4 +1,4 @@
-/** One reading of the flight recorder, which keeps the last five minutes. A figure that is not known is NaN. */
+/** One reading of the flight recorder, which keeps the readings of the last five minutes. A number that is not known is NaN. */
 export interface FlightReading {
   /** Wall clock, ms since 1970. */
   readonly atEpochMs: number
@@ -14,7 +14,10 @@ export interface FlightReading {
   readonly gcPercent: number
 }
 
-/** The readings of the last minutes: one array per figure, all of equal length, oldest reading first. `null`: not known. */
+/**
+ * The readings of the last minutes before a dump: one array per measured value, all of equal length, oldest reading first.
+ * `null`: not known.
+ */
 export interface Flight {
   /** Time of the latest reading, ISO 8601. */
   readonly endedAt: string

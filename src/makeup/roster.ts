@@ -9,7 +9,7 @@ export interface Identity {
   readonly id?: number | undefined
 }
 
-/** The kernel's ids (tids) of the threads whose kind is known from the order of their start, and not from a name. */
+/** The kernel's ids (tids) of threads whose kind is known without their names, such as V8's by the order of their start. */
 export interface KnownThreads {
   readonly main?: number | undefined
   readonly monitor?: number | undefined
@@ -17,7 +17,7 @@ export interface KnownThreads {
   readonly pool: readonly number[]
 }
 
-/** Number of workers that the roster remembers, including workers that have ended. Beyond it the oldest is forgotten. */
+/** Number of workers that a {@link Roster} remembers, including workers that have ended. Beyond it the oldest is forgotten. */
 export const BIRTHS_KEPT = 1024
 
 /**
@@ -60,7 +60,7 @@ export class Roster {
   /**
    * Returns the kind and the name of a thread.
    *
-   * @param comm - Name of the thread in the kernel; `undefined` when the thread has ended.
+   * @param comm - Name of the thread in the kernel; `undefined` if it is not known, for example after the thread has ended.
    */
   identify(tid: number, comm: string | undefined): Identity {
     const kind = this.#kinds.get(tid)

@@ -2,24 +2,27 @@ import { formatSize } from '../base/size'
 import type { Makeup, MemoryUse, ThreadUse, UnreadWorker, WorkerHeap } from './makeup'
 import { NOT_READ } from './threads'
 
-/** Kind of thread, or kind of work (`gc`), that used most of the CPU time. `waiting`: the process used next to none. */
+/** Kind of thread, or kind of work (`gc`), that used the most CPU time. `waiting`: the process used next to none. */
 export type CpuOwner = 'main' | 'worker' | 'pool' | 'gc' | 'v8' | 'monitor' | 'other' | 'waiting'
 
-/** Owner of most of the memory. `buffers`: ArrayBuffers and Buffers; `rest`: native memory, code and stacks. */
+/**
+ * Owner of a part of the memory. `buffers`: ArrayBuffers and Buffers of the main thread; `external`: other memory outside of the
+ * V8 heap that its objects own; `rest`: native memory, code and stacks.
+ */
 export type MemoryOwner = 'main' | 'worker' | 'buffers' | 'external' | 'rest'
 
 /** A process or thread with less CPU use than this counts as waiting: for I/O, a lock, a timer. Percent of one core. */
 const WAITING_PERCENT = 15
-/** Garbage collection owns the CPU time if it takes at least this percentage of the CPU time of main and V8's threads. */
+/** Garbage collection is named as the cause if it takes at least this percentage of the CPU time of the main and V8's threads. */
 const GC_BOUND_PERCENT = 30
-/** V8's threads count as collecting, not compiling, if the main thread collects for at least this percentage of its CPU time. */
+/** V8's threads count as collecting, not compiling, if garbage collection takes at least this percentage of main's CPU time. */
 const COLLECTING_PERCENT = 15
 /** The log line mentions a thread's wait for a CPU only if the thread waited for at least this percentage of the time. */
 const LEAST_WAIT_PERCENT = 20
 /** Longest name of a thread in a log line, characters. */
 const MOST_NAME_LENGTH = 40
 
-/** Returns the owner of most of the CPU time. */
+/** Returns the kind of thread, or kind of work, that used the most CPU time. */
 export function cpuOwner(makeup: Makeup): CpuOwner {
   const [top] = byUse(makeup.threads)
   if (!top || isWaiting(makeup.cpuPercent, top)) return 'waiting'
@@ -28,14 +31,14 @@ export function cpuOwner(makeup: Makeup): CpuOwner {
   return top.kind
 }
 
-/** Whether the process waits. A thread that is ready to run but has no CPU does not: other processes may have all CPUs. */
+/** Whether the process waits for I/O, a lock or a timer. Time in which its busiest thread got no CPU does not count as that. */
 function isWaiting(cpuPercent: number, top: ThreadUse): boolean {
   return cpuPercent < WAITING_PERCENT && top.cpuPercent + (top.waitPercent ?? 0) < WAITING_PERCENT
 }
 
 /**
- * Share of garbage collection in the CPU time of the main thread and V8's threads, percent. V8's threads both collect
- * and compile. The CPU time that the main thread itself spends collecting shows which of the two they did.
+ * Returns the percentage, 0 to 100, of the CPU time of the main thread and V8's threads that garbage collection took. V8's
+ * threads both collect and compile. The CPU time that the main thread itself spends collecting shows which of the two they did.
  */
 function gcShare({ threads, gcPercent }: Makeup): number {
   if (gcPercent === undefined) return 0
@@ -49,7 +52,7 @@ function gcShare({ threads, gcPercent }: Makeup): number {
   return Math.min(100, ((gcPercent + (isCollecting ? v8Percent : 0)) / usedPercent) * 100)
 }
 
-/** Returns the owner of most of the memory. */
+/** Returns the owner of the largest part of the memory. */
 export function memoryOwner(memory: MemoryUse): MemoryOwner {
   return memoryParts(memory)[0]?.owner ?? 'rest'
 }
@@ -86,7 +89,7 @@ function hintOf(owner: CpuOwner, makeup: Makeup): string {
 export function memorySentence({ memory }: Makeup): string {
   const parts = memoryParts(memory)
   const [first, ...others] = parts
-  // Until the main thread has reported its heap, `rest` contains that heap too.
+  // Without a report of the main thread, name no parts: `rest` then contains its heap too.
   if (!first || memory.heapTotal === undefined) return `memory ${formatSize(memory.rss)}`
   const next = others.slice(0, 2).map(({ words, bytes }) => `${words} ${formatSize(bytes)}`)
   const total = `memory ${formatSize(memory.rss)}: ${first.words} ${formatSize(first.bytes)}`
@@ -147,7 +150,7 @@ function externalParts({
   external,
   arrayBuffers,
 }: Pick<WorkerHeap, 'external' | 'arrayBuffers'>): MemoryPart[] {
-  // An ArrayBuffer transferred to another thread stays in the sender's arrayBuffers, and counts in the receiver's external.
+  // `arrayBuffers` can exceed `external`: a buffer transferred to another thread still counts in its sender's `arrayBuffers`.
   const buffers = Math.min(arrayBuffers, external)
   return [
     { owner: 'buffers', words: 'Buffers and ArrayBuffers', bytes: buffers, hint: BUFFERS_HINT },
@@ -191,7 +194,7 @@ function workerName({ id, name }: { readonly id: number; readonly name: string }
   return name === '' ? `worker ${id}` : `worker ${id} ${quoted(name)}`
 }
 
-/** Quotes a thread's name, which the application chose: replaces unprintable characters by `?`, and cuts long names. */
+/** Quotes a thread's name. Unprintable characters become `?` and long names are cut, because the application chose the name. */
 function quoted(name: string): string {
   const text = name.replace(/[^\x20-\x7e\u00a0-\ud7ff\ue000-\uffff]/g, '?')
   return `'${text.length > MOST_NAME_LENGTH ? `${text.slice(0, MOST_NAME_LENGTH)}…` : text}'`

@@ -25,7 +25,7 @@ export interface CpuSpan {
 /** Number of marks (readings of CPU times) kept: five minutes at one a second, half of that at two a second. */
 export const MARKS_KEPT = 300
 
-/** Keeps the latest CPU times of all threads. It stores numbers only: 100 threads take less than 1 MB. */
+/** Keeps the latest marks (readings of the CPU times of all threads) as numbers only: 100 threads take less than 1 MB. */
 export class ThreadHistory {
   readonly #marks: Mark[] = []
 
@@ -118,14 +118,15 @@ function growth(start: number | undefined, end: number): number {
 
 /** Most entries in a list of threads. In a longer list, the least busy workers share an entry, and so do threads of addons. */
 export const MOST_ENTRIES = 24
-/** Number of workers and threads of addons that then keep their own entry. The other 6: main, pool, V8, monitor, two shared. */
+/** In a longer list, workers and addon threads keep this many own entries. The other 6: main, pool, V8, monitor, two shared. */
 const MOST_SINGLE = MOST_ENTRIES - 6
 
 /** Name of the entry for CPU time that no thread accounts for. */
 export const NOT_READ = 'threads that ended or could not be read'
 
-/** CPU time that no thread accounts for is listed if it exceeds this many ms and this share of the process's CPU time, 0 to 1. */
+/** CPU time that no thread accounts for is listed only if it exceeds this, ms, and {@link LEAST_MISSING_SHARE}. */
 const LEAST_MISSING_MS = 30
+/** CPU time that no thread accounts for is listed only if it exceeds this share, 0 to 1, of the process's CPU time. */
 const LEAST_MISSING_SHARE = 0.03
 
 /** Lists the CPU use of threads, largest first. Threads of the same kind and name share an entry, except workers. */
@@ -142,7 +143,7 @@ export function threadUses(
     groups.set(key, {
       identity,
       cpuMs: group.cpuMs + time.cpuMs,
-      // If several threads share an entry, it has the longest of their waits: a sum would describe none of them.
+      // The wait of a shared entry is the longest wait of its threads: a sum would be the wait of no thread.
       waitMs: Math.max(group.waitMs, time.waitMs),
       count: group.count + 1,
     })
@@ -202,7 +203,7 @@ function useOf({ identity: { kind, name, id }, cpuMs, waitMs, count }: Group, sp
   }
 }
 
-/** Share of a span in percent, rounded to tenths. */
+/** Returns a time as a percentage of a span (above 100 with the CPU time of several threads), rounded to tenths. */
 export function percent(partMs: number, spanMs: number): number {
   return Math.round((partMs / spanMs) * 1000) / 10
 }

@@ -1,4 +1,4 @@
-/** Declaration of an option. The checks, the environment variables and the documentation are made from it. */
+/** Declaration of an option: its name, how its environment variable is read, and whether it can change at run time. */
 export interface DeclaredOption {
   /** Path of the option, such as `cpu.threshold`. */
   readonly option: string
@@ -14,7 +14,10 @@ export interface DeclaredOption {
   readonly isLive?: true
 }
 
-/** All options of the monitor. Any other option is refused. */
+/**
+ * The options of the monitor, of its groups `cpu` and `memory`, and of `redisBudget()`. An option that is not listed here is
+ * refused with an error. The options inside of a rule and inside of `memory.heapLimit` are checked elsewhere.
+ */
 export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'cpu', variable: 'value', example: 'false' },
   { option: 'memory', variable: 'value', example: 'false' },
@@ -54,7 +57,7 @@ export const DECLARED_OPTIONS: readonly DeclaredOption[] = [
   { option: 'redis.client', variable: 'text', example: 'ioredis' },
 ]
 
-/** Returns the names of the options in a group, such as `threshold` in `cpu`; without a group, those of the top level. */
+/** Returns the names of the options in a group, such as `threshold` in `cpu`. Without a group, returns the top-level options. */
 export function optionsOf(group?: 'cpu' | 'memory' | 'redis', options = DECLARED_OPTIONS): string[] {
   const names = options.map(({ option }) => option.split('.'))
   return group === undefined

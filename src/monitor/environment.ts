@@ -11,19 +11,22 @@ import { describe } from '../options/read'
 import { DECLARED_OPTIONS, type DeclaredOption, variableOf } from './declared'
 import { type Options, resolveOptions, type Settings } from './options'
 
-/** Options of a monitor that `cpu-memory-monitor/register` starts if the variable `CMM_CONFIG` is absent. */
+/** Default options of a monitor that `cpu-memory-monitor/register` starts. Used if the variable `CMM_CONFIG` is absent. */
 export const PRELOAD_DEFAULTS: Options = {
   cpu: { threshold: '90%', counter: 3 },
   memory: { threshold: '85%', counter: 3 },
 }
 
-/** Variables that set no option. `CMM_DOCTOR` also affects a monitor that the application starts by code. */
+/**
+ * Variables that are not named after an option: `CMM_ENABLED` switches the monitor on or off, `CMM_CONFIG` holds many options as
+ * JSON, and `CMM_DOCTOR` requests a self-check at start, also from a monitor that the application starts by code.
+ */
 const OTHER_VARIABLES = ['CMM_ENABLED', 'CMM_CONFIG', 'CMM_DOCTOR']
 
 /** Largest size of the file that `CMM_CONFIG` names, bytes. */
 const MOST_CONFIG_BYTES = 1024 * 1024
 
-/** Groups of options that `true` or `false` switches on or off as a whole. */
+/** Groups of options that the value `true` or `false` switches on or off as a whole. */
 const GROUPS: readonly string[] = ['cpu', 'memory']
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -31,20 +34,21 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** Options that were collected from the environment and are not checked yet. */
 type Loose = Record<string, unknown>
 
-/** All options of the monitor and of the upload to S3. */
+/** All options of the monitor, of the shared budget in Redis, and of the upload to S3. */
 const DECLARED = [...DECLARED_OPTIONS, ...S3_OPTIONS]
 
 /** Type of the function `uploadTo` in `cpu-memory-monitor/s3`. */
 export type UploadTo = (options: unknown) => Options['onDump']
 
 /**
- * Reads the options of a monitor that `cpu-memory-monitor/register` starts. The JSON in `CMM_CONFIG` replaces the defaults, and
- * each other variable overrides one option. An empty variable counts as absent.
+ * Reads the options of a monitor that `cpu-memory-monitor/register` starts. The JSON that `CMM_CONFIG` holds or names replaces
+ * the defaults. A variable that is named after an option, such as `CMM_KEEP`, then sets this option. An empty variable counts
+ * as absent.
  *
  * @param makeFleet - Makes the option `fleet` from the options in the group `redis`.
  * @param loadUploadTo - Loads the function that makes the option `onDump` from the options in the group `s3`.
- * @returns `undefined` when the monitor is switched off.
- * @throws Error that names the variable, if it does not exist or has a wrong value.
+ * @returns The checked settings; `undefined` if `CMM_ENABLED` switches the monitor off.
+ * @throws Error that names the variable, for an unknown variable with the prefix `CMM_` and for a wrong value.
  */
 export function readEnvironment(
   environment: Environment,
@@ -57,7 +61,7 @@ export function readEnvironment(
     throw new Error(`CMM_ENABLED must be true or false; received ${describe(isOn)}`)
   const given = givenOptions(environment)
   const options: Loose = readConfig(environment['CMM_CONFIG'] || undefined)
-  // `CMM_CPU` and `CMM_MEMORY` are applied last: `CMM_CPU=false` must win over `CMM_CPU_THRESHOLD` in any order.
+  // `CMM_CPU` and `CMM_MEMORY` are applied last, so that `CMM_CPU=false` wins over `CMM_CPU_THRESHOLD` in any order of the two.
   const ordered = [
     ...given.filter(({ option }) => !isGroup(option)),
     ...given.filter(({ option }) => isGroup(option)),
@@ -71,7 +75,7 @@ export function readEnvironment(
   )
 }
 
-/** Makes the option `fleet`. Loads `cpu-memory-monitor/redis` for that, which most processes do not need. */
+/** Makes the option `fleet` (a shared budget in Redis). Loads `cpu-memory-monitor/redis` only here, as few processes need it. */
 function redisBudget(options: unknown): FleetPlan {
   return loadEntry<{ redisBudget(options: unknown): FleetPlan }>('redis').redisBudget(options)
 }
@@ -84,12 +88,12 @@ function uploadBy(uploadTo: UploadTo, options: unknown): Options['onDump'] {
   }
 }
 
-/** Loads `uploadTo` from `cpu-memory-monitor/s3`, which most processes do not need. */
+/** Returns the function `uploadTo` of `cpu-memory-monitor/s3`. Loads that module only here, because few processes need it. */
 function loadFromPackage(): UploadTo {
   return loadEntry<{ uploadTo: UploadTo }>('s3').uploadTo
 }
 
-/** Loads an entry of this package, such as `redis`, from the file that an application would get by `require`. */
+/** Loads an entry point of this package by its name, such as `redis`: the same file that the application gets by `require`. */
 function loadEntry<Entry>(name: string): Entry {
   const file = join(ownPackageDirectory(), 'dist', 'hooks', name, 'index.js')
   return createRequire(file)(file) as Entry
@@ -130,7 +134,7 @@ function valueOf(text: string, { variable }: DeclaredOption): unknown {
   }
 }
 
-/** Parses the JSON in `text`, or in the file that `text` names. */
+/** Returns the options in `CMM_CONFIG`: `text` is JSON, or the path of a file with JSON. Without `text`, returns the defaults. */
 function readConfig(text: string | undefined): Loose {
   if (text === undefined) return { cpu: { ...PRELOAD_DEFAULTS.cpu }, memory: { ...PRELOAD_DEFAULTS.memory } }
   try {
@@ -139,12 +143,12 @@ function readConfig(text: string | undefined): Loose {
       throw new Error('the JSON must be an object')
     return withoutSwitches(config as Loose)
   } catch (error) {
-    // The path is not shown: the user may have put a secret there, such as a Redis URL.
+    // The message does not show the path: the user may have put a secret, such as a Redis URL, into `CMM_CONFIG`.
     throw new Error(`CMM_CONFIG (JSON, or the path of a JSON file) cannot be read: ${codeOf(error)}`)
   }
 }
 
-/** Replaces `true` for a group by `{}` (on, with defaults) and `false` by `undefined` (off), which JSON cannot express. */
+/** Replaces `true` for the groups `cpu` and `memory` by `{}` (on, with defaults), and `false` by `undefined` (off). */
 function withoutSwitches(config: Loose): Loose {
   const switched = GROUPS.filter((group) => typeof config[group] === 'boolean')
   const groups = switched.map((group) => [group, config[group] === true ? {} : undefined] as const)
@@ -165,7 +169,7 @@ function readConfigFile(path: string): string {
   return readTrusted(path, MOST_CONFIG_BYTES)
 }
 
-/** Parses JSON. Throws an error of its own, because V8's error quotes a part of the JSON, which may hold a password. */
+/** Parses JSON. Replaces V8's error for damaged JSON, because that quotes a part of the JSON, which may hold a password. */
 function parseConfig(json: string): unknown {
   try {
     return JSON.parse(json)
@@ -189,7 +193,7 @@ function isGroup(option: string): boolean {
 }
 
 /**
- * Calls `make`. If that throws, puts the name of the variable that caused the error before the message.
+ * Returns the result of `make`. If that throws, throws an error with the same message after the name of the variable at fault.
  *
  * @param group - Group of options that `make` reads; absent if it reads the options of the monitor.
  */
@@ -202,9 +206,9 @@ function placed<Made>(given: readonly Given[], group: 'redis' | 's3' | undefined
 }
 
 /**
- * Returns the variable that an error message is about, such as `CMM_CPU_THRESHOLD`. For a message about no option, such as one
- * about a missing package, returns the variables of the group, such as `CMM_REDIS_*`. Returns `CMM_CONFIG` if no variable has set
- * the option.
+ * Returns the environment variable that an error message is about, such as `CMM_CPU_THRESHOLD`. If no variable has set the
+ * option, returns `CMM_CONFIG`. If variables have set other options of the group and may have caused the error, for example a
+ * missing package, returns all variables of the group, such as `CMM_REDIS_*`.
  */
 function placeOf(given: readonly Given[], group: string | undefined, message: string): string {
   const isAbout = (option: string) =>
@@ -213,6 +217,6 @@ function placeOf(given: readonly Given[], group: string | undefined, message: st
   if (found) return variableOf(found.option)
   if (group === undefined || !given.some(({ option }) => option.startsWith(`${group}.`))) return 'CMM_CONFIG'
   if (isAbout('s3.bucket')) return variableOf('s3.bucket')
-  // `bucket` is the only required option of `s3`. Any other wrong option that no variable has set comes from `CMM_CONFIG`.
+  // `bucket` is required, so it may be missing. Any other wrong option of `s3` that no variable has set comes from `CMM_CONFIG`.
   return message.startsWith('options.s3.') ? 'CMM_CONFIG' : `CMM_${group.toUpperCase()}_*`
 }

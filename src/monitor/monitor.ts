@@ -14,14 +14,14 @@ import type { Counts } from './tally'
 import type { Update } from './update'
 import { type MonitorEvents, Voice } from './voice'
 
-/** Result of `stats()`. */
+/** Result of `stats()`: settings and latest reading of each rule, methods of dumps, and counts of the monitor's events. */
 export type MonitorStats = WatchStats & Counts
 
 /**
  * A running monitor. Its events report what it does; its methods take dumps on request, change its settings, and stop it.
  *
- * After the start the monitor never throws into the application, except for wrong arguments of `update()`. A listener that
- * throws or rejects is reported as one event `'failure'`.
+ * After the start the monitor throws no error into the application, except from `update()`. When a listener throws or rejects,
+ * the monitor emits one event `'failure'`. If it is a listener of `'failure'` itself, the error is only logged.
  */
 export class Monitor extends EventEmitter<MonitorEvents> {
   readonly #monitoring: Monitoring | undefined
@@ -43,9 +43,9 @@ export class Monitor extends EventEmitter<MonitorEvents> {
       voice.notice(
         'the application starts the monitor itself: the options in its code are used, those in environment variables are ignored',
       )
-    // Only the rest of the monitor can tell whether a package is missing, for which this call throws.
+    // With `engine: 'packages'` this call throws if a package is missing. Only the start of the whole monitor finds that out.
     const isNeeded = settings.startAtOnce || settings.engine === 'packages'
-    // Jest takes code that is loaded after the end of a test file for an error of that file.
+    // Under Jest the whole monitor starts now: code that is loaded after the end of a test file would be an error of that file.
     const isStartedNow = isNeeded || process.env['JEST_WORKER_ID'] !== undefined
     this.#monitoring = isStartedNow
       ? loadStart().startMonitoring(settings, voice, isPreloaded)
@@ -56,7 +56,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Takes a CPU profile on request. The option `limiter` does not apply. If a dump is running, the profile begins after it.
+   * Takes a CPU profile on request, whatever the option `limiter` allows. If a dump is running, the profile begins after it.
    * The process is kept alive until the profile is complete.
    *
    * @param durationMs - Length of the profile, ms: a whole number from 1 to 2147483647. Default: the option `cpu.duration`. If
@@ -72,7 +72,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Takes a heap snapshot on request. The option `limiter` does not apply. If a dump is running, the snapshot begins after it.
+   * Takes a heap snapshot on request, whatever the option `limiter` allows. If a dump is running, the snapshot begins after it.
    * The process is kept alive until the snapshot is complete.
    *
    * @returns The dump, or why there is none. Never rejects.
@@ -82,20 +82,21 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Returns latest readings, counts since the start, and budgets, as plain data. The call only reads memory, so you can
-   * make it as often as you like.
+   * Returns the settings, latest reading and budget of each rule, and counts since the start, as plain data. The call only reads
+   * memory, so you can make it as often as you like. Before the event loop turns for the first time, the call also starts the
+   * parts of the monitor that have not started yet.
    */
   stats(): MonitorStats {
     return { ...(this.#monitoring?.stats() ?? { rules: {} }), ...this.#voice.tally.counts() }
   }
 
   /**
-   * Changes thresholds, counters, limiters and the length of a CPU profile from the next reading on. Readings above a threshold
-   * still count for the counter, and dumps already made still count for the limiter.
+   * Changes thresholds, counters, limiters and the length of a CPU profile from the next reading on. Earlier readings above the
+   * threshold still count for the counter, and dumps already made still count for the limiter.
    *
-   * @throws TypeError, RangeError - for wrong options, as at the start, and for options that cannot be changed. Then
+   * @throws TypeError, RangeError - for wrong options, as at the start, and for options that cannot be changed.
+   * @throws Error for `cpu` or `memory` if this monitor does not watch it, and if this monitor watches nothing. After any error
    * nothing has changed.
-   * @throws Error for `cpu` or `memory` if this monitor does not watch it.
    */
   update(changes: Update): void {
     if (!this.#monitoring) throw new Error('this monitor watches nothing, so nothing can be changed')
@@ -107,7 +108,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
    * Idempotent, never rejects.
    *
    * Until the promise resolves, the signal that triggers heap snapshots has no effect. Afterwards it has its default
-   * effect again, which for SIGUSR2 is to end the process.
+   * effect again, which for SIGUSR2 is to end the process, unless the application listens for the signal.
    *
    * @returns Resolves when the last file is closed, and calls of `onDump` have settled or are past their deadline.
    */
@@ -122,7 +123,8 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 
   /**
-   * Stops this monitor, before the call returns, as far as needed for another monitor of this process to start.
+   * Stops, before the call returns, all parts of this monitor that would disturb another monitor in this process. The other parts
+   * stop soon after.
    *
    * @internal
    */
@@ -141,7 +143,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
   }
 }
 
-/** Loads the code of the doctor's report at start (`CMM_DOCTOR=1`) on use, because few processes need it. */
+/** Loads the code of the doctor (self-check at start, `CMM_DOCTOR=1`), only on use, because few processes need it. */
 function loadDoctor(): typeof doctor {
   return loadLate(() => require('../doctor/at-start') as typeof doctor)
 }

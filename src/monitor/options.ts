@@ -34,7 +34,7 @@ export interface CpuOptions {
   duration?: number | undefined
   /**
    * CPU use of the process above which a reading counts for `counter`. A number, at least 0: percent of one core (250 is two
-   * and a half cores). A string such as `'80%'`, above 0 and up to 100: share of the CPU that the process may use (cgroup
+   * and a half cores). A string such as `'80%'`, above 0 and up to 100: percentage of the CPU that the process may use (cgroup
    * quota, else all cores).
    *
    * @defaultValue 90
@@ -48,7 +48,12 @@ export interface CpuOptions {
    * @defaultValue 1
    */
   counter?: number | undefined
-  /** Most CPU dumps per interval, as `[dumps, interval]`. @defaultValue [3, 'hour'] */
+  /**
+   * Maximum number of CPU dumps per interval, as `[dumps, interval]`. Dumps of a blocked event loop count too. Manual dumps and
+   * dumps of the option `rules` do not count.
+   *
+   * @defaultValue [3, 'hour']
+   */
   limiter?: LimiterOption | undefined
   /**
    * Time for which the main thread's event loop must be blocked before a CPU dump is made, ms: a whole number from 1 to
@@ -79,10 +84,16 @@ export interface MemoryOptions {
    * @defaultValue 1
    */
   counter?: number | undefined
-  /** Most memory dumps per interval, leak dumps included, as `[dumps, interval]`. @defaultValue [3, 'hour'] */
+  /**
+   * Maximum number of memory dumps per interval, as `[dumps, interval]`. Leak dumps count too. Manual dumps and dumps of the
+   * option `rules` do not count. Dumps at V8's heap limit are counted separately, with the same maximum.
+   *
+   * @defaultValue [3, 'hour']
+   */
   limiter?: LimiterOption | undefined
   /**
-   * Whether to keep V8's sampling heap profiler on, so that every memory dump also has a file `.heapprofile`.
+   * Whether to keep V8's sampling heap profiler on. Memory dumps then also have a file `.heapprofile`, which shows the functions
+   * that allocated the memory.
    *
    * @defaultValue true
    */
@@ -116,8 +127,8 @@ export interface MemoryOptions {
 /** Options for the dump at V8's heap limit. */
 export interface HeapLimitOptions {
   /**
-   * Longest time, ms, that a process at its heap limit waits until its dump is written, if it has PID 1 or is the child of
-   * a container's init: a whole number from 1 to 2147483647.
+   * Longest time, ms, that a process at its heap limit waits until its dump is written: a whole number from 1 to 2147483647. It
+   * waits this long only if its end would also end the child process that writes the dump, as for PID 1 of a container.
    *
    * @defaultValue 10000
    */
@@ -139,29 +150,31 @@ export interface Options {
   /** Whether a thread of its own takes the readings and decides about dumps, instead of the main thread. @defaultValue true */
   watchdog?: boolean | undefined
   /**
-   * Whether the whole monitor starts before the call returns. By default most of it starts when the event loop turns for the
-   * first time. Until then only the dump at V8's heap limit is made. For programs that work for long without the event loop.
+   * Whether the whole monitor starts before the call returns. If not, most of it starts when the event loop turns for the first
+   * time, or when one of its methods is called earlier. Until then no reading is taken, and only the dump at V8's heap limit can
+   * be made. Set this option for a program that works for long before its event loop turns.
    *
    * @defaultValue false
    */
   startAtOnce?: boolean | undefined
   /**
    * Which code makes the dumps. `'auto'`: the packages v8-profiler-next, heapdump and memwatch if the application has
-   * installed them, else Node's own means. `'packages'`: the packages; the call throws if a needed one is missing.
-   * `'builtin'`: Node's own means. An object: as `'auto'`, but with the packages in the object. Other packages are searched in
-   * the `node_modules` of all parent directories of this library and of the program, never from the working directory.
+   * installed them, else Node's own functions. `'packages'`: the packages; the call throws if a needed one is missing.
+   * `'builtin'`: Node's own functions. An object: the packages in the object, and for any other package as with `'auto'`.
+   * Packages are searched for in the `node_modules` of all parent directories of this library and of the program, never from
+   * the working directory.
    *
    * @defaultValue 'auto'
    */
   engine?: Engine | undefined
   /**
-   * Number of dumps that are kept for each beginning of file names, such as `cpu` or `leak-memory`: a whole number, at least 0,
-   * or `false` for all. After a new dump, older ones are deleted. The new dump and manual dumps are always kept.
+   * Number of dumps that are kept for each prefix of file names, such as `cpu` or `leak-memory`: a whole number, at least 0, or
+   * `false` to keep all. After a new dump, the oldest beyond that number are deleted. The new dump and manual dumps always stay.
    *
    * @defaultValue 10
    */
   keep?: number | false | undefined
-  /** Receives one log line per event; `false`: nothing is logged. @defaultValue a line per event to stderr */
+  /** Receives the monitor's log lines. `false`: nothing is logged. @defaultValue a logger that writes the lines to stderr */
   logger?: Logger | false | undefined
   /**
    * Function that is called with each dump, on the main thread. It may return a promise, for which `stop()` waits. If the
@@ -180,9 +193,9 @@ export interface Options {
 export type Engine = 'auto' | 'packages' | 'builtin' | EnginePackages
 
 /**
- * Optional packages that the application passes in, each as `require` returns it: `{ heapdump: require('heapdump') }`. For
- * packages that the monitor cannot find itself, because the library is linked or bundled. A package that is absent or
- * `undefined` here is searched for.
+ * Optional packages that the application passes in, each as `require` returns it: `{ heapdump: require('heapdump') }`. Needed
+ * for packages that the monitor cannot find itself, because the library is linked or bundled. The monitor searches for a package
+ * that is absent or `undefined` here.
  */
 export interface EnginePackages {
   'v8-profiler-next'?: object | undefined
@@ -191,7 +204,10 @@ export interface EnginePackages {
   '@airbnb/node-memwatch'?: object | undefined
 }
 
-/** A threshold as the user set it: an absolute value, or a share of the CPU or memory that the process may use. */
+/**
+ * A threshold as the user set it: an absolute value (percent of one core for CPU, bytes for memory), or a percentage, above 0 and
+ * up to 100, of the CPU or memory that the process may use.
+ */
 export type Threshold =
   { readonly unit: 'absolute'; readonly value: number } | { readonly unit: 'share'; readonly percent: number }
 
@@ -200,7 +216,7 @@ export interface Settings {
   readonly cpu: CpuSettings<Threshold>
   readonly memory: MemorySettings<Threshold>
   readonly rules: readonly RuleToRead[]
-  /** How to dump at V8's heap limit; `undefined`: no dump there. */
+  /** How long the process may wait at V8's heap limit for its dump, ms; `undefined`: no dump is made there. */
   readonly heapLimit: { readonly holdMs: number } | undefined
   /** Whether to take a second heap snapshot of a leak after further growth. */
   readonly leakPair: boolean
@@ -209,7 +225,7 @@ export interface Settings {
   readonly startAtOnce: boolean
   readonly engine: Exclude<Engine, EnginePackages> | Readonly<Record<string, object>>
   readonly keep: number | false
-  /** Logger of the application; `undefined`: the default, a line per event to stderr; `false`: nothing is logged. */
+  /** Logger of the application. `undefined`: log lines are written to stderr. `false`: nothing is logged. */
   readonly logger: Logger | false | undefined
   readonly onDump: OnDump<Dump> | undefined
   readonly fleet: FleetPlan | undefined
@@ -225,8 +241,8 @@ export const DEFAULT_SIGNAL = 'SIGUSR2'
  * Checks the options and completes them with defaults, so that no other code sees an absent or unchecked value.
  *
  * @throws TypeError for a value of the wrong type, or an option that does not exist.
- * @throws RangeError for a value outside the option's range. Both name the option, what was expected, and the value
- * received.
+ * @throws RangeError for a value outside the option's range. Both errors name the option. For a wrong value they also say what
+ * was expected, and show what was received unless it may be a secret.
  */
 export function resolveOptions(options: Options = {}): Settings {
   const top = readObject(options, 'options', optionsOf())
@@ -253,9 +269,9 @@ export function resolveOptions(options: Options = {}): Settings {
 }
 
 /**
- * Returns a threshold as the number with which readings are compared.
+ * Returns a threshold as the number with which readings are compared: percent of one core for CPU, bytes for memory.
  *
- * @param whole - All CPU or memory that the process may use, in the unit of the result.
+ * @param whole - All CPU or memory that the process may use, in the same unit.
  */
 export function absoluteThreshold(threshold: Threshold, whole: number): number {
   return threshold.unit === 'absolute' ? threshold.value : (threshold.percent / 100) * whole
@@ -337,7 +353,7 @@ function readSignal(value: unknown = DEFAULT_SIGNAL): NodeJS.Signals | undefined
   const name = 'options.signal'
   if (typeof value !== 'string')
     throw typeError(name, "the name of a signal such as 'SIGUSR2', or false", value)
-  // The default signal is accepted on a platform that lacks it (Windows has no SIGUSR2): this is only logged at start.
+  // The default signal is accepted even on a platform without it, such as Windows. The start then only logs that it is missing.
   const isKnown = value === DEFAULT_SIGNAL || Object.hasOwn(constants.signals, value)
   if (!isKnown)
     throw rangeError(name, "the name of a signal of this platform such as 'SIGUSR2', or false", value)
@@ -358,7 +374,7 @@ function readFleet(value: unknown): FleetPlan | undefined {
   throw typeError('options.fleet', "what redisBudget() of 'cpu-memory-monitor/redis' returns", value)
 }
 
-/** Functions by which a passed memwatch is recognised: `HeapDiff` too, because every event emitter has the other two. */
+/** Functions that a passed memwatch must have. `HeapDiff` is one of them because every event emitter has the other two. */
 const MEMWATCH_FUNCTIONS = ['on', 'removeListener', 'HeapDiff']
 const PACKAGE_FUNCTIONS: Readonly<Record<keyof EnginePackages, readonly string[]>> = {
   'v8-profiler-next': ['setGenerateType', 'setSamplingInterval', 'startProfiling', 'stopProfiling'],

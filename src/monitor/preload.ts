@@ -17,7 +17,7 @@ import { Monitor } from './monitor'
 export function preload(environment: Readonly<Record<string, string | undefined>>): void {
   try {
     const registry = processRegistry()
-    // Another copy of the package, or an earlier preload, has started a monitor in this process.
+    // An earlier preload, or another copy of the package, has already started a monitor in this process.
     if (registry.preloaded || registry.claims.size > 0) return
     const settings = readEnvironment(environment)
     if (!settings) return
@@ -36,7 +36,10 @@ export function preload(environment: Readonly<Record<string, string | undefined>
   }
 }
 
-/** Stops the preloaded monitor in a cluster's primary. Called after the program's start, because that loads `cluster`. */
+/**
+ * Stops the preloaded monitor if this process is a cluster's primary, as soon as it has a worker. Called when the program's main
+ * script has run, because only then it is known whether the program has loaded `node:cluster`.
+ */
 function watchForWorkers(standBack: () => void): void {
   try {
     const { moduleLoadList } = process as unknown as { moduleLoadList?: readonly string[] }

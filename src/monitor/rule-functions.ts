@@ -12,8 +12,9 @@ export const FUNCTION_DEADLINE_MS = 10_000
  * Calls the functions that are the metric of a rule, each at the interval of its rule, and passes the returned numbers to
  * `watch`, as readings of that rule.
  *
- * A function that throws, rejects, returns no number or does not settle before its deadline is reported once, until it
- * returns a number again. It is never called again before its last promise has settled.
+ * If a function throws, rejects, returns no finite number or does not settle before its deadline, one failure is reported.
+ * Further failures of that function are not reported until it has returned a number again. A function is not called again before
+ * the promise of its previous call has settled.
  *
  * @returns A function that stops the calls.
  */

@@ -28,18 +28,18 @@ export interface RuleOptions {
    */
   name: string
   /**
-   * The quantity that is read. `'heap'`: used heap as a share of V8's heap limit. `'external'`: memory outside of the heap
-   * that belongs to objects of the main thread, mostly Buffers. `'eventLoopDelay'`: 99th percentile of the delay of the
-   * main thread's event loop. `'eventLoopUtilization'`: share of the time in which that event loop had work.
-   * `'container'`: memory that all processes of a cgroup use, as a share of the cgroup's limit; if several cgroups limit
-   * the process, the one closest to its limit. Only the largest of the monitored processes there dumps. A function: the
+   * The quantity that is read. `'heap'`: used heap in percent of V8's heap limit. `'external'`: memory outside of the heap
+   * that belongs to objects of the main thread, mostly Buffers, in bytes. `'eventLoopDelay'`: 99th percentile of the delay of
+   * the main thread's event loop, in ms. `'eventLoopUtilization'`: percentage of the time in which that event loop had work.
+   * `'container'`: memory that all processes of a cgroup use, in percent of the cgroup's limit; if several cgroups limit
+   * the process, the one closest to its limit. Of the monitored processes in that cgroup, only the largest dumps. A function: the
    * number that it returns.
    */
   metric: Exclude<Metric, 'function'> | RuleFunction
   /**
    * Value above which a reading counts for `counter`. For `'heap'`, `'eventLoopUtilization'` and `'container'` a string such as
    * `'85%'`, above 0 and up to 100. For `'external'` a number of bytes, at least 0, or a size such as `'500mb'`. For
-   * `'eventLoopDelay'` a number of ms, at least 0. For a function a number.
+   * `'eventLoopDelay'` a number of ms, at least 0. For a function any finite number.
    */
   threshold: number | string
   /** What the rule dumps: a CPU profile or a heap snapshot. */
@@ -52,7 +52,7 @@ export interface RuleOptions {
    * @defaultValue 1
    */
   counter?: number | undefined
-  /** Most dumps of this rule per interval, as `[dumps, interval]`. @defaultValue [3, 'hour'] */
+  /** Maximum number of dumps of this rule per interval, as `[dumps, interval]`. @defaultValue [3, 'hour'] */
   limiter?: LimiterOption | undefined
 }
 

@@ -1,14 +1,16 @@
 import type { Dump, DumpKind, DumpRule, Skip, SkipReason } from '../dispatch/events'
 
-/** Numbers of the monitor's events since the start. */
+/** Numbers of events that the monitor has emitted since its start. */
 export interface Counts {
   /** Number of dumps made, by kind. */
   readonly dumps: Readonly<Record<DumpKind, number>>
   /** Number of dumps made, by kind and by `rule` of the event. A rule without dumps is absent. */
   readonly dumpsByRule: Readonly<Record<DumpKind, Readonly<Record<string, number>>>>
-  /** Number of dumps that were requested and not made, by reason. A reason that has not occurred is absent. */
+  /** Number of events `'skip'` (a dump was requested and not made), by reason. A reason that has not occurred is absent. */
   readonly skips: Readonly<Partial<Record<SkipReason, number>>>
+  /** Number of events `'leak'`. */
   readonly leaks: number
+  /** Number of events `'failure'`. */
   readonly failures: number
 }
 

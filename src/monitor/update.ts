@@ -11,13 +11,18 @@ export interface RuleUpdate {
   threshold?: number | string | undefined
   /** New number of readings in a row above the threshold that trigger a dump. */
   counter?: number | undefined
-  /** New budget, in the form of the option `limiter`. Dumps made in this interval still count; a new interval begins. */
+  /**
+   * New budget, in the form of the option `limiter`. If it differs from the present one, a new interval begins, in which dumps of
+   * the current interval still count.
+   */
   limiter?: LimiterOption | undefined
 }
 
 /** Argument of `update()`: the rules to change, each with its new options. */
 export interface Update {
+  /** Changes to the watch of CPU use. `duration`: new length of a CPU profile, ms, a whole number from 1 to 2147483647. */
   cpu?: (RuleUpdate & { duration?: number | undefined }) | undefined
+  /** Changes to the watch of memory use. */
   memory?: RuleUpdate | undefined
   /** Changes to rules of the option `rules`, each with the name of its rule. A rule that is absent stays as it is. */
   rules?: readonly (RuleUpdate & { name: string })[] | undefined

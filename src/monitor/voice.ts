@@ -10,7 +10,7 @@ import { Tally } from './tally'
 
 /** The events of a monitor and their payloads. */
 export interface MonitorEvents {
-  /** A dump is on disk. */
+  /** The files of a dump are complete and on disk. */
   dump: [dump: Dump]
   /** A dump was requested and not made. */
   skip: [skip: Skip]
@@ -18,7 +18,7 @@ export interface MonitorEvents {
   leak: [leak: Leak]
   /** A part of the monitor failed; monitoring continues. */
   failure: [failure: Failure]
-  /** A reading was taken. Readings are reported while this event has a listener, from at most a second after it was added. */
+  /** A reading was taken. Emitted only while this event has a listener, from about a second after the listener was added. */
   reading: [reading: Reading]
 }
 
@@ -28,8 +28,8 @@ const EVENTS = ['reading', 'dump', 'skip', 'leak', 'failure'] as const
 const MAX_HELD = 20
 
 /**
- * Turns the results of the monitor into events and log lines. Errors of the application's code do not get any further: a
- * listener that throws or rejects is reported as one `failure`, and a failing logger is ignored.
+ * Turns the results of the monitor into events and log lines. Contains errors of the application's code: a listener that throws
+ * or rejects is reported as one `failure`, but a failing listener of `failure` is only logged. A failing logger is ignored.
  */
 export class Voice implements Report {
   readonly #emitter: EventEmitter<MonitorEvents>
@@ -41,8 +41,8 @@ export class Voice implements Report {
   #held: [level: keyof Logger, line: string][] | undefined
 
   /**
-   * @param logger - `undefined`: a line per event is written to stderr. `false`: nothing is logged.
-   * @param isHoldingBack - Whether log lines are held back until the first dump or problem, such as the line at start.
+   * @param logger - Receives the log lines. `undefined`: they are written to stderr. `false`: nothing is logged.
+   * @param isHoldingBack - Whether log lines, such as the one at start, are held back until the first dump or problem.
    */
   constructor(
     emitter: EventEmitter<MonitorEvents>,
@@ -75,7 +75,7 @@ export class Voice implements Report {
     return this.#emitter.listenerCount('reading') > 0 || this.#channels.reading.hasSubscribers
   }
 
-  /** Called when the monitor has started. Starts an `onDump` function of this package, such as one made by `uploadTo()`. */
+  /** Called at the monitor's start. If this package made the option `onDump` (as `uploadTo()` does), starts its work. */
   beginHook(directories: readonly string[]): void {
     const report = {
       info: (line: string) => this.info(line),
@@ -93,7 +93,7 @@ export class Voice implements Report {
     return this.#hook?.settled() ?? Promise.resolve()
   }
 
-  /** Reports a skipped dump. With the reason `stopped` it is no problem: its line is an `info`, and held lines stay held. */
+  /** Reports a skipped dump. The reason `stopped` is no problem: the line has the level `info`, and held-back lines stay so. */
   skip(skip: Skip): void {
     if (skip.reason !== 'stopped') this.#release()
     this.#say(skip.reason === 'stopped' ? 'info' : 'warn', lines.skip(ownOnly(skip)))
@@ -112,7 +112,7 @@ export class Voice implements Report {
     this.#emit('failure', failure)
   }
 
-  /** Logs a warning for the operator. */
+  /** Logs a line for the operator, with the level `warn`. */
   notice(line: string): void {
     this.#say('warn', line)
   }

@@ -1,6 +1,6 @@
 /*
- * The Node-API addon: exports the functions of this directory to JavaScript, and the exit codes of a forked child that did not
- * finish. src/capture/heap/fork/helper.ts describes all exports for callers, with their TypeScript types.
+ * The Node-API addon. Its exports to JavaScript are the functions of this directory, and the exit codes of a forked child that
+ * did not finish. src/capture/heap/fork/helper.ts describes the exports for callers, with their TypeScript types.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"
@@ -39,7 +39,7 @@ static bool get_boolean(napi_env env, napi_value object, const char *name, bool 
          napi_get_value_bool(env, boolean, value) == napi_ok;
 }
 
-/* Copies a string property into `text`. Returns false if it does not fit, because a truncated path would name another file. */
+/* Copies a string property into `text`. Returns false if it is no string or too long: a cut path would name another file. */
 static bool get_text(napi_env env, napi_value object, const char *name, char *text, size_t capacity) {
   napi_value string;
   size_t length;
@@ -53,7 +53,10 @@ static napi_value throw_type_error(napi_env env, const char *message) {
   return NULL;
 }
 
-/* Throws an Error with the negated errno as its property `errno`. Names no errno: C libraries differ in the function for it. */
+/*
+ * Throws an Error with the negated errno as its property `errno`. The message holds the number and not the name of the error,
+ * because C libraries differ in the function that returns the name.
+ */
 static napi_value throw_errno(napi_env env, const char *action, int error) {
   char text[64];
   int length = snprintf(text, sizeof text, "%s failed with errno %d", action, error);
@@ -111,7 +114,7 @@ static bool read_options(napi_env env, napi_value object, struct child_options *
   return true;
 }
 
-/* Sends the job's result to the parent; false if it cannot. The text fits into the empty pipe, so write(2) writes all of it. */
+/* Writes the result into the pipe to the parent, which has room for all of it. Returns false if it is no string or too long. */
 static bool send_result(napi_env env, napi_value result, int descriptor) {
   static char text[RESULT_CAPACITY_BYTES + 1];
   size_t length;
@@ -226,8 +229,8 @@ static napi_value describe_child(napi_env env, const struct heap_limit_child *ch
 }
 
 /*
- * In the child at the heap limit: runs the job and exits. V8 calls this function as an interrupt. So it opens a handle scope
- * itself, as Node-API does around a call from JavaScript.
+ * In the child at the heap limit: runs the job and exits, with code 0 if the job has written a file. The call comes from an
+ * interrupt of V8 and not from JavaScript, so no handle scope is open, and this function opens one for the values of Node-API.
  */
 _Noreturn static void run_heap_limit_job(const struct heap_limit_child *child) {
   napi_env env = heap_limit.env;
@@ -321,7 +324,7 @@ static napi_value prepare_heap_limit(napi_env env, napi_callback_info info) {
 
 /* ---- watchGc(), unwatchGc(), gcTimeMs() --------------------------------------------------------------------------- */
 
-/* Number of monitors that want garbage collections counted: one for CPU and one for memory can run at the same time. */
+/* Number of monitors that want garbage collections counted: several can run, for example one for CPU and one for memory. */
 static int gc_watchers;
 
 static void forget_gc(void *data) {
@@ -414,7 +417,10 @@ static void close_held(int *descriptor) {
   *descriptor = -1;
 }
 
-/* Closes a socket when it is garbage collected or its thread ends: a turn that it stands for must not outlive the thread. */
+/*
+ * Closes a socket when its JavaScript value is garbage collected or its thread ends. Other processes wait with their heap
+ * snapshots while a socket says that this process takes one, so the socket must not stay open after the thread's end.
+ */
 static void forget_socket(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
@@ -499,7 +505,7 @@ static napi_value connect_to(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-/* Returns whether a connection is still open. The other end never sends, so recv(2) fails with EAGAIN as long as it is open. */
+/* Returns whether a connection is open. The other end never sends, so recv(2) fails with EAGAIN while the end is open. */
 static napi_value is_connected(napi_env env, napi_callback_info info) {
   const int *held = get_socket(env, info);
   napi_value answer;

@@ -1,8 +1,8 @@
 /*
  * Makes a forked child harmless. The child is a copy of a running server, and could hold the server's port, answer on its
- * connections, change its files, run its signal handlers, or use up its memory limit. Each function below prevents one of
- * these. The job is not the only danger: a snapshot begins with a full garbage collection, which runs the destructors of all
- * objects that the application forgot to close, those of addons included.
+ * connections, change its files, run its signal handlers, or use up its memory limit. The functions below prevent this. Not
+ * only the job is a danger: a snapshot begins with a full garbage collection, which runs the destructors of native objects that
+ * the application no longer references but has not closed.
  *
  * This file uses only system calls and memory on the stack: a thread that fork(2) did not copy may have held a lock of the C
  * library, and not every C library frees all its locks in a forked child.
@@ -30,8 +30,8 @@ static const char process_name[] = "heap-snapshot";
 /* Maximum size of the shared memory that the child copies, in total, bytes. The rest becomes read-only in the child. */
 #define COPIES_BYTES ((size_t)16 << 20)
 /*
- * Maximum size of a small shared mapping, bytes. Small ones are copied before larger ones, because they are ring buffers and
- * indexes, to which native code writes when it closes a resource.
+ * Maximum size of a small shared mapping, bytes. Small mappings are copied before larger ones, because they are typically ring
+ * buffers and indexes, to which native code writes when it closes a resource.
  */
 #define SMALL_BYTES ((size_t)1 << 20)
 
@@ -56,15 +56,15 @@ static int parse_descriptor(const char *text) {
 }
 
 /*
- * Whether a descriptor refers to a regular file or a block device. Makes the system call itself: fstat(3) has a symbol version
- * that older glibc lack. The kernel's struct stat and the C library's are the same.
+ * Whether a descriptor refers to a regular file or a block device. Uses the system call instead of fstat(3), which has a symbol
+ * version that older versions of glibc lack. The kernel's struct stat and the C library's are the same.
  */
 static bool is_file(int descriptor) {
   struct stat status;
   return syscall(SYS_fstat, descriptor, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
 }
 
-/* Makes a descriptor refer to what `harmless` refers to, or closes it. Returns 0, or an errno. */
+/* Makes `descriptor` a duplicate of `harmless`, or closes it if that is not possible. Returns 0, or an errno. */
 static int replace(int descriptor, int harmless) {
   while (dup2(harmless, descriptor) < 0) {
     /* dup2 refuses numbers above RLIMIT_NOFILE, which may have been lowered since this descriptor was opened. */
@@ -76,11 +76,12 @@ static int replace(int descriptor, int harmless) {
 
 /*
  * Replaces every file descriptor except `kept` by a harmless one. A listening socket that stayed open in the child would hold
- * the port after the application's end. 0, 1 and 2 are replaced too: a reader of the application's output waits until the last
- * process that holds the pipe has closed it, and V8 prints to 2 when it runs out of memory. Sockets, pipes and terminals are
- * not closed but become /dev/null, because libuv aborts the process when a write to one of its own descriptors fails.
+ * the port after the application's end. 0 to 2 (stdin, stdout, stderr) are replaced too: a reader of the application's output
+ * waits until the last process that holds the pipe has closed it, and V8 prints to stderr when it runs out of memory. Sockets,
+ * pipes and terminals are not closed but become /dev/null, because libuv aborts the process when a write to one of its own
+ * descriptors fails.
  *
- * With regular files and block devices, operations must fail. A database that the full garbage collection closes (such as one
+ * Operations on regular files and block devices must fail. A database that the full garbage collection closes (such as one
  * of node:sqlite) asks for locks. On /dev/null it would get each lock, conclude that it is the last user, and remove the
  * write-ahead log of the other users. So these descriptors become one that was opened with O_PATH: it answers EBADF to every
  * operation on a file's content or its locks. Only the file's size can be read, and the size must be large: a database removes,
@@ -117,7 +118,7 @@ static int neutralise_descriptors(int kept) {
 static bool make_private(const struct mapping *mapping) {
   void *copy = mmap(NULL, mapping->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (copy == MAP_FAILED) return false;
-  /* Not memcpy(3): a mapping may be longer than its file, and reading past the file's end raises SIGBUS. That part stays 0. */
+  /* Not memcpy(3): a mapping may be longer than its file, and a read past the end raises SIGBUS. The copy has zeros there. */
   struct iovec from = {.iov_base = (void *)mapping->start, .iov_len = mapping->length};
   struct iovec to = {.iov_base = copy, .iov_len = mapping->length};
   if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) >= 0 &&
@@ -150,7 +151,7 @@ static void unshare_memory(const struct mapping_list *shared) {
 
 /*
  * Gives each signal its default action, because the application's handlers must not run in the child, and unblocks all signals.
- * Exceptions:
+ * The following signals are ignored instead:
  *
  * SIGPIPE and SIGXFSZ are ignored, as everywhere in Node.js: if the parent is gone when the result is written, or a file grows
  * too large, the system call returns an error instead. SIGHUP is ignored because the child may outlive the application and its
@@ -204,8 +205,8 @@ static int leave_no_core(void) {
 }
 
 /*
- * Reads the size of this process's writable memory, bytes, including the stack, which is small. Not from /proc/self/status: the
- * list of the user's groups precedes this figure there, and can be longer than any buffer. Returns 0, or an errno.
+ * Reads the size of this process's writable memory, bytes, including the stack, which is small. Reads /proc/self/statm and not
+ * /proc/self/status, where the figure comes after a list of the user's groups of any length. Returns 0, or an errno.
  */
 static int read_data_bytes(uint64_t *bytes) {
   /* The file has seven numbers of pages: size, resident, shared, text, 0, data with stack, 0. */
@@ -259,7 +260,7 @@ static int detach(const struct child_options *options, const struct mapping_list
 
   unshare_memory(shared);
   (void)prctl(PR_SET_NAME, process_name, 0, 0, 0);
-  /* nice(2) returns -1 for an error, which is no reason to stop, and for a niceness of -1. */
+  /* The result is ignored: -1 means an error, which is no reason to end the child, or a niceness of -1. */
   int niceness = nice(options->niceness);
   (void)niceness;
   return 0;

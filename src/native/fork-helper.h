@@ -27,7 +27,7 @@
 
 /* Exit codes of a child that did not finish its job; codes of sysexits.h where one fits. */
 enum child_exit {
-  /* The job threw, or its result did not fit into RESULT_CAPACITY_BYTES. */
+  /* The job threw, its result did not fit into RESULT_CAPACITY_BYTES, or, at V8's heap limit, it wrote no file. */
   CHILD_EXIT_JOB_FAILED = 70,
   /* child_begin failed. The child still shared files or memory with the application, so it ended before the job. */
   CHILD_EXIT_NOT_DETACHED = 71,
@@ -37,7 +37,7 @@ enum child_exit {
 
 /*
  * Maximum length of the job's result, bytes. The child sends the result through a pipe, which the parent reads only when the
- * child has closed it. The result must fit into the pipe (65536 bytes), because otherwise the child would wait.
+ * child has closed it. The result must fit into the pipe (65536 bytes), because otherwise the child would wait for the parent.
  */
 #define RESULT_CAPACITY_BYTES 4096
 
@@ -55,16 +55,16 @@ struct mapping_list {
 };
 
 /*
- * Surveys the memory mappings that V8 excludes from fork(2), for the next fork. Any thread may call it. The survey takes as
- * long as the fork itself, so make it on another thread than the one that forks. Returns 0, or an errno.
+ * Surveys the memory mappings that V8 excludes from fork(2), for the next fork. Any thread may call it. Call it on another
+ * thread than the forking one, which it would block for as long as the fork does. Returns 0, or an errno.
  */
 int mappings_survey(void);
 
 /*
  * Makes fork(2) copy all private anonymous memory from now on, V8's heap included. Lists in `marked` the mappings to exclude
  * again after the fork, as the latest survey found them; makes a survey if there was none since the last fork. Lists in
- * `shared` the mappings that the child would share with this process and could write to. Returns 0; or an errno, and then
- * nothing has changed.
+ * `shared` the mappings that the child would share with this process and could write to. Returns 0; or an errno, and then the
+ * set of mappings that fork(2) copies is unchanged.
  */
 int mappings_let_in(struct mapping_list *marked, struct mapping_list *shared);
 
@@ -120,14 +120,14 @@ struct child_options {
   int niceness;
   /* Whether the kernel should kill the child before all others when memory runs out. */
   bool first_for_oom_killer;
-  /* Number of a signal that the child ignores, besides SIGHUP; 0 for none. */
+  /* Number of a signal that the child ignores in addition to SIGHUP, SIGPIPE and SIGXFSZ; 0 for none. */
   int ignored_signal;
 };
 
 /*
- * The first function that runs in the child. Redirects `calls`, and cuts the child off from everything that it shares with the
- * application, except the write end of the pipe. All signals must be blocked before the call, and are unblocked after it. If a
- * step fails, the child ends with CHILD_EXIT_NOT_DETACHED.
+ * The first function that runs in the child. Redirects `calls`, and cuts the child off from the application's file descriptors,
+ * except the write end of the pipe, from its signal handlers, and from the shared memory in `shared`. All signals must be
+ * blocked before the call, and are unblocked after it. If the child cannot be cut off, it ends with CHILD_EXIT_NOT_DETACHED.
  */
 void child_begin(const struct child_options *options, const struct call_slot_list *calls,
                  const struct mapping_list *shared, const int pipe_ends[2]);
@@ -152,7 +152,7 @@ struct forked {
  */
 int fork_with_heap(const struct child_options *options, struct forked *forked);
 
-/* Returns for how long the fork stopped the parent's main thread, ms; the time so far if the pause has not ended yet. */
+/* Returns for how long the fork has stopped the parent's main thread, ms: the whole pause, or its time so far if it goes on. */
 double pause_read_ms(const struct pause *pause);
 
 /* Unmaps the memory of the pause in the calling process only. */

@@ -75,7 +75,7 @@ static int fork_with_signals_blocked(const struct child_options *options, const 
   sigset_t all;
   sigset_t before;
   (void)sigfillset(&all);
-  /* On Linux sigprocmask sets only the calling thread's mask. pthread_sigmask has a symbol version that older glibc lack. */
+  /* On Linux this sets only the calling thread's mask, like pthread_sigmask, whose symbol version older glibc lack. */
   (void)sigprocmask(SIG_SETMASK, &all, &before);
   pid_t pid = fork();
   int error = pid < 0 ? errno : 0;
@@ -105,7 +105,7 @@ static int fork_with_pipe(const struct child_options *options, const struct find
 int fork_with_heap(const struct child_options *options, struct forked *forked) {
   double started_ms = now_ms();
   struct pause *pause = NULL;
-  /* Makes all calls that take locks of the C library: in the parent, the threads that hold these locks can release them. */
+  /* find_out takes locks of the C library. It runs in the parent, where threads that hold these locks can release them. */
   struct findings found = {0};
   int error = find_out(&found);
   if (error == 0) {

@@ -97,7 +97,7 @@ void gc_time_unwatch(void) {
 
 double gc_time_ms(void) {
   if (!was_watched) return NAN;
-  /* In this order, a collection that ends between the two reads may be missing from this result, but is never counted twice. */
+  /* In this order, a collection that ends during these reads may be missing from the result, but is never counted twice. */
   uint64_t began = atomic_load(&began_ns);
   uint64_t sum = atomic_load(&sum_ns);
   uint64_t now = now_ns();

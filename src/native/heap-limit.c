@@ -15,9 +15,9 @@
  *   - The child's limit is raised. The child returns into the code that asked for memory, which runs up to its next loop
  *     iteration or function entry. There V8 runs interrupts, and the interrupt requested here runs the job, which writes the
  *     files. A native call that is under way ends first; the child has nothing left that such a call could damage (child.c).
- *   - The parent is held until the child has ended its first garbage collection and written its profile to disk. Until then
- *     the child may need a thread of V8 that was not forked (mostly one that sweeps the heap). In that case it exits with
- *     CHILD_EXIT_WAITED_FOR_THREAD, and another fork is needed, which only a living parent can make.
+ *   - The parent is held, for a bounded time, at least until the child has ended its first garbage collection and written its
+ *     profile to disk. Until then the child may need a thread of V8 that was not forked (mostly one that sweeps the heap). In
+ *     that case it exits with CHILD_EXIT_WAITED_FOR_THREAD, and another fork is needed, which only a living parent can make.
  *
  * Two waits of the parent have no bound, because only the thread that holds a lock could end them:
  *
@@ -54,7 +54,7 @@
  * children ended that way, with the pause none in 16 trials.
  */
 #define SWEEP_MS 50
-/* Maximum number of forks for one dump. A child that needs a thread that was not forked ends; in practice the next succeeds. */
+/* Maximum number of forks for one dump. A child that needs a thread that was not forked exits, and the process forks again. */
 #define MOST_FORKS 5
 /*
  * Minimum time between two dumps, and between two log lines about refused dumps, ms: if the process lives on, V8 can call the
@@ -106,14 +106,15 @@ static pthread_mutex_t plan_lock = PTHREAD_MUTEX_INITIALIZER;
 /* Whether a plan was received since the callback was armed. */
 static bool has_plan;
 static struct heap_limit_plan next_plan;
-/* Number of the current registration of the callback, from 1; after heap_limit_disarm, the number of the next one. */
+/* Number of the callback's current registration, or, while none is registered, of its next one. The first has the number 1. */
 static unsigned arming = 1;
 
 /* The callback's copy of the plan, and the input of its child. Static, because the callback may run with little stack left. */
 static struct heap_limit_plan plan;
 static struct heap_limit_child child;
-/* Which files the child has reported as written. */
+/* Whether the child has reported that its heap profile is written. */
 static bool has_written_profile;
+/* Whether the child has reported that its heap snapshot is written. */
 static bool has_written_snapshot;
 static double last_dump_ms;
 static double last_refusal_ms;
@@ -163,8 +164,8 @@ static bool is_settling(double since_ms) { return since_ms != 0 && now_ms() - si
 /* ---- log lines --------------------------------------------------------------------------------------------------- */
 
 /*
- * Writes a log line directly to stderr's descriptor, because the event loop has stopped. Omits the line if stderr is a pipe
- * that is full and that nobody reads from. (V8's own lines then block the process, with or without this library.)
+ * Writes a log line directly to stderr's descriptor, because the event loop has stopped. Omits the line if a write would block,
+ * as on a full pipe that nobody reads. (V8's own lines then block the process, with or without this library.)
  */
 static void write_line(size_t limit_bytes, const char *what) {
   static char line[PATH_MAX * 2 + 1024];
@@ -199,7 +200,7 @@ static void write_failure_line(const char *what, int number, unsigned forks) {
 /* ---- the child --------------------------------------------------------------------------------------------------- */
 
 /*
- * The limit of open files, which forbid_files sets to 0 in the child and the job restores. Until the job runs, the child must
+ * The limit of open files, which forbid_files sets to 0 in the child and run_job restores. Until the job runs, the child must
  * not open a file: the application's code that is under way may write to a path, and if memory runs out, V8 may write a second
  * diagnostic report (--report-on-fatalerror) beside the parent's. Descriptors that are open stay usable.
  */
@@ -238,15 +239,15 @@ static size_t raised(size_t limit_bytes) {
 /* ---- the parent -------------------------------------------------------------------------------------------------- */
 
 enum progress {
-  /* When the waiting time was over, the child had neither ended its first garbage collection nor exited. */
+  /* The waiting time is over. The child is still in its first garbage collection, or has closed its pipe but not yet exited. */
   AT_WORK,
   PAST_COLLECTION,
   DONE,
   /* The child ended before it finished, but another fork may succeed. */
   STUCK,
-  /* The child ended before it finished, and the child of another fork would end in the same way. */
+  /* The child ended before it finished, and the child of another fork would probably end in the same way. */
   LOST,
-  /* The child ended after its first collection, but before it finished. Its files stay; another would write them again. */
+  /* The child ended after its first collection, but before it finished. No other is forked: it would write the files again. */
   CUT_SHORT,
   /* Other processes had used up the budget of dumps, so the child ended without a file. */
   SPENT
@@ -267,7 +268,7 @@ static enum progress judge(int status) {
   }
 }
 
-/* Waits until the child can be reaped, which is a moment after its pipe has closed. Returns how it ended, or AT_WORK. */
+/* Waits, at most until `until_ms`, for the end of a child whose pipe has closed. Returns how it ended, or AT_WORK. */
 static enum progress reap(pid_t pid, double until_ms, int *status) {
   for (;;) {
     pid_t ended = waitpid(pid, status, WNOHANG);
@@ -281,7 +282,7 @@ static enum progress reap(pid_t pid, double until_ms, int *status) {
 
 /*
  * Reads the child's reports until the child ends or, without the plan's `holds_to_end`, until its first garbage collection is
- * over.
+ * over; at most until the monotonic time `until_ms`.
  */
 static enum progress follow(double until_ms, int *status) {
   bool is_past = false;
@@ -316,7 +317,7 @@ static enum progress follow(double until_ms, int *status) {
 
 static void finish(enum progress progress, int status) {
   bool has_written = has_written_profile || has_written_snapshot;
-  /* The child reports its profile before the end of its first collection. A profile not reported by then has failed. */
+  /* The child reports its profile before it reports the end of its first collection. If it did not, the profile has failed. */
   bool is_profile_due = progress == AT_WORK ? plan.has_profile : has_written_profile;
   switch (progress) {
     case DONE:
@@ -343,7 +344,7 @@ static void finish(enum progress progress, int status) {
   }
 }
 
-/* Forks a child and waits for its reports; forks another if it got stuck. Returns true in a child, and false in the parent. */
+/* Forks a child and waits for its reports. If the child got stuck, forks another. Returns true in a child, else false. */
 static bool dump(void) {
   double until_ms = now_ms() + plan.hold_ms;
   /* Lets V8's threads finish sweeping, unless the process may not be held that long. The first fork is made in any case. */
@@ -357,7 +358,7 @@ static bool dump(void) {
   child.fork = 0;
   do {
     child.fork++;
-    /* Whole ms, because the file names contain this time: in the log line here, and as the job makes them. */
+    /* Whole ms, because the file names contain this time, and the log line must name the files as the job does. */
     child.started_at_ms = (double)(int64_t)read_clock_ms(CLOCK_REALTIME);
     int error = fork_with_heap(&options, &child.forked);
     if (error != 0) {
@@ -399,7 +400,7 @@ static const char *refuse(void) {
 static size_t near_heap_limit(void *data, size_t limit_bytes, size_t initial_bytes) {
   (void)data;
   (void)initial_bytes;
-  /* In the child: a native call under way needs even more heap. Raise the limit again; only the memory allowance stops it. */
+  /* In the child: a native call under way needs even more heap. Raises the limit again. Only the memory allowance ends this. */
   if (getpid() != armed.pid) return raised(limit_bytes);
 
   if (is_settling(last_dump_ms) || !copy_plan()) return limit_bytes;

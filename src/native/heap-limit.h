@@ -1,4 +1,4 @@
-/* Dumps the heap of a process when it has reached V8's heap limit. addon.c exports these functions to JavaScript. */
+/* Dumps the heap of a process when it has reached V8's heap limit. JavaScript calls these functions through addon.c. */
 #ifndef HEAP_LIMIT_H
 #define HEAP_LIMIT_H
 
@@ -6,8 +6,9 @@
 
 #include <limits.h>
 
-/* Capacity of the texts `facts` and `refusal` of a plan, bytes, with the terminating zero byte. */
+/* Capacity of the text `facts` of a plan, bytes, with the terminating zero byte. */
 #define HEAP_LIMIT_FACTS_BYTES 16384
+/* Capacity of the text `refusal` of a plan, bytes, with the terminating zero byte. */
 #define HEAP_LIMIT_REFUSAL_BYTES 512
 
 /*
@@ -24,14 +25,15 @@ struct heap_limit_plan {
   bool holds_to_end;
   /* Whether log lines are written to stderr. */
   bool writes_line;
-  /* Which files the child will write. */
+  /* Whether the child is to write a heap profile. */
   bool has_profile;
+  /* Whether the child is to write a heap snapshot. */
   bool has_snapshot;
   /* Why no dump may be made; empty if a dump is allowed. */
   char refusal[HEAP_LIMIT_REFUSAL_BYTES];
-  /* Where the child writes its files. */
+  /* Absolute path of the directory in which the child writes its files. */
   char directory[PATH_MAX];
-  /* JSON for the job in the child. The native code does not parse it. */
+  /* JSON text with the input of the job in the child. The native code does not parse it. */
   char facts[HEAP_LIMIT_FACTS_BYTES];
 };
 
@@ -45,6 +47,7 @@ struct heap_limit_child {
   double started_at_ms;
   /* Number of this fork for the dump, from 1. After a child that got stuck, another is forked. */
   unsigned fork;
+  /* JSON text from the plan. */
   const char *facts;
   struct forked forked;
 };
@@ -73,10 +76,11 @@ pid_t heap_limit_reap(void);
 
 /* Reports that the child at the heap limit sends to its parent, one character each. */
 enum heap_limit_report {
-  /* The child's first garbage collection is over, so no other fork is needed. From then on the plan's niceness applies. */
+  /* The child's first garbage collection is over, so no other fork is needed. From now on the child has the plan's niceness. */
   HEAP_LIMIT_COLLECTED = 'c',
-  /* The heap profile, or the heap snapshot, is complete and has its final name. */
+  /* The file with the heap profile is complete and has its final name. */
   HEAP_LIMIT_PROFILE = 'p',
+  /* The file with the heap snapshot is complete and has its final name. */
   HEAP_LIMIT_SNAPSHOT = 's',
   /* Other processes have used up the budget of dumps since the plan was made. The child ends without a file. */
   HEAP_LIMIT_SPENT = 'l'
@@ -86,8 +90,8 @@ enum heap_limit_report {
 void heap_limit_report(const struct heap_limit_child *child, enum heap_limit_report report);
 
 /*
- * Remembers a child that was forked for a snapshot before the heap limit was reached: this child and one forked at the limit
- * may not fit into memory together.
+ * Stores the pid of a child that was forked for a snapshot before the heap limit was reached. While it runs, a second child may
+ * not fit into memory. So no dump is made at the limit where the kernel kills the whole cgroup when memory runs out.
  */
 void heap_limit_note_child(pid_t pid);
 

@@ -1,4 +1,4 @@
-/* A growing list: any struct with the members items, count and capacity. Not for use in a forked child: it allocates memory. */
+/* A growing array: any struct with the members items, count and capacity. Not for a forked child: it allocates memory. */
 #ifndef LIST_H
 #define LIST_H
 

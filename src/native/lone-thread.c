@@ -4,7 +4,7 @@
  * block, because it waits for waiters that existed at the fork. A child that runs into one of these would hang until its
  * deadline.
  *
- * So in the child the functions below replace those of the C library that lock, wake and wait. In a process with one thread
+ * So in the child the functions below replace those of the C library that lock, wake and wait. In a process with one thread:
  *   - every lock is free, even if its state says that it is held. A lock held at the fork is usually that of V8's task queue,
  *     held by a worker thread of V8 that was waking up. If the owner of a lock was in the middle of a change, the child may
  *     crash. The parent then forks again, as after other crashes of the child.
@@ -26,7 +26,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Constants of linux/futex.h, a header that musl does not have. */
+/* Constants of linux/futex.h, a header that musl does not have. FUTEX_FLAGS are the bits that may be added to a command. */
 #define FUTEX_WAIT 0
 #define FUTEX_WAIT_BITSET 9
 #define FUTEX_FLAGS (128 | 256)
@@ -44,8 +44,8 @@ __asm__(".symver sem_trywait, sem_trywait@GLIBC_2.17");
 _Noreturn static void give_up(void) { _exit(CHILD_EXIT_WAITED_FOR_THREAD); }
 
 /*
- * Replaces every wait that has a time limit: returns ETIMEDOUT at once, as if the time had passed. A caller that repeats its
- * wait, as a spin lock does, would use CPU for ever, so the child exits at the 1001st such wait.
+ * Stands for the wait in all functions that wait with a time limit: returns ETIMEDOUT at once, as if the time had passed. A
+ * caller that repeats its wait, as a spin lock does, would use CPU for ever, so the child exits at the 1001st such wait.
  */
 static int time_out(void) {
   static int timed_waits;

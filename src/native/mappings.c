@@ -68,8 +68,8 @@ static bool parse_first_line(const char *line, struct mapping *mapping, enum kin
 }
 
 /*
- * Reads /proc/self/maps or /proc/self/smaps, and calls `take` for each mapping with NULL as `flags`. In smaps it calls `take` a
- * second time for the mapping, with its line of VmFlags. Returns 0, or an errno.
+ * Reads /proc/self/maps or /proc/self/smaps, and calls `take` for each mapping with NULL as `flags`. In smaps, calls `take` a
+ * second time for the mapping, with its line of VmFlags as `flags`. Ends at the first error. Returns 0, or an errno.
  */
 static int read_mappings(const char *path, int (*take)(struct mapping, enum kind, const char *flags, void *), void *lists) {
   static const char flags_prefix[] = "VmFlags:";
@@ -124,7 +124,7 @@ static int take_present(struct mapping mapping, enum kind kind, const char *flag
   return kind == SHARED_WRITABLE ? append(present->shared_writable, mapping) : 0;
 }
 
-/* The latest survey of marked mappings, until a fork takes it. Another thread than the one that forks may have made it. */
+/* The latest survey of marked mappings, until a fork uses it. The lock is needed because any thread may make the survey. */
 static struct {
   pthread_mutex_t lock;
   bool made;

@@ -1,7 +1,7 @@
 /*
- * Finds out how many threads this process could start now. The kernel limits threads by RLIMIT_NPROC, which counts the threads
+ * Tests how many threads this process could start now. The kernel limits threads by RLIMIT_NPROC, which counts the threads
  * of all processes of the user, and by the pids.max of each cgroup that contains the process. No file in /proc shows how many
- * threads can still be started, so this code tries it.
+ * threads can still be started, so this code starts threads and ends them again.
  */
 #define _GNU_SOURCE
 #include "fork-helper.h"

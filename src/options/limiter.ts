@@ -1,13 +1,13 @@
 import type { Budget } from '../dispatch/budget'
 import { rangeError, readWhole, typeError } from './read'
 
-/** Interval names that the option `limiter` accepts; it also accepts a number of ms. */
+/** Names of intervals that the option `limiter` accepts. It also accepts an interval as a number of ms. */
 export type IntervalName = 'second' | 'sec' | 'minute' | 'min' | 'hour' | 'hr' | 'day'
 
 /**
- * A token bucket `[n, interval]`: at most `n` dumps per interval, counted from the first dump.
+ * A token bucket `[n, interval]`: at most `n` dumps per interval. The first interval begins with the first dump.
  *
- * `n` is a whole number of at least 0 (0: only manual dumps); the interval is a name or a number of ms above 0.
+ * `n` is a whole number, at least 0; with 0, only manual dumps are made. The interval is a name or a number of ms above 0.
  */
 export type LimiterOption = readonly [tokensPerInterval: number, interval: IntervalName | number]
 

@@ -1,7 +1,7 @@
-/** Share of a known name's characters, 0 to 1: a name that differs from it in at most this share counts as a typo of it. */
+/** Maximum number of changes between a misspelt name and a known name, as a share (0 to 1) of the known name's length. */
 const MOST_CHANGED = 0.2
 
-/** Finds the known name that is most similar to a misspelt one. @returns `undefined` when none is similar. */
+/** Finds the known name that is most similar to a misspelt name. @returns `undefined` when no known name is similar. */
 export function nearestOf(name: string, known: readonly string[]): string | undefined {
   const ranked = known
     .map((candidate) => ({ candidate, changes: changesBetween(name, candidate) }))
@@ -10,7 +10,7 @@ export function nearestOf(name: string, known: readonly string[]): string | unde
   return best && best.changes <= MOST_CHANGED * best.candidate.length ? best.candidate : undefined
 }
 
-/** Returns the Levenshtein distance: the number of characters to insert, delete or replace. */
+/** Returns the Levenshtein distance: the least number of characters to insert, delete or replace to turn `one` into `other`. */
 function changesBetween(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, at) => at)
   for (const [at, letter] of [...one].entries()) {

@@ -26,7 +26,7 @@ export const RESERVED_SIGNALS = new Set([
   'SIGTRAP',
 ])
 
-/** Matches an unknown name that messages may show. Others may be secrets: AWS keys are longer, URLs have other characters. */
+/** Matches an unknown option name that messages may show. Other names may be secrets, such as long AWS keys and URLs. */
 const NAME_OF_OPTION = /^[\w-]{1,32}$/
 
 export function readObject(value: unknown, name: string, keys: readonly string[]): Record<string, unknown> {
@@ -74,7 +74,7 @@ export function atLeastZero(value: number, name: string, expected: string): numb
   return value
 }
 
-/** Path used in place of a removed working directory. Nothing can be created there, and its name shows the reason. */
+/** Path that replaces a removed working directory. Nothing can be created below it, and its name tells the operator why. */
 const REMOVED_DIRECTORY = '/dev/null/working-directory-removed'
 
 /** Checks an option that is a path. @param otherwise - Returns the default. @default the working directory */
@@ -95,7 +95,7 @@ export function readSize(value: unknown, name: string, expected: string): number
   return sizeBytes
 }
 
-/** Returns an absolute path. If the working directory was removed, dumps to that path fail, but the start does not. */
+/** Returns a path as an absolute one. Does not throw if the working directory was removed: then only dumps to the path fail. */
 function absolute(path: string): string {
   try {
     return resolve(path)
@@ -140,7 +140,7 @@ export function rangeError(name: string, expected: string, received: unknown): R
 
 /** Largest number of characters of a received string that an error message shows. */
 const MOST_SHOWN = 80
-/** Matches a URL, and a part of a URL that may hold a user name and a password. */
+/** Matches a text that contains `@` or `://`: it may be a URL, or a part of one, with a user name and a password. */
 const MAY_HOLD_A_SECRET = /@|:\/\//
 
 /** Describes a received value for an error message. A string is shown unless it may hold a secret. */
@@ -157,7 +157,7 @@ export function kindOf(value: unknown): string {
   return isArray(value) ? 'an array' : 'an object'
 }
 
-/** Like `Array.isArray`, but `false` for a revoked proxy, for which that function throws. */
+/** Whether a value is an array. Returns `false` for a revoked proxy, for which `Array.isArray` would throw. */
 function isArray(value: object): boolean {
   try {
     return Array.isArray(value)

@@ -9,10 +9,16 @@ import { readHeapProfile } from './profile/heap-profile'
 import type { Locator } from './source-maps'
 import { formatMicroseconds } from './units'
 
-/** If a profile of the main thread began this late or later, ms, the verdict blames the call in which the profile begins. */
+/**
+ * Minimum delay from the order for a profile of the main thread to the beginning of the profile, ms, for which the verdict blames
+ * the call in which the profile begins.
+ */
 const HELD_MS = 1000
 
-/** Reads a CPU profile or a sampling heap profile into a part of the report; the content decides which, not the file's name. */
+/**
+ * Reads a profile file and returns the part of the report on it. The content of the file decides whether it is read as a CPU
+ * profile or as a sampling heap profile; its name does not matter.
+ */
 export function readProfilePart(input: Input, locator: Locator, maxBytes?: number): Part {
   const content = readProfile(input, maxBytes)
   const file = basename(input.path)
@@ -21,7 +27,7 @@ export function readProfilePart(input: Input, locator: Locator, maxBytes?: numbe
   throw new UnreadableError('is neither a CPU profile, a sampling heap profile, nor a heap snapshot')
 }
 
-/** Puts the name of the worker thread before the verdict on its file. A verdict on the main thread's file gets no name. */
+/** If the file is about a worker thread, puts the name of the thread before the verdict. Else returns the part unchanged. */
 export function ofThread<Any extends Part>(part: Any, circumstances: Circumstances | undefined): Any {
   if (circumstances?.thread === undefined) return part
   const { verdict } = part
@@ -29,9 +35,10 @@ export function ofThread<Any extends Part>(part: Any, circumstances: Circumstanc
 }
 
 /**
- * Returns the verdict on a dump. If the main thread did not respond for long and the profile begins in the call that held it, the
- * verdict names this call, and the file's own verdict follows as the hint. Else, if the file can show what used the CPU time or
- * the memory, the verdict is the file's own. Else it names the owner, such as another thread, with the file's own as the hint.
+ * Returns the verdict on a dump, from one of its files. If the main thread did not respond for at least 1 s ({@link HELD_MS})
+ * before the profile began, the verdict names the call in which the profile begins, and the file's own verdict follows as the
+ * hint. Else, if the file can show what used most of the CPU time or memory, or if it is not known what did, the verdict is the
+ * file's own. Else the verdict names what used most, such as another thread, and the file's own verdict is the hint.
  *
  * @param part - The part of the report on the file, after {@link ofThread} has put a worker thread's name into its verdict.
  * @param circumstances - The content of the `.json` description beside the file.
@@ -51,8 +58,9 @@ export function answerOf(part: Part, circumstances: Circumstances | undefined): 
 }
 
 /**
- * The verdict on a profile that the main thread began late. A thread in a native call, such as execSync, begins an ordered
- * profile when this call returns. The profile then begins in the call that held the thread.
+ * The verdict on a CPU profile that the main thread began at least 1 s ({@link HELD_MS}) after the order; `undefined` for other
+ * profiles. A thread in a native call, such as execSync, begins an ordered profile only when this call returns. The first sample
+ * of the profile is then in the call that held the thread.
  */
 function heldBy(part: Part, { lateMs = 0, worker, owner }: Partial<Circumstances> = {}): Verdict | undefined {
   const isOfMain = worker === undefined && ['main', 'waiting', undefined].includes(owner?.kind)
@@ -70,7 +78,8 @@ function heldBy(part: Part, { lateMs = 0, worker, owner }: Partial<Circumstances
 }
 
 /**
- * Whether the file that a part of the report is about can show what the owner of the CPU time or memory did.
+ * Whether the file that a part of the report is about can show what the owner did: the thread or kind of memory with most of the
+ * process's CPU time or memory. `true` also if the process mostly waited.
  *
  * @param worker - `threadId` of the thread that the part is about; `undefined` for the main thread.
  */
@@ -99,13 +108,14 @@ function showsOwner({ kind }: Part, worker: number | undefined, owner: Owner): b
 /**
  * Opens a file to report on. If that fails, the error's message begins with the file's path.
  *
- * @param owner - Id of the user that must own the file. If given, symbolic links are refused too.
+ * @param owner - Id of the user that must own the file; symbolic links are then refused too. Without it, both are accepted: files
+ *   of any user, and links.
  */
 export function open(path: string, owner?: number): Input {
   return naming(path, () => openInput(path, owner))
 }
 
-/** Runs `read`. If it throws, the error that is passed on begins with the file's path. */
+/** Runs `read` and returns its result. If it throws, throws an UnreadableError whose message begins with the file's path. */
 export function naming<T>(path: string, read: () => T): T {
   try {
     return read()

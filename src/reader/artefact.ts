@@ -1,4 +1,4 @@
-// Parses the names of the monitor's files, and the `.json` description beside each. No other file of the reader does so.
+// Parses the names of the profiles and snapshots that the monitor writes, and the `.json` description beside each of them.
 import { lstatSync } from 'node:fs'
 import { basename } from 'node:path'
 import { OWN_RULES, parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
@@ -10,20 +10,23 @@ import { isObject, numberOr, textOr } from './json'
 import type { Circumstances, Flight, Metric, Owner, Series } from './model'
 import { formatBytes, formatReading } from './units'
 
-/** Maximum size of a `.json` description, bytes. The monitor writes a few KiB. Larger files are not read. */
+/** Maximum size of a `.json` description, bytes; a larger one is not read. The monitor writes a few KiB. */
 const MAX_SIDECAR_BYTES = 256 * 1024
-/** Longer texts of a description are cut to this number of characters. */
+/** Maximum length of a text in a description, characters. Longer texts are cut; properties with a longer name are left out. */
 const MOST_CHARACTERS = 200
-/** Maximum number of readings, and of threads, in a description. The monitor writes at most 300 readings and 24 threads. */
+/**
+ * Maximum number of readings that are taken from a list in a description: the last ones. The monitor writes at most 300.
+ */
 const MOST_READINGS = 1000
+/** Maximum number of threads that are taken from a list in a description: the first ones. The monitor writes at most 24. */
 const MOST_ROWS = 50
 const MB = 1024 * 1024
 /** The last moment that a Date can have, ms since 1970. */
 export const LATEST_MS = 8.64e15
 
 /**
- * The largest number that a process can have, by unit; the least is 0. Far above what is real: an address space of 48 bits, ten
- * years, ten thousand cores. `count` is for numbers of processes and threads, and for how many threads there are.
+ * Largest plausible figure in a description, by unit. Larger and negative figures count as missing. The limits are an address
+ * space of 48 bits, ten years, and ten thousand cores. `count` is for ids of processes and threads, and for numbers of threads.
  */
 const MOST = {
   bytes: 2 ** 48,
@@ -32,7 +35,10 @@ const MOST = {
   count: 2 ** 32 - 1,
 } as const
 
-/** Columns of the flight recorder (the figures of the minutes before a dump), their titles, units and factors to those units. */
+/**
+ * The lists of readings that a description has from the flight recorder, which keeps the minutes before a dump. `name` is the
+ * title in the report. A number in the file times `factor` is the reading in `unit`.
+ */
 const COLUMNS = [
   { column: 'cpuPercent', name: 'CPU', unit: 'percent', factor: 1 },
   { column: 'rssMb', name: 'resident memory', unit: 'bytes', factor: MB },
@@ -49,7 +55,10 @@ const THREAD_KINDS: ReadonlyMap<ThreadKind, string> = new Map([
   ['monitor', 'the monitor'],
 ])
 
-/** Title and unit of each quantity that a rule compares with its threshold. The page draws quantities of one title together. */
+/**
+ * Title and unit of each metric, a quantity that a built-in rule compares with its threshold. The HTML page draws a rule's
+ * readings together with the readings of the flight recorder if both have the same title.
+ */
 const METRICS: ReadonlyMap<string, Metric> = new Map([
   ['cpu', { name: 'CPU', unit: 'percent' }],
   ['memory', { name: 'Memory', unit: 'bytes' }],
@@ -60,13 +69,16 @@ const METRICS: ReadonlyMap<string, Metric> = new Map([
   ['container', { name: "Used part of the container's memory limit", unit: 'percent' }],
 ])
 
-/** Rules and metrics about the main thread alone: its files show the cause, even if another thread uses more CPU or memory. */
+/**
+ * Names of the rules and metrics that are about the main thread alone. If one of them causes a dump, only the main thread's
+ * files show why, even if another thread uses more CPU or memory.
+ */
 const OF_MAIN: ReadonlySet<string> = new Set([
   ...['blocked', 'leak', 'heap-limit'],
   ...['heap', 'eventLoopDelay', 'eventLoopUtilization'],
 ])
 
-/** The facts in the name of an artefact (a profile or snapshot that the monitor wrote). */
+/** What the file name of an artefact says. An artefact is a profile or snapshot that the monitor wrote. */
 export interface NameFacts {
   /** The beginning that the names of all files of one dump share. */
   readonly incident: string
@@ -78,7 +90,9 @@ export interface NameFacts {
   readonly worker?: number
 }
 
-/** Parses the name of an artefact, with or without `.gz` at the end. `undefined` if the monitor does not name files like this. */
+/**
+ * Parses the file name of an artefact, with or without `.gz` at the end. `undefined` if the monitor gives artefacts no such name.
+ */
 export function readName(path: string): NameFacts | undefined {
   const parsed = parseArtefactName(basename(path).replace(/\.gz$/, ''))
   if (parsed === undefined || parsed.part !== 'artefact') return undefined
@@ -86,7 +100,7 @@ export function readName(path: string): NameFacts | undefined {
   return { incident: baseName, kind, rule, pid, startedAtMs, ...(worker !== undefined && { worker }) }
 }
 
-/** Whether the name is one that the monitor gives to a file while it writes it. */
+/** Whether a file name has the form that the monitor gives to a profile or snapshot until the file is complete. */
 export function isUnfinished(name: string): boolean {
   return parseArtefactName(name)?.part === 'partial'
 }
@@ -96,14 +110,16 @@ export function descriptionsOf(path: string): readonly string[] {
   return [path.replace(/\.gz$/, '') + SIDECAR_SUFFIX, path + SIDECAR_SUFFIX]
 }
 
-/** Returns a note for the report if the `.json` beside an artefact is a symbolic link or belongs to another user than `owner`. */
+/**
+ * A note for the report if the `.json` beside an artefact is a symbolic link or belongs to another user than `owner`; else none.
+ */
 export function foreignDescription(path: string, owner: number): readonly string[] {
   const isForeign = descriptionsOf(path).some((candidate) => {
     try {
       const stats = lstatSync(candidate, { throwIfNoEntry: false })
       return stats !== undefined && (stats.isSymbolicLink() || stats.uid !== owner)
     } catch {
-      return false // With `.json` the name is too long for the file system, so there is no such file.
+      return false // With `.json` appended, the name is too long for the file system, so there is no such file.
     }
   })
   if (!isForeign) return []
@@ -111,10 +127,11 @@ export function foreignDescription(path: string, owner: number): readonly string
 }
 
 /**
- * Reads the `.json` description beside an artefact. `undefined` if the monitor wrote none, or if it belongs to another user than
- * `owner`. Never throws.
+ * Reads the `.json` description beside an artefact. `undefined` if the monitor wrote none, if it cannot be read, or if it is a
+ * symbolic link or belongs to another user than `owner`. Never throws.
  *
- * @param owner - Id of the user that owned the artefact when it was read or listed. By now another file may have its name.
+ * @param owner - Id of the user that owned the artefact when it was opened or listed. The present owner is not asked for, because
+ *   another user may have replaced the artefact since.
  */
 export function readCircumstances(path: string, owner: number): Circumstances | undefined {
   for (const candidate of descriptionsOf(path)) {
@@ -122,13 +139,15 @@ export function readCircumstances(path: string, owner: number): Circumstances | 
       const found = circumstancesOf(parse(readRegular(candidate, MAX_SIDECAR_BYTES, owner)))
       if (found !== undefined) return found
     } catch {
-      continue // The description is missing or not JSON: the artefact is read without it.
+      continue // The description at this path is missing, refused or not JSON.
     }
   }
   return undefined
 }
 
-/** Parses the JSON of a description. Long texts are cut, properties with long names left out. */
+/**
+ * Parses the JSON of a description. Cuts texts that exceed {@link MOST_CHARACTERS}, and leaves out properties whose name does.
+ */
 function parse(content: Buffer): unknown {
   return JSON.parse(content.toString('utf8'), (key, value: unknown) => {
     if (key.length > MOST_CHARACTERS) return undefined
@@ -136,7 +155,9 @@ function parse(content: Buffer): unknown {
   })
 }
 
-/** Takes the well-formed parts of a description. `undefined` if the monitor did not write it. */
+/**
+ * Converts a description to the report's form. Malformed values count as missing. `undefined` if the monitor did not write it.
+ */
 function circumstancesOf(sidecar: unknown): Circumstances | undefined {
   if (!isObject(sidecar) || sidecar['tool'] !== 'cpu-memory-monitor' || !isObject(sidecar['why']))
     return undefined
@@ -147,7 +168,8 @@ function circumstancesOf(sidecar: unknown): Circumstances | undefined {
   const details = isObject(why['details']) ? why['details'] : {}
   const kind = why['kind'] === 'cpu' ? 'cpu' : 'memory'
   const rule = textOr(why['rule'], 'unknown')
-  // The metric of a built-in rule is its kind, unless the details name another. Earlier versions wrote no metric for named rules.
+  // If the details name no metric, that of a built-in rule is its kind, cpu or memory. That of the user's own rules is then
+  // unknown: earlier versions did not write it.
   const metricName = textOr(details['metric'], OWN_RULES.some((own) => own === rule) ? kind : '')
   const metric = METRICS.get(metricName)
   const isOfMain = OF_MAIN.has(rule) || OF_MAIN.has(metricName)
@@ -204,7 +226,7 @@ function flightOf(value: unknown): Flight | undefined {
   return { atMs, series: series.filter(({ values }) => !values.every(Number.isNaN)) }
 }
 
-/** The numbers of a list in their unit, of which each in the file is so many. NaN for one that no process can have. */
+/** The last numbers of a list, each times `factor`, which converts it to `unit`. NaN for what is no number or out of range. */
 function numbersOf(unit: keyof typeof MOST, value: unknown, factor: number): number[] {
   if (!Array.isArray(value)) return []
   return (value as unknown[])
@@ -248,7 +270,10 @@ function threadName(use: ThreadUse): string {
   return count > 1 ? `${words} (${count} threads)` : words
 }
 
-/** Memory by owner, without overlaps. Reserved memory counts even if it was never touched: the sum can exceed resident memory. */
+/**
+ * The memory of the process, divided by owner, the largest part first. The sum of the parts can exceed the resident memory,
+ * because memory that was reserved but never touched counts too.
+ */
 function memoryOf(makeup: JsonObject): Circumstances['memory'] {
   const memory = memoryUseOf(makeup)
   if (memory === undefined) return []
@@ -297,7 +322,7 @@ function identityOf(worker: JsonObject): UnreadWorker {
   return { id: figure('count', worker['id']) ?? 0, name: shortText(textOr(worker['name'], '')) }
 }
 
-/** The thread with most of the CPU time, or the owner of most of the memory; `undefined` if the description has no figures. */
+/** What used most CPU time (for a CPU dump) or most memory (for a memory dump); `undefined` if the description has no figures. */
 function ownerOf(kind: Circumstances['kind'], makeup: JsonObject): Owner | undefined {
   return kind === 'cpu' ? ownerOfCpu(makeup) : ownerOfMemory(makeup)
 }
@@ -337,7 +362,7 @@ function ownerOfMemory(makeup: JsonObject): Owner | undefined {
   }
 }
 
-/** The name of a worker thread; `undefined` for the main thread, which needs no name. */
+/** The name of the thread that an artefact is about if it is a worker thread; `undefined` for the main thread. */
 function threadOf(value: unknown): string | undefined {
   if (!isObject(value) || value['kind'] !== 'worker') return undefined
   return workerName({
@@ -354,12 +379,17 @@ function workerName({ id, name }: { readonly id?: number; readonly name: string 
   return `worker${id === undefined ? '' : ` ${id}`}${name === '' ? '' : ` '${name}'`}`
 }
 
-/** A threshold, or a reading of the quantity that it is for. One without a unit, of a function of the application, can be anything. */
+/**
+ * A threshold or a reading, in the metric's unit; `undefined` if it is out of range. Without a known metric, such as for values
+ * that a function of the application returns, every number is accepted.
+ */
 function reading(metric: Metric | undefined, value: unknown): number | undefined {
   return figure(metric?.unit, value)
 }
 
-/** Formats one detail of the reason: a threshold or reading in the unit of its metric, a size in bytes, anything else as text. */
+/**
+ * Formats an entry of a description's `why.details`: thresholds and readings in the metric's unit, sizes, anything else as text.
+ */
 function detailText(metric: Metric | undefined, name: string, value: unknown): string {
   const isReading = ['threshold', 'reading'].includes(name)
   if (typeof value !== 'number' || (!isReading && !['heapLimit', 'heapUsed'].includes(name)))
@@ -369,15 +399,17 @@ function detailText(metric: Metric | undefined, name: string, value: unknown): s
   return isReading ? formatReading(metric, number) : formatBytes(number)
 }
 
-/** The value as text, cut if it is long. */
+/** A text as it is, any other value as JSON, cut to {@link MOST_CHARACTERS}. */
 function shortText(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
   if (text.length <= MOST_CHARACTERS) return text
-  // A copy: V8's slice would keep the whole text in memory.
+  // Copies the slice, because a slice in V8 keeps the whole text in memory.
   return `${Buffer.from(text.slice(0, MOST_CHARACTERS)).toString()}…`
 }
 
-/** A number in its unit; `undefined` for anything else, and for a number that no process can have. */
+/**
+ * The value if it is a number from 0 to the maximum for its unit in {@link MOST}; without a unit, any number. Else `undefined`.
+ */
 function figure(unit: keyof typeof MOST | undefined, value: unknown): number | undefined {
   const number = numberOr(value, NaN)
   if (Number.isNaN(number)) return undefined

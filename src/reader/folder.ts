@@ -7,15 +7,18 @@ import type { Circumstances } from './model'
 
 const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
 
-/** All files of one dump, which have one owner, or a single file that the monitor did not write. */
+/** The files of one dump, all owned by the same user; or a single profile or snapshot that the monitor did not write. */
 export interface Incident {
   /**
-   * Paths, those of the thread at fault first. This is the main thread if the rule is about it, else the busiest thread or the
-   * thread whose heap holds most of the memory. The snapshot of a thread comes before its sampling profile.
+   * Paths of the files, those of the thread at fault first. This is the main thread if the rule is about it, else the busiest
+   * thread or the thread whose heap holds most of the memory. The snapshot of a thread comes before its sampling profile.
    */
   readonly files: readonly string[]
   readonly sizeBytes: number
-  /** Id of the user that owns all files. Any user who may write in the directory can leave files there that look like dumps. */
+  /**
+   * Id of the user that owns all these files. It tells dumps of different users apart: any user who may write in the directory
+   * can leave files there that look like dumps.
+   */
   readonly owner: number
   readonly atMs: number
   readonly kind: 'cpu' | 'memory'
@@ -24,18 +27,20 @@ export interface Incident {
 }
 
 const MOST_HINTS = 100
-/** Time for reading the descriptions in a directory, ms. Files of the remaining dumps are not sorted by thread, but by name. */
+/** Maximum time for reading the descriptions in a directory, ms. Then the files of the other dumps are not sorted by thread. */
 const READ_MS = 10_000
 
 /** The dumps in a directory. */
 export interface Folder {
-  /** The newest first. */
+  /** The dumps, the newest first. */
   readonly incidents: Incident[]
-  /** One note for each entry that cannot be looked at; those after MOST_HINTS are only counted. */
+  /**
+   * A note for each file whose status cannot be read. After {@link MOST_HINTS} notes, the last one says how many more there are.
+   */
   readonly notes: readonly string[]
 }
 
-/** Looks for the dumps in a directory. Does not follow symbolic links. */
+/** Finds the dumps in a directory, and single profiles and snapshots. Ignores symbolic links in it. */
 export function readFolder(directory: string): Folder {
   const groups = new Map<string, FoundFiles>()
   const unseen: string[] = []
@@ -46,14 +51,14 @@ export function readFolder(directory: string): Folder {
     try {
       stats = statOf(path)
     } catch (error) {
-      // Another user can leave such an entry: a mount of FUSE is closed to root too.
+      // Another user can create such an entry: a FUSE mount of another user is closed even to root.
       unseen.push(`${name} cannot be looked at: ${reasonOf(error)}`)
       continue
     }
     if (stats?.isFile() !== true) continue
     const { uid, size: sizeBytes, mtimeMs } = stats
     const file = { path, uid, sizeBytes, mtimeMs }
-    // The owner is a part of it, else a file of another user could join a dump and be shown as its first file.
+    // Contains the owner. Otherwise, a file of another user could become part of a dump and be shown as its first file.
     const key = `${uid}:${readName(name)?.incident ?? name}`
     const group = groups.get(key)
     if (group) group.push(file)
@@ -66,7 +71,7 @@ export function readFolder(directory: string): Folder {
   return { incidents, notes: firstOf(unseen) }
 }
 
-/** Paths of the file, or of all profiles and snapshots in the directory, and of their `.json` descriptions, existing or not. */
+/** The paths that a report reads: a file, or all profiles and snapshots of a directory, and where their `.json` may be. */
 export function evidenceIn(path: string): string[] {
   const files = statSync(path).isDirectory()
     ? readFolder(path).incidents.flatMap((incident) => incident.files)
@@ -74,17 +79,19 @@ export function evidenceIn(path: string): string[] {
   return files.flatMap((file) => [file, ...descriptionsOf(file)])
 }
 
-/** Names of the files in a directory that the monitor has not finished, sorted. */
+/** Names of the files in a directory that the monitor has not finished writing, sorted. */
 export function unfinishedFiles(directory: string): string[] {
   return readdirSync(directory).filter(isUnfinished).sort()
 }
 
-/** One line for each unfinished file in a directory; the lines after MOST_HINTS are only counted. */
+/**
+ * One line for each unfinished file in a directory. After {@link MOST_HINTS} lines, the last one says how many more there are.
+ */
 export function unfinishedHints(directory: string): readonly string[] {
   return firstOf(unfinishedFiles(directory).map((name) => hintAt(directory, name)))
 }
 
-/** The first of the lines, and one with the number of the others. */
+/** The first {@link MOST_HINTS} lines and, if there are more, a line that says how many. */
 function firstOf(lines: readonly string[]): readonly string[] {
   const first = lines.slice(0, MOST_HINTS)
   return lines.length > MOST_HINTS ? [...first, `and ${lines.length - MOST_HINTS} more`] : first
@@ -92,10 +99,11 @@ function firstOf(lines: readonly string[]): readonly string[] {
 
 function hintAt(directory: string, name: string): string {
   const described = descriptionsOf(join(directory, name.slice(0, -PARTIAL_SUFFIX.length)))
-  // The monitor writes the `.json` first. It is missing beside a whole dump whose final names other files had taken.
+  // The monitor creates the `.json` before the `.partial`. A `.partial` without it is a complete dump that could not get its
+  // final name, because other files had taken all names that the monitor tried.
   if (described.some((path) => isThere(path)))
     return `${name} is still being written, unless its process was killed: look again later`
-  return `${name} has no .json, so no process is writing it: report can read it if it is a dump whose names were taken`
+  return `${name} has no .json, so no process is writing it: report can read it if it is a complete dump whose final names other files had taken`
 }
 
 function isThere(path: string): boolean {
@@ -111,7 +119,7 @@ export function haveSeveralOwners(incidents: readonly Incident[]): boolean {
   return new Set(incidents.map(({ owner }) => owner)).size > 1
 }
 
-/** A file of the directory as it was listed. */
+/** A file, with its status when the directory was listed. */
 interface FoundFile {
   readonly path: string
   readonly uid: number
@@ -150,15 +158,19 @@ function incidentOf(listed: Readonly<FoundFiles>, endMs: number): Incident {
 }
 
 /**
- * The status of a file, not of a link's target; `undefined` if the file was deleted since the directory was listed.
+ * The status of a file; of a symbolic link itself, not of its target. `undefined` if the file was deleted since the directory was
+ * listed.
  *
- * @throws The error of the file system for any other reason.
+ * @throws The file system's error if the status cannot be read for another reason.
  */
 function statOf(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false })
 }
 
-/** Whether a file shows the wrong thread: not the main thread that the rule is about, or not the one that holds most memory. */
+/**
+ * Whether a file is about the wrong thread: about a worker thread although the rule is about the main thread, or, for a memory
+ * dump, about another thread than the worker thread that holds most of the memory.
+ */
 function isOfAnother(circumstances: Circumstances | undefined): boolean {
   if (circumstances === undefined) return false
   const { isOfMain, kind, owner, worker } = circumstances

@@ -14,10 +14,13 @@ import { createGunzip, gunzipSync } from 'node:zlib'
 import { parseJson, UnreadableError } from './json'
 import { formatBytes } from './units'
 
-/** Maximum size of a CPU or heap profile, bytes: the text and the objects of a larger one would take too much memory. */
+/** Maximum size of a CPU or heap profile, bytes. A larger one is refused, because its text and objects take too much memory. */
 export const MAX_PROFILE_BYTES = 256 * 1024 * 1024
 
-/** Maximum depth of nested objects and lists. A heap profile has two levels per stack frame, for some thousand frames at most. */
+/**
+ * Maximum depth of nested objects and lists in a JSON file. A heap profile has two levels per stack frame, and a stack has some
+ * thousand frames at most.
+ */
 const DEEPEST = 100_000
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -28,25 +31,30 @@ const CLOSE_OBJECT = 0x7d
 const COMMA = 0x2c
 
 /**
- * The maximum size of a file, divided by this, is the maximum number of objects and lists in it. An empty list has two bytes in
- * the file, and takes 50 when it is parsed.
+ * The maximum size of a file in bytes, divided by this, is the maximum number of objects and lists in it. The limit is needed
+ * because an empty list has 2 bytes in a file, but takes 50 bytes of memory when it is parsed.
  */
 const BYTES_PER_OBJECT = 40
 /**
- * The same for the items of lists, and for the properties of objects. A sample of a profile has two items, in 4 bytes of the file,
- * and takes 200 when it is read. A profile of V8 has a property in 20 bytes; one with a name of its own takes 80 when it is parsed.
+ * The maximum size of a file in bytes, divided by this, is the maximum number of items in all its lists together. A sample of a
+ * profile is two items, which have 4 bytes in the file, but takes 200 bytes of memory when it is read.
  */
 const BYTES_PER_ITEM = 40
+/**
+ * The maximum size of a file in bytes, divided by this, is the maximum number of properties in all its objects together. A
+ * profile of V8 has one property per 20 bytes. A property whose name occurs only once takes 80 bytes of memory when it is
+ * parsed.
+ */
 const BYTES_PER_PROPERTY = 16
 
 /** Size of the beginning of a file that is read to recognise its kind, bytes. */
 const HEAD_BYTES = 64 * 1024
-/** A gzip file ends with the length of its content modulo 2^32, in 4 bytes. */
+/** Size of the last field of a gzip file, bytes. The field holds the length of the decompressed content modulo 2^32. */
 const GZIP_LENGTH_BYTES = 4
 
 const CHUNKS = { highWaterMark: 1024 * 1024 }
 
-/** A file to report on. */
+/** A profile or heap snapshot to read, as its file was when it was first opened. */
 export interface Input {
   readonly path: string
   readonly isCompressed: boolean
@@ -56,7 +64,7 @@ export interface Input {
   readonly id: FileId
 }
 
-/** Device, inode and owner of a file: they differ if another file has taken its name. */
+/** Device, inode number and owner of a file. They are compared to detect that another file has taken its path. */
 export interface FileId {
   readonly dev: number
   readonly ino: number
@@ -64,10 +72,12 @@ export interface FileId {
 }
 
 /**
- * Recognises the kind of a file by its content; its name does not matter.
+ * Opens a file, recognises by its content whether it is a profile or a snapshot, and closes it. The file's name does not matter.
  *
- * @param owner - Id of the user that must own the file. If given, symbolic links are refused too.
- * @throws UnreadableError if the file is not a regular file, or neither JSON nor gzip.
+ * @param owner - Id of the user that must own the file; symbolic links are then refused too. Without it, both are accepted: files
+ *   of any user, and links.
+ * @throws UnreadableError if the file is empty, not a regular file, owned by another user, or no JSON object (possibly gzipped);
+ *   else the file system's error.
  */
 export function openInput(path: string, owner?: number): Input {
   const file = openRegular(path, owner)
@@ -78,7 +88,7 @@ export function openInput(path: string, owner?: number): Input {
   }
 }
 
-/** Recognises the kind of a file that is open already, by its content. */
+/** Recognises by its content whether an open file is a profile or a snapshot. Leaves the file open. */
 export function inspect(path: string, { fd, sizeBytes: fileBytes, id }: RegularFile): Input {
   const head = readAt(fd, 0, HEAD_BYTES)
   const isCompressed = head[0] === 0x1f && head[1] === 0x8b
@@ -110,18 +120,20 @@ export function readProfile(input: Input, maxBytes = MAX_PROFILE_BYTES): unknown
   return parseWithin(json, maxBytes)
 }
 
-/** Streams the content of a snapshot file, decompressed. Bytes that are appended meanwhile are not read. */
+/** Opens a file again and streams its content, decompressed. Bytes that are appended after the opening are not read. */
 export function streamOf(input: Pick<Input, 'path' | 'isCompressed' | 'id'>): Readable {
   const { fd, sizeBytes } = openAgain(input)
   return contentOf(createReadStream(input.path, { fd, end: sizeBytes - 1, ...CHUNKS }), input.isCompressed)
 }
 
-/** Streams the content of a file that is open already, like {@link streamOf}. The descriptor stays open. */
+/**
+ * Streams the content of an open file, decompressed. Reads no more bytes than it had when it was opened. Leaves the file open.
+ */
 export function streamFrom(file: Pick<RegularFile, 'fd' | 'sizeBytes'>, isCompressed: boolean): Readable {
   return contentOf(Readable.from(chunksFrom(file), { objectMode: false }), isCompressed)
 }
 
-/** Reads a file in chunks. Not with fs.createReadStream, which closes the descriptor when its consumer stops. */
+/** Reads an open file in chunks. fs.createReadStream is not used, because it closes the descriptor when its consumer stops. */
 function* chunksFrom({ fd, sizeBytes }: Pick<RegularFile, 'fd' | 'sizeBytes'>): Generator<Buffer> {
   for (let position = 0; position < sizeBytes;) {
     const chunk = readAt(fd, position, Math.min(CHUNKS.highWaterMark, sizeBytes - position))
@@ -139,16 +151,17 @@ function contentOf(raw: Readable, isCompressed: boolean): Readable {
 }
 
 /**
- * Parses JSON, but refuses it if it has too many or too deeply nested objects and lists, or too much in them: a few MB of these can
- * take minutes and all memory.
+ * Parses JSON. Refuses JSON that has too many objects, lists, items or properties, or that is nested too deeply, because parsing
+ * a few MB of it can take minutes and all memory.
  *
- * @param maxBytes - Largest size allowed for such a file; the number of objects, lists, items and properties is in proportion to it.
+ * @param maxBytes - Maximum size of such a file, bytes. The limits on the numbers of objects, lists, items and properties are in
+ *   proportion to it. The size of `json` itself is not checked.
  */
 export function parseWithin(json: Buffer, maxBytes: number): unknown {
   const mostObjects = Math.floor(maxBytes / BYTES_PER_OBJECT)
   const mostItems = Math.floor(maxBytes / BYTES_PER_ITEM)
   const mostProperties = Math.floor(maxBytes / BYTES_PER_PROPERTY)
-  /** The bracket that began each of the objects and lists around the present byte. */
+  /** For each level of nesting, the bracket that opened the object or list around the current byte. */
   const around = new Uint8Array(DEEPEST + 2)
   let [depth, objects, items, properties] = [0, 0, 0, 0]
   for (let at = 0; at < json.length; at += 1) {
@@ -197,7 +210,7 @@ function tooLarge(maxBytes: number, sizeBytes?: number): string {
   return `is too large for a profile ${size}: the limit is ${formatBytes(maxBytes)}`
 }
 
-/** Decompresses the first bytes of a gzip file. */
+/** Decompresses the beginning of a gzip file. */
 function headOf(head: Buffer): Buffer {
   try {
     return gunzipSync(head, {
@@ -214,7 +227,7 @@ function readAt(fd: number, position: number, length: number): Buffer {
   return buffer.subarray(0, readSync(fd, buffer, 0, length, position))
 }
 
-/** An open file, and its size when it was opened. */
+/** An open regular file, with its size and identity when it was opened. */
 export interface RegularFile {
   readonly fd: number
   readonly sizeBytes: number
@@ -222,15 +235,17 @@ export interface RegularFile {
 }
 
 /**
- * Opens a regular file that is not empty. A path in a dump, or a file of another user, may lead to anything: reading a FIFO or
- * some files of /proc can block for ever, and opening a device may have an effect.
+ * Opens a file, but only if it is a regular file and not empty. A path in a dump, or a file of another user, may lead to
+ * anything: reading a FIFO or some files of /proc can block for ever, and opening a device may have an effect.
  *
- * @param owner - Id of the user that must own the file. If given, symbolic links are refused too.
- * @throws UnreadableError for any other file, files of /proc included, because their size is 0; or the file system's error.
+ * @param owner - Id of the user that must own the file; symbolic links are then refused too. Without it, both are accepted: files
+ *   of any user, and links.
+ * @throws UnreadableError for any other file, such as those of /proc, whose size is 0, and for a file of another user than
+ *   `owner`; else the file system's error.
  */
 export function openRegular(path: string, owner?: number): RegularFile {
   sizeOf(owner === undefined ? statSync(path) : lstatSync(path))
-  // Checks the opened file again, because another user may have replaced the file meanwhile.
+  // The opened file is checked again, because another user may have replaced the file since the check above.
   const follow = owner === undefined ? 0 : (constants.O_NOFOLLOW ?? 0)
   const fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | follow)
   try {
@@ -244,7 +259,7 @@ export function openRegular(path: string, owner?: number): RegularFile {
   }
 }
 
-/** Opens the file of an input once more. Refuses another file under its name: other users may have put one in the directory. */
+/** Opens the file of an input again. Refuses another file at its path, which another user may have put there meanwhile. */
 function openAgain({ path, id }: Pick<Input, 'path' | 'id'>): RegularFile {
   const file = openRegular(path)
   if (file.id.dev === id.dev && file.id.ino === id.ino && file.id.uid === id.uid) return file
@@ -253,9 +268,12 @@ function openAgain({ path, id }: Pick<Input, 'path' | 'id'>): RegularFile {
 }
 
 /**
- * Reads a whole regular file; bytes that are appended meanwhile are not read.
+ * Reads a whole regular file. Bytes that are appended after it was opened are not read.
  *
- * @throws Like {@link openRegular}, and UnreadableError if the file has more than `maxBytes`.
+ * @param owner - Id of the user that must own the file; symbolic links are then refused too. Without it, both are accepted: files
+ *   of any user, and links.
+ * @throws UnreadableError if the file is empty, not a regular file, larger than `maxBytes`, or owned by another user; else the
+ *   file system's error.
  */
 export function readRegular(path: string, maxBytes: number, owner?: number): Buffer {
   return readAndClose(openRegular(path, owner), maxBytes)
@@ -274,7 +292,7 @@ function readAndClose({ fd, sizeBytes }: RegularFile, maxBytes: number): Buffer 
   }
 }
 
-/** Whether two paths lead to the same file. */
+/** Whether two paths lead to the same file. `false` if the status of one of them cannot be read, such as of a missing file. */
 export function isSameFile(one: string, other: string): boolean {
   try {
     const [first, second] = [statSync(one, { bigint: true }), statSync(other, { bigint: true })]

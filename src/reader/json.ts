@@ -1,9 +1,11 @@
-/** Error about an unreadable or unexpected file. Most messages are the end of a sentence after the file's path: "is empty". */
+/**
+ * Error about an unreadable file or unexpected content. Most messages continue a sentence that begins with its path: "is empty".
+ */
 export class UnreadableError extends Error {
   override readonly name = 'UnreadableError'
 }
 
-/** The message of an error; if something else was thrown, that as text. */
+/** The message of a caught error. If a value that is no Error was thrown, returns this value as text. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
@@ -26,7 +28,7 @@ export function textOr(value: unknown, otherwise: string): string {
   return typeof value === 'string' ? value : otherwise
 }
 
-/** The value if it is a number of at most 2^53 - 1, so that sums of such numbers are never infinite; else the default. */
+/** The value if it is a number with a magnitude of at most 2^53 - 1, else the default. The limit keeps sums of numbers finite. */
 export function numberOr(value: unknown, otherwise: number): number {
   return typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER ? value : otherwise
 }

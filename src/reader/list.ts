@@ -8,17 +8,19 @@ import type { ListOptions } from './options'
 import { NO_SOURCE_MAPS } from './source-maps'
 import { formatBytes, formatCount, printable, printableJson } from './units'
 
-/** Maximum size of a profile that is read for the list, bytes: its objects take up to 280 MB of heap. Most profiles have 1 MB. */
+/**
+ * Maximum size of a profile that is read for the list, bytes. Even this size takes up to 280 MB of heap. Most have about 1 MB.
+ */
 const MAX_READ_BYTES = 8 * 1024 * 1024
-/** Time for reading profiles for the list, ms. The remaining dumps are listed without a verdict. */
+/** Maximum time for reading profiles for the list, ms. Dumps that are not reached in this time are listed without a verdict. */
 const READ_MS = 30_000
 
 /**
- * Characters of all answers and notes of a list. Later dumps are listed without, by their names alone: these have a bound of their
- * own, that of the file system.
+ * Number of characters of the verdicts and notes in a list after which the remaining dumps are listed without verdict and notes,
+ * only by name. The names do not count, because the file system limits their length.
  */
 const MOST_CHARACTERS = 4 * 1024 * 1024
-/** Files of one dump that are named. The monitor writes two for each thread that it dumps. */
+/** Maximum number of files of one dump that the list names. The monitor writes at most two for each thread that it dumps. */
 const MOST_FILES = 1000
 
 /** One dump in the list, as `ls --json` prints it. */
@@ -28,24 +30,30 @@ export interface Listed {
   readonly rule?: string
   readonly files: readonly string[]
   readonly sizeBytes: number
-  /** A sentence on what used the CPU time or the memory, from the description or a profile. Snapshots are not read for it. */
+  /**
+   * What used the CPU time or the memory, from a profile or the `.json` description; or why this is not known. Snapshots are
+   * not read for it.
+   */
   readonly verdict: string
-  /** One note for each `.json` description that was not read for the verdict, and why. Absent if there is none. */
+  /**
+   * A note for each `.json` description that was refused because it is a link or belongs to another user, and one if the dump has
+   * more files than `files` names. Absent if there is no note.
+   */
   readonly notes?: readonly string[]
 }
 
 /** The dumps in a directory. */
 export interface List {
   readonly incidents: readonly Listed[]
-  /** One note for each entry of the directory that cannot be looked at. */
+  /** Notes on files whose status cannot be read, and on the number of verdicts that are left out of a long list. */
   readonly notes: readonly string[]
 }
 
 /**
  * Lists the dumps in a directory. A file that cannot be read does not prevent the others from being listed.
  *
- * @param readMs - Time for reading profiles, ms.
- * @param mostCharacters - Characters of all answers and notes.
+ * @param readMs - Maximum time for reading profiles, ms.
+ * @param mostCharacters - Number of characters of verdicts and notes after which the remaining dumps get neither.
  * @throws UnreadableError if the directory cannot be read.
  */
 export function listIncidents(
@@ -79,12 +87,13 @@ export function listIncidents(
       ...(notesHere.length > 0 && { notes: notesHere }),
     }
   })
-  const cut = left === 0 ? [] : [`The list is long: ${formatCount(left, 'answer')} left out.`]
+  const cut = left === 0 ? [] : [`The list is long: ${formatCount(left, 'verdict')} left out.`]
   return { incidents: listed, notes: [...notes, ...cut] }
 }
 
 /**
- * Formats the list of dumps for a terminal. In pieces, because the names of many files alone can be longer than a string can.
+ * Formats the list of dumps for a terminal. Yields the text in pieces, because the names of many files alone can exceed the
+ * maximum length of a string.
  *
  * @param hints - Lines that follow the list.
  */
@@ -107,7 +116,7 @@ export function* writeList(
   for (const hint of [...unseen, ...hints]) yield `${printable(hint)}\n`
 }
 
-/** Formats the list of dumps as JSON, in pieces too. */
+/** Formats the list of dumps as one JSON object. Yields it in pieces, because it can exceed the maximum length of a string. */
 export function* jsonOfList({ incidents, notes }: List, unfinished: readonly string[]): Generator<string> {
   yield '{\n'
   yield* jsonOfItems('incidents', incidents)
@@ -133,7 +142,10 @@ function read(directory: string): Folder {
   }
 }
 
-/** The verdict on a dump from the profile of the thread at fault. A snapshot is not read: that takes too long for a list. */
+/**
+ * The verdict on a dump, from the profile of the thread at fault; without such a profile, what the `.json` description says.
+ * Snapshots are not read, because that takes too long for a list.
+ */
 function quickVerdict({ files, owner: uid }: Incident): string {
   const [main = ''] = files
   const circumstances = readCircumstances(main, uid)
@@ -159,6 +171,6 @@ function notesOn({ files, owner }: Incident): readonly string[] {
 }
 
 function nameOnly({ files: [main = ''] }: Incident, isLong: boolean): string {
-  const why = isLong ? 'the answers of the other profiles are too long' : 'the other profiles took too long'
+  const why = isLong ? 'the verdicts on the other dumps are too long' : 'the other profiles took too long'
   return `Not read, because ${why}. Read it with: report ${basename(main)}`
 }

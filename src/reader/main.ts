@@ -73,7 +73,9 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-/** Runs the `doctor` command from a separate bundle, whose code finds the watchdog thread and the addon by its own path. */
+/**
+ * Runs the `doctor` command. Its code is a separate bundle, because it finds the watchdog thread and the addon by its own path.
+ */
 async function writeExamination({ isJson }: DoctorOptions): Promise<void> {
   const { asText, examine } = require('../doctor/index') as typeof doctor
   listenToSignals()
@@ -83,7 +85,7 @@ async function writeExamination({ isJson }: DoctorOptions): Promise<void> {
 
 type Finding = Parameters<typeof doctor.asText>[0][number]
 
-/** Escapes control characters in the texts of a finding, because the directories named there can have some in their names. */
+/** Escapes control characters in the texts of a finding, because names of directories in them can contain such characters. */
 function printableFinding({ subject, text, advice, ...finding }: Finding): Finding {
   return {
     ...finding,
@@ -125,7 +127,9 @@ function expectNoEvidence({ paths, out, speedscope, pprof }: ReportOptions): voi
   }
 }
 
-/** Starts the analysis of snapshots in a child process, and ends that process too at Ctrl-C. */
+/**
+ * Runs the analysis of snapshots in a child process. If a signal such as SIGINT (Ctrl-C) ends this process, ends the child too.
+ */
 async function runAnalysis(start: () => Analysis): Analysis['result'] {
   let analysis: Analysis | undefined
   const stopListening = listenToSignals(() => analysis?.cancel())
@@ -139,8 +143,8 @@ async function runAnalysis(start: () => Analysis): Analysis['result'] {
 
 /**
  * Makes SIGHUP, SIGINT and SIGTERM call `before` and then process.exit(), which runs the exit handlers. Returns a function that
- * removes the listeners. To be used only while this process waits: while it computes, the event loop stands still, and a listener
- * would keep Ctrl-C from ending the process.
+ * removes the listeners. Use it only while this process waits. While the process computes, the event loop stands still, and a
+ * listener would keep Ctrl-C from ending the process.
  */
 function listenToSignals(before: () => void = () => undefined): () => void {
   const listeners = Object.entries(EXIT_CODES).map(([signal, code]) => {
@@ -154,7 +158,9 @@ function listenToSignals(before: () => void = () => undefined): () => void {
   return () => listeners.forEach((remove) => remove())
 }
 
-/** Writes the profile in the formats of speedscope and pprof, if the options ask for them. */
+/**
+ * Writes the profile in the format of speedscope, of pprof, or both, as the options ask; does nothing if they ask for neither.
+ */
 function exportProfile({ paths: [path = ''], sourceMaps, speedscope, pprof }: ReportOptions): void {
   if (speedscope === undefined && pprof === undefined) return
   const stacks = naming(path, () => {
@@ -183,7 +189,7 @@ function readAssets(): PageAssets {
   return { script: read('page.js'), style: read('page.css') }
 }
 
-/** Writes a file whole or not at all. Only its owner may read it, because it shows the content of the artefact. */
+/** Writes a file whole or not at all. Only its owner may read it, because it shows the content of the profile or snapshot. */
 function writeWhole(file: string, content: string | Buffer): void {
   const path = resolve(file)
   try {
@@ -193,11 +199,14 @@ function writeWhole(file: string, content: string | Buffer): void {
   }
 }
 
-/** @param place - Path to the directory, which is held open. */
+/**
+ * @param place - Path to the directory through its open file descriptor, such as `/proc/self/fd/7`; its plain path if there is
+ * no /proc.
+ */
 function writeIn(place: string, name: string, content: string | Buffer): void {
   const partial = join(place, `${name}.${process.pid}.partial`)
   const fd = openSync(partial, 'wx', 0o600)
-  // Only a file that was created here is removed: `wx` fails where there is one already, which may hold anything.
+  // Removes only a file that was created above. If the name is taken already, openSync fails because of `wx`, and the file stays.
   try {
     writeFileSync(fd, content)
     renameSync(partial, join(place, name))
@@ -209,7 +218,7 @@ function writeIn(place: string, name: string, content: string | Buffer): void {
   }
 }
 
-/** Prints the result. Writes to a file directly, because process.stdout does not notice that a full disk cut a write short. */
+/** Prints the result. If stdout is a file, writes to it directly: process.stdout does not notice that a full disk cut a write. */
 function print(text: string): void {
   if (!fstatSync(STDOUT).isFile()) {
     process.stdout.write(text)
@@ -226,7 +235,7 @@ function unwritten(what: string, error: unknown): UnreadableError {
   return new UnreadableError(`${what} cannot be written: ${reasonOf(error)}`)
 }
 
-/** Shows progress in one line on stderr, which each text overwrites, if stderr is a terminal; else shows nothing. */
+/** Shows progress in one line on stderr, in which each text replaces the one before. Shows nothing if stderr is no terminal. */
 function createProgress(): { show: (text: string) => void; clear: () => void } {
   const { stderr } = process
   if (!stderr.isTTY) return { show: () => undefined, clear: () => undefined }

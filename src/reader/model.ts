@@ -9,7 +9,7 @@ export interface Place {
   readonly column: number
 }
 
-/** The answer of a report: the function or class to blame, in one sentence. */
+/** The answer of a report in one sentence: the function or class to blame, or that none stands out. */
 export interface Verdict {
   /** Whether one function or class stands out. */
   readonly found: boolean
@@ -17,17 +17,20 @@ export interface Verdict {
   readonly sentence: string
   readonly place?: Place
   readonly sharePercent?: number
-  /** What to look at next. */
+  /** A second text: what to look at next, or what else is known. */
   readonly hint?: string
 }
 
-/** A function with its CPU time, microseconds, or the memory that it allocated, bytes. */
+/**
+ * A function with its CPU time, microseconds, or with the memory that it allocated and that is still in use, bytes. `self` is the
+ * function's own, `total` includes the functions that it calls.
+ */
 export interface FunctionRow {
   readonly place: Place
   readonly group: string
   readonly self: number
   readonly total: number
-  /** `self` and `total` as a share of everything except idle time, percent. */
+  /** `self` and `total` as percentages, 0 to 100, of the sum of `self` over all functions, which leaves out idle time. */
   readonly selfPercent: number
   readonly totalPercent: number
   readonly callers: readonly { readonly place: Place; readonly percent: number }[]
@@ -37,13 +40,13 @@ export interface FunctionRow {
 
 export interface HotLine {
   readonly line: number
-  /** Share of the function's own samples at this line, percent. */
+  /** Percentage of the function's own samples that are at this line, 0 to 100. */
   readonly percent: number
   /** Whether the line lies before the beginning of the function. Such a line belongs to another function, which V8 inlined. */
   readonly isInlined: boolean
 }
 
-/** A frame of a flame graph. Frames too narrow to be seen are left out. */
+/** A frame of a flame graph. Frames that are too narrow or too deep to be seen are left out. */
 export interface Flame {
   /** Index of the frame's function in `places` of the {@link FlameTree}. */
   readonly place: number
@@ -51,7 +54,7 @@ export interface Flame {
   readonly children: Flame[]
 }
 
-/** The tables and the flame graph of a profile: of CPU time, microseconds, or of allocated memory, bytes. */
+/** The tables and the flame graph of a profile. Their amounts are CPU time in microseconds, or allocated memory in bytes. */
 export interface CallTree {
   readonly total: number
   /** The functions with the largest `self` first. */
@@ -59,11 +62,11 @@ export interface CallTree {
   readonly byTotal: readonly FunctionRow[]
   /** Sums of `self` by owner of the code: the application, each package, Node.js, V8. */
   readonly groups: readonly { readonly name: string; readonly self: number; readonly percent: number }[]
-  /** Equal callees of a caller are merged into one frame, the largest first. */
+  /** All calls of one function by the same caller are one frame. The largest callee of a caller comes first. */
   readonly flame: FlameTree
 }
 
-/** A flame graph, the functions of its frames with their places in the code, and the group of each: the owner of the code. */
+/** A flame graph. `places` has the functions of its frames; `groups` has, for each, the owner of its code, such as a package. */
 export interface FlameTree {
   readonly places: readonly Place[]
   readonly groups: readonly string[]
@@ -76,7 +79,9 @@ export interface CpuPart {
   readonly verdict: Verdict
   readonly durationMs: number
   readonly samples: number
-  /** Shares of the profile's duration, percent. */
+  /**
+   * Percentages of the profile's duration, 0 to 100. `collector` (garbage collection) and `program` (native code) are in `busy`.
+   */
   readonly shares: {
     readonly busy: number
     readonly idle: number
@@ -87,8 +92,9 @@ export interface CpuPart {
   /** A flame graph in chronological order, idle time included; absent if the profile has no times. */
   readonly overTime?: FlameTree
   /**
-   * The function in which the profile begins, and the function of the application or of a package that called it. Absent if the
-   * thread was idle, in garbage collection or in native code.
+   * The function that ran when the profile began, and the function of the application or of a package that called it, directly
+   * or through others. Without `caller` if the first function itself is one of these, or has no such caller. Absent if the
+   * thread was idle, in garbage collection or in native code then, or if the profile has no times.
    */
   readonly begins?: { readonly place: Place; readonly caller?: Place }
   readonly notes: readonly string[]
@@ -146,15 +152,15 @@ export interface SnapshotPart {
   readonly classes: readonly ClassRow[]
   /** The objects that accumulate in the heap and stand out. Absent if none do. */
   readonly accumulation?: Accumulation
-  /** The single objects with the largest shallow size: arrays, buffers, strings. */
+  /** The single objects with the largest shallow size (without the objects that they refer to), such as arrays and strings. */
   readonly largest: readonly { readonly name: string; readonly bytes: number }[]
-  /** Arrays, Maps, Sets, objects with many keys, and buffers with the largest storage. */
+  /** The objects whose content takes the most memory: arrays, Maps, Sets, objects with many keys, and buffers. */
   readonly arrays: readonly {
     readonly name: string
     readonly bytes: number
     /** Number of elements for which V8 has reserved memory; only for arrays. */
     readonly slots?: number
-    /** The most frequent classes of the elements; numbers and bytes have no class. */
+    /** The most frequent classes of the elements. Elements that are numbers or bytes are left out, because they have no class. */
     readonly elements: readonly { readonly className: string; readonly count: number }[]
     /** What keeps the object alive, in plain words; empty if unknown. */
     readonly heldBy: string
@@ -164,7 +170,7 @@ export interface SnapshotPart {
     /** A function that keeps the variables alive, or `vm context`. */
     readonly name: string
     readonly place?: Place
-    /** Number of scopes of this place in the code that are alive: one per call. */
+    /** Number of such scopes that are alive, one for each call whose variables are kept; or the number of `vm` contexts. */
     readonly count: number
     readonly retainedBytes: number
     /** Names of the variables that retain the most memory. */
@@ -198,16 +204,18 @@ export interface GrowthPart {
   readonly notes: readonly string[]
 }
 
-/** How the share and the time of each function changed between two CPU profiles. */
+/** How each function's own share of the busy time, and its own CPU time per second, changed between two CPU profiles. */
 export interface CpuGrowthPart {
   readonly kind: 'cpu-growth'
   readonly before: string
   readonly file: string
   readonly verdict: Verdict
-  /** Share of each profile's duration in which the thread was busy, percent. */
+  /** Percentage of the duration in which the thread was busy, 0 to 100: in the earlier profile, then in the later one. */
   readonly beforeBusyPercent: number
   readonly busyPercent: number
-  /** Functions whose share of the busy time grew, or whose CPU time did at an equal share. The largest change comes first. */
+  /**
+   * Functions whose share grew, or whose CPU time per second grew while their share stayed the same. The largest change first.
+   */
   readonly grown: readonly FunctionGrowth[]
   readonly shrunk: readonly FunctionGrowth[]
   readonly notes: readonly string[]
@@ -219,7 +227,7 @@ export interface FunctionGrowth {
   readonly beforePercent: number
   readonly percent: number
   readonly growthPercent: number
-  /** CPU time per second of the profile's duration, idle time included, ms. */
+  /** The function's own CPU time, ms per second of the profile's duration (idle time included): earlier, then later. */
   readonly beforeMs: number
   readonly ms: number
 }
@@ -242,16 +250,16 @@ export interface Circumstances {
   readonly isOfMain: boolean
   /** The thread with most CPU time or the largest kind of memory. Absent if unknown, or if the rule is about the main thread. */
   readonly owner?: Owner
-  /** CPU time of the artefact's thread during a CPU dump, ms. */
+  /** CPU time that the artefact's thread used while its CPU profile was taken, ms. Absent for other files, and if unknown. */
   readonly busyMs?: number
-  /** Delay with which the main thread began an ordered CPU profile, ms. Absent if it began at once. */
+  /** Time from the order for a CPU profile until the main thread began it, ms. Absent if it was at most 500 ms. */
   readonly lateMs?: number
   readonly readings: readonly { readonly atMs: number; readonly value: number }[]
-  /** Figures of the minutes before the dump; absent if the description has none. */
+  /** Readings of CPU, memory and event loop in the minutes before the dump; absent if the description has none. */
   readonly flight?: Flight
   /** CPU by thread, percent of one core. */
   readonly threads: readonly { readonly name: string; readonly percent: number }[]
-  /** Resident memory by what uses it, such as V8's heap, buffers, worker threads. */
+  /** Memory of the process by owner, such as V8's heap, buffers and worker threads. */
   readonly memory: readonly { readonly name: string; readonly bytes: number }[]
   readonly startedAtMs: number
   readonly durationMs?: number
@@ -274,7 +282,7 @@ export interface Owner {
   readonly kind: CpuOwner | MemoryOwner
   /** `threadId`, if the owner is a worker thread. */
   readonly worker?: number
-  /** The answer, as a whole sentence. */
+  /** What used most of the CPU time or memory, with figures, as a whole sentence. */
   readonly sentence: string
 }
 

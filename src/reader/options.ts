@@ -13,8 +13,9 @@ export interface ReportOptions {
   /** File to write the HTML page to, if one is wanted. */
   readonly out?: string
   readonly sourceMaps?: string
-  /** Files to write the profile to, in the formats of these tools. */
+  /** File to write the profile to in the format of speedscope, if one is wanted. */
   readonly speedscope?: string
+  /** File to write the profile to in the format of pprof, if one is wanted. */
   readonly pprof?: string
 }
 

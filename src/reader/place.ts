@@ -45,18 +45,18 @@ export function locationOf({ file, line }: Place): string {
   return file === '' || line <= 0 ? file : `${file}:${line}`
 }
 
-/** `name (file:line)`, or the name alone. */
+/** `name (file:line)`, or the name alone for code without a file. */
 export function describePlace(place: Place): string {
   const location = locationOf(place)
   return location === '' ? place.name : `${place.name} (${location})`
 }
 
-/** The group of a function, by the owner of its code: the application, a package (by its name), Node.js, or V8. */
+/** The group of a function, by the owner of its code: the application, a package (by its name), Node.js, V8, or WebAssembly. */
 export function groupOf({ file }: Place): string {
   if (file === '' || file === 'native' || file.startsWith('extensions::')) return V8
   if (file.startsWith('node:')) return NODE
   if (file.startsWith('wasm:')) return WEBASSEMBLY
-  // Not by a regular expression: one that looks for the last of something takes the square of the path's length.
+  // No regular expression: one that finds the last `node_modules` takes time in proportion to the square of the path's length.
   const names = file.replaceAll('\\', '/').split('/')
   const at = names.findLastIndex(
     (name, index) => index > 1 && names[index - 1] === NODE_MODULES && name !== '.pnpm',
@@ -66,7 +66,7 @@ export function groupOf({ file }: Place): string {
   return first.startsWith('@') ? `${first}/${second}` : first
 }
 
-/** Whether the code belongs to the application or to a package, not to Node.js or V8. */
+/** Whether the code belongs to the application or to a package, not to Node.js or V8. WebAssembly does not count either. */
 export function isUserCode(place: Place): boolean {
   return ![NODE, V8, WEBASSEMBLY].includes(groupOf(place))
 }

@@ -15,25 +15,26 @@ import type { Locator } from './source-maps'
 import { createLocator } from './source-maps'
 import { formatBytes, formatCount } from './units'
 
-/** A report has a line for at most this many dumps that cannot be read, and for at most this many other dumps. */
+/** Maximum number of unreadable dumps, and of unreadable files of one dump, that a report names. It only mentions the others. */
 const MOST_FAILURES = 3
+/** Maximum number of other dumps in the directory that a report lists. */
 const MOST_OTHERS = 1000
-/** Time after which no further file is opened if none could be read, ms. */
+/** Maximum time of the search for a dump that can be read, ms. If no file could be read by then, no further file is opened. */
 const READ_MS = 60_000
-/** Time after which no further file of a dump is opened, though others could be read, ms. A large snapshot takes minutes. */
+/** Time after which no further file of a dump is opened if at least one could be read, ms. A large snapshot takes minutes. */
 const DUMP_READ_MS = 10 * 60_000
-/** A report reads at most this many files of a dump. The monitor writes two for each thread that it dumps. */
+/** Maximum number of files of a dump that a report reads. The monitor writes at most two for each thread that it dumps. */
 const MOST_FILES = 100
 
 export interface ReportRequest {
   readonly paths: readonly string[]
   readonly sourceMaps?: string
   readonly onProgress: (text: string) => void
-  /** Time after which no further file is opened if none could be read, ms. @default 60 s */
+  /** Maximum time of the search, ms. If no file could be read by then, no further file is opened. @default 60 s */
   readonly readMs?: number
-  /** Time after which no further file of a dump is opened, though others could be read, ms. @default 10 min */
+  /** Time after which no further file of a dump is opened if at least one could be read, ms. @default 10 min */
   readonly dumpReadMs?: number
-  /** Starts the analysis of snapshots, and cancels it if the user ends the command. */
+  /** Calls `start`, which starts the analysis of snapshots, and cancels the analysis if the user ends the command. */
   readonly runAnalysis: (start: () => Analysis) => Analysis['result']
 }
 
@@ -64,7 +65,7 @@ function inOrder(paths: readonly string[]): readonly string[] {
   return first !== undefined && second !== undefined && first > second ? [...paths].reverse() : paths
 }
 
-/** Reports the newest dump that can be read. Any user who may write in the directory can leave useless files that look newer. */
+/** Reports the newest dump that can be read: others who may write in the directory can leave useless files that look newer. */
 async function reportFolder(
   directory: string,
   request: ReportRequest,
@@ -100,8 +101,8 @@ function tookTooLong(count: number, failure: unknown): string {
 /**
  * Reports one dump.
  *
- * @param endMs - After that no further file is opened if none could be read.
- * @throws The error of the first file, if none of the dump's files can be read.
+ * @param endMs - Time, as of performance.now(), after which no further file is opened if none could be read.
+ * @throws The error of the first unreadable file, if none of the dump's files can be read.
  */
 async function reportIncident(
   directory: string,
@@ -150,7 +151,7 @@ async function reportIncident(
   if (unread !== undefined) notes.push(`${unread}: report them one by one.`)
   if (failed > MOST_FAILURES)
     notes.push(`${formatCount(failed - MOST_FAILURES, 'more file')} of this dump cannot be read.`)
-  // The verdict comes from the thread at fault, even if the file of another thread has a clearer one.
+  // The verdict comes from a file of the thread at fault, even if the file of another thread has a clearer one.
   const ofFirst = answers.filter(({ isOfFirst }) => isOfFirst)
   const { verdict } = ofFirst.find((answer) => answer.verdict.found) ?? ofFirst[0] ?? answers[0] ?? {}
   return compose(first, newest.owner, verdict, parts, linesOf(others), notes)
@@ -166,7 +167,7 @@ function read(directory: string): Folder {
 
 interface Parts {
   readonly parts: readonly Part[]
-  /** The verdict on the dump from each part. */
+  /** For each part, the verdict on the dump that follows from this part. */
   readonly answers: readonly Verdict[]
   readonly notes: readonly string[]
 }

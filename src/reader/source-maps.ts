@@ -18,7 +18,7 @@ export interface Locator {
   /** Looks for source maps of the files of these places, and refuses a map that does not fit the places. Call before `locate`. */
   learn(places: Iterable<Place>): void
   locate(place: Place): Place
-  /** One sentence for each source map that was refused: which and why. */
+  /** One sentence for each source map that was refused (which and why), and one if files were not read to limit the bytes. */
   notes(): readonly string[]
 }
 
@@ -27,7 +27,10 @@ export const NO_SOURCE_MAPS: Locator = { learn: () => undefined, locate: (place)
 
 /** Maximum size of a source map, code file or source file, bytes. Larger files are not read. */
 const MAX_BYTES = 64 * 1024 * 1024
-/** Bytes of all code, maps and sources that are read for one report: a profile of a few KB can name a thousand large files. */
+/**
+ * Maximum number of bytes of all code, source maps and sources that are read for one report: a profile of a few KB can name a
+ * thousand large files.
+ */
 const MOST_BYTES = 256 * 1024 * 1024
 /**
  * Maximum number of characters of all source paths in the source maps of a report: the library keeps all these paths in memory.
@@ -35,15 +38,18 @@ const MOST_BYTES = 256 * 1024 * 1024
  */
 const MOST_CHARACTERS = 16 * 1024 * 1024
 /**
- * Maximum number of places and lines in all source maps of a report, each of which takes 50 to 280 bytes of memory: 64 MiB of `;`
- * would be as many lists. The map of one of the largest applications has two million.
+ * Maximum number of places and lines in all source maps of a report. Each takes 50 to 280 bytes of memory: 64 MiB of `;` would be
+ * 64 million lines. The map of one of the largest applications has two million places and lines.
  */
 const MOST_MAPPINGS = 4_000_000
 const MOST_REFUSALS = 100
 /** Maximum number of directory entries that are searched for maps below the directory of `--source-maps`. */
 const MAX_ENTRIES = 20_000
 const WITH_TYPES = { withFileTypes: true } as const
-/** Minimum length of a function name to judge a map by, characters. Shorter names come from a minifier and identify nothing. */
+/**
+ * Minimum length of a function name to judge a map by, characters. Shorter names often come from a minifier and identify
+ * nothing.
+ */
 const SHORTEST_NAME = 3
 
 interface Candidate {
@@ -57,17 +63,24 @@ class Allowance {
   #characters = MOST_CHARACTERS
   #mappings = MOST_MAPPINGS
   #bytes = MOST_BYTES
-  /** Whether a file was not read because too few bytes were left. */
+  /** Whether a code or source file was not read only because {@link MOST_BYTES} would have been exceeded. */
   isSpent = false
 
-  /** @throws UnreadableError for a file that is too large, or no regular file; else the file system's error. */
+  /**
+   * Reads a file, and takes its size from the bytes that are left.
+   *
+   * @throws UnreadableError for a file that is empty, too large, or no regular file; else the file system's error.
+   */
   read(path: string): Buffer {
     const content = readRegular(path, Math.min(MAX_BYTES, this.#bytes))
     this.#bytes -= content.length
     return content
   }
 
-  /** Takes what a source map needs in memory. Returns what is too much; then nothing is taken, and other maps can still be used. */
+  /**
+   * Takes the characters and mappings of a source map from those that are left. If too few are left, takes nothing, and returns
+   * the part of the map that is too much; other maps can still be used.
+   */
   whyTooMuch(map: EncodedSourceMap, url: string): string | undefined {
     const characters = charactersOf(map, url)
     if (characters > this.#characters) return 'the paths of the sources'
@@ -116,7 +129,7 @@ export function createLocator(directory: string | undefined): Locator {
       ...refusals.slice(0, MOST_REFUSALS),
       ...(allowance.isSpent
         ? [
-            `Some source maps or sources were not read: a report reads at most ${formatBytes(MOST_BYTES)} of them.`,
+            `Some source maps or sources were not read: a report reads code, source maps and sources of at most ${formatBytes(MOST_BYTES)} in total.`,
           ]
         : []),
     ],
@@ -134,7 +147,7 @@ function byFile(places: Iterable<Place>): Map<string, Place[]> {
   return files
 }
 
-/** Whether a path is a Windows share: reading it logs in to that machine, and a stranger's profile may name any machine. */
+/** Whether a path is on a Windows share. Reading one logs in to its machine, and a stranger's profile may name any machine. */
 function isRemote(path: string): boolean {
   return /^[\\/]{2}/.test(path)
 }
@@ -166,8 +179,8 @@ function chooseMap(
 }
 
 /**
- * A copy of the properties that the format defines, of the types that it gives them. The library takes an object with
- * `_decodedMemo` for a map that it has decoded itself, and loops for ever on a forged one.
+ * Copies the properties that the source map format defines, if they have the right type, and no others. The library takes an
+ * object with the property `_decodedMemo` for a map that it has decoded itself, and loops for ever on a forged one.
  *
  * @throws UnreadableError if the value is no source map, or one with sections, which the library does not read.
  */
@@ -186,7 +199,7 @@ function plainMap(value: unknown): EncodedSourceMap {
   }
 }
 
-/** The items of a list, each that is no text as `null`; none if the value is no list. */
+/** The items of a list, with `null` in place of each item that is no text; an empty list if the value is no list. */
 function textsIn(value: unknown): (string | null)[] {
   if (!Array.isArray(value)) return []
   return (value as unknown[]).map((text) => (typeof text === 'string' ? text : null))
@@ -201,7 +214,9 @@ function charactersOf({ sources, sourceRoot = '' }: EncodedSourceMap, url: strin
 const COMMA = 0x2c
 const SEMICOLON = 0x3b
 
-/** The number of places and lines of a map, which commas and semicolons separate; counted only until there are more than `most`. */
+/**
+ * The number of places and lines of a map, which commas and semicolons separate; counted only until there are more than `most`.
+ */
 function mappingsOf({ mappings }: EncodedSourceMap, most: number): number {
   let count = 1
   for (let at = 0; at < mappings.length && count <= most; at += 1) {
@@ -291,7 +306,7 @@ function candidatesFor(file: string, inDirectory: readonly string[], allowance: 
   return [...(named === undefined ? [] : [named]), ...others.filter(({ path }) => path !== named?.path)]
 }
 
-/** The source map, inline or a file, that `sourceMappingURL` at the end of the code names. `undefined` if there is none. */
+/** The source map, inline or a file, that `sourceMappingURL` at the end of the code names. `undefined` if none can be read. */
 function mapNamedIn(file: string, allowance: Allowance): Candidate | undefined {
   const code = allowance.readText(file)
   if (code === undefined) return undefined
@@ -345,7 +360,7 @@ function entriesOf(directory: string): Dirent[] {
   }
 }
 
-/** Whether a path leads to a regular file of at most `maxBytes`. No error prevents a report: a profile can name any path. */
+/** Whether a path leads to a regular file of at most `maxBytes`. `false` on any error, because a profile can name any path. */
 function isSmallFile(path: string, maxBytes = MAX_BYTES): boolean {
   try {
     const stats = statSync(path)

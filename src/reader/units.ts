@@ -1,6 +1,6 @@
 import type { Metric, Series } from './model'
 
-/** Formats a share with one decimal: `96.5 %`. */
+/** Formats a percentage, such as 96.5 (not the share 0.965), with one decimal: `96.5 %`. */
 export function formatPercent(value: number): string {
   return `${value.toFixed(1)} %`
 }
@@ -18,7 +18,7 @@ export function formatBytes(value: number): string {
   return size >= 1e3 ? `${(value / 1e3).toFixed(1)} kB` : `${Math.round(value)} B`
 }
 
-/** Formats a rule's reading in the unit of its metric; without a metric, only the number. */
+/** Formats a rule's reading or threshold in the unit of the rule's metric. Without a metric, the number alone is returned. */
 export function formatReading(metric: Metric | undefined, value: number): string {
   return metric === undefined ? String(value) : formatFigure(metric.unit, value)
 }
@@ -29,7 +29,7 @@ export function formatFigure(unit: Series['unit'], value: number): string {
   return unit === 'percent' ? formatPercent(value) : formatBytes(value)
 }
 
-/** Formats a whole number: `2,000`. */
+/** Formats a whole number with commas between groups of three digits: `2,000`. */
 export function formatNumber(count: number): string {
   return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',')
 }
@@ -40,24 +40,24 @@ export function formatCount(count: number, noun: string): string {
 }
 
 /**
- * Characters beyond ASCII's control characters that a terminal would obey: C1 controls, marks that change the direction of
- * writing, line separators, a BOM.
+ * Characters above U+001F that a terminal would obey or that change how text is shown, for a character class of a regular
+ * expression: DEL, the C1 control characters, marks that change the direction of writing, line separators, a byte order mark.
  */
 const OBEYED = '\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff'
 const IN_TEXT = new RegExp(`[\\u0000-\\u001f${OBEYED}]`, 'g')
 const IN_JSON = new RegExp(`[${OBEYED}]`, 'g')
 
 /**
- * Makes text from a file safe to print: characters that would move the cursor, or change colours or the direction of writing,
- * become escapes.
+ * Makes text from a file safe to print on a terminal: characters that would move the cursor, or change colours or the direction
+ * of writing, become escapes such as `\u{1b}`.
  */
 export function printable(text: string): string {
   return text.replace(IN_TEXT, (character) => `\\u{${hexOf(character)}}`)
 }
 
-/** Formats a value as JSON that is safe to print on a terminal: control characters are escaped, which changes no value. */
+/** Formats a value as JSON that is safe to print on a terminal. Control characters become escapes, which JSON.parse decodes. */
 export function printableJson(value: unknown): string {
-  // JSON.stringify escapes ASCII's control characters in texts; only its own line breaks between the values are left.
+  // JSON.stringify itself escapes U+0000 to U+001F in strings. The line breaks that it puts between values stay as they are.
   return JSON.stringify(value, null, 2).replace(
     IN_JSON,
     (character) => `\\u${hexOf(character).padStart(4, '0')}`,

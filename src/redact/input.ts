@@ -1,7 +1,7 @@
 import { fstatSync, readSync } from 'node:fs'
 
 const BUFFER_BYTES = 256 * 1024
-/** A string of more bytes than this cannot be a name. If its end is not in the buffer yet, it is skipped and read as empty. */
+/** A string of more bytes is data, not a name. If its end is not in the buffer yet, it is skipped and read as an empty string. */
 const LONGEST_STRING_BYTES = 64 * 1024
 
 const QUOTE = 0x22
@@ -21,7 +21,7 @@ export class Input {
   #at = 0
 
   /**
-   * @param sizeBytes - Bytes after this many are not read: another process may lengthen the file while it is read.
+   * @param sizeBytes - Number of bytes that may be read, from the beginning of the file: another process may append more.
    * @default the size of the file now
    */
   constructor(fd: number, sizeBytes = fstatSync(fd).size) {
@@ -39,7 +39,7 @@ export class Input {
     this.#at = 0
   }
 
-  /** Reads the next number of a list. @returns The number; -1 at the end of the list. @throws When something else follows. */
+  /** Reads the next number of a JSON list. @returns The number; -1 at the end of the list. @throws If the list is damaged. */
   number(): number {
     let value = -1
     for (;;) {
@@ -54,15 +54,16 @@ export class Input {
       if (value >= 0) return value
       this.#at += 1
       if (byte === CLOSE) return -1
-      if (byte !== 0x2c && !isSpace(byte)) throw damaged('a list of numbers holds something else')
+      if (byte !== 0x2c && !isSpace(byte)) throw damaged('a list of numbers contains more than numbers')
     }
   }
 
   /**
-   * Reads the next string of a list.
+   * Reads the next string of a JSON list.
    *
-   * @returns The bytes between the quotes, valid until the next call; no bytes for a string that is too long to be a name;
-   * `undefined` at the end of the list.
+   * @returns The bytes between the quotes, valid until the next call; an empty buffer for a string that is too long to be a
+   * name; `undefined` at the end of the list.
+   * @throws If the list is damaged.
    */
   string(): Buffer | undefined {
     for (;;) {
@@ -71,7 +72,7 @@ export class Input {
       this.#at += 1
       if (byte === QUOTE) break
       if (byte === CLOSE) return undefined
-      if (byte !== 0x2c && !isSpace(byte)) throw damaged('its table of strings holds something else')
+      if (byte !== 0x2c && !isSpace(byte)) throw damaged('its table of strings contains more than strings')
     }
     let searched = this.#at
     for (;;) {
@@ -93,7 +94,7 @@ export class Input {
     }
   }
 
-  /** Moves the position to the end of the next occurrence of a text. @throws When the text does not follow. */
+  /** Moves the position to the end of the next occurrence of a text. @throws If the rest of the file does not contain it. */
   find(text: string): void {
     for (;;) {
       const found = this.#buffer.indexOf(text, this.#at, 'latin1')
@@ -106,7 +107,7 @@ export class Input {
     }
   }
 
-  /** Reads at most `most` bytes, none at the end of the file. They are valid until the next call. */
+  /** Reads at most `most` bytes; none at the end of the file. The returned bytes are valid until the next call of a method. */
   take(most: number): Buffer {
     if (this.#at >= this.#length) this.#fill()
     const taken = this.#buffer.subarray(this.#at, Math.min(this.#length, this.#at + most))
@@ -133,7 +134,7 @@ export class Input {
     return (at - first) % 2 === 1
   }
 
-  /** Skips the rest of a string that is too long to be a name. @returns No bytes. */
+  /** Skips the rest of a string that is too long to be a name. @returns An empty buffer. */
   #passOver(): Buffer {
     let isEscaped = false
     for (;;) {
@@ -148,7 +149,7 @@ export class Input {
 }
 
 function isSpace(byte: number): boolean {
-  // Not a zero byte, which is what the hole of a sparse file is read as.
+  // A zero byte is not accepted as white space: parts of a file that were never written (holes) are read as zero bytes.
   return byte <= 0x20 && byte >= 0x09
 }
 

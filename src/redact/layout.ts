@@ -18,7 +18,7 @@ const VALUE_TYPES: readonly unknown[] = [
   ...['string', 'concatenated string', 'sliced string', 'regexp', 'number', 'symbol', 'bigint'],
 ]
 
-/** Kinds of edges (references between objects). Redaction treats the names of each kind differently. */
+/** The four kinds of edges (references between objects). They decide how redaction treats the name or the index of an edge. */
 export const ELEMENT = 0
 export const HIDDEN = 1
 export const PROPERTY = 2
@@ -37,7 +37,10 @@ export interface Layout {
   readonly arrayType: number
   /** Indexed by the type of an edge: one of ELEMENT, HIDDEN, PROPERTY, NAMED. */
   readonly edgeKinds: readonly number[]
-  /** How many numbers describe a function in an allocation trace, and which refer to a name; `undefined` without a trace. */
+  /**
+   * How many numbers describe one function of an allocation trace, and the positions of those that refer to names. `undefined`
+   * if the snapshot has no allocation trace.
+   */
   readonly functionFields: { readonly length: number; readonly names: readonly number[] } | undefined
   readonly nodesAt: number
 }

@@ -3,13 +3,13 @@ const LONGEST_NAME = 80
 /** Maximum number of digits in a property name that counts as a programmer's. More digits mean data: a date, an identifier. */
 const MOST_DIGITS = 5
 
-/** Names that V8 gives to nodes for values, such as numbers. Any other name of such a node is the value, and is redacted. */
+/** Names that V8 gives to objects that hold a value, such as a number. Any other name of such an object is the value itself. */
 const FIXED = new Set([
   ...['symbol', 'bigint', 'heap number', 'number', 'smi number', 'int', 'double'],
   ...['(concatenated string)', '(sliced string)', 'concatenated string', 'sliced string'],
 ])
 
-/** V8 names the edge of a WeakMap entry after its key and its value. This text separates the two, which can contain anything. */
+/** V8 names the edge of a WeakMap entry after its key and its value, which can contain any text. This text is between the two. */
 const WEAK_PAIR = ') -> value ('
 const WEAK_KEY = /^(\d+) \/ part of key \([^]* (@\d+)$/
 const WEAK_VALUE = / (@\d+)\) pair in WeakMap \((table @\d+)\)$/
@@ -31,7 +31,10 @@ export function looksWritten(text: string): boolean {
     : symbol.split('.').every(isIdentifier)
 }
 
-/** Whether a property's key is a symbol. A programmer wrote the symbol's description, so no V8 shape needs to list the name. */
+/**
+ * Whether a property's key is a symbol. A programmer wrote the symbol's description. So redaction may keep the name even if none
+ * of V8's shapes (hidden classes) lists it, unlike other property names.
+ */
 export function isSymbolName(text: string): boolean {
   return symbolIn(text) !== undefined
 }

@@ -1,6 +1,6 @@
 /** When this many bytes have been collected, the caller takes them as one chunk. */
 const FULL_BYTES = 256 * 1024
-/** Space reserved for one number and a separator, bytes. */
+/** Free space that the buffer must have before a number is written, bytes. The largest number has 16 digits. */
 const NUMBER_BYTES = 20
 
 /** Collects small writes in a buffer, from which the caller takes large chunks. */
@@ -13,9 +13,13 @@ export class Output {
     return this.#length >= FULL_BYTES
   }
 
-  /** Writes a whole number, at least 0, in decimal digits. @throws RangeError for any other: Infinity has no last digit. */
+  /**
+   * Writes a whole number, at least 0, in decimal digits.
+   *
+   * @throws RangeError for any other value. With Infinity, the loops below would not end.
+   */
   number(value: number): void {
-    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} is no number of a snapshot`)
+    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} cannot be in a snapshot`)
     this.#makeRoom(NUMBER_BYTES)
     let digits = 1
     for (let limit = 10; value >= limit; limit *= 10) digits += 1
@@ -44,7 +48,7 @@ export class Output {
     this.#length += bytes.length
   }
 
-  /** Returns the bytes written since the last call, and empties the buffer. They are valid until the next write. */
+  /** Returns the bytes written since the last call, and empties the buffer. The bytes are valid until the next write. */
   take(): Buffer {
     const taken = this.#buffer.subarray(0, this.#length)
     this.#length = 0

@@ -11,11 +11,11 @@ import {
 } from './names'
 import { Output } from './output'
 
-/** First flag of a string in the snapshot; the others follow. The string looks like a name that a programmer wrote. */
+/** Flag of a string in the snapshot, like all constants down to `IS_ELEMENTS`: it looks like a name that a programmer wrote. */
 const LOOKS_WRITTEN = 1
-/** One of V8's shapes (hidden classes) lists a property with this name. Also set for symbols and `__proto__`, which need none. */
+/** Flag: one of V8's shapes (hidden classes) lists a property with this name. Also set for symbols and `__proto__`. */
 const IN_A_SHAPE = 2
-/** The string names something other than a property or a value, such as a class or a variable. */
+/** Flag: the string is kept, because it names something that is neither a property nor a value, such as a class or a variable. */
 const IS_NAME = 4
 const IS_PROPERTY = 8
 const IS_FIXED = 16
@@ -23,13 +23,13 @@ const IS_GLOBAL = 32
 const IS_SHAPES = 64
 const IS_ELEMENTS = 128
 
-/** One byte per node (an object in the snapshot): its type in the low five bits, flags in the other three. */
+/** Each node (object in the snapshot) has one byte: its type in the low five bits, which this mask selects, and three flags. */
 const TYPE_BITS = 31
 const HAS_SPARSE_ELEMENTS = 32
 const IS_GLOBAL_OBJECT = 64
 const IS_SHAPE = 128
 
-/** Number of nodes, edges or strings that are read between two pauses of the generator. This takes a millisecond or two. */
+/** Number of nodes, edges or strings that are read between two pauses (yields) of the generator. Reading them takes 1 to 2 ms. */
 const STEP_ITEMS = 16 * 1024
 const NOTHING = Buffer.alloc(0)
 
@@ -38,7 +38,7 @@ const COMMA = 0x2c
 const LINE = 0x0a
 const QUOTE = Buffer.from('"')
 
-/** The facts about a snapshot that are kept in memory: nine bytes for each object and one for each string. */
+/** What is kept in memory about a snapshot while it is redacted: nine bytes for each object and one byte for each string. */
 interface Heap {
   readonly layout: Layout
   readonly nodes: Uint8Array
@@ -54,8 +54,8 @@ interface Heap {
 
 /**
  * Copies a heap snapshot without the contents of the heap. Names of classes, functions, files, variables and properties stay.
- * Contents of strings, regular expressions and numbers are replaced. Keys of objects and maps are replaced if they are data.
- * Every object, size and reference stays as it is. Equal strings stay equal.
+ * Contents of strings, regular expressions and numbers are replaced. Keys of objects and maps are replaced if they look like
+ * data. Every object keeps its size and its references to other objects. Equal strings stay equal.
  *
  * A string in the snapshot's string table can be both a name and a value: the value then gets a new entry in the table. The table
  * comes last in the file, so the file is read four times: objects, strings, references, and everything while the copy is written.
@@ -82,7 +82,8 @@ export function* redactedChunks(from: number, sizeBytes?: number): Generator<Buf
 }
 
 /**
- * Synchronous form of {@link redactedChunks}: copies the whole snapshot in one call, also in the forked child.
+ * Copies a heap snapshot without the contents of the heap, in one synchronous call, as a forked child needs it.
+ * {@link redactedChunks} makes the same copy with pauses.
  *
  * @param write - Called with the copy chunk by chunk; each chunk is valid until the call returns.
  * @returns Number of bytes written.
@@ -148,14 +149,14 @@ function* readStrings(input: Input, heap: Heap): Generator<Buffer, void> {
 }
 
 function judge(raw: Buffer): number {
-  // A string of more than 500 bytes gets no flags: most of them are content, and decoding takes time.
+  // A string of more than 500 bytes gets no flag here: most strings of this length are data, and decoding them takes time.
   if (raw.length > 500) return 0
   const text = textOf(raw)
   let flags = looksWritten(text) ? LOOKS_WRITTEN : 0
   if (isFixedName(text)) flags |= IS_FIXED
   if (isSymbolName(text) || isPrototypeName(text)) flags |= IN_A_SHAPE
   if (isGlobalName(text)) flags |= IS_GLOBAL
-  // The first two are V8's lists of property names. The description of a private symbol is the name of a private field.
+  // Objects with the first two names are V8's lists of property names. A `private symbol` object refers to a field's name.
   if (['system / DescriptorArray', '(map descriptors)', 'private symbol'].includes(text)) flags |= IS_SHAPES
   if (text === 'elements') flags |= IS_ELEMENTS
   return flags
@@ -173,7 +174,7 @@ function readFunctions(input: Input, heap: Heap): void {
   }
 }
 
-/** Reads all edges (references). Marks the names that are kept, and the objects whose element indices are data. */
+/** Reads all edges (references). Marks the names that may be kept, and the objects whose element indices may be data. */
 function* readEdges(input: Input, heap: Heap): Generator<Buffer, void> {
   const { layout, nodes, facts, edgeCounts, strings } = heap
   const { edgeFields, edgeKinds, stringType, arrayType, nodeFields, isValue } = layout
@@ -212,7 +213,8 @@ function* readEdges(input: Input, heap: Heap): Generator<Buffer, void> {
       if ((bits & IS_SHAPE) !== 0 && ((nodes[to] ?? 0) & TYPE_BITS) === stringType)
         mark(heap, facts[to] ?? 0, IN_A_SHAPE)
     }
-    // If an index exceeds the size of the array for the elements, that array is a hash table. Its keys may be data.
+    // If an element's index is too large for the array that holds the elements, V8 uses that array as a hash table. Its keys, the
+    // indices, may be data.
     if (highestElement >= words) nodes[node] = bits | HAS_SPARSE_ELEMENTS
   }
   if (input.number() >= 0) throw damaged('it has more references than its objects say')

@@ -9,7 +9,10 @@ export function withoutUrlContents(json: string): string {
   return done + open
 }
 
-/** {@link withoutUrlContents} for JSON that arrives in chunks. No yielded chunk ends inside a string. */
+/**
+ * Redacts JSON that arrives in chunks: removes from all its strings the queries and credentials of URLs, and the content of
+ * `data:` URLs, as {@link withoutUrlContents} does. No yielded chunk ends inside a string.
+ */
 export async function* withoutUrlContentsOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let open = ''
   for await (const chunk of chunks) {
@@ -24,7 +27,8 @@ export async function* withoutUrlContentsOf(chunks: AsyncIterable<Buffer>): Asyn
 /**
  * Redacts all complete JSON strings of a text, in linear time.
  *
- * @param lookedAt - Length of the `open` string that the text begins with: its end is searched for only after it. 0 without one.
+ * @param lookedAt - Number of characters at the beginning of the text that are an `open` string of an earlier call. They contain
+ * no closing quote, so the search for one begins after them. 0 if there is no such string.
  * @returns `done`: the redacted text without a last string that has no end; `open`: the start of that string, unchanged, or ''.
  */
 function cleaned(text: string, lookedAt: number): { readonly done: string; readonly open: string } {

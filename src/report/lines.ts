@@ -37,7 +37,7 @@ export const lines = {
   },
 }
 
-/** Returns the end of a log line: which thread used the CPU, or what holds the memory. */
+/** Returns the end of a log line: which thread used the CPU, or what holds the memory. Empty if that is not known. */
 function inWords({ kind, makeup }: Pick<Dump, 'kind' | 'makeup'>): string {
   if (!makeup || (kind === 'cpu' && makeup.spanMs === 0)) return ''
   return `; ${kind === 'cpu' ? cpuSentence(makeup) : memorySentence(makeup)}`

@@ -2,9 +2,9 @@ import type { EventEmitter } from 'node:events'
 import { writeSync } from 'node:fs'
 import { Promise } from '../base/globals'
 
-// Calls loggers and listeners. They are code of the application, so each call can throw, reject or return any value.
+// Calls loggers and listeners. They are code of the application: each call can throw, or return a promise that rejects.
 
-/** Logs a line. Never throws and never rejects: a failing logger is ignored. */
+/** Logs a line. Never throws: if the logger throws, or returns a promise that rejects, the error is ignored. */
 export function say(logger: Logger, level: keyof Logger, line: string): void {
   try {
     onRejection(logger[level](oneLine(line)), () => undefined)
@@ -41,14 +41,14 @@ function onRejection(result: unknown, handle: (error: unknown) => void): void {
 
 /** Longest log line, characters. The error message of a server, for example, can be of any length. */
 const MOST_CHARACTERS = 8000
-/** Control and format characters, which can change the state of a terminal. Error messages and file names can contain them. */
+/** Control and format characters except the tab: they can change the state of a terminal. Error messages can contain them. */
 const OBEYED = /(?!\t)[\p{Cc}\p{Cf}]/gu
 
 /** Turns a text into one log line: joins its lines, replaces control characters by `?`, and cuts it to 8000 characters. */
 function oneLine(text: string): string {
   const start = text.slice(0, 2 * MOST_CHARACTERS)
-  // Each run of blanks is matched once, and then examined. With the line break inside the expression, V8 would search the rest
-  // of a run anew from each of its blanks, which is quadratic.
+  // Each run of white space is matched once, and the function then looks for a line break in it. If the expression contained the
+  // line break, V8 would search the rest of a run again from each of its characters, in quadratic time.
   const line = start.replace(/\s+/g, (blanks) => (/[\r\n]/.test(blanks) ? ' ' : blanks)).replace(OBEYED, '?')
   return line.length > MOST_CHARACTERS ? `${line.slice(0, MOST_CHARACTERS)}…` : line
 }

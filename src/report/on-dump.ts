@@ -5,10 +5,10 @@ import type { Failure } from '../dispatch/events'
 /** Time within which a call of the option `onDump` must settle, ms. After that time the call counts as failed. */
 export const ON_DUMP_DEADLINE_MS = 60_000
 
-/** Key of the start function of an `onDump` function that this package made. The same in all copies of the package. */
+/** Key of a property of an `onDump` function that a copy of this package has made: the function that starts it. */
 export const BEGIN = Symbol.for('cpu-memory-monitor:begin')
 
-/** Key of the text that names where an `onDump` function sends dumps. The same in all copies of the package. */
+/** Key of a property of an `onDump` function that a copy of this package has made: a text that says where dumps are sent. */
 export const DESTINATION = Symbol.for('cpu-memory-monitor:destination')
 
 /** Argument of the start function of an `onDump` function that this package made. */
@@ -18,7 +18,7 @@ export interface Surroundings {
   readonly report: { info(line: string): void; failure(failure: Failure): void }
 }
 
-/** The function in the option `onDump`. If this package made it, as `uploadTo()` does, it is also started and stopped. */
+/** The function in the option `onDump`. If this package made it, as `uploadTo()` does, the monitor also starts and stops it. */
 export type OnDump<Dump> = ((dump: Dump) => unknown) & {
   /** Called when the monitor has started. @returns A function to call when the monitor stops; it must not throw. */
   readonly [BEGIN]?: (surroundings: Surroundings) => () => void
@@ -48,7 +48,7 @@ export class DumpHook<Dump> {
     this.#deadlineMs = deadlineMs
   }
 
-  /** Called when the monitor has started. Never throws. */
+  /** Starts the `onDump` function, if this package made it. Called when the monitor has started. Never throws. */
   begin(surroundings: Surroundings): void {
     try {
       this.#end = this.#onDump[BEGIN]?.(surroundings)
@@ -57,7 +57,7 @@ export class DumpHook<Dump> {
     }
   }
 
-  /** Called when the monitor has stopped. */
+  /** Stops the `onDump` function, if {@link begin} has started it. Called when the monitor has stopped. */
   end(): void {
     this.#end?.()
     this.#end = undefined

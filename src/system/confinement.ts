@@ -10,7 +10,7 @@ export interface Confinement {
   readonly isFiltered: boolean
 }
 
-/** Reads these restrictions from `/proc`. Without `/proc` it returns none. */
+/** Reads the restrictions of this process from `/proc`. Without `/proc`, the result shows no restriction. */
 export function readConfinement(read: ReadKernelFile = readKernelFile): Confinement {
   const limits = read('/proc/self/limits') ?? ''
   const [fileSizeBytes, addressSpaceBytes] = ['file size', 'address space'].map((name) => {

@@ -170,7 +170,7 @@ interface MemoryGroup extends Group {
 const MOUNTINFO = '/proc/self/mountinfo'
 const MEMBERSHIP = '/proc/self/cgroup'
 
-/** Finds the cgroups of this process with {@link findGroups}; none where the system has no files about cgroups. */
+/** Finds the cgroups that contain this process, its own first. Returns none where the system has no files about cgroups. */
 function readGroups(read: ReadKernelFile, controller: Controller): Group[] {
   return findGroups(read(MOUNTINFO) ?? '', read(MEMBERSHIP) ?? '', controller)
 }
@@ -202,7 +202,7 @@ export function findGroups(mountinfo: string, cgroup: string, controller: Contro
  *
  * @param totalMemoryBytes - Memory of the machine. Limits at or above it are ignored: cgroup v1 writes "unlimited" as a number
  * near 2^63.
- * @param countsThrottling - Counts `memory.high` of cgroup v2 as a limit too. Above it the kernel kills no process, but
+ * @param countsThrottling - Whether `memory.high` of cgroup v2 counts as a limit too. Above it the kernel kills no process, but
  * makes all processes of the group wait while it reclaims memory.
  */
 export function limitedGroups(
@@ -331,8 +331,8 @@ function groupsOf(mounts: readonly Mount[], path: string | undefined): Group[] {
     .filter(({ root }) => isWithin(path, root))
     .sort((one, other) => one.root.length - other.root.length)
   if (widest !== undefined) return climb(widest, path.slice(widest.root === '/' ? 0 : widest.root.length))
-  // The process's path is below none of the mounts: the process is in a cgroup namespace, or the mount was made outside of it. In
-  // a container the first mount is the container's own cgroup.
+  // The process's path is below none of the mounts, which happens with cgroup namespaces. In a container the first mount is the
+  // container's own cgroup.
   const [given] = mounts
   return given === undefined ? [] : climb(given, '')
 }

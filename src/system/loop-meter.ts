@@ -8,8 +8,9 @@ export interface LoopReport {
   readonly atMs: number
   /** 99th percentile of the loop's delays since the previous report, ms; 0 if none was measured, as in the first report. */
   readonly delayMs: number
-  /** Time since the start of the loop in which it waited for events (idle) and in which it ran code (active), ms. */
+  /** Time for which the loop has waited for events since it started, ms. */
   readonly idleMs: number
+  /** Time for which the loop has run code since it started, ms. */
   readonly activeMs: number
 }
 

@@ -158,9 +158,9 @@ export function readResidentBytes(pid: number): number | undefined {
 }
 
 /**
- * Reads the anonymous memory of a process of this user, bytes. Resident memory also counts file pages, and counts a page once per
- * mapping, so a process can make it look as large as it likes. So it is only read where the kernel shows no anonymous memory
- * (gVisor).
+ * Reads the anonymous memory of a process of this user, bytes. Where the kernel does not show it (gVisor), the resident memory is
+ * read instead. That is the worse figure: it also counts file pages, and counts a page once per mapping, so a process can make it
+ * as large as it likes.
  *
  * @returns `undefined` for a process of another user, or one that has ended or cannot be read.
  */

@@ -4,15 +4,19 @@ import { type HeldSocket, loadForkHelper, type SocketHelper } from '../capture/h
 import { limitedGroups, readTotalMemory } from './limits'
 import { type ReadKernelFile, readKernelFile } from './proc'
 
-/** Interval at which a waiting process looks whether its turn has come, ms. */
+/** Interval at which a waiting process looks whether its turn, for example to take a heap snapshot, has come, ms. */
 const LOOK_MS = 100
 /**
- * Number of looks in a row at which no process has the turn, after which a waiting process takes the turn although others are
- * before it, or goes on without one. Normally the first process in the queue takes a free turn at its next look. But a stopped
- * process, or one of another user, may occupy a place in the queue or the turn's name. It can delay a turn only this long.
+ * Number of looks in a row, 100 ms apart, at which a waiting process finds that no process has the turn. It then takes the turn
+ * although others are before it in the queue, or, if it cannot, goes on without a turn. Normally the first process in the queue
+ * takes a free turn at its next look. But a stopped process, or one of another user, may occupy a place in the queue or the
+ * turn's name. Such a process can delay a turn only this long.
  */
 const MOST_IDLE_LOOKS = 10
-/** Number of waiting processes whose order is kept. At its first look a process tries each place, which takes 2 µs each. */
+/**
+ * Number of places in the queue of waiting processes. Further processes wait in no order. At its first look a process tries the
+ * places from the last one forward, which takes 2 µs each.
+ */
 const MOST_PLACES = 32
 
 /** Ends this process's turn: closes the socket that stands for the turn, so that the next waiting process can go on. */
@@ -40,8 +44,9 @@ export interface TurnTerms {
  * Processes of other users can occupy these names. So a process waits only while the kernel says that the process that has the
  * turn belongs to this user. Other users can change the order of turns, but cannot prevent one.
  *
- * @returns A function that ends the turn. It does nothing when the wait was ended early or there is nothing to wait for.
- * `undefined` when another process of this user still had the turn after `longestMs`.
+ * @returns A function that ends the turn. It does nothing if this process goes on without a turn, for example because the wait
+ * was ended early or no turns are possible here. `undefined` if another process of this user still had the turn after
+ * `longestMs`.
  */
 export async function takeTurn({
   longestMs,
@@ -78,7 +83,8 @@ export async function takeTurn({
 }
 
 /**
- * Names the socket after the outermost cgroup with a memory limit, which contains all processes that share a limit.
+ * Returns the name of the socket that stands for the turn to take a heap snapshot. The name identifies the outermost cgroup with
+ * a memory limit, which contains all processes that share a limit.
  *
  * @returns `undefined` where no such cgroup is found. Processes then take no turns.
  */
@@ -86,7 +92,7 @@ export function turnName(read: ReadKernelFile = readKernelFile): string | undefi
   const group = limitedGroups(read, readTotalMemory(read)).at(-1)
   if (process.platform !== 'linux' || !group) return undefined
   try {
-    // Device and inode are the same through every mount of the hierarchy.
+    // The device and inode numbers of a cgroup's directory are the same in every mount of the cgroup file system.
     const { dev, ino } = statSync(group.directory)
     return `cpu-memory-monitor/${process.geteuid?.()}/${dev}:${ino}`
   } catch {
@@ -94,7 +100,7 @@ export function turnName(read: ReadKernelFile = readKernelFile): string | undefi
   }
 }
 
-/** The process of this user that has a turn. */
+/** Which process of this user has a turn. */
 export type TurnHolder = 'nobody' | 'this process' | 'another'
 
 /** Looks up which process of this user has the turn now, by default the turn to take a heap snapshot. Never throws. */
@@ -195,7 +201,7 @@ const ALL_USERS = /^ *0 +0 +4294967295\n$/
 
 /**
  * Whether a user id is certainly that of this process. A user namespace shows all users that it does not map as one and the same
- * id. A process whose own id is this one cannot tell them from its own user, so the answer is `false`.
+ * id. A process with this id cannot tell such users from its own, so the answer is `false`, unless the namespace maps all users.
  */
 export function isOwnUser(
   uid: number,

@@ -27,11 +27,11 @@ export interface CpuTime {
 }
 
 /**
- * Chooses once how the CPU time of this process is read: by pidusage on the watchdog thread, otherwise by
+ * Chooses once how the CPU time of this process is read: by pidusage on the watchdog thread if it works there, otherwise by
  * `process.cpuUsage()`. The watchdog thread has its own instance of pidusage. On the main thread the instance may be that of the
  * application: both would share its history, and the file descriptor that pidusage opens could not be closed.
  *
- * @param onFailure - Called once, with the reason, when pidusage fails later. `process.cpuUsage()` then continues, because it
+ * @param onFailure - Called once, with the reason, when pidusage fails later. From then on `process.cpuUsage()` is read, which
  * counts the same time, and pidusage is not tried again.
  */
 export function ownCpuTime(
@@ -87,8 +87,8 @@ const sharedPidusage: AskPidusage = async (pids) => {
  * Reads the memory of other processes, all in one call of pidusage. Processes that have ended are absent from the result.
  *
  * A process that is missing in pidusage's answer is read from `/proc/<pid>/status`. pidusage omits not only processes that have
- * ended, but also those that it could not read. A worker over its hard memory limit must be seen even then, and even when
- * pidusage fails.
+ * ended, but also those that it could not read. A cluster worker above its hard memory limit must be found even then, and even
+ * when pidusage fails.
  *
  * @throws (as a rejection) When the system is not Linux, when `/proc` is missing or belongs to another PID namespace, and when a
  * process exists but cannot be read.
@@ -108,13 +108,14 @@ export async function processUsage(
   )
 }
 
-/** A reader of one figure about this process. It may keep the previous reading to compare with, but the caller decides when. */
+/** Takes readings of one figure, such as the CPU use of this process. The caller decides when a reading is taken. */
 export interface Sampler {
   /**
    * Takes one reading.
    *
-   * @returns The reading in the sampler's unit, or `undefined` while there is no previous reading to compare with.
-   * @throws When the operating system gives no answer. The next call then has no previous reading.
+   * @returns The reading in the sampler's unit; `undefined` if there is none now, for example because the figure is computed from
+   * two readings and this is the first.
+   * @throws When the operating system gives no answer. The next call then counts as the first.
    */
   sample(): number | undefined | Promise<number | undefined>
 }
@@ -151,7 +152,7 @@ export function cpuPercent(from: CpuMark, to: CpuMark): number | undefined {
  * Samples the CPU use of this process, all threads, in percent of one core since the previous sample.
  *
  * The first sample is `undefined`, and so is the first after a failed one. A sample within 10 ms of the previous one is
- * `undefined` too, and the next one still compares with the previous one.
+ * `undefined` too, and the next sample covers the whole time since that previous one.
  */
 export function cpuSampler(cpuTime: Pick<CpuTime, 'read'>, now: () => number = monotonicMs): Sampler {
   let baseline: CpuMark | undefined
@@ -217,7 +218,7 @@ export function loadPidusage(
 /**
  * Loads pidusage when first needed. The literal name lets a bundler include the package.
  *
- * @throws When it is not installed with this library, and Node.js finds another user's above it.
+ * @throws When Node.js finds no pidusage, or, in a directory above this library, one that belongs to another user.
  */
 function requirePidusage(): unknown {
   refuseStranger('pidusage')
@@ -243,7 +244,7 @@ function whyNoGetconf(): string | undefined {
   if (!directories.every((directory) => isAbsolute(directory)))
     return 'pidusage would start the program getconf, and PATH has an entry that depends on the working directory'
   for (const directory of existsSync('/bin/sh') ? directories : []) {
-    // Judged before it is looked at: in each directory before the one with the program, another user could put one too.
+    // A directory is judged even if it has no `getconf`: another user could put one there, which the shell would then find first.
     const why = whyPlanted(`${directory}/getconf`)
     if (why !== undefined) return `pidusage would start the program getconf, and in PATH ${why}`
     if (isProgram(`${directory}/getconf`)) return undefined
@@ -261,7 +262,7 @@ function isProgram(file: string): boolean {
   }
 }
 
-/** Most symbolic links on the way to a program; the kernel follows as many. */
+/** Maximum number of symbolic links that are followed on the way to a program. The kernel follows as many. */
 const MAX_LINKS = 40
 
 /**
@@ -284,7 +285,7 @@ function whyPlanted(path: string): string | undefined {
     const next = join(at, name)
     const entry = name === '..' ? lstatSync(next) : lookAt(next)
     if (!entry) {
-      // A sticky bit keeps the entries that exist from other users, but each can make new ones.
+      // The sticky bit of a directory protects its existing entries from other users, but they can still create new ones.
       const whyNew = whyCreatable(above, uid)
       return whyNew && `${at} ${whyNew}`
     }
@@ -318,7 +319,8 @@ function asker(read: typeof pidusage): AskPidusage {
       // Throws if no file descriptor is free. pidusage would then print a warning to stderr for each reading.
       closeSync(openSync('/proc/uptime', 'r'))
       const timer = setTimeout(() => {
-        // Makes pidusage forget the process: its time must not be over while the reading hangs, see MAX_AGE_MS.
+        // Makes pidusage forget the process. Otherwise MAX_AGE_MS could be over while the reading hangs, and pidusage would later
+        // close a file descriptor of the application.
         read.clear()
         reject(new Error(`no answer within ${ANSWER_DEADLINE_MS} ms`))
       }, ANSWER_DEADLINE_MS).unref()

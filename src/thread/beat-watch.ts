@@ -1,4 +1,4 @@
-/** Interval at which a timer on the main thread counts up a beat (sign of life) for the watchdog thread, ms. */
+/** Interval at which a timer on the main thread gives a beat (sign of life), which the watchdog thread can see, ms. */
 export const BEAT_MS = 1000
 
 /** Interval (tick) at which the watchdog thread checks for beats (signs of life) of the main thread, ms. */

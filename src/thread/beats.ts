@@ -12,7 +12,7 @@ const DEBUGGER = 1
 const WANTED = 2
 const WORDS_BYTES = 16
 
-/** Names of the figures in the shared memory, in the order of their positions: heap and CPU here, the others below. */
+/** Names of the heap and CPU figures in the shared memory, in the order of their positions. The other figures follow them. */
 const FIGURES = [
   ...(['atMs', 'heapUsed', 'heapTotal', 'heapLimit', 'external', 'arrayBuffers'] as const),
   'threadCpuMs',
@@ -24,8 +24,9 @@ const DELAY = LOOP_AT + 1
 const IDLE = DELAY + 1
 const ACTIVE = IDLE + 1
 
-/** Bits of the word at `WANTED`: the watchdog thread sets them to get heap or event loop figures with each beat. */
+/** Bit that the watchdog thread sets in the word `WANTED`: each beat of the main thread then brings heap figures. */
 const WANT_FIGURES = 1
+/** Bit that the watchdog thread sets in the word `WANTED`: each beat of the main thread then brings event loop figures. */
 const WANT_LOOP = 2
 
 /** Bytes of shared memory that {@link Beats} needs. */
@@ -48,7 +49,7 @@ export class Beats implements MainReports {
     return Atomics.load(this.#words, BEATS)
   }
 
-  /** Whether the main thread's inspector is open to a debugger. Only the main thread itself can ask `inspector.url()`. */
+  /** Whether a debugger could connect to the main thread's inspector at the latest beat. Only the main thread itself can tell. */
   get isDebuggerPossible(): boolean {
     return Atomics.load(this.#words, DEBUGGER) === 1
   }
@@ -72,7 +73,7 @@ export class Beats implements MainReports {
     return figures.atMs === 0 ? undefined : figures
   }
 
-  /** Sets whether the main thread measures heap figures with each beat. In an idle process it mostly does not. */
+  /** Sets whether the main thread measures heap figures with each beat. While the process is idle, they are seldom wanted. */
   wantFigures(areWanted: boolean): void {
     if (areWanted) Atomics.or(this.#words, WANTED, WANT_FIGURES)
     else Atomics.and(this.#words, WANTED, ~WANT_FIGURES)
@@ -90,7 +91,7 @@ export class Beats implements MainReports {
   }
 
   /**
-   * Starts the timer on the main thread that counts up the beats. The first comes in the first iteration of the event loop.
+   * Starts the timer on the main thread that gives the beats. The first beat comes in the first iteration of the event loop.
    *
    * @param onBeat - Called with each beat. Must not throw.
    * @returns A function that stops the beats.
@@ -135,7 +136,7 @@ export class Beats implements MainReports {
   }
 }
 
-/** Loads the inspector when needed. A Node built without it has no such module, and an `import` would end the application. */
+/** Loads Node's inspector when needed. A Node built without it has no such module: an `import` would end the application. */
 function loadInspector(): { url(): string | undefined } {
   return createRequire(__filename)('node:inspector') as { url(): string | undefined }
 }

@@ -13,7 +13,8 @@ export interface BlockedLoopParts {
 }
 
 /**
- * Begins to check whether the main thread's event loop is blocked, and then requests a CPU dump. Runs on the watchdog thread.
+ * Starts to check, every 250 ms on the watchdog thread, whether the main thread's event loop is blocked. Each time it gets
+ * blocked, one CPU dump is requested, unless one is being made already.
  *
  * @returns A function that stops the checks.
  */

@@ -39,10 +39,11 @@ export class ExitWait {
   }
 
   /**
-   * Like {@link hold}, but for an inspector session to the main thread.
+   * Called on the watchdog thread before it opens an inspector session to the main thread. If the result is `true`, an exiting
+   * process waits for {@link release}, which must be called when the session is closed.
    *
-   * @returns `false`, without a hold, when the process is exiting. Only a dump that began before the exit, and for which the
-   * main thread still waits, may open sessions then.
+   * @returns `false` if no session may be opened, because the process is exiting. Only a dump that began before the exit, and
+   * for which the main thread still waits, may open sessions then.
    */
   tryHold(): boolean {
     const holdsBefore = Atomics.add(this.#words, HOLDS, 1)
@@ -57,8 +58,8 @@ export class ExitWait {
   }
 
   /**
-   * Called on the watchdog thread during a hold: with the pid when a forked child begins to write the dump, and with
-   * `undefined` when the child has ended. In between there is no hold, because the child needs neither thread, and so an
+   * Called on the watchdog thread during a dump: with the pid when a forked child begins to write the dump, and with
+   * `undefined` when the child has ended. In between there is no hold for the dump: the child needs neither thread, so an
    * exiting process need not wait for it.
    */
   noteChild(pid: number | undefined): void {
@@ -87,7 +88,10 @@ export class ExitWait {
     return Atomics.load(this.#words, HOLDS) > 0
   }
 
-  /** Blocks the main thread, after {@link begin}, until there is no hold any more, at most for {@link EXIT_WAIT_MS}. */
+  /**
+   * Blocks the main thread of an exiting process, after {@link begin}, until the watchdog thread has no dump to finish and no
+   * session to close, at most for {@link EXIT_WAIT_MS}.
+   */
   wait(nowMs: () => number): void {
     const deadlineMs = nowMs() + EXIT_WAIT_MS
     for (;;) {

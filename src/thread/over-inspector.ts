@@ -11,18 +11,18 @@ import { REGISTRY_KEY } from '../dispatch/gate'
 import type { ExitWait } from './exit-wait'
 import type { Turns } from './turns'
 
-/** Answer of the function that {@link createOrderHook} creates, before it is turned into JSON. */
+/** The main thread's answer to an order (call of a function on the main thread), before it is turned into JSON. */
 type HookAnswer<Output> =
   | { readonly output: Output }
   | { readonly error: string }
-  /** The call has interrupted the main thread while it was loading this library's code. The order must be sent again. */
+  /** The main thread was interrupted while it loaded this library's code, so the order was not run. It must be tried again. */
   | { readonly isLoading: true }
 
-/** Time after which an order is sent again because the main thread was still loading code, ms. Loading takes about 5 ms. */
+/** Time after which an order is tried again because the main thread was loading code, ms. Loading takes about 5 ms. */
 const SEND_AGAIN_MS = 20
 const MOST_SENDINGS = 100
 
-/** Requests to the main thread that finish a dump. At exit no others are sent: a snapshot would delay the exit by seconds. */
+/** Orders (calls on the main thread) that finish a dump. At exit, no others are sent: a snapshot would delay it by seconds. */
 const FINISHING: ReadonlySet<OrderName> = new Set(['stopPackageProfile'])
 
 /**
@@ -40,8 +40,8 @@ export class InspectorMainThread implements MainThread {
   readonly #slots = new Set<number>()
 
   /**
-   * @param hook - Name, in the process registry, of the main thread's function that runs the orders.
-   * @param port - The end of the channel to which orders are posted; the hook reads the other end.
+   * @param hook - Name, in the process registry, of the main thread's function (hook) that runs the orders.
+   * @param port - The end of the message channel to which orders are posted. The hook reads the other end.
    */
   constructor(hook: string, port: MessagePort, exitWait: ExitWait, turns: Turns) {
     this.#hook = hook
@@ -50,7 +50,7 @@ export class InspectorMainThread implements MainThread {
     this.#turns = turns
   }
 
-  /** @throws ExitingError when the process is exiting. */
+  /** @throws ExitingError when the process is exiting, except for a dump that began before and for which the exit still waits. */
   connect(): Session {
     return holdingSession(this.#exitWait)
   }
@@ -147,7 +147,7 @@ export interface PostedOrder {
  * Creates the function that the watchdog thread calls on the main thread through the inspector. It runs the order that was
  * posted with the given slot number, and returns the answer as JSON. It never throws.
  *
- * @param orders - Returns the functions that orders call. Called with each order.
+ * @param orders - Returns the functions that carry out orders, by the name of the order. Called once for each order.
  * @param port - The main thread's end of the channel for orders. It is read synchronously, because the event loop may be
  * blocked.
  */
@@ -169,8 +169,9 @@ export function createOrderHook(
 }
 
 /**
- * Returns the expression with which the inspector calls the hook. V8 keeps the text of each evaluated expression until the
- * process ends. So the expression holds only a slot number, and the order itself is sent through the port.
+ * Returns the JavaScript expression with which the inspector calls the hook, the main thread's function that runs orders. V8
+ * keeps the text of each evaluated expression until the process ends. So the expression holds only the name of the hook and the
+ * number (slot) of the order, and the order itself is sent through a message port.
  */
 export function hookCall(hook: string, slot: number): string {
   return `globalThis[Symbol.for(${toJson(REGISTRY_KEY)})].hooks.get(${toJson(hook)})(${slot})`

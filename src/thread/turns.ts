@@ -18,7 +18,7 @@ export class Turns {
     })
   }
 
-  /** Called with the answer of the main thread. */
+  /** Called when the main thread has answered. Resolves all waiting calls of {@link next}. @param atMs - Monotonic time, ms. */
   turned(atMs: number): void {
     for (const resolve of this.#waiting.splice(0)) resolve(atMs)
   }

@@ -42,7 +42,7 @@ export type ToWatchdog =
 export type FromWatchdog =
   | { readonly type: 'ready'; readonly ways: Ways; readonly gateId: number }
   | { readonly type: 'dump'; readonly dump: Dump }
-  /** A dump at V8's heap limit that an earlier process left. The main thread reports it, unless another process has. */
+  /** A dump at V8's heap limit found in the directory. The main thread reports it, unless another process has reported it. */
   | { readonly type: 'found'; readonly found: FoundDump }
   | { readonly type: 'skip'; readonly skip: Skip }
   | { readonly type: 'failure'; readonly failure: Failure }

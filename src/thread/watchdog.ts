@@ -205,7 +205,7 @@ export class Watchdog implements Watch {
     await this.#worker.terminate()
   }
 
-  /** Refuses requests that arrived after the thread had confirmed the stop. */
+  /** Refuses the requests that the thread will not answer any more, because it has stopped or has died while stopping. */
   #refuseUnanswered(): void {
     for (const { request, settle } of this.#unanswered.values()) settle(this.#refuse(request))
     this.#unanswered.clear()
@@ -266,7 +266,7 @@ export interface StartParts {
 
 /**
  * Starts the watch on a thread of its own, or on the calling thread if a thread is not wanted or cannot be started. If the
- * thread dies, the watch moves to the calling thread, with fresh budgets.
+ * thread dies, the watch moves to the calling thread, where its dump budgets are full again.
  */
 export function startWatchAnywhere(given: StartParts): Watch {
   const gate = new Gate(processRegistry().gate)
@@ -279,14 +279,14 @@ export function startWatchAnywhere(given: StartParts): Watch {
   return given.isThreadWanted ? startOnThread(parts, gate) : startHere(parts, gate, 'the main thread')
 }
 
-/** Reports a dump at V8's heap limit that an earlier process left. Few processes find one, so the code is loaded only here. */
+/** Reports a dump at V8's heap limit found in the directory. Few processes find one, so the code is loaded only here. */
 function reportFound(found: FoundDump, report: Report): void {
   try {
     const { reportFoundDump } = loadLate(() => require('../dispatch/found-dump') as typeof foundDumpModule)
     reportFoundDump(found, process.pid, report)
   } catch (error) {
     // The dump is not marked as reported, so the next process finds and reports it.
-    const message = `a dump of an earlier process cannot be reported: ${firstLineOf(error)}`
+    const message = `a dump at V8's heap limit cannot be reported: ${firstLineOf(error)}`
     report.failure({ stage: 'watchdog', message, error })
   }
 }
@@ -311,8 +311,8 @@ function startHere(
 }
 
 /**
- * Adds an `'exit'` handler to a watch on this thread. The handler completes a running CPU dump before it returns. That is
- * possible because an inspector session to the calling thread answers synchronously.
+ * Adds an `'exit'` handler to a watch on this thread. The handler completes a running CPU dump before it returns, or gives it up
+ * after {@link EXIT_WAIT_MS}. It can do so because an inspector session to the calling thread answers synchronously.
  */
 function endingAtExit(
   watch: LocalWatch,
@@ -345,7 +345,7 @@ function startOnThread(parts: StartParts, gate: Gate): Watch {
   const { settings, orders, report, onBeat, onStarted } = parts
   let changes: RuleChanges = {}
   let hasStopped = false
-  /** Worker threads that were started so far. A watch that moves to this thread needs to know them. */
+  /** The latest worker threads that the main thread has started. A watch that moves to this thread needs to know them. */
   const births: WorkerBirth[] = []
   const moveHere = ({ why, wasReady, unanswered }: LostWatchdog): void => {
     if (wasReady)

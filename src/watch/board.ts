@@ -5,8 +5,9 @@ export function boardRules(rules: readonly { readonly name: string }[]): readonl
   return ['cpu', 'memory', ...rules.map(({ name }) => name)]
 }
 
-/** Number of 64-bit numbers that the shared memory holds for each rule, and the position of each among them. */
+/** Number of 64-bit numbers that the shared memory holds for each rule. */
 const FIELDS = 5
+/** Position of each of a rule's numbers, which {@link BoardRow} describes. */
 const [COUNT, VALUE, AT, BREACHES, LEFT] = [0, 1, 2, 3, 4] as const
 /** Bytes before the rules' numbers: a 32-bit flag, and 4 bytes so that the 64-bit numbers are aligned. */
 const FLAG_BYTES = 8

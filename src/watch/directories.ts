@@ -37,7 +37,7 @@ export async function prepareDirectories(
 }
 
 /**
- * Builds the function that deletes a directory's oldest dumps. It is called after each successful dump.
+ * Builds the function that deletes a directory's oldest dumps. That function is called after each successful dump.
  *
  * @param isSent - Whether dumps are uploaded from the directory. If so, the deletion of a dump not yet uploaded is reported.
  */

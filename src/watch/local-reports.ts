@@ -3,7 +3,7 @@ import { readHeapFigures } from '../system/figures'
 import { LoopMeter, type LoopReport } from '../system/loop-meter'
 import { type MainReports, RECORD_INTERVAL_MS } from './process-record'
 
-/** Heap figures and event loop delay of the main thread, for a watch that runs on that thread. Measured when read. */
+/** Heap figures and event loop delay of the main thread, for a watch that runs on that thread. All are measured when read. */
 export class LocalReports implements MainReports {
   readonly #meter = new LoopMeter()
   #readAtMs: number | undefined
@@ -12,7 +12,7 @@ export class LocalReports implements MainReports {
     return readHeapFigures()
   }
 
-  /** Delay of the event loop, ms. A blocked loop also delays these calls, so their lateness is the delay. */
+  /** Delay of the event loop, ms. Called about once a second: a call comes late by the time for which the loop was blocked. */
   delayMs(nowMs: number): number {
     const readAtMs = this.#readAtMs ?? nowMs
     this.#readAtMs = nowMs

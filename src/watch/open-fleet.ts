@@ -13,7 +13,7 @@ const CLOSED: FleetBudget = {
  * Opens the budget that processes share (option `fleet`). If that fails, the process uses its own budget alone, or makes
  * no dumps if the plan says that the shared budget is required.
  *
- * @param isCutOff - Whether the thread that used the budget before has died: then no server is asked any more.
+ * @param isCutOff - Whether the thread that used the budget before has died. If so, the budget decides without its server.
  */
 export function openFleet(
   plan: FleetPlan | undefined,

@@ -33,7 +33,7 @@ export interface MainReports {
 
 export interface RecordParts {
   readonly main: MainReports
-  /** Kernel ids of the threads of V8 and of libuv's pool, which can be told apart only by the order of their starts. */
+  /** Kernel ids of V8's threads and of libuv's pool, found by the order of their starts: older Node versions do not name them. */
   readonly known: Pick<KnownThreads, 'v8' | 'pool'>
   /** Whether an idle main thread must also report heap figures with each reading, because a rule needs them. */
   readonly needsFigures: boolean
@@ -43,10 +43,11 @@ export interface RecordParts {
 export const RECORD_INTERVAL_MS = 1000
 /** Time span that a picture (description of the process for a dump) covers when its request names none, ms. */
 export const DEFAULT_SPAN_MS = 10_000
-/** The process is idle below this CPU use, percent of one core: then heap figures come only with every 10th reading. */
+/** Below this CPU use, percent of one core, the process counts as idle. */
 const IDLE_PERCENT = 2
+/** In an idle process, the main thread is asked for heap figures only with one of this many readings. */
 const IDLE_READINGS = 10
-/** Shortest time between two records of the threads' CPU times, ms: within a shorter time they hardly change. */
+/** Shortest time between two records of the threads' CPU times, except for a dump, ms. Within less time they hardly change. */
 const LEAST_MARK_GAP_MS = 200
 /** Largest number of thread names that are remembered, those of ended threads included. */
 const NAMES_KEPT = 1024
@@ -109,7 +110,8 @@ export class ProcessRecord {
     this.#rss = rss ?? this.#rss
     if (figures && rss !== undefined && this.#restAtStart === undefined) {
       const { rest } = memoryUse(rss, figures, [], now.atMs)
-      // The memory of workers is read only at a dump, so this rest contains the memory of workers that run already.
+      // The memory of worker threads is read only at a dump, so `rest` includes that of workers that run already. The upper
+      // limit keeps most of it out.
       this.#restAtStart = this.#hasOlderWorkers ? Math.min(rest, USUAL_REST) : rest
     }
     this.#recorder.add({
@@ -126,7 +128,10 @@ export class ProcessRecord {
     this.#readings++
   }
 
-  /** Records the CPU times of all threads now, so that {@link picture} can give CPU use since this moment. */
+  /**
+   * Records the CPU times of all threads now, so that {@link picture} can give CPU use since this moment. Does nothing within
+   * {@link LEAST_MARK_GAP_MS} of the previous record.
+   */
   mark(): void {
     const now = readTimes(this.#gcTimeMs)
     if (now.atMs - this.#markedAtMs >= LEAST_MARK_GAP_MS) this.#addMark(now)
@@ -139,7 +144,7 @@ export class ProcessRecord {
   }
 
   /**
-   * Describes the process as it is now.
+   * Describes the process for a dump that begins now: CPU use of its threads, memory by owner, and readings of the last minutes.
    *
    * @param sinceMs - Monotonic time from which CPU use counts, ms.
    * @param asked - Memory that the threads have reported for this description.
@@ -176,7 +181,7 @@ export class ProcessRecord {
   }
 
   /**
-   * Returns the name of a thread. It is read anew each time, because a thread gets its name some time after its start.
+   * Returns the name of a thread. The name is read anew each time, because a thread gets its name some time after its start.
    * For a thread that has ended, the last known name is returned.
    */
   #nameNow(tid: number): string | undefined {

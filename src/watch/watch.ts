@@ -38,7 +38,7 @@ import {
 /** Settings of a rule: when to make a dump automatically. */
 export interface RuleSettings<Threshold = number> {
   readonly intervalMs: number
-  /** A reading above it counts towards a dump. Unit of a number: that of the metric, such as percent of one core, or bytes. */
+  /** A reading above the threshold counts towards a dump. It has the unit of the metric, such as percent of one core or bytes. */
   readonly threshold: Threshold
   /** Number of readings in a row above the threshold that make a dump. */
   readonly counter: number
@@ -73,7 +73,7 @@ export interface CpuSettings<Threshold = number> extends KindSettings<Threshold>
 export interface MemorySettings<Threshold = number> extends KindSettings<Threshold> {
   /** Whether to keep V8's sampling heap profiler on. */
   readonly sampling: boolean
-  /** Whether heap snapshots are written without the contents of strings. */
+  /** Whether heap snapshots are written without the contents of the heap, such as strings and numbers. */
   readonly redact: boolean
 }
 
@@ -96,7 +96,7 @@ export interface WatchSettings {
   /** Shared memory of a {@link Board}, from which the main thread reads the counters of the rules. */
   readonly board: SharedArrayBuffer
   readonly engines: Engines
-  /** Number of dumps kept of each kind; `false`: all. */
+  /** Number of dumps that are kept in a directory for each prefix of file names, such as `leak-memory`; `false`: all. */
   readonly keep: number | false
   /** Whether dumps are uploaded from their directories by a function that `uploadTo()` has made. */
   readonly isSent?: boolean | undefined
@@ -149,13 +149,13 @@ export interface WatchSurroundings {
   readonly report: Report
   /** Reports of the main thread about itself. */
   readonly main: MainReports
-  /** Whether an earlier watch of this process has already created the directories and reported problems with them. */
+  /** Whether this watch replaces one whose thread has died. If so, the dump directories are not prepared again. */
   readonly isTakingOver?: boolean
   /** Called when a dump begins and when it has ended. */
   readonly onRunning?: (isRunning: boolean) => void
-  /** Called when a forked child begins to write the dump, and, with `undefined`, when it has ended. */
+  /** Called with the pid when a forked child begins to write the dump, and with `undefined` when the child has ended. */
   readonly onChild?: (pid: number | undefined) => void
-  /** Called for a dump at V8's heap limit that an earlier process left. @default reports it from the calling thread */
+  /** Called for a dump at V8's heap limit that is found in the directory. @default reports it from the calling thread */
   readonly onFound?: (found: FoundDump) => void
 }
 
@@ -304,7 +304,7 @@ interface RuleToWatch extends RuleSettings {
   readonly metric: DumpKind | Metric
 }
 
-/** Metrics whose reading covers the time since the previous reading. Readings of all other metrics are of one moment. */
+/** Metrics whose reading covers the time since the previous reading. Memory metrics are read at one moment. */
 const MEAN_METRICS: ReadonlySet<RuleToWatch['metric']> = new Set([
   'cpu',
   'eventLoopDelay',
@@ -323,7 +323,7 @@ function watchedRule({ name, kind, metric, threshold, counter, budget }: RuleToW
   return { name, kind, metric, rule: new ThresholdRule(threshold, counter), budget: new DumpBudget(budget) }
 }
 
-/** Shortest time span for which a dump describes the CPU use of threads, ms: over less time the shares are noise. */
+/** Shortest time span for which a dump describes the CPU use of threads, ms. Over less time the figures would be mostly noise. */
 const LEAST_SPAN_MS = 1000
 
 async function takePicture(

@@ -24,7 +24,7 @@ import { Recording, type StartedProfile } from './recording'
 import { createV8ProfilerWay } from './v8-profiler'
 import { type CpuProfileRequest, type CpuWay, type RunningProfile, samplingIntervalUs } from './way'
 
-/** Assumed size of a `.cpuprofile`, bytes: enough for the call tree of a large code base and the most samples. */
+/** Assumed size of a `.cpuprofile`, bytes: enough for the call tree of a large code base and the largest number of samples. */
 export const PROFILE_FILE_BYTES = 16 * 1024 * 1024
 
 /** Parameters of {@link createCpuCapturer}. */
@@ -34,18 +34,30 @@ export interface CpuCapturerParts {
   readonly engine: Engine
   readonly probe: RoomProbe
   readonly observer: CaptureObserver
-  /** @default the result of `whyNoInspector()` */
+  /**
+   * Why this Node has no inspector; `undefined` where it has one.
+   *
+   * @default the result of `whyNoInspector()`
+   */
   readonly noInspector?: string | undefined
-  /** @default CPU time of the main thread, from /proc */
+  /**
+   * Returns the CPU time of the main thread so far, ms; `undefined` where the system does not show it.
+   *
+   * @default reads /proc
+   */
   readonly mainThreadCpuMs?: () => number | undefined
-  /** @default `startWorkerProfiles`, where there is an inspector */
+  /**
+   * Starts the CPU profiles of the application's worker threads, beside that of the main thread.
+   *
+   * @default `startWorkerProfiles` where there is an inspector, else none
+   */
   readonly startWorkers?: ((parts: WorkerProfilesParts) => RunningWorkerProfiles) | undefined
 }
 
 /**
- * Takes CPU profiles: with v8-profiler-next if that package is installed and loads, else with the inspector. If the
- * package cannot start a profile, the inspector takes this one. If a profile fails after its start, the dump fails and is
- * not tried again, because the incident has ended by then.
+ * Takes CPU profiles: with v8-profiler-next if that package is installed and loads, else with the inspector. If the package
+ * cannot start a profile, the inspector takes this one. If a profile fails after its start, the dump fails. It is not tried
+ * again: by then, the CPU use that caused the dump may be over.
  */
 export function createCpuCapturer(parts: CpuCapturerParts): Capturer {
   const { engine, probe, observer, noInspector = whyNoInspector() } = parts
@@ -94,7 +106,7 @@ async function startProfile(
 ): Promise<StartedProfile> {
   if (ways.length === 0) throw new Error(whyNone(passedOverBefore))
   // V8's profiler samples on a thread of its own. If that thread cannot start, Node 24 and 26 abort, and Node 20 and 22
-  // record nothing.
+  // record nothing. So first check whether a thread can start.
   const noThread = whyNoThreads(1)
   if (noThread !== undefined) throw new Error(`V8's CPU profiler cannot start its thread: ${noThread}`)
   const startedAtMs = monotonicMs()

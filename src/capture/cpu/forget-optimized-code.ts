@@ -13,7 +13,7 @@ import type { Session } from 'node:inspector'
  * collects is lost with any CPU profile anyway (microsoft/vscode#330740).
  *
  * @param post - Sends one call of the inspector's Profiler domain, which must be enabled.
- * @returns The answers to the start and to the stop.
+ * @returns What `post` returned for the start of the coverage and for its stop.
  */
 export function forgetOptimizedCode<Answer>(
   post: (method: 'Profiler.startPreciseCoverage' | 'Profiler.stopPreciseCoverage') => Answer,
@@ -21,7 +21,7 @@ export function forgetOptimizedCode<Answer>(
   return [post('Profiler.startPreciseCoverage'), post('Profiler.stopPreciseCoverage')]
 }
 
-/** {@link forgetOptimizedCode} for the calling thread, synchronously. */
+/** Makes V8 discard all optimized code of the calling thread, synchronously, through an inspector session to the same thread. */
 export function forgetOptimizedCodeHere(openSession: () => Session): void {
   const session = openSession()
   try {

@@ -7,7 +7,7 @@ import { forgetOptimizedCode } from './forget-optimized-code'
 import { profileJson } from './profile-json'
 import type { CpuProfileRequest, CpuWay, RunningProfile, StoppedProfile } from './way'
 
-/** Name of CPU profiles through the inspector, in a dump's `.json` and in the log line at start. */
+/** Name of the method that takes CPU profiles through the inspector, in a dump's `.json` and in the log line at start. */
 export const INSPECTOR_WAY = 'inspector'
 
 /**
@@ -81,7 +81,10 @@ function stopWithin(session: Session): StoppedProfile {
   }
 }
 
-/** Stops the profile. The answer to `Profiler.enable` shows when the main thread accepts the calls: its pause begins then. */
+/**
+ * Stops the profile. Sends a call of `Profiler.enable` ahead, which has no effect: its answer shows when the main thread
+ * accepts the calls, and so when its pause begins.
+ */
 function postStop(session: Session): { answered: Promise<void>; profile: () => StoppedProfile } {
   let [failure, profile]: [Error | null, Profiler.Profile | undefined] = [null, undefined]
   let [acceptedAtMs, stoppedAtMs] = [0, 0]

@@ -8,8 +8,8 @@ import { monotonicMs, pause } from '../../base/time'
 export const SHORT_STRETCH_MS = 8
 
 /**
- * A thread counts as working in long stretches (iterations of its event loop) when a sum reaches this, ms. Each iteration
- * adds its CPU time less {@link SHORT_STRETCH_MS} to the sum. So a short iteration lowers it, but never below 0.
+ * Sum at which a thread counts as working in long stretches (iterations of its event loop), ms. Each iteration adds its CPU time
+ * less {@link SHORT_STRETCH_MS} to the sum. So a short iteration lowers the sum, but never below 0.
  */
 export const LONG_STRETCH_MS = 50
 
@@ -18,7 +18,7 @@ const LOOK_EVERY_MS = 25
 
 /** A thread whose event loop is checked for long iterations (turns). */
 export interface TurningThread {
-  /** Resolves in the next iteration of the thread's event loop, to the monotonic time of it, ms. Never rejects. */
+  /** Resolves in the next iteration of the thread's event loop, to the time of that iteration, monotonic ms. Never rejects. */
   readonly turn: () => Promise<number>
   /** CPU time of the thread so far, ms. `undefined` where the system does not show it: elapsed time is then used instead. */
   readonly cpuMs: () => number | undefined

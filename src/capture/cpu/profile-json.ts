@@ -1,8 +1,9 @@
 import type { Profiler } from 'node:inspector'
 import { toJson } from '../../base/globals'
 
-/** Array elements per piece of JSON: a piece takes 1-2 ms to build, and other work can run between two pieces. */
+/** Number of nodes of the call tree per piece of JSON. A piece takes 1-2 ms to build; other work can run between two pieces. */
 const NODES_PER_PIECE = 1000
+/** Number of samples, or of the times between them, per piece of JSON: such a piece takes 1-2 ms to build, too. */
 const NUMBERS_PER_PIECE = 20_000
 
 /**

@@ -16,11 +16,11 @@ import type { RunningProfile, StoppedProfile } from './way'
 /** Longest wait for the CPU profiles of all workers together, ms. A worker that spins in a loop answers within 20 ms. */
 export const WORKERS_DEADLINE_MS = 10_000
 /**
- * Longest wait for the CPU profiles of all workers when the dump is ended early, ms. No worker's file is begun after it. An
- * exiting process waits 450 ms in all for a dump.
+ * Longest wait for the CPU profiles of all workers when the dump is ended early, ms. After this time no further worker's file is
+ * begun. An exiting process waits 450 ms in all for a dump.
  */
 export const WORKERS_EARLY_DEADLINE_MS = 250
-/** Number of workers listed in the sidecar (`.json`) of the main thread's profile, at most. */
+/** Largest number of workers that the sidecar (`.json`) of the main thread's profile lists. */
 const WORKERS_NAMED = 64
 
 /** A CPU profile that is being recorded, and the file for it. */
@@ -47,7 +47,7 @@ export class Recording {
   #endedNow: { readonly captured: Captured } | { readonly error: unknown } | undefined
   #wake: () => void = () => undefined
 
-  /** @param workers - The profiles of worker threads that are recorded at the same time; `undefined` where impossible. */
+  /** @param workers - Running CPU profiles of worker threads; `undefined` where this Node cannot profile worker threads. */
   constructor(
     started: StartedProfile,
     job: Job,
@@ -96,12 +96,16 @@ export class Recording {
     }
   }
 
-  /** {@link finish}, synchronously. Returns `undefined` when the time is over, or when another thread is the profiled one. */
+  /**
+   * Ends the CPU profile of the main thread at once, discards those of workers, and writes the file synchronously, because the
+   * process exits. Returns `undefined`, and leaves the file incomplete, when `isTimeOver` returns `true`, or when the calling
+   * thread is not the main thread: the profiler answers synchronously only there.
+   */
   finishNow(isTimeOver: () => boolean): Captured | undefined {
     const { open, running } = this.#started
     if (isTimeOver()) return undefined
     this.#over.abort()
-    // Without an event loop no answer of a worker can arrive.
+    // An exiting process no longer runs its event loop, so no answer of a worker can arrive.
     this.#workers?.abandon()
     try {
       this.#stopped ??= running.stopNow?.(open.target)
@@ -122,9 +126,10 @@ export class Recording {
   }
 
   /**
-   * Makes V8 discard optimized code once, so that the profile names all functions. First waits for long iterations of the
-   * main thread's event loop: one of them may be an endless loop. A loaded server with short requests has none and keeps
-   * its optimized code: without it, each request would cost twice the CPU for seconds.
+   * Makes V8 discard its optimized code once, so that the profile names all functions. Does so at once if a blocked event loop
+   * caused the dump; else when the main thread's event loop has long iterations, one of which may be an endless loop. A loaded
+   * server with short requests has none and keeps its optimized code: without it, each request would cost twice the CPU for
+   * seconds.
    */
   async #keepNames(): Promise<void> {
     // If a blocked event loop caused the dump, do not wait: the block may end soon.
@@ -133,7 +138,12 @@ export class Recording {
     this.#forgetPauseMs = await this.#started.running.forgetOptimizedCode()
   }
 
-  /** Writes the profiles of the workers to files, as far as the time allows. A failure costs only that worker's file. */
+  /**
+   * Writes the profile of each worker to a file. If the dump is ended early, begins no file after `untilMs` (monotonic). If a
+   * file cannot be written, the dump still has the others.
+   *
+   * @returns The files of all threads, the one with the largest CPU time first.
+   */
   async #withWorkers(
     main: { readonly busyMs: number; readonly artefact: Artefact },
     workers: EndedWorkerProfiles | undefined,
@@ -181,7 +191,10 @@ export class Recording {
     }
   }
 
-  /** Returns the busy time of the main thread during the profile, ms. `Infinity` if unknown: it then counts as the busiest. */
+  /**
+   * Returns the CPU time of the main thread during the profile, ms; where the system does not show it, the time in which the
+   * profile is not idle. `Infinity` if neither is known: the main thread then counts as the busiest.
+   */
   #busyMs({ busyMs = Infinity }: StoppedProfile): number {
     const cpuMs = this.#mainThread.cpuMs()
     return cpuMs === undefined || this.#cpuMsBefore === undefined ? busyMs : cpuMs - this.#cpuMsBefore
@@ -220,7 +233,7 @@ function outcomeOf(ended: { readonly captured: Captured } | { readonly error: un
   return ended.captured
 }
 
-/** Lets other work of this thread run between two pieces of a file. An unref'd immediate would wait for another event. */
+/** Lets other work of this thread run between two pieces of a file. An unref'd immediate would run only after another event. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve))
 }

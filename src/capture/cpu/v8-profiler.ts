@@ -22,7 +22,7 @@ export function createV8ProfilerWay(mainThread: PatientMainThread): CpuWay {
         startPauseMs: pauseMs,
         acceptedAfterMs: Math.max(0, monotonicMs() - askedAtMs - pauseMs),
         forgetOptimizedCode: async () => {
-          // No other part of the dump waits for this order (request), so it is not reported as late.
+          // With its own deadline, this order (request) is never reported as late: no other part of the dump waits for it.
           const wait = { deadlineMs: ORDER_DEADLINE_MS }
           return (await mainThread.order('forgetOptimizedCode', {}, wait)).pauseMs
         },

@@ -10,7 +10,9 @@ export interface CpuProfileRequest {
   /** Identifies this profile among others in the process. */
   readonly title: string
   readonly samplingIntervalUs: number
-  /** Aborted when the dump is to end early. A start that the main thread does not answer within 500 ms is then given up. */
+  /**
+   * Aborted when the dump is to end early. If the main thread does not answer within 500 ms after that, the start is given up.
+   */
   readonly early: AbortSignal
 }
 
@@ -30,7 +32,7 @@ export interface StoppedProfile {
 export interface RunningProfile {
   /** Pause of the main thread for the start, ms. */
   readonly startPauseMs: number
-  /** Time until the main thread accepted the request to start, ms. */
+  /** Time from the request to start the profile until the main thread accepted it, ms. */
   readonly acceptedAfterMs: number
   /**
    * Makes V8 discard its optimized code, so that a loop that was optimized before the profile began appears by name.
@@ -38,9 +40,14 @@ export interface RunningProfile {
    * @returns Pause of the main thread for it, ms.
    */
   forgetOptimizedCode(): Promise<number>
-  /** Ends the profile. The profiler is off afterwards, even if this fails. */
+  /**
+   * Ends the profile. The profiler is off afterwards, even if this fails.
+   *
+   * @param target - The dump's file. The package writes the profile to it; the inspector returns the profile and ignores
+   * `target`.
+   */
   stop(target: MarkedFile): Promise<StoppedProfile>
-  /** {@link stop}, synchronously. Absent unless the calling thread is the profiled one. */
+  /** Ends the profile synchronously, for a process that exits. Absent unless the calling thread is the profiled main thread. */
   readonly stopNow?: ((target: MarkedFile) => StoppedProfile) | undefined
 }
 

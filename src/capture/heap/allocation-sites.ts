@@ -1,6 +1,6 @@
 import type { HeapProfiler } from 'node:inspector'
 
-/** A function that allocates memory: for calls into Node or V8, the application's nearest caller, if there is one. */
+/** A function that allocates memory. For a function of Node or V8, its nearest caller in the application, if there is one. */
 export interface AllocationSite {
   readonly functionName: string
   readonly url: string
@@ -58,7 +58,7 @@ export function holdingsOf({ head, samples }: SamplingProfile): PathHolding[] {
   return holdings
 }
 
-/** Returns the function that allocated; for a function of Node or V8, the application's nearest caller, if there is one. */
+/** Returns the function that allocated; for one of Node or V8, its nearest caller in the application, if there is one. */
 function siteOf({ callFrame }: SamplingNode, caller: AllocationSite | undefined): AllocationSite {
   const { functionName, url, lineNumber } = callFrame
   const isForeign = url === '' || url.startsWith('node:')

@@ -11,15 +11,15 @@ import { openWhole, type WholeSnapshot } from './redacted'
 import { type HeapDump, type HeapRung, passOver } from './rung'
 import { type HeapSampling, SAMPLING_WAY } from './sampling'
 
-/** Longest time for a snapshot, ms per MB of heap: after it the snapshot is given up. V8 needs 55-110 on a quiet machine. */
+/** Time limit of a snapshot, ms per MB of heap, on top of {@link ORDER_DEADLINE_MS}. V8 needs 55-110 on a quiet machine. */
 const DEADLINE_MS_PER_MB = 1000
 
-/** Returns the longest time that a snapshot of a heap of `usedBytes`, without a fork, may take, ms. */
+/** Returns the time after which a snapshot of a heap of `usedBytes`, without a fork, is given up, ms. */
 export function snapshotDeadlineMs(usedBytes: number): number {
   return ORDER_DEADLINE_MS + (usedBytes / 1024 / 1024) * DEADLINE_MS_PER_MB
 }
 
-/** What in-place snapshots (by the application's own process) need. */
+/** Parameters of {@link createInPlaceRung}. In-place snapshots are written by the application's own process. */
 export interface HeapInPlaceParts {
   readonly mainThread: PatientMainThread
   /** The package for heap snapshots: `engines.memory` of `resolveEngines`. */
@@ -33,7 +33,7 @@ type InPlaceWay = 'heapdump' | 'v8'
 
 /**
  * Takes heap snapshots while the main thread stands still: with the heapdump package where it is installed and loads,
- * else with V8. Such snapshots are slow and need much memory, so only heaps whose snapshot fits are dumped this way.
+ * else with V8. Such snapshots are slow and need much memory, so this is done only where the available memory is enough.
  */
 export function createInPlaceRung(parts: HeapInPlaceParts): HeapRung {
   return {

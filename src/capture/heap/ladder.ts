@@ -17,7 +17,7 @@ import { type HeapCapture, type HeapDump, type HeapRung, type Incapable, passOve
 import { type HeapSampling, SAMPLING_WAY, startHeapSampling } from './sampling'
 import { captureWorkerHeap, WORKER_WAY, type WorkerHeapCapture } from './worker-heap'
 
-/** What a heap capturer needs. */
+/** Parameters of {@link createHeapCapturer}. */
 export interface HeapCapturerParts {
   readonly mainThread: MainThread
   /** The package for heap snapshots: `engines.memory` of `resolveEngines`. */
@@ -28,22 +28,30 @@ export interface HeapCapturerParts {
   readonly sampling: boolean
   /** Whether the contents of strings are left out of snapshots. @default false */
   readonly redact?: boolean | undefined
-  /** @default the result of `loadForkHelper()` */
+  /**
+   * The native fork helper, or why it cannot be used.
+   *
+   * @default the result of `loadForkHelper()`
+   */
   readonly fork?: ReturnType<typeof loadForkHelper>
-  /** @default the result of `whyNoInspector()` */
+  /**
+   * Why this Node has no inspector, without which nothing is sampled; `undefined` where it has one.
+   *
+   * @default the result of `whyNoInspector()`
+   */
   readonly noInspector?: string | undefined
 }
 
-/** A capturer that keeps a sampling heap profiler between dumps. */
+/** A capturer of memory dumps. Unless sampling is off, it keeps V8's sampling heap profiler running between dumps. */
 export interface HeapCapturer extends Capturer {
-  /** Stops the sampling heap profiler. Idempotent. */
+  /** Stops the sampling heap profiler if this library started it. Idempotent. */
   close(): Promise<void>
 }
 
 /**
  * Takes memory dumps. It tries the methods of taking a heap snapshot (rungs) in order, best first: the first method that
- * fits into the available memory takes the snapshot. If no method fits, it takes only the sampling profile, and returns
- * the refusal of the snapshot.
+ * fits into the available memory takes the snapshot. If no method fits, it takes only the sampling profile, and also returns
+ * the refusal: why there is no snapshot.
  */
 export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
   const { probe, observer, redact } = parts
@@ -87,7 +95,7 @@ export function createHeapCapturer(parts: HeapCapturerParts): HeapCapturer {
       available: [...rungs.flatMap((rung) => rung.ways), ...(sampling ? [SAMPLING_WAY] : [])],
       passedOver: notHere,
     }),
-    // The files of the main thread's heap are complete, even if those of the worker are not.
+    // `ofMain` is set only while a worker's heap is captured: by then the files of the main thread's heap are complete.
     endNow: () => ofMain,
     close: () => sampling?.close() ?? Promise.resolve(),
   }
@@ -120,7 +128,9 @@ function buildLadder(parts: HeapCapturerParts, mainThread: PatientMainThread): L
   return { rungs: [inPlace], sampling, notHere }
 }
 
-/** Asks the main thread for its heap size. This is the first request of a dump, so it waits for a busy main thread. */
+/**
+ * Asks the main thread for its heap size. This is the first request of a dump, so its delay shows how busy the main thread is.
+ */
 async function readHeap(
   mainThread: PatientMainThread,
 ): Promise<{ heap: HeapStatistics; late: Pick<Captured, 'lateMs'> }> {
@@ -156,7 +166,9 @@ function chooseRungs(
   return { fitting, refusal: fitting.length === 0 ? refusal : undefined }
 }
 
-/** Tries the rungs (snapshot methods) in order until one succeeds. If memory is short, takes only the sampling profile. */
+/**
+ * Tries the rungs (snapshot methods) in order until one succeeds. If none does for lack of memory, takes the sampling profile.
+ */
 async function descend(
   dump: HeapDump,
   fitting: readonly FittingRung[],
@@ -183,8 +195,8 @@ async function descend(
 }
 
 /**
- * Captures the heap of the main thread, and then that of a worker. The main thread comes first, because its snapshot by a
- * forked child is the safer one. If one capture fails, the files of the other are kept.
+ * Captures the heap of the main thread, and then that of a worker. The main thread comes first, because a forked child, which
+ * leaves the application running, can take its snapshot. If one capture fails, the files of the other are kept.
  */
 async function withWorker(
   takeMain: () => Promise<HeapCapture | Refusal>,
@@ -218,7 +230,7 @@ async function withWorker(
   }
 }
 
-/** Captures the sampling profile instead of a snapshot. If that fails too, returns only the refusal of the snapshot. */
+/** Captures the sampling profile instead of a snapshot. If that fails too, returns only `refusal`: why there is no snapshot. */
 async function takeProfileOnly(
   sampling: HeapSampling,
   { job, passedOver }: HeapDump,

@@ -19,13 +19,21 @@ const COMPILE_HERE = [
 export interface WholeSnapshot {
   /** Path of the file, to which V8 writes on any thread of this process. */
   readonly target: MarkedFile
-  /** Copies the snapshot into the dump's file, without string contents. @throws If the snapshot is cut off; on file errors. */
+  /**
+   * Copies the snapshot into the dump's file, without the contents of strings.
+   *
+   * @throws If V8 has not written the whole snapshot; the file system's error.
+   */
   redact(): void
   /** Frees the file's disk space. Idempotent. */
   close(): void
 }
 
-/** Opens a nameless file for a snapshot. @throws The file system's error; an Error if /proc/self/fd gives no path to it. */
+/**
+ * Opens a nameless file for a complete snapshot, which is then redacted into the dump's file `open`.
+ *
+ * @throws The file system's error; an Error if /proc/self/fd gives no path to the file.
+ */
 export function openWhole(open: OpenArtefact): WholeSnapshot {
   const scratch = openScratch(open.partial.directory)
   const { fd, target } = scratch
@@ -38,7 +46,12 @@ export function openWhole(open: OpenArtefact): WholeSnapshot {
   )
 }
 
-/** Writes a snapshot of this process into the dump's file, synchronously. @returns The notes for the sidecar (`.json`). */
+/**
+ * Writes a heap snapshot of this process, a forked child, into the dump's file, synchronously.
+ *
+ * @param isRedacted - Whether the contents of strings are left out.
+ * @returns Notes for the sidecar (`.json`): whether the snapshot is redacted.
+ */
 export function writeSnapshotHere(open: OpenArtefact, isRedacted: boolean | undefined): { redacted?: true } {
   if (!isRedacted) {
     writeHeapSnapshot(open.writePath)

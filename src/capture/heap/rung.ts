@@ -25,14 +25,15 @@ export interface Incapable {
   readonly refusal?: Refusal
 }
 
-/** One rung of the memory ladder: a method of taking a heap snapshot. The capturer uses the first one that fits. */
+/** A rung: one method of taking a heap snapshot. The capturer uses the first rung whose snapshot fits into memory. */
 export interface HeapRung {
   /** Names of the method's variants, best first, in a dump's `.json` and in the log line at start. */
   readonly ways: readonly string[]
   /** Judges whether a snapshot of this heap fits into `room`, the available memory. */
   fit(heap: HeapStatistics, room: MemoryRoom): RoomVerdict
   /**
-   * Takes the sampling profile, so that some evidence exists even if the snapshot fails, and then the snapshot.
+   * Takes the sampling profile (unless sampling is off), so that some evidence exists even if the snapshot fails, and then the
+   * snapshot.
    *
    * @param verdict - The latest result of {@link fit}, which was that the snapshot fits.
    * @returns The files, or why there are none; the dump then tries the next method.

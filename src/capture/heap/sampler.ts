@@ -17,12 +17,12 @@ export const STARTED_AGAIN =
 export interface HeapSampler {
   /** Starts sampling, unless this sampler has started it already or knows that another user has. */
   start(intervalBytes: number): SamplerState
-  /** Reads the samples since the start, as JSON; none if another user has stopped the profiler. Forces one full GC. */
+  /** Reads the samples as JSON, and forces one full GC. Returns no samples, without a GC, while the profiler does not run. */
   read(): { samples: number; json: string }
-  /** Reads the samples as an object. Forces one full GC; `undefined`, without a GC, while the profiler does not run. */
+  /** Reads the samples as an object, and forces one full GC. `undefined`, without a GC, while the profiler does not run. */
   profile(): SamplingProfile | undefined
   state(): SamplerState
-  /** Number of times that sampling was started. V8 numbers call paths and samples anew after each start. */
+  /** Number of times that sampling was started. After each start, V8 numbers call paths and samples anew. */
   run(): number
   /** Stops the profiler if this sampler started it. Idempotent. */
   stop(): void

@@ -5,7 +5,7 @@ import type { CaptureObserver, Job, PassedOver } from '../capture'
 import type { PatientMainThread } from '../main-thread/patient'
 import { SAMPLING_INTERVAL_BYTES } from './sampler'
 
-/** Name of the sampling profile in a dump's `.json` and in the log line at start. */
+/** Name of the method that writes a sampling profile, in a dump's `.json` and in the log line at start. */
 export const SAMPLING_WAY = 'sampling'
 
 /** A `.heapprofile` file that was written, or the reason why there is none. */
@@ -18,13 +18,13 @@ export interface HeapSampling {
   capture(job: Job, passedOver: readonly PassedOver[]): Promise<SamplingOutcome>
   /** Why sampling could not be started; `undefined` when it was. */
   failure(): Promise<Error | undefined>
-  /** Starts the profiler again after a forked child found that another user of it had stopped it. Reports this once. */
+  /** Starts the profiler again after a forked child found that other code had stopped it. Reports only the first such stop. */
   restart(): Promise<void>
   /** Stops the profiler if this library started it. Idempotent, never rejects. */
   close(): Promise<void>
 }
 
-/** Starts V8's sampling heap profiler on the main thread. If other code has started it already, that profile is read. */
+/** Starts V8's sampling heap profiler on the main thread. If other code has started it already, that profiler is read instead. */
 export function startHeapSampling(mainThread: PatientMainThread, observer: CaptureObserver): HeapSampling {
   const start = async (): Promise<Error | undefined> => {
     try {
@@ -53,7 +53,7 @@ export function startHeapSampling(mainThread: PatientMainThread, observer: Captu
     if (sampler === 'stopped') {
       await restart()
       throw new Error(
-        "there are no samples: other code in this process stopped V8's sampling heap profiler, which now runs again",
+        "there are no samples: other code in this process had stopped V8's sampling heap profiler",
       )
     }
     if (samples === 0) throw new Error('the sampling heap profiler has no samples yet')

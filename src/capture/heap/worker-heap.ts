@@ -18,13 +18,13 @@ import { SAMPLING_WAY } from './sampling'
 
 /** Longest wait for a worker's answer, ms. A worker that runs JavaScript or waits in `Atomics.wait` answers within 20 ms. */
 export const WORKER_ANSWER_MS = 10_000
-/** Time for which the allocations of a worker without a snapshot are sampled, ms. They show what a growing heap grows by. */
+/** Time for which allocations are sampled in a worker whose snapshot is not taken, ms. They show what makes its heap grow. */
 export const WORKER_SAMPLING_MS = 10_000
 
-/** Longest time between the last answer of a worker that is ending and the inspector's report of its end, ms. */
+/** Wait for the inspector's report that a worker has ended, after an error that its end may have caused, ms. */
 const END_MS = 100
 
-/** Name of a worker's snapshot in a dump's `.json`: the worker writes it itself, with V8. */
+/** Name of the method of a worker's snapshot, in a dump's `.json`: the worker writes it itself, with V8. */
 export const WORKER_WAY = 'v8'
 
 export interface WorkerHeapParts {
@@ -39,7 +39,7 @@ export interface WorkerHeapParts {
   readonly redact?: boolean | undefined
   /** Longest wait for a worker's answer, ms. @default {@link WORKER_ANSWER_MS} */
   readonly answerMs?: number
-  /** @default {@link WORKER_SAMPLING_MS} */
+  /** Time for which allocations are sampled, ms. @default {@link WORKER_SAMPLING_MS} */
   readonly samplingMs?: number
 }
 
@@ -47,7 +47,7 @@ export interface WorkerHeapParts {
 export interface WorkerHeapCapture {
   readonly artefact?: Artefact
   readonly way?: string
-  /** Why the snapshot does not fit. `artefact`, if present, is then a sampling profile. */
+  /** Why the snapshot does not fit into memory or onto the disk. `artefact`, if present, is then a sampling profile. */
   readonly refusal?: Refusal
   readonly failure?: Error
 }
@@ -230,7 +230,7 @@ function snapshotExpression({ file, mark }: MarkedFile, isThroughDescriptor: boo
   const fd = fs.openSync(${toJson(file)}, ${OPEN_EXISTING})
   try {
     const { dev, ino } = fs.fstatSync(fd, { bigint: true })
-    if (dev + ':' + ino !== ${toJson(mark.inode)}) throw new Error('the file was replaced')
+    if (dev + ':' + ino !== ${toJson(mark.inode)}) throw new Error('the file for the snapshot was replaced')
     process.getBuiltinModule('node:v8').writeHeapSnapshot(${path})
   } finally {
     fs.closeSync(fd)

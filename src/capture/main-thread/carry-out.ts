@@ -86,7 +86,7 @@ export function createOrders(
   }
 }
 
-/** Wraps each function of an {@link OrderTable}, so that it runs inside a call of `during`. */
+/** Wraps the function of each order (request): `during` then calls it, and so can show other threads when an order runs. */
 export function ordersDuring(
   orders: OrderTable,
   during: <Output>(order: () => Output) => Output,
@@ -162,7 +162,7 @@ function startProfile(profiler: ProfilerPackage, title: string, samplingInterval
   profiler.startProfiling(title, true)
 }
 
-/** Makes V8 discard optimized code. Does nothing while the application collects coverage: the coverage would be lost. */
+/** Makes V8 discard optimized code. Does nothing without an inspector, or with NODE_V8_COVERAGE, whose coverage would be lost. */
 function forgetOptimizedCode(): void {
   if (process.env['NODE_V8_COVERAGE'] !== undefined || whyNoInspector() !== undefined) return
   forgetOptimizedCodeHere(openLocalSession)

@@ -4,7 +4,10 @@ import type { OrderTable } from './carry-out'
 import { openLocalSession } from './local-session'
 import type { MainThread } from './orders'
 
-/** Access to the main thread for code that runs on the main thread: orders (requests) are plain calls, sessions local. */
+/**
+ * Returns the access to the main thread for code that runs on the main thread itself. An order (a request to the main
+ * thread) is then a plain function call, and an inspector session connects to the calling thread.
+ */
 export function createDirectMainThread(orders: OrderTable): MainThread {
   return {
     connect: openLocalSession,

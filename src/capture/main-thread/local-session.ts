@@ -3,13 +3,13 @@ import { createRequire } from 'node:module'
 import { isOnMainThread } from '../../base/main-thread'
 
 /**
- * Returns why this process has no inspector; `undefined` when it has one. Without an inspector there are no CPU profiles
- * through it, no sampling heap profiles, and no requests from another thread to the main thread.
+ * Returns why this process has no inspector; `undefined` when it has one. Without it, this package can record no CPU
+ * profile through the inspector and no sampling heap profile, and another thread cannot send requests to the main thread.
  *
  * Call this function on the main thread before another thread connects to the main thread: without an inspector, such a
- * session does not throw but aborts the process. Node starts no inspector under `--permission`, and none for the parent
- * process of `node --test`. Other threads do not try to open a session: this package starts threads only where the main
- * thread could open one.
+ * connection does not throw, but aborts the process. Node starts no inspector under `--permission` (except Node 26 with
+ * `--allow-inspector`), and none for the parent process of `node --test`. On another thread, this function does not try to
+ * open a session: this package starts threads only where the main thread could open one.
  */
 export function whyNoInspector(): string | undefined {
   if (!process.features.inspector) return 'this Node was built without the inspector'
@@ -19,7 +19,10 @@ export function whyNoInspector(): string | undefined {
   return isOnMainThread() ? whyNoSession() : undefined
 }
 
-/** Tries to open an inspector session to the calling thread. That never aborts the process; Node 20 to 24 throw a string. */
+/**
+ * Returns why no inspector session to the calling thread can be opened; `undefined` when it can. The attempt never aborts
+ * the process. What Node throws is not used: in Node 20 to 24 it is a string, not an Error.
+ */
 function whyNoSession(): string | undefined {
   try {
     openLocalSession().disconnect()

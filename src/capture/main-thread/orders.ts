@@ -15,7 +15,7 @@ export interface HeapStatistics {
  */
 export type SamplerState = 'ours' | 'foreign' | 'stopped'
 
-/** Input of an order (request) that takes none, or output of an order that returns none. */
+/** An empty object: the type of an order's input when the order takes none, and of its output when it returns none. */
 export type Nothing = Record<string, never>
 
 /**
@@ -27,15 +27,15 @@ export type Nothing = Record<string, never>
  */
 export interface Orders {
   heapStatistics: { input: Nothing; output: HeapStatistics }
-  /** Loads the optional package for a kind of dump. Fails if the package does not load on the main thread. */
+  /** Loads the optional package for this kind of dump (v8-profiler-next or heapdump). Fails if the package does not load. */
   loadPackage: { input: { kind: 'cpu' | 'memory' }; output: Nothing }
   /** Writes a heap snapshot on the main thread, without a fork, with V8 itself or with the heapdump package. */
   heapSnapshot: { input: { way: 'v8' | 'heapdump'; target: MarkedFile }; output: { pauseMs: number } }
-  /** Starts the sampling heap profiler, unless it runs already. Forces one full GC if other code has started it. */
+  /** Starts the sampling heap profiler, unless it runs already. To find that other code has started it forces one full GC. */
   startSampling: { input: { intervalBytes: number }; output: { sampler: SamplerState } }
   /**
-   * Writes the profile of the sampling heap profiler; writes nothing if there are no samples. Forces one full GC, unless
-   * the profiler has been stopped.
+   * Writes the profile of the sampling heap profiler to `target`; writes nothing if there are no samples. Forces one full
+   * GC if the profiler runs.
    */
   samplingProfile: {
     input: { target: MarkedFile }
@@ -43,7 +43,8 @@ export interface Orders {
   }
   /**
    * Returns the sampled memory that each call path holds, and `run`, the number of times the sampler has been started: V8
-   * numbers paths and samples anew in each run. Forces one full GC. Without a running sampler it returns nothing, without a GC.
+   * numbers paths and samples anew in each run. Forces one full GC. While the sampler does not run, `sampled` is absent and no
+   * GC is forced.
    */
   allocationSites: {
     input: Nothing
@@ -91,9 +92,9 @@ export interface MainThread {
   connect(): Session
   /** Runs one order (request) on the main thread. Rejects with the error that the order threw there. */
   order<Name extends OrderName>(name: Name, input: Orders[Name]['input']): Promise<Orders[Name]['output']>
-  /** Runs one order synchronously, and throws its error. Absent unless the caller is on the main thread itself. */
+  /** Runs one order synchronously; an error in the order is thrown. Absent unless the caller is on the main thread itself. */
   readonly orderNow?:
     (<Name extends OrderName>(name: Name, input: Orders[Name]['input']) => Orders[Name]['output']) | undefined
-  /** Resolves in the next iteration of the main thread's event loop, to the monotonic time of it, ms. Never rejects. */
+  /** Resolves in the next iteration of the main thread's event loop, to that iteration's monotonic time, ms. Never rejects. */
   turn(): Promise<number>
 }

@@ -2,14 +2,14 @@ import { ownOnly, Promise } from '../../base/globals'
 import { clearTimeout, monotonicMs, setTimeout } from '../../base/time'
 import type { MainThread, OrderName, Orders } from './orders'
 
-/** Time that the main thread has to accept an order (request) before the order is reported as late, ms. */
+/** Time after which an order (a request to the main thread) that has no answer yet is reported as late, ms. */
 export const ORDER_TIMEOUT_MS = 500
-/** Longest wait for the answer to an order (request to the main thread), ms. After it the capture fails. */
+/** Longest wait for the answer to an order (a request to the main thread), ms. After it the order counts as failed. */
 export const ORDER_DEADLINE_MS = 120_000
 
-/** How to wait for one answer of the main thread. */
+/** Limits of the wait for one answer of the main thread. */
 export interface OrderWait<Output> {
-  /** Aborted when the dump is to end early: the wait then fails if no answer comes within {@link ORDER_TIMEOUT_MS}. */
+  /** Aborted when the dump is to end early: the wait then fails if no answer comes within another 500 ms. */
   readonly early?: AbortSignal
   /**
    * Longest wait for the answer, ms. Set for an order that always takes long: such an order is never reported as late.
@@ -17,30 +17,31 @@ export interface OrderWait<Output> {
    * @default {@link ORDER_DEADLINE_MS}
    */
   readonly deadlineMs?: number
-  /** Called with the output of an order that the main thread carried out after the wait for it had failed: to undo it. */
+  /** Undoes an order that the main thread carried out only after the wait for it had failed. Gets the order's output. */
   readonly onTooLate?: (output: Output) => void
 }
 
-/** Access to the main thread that limits each wait: a late order (request) is reported, and abandoned at its deadline. */
+/** Access to the main thread with time limits: a late order (request) is reported, and the wait for it ends at a deadline. */
 export interface PatientMainThread extends Pick<MainThread, 'connect' | 'orderNow' | 'turn'> {
   /**
    * Runs one order (request) on the main thread.
    *
-   * @throws The order's own error, or an Error with the order's name and the time waited in ms.
+   * @throws The order's own error; without an answer in time, an Error with the order's name and the time waited in ms.
    */
   order<Name extends OrderName>(
     name: Name,
     input: Orders[Name]['input'],
     wait?: OrderWait<Orders[Name]['output']>,
   ): Promise<Orders[Name]['output']>
-  /** Waits for another answer of the main thread, such as that of an inspector session, with the same limits. */
+  /** Waits, with the same limits, for an answer of the main thread to a call that is no order, such as an inspector call. */
   answer<Output>(name: string, answer: Promise<Output>, wait?: OrderWait<Output>): Promise<Output>
 }
 
 /**
- * Wraps the access to the main thread, so that each wait for an order (request) has a time limit.
+ * Wraps the access to the main thread, so that each wait for the answer to an order (request) has a time limit.
  *
- * @param onLate - Called once for each order that is not accepted within 500 ms; the wait goes on.
+ * @param onLate - Called once for each order that has no answer after 500 ms, unless it has a `deadlineMs` of its own. The
+ * wait goes on.
  */
 export function patient(mainThread: MainThread, onLate: (order: string) => void): PatientMainThread {
   const { orderNow } = mainThread

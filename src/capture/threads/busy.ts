@@ -1,14 +1,14 @@
-/** A worker thread is busy if it uses at least this share of one CPU: 0.05 is 50 ms within a second. */
+/** Share of one CPU, 0 to 1, from which a worker thread counts as busy: 0.05 is 50 ms within a second. */
 export const BUSY_SHARE = 0.05
-/** Longest time over which the CPU share of a worker is measured, ms. */
+/** Time after which the measurement of an idle worker's CPU share starts anew, ms. */
 export const BUSY_WINDOW_MS = 1000
-/** Minimum CPU time of a busy worker, even within a short window, ms: a timer or a GC alone can use nearly as much. */
+/** CPU time below which no worker counts as busy, ms, even in a short time: a timer or a GC alone can use nearly as much. */
 export const LEAST_BUSY_MS = 15
 
-/** Number of workers that one dump profiles, at most: each profile takes memory of the calling thread, and a file. */
+/** Maximum number of workers that one dump profiles at once. Each profile takes memory in the calling thread, and a file. */
 export const MOST_WORKER_PROFILES = 16
 
-/** Decides from readings of a worker's CPU time, at any intervals, whether the worker is busy. */
+/** Decides from readings of one worker's CPU time, taken at any intervals, whether the worker is busy. */
 export class BusyWatch {
   #sinceMs: number
   #cpuMs: number
@@ -18,7 +18,11 @@ export class BusyWatch {
     this.#cpuMs = cpuMs
   }
 
-  /** @returns Whether the worker was busy since the window began. A window ends with the first reading after 1000 ms. */
+  /**
+   * Takes a reading. If at least 1000 ms have passed, a reading that shows an idle worker starts the measurement anew.
+   *
+   * @returns Whether the worker was busy since the measurement started.
+   */
   isBusy(nowMs: number, cpuMs: number): boolean {
     const usedMs = cpuMs - this.#cpuMs
     const passedMs = nowMs - this.#sinceMs
@@ -31,14 +35,14 @@ export class BusyWatch {
   }
 }
 
-/** Sorts threads by CPU time, largest first. */
+/** Returns the threads sorted by CPU time, largest first. */
 export function guiltiestFirst<Thread extends { readonly busyMs: number }>(
   threads: readonly Thread[],
 ): Thread[] {
   return [...threads].sort((one, other) => other.busyMs - one.busyMs)
 }
 
-/** Number of workers that may be profiled when each profile takes up to `profileBytes` of the disk. */
+/** Returns how many workers may be profiled, 0 to 16, when each profile takes up to `profileBytes` of the free disk space. */
 export function mostProfiles(profileBytes: number, freeBytes: number): number {
   return Math.max(0, Math.min(MOST_WORKER_PROFILES, Math.floor(freeBytes / profileBytes)))
 }

@@ -10,7 +10,7 @@ export interface ListedWorker {
   readonly id: number
   /** Name of the worker; empty if it has none. */
   readonly name: string
-  /** Absent when the worker did not answer in time. */
+  /** Absent when the worker did not answer in time, or its answer was not five numbers. */
   readonly memory?: ThreadMemory
 }
 
@@ -23,17 +23,17 @@ export interface ThreadMemory {
   readonly arrayBuffers: number
 }
 
-/** Memory of each thread of the process at one moment. */
+/** Memory of the main thread and of up to 256 workers. Each thread reads its own, within half a second of the others. */
 export interface MemoryOfThreads {
   readonly workers: readonly ListedWorker[]
-  /** Absent when the main thread did not answer in time. */
+  /** Absent when the main thread did not answer in time, or its answer was not five numbers. */
   readonly main?: ThreadMemory
 }
 
-/** Longest wait for the answers of all workers, ms. A worker answers within 10 ms, unless it is in a long native call. */
+/** Longest wait for the answers of all threads, ms. A worker answers within 10 ms, unless it is in a long native call. */
 export const LIST_DEADLINE_MS = 500
 
-/** Number of workers that are asked for their memory, at most. */
+/** Maximum number of workers that are asked for their memory. */
 const MOST_WORKERS = 256
 
 /**
@@ -65,14 +65,15 @@ export async function listWorkers(
 }
 
 /**
- * Inspector call that returns the memory of a thread. The expression is constant, because V8 keeps the text of every
- * expression that it evaluates. `Runtime.getHeapUsage` does not include a thread's Buffers before Node 24.
+ * Parameters of the inspector call `Runtime.evaluate` that returns the memory of a thread. The expression is constant,
+ * because V8 keeps the text of every expression that it evaluates. The simpler call `Runtime.getHeapUsage` is not used: before
+ * Node 24 it does not include a thread's Buffers.
  */
 const MEMORY_USAGE = { expression: 'process.memoryUsage()', returnByValue: true }
 
 async function listOver(session: Session, early: AbortSignal): Promise<MemoryOfThreads> {
   let main: ThreadMemory | undefined
-  // Ask the main thread first: then its answer has come by the time that the workers are listed.
+  // Ask the main thread first, so that its answer has come when the workers are listed.
   session.post('Runtime.evaluate', MEMORY_USAGE, (error, answer?: Partial<Runtime.EvaluateReturnType>) => {
     if (!error) main = memoryOf(answer?.result?.value)
   })
@@ -108,7 +109,7 @@ async function listOver(session: Session, early: AbortSignal): Promise<MemoryOfT
   return { workers: [...workers.values()], ...(main && { main }) }
 }
 
-/** Returns `undefined` for anything but numbers: the application may have replaced `process.memoryUsage`. */
+/** Returns `undefined` unless all five sizes are numbers: the application may have replaced `process.memoryUsage`. */
 function memoryOf(usage: unknown): ThreadMemory | undefined {
   const { rss, heapUsed, heapTotal, external, arrayBuffers } = Object(usage) as Partial<ThreadMemory>
   const memory = { rss, heapUsed, heapTotal, external, arrayBuffers }

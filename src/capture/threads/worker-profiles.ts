@@ -13,12 +13,13 @@ import { type AttachedWorker, attachToWorkers } from './worker-sessions'
 const LOOK_EVERY_MS = 200
 
 /**
- * A worker that starts during the dump is profiled only when it is at least this old, ms. Node 20 can crash when a worker
- * ends while it is profiled, about once in a thousand such ends. Most short-lived workers end before this age.
+ * Where the system shows CPU times, a worker that starts during the dump is profiled only when it is at least this old, ms.
+ * Node 20 can crash when a worker ends while it is profiled, about once in a thousand such ends. Most short-lived workers
+ * end before this age.
  */
 const LEAST_AGE_MS = 1000
 
-/** Number of workers whose CPU time a dump watches, at most. */
+/** Maximum number of workers whose CPU time is read during a dump. */
 const MOST_WORKERS = 1024
 
 /**
@@ -27,7 +28,7 @@ const MOST_WORKERS = 1024
  */
 const CLEARLY_BUSIER = 2
 
-/** A profile with less than this share of busy time, 0 to 1, is of an idle worker. Used where the system shows no CPU times. */
+/** Share of busy time, 0 to 1, below which a profile shows an idle worker. Used only where the system shows no CPU times. */
 const LEAST_BUSY_SHARE = 0.05
 
 export interface WorkerProfilesParts {
@@ -36,19 +37,19 @@ export interface WorkerProfilesParts {
   /** `threadId` of the calling thread. */
   readonly ownThreadId: number
   readonly samplingIntervalUs: number
-  /** Number of workers to profile, at most. */
+  /** Maximum number of workers that are profiled at the same time. */
   readonly most: number
   /** CPU time of one thread by its kernel id, ms; `undefined` where the system does not show it. */
   readonly cpuMs: (threadId: number) => number | undefined
 }
 
-/** What became of one worker's profile: an entry of the sidecar, the `.json` beside a dump. */
+/** Entry of one worker in the sidecar, the `.json` beside a dump: whether the worker has a profile, and if not, why. */
 export interface WorkerNote {
   readonly id: number
   readonly name: string
-  /** CPU time since the profile of the main thread began, ms. Absent where it is not known. */
+  /** CPU time that the worker used during the dump, ms. Absent where it is not known. */
   readonly cpuMs?: number
-  /** Why the worker has no profile. */
+  /** Why the worker has no profile; absent when it has one. */
   readonly why?: string
 }
 
@@ -56,7 +57,7 @@ export interface WorkerProfile {
   readonly id: number
   readonly name: string
   readonly profile: Profiler.Profile
-  /** CPU time since the profile of the main thread began, ms; where it is not known, the busy time of the profile. */
+  /** CPU time that the worker used during the dump, ms; where it is not known, the busy time in its profile. */
   readonly busyMs: number
   readonly startedLateMs: number
   readonly discardedOptimizedCode: boolean
@@ -84,15 +85,16 @@ export interface RunningWorkerProfiles {
 
 /**
  * Starts a CPU profile of each worker of the application that is busy, or becomes busy, during a CPU dump. An idle worker
- * only answers one inspector call. A failure here costs the profile of a worker, not the dump.
+ * only answers one inspector call. Where the system shows no CPU times, idle workers are profiled too, and their profiles
+ * are discarded at the end. A failure here costs the profile of a worker, not the dump.
  */
 export function startWorkerProfiles(parts: WorkerProfilesParts): RunningWorkerProfiles {
   return new WorkerProfiles(parts)
 }
 
-/** JavaScript for the worker. Its result ends with the kernel's id of the worker's thread; nothing else maps `threadId` to it. */
+/** JavaScript run in a worker. Its result ends with the kernel's id of the worker's thread, which Node shows in no other way. */
 const WHICH_THREAD = "process.getBuiltinModule('node:fs').readlinkSync('/proc/thread-self')"
-/** JavaScript for the worker: returns a promise that resolves in the next iteration of the worker's event loop. */
+/** JavaScript run in a worker: returns a promise that resolves in the next iteration of the worker's event loop. */
 const NEXT_TURN = 'new Promise((resolve) => setImmediate(resolve)).then(() => 0)'
 
 class WorkerProfiles implements RunningWorkerProfiles {
@@ -128,7 +130,7 @@ class WorkerProfiles implements RunningWorkerProfiles {
     this.#over.abort()
     const done = new AbortController()
     const late = pause(deadlineMs, done.signal)
-    // The busiest first: the caller writes one profile after the other, and an early end may leave no time for the last.
+    // Sort the busiest first: the caller writes the profiles in this order, and an early end may leave no time for the last.
     const workers = guiltiestFirst([...this.#workers.values()])
     // Stop all at once: a worker in one long native call must not use up the time for the other workers.
     const stopped = await Promise.all(workers.map((worker) => worker.stop(late)))
@@ -168,8 +170,8 @@ class WorkerProfiles implements RunningWorkerProfiles {
   }
 
   /**
-   * Starts the profile of a worker. If no more workers may be profiled, the least busy of them loses its profile, provided
-   * that the new worker has used clearly more CPU time.
+   * Starts the profile of a worker. If the maximum number of workers is being profiled already, the least busy of these
+   * loses its profile, but only to a worker that has used at least twice as much CPU time. Otherwise no profile is started.
    */
   #begin(worker: Watched): void {
     const { most } = this.#parts
@@ -227,7 +229,7 @@ class Watched {
     return this.#state === 'starting' || this.#state === 'running'
   }
 
-  /** Finds the worker's thread and its CPU time so far. @returns `false` if the system does not show that CPU time. */
+  /** Finds the kernel id of the worker's thread, and reads its CPU time. @returns `false` if the system does not show that. */
   async identify(): Promise<boolean> {
     try {
       const { result } = await this.#worker.ask<Evaluated>('Runtime.evaluate', {
@@ -248,7 +250,7 @@ class Watched {
     }
   }
 
-  /** Reads the worker's CPU time. @returns Whether the worker is busy and not yet profiled. */
+  /** Reads the worker's CPU time. @returns Whether the worker is busy, not profiled so far, and old enough for a profile. */
   look(): boolean {
     this.#readCpu()
     if (this.#state !== 'watched' || !this.#busy) return false
@@ -269,7 +271,10 @@ class Watched {
     this.#why = why
   }
 
-  /** Discards the worker's profile for the rest of the dump: two workers, busy in turn, must not end each other's profile. */
+  /**
+   * Ends and discards the worker's profile. The worker gets no other one in this dump, because otherwise two workers that are
+   * busy in turn would end each other's profile again and again.
+   */
   giveUp(why: string): void {
     this.#leaveOut(why)
     // Ends the profile without sending it.
@@ -282,7 +287,7 @@ class Watched {
     this.abandon()
   }
 
-  /** Ends the wait for a long stretch (iteration of the event loop), which runs beside the profile. The profile goes on. */
+  /** Stops waiting for a long iteration of the worker's event loop, at which V8 would discard its optimized code. */
   abandon(): void {
     this.#over.abort()
   }
@@ -326,7 +331,12 @@ class Watched {
     })
   }
 
-  /** Ends the profile. The CPU time is read at this call, so a late answer does not change it. */
+  /**
+   * Ends the profile. The CPU time is read at this call, so a late answer does not change it.
+   *
+   * @param late - Resolves when the wait for the worker's answer is over.
+   * @returns The profile, and the worker's entry in the sidecar; an idle worker has neither.
+   */
   async stop(late: Promise<void>): Promise<{ readonly profile?: WorkerProfile; readonly note?: WorkerNote }> {
     this.#readCpu()
     const profile = await this.#stopped(late)
@@ -352,7 +362,7 @@ class Watched {
     return stopped?.profile
   }
 
-  /** Whether the profile shows an idle worker. Possible only without CPU times: with them, only busy workers are profiled. */
+  /** Whether the profile shows an idle worker. `false` where the system shows CPU times: there, only busy ones are profiled. */
   #isIdle(profile: Profiler.Profile): boolean {
     return this.#threadId === undefined && busyTime(profile).share < LEAST_BUSY_SHARE
   }

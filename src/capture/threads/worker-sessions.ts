@@ -20,7 +20,7 @@ export interface WorkerListener {
   attached(worker: AttachedWorker): void
   /** Called when an attached worker has ended. */
   detached(worker: AttachedWorker): void
-  /** Called when all workers that existed at first are attached; with an error when no worker can be attached. */
+  /** Called when all workers that existed at the start are attached, or with an error when no worker can be attached. */
   listed(error: Error | null): void
 }
 
@@ -28,9 +28,9 @@ export interface WorkerListener {
 const NO_NAME = 'WorkerThread'
 
 /**
- * Attaches to all workers, this library's own included, through an inspector session to the main thread and the
- * inspector's NodeWorker domain. If the session belongs to another thread, this works even while the main thread spins in
- * a loop, and includes the workers of workers.
+ * Attaches to all workers, this library's own included, by the NodeWorker domain of an inspector session to the main
+ * thread. If the session belongs to another thread, this works even while the main thread spins in a loop, and includes the
+ * workers of workers.
  *
  * To detach, disconnect the session: `NodeWorker.disable` from another thread does not return on Node 24 and 26. Several
  * sessions to one worker do not disturb each other, so a debugger keeps its session.
@@ -62,7 +62,7 @@ export function attachToWorkers(session: Pick<Session, 'on' | 'post'>, listener:
   })
 }
 
-/** Returns id and name of a worker from the title that the inspector gives it, such as `[worker 3] name`. */
+/** Reads id and name of a worker from its title in the inspector, such as `[worker 3] name`; `undefined` for other titles. */
 function identityOf({ title }: NodeWorker.WorkerInfo): Pick<AttachedWorker, 'id' | 'name'> | undefined {
   const [, id, name = ''] = /^\[worker (\d+)\] ?(.*)$/s.exec(title) ?? []
   return id === undefined ? undefined : { id: Number(id), name: name === NO_NAME ? '' : name }
@@ -74,7 +74,7 @@ interface Answer {
   readonly error?: { readonly message: string }
 }
 
-/** Makes calls in the inspector's protocol through `send`, and matches each answer to its call by the call's id. */
+/** Returns `ask`, which makes an inspector call through `send`, and `answered`, which gives an answer to the call with its id. */
 function createCalls(send: (message: string, failed: (error: Error) => void) => void) {
   const waiting = new Map<number, (answer: Answer) => void>()
   let lastId = 0

@@ -3,19 +3,20 @@ import type { AddressInfo, Server } from 'node:net'
 import { setImmediate } from '../../base/time'
 import { isThroughPrimary, tapBind, tapListen } from './taps'
 
-/** Receives addresses as text, such as `127.0.0.1:80`: the same text in all workers that listen there. */
+/** Functions that get an address as text, such as `127.0.0.1:80`: the same text in all workers that listen on the address. */
 export interface AddressObserver {
+  /** A server or UDP socket of this process has begun to listen on the address. */
   listening(address: string): void
-  /** Nothing in this process listens on the address any more. */
+  /** No server or UDP socket of this process listens on the address any more. */
   shut(address: string): void
 }
 
 /**
- * Reports each address on which this process starts or stops listening. Node's own report to the primary is not used:
- * it is a message like any other, which an application that forwards messages of its users can forge.
+ * Reports each address on which this process starts or stops listening. Node's own report to the primary is not used: it
+ * is an ordinary message, so in an application that forwards messages of its users to the primary, users can forge it.
  *
- * A server that does not listen through the primary (on a separate port for each worker, for example) is left out, as
- * in Node's own report.
+ * A server that does not listen through the primary (one with `exclusive: true`, for example) is left out, as in Node's own
+ * report.
  */
 export function watchAddresses(observer: AddressObserver): void {
   const shared = new WeakMap<Server | Socket, boolean>()
@@ -28,8 +29,8 @@ export function watchAddresses(observer: AddressObserver): void {
       const address = shared.get(endpoint) ? addressInWords(endpoint, protocol) : undefined
       if (address === undefined) return
       open.set(endpoint, address)
-      // Wait until Node's own listener for this event, which runs later, has informed the primary: when a replacement
-      // counts as ready, `cluster` has emitted 'listening' to the application.
+      // Node's own listener for this event runs later, and informs the primary. Wait for it, so that in the primary
+      // `cluster` emits 'listening' to the application before a replacement counts as ready.
       setImmediate(() => {
         if (open.get(endpoint) === address) observer.listening(address)
       })
@@ -51,7 +52,7 @@ function addressInWords(endpoint: Server | Socket, protocol: string): string | u
   return `${protocol}${host}:${address.port}`
 }
 
-/** Returns the address, or `null` if an earlier listener has closed the socket: `address()` of a closed UDP socket throws. */
+/** Returns the address; `null` if an earlier listener has closed the socket, as `address()` of a closed UDP socket throws. */
 function addressOf(endpoint: Server | Socket): AddressInfo | string | null {
   try {
     return endpoint.address()

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 
-/** Idle time, ms, below which a connection is kept for its client's next request, even when idle connections are ended. */
+/** A connection that is idle for less than this time, ms, is kept for the next request, even when longer idle ones are ended. */
 const GRACE_MS = 200
 
 interface Use {
@@ -12,18 +12,18 @@ interface Use {
   bytesRead: number
 }
 
-/** When the idle connections of a server are ended. */
+/** Rule by which idle connections of a draining server are ended. */
 export interface IdleRule {
-  /** From this time on all idle connections are ended, monotonic ms. */
+  /** Time from which all connections that are idle for at least 200 ms are ended, monotonic ms. */
   readonly allFrom: number
   /**
-   * Time from the beginning of the drain after which a connection is ended on which the client has sent nothing, ms. Node's
-   * keepAliveTimeout does not apply to such a connection.
+   * A connection on which the client has sent nothing yet is ended after this time, ms, counted from the beginning of the
+   * drain or from the later beginning of the connection. Node's keepAliveTimeout does not apply to such a connection.
    */
   readonly unusedMs: number
 }
 
-/** The HTTP/1.1 connections of one server, and their idle times. */
+/** The HTTP/1.1 connections of one server, with the time since which each is idle. */
 export class Connections {
   readonly #uses = new Map<Socket, Use>()
 
@@ -47,7 +47,7 @@ export class Connections {
     use.bytesRead = socket.bytesRead
   }
 
-  /** Begins the drain: the time for which an unused connection is kept counts from here. */
+  /** Begins the drain. If the client has sent nothing on a connection, the connection counts as idle from now on only. */
   beginDrain(): void {
     for (const [socket, use] of this.#uses) if (socket.bytesRead === 0) use.idleSince = this.now()
   }

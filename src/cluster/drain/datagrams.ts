@@ -19,7 +19,10 @@ export class Datagrams {
     tapBind((socket) => this.#add(socket))
   }
 
-  /** Stops reading from the sockets. Answers can still be sent. Datagrams read so far have reached the application. */
+  /**
+   * Stops reading from all sockets that are not connected to one peer. Answers can still be sent. Datagrams that were read
+   * before have reached the application.
+   */
   readNoMore(): void {
     this.#isClosing = true
     for (const socket of this.#sockets) stopReading(socket)
@@ -43,7 +46,7 @@ function stopReading(socket: Socket): void {
   }
 }
 
-/** Whether the socket is connected to one peer. Then it is still read: requests under way may need the peer's answers. */
+/** Whether the socket is connected to one peer. Such a socket is still read: requests under way may need the peer's answers. */
 function isConnected(socket: Socket): boolean {
   try {
     socket.remoteAddress()

@@ -6,13 +6,16 @@ import type { Doors } from './servers'
 
 /** Argument of `cleanFunc`. */
 export interface CleanContext {
-  /** Why the worker drains; `'orphaned'`: the primary is gone. */
+  /**
+   * Why the worker drains. `'over'`: it is above the memory limit. `'hard-limit'`: it is above `hardLimit`. `'asked'`: it got
+   * a signal, or the application called its `disconnect()`. `'stop'`: the cluster stops. `'orphaned'`: the primary is gone.
+   */
   readonly reason: DrainReason | 'orphaned'
-  /** Resolves when the last connection has ended and no more can come. Close what requests need only afterwards. */
+  /** Resolves when the last connection has ended and no more can come. Close database connections and the like only then. */
   readonly drained: Promise<void>
 }
 
-/** Function called in a worker as soon as the worker begins to drain. Its result is awaited, up to the worker's deadline. */
+/** Function called in a worker as soon as the worker begins to drain. Its result is awaited for at most `killTimeout`. */
 export type CleanFunction = (context: CleanContext) => unknown
 
 /**
@@ -29,7 +32,7 @@ interface DrainSettings {
 
 export interface DrainParts {
   readonly doors: Doors
-  /** Asks the primary to hand over no more sockets; resolves when those that it has handed over have arrived. Idempotent. */
+  /** Asks the primary to send this worker no more sockets; resolves when all that it has sent have arrived. Idempotent. */
   readonly cutOff: () => Promise<void>
   readonly cleanFunc: CleanFunction | undefined
   readonly settings: DrainSettings
@@ -57,8 +60,8 @@ export async function drain(reason: CleanContext['reason'], parts: DrainParts): 
 }
 
 /**
- * Longest time for which idle connections can be kept, ms: the worker must end before its deadline. Node itself ends
- * them after their server's `keepAliveTimeout`.
+ * Returns the longest time for which a draining worker can keep idle connections, ms, so that it still ends before its
+ * deadline. Node itself may end them earlier, after their server's `keepAliveTimeout`.
  */
 export function longestLinger(killTimeoutMs: number): number {
   return Math.max(killTimeoutMs - 500, killTimeoutMs * 0.8)

@@ -33,20 +33,19 @@ interface RequestStart {
 }
 
 /**
- * Everything through which clients reach this worker: its servers, their connections and the responses under way, of
- * any framework. A connection counts if a server accepted it, and also if the application passes it to a server as
- * 'connection', as with sockets that the primary hands to its workers. `watch` is called before the application starts,
- * so that none is missed.
+ * All servers of this worker, of any framework, with their connections and the responses under way. A connection counts if
+ * a server accepted it, and also if the application passes it to a server with `emit('connection', socket)`, as with sockets
+ * that the primary sends to its workers. `watch` must be called before the application starts, to miss none.
  */
 export class Doors {
   /** Servers that are observed already: each was asked to listen, or was given a connection, at least once. */
   readonly #met = new WeakSet<Server>()
-  /** Servers whose listening socket no other worker shares: closing it would reset the connections in its backlog. */
+  /** Servers whose listening socket no other worker shares. When it is closed, the kernel resets connections not yet accepted. */
   readonly #own = new WeakSet<Server>()
   /** Servers that listen, or have connections left that they accepted. */
   readonly #servers = new Set<Server>()
   /**
-   * Connections that reached this worker by another way than a server's accept, such as a socket that the primary has sent.
+   * Connections that no server of this worker accepted itself, such as a socket that the primary has sent.
    * The value is the server to which the application has passed the connection; `undefined` while it has passed it to none.
    * Node closes a server without waiting for these connections.
    */
@@ -76,8 +75,8 @@ export class Doors {
   }
 
   /**
-   * To be called before the application cleans up. No more datagrams are read, so that the application can count those
-   * that it has to answer.
+   * Must be called before the application cleans up. Stops reading datagrams, so that the application can count those that
+   * it still has to answer.
    *
    * Since Node 19 an HTTP server's own `close()` destroys idle connections at once, and with them requests that are on
    * the wire (https://github.com/nodejs/node/issues/53939). From now on `close()` keeps idle connections, even when the
@@ -124,7 +123,7 @@ export class Doors {
     if (this.#met.has(server)) return
     this.#met.add(server)
     if (this.#isClosing) holdIdle(server)
-    // The server counts from 'listening' on, not from the call of listen(): a failed call is followed by no 'close'.
+    // The server counts as open from 'listening' on, not from the call of listen(): after a failed call comes no 'close'.
     server.on('listening', () => this.#addServer(server))
     server.on('close', () => this.#removeServer(server))
     server.on('session', this.#addSession)
@@ -159,7 +158,8 @@ export class Doors {
       this.#checkEmpty()
     }
     socket.once('close', end)
-    // A stream that is no socket, but stands for a connection of another process, may stay open after its last answer.
+    // A stream that is not a socket (it stands for a connection of another process) may stay open after its last answer, so
+    // 'finish' counts as its end.
     if (!(socket instanceof Socket)) (socket as Duplex).once('finish', end)
   }
 
@@ -193,7 +193,7 @@ export class Doors {
 
   #closeServer(server: Server): void {
     holdIdle(server)
-    // The server accepts the connections in its backlog in the next turn of the event loop at the earliest.
+    // The server accepts connections from its backlog in the next iteration of the event loop at the earliest.
     if (this.#own.has(server)) setImmediate(() => closeEmptied(server))
     else closeListener(server)
     this.#connections.get(server)?.beginDrain()

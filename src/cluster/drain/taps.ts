@@ -4,7 +4,7 @@ import * as http from 'node:http'
 import { Server, Socket } from 'node:net'
 import { setImmediate } from '../../base/time'
 
-/** Calls back for every server that is asked to listen, of any class or framework, with the first argument of `listen`. */
+/** From now on, calls `onListen` for each `listen` of a server of any class, with the server and the call's first argument. */
 export function tapListen(onListen: (server: Server, target: unknown) => void): void {
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the server as `this` below
   const { listen } = Server.prototype
@@ -14,7 +14,7 @@ export function tapListen(onListen: (server: Server, target: unknown) => void): 
   } as typeof listen
 }
 
-/** Calls back for every UDP socket that is bound to serve, with the first argument of `bind`. */
+/** From now on, calls `onBind` for each `bind` of a UDP socket that serves clients, with the socket and the first argument. */
 export function tapBind(onBind: (socket: DatagramSocket, target: unknown) => void): void {
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the socket as `this` below
   const { bind } = DatagramSocket.prototype
@@ -35,9 +35,9 @@ function isForAnswers(target: unknown): boolean {
 }
 
 /**
- * Calls back for every connection that any server gets, before the server's own listeners: a connection that it
- * accepted, or one that the application gives it by `server.emit('connection', socket)`. The same connection may be
- * reported several times.
+ * From now on, calls `onConnection` for each connection that any server gets, before the server's own listeners: one that
+ * the server accepted, or one that the application gives it by `server.emit('connection', socket)`. The same connection may
+ * be reported several times.
  */
 export function tapConnections(onConnection: (server: Server, socket: Socket) => void): void {
   for (const prototype of emitters()) {
@@ -51,8 +51,8 @@ export function tapConnections(onConnection: (server: Server, socket: Socket) =>
 }
 
 /**
- * Calls back for every socket that the primary sends with a message, before the application gets the socket. The
- * application may give it to a server later, or serve it without a server.
+ * From now on, calls `onSocket` for each socket that the primary sends with a message, before the application gets it. The
+ * application may give the socket to a server later, or serve it without a server.
  */
 export function tapHandedSockets(onSocket: (socket: Socket) => void): void {
   const channel: EventEmitter = process
@@ -69,9 +69,9 @@ export function tapHandedSockets(onSocket: (socket: Socket) => void): void {
 }
 
 /**
- * Returns the prototypes whose `emit` is to be wrapped. Tracers that were loaded earlier wrap the `emit` of HTTP
- * servers, and their wrapper does not call the `emit` of `net.Server`. A module that is not loaded yet has no wrapper, and
- * need not be loaded for this.
+ * Returns the prototypes of server classes whose `emit` must be wrapped: `net.Server`, and the HTTP and HTTPS servers if a
+ * tracer has wrapped their `emit`, because the tracer's wrapper does not call the `emit` of `net.Server`. A module that is
+ * not loaded yet has no such wrapper, and is not loaded for this.
  */
 function emitters(): readonly Server[] {
   const { moduleLoadList = [] } = process as { readonly moduleLoadList?: readonly string[] }
@@ -84,30 +84,30 @@ function emitters(): readonly Server[] {
   return [Server.prototype, ...wrapped]
 }
 
-/** Whether the value is used as a socket: an application may give a server any stream as a connection. */
+/** Whether the value can be used as a socket. It need not be a `net.Socket`: applications may give a server any stream. */
 function isSocket(given: unknown): given is Socket {
   return typeof (given as Partial<Socket> | null | undefined)?.once === 'function'
 }
 
 /**
- * Whether a server listens through the primary, and so shares its socket with the other workers.
+ * Whether a server or UDP socket listens through the primary, and so shares its listening socket with the other workers.
  *
  * @param target - The first argument of `listen` or `bind`: a port, a path, or an object.
  */
 export function isThroughPrimary(target: unknown): boolean {
   if (typeof target !== 'object' || target === null) return true
   const { exclusive, reusePort, port, path } = target as Readonly<Record<string, unknown>>
-  // Without port, path or fd, the target is an open handle. Node's own handles have an `fd` too, but an inherited one.
+  // An object without port, path and fd is an open handle. Node's own handles have an `fd` too, but inherited, not their own.
   const isPlace = port !== undefined || path !== undefined || Object.hasOwn(target, 'fd')
   return !exclusive && !reusePort && isPlace
 }
 
-/** Maximum number of connections that a draining server still accepts from the kernel's backlog: Node's default backlog. */
+/** Maximum number of connections that a draining server still accepts from the backlog: as many as Node's default holds. */
 const MOST_LATE_CONNECTIONS = 511
 
 /**
  * Closes a listening socket that this worker shares with no other. The kernel would reset the connections in the socket's
- * backlog, so the server first accepts them, one in each turn of the event loop, until a turn brings none.
+ * backlog, so the server first accepts them, one in each iteration of the event loop, until an iteration brings none.
  */
 export function closeEmptied(server: Server, turnsLeft = MOST_LATE_CONNECTIONS): void {
   let isEmpty = true

@@ -16,14 +16,14 @@ import { lines } from '../../report/lines'
 import type { Logger } from '../../report/listeners'
 import { readLimits } from '../../system/limits'
 
-/** Interval at which a worker renews its plan for a dump at V8's heap limit, ms. */
+/** Interval at which a worker checks, and if necessary renews, its plan of what it dumps if its heap reaches V8's limit, ms. */
 const PLAN_EVERY_MS = 1000
 /**
- * Longest time since a dump began, ms, for which the dump is taken for that of a worker just lost. An older dump with the
- * same pid may be of an earlier process.
+ * A dump that began at most this long ago, ms, and has the pid of a worker that has just ended, counts as that worker's. An
+ * older dump with the same pid may be of an earlier process.
  */
 const JUST_LOST_MS = 60_000
-/** Signals that end a process when V8 aborts it: that of abort(3), or of the trap instruction after it. */
+/** Signals by which a process can end when V8 aborts it: that of abort(3), or of a machine instruction that V8 aborts with. */
 const ENDED_BY_V8: readonly (string | null)[] = ['SIGABRT', 'SIGTRAP', 'SIGILL', 'SIGSEGV']
 const ABORT_CODE = 134
 
@@ -39,7 +39,7 @@ export interface WorkerHeapLimit {
   readonly sampler: HeapSampler
 }
 
-/** Makes this worker write a dump when its heap reaches V8's limit. Applies until the worker ends. */
+/** Makes this worker write a dump when its heap reaches V8's limit, if the budget allows one. Applies until the worker ends. */
 export function dumpAtHeapLimit(settings: WorkerHeapLimit): void {
   const { directory, budget, keep, redact, report, writesLine, sampler } = settings
   const { version: node, versions, pid } = process
@@ -66,7 +66,7 @@ export function dumpAtHeapLimit(settings: WorkerHeapLimit): void {
   void round().then(arm)
 }
 
-/** Returns an addition to the log line of a lost worker whose heap reached V8's limit; empty when it left no dump. */
+/** Returns text that names the dump of a lost worker whose heap reached V8's limit, for its log line; empty without a dump. */
 export function heapLimitNote(
   {
     pid,
@@ -88,8 +88,8 @@ export function heapLimitNote(
 }
 
 /**
- * Returns a warning when V8's heap limit probably ends a worker before its memory reaches the cluster's limit;
- * otherwise `undefined`.
+ * Returns a warning when a worker's heap probably reaches V8's limit, which ends the worker, before the worker's memory
+ * reaches `limitBytes`, at which the cluster would replace it; otherwise `undefined`.
  *
  * @param execArgv - Node's options with which the workers are started.
  * @param ownExecArgv - Node's options of this process.
@@ -109,7 +109,7 @@ export function limitAboveHeapLimit(
   return thresholdAboveHeapLimit("the workers' limit", limitBytes, heapLimitBytes, readRssBeside(heapBytes))
 }
 
-/** Returns the value of `--max-old-space-size`, MiB. If it is given several times, the last one counts, as in V8. */
+/** Returns the value of `--max-old-space-size`, MiB; the last one if it is given several times, as in V8. */
 function oldSpaceMib(execArgv: readonly string[]): number | undefined {
   const given = [...execArgv.join(' ').matchAll(/--max[-_]old[-_]space[-_]size=(\d+)/g)].at(-1)?.[1]
   return given === undefined ? undefined : Number(given)

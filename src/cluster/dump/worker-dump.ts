@@ -28,7 +28,7 @@ export interface EvidenceSettings {
   readonly redact: boolean
   /** Longest time for {@link Evidence.write}, ms; then the worker ends in any case. */
   readonly deadlineMs: number
-  /** Budget of dumps at V8's heap limit, counted by the files in the directory. */
+  /** Maximum number of dumps at V8's heap limit per interval; the dumps made so far are counted by their files. */
   readonly budget: Budget
   readonly report: Logger
   /** Whether a line is written to stderr at V8's heap limit, where no logger can be called. */
@@ -52,8 +52,8 @@ export class Evidence {
   }
 
   /**
-   * Writes the dump. Waits while a monitor in this worker writes a dump; if the monitor's is a memory dump, no second one
-   * is written. Never rejects: the worker ends afterwards in any case.
+   * Writes the dump. If a monitor in this worker is writing a dump, first waits for its end; if that is a memory dump, writes
+   * no second one. Never rejects: the worker ends afterwards in any case.
    *
    * @param reason - Why the worker is replaced.
    * @returns Whether a dump was begun, which counts for the budget even if it failed.
@@ -79,7 +79,7 @@ export class Evidence {
     while (gate.heldFor === 'memory') await retryLater()
   }
 
-  /** Writes the files, and logs them or the reason why there are none. Returns whether the capture was begun. */
+  /** Writes the files of the dump, and logs their paths, or why there are none. Returns whether the dump was begun. */
   async #writeFiles(reason: string): Promise<boolean> {
     const { directory, limitBytes, keep, deadlineMs, report } = this.#settings
     let isBegun = false
@@ -90,7 +90,7 @@ export class Evidence {
         capturer: this.#capturer,
         directory,
         early: new AbortController().signal,
-        // At most half of the deadline is spent on waiting for other processes' dumps; the rest is for the dump itself.
+        // At most half of the deadline is spent on waiting until other processes have written their dumps.
         takeTurn: (early) => takeTurn({ longestMs: deadlineMs / 2, early }),
         begin: () => {
           isBegun = true
@@ -104,7 +104,7 @@ export class Evidence {
       report.info(
         `the memory dump of ${who()} is in ${files} (the worker was paused for ${Math.round(captured.pauseMs)} ms)`,
       )
-      // Only memory dumps are deleted: other kinds belong to a monitor, which has its own `keep`.
+      // Delete only old dumps of the same kind: CPU profiles, for example, are a monitor's, which has its own `keep`.
       const made = captured.artefacts[0].file
       await deleteExpired(directory, job.sidecar.where.host, { keep, made, only: 'memory' })
     } catch (error) {

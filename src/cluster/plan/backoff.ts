@@ -4,7 +4,7 @@ export interface BackoffSettings {
   readonly maxMs: number
 }
 
-/** Share of a delay, 0 to 1, by which it randomly varies up and down: hosts that fail together do not retry together. */
+/** Share of a delay, 0 to 1, by which the delay randomly varies up and down, so that hosts that fail together retry apart. */
 export const BACKOFF_SPREAD = 0.25
 
 /**
@@ -20,8 +20,8 @@ export function backoffMs(step: number, settings: BackoffSettings, random: () =>
 }
 
 /**
- * Delays forks after workers died before or soon after they were ready. Such a death is a step, which doubles the delay.
- * Deaths during a delay are no further steps, so workers that die together count once. The back-off never gives up: a
+ * Delays forks after workers died before or soon after they were ready. Each such death is a step, and doubles the delay.
+ * Deaths during a delay are no further steps, so workers that die together count once. The number of steps is unlimited: a
  * cluster that gave up would stay dead after the cause is repaired.
  */
 export class CrashBackoff {
@@ -38,7 +38,10 @@ export class CrashBackoff {
     return this.#step
   }
 
-  /** End of the delay, monotonic ms: no successor of a worker that died early is forked before. */
+  /**
+   * End of the latest delay, monotonic ms; `-Infinity` before the first. The successor of a worker that died early is forked
+   * then, or earlier if another worker becomes ready before (see `baseDelayMs`).
+   */
   get until(): number {
     return this.#until
   }
@@ -56,7 +59,7 @@ export class CrashBackoff {
     this.#step = 0
   }
 
-  /** Delay of the first step, ms; 0 after no step. It applies to workers that are still missing when one has become ready. */
+  /** Delay of the first step, ms, or 0 if there was no step. Other missing workers wait only this long once one is ready. */
   baseDelayMs(): number {
     return backoffMs(Math.min(1, this.#step), this.settings, this.random)
   }

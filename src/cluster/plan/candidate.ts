@@ -1,13 +1,13 @@
 import type { ReadySlot } from './slot'
 
-/** The next worker to replace. `urgent`: its replacement does not wait for the delay between replacements. */
+/** The next worker to replace. `urgent`: the delay after workers that exceeded the limit too soon does not apply to it. */
 export type Candidate =
   | { readonly slot: ReadySlot; readonly reason: 'hard-limit' | 'asked'; readonly urgent: true }
   | {
       readonly slot: ReadySlot
       readonly reason: 'over'
       readonly urgent: false
-      /** Time at which the worker asked to be replaced. */
+      /** Time at which the worker asked to be replaced, monotonic ms. */
       readonly overAt: number
     }
 
@@ -17,13 +17,13 @@ export interface MemoryLimits {
   readonly hardLimitBytes: number
 }
 
-/** Number of memory readings by the primary in a row: a worker that sent no message during them counts as hung. */
+/** A worker above the hard limit counts as hung if it sent no message during this many memory readings by the primary. */
 export const SILENT_READINGS = 3
 
 /**
  * Chooses the worker to replace next: a worker above the hard limit, else one that was asked to leave, else one above the
  * limit; of several, the one that uses most memory. A worker that reached a limit as soon as it had started is not chosen
- * for that limit, because its replacement would be no smaller.
+ * for that limit, because its replacement would use as much memory.
  */
 export function chooseCandidate(ready: readonly ReadySlot[], limits: MemoryLimits): Candidate | undefined {
   const largestFirst = [...ready].sort((a, b) => b.rssBytes - a.rssBytes)

@@ -1,10 +1,13 @@
 /** Number by which the reconciler identifies a worker. It is assigned before the worker is forked. */
 export type WorkerKey = number
 
-/** Why a worker is replaced. */
+/**
+ * Why a worker is replaced. `'over'`: it is above the memory limit. `'hard-limit'`: it is above the hard limit. `'asked'`: it
+ * got a signal, or the application called its `disconnect()`.
+ */
 export type RecycleReason = 'over' | 'hard-limit' | 'asked'
 
-/** Why a worker is ordered to drain. */
+/** Why a worker is ordered to drain: it is replaced, or the whole cluster stops (`'stop'`). */
 export type DrainReason = RecycleReason | 'stop'
 
 /** Inputs of the reconciler in the primary. Inputs that come from a worker have the names of its messages. */
@@ -26,7 +29,7 @@ export type ClusterInput =
   | { readonly type: 'asked'; readonly key: WorkerKey }
   /** A draining worker accepts no more connections. */
   | { readonly type: 'closed'; readonly key: WorkerKey }
-  /** A draining worker has finished its work. */
+  /** A draining worker has finished its work, and begins to write a dump. */
   | { readonly type: 'drained'; readonly key: WorkerKey }
   | {
       readonly type: 'exit'
@@ -40,11 +43,11 @@ export type ClusterInput =
   | { readonly type: 'fork-failed'; readonly key: WorkerKey }
   /** The primary's own reading of all workers' resident sets. */
   | { readonly type: 'seen'; readonly rssBytes: ReadonlyMap<WorkerKey, number> }
-  /** The reconciler's time `wakeAt` has come. */
+  /** The time that the reconciler's `wakeAt` names has come. */
   | { readonly type: 'tick' }
   | { readonly type: 'stop' }
 
-/** Actions that the reconciler returns; the primary executes them in the order given. */
+/** Actions that the reconciler returns, and that the primary executes in the order in which they are returned. */
 export type ClusterAction =
   | { readonly type: 'fork'; readonly key: WorkerKey }
   | { readonly type: 'drain'; readonly key: WorkerKey; readonly reason: DrainReason }
@@ -54,8 +57,9 @@ export type ClusterAction =
   | { readonly type: 'finished' }
 
 /**
- * Why a worker that was not ordered to leave was lost. `'start-timeout'`: it was not ready in time. `'run-not-called'`:
- * the same, but its file did not even call `run`.
+ * Why a worker that was not ordered to leave was lost. `'exit'`: its process ended. `'disconnect'`: its channel to the primary
+ * closed. `'start-timeout'`: it was not ready in time. `'run-not-called'`: it was not ready in time, because its file did not
+ * call `run`. `'fork-failed'`: it could not be started.
  */
 export type CrashCause = 'exit' | 'disconnect' | 'start-timeout' | 'run-not-called' | 'fork-failed'
 
@@ -91,9 +95,12 @@ export type ClusterNews =
       readonly cause: CrashCause
       readonly code: number | null
       readonly signal: string | null
-      /** Time from ready to the end; 0 when the worker was never ready. */
+      /** Time from ready to the loss, ms; 0 when the worker was never ready. */
       readonly uptimeMs: number
-      /** With 'start-timeout': addresses on which the worker should listen but does not. Empty if `runFunc` has not settled. */
+      /**
+       * Addresses on which the worker should have listened but did not. Empty unless the cause is 'start-timeout' and `runFunc`
+       * had settled.
+       */
       readonly missing: readonly string[]
     }
   | { readonly name: 'backoff'; readonly delayMs: number; readonly step: number }

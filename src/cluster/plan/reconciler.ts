@@ -17,12 +17,12 @@ import {
   type StartingSlot,
 } from './slot'
 
-/** Time allowed from a closed channel to the worker's 'exit', ms. A worker that still lives after it counts as lost. */
+/** Time in which a worker must exit after its channel has closed, ms. A worker that has not exited by then counts as lost. */
 export const DISCONNECT_GRACE_MS = 250
 
 export interface ReconcilerSettings extends ReplacementSettings, RosterSettings {
   readonly minUptimeMs: number
-  /** Deadline of a worker's dump after it has drained, ms; 0: no dump is written. */
+  /** Time that a worker has to write its dump after it has drained, ms; 0: no dump is written. */
   readonly dumpDeadlineMs: number
 }
 
@@ -40,9 +40,9 @@ export interface ReconcilerSettings extends ReplacementSettings, RosterSettings 
  *     starting, ready ── channel closed, and no exit within the grace ──→ leaving
  *     starting, ready ── exit ──→ gone: a crash; a successor is forked, at once or after a back-off
  *
- * A pure state machine: its inputs are events and the time, its outputs are actions. Every input ends in the same
- * `settle`, which compares the wanted state with the actual one; so it does not matter in which order a worker's 'exit'
- * and 'disconnect' arrive, or whether one of them arrives twice. `now` is monotonic ms.
+ * A pure state machine: its inputs are events and the time, its outputs are actions. After every input, `#settle` compares
+ * the wanted number and state of the workers with the actual ones. So it does not matter in which order a worker's 'exit' and
+ * 'disconnect' arrive, or whether one of them arrives twice. `now` is monotonic ms.
  */
 export class Reconciler {
   readonly #roster: Roster
@@ -51,7 +51,7 @@ export class Reconciler {
   readonly #crashes: CrashBackoff
   #isUnreachableReported = false
   #isStopping = false
-  /** Deadline of all workers after `stop`, monotonic ms. */
+  /** After `stop`: the time at which workers that still exist get SIGKILL, monotonic ms. */
   #stopBy = Infinity
   #isFinished = false
 
@@ -71,7 +71,7 @@ export class Reconciler {
     return this.#roster.takeActions()
   }
 
-  /** Time at which `step` needs the input `tick`, if no other input comes earlier, monotonic ms; `undefined` for never. */
+  /** Time at which `step` must get the input `tick`, monotonic ms; `undefined`: at no time. Each input may change it. */
   get wakeAt(): number | undefined {
     const times: (number | undefined)[] = [this.#replacement.wakeAt]
     if (!this.#isStopping) times.push(this.#vacancies.nextAt)
@@ -130,7 +130,7 @@ export class Reconciler {
         slot.addresses.add(input.address)
         return
       case 'shut':
-        // A draining worker stops listening on all addresses. They are kept, because its successor must listen on them.
+        // A draining worker stops listening on all addresses. They stay recorded, because its successor must listen on them.
         if (isHolding(slot)) slot.addresses.delete(input.address)
         return
       case 'joined':
@@ -146,7 +146,8 @@ export class Reconciler {
         if (slot.state === 'ready' && input.rssBytes <= this.settings.limitBytes) slot.overAt = undefined
         return
       case 'over':
-        // A starting worker may use less memory once it serves, so its 'over' is ignored. Otherwise it sends 'over' again.
+        // A starting worker may use less memory once it serves, so its 'over' is ignored. A worker that stays above the limit
+        // sends 'over' again after its next reading.
         if (slot.state === 'ready') this.#noteOver(slot, now)
         return
       case 'asked':
@@ -185,7 +186,7 @@ export class Reconciler {
     }
   }
 
-  /** Compares the wanted state with the actual one, and orders the actions that are missing. Idempotent. */
+  /** Compares the wanted number and state of workers with the actual ones, and adds the actions that are needed. Idempotent. */
   #settle(now: number): void {
     this.#keepDeadlines(now)
     for (const slot of this.#roster.slots.values()) if (slot.state === 'starting') this.#makeReady(slot, now)
@@ -290,7 +291,10 @@ export class Reconciler {
     this.#roster.report({ name: 'backoff', delayMs: until - now, step })
   }
 
-  /** Forks the missing workers. A starting replacement fills the first gap: the worker that it was to replace serves on. */
+  /**
+   * Forks the missing workers whose delay is over. If a replacement is starting, it takes the place of one missing worker, and
+   * the worker that it was to replace stays in service.
+   */
   #heal(now: number): void {
     let missing = this.settings.count - (this.#roster.holding() - this.#replacement.surplus)
     if (missing > 0 && this.#replacement.fillGap()) missing -= 1
@@ -329,14 +333,17 @@ type WorkerInput = Extract<
   }
 >
 
-/** Time of the worker's next deadline: it is killed or counts as lost, or, if ready, the count of crashes is reset. */
+/**
+ * Time of the worker's next deadline, monotonic ms; `undefined` for none. Then the worker is killed or counts as lost; for a
+ * ready worker that has lived long enough, the count of crashes in a row is reset.
+ */
 function deadlineOf(slot: Slot): number | undefined {
   if (slot.killed) return undefined
   if (slot.state === 'starting') return slot.lostAt ?? slot.startBy
   return slot.state === 'ready' ? (slot.lostAt ?? slot.proveAt) : slot.killAt
 }
 
-/** Returns the cause of a loss. A worker killed while it was starting was not ready in time, whatever its exit code is. */
+/** Returns why a worker was lost. If it was killed while it was starting, it was not ready in time, whatever its exit code. */
 function lossOf(slot: HoldingSlot, cause: CrashCause): { cause: CrashCause; missing: readonly string[] } {
   if (slot.state === 'ready' || !slot.killed) return { cause, missing: [] }
   if (!slot.joined) return { cause: 'run-not-called', missing: [] }

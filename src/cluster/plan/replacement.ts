@@ -12,7 +12,7 @@ export interface ReplacementSettings extends MemoryLimits {
   readonly maxSurge: 0 | 1
 }
 
-/** The state of the replacement that is under way; there is at most one. */
+/** State of the replacement that is under way. At most one replacement is under way at a time. */
 type Lease =
   /** The replacement is starting, the old worker serves. */
   | {
@@ -27,8 +27,8 @@ type Lease =
   | { readonly phase: 'draining'; readonly old: WorkerKey }
 
 /**
- * Replaces running workers, one at a time; the replacement under way is called the lease. With surge (`maxSurge: 1`) there
- * is one more worker for a while, without surge (`maxSurge: 0`) one less.
+ * Replaces running workers, one at a time. The code calls the replacement under way the lease. With surge (`maxSurge: 1`)
+ * there is one worker more during it, without surge (`maxSurge: 0`) one less.
  *
  *     with surge:     begin → starting ── replacement ready ──→ draining ── old one gone, or writes its dump ──→ free
  *                                │ replacement lost, or needed for another gap
@@ -37,9 +37,12 @@ type Lease =
  */
 export class Replacement {
   #lease: Lease | undefined
-  /** Number of replaced workers in a row that were above the limit within `minLifetimeMs` after they were ready. */
+  /** Number of workers in a row that were replaced for exceeding the limit within `minLifetimeMs` after they were ready. */
   #thrash = 0
-  /** Time before which no worker above the limit is replaced, monotonic ms. It does not hold for workers above the hard limit. */
+  /**
+   * Time before which no worker is replaced for the limit, monotonic ms. Workers above the hard limit, and workers asked to
+   * leave, may be replaced earlier.
+   */
   #spacedUntil = -Infinity
   #wakeAt: number | undefined
 
@@ -49,7 +52,7 @@ export class Replacement {
     private readonly random: () => number,
   ) {}
 
-  /** Time until which the next replacement is delayed, monotonic ms; `undefined` when no worker waits for one. */
+  /** Time until which the next replacement is delayed, monotonic ms; `undefined` when no worker waits to be replaced. */
   get wakeAt(): number | undefined {
     return this.#wakeAt
   }
@@ -59,16 +62,20 @@ export class Replacement {
     return this.#lease?.phase === 'starting' ? this.#lease.standIn : undefined
   }
 
-  /** Number of workers that the replacement under way adds to the wanted number: 1, 0, or -1 while one is missing for it. */
+  /**
+   * Difference that the replacement under way makes to the number of workers that serve or start: 1 while its new worker
+   * starts beside the old one, -1 while the old worker drains and the new one is not forked yet, otherwise 0.
+   */
   get surplus(): number {
     if (this.#lease?.phase === 'starting') return 1
     return this.#lease?.phase === 'closing' ? -1 : 0
   }
 
   /**
-   * Begins the next replacement, when no worker is missing and none is being replaced.
+   * Begins the next replacement if no worker is missing and none is being replaced. If a worker is missing, kills hung workers
+   * above the hard limit.
    *
-   * @param retryAt - Earliest time for it, monotonic ms: a failed replacement counts as a crash, with the same back-off.
+   * @param retryAt - Earliest time of the next replacement, monotonic ms: after a failed one it is delayed as after a crash.
    */
   begin(retryAt: number, now: number): void {
     this.#wakeAt = undefined
@@ -83,8 +90,9 @@ export class Replacement {
   }
 
   /**
-   * Kills hung workers above the hard limit. While a worker is missing, no replacement begins: a hung worker would stay for
-   * ever if the starting workers needed its memory. It serves no requests, so no request is lost.
+   * Kills hung workers above the hard limit. Called while a worker is missing, because no replacement begins then: if the
+   * missing worker could not start for lack of the hung worker's memory, the hung worker would stay for ever. A hung worker
+   * serves no requests, so no request is lost.
    */
   #endHung(ready: readonly ReadySlot[]): void {
     for (const slot of ready) {
@@ -107,7 +115,7 @@ export class Replacement {
     }
   }
 
-  /** Drains the old worker, once its replacement serves. */
+  /** Orders the old worker to drain, if its replacement serves now. */
   handOver(now: number): void {
     const lease = this.#lease
     if (lease?.phase !== 'starting' || this.roster.slots.get(lease.standIn)?.state !== 'ready') return
@@ -123,7 +131,7 @@ export class Replacement {
     else this.roster.drain(old, reason, now, recycling)
   }
 
-  /** Delays the next replacement when workers exceed the limit too soon: replacing them faster does not help. */
+  /** Delays the next replacement if this worker exceeded the limit too soon: replacing such workers faster does not help. */
   #space({ key, readyAt }: ReadySlot, overAt: number, now: number): void {
     const lifetimeMs = overAt - readyAt
     this.#thrash = lifetimeMs < this.settings.minLifetimeMs ? this.#thrash + 1 : 0
@@ -133,7 +141,8 @@ export class Replacement {
   }
 
   /**
-   * To be called when a worker accepts no more connections. With `maxSurge: 0`, its successor can be forked now.
+   * Must be called when a worker accepts no more connections. If it is being replaced with `maxSurge: 0`, its successor can be
+   * forked now.
    *
    * @returns The addresses on which the successor must listen; `undefined` when none is to be forked for this worker.
    */
@@ -143,18 +152,19 @@ export class Replacement {
     return sharedAddresses(old, this.roster.ready())
   }
 
-  /** Ends the replacement once the old worker has ended, or has drained and only writes its dump. */
+  /** Must be called when a worker has ended, or has drained and only writes its dump. Ends the replacement of this worker. */
   freeAfter(old: WorkerKey): void {
     if (this.#lease?.old === old && this.#lease.phase !== 'starting') this.#lease = undefined
   }
 
-  /** Gives up the replacement, because the new worker is lost; the old one keeps serving. */
+  /** Must be called when the new worker `standIn` is lost before it serves. Ends the replacement; the old worker stays. */
   failWith(standIn: WorkerKey): void {
     if (this.standIn === standIn) this.#lease = undefined
   }
 
   /**
-   * Uses a starting replacement for a missing worker. The worker that it was to replace serves on, and is replaced later.
+   * Lets the starting replacement, if there is one, take the place of a missing worker. The worker that it was to replace
+   * stays in service, and is replaced later.
    *
    * @returns Whether a replacement was starting.
    */

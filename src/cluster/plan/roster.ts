@@ -10,7 +10,7 @@ import {
   startingSlot,
 } from './slot'
 
-/** Time between a worker's own deadline and the primary's SIGKILL, ms. */
+/** Time from the deadline at which a worker ends itself to the SIGKILL by which the primary ends it otherwise, ms. */
 export const KILL_GRACE_MS = 2000
 
 export interface RosterSettings {
@@ -18,7 +18,7 @@ export interface RosterSettings {
   readonly startTimeoutMs: number
 }
 
-/** The workers of a cluster, and the actions for the primary that were ordered since the last `takeActions`. */
+/** The workers of a cluster, and the actions that the primary must execute, collected since the last `takeActions`. */
 export class Roster {
   readonly #slots = new Map<WorkerKey, Slot>()
   #actions: ClusterAction[] = []
@@ -58,7 +58,7 @@ export class Roster {
 
   drain(slot: HoldingSlot, reason: DrainReason, now: number, recycling?: Recycling): void {
     this.retire(slot, 'draining', now, recycling)
-    // Reported before the order is sent, so that listeners can leave the worker out before it drains.
+    // Reported before the order is sent, so that listeners can stop handing sockets to the worker before it drains.
     this.report({ name: 'drain', key: slot.key, reason, rssBytes: slot.rssBytes })
     this.order(slot.key, reason)
   }
@@ -68,7 +68,10 @@ export class Roster {
     this.#actions.push({ type: 'drain', key, reason })
   }
 
-  /** Counts a worker no longer as one of the cluster's. Like a draining worker, it gets SIGKILL if it does not end in time. */
+  /**
+   * From now on, the worker does not count as one that serves or starts. It gets SIGKILL if it has not ended after
+   * `killTimeoutMs` and 2 s more.
+   */
   retire(slot: HoldingSlot, state: OutgoingSlot['state'], now: number, recycling?: Recycling): OutgoingSlot {
     const outgoing = outgoingSlot(slot, state, now + this.settings.killTimeoutMs + KILL_GRACE_MS, recycling)
     this.put(outgoing)
@@ -100,15 +103,15 @@ export class Roster {
 export interface Vacancy {
   /** Earliest time of the fork, monotonic ms. */
   readonly notBefore: number
-  /** Addresses on which the previous worker listened: the new worker is ready when it listens on them too. */
+  /** Addresses on which the previous worker listened. The new worker must listen on them too before it counts as ready. */
   readonly expects: ReadonlySet<string>
 }
 
 const NOTHING: ReadonlySet<string> = new Set()
 
 /**
- * The missing workers. `fit` sets their number from a count of the workers that exist, never from a count of events, so
- * that the 'exit' and the 'disconnect' of one worker, in either order, do not count as two missing workers.
+ * The missing workers. Their number comes from a count of the workers that exist (see `fit`), not from a count of events. So
+ * the 'exit' and the 'disconnect' of one worker, in either order, do not count as two missing workers.
  */
 export class Vacancies {
   #open: Vacancy[] = []
@@ -123,7 +126,7 @@ export class Vacancies {
     this.#open.push(vacancy)
   }
 
-  /** Adds missing workers, to be forked at once, or removes those with the latest times, until there are `missing`. */
+  /** Sets the number of missing workers: adds some that may be forked at once, or removes those with the latest fork times. */
   fit(missing: number, now: number): void {
     while (this.#open.length < missing) this.#open.push({ notBefore: now, expects: NOTHING })
     if (this.#open.length > missing) {
@@ -139,7 +142,7 @@ export class Vacancies {
     return due
   }
 
-  /** Moves forks that are due later to `notAfter`: once a worker is ready, the others need not wait out their old delays. */
+  /** Sets later fork times to `notAfter`: once a worker is ready, missing workers need not wait until their delays end. */
   hasten(notAfter: number): void {
     this.#open = this.#open.map((vacancy) => ({
       ...vacancy,

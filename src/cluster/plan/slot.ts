@@ -1,6 +1,8 @@
 import type { RecycleReason, WorkerKey } from './events'
 
 /**
+ * State of a worker.
+ *
  * - starting: forked, not yet serving
  * - ready: serving
  * - draining: ordered to leave; accepts no more connections, finishes its work
@@ -11,7 +13,7 @@ export type SlotState = 'starting' | 'ready' | 'draining' | 'leaving'
 /** State of one worker in the primary. Times are monotonic ms. */
 export type Slot = StartingSlot | ReadySlot | OutgoingSlot
 
-/** A worker that counts as one of the cluster's: it serves, or will once it is ready. */
+/** A worker that counts towards the wanted number of workers: it serves, or is starting. */
 export type HoldingSlot = StartingSlot | ReadySlot
 
 interface AnySlot {
@@ -25,13 +27,13 @@ interface AnySlot {
   rssBytes: number
   /** Number of memory readings by the primary since the worker's last message. */
   silentReadings: number
-  /** Whether the worker was sent SIGKILL. Its state does not change before it has exited. */
+  /** Whether the worker was sent SIGKILL. Such a worker does not count as ready, and does not become ready. */
   killed: boolean
 }
 
 interface AnyHoldingSlot extends AnySlot {
   askedToLeave: boolean
-  /** Set when the worker's channel has closed: the time from which the worker counts as lost if it still exists. */
+  /** Time from which the worker counts as lost if it still exists; `undefined` while its channel to the primary is open. */
   lostAt: number | undefined
 }
 
@@ -50,9 +52,12 @@ export interface ReadySlot extends AnyHoldingSlot {
   readonly readyAt: number
   /** Resident set when the worker's `runFunc` had settled, bytes. */
   readonly birthRssBytes: number
-  /** Time at which the count of crashes is reset if the worker still lives; `undefined` after the reset. */
+  /** Time at which the number of crashes in a row is set to 0 if the worker still lives; `undefined` after that. */
   proveAt: number | undefined
-  /** Time at which the worker asked to be replaced for its memory. Its lifetime ends here, not with the replacement. */
+  /**
+   * Time at which the worker asked to be replaced because it is above the limit; `undefined` when it is not above it. Its
+   * lifetime (option `minLifetime`) ends at this time, because it may wait long for its replacement.
+   */
   overAt: number | undefined
 }
 
@@ -60,15 +65,15 @@ export interface OutgoingSlot extends AnySlot {
   readonly state: 'draining' | 'leaving'
   /** Time at which the worker gets SIGKILL if it still exists. */
   killAt: number
-  /** Reason and start of the replacement, if the worker is replaced on purpose. */
+  /** Why and since when the worker is being replaced; `undefined` when it is not, because it was lost or the cluster stops. */
   readonly recycling: Recycling | undefined
 }
 
-/** Reason and start of a worker's replacement. */
+/** Why a worker is replaced, and since when: the time when it was ordered to drain, and its memory at that time. */
 export interface Recycling {
   readonly reason: RecycleReason
   readonly orderedAt: number
-  /** Resident set when the order was given, bytes. */
+  /** Resident set when the worker was ordered to drain, bytes. */
   readonly rssBytes: number
 }
 
@@ -114,7 +119,7 @@ export function readySlot(slot: StartingSlot, readyAt: number, minUptimeMs: numb
   }
 }
 
-/** Returns the state of a worker that gets no new connections from now on, and whose channel may close. */
+/** Returns the state of a worker that leaves the cluster: it gets no new connections, and its channel may close. */
 export function outgoingSlot(
   slot: Slot,
   state: OutgoingSlot['state'],
@@ -140,9 +145,9 @@ export function missingAddresses(slot: Slot): readonly string[] {
 }
 
 /**
- * Addresses on which the successor of a worker must listen: those that the worker shares with another worker now, or
- * all of them when no other worker listens. An address that no other worker has, such as a port or socket file named
- * after the worker's id, cannot be taken over.
+ * Returns the addresses on which the successor of a worker must listen: those on which another worker listens too, or all of
+ * the worker's addresses when no other worker listens. An address of this worker alone, such as a port or socket file chosen
+ * by its id, is not expected of the successor.
  */
 export function sharedAddresses(slot: Slot, ready: readonly Slot[]): ReadonlySet<string> {
   const others = ready.filter((other) => other.key !== slot.key && other.addresses.size > 0)

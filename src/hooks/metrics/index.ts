@@ -51,7 +51,7 @@ export function observe(source: Source, meter: Meter): () => void {
   return () => meter.removeBatchObservableCallback(callback, instruments)
 }
 
-/** Creates an OpenTelemetry instrument. Typed `never`, which fits every meter's own type of instruments. */
+/** Creates an OpenTelemetry instrument. Its type is `never`, which TypeScript accepts as any meter's own type of instrument. */
 function instrumentOf(meter: Meter, { name, kind, unit, description }: Series): never {
   const options = { unit, description }
   const instrument =
@@ -111,7 +111,11 @@ type MetricClass = new (configuration: {
 /** The classes of the package `prom-client`, 14 or later, that this module uses. */
 export type PromClient = Readonly<Record<'Gauge' | 'Counter', new (configuration: never) => unknown>>
 
-/** Loads prom-client. A plain `require` would also load a package that another user has put into a parent directory. */
+/**
+ * Finds and loads prom-client. A plain `require` would also load a package that another user has put into a parent directory.
+ *
+ * @throws Error when `prom-client` is not installed, or when its copy may belong to another user.
+ */
 function loadPromClient(): PromClient {
   const refused: string[] = []
   const found = resolvePackage('prom-client', refused)
@@ -137,7 +141,7 @@ function addMetric(
     registers: [registry],
     collect() {
       this.reset()
-      // `reset` sets a metric without labels to 0, which would look like a reading.
+      // Remove the 0 to which `reset` sets a metric without labels: if there is no value now, the 0 would look like one.
       if (labelNames.length === 0) this.remove()
       for (const { value, labels = {} } of read(source.stats())) {
         if (kind === 'counter') this.inc(labels, value)

@@ -14,7 +14,7 @@ export interface Series<Source = Stats> {
   /** Name that follows the conventions of OpenTelemetry. */
   readonly name: string
   readonly kind: 'gauge' | 'counter'
-  /** Unit in UCUM notation: `By` for bytes, `1` for a ratio, `{…}` for a number of things. */
+  /** Unit in UCUM notation: `By` for bytes, `1` for a ratio, and what is counted in braces, such as `{dump}`, for a count. */
   readonly unit: string
   readonly description: string
   readonly labels: readonly string[]
@@ -28,8 +28,8 @@ export function seriesFor(stats: Stats): readonly Series[] {
 }
 
 /**
- * Converts the name of a metric to the conventions of Prometheus, as OpenTelemetry's specification does: the unit and `total`
- * become suffixes.
+ * Returns the name of a metric by the conventions of Prometheus, as OpenTelemetry's specification converts it: dots become
+ * underscores, bytes and ratios get the suffix of their unit, and counters get the suffix `total`.
  */
 export function prometheusName({ name, kind, unit }: Series): string {
   const suffixes = [UNIT_SUFFIXES[unit], kind === 'counter' ? 'total' : undefined]
@@ -39,13 +39,14 @@ export function prometheusName({ name, kind, unit }: Series): string {
 const UNIT_SUFFIXES: Readonly<Record<string, string>> = { By: 'bytes', '1': 'ratio' }
 
 /**
- * Reasons for dumps that are exported as 0 from the start. A counter that first appears with 1 shows no increase, so alerts would
- * miss the first event. Other reasons, such as the names of the user's rules, appear with their first event.
+ * Reasons for dumps whose counters are exported as 0 from the start. A counter that first appears with 1 shows no increase, so
+ * alerts would miss the first dump. Other reasons, such as the names of the user's rules, appear with their first dump.
  */
 const DUMP_REASONS = {
   cpu: ['threshold', 'blocked', 'manual'],
   memory: ['threshold', 'leak', 'heap-limit', 'manual'],
 } as const
+/** Reasons for skipped dumps whose counters are exported as 0 from the start, so that alerts notice the first skipped dump. */
 const SKIP_REASONS = [
   'limited',
   'fleet',
@@ -87,14 +88,14 @@ const MONITOR: readonly Series<MonitorStats>[] = [
   gauge(
     'rule.breaches',
     '{reading}',
-    'Consecutive readings above the threshold',
+    'Consecutive readings above the threshold, up to the latest reading; 0 after they have triggered a dump',
     perRule(({ breaches }) => breaches),
     ['rule'],
   ),
   gauge(
     'rule.breach_limit',
     '{reading}',
-    'Consecutive readings above the threshold that trigger a dump',
+    'Number of consecutive readings above the threshold that triggers a dump',
     perRule(({ counter }) => counter),
     ['rule'],
   ),
@@ -140,7 +141,7 @@ const MONITOR: readonly Series<MonitorStats>[] = [
     ['reason'],
   ),
   counter('leaks', '{leak}', 'Leaks found', ({ leaks }) => some(leaks)),
-  counter('failures', '{failure}', 'Failures of parts of the monitor', ({ failures }) => some(failures)),
+  counter('failures', '{failure}', 'Failures that the monitor reported', ({ failures }) => some(failures)),
 ]
 
 const CLUSTER: readonly Series<ClusterStats>[] = [
@@ -159,7 +160,7 @@ const CLUSTER: readonly Series<ClusterStats>[] = [
   gauge(
     'cluster.workers_over_limit',
     '{worker}',
-    'Workers above their memory limit that wait for their replacement',
+    'Workers above their memory limit, including those that drain because of it',
     ({ workers }) => some(workers.filter(({ over }) => over).length),
   ),
   counter('cluster.forks', '{worker}', 'Workers forked', ({ forks }) => some(forks)),
@@ -194,7 +195,7 @@ function series<Source>(
   return { name: `cpu_memory_monitor.${name}`, kind, unit, description, read, labels }
 }
 
-/** Returns one number, or none for `undefined`: 0 would look like a reading. */
+/** Returns the one number of a metric without labels, or no number for `undefined`: a 0 would look like a reading. */
 function some(value: number | undefined): readonly Point[] {
   return value === undefined ? [] : [{ value }]
 }

@@ -6,7 +6,7 @@ export interface Connection {
   /** The package's own client object, which rate-limiter-flexible uses. */
   readonly client: object
   connect(): Promise<unknown>
-  /** Returns the first error that the client has emitted, if any. */
+  /** Returns the first `'error'` event of the client, the cause of its later failures; `undefined` if it emitted none. */
   cause(): unknown
   /** Closes the connection synchronously. Commands that wait for an answer reject. */
   close(): void
@@ -38,8 +38,8 @@ interface NodeRedisModule {
 }
 
 /**
- * Creates a client that connects only once, does not keep the process alive, and whose errors reach only the caller. Without a
- * listener for `'error'`, a client prints its errors or ends the process.
+ * Creates a client that does not reconnect, and whose socket does not keep the process alive. The client gets a listener for
+ * `'error'`: without one, it would print its errors or end the process. {@link Connection.cause} returns the first of them.
  */
 export function openConnection(name: ClientName, loaded: unknown, url: string): Connection {
   return name === 'redis' ? openNodeRedis(loaded as NodeRedisModule, url) : openIoredis(loaded as object, url)
@@ -51,7 +51,7 @@ function openIoredis(loaded: IoredisModule, url: string): Connection {
     lazyConnect: true,
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
-    // No ready check: a server that is still loading its data answers commands with an error anyway.
+    // Send no INFO command first to check that the server is ready: while it loads its data, it rejects commands anyway.
     enableReadyCheck: false,
   })
   const cause = firstError(client)
@@ -59,14 +59,14 @@ function openIoredis(loaded: IoredisModule, url: string): Connection {
     client,
     connect() {
       const connected = client.connect()
-      // ioredis creates the socket only after this call returns. There is no other way to unref the socket while it connects.
+      // Unref the socket once it exists, so that it does not keep the process alive: ioredis creates it after this call returns.
       setImmediate(() => client.stream?.unref?.()).unref()
       return connected
     },
     cause,
     close() {
       client.disconnect()
-      // `disconnect` alone waits until the server closes too, with a timer that keeps the process alive.
+      // Destroy the socket: `disconnect` alone waits until the server closes too, with a timer that keeps the process alive.
       client.stream?.destroy?.()
     },
   }
@@ -81,7 +81,7 @@ function openNodeRedis({ createClient }: NodeRedisModule, url: string): Connecti
     connect: () => client.connect(),
     cause,
     close() {
-      // `destroy` and `disconnect` both fail when the connection is closed already.
+      // Ignore errors: `destroy` and `disconnect` fail when the connection is closed already.
       try {
         if (client.destroy) client.destroy()
         else client.disconnect().catch(() => undefined)

@@ -3,15 +3,16 @@ import { type Budget, DumpBudget } from '../../dispatch/budget'
 import type { DumpKind, Report } from '../../dispatch/events'
 import type { FleetAnswer, FleetBudget, FleetRefusal } from '../../dispatch/fleet'
 
-/** Longest times for which this process does not ask Redis again, ms: after a refusal, and after Redis did not answer. */
+/** Longest time after a refusal in which this process does not ask Redis again for a dump of the same kind, ms. */
 export const MAX_REFUSED_MS = 300_000
+/** Longest time after a request without an answer in which this process does not ask Redis again, ms. */
 export const MAX_AWAY_MS = 10_000
 
 /** A store, such as Redis, of the dump budgets that all processes of a service share. */
 export interface Store {
   /**
-   * Takes one token (the right to make one dump) from the budget. Rejects when the store does not answer; the text of the error
-   * contains no secret.
+   * Takes one token (the right to make one dump) from the budget for dumps of this kind. Rejects when the store does not answer;
+   * the text of the error contains no secret.
    */
   take(kind: DumpKind): Promise<StoreAnswer>
   giveBack(kind: DumpKind): Promise<void>
@@ -26,13 +27,13 @@ export interface StoreAnswer {
 export interface StoreFleetParts {
   readonly budgets: Readonly<Record<DumpKind, Budget>>
   /**
-   * Dumps of each kind that this process may make per interval while the store does not answer. `undefined`: only the process's
-   * own budget limits them.
+   * Number of dumps of each kind that this process may make per interval while the store does not answer. `undefined`: then only
+   * the process's own `limiter` limits them.
    */
   readonly insurance: number | undefined
-  /** `undefined`: no store is asked, now or later, as if it never answered. */
+  /** `undefined`: this process never asks a store, and decides as if the store did not answer. */
   readonly store: Store | undefined
-  /** Longest time that a request to the store takes, ms. */
+  /** Time limit of each request to the store, ms. */
   readonly timeoutMs: number
   /** Host and port of the store, for log lines. */
   readonly place: string
@@ -43,8 +44,9 @@ export interface StoreFleetParts {
 }
 
 /**
- * Asks a store, which may not answer, whether a dump is within the shared budget. It remembers a refusal for a while, and also a
- * missing answer: otherwise a rule that stays above its threshold would ask every second, in each of a thousand processes.
+ * Asks a store whether a dump is within the shared budget, and decides without the store while that does not answer. After a
+ * refusal or a missing answer it asks nothing for some time. Otherwise each process of a service, perhaps a thousand, would ask
+ * every second while its readings are above a threshold.
  */
 export class StoreFleet implements FleetBudget {
   readonly #parts: StoreFleetParts
@@ -92,8 +94,8 @@ export class StoreFleet implements FleetBudget {
   }
 
   /**
-   * Time until this process may ask again after a refusal, ms. Random, so that not all processes ask at once. It has an upper
-   * limit, because a token may be given back before the interval is over.
+   * Returns the time until this process may ask again after a refusal, ms. The time is random, so that not all processes ask at
+   * once. It is at most {@link MAX_REFUSED_MS}, because another process may give a token back before the interval is over.
    */
   #refusedForMs(kind: DumpKind, renewsInMs: number): number {
     const { budgets, random } = this.#parts
@@ -111,15 +113,18 @@ export class StoreFleet implements FleetBudget {
     return { insurance, intervalMs: budgets[kind].intervalMs }
   }
 
-  /** Decides without the store. A token of the `insurance` budget is spent even if no dump is made. */
+  /**
+   * Decides without the store: by the `insurance` budget, or, without one, by allowing the dump. A token of `insurance` stays
+   * spent even if the dump is not made afterwards.
+   */
   #insure(kind: DumpKind): FleetAnswer {
     const isAllowed = this.#insurance?.[kind].tryRemoveToken() ?? true
     return isAllowed ? { giveBack: () => undefined } : { refused: this.#uninsured(kind) }
   }
 
   /**
-   * Gives a token back, but only within the interval in which it was taken: later it would add to the next interval's budget.
-   * Just before the end, or if the store does not answer, the token is not given back; it returns when the budget is renewed.
+   * Gives a token back, but only within the interval in which it was taken: later it would add to the next interval's budget. The
+   * token is not given back if the interval ends within `timeoutMs` or the store does not answer. The next interval renews it.
    */
   #giveBack(kind: DumpKind, renewsAtMs: number): void {
     const { store, now, timeoutMs } = this.#parts
@@ -138,7 +143,7 @@ export class StoreFleet implements FleetBudget {
     this.#fail(`cannot be used: ${firstLineOf(error)}; until it can, ${decides}`)
   }
 
-  /** Decides without the store for good. */
+  /** Reports that this process will never ask a store, and makes it decide without one from now on. */
   #cutOff(): void {
     this.#awayUntilMs = Infinity
     const { insurance } = this.#parts
@@ -147,12 +152,15 @@ export class StoreFleet implements FleetBudget {
         ? 'only its limiter limits the dumps of this process'
         : `this process makes at most ${insurance} dumps of each kind per interval`
     this.#fail(
-      'is no longer asked by this process, because the thread that asked it has ended, perhaps by its answer; ' +
+      'is no longer asked by this process, because the thread that asked it has ended, perhaps because of an answer of Redis; ' +
         `from now on ${decides}`,
     )
   }
 
-  /** Omits the client's error object: ioredis puts the command into it, which may be AUTH with the password. */
+  /**
+   * Reports a failure of the shared budget, without the client's error object: ioredis puts the failed command into that object,
+   * which may be AUTH with the password.
+   */
   #fail(what: string): void {
     const { place, report } = this.#parts
     report.failure({ stage: 'fleet', message: `the shared dump budget in Redis at ${place} ${what}` })

@@ -36,14 +36,16 @@ export function redisBudget(options: RedisOptions): FleetPlan {
 }
 
 /**
- * Opens the shared budget on the thread that makes dumps.
+ * Opens the shared budget of a plan that `redisBudget` has made, on the thread that decides about dumps. With `isCutOff` (the
+ * thread that used the budget before has died) Redis is not asked any more.
  *
  * @internal
  */
 export const openFleet: OpenFleet = (opened, report, isCutOff = false) => {
   const { settings, packages } = opened as Opened
   const store = isCutOff ? undefined : redisStore(settings, packages)
-  // On the main thread load the packages at start. On a thread of this library loading can wait: it blocks no application code.
+  // On the main thread, load the packages now, because loading blocks it: later that would delay requests to the application.
+  // A thread of this library loads them with its first request to Redis, which blocks no application code.
   if (isMainThread && store) loadEarly(store)
   const place = placeOf(settings)
   return new StoreFleet({ ...settings, store, place, report, now: monotonicMs, random: Math.random })
@@ -53,7 +55,7 @@ function loadEarly(store: RedisStore): void {
   try {
     store.load()
   } catch {
-    // The first request to Redis fails with the same error, which is then reported.
+    // Ignore the error now: the first request to Redis loads the packages again and reports it.
     return
   }
 }

@@ -13,26 +13,30 @@ export type ClientName = (typeof CLIENTS)[number]
 export interface RedisOptions {
   /** URL of Redis: `redis://` or, with TLS, `rediss://`, with user, password and database if needed. */
   url: string
-  /** Name of the service. All processes with this name share a budget. Letters, digits and `._:/-`, at most 100. */
+  /** Name of the service. All processes with this name share a budget. Letters, digits and `._:/-`, 1 to 100 characters. */
   service: string
-  /** Most CPU dumps of the whole service per interval. @defaultValue [3, 'hour'] */
+  /** Maximum number of CPU dumps that all processes of the service together make per interval. @defaultValue [3, 'hour'] */
   cpu?: LimiterOption | undefined
-  /** Most memory dumps of the whole service per interval. @defaultValue [3, 'hour'] */
+  /** Maximum number of memory dumps that all processes of the service together make per interval. @defaultValue [3, 'hour'] */
   memory?: LimiterOption | undefined
   /**
-   * Dumps of each kind that one process may make per interval while Redis does not answer: a whole number, at least 0. The
-   * process's own `limiter` applies in any case.
+   * Number of dumps of each kind that one process may make per interval while Redis does not answer: a whole number, at least 0.
+   * The process's own `limiter` applies in any case.
    *
    * @defaultValue only the process's own limiter
    */
   insurance?: number | undefined
-  /** Longest wait of a dump for Redis, including the connection, ms: a whole number from 1 to 2147483647. @defaultValue 1000 */
+  /**
+   * Longest time that a dump waits for Redis to connect and answer, ms: a whole number from 1 to 2147483647.
+   *
+   * @defaultValue 1000
+   */
   timeout?: number | undefined
   /** Client package for Redis. @defaultValue the first of ioredis, redis and iovalkey that is installed */
   client?: ClientName | undefined
 }
 
-/** The options after validation, with defaults. */
+/** The options after validation, with defaults filled in. */
 export interface RedisSettings {
   readonly url: string
   readonly service: string

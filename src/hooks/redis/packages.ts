@@ -1,15 +1,16 @@
 import { type ResolvedPackage, resolvePackage } from '../../capture/engines'
 import { type ClientName, CLIENTS } from './options'
 
-/** Names and files of the two optional packages in use, as plain data that can be sent to a thread. */
+/** Names and files of rate-limiter-flexible and the Redis client in use, as plain data that can be sent to a thread. */
 export interface RedisPackages {
   readonly limiter: ResolvedPackage
   readonly client: ResolvedPackage & { readonly name: ClientName }
 }
 
 /**
- * Finds the optional packages without loading them.
+ * Finds rate-limiter-flexible and a Redis client among the installed packages, without loading them.
  *
+ * @param wanted - The client to use. Default: the first of {@link CLIENTS} that is installed.
  * @throws Error with the command that installs the missing packages.
  */
 export function findPackages(wanted: ClientName | undefined, find = resolvePackage): RedisPackages {

@@ -2,11 +2,12 @@ import type { Budget } from '../../dispatch/budget'
 
 /**
  * Returns a Lua script that atomically changes the number of taken tokens (one per dump) by ARGV[1], which is 1 or -1. The script
- * returns what rate-limiter-flexible expects: the new number, and the ms until the interval is over.
+ * returns what rate-limiter-flexible expects: the new number (for a refused request, a number above the limit), and the ms until
+ * the interval is over.
  *
- * The script of rate-limiter-flexible also counts refused requests, so after a thousand of them a token that is given back would
- * have no effect. This script does not count them, and gives no token back once the interval is over. The limits are part of the
- * script's text, because not every version of the package passes them.
+ * The script of rate-limiter-flexible itself also counts refused requests: after a thousand of them, a token that is given back
+ * would not bring the number below the limit. This script does not count them, and gives no token back once the interval is over.
+ * The limits are part of the script's text, because not every version of the package passes them as arguments.
  */
 export function scriptOf({ tokensPerInterval, intervalMs }: Budget): string {
   return `

@@ -1,7 +1,10 @@
-/** Number of first characters by which a secret is recognised in an error text. A server may have cut off the rest. */
+/** A secret is recognised in an error text by this number of its first characters: a server may have cut off the others. */
 const TELLING = 8
 
-/** Returns the secrets in a Redis URL, longest first: user and password, also as parameters, in raw, decoded and encoded form. */
+/**
+ * Returns the secrets in a Redis URL, longest first: user and password, also those in query parameters, each as written, decoded
+ * and percent-encoded.
+ */
 export function secretsOf(url: string): string[] {
   const { username, password, searchParams } = new URL(url)
   const login = /^[^:]*:\/*([^/?#]*)@/.exec(url)?.[1] ?? ''
@@ -22,10 +25,10 @@ function decoded(text: string): string[] {
 }
 
 /**
- * Replaces secrets in the text of an error with `***`. A server before Redis 6 quotes the arguments of an unknown command, such
- * as the password of a login, and cuts long ones. This quotation is removed.
+ * Replaces secrets in the text of an error with `***`. The part of the text in which a server before Redis 6 quotes the arguments
+ * of an unknown command is removed: they may be user and password of a login.
  *
- * @param secrets - Longest first.
+ * @param secrets - The result of {@link secretsOf}: longest first, because one secret may contain another.
  */
 export function withoutSecrets(text: string, secrets: readonly string[]): string {
   const [told = ''] = text.split(/,? with args beginning with/i)

@@ -11,7 +11,10 @@ import { secretsOf, withoutSecrets } from './secrets'
 
 const KEY_PREFIX = 'cpu-memory-monitor'
 
-/** The methods of `rate-limiter-flexible` that are called. A refusal rejects with a {@link LimiterAnswer}, not with an Error. */
+/**
+ * The methods of a limiter of `rate-limiter-flexible` that are called. `consume` takes a token; if none is left, it rejects with
+ * a {@link LimiterAnswer}, not with an Error. `reward` gives a token back.
+ */
 interface Limiter {
   consume(key: string): Promise<LimiterAnswer>
   reward(key: string): Promise<unknown>
@@ -23,15 +26,15 @@ interface LimiterAnswer {
 
 type LimiterClass = new (options: object) => Limiter
 
-/** The store in Redis. The texts of its errors contain no user name and no password. */
+/** A store of dump budgets in Redis. The errors of `take` and `giveBack` contain neither the user name nor the password. */
 export interface RedisStore extends Store {
   /** Loads the packages now. Without this call the first request loads them. @throws Errors of the packages themselves. */
   load(): void
 }
 
 /**
- * Opens the dump budget that is kept in Redis. Each request opens a connection and closes it again. A process asks at most a few
- * times an hour: permanent connections would be idle by the thousands, and might be broken just when one is needed.
+ * Returns a store of the dump budgets that are kept in Redis. Each request opens a connection and closes it again. A process asks
+ * only when a dump is due: permanent connections of many processes would be idle, and might be broken when one is needed.
  */
 export function redisStore(settings: RedisSettings, packages: RedisPackages): RedisStore {
   const { service, budgets, timeoutMs } = settings
@@ -44,7 +47,7 @@ export function redisStore(settings: RedisSettings, packages: RedisPackages): Re
     kind: DumpKind,
     question: (limiter: Limiter, key: string) => Promise<T>,
   ): Promise<T> => {
-    // Load the packages before the timeout starts to count.
+    // Load the packages before the timeout starts: it limits only the connection and the request.
     const { client, Limiter } = load()
     const connection = openConnection(packages.client.name, client, settings.url)
     const limiter = new Limiter({
@@ -72,7 +75,10 @@ export function redisStore(settings: RedisSettings, packages: RedisPackages): Re
   }
 }
 
-/** Text of an error. For a host name with several addresses Node throws an error that has a code but no message. */
+/**
+ * Returns the first line of an error's message, or its code if the message is empty. Node's error has only a code if a host name
+ * has several addresses and none of them can be reached.
+ */
 function reasonOf(error: unknown): string {
   const { code, message } = Object(error) as Partial<Record<'code' | 'message', unknown>>
   return message === '' && typeof code === 'string' ? code : firstLineOf(error)
@@ -90,8 +96,8 @@ async function take(limiter: Limiter, key: string): Promise<StoreAnswer> {
 }
 
 /**
- * Runs requests on a connection, and always closes the connection. Rejects after `timeoutMs`; Redis may still run a command that
- * it has received.
+ * Calls `work`, which connects and sends requests, and closes the connection when `work` has settled or after `timeoutMs`. In the
+ * second case it rejects, but Redis may still run a command that it has received.
  */
 async function within<T>(timeoutMs: number, connection: Connection, work: () => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
@@ -101,7 +107,7 @@ async function within<T>(timeoutMs: number, connection: Connection, work: () => 
   try {
     return await Promise.race([work(), late])
   } catch (error) {
-    // The client's own rejection only says "Connection is closed".
+    // Prefer the first error that the client has emitted: the rejection itself may only say "Connection is closed".
     throw connection.cause() ?? error
   } finally {
     clearTimeout(timer)

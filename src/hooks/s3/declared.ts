@@ -1,7 +1,7 @@
 import type { DeclaredOption } from '../../monitor/declared'
 
 /**
- * All options of `uploadTo`. The group `s3` gives their environment variables the prefix `CMM_S3_`. Other options are refused.
+ * All options of `uploadTo`, which refuses any other. The group `s3` gives their environment variables the prefix `CMM_S3_`.
  */
 export const S3_OPTIONS: readonly DeclaredOption[] = [
   { option: 's3.bucket', variable: 'text', example: 'evidence' },

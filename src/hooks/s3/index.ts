@@ -22,7 +22,8 @@ const TO_STDERR: Surroundings['report'] = {
  * Creates a function for the monitor's option `onDump` that uploads each dump and its `.json` to an S3 bucket. After the start it
  * also uploads dumps that earlier processes have left in the monitor's directories.
  *
- * While uploads fail, the monitor reports one `'failure'`; the dumps stay on disk, and the upload is tried again.
+ * While uploads fail, they are tried again, and unsent dumps stay on disk as far as `keep` and `maxBytes` allow. The monitor
+ * reports one `'failure'` if S3 does not answer, one if S3 refuses uploads, and one for each dump file that cannot be sent.
  *
  * @throws TypeError, RangeError - for a wrong option.
  * @throws Error when `@aws-sdk/client-s3` or `@aws-sdk/lib-storage` is not installed.

@@ -7,10 +7,13 @@ export const DEFAULT_KEY = '<prefix>/<host>/<pid>-<ms>-<name>'
 /** Placeholders that a template of keys may contain, in angle brackets. */
 export const KEY_PARTS = ['prefix', 'host', 'service', 'kind', 'rule', 'pid', 'ms', 'name'] as const
 
-/** Placeholders that a template must contain: in containers, all processes have the same pid and may dump in the same ms. */
+/**
+ * Placeholders that a template must contain, so that no two dump files get the same key. Without `<host>` they could, because in
+ * containers all processes have the same pid and may dump in the same ms.
+ */
 const NEEDED_PARTS = ['name', 'host'] as const
 
-/** Longest value of one metadata entry, characters. S3 allows 2 KiB for all metadata of an object. */
+/** Length to which each metadata value is cut, characters. S3 allows 2 KiB for all metadata of an object. */
 const MOST_METADATA_LENGTH = 400
 
 /** S3 keys of a compressed artefact and of its sidecar, the `.json` that describes it. */
@@ -45,7 +48,10 @@ export function keysOf({ template, prefix, host, service }: KeySource, name: Par
   return { artefact: `${base}.gz`, sidecar: `${base}.json` }
 }
 
-/** Returns bucket and beginning of all keys, for log lines. Shows only the host of `endpoint`: the rest may be secret. */
+/**
+ * Returns the bucket, the prefix (if all keys begin with it) and the host of `endpoint`, as text for log lines. The rest of
+ * `endpoint` is left out, because it may contain a password.
+ */
 export function placeOf({ bucket, prefix, template, endpoint }: Destination): string {
   const levels = template.startsWith('<prefix>') ? plainPath(prefix).split('/').filter(Boolean) : []
   const at = endpoint === undefined ? '' : ` at ${new URL(endpoint).host}`
@@ -62,7 +68,7 @@ export function whyNoTemplate(template: string): string | undefined {
   return missing && `without <${missing}> one dump file could overwrite another`
 }
 
-/** Converts metadata to values allowed in HTTP headers: one line of ASCII. Empty entries are omitted. */
+/** Converts metadata to values that HTTP headers allow: one line of ASCII each. Long values are cut, empty ones omitted. */
 export function metadataOf(entries: Readonly<Record<string, string>>): Record<string, string> {
   const plainEntries = Object.entries(entries).map(([name, text]) => {
     const line = text.replace(/[^\x20-\x7e]+/g, '?').trim()

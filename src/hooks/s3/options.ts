@@ -26,9 +26,9 @@ export interface UploadOptions {
    * @defaultValue '<prefix>/<host>/<pid>-<ms>-<name>'
    */
   key?: string | undefined
-  /** Name of the service, for metadata and keys. @defaultValue '' */
+  /** Name of the service, for the metadata of each object and for `<service>` in `key`. @defaultValue '' */
   service?: string | undefined
-  /** Version of the service, for metadata. @defaultValue '' */
+  /** Version of the service, for the metadata of each object. @defaultValue '' */
   version?: string | undefined
   /**
    * Which requests have checksums. `'supported'`: all of them, the SDK's default. `'required'`: only those for which S3 requires
@@ -45,14 +45,14 @@ export interface UploadOptions {
   acl?: string | undefined
   /**
    * Delete each dump file and its `.json` from the disk when both are in the bucket. A dump at V8's heap limit is deleted only
-   * after it was reported as well, and its `.json` stays.
+   * after a later process has reported it as well, and its `.json` stays. `false`: nothing is deleted after its upload.
    *
    * @defaultValue false
    */
   deleteAfterUpload?: boolean | undefined
   /**
-   * Most space in a directory for dumps that cannot be uploaded, because uploads fail or S3 refuses them: bytes, a size such as
-   * `'10gb'`, or `false` for no limit. Above it the oldest dumps are deleted, but neither manual dumps nor the newest one.
+   * Maximum total size, per directory, of dumps that cannot be uploaded, because uploads fail or S3 refuses them: bytes, a size
+   * such as `'10gb'`, or `false` for no limit. Above it the oldest dumps are deleted, but never manual dumps or the newest one.
    *
    * @defaultValue '10gb'
    */
@@ -77,7 +77,7 @@ export interface UploadCredentials {
   sessionToken?: string | undefined
 }
 
-/** The options after validation, with defaults. Plain data, because they are sent to a thread. */
+/** The options after validation, with defaults filled in. Plain data, because they are sent to a thread. */
 export interface UploadSettings {
   readonly bucket: string
   readonly prefix: string
@@ -101,13 +101,13 @@ export interface UploadSettings {
 
 export const DEFAULT_MAX_BYTES = '10gb'
 export const DEFAULT_TIMEOUT_MS = 30_000
-/** Region to send to an S3-compatible store, most of which have no regions. */
+/** Region that is used with `endpoint` if none is set. The SDK needs one, but most S3-compatible stores have no regions. */
 const ANY_REGION = 'us-east-1'
 
 /**
  * Validates the user's options and fills in defaults.
  *
- * @throws TypeError, RangeError - which name the option, what was expected, and the value received.
+ * @throws TypeError, RangeError - which name the option, what was expected, and, if it cannot be a secret, the value received.
  */
 export function resolveUploadOptions(options: unknown): UploadSettings {
   const names = S3_OPTIONS.map(({ option }) => option.split('.')[1] ?? '')
@@ -141,7 +141,7 @@ function readText(value: unknown, name: string): string | undefined {
   if (value === undefined) return undefined
   const expected = 'a text of one line, not empty'
   if (typeof value !== 'string') throw typeError(name, expected, value)
-  // eslint-disable-next-line no-control-regex -- they are what is refused
+  // eslint-disable-next-line no-control-regex -- control characters are what this check refuses
   if (value === '' || /[\x00-\x1f\x7f]/.test(value)) throw rangeError(name, expected, value)
   return value
 }

@@ -8,11 +8,12 @@ import { withoutUrlContentsOf } from '../../redact/urls'
 
 /**
  * Level of gzip. For 100 MB of a heap snapshot, level 1 takes 0.35 s of CPU and yields 13 MB, level 6 takes 1.2 s and yields 12
- * MB. Gzip members of 1 MiB each are in total no larger than one stream.
+ * MB. Compressing each MiB on its own, as a gzip member, yields no more bytes in total than compressing the file as a whole.
  */
 export const GZIP_LEVEL = 1
-/** Bytes that are read and compressed in one step, on a thread of this library and on the main thread. */
+/** Number of bytes that are read and compressed in one step on a thread of this library. */
 export const STEP_BYTES = 1024 * 1024
+/** Number of bytes that are read and compressed in one step on the main thread, whose event loop each step blocks. */
 export const STEP_BYTES_ON_MAIN = 64 * 1024
 
 /**
@@ -36,10 +37,11 @@ export async function* chunksOf(fd: number, stepBytes: number): AsyncGenerator<B
 }
 
 /**
- * Reads a dump file in chunks, without the application's data that it contains. A heap snapshot is read four times; nothing is
+ * Reads a dump file in chunks and redacts it: in a heap snapshot, the contents of strings, numbers and regular expressions; in a
+ * profile, queries and credentials of URLs and the content of `data:` URLs. A heap snapshot is read four times; nothing is
  * written to disk.
  *
- * @throws What {@link chunksOf} throws, or an error when a heap snapshot is incomplete.
+ * @throws The file system's error, or an error when the file has become shorter or its content is incomplete.
  */
 export function redactedChunksOf(
   fd: number,

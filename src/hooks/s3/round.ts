@@ -27,14 +27,14 @@ import {
   type Waiting,
 } from './waiting'
 
-/** Input of an upload round, which sends all dump files that wait in the dump directories. It can be sent to a thread. */
+/** Input of an upload round, which sends all dump files that wait in the dump directories. Plain data for the upload thread. */
 export interface RoundOrder {
   readonly directories: readonly string[]
   readonly host: string
   readonly settings: UploadSettings
   readonly peers: Peers
   readonly isOnThread: boolean
-  /** Full paths of dump files that must not be sent, each with the reason. The round adds entries. */
+  /** Full paths of dump files that must not be sent, each with the reason. The round adds entries; a thread has its own copy. */
   readonly done: Map<string, Done>
   /** Full paths of dump files at which earlier rounds failed. They are sent last, because one may have caused the failure. */
   readonly last: ReadonlySet<string>
@@ -44,15 +44,18 @@ export interface RoundOrder {
 
 /**
  * Why this process must not send a dump file. `unlisted`: it was sent, but the list of sent files cannot be written. `another`:
- * it is not the file that the monitor wrote. `unsendable`: S3 or a proxy rejects this file, or it cannot be read or redacted.
+ * it is not the file that the monitor wrote. `unsendable`: S3 or a proxy rejects this file, or it is cut off or damaged.
  */
 export type Done = 'unlisted' | 'another' | 'unsendable'
 
-/** How an upload round ended. `busy`: another process is uploading the files of a directory. */
+/**
+ * How an upload round ended. `done`: it has gone through all directories. `busy`: the same, but from at least one directory
+ * another process is uploading. `failed`: something prevents the upload of every file, such as an S3 that does not answer.
+ */
 export type RoundEnd =
   | {
       readonly type: 'done' | 'busy'
-      /** Whether S3 has answered. `false` when no file waited, or when another process sent all files. */
+      /** Whether S3 has answered in this round. `false` if, for example, no file waited or another process sent all files. */
       readonly hasAnswered: boolean
     }
   | Failed
@@ -60,15 +63,18 @@ export type RoundEnd =
 interface Failed {
   readonly type: 'failed'
   readonly verdict: Verdict
-  /** Full path of the dump file that was being sent. */
+  /** Full path of the dump file that was being sent; absent if the round failed otherwise. */
   readonly file?: string
 }
 
-/** An event of an upload round, with text for the operator. `failing`: a file cannot be read now, and is tried again. */
+/**
+ * An event of an upload round, with a text for the operator. `sent`: a file was uploaded. `lost`: a file was deleted unsent,
+ * because of `maxBytes`. `failing`: a file cannot be read now; the next round tries it again.
+ */
 export type RoundNews =
   | { readonly type: 'sent'; readonly line: string }
   | { readonly type: 'lost'; readonly message: string }
-  /** Not all of the directory was read. Told by each round, and several times, as long as that is so. */
+  /** The directory has too many files to be read to its end. Each round then emits this event, perhaps several times. */
   | { readonly type: 'incomplete'; readonly directory: string; readonly message: string }
   | {
       readonly type: Done | 'failing'
@@ -80,7 +86,10 @@ export type RoundNews =
 
 /** Longest wait for another process that uploads from the same directory, ms. After it, the directory counts as busy. */
 const TURN_MS = 300
-/** Age above which dumps count for `maxBytes` while another process uploads, ms. That one will soon upload younger dumps. */
+/**
+ * While another process uploads from a directory, only dumps older than this count for `maxBytes` there, ms: that process will
+ * soon upload the younger ones.
+ */
 const LONG_WAIT_MS = 600_000
 
 /** State that the functions of an upload round share. */
@@ -92,7 +101,8 @@ interface Round extends RoundOrder {
 }
 
 /**
- * Uploads all dump files that wait in the directories, one after the other. Never rejects.
+ * Uploads all dump files that wait in the directories, one after the other, and deletes files as `deleteAfterUpload` and
+ * `maxBytes` demand. Never rejects. Aborting `early` stops the round.
  *
  * The directories are the queue: the next round, of this process or of a later one, finds the files that were not sent.
  */
@@ -150,7 +160,8 @@ async function within<T>(directory: string, work: (place: string) => Promise<T>)
 }
 
 /**
- * Runs `work` as the only process that uploads from the directory (its turn). If the process dies, the kernel ends its turn.
+ * Runs `work` if files wait in the directory, as the only process that uploads from it (its turn). Where processes cannot take
+ * turns, as outside of Linux, `work` runs at once. If the process dies, the kernel ends its turn.
  *
  * @returns `'busy'` if another process still had the turn after {@link TURN_MS}; `work` did not run then.
  */
@@ -173,8 +184,8 @@ async function inTurn(
 }
 
 /**
- * Sends all waiting files of a directory. A rejected file does not stop the others. @returns Why no file can be sent now;
- * `undefined` if nothing prevents it.
+ * Sends all waiting files of a directory. A file that S3 rejects does not stop the others. @returns The failure that prevents the
+ * upload of all files; `undefined` if none does.
  */
 async function sendAll(place: Place, round: Round, sent: SentList): Promise<Failed | undefined> {
   const fileOf = ({ name }: Waiting): string => join(place.directory, name.artefact)
@@ -195,7 +206,7 @@ function lastOf<T>(items: readonly T[], isLast: (item: T) => boolean): T[] {
   return [...items.filter((item) => !isLast(item)), ...items.filter(isLast)]
 }
 
-/** Lists a directory's files that wait for upload. @param more - Also lists files that are not sent for these reasons. */
+/** Lists a directory's files that wait for upload, and those that must not be sent for one of the reasons `more`. */
 async function listUnsent(
   place: Place,
   { host, done, own, tell }: Pick<Round, 'host' | 'done' | 'own' | 'tell'>,
@@ -209,7 +220,7 @@ async function listUnsent(
   // A directory that cannot be read has nothing to send; the monitor itself reports it.
   return listWaiting(place, host, own, isDone, (why) => {
     const { directory } = place
-    const message = `uploads and maxBytes may miss dumps of other processes in ${directory}: ${why}`
+    const message = `dumps of other processes in ${directory} may be neither uploaded nor counted for maxBytes: ${why}`
     tell({ type: 'incomplete', directory, message })
   }).catch(() => [])
 }
@@ -218,7 +229,10 @@ function sentOf({ place }: Place, settings: UploadSettings): SentList {
   return new SentList(place, destinationOf(settings))
 }
 
-/** Name of the abstract Unix socket by which processes take turns in a directory: the same for every path to the directory. */
+/**
+ * Returns the name of the abstract Unix socket by which processes take turns in a directory. It contains device and inode, so it
+ * is the same for every path to the directory. `undefined` outside of Linux, which alone has such sockets.
+ */
 function turnName(place: string): string | undefined {
   if (process.platform !== 'linux') return undefined
   const { dev, ino } = statSync(place)
@@ -228,7 +242,7 @@ function turnName(place: string): string | undefined {
 async function sendOne({ name }: Waiting, place: Place, round: Round, sent: SentList): Promise<void> {
   const { settings, host, tell } = round
   const opened = openWaiting(place.place, name.artefact)
-  // The file was deleted in the meantime.
+  // The file or its sidecar was deleted or replaced in the meantime.
   if (!opened) return
   const file = join(place.directory, name.artefact)
   const finish = (type: Done | 'failing', message: string): void => {
@@ -275,7 +289,7 @@ function isReported(name: ParsedName, { sidecar }: OpenWaiting): boolean {
   return name.rule !== 'heap-limit' || sidecar.reported !== undefined
 }
 
-/** Deletes dumps at V8's heap limit that are now reported and were sent earlier. */
+/** Deletes dumps at V8's heap limit that were sent before they were reported, and have been reported since. */
 function deleteReported(place: Place, settings: UploadSettings): void {
   for (const artefact of sentOf(place, settings).names) {
     const name = parseArtefactName(artefact)
@@ -294,7 +308,7 @@ interface Problem {
   readonly passes: boolean
 }
 
-/** Uploads a dump file and its sidecar. @returns A problem of this file, if any. @throws An error that affects all files. */
+/** Uploads a dump file and its sidecar. @returns Why this file was not sent, if so. @throws An error that affects all files. */
 async function put(
   { fd, sidecarText }: OpenWaiting,
   extension: ArtefactExtension,
@@ -335,7 +349,7 @@ function problemOf(error: unknown): Problem {
   return { message: messageOf(error), passes: typeof code === 'string' }
 }
 
-/** Passes the chunks of a file on. Reports read errors, which the upload does not distinguish from errors of the connection. */
+/** Yields the chunks of a file. Passes a read error to `onFailed`, because the upload's own error does not show its cause. */
 async function* noting<T>(source: AsyncIterable<T>, onFailed: (error: unknown) => void): AsyncGenerator<T> {
   try {
     yield* source
@@ -350,17 +364,17 @@ function sentenceOf({ makeup, why: { kind } }: Pick<Sidecar, 'makeup' | 'why'>):
     if (!makeup) return ''
     return kind === 'cpu' ? cpuSentence(makeup) : memorySentence(makeup)
   } catch {
-    // The sidecar was written by another version of this library.
+    // Another version of this library wrote the sidecar, with other fields than this version expects.
     return ''
   }
 }
 
 /**
- * Deletes the oldest unsent dump files while those that count exceed `maxBytes` together. Files that S3 rejects always count.
- * Other files count if their dump started before `beforeMs`. Processes need not take turns here: two of them choose the same
- * files, and the second one finds nothing to delete.
+ * Deletes the oldest unsent dump files while the total size of the files that count exceeds `maxBytes`. Files that this process
+ * found unsendable always count, other files if their dump started before `beforeMs`. Processes need not take turns here: two of
+ * them choose the same files, and the second one finds nothing to delete.
  *
- * @param beforeMs - Wall clock, ms since the epoch. `Infinity`: all files count; 0: only those that S3 rejects.
+ * @param beforeMs - Wall clock, ms since the epoch. `Infinity`: all files count; 0: only the unsendable ones.
  */
 async function makeRoom(place: Place, round: Round, beforeMs: number): Promise<void> {
   const { settings, done, early, tell } = round

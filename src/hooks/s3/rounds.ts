@@ -7,8 +7,9 @@ import { whyNoThreadOfOurs } from '../../capture/thread-limit'
 import type * as roundModule from './round'
 import type { RoundEnd, RoundNews, RoundOrder } from './round'
 
-/** Limits of the upload thread's V8 heap, MB: its old, then its young generation. The data that is sent lies outside of it. */
+/** Limit of the old generation of the upload thread's V8 heap, MB. The data that is sent lies outside of the heap. */
 const MAX_HEAP_MB = 128
+/** Limit of the young generation of the upload thread's V8 heap, MB. */
 const MAX_YOUNG_MB = 8
 
 /** An upload round that is running. */
@@ -25,7 +26,7 @@ export type StartRound = (
   onNoThread: (why: string) => void,
 ) => Round
 
-/** Starts an upload round on a new thread, or on the main thread if no thread can be started. */
+/** Starts an upload round on a new thread. If no thread can be started, calls `onNoThread` and starts it on the main thread. */
 export const startRound: StartRound = (order, tell, onNoThread) => {
   try {
     return startOnThread({ ...order, isOnThread: true }, tell)

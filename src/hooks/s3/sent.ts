@@ -7,10 +7,13 @@ import { TOOL } from '../../files/expiry'
 import { readSent, SENT_FILE } from '../../files/sent-list'
 import type { UploadSettings } from './options'
 
-/** Most file names that are remembered for one bucket and prefix. A directory is read only up to 100000 entries too. */
+/** Maximum number of file names in the list for one destination: as many as entries of a directory are read. */
 const MOST_NAMES = 100_000
 
-/** Name of a destination in the list of sent files. User and password of the `endpoint` are left out: the list is on disk. */
+/**
+ * Returns the key of a destination (endpoint, bucket and prefix) in the list of sent files. User and password of the `endpoint`
+ * are left out, because the list is on disk.
+ */
 export function destinationOf({ endpoint = '', bucket, prefix }: Destination): string {
   return `${withoutLogin(endpoint)}/${bucket}/${prefix}`
 }
@@ -54,7 +57,12 @@ export class SentList {
   }
 }
 
-/** Writes a new file and renames it, so that the file is always complete. The random name cannot be occupied by another user. */
+/**
+ * Replaces a file: writes a new one and renames it, so that the file is always complete. Another user cannot occupy the random
+ * name of the new file in advance.
+ *
+ * @returns Error code if the file could not be replaced.
+ */
 function replaceFile(path: string, text: string): string | undefined {
   const next = `${path}.${randomUUID()}`
   try {
@@ -77,6 +85,6 @@ function removeQuietly(path: string): void {
   try {
     unlinkSync(path)
   } catch {
-    // The file was not created.
+    // The file was not created, or it cannot be deleted.
   }
 }

@@ -11,7 +11,7 @@ import { loadPackage, type ResolvedPackage, resolvePackage } from '../../capture
 import type { UploadSettings } from './options'
 import { isUnknownKey } from './verdict'
 
-/** The two optional AWS packages, as found on disk. */
+/** Names and files of the two optional AWS packages. */
 export interface Peers {
   readonly client: ResolvedPackage
   readonly storage: ResolvedPackage
@@ -53,7 +53,7 @@ export interface Store {
 
 /** Size of a part of a multipart upload, bytes. S3 allows 10000 parts, each of at least 5 MiB except the last. */
 const PART_BYTES = 8 * 1024 * 1024
-/** Parts that are uploaded at the same time. Together with the part that is being filled, three are in memory. */
+/** Number of parts that are uploaded at the same time. Together with the part that is being filled, three are in memory. */
 const PARTS_AT_A_TIME = 2
 /**
  * Longest time for the upload of one dump file, ms. Without it, a server that accepts a byte now and then would block uploads.
@@ -61,12 +61,12 @@ const PARTS_AT_A_TIME = 2
 const LONGEST_PUT_MS = 3_600_000
 /** Time for the SDK's pauses between its attempts, ms. It is added to the time limits of the attempts themselves. */
 const BETWEEN_ATTEMPTS_MS = 5000
-/** Attempts that the SDK makes for one request on a thread of this library. On the main thread it makes one. */
+/** Number of attempts that the SDK makes for one request on a thread of this library. On the main thread it makes one. */
 const ATTEMPTS = 3
 /**
- * Largest HTTP response that is accepted, bytes. S3 answers these requests with at most a few KiB, and proxies with a page. The SDK
- * parses a response synchronously, in time that grows with the square of its size: a MiB of `<!DOCTYPE>` took a minute, and this
- * much takes 40 ms.
+ * Largest HTTP response that is accepted, bytes. S3 answers these requests with at most a few KiB, and a proxy with a web page.
+ * The SDK parses a response synchronously, in time that grows with the square of its size: a MiB of `<!DOCTYPE>` took a minute;
+ * a response of the largest accepted size takes 40 ms.
  */
 export const MOST_ANSWER_BYTES = 32 * 1024
 
@@ -115,9 +115,9 @@ export function openStore(settings: UploadSettings, peers: Peers, isOnThread: bo
 }
 
 /**
- * Runs a small request and ends it at a time limit. Without the limit, a server that sends a byte of its response now and then
- * would hold the request for ever. The SDK does not abort a response whose body it has begun to read: {@link Store.close} ends
- * the connection.
+ * Sends a small request and rejects at a time limit. Without the limit, a server that sends a byte of its response now and then
+ * would hold the request for ever. The SDK does not abort a response whose body it has begun to read: its connection stays open
+ * until {@link Store.close} is called.
  */
 async function endedAfter<T>(limitMs: number, send: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
   const abortController = new AbortController()

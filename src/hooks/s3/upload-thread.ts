@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { AbortController } from '../../base/globals'
 import { type RoundEnd, type RoundNews, type RoundOrder, runRound } from './round'
 
-/** Entry point of the upload thread. It runs one round, then the thread that started it terminates it. */
+/** Entry point of the upload thread: runs one upload round and posts its result. Its parent thread then terminates it. */
 function main(): void {
   // The listener keeps this thread alive, but not the process. The unref'd timers of this library keep neither alive.
   parentPort?.on('message', () => undefined)

@@ -6,14 +6,14 @@ import type { Done, RoundEnd, RoundNews, RoundOrder } from './round'
 import type { Round } from './rounds'
 import { delayMs, type Verdict } from './verdict'
 
-/** Time from the start to the first search for files left by earlier processes, ms. Short-lived processes end without it. */
+/** Time from the start to the first search for files left by earlier processes, ms. A short-lived process ends before it. */
 export const FIRST_LOOK_MS = 5000
-/** Time until the next look at a directory from which another process is uploading, ms. */
+/** Time until the next upload round after one that found another process uploading from a directory, ms. */
 export const BUSY_DELAY_MS = 5000
-/** Longest time that `stop()` of the monitor waits for an upload, ms. Kubernetes sends SIGKILL 30 s after SIGTERM. */
+/** Longest time that the monitor's `stop()` waits for the upload of a dump, ms. Kubernetes sends SIGKILL 30 s after SIGTERM. */
 export const LONGEST_WAIT_MS = 20_000
 
-/** Most files of this process's own dumps that are remembered, the newest. Dumps are rare: this many take months. */
+/** Number of files of this process's own dumps that are remembered, the newest ones. Dumps are rare: this many take months. */
 export const MOST_OWN_FILES = 1000
 
 export interface UploaderParts {
@@ -29,8 +29,8 @@ type Report = Surroundings['report']
 
 /**
  * Decides when to upload: after each dump, soon after the start, and again some time after a failure. Each upload round finds the
- * files itself in the directories. This class only remembers which files must not be sent although the directories do not show
- * it.
+ * files itself in the directories. This class remembers only what the directories do not show, such as which files must not be
+ * sent.
  */
 export class Uploader {
   readonly #parts: UploaderParts
@@ -47,14 +47,15 @@ export class Uploader {
   readonly #reported = new Set<Verdict['kind']>()
   #hasReportedNoThread = false
   readonly #done = new Map<string, Done>()
-  /** Full paths of files at which rounds failed. They are sent last. */
+  /** Full paths of files at which rounds failed. They are sent last, because one may have caused the failure. */
   readonly #last = new Set<string>()
-  /** Full paths of the files of this process's own dumps, the newest last. Those that were sent may remain. */
+  /** Full paths of the files of this process's own dumps, the newest last. Files that were sent may still be among them. */
   readonly #own = new Set<string>()
   /** Files whose failure was reported, and directories whose list of sent files cannot be written. Each is reported once. */
   readonly #told = new Set<string>()
-  /** Directories of which the current round, and earlier ones, could not read all. Reported until a round has read all. */
+  /** Directories that the current round could not read to the end. */
   readonly #incompleteNow = new Set<string>()
+  /** Directories that were reported because a round could not read them to the end. Removed when a round can. */
   readonly #incomplete = new Set<string>()
   #onSettled: (() => void)[] = []
 
@@ -77,7 +78,7 @@ export class Uploader {
   }
 
   /**
-   * Starts an upload of the files in a directory. Never rejects.
+   * Starts an upload of the files in a directory, or leaves them to the next attempt if uploads fail. Never rejects.
    *
    * @param files - Full paths of the new dump's files in this directory.
    * @returns Resolves when they are sent, when they cannot be sent now, or after {@link LONGEST_WAIT_MS}.
@@ -142,7 +143,7 @@ export class Uploader {
     this.#last.clear()
   }
 
-  /** Reports a failed round, once per kind of failure until an upload succeeds, and plans the next attempt. */
+  /** Reports a failed round, once per kind of failure until S3 answers again, and plans the next attempt. */
   #failed({ kind, message }: Verdict): void {
     this.#failures += 1
     const delay = delayMs(this.#failures, this.#parts.random())

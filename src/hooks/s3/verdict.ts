@@ -3,8 +3,8 @@
 import { firstLineOf } from '../../base/globals'
 
 /**
- * Why no file can be uploaded now. `away`: S3 does not answer, or is busy. `refused`: S3 answers and rejects the upload, which
- * only a person can change. The upload is tried again in both cases.
+ * Why no file can be uploaded now. `away`: S3 does not answer, or is busy. `refused`: S3 rejects the upload, or credentials or
+ * the region are missing, which usually a person must change. The upload is tried again in both cases.
  */
 export interface Verdict {
   readonly kind: 'away' | 'refused'
@@ -16,11 +16,11 @@ export const FIRST_DELAY_MS = 5000
 export const LONGEST_DELAY_MS = 300_000
 
 /**
- * Time until the next attempt, ms. It doubles after each failure, and is random, because all processes of a service lose S3 at
- * the same moment.
+ * Returns the time until the next attempt, ms. It doubles after each failure up to {@link LONGEST_DELAY_MS}. A random part, up to
+ * half of it, is left out, because all processes of a service lose S3 at the same moment.
  *
  * @param failures - Attempts that failed in a row, at least 1.
- * @param random - From 0 up to 1.
+ * @param random - A random number from 0 to 1. With 1 nothing is left out.
  */
 export function delayMs(failures: number, random: number): number {
   const fullMs = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(failures - 1, 16))
@@ -92,7 +92,7 @@ export function isOfOne(error: unknown): boolean {
   )
 }
 
-/** Whether a HEAD failed because the key does not exist. Without the permission to list, S3 answers 403 for a missing key. */
+/** Whether a failed HEAD may mean that the key does not exist: without the permission to list keys, S3 answers 403, not 404. */
 export function isUnknownKey(error: unknown): boolean {
   const { status } = factsOf(error)
   return status === 404 || status === 403

@@ -7,13 +7,13 @@ import { openOwn, readOwn } from '../../files/own'
 import { readOwnNames, readPublished } from '../../files/retention'
 import type { Sidecar } from '../../files/sidecar'
 
-/** A complete dump file in a directory that has not been uploaded. */
+/** A complete dump file that has not been uploaded. */
 export interface Waiting {
   readonly name: ParsedName
   readonly sizeBytes: number
 }
 
-/** A directory that is held open, by its configured path and by a path through its descriptor. */
+/** The configured path of a directory that is held open, and a path through its file descriptor. */
 export interface Place {
   readonly directory: string
   /** Path `/proc/self/fd/<n>`, which leads to the directory even after a rename. Without /proc it is `directory`. */
@@ -23,8 +23,8 @@ export interface Place {
 /**
  * Lists the dump files of this host and user that wait to be uploaded, in the order in which they are uploaded.
  *
- * @param own - Full paths of files of this process's own dumps. They are found even if other users fill the directory with names
- * until it is not read to its end.
+ * @param own - Full paths of files of this process's own dumps. They are found even if other users create so many files that the
+ * directory is not read to its end.
  * @param isDone - Whether the file of this name is already in the bucket, or must never be uploaded.
  * @param onIncomplete - Called with the reason when not all of the directory was read.
  * @throws The file system's error.
@@ -91,7 +91,7 @@ export interface OpenWaiting {
 /**
  * Opens a waiting dump file for reading. Refuses symbolic links, files of other users and FIFOs that have taken its name.
  *
- * @returns `undefined` when the file or its sidecar is gone, or no longer ours.
+ * @returns `undefined` when one of the two is gone or belongs to another user, or when the sidecar describes another file.
  */
 export function openWaiting(place: string, artefact: string): OpenWaiting | undefined {
   const sidecarText = readOwn(join(place, sidecarName(artefact)))
@@ -110,8 +110,8 @@ export function openWaiting(place: string, artefact: string): OpenWaiting | unde
 }
 
 /**
- * Returns why a file is not the one that the monitor wrote, if so. Users who may rename in the directory can put another file of
- * this user in its place. The sidecar records the size, not the inode, which changes when a directory is restored or moved.
+ * Returns why a file is not the one that the monitor wrote, if its size shows that. Users who may rename files in the directory
+ * can put another file of this user in its place. The inode is not compared, because it changes when a directory is restored.
  */
 function whyAnother({ size }: Stats, { how }: Sidecar): string | undefined {
   if (size === how.sizeBytes) return undefined
@@ -122,7 +122,7 @@ function whyAnother({ size }: Stats, { how }: Sidecar): string | undefined {
  * Deletes a dump file and its sidecar, unless another file has taken its name. The sidecar of a dump at V8's heap limit stays,
  * because the monitor counts such dumps by their sidecars.
  *
- * @returns `false` when the file could not be deleted.
+ * @returns `false` when one of the two could not be deleted or another file has the name; `true` also if the file was gone.
  */
 export function deleteArtefact(place: string, name: ParsedName, stats: Pick<Stats, 'dev' | 'ino'>): boolean {
   try {

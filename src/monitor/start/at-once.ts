@@ -14,40 +14,40 @@ import type { Settings } from '../options'
 import type { Voice } from '../voice'
 import { NO_WATCH, type SignalWatch, watchSignal } from './signal'
 
-/** The parts of a monitor that cannot wait until the event loop turns. The rest of the monitor takes them over. */
+/** The parts of a monitor that start before the event loop turns. When the other parts start, they take these over. */
 export interface AtOnce {
-  /** Lets another monitor of this process watch what this one watches. */
+  /** Allows another monitor in this process to watch `cpu` and `memory`, which only one monitor at a time can watch. */
   readonly unclaim: () => void
   readonly signal: SignalWatch
   readonly sampler: HeapSampler
   readonly heapLimit: ArmedHeapLimit | undefined
-  /** The threads of V8 and of libuv's pool. */
+  /** Kernel ids of the threads of V8 and of libuv's pool. */
   readonly known: KnownThreads
   readonly births: Births
-  /** Stops all of them, for a monitor whose rest was never started. */
+  /** Stops all these parts. Called only if the monitor ends before its other parts have started. */
   readonly stop: () => void
 }
 
-/** The worker threads that the main thread starts. */
+/** Record of the worker threads that the main thread starts. */
 export interface Births {
-  /** From this call on, each birth is passed on at once; first those so far. */
+  /** Calls `onBirth` for each worker thread that was started so far, and from then on for each new one at its start. */
   passTo(onBirth: (birth: WorkerBirth) => void): void
   stop(): void
 }
 
-/** Returns what is watched by a rule of its own: for that, only one monitor can run in a process. */
+/** Returns which of `cpu` and `memory` the monitor watches. Only one monitor in a process can watch each of them. */
 export function kindsWatched(settings: Pick<Settings, DumpKind>): DumpKind[] {
   return (['cpu', 'memory'] as const).filter((kind) => settings[kind].rule)
 }
 
 /**
- * Starts what would come too late when the event loop has turned for the first time:
+ * Starts the parts of a monitor that would come too late if they waited until the event loop turns for the first time:
  *
- * - the claim, so that a second monitor of this process is refused at its call;
- * - the listener for the signal: an uncaught signal ends the process;
- * - the callback at V8's heap limit, because a program can fill its heap in its first run, without the event loop;
+ * - the claim on `cpu` and `memory`, so that the call that starts a second monitor for one of them throws;
+ * - the listener for the signal that triggers heap snapshots, because that signal ends a process without a listener;
+ * - the callback at V8's heap limit, because a program can fill its heap before its event loop turns;
  * - the sampling heap profiler, so that it covers the allocations of the application's start;
- * - the threads, which are told apart by the order in which they start.
+ * - the record of threads, because the order in which threads start shows which are V8's and which are libuv's.
  *
  * @throws Error when this process already watches `cpu` or `memory`. Then nothing has been started.
  */
@@ -88,9 +88,10 @@ function heapLimitParts(
 const NO_DUMPS = { tokensPerInterval: 0, intervalMs: 1 }
 
 /**
- * Returns what the `.json` of each dump tells about this process.
+ * Returns the description of this process for the `.json` file of each dump: versions of Node.js and V8, pid, host and limits.
  *
- * @param limits - Empty for a dump before the event loop turns: reading them would take a start several ms.
+ * @param limits - Limits of memory and CPU. Empty for a dump before the event loop turns, because reading them would delay the
+ * application's start by several ms.
  */
 export function whereOf(limits: Limits | Readonly<Record<string, never>>) {
   return {
@@ -102,7 +103,7 @@ export function whereOf(limits: Limits | Readonly<Record<string, never>>) {
   }
 }
 
-/** Starts the sampling heap profiler. Errors are ignored: the watch starts it again later, and reports a failure. */
+/** Starts the sampling heap profiler. Ignores an error, because the monitor tries again later and then reports a failure. */
 function startSampling(sampler: HeapSampler): void {
   try {
     sampler.start(SAMPLING_INTERVAL_BYTES)

@@ -7,13 +7,13 @@ import { startAtOnce } from './at-once'
 import type * as start from './start'
 import type { Monitoring } from './start'
 
-/** Time between two attempts to start the rest of a monitor, ms: a process without a free file descriptor cannot load it. */
+/** Time between two attempts to start a monitor, ms. An attempt fails if no file descriptor is free to load code, for example. */
 const TRY_AGAIN_MS = 1000
 
 /**
- * Starts the parts of a monitor that cannot wait, and all others when the event loop turns for the first time, or with the first
- * call that needs them. Code and thread of those others take most of the time of a start, and most processes of a build or
- * of a test run end without the event loop, or soon after it has begun to turn.
+ * Starts the parts of a monitor that cannot wait. The other parts start when the event loop turns for the first time, or at the
+ * first call of a method that needs them. Loading their code and starting their thread takes most of the start's time, which
+ * would be wasted in a process that ends before its event loop turns, such as many processes of a build or a test run.
  *
  * @throws Error when this process already watches `cpu` or `memory`. Then nothing has been started.
  */
@@ -63,7 +63,7 @@ export function startLater(settings: Settings, voice: Voice, isPreloaded: boolea
   }
 }
 
-/** Loads the rest of the monitor, which is a file of its own in the package. */
+/** Loads the code of the monitor's other parts, which is a separate file in the package. */
 export function loadStart(): typeof start {
   return loadLate(() => require('./start') as typeof start)
 }

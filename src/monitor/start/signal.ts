@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 
-/** Largest number of dumps that signals have requested and that are not complete: one that runs, and one that waits. */
+/** Maximum number of unfinished dumps that signals have requested: one runs and one waits. Further signals are dropped. */
 export const MAX_SIGNAL_DUMPS = 2
 
 /** Parameters of {@link watchSignal}. */
@@ -16,8 +16,9 @@ export interface SignalWatch {
   /**
    * From this call on, the signal triggers a dump. Before, the signal has no effect.
    *
-   * @param onSignal - Makes a dump. Called with each signal that this monitor handles. Must not reject.
-   * @param isHeapdumpListening - Whether the package heapdump handles SIGUSR2, which no listener shows.
+   * @param onSignal - Makes a dump. Called for each signal that this monitor handles. Must not reject.
+   * @param isHeapdumpListening - Returns whether the package heapdump handles SIGUSR2. Its native handler is not among the
+   * listeners of `process`.
    */
   serve(onSignal: () => Promise<unknown>, isHeapdumpListening: () => boolean): void
   /** From this call on, the signal has no effect: no dump is made, and the process does not end. */
@@ -26,18 +27,22 @@ export interface SignalWatch {
   stop(): void
 }
 
-/** Key that marks the signal listeners of monitors, in all copies of this package. `true`: the listener handles signals now. */
+/**
+ * Key of a property by which all copies of this package recognise the signal listeners of monitors. Its value is `true` while the
+ * listener handles signals, and `false` while the listener only keeps the signal from ending the process.
+ */
 const OURS = Symbol.for('cpu-memory-monitor:signal-listener')
 
 /**
  * Listens for the signal that triggers a heap snapshot. From this call on the signal does not end the process.
  *
  * Other code may use the same signal: nodemon, recluster and close-with-grace use SIGUSR2. The application usually adds its
- * handlers after the monitor has started, so the listener checks with each signal whether it has another listener, and then
- * does nothing. If several monitors in the process listen, the oldest handles the signal until it stops.
+ * handlers after the monitor has started. So the monitor's listener checks at each signal whether other code listens for it too.
+ * If so, the monitor makes no dump, and logs this once. If several monitors in the process listen, the oldest handles the signal
+ * until it stops.
  *
- * A signal is dropped while {@link MAX_SIGNAL_DUMPS} dumps are not complete: the waiting dump also answers that signal, and
- * a flood of signals costs no memory.
+ * A signal is dropped while one dump runs and another waits ({@link MAX_SIGNAL_DUMPS}): the waiting dump also answers that
+ * signal, and a flood of signals costs no memory.
  */
 export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
   if (isTakenNatively(signal)) {
@@ -101,8 +106,8 @@ function takesSignals(listener: object): boolean {
 
 /**
  * Whether SIGUSR2 has a native handler. The package heapdump installs one, and a listener of the monitor would then make a
- * second file for each signal. Reads the kernel's mask of caught signals (Linux). If SIGUSR2 is set there, a native handler has
- * set it, because Node itself does not catch SIGUSR2 and no JavaScript listens for it.
+ * second file for each signal. Reads the kernel's mask of caught signals (Linux only). If the mask contains SIGUSR2, the handler
+ * is native, because Node itself does not catch SIGUSR2 and no JavaScript listens for it.
  */
 function isTakenNatively(signal: NodeJS.Signals): boolean {
   if (signal !== 'SIGUSR2' || process.listenerCount(signal) > 0) return false

@@ -103,7 +103,7 @@ const SOURCES = {
 
 function unreachableCpu(percent: number, { cpus, cpusSource }: Limits): string | undefined {
   if (percent < cpus * 100) return undefined
-  // Users confuse a number (percent of one core) with a string such as '80%' (share of all cores), so both are explained.
+  // Users confuse a number (percent of one core) with a string such as '80%' (percent of all cores), so the line explains both.
   const share = percent < 100 ? rounded(percent) : 90
   return (
     `the CPU threshold of ${rounded(percent)}% of a core can never be exceeded: ${SOURCES[cpusSource]} allows ` +
@@ -192,7 +192,10 @@ function packageFiles({ packages = [] }: Started): string {
   return files.length > 0 ? `; optional packages: ${files.join(', ')}` : ''
 }
 
-/** Names the methods that cannot be used, with the reason: those of watched kinds, and of the snapshot by signal. */
+/**
+ * Names the methods that cannot be used, each with the reason: of CPU dumps if CPU is watched, of memory dumps if memory is
+ * watched or a signal triggers them, and of the heap readings of the leak watch.
+ */
 function passedOver({ cpu, memory, signal, ways, leakPassedOver = [] }: Started): string {
   const ofCpu = cpu.rule ? ways.cpu.passedOver : []
   const ofMemory = memory.rule || signal !== undefined ? ways.memory.passedOver : []

@@ -41,7 +41,7 @@ export interface Monitoring {
     details: Readonly<Record<string, unknown>>,
     durationMs?: number,
   ): Promise<DumpResult>
-  /** Returns latest readings and counts, and the current settings. */
+  /** Returns settings, latest reading, counts and budget of each rule, and the methods by which dumps can be made. */
   stats(): WatchStats
   /**
    * Changes settings of the running monitor.
@@ -51,13 +51,13 @@ export interface Monitoring {
   update(update: Update): void
   /** Stops all parts of the monitor. Idempotent, never rejects. */
   stop(): Promise<void>
-  /** Resolves to facts for the doctor when readings are being taken. Never settles if the monitor is stopped before. */
+  /** Resolves, once readings are taken, to the data that the doctor examines. Never settles if the monitor stops before that. */
   facts(): Promise<StartFacts>
   /** Stops, before it returns, all parts that would disturb another monitor of this process. The others stop soon after. */
   abandon(): void
 }
 
-/** Facts about a started monitor and its process, from which the doctor (self-check, `CMM_DOCTOR=1`) makes its findings. */
+/** Settings and methods of a started monitor, and limits of its process, for the doctor (self-check, `CMM_DOCTOR=1`). */
 export interface StartFacts {
   readonly settings: WatchSettings
   readonly limits: Limits
@@ -76,10 +76,11 @@ export interface StartFacts {
 
 type Placed = Pick<StartFacts, 'thread' | 'isOnOwnThread' | 'ways'>
 
-/** Settings and readings of one rule. */
+/** Settings, latest reading, counts and budget of one rule. */
 export interface RuleStats {
   /** Percent of one core for `cpu`, bytes for `memory`; for a rule of the option `rules`, in the unit of its metric. */
   readonly threshold: number
+  /** Number of readings above the threshold in a row that trigger a dump. */
   readonly counter: number
   /** Number of readings since the start. */
   readonly readings: number
@@ -87,7 +88,7 @@ export interface RuleStats {
   readonly latest?: { readonly value: number; readonly atEpochMs: number }
   /** Number of the latest readings in a row that were above the threshold; 0 again when they have triggered a dump. */
   readonly breaches: number
-  /** Most dumps per interval. `left`: number of dumps that the budget still allowed at the latest reading. */
+  /** At most `tokensPerInterval` dumps in `intervalMs`. `left`: number of dumps that were still allowed at the latest reading. */
   readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number; readonly left: number }
 }
 
@@ -101,11 +102,11 @@ export interface WatchStats {
 }
 
 /**
- * Starts all parts of a monitor from its settings, and stops them in reverse order.
+ * Starts all parts of a monitor from its settings. The `stop()` of the result stops them in reverse order.
  *
  * @param isPreloaded - Whether the monitor was started by preload (`--require`), perhaps in a process that the user did not
  * want to watch: then no dump directory is created or tested at start.
- * @param atOnce - The parts that run already. @default starts them too
+ * @param atOnce - The parts that already run, from `startAtOnce`. @default this call starts them
  * @throws Error when this process already watches `cpu` or `memory`, or when `engine: 'packages'` needs a package that is
  * missing. Then nothing has been started.
  */
@@ -125,8 +126,8 @@ export function startMonitoring(
   const limits = readLimits()
   const leakReadings = settings.memory.rule && chooseReadings(engines.leak, systemClock.monotonicMs)
 
-  // The signal is caught before the start line is logged and until other parts have stopped, because an uncaught signal
-  // ends the process. An operator may send it right after the start line, or while `stop()` waits minutes for a dump.
+  // Stop functions run in reverse order, so the signal's listener is removed after all parts below have stopped: without it, the
+  // signal ends the process, and an operator may send the signal while `stop()` waits minutes for a dump.
   started.add(() => signal.stop())
   if (heapLimit) {
     started.add(() => heapLimit.disarm())
@@ -157,7 +158,8 @@ export function startMonitoring(
     report: voice,
     onBeat: () => (board.isWanted = voice.wantsReadings()),
     onStarted(at) {
-      // At a second start the thread has died, and the shared budget is no longer used.
+      // A second call means that the watchdog thread has died and the main thread takes over. The start line then does not name
+      // the shared budget, because its server is no longer asked.
       const fleet = place ? undefined : watchSettings.fleet
       place = at
       setPlaced(at)
@@ -180,7 +182,7 @@ export function startMonitoring(
   let isStopping = false
   const dumpByHand: Monitoring['dumpByHand'] = async (kind, details, durationMs) => {
     if (!isStopping) return watch.request({ kind, rule: 'manual', details, durationMs })
-    // Skipped here, because the watch itself accepts requests until it has stopped, which can take a while.
+    // The monitor is stopping: the request is refused here, because the watch accepts requests until it has stopped.
     voice.skip({ kind, rule: 'manual', reason: 'stopped', numbers: {} })
     return { skipped: 'stopped' }
   }
@@ -245,7 +247,7 @@ export function startMonitoring(
       stopLeaks()
       signal.stop()
       heapLimit?.disarm()
-      // Must stop before the other monitor starts its own: V8 has only one sampling heap profiler per thread.
+      // The sampler must stop before another monitor starts one: V8 has only one sampling heap profiler per thread.
       sampler.stop()
       unclaim()
       void started.stop()
@@ -262,7 +264,7 @@ function heapLimitFirst(
 ): string | undefined {
   const threshold = memory.rule?.threshold
   if (threshold === undefined || !heapLimit) return undefined
-  // Not needed: a share such as '85%' also covers memory outside of the heap, and a dump is written at the heap limit anyway.
+  // No warning for a percentage such as '85%': it covers memory outside of the heap too, and the heap limit has its own dump.
   if (settings.memory.rule?.threshold.unit === 'share' && heapLimit.atLimit.hasDump) return undefined
   // `startWarnings` already warns of a threshold above the memory that the process may use.
   if (threshold >= (limits.memoryLimitBytes ?? limits.totalMemoryBytes)) return undefined
@@ -271,8 +273,8 @@ function heapLimitFirst(
 }
 
 /**
- * Returns the optional packages for the start line. memwatch is listed only if it could be loaded. The other packages are
- * listed anyway, because only the first dump loads them.
+ * Returns the optional packages that the start line names. memwatch is named only if it could be loaded. The other packages are
+ * named without that check, because usually only the first dump loads them.
  */
 function usedPackages({ cpu, memory, leak }: Engines, leakReadings?: ChosenReadings): ResolvedPackage[] {
   const isLeakUsed = leakReadings?.readings.source === leak.package?.name
@@ -280,7 +282,7 @@ function usedPackages({ cpu, memory, leak }: Engines, leakReadings?: ChosenReadi
   return all.filter((each) => each !== undefined)
 }
 
-/** Begins to measure the time of garbage collections, with the native helper. @returns A function that ends the measurement. */
+/** Starts to count the main thread's CPU time in garbage collections (native helper). @returns A function that ends the count. */
 function startGcTime(): () => void {
   const loaded = loadForkHelper()
   if (!('helper' in loaded) || loaded.helper.watchGc?.() !== true) return () => undefined
@@ -313,12 +315,12 @@ function watchSettingsOf(
   }
 }
 
-/** Returns the settings of CPU and memory. Thresholds that are a share, such as '80%', become percent of one core or bytes. */
+/** Returns the settings of CPU and memory. Thresholds such as '80%' become percent of one core (CPU) or bytes (memory). */
 function numbersOf({ cpu, memory }: Pick<Settings, DumpKind>, limits: Limits): Pick<WatchSettings, DumpKind> {
   const memoryRule = withNumber(memory.rule, limits.memoryLimitBytes ?? limits.totalMemoryBytes)
   return {
     cpu: { ...cpu, rule: withNumber(cpu.rule, limits.cpus * 100) },
-    // Rounded, because a share of the memory is rarely a whole number of bytes, and decimals would show in events and files.
+    // Rounded, because a percentage of the memory is rarely a whole number of bytes, and decimals would show in events and files.
     memory: { ...memory, rule: memoryRule && { ...memoryRule, threshold: Math.round(memoryRule.threshold) } },
   }
 }

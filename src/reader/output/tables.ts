@@ -14,7 +14,7 @@ export interface Table {
   readonly title: string
   readonly columns: readonly { readonly name: string; readonly isNumber: boolean }[]
   readonly rows: readonly (readonly string[])[]
-  /** One text below each row, such as the callers of a function; an empty text is not shown. */
+  /** For each row, a text that is shown below it, such as the callers of a function; an empty text is not shown. */
   readonly details?: readonly string[]
 }
 
@@ -144,7 +144,7 @@ export function summaryOf(part: Part): string {
       const { busy, idle, collector, program } = part.shares
       return (
         `CPU profile ${part.file}: ${(part.durationMs / 1000).toFixed(1)} s, ${formatCount(part.samples, 'sample')}; idle ${formatPercent(idle)}, ` +
-        `busy ${formatPercent(busy)} (of it garbage collector ${formatPercent(collector)}, native code ${formatPercent(program)})`
+        `busy ${formatPercent(busy)} (including garbage collector ${formatPercent(collector)}, native code ${formatPercent(program)})`
       )
     }
     case 'allocation':
@@ -164,7 +164,7 @@ export function summaryOf(part: Part): string {
   }
 }
 
-/** Why, when and where the dump was made, one fact per line. */
+/** Lines of text that say why, when, where and how the dump was made, with the last readings of its rule. */
 export function circumstancesLines(facts: Circumstances): string[] {
   const { rule, details, readings, threshold, metric, startedAtMs, pid, host, node, way, pauseMs } = facts
   const values = readings.slice(-5).map(({ value }) => formatReading(metric, value))
@@ -187,11 +187,15 @@ export function circumstancesLines(facts: Circumstances): string[] {
 /** The figures that the HTML page draws, in words: the minutes before the dump, CPU by thread and memory by owner. */
 export function figureLines({ flight, threads, memory }: Circumstances): string[] {
   const lines: string[] = []
-  if (flight !== undefined) lines.push(`Before: ${rangesOf(flight)}`)
+  if (flight !== undefined) lines.push(`Before the dump: ${rangesOf(flight)}`)
   if (threads.length > 0)
-    lines.push(`CPU: ${threads.map(({ name, percent }) => `${name} ${formatPercent(percent)}`).join(', ')}`)
+    lines.push(
+      `CPU by thread, percent of a core: ${threads.map(({ name, percent }) => `${name} ${formatPercent(percent)}`).join(', ')}`,
+    )
   if (memory.length > 0)
-    lines.push(`Memory: ${memory.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(', ')}`)
+    lines.push(
+      `Memory by owner: ${memory.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(', ')}`,
+    )
   return lines
 }
 

@@ -72,7 +72,7 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
     mark()
   }).observe(canvas)
 
-  /** Draws the frames by size or in chronological order. Always draws a new graph: the library keeps the zoom in the old data. */
+  /** Draws a graph by size or over time, as in `order`. Always draws a new one: the library keeps the zoom in the old data. */
   function show(order: Pick<PackedGraph, 'root' | 'total'>): FlameGraph<Datum> {
     total = order.total
     const fresh: FlameGraph<Datum> = flamegraph<Datum>()
@@ -104,7 +104,10 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
     return `${name}${location === '' ? '' : ` (${location})`}: ${share}, ${amount}`
   }
 
-  /** Returns the frame that a key leads to; `undefined` for keys without a function. Enter also zooms into the current frame. */
+  /**
+   * Returns the frame that a key leads to; `undefined` for keys without a function. Enter also zooms into the current frame, and
+   * Escape zooms out.
+   */
   function step(key: string): DatumFrame | undefined {
     const frame = current ?? top()
     const siblings = frame.parent === null ? [frame] : calleesOf(frame.parent)
@@ -135,7 +138,10 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
     mark()
   }
 
-  /** Outlines the current frame, and gives new frames their final width, which ends their animation. Call after each drawing. */
+  /**
+   * Outlines the current frame, scrolls to it if the graph has the focus, and gives frames their final width without animation.
+   * Call after each drawing.
+   */
   function mark(): void {
     for (const element of canvas.querySelectorAll('g.frame')) {
       element.querySelector('rect')?.setAttribute('width', element.getAttribute('width') ?? '0')

@@ -25,7 +25,7 @@ const PACKAGE_COLORS = [
   '#d9d59a',
 ]
 const HIGHLIGHT = '#ff5fd2'
-/** Table columns that are hidden on a narrow screen. */
+/** Columns that are hidden on a narrow screen, if the table has more than three columns. */
 const OPTIONAL = new Set(['Package', 'Shallow', 'Amount'])
 
 const TEXT_CLASSES: Readonly<Record<string, string>> = { Package: 'short', Where: 'where' }
@@ -112,7 +112,7 @@ export function writePage(report: Report, { script, style }: PageAssets): string
   return page.text
 }
 
-/** A `<style>` or `<script>` element. No space around the content: the content security policy has the content's hash. */
+/** A `<style>` or `<script>` element. Adds no space to the content, because the page allows only content of exactly this hash. */
 function element(name: 'style' | 'script', content: string): Html {
   return new Html(`<${name}>${content}</${name}>`)
 }

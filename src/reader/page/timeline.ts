@@ -30,7 +30,7 @@ interface Panel {
   readonly title: string
   readonly unit: Series['unit']
   readonly lines: readonly Line[]
-  /** The readings of the rule that asked for the dump, and its threshold. */
+  /** The readings of the rule that asked for the dump; empty if this drawing does not show the quantity of that rule. */
   readonly readings: readonly Point[]
   readonly threshold?: number
 }

@@ -7,7 +7,7 @@ export interface CallNode {
   /** Index of the caller's node in the list; -1 for the root. */
   readonly parent: number
   self: number
-  /** Samples by line; absent if the profile has none, or if they are of compiled code and `place` is of the source. */
+  /** Number of samples at each line. Absent if the profile has none, or if a source map has changed the line of `place`. */
   readonly ticks?: readonly LineTicks[]
 }
 
@@ -16,7 +16,7 @@ export interface LineTicks {
   readonly ticks: number
 }
 
-/** A span of time in which one call was on top of the stack, or memory that one call allocated. */
+/** A span of time in which one call was on top of the stack, µs, or memory that one call allocated, bytes. */
 export interface Moment {
   /** Index of the call in the list of call nodes. */
   readonly call: number
@@ -28,7 +28,7 @@ const ROWS = 40
 const CALLERS = 3
 /** Frames that are narrower than this share of the flame graph's width, 0 to 1, are left out. */
 const NARROWEST = 0.0005
-/** Maximum depth of a flame graph. Deeper frames are too small to be distinguished, and recursion would make the page huge. */
+/** Maximum depth of a flame graph. Deeper frames are left out, because those of a deep recursion would make the page huge. */
 const DEEPEST = 250
 
 interface Tally {
@@ -42,7 +42,7 @@ interface Tally {
 /**
  * Adds up a call tree by function. The total of a recursive function counts each stack once.
  *
- * @param isCounted - Returns false for nodes to leave out, in which no code ran, such as idle time.
+ * @param isCounted - Returns `false` for the place of a node in which no code ran, such as idle time. Such nodes are left out.
  */
 export function addUpCalls(nodes: readonly CallNode[], isCounted: (place: Place) => boolean): CallTree {
   const below = subtreeTotals(nodes, isCounted)
@@ -154,8 +154,8 @@ function rowOf({ place, self, total, callers, ticks }: Tally, all: number): Func
 }
 
 /**
- * The line of a function with most samples. V8 counts the samples of an inlined function for the function into which it is
- * inlined. This is visible only if the line lies before the beginning of that function.
+ * The line of a function with most samples. V8 counts the samples of an inlined function for its caller, into which it is
+ * inlined. This can be seen (`isInlined`) only if the line of the inlined function lies before the beginning of the caller.
  */
 function hotLineOf(ticks: ReadonlyMap<number, number>, place: Place): HotLine | undefined {
   const all = [...ticks.values()].reduce((sum, count) => sum + count, 0)
@@ -175,7 +175,9 @@ function groupsOf(rows: readonly FunctionRow[], all: number): CallTree['groups']
     .slice(0, ROWS)
 }
 
-/** Makes a flame graph of the call tree: equal callees of a caller become one frame, the largest first. */
+/**
+ * Makes a flame graph of the call tree. All calls of one function by the same caller become one frame; the largest comes first.
+ */
 function flameOf(
   nodes: readonly CallNode[],
   keys: readonly string[],

@@ -55,7 +55,7 @@ export function compareCpuProfiles(
       .reverse()
       .slice(0, ROWS),
     notes: [
-      'Shares are of the busy time of each profile. Milliseconds are CPU time per second. Functions with a name are matched by name and file, even if their line differs.',
+      'Percentages are shares of the busy time of each profile. Milliseconds are CPU time per second of each profile. Functions with a name are matched by name and file, even if their line differs.',
     ],
   }
 }
@@ -79,7 +79,7 @@ function measured({ profile, file }: ProfileToCompare, locator: Locator): Measur
   const functions = new Map<string, { place: Place; share: number; ms: number }>()
   for (const { place, self } of busy) {
     if (self === 0) continue
-    // Only anonymous functions are identified by their line too, because an edit of the file changes the lines of functions.
+    // The line of a named function is not part of its key, because an edit of the file moves functions to other lines.
     const key = `${place.name}\n${place.file}\n${place.name === '(anonymous)' ? place.line : ''}`
     const known = functions.get(key)
     functions.set(key, {
@@ -131,7 +131,7 @@ function judge(functions: readonly FunctionGrowth[], old: Measured, now: Measure
   }
   return {
     found: false,
-    sentence: `No single function stands out: none grew by ${GROWTH_STANDS_OUT_PERCENT} % of the busy CPU time, or by ${GROWTH_STANDS_OUT_MS} ms per second.`,
+    sentence: `No single function stands out: none grew by ${GROWTH_STANDS_OUT_PERCENT} percentage points of the busy CPU time, or by ${GROWTH_STANDS_OUT_MS} ms of CPU time per second.`,
     hint: `${busy} Compare the functions below.`,
   }
 }

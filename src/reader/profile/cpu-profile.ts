@@ -10,15 +10,15 @@ import type { CallNode, LineTicks, Moment } from './call-tree'
 import { addUpCalls, nearestUserCode, percent } from './call-tree'
 import { flameOverTime } from './over-time'
 
-/** A function stands out if it has at least this share of the busy time, percent. */
+/** A function stands out if it has at least this percentage of the busy CPU time or, in a heap profile, of the live bytes. */
 export const STANDS_OUT_PERCENT = 20
-/** If the thread was idle for at least this share of the profile, percent, no function is blamed. */
+/** If the thread was idle for at least this percentage of the profile's duration, the verdict blames no function. */
 export const MOSTLY_IDLE_PERCENT = 90
 
-/** If a profile has fewer samples than this, the verdict names no function, because shares of so few mean nothing. */
+/** If a profile has fewer samples than this, the verdict names no function, because percentages of so few mean nothing. */
 export const LEAST_SAMPLES = 5
 
-/** The verdict names the hottest line of a function if it has at least this share of the function's own time, percent. */
+/** The verdict names the hottest line of a function if it has at least this percentage of the function's own samples. */
 const MOSTLY_ONE_LINE_PERCENT = 50
 
 const ROOT = '(root)'
@@ -30,7 +30,7 @@ const COLLECTOR = '(garbage collector)'
  * Reads a `.cpuprofile` into the part of the report that shows which code used the CPU.
  *
  * @param profile - The parsed file.
- * @param file - Its name, for the report.
+ * @param file - Name of the file, for the report.
  * @param locator - Maps places to the sources that the code was compiled from.
  * @throws UnreadableError for anything that is no CPU profile.
  */
@@ -66,13 +66,13 @@ export function readCpuProfile(profile: unknown, file: string, locator = NO_SOUR
 export interface CpuCalls {
   /** The nodes of the call tree, callers before callees. */
   readonly calls: readonly CallNode[]
-  /** Which call was on top of the stack, and for how long, µs. Empty for a profile without times. */
+  /** In chronological order, which call was on top of the stack and for how long, µs. Empty for a profile without times. */
   readonly timeline: readonly Moment[]
   readonly samples: number
   readonly durationMs: number
 }
 
-/** Reads the calls of a `.cpuprofile`. @throws UnreadableError for anything that is no CPU profile. */
+/** Reads the call tree and the timeline of a `.cpuprofile`. @throws UnreadableError for anything that is no CPU profile. */
 export function readCpuCalls(profile: unknown, locator = NO_SOURCE_MAPS): CpuCalls {
   if (!isObject(profile) || !Array.isArray(profile['nodes'])) {
     throw new UnreadableError('is not a CPU profile: it has no nodes')
@@ -89,7 +89,9 @@ export function readCpuCalls(profile: unknown, locator = NO_SOURCE_MAPS): CpuCal
   }
 }
 
-/** Maps a node to its place in the source. If that differs from the compiled place, the samples by line are left out. */
+/**
+ * Maps a node to its place in the source. If this differs, leaves out the samples by line: their lines are of the compiled code.
+ */
 function located({ place, parent, self, ticks }: ProfileNode, locator: Locator): CallNode {
   const source = locator.locate(place)
   const isSame = source.file === place.file && source.line === place.line
@@ -263,7 +265,10 @@ function judgeTop(top: FunctionRow, tree: CallTree): Verdict {
   }
 }
 
-/** Words of the verdict: the line where a function spent most of its own time. Empty if it is the first line or there is none. */
+/**
+ * The end of the verdict's sentence: the line at which the function spent at least half of its own time. Empty if there is none,
+ * or if it is the function's first line or one of an inlined function.
+ */
 function atLine({ place, hotLine }: FunctionRow): string {
   if (!hotLine || hotLine.isInlined || !isUserCode(place)) return ''
   if (hotLine.line === place.line || hotLine.percent < MOSTLY_ONE_LINE_PERCENT) return ''
@@ -309,8 +314,8 @@ function judgeFlat(tree: CallTree): Verdict {
 }
 
 /**
- * A sentence of the hint: the function of the application or of a package with the largest total time; of several with nearly the
- * same total, the innermost. Empty if its share is small.
+ * A sentence of the hint that names the function of the application or of a package with the largest total time; of several with
+ * nearly the same total, the innermost. Empty if it has less than {@link STANDS_OUT_PERCENT} of the busy time.
  */
 function largestBelow(tree: CallTree): string {
   const user = tree.byTotal.filter(({ place }) => isUserCode(place))
@@ -323,9 +328,7 @@ function largestBelow(tree: CallTree): string {
 function notesOn(tree: CallTree, shares: CpuPart['shares']): string[] {
   const notes: string[] = []
   if (shares.idle > 0) {
-    notes.push(
-      '(idle) is time in which the thread waited for events. All shares except its own leave this time out.',
-    )
+    notes.push('(idle) is time in which the thread waited for events. The tables leave this time out.')
   }
   if (shares.program > 5) {
     notes.push(

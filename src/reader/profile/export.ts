@@ -18,7 +18,9 @@ export interface Stacks {
   /** Unit of the values: µs of CPU time, or bytes of memory that are still in use. */
   readonly unit: 'microseconds' | 'bytes'
   readonly calls: readonly CallNode[]
-  /** The calls that were on top of the stack, each with its value; in chronological order if the profile has times. */
+  /**
+   * The calls that used CPU time or allocated memory themselves, with their values; in chronological order if times are known.
+   */
   readonly moments: readonly Moment[]
 }
 
@@ -123,7 +125,7 @@ function framesOf(calls: readonly CallNode[]): { places: readonly Place[]; frame
   return { places, frames }
 }
 
-/** The stack of each call that was on top: a list of functions, outermost first, without the root of the call tree. */
+/** For each call in `moments`, its stack: indexes of functions, the outermost first, without the root of the call tree. */
 function stacksOf(
   calls: readonly CallNode[],
   frames: Int32Array,

@@ -12,7 +12,7 @@ import { STANDS_OUT_PERCENT } from './cpu-profile'
  * Reads a `.heapprofile` into the part of the report that shows the memory still in use, by the function that allocated it.
  *
  * @param profile - The parsed file.
- * @param file - Its name, for the report.
+ * @param file - Name of the file, for the report.
  * @param locator - Maps places to the sources that the code was compiled from.
  * @throws UnreadableError for anything that is no sampling heap profile.
  */
@@ -29,7 +29,11 @@ export function readHeapProfile(profile: unknown, file: string, locator = NO_SOU
   }
 }
 
-/** Reads the calls of a `.heapprofile`. @throws UnreadableError for anything that is no sampling heap profile. */
+/**
+ * Reads the call tree of a `.heapprofile` as a list, callers first.
+ *
+ * @throws UnreadableError for anything that is no sampling heap profile.
+ */
 export function readHeapCalls(profile: unknown, locator = NO_SOURCE_MAPS): CallNode[] {
   if (!isObject(profile) || !isObject(profile['head'])) {
     throw new UnreadableError('is not a sampling heap profile: it has no head')

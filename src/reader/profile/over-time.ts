@@ -5,11 +5,12 @@ import { keyOf } from './call-tree'
 
 /** Maximum number of columns in the graph, each for an equal part of the time: a screen hardly shows more. */
 const COLUMNS = 800
-/** Maximum depth of the graph, and maximum number of its frames. If there are more frames, the deepest ones are left out. */
+/** Maximum depth of the graph. Deeper frames are left out. */
 const DEEPEST = 250
+/** Maximum number of frames in the graph. If there are more, the deepest levels of the graph are left out. */
 const MOST_FRAMES = 10_000
 
-/** Index in `places` of the gap below a frame: the function's own time before it calls another function. */
+/** Index in `places` of the nameless gaps. A gap below a frame stands for the function's own time before its next call. */
 const GAP = 1
 
 /** A frame that ends at the current column. It grows if the next column contains the same frame. */
@@ -73,7 +74,7 @@ function named(name: string): Place {
   return { name, file: '', line: 0, column: 0 }
 }
 
-/** Divides the time into columns of equal width. If there are fewer samples than columns, each sample is a column. */
+/** Divides the time into {@link COLUMNS} columns of equal width. If there are not more samples than that, each is one column. */
 function columnsOf(timeline: readonly Moment[]): readonly Moment[] {
   const moments = timeline.filter(({ value }) => value > 0)
   const total = moments.reduce((sum, { value }) => sum + value, 0)
@@ -103,7 +104,10 @@ function longest(times: ReadonlyMap<number, number>): number {
   return [...times].reduce((one, other) => (other[1] > one[1] ? other : one), [0, 0] as const)[0]
 }
 
-/** Returns a function that lists the stack of a call: the calls from the outermost one on, without the root of the call tree. */
+/**
+ * Returns a function that lists the stack of a call: at most {@link DEEPEST} calls from the outermost one on, without the root of
+ * the call tree.
+ */
 function stacksOf(calls: readonly CallNode[]): (call: number) => readonly number[] {
   const depths = new Int32Array(calls.length)
   const cut = new Int32Array(calls.length)

@@ -2,7 +2,10 @@ import type { Heap, HeapNode } from './toolkit'
 
 /** Objects stand out if together they retain at least this share of the heap, 0 to 1. */
 export const STANDS_OUT = 0.2
-/** At least this many large objects of one class count as a chain, such as a linked list, in which each object holds the next. */
+/**
+ * If at least this many objects of one class each retain at least {@link STANDS_OUT} of the heap, they count as a chain: each
+ * object holds the next, as in a linked list.
+ */
 const CHAIN = 20
 
 /** Objects that accumulate in a heap: many of one class, one large object, or a chain. */
@@ -31,15 +34,15 @@ export function isSystemClass(name: string): boolean {
   )
 }
 
-/** The class of an object, by the name that the report shows; of a closure, with the name of its function. */
+/** The name of an object's class in the report. For a closure, it contains the name of the function. */
 function classNameOf(node: HeapNode): string {
   if (node.type() === 'closure') return node.name() === '' ? 'closure (anonymous)' : `closure ${node.name()}`
   return node.className()
 }
 
 /**
- * Finds the class whose objects accumulate in a heap. Follows the dominator tree through the objects that each retain a large
- * share of the heap, to where such a share consists of many small objects of one class.
+ * Finds the objects that accumulate in a heap; `undefined` if none stand out. Follows the dominator tree through the objects that
+ * each retain at least {@link STANDS_OUT} of the heap, down to where many smaller objects of one class make up such a share.
  */
 export function findPile(heap: Heap): Pile | undefined {
   const least = heap.totalSize * STANDS_OUT

@@ -16,12 +16,12 @@ import type { Heap } from './toolkit'
 const ROWS = 60
 /** The verdict names a class if its retained size grew by at least this share of the later snapshot's size, percent. */
 const GROWTH_STANDS_OUT_PERCENT = 5
-/** General classes, which the verdict avoids: they grow with the objects that they hold, and these objects explain more. */
+/** General classes. The verdict on growth prefers others: a container grows with the objects in it, and these explain more. */
 const CONTAINERS: ReadonlySet<string> = new Set([
   ...['Array', 'Object', 'Map', 'Set', 'WeakMap', 'WeakSet', 'Function', 'global'],
 ])
 
-/** Reports what fills a loaded heap. */
+/** Returns the part of the report on a heap snapshot: what fills the heap. */
 export function analyseHeap(heap: Heap, file: string, locator = NO_SOURCE_MAPS): SnapshotPart {
   const scripts = readScripts(heap, locator)
   const classes = classesOf(heap, scripts)
@@ -47,12 +47,12 @@ export function analyseHeap(heap: Heap, file: string, locator = NO_SOURCE_MAPS):
   }
 }
 
-/** Sums of the classes of a heap, by class name, to compare two snapshots. */
+/** The number and the sizes of the objects of each class in a heap, by class name, to compare two snapshots. */
 export function classTotals(heap: Heap): ReadonlyMap<string, ClassRow> {
   return mergeByName(classesOf(heap, { placeOf: () => undefined }))
 }
 
-/** Reports which classes grew from an earlier snapshot to a later one. */
+/** Returns the part of the report on how each class changed from an earlier snapshot to a later one. */
 export function compareHeaps(
   before: { readonly file: string; readonly classes: ReadonlyMap<string, ClassRow>; readonly bytes: number },
   after: SnapshotPart,

@@ -11,7 +11,7 @@ import { loadHeap } from './load'
 /** The callback for progress, and a promise that resolves when another process has checked the snapshots that are loaded here. */
 export type Loads = Pick<Loading, 'onProgress' | 'checked'>
 
-/** Analyses one snapshot, or compares two. Of the earlier one, only the sums of its classes stay in memory. */
+/** Analyses one snapshot, or compares two. Of the earlier one, only the totals by class stay in memory. */
 export async function analyseSnapshots(
   inputs: readonly Input[],
   locator: Locator,

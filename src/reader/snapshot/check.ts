@@ -68,7 +68,7 @@ export class SnapshotCheck {
     }
   }
 
-  /** Collects chunks until the header is complete. Returns the bytes that follow the header, none before. */
+  /** Collects chunks until the header is complete. Returns the bytes after the header; none while the header is incomplete. */
   #pushHeader(chunk: Buffer): Buffer {
     this.#beginning = Buffer.concat([this.#beginning, chunk])
     const text = this.#beginning.subarray(0, MAX_HEADER_BYTES).toString('latin1')
@@ -89,7 +89,10 @@ export class SnapshotCheck {
     return rest
   }
 
-  /** Looks for the next list's name and opening bracket. Returns the offset of its content, or the chunk's length without one. */
+  /**
+   * Looks for the next list's name and opening bracket. Returns the offset of the list's content; the chunk's length if the
+   * bracket is not in this chunk.
+   */
   #seek(chunk: Buffer, at: number): number {
     const [name] = this.#left
     for (let index = at; index < chunk.length; index += 1) {
@@ -246,7 +249,7 @@ class Numbers implements Section {
         return index + 1
       }
       if (byte !== 0x2c && !isSpace(byte))
-        throw new UnreadableError('is damaged: a list of numbers holds something else')
+        throw new UnreadableError('is damaged: a list of numbers contains more than numbers')
     }
     return chunk.length
   }
@@ -281,7 +284,7 @@ class Strings implements Section {
         this.isClosed = true
         return index + 1
       } else if (byte !== 0x2c && !isSpace(byte)) {
-        throw new UnreadableError('is damaged: its table of strings holds something else')
+        throw new UnreadableError('is damaged: its table of strings contains more than strings')
       }
     }
     this.#note(chunk.length - at)
@@ -300,7 +303,10 @@ class Strings implements Section {
   }
 }
 
-/** Finds the end of nested lists, and checks their depth. Does not check the numbers in them, but refuses the hole of a sparse file. */
+/**
+ * Finds the end of the nested lists of the allocation trace, and checks their depth. Does not check the numbers in them, but
+ * refuses control characters, such as the zeros of a hole in a sparse file.
+ */
 class Nested implements Section {
   isClosed = false
   #depth = 1
@@ -339,7 +345,7 @@ function readHeader(value: unknown): Header {
     REQUIRED_EDGE_FIELDS.every((field) => edgeFields.includes(field))
   if (!hasAll || nodeFields[0] !== 'type' || edgeFields[0] !== 'type') {
     throw new UnreadableError(
-      'is not a heap snapshot: its header lacks fields that V8 writes, or lists another one first',
+      'is not a heap snapshot: its header lacks fields that V8 writes, or does not list the field type first',
     )
   }
   if (nodeTypes.length === 0 || edgeTypes.length === 0) {

@@ -12,7 +12,7 @@ const checked = new Promise<void>((resolve) => {
 })
 // The parent closes the IPC channel when it has received the answer, or when it ends.
 process.once('disconnect', () => process.exit())
-// A terminal sends SIGINT (Ctrl-C) to this process too, but the parent ends this process.
+// Ignores SIGINT, which a terminal sends to this process too at Ctrl-C: the parent ends this process.
 process.on('SIGINT', () => undefined)
 
 async function answer({ inputs, sourceMaps }: Question): Promise<void> {

@@ -5,7 +5,10 @@ import { streamOf } from '../input'
 import { UnreadableError } from '../json'
 import { SnapshotCheck } from './check'
 
-/** Maximum size of a snapshot's content, as a multiple of the size that its file states: a gzip file can hold more than that. */
+/**
+ * Maximum size of a snapshot's content, as a multiple of the size that its file states. A gzip file can hold more than it
+ * states.
+ */
 const SLACK = 1.01
 
 export interface Content {

@@ -12,7 +12,7 @@ export interface Loading extends Content {
 }
 
 /**
- * Loads and analyses a heap snapshot.
+ * Loads a heap snapshot, and computes the retained size and the dominator of each object.
  *
  * @throws UnreadableError for a file that is no whole snapshot.
  */

@@ -19,7 +19,8 @@ export interface Redacted {
 }
 
 /**
- * Writes a heap snapshot again without the contents of strings. The original stays as it is.
+ * Writes a copy of a heap snapshot without the contents of strings, regular expressions and numbers, and without keys that are
+ * data. The original stays as it is.
  *
  * @param out - Path of the new file. @default `<name>.redacted.heapsnapshot` beside the original
  * @throws UnreadableError when the file is no whole snapshot, or the new file cannot be written.
@@ -39,14 +40,14 @@ export async function redactFile(path: string, out = redactedName(path)): Promis
 }
 
 /**
- * Holds the directory of the new file open, before the snapshot is opened: its owner could put a link in the directory's place
- * meanwhile, and so have files of the caller overwritten where the link leads.
+ * Opens the directory of the new file before the snapshot is read, and keeps it open. Otherwise, another user could put a link in
+ * the place of the directory meanwhile, and so have files of the caller overwritten where the link leads.
  */
 function holdFor(path: string, out: string): HeldDirectory {
   try {
     return holdDirectory(dirname(resolve(out)))
   } catch (error) {
-    // A snapshot that cannot be read is the more helpful error.
+    // If the snapshot cannot be read either, throws that error instead, because it is the more helpful one.
     naming(path, () => openInput(path))
     throw unwritable(out, error)
   }
@@ -55,7 +56,7 @@ function holdFor(path: string, out: string): HeldDirectory {
 /**
  * Checks and redacts a snapshot through one file descriptor, because another process may replace the file at this path.
  *
- * @param place - Path to the directory of the new file, which is held open.
+ * @param place - Path through a file descriptor to the directory of the new file, which is kept open.
  */
 async function redactOpened(
   path: string,
@@ -89,7 +90,7 @@ async function redactOpened(
   }
 }
 
-/** @param place - Path to the directory that is held open. The error names the directory by its own path instead. */
+/** @param place - Path through a file descriptor to the directory. The error's text has the directory's own path instead. */
 function unwritable(out: string, error: unknown, place?: string): UnreadableError {
   const reason =
     place === undefined ? reasonOf(error) : reasonOf(error).replaceAll(place, dirname(resolve(out)))
@@ -118,7 +119,7 @@ async function expectRoom(place: string, needBytes: number): Promise<number> {
   )
 }
 
-/** Decompresses a file into a temporary, nameless file, and calls `use` on it. Throws if the content grew since its check. */
+/** Decompresses a file into a temporary, nameless file, and calls `use` on it. Throws if the content grew after its check. */
 async function withContent(
   from: RegularFile,
   contentBytes: number,
@@ -140,11 +141,11 @@ async function withContent(
 }
 
 /**
- * Writes the new file under another name, and renames it when it is whole.
+ * Writes the redacted snapshot to a file with a temporary name, and renames this file when it is complete.
  *
  * @param contentBytes - Size of the snapshot when it was checked. No more is read.
- * @param mostBytes - Maximum size of the new file.
- * @returns Its size, bytes.
+ * @param mostBytes - Maximum size of the new file, bytes.
+ * @returns Size of the new file, bytes.
  */
 function write(from: number, contentBytes: number, target: string, mostBytes: number): number {
   const partial = `${target}.${process.pid}.partial`

@@ -20,7 +20,9 @@ interface Step {
 interface Within {
   readonly heap: Heap
   readonly scripts: Scripts
-  /** The class of the held object. If its constructor shares the scope that holds the object, this explains nothing. */
+  /**
+   * The class of the held object. A closure of this name is its constructor, which is named only if there is no other closure.
+   */
   readonly className: string
 }
 
@@ -39,7 +41,10 @@ export function explainRetainers(
   }
 }
 
-/** The path to a root: from each object to its retainer that is nearest to a root. Weak references keep nothing alive. */
+/**
+ * The path to a root: from each object to its retainer that is nearest to a root. Ignores weak references, because they keep
+ * nothing alive.
+ */
 function shortestPath(heap: Heap, nodeIndex: number): Step[] {
   const steps: Step[] = []
   const seen = new Set([nodeIndex])
@@ -132,7 +137,7 @@ function inFile(steps: readonly Step[], { heap, scripts, className }: Within): s
   return ''
 }
 
-/** The closures that share a scope, the nearest to a root first. */
+/** The closures that use a scope (at most {@link MOST_CLOSURES}), the nearest to a root first. */
 export function closuresOf(heap: Heap, scope: HeapNode): HeapNode[] {
   const closures: HeapNode[] = []
   for (const retainers = scope.retainers(); retainers.hasNext(); retainers.next()) {

@@ -9,13 +9,17 @@ import { formatBytes } from '../units'
 import { checkSnapshots } from './content'
 import type { Answer, Message } from './messages'
 
-/** Memory that the child process needs: a fixed part, plus FACTOR per byte of the snapshot (measured: 65 MB took 370 MB). */
+/** Memory that the child process needs for any snapshot, however small, bytes. */
 const BASE_BYTES = 150_000_000
+/** Memory that it needs in addition, bytes per byte of the snapshot. Measured: a snapshot of 65 MB took 370 MB in all. */
 const FACTOR = 5
 /** Share of the child's memory, 0 to 1, that lies in V8's heap. The rest is in typed arrays, outside of the heap. */
 const HEAP_SHARE = 0.75
 const LEAST_HEAP_BYTES = 512 * 1024 * 1024
-/** A child that sends no message for this time is killed, ms. The longest step for 600 MB takes 20 s on two busy cores. */
+/**
+ * A child that sends no message for this time is killed, ms. The longest step for a 600 MB snapshot takes 20 s on two busy
+ * cores.
+ */
 const SILENCE_MS = 300_000
 const KEPT_STDERR = 4096
 

@@ -215,12 +215,12 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
     const list = await reader('ls', folder)
     assert.equal(list.code, 0, list.stderr)
     assert.equal(list.stdout.match(/^\d{4}-\d\d-\d\d .* a\d*\.cpuprofile$/gm)?.length, 15_000)
-    assert.match(list.stdout, /Not read, because the answers of the other profiles are too long/)
+    assert.match(list.stdout, /Not read, because the verdicts on the other dumps are too long/)
     const json = await reader('ls', folder, '--json')
     assert.equal(json.code, 0, json.stderr)
     const { incidents, notes } = JSON.parse(json.stdout) as { incidents: unknown[]; notes: string[] }
     assert.equal(incidents.length, 15_000)
-    assert.match(notes.join(), /^The list is long: [\d,]+ answers left out\.$/)
+    assert.match(notes.join(), /^The list is long: [\d,]+ verdicts left out\.$/)
   })
 
   it('gives the answers of a list that is not too long, and names of the files of one dump at most 1000', () => {

@@ -127,7 +127,7 @@ describe('report', { timeout: 300_000 }, () => {
     assert.match(stdout, /When: 2023-11-14T22:13:20\.000Z/)
     assert.match(stdout, /Where: pid 12 on shop-1, Node\.js v20\.0\.0/)
     assert.match(stdout, /Last readings: 70\.0 %, 80\.0 %, threshold 60\.0 %/)
-    assert.doesNotMatch(stdout, /^(Before|CPU|Memory): /m)
+    assert.doesNotMatch(stdout, /^(Before the dump|CPU by thread|Memory by owner)/m)
   })
 
   it('adds the minutes before a dump, its threads and its memory, in words', async () => {
@@ -145,9 +145,9 @@ describe('report', { timeout: 300_000 }, () => {
       memory: { rss: 3e8, heapTotal: 2e8, external: 3e7, arrayBuffers: 2e7, workers: [], rest: 7e7 },
     }
     assert.deepEqual(await figuresIn({ flight, makeup }), [
-      'Before: 60 s with CPU 5.0 % to 95.0 %, resident memory 104.9 MB to 314.6 MB',
-      'CPU: thread pool (4 threads) 80.0 %, main thread 15.0 %',
-      'Memory: heap of the main thread 200.0 MB, native memory and code 70.0 MB, ' +
+      'Before the dump: 60 s with CPU 5.0 % to 95.0 %, resident memory 104.9 MB to 314.6 MB',
+      'CPU by thread, percent of a core: thread pool (4 threads) 80.0 %, main thread 15.0 %',
+      'Memory by owner: heap of the main thread 200.0 MB, native memory and code 70.0 MB, ' +
         'Buffers and ArrayBuffers 20.0 MB, other external memory 10.0 MB',
     ])
   })
@@ -316,7 +316,7 @@ async function figuresIn(more: object): Promise<string[]> {
   writeFileSync(`${file}.json`, JSON.stringify({ ...sidecar(file), ...more }))
   const { code, stdout, stderr } = await reader('report', file)
   assert.equal(code, 0, stderr)
-  return stdout.split('\n').filter((line) => /^(Before|CPU|Memory): /.test(line))
+  return stdout.split('\n').filter((line) => /^(Before the dump|CPU by thread|Memory by owner)/.test(line))
 }
 
 function sidecar(artefact: string): object {

@@ -348,7 +348,7 @@ describe('source maps', { timeout: 120_000 }, () => {
     const { all } = await withHeap(400, () => firstLine(at('many.cpuprofile')))
     assert.match(
       all,
-      /Note: Some source maps or sources were not read: a report reads at most 268\.4 MB of them\./,
+      /Note: Some source maps or sources were not read: a report reads code, source maps and sources of at most 268\.4 MB in total\./,
     )
     assert.doesNotMatch((await firstLine(profile)).all, /were not read/)
   })

@@ -18,14 +18,14 @@ const WHY: Readonly<Record<GuardVerdict, string>> = {
 /** Interval at which the guard, a timer of the parent, checks a running child, ms. */
 const GUARD_MS = 100
 /**
- * Number of checks, after the child's end, that find its pipe still open: at the last one the guard closes the pipe itself.
- * Normally Node reports the close when the child ends, but an application can break Node's sockets, for example by setting
+ * Number of checks after the child's end, at the last of which the guard closes the child's pipe if it is still open. Normally
+ * Node reports the close when the child ends, but an application can break Node's sockets, for example by setting
  * `Object.prototype.reading`.
  */
 const LOOKS_AFTER_END = 3
 /** Interval at which a child that has closed its pipe, and so ends soon, is checked for its end, ms. */
 const REAP_EVERY_MS = 20
-/** Time after which a child that has closed its pipe, but has not ended, is killed, ms; after twice this time it is lost. */
+/** Time after which a child that has closed its pipe, but has not ended, is killed, ms; the wait ends after twice this time. */
 const REAP_WITHIN_MS = 2000
 
 /** A forked child whose end is awaited. */
@@ -83,7 +83,7 @@ export async function awaitChild(
 /**
  * Starts the guard: a timer that checks the child and ends it when it is stuck, late, or uses too much memory.
  *
- * @param closePipe - Called when the child has ended but its pipe has not closed.
+ * @param closePipe - Called when the child's pipe is still open at the third check after the child's end.
  * @returns A function that stops the guard, and returns why the guard ended the child, if it did.
  */
 function startGuard(
@@ -180,8 +180,8 @@ function parseReport(text: string): ChildReport | undefined {
 /**
  * Finds out, from its exit code or signal, why a child ended without a report.
  *
- * @param mayStarve - Whether the snapshot may need more memory than the child was allowed. If not, a signal by V8 does not
- * count as lack of memory. SIGKILL does in either case, because other processes can have taken the available memory.
+ * @param mayStarve - Whether the snapshot may need more memory than the child was allowed. If not, a signal by V8 counts as a
+ * crash, not as lack of memory. SIGKILL always counts as lack of memory, which other processes can have used up.
  */
 function explain(
   { exitCodes }: Pick<ForkHelper, 'exitCodes'>,
@@ -189,7 +189,10 @@ function explain(
   mayStarve: boolean,
 ): ChildFailure {
   if (lost)
-    return { kind: 'ended', why: 'how the forked child ended is unknown: other code took its exit status' }
+    return {
+      kind: 'ended',
+      why: 'how the forked child ended is unknown: other code took its exit status, or it did not end',
+    }
   if (code === exitCodes.waitedForThread)
     return { kind: 'stuck', why: 'the forked child waited for a thread that only its parent has' }
   if (signal === undefined)

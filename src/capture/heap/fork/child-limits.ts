@@ -2,7 +2,7 @@ import type { ForkOptions } from './helper'
 
 /** Niceness of the forked child, added to the application's: the snapshot is not urgent. */
 export const CHILD_NICENESS = 10
-/** Time after the child's deadline until the kernel ends the child, s: the parent does so at the deadline, unless it is gone. */
+/** Time after the child's deadline until the kernel ends the child, s. A parent that is alive ends it at the deadline itself. */
 const ALARM_GRACE_S = 5
 
 /** Returns the limits that the kernel enforces on a forked child with this deadline and this memory allowance. */

@@ -4,14 +4,14 @@ import { basename, join } from 'node:path'
 import { firstLineOf } from '../../../base/globals'
 import { ownPackageDirectory } from '../../own-package'
 
-/** Name of snapshots by a forked child, in a dump's `.json` and in the log line at start. */
+/** Name of the method in which a forked child writes the snapshot, in a dump's `.json` and in the log line at start. */
 export const FORK_WAY = 'fork'
 
 /** Limits of the forked child. */
 export interface ForkOptions {
   /**
-   * Writable memory that the child may map beyond what it has at the fork, bytes. The copies that the child makes of shared
-   * memory count too. A child that reaches the limit ends itself.
+   * Writable memory that the child may map beyond what it has at the fork, bytes. The copies that it makes of shared mappings
+   * count too; pages that the kernel copies on a write do not. A child that reaches the limit ends itself.
    */
   readonly dataAllowanceBytes: number
   /** Time after which the kernel ends the child, seconds, 1 to 86400. */
@@ -36,15 +36,15 @@ export interface Forked {
   readonly pauseMs: number
 }
 
-/** How a child ended: with an exit code, by a signal, or (`lost`) in an unknown way, because other code has reaped it. */
+/** How a child ended: with an exit code, by a signal, or (`lost`) in an unknown way, mostly because other code has reaped it. */
 export type ChildEnd =
   | { readonly code: number; readonly signal?: never; readonly lost?: never }
   | { readonly signal: number; readonly code?: never; readonly lost?: never }
   | { readonly lost: true; readonly code?: never; readonly signal?: never }
 
 /**
- * What the native helper does when V8's heap limit is reached, decided beforehand: see `src/native/heap-limit.h`.
- * Longest texts, bytes: 511 (`refusal`), 4095 (`directory`), 16 KiB less one (`facts`).
+ * Instructions for the native helper when V8's heap limit is reached. They are given beforehand, because no JavaScript can run
+ * then. Longest texts, bytes: 511 (`refusal`), 4095 (`directory`), 16 KiB less one (`facts`).
  */
 export interface HeapLimitPlan {
   /** The number that `armHeapLimit` returned. A plan with another number is ignored. */
@@ -54,7 +54,7 @@ export interface HeapLimitPlan {
   readonly holdMs: number
   /** `true`: the process waits until the child has ended. `false`: only until the child has completed its first full GC. */
   readonly holdsToEnd: boolean
-  /** Whether a log line is written to stderr. */
+  /** Whether the native helper writes a log line about the dump, or about its refusal, to stderr. */
   readonly writesLine: boolean
   readonly hasProfile: boolean
   readonly hasSnapshot: boolean
@@ -93,8 +93,8 @@ export type HeapLimitReport = 'collected' | 'profile' | 'snapshot' | 'spent'
 export interface HeapLimitHelper {
   /**
    * Installs V8's near-heap-limit callback. When the heap reaches its limit, the callback forks the process, and the child
-   * calls `job`, which returns whether it has written a file. V8 then ends the process as usual. The callback does
-   * nothing without a plan from `prepareHeapLimit`.
+   * calls `job`, which returns whether it has written a file. The callback waits for the child, up to `holdMs` of the plan. V8
+   * then usually ends the process. Without a plan from `prepareHeapLimit` the callback does nothing.
    *
    * @returns The number that the plans for this callback must have.
    * @throws A `TypeError` when `job` is not a function; an `Error` outside of the main thread, when a callback is
@@ -102,9 +102,10 @@ export interface HeapLimitHelper {
    */
   armHeapLimit(job: (child: HeapLimitChild) => boolean): number
   /**
-   * Sets or replaces the plan for the heap limit. May be called on any thread.
+   * Sets or replaces the plan for the heap limit. May be called on any thread. If this process survived the limit, also reaps the
+   * child that was forked there, if it has ended.
    *
-   * @returns The pid of a child that was forked at the heap limit and has ended, if this process survived the limit.
+   * @returns The pid of the reaped child; `undefined` if there is none.
    * @throws A `TypeError` when the argument is not a plan, or a text in it is too long; the earlier plan stays.
    */
   prepareHeapLimit(plan: HeapLimitPlan): number | undefined
@@ -123,7 +124,10 @@ export interface GcTimeHelper {
   watchGc(): boolean
   /** Undoes one `watchGc`. Must be called on the main thread. */
   unwatchGc(): void
-  /** Returns the CPU time of collections so far, ms, a running one included; NaN before `watchGc`. Any thread may call it. */
+  /**
+   * Returns the main thread's CPU time in collections so far, ms, a running one included; NaN before `watchGc`. Any thread may
+   * call it.
+   */
   gcTimeMs(): number
 }
 
@@ -155,17 +159,19 @@ export interface SocketHelper {
   isConnected(socket: HeldSocket): boolean
   /** Returns the pid and the effective user id that the process at the other end had when it called listen(2). */
   peerOf(socket: HeldSocket): { readonly pid: number; readonly uid: number }
-  /** Idempotent. */
+  /** Closes the socket. Does nothing if it is closed already. */
   closeSocket(socket: HeldSocket): void
 }
 
-/** The native helper, an addon in C: see `src/native/fork-helper.h`. */
+/** The native helper: an addon in C that forks this process, so that the child can write a heap snapshot. */
 export interface ForkHelper extends Partial<HeapLimitHelper>, Partial<GcTimeHelper>, Partial<SocketHelper> {
   /**
-   * Finds the memory that V8 keeps out of forks, so that the next `fork` does not have to find it. This takes as long as the
-   * fork itself, so call it shortly before, and if possible on a thread other than the main thread.
+   * Lists the memory that V8 excludes from forks. The next `fork` takes this list, and so does not have to make one while the
+   * main thread is blocked. Making it takes as long as the fork itself: if possible, call this on another thread than the main
+   * thread. Call it shortly before `fork`: memory that V8 maps in between is not listed, and makes later forks of the process
+   * slower.
    *
-   * @throws An `Error` with `errno` when /proc cannot be read.
+   * @throws An `Error` with `errno` when /proc cannot be read, or does not show which memory is excluded.
    */
   survey(): void
   /**
@@ -185,10 +191,12 @@ export interface ForkHelper extends Partial<HeapLimitHelper>, Partial<GcTimeHelp
   fork(options: ForkOptions, job: (pauseMs: () => number) => string): Forked
   /** Whether this process is a forked child, which must not carry out requests that were sent to the application. */
   isForkedChild?(): boolean
-  /** Reaps the child if it has ended, else returns `undefined`. Never blocks. May be called on any thread, and repeatedly. */
+  /**
+   * If the child has ended, reaps it and returns how it ended, else returns `undefined`. Never blocks. Any thread may call it.
+   */
   wait(pid: number): ChildEnd | undefined
   /**
-   * Returns how many threads this process can start at the same time. It starts and ends them, about 25 µs per thread.
+   * Returns how many further threads this process can start. Finds out by starting and ending them, about 25 µs per thread.
    *
    * @param wanted - Number of threads to try, 1 to 2048.
    * @returns Number of threads that could be started, at most `wanted`.

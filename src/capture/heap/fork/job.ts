@@ -24,7 +24,7 @@ export interface ChildReport {
   readonly peakBytes?: number
 }
 
-/** Longest reason in a child's report, characters. The report has to fit into a pipe, so longer reasons are cut. */
+/** Longest error text in a child's report, characters. Longer ones are cut, because the report may have at most 4096 bytes. */
 const LONGEST_REASON = 500
 
 export interface ForkJob {
@@ -42,7 +42,7 @@ export interface ForkJob {
  * thread pool and no event loop.
  *
  * The sampling profile comes first, so that some evidence exists even if the snapshot fails. Reading it forces a full GC,
- * which happens in the child and costs the application nothing.
+ * which runs in the child and so does not pause the application.
  *
  * @param forkPauseMs - Returns the application's pause for this fork, ms; known only after the pause has ended.
  * @returns A `ChildReport`, as JSON.
@@ -76,7 +76,7 @@ export function missing(profile: ChildFile | undefined): readonly PassedOver[] {
   return profile && owns(profile, 'failed') ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
 }
 
-/** Completes a file; after an error, removes it. The application would remove it too, but may have ended. */
+/** Completes a file with `publish`; after an error, removes it. The application would remove it too, but may have ended. */
 function publishOrRemove(partial: PartialArtefact, publish: (open: OpenArtefact) => Artefact): ChildFile {
   try {
     return { sizeBytes: publish(reopenArtefact(partial)).sizeBytes }

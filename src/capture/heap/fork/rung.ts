@@ -17,10 +17,10 @@ import { limitsOfChild } from './child-limits'
 import { FORK_WAY, type ForkHelper } from './helper'
 import { missing } from './job'
 
-/** Number of further forks for one dump. Each is made only if the previous child got stuck. */
+/** Largest number of further forks for one dump, after the first. Each is made only if the previous child got stuck. */
 export const FORK_RETRIES = 2
 
-/** What snapshots by a forked child need. */
+/** Parameters of {@link createForkRung}. */
 export interface HeapForkParts {
   readonly helper: ForkHelper
   readonly mainThread: PatientMainThread
@@ -33,7 +33,8 @@ export interface HeapForkParts {
 
 /**
  * Takes heap snapshots in a forked child. The process forks, which takes milliseconds, and goes on. The child writes the
- * sampling profile and then the snapshot from its copy of the heap. It completes both files even if the application ends.
+ * sampling profile and then the snapshot from its copy of the heap. It goes on even if the application ends, unless that ends
+ * the whole container.
  */
 export function createForkRung(parts: HeapForkParts): HeapRung {
   return {
@@ -49,7 +50,7 @@ interface Progress {
   readonly deadlineMs: number
   forks: number
   pauseMs: number
-  /** Files that a child has published under their final names. */
+  /** Files of this dump that a child has completed under their final names; absent until then. */
   snapshot?: Artefact
   profile?: Artefact
 }
@@ -96,7 +97,7 @@ async function forkOnce(
 
 function open(extension: string, { job }: HeapDump, { startedAtMs, deadlineMs }: Progress): OpenArtefact {
   const { where } = job.sidecar
-  // The `.json` gives the deadline from the start of the dump, the time in the file name. This fork may not be the first.
+  // The `.json` counts the deadline from the time in the file name, when the dump began. A later fork begins after that time.
   const childDeadlineMs = Math.ceil(monotonicMs() - startedAtMs) + deadlineMs
   const limits = { ...where.limits, childDeadlineMs }
   return openArtefact(job.directory, `${job.baseName}${extension}`, {
@@ -105,7 +106,7 @@ function open(extension: string, { job }: HeapDump, { startedAtMs, deadlineMs }:
   })
 }
 
-/** Opens the file for the sampling profile, unless sampling is off or an earlier child has completed that file. */
+/** Opens the file for the sampling profile, unless sampling is off or failed, or an earlier child has completed that file. */
 async function openProfile(
   { sampling }: HeapForkParts,
   dump: HeapDump,
@@ -172,8 +173,8 @@ async function runChild(
 
 const { EAGAIN, ENOMEM, EMFILE, ENFILE } = constants.errno
 /**
- * Errors of a fork that pass: something is used up for now, perhaps by another user. A snapshot without a fork would pause the
- * application for seconds, so that the other user could cause this pause. `ENOMEM` is a lack of memory like any other.
+ * Errors of a fork that do not last: processes, memory or open files are used up for now, perhaps by another user. After them no
+ * snapshot is made without a fork: it would pause the application for seconds, and another user could cause this pause at will.
  */
 const USED_UP = new Map<number, ChildFailure>([
   [EAGAIN, { kind: 'ended', why: 'the kernel refused the fork: a limit of processes is reached (EAGAIN)' }],
@@ -185,7 +186,7 @@ const USED_UP = new Map<number, ChildFailure>([
   ],
 ])
 
-/** Judges a fork that failed, by the helper's message: the number of the error does not come through from another thread. */
+/** Returns why a fork failed. Finds the errno in the helper's message: only the message comes through from another thread. */
 function whyNoFork(message: string): ChildFailure {
   const [, errno] = /^fork failed with errno (\d+)$/.exec(message) ?? []
   return USED_UP.get(Number(errno)) ?? { kind: 'failed', why: message }
@@ -250,7 +251,10 @@ function conclude(
   throw new Error(why)
 }
 
-/** Returns the refusal for a child that ran out of memory. Its `needBytes` is the full need; a fork is tried with less. */
+/**
+ * Returns the refusal for a child that ran out of memory. Its `needBytes` is what a whole snapshot needs in the worst case; a
+ * fork is tried even if less is available.
+ */
 function refuse(usedBytes: number, room: RoomVerdict, { leftBytes }: ChildFailure): Refusal {
   const numbers = { ...room.numbers, needBytes: snapshotNeedBytes(usedBytes, NODE_MAJOR) }
   return { skip: 'memory', numbers: leftBytes === undefined ? numbers : { ...numbers, leftBytes } }

@@ -5,7 +5,7 @@ import type { ChildUsage } from '../../../system/proc'
  * fork(2) did not copy.
  */
 export const STUCK_AFTER_MS = 3000
-/** Time after which a forked child that sleeps, but not on a lock, counts as stuck, ms: slow file systems (FUSE) need less. */
+/** Time after which a child that sleeps, not on a lock, and uses no CPU counts as stuck, ms: slow file systems need less. */
 export const ASLEEP_AFTER_MS = 30_000
 
 /**
@@ -39,8 +39,8 @@ export interface ChildLimits {
   /** Memory that must stay available for the application, bytes. */
   readonly reserveBytes: number
   /**
-   * Memory that the child may use beyond what it had at the fork, bytes. This limit counts memory in use. The kernel's limit
-   * (RLIMIT_DATA), which is set too, counts address space.
+   * Memory that the child may use beyond its first reading after the fork, bytes. This limit counts memory in use. The kernel's
+   * limit (RLIMIT_DATA), which is set too, counts address space.
    */
   readonly allowanceBytes: number
 }
@@ -73,7 +73,8 @@ export class ChildWatch {
   ): GuardVerdict | undefined {
     this.#anonymousAtFirst ??= anonymousBytes
     if (anonymousBytes - this.#anonymousAtFirst > this.#limits.allowanceBytes) return 'out of memory'
-    // Only sleep (state S) without CPU use counts as stuck. A wait for a disk or a CPU, or a stop (SIGSTOP), ends by itself.
+    // Only sleep (state S) without CPU use counts as stuck. A child that waits for a disk or a CPU goes on by itself, and a child
+    // stopped by SIGSTOP goes on after SIGCONT.
     if (cpuTicks !== this.#cpuTicks || state !== 'S') this.#progressAtMs = atMs
     this.#cpuTicks = cpuTicks
     const mostMs = isLocked ? STUCK_AFTER_MS : ASLEEP_AFTER_MS

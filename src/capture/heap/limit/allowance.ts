@@ -20,7 +20,7 @@ const PROFILE_FILE_BYTES = 1024 * 1024
  */
 export const HEAP_LIMIT_NEED_BYTES = 2 * FORK_ALLOWANCE_FLOOR_BYTES
 
-/** What the watchdog needs for dumps at V8's heap limit, as plain data that can be sent to another thread. */
+/** Settings with which the watchdog plans dumps at V8's heap limit: plain data, which can be sent to another thread. */
 export interface HeapLimitToWatch {
   /**
    * Number that `armHeapLimit` of the native helper returned; absent when its callback is not installed. Dumps that
@@ -31,7 +31,10 @@ export interface HeapLimitToWatch {
   readonly limitBytes: number
   /** Resident memory of the process outside of its heap, bytes. */
   readonly baseBytes: number
-  /** Longest wait of the process at the limit for the end of its child, ms. Used where the child would end with the process. */
+  /**
+   * Longest wait of a process at its heap limit until its child has ended, ms. Used only where the end of the process would also
+   * kill the child.
+   */
   readonly holdMs: number
   readonly writesLine: boolean
   readonly hasProfile: boolean
@@ -74,8 +77,8 @@ export type HeapLimitDecision =
  *
  * The heap will grow until it reaches the limit, so this growth is subtracted from the available memory. The parent dies
  * within seconds and needs no further memory: the pages that it shared with the child become the child's, without a copy. If
- * the kernel, when memory runs out, would kill only the child, a little memory is enough for an attempt. If the kernel would
- * kill the whole cgroup, the child must fit into memory as in any other fork.
+ * the kernel, when memory runs out, would kill only the child, {@link HEAP_LIMIT_NEED_BYTES} is enough for an attempt. If the
+ * kernel would kill the whole cgroup, the child must fit into memory as in any other fork.
  */
 export function decideAtHeapLimit(facts: HeapLimitFacts): HeapLimitDecision {
   const { limitBytes, rssBytes, baseBytes, room, disk, isKilledAsOne, recentDumps, budget } = facts

@@ -30,29 +30,29 @@ export interface HeapLimitDump {
   readonly isBeingWritten: boolean
 }
 
-/** A dump at the heap limit, found in a directory that is still open. */
+/** A dump at the heap limit, with paths that can be deleted while the directory of the dump is held open. */
 interface FoundDump extends HeapLimitDump {
-  /** Sidecars (`.json`) whose dump file is gone or was never finished. They only count for the budget of dumps. */
+  /** Paths of sidecars (`.json`) whose dump file is gone or was never finished. They serve only to count dumps for the budget. */
   readonly bareSidecars: readonly string[]
 }
 
 /** Ending of a claim's name. A claim is a file that one process creates while it marks a sidecar (`.json`) as reported. */
 const CLAIM_SUFFIX = '.reported'
-/** Age from which on a claim, a file that exists while a process marks a sidecar, counts as left by a dead process, ms. */
+/** Age at which a claim (it exists while a process marks a sidecar) counts as left behind by a dead process, ms. */
 const STALE_CLAIM_MS = 60_000
 
 type Marked = (DraftSidecar | Sidecar) & { readonly reported?: unknown }
 
 /**
- * Lists the dumps at the heap limit that processes of this host began in a directory, oldest first. They are found by
- * their sidecars (`.json`). Never rejects: a directory that cannot be read counts as empty.
+ * Lists the dumps at the heap limit that processes of this host began in a directory, oldest first. They are found by their
+ * sidecars (`.json`). Never rejects: a directory that cannot be read counts as empty.
  *
- * Deletes sidecars without a dump file when the interval of the budget is over. Until then they count for the budget, so that
- * the option `keep` and an upload, which delete only the dump file, allow no further dump. A sidecar that cannot be deleted
- * is tried again at the next call. The directory is held open, so nothing is deleted elsewhere if its name leads to another
- * directory meanwhile.
+ * The budget limits the dumps per interval. A sidecar without a dump file still counts as a dump, because the option `keep` and
+ * an upload delete only the dump file, and must not make room for another dump. It is deleted when the interval has passed
+ * since the dump; if that fails, the next call tries again. The directory is held open, so nothing is deleted elsewhere if its
+ * name leads to another directory meanwhile.
  *
- * @param intervalMs - Interval of the budget, which limits the dumps per interval, ms.
+ * @param intervalMs - Interval of the budget, ms.
  * @param onIncomplete - Called with the reason when not all of the directory was read.
  */
 export async function readHeapLimitDumps(
@@ -80,9 +80,9 @@ export async function readHeapLimitDumps(
 }
 
 /**
- * Lists complete dumps at the heap limit that are kept as a `.partial`, because other users had taken all their names: these have
- * no sidecar (`.json`), which each `.partial` that is being written has. The child that made such a dump could not report it. Never
- * rejects: a directory that cannot be read counts as empty.
+ * Lists complete dumps at the heap limit that are kept as a `.partial`, because other users had taken all their names. Such a
+ * file has no sidecar (`.json`), unlike a `.partial` that is being written. The child that made the dump could not report it.
+ * Never rejects: a directory that cannot be read counts as empty.
  */
 export async function readKeptDumps(directory: string): Promise<readonly string[]> {
   let held: HeldDirectory | undefined
@@ -90,7 +90,8 @@ export async function readKeptDumps(directory: string): Promise<readonly string[
     held = holdDirectory(directory)
     const { place } = held
     const { names } = await readOwnNames(place, 'partial')
-    // The `.partial` last: it goes before its sidecar when a file gets its final name.
+    // Check the `.partial` last. A file that gets its final name loses its `.partial` before the sidecar. In the other order, it
+    // would count as kept if it gets its name between the two checks.
     const isKept = ({ rule, artefact }: ParsedName): boolean =>
       rule === 'heap-limit' &&
       !isThere(join(place, sidecarName(artefact))) &&
@@ -103,7 +104,10 @@ export async function readKeptDumps(directory: string): Promise<readonly string[
   }
 }
 
-/** {@link readHeapLimitDumps}, synchronously, for a forked child. Deletes nothing and never throws. */
+/**
+ * Lists the dumps at the heap limit that processes of this host began in a directory, oldest first. Synchronous, for a forked
+ * child that counts them for the budget. Deletes nothing. Never throws: a directory that cannot be read counts as empty.
+ */
 export function readHeapLimitDumpsNow(
   directory: string,
   host: string,
@@ -136,8 +140,8 @@ function dumpsOf(
 }
 
 /**
- * Counts the dumps of the budget's last interval. A dump with a time in the future, made before the clock was set back, does not
- * count: otherwise it could cause refusals until that time.
+ * Counts the dumps that began within the last `intervalMs`, the interval of the budget. A dump with a time in the future, made
+ * before the clock was set back, does not count: otherwise it could cause refusals until that time.
  */
 export function countRecentDumps(
   dumps: readonly Pick<HeapLimitDump, 'startedAtMs'>[],
@@ -235,7 +239,9 @@ function readOwn(directory: string, place: string, artefact: string): Marked | u
   return isOurs ? sidecar : undefined
 }
 
-/** Reads a sidecar (`.json`). Like `readSidecar`, it follows no symlink and accepts only files of this process's user. */
+/**
+ * Reads all of a sidecar (`.json`). Follows no symbolic link, and returns `undefined` for a file of another user. Never throws.
+ */
 function readSidecarWhole(path: string): Marked | undefined {
   let descriptor: number | undefined
   try {
@@ -258,7 +264,7 @@ function removeStale(claim: string, nowMs: number): void {
     // The difference counts in either direction, because the clock may have been set back.
     if (Math.abs(nowMs - lstatSync(claim).mtimeMs) > STALE_CLAIM_MS) unlinkSync(claim)
   } catch {
-    // There is no claim to remove.
+    // There is no such claim, or it cannot be removed.
   }
 }
 

@@ -21,8 +21,8 @@ const CONTAINER_INITS: readonly string[] = ['tini', 'docker-init', 'dumb-init', 
  * Whether the end of a process also ends its PID namespace, and so kills its children. That is so if the process is PID 1,
  * or if each ancestor up to and including PID 1 presumably only waits for its child. An ancestor counts as such if it is
  * the init of a container or has only one child: a shell, npm, a script. A supervisor with several children does not end
- * with one of them. A supervisor with a single child is mistaken for a script. Its child then waits longer before it ends, and
- * is restarted a little later.
+ * with one of them. A supervisor with a single child is mistaken for a script. Its child then waits longer at its heap limit
+ * before it ends, and is restarted a little later.
  *
  * @param isInitialNamespace - Whether the PID namespace is that of the machine, whose PID 1 never ends.
  * @param ancestors - From the parent to PID 1; `undefined` when PID 1 is not an ancestor, as in `docker exec`.
@@ -37,7 +37,7 @@ export function endsItsChildren(
   return ancestors.every(({ name, children = 1 }) => children <= 1 || CONTAINER_INITS.includes(name))
 }
 
-/** {@link endsItsChildren} for this process. */
+/** Whether the end of this process would also end its PID namespace, and so kill a child that it has forked. */
 export function endsItsChildrenHere(): boolean {
   return endsItsChildren(process.pid, isInitialPidNamespace(), readAncestors())
 }

@@ -19,7 +19,7 @@ export interface HeapLimitJobFacts {
   readonly hasSnapshot: boolean
   /** Whether the contents of strings are left out of the snapshot. @default false */
   readonly redact?: boolean
-  /** Most dumps at the heap limit per interval, over all processes of this host that use the directory. */
+  /** Largest number of dumps at the heap limit per interval, by all processes of this host that use the directory together. */
   readonly budget: { readonly tokensPerInterval: number; readonly intervalMs: number }
   readonly passedOver: readonly PassedOver[]
   readonly readings: Sidecar['why']['readings']
@@ -34,10 +34,10 @@ export interface HeapLimitJobFacts {
  *
  * The sampling profile comes first, so that some evidence exists even if the snapshot fails. Reading it forces the first
  * full GC, in which the child may turn out to need a thread that it does not have, so no file is created before that. The
- * parent waits until the profile is complete, because a supervisor may end the child as soon as the parent has died.
+ * parent waits a limited time for the profile, because a supervisor may end the child as soon as the parent has died.
  *
- * The budget of dumps is checked again before the first file: the plan may be a minute old, and processes that share a
- * directory, such as cluster workers, may reach their heap limits at the same time.
+ * The budget of dumps per interval is checked again before the first file: the plan may be ten seconds old, and processes that
+ * share a directory, such as cluster workers, may reach their heap limits at the same time.
  *
  * @returns Whether a file was written.
  */
@@ -90,7 +90,7 @@ export function writeHeapLimitDump(
   return [profile, snapshot].some((outcome) => outcome && !('failed' in outcome))
 }
 
-/** Whether the budget of dumps is used up. Files that an earlier child of this same dump has left do not count. */
+/** Whether the budget of dumps per interval is used up. Files that an earlier child of this same dump has left do not count. */
 function isBudgetSpent(
   { reachedAtMs }: HeapLimitChild,
   { directory, where, budget }: HeapLimitJobFacts,
@@ -109,7 +109,7 @@ function howOf(
   return { passedOver, pauseMs: child.pauseMs(), durationMs: monotonicMs() - startedAtMs }
 }
 
-/** Completes a file; after an error, removes it: the application, which would otherwise remove it, has ended. */
+/** Creates, writes and completes a file of the dump. After an error, removes it, because the application may have ended. */
 function writeArtefact(
   child: HeapLimitChild,
   facts: HeapLimitJobFacts,

@@ -1,13 +1,14 @@
 import { toJson } from '../../../base/globals'
 import type { HeapLimitJobFacts } from './job'
 
-/** Longest texts in a plan for V8's heap limit, bytes: see `src/native/heap-limit.h`. A plan with a longer text is refused. */
+/** Longest `refusal` in a plan for V8's heap limit, bytes. The native helper refuses a plan with a longer one. */
 export const MOST_REFUSAL_BYTES = 511
+/** Longest `facts` in a plan for V8's heap limit, bytes. The native helper refuses a plan with longer ones. */
 export const MOST_FACTS_BYTES = 16 * 1024 - 1
 
 const ELLIPSIS = '…'
 
-/** Cuts a text to at most `mostBytes` bytes of UTF-8, between two characters. A text that was cut ends with an ellipsis. */
+/** Cuts a text to at most `mostBytes` bytes of UTF-8, never within a character. A text that was cut ends with an ellipsis. */
 export function cutToBytes(text: string, mostBytes: number): string {
   const bytes = Buffer.from(text)
   if (bytes.length <= mostBytes) return text
@@ -18,9 +19,9 @@ export function cutToBytes(text: string, mostBytes: number): string {
 }
 
 /**
- * Returns the input of the code in the child as JSON that fits into a plan for the heap limit. If it is too long, parts are
- * left out in this order: the readings of the flight recorder; the CPU and memory use by thread; all other readings but the
- * latest, with the reasons why ways of capturing were passed over.
+ * Returns the input of the code in the child as JSON that fits into a plan for the heap limit. While it is too long, more is
+ * left out: first the readings of the flight recorder; then the CPU and memory use by thread; then all other readings but the
+ * latest, and the reasons why ways of capturing were passed over.
  */
 export function factsText(facts: HeapLimitJobFacts): string {
   const withoutFlight = { ...facts, flight: undefined }

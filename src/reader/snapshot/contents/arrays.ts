@@ -13,10 +13,14 @@ const LEAST_BYTES = 100_000
 const CANDIDATES = 100
 const ELEMENT_CLASSES = 2
 
-/** Names of the references from an object to V8's arrays with its content. The object's size in the toolkit includes them. */
+/**
+ * Names of the references from an object to V8's arrays with its content. The toolkit adds the size of these arrays to the
+ * object's.
+ */
 const STORAGES = ['elements', 'table', 'properties']
-/** Size of an empty Array with its storage, bytes, and size of one element, bytes. Both are those of 64-bit machines. */
+/** Size of an empty Array with its storage on a 64-bit machine, bytes. */
 const HEAD_BYTES = 48
+/** Size of one element in the storage of an Array on a 64-bit machine, bytes. */
 const SLOT_BYTES = 8
 
 const BUFFER_CONTENT = 'system / JSArrayBufferData'
@@ -53,7 +57,7 @@ function rowOf(node: HeapNode, heap: Heap, scripts: Scripts): ArrayRow | undefin
   }
 }
 
-/** The ArrayBuffer object that owns a block of bytes. */
+/** The ArrayBuffer object that owns a block of bytes; `undefined` if the snapshot has none. */
 function ownerOf(content: HeapNode, heap: Heap): HeapNode | undefined {
   for (const retainers = content.retainers(); retainers.hasNext(); retainers.next()) {
     const edge = retainers.item()
@@ -73,7 +77,10 @@ function storagesOf(owner: HeapNode, heap: Heap): HeapNode[] {
   return storages
 }
 
-/** The most frequent classes of the elements, with their counts. Keys count as elements; numbers have no class. */
+/**
+ * The most frequent classes of the elements, with their counts. Keys count as elements. Numbers are left out, because they have
+ * no class.
+ */
 function elementsOf(storages: readonly HeapNode[], heap: Heap): ArrayRow['elements'] {
   const counts = new Map<string, number>()
   const element = heap.createNode(0)

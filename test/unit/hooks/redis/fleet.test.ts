@@ -214,7 +214,7 @@ describe('without a store, because the thread that asked it has died', () => {
       assert.deepEqual(answers, insurance === undefined ? [true, true, true] : [true, false, false])
       assert.deepEqual(told, [
         'fleet: the shared dump budget in Redis at redis:6379 is no longer asked by this process, because the thread ' +
-          `that asked it has ended, perhaps by its answer; from now on ${decides}`,
+          `that asked it has ended, perhaps because of an answer of Redis; from now on ${decides}`,
       ])
     })
 })

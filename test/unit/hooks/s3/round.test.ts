@@ -192,7 +192,7 @@ describe('files of another user that are named like dumps', () => {
       const { end, news } = await s3.round([directory])
       assert.equal(end.type, 'done')
       const message =
-        `uploads and maxBytes may miss dumps of other processes in ${directory}: ` +
+        `dumps of other processes in ${directory} may be neither uploaded nor counted for maxBytes: ` +
         'it holds more than 5000 files of other users that are named like dumps'
       assert.deepEqual(new Set(news.map(textOf)), new Set(isTold ? [message] : []))
     })

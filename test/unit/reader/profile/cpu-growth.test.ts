@@ -89,7 +89,7 @@ describe('two CPU profiles', () => {
       assert.equal(verdict.found, false)
       assert.match(
         verdict.sentence,
-        /^No single function stands out: none grew by 5 % of the busy CPU time, or by 50 ms per second\.$/,
+        /^No single function stands out: none grew by 5 percentage points of the busy CPU time, or by 50 ms of CPU time per second\.$/,
       )
     }
   })
