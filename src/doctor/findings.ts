@@ -249,7 +249,7 @@ function directoryFindings(facts: DirectoryFacts, { settings, heapLimitBytes }: 
       : {
           subject,
           level: 'problem',
-          text: `${text}: a snapshot may take ${formatSize(fileBytes)}, and would be skipped`,
+          text: `${text}: too little for a snapshot, whose file may reach ${formatSize(fileBytes)}; it would be skipped`,
           advice: 'make room, or choose a larger volume',
         },
     ...(whoCanTamper === undefined

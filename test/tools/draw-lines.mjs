@@ -8,6 +8,9 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 
+/** Longest piece of code that is shown with a comment or a line. */
+const CODE_CHARACTERS = 240
+
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..')
 const args = process.argv.slice(2)
 const option = (name) => args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3)
@@ -23,7 +26,7 @@ for (const [title, found] of [
   ['lines', files.filter((file) => file.endsWith('.ts')).flatMap(linesOf)],
 ]) {
   console.log(`\n${title}: ${Math.min(count, found.length)} of ${found.length}`)
-  for (const { place, text } of draw(found, count)) console.log(`\n${place}\n${text}`)
+  for (const { place, text, code } of draw(found, count)) console.log(`\n${place}\n${text}\n  code: ${code}`)
 }
 
 function sourcesIn(path) {
@@ -31,13 +34,18 @@ function sourcesIn(path) {
   return /\.(ts|c|h)$/.test(path) ? [path] : []
 }
 
-/** Neighbouring line comments are one. What speaks to a tool alone is none. */
+/** Neighbouring line comments are one. What speaks to a tool alone is none. Each with the line of code below it. */
 function commentsOf(file) {
   const text = readFileSync(file, 'utf8')
   const pattern = /\/\*[\s\S]*?\*\/|(?:^|(?<=\s))\/\/.*(?:\n\s*\/\/.*)*/gm
   return [...text.matchAll(pattern)]
     .map(({ 0: comment, index }) => ({
       place: placeOf(file, text, index),
+      code: text
+        .slice(index + comment.length)
+        .trim()
+        .split('\n', 1)[0]
+        .slice(0, CODE_CHARACTERS),
       text: comment
         .replace(/^\s*(?:\/\*\*?|\*\/|\*|\/\/)? ?/gm, '')
         .replace(/\s*\*\/$/, '')
@@ -46,7 +54,10 @@ function commentsOf(file) {
     .filter(({ text }) => !/^(eslint-|@\w+$)/.test(text))
 }
 
-/** Texts of several words that are part of no type; parts that are only known at run time are shown as `…`. */
+/**
+ * Texts of several words that are part of no type; parts that are only known at run time are shown as `…`. Each with the statement
+ * that it stands in, because many are the end of a line that begins elsewhere.
+ */
 function linesOf(file) {
   const text = readFileSync(file, 'utf8')
   const tree = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)
@@ -59,11 +70,17 @@ function linesOf(file) {
         ? node.head.text + node.templateSpans.map((span) => `…${span.literal.text}`).join('')
         : undefined
     if (line !== undefined && line.trim().split(/\s+/).length >= 4 && !line.includes('<'))
-      lines.push({ place: placeOf(file, text, node.getStart()), text: line.trim() })
+      lines.push({ place: placeOf(file, text, node.getStart()), text: line.trim(), code: statementOf(node) })
     ts.forEachChild(node, visit)
   }
   visit(tree)
   return lines
+}
+
+function statementOf(node) {
+  let at = node
+  while (at.parent !== undefined && !ts.isStatement(at) && !ts.isPropertyAssignment(at)) at = at.parent
+  return at.getText().replace(/\s+/g, ' ').slice(0, CODE_CHARACTERS)
 }
 
 function placeOf(file, text, index) {

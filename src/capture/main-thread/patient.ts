@@ -21,7 +21,10 @@ export interface OrderWait<Output> {
   readonly onTooLate?: (output: Output) => void
 }
 
-/** Access to the main thread with time limits: a late order (request) is reported, and the wait for it ends at a deadline. */
+/**
+ * Access to the main thread with time limits: an order (request) that is answered late is reported, and the wait for its answer
+ * ends at a deadline.
+ */
 export interface PatientMainThread extends Pick<MainThread, 'connect' | 'orderNow' | 'turn'> {
   /**
    * Runs one order (request) on the main thread.

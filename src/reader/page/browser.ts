@@ -191,7 +191,7 @@ function calleesOf({ children = [] }: DatumFrame): readonly DatumFrame[] {
   return children.filter(({ data }) => data.name !== '')
 }
 
-/** The frame that an element shows: the drawing library stores it in the element's `__data__`, as d3 does. */
+/** The frame that an element shows. d3, with which d3-flame-graph draws, stores it in the element's `__data__`. */
 function frameOf(target: EventTarget | null): DatumFrame | undefined {
   const element = target instanceof Element ? target.closest('g.frame') : null
   return (element as unknown as { __data__?: DatumFrame } | null)?.__data__

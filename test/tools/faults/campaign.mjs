@@ -1,7 +1,7 @@
 // One campaign: a fresh host, the faults of a seed, the invariants.
 import { setTimeout as pause } from 'node:timers/promises'
 import { FAULTS } from './faults.mjs'
-import { whyNotAll, withHost } from './host.mjs'
+import { whyNot, withHost } from './host.mjs'
 import { judgeFiles, judgeResources, judgeSayings } from './invariants.mjs'
 import { planOf } from './plan.mjs'
 
@@ -14,7 +14,7 @@ export function campaign(seed, seconds) {
   return withHost(async (host) => {
     const wrong = []
     const { steps, diesAtHeapLimit } = planOf(seed, seconds)
-    const possible = steps.filter(({ name }) => whyNotAll === undefined || !FAULTS[name].needsRoot)
+    const possible = steps.filter(({ name }) => whyNot[FAULTS[name].needs] === undefined)
     try {
       const before = await warmUp(host)
       await host.start(FIRST)

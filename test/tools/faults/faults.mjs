@@ -1,10 +1,12 @@
 // What a campaign does to its host. Each fault: `parameters` draws them from the seed; `begin` does it, and returns what ends it, if
-// something has to. `takesMemory`: memory of the host's own; under a lowered limit the kernel would kill it for that. `needsRoot`.
+// something has to. `takesMemory`: memory of the host's own; under a lowered limit the kernel would kill it for that. `needs`: what
+// it cannot do without, of `whyNot` in host.mjs.
 import { execFileSync } from 'node:child_process'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const MB = 1024 * 1024
+const DAY_SECONDS = 24 * 3600
 /** What fills the disk. */
 const FILLER = 'filler'
 
@@ -63,7 +65,7 @@ export const FAULTS = {
     },
   },
   diskFull: {
-    needsRoot: true,
+    needs: 'root',
     parameters: ({ between }) => ({ ms: between(500, 3000) }),
     begin(host) {
       const filler = join(host.disk, FILLER)
@@ -77,7 +79,7 @@ export const FAULTS = {
     begin: (host) => quietly(() => rmSync(host.directory, { recursive: true, force: true })),
   },
   readOnly: {
-    needsRoot: true,
+    needs: 'root',
     parameters: ({ between }) => ({ ms: between(300, 2000) }),
     begin(host) {
       // Refused while a file is open for writing: then a dump is being written, and the next fault comes.
@@ -91,7 +93,7 @@ export const FAULTS = {
     },
   },
   lessMemory: {
-    needsRoot: true,
+    needs: 'root',
     parameters: ({ between }) => ({ ms: between(500, 2500), leftMb: between(50, 80) }),
     async begin(host, { leftMb }) {
       if (!host.cgroup) return undefined
@@ -99,6 +101,11 @@ export const FAULTS = {
       await host.order('dump', { kind: 'memory' })
       return () => host.cgroup.limit(host.memoryMb * MB)
     },
+  },
+  clockStep: {
+    needs: 'clock',
+    parameters: ({ between }) => ({ seconds: between(-2 * DAY_SECONDS, 2 * DAY_SECONDS) }),
+    begin: (host, { seconds }) => host.stepClock(seconds),
   },
 }
 

@@ -1,7 +1,7 @@
 // The host of one campaign, seen from outside: its process, its disk, its memory limit, and all that it said.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -19,16 +19,23 @@ const PATIENCE_MS = 60_000
 const MB = 1024 * 1024
 const program = fileURLToPath(new URL('host.cjs', import.meta.url))
 
-/** Why some faults are left out here; `undefined` when none is. */
-export const whyNotAll =
-  process.getuid?.() === 0 ? undefined : 'only root may mount a disk and set a memory limit'
+/** Of Debian's package libfaketime: the wall clock of one process, apart from that of the machine. */
+const FAKETIME = ['x86_64', 'aarch64']
+  .map((processor) => `/usr/lib/${processor}-linux-gnu/faketime/libfaketimeMT.so.1`)
+  .find(existsSync)
+
+/** Why a fault cannot be made here, by what it needs; `undefined` where it can. */
+export const whyNot = {
+  root: process.getuid?.() === 0 ? undefined : 'only root may mount a disk and set a memory limit',
+  clock: FAKETIME === undefined ? 'the package libfaketime is not installed' : undefined,
+}
 
 /** Runs `follow` with a host that has a disk and a memory limit of its own, and takes all away afterwards. */
 export async function withHost(follow) {
   const disk = mkdtempSync(join(tmpdir(), 'cmm-faults-'))
-  const withLimit = whyNotAll === undefined ? withCgroup : (_, run) => run()
+  const withLimit = whyNot.root === undefined ? withCgroup : (_, run) => run()
   try {
-    if (whyNotAll === undefined)
+    if (whyNot.root === undefined)
       execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MB}m,mode=700`, 'tmpfs', disk])
     return await withLimit(MEMORY_MB * MB, async (procs) => {
       const host = new Host(disk, procs)
@@ -40,10 +47,14 @@ export async function withHost(follow) {
       }
     })
   } finally {
-    if (whyNotAll === undefined) execFileSync('umount', ['--lazy', disk])
+    if (whyNot.root === undefined) execFileSync('umount', ['--lazy', disk])
     rmSync(disk, { recursive: true, force: true })
+    rmSync(clockOf(disk), { force: true })
   }
 }
+
+/** The file that says how far the host's clock is from the machine's; not on its disk, which may be full. */
+const clockOf = (disk) => `${disk}.clock`
 
 class Host {
   disk
@@ -67,6 +78,7 @@ class Host {
     this.disk = disk
     this.directory = join(disk, 'dumps')
     mkdirSync(this.directory, { mode: 0o700 })
+    this.stepClock(0)
     if (procs) this.cgroup = memoryOf(dirname(procs))
     const joining = procs ? `echo $$ > ${procs}; ` : ''
     const flags = ['--expose-gc', `--max-old-space-size=${HEAP_LIMIT_MB}`]
@@ -81,7 +93,7 @@ class Host {
         program,
         this.directory,
       ],
-      { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], cwd: disk },
+      { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], cwd: disk, env: { ...process.env, ...clockIn(disk) } },
     )
     this.#child.stderr.setEncoding('utf8').on('data', (text) => (this.stderr += text))
     this.ended = once(this.#child, 'close').then(([code, signal]) => {
@@ -106,6 +118,13 @@ class Host {
 
   get hasEnded() {
     return this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
+  /** Sets the host's wall clock to so many seconds from the machine's. Its monotonic clock goes on. */
+  stepClock(seconds) {
+    const file = clockOf(this.disk)
+    writeFileSync(`${file}.new`, `${seconds < 0 ? '' : '+'}${seconds}`)
+    renameSync(`${file}.new`, file)
   }
 
   /** Carries out an order in the host, and resolves with its answer. */
@@ -157,6 +176,16 @@ class Host {
     this.#orders.delete(id)
     if (error === undefined) waiting?.resolve(value)
     else waiting?.reject(new Error(error))
+  }
+}
+
+function clockIn(disk) {
+  if (FAKETIME === undefined) return {}
+  return {
+    LD_PRELOAD: FAKETIME,
+    FAKETIME_TIMESTAMP_FILE: clockOf(disk),
+    FAKETIME_NO_CACHE: '1',
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
   }
 }
 

@@ -6,7 +6,7 @@
 // fails also what was wrong, the faults and what the monitor said.
 import { parseArgs } from 'node:util'
 import { campaign } from './campaign.mjs'
-import { whyNotAll } from './host.mjs'
+import { whyNot } from './host.mjs'
 
 const { values } = parseArgs({
   options: {
@@ -16,8 +16,9 @@ const { values } = parseArgs({
   },
 })
 const [seeds, first, seconds] = [values.seeds, values.first, values.seconds].map(Number)
-if (whyNotAll !== undefined)
-  console.log(`full disk, read-only disk and memory limit are left out: ${whyNotAll}`)
+if (whyNot.root !== undefined)
+  console.log(`full disk, read-only disk and memory limit are left out: ${whyNot.root}`)
+if (whyNot.clock !== undefined) console.log(`steps of the clock are left out: ${whyNot.clock}`)
 
 let failed = 0
 for (let seed = first; seed < first + seeds; seed++) {

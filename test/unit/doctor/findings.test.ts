@@ -155,7 +155,7 @@ const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = 
   ],
   'a disk that is too small, and others who can delete': [
     { directories: [{ ...directory, whoCanTamper: '/ is open', disk: { freeBytes: GIB, isMemory: false } }] },
-    /^problem: directory: .*1GB free: a snapshot may take 2GB/,
+    /^problem: directory: .*1GB free: too little for a snapshot, whose file may reach 2GB/,
     /^note: directory: other users can delete .*: \/ is open/,
   ],
   'a signal of another': [
