@@ -70,7 +70,10 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
   readonly #report: Logger
   /** Budget of dumps for all workers together, because they share the machine. `undefined` without the option `dump`. */
   readonly #dumpBudget: DumpBudget | undefined
-  /** Workers that were ordered to write a dump and have not ended. If one begins no dump, its token returns to the budget. */
+  /**
+   * Workers that were ordered to write a dump, until they end or report that they began none. Only that report returns the token to
+   * the budget.
+   */
   readonly #dumping = new Set<WorkerKey>()
   readonly #counts = { forks: 0, recycled: 0, crashes: 0 }
   #isStepping = false

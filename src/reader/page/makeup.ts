@@ -11,7 +11,7 @@ interface Bar {
 
 const WHOLE_CORE_PERCENT = 100
 
-/** CPU by thread and memory by owner, each as a table with bars. */
+/** CPU by thread, and memory by owner (such as V8's heap, buffers and worker threads), each as a table with bars. */
 export function drawMakeup({ threads, memory }: Circumstances): Html[] {
   return [
     ...bars(

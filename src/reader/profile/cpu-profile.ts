@@ -290,7 +290,7 @@ function judgeIdle(tree: CallTree, shares: CpuPart['shares']): Verdict {
   const rest =
     top === undefined
       ? ''
-      : ` Of the rest, ${describePlace(top.place)} used the most, ${formatPercent(top.selfPercent)}.`
+      : ` Of this thread's busy CPU time, ${describePlace(top.place)} used the most: ${formatPercent(top.selfPercent)}.`
   return {
     found: false,
     sentence: `No function stands out: this thread was idle for ${formatPercent(shares.idle)} of the time.`,

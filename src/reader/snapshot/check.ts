@@ -345,7 +345,7 @@ function readHeader(value: unknown): Header {
     REQUIRED_EDGE_FIELDS.every((field) => edgeFields.includes(field))
   if (!hasAll || nodeFields[0] !== 'type' || edgeFields[0] !== 'type') {
     throw new UnreadableError(
-      'is not a heap snapshot: its header lacks fields that V8 writes, or does not list the field type first',
+      'is not a heap snapshot: its header lacks fields that V8 writes, or does not list the field `type` first',
     )
   }
   if (nodeTypes.length === 0 || edgeTypes.length === 0) {
