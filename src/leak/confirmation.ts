@@ -14,8 +14,8 @@ export interface ConfirmedLeak extends Climb {
   /** Allocation sites that grew, the largest growth first; empty when allocations are not sampled. */
   readonly sites: readonly GrowingSite[]
   /**
-   * Why the growth counts as a leak. `sites`: allocation sites that freed nothing account for most of the growth.
-   * `growth`: no site confirmed the leak, but the heap kept growing. `none`: allocations are not sampled.
+   * What confirms the leak. `sites`: allocation sites that freed nothing account for most of the growth. `growth`: no site
+   * confirms it, but the heap kept growing. `none`: nothing, because allocations are not sampled.
    */
   readonly confirmedBy: 'sites' | 'growth' | 'none'
 }

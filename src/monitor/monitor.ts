@@ -73,7 +73,8 @@ export class Monitor extends EventEmitter<MonitorEvents> {
 
   /**
    * Takes a heap snapshot on request, whatever the option `limiter` allows. If a dump is running, the snapshot begins after it.
-   * The process is kept alive until the snapshot is complete.
+   * If an earlier requested snapshot still waits, the call resolves to that one. The process is kept alive until the snapshot is
+   * complete.
    *
    * @returns The dump, or why there is none. Never rejects.
    */

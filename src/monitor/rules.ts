@@ -16,7 +16,10 @@ import type { NamedRule, RuleSettings } from '../watch/watch'
 export const DEFAULT_INTERVAL_MS = 1000
 export const DEFAULT_COUNTER = 1
 
-/** A function of the application that returns a reading: called on the main thread, once per `interval`. */
+/**
+ * A function of the application that returns a reading: called on the main thread, once per `interval`, but not
+ * before the promise of the previous call has settled.
+ */
 export type RuleFunction = () => number | Promise<number>
 
 /** A rule of the option `rules`: the quantity to read, and the dump to make when readings are above a threshold. */

@@ -240,7 +240,7 @@ function compose(
 function linesOf(others: readonly Incident[]): string[] {
   const lines = others.slice(0, MOST_OTHERS).map(lineOf)
   return others.length > MOST_OTHERS
-    ? [...lines, `and ${others.length - MOST_OTHERS} more: ls lists them`]
+    ? [...lines, `and ${others.length - MOST_OTHERS} more: the command ls of this tool lists them`]
     : lines
 }
 

@@ -21,7 +21,7 @@ export async function* withoutUrlContentsOf(chunks: AsyncIterable<Buffer>): Asyn
     open = next.open
     yield Buffer.from(next.done, 'latin1')
   }
-  if (open !== '') throw new Error('its JSON ends within a string')
+  if (open !== '') throw new Error('the JSON of the profile ends within a string')
 }
 
 /**

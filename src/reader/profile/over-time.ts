@@ -3,7 +3,10 @@ import { groupOf } from '../place'
 import type { CallNode, Moment } from './call-tree'
 import { keyOf } from './call-tree'
 
-/** Maximum number of columns in the graph, each for an equal part of the time: a screen hardly shows more. */
+/**
+ * Maximum number of columns in the graph: a screen hardly shows more. A profile with more samples is divided into this many columns
+ * of equal time; otherwise each sample is a column.
+ */
 const COLUMNS = 800
 /** Maximum depth of the graph. Deeper frames are left out. */
 const DEEPEST = 250
