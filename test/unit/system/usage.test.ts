@@ -40,7 +40,11 @@ test('pidusage that can be used is the source', async () => {
 
 for (const [name, ask, why] of [
   ['fails', () => Promise.reject(new Error('not today\nat all')), 'pidusage failed: not today'],
-  ['finds no process', () => Promise.resolve(new Map()), `pidusage failed: no figures of process ${process.pid}`],
+  [
+    'finds no process',
+    () => Promise.resolve(new Map()),
+    `pidusage failed: no figures of process ${process.pid}`,
+  ],
 ] as const) {
   test(`pidusage ${name}: the reading comes from Node's counters, so do all that follow, and it is reported once`, async () => {
     let asked = 0
