@@ -83,6 +83,12 @@ const later = (ms, undo) => {
 const objects = (mb) =>
   Array.from({ length: mb * 1000 }, (_, at) => ({ at, text: `object ${at}`.padEnd(900, String(at % 10)) }))
 
+/** Whether the heap has room for more without danger. Two faults that fill it may fall together. */
+const isBelowHeapLimit = () => {
+  const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics()
+  return used < 0.75 * limit
+}
+
 const spin = (ms) => {
   const end = Date.now() + ms
   while (Date.now() < end);
@@ -114,8 +120,9 @@ const orders = {
   block: ({ ms }) => void setImmediate(spin, ms),
   nativeCall: ({ rounds }) => void setImmediate(() => pbkdf2Sync('secret', 'salt', rounds, 64, 'sha512')),
   leak({ mb, ms }) {
-    let kept = objects(mb)
-    later(ms, () => (kept = kept.slice(0, 0)))
+    const kept = []
+    while (kept.length < mb && isBelowHeapLimit()) kept.push(objects(1))
+    later(ms, () => kept.splice(0))
   },
   buffers({ mb, ms }) {
     let kept = Buffer.alloc(mb * MB, 1)
@@ -123,8 +130,7 @@ const orders = {
   },
   nearHeapLimit({ ms }) {
     const kept = []
-    const { heap_size_limit: limit } = getHeapStatistics()
-    while (getHeapStatistics().used_heap_size < 0.75 * limit) kept.push(objects(1))
+    while (isBelowHeapLimit()) kept.push(objects(1))
     later(ms, () => kept.splice(0))
   },
   overHeapLimit() {
