@@ -14,7 +14,7 @@ export interface SignalWatchParts {
 /** The listener for the signal that triggers a heap snapshot. */
 export interface SignalWatch {
   /**
-   * From this call on, the signal triggers a dump. Before, the signal has no effect.
+   * From this call on, the signal triggers a dump. If it has arrived before, this call triggers one.
    *
    * @param onSignal - Makes a dump. Called for each signal that this monitor handles. Must not reject.
    * @param isHeapdumpListening - Returns whether the package heapdump handles SIGUSR2. Its native handler is not among the
@@ -55,10 +55,15 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
   let dumps = 0
   let order = (): Promise<unknown> => Promise.resolve()
   let isHeapdumpListening = (): boolean => false
+  let isServing = false
+  /** Whether the signal has arrived before `serve`: the event loop may deliver it before the rest of the monitor has started. */
+  let isWaiting = false
   const listener = () => {
     if (dumps >= MAX_SIGNAL_DUMPS) return
     const listeners = process.listeners(signal)
-    if (listeners.find(takesSignals) !== listener) return
+    const first = listeners.find(takesSignals)
+    isWaiting ||= !isServing && first === undefined
+    if (first !== listener) return
     const isTaken = !listeners.every(isOurs) || (signal === 'SIGUSR2' && isHeapdumpListening())
     if (!isTaken) {
       dumps++
@@ -82,7 +87,9 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
     serve(onSignal, isTakenByHeapdump) {
       order = onSignal
       isHeapdumpListening = isTakenByHeapdump
+      isServing = true
       mark(true)
+      if (isWaiting) listener()
     },
     ignore: () => void mark(false),
     stop: () => void process.removeListener(signal, listener),

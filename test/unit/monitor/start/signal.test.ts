@@ -38,22 +38,39 @@ test('the signal is ours when nobody else listens', async (t) => {
   assert.deepEqual(heard, { signals: MAX_SIGNAL_DUMPS + 1, notices: [] })
 })
 
-test('until the monitor serves it the signal has no effect, and another monitor takes it', (t) => {
+function startsToWatch(t: TestContext) {
   const watching = watchSignal({ signal: SIGNAL, notice: () => assert.fail('nothing to report') })
   t.after(() => watching.stop())
-  let signals = 0
+  const heard = { signals: 0 }
+  const serve = () =>
+    watching.serve(
+      () => Promise.resolve(heard.signals++),
+      () => false,
+    )
+  return { heard, serve }
+}
+
+test('signals that come before the monitor serves them are answered then, by one dump', (t) => {
+  const { heard, serve } = startsToWatch(t)
   assert.equal(process.listenerCount(SIGNAL), 1, 'the default effect would end the process')
   send()
+  send()
+  assert.equal(heard.signals, 0)
+  serve()
+  assert.equal(heard.signals, 1)
+  send()
+  assert.equal(heard.signals, 2)
+})
+
+test('a signal that another monitor has answered meanwhile is not answered again', (t) => {
+  const { heard, serve } = startsToWatch(t)
   const next = watch(t)
   send()
   assert.equal(next.heard.signals, 1)
-  watching.serve(
-    () => Promise.resolve(signals++),
-    () => false,
-  )
-  assert.equal(signals, 0)
+  serve()
+  assert.equal(heard.signals, 0)
   send()
-  assert.deepEqual([signals, next.heard.signals], [1, 1])
+  assert.deepEqual([heard.signals, next.heard.signals], [1, 1])
 })
 
 test('one dump may run and one may wait; signals beyond them are dropped until one is done', async (t) => {
