@@ -120,7 +120,16 @@ const FLOORS: Record<string, readonly string[]> = {
   ],
   // The command line; the monitor loads nothing of it.
   // What it writes lies in a directory that may be another user's.
-  reader: ['files/directory', 'files/names', 'makeup', 'reader*', 'doctor/index'],
+  // It looks nothing up on another machine because a file says so.
+  reader: [
+    'files/directory',
+    'files/names',
+    'files/owners',
+    'system/mounts',
+    'makeup',
+    'reader*',
+    'doctor/index',
+  ],
   'reader/output': ['reader'],
   'reader/page': ['reader', 'reader/output'],
   'reader/profile': ['reader'],

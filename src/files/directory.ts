@@ -6,8 +6,11 @@ import { isMainThread } from 'node:worker_threads'
 import { CREATE_NEW } from './disk'
 import { refuseBorrowedUser, whyAnothers, whyExchangeable, whyOpen } from './owners'
 
-/** Flag of open(2) that Node.js does not export. It opens a file or directory without permission to read it. */
-const O_PATH = 0o10000000
+/**
+ * Flag of open(2) that Node.js does not export. It opens a file or directory without permission to read it, and without effect:
+ * no device or FIFO notices.
+ */
+export const O_PATH = 0o10000000
 /** Largest number of symbolic links that are followed on one path. The kernel has the same limit, path_resolution(7). */
 const MAX_LINKS = 40
 
@@ -61,7 +64,7 @@ export function within<T>(directory: string, work: (place: string) => T): T {
 }
 
 /** Whether paths below `/proc/self/fd` can be used: /proc must exist, and Node's permission model must allow them. */
-function canReachDescriptors(): boolean {
+export function canReachDescriptors(): boolean {
   const { permission } = process as { permission?: { has(scope: string, reference: string): boolean } }
   if (permission?.has('fs.write', '/proc/self/fd') === false) return false
   try {

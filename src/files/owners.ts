@@ -29,6 +29,16 @@ export function whyCreatable(directory: Stats, uid: number): string | undefined 
   return whyAnothers(directory, uid) ?? (others && `is writable for ${others}`)
 }
 
+/**
+ * Whether another user can have put a file under its present name, and written its content, though the file belongs to its owner:
+ * whoever may write to a file may make a hard link to it in a shared directory. With one link a file counts as its owner's, even
+ * if others may write to it: on a file system without permissions, all may write to every file. On Windows, which shows no
+ * permissions of others, each file does.
+ */
+export function isLinkedByOthers({ nlink, mode }: Stats): boolean {
+  return process.geteuid !== undefined && nlink > 1 && (mode & (GROUP_WRITES | OTHERS_WRITE)) !== 0
+}
+
 function whoElseWrites({ mode, uid, gid }: Stats): string | undefined {
   if ((mode & OTHERS_WRITE) !== 0) return 'all users'
   return (mode & GROUP_WRITES) !== 0 && !isPrivate(gid, uid) ? `the group ${gid}` : undefined

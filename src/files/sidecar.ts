@@ -6,6 +6,7 @@ import type { Flight } from '../makeup/recorder'
 import { OPEN_TO_READ, read } from './disk'
 import type { Evidence } from './expiry'
 import type { DumpRule } from './names'
+import { isLinkedByOthers } from './owners'
 
 /** A finished file of a dump: whole, synced, under its final name. */
 export interface Artefact {
@@ -128,16 +129,13 @@ export function readSidecar(path: string, fileName: string): Evidence | undefine
 }
 
 /**
- * Whether a file is a regular file of this process's user that another user cannot have prepared. In a shared directory
- * another user can hard-link a file of this user that all may write to, such as a lock file. So a file that others may write
- * to is refused if it has several links. With one link it is accepted: on a file system without permissions, all may write to
- * every file. On Windows, which has no user ids, each regular file is accepted.
+ * Whether a file is a regular file of this process's user that another user cannot have prepared ({@link isLinkedByOthers}). On
+ * Windows, which has no user ids, each regular file is accepted.
  */
 export function isOwnAlone(stats: Stats): boolean {
   if (!stats.isFile()) return false
   if (process.geteuid === undefined) return true
-  const isLinkedByOthers = stats.nlink > 1 && (stats.mode & 0o022) !== 0
-  return stats.uid === process.geteuid() && !isLinkedByOthers
+  return stats.uid === process.geteuid() && !isLinkedByOthers(stats)
 }
 
 function factsOf(json: unknown, fileName: string): Evidence | undefined {

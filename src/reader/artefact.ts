@@ -1,7 +1,8 @@
 // Parses the names of the profiles and snapshots that the monitor writes, and the `.json` description beside each of them.
-import { lstatSync } from 'node:fs'
+import { lstatSync, type Stats } from 'node:fs'
 import { basename } from 'node:path'
 import { OWN_RULES, parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
+import { isLinkedByOthers } from '../files/owners'
 import type { MemoryUse, ThreadKind, ThreadUse, UnreadWorker } from '../makeup/makeup'
 import { cpuOwner, cpuSentence, type MemoryPart, memoryParts } from '../makeup/sentence'
 import { readRegular } from './input'
@@ -111,24 +112,41 @@ export function descriptionsOf(path: string): readonly string[] {
 }
 
 /**
- * A note for the report if the `.json` beside an artefact is a symbolic link or belongs to another user than `owner`; else none.
+ * A note for the report if the `.json` beside an artefact is a symbolic link or belongs to another user than `owner`, or if
+ * another user can have written it ({@link isLinkedByOthers}); else none.
  */
 export function foreignDescription(path: string, owner: number): readonly string[] {
   const isForeign = descriptionsOf(path).some((candidate) => {
-    try {
-      const stats = lstatSync(candidate, { throwIfNoEntry: false })
-      return stats !== undefined && (stats.isSymbolicLink() || stats.uid !== owner)
-    } catch {
-      return false // With `.json` appended, the name is too long for the file system, so there is no such file.
-    }
+    const stats = statusOf(candidate)
+    return stats !== undefined && (stats.isSymbolicLink() || stats.uid !== owner || isLinkedByOthers(stats))
   })
   if (!isForeign) return []
-  return [`The .json of ${basename(path)} belongs to another user, or is a link, and was not read.`]
+  const why = 'belongs to another user, is a link, or may have been written by another user'
+  return [`The .json of ${basename(path)} ${why}, and was not read.`]
+}
+
+/** A note for the report if another user can have written an artefact that is not his ({@link isLinkedByOthers}); else none. */
+export function foreignContent(path: string): readonly string[] {
+  const stats = statusOf(path)
+  return stats !== undefined && isLinkedByOthers(stats) ? [foreignNote(path)] : []
+}
+
+export function foreignNote(path: string): string {
+  return `${basename(path)} may be of another user: others may write to it, and it has several names.`
+}
+
+/** The status of a file, or of a link itself; `undefined` if it cannot be read, such as of a name that is too long. */
+function statusOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
 }
 
 /**
  * Reads the `.json` description beside an artefact. `undefined` if the monitor wrote none, if it cannot be read, or if it is a
- * symbolic link or belongs to another user than `owner`. Never throws.
+ * symbolic link, or is or may be of another user than `owner`. Never throws.
  *
  * @param owner - Id of the user that owned the artefact when it was opened or listed. The present owner is not asked for, because
  *   another user may have replaced the artefact since.

@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { PARTIAL_SUFFIX } from '../files/names'
+import { isLinkedByOthers } from '../files/owners'
 import { descriptionsOf, isUnfinished, LATEST_MS, readCircumstances, readName } from './artefact'
 import { reasonOf } from './json'
 import type { Circumstances } from './model'
@@ -58,8 +59,9 @@ export function readFolder(directory: string): Folder {
     if (stats?.isFile() !== true) continue
     const { uid, size: sizeBytes, mtimeMs } = stats
     const file = { path, uid, sizeBytes, mtimeMs }
-    // Contains the owner. Otherwise, a file of another user could become part of a dump and be shown as its first file.
-    const key = `${uid}:${readName(name)?.incident ?? name}`
+    // Contains the owner, and whether it is certain. Otherwise, a file of another user could become part of a dump and be shown
+    // as its first file.
+    const key = `${uid}:${isLinkedByOthers(stats)}:${readName(name)?.incident ?? name}`
     const group = groups.get(key)
     if (group) group.push(file)
     else groups.set(key, [file])

@@ -11,6 +11,8 @@ import {
 } from 'node:fs'
 import { Readable } from 'node:stream'
 import { createGunzip, gunzipSync } from 'node:zlib'
+import { canReachDescriptors, O_PATH } from '../files/directory'
+import { isLinkedByOthers } from '../files/owners'
 import { parseJson, UnreadableError } from './json'
 import { formatBytes } from './units'
 
@@ -52,6 +54,9 @@ const HEAD_BYTES = 64 * 1024
 /** Size of the last field of a gzip file, bytes. The field holds the length of the decompressed content modulo 2^32. */
 const GZIP_LENGTH_BYTES = 4
 
+/** Windows does not have this flag. */
+const NO_FOLLOW = constants.O_NOFOLLOW ?? 0
+
 const CHUNKS = { highWaterMark: 1024 * 1024 }
 
 /** A profile or heap snapshot to read, as its file was when it was first opened. */
@@ -69,6 +74,8 @@ export interface FileId {
   readonly dev: number
   readonly ino: number
   readonly uid: number
+  /** Whether another user can have written the content of the file, though the file is not his ({@link isLinkedByOthers}). */
+  readonly isLinkedByOthers: boolean
 }
 
 /**
@@ -244,18 +251,39 @@ export interface RegularFile {
  *   `owner`; else the file system's error.
  */
 export function openRegular(path: string, owner?: number): RegularFile {
-  sizeOf(owner === undefined ? statSync(path) : lstatSync(path))
-  // The opened file is checked again, because another user may have replaced the file since the check above.
-  const follow = owner === undefined ? 0 : (constants.O_NOFOLLOW ?? 0)
-  const fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | follow)
+  const fd = openIfRegular(path, owner === undefined ? 0 : NO_FOLLOW)
   try {
     const stats = fstatSync(fd)
     if (owner !== undefined && stats.uid !== owner) throw new UnreadableError('belongs to another user')
     const { dev, ino, uid } = stats
-    return { fd, sizeBytes: sizeOf(stats), id: { dev, ino, uid } }
+    return { fd, sizeBytes: sizeOf(stats), id: { dev, ino, uid, isLinkedByOthers: isLinkedByOthers(stats) } }
   } catch (error) {
     closeSync(fd)
     throw error
+  }
+}
+
+/**
+ * Opens a file for reading, once it is known to be a regular file. Another user may exchange the file, or a link in its path,
+ * between any two calls. So the first call opens it without effect (O_PATH), and the second opens the very file that was looked
+ * at. Where /proc is missing, a file that took its place in between is opened, and refused by the caller.
+ */
+function openIfRegular(path: string, noFollow: number): number {
+  const toRead = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0)
+  if (process.platform !== 'linux' || !canReachDescriptors()) {
+    sizeOf(noFollow === 0 ? statSync(path) : lstatSync(path))
+    return openSync(path, toRead | noFollow)
+  }
+  const seen = openSync(path, O_PATH | noFollow)
+  try {
+    sizeOf(fstatSync(seen))
+    return openSync(`/proc/self/fd/${seen}`, toRead)
+  } catch (error) {
+    // Show the user the path, not the one through /proc.
+    if (error instanceof Error) error.message = error.message.replace(`/proc/self/fd/${seen}`, path)
+    throw error
+  } finally {
+    closeSync(seen)
   }
 }
 
@@ -272,11 +300,14 @@ function openAgain({ path, id }: Pick<Input, 'path' | 'id'>): RegularFile {
  *
  * @param owner - Id of the user that must own the file; symbolic links are then refused too. Without it, both are accepted: files
  *   of any user, and links.
- * @throws UnreadableError if the file is empty, not a regular file, larger than `maxBytes`, or owned by another user; else the
- *   file system's error.
+ * @throws UnreadableError if the file is empty, not a regular file, larger than `maxBytes`, owned by another user, or, with
+ *   `owner`, if another user can have written it ({@link isLinkedByOthers}); else the file system's error.
  */
 export function readRegular(path: string, maxBytes: number, owner?: number): Buffer {
-  return readAndClose(openRegular(path, owner), maxBytes)
+  const file = openRegular(path, owner)
+  if (owner === undefined || !file.id.isLinkedByOthers) return readAndClose(file, maxBytes)
+  closeSync(file.fd)
+  throw new UnreadableError('may be of another user')
 }
 
 function readAndClose({ fd, sizeBytes }: RegularFile, maxBytes: number): Buffer {

@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import { answerOf, named, ofThread, open, readProfilePart } from './answer'
-import { foreignDescription, readCircumstances, readName } from './artefact'
+import { foreignContent, foreignDescription, readCircumstances, readName } from './artefact'
 import type { Folder, Incident } from './folder'
 import { haveSeveralOwners, readFolder } from './folder'
 import { UnreadableError } from './json'
@@ -36,8 +36,8 @@ export interface Listed {
    */
   readonly verdict: string
   /**
-   * A note for each `.json` description that was refused because it is a link or belongs to another user, and one if the dump has
-   * more files than `files` names. Absent if there is no note.
+   * A note for each `.json` description that was refused because it is a link or may be of another user, one for each file that
+   * may be of another user, and one if the dump has more files than `files` names. Absent if there is no note.
    */
   readonly notes?: readonly string[]
 }
@@ -167,7 +167,9 @@ function quickVerdict({ files, owner: uid }: Incident): string {
 }
 
 function notesOn({ files, owner }: Incident): readonly string[] {
-  return files.slice(0, MOST_FILES).flatMap((file) => foreignDescription(file, owner))
+  return files
+    .slice(0, MOST_FILES)
+    .flatMap((file) => [...foreignContent(file), ...foreignDescription(file, owner)])
 }
 
 function nameOnly({ files: [main = ''] }: Incident, isLong: boolean): string {

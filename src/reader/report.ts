@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { answerOf, named, ofThread, open, readProfilePart } from './answer'
-import { foreignDescription, readCircumstances, readName } from './artefact'
+import { foreignDescription, foreignNote, readCircumstances, readName } from './artefact'
 import type { Folder, Incident } from './folder'
 import { haveSeveralOwners, readFolder, unfinishedHints } from './folder'
 import type { Input } from './input'
@@ -175,10 +175,15 @@ interface Parts {
 /** Reads the parts of a report on one file, or on two files that are compared. */
 async function partsOf(inputs: readonly Input[], request: ReportRequest): Promise<Parts> {
   const read = await readParts(inputs, request)
+  const foreign = inputs.filter(({ id }) => id.isLinkedByOthers).map(({ path }) => foreignNote(path))
   const last = inputs.at(-1)
   const circumstances = last && readCircumstances(last.path, last.id.uid)
   const parts = read.parts.map((part) => ofThread(part, circumstances))
-  return { parts, answers: parts.map((part) => answerOf(part, circumstances)), notes: read.notes }
+  return {
+    parts,
+    answers: parts.map((part) => answerOf(part, circumstances)),
+    notes: [...foreign, ...read.notes],
+  }
 }
 
 async function readParts(

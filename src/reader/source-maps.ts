@@ -7,6 +7,7 @@ import {
   sourceContentFor,
   TraceMap,
 } from '@jridgewell/trace-mapping'
+import { type Mount, Mounts, readMountinfo } from '../system/mounts'
 import { parseWithin, readRegular } from './input'
 import { isObject, UnreadableError } from './json'
 import type { Place } from './model'
@@ -63,8 +64,32 @@ class Allowance {
   #characters = MOST_CHARACTERS
   #mappings = MOST_MAPPINGS
   #bytes = MOST_BYTES
+  readonly #mounts: Mounts | undefined
   /** Whether a code or source file was not read only because {@link MOST_BYTES} would have been exceeded. */
   isSpent = false
+  /** File systems that were not asked for a file, by mount point. */
+  readonly unasked = new Map<string, Mount>()
+
+  constructor(mounts: Mounts | undefined) {
+    this.#mounts = mounts
+  }
+
+  /**
+   * Finds a file whose path the content of another file names. Such a path can be any: it must not have another machine asked.
+   *
+   * @returns The path to read, if a regular file of at most {@link MAX_BYTES} is there.
+   */
+  find(path: string): string | undefined {
+    try {
+      if (isRemote(path)) return undefined
+      const found = this.#mounts?.follow(path) ?? path
+      if (typeof found === 'string') return isSmallFile(found) ? found : undefined
+      this.unasked.set(found.path, found)
+    } catch {
+      // The file is missing, or its directory cannot be entered.
+    }
+    return undefined
+  }
 
   /**
    * Reads a file, and takes its size from the bytes that are left.
@@ -91,11 +116,13 @@ class Allowance {
     return undefined
   }
 
+  /** Reads a file whose path the content of another file names. `undefined` if it cannot be read. */
   readText(path: string): string | undefined {
+    const found = this.find(path)
     try {
-      return this.read(path).toString('utf8')
+      return found && this.read(found).toString('utf8')
     } catch {
-      this.isSpent ||= isSmallFile(path) && !isSmallFile(path, this.#bytes)
+      this.isSpent ||= found !== undefined && !isSmallFile(found, this.#bytes)
       return undefined
     }
   }
@@ -104,11 +131,14 @@ class Allowance {
 /**
  * Creates a locator. For each code file, it looks for the source map that the code names, for `<file>.map` beside the code, and
  * for a file of that name anywhere in `directory`.
+ *
+ * @param mountinfo - Text of `/proc/self/mountinfo`: the mounted file systems, some of which are not searched.
  */
-export function createLocator(directory: string | undefined): Locator {
+export function createLocator(directory: string | undefined, mountinfo = readMountinfo()): Locator {
   const maps = new Map<string, TraceMap | undefined>()
   const refusals: string[] = []
-  const allowance = new Allowance()
+  const chosen = directory === undefined ? ['.'] : ['.', directory]
+  const allowance = new Allowance(mountinfo === undefined ? undefined : new Mounts(mountinfo, chosen))
   let inDirectory: readonly string[] | undefined
   return {
     learn: (places) => {
@@ -127,6 +157,7 @@ export function createLocator(directory: string | undefined): Locator {
     },
     notes: () => [
       ...refusals.slice(0, MOST_REFUSALS),
+      ...[...allowance.unasked.values()].slice(0, MOST_REFUSALS).map(unaskedNote),
       ...(allowance.isSpent
         ? [
             `Some source maps or sources were not read: a report reads code, source maps and sources of at most ${formatBytes(MOST_BYTES)} in total.`,
@@ -134,6 +165,11 @@ export function createLocator(directory: string | undefined): Locator {
         : []),
     ],
   }
+}
+
+function unaskedNote({ path, type }: Mount): string {
+  const why = `because its file system (${type}) may ask another machine`
+  return `No code, source map or source was looked for below ${path}, ${why}.`
 }
 
 function byFile(places: Iterable<Place>): Map<string, Place[]> {
@@ -259,7 +295,7 @@ function judgeMap(map: TraceMap, places: readonly Place[], allowance: Allowance)
 /** The lines of a source file, from the source map or from the disk; `undefined` if neither has it. */
 function linesOf(map: TraceMap, source: string, allowance: Allowance): readonly string[] | undefined {
   const path = pathOf(source)
-  const text = sourceContentFor(map, source) ?? (isRemote(path) ? undefined : allowance.readText(path))
+  const text = sourceContentFor(map, source) ?? allowance.readText(path)
   return text?.split('\n')
 }
 
@@ -300,9 +336,12 @@ function translate(map: TraceMap, place: Place): Place | undefined {
 
 function candidatesFor(file: string, inDirectory: readonly string[], allowance: Allowance): Candidate[] {
   const named = mapNamedIn(file, allowance)
-  const beside = `${file}.map`
-  const paths = [...(isSmallFile(beside) ? [beside] : []), ...sameName(file, inDirectory)]
-  const others = paths.map((path): Candidate => ({ path, read: () => allowance.read(path) }))
+  const beside = candidateAt(`${file}.map`, allowance)
+  const ofName = sameName(file, inDirectory).map((path): Candidate => ({
+    path,
+    read: () => allowance.read(path),
+  }))
+  const others = [...(beside === undefined ? [] : [beside]), ...ofName]
   return [...(named === undefined ? [] : [named]), ...others.filter(({ path }) => path !== named?.path)]
 }
 
@@ -319,7 +358,13 @@ function mapNamedIn(file: string, allowance: Allowance): Candidate | undefined {
   }
   if (/^[a-z][a-z\d+.-]+:/i.test(url)) return undefined
   const path = resolve(dirname(file), url)
-  return !isRemote(path) && isSmallFile(path) ? { path, read: () => allowance.read(path) } : undefined
+  return candidateAt(path, allowance)
+}
+
+/** The source map at a path that the content of a file names; `undefined` if there is none. */
+function candidateAt(path: string, allowance: Allowance): Candidate | undefined {
+  const found = allowance.find(path)
+  return found === undefined ? undefined : { path, read: () => allowance.read(found) }
 }
 
 /** The paths whose name is `<file>.map`, those with the most similar directories first. */

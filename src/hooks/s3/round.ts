@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto'
 import { lstatSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
-import { messageOf, parseJson } from '../../base/globals'
+import { messageOf, parseJson, toJson } from '../../base/globals'
 import { formatSize } from '../../base/size'
 import { epochMs } from '../../base/time'
 import { holdDirectory } from '../../files/directory'
@@ -256,7 +257,8 @@ async function sendOne({ name }: Waiting, place: Place, round: Round, sent: Sent
         `${file} is not sent: ${opened.whyAnother}, so another file has taken its place`,
       )
     const keys = keysOf({ ...settings, host }, name)
-    if (!(await round.store().has(keys.sidecar))) {
+    const found = await round.store().find(keys.sidecar)
+    if (found?.['digest'] !== digestOf(opened, settings)) {
       const problem = await put(opened, name.extension, keys, round)
       if (problem)
         return finish(problem.passes ? 'failing' : 'unsendable', `${file} is not sent: ${problem.message}`)
@@ -301,6 +303,19 @@ function deleteReported(place: Place, settings: UploadSettings): void {
   }
 }
 
+/**
+ * Returns the digest of a sidecar, for the metadata of the uploaded sidecar. An object in the bucket shows that a dump file was
+ * sent only if it has this digest: an S3 that claims to have each key, or whoever else may write to the bucket, cannot know it
+ * before the sidecar is sent, and the sidecar is sent last. The mark that a dump was reported is added later, so it is left out.
+ * What `redact` removes is left out too: nobody shall be able to try out guesses of it.
+ */
+function digestOf({ sidecar }: OpenWaiting, { redact }: UploadSettings): string {
+  const text = toJson({ ...sidecar, reported: undefined })
+  return createHash('sha256')
+    .update(redact ? withoutUrlContents(text) : text)
+    .digest('hex')
+}
+
 /** Why one dump file was not sent: it cannot be read or redacted, or S3 rejects it. */
 interface Problem {
   readonly message: string
@@ -310,11 +325,12 @@ interface Problem {
 
 /** Uploads a dump file and its sidecar. @returns Why this file was not sent, if so. @throws An error that affects all files. */
 async function put(
-  { fd, sidecarText }: OpenWaiting,
+  opened: OpenWaiting,
   extension: ArtefactExtension,
   keys: { readonly artefact: string; readonly sidecar: string },
   round: Round,
 ): Promise<Problem | undefined> {
+  const { fd, sidecarText } = opened
   const { settings, isOnThread, store } = round
   const { redact } = settings
   const description = redact ? withoutUrlContents(sidecarText) : sidecarText
@@ -333,8 +349,12 @@ async function put(
   const body = Readable.from(gzipped(noted)).on('error', () => undefined)
   try {
     await store().put({ key: keys.artefact, body, contentType: 'application/gzip', metadata })
-    // Upload the sidecar last: it shows that the dump file in the bucket is complete.
-    await store().put({ key: keys.sidecar, body: description, contentType: 'application/json', metadata })
+    // Upload the sidecar last: it shows that the dump file in the bucket is complete. Only it has the digest, see `digestOf`.
+    const sidecarMetadata = { ...metadata, digest: digestOf(opened, settings) }
+    await store().put({
+      ...{ key: keys.sidecar, body: description },
+      ...{ contentType: 'application/json', metadata: sidecarMetadata },
+    })
     return undefined
   } catch (error) {
     if (problem) return problem

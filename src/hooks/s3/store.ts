@@ -45,8 +45,8 @@ export interface ToPut {
 
 /** An S3 bucket. Its methods throw the SDK's errors. */
 export interface Store {
-  /** Whether the bucket has this key. `false` also if HEAD is not allowed; the object is then uploaded again. */
-  has(key: string): Promise<boolean>
+  /** Returns the metadata of an object; `undefined` if it does not exist, and also if HEAD is not allowed. */
+  find(key: string): Promise<Readonly<Record<string, string>> | undefined>
   put(object: ToPut): Promise<void>
   close(): void
 }
@@ -83,13 +83,13 @@ export function openStore(settings: UploadSettings, peers: Peers, isOnThread: bo
   const common = commonParameters(settings)
   const longestMs = ATTEMPTS * settings.timeoutMs + BETWEEN_ATTEMPTS_MS
   return {
-    async has(Key) {
+    async find(Key) {
       try {
         const command = new HeadObjectCommand({ Bucket: settings.bucket, Key })
-        await endedAfter(longestMs, (abortSignal) => client.send(command, { abortSignal }))
-        return true
+        const found = await endedAfter(longestMs, (abortSignal) => client.send(command, { abortSignal }))
+        return found.Metadata ?? {}
       } catch (error) {
-        if (isUnknownKey(error)) return false
+        if (isUnknownKey(error)) return undefined
         throw error
       }
     },

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
+  chmodSync,
   chownSync,
   linkSync,
   mkdirSync,
@@ -176,6 +177,50 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
       assert.equal(notes()[0]?.length, 1)
     },
   )
+
+  // Whoever may write to a file of another user, such as a log of mode 0666, may make a hard link to it and write its content.
+  for (const [mode, isForeign] of [
+    [0o666, true],
+    [0o620, true],
+    [0o600, false],
+  ] as const) {
+    const octal = mode.toString(8)
+    it(`${isForeign ? 'names' : 'takes as it is'} a file of mode ${octal} that has another name as well`, async () => {
+      writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE), { mode: 0o600 })
+      writeFileSync(at('shared.log'), JSON.stringify(PROFILE).replace('render', 'forged'))
+      chmodSync(at('shared.log'), mode)
+      linkSync(at('shared.log'), at('cpu-7-1000-worker-3.cpuprofile'))
+      const options = { command: 'ls', directory: folder, sinceMs: 0, sort: 'time', isJson: false } as const
+      const note =
+        'cpu-7-1000-worker-3.cpuprofile may be of another user: others may write to it, and it has several names.'
+      const { incidents } = listIncidents(options)
+      assert.deepEqual(incidents.map(({ notes }) => notes).filter(Boolean), isForeign ? [[note]] : [])
+      assert.equal(incidents.length, isForeign ? 2 : 1, 'it is no part of the dump')
+      rmSync(at('cpu-7-1000.cpuprofile'))
+      const { verdict, notes } = await createReport(REQUEST)
+      assert.match(verdict.sentence, /^forged /)
+      assert.deepEqual(notes, isForeign ? [note] : [])
+    })
+
+    it(`${isForeign ? 'does not read' : 'reads'} a .json of mode ${octal} that has another name as well`, async () => {
+      writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE), { mode: 0o600 })
+      const sidecar = { tool: 'cpu-memory-monitor', why: { kind: 'cpu' }, where: { host: 'a-host', pid: 7 } }
+      writeFileSync(at('shared.log'), JSON.stringify(sidecar))
+      chmodSync(at('shared.log'), mode)
+      linkSync(at('shared.log'), at('cpu-7-1000.cpuprofile.json'))
+      const { circumstances, notes } = await createReport(REQUEST)
+      assert.equal(circumstances?.host, isForeign ? undefined : 'a-host')
+      const note =
+        /^The \.json of cpu-7-1000\.cpuprofile .* may have been written by another user, and was not read/
+      assert.deepEqual(
+        notes.map((one) => note.test(one)),
+        isForeign ? [true] : [],
+      )
+      // With one name it counts, for on some file systems all may write to every file.
+      rmSync(at('shared.log'))
+      assert.equal((await createReport(REQUEST)).circumstances?.host, 'a-host')
+    })
+  }
 
   it('lists and reports a file whose name is too long for a .json beside it', async () => {
     const name = `${'n'.repeat(240)}.cpuprofile`

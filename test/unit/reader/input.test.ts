@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
-import { closeSync, constants, mkdtempSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { openInput, openRegular, parseWithin, readProfile, readRegular } from '../../../src/reader/input'
 import { createLocator } from '../../../src/reader/source-maps'
@@ -54,21 +63,75 @@ test('JSON is parsed where its lists and objects hold as much as a file of its s
   assert.deepEqual(parseWithin(properties, 16 * 1001), JSON.parse(properties.toString()))
 })
 
-test('a FIFO that took the place of a file is not waited at', { skip: noProc }, (t) => {
-  const [path, fifo] = [join(scratch(t), 'a.cpuprofile'), join(scratch(t), 'fifo')]
-  writeFileSync(path, '{}')
+/** A file, a FIFO, and a link to the file that leads to the FIFO once `flip` is called. */
+function flipping(t: TestContext) {
+  const directory = scratch(t)
+  const [link, next, file, fifo] = ['link', 'next', 'file', 'fifo'].map((name) => join(directory, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ]
+  writeFileSync(file, '{}')
   execFileSync('mkfifo', [fifo])
   // With a writer, so that a mistake shows as another error, and not as a test that never ends.
   const writer = openSync(fifo, constants.O_RDWR)
   t.after(() => closeSync(writer))
+  symlinkSync(file, link)
+  symlinkSync(fifo, next)
+  return { link, file, fifo, flip: () => fs.existsSync(next) && renameSync(next, link) }
+}
+
+const O_PATH = 0o10000000
+
+for (const isBefore of [true, false])
+  test(
+    `a link that leads elsewhere ${isBefore ? 'before' : 'after'} the first look opens no FIFO`,
+    { skip: noProc },
+    (t) => {
+      const { link, flip } = flipping(t)
+      const { openSync: open } = fs
+      const opened: string[] = []
+      t.mock.method(fs, 'openSync', (path: string, flags: number, ...more: never[]) => {
+        if (isBefore) flip()
+        const fd = open(path, flags, ...more)
+        if ((flags & O_PATH) === 0) opened.push(fs.readlinkSync(`/proc/self/fd/${fd}`))
+        flip()
+        return fd
+      })
+      if (isBefore) assert.throws(() => readRegular(link, 100), /is not a regular file/)
+      else assert.equal(readRegular(link, 100).toString(), '{}')
+      assert.deepEqual(
+        opened.map((path) => basename(path)),
+        isBefore ? [] : ['file'],
+      )
+    },
+  )
+
+test('an error of a file that may not be opened names the file', { skip: noProc }, (t) => {
+  const { file } = flipping(t)
+  const { openSync: open } = fs
+  t.mock.method(fs, 'openSync', (path: string, flags: number) => {
+    if (path.startsWith('/proc/')) throw new Error(`EACCES: permission denied, open '${path}'`)
+    return open(path, flags)
+  })
+  assert.throws(() => openRegular(file), { message: `EACCES: permission denied, open '${file}'` })
+})
+
+test('without /proc a FIFO that took the place of a file is not waited at', { skip: noProc }, (t) => {
+  const { link, flip } = flipping(t)
   const { statSync } = fs
+  t.mock.method(fs, 'accessSync', () => {
+    throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' })
+  })
+  assert.equal(readRegular(link, 100).toString(), '{}')
   t.mock.method(fs, 'statSync', (...args: Parameters<typeof statSync>) => {
     const found = statSync(...args)
-    fs.renameSync(fifo, path)
+    flip()
     return found
   })
   const opened = t.mock.method(fs, 'openSync')
-  assert.throws(() => openInput(path), /is not a regular file/)
+  assert.throws(() => openInput(link), /is not a regular file/)
   assert.ok((Number(opened.mock.calls[0]?.arguments[1]) & constants.O_NONBLOCK) !== 0)
 })
 

@@ -190,7 +190,7 @@ describe('the check of a heap snapshot', () => {
 
 describe('the analysis of a snapshot', () => {
   it('is refused before it starts when there is too little memory, with both numbers', () => {
-    const id = { dev: 1, ino: 1, uid: 0 }
+    const id = { dev: 1, ino: 1, uid: 0, isLinkedByOthers: false }
     const input = {
       path: 'a.heapsnapshot',
       isCompressed: false,

@@ -164,6 +164,53 @@ describe('source maps', { timeout: 120_000 }, () => {
     assert.deepEqual(locator.locate(far), far)
   })
 
+  it('are not looked for where the file system may ask another machine, and one line names it', (t) => {
+    const map = { version: 3, sources: ['far.js'], names: [], mappings: 'AAEA' }
+    for (const directory of ['net', 'near']) mkdirSync(at(directory))
+    symlinkSync(at('net'), at('near/link'))
+    for (const [directory, url] of Object.entries({ net: 'a.map', near: '../net/a.map' })) {
+      writeFileSync(at(`${directory}/a.js`), `\n\nrun()\n//# sourceMappingURL=${url}`)
+      writeFileSync(at(`${directory}/a.map`), JSON.stringify(map))
+      writeFileSync(at(`${directory}/b.js.map`), JSON.stringify({ ...map, sources: ['../net/far.js'] }))
+      writeFileSync(at(`${directory}/far.js`), '\n\nrun()')
+    }
+    const files = ['net/a.js', 'near/link/a.js', 'near/a.js', 'near/b.js', 'near/../net/b.js'].map(
+      (name) => `${folder}/${name}`,
+    )
+    const places = files.map((file) => ({ name: 'run', file, line: 1, column: 1 }))
+    const found = (type: string) => {
+      const locator = createLocator(
+        undefined,
+        `1 0 8:1 / / rw - ext4 x rw\n2 1 0:9 / ${at('net')} rw - ${type} x rw`,
+      )
+      locator.learn(places)
+      return {
+        isFound: places.map((place) => locator.locate(place).file !== place.file),
+        notes: locator.notes(),
+      }
+    }
+    const all = places.map(() => true)
+    assert.deepEqual(found('ext4'), { isFound: all, notes: [] })
+    const asked: string[] = []
+    for (const name of ['statSync', 'lstatSync', 'openSync', 'readlinkSync'] as const) {
+      const call = fs[name] as (path: string, ...more: unknown[]) => unknown
+      t.mock.method(fs, name, (path: string, ...more: unknown[]) => {
+        asked.push(path)
+        return call(path, ...more)
+      })
+    }
+    const { isFound, notes } = found('autofs')
+    // The last one but one has its map here; only the source that the map names is not looked for.
+    assert.deepEqual(isFound, [false, false, false, true, false])
+    assert.deepEqual(notes, [
+      `No code, source map or source was looked for below ${at('net')}, because its file system (autofs) may ask another machine.`,
+    ])
+    assert.deepEqual(
+      asked.filter((path) => /^(\/net|\/near\/link)\//.test(path.slice(folder.length))),
+      [],
+    )
+  })
+
   it('are refused where a small file names paths of a GB, and those of one that names thousands are read', () => {
     const map = { version: 3, names: [], mappings: 'AAEAA', sourcesContent: ['\n\nrun()'] }
     const sources = Array.from({ length: 2000 }, (_, index) => `source-${index}.js`)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import fs, { chownSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ import { describe, it, type TestContext } from 'node:test'
 import { runRound } from '../../../../dist/hooks/s3/round.js'
 import { takeTurn } from '../../../../dist/system/turn.js'
 import { MAX_FOREIGN_NAMES } from '../../../../src/files/retention'
-import { readSent } from '../../../../src/files/sent-list'
+import { readSent, SENT_FILE } from '../../../../src/files/sent-list'
 import { resolveUploadOptions } from '../../../../src/hooks/s3/options'
 import type { RoundEnd, RoundNews, RoundOrder } from '../../../../src/hooks/s3/round'
 import { findPeers } from '../../../../src/hooks/s3/store'
@@ -136,6 +136,51 @@ describe('a round', () => {
     assert.deepEqual(listed(), [second, third])
     assert.equal(s3.requests.length, 3)
   })
+
+  for (const [who, claim] of [
+    ['an S3 that claims to have everything', { 'x-amz-meta-digest': 'f'.repeat(64) }],
+    ['someone who may write to the bucket', {}],
+  ] as const)
+    it(`a dump that ${who} has put there by its name alone is sent before it is deleted`, async (t) => {
+      const directory = scratch(t)
+      const names = ['cpu-7-1000.cpuprofile', 'heap-limit-memory-7-2000.heapsnapshot']
+      for (const name of names) leave(directory, { name, content: '{}' })
+      const s3 = await bucketOf(t, { deleteAfterUpload: true })
+      s3.claim = claim
+      const { end, news } = await s3.round([directory])
+      assert.deepEqual(end, { type: 'done', hasAnswered: true })
+      assert.deepEqual(
+        news.map((one) => textOf(one).split(' ').slice(0, 2).join(' ')),
+        names.map((name) => `sent ${name}`),
+      )
+      for (const name of names) assert.ok(s3.keys().some((key) => key.endsWith(`${name}.gz`)))
+      assert.deepEqual(
+        names.map((name) => existsSync(join(directory, name))),
+        [false, true],
+      )
+    })
+
+  for (const rule of ['', 'heap-limit-'])
+    it(`a ${rule}dump that an earlier process has sent is found there, and deleted unsent`, async (t) => {
+      const directory = scratch(t)
+      const name = leave(directory, { name: `${rule}memory-7-1000.heapsnapshot`, bytes: 1000 })
+      const [file, description] = [join(directory, name), join(directory, `${name}.json`)]
+      const [content, text] = [readFileSync(file), readFileSync(description, 'utf8')]
+      const s3 = await bucketOf(t, { deleteAfterUpload: true })
+      await s3.round([directory])
+      // Both are there again, without the note of what was sent, and a dump at the heap limit has been reported meanwhile.
+      rmSync(join(directory, SENT_FILE))
+      writeFileSync(file, content)
+      const reported = rule === '' ? {} : { reported: { pid: 8 } }
+      writeFileSync(description, JSON.stringify({ ...(JSON.parse(text) as object), ...reported }))
+      s3.requests.length = 0
+      assert.deepEqual((await s3.round([directory])).news, [])
+      assert.deepEqual(
+        s3.requests.map((request) => request.split(' ')[0]),
+        ['HEAD'],
+      )
+      assert.ok(!existsSync(file))
+    })
 
   it('while S3 is away each directory is kept within its bytes', async (t) => {
     const directories = [scratch(t), scratch(t), scratch(t)]
@@ -303,13 +348,15 @@ const keyOf = (request: string): string => request.split(' ')[1]?.replace(/\.(gz
 
 /** What a bucket does with small objects, and what a proxy before it may do. */
 async function bucketOf(t: TestContext, more: object = {}) {
-  const objects = new Map<string, Buffer>()
+  const objects = new Map<string, OutgoingHttpHeaders>()
   const bucket = {
     requests: [] as string[],
     refuse: undefined as ((key: string) => [number, string] | undefined) | undefined,
     last: new Set<string>(),
     own: [] as string[],
     refuseHead: undefined as number | undefined,
+    /** Headers with which it claims to have each key. */
+    claim: undefined as OutgoingHttpHeaders | undefined,
     keys: () => [...objects.keys()],
     round: async (directories: readonly string[]): Promise<{ end: RoundEnd; news: RoundNews[] }> => {
       const news: RoundNews[] = []
@@ -326,12 +373,14 @@ async function bucketOf(t: TestContext, more: object = {}) {
     const { method, url = '' } = request
     const key = url.split('?')[0] ?? ''
     bucket.requests.push(`${method} ${key}`)
-    const parts: Buffer[] = []
-    for await (const part of request) parts.push(part as Buffer)
-    if (method === 'HEAD') answer.writeHead(bucket.refuseHead ?? (objects.has(key) ? 200 : 404)).end()
-    else {
+    await once(request.resume(), 'end')
+    if (method === 'HEAD') {
+      const found = bucket.claim ?? objects.get(key)
+      answer.writeHead(bucket.refuseHead ?? (found ? 200 : 404), found).end()
+    } else {
       const [status, body] = bucket.refuse?.(key) ?? [200, '']
-      if (status === 200) objects.set(key, Buffer.concat(parts))
+      const metadata = Object.entries(request.headers).filter(([name]) => name.startsWith('x-amz-meta-'))
+      if (status === 200) objects.set(key, Object.fromEntries(metadata))
       answer.writeHead(status).end(body)
     }
   }
