@@ -125,7 +125,7 @@ export function foreignDescription(path: string, owner: number): readonly string
   return [`The .json of ${basename(path)} ${why}, and was not read.`]
 }
 
-/** A note for the report if another user can have written an artefact that is not his ({@link isLinkedByOthers}); else none. */
+/** A note for the report if another user can have written an artefact that belongs to somebody else ({@link isLinkedByOthers}); else none. */
 export function foreignContent(path: string): readonly string[] {
   const stats = statusOf(path)
   return stats !== undefined && isLinkedByOthers(stats) ? [foreignNote(path)] : []

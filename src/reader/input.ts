@@ -74,7 +74,7 @@ export interface FileId {
   readonly dev: number
   readonly ino: number
   readonly uid: number
-  /** Whether another user can have written the content of the file, though the file is not his ({@link isLinkedByOthers}). */
+  /** Whether another user can have written the content of the file, though the file belongs to another ({@link isLinkedByOthers}). */
   readonly isLinkedByOthers: boolean
 }
 

@@ -307,7 +307,7 @@ function deleteReported(place: Place, settings: UploadSettings): void {
  * Returns the digest of a sidecar, for the metadata of the uploaded sidecar. An object in the bucket shows that a dump file was
  * sent only if it has this digest: an S3 that claims to have each key, or whoever else may write to the bucket, cannot know it
  * before the sidecar is sent, and the sidecar is sent last. The mark that a dump was reported is added later, so it is left out.
- * What `redact` removes is left out too: nobody shall be able to try out guesses of it.
+ * What `redact` removes is left out too: guesses of it could be tried against the digest.
  */
 function digestOf({ sidecar }: OpenWaiting, { redact }: UploadSettings): string {
   const text = toJson({ ...sidecar, reported: undefined })
