@@ -121,7 +121,9 @@ const FLOORS: Record<string, readonly string[]> = {
   // The command line; the monitor loads nothing of it.
   // What it writes lies in a directory that may be another user's.
   // It looks nothing up on another machine because a file says so.
+  // It asks whose a file is.
   reader: [
+    'base/own-user',
     'files/directory',
     'files/names',
     'files/owners',

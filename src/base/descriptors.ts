@@ -1,5 +1,6 @@
-import { opendirSync, statSync } from 'node:fs'
+import { opendirSync } from 'node:fs'
 import { ownOnly } from './globals'
+import { isOwnNow } from './own-user'
 import { pause } from './time'
 
 /**
@@ -39,12 +40,11 @@ export async function lookAtDescriptors(
 
 /** Calls `isEnough` for each descriptor. Yields for each process and each descriptor, so that the caller can count and pause. */
 function* eachLook(isEnough: (path: string, pid: number) => boolean): Generator<undefined, void> {
-  const uid = process.geteuid?.()
   for (const pid of numbersIn('/proc')) {
     yield
     const directory = `/proc/${pid}`
     // Processes of other users are skipped early: on a large machine they are the majority.
-    if (!isTrue(() => statSync(directory).uid === uid)) continue
+    if (!isOwnNow(directory)) continue
     for (const fd of numbersIn(`${directory}/fd`)) {
       yield
       if (isTrue(() => isEnough(`${directory}/fd/${fd}`, pid))) return

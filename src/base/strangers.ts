@@ -1,20 +1,41 @@
-import { lstatSync, statSync } from 'node:fs'
+import { lstatSync, type Stats, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { basename, dirname } from 'node:path'
+import { basename, dirname, sep } from 'node:path'
+import { inWords, isOwn, standsForOne } from './own-user'
 
 /**
  * Returns the first existing path of a list that belongs to an untrusted user, or `undefined`. Trusted users are root, the user
  * of this process, and the owner of the file `place`, whose code this process runs already. A symbolic link is judged by its
- * own owner. No path is opened: another user could have put a FIFO there, and opening a FIFO can wait for ever.
+ * own owner. No FIFO is opened: another user could have put one there, and opening a FIFO can wait for ever.
+ *
+ * Where the id of the owner of `place` stands for several users, only what lies in the same outermost `node_modules` is trusted
+ * as his, if nobody else can create files there.
  */
 export function firstOfStranger(paths: readonly string[], place: string): string | undefined {
-  const uid = process.geteuid?.()
-  if (uid === undefined) return undefined
-  const trusted = new Set([0, uid, statSync(place).uid])
+  if (process.geteuid === undefined) return undefined
+  const owner = statSync(place).uid
+  const isKnown = standsForOne(owner)
+  const tree = isKnown ? undefined : closedTreeOf(place)
+  const isTrusted = (path: string, stats: Stats): boolean => {
+    if (stats.uid === 0 || isOwn(path, stats)) return true
+    return stats.uid === owner && (isKnown || (tree !== undefined && `${path}${sep}`.startsWith(tree)))
+  }
   return paths.find((path) => {
     const stats = lstatSync(path, { throwIfNoEntry: false })
-    return stats !== undefined && !trusted.has(stats.uid)
+    return stats !== undefined && !isTrusted(path, stats)
   })
+}
+
+/** The outermost `node_modules` in a path, with a separator at its end; `undefined` if others than its owner can write to it. */
+function closedTreeOf(place: string): string | undefined {
+  const [tree] = /^.*?[\\/]node_modules[\\/]/.exec(place) ?? []
+  return tree !== undefined && (statSync(tree).mode & 0o022) === 0 ? tree : undefined
+}
+
+/** Says in a message why a path that {@link firstOfStranger} returned is not trusted. */
+export function whyStranger(path: string): string {
+  const uid = lstatSync(path, { throwIfNoEntry: false })?.uid
+  return uid === undefined || standsForOne(uid) ? 'belongs to another user' : `belongs to ${inWords(uid)}`
 }
 
 /** Returns a path and each directory above it, up to the nearest `node_modules`; up to the root where there is none. */
@@ -37,5 +58,5 @@ const INSTALLED = /[\\/]node_modules[\\/]cpu-memory-monitor[\\/]dist[\\/]/
 export function refuseStranger(name: string): void {
   if (!INSTALLED.test(__filename)) return
   const stranger = firstOfStranger(levelsInModules(createRequire(__filename).resolve(name)), __filename)
-  if (stranger !== undefined) throw new Error(`${stranger} belongs to another user`)
+  if (stranger !== undefined) throw new Error(`${stranger} ${whyStranger(stranger)}`)
 }

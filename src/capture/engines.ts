@@ -2,7 +2,7 @@ import { existsSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, isAbsolute, join } from 'node:path'
 import { firstLineOf } from '../base/globals'
-import { firstOfStranger, levelsInModules } from '../base/strangers'
+import { firstOfStranger, levelsInModules, whyStranger } from '../base/strangers'
 import type { PassedOver } from './capture'
 
 /**
@@ -150,7 +150,7 @@ function findAbove(place: string, name: string, refused: string[]): string | und
           stranger = firstOfStranger([dirname(file), file], place)
           if (stranger === undefined) return file
         }
-        refused.push(`${stranger} belongs to another user`)
+        refused.push(`${stranger} ${whyStranger(stranger)}`)
       }
     } catch {
       // The package has no entry point that Node can load. Another copy may be in a parent directory.
@@ -193,7 +193,7 @@ export function loadPackage(resolved: ResolvedPackage): unknown {
   const stranger = findStrangerAbove(name, file)
   if (stranger !== undefined)
     throw new Error(
-      `${name} is not loaded: it looks for packages in ${stranger}, which belongs to another user`,
+      `${name} is not loaded: it looks for packages in ${stranger}, which ${whyStranger(stranger)}`,
     )
   const load = (): unknown => createRequire(file)(file)
   return name === 'heapdump' ? withoutItsSignal(load) : load()

@@ -3,6 +3,7 @@ import * as fs from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
+import { inWords, isOwn } from '../base/own-user'
 import { CREATE_NEW } from './disk'
 import { refuseBorrowedUser, whyAnothers, whyExchangeable, whyOpen } from './owners'
 
@@ -132,8 +133,7 @@ function enter(above: Level, { name, canBeMade }: Name): Level | { readonly targ
     if (stats.isDirectory()) return { fd, path }
     fs.closeSync(fd)
     if (!stats.isSymbolicLink()) throw new Error(`ENOTDIR: ${path} is not a directory`)
-    const uid = process.geteuid?.()
-    if (uid !== undefined && whyAnothers(stats, uid) !== undefined)
+    if (whyAnothers(reached, stats) !== undefined)
       throw new Error(`${path} is not followed, because it is a symbolic link of another user`)
     const why = whyExchangeable(`/proc/self/fd/${above.fd}`)
     if (why !== undefined)
@@ -225,17 +225,23 @@ export function whyNotWritable(directory: string): string | undefined {
 /**
  * Writes a temporary file. A check by access(2) is not enough: it notices neither an exhausted quota nor a full disk.
  *
- * @returns The permission bits that the file system gave to the file; 0600 was requested.
+ * @returns The permission bits that the file system gave to the file, where 0600 was requested; its owner, in words, if it does
+ *   not count as this process's own.
  */
-function tryOut(directory: string): number {
+function tryOut(directory: string, isOurs = isOwn): { readonly mode: number; readonly stranger?: string } {
   refuseBorrowedUser()
   return within(directory, (place) => {
     const trial = join(place, `.cpu-memory-monitor-${process.pid}-${randomUUID()}`)
     const descriptor = fs.openSync(trial, CREATE_NEW, 0o600)
     try {
+      const stats = fs.fstatSync(descriptor)
+      const isOwnFile = isOurs(trial, stats)
       fs.unlinkSync(trial)
       fs.writeSync(descriptor, '1')
-      return fs.fstatSync(descriptor).mode & 0o777
+      return {
+        mode: fs.fstatSync(descriptor).mode & 0o777,
+        ...(!isOwnFile && { stranger: inWords(stats.uid) }),
+      }
     } finally {
       fs.closeSync(descriptor)
     }
@@ -251,13 +257,28 @@ function tryOut(directory: string): number {
 export function modeForOthers(directory: string): string | undefined {
   try {
     if (process.geteuid === undefined) return undefined
-    const mode = tryOut(directory)
+    const { mode } = tryOut(directory)
     const isClosed = levelsOf(fs.realpathSync(directory)).some(
       (level) => (fs.lstatSync(level).mode & ENTERED) === 0,
     )
     return isOpenToOthers(mode) && !isClosed ? octal(mode) : undefined
   } catch {
     // A directory that cannot be examined cannot be written to either, which `whyNotWritable` reports.
+    return undefined
+  }
+}
+
+/**
+ * Finds out whether files that this process creates in a directory can be told from those of other users. They cannot where the
+ * file system gives them another owner, and where the user namespace hides the owner and the file system does not tell either.
+ *
+ * @returns The owner of such files, in words; `undefined` if they count as this process's own. Never throws.
+ */
+export function whoseFiles(directory: string, isOurs = isOwn): string | undefined {
+  try {
+    return tryOut(directory, isOurs).stranger
+  } catch {
+    // `whyNotWritable` reports it.
     return undefined
   }
 }
@@ -307,13 +328,12 @@ export function findStranger(directory: string): string | undefined {
 
 function findLevel(
   directory: string,
-  judge: (stats: fs.Stats, uid: number) => string | undefined,
+  judge: (path: string, stats: fs.Stats) => string | undefined,
 ): string | undefined {
-  const uid = process.geteuid?.()
-  if (uid === undefined) return undefined
+  if (process.geteuid === undefined) return undefined
   const levels = new Set([...levelsOf(resolve(directory)), ...levelsOf(fs.realpathSync(directory))])
   for (const level of levels) {
-    const why = judge(fs.lstatSync(level), uid)
+    const why = judge(level, fs.lstatSync(level))
     if (why !== undefined) return `${level} ${why}`
   }
   return undefined

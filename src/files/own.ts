@@ -24,7 +24,7 @@ export function openOwn(path: string): number | undefined {
   let fd: number | undefined
   try {
     fd = openSync(path, OPEN_TO_READ)
-    if (isOwnAlone(fstatSync(fd))) return fd
+    if (isOwnAlone(path, fstatSync(fd))) return fd
   } catch {
     // The file is missing, unreadable or a symbolic link.
   }

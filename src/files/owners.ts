@@ -1,20 +1,24 @@
 import { accessSync, constants, readFileSync, type Stats, statSync } from 'node:fs'
+import { inWords, isOwn, standsForOne } from '../base/own-user'
 
 const STICKY = 0o1000
 const GROUP_WRITES = 0o020
 const OTHERS_WRITE = 0o002
 
-/** Says which other user owns a file or directory, and so controls it. `undefined` if it belongs to root or the user `uid`. */
-export function whyAnothers(stats: Stats, uid: number): string | undefined {
-  return stats.uid !== uid && stats.uid !== 0 ? `belongs to the user ${stats.uid}` : undefined
+/**
+ * Says which other user owns a file or directory, and so controls it. `undefined` if it belongs to root or this process's user.
+ */
+export function whyAnothers(path: string, stats: Stats): string | undefined {
+  return stats.uid === 0 || isOwn(path, stats) ? undefined : `belongs to ${inWords(stats.uid)}`
 }
 
 /**
- * Says why users other than root and `uid` can write to a file, or can rename and delete other users' entries in a directory.
- * `undefined` if they cannot.
+ * Says why users other than root and this process's can write to a file, or can rename and delete other users' entries in a
+ * directory. `undefined` if they cannot, and on Windows, which has no such modes.
  */
-export function whyOpen(stats: Stats, uid: number): string | undefined {
-  const why = whyAnothers(stats, uid)
+export function whyOpen(path: string, stats: Stats): string | undefined {
+  if (process.geteuid === undefined) return undefined
+  const why = whyAnothers(path, stats)
   if (why !== undefined || stats.isSymbolicLink()) return why
   const isDirectory = stats.isDirectory()
   // In a directory with the sticky bit, only root, the directory's owner and a file's owner can rename or delete that file.
@@ -23,10 +27,10 @@ export function whyOpen(stats: Stats, uid: number): string | undefined {
   return others && `is writable for ${others}${isDirectory ? ' and has no sticky bit' : ''}`
 }
 
-/** Says why users other than root and `uid` can create entries in a directory, even one with the sticky bit. */
-export function whyCreatable(directory: Stats, uid: number): string | undefined {
+/** Says why users other than root and this process's can create entries in a directory, even one with the sticky bit. */
+export function whyCreatable(path: string, directory: Stats): string | undefined {
   const others = whoElseWrites(directory)
-  return whyAnothers(directory, uid) ?? (others && `is writable for ${others}`)
+  return whyAnothers(path, directory) ?? (others && `is writable for ${others}`)
 }
 
 /**
@@ -52,8 +56,8 @@ function whoElseWrites({ mode, uid, gid }: Stats): string | undefined {
  * files are symbolic links.
  */
 export function whyExchangeable(directory: string): string | undefined {
-  const uid = process.geteuid?.()
-  const why = uid === undefined ? undefined : whyOpen(statSync(directory), uid)
+  // With `/.` at its end, a path through a descriptor, which is a symbolic link, leads to the directory.
+  const why = whyOpen(`${directory}/.`, statSync(directory))
   return why !== undefined && isReadOnlyMount(directory) ? undefined : why
 }
 
@@ -69,10 +73,10 @@ function isReadOnlyMount(directory: string): boolean {
 /**
  * Whether the user `uid` is the only member of the group `gid`. By convention a group with the same number as the user is private
  * to that user, unless /etc/passwd or /etc/group lists another member. Group 0 is never private: on OpenShift the users of all
- * containers are members.
+ * containers are members. Nor is one whose id stands for several groups.
  */
 function isPrivate(gid: number, uid: number): boolean {
-  if (gid !== uid || gid === 0) return false
+  if (gid !== uid || gid === 0 || !standsForOne(gid, 'gid')) return false
   const users = readTable('/etc/passwd')
   const owners = users.filter(([, , id]) => id === `${uid}`).map(([name]) => name)
   const [, , , members = ''] = readTable('/etc/group').find(([, , id]) => id === `${gid}`) ?? []

@@ -2,6 +2,7 @@ import { type BigIntStats, lstatSync, opendirSync, readlinkSync, statSync, unlin
 import { basename, join } from 'node:path'
 import { lookAtDescriptors, MOST_LOOKS } from '../base/descriptors'
 import { ownOnly } from '../base/globals'
+import { isOwn } from '../base/own-user'
 import { epochMs, pause } from '../base/time'
 import { readStartTicks, TICK_MS } from '../system/proc'
 import { holdDirectory } from './directory'
@@ -279,7 +280,7 @@ export function readPublished(directory: string, artefact: string): Evidence | u
 function isOwnFile(path: string): boolean {
   try {
     const stats = lstatSync(path)
-    return stats.isFile() && (process.geteuid === undefined || stats.uid === process.geteuid())
+    return stats.isFile() && isOwn(path, stats)
   } catch {
     return false
   }

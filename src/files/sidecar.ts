@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
 import { join } from 'node:path'
 import { parseJson } from '../base/globals'
+import { isOwn } from '../base/own-user'
 import type { Makeup } from '../makeup/makeup'
 import type { Flight } from '../makeup/recorder'
 import { OPEN_TO_READ, read } from './disk'
@@ -118,7 +119,7 @@ export function readSidecar(path: string, fileName: string): Evidence | undefine
     const fd = openSync(path, OPEN_TO_READ)
     try {
       const stats = fstatSync(fd)
-      if (!isOwnAlone(stats) || stats.size > MAX_SIDECAR_BYTES) return undefined
+      if (!isOwnAlone(path, stats) || stats.size > MAX_SIDECAR_BYTES) return undefined
       return factsOf(parseJson(read(fd, 0, stats.size).toString('utf8')), fileName)
     } finally {
       closeSync(fd)
@@ -132,10 +133,10 @@ export function readSidecar(path: string, fileName: string): Evidence | undefine
  * Whether a file is a regular file of this process's user that another user cannot have prepared ({@link isLinkedByOthers}). On
  * Windows, which has no user ids, each regular file is accepted.
  */
-export function isOwnAlone(stats: Stats): boolean {
+export function isOwnAlone(path: string, stats: Stats): boolean {
   if (!stats.isFile()) return false
   if (process.geteuid === undefined) return true
-  return stats.uid === process.geteuid() && !isLinkedByOthers(stats)
+  return !isLinkedByOthers(stats) && isOwn(path, stats)
 }
 
 function factsOf(json: unknown, fileName: string): Evidence | undefined {

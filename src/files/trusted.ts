@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, lstatSync, openSync, readlinkSync, type Stats } from 'node:fs'
+import { closeSync, fstatSync, lstatSync, openSync, readlinkSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import { within } from './directory'
 import { OPEN_TO_READ, read } from './disk'
@@ -30,7 +30,7 @@ function readOrFollow(path: string, mostBytes: number): { text: string } | { tar
   if (link.isSymbolicLink()) {
     const target = readlinkSync(path)
     // Check the inode again: the link that was read must be the one that was checked.
-    if (whyNotOurs(link) !== undefined || lstatSync(path).ino !== link.ino)
+    if (whyOpen(path, link) !== undefined || lstatSync(path).ino !== link.ino)
       throw new Error('it is a symbolic link of another user')
     const why = whyExchangeable(dirname(path))
     if (why !== undefined)
@@ -41,7 +41,7 @@ function readOrFollow(path: string, mostBytes: number): { text: string } | { tar
   try {
     const stats = fstatSync(fd)
     if (!stats.isFile()) throw new Error('it is no regular file')
-    const why = whyNotOurs(stats)
+    const why = whyOpen(path, stats)
     if (why !== undefined)
       throw new Error(
         `it ${why}; it must belong to root or the user of the process, and only they may write to it`,
@@ -51,9 +51,4 @@ function readOrFollow(path: string, mostBytes: number): { text: string } | { tar
   } finally {
     closeSync(fd)
   }
-}
-
-function whyNotOurs(stats: Stats): string | undefined {
-  const uid = process.geteuid?.()
-  return uid === undefined ? undefined : whyOpen(stats, uid)
 }

@@ -5,7 +5,7 @@ import { OWN_RULES, parseArtefactName, SIDECAR_SUFFIX } from '../files/names'
 import { isLinkedByOthers } from '../files/owners'
 import type { MemoryUse, ThreadKind, ThreadUse, UnreadWorker } from '../makeup/makeup'
 import { cpuOwner, cpuSentence, type MemoryPart, memoryParts } from '../makeup/sentence'
-import { readRegular } from './input'
+import { readRegular, UNKNOWN_USER, userOf } from './input'
 import type { JsonObject } from './json'
 import { isObject, numberOr, textOr } from './json'
 import type { Circumstances, Flight, Metric, Owner, Series } from './model'
@@ -118,14 +118,19 @@ export function descriptionsOf(path: string): readonly string[] {
 export function foreignDescription(path: string, owner: number): readonly string[] {
   const isForeign = descriptionsOf(path).some((candidate) => {
     const stats = statusOf(candidate)
-    return stats !== undefined && (stats.isSymbolicLink() || stats.uid !== owner || isLinkedByOthers(stats))
+    if (stats === undefined) return false
+    if (owner === UNKNOWN_USER || stats.isSymbolicLink() || isLinkedByOthers(stats)) return true
+    return userOf(candidate, stats) !== owner
   })
   if (!isForeign) return []
   const why = 'belongs to another user, is a link, or may have been written by another user'
   return [`The .json of ${basename(path)} ${why}, and was not read.`]
 }
 
-/** A note for the report if another user can have written an artefact that belongs to somebody else ({@link isLinkedByOthers}); else none. */
+/**
+ * A note for the report if another user can have written an artefact that belongs to somebody else ({@link isLinkedByOthers}); else
+ * none.
+ */
 export function foreignContent(path: string): readonly string[] {
   const stats = statusOf(path)
   return stats !== undefined && isLinkedByOthers(stats) ? [foreignNote(path)] : []
@@ -152,6 +157,8 @@ function statusOf(path: string): Stats | undefined {
  *   another user may have replaced the artefact since.
  */
 export function readCircumstances(path: string, owner: number): Circumstances | undefined {
+  // Two files of unknown users may belong to two of them.
+  if (owner === UNKNOWN_USER) return undefined
   for (const candidate of descriptionsOf(path)) {
     try {
       const found = circumstancesOf(parse(readRegular(candidate, MAX_SIDECAR_BYTES, owner)))

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { PARTIAL_SUFFIX } from '../files/names'
 import { isLinkedByOthers } from '../files/owners'
 import { descriptionsOf, isUnfinished, LATEST_MS, readCircumstances, readName } from './artefact'
+import { userOf } from './input'
 import { reasonOf } from './json'
 import type { Circumstances } from './model'
 
@@ -57,7 +58,8 @@ export function readFolder(directory: string): Folder {
       continue
     }
     if (stats?.isFile() !== true) continue
-    const { uid, size: sizeBytes, mtimeMs } = stats
+    const { size: sizeBytes, mtimeMs } = stats
+    const uid = userOf(path, stats)
     const file = { path, uid, sizeBytes, mtimeMs }
     // Contains the owner, and whether it is certain. Otherwise, a file of another user could become part of a dump and be shown
     // as its first file.

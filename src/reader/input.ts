@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import { Readable } from 'node:stream'
 import { createGunzip, gunzipSync } from 'node:zlib'
+import { isOwn, standsForOne } from '../base/own-user'
 import { canReachDescriptors, O_PATH } from '../files/directory'
 import { isLinkedByOthers } from '../files/owners'
 import { parseJson, UnreadableError } from './json'
@@ -74,7 +75,7 @@ export interface FileId {
   readonly dev: number
   readonly ino: number
   readonly uid: number
-  /** Whether another user can have written the content of the file, though the file belongs to another ({@link isLinkedByOthers}). */
+  /** Whether somebody other than its owner can have written the content of the file ({@link isLinkedByOthers}). */
   readonly isLinkedByOthers: boolean
 }
 
@@ -254,8 +255,9 @@ export function openRegular(path: string, owner?: number): RegularFile {
   const fd = openIfRegular(path, owner === undefined ? 0 : NO_FOLLOW)
   try {
     const stats = fstatSync(fd)
-    if (owner !== undefined && stats.uid !== owner) throw new UnreadableError('belongs to another user')
-    const { dev, ino, uid } = stats
+    const { dev, ino } = stats
+    const uid = userOf(path, stats)
+    if (owner !== undefined && uid !== owner) throw new UnreadableError('belongs to another user')
     return { fd, sizeBytes: sizeOf(stats), id: { dev, ino, uid, isLinkedByOthers: isLinkedByOthers(stats) } }
   } catch (error) {
     closeSync(fd)
@@ -285,6 +287,19 @@ function openIfRegular(path: string, noFollow: number): number {
   } finally {
     closeSync(seen)
   }
+}
+
+/** Stands for the owner of a file who is not known: the user namespace shows many users by one id, and this is not its own. */
+export const UNKNOWN_USER = -1
+
+/** Returns the id of a file's owner, or {@link UNKNOWN_USER}. `stats` are those of the path. */
+export function userOf(path: string, stats: Stats): number {
+  return standsForOne(stats.uid) || isOwn(path, stats) ? stats.uid : UNKNOWN_USER
+}
+
+/** Names the owner of files in a sentence. */
+export function userInWords(owner: number): string {
+  return owner === UNKNOWN_USER ? 'an unknown user' : `user ${owner}`
 }
 
 /** Opens the file of an input again. Refuses another file at its path, which another user may have put there meanwhile. */

@@ -3,6 +3,7 @@ import { answerOf, named, ofThread, open, readProfilePart } from './answer'
 import { foreignContent, foreignDescription, readCircumstances, readName } from './artefact'
 import type { Folder, Incident } from './folder'
 import { haveSeveralOwners, readFolder } from './folder'
+import { userInWords } from './input'
 import { UnreadableError } from './json'
 import type { ListOptions } from './options'
 import { NO_SOURCE_MAPS } from './source-maps'
@@ -83,7 +84,7 @@ export function listIncidents(
       ...(incident.rule !== undefined && { rule: incident.rule }),
       files: incident.files.slice(0, MOST_FILES).map((file) => basename(file)),
       sizeBytes: incident.sizeBytes,
-      verdict: (isMixed ? `Files of user ${incident.owner}: ` : '') + answer,
+      verdict: (isMixed ? `Files of ${userInWords(incident.owner)}: ` : '') + answer,
       ...(notesHere.length > 0 && { notes: notesHere }),
     }
   })

@@ -5,7 +5,7 @@ import { foreignDescription, foreignNote, readCircumstances, readName } from './
 import type { Folder, Incident } from './folder'
 import { haveSeveralOwners, readFolder, unfinishedHints } from './folder'
 import type { Input } from './input'
-import { readProfile } from './input'
+import { readProfile, userInWords } from './input'
 import { reasonOf, UnreadableError } from './json'
 import type { Part, Report, Verdict } from './model'
 import { compareCpuProfiles } from './profile/cpu-growth'
@@ -119,7 +119,7 @@ async function reportIncident(
   const notes: string[] = [...before]
   if (haveSeveralOwners(incidents))
     notes.push(
-      `The dumps here belong to several users, and the files of this incident belong to user ${newest.owner}.`,
+      `The dumps here belong to several users, and the files of this incident belong to ${userInWords(newest.owner)}.`,
     )
   let failure: Error | undefined
   let failed = 0

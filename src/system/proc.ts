@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs'
+import { isOwnNow, standsForOne } from '../base/own-user'
 
 /**
  * A function that reads a small file of the kernel, from `/proc` or the cgroup file system.
@@ -167,8 +168,9 @@ export function readResidentBytes(pid: number): number | undefined {
 export function readPrivateBytes(pid: number, read: ReadKernelFile = readKernelFile): number | undefined {
   const status = read(`/proc/${pid}/status`) ?? ''
   const [, real, effective] = /^Uid:\s+(\d+)\s+(\d+)/m.exec(status) ?? []
-  const uid = String(process.geteuid?.())
-  if (real !== uid || effective !== uid) return undefined
+  const uid = process.geteuid?.()
+  if (uid === undefined || real !== `${uid}` || effective !== real) return undefined
+  if (!standsForOne(uid) && !isOwnNow(`/proc/${pid}`)) return undefined
   return statusBytes(status, 'RssAnon') ?? statusBytes(status, 'VmRSS')
 }
 

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs'
+import { isOwnUser } from '../base/own-user'
 import { monotonicMs, pause } from '../base/time'
 import { type HeldSocket, loadForkHelper, type SocketHelper } from '../capture/heap/fork/helper'
 import { limitedGroups, readTotalMemory } from './limits'
@@ -195,20 +196,4 @@ class Holder {
     if (this.#connection) this.#sockets.closeSocket(this.#connection)
     this.#connection = undefined
   }
-}
-
-const ALL_USERS = /^ *0 +0 +4294967295\n$/
-
-/**
- * Whether a user id is certainly that of this process. A user namespace shows all users that it does not map as one and the same
- * id. A process with this id cannot tell such users from its own, so the answer is `false`, unless the namespace maps all users.
- */
-export function isOwnUser(
-  uid: number,
-  own = process.geteuid?.(),
-  read: ReadKernelFile = readKernelFile,
-): boolean {
-  if (uid !== own) return false
-  const unmapped = Number(read('/proc/sys/kernel/overflowuid') ?? 65_534)
-  return uid !== unmapped || ALL_USERS.test(read('/proc/self/uid_map') ?? '')
 }

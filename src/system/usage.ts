@@ -270,11 +270,10 @@ const MAX_LINKS = 40
  * Follows the path as the kernel does, and judges each directory and each symbolic link on the way.
  */
 function whyPlanted(path: string): string | undefined {
-  const uid = process.geteuid?.() ?? 0
   const names = path.split('/')
   let [at, stats, links] = ['/', lstatSync('/'), 0]
   const whyHere = (): string | undefined => {
-    const why = whyOpen(stats, uid)
+    const why = whyOpen(at, stats)
     return why && `${at} ${why}`
   }
   for (let name = names.shift(); name !== undefined; name = names.shift()) {
@@ -286,7 +285,7 @@ function whyPlanted(path: string): string | undefined {
     const entry = name === '..' ? lstatSync(next) : lookAt(next)
     if (!entry) {
       // The sticky bit of a directory protects its existing entries from other users, but they can still create new ones.
-      const whyNew = whyCreatable(above, uid)
+      const whyNew = whyCreatable(at, above)
       return whyNew && `${at} ${whyNew}`
     }
     if (!entry.isSymbolicLink()) {
@@ -294,7 +293,7 @@ function whyPlanted(path: string): string | undefined {
       stats = entry
       continue
     }
-    const whyLink = whyOpen(entry, uid)
+    const whyLink = whyOpen(next, entry)
     if (whyLink !== undefined) return `${next} ${whyLink}`
     if (++links > MAX_LINKS) return `${path} leads through more than ${MAX_LINKS} symbolic links`
     const target = readlinkSync(next)

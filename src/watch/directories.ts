@@ -1,6 +1,6 @@
 import { pause, systemClock } from '../base/time'
 import type { Report } from '../dispatch/events'
-import { modeForOthers, whoCanTamper, whyNotWritable } from '../files/directory'
+import { modeForOthers, whoCanTamper, whoseFiles, whyNotWritable } from '../files/directory'
 import { deleteExpired, type Deletions, sweepStalePartials } from '../files/retention'
 
 /**
@@ -23,6 +23,12 @@ export async function prepareDirectories(
       report.notice(
         `other users can read dumps in ${directory}: its file system gives files the mode ${mode}; ` +
           'mount it so that files get the mode 0600, or choose another profileDir',
+      )
+    const whose = why === undefined ? whoseFiles(directory) : undefined
+    if (whose !== undefined)
+      report.notice(
+        `dumps in ${directory} do not count as this process's own, because new files there belong to ${whose}: ` +
+          "keep does not delete them, they are not uploaded, and those at V8's heap limit are neither counted nor reported",
       )
     return why === undefined
   })

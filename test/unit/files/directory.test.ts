@@ -23,8 +23,10 @@ import {
   modeForOthers,
   readDisk,
   whoCanTamper,
+  whoseFiles,
   whyNotWritable,
 } from '../../../src/files/directory.js'
+import { built, inNamespace, noNamespace } from '../../harness/user-namespace'
 import { about, scratch, tmpfs } from './scratch'
 
 const AS_NOBODY = join(__dirname, 'programs/as-nobody.js')
@@ -382,3 +384,40 @@ test("a symlink of another user's on the way is named", { skip: !isRoot }, (t) =
   fs.lchownSync(join(directory, 'link'), NOBODY, NOBODY)
   assert.match(whoCanTamper(join(directory, 'link')) ?? '', /link belongs to the user 65534/)
 })
+
+test('new files that do not count as own are named with their owner, and leave no trace', (t) => {
+  const directory = scratch(t)
+  assert.equal(whoseFiles(directory), undefined)
+  assert.equal(
+    whoseFiles(directory, () => false),
+    `the user ${process.geteuid?.()}`,
+  )
+  assert.equal(whoseFiles(join(directory, 'missing')), undefined)
+  assert.deepEqual(readdirSync(directory), [])
+})
+
+test(
+  'in a user namespace new files are own, and directories of others are named',
+  { skip: noNamespace },
+  (t) => {
+    const directory = scratch(t)
+    const others = join(directory, 'others')
+    mkdirSync(others, { mode: 0o755 })
+    const { group, hers } = { group: join(directory, 'group'), hers: join(directory, 'hers') }
+    for (const path of [group, hers]) mkdirSync(path)
+    chmodSync(group, 0o770)
+    chownSync(hers, 12_345, 12_345)
+    const module = built('files/directory')
+    const owners = built('files/owners')
+    const judge = (path: string): unknown =>
+      inNamespace(`${owners}.whyOpen(process.argv[1], fs.lstatSync(process.argv[1])) ?? 'safe'`, path)
+    assert.equal(inNamespace(`${module}.whoseFiles(process.argv[1]) ?? 'own'`, directory), 'own')
+    assert.equal(judge(others), 'safe')
+    assert.match(
+      String(judge(hers)),
+      /^belongs to the user 65534, by which this user namespace shows all users/,
+    )
+    // The group has the number of its owner, but may be any group outside of the namespace.
+    assert.match(String(judge(group)), /^is writable for the group 65534/)
+  },
+)

@@ -29,6 +29,7 @@ import {
   sweepStalePartials,
 } from '../../../src/files/retention.js'
 import { MAX_SIDECAR_BYTES } from '../../../src/files/sidecar.js'
+import { built, inNamespace, noNamespace, UNMAPPED } from '../../harness/user-namespace'
 import { about, HOW, PROFILE, scratch, tmpfs } from './scratch'
 
 const HOST = hostname()
@@ -483,3 +484,35 @@ test('a partial left beside its published artefact goes, the artefact and its si
   await sweepStalePartials(directory, HOST, Date.now())
   assert.deepEqual(readdirSync(directory).sort(), [name, `${name}.json`])
 })
+
+test(
+  'in a user namespace files of users it does not map are not own, though they have the same id',
+  { skip: noNamespace },
+  async (t) => {
+    const directory = scratch(t)
+    for (const ms of [1, 2, 3]) await publish(directory, `cpu-1-${ms}.cpuprofile`)
+    // Newer dumps, which would take the places of the own ones.
+    for (const ms of [7, 8, 9]) {
+      const forged = `cpu-1-${ms}.cpuprofile`
+      writeFileSync(join(directory, forged), PROFILE)
+      writeFileSync(join(directory, `${forged}.json`), sidecarOf(directory, forged))
+      for (const name of [forged, `${forged}.json`]) chownSync(join(directory, name), UNMAPPED, UNMAPPED)
+    }
+    leavePartial(directory, `cpu-${DEAD_PID}-5.cpuprofile`)
+    const { files, own } = { files: built('files/retention'), own: built('files/own') }
+    const [directoryOf, host] = ['process.argv[1]', 'process.argv[2]']
+    const remove = (keep: number) => `${files}.deleteExpired(${directoryOf}, ${host}, { keep: ${keep} })`
+    const deletedBy = (expression: string): unknown =>
+      (inNamespace(expression, directory, HOST) as { deleted?: unknown }).deleted
+    assert.deepEqual(deletedBy(remove(3)), [])
+    assert.deepEqual(deletedBy(remove(2)), [join(directory, 'cpu-1-1.cpuprofile')])
+    assert.deepEqual(deletedBy(`${files}.sweepStalePartials(${directoryOf}, ${host}, Date.now())`), [
+      join(directory, `cpu-${DEAD_PID}-5.cpuprofile.partial`),
+    ])
+    // What is sent is read like this.
+    const isRead = [3, 9].map(
+      (ms) => `${own}.readOwn(${directoryOf} + '/cpu-1-${ms}.cpuprofile.json') !== undefined`,
+    )
+    assert.deepEqual(inNamespace(`[${isRead.join()}]`, directory, HOST), [true, false])
+  },
+)

@@ -16,7 +16,9 @@ import { join } from 'node:path'
 import { after, beforeEach, describe, it, type TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { readFolder } from '../../../src/reader/folder'
-import { reader, scratch, startReader, withPreload } from '../../e2e/reader/command'
+import { CLI, reader, scratch, startReader, withPreload } from '../../e2e/reader/command'
+import { runToEnd } from '../../harness/program'
+import { noNamespace, UNMAPPED, UNSHARE } from '../../harness/user-namespace'
 import { parkedOrders, smallSnapshot } from './small-snapshot'
 
 const { folder, remove } = scratch()
@@ -134,6 +136,37 @@ describe('the reader of files that others have written', { timeout: 180_000 }, (
         /cpu-8-.*\n +Files of user 65534: render .*\n.*cpu-7-.*\n +Files of user 0: render /,
       )
       assert.match(report?.stdout ?? '', /Note: The dumps here belong to several users, .* to user 65534\./)
+    },
+  )
+
+  it(
+    'tells own files from those of users that a user namespace hides, and reads no .json of these',
+    { skip: noNamespace },
+    async () => {
+      const names = ['cpu-9-3000.cpuprofile', 'cpu-8-2000.cpuprofile', 'cpu-7-1000.cpuprofile'] as const
+      for (const name of names) {
+        writeFileSync(at(name), JSON.stringify(PROFILE), { mode: 0o644 })
+        writeFileSync(at(`${name}.json`), '{"tool":"cpu-memory-monitor"}', { mode: 0o644 })
+      }
+      const [own, half, theirs] = names
+      for (const name of [theirs, `${theirs}.json`, `${half}.json`]) chownSync(at(name), UNMAPPED, UNMAPPED)
+      const within = (...args: string[]) => runToEnd([...UNSHARE, process.execPath, CLI, ...args])
+      const { stdout } = await within('ls', folder, '--json')
+      const { incidents } = JSON.parse(stdout) as {
+        incidents: { files: string[]; verdict: string; notes?: string[] }[]
+      }
+      assert.deepEqual(
+        incidents.map(({ files, verdict, notes }) => [files[0], verdict.split(':')[0], notes?.length ?? 0]),
+        [
+          [own, 'Files of user 65534', 0],
+          [half, 'Files of user 65534', 1],
+          [theirs, 'Files of an unknown user', 1],
+        ],
+      )
+      const { code, stdout: report } = await within('report', at(theirs))
+      assert.equal(code, 0)
+      assert.match(report, /render .*\n[^]*The \.json of cpu-7-1000\.cpuprofile belongs to another user/)
+      assert.match((await within('report', folder)).stdout, /render /)
     },
   )
 

@@ -9,7 +9,7 @@ import { after, describe, test, type TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 // Built: only from there is the helper found, which asks the kernel.
-import { type EndTurn, isOwnUser, takeTurn, turnHolder, turnName } from '../../../dist/system/turn.js'
+import { type EndTurn, takeTurn, turnHolder, turnName } from '../../../dist/system/turn.js'
 import { compileTo, noCompiler } from '../../harness/compiler'
 
 const LONG_MS = Number(process.env['CLUSTER_PATIENCE_MS'] ?? 60_000)
@@ -341,26 +341,6 @@ describe('the name of a turn', { skip: isLinux === true ? false : isLinux }, () 
     const nameIn = namesIn(t, ['shop', 'mail'])
     assert.ok(nameIn('shop'))
     assert.notEqual(nameIn('mail'), nameIn('shop'))
-  })
-})
-
-describe('the user of a socket', () => {
-  const readerOf = (map: string) => (path: string) => (path.endsWith('uid_map') ? map : '65534\n')
-  const all = readerOf('         0          0 4294967295\n')
-  const some = readerOf('         0     100000      65536\n')
-
-  test('is this one when the numbers are the same', () => {
-    assert.deepEqual(
-      [isOwnUser(1000, 1000, some), isOwnUser(65_534, 65_534, all), isOwnUser(0, 0, some)],
-      [true, true, true],
-    )
-  })
-
-  test('is another when they are not, for root too, and where the number is that of all who have none', () => {
-    assert.deepEqual(
-      [isOwnUser(0, 1000, all), isOwnUser(1000, 0, all), isOwnUser(65_534, 65_534, some)],
-      [false, false, false],
-    )
   })
 })
 

@@ -51,6 +51,16 @@ test('a directory that other users can write is named, with the level that lets 
   assert.ok(notices[0]?.includes(directory) && notices[0].includes(`${level} is writable for all users`))
 })
 
+test('a directory whose new files do not count as own is named, with what does not work there', async (t) => {
+  const directory = scratch(t)
+  const users = process as { getuid: () => number; geteuid: () => number }
+  for (const name of ['getuid', 'geteuid'] as const) t.mock.method(users, name, () => 4242)
+  const { report, notices } = listener()
+  await prepareDirectories([directory], hostname(), report)
+  const line = notices.find((notice) => notice.includes('do not count'))
+  assert.match(line ?? '', /because new files there belong to the user \d+: keep does not delete them/)
+})
+
 test(
   'a crowd of planted names is reported once, not at every dump',
   { skip: process.geteuid?.() !== 0 && 'only root can give files away' },

@@ -247,7 +247,7 @@ function readSidecarWhole(path: string): Marked | undefined {
   try {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     const stats = fstatSync(descriptor)
-    if (!isOwnAlone(stats) || stats.size > MAX_SIDECAR_BYTES) return undefined
+    if (!isOwnAlone(path, stats) || stats.size > MAX_SIDECAR_BYTES) return undefined
     const json = parseJson(readFileSync(descriptor, 'utf8')) as Partial<Marked> | null
     const { host, limits }: Partial<Marked['where']> = json?.where ?? {}
     const isSidecar = typeof host === 'string' && typeof limits === 'object' && (limits as unknown) !== null
