@@ -22,6 +22,10 @@ const MOST_READINGS = 1000
 /** Maximum number of threads that are taken from a list in a description: the first ones. The monitor writes at most 24. */
 const MOST_ROWS = 50
 const MB = 1024 * 1024
+/** The first moment that a dump can have, ms since 1970: Node.js appeared in 2009. */
+const EARLIEST_MS = Date.UTC(2009, 0)
+/** A dump can be this far in the future, ms: its machine's clock or time zone may have been set wrong. */
+const MOST_FUTURE_MS = 24 * 3600 * 1000
 /** The last moment that a Date can have, ms since 1970. */
 export const LATEST_MS = 8.64e15
 
@@ -214,7 +218,7 @@ function circumstancesOf(sidecar: unknown): Circumstances | undefined {
     ...present({ owner: isOfMain ? undefined : ownerOf(kind, makeup) }),
     ...present({ thread: threadOf(sidecar['thread']), worker: workerOf(sidecar['thread']) }),
     ...present({ busyMs: figure('ms', notes['busyMs']), lateMs: figure('ms', notes['lateMs']) }),
-    startedAtMs: Date.parse(textOr(where['startedAt'], '')) || 0,
+    startedAtMs: startOf(where['startedAt'], Date.now()),
     ...present({
       durationMs: figure('ms', how['durationMs']),
       // 0 means that the pause was not measured.
@@ -225,6 +229,12 @@ function circumstancesOf(sidecar: unknown): Circumstances | undefined {
       node: text(where['node']),
     }),
   }
+}
+
+/** When a dump began, ms since 1970; 0 if the description has no time that it can have. */
+function startOf(startedAt: unknown, nowMs: number): number {
+  const ms = Date.parse(textOr(startedAt, ''))
+  return ms >= EARLIEST_MS && ms <= nowMs + MOST_FUTURE_MS ? ms : 0
 }
 
 function readingsOf(metric: Metric | undefined, value: unknown): Circumstances['readings'] {

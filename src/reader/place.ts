@@ -26,7 +26,9 @@ export function placeOf({ functionName, url, lineNumber, columnNumber }: CallFra
   }
 }
 
-/** Longer paths and URLs are cut to this number of characters, because a hostile file must not fill the report. */
+/** Longer function names are cut to this number of characters, because a hostile file must not fill the report. */
+export const LONGEST_NAME = 500
+/** Longer paths and URLs are cut to this number of characters, for the same reason. */
 export const LONGEST_PATH = 2000
 
 /** Converts a `file:` URL to a path, and returns anything else unchanged, but cut to {@link LONGEST_PATH}. */

@@ -2,24 +2,27 @@ import { type Dirent, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import {
+  decodedMappings,
   type EncodedSourceMap,
-  originalPositionFor,
-  sourceContentFor,
+  type SourceMapSegment,
   TraceMap,
 } from '@jridgewell/trace-mapping'
 import { type Mount, Mounts, readMountinfo } from '../system/mounts'
 import { parseWithin, readRegular } from './input'
 import { isObject, UnreadableError } from './json'
 import type { Place } from './model'
-import { pathOf } from './place'
-import { formatBytes } from './units'
+import { LONGEST_NAME, LONGEST_PATH, pathOf } from './place'
+import { formatBytes, formatCount } from './units'
 
 /** Maps places in compiled code to the sources that it was compiled from. */
 export interface Locator {
   /** Looks for source maps of the files of these places, and refuses a map that does not fit the places. Call before `locate`. */
   learn(places: Iterable<Place>): void
   locate(place: Place): Place
-  /** One sentence for each source map that was refused (which and why), and one if files were not read to limit the bytes. */
+  /**
+   * One sentence for each source map that was refused (which and why), and one each if files were not read to limit the bytes or
+   * the time.
+   */
   notes(): readonly string[]
 }
 
@@ -34,8 +37,8 @@ const MAX_BYTES = 64 * 1024 * 1024
  */
 const MOST_BYTES = 256 * 1024 * 1024
 /**
- * Maximum number of characters of all source paths in the source maps of a report: the library keeps all these paths in memory.
- * The map of one of the largest applications has a million.
+ * Maximum number of characters of all source paths and names in the source maps of a report: the library keeps all these texts in
+ * memory. The paths in the map of one of the largest applications have a million.
  */
 const MOST_CHARACTERS = 16 * 1024 * 1024
 /**
@@ -52,6 +55,14 @@ const WITH_TYPES = { withFileTypes: true } as const
  * nothing.
  */
 const SHORTEST_NAME = 3
+/** Maximum length of such a name, characters. The time of a search for a name can be in proportion to its length. */
+const LONGEST_JUDGED_NAME = 100
+/** Maximum number of functions by which one map is judged. More of them make the verdict no surer. */
+const MOST_JUDGED = 10_000
+/** A function's name is looked for this far before and after its place in the source, characters: one line can have millions. */
+const NEAR = 1000
+/** Maximum time in which source maps are looked for and judged, ms. Then the functions of the other files stay where they are. */
+const LEARN_MS = 30_000
 
 interface Candidate {
   /** The file that contains the map. Source paths in the map are relative to it. */
@@ -109,9 +120,11 @@ class Allowance {
   whyTooMuch(map: EncodedSourceMap, url: string): string | undefined {
     const characters = charactersOf(map, url)
     if (characters > this.#characters) return 'the paths of the sources'
+    const names = map.names.reduce((sum, { length }) => sum + length, 0)
+    if (characters + names > this.#characters) return 'its names'
     const mappings = mappingsOf(map, this.#mappings)
     if (mappings > this.#mappings) return 'its mappings'
-    this.#characters -= characters
+    this.#characters -= characters + names
     this.#mappings -= mappings
     return undefined
   }
@@ -133,31 +146,46 @@ class Allowance {
  * for a file of that name anywhere in `directory`.
  *
  * @param mountinfo - Text of `/proc/self/mountinfo`: the mounted file systems, some of which are not searched.
+ * @param learnMs - Maximum time in which it looks for source maps and judges them, ms.
  */
-export function createLocator(directory: string | undefined, mountinfo = readMountinfo()): Locator {
-  const maps = new Map<string, TraceMap | undefined>()
+export function createLocator(
+  directory: string | undefined,
+  mountinfo = readMountinfo(),
+  learnMs = LEARN_MS,
+): Locator {
+  const maps = new Map<string, UsedMap | undefined>()
   const refusals: string[] = []
   const chosen = directory === undefined ? ['.'] : ['.', directory]
   const allowance = new Allowance(mountinfo === undefined ? undefined : new Mounts(mountinfo, chosen))
-  let inDirectory: readonly string[] | undefined
+  let inDirectory: ReadonlyMap<string, readonly string[]> | undefined
+  let leftMs = learnMs
+  let isLate = false
+  const refuse = (why: string): void => void (refusals.length < MOST_REFUSALS && refusals.push(why))
   return {
     learn: (places) => {
+      const startMs = performance.now()
+      const isOver = (): boolean => (isLate ||= performance.now() - startMs >= leftMs)
       for (const [file, ofFile] of byFile(places)) {
         if (maps.has(file)) continue
-        inDirectory ??= directory === undefined ? [] : mapsBelow(directory)
-        maps.set(
-          file,
-          chooseMap(file, ofFile, candidatesFor(file, inDirectory, allowance), allowance, refusals),
-        )
+        inDirectory ??= directory === undefined ? new Map() : mapsBelow(directory)
+        if (isOver()) break
+        const candidates = candidatesFor(file, inDirectory, allowance)
+        maps.set(file, chooseMap(file, ofFile, candidates, allowance, refuse, isOver))
       }
+      leftMs -= performance.now() - startMs
     },
     locate: (place) => {
       const map = maps.get(place.file)
       return (map && translate(map, place)) ?? place
     },
     notes: () => [
-      ...refusals.slice(0, MOST_REFUSALS),
+      ...refusals,
       ...[...allowance.unasked.values()].slice(0, MOST_REFUSALS).map(unaskedNote),
+      ...(isLate
+        ? [
+            `Some source maps were not read: a report looks for them for at most ${formatCount(learnMs / 1000, 'second')}.`,
+          ]
+        : []),
       ...(allowance.isSpent
         ? [
             `Some source maps or sources were not read: a report reads code, source maps and sources of at most ${formatBytes(MOST_BYTES)} in total.`,
@@ -193,22 +221,25 @@ function chooseMap(
   places: readonly Place[],
   candidates: readonly Candidate[],
   allowance: Allowance,
-  refusals: string[],
-): TraceMap | undefined {
+  refuse: (why: string) => void,
+  isOver: () => boolean,
+): UsedMap | undefined {
   for (const { path, read } of candidates) {
+    if (isOver()) return undefined
     try {
-      const [content, url] = [plainMap(parseWithin(read(), MAX_BYTES)), pathToFileURL(path).href]
+      const value = parseWithin(read(), MAX_BYTES)
+      const [content, url] = [plainMap(value), pathToFileURL(path).href]
       const tooMuch = allowance.whyTooMuch(content, url)
       if (tooMuch !== undefined) {
-        refusals.push(`The source map ${path} is refused: ${tooMuch} would take too much memory.`)
+        refuse(`The source map ${path} is refused: ${tooMuch} would take too much memory.`)
         continue
       }
-      const map = new TraceMap(content, url)
-      const refusal = judgeMap(map, places, allowance)
+      const map = new UsedMap(new TraceMap(content, url))
+      const refusal = judgeMap(map, places, contentsIn(value), allowance)
       if (refusal === undefined) return map
-      refusals.push(`The source map ${path} does not belong to ${file}: ${refusal}.`)
+      refuse(`The source map ${path} does not belong to ${file}: ${refusal}.`)
     } catch {
-      refusals.push(`The source map ${path} cannot be read.`)
+      refuse(`The source map ${path} cannot be read.`)
     }
   }
   return undefined
@@ -223,16 +254,20 @@ function chooseMap(
 function plainMap(value: unknown): EncodedSourceMap {
   if (!isObject(value) || typeof value['mappings'] !== 'string' || !Array.isArray(value['sources']))
     throw new UnreadableError('is no source map')
-  const { mappings, sourceRoot, sourcesContent } = value
+  const { mappings, sourceRoot } = value
   return {
     version: 3,
     mappings,
     sources: textsIn(value['sources']),
     // A name that is no text becomes an empty one and is kept, because the mappings refer to names by their position.
-    names: textsIn(value['names']).map((name) => name ?? ''),
+    names: textsIn(value['names']).map((name) => (name ?? '').slice(0, LONGEST_NAME)),
     ...(typeof sourceRoot === 'string' && { sourceRoot }),
-    ...(Array.isArray(sourcesContent) && { sourcesContent: textsIn(sourcesContent) }),
   }
+}
+
+/** The contents of the sources in a map. The map that is used does not keep them, because only its judgement needs them. */
+function contentsIn(map: unknown): readonly (string | null)[] {
+  return isObject(map) ? textsIn(map['sourcesContent']) : []
 }
 
 /** The items of a list, with `null` in place of each item that is no text; an empty list if the value is no list. */
@@ -265,83 +300,159 @@ function mappingsOf({ mappings }: EncodedSourceMap, most: number): number {
 /**
  * Returns why a source map cannot belong to the code that contains these places; `undefined` if it can. Functions that the map
  * does not contain, such as a compiler's helpers, are ignored, unless it contains none.
+ *
+ * @param contents - The contents of the sources, as far as the map has them.
  */
-function judgeMap(map: TraceMap, places: readonly Place[], allowance: Allowance): string | undefined {
-  const distinct = new Map(places.map((place) => [`${place.line}:${place.column}`, place]))
-  const sources = new Map<string, readonly string[] | undefined>()
-  let [mapped, fitting, other] = [0, 0, 0]
-  for (const place of distinct.values()) {
-    const found = originalPlace(map, place)
+function judgeMap(
+  map: UsedMap,
+  places: readonly Place[],
+  contents: readonly (string | null)[],
+  allowance: Allowance,
+): string | undefined {
+  const seen = new Set<string>()
+  const bySource = new Map<number, Judged[]>()
+  let mapped = 0
+  for (const place of places) {
+    const position = `${place.line}:${place.column}`
+    if (seen.has(position)) continue
+    seen.add(position)
+    const found = map.find(place)
     if (found === undefined) continue
+    const known = bySource.get(found.source)
+    if (known === undefined) bySource.set(found.source, [{ name: place.name, found }])
+    else known.push({ name: place.name, found })
     mapped += 1
-    if (!sources.has(found.source)) sources.set(found.source, linesOf(map, found.source, allowance))
-    const lines = sources.get(found.source)
-    if (lines === undefined) continue
-    const line = lines[found.line - 1]
-    if (line === undefined || found.column > line.length) {
-      return `it leads to line ${found.line}, column ${found.column + 1} of ${found.source}, which is not there`
-    }
-    const name = place.name.split('.').at(-1) ?? ''
-    if (!/^[\w$]+$/.test(name) || name.length < SHORTEST_NAME) continue
-    // The name may be on the line before, as the name of a property or variable to which the function is assigned.
-    const near = lines.slice(Math.max(0, found.line - 2), found.line).join('\n')
-    if (near.includes(name) || found.name === name) fitting += 1
-    else other += 1
+    if (mapped === MOST_JUDGED) break
   }
-  if (mapped === 0) return `it maps none of ${distinct.size} functions`
+  if (mapped === 0) return `it maps none of ${seen.size} functions`
+  let [fitting, other] = [0, 0]
+  for (const [source, ofSource] of bySource) {
+    const path = map.pathOf(source)
+    const text = contents[source] ?? allowance.readText(path)
+    if (text === undefined) continue
+    const counts = compare(text, ofSource)
+    if ('line' in counts)
+      return `it leads to line ${counts.line}, column ${counts.column + 1} of ${path}, which is not there`
+    fitting += counts.fitting
+    other += counts.other
+  }
   return other > fitting ? `${other} of ${other + fitting} functions are not where it says` : undefined
 }
 
-/** The lines of a source file, from the source map or from the disk; `undefined` if neither has it. */
-function linesOf(map: TraceMap, source: string, allowance: Allowance): readonly string[] | undefined {
-  const path = pathOf(source)
-  const text = sourceContentFor(map, source) ?? allowance.readText(path)
-  return text?.split('\n')
+/** The name of a function in the code, and its place in a source. */
+interface Judged {
+  readonly name: string
+  readonly found: OriginalPlace
 }
 
-/** A place in a source. `line` counts from 1, `column` from 0. */
+/**
+ * Counts how many functions have their name near their place in a source, and how many do not. Returns a place that is not in
+ * the source, if there is one. Goes through the text once, and looks at a bounded part of it for each function.
+ */
+function compare(
+  text: string,
+  functions: readonly Judged[],
+): { readonly fitting: number; readonly other: number } | OriginalPlace {
+  let [fitting, other] = [0, 0]
+  let [line, before, start, end] = [1, 0, 0, endOfLine(text, 0)]
+  for (const { name: whole, found } of functions.toSorted((a, b) => a.found.line - b.found.line)) {
+    for (; line < found.line && end < text.length; line += 1) {
+      before = start
+      start = end + 1
+      end = endOfLine(text, start)
+    }
+    if (line !== found.line || found.column > end - start) return found
+    const name = whole.slice(0, LONGEST_NAME).split('.').at(-1) ?? ''
+    if (name.length < SHORTEST_NAME || name.length > LONGEST_JUDGED_NAME || !/^[\w$]+$/.test(name)) continue
+    // The name may be on the line before, as the name of a property or variable to which the function is assigned.
+    const at = start + found.column
+    const near = text.slice(Math.max(before, at - NEAR), Math.min(end, at + NEAR))
+    if (near.includes(name) || found.name === name) fitting += 1
+    else other += 1
+  }
+  return { fitting, other }
+}
+
+function endOfLine(text: string, start: number): number {
+  const end = text.indexOf('\n', start)
+  return end < 0 ? text.length : end
+}
+
+/** A place in a source. `source` is the position of the source in the map; `line` counts from 1, `column` from 0. */
 interface OriginalPlace {
-  readonly source: string
+  readonly source: number
   readonly line: number
   readonly column: number
   readonly name: string | undefined
 }
 
-/** The place in a source to which a map leads; `undefined` if there is none, or it is malformed: the library checks no values. */
-function originalPlace(map: TraceMap, place: Place): OriginalPlace | undefined {
-  const found: Record<string, unknown> = {
-    ...originalPositionFor(map, { line: place.line, column: Math.max(0, place.column - 1) }),
+/** A source map that is decoded, with the paths of its sources. */
+class UsedMap {
+  readonly #sources: TraceMap['resolvedSources']
+  readonly #names: readonly string[]
+  readonly #lines: readonly (readonly SourceMapSegment[])[]
+  readonly #paths: string[] = []
+
+  constructor(map: TraceMap) {
+    this.#sources = map.resolvedSources
+    this.#names = map.names
+    this.#lines = decodedMappings(map)
   }
-  const { source, line, column, name } = found
-  if (typeof source !== 'string' || !Number.isSafeInteger(line) || !Number.isSafeInteger(column))
-    return undefined
-  return {
-    source,
-    line: Number(line),
-    column: Number(column),
-    name: typeof name === 'string' && name !== '' ? name : undefined,
+
+  /** The path of a source: one text for all places in it, because a million places can be in a source with a long path. */
+  pathOf(source: number): string {
+    return (this.#paths[source] ??= pathOf(this.#sources[source] ?? ''))
+  }
+
+  /** The place in a source to which the map leads; `undefined` if it has none, or a malformed one: the library checks none. */
+  find({ line, column }: Place): OriginalPlace | undefined {
+    const [, source = -1, lineBefore = -1, sourceColumn = -1, name = -1] =
+      segmentAt(this.#lines[line - 1] ?? [], Math.max(0, column - 1)) ?? []
+    if (typeof this.#sources[source] !== 'string') return undefined
+    return {
+      source,
+      line: lineBefore + 1,
+      column: sourceColumn,
+      name: this.#names[name] === '' ? undefined : this.#names[name],
+    }
   }
 }
 
-function translate(map: TraceMap, place: Place): Place | undefined {
-  const found = originalPlace(map, place)
+/**
+ * The last segment of a line that begins at or before a column; the first of several that begin at the column. The library's own
+ * search goes back over these one by one, and a hostile map has millions of them.
+ */
+function segmentAt(segments: readonly SourceMapSegment[], column: number): SourceMapSegment | undefined {
+  let [low, high] = [0, segments.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((segments[middle]?.[0] ?? 0) < column) low = middle + 1
+    else high = middle
+  }
+  return segments[low]?.[0] === column ? segments[low] : segments[low - 1]
+}
+
+function translate(map: UsedMap, place: Place): Place | undefined {
+  const found = map.find(place)
   if (found === undefined) return undefined
   return {
     name: place.name.length < SHORTEST_NAME ? (found.name ?? place.name) : place.name,
-    file: pathOf(found.source),
+    file: map.pathOf(found.source),
     line: found.line,
     column: found.column + 1,
   }
 }
 
-function candidatesFor(file: string, inDirectory: readonly string[], allowance: Allowance): Candidate[] {
+function candidatesFor(
+  file: string,
+  inDirectory: ReadonlyMap<string, readonly string[]>,
+  allowance: Allowance,
+): Candidate[] {
   const named = mapNamedIn(file, allowance)
   const beside = candidateAt(`${file}.map`, allowance)
-  const ofName = sameName(file, inDirectory).map((path): Candidate => ({
-    path,
-    read: () => allowance.read(path),
-  }))
-  const others = [...(beside === undefined ? [] : [beside]), ...ofName]
+  const ofName = nearestFirst(file, inDirectory.get(`${basename(file)}.map`) ?? [])
+  const paths = ofName.map((path): Candidate => ({ path, read: () => allowance.read(path) }))
+  const others = [...(beside === undefined ? [] : [beside]), ...paths]
   return [...(named === undefined ? [] : [named]), ...others.filter(({ path }) => path !== named?.path)]
 }
 
@@ -351,12 +462,12 @@ function mapNamedIn(file: string, allowance: Allowance): Candidate | undefined {
   if (code === undefined) return undefined
   const at = code.lastIndexOf('//# sourceMappingURL=')
   if (at < 0) return undefined
-  const url = code.slice(at).split(/\s/)[1]?.replace('sourceMappingURL=', '') ?? ''
+  const url = code.slice(at).split(/\s/, 2)[1]?.replace('sourceMappingURL=', '') ?? ''
   const inline = /^data:application\/json;(?:charset=[\w-]+;)?base64,/.exec(url)
   if (inline !== null) {
     return { path: file, read: () => Buffer.from(url.slice(inline[0].length), 'base64') }
   }
-  if (/^[a-z][a-z\d+.-]+:/i.test(url)) return undefined
+  if (url.length > LONGEST_PATH || /^[a-z][a-z\d+.-]+:/i.test(url)) return undefined
   const path = resolve(dirname(file), url)
   return candidateAt(path, allowance)
 }
@@ -367,8 +478,8 @@ function candidateAt(path: string, allowance: Allowance): Candidate | undefined 
   return found === undefined ? undefined : { path, read: () => allowance.read(found) }
 }
 
-/** The paths whose name is `<file>.map`, those with the most similar directories first. */
-function sameName(file: string, paths: readonly string[]): string[] {
+/** Sorts the paths of maps: those in directories that are the most similar to the file's first. */
+function nearestFirst(file: string, paths: readonly string[]): string[] {
   const folders = dirname(file).split('/')
   const similarity = (path: string): number => {
     const others = dirname(path).split('/')
@@ -377,12 +488,14 @@ function sameName(file: string, paths: readonly string[]): string[] {
     return count
   }
   return paths
-    .filter((path) => basename(path) === `${basename(file)}.map`)
-    .sort((one, other) => similarity(other) - similarity(one))
+    .map((path) => ({ path, similar: similarity(path) }))
+    .sort((one, other) => other.similar - one.similar)
+    .map(({ path }) => path)
 }
 
-function mapsBelow(directory: string): string[] {
-  const found: string[] = []
+/** The paths of the maps below a directory, by their name. */
+function mapsBelow(directory: string): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>()
   const todo = [directory]
   let seen = 0
   for (let next = todo.pop(); next !== undefined && seen < MAX_ENTRIES; next = todo.pop()) {
@@ -390,7 +503,11 @@ function mapsBelow(directory: string): string[] {
       seen += 1
       const path = join(next, entry.name)
       if (entry.isDirectory()) todo.push(path)
-      else if (entry.isFile() && entry.name.endsWith('.map') && isSmallFile(path)) found.push(path)
+      else if (entry.isFile() && entry.name.endsWith('.map') && isSmallFile(path)) {
+        const known = found.get(entry.name)
+        if (known === undefined) found.set(entry.name, [path])
+        else known.push(path)
+      }
     }
   }
   return found

@@ -264,6 +264,7 @@ function pack({ flame, total }: CallTree, unit: PackedGraph['unit'], overTime?: 
   const trees = [flame, ...(overTime ? [overTime] : [])]
   const groupNames = trees.flatMap((tree) => tree.groups)
   const groups = [...new Set(groupNames)].sort((one, other) => rank(one) - rank(other))
+  const indexes = new Map(groups.map((name, index) => [name, index]))
   let next = 0
   return {
     unit,
@@ -278,7 +279,7 @@ function pack({ flame, total }: CallTree, unit: PackedGraph['unit'], overTime?: 
       .map((place, index) => [
         printable(place.name),
         printable(locationOf(place)),
-        groups.indexOf(groupNames[index] ?? ''),
+        indexes.get(groupNames[index] ?? '') ?? 0,
       ]),
     root: packFlame(flame.root, 0),
     ...(overTime && {

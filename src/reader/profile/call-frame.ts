@@ -1,8 +1,5 @@
 import { isObject, numberOr, textOr, UnreadableError } from '../json'
-import { type CallFrame, LONGEST_PATH } from '../place'
-
-/** Longer function names are cut to this number of characters, because a hostile file must not fill the report. */
-const LONGEST_NAME = 500
+import { type CallFrame, LONGEST_NAME, LONGEST_PATH } from '../place'
 
 /** Reads the `callFrame` (function, URL, line, column) of a node of a V8 profile. */
 export function readCallFrame(value: unknown): CallFrame {

@@ -3,7 +3,7 @@ import { describePlace, groupOf } from '../place'
 import type { Locator } from '../source-maps'
 import { NO_SOURCE_MAPS } from '../source-maps'
 import { formatCount, formatFigure, formatPercent } from '../units'
-import { percent } from './call-tree'
+import { numbering, percent } from './call-tree'
 import type { CpuCalls } from './cpu-profile'
 import { isIdle, LEAST_SAMPLES, MOSTLY_IDLE_PERCENT, readCpuCalls } from './cpu-profile'
 
@@ -30,16 +30,17 @@ export function compareCpuProfiles(
   after: ProfileToCompare,
   locator = NO_SOURCE_MAPS,
 ): CpuGrowthPart {
-  const [old, now] = [measured(before, locator), measured(after, locator)]
+  const numberOf = numbering()
+  const [old, now] = [measured(before, locator, numberOf), measured(after, locator, numberOf)]
   const functions = [...new Set([...old.functions.keys(), ...now.functions.keys()])]
-    .flatMap((key): FunctionGrowth[] => {
+    .flatMap((key): Growth[] => {
       const [then, here] = [old.functions.get(key), now.functions.get(key)]
       const place = (here ?? then)?.place
       if (place === undefined) return []
       const [beforePercent, nowPercent] = [then?.share ?? 0, here?.share ?? 0]
       const growthPercent = nowPercent - beforePercent
       const shares = { beforePercent, percent: nowPercent, growthPercent }
-      return [{ place, group: groupOf(place), ...shares, beforeMs: then?.ms ?? 0, ms: here?.ms ?? 0 }]
+      return [{ place, ...shares, beforeMs: then?.ms ?? 0, ms: here?.ms ?? 0 }]
     })
     .sort((one, other) => other.growthPercent - one.growthPercent || growthMs(other) - growthMs(one))
   return {
@@ -49,11 +50,15 @@ export function compareCpuProfiles(
     verdict: judge(functions, old, now),
     beforeBusyPercent: old.busyPercent,
     busyPercent: now.busyPercent,
-    grown: functions.filter((one) => (one.growthPercent || growthMs(one)) > 0).slice(0, ROWS),
+    grown: functions
+      .filter((one) => (one.growthPercent || growthMs(one)) > 0)
+      .slice(0, ROWS)
+      .map(grouped),
     shrunk: functions
       .filter((one) => (one.growthPercent || growthMs(one)) < 0)
       .reverse()
-      .slice(0, ROWS),
+      .slice(0, ROWS)
+      .map(grouped),
     notes: [
       'Percentages are shares of the busy time of each profile. Milliseconds are CPU time per second of each profile. Functions with a name are matched by name and file, even if their line differs.',
     ],
@@ -71,7 +76,11 @@ interface Measured {
   >
 }
 
-function measured({ profile, file }: ProfileToCompare, locator: Locator): Measured {
+function measured(
+  { profile, file }: ProfileToCompare,
+  locator: Locator,
+  numberOf: (text: string) => number,
+): Measured {
   const { calls, samples }: CpuCalls = readCpuCalls(profile, locator)
   const busy = calls.filter(({ place }) => !isIdle(place))
   const all = calls.reduce((sum, { self }) => sum + self, 0)
@@ -80,7 +89,7 @@ function measured({ profile, file }: ProfileToCompare, locator: Locator): Measur
   for (const { place, self } of busy) {
     if (self === 0) continue
     // The line of a named function is not part of its key, because an edit of the file moves functions to other lines.
-    const key = `${place.name}\n${place.file}\n${place.name === '(anonymous)' ? place.line : ''}`
+    const key = `${numberOf(place.name)}:${numberOf(place.file)}:${place.name === '(anonymous)' ? place.line : ''}`
     const known = functions.get(key)
     functions.set(key, {
       place: known?.place ?? place,
@@ -91,11 +100,18 @@ function measured({ profile, file }: ProfileToCompare, locator: Locator): Measur
   return { file, samples, busyPercent: percent(allBusy, all), functions }
 }
 
-function growthMs({ beforeMs, ms }: FunctionGrowth): number {
+/** The growth of a function, before its group is known: that is found for the rows that are shown alone. */
+type Growth = Omit<FunctionGrowth, 'group'>
+
+function grouped(growth: Growth): FunctionGrowth {
+  return { ...growth, group: groupOf(growth.place) }
+}
+
+function growthMs({ beforeMs, ms }: Growth): number {
   return ms - beforeMs
 }
 
-function judge(functions: readonly FunctionGrowth[], old: Measured, now: Measured): Verdict {
+function judge(functions: readonly Growth[], old: Measured, now: Measured): Verdict {
   const few = [old, now].find(({ samples }) => samples < LEAST_SAMPLES)
   if (few !== undefined) {
     const sentence = `${few.file} has ${formatCount(few.samples, 'sample')}, too few to compare.`
@@ -141,10 +157,10 @@ function isMostlyIdle({ busyPercent }: Measured): boolean {
   return 100 - busyPercent >= MOSTLY_IDLE_PERCENT
 }
 
-function found({ place, percent: sharePercent }: FunctionGrowth, growth: string): Verdict {
+function found({ place, percent: sharePercent }: Growth, growth: string): Verdict {
   return { found: true, sentence: `${describePlace(place)} grew ${growth}.`, place, sharePercent }
 }
 
-function timesOf({ beforeMs, ms }: FunctionGrowth): string {
+function timesOf({ beforeMs, ms }: Growth): string {
   return `from ${formatFigure('ms', beforeMs)} to ${formatFigure('ms', ms)} of CPU time per second`
 }

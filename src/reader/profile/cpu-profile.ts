@@ -7,7 +7,7 @@ import { NO_SOURCE_MAPS } from '../source-maps'
 import { formatCount, formatMicroseconds, formatPercent } from '../units'
 import { readCallFrame } from './call-frame'
 import type { CallNode, LineTicks, Moment } from './call-tree'
-import { addUpCalls, nearestUserCode, percent } from './call-tree'
+import { addUpCalls, expectFew, nearestUserCode, percent } from './call-tree'
 import { flameOverTime } from './over-time'
 
 /** A function stands out if it has at least this percentage of the busy CPU time or, in a heap profile, of the live bytes. */
@@ -117,8 +117,9 @@ interface ProfileNode extends CallNode {
   readonly id: number
 }
 
-/** Sorts the nodes of a profile: parents before children. @throws UnreadableError when they do not form a tree. */
+/** Sorts the nodes of a profile: parents before children. @throws UnreadableError if they form no tree, or are too many. */
 function orderNodes(raw: readonly unknown[]): ProfileNode[] {
+  expectFew(raw.length)
   const byId = new Map<number, JsonObject>()
   for (const node of raw) {
     if (!isObject(node) || typeof node['id'] !== 'number') {

@@ -1,10 +1,9 @@
 import { gzipSync } from 'node:zlib'
 import { Function, Line, Location, Profile, Sample, StringTable, ValueType } from 'pprof-format'
 import { isObject, UnreadableError } from '../json'
-import type { Place } from '../model'
 import type { Locator } from '../source-maps'
 import type { CallNode, Moment } from './call-tree'
-import { keyOf } from './call-tree'
+import { functionsOf } from './call-tree'
 import { readCpuCalls } from './cpu-profile'
 import { readHeapCalls } from './heap-profile'
 
@@ -36,8 +35,8 @@ export function readStacks(profile: unknown, file: string, locator: Locator): St
 
 /** Converts the profile to the JSON format of https://www.speedscope.app. */
 export function toSpeedscope({ file, unit, calls, moments }: Stacks): string {
-  const { places, frames } = framesOf(calls)
-  const stacks = stacksOf(calls, frames, moments)
+  const { places, functions } = functionsOf(calls)
+  const stacks = stacksOf(calls, functions, moments)
   return JSON.stringify({
     $schema: 'https://www.speedscope.app/file-format-schema.json',
     exporter: 'cpu-memory-monitor',
@@ -67,9 +66,9 @@ export function toSpeedscope({ file, unit, calls, moments }: Stacks): string {
 
 /** Converts the profile to the gzipped format of pprof, which other tools read too. */
 export function toPprof({ unit, calls }: Stacks): Buffer {
-  const { places, frames } = framesOf(calls)
+  const { places, functions } = functionsOf(calls)
   const moments = counted(calls)
-  const stacks = stacksOf(calls, frames, moments)
+  const stacks = stacksOf(calls, functions, moments)
   const stringTable = new StringTable()
   const isCpu = unit === 'microseconds'
   const type = new ValueType({
@@ -112,23 +111,10 @@ function counted(calls: readonly CallNode[]): Moment[] {
   return calls.flatMap(({ self }, call) => (self > 0 ? [{ call, value: self }] : []))
 }
 
-/** Lists the distinct functions, and for each call the index of its function. */
-function framesOf(calls: readonly CallNode[]): { places: readonly Place[]; frames: Int32Array } {
-  const known = new Map<string, number>()
-  const places: Place[] = []
-  const frames = Int32Array.from(calls, ({ place }) => {
-    const key = keyOf(place)
-    const frame = known.get(key) ?? places.push(place) - 1
-    known.set(key, frame)
-    return frame
-  })
-  return { places, frames }
-}
-
 /** For each call in `moments`, its stack: indexes of functions, the outermost first, without the root of the call tree. */
 function stacksOf(
   calls: readonly CallNode[],
-  frames: Int32Array,
+  functions: Int32Array,
   moments: readonly Moment[],
 ): ReadonlyMap<number, readonly number[]> {
   const stacks = new Map<number, number[]>()
@@ -138,7 +124,7 @@ function stacksOf(
     if (stack === undefined) {
       stack = []
       for (let at = call; at > 0; at = calls[at]?.parent ?? -1) {
-        stack.push(frames[at] ?? 0)
+        stack.push(functions[at] ?? 0)
         if (stack.length > MOST_FRAMES) break
       }
       stacks.set(call, stack.reverse())

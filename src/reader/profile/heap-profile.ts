@@ -5,7 +5,7 @@ import { NO_SOURCE_MAPS } from '../source-maps'
 import { formatBytes, formatPercent } from '../units'
 import { readCallFrame } from './call-frame'
 import type { CallNode } from './call-tree'
-import { addUpCalls, nearestUserCode } from './call-tree'
+import { addUpCalls, expectFew, nearestUserCode } from './call-tree'
 import { STANDS_OUT_PERCENT } from './cpu-profile'
 
 /**
@@ -48,6 +48,7 @@ function flatten(head: unknown): CallNode[] {
   const nodes: CallNode[] = []
   const todo = [{ node: head, parent: -1 }]
   for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+    expectFew(nodes.length + 1)
     const { node, parent } = next
     if (!isObject(node)) throw new UnreadableError('is not a sampling heap profile: a node is no object')
     const place = placeOf(readCallFrame(node['callFrame']))

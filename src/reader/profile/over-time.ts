@@ -1,7 +1,7 @@
 import type { Flame, FlameTree, Place } from '../model'
 import { groupOf } from '../place'
 import type { CallNode, Moment } from './call-tree'
-import { keyOf } from './call-tree'
+import { functionsOf } from './call-tree'
 
 /**
  * Maximum number of columns in the graph: a screen hardly shows more. A profile with more samples is divided into this many columns
@@ -19,7 +19,8 @@ const GAP = 1
 /** A frame that ends at the current column. It grows if the next column contains the same frame. */
 interface Open {
   readonly flame: Flame
-  readonly key: string
+  /** Index of the function; -1 for the whole graph. */
+  readonly key: number
   /** The function's own time since its last callee returned, µs. */
   own: number
 }
@@ -36,21 +37,21 @@ export function flameOverTime(
 ): FlameTree | undefined {
   const columns = columnsOf(timeline)
   if (columns.length === 0) return undefined
-  const keys = calls.map(({ place }) => keyOf(place))
+  const { functions: keys } = functionsOf(calls)
   const stackOf = stacksOf(calls)
   const deepest = deepestShown(
     columns.map(({ call }) => stackOf(call)),
     keys,
   )
-  const places = new Map<string, { index: number; place: Place }>()
-  const indexOf = (key: string, place: Place): number => {
+  const places = new Map<number, { index: number; place: Place }>()
+  const indexOf = (key: number, place: Place): number => {
     const known = places.get(key) ?? { index: places.size, place }
     places.set(key, known)
     return known.index
   }
-  const root: Flame = { place: indexOf('all', named('all')), value: 0, children: [] }
-  indexOf('gap', named(''))
-  const open: Open[] = [{ flame: root, key: '', own: 0 }]
+  const root: Flame = { place: indexOf(-1, named('all')), value: 0, children: [] }
+  indexOf(-2, named(''))
+  const open: Open[] = [{ flame: root, key: -1, own: 0 }]
   for (const { call, value } of columns) {
     const stack = stackOf(call).slice(0, deepest)
     open.length = 1 + commonLength(open.slice(1), stack, keys)
@@ -60,7 +61,7 @@ export function flameOverTime(
       if (place === undefined || caller === undefined) break
       if (caller.own > 0) caller.flame.children.push({ place: GAP, value: caller.own, children: [] })
       caller.own = 0
-      const key = keys[index] ?? ''
+      const key = keys[index] ?? 0
       const flame: Flame = { place: indexOf(key, place), value: 0, children: [] }
       caller.flame.children.push(flame)
       open.push({ flame, key, own: 0 })
@@ -130,11 +131,11 @@ function stacksOf(calls: readonly CallNode[]): (call: number) => readonly number
 }
 
 /** The number of levels to show, so that the graph has at most MOST_FRAMES frames. */
-function deepestShown(stacks: readonly (readonly number[])[], keys: readonly string[]): number {
+function deepestShown(stacks: readonly (readonly number[])[], keys: Int32Array): number {
   const counts = new Array<number>(DEEPEST).fill(0)
   let before: readonly number[] = []
   for (const stack of stacks) {
-    const open = before.map((index) => ({ key: keys[index] ?? '' }))
+    const open = before.map((index) => ({ key: keys[index] ?? 0 }))
     for (let depth = commonLength(open, stack, keys); depth < stack.length; depth += 1)
       counts[depth] = (counts[depth] ?? 0) + 1
     before = stack
@@ -146,9 +147,9 @@ function deepestShown(stacks: readonly (readonly number[])[], keys: readonly str
 
 /** How many frames, from the outermost one on, are the same in two neighbouring stacks. */
 function commonLength(
-  open: readonly { readonly key: string }[],
+  open: readonly { readonly key: number }[],
   stack: readonly number[],
-  keys: readonly string[],
+  keys: Int32Array,
 ): number {
   const end = open.findIndex(({ key }, depth) => stack[depth] === undefined || keys[stack[depth]] !== key)
   return end < 0 ? open.length : end

@@ -1,3 +1,4 @@
+import { LONGEST_NAME } from '../place'
 import type { Heap, HeapNode } from './toolkit'
 
 /** Objects stand out if together they retain at least this share of the heap, 0 to 1. */
@@ -7,6 +8,8 @@ export const STANDS_OUT = 0.2
  * object holds the next, as in a linked list.
  */
 const CHAIN = 20
+/** Maximum length of the name of a class of V8, characters. The time to examine a longer one grows with its square. */
+const LONGEST_SYSTEM_CLASS = 100
 
 /** Objects that accumulate in a heap: many of one class, one large object, or a chain. */
 export interface Pile {
@@ -30,13 +33,16 @@ export function isSystemClass(name: string): boolean {
   return (
     name.startsWith('system /') ||
     ['(system)', '(compiled code)', '(object shape)', '(array)', '(internal array)', ''].includes(name) ||
-    /^\((GC|Stack|.* roots).*\)$/i.test(name)
+    (name.length <= LONGEST_SYSTEM_CLASS && /^\((GC|Stack|.* roots).*\)$/i.test(name))
   )
 }
 
 /** The name of an object's class in the report. For a closure, it contains the name of the function. */
 function classNameOf(node: HeapNode): string {
-  if (node.type() === 'closure') return node.name() === '' ? 'closure (anonymous)' : `closure ${node.name()}`
+  if (node.type() === 'closure') {
+    const name = node.name().slice(0, LONGEST_NAME)
+    return name === '' ? 'closure (anonymous)' : `closure ${name}`
+  }
   return node.className()
 }
 

@@ -1,5 +1,5 @@
 import type { Place } from '../model'
-import { pathOf } from '../place'
+import { LONGEST_NAME, pathOf } from '../place'
 import type { Locator } from '../source-maps'
 import type { Heap, HeapNode } from './toolkit'
 
@@ -7,6 +7,8 @@ type Location = NonNullable<ReturnType<Heap['getLocation']>>
 
 /** Maximum number of functions that are used to judge whether source maps belong to the code. */
 const MOST_PLACES = 100_000
+/** Maximum number of references of an object that are examined. Its own come after its properties, of which it has a few. */
+const MOST_EDGES = 1000
 
 /** Finds where the functions and constructors of a heap snapshot are in the code. */
 export interface Scripts {
@@ -45,7 +47,7 @@ export function readScripts(heap: Heap, locator: Locator): Scripts {
 }
 
 function placeAt({ lineNumber, columnNumber }: Location, file: string, name: string): Place {
-  return { name, file, line: lineNumber + 1, column: columnNumber + 1 }
+  return { name: name.slice(0, LONGEST_NAME), file, line: lineNumber + 1, column: columnNumber + 1 }
 }
 
 function scriptOf(heap: Heap, closure: HeapNode): string | undefined {
@@ -57,7 +59,8 @@ function scriptOf(heap: Heap, closure: HeapNode): string | undefined {
 }
 
 function target(heap: Heap, from: HeapNode, names: readonly string[]): HeapNode | undefined {
-  for (const edges = from.edges(); edges.hasNext(); edges.next()) {
+  let left = MOST_EDGES
+  for (const edges = from.edges(); edges.hasNext() && left > 0; edges.next(), left -= 1) {
     const edge = edges.item()
     if (edge.type() === 'internal' && names.includes(edge.name())) return heap.createNode(edge.nodeIndex())
   }

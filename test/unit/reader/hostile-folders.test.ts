@@ -87,6 +87,20 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
     assert.doesNotMatch((await reader('report', folder)).stdout, /cannot be read|is empty/)
   })
 
+  it('reports an older dump where the newest is a small file of more calls than a report adds up', async () => {
+    const calls = `${'{"callFrame":{}},'.repeat(1_500_000)}{"callFrame":{}}`
+    const heap = gzipSync(`{"head":{"callFrame":{},"children":[${calls}]}}`)
+    assert.ok(heap.length < MB)
+    writeFileSync(at('memory-7-2000.heapprofile.gz'), heap)
+    writeFileSync(at('cpu-7-1000.cpuprofile'), JSON.stringify(PROFILE))
+    const { verdict, notes } = await createReport(REQUEST)
+    assert.match(verdict.sentence, /^render /)
+    assert.match(
+      notes.join('\n'),
+      /A newer dump cannot be read: \S+ is too large: it has more than 1,500,000 calls\./,
+    )
+  })
+
   it('looks for a dump that can be read for a bounded time', async () => {
     for (let index = 1; index <= 3; index++) writeFileSync(at(`cpu-${index}-1000.cpuprofile`), '')
     await assert.rejects(

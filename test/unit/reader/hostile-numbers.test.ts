@@ -56,6 +56,25 @@ const sidecar = (number: string): string => `{
     "memory":{"heapTotal":${number},"external":${number},"arrayBuffers":${number},"rest":4,"workers":[{"id":1,"heapTotal":${number}}]}}
 }`
 
+describe('the time of a dump in its description', () => {
+  const whenOf = async (name: string, startedAt: string): Promise<string | undefined> => {
+    const description = sidecar('1').replace('2023-11-14T22:13:21Z', startedAt)
+    return (await pageOf(name, cpuProfile('1'), description)).text.match(/^When: (.*)$/m)?.[1]
+  }
+
+  it('is unknown where no dump can have it', async () => {
+    const later = new Date(Date.now() + 25 * 3600 * 1000).toISOString()
+    for (const [index, time] of ['+275760-09-13T00:00:00.000Z', '2008-12-31T23:59:59Z', later].entries())
+      assert.equal(await whenOf(`never-${index}`, time), 'unknown')
+  })
+
+  it('is shown where one can, also one that a wrong clock has put into the near future', async () => {
+    const soon = new Date(Date.now() + 23 * 3600 * 1000).toISOString()
+    for (const [index, time] of ['2009-01-01T00:00:00.000Z', soon].entries())
+      assert.equal(await whenOf(`once-${index}`, time), time)
+  })
+})
+
 async function pageOf(
   name: string,
   content: string,

@@ -1,14 +1,21 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { describe, it } from 'node:test'
+import { openInput } from '../../../src/reader/input'
 import { UnreadableError } from '../../../src/reader/json'
 import type { SnapshotPart } from '../../../src/reader/model'
 import { summaryOf } from '../../../src/reader/output/tables'
+import { isSystemClass } from '../../../src/reader/snapshot/accumulation'
 import { analyseHeap, classTotals, compareHeaps } from '../../../src/reader/snapshot/analyse'
+import { analyseSnapshots } from '../../../src/reader/snapshot/analysis'
 import { SnapshotCheck } from '../../../src/reader/snapshot/check'
 import { loadHeap } from '../../../src/reader/snapshot/load'
 import { analyseInChild } from '../../../src/reader/snapshot/run-child'
 import type { Heap } from '../../../src/reader/snapshot/toolkit'
+import { NO_SOURCE_MAPS } from '../../../src/reader/source-maps'
+import { scratch } from '../../e2e/reader/command'
 import { parkedOrders, type SmallNode, smallSnapshot } from './small-snapshot'
 
 const CHUNK_BYTES = 7
@@ -134,6 +141,23 @@ describe('a heap snapshot', () => {
       smallSnapshot([...objects.slice(0, 3), { ...objects[3]!, edges }, text, text, text]),
     )
     assert.deepEqual(part.duplicateStrings, [{ text: '<script>alert(1)</script>', count: 3, bytes: 300 }])
+  })
+
+  it('cuts names of any length, and takes no time over one that is nearly that of a class of V8', async (t) => {
+    const long = `C${'x'.repeat(100_000)}`
+    const { folder, remove } = scratch()
+    t.after(remove)
+    writeFileSync(join(folder, 'a.heapsnapshot'), smallSnapshot(parkedOrders(5, long)))
+    const input = openInput(join(folder, 'a.heapsnapshot'))
+    const [part] = await analyseSnapshots([input], NO_SOURCE_MAPS, { onProgress: () => undefined })
+    assert.ok(part?.verdict.sentence.startsWith('5 objects of class Cxxx'))
+    assert.ok(part?.verdict.sentence.endsWith('x…'))
+    assert.ok(JSON.stringify(part).length < 200_000, String(JSON.stringify(part).length))
+    assert.deepEqual([`(${' roots'.repeat(100)})`, '(Strong roots)', '(GC roots)'].map(isSystemClass), [
+      false,
+      true,
+      true,
+    ])
   })
 
   it('does not mind names of prototypes', async () => {

@@ -3,6 +3,7 @@ import fs, { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFile
 import { join } from 'node:path'
 import { after, before, describe, it, mock } from 'node:test'
 import ts from 'typescript'
+import type { Place } from '../../../src/reader/model'
 import { createLocator } from '../../../src/reader/source-maps'
 import { reader, scratch, withHeap, written } from '../../e2e/reader/command'
 
@@ -280,6 +281,109 @@ describe('source maps', { timeout: 120_000 }, () => {
     const place = { name: 'a', file: at('small.js'), line: 1, column: 1 }
     locator.learn([place])
     assert.deepEqual(locator.locate(place), { name: 'priceOrders', file: at('big.js'), line: 3, column: 1 })
+  })
+
+  it('give a name of a bounded length, and are refused where their names are too long together', () => {
+    const map = { version: 3, sources: ['run.ts'], mappings: 'AAEAA', sourcesContent: ['\n\nrun()'] }
+    writeFileSync(at('long-name.js.map'), JSON.stringify({ ...map, names: ['n'.repeat(4 * MB)] }))
+    const names = Array.from({ length: 40_000 }, () => 'n'.repeat(500))
+    writeFileSync(at('names.js.map'), JSON.stringify({ ...map, names }))
+    writeFileSync(at('few-names.js.map'), JSON.stringify({ ...map, names: names.slice(0, 20_000) }))
+    const locator = createLocator(undefined)
+    const [long, many, few] = ['long-name.js', 'names.js', 'few-names.js'].map((file) => ({
+      name: 'a',
+      file: at(file),
+      line: 1,
+      column: 1,
+    })) as [Place, Place, Place]
+    locator.learn([long, many, few])
+    const source = { name: 'n'.repeat(500), file: at('run.ts'), line: 3, column: 1 }
+    assert.deepEqual(
+      [long, many, few].map((place) => locator.locate(place)),
+      [source, many, source],
+    )
+    assert.deepEqual(locator.notes(), [
+      `The source map ${at('names.js.map')} is refused: its names would take too much memory.`,
+    ])
+  })
+
+  it('give all functions of a source its one path, in a heap of 150 MB, however long it is', async () => {
+    const count = 50_000
+    const map = {
+      version: 3,
+      sources: [`/${'a/'.repeat(950)}run.ts`],
+      names: ['n'.repeat(500)],
+      mappings: `AAAAA${';AACAA'.repeat(count - 1)}`,
+      sourcesContent: ['\n'.repeat(count)],
+    }
+    writeFileSync(at('one-path.js.map'), JSON.stringify(map))
+    const frames = Array.from({ length: count }, (_, line) => frameAt('f', 'one-path.js', line))
+    writeFileSync(at('one-path.cpuprofile'), profileOf(frames))
+    const { line } = await withHeap(150, () => firstLine(at('one-path.cpuprofile')))
+    assert.match(line, /n{500} \(\/a\/a\/.*run\.ts:\d+\)/)
+  })
+
+  it('are judged by a bounded part of their sources for each function, and by a bounded number of functions', (t) => {
+    const count = 10_500
+    const long = '#'.repeat(500_000)
+    const mapped = (name: string, source: string, mappings: string): void =>
+      writeFileSync(
+        at(`${name}.js.map`),
+        JSON.stringify({ version: 3, sources: ['run.ts'], names: [], mappings, sourcesContent: [source] }),
+      )
+    mapped('many-judged', `${long}\nprefix run() ${long}`, `AACO${';AAAA'.repeat(count - 1)}`)
+    // Far in a long line, and on the line before.
+    mapped('far', `${long} run() ${long}`, 'AAAiywe')
+    mapped('before', `run =\n  function`, 'AACE')
+    mapped('elsewhere', `run() ${long}`, 'AAAiywe')
+    const placeIn = (name: string, line: number): Place => ({
+      ...{ name: 'run', file: at(`${name}.js`), line, column: 1 },
+    })
+    const lengths: number[] = []
+    t.mock.method(String.prototype, 'includes', function (this: string, ...args: [string, number?]) {
+      if (args[0] === 'run') lengths.push(this.length)
+      return this.indexOf(...args) >= 0
+    })
+    const locator = createLocator(undefined)
+    const places = Array.from({ length: count }, (_, line) => placeIn('many-judged', line + 1))
+    const others = ['far', 'before', 'elsewhere'].map((name) => placeIn(name, 1))
+    locator.learn([...places, ...others])
+    t.mock.restoreAll()
+    assert.ok(lengths.length <= 10_003 && lengths.length > 9000, String(lengths.length))
+    assert.ok(Math.max(...lengths) <= 2000, String(Math.max(...lengths)))
+    assert.deepEqual(
+      [...places.slice(-1), ...others].map((place) => locator.locate(place).file === at('run.ts')),
+      [true, true, true, false],
+    )
+    assert.match(locator.notes().join(), /elsewhere\.js: 1 of 1 functions are not where it says\.$/)
+  })
+
+  it('lead to the first of several places that they have for a column, and else to the last before it', () => {
+    const map = { version: 3, sources: ['run.ts'], names: [], mappings: 'AAAA,AACA,AACA,IACA,AACA' }
+    writeFileSync(at('columns.js.map'), JSON.stringify({ ...map, sourcesContent: ['\n'.repeat(9)] }))
+    const locator = createLocator(undefined)
+    const places = [-7, 1, 2, 4, 5, 6].map((column) => ({
+      ...{ name: 'a', file: at('columns.js'), line: 1, column },
+    }))
+    locator.learn(places)
+    assert.deepEqual(
+      places.map((place) => locator.locate(place).line),
+      [1, 1, 3, 3, 4, 5],
+    )
+  })
+
+  it('are looked for during a bounded time, and a sentence says so', (t) => {
+    mapsOf({ timely: 'AAEA' })
+    const place = { name: 'run', file: at('timely.js'), line: 1, column: 1 }
+    const opened = t.mock.method(fs, 'openSync')
+    const late = createLocator(undefined, undefined, 0)
+    late.learn([place])
+    assert.deepEqual([late.locate(place), opened.mock.callCount()], [place, 0])
+    assert.match(late.notes().join(), /^Some source maps were not read: .* for at most 0 seconds\.$/)
+    const timely = createLocator(undefined)
+    timely.learn([place])
+    assert.deepEqual([timely.locate(place).file, timely.notes()], [at('run.ts'), []])
+    assert.ok(opened.mock.callCount() > 0)
   })
 
   it('are read by their mappings alone, and do not have the library take a forged map for its own', () => {

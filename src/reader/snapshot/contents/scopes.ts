@@ -27,11 +27,13 @@ interface Group {
  */
 export function keptScopes(heap: Heap, scripts: Scripts): SnapshotPart['scopes'] {
   const { scopes, vmContexts } = groupsOf(heap)
-  const rows = [...scopes]
-    .filter(({ retainedBytes }) => retainedBytes >= LEAST_BYTES)
-    .sort((one, other) => other.retainedBytes - one.retainedBytes)
-    .flatMap((group) => rowOf(group, heap, scripts) ?? [])
-    .slice(0, ROWS)
+  const rows: ScopeRow[] = []
+  const groups = [...scopes].filter(({ retainedBytes }) => retainedBytes >= LEAST_BYTES)
+  for (const group of groups.sort((one, other) => other.retainedBytes - one.retainedBytes)) {
+    const row = rowOf(group, heap, scripts)
+    if (row !== undefined) rows.push(row)
+    if (rows.length === ROWS) break
+  }
   const vmRow = vmContexts && { name: 'vm context', ...figuresOf(vmContexts, heap, scripts), variables: [] }
   return [...(vmRow ? [vmRow] : []), ...rows].sort((one, other) => other.retainedBytes - one.retainedBytes)
 }

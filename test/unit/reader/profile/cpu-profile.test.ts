@@ -229,6 +229,11 @@ describe('a CPU profile', () => {
     }
   })
 
+  it('refuses more calls than memory suffices for', () => {
+    const nodes = new Array<object>(1_500_001).fill({ id: 1, callFrame: {} })
+    assert.throws(() => readCpuProfile({ nodes }, 'a'), /is too large: it has more than 1,500,000 calls$/)
+  })
+
   it('does not mind names of prototypes, stacks of any depth, or tables of any size', () => {
     const nodes = Array.from({ length: 200_000 }, (_, index) => ({
       id: index + 1,

@@ -49,6 +49,27 @@ describe('a sampling heap profile', () => {
     assert.equal(readHeapProfile(root(), 'a').verdict.found, false)
   })
 
+  it('refuses more calls than memory suffices for, and shows at most 20,000 frames, the levels next to the root', () => {
+    const many = new Array<Node>(1_500_001).fill(node('f', '/app/a.js', 1, 1))
+    assert.throws(
+      () => readHeapProfile(root({ ...node('g', '', 0, 0), children: many }), 'a'),
+      /^UnreadableError: is too large: it has more than 1,500,000 calls$/,
+    )
+    // A thousand stacks of a hundred calls each.
+    const stacks = Array.from({ length: 1000 }, (_, stack) => {
+      let deepest = node(`f${stack}`, '/app/a.js', 100, 1)
+      for (let line = 99; line > 0; line -= 1) deepest = node(`f${stack}`, '/app/a.js', line, 0, [deepest])
+      return deepest
+    })
+    const { flame } = readHeapProfile(root(...stacks), 'a').calls
+    const counts: number[] = []
+    for (let level = [flame.root]; level.length > 0; level = level.flatMap(({ children }) => children))
+      counts.push(level.length)
+    assert.deepEqual(counts.slice(0, 3), [1, 1000, 1000])
+    const all = counts.reduce((sum, count) => sum + count, 0)
+    assert.ok(all > 19_000 && all <= 20_000, String(all))
+  })
+
   it('refuses what is no tree, and reads one of any depth', () => {
     for (const bad of [null, [], {}, { head: 1 }, { head: {} }, root(1 as unknown as Node)]) {
       assert.throws(() => readHeapProfile(bad, 'a'), UnreadableError)
