@@ -5,7 +5,7 @@ import { clearTimeout, MAX_TIMER_MS, monotonicMs, setTimeout } from '../base/tim
 import { DumpBudget } from '../dispatch/budget'
 import { callListeners, type Logger } from '../report/listeners'
 import { divertSockets } from './divert-sockets'
-import { heapLimitNote, limitAboveHeapLimit } from './dump/heap-limit'
+import { heapLimitNote, limitAboveHeapLimit, mayHaveReachedHeapLimit } from './dump/heap-limit'
 import { surviveDumpSignal } from './dump-signal'
 import type { Cluster, ClusterEvents, ClusterStats, WorkerEnd, WorkerIdentity } from './handle'
 import { watchResidentSets } from './memory-check'
@@ -75,6 +75,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
    * the budget.
    */
   readonly #dumping = new Set<WorkerKey>()
+  /** Functions that write the lines of lost workers. Each waits until the worker's dump has been looked for. */
+  readonly #unwritten = new Set<(note: string) => void>()
   readonly #counts = { forks: 0, recycled: 0, crashes: 0 }
   #isStepping = false
   #timer: NodeJS.Timeout | undefined
@@ -100,6 +102,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     const warnings = [...startWarnings(this.settings), ...(unlikely === undefined ? [] : [unlikely])]
     for (const line of warnings) this.#report.warn(line)
     for (const signal of this.settings.signals) process.on(signal, this.#onSignal)
+    process.on('exit', this.#writeNow)
     this.#undoDumpSignal = surviveDumpSignal(() =>
       this.#report.warn(
         `SIGUSR2 triggers no heap snapshot: no monitor runs in the primary (pid ${process.pid}). ` +
@@ -323,12 +326,28 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     if (name === 'crash') this.#counts.crashes += 1
   }
 
-  #write({ name, event }: Publication): void {
+  #write(publication: Publication): void {
+    const { name, event } = publication
     // A failed fork has already been logged with its error.
     if (name === 'crash' && event.cause === 'fork-failed') return
+    const directory = this.settings.dump?.directory
+    if (name !== 'crash' || directory === undefined || !mayHaveReachedHeapLimit(event))
+      return this.#writeLine(publication)
+    const write = (note: string): void => {
+      if (this.#unwritten.delete(write)) this.#writeLine(publication, note)
+    }
+    this.#unwritten.add(write)
+    void heapLimitNote(event, directory).then(write)
+  }
+
+  /** Writes the lines that still wait for a note without one, because the process is about to exit or the cluster has stopped. */
+  readonly #writeNow = (): void => {
+    for (const write of this.#unwritten) write('')
+  }
+
+  #writeLine({ name, event }: Publication, note = ''): void {
     const { startTimeoutMs } = this.settings
     const facts = { workerFile: cluster.settings.exec ?? 'the file', startTimeoutMs }
-    const note = name === 'crash' ? heapLimitNote(event, this.settings.dump?.directory) : ''
     const line = (LINES[name] as (event: unknown, facts: LineFacts) => string)(event, facts) + note
     if (name === 'limit-unreachable') warnAlways(this.settings.logger, line)
     else if (WARNINGS.has(name)) this.#report.warn(line)
@@ -358,6 +377,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     this.#stopReading?.()
     this.#undoDumpSignal?.()
     for (const signal of this.settings.signals) process.off(signal, this.#onSignal)
+    process.off('exit', this.#writeNow)
+    this.#writeNow()
     this.#resolveStopped?.()
   }
 }

@@ -65,7 +65,7 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
   let planned: { readonly rssBytes: number; readonly untilMs: number } | undefined
   let isFailing = false
   let isIncomplete = false
-  /** Paths of complete dumps kept as `.partial`, because other files had taken all their names. Each is reported only once. */
+  /** Paths of complete dumps kept as `.partial`, because all their names were taken or refused. Each is reported only once. */
   const kept = new Set<string>()
 
   const lookAround = async (): Promise<void> => {
@@ -98,7 +98,7 @@ export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<
     if (kept.has(file)) return
     kept.add(file)
     const message =
-      `the dump at V8's heap limit ${file} is complete, but other files have taken all its names: ` +
+      `the dump at V8's heap limit ${file} is complete, but all its final names were taken or refused: ` +
       'this line is written at each start until the file is moved or deleted'
     report.failure({ stage: 'heap limit', kind: 'memory', message })
   }

@@ -42,7 +42,7 @@ export interface OpenArtefact {
    * @param sizeBytes - Expected size when other code than {@link write} wrote the file. Not used for heap snapshots, which
    * are checked by their first and last bytes.
    * @throws When the file is incomplete, was replaced or had its mode changed, or the file system fails. Both files are
-   * then removed.
+   * then removed. A complete file that gets no final name is kept as a `.partial`, which the error names.
    */
   publish(how: How, sizeBytes?: number): Promise<Artefact>
 
@@ -171,7 +171,7 @@ class HeldArtefact implements OpenArtefact {
   #name(sidecar: Sidecar): Artefact {
     expectUnchanged(this.partial, this.descriptors)
     const { directory } = this.partial
-    const name = giveFinalName(this.partial, this.descriptors.sidecarFd, sidecar)
+    const name = giveFinalName(this.partial, this.descriptors, sidecar)
     this.#published = { file: join(directory, name), sizeBytes: sidecar.how.sizeBytes }
     return this.#published
   }

@@ -4,7 +4,7 @@ import { statfs } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { inWords, isOwn } from '../base/own-user'
-import { CREATE_NEW } from './disk'
+import { createUnderAnyName } from './disk'
 import { refuseBorrowedUser, whyAnothers, whyExchangeable, whyOpen } from './owners'
 
 /**
@@ -231,8 +231,8 @@ export function whyNotWritable(directory: string): string | undefined {
 function tryOut(directory: string, isOurs = isOwn): { readonly mode: number; readonly stranger?: string } {
   refuseBorrowedUser()
   return within(directory, (place) => {
-    const trial = join(place, `.cpu-memory-monitor-${process.pid}-${randomUUID()}`)
-    const descriptor = fs.openSync(trial, CREATE_NEW, 0o600)
+    const nameAnew = (): string => join(place, `.cpu-memory-monitor-${process.pid}-${randomUUID()}`)
+    const { path: trial, fd: descriptor } = createUnderAnyName(nameAnew)
     try {
       const stats = fs.fstatSync(descriptor)
       const isOwnFile = isOurs(trial, stats)

@@ -18,6 +18,48 @@ export const OPEN_THROUGH = fs.constants.O_RDWR | NO_WAIT
 /** Flags of open(2): open an existing file for reading; follow no symbolic link, wait for no FIFO or device. */
 export const OPEN_TO_READ = fs.constants.O_RDONLY | NO_FOLLOW | NO_WAIT
 
+/** System calls that give a file a name. */
+const NAMING: readonly unknown[] = ['open', 'link', 'rename']
+
+/**
+ * Whether there was no space for a name, so that another name may work. ext4 stores each name in the part of the directory that
+ * its hash value stands for. Another user can fill such parts with names, although the disk has space left. An ENOSPC of a write
+ * does not count: the disk is full.
+ */
+export function isOutOfSpace(error: unknown): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException
+  return code === 'ENOSPC' && NAMING.includes(syscall)
+}
+
+/** Whether a name was refused, so that another name may work: another file has it, or there is no space for it. */
+export function isNameRefused(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EEXIST' || isOutOfSpace(error)
+}
+
+/** How many further names are tried for a file if the file system refuses one after the other. */
+export const MORE_NAMES = 30
+
+/**
+ * Creates a file of mode 0600 under the first of several names that the file system accepts.
+ *
+ * @param nameAnew - Returns another path at each call.
+ * @param isWorthAnother - Whether another name is tried after this error.
+ * @throws The last error, if no name is accepted.
+ */
+export function createUnderAnyName(
+  nameAnew: () => string,
+  isWorthAnother = isNameRefused,
+): { readonly path: string; readonly fd: number } {
+  for (let left = MORE_NAMES; ; left--) {
+    const path = nameAnew()
+    try {
+      return { path, fd: fs.openSync(path, CREATE_NEW, 0o600) }
+    } catch (error) {
+      if (left === 0 || !isWorthAnother(error)) throw error
+    }
+  }
+}
+
 /** Reads `lengthBytes` from a position of a file; fewer only if the file ends earlier. */
 export function read(fd: number, position: number, lengthBytes: number): Buffer {
   const buffer = Buffer.allocUnsafe(lengthBytes)

@@ -6,7 +6,7 @@ import { toJson } from '../base/globals'
 import { findStranger, findTamperer, isOpenToOthers, octal, within } from './directory'
 import * as disk from './disk'
 import { TOOL } from './expiry'
-import { numberedName, parseArtefactName, partialName, sidecarName } from './names'
+import { artefactName, numberedName, parseArtefactName, partialName, sidecarName } from './names'
 import { refuseBorrowedUser } from './owners'
 import {
   type Artefact,
@@ -55,12 +55,17 @@ export interface Descriptors {
 }
 
 const OWNER_ONLY = 0o600
+/** Mode of a complete `.partial` that is kept because it got no other name. {@link removePartial} does not remove it. */
+const KEPT = 0o400
 const MODE_BITS = 0o777n
 
 /** Numbers that are added, one after the other, to a file name that is taken. */
 const PLAIN_NUMBERS = [2, 3]
-/** How many random numbers are tried after {@link PLAIN_NUMBERS}: another user cannot occupy random names in advance. */
-const RANDOM_NUMBERS = 12
+/**
+ * How many names a finished file has to choose from beside the one of its `.partial`. Most contain random numbers, because
+ * another user cannot occupy random names in advance. The sidecar is synced anew for each name that is tried.
+ */
+const OTHER_NAMES = 14
 /** Random numbers are below this one, because the number in a file name has at most nine digits. */
 const MAX_NUMBER = 1_000_000_000
 
@@ -79,7 +84,8 @@ const NO_HARD_LINK: readonly unknown[] = [
 
 /**
  * Creates the sidecar and then `<name>.partial`. In this order, a `.partial` that a dead process leaves always has a sidecar
- * by which it is recognised. If one of the two names or the final name `<name>` is taken, the next numbered name is tried.
+ * by which it is recognised. If one of the two names is refused, or the final name `<name>` is taken, the next numbered name is
+ * tried.
  *
  * @throws The file system's error. No file is left behind.
  */
@@ -91,10 +97,12 @@ export function createPartial(
   if (parseArtefactName(fileName)?.part !== 'artefact')
     throw new RangeError(`${fileName} is not the name of an artefact`)
   refuseBorrowedUser()
-  const random = Array.from({ length: RANDOM_NUMBERS }, randomNumber)
+  const random = Array.from({ length: disk.MORE_NAMES + OTHER_NAMES }, randomNumber)
   const names = [fileName, ...[...PLAIN_NUMBERS, ...random].map((number) => numberedName(fileName, number))]
   return within(directory, (place) =>
-    withFirstFree(names, (name, otherNames) => createUnder(name, otherNames, { directory, place }, about)),
+    withFirstFree(names.slice(0, -OTHER_NAMES), (name, at) =>
+      createUnder(name, names.slice(at + 1, at + 1 + OTHER_NAMES), { directory, place }, about),
+    ),
   )
 }
 
@@ -246,17 +254,19 @@ export function writeSidecar(sidecarFd: number, sidecar: Sidecar): void {
  * sidecar must be complete and synced before.
  *
  * @returns The new name.
+ * @throws An error that names the file if all names are refused. The complete file is then kept as a `.partial`.
  */
-export function giveFinalName(partial: PartialArtefact, sidecarFd: number, sidecar: Sidecar): string {
-  return within(partial.directory, (place) => giveFinalNameIn(place, partial, sidecarFd, sidecar))
+export function giveFinalName(partial: PartialArtefact, held: Descriptors, sidecar: Sidecar): string {
+  return within(partial.directory, (place) => giveFinalNameIn(place, partial, held, sidecar))
 }
 
 function giveFinalNameIn(
   directory: string,
-  { fileName, otherNames, partialMark, sidecarMark }: PartialArtefact,
-  sidecarFd: number,
+  partial: PartialArtefact,
+  { partialFd, sidecarFd }: Descriptors,
   sidecar: Sidecar,
 ): string {
+  const { fileName, otherNames, partialMark, sidecarMark } = partial
   const at = (name: string): string => join(directory, name)
   const from = at(partialName(fileName))
   const draft = at(sidecarName(fileName))
@@ -293,25 +303,50 @@ function giveFinalNameIn(
     })
   } catch (error) {
     if (told !== draft) removeMarked(told, sidecarMark)
-    throw (error as NodeJS.ErrnoException).code === 'EEXIST'
-      ? keepNameless(directory, fileName, partialMark)
-      : error
+    if (!disk.isNameRefused(error)) throw error
+    const kept = keepNameless(directory, partial, partialFd)
+    throw new Error(`the dump is complete, but ${whyRefused(error)}, so it is kept as ${kept}`)
   }
+}
+
+function whyRefused(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code === 'EEXIST'
+    ? 'other files have taken all its names'
+    : 'the file system refused all its names (ENOSPC)'
 }
 
 /**
  * Keeps a complete artefact for which no final name was free. It becomes a `.partial` without a sidecar, which this library never
- * deletes. That takes one name only: of a pair of names, another user could see the first and take the second.
+ * deletes. That takes one name only: of a pair of names, another user could see the first and take the second. If even single
+ * names are refused, it keeps the name that it has.
  *
- * @returns The error to throw.
+ * @returns The name of the file.
  */
-function keepNameless(directory: string, fileName: string, mark: FileMark): Error {
-  const kept = partialName(numberedName(fileName, randomNumber()))
+function keepNameless(
+  directory: string,
+  { fileName, partialMark, sidecarMark }: PartialArtefact,
+  partialFd: number,
+): string {
   const from = join(directory, partialName(fileName))
-  linkOrRename(from, join(directory, kept))
-  expectMoved(from, join(directory, kept), mark)
-  removeMarked(from, mark)
-  return new Error(`the dump is complete, but other files have taken all its names, so it is kept as ${kept}`)
+  // Without a number that the name may have: with two numbers, later starts would not know it for the name of a dump.
+  const { baseName = '', extension = '.cpuprofile', worker } = parseArtefactName(fileName) ?? {}
+  const plainName = artefactName(baseName, extension, worker)
+  const names = Array.from({ length: disk.MORE_NAMES }, () =>
+    partialName(numberedName(plainName, randomNumber())),
+  )
+  try {
+    return withFirstFree(names, (kept) => {
+      linkOrRename(from, join(directory, kept))
+      expectMoved(from, join(directory, kept), partialMark)
+      removeMarked(from, partialMark)
+      return kept
+    })
+  } catch (error) {
+    if (!disk.isNameRefused(error)) throw error
+    fs.fchmodSync(partialFd, KEPT)
+    removeMarked(join(directory, sidecarName(fileName)), sidecarMark)
+    return partialName(fileName)
+  }
 }
 
 /** Finds the finished artefact by its inode, under any of its possible final names. `undefined` if it has none of them. */
@@ -329,11 +364,16 @@ export function findPublished({
   return undefined
 }
 
-/** Removes the two files that {@link createPartial} made, except the sidecar of a published artefact. Never throws. */
+/**
+ * Removes the two files that {@link createPartial} made, except the sidecar of a published artefact, and a complete `.partial`
+ * that is kept because it got no other name. Never throws.
+ */
 export function removePartial({ directory, fileName, partialMark, sidecarMark }: PartialArtefact): void {
   ignoringErrors(() =>
     within(directory, (place) => {
-      removeMarked(join(place, partialName(fileName)), partialMark)
+      const partial = join(place, partialName(fileName))
+      // Another process, a forked child, may have decided to keep the file. The mode tells it.
+      if (partialMark.mode === KEPT || !isKept(partial)) removeMarked(partial, partialMark)
       if (!bears(join(place, fileName), partialMark))
         removeMarked(join(place, sidecarName(fileName)), sidecarMark)
     }),
@@ -345,12 +385,13 @@ export function isPartialThere({ directory, fileName, partialMark }: PartialArte
   return bears(join(directory, partialName(fileName)), partialMark)
 }
 
-function withFirstFree<T>(names: readonly string[], use: (name: string, others: readonly string[]) => T): T {
+/** Calls `use` with one name after the other until the file system accepts one. @throws If it refuses all: the last error. */
+function withFirstFree<T>(names: readonly string[], use: (name: string, at: number) => T): T {
   for (let at = 0; ; at++) {
     try {
-      return use(names[at] ?? '', names.slice(at + 1))
+      return use(names[at] ?? '', at)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || at + 1 >= names.length) throw error
+      if (!disk.isNameRefused(error) || at + 1 >= names.length) throw error
     }
   }
 }
@@ -391,6 +432,10 @@ function linkOrRename(from: string, to: string): boolean {
     fs.renameSync(from, to)
     return false
   }
+}
+
+function isKept(path: string): boolean {
+  return Number((statOrNothing(path)?.mode ?? 0n) & MODE_BITS) === KEPT
 }
 
 function bears(path: string, mark: FileMark): boolean {

@@ -277,7 +277,8 @@ export function readPublished(directory: string, artefact: string): Evidence | u
   return readSidecar(join(directory, sidecarName(artefact)), artefact)
 }
 
-function isOwnFile(path: string): boolean {
+/** Whether a path is a regular file of this process's user. Never throws. */
+export function isOwnFile(path: string): boolean {
   try {
     const stats = lstatSync(path)
     return stats.isFile() && isOwn(path, stats)

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fstatSync, openSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { closeSync, fstatSync, unlinkSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { within } from './directory'
-import { CREATE_NEW } from './disk'
+import { createUnderAnyName } from './disk'
 import { refuseBorrowedUser } from './owners'
 import { ignoringErrors, type MarkedFile, markOf, reachThrough, refuseOpenToOthers } from './partial'
 
@@ -38,10 +38,10 @@ export function openScratch(directory: string): Scratch {
  * @param directory - The directory's own path. The owners of its levels are checked; on Windows, `close` unlinks the file by it.
  */
 export function openScratchIn(place: string, directory = place): Scratch {
-  const name = `.${randomBytes(8).toString('hex')}.scratch`
   refuseBorrowedUser()
-  const fd = openSync(join(place, name), CREATE_NEW, 0o600)
-  ignoringErrors(() => unlinkSync(join(place, name)))
+  const nameAnew = (): string => join(place, `.${randomBytes(8).toString('hex')}.scratch`)
+  const { path, fd } = createUnderAnyName(nameAnew)
+  ignoringErrors(() => unlinkSync(path))
   try {
     refuseOpenToOthers(directory, markOf(fd).mode)
     refuseToKeepAName(fd)
@@ -58,7 +58,7 @@ export function openScratchIn(place: string, directory = place): Scratch {
       if (!isOpen) return
       isOpen = false
       closeSync(fd)
-      if (process.platform === 'win32') ignoringErrors(() => unlinkSync(join(directory, name)))
+      if (process.platform === 'win32') ignoringErrors(() => unlinkSync(join(directory, basename(path))))
     },
   }
 }

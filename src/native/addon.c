@@ -188,7 +188,8 @@ static napi_value report(napi_env env, napi_callback_info info) {
   } reports[] = {{"collected", HEAP_LIMIT_COLLECTED},
                  {"profile", HEAP_LIMIT_PROFILE},
                  {"snapshot", HEAP_LIMIT_SNAPSHOT},
-                 {"spent", HEAP_LIMIT_SPENT}};
+                 {"spent", HEAP_LIMIT_SPENT},
+                 {"unopened", HEAP_LIMIT_UNOPENED}};
   size_t count = 1;
   napi_value argument;
   void *child;
@@ -202,7 +203,7 @@ static napi_value report(napi_env env, napi_callback_info info) {
       return NULL;
     }
   }
-  return throw_type_error(env, "report: the argument must be 'collected', 'profile', 'snapshot' or 'spent'");
+  return throw_type_error(env, "report: the argument must be 'collected', 'profile', 'snapshot', 'spent' or 'unopened'");
 }
 
 static napi_value describe_child(napi_env env, const struct heap_limit_child *child) {

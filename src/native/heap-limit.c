@@ -116,6 +116,8 @@ static struct heap_limit_child child;
 static bool has_written_profile;
 /* Whether the child has reported that its heap snapshot is written. */
 static bool has_written_snapshot;
+/* Whether the child has reported that it could not create its last file, the heap snapshot if there is to be one. */
+static bool has_unopened;
 static double last_dump_ms;
 static double last_refusal_ms;
 
@@ -308,6 +310,7 @@ static enum progress follow(double until_ms, int *status) {
         case HEAP_LIMIT_PROFILE: has_written_profile = true; break;
         case HEAP_LIMIT_SNAPSHOT: has_written_snapshot = true; break;
         case HEAP_LIMIT_SPENT: is_spent = true; break;
+        case HEAP_LIMIT_UNOPENED: has_unopened = true; break;
         default: break;
       }
     }
@@ -315,25 +318,37 @@ static enum progress follow(double until_ms, int *status) {
   }
 }
 
+/* Writes a log line that there is no dump, because the child could not create its file, or for the reason `otherwise`. */
+static void write_no_dump_line(const char *otherwise) {
+  static char text[PATH_MAX + 128];
+  (void)snprintf(text, sizeof text, "no dump: the forked child could not create its file in %s", plan.directory);
+  write_line(child.limit_bytes, has_unopened ? text : otherwise);
+}
+
+#define PROFILE_ALONE "a forked child could not create the file for the snapshot, but has written"
+
 static void finish(enum progress progress, int status) {
   bool has_written = has_written_profile || has_written_snapshot;
   /* The child reports its profile before it reports the end of its first collection. If it did not, the profile has failed. */
-  bool is_profile_due = progress == AT_WORK ? plan.has_profile : has_written_profile;
+  bool is_profile_due = progress == AT_WORK && !has_unopened ? plan.has_profile : has_written_profile;
+  bool is_snapshot_due = plan.has_snapshot && !has_unopened;
   switch (progress) {
     case DONE:
-      if (has_written) write_files_line("a forked child has written", has_written_profile, has_written_snapshot);
-      else write_line(child.limit_bytes, "no dump: the forked child ended and reported no file");
+      if (has_unopened && has_written) write_files_line(PROFILE_ALONE, true, false);
+      else if (has_written) write_files_line("a forked child has written", has_written_profile, has_written_snapshot);
+      else write_no_dump_line("no dump: the forked child ended and reported no file");
       break;
     case AT_WORK:
     case PAST_COLLECTION:
-      if (!is_profile_due && !plan.has_snapshot) write_line(child.limit_bytes, "no dump: the forked child could not write its profile");
+      if (!is_profile_due && !is_snapshot_due) write_no_dump_line("no dump: the forked child could not write its profile");
+      else if (has_unopened) write_files_line(PROFILE_ALONE, true, false);
       else
         write_files_line(plan.holds_to_end ? "a forked child has not finished in time:" : "a forked child is writing",
-                         is_profile_due, plan.has_snapshot);
+                         is_profile_due, is_snapshot_due);
       break;
     case CUT_SHORT:
       if (has_written) write_files_line("a forked child ended while writing; complete:", has_written_profile, has_written_snapshot);
-      else write_line(child.limit_bytes, "no dump: a forked child ended while writing");
+      else write_no_dump_line("no dump: a forked child ended while writing");
       break;
     case SPENT: write_line(child.limit_bytes, "no dump: limited: other processes have just used up the budget of dumps"); break;
     case STUCK:
@@ -355,6 +370,7 @@ static bool dump(void) {
   int status = 0;
   has_written_profile = false;
   has_written_snapshot = false;
+  has_unopened = false;
   child.fork = 0;
   do {
     child.fork++;

@@ -83,7 +83,9 @@ enum heap_limit_report {
   /* The file with the heap snapshot is complete and has its final name. */
   HEAP_LIMIT_SNAPSHOT = 's',
   /* Other processes have used up the budget of dumps since the plan was made. The child ends without a file. */
-  HEAP_LIMIT_SPENT = 'l'
+  HEAP_LIMIT_SPENT = 'l',
+  /* The last file of the dump, the snapshot if there is to be one, could not be created. Comes before HEAP_LIMIT_COLLECTED. */
+  HEAP_LIMIT_UNOPENED = 'u'
 };
 
 /* In the child: sends a report to the parent. */

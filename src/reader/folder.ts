@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
+import { lstatSync, opendirSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { PARTIAL_SUFFIX } from '../files/names'
 import { isLinkedByOthers } from '../files/owners'
@@ -6,6 +6,7 @@ import { descriptionsOf, isUnfinished, LATEST_MS, readCircumstances, readName } 
 import { userOf } from './input'
 import { reasonOf } from './json'
 import type { Circumstances } from './model'
+import { formatCount } from './units'
 
 const EXTENSION = /\.(cpuprofile|heapprofile|heapsnapshot)(\.gz)?$/
 
@@ -28,7 +29,18 @@ export interface Incident {
   readonly rule?: string
 }
 
+/** Maximum number of hints at unfinished files, and of notes on files whose status cannot be read. */
 const MOST_HINTS = 100
+/** Maximum number of files of one user that are listed: the newest. */
+const MOST_OF_A_USER = 20_000
+/**
+ * Maximum number of users whose files are listed, beside root, the user of this process and the owner of the directory. The first
+ * ones that are found count: a user of the machine may have several thousand user ids.
+ */
+export const MOST_USERS = 10
+const NAMES_AT_A_TIME = 256
+/** A time in a name that is later than now by more than this, ms, is taken for a wrong one: such a file counts as the oldest. */
+const CLOCK_ERROR_MS = 24 * 3600 * 1000
 /** Maximum time for reading the descriptions in a directory, ms. Then the files of the other dumps are not sorted by thread. */
 const READ_MS = 10_000
 
@@ -36,34 +48,19 @@ const READ_MS = 10_000
 export interface Folder {
   /** The dumps, the newest first. */
   readonly incidents: Incident[]
-  /**
-   * A note for each file whose status cannot be read. After {@link MOST_HINTS} notes, the last one says how many more there are.
-   */
+  /** Notes on files whose status cannot be read, and on files that are left out because there are too many. */
   readonly notes: readonly string[]
 }
 
 /** Finds the dumps in a directory, and single profiles and snapshots. Ignores symbolic links in it. */
-export function readFolder(directory: string): Folder {
-  const groups = new Map<string, FoundFiles>()
-  const unseen: string[] = []
-  for (const name of readdirSync(directory).sort()) {
-    if (!EXTENSION.test(name)) continue
-    const path = join(directory, name)
-    let stats: Stats | undefined
-    try {
-      stats = statOf(path)
-    } catch (error) {
-      // Another user can create such an entry: a FUSE mount of another user is closed even to root.
-      unseen.push(`${name} cannot be looked at: ${reasonOf(error)}`)
-      continue
-    }
-    if (stats?.isFile() !== true) continue
-    const { size: sizeBytes, mtimeMs } = stats
-    const uid = userOf(path, stats)
-    const file = { path, uid, sizeBytes, mtimeMs }
+export function readFolder(directory: string, mostOfAUser = MOST_OF_A_USER): Folder {
+  const groups = new Map<string, FilesOfOne>()
+  const { files, leftOut, notes } = findFiles(directory, (name) => EXTENSION.test(name), mostOfAUser)
+  for (const file of files) {
+    const { name, uid, isLinked } = file
     // Contains the owner, and whether it is certain. Otherwise, a file of another user could become part of a dump and be shown
     // as its first file.
-    const key = `${uid}:${isLinkedByOthers(stats)}:${readName(name)?.incident ?? name}`
+    const key = `${uid}:${isLinked}:${readName(name)?.incident ?? name}`
     const group = groups.get(key)
     if (group) group.push(file)
     else groups.set(key, [file])
@@ -72,7 +69,11 @@ export function readFolder(directory: string): Folder {
   const incidents = [...groups.values()]
     .map((files) => incidentOf(files, endMs))
     .sort((one, other) => other.atMs - one.atMs)
-  return { incidents, notes: firstOf(unseen) }
+  return { incidents, notes: leftOut === 0 ? notes : [...notes, noteOn(leftOut, mostOfAUser)] }
+}
+
+function noteOn(leftOut: number, mostOfAUser: number): string {
+  return `${formatCount(leftOut, 'file')} left out: of each user the newest ${formatCount(mostOfAUser, 'file')} are listed.`
 }
 
 /** The paths that a report reads: a file, or all profiles and snapshots of a directory, and where their `.json` may be. */
@@ -83,22 +84,32 @@ export function evidenceIn(path: string): string[] {
   return files.flatMap((file) => [file, ...descriptionsOf(file)])
 }
 
-/** Names of the files in a directory that the monitor has not finished writing, sorted. */
+/**
+ * Names of the files in a directory that the monitor has not finished writing. Those of this process's user come first, because
+ * other users may have created many. Files are left out as by {@link readFolder}.
+ */
 export function unfinishedFiles(directory: string): string[] {
-  return readdirSync(directory).filter(isUnfinished).sort()
+  return findUnfinished(directory, MOST_OF_A_USER).names
+}
+
+function findUnfinished(
+  directory: string,
+  mostOfAUser: number,
+): { readonly names: string[]; readonly leftOut: number } {
+  const uid = process.geteuid?.()
+  const { files, leftOut } = findFiles(directory, isUnfinished, mostOfAUser)
+  const [own, others] = [true, false].map((isOwn) => files.filter((file) => (file.uid === uid) === isOwn))
+  return { names: [...(own ?? []), ...(others ?? [])].map(({ name }) => name), leftOut }
 }
 
 /**
  * One line for each unfinished file in a directory. After {@link MOST_HINTS} lines, the last one says how many more there are.
  */
-export function unfinishedHints(directory: string): readonly string[] {
-  return firstOf(unfinishedFiles(directory).map((name) => hintAt(directory, name)))
-}
-
-/** The first {@link MOST_HINTS} lines and, if there are more, a line that says how many. */
-function firstOf(lines: readonly string[]): readonly string[] {
-  const first = lines.slice(0, MOST_HINTS)
-  return lines.length > MOST_HINTS ? [...first, `and ${lines.length - MOST_HINTS} more`] : first
+export function unfinishedHints(directory: string, mostOfAUser = MOST_OF_A_USER): readonly string[] {
+  const { names, leftOut } = findUnfinished(directory, mostOfAUser)
+  const first = names.slice(0, MOST_HINTS)
+  const more = names.length - first.length + leftOut
+  return [...first.map((name) => hintAt(directory, name)), ...(more > 0 ? [`and ${more} more`] : [])]
 }
 
 function hintAt(directory: string, name: string): string {
@@ -107,7 +118,7 @@ function hintAt(directory: string, name: string): string {
   // final name, because other files had taken all names that the monitor tried.
   if (described.some((path) => isThere(path)))
     return `${name} is still being written, unless its process was killed: look again later`
-  return `${name} has no .json, so no process is writing it: report can read it if it is a complete dump whose final names other files had taken`
+  return `${name} has no .json, so no process is writing it: report can read it if it is a complete dump whose final names were all taken or refused`
 }
 
 function isThere(path: string): boolean {
@@ -125,16 +136,112 @@ export function haveSeveralOwners(incidents: readonly Incident[]): boolean {
 
 /** A file, with its status when the directory was listed. */
 interface FoundFile {
+  readonly name: string
   readonly path: string
   readonly uid: number
+  /** Whether somebody other than its owner can have written it ({@link isLinkedByOthers}). */
+  readonly isLinked: boolean
   readonly sizeBytes: number
   readonly mtimeMs: number
 }
 
-/** The files of one dump: at least one, all of one owner. */
-type FoundFiles = [FoundFile, ...FoundFile[]]
+interface FoundFiles {
+  /** Sorted by name. */
+  readonly files: readonly FoundFile[]
+  /** Number of files that are left out because their users have too many, or because there are too many users. */
+  readonly leftOut: number
+  /** A note for each file whose status cannot be read. After {@link MOST_HINTS} notes, the last one counts the others. */
+  readonly notes: readonly string[]
+}
 
-function incidentOf(listed: Readonly<FoundFiles>, endMs: number): Incident {
+/**
+ * Finds files of a directory by their names. Ignores symbolic links. Each user has a share of what is kept, so nobody can crowd
+ * out the files of another by creating more or newer names.
+ */
+export function findFiles(
+  directory: string,
+  isWanted: (name: string) => boolean,
+  mostOfAUser = MOST_OF_A_USER,
+): FoundFiles {
+  const known = new Set([0, process.geteuid?.() ?? 0, statSync(directory).uid])
+  const nowMs = Date.now()
+  const shares = new Map<number, Share>()
+  const notes: string[] = []
+  let [unseen, ofOthers, users] = [0, 0, 0]
+  for (const name of namesIn(directory)) {
+    if (!isWanted(name)) continue
+    const path = join(directory, name)
+    let stats: Stats | undefined
+    try {
+      // Of a symbolic link itself. `undefined` if the file was deleted since the directory was read.
+      stats = lstatSync(path, { throwIfNoEntry: false })
+    } catch (error) {
+      // Another user can create such an entry: a FUSE mount of another user is closed even to root.
+      if (++unseen <= MOST_HINTS) notes.push(`${name} cannot be looked at: ${reasonOf(error)}`)
+      continue
+    }
+    if (stats?.isFile() !== true) continue
+    const { size: sizeBytes, mtimeMs } = stats
+    const uid = userOf(path, stats)
+    let share = shares.get(uid)
+    if (share === undefined && (known.has(uid) || ++users <= MOST_USERS))
+      shares.set(uid, (share = new Share(mostOfAUser, nowMs)))
+    if (share) share.add({ name, path, uid, isLinked: isLinkedByOthers(stats), sizeBytes, mtimeMs })
+    else ofOthers += 1
+  }
+  const files = [...shares.values()].flatMap((share) => share.newest())
+  const leftOut = [...shares.values()].reduce((sum, share) => sum + share.leftOut, ofOthers)
+  const more = unseen > MOST_HINTS ? [`and ${unseen - MOST_HINTS} more`] : []
+  return { files: files.sort(byName), leftOut, notes: [...notes.sort(), ...more] }
+}
+
+function* namesIn(directory: string): Generator<string> {
+  const entries = opendirSync(directory, { bufferSize: NAMES_AT_A_TIME })
+  try {
+    for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) yield entry.name
+  } finally {
+    entries.closeSync()
+  }
+}
+
+/** The newest files of one user. */
+class Share {
+  leftOut = 0
+  #dated: { readonly file: FoundFile; readonly ageKey: number }[] = []
+
+  constructor(
+    private readonly most: number,
+    private readonly nowMs: number,
+  ) {}
+
+  add(file: FoundFile): void {
+    const atMs = readName(file.name)?.startedAtMs ?? file.mtimeMs
+    this.#dated.push({ file, ageKey: atMs > this.nowMs + CLOCK_ERROR_MS ? -1 : atMs })
+    if (this.#dated.length >= 2 * this.most) this.#cut()
+  }
+
+  newest(): readonly FoundFile[] {
+    this.#cut()
+    return this.#dated.map(({ file }) => file)
+  }
+
+  #cut(): void {
+    const { length } = this.#dated
+    if (length <= this.most) return
+    this.#dated.sort((one, other) => other.ageKey - one.ageKey)
+    this.#dated.length = this.most
+    this.leftOut += length - this.most
+  }
+}
+
+function byName(one: FoundFile, other: FoundFile): number {
+  return one.name < other.name ? -1 : Number(one.name > other.name)
+}
+
+/** The files of one dump: at least one, all of one owner. */
+type FilesOfOne = [FoundFile, ...FoundFile[]]
+
+function incidentOf(listed: Readonly<FilesOfOne>, endMs: number): Incident {
   const isRead = (): boolean => listed.length > 1 && performance.now() < endMs
   // Keeps only two values of each description, because a directory can have a hundred thousand descriptions.
   const found = listed.map((file) => {
@@ -159,16 +266,6 @@ function incidentOf(listed: Readonly<FoundFiles>, endMs: number): Incident {
     kind: name?.kind ?? (/\.cpuprofile/.test(main) ? 'cpu' : 'memory'),
     ...(name && { rule: name.rule }),
   }
-}
-
-/**
- * The status of a file; of a symbolic link itself, not of its target. `undefined` if the file was deleted since the directory was
- * listed.
- *
- * @throws The file system's error if the status cannot be read for another reason.
- */
-function statOf(path: string): Stats | undefined {
-  return lstatSync(path, { throwIfNoEntry: false })
 }
 
 /**

@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import * as v8 from 'node:v8'
@@ -11,7 +10,9 @@ import { armHeapLimit } from '../../dispatch/arm-heap-limit'
 import type { Budget } from '../../dispatch/budget'
 import { reportFoundDump } from '../../dispatch/found-dump'
 import { createHeapLimitPlans } from '../../dispatch/heap-limit-plans'
-import { parseArtefactName } from '../../files/names'
+import { type HeldDirectory, holdDirectory } from '../../files/directory'
+import type { ParsedName } from '../../files/names'
+import { readOwnNames } from '../../files/retention'
 import { lines } from '../../report/lines'
 import type { Logger } from '../../report/listeners'
 import { readLimits } from '../../system/limits'
@@ -66,25 +67,46 @@ export function dumpAtHeapLimit(settings: WorkerHeapLimit): void {
   void round().then(arm)
 }
 
-/** Returns text that names the dump of a lost worker whose heap reached V8's limit, for its log line; empty without a dump. */
-export function heapLimitNote(
-  {
-    pid,
-    code,
-    signal,
-  }: { readonly pid: number; readonly code: number | null; readonly signal: string | null },
-  directory: string | undefined,
-): string {
-  if (directory === undefined || (code !== ABORT_CODE && !ENDED_BY_V8.includes(signal))) return ''
-  const sinceMs = epochMs() - JUST_LOST_MS
-  const dumps = namesIn(directory).filter((name) => {
-    const parsed = parseArtefactName(name)
-    return parsed?.rule === 'heap-limit' && parsed.pid === pid && parsed.startedAtMs >= sinceMs
+/** How a worker ended. */
+export interface LostWorker {
+  readonly pid: number
+  readonly code: number | null
+  readonly signal: string | null
+}
+
+/** Whether a worker ended as V8 ends a process whose heap reaches its limit. Other faults of native code end it so too. */
+export function mayHaveReachedHeapLimit({ code, signal }: LostWorker): boolean {
+  return code === ABORT_CODE || ENDED_BY_V8.includes(signal)
+}
+
+/**
+ * Returns text that names the dump of a lost worker whose heap reached V8's limit, for its log line; empty without a dump.
+ * Counts only files of this process's user, whose names have a time that is not in the future. The directory is read in pieces
+ * and only in part if it is large, so other users who create names there can neither stop the event loop nor fill the memory.
+ * Never rejects.
+ */
+export async function heapLimitNote({ pid }: LostWorker, directory: string): Promise<string> {
+  const nowMs = epochMs()
+  const own = await ownSidecarsIn(directory)
+  const dumps = own.filter((name) => {
+    const isRecent = name.startedAtMs >= nowMs - JUST_LOST_MS && name.startedAtMs <= nowMs
+    return name.rule === 'heap-limit' && name.pid === pid && isRecent
   })
-  const baseNames = new Set(dumps.map((name) => parseArtefactName(name)?.baseName))
-  if (baseNames.size === 0) return ''
-  const files = [...baseNames].map((baseName) => join(directory, `${baseName}.*`))
-  return `: its heap reached V8's limit, see ${files.join(', ')}`
+  if (dumps.length === 0) return ''
+  const files = new Set(dumps.map(({ baseName }) => join(directory, `${baseName}.*`)))
+  return `: its heap reached V8's limit, see ${[...files].join(', ')}`
+}
+
+async function ownSidecarsIn(directory: string): Promise<readonly ParsedName[]> {
+  let held: HeldDirectory | undefined
+  try {
+    held = holdDirectory(directory)
+    return (await readOwnNames(held.place, 'sidecar')).names
+  } catch {
+    return []
+  } finally {
+    held?.close()
+  }
 }
 
 /**
@@ -113,12 +135,4 @@ export function limitAboveHeapLimit(
 function oldSpaceMib(execArgv: readonly string[]): number | undefined {
   const given = [...execArgv.join(' ').matchAll(/--max[-_]old[-_]space[-_]size=(\d+)/g)].at(-1)?.[1]
   return given === undefined ? undefined : Number(given)
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory)
-  } catch {
-    return []
-  }
 }

@@ -57,6 +57,17 @@ describe("V8's callback at the heap limit", () => {
     assert.match(death.line ?? '', /a forked child has written .*\.heapprofile$/)
   })
 
+  test('names in its line what could not be created', async (t) => {
+    const death = await dieWith(t, 'creates no file', LONG_MS)
+    assert.match(death.line ?? '', /no dump: the forked child could not create its file in \/\S+$/)
+    assert.deepEqual(files(death), ['began-1'])
+    const partly = await dieWith(t, 'creates the file of the profile alone', LONG_MS)
+    assert.match(
+      partly.line ?? '',
+      /a forked child could not create the file for the snapshot, but has written \S+\.heapprofile$/,
+    )
+  })
+
   test('does not fork again, and names the reason, when other processes have spent the budget', async (t) => {
     const death = await dieWith(t, 'finds the budget spent', LONG_MS)
     assert.match(death.line ?? '', /no dump: limited: other processes have just used up the budget of dumps$/)

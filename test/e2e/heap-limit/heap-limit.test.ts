@@ -3,7 +3,17 @@ import { join } from 'node:path'
 import { describe } from 'node:test'
 import * as v8 from 'node:v8'
 import { artefacts, files, scratch, sidecarOf } from '../monitor/app'
-import { type Death, die, diesLike, it, textOf, untilWritten, WATCHED } from './heap-limit'
+import {
+  type Death,
+  die,
+  diesLike,
+  it,
+  programs,
+  textOf,
+  untilKept,
+  untilWritten,
+  WATCHED,
+} from './heap-limit'
 
 const SHAPES = [
   { shape: 'burst', shows: 'LeakedOrder' },
@@ -76,6 +86,27 @@ describe("a process that reaches V8's heap limit", () => {
   it('does the same with its watch on the main thread', async (t) => {
     const death = await die(t, { shape: 'slow', options: { ...WATCHED, watchdog: false } })
     assert.equal((await untilWritten(death)).length, 2)
+  })
+
+  it('says so when no name is accepted for its files, though the disk has space', async (t) => {
+    const execArgv = ['--require', join(programs, 'refuses-names.js')]
+    const refused = await die(t, { execArgv, env: { CMM_TEST_REFUSES: 'creation' } })
+    assert.ok(
+      refused.line?.endsWith(`no dump: the forked child could not create its file in ${refused.directory}`),
+      refused.line,
+    )
+    assert.deepEqual(files(refused), [])
+  })
+
+  it('keeps complete files that get no final name, and the next start names them', async (t) => {
+    const execArgv = ['--require', join(programs, 'refuses-names.js')]
+    const death = await die(t, { execArgv, env: { CMM_TEST_REFUSES: 'final' } })
+    const kept = await untilKept(death)
+    const { directory } = death
+    const next = await die(t, { directory, program: 'waits.js', args: ['4000'], limitMb: 200 })
+    for (const name of kept)
+      assert.ok(next.stderr.includes(`${join(directory, name)} is complete, but`), next.stderr)
+    assert.deepEqual(files(next), kept)
   })
 
   it('writes no line with `logger: false`', async (t) => {

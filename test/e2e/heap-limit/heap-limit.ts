@@ -162,6 +162,14 @@ export async function untilWritten(
   })
 }
 
+/** Resolves with the names of both its files when its child has kept them as a `.partial`, without a `.json`. */
+export async function untilKept(death: Death): Promise<string[]> {
+  return waitFor(death, 'two complete files', () => {
+    const names = files(death)
+    return names.length === 2 && names.every((name) => name.endsWith('.partial')) ? names : undefined
+  })
+}
+
 /** Resolves when it has published its profile, which is the first of its files. */
 export async function untilProfiled(death: Death): Promise<void> {
   await waitFor(death, 'a profile', () => artefacts(death).find((name) => name.endsWith('.heapprofile')))

@@ -46,7 +46,7 @@ test('a dump that is kept as a .partial is reported once, and one that is being 
     {
       ...{ stage: 'heap limit', kind: 'memory' },
       message:
-        `the dump at V8's heap limit ${join(directory, name)} is complete, but other files have taken all its names: ` +
+        `the dump at V8's heap limit ${join(directory, name)} is complete, but all its final names were taken or refused: ` +
         'this line is written at each start until the file is moved or deleted',
     },
   ])

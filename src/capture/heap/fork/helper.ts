@@ -85,9 +85,9 @@ export interface HeapLimitChild {
 /**
  * Progress of the child at the heap limit. `collected`: the child has completed its first full GC, and so will not need
  * another fork. `profile`, `snapshot`: the file is complete. `spent`: other processes have used up the budget of dumps
- * since the plan was made, and the child ends without a file.
+ * since the plan was made, and the child ends without a file. `unopened`: the last file of the dump could not be created.
  */
-export type HeapLimitReport = 'collected' | 'profile' | 'snapshot' | 'spent'
+export type HeapLimitReport = 'collected' | 'profile' | 'snapshot' | 'spent' | 'unopened'
 
 /** The functions of the native helper for V8's heap limit. */
 export interface HeapLimitHelper {

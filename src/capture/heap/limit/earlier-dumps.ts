@@ -13,10 +13,11 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { parseJson, toJson } from '../../../base/globals'
 import { type HeldDirectory, holdDirectory, within } from '../../../files/directory'
+import { createUnderAnyName, isOutOfSpace } from '../../../files/disk'
 import { CHILD_DEADLINE_MS, STALE_GRACE_MS, TOOL } from '../../../files/expiry'
 import { parseArtefactName, type ParsedName, partialName, sidecarName } from '../../../files/names'
 import { serialise } from '../../../files/partial'
-import { readOwnNames, readOwnNamesNow } from '../../../files/retention'
+import { isOwnFile, readOwnNames, readOwnNamesNow } from '../../../files/retention'
 import type { DraftSidecar, Sidecar } from '../../../files/sidecar'
 import { isOwnAlone, MAX_SIDECAR_BYTES } from '../../../files/sidecar'
 
@@ -80,7 +81,7 @@ export async function readHeapLimitDumps(
 }
 
 /**
- * Lists complete dumps at the heap limit that are kept as a `.partial`, because other users had taken all their names. Such a
+ * Lists complete dumps at the heap limit that are kept as a `.partial`, because all their names were taken or refused. Such a
  * file has no sidecar (`.json`), unlike a `.partial` that is being written. The child that made the dump could not report it.
  * Never rejects: a directory that cannot be read counts as empty.
  */
@@ -94,7 +95,7 @@ export async function readKeptDumps(directory: string): Promise<readonly string[
     // would count as kept if it gets its name between the two checks.
     const isKept = ({ rule, artefact }: ParsedName): boolean =>
       rule === 'heap-limit' &&
-      !isThere(join(place, sidecarName(artefact))) &&
+      !isOwnFile(join(place, sidecarName(artefact))) &&
       isThere(join(place, partialName(artefact)))
     return names.filter(isKept).map(({ artefact }) => join(directory, partialName(artefact)))
   } catch {
@@ -174,15 +175,21 @@ function claim(file: string, pid: number, nowMs: number): boolean {
   const sidecarPath = sidecarName(file)
   const unclaimed = readSidecarWhole(sidecarPath)
   if (!unclaimed || unclaimed.reported !== undefined) return false
-  const secret = createHash('sha256').update(toJson(unclaimed)).digest('hex').slice(0, 32)
-  const claimed = `${sidecarPath}.${secret}${CLAIM_SUFFIX}`
-  removeStale(claimed, nowMs)
-  let descriptor: number
-  try {
-    descriptor = openSync(claimed, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
-  } catch {
-    return false
+  const text = toJson(unclaimed)
+  let tried = 0
+  const nameAnew = (): string => {
+    // All processes try the same names in the same order.
+    const secret = createHash('sha256')
+      .update(text + '\n'.repeat(tried++))
+      .digest('hex')
+      .slice(0, 32)
+    const name = `${sidecarPath}.${secret}${CLAIM_SUFFIX}`
+    removeStale(name, nowMs)
+    return name
   }
+  const created = createOrNothing(nameAnew)
+  if (created === undefined) return false
+  const { path: claimed, fd: descriptor } = created
   try {
     // Read the sidecar again: another process may have marked it before the claim was created here.
     const sidecar = readSidecarWhole(sidecarPath)
@@ -196,6 +203,14 @@ function claim(file: string, pid: number, nowMs: number): boolean {
     return false
   } finally {
     closeSync(descriptor)
+  }
+}
+
+function createOrNothing(nameAnew: () => string): ReturnType<typeof createUnderAnyName> | undefined {
+  try {
+    return createUnderAnyName(nameAnew, isOutOfSpace)
+  } catch {
+    return undefined
   }
 }
 

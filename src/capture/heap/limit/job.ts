@@ -57,6 +57,13 @@ export function writeHeapLimitDump(
     return false
   }
 
+  let isUnopened = false
+  const create = (extension: '.heapprofile' | '.heapsnapshot'): OpenArtefact => {
+    isUnopened = true
+    const open = createFile(child, facts, extension)
+    isUnopened = false
+    return open
+  }
   const profile =
     facts.hasProfile &&
     attemptTo(() => {
@@ -67,18 +74,22 @@ export function writeHeapLimitDump(
         sampler: sampler.state(),
         inForkedChild: true,
       }
-      writeArtefact(child, facts, '.heapprofile', (open) => {
+      complete(create('.heapprofile'), (open) => {
         open.write(read.json)
         return { ...howOf(child, facts.passedOver, startedAtMs), way: SAMPLING_WAY, notes }
       })
       child.report('profile')
     })
+  // Created before the parent goes on, so that the parent's last line can say that it failed. This child has no stderr.
+  const file = facts.hasSnapshot && attemptTo(() => create('.heapsnapshot'))
+  if (isUnopened) child.report('unopened')
   child.report('collected')
   const noProfile = profile && 'failed' in profile ? [{ way: SAMPLING_WAY, why: profile.failed }] : []
   const snapshot =
-    facts.hasSnapshot &&
+    file &&
+    'done' in file &&
     attemptTo(() => {
-      writeArtefact(child, facts, '.heapsnapshot', (open) => {
+      complete(file.done, (open) => {
         const snapshotStartedAtMs = monotonicMs()
         const redacted = writeSnapshotHere(open, facts.redact)
         const passedOver = [...facts.passedOver, ...noProfile]
@@ -109,15 +120,17 @@ function howOf(
   return { passedOver, pauseMs: child.pauseMs(), durationMs: monotonicMs() - startedAtMs }
 }
 
-/** Creates, writes and completes a file of the dump. After an error, removes it, because the application may have ended. */
-function writeArtefact(
+function createFile(
   child: HeapLimitChild,
   facts: HeapLimitJobFacts,
   extension: '.heapprofile' | '.heapsnapshot',
-  write: (open: OpenArtefact) => How,
-): void {
+): OpenArtefact {
   makeDirectory(facts.directory)
-  const open = openArtefact(facts.directory, `${nameOf(child, facts)}${extension}`, sidecarOf(child, facts))
+  return openArtefact(facts.directory, `${nameOf(child, facts)}${extension}`, sidecarOf(child, facts))
+}
+
+/** Writes and completes a file of the dump. After an error, removes it, because the application may have ended. */
+function complete(open: OpenArtefact, write: (open: OpenArtefact) => How): void {
   try {
     open.publishNow(write(open))
   } catch (error) {
@@ -142,10 +155,9 @@ function sidecarOf(child: HeapLimitChild, facts: HeapLimitJobFacts): KnownBefore
   }
 }
 
-function attemptTo(work: () => void): { readonly done: true } | { readonly failed: string } {
+function attemptTo<T>(work: () => T): { readonly done: T } | { readonly failed: string } {
   try {
-    work()
-    return { done: true }
+    return { done: work() }
   } catch (error) {
     return { failed: messageOf(error) }
   }

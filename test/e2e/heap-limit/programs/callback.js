@@ -52,6 +52,21 @@ const jobs = {
     spin(200)
     return true
   },
+  'creates no file': (child) => {
+    leave('began', child)
+    child.report('unopened')
+    child.report('collected')
+    spin(200)
+    return false
+  },
+  'creates the file of the profile alone': (child) => {
+    leave('written', child)
+    child.report('profile')
+    child.report('unopened')
+    child.report('collected')
+    spin(200)
+    return true
+  },
   'finds the budget spent': (child) => {
     leave('began', child)
     child.report('spent')
