@@ -90,8 +90,8 @@ const isBelowHeapLimit = () => {
 }
 
 const spin = (ms) => {
-  const end = Date.now() + ms
-  while (Date.now() < end);
+  const end = performance.now() + ms
+  while (performance.now() < end);
 }
 
 const workerOf = (code, ms) => {
@@ -109,10 +109,10 @@ const orders = {
   stop: () => monitor.stop(),
   update: ({ threshold }) => monitor.update({ cpu: { threshold } }),
   overload({ ms }) {
-    const end = Date.now() + ms
+    const end = performance.now() + ms
     const slice = () => {
       spin(30)
-      if (Date.now() < end) setImmediate(slice)
+      if (performance.now() < end) setImmediate(slice)
     }
     later(ms)
     slice()

@@ -107,12 +107,14 @@ function crowd(t: TestContext, entries: () => Generator<readonly [name: string, 
     }
   })
   // Not by t.mock, which keeps a record of each call.
-  t.after(() => (fs.lstatSync = lstatSync))
+  t.after(() => Object.assign(fs, { lstatSync }))
   const listed = { isFile: () => true, size: 1, mtimeMs: 3000 }
-  fs.lstatSync = ((path: string, options: fs.StatSyncOptions) =>
-    path.startsWith(directory + sep) && !path.endsWith('.json')
-      ? { ...listed, uid: owner }
-      : lstatSync(path, options)) as typeof lstatSync
+  Object.assign(fs, {
+    lstatSync: (path: string, options: fs.StatSyncOptions) =>
+      path.startsWith(directory + sep) && !path.endsWith('.json')
+        ? { ...listed, uid: owner }
+        : lstatSync(path, options),
+  })
   return directory
 }
 
