@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { Program, programEnvironment, scratch } from '../../harness/program'
@@ -89,6 +89,30 @@ describe('before the event loop turns', () => {
       })`
     const { status, stdout, stderr } = run(t, { ...IDLE, memory: {} }, body)
     assert.deepEqual([status, stdout.trim(), stderr.includes('already')], [0, '0', false])
+  })
+
+  test('a signal makes a dump, and none is made without one', async (t) => {
+    const [signalled, spared] = await Promise.all(
+      ["process.kill(process.pid, 'SIGUSR2')", ''].map(async (sends) => {
+        const directory = scratch(t)
+        const file = join(directory, 'program.js')
+        // A tick this short has the loop deliver the signal before any timer.
+        writeFileSync(
+          file,
+          `const monitor = require(${JSON.stringify(library)})({ profileDir: ${JSON.stringify(directory)} })
+           ${sends}
+           monitor.on('dump', () => process.exit())
+           setTimeout(() => process.exit(), ${sends ? 60_000 : 3000})`,
+        )
+        const program = new Program(t, [process.execPath, file], {
+          env: programEnvironment(),
+          cwd: directory,
+        })
+        await program.ended
+        return readdirSync(directory).filter((name) => name.endsWith('.heapsnapshot')).length
+      }),
+    )
+    assert.deepEqual([signalled, spared], [1, 0])
   })
 
   test('a thread that the application starts is known by its name in the first dump', (t) => {
