@@ -78,10 +78,11 @@ async function lossesOf(names: readonly string[], keep: number, directory: strin
   const unsent = unsentOf(names)
   const isRead = (name: string): boolean => read.has(name)
   const isUnread = (name: string): boolean => !read.has(name)
-  const why = `deleted in ${directory}, because the option keep is ${keep}`
-  const inWords = (files: readonly string[], adjective: string, how: string, what: string): string[] => {
+  const inWords = (files: readonly string[], adjective: string, circumstance: string, advice: string) => {
+    if (files.length === 0) return []
     const count = files.length === 1 ? `1 ${adjective}file was` : `${files.length} ${adjective}files were`
-    return files.length === 0 ? [] : [`${count} ${why}${how}: ${files.join(', ')}; ${what}`]
+    const why = `because the option keep is ${keep}${circumstance}`
+    return [`${count} deleted in ${directory}, ${why}: ${files.join(', ')}; ${advice}`]
   }
   const whileRead = ', while being read by a process, perhaps for an upload'
   return [

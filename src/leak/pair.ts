@@ -20,7 +20,10 @@ export interface DueSnapshot {
   readonly settle: (result: DumpResult) => void
 }
 
-/** The next snapshot of a pair, not yet taken. */
+/**
+ * The snapshot of a pair that is to be taken next: the first, then the second. It is due as soon as a reading has reached `dueBytes`
+ * and `dueMs`.
+ */
 interface Pending {
   /** File of the first snapshot; absent until that is written. */
   readonly pairOf?: string

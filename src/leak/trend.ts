@@ -41,7 +41,10 @@ export interface LeakRule {
   readonly slowingSinceStart: number
   /** Minimum growth of a climb, bytes. */
   readonly growthBytes: number
-  /** Minimum growth of a climb, as a share (1: doubling) of the heap's highest level before the climb; more on the first day. */
+  /**
+   * Minimum growth of a climb, as a share (1: doubling) of the heap's highest level before the climb; up to several times as much
+   * on the first day.
+   */
   readonly growthShare: number
   /** Upper bound of the growth that `growthShare` requires, bytes. */
   readonly mostGrowthBytes: number
@@ -120,7 +123,7 @@ export const LEAK_RULE_ALONE: LeakRule = Object.freeze({
 
 /** The lowest reading of a round of readings. */
 interface Floor extends GcReading {
-  /** Highest floor of the earlier rounds within `longestMs`, bytes. */
+  /** Highest floor of the rounds before this one, bytes; rounds more than `longestMs` before it do not count. 0: there are none. */
   readonly ceilingBytes: number
 }
 

@@ -69,7 +69,11 @@ function linesOf(file) {
       : ts.isTemplateExpression(node)
         ? node.head.text + node.templateSpans.map((span) => `…${span.literal.text}`).join('')
         : undefined
-    if (line !== undefined && line.trim().split(/\s+/).length >= 4 && !line.includes('<'))
+    if (
+      line !== undefined &&
+      line.split(/\s+/).filter((word) => /[a-z]/i.test(word)).length >= 4 &&
+      !line.includes('<')
+    )
       lines.push({ place: placeOf(file, text, node.getStart()), text: line.trim(), code: statementOf(node) })
     ts.forEachChild(node, visit)
   }

@@ -155,7 +155,9 @@ function write(from: number, contentBytes: number, target: string, mostBytes: nu
     const writeChunk = (chunk: Buffer): void => {
       written += chunk.length
       if (written > mostBytes)
-        throw new Error(`it takes more than the ${formatBytes(mostBytes)} that it may have`)
+        throw new Error(
+          `the redacted snapshot is larger than ${formatBytes(mostBytes)}, the most disk space that it may use`,
+        )
       writeFileSync(to, chunk)
     }
     const sizeBytes = redactSnapshot(from, writeChunk, contentBytes)
