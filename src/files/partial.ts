@@ -312,7 +312,7 @@ function giveFinalNameIn(
 function whyRefused(error: unknown): string {
   return (error as NodeJS.ErrnoException).code === 'EEXIST'
     ? 'other files have taken all its names'
-    : 'the file system refused all its names (ENOSPC)'
+    : 'the directory has no room for any of its names (ENOSPC; the disk may have space left)'
 }
 
 /**

@@ -23,8 +23,9 @@ export const HEAP_LIMIT_NEED_BYTES = 2 * FORK_ALLOWANCE_FLOOR_BYTES
 /** Settings with which the watchdog plans dumps at V8's heap limit: plain data, which can be sent to another thread. */
 export interface HeapLimitToWatch {
   /**
-   * Number that `armHeapLimit` of the native helper returned; absent when its callback is not installed. Dumps that
-   * earlier processes made at their heap limit are reported in either case.
+   * Identifies the registration of the heap-limit callback: the number that `armHeapLimit` of the native helper returned. Plans
+   * with another number are ignored. Absent when no callback is installed: then no plans are made, but dumps that earlier processes
+   * made at their heap limit are still reported.
    */
   readonly arming?: number | undefined
   /** Heap limit of V8, bytes. */
