@@ -116,7 +116,7 @@ const LIVE_KEYS = ['threshold', 'counter', 'limiter']
 /**
  * Checks `rules` in the argument of `update()`.
  *
- * @returns All rules of the monitor, with the changes of the update.
+ * @returns All rules of the option `rules`, with the changes of the update.
  */
 export function changeRules(value: unknown, rules: readonly RuleToRead[]): readonly RuleToRead[] {
   if (value === undefined) return rules

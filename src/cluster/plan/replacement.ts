@@ -72,10 +72,11 @@ export class Replacement {
   }
 
   /**
-   * Begins the next replacement if no worker is missing and none is being replaced. If a worker is missing, kills hung workers
-   * above the hard limit.
+   * Begins the next replacement if `count` workers serve and none is being replaced. While fewer serve, because one has crashed or
+   * is still starting, no replacement begins; hung workers above the hard limit are then killed at once, whatever `retryAt` is.
    *
-   * @param retryAt - Earliest time of the next replacement, monotonic ms: after a failed one it is delayed as after a crash.
+   * @param retryAt - Earliest time of the next replacement, monotonic ms: the end of the delay after the latest crash. A
+   * replacement that fails to start counts as a crash.
    */
   begin(retryAt: number, now: number): void {
     this.#wakeAt = undefined
@@ -90,9 +91,9 @@ export class Replacement {
   }
 
   /**
-   * Kills hung workers above the hard limit. Called while a worker is missing, because no replacement begins then: if the
-   * missing worker could not start for lack of the hung worker's memory, the hung worker would stay for ever. A hung worker
-   * serves no requests, so no request is lost.
+   * Kills hung workers above the hard limit. Called while fewer than `count` workers serve, because no replacement begins then: if
+   * a new worker could not start for lack of the hung worker's memory, the hung worker would stay for ever. A hung worker serves
+   * no requests, so no request is lost.
    */
   #endHung(ready: readonly ReadySlot[]): void {
     for (const slot of ready) {

@@ -24,13 +24,13 @@ export const HEAP_LIMIT_NEED_BYTES = 2 * FORK_ALLOWANCE_FLOOR_BYTES
 export interface HeapLimitToWatch {
   /**
    * Identifies the registration of the heap-limit callback: the number that `armHeapLimit` of the native helper returned. Plans
-   * with another number are ignored. Absent when no callback is installed: then no plans are made, but dumps that earlier processes
-   * made at their heap limit are still reported.
+   * with another number are ignored. Absent when no callback is installed: then no plans are made, but dumps that earlier
+   * processes made at their heap limit are still reported.
    */
   readonly arming?: number | undefined
   /** Heap limit of V8, bytes. */
   readonly limitBytes: number
-  /** Resident memory of the process outside of its heap, bytes. */
+  /** Resident memory of the process outside of the main thread's heap when the monitor or the cluster worker started, bytes. */
   readonly baseBytes: number
   /**
    * Longest wait of a process at its heap limit until its child has ended, ms. Used only where the end of the process would also
@@ -49,7 +49,10 @@ export interface HeapLimitFacts {
   readonly limitBytes: number
   /** Resident memory of the process now, bytes. */
   readonly rssBytes: number
-  /** Resident memory of the process outside of its heap, as measured at the start, bytes. */
+  /**
+   * Resident memory of the process outside of the main thread's heap, bytes. Unlike the other figures, measured only once, when the
+   * monitor or the cluster worker starts.
+   */
   readonly baseBytes: number
   readonly room: MemoryRoom
   readonly disk: { readonly freeBytes: number; readonly isMemory: boolean }
