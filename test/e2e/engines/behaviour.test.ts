@@ -304,7 +304,7 @@ describe('memory dump', { concurrency: 1 }, () => {
       'heap-dump.js',
       { engine, things: 10, trouble: 'stranger-stops' },
       ({ report }) => {
-        assert.match(report.first?.passedOver.at(-1)?.why ?? '', /other code in this process stopped/)
+        assert.match(report.first?.passedOver.at(-1)?.why ?? '', /other code in this process had stopped/)
         assert.equal(report.second?.artefacts.length, 2)
         assert.deepEqual(report.said, ['sampling was stopped'])
         assert.equal(report.strangerStillSamples, false)
