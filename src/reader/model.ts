@@ -277,7 +277,10 @@ export interface Metric {
   readonly unit: Series['unit']
 }
 
-/** The thread or kind of memory with the largest share of the process's CPU time or memory. The dump may not show it. */
+/**
+ * What used most of the process's CPU time (a thread, garbage collection, or nothing: the process mostly waited), or most of its
+ * memory (a kind of memory). The files of the dump may be about something else, such as another thread.
+ */
 export interface Owner {
   readonly kind: CpuOwner | MemoryOwner
   /** `threadId`, if the owner is a worker thread. */

@@ -285,8 +285,8 @@ function reportFound(found: FoundDump, report: Report): void {
     const { reportFoundDump } = loadLate(() => require('../dispatch/found-dump') as typeof foundDumpModule)
     reportFoundDump(found, process.pid, report)
   } catch (error) {
-    // The dump is not marked as reported, so the next process finds and reports it.
-    const message = `a dump at V8's heap limit cannot be reported: ${firstLineOf(error)}`
+    // Unless the dump is marked as reported already, the next process finds and reports it.
+    const message = `a dump made at V8's heap limit was found in the directory, but cannot be reported: ${firstLineOf(error)}`
     report.failure({ stage: 'watchdog', message, error })
   }
 }
