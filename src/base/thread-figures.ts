@@ -12,7 +12,7 @@ export interface HeapFigures {
   readonly heapLimit: number
   readonly external: number
   readonly arrayBuffers: number
-  /** CPU time of the thread, ms. NaN on Linux, where /proc shows it, and where Node does not offer it (before 22.19 and 24.6). */
+  /** CPU time of the thread, ms. NaN on Linux, where /proc shows it, and where Node does not offer it (before 22.19 and 23.9). */
   readonly threadCpuMs: number
 }
 

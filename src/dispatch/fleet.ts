@@ -22,7 +22,10 @@ export interface FleetPlan {
   /** Absolute path of the package's module that made this plan. Its `openFleet` opens the budget. */
   readonly file: string
   readonly settings: unknown
-  /** Whether dumps are refused if the budget cannot be opened, as with `insurance: 0`. If not, they are then made without it. */
+  /**
+   * Whether no dumps are made if the shared budget cannot be opened. If not, the process's own budgets alone apply then. The Redis
+   * hook sets it for `insurance: 0` (no dumps while Redis does not answer).
+   */
   readonly isRequired?: boolean | undefined
   /** The budget as a phrase for the start line of the log. */
   readonly inWords: string

@@ -169,15 +169,19 @@ function adviceOn(passedOver: readonly PassedOver[], facts: Facts): string {
   return 'look for a noexec mount, for --no-addons, or for a filter of system calls'
 }
 
-/** Names the flags that make Node's permission model allow what it refuses. Before Node.js 26 no flag allows the inspector. */
+/**
+ * Names the flags that make Node's permission model allow what it refuses. No flag allows the inspector before Node.js 24.12:
+ * https://nodejs.org/api/cli.html#--allow-inspector
+ */
 function adviceOnPermission({ refused = [], node }: Pick<Facts, 'refused' | 'node'>): string {
-  const hasFlag = Number.parseInt(node.slice(1), 10) >= 26
+  const [major = 0, minor = 0] = node.slice(1).split('.').map(Number)
+  const hasFlag = major > 24 || (major === 24 && minor >= 12)
   const flags = { worker: '--allow-worker', addon: '--allow-addons', inspector: '--allow-inspector' }
   const missing = refused.filter((scope) => hasFlag || scope !== 'inspector').map((scope) => flags[scope])
   const advice = missing.length > 0 ? `add ${missing.join(' ')}` : 'allow the access that the reason names'
   return hasFlag || !refused.includes('inspector')
     ? advice
-    : `${advice}; CPU profiles, heap sampling and the watchdog thread need Node.js 26 with --allow-inspector`
+    : `${advice}; CPU profiles, heap sampling and the watchdog thread need Node.js 24.12 or later with --allow-inspector`
 }
 
 /** Size of the heap at the memory threshold in the worst case, in which all memory of the process is heap, bytes. */

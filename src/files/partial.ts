@@ -206,7 +206,9 @@ export function pathThrough(fd: number, file: string): string {
   if (path !== undefined) return path
   const why = whyOthersCanRename(dirname(file))
   if (why !== undefined)
-    throw new Error(`${file} is not written, because that is not safe without /proc/self/fd: ${why}`)
+    throw new Error(
+      `${file} is not written: /proc/self/fd cannot be used, and by its path another user could redirect the write, because ${why}`,
+    )
   return file
 }
 

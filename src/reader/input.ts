@@ -322,7 +322,9 @@ export function readRegular(path: string, maxBytes: number, owner?: number): Buf
   const file = openRegular(path, owner)
   if (owner === undefined || !file.id.isLinkedByOthers) return readAndClose(file, maxBytes)
   closeSync(file.fd)
-  throw new UnreadableError('may be of another user')
+  throw new UnreadableError(
+    'has several hard links and others may write to it, so its content may be of another user',
+  )
 }
 
 function readAndClose({ fd, sizeBytes }: RegularFile, maxBytes: number): Buffer {

@@ -3,7 +3,7 @@ import type { HeapFigures } from '../base/thread-figures'
 import { monotonicMs } from '../base/time'
 
 /**
- * `process` with the method that Node 22.19 and 24.6 added:
+ * `process` with a method that Node has since 22.19 and 23.9:
  * https://nodejs.org/api/process.html#processthreadcpuusagepreviousvalue
  */
 type ProcessOfToday = NodeJS.Process & { readonly threadCpuUsage?: () => NodeJS.CpuUsage }

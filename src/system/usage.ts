@@ -45,7 +45,7 @@ export function ownCpuTime(
       if (ask === undefined) return nodeCpuMs()
       try {
         const own = (await ask([process.pid])).get(process.pid)
-        if (own === undefined) throw new Error(`no figures of process ${process.pid}`)
+        if (own === undefined) throw new Error(`it returned no CPU time of this process (pid ${process.pid})`)
         return own.ctime
       } catch (error) {
         ask = undefined

@@ -7,13 +7,13 @@ import { isOnMainThread } from '../../base/main-thread'
  * profile through the inspector and no sampling heap profile, and another thread cannot send requests to the main thread.
  *
  * Call this function on the main thread before another thread connects to the main thread: without an inspector, such a
- * connection does not throw, but aborts the process. Node starts no inspector under `--permission` (except Node 26 with
- * `--allow-inspector`), and none for the parent process of `node --test`. On another thread, this function does not try to
+ * connection does not throw, but aborts the process. Node starts no inspector under `--permission` (except with
+ * `--allow-inspector`, which Node has since 24.12), and none for the parent process of `node --test`. On another thread, this function does not try to
  * open a session: this package starts threads only where the main thread could open one.
  */
 export function whyNoInspector(): string | undefined {
   if (!process.features.inspector) return 'this Node was built without the inspector'
-  // Only Node 26 has a flag that allows the inspector together with --permission.
+  // Since Node 24.12 a flag allows the inspector together with --permission.
   const permission = process.permission as { has(scope: string): boolean } | undefined
   if (permission !== undefined && !permission.has('inspector')) return '--permission refuses the inspector'
   return isOnMainThread() ? whyNoSession() : undefined

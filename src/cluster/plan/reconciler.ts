@@ -27,17 +27,21 @@ export interface ReconcilerSettings extends ReplacementSettings, RosterSettings 
 }
 
 /**
- * Keeps `count` workers serving and replaces those above the limit, one at a time.
+ * Keeps `count` workers serving and replaces those that are above the limit or ask to leave, one at a time.
  *
  *     fork → starting ── runFunc settled, listens where expected ──→ ready
  *               │                                                      │
- *               │ startTimeout: SIGKILL                                │ replacement ready, asked, or stop: drain
+ *               │ startTimeout: SIGKILL                                │ its replacement is ready (maxSurge 0: at once)
  *               │                                                      ↓
- *               │                             leaving ←── dump ── draining ── killTimeout + grace: SIGKILL
- *               │                                │                     │
- *               └──────────── exit ──────────────┴──────── exit ───────┴──→ gone
+ *               │                leaving ←── drained, writes a dump ── draining
+ *               │                   │                                  │
+ *               │                   │ not ended in time: SIGKILL       │ not ended in time: SIGKILL
+ *               │                   │                                  │
+ *               └─────── exit ──────┴────────────── exit ──────────────┴──→ gone
  *
+ *     starting, ready ── stop ──→ draining
  *     starting, ready ── channel closed, and no exit within the grace ──→ leaving
+ *     ready, hung and above the hard limit ── SIGKILL, exit ──→ gone
  *     starting, ready ── exit ──→ gone: a crash; a successor is forked, at once or after a back-off
  *
  * A pure state machine: its inputs are events and the time, its outputs are actions. After every input, `#settle` compares

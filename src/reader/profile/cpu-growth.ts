@@ -142,7 +142,7 @@ function judge(functions: readonly Growth[], old: Measured, now: Measured): Verd
   if (byTime !== undefined && growthMs(byTime) >= GROWTH_STANDS_OUT_MS) {
     const more = isMostlyIdle(old)
       ? ''
-      : ` Its share of the busy time grew by less than ${GROWTH_STANDS_OUT_PERCENT} percentage points.`
+      : ` The function's share of the busy time grew by less than ${GROWTH_STANDS_OUT_PERCENT} percentage points.`
     return { ...found(byTime, timesOf(byTime)), hint: busy + more }
   }
   return {

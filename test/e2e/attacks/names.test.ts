@@ -175,7 +175,7 @@ describe(
         else
           assert.match(
             'message' in result ? (result.message ?? '') : '',
-            /not safe without .* belongs to the user/,
+            /could redirect the write, because .* belongs to the user/,
           )
         assert.equal(filesIn(directory).length, isOwn ? 2 : 0)
       })

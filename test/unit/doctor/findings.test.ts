@@ -164,12 +164,12 @@ const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = 
   ],
   'a signal that is taken natively': [{ signalListeners: 0 }, /^note: signal: .*a native handler/],
   'PID 1': [{ endsItsChildren: true }, /^note: PID 1: /],
-  'the permission model before Node.js 26': [
-    { refused: ['worker', 'inspector'] },
-    /^note: permission model: refuses worker, inspector \| add --allow-worker; CPU profiles.* Node\.js 26/,
+  'the permission model before Node.js 24.12': [
+    { refused: ['worker', 'inspector'], node: 'v24.11.1' },
+    /^note: permission model: refuses worker, inspector \| add --allow-worker; CPU profiles.* Node\.js 24\.12/,
   ],
-  'the permission model on Node.js 26': [
-    { refused: ['addon', 'inspector'], node: 'v26.1.0' },
+  'the permission model since Node.js 24.12': [
+    { refused: ['addon', 'inspector'], node: 'v24.12.0' },
     /\| add --allow-addons --allow-inspector$/,
   ],
   'a filter of system calls': [{ confinement: { isFiltered: true } }, /^note: seccomp: /],

@@ -571,7 +571,7 @@ test('without /proc the name is no path for a writer where another user can make
   t.after(() => mock.restoreAll())
   assert.throws(
     () => artefact.writePath,
-    /is not written, because that is not safe without \/proc\/self\/fd: .* writable for all/,
+    /is not written: \/proc\/self\/fd cannot be used, and .* could redirect the write, because .* writable for all/,
   )
   artefact.abandon()
 })

@@ -43,7 +43,7 @@ for (const [name, ask, why] of [
   [
     'finds no process',
     () => Promise.resolve(new Map()),
-    `pidusage failed: no figures of process ${process.pid}`,
+    `pidusage failed: it returned no CPU time of this process (pid ${process.pid})`,
   ],
 ] as const) {
   test(`pidusage ${name}: the reading comes from Node's counters, so do all that follow, and it is reported once`, async () => {
