@@ -48,8 +48,12 @@ const LONG = [
   'test/unit/leak/watch.test.ts',
   // The whole suite of replacements against mutants, and under load with each framework and each way to hand a socket over.
   ...['mutations', 'frameworks', 'handed-sockets'].map((name) => `test/e2e/cluster/${name}.test.ts`),
-  // Overload that has to last until budgets are spent.
-  'test/e2e/monitor/permanent-overload.test.ts',
+  // Overload that has to last until budgets are spent, hangs and leaks that have to last, and faults one after the other.
+  ...['monitor/permanent-overload', 'monitor/leak', 'thread/blocked', 'cluster/faults'].map(
+    (name) => `test/e2e/${name}.test.ts`,
+  ),
+  // Processes that wait for each other's turn.
+  'test/unit/system/turn.test.ts',
   // A fleet of processes; `npm run accept -- fleet-budget` has a larger one.
   'test/e2e/hooks/redis.test.ts',
   // A real S3, which takes long to start; killed, restarted, throttled or told the wrong time, and times until the next attempt.
