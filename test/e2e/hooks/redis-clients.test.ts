@@ -56,11 +56,17 @@ describe('each client', { skip }, () => {
       }
       assert.deepEqual(told, [])
       redis.kill('SIGSTOP')
-      const before = process.getActiveResourcesInfo().sort()
+      const before = process.getActiveResourcesInfo()
       assert.ok('giveBack' in (await open({ timeout: 500 }).take('cpu')))
       assert.match(told.pop() ?? '', /cannot be used: no answer within 500 ms/)
       await new Promise((resolve) => setImmediate(resolve))
-      assert.deepEqual(process.getActiveResourcesInfo().sort(), before, 'what keeps a process alive')
+      const after = process.getActiveResourcesInfo()
+      // Timers of earlier requests and of the test runner may have ended meanwhile.
+      for (const kind of before) {
+        const at = after.indexOf(kind)
+        if (at >= 0) after.splice(at, 1)
+      }
+      assert.deepEqual(after, [], 'what keeps a process alive')
       // All that was left behind has settled by the time that the server is gone.
       await redis.stop()
       await new Promise((resolve) => setImmediate(resolve))
