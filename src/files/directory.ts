@@ -64,6 +64,25 @@ export function within<T>(directory: string, work: (place: string) => T): T {
   }
 }
 
+/**
+ * Holds a directory open with {@link holdDirectory} while `list` reads it, and passes the path through its descriptor. Never
+ * rejects: a directory that cannot be read counts as empty.
+ */
+export async function listWithin<T>(
+  directory: string,
+  list: (place: string) => Promise<readonly T[]>,
+): Promise<readonly T[]> {
+  let held: HeldDirectory | undefined
+  try {
+    held = holdDirectory(directory)
+    return await list(held.place)
+  } catch {
+    return []
+  } finally {
+    held?.close()
+  }
+}
+
 /** Whether paths below `/proc/self/fd` can be used: /proc must exist, and Node's permission model must allow them. */
 export function canReachDescriptors(): boolean {
   const { permission } = process as { permission?: { has(scope: string, reference: string): boolean } }
@@ -239,7 +258,7 @@ function tryOut(directory: string, isOurs = isOwn): { readonly mode: number; rea
       fs.unlinkSync(trial)
       fs.writeSync(descriptor, '1')
       return {
-        mode: fs.fstatSync(descriptor).mode & 0o777,
+        mode: stats.mode & 0o777,
         ...(!isOwnFile && { stranger: inWords(stats.uid) }),
       }
     } finally {

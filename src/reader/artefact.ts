@@ -25,7 +25,7 @@ const MB = 1024 * 1024
 /** The first moment that a dump can have, ms since 1970: Node.js appeared in 2009. */
 const EARLIEST_MS = Date.UTC(2009, 0)
 /** A dump can be this far in the future, ms: its machine's clock or time zone may have been set wrong. */
-const MOST_FUTURE_MS = 24 * 3600 * 1000
+export const MOST_FUTURE_MS = 24 * 3600 * 1000
 /** The last moment that a Date can have, ms since 1970. */
 export const LATEST_MS = 8.64e15
 

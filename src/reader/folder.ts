@@ -2,7 +2,14 @@ import { lstatSync, opendirSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { PARTIAL_SUFFIX } from '../files/names'
 import { isLinkedByOthers } from '../files/owners'
-import { descriptionsOf, isUnfinished, LATEST_MS, readCircumstances, readName } from './artefact'
+import {
+  descriptionsOf,
+  isUnfinished,
+  LATEST_MS,
+  MOST_FUTURE_MS,
+  readCircumstances,
+  readName,
+} from './artefact'
 import { userOf } from './input'
 import { reasonOf } from './json'
 import type { Circumstances } from './model'
@@ -39,8 +46,6 @@ const MOST_OF_A_USER = 20_000
  */
 export const MOST_USERS = 10
 const NAMES_AT_A_TIME = 256
-/** A time in a name that is later than now by more than this, ms, is taken for a wrong one: such a file counts as the oldest. */
-const CLOCK_ERROR_MS = 24 * 3600 * 1000
 /** Maximum time for reading the descriptions in a directory, ms. Then the files of the other dumps are not sorted by thread. */
 const READ_MS = 10_000
 
@@ -98,8 +103,8 @@ function findUnfinished(
 ): { readonly names: string[]; readonly leftOut: number } {
   const uid = process.geteuid?.()
   const { files, leftOut } = findFiles(directory, isUnfinished, mostOfAUser)
-  const [own, others] = [true, false].map((isOwn) => files.filter((file) => (file.uid === uid) === isOwn))
-  return { names: [...(own ?? []), ...(others ?? [])].map(({ name }) => name), leftOut }
+  const ownFirst = files.toSorted((one, other) => Number(other.uid === uid) - Number(one.uid === uid))
+  return { names: ownFirst.map(({ name }) => name), leftOut }
 }
 
 /**
@@ -216,7 +221,8 @@ class Share {
 
   add(file: FoundFile): void {
     const atMs = readName(file.name)?.startedAtMs ?? file.mtimeMs
-    this.#dated.push({ file, ageKey: atMs > this.nowMs + CLOCK_ERROR_MS ? -1 : atMs })
+    // A time that is too far in the future is taken for a wrong one: such a file counts as the oldest.
+    this.#dated.push({ file, ageKey: atMs > this.nowMs + MOST_FUTURE_MS ? -1 : atMs })
     if (this.#dated.length >= 2 * this.most) this.#cut()
   }
 

@@ -10,8 +10,7 @@ import { armHeapLimit } from '../../dispatch/arm-heap-limit'
 import type { Budget } from '../../dispatch/budget'
 import { reportFoundDump } from '../../dispatch/found-dump'
 import { createHeapLimitPlans } from '../../dispatch/heap-limit-plans'
-import { type HeldDirectory, holdDirectory } from '../../files/directory'
-import type { ParsedName } from '../../files/names'
+import { listWithin } from '../../files/directory'
 import { readOwnNames } from '../../files/retention'
 import { lines } from '../../report/lines'
 import type { Logger } from '../../report/listeners'
@@ -87,7 +86,7 @@ export function mayHaveReachedHeapLimit({ code, signal }: LostWorker): boolean {
  */
 export async function heapLimitNote({ pid }: LostWorker, directory: string): Promise<string> {
   const nowMs = epochMs()
-  const own = await ownSidecarsIn(directory)
+  const own = await listWithin(directory, async (place) => (await readOwnNames(place, 'sidecar')).names)
   const dumps = own.filter((name) => {
     const isRecent = name.startedAtMs >= nowMs - JUST_LOST_MS && name.startedAtMs <= nowMs
     return name.rule === 'heap-limit' && name.pid === pid && isRecent
@@ -95,18 +94,6 @@ export async function heapLimitNote({ pid }: LostWorker, directory: string): Pro
   if (dumps.length === 0) return ''
   const files = new Set(dumps.map(({ baseName }) => join(directory, `${baseName}.*`)))
   return `: its heap reached V8's limit, see ${[...files].join(', ')}`
-}
-
-async function ownSidecarsIn(directory: string): Promise<readonly ParsedName[]> {
-  let held: HeldDirectory | undefined
-  try {
-    held = holdDirectory(directory)
-    return (await readOwnNames(held.place, 'sidecar')).names
-  } catch {
-    return []
-  } finally {
-    held?.close()
-  }
 }
 
 /**

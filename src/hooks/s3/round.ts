@@ -257,9 +257,10 @@ async function sendOne({ name }: Waiting, place: Place, round: Round, sent: Sent
         `${file} is not sent: ${opened.whyAnother}, so another file has taken its place`,
       )
     const keys = keysOf({ ...settings, host }, name)
+    const digest = digestOf(opened, settings)
     const found = await round.store().find(keys.sidecar)
-    if (found?.['digest'] !== digestOf(opened, settings)) {
-      const problem = await put(opened, name.extension, keys, round)
+    if (found?.['digest'] !== digest) {
+      const problem = await put(opened, name.extension, { ...keys, digest }, round)
       if (problem)
         return finish(problem.passes ? 'failing' : 'unsendable', `${file} is not sent: ${problem.message}`)
       const size = formatSize(opened.stats.size)
@@ -327,7 +328,7 @@ interface Problem {
 async function put(
   opened: OpenWaiting,
   extension: ArtefactExtension,
-  keys: { readonly artefact: string; readonly sidecar: string },
+  keys: { readonly artefact: string; readonly sidecar: string; readonly digest: string },
   round: Round,
 ): Promise<Problem | undefined> {
   const { fd, sidecarText } = opened
@@ -350,7 +351,7 @@ async function put(
   try {
     await store().put({ key: keys.artefact, body, contentType: 'application/gzip', metadata })
     // Upload the sidecar last: it shows that the dump file in the bucket is complete. Only it has the digest, see `digestOf`.
-    const sidecarMetadata = { ...metadata, digest: digestOf(opened, settings) }
+    const sidecarMetadata = { ...metadata, digest: keys.digest }
     await store().put({
       ...{ key: keys.sidecar, body: description },
       ...{ contentType: 'application/json', metadata: sidecarMetadata },

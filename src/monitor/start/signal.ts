@@ -55,14 +55,13 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
   let dumps = 0
   let order = (): Promise<unknown> => Promise.resolve()
   let isHeapdumpListening = (): boolean => false
-  let isServing = false
   /** Whether the signal has arrived before `serve`: the event loop may deliver it before the rest of the monitor has started. */
   let isWaiting = false
   const listener = () => {
     if (dumps >= MAX_SIGNAL_DUMPS) return
     const listeners = process.listeners(signal)
     const first = listeners.find(takesSignals)
-    isWaiting ||= !isServing && first === undefined
+    isWaiting ||= first === undefined
     if (first !== listener) return
     const isTaken = !listeners.every(isOurs) || (signal === 'SIGUSR2' && isHeapdumpListening())
     if (!isTaken) {
@@ -87,7 +86,6 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
     serve(onSignal, isTakenByHeapdump) {
       order = onSignal
       isHeapdumpListening = isTakenByHeapdump
-      isServing = true
       mark(true)
       if (isWaiting) listener()
     },

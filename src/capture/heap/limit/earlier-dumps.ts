@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { parseJson, toJson } from '../../../base/globals'
-import { type HeldDirectory, holdDirectory, within } from '../../../files/directory'
+import { listWithin, within } from '../../../files/directory'
 import { createUnderAnyName, isOutOfSpace } from '../../../files/disk'
 import { CHILD_DEADLINE_MS, STALE_GRACE_MS, TOOL } from '../../../files/expiry'
 import { parseArtefactName, type ParsedName, partialName, sidecarName } from '../../../files/names'
@@ -63,21 +63,14 @@ export async function readHeapLimitDumps(
   intervalMs: number,
   onIncomplete: (why: string) => void = () => undefined,
 ): Promise<readonly HeapLimitDump[]> {
-  let held: HeldDirectory | undefined
-  try {
-    held = holdDirectory(directory)
-    const { place } = held
+  return listWithin(directory, async (place) => {
     const { names, incomplete } = await readOwnNames(place, 'sidecar')
     if (incomplete !== undefined) onIncomplete(incomplete)
     const dumps = dumpsOf(names, { directory, place, host }, nowMs)
     const spent = dumps.filter((dump) => !dump.isBeingWritten && dump.startedAtMs <= nowMs - intervalMs)
     for (const file of spent.flatMap((dump) => dump.bareSidecars)) removeQuietly(file)
     return dumps
-  } catch {
-    return []
-  } finally {
-    held?.close()
-  }
+  })
 }
 
 /**
@@ -86,10 +79,7 @@ export async function readHeapLimitDumps(
  * Never rejects: a directory that cannot be read counts as empty.
  */
 export async function readKeptDumps(directory: string): Promise<readonly string[]> {
-  let held: HeldDirectory | undefined
-  try {
-    held = holdDirectory(directory)
-    const { place } = held
+  return listWithin(directory, async (place) => {
     const { names } = await readOwnNames(place, 'partial')
     // Check the `.partial` last. A file that gets its final name loses its `.partial` before the sidecar. In the other order, it
     // would count as kept if it gets its name between the two checks.
@@ -98,11 +88,7 @@ export async function readKeptDumps(directory: string): Promise<readonly string[
       !isOwnFile(join(place, sidecarName(artefact))) &&
       isThere(join(place, partialName(artefact)))
     return names.filter(isKept).map(({ artefact }) => join(directory, partialName(artefact)))
-  } catch {
-    return []
-  } finally {
-    held?.close()
-  }
+  })
 }
 
 /**
