@@ -1,16 +1,22 @@
 import { closeSync, fstatSync, ftruncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { tenths } from '../base/time'
-import { fsync, fsyncNow, openDirectory, read, write } from './disk'
+import {
+  fsync,
+  fsyncNow,
+  ignoringErrors,
+  type MarkedFile,
+  openDirectory,
+  openMarked,
+  read,
+  write,
+} from './disk'
+import { giveFinalName } from './final-name'
 import { partialName } from './names'
 import {
   createPartial,
   type Descriptors,
   expectUnchanged,
-  giveFinalName,
-  ignoringErrors,
-  type MarkedFile,
-  openMarked,
   type PartialArtefact,
   pathThrough,
   removePartial,

@@ -162,7 +162,7 @@ function enter(above: Level, { name, canBeMade }: Name): Level | { readonly targ
     const target = fs.readlinkSync(reached)
     // Check the inode again: in a sticky directory another user can create a link in place of one that its owner has removed.
     if (fs.lstatSync(reached).ino !== stats.ino)
-      throw new Error(`the symbolic link ${path} was replaced while it was read`)
+      throw new Error(`the symbolic link ${path} was replaced while it was read, so it is not followed`)
     return { target }
   } catch (error) {
     // Show the operator the configured path, not the one through /proc.
@@ -202,8 +202,8 @@ function readUmask(): number {
   return Number.parseInt(octal, 8)
 }
 
+/** Creates a directory, one level after the other: `mkdir` with `recursive` retries for ever in places such as /proc. */
 function makeByPath(directory: string): void {
-  // Not with the option `recursive`: Node.js would retry for ever where nothing can be created, such as in /proc.
   if (fs.statSync(directory, { throwIfNoEntry: false })) return
   const parent = dirname(directory)
   if (parent !== directory) makeByPath(parent)
@@ -312,7 +312,7 @@ export function octal(mode: number): string {
 
 /**
  * Looks for other users that can rename or delete entries of a directory or of one of its parents. They can delete a dump, but
- * neither read nor redirect it, because it is written through a file descriptor.
+ * not redirect it, because it is written through a file descriptor, nor read it, if the file system keeps its mode and owner.
  *
  * @returns The directory and the reason, e.g. `/data belongs to the user 1001`; `undefined` if only this user and root can.
  */

@@ -124,3 +124,103 @@ export function openDirectory(path: string): number {
 function isForbidden({ code }: NodeJS.ErrnoException): boolean {
   return code === 'ERR_ACCESS_DENIED'
 }
+
+/** Identifies a file independently of its name. */
+export interface FileMark {
+  /** Device and inode number, as `<device>:<inode>`. */
+  readonly inode: string
+  /** Permission bits. After creation they are 0600, on every file system that has permissions. */
+  readonly mode: number
+}
+
+/** A file to write to: its path, and the mark by which a writer checks that the path still leads to this file. */
+export interface MarkedFile {
+  readonly file: string
+  readonly mark: FileMark
+  /**
+   * `true` for a path `/proc/self/fd/<n>`, a link that must be followed; absent for other paths. The mark is checked for both: by
+   * now another file may have the descriptor's number.
+   */
+  readonly isOpen?: true
+}
+
+const MODE_BITS = 0o777n
+
+/** The mark of an open file. */
+export function markOf(fd: number): FileMark {
+  return asMark(fs.fstatSync(fd, { bigint: true }))
+}
+
+/** The mark of the file with this path: of a symbolic link, not of what it leads to. `undefined` if there is no such file. */
+export function markAt(path: string): FileMark | undefined {
+  const stats = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  return stats && asMark(stats)
+}
+
+/** The mark of the file that a path leads to, through symbolic links. @throws If it leads to none. */
+export function markBehind(path: string): FileMark {
+  return asMark(fs.statSync(path, { bigint: true }))
+}
+
+function asMark({ dev, ino, mode }: fs.BigIntStats): FileMark {
+  return { inode: `${dev}:${ino}`, mode: Number(mode & MODE_BITS) }
+}
+
+/**
+ * Opens a file by its path for writing, and checks its inode.
+ *
+ * @throws When another file has the path: in a shared directory other users can rename files.
+ */
+export function openMarked({ file, mark, isOpen }: MarkedFile): number {
+  const fd = fs.openSync(file, isOpen ? OPEN_THROUGH : OPEN_EXISTING)
+  try {
+    if (markOf(fd).inode !== mark.inode) throw replaced(file)
+    return fd
+  } catch (error) {
+    fs.closeSync(fd)
+    throw error
+  }
+}
+
+/** Whether a path is a name of the file with this mark. */
+export function bears(path: string, mark: FileMark): boolean {
+  return markAt(path)?.inode === mark.inode
+}
+
+/** Throws what link(2) would throw if a file has this path. */
+export function refuseExisting(path: string): void {
+  if (markAt(path) !== undefined)
+    throw Object.assign(new Error(`EEXIST: ${path} exists already`), { code: 'EEXIST', path })
+}
+
+/** Removes a name if it still is one of the file with this mark. Never throws. */
+export function removeMarked(path: string, mark: FileMark): void {
+  ignoringErrors(() => {
+    if (bears(path, mark)) fs.unlinkSync(path)
+  })
+}
+
+/** Runs work that may fail, such as cleanup, and ignores its errors. A file that is not removed is found later by its sidecar. */
+export function ignoringErrors(work: () => void): void {
+  try {
+    work()
+  } catch {
+    return
+  }
+}
+
+/** The error for a file that has taken the path of another one. */
+export function replaced(path: string): Error {
+  return new Error(`${path} is no longer the file that was created there`)
+}
+
+/** Calls `use` with one name after the other until the file system accepts one. @throws If it refuses all: the last error. */
+export function withFirstFree<T>(names: readonly string[], use: (name: string, at: number) => T): T {
+  for (let at = 0; ; at++) {
+    try {
+      return use(names[at] ?? '', at)
+    } catch (error) {
+      if (!isNameRefused(error) || at + 1 >= names.length) throw error
+    }
+  }
+}

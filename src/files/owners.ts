@@ -1,5 +1,15 @@
-import { accessSync, constants, readFileSync, type Stats, statSync } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  type Stats,
+  statSync,
+} from 'node:fs'
 import { inWords, isOwn, standsForOne } from '../base/own-user'
+import { OPEN_TO_READ, read } from './disk'
 
 const STICKY = 0o1000
 const GROUP_WRITES = 0o020
@@ -41,6 +51,46 @@ export function whyCreatable(path: string, directory: Stats): string | undefined
  */
 export function isLinkedByOthers({ nlink, mode }: Stats): boolean {
   return process.geteuid !== undefined && nlink > 1 && (mode & (GROUP_WRITES | OTHERS_WRITE)) !== 0
+}
+
+/**
+ * Whether a file is a regular file of this process's user that another user cannot have prepared ({@link isLinkedByOthers}). On
+ * Windows, which has no user ids, each regular file is accepted.
+ */
+export function isOwnAlone(path: string, stats: Stats): boolean {
+  if (!stats.isFile()) return false
+  if (process.geteuid === undefined) return true
+  return !isLinkedByOthers(stats) && isOwn(path, stats)
+}
+
+/**
+ * Reads a file of this user as text. Returns `undefined` if it cannot be read, has more than `mostBytes` bytes, is no regular
+ * file, or may have been prepared by another user.
+ */
+export function readOwn(path: string, mostBytes: number): string | undefined {
+  const fd = openOwn(path)
+  if (fd === undefined) return undefined
+  try {
+    const { size } = fstatSync(fd)
+    return size <= mostBytes ? read(fd, 0, size).toString('utf8') : undefined
+  } catch {
+    return undefined
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Opens a file for reading. Returns `undefined` if it is missing or no regular file, or if another user may have prepared it. */
+export function openOwn(path: string): number | undefined {
+  let fd: number | undefined
+  try {
+    fd = openSync(path, OPEN_TO_READ)
+    if (isOwnAlone(path, fstatSync(fd))) return fd
+  } catch {
+    // The file is missing, unreadable or a symbolic link.
+  }
+  if (fd !== undefined) closeSync(fd)
+  return undefined
 }
 
 function whoElseWrites({ mode, uid, gid }: Stats): string | undefined {

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, fstatSync, unlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { within } from './directory'
-import { createUnderAnyName } from './disk'
+import { createUnderAnyName, ignoringErrors, type MarkedFile, markOf } from './disk'
 import { refuseBorrowedUser } from './owners'
-import { ignoringErrors, type MarkedFile, markOf, reachThrough, refuseOpenToOthers } from './partial'
+import { reachThrough, refuseOpenToOthers } from './partial'
 
 /**
  * A temporary file for content that must not stay on disk, such as a heap snapshot before it is redacted. Except on Windows the

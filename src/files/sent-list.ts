@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { parseJson } from '../base/globals'
-import { readOwn } from './own'
+import { readOwn } from './owners'
 
 /** Name of the file in each dump directory that lists the artefacts already uploaded. */
 export const SENT_FILE = '.cpu-memory-monitor-sent.json'

@@ -1,13 +1,12 @@
-import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseJson } from '../base/globals'
-import { isOwn } from '../base/own-user'
 import type { Makeup } from '../makeup/makeup'
 import type { Flight } from '../makeup/recorder'
 import { OPEN_TO_READ, read } from './disk'
 import type { Evidence } from './expiry'
 import type { DumpRule } from './names'
-import { isLinkedByOthers } from './owners'
+import { isOwnAlone } from './owners'
 
 /** A finished file of a dump: whole, synced, under its final name. */
 export interface Artefact {
@@ -127,16 +126,6 @@ export function readSidecar(path: string, fileName: string): Evidence | undefine
   } catch {
     return undefined
   }
-}
-
-/**
- * Whether a file is a regular file of this process's user that another user cannot have prepared ({@link isLinkedByOthers}). On
- * Windows, which has no user ids, each regular file is accepted.
- */
-export function isOwnAlone(path: string, stats: Stats): boolean {
-  if (!stats.isFile()) return false
-  if (process.geteuid === undefined) return true
-  return !isLinkedByOthers(stats) && isOwn(path, stats)
 }
 
 function factsOf(json: unknown, fileName: string): Evidence | undefined {

@@ -46,7 +46,7 @@ function readOrFollow(path: string, mostBytes: number): { text: string } | { tar
       throw new Error(
         `it ${why}; it must belong to root or the user of the process, and only they may write to it`,
       )
-    if (stats.size > mostBytes) throw new Error(`it has more than ${mostBytes} bytes`)
+    if (stats.size > mostBytes) throw new Error(`it is larger than ${mostBytes} bytes`)
     return { text: read(fd, 0, stats.size).toString('utf8') }
   } finally {
     closeSync(fd)

@@ -1,4 +1,4 @@
-import type { MarkedFile } from '../../files/partial'
+import type { MarkedFile } from '../../files/disk'
 
 /** Time between two samples of a CPU profile, µs. Longer if a profile would exceed {@link MAX_SAMPLES}. */
 export const SAMPLING_INTERVAL_US = 1000

@@ -1,6 +1,6 @@
 import { setFlagsFromString, writeHeapSnapshot } from 'node:v8'
 import type { OpenArtefact } from '../../files/artefact'
-import type { MarkedFile } from '../../files/partial'
+import type { MarkedFile } from '../../files/disk'
 import { openScratch } from '../../files/scratch'
 import { redactSnapshot } from '../../redact/snapshot'
 
@@ -42,7 +42,7 @@ export function openWhole(open: OpenArtefact): WholeSnapshot {
     return { target, redact: () => void redactSnapshot(fd, (chunk) => open.write(chunk)), close }
   close()
   throw new Error(
-    'memory.redact: no snapshot was written: its temporary file needs /proc/self/fd, which is not available',
+    'no redacted snapshot was written: its temporary file is reached through /proc/self/fd, which is missing or not permitted',
   )
 }
 

@@ -3,9 +3,9 @@ import { AbortController, firstLineOf, messageOf, Promise, toJson } from '../../
 import { formatSize } from '../../base/size'
 import { monotonicMs, pause } from '../../base/time'
 import { type OpenArtefact, openArtefact } from '../../files/artefact'
+import type { MarkedFile } from '../../files/disk'
 import { OPEN_EXISTING } from '../../files/disk'
 import { artefactName } from '../../files/names'
-import type { MarkedFile } from '../../files/partial'
 import type { Artefact } from '../../files/sidecar'
 import { ExitingError, type Job, type Refusal, type WorkerToDump } from '../capture'
 import type { MainThread } from '../main-thread/orders'
@@ -270,8 +270,8 @@ async function writeSamples(
       pauseMs,
       durationMs: monotonicMs() - startedAtMs,
       notes: {
-        ...{ forcedFullGc: true, samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples: samples.length },
-        ...(theirs ? { sampler: 'foreign' } : { sampler: 'ours', sampledMs: samplingMs }),
+        ...{ samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples: samples.length },
+        ...(theirs ? { sampler: 'foreign' } : { forcedFullGc: true, sampler: 'ours', sampledMs: samplingMs }),
       },
     })
     return { artefact, way: SAMPLING_WAY }

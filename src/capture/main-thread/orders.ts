@@ -1,5 +1,6 @@
 import type { Session } from 'node:inspector'
-import type { MarkedFile, PartialArtefact } from '../../files/partial'
+import type { MarkedFile } from '../../files/disk'
+import type { PartialArtefact } from '../../files/partial'
 import type { PassedOver } from '../capture'
 import type { PathHolding } from '../heap/allocation-sites'
 import type { ForkOptions } from '../heap/fork/helper'

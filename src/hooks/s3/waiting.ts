@@ -3,9 +3,9 @@ import { basename, dirname, join } from 'node:path'
 import { parseJson } from '../../base/globals'
 import { isOurs } from '../../files/expiry'
 import { parseArtefactName, type ParsedName, sidecarName } from '../../files/names'
-import { openOwn, readOwn } from '../../files/own'
+import { openOwn, readOwn } from '../../files/owners'
 import { readOwnNames, readPublished } from '../../files/retention'
-import type { Sidecar } from '../../files/sidecar'
+import { MAX_SIDECAR_BYTES, type Sidecar } from '../../files/sidecar'
 
 /** A complete dump file that has not been uploaded. */
 export interface Waiting {
@@ -94,7 +94,7 @@ export interface OpenWaiting {
  * @returns `undefined` when one of the two is gone or belongs to another user, or when the sidecar describes another file.
  */
 export function openWaiting(place: string, artefact: string): OpenWaiting | undefined {
-  const sidecarText = readOwn(join(place, sidecarName(artefact)))
+  const sidecarText = readOwn(join(place, sidecarName(artefact)), MAX_SIDECAR_BYTES)
   const fd = openOwn(join(place, artefact))
   const close = (): void => void (fd !== undefined && closeSync(fd))
   try {

@@ -18,7 +18,7 @@ import type { OpenArtefact } from '../../../src/files/artefact'
 import { openArtefact, reopenArtefact } from '../../../src/files/artefact.js'
 import { whyNotWritable } from '../../../src/files/directory'
 import { openDirectory } from '../../../src/files/disk.js'
-import { findPublished } from '../../../src/files/partial.js'
+import { findPublished } from '../../../src/files/final-name.js'
 import type { Artefact, Sidecar } from '../../../src/files/sidecar'
 import { about, HOW, PROFILE, scratch, tmpfs } from './scratch'
 

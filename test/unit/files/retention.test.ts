@@ -499,7 +499,7 @@ test(
       for (const name of [forged, `${forged}.json`]) chownSync(join(directory, name), UNMAPPED, UNMAPPED)
     }
     leavePartial(directory, `cpu-${DEAD_PID}-5.cpuprofile`)
-    const { files, own } = { files: built('files/retention'), own: built('files/own') }
+    const { files, own } = { files: built('files/retention'), own: built('files/owners') }
     const [directoryOf, host] = ['process.argv[1]', 'process.argv[2]']
     const remove = (keep: number) => `${files}.deleteExpired(${directoryOf}, ${host}, { keep: ${keep} })`
     const deletedBy = (expression: string): unknown =>
@@ -511,7 +511,7 @@ test(
     ])
     // What is sent is read like this.
     const isRead = [3, 9].map(
-      (ms) => `${own}.readOwn(${directoryOf} + '/cpu-1-${ms}.cpuprofile.json') !== undefined`,
+      (ms) => `${own}.readOwn(${directoryOf} + '/cpu-1-${ms}.cpuprofile.json', 1e6) !== undefined`,
     )
     assert.deepEqual(inNamespace(`[${isRead.join()}]`, directory, HOST), [true, false])
   },

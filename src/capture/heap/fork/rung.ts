@@ -3,7 +3,7 @@ import { messageOf, ownOnly, owns } from '../../../base/globals'
 import { monotonicMs } from '../../../base/time'
 import { type OpenArtefact, openArtefact } from '../../../files/artefact'
 import { childDeadlineMs } from '../../../files/expiry'
-import { findPublished } from '../../../files/partial'
+import { findPublished } from '../../../files/final-name'
 import type { Artefact } from '../../../files/sidecar'
 import { readChildUsage } from '../../../system/proc'
 import { type CaptureObserver, ExitingError, type Refusal } from '../../capture'
@@ -33,8 +33,8 @@ export interface HeapForkParts {
 
 /**
  * Takes heap snapshots in a forked child. The process forks, which takes milliseconds, and goes on. The child writes the
- * sampling profile and then the snapshot from its copy of the heap. It goes on even if the application ends, unless that ends
- * the whole container.
+ * sampling profile and then the snapshot from its copy of the heap. It finishes even if the application ends, unless a container or
+ * service ends with the application.
  */
 export function createForkRung(parts: HeapForkParts): HeapRung {
   return {

@@ -16,10 +16,10 @@ import { listWithin, within } from '../../../files/directory'
 import { createUnderAnyName, isOutOfSpace } from '../../../files/disk'
 import { CHILD_DEADLINE_MS, STALE_GRACE_MS, TOOL } from '../../../files/expiry'
 import { parseArtefactName, type ParsedName, partialName, sidecarName } from '../../../files/names'
+import { isOwnAlone } from '../../../files/owners'
 import { serialise } from '../../../files/partial'
 import { isOwnFile, readOwnNames, readOwnNamesNow } from '../../../files/retention'
-import type { DraftSidecar, Sidecar } from '../../../files/sidecar'
-import { isOwnAlone, MAX_SIDECAR_BYTES } from '../../../files/sidecar'
+import { type DraftSidecar, MAX_SIDECAR_BYTES, type Sidecar } from '../../../files/sidecar'
 
 /** A dump that a process of this host has made, or is making, at its V8 heap limit. */
 export interface HeapLimitDump {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { openWhole } from '../../../../src/capture/heap/redacted'
 import { openArtefact } from '../../../../src/files/artefact'
-import { openMarked } from '../../../../src/files/partial'
+import { openMarked } from '../../../../src/files/disk'
 import { about, HOW, scratch, tmpfs } from '../../files/scratch'
 
 const NAME = 'memory-7-1000.heapsnapshot'

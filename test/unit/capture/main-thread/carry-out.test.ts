@@ -20,7 +20,7 @@ import { loadForkHelper } from '../../../../src/capture/heap/fork/helper'
 import { createOrders, ordersDuring, runOrder } from '../../../../src/capture/main-thread/carry-out'
 import { createDirectMainThread } from '../../../../src/capture/main-thread/direct'
 import { openArtefact } from '../../../../src/files/artefact'
-import type { MarkedFile } from '../../../../src/files/partial'
+import type { MarkedFile } from '../../../../src/files/disk'
 import { jobIn } from '../scripted-main-thread'
 
 const NO_PACKAGES: Engines = { cpu: { passedOver: [] }, memory: { passedOver: [] }, leak: { passedOver: [] } }
