@@ -4,8 +4,8 @@ import { costOf, promises, type Row, tablesOf } from './figures'
 import type { Turn, Window } from './measure'
 import { NOTHING, NOTHING_AGAIN, OURS } from './variants'
 
-function turn(cpuUsPerRequest: number, p99Ms = 2): Turn {
-  const window: Window = { ok: 100, failed: 0, perSecond: 800, p50Ms: 1, p99Ms, p999Ms: 9, cpuUsPerRequest }
+function turn(cpuUsPerRequest: number, p99Ms = 2, perSecond = 800): Turn {
+  const window: Window = { ok: 100, failed: 0, perSecond, p50Ms: 1, p99Ms, p999Ms: 9, cpuUsPerRequest }
   return { windows: { 30: window, 80: window }, capacity: 1000, rssMb: 90 }
 }
 
@@ -36,30 +36,41 @@ describe('figures of the idle bench', () => {
 
   it('find every promise kept', () => assert.deepEqual(broken(good), []))
 
-  it('find a throughput that costs more than the promise', () => {
-    assert.match(broken(replaced(OURS, [turn(101), turn(202)])).join(), /^at 80 % cpu-memory-monitor costs/)
+  it('find requests that were not answered', () => {
+    const slow = replaced(OURS, [turn(100, 2, 794), turn(200, 2, 795)])
+    assert.match(broken(slow).join(), /^at 80 % cpu-memory-monitor answers .*,no peer that watches/)
+    const failing = turn(100)
+    const windows = { ...failing.windows, 80: { ...failing.windows[80], failed: 1 } }
+    assert.match(broken(replaced(OURS, [{ ...failing, windows }])).join(), /^at 80 %/)
+  })
+
+  it('find more CPU per request than the promise', () => {
+    assert.match(broken(replaced(OURS, [turn(101), turn(202)])).join(), /^its CPU per request/)
   })
 
   it('find a p99 above all of nothing', () => {
     assert.match(broken(replaced(OURS, [turn(100, 3.1), turn(200, 3.1)])).join(), /^its p99/)
   })
 
-  it('find a peer that costs less', () => {
-    assert.match(broken(replaced(PEER, [turn(99), turn(198)])).join(), /^no peer that watches/)
+  it('find a peer that answers more', () => {
+    assert.match(
+      broken(replaced(PEER, [turn(104, 2, 802), turn(208, 2, 802)])).join(),
+      /^no peer that watches/,
+    )
   })
 
-  it('find a run that is too coarse to decide', () => {
+  it('find a run that is too coarse to decide about the CPU', () => {
     const coarse = replaced(NOTHING_AGAIN, [turn(102), turn(204)])
-    assert.match(broken(coarse).join(), /^the run resolves/)
+    assert.deepEqual(broken(coarse), [])
     const undecided = Object.entries(promises(coarse)).filter(([, holds]) => holds === undefined)
-    assert.equal(undecided.length, 2)
+    assert.match(String(undecided), /^its CPU per request.*the run resolves 2(\.0)? %/)
   })
 
   it('promise nothing that was not measured', () => {
     const absent = good.map((each) =>
       each.variant === OURS ? { variant: OURS, watches: true, reason: 'it ended with 1' } : each,
     )
-    assert.equal(broken(absent).length, 3)
+    assert.equal(broken(absent).length, 4)
     assert.match(tablesOf(absent), /^cpu-memory-monitor +it ended with 1$/m)
   })
 
