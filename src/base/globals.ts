@@ -35,7 +35,7 @@ export function messageOf(error: unknown): string {
     const { message } = Object(error) as { readonly message?: unknown }
     return typeof message === 'string' && message !== '' ? message : `${String(error)} was thrown`
   } catch {
-    return 'an object was thrown that cannot be converted to a string'
+    return 'an object was thrown whose text cannot be read'
   }
 }
 

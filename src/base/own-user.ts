@@ -4,8 +4,8 @@ import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, typ
 type ReadText = (path: string) => string | undefined
 
 /**
- * Makes a reader that reads each file once, because a map cannot be changed once it is written. A failure is not kept, and neither
- * is an empty file, which is a map that is not written yet.
+ * Makes a function that reads each file once and then returns the same text again: the kernel lets `/proc/self/uid_map` and
+ * `gid_map` be written only once. A failure is not kept, and neither is an empty text: the map has not been written yet.
  */
 export function keeping(read: ReadText): ReadText {
   const texts = new Map<string, string>()

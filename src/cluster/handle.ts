@@ -24,7 +24,8 @@ export interface WorkerEnd {
 /** Why and how soon a worker was lost. */
 export interface WorkerLoss {
   /**
-   * `'exit'`: it ended unexpectedly. `'disconnect'`: its channel to the primary closed. `'start-timeout'`: it was not ready in
+   * `'exit'`: its process ended, and it had no order to drain; a worker above `hardLimit` that hangs may have got SIGKILL (see
+   * `'recycle'`). `'disconnect'`: its channel to the primary closed. `'start-timeout'`: it was not ready in
    * time. `'run-not-called'`: it was not ready in time and had not called `run`. `'fork-failed'`: it could not be started.
    */
   readonly cause: CrashCause
@@ -64,8 +65,8 @@ export interface ClusterEvents {
    */
   crash: [WorkerIdentity & WorkerEnd & WorkerLoss]
   /**
-   * A worker was lost before it was ready or within `minUptime` after it: the fork of its successor waits for `ms`
-   * milliseconds. `step`: number of such waits in a row, from 1.
+   * A worker was lost before it was ready or within `minUptime` after it: the fork of its successor waits for at most `ms`
+   * milliseconds, less if another worker becomes ready. `step`: number of such waits in a row, from 1.
    */
   backoff: [{ readonly ms: number; readonly step: number }]
   /**

@@ -43,8 +43,9 @@ export interface BackoffOptions {
 /** Options for the memory dumps of workers: of those that are replaced for their memory, and at V8's heap limit. */
 export interface ClusterDumpOptions {
   /**
-   * Longest time in which a worker may write its snapshot after the drain, ms: 1 to 2147483647. After this time, the
-   * worker ends without the snapshot.
+   * Longest time in which a worker may write its snapshot after the drain, ms: 1 to 2147483647. After this time the worker
+   * ends. A forked child that is writing the snapshot goes on, for at most its own deadline; any other unfinished snapshot is
+   * lost.
    *
    * @defaultValue 60000
    */
@@ -160,8 +161,9 @@ export interface ClusterOptions {
   watchdog?: boolean | undefined
   /**
    * Options of the heap snapshot that a worker above the limit writes when its last connection has ended, and of snapshots
-   * at V8's heap limit. `{}`: snapshots with the defaults; `false`: no snapshots. A snapshot delays neither this worker's
-   * replacement nor the next one.
+   * at V8's heap limit. `{}`: snapshots with the defaults; `false`: no snapshots. A snapshot above the limit delays
+   * neither this worker's replacement nor the next one; at V8's heap limit a worker ends up to 2 s later, or up to 10 s where its
+   * end would end the forked child.
    *
    * @defaultValue false
    */
@@ -326,7 +328,7 @@ function readVariable(environment: Environment, name: string, most: number): num
 }
 
 function readSpan(value: unknown, name: string, otherwise: number): number {
-  return value === 0 ? 0 : readMs(value, name, otherwise)
+  return value === 0 ? 0 : readMs(value, name, otherwise, ', or 0')
 }
 
 function readLinger(value: unknown, killTimeoutMs: number): number | undefined {
@@ -368,7 +370,7 @@ function readMaxSurge(value: unknown, count: number): 0 | 1 {
   if (value === 0 && count === 1) {
     throw rangeError(
       'options.maxSurge',
-      '1 while there is only one worker (0 would stop it before its successor serves)',
+      '1 while `count` is 1 (0 would stop the only worker before its successor serves)',
       value,
     )
   }

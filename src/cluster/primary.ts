@@ -140,7 +140,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
       onReadings: (rssBytes) => this.#give({ type: 'seen', rssBytes }),
       onFailure: (error) =>
         this.#report.error(
-          `hardLimit is not enforced while the workers' memory cannot be read: ${messageOf(error)}`,
+          `a worker that hangs is not held to hardLimit while the primary cannot read the workers' memory: ${messageOf(error)}`,
         ),
     })
   }
@@ -220,6 +220,7 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
 
   #failFork(key: WorkerKey, error: unknown): void {
     this.#report.error(`a worker could not be started: ${messageOf(error)}`)
+    this.#identities.delete(key)
     this.#lose({ type: 'fork-failed', key })
   }
 

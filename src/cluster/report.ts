@@ -99,7 +99,7 @@ export const LINES: Lines = {
     `next replacement in ${ms} ms at the earliest`,
   'limit-unreachable': ({ rss, limit }) =>
     `the limit of ${sizeWithBytes(limit)} is not above what a new worker uses, ${sizeWithBytes(rss)}: ` +
-    `replacing workers cannot help, so those that start above the limit are not replaced`,
+    `replacing workers cannot help, so one that starts at the limit or above is not replaced for it`,
 }
 
 /** Events whose log line is a warning. The warning of 'limit-unreachable' is logged by {@link warnAlways} instead. */
@@ -132,7 +132,7 @@ export function cutLine(
 ): string {
   return (
     `worker ${id} (pid ${pid}) ended with ${signal ?? `code ${code}`} while the cluster stopped: ` +
-    `its last requests may have been cut (killTimeout: ${killTimeoutMs} ms)`
+    `its last requests may have been cut (killTimeout gives them ${killTimeoutMs} ms)`
   )
 }
 
@@ -143,13 +143,16 @@ export function cutLine(
 export function unfinishedLine(pid: number, killTimeoutMs: number): string {
   return (
     `the worker with pid ${pid} ends with code 1 before it has finished: ` +
-    `its last requests may have been cut (killTimeout: ${killTimeoutMs} ms)`
+    `its last requests may have been cut (killTimeout gives them ${killTimeoutMs} ms)`
   )
 }
 
 /** Log line for a worker that ends itself at the deadline of its dump (`dump.deadline`), before the dump is complete. */
 export function unwrittenLine(pid: number, deadlineMs: number): string {
-  return `the worker with pid ${pid} ends with code 1 before its dump is written (dump.deadline: ${deadlineMs} ms)`
+  return (
+    `the worker with pid ${pid} ends with code 1, because its dump is not written after ${deadlineMs} ms (dump.deadline); ` +
+    'a forked child that writes it goes on'
+  )
 }
 
 /** Log line for a worker that is replaced for its memory without a dump, because the dump budget is spent. */
@@ -179,7 +182,7 @@ function tooLittleMemory(
   const needBytes = (count + maxSurge) * limitBytes
   const haveBytes = limits.memoryLimitBytes ?? limits.totalMemoryBytes
   if (needBytes <= haveBytes) return undefined
-  const source = limits.memoryLimitSource === 'none' ? 'machine' : limits.memoryLimitSource
+  const source = limits.memoryLimitBytes === undefined ? 'machine' : limits.memoryLimitSource
   return (
     `${count + maxSurge} workers (count + maxSurge) at the limit of ${formatSize(limitBytes)} need ${formatSize(needBytes)}, ` +
     `but there are only ${formatSize(haveBytes)} (${source}): lower the limit or the number of workers`

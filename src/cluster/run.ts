@@ -20,7 +20,7 @@ import { runWorker } from './worker'
  * above what a fresh worker uses, and the machine must have memory for all workers at this limit and one more.
  * @param runFunc - Starts the application; its result is awaited before the worker counts as ready.
  * @param cleanFunc - Called in a worker as soon as it begins to drain, while requests are still being answered.
- * @returns In the primary a handle that emits the cluster's events; in a worker a handle that emits and does nothing.
+ * @returns In the primary a handle that emits the cluster's events; in a worker a handle that emits no events and does nothing.
  * @throws TypeError for a value of the wrong type, or an option that does not exist.
  * @throws RangeError for a value outside its range, also in an environment variable.
  * @throws Error when this process runs a cluster already, and in a worker thread.

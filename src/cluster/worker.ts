@@ -22,7 +22,9 @@ export function runWorker(
   cleanFunc: CleanFunction | undefined,
 ): void {
   if (!cluster.worker)
-    throw new Error('run was called in a process that is neither a cluster primary nor a cluster worker')
+    throw new Error(
+      'run was called in a process that is neither a cluster primary nor a cluster worker; is NODE_UNIQUE_ID set?',
+    )
   new WorkerSide(cluster.worker, settings, cleanFunc).start(runFunc)
 }
 
@@ -222,17 +224,19 @@ class WorkerSide {
   }
 
   /**
-   * Writes the dump; ends the worker if that takes longer than `dump.deadline`. The primary is informed before the dump, so that
-   * the next replacement does not wait for it.
+   * Writes the dump; ends the worker if that, and leaving after it, take longer than `dump.deadline`. The primary is informed
+   * before the dump, so that the next replacement does not wait for it.
    */
   async #dump(reason: CleanContext['reason']): Promise<void> {
     this.#send({ kind: 'drained' })
     const deadlineMs = this.settings.dump?.deadlineMs ?? 0
+    let isWritten = false
     setTimeout(() => {
-      this.#report.warn(unwrittenLine(process.pid, deadlineMs))
+      if (!isWritten) this.#report.warn(unwrittenLine(process.pid, deadlineMs))
       process.exit(1)
     }, deadlineMs)
     const isBegun = await this.#evidence?.write(reason)
+    isWritten = true
     if (isBegun === false) this.#send({ kind: 'undumped' })
   }
 

@@ -155,7 +155,7 @@ function withoutHelper(why: string, sampler: HeapSampler | undefined): AtHeapLim
   if (!sampler || setHeapProfileNearHeapLimit === undefined) return nothing(why)
   try {
     setHeapProfileNearHeapLimit(1)
-    return { inWords: `profile by Node.js to its --diagnostic-dir (${why})`, hasDump: true }
+    return { inWords: `heap profile by Node.js to its --diagnostic-dir (${why})`, hasDump: true }
   } catch (error) {
     return nothing(`${why}; ${messageOf(error)}`)
   }
@@ -181,7 +181,7 @@ function firstPlan(parts: FirstPlanParts, heapLimit: HeapLimitToWatch) {
 
 /**
  * Collects garbage in a forked child that has no sampling profile to read; the parent waits until that is done. Reading a
- * sampler collects garbage before it returns. `HeapProfiler.collectGarbage` would do so in a later iteration of the event
+ * sampler that this library has started collects garbage before it returns. `HeapProfiler.collectGarbage` would do so in a later iteration of the event
  * loop, and the child runs no event loop.
  */
 function collectGarbage(): void {

@@ -44,7 +44,7 @@ export class DumpBudget {
     return least
   }
 
-  /** Changes size and interval of the budget. The tokens that were spent stay spent, and the interval begins anew. */
+  /** Changes size and interval of the budget. What was spent stays spent, up to the new size, and an interval begins anew. */
   change(terms: Budget): void {
     const spent = this.#spent
     this.#terms = terms

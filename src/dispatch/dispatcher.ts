@@ -65,13 +65,14 @@ export interface DispatcherParts {
   /** Deletes the oldest dumps (option `keep`) in a directory after a new dump, whose main file is `made`. Does not reject. */
   readonly retain: (directory: string, made: string) => Promise<void>
   /**
-   * Describes CPU use and memory of the process since the monotonic time `sinceMs`, for the sidecar. Called when a dump
-   * begins. Does not reject.
+   * Describes the process for the sidecar: its CPU use since the monotonic time `sinceMs` (by default the last seconds), and its
+   * memory now. Called when a dump begins, before it is decided whether it is made. Aborting `early` ends it with what is known
+   * by then. Does not reject.
    *
    * @default no description
    */
   readonly picture?: ((sinceMs: number | undefined, early: AbortSignal) => Promise<Picture>) | undefined
-  /** Called when a dump begins and when it has ended, whatever its outcome. */
+  /** Called with `true` when a dump begins, and with `false` when it has ended, whatever its outcome. */
   readonly onRunning?: ((isRunning: boolean) => void) | undefined
 }
 

@@ -22,13 +22,19 @@ export interface Dump {
    * V8's heap limit, or `manual` (a signal or an API call).
    */
   readonly rule: DumpRule
-  /** Absolute path of the main file: the CPU profile or the heap snapshot, else the sampling heap profile. */
+  /**
+   * Absolute path of the main file: that of the thread with most CPU or memory use. Of the files of one thread, it is the CPU
+   * profile or the heap snapshot, else the sampling heap profile.
+   */
   readonly file: string
   /** Absolute paths of all files of this dump except their `.json` sidecars, the main file first. */
   readonly files: readonly string[]
   /** Size of the main file, bytes. */
   readonly sizeBytes: number
-  /** The method of capture, e.g. `inspector` or `heapdump`. */
+  /**
+   * The method of capture, e.g. `inspector` or `heapdump`: that of the main thread's files if the dump has any. The sidecar (`.json`)
+   * of each file names its own.
+   */
   readonly way: string
   /** The better methods that were not used, and why. */
   readonly passedOver: readonly PassedOver[]

@@ -15,8 +15,7 @@ import { childDeadlineMs } from '../files/expiry'
 import type { Budget } from './budget'
 
 /**
- * Input of {@link planAtHeapLimit} that comes from the options and the process. {@link PlanFigures} is its input that comes from
- * the latest memory reading.
+ * Input of {@link planAtHeapLimit} that comes from the options and the process. {@link PlanFigures} is its input that changes.
  */
 export interface PlanParts {
   readonly heapLimit: HeapLimitToWatch
@@ -32,7 +31,10 @@ export interface PlanParts {
   readonly holdsToEnd: boolean
 }
 
-/** Memory, disk, and dumps in the directory at the latest memory reading of the process, and data for the sidecar. */
+/**
+ * What is known when a plan is made: the memory of the process, the disk, the number of recent dumps at the heap limit (counted
+ * about once a minute), and data for the sidecar. The first plan assumes a free disk and no dumps.
+ */
 export interface PlanFigures extends Pick<HeapLimitJobFacts, 'readings' | 'makeup' | 'flight'> {
   readonly rssBytes: number
   /** Number of dumps in the directory that were made at the heap limit during the interval of the budget. */
@@ -62,7 +64,10 @@ export function planAtHeapLimit(parts: PlanParts, figures: PlanFigures): Omit<He
     passedOver: passedOverBy(decision),
     ...{ readings, where: { ...where, limits }, makeup, flight },
   }
-  const nothingToWrite = hasProfile || hasSnapshot ? '' : 'disk: too full for a snapshot'
+  const nothingToWrite =
+    hasProfile || hasSnapshot
+      ? ''
+      : (decision.refusal ?? decision.noSnapshot ?? 'there is neither room for a snapshot nor a profile')
   return {
     options: { ...limitsOfChild(deadlineMs, allowanceBytes, isKilledAsOne), ignoredSignal },
     ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot },

@@ -55,7 +55,8 @@ export interface HeapLimitPlansParts {
 export function createHeapLimitPlans(parts: HeapLimitPlansParts): () => Promise<void> {
   const { heapLimit, directory, where, keep, isSent, report } = parts
   const readings = new ReadingLog()
-  // The newest dump is kept even with `keep: 0`: it has just been reported, and nobody has read it yet.
+  // Here the newest dump is kept even with `keep: 0`: it has just been reported, and nobody has read it yet. The next dump of
+  // another kind in the directory may delete it.
   const keepNewest = keep === false ? false : Math.max(1, keep)
   const holdsToEnd = endsItsChildrenHere()
   const { fork: loaded = loadForkHelper(), rssBytes: readRssBytes = () => process.memoryUsage.rss() } = parts

@@ -1,7 +1,9 @@
 import { formatSize } from '../base/size'
 import type { PassedOver } from '../capture/capture'
+import { FORK_WAY } from '../capture/heap/fork/helper'
 import { heapLimitInWords } from '../capture/heap/limit/allowance'
 import {
+  DISK_FLOOR_BYTES,
   FORK_NEED_FACTOR,
   judgeDisk,
   judgeFork,
@@ -68,10 +70,11 @@ function watched({ node, platform, settings }: Facts): Finding {
 /** Findings about thresholds that can never or hardly be exceeded. The monitor logs the same warnings at its start. */
 function thresholds({ settings, limits, unlikely }: Facts): Finding[] {
   const subject = 'threshold'
-  const never = unreachableThresholds(settings, limits).map((text): Finding => {
-    const advice = "lower the threshold, raise the limit, or set a share of the limit such as '85%'"
-    return { subject, level: 'problem', text, advice }
-  })
+  const never = unreachableThresholds(settings, limits).map((each): Finding => ({
+    subject,
+    level: 'problem',
+    ...each,
+  }))
   if (unlikely === undefined) return never
   const advice = "lower the threshold, raise the heap limit, or add a rule with the metric 'heap'"
   return [...never, { subject, level: 'note', text: unlikely, advice }]
@@ -95,7 +98,7 @@ function limits({
   return {
     subject: 'limits',
     level: 'note',
-    text: `${text}: a heap snapshot shares less than one core with the application, and is abandoned if it takes longer than 120 s (more for a large heap)`,
+    text: `${text}: a heap snapshot shares less than one core with the application, and is given up after 120 s at the earliest (later for a large or redacted heap)`,
     advice: 'allow at least one core, or expect snapshots of small heaps only',
   }
 }
@@ -147,7 +150,7 @@ export function lateTrial(trialMs: number, holder: TurnHolder): Required<Pick<Fi
     case 'nobody':
       return {
         text: `${late}, although no other process under the same memory limit is dumping: this process has too little CPU, or the disk is slow`,
-        advice: 'allow more CPU, or try again when the machine is less busy',
+        advice: 'allow more CPU, use a faster disk, or try again when the machine is less busy',
       }
   }
 }
@@ -197,12 +200,12 @@ function memoryRoom(facts: Facts): Finding {
   const isMemory = directories.some(
     ({ directory, disk }) => directory === settings.memory.directory && disk?.isMemory,
   )
-  const beside = isMemory ? roomBeside(snapshotFileBytes(heapBytes), then) : then
+  const beside = isMemory ? roomBeside(snapshotFileBytes(heapBytes, settings.memory.redact), then) : then
   const { fits, numbers } = judgeFork(heapBytes, beside)
   const subject = 'memory for a snapshot'
   const text =
     `a heap of ${formatSize(heapBytes)} needs ${formatSize(numbers['needBytes'] ?? 0)} of memory in a forked child, ` +
-    `${formatSize(numbers['haveBytes'] ?? 0)} will be available${isMemory ? ' beside the snapshot file, which is in memory too' : ''}`
+    `${formatSize(numbers['haveBytes'] ?? 0)} will be available beside the reserve${isMemory ? ' and the snapshot file, which is in memory too' : ''}`
   if (fits) return { subject, level: 'ok', text }
   const forBothBytes = room.availableBytes + rssBytes - memoryReserveBytes(room.limitBytes)
   const fittingBytes = Math.max(0, Math.floor(forBothBytes / (1 + FORK_NEED_FACTOR)))
@@ -236,12 +239,13 @@ function directoryFindings(facts: DirectoryFacts, { settings, heapLimitBytes }: 
         level: 'problem',
         text: `${directory} cannot be ${exists ? 'written' : 'created'}: ${whyNotWritable}`,
         advice:
-          'set profileDir to a directory that this user can write, on a volume that outlives the process',
+          'set profileDir to a directory that this user can write and that has free space; choose one that outlives the process',
       },
     ]
   }
-  const fileBytes = snapshotFileBytes(fullHeapBytes({ settings, heapLimitBytes }))
-  const hasRoom = disk === undefined || judgeDisk(fileBytes, disk.freeBytes).fits
+  const needBytes = snapshotFileBytes(fullHeapBytes({ settings, heapLimitBytes }), settings.memory.redact)
+  const hasSnapshots = directory === settings.memory.directory
+  const hasRoom = !hasSnapshots || disk === undefined || judgeDisk(needBytes, disk.freeBytes).fits
   const state = exists ? 'can be written' : 'will be created with the first dump'
   const free = disk
     ? `, ${formatSize(disk.freeBytes)} free${disk.isMemory ? ' (tmpfs: files use memory)' : ''}`
@@ -253,7 +257,9 @@ function directoryFindings(facts: DirectoryFacts, { settings, heapLimitBytes }: 
       : {
           subject,
           level: 'problem',
-          text: `${text}: too little for a snapshot, whose file may reach ${formatSize(fileBytes)}; it would be skipped`,
+          text:
+            `${text}: too little for a memory dump, which may need ${formatSize(needBytes)} and leaves ` +
+            `${formatSize(DISK_FLOOR_BYTES)} free; it would be skipped`,
           advice: 'make room, or choose a larger volume',
         },
     ...(whoCanTamper === undefined
@@ -262,7 +268,7 @@ function directoryFindings(facts: DirectoryFacts, { settings, heapLimitBytes }: 
           {
             subject,
             level: 'note' as const,
-            text: `other users can delete or move dumps in ${directory}, but not read them: ${whoCanTamper}`,
+            text: `other users can delete or move dumps in ${directory}: ${whoCanTamper}`,
             advice:
               'use a directory that only this user can write to, as well as to all directories above it',
           },
@@ -299,10 +305,16 @@ function signal({ signal: name, signalListeners }: Facts): Finding {
   }
 }
 
-function children({ endsItsChildren }: Facts): Finding {
+function children({ endsItsChildren, ways: { memory } }: Facts): Finding {
   const subject = 'PID 1'
+  if (!memory.available.includes(FORK_WAY))
+    return { subject, level: 'ok', text: 'the process forks no child whose dump its end could cut off' }
   if (!endsItsChildren)
-    return { subject, level: 'ok', text: 'a forked child outlives this process, and completes its dump' }
+    return {
+      subject,
+      level: 'ok',
+      text: 'a forked child outlives this process, and completes its dump (as a systemd service only with KillMode=process)',
+    }
   return {
     subject,
     level: 'note',
@@ -327,7 +339,7 @@ function confinement({
   settings,
   heapLimitBytes,
 }: Facts): Finding[] {
-  const fileBytes = snapshotFileBytes(fullHeapBytes({ settings, heapLimitBytes }))
+  const fileBytes = snapshotFileBytes(fullHeapBytes({ settings, heapLimitBytes }), settings.memory.redact)
   const findings: Finding[] = []
   if (fileSizeBytes !== undefined && fileSizeBytes < fileBytes)
     findings.push({

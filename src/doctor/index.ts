@@ -171,7 +171,12 @@ async function tryOut(monitoring: Monitoring, kind: DumpKind, hasDirectory: bool
   }
   if ('skipped' in result) {
     const text = `not made: ${'message' in result ? result.message : result.skipped}`
-    return { subject, level: 'problem', text, advice: 'see the other findings' }
+    return {
+      subject,
+      level: 'problem',
+      text,
+      advice: 'where another finding gives the reason, it also says what helps',
+    }
   }
   const { way, sizeBytes, pauseMs } = result
   const made = `made by ${way}, ${formatSize(sizeBytes)}; the process stood still for ${pauseMs} ms`
@@ -181,7 +186,7 @@ async function tryOut(monitoring: Monitoring, kind: DumpKind, hasDirectory: bool
     subject,
     level: 'note',
     text: [made, ...inWords(better)].join('; '),
-    advice: 'see the other findings',
+    advice: 'where another finding gives the reason, it also says what helps',
   }
 }
 

@@ -1,5 +1,5 @@
 import type { GrowingSite, SiteHolding } from '../capture/heap/allocation-sites'
-import type { Climb, GcReading } from './trend'
+import { type Climb, duration, type GcReading, megabytes } from './trend'
 
 /** Heap in use, by allocation site (the call path that allocated the objects). */
 export interface Holdings {
@@ -46,7 +46,9 @@ export const SITES_NAMED = 5
 /** A climb (a steady growth of the heap) that is large enough for a leak, but that no allocation site has confirmed yet. */
 interface Waiting {
   readonly climb: Climb
+  /** The sites as they were read last. */
   before: Holdings
+  /** Heap at which the sites are read again, bytes. */
   nextLookBytes: number
 }
 
@@ -110,7 +112,7 @@ export class LeakConfirmation {
     if (reading.usedBytes < waiting.nextLookBytes) return undefined
     const after = this.#readHoldings()
     const { isConfirmed, keepers, growing } = compare(waiting.before, after ?? waiting.before)
-    const grown = { ...climb, endMs: reading.atMs, growthBytes: reading.usedBytes - climb.startBytes }
+    const grown = grownTo(reading, climb)
     const isLasting =
       grown.endMs - grown.startMs >= UNCONFIRMED_MS &&
       grown.growthBytes >= UNCONFIRMED_GROWTH * climb.growthBytes
@@ -128,6 +130,13 @@ export class LeakConfirmation {
     this.#suspected = undefined
     this.#waiting = undefined
   }
+}
+
+/** A climb that is reported later than it was found: with its growth up to the present reading. */
+function grownTo({ atMs, usedBytes }: GcReading, climb: Climb): Climb {
+  const growthBytes = usedBytes - climb.startBytes
+  const total = `${megabytes(growthBytes)} MB in ${duration(atMs - climb.startMs)} by now`
+  return { ...climb, endMs: atMs, growthBytes, reason: `${climb.reason}; ${total}` }
 }
 
 function nextLookBytes({ usedBytes }: GcReading, { growthBytes }: Climb): number {

@@ -10,13 +10,13 @@ export interface GcReading {
 export interface Climb {
   /** `true`: the growth is large enough for a leak. `false`: the climb is a suspicion, with at least half of that growth. */
   readonly isLeak: boolean
-  /** Time of the climb's first floor (lowest reading of a round), monotonic ms. */
+  /** Time of the climb's first floor (lowest reading of a round, or of several rounds together), monotonic ms. */
   readonly startMs: number
   /** Heap at the first floor, bytes. */
   readonly startBytes: number
-  /** Time of the climb's last floor, monotonic ms. */
+  /** Time of the climb's last floor, or of the reading with which the climb is reported if that is later, monotonic ms. */
   readonly endMs: number
-  /** Growth from the first floor to the last, bytes. */
+  /** Growth from `startMs` to `endMs`, bytes. */
   readonly growthBytes: number
   /** Text about the climb: growth, duration, growth per hour and the floors. */
   readonly reason: string
@@ -24,13 +24,13 @@ export interface Climb {
 
 /** Numbers by which {@link LeakTrend} judges whether the heap leaks. */
 export interface LeakRule {
-  /** Readings within this time after the start are ignored, ms: the application is still loading. */
+  /** Readings within this time after the start of the watch are ignored, ms: the application is still loading. */
   readonly warmUpMs: number
   /** Readings are grouped into rounds of at least this length, ms. */
   readonly roundMs: number
   /**
-   * Numbers of rises in a row, from one round to the next, that make a climb. `factor` multiplies the growth that is required
-   * with this number: with fewer rises, more growth is required.
+   * Numbers of rises in a row, from one round to the next, that make a climb: any one of them is enough. `factor` multiplies
+   * the growth that is required with this number: with fewer rises, more growth is required.
    */
   readonly climbs: readonly { readonly rises: number; readonly factor: number }[]
   /** Minimum slope of each rise, as a share of the climb's mean slope: a straight line has 1, a plateau 0. */
@@ -39,10 +39,13 @@ export interface LeakRule {
   readonly slowing: number
   /** Minimum slope of the climb, as a share of the heap's mean slope from the first round of the process to the climb. */
   readonly slowingSinceStart: number
-  /** Minimum growth of a climb, bytes. */
+  /**
+   * Minimum growth of a leak above the heap's highest level before the climb, bytes. `suspicionShare` of it is enough for a
+   * suspicion.
+   */
   readonly growthBytes: number
   /**
-   * Minimum growth of a climb, as a share (1: doubling) of the heap's highest level before the climb; up to several times as much
+   * Minimum growth of a leak, as a share (1: doubling) of the heap's highest level before the climb; up to several times as much
    * on the first day.
    */
   readonly growthShare: number
@@ -345,11 +348,13 @@ function explain(window: readonly Floor[], tookMs: number, growthBytes: number):
   )
 }
 
-function megabytes(bytes: number): string {
+/** Formats a number of bytes as mebibytes, without the unit. */
+export function megabytes(bytes: number): string {
   return (bytes / MIB).toFixed(1)
 }
 
-function duration(ms: number): string {
+/** Formats a duration with its largest unit: `1.5 h`. */
+export function duration(ms: number): string {
   const units = [
     { name: 'd', ms: 86_400_000 },
     { name: 'h', ms: HOUR_MS },

@@ -99,7 +99,7 @@ function isNodesName(name: string): boolean {
 /** Longest name of a thread in the kernel, characters. The kernel cuts longer names. */
 const LONGEST_COMM = 15
 
-/** Returns the kind of a thread that Node or this library has named; `undefined` for any other name. */
+/** The kind of a thread by the name that Node gives to V8's and the pool's threads, or this library to its own; else `undefined`. */
 function kindByName(comm: string | undefined): 'v8' | 'pool' | 'monitor' | undefined {
   if (comm === undefined) return undefined
   if (comm === 'libuv-worker') return 'pool'

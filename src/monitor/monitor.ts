@@ -96,11 +96,14 @@ export class Monitor extends EventEmitter<MonitorEvents> {
    * threshold still count for the counter, and dumps already made still count for the limiter.
    *
    * @throws TypeError, RangeError - for wrong options, as at the start, and for options that cannot be changed.
-   * @throws Error for `cpu` or `memory` if this monitor does not watch it, and if this monitor watches nothing. After any error
+   * @throws Error for `cpu` or `memory` if this monitor does not watch it, and if this monitor has not started. After any error
    * nothing has changed.
    */
   update(changes: Update): void {
-    if (!this.#monitoring) throw new Error('this monitor watches nothing, so nothing can be changed')
+    if (!this.#monitoring)
+      throw new Error(
+        'this monitor has not started (the log line "nothing is watched" gives the reason), so nothing can be changed',
+      )
     this.#monitoring.update(changes)
   }
 

@@ -93,7 +93,8 @@ struct call_slot_list {
   size_t capacity;
 };
 
-/* Lists the pointers through which this process calls the named functions. Locks the dynamic linker. Returns 0, or an errno. */
+/* Lists the pointers through which the loaded objects, except this addon, call the named functions. Locks the dynamic linker
+ * meanwhile. Returns 0, or an errno. */
 int relocations_find(const struct replacement *replacements, size_t count, struct call_slot_list *list);
 
 /* Sets the listed pointers to the replacements. Neither allocates memory nor takes a lock, so it can run in the child. */

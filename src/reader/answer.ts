@@ -128,6 +128,6 @@ export function named(path: string, error: unknown): Error {
   if (error instanceof UnreadableError) return new UnreadableError(`${path} ${error.message}`)
   const { code, message } = error as NodeJS.ErrnoException
   return new UnreadableError(
-    `${path} cannot be read: ${code === 'ENOENT' ? 'there is no such file' : message}`,
+    `${path} cannot be read: ${code === 'ENOENT' ? 'there is no such file or directory' : message}`,
   )
 }

@@ -127,8 +127,9 @@ export function foreignDescription(path: string, owner: number): readonly string
     return userOf(candidate, stats) !== owner
   })
   if (!isForeign) return []
-  const why = 'belongs to another user, is a link, or may have been written by another user'
-  return [`The .json of ${basename(path)} ${why}, and was not read.`]
+  return [
+    `The .json of ${basename(path)} was not read: it belongs to another user, is a link, or may have been written by another user.`,
+  ]
 }
 
 /**
@@ -307,7 +308,7 @@ function threadName(use: ThreadUse): string {
 
 /**
  * The memory of the process, divided by owner, the largest part first. The sum of the parts can exceed the resident memory,
- * because memory that was reserved but never touched counts too.
+ * because memory that was reserved but never touched, such as that of a new Buffer, counts too.
  */
 function memoryOf(makeup: JsonObject): Circumstances['memory'] {
   const memory = memoryUseOf(makeup)

@@ -57,7 +57,11 @@ export interface Folder {
   readonly notes: readonly string[]
 }
 
-/** Finds the dumps in a directory, and single profiles and snapshots. Ignores symbolic links in it. */
+/**
+ * Finds the dumps in a directory, and single profiles and snapshots. Ignores symbolic links in it, and unfinished files.
+ *
+ * @param mostOfAUser - Maximum number of files of each user that are listed: the newest.
+ */
 export function readFolder(directory: string, mostOfAUser = MOST_OF_A_USER): Folder {
   const groups = new Map<string, FilesOfOne>()
   const { files, leftOut, notes } = findFiles(directory, (name) => EXTENSION.test(name), mostOfAUser)
@@ -119,11 +123,11 @@ export function unfinishedHints(directory: string, mostOfAUser = MOST_OF_A_USER)
 
 function hintAt(directory: string, name: string): string {
   const described = descriptionsOf(join(directory, name.slice(0, -PARTIAL_SUFFIX.length)))
-  // The monitor creates the `.json` before the `.partial`. A `.partial` without it is a complete dump that could not get its
-  // final name, because other files had taken all names that the monitor tried.
+  // The monitor creates the `.json` before the `.partial`. So a `.partial` of the monitor without it is a complete dump that could
+  // not get its final name: all names that were tried were taken, or the directory had no room for them.
   if (described.some((path) => isThere(path)))
     return `${name} is still being written, unless its process was killed: look again later`
-  return `${name} has no .json, so no process is writing it: report can read it if it is a complete dump whose final names were all taken or refused`
+  return `${name} has no .json, so no process is writing it. It may be a complete dump that got no final name: try report with it`
 }
 
 function isThere(path: string): boolean {
@@ -209,7 +213,7 @@ function* namesIn(directory: string): Generator<string> {
   }
 }
 
-/** The newest files of one user. */
+/** The newest files that belong to one user: at most `most`, so that no user can crowd out the files of others. */
 class Share {
   leftOut = 0
   #dated: { readonly file: FoundFile; readonly ageKey: number }[] = []

@@ -162,7 +162,7 @@ function contentOf(raw: Readable, isCompressed: boolean): Readable {
  * Parses JSON. Refuses JSON that has too many objects, lists, items or properties, or that is nested too deeply, because parsing
  * a few MB of it can take minutes and all memory.
  *
- * @param maxBytes - Maximum size of such a file, bytes. The limits on the numbers of objects, lists, items and properties are in
+ * @param maxBytes - Maximum size of a file of this kind, bytes. The limits on the numbers of objects, lists, items and properties are in
  *   proportion to it. The size of `json` itself is not checked.
  */
 export function parseWithin(json: Buffer, maxBytes: number): unknown {

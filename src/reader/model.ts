@@ -283,7 +283,7 @@ export interface Metric {
  */
 export interface Owner {
   readonly kind: CpuOwner | MemoryOwner
-  /** `threadId`, if the owner is a worker thread. */
+  /** `threadId` of the worker thread that used most; absent if something else did. */
   readonly worker?: number
   /** What used most of the CPU time or memory, with figures, as a whole sentence. */
   readonly sentence: string

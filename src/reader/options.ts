@@ -108,7 +108,7 @@ function readReport(args: readonly string[]): ReportOptions {
     throw new UsageError(`choose one of ${formats.map((format) => `--${format}`).join(', ')}`)
   const { out, 'source-maps': sourceMaps, speedscope, pprof } = values
   if ((speedscope !== undefined || pprof !== undefined) && positionals.length > 1)
-    throw new UsageError('--speedscope and --pprof take one profile')
+    throw new UsageError('--speedscope and --pprof convert one profile: give one file')
   return {
     command: 'report',
     paths: positionals,

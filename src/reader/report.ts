@@ -30,7 +30,10 @@ export interface ReportRequest {
   readonly paths: readonly string[]
   readonly sourceMaps?: string
   readonly onProgress: (text: string) => void
-  /** Maximum time of the search, ms. If no file could be read by then, no further file is opened. @default 60 s */
+  /**
+   * Maximum time of the search in a directory, ms. If no file could be read by then, no further file is opened; a read that has
+   * begun is not interrupted. @default 60 s
+   */
   readonly readMs?: number
   /** Time after which no further file of a dump is opened if at least one could be read, ms. @default 10 min */
   readonly dumpReadMs?: number
@@ -95,7 +98,7 @@ async function reportFolder(
 }
 
 function tookTooLong(count: number, failure: unknown): string {
-  return `none of the newest ${count} dumps can be read, and the time for trying is over: list all dumps with ls, and report one of them (${reasonOf(failure)})`
+  return `none of the newest ${formatCount(count, 'dump')} could be read in time (the newest: ${reasonOf(failure)}): list all dumps with ls, and report one of them`
 }
 
 /**
@@ -225,7 +228,7 @@ function readNamed(input: Input, locator: Locator): Part {
 function compose(
   path: string,
   owner: number | undefined,
-  verdict: Verdict = { found: false, sentence: 'There is nothing to report.' },
+  verdict: Verdict = { found: false, sentence: 'No file could be evaluated.' },
   parts: readonly Part[],
   others: readonly string[],
   notes: readonly string[],

@@ -37,7 +37,7 @@ const MAX_BYTES = 64 * 1024 * 1024
  */
 const MOST_BYTES = 256 * 1024 * 1024
 /**
- * Maximum number of characters of all source paths and names in the source maps of a report: the library keeps all these texts in
+ * Maximum number of characters of all source paths and names in the source maps of a report: trace-mapping keeps all these texts in
  * memory. The paths in the map of one of the largest applications have a million.
  */
 const MOST_CHARACTERS = 16 * 1024 * 1024
@@ -97,7 +97,7 @@ class Allowance {
       if (typeof found === 'string') return isSmallFile(found) ? found : undefined
       this.unasked.set(found.path, found)
     } catch {
-      // The file is missing, or its directory cannot be entered.
+      // The path leads to no file, or cannot be followed.
     }
     return undefined
   }
@@ -115,11 +115,11 @@ class Allowance {
 
   /**
    * Takes the characters and mappings of a source map from those that are left. If too few are left, takes nothing, and returns
-   * the part of the map that is too much; other maps can still be used.
+   * what is too much, in words such as `its mappings`; other maps can still be used.
    */
   whyTooMuch(map: EncodedSourceMap, url: string): string | undefined {
     const characters = charactersOf(map, url)
-    if (characters > this.#characters) return 'the paths of the sources'
+    if (characters > this.#characters) return 'its source paths'
     const names = map.names.reduce((sum, { length }) => sum + length, 0)
     if (characters + names > this.#characters) return 'its names'
     const mappings = mappingsOf(map, this.#mappings)
@@ -129,7 +129,7 @@ class Allowance {
     return undefined
   }
 
-  /** Reads a file whose path the content of another file names. `undefined` if it cannot be read. */
+  /** Reads a code file or a source, whose path a profile or a source map names. `undefined` if it cannot or must not be read. */
   readText(path: string): string | undefined {
     const found = this.find(path)
     try {
@@ -211,7 +211,10 @@ function byFile(places: Iterable<Place>): Map<string, Place[]> {
   return files
 }
 
-/** Whether a path is on a Windows share. Reading one logs in to its machine, and a stranger's profile may name any machine. */
+/**
+ * Whether a path may be on a Windows share: it begins with two slashes. Windows logs in to the machine of a share to read it, and a
+ * stranger's profile may name any machine.
+ */
 function isRemote(path: string): boolean {
   return /^[\\/]{2}/.test(path)
 }
@@ -239,7 +242,10 @@ function chooseMap(
       if (refusal === undefined) return map
       refuse(`The source map ${path} does not belong to ${file}: ${refusal}.`)
     } catch {
-      refuse(`The source map ${path} cannot be read.`)
+      // Without the error's text: it may quote the file, and a stranger's profile may name any file.
+      refuse(
+        `The source map ${path} is not used: it cannot be read, is too large, is no source map, or has sections.`,
+      )
     }
   }
   return undefined
@@ -253,7 +259,7 @@ function chooseMap(
  */
 function plainMap(value: unknown): EncodedSourceMap {
   if (!isObject(value) || typeof value['mappings'] !== 'string' || !Array.isArray(value['sources']))
-    throw new UnreadableError('is no source map')
+    throw new UnreadableError('is no source map, or one with sections')
   const { mappings, sourceRoot } = value
   return {
     version: 3,
@@ -346,8 +352,9 @@ interface Judged {
 }
 
 /**
- * Counts how many functions have their name near their place in a source, and how many do not. Returns a place that is not in
- * the source, if there is one. Goes through the text once, and looks at a bounded part of it for each function.
+ * Counts how many functions have their name near their place in a source, and how many do not. Functions with very short, very
+ * long or computed names are not counted. If a function's place is not in the source, returns this place instead of the counts.
+ * Goes through the text once, and looks at a bounded part of it for each function.
  */
 function compare(
   text: string,

@@ -72,7 +72,8 @@ export class Input {
       this.#at += 1
       if (byte === QUOTE) break
       if (byte === CLOSE) return undefined
-      if (byte !== 0x2c && !isSpace(byte)) throw damaged('its table of strings contains more than strings')
+      if (byte !== 0x2c && !isSpace(byte))
+        throw damaged('its table of strings contains values that are not strings')
     }
     let searched = this.#at
     for (;;) {

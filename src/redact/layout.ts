@@ -53,7 +53,7 @@ export function readLayout(input: Input): Layout {
   input.seek(0)
   const text = input.take(MAX_HEADER_BYTES).toString('latin1')
   const list = /\}\s*,\s*"nodes"\s*:\s*\[/.exec(text)
-  if (list === null) throw damaged('it has no header')
+  if (list === null) throw damaged('it does not begin with the header of a heap snapshot')
   const { snapshot } = parseJson(`${text.slice(0, list.index)}}}`) as { snapshot?: Record<string, unknown> }
   const meta = (snapshot?.['meta'] ?? {}) as Record<string, unknown>
   const nodeTypes = listOf(listOf(meta['node_types'])[0])

@@ -19,7 +19,8 @@ export class Output {
    * @throws RangeError for any other value. With Infinity, the loops below would not end.
    */
   number(value: number): void {
-    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} cannot be in a snapshot`)
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new RangeError(`${value} is not a whole number of at least 0, as all numbers of a snapshot are`)
     this.#makeRoom(NUMBER_BYTES)
     let digits = 1
     for (let limit = 10; value >= limit; limit *= 10) digits += 1

@@ -296,11 +296,11 @@ function* writeStrings(
   input.seek(functionsAt)
   while (input.position < stringsAt) {
     const bytes = input.take(stringsAt - input.position)
-    if (bytes.length === 0) throw damaged('it ends before its strings')
+    if (bytes.length === 0) throw damaged('it was cut while it was read')
     output.bytes(bytes)
     if (output.isFull) yield output.take()
   }
-  if (stringCount === 0) throw damaged('it has no strings')
+  if (stringCount === 0) throw damaged('its table of strings is empty')
   for (let index = 0; index < stringCount; index += 1) {
     const raw = input.string()
     if (raw === undefined) throw damaged('it was changed while it was read')

@@ -17,11 +17,7 @@ export const lines = {
 
   skip(skip: Skip): string {
     const { kind, rule, reason, numbers } = skip
-    const figures = Object.entries(numbers).map(([name, value]) =>
-      name.endsWith('Bytes') ? `${name.slice(0, -'Bytes'.length)} ${formatSize(value)}` : `${name} ${value}`,
-    )
-    const suffix = figures.length > 0 ? ` (${figures.join(', ')})` : ''
-    return `${rule} ${kind} dump skipped: ${reason}${suffix}${inWords(skip)}`
+    return `${rule} ${kind} dump skipped: ${reason}${inBrackets(numbers)}${inWords(skip)}`
   },
 
   leak({ growth, start, end, reason, sites }: Leak): string {
@@ -35,6 +31,14 @@ export const lines = {
     const of = rule ?? kind
     return `${of ? `${of} ` : ''}${stage} failed: ${message}`
   },
+}
+
+/** Returns the numbers that decided against a dump, as text: ` (used 1.2GB, need 9GB)`. Empty if there are none. */
+export function inBrackets(numbers: Skip['numbers']): string {
+  const figures = Object.entries(numbers).map(([name, value]) =>
+    name.endsWith('Bytes') ? `${name.slice(0, -'Bytes'.length)} ${formatSize(value)}` : `${name} ${value}`,
+  )
+  return figures.length > 0 ? ` (${figures.join(', ')})` : ''
 }
 
 /** Returns the end of a log line: which thread used the CPU, or what holds the memory. Empty if that is not known. */

@@ -10,7 +10,7 @@ export interface Confinement {
   readonly isFiltered: boolean
 }
 
-/** Reads the restrictions of this process from `/proc`. Without `/proc`, the result shows no restriction. */
+/** Reads from `/proc` the limits of file size and address space, and whether seccomp filters. Without `/proc` it shows none. */
 export function readConfinement(read: ReadKernelFile = readKernelFile): Confinement {
   const limits = read('/proc/self/limits') ?? ''
   const [fileSizeBytes, addressSpaceBytes] = ['file size', 'address space'].map((name) => {

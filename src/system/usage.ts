@@ -56,7 +56,7 @@ export function ownCpuTime(
   }
 }
 
-const ON_MAIN_THREAD = 'pidusage is only used on the watchdog thread'
+const ON_MAIN_THREAD = 'on the main thread pidusage is not used for them'
 
 function nodeCpuMs(): number {
   const { user, system } = process.cpuUsage()

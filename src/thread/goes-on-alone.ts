@@ -4,5 +4,5 @@ export function goesOnAlone(childPid: number): string {
   // When the first process of a container exits, the kernel kills all others in it.
   return process.pid === 1
     ? `the process exits; because it is PID 1, this also ends ${child}, and the heap snapshot stays incomplete`
-    : `the process exits; ${child} completes the heap snapshot`
+    : `the process exits; ${child} completes the heap snapshot, unless a container or service ends with this process`
 }

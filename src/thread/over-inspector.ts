@@ -70,7 +70,9 @@ export class InspectorMainThread implements MainThread {
         if ('output' in answer) return answer.output
         if ('error' in answer) throw new Error(answer.error)
         if (sendings === MOST_SENDINGS)
-          throw new Error("the main thread did not finish loading the monitor's code")
+          throw new Error(
+            `the main thread was still loading the monitor's code after ${MOST_SENDINGS} tries to order ${name}`,
+          )
         await pause(SEND_AGAIN_MS)
       }
     } finally {

@@ -255,7 +255,7 @@ export interface StartParts {
   readonly settings: WatchSettings
   /** Whether to watch from a thread of its own if one can be started. */
   readonly isThreadWanted: boolean
-  /** Builds the functions that only the main thread can run (orders), such as taking a snapshot. Called at most once. */
+  /** Builds the functions that only the main thread can run (orders), such as taking a snapshot. Called until it succeeds once. */
   readonly orders: () => carryOut.OrderTable
   readonly report: Report
   /** Called about once a second while the watch runs on a thread of its own. */

@@ -16,8 +16,7 @@ export async function prepareDirectories(
     const why = whyNotWritable(directory)
     if (why !== undefined) report.notice(`${directory} cannot be written, dumps to it will fail: ${why}`)
     const tamper = why === undefined ? whoCanTamper(directory) : undefined
-    if (tamper !== undefined)
-      report.notice(`other users can delete or move dumps in ${directory}, but not read them: ${tamper}`)
+    if (tamper !== undefined) report.notice(`other users can delete or move dumps in ${directory}: ${tamper}`)
     const mode = why === undefined ? modeForOthers(directory) : undefined
     if (mode !== undefined)
       report.notice(

@@ -12,8 +12,8 @@ export type Samplers = Readonly<Record<Exclude<Metric, 'function'>, (threshold: 
 
 /**
  * Creates the samplers (sources of readings) for the metrics of the option `rules`. The main thread reports its own heap
- * and event loop, and each report is one reading. While the main thread is blocked, it sends no report, and the samplers
- * that need one return `undefined`.
+ * and event loop. No report is read twice, and reports of the loop between two readings count as one, with their largest delay.
+ * While the main thread is blocked, it sends no report, and the samplers that need one return `undefined`.
  */
 export function createMetrics(main: MainReports): Samplers {
   const whenNew = <Report extends { readonly atMs: number }>(

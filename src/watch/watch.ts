@@ -151,7 +151,7 @@ export interface WatchSurroundings {
   readonly main: MainReports
   /** Whether this watch replaces one whose thread has died. If so, the dump directories are not prepared again. */
   readonly isTakingOver?: boolean
-  /** Called when a dump begins and when it has ended. */
+  /** Called with `true` when a dump begins, and with `false` when it has ended, whatever its outcome. */
   readonly onRunning?: (isRunning: boolean) => void
   /** Called with the pid when a forked child begins to write the dump, and with `undefined` when the child has ended. */
   readonly onChild?: (pid: number | undefined) => void

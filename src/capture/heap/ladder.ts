@@ -242,5 +242,5 @@ async function takeProfileOnly(
 }
 
 function tooLittleRoom({ numbers: { needBytes = 0, haveBytes = 0 } }: RoomVerdict): string {
-  return `needs ${formatSize(needBytes)} of memory, ${formatSize(haveBytes)} available`
+  return `needs ${formatSize(needBytes)} of memory, ${formatSize(haveBytes)} available beside the reserve`
 }

@@ -12,7 +12,7 @@ export interface HeapDump {
   readonly passedOver: PassedOver[]
 }
 
-/** The result of one rung (snapshot method). */
+/** The result of a heap capture, by one rung (snapshot method) or by several ways together, before the ladder adds the rest. */
 export type HeapCapture = Omit<Captured, 'durationMs' | 'lateMs' | 'passedOver'>
 
 /** Why a rung (snapshot method) produced no file, although another one may succeed. */

@@ -17,9 +17,12 @@ export const STARTED_AGAIN =
 export interface HeapSampler {
   /** Starts sampling, unless this sampler has started it already or knows that another user has. */
   start(intervalBytes: number): SamplerState
-  /** Reads the samples as JSON, and forces one full GC. Returns no samples, without a GC, while the profiler does not run. */
+  /**
+   * Reads the samples as JSON (`''` if there are none), and forces one full GC. If an addon such as @datadog/pprof has started the
+   * profiler, V8 may not collect. Returns no samples, without a GC, while the profiler does not run.
+   */
   read(): { samples: number; json: string }
-  /** Reads the samples as an object, and forces one full GC. `undefined`, without a GC, while the profiler does not run. */
+  /** Reads the samples as an object; for the GC see {@link read}. `undefined` while the profiler does not run. */
   profile(): SamplingProfile | undefined
   state(): SamplerState
   /** Number of times that sampling was started. After each start, V8 numbers call paths and samples anew. */
@@ -86,7 +89,7 @@ function readProfile(session: Session): SamplingProfile | undefined {
 }
 
 function startSampling(session: Session, samplingInterval: number): void {
-  let failure: Error | null = new Error('the inspector did not answer')
+  let failure: Error | null = new Error('the inspector did not answer to HeapProfiler.startSampling')
   session.post('HeapProfiler.startSampling', { samplingInterval }, (error) => {
     failure = error
   })

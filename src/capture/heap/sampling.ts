@@ -57,7 +57,9 @@ export function startHeapSampling(mainThread: PatientMainThread, observer: Captu
       )
     }
     if (samples === 0) throw new Error('the sampling heap profiler has no samples yet')
-    const notes = { forcedFullGc: true, samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, sampler, samples }
+    // Whether V8 collects for the profiler of other code depends on how that code has started it.
+    const gc = sampler === 'ours' ? { forcedFullGc: true } : {}
+    const notes = { ...gc, samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, sampler, samples }
     const durationMs = monotonicMs() - startedAtMs
     const how = { way: SAMPLING_WAY, passedOver, pauseMs, durationMs, notes }
     const artefact = await open.publish(how, writtenBytes)

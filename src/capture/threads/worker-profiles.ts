@@ -111,7 +111,7 @@ class WorkerProfiles implements RunningWorkerProfiles {
     this.#parts = parts
     try {
       this.#session = parts.connect()
-      this.#failure = 'the main thread did not list its workers: it was in one long native call'
+      this.#failure = 'the main thread did not list its workers: it was probably in one long native call'
       attachToWorkers(this.#session, {
         attached: (worker) => this.#attached(worker),
         detached: (worker) => this.#workers.get(worker)?.ended(),
@@ -334,7 +334,7 @@ class Watched {
   /**
    * Ends the profile. The CPU time is read at this call, so a late answer does not change it.
    *
-   * @param late - Resolves when the wait for the worker's answer is over.
+   * @param late - Resolves at the deadline: an answer after it is not used.
    * @returns The profile, and the worker's entry in the sidecar; an idle worker has neither.
    */
   async stop(late: Promise<void>): Promise<{ readonly profile?: WorkerProfile; readonly note?: WorkerNote }> {
@@ -349,7 +349,7 @@ class Watched {
   async #stopped(late: Promise<void>): Promise<Profiler.Profile | undefined> {
     this.abandon()
     if (this.#state === 'starting')
-      this.#why = 'the worker did not answer Profiler.start: it was in one long native call'
+      this.#why = 'the worker did not answer Profiler.start: it was probably in one long native call'
     if (this.#state !== 'running') return undefined
     const answer = this.#worker
       .ask<{ profile: Profiler.Profile }>('Profiler.stop')
@@ -384,7 +384,7 @@ class Watched {
     if (this.#state === 'unknown') {
       // A worker that was attached less than 500 ms ago may not have had time to answer.
       if (monotonicMs() - this.#attachedAtMs < ORDER_TIMEOUT_MS) return undefined
-      this.#why = 'the worker did not answer: it was in one long native call'
+      this.#why = 'the worker did not answer: it was probably in one long native call'
     }
     return {
       ...{ id, name },

@@ -10,7 +10,8 @@ export interface AttachedWorker {
   /**
    * Calls one method of the inspector in the worker.
    *
-   * @returns The method's result. A worker in a long native call answers after that call. A worker that ends never answers.
+   * @returns The method's result; rejects with the method's error. A worker in a long native call answers after that call. If the
+   * worker ends before it answers, the promise stays pending.
    */
   readonly ask: <Result>(method: string, params?: object) => Promise<Result>
 }

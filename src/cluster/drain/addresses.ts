@@ -3,7 +3,7 @@ import type { AddressInfo, Server } from 'node:net'
 import { setImmediate } from '../../base/time'
 import { isThroughPrimary, tapBind, tapListen } from './taps'
 
-/** Functions that get an address as text, such as `127.0.0.1:80`: the same text in all workers that listen on the address. */
+/** Is told of addresses as text, such as `127.0.0.1:80`: the same text in all workers that listen on the address. */
 export interface AddressObserver {
   /** A server or UDP socket of this process has begun to listen on the address. */
   listening(address: string): void

@@ -143,7 +143,7 @@ export class Doors {
   /** Called for each connection, before the server's own listeners for it. */
   #addConnection(server: Server, socket: Socket): void {
     this.#meet(server)
-    // Node counts the connections that a server accepted, and closes the server when the last one has ended.
+    // After `close`, Node itself waits for the connections that the server accepted. So only the others are counted here.
     const isAccepted = (socket as { readonly server?: unknown }).server === server
     if (!isAccepted) this.#addGiven(socket, server)
   }

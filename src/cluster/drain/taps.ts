@@ -25,8 +25,8 @@ export function tapBind(onBind: (socket: DatagramSocket, target: unknown) => voi
 }
 
 /**
- * Whether a UDP socket is bound to a port of its own that the kernel chooses, as Node binds an unbound socket that sends.
- * Such a socket is a client's. It is read even in a drain, because requests under way need the answers that it receives.
+ * Whether these arguments of `bind` ask for a port of the socket's own that the kernel chooses. Node calls `bind` so for an unbound
+ * socket that sends, so the socket is taken for a client's. It is read even in a drain, because requests under way need the answers that it receives.
  */
 function isForAnswers(target: unknown): boolean {
   if (typeof target !== 'object' || target === null) return false

@@ -15,6 +15,7 @@ import { dumpOnce } from '../../dispatch/dump-once'
 import { Gate, processRegistry } from '../../dispatch/gate'
 import { artefactBaseName } from '../../files/names'
 import { deleteExpired } from '../../files/retention'
+import { inBrackets } from '../../report/lines'
 import type { Logger } from '../../report/listeners'
 import { readLimits } from '../../system/limits'
 import { takeTurn } from '../../system/turn'
@@ -120,7 +121,7 @@ const refused = ({ skip, numbers }: Refusal): string =>
   `no heap snapshot of ${who()}: ` +
   (skip === 'busy'
     ? 'other processes under the same memory limit were still writing theirs'
-    : `too little ${skip}, ${JSON.stringify(numbers)}`)
+    : `too little ${skip}${inBrackets(numbers)}`)
 const failed = (error: unknown): string => `no heap snapshot of ${who()}: ${messageOf(error)}`
 
 function createCapturer({ report, redact }: EvidenceSettings, sampler: HeapSampler): Capturer {

@@ -13,9 +13,9 @@ export type DrainReason = RecycleReason | 'stop'
 /** Inputs of the reconciler in the primary. Inputs that come from a worker have the names of its messages. */
 export type ClusterInput =
   | { readonly type: 'start' }
-  /** A worker's server listens on an address. */
+  /** A server or UDP socket of a worker listens on an address. */
   | { readonly type: 'listening'; readonly key: WorkerKey; readonly address: string }
-  /** A worker's server no longer listens on an address. */
+  /** No server or UDP socket of a worker listens on an address any more. */
   | { readonly type: 'shut'; readonly key: WorkerKey; readonly address: string }
   /** A worker has called `run`. */
   | { readonly type: 'joined'; readonly key: WorkerKey }

@@ -347,7 +347,10 @@ function deadlineOf(slot: Slot): number | undefined {
   return slot.state === 'ready' ? (slot.lostAt ?? slot.proveAt) : slot.killAt
 }
 
-/** Returns why a worker was lost. If it was killed while it was starting, it was not ready in time, whatever its exit code. */
+/**
+ * Returns why a worker was lost. If the primary killed it because it was not ready in time, that is the cause, whatever its exit
+ * code: `start-timeout`, or `run-not-called` if it never called `run`.
+ */
 function lossOf(slot: HoldingSlot, cause: CrashCause): { cause: CrashCause; missing: readonly string[] } {
   if (slot.state === 'ready' || !slot.killed) return { cause, missing: [] }
   if (!slot.joined) return { cause: 'run-not-called', missing: [] }

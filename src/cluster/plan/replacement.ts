@@ -153,7 +153,10 @@ export class Replacement {
     return sharedAddresses(old, this.roster.ready())
   }
 
-  /** Must be called when a worker has ended, or has drained and only writes its dump. Ends the replacement of this worker. */
+  /**
+   * Must be called when a worker that was ordered to drain has ended, or has drained and only writes its dump. Ends the
+   * replacement of this worker.
+   */
   freeAfter(old: WorkerKey): void {
     if (this.#lease?.old === old && this.#lease.phase !== 'starting') this.#lease = undefined
   }

@@ -165,8 +165,11 @@ const CLUSTER: readonly Series<ClusterStats>[] = [
   ),
   counter('cluster.forks', '{worker}', 'Workers forked', ({ forks }) => some(forks)),
   counter('cluster.recycled', '{worker}', 'Workers replaced', ({ recycled }) => some(recycled)),
-  counter('cluster.crashes', '{worker}', 'Workers that ended or failed unexpectedly', ({ crashes }) =>
-    some(crashes),
+  counter(
+    'cluster.crashes',
+    '{worker}',
+    'Workers lost: ended without an order, not ready in time, not started, or cut off from the primary',
+    ({ crashes }) => some(crashes),
   ),
 ]
 

@@ -138,7 +138,7 @@ export class StoreFleet implements FleetBudget {
     this.#isAway = true
     const decides =
       insurance === undefined
-        ? 'only the limiter of each process limits its dumps'
+        ? 'only the own limiter of each process limits its dumps'
         : `each process makes at most ${insurance} dumps of each kind per interval`
     this.#fail(`cannot be used: ${firstLineOf(error)}; until it can, ${decides}`)
   }
@@ -149,7 +149,7 @@ export class StoreFleet implements FleetBudget {
     const { insurance } = this.#parts
     const decides =
       insurance === undefined
-        ? 'only its limiter limits the dumps of this process'
+        ? 'only the own limiter of this process limits its dumps'
         : `this process makes at most ${insurance} dumps of each kind per interval`
     this.#fail(
       'is no longer asked by this process, because the thread that asked it has ended, perhaps because of an answer of Redis; ' +

@@ -148,7 +148,7 @@ function readText(value: unknown, name: string): string | undefined {
 
 function readEndpoint(text: string | undefined): string | undefined {
   if (text === undefined) return undefined
-  const expected = "a URL such as 'https://minio.example.com:9000'"
+  const expected = "an http or https URL such as 'https://minio.example.com:9000'"
   const protocol = URL.canParse(text) ? new URL(text).protocol : undefined
   if (protocol !== 'http:' && protocol !== 'https:') throw rangeError('options.endpoint', expected, text)
   return text

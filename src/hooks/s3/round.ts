@@ -221,7 +221,7 @@ async function listUnsent(
   // A directory that cannot be read has nothing to send; the monitor itself reports it.
   return listWaiting(place, host, own, isDone, (why) => {
     const { directory } = place
-    const message = `dumps of other processes in ${directory} may be neither uploaded nor counted for maxBytes: ${why}`
+    const message = `dumps of other processes in ${directory} may be missed, for the upload and for maxBytes: ${why}`
     tell({ type: 'incomplete', directory, message })
   }).catch(() => [])
 }
@@ -259,6 +259,7 @@ async function sendOne({ name }: Waiting, place: Place, round: Round, sent: Sent
     const keys = keysOf({ ...settings, host }, name)
     const digest = digestOf(opened, settings)
     const found = await round.store().find(keys.sidecar)
+    round.hasAnswered = true
     if (found?.['digest'] !== digest) {
       const problem = await put(opened, name.extension, { ...keys, digest }, round)
       if (problem)
@@ -269,7 +270,6 @@ async function sendOne({ name }: Waiting, place: Place, round: Round, sent: Sent
         line: `sent ${name.artefact} (${size}) to s3://${settings.bucket}/${keys.artefact}`,
       })
     }
-    round.hasAnswered = true
     if (settings.deleteAfterUpload && isReported(name, opened))
       deleteArtefact(place.place, name, opened.stats)
     const why = sent.add(name.artefact)
@@ -360,7 +360,6 @@ async function put(
   } catch (error) {
     if (problem) return problem
     if (!isOfOne(error)) throw error
-    round.hasAnswered = true
     return { message: judge(error, settings.bucket).message, passes: false }
   }
 }
@@ -370,7 +369,10 @@ function problemOf(error: unknown): Problem {
   return { message: messageOf(error), passes: typeof code === 'string' }
 }
 
-/** Yields the chunks of a file. Passes a read error to `onFailed`, because the upload's own error does not show its cause. */
+/**
+ * Yields the chunks of a file, redacted or not. Passes an error on the way (unreadable, damaged) to `onFailed` and throws it again,
+ * because the error of the upload does not show its cause.
+ */
 async function* noting<T>(source: AsyncIterable<T>, onFailed: (error: unknown) => void): AsyncGenerator<T> {
   try {
     yield* source

@@ -59,7 +59,10 @@ const PARTS_AT_A_TIME = 2
  * Longest time for the upload of one dump file, ms. Without it, a server that accepts a byte now and then would block uploads.
  */
 const LONGEST_PUT_MS = 3_600_000
-/** Time for the SDK's pauses between its attempts, ms. It is added to the time limits of the attempts themselves. */
+/**
+ * Time for the SDK's pauses between its attempts, ms. With the time limits of the attempts themselves it makes the time limit of a
+ * small request.
+ */
 const BETWEEN_ATTEMPTS_MS = 5000
 /** Number of attempts that the SDK makes for one request on a thread of this library. On the main thread it makes one. */
 const ATTEMPTS = 3

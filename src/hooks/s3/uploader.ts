@@ -54,9 +54,9 @@ export class Uploader {
   /** Files whose failure was reported, and directories whose list of sent files cannot be written. Each is reported once. */
   readonly #told = new Set<string>()
   /** Directories that the current round could not read to the end. */
-  readonly #incompleteNow = new Set<string>()
+  readonly #unreadNow = new Set<string>()
   /** Directories that were reported because a round could not read them to the end. Removed when a round can. */
-  readonly #incomplete = new Set<string>()
+  readonly #reportedUnread = new Set<string>()
   #onSettled: (() => void)[] = []
 
   /** @param report - Logger to use before a monitor passes its own to {@link begin}. */
@@ -107,7 +107,7 @@ export class Uploader {
     if (this.#round) return
     clearTimeout(this.#timer)
     this.#timer = undefined
-    this.#incompleteNow.clear()
+    this.#unreadNow.clear()
     const round = this.#parts.startRound(
       { directories: [...this.#directories], done: this.#done, last: this.#last, own: new Set(this.#own) },
       (news) => this.#tell(news),
@@ -117,9 +117,10 @@ export class Uploader {
     void round.ended.then((end) => {
       if (this.#round !== round) return
       this.#round = undefined
-      // A round that failed may not have looked at all directories.
-      for (const directory of this.#incomplete)
-        if (end.type !== 'failed' && !this.#incompleteNow.has(directory)) this.#incomplete.delete(directory)
+      // A directory that this round could read to its end is reported again when that fails anew. A round that failed shows
+      // nothing: it may not have looked at all directories.
+      for (const directory of this.#reportedUnread)
+        if (end.type !== 'failed' && !this.#unreadNow.has(directory)) this.#reportedUnread.delete(directory)
       this.#ended(end)
     })
   }
@@ -129,7 +130,7 @@ export class Uploader {
       if (end.file !== undefined) this.#last.add(end.file)
       return this.#failed(end.verdict)
     }
-    // If no file waited, or another process sent all files, the round does not show that S3 is back.
+    // Only an answer of S3 shows that it is back. A round in which no file waited, or another process sent all, shows nothing.
     if (end.hasAnswered) this.#recover()
     if (this.#isWanted) return this.#start()
     if (end.type === 'busy') return this.#later(BUSY_DELAY_MS)
@@ -170,9 +171,9 @@ export class Uploader {
     if (news.type === 'sent') return this.#report.info(news.line)
     if (news.type === 'lost') return this.#fail(news.message)
     if (news.type === 'incomplete') {
-      this.#incompleteNow.add(news.directory)
-      if (!this.#incomplete.has(news.directory)) this.#fail(news.message)
-      this.#incomplete.add(news.directory)
+      this.#unreadNow.add(news.directory)
+      if (!this.#reportedUnread.has(news.directory)) this.#fail(news.message)
+      this.#reportedUnread.add(news.directory)
       return
     }
     if (news.type !== 'failing') this.#done.set(news.file, news.type)

@@ -64,8 +64,10 @@ export function judge(error: unknown, bucket: string): Verdict {
     return refused(
       'no credentials were found: give the process an IAM role, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or set `credentials`',
     )
-  if (OTHER_REGION.includes(name) || status === 301)
-    return refused(`the bucket ${bucket} is in another region (${name}): correct \`region\``)
+  if (isElsewhere(name, message) || status === 301)
+    return refused(
+      `the bucket ${bucket} is in another region, or behind another address (${name}): correct \`region\`, or \`endpoint\` if it is set`,
+    )
   if (message === 'Region is missing') return refused('the region is not known: set `region` or AWS_REGION')
   if (status === 403)
     return refused(
@@ -74,6 +76,11 @@ export function judge(error: unknown, bucket: string): Verdict {
   if (isRefusal(status)) return refused(`S3 rejects the upload (${status} ${name}): ${message}`)
   if (name === 'AbortError') return { kind: 'away', message: 'the upload did not end within an hour' }
   return { kind: 'away', message: `S3 does not answer or is busy (${status ?? code ?? name}): ${message}` }
+}
+
+/** Whether S3 says that the bucket is not at the place that was asked. It also calls a header without a key malformed. */
+function isElsewhere(name: string, message: string): boolean {
+  return OTHER_REGION.includes(name) && (name !== 'AuthorizationHeaderMalformed' || /region/i.test(message))
 }
 
 function isRefusal(status: number | undefined): status is number {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
+import { messageOf } from '../../base/globals'
 
 /** Maximum number of unfinished dumps that signals have requested: one runs and one waits. Further signals are dropped. */
 export const MAX_SIGNAL_DUMPS = 2
@@ -76,10 +77,9 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
   const mark = (isActive: boolean) =>
     Object.defineProperty(listener, OURS, { value: isActive, configurable: true })
   mark(false)
-  try {
-    process.on(signal, listener)
-  } catch {
-    notice(`this platform has no ${signal}; use dumpMemory() to take a heap snapshot`)
+  const why = whyRefused(signal, listener)
+  if (why !== undefined) {
+    notice(`${why}; use dumpMemory() to take a heap snapshot`)
     return NO_WATCH
   }
   return {
@@ -91,6 +91,17 @@ export function watchSignal({ signal, notice }: SignalWatchParts): SignalWatch {
     },
     ignore: () => void mark(false),
     stop: () => void process.removeListener(signal, listener),
+  }
+}
+
+/** Adds the listener. Returns why it cannot be added. For a signal that the platform lacks, Node itself adds it and is silent. */
+function whyRefused(signal: NodeJS.Signals, listener: () => void): string | undefined {
+  if (!Object.hasOwn(constants.signals, signal)) return `this platform has no ${signal}`
+  try {
+    process.on(signal, listener)
+    return undefined
+  } catch (error) {
+    return `${signal} cannot be listened for: ${messageOf(error)}`
   }
 }
 

@@ -4,7 +4,7 @@ import type { ResolvedPackage } from '../../capture/engines'
 import type { DumpKind } from '../../dispatch/events'
 import type { KindSettings, NamedRule, RuleSettings, Ways } from '../../watch/watch'
 
-/** What the monitor watches: settings of CPU and memory, further rules, and the shared budget of dumps. */
+/** What the monitor watches: settings of CPU and memory, and further rules. Also the budget of dumps that many processes share. */
 type Watched = Readonly<Record<DumpKind, KindSettings>> & {
   /** The rules of the option `rules`. */
   readonly rules?: readonly NamedRule[]
@@ -71,26 +71,33 @@ export function namedRuleInWords(rule: NamedRule): string {
 /** Returns log lines that warn of thresholds that can never be exceeded, and of limits that could not be read. */
 export function startWarnings(watched: Watched, limits: Limits): string[] {
   const uncertain = uncertainLimits(limits)
-  return [...(uncertain === undefined ? [] : [uncertain]), ...unreachableThresholds(watched, limits)]
+  const never = unreachableThresholds(watched, limits).map(({ text, advice }) => `${text}; ${advice}`)
+  return [...(uncertain === undefined ? [] : [uncertain]), ...never]
 }
 
 /** Advice for a memory threshold that is too large, as the default of 1.2 GB is in a small container. */
 const MEMORY_ADVICE = "set a smaller one, or a share such as '85%' of that memory"
 
-/** Returns a log line for each threshold that can never be exceeded. */
-export function unreachableThresholds({ cpu, memory, rules = [] }: Watched, limits: Limits): string[] {
+/** A threshold that can never be exceeded: which one and why, and what the operator can do. */
+interface Unreachable {
+  readonly text: string
+  readonly advice: string
+}
+
+/** Returns the thresholds that can never be exceeded. */
+export function unreachableThresholds({ cpu, memory, rules = [] }: Watched, limits: Limits): Unreachable[] {
   return [
     cpu.rule && unreachableCpu(cpu.rule.threshold, limits),
     memory.rule && unreachableMemory('the memory threshold', memory.rule.threshold, limits, MEMORY_ADVICE),
     ...rules.map((rule) => unreachableRule(rule, limits)),
-  ].filter((line): line is string => line !== undefined)
+  ].filter((each): each is Unreachable => each !== undefined)
 }
 
 /** Returns a log line if limits of the process could not be read. */
 export function uncertainLimits({ problems }: Limits): string | undefined {
   return (
     problems &&
-    `the limits of this process are uncertain: ${problems}; a limit that cannot be read is ignored`
+    `the memory and CPU limits of this process are uncertain: ${problems}; a limit that cannot be read or parsed is ignored`
   )
 }
 
@@ -101,28 +108,39 @@ const SOURCES = {
   unknown: 'the machine',
 }
 
-function unreachableCpu(percent: number, { cpus, cpusSource }: Limits): string | undefined {
+function unreachableCpu(percent: number, { cpus, cpusSource }: Limits): Unreachable | undefined {
   if (percent < cpus * 100) return undefined
   // Users confuse a number (percent of one core) with a string such as '80%' (percent of all cores), so the line explains both.
   const share = percent < 100 ? rounded(percent) : 90
-  return (
-    `the CPU threshold of ${rounded(percent)}% of a core can never be exceeded: ${SOURCES[cpusSource]} allows ` +
-    `${Math.round(cpus * 100) / 100} cores (${rounded(cpus * 100)}%); the string '${share}%' means ${rounded(share * cpus)}% of a core here`
-  )
+  return {
+    text:
+      `the CPU threshold of ${rounded(percent)}% of a core can never be exceeded: ${SOURCES[cpusSource]} allows ` +
+      `${Math.round(cpus * 100) / 100} cores (${rounded(cpus * 100)}%)`,
+    advice: `set a smaller one; the string '${share}%' means ${rounded(share * cpus)}% of a core here`,
+  }
 }
 
-function unreachableRule({ name, metric, threshold }: NamedRule, limits: Limits): string | undefined {
+function unreachableRule({ name, metric, threshold }: NamedRule, limits: Limits): Unreachable | undefined {
   const what = `the threshold of the rule ${name}`
+  const never = `${what} can never be exceeded`
   switch (metric) {
     case 'heap':
     case 'eventLoopUtilization':
-      return threshold < 100 ? undefined : `${what} can never be exceeded: no reading is above 100%`
-    case 'container':
-      if (limits.memoryLimitBytes === undefined)
-        return `${what} can never be exceeded: no cgroup sets a memory limit for this process`
       return threshold < 100
         ? undefined
-        : `${what} can never be exceeded: at 100% of the limit the kernel ends a process`
+        : { text: `${never}: no reading is above 100%`, advice: 'set one below 100%' }
+    case 'container':
+      if (limits.memoryLimitBytes === undefined)
+        return {
+          text: `${never}: no cgroup sets a memory limit for this process`,
+          advice: 'set a memory limit for the container, or remove the rule',
+        }
+      return threshold < 100
+        ? undefined
+        : {
+            text: `${never}: at 100% of the limit the kernel ends a process`,
+            advice: 'set one below 100%',
+          }
     case 'external':
       return unreachableMemory(what, threshold, limits)
     case 'eventLoopDelay':
@@ -136,13 +154,13 @@ function unreachableMemory(
   thresholdBytes: number,
   { memoryLimitBytes, totalMemoryBytes }: Limits,
   advice = 'set a smaller one',
-): string | undefined {
+): Unreachable | undefined {
   if (thresholdBytes < (memoryLimitBytes ?? totalMemoryBytes)) return undefined
   const bound =
     memoryLimitBytes === undefined
       ? `the machine has ${formatSize(totalMemoryBytes)}`
       : `the cgroup's limit is ${formatSize(memoryLimitBytes)}, where the kernel ends the process`
-  return `${what} of ${formatSize(thresholdBytes)} can never be exceeded: ${bound}; ${advice}`
+  return { text: `${what} of ${formatSize(thresholdBytes)} can never be exceeded: ${bound}`, advice }
 }
 
 function rounded(value: number): number {

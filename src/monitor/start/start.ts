@@ -264,7 +264,8 @@ function heapLimitFirst(
 ): string | undefined {
   const threshold = memory.rule?.threshold
   if (threshold === undefined || !heapLimit) return undefined
-  // No warning for a percentage such as '85%': it covers memory outside of the heap too, and the heap limit has its own dump.
+  // No warning for a percentage such as '85%' if the heap limit has its own dump: a percentage is chosen with a view to all
+  // memory of the process, not to its heap.
   if (settings.memory.rule?.threshold.unit === 'share' && heapLimit.atLimit.hasDump) return undefined
   // `startWarnings` already warns of a threshold above the memory that the process may use.
   if (threshold >= (limits.memoryLimitBytes ?? limits.totalMemoryBytes)) return undefined

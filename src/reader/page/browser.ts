@@ -105,8 +105,8 @@ function draw(element: HTMLElement, graph: PackedGraph): void {
   }
 
   /**
-   * Returns the frame that a key leads to; `undefined` for keys without a function. Enter also zooms into the current frame, and
-   * Escape zooms out.
+   * Returns the frame that a key leads to; `undefined` for keys without a function. Enter also zooms into the current frame. Escape
+   * resets the zoom, and leads to the top frame.
    */
   function step(key: string): DatumFrame | undefined {
     const frame = current ?? top()

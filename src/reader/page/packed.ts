@@ -11,6 +11,6 @@ export interface PackedGraph {
   readonly colors: readonly string[]
   readonly highlight: string
   readonly root: PackedFlame
-  /** The same profile in chronological order, and its duration, microseconds. Absent if the profile has no times. */
+  /** The same profile in chronological order, with its idle times; `total`: its duration, microseconds. Absent if the profile has no times. */
   readonly overTime?: { readonly root: PackedFlame; readonly total: number }
 }

@@ -69,7 +69,10 @@ interface Measured {
   readonly file: string
   readonly samples: number
   readonly busyPercent: number
-  /** Functions with their own share of the busy time, percent, and their own CPU time per second, ms. */
+  /**
+   * Functions with their own share of the busy time, percent, and their own CPU time per second, ms. The key has name and file, and
+   * the line of a function without a name.
+   */
   readonly functions: ReadonlyMap<
     string,
     { readonly place: Place; readonly share: number; readonly ms: number }
@@ -142,12 +145,15 @@ function judge(functions: readonly Growth[], old: Measured, now: Measured): Verd
   if (byTime !== undefined && growthMs(byTime) >= GROWTH_STANDS_OUT_MS) {
     const more = isMostlyIdle(old)
       ? ''
-      : ` The function's share of the busy time grew by less than ${GROWTH_STANDS_OUT_PERCENT} percentage points.`
+      : ` The function is named for its CPU time: its share of the busy time grew by less than ${GROWTH_STANDS_OUT_PERCENT} percentage points, so there may be more load.`
     return { ...found(byTime, timesOf(byTime)), hint: busy + more }
   }
+  const share = isMostlyIdle(old)
+    ? ''
+    : `${GROWTH_STANDS_OUT_PERCENT} percentage points of the busy CPU time, or by `
   return {
     found: false,
-    sentence: `No single function stands out: none grew by ${GROWTH_STANDS_OUT_PERCENT} percentage points of the busy CPU time, or by ${GROWTH_STANDS_OUT_MS} ms of CPU time per second.`,
+    sentence: `No single function stands out: none grew by ${share}${GROWTH_STANDS_OUT_MS} ms of CPU time per second.`,
     hint: `${busy} Compare the functions below.`,
   }
 }

@@ -10,7 +10,10 @@ import type { CallNode, LineTicks, Moment } from './call-tree'
 import { addUpCalls, expectFew, nearestUserCode, percent } from './call-tree'
 import { flameOverTime } from './over-time'
 
-/** A function stands out if it has at least this percentage of the busy CPU time or, in a heap profile, of the live bytes. */
+/**
+ * A function stands out if its own share, without what it calls, is at least this percentage of the busy CPU time or, in a heap
+ * profile, of the live bytes.
+ */
 export const STANDS_OUT_PERCENT = 20
 /** If the thread was idle for at least this percentage of the profile's duration, the verdict blames no function. */
 export const MOSTLY_IDLE_PERCENT = 90
@@ -75,7 +78,7 @@ export interface CpuCalls {
 /** Reads the call tree and the timeline of a `.cpuprofile`. @throws UnreadableError for anything that is no CPU profile. */
 export function readCpuCalls(profile: unknown, locator = NO_SOURCE_MAPS): CpuCalls {
   if (!isObject(profile) || !Array.isArray(profile['nodes'])) {
-    throw new UnreadableError('is not a CPU profile: it has no nodes')
+    throw new UnreadableError('is not a CPU profile: it has no list of nodes')
   }
   const nodes = orderNodes(profile['nodes'] as unknown[])
   const samples = arrayOf(profile, 'samples')

@@ -62,7 +62,10 @@ function flatten(head: unknown): CallNode[] {
 function judge(calls: CallTree): Verdict {
   const [top] = calls.bySelf
   if (top === undefined) {
-    return { found: false, sentence: 'The heap profile holds no samples: nothing large was allocated.' }
+    return {
+      found: false,
+      sentence: 'The heap profile holds no samples: no sampled memory was still in use when it was taken.',
+    }
   }
   const guilty = isUserCode(top.place) ? undefined : nearestUserCode(calls, top.place)
   if (top.selfPercent < STANDS_OUT_PERCENT) {

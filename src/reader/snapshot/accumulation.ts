@@ -66,7 +66,7 @@ export function findPile(heap: Heap): Pile | undefined {
     const className = classNameOf(node)
     if (index !== heap.rootNodeIndexInternal && !isSystemClass(className) && node.type() !== 'synthetic') {
       const here: Pile = { className, sample: index, count: 1, retainedBytes }
-      // An ArrayBuffer is reported as its owner, such as a Buffer, because this is the object that programmers know.
+      // A large ArrayBuffer is reported as the object that retains it, such as a Buffer: programmers know that object.
       if (owner === undefined || className !== 'ArrayBuffer') owner = here
       const chain = chains.get(className) ?? { count: 0, first: here }
       chain.count += 1

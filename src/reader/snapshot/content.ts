@@ -53,7 +53,8 @@ export async function eachChunk(
   try {
     for await (const chunk of open() as AsyncIterable<Buffer>) {
       read += chunk.length
-      if (read > sizeBytes * SLACK) throw new UnreadableError('is larger than the size that it states')
+      if (read > sizeBytes * SLACK)
+        throw new UnreadableError('is larger than its size says: it has grown, or its gzip data is damaged')
       await use(chunk)
     }
   } catch (error) {

@@ -119,7 +119,10 @@ async function expectRoom(place: string, needBytes: number): Promise<number> {
   )
 }
 
-/** Decompresses a file into a temporary, nameless file, and calls `use` on it. Throws if the content grew after its check. */
+/**
+ * Decompresses a snapshot into a temporary file, which has no name except on Windows, and passes its descriptor to `use`. Throws if
+ * there is more content than when it was checked.
+ */
 async function withContent(
   from: RegularFile,
   contentBytes: number,

@@ -169,7 +169,7 @@ function edgeInWords(name: string, type: string): string {
 function holderInWords(holder: HeapNode): string {
   if (holder.type() === 'closure') return `closure ${holder.name() === '' ? '(anonymous)' : holder.name()}`
   if (holder.type() === 'synthetic') return `root ${holder.name()}`
-  if (holder.name() === 'system / Context') return 'the scope of a function'
+  if (holder.name() === 'system / Context') return 'a scope (variables that functions share)'
   if (holder.type() === 'array') return 'its storage'
   const far = holder.distance() >= SYSTEM_DISTANCE ? ' (held by V8 only)' : ''
   return `${holder.className()}${far}`

@@ -18,7 +18,7 @@ export interface Scripts {
 
 /**
  * Reads the names of the scripts in a snapshot. Each closure has a script number and a position. The script's name is reached
- * through the closure's shared function info; one closure per script is enough.
+ * through the closure's shared function info; the first closure that leads to a name is enough for its script.
  */
 export function readScripts(heap: Heap, locator: Locator): Scripts {
   const files = new Map<number, string>()

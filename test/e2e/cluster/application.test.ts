@@ -13,9 +13,7 @@ describe('the application', { concurrency: 3 }, () => {
     await running.allReady()
     await running.until('the lines', () => /rejected on purpose/.test(running.stderr))
     await running.says(/a listener for 'ready' failed: listener threw on purpose/)
-    await running.says(
-      /a listener for 'ready' failed: an object was thrown that cannot be converted to a string/,
-    )
+    await running.says(/a listener for 'ready' failed: an object was thrown whose text cannot be read/)
     assert.equal(running.exit, undefined)
     // The primary still decides.
     await new User(t, running.port).get('/leak?mb=150')

@@ -41,7 +41,7 @@ describe('cleanFunc', { concurrency: 3 }, () => {
       /^cpu-memory-monitor: cluster: cleanFunc failed in .* \d+, which goes on draining: cleanFunc threw on purpose$/m,
     ],
     ['rejects', /: cleanFunc rejected on purpose$/m],
-    ['mumbles', /: an object was thrown that cannot be converted to a string$/m],
+    ['mumbles', /: an object was thrown whose text cannot be read$/m],
   ] as const) {
     test(`cleanFunc ${clean}: it is logged, and the drain goes on`, async (t) => {
       const running = await recycleOne(t, clean)

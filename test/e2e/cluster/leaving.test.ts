@@ -66,7 +66,7 @@ describe('leaving', { concurrency: 3 }, () => {
     const [pid] = running.census.allPids()
     await running.says(
       new RegExp(
-        `the worker with pid ${pid} ends with code 1 before it has finished: .* \\(killTimeout: 700 ms\\)$`,
+        `the worker with pid ${pid} ends with code 1 before it has finished: .* \\(killTimeout gives them 700 ms\\)$`,
         'm',
       ),
     )
@@ -108,7 +108,7 @@ describe('leaving', { concurrency: 3 }, () => {
     assert.deepEqual(await running.gone(), { code: 0, signal: null })
     await running.says(
       new RegExp(
-        `worker \\d+ \\(pid ${pid}\\) ended with code 1 while the cluster stopped: .* \\(killTimeout: 700 ms\\)$`,
+        `worker \\d+ \\(pid ${pid}\\) ended with code 1 while the cluster stopped: .* \\(killTimeout gives them 700 ms\\)$`,
         'm',
       ),
     )

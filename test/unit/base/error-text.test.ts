@@ -15,7 +15,7 @@ test('anything else that is thrown is named', () => {
   assert.equal(messageOf(''), 'an empty string was thrown')
   assert.equal(messageOf(Symbol('odd')), 'Symbol(odd) was thrown')
   assert.equal(messageOf(new TypeError('')), 'TypeError was thrown')
-  assert.equal(messageOf(Object.create(null)), 'an object was thrown that cannot be converted to a string')
+  assert.equal(messageOf(Object.create(null)), 'an object was thrown whose text cannot be read')
 })
 
 test('the first line is no more than that', () => {

@@ -96,7 +96,7 @@ test('a trial that is late blames another process only where that has the turn',
 const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = {
   'a threshold that can never trip': [
     { settings: { ...settings, cpu: { ...settings.cpu, rule: { ...rule, threshold: 300 } } } },
-    /^problem: threshold: .*\| lower the threshold/,
+    /^problem: threshold: .*\| set a smaller one/,
   ],
   'a threshold above the heap limit': [
     { unlikely: 'the memory threshold of 5 bytes is unlikely to be reached' },
@@ -138,7 +138,7 @@ const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = 
       directories: [{ ...directory, disk: { freeBytes: 50 * GIB, isMemory: true } }],
       room: { availableBytes: 2 * GIB, limitBytes: 16 * GIB },
     },
-    /^note: memory for a snapshot: .* beside the snapshot file, which is in memory too.*not on a tmpfs/,
+    /^note: memory for a snapshot: .* beside the reserve and the snapshot file, which is in memory too.*not on a tmpfs/,
   ],
   'nothing at the heap limit': [
     { atHeapLimit: { inWords: 'nothing (x)', hasDump: false } },
@@ -155,7 +155,7 @@ const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = 
   ],
   'a disk that is too small, and others who can delete': [
     { directories: [{ ...directory, whoCanTamper: '/ is open', disk: { freeBytes: GIB, isMemory: false } }] },
-    /^problem: directory: .*1GB free: too little for a snapshot, whose file may reach 2GB/,
+    /^problem: directory: .*1GB free: too little for a memory dump, which may need 2GB and leaves 256MB free/,
     /^note: directory: other users can delete .*: \/ is open/,
   ],
   'a signal of another': [

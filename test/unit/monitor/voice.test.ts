@@ -166,10 +166,10 @@ test('whatever is thrown can be told', () => {
   assert.deepEqual(
     failures.map(({ message }) => message),
     [
-      "a listener of 'dump': an object was thrown that cannot be converted to a string",
+      "a listener of 'dump': an object was thrown whose text cannot be read",
       "a listener of 'dump': Symbol(s) was thrown",
       "a listener of 'dump': undefined was thrown",
-      "a listener of 'dump': an object was thrown that cannot be converted to a string",
+      "a listener of 'dump': an object was thrown whose text cannot be read",
     ],
   )
 })

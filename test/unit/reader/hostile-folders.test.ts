@@ -105,7 +105,7 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
     for (let index = 1; index <= 3; index++) writeFileSync(at(`cpu-${index}-1000.cpuprofile`), '')
     await assert.rejects(
       createReport({ ...REQUEST, readMs: 0 }),
-      /none of the newest 1 dumps can be read.*with ls/,
+      /none of the newest 1 dump could be read in time \(the newest: .*with ls/,
     )
     await assert.rejects(createReport(REQUEST), /^UnreadableError: \S+\.cpuprofile is empty$/)
     writeFileSync(at('cpu-9-2000.cpuprofile'), JSON.stringify(PROFILE))
@@ -165,7 +165,7 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
       assert.equal(await report(), undefined)
       assert.match(
         await notes(),
-        /The \.json of cpu-7-1000\.cpuprofile\.gz belongs to another user.* was not read/,
+        /The \.json of cpu-7-1000\.cpuprofile\.gz was not read: it belongs to another user/,
       )
       put(at('elsewhere'), 'linked-host')
       symlinkSync(at('elsewhere'), own)
@@ -225,7 +225,7 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
       const { circumstances, notes } = await createReport(REQUEST)
       assert.equal(circumstances?.host, isForeign ? undefined : 'a-host')
       const note =
-        /^The \.json of cpu-7-1000\.cpuprofile .* may have been written by another user, and was not read/
+        /^The \.json of cpu-7-1000\.cpuprofile was not read: .* may have been written by another user\.$/
       assert.deepEqual(
         notes.map((one) => note.test(one)),
         isForeign ? [true] : [],
@@ -363,7 +363,7 @@ describe('a directory in which others have left files', { timeout: 180_000 }, ()
       }`
     const { code, stdout, stderr } = await withPreload(at('removes.js'), removes, () => reader('ls', folder))
     assert.equal(code, 0, stderr)
-    assert.match(stdout, /Unreadable: going\.cpuprofile cannot be read: there is no such file\n/)
+    assert.match(stdout, /Unreadable: going\.cpuprofile cannot be read: there is no such file or directory\n/)
     assert.match(stdout, /cpu-7-1000\.cpuprofile\n {4}render \(/)
   })
 

@@ -77,7 +77,7 @@ describe('ls', { timeout: 60_000 }, () => {
       for (const name of [theirs, own]) writeFileSync(join(folder, name), profile('render'))
       writeFileSync(join(folder, `${own}.json`), description)
       symlinkSync(`${own}.json`, join(folder, `${theirs}.json`))
-      const note = `The .json of ${theirs} belongs to another user, is a link, or may have been written by another user, and was not read.`
+      const note = `The .json of ${theirs} was not read: it belongs to another user, is a link, or may have been written by another user.`
       const { stdout } = await reader('ls', folder, '--json')
       const { incidents } = JSON.parse(stdout) as { incidents: Listed[] }
       assert.deepEqual(

@@ -208,7 +208,7 @@ describe('the check of a heap snapshot', () => {
   })
 
   it('refuses content that is larger than announced', async () => {
-    await assert.rejects(load(good, good.length / 2), /is larger than the size that it states/)
+    await assert.rejects(load(good, good.length / 2), /is larger than its size says/)
   })
 })
 

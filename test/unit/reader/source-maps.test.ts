@@ -118,7 +118,7 @@ describe('source maps', { timeout: 120_000 }, () => {
       writeFileSync(beside, wrong)
       const { line, all } = await firstLine(profile)
       assert.match(line, inCode)
-      assert.match(all, /Note: The source map .*orders\.js\.map (does not belong to|cannot be read)/)
+      assert.match(all, /Note: The source map .*orders\.js\.map (does not belong to|is not used)/)
       rmSync(beside)
     })
   }
@@ -229,8 +229,8 @@ describe('source maps', { timeout: 120_000 }, () => {
     assert.deepEqual(locator.locate(rooted), rooted)
     assert.deepEqual(locator.locate(ofLists), ofLists)
     assert.deepEqual(locator.notes(), [
-      `The source map ${at('lists.js.map')} cannot be read.`,
-      `The source map ${at('rooted.js.map')} is refused: the paths of the sources would take too much memory.`,
+      `The source map ${at('lists.js.map')} is not used: it cannot be read, is too large, is no source map, or has sections.`,
+      `The source map ${at('rooted.js.map')} is refused: its source paths would take too much memory.`,
     ])
   })
 
@@ -419,7 +419,10 @@ describe('source maps', { timeout: 120_000 }, () => {
     }
     assert.deepEqual(
       locator.notes(),
-      others.map(({ file }) => `The source map ${file}.map cannot be read.`),
+      others.map(
+        ({ file }) =>
+          `The source map ${file}.map is not used: it cannot be read, is too large, is no source map, or has sections.`,
+      ),
     )
   })
 

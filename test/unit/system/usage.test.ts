@@ -18,7 +18,7 @@ function collected(chosen?: AskPidusage | string) {
 
 test("on the main thread, where pidusage is the application's: Node's counters, with the reason", async () => {
   const { cpuTime, failures } = collected()
-  assert.equal(cpuTime.source, "Node's counters (pidusage is only used on the watchdog thread)")
+  assert.equal(cpuTime.source, "Node's counters (on the main thread pidusage is not used for them)")
   assert.ok(Math.abs((await cpuTime.read()) - nodeCpuMs()) < 1000)
   assert.deepEqual(failures, [])
 })

@@ -237,7 +237,8 @@ function load(): LoadedHelper {
     if (!existsSync(directory))
       return { unavailable: `no fork helper for the processor ${arch}: ${directory} does not exist` }
     const file = join(directory, `fork-helper.napi.${readLibc()}.node`)
-    if (!existsSync(file)) return { unavailable: `no fork helper for this C library: ${file} does not exist` }
+    if (!existsSync(file))
+      return { unavailable: `no fork helper for the C library ${readLibc()}: ${file} does not exist` }
     return { helper: createRequire(file)(file) as ForkHelper }
   } catch (error) {
     return { unavailable: firstLineOf(error) }

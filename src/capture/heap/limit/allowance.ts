@@ -1,5 +1,6 @@
 import { formatSize } from '../../../base/size'
 import {
+  DISK_FLOOR_BYTES,
   FORK_ALLOWANCE_FLOOR_BYTES,
   forkAllowanceBytes,
   judgeDisk,
@@ -98,9 +99,10 @@ export function decideAtHeapLimit(facts: HeapLimitFacts): HeapLimitDecision {
   }
   const growthBytes = Math.max(0, baseBytes + limitBytes - rssBytes)
   const leftBytes = Math.max(0, room.availableBytes - growthBytes)
-  const diskVerdict = judgeDisk(fileBytes, disk.freeBytes)
-  const isDiskTooFull = !diskVerdict.fits || (disk.isMemory && leftBytes - fileBytes < HEAP_LIMIT_NEED_BYTES)
-  const forChildBytes = leftBytes - (disk.isMemory && !isDiskTooFull ? fileBytes : 0)
+  const noSnapshot = judgeDisk(fileBytes, disk.freeBytes).fits
+    ? tooLargeForMemory(fileBytes, disk, leftBytes)
+    : `disk: needs up to ${formatSize(fileBytes)} and ${formatSize(DISK_FLOOR_BYTES)} to spare, ${formatSize(disk.freeBytes)} free`
+  const forChildBytes = leftBytes - (disk.isMemory && noSnapshot === undefined ? fileBytes : 0)
   const verdict = judgeFork(limitBytes, { ...room, availableBytes: forChildBytes })
   const needBytes = isKilledAsOne ? (verdict.numbers['needBytes'] ?? 0) : HEAP_LIMIT_NEED_BYTES
   const haveBytes = isKilledAsOne ? (verdict.numbers['haveBytes'] ?? 0) : forChildBytes
@@ -109,12 +111,18 @@ export function decideAtHeapLimit(facts: HeapLimitFacts): HeapLimitDecision {
   const allowanceBytes = isKilledAsOne
     ? forkAllowanceBytes(haveBytes, baseBytes + limitBytes)
     : Math.max(FORK_ALLOWANCE_FLOOR_BYTES, haveBytes)
-  if (!isDiskTooFull) return { hasSnapshot: true, allowanceBytes }
-  return {
-    hasSnapshot: false,
-    noSnapshot: `disk: needs up to ${formatSize(fileBytes)}, ${formatSize(disk.freeBytes)} free`,
-    allowanceBytes,
-  }
+  if (noSnapshot === undefined) return { hasSnapshot: true, allowanceBytes }
+  return { hasSnapshot: false, noSnapshot, allowanceBytes }
+}
+
+/** Why a snapshot's file does not fit into the memory that is left, where the disk is in memory (tmpfs); `undefined` if it does. */
+function tooLargeForMemory(
+  fileBytes: number,
+  { isMemory }: HeapLimitFacts['disk'],
+  leftBytes: number,
+): string | undefined {
+  if (!isMemory || leftBytes - fileBytes >= HEAP_LIMIT_NEED_BYTES) return undefined
+  return `memory: the snapshot's file of up to ${formatSize(fileBytes)} is in memory too (tmpfs), ${formatSize(leftBytes)} available`
 }
 
 /**

@@ -33,7 +33,8 @@ export interface HeapLimitJobFacts {
  * another thread or an event loop.
  *
  * The sampling profile comes first, so that some evidence exists even if the snapshot fails. Reading it forces the first
- * full GC, in which the child may turn out to need a thread that it does not have, so no file is created before that. The
+ * full GC, in which the child may turn out to need a thread that it does not have, so no file is created before that. (If an
+ * addon has started the profiler, that GC may come only with the snapshot.) The
  * parent waits a limited time for the profile, because a supervisor may end the child as soon as the parent has died.
  *
  * The budget of dumps per interval is checked again before the first file: the plan may be ten seconds old, and processes that

@@ -124,7 +124,7 @@ describe('while it does not', () => {
     }
     assert.deepEqual(told, [
       'fleet: the shared dump budget in Redis at redis:6379 cannot be used: connect ECONNREFUSED; ' +
-        'until it can, only the limiter of each process limits its dumps',
+        'until it can, only the own limiter of each process limits its dumps',
     ])
   })
 
@@ -190,7 +190,7 @@ describe('while it does not', () => {
 
 describe('without a store, because the thread that asked it has died', () => {
   for (const [insurance, decides] of [
-    [undefined, 'only its limiter limits the dumps of this process'],
+    [undefined, 'only the own limiter of this process limits its dumps'],
     [1, 'this process makes at most 1 dumps of each kind per interval'],
   ] as const)
     test(`insurance ${insurance}: decides alone for good, and says so once`, async () => {

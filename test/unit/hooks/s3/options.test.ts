@@ -38,7 +38,7 @@ test('a wrong option is refused, with its name, the rule and the value, but neve
       /^TypeError: options\.buckte is not an option; options takes bucket, prefix/,
     ],
     [{ bucket: 'b', prefix: 'a\nb' }, /^RangeError: options\.prefix must be a text of one line/],
-    [{ bucket: 'b', endpoint: 'minio:9000' }, /^RangeError: options\.endpoint must be a URL/],
+    [{ bucket: 'b', endpoint: 'minio:9000' }, /^RangeError: options\.endpoint must be an http or https URL/],
     [{ bucket: 'b', key: '<host>' }, /^RangeError: options\.key must be a template .*without <name>/],
     [{ bucket: 'b', key: 'all/<name>' }, /^RangeError: options\.key must be a template .*without <host>/],
     [{ bucket: 'b', checksums: 'none' }, /^RangeError: options\.checksums must be 'supported' or 'required'/],

@@ -237,7 +237,7 @@ describe('files of another user that are named like dumps', () => {
       const { end, news } = await s3.round([directory])
       assert.equal(end.type, 'done')
       const message =
-        `dumps of other processes in ${directory} may be neither uploaded nor counted for maxBytes: ` +
+        `dumps of other processes in ${directory} may be missed, for the upload and for maxBytes: ` +
         'it holds more than 5000 files of other users that are named like dumps'
       assert.deepEqual(new Set(news.map(textOf)), new Set(isTold ? [message] : []))
     })

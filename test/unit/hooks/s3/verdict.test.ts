@@ -19,8 +19,15 @@ test('what only a person can change is refused, with what to do', () => {
     [answered('SignatureDoesNotMatch', 403), /^the credentials are not accepted/],
     [answered('ExpiredToken', 400), /^the credentials are not accepted/],
     [answered('RequestTimeTooSkewed', 403), /^the clock of this machine/],
-    [answered('PermanentRedirect', 301), /another region.*correct `region`$/],
-    [answered('AuthorizationHeaderMalformed', 400), /another region/],
+    [answered('PermanentRedirect', 301), /another region.*correct `region`, or `endpoint` if it is set$/],
+    [
+      answered('AuthorizationHeaderMalformed', 400, "the region 'us-east-1' is wrong; expecting 'eu-west-1'"),
+      /another region/,
+    ],
+    [
+      answered('AuthorizationHeaderMalformed', 400, 'a non-empty Access Key must be provided'),
+      /^S3 rejects the upload \(400 AuthorizationHeaderMalformed\): a non-empty Access Key/,
+    ],
     [answered('EntityTooLarge', 400), /^S3 rejects the upload \(400 EntityTooLarge\): no$/],
     [new Error('Region is missing'), /^the region is not known: set `region` or AWS_REGION$/],
     [Object.assign(new Error('none'), { name: 'CredentialsProviderError' }), /^no credentials were found/],

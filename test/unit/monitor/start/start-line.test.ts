@@ -52,9 +52,15 @@ test('a rule that can never trip is warned of, with the reason; one that can is 
   const limited = { ...limits, memoryLimitBytes: 1000 }
   const warns = (metric: NamedRule['metric'], threshold: number, of: Parameters<typeof startWarnings>[1]) =>
     startWarnings({ ...idle, rules: [ruleOf(metric, threshold)] }, of).join()
-  assert.match(warns('heap', 100, limits), /rule mine can never be exceeded: no reading is above 100%/)
+  assert.match(
+    warns('heap', 100, limits),
+    /rule mine can never be exceeded: no reading is above 100%; set one below 100%$/,
+  )
   assert.match(warns('eventLoopUtilization', 100, limits), /no reading is above 100%/)
-  assert.match(warns('container', 90, limits), /no cgroup sets a memory limit/)
+  assert.match(
+    warns('container', 90, limits),
+    /no cgroup sets a memory limit.*; set a memory limit for the container, or remove the rule$/,
+  )
   assert.match(warns('container', 100, limited), /the kernel ends a process/)
   assert.match(
     warns('external', 1000, limited),
@@ -145,10 +151,10 @@ const cpuWarnings = (threshold: number, cpus: number, cpusSource: 'cgroup-v2' | 
 
 test('a CPU threshold that the quota or the machine cannot let trip is warned of, with both numbers', () => {
   assert.deepEqual(cpuWarnings(90, 0.5), [
-    "the CPU threshold of 90% of a core can never be exceeded: the cgroup quota allows 0.5 cores (50%); the string '90%' means 45% of a core here",
+    "the CPU threshold of 90% of a core can never be exceeded: the cgroup quota allows 0.5 cores (50%); set a smaller one; the string '90%' means 45% of a core here",
   ])
   assert.deepEqual(cpuWarnings(250, 2, 'machine'), [
-    "the CPU threshold of 250% of a core can never be exceeded: the machine allows 2 cores (200%); the string '90%' means 180% of a core here",
+    "the CPU threshold of 250% of a core can never be exceeded: the machine allows 2 cores (200%); set a smaller one; the string '90%' means 180% of a core here",
   ])
   assert.equal(cpuWarnings(50, 0.5).length, 1)
 })
@@ -189,7 +195,7 @@ test('nothing that is not watched is warned of', () => {
 test('limits that could not be read are one line, whatever is watched; limits that could be are none', () => {
   const problems = '/sys/fs/cgroup/memory.max line 1 is malformed ("512M")'
   assert.deepEqual(startWarnings(idle, { ...roomy, problems }), [
-    `the limits of this process are uncertain: ${problems}; a limit that cannot be read is ignored`,
+    `the memory and CPU limits of this process are uncertain: ${problems}; a limit that cannot be read or parsed is ignored`,
   ])
   assert.deepEqual(startWarnings(idle, roomy), [])
 })

@@ -102,7 +102,10 @@ test(
     const directory = installed(t)
     const file = path.join(directory, OWN_BINARY)
     rmSync(file)
-    assert.equal(load(directory).text, `no fork helper for this C library: ${file} does not exist`)
+    assert.equal(
+      load(directory).text,
+      `no fork helper for the C library ${OWN_BINARY.split('.').at(-2)}: ${file} does not exist`,
+    )
   },
 )
 

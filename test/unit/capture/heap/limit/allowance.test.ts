@@ -54,6 +54,10 @@ test('a disk that a snapshot could fill gets the profile alone, a full one nothi
   const narrow = decideAtHeapLimit({ ...roomy, disk: { freeBytes: 300 * MIB, isMemory: false } })
   assert.equal(narrow.refusal === undefined && narrow.hasSnapshot, false)
   assert.match(
+    narrow.refusal ?? narrow.noSnapshot ?? '',
+    /^disk: needs up to \S+ and 256MB to spare, 300MB free$/,
+  )
+  assert.match(
     refusalOf({ disk: { freeBytes: 256 * MIB, isMemory: false } }) ?? '',
     /^disk: [\d.]+[KMG]?B free/,
   )
@@ -69,6 +73,10 @@ test('a file in memory takes memory', () => {
     room: { availableBytes: 500 * MIB, limitBytes: 8192 * MIB },
   })
   assert.equal(tight.refusal === undefined && tight.hasSnapshot, false)
+  assert.match(
+    tight.refusal ?? tight.noSnapshot ?? '',
+    /^memory: the snapshot's file of up to \S+ is in memory too/,
+  )
 })
 
 test("Node's own flag is known in every spelling, and no other flag for it", () => {
