@@ -147,12 +147,12 @@ export function unfinishedLine(pid: number, killTimeoutMs: number): string {
   )
 }
 
-/** Log line for a worker that ends itself at the deadline of its dump (`dump.deadline`), before the dump is complete. */
-export function unwrittenLine(pid: number, deadlineMs: number): string {
-  return (
-    `the worker with pid ${pid} ends with code 1, because its dump is not written after ${deadlineMs} ms (dump.deadline); ` +
-    'a forked child that writes it goes on'
-  )
+/** Log line for a worker that ends itself at the deadline of its dump (`dump.deadline`). */
+export function lateDumpLine(pid: number, deadlineMs: number, isWritten: boolean): string {
+  const why = isWritten
+    ? `because it could not leave within ${deadlineMs} ms (dump.deadline); its dump is written`
+    : `because its dump is not written after ${deadlineMs} ms (dump.deadline); a forked child that writes it goes on`
+  return `the worker with pid ${pid} ends with code 1, ${why}`
 }
 
 /** Log line for a worker that is replaced for its memory without a dump, because the dump budget is spent. */

@@ -13,7 +13,7 @@ import { startMemoryCheck } from './memory-check'
 import { EVENT, fromPrimary, type FromWorker, seal, takeSecret } from './messages'
 import type { ClusterSettings, RunFunction } from './options'
 import { type OrphanWatchdog, startOrphanWatchdog } from './orphan-watchdog'
-import { createLogger, unfinishedLine, unwrittenLine } from './report'
+import { createLogger, lateDumpLine, unfinishedLine } from './report'
 
 /** Starts the application in this worker, and drains the worker when the primary orders it. */
 export function runWorker(
@@ -232,7 +232,7 @@ class WorkerSide {
     const deadlineMs = this.settings.dump?.deadlineMs ?? 0
     let isWritten = false
     setTimeout(() => {
-      if (!isWritten) this.#report.warn(unwrittenLine(process.pid, deadlineMs))
+      this.#report.warn(lateDumpLine(process.pid, deadlineMs, isWritten))
       process.exit(1)
     }, deadlineMs)
     const isBegun = await this.#evidence?.write(reason)

@@ -64,16 +64,13 @@ export function planAtHeapLimit(parts: PlanParts, figures: PlanFigures): Omit<He
     passedOver: passedOverBy(decision),
     ...{ readings, where: { ...where, limits }, makeup, flight },
   }
-  const nothingToWrite =
-    hasProfile || hasSnapshot
-      ? ''
-      : (decision.refusal ?? decision.noSnapshot ?? 'there is neither room for a snapshot nor a profile')
+  const refusal = decision.refusal ?? (hasProfile || hasSnapshot ? undefined : decision.noSnapshot)
   return {
     options: { ...limitsOfChild(deadlineMs, allowanceBytes, isKilledAsOne), ignoredSignal },
     ...{ holdMs, holdsToEnd, writesLine, hasProfile, hasSnapshot },
     // Empty if refused: one reason is a path that is too long for the system, and the native plan could not hold it.
     directory: decision.refusal === undefined ? directory : '',
-    refusal: cutToBytes(decision.refusal ?? nothingToWrite, MOST_REFUSAL_BYTES),
+    refusal: cutToBytes(refusal ?? '', MOST_REFUSAL_BYTES),
     facts: factsText(facts),
   }
 }

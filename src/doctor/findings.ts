@@ -1,5 +1,6 @@
 import { formatSize } from '../base/size'
 import type { PassedOver } from '../capture/capture'
+import { PROFILE_FILE_BYTES } from '../capture/cpu/capturer'
 import { FORK_WAY } from '../capture/heap/fork/helper'
 import { heapLimitInWords } from '../capture/heap/limit/allowance'
 import {
@@ -243,9 +244,14 @@ function directoryFindings(facts: DirectoryFacts, { settings, heapLimitBytes }: 
       },
     ]
   }
-  const needBytes = snapshotFileBytes(fullHeapBytes({ settings, heapLimitBytes }), settings.memory.redact)
-  const hasSnapshots = directory === settings.memory.directory
-  const hasRoom = !hasSnapshots || disk === undefined || judgeDisk(needBytes, disk.freeBytes).fits
+  const [dump, needBytes] =
+    directory === settings.memory.directory
+      ? [
+          'memory dump',
+          snapshotFileBytes(fullHeapBytes({ settings, heapLimitBytes }), settings.memory.redact),
+        ]
+      : (['CPU dump', PROFILE_FILE_BYTES] as const)
+  const hasRoom = disk === undefined || judgeDisk(needBytes, disk.freeBytes).fits
   const state = exists ? 'can be written' : 'will be created with the first dump'
   const free = disk
     ? `, ${formatSize(disk.freeBytes)} free${disk.isMemory ? ' (tmpfs: files use memory)' : ''}`
@@ -258,7 +264,7 @@ function directoryFindings(facts: DirectoryFacts, { settings, heapLimitBytes }: 
           subject,
           level: 'problem',
           text:
-            `${text}: too little for a memory dump, which may need ${formatSize(needBytes)} and leaves ` +
+            `${text}: too little for a ${dump}, which may need ${formatSize(needBytes)} and leaves ` +
             `${formatSize(DISK_FLOOR_BYTES)} free; it would be skipped`,
           advice: 'make room, or choose a larger volume',
         },
@@ -339,7 +345,7 @@ function confinement({
   settings,
   heapLimitBytes,
 }: Facts): Finding[] {
-  const fileBytes = snapshotFileBytes(fullHeapBytes({ settings, heapLimitBytes }), settings.memory.redact)
+  const fileBytes = snapshotFileBytes(fullHeapBytes({ settings, heapLimitBytes }))
   const findings: Finding[] = []
   if (fileSizeBytes !== undefined && fileSizeBytes < fileBytes)
     findings.push({

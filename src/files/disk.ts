@@ -151,10 +151,15 @@ export function markOf(fd: number): FileMark {
   return asMark(fs.fstatSync(fd, { bigint: true }))
 }
 
-/** The mark of the file with this path: of a symbolic link, not of what it leads to. `undefined` if there is no such file. */
-export function markAt(path: string): FileMark | undefined {
+/** Mark and size of the file with this path: of a symbolic link, not of what it leads to. `undefined` if there is none. */
+export function markAt(path: string): (FileMark & { readonly sizeBytes: number }) | undefined {
   const stats = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
-  return stats && asMark(stats)
+  return stats && { ...asMark(stats), sizeBytes: Number(stats.size) }
+}
+
+/** The mark of the file with this path, as {@link markAt}. @throws If there is none. */
+export function markOfName(path: string): FileMark {
+  return asMark(fs.lstatSync(path, { bigint: true }))
 }
 
 /** The mark of the file that a path leads to, through symbolic links. @throws If it leads to none. */

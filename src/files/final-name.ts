@@ -129,8 +129,8 @@ export function findPublished({
 }: PartialArtefact): Artefact | undefined {
   for (const name of [fileName, ...otherNames]) {
     const file = join(directory, name)
-    const found = fs.lstatSync(file, { throwIfNoEntry: false })
-    if (found && disk.bears(file, partialMark)) return { file, sizeBytes: found.size }
+    const found = disk.markAt(file)
+    if (found?.inode === partialMark.inode) return { file, sizeBytes: found.sizeBytes }
   }
   return undefined
 }

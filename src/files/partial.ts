@@ -224,10 +224,9 @@ function markForOwner(fd: number): disk.FileMark {
 }
 
 function expectMark(path: string, fd: number, expected: disk.FileMark): void {
-  // Says ENOENT if the path is gone.
-  fs.lstatSync(path)
   const held = disk.markOf(fd)
-  if (held.inode !== expected.inode || !disk.bears(path, expected)) throw disk.replaced(path)
+  if (held.inode !== expected.inode || disk.markOfName(path).inode !== expected.inode)
+    throw disk.replaced(path)
   if (held.mode !== expected.mode)
     throw new Error(
       `the dump is deleted, because the mode of ${path} was changed from ${octal(expected.mode)} to ${octal(held.mode)}`,

@@ -63,12 +63,16 @@ export function openScratchIn(place: string, directory = place): Scratch {
   }
 }
 
-/** @throws When the unlinked file still has a name: another user has renamed or hard-linked it before it was unlinked. */
+/**
+ * @throws When the unlinked file still has a name: another user has renamed or hard-linked it before it was unlinked, it could not
+ * be unlinked, or the file system renames an open file instead, as NFS does.
+ */
 function refuseToKeepAName(fd: number): void {
   if (process.platform === 'win32') return
   const { nlink } = fstatSync(fd)
   if (nlink !== 0)
     throw new Error(
-      'the temporary file of the dump is not used, because another user has linked or renamed it',
+      'the temporary file of the dump is not used, because it still has a name: ' +
+        'another user has linked or renamed it, or the file system keeps a name of an open file, as NFS does',
     )
 }

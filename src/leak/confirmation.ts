@@ -58,7 +58,7 @@ interface Waiting {
  * of an hour ago have been freed; a leak keeps each of them. So the sites are read once when the trend suspects a leak,
  * and again when the trend reports it. Sites that grew and still hold their earlier objects confirm the leak.
  *
- * Reading the sites forces a full GC, so they are not read without such a suspicion. An unconfirmed climb is dropped when the
+ * Reading the sites forces a full GC as a rule, so they are not read without such a suspicion. An unconfirmed climb is dropped when the
  * heap has lost half of the growth. It is reported when it has lasted a day and tripled, or when a second climb follows.
  */
 export class LeakConfirmation {
@@ -66,7 +66,7 @@ export class LeakConfirmation {
   #suspected: { readonly before: Holdings; readonly startBytes: number } | undefined
   #waiting: Waiting | undefined
 
-  /** @param readHoldings - Reads the sites after a forced full GC; returns `undefined` when allocations are not sampled. */
+  /** @param readHoldings - Reads the sites, as a rule after a forced full GC; returns `undefined` when allocations are not sampled. */
   constructor(readHoldings: () => Holdings | undefined) {
     this.#readHoldings = readHoldings
   }

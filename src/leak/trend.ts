@@ -51,7 +51,10 @@ export interface LeakRule {
   readonly growthShare: number
   /** Upper bound of the growth that `growthShare` requires, bytes. */
   readonly mostGrowthBytes: number
-  /** Length of the first day of the process, ms: before its end the daily peak of the heap is unknown. */
+  /**
+   * Time after the start of the watch, ms, in which more growth than `growthShare` is required: the daily peak of the heap is
+   * unknown until a whole day has passed.
+   */
   readonly firstDayMs: number
   /**
    * Time since the start of the watch, ms, up to which a climb must double the heap. On the first day the required growth falls
@@ -59,8 +62,9 @@ export interface LeakRule {
    */
   readonly doublingMs: number
   /**
-   * Factors for the required growth on the first day: the first number for a climb that began with the process, the second
-   * for a climb that began in the second half of the process's life, and linearly in between.
+   * Factors for the required growth on the first day of the watch: the first, the smaller, for a climb that began with the
+   * watch, as a leak does that is there from the start; the second for one that began in the second half of the time since
+   * then, which is mostly traffic or a cache; linearly in between.
    */
   readonly firstDayFactors: readonly [number, number]
   /** Minimum duration of a climb, ms: a cache may fill within less, and the memory threshold catches a faster leak. */

@@ -9,7 +9,7 @@ import { type GcReading, LEAK_RULE, type LeakRule, LeakTrend } from './trend'
 /** The reason for a leak's snapshot, as written to its sidecar (the `.json` file beside it). */
 export type LeakEvidence = Pick<Sidecar['why'], 'details' | 'readings'>
 
-/** Time for which heap readings are ignored after the allocation sites were read, ms: reading the sites forces a full GC. */
+/** Time for which heap readings are ignored after the allocation sites were read, ms: reading the sites forces a full GC as a rule. */
 export const FORCED_GC_MS = 1000
 
 /** The inputs of {@link startLeakWatch}. */
@@ -20,7 +20,7 @@ export interface LeakWatch {
   /** Wall clock, ms since 1970. */
   readonly wallClock: () => number
   /**
-   * Reads the heap in use by allocation site, after a forced full GC. Returns `undefined` when allocations are not sampled:
+   * Reads the heap in use by allocation site, as a rule after a forced full GC. Returns `undefined` when allocations are not sampled:
    * then the trend of the heap's size alone decides.
    */
   readonly readHoldings: () => Holdings | undefined

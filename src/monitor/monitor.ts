@@ -26,15 +26,17 @@ export type MonitorStats = WatchStats & Counts
 export class Monitor extends EventEmitter<MonitorEvents> {
   readonly #monitoring: Monitoring | undefined
   readonly #voice: Voice
+  /** Why this monitor has not started; empty if it has. */
+  readonly #whyNot: string
 
   /** @internal */
   constructor(settings: Settings, isPreloaded = false) {
     super()
     const voice = new Voice(this, settings.logger, isPreloaded, settings.onDump)
     this.#voice = voice
-    const whyNot = whyNothingIsWatched()
-    if (whyNot !== undefined) {
-      voice.notice(`nothing is watched: ${whyNot}`)
+    this.#whyNot = whyNothingIsWatched() ?? ''
+    if (this.#whyNot !== '') {
+      voice.notice(`nothing is watched: ${this.#whyNot}`)
       return
     }
     const { preloaded } = processRegistry()
@@ -101,9 +103,7 @@ export class Monitor extends EventEmitter<MonitorEvents> {
    */
   update(changes: Update): void {
     if (!this.#monitoring)
-      throw new Error(
-        'this monitor has not started (the log line "nothing is watched" gives the reason), so nothing can be changed',
-      )
+      throw new Error(`this monitor has not started, so nothing can be changed: ${this.#whyNot}`)
     this.#monitoring.update(changes)
   }
 

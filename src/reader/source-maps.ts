@@ -78,7 +78,7 @@ class Allowance {
   readonly #mounts: Mounts | undefined
   /** Whether a code or source file was not read only because {@link MOST_BYTES} would have been exceeded. */
   isSpent = false
-  /** File systems that were not asked for a file, by mount point. */
+  /** File systems in which no file was looked for, because they may ask another machine, by mount point. */
   readonly unasked = new Map<string, Mount>()
 
   constructor(mounts: Mounts | undefined) {

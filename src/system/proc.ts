@@ -115,7 +115,7 @@ export interface ChildUsage extends ThreadStat {
   readonly anonymousBytes: number
 }
 
-/** Reads state, CPU time and memory of a child process. @returns `undefined` when there is no such process, or no /proc. */
+/** Reads state, CPU time and memory of a process: a forked child, or this one. @returns `undefined` when there is no such process, or no /proc. */
 export function readChildUsage(pid: number): ChildUsage | undefined {
   const stat = readThreadStat(`/proc/${pid}`)
   const status = readKernelFile(`/proc/${pid}/status`)

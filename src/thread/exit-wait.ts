@@ -83,7 +83,7 @@ export class ExitWait {
     Atomics.store(this.#words, PHASE, EXITING)
   }
 
-  /** Whether the watchdog thread has a dump to finish or a session to close. */
+  /** Whether an exiting process has to wait: the watchdog thread has a session to close, or a dump that no forked child writes. */
   get isHeld(): boolean {
     return Atomics.load(this.#words, HOLDS) > 0
   }

@@ -118,7 +118,10 @@ export interface RuleChanges {
   readonly rules?: readonly NamedRule[] | undefined
 }
 
-/** Takes the readings of all rules and makes the dumps. May run on any thread. */
+/**
+ * Takes the readings of the rules, but for those whose metric is a function of the application (`observe` gets them), and makes the
+ * dumps. May run on any thread.
+ */
 export interface Watch {
   /** Changes rules while they run. */
   update(changes: RuleChanges): void

@@ -14,7 +14,7 @@ export type SamplingOutcome =
 
 /** V8's sampling heap profiler, kept running so that some evidence can be written when memory is short. */
 export interface HeapSampling {
-  /** Writes `<base name>.heapprofile`. Forces one full GC on the main thread. Never rejects; a failure leaves no file. */
+  /** Writes `<base name>.heapprofile`. As a rule this forces one full GC on the main thread. Never rejects; a failure leaves no file. */
   capture(job: Job, passedOver: readonly PassedOver[]): Promise<SamplingOutcome>
   /** Why sampling could not be started; `undefined` when it was. */
   failure(): Promise<Error | undefined>
@@ -57,9 +57,10 @@ export function startHeapSampling(mainThread: PatientMainThread, observer: Captu
       )
     }
     if (samples === 0) throw new Error('the sampling heap profiler has no samples yet')
-    // Whether V8 collects for the profiler of other code depends on how that code has started it.
-    const gc = sampler === 'ours' ? { forcedFullGc: true } : {}
-    const notes = { ...gc, samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, sampler, samples }
+    // What other code has started may have another interval, and V8 may not collect for it.
+    const own =
+      sampler === 'ours' ? { forcedFullGc: true, samplingIntervalBytes: SAMPLING_INTERVAL_BYTES } : {}
+    const notes = { ...own, sampler, samples }
     const durationMs = monotonicMs() - startedAtMs
     const how = { way: SAMPLING_WAY, passedOver, pauseMs, durationMs, notes }
     const artefact = await open.publish(how, writtenBytes)

@@ -266,12 +266,17 @@ async function writeSamples(
     const artefact = await open.publish({
       way: SAMPLING_WAY,
       passedOver: [{ way: WORKER_WAY, why: whyNoSnapshot }],
-      // The pause of the worker for the full GC that the reading of the profile forces.
+      // The pause of the worker for the full GC that the reading of the profile forces as a rule.
       pauseMs,
       durationMs: monotonicMs() - startedAtMs,
       notes: {
-        ...{ samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples: samples.length },
-        ...(theirs ? { sampler: 'foreign' } : { forcedFullGc: true, sampler: 'ours', sampledMs: samplingMs }),
+        samples: samples.length,
+        ...(theirs
+          ? { sampler: 'foreign' }
+          : {
+              ...{ forcedFullGc: true, samplingIntervalBytes: SAMPLING_INTERVAL_BYTES },
+              ...{ sampler: 'ours', sampledMs: samplingMs },
+            }),
       },
     })
     return { artefact, way: SAMPLING_WAY }

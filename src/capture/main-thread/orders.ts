@@ -32,11 +32,11 @@ export interface Orders {
   loadPackage: { input: { kind: 'cpu' | 'memory' }; output: Nothing }
   /** Writes a heap snapshot on the main thread, without a fork, with V8 itself or with the heapdump package. */
   heapSnapshot: { input: { way: 'v8' | 'heapdump'; target: MarkedFile }; output: { pauseMs: number } }
-  /** Starts the sampling heap profiler, unless it runs already. To find that other code has started it forces one full GC. */
+  /** Starts the sampling heap profiler, unless it runs already. To find that other code has started it forces a GC as a rule. */
   startSampling: { input: { intervalBytes: number }; output: { sampler: SamplerState } }
   /**
-   * Writes the profile of the sampling heap profiler to `target`; writes nothing if there are no samples. Forces one full
-   * GC if the profiler runs.
+   * Writes the profile of the sampling heap profiler to `target`; writes nothing if there are no samples. As a rule
+   * this forces one full GC, if the profiler runs.
    */
   samplingProfile: {
     input: { target: MarkedFile }
@@ -44,7 +44,7 @@ export interface Orders {
   }
   /**
    * Returns the sampled memory that each call path holds, and `run`, the number of times the sampler has been started: V8
-   * numbers paths and samples anew in each run. Forces one full GC. While the sampler does not run, `sampled` is absent and no
+   * numbers paths and samples anew in each run. As a rule this forces one full GC. While the sampler does not run, `sampled` is absent and no
    * GC is forced.
    */
   allocationSites: {

@@ -84,9 +84,10 @@ export interface RunningWorkerProfiles {
 }
 
 /**
- * Starts a CPU profile of each worker of the application that is busy, or becomes busy, during a CPU dump. An idle worker
- * only answers one inspector call. Where the system shows no CPU times, idle workers are profiled too, and their profiles
- * are discarded at the end. A failure here costs the profile of a worker, not the dump.
+ * Starts a CPU profile of each worker of the application that is busy, or becomes busy, during a CPU dump: of at most `most` at a
+ * time, the busiest first. An idle worker only answers one inspector call. Where the system shows no CPU times, idle workers are
+ * profiled too, and their profiles are discarded at the end. A failure costs the profile of one worker, or of all if they cannot
+ * be listed, but never the dump.
  */
 export function startWorkerProfiles(parts: WorkerProfilesParts): RunningWorkerProfiles {
   return new WorkerProfiles(parts)

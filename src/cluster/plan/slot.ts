@@ -134,10 +134,11 @@ export function isHolding(slot: Slot): slot is HoldingSlot {
   return slot.state === 'starting' || slot.state === 'ready'
 }
 
-/** Whether the worker is above the limit, or leaves because it was. */
+/** Whether the worker is above the limit, or leaves because it was above that or above `hardLimit`. */
 export function isOver(slot: Slot): boolean {
   if (slot.state === 'ready') return slot.overAt !== undefined
-  return !isHolding(slot) && slot.recycling?.reason === 'over'
+  const reason = isHolding(slot) ? undefined : slot.recycling?.reason
+  return reason === 'over' || reason === 'hard-limit'
 }
 
 export function missingAddresses(slot: Slot): readonly string[] {

@@ -88,7 +88,7 @@ const MONITOR: readonly Series<MonitorStats>[] = [
   gauge(
     'rule.breaches',
     '{reading}',
-    'Consecutive readings above the threshold, up to the latest reading; 0 after they have triggered a dump',
+    'Consecutive readings above the threshold, up to the latest reading; 0 again once they have made a dump due',
     perRule(({ breaches }) => breaches),
     ['rule'],
   ),

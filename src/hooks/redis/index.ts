@@ -65,7 +65,7 @@ function inWords(settings: RedisSettings, { client }: RedisPackages): string {
   const most = ({ tokensPerInterval, intervalMs }: Budget) =>
     `${tokensPerInterval} ${tokensPerInterval === 1 ? 'dump' : 'dumps'} per ${intervalMs / 1000} s`
   return (
-    `all processes of ${service} together make at most ${most(budgets.cpu)} for cpu and ${most(budgets.memory)} for memory, ` +
+    `all processes of ${service} together make at most ${most(budgets.cpu)} for cpu and ${most(budgets.memory)} for memory by rules, ` +
     `counted in Redis at ${placeOf(settings)} through ${client.name}`
   )
 }

@@ -56,7 +56,10 @@ export type Done = 'unlisted' | 'another' | 'unsendable'
 export type RoundEnd =
   | {
       readonly type: 'done' | 'busy'
-      /** Whether S3 has answered in this round. `false` if, for example, no file waited or another process sent all files. */
+      /**
+       * Whether S3 has taken or rejected a file in this round, or had it already. `false` if, for example, no file waited or
+       * another process sent all files.
+       */
       readonly hasAnswered: boolean
     }
   | Failed
@@ -259,7 +262,6 @@ async function sendOne({ name }: Waiting, place: Place, round: Round, sent: Sent
     const keys = keysOf({ ...settings, host }, name)
     const digest = digestOf(opened, settings)
     const found = await round.store().find(keys.sidecar)
-    round.hasAnswered = true
     if (found?.['digest'] !== digest) {
       const problem = await put(opened, name.extension, { ...keys, digest }, round)
       if (problem)
@@ -270,6 +272,7 @@ async function sendOne({ name }: Waiting, place: Place, round: Round, sent: Sent
         line: `sent ${name.artefact} (${size}) to s3://${settings.bucket}/${keys.artefact}`,
       })
     }
+    round.hasAnswered = true
     if (settings.deleteAfterUpload && isReported(name, opened))
       deleteArtefact(place.place, name, opened.stats)
     const why = sent.add(name.artefact)
@@ -360,6 +363,7 @@ async function put(
   } catch (error) {
     if (problem) return problem
     if (!isOfOne(error)) throw error
+    round.hasAnswered = true
     return { message: judge(error, settings.bucket).message, passes: false }
   }
 }

@@ -78,9 +78,15 @@ export function judge(error: unknown, bucket: string): Verdict {
   return { kind: 'away', message: `S3 does not answer or is busy (${status ?? code ?? name}): ${message}` }
 }
 
-/** Whether S3 says that the bucket is not at the place that was asked. It also calls a header without a key malformed. */
+/**
+ * Whether S3 says that the bucket is not at the place that was asked. It answers a malformed key with the same code, in a message that
+ * names the form of a key, `…/REGION/SERVICE/…`; Garage calls a wrong region an unexpected scope.
+ */
 function isElsewhere(name: string, message: string): boolean {
-  return OTHER_REGION.includes(name) && (name !== 'AuthorizationHeaderMalformed' || /region/i.test(message))
+  return (
+    OTHER_REGION.includes(name) &&
+    (name !== 'AuthorizationHeaderMalformed' || /\bregion\b.*\bwrong\b|unexpected scope/i.test(message))
+  )
 }
 
 function isRefusal(status: number | undefined): status is number {

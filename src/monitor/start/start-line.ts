@@ -97,7 +97,7 @@ export function unreachableThresholds({ cpu, memory, rules = [] }: Watched, limi
 export function uncertainLimits({ problems }: Limits): string | undefined {
   return (
     problems &&
-    `the memory and CPU limits of this process are uncertain: ${problems}; a limit that cannot be read or parsed is ignored`
+    `memory or CPU limits of this process are uncertain: ${problems}; a limit that cannot be read or parsed is ignored`
   )
 }
 

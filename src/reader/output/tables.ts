@@ -160,7 +160,7 @@ export function summaryOf(part: Part): string {
         `busy ${formatPercent(part.beforeBusyPercent)} before, ${formatPercent(part.busyPercent)} now`
       )
     case 'growth':
-      return `From ${part.before} to ${part.file} the snapshot grew by ${formatBytes(part.grownBytes)}`
+      return `From ${part.before} to ${part.file} the snapshot ${part.grownBytes < 0 ? 'shrank' : 'grew'} by ${formatBytes(Math.abs(part.grownBytes))}`
   }
 }
 

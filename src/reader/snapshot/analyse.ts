@@ -190,7 +190,7 @@ function judgeGrowth(rows: GrowthPart['classes'], grownBytes: number, after: Sna
   if (top === undefined) {
     return {
       found: false,
-      sentence: `No single class stands out: the snapshot grew by ${formatBytes(grownBytes)} to ${formatBytes(after.totalBytes)}, and no class of the application has both more objects and at least ${GROWTH_STANDS_OUT_PERCENT} % of the new size more retained memory.`,
+      sentence: `No single class stands out: the snapshot ${grownBytes < 0 ? 'shrank' : 'grew'} by ${formatBytes(Math.abs(grownBytes))} to ${formatBytes(after.totalBytes)}, and no class of the application has both more objects and at least ${GROWTH_STANDS_OUT_PERCENT} % of the new size more retained memory.`,
       hint: 'Take the second snapshot later, or under more load.',
     }
   }

@@ -312,7 +312,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     without: 'a word for a dump that is cut',
     file: 'dist/cluster/worker.js',
-    find: 'this.#report.warn((0, report_1.unwrittenLine)(process.pid, deadlineMs))',
+    find: 'this.#report.warn((0, report_1.lateDumpLine)(process.pid, deadlineMs, isWritten))',
     put: 'void 0',
     suite: 'e2e/cluster/dump',
     name: 'writing that takes longer than its deadline is cut, with a line, and has delayed no replacement',

@@ -205,7 +205,7 @@ describe("nothing is written at V8's heap limit", () => {
     const isNodeAble = 'setHeapProfileNearHeapLimit' in v8
     assert.match(
       death.stderr,
-      isNodeAble ? /limit: profile by Node\.js to/ : /limit: no dump will be written \(/,
+      isNodeAble ? /limit: heap profile by Node\.js to/ : /limit: no dump will be written \(/,
     )
     assert.equal(files(death, 'Heap.').length, isNodeAble ? 1 : 0)
   })

@@ -158,6 +158,23 @@ const cases: Readonly<Record<string, readonly [Partial<Facts>, ...RegExp[]]>> = 
     /^problem: directory: .*1GB free: too little for a memory dump, which may need 2GB and leaves 256MB free/,
     /^note: directory: other users can delete .*: \/ is open/,
   ],
+  'a disk that a redacted snapshot needs twice': [
+    {
+      settings: { ...settings, memory: { ...settings.memory, redact: true } },
+      directories: [{ ...directory, disk: { freeBytes: 3 * GIB, isMemory: false } }],
+      confinement: { isFiltered: false, fileSizeBytes: 2.5 * GIB },
+    },
+    /^problem: directory: .*too little for a memory dump, which may need 3\.\dGB/,
+  ],
+  'a disk of CPU profiles that is nearly full': [
+    {
+      settings: { ...settings, cpu: { ...settings.cpu, directory: '/profiles' } },
+      directories: [
+        { ...directory, directory: '/profiles', disk: { freeBytes: 100 * MIB, isMemory: false } },
+      ],
+    },
+    /^problem: directory: \/profiles .*too little for a CPU dump, which may need 16MB and leaves 256MB free/,
+  ],
   'a signal of another': [
     { signalListeners: 2 },
     /^note: signal: SIGUSR2 triggers no heap snapshot: another listener takes it/,
@@ -193,6 +210,9 @@ test('what may be larger than needed is no finding', () => {
   assert.deepEqual(wrong({ confinement: { isFiltered: false, fileSizeBytes: 100 * GIB } }), [])
   assert.deepEqual(wrong({ signal: undefined, signalListeners: 0 }), [])
   assert.deepEqual(wrong({ refused: [] }), [])
+  const profiles = { ...directory, directory: '/profiles', disk: { freeBytes: GIB, isMemory: false } }
+  const apart = { settings: { ...settings, cpu: { ...settings.cpu, directory: '/profiles' } } }
+  assert.deepEqual(wrong({ ...apart, directories: [directory, profiles] }), [])
 })
 
 test('problems come first, and a line has all of a finding', () => {

@@ -21,7 +21,10 @@ describe('openScratch', () => {
       fs.renameSync(path, `${path}-kept`)
       unlinkSync(path)
     })
-    assert.throws(() => openScratch(directory), /is not used, because another user has linked or renamed it/)
+    assert.throws(
+      () => openScratch(directory),
+      /is not used, because it still has a name: another user has linked or renamed it/,
+    )
     assert.equal(readdirSync(directory).length, 1)
   })
 

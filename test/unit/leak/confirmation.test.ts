@@ -81,6 +81,7 @@ describe('a leak is reported', () => {
     ])
     assert.equal(leaks.length, 1)
     assert.equal(leaks[0]?.growthBytes, 28 * MB)
+    assert.match(leaks[0]?.reason ?? '', /; 28\.0 MB in .* by now$/)
   })
 
   test('after two more looks when the sampler was started again since the suspicion', () => {

@@ -200,7 +200,7 @@ describe('report', { timeout: 300_000 }, () => {
     const { stderr } = await reader('report', directory)
     assert.match(
       stderr,
-      new RegExp(`${name} has no \\.json, so no process is writing it\. .*: try report with it`),
+      new RegExp(`${name} has no \\.json, so no process is writing it\\. .*: try report with it`),
     )
     assert.doesNotMatch(stderr, /still being written/)
     assert.match((await reader('report', join(directory, name))).stdout, /^searchForPrimes /)

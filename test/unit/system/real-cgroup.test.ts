@@ -118,7 +118,7 @@ for (const [name, membership, expected] of [
     'a malformed cgroup file is named at start, with the line',
     '0::/\nhalf a li',
     [
-      'the memory and CPU limits of this process are uncertain: /proc/self/cgroup line 2 is malformed ("half a li"); a limit that cannot be read or parsed is ignored',
+      'memory or CPU limits of this process are uncertain: /proc/self/cgroup line 2 is malformed ("half a li"); a limit that cannot be read or parsed is ignored',
     ],
   ],
   ['a whole one is not', '0::/\n', []],

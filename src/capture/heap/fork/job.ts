@@ -41,7 +41,7 @@ export interface ForkJob {
  * Writes the sampling profile and the snapshot in the forked child, synchronously: the child has no other thread, no
  * thread pool and no event loop.
  *
- * The sampling profile comes first, so that some evidence exists even if the snapshot fails. Reading it forces a full GC,
+ * The sampling profile comes first, so that some evidence exists even if the snapshot fails. Reading it forces a full GC as a rule,
  * which runs in the child and so does not pause the application.
  *
  * @param forkPauseMs - Returns the application's pause for this fork, ms; known only after the pause has ended.
@@ -94,7 +94,7 @@ function publishProfile(
 ): Artefact {
   const startedAtMs = monotonicMs()
   const { samples, json } = sampler.read()
-  if (samples === 0) throw new Error('the sampling heap profiler has no samples')
+  if (samples === 0) throw new Error('the sampling heap profiler has no samples, or was stopped')
   open.write(json)
   const from = { sampler: sampler.state(), inForkedChild: true }
   const notes = { samplingIntervalBytes: SAMPLING_INTERVAL_BYTES, samples, ...from }

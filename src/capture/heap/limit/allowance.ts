@@ -122,7 +122,7 @@ function tooLargeForMemory(
   leftBytes: number,
 ): string | undefined {
   if (!isMemory || leftBytes - fileBytes >= HEAP_LIMIT_NEED_BYTES) return undefined
-  return `memory: the snapshot's file of up to ${formatSize(fileBytes)} is in memory too (tmpfs), ${formatSize(leftBytes)} available`
+  return `memory: the snapshot's file of up to ${formatSize(fileBytes)} is in memory too (tmpfs): needs that and ${formatSize(HEAP_LIMIT_NEED_BYTES)} to spare, ${formatSize(leftBytes)} available`
 }
 
 /**

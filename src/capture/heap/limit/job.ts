@@ -68,7 +68,8 @@ export function writeHeapLimitDump(
   const profile =
     facts.hasProfile &&
     attemptTo(() => {
-      if (!sampler || read.samples === 0) throw new Error('the sampling heap profiler has no samples')
+      if (!sampler || read.samples === 0)
+        throw new Error('the sampling heap profiler has no samples, or was stopped')
       const notes = {
         samplingIntervalBytes: SAMPLING_INTERVAL_BYTES,
         samples: read.samples,

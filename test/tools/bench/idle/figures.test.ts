@@ -27,6 +27,11 @@ const broken = (rows: readonly Row[]) =>
     .filter(([, holds]) => holds === false)
     .map(([promise]) => promise.replace(/:.*/, ''))
 
+const undecided = (rows: readonly Row[]) =>
+  Object.entries(promises(rows))
+    .filter(([, holds]) => holds === undefined)
+    .map(([promise]) => promise)
+
 describe('figures of the idle bench', () => {
   it('compare a round with the same round of nothing, and name the share of the capacity that is lost', () => {
     const cost = costOf(good, PEER, 80)
@@ -36,34 +41,42 @@ describe('figures of the idle bench', () => {
 
   it('find every promise kept', () => assert.deepEqual(broken(good), []))
 
-  it('find requests that were not answered', () => {
+  it('find requests that were not answered in time', () => {
     const slow = replaced(OURS, [turn(100, 2, 794), turn(200, 2, 795)])
-    assert.match(broken(slow).join(), /^at 80 % cpu-memory-monitor answers .*,no peer that watches/)
+    assert.match(broken(slow).join(), /^at 80 % cpu-memory-monitor keeps up/)
     const failing = turn(100)
     const windows = { ...failing.windows, 80: { ...failing.windows[80], failed: 1 } }
     assert.match(broken(replaced(OURS, [{ ...failing, windows }])).join(), /^at 80 %/)
   })
 
+  it('decide nothing about the answers where nothing itself does not keep up', () => {
+    const slow = replaced(NOTHING, [turn(100, 2, 700), turn(200, 2, 700)])
+    assert.match(undecided(slow).join(), /^at 80 % cpu-memory-monitor keeps up/)
+  })
+
   it('find more CPU per request than the promise', () => {
-    assert.match(broken(replaced(OURS, [turn(101), turn(202)])).join(), /^its CPU per request/)
+    assert.match(broken(replaced(OURS, [turn(101), turn(202)])).join(), /^its CPU costs/)
   })
 
   it('find a p99 above all of nothing', () => {
     assert.match(broken(replaced(OURS, [turn(100, 3.1), turn(200, 3.1)])).join(), /^its p99/)
   })
 
-  it('find a peer that answers more', () => {
-    assert.match(
-      broken(replaced(PEER, [turn(104, 2, 802), turn(208, 2, 802)])).join(),
-      /^no peer that watches/,
-    )
+  it('find a peer that costs less', () => {
+    assert.match(broken(replaced(PEER, [turn(99), turn(198)])).join(), /^no peer that watches/)
   })
 
-  it('find a run that is too coarse to decide about the CPU', () => {
+  it('allow for what the run resolves, and name it', () => {
     const coarse = replaced(NOTHING_AGAIN, [turn(102), turn(204)])
     assert.deepEqual(broken(coarse), [])
-    const undecided = Object.entries(promises(coarse)).filter(([, holds]) => holds === undefined)
-    assert.match(String(undecided), /^its CPU per request.*the run resolves 2(\.0)? %/)
+    assert.match(Object.keys(promises(coarse)).join(), /as far as the run resolves 2(\.0)? %/)
+    const costly = coarse.map((each) => (each.variant === OURS ? row(OURS, [turn(103), turn(206)]) : each))
+    assert.match(broken(costly).join(), /^its CPU costs/)
+  })
+
+  it('compare with no peer where none was measured', () => {
+    const alone = good.filter(({ variant }) => variant !== PEER)
+    assert.match(undecided(alone).join(), /^no peer that watches/)
   })
 
   it('promise nothing that was not measured', () => {

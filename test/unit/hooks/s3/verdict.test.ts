@@ -25,8 +25,16 @@ test('what only a person can change is refused, with what to do', () => {
       /another region/,
     ],
     [
-      answered('AuthorizationHeaderMalformed', 400, 'a non-empty Access Key must be provided'),
-      /^S3 rejects the upload \(400 AuthorizationHeaderMalformed\): a non-empty Access Key/,
+      answered('AuthorizationHeaderMalformed', 400, "unexpected scope: '1/us-east-1/s3/aws4_request'"),
+      /another region/,
+    ],
+    [
+      answered(
+        'AuthorizationHeaderMalformed',
+        400,
+        'expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request"',
+      ),
+      /^S3 rejects the upload \(400 AuthorizationHeaderMalformed\): expecting/,
     ],
     [answered('EntityTooLarge', 400), /^S3 rejects the upload \(400 EntityTooLarge\): no$/],
     [new Error('Region is missing'), /^the region is not known: set `region` or AWS_REGION$/],

@@ -195,7 +195,7 @@ test('nothing that is not watched is warned of', () => {
 test('limits that could not be read are one line, whatever is watched; limits that could be are none', () => {
   const problems = '/sys/fs/cgroup/memory.max line 1 is malformed ("512M")'
   assert.deepEqual(startWarnings(idle, { ...roomy, problems }), [
-    `the memory and CPU limits of this process are uncertain: ${problems}; a limit that cannot be read or parsed is ignored`,
+    `memory or CPU limits of this process are uncertain: ${problems}; a limit that cannot be read or parsed is ignored`,
   ])
   assert.deepEqual(startWarnings(idle, roomy), [])
 })
