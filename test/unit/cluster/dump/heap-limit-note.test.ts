@@ -26,14 +26,16 @@ test('it names no file of an earlier process, of the future or of another kind',
   const directory = scratch(t)
   for (const name of [nameOf(Date.now() - 120_000), nameOf(9_999_999_999_999), nameOf(Date.now() + 60_000)])
     writeFileSync(join(directory, name), '{}')
-  symlinkSync('/etc/passwd', join(directory, nameOf(Date.now() - 1)))
-  fs.mkdirSync(join(directory, nameOf(Date.now() - 2)))
+  const nowMs = Date.now()
+  symlinkSync('/etc/passwd', join(directory, nameOf(nowMs - 1)))
+  fs.mkdirSync(join(directory, nameOf(nowMs - 2)))
   assert.equal(await noteOn(directory), '')
 })
 
 test('nor one of another user', { skip: !isRoot && 'only root may give files away' }, async (t) => {
   const directory = scratch(t)
-  const [file, link] = [1, 2].map((ms) => join(directory, nameOf(Date.now() - ms))) as [string, string]
+  const nowMs = Date.now()
+  const [file, link] = [1, 2].map((ms) => join(directory, nameOf(nowMs - ms))) as [string, string]
   writeFileSync(file, '{}')
   assert.notEqual(await noteOn(directory), '')
   chownSync(file, ANOTHER, ANOTHER)
