@@ -105,8 +105,8 @@ class Primary extends EventEmitter<ClusterEvents> implements Cluster {
     process.on('exit', this.#writeNow)
     this.#undoDumpSignal = surviveDumpSignal(() =>
       this.#report.warn(
-        `SIGUSR2 triggers no heap snapshot: no monitor runs in the primary (pid ${process.pid}). ` +
-          'Send SIGUSR2 to a worker with a monitor; to end the cluster, send SIGTERM',
+        `SIGUSR2 triggers no heap snapshot: no monitor listens for it in the primary (pid ${process.pid}). ` +
+          'Send SIGUSR2 to a worker whose monitor does; to end the cluster, send SIGTERM',
       ),
     )
     this.#give({ type: 'start' })

@@ -110,7 +110,7 @@ class WorkerSide {
     for (const signal of this.settings.signals) process.on(signal, () => this.#askToLeave(signal))
     surviveDumpSignal(() =>
       this.#report.warn(
-        `SIGUSR2 triggers no heap snapshot: no monitor runs in the worker with pid ${process.pid}`,
+        `SIGUSR2 triggers no heap snapshot: no monitor listens for it in the worker with pid ${process.pid}`,
       ),
     )
   }

@@ -71,7 +71,7 @@ export interface LeakRule {
   readonly shortestMs: number
   /** Maximum duration of a climb, ms: growth over weeks comes from more users. Peaks of the heap older than this do not count. */
   readonly longestMs: number
-  /** After each reported leak, the required growth is multiplied once more by this factor. */
+  /** After each reported leak, the required growth, except the minimum `growthBytes`, is multiplied once more by this factor. */
   readonly nextFactor: number
   /** Share of the required growth, 0 to 1: a climb that has reached it is a suspicion, and a leak at the full growth. */
   readonly suspicionShare: number

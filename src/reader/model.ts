@@ -250,7 +250,10 @@ export interface Circumstances {
   readonly isOfMain: boolean
   /** The thread with most CPU time or the largest kind of memory. Absent if unknown, or if the rule is about the main thread. */
   readonly owner?: Owner
-  /** CPU time that the artefact's thread used while its CPU profile was taken, ms. Absent for other files, and if unknown. */
+  /**
+   * CPU time that the artefact's thread used while its CPU profile was taken, ms; where the system does not show it, the time in
+   * which the profile is not idle. Absent for other files, and if unknown.
+   */
   readonly busyMs?: number
   /** Time from the order for a CPU profile until the main thread began it, ms. Absent if it was at most 500 ms. */
   readonly lateMs?: number

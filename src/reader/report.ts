@@ -105,7 +105,8 @@ function tookTooLong(count: number, failure: unknown): string {
  * Reports one dump.
  *
  * @param endMs - Time, as of performance.now(), after which no further file is opened if none could be read.
- * @throws The error of the first unreadable file, if none of the dump's files can be read.
+ * @throws UnreadableError if none of the files that were opened could be read: the message of the first, and which files were not
+ * opened. Other errors are thrown at once.
  */
 async function reportIncident(
   directory: string,

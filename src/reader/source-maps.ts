@@ -70,7 +70,7 @@ interface Candidate {
   readonly read: () => Buffer
 }
 
-/** The number of bytes, characters and mappings that the source maps of one report may still take. */
+/** What one report may still take: bytes of code, source maps and sources, and characters and mappings of source maps. */
 class Allowance {
   #characters = MOST_CHARACTERS
   #mappings = MOST_MAPPINGS

@@ -23,7 +23,7 @@ export interface Limits {
   readonly totalMemoryBytes: number
   /** CPU cores that the process may use; a fraction if a CPU quota limits them. Always above 0. */
   readonly cpus: number
-  /** `'unknown'`: no quota was found, but a file that may hold one could not be read, see {@link Limits.problems}. */
+  /** `'unknown'`: no quota below the machine's CPUs was found, but a file that may hold one could not be read or parsed, see {@link Limits.problems}. */
   readonly cpusSource: 'cgroup-v2' | 'cgroup-v1' | 'machine' | 'unknown'
   /** The cgroup files that could not be read or parsed, each with the bad line or the error. Absent when there are none. */
   readonly problems?: string

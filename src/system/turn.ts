@@ -42,8 +42,9 @@ export interface TurnTerms {
  * process, and frees the name when that process ends in any way. Each place in the queue of waiting processes is such a socket
  * too.
  *
- * Processes of other users can occupy these names. So a process waits only while the kernel says that the process that has the
- * turn belongs to this user. Other users can change the order of turns, but cannot prevent one.
+ * Processes of other users can occupy these names. So a process waits for a holder only while the kernel says that the holder
+ * belongs to this user. If a process of another user has the turn, it goes on without one; if nobody has it, it waits for a second
+ * at most. Other users can thus upset or suspend the turns, but not prevent what is done in them.
  *
  * @returns A function that ends the turn. It does nothing if this process goes on without a turn, for example because the wait
  * was ended early or no turns are possible here. `undefined` if another process of this user still had the turn after

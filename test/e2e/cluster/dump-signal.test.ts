@@ -7,7 +7,7 @@ import { User } from './http-client'
 import { RunningCluster } from './running-cluster'
 
 const options = { count: 2 }
-const LINE = /SIGUSR2 triggers no heap snapshot: no monitor runs in the (primary|worker)[^\n]*/g
+const LINE = /SIGUSR2 triggers no heap snapshot: no monitor listens for it in the (primary|worker)[^\n]*/g
 
 describe('SIGUSR2', { concurrency: 3 }, () => {
   test('ends neither a primary nor a worker without a monitor: each writes one line', async (t) => {
