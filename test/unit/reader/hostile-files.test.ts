@@ -165,7 +165,10 @@ describe('the reader of files that others have written', { timeout: 180_000 }, (
       )
       const { code, stdout: report } = await within('report', at(theirs))
       assert.equal(code, 0)
-      assert.match(report, /render .*\n[^]*The \.json of cpu-7-1000\.cpuprofile was not read: it belongs to another user/)
+      assert.match(
+        report,
+        /render .*\n[^]*The \.json of cpu-7-1000\.cpuprofile was not read: it belongs to another user/,
+      )
       assert.match((await within('report', folder)).stdout, /render /)
     },
   )
