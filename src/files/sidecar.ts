@@ -1,12 +1,11 @@
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseJson } from '../base/globals'
 import type { Makeup } from '../makeup/makeup'
 import type { Flight } from '../makeup/recorder'
-import { OPEN_TO_READ, read } from './disk'
 import type { Evidence } from './expiry'
 import type { DumpRule } from './names'
-import { isOwnAlone } from './owners'
+import { readOwn } from './owners'
 
 /** A finished file of a dump: whole, synced, under its final name. */
 export interface Artefact {
@@ -115,14 +114,8 @@ export const MAX_SIDECAR_BYTES = 1024 * 1024
  */
 export function readSidecar(path: string, fileName: string): Evidence | undefined {
   try {
-    const fd = openSync(path, OPEN_TO_READ)
-    try {
-      const stats = fstatSync(fd)
-      if (!isOwnAlone(path, stats) || stats.size > MAX_SIDECAR_BYTES) return undefined
-      return factsOf(parseJson(read(fd, 0, stats.size).toString('utf8')), fileName)
-    } finally {
-      closeSync(fd)
-    }
+    const text = readOwn(path, MAX_SIDECAR_BYTES)
+    return text === undefined ? undefined : factsOf(parseJson(text), fileName)
   } catch {
     return undefined
   }
