@@ -18,6 +18,11 @@ export function formatBytes(value: number): string {
   return size >= 1e3 ? `${(value / 1e3).toFixed(1)} kB` : `${Math.round(value)} B`
 }
 
+/** Returns `grew by 1.2 MB`, or `shrank by` for a negative number of bytes. */
+export function growthInWords(grownBytes: number): string {
+  return `${grownBytes < 0 ? 'shrank' : 'grew'} by ${formatBytes(Math.abs(grownBytes))}`
+}
+
 /** Formats a rule's reading or threshold in the unit of the rule's metric. Without a metric, the number alone is returned. */
 export function formatReading(metric: Metric | undefined, value: number): string {
   return metric === undefined ? String(value) : formatFigure(metric.unit, value)

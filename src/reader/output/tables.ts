@@ -7,6 +7,7 @@ import {
   formatMicroseconds,
   formatPercent,
   formatReading,
+  growthInWords,
 } from '../units'
 
 /** A table of the report, for all output formats. */
@@ -160,7 +161,7 @@ export function summaryOf(part: Part): string {
         `busy ${formatPercent(part.beforeBusyPercent)} before, ${formatPercent(part.busyPercent)} now`
       )
     case 'growth':
-      return `From ${part.before} to ${part.file} the snapshot ${part.grownBytes < 0 ? 'shrank' : 'grew'} by ${formatBytes(Math.abs(part.grownBytes))}`
+      return `From ${part.before} to ${part.file} the snapshot ${growthInWords(part.grownBytes)}`
   }
 }
 

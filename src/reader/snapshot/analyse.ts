@@ -2,7 +2,7 @@ import type { Accumulation, ClassRow, GrowthPart, Place, SnapshotPart, Verdict }
 import { describePlace, isUserCode } from '../place'
 import { percent } from '../profile/call-tree'
 import { NO_SOURCE_MAPS } from '../source-maps'
-import { formatBytes, formatCount, formatNumber, formatPercent } from '../units'
+import { formatBytes, formatCount, formatNumber, formatPercent, growthInWords } from '../units'
 import type { Pile } from './accumulation'
 import { findPile, isSystemClass } from './accumulation'
 import { largeArrays } from './contents/arrays'
@@ -190,7 +190,7 @@ function judgeGrowth(rows: GrowthPart['classes'], grownBytes: number, after: Sna
   if (top === undefined) {
     return {
       found: false,
-      sentence: `No single class stands out: the snapshot ${grownBytes < 0 ? 'shrank' : 'grew'} by ${formatBytes(Math.abs(grownBytes))} to ${formatBytes(after.totalBytes)}, and no class of the application has both more objects and at least ${GROWTH_STANDS_OUT_PERCENT} % of the new size more retained memory.`,
+      sentence: `No single class stands out: the snapshot ${growthInWords(grownBytes)} to ${formatBytes(after.totalBytes)}, and no class of the application has both more objects and at least ${GROWTH_STANDS_OUT_PERCENT} % of the new size more retained memory.`,
       hint: 'Take the second snapshot later, or under more load.',
     }
   }
